@@ -1,0 +1,217 @@
+//! The record on its two copies: the older one is overwritten, the newest valid one wins.
+//!
+//! ```text
+//! one copy, 4096 bytes
+//! 0     4    6    8                          4092    4096
+//! │BJRN │ver │len │ postcard record │ zeros  │ CRC-32│
+//! ```
+//! `ver` and `len` (of the postcard bytes) are little-endian `u16`; the CRC-32 (ISO-HDLC, little-endian) covers all
+//! bytes before it, padding too, so that no byte of a copy can change unseen.
+//!
+//! A copy is written with one write and one flush, and never the copy that was loaded: whatever a power cut leaves
+//! of it, the other one still reads as the record before.
+//!
+//! During a trial two versions of the agent share one journal, and the old one must still read it after a revert. So a
+//! version that knows format N+1 reads N too, and goes on writing the format that it loaded until it was committed.
+use crate::{Blocks, Lba, Record, layout};
+
+/// Bytes in one copy: a card's smallest page.
+pub const COPY_BYTES: usize = 4096;
+const MAGIC: [u8; 4] = *b"BJRN";
+const FORMAT: u16 = 1;
+const HEAD: usize = 8;
+const BODY_END: usize = COPY_BYTES - 4;
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// Why one copy isn't a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It doesn't start as a journal copy does: never written, or something else lies there.
+    #[error("not a journal copy")]
+    Magic,
+    /// Written by another version of this program.
+    #[error("journal format {0} is not known to this version")]
+    Format(u16),
+    /// Damaged, or torn by a power cut.
+    #[error("checksum does not match")]
+    Checksum,
+    /// The checksum is right and the content still makes no sense.
+    #[error("the record does not decode")]
+    Content,
+}
+
+/// Why the journal could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError<E: core::error::Error + 'static> {
+    /// The medium failed.
+    #[error("the journal's medium failed")]
+    Io(#[source] E),
+    /// Neither copy is valid. The device still boots: no boot decision reads the journal.
+    #[error("both journal copies are damaged (first: {first}; second: {second})")]
+    Lost {
+        /// What is wrong with the first copy.
+        first: DecodeError,
+        /// What is wrong with the second copy.
+        second: DecodeError,
+    },
+    /// A product name or version is longer than [`NAME_BYTES`](crate::NAME_BYTES), or a list is too long. Its bounds
+    /// make that impossible for records that were loaded or provisioned with such names and changed by events.
+    #[error("the record does not fit {COPY_BYTES} bytes: product and versions may have 64 bytes each")]
+    TooLarge,
+}
+
+/// The two copies, on the `state` partition.
+///
+/// Sequence numbers may wrap: of two copies, the newer is the one that is less than half the range ahead.
+#[derive(Debug)]
+pub struct Journal<B> {
+    blocks: B,
+    /// The copy whose write failed. Reads may show it complete although it isn't durable, so it isn't trusted, and
+    /// written again first; the other one is what a power cut would leave.
+    unsure: Option<usize>,
+}
+
+impl<B: Blocks> Journal<B> {
+    /// Use the `state` partition, or a file of its size.
+    pub fn new(blocks: B) -> Self {
+        Journal { blocks, unsure: None }
+    }
+
+    /// Give the blocks back.
+    pub fn into_inner(self) -> B {
+        self.blocks
+    }
+
+    /// Write both copies, one after the other, each flushed: for a new card, and after both were lost.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn format(&mut self, record: &Record) -> Result<(), JournalError<B::Error>> {
+        self.put(0, record)?;
+        self.put(1, record)
+    }
+
+    /// The newest valid record.
+    ///
+    /// # Errors
+    /// [`JournalError::Lost`] when neither copy is valid; `Io` when the medium fails for one and the other is not
+    /// valid: nothing is known then, so don't format.
+    pub fn load(&mut self) -> Result<Record, JournalError<B::Error>> {
+        match self.copies() {
+            [Ok(Ok(a)), Ok(Ok(b))] => {
+                let second = match self.unsure {
+                    Some(i) => i == 0,
+                    None => is_newer(&b, &a),
+                };
+                Ok(if second { b } else { a })
+            }
+            // One copy is enough, whatever is wrong with the other: damage or an unreadable sector.
+            [Ok(Ok(one)), _] | [_, Ok(Ok(one))] => Ok(one),
+            [Ok(Err(first)), Ok(Err(second))] => Err(JournalError::Lost { first, second }),
+            [Err(e), _] | [_, Err(e)] => Err(JournalError::Io(e)),
+        }
+    }
+
+    /// Replace the record durably: after `Ok`, and only then, it survives a power cut; before that, the old one does.
+    /// `record` gets its new sequence number.
+    ///
+    /// # Errors
+    /// When the medium fails: the stored record is then the old or the new one, `record` is unchanged, and saving
+    /// again is safe. Until a save succeeds, each record tried since the last one that did may be what is loaded
+    /// after a power cut, so each must be safe to act upon. Nothing is written if one copy can't be read and the
+    /// other is older than `record`.
+    pub fn save(&mut self, record: &mut Record) -> Result<(), JournalError<B::Error>> {
+        let mut next = record.clone();
+        let copies = self.copies();
+        // Also above what another process may have saved, or a write of ours that failed.
+        for stored in copies.iter().filter_map(|c| c.as_ref().ok()?.as_ref().ok()) {
+            if is_newer(stored, &next) {
+                next.seq = stored.seq;
+            }
+        }
+        next.seq = next.seq.wrapping_add(1);
+        let spare = match self.unsure {
+            Some(i) => i,
+            None => spare(copies, record)?,
+        };
+        self.put(spare, &next)?;
+        *record = next;
+        Ok(())
+    }
+
+    /// What lies in each copy, for people who look into a broken device.
+    pub fn copies(&mut self) -> [Result<Result<Record, DecodeError>, B::Error>; 2] {
+        layout::JOURNAL.map(|at| self.get(at))
+    }
+
+    fn get(&mut self, at: Lba) -> Result<Result<Record, DecodeError>, B::Error> {
+        let mut copy = [0; COPY_BYTES];
+        self.blocks.read(at, &mut copy)?;
+        Ok(decode(&copy))
+    }
+
+    fn put(&mut self, copy: usize, record: &Record) -> Result<(), JournalError<B::Error>> {
+        let bytes = encode(record).ok_or(JournalError::TooLarge)?;
+        self.unsure = Some(copy);
+        self.blocks.write(layout::JOURNAL[copy], &bytes).map_err(JournalError::Io)?;
+        self.blocks.flush().map_err(JournalError::Io)?;
+        self.unsure = None;
+        Ok(())
+    }
+}
+
+type Copy<E> = Result<Result<Record, DecodeError>, E>;
+
+/// The copy that may be overwritten: never the newest. Asking the medium instead of counting on the sequence number
+/// means that a damaged copy is what gets repaired, never the last good one.
+fn spare<E: core::error::Error>(copies: [Copy<E>; 2], held: &Record) -> Result<usize, JournalError<E>> {
+    match copies {
+        [Ok(Ok(first)), Ok(Ok(second))] => Ok(usize::from(!is_newer(&second, &first))),
+        [Ok(Err(_)), _] => Ok(0),
+        [_, Ok(Err(_))] => Ok(1),
+        // An unreadable copy may be the newest, unless the other one is what the caller holds.
+        [Ok(Ok(first)), Err(_)] if !is_newer(held, &first) => Ok(1),
+        [Err(_), Ok(Ok(second))] if !is_newer(held, &second) => Ok(0),
+        [Err(e), _] | [_, Err(e)] => Err(JournalError::Io(e)),
+    }
+}
+
+fn is_newer(a: &Record, b: &Record) -> bool {
+    a.seq.wrapping_sub(b.seq).cast_signed() > 0
+}
+
+/// One copy's bytes. `None` if the record doesn't fit.
+pub(crate) fn encode(record: &Record) -> Option<[u8; COPY_BYTES]> {
+    if !record.is_bounded() {
+        return None;
+    }
+    let mut copy = [0; COPY_BYTES];
+    let len = postcard::to_slice(record, &mut copy[HEAD..BODY_END]).ok()?.len();
+    copy[..4].copy_from_slice(&MAGIC);
+    copy[4..6].copy_from_slice(&FORMAT.to_le_bytes());
+    copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
+    let crc = CRC.checksum(&copy[..BODY_END]);
+    copy[BODY_END..].copy_from_slice(&crc.to_le_bytes());
+    Some(copy)
+}
+
+/// Read one copy: total, any bytes give a record or an error.
+pub(crate) fn decode(copy: &[u8; COPY_BYTES]) -> Result<Record, DecodeError> {
+    if copy[..4] != MAGIC {
+        return Err(DecodeError::Magic);
+    }
+    if CRC.checksum(&copy[..BODY_END]).to_le_bytes() != copy[BODY_END..] {
+        return Err(DecodeError::Checksum);
+    }
+    // The checksum comes first: a format number is only worth a message if it's what was written.
+    let format = u16::from_le_bytes([copy[4], copy[5]]);
+    if format != FORMAT {
+        return Err(DecodeError::Format(format));
+    }
+    let len = usize::from(u16::from_le_bytes([copy[6], copy[7]]));
+    let body = copy[HEAD..BODY_END].get(..len).ok_or(DecodeError::Content)?;
+    match postcard::take_from_bytes::<Record>(body) {
+        Ok((record, [])) if record.is_bounded() => Ok(record),
+        _ => Err(DecodeError::Content),
+    }
+}

@@ -1,0 +1,43 @@
+//! What may boot next, and why.
+//!
+//! No I/O, no clock, no threads, no unsafe: this crate also builds for a bare-metal target, so its purity is a
+//! build fact. Two functions are the whole update agent: [`State::todo`] says what must be done now, and
+//! [`State::on`] says which state an event leads to. Everything else here is about keeping that state through a
+//! power cut ([`Journal`]) and about the bytes that a boot loader reads ([`autoboot`]).
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`slot`](Slot) | A, B, and a pair of things indexed by them |
+//! | [`state`](State) | the table: state × event → state |
+//! | [`target`](Target) | what an update is about, and why one failed |
+//! | [`record`](Record) | all that the agent remembers |
+//! | [`journal`](Journal) | the record on its two copies |
+//! | [`autoboot`] | the boot flag of the Raspberry Pi firmware |
+//! | [`fat`] | where the boot flag's sector is |
+//! | [`layout`] | the card's partitions and the map of the state partition |
+//! | [`blocks`](Blocks) | the port through which all of it is read and written |
+//! | [`contract`] | the tests that each implementation of the port must pass |
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod autoboot;
+mod blocks;
+pub mod contract;
+pub mod fat;
+mod journal;
+pub mod layout;
+mod record;
+mod slot;
+mod state;
+mod target;
+
+pub use autoboot::Autoboot;
+pub use blocks::{Blocks, Lba, Memory, OutOfRange, SECTOR};
+pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError};
+pub use record::{
+    Entry, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, Outcome, REJECTED_LEN, Record, Rejected,
+};
+pub use slot::{BySlot, Slot};
+pub use state::{Action, Event, MAX_ATTEMPTS, Refused, State};
+pub use target::{Detail, Failure, Reason, ReleaseId, Target};

@@ -1,0 +1,298 @@
+//! All that the agent remembers: one value, small enough for one journal copy.
+use crate::{BySlot, Event, Failure, Reason, Refused, ReleaseId, State, Target};
+use alloc::{string::String, vec::Vec};
+use core::fmt::{self, Write as _};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+/// How many past updates are remembered; the oldest goes first.
+pub const HISTORY_LEN: usize = 10;
+/// How many rejected releases are remembered; the oldest goes first.
+pub const REJECTED_LEN: usize = 8;
+/// Longest product name and longest version, in bytes: the same limit that signed releases have. With it, and with
+/// the lengths above, every record fits its journal copy.
+pub const NAME_BYTES: usize = 64;
+
+/// A complete image in a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The release it was made from.
+    pub release: ReleaseId,
+    /// That release's version.
+    pub version: Version,
+    /// That release's security version.
+    pub security_version: u32,
+}
+
+impl Image {
+    /// What an update to this image, which a slot holds, is about.
+    pub fn in_slot(self, slot: crate::Slot) -> Target {
+        let Image { release, version, security_version } = self;
+        Target { slot, release, version, security_version }
+    }
+}
+
+impl From<&Target> for Image {
+    fn from(t: &Target) -> Self {
+        Image { release: t.release, version: t.version.clone(), security_version: t.security_version }
+    }
+}
+
+/// Numbers that only rise: what was accepted once can't be undercut by older, still validly signed, data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floors {
+    /// Version of the root metadata.
+    pub root_version: u32,
+    /// Sequence of the newest channel file seen.
+    pub channel_sequence: u64,
+    /// Security version of the newest committed release.
+    pub security_version: u32,
+    /// Newest `issued_at` seen, in seconds since 1970: the time is at least this.
+    pub issued_at: u64,
+}
+
+/// A release that must not be installed again by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The release.
+    pub release: ReleaseId,
+    /// Its version, for people.
+    pub version: Version,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// How an update ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Made at the factory.
+    Provisioned,
+    /// The release became the default.
+    Committed,
+    /// Given up before anything was armed: the boot flag was never touched.
+    Abandoned(Failure),
+    /// Tried or armed, then gone back from.
+    Reverted(Failure),
+    /// Both journal copies were lost, and an operator had the record made anew.
+    Rebuilt,
+}
+
+/// One past update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The update's release version.
+    pub version: Version,
+    /// The release.
+    pub release: ReleaseId,
+    /// The slot it was about.
+    pub slot: crate::Slot,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Trial boots that it took.
+    pub attempts: u8,
+}
+
+/// Where the image of the update in flight comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// From a bundle.
+    #[default]
+    Bundle,
+    /// The slot still held it from when it was the default: an operator wants it back. Should that fail, it is neither
+    /// rejected nor erased, because it proved itself once and may be the only way back there is.
+    Slot,
+}
+
+/// The agent's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Counts saves: the valid copy with the higher number is the newer.
+    pub seq: u64,
+    /// The product that this device is; a release for another one is refused.
+    pub product: String,
+    /// What is in flight.
+    pub state: State,
+    /// Trial boots of the update in flight, kept through commit and revert for the history.
+    pub attempts: u8,
+    /// Where the update in flight comes from.
+    pub origin: Origin,
+    /// What each slot holds, if it is complete.
+    pub slots: BySlot<Option<Image>>,
+    /// What must not be undercut.
+    pub floors: Floors,
+    /// Oldest first, at most [`REJECTED_LEN`].
+    pub rejected: Vec<Rejected>,
+    /// Oldest first, at most [`HISTORY_LEN`].
+    pub history: Vec<Entry>,
+}
+
+impl Record {
+    /// A new device: `image` in slot A, nothing in B. Product and version of more than [`NAME_BYTES`] are refused
+    /// when the record is saved.
+    pub fn provision(product: &str, image: Image, root_version: u32) -> Self {
+        let floors = Floors { root_version, security_version: image.security_version, ..Floors::default() };
+        let entry = Entry {
+            version: image.version.clone(),
+            release: image.release,
+            slot: crate::Slot::A,
+            outcome: Outcome::Provisioned,
+            attempts: 0,
+        };
+        Record {
+            seq: 1,
+            product: product.into(),
+            state: State::Idle,
+            attempts: 0,
+            origin: Origin::Bundle,
+            slots: BySlot { a: Some(image), b: None },
+            floors,
+            rejected: Vec::new(),
+            history: alloc::vec![entry],
+        }
+    }
+
+    /// Apply an event. `Ok(true)` when the record changed and has to be saved before anything is done about it.
+    ///
+    /// # Errors
+    /// [`Refused`] when the event makes no sense in the state, or when a target's version is longer than
+    /// [`NAME_BYTES`], or when the slot to return to does not hold that release; the record is unchanged.
+    pub fn on(&mut self, event: Event) -> Result<bool, Refused> {
+        self.acceptable(&event)?;
+        let next = self.state.clone().on(event.clone())?;
+        if next == self.state {
+            return Ok(false);
+        }
+        let before = core::mem::replace(&mut self.state, next);
+        if let State::Armed { attempts, .. }
+        | State::Trial { attempts, .. }
+        | State::Committing { attempts, .. } = self.state
+        {
+            self.attempts = attempts;
+        }
+        match (before, event) {
+            // From here on the slot's old content is gone.
+            (State::Idle, Event::Offer(t)) => {
+                self.slots[t.slot] = None;
+                self.attempts = 0;
+                self.origin = Origin::Bundle;
+                // Whoever offers a rejected release wants it tried again.
+                self.pardon(&t.release);
+            }
+            (State::Idle, Event::Return(_)) => {
+                self.attempts = 0;
+                self.origin = Origin::Slot;
+            }
+            (State::Installing(t), Event::Installed) => self.slots[t.slot] = Some(Image::from(&t)),
+            (State::Installing(t) | State::Staged(t), Event::Failed(why)) => self.give_up(&t, why),
+            (State::Committing { target, .. }, Event::Committed) => self.committed(&target),
+            (State::Reverting { target: t, failure: why, .. }, Event::Reverted) => {
+                if self.origin == Origin::Bundle {
+                    self.slots[t.slot] = None;
+                    // Whatever the reason: a release that was armed and came back would otherwise be tried for ever.
+                    self.reject(t.release, &t.version, &why);
+                }
+                self.remember(&t, Outcome::Reverted(why));
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// Why a release may not be installed by itself, if it was rejected.
+    pub fn rejection(&self, release: &ReleaseId) -> Option<&Rejected> {
+        self.rejected.iter().find(|r| r.release == *release)
+    }
+
+    /// Forget that a release was rejected. Takes effect with the next save.
+    pub fn pardon(&mut self, release: &ReleaseId) {
+        self.rejected.retain(|r| r.release != *release);
+    }
+
+    /// Whether product and versions keep to [`NAME_BYTES`], and the lists to their lengths: what makes it fit.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let images = [&self.slots.a, &self.slots.b].into_iter().flatten().map(|i| &i.version);
+        let rejected = self.rejected.iter().map(|r| &r.version);
+        let past = self.history.iter().map(|e| &e.version);
+        let target = self.state.target().map(|t| &t.version);
+        self.product.len() <= NAME_BYTES
+            && self.rejected.len() <= REJECTED_LEN
+            && self.history.len() <= HISTORY_LEN
+            && images.chain(rejected).chain(past).chain(target).all(|v| version_bytes(v) <= NAME_BYTES)
+    }
+
+    /// What the table of states can't know about a target.
+    fn acceptable(&self, event: &Event) -> Result<(), Refused> {
+        let refused = |event| Err(Refused { state: self.state.name(), event });
+        match event {
+            Event::Offer(t) | Event::Return(t) if version_bytes(&t.version) > NAME_BYTES => {
+                refused("a version of more than 64 bytes")
+            }
+            Event::Return(t) if self.slots[t.slot] != Some(Image::from(t)) => {
+                refused("a return to a slot that does not hold that release")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn give_up(&mut self, t: &Target, why: Failure) {
+        if why.reason.rejects() && self.origin == Origin::Bundle {
+            self.reject(t.release, &t.version, &why);
+        }
+        self.remember(t, Outcome::Abandoned(why));
+    }
+
+    fn committed(&mut self, t: &Target) {
+        let floor = &mut self.floors.security_version;
+        *floor = t.security_version.max(*floor);
+        // Somebody went back on purpose: what they left must not come back by itself.
+        let left = self.slots[!t.slot].clone().filter(|left| left.version.cmp_precedence(&t.version).is_gt());
+        if let Some(left) = left {
+            let why = Failure::new(Reason::Operator, "left for an older release");
+            self.reject(left.release, &left.version, &why);
+        }
+        self.pardon(&t.release);
+        self.remember(t, Outcome::Committed);
+    }
+
+    fn reject(&mut self, release: ReleaseId, version: &Version, failure: &Failure) {
+        self.pardon(&release);
+        push_bounded(
+            &mut self.rejected,
+            Rejected { release, version: version.clone(), failure: failure.clone() },
+            REJECTED_LEN,
+        );
+    }
+
+    fn remember(&mut self, t: &Target, outcome: Outcome) {
+        let entry = Entry {
+            version: t.version.clone(),
+            release: t.release,
+            slot: t.slot,
+            outcome,
+            attempts: self.attempts,
+        };
+        push_bounded(&mut self.history, entry, HISTORY_LEN);
+        self.attempts = 0;
+    }
+}
+
+/// Length of a version's text, without making it.
+fn version_bytes(version: &Version) -> usize {
+    struct Count(usize);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, s: &str) -> fmt::Result {
+            self.0 += s.len();
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting never fails; a version that couldn't be printed would be too long for us.
+    if write!(count, "{version}").is_ok() { count.0 } else { usize::MAX }
+}
+
+fn push_bounded<T>(list: &mut Vec<T>, item: T, most: usize) {
+    if list.len() >= most {
+        list.drain(..=list.len() - most);
+    }
+    list.push(item);
+}

@@ -1,0 +1,224 @@
+//! The update state machine: one table.
+use crate::{Failure, Reason, Slot, Target};
+use serde::{Deserialize, Serialize};
+
+/// Reboots into one staged release that may end without a report before it is given up.
+pub const MAX_ATTEMPTS: u8 = 3;
+
+/// Durable state. Each names exactly one thing to do, is saved *before* that thing is done, and the thing may be
+/// done twice: after a power cut the agent loads the state and does it again. There is no recovery code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Nothing in flight.
+    Idle,
+    /// The inactive slot is being written; it does not look bootable.
+    Installing(Target),
+    /// The inactive slot holds a verified image; the boot flag is untouched.
+    Staged(Target),
+    /// Self-tests passed; the next reboot tries the slot once.
+    Armed {
+        /// What is tried.
+        target: Target,
+        /// Reboots into it so far.
+        attempts: u8,
+    },
+    /// Running from the new slot, not yet committed.
+    Trial {
+        /// What is tried.
+        target: Target,
+        /// Reboots into it so far.
+        attempts: u8,
+    },
+    /// Healthy; the slot is being made the default.
+    Committing {
+        /// What becomes the default.
+        target: Target,
+        /// Reboots into it so far.
+        attempts: u8,
+    },
+    /// Going back to the old slot.
+    Reverting {
+        /// What is given up.
+        target: Target,
+        /// Why.
+        failure: Failure,
+        /// Reboots so far that were to bring the old slot back.
+        reboots: u8,
+    },
+}
+
+/// The one thing that a state asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Wait for an offer.
+    Wait,
+    /// Fetch, verify, write and read back the image.
+    Install,
+    /// Run the self-tests on this system.
+    SelfTest,
+    /// Count the attempt, set the one-shot boot flag, reboot.
+    Try,
+    /// Run self-tests and health check up to the deadline.
+    HealthCheck,
+    /// Make the target's slot the default.
+    Commit,
+    /// Make sure that the other slot is default and running, and that the target's no longer looks bootable.
+    Revert,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A release passed all checks and preflight.
+    Offer(Target),
+    /// An operator wants the release back that the other slot still holds.
+    Return(Target),
+    /// The image was written and read back.
+    Installed,
+    /// All required self-tests passed.
+    SelfTestsPassed,
+    /// The agent is about to reboot: into the trial, or back from it.
+    Rebooting,
+    /// The agent started; the running system is this slot's.
+    Booted(Slot),
+    /// The health check passed on this boot.
+    Healthy,
+    /// The verdict may be about another boot than this one, and the flag doesn't say yet that it counted.
+    Unproven,
+    /// The target's slot is now the default.
+    Committed,
+    /// The old slot is default and running, the failed one does not look bootable.
+    Reverted,
+    /// The current step failed for good.
+    Failed(Failure),
+}
+
+/// An event that makes no sense in a state: nothing changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event} does not apply while {state}")]
+pub struct Refused {
+    /// Name of the state.
+    pub state: &'static str,
+    /// Name of the event.
+    pub event: &'static str,
+}
+
+impl State {
+    /// The update in flight, if any.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            State::Idle => None,
+            State::Installing(target)
+            | State::Staged(target)
+            | State::Armed { target, .. }
+            | State::Trial { target, .. }
+            | State::Committing { target, .. }
+            | State::Reverting { target, .. } => Some(target),
+        }
+    }
+
+    /// What must be done now: a function of the state alone.
+    pub fn todo(&self) -> Action {
+        match self {
+            State::Idle => Action::Wait,
+            State::Installing(_) => Action::Install,
+            State::Staged(_) => Action::SelfTest,
+            State::Armed { .. } => Action::Try,
+            State::Trial { .. } => Action::HealthCheck,
+            State::Committing { .. } => Action::Commit,
+            State::Reverting { .. } => Action::Revert,
+        }
+    }
+
+    /// Which state an event leads to. Total: each pair is listed here or refused.
+    pub fn on(self, event: Event) -> Result<State, Refused> {
+        use {Event as E, State as S};
+        Ok(match (self, event) {
+            (S::Idle, E::Offer(t)) => S::Installing(t),
+            // The other slot still holds what it was committed with: no writing, but all the proving.
+            (S::Idle, E::Return(t)) => S::Staged(t),
+            (S::Installing(t), E::Installed) => S::Staged(t),
+            (S::Staged(target), E::SelfTestsPassed) => S::Armed { target, attempts: 0 },
+
+            (S::Armed { target, attempts }, E::Rebooting) if attempts < MAX_ATTEMPTS => {
+                S::Armed { target, attempts: attempts + 1 }
+            }
+            (S::Armed { target, attempts }, E::Rebooting) => revert(target, used_up(attempts)),
+            (S::Armed { target, attempts }, E::Booted(slot)) if slot == target.slot => {
+                S::Trial { target, attempts }
+            }
+
+            // A panic, a hang or a power cut ended the trial: try again, as often as allowed. One power cut must
+            // not condemn a good release.
+            (S::Trial { target, attempts }, E::Booted(slot)) if slot != target.slot => {
+                S::Armed { target, attempts }
+            }
+            (S::Trial { target, attempts }, E::Healthy) => S::Committing { target, attempts },
+            // Power went between verdict and flag. The verdict was about another boot: prove it again, and count on,
+            // so that a flag that can't be written doesn't make this go on for ever.
+            (S::Committing { target, attempts }, E::Booted(slot)) if slot != target.slot => {
+                S::Armed { target, attempts }
+            }
+            (S::Committing { target, attempts }, E::Unproven) => S::Trial { target, attempts },
+            (S::Committing { .. }, E::Committed) => S::Idle,
+            (S::Reverting { .. }, E::Reverted) => S::Idle,
+            // A firmware that finds nothing in the old slot walks to this one again. Bounded: better a system that
+            // runs and says what is wrong than one that reboots for ever.
+            (S::Reverting { target, failure, reboots }, E::Rebooting) if reboots < MAX_ATTEMPTS => {
+                S::Reverting { target, failure, reboots: reboots + 1 }
+            }
+
+            // The boot flag is untouched: giving up costs nothing.
+            (S::Installing(_) | S::Staged(_), E::Failed(_)) => S::Idle,
+            // The slot may be running or about to: the way back is a state of its own.
+            (
+                S::Armed { target, .. } | S::Trial { target, .. } | S::Committing { target, .. },
+                E::Failed(why),
+            ) => revert(target, why),
+
+            // A restart of the agent changes nothing else.
+            (state, E::Booted(_)) => state,
+            (state, event) => return Err(Refused { state: state.name(), event: event.name() }),
+        })
+    }
+
+    /// The state's name, as status and logs print it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Idle => "idle",
+            State::Installing(_) => "installing",
+            State::Staged(_) => "staged",
+            State::Armed { .. } => "armed",
+            State::Trial { .. } => "on trial",
+            State::Committing { .. } => "committing",
+            State::Reverting { .. } => "reverting",
+        }
+    }
+}
+
+impl Event {
+    /// The event's name, as errors and logs print it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Offer(_) => "an offer",
+            Event::Return(_) => "a return to the other slot",
+            Event::Installed => "\"installed\"",
+            Event::SelfTestsPassed => "\"self-tests passed\"",
+            Event::Rebooting => "a reboot",
+            Event::Booted(_) => "a boot",
+            Event::Healthy => "\"healthy\"",
+            Event::Unproven => "a verdict of another boot",
+            Event::Committed => "\"committed\"",
+            Event::Reverted => "\"reverted\"",
+            Event::Failed(_) => "a failure",
+        }
+    }
+}
+
+fn revert(target: Target, failure: Failure) -> State {
+    State::Reverting { target, failure, reboots: 0 }
+}
+
+fn used_up(attempts: u8) -> Failure {
+    Failure::new(Reason::OutOfAttempts, &alloc::format!("{attempts} trial boots ended without a report"))
+}

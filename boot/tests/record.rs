@@ -1,0 +1,291 @@
+//! Random walks over the record: what holds after any events in any order.
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
+mod common;
+use bistable_boot::{
+    COPY_BYTES, Event, Failure, HISTORY_LEN, Image, Journal, JournalError, MAX_ATTEMPTS, NAME_BYTES, Origin,
+    Outcome, REJECTED_LEN, Reason, Record, ReleaseId, Slot, State, Target,
+};
+use common::{TwoCopies, largest_record, longest_version, provisioned, target};
+use proptest::prelude::*;
+use semver::Version;
+
+fn slot() -> impl Strategy<Value = Slot> {
+    prop_oneof![Just(Slot::A), Just(Slot::B)]
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    prop_oneof![
+        4 => (0..3u64, 0..4u64).prop_map(|(a, b)| Version::new(a, b, 0)),
+        1 => "[a-z]{1,58}".prop_map(|pre| format!("1.0.0-{pre}").parse().unwrap()),
+        1 => Just(longest_version()),
+    ]
+}
+
+fn any_target() -> impl Strategy<Value = Target> {
+    (slot(), 0..24u8, version(), 0..9u32).prop_map(|(slot, id, version, security_version)| Target {
+        slot,
+        release: ReleaseId([id; 32]),
+        version,
+        security_version,
+    })
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    (0..Reason::ALL.len(), ".{0,120}").prop_map(|(i, detail)| Failure::new(Reason::ALL[i], &detail))
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        any_target().prop_map(Event::Offer),
+        any_target().prop_map(Event::Return),
+        Just(Event::Installed),
+        Just(Event::SelfTestsPassed),
+        Just(Event::Rebooting),
+        slot().prop_map(Event::Booted),
+        Just(Event::Healthy),
+        Just(Event::Committed),
+        Just(Event::Reverted),
+        failure().prop_map(Event::Failed),
+    ]
+}
+
+/// One step of a walk: anything, or something that leads on, or else no walk would get far.
+#[derive(Clone, Debug)]
+enum Step {
+    Any(Event),
+    Forward { offer: Target, back: bool },
+    Fail(Failure),
+    Interrupted,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => any_event().prop_map(Step::Any),
+        6 => (any_target(), any::<bool>()).prop_map(|(offer, back)| Step::Forward { offer, back }),
+        1 => failure().prop_map(Step::Fail),
+        1 => Just(Step::Interrupted),
+    ]
+}
+
+fn event(record: &Record, step: Step) -> Event {
+    match (step, &record.state) {
+        (Step::Any(event), _) => event,
+        (Step::Fail(why), _) => Event::Failed(why),
+        (Step::Interrupted, state) => Event::Booted(state.target().map_or(Slot::A, |t| !t.slot)),
+        (Step::Forward { offer, back: true }, State::Idle) => match &record.slots[offer.slot] {
+            Some(i) => Event::Return(Target {
+                slot: offer.slot,
+                release: i.release,
+                version: i.version.clone(),
+                security_version: i.security_version,
+            }),
+            None => Event::Offer(offer),
+        },
+        (Step::Forward { offer, .. }, State::Idle) => Event::Offer(offer),
+        (Step::Forward { .. }, State::Installing(_)) => Event::Installed,
+        (Step::Forward { .. }, State::Staged(_)) => Event::SelfTestsPassed,
+        (Step::Forward { back: false, .. }, State::Armed { .. }) => Event::Rebooting,
+        (Step::Forward { .. }, State::Armed { target, .. }) => Event::Booted(target.slot),
+        (Step::Forward { .. }, State::Trial { .. }) => Event::Healthy,
+        (Step::Forward { .. }, State::Committing { .. }) => Event::Committed,
+        (Step::Forward { .. }, State::Reverting { .. }) => Event::Reverted,
+    }
+}
+
+/// What holds of every record, however it came about.
+fn check(r: &Record) {
+    match &r.state {
+        State::Idle | State::Reverting { .. } => {}
+        State::Installing(t) => assert_eq!(r.slots[t.slot], None, "a slot being written holds nothing"),
+        State::Staged(t) | State::Committing { target: t, .. } => {
+            assert_eq!(r.slots[t.slot], Some(Image::from(t)));
+        }
+        State::Armed { target: t, attempts } | State::Trial { target: t, attempts } => {
+            assert_eq!(r.slots[t.slot], Some(Image::from(t)), "only what is complete is tried");
+            assert!(*attempts <= MAX_ATTEMPTS);
+            assert_eq!(*attempts, r.attempts);
+        }
+    }
+    assert!(r.attempts <= MAX_ATTEMPTS);
+    assert!(r.history.len() <= HISTORY_LEN && r.rejected.len() <= REJECTED_LEN);
+    assert!(r.history.iter().all(|e| e.attempts <= MAX_ATTEMPTS));
+    for (i, a) in r.rejected.iter().enumerate() {
+        assert!(r.rejected[..i].iter().all(|b| b.release != a.release), "rejected twice");
+    }
+}
+
+/// What holds between a record and the next.
+fn check_step(before: &Record, event: &Event, after: &Record) {
+    assert_eq!((before.seq, &before.product), (after.seq, &after.product));
+    let (f, g) = (before.floors, after.floors);
+    assert!(g.security_version >= f.security_version, "a floor fell");
+    assert_eq!(
+        (g.root_version, g.channel_sequence, g.issued_at),
+        (f.root_version, f.channel_sequence, f.issued_at),
+        "what is not the table's business"
+    );
+    if g != f {
+        assert_eq!(*event, Event::Committed, "only a commit raises the security version");
+    }
+    let about = before.state.target().or(after.state.target());
+    if let Some(t) = about {
+        assert_eq!(before.slots[!t.slot], after.slots[!t.slot], "the other slot is not touched");
+    }
+    match (&before.state, &after.state) {
+        (State::Committing { .. }, State::Committing { .. }) => {}
+        (from, State::Committing { target: t, .. }) => {
+            assert!(matches!(from, State::Trial { target, .. } if target == t), "a commit without a trial");
+            assert_eq!(*event, Event::Healthy);
+        }
+        (State::Reverting { target: t, failure: why, .. }, State::Idle) => {
+            if before.origin == Origin::Bundle {
+                assert_eq!(after.rejection(&t.release).map(|r| &r.failure), Some(why));
+                assert_eq!(after.slots[t.slot], None, "a failed slot holds nothing");
+            } else {
+                assert_eq!(
+                    (&after.slots, &after.rejected),
+                    (&before.slots, &before.rejected),
+                    "the way back stays"
+                );
+            }
+            assert_eq!(after.history.last().map(|e| &e.outcome), Some(&Outcome::Reverted(why.clone())));
+        }
+        (State::Committing { target: t, .. }, State::Idle) => {
+            assert!(after.rejection(&t.release).is_none());
+            assert!(after.floors.security_version >= t.security_version);
+            assert_eq!(after.history.last().map(|e| &e.outcome), Some(&Outcome::Committed));
+        }
+        (State::Installing(t) | State::Staged(t), State::Idle) => {
+            let Event::Failed(why) = event else { panic!("{event:?} ended an update that wasn't tried") };
+            if before.origin == Origin::Bundle {
+                let rejected = after.rejection(&t.release).is_some_and(|r| r.failure == *why);
+                assert_eq!(rejected, why.reason.rejects());
+            } else {
+                assert_eq!(
+                    (&after.slots, &after.rejected),
+                    (&before.slots, &before.rejected),
+                    "the way back stays"
+                );
+            }
+            assert_eq!(after.history.last().map(|e| &e.outcome), Some(&Outcome::Abandoned(why.clone())));
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_events_in_any_order_keep_the_record_sound(steps in prop::collection::vec(step(), 1..120)) {
+        let mut record = provisioned();
+        let mut reboots = 0;
+        for step in steps {
+            let event = event(&record, step);
+            let before = record.clone();
+            match record.on(event.clone()) {
+                Err(_) | Ok(false) => prop_assert_eq!(&record, &before),
+                Ok(true) => prop_assert_ne!(&record, &before),
+            }
+            check(&record);
+            check_step(&before, &event, &record);
+            match record.state {
+                State::Armed { attempts: 0, .. } => reboots = 0,
+                State::Armed { .. } if event == Event::Rebooting => reboots += 1,
+                _ => {}
+            }
+            prop_assert!(reboots <= MAX_ATTEMPTS, "a verdict gets at most so many boots");
+        }
+        let mut journal = Journal::new(TwoCopies::new());
+        journal.format(&record).unwrap();
+        prop_assert_eq!(journal.load().unwrap(), record);
+    }
+}
+
+#[test]
+fn the_largest_record_fits_a_copy() {
+    let mut record = largest_record();
+    let mut journal = Journal::new(TwoCopies::new());
+    journal.format(&record).unwrap();
+    assert_eq!(journal.load().unwrap(), record);
+    journal.save(&mut record).unwrap();
+    assert_eq!(record.seq, u64::MAX);
+    let copy = &journal.into_inner().copies[1];
+    let used = usize::from(u16::from_le_bytes([copy[6], copy[7]]));
+    println!("the largest record takes {used} of {} bytes", COPY_BYTES - 12);
+    assert!(used + 12 <= COPY_BYTES);
+    assert!(used > 3500, "is it still the largest?");
+}
+
+#[test]
+fn names_that_are_too_long_are_refused_at_the_door() {
+    let mut long = target(Slot::B, 2);
+    long.version = format!("1.0.0-{}", "a".repeat(NAME_BYTES - 5)).parse().unwrap();
+    let mut record = provisioned();
+    let refused = record.on(Event::Offer(long.clone())).unwrap_err();
+    assert_eq!(refused.to_string(), "a version of more than 64 bytes does not apply while idle");
+    assert_eq!(record, provisioned());
+
+    let too_large =
+        |r: &Record| matches!(Journal::new(TwoCopies::new()).format(r), Err(JournalError::TooLarge));
+    assert!(too_large(&Record::provision("acme", Image::from(&long), 1)));
+    assert!(too_large(&Record::provision(&"x".repeat(NAME_BYTES + 1), Image::from(&target(Slot::A, 1)), 1)));
+    assert!(!too_large(&Record::provision(&"x".repeat(NAME_BYTES), Image::from(&target(Slot::A, 1)), 1)));
+}
+
+#[test]
+fn going_back_needs_a_slot_that_holds_it() {
+    let mut record = provisioned();
+    assert!(record.on(Event::Return(target(Slot::B, 1))).is_err(), "slot B is empty");
+    assert!(record.on(Event::Return(target(Slot::A, 2))).is_err(), "slot A holds another release");
+    assert_eq!(record, provisioned());
+    assert_eq!(record.on(Event::Return(target(Slot::A, 1))), Ok(true));
+}
+
+fn update(record: &mut Record, t: &Target) {
+    for e in
+        [Event::Installed, Event::SelfTestsPassed, Event::Rebooting, Event::Booted(t.slot), Event::Healthy]
+    {
+        if matches!(record.state, State::Idle) {
+            record.on(Event::Offer(t.clone())).unwrap();
+        }
+        record.on(e).unwrap();
+    }
+    record.on(Event::Committed).unwrap();
+}
+
+#[test]
+fn what_was_left_on_purpose_does_not_come_back_by_itself() {
+    let mut record = provisioned();
+    update(&mut record, &target(Slot::B, 2));
+    assert_eq!(record.floors.security_version, 2);
+    assert!(record.rejected.is_empty(), "an upgrade rejects nothing");
+
+    let old = target(Slot::A, 1);
+    record.on(Event::Return(old.clone())).unwrap();
+    for e in
+        [Event::SelfTestsPassed, Event::Rebooting, Event::Booted(Slot::A), Event::Healthy, Event::Committed]
+    {
+        record.on(e).unwrap();
+    }
+    let left = record.rejection(&target(Slot::B, 2).release).unwrap();
+    assert_eq!(left.failure.reason, Reason::Operator);
+    assert_eq!(record.floors.security_version, 2, "the floor stays where it was");
+    record.pardon(&left.release.clone());
+    assert!(record.rejected.is_empty());
+}
+
+#[test]
+fn the_oldest_is_forgotten_first() {
+    let mut record = provisioned();
+    for n in 10..40 {
+        record.on(Event::Offer(target(Slot::B, n))).unwrap();
+        record.on(Event::Failed(Failure::new(Reason::SelfTest, ""))).unwrap();
+    }
+    let ids: Vec<u8> = record.rejected.iter().map(|r| r.release.0[0]).collect();
+    let want = u8::try_from(REJECTED_LEN).unwrap();
+    assert_eq!(ids, (40 - want..40).collect::<Vec<_>>());
+    let ids: Vec<u8> = record.history.iter().map(|e| e.release.0[0]).collect();
+    let want = u8::try_from(HISTORY_LEN).unwrap();
+    assert_eq!(ids, (40 - want..40).collect::<Vec<_>>());
+}

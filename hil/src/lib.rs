@@ -1,0 +1,12 @@
+//! Scenarios on a simulated, an emulated and a real Pi, and what they are judged with.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`demo`] | a whole life of a device, told to a person |
+//! | [`program`] | the two programs, each in a process of its own |
+//! | [`real`] | two versions of a real Debian system through an update, with proofs and figures |
+//! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
+pub mod demo;
+pub mod program;
+pub mod real;
+pub mod tree;

@@ -1,0 +1,210 @@
+//! Whether a release may go onto a device, and each reason why not.
+use crate::{Release, VolumeKind};
+use alloc::{string::String, vec::Vec};
+use semver::{Version, VersionReq};
+
+/// What there is to know about a device.
+#[derive(Clone, Debug)]
+pub struct Device<'a> {
+    /// Its product.
+    pub product: &'a str,
+    /// Its board, for example `pi4`.
+    pub board: &'a str,
+    /// Version of the running system, if it is known.
+    pub running: Option<&'a Version>,
+    /// Security version that may not be undercut.
+    pub security_floor: u32,
+    /// Versions of other components.
+    pub components: &'a [(String, Version)],
+    /// Bytes of the target slot's partitions, boot and system.
+    pub boot_bytes: u64,
+    /// See [`boot_bytes`](Self::boot_bytes).
+    pub system_bytes: u64,
+}
+
+/// Whether the release must be newer than what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// An update: only newer versions.
+    Forward,
+    /// A person goes back on purpose: any version, but never below the security floor.
+    Back,
+}
+
+/// One reason why a release may not go onto a device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Incompatible {
+    /// For another product.
+    #[error("it is for product {release}, this device is a {device}")]
+    Product {
+        /// The release's.
+        release: String,
+        /// The device's.
+        device: String,
+    },
+    /// For other boards.
+    #[error("it is for {}, this board is a {board}", .boards.join(", "))]
+    Board {
+        /// The release's.
+        boards: Vec<String>,
+        /// The device's.
+        board: String,
+    },
+    /// Not newer.
+    #[error("version {release} is not newer than {running}, which is running")]
+    NotNewer {
+        /// The release's.
+        release: Version,
+        /// The device's.
+        running: Version,
+    },
+    /// Below the security floor.
+    #[error("its security version {release} is below {floor}, the highest that this device committed")]
+    SecurityVersion {
+        /// The release's.
+        release: u32,
+        /// The device's floor.
+        floor: u32,
+    },
+    /// The running version doesn't meet the requirement.
+    #[error("it requires a running version {required}, and {} is running: install a version in between first", .running.as_ref().map_or_else(|| String::from("an unknown one"), alloc::string::ToString::to_string))]
+    Running {
+        /// What is demanded.
+        required: VersionReq,
+        /// What there is.
+        running: Option<Version>,
+    },
+    /// Another component is missing or doesn't meet the requirement.
+    #[error("it requires {name} {required}, and the device has {}", .found.as_ref().map_or_else(|| String::from("none"), alloc::string::ToString::to_string))]
+    Component {
+        /// The component.
+        name: String,
+        /// What is demanded.
+        required: VersionReq,
+        /// What there is.
+        found: Option<Version>,
+    },
+    /// The image is larger than the slot.
+    #[error("its {volume} volume has {image} bytes, the slot's partition {slot}")]
+    TooLarge {
+        /// Which volume.
+        volume: VolumeKind,
+        /// The image's bytes.
+        image: u64,
+        /// The partition's bytes.
+        slot: u64,
+    },
+}
+
+/// Every reason why `release` may not go onto `device`; none means that it may.
+pub fn check(release: &Release, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
+    let mut reasons = Vec::new();
+    if release.product != device.product {
+        reasons
+            .push(Incompatible::Product { release: release.product.clone(), device: device.product.into() });
+    }
+    if !release.boards.iter().any(|b| b == device.board) {
+        reasons.push(Incompatible::Board { boards: release.boards.clone(), board: device.board.into() });
+    }
+    if let (Direction::Forward, Some(running)) = (direction, device.running)
+        && !is_newer(&release.version, running)
+    {
+        reasons.push(Incompatible::NotNewer { release: release.version.clone(), running: running.clone() });
+    }
+    if release.security_version < device.security_floor {
+        reasons.push(Incompatible::SecurityVersion {
+            release: release.security_version,
+            floor: device.security_floor,
+        });
+    }
+    if let (Direction::Forward, Some(required)) = (direction, &release.requires.running)
+        && !device.running.is_some_and(|v| meets(required, v))
+    {
+        reasons.push(Incompatible::Running { required: required.clone(), running: device.running.cloned() });
+    }
+    for (name, required) in &release.requires.components {
+        let found = device.components.iter().find(|(n, _)| n == name).map(|(_, v)| v);
+        if !found.is_some_and(|v| meets(required, v)) {
+            reasons.push(Incompatible::Component {
+                name: name.clone(),
+                required: required.clone(),
+                found: found.cloned(),
+            });
+        }
+    }
+    for (volume, image) in release.volumes.iter() {
+        let slot = match volume {
+            VolumeKind::Boot => device.boot_bytes,
+            VolumeKind::System => device.system_bytes,
+        };
+        if image.bytes > slot {
+            reasons.push(Incompatible::TooLarge { volume, image: image.bytes, slot });
+        }
+    }
+    reasons
+}
+
+/// Newer by semver's precedence: `1.0.0-beta` < `1.0.0`, and build metadata (`+…`) doesn't count.
+pub fn is_newer(a: &Version, than: &Version) -> bool {
+    a.cmp_precedence(than).is_gt()
+}
+
+/// Whether a version meets a requirement. A pre-release of a version counts as a step towards it: `>=1.2.0` is met by
+/// `1.3.0-beta`, unlike in Cargo, where pre-releases must be asked for by name; and not by `1.2.0-beta`, which comes
+/// before `1.2.0`.
+pub fn meets(required: &VersionReq, version: &Version) -> bool {
+    if required.matches(version) {
+        return true;
+    }
+    // A requirement is an intersection of intervals; semver's own test only adds that pre-releases must be asked for.
+    !version.pre.is_empty() && required.comparators.iter().all(|c| interval_holds(c, version))
+}
+
+/// Whether a version lies in the interval of versions that a comparator stands for, by precedence alone.
+fn interval_holds(c: &semver::Comparator, v: &Version) -> bool {
+    use semver::Op;
+    // Wider than the numbers of a version, which come from outside: each of them has a next one.
+    type Triple = (u128, u128, u128);
+    let at: Triple = (v.major.into(), v.minor.into(), v.patch.into());
+    let lower = Version {
+        major: c.major,
+        minor: c.minor.unwrap_or(0),
+        patch: c.patch.unwrap_or(0),
+        pre: c.pre.clone(),
+        build: semver::BuildMetadata::EMPTY,
+    };
+    let order = v.cmp_precedence(&lower);
+    let (major, minor, patch) =
+        (u128::from(c.major), u128::from(c.minor.unwrap_or(0)), u128::from(c.patch.unwrap_or(0)));
+    let next_major: Triple = (major + 1, 0, 0);
+    let next_minor: Triple = if c.minor.is_some() { (major, minor + 1, 0) } else { next_major };
+    // The first release after all that a perhaps partial version, such as `1.2`, stands for.
+    let after: Triple = if c.patch.is_some() { (major, minor, patch + 1) } else { next_minor };
+    // A bound is a release: its own pre-releases are neither below it, so that `<2.0.0` is not met by `2.0.0-beta`, ...
+    let below = |bound: Triple| at < bound;
+    // ... nor have they reached it, so that `>1` isn't either.
+    let reached = |bound: Triple| at > bound || (at == bound && v.pre.is_empty());
+    let exact = c.patch.is_some();
+    match c.op {
+        Op::Exact | Op::Wildcard if exact => order.is_eq(),
+        Op::Exact | Op::Wildcard => order.is_ge() && below(after),
+        Op::Greater if exact => order.is_gt(),
+        Op::Greater => reached(after),
+        Op::GreaterEq => order.is_ge(),
+        Op::Less if !c.pre.is_empty() => order.is_lt(),
+        Op::Less => below((major, minor, patch)),
+        Op::LessEq if exact => order.is_le(),
+        Op::LessEq => below(after),
+        Op::Tilde => order.is_ge() && below(next_minor),
+        Op::Caret => {
+            // The leftmost number that isn't 0 may not change; among numbers that aren't given none may but the last.
+            let end = match (c.major, c.minor, c.patch) {
+                (0, Some(0), Some(_)) => after,
+                (0, Some(_), _) => next_minor,
+                _ => next_major,
+            };
+            order.is_ge() && below(end)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,130 @@
+//! What the host that builds a release and the device that installs it agree on.
+//!
+//! No I/O and no unsafe; builds for a bare-metal target. Every decoder is total: any bytes give a value or an error,
+//! lengths are limited before anything is allocated, and no byte may follow the value.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`envelope`] | the signed container of everything that is trusted |
+//! | [`root`] | which keys may sign what |
+//! | [`release`] | the description of an image: what is signed |
+//! | [`chunklist`] | how a volume is cut, encoded and verified |
+//! | [`bundle`] | one file with a release and its data: a tar of an OCI image layout, to the byte |
+//! | [`compat`] | whether a release may go onto a device, and each reason why not |
+//! | [`selftest`] | the plan of hardware-interface self-tests |
+//! | [`health`] | the profile of the boot health check |
+//! | [`limits`] | how large anything may be |
+#![no_std]
+extern crate alloc;
+
+use alloc::vec::Vec;
+
+pub mod bundle;
+pub mod chunklist;
+pub mod compat;
+mod digest;
+pub mod envelope;
+pub mod health;
+pub mod limits;
+pub mod release;
+pub mod root;
+pub mod selftest;
+
+pub use chunklist::{Chunk, ChunkList, Encoding};
+pub use digest::{Digest, Hasher};
+pub use envelope::{Envelope, EnvelopeError, Role};
+pub use release::{Release, Requires, Volume, VolumeKind, Volumes};
+pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, TrustError};
+
+/// Bytes that don't decode to what they should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// More bytes than such a thing may have.
+    #[error("{what} has {bytes} bytes, more than the {limit} allowed")]
+    TooLarge {
+        /// The thing.
+        what: &'static str,
+        /// Its bytes.
+        bytes: usize,
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// Truncated or otherwise not of the format.
+    #[error("{0} is truncated or damaged")]
+    Malformed(&'static str),
+    /// Bytes follow the value.
+    #[error("{0} is followed by bytes that do not belong to it")]
+    Trailing(&'static str),
+    /// Decodes, but a field has a value that makes no sense.
+    #[error("{what}: {problem}")]
+    Invalid {
+        /// The thing and field.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: alloc::string::String,
+    },
+}
+
+/// Decode a postcard value of a limited length with nothing after it.
+pub(crate) fn from_postcard<'a, T: serde::Deserialize<'a>>(
+    what: &'static str,
+    bytes: &'a [u8],
+    limit: usize,
+) -> Result<T, DecodeError> {
+    if bytes.len() > limit {
+        return Err(DecodeError::TooLarge { what, bytes: bytes.len(), limit });
+    }
+    match postcard::take_from_bytes::<T>(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(DecodeError::Trailing(what)),
+        Err(_) => Err(DecodeError::Malformed(what)),
+    }
+}
+
+/// Encode as postcard what a decoder with the same limit will take back.
+pub(crate) fn to_postcard<T: serde::Serialize>(
+    what: &'static str,
+    value: &T,
+    limit: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    let bytes = postcard::to_allocvec(value).map_err(|_| DecodeError::Malformed(what))?;
+    if bytes.len() > limit {
+        return Err(DecodeError::TooLarge { what, bytes: bytes.len(), limit });
+    }
+    Ok(bytes)
+}
+
+/// For serde's `deserialize_with`: at most `LIMIT` values. Small encodings can stand for large values, so that the
+/// limit on the encoded bytes alone doesn't bound the memory.
+pub(crate) fn limited<'de, D, T, const LIMIT: usize>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    struct Limited<T, const LIMIT: usize>(core::marker::PhantomData<T>);
+
+    impl<'de, T: serde::Deserialize<'de>, const LIMIT: usize> serde::de::Visitor<'de> for Limited<T, LIMIT> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            write!(f, "at most {LIMIT} values")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let mut values = Vec::new();
+            while let Some(value) = seq.next_element()? {
+                if values.len() == LIMIT {
+                    return Err(serde::de::Error::invalid_length(LIMIT + 1, &self));
+                }
+                values.push(value);
+            }
+            Ok(values)
+        }
+    }
+    from.deserialize_seq(Limited::<T, LIMIT>(core::marker::PhantomData))
+}
+
+/// Text for people goes to terminals and logs as it is: no control characters, but for the named ones.
+pub(crate) fn is_printable(text: &str, but: &[char]) -> bool {
+    text.chars().all(|c| !c.is_control() || but.contains(&c))
+}

@@ -1,0 +1,47 @@
+//! How large anything may be. Checked before allocation, by writer and reader alike.
+
+/// Bytes of a signed envelope's payload.
+pub const ENVELOPE_PAYLOAD: usize = 64 << 10;
+/// Signatures on one envelope.
+pub const SIGNATURES: usize = 16;
+/// Keys in a root.
+pub const KEYS: usize = 32;
+/// Bytes of a name: product, board, component, author, key label, test.
+pub const NAME: usize = 64;
+/// Bytes of a version's text.
+pub const VERSION: usize = 64;
+/// Bytes of a version requirement's text.
+pub const REQUIREMENT: usize = 256;
+/// Bytes of a release's description.
+pub const DESCRIPTION: usize = 4 << 10;
+/// Bytes of a self-test plan's or health profile's text.
+pub const PLAN: usize = 16 << 10;
+/// Boards that one release can name.
+pub const BOARDS: usize = 32;
+/// Components that one release can require.
+pub const COMPONENTS: usize = 32;
+/// Bytes of a raw volume: 64 GiB.
+pub const VOLUME: u64 = 64 << 30;
+/// Bytes of a volume's encoded data: what a tar header's size field can hold.
+pub const VOLUME_DATA: u64 = (8 << 30) - 1;
+/// Smallest chunk, in bytes.
+pub const CHUNK_MIN: u32 = 256 << 10;
+/// Largest chunk, in bytes.
+pub const CHUNK_MAX: u32 = 4 << 20;
+/// Chunks in a volume.
+pub const CHUNKS: u64 = 1 << 16;
+/// Bytes of an encoded chunk list.
+pub const CHUNK_LIST: usize = 8 << 20;
+/// Ranges of the base image that one chunk of a delta can name.
+pub const RANGES: usize = 64;
+/// Ranges in all of a chunk list: they take more memory than bytes in the list.
+pub const LIST_RANGES: usize = 1 << 18;
+/// Bytes of a bundle's index or manifest text.
+pub const BUNDLE_TEXT: u64 = 64 << 10;
+/// Tests in a self-test plan, checks in a health profile.
+pub const TESTS: usize = 64;
+
+/// Most bytes that a chunk's encoding can take: what zstd promises for incompressible data, and a frame's head.
+pub const fn encoded_chunk(chunk_size: u32) -> u32 {
+    chunk_size + (chunk_size >> 8) + 1024
+}

@@ -1,0 +1,269 @@
+//! A release: the signed description of an image.
+use crate::{
+    DecodeError, Digest, Envelope, Role, Root, TrustError, chunklist, envelope, from_postcard, health,
+    is_printable, limits, selftest, to_postcard,
+};
+use alloc::{format, string::String, vec::Vec};
+use ed25519_dalek::SigningKey;
+use semver::{Version, VersionReq};
+use serde::{Deserialize, Serialize};
+
+/// Which of a slot's two partitions a volume is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum VolumeKind {
+    /// FAT with kernel and firmware files.
+    Boot,
+    /// Root file system.
+    System,
+}
+
+impl VolumeKind {
+    /// Both, in the order in which a bundle has them.
+    pub const ALL: [VolumeKind; 2] = [VolumeKind::Boot, VolumeKind::System];
+}
+
+impl core::fmt::Display for VolumeKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(match self {
+            VolumeKind::Boot => "boot",
+            VolumeKind::System => "system",
+        })
+    }
+}
+
+/// One partition image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Bytes of the raw image: whole sectors, at least one.
+    pub bytes: u64,
+    /// SHA-256 of the raw image.
+    pub digest: Digest,
+    /// Bytes of the encoded chunk list.
+    pub list_bytes: u32,
+    /// SHA-256 of the encoded chunk list.
+    pub list: Digest,
+    /// Bytes of the data: all chunks' encodings, one after another.
+    pub data_bytes: u64,
+    /// SHA-256 of the data.
+    pub data: Digest,
+}
+
+/// A slot's volumes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volumes {
+    /// For the slot's boot partition.
+    pub boot: Volume,
+    /// For the slot's system partition.
+    pub system: Volume,
+}
+
+impl Volumes {
+    /// One of them.
+    pub fn get(&self, kind: VolumeKind) -> &Volume {
+        match kind {
+            VolumeKind::Boot => &self.boot,
+            VolumeKind::System => &self.system,
+        }
+    }
+
+    /// Both, in the order in which a bundle has them.
+    pub fn iter(&self) -> impl Iterator<Item = (VolumeKind, &Volume)> {
+        VolumeKind::ALL.into_iter().map(|k| (k, self.get(k)))
+    }
+}
+
+/// What a device must have before it takes the release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requires {
+    /// Of the version that is running.
+    pub running: Option<VersionReq>,
+    /// Of other components (boot loader, application, …), by name.
+    pub components: Vec<(String, VersionReq)>,
+}
+
+/// The signed description of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// What it is for. A device takes only its own product's releases.
+    pub product: String,
+    /// Semantic version: a device takes only newer ones, pre-releases before their release.
+    pub version: Version,
+    /// Rises when an old release must never come back; devices keep the highest committed one as a floor.
+    pub security_version: u32,
+    /// Boards that it runs on, for example `pi4`.
+    pub boards: Vec<String>,
+    /// What a device must have before.
+    pub requires: Requires,
+    /// The image.
+    pub volumes: Volumes,
+    /// For people.
+    pub description: String,
+    /// For people.
+    pub author: String,
+    /// Seconds since 1970, for people: nothing is decided by it.
+    pub build_time: u64,
+    /// Self-test plan, as TOML: see [`selftest`]. Empty means no tests.
+    pub self_tests: String,
+    /// Health profile, as TOML: see [`health`]. Empty means the defaults.
+    pub health: String,
+}
+
+impl Release {
+    /// Verify, then decode: the only way from a file to a release.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn open(bytes: &[u8], root: &Root) -> Result<Release, TrustError> {
+        Ok(Release::decode(root.verify(Role::Release, bytes)?)?)
+    }
+
+    /// Decode a verified payload and check that it makes sense.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(payload: &[u8]) -> Result<Release, DecodeError> {
+        let release: Release = from_postcard("release", payload, limits::ENVELOPE_PAYLOAD)?;
+        release.check()?;
+        Ok(release)
+    }
+
+    /// The payload to be signed.
+    ///
+    /// # Errors
+    /// When it makes no sense or is too large.
+    pub fn encode(&self) -> Result<Vec<u8>, DecodeError> {
+        self.check()?;
+        to_postcard("release", self, limits::ENVELOPE_PAYLOAD)
+    }
+
+    /// Encode and sign.
+    ///
+    /// # Errors
+    /// When it makes no sense or is too large.
+    pub fn seal(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, TrustError> {
+        Ok(envelope::seal(Role::Release, &self.encode()?, keys)?)
+    }
+
+    /// The self-test plan. Was checked when the release was decoded.
+    ///
+    /// # Errors
+    /// When the text is no plan.
+    pub fn self_test_plan(&self) -> Result<selftest::Plan, DecodeError> {
+        selftest::Plan::parse(&self.self_tests)
+    }
+
+    /// The health profile. Was checked when the release was decoded.
+    ///
+    /// # Errors
+    /// When the text is no profile.
+    pub fn health_profile(&self) -> Result<health::Profile, DecodeError> {
+        health::Profile::parse(&self.health)
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
+        check_name("release: product", &self.product)?;
+        if text_bytes(&self.version) > limits::VERSION {
+            return invalid("release: version", format!("longer than {} bytes", limits::VERSION));
+        }
+        if self.boards.is_empty() || self.boards.len() > limits::BOARDS {
+            return invalid("release: boards", format!("1 to {} boards are needed", limits::BOARDS));
+        }
+        for (i, board) in self.boards.iter().enumerate() {
+            check_name("release: boards", board)?;
+            if self.boards.iter().skip(i + 1).any(|b| b == board) {
+                return invalid("release: boards", format!("{board} is there twice"));
+            }
+        }
+        let required = self.requires.running.iter().chain(self.requires.components.iter().map(|(_, r)| r));
+        if required.into_iter().any(|r| text_bytes(r) > limits::REQUIREMENT) {
+            let problem = format!("a requirement is longer than {} bytes", limits::REQUIREMENT);
+            return invalid("release: requires", problem);
+        }
+        if self.requires.components.len() > limits::COMPONENTS {
+            return invalid("release: requires", format!("more than {} components", limits::COMPONENTS));
+        }
+        for (i, (name, _)) in self.requires.components.iter().enumerate() {
+            check_name("release: requires", name)?;
+            if self.requires.components.iter().skip(i + 1).any(|(n, _)| n == name) {
+                return invalid("release: requires", format!("{name} is there twice"));
+            }
+        }
+        if self.description.len() > limits::DESCRIPTION {
+            return invalid("release: description", format!("longer than {} bytes", limits::DESCRIPTION));
+        }
+        if !is_printable(&self.description, &['\n', '\t']) {
+            return invalid("release: description", "has control characters".into());
+        }
+        if self.author.len() > limits::NAME {
+            return invalid("release: author", format!("longer than {} bytes", limits::NAME));
+        }
+        if !is_printable(&self.author, &[]) {
+            return invalid("release: author", "has control characters".into());
+        }
+        for (kind, v) in self.volumes.iter() {
+            let what = match kind {
+                VolumeKind::Boot => "release: boot volume",
+                VolumeKind::System => "release: system volume",
+            };
+            if v.bytes == 0 || !v.bytes.is_multiple_of(512) || v.bytes > limits::VOLUME {
+                return invalid(what, format!("{} bytes are not whole sectors of at most 64 GiB", v.bytes));
+            }
+            if v.data_bytes > limits::VOLUME_DATA {
+                return invalid(what, format!("{} bytes of data are too many", v.data_bytes));
+            }
+            let list_bytes = usize::try_from(v.list_bytes).unwrap_or(usize::MAX);
+            if !(chunklist::MIN_BYTES..=limits::CHUNK_LIST).contains(&list_bytes) {
+                return invalid(what, format!("a chunk list of {} bytes", v.list_bytes));
+            }
+        }
+        self.self_test_plan()?;
+        self.health_profile()?;
+        Ok(())
+    }
+}
+
+/// The name of a release: the digest of its payload. Not that of the whole envelope, because signatures can be added
+/// and taken away without the release becoming another one: a device that rejected it must know it again.
+///
+/// For bytes that are no signed release, which nobody trusts, it is the digest of the bytes.
+pub fn identity(signed: &[u8]) -> Digest {
+    Digest::of(Envelope::parse(signed, Role::Release).map_or(signed, |e| e.payload))
+}
+
+/// Names go into messages, file names and host names: `a-z`, `0-9`, `.`, `_`, `-`, starting with a letter or digit.
+///
+/// # Errors
+/// [`DecodeError::Invalid`], which says what is allowed.
+pub fn check_name(what: &'static str, name: &str) -> Result<(), DecodeError> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if starts && name.len() <= limits::NAME && name.chars().all(fine) {
+        return Ok(());
+    }
+    Err(DecodeError::Invalid {
+        what,
+        problem: format!(
+            "\"{}\" is no name: use 1 to {} of a-z 0-9 . _ -",
+            name.escape_debug(),
+            limits::NAME
+        ),
+    })
+}
+
+/// Bytes of what a value prints, without keeping them.
+fn text_bytes(value: &impl core::fmt::Display) -> usize {
+    struct Count(usize);
+    impl core::fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            self.0 = self.0.saturating_add(text.len());
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting can't fail; a value that refuses to print is too long for any limit.
+    match core::fmt::write(&mut count, format_args!("{value}")) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
+}

@@ -1,0 +1,321 @@
+//! Root metadata: which keys may sign what. The only thing a device trusts from the start.
+use crate::{
+    DecodeError, Digest, Envelope, EnvelopeError, Role, envelope, from_postcard, is_printable, limits,
+    to_postcard,
+};
+use alloc::{format, string::String, vec::Vec};
+use core::fmt;
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+/// The first 16 bytes of the SHA-256 of a public key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyId(pub [u8; 16]);
+
+impl KeyId {
+    /// Of a public key.
+    pub fn of(public: &[u8; 32]) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&Digest::of(public).0[..16]);
+        KeyId(id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(f.precision().unwrap_or(16)).try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// What a key is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyKind {
+    /// For products.
+    Production,
+    /// Made for a demonstration or a developer's desk: refused by a device in production.
+    Demo,
+}
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Ed25519.
+    pub public: [u8; 32],
+    /// What its owner calls it.
+    pub label: String,
+    /// Whether production may trust it.
+    pub kind: KeyKind,
+}
+
+impl Key {
+    /// Its id.
+    pub fn id(&self) -> KeyId {
+        KeyId::of(&self.public)
+    }
+}
+
+/// The keys of one role, and how many of them must sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleKeys {
+    /// The role.
+    pub role: Role,
+    /// Distinct keys that must sign: at least 1.
+    pub threshold: u8,
+    /// Keys that may.
+    pub keys: Vec<KeyId>,
+}
+
+/// Which keys may sign what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// 1, 2, 3, …: only ever replaced by the next one.
+    pub version: u32,
+    /// All keys.
+    pub keys: Vec<Key>,
+    /// Each role at most once; a role that isn't here can't be signed for.
+    pub roles: Vec<RoleKeys>,
+}
+
+/// Why signed metadata isn't trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// It's no envelope of the role.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// It carries no signature.
+    #[error("the {0} is not signed: sign it with a key that the root names for {0}")]
+    Unsigned(Role),
+    /// None of its signatures is by a key that the root knows.
+    #[error(
+        "the {role} is signed by key {key:.4}, which this root does not know: is it meant for another product?"
+    )]
+    UnknownKey {
+        /// What was signed.
+        role: Role,
+        /// The first unknown key.
+        key: KeyId,
+    },
+    /// Signed by a key that the root names, but not for this.
+    #[error("the {role} is signed by key {key:.4} ({label}), which the root does not name for {role}")]
+    WrongRole {
+        /// What was signed.
+        role: Role,
+        /// The key.
+        key: KeyId,
+        /// The key's label.
+        label: String,
+    },
+    /// A signature by the right key doesn't fit the content.
+    #[error("the signature of key {key:.4} does not fit the {role}: it was changed after signing")]
+    BadSignature {
+        /// What was signed.
+        role: Role,
+        /// The key.
+        key: KeyId,
+    },
+    /// Fewer distinct keys signed than needed.
+    #[error("the {role} has {have} of the {need} signatures that the root demands")]
+    Threshold {
+        /// What was signed.
+        role: Role,
+        /// Valid signatures by distinct keys.
+        have: u8,
+        /// Signatures needed.
+        need: u8,
+    },
+    /// Signed well, but the content doesn't decode.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A demo key where none may be.
+    #[error(
+        "the root trusts the demo key \"{label}\", which production refuses: make real keys, or allow demo keys"
+    )]
+    DemoKey {
+        /// The key's label.
+        label: String,
+    },
+    /// A new root that isn't the one after the current.
+    #[error("root version {found} can't follow version {current}: install each version in order")]
+    Successor {
+        /// Version in force.
+        current: u32,
+        /// Version offered.
+        found: u32,
+    },
+}
+
+impl Root {
+    /// Decode and check that the metadata makes sense: keys distinct, thresholds reachable.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(payload: &[u8]) -> Result<Root, DecodeError> {
+        let root: Root = from_postcard("root", payload, limits::ENVELOPE_PAYLOAD)?;
+        root.check()?;
+        Ok(root)
+    }
+
+    /// The payload to be signed.
+    ///
+    /// # Errors
+    /// When it makes no sense or is too large.
+    pub fn encode(&self) -> Result<Vec<u8>, DecodeError> {
+        self.check()?;
+        to_postcard("root", self, limits::ENVELOPE_PAYLOAD)
+    }
+
+    /// Encode and sign.
+    ///
+    /// # Errors
+    /// When it makes no sense or is too large.
+    pub fn seal(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, TrustError> {
+        Ok(envelope::seal(Role::Root, &self.encode()?, keys)?)
+    }
+
+    /// Open a root that comes from a place that is trusted already (the card, the image): it must be signed by its
+    /// own keys to its own threshold.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn open(bytes: &[u8]) -> Result<Root, TrustError> {
+        let envelope = Envelope::parse(bytes, Role::Root)?;
+        // The one place where a payload is decoded before it is verified: the keys to verify with are in it.
+        let root = Root::decode(envelope.payload)?;
+        root.check_signatures(&envelope)?;
+        Ok(root)
+    }
+
+    /// Open the root that follows this one: signed to the thresholds of both.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn successor(&self, bytes: &[u8]) -> Result<Root, TrustError> {
+        let payload = self.verify(Role::Root, bytes)?;
+        let next = Root::decode(payload)?;
+        next.check_signatures(&Envelope::parse(bytes, Role::Root)?)?;
+        if Some(next.version) != self.version.checked_add(1) {
+            return Err(TrustError::Successor { current: self.version, found: next.version });
+        }
+        Ok(next)
+    }
+
+    /// The payload of a signed envelope, if enough distinct keys that this root names for the role signed it.
+    ///
+    /// # Errors
+    /// See [`TrustError`]: the one that tells most about what is wrong.
+    pub fn verify<'a>(&self, role: Role, bytes: &'a [u8]) -> Result<&'a [u8], TrustError> {
+        let envelope = Envelope::parse(bytes, role)?;
+        self.check_signatures(&envelope)?;
+        Ok(envelope.payload)
+    }
+
+    /// Refuse a root that trusts demo keys.
+    ///
+    /// # Errors
+    /// [`TrustError::DemoKey`].
+    pub fn refuse_demo(&self) -> Result<(), TrustError> {
+        match self.keys.iter().find(|k| k.kind == KeyKind::Demo) {
+            Some(key) => Err(TrustError::DemoKey { label: key.label.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The keys of a role.
+    pub fn role(&self, role: Role) -> Option<&RoleKeys> {
+        self.roles.iter().find(|r| r.role == role)
+    }
+
+    /// A key by id.
+    pub fn key(&self, id: &KeyId) -> Option<&Key> {
+        self.keys.iter().find(|k| k.id() == *id)
+    }
+
+    fn check_signatures(&self, envelope: &Envelope<'_>) -> Result<(), TrustError> {
+        let role = envelope.role;
+        let named = self.role(role);
+        let mut counted: Vec<[u8; 32]> = Vec::new();
+        let (mut bad, mut misplaced, mut unknown) = (None, None, None);
+        for (id, signature) in envelope.signatures() {
+            let Some(key) = self.key(&id) else {
+                unknown.get_or_insert(TrustError::UnknownKey { role, key: id });
+                continue;
+            };
+            if !named.is_some_and(|n| n.keys.contains(&id)) {
+                misplaced.get_or_insert(TrustError::WrongRole { role, key: id, label: key.label.clone() });
+                continue;
+            }
+            let fits = VerifyingKey::from_bytes(&key.public).is_ok_and(|k| envelope.verifies(&k, &signature));
+            if !fits {
+                bad.get_or_insert(TrustError::BadSignature { role, key: id });
+            } else if !counted.contains(&key.public) {
+                // By key, not by signature: the same one twice is one.
+                counted.push(key.public);
+            }
+        }
+        let need = named.map_or(u8::MAX, |n| n.threshold.max(1));
+        let have = u8::try_from(counted.len()).unwrap_or(u8::MAX);
+        if have >= need {
+            return Ok(());
+        }
+        // What tells most first: a broken signature by the right key, a known key in the wrong place, too few.
+        let few = (have > 0).then_some(TrustError::Threshold { role, have, need });
+        Err(bad.or(misplaced).or(few).or(unknown).unwrap_or(TrustError::Unsigned(role)))
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        let invalid = |problem: String| Err(DecodeError::Invalid { what: "root", problem });
+        if self.keys.len() > limits::KEYS || self.roles.len() > Role::ALL.len() {
+            return invalid("too many keys or roles".into());
+        }
+        if self.version == 0 {
+            return invalid("versions start at 1".into());
+        }
+        for (i, key) in self.keys.iter().enumerate() {
+            if self.keys.iter().skip(i + 1).any(|k| k.public == key.public) {
+                return invalid(format!("key {:.4} is there twice", key.id()));
+            }
+            if key.label.len() > limits::NAME {
+                return invalid(format!("the label of key {:.4} is too long", key.id()));
+            }
+            if !is_printable(&key.label, &[]) {
+                return invalid(format!("the label of key {:.4} has control characters", key.id()));
+            }
+            if VerifyingKey::from_bytes(&key.public).map_or(true, |k| k.is_weak()) {
+                return invalid(format!("key {:.4} is no usable Ed25519 key", key.id()));
+            }
+        }
+        for (i, role) in self.roles.iter().enumerate() {
+            let name = role.role;
+            if self.roles.iter().skip(i + 1).any(|r| r.role == name) {
+                return invalid(format!("role {name} is there twice"));
+            }
+            for (j, id) in role.keys.iter().enumerate() {
+                if self.key(id).is_none() {
+                    return invalid(format!("role {name} names key {id:.4}, which is not there"));
+                }
+                if role.keys.iter().skip(j + 1).any(|k| k == id) {
+                    return invalid(format!("role {name} names key {id:.4} twice"));
+                }
+            }
+            // An envelope carries only so many signatures: a higher threshold could never be met again.
+            let most = role.keys.len().min(limits::SIGNATURES);
+            if role.threshold == 0 || usize::from(role.threshold) > most {
+                return invalid(format!(
+                    "role {name} demands {} signatures from {} keys: 1 to {most} are possible",
+                    role.threshold,
+                    role.keys.len()
+                ));
+            }
+        }
+        if self.role(Role::Root).is_none() {
+            return invalid("nobody may sign the next root".into());
+        }
+        Ok(())
+    }
+}

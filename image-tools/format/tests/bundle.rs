@@ -1,0 +1,192 @@
+//! Headers to the byte, and the frame around a release.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod common;
+
+use bistable_format::bundle::{
+    BLOCK, BadHeader, EMPTY, END_BYTES, Frame, Header, INDEX_NAME, LAYOUT, LAYOUT_NAME, blob_digest,
+    blob_name,
+};
+use bistable_format::{Digest, limits};
+use common::{release, signer};
+use proptest::prelude::*;
+use std::io::Read;
+
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(LAYOUT_NAME.to_owned()),
+        Just(INDEX_NAME.to_owned()),
+        any::<[u8; 32]>().prop_map(|d| blob_name(&Digest(d))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn headers_round_trip_and_the_tar_crate_reads_them(name in names(), bytes in 0..=limits::VOLUME_DATA) {
+        let header = Header { name, bytes };
+        let block = header.encode().unwrap();
+        prop_assert_eq!(Header::decode(&block), Ok(header.clone()));
+        let read = tar::Header::from_byte_slice(&block);
+        prop_assert!(read.as_ustar().is_some());
+        prop_assert_eq!(read.path_bytes().to_vec(), header.name.as_bytes());
+        prop_assert_eq!(read.entry_size().unwrap(), bytes);
+        prop_assert_eq!(read.entry_type(), tar::EntryType::Regular);
+        prop_assert_eq!((read.mode().unwrap(), read.uid().unwrap(), read.gid().unwrap()), (0o644, 0, 0));
+        prop_assert_eq!(read.mtime().unwrap(), 0);
+        let others = block.iter().enumerate().filter(|(i, _)| !(148..156).contains(i));
+        let sum = others.map(|(_, b)| u32::from(*b)).sum::<u32>() + 8 * u32::from(b' ');
+        prop_assert_eq!(read.cksum().unwrap(), sum);
+        prop_assert_eq!((bytes + header.padding() as u64) % BLOCK as u64, 0);
+        prop_assert!(header.padding() < BLOCK);
+    }
+
+    #[test]
+    fn any_block_is_refused_or_is_what_its_header_encodes_to(block in prop::collection::vec(any::<u8>(), BLOCK)) {
+        let block: [u8; BLOCK] = block.try_into().unwrap();
+        if let Ok(header) = Header::decode(&block) {
+            prop_assert_eq!(header.encode(), Ok(block));
+        }
+    }
+
+    #[test]
+    fn a_changed_header_is_refused_or_is_another_to_the_bit(
+        name in names(), bytes in 0..=limits::VOLUME_DATA, at in 0..BLOCK, to: u8,
+    ) {
+        let good = Header { name, bytes }.encode().unwrap();
+        let mut block = good;
+        block[at] = to;
+        prop_assert_eq!(Header::decode(&block).is_ok(), block == good, "one byte always breaks the checksum");
+    }
+}
+
+#[test]
+fn a_frame_has_no_header_that_does_not_fit() {
+    let digest = Digest::of(b"");
+    let refused = [
+        (String::new(), 0),
+        ("index.json\0".into(), 0),
+        ("index.json\0x".into(), 0),
+        ("../index.json".into(), 0),
+        ("./index.json".into(), 0),
+        ("/etc/passwd".into(), 0),
+        ("blobs/sha256/".into(), 0),
+        (format!("blobs/sha256/{digest:.63}"), 0),
+        (blob_name(&digest).to_uppercase(), 0),
+        (format!("{}x", blob_name(&digest)), 0),
+        ("x".repeat(500), 0),
+        (INDEX_NAME.into(), limits::VOLUME_DATA + 1),
+        (INDEX_NAME.into(), u64::MAX),
+    ];
+    for (name, bytes) in refused {
+        assert_eq!(Header { name: name.clone(), bytes }.encode(), Err(BadHeader), "{name:?} {bytes}");
+    }
+}
+
+#[test]
+fn what_other_tar_writers_write_is_refused() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(INDEX_NAME).unwrap();
+    header.set_size(7);
+    header.set_mode(0o644);
+    header.set_cksum();
+    assert_eq!(Header::decode(header.as_bytes()), Err(BadHeader), "GNU magic");
+    let ours = Header { name: INDEX_NAME.into(), bytes: 7 }.encode().unwrap();
+    for (name, change) in [
+        ("symlink", (|h| h.set_entry_type(tar::EntryType::Symlink)) as fn(&mut tar::Header)),
+        ("pax", |h| h.set_entry_type(tar::EntryType::XHeader)),
+        ("mode", |h| h.set_mode(0o4755)),
+        ("owner", |h| h.set_uid(1000)),
+        ("time", |h| h.set_mtime(1)),
+    ] {
+        let mut header = tar::Header::from_byte_slice(&ours).clone();
+        change(&mut header);
+        header.set_cksum();
+        assert_eq!(Header::decode(header.as_bytes()), Err(BadHeader), "{name}");
+    }
+    assert_eq!(Header::decode(&[0; BLOCK]), Err(BadHeader), "the end");
+}
+
+#[test]
+fn blob_names_give_their_digest_back() {
+    let digest = Digest::of(b"x");
+    assert_eq!(blob_digest(&blob_name(&digest)), Some(digest));
+    assert_eq!(blob_digest(&digest.to_string()), None);
+    assert_eq!(blob_digest("blobs/sha512/00"), None);
+}
+
+/// A release whose volumes' blobs are these bytes, and its envelope.
+fn small() -> (bistable_format::Release, Vec<u8>, [&'static [u8]; 4]) {
+    let contents: [&[u8]; 4] = [b"boot list", b"system list", b"boot data", b"system data and more"];
+    let mut release = release();
+    for (volume, list, data) in [(&mut release.volumes.boot, 0, 2), (&mut release.volumes.system, 1, 3)] {
+        volume.list = Digest::of(contents[list]);
+        volume.list_bytes = u32::try_from(contents[list].len()).unwrap();
+        volume.data = Digest::of(contents[data]);
+        volume.data_bytes = contents[data].len() as u64;
+    }
+    let bytes = release.seal(&[&signer(4)]).unwrap();
+    (release, bytes, contents)
+}
+
+#[test]
+fn a_bundle_is_a_tar_of_an_oci_layout() {
+    let (release, signed, [boot_list, system_list, boot_data, system_data]) = small();
+    let frame = Frame::new(&signed, &release);
+    let contents: [&[u8]; 9] = [
+        LAYOUT.as_bytes(),
+        frame.index.as_bytes(),
+        frame.manifest.as_bytes(),
+        EMPTY.as_bytes(),
+        &signed,
+        boot_list,
+        system_list,
+        boot_data,
+        system_data,
+    ];
+    let mut bundle = Vec::new();
+    for (header, content) in frame.headers.iter().zip(contents) {
+        bundle.extend_from_slice(&header.encode().unwrap());
+        bundle.extend_from_slice(content);
+        bundle.resize(bundle.len() + header.padding(), 0);
+    }
+    bundle.resize(bundle.len() + END_BYTES, 0);
+    assert_eq!(frame.headers.len(), contents.len());
+    assert_eq!(frame.bundle_bytes(), bundle.len() as u64);
+
+    let mut archive = tar::Archive::new(&bundle[..]);
+    let mut seen = 0;
+    for (entry, expected) in archive.entries().unwrap().zip(contents) {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_str().unwrap().to_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        assert_eq!(content, expected, "{name}");
+        if let Some(digest) = blob_digest(&name) {
+            assert_eq!(digest, Digest::of(&content), "{name}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 9);
+    // The index names the manifest, and the manifest all blobs, with their sizes.
+    assert!(
+        frame.index.contains(&format!("\"digest\":\"sha256:{}\"", Digest::of(frame.manifest.as_bytes())))
+    );
+    assert!(frame.index.contains(&format!("\"size\":{}", frame.manifest.len())));
+    for content in &contents[3..] {
+        let named = format!("\"digest\":\"sha256:{}\",\"size\":{}", Digest::of(content), content.len());
+        assert!(frame.manifest.contains(&named), "{named}");
+    }
+}
+
+#[test]
+fn the_tag_is_one_that_registries_take() {
+    let mut release = release();
+    release.product = "p".repeat(64);
+    release.version = semver::Version::parse(&format!("1.0.0-{}+b", "a".repeat(56))).unwrap();
+    let signed = release.seal(&[&signer(4)]).unwrap();
+    let frame = Frame::new(&signed, &release);
+    let tag = frame.index.split("ref.name\":\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!((1..=128).contains(&tag.len()), "{}", tag.len());
+    assert!(tag.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    assert!(tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{tag}");
+    assert!(frame.manifest.len() as u64 <= limits::BUNDLE_TEXT);
+}

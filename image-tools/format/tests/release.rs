@@ -1,0 +1,221 @@
+//! Each way in which a release can make no sense.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod common;
+
+use bistable_format::{DecodeError, Release, VolumeKind, limits, release::check_name};
+use common::{problem, release, root, signer};
+use semver::{Version, VersionReq};
+
+#[test]
+fn round_trip() {
+    let release = release();
+    assert_eq!(Release::decode(&release.encode().unwrap()), Ok(release.clone()));
+    let bytes = release.seal(&[&signer(4)]).unwrap();
+    assert_eq!(Release::open(&bytes, &root()), Ok(release.clone()));
+    assert_eq!(release.self_test_plan().unwrap().tests.len(), 4);
+    assert_eq!(release.health_profile().unwrap().checks.len(), 3);
+    let kinds: Vec<VolumeKind> = release.volumes.iter().map(|(k, _)| k).collect();
+    assert_eq!(kinds, VolumeKind::ALL);
+}
+
+fn requirement(text: &str) -> VersionReq {
+    VersionReq::parse(text).unwrap()
+}
+
+#[test]
+fn each_problem_is_named_by_writer_and_reader() {
+    type Spoil = fn(&mut Release);
+    let table: [(&str, Spoil, &str, &str); 32] = [
+        ("product-empty", |r| r.product.clear(), "product", "is no name"),
+        ("product-upper-case", |r| r.product = "Fan".into(), "product", "\"Fan\" is no name"),
+        ("product-path", |r| r.product = "../fan".into(), "product", "is no name"),
+        ("product-escape", |r| r.product = "a\u{1b}[2J".into(), "product", r#""a\u{1b}[2J" is no name"#),
+        (
+            "version-long",
+            |r| r.version = Version::parse(&format!("1.0.0-{}", "a".repeat(59))).unwrap(),
+            "version",
+            "longer than 64",
+        ),
+        ("boards-none", |r| r.boards.clear(), "boards", "1 to 32 boards"),
+        (
+            "boards-many",
+            |r| r.boards = (0..33).map(|i| format!("b{i}")).collect(),
+            "boards",
+            "1 to 32 boards",
+        ),
+        ("board-no-name", |r| r.boards[1] = "pi 5".into(), "boards", "is no name"),
+        ("board-twice", |r| r.boards[1] = "pi4".into(), "boards", "pi4 is there twice"),
+        (
+            "components-many",
+            |r| r.requires.components = (0..33).map(|i| (format!("c{i}"), VersionReq::STAR)).collect(),
+            "requires",
+            "more than 32",
+        ),
+        ("component-no-name", |r| r.requires.components[0].0 = "-x".into(), "requires", "is no name"),
+        (
+            "component-twice",
+            |r| r.requires.components.push(("boot-loader".into(), VersionReq::STAR)),
+            "requires",
+            "boot-loader is there twice",
+        ),
+        (
+            "requirement-long",
+            |r| r.requires.running = Some(requirement(&format!("=1.0.0-{}", "a".repeat(250)))),
+            "requires",
+            "longer than 256",
+        ),
+        (
+            "component-requirement-long",
+            |r| r.requires.components[0].1 = requirement(&format!("=1.0.0-{}", "a".repeat(250))),
+            "requires",
+            "longer than 256",
+        ),
+        ("description-long", |r| r.description = "x".repeat(4097), "description", "longer than 4096"),
+        (
+            "description-escape",
+            |r| r.description = "\u{1b}]0;title\u{7}".into(),
+            "description",
+            "control characters",
+        ),
+        (
+            "description-carriage-return",
+            |r| r.description = "safe\rgone".into(),
+            "description",
+            "control characters",
+        ),
+        ("author-long", |r| r.author = "x".repeat(65), "author", "longer than 64"),
+        ("author-line-break", |r| r.author = "Ada\nroot: yes".into(), "author", "control characters"),
+        ("boot-empty", |r| r.volumes.boot.bytes = 0, "boot volume", "0 bytes are not whole sectors"),
+        (
+            "boot-half-sector",
+            |r| r.volumes.boot.bytes = 256,
+            "boot volume",
+            "256 bytes are not whole sectors",
+        ),
+        ("system-empty", |r| r.volumes.system.bytes = 0, "system volume", "0 bytes"),
+        ("system-odd", |r| r.volumes.system.bytes += 1, "system volume", "not whole sectors"),
+        (
+            "system-above-64-GiB",
+            |r| r.volumes.system.bytes = (64 << 30) + 512,
+            "system volume",
+            "at most 64 GiB",
+        ),
+        ("system-huge", |r| r.volumes.system.bytes = u64::MAX - 511, "system volume", "at most 64 GiB"),
+        ("data-above-tar", |r| r.volumes.system.data_bytes = 8 << 30, "system volume", "are too many"),
+        ("list-tiny", |r| r.volumes.boot.list_bytes = 3, "boot volume", "chunk list of 3 bytes"),
+        (
+            "list-huge",
+            |r| r.volumes.system.list_bytes = (8 << 20) + 1,
+            "system volume",
+            "chunk list of 8388609 bytes",
+        ),
+        ("plan-broken", |r| r.self_tests = "[[test".into(), "self-test plan", "line 1"),
+        (
+            "plan-pin-twice",
+            |r| r.self_tests = r.self_tests.replace("in = 27", "in = 17"),
+            "self-test plan",
+            "GPIO17 is named twice",
+        ),
+        ("profile-broken", |r| r.health = "deadline_s = 'x'".into(), "health profile", "line 1"),
+        (
+            "profile-unknown-key",
+            |r| r.health = "\ndeadlines = 4".into(),
+            "health profile",
+            "line 2: unknown field `deadlines`",
+        ),
+    ];
+    for (name, spoil, field, expected) in table {
+        let mut bad = release();
+        spoil(&mut bad);
+        let text = problem(bad.encode());
+        let (what, said) = text.split_once(": ").unwrap();
+        assert!(
+            said.contains(expected) && (what.contains(field) || said.starts_with(field)),
+            "{name}: {text}"
+        );
+        // A reader says the same about bytes that a writer without checks made.
+        let bytes = postcard::to_allocvec(&bad).unwrap();
+        assert_eq!(problem(Release::decode(&bytes)), text, "{name}");
+    }
+}
+
+#[test]
+fn limits_themselves_are_allowed() {
+    type Edge = fn(&mut Release);
+    let edges: [(&str, Edge); 9] = [
+        ("product", |r| r.product = "a".repeat(64)),
+        ("version", |r| r.version = Version::parse(&format!("1.0.0-{}", "a".repeat(58))).unwrap()),
+        ("boards", |r| r.boards = (0..32).map(|i| format!("b{i}")).collect()),
+        ("volume", |r| r.volumes.system.bytes = 64 << 30),
+        ("sector", |r| r.volumes.boot.bytes = 512),
+        ("data", |r| r.volumes.system.data_bytes = (8 << 30) - 1),
+        ("list", |r| r.volumes.boot.list_bytes = 8 << 20),
+        ("people", |r| r.author = "\u{1f98a}".repeat(16)),
+        ("empty", |r| {
+            r.author.clear();
+            r.description.clear();
+            r.self_tests.clear();
+            r.health.clear();
+            r.requires = bistable_format::Requires::default();
+            r.build_time = u64::MAX;
+            r.security_version = u32::MAX;
+        }),
+    ];
+    for (name, edge) in edges {
+        let mut release = release();
+        edge(&mut release);
+        assert_eq!(Release::decode(&release.encode().unwrap()), Ok(release), "{name}");
+    }
+}
+
+#[test]
+fn the_largest_release_that_passes_its_checks_can_be_sealed() {
+    let long = |i: usize| requirement(&format!("=1.0.0-{}", format!("{i:03}x").repeat(62)));
+    let mut release = release();
+    release.product = "p".repeat(limits::NAME);
+    release.boards = (0..limits::BOARDS).map(|i| format!("{i:064}")).collect();
+    release.requires.running = Some(long(999));
+    release.requires.components = (0..limits::COMPONENTS).map(|i| (format!("{i:064}"), long(i))).collect();
+    release.description = "d".repeat(limits::DESCRIPTION);
+    release.author = "a".repeat(limits::NAME);
+    release.self_tests = format!("#{}", "t".repeat(limits::PLAN - 1));
+    release.health = format!("#{}", "h".repeat(limits::PLAN - 1));
+    let bytes = release.seal(&[&signer(4)]).unwrap();
+    assert!(bytes.len() > 48 << 10, "{}", bytes.len());
+    assert_eq!(Release::open(&bytes, &root()), Ok(release));
+}
+
+#[test]
+fn truncated_and_trailing_bytes_are_refused() {
+    let bytes = release().encode().unwrap();
+    for cut in 0..bytes.len() {
+        assert!(Release::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert_eq!(Release::decode(&longer), Err(DecodeError::Trailing("release")));
+}
+
+#[test]
+fn names_are_of_a_small_alphabet() {
+    for good in ["a", "0", "pi4", "my-product_2.0", "a..b", &"z".repeat(64)] {
+        assert_eq!(check_name("name", good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        ".",
+        "..",
+        ".hidden",
+        "-x",
+        "_x",
+        "A",
+        "a b",
+        "a/b",
+        "a\\b",
+        "a\0",
+        "\u{e4}",
+        "a\n",
+        &"z".repeat(65),
+    ] {
+        assert!(problem(check_name("name", bad)).contains("use 1 to 64 of a-z 0-9 . _ -"), "{bad}");
+    }
+}

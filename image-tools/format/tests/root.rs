@@ -1,0 +1,130 @@
+//! Each way in which root metadata can make no sense.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod common;
+
+use bistable_format::{DecodeError, Digest, Key, KeyId, KeyKind, Role, RoleKeys, Root, limits};
+use common::{id, key, problem, public, role_keys, root};
+
+#[test]
+fn round_trip() {
+    let root = root();
+    assert_eq!(Root::decode(&root.encode().unwrap()), Ok(root.clone()));
+    assert_eq!(root.role(Role::Release), Some(&role_keys(Role::Release, 1, &[4])));
+    assert_eq!(root.key(&id(6)), Some(&key(6)));
+    assert_eq!(root.key(&id(7)), None);
+}
+
+#[test]
+fn each_problem_is_named_by_writer_and_reader() {
+    type Spoil = fn(&mut Root);
+    let table: [(&str, Spoil, &str); 16] = [
+        ("version-zero", |r| r.version = 0, "versions start at 1"),
+        ("too-many-keys", |r| r.keys = (1..=33).map(key).collect(), "too many keys"),
+        ("too-many-roles", |r| r.roles.push(role_keys(Role::Root, 1, &[1])), "too many keys or roles"),
+        ("key-twice", |r| r.keys[5] = key(1), "is there twice"),
+        ("label-long", |r| r.keys[2].label = "x".repeat(65), "label of key"),
+        ("label-escape", |r| r.keys[2].label = "\u{1b}[2J".into(), "control characters"),
+        ("label-line-break", |r| r.keys[2].label = "a\nb".into(), "control characters"),
+        (
+            "role-twice",
+            |r| {
+                r.roles.pop();
+                r.roles.push(role_keys(Role::Release, 1, &[5]));
+            },
+            "role release is there twice",
+        ),
+        ("names-absent-key", |r| r.roles[1] = role_keys(Role::Release, 1, &[9]), "which is not there"),
+        ("names-key-twice", |r| r.roles[1] = role_keys(Role::Release, 1, &[4, 4]), "twice"),
+        ("threshold-zero", |r| r.roles[1].threshold = 0, "demands 0 signatures from 1 keys"),
+        ("threshold-above-keys", |r| r.roles[0].threshold = 4, "demands 4 signatures from 3 keys"),
+        ("role-without-keys", |r| r.roles[1].keys.clear(), "demands 1 signatures from 0 keys"),
+        ("no-root-role", |r| drop(r.roles.remove(0)), "nobody may sign the next root"),
+        ("not-a-point", |r| r.keys[5].public = not_a_point(), "no usable Ed25519 key"),
+        (
+            "threshold-above-what-an-envelope-carries",
+            |r| {
+                r.keys = (1..=20).map(key).collect();
+                let all: Vec<u8> = (1..=20).collect();
+                r.roles = vec![role_keys(Role::Root, 17, &all)];
+            },
+            "1 to 16 are possible",
+        ),
+    ];
+    for (name, spoil, expected) in table {
+        let mut bad = root();
+        spoil(&mut bad);
+        let text = problem(bad.encode());
+        assert!(text.contains(expected), "{name}: {text}");
+        // A reader says the same about bytes that a writer without checks made.
+        let bytes = postcard::to_allocvec(&bad).unwrap();
+        assert_eq!(problem(Root::decode(&bytes)), text, "{name}");
+    }
+}
+
+fn not_a_point() -> [u8; 32] {
+    // y = 2 has no x.
+    let mut y = [0; 32];
+    y[0] = 2;
+    y
+}
+
+#[test]
+fn weak_public_keys_are_refused_in_every_encoding() {
+    let hex = [
+        // The eight points of small order, as RFC 8032 encodes them, ...
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        // ... and as it doesn't.
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ];
+    for digits in hex {
+        // A digest is 32 bytes too.
+        let weak = Digest::parse(digits).unwrap().0;
+        let mut bad = root();
+        bad.keys.push(Key { public: weak, label: "weak".into(), kind: KeyKind::Production });
+        bad.roles[1].keys.push(KeyId::of(&weak));
+        let bytes = postcard::to_allocvec(&bad).unwrap();
+        assert!(problem(Root::decode(&bytes)).contains("no usable Ed25519 key"), "{digits}");
+        assert!(bad.encode().is_err(), "{digits}");
+    }
+}
+
+#[test]
+fn the_most_that_a_root_may_have_round_trips() {
+    let keys: Vec<Key> =
+        (1..=32).map(|n| Key { label: "\u{e4}".repeat(limits::NAME / 2), ..key(n) }).collect();
+    let ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
+    let roles = Role::ALL.map(|role| RoleKeys { role, threshold: 16, keys: ids.clone() }).to_vec();
+    let root = Root { version: u32::MAX, keys, roles };
+    assert_eq!(Root::decode(&root.encode().unwrap()), Ok(root));
+}
+
+#[test]
+fn truncated_and_trailing_bytes_are_refused() {
+    let bytes = root().encode().unwrap();
+    for cut in 0..bytes.len() {
+        assert_eq!(Root::decode(&bytes[..cut]), Err(DecodeError::Malformed("root")), "cut at {cut}");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert_eq!(Root::decode(&longer), Err(DecodeError::Trailing("root")));
+    let huge = vec![0; limits::ENVELOPE_PAYLOAD + 1];
+    assert!(matches!(Root::decode(&huge), Err(DecodeError::TooLarge { .. })));
+}
+
+#[test]
+fn key_ids_print_as_many_bytes_as_asked() {
+    let id = KeyId::of(&public(1));
+    assert_eq!(format!("{id}").len(), 32);
+    assert_eq!(format!("{id:.4}"), format!("{id}")[..8]);
+}

@@ -1,0 +1,176 @@
+//! The bundle's file. Data is written once, to about where it will lie: what comes before it depends on the data, so
+//! its place is estimated from above, and at the end all data slides down by the few bytes that were too many.
+//!
+//! ```text
+//! │ head and lists: at most `reserve` bytes │ boot data │ pad │ header │ system data │ pad │ end │
+//! ```
+use super::encode::{Encoded, list_bound};
+use super::{BuildError, BuildOptions};
+use crate::output::{NewFile, OutputError};
+use crate::progress::{Progress, Stage};
+use bistable_format::bundle::{self, BLOCK, EMPTY, Frame, LAYOUT};
+use bistable_format::{Digest, Envelope, Release, VolumeKind, Volumes, limits};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Entries before the chunk lists, and one header of each list and of the first data.
+const HEAD_ENTRIES: u64 = 5 + 2 + 1;
+/// What is moved at a time.
+const PIECE: usize = 1 << 20;
+
+/// A bundle in the making.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    output: NewFile,
+    /// Where the boot volume's data begins for now.
+    reserve: u64,
+}
+
+/// A bundle that is there.
+#[derive(Debug)]
+pub(super) struct Assembled {
+    pub(super) release: Release,
+    /// The release's identity.
+    pub(super) digest: Digest,
+    pub(super) bytes: u64,
+}
+
+/// Where a volume's data goes.
+#[derive(Debug)]
+pub(super) struct Data<'a> {
+    output: &'a NewFile,
+    at: u64,
+}
+
+impl Data<'_> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        write_at(self.output, bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl Assembly {
+    pub(super) fn begin(output: NewFile, options: &BuildOptions, volumes: &[u64]) -> Assembly {
+        let lists: u64 = volumes.iter().map(|bytes| blocks(list_bound(*bytes, options))).sum();
+        let head = HEAD_ENTRIES * BLOCK as u64
+            + blocks(LAYOUT.len() as u64)
+            + 2 * blocks(limits::BUNDLE_TEXT)
+            + blocks(EMPTY.len() as u64)
+            + blocks(Envelope::MAX_BYTES as u64);
+        Assembly { output, reserve: head + lists }
+    }
+
+    /// Where a volume's data goes, if that of `before` comes before it: the boot volume's first, as in a bundle.
+    pub(super) fn data(&self, before: Option<&Encoded>) -> Data<'_> {
+        let before = before.map_or(0, |e| blocks(e.volume.data_bytes) + BLOCK as u64);
+        Data { output: &self.output, at: self.reserve + before }
+    }
+
+    /// Sign, write what is around the data, and make the file durable under its name.
+    pub(super) fn finish(
+        self,
+        options: &BuildOptions,
+        boot: &Encoded,
+        system: &Encoded,
+        progress: &dyn Progress,
+    ) -> Result<Assembled, BuildError> {
+        let release = options.release(Volumes { boot: boot.volume.clone(), system: system.volume.clone() });
+        let signed = options.seal(&release).map_err(BuildError::Release)?;
+        let frame = Frame::new(&signed, &release);
+        let total = frame.bundle_bytes();
+        progress.begin(Stage::Assemble, total);
+
+        let contents: [&[u8]; 7] = [
+            LAYOUT.as_bytes(),
+            frame.index.as_bytes(),
+            frame.manifest.as_bytes(),
+            EMPTY.as_bytes(),
+            &signed,
+            &boot.list_bytes,
+            &system.list_bytes,
+        ];
+        let mut head = Vec::new();
+        let mut data_at = Vec::new();
+        let mut at = 0;
+        for (i, header) in frame.headers.iter().enumerate() {
+            let block = header.encode().map_err(|_| BuildError::TooMuchData { kind: VolumeKind::System })?;
+            match contents.get(i) {
+                Some(content) => {
+                    head.extend_from_slice(&block);
+                    head.extend_from_slice(content);
+                    head.resize(head.len() + header.padding(), 0);
+                }
+                None => data_at.push((at, block, header.clone())),
+            }
+            at += BLOCK as u64 + header.bytes + header.padding() as u64;
+        }
+
+        // All data is one run, from the first volume's first byte to the last one's last.
+        let run = blocks(boot.volume.data_bytes) + BLOCK as u64 + blocks(system.volume.data_bytes);
+        let first = data_at.first().map_or(0, |(at, ..)| at + BLOCK as u64);
+        slide_down(&self.output, self.reserve, first, run, progress)?;
+        for (at, block, header) in &data_at {
+            write_at(&self.output, block, *at)?;
+            let end = at + BLOCK as u64 + header.bytes;
+            write_at(&self.output, &[0; BLOCK][..header.padding()], end)?;
+        }
+        write_at(&self.output, &head, 0)?;
+        // The end is two blocks of zeros: what slid away may have left other bytes there.
+        let end = total - bundle::END_BYTES as u64;
+        let file = self.output.file();
+        let path = self.output.path().to_path_buf();
+        file.set_len(end).and_then(|()| file.set_len(total)).map_err(OutputError::io("write", &path))?;
+        self.output.commit()?;
+        progress.advance(Stage::Assemble, total);
+        progress.end(Stage::Assemble);
+        Ok(Assembled { release, digest: bistable_format::release::identity(&signed), bytes: total })
+    }
+}
+
+/// Move `len` bytes at `from` to the lower place `to`.
+fn slide_down(
+    output: &NewFile,
+    from: u64,
+    to: u64,
+    len: u64,
+    progress: &dyn Progress,
+) -> Result<(), OutputError> {
+    let mut buffer = vec![0; PIECE];
+    let mut done = 0;
+    while done < len {
+        let want = usize::try_from(len - done).unwrap_or(PIECE).min(PIECE);
+        let piece = buffer.get_mut(..want).unwrap_or_default();
+        let got = read_up_to(output.file(), piece, from + done)
+            .map_err(OutputError::io("read back", output.path()))?;
+        // Padding behind the last data was never written: it reads as nothing, and is zero.
+        piece.get_mut(got..).unwrap_or_default().fill(0);
+        write_at(output, piece, to + done)?;
+        done += want as u64;
+        progress.advance(Stage::Assemble, to + done);
+    }
+    Ok(())
+}
+
+fn read_up_to(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut got = 0;
+    while got < into.len() {
+        match file.read_at(into.get_mut(got..).unwrap_or_default(), at + got as u64) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
+
+fn write_at(output: &NewFile, bytes: &[u8], at: u64) -> Result<(), OutputError> {
+    output.file().write_all_at(bytes, at).map_err(OutputError::io("write", output.path()))
+}
+
+/// Bytes of a content with its padding.
+fn blocks(bytes: u64) -> u64 {
+    bytes.next_multiple_of(BLOCK as u64)
+}

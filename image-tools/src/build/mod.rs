@@ -1,0 +1,345 @@
+//! From a root file system and a boot volume to a signed bundle.
+//!
+//! ```text
+//! input ─► raw stream ─► chunks ─► zstd on every processor ─► in order into the output file ─► head, lists, end
+//!          (volume/)     (encode.rs)                          (data first, where it will lie)   (assemble.rs)
+//! ```
+//! The same input, options and build time give the same bytes, on any machine with any number of threads. Memory is
+//! bounded by two chunks per thread, whatever the size of the image.
+mod assemble;
+mod encode;
+
+pub(crate) use encode::is_zero;
+pub use encode::{ChunkSize, Level};
+
+use crate::clock::Stopwatch;
+use crate::keys::SecretKey;
+use crate::output::{self, Access, Existing, NewFile, OutputError};
+use crate::parallel::Threads;
+use crate::progress::{Progress, Stage};
+use crate::volume::{
+    BootOptions, Ext4Backend, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan, VolumeSize, open_boot,
+    open_system,
+};
+use bistable_format::{
+    DecodeError, Digest, Release, Requires, Root, TrustError, Volume, VolumeKind, Volumes, limits,
+};
+use semver::Version;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// What it is for; see [`Release::product`].
+    pub product: String,
+    /// Its version.
+    pub version: Version,
+    /// See [`Release::security_version`].
+    pub security_version: u32,
+    /// Boards that it runs on, at least one.
+    pub boards: Vec<String>,
+    /// What a device must have before.
+    pub requires: Requires,
+    /// For people.
+    pub description: String,
+    /// For people.
+    pub author: String,
+    /// Self-test plan, as TOML; empty for none.
+    pub self_tests: String,
+    /// Health profile, as TOML; empty for the defaults.
+    pub health: String,
+    /// Seconds since 1970 (SOURCE_DATE_EPOCH): stands in the release, and no file in the volumes gets a later time.
+    pub build_time: u64,
+    /// Root file system: a directory, a tar, or a ready ext4, squashfs or EROFS image.
+    pub system: PathBuf,
+    /// Boot volume: a directory or a ready FAT image.
+    pub boot: PathBuf,
+    /// How large the system volume shall be.
+    pub system_size: VolumeSize,
+    /// How large the boot volume shall be.
+    pub boot_size: VolumeSize,
+    /// Who owns the system's files.
+    pub owner: Owner,
+    /// What makes the system's ext4.
+    pub backend: Ext4Backend,
+    /// Keys that sign the release.
+    pub keys: Vec<SecretKey>,
+    /// The root that devices have: the keys are held against it before anything else is done.
+    pub root: Option<Root>,
+    /// Raw bytes in a chunk.
+    pub chunk_size: ChunkSize,
+    /// How hard to compress.
+    pub level: Level,
+    /// Worker threads. Changes no byte of the result.
+    pub threads: Threads,
+    /// The bundle.
+    pub out: PathBuf,
+    /// What if it is there already.
+    pub existing: Existing,
+}
+
+impl BuildOptions {
+    /// The defaults for all that has one.
+    pub fn new(
+        product: &str,
+        version: Version,
+        board: &str,
+        system: PathBuf,
+        boot: PathBuf,
+        out: PathBuf,
+    ) -> Self {
+        BuildOptions {
+            product: product.into(),
+            version,
+            security_version: 0,
+            boards: vec![board.into()],
+            requires: Requires::default(),
+            description: String::new(),
+            author: String::new(),
+            self_tests: String::new(),
+            health: String::new(),
+            build_time: 0,
+            system,
+            boot,
+            system_size: VolumeSize::Fit,
+            boot_size: VolumeSize::Fit,
+            owner: Owner::Keep,
+            backend: Ext4Backend::default(),
+            keys: Vec::new(),
+            root: None,
+            chunk_size: ChunkSize::default(),
+            level: Level::default(),
+            threads: Threads::default(),
+            out,
+            existing: Existing::default(),
+        }
+    }
+
+    /// The release but for the volumes.
+    fn release(&self, volumes: Volumes) -> Release {
+        Release {
+            product: self.product.clone(),
+            version: self.version.clone(),
+            security_version: self.security_version,
+            boards: self.boards.clone(),
+            requires: self.requires.clone(),
+            volumes,
+            description: self.description.clone(),
+            author: self.author.clone(),
+            build_time: self.build_time,
+            self_tests: self.self_tests.clone(),
+            health: self.health.clone(),
+        }
+    }
+
+    fn seal(&self, release: &Release) -> Result<Vec<u8>, TrustError> {
+        release.seal(&self.keys.iter().map(SecretKey::signing).collect::<Vec<_>>())
+    }
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The description of the release makes no sense.
+    #[error("the release can't be described like that")]
+    Release(#[source] TrustError),
+    /// Nobody signs.
+    #[error("no key was given to sign with: every device refuses an unsigned release; give --key NAME.key")]
+    NoKey,
+    /// The given root would refuse it.
+    #[error("devices with this root would refuse the release")]
+    Untrusted(#[source] TrustError),
+    /// A volume can't be made.
+    #[error("the {kind} volume can't be made")]
+    Volume {
+        /// Which.
+        kind: VolumeKind,
+        /// Why.
+        source: VolumeError,
+    },
+    /// A volume is larger than the format allows.
+    #[error("the {kind} volume has {bytes} bytes; the most is {limit}", limit = limits::VOLUME)]
+    TooLarge {
+        /// Which.
+        kind: VolumeKind,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// A volume's data is larger than the format allows.
+    #[error("the {kind} volume is larger than {limit} bytes even when compressed; leave something out", limit = limits::VOLUME_DATA)]
+    TooMuchData {
+        /// Which.
+        kind: VolumeKind,
+    },
+    /// The volume was not what it said.
+    #[error("internal: the {kind} volume announced {announced} bytes and has {found}; please report this")]
+    Length {
+        /// Which.
+        kind: VolumeKind,
+        /// What was announced.
+        announced: u64,
+        /// What came.
+        found: u64,
+    },
+    /// Compression failed.
+    #[error("zstd failed: {0}")]
+    Zstd(String),
+    /// The chunk list is not possible.
+    #[error("the chunk list of the {kind} volume is not possible")]
+    List {
+        /// Which volume's.
+        kind: VolumeKind,
+        /// Why.
+        source: DecodeError,
+    },
+    /// The bundle can't be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// What was made of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltVolume {
+    /// Which.
+    pub kind: VolumeKind,
+    /// What its input was.
+    pub input: String,
+    /// Bytes and digests.
+    pub volume: Volume,
+    /// Its chunks.
+    pub chunks: usize,
+    /// Raw bytes in each of them but the last.
+    pub chunk_bytes: u32,
+    /// Chunks that are all zero.
+    pub zero_chunks: usize,
+    /// Time to read the input's structure.
+    pub plan_time: Duration,
+    /// Time to make, hash and compress it.
+    pub encode_time: Duration,
+}
+
+/// What was made.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The release, as signed.
+    pub release: Release,
+    /// Its identity: see [`bistable_format::release::identity`].
+    pub digest: Digest,
+    /// Bytes of the bundle.
+    pub bytes: u64,
+    /// Boot and system.
+    pub volumes: Vec<BuiltVolume>,
+    /// Time to put it together and flush it.
+    pub assemble_time: Duration,
+    /// Time in all.
+    pub time: Duration,
+}
+
+/// Build a bundle. On any error nothing is left at the output's place, and what was there before is untouched.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, BuildError> {
+    let watch = Stopwatch::start();
+    check(options)?;
+    output::not_an_input(&options.out, [options.system.as_path(), options.boot.as_path()])?;
+    let output = NewFile::create(&options.out, options.existing, Access::Public)?;
+
+    // Both inputs are read before any is compressed: what is wrong with the second shows at once.
+    let boot = Planned::new(options, VolumeKind::Boot, progress)?;
+    let system = Planned::new(options, VolumeKind::System, progress)?;
+    let assembly = assemble::Assembly::begin(output, options, &[boot.plan.size(), system.plan.size()]);
+    let (boot, boot_report) = boot.encode(options, progress, assembly.data(None))?;
+    let (system, system_report) = system.encode(options, progress, assembly.data(Some(&boot)))?;
+
+    let assemble_watch = Stopwatch::start();
+    let made = assembly.finish(options, &boot, &system, progress)?;
+    Ok(Built {
+        release: made.release,
+        digest: made.digest,
+        bytes: made.bytes,
+        volumes: vec![boot_report, system_report],
+        assemble_time: assemble_watch.elapsed(),
+        time: watch.elapsed(),
+    })
+}
+
+/// A volume whose input is read.
+struct Planned {
+    kind: VolumeKind,
+    plan: VolumePlan,
+    time: Duration,
+}
+
+impl Planned {
+    fn new(options: &BuildOptions, kind: VolumeKind, progress: &dyn Progress) -> Result<Planned, BuildError> {
+        let watch = Stopwatch::start();
+        progress.begin(Stage::Plan(kind), 0);
+        let plan = plan(options, kind).map_err(|source| BuildError::Volume { kind, source })?;
+        progress.end(Stage::Plan(kind));
+        for warning in plan.warnings() {
+            progress.note(&format!("{kind}: {warning}"));
+        }
+        if plan.size() > limits::VOLUME {
+            return Err(BuildError::TooLarge { kind, bytes: plan.size() });
+        }
+        Ok(Planned { kind, plan, time: watch.elapsed() })
+    }
+
+    fn encode(
+        self,
+        options: &BuildOptions,
+        progress: &dyn Progress,
+        data: assemble::Data<'_>,
+    ) -> Result<(encode::Encoded, BuiltVolume), BuildError> {
+        let watch = Stopwatch::start();
+        let encoded = encode::volume(self.kind, &self.plan, options, progress, data)?;
+        let report = BuiltVolume {
+            kind: self.kind,
+            input: self.plan.input().to_string(),
+            volume: encoded.volume.clone(),
+            chunks: encoded.list.chunks.len(),
+            chunk_bytes: encoded.list.chunk_bytes,
+            zero_chunks: encoded.zero_chunks(),
+            plan_time: self.time,
+            encode_time: watch.elapsed(),
+        };
+        Ok((encoded, report))
+    }
+}
+
+/// All that can be known to be wrong before the long work begins.
+fn check(options: &BuildOptions) -> Result<(), BuildError> {
+    if options.keys.is_empty() {
+        return Err(BuildError::NoKey);
+    }
+    let zero = Digest([0; 32]);
+    let volume = Volume { bytes: 512, digest: zero, list_bytes: 512, list: zero, data_bytes: 1, data: zero };
+    let draft = options.release(Volumes { boot: volume.clone(), system: volume });
+    let signed = options.seal(&draft).map_err(BuildError::Release)?;
+    if let Some(root) = &options.root {
+        Release::open(&signed, root).map_err(BuildError::Untrusted)?;
+    }
+    Ok(())
+}
+
+fn plan(options: &BuildOptions, kind: VolumeKind) -> Result<VolumePlan, VolumeError> {
+    let id = VolumeId::from_name(&format!("{}/{kind}", options.product));
+    let epoch = options.build_time;
+    match kind {
+        VolumeKind::Boot => {
+            open_boot(&options.boot, &BootOptions { size: options.boot_size, ..BootOptions::new(id, epoch) })
+        }
+        VolumeKind::System => open_system(
+            &options.system,
+            &SystemOptions {
+                size: options.system_size,
+                owner: options.owner,
+                backend: options.backend,
+                ..SystemOptions::new(id, epoch)
+            },
+        ),
+    }
+}

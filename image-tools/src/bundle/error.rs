@@ -1,0 +1,160 @@
+//! What can be wrong with a bundle, and where.
+use bistable_format::{DecodeError, TrustError, VolumeKind};
+use std::io;
+
+/// What is wrong with a bundle, and where. Offsets count bytes of the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// It can't be read.
+    #[error("reading failed at byte {offset}")]
+    Read {
+        /// Where.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ends too early.
+    #[error("it is truncated: it ends at byte {offset}, within the {part}; copy or fetch it again")]
+    Truncated {
+        /// Its length.
+        offset: u64,
+        /// What is missing.
+        part: Part,
+    },
+    /// It starts as something else.
+    #[error("it is no bundle: the {part} at byte {offset} is not as a bundle has it")]
+    NotBundle {
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        part: Part,
+    },
+    /// The release isn't trusted.
+    #[error("its release is not trusted")]
+    Trust(#[source] TrustError),
+    /// Bytes that follow from the release are others.
+    #[error(
+        "the {part} differs from what the release says, at byte {offset}: the file is damaged or was changed; copy or fetch it again"
+    )]
+    Differs {
+        /// Which part.
+        part: Part,
+        /// The first byte of it that differs.
+        offset: u64,
+    },
+    /// The chunk list isn't the one that the release names.
+    #[error(
+        "the chunk list of the {kind} volume, at byte {offset}, is not the one that the release names: the file is damaged or was changed; copy or fetch it again"
+    )]
+    ListDigest {
+        /// Which volume's.
+        kind: VolumeKind,
+        /// Where the list begins.
+        offset: u64,
+    },
+    /// The chunk list is the signed one, and makes no sense.
+    #[error(
+        "the chunk list of the {kind} volume, at byte {offset}, is signed but can't be right; build the bundle again"
+    )]
+    List {
+        /// Which volume's.
+        kind: VolumeKind,
+        /// Where the list begins.
+        offset: u64,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// It is a delta, which needs its base.
+    #[error(
+        "the {kind} volume is a delta against another image, so it can't be read alone; use the full bundle"
+    )]
+    Delta {
+        /// Which volume.
+        kind: VolumeKind,
+    },
+    /// A chunk is wrong.
+    #[error("chunk {index} of the {kind} volume, at byte {offset}: {problem}")]
+    Chunk {
+        /// Which volume.
+        kind: VolumeKind,
+        /// Which chunk, counted from 0.
+        index: usize,
+        /// Where its frame begins.
+        offset: u64,
+        /// What is wrong with it.
+        problem: ChunkProblem,
+    },
+    /// All chunks are right, and the whole isn't.
+    #[error(
+        "the chunks of the {kind} volume are as listed, but its {what} does not have the digest that the release names; build the bundle again"
+    )]
+    Volume {
+        /// Which volume.
+        kind: VolumeKind,
+        /// `raw image` or `data`.
+        what: &'static str,
+    },
+    /// Bytes follow the end.
+    #[error(
+        "bytes that do not belong to it follow the bundle's end at byte {offset}; copy or fetch it again"
+    )]
+    Trailing {
+        /// Where they begin.
+        offset: u64,
+    },
+    /// Whoever takes the volumes failed.
+    #[error("the {kind} volume can't be written")]
+    Sink {
+        /// Which volume.
+        kind: VolumeKind,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A part of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Part {
+    /// `oci-layout`.
+    #[error("file oci-layout")]
+    Layout,
+    /// `index.json`.
+    #[error("file index.json")]
+    Index,
+    /// The manifest.
+    #[error("manifest")]
+    Manifest,
+    /// The empty config.
+    #[error("empty config")]
+    Config,
+    /// The signed release.
+    #[error("release")]
+    Release,
+    /// A chunk list.
+    #[error("chunk list of the {0} volume")]
+    List(VolumeKind),
+    /// A volume's data.
+    #[error("data of the {0} volume")]
+    Data(VolumeKind),
+    /// The two blocks of zeros.
+    #[error("end")]
+    End,
+}
+
+/// What is wrong with a chunk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkProblem {
+    /// The frame isn't the listed one.
+    #[error("its data does not have the listed digest: the file is damaged; copy or fetch it again")]
+    Digest,
+    /// The frame is the listed one, and doesn't decompress to a chunk.
+    #[error("its data is as listed but does not decompress ({0}); build the bundle again")]
+    Zstd(String),
+    /// It decompresses to something else.
+    #[error("it decompresses to other bytes than listed; build the bundle again")]
+    Raw,
+    /// It is listed as zero, and isn't.
+    #[error("it is listed as all zero and is not; build the bundle again")]
+    NotZero,
+}

@@ -1,0 +1,217 @@
+//! Reads a bundle as a stream: strictly, and nothing is taken further before it is authenticated.
+//!
+//! Everything but the contents of lists and data is a function of the signed release ([`Frame`]); the reader collects
+//! the few entries before the release, verifies that, and then compares every byte, those before it included.
+mod chunks;
+mod error;
+mod input;
+
+pub use error::{BundleError, ChunkProblem, Part};
+
+use crate::parallel::{self, Threads};
+use crate::progress::{Progress, Stage};
+use bistable_format::bundle::{self, BLOCK, EMPTY, Frame, Header, LAYOUT};
+use bistable_format::{
+    ChunkList, Digest, Envelope, Hasher, Release, Role, Root, TrustError, VolumeKind, limits,
+};
+use chunks::{Checked, Job, read_frames, unpack};
+use input::{Counted, compare};
+use std::io::{self, Read};
+
+/// Entries up to the signed release, which is the last of them.
+const HEAD_ENTRIES: usize = 5;
+
+/// Takes a verified piece of a volume: which, from which raw byte on, and the bytes. Pieces come in order.
+pub type RawSink<'a> = dyn FnMut(VolumeKind, u64, &[u8]) -> io::Result<()> + Send + 'a;
+
+/// A bundle that was read up to its data.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: Counted<R>,
+    signed: Vec<u8>,
+    release: Release,
+    frame: Frame,
+    lists: Vec<(VolumeKind, ChunkList)>,
+}
+
+impl<R: Read> Reader<R> {
+    /// Read up to the data, and verify all of that.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn open(input: R, root: &Root) -> Result<Self, BundleError> {
+        Self::open_with(input, |signed| Release::open(signed, root))
+    }
+
+    /// Read up to the data without knowing who signed it: for showing it. Its data must not be used.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub(crate) fn open_unverified(input: R) -> Result<Self, BundleError> {
+        Self::open_with(input, |signed| Ok(Release::decode(Envelope::parse(signed, Role::Release)?.payload)?))
+    }
+
+    fn open_with(
+        input: R,
+        release: impl FnOnce(&[u8]) -> Result<Release, TrustError>,
+    ) -> Result<Self, BundleError> {
+        let mut input = Counted { input, offset: 0 };
+        let parts = [Part::Layout, Part::Index, Part::Manifest, Part::Config, Part::Release];
+        let most = [
+            LAYOUT.len() as u64,
+            limits::BUNDLE_TEXT,
+            limits::BUNDLE_TEXT,
+            EMPTY.len() as u64,
+            Envelope::MAX_BYTES as u64,
+        ];
+        let mut head = Vec::with_capacity(HEAD_ENTRIES);
+        for (part, most) in parts.into_iter().zip(most) {
+            head.push(input.entry(part, most)?);
+        }
+        let signed = head.last().map(|e| e.content.clone()).unwrap_or_default();
+        let release = release(&signed).map_err(BundleError::Trust)?;
+
+        let frame = Frame::new(&signed, &release);
+        let contents =
+            [LAYOUT.as_bytes(), frame.index.as_bytes(), frame.manifest.as_bytes(), EMPTY.as_bytes(), &signed];
+        for (((entry, header), content), part) in head.iter().zip(&frame.headers).zip(contents).zip(parts) {
+            compare(part, entry.offset, &entry.header, &encode(header, part, entry.offset)?)?;
+            compare(part, entry.offset + BLOCK as u64, &entry.content, content)?;
+        }
+        let mut reader = Reader { input, signed, release, frame, lists: Vec::new() };
+        reader.read_lists()?;
+        Ok(reader)
+    }
+
+    fn read_lists(&mut self) -> Result<(), BundleError> {
+        let volumes: Vec<_> = self.release.volumes.iter().map(|(k, v)| (k, v.clone())).collect();
+        for (i, (kind, volume)) in volumes.into_iter().enumerate() {
+            let part = Part::List(kind);
+            self.expect_header(HEAD_ENTRIES + i, part)?;
+            let offset = self.input.offset;
+            // The release limits the length.
+            let bytes = self.input.bytes(u64::from(volume.list_bytes), part)?;
+            if Digest::of(&bytes) != volume.list {
+                return Err(BundleError::ListDigest { kind, offset });
+            }
+            self.expect_padding(HEAD_ENTRIES + i, part)?;
+            let list = ChunkList::decode(&bytes, volume.bytes, volume.data_bytes)
+                .map_err(|source| BundleError::List { kind, offset, source })?;
+            self.lists.push((kind, list));
+        }
+        Ok(())
+    }
+
+    /// What it is.
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// The signed release, as it is in the bundle.
+    pub fn signed_release(&self) -> &[u8] {
+        &self.signed
+    }
+
+    /// How each volume is cut.
+    pub fn lists(&self) -> &[(VolumeKind, ChunkList)] {
+        &self.lists
+    }
+
+    /// Bytes that the whole file must have.
+    pub fn bundle_bytes(&self) -> u64 {
+        self.frame.bundle_bytes()
+    }
+
+    /// Read the data to the file's end, checking every byte, and hand each verified chunk to `sink`. What went to the
+    /// sink must not be relied on before this returns `Ok`.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn volumes(
+        mut self,
+        threads: Threads,
+        progress: &dyn Progress,
+        sink: &mut RawSink<'_>,
+    ) -> Result<(), BundleError> {
+        let lists = std::mem::take(&mut self.lists);
+        for (i, (kind, list)) in lists.iter().enumerate() {
+            let index = HEAD_ENTRIES + lists.len() + i;
+            self.expect_header(index, Part::Data(*kind))?;
+            self.volume(*kind, list, threads, progress, sink)?;
+            self.expect_padding(index, Part::Data(*kind))?;
+        }
+        self.expect_zeros(bundle::END_BYTES, Part::End)?;
+        let offset = self.input.offset;
+        match self.input.up_to(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(BundleError::Trailing { offset }),
+        }
+    }
+
+    fn volume(
+        &mut self,
+        kind: VolumeKind,
+        list: &ChunkList,
+        threads: Threads,
+        progress: &dyn Progress,
+        sink: &mut RawSink<'_>,
+    ) -> Result<(), BundleError> {
+        let volume = self.release.volumes.get(kind).clone();
+        if list.base.is_some() {
+            return Err(BundleError::Delta { kind });
+        }
+        let stage = Stage::Verify(kind);
+        progress.begin(stage, volume.bytes);
+        let (mut raw, mut data, mut done) = (Hasher::new(), Hasher::new(), 0);
+        let input = &mut self.input;
+        parallel::ordered(
+            threads,
+            |feed| read_frames(input, kind, list, volume.bytes, feed),
+            || {
+                let mut decompressor = None;
+                move |job: Job<'_>| unpack(kind, job, &mut decompressor)
+            },
+            |checked: Checked| {
+                data.update(&checked.frame);
+                raw.update(&checked.raw);
+                sink(kind, done, &checked.raw).map_err(|source| BundleError::Sink { kind, source })?;
+                done += checked.raw.len() as u64;
+                progress.advance(stage, done);
+                Ok(())
+            },
+        )?;
+        if data.finish() != volume.data {
+            return Err(BundleError::Volume { kind, what: "data" });
+        }
+        if raw.finish() != volume.digest {
+            return Err(BundleError::Volume { kind, what: "raw image" });
+        }
+        progress.end(stage);
+        Ok(())
+    }
+
+    fn expect_header(&mut self, index: usize, part: Part) -> Result<(), BundleError> {
+        let offset = self.input.offset;
+        let found = self.input.block(part)?;
+        match self.frame.headers.get(index) {
+            Some(header) => compare(part, offset, &found, &encode(header, part, offset)?),
+            None => Err(BundleError::Differs { part, offset }),
+        }
+    }
+
+    fn expect_padding(&mut self, index: usize, part: Part) -> Result<(), BundleError> {
+        let padding = self.frame.headers.get(index).map_or(0, Header::padding);
+        self.expect_zeros(padding, part)
+    }
+
+    fn expect_zeros(&mut self, count: usize, part: Part) -> Result<(), BundleError> {
+        let offset = self.input.offset;
+        let found = self.input.bytes(count as u64, part)?;
+        compare(part, offset, &found, &vec![0; count])
+    }
+}
+
+/// A header as it must be.
+fn encode(header: &Header, part: Part, offset: u64) -> Result<[u8; BLOCK], BundleError> {
+    header.encode().map_err(|_| BundleError::Differs { part, offset })
+}

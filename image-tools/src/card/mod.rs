@@ -1,0 +1,244 @@
+//! A card image: what a factory writes to an SD card.
+//!
+//! Partition table, autoboot.txt, the root of trust, an empty journal, slot A filled from a verified bundle, slot B
+//! erased, an empty `persistent`. The same bundle, root and sizes give the same bytes.
+mod bmap;
+mod files;
+mod image;
+mod plan;
+mod state;
+mod table;
+
+pub use plan::{CardPlan, Place};
+
+use crate::bundle::BundleError;
+use crate::clock::Stopwatch;
+use crate::output::{self, Access, Existing, NewFile, OutputError};
+use crate::parallel::Threads;
+use crate::progress::Progress;
+use crate::root::SignedRoot;
+use crate::verify::{self, VerifyError};
+use crate::volume::VolumeError;
+use bistable_boot::layout::Partition;
+use bistable_boot::{Image, Record, ReleaseId, Slot};
+use bistable_format::{Digest, Release, TrustError, VolumeKind};
+use image::CardImage;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Whether a root of demo keys will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DemoKeys {
+    /// No: the card is for a product.
+    #[default]
+    Refuse,
+    /// Yes: the card is for a demonstration or a developer's desk.
+    Allow,
+}
+
+/// What card to make.
+#[derive(Clone, Debug)]
+pub struct CardOptions {
+    /// The bundle that slot A is filled from.
+    pub bundle: PathBuf,
+    /// The root that the card's device will trust; the bundle is verified against it.
+    pub root: SignedRoot,
+    /// Whether it may have demo keys.
+    pub demo_keys: DemoKeys,
+    /// The card image. Its block map gets the same name with `.bmap` added.
+    pub out: PathBuf,
+    /// Bytes of the card; `None` for what is needed.
+    pub size: Option<u64>,
+    /// Bytes of each boot slot; `None` for the image and half as much again.
+    pub boot_slot: Option<u64>,
+    /// Bytes of each system slot; `None` for the image and half as much again.
+    pub system_slot: Option<u64>,
+    /// A folder whose files go onto the boot configuration volume, beside autoboot.txt.
+    pub bootconfig: Option<PathBuf>,
+    /// Worker threads. Changes no byte of the result.
+    pub threads: Threads,
+    /// What if the output is there already.
+    pub existing: Existing,
+}
+
+impl CardOptions {
+    /// The defaults for all that has one.
+    pub fn new(bundle: PathBuf, root: SignedRoot, out: PathBuf) -> Self {
+        CardOptions {
+            bundle,
+            root,
+            demo_keys: DemoKeys::Refuse,
+            out,
+            size: None,
+            boot_slot: None,
+            system_slot: None,
+            bootconfig: None,
+            threads: Threads::default(),
+            existing: Existing::Refuse,
+        }
+    }
+}
+
+/// Why there is no card.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CardError {
+    /// The bundle isn't verified.
+    #[error(transparent)]
+    Bundle(#[from] VerifyError),
+    /// The root has demo keys.
+    #[error(
+        "the root is not for products; use one with production keys, or --allow-demo for a device on your desk"
+    )]
+    Demo(#[source] TrustError),
+    /// A slot is smaller than its image.
+    #[error(
+        "the {kind} volume needs {image} bytes and the slot would have {slot}; give --slot-size {kind}=SIZE of at least that"
+    )]
+    SlotTooSmall {
+        /// Which volume.
+        kind: VolumeKind,
+        /// Its image's bytes.
+        image: u64,
+        /// The slot's bytes.
+        slot: u64,
+    },
+    /// The card is smaller than what goes onto it.
+    #[error("a card of {size} bytes is too small: {needed} bytes ({human}) are needed, two slots included", human = crate::size::Bytes(*.needed))]
+    TooSmall {
+        /// What was asked for.
+        size: u64,
+        /// What is needed.
+        needed: u64,
+    },
+    /// A size that no card or slot can have.
+    #[error("{what} of {size} bytes is not possible: {why}")]
+    BadSize {
+        /// Of what.
+        what: &'static str,
+        /// The size.
+        size: u64,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A file system can't be made.
+    #[error("the {partition} partition can't be made")]
+    Volume {
+        /// Which partition.
+        partition: &'static str,
+        /// Why.
+        source: VolumeError,
+    },
+    /// The extra files for the boot configuration can't be taken.
+    #[error("can't {action} {path} for the boot configuration", path = path.display())]
+    Bootconfig {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The extra files bring an autoboot.txt.
+    #[error("{path} may not be there: Bistable writes its own autoboot.txt; take it away", path = path.display())]
+    Autoboot {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was written doesn't read back as it must be.
+    #[error("internal: {0}; please report this")]
+    Internal(String),
+    /// It can't be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// A card that was made.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// The release in slot A.
+    pub release: Release,
+    /// Its identity: see [`bistable_format::release::identity`].
+    pub digest: Digest,
+    /// Where everything is.
+    pub plan: CardPlan,
+    /// The block map's file.
+    pub bmap: PathBuf,
+    /// Bytes that the block map says are to be written.
+    pub mapped: u64,
+    /// Time that it took.
+    pub time: Duration,
+}
+
+/// Make a card image and its block map. On any error neither is there.
+///
+/// # Errors
+/// See [`CardError`].
+pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, CardError> {
+    let watch = Stopwatch::start();
+    if options.demo_keys == DemoKeys::Refuse {
+        options.root.root.refuse_demo().map_err(CardError::Demo)?;
+    }
+    let bmap_path = bmap_path(&options.out);
+    output::not_an_input(&options.out, [options.bundle.as_path()])?;
+    let card_file = NewFile::create(&options.out, options.existing, Access::Public)?;
+    let bmap_file = NewFile::create(&bmap_path, options.existing, Access::Public)?;
+
+    let reader = verify::open(&options.bundle, &options.root.root)?;
+    let release = reader.release().clone();
+    let signed = reader.signed_release().to_vec();
+    let digest = bistable_format::release::identity(&signed);
+    let plan = CardPlan::new(options, &release)?;
+    for note in plan.notes() {
+        progress.note(note);
+    }
+    let mut card = CardImage::create(card_file, plan.bytes())?;
+
+    table::write(&mut card, &plan, &release.product, &digest)?;
+    files::bootconfig(&mut card, &plan, options, release.build_time)?;
+    files::persistent(&mut card, &plan, &release)?;
+    let image = Image {
+        release: ReleaseId(digest.0),
+        version: release.version.clone(),
+        security_version: release.security_version,
+    };
+    let record = Record::provision(&release.product, image, options.root.root.version);
+    state::write(&mut card, plan.place(Partition::State), &record, &options.root.bytes, &signed)?;
+
+    // Slot A: what the sink gets is verified; the file gets its name only when all of it is.
+    let start = |kind| plan.place(slot_a(kind)).start;
+    let writer = &card;
+    reader
+        .volumes(options.threads, progress, &mut |kind, at, raw| writer.fill(start(kind) + at, raw))
+        .map_err(|source| match source {
+            BundleError::Sink { source, .. } => OutputError::io("write", &options.out)(source).into(),
+            source => CardError::Bundle(VerifyError::Bundle { path: options.bundle.clone(), source }),
+        })?;
+    for (kind, volume) in release.volumes.iter() {
+        card.map(start(kind), volume.bytes);
+    }
+    // Slot B: whatever an old card has there must not look bootable.
+    for partition in [Partition::Boot(Slot::B), Partition::System(Slot::B)] {
+        let place = plan.place(partition);
+        card.map(place.start, place.bytes.min(bistable_boot::layout::ALIGN));
+    }
+
+    let mapped = bmap::write(&card, &bmap_file, progress)?;
+    card.commit()?;
+    bmap_file.commit()?;
+    Ok(Card { release, digest, plan, bmap: bmap_path, mapped, time: watch.elapsed() })
+}
+
+fn slot_a(kind: VolumeKind) -> Partition {
+    match kind {
+        VolumeKind::Boot => Partition::Boot(Slot::A),
+        VolumeKind::System => Partition::System(Slot::A),
+    }
+}
+
+fn bmap_path(card: &Path) -> PathBuf {
+    let mut path = card.as_os_str().to_owned();
+    path.push(".bmap");
+    path.into()
+}

@@ -1,0 +1,38 @@
+//! The `state` partition of a new card: journal, root of trust, the release in slot A.
+use super::image::{AccessError, CardImage, PartitionBlocks};
+use super::{CardError, Place};
+use bistable_boot::layout::{METADATA_BYTES, RELEASE, ROOT};
+use bistable_boot::{Blocks, Journal, JournalError, Lba, Record, SECTOR};
+
+pub(super) fn write(
+    card: &mut CardImage,
+    place: Place,
+    record: &Record,
+    root: &[u8],
+    release: &[u8],
+) -> Result<(), CardError> {
+    let failed = |e: AccessError| match e {
+        AccessError::Io(e) => CardError::Output(card.error(e)),
+        AccessError::OutOfRange(e) => CardError::Internal(format!("the state partition: {e}")),
+    };
+    let mut blocks = PartitionBlocks { file: card.file(), place };
+    for at in ROOT {
+        put(&mut blocks, at, root).map_err(failed)?;
+    }
+    put(&mut blocks, RELEASE.a, release).map_err(failed)?;
+    Journal::new(blocks).format(record).map_err(|e| match e {
+        JournalError::Io(e) => failed(e),
+        other => CardError::Internal(format!("the journal: {other}")),
+    })?;
+    // All of it matters: an old card's journal or release must not shine through.
+    card.map(place.start, place.bytes);
+    Ok(())
+}
+
+/// A signed envelope as it is, filled up to whole sectors with zeros. It knows its own length.
+fn put(blocks: &mut PartitionBlocks<'_>, at: Lba, envelope: &[u8]) -> Result<(), AccessError> {
+    debug_assert!(envelope.len() <= METADATA_BYTES);
+    let mut bytes = envelope.to_vec();
+    bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
+    blocks.write(at, &bytes)
+}

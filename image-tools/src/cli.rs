@@ -1,0 +1,88 @@
+//! The command line: what can be asked for, and how it ends.
+use crate::cmd;
+use crate::error::Exit;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Build, sign, inspect and verify Bistable bundles, and make SD card images.
+#[derive(Debug, Parser)]
+#[command(name = "bistable-image", version)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 5 signature or digest, 6 incompatible.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// How progress is shown on stderr.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: ProgressStyle,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// One JSON object per line.
+    Json,
+    /// Nothing.
+    #[value(alias = "none")]
+    Quiet,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make keys.
+    #[command(subcommand)]
+    Key(cmd::key::Key),
+    /// Make the root: which keys may sign what.
+    #[command(subcommand)]
+    Root(cmd::root::Root),
+    /// Build a signed bundle from a root file system and a boot volume.
+    Build(Box<cmd::build::Args>),
+    /// Show what a bundle, release, root or key says.
+    Inspect(cmd::inspect::Args),
+    /// Check every byte of a bundle against a root.
+    Verify(cmd::verify::Args),
+    /// Make a card image from a bundle and a root.
+    Card(cmd::card::Args),
+}
+
+/// Run with these arguments, the program's name first. Prints, and gives the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Nothing can be done about a closed stderr.
+            let _ = e.print();
+            return if e.use_stderr() { code(Exit::Usage) } else { code(Exit::Done) };
+        }
+    };
+    let out = cmd::Out { json: cli.json, progress: cli.progress };
+    let result = match cli.verb {
+        Verb::Key(verb) => cmd::key::run(verb, out),
+        Verb::Root(verb) => cmd::root::run(verb, out),
+        Verb::Build(args) => cmd::build::run(*args, out),
+        Verb::Inspect(args) => cmd::inspect::run(&args, out),
+        Verb::Verify(args) => cmd::verify::run(&args, out),
+        Verb::Card(args) => cmd::card::run(args, out),
+    };
+    match result {
+        Ok(()) => code(Exit::Done),
+        Err(e) => {
+            cmd::complain(&e);
+            code(e.exit())
+        }
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
+}

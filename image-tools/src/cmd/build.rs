@@ -1,0 +1,215 @@
+//! `build`.
+use super::Out;
+use crate::build::{self, BuildOptions, Built, ChunkSize, Level};
+use crate::clock;
+use crate::error::Error;
+use crate::keys::SecretKey;
+use crate::output::Existing;
+use crate::parallel::Threads;
+use crate::root;
+use crate::size::Bytes;
+use crate::volume::{Ext4Backend, Owner, VolumeSize};
+use bistable_format::{Requires, limits};
+use semver::{Version, VersionReq};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `build`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Product that it is for: devices take only their own product's releases.
+    #[arg(long)]
+    product: String,
+    /// Semantic version: devices take only newer ones.
+    #[arg(long, value_parser = version)]
+    version: Version,
+    /// Board that it runs on, for example pi4. Repeat it for more.
+    #[arg(long, required = true)]
+    board: Vec<String>,
+    /// Root file system: a directory, a tar (plain, .gz, .xz, .zst) or an ext4, squashfs or EROFS image.
+    #[arg(long, value_name = "PATH")]
+    system: PathBuf,
+    /// Boot volume: a directory or a FAT image.
+    #[arg(long, value_name = "PATH")]
+    boot: PathBuf,
+    /// Secret key that signs the release. Repeat it for more.
+    #[arg(long, value_name = "NAME.key", required = true)]
+    key: Vec<PathBuf>,
+    /// The bundle to make.
+    #[arg(long, value_name = "X.bundle")]
+    out: PathBuf,
+    /// Replace the bundle if it exists.
+    #[arg(long)]
+    force: bool,
+    /// Raise it when older releases must never come back.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    security_version: u32,
+    /// What the running version must be, for example `>=1.2`.
+    #[arg(long, value_name = "REQ", value_parser = requirement)]
+    requires_running: Option<VersionReq>,
+    /// What another component's version must be, for example `bootloader=>=2`. Repeat it for more.
+    #[arg(long, value_name = "NAME=REQ", value_parser = component)]
+    requires: Vec<(String, VersionReq)>,
+    /// For people.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    description: String,
+    /// For people.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    author: String,
+    /// Self-test plan.
+    #[arg(long, value_name = "plan.toml")]
+    self_tests: Option<PathBuf>,
+    /// Health profile.
+    #[arg(long, value_name = "profile.toml")]
+    health: Option<PathBuf>,
+    /// Size of the system volume; as large as its contents need, with some free space, if not given.
+    #[arg(long, value_name = "SIZE")]
+    system_size: Option<Bytes>,
+    /// Size of the boot volume; as large as its contents need, with some free space, if not given.
+    #[arg(long, value_name = "SIZE")]
+    boot_size: Option<Bytes>,
+    /// All files of the system belong to root, whoever owns them in the source.
+    #[arg(long)]
+    root_owner: bool,
+    /// Make the system's ext4 with the program mke2fs instead of the built-in writer.
+    #[arg(long)]
+    mke2fs: bool,
+    /// zstd level, 1 to 19.
+    #[arg(long, value_parser = level)]
+    level: Option<Level>,
+    /// Raw bytes in a chunk: a power of two from 256K to 4M.
+    #[arg(long, value_name = "SIZE", value_parser = chunk_size)]
+    chunk_size: Option<ChunkSize>,
+    /// Worker threads; as many as there are processors if not given. Changes no byte of the bundle.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// The devices' root: make sure that they will accept the keys.
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+}
+
+// Without its feature `std`, which the leaf crates can't have, semver's errors are not what clap wants.
+fn version(text: &str) -> Result<Version, String> {
+    text.parse().map_err(|e| format!("{e}; give a semantic version such as 1.2.3 or 1.3.0-beta.1"))
+}
+
+fn requirement(text: &str) -> Result<VersionReq, String> {
+    text.parse().map_err(|e| format!("{e}; give a requirement such as >=1.2 or ^2"))
+}
+
+fn component(text: &str) -> Result<(String, VersionReq), String> {
+    let (name, req) = text.split_once('=').ok_or("give NAME=REQ, for example bootloader=>=2")?;
+    Ok((name.into(), requirement(req)?))
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    text.parse().ok().and_then(Level::new).ok_or_else(|| "give a level from 1 to 19".into())
+}
+
+fn chunk_size(text: &str) -> Result<ChunkSize, String> {
+    let bytes: Option<Bytes> = text.parse().ok();
+    bytes.and_then(|b| ChunkSize::new(b.0)).ok_or_else(|| "give 256K, 512K, 1M, 2M or 4M".into())
+}
+
+pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
+    let size = |size: Option<Bytes>| size.map_or(VolumeSize::Fit, |b| VolumeSize::Exact(b.0));
+    let options = BuildOptions {
+        product: args.product,
+        version: args.version,
+        security_version: args.security_version,
+        boards: args.board,
+        requires: Requires { running: args.requires_running, components: args.requires },
+        description: args.description,
+        author: args.author,
+        self_tests: text(args.self_tests.as_deref())?,
+        health: text(args.health.as_deref())?,
+        build_time: build_time()?,
+        system: args.system,
+        boot: args.boot,
+        system_size: size(args.system_size),
+        boot_size: size(args.boot_size),
+        owner: if args.root_owner { Owner::Root } else { Owner::Keep },
+        backend: if args.mke2fs { Ext4Backend::Mke2fs } else { Ext4Backend::Mkext4 },
+        keys: args.key.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
+        root: args.root.map(|p| root::read(&p)).transpose()?.map(|r| r.root),
+        chunk_size: args.chunk_size.unwrap_or_default(),
+        level: args.level.unwrap_or_default(),
+        threads: args.threads.map_or_else(Threads::available, Threads::new),
+        existing: if args.force { Existing::Replace } else { Existing::Refuse },
+        out: args.out,
+    };
+    let progress = out.progress();
+    let built = build::build(&options, &*progress)?;
+    drop(progress);
+    report(&built, &options.out, out)
+}
+
+/// SOURCE_DATE_EPOCH, or else now.
+fn build_time() -> Result<u64, Error> {
+    match std::env::var_os("SOURCE_DATE_EPOCH") {
+        None => Ok(clock::unix_now()),
+        Some(text) => text.to_str().and_then(|t| t.parse().ok()).ok_or_else(|| {
+            Error::Usage(format!("SOURCE_DATE_EPOCH is {text:?}: give seconds since 1970, or unset it"))
+        }),
+    }
+}
+
+fn text(path: Option<&Path>) -> Result<String, Error> {
+    let Some(path) = path else { return Ok(String::new()) };
+    let bytes = crate::output::read_limited(path, limits::PLAN)
+        .map_err(|e| Error::Usage(format!("can't read {}: {e}", path.display())))?;
+    String::from_utf8(bytes).map_err(|_| Error::Usage(format!("{} is no text", path.display())))
+}
+
+fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
+    let mut text = format!("{}  {}\n", path.display(), Bytes(built.bytes));
+    let mut volumes = Vec::new();
+    for v in &built.volumes {
+        text.push_str(&format!(
+            "{:8}{:>12} raw {:>12} compressed  from {}: read in {:.1} s, {} chunks of {} ({} zero) in {:.1} s\n",
+            v.kind,
+            Bytes(v.volume.bytes).to_string(),
+            Bytes(v.volume.data_bytes).to_string(),
+            v.input,
+            v.plan_time.as_secs_f64(),
+            v.chunks,
+            Bytes(v.chunk_bytes.into()),
+            v.zero_chunks,
+            v.encode_time.as_secs_f64(),
+        ));
+        volumes.push(json!({
+            "name": v.kind.to_string(),
+            "input": v.input,
+            "raw_bytes": v.volume.bytes,
+            "raw_sha256": v.volume.digest.to_string(),
+            "data_bytes": v.volume.data_bytes,
+            "chunk_bytes": v.chunk_bytes,
+            "chunks": v.chunks,
+            "zero_chunks": v.zero_chunks,
+            "read_seconds": v.plan_time.as_secs_f64(),
+            "encode_seconds": v.encode_time.as_secs_f64(),
+        }));
+    }
+    let release = &built.release;
+    let seconds = built.time.as_secs_f64();
+    text.push_str(&format!(
+        "release {}\n{} {}, put together in {:.1} s, {seconds:.1} s in all\n",
+        built.digest,
+        release.product,
+        release.version,
+        built.assemble_time.as_secs_f64(),
+    ));
+    out.result(
+        json!({
+            "file": path,
+            "bytes": built.bytes,
+            "product": release.product,
+            "version": release.version.to_string(),
+            "release": built.digest.to_string(),
+            "volumes": volumes,
+            "assemble_seconds": built.assemble_time.as_secs_f64(),
+            "seconds": seconds,
+        }),
+        &text,
+    )
+}

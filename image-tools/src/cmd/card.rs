@@ -1,0 +1,107 @@
+//! `card`.
+use super::Out;
+use crate::card::{self, CardOptions, DemoKeys};
+use crate::error::Error;
+use crate::output::Existing;
+use crate::parallel::Threads;
+use crate::root;
+use crate::size::Bytes;
+use bistable_format::VolumeKind;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Arguments of `card`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundle that slot A is filled from. It is verified against the root.
+    #[arg(long, value_name = "X.bundle")]
+    bundle: PathBuf,
+    /// The root that the device will trust.
+    #[arg(long, value_name = "FILE")]
+    root: PathBuf,
+    /// The card image to make; its block map gets the same name with .bmap added.
+    #[arg(long, value_name = "card.img")]
+    out: PathBuf,
+    /// Size of the card, for example 4G; as small as possible if not given.
+    #[arg(long, value_name = "SIZE")]
+    size: Option<Bytes>,
+    /// Size of each slot's partition: `system=1536M`, `boot=256M`; the image and half as much again if not given.
+    #[arg(long, value_name = "VOLUME=SIZE", value_parser = slot_size)]
+    slot_size: Vec<(VolumeKind, u64)>,
+    /// Folder whose files go beside autoboot.txt, for what older firmware needs.
+    #[arg(long, value_name = "DIR")]
+    bootconfig: Option<PathBuf>,
+    /// Accept a root with demo keys, for a device on your desk.
+    #[arg(long)]
+    allow_demo: bool,
+    /// Worker threads; as many as there are processors if not given.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Replace the card image if it exists.
+    #[arg(long)]
+    force: bool,
+}
+
+fn slot_size(text: &str) -> Result<(VolumeKind, u64), String> {
+    let wanted = || "give system=SIZE or boot=SIZE, for example system=1536M".to_owned();
+    let (name, size) = text.split_once('=').ok_or_else(wanted)?;
+    let kind = VolumeKind::ALL.into_iter().find(|k| k.to_string() == name).ok_or_else(wanted)?;
+    let size: Bytes = size.parse().map_err(|_| wanted())?;
+    Ok((kind, size.0))
+}
+
+pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
+    let slot = |kind| args.slot_size.iter().rev().find(|(k, _)| *k == kind).map(|(_, size)| *size);
+    let options = CardOptions {
+        root: root::read(&args.root)?,
+        demo_keys: if args.allow_demo { DemoKeys::Allow } else { DemoKeys::Refuse },
+        size: args.size.map(|b| b.0),
+        boot_slot: slot(VolumeKind::Boot),
+        system_slot: slot(VolumeKind::System),
+        threads: args.threads.map_or_else(Threads::available, Threads::new),
+        existing: if args.force { Existing::Replace } else { Existing::Refuse },
+        bundle: args.bundle,
+        out: args.out,
+        bootconfig: args.bootconfig,
+    };
+    let progress = out.progress();
+    let made = card::make(&options, &*progress)?;
+    drop(progress);
+
+    let mut text = format!("{}  {}\n", options.out.display(), Bytes(made.plan.bytes()));
+    let mut partitions = Vec::new();
+    for (partition, place) in made.plan.partitions() {
+        text.push_str(&format!(
+            "  {} {:12} at {:>10}  {:>10}\n",
+            partition.number(),
+            partition.name(),
+            Bytes(place.start).to_string(),
+            Bytes(place.bytes).to_string(),
+        ));
+        let (number, name) = (partition.number(), partition.name());
+        partitions.push(json!({"number": number, "name": name, "start": place.start, "bytes": place.bytes}));
+    }
+    let release = &made.release;
+    text.push_str(&format!(
+        "slot A: {} {}, release {}\n{}  {} to write\n",
+        release.product,
+        release.version,
+        made.digest,
+        made.bmap.display(),
+        Bytes(made.mapped),
+    ));
+    out.result(
+        json!({
+            "file": options.out,
+            "bytes": made.plan.bytes(),
+            "bmap": made.bmap,
+            "mapped_bytes": made.mapped,
+            "partitions": partitions,
+            "product": release.product,
+            "version": release.version.to_string(),
+            "release": made.digest.to_string(),
+            "seconds": made.time.as_secs_f64(),
+        }),
+        &text,
+    )
+}

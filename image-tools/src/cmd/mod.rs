@@ -1,0 +1,70 @@
+//! One file per verb: from arguments to options, and from the result to text or JSON.
+mod bars;
+pub(crate) mod build;
+pub(crate) mod card;
+pub(crate) mod inspect;
+pub(crate) mod key;
+mod lines;
+pub(crate) mod root;
+pub(crate) mod verify;
+
+use crate::cli::ProgressStyle;
+use crate::error::Error;
+use crate::progress::{Progress, Silent};
+use std::io::{self, IsTerminal, Write};
+
+/// The schema of all JSON results. Rises when a field changes its meaning or goes.
+const SCHEMA: u32 = 1;
+
+/// How the result and the progress are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out {
+    pub(crate) json: bool,
+    pub(crate) progress: ProgressStyle,
+}
+
+impl Out {
+    pub(crate) fn progress(self) -> Box<dyn Progress> {
+        let terminal = io::stderr().is_terminal();
+        match self.progress {
+            ProgressStyle::Auto if terminal => Box::new(bars::Bars::new()),
+            ProgressStyle::Auto | ProgressStyle::Plain => Box::new(lines::Lines::plain()),
+            ProgressStyle::Json => Box::new(lines::Lines::json()),
+            ProgressStyle::Quiet => Box::new(Silent),
+        }
+    }
+
+    /// Print the result: as text, or as JSON with the schema's number.
+    pub(crate) fn result(self, json: serde_json::Value, text: &str) -> Result<(), Error> {
+        let mut stdout = io::stdout().lock();
+        let printed = if self.json {
+            let mut with_schema = serde_json::Map::new();
+            with_schema.insert("schema".into(), SCHEMA.into());
+            if let serde_json::Value::Object(fields) = json {
+                with_schema.extend(fields);
+            }
+            writeln!(stdout, "{:#}", serde_json::Value::Object(with_schema))
+        } else {
+            stdout.write_all(text.as_bytes())
+        };
+        match printed.and_then(|()| stdout.flush()) {
+            // Whoever reads has enough.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(e) => Err(crate::OutputError::io("write to", "standard output".as_ref())(e).into()),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Tell a person what went wrong, and why, and why that.
+pub(crate) fn complain(error: &Error) {
+    let mut text = format!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        text.push_str("\n  because: ");
+        text.push_str(&e.to_string());
+        cause = e.source();
+    }
+    // Nothing can be done about a closed stderr.
+    let _ = writeln!(io::stderr(), "{text}");
+}

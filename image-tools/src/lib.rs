@@ -1,0 +1,45 @@
+//! The host's side of Bistable: makes keys, roots, bundles and card images, shows and verifies them.
+//!
+//! ```text
+//! keys ─► root ──────────────────────┐
+//!   └───► build (volume/) ─► bundle ─┼─► verify
+//!                                    └─► card
+//! ```
+//! Each verb is a function on plain options that tells a [`Progress`] how far it is; [`cli`] is one caller of them.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`keys`] | Ed25519 keys as files |
+//! | [`root`] | which keys may sign what |
+//! | [`volume`] | directories, tars and images become raw volume images |
+//! | [`mod@build`] | raw volumes become a signed bundle |
+//! | [`bundle`] | reads a bundle as a stream, strictly |
+//! | [`mod@verify`] | a bundle held against a root |
+//! | [`mod@inspect`] | what a file says, whether one trusts it or not |
+//! | [`card`] | a flashable card image with its block map |
+//! | [`progress`] | how far the work is |
+//! | [`cli`], `cmd/` | the command line, one file per verb |
+
+mod clock;
+mod cmd;
+mod output;
+mod parallel;
+
+pub mod build;
+pub mod bundle;
+pub mod card;
+pub mod cli;
+mod error;
+pub mod inspect;
+pub mod keys;
+pub mod progress;
+pub mod root;
+pub mod size;
+pub mod verify;
+pub mod volume;
+
+pub use build::{BuildOptions, build};
+pub use error::{Error, Exit};
+pub use output::{Existing, OutputError};
+pub use parallel::Threads;
+pub use progress::{Progress, Silent, Stage};

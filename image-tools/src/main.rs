@@ -1,0 +1,6 @@
+//! The program `bistable-image`: see the library.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bistable_image::cli::run(std::env::args_os())
+}

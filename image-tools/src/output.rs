@@ -1,0 +1,254 @@
+//! Files that are there whole or not at all: the crate's durable-write helper.
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// What to do when the output is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it and fail.
+    #[default]
+    Refuse,
+    /// Replace it, once the new one is complete.
+    Replace,
+}
+
+/// Who may read the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody that the umask allows.
+    Public,
+    /// Its owner only.
+    Secret,
+}
+
+/// Why an output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// It is there already.
+    #[error("{path} exists already; give another name or --force", path = path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// It is there already, and is a thing that is never replaced.
+    #[error("{path} exists already, and keys are never overwritten; give another name", path = path.display())]
+    KeyExists {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// It is one of the inputs.
+    #[error("{path} is also an input: it would be lost; give another name", path = path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file system has no files of that size.
+    #[error("{path} would be larger than a file can be here", path = path.display())]
+    TooLarge {
+        /// The output.
+        path: PathBuf,
+    },
+    /// No space left.
+    #[error("the disk is full: {path} can't be written; free some space there or write it elsewhere", path = path.display())]
+    Full {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The system refused something else.
+    #[error("can't {action} {path}", path = path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OutputError {
+    /// For `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OutputError {
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                OutputError::Full { path: path.into() }
+            }
+            io::ErrorKind::FileTooLarge => OutputError::TooLarge { path: path.into() },
+            _ => OutputError::Io { action, path: path.into(), source },
+        }
+    }
+}
+
+/// An output in the making: a temporary file in the target's folder, which becomes the target by
+/// [`commit`](Self::commit) and disappears without it.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    temporary: NamedTempFile,
+    path: PathBuf,
+    existing: Existing,
+}
+
+impl NewFile {
+    /// Begin. Fails at once if the target is there and must not be replaced.
+    pub(crate) fn create(path: &Path, existing: Existing, access: Access) -> Result<NewFile, OutputError> {
+        if existing == Existing::Refuse && path.symlink_metadata().is_ok() {
+            return Err(OutputError::Exists { path: path.into() });
+        }
+        if crate::keys::is_secret(path) {
+            return Err(OutputError::KeyExists { path: path.into() });
+        }
+        let mode = match access {
+            Access::Public => 0o666,
+            Access::Secret => 0o600,
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".part")
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(folder(path))
+            .map_err(OutputError::io("create", path))?;
+        Ok(NewFile { temporary, path: path.into(), existing })
+    }
+
+    /// What is being written.
+    pub(crate) fn file(&self) -> &File {
+        self.temporary.as_file()
+    }
+
+    /// Where it will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Make it durable under its name.
+    pub(crate) fn commit(self) -> Result<(), OutputError> {
+        let path = self.path;
+        self.temporary.as_file().sync_all().map_err(OutputError::io("write", &path))?;
+        let renamed = match self.existing {
+            Existing::Replace => self.temporary.persist(&path),
+            Existing::Refuse => self.temporary.persist_noclobber(&path),
+        };
+        if let Err(e) = renamed {
+            return Err(match e.error.kind() {
+                io::ErrorKind::AlreadyExists => OutputError::Exists { path },
+                _ => OutputError::io("create", &path)(e.error),
+            });
+        }
+        let folder = folder(&path);
+        File::open(folder).and_then(|f| f.sync_all()).map_err(OutputError::io("flush the folder", folder))
+    }
+}
+
+/// Refuse to replace an input by the output.
+pub(crate) fn not_an_input<'a>(
+    out: &Path,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<(), OutputError> {
+    let Ok(there) = out.canonicalize() else { return Ok(()) };
+    match inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|i| i == there)) {
+        true => Err(OutputError::Input { path: out.into() }),
+        false => Ok(()),
+    }
+}
+
+/// Write a small file durably.
+pub(crate) fn write(
+    path: &Path,
+    bytes: &[u8],
+    existing: Existing,
+    access: Access,
+) -> Result<(), OutputError> {
+    let new = NewFile::create(path, existing, access)?;
+    new.file().write_all(bytes).map_err(OutputError::io("write", path))?;
+    new.commit()
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    }
+}
+
+/// Read a file of at most `limit` bytes: what is larger is not what it should be, and isn't loaded.
+pub(crate) fn read_limited(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn nothing_is_there_before_the_commit_and_nothing_is_left_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let new = NewFile::create(&path, Existing::Refuse, Access::Public).unwrap();
+        new.file().write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(new);
+        assert!(names(folder.path()).is_empty());
+        write(&path, b"whole", Existing::Refuse, Access::Public).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(names(folder.path()), ["x"]);
+    }
+
+    #[test]
+    fn neither_a_secret_key_nor_an_input_is_ever_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("release.key");
+        let secret = b"BISTABLE SECRET KEY 1\nlabel: release\n";
+        write(&key, secret, Existing::Refuse, Access::Secret).unwrap();
+        let replaced = NewFile::create(&key, Existing::Replace, Access::Public);
+        assert!(matches!(replaced, Err(OutputError::KeyExists { .. })));
+        let other = folder.path().join("./release.key");
+        assert!(matches!(not_an_input(&other, [key.as_path()]), Err(OutputError::Input { .. })));
+        assert!(not_an_input(&folder.path().join("new"), [key.as_path()]).is_ok());
+    }
+
+    #[test]
+    fn an_existing_file_is_refused_or_replaced_as_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        write(&path, b"old", Existing::Refuse, Access::Public).unwrap();
+        let refused = write(&path, b"new", Existing::Refuse, Access::Public);
+        assert!(matches!(refused, Err(OutputError::Exists { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write(&path, b"new", Existing::Replace, Access::Public).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    /// It appears after the check and before the commit.
+    #[test]
+    fn a_file_that_appears_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let new = NewFile::create(&path, Existing::Refuse, Access::Public).unwrap();
+        write(&path, b"theirs", Existing::Refuse, Access::Public).unwrap();
+        assert!(matches!(new.commit(), Err(OutputError::Exists { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(matches!(OutputError::io("write", Path::new("x"))(full), OutputError::Full { .. }));
+    }
+}

@@ -1,0 +1,187 @@
+//! Root metadata: made, and read from its file.
+use crate::keys::SecretKey;
+use crate::output;
+use bistable_format::{Envelope, Key, Role, RoleKeys, Root, TrustError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The first root of a product.
+#[derive(Clone, Debug, Default)]
+pub struct RootOptions {
+    /// Keys that may sign the next root.
+    pub root_keys: Vec<Key>,
+    /// Keys that may sign releases.
+    pub release_keys: Vec<Key>,
+    /// Keys that may sign channels.
+    pub channel_keys: Vec<Key>,
+    /// How many distinct keys must sign, where it isn't the default: more than half of the root keys, one of the
+    /// others.
+    pub thresholds: Vec<(Role, u8)>,
+    /// Keys that sign this root: at least as many root keys as the root's own threshold says.
+    pub sign: Vec<SecretKey>,
+}
+
+/// Why there is no root.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// The file can't be read.
+    #[error("can't read the root {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no root that its own keys signed.
+    #[error("{path} is no valid root", path = path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: TrustError,
+    },
+    /// What was asked for would be a root that nobody can use.
+    #[error("such a root would be refused everywhere, so it was not made")]
+    Unusable(#[source] TrustError),
+    /// A role without keys.
+    #[error("no key was given that may sign a {role}: give at least one with --{role}-key")]
+    NoKey {
+        /// The role.
+        role: Role,
+    },
+}
+
+/// A root with the bytes it was opened from: those are what devices keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRoot {
+    /// The signed envelope.
+    pub bytes: Vec<u8>,
+    /// What it says. Its own keys signed it to its own threshold.
+    pub root: Root,
+}
+
+/// Make and sign version 1 of a root. The result opens.
+///
+/// # Errors
+/// When it would not.
+pub fn create(options: &RootOptions) -> Result<SignedRoot, RootError> {
+    let mut keys: Vec<Key> = Vec::new();
+    let mut roles = Vec::new();
+    let given = [
+        (Role::Root, &options.root_keys),
+        (Role::Release, &options.release_keys),
+        (Role::Channel, &options.channel_keys),
+    ];
+    for (role, given) in given {
+        // Without a channel, a product is updated from files: that is a way to use it.
+        if given.is_empty() && role == Role::Channel {
+            continue;
+        }
+        if given.is_empty() {
+            return Err(RootError::NoKey { role });
+        }
+        for key in given {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        let half = u8::try_from(given.len() / 2 + 1).unwrap_or(u8::MAX);
+        let default = if role == Role::Root { half } else { 1 };
+        let chosen = options.thresholds.iter().find(|(r, _)| *r == role);
+        let threshold = chosen.map_or(default, |(_, n)| *n);
+        roles.push(RoleKeys { role, threshold, keys: given.iter().map(Key::id).collect() });
+    }
+    let root = Root { version: 1, keys, roles };
+    let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
+    let bytes = root.seal(&signers).map_err(RootError::Unusable)?;
+    let root = Root::open(&bytes).map_err(RootError::Unusable)?;
+    Ok(SignedRoot { bytes, root })
+}
+
+/// Read a root from its file. It must be signed by its own keys; that they are the right ones is for whoever gave the
+/// file to know.
+///
+/// # Errors
+/// A file that can't be read or is no such root.
+pub fn read(path: &Path) -> Result<SignedRoot, RootError> {
+    let bytes = output::read_limited(path, Envelope::MAX_BYTES)
+        .map_err(|source| RootError::Read { path: path.into(), source })?;
+    let root = Root::open(&bytes).map_err(|source| RootError::Invalid { path: path.into(), source })?;
+    Ok(SignedRoot { bytes, root })
+}
+
+/// The keys that a verified envelope is signed by, as far as the root names them for the role.
+pub fn signers<'a>(root: &'a Root, role: Role, bytes: &[u8]) -> Vec<&'a Key> {
+    let Ok(envelope) = Envelope::parse(bytes, role) else { return Vec::new() };
+    let Some(named) = root.role(role) else { return Vec::new() };
+    let ids = envelope.signatures().map(|(id, _)| id).filter(|id| named.keys.contains(id));
+    let mut keys: Vec<&Key> = ids.filter_map(|id| root.key(&id)).collect();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable_format::KeyKind;
+
+    fn key(n: u8) -> SecretKey {
+        SecretKey::from_seed([n; 32], &format!("key {n}"), KeyKind::Production).unwrap()
+    }
+
+    fn options(root: &[u8], sign: &[u8]) -> RootOptions {
+        RootOptions {
+            root_keys: root.iter().map(|n| key(*n).public()).collect(),
+            release_keys: vec![key(9).public()],
+            channel_keys: vec![key(8).public()],
+            thresholds: vec![],
+            sign: sign.iter().map(|n| key(*n)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_root_opens_when_enough_of_its_keys_signed_it() {
+        let cases: [(&[u8], &[u8], bool); 7] = [
+            (&[1], &[1], true),
+            (&[1], &[2], false),
+            (&[1], &[], false),
+            (&[1, 2, 3], &[1], false),
+            (&[1, 2, 3], &[1, 1], false),
+            (&[1, 2, 3], &[3, 1], true),
+            (&[1, 2], &[1, 9], false),
+        ];
+        for (root, sign, fine) in cases {
+            assert_eq!(create(&options(root, sign)).is_ok(), fine, "{root:?} signed by {sign:?}");
+        }
+    }
+
+    #[test]
+    fn thresholds_are_as_asked_and_a_key_can_have_two_roles() {
+        let mut o = options(&[1, 2, 3], &[1]);
+        o.thresholds = vec![(Role::Root, 1), (Role::Release, 2)];
+        o.release_keys = vec![key(1).public(), key(9).public()];
+        let made = create(&o).unwrap();
+        assert_eq!(made.root.role(Role::Release).unwrap().threshold, 2);
+        assert_eq!(made.root.keys.len(), 5);
+        o.thresholds = vec![(Role::Release, 3)];
+        assert!(matches!(create(&o), Err(RootError::Unusable(_))));
+    }
+
+    #[test]
+    fn a_role_without_keys_is_named() {
+        let mut o = options(&[1], &[1]);
+        o.release_keys.clear();
+        let text = create(&o).unwrap_err().to_string();
+        assert!(text.contains("--release-key"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_or_foreign_file_is_no_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.root");
+        assert!(matches!(read(&path), Err(RootError::Read { .. })));
+        std::fs::File::create(&path).unwrap();
+        assert!(matches!(read(&path), Err(RootError::Invalid { .. })));
+    }
+}

@@ -1,0 +1,40 @@
+//! The two raw volume images of a slot, made from what the user has, without root and deterministically.
+//!
+//! ```text
+//!  directory ──┐                       ┌── ext4 (built in) ── streamed, no temporary file
+//!  tar, .gz,   ├── Tree (in memory) ───┼── ext4 (mke2fs) ──── temporary file
+//!  .xz, .zst ──┘                       └── FAT ────────────── temporary file
+//!  ready image ── checked ───────────────────────────────────  as it is
+//! ```
+//!
+//! [`open_system`] and [`open_boot`] read the input's structure and decide everything; the [`VolumePlan`] they
+//! return knows its size and writes the image as one sequential stream, as often as it is asked to.
+//!
+//! **The same input gives the same bytes** on every machine: entries are taken in the byte order of their
+//! names, file systems get ids derived from a name, times later than SOURCE_DATE_EPOCH are set to it, and
+//! access, change and creation times are the modification time.
+//!
+//! **Input is hostile**: a tar is never unpacked; it becomes a [`tree::Tree`] in memory, and its symlinks are
+//! never followed. Nothing is allocated by a size that the archive merely claims.
+//!
+//! **Sparse files**: in files of 1 MiB and more, aligned 64 KiB pieces that are all zero become holes,
+//! whether or not they were holes in the source: that is the only rule by which a tar, a directory and a copy
+//! of it give equal images. A swap file, which may have no holes, should be made on the device.
+
+mod content;
+mod detect;
+mod dir;
+mod error;
+mod ext4;
+mod fat;
+mod mke2fs;
+mod options;
+mod plan;
+mod ready;
+mod tar;
+pub mod tree;
+
+pub use detect::InputKind;
+pub use error::{EntryProblem, VolumeError};
+pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
+pub use plan::{VolumePlan, open_boot, open_system};

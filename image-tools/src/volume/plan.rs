@@ -1,0 +1,203 @@
+//! From an input path to a plan, and from the plan to the bytes of the image.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::detect::{self, InputKind};
+use super::error::VolumeError;
+use super::options::{BLOCK, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
+use super::{dir, ext4, fat, mke2fs, ready, tar};
+
+/// What is streamed at a time, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// A volume image that is decided, but not yet written.
+#[derive(Debug)]
+pub struct VolumePlan {
+    kind: InputKind,
+    image: Image,
+    warnings: Vec<String>,
+}
+
+/// Where the image's bytes come from.
+#[derive(Debug)]
+enum Image {
+    Ext4(Box<ext4::Ext4Image>),
+    /// A ready image or a temporary file; the path is for messages. `size` may be larger than the file: the
+    /// rest reads as zero.
+    File {
+        file: File,
+        path: PathBuf,
+        len: u64,
+        size: u64,
+    },
+}
+
+impl VolumePlan {
+    /// The image's size in bytes, a multiple of [`BLOCK`].
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match &self.image {
+            Image::Ext4(image) => image.size(),
+            Image::File { size, .. } => *size,
+        }
+    }
+
+    /// What the input was.
+    #[must_use]
+    pub fn input(&self) -> InputKind {
+        self.kind
+    }
+
+    /// What was left out or is odd, one line each, for people.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Writes the whole image to `out`, from its first byte to its last, and tells `progress` how many bytes
+    /// are out. May be called again and writes the same bytes.
+    ///
+    /// # Errors
+    /// A source file that can't be read or has changed since the plan was made, or an `out` that fails.
+    pub fn write_to(&self, out: &mut dyn Write, progress: &dyn Fn(u64)) -> Result<(), VolumeError> {
+        match &self.image {
+            Image::Ext4(image) => image.write_to(out, progress),
+            Image::File { file, path, len, size } => copy_file(file, path, *len, *size, out, progress),
+        }
+    }
+}
+
+/// Reads what `path` is and plans the system volume: a directory, a tar (plain or compressed by gzip, xz or
+/// zstd; known by content, not by name), or a ready ext4, squashfs or EROFS image.
+///
+/// # Errors
+/// An input that is none of these, damaged, hostile or doesn't fit; see [`VolumeError`].
+pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, VolumeError> {
+    let kind = detect::detect(path)?;
+    check_size(options.size)?;
+    if options.source_date_epoch > u64::from(u32::MAX) {
+        return Err(VolumeError::BadOption {
+            what: "SOURCE_DATE_EPOCH",
+            value: options.source_date_epoch.to_string(),
+            why: "the latest time a file system can be stamped with is in the year 2106",
+        });
+    }
+    if options.label.len() > 16 || options.label.contains('\0') {
+        return Err(VolumeError::BadOption {
+            what: "label",
+            value: options.label.clone(),
+            why: "ext4 holds at most 16 bytes without NUL",
+        });
+    }
+    let mut warnings = Vec::new();
+    let image = match (kind, options.backend) {
+        (InputKind::Ext4 | InputKind::Squashfs | InputKind::Erofs, _) => {
+            ready_image(path, kind, options.size)?
+        }
+        (InputKind::Directory | InputKind::Tar(_), Ext4Backend::Mke2fs) => {
+            let file = mke2fs::make(path, kind, options, &mut warnings)?;
+            temporary(file, path)?
+        }
+        (InputKind::Directory, Ext4Backend::Mkext4) => {
+            let tree = dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?;
+            Image::Ext4(Box::new(ext4::plan(path, tree, options)?))
+        }
+        (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
+            let tree = tar::read(path, compression, options, &mut warnings)?;
+            Image::Ext4(Box::new(ext4::plan(path, tree, options)?))
+        }
+        (InputKind::Fat, _) => {
+            return Err(VolumeError::WrongInput {
+                path: path.into(),
+                found: kind.to_string(),
+                wanted: detect::SYSTEM_INPUTS,
+            });
+        }
+    };
+    Ok(VolumePlan { kind, image, warnings })
+}
+
+/// Reads what `path` is and plans the boot volume: a directory or a ready FAT image.
+///
+/// # Errors
+/// An input that is none of these, a name that FAT can't hold, contents that don't fit; see [`VolumeError`].
+pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, VolumeError> {
+    let kind = detect::detect(path)?;
+    check_size(options.size)?;
+    let mut warnings = Vec::new();
+    let image = match kind {
+        InputKind::Fat => ready_image(path, kind, options.size)?,
+        InputKind::Directory => {
+            let tree = dir::read(path, super::Owner::Root, options.source_date_epoch, &mut warnings)?;
+            let file = fat::make(path, &tree, options, &mut warnings)?;
+            temporary(file, path)?
+        }
+        _ => {
+            return Err(VolumeError::WrongInput {
+                path: path.into(),
+                found: kind.to_string(),
+                wanted: detect::BOOT_INPUTS,
+            });
+        }
+    };
+    Ok(VolumePlan { kind, image, warnings })
+}
+
+fn check_size(size: VolumeSize) -> Result<(), VolumeError> {
+    match size {
+        VolumeSize::Exact(size) if size == 0 || size % BLOCK != 0 => {
+            Err(VolumeError::BadSize { size, why: "it must be a multiple of 4096 and not 0" })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A ready image is taken as it is; a larger size only adds zeros behind it.
+fn ready_image(path: &Path, kind: InputKind, size: VolumeSize) -> Result<Image, VolumeError> {
+    let file = File::open(path).map_err(VolumeError::io("open", path))?;
+    let len = ready::check(&file, path, kind)?;
+    let size = match size {
+        VolumeSize::Fit => len.next_multiple_of(BLOCK),
+        VolumeSize::Exact(size) if size < len => {
+            return Err(VolumeError::TooSmall { size, needed: len.next_multiple_of(BLOCK) });
+        }
+        VolumeSize::Exact(size) => size,
+    };
+    Ok(Image::File { file, path: path.into(), len, size })
+}
+
+fn temporary(file: File, source: &Path) -> Result<Image, VolumeError> {
+    let len = file.metadata().map_err(VolumeError::io("read the temporary image of", source))?.len();
+    Ok(Image::File { file, path: source.into(), len, size: len })
+}
+
+fn copy_file(
+    file: &File,
+    path: &Path,
+    len: u64,
+    size: u64,
+    out: &mut dyn Write,
+    progress: &dyn Fn(u64),
+) -> Result<(), VolumeError> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; PIECE];
+    let mut done = 0;
+    while done < len {
+        let want = usize::try_from(len - done).map_or(PIECE, |rest| rest.min(PIECE));
+        let piece = buffer.get_mut(..want).unwrap_or_default();
+        let got = file.read_at(piece, done).map_err(VolumeError::io("read", path))?;
+        if got == 0 {
+            return Err(VolumeError::Changed { path: path.into() });
+        }
+        out.write_all(piece.get(..got).unwrap_or_default()).map_err(VolumeError::Output)?;
+        done += got as u64;
+        progress(done);
+    }
+    let mut zeros = std::io::repeat(0).take(size - done);
+    std::io::copy(&mut zeros, out).map_err(VolumeError::Output)?;
+    out.flush().map_err(VolumeError::Output)?;
+    progress(size);
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The program itself: what it prints where, and how it ends.
+use crate::fixture::Product;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Output};
+
+fn run(product: &Product, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bistable-image"))
+        .args(args)
+        .current_dir(product.folder.path())
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn ends(product: &Product, args: &[&str], code: i32) -> (String, String) {
+    let out = run(product, args);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(out.stdout), text(out.stderr));
+    assert_eq!(out.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
+#[track_caller]
+fn json(product: &Product, args: &[&str]) -> Value {
+    let (stdout, _) = ends(product, &[args, &["--json"]].concat(), 0);
+    let value: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(value["schema"], 1);
+    value
+}
+
+const BUILD: &[&str] = &[
+    "build",
+    "--product",
+    "greenhouse",
+    "--version",
+    "1.0.0",
+    "--board",
+    "pi4",
+    "--system",
+    "system",
+    "--boot",
+    "boot",
+    "--key",
+    "release.key",
+    "--out",
+    "x.bundle",
+    "--level",
+    "3",
+];
+
+/// From nothing to a card, as a user does it.
+#[test]
+fn a_whole_life() {
+    let product = Product::new();
+    for name in ["one", "two", "three", "release", "channel"] {
+        ends(&product, &["key", "new", "--out", name, "--demo"], 0);
+    }
+    ends(&product, &["key", "new", "--out", "one"], 1);
+    let root = [
+        "root",
+        "new",
+        "--out",
+        "root.root",
+        "--root-key",
+        "one.pub",
+        "--root-key",
+        "two.pub",
+        "--root-key",
+        "three.pub",
+        "--release-key",
+        "release.pub",
+        "--channel-key",
+        "channel.pub",
+        "--sign",
+        "one.key",
+    ];
+    let (_, stderr) = ends(&product, &root, 1);
+    assert!(stderr.contains("1 of the 2 signatures"), "{stderr}");
+    let made = json(&product, &[&root[..], &["--sign", "three.key"]].concat());
+    assert_eq!(made["roles"][0]["threshold"], 2);
+
+    let built = json(&product, &[BUILD, &["--root", "root.root"]].concat());
+    assert_eq!(built["volumes"][1]["name"], "system");
+    let (stdout, stderr) = ends(&product, BUILD, 1);
+    assert!(stdout.is_empty() && stderr.contains("--force"), "{stderr}");
+    ends(&product, &[BUILD, &["--force", "--threads", "1"]].concat(), 0);
+
+    let verified = json(&product, &["verify", "x.bundle", "--root", "root.root"]);
+    assert_eq!(verified["release"], built["release"]);
+    assert_eq!(verified["signed_by"][0]["label"], "release");
+
+    let (stdout, _) = ends(&product, &["inspect", "x.bundle"], 0);
+    assert!(stdout.contains("NOT VERIFIED"), "{stdout}");
+    let shown = json(&product, &["inspect", "x.bundle", "--root", "root.root"]);
+    assert_eq!((&shown["trust"]["verified"], &shown["build_time"]), (&true.into(), &1_700_000_000.into()));
+    for file in ["root.root", "release.pub", "release.key"] {
+        let (stdout, _) = ends(&product, &["inspect", file], 0);
+        let secret = fs::read_to_string(product.path("release.key")).unwrap();
+        let secret = secret.lines().last().unwrap().strip_prefix("secret: ").unwrap();
+        assert!(!stdout.contains(secret));
+    }
+
+    let card = ["card", "--bundle", "x.bundle", "--root", "root.root", "--out", "card.img"];
+    let (_, stderr) = ends(&product, &card, 5);
+    assert!(stderr.contains("--allow-demo"), "{stderr}");
+    let made = json(&product, &[&card[..], &["--allow-demo", "--size", "1G"]].concat());
+    assert_eq!((&made["bytes"], made["partitions"].as_array().unwrap().len()), (&(1u64 << 30).into(), 7));
+    let small = [&card[..], &["--allow-demo", "--force", "--size", "64M"]].concat();
+    let (_, stderr) = ends(&product, &small, 6);
+    assert!(stderr.contains("are needed"), "{stderr}");
+}
+
+#[test]
+fn exit_codes_tell_what_kind_of_failure() {
+    let product = Product::new();
+    let bundle = product.bundle();
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
+    let verify = ["verify", "x.bundle", "--root", "root.root"];
+    ends(&product, &verify, 0);
+    ends(&product, &["verify", "missing", "--root", "root.root"], 1);
+    ends(&product, &["verify", "x.bundle"], 2);
+    ends(&product, &["nonsense"], 2);
+    ends(&product, &["--version"], 0);
+    ends(&product, &["build", "--help"], 0);
+    ends(&product, &["inspect", "system/etc/os-release"], 1);
+    ends(&product, &[BUILD, &["--level", "22"]].concat(), 2);
+    ends(&product, &[BUILD, &["--chunk-size", "100K"]].concat(), 2);
+    let file = fs::OpenOptions::new().write(true).open(&bundle).unwrap();
+    file.write_all_at(b"X", file.metadata().unwrap().len() - 5000).unwrap();
+    let (stdout, stderr) = ends(&product, &verify, 5);
+    assert!(stdout.is_empty());
+    assert!(stderr.contains("x.bundle") && stderr.contains("chunk") && stderr.contains("byte"), "{stderr}");
+    file.set_len(3000).unwrap();
+    let (_, stderr) = ends(&product, &verify, 5);
+    assert!(stderr.contains("truncated"), "{stderr}");
+    fs::write(product.path("root.root"), &product.root.bytes[..50]).unwrap();
+    ends(&product, &verify, 5);
+}
+
+#[test]
+fn progress_goes_to_stderr_as_asked() {
+    let product = Product::new();
+    product.bundle();
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
+    let verify = ["verify", "x.bundle", "--root", "root.root", "--progress"];
+    let (_, stderr) = ends(&product, &[&verify[..], &["none"]].concat(), 0);
+    assert!(stderr.is_empty(), "{stderr}");
+    let (_, stderr) = ends(&product, &[&verify[..], &["plain"]].concat(), 0);
+    assert!(stderr.lines().any(|l| l.starts_with("verify system: done")), "{stderr}");
+    let (_, stderr) = ends(&product, &[&verify[..], &["json"]].concat(), 0);
+    let events: Vec<Value> = stderr.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["stage"]), (&"end".into(), &"verify system".into()));
+    assert_eq!(last["done"], last["total"]);
+}
+
+#[test]
+fn a_bad_source_date_epoch_is_told() {
+    let product = Product::new();
+    product.release_key.write(&product.path("release")).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
+        .args(BUILD)
+        .current_dir(product.folder.path())
+        .env("SOURCE_DATE_EPOCH", "yesterday")
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("SOURCE_DATE_EPOCH"));
+}

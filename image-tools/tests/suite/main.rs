@@ -1,0 +1,16 @@
+//! Bundles and cards, made, read back and damaged, in temporary folders.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may fail loudly, and write files in their own folders without flushing them"
+)]
+mod build;
+mod card;
+mod cli;
+mod damage;
+mod disk_full;
+mod fixture;
+mod tools;
+mod trust;

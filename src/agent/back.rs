@@ -1,0 +1,51 @@
+//! The way back.
+use super::{Agent, Note, Rest};
+use crate::{Error, steps::revert};
+use bistable_boot::{Event, Failure, Origin, Reason, State};
+
+impl Agent<'_> {
+    pub(super) fn revert(&mut self) -> Result<(), Error> {
+        let State::Reverting { target, failure, .. } = self.state().clone() else { return Ok(()) };
+        revert::restore_flag(&mut *self.device.board.boot, &target)?;
+        if self.device.board.boot.booted() == target.slot {
+            match self.on(Event::Rebooting) {
+                Err(Error::Refused(_)) => {
+                    return Err(Error::NotNow(format!(
+                        "slot {} does not boot, so this device stays in slot {}, whose release failed \
+                         ({failure}): install a mended release from a card reader, or put the card's slot {} right",
+                        !target.slot, target.slot, !target.slot
+                    )));
+                }
+                done => done?,
+            }
+            match self.device.board.host.reboot()? {}
+        }
+        if self.device.record.origin == Origin::Bundle {
+            revert::erase(&mut self.device, &target)?;
+        }
+        self.on(Event::Reverted)?;
+        self.listener.hear(Note::Reverted(&target, &failure));
+        Ok(())
+    }
+
+    /// A person wants to go back: gives up what is in flight, or, when nothing is, tries the other slot's release
+    /// again, with self-tests, trial and health check.
+    ///
+    /// # Errors
+    /// When there is nothing to go back to; see also [`resume`](Self::resume).
+    pub fn go_back(&mut self) -> Result<Rest, Error> {
+        let by_operator = || Event::Failed(Failure::new(Reason::Operator, ""));
+        match self.state().clone() {
+            State::Installing(_) | State::Staged(_) | State::Armed { .. } | State::Trial { .. } => {
+                self.on(by_operator())?;
+            }
+            State::Idle => {
+                let target = revert::previous(&mut self.device)?;
+                self.on(Event::Return(target))?;
+            }
+            State::Committing { .. } => self.on(by_operator())?,
+            State::Reverting { .. } => {}
+        }
+        self.resume()
+    }
+}

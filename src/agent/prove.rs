@@ -1,0 +1,100 @@
+//! The trial: health, commit, and the ways in which it may have been cut short.
+use super::{Agent, Note, Rest, is_reboot};
+use crate::{
+    Error,
+    config::ConfigError,
+    ports::Fault,
+    steps::{commit, health},
+};
+use bistable_boot::{Event, Failure, Reason, State};
+use bistable_format::health::Profile;
+
+impl Agent<'_> {
+    /// Decide the trial. Gives what failed, if it did.
+    pub(super) fn trial(&mut self) -> Result<Option<Error>, Error> {
+        let State::Trial { target, .. } = self.state().clone() else { return Ok(None) };
+        let asked = (|| -> Result<(Profile, _), Error> {
+            Ok((self.device.health_profile(target.slot)?, self.device.self_test_plan(target.slot)?))
+        })();
+        let (profile, plan) = match asked {
+            Ok(asked) => asked,
+            // A card that fails for a moment says nothing about the release: what watches over this program starts it
+            // again, or the machine, and the attempts are counted.
+            Err(e @ Error::Fault(_)) => return Err(e),
+            // Nobody can say what healthy means: fail closed.
+            Err(e) => {
+                self.on(Event::Failed(Failure::new(Reason::Health, &e.to_string())))?;
+                return Ok(Some(e));
+            }
+        };
+        let board = &mut self.device.board;
+        let verdict = health::check(&profile, &plan, &mut *board.gpio, &mut *board.host, &*board.clock);
+        self.listener.hear(Note::Health(&verdict));
+        match verdict {
+            health::Verdict::Healthy(_) => {
+                self.on(Event::Healthy)?;
+                Ok(None)
+            }
+            health::Verdict::Unhealthy { reason, .. } => {
+                self.on(Event::Failed(Failure::new(Reason::Health, &reason)))?;
+                Ok(Some(Error::Health(reason)))
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        let State::Committing { target, .. } = self.state().clone() else { return Ok(()) };
+        match commit::run(&mut *self.device.board.boot, &target) {
+            // A flag that nobody can write: going back needs no write.
+            Err(Error::Fault(Fault::Unfit(problem))) => {
+                let why = format!("the boot flag can't be written: {problem}");
+                return self.on(Event::Failed(Failure::new(Reason::Health, &why)));
+            }
+            done => done?,
+        }
+        self.on(Event::Committed)?;
+        self.listener.hear(Note::Committed(&target));
+        Ok(())
+    }
+
+    /// A person wants the trial finished, or the running slot made the default although nothing is in flight (the
+    /// firmware may have walked to it because the default slot doesn't boot any more). Health decides.
+    ///
+    /// # Errors
+    /// [`Error::NothingToDo`]; see also [`resume`](Self::resume).
+    pub fn keep(&mut self) -> Result<Rest, Error> {
+        let booted = self.device.board.boot.booted();
+        let pending = self.device.board.boot.default_slot()? != booted;
+        match self.state() {
+            State::Trial { .. } | State::Committing { .. } => self.resume(),
+            State::Idle if pending => {
+                let image = self.device.running().cloned().ok_or_else(|| {
+                    Error::NotNow(format!("slot {booted} runs a release that the journal does not know"))
+                })?;
+                self.on(Event::Return(image.in_slot(booted)))?;
+                self.arm()?;
+                // It is running already: the trial needs no reboot.
+                self.on(Event::Booted(booted))?;
+                self.resume()
+            }
+            _ => Err(Error::NothingToDo("no release is on trial: nothing to commit".into())),
+        }
+    }
+
+    /// The system that is running can't even be configured: if it is on trial, that is its verdict.
+    ///
+    /// # Errors
+    /// As for [`resume`](Self::resume); `why` itself when nothing is on trial.
+    pub fn unfit(&mut self, why: ConfigError) -> Result<Rest, Error> {
+        if !matches!(self.state(), State::Trial { .. } | State::Committing { .. }) {
+            return Err(why.into());
+        }
+        // Without the paths, which would leave no room for the problem.
+        let problem = why.problems.first().map_or("", |p| p.text.as_str());
+        self.on(Event::Failed(Failure::new(Reason::Health, &format!("configuration: {problem}"))))?;
+        match self.resume() {
+            Err(e) if !is_reboot(&e) => Err(e),
+            _ => Err(why.into()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! From an offer to a reboot into the trial.
+use super::{Agent, Note, Rest};
+use crate::{
+    Error,
+    ports::{BootControl, Switch},
+    selftest,
+    steps::{
+        install::{self, Bundle, Rejections},
+        preflight,
+    },
+};
+use bistable_boot::{Event, Failure, Reason, Slot, State, Target};
+use std::io::Read;
+
+impl Agent<'_> {
+    /// Check what has to be right before an update.
+    ///
+    /// # Errors
+    /// When a port fails in a way that the report can't hold.
+    pub fn preflight(&mut self) -> Result<preflight::Report, Error> {
+        let report = preflight::run(&mut self.device)?;
+        self.listener.hear(Note::Preflight(&report));
+        Ok(report)
+    }
+
+    /// Verify a bundle's release and check that it may go onto this device. Changes nothing.
+    ///
+    /// # Errors
+    /// As for [`install`](Self::install).
+    pub fn check(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
+        let (target, _) = self.accept(source, rejections)?;
+        Ok(target)
+    }
+
+    /// What comes before anything is written: whether an update may begin at all, and with this release.
+    fn accept<R: Read>(&mut self, source: R, rejections: Rejections) -> Result<(Target, Bundle<R>), Error> {
+        match self.state() {
+            State::Idle | State::Installing(_) | State::Staged(_) | State::Armed { .. } => {}
+            other => {
+                let text = format!("an update is {}: `bistable resume` finishes it", other.name());
+                return Err(Error::NotNow(text));
+            }
+        }
+        // Before the preflight, which finds it too: who trusts nobody says so by its exit code.
+        let root = self.device.root()?;
+        let report = self.preflight()?;
+        if let Some(problem) = report.problem() {
+            return Err(Error::Preflight(problem));
+        }
+        let bundle = Bundle::open(source, &root)?;
+        let target = install::accept(&mut self.device, &bundle, rejections)?;
+        if let State::Armed { target: armed, .. } = self.state()
+            && *armed != target
+        {
+            let text = format!(
+                "release {} is armed: `bistable reboot` tries it, `bistable revert` gives it up",
+                armed.version
+            );
+            return Err(Error::NotNow(text));
+        }
+        self.listener.hear(Note::Accepted(&target, &bundle.release));
+        Ok((target, bundle))
+    }
+
+    /// Verify a bundle's release, check that it may go onto this device, and write it into the inactive slot.
+    /// Goes on where an earlier installation of the same release was cut short.
+    ///
+    /// # Errors
+    /// When the bundle, the device or the card is at fault: the running slot stays as it is and the default.
+    pub fn install(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
+        let (target, mut bundle) = self.accept(source, rejections)?;
+        match self.state().clone() {
+            // There is nothing left to install: an update that was cut short goes on from where it is.
+            State::Staged(there) | State::Armed { target: there, .. } if there == target => {
+                return Ok(target);
+            }
+            State::Installing(begun) if begun == target => {}
+            State::Idle => self.on(Event::Offer(target.clone()))?,
+            _ => {
+                let why = format!("release {} was offered instead", target.version);
+                self.on(Event::Failed(Failure::new(Reason::Install, &why)))?;
+                self.on(Event::Offer(target.clone()))?;
+            }
+        }
+        self.listener.hear(Note::Writing(&target, &bundle.release));
+        let listener = &mut *self.listener;
+        let written =
+            install::write(&mut self.device, &target, &mut bundle, &mut |n| listener.hear(Note::Read(n)));
+        match written {
+            Ok(stats) => {
+                self.listener.hear(Note::Installed(&target, &stats));
+                self.on(Event::Installed)?;
+                Ok(target)
+            }
+            Err(e) => Err(self.install_failed(e)?),
+        }
+    }
+
+    /// A card that fails ends the attempt. A bundle that was cut short doesn't: what is written stays, and the same
+    /// release goes on from there.
+    fn install_failed(&mut self, e: Error) -> Result<Error, Error> {
+        let resumable = matches!(
+            &e,
+            Error::Bundle(install::BundleError::Truncated { .. } | install::BundleError::Read { .. })
+        );
+        let stopping = matches!(&e, Error::Fault(f) if f.stopping().is_some());
+        if !resumable && !stopping {
+            self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;
+        }
+        Ok(e)
+    }
+
+    /// Run the self-tests that the staged release, or else the running one, brings. Changes nothing.
+    ///
+    /// # Errors
+    /// When there is no plan to be had.
+    pub fn self_test(&mut self) -> Result<selftest::Report, Error> {
+        let slot = match self.state() {
+            State::Staged(t) | State::Armed { target: t, .. } => t.slot,
+            _ => self.device.board.boot.booted(),
+        };
+        let plan = self.device.self_test_plan(slot)?;
+        let board = &mut self.device.board;
+        let report = selftest::run(&plan, &mut *board.gpio, &mut *board.host, &*board.clock);
+        self.listener.hear(Note::SelfTests(&report));
+        Ok(report)
+    }
+
+    /// Staged → armed, if the self-tests pass; back to idle and rejected, if not.
+    ///
+    /// # Errors
+    /// [`Error::SelfTest`] when they don't pass.
+    pub fn arm(&mut self) -> Result<Target, Error> {
+        let target = match self.state() {
+            State::Staged(target) => target.clone(),
+            State::Armed { target, .. } => {
+                return Err(Error::NothingToDo(format!("release {} is armed already", target.version)));
+            }
+            State::Idle => {
+                return Err(Error::NothingToDo("nothing is staged: install a bundle first".into()));
+            }
+            other => {
+                return Err(Error::NotNow(format!("an update is {}: see `bistable status`", other.name())));
+            }
+        };
+        let report = match self.self_test() {
+            Ok(report) => report,
+            Err(e @ Error::Fault(_)) => return Err(e),
+            // No plan, no test, no flag. That says nothing about the release.
+            Err(e) => {
+                self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;
+                return Err(e);
+            }
+        };
+        if report.refusal().is_none() {
+            self.on(Event::SelfTestsPassed)?;
+            return Ok(target);
+        }
+        let summary = report.summary();
+        self.on(Event::Failed(Failure::new(Reason::SelfTest, &summary)))?;
+        Err(Error::SelfTest(summary))
+    }
+
+    /// Armed → reboot into the trial; ends as [`Fault::Stopping`](crate::ports::Fault::Stopping).
+    ///
+    /// # Errors
+    /// Always: a reboot doesn't return. Anything but `Stopping` means that it didn't take place.
+    pub fn reboot_into_trial(&mut self) -> Result<Rest, Error> {
+        if let Some(slot) = self.repair_flag()? {
+            self.listener.hear(Note::Repaired(slot));
+        }
+        self.on(Event::Rebooting)?;
+        let State::Armed { target, .. } = self.state().clone() else {
+            return self.resume();
+        };
+        self.device.board.boot.switch(target.slot, Switch::Once)?;
+        self.listener.hear(Note::Rebooting(target.slot));
+        match self.device.board.host.reboot()? {}
+    }
+
+    /// A flag that was torn names the default slot twice: a trial would boot the old system. Write it whole.
+    fn repair_flag(&mut self) -> Result<Option<Slot>, Error> {
+        let boot: &mut dyn BootControl = &mut *self.device.board.boot;
+        let default = boot.default_slot()?;
+        Ok(boot.repair()?.then_some(default))
+    }
+}

@@ -1,0 +1,184 @@
+//! The card: a disk or a file with our partitions on it.
+use super::{CardFile, FileVolume, Meter};
+use crate::ports::{Fault, Partitions, Volume};
+use bistable_boot::layout::{ALIGN, Partition, STATE_BYTES};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What a card is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To work on it: nobody else may meanwhile.
+    Exclusive,
+    /// To look at it, even while somebody works on it or where it can't be written.
+    Look,
+}
+
+/// Why a card can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// It isn't there.
+    #[error("there is no card {}: `bistable-image card` makes one", .0.display())]
+    Missing(PathBuf),
+    /// It is something else than a file.
+    #[error("{} is {what}, not a card: name the file that `bistable-image card` made", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// It can't be opened.
+    #[error("card {}: {source}: check its permissions and the disk it lies on", .path.display())]
+    Open {
+        /// The card.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It may not be written.
+    #[error("card {} is read-only: make it writable first, `chmod u+w` for example", .0.display())]
+    ReadOnly(PathBuf),
+    /// Another process works on it.
+    #[error("card {} is in use by another process: try again later", .path.display())]
+    Busy {
+        /// The card.
+        path: PathBuf,
+    },
+    /// There is no partition table on it.
+    #[error("{} is not a card: it has no GPT ({reason}); `bistable-image card` makes one", .path.display())]
+    NotACard {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// A partition is missing.
+    #[error("card {} has no partition \"{partition}\" with number {number}: it was not made for Bistable; `bistable-image card` makes one that is", .path.display())]
+    NoPartition {
+        /// The card.
+        path: PathBuf,
+        /// The name.
+        partition: &'static str,
+        /// The number.
+        number: u8,
+    },
+    /// It ends before its partitions do, or a partition is smaller than it must be.
+    #[error("card {}: partition \"{partition}\" needs bytes up to {end}, and the card has {bytes}: it is truncated or too small; \
+         copy the image again, or make a larger one with `bistable-image card --size`", .path.display())]
+    TooSmall {
+        /// The card.
+        path: PathBuf,
+        /// The partition.
+        partition: &'static str,
+        /// Where it would end.
+        end: u64,
+        /// Bytes that there are.
+        bytes: u64,
+    },
+    /// It gives back other bytes than were written.
+    #[error("{0}")]
+    Failing(String),
+}
+
+/// An open card; locked against other processes, unless it is only looked at.
+#[derive(Debug)]
+pub struct Card {
+    file: Arc<CardFile>,
+    /// First and last byte (exclusive) of each partition, by [`Partition::ALL`].
+    ranges: [(u64, u64); 7],
+    meter: Meter,
+}
+
+impl Card {
+    /// Open a card. [`Access::Exclusive`] locks it for as long as this lives; [`Access::Look`] neither locks nor
+    /// writes, so what it reads may be in the middle of a change.
+    ///
+    /// # Errors
+    /// See [`CardError`].
+    pub fn open(path: &Path, meter: Meter, access: Access) -> Result<Card, CardError> {
+        let err = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => CardError::Missing(path.into()),
+            _ => CardError::Open { path: path.into(), source },
+        };
+        let metadata = std::fs::metadata(path).map_err(err)?;
+        if !metadata.is_file() {
+            let what = if metadata.is_dir() { "a folder" } else { "a device" };
+            return Err(CardError::NotAFile { path: path.into(), what });
+        }
+        // Asked by name: root may write what is marked read-only, and shall not.
+        if access == Access::Exclusive && metadata.permissions().readonly() {
+            return Err(CardError::ReadOnly(path.into()));
+        }
+        let file = CardFile::open(path, access).map_err(|e| match (access, e.kind()) {
+            (Access::Exclusive, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                CardError::ReadOnly(path.into())
+            }
+            _ => err(e),
+        })?;
+        if access == Access::Exclusive {
+            match file.file().try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(CardError::Busy { path: path.into() }),
+                Err(TryLockError::Error(e)) => return Err(err(e)),
+            }
+        }
+        let ranges = partitions(path, file.file())?;
+        Ok(Card { file: Arc::new(file), ranges, meter })
+    }
+
+    /// Tells this file from another one of the same name: its inode number.
+    pub fn id(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        self.file.file().metadata().map_or(0, |m| m.ino())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Open a partition.
+    ///
+    /// # Errors
+    /// None here; a real card may be gone.
+    pub fn volume(&self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        let (start, end) = self.ranges[usize::from(partition.number() - 1)];
+        let name = partition.name();
+        Ok(Arc::new(FileVolume::open(&self.file, name, start, end - start, self.meter.clone())))
+    }
+}
+
+impl Partitions for Card {
+    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        self.volume(partition)
+    }
+}
+
+fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7], CardError> {
+    let bytes = file.metadata().map_err(|source| CardError::Open { path: path.into(), source })?.len();
+    let gpt = gptman::GPT::read_from(&mut file, 512)
+        .map_err(|e| CardError::NotACard { path: path.into(), reason: e.to_string() })?;
+    let mut ranges = [(0, 0); 7];
+    for (range, partition) in ranges.iter_mut().zip(Partition::ALL) {
+        let (name, number) = (partition.name(), partition.number());
+        let missing = || CardError::NoPartition { path: path.into(), partition: name, number };
+        let (_, entry) = gpt
+            .iter()
+            .find(|(n, p)| *n == u32::from(number) && p.is_used() && p.partition_name.as_str() == name)
+            .ok_or_else(missing)?;
+        let start = entry.starting_lba.checked_mul(512).ok_or_else(missing)?;
+        let end = entry.ending_lba.checked_add(1).and_then(|n| n.checked_mul(512)).ok_or_else(missing)?;
+        let least = if partition == Partition::State { STATE_BYTES } else { ALIGN };
+        if start > end || end - start < least || end > bytes {
+            let end = end.max(start.saturating_add(least));
+            return Err(CardError::TooSmall { path: path.into(), partition: name, end, bytes });
+        }
+        *range = (start, end);
+    }
+    Ok(ranges)
+}

@@ -1,0 +1,11 @@
+//! Boards: implementations of all ports together.
+mod card;
+mod file_volume;
+mod meter;
+pub mod sim;
+#[cfg(test)]
+mod tests;
+
+pub use card::{Access, Card, CardError};
+pub use file_volume::{CardFile, FileVolume};
+pub use meter::{Cut, Meter};

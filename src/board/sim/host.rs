@@ -1,0 +1,77 @@
+//! Programs, units and web servers that answer what the world says they do, as late as it says.
+use super::{clock::SimClock, world::Facts};
+use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState};
+use std::{fmt, time::Duration};
+
+const BODY_MAX: usize = 64 << 10;
+const SAID_MAX: usize = 200;
+
+/// The system around the agent, simulated.
+pub struct SimHost {
+    facts: Facts,
+    clock: SimClock,
+    boot_id: String,
+    reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
+}
+
+impl SimHost {
+    /// A host of one boot. `reboot` is what happens when the agent asks for one.
+    pub fn new(
+        facts: Facts,
+        clock: SimClock,
+        boot_id: String,
+        reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
+    ) -> SimHost {
+        SimHost { facts, clock, boot_id, reboot }
+    }
+
+    // An answer exactly when the timeout ends is in time.
+    fn delay(&self, delay_ms: u32, timeout: Duration) -> Result<(), HostError> {
+        let delay = Duration::from_millis(delay_ms.into());
+        self.clock.wait(delay.min(timeout));
+        if delay > timeout { Err(HostError::Timeout(timeout)) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for SimHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimHost")
+            .field("facts", &self.facts)
+            .field("boot_id", &self.boot_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Host for SimHost {
+    fn run(&mut self, command: &[String], timeout: Duration) -> Result<Exit, HostError> {
+        let known = command.first().and_then(|program| self.facts.commands.get(program));
+        let Some(known) = known.cloned() else {
+            return Err(HostError::Failed("no such program".into()));
+        };
+        self.delay(known.delay_ms, timeout)?;
+        let last = known.says.lines().next_back().unwrap_or_default();
+        Ok(Exit { code: Some(known.exit), said: crate::selftest::shorten(last, SAID_MAX) })
+    }
+
+    fn unit(&mut self, unit: &str, _timeout: Duration) -> Result<UnitState, HostError> {
+        Ok(self.facts.unit(unit))
+    }
+
+    fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError> {
+        let Some(known) = self.facts.http.get(url).cloned() else {
+            return Err(HostError::Failed("connection refused".into()));
+        };
+        self.delay(known.delay_ms, timeout)?;
+        let mut body = known.body.into_bytes();
+        body.truncate(BODY_MAX);
+        Ok(Answer { status: known.status, body })
+    }
+
+    fn boot_id(&self) -> String {
+        self.boot_id.clone()
+    }
+
+    fn reboot(&mut self) -> Result<Never, Fault> {
+        (self.reboot)()
+    }
+}

@@ -1,0 +1,241 @@
+//! A Raspberry Pi whose card is a file.
+//!
+//! What a real Pi would keep in RAM and registers lies beside the card, in `<card>.sim/`, so that separate
+//! invocations act as one machine:
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `machine.json` | power, the running slot, the one-shot boot flag, the time since power-on |
+//! | `world.toml` | what the Pi is wired to, and what runs on it |
+//! | `root/` | the running system's `/etc/bistable` and so on |
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`machine`] | power, resets, the memory of one power-on |
+//! | [`firmware`] | reads the boot flag from the card and chooses a slot |
+//! | [`world`] | nets, units, web servers |
+//! | [`gpio`], [`host`], [`clock`] | the ports |
+pub mod clock;
+pub mod firmware;
+pub mod gpio;
+pub mod host;
+pub mod machine;
+pub mod nets;
+pub mod world;
+
+use super::{Access, Card, Cut, Meter};
+use crate::{
+    boot_flag::BootFlag,
+    ports::{Board, BootControl, Fault, Never, Stop, Switch},
+    status::Power,
+};
+use bistable_boot::{
+    Slot,
+    layout::{BOOT_PARTITIONS, Partition},
+};
+use clock::SimClock;
+use gpio::SimGpio;
+use host::SimHost;
+use machine::{Machine, SimError};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+/// The folder beside a card that stands for the rest of the machine.
+pub fn folder(card: &Path) -> PathBuf {
+    let mut name = card.as_os_str().to_owned();
+    name.push(".sim");
+    name.into()
+}
+
+/// A simulated Pi.
+#[allow(missing_debug_implementations, reason = "the board is trait objects")]
+pub struct Sim {
+    /// Its ports.
+    pub board: Board,
+    /// Whether it is switched on: always, unless it is only looked at.
+    pub power: Power,
+    machine: Rc<RefCell<Machine>>,
+    clock: SimClock,
+    meter: Meter,
+}
+
+impl Sim {
+    /// Put the card into the machine. A machine that was never on boots first.
+    ///
+    /// # Errors
+    /// When the card can't be used, the machine is off, or nothing on the card boots.
+    pub fn open(path: &Path) -> Result<Sim, SimError> {
+        let meter = Meter::default();
+        let card = Rc::new(Card::open(path, meter.clone(), Access::Exclusive)?);
+        let mut machine = Machine::load(&folder(path))?;
+        machine.insert(&card);
+        if machine.state.booted.is_none() {
+            machine.power_on(&card)?;
+        }
+        let booted = machine.running()?;
+        Sim::plug(card, machine, booted, meter)
+    }
+
+    /// Look at the machine from outside, whether its power is on or not, and whoever works on it. Nothing can be
+    /// written; what a machine that was never on does at its first boot is forgotten again.
+    ///
+    /// # Errors
+    /// When the card can't be read, or nothing on it boots.
+    pub fn look(path: &Path) -> Result<Sim, SimError> {
+        let meter = Meter::default();
+        let card = Rc::new(Card::open(path, meter.clone(), Access::Look)?);
+        let mut machine = Machine::load(&folder(path))?;
+        machine.insert(&card);
+        let booted = match (machine.power(), machine.state.booted) {
+            (Power::Off, _) => machine.state.last.unwrap_or_else(|| first_slot(&card)),
+            (Power::On, Some(slot)) => slot,
+            (Power::On, None) => {
+                machine.power_on(&card)?;
+                machine.console.clear();
+                machine.running()?
+            }
+        };
+        Sim::plug(card, machine, booted, meter)
+    }
+
+    fn plug(card: Rc<Card>, machine: Machine, booted: Slot, meter: Meter) -> Result<Sim, SimError> {
+        let power = machine.power();
+        if let Some(at) = machine.state.cut_at {
+            meter.cut_at(at);
+        }
+        let facts = machine.facts(&card, booted);
+        let clock = SimClock::new(machine.uptime());
+        let name = machine.world.board.clone();
+        let boot_id = machine.boot_id();
+        let nets = machine.world.gpio.clone();
+        let machine = Rc::new(RefCell::new(machine));
+        let bootconfig = card.volume(Partition::Bootconfig).map_err(SimError::Fault)?;
+        let boot = Tryboot {
+            flag: BootFlag::new(bootconfig, BOOT_PARTITIONS),
+            booted,
+            machine: Rc::clone(&machine),
+        };
+        let reboot = {
+            let (machine, card) = (Rc::clone(&machine), Rc::clone(&card));
+            Box::new(move || -> Result<Never, Fault> {
+                machine.borrow_mut().reset(&card).map_err(|e| Fault::Unfit(e.to_string()))?;
+                Err(Fault::Stopping(Stop::Reboot))
+            })
+        };
+        let board = Board {
+            name,
+            boot: Box::new(boot),
+            partitions: Box::new(Shared(card)),
+            gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
+            clock: Box::new(clock.clone()),
+        };
+        Ok(Sim { board, power, machine, clock, meter })
+    }
+
+    /// Keep what the machine would remember, when an invocation ends.
+    pub fn keeper(&self) -> Keeper {
+        Keeper { machine: Rc::clone(&self.machine), clock: self.clock.clone(), meter: self.meter.clone() }
+    }
+}
+
+/// Saves the machine's memory at the end of an invocation, however it ends.
+#[derive(Debug)]
+pub struct Keeper {
+    machine: Rc<RefCell<Machine>>,
+    clock: SimClock,
+    meter: Meter,
+}
+
+impl Keeper {
+    /// Lines that came over the machine's console in this invocation.
+    pub fn console(&self) -> Vec<String> {
+        std::mem::take(&mut self.machine.borrow_mut().console)
+    }
+
+    /// Whether the power went in this invocation.
+    pub fn lost_power(&self) -> bool {
+        self.meter.is_cut()
+    }
+
+    /// Bytes that this invocation wrote to the card, and in how many writes.
+    pub fn written(&self) -> (u64, u64) {
+        (self.meter.bytes(), self.meter.writes())
+    }
+
+    /// The slot that runs now: after a reboot, the one that was booted.
+    pub fn booted(&self) -> Option<Slot> {
+        self.machine.borrow().state.booted
+    }
+
+    /// Save.
+    ///
+    /// # Errors
+    /// When the folder beside the card can't be written.
+    pub fn save(&self) -> Result<(), SimError> {
+        let mut machine = self.machine.borrow_mut();
+        if self.meter.is_cut() {
+            machine.power_off();
+        } else {
+            if let Some(at) = machine.state.cut_at {
+                let write = at.write.saturating_sub(self.meter.writes()).max(1);
+                machine.state.cut_at = Some(Cut { write, ..at });
+            }
+            machine.set_uptime(self.clock.time());
+        }
+        machine.save()
+    }
+}
+
+/// The slot that a machine would boot which nobody switched on yet. Only a guess is possible where the flag is damaged.
+fn first_slot(card: &Card) -> Slot {
+    let flag = card.volume(Partition::Bootconfig).map(|volume| BootFlag::new(volume, BOOT_PARTITIONS));
+    flag.and_then(|mut flag| flag.default_slot()).unwrap_or(Slot::A)
+}
+
+struct Shared(Rc<Card>);
+
+impl crate::ports::Partitions for Shared {
+    fn open(&mut self, partition: Partition) -> Result<std::sync::Arc<dyn crate::ports::Volume>, Fault> {
+        self.0.volume(partition)
+    }
+}
+
+/// The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag in a register that power loss clears.
+struct Tryboot {
+    flag: BootFlag,
+    booted: Slot,
+    machine: Rc<RefCell<Machine>>,
+}
+
+impl BootControl for Tryboot {
+    fn booted(&self) -> Slot {
+        self.booted
+    }
+
+    fn default_slot(&mut self) -> Result<Slot, Fault> {
+        self.flag.default_slot()
+    }
+
+    fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault> {
+        match how {
+            Switch::Always => self.flag.write(slot),
+            Switch::Once => {
+                // The firmware's one-shot flag means "the other one": it can't name a slot.
+                self.machine.borrow_mut().state.tryboot = self.flag.default_slot()? != slot;
+                Ok(())
+            }
+        }
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        self.flag.check()
+    }
+
+    fn is_torn(&mut self) -> Result<bool, Fault> {
+        Ok(self.flag.read()?.is_torn())
+    }
+}

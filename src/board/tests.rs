@@ -1,0 +1,160 @@
+//! Cards made of nothing but a partition table: what is refused, and what may be looked at.
+use super::{
+    Access, Card, CardError, Cut, Meter,
+    sim::{
+        Sim, folder,
+        machine::{Machine, Memory, SimError},
+    },
+};
+use crate::status::Power;
+use bistable_boot::{
+    Slot,
+    layout::{ALIGN, Partition, STATE_BYTES},
+};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+const SECTORS: u64 = ALIGN / 512;
+
+/// A card with these partitions, each as large as it has to be.
+fn card(dir: &tempfile::TempDir, partitions: &[Partition]) -> PathBuf {
+    let path = dir.path().join("card.img");
+    let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    file.set_len(14 * ALIGN).unwrap();
+    let mut gpt = gptman::GPT::new_from(&mut file, 512, [1; 16]).unwrap();
+    let mut first = SECTORS;
+    for partition in partitions {
+        let sectors = if *partition == Partition::State { STATE_BYTES / 512 } else { SECTORS };
+        gpt[partition.number().into()] = gptman::GPTPartitionEntry {
+            partition_type_guid: [2; 16],
+            unique_partition_guid: [partition.number(); 16],
+            starting_lba: first,
+            ending_lba: first + sectors - 1,
+            attribute_bits: 0,
+            partition_name: partition.name().into(),
+        };
+        first += sectors;
+    }
+    gpt.write_into(&mut file).unwrap();
+    path
+}
+
+fn whole(dir: &tempfile::TempDir) -> PathBuf {
+    card(dir, &Partition::ALL)
+}
+
+fn open(path: &Path, access: Access) -> Result<Card, CardError> {
+    Card::open(path, Meter::default(), access)
+}
+
+fn make_read_only(path: &Path) {
+    let mut permissions = fs::metadata(path).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(path, permissions).unwrap();
+}
+
+#[test]
+fn each_refusal_says_what_to_do() {
+    let dir = || tempfile::tempdir().unwrap();
+    let (missing, nothing, other, small, locked) = (dir(), dir(), dir(), dir(), dir());
+    File::create_new(nothing.path().join("card.img")).unwrap().set_len(1 << 20).unwrap();
+    let small_card = whole(&small);
+    File::options().write(true).open(&small_card).unwrap().set_len(3 * ALIGN).unwrap();
+    let locked_card = whole(&locked);
+    make_read_only(&locked_card);
+    let table = [
+        (missing.path().join("card.img"), "there is no card", "`bistable-image card`"),
+        (missing.path().into(), "a folder", "`bistable-image card`"),
+        ("/dev/null".into(), "a device", "`bistable-image card`"),
+        (nothing.path().join("card.img"), "it has no GPT", "`bistable-image card`"),
+        (card(&other, &Partition::ALL[..3]), "no partition \"system_a\"", "`bistable-image card`"),
+        (small_card, "truncated or too small", "copy the image again"),
+        (locked_card, "read-only", "make it writable first"),
+    ];
+    for (path, what, todo) in table {
+        let text = open(&path, Access::Exclusive).unwrap_err().to_string();
+        assert!(text.contains(what) && text.contains(todo), "{text}");
+        assert!(text.contains(&path.display().to_string()), "{text}");
+    }
+}
+
+#[test]
+fn one_works_and_others_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    let working = open(&path, Access::Exclusive).unwrap();
+    assert!(matches!(open(&path, Access::Exclusive), Err(CardError::Busy { .. })));
+    let look = open(&path, Access::Look).unwrap();
+    working.volume(Partition::State).unwrap().write(0, &[7; 512]).unwrap();
+    let mut there = [0; 512];
+    look.volume(Partition::State).unwrap().read(0, &mut there).unwrap();
+    assert_eq!(there, [7; 512]);
+    assert!(look.volume(Partition::State).unwrap().write(0, &there).is_err());
+    make_read_only(&path);
+    assert!(open(&path, Access::Look).is_ok());
+}
+
+#[test]
+fn looking_at_a_machine_without_power_shows_the_slot_that_ran_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    let mut machine = Machine::load(&folder(&path)).unwrap();
+    for (ran, shown) in [(None, Slot::A), (Some(Slot::B), Slot::B), (None, Slot::B), (Some(Slot::A), Slot::A)]
+    {
+        machine.state = Memory { booted: ran, off: false, ..machine.state };
+        machine.power_off();
+        machine.save().unwrap();
+        let before = fs::read(folder(&path).join("machine.json")).unwrap();
+        assert!(matches!(Sim::open(&path), Err(SimError::Off { .. })));
+        let sim = Sim::look(&path).unwrap();
+        assert_eq!((sim.power, sim.board.boot.booted()), (Power::Off, shown));
+        assert_eq!(fs::read(folder(&path).join("machine.json")).unwrap(), before);
+    }
+}
+
+#[test]
+fn looking_while_somebody_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    let mut machine = Machine::load(&folder(&path)).unwrap();
+    machine.state.booted = Some(Slot::B);
+    machine.save().unwrap();
+    let working = Sim::open(&path).unwrap();
+    let sim = Sim::look(&path).unwrap();
+    assert_eq!((sim.power, sim.board.boot.booted()), (Power::On, Slot::B));
+    assert!(matches!(Sim::open(&path), Err(SimError::Card(CardError::Busy { .. }))));
+    drop(working);
+}
+
+#[test]
+fn a_machine_that_was_never_on_is_not_made_by_looking() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    // It has nothing that boots; but that is found out, not written down.
+    assert!(matches!(Sim::look(&path), Err(SimError::Dead(_))));
+    assert!(!folder(&path).exists());
+}
+
+#[test]
+fn a_cut_is_remembered_until_the_power_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    let mut machine = Machine::load(&folder(&path)).unwrap();
+    machine.state.booted = Some(Slot::A);
+    machine.state.cut_at = Some(Cut { write: 3, byte: Some(5) });
+    machine.save().unwrap();
+    let cut_at = || Machine::load(&folder(&path)).unwrap().state.cut_at;
+    for (writes, left) in [(0, Some(3)), (2, Some(1)), (1, None)] {
+        let mut sim = Sim::open(&path).unwrap();
+        let keeper = sim.keeper();
+        let state = sim.board.partitions.open(Partition::State).unwrap();
+        for _ in 0..writes {
+            assert_eq!(state.write(0, &[1; 512]).is_ok(), left.is_some());
+        }
+        keeper.save().unwrap();
+        assert_eq!(cut_at(), left.map(|write| Cut { write, byte: Some(5) }));
+    }
+    assert_eq!(Machine::load(&folder(&path)).unwrap().power(), Power::Off);
+}

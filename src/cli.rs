@@ -1,0 +1,277 @@
+//! The command line: what can be asked, and who answers.
+use crate::{
+    cmd::{self, Form, RebootCode},
+    error::Exit,
+};
+use bistable_format::selftest::Pin;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{ffi::OsString, path::PathBuf};
+
+/// A/B updates for Raspberry Pi products: the device always rests in one of two good states.
+#[derive(Debug, Parser)]
+#[command(name = "bistable", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do it on.
+    #[command(flatten)]
+    pub at: At,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Where the device is, and how to answer.
+#[derive(Clone, Debug, Args)]
+pub struct At {
+    /// The kind of board: a simulated Pi whose card is a file
+    #[arg(long, value_enum, default_value = "sim", global = true)]
+    pub board: BoardKind,
+    /// The simulated Pi's card, as `bistable-image card` makes it
+    #[arg(long, value_name = "FILE", env = "BISTABLE_CARD", global = true)]
+    pub card: Option<PathBuf>,
+    /// Where the running system's files are; the simulated Pi's lie in CARD.sim/root
+    #[arg(long, value_name = "DIR", global = true)]
+    pub root: Option<PathBuf>,
+    /// Answer with exactly one JSON object on standard output, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How to show progress on standard error
+    #[arg(long, value_enum, default_value = "auto", global = true)]
+    pub progress: ProgressMode,
+    /// Exit with 4 instead of 0 where a reboot took place, or is needed to go on as after `arm`
+    #[arg(long, global = true)]
+    pub reboot_exit_code: bool,
+}
+
+/// Boards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BoardKind {
+    /// A simulated Pi
+    Sim,
+}
+
+/// Ways to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// A bar on a terminal, plain lines elsewhere
+    Auto,
+    /// Plain lines
+    Plain,
+    /// One JSON object a line
+    Json,
+    /// No progress, and no words about what is going on
+    #[value(alias = "none")]
+    Quiet,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show both slots, the boot flag, the last update and what to do next
+    Status {
+        /// Draw with ASCII only
+        #[arg(long)]
+        ascii: bool,
+    },
+    /// Show how past updates ended
+    History,
+    /// Check what has to be right before an update; changes nothing
+    Preflight,
+    /// Verify a bundle and write it into the inactive slot
+    Install(Source),
+    /// Run the hardware-interface self-tests and say what was measured; changes nothing
+    SelfTest,
+    /// Run the self-tests, and if they pass set the one-shot boot flag with the next reboot
+    Arm,
+    /// Reboot: into the trial if a release is armed
+    Reboot,
+    /// install, self-test, arm and reboot in one go
+    Update(Source),
+    /// Go on with what the journal says: what runs at each boot
+    Resume,
+    /// Finish a trial now: check its health, and make it the default if it is healthy
+    Commit,
+    /// Go back: give up the update in flight, or try the other slot's release again
+    ///
+    /// A release that is given up by hand is rejected: this device doesn't install it again, unless `install` or
+    /// `update` is told to with --retry-rejected.
+    Revert,
+    /// Make the journal anew after both of its copies were damaged
+    Repair,
+    /// Change the simulated Pi: its power and its wiring
+    #[command(subcommand)]
+    Sim(SimVerb),
+}
+
+/// Where a bundle comes from.
+#[derive(Clone, Debug, Args)]
+pub struct Source {
+    /// The bundle; `-` reads it from standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Verify and check only; write nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Install it even though this device rejected it before
+    #[arg(long)]
+    pub retry_rejected: bool,
+}
+
+/// What can be done to a simulated Pi.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SimVerb {
+    /// Cut or restore its power
+    Power {
+        /// off, on, or cycle: off and on
+        #[arg(value_enum)]
+        what: Power,
+    },
+    /// Let the power fail in the middle of a write to the card
+    Cut {
+        /// Which one, counted from now: 1 is the next
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        at_write: u64,
+        /// How many bytes of that write still reach the card; half of them if this isn't said
+        #[arg(long, value_name = "M")]
+        at_byte: Option<u64>,
+    },
+    /// Connect two pins with a wire
+    Wire {
+        /// One end
+        #[arg(value_parser = pin())]
+        a: u8,
+        /// The other end
+        #[arg(value_parser = pin())]
+        b: u8,
+    },
+    /// Take everything off a pin: wires, pulses, whatever it is stuck at
+    Unwire {
+        /// The pin
+        #[arg(value_parser = pin())]
+        pin: u8,
+    },
+    /// Tie a pin to the supply or to ground
+    Stuck {
+        /// The pin
+        #[arg(value_parser = pin())]
+        pin: u8,
+        /// high or low
+        #[arg(value_enum)]
+        level: StuckAt,
+    },
+    /// Feed pulses into a pin, as a fan's tachometer does
+    Pulse {
+        /// The pin
+        #[arg(value_parser = pin())]
+        pin: u8,
+        /// Pulses per second
+        hz: u32,
+    },
+    /// Say what the service manager says of a unit
+    Unit {
+        /// The unit, for example app.service
+        unit: String,
+        /// For example active or failed
+        state: String,
+        /// Only while a system of this version runs
+        #[arg(long)]
+        version: Option<semver::Version>,
+    },
+    /// Show what the simulated Pi is wired to and what runs on it
+    World,
+}
+
+fn pin() -> clap::builder::RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(0..=i64::from(Pin::MAX))
+}
+
+/// Power verbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Power {
+    /// Switch on
+    On,
+    /// Switch off
+    Off,
+    /// Off and on
+    Cycle,
+}
+
+/// Where a pin can be stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StuckAt {
+    /// At the supply
+    High,
+    /// At ground
+    Low,
+}
+
+/// Run the program with these arguments, the first being its name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let told = match Cli::try_parse_from(&args) {
+        Ok(cli) => {
+            let form = if cli.at.json { Form::Json } else { Form::Text };
+            let code = if cli.at.reboot_exit_code { RebootCode::Own } else { RebootCode::Done };
+            cmd::told(cmd::run(&cli), form, code)
+        }
+        Err(e) => {
+            // Nothing can be done about a closed terminal.
+            let _ = e.print();
+            if !e.use_stderr() {
+                return Exit::Done;
+            }
+            // It was not understood, but this much of it can be seen.
+            let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+            let text = e.render().to_string();
+            cmd::told_usage(
+                text.trim_start_matches("error: ").trim_end(),
+                if json { Form::Json } else { Form::Text },
+            )
+        }
+    };
+    if !told.err.is_empty() {
+        cmd::say(&told.err);
+    }
+    if !told.out.is_empty() {
+        cmd::out(&told.out);
+    }
+    told.exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_ways_to_show_progress() {
+        let table = [
+            ("auto", ProgressMode::Auto),
+            ("plain", ProgressMode::Plain),
+            ("json", ProgressMode::Json),
+            ("quiet", ProgressMode::Quiet),
+            ("none", ProgressMode::Quiet),
+        ];
+        for (word, mode) in table {
+            let cli = Cli::try_parse_from(["bistable", "status", "--progress", word]).unwrap();
+            assert_eq!(cli.at.progress, mode);
+        }
+        assert!(Cli::try_parse_from(["bistable", "status", "--progress", "bar"]).is_err());
+    }
+
+    #[test]
+    fn help_says_what_a_person_has_to_know() {
+        let mut command = Cli::command();
+        let mut help = |verb: &str| {
+            let verb = command.find_subcommand_mut(verb).unwrap();
+            verb.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert!(help("revert").contains("is rejected") && help("revert").contains("--retry-rejected"));
+        let long = Cli::command().render_long_help().to_string();
+        assert!(long.contains("--reboot-exit-code") && long.contains("`arm`"), "{long}");
+    }
+}

@@ -1,0 +1,85 @@
+//! `sim`: change the simulated Pi.
+use super::{Answer, say};
+use crate::{
+    board::{
+        Access, Card, Cut, Meter,
+        sim::{
+            folder,
+            machine::{Machine, SimError},
+        },
+    },
+    cli::{Power, SimVerb, StuckAt},
+};
+use bistable_format::selftest::{Level, Pin};
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn run(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
+    let access = if matches!(verb, SimVerb::World) { Access::Look } else { Access::Exclusive };
+    // The lock on the card is the lock on the whole machine.
+    let card = Card::open(path, Meter::default(), access)?;
+    let mut machine = Machine::load(&folder(path))?;
+    machine.insert(&card);
+    let answer = match verb {
+        SimVerb::World => {
+            return Ok(Answer::with(machine.world.to_toml(), json!({ "world": machine.world })));
+        }
+        SimVerb::Power { what } => {
+            let done = power(&mut machine, &card, *what);
+            for line in std::mem::take(&mut machine.console) {
+                say(&format!("  {line}"));
+            }
+            // A machine that doesn't boot has its power all the same.
+            if !matches!(done, Err(SimError::OnAlready)) {
+                machine.save()?;
+            }
+            done?;
+            Answer::with("", json!({ "power": machine.power(), "booted": machine.state.booted }))
+        }
+        SimVerb::Cut { at_write, at_byte } => {
+            machine.state.cut_at = Some(Cut { write: *at_write, byte: *at_byte });
+            let place = at_byte.map_or_else(|| "in the middle".into(), |byte| format!("at byte {byte}"));
+            say(&format!("the power will fail {place} of card write {at_write} from now"));
+            machine.save()?;
+            Answer::with("", json!({ "cut_at": machine.state.cut_at }))
+        }
+        change => {
+            rewire(&mut machine, change);
+            machine.save_world()?;
+            Answer::with("", json!({ "world": machine.world }))
+        }
+    };
+    Ok(answer)
+}
+
+fn power(machine: &mut Machine, card: &Card, what: Power) -> Result<(), SimError> {
+    if what == Power::On && machine.running().is_ok() {
+        return Err(SimError::OnAlready);
+    }
+    if matches!(what, Power::Off | Power::Cycle) {
+        machine.power_off();
+        say("power off: RAM, registers and the one-shot boot flag are gone");
+    }
+    if matches!(what, Power::On | Power::Cycle) {
+        machine.switch_on(card)?;
+    }
+    Ok(())
+}
+
+fn rewire(machine: &mut Machine, verb: &SimVerb) {
+    let world = &mut machine.world;
+    match verb {
+        SimVerb::Wire { a, b } => world.gpio.wire(Pin(*a), Pin(*b)),
+        SimVerb::Unwire { pin } => world.gpio.unwire(Pin(*pin)),
+        SimVerb::Stuck { pin, level } => {
+            let level = match level {
+                StuckAt::High => Level::High,
+                StuckAt::Low => Level::Low,
+            };
+            world.gpio.stick(Pin(*pin), level);
+        }
+        SimVerb::Pulse { pin, hz } => world.gpio.pulse(Pin(*pin), *hz),
+        SimVerb::Unit { unit, state, version } => world.set_unit(unit, state, version.as_ref()),
+        SimVerb::Power { .. } | SimVerb::Cut { .. } | SimVerb::World => {}
+    }
+}

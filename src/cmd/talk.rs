@@ -1,0 +1,146 @@
+//! Tells a person, step by step, what the agent does and why. On standard error; the result goes to standard output.
+use super::say;
+use crate::{
+    agent::{Listener, Note},
+    cli::{At, ProgressMode},
+    progress::{Mode, Progress},
+    selftest,
+    steps::{health, preflight},
+};
+use bistable_boot::{MAX_ATTEMPTS, State};
+use bistable_format::selftest::Need;
+use std::{
+    io::{self, IsTerminal},
+    time::Instant,
+};
+
+/// The listener of the command line.
+pub(super) struct Talk {
+    progress: Progress,
+    quiet: bool,
+}
+
+impl Talk {
+    pub(super) fn new(at: &At) -> Talk {
+        let mode = match at.progress {
+            ProgressMode::Auto => Mode::Auto,
+            ProgressMode::Plain => Mode::Plain,
+            ProgressMode::Json => Mode::Json,
+            ProgressMode::Quiet => Mode::Quiet,
+        };
+        let terminal = io::stderr().is_terminal();
+        // Words between JSON lines would be no JSON.
+        let quiet = matches!(at.progress, ProgressMode::Json | ProgressMode::Quiet);
+        #[expect(clippy::disallowed_methods, reason = "only says how often progress is printed")]
+        let start = Instant::now();
+        let progress = Progress::new(mode, terminal, Box::new(io::stderr()), move || start.elapsed());
+        Talk { progress, quiet }
+    }
+
+    fn tell(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
+}
+
+impl Listener for Talk {
+    fn hear(&mut self, note: Note<'_>) {
+        match note {
+            Note::State(State::Idle) => {}
+            Note::State(State::Armed { attempts: n @ 1.., .. }) => {
+                self.tell(&format!("state: armed, trial boot {n} of {MAX_ATTEMPTS}"));
+            }
+            Note::State(State::Reverting { failure: why, reboots: 0, .. }) => {
+                self.tell(&format!("state: reverting ({why})"));
+            }
+            Note::State(State::Reverting { .. }) => {}
+            Note::State(state) => self.tell(&format!("state: {}", state.name())),
+            Note::Preflight(report) => self.preflight(report),
+            Note::Accepted(target, release) => self.tell(&format!(
+                "release {} {} ({:.12}): signature and compatibility are fine; it goes into slot {}",
+                release.product, release.version, target.release, target.slot
+            )),
+            Note::Writing(target, release) => {
+                let bytes = release.volumes.iter().map(|(_, v)| v.data_bytes).sum();
+                self.progress.start(&format!("write slot {}", target.slot), bytes);
+            }
+            Note::Read(bytes) => self.progress.advance(bytes),
+            Note::Installed(target, stats) => {
+                self.progress.finish();
+                self.tell(&format!(
+                    "slot {}: {} MiB written, {} of {} chunks were right already, {} MiB read back and compared",
+                    target.slot,
+                    mib(stats.written_bytes),
+                    stats.skipped,
+                    stats.chunks,
+                    mib(stats.verified_bytes),
+                ));
+            }
+            Note::SelfTests(report) => self.self_tests(report),
+            Note::Health(verdict) => self.health(verdict),
+            Note::Repaired(slot) => {
+                self.tell(&format!("boot flag: was torn by a power cut; written whole for slot {slot}"));
+            }
+            Note::Rebooting(slot) => {
+                self.tell(&format!("reboot: slot {slot} is tried once; power loss goes back by itself"));
+            }
+            Note::Committed(t) => {
+                self.tell(&format!("boot flag: slot {} is the default now, release {}", t.slot, t.version));
+            }
+            Note::Reverted(t, why) => {
+                self.tell(&format!("reverted: release {} in slot {} is rejected ({why})", t.version, t.slot));
+            }
+        }
+    }
+}
+
+impl Talk {
+    fn preflight(&self, report: &preflight::Report) {
+        for check in &report.checks {
+            let mark = match check.verdict {
+                preflight::Verdict::Fine => "ok  ",
+                preflight::Verdict::Note => "note",
+                preflight::Verdict::Stop => "STOP",
+            };
+            self.tell(&format!("  {mark} {}: {}", check.name, check.found));
+        }
+    }
+
+    fn self_tests(&self, report: &selftest::Report) {
+        for t in &report.tests {
+            let mark = match (t.verdict, t.refuses()) {
+                (selftest::Verdict::Passed, _) => "ok  ",
+                (_, true) => "FAIL",
+                (_, false) => "warn",
+            };
+            self.tell(&format!("  {mark} self-test {} ({}): {}", t.name, t.kind, t.measured));
+        }
+    }
+
+    fn health(&self, verdict: &health::Verdict) {
+        let report = verdict.report();
+        if let Some(tests) = &report.self_tests {
+            self.self_tests(tests);
+        }
+        for c in &report.checks {
+            let mark = match (c.standing, c.need) {
+                (health::Standing::Good, _) => "ok  ",
+                (_, Need::Required) => "FAIL",
+                (_, Need::Wanted) => "warn",
+            };
+            self.tell(&format!("  {mark} health {} ({}): {}", c.name, c.kind, c.said));
+        }
+        let took = report.took.as_secs();
+        self.tell(&match verdict {
+            health::Verdict::Healthy(_) => {
+                format!("healthy: everything stayed good for {} s, {took} s in all", report.settle.as_secs())
+            }
+            health::Verdict::Unhealthy { reason, .. } => format!("unhealthy after {took} s: {reason}"),
+        });
+    }
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}

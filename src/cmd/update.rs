@@ -1,0 +1,163 @@
+//! The verbs that move an update along.
+use super::{Answer, Failed, Reboot, say};
+use crate::{
+    Error,
+    agent::{Agent, Rest, is_reboot},
+    board::sim::Keeper,
+    cli::{Source, Verb},
+    steps::install::Rejections,
+};
+use bistable_boot::State;
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result<Answer, Failed> {
+    let rest = match verb {
+        Verb::Preflight => return preflight(agent),
+        Verb::SelfTest => return self_test(agent),
+        Verb::Install(source) | Verb::Update(source) if source.dry_run => {
+            return Ok(dry_run(agent, source)?);
+        }
+        Verb::Install(source) => install(agent, source).map(|target| match agent.state() {
+            State::Armed { .. } => Rest::Armed(target),
+            _ => Rest::Staged(target),
+        }),
+        Verb::Arm => agent.arm().map(Rest::Armed),
+        Verb::Reboot => reboot(agent),
+        Verb::Update(source) => update(agent, source),
+        Verb::Commit => agent.keep(),
+        Verb::Revert => agent.go_back(),
+        // The others never get here.
+        Verb::Resume | Verb::Status { .. } | Verb::History | Verb::Repair | Verb::Sim(_) => agent.resume(),
+    };
+    let (bytes, writes) = keeper.written();
+    log::info!("written_bytes={bytes} writes={writes}");
+    answer(agent, rest, keeper)
+}
+
+/// Where the agent came to rest, or that the machine rebooted, as was asked for.
+pub(super) fn answer(
+    agent: &Agent<'_>,
+    rest: Result<Rest, Error>,
+    keeper: &Keeper,
+) -> Result<Answer, Failed> {
+    let (text, reboot) = match &rest {
+        Ok(rest) => (rest_text(agent, rest), if_armed(rest)),
+        Err(e) if is_reboot(e) => (String::new(), Reboot::Done),
+        Err(_) => (String::new(), Reboot::No),
+    };
+    match rest {
+        Err(e) if reboot == Reboot::No => Err(e.into()),
+        _ => {
+            let slot = keeper.booted();
+            let running = slot.and_then(|slot| agent.device.record.slots[slot].as_ref());
+            let fields = json!({
+                "state": agent.state().name(),
+                "rebooted": reboot == Reboot::Done,
+                "slot": slot,
+                "running": running.map(|image| image.version.to_string()),
+            });
+            Ok(Answer::with(text, fields).reboot(reboot))
+        }
+    }
+}
+
+fn if_armed(rest: &Rest) -> Reboot {
+    match rest {
+        Rest::Armed(_) => Reboot::Needed,
+        Rest::Idle | Rest::WantsBundle(_) | Rest::Staged(_) => Reboot::No,
+    }
+}
+
+fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
+    let slot = agent.device.board.boot.booted();
+    match rest {
+        Rest::Idle => {
+            let running = agent.device.running();
+            let running = running.map_or_else(|| "an unknown release".into(), |i| i.version.to_string());
+            format!("at rest: slot {slot} runs {running}")
+        }
+        Rest::WantsBundle(t) => {
+            format!("release {} is half installed: `bistable install` with its bundle goes on", t.version)
+        }
+        Rest::Staged(t) => {
+            format!("release {} is staged in slot {}; slot {slot} is untouched", t.version, t.slot)
+        }
+        Rest::Armed(t) => {
+            format!("release {} is armed: the next reboot tries slot {}, once", t.version, t.slot)
+        }
+    }
+}
+
+fn preflight(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
+    let report = agent.preflight()?;
+    let problem = report.problem();
+    let verdict = if problem.is_none() { "fine" } else { "stop" };
+    let fields = json!({ "verdict": verdict, "checks": report.checks });
+    match problem {
+        None => Ok(Answer::with("an update may begin", fields)),
+        Some(problem) => Err(Failed::with(Error::Preflight(problem), fields)),
+    }
+}
+
+fn self_test(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
+    let report = agent.self_test()?;
+    let refused = report.refusal().is_some();
+    let verdict = if refused { "failed" } else { "passed" };
+    let fields = json!({ "verdict": verdict, "backend": report.backend, "tests": report.tests });
+    if refused {
+        return Err(Failed::with(Error::SelfTest(report.summary()), fields));
+    }
+    let text = match report.tests.len() {
+        0 => "the plan has no tests".into(),
+        tests => format!("{tests} tests ran: passed"),
+    };
+    Ok(Answer::with(text, fields))
+}
+
+fn dry_run(agent: &mut Agent<'_>, source: &Source) -> Result<Answer, Error> {
+    let target = with_bundle(&source.file, |bundle| agent.check(bundle, rejections(source)))?;
+    let text =
+        format!("release {} may be installed into slot {}; nothing was written", target.version, target.slot);
+    let fields = json!({ "would_install": target.version.to_string(), "slot": target.slot });
+    Ok(Answer::with(text, fields))
+}
+
+fn install(agent: &mut Agent<'_>, source: &Source) -> Result<bistable_boot::Target, Error> {
+    with_bundle(&source.file, |bundle| agent.install(bundle, rejections(source)))
+}
+
+fn rejections(source: &Source) -> Rejections {
+    if source.retry_rejected { Rejections::Retry } else { Rejections::Respect }
+}
+
+fn update(agent: &mut Agent<'_>, source: &Source) -> Result<Rest, Error> {
+    install(agent, source)?;
+    agent.resume()
+}
+
+fn reboot(agent: &mut Agent<'_>) -> Result<Rest, Error> {
+    match agent.state() {
+        State::Armed { .. } => agent.reboot_into_trial(),
+        _ => {
+            say("no release is armed: a plain reboot");
+            match agent.device.board.host.reboot()? {}
+        }
+    }
+}
+
+fn with_bundle<T>(path: &Path, mut f: impl FnMut(&mut dyn Read) -> Result<T, Error>) -> Result<T, Error> {
+    if path == Path::new("-") {
+        return f(&mut io::stdin().lock());
+    }
+    let mut file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        let source = io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a bundle");
+        return Err(Error::Open { path: path.into(), source });
+    }
+    f(&mut file)
+}

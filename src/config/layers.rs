@@ -1,0 +1,55 @@
+//! Which files count, and in which order.
+use super::Problem;
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// Folders of fragments below the root, weakest first: the image's, the device's, this boot's.
+pub const FOLDERS: [&str; 3] =
+    ["usr/lib/bistable/config.d", "etc/bistable/config.d", "run/bistable/config.d"];
+
+const FILE_MAX: u64 = 64 << 10;
+
+/// The fragments that count, in the order of their names: one in a stronger folder masks its namesakes in weaker ones.
+pub(super) fn fragments(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for folder in FOLDERS {
+        let folder = root.join(folder);
+        match names(&folder) {
+            Ok(names) => files.extend(names.into_iter().map(|n| (n.clone(), folder.join(n)))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => problems.push(Problem { file: folder, line: None, text: e.to_string() }),
+        }
+    }
+    files.into_values().collect()
+}
+
+fn names(folder: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        if !hidden && Path::new(&name).extension().is_some_and(|e| e == "toml") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// A file's text, if it is there.
+pub(super) fn text(path: &Path, problems: &mut Vec<Problem>) -> Option<String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|f| f.take(FILE_MAX + 1).read_to_string(&mut text));
+    let problem = match read {
+        Ok(_) if text.len() as u64 > FILE_MAX => format!("larger than {} KiB", FILE_MAX >> 10),
+        Ok(_) => return Some(text),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => "is not UTF-8".into(),
+        Err(e) => e.to_string(),
+    };
+    problems.push(Problem { file: path.into(), line: None, text: problem });
+    None
+}

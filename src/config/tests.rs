@@ -1,0 +1,167 @@
+#![allow(clippy::disallowed_methods, reason = "files of a test need not outlive a power cut")]
+use super::*;
+use std::fs;
+use tempfile::TempDir;
+
+fn tree(files: &[(&str, &str)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
+fn loaded(files: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    load(tree(files).path())
+}
+
+/// Each problem without the root's path.
+fn problems(files: &[(&str, &str)]) -> Vec<String> {
+    let root = tree(files);
+    let prefix = format!("{}/", root.path().display());
+    load(root.path()).unwrap_err().problems.iter().map(|p| p.to_string().replace(&prefix, "")).collect()
+}
+
+const ETC: &str = "etc/bistable/config.d/a.toml";
+
+#[test]
+fn nothing_is_the_default_and_fails_closed() {
+    let settings = loaded(&[]).unwrap();
+    assert_eq!(settings, Settings::default());
+    assert!(!settings.allow_demo_keys);
+    assert_eq!(load(Path::new("/nonexistent")).unwrap(), Settings::default());
+}
+
+#[test]
+fn everything_can_be_set() {
+    let text = "allow_demo_keys = true\n[install]\nflush_bytes = 0x1000000\n[components]\nz = '1.0.0'\nmodem = '4.1.0-rc.1'\n
+        [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\n";
+    let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
+    let settings =
+        loaded(&[(ETC, text), ("data/plan.toml", plan), ("data/health.toml", "deadline_s = 77")]).unwrap();
+    assert!(settings.allow_demo_keys);
+    assert_eq!(settings.flush_bytes, 16 << 20);
+    let names: Vec<&str> = settings.components.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(names, ["modem", "z"]);
+    assert_eq!(settings.self_test_plan.unwrap().tests[0].name, "a");
+    assert_eq!(settings.health_profile.unwrap().deadline_s, 77);
+}
+
+#[test]
+fn layers_mask_by_name_and_names_decide_the_order() {
+    let on = "allow_demo_keys = true\n[components]\na = '1.0.0'";
+    let off = "allow_demo_keys = false\n[components]\nb = '1.0.0'";
+    let usr = |n: &str| format!("usr/lib/bistable/config.d/{n}.toml");
+    let etc = |n: &str| format!("etc/bistable/config.d/{n}.toml");
+    let run = |n: &str| format!("run/bistable/config.d/{n}.toml");
+    type Case<'a> = (&'a str, &'a [(String, &'a str)], bool, usize);
+    #[rustfmt::skip]
+    let table: &[Case<'_>] = &[
+        ("same name: etc masks usr", &[(usr("a"), on), (etc("a"), off)], false, 1),
+        ("same name: run masks etc", &[(etc("a"), off), (run("a"), on)], true, 1),
+        ("an empty file masks", &[(usr("a"), on), (etc("a"), "")], false, 0),
+        ("the later name wins", &[(usr("b"), on), (etc("a"), off)], true, 2),
+        ("tables are joined", &[(usr("a"), on), (etc("b"), off)], false, 2),
+    ];
+    for (case, files, demo, components) in table {
+        let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (n.as_str(), *t)).collect();
+        let settings = loaded(&files).unwrap();
+        assert_eq!((settings.allow_demo_keys, settings.components.len()), (*demo, *components), "{case}");
+    }
+}
+
+#[test]
+fn what_is_no_fragment_is_left_alone() {
+    let noise = "no [ toml";
+    let dir = "etc/bistable/config.d";
+    let files = [".hidden.toml", "a.toml.bak", "a.toml~", "README"].map(|n| format!("{dir}/{n}"));
+    let files: Vec<(&str, &str)> = files.iter().map(|n| (n.as_str(), noise)).collect();
+    assert_eq!(loaded(&files).unwrap(), Settings::default());
+}
+
+#[test]
+fn each_error_says_where_and_what_is_allowed() {
+    #[rustfmt::skip]
+    let table = [
+        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [components], [health], [install], [self_test]"),
+        ("allow_demo_keys = 'yes'", ":1: allow_demo_keys is true or false, not 'yes'"),
+        ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
+        ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),
+        ("[install]\nflush_bytes = 67108865", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 67108865"),
+        ("[install]\nflush_bytes = -1", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not -1"),
+        ("[install]\nflush_bytes = '32M'", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not '32M'"),
+        ("install = 3", ":1: install is a table: [install], not 3"),
+        ("[self_test]\nplan = 'x.toml'", ":2: self_test.plan is an absolute path, not \"x.toml\""),
+        ("[self_test]\nplan = 7", ":2: self_test.plan is an absolute path in quotes, not 7"),
+        ("[health]\npath = '/x'", ":2: [health] unknown key \"path\"; known: profile"),
+        ("[components]\nmodem = 4", ":2: components.modem is a version in quotes, like \"1.2.3\", not 4"),
+        ("[components]\nmodem = '4'", ":2: components.modem is a version like \"1.2.3\": unexpected end of input while parsing major version number"),
+        ("[components]\nMODEM = '4.0.0'", ":2: components: \"MODEM\" is no name: use 1 to 64 of a-z 0-9 . _ -"),
+        ("a = 1\na = 2", ":2: duplicate key"),
+        ("\n\nx = = 1", ":3: "),
+    ];
+    for (text, expected) in table {
+        let problems = problems(&[(ETC, text)]);
+        let wanted = format!("{ETC}{expected}");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let exact = expected.len() > 6;
+        assert!(problems[0] == wanted || !exact && problems[0].starts_with(&wanted), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let found = problems(&[
+        (ETC, "typo = 1\nallow_demo_keys = 3\n[install]\nflush_bytes = 1\n"),
+        ("run/bistable/config.d/b.toml", "= broken"),
+        ("etc/bistable/self-test.toml", "[[test]]\nname = 'a'\nkind = 'level'\npin = 99\nexpect = 'low'\n"),
+        ("etc/bistable/health.toml", "deadline = 3"),
+    ]);
+    assert_eq!(found.len(), 6, "{found:#?}");
+    assert_eq!(found[4], "etc/bistable/self-test.toml: self-test plan: test \"a\": there is no GPIO99");
+    assert!(found[5].starts_with("etc/bistable/health.toml: health profile: line 1: unknown field"));
+}
+
+#[test]
+fn replacements_by_place_and_by_name() {
+    let health = |s: u32| format!("deadline_s = {s}");
+    let by_place = loaded(&[("etc/bistable/health.toml", &health(50))]).unwrap();
+    assert_eq!(by_place.health_profile.unwrap().deadline_s, 50);
+    let named = "[health]\nprofile = '/other.toml'";
+    let by_name =
+        loaded(&[(ETC, named), ("etc/bistable/health.toml", &health(50)), ("other.toml", &health(60))])
+            .unwrap();
+    assert_eq!(by_name.health_profile.unwrap().deadline_s, 60);
+    let missing = problems(&[(ETC, named), ("etc/bistable/health.toml", &health(50))]);
+    assert!(
+        missing[0].starts_with(&format!("{ETC}:2: ")) && missing[0].ends_with("other.toml does not exist")
+    );
+    let twice = "[[test]]\nname='a'\nkind='loopback'\nout=4\nin=5\n[[test]]\nname='b'\nkind='loopback'\nout=5\nin=6\n";
+    let twice = problems(&[("etc/bistable/self-test.toml", twice)]);
+    assert!(twice[0].contains("etc/bistable/self-test.toml: ") && twice[0].contains("GPIO5 is named twice"));
+}
+
+#[test]
+fn unreadable_files_are_errors() {
+    let root = tree(&[(ETC, "")]);
+    fs::write(root.path().join(ETC), [0xff, 0xfe]).unwrap();
+    assert!(load(root.path()).unwrap_err().to_string().ends_with("a.toml: is not UTF-8"));
+    fs::write(root.path().join(ETC), "#".repeat(64 * 1024 + 1)).unwrap();
+    assert!(load(root.path()).unwrap_err().to_string().ends_with("a.toml: larger than 64 KiB"));
+    fs::remove_file(root.path().join(ETC)).unwrap();
+    fs::create_dir(root.path().join(ETC)).unwrap();
+    assert!(load(root.path()).unwrap_err().to_string().contains("a.toml: "));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_an_error_and_one_to_null_masks() {
+    let root = tree(&[("usr/lib/bistable/config.d/a.toml", "allow_demo_keys = true"), (ETC, "")]);
+    fs::remove_file(root.path().join(ETC)).unwrap();
+    std::os::unix::fs::symlink("/dev/null", root.path().join(ETC)).unwrap();
+    assert!(!load(root.path()).unwrap().allow_demo_keys);
+    std::os::unix::fs::symlink("/nowhere", root.path().join("etc/bistable/self-test.toml")).unwrap();
+    assert_eq!(load(root.path()).unwrap_err().problems.len(), 1);
+}

@@ -1,0 +1,170 @@
+//! What can go wrong on the device, and which exit code says so.
+use crate::{board::CardError, config::ConfigError, ports::Fault, steps::install::BundleError};
+use bistable_boot::{JournalError, Refused, Rejected};
+use bistable_format::{TrustError, compat::Incompatible};
+use semver::Version;
+use std::{io, path::PathBuf};
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The card can't be used.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// The journal can't be used.
+    #[error("{problem}{hint}", problem = .0, hint = journal_hint(.0))]
+    Journal(JournalError<Fault>),
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No root of trust: everything is refused.
+    #[error("this device has no root of trust, so it can't verify anything: {0}")]
+    NoRoot(String),
+    /// The root of trust isn't acceptable.
+    #[error("the device's root of trust: {0}")]
+    Root(#[source] TrustError),
+    /// The file can't be opened.
+    #[error("{}: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The bundle can't be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The release may not go onto this device.
+    #[error("release {version} can't be installed here:{}", list(.reasons))]
+    Incompatible {
+        /// Its version.
+        version: Version,
+        /// Every reason.
+        reasons: Vec<Incompatible>,
+    },
+    /// The release was given up before.
+    #[error(
+        "release {} was rejected by this device ({}): build a new version, or use --retry-rejected to try it again",
+        .0.version, .0.failure
+    )]
+    Rejected(Rejected),
+    /// Nothing to be done.
+    #[error("{0}")]
+    NothingToDo(String),
+    /// Not now: something else has to happen first.
+    #[error("{0}")]
+    NotNow(String),
+    /// The state machine refused.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The command line lacks something.
+    #[error("{0}")]
+    Usage(String),
+    /// The simulated Pi can't go on.
+    #[error(transparent)]
+    Sim(Box<crate::board::sim::machine::SimError>),
+    /// A required self-test failed.
+    #[error("self-test failed: {0}")]
+    SelfTest(String),
+    /// The trial wasn't healthy.
+    #[error("health check failed: {0}")]
+    Health(String),
+    /// The preflight found something.
+    #[error("preflight failed: {0}")]
+    Preflight(String),
+    /// What was stored about a slot's release is missing or damaged.
+    #[error("the release stored for slot {slot}: {problem}")]
+    StoredRelease {
+        /// The slot.
+        slot: bistable_boot::Slot,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl From<JournalError<Fault>> for Error {
+    fn from(e: JournalError<Fault>) -> Self {
+        match e {
+            // A machine that goes down is no failure of the journal.
+            JournalError::Io(fault) if fault.stopping().is_some() => Error::Fault(fault),
+            e => Error::Journal(e),
+        }
+    }
+}
+
+fn journal_hint(e: &JournalError<Fault>) -> &'static str {
+    match e {
+        JournalError::Lost { .. } => {
+            ": the device still boots and slots are untouched; `bistable repair` makes the journal anew"
+        }
+        _ => "",
+    }
+}
+
+fn list(reasons: &[Incompatible]) -> String {
+    reasons.iter().map(|r| format!("\n  - {r}")).collect()
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Failed.
+    Failed,
+    /// Wrong usage.
+    Usage,
+    /// Nothing to do.
+    NothingToDo,
+    /// A reboot is needed to go on.
+    RebootNeeded,
+    /// A signature or digest is wrong.
+    Untrusted,
+    /// The release may not go onto this device.
+    Incompatible,
+    /// A self-test failed.
+    SelfTest,
+    /// The health check failed.
+    Health,
+    /// Try again later.
+    TryLater,
+}
+
+impl Exit {
+    /// The exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NothingToDo => 3,
+            Exit::RebootNeeded => 4,
+            Exit::Untrusted => 5,
+            Exit::Incompatible => 6,
+            Exit::SelfTest => 7,
+            Exit::Health => 8,
+            Exit::TryLater => 75,
+        }
+    }
+}
+
+impl Error {
+    /// The exit code that says what kind of error this is.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::NothingToDo(_) => Exit::NothingToDo,
+            Error::Usage(_) => Exit::Usage,
+            Error::NoRoot(_) | Error::Root(_) => Exit::Untrusted,
+            Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,
+            Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
+            Error::SelfTest(_) => Exit::SelfTest,
+            Error::Health(_) => Exit::Health,
+            Error::StoredRelease { .. } => Exit::Untrusted,
+            Error::Card(CardError::Busy { .. }) | Error::NotNow(_) => Exit::TryLater,
+            _ => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use super::Fault;
+use bistable_boot::Slot;
+
+/// For how long a switch of the boot flag holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// The next boot only; power loss forgets it.
+    Once,
+    /// From now on.
+    Always,
+}
+
+/// The boot flag: which slot boots.
+pub trait BootControl {
+    /// The slot that this system was booted from. Never changes while it runs.
+    fn booted(&self) -> Slot;
+
+    /// The slot that boots when nothing is being tried.
+    ///
+    /// # Errors
+    /// When the flag can't be read or names no slot.
+    fn default_slot(&mut self) -> Result<Slot, Fault>;
+
+    /// Make the next boot, or all from now on, boot `slot`.
+    ///
+    /// `Once` writes nothing that outlives the power. `Always` writes one sector, and has returned `Ok` only if it
+    /// is durable and was read back. Either is idempotent.
+    ///
+    /// # Errors
+    /// When the flag can't be written, or holds something that nobody of ours wrote.
+    fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault>;
+
+    /// Whether [`switch`](Self::switch) could write it: better known before an update than after its trial.
+    ///
+    /// # Errors
+    /// When the flag can't be read, or holds something that nobody of ours wrote.
+    fn check(&mut self) -> Result<(), Fault>;
+
+    /// Whether the flag was torn between its two fields: it still boots, but a trial would boot the default slot.
+    ///
+    /// # Errors
+    /// When the flag can't be read.
+    fn is_torn(&mut self) -> Result<bool, Fault>;
+
+    /// Write a torn flag whole, with the same default. `Ok(true)` when that was needed.
+    ///
+    /// # Errors
+    /// As for [`switch`](Self::switch).
+    fn repair(&mut self) -> Result<bool, Fault> {
+        if !self.is_torn()? {
+            return Ok(false);
+        }
+        let default = self.default_slot()?;
+        self.switch(default, Switch::Always)?;
+        Ok(true)
+    }
+}

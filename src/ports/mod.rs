@@ -1,0 +1,97 @@
+//! Everything that touches the world, as small traits. A simulated, an emulated and a real Pi implement the same
+//! ones, so whatever the agent does can be run, and cut short, in a test.
+//!
+//! | port | what it stands for |
+//! |---|---|
+//! | [`BootControl`] | the boot flag |
+//! | [`Partitions`], [`Volume`] | the card |
+//! | [`Gpio`] | the pins |
+//! | [`Host`] | processes, services, local web servers, the reboot |
+//! | [`Clock`] | monotonic time |
+mod boot_control;
+mod clock;
+mod gpio;
+mod host;
+mod volume;
+
+pub use boot_control::{BootControl, Switch};
+pub use clock::Clock;
+pub use gpio::{Gpio, GpioError};
+pub use host::{Answer, Exit, Host, HostError, UnitState};
+pub use volume::{Partitions, Sectors, Volume};
+
+use std::{convert::Infallible, fmt, io};
+
+/// What a port returns when something can't be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The machine is going down, or the power went. Unwind, save nothing, report nothing: whatever was to be
+    /// remembered was saved before.
+    #[error("{0}")]
+    Stopping(Stop),
+    /// Input or output failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done, with the path or partition.
+        what: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Something isn't as it has to be.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl Fault {
+    /// An I/O error with what was being done.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Fault {
+        let what = what.into();
+        move |source| Fault::Io { what, source }
+    }
+
+    /// Whether the machine is going down.
+    pub fn stopping(&self) -> Option<Stop> {
+        match self {
+            Fault::Stopping(stop) => Some(*stop),
+            _ => None,
+        }
+    }
+}
+
+/// Why the machine is going down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A reboot that was asked for.
+    Reboot,
+    /// The power is gone.
+    PowerLost,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stop::Reboot => "the machine reboots",
+            Stop::PowerLost => "the power is gone",
+        })
+    }
+}
+
+/// Everything that the agent is plugged into.
+#[allow(missing_debug_implementations, reason = "the ports are trait objects")]
+pub struct Board {
+    /// What kind of board it is, as releases name it: for example `pi4`.
+    pub name: String,
+    /// The boot flag.
+    pub boot: Box<dyn BootControl>,
+    /// The card.
+    pub partitions: Box<dyn Partitions>,
+    /// The pins.
+    pub gpio: Box<dyn Gpio>,
+    /// Processes, services, the reboot.
+    pub host: Box<dyn Host>,
+    /// Time.
+    pub clock: Box<dyn Clock>,
+}
+
+/// A reboot doesn't return.
+pub type Never = Infallible;

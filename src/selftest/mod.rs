@@ -1,0 +1,100 @@
+//! Hardware-interface self-tests: the step that refuses an update before the boot flag moved.
+//!
+//! | kind | does | passes if |
+//! |---|---|---|
+//! | `loopback` | drives `out` high and low, several times; reads `in` against the chip's pull resistor each time | `in` followed each time, and no other loopback's `in` did |
+//! | `level` | reads `pin` eight times, 1 ms apart | each was the expected level |
+//! | `pulse` | counts rising edges over the window, with pull-up, as a tachometer is an open collector | edges per second are within both limits |
+//! | `command` | runs a program | it ends with exit code 0 in time |
+//!
+//! Tests run one after another in the plan's order, all of them, even after a failure: a report shows everything that
+//! is wrong. While one runs, all pins of the others are in their safe state (or, during a loopback, read as inputs), and
+//! when it is over so are its own, whatever happened.
+mod limit;
+mod loopback;
+mod measure;
+mod pins;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use report::{Report, TestReport, Verdict};
+pub(crate) use report::{millis, need, printable, shorten};
+
+use crate::ports::{Clock, Gpio, Host};
+use bistable_format::selftest::{Kind, Pin, Plan, Test};
+use limit::{Early, Limit};
+use pins::Pins;
+use report::Outcome;
+use std::time::Duration;
+
+/// Run all tests of a plan. Each is bounded by its own timeout, in monotonic time.
+pub fn run(plan: &Plan, gpio: &mut dyn Gpio, host: &mut dyn Host, clock: &dyn Clock) -> Report {
+    run_until(plan, gpio, host, clock, Duration::MAX)
+}
+
+/// Run all tests of a plan, and begin or wait for nothing beyond the moment `until` of the clock: what isn't done by
+/// then has failed.
+pub fn run_until(
+    plan: &Plan,
+    gpio: &mut dyn Gpio,
+    host: &mut dyn Host,
+    clock: &dyn Clock,
+    until: Duration,
+) -> Report {
+    let mut tests = Vec::with_capacity(plan.tests.len());
+    for test in &plan.tests {
+        let limit = Limit::new(clock, Duration::from_millis(test.timeout_ms.into()), until);
+        let others = other_inputs(plan, test);
+        let outcome = limit.outcome(perform(&test.kind, &others, gpio, host, &limit));
+        log::info!(
+            "self-test name={} verdict={} measured=\"{}\"",
+            test.name,
+            outcome.verdict,
+            outcome.measured
+        );
+        tests.push(TestReport::new(test, expected(&test.kind), &outcome, limit.took()));
+    }
+    Report { backend: gpio.backend().to_owned(), tests }
+}
+
+fn perform(
+    kind: &Kind,
+    others: &[Pin],
+    gpio: &mut dyn Gpio,
+    host: &mut dyn Host,
+    limit: &Limit<'_>,
+) -> Result<Outcome, Early> {
+    limit.spend(Duration::from_millis(1))?;
+    match kind {
+        Kind::Loopback { out, input } => loopback::run(*out, *input, others, &mut Pins::new(gpio), limit),
+        Kind::Level { pin, pull, expect } => {
+            measure::level(*pin, *pull, *expect, &mut Pins::new(gpio), limit)
+        }
+        Kind::Pulse { pin, min_hz, max_hz, window_ms } => {
+            let window = Duration::from_millis((*window_ms).into());
+            measure::pulse(*pin, *min_hz..=*max_hz, window, &mut Pins::new(gpio), limit)
+        }
+        Kind::Command { run } => Ok(measure::command(run, host, limit)),
+    }
+}
+
+// The inputs that must not follow while `test` drives its own.
+fn other_inputs(plan: &Plan, test: &Test) -> Vec<Pin> {
+    let others = plan.tests.iter().filter(|t| t.name != test.name);
+    others
+        .filter_map(|t| match t.kind {
+            Kind::Loopback { input, .. } => Some(input),
+            _ => None,
+        })
+        .collect()
+}
+
+fn expected(kind: &Kind) -> String {
+    match kind {
+        Kind::Loopback { out, input } => format!("{input} follows {out}"),
+        Kind::Level { pin, expect, .. } => format!("{pin} reads {expect}"),
+        Kind::Pulse { min_hz, max_hz, .. } => format!("{min_hz}–{max_hz} Hz"),
+        Kind::Command { .. } => "exit code 0".into(),
+    }
+}

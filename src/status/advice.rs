@@ -1,0 +1,76 @@
+use super::{Facts, Power};
+use bistable_boot::{MAX_ATTEMPTS, Outcome, Record, Slot, State};
+
+/// What to do next: one line, with the command.
+pub(super) fn advice(facts: &Facts<'_>) -> String {
+    let record = facts.record;
+    let booted = facts.booted;
+    if facts.power == Power::Off {
+        return "the power is off: restore it, and the boot flag's slot boots".into();
+    }
+    let Ok(default) = &facts.default else {
+        return "the boot flag can't be read: repair it before anything is armed, committed or rebooted; \
+                `bistable preflight` says what is wrong"
+            .into();
+    };
+    if facts.root.is_err() {
+        return "without a root of trust every release is refused: put the product's root key file on the device"
+            .into();
+    }
+    match &record.state {
+        State::Idle if booted != *default => format!(
+            "slot {booted} runs although {default} is the default and no update is in flight: `bistable reboot` \
+             goes back to {default}, `bistable commit` keeps {booted} if it is healthy"
+        ),
+        State::Idle => idle(record),
+        State::Installing(t) => {
+            format!("installing: `bistable install` of {} again goes on where it stopped", t.version)
+        }
+        State::Staged(_) => "staged: `bistable arm` tests and arms it".into(),
+        State::Armed { target, .. } if booted == target.slot => {
+            resume("slot", target.slot, "starts its trial")
+        }
+        State::Armed { attempts, .. } if *attempts >= MAX_ATTEMPTS => {
+            format!("all {MAX_ATTEMPTS} trial boots are used up: `bistable resume` gives the release up")
+        }
+        State::Armed { target, attempts: 0 } => format!(
+            "armed: `bistable reboot` tries slot {} once; any failure boots {default} again",
+            target.slot
+        ),
+        State::Armed { target, attempts } => format!(
+            "trial boot {attempts} of {MAX_ATTEMPTS} ended without a report: `bistable reboot` tries slot {} again",
+            target.slot
+        ),
+        State::Trial { target, .. } if booted == target.slot => {
+            "on trial: `bistable resume` checks its health, then commits it or goes back".into()
+        }
+        State::Trial { .. } => {
+            "the trial ended without a report: `bistable resume` tries again or gives up".into()
+        }
+        State::Committing { target: t, .. } => resume("healthy: slot", t.slot, "becomes the default"),
+        State::Reverting { target: t, .. } if booted == t.slot => {
+            resume("reverting: slot", !t.slot, "is booted again")
+        }
+        State::Reverting { target: t, .. } => resume("reverting: slot", t.slot, "is cleared"),
+    }
+}
+
+fn resume(what: &str, slot: Slot, then: &str) -> String {
+    format!("{what} {slot} {then} with `bistable resume`")
+}
+
+fn idle(record: &Record) -> String {
+    let Some(entry) = record.history.last() else {
+        return "idle: `bistable update FILE` installs, tests and tries a release".into();
+    };
+    let version = &entry.version;
+    match &entry.outcome {
+        Outcome::Abandoned(why) if !why.reason.rejects() => {
+            format!("`bistable install FILE` again: what is already right of {version} is kept")
+        }
+        Outcome::Abandoned(_) | Outcome::Reverted(_) if record.rejection(&entry.release).is_some() => {
+            format!("{version} is rejected: build a higher version, or retry with --retry-rejected")
+        }
+        _ => "idle: `bistable update FILE` installs, tests and tries a release".into(),
+    }
+}

@@ -1,0 +1,41 @@
+use bistable_boot::{Record, Slot};
+use serde::Serialize;
+
+/// What a status is made from: gathered by the caller, who does the I/O.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// What the device remembers.
+    pub record: &'a Record,
+    /// The kind of board, as releases name it.
+    pub board: &'a str,
+    /// Whether the board has power. A real board that answers has; a simulated one may not.
+    pub power: Power,
+    /// The slot that is running; without power, the one that ran last.
+    pub booted: Slot,
+    /// The slot that the boot flag names, or why it can't be read.
+    pub default: Result<Slot, String>,
+    /// The root of trust, or why there is none that may be trusted.
+    pub root: Result<RootFacts, String>,
+    /// Sequence number of each journal copy, `None` for one that can't be read.
+    pub journal_copies: [Option<u64>; 2],
+}
+
+/// What is said about the root of trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootFacts {
+    /// Its version.
+    pub version: u32,
+    /// Whether its keys are the public demo keys.
+    pub demo: bool,
+}
+
+/// Whether a board has power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// It runs.
+    #[default]
+    On,
+    /// It doesn't.
+    Off,
+}

@@ -1,0 +1,179 @@
+use super::{
+    Charset, Digest, SCHEMA, Style,
+    text::{Line, Paint, printable, render, wrap},
+};
+use bistable_boot::{Outcome, Record, Slot};
+use serde::Serialize;
+use std::fmt;
+use unicode_width::UnicodeWidthStr as _;
+
+/// How an update ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// Made at the factory.
+    Provisioned,
+    /// The release became the default.
+    Committed,
+    /// Given up before anything was armed.
+    Abandoned,
+    /// Tried or armed, then gone back from.
+    Reverted,
+    /// The record was made anew.
+    Rebuilt,
+}
+
+impl From<&Outcome> for Ending {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Provisioned => Ending::Provisioned,
+            Outcome::Committed => Ending::Committed,
+            Outcome::Abandoned(_) => Ending::Abandoned,
+            Outcome::Reverted(_) => Ending::Reverted,
+            Outcome::Rebuilt => Ending::Rebuilt,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Ending::Provisioned => "provisioned",
+            Ending::Committed => "committed",
+            Ending::Abandoned => "abandoned",
+            Ending::Reverted => "reverted",
+            Ending::Rebuilt => "rebuilt",
+        })
+    }
+}
+
+/// The past updates that are remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Oldest first.
+    pub updates: Vec<Past>,
+}
+
+/// One past update. There is no time in it: the device may have no clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Past {
+    /// Its place among those remembered: 1 is the oldest.
+    pub number: usize,
+    /// The release's version.
+    pub version: String,
+    /// The release.
+    pub release: Digest,
+    /// The slot that it was about.
+    pub slot: Slot,
+    /// How it ended.
+    pub outcome: Ending,
+    /// Trial boots that it took.
+    pub attempts: u8,
+    /// Why it was given up.
+    pub reason: Option<String>,
+}
+
+/// The past updates, oldest first.
+pub fn history(record: &Record) -> History {
+    let past = |(i, entry): (usize, &bistable_boot::Entry)| Past {
+        number: i + 1,
+        version: entry.version.to_string(),
+        release: Digest::from(&entry.release),
+        slot: entry.slot,
+        outcome: Ending::from(&entry.outcome),
+        attempts: entry.attempts,
+        reason: match &entry.outcome {
+            Outcome::Abandoned(why) | Outcome::Reverted(why) => Some(why.to_string()),
+            Outcome::Provisioned | Outcome::Committed | Outcome::Rebuilt => None,
+        },
+    };
+    History { schema: SCHEMA, updates: record.history.iter().enumerate().map(past).collect() }
+}
+
+const HEAD: [&str; 6] = ["#", "version", "slot", "outcome", "boots", "reason"];
+/// Columns of blanks between two cells, and left of the table.
+const BETWEEN: usize = 2;
+/// A reason in fewer columns than this reads badly: it then gets lines of its own.
+const REASON_MIN: usize = 36;
+
+/// The past updates as a table, newest last. Ends with a newline; no line is wider than the style's width.
+pub fn history_text(history: &History, style: Style) -> String {
+    let columns = style.columns();
+    let rows: Vec<[String; 5]> = history.updates.iter().map(|past| cells(past, style.charset)).collect();
+    let mut widths: [usize; 5] = std::array::from_fn(|i| {
+        rows.iter().map(|row| row[i].width()).chain([HEAD[i].width()]).max().unwrap_or_default()
+    });
+    // Only versions can be long.
+    widths[1] = widths[1].min(columns / 4);
+    let reason_at = 1 + widths.iter().map(|width| width + BETWEEN).sum::<usize>();
+    let beside = columns.saturating_sub(reason_at + 1);
+    let reason_beside = beside >= REASON_MIN;
+
+    let mut heading = row_line(&HEAD[..5], &widths, |_| Paint::Faint);
+    if reason_beside && history.updates.iter().any(|past| past.reason.is_some()) {
+        heading.pad(reason_at);
+        heading.push(Paint::Faint, HEAD[5]);
+    }
+    let mut lines = vec![heading];
+    for (past, row) in history.updates.iter().zip(&rows) {
+        let paint = ending_paint(past.outcome);
+        let version = wrap(&row[1], widths[1]);
+        let reason = past.reason.as_deref().map(|reason| printable(reason, style.charset));
+        let (reason, below) = match reason {
+            Some(reason) if reason_beside => (wrap(&reason, beside), Vec::new()),
+            Some(reason) => (Vec::new(), wrap(&reason, columns - 2 - 1 - widths[0] - BETWEEN)),
+            None => (Vec::new(), Vec::new()),
+        };
+        for i in 0..version.len().max(reason.len()) {
+            let version = version.get(i).map_or("", String::as_str);
+            let mut line = if i == 0 {
+                row_line(&[&row[0], version, &row[2], &row[3], &row[4]], &widths, |cell| {
+                    if cell == 3 { paint } else { Paint::Plain }
+                })
+            } else {
+                row_line(&["", version, "", "", ""], &widths, |_| Paint::Plain)
+            };
+            if let Some(part) = reason.get(i) {
+                line.pad(reason_at);
+                line.push(Paint::Plain, part.as_str());
+            }
+            lines.push(line);
+        }
+        let indent = " ".repeat(1 + widths[0] + BETWEEN);
+        lines.extend(below.into_iter().map(|part| Line::of(Paint::Plain, indent.as_str()).with(paint, part)));
+    }
+    render(&lines, &style)
+}
+
+fn cells(past: &Past, charset: Charset) -> [String; 5] {
+    let boots = if past.attempts == 0 { "-".into() } else { past.attempts.to_string() };
+    [
+        past.number.to_string(),
+        printable(&past.version, charset),
+        past.slot.to_string(),
+        past.outcome.to_string(),
+        boots,
+    ]
+}
+
+fn row_line(cells: &[&str], widths: &[usize], paint: impl Fn(usize) -> Paint) -> Line {
+    let mut line = Line::of(Paint::Plain, " ");
+    let mut end = 1;
+    for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        line.push(paint(i), *cell);
+        end += width + BETWEEN;
+        line.pad(end);
+    }
+    line
+}
+
+fn ending_paint(ending: Ending) -> Paint {
+    match ending {
+        Ending::Committed => Paint::Good,
+        Ending::Provisioned | Ending::Rebuilt => Paint::Plain,
+        Ending::Abandoned => Paint::Busy,
+        Ending::Reverted => Paint::Bad,
+    }
+}

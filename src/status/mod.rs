@@ -1,0 +1,173 @@
+//! What the device is like, for people and for programs: one plain value, made by a pure function.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`facts`](Facts) | what a status is made from |
+//! | [`slots`](SlotStatus) | one slot, and the one word for it |
+//! | [`steps`](Step) | the last update's steps, each with its mark |
+//! | `advice` | the one line that says what to do next |
+//! | [`picture`] | the status as a drawing of the two slots |
+//! | [`history`] | the past updates, as data and as a table |
+//! | [`style`](Style) | what the terminal can show |
+//! | `text` | wrapping and measuring |
+mod advice;
+mod facts;
+mod history;
+mod picture;
+mod slots;
+mod steps;
+mod style;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use facts::{Facts, Power, RootFacts};
+pub use history::{Ending, History, Past, history, history_text};
+pub use picture::picture;
+pub use slots::{SlotState, SlotStatus};
+pub use steps::{Mark, Step, StepName, Update};
+pub use style::{Charset, Color, Style};
+
+use bistable_boot::{BySlot, Floors, ReleaseId, Slot, State};
+use serde::Serialize;
+
+/// Version of the JSON that [`Status`] and [`History`] serialize to. Fields may be added to it; a change of meaning
+/// gets a new number.
+pub const SCHEMA: u32 = 1;
+
+/// Everything worth knowing about the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// The product that this device is.
+    pub product: String,
+    /// The kind of board.
+    pub board: String,
+    /// Whether the board has power.
+    pub power: Power,
+    /// Name of the durable state.
+    pub state: &'static str,
+    /// Whether the running slot isn't the default one; `None` if the boot flag can't be read or nothing runs.
+    pub pending: Option<bool>,
+    /// The slot that is running; without power, the one that ran last.
+    pub booted: Slot,
+    /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
+    pub default: Option<Slot>,
+    /// Why the boot flag can't be read.
+    pub default_problem: Option<String>,
+    /// The slot that the next reboot tries, once.
+    pub once: Option<Slot>,
+    /// The two slots.
+    pub slots: BySlot<SlotStatus>,
+    /// The update in flight, else the newest past one; `None` if there was none since the card was made.
+    pub update: Option<Update>,
+    /// What must not be undercut.
+    pub floors: Floors,
+    /// Releases that are not installed again by themselves, newest first.
+    pub rejected: Vec<RejectedRelease>,
+    /// The root of trust.
+    pub root: RootStatus,
+    /// The agent's memory.
+    pub journal: JournalStatus,
+    /// What to do next.
+    pub advice: String,
+}
+
+/// A rejected release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RejectedRelease {
+    /// Its version.
+    pub version: String,
+    /// Its digest.
+    pub release: Digest,
+    /// Why it was rejected.
+    pub reason: String,
+}
+
+/// A release's name, long and short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Digest {
+    /// The first 12 hexadecimal digits: enough for people.
+    pub short: String,
+    /// All 64.
+    pub full: String,
+}
+
+impl From<&ReleaseId> for Digest {
+    fn from(id: &ReleaseId) -> Self {
+        Digest { short: format!("{id:.12}"), full: id.to_string() }
+    }
+}
+
+/// The root of trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RootStatus {
+    /// Its version; `None` if there is none that may be trusted.
+    pub version: Option<u32>,
+    /// Whether its keys are the public demo keys.
+    pub demo: bool,
+    /// Why there is none.
+    pub problem: Option<String>,
+}
+
+/// The agent's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct JournalStatus {
+    /// How often it was saved.
+    pub seq: u64,
+    /// Each copy's number; `None` for one that can't be read.
+    pub copies: [Option<u64>; 2],
+}
+
+impl Status {
+    /// What the facts say. Pure: the same facts give the same status.
+    pub fn new(facts: Facts<'_>) -> Status {
+        let record = facts.record;
+        let default = facts.default.as_ref().ok().copied();
+        let once = match &record.state {
+            // Running from the target already means that the one shot was fired.
+            // Power loss forgets it.
+            State::Armed { target, .. } if facts.booted != target.slot && facts.power == Power::On => {
+                Some(target.slot)
+            }
+            _ => None,
+        };
+        let mut rejected: Vec<_> = record
+            .rejected
+            .iter()
+            .map(|r| RejectedRelease {
+                version: r.version.to_string(),
+                release: Digest::from(&r.release),
+                reason: r.failure.to_string(),
+            })
+            .collect();
+        rejected.reverse();
+        let slots = BySlot::new(|slot| slots::status(&facts, slot));
+        let advice = advice::advice(&facts);
+        Status {
+            schema: SCHEMA,
+            product: record.product.clone(),
+            board: facts.board.to_owned(),
+            power: facts.power,
+            state: record.state.name(),
+            pending: default.filter(|_| facts.power == Power::On).map(|default| default != facts.booted),
+            booted: facts.booted,
+            default,
+            default_problem: facts.default.err(),
+            once,
+            slots,
+            update: steps::last_update(record),
+            floors: record.floors,
+            rejected,
+            root: RootStatus {
+                version: facts.root.as_ref().ok().map(|root| root.version),
+                demo: facts.root.as_ref().is_ok_and(|root| root.demo),
+                problem: facts.root.err(),
+            },
+            journal: JournalStatus { seq: record.seq, copies: facts.journal_copies },
+            advice,
+        }
+    }
+}

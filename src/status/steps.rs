@@ -1,0 +1,208 @@
+use super::{Digest, Ending};
+use bistable_boot::{Entry, Failure, MAX_ATTEMPTS, Outcome, Reason, Record, Slot, State, Target};
+use serde::Serialize;
+use std::fmt;
+
+/// The steps of an update, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepName {
+    /// Signatures, compatibility, preflight.
+    Check,
+    /// The inactive slot is written and read back.
+    Install,
+    /// The old system proves its hardware interfaces.
+    SelfTest,
+    /// The next reboot is to try the new slot.
+    Arm,
+    /// The new slot boots.
+    TrialBoot,
+    /// The new system proves itself.
+    Health,
+    /// The new slot becomes the default.
+    Commit,
+    /// The old slot stays the default: in the place of the commit.
+    Revert,
+}
+
+impl fmt::Display for StepName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            StepName::Check => "check",
+            StepName::Install => "install",
+            StepName::SelfTest => "self-test",
+            StepName::Arm => "arm",
+            StepName::TrialBoot => "trial boot",
+            StepName::Health => "health",
+            StepName::Commit => "commit",
+            StepName::Revert => "revert",
+        })
+    }
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// Done.
+    Done,
+    /// Failed; nothing after it was done but the way back.
+    Failed,
+    /// What the update is at.
+    Running,
+    /// Not reached.
+    NotReached,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Which one.
+    pub step: StepName,
+    /// How far it is.
+    pub mark: Mark,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// The update in flight, or the newest past one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Update {
+    /// The release's version.
+    pub version: String,
+    /// The release.
+    pub release: Digest,
+    /// The slot that it is about.
+    pub slot: Slot,
+    /// How it ended; `None` while it is in flight.
+    pub outcome: Option<Ending>,
+    /// Trial boots so far.
+    pub attempts: u8,
+    /// Trial boots at most.
+    pub attempts_allowed: u8,
+    /// Its steps, in order. The last is `commit`, or `revert` for one that goes or went back.
+    pub steps: Vec<Step>,
+}
+
+/// The update in flight, else the newest past one. What made the card is no update.
+pub(super) fn last_update(record: &Record) -> Option<Update> {
+    match record.state.target() {
+        Some(target) => Some(in_flight(record, target)),
+        None => record.history.last().and_then(|entry| past(record, entry)),
+    }
+}
+
+fn in_flight(record: &Record, target: &Target) -> Update {
+    let steps = match &record.state {
+        State::Idle => Vec::new(),
+        State::Installing(_) => forward(StepName::Install),
+        State::Staged(_) => forward(StepName::SelfTest),
+        State::Armed { .. } => forward(StepName::TrialBoot),
+        State::Trial { .. } => forward(StepName::Health),
+        State::Committing { .. } => forward(StepName::Commit),
+        State::Reverting { failure: why, .. } => {
+            back(failed_step(why, at_after_arming(record.attempts)), why, Mark::Running)
+        }
+    };
+    Update {
+        version: target.version.to_string(),
+        release: Digest::from(&target.release),
+        slot: target.slot,
+        outcome: None,
+        attempts: record.attempts,
+        attempts_allowed: MAX_ATTEMPTS,
+        steps,
+    }
+}
+
+fn past(record: &Record, entry: &Entry) -> Option<Update> {
+    // A release that was given up before it was armed is still in its slot if it was complete.
+    let complete = record.slots[entry.slot].as_ref().is_some_and(|image| image.release == entry.release);
+    let steps = match &entry.outcome {
+        Outcome::Provisioned | Outcome::Rebuilt => return None,
+        Outcome::Committed => steps(|_| Mark::Done, StepName::Commit),
+        Outcome::Abandoned(why) => {
+            let at = if complete { StepName::SelfTest } else { StepName::Install };
+            failed(failed_step(why, at), why, StepName::Commit)
+        }
+        Outcome::Reverted(why) => back(failed_step(why, at_after_arming(entry.attempts)), why, Mark::Done),
+    };
+    Some(Update {
+        version: entry.version.to_string(),
+        release: Digest::from(&entry.release),
+        slot: entry.slot,
+        outcome: Some(Ending::from(&entry.outcome)),
+        attempts: entry.attempts,
+        attempts_allowed: MAX_ATTEMPTS,
+        steps,
+    })
+}
+
+/// The step that an update failed in; if a person stopped it, the step that it was at.
+fn failed_step(why: &Failure, stopped_at: StepName) -> StepName {
+    match why.reason {
+        Reason::Install => StepName::Install,
+        Reason::SelfTest => StepName::SelfTest,
+        Reason::OutOfAttempts => StepName::TrialBoot,
+        Reason::Health => StepName::Health,
+        Reason::Operator => stopped_at,
+    }
+}
+
+/// What an armed update was at.
+fn at_after_arming(attempts: u8) -> StepName {
+    if attempts == 0 { StepName::Arm } else { StepName::Health }
+}
+
+/// An update that is at a step.
+fn forward(at: StepName) -> Vec<Step> {
+    steps(
+        |step| {
+            if step < at {
+                Mark::Done
+            } else if step == at {
+                Mark::Running
+            } else {
+                Mark::NotReached
+            }
+        },
+        StepName::Commit,
+    )
+}
+
+/// An update that goes or went back.
+fn back(at: StepName, why: &Failure, revert: Mark) -> Vec<Step> {
+    let mut steps = failed(at, why, StepName::Revert);
+    if let Some(last) = steps.last_mut() {
+        last.mark = revert;
+    }
+    steps
+}
+
+/// An update that failed at a step.
+fn failed(at: StepName, why: &Failure, last: StepName) -> Vec<Step> {
+    let mut steps = steps(
+        |step| {
+            if step < at {
+                Mark::Done
+            } else if step == at {
+                Mark::Failed
+            } else {
+                Mark::NotReached
+            }
+        },
+        last,
+    );
+    for step in steps.iter_mut().filter(|step| step.mark == Mark::Failed) {
+        step.reason = Some(why.to_string());
+    }
+    steps
+}
+
+fn steps(mark: impl Fn(StepName) -> Mark, last: StepName) -> Vec<Step> {
+    use StepName::{Arm, Check, Health, Install, SelfTest, TrialBoot};
+    [Check, Install, SelfTest, Arm, TrialBoot, Health, last]
+        .into_iter()
+        .map(|step| Step { step, mark: mark(step), reason: None })
+        .collect()
+}

@@ -1,0 +1,142 @@
+use crate::selftest::{self, millis, need, printable, shorten};
+use bistable_boot::Detail;
+use bistable_format::{health::Check, selftest::Need};
+use serde::{Serialize, Serializer};
+use std::time::Duration;
+
+/// What one try of a check said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// As it has to be.
+    Good(String),
+    /// Not, and why.
+    Bad(String),
+}
+
+/// How a check stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// The last try was good.
+    Good,
+    /// The last try was bad.
+    Bad,
+    /// It was never tried.
+    Untried,
+}
+
+/// One check's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckReport {
+    /// The check's name in the profile.
+    pub name: String,
+    /// The check's kind, as in the profile.
+    pub kind: &'static str,
+    /// What a failure means.
+    #[serde(serialize_with = "need")]
+    pub need: Need,
+    /// What the last try found.
+    pub standing: Standing,
+    /// What the last try said. Printable, at most 200 bytes.
+    pub said: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Since when each try has been good, counted from the start of the health check.
+    #[serde(rename = "good_since_ms", serialize_with = "maybe_millis")]
+    pub good_since: Option<Duration>,
+    /// What the last bad try said, if there was one. Printable, at most 200 bytes.
+    pub last_bad: Option<String>,
+}
+
+impl CheckReport {
+    pub(super) fn untried(check: &Check) -> CheckReport {
+        CheckReport {
+            name: check.name.clone(),
+            kind: check.kind.name(),
+            need: check.need,
+            standing: Standing::Untried,
+            said: String::new(),
+            tries: 0,
+            good_since: None,
+            last_bad: None,
+        }
+    }
+
+    /// Take in what a try found, `at` a time since the start of the health check.
+    pub(super) fn note(&mut self, finding: Finding, at: Duration) {
+        const SAID_MAX: usize = 200;
+        self.tries = self.tries.saturating_add(1);
+        match finding {
+            Finding::Good(said) => {
+                self.standing = Standing::Good;
+                self.said = shorten(&printable(&said), SAID_MAX);
+                self.good_since.get_or_insert(at);
+            }
+            Finding::Bad(said) => {
+                self.standing = Standing::Bad;
+                self.said = shorten(&printable(&said), SAID_MAX);
+                self.good_since = None;
+                self.last_bad = Some(self.said.clone());
+            }
+        }
+    }
+}
+
+/// What the health check saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Time that it was given.
+    #[serde(rename = "deadline_ms", serialize_with = "millis")]
+    pub deadline: Duration,
+    /// How long everything had to stay good.
+    #[serde(rename = "settle_ms", serialize_with = "millis")]
+    pub settle: Duration,
+    /// How long it took.
+    #[serde(rename = "took_ms", serialize_with = "millis")]
+    pub took: Duration,
+    /// The self-tests on this system, if the profile has them run again.
+    pub self_tests: Option<selftest::Report>,
+    /// One for each check of the profile.
+    pub checks: Vec<CheckReport>,
+}
+
+/// Whether this boot may become the default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The self-tests passed and every required check stayed good for the settle time, before the deadline.
+    Healthy(Report),
+    /// They didn't.
+    Unhealthy {
+        /// Why, in at most [`REASON_MAX`](Verdict::REASON_MAX) bytes: the first check in the way, and what it said.
+        reason: String,
+        /// Everything that was seen.
+        report: Report,
+    },
+}
+
+impl Verdict {
+    /// Bytes that a reason has at most.
+    pub const REASON_MAX: usize = Detail::MAX;
+
+    /// Everything that was seen.
+    pub fn report(&self) -> &Report {
+        match self {
+            Verdict::Healthy(report) | Verdict::Unhealthy { report, .. } => report,
+        }
+    }
+
+    /// Why it isn't healthy, if it isn't.
+    pub fn unhealthy(&self) -> Option<&str> {
+        match self {
+            Verdict::Healthy(_) => None,
+            Verdict::Unhealthy { reason, .. } => Some(reason),
+        }
+    }
+}
+
+fn maybe_millis<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => millis(time, to),
+        None => to.serialize_none(),
+    }
+}

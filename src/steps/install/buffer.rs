@@ -1,0 +1,125 @@
+//! Buffers that direct I/O accepts, and as many of them as memory allows.
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
+
+/// What direct I/O wants a buffer's address to be a multiple of: a page.
+pub const ALIGN: usize = 4096;
+
+/// Bytes whose first lies at a multiple of [`ALIGN`].
+#[derive(Debug)]
+pub struct Buffer {
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Buffer {
+    /// That many zeros.
+    pub fn new(len: usize) -> Buffer {
+        let memory = vec![0; len + ALIGN];
+        // Never moved again: a `Vec`'s content stays where it is when the `Vec` moves.
+        let start = memory.as_ptr().align_offset(ALIGN).min(ALIGN);
+        Buffer { memory, start, len }
+    }
+
+    /// Use fewer or again as many bytes as there were at first.
+    pub fn resize(&mut self, len: usize) {
+        self.len = len.min(self.memory.len() - ALIGN);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+/// A fixed number of buffers: who takes one when there is none waits until one is given back. That bounds the
+/// memory of the whole pipeline, whatever a bundle says.
+#[derive(Clone, Debug)]
+pub(super) struct Pool(Arc<(Mutex<Vec<Buffer>>, Condvar)>);
+
+impl Pool {
+    /// `count` buffers of `len` bytes.
+    pub(super) fn new(count: usize, len: usize) -> Pool {
+        let buffers = (0..count).map(|_| Buffer::new(len)).collect();
+        Pool(Arc::new((Mutex::new(buffers), Condvar::new())))
+    }
+
+    /// Take one, of its full length. Comes back by itself when dropped.
+    pub(super) fn take(&self, len: usize) -> Loan {
+        let (lock, back) = &*self.0;
+        let mut free = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(mut buffer) = free.pop() {
+                buffer.resize(len);
+                return Loan { buffer: Some(buffer), pool: self.clone() };
+            }
+            free = back.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A buffer on loan.
+#[derive(Debug)]
+pub(super) struct Loan {
+    buffer: Option<Buffer>,
+    pool: Pool,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            let (lock, back) = &*self.pool.0;
+            lock.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+            back.notify_one();
+        }
+    }
+}
+
+impl Deref for Loan {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.buffer.as_deref().unwrap_or_default()
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.buffer.as_deref_mut().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_come_back() {
+        let pool = Pool::new(1, 10_000);
+        for len in [10_000, 512, 10_000] {
+            let loan = pool.take(len);
+            assert_eq!(loan.len(), len);
+            assert_eq!(loan.as_ptr().align_offset(ALIGN), 0);
+        }
+    }
+
+    #[test]
+    fn who_finds_none_waits_for_one() {
+        let pool = Pool::new(1, 512);
+        let first = pool.take(512);
+        let other = pool.clone();
+        let waiting = std::thread::spawn(move || other.take(512).len());
+        drop(first);
+        assert_eq!(waiting.join().unwrap(), 512);
+    }
+}

@@ -1,0 +1,113 @@
+//! Install: write a verified release into the inactive slot, and read it back.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `bundle` | the stream: strict, verified before use |
+//! | `pipeline` | the threads that bring its data onto the card |
+//! | `buffer` | aligned memory, as much as allowed |
+mod buffer;
+mod bundle;
+mod pipeline;
+
+pub use buffer::{ALIGN, Buffer};
+pub use bundle::{Bundle, BundleError};
+pub use pipeline::{InstallError, Slots, Stats, erase_header};
+
+use crate::{Device, Error, ports::BootControl};
+use bistable_boot::{Slot, Target, layout::Partition};
+use bistable_format::compat::{self, Direction};
+use std::io::Read;
+
+/// Whether a release that this device rejected may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejections {
+    /// What was rejected stays rejected.
+    Respect,
+    /// An operator wants it tried again.
+    Retry,
+}
+
+/// Decide whether a verified release may go into the inactive slot.
+///
+/// # Errors
+/// [`Error::NothingToDo`] when it's running already, [`Error::Rejected`], or [`Error::Incompatible`] with every
+/// reason.
+pub fn accept<R: Read>(
+    device: &mut Device,
+    bundle: &Bundle<R>,
+    rejections: Rejections,
+) -> Result<Target, Error> {
+    let release = &bundle.release;
+    let id = crate::device::release_id(&bundle.signed);
+    let slot = device.inactive();
+    let running = device.running().cloned();
+    if let Some(image) = &running
+        && image.release == id
+    {
+        let text = format!("release {} is what runs already: nothing to do", release.version);
+        return Err(Error::NothingToDo(text));
+    }
+    if let (Rejections::Respect, Some(rejected)) = (rejections, device.record.rejection(&id)) {
+        return Err(Error::Rejected(rejected.clone()));
+    }
+    let slots = open_slot(device, slot)?;
+    let facts = compat::Device {
+        product: &device.record.product,
+        board: &device.board.name,
+        running: running.as_ref().map(|i| &i.version),
+        security_floor: device.record.floors.security_version,
+        components: &device.settings.components,
+        boot_bytes: slots.boot.bytes(),
+        system_bytes: slots.system.bytes(),
+    };
+    let reasons = compat::check(release, &facts, Direction::Forward);
+    if !reasons.is_empty() {
+        return Err(Error::Incompatible { version: release.version.clone(), reasons });
+    }
+    Ok(Target {
+        slot,
+        release: id,
+        version: release.version.clone(),
+        security_version: release.security_version,
+    })
+}
+
+/// Write the bundle's data into the target's slot. The state is `Installing` and saved.
+///
+/// # Errors
+/// When the bundle or the card is at fault; the slot then doesn't look bootable, unless nothing of it was changed.
+pub fn write<R: Read>(
+    device: &mut Device,
+    target: &Target,
+    bundle: &mut Bundle<R>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Stats, Error> {
+    let slots = open_slot(device, target.slot)?;
+    device.mend_root()?;
+    device.store_release(target.slot, &bundle.signed)?;
+    let lists = bundle.lists()?;
+    pipeline::run(bundle, &lists, &slots, device.settings.flush_bytes, progress).map_err(|e| match e {
+        InstallError::Bundle(e) => Error::Bundle(e),
+        InstallError::Fault(e) => Error::Fault(e),
+        e => Error::Card(crate::board::CardError::Failing(e.to_string())),
+    })
+}
+
+/// Open a slot for writing. The running and the default slot are never opened here, whoever asks.
+///
+/// # Errors
+/// When it's one of these, or can't be opened.
+pub fn open_slot(device: &mut Device, slot: Slot) -> Result<Slots, Error> {
+    let boot: &mut dyn BootControl = &mut *device.board.boot;
+    if boot.booted() == slot {
+        return Err(Error::NotNow(format!("slot {slot} is running: it can't be written")));
+    }
+    if boot.default_slot()? == slot {
+        return Err(Error::NotNow(format!("slot {slot} is the default: it can't be written")));
+    }
+    let partitions = &mut device.board.partitions;
+    Ok(Slots {
+        boot: partitions.open(Partition::Boot(slot))?,
+        system: partitions.open(Partition::System(slot))?,
+    })
+}

@@ -1,0 +1,105 @@
+//! Preflight: what has to be right before an update begins.
+use crate::{Device, Error};
+use bistable_boot::{Slot, layout::Partition};
+use serde::Serialize;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether an update may begin.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+}
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// Worth knowing; the update mends it or can live with it.
+    Note,
+    /// No update may begin.
+    Stop,
+}
+
+/// All checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Version of this report's form.
+    pub schema: u32,
+    /// The checks, in order.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Why no update may begin, if so.
+    pub fn problem(&self) -> Option<String> {
+        self.checks.iter().find(|c| c.verdict == Verdict::Stop).map(|c| format!("{}: {}", c.name, c.found))
+    }
+}
+
+/// Look at everything. Writes nothing.
+///
+/// # Errors
+/// When the machine goes down.
+pub fn run(device: &mut Device) -> Result<Report, Error> {
+    let mut checks = Vec::new();
+    let mut add = |name, verdict, found: String| checks.push(Check { name, verdict, found });
+
+    match device.root() {
+        Ok(root) => {
+            let demo = root.refuse_demo().is_err();
+            let found = format!("version {}{}", root.version, if demo { ", with demo keys" } else { "" });
+            add("root of trust", if demo { Verdict::Note } else { Verdict::Fine }, found);
+        }
+        Err(e) => add("root of trust", Verdict::Stop, e.to_string()),
+    }
+    if matches!(device.root_copies()?, [true, false] | [false, true]) {
+        add("root of trust", Verdict::Note, "one copy is damaged; the next install mends it".into());
+    }
+    match device.journal_copies() {
+        [Some(_), Some(_)] => add("journal", Verdict::Fine, "both copies are readable".into()),
+        _ => add("journal", Verdict::Note, "one copy is damaged; the next save repairs it".into()),
+    }
+    let booted = device.board.boot.booted();
+    match device.board.boot.default_slot() {
+        // A flag that can't be written would only show at the commit.
+        Ok(default) if default == booted => match device.board.boot.check() {
+            Ok(()) => add("boot flag", Verdict::Fine, format!("slot {booted} is running and the default")),
+            Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
+        },
+        Ok(default) => {
+            let found = format!(
+                "slot {booted} is running, but {default} is the default: `bistable commit` keeps what runs if it is \
+                 healthy, `bistable reboot` boots the default"
+            );
+            add("boot flag", Verdict::Stop, found);
+        }
+        Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
+    }
+    if device.board.boot.is_torn().unwrap_or(false) {
+        add("boot flag", Verdict::Note, "torn by a power cut; repaired before the next trial".into());
+    }
+    for partition in [Partition::Boot(!booted), Partition::System(!booted)] {
+        match device.board.partitions.open(partition) {
+            Ok(volume) => {
+                add(slot_name(partition), Verdict::Fine, format!("{} MiB", volume.bytes() >> 20));
+            }
+            Err(e) => add(slot_name(partition), Verdict::Stop, e.to_string()),
+        }
+    }
+    Ok(Report { schema: 1, checks })
+}
+
+fn slot_name(partition: Partition) -> &'static str {
+    match partition {
+        Partition::Boot(Slot::A) => "inactive boot volume (A)",
+        Partition::Boot(Slot::B) => "inactive boot volume (B)",
+        Partition::System(Slot::A) => "inactive system volume (A)",
+        _ => "inactive system volume (B)",
+    }
+}

@@ -1,0 +1,65 @@
+//! Revert: the old slot is default and running, and the failed one doesn't look bootable.
+use crate::{
+    Device, Error,
+    ports::{BootControl, Switch},
+    steps::install,
+};
+use bistable_boot::{Entry, Outcome, Target, layout::Partition};
+use bistable_format::compat::{self, Direction};
+
+/// Make the old slot the default again. Normally no write: the flag was only ever set once. May be done again.
+///
+/// # Errors
+/// When the flag can't be read or written.
+pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), Error> {
+    if boot.default_slot()? == target.slot {
+        boot.switch(!target.slot, Switch::Always)?;
+    }
+    Ok(())
+}
+
+/// Make the failed slot not look bootable. The old one is default and running; may be done again.
+///
+/// # Errors
+/// When the slot is the running or the default one, or the card fails.
+pub fn erase(device: &mut Device, target: &Target) -> Result<(), Error> {
+    // A firmware that walks through the partitions, should the old slot ever fail, must not find it.
+    install::erase_header(&install::open_slot(device, target.slot)?)?;
+    Ok(())
+}
+
+/// What an operator's revert goes back to: the release in the other slot, if it is still what was committed there.
+///
+/// # Errors
+/// When the other slot holds nothing that may run.
+pub fn previous(device: &mut Device) -> Result<Target, Error> {
+    let slot = device.inactive();
+    if device.board.boot.default_slot()? == slot {
+        let text = format!("slot {slot} is the default already: `bistable reboot` boots it");
+        return Err(Error::NotNow(text));
+    }
+    let Some(image) = device.record.slots[slot].clone() else {
+        return Err(Error::NothingToDo(format!("slot {slot} holds no complete release to go back to")));
+    };
+    // What was only staged there never proved itself. Who wants back what they left may have it, rejected or not.
+    let proven = |e: &Entry| !matches!(e.outcome, Outcome::Abandoned(_) | Outcome::Reverted(_));
+    let mut past = device.record.history.iter().filter(|e| e.release == image.release).peekable();
+    if past.peek().is_some() && !past.any(proven) {
+        return Err(Error::NothingToDo(format!("release {} in slot {slot} never ran here", image.version)));
+    }
+    let release = device.release_of(slot)?;
+    let facts = compat::Device {
+        product: &device.record.product,
+        board: &device.board.name,
+        running: None,
+        security_floor: device.record.floors.security_version,
+        components: &device.settings.components,
+        boot_bytes: device.board.partitions.open(Partition::Boot(slot))?.bytes(),
+        system_bytes: device.board.partitions.open(Partition::System(slot))?.bytes(),
+    };
+    let reasons = compat::check(&release, &facts, Direction::Back);
+    if !reasons.is_empty() {
+        return Err(Error::Incompatible { version: release.version, reasons });
+    }
+    Ok(image.in_slot(slot))
+}

@@ -1,0 +1,66 @@
+//! Any bytes as a journal copy: loading is total, and what loads can be used, saved and loaded again.
+#![no_main]
+use bistable_boot::{
+    Blocks, COPY_BYTES, Event, Failure, Journal, Memory, Reason, Record, SECTOR, Slot, layout::JOURNAL,
+};
+use libfuzzer_sys::fuzz_target;
+use std::cell::RefCell;
+
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+thread_local! {
+    /// Just long enough for both copies; made once, since it is mostly the gap between them.
+    static MEDIUM: RefCell<Memory> = RefCell::new(Memory::new(JOURNAL[1].0 as usize + COPY_BYTES / SECTOR));
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&how, body)) = data.split_first() else { return };
+    // Raw bytes for both copies, or a record's bytes in a copy with the right header and checksum: a fuzzer doesn't
+    // guess a CRC.
+    let mut copies = [[0; COPY_BYTES]; 2];
+    if how & 1 == 0 {
+        for (copy, bytes) in copies.iter_mut().zip(body.chunks(COPY_BYTES)) {
+            copy[..bytes.len()].copy_from_slice(bytes);
+        }
+    } else {
+        let copy = &mut copies[usize::from(how >> 1 & 1)];
+        let body = &body[..body.len().min(COPY_BYTES - 12)];
+        copy[..6].copy_from_slice(b"BJRN\x01\x00");
+        copy[6..8].copy_from_slice(&(body.len() as u16).to_le_bytes());
+        copy[8..8 + body.len()].copy_from_slice(body);
+        let crc = CRC.checksum(&copy[..COPY_BYTES - 4]);
+        copy[COPY_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+    }
+    MEDIUM.with_borrow_mut(|medium| {
+        for (at, copy) in JOURNAL.iter().zip(&copies) {
+            medium.write(*at, copy).unwrap();
+        }
+        let mut journal = Journal::new(medium);
+        if let Ok(record) = journal.load() {
+            use_it(&mut journal, record);
+        }
+    });
+});
+
+fn use_it(journal: &mut Journal<&mut Memory>, mut record: Record) {
+    let why = Failure::new(Reason::Operator, "fuzzed");
+    for event in [
+        Event::Booted(Slot::A),
+        Event::Healthy,
+        Event::Booted(Slot::B),
+        Event::Rebooting,
+        Event::Installed,
+        Event::Failed(why),
+        Event::Reverted,
+        Event::Committed,
+    ] {
+        let before = record.clone();
+        match record.on(event) {
+            Ok(true) => {
+                journal.save(&mut record).expect("a record that was read can be changed and saved");
+                assert_eq!(journal.load().expect("it was saved"), record);
+            }
+            Ok(false) | Err(_) => assert_eq!(record, before),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Configuration, plans and the simulator's own files: each mistake with its file, its line and what is allowed.
+use crate::{
+    fixture::{SELF_TESTS, product},
+    pi::Pi,
+};
+use bistable_image::{BuildOptions, Silent, build};
+
+const FRAGMENT: &str = "card.img.sim/root/etc/bistable/config.d/50-test.toml";
+const PLAN: &str = "card.img.sim/root/etc/bistable/self-test.toml";
+const PROFILE: &str = "card.img.sim/root/etc/bistable/health.toml";
+const WORLD: &str = "card.img.sim/world.toml";
+const MACHINE: &str = "card.img.sim/machine.json";
+
+/// File, text, words of the message.
+const CASES: &[(&str, &str, &[&str])] = &[
+    (FRAGMENT, "allow_demo_key = true\n", &["50-test.toml:1:", "unknown key \"allow_demo_key\"", "known:"]),
+    (FRAGMENT, "[install]\nflush = 1\n", &["50-test.toml:2:", "unknown key \"flush\"", "flush_bytes"]),
+    (FRAGMENT, "[install]\nflush_bytes = 5\n", &["50-test.toml:2:", "flush_bytes", "16777216 to 67108864"]),
+    (FRAGMENT, "allow_demo_keys = \"yes\"\n", &["50-test.toml:1:", "true or false"]),
+    (FRAGMENT, "[components]\nmodem = \"4\"\n", &["50-test.toml:2:", "1.2.3"]),
+    (FRAGMENT, "\n[install\n", &["50-test.toml:2:"]),
+    (FRAGMENT, "[self_test]\nplan = \"/gone.toml\"\n", &["50-test.toml:2:", "gone.toml does not exist"]),
+    (FRAGMENT, "a = 1\nb = 2\n", &["2 problems", "\"a\"", "\"b\""]),
+    (
+        PLAN,
+        "[[test]]\nname = \"relay\"\nkind = \"loopback\"\nout = 17\nin = 17\n",
+        &["self-test.toml", "relay", "GPIO17"],
+    ),
+    (
+        PLAN,
+        "[[test]]\nname = \"a\"\nkind = \"level\"\npin = 5\nexpect = \"low\"\n\
+         [[test]]\nname = \"b\"\nkind = \"level\"\npin = 5\nexpect = \"high\"\n",
+        &["self-test.toml", "GPIO5"],
+    ),
+    (
+        PLAN,
+        "[[test]]\nname = \"a\"\nkind = \"level\"\npin = 99\nexpect = \"low\"\n",
+        &["self-test.toml", "99"],
+    ),
+    (PLAN, "tests = 1\n", &["self-test.toml", "tests"]),
+    (PROFILE, "deadline_s = 5\nsettle_s = 5\n", &["health.toml", "longer than settle_s"]),
+    (PROFILE, "[[check]]\nname = \"a\"\nkind = \"http\"\nurl = \"https://x\"\n", &["health.toml", "http://"]),
+    (WORLD, "bord = \"pi5\"\n", &["world.toml", "line 1", "bord"]),
+    (WORLD, "[gpio]\nwires = [[17, 99]]\n", &["world.toml", "99"]),
+    (WORLD, "\n\n]", &["world.toml", "line 3", "delete it"]),
+    (MACHINE, "{", &["machine.json", "delete it to begin with a new machine"]),
+    (MACHINE, "{\"booted\":\"C\"}", &["machine.json"]),
+    (MACHINE, "", &["machine.json"]),
+];
+
+#[test]
+fn each_mistake_is_named_and_nothing_begins() {
+    for (file, text, words) in CASES {
+        let pi = Pi::new();
+        pi.status();
+        pi.good();
+        let before = std::fs::read(pi.path(file)).ok();
+        pi.file(file, text.as_bytes());
+        eprintln!("{text}");
+        for verb in ["preflight", "install @good.bundle", "update @good.bundle", "resume"] {
+            pi.run(verb).must(1, words);
+        }
+        assert_eq!(std::fs::read(pi.path(file)).unwrap(), text.as_bytes(), "left as it is");
+        match before {
+            Some(bytes) => drop(pi.file(file, &bytes)),
+            None => std::fs::remove_file(pi.path(file)).unwrap(),
+        }
+        pi.is_unharmed();
+        pi.takes_the_good_update();
+    }
+}
+
+#[test]
+fn a_requirement_is_met_by_the_configuration() {
+    let pi = Pi::new();
+    let needy = product()
+        .draft()
+        .with(|d| d.release.requires.components.push(("modem".into(), ">=4".parse().unwrap())));
+    let bundle = pi.file("needy.bundle", &needy.pack(&[&product().release_key]));
+    pi.config("[components]\nmodem = \"3.9.0\"\n");
+    pi.run_on("install", &bundle).must(6, &["requires modem >=4", "the device has 3.9.0"]);
+    pi.config("[components]\nmodem = \"4.1.0\"\n");
+    pi.run_on("install", &bundle).must(0, &[]);
+}
+
+#[test]
+fn an_owners_plan_replaces_the_releases() {
+    let pi = Pi::new();
+    pi.file(PLAN, SELF_TESTS.replace("17", "5").as_bytes());
+    pi.run_on("update", &pi.good()).must(7, &["self-test failed", "relay", "GPIO5"]);
+    pi.is_unharmed();
+    pi.run_on("update", &pi.good()).must(6, &["rejected"]);
+    std::fs::remove_file(pi.path(PLAN)).unwrap();
+    pi.run_on("update --retry-rejected", &pi.good()).must(0, &[]);
+}
+
+#[test]
+fn a_plan_that_names_a_pin_twice_is_not_even_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["system", "boot"] {
+        std::fs::create_dir(at(name)).unwrap();
+        std::fs::write(at(name).join("file"), "x").unwrap();
+    }
+    let version = "1.0.0".parse().unwrap();
+    let mut options =
+        BuildOptions::new("greenhouse", version, "pi4", at("system"), at("boot"), at("x.bundle"));
+    options.keys = vec![product().release_key.clone()];
+    options.self_tests = SELF_TESTS.replace("in = 27", "in = 17");
+    let e = build(&options, &Silent).unwrap_err();
+    let source = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+    assert!(source.contains("GPIO17"), "{e}: {source}");
+    assert!(!at("x.bundle").exists());
+}

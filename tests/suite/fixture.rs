@@ -1,0 +1,177 @@
+//! A small product, made once: keys, a root, releases 1.0.0 and 1.1.0, a card with 1.0.0 in slot A.
+use crate::draft::Draft;
+use bistable_boot::layout::Partition;
+use bistable_format::{KeyKind, Role};
+use bistable_image::{
+    BuildOptions, Silent, Threads, build,
+    build::{ChunkSize, Level},
+    card::{self, CardOptions, CardPlan, DemoKeys},
+    keys::SecretKey,
+    root::{self, RootOptions, SignedRoot},
+    volume::VolumeSize,
+};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+use tempfile::TempDir;
+
+pub(crate) const SELF_TESTS: &str = r#"
+[[test]]
+name = "relay"
+kind = "loopback"
+out = 17
+in = 27
+"#;
+
+pub(crate) const HEALTH: &str = r#"
+deadline_s = 60
+settle_s = 10
+[[check]]
+name = "application"
+kind = "unit"
+unit = "app.service"
+"#;
+
+/// A world in which everything is fine.
+pub(crate) const WORLD: &str = r#"
+[gpio]
+wires = [[17, 27]]
+[units]
+"app.service" = "active"
+"#;
+
+pub(crate) struct Product {
+    pub(crate) root: SignedRoot,
+    pub(crate) root_key: SecretKey,
+    pub(crate) release_key: SecretKey,
+    pub(crate) channel_key: SecretKey,
+    /// The bundle of 1.0.0, which the card holds.
+    pub(crate) old: Vec<u8>,
+    /// The bundle of 1.1.0.
+    pub(crate) good: Vec<u8>,
+    pub(crate) plan: CardPlan,
+    /// What isn't zero on a new card.
+    blocks: Vec<(u64, Vec<u8>)>,
+    _folder: TempDir,
+}
+
+/// Bytes that don't compress, the same ones for the same seed.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        x.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(len).collect()
+}
+
+pub(crate) fn key(n: u8, kind: KeyKind) -> SecretKey {
+    SecretKey::from_seed([n; 32], &format!("key {n}"), kind).unwrap()
+}
+
+pub(crate) fn product() -> &'static Product {
+    static PRODUCT: OnceLock<Product> = OnceLock::new();
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Production))
+}
+
+/// The same product, for a desk.
+pub(crate) fn demo_product() -> &'static Product {
+    static PRODUCT: OnceLock<Product> = OnceLock::new();
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Demo))
+}
+
+impl Product {
+    fn new(kind: KeyKind) -> Product {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("system/usr/bin")).unwrap();
+        fs::create_dir_all(at("boot")).unwrap();
+        fs::write(at("system/usr/bin/library"), noise(1, 700_000)).unwrap();
+        fs::write(at("system/usr/bin/zeros"), vec![0; 900_000]).unwrap();
+        fs::write(at("boot/config.txt"), "arm_64bit=1\n").unwrap();
+        let (root_key, release_key, channel_key) = (key(1, kind), key(2, kind), key(3, kind));
+        let root = root::create(&RootOptions {
+            root_keys: vec![root_key.public()],
+            release_keys: vec![release_key.public()],
+            channel_keys: vec![channel_key.public()],
+            thresholds: vec![(Role::Root, 1)],
+            sign: vec![root_key.clone()],
+        })
+        .unwrap();
+        let bundle = |version: &str, seed| {
+            fs::write(at("system/usr/bin/app"), noise(seed, 300_000)).unwrap();
+            fs::write(at("boot/kernel8.img"), noise(seed + 1, 300_000)).unwrap();
+            let out = at(version);
+            let mut o = BuildOptions::new(
+                "greenhouse",
+                version.parse().unwrap(),
+                "pi4",
+                at("system"),
+                at("boot"),
+                out.clone(),
+            );
+            o.keys = vec![release_key.clone()];
+            o.security_version = 2;
+            o.build_time = 1_700_000_000;
+            o.self_tests = SELF_TESTS.into();
+            o.health = HEALTH.into();
+            o.boot_size = VolumeSize::Exact(4 << 20);
+            o.chunk_size = ChunkSize::new(256 << 10).unwrap();
+            o.level = Level::new(1).unwrap();
+            o.threads = Threads::new(2);
+            build(&o, &Silent).unwrap();
+            out
+        };
+        let old = bundle("1.0.0", 10);
+        let good = bundle("1.1.0", 20);
+        let mut o = CardOptions::new(old.clone(), root.clone(), at("card.img"));
+        o.demo_keys = DemoKeys::Allow;
+        let made = card::make(&o, &Silent).unwrap();
+        let blocks = blocks(&at("card.img"));
+        let [old, good] = [old, good].map(|p: PathBuf| fs::read(p).unwrap());
+        Product {
+            root,
+            root_key,
+            release_key,
+            channel_key,
+            old,
+            good,
+            plan: made.plan,
+            blocks,
+            _folder: folder,
+        }
+    }
+
+    /// A new card.
+    pub(crate) fn card(&self, at: &Path) {
+        let file = File::create(at).unwrap();
+        file.set_len(self.plan.bytes()).unwrap();
+        for (at, bytes) in &self.blocks {
+            file.write_all_at(bytes, *at).unwrap();
+        }
+    }
+
+    /// 1.1.0 taken apart, as version 1.2.0.
+    pub(crate) fn draft(&self) -> Draft {
+        Draft::of(&self.good, &self.root.root).version("1.2.0")
+    }
+
+    /// First and last byte (exclusive) of a partition on the card.
+    pub(crate) fn range(&self, partition: Partition) -> std::ops::Range<u64> {
+        let place = self.plan.place(partition);
+        place.start..place.start + place.bytes
+    }
+}
+
+/// A file's blocks that aren't all zero.
+fn blocks(path: &Path) -> Vec<(u64, Vec<u8>)> {
+    const BLOCK: usize = 64 << 10;
+    let bytes = fs::read(path).unwrap();
+    let full = bytes.chunks(BLOCK).enumerate().filter(|(_, b)| b.iter().any(|b| *b != 0));
+    full.map(|(i, b)| ((i * BLOCK) as u64, b.to_vec())).collect()
+}

@@ -1,0 +1,22 @@
+//! Whole programs: the device as a process of its own, on a card that is a file, with bundles that are as they should
+//! be and bundles that aren't.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "test code: a panic is a failure, files are throw-away, output shows which case it was"
+)]
+mod bad_bundles;
+mod bad_cards;
+mod bad_config;
+mod bundle_bits;
+mod draft;
+mod fixture;
+mod memory;
+mod pi;
+mod power_cut;
+mod recovery;
+mod update_flow;

@@ -1,0 +1,98 @@
+//! The device's memory is bounded, whatever a bundle says: 64 MiB.
+#![cfg(target_os = "linux")]
+use crate::{
+    draft::VolumeDraft,
+    fixture::{WORLD, noise, product},
+};
+use bistable_format::{Chunk, ChunkList, Digest, Encoding};
+use bistable_image::{
+    Silent,
+    card::{self, CardOptions},
+};
+use std::{fs, path::Path, process::Command};
+
+const MOST_KIB: i64 = 64 << 10;
+
+/// A volume of chunks, the first `full` of which don't compress and have their data; the others' isn't there.
+fn volume(chunk_bytes: u32, chunks: usize, full: usize) -> VolumeDraft {
+    let chunk = |raw: &[u8]| {
+        let frame = zstd::bulk::compress(raw, 1).unwrap();
+        let (bytes, digest) = (u32::try_from(frame.len()).unwrap(), Digest::of(&frame));
+        (Chunk { digest: Digest::of(raw), encoding: Encoding::Zstd { bytes, digest } }, frame)
+    };
+    let (noisy, frame) = chunk(&noise(u64::from(chunk_bytes), chunk_bytes as usize));
+    let (small, _) = chunk(&vec![1; chunk_bytes as usize]);
+    let mut list = vec![noisy; full];
+    list.resize(chunks, small);
+    VolumeDraft {
+        bytes: u64::from(chunk_bytes) * chunks as u64,
+        digest: Digest([0; 32]),
+        list: ChunkList { chunk_bytes, base: None, chunks: list },
+        frames: vec![frame; full],
+    }
+}
+
+fn card(folder: &Path, boot: u64, system: u64) {
+    let bundle = folder.join("old.bundle");
+    fs::write(&bundle, &product().old).unwrap();
+    let mut options = CardOptions::new(bundle, product().root.clone(), folder.join("card.img"));
+    (options.boot_slot, options.system_slot) = (Some(boot), Some(system));
+    card::make(&options, &Silent).unwrap();
+    fs::create_dir(folder.join("card.img.sim")).unwrap();
+    fs::write(folder.join("card.img.sim/world.toml"), WORLD).unwrap();
+}
+
+/// Install in a process whose parent is small: a program's peak counts what it was before it became one. Gives the
+/// exit code and the peak in KiB.
+fn measure(folder: &Path, bundle: &str) -> (i32, i64) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["memory::measured", "--exact", "--ignored", "--nocapture"])
+        .env("BISTABLE_TEST_BUNDLE", bundle)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    eprintln!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    let number = |name: &str| text.split(name).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    (number("code=").parse().unwrap(), number("peak_kib=").parse().unwrap())
+}
+
+#[test]
+#[ignore = "not a test: what `measure` starts"]
+fn measured() {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let Ok(bundle) = std::env::var("BISTABLE_TEST_BUNDLE") else { return };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable"));
+    let code =
+        command.args(["--card", "card.img", "install", &bundle]).status().unwrap().code().unwrap_or(-1);
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+    println!("code={code} peak_kib={peak} ");
+}
+
+#[test]
+fn a_large_image_in_large_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    card(folder.path(), 8 << 20, 96 << 20);
+    let bundle = product().draft().with(|d| d.system = volume(4 << 20, 24, 24));
+    fs::write(folder.path().join("x.bundle"), bundle.pack(&[&product().release_key])).unwrap();
+    let (code, peak) = measure(folder.path(), "x.bundle");
+    assert_eq!(code, 0);
+    assert!(peak < MOST_KIB, "{peak} KiB");
+    // What was measured was no empty run.
+    assert!(peak > 20 << 10, "{peak} KiB");
+}
+
+#[test]
+fn the_longest_lists_with_the_largest_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    card(folder.path(), 64 << 30, 16 << 30);
+    let bundle = product().draft().with(|d| {
+        d.boot = volume(4 << 20, 1 << 14, 20);
+        d.system = volume(256 << 10, 1 << 16, 0);
+    });
+    fs::write(folder.path().join("x.bundle"), bundle.pack_beginning(&product().release_key)).unwrap();
+    let (code, peak) = measure(folder.path(), "x.bundle");
+    assert_eq!(code, 5, "it ends early");
+    assert!(peak < MOST_KIB, "{peak} KiB");
+    assert!(peak > 20 << 10, "{peak} KiB");
+}
