@@ -95,7 +95,7 @@ pub enum Verb {
     /// A release that is given up by hand is rejected: this device doesn't install it again, unless `install` or
     /// `update` is told to with --retry-rejected.
     Revert,
-    /// Make the journal anew after both of its copies were damaged
+    /// Make the journal or the boot flag anew, whichever is damaged
     Repair,
     /// Change the simulated Pi: its power and its wiring
     #[command(subcommand)]

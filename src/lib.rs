@@ -31,5 +31,5 @@ pub mod selftest;
 pub mod status;
 pub mod steps;
 
-pub use device::{Device, release_id};
+pub use device::{Device, Repaired, release_id};
 pub use error::Error;

@@ -8,12 +8,13 @@
 //! `ver` and `len` (of the postcard bytes) are little-endian `u16`; the CRC-32 (ISO-HDLC, little-endian) covers all
 //! bytes before it, padding too, so that no byte of a copy can change unseen.
 //!
-//! A copy is written with one write and one flush, and never the copy that was loaded: whatever a power cut leaves
-//! of it, the other one still reads as the record before.
+//! A copy is written with one write and one flush and read back, and never the copy that was loaded: whatever a power
+//! cut leaves of it, or a card makes of it, the other one still reads as the record before.
 //!
 //! During a trial two versions of the agent share one journal, and the old one must still read it after a revert. So a
 //! version that knows format N+1 reads N too, and goes on writing the format that it loaded until it was committed.
 use crate::{Blocks, Lba, Record, layout};
+use crc::{Crc, Table};
 
 /// Bytes in one copy: a card's smallest page.
 pub const COPY_BYTES: usize = 4096;
@@ -21,7 +22,7 @@ const MAGIC: [u8; 4] = *b"BJRN";
 const FORMAT: u16 = 1;
 const HEAD: usize = 8;
 const BODY_END: usize = COPY_BYTES - 4;
-const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Why one copy isn't a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum JournalError<E: core::error::Error + 'static> {
         /// What is wrong with the second copy.
         second: DecodeError,
     },
+    /// The medium took what was written without an error, and gives back something else.
+    #[error("what was saved to the journal reads back differently: the card is failing")]
+    ReadBack,
     /// A product name or version is longer than [`NAME_BYTES`](crate::NAME_BYTES), or a list is too long. Its bounds
     /// make that impossible for records that were loaded or provisioned with such names and changed by events.
     #[error("the record does not fit {COPY_BYTES} bytes: product and versions may have 64 bytes each")]
@@ -82,10 +86,10 @@ impl<B: Blocks> Journal<B> {
         self.blocks
     }
 
-    /// Write both copies, one after the other, each flushed: for a new card, and after both were lost.
+    /// Write both copies, one after the other, each flushed and read back: for a new card, and after both were lost.
     ///
     /// # Errors
-    /// When the medium fails.
+    /// When the medium fails, or gives back something else.
     pub fn format(&mut self, record: &Record) -> Result<(), JournalError<B::Error>> {
         self.put(0, record)?;
         self.put(1, record)
@@ -116,7 +120,7 @@ impl<B: Blocks> Journal<B> {
     /// `record` gets its new sequence number.
     ///
     /// # Errors
-    /// When the medium fails: the stored record is then the old or the new one, `record` is unchanged, and saving
+    /// When the medium fails, or gives back something else: the stored record is then the old or the new one, `record` is unchanged, and saving
     /// again is safe. Until a save succeeds, each record tried since the last one that did may be what is loaded
     /// after a power cut, so each must be safe to act upon. Nothing is written if one copy can't be read and the
     /// other is older than `record`.
@@ -155,6 +159,11 @@ impl<B: Blocks> Journal<B> {
         self.unsure = Some(copy);
         self.blocks.write(layout::JOURNAL[copy], &bytes).map_err(JournalError::Io)?;
         self.blocks.flush().map_err(JournalError::Io)?;
+        let mut there = [0; COPY_BYTES];
+        self.blocks.read(layout::JOURNAL[copy], &mut there).map_err(JournalError::Io)?;
+        if there != bytes {
+            return Err(JournalError::ReadBack);
+        }
         self.unsure = None;
         Ok(())
     }

@@ -151,7 +151,8 @@ impl Record {
         }
     }
 
-    /// Apply an event. `Ok(true)` when the record changed and has to be saved before anything is done about it.
+    /// Apply an event. `Ok(true)` when the record changed. It has to be saved before anything is done about it, unless
+    /// the event [is derived](Event::is_derived): then it is the same again after a power cut, and is not saved.
     ///
     /// # Errors
     /// [`Refused`] when the event makes no sense in the state, or when a target's version is longer than

@@ -7,6 +7,11 @@ pub const MAX_ATTEMPTS: u8 = 3;
 
 /// Durable state. Each names exactly one thing to do, is saved *before* that thing is done, and the thing may be
 /// done twice: after a power cut the agent loads the state and does it again. There is no recovery code.
+///
+/// What is saved is what was decided, never where we are: that follows from what is stored and from the slot that
+/// runs, each time anew (see [`Event::is_derived`]). So [`Trial`](State::Trial) is not saved. Stored as armed and
+/// booted from the target's slot, it is on trial; stored as armed and booted from the other one, the trial ended
+/// without a report, or was never begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing in flight.
@@ -22,7 +27,8 @@ pub enum State {
         /// Reboots into it so far.
         attempts: u8,
     },
-    /// Running from the new slot, not yet committed.
+    /// Running from the new slot, not yet committed. Derived; may be stored by an older version, and is then read as
+    /// what it says.
     Trial {
         /// What is tried.
         target: Target,
@@ -48,7 +54,7 @@ pub enum State {
 }
 
 /// The one thing that a state asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Wait for an offer.
     Wait,
@@ -79,11 +85,11 @@ pub enum Event {
     SelfTestsPassed,
     /// The agent is about to reboot: into the trial, or back from it.
     Rebooting,
-    /// The agent started; the running system is this slot's.
+    /// The agent started; the running system is this slot's. Derived.
     Booted(Slot),
     /// The health check passed on this boot.
     Healthy,
-    /// The verdict may be about another boot than this one, and the flag doesn't say yet that it counted.
+    /// The verdict may be about another boot than this one, and the flag doesn't say yet that it counted. Derived.
     Unproven,
     /// The target's slot is now the default.
     Committed,
@@ -197,6 +203,14 @@ impl State {
 }
 
 impl Event {
+    /// Whether the event follows from what is stored and from the slot that runs. Such an event is told to the state
+    /// in memory whenever the agent starts, and what it leads to is never saved by itself: after a power cut the same
+    /// event is told to the same stored state again, or another one, if by then another slot runs. The next decision
+    /// saves both.
+    pub fn is_derived(&self) -> bool {
+        matches!(self, Event::Booted(_) | Event::Unproven)
+    }
+
     /// The event's name, as errors and logs print it.
     pub fn name(&self) -> &'static str {
         match self {

@@ -270,6 +270,47 @@ fn a_copy_that_cannot_be_read_is_no_loss() {
     }
 }
 
+/// A card that says that it wrote, and did not, or wrote something else.
+#[test]
+fn a_save_that_reads_back_differently_has_failed() {
+    let faults = [Fault::Dropped].into_iter().chain((0..COPY_BYTES * 8).step_by(509).map(Fault::Flipped));
+    for fault in faults {
+        for newest in [0, 1] {
+            let medium = Shared::new(TwoCopies { fault, ..holding(5, newest) });
+            let mut journal = Journal::new(medium.clone());
+            let mut next = record(5);
+            next.floors.issued_at = 77;
+            let asked = next.clone();
+            assert!(matches!(journal.save(&mut next), Err(JournalError::ReadBack)), "{fault:?}");
+            assert_eq!(next, asked, "a failed save leaves the record as it was");
+            assert_eq!(journal.load().unwrap(), record(5), "what wasn't read back is not acted upon");
+            assert_eq!(load(&medium.0.borrow().clone().cut()).unwrap(), record(5));
+            // The next one goes to the same copy, and is fine.
+            medium.0.borrow_mut().fault = Fault::None;
+            journal.save(&mut next).unwrap();
+            assert_eq!(medium.0.borrow().writes[newest], 0);
+            assert_eq!(load(&medium.0.borrow().clone().cut()).unwrap(), next);
+        }
+    }
+    let text = JournalError::<Injected>::ReadBack.to_string();
+    assert!(text.contains("reads back differently") && text.contains("card is failing"), "{text}");
+}
+
+#[test]
+fn a_new_journal_is_read_back_too() {
+    let mut journal = Journal::new(TwoCopies { fault: Fault::Dropped, ..TwoCopies::new() });
+    assert!(matches!(journal.format(&record(1)), Err(JournalError::ReadBack)));
+}
+
+/// What can't be read back wasn't saved, although it may have been written.
+#[test]
+fn a_copy_that_stays_unreadable_takes_no_save() {
+    let mut journal = Journal::new(TwoCopies { fault: Fault::Dead(1), ..holding(5, 0) });
+    let mut next = record(5);
+    assert!(matches!(journal.save(&mut next), Err(JournalError::Io(_))));
+    assert_eq!((next.seq, journal.load().unwrap()), (5, record(5)));
+}
+
 /// A read that fails once must not make the older copy look like the newest.
 #[test]
 fn nothing_is_written_while_the_newest_copy_cannot_be_read() {

@@ -150,6 +150,28 @@ fn exactly_the_listed_transitions_are_permitted() {
     }
 }
 
+/// What isn't saved must come out the same when it is told to the stored state again, however often.
+#[test]
+fn where_the_device_is_follows_from_what_is_stored() {
+    for slot in Slot::ALL {
+        for state in states(slot) {
+            for booted in Slot::ALL {
+                let event = || Event::Booted(booted);
+                assert!(event().is_derived() && Event::Unproven.is_derived());
+                let once = state.clone().on(event()).unwrap();
+                assert_eq!(once.clone().on(event()), Ok(once.clone()), "{state:?} in {booted}");
+                // Another boot begins with what is stored. A trial that an older version stored is no different.
+                if let State::Armed { target, attempts } = &state {
+                    let stored_trial = State::Trial { target: target.clone(), attempts: *attempts };
+                    assert_eq!(stored_trial.on(event()), Ok(once));
+                }
+            }
+        }
+    }
+    let derived = events(Slot::A).into_iter().filter(|(_, e)| e.is_derived()).count();
+    assert_eq!(derived, 3, "all else is decided");
+}
+
 fn label(state: &State) -> String {
     match state {
         State::Armed { attempts, .. } => format!("armed, {attempts} of {MAX_ATTEMPTS} boots"),

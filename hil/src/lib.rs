@@ -7,6 +7,8 @@
 //! | [`real`] | two versions of a real Debian system through an update, with proofs and figures |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
 pub mod demo;
+pub mod model;
 pub mod program;
+pub mod prove;
 pub mod real;
 pub mod tree;

@@ -1,5 +1,5 @@
 //! `cargo demo`, and the rigs.
-use bistable_hil::{demo, program, real};
+use bistable_hil::{demo, model, program, prove, real};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -17,6 +17,12 @@ enum Verb {
     Demo(demo::Options),
     /// Take two versions of a real Debian system through an update, prove that it is right, and measure it
     Real(real::Options),
+    /// Cut the power at every write of every scenario, and see that the device survives
+    Prove(prove::Options),
+    /// Prove the same of the real program, on a disk that logs (needs qemu-storage-daemon and FUSE)
+    Disk(prove::disk::Options),
+    /// Search a model of the update protocol exhaustively
+    Model(model::Options),
     /// Run a program and note what it cost
     #[command(hide = true)]
     Meter(real::meter::Args),
@@ -32,6 +38,15 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Real(options) => {
             real::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Verb::Prove(options) => {
+            prove::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Verb::Disk(options) => {
+            prove::disk::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Verb::Model(options) => {
+            model::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Verb::Meter(args) => real::meter::run(&args),
     };

@@ -1,12 +1,16 @@
 //! The way back.
 use super::{Agent, Note, Rest};
-use crate::{Error, steps::revert};
+use crate::{Error, ports::Switch, steps::revert};
 use bistable_boot::{Event, Failure, Origin, Reason, State};
 
 impl Agent<'_> {
     pub(super) fn revert(&mut self) -> Result<(), Error> {
         let State::Reverting { target, failure, .. } = self.state().clone() else { return Ok(()) };
-        revert::restore_flag(&mut *self.device.board.boot, &target)?;
+        let boot = &mut *self.device.board.boot;
+        revert::restore_flag(boot, &target)?;
+        // Of a reboot into the trial that never came about, the one-shot flag may be left: any reset would follow it,
+        // into whatever the slot holds by then.
+        boot.switch(!target.slot, Switch::Once)?;
         if self.device.board.boot.booted() == target.slot {
             match self.on(Event::Rebooting) {
                 Err(Error::Refused(_)) => {

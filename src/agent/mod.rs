@@ -3,6 +3,11 @@
 //! Everything durable is decided in [`bistable_boot::State`]; this is the one place where a decision meets the world.
 //! Each method saves the state *before* it does what the state names, and each may be cut short anywhere.
 //!
+//! What is saved is what was decided, once for each thing that is then done: two decisions with nothing done between
+//! them are one save. Where the device is, on trial or back from one, is no decision: it follows from what is stored and
+//! from the slot that runs, so it is never saved. An update that goes well saves the journal five times: installing,
+//! staged, armed, committing, idle.
+//!
 //! | file | noun |
 //! |---|---|
 //! | `stage` | from an offer to a reboot into the trial |
@@ -24,7 +29,7 @@ use bistable_format::Release;
 /// What the agent tells while it works.
 #[allow(missing_debug_implementations, reason = "reports are borrowed for a moment only")]
 pub enum Note<'a> {
-    /// The state changed, and the change is saved.
+    /// The state changed. The change is saved, unless it only says where the device is.
     State(&'a State),
     /// The preflight ran.
     Preflight(&'a preflight::Report),
@@ -40,7 +45,7 @@ pub enum Note<'a> {
     SelfTests(&'a selftest::Report),
     /// The health check ran.
     Health(&'a health::Verdict),
-    /// The boot flag was repaired: it was torn, and named this slot twice.
+    /// The boot flag was written whole again after a power cut in its write; this slot is the default.
     Repaired(Slot),
     /// The one-shot boot flag is set; the reboot follows.
     Rebooting(Slot),
@@ -86,22 +91,51 @@ pub struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Take the device over: tell the state machine which slot is running.
+    /// Take the device over: find out where it is. Writes nothing, unless a commit's write was cut short and took the
+    /// boot flag along.
     ///
     /// # Errors
-    /// When the journal can't be saved.
+    /// When the boot flag can't be read, or not be mended.
     pub fn start(device: Device, listener: &'a mut dyn Listener) -> Result<Self, Error> {
         let mut agent = Agent { device, listener };
+        // A journal copy that an agent wrote which was killed before its flush reads well and isn't durable: without
+        // this, the next save would go over the only copy that is.
+        agent.device.settle()?;
+        agent.mend_flag()?;
         let booted = agent.device.board.boot.booted();
-        agent.on(Event::Booted(booted))?;
         if let State::Committing { target, .. } = agent.state()
             && booted == target.slot
             && agent.device.board.boot.default_slot()? != booted
         {
             // Perhaps it was on this boot that the system was healthy, perhaps on another: only this one counts.
-            agent.on(Event::Unproven)?;
+            agent.derive(Event::Unproven)?;
+        } else if agent.state() != agent.device.stored() {
+            agent.say_state();
         }
         Ok(agent)
+    }
+
+    /// A flag whose write was cut short may hold anything: zeros, 0xFF, noise, a part of each. While an update is in
+    /// flight it was ours to write: an update is only accepted with a flag that is ours, and the commit, the way back and
+    /// the repair of a torn flag write it. So it is written again, with what it said before: the old slot. That keeps
+    /// every trial bounded, and is right whichever slot runs: the old one tries again, the new one is on trial again, and
+    /// its commit then finds a flag that is ours. Only while committing is what is stored may it even name a slot and
+    /// still be a leftover of ours; at other times that is somebody's text, and left alone.
+    ///
+    /// This comes before anything else is saved: as long as it isn't done, the same state is what is stored.
+    fn mend_flag(&mut self) -> Result<(), Error> {
+        let stored = self.device.stored();
+        let Some(old) = stored.target().map(|target| !target.slot) else { return Ok(()) };
+        let committing = matches!(stored, State::Committing { .. });
+        let boot = &mut self.device.board.boot;
+        let readable = if committing { boot.check() } else { boot.default_slot().map(|_| ()) };
+        match readable {
+            Err(Fault::Unfit(problem)) => log::warn!("boot flag lost during an update: {problem}"),
+            sound => return Ok(sound?),
+        }
+        boot.rewrite(old)?;
+        self.listener.hear(Note::Repaired(old));
+        Ok(())
     }
 
     /// Look at the device without taking it over: nothing is saved.
@@ -128,20 +162,15 @@ impl<'a> Agent<'a> {
                         Some(e) => Err(e),
                     };
                 }
-                Action::Install => {
-                    return Ok(match self.state() {
-                        State::Installing(target) => Rest::WantsBundle(target.clone()),
-                        _ => Rest::Idle,
-                    });
-                }
-                Action::SelfTest => {
-                    if let Err(e) = self.arm() {
-                        match self.state() {
-                            State::Idle => failed = Some(e),
-                            _ => return Err(e),
-                        }
-                    }
-                }
+                Action::Install => return self.wants_bundle(),
+                Action::SelfTest => match self.tested() {
+                    // Nothing is done between the two decisions, so they are saved as one.
+                    Ok(_) => return self.try_once([Event::SelfTestsPassed, Event::Rebooting]),
+                    Err(e) => match self.state() {
+                        State::Idle => failed = Some(e),
+                        _ => return Err(e),
+                    },
+                },
                 Action::Try => return self.reboot_into_trial(),
                 Action::HealthCheck => failed = self.trial()?,
                 Action::Commit => self.commit()?,
@@ -154,17 +183,40 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Tell the state machine, and save what it makes of it before anything is done about it. Memory never runs ahead
-    /// of the card.
+    /// Tell the state machine what was decided, and save what it makes of it before anything is done about it. Memory
+    /// never runs ahead of the card.
     fn on(&mut self, event: Event) -> Result<(), Error> {
-        let name = event.name();
+        self.on_all([event])
+    }
+
+    /// Several decisions with nothing done between them, as one save: all of them count, or none.
+    fn on_all<const N: usize>(&mut self, events: [Event; N]) -> Result<(), Error> {
+        let names = events.each_ref().map(Event::name).join(", ");
         let mut next = self.device.record.clone();
-        if next.on(event)? {
+        let mut changed = false;
+        for event in events {
+            debug_assert!(!event.is_derived(), "where the device is isn't saved");
+            changed |= next.on(event)?;
+        }
+        if changed {
             self.device.save(next)?;
-            log::info!("event={name} state={}", self.state().name());
+            log::info!("event={names} state={}", self.state().name());
             self.listener.hear(Note::State(&self.device.record.state));
         }
         Ok(())
+    }
+
+    /// Tell the state machine where the device is: that isn't saved, since it will be just as clear after a power cut.
+    fn derive(&mut self, event: Event) -> Result<(), Error> {
+        if self.device.derive(event)? {
+            self.say_state();
+        }
+        Ok(())
+    }
+
+    fn say_state(&mut self) {
+        log::info!("stored={} state={}", self.device.stored().name(), self.state().name());
+        self.listener.hear(Note::State(&self.device.record.state));
     }
 }
 

@@ -64,21 +64,21 @@ impl Agent<'_> {
     /// [`Error::NothingToDo`]; see also [`resume`](Self::resume).
     pub fn keep(&mut self) -> Result<Rest, Error> {
         let booted = self.device.board.boot.booted();
-        let pending = self.device.board.boot.default_slot()? != booted;
-        match self.state() {
-            State::Trial { .. } | State::Committing { .. } => self.resume(),
-            State::Idle if pending => {
-                let image = self.device.running().cloned().ok_or_else(|| {
-                    Error::NotNow(format!("slot {booted} runs a release that the journal does not know"))
-                })?;
-                self.on(Event::Return(image.in_slot(booted)))?;
-                self.arm()?;
-                // It is running already: the trial needs no reboot.
-                self.on(Event::Booted(booted))?;
-                self.resume()
-            }
-            _ => Err(Error::NothingToDo("no release is on trial: nothing to commit".into())),
+        // Whether the flag can be read is seen where it matters: a trial may be finished in any case.
+        if matches!(self.state(), State::Trial { .. } | State::Committing { .. }) {
+            return self.resume();
         }
+        if *self.state() != State::Idle || self.device.board.boot.default_slot()? == booted {
+            return Err(Error::NothingToDo("no release is on trial: nothing to commit".into()));
+        }
+        let image = self.device.running().cloned().ok_or_else(|| {
+            Error::NotNow(format!("slot {booted} runs a release that the journal does not know"))
+        })?;
+        self.on(Event::Return(image.in_slot(booted)))?;
+        self.arm()?;
+        // It is running already: the trial needs no reboot.
+        self.derive(Event::Booted(booted))?;
+        self.resume()
     }
 
     /// The system that is running can't even be configured: if it is on trial, that is its verdict.

@@ -96,6 +96,14 @@ impl Agent<'_> {
         }
     }
 
+    /// Half installed, and only the bundle can help. Meanwhile the slot must not look bootable: the power may have gone
+    /// right after its header was written, and taken something else of the slot along.
+    pub(super) fn wants_bundle(&mut self) -> Result<Rest, Error> {
+        let State::Installing(target) = self.state().clone() else { return Ok(Rest::Idle) };
+        install::erase_header(&install::open_slot(&mut self.device, target.slot)?)?;
+        Ok(Rest::WantsBundle(target))
+    }
+
     /// A card that fails ends the attempt. A bundle that was cut short doesn't: what is written stays, and the same
     /// release goes on from there.
     fn install_failed(&mut self, e: Error) -> Result<Error, Error> {
@@ -131,6 +139,16 @@ impl Agent<'_> {
     /// # Errors
     /// [`Error::SelfTest`] when they don't pass.
     pub fn arm(&mut self) -> Result<Target, Error> {
+        let target = self.tested()?;
+        self.on(Event::SelfTestsPassed)?;
+        Ok(target)
+    }
+
+    /// Run the self-tests of what is staged. Nothing is saved if they pass; back to idle and rejected, if not.
+    ///
+    /// # Errors
+    /// [`Error::SelfTest`] when they don't pass.
+    pub(super) fn tested(&mut self) -> Result<Target, Error> {
         let target = match self.state() {
             State::Staged(target) => target.clone(),
             State::Armed { target, .. } => {
@@ -153,7 +171,6 @@ impl Agent<'_> {
             }
         };
         if report.refusal().is_none() {
-            self.on(Event::SelfTestsPassed)?;
             return Ok(target);
         }
         let summary = report.summary();
@@ -166,10 +183,17 @@ impl Agent<'_> {
     /// # Errors
     /// Always: a reboot doesn't return. Anything but `Stopping` means that it didn't take place.
     pub fn reboot_into_trial(&mut self) -> Result<Rest, Error> {
+        self.try_once([Event::Rebooting])
+    }
+
+    /// Save the decisions of which the last one counts the attempt, and reboot into the trial. A torn flag is written
+    /// whole before they are saved: an attempt that the flag would lead to the old slot must not count, and a power cut
+    /// in that write must find what was stored while the flag was torn.
+    pub(super) fn try_once<const N: usize>(&mut self, decisions: [Event; N]) -> Result<Rest, Error> {
         if let Some(slot) = self.repair_flag()? {
             self.listener.hear(Note::Repaired(slot));
         }
-        self.on(Event::Rebooting)?;
+        self.on_all(decisions)?;
         let State::Armed { target, .. } = self.state().clone() else {
             return self.resume();
         };

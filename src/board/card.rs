@@ -159,6 +159,13 @@ impl Partitions for Card {
     }
 }
 
+/// Opening a partition takes no more than to look at the card.
+impl Partitions for &Card {
+    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        self.volume(partition)
+    }
+}
+
 fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7], CardError> {
     let bytes = file.metadata().map_err(|source| CardError::Open { path: path.into(), source })?.len();
     let gpt = gptman::GPT::read_from(&mut file, 512)

@@ -1,6 +1,7 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
 mod inspect;
+mod repair;
 mod sim;
 mod talk;
 mod update;
@@ -12,7 +13,6 @@ use crate::{
     cli::{At, Cli, Verb},
     config::{self, Settings},
 };
-use serde_json::json;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -81,10 +81,7 @@ fn on_board(cli: &Cli, card: &Path, sim: Sim, keeper: &Keeper) -> Result<Answer,
         (Err(e), _) => return Err(e.into()),
     };
     if let Verb::Repair = cli.verb {
-        let device = Device::rebuild(sim.board, settings)?;
-        let seq = device.record.seq;
-        let text = format!("the journal was made anew at number {seq}");
-        return Ok(Answer::with(text, json!({ "repaired": true, "seq": seq })));
+        return Ok(repair::run(sim.board, settings)?);
     }
     let device = Device::open(sim.board, settings)?;
     let mut talk = Talk::new(&cli.at);

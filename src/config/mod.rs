@@ -37,7 +37,10 @@ pub use layers::FOLDERS;
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
 use fragment::{Fragment, Set};
 use semver::Version;
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 const SELF_TEST: &str = "etc/bistable/self-test.toml";
 const HEALTH: &str = "etc/bistable/health.toml";
@@ -50,6 +53,9 @@ pub struct Settings {
     pub allow_demo_keys: bool,
     /// Bytes written between two flushes, from [`FLUSH_BYTES_MIN`] to [`FLUSH_BYTES_MAX`].
     pub flush_bytes: u64,
+    /// Threads that decompress, at most 4; `None` for as many as there are cores. With one, all writes come in the
+    /// order of the bundle, each time the same. No file sets it.
+    pub workers: Option<NonZeroUsize>,
     /// The self-test plan to use instead of the release's.
     pub self_test_plan: Option<Plan>,
     /// The health profile to use instead of the release's.
@@ -63,6 +69,7 @@ impl Default for Settings {
         Settings {
             allow_demo_keys: false,
             flush_bytes: FLUSH_BYTES,
+            workers: None,
             self_test_plan: None,
             health_profile: None,
             components: Vec::new(),
@@ -92,6 +99,7 @@ pub fn load(root: &Path) -> Result<Settings, ConfigError> {
     Ok(Settings {
         allow_demo_keys: merged.allow_demo_keys.unwrap_or(false),
         flush_bytes: merged.flush_bytes.unwrap_or(FLUSH_BYTES),
+        workers: None,
         self_test_plan,
         health_profile,
         components: merged.components.into_iter().collect(),

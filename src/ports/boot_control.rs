@@ -30,6 +30,16 @@ pub trait BootControl {
     /// When the flag can't be written, or holds something that nobody of ours wrote.
     fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault>;
 
+    /// Write the flag whole, with `slot` as the default, whatever it holds now: durable and read back, when `Ok`.
+    ///
+    /// For a flag that was being written when the power went, so that what it holds is what is left of our own write,
+    /// or that a person wants made anew. Everybody else uses [`switch`](Self::switch), which leaves alone what nobody
+    /// of ours wrote.
+    ///
+    /// # Errors
+    /// When there is no place for it to be found, or it can't be written.
+    fn rewrite(&mut self, slot: Slot) -> Result<(), Fault>;
+
     /// Whether [`switch`](Self::switch) could write it: better known before an update than after its trial.
     ///
     /// # Errors

@@ -7,15 +7,26 @@ use crate::{
 use bistable_boot::{Entry, Outcome, Target, layout::Partition};
 use bistable_format::compat::{self, Direction};
 
-/// Make the old slot the default again. Normally no write: the flag was only ever set once. May be done again.
+/// Make the old slot the default again. Normally no write: the flag was only ever set once. May be done again. The
+/// state is `Reverting` and saved.
+///
+/// A flag that isn't ours is written anew. Who may have left it? A commit whose write was cut short or read back
+/// differently, or this very function, cut short: our own writes. Or a person who edited the file in the middle of an
+/// update, against what it says: it was ours when the update was accepted. Left alone, it might never let the old slot
+/// come back, and no update would be accepted until a person comes.
 ///
 /// # Errors
-/// When the flag can't be read or written.
+/// When the flag can't be found or written.
 pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), Error> {
-    if boot.default_slot()? == target.slot {
-        boot.switch(!target.slot, Switch::Always)?;
+    let old = !target.slot;
+    match boot.check() {
+        Ok(()) if boot.default_slot()? != old => Ok(boot.switch(old, Switch::Always)?),
+        // Torn, it boots the old slot, but the next trial would not boot the new one: mended while this state is what is
+        // stored, so that a power cut in that write is seen here again.
+        Ok(()) => Ok(boot.repair().map(|_| ())?),
+        Err(e) if e.stopping().is_some() => Err(e.into()),
+        Err(_) => Ok(boot.rewrite(old)?),
     }
-    Ok(())
 }
 
 /// Make the failed slot not look bootable. The old one is default and running; may be done again.

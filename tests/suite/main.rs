@@ -6,17 +6,22 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::redundant_closure_for_method_calls,
     clippy::unwrap_used,
     reason = "test code: a panic is a failure, files are throw-away, output shows which case it was"
 )]
 mod bad_bundles;
 mod bad_cards;
 mod bad_config;
+mod bad_media;
 mod bundle_bits;
 mod draft;
 mod fixture;
+mod lost_flag;
 mod memory;
 mod pi;
 mod power_cut;
 mod recovery;
+mod rig;
 mod update_flow;
+mod writes;

@@ -65,8 +65,14 @@ pub fn largest_record() -> Record {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     None,
-    /// Reading this copy fails.
+    /// Reading this copy fails, until it is written.
     Unreadable(usize),
+    /// Reading this copy fails, whatever is done.
+    Dead(usize),
+    /// A write looks done, and leaves what was there.
+    Dropped,
+    /// A write looks done, and this bit of it is wrong.
+    Flipped(usize),
     /// The power goes after so many bytes of a write; nothing after that is written.
     Torn(usize),
     /// Writes look done and the flush after them fails.
@@ -118,7 +124,7 @@ impl Blocks for TwoCopies {
     }
     fn read(&mut self, at: Lba, into: &mut [u8]) -> Result<(), Injected> {
         let i = Self::which(at, into.len())?;
-        if self.fault == Fault::Unreadable(i) {
+        if [Fault::Unreadable(i), Fault::Dead(i)].contains(&self.fault) {
             return Err(Injected);
         }
         into.copy_from_slice(&self.copies[i]);
@@ -132,7 +138,16 @@ impl Blocks for TwoCopies {
             self.durable[i] = self.copies[i].clone();
             return Err(Injected);
         }
+        if self.fault == Fault::Dropped {
+            return Ok(());
+        }
+        if self.fault == Fault::Unreadable(i) {
+            self.fault = Fault::None;
+        }
         self.copies[i].copy_from_slice(from);
+        if let Fault::Flipped(bit) = self.fault {
+            self.copies[i][bit / 8] ^= 1 << (bit % 8);
+        }
         self.dirty[i] = true;
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! The firmware: reads the real bytes of `autoboot.txt` and looks for something that boots.
 use super::machine::SimError;
-use crate::{board::Card, boot_flag::BootFlag, ports::Sectors};
+use crate::{
+    boot_flag::BootFlag,
+    ports::{Partitions, Sectors},
+};
 use bistable_boot::{
     Slot,
     autoboot::Reading,
@@ -21,9 +24,9 @@ pub struct Choice {
 /// one doesn't look bootable, the first one that does (`PARTITION_WALK` of the EEPROM, on since 2025-08).
 ///
 /// # Errors
-/// [`SimError::Dead`] when no slot looks bootable.
-pub fn choose(card: &Card, once: bool) -> Result<Choice, SimError> {
-    let reading = BootFlag::new(card.volume(Partition::Bootconfig)?, BOOT_PARTITIONS).read();
+/// [`SimError::Dead`] when no slot looks bootable; [`SimError::Fault`] when the card is gone.
+pub fn choose(card: &mut dyn Partitions, once: bool) -> Result<Choice, SimError> {
+    let reading = BootFlag::new(card.open(Partition::Bootconfig)?, BOOT_PARTITIONS).read();
     let wanted = wanted(reading.as_ref().ok(), once);
     let said = match &reading {
         Ok(_) => format!("firmware: autoboot.txt{}", if once { ", one-shot flag set" } else { "" }),
@@ -49,7 +52,7 @@ fn wanted(reading: Option<&Reading>, once: bool) -> Option<Slot> {
     tryboot.or(reading.default_slot(BOOT_PARTITIONS))
 }
 
-fn looks_bootable(card: &Card, slot: Slot) -> Result<bool, SimError> {
-    let volume = card.volume(Partition::Boot(slot))?;
+fn looks_bootable(card: &mut dyn Partitions, slot: Slot) -> Result<bool, SimError> {
+    let volume = card.open(Partition::Boot(slot))?;
     Ok(Fat::open(&mut Sectors(volume)).is_ok())
 }

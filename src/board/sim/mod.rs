@@ -14,19 +14,20 @@
 //! | [`machine`] | power, resets, the memory of one power-on |
 //! | [`firmware`] | reads the boot flag from the card and chooses a slot |
 //! | [`world`] | nets, units, web servers |
-//! | [`gpio`], [`host`], [`clock`] | the ports |
+//! | [`tryboot`], [`gpio`], [`host`], [`clock`] | the ports |
 pub mod clock;
 pub mod firmware;
 pub mod gpio;
 pub mod host;
 pub mod machine;
 pub mod nets;
+pub mod tryboot;
 pub mod world;
 
 use super::{Access, Card, Cut, Meter};
 use crate::{
     boot_flag::BootFlag,
-    ports::{Board, BootControl, Fault, Never, Stop, Switch},
+    ports::{Board, Fault, Never, Stop},
     status::Power,
 };
 use bistable_boot::{
@@ -42,6 +43,7 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
 };
+use tryboot::Tryboot;
 
 /// The folder beside a card that stands for the rest of the machine.
 pub fn folder(card: &Path) -> PathBuf {
@@ -113,11 +115,9 @@ impl Sim {
         let nets = machine.world.gpio.clone();
         let machine = Rc::new(RefCell::new(machine));
         let bootconfig = card.volume(Partition::Bootconfig).map_err(SimError::Fault)?;
-        let boot = Tryboot {
-            flag: BootFlag::new(bootconfig, BOOT_PARTITIONS),
-            booted,
-            machine: Rc::clone(&machine),
-        };
+        let register = Rc::clone(&machine);
+        let once = Box::new(move |once| register.borrow_mut().state.tryboot = once);
+        let boot = Tryboot::new(bootconfig, booted, once);
         let reboot = {
             let (machine, card) = (Rc::clone(&machine), Rc::clone(&card));
             Box::new(move || -> Result<Never, Fault> {
@@ -201,41 +201,5 @@ struct Shared(Rc<Card>);
 impl crate::ports::Partitions for Shared {
     fn open(&mut self, partition: Partition) -> Result<std::sync::Arc<dyn crate::ports::Volume>, Fault> {
         self.0.volume(partition)
-    }
-}
-
-/// The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag in a register that power loss clears.
-struct Tryboot {
-    flag: BootFlag,
-    booted: Slot,
-    machine: Rc<RefCell<Machine>>,
-}
-
-impl BootControl for Tryboot {
-    fn booted(&self) -> Slot {
-        self.booted
-    }
-
-    fn default_slot(&mut self) -> Result<Slot, Fault> {
-        self.flag.default_slot()
-    }
-
-    fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault> {
-        match how {
-            Switch::Always => self.flag.write(slot),
-            Switch::Once => {
-                // The firmware's one-shot flag means "the other one": it can't name a slot.
-                self.machine.borrow_mut().state.tryboot = self.flag.default_slot()? != slot;
-                Ok(())
-            }
-        }
-    }
-
-    fn check(&mut self) -> Result<(), Fault> {
-        self.flag.check()
-    }
-
-    fn is_torn(&mut self) -> Result<bool, Fault> {
-        Ok(self.flag.read()?.is_torn())
     }
 }

@@ -43,28 +43,43 @@ impl DerefMut for Buffer {
     }
 }
 
-/// A fixed number of buffers: who takes one when there is none waits until one is given back. That bounds the
-/// memory of the whole pipeline, whatever a bundle says.
+/// A bounded number of buffers, made when they are needed: who takes one when there may be no more waits until one is
+/// given back. That bounds the memory of the whole pipeline, whatever a bundle says.
 #[derive(Clone, Debug)]
-pub(super) struct Pool(Arc<(Mutex<Vec<Buffer>>, Condvar)>);
+pub(super) struct Pool(Arc<(Mutex<Stock>, Condvar)>);
+
+#[derive(Debug)]
+struct Stock {
+    free: Vec<Buffer>,
+    /// How many more may be made, of that many bytes.
+    unmade: usize,
+    len: usize,
+}
 
 impl Pool {
-    /// `count` buffers of `len` bytes.
+    /// At most `count` buffers of `len` bytes.
     pub(super) fn new(count: usize, len: usize) -> Pool {
-        let buffers = (0..count).map(|_| Buffer::new(len)).collect();
-        Pool(Arc::new((Mutex::new(buffers), Condvar::new())))
+        let stock = Stock { free: Vec::new(), unmade: count, len };
+        Pool(Arc::new((Mutex::new(stock), Condvar::new())))
     }
 
     /// Take one, of its full length. Comes back by itself when dropped.
     pub(super) fn take(&self, len: usize) -> Loan {
         let (lock, back) = &*self.0;
-        let mut free = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stock = lock.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(mut buffer) = free.pop() {
+            let buffer = match stock.free.pop() {
+                None if stock.unmade > 0 => {
+                    stock.unmade -= 1;
+                    Some(Buffer::new(stock.len))
+                }
+                given_back => given_back,
+            };
+            if let Some(mut buffer) = buffer {
                 buffer.resize(len);
                 return Loan { buffer: Some(buffer), pool: self.clone() };
             }
-            free = back.wait(free).unwrap_or_else(PoisonError::into_inner);
+            stock = back.wait(stock).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -80,7 +95,7 @@ impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             let (lock, back) = &*self.pool.0;
-            lock.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+            lock.lock().unwrap_or_else(PoisonError::into_inner).free.push(buffer);
             back.notify_one();
         }
     }

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `bundle` | the stream: strict, verified before use |
 //! | `pipeline` | the threads that bring its data onto the card |
+//! | `marks` | what is looked at a second time |
 //! | `buffer` | aligned memory, as much as allowed |
 mod buffer;
 mod bundle;
+mod marks;
 mod pipeline;
 
 pub use buffer::{ALIGN, Buffer};
@@ -86,7 +88,7 @@ pub fn write<R: Read>(
     device.mend_root()?;
     device.store_release(target.slot, &bundle.signed)?;
     let lists = bundle.lists()?;
-    pipeline::run(bundle, &lists, &slots, device.settings.flush_bytes, progress).map_err(|e| match e {
+    pipeline::run(bundle, &lists, &slots, &device.settings, progress).map_err(|e| match e {
         InstallError::Bundle(e) => Error::Bundle(e),
         InstallError::Fault(e) => Error::Fault(e),
         e => Error::Card(crate::board::CardError::Failing(e.to_string())),

@@ -6,17 +6,23 @@
 //! hash them               decompress, bounded   ──▶   flush every few MiB  ──▶    cache, hash, compare
 //! ```
 //! The first chunk of the boot volume holds what makes the slot look bootable. Before anything else is written, that
-//! header is erased; it is written last, when all else was read back.
+//! header is erased; it is written last, when all else was read back, and then looked at once more: a later write may
+//! have landed on what was right (see `marks`).
 use super::{
     BundleError,
-    buffer::{Loan, Pool},
+    buffer::{Buffer, Loan, Pool},
     bundle::Bundle,
+    marks::Marks,
 };
-use crate::ports::{Fault, Volume};
-use bistable_boot::layout::HEADER_BYTES;
+use crate::{
+    config::Settings,
+    ports::{Fault, Volume},
+};
+use bistable_boot::{SECTOR, layout::HEADER_BYTES};
 use bistable_format::{ChunkList, Digest, Encoding, Release, VolumeKind, limits};
 use std::{
     io::Read,
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -36,7 +42,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    fn get(&self, kind: VolumeKind) -> &dyn Volume {
+    pub(super) fn get(&self, kind: VolumeKind) -> &dyn Volume {
         match kind {
             VolumeKind::Boot => &*self.boot,
             VolumeKind::System => &*self.system,
@@ -63,6 +69,17 @@ pub enum InstallError {
         /// Which chunk, from 0.
         index: usize,
     },
+    /// What was right when it was read isn't any more.
+    #[error(
+        "chunk {index} of the {volume} volume was right, and a later write to the card changed it: the card puts data in \
+         the wrong place, or has less room than it says"
+    )]
+    Overwritten {
+        /// Which volume.
+        volume: VolumeKind,
+        /// Which chunk, from 0.
+        index: usize,
+    },
     /// A thread ended without saying why.
     #[error("the installer stopped unexpectedly")]
     Stopped,
@@ -83,6 +100,8 @@ pub struct Stats {
 
 /// Bytes of all buffers for encoded chunks, and the same again for raw ones; see [`Pool`].
 const POOL_BYTES: usize = 16 << 20;
+/// Bytes that are compared at once with what is in memory.
+const READ_BYTES: usize = 64 << 10;
 /// At most this many threads decompress: more don't help a card.
 const WORKERS: usize = 4;
 
@@ -110,6 +129,7 @@ struct Written {
 struct Shared<'a> {
     slots: &'a Slots,
     raw: Pool,
+    marks: Marks,
     failed: Mutex<Option<InstallError>>,
     stop: AtomicBool,
     skipped: AtomicU64,
@@ -139,7 +159,7 @@ pub(super) fn run<R: Read>(
     bundle: &mut Bundle<R>,
     lists: &[ChunkList; 2],
     slots: &Slots,
-    flush_bytes: u64,
+    settings: &Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Stats, InstallError> {
     let release = bundle.release.clone();
@@ -151,13 +171,16 @@ pub(super) fn run<R: Read>(
     let shared = Shared {
         slots,
         raw: Pool::new(count, largest as usize),
+        marks: Marks::new(lists, VolumeKind::ALL.map(|kind| release.volumes.get(kind).bytes)),
         failed: Mutex::new(None),
         stop: AtomicBool::new(false),
         skipped: AtomicU64::new(0),
         written: AtomicU64::new(0),
         verified: AtomicU64::new(0),
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
+    let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = settings.workers.unwrap_or_else(cores).get().min(WORKERS);
+    let flush_bytes = settings.flush_bytes;
 
     let header = thread::scope(|scope| {
         let (to_workers, jobs) = mpsc::sync_channel::<Job>(1);
@@ -283,21 +306,34 @@ fn prepare(
     if readable && Digest::of(raw) == job.digest {
         shared.skipped.fetch_add(1, Ordering::Relaxed);
         shared.verified.fetch_add(raw.len() as u64, Ordering::Relaxed);
+        shared.marks.set(job.volume, job.at, raw);
         return Ok(true);
     }
-    let wrong = || BundleError::Content { volume: job.volume, index: job.index };
     if job.zero {
         raw.fill(0);
-        return if Digest::of(raw) == job.digest { Ok(false) } else { Err(wrong().into()) };
+        return made(shared, job, raw, raw.len());
     }
     let decompressor = match decompressor {
         Some(d) => d,
         none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| InstallError::Stopped)?),
     };
     // Bounded by the buffer: a frame that would give more is an error, not a larger buffer.
-    let got = decompressor.decompress_to_buffer(&job.encoded, raw).map_err(|_| wrong())?;
-    // Not for trust (the encoded bytes were verified) but for blame: what differs after this was the card.
-    if got == raw.len() && Digest::of(raw) == job.digest { Ok(false) } else { Err(wrong().into()) }
+    let got = decompressor.decompress_to_buffer(&job.encoded, raw).map_err(|_| wrong(job))?;
+    made(shared, job, raw, got)
+}
+
+/// Check what was made to be written: `got` bytes. Not for trust (the encoded bytes were verified) but for blame: what
+/// differs after this was the card.
+fn made(shared: &Shared<'_>, job: &Job, raw: &[u8], got: usize) -> Result<bool, InstallError> {
+    if got != raw.len() || Digest::of(raw) != job.digest {
+        return Err(wrong(job).into());
+    }
+    shared.marks.set(job.volume, job.at, raw);
+    Ok(false)
+}
+
+fn wrong(job: &Job) -> BundleError {
+    BundleError::Content { volume: job.volume, index: job.index }
 }
 
 /// Write in the order of arrival, flush every `flush_bytes`, hand what is durable to the checker.
@@ -360,7 +396,7 @@ fn hand_over(
 
 /// Read back what is durable, and compare.
 fn check(shared: &Shared<'_>, checks: &mpsc::Receiver<Vec<Written>>, largest: usize) {
-    let mut buffer = super::buffer::Buffer::new(largest);
+    let mut buffer = Buffer::new(largest);
     for written in checks {
         for w in written {
             if shared.stopped() {
@@ -383,43 +419,76 @@ fn read_back(shared: &Shared<'_>, w: &Written, buffer: &mut [u8]) -> Result<(), 
     Ok(())
 }
 
-/// Make a slot not look bootable, durably.
+/// Make a slot not look bootable, durably and read back.
+///
+/// The first sector goes first, alone, and is durable before the others: without it nothing looks bootable, while a
+/// power cut in a single write of all could leave it and take what belongs to it.
 ///
 /// # Errors
-/// When the card fails.
+/// When the card fails, or gives back something else than zeros.
 pub fn erase_header(slots: &Slots) -> Result<(), Fault> {
-    let mut there = super::buffer::Buffer::new(HEADER_BYTES);
+    let mut there = Buffer::new(HEADER_BYTES);
     slots.boot.read(0, &mut there)?;
-    if there.iter().any(|b| *b != 0) {
-        there.fill(0);
-        slots.boot.write(0, &there)?;
+    for range in [0..SECTOR, SECTOR..HEADER_BYTES] {
+        let (at, part) = (range.start as u64, &mut there[range]);
+        if part.iter().any(|b| *b != 0) {
+            part.fill(0);
+            slots.boot.write(at, part)?;
+        }
+        // In any case: the zeros may be those of a program that was killed before its flush.
+        slots.boot.flush()?;
+        if !holds(&*slots.boot, at, part)? {
+            let text = "the slot's header was erased and reads back differently: the card is failing";
+            return Err(Fault::Unfit(text.into()));
+        }
     }
-    // In any case: the zeros may be those of a program that was killed before its flush.
-    slots.boot.flush()
+    Ok(())
 }
 
-/// The last write of an installation: from here on the slot looks bootable.
+/// Whether a volume holds these bytes, read in small pieces.
+fn holds(volume: &dyn Volume, at: u64, want: &[u8]) -> Result<bool, Fault> {
+    let mut buffer = Buffer::new(READ_BYTES.min(want.len()));
+    for (piece, at) in want.chunks(READ_BYTES).zip((at..).step_by(READ_BYTES)) {
+        buffer.resize(piece.len());
+        volume.read(at, &mut buffer)?;
+        if *buffer != *piece {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The last writes of an installation: all of the boot volume's first chunk but its first sector, and, when everything
+/// is on the card and was read back, that sector. From then on the slot looks bootable.
 fn write_header(shared: &Shared<'_>, job: &Job) -> Result<(), InstallError> {
     let mut raw = shared.raw.take(job.raw_bytes as usize);
-    if prepare(shared, job, &mut raw, &mut None)? {
+    let right = prepare(shared, job, &mut raw, &mut None)?;
+    // What was found right may have been written by a program that was killed before its flush.
+    for kind in VolumeKind::ALL {
+        shared.slots.get(kind).flush()?;
+    }
+    if right && shared.written.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }
-    // What was found right may have been written by a program that was killed before its flush.
-    shared.slots.system.flush()?;
-    let boot = shared.slots.get(VolumeKind::Boot);
+    let boot = shared.slots.get(job.volume);
+    let (first, rest) = raw.split_at(SECTOR.min(raw.len()));
+    if right {
+        return shared.marks.look(shared.slots);
+    }
     erase_header(shared.slots)?;
-    let (header, rest) = raw.split_at(HEADER_BYTES.min(raw.len()));
-    boot.write(header.len() as u64, rest)?;
-    boot.flush()?;
-    boot.write(0, header)?;
-    boot.flush()?;
+    for (at, part) in [(first.len() as u64, rest), (0, first)] {
+        if at == 0 {
+            shared.marks.look(shared.slots)?;
+        }
+        boot.write(at, part)?;
+        boot.flush()?;
+        if !holds(boot, at, part)? {
+            // What isn't complete must not look bootable. The card is failing, so it may not even do that.
+            let _ = erase_header(shared.slots);
+            return Err(InstallError::ReadBack { volume: job.volume, index: job.index });
+        }
+    }
     shared.written.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);
-    let written = Written {
-        volume: job.volume,
-        index: job.index,
-        at: job.at,
-        raw_bytes: job.raw_bytes,
-        digest: job.digest,
-    };
-    read_back(shared, &written, &mut raw)
+    shared.verified.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);
+    Ok(())
 }

@@ -1,0 +1,371 @@
+//! The simulated card: what is durable, and a cache that only a flush makes so. Stricter than hardware: a reboot does
+//! not flush, and a flush of one partition is none of another.
+use super::{
+    image::Image,
+    trouble::{Harm, Trouble},
+    watch::Watch,
+};
+use bistable::ports::{Fault, Partitions, Stop, Volume};
+use bistable_boot::{
+    SECTOR,
+    layout::{Partition, STATE_BYTES},
+};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Where the partitions are, in bytes.
+#[derive(Clone, Debug)]
+pub struct Places([(u64, u64); 7]);
+
+impl Places {
+    /// First byte and number of bytes of each partition, by [`Partition::ALL`].
+    pub fn new(places: [(u64, u64); 7]) -> Places {
+        Places(places)
+    }
+
+    /// First byte of a partition.
+    pub fn start(&self, partition: Partition) -> u64 {
+        self.0[usize::from(partition.number() - 1)].0
+    }
+
+    /// Bytes of a partition.
+    pub fn bytes(&self, partition: Partition) -> u64 {
+        match partition {
+            // All that is ever used of it; the card may have given it more.
+            Partition::State => STATE_BYTES,
+            p => self.0[usize::from(p.number() - 1)].1,
+        }
+    }
+}
+
+/// What happened to a card, in order.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Bytes were written; `at` counts from the card's start.
+    Write {
+        /// Whose flush makes it durable.
+        partition: Partition,
+        /// First byte on the card.
+        at: u64,
+        /// What.
+        data: Arc<[u8]>,
+    },
+    /// What was written to a partition became durable.
+    Flush(Partition),
+    /// The device said that a release is the default now, by its version: from here on that must hold.
+    Promised(semver::Version),
+}
+
+impl Op {
+    /// Whether it is something that the card did.
+    pub fn is_access(&self) -> bool {
+        !matches!(self, Op::Promised(_))
+    }
+}
+
+/// A write that no flush has made durable.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Whose flush will.
+    pub partition: Partition,
+    /// First byte on the card.
+    pub at: u64,
+    /// What.
+    pub data: Arc<[u8]>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    durable: Image,
+    /// What reads see.
+    seen: Image,
+    pending: Vec<Pending>,
+    log: Vec<Op>,
+    /// Writes and flushes so far.
+    accesses: u64,
+    /// How often each place was read.
+    reads: HashMap<(Partition, u64), u64>,
+    trouble: Option<Trouble>,
+    /// The program that used it was killed: nothing more reaches it until it is started again.
+    dead: bool,
+    watch: Watch,
+}
+
+/// A simulated card. Clones are the same card.
+#[derive(Clone, Debug)]
+pub struct Card {
+    inner: Arc<Mutex<Inner>>,
+    places: Arc<Places>,
+}
+
+impl Card {
+    /// A card that holds `image`, all of it durable.
+    pub fn new(image: &Image, places: &Arc<Places>, watch: Watch, trouble: Option<Trouble>) -> Card {
+        let inner = Inner {
+            durable: image.clone(),
+            seen: image.clone(),
+            pending: Vec::new(),
+            log: Vec::new(),
+            accesses: 0,
+            reads: HashMap::new(),
+            trouble,
+            dead: false,
+            watch,
+        };
+        Card { inner: Arc::new(Mutex::new(inner)), places: Arc::clone(places) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What reads see now.
+    pub fn seen(&self) -> Image {
+        self.lock().seen.clone()
+    }
+
+    /// What happened so far; forgotten here.
+    pub fn take_log(&self) -> Vec<Op> {
+        std::mem::take(&mut self.lock().log)
+    }
+
+    /// How often each place was read so far.
+    pub fn reads(&self) -> HashMap<(Partition, u64), u64> {
+        self.lock().reads.clone()
+    }
+
+    /// Writes and flushes so far.
+    pub fn accesses(&self) -> u64 {
+        self.lock().accesses
+    }
+
+    /// Whether everything that was written is durable.
+    pub fn is_durable(&self) -> bool {
+        self.lock().pending.is_empty()
+    }
+
+    /// Whether the trouble that was planned came.
+    pub fn was_in_trouble(&self) -> bool {
+        self.lock().trouble.as_ref().is_some_and(|t| t.came)
+    }
+
+    /// From now on it works as it should.
+    pub fn mend(&self) {
+        self.lock().trouble = None;
+    }
+
+    /// Note something in the log.
+    pub fn note(&self, op: Op) {
+        self.lock().log.push(op);
+    }
+
+    /// The one who watches it.
+    pub fn watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
+        f(&mut self.lock().watch)
+    }
+
+    /// The program that was killed is started again.
+    pub fn revive(&self) {
+        self.lock().dead = false;
+    }
+
+    /// A partition, for the agent: logged, watched, troubled.
+    pub fn volume(&self, partition: Partition) -> Arc<dyn Volume> {
+        Arc::new(CardVolume { card: self.clone(), partition })
+    }
+
+    fn check(&self, partition: Partition, at: u64, len: usize) -> Result<u64, Fault> {
+        let inside = at.checked_add(len as u64).is_some_and(|end| end <= self.places.bytes(partition));
+        if !inside || !at.is_multiple_of(SECTOR as u64) || !len.is_multiple_of(SECTOR) {
+            let text =
+                format!("{len} bytes at {at} are not whole sectors within partition {}", partition.name());
+            return Err(Fault::Unfit(text));
+        }
+        Ok(self.places.start(partition) + at)
+    }
+}
+
+impl Inner {
+    /// What the next write or flush comes to, if trouble was planned for it.
+    fn harm(&mut self) -> Option<Harm> {
+        self.accesses += 1;
+        let now = self.accesses;
+        self.trouble.as_mut().and_then(|t| t.access(now))
+    }
+
+    fn runs(&mut self, place: u64, len: usize) -> Vec<(u64, std::ops::Range<usize>)> {
+        match &mut self.trouble {
+            Some(trouble) => trouble.runs(place, len),
+            None => vec![(place, 0..len)],
+        }
+    }
+
+    fn put(&mut self, partition: Partition, at: u64, data: &[u8]) {
+        let data: Arc<[u8]> = data.into();
+        self.seen.write(at, &data);
+        self.log.push(Op::Write { partition, at, data: Arc::clone(&data) });
+        self.pending.push(Pending { partition, at, data });
+    }
+
+    fn settle(&mut self, partition: Partition) {
+        let durable = &mut self.durable;
+        self.pending.retain(|p| {
+            let ours = p.partition == partition;
+            if ours {
+                durable.write(p.at, &p.data);
+            }
+            !ours
+        });
+        self.log.push(Op::Flush(partition));
+    }
+
+    fn kill(&mut self) -> Fault {
+        self.dead = true;
+        Fault::Stopping(Stop::PowerLost)
+    }
+}
+
+/// The simulated card's partitions, for the agent.
+impl Partitions for Card {
+    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        Ok(self.volume(partition))
+    }
+}
+
+struct CardVolume {
+    card: Card,
+    partition: Partition,
+}
+
+fn eio(doing: &str, partition: Partition) -> Fault {
+    Fault::io(format!("{doing} partition {}", partition.name()))(io::Error::from_raw_os_error(5))
+}
+
+impl Volume for CardVolume {
+    fn bytes(&self) -> u64 {
+        self.card.places.bytes(self.partition)
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
+        let place = self.card.check(self.partition, at, into.len())?;
+        let mut card = self.card.lock();
+        if card.dead {
+            return Err(card.kill());
+        }
+        let times = card.reads.entry((self.partition, at)).or_default();
+        *times += 1;
+        let times = *times;
+        if card.trouble.as_mut().is_some_and(|t| t.read(self.partition, at, times)) {
+            return Err(eio("reading", self.partition));
+        }
+        for (at, range) in card.runs(place, into.len()) {
+            card.seen.read(at, &mut into[range]);
+        }
+        Ok(())
+    }
+
+    fn write(&self, at: u64, from: &[u8]) -> Result<(), Fault> {
+        let place = self.card.check(self.partition, at, from.len())?;
+        let mut card = self.card.lock();
+        if card.dead {
+            return Err(card.kill());
+        }
+        let harm = card.harm();
+        let card = &mut *card;
+        let image = &card.seen;
+        card.watch.write(image, self.partition, at, from);
+        match harm {
+            None => {
+                for (at, range) in card.runs(place, from.len()) {
+                    card.put(self.partition, at, &from[range]);
+                }
+            }
+            Some(Harm::Eio) => return Err(eio("writing", self.partition)),
+            Some(Harm::Short(bytes)) => {
+                card.put(self.partition, place, &from[..bytes.min(from.len())]);
+                return Err(eio("writing", self.partition));
+            }
+            Some(Harm::Dropped) => {}
+            Some(Harm::Misplaced(to)) => card.put(self.partition, to, from),
+            Some(Harm::Flipped(bit)) => {
+                let mut wrong = from.to_vec();
+                let byte = bit / 8 % wrong.len();
+                wrong[byte] ^= 1 << (bit % 8);
+                card.put(self.partition, place, &wrong);
+            }
+            Some(Harm::Kill) => return Err(card.kill()),
+        }
+        let after = &card.seen;
+        card.watch.wrote(after, self.partition);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), Fault> {
+        let mut card = self.card.lock();
+        if card.dead {
+            return Err(card.kill());
+        }
+        match card.harm() {
+            Some(Harm::Kill) => Err(card.kill()),
+            Some(_) => Err(eio("flushing", self.partition)),
+            None => {
+                card.settle(self.partition);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Partitions of an image that nobody changes: for the firmware, and for whoever judges.
+#[derive(Clone, Debug)]
+pub struct Still<'a> {
+    image: Arc<Image>,
+    places: &'a Arc<Places>,
+}
+
+impl<'a> Still<'a> {
+    /// Look at an image.
+    pub fn new(image: &Image, places: &'a Arc<Places>) -> Still<'a> {
+        Still { image: Arc::new(image.clone()), places }
+    }
+
+    /// A partition.
+    pub fn volume(&self, partition: Partition) -> Arc<dyn Volume> {
+        let (image, places) = (Arc::clone(&self.image), Arc::clone(self.places));
+        Arc::new(StillVolume { image, places, partition })
+    }
+}
+
+impl Partitions for Still<'_> {
+    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        Ok(self.volume(partition))
+    }
+}
+
+struct StillVolume {
+    image: Arc<Image>,
+    places: Arc<Places>,
+    partition: Partition,
+}
+
+impl Volume for StillVolume {
+    fn bytes(&self) -> u64 {
+        self.places.bytes(self.partition)
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
+        self.image.read(self.places.start(self.partition) + at, into);
+        Ok(())
+    }
+
+    fn write(&self, _: u64, _: &[u8]) -> Result<(), Fault> {
+        Err(Fault::Unfit("an image that is only looked at".into()))
+    }
+
+    fn flush(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Hunts the mutants: each must be caught, or do no harm for a reason that was given.
+use super::{
+    broken_card,
+    explore::{Extent, Run},
+    fate::Depth,
+    judge::Bench,
+    mutant::{Fate, Mutant},
+    product::Product,
+    scenario::{self, Scenario},
+};
+use anyhow::Result;
+use bistable_boot::Slot;
+use std::sync::Arc;
+
+/// What came of one mutant.
+#[derive(Clone, Debug)]
+pub struct Catch {
+    /// The mutant.
+    pub mutant: Mutant,
+    /// What gave it away first, in words.
+    pub by: Option<String>,
+}
+
+impl Catch {
+    /// Whether it came as it must.
+    pub fn holds(&self) -> bool {
+        matches!(self.mutant.fate(), Fate::Harmless(_)) == self.by.is_none()
+    }
+}
+
+/// Scenarios in which mutants show, the quick ones first.
+const GROUNDS: [&str; 7] = [
+    "killed in a save",
+    "unwired jig",
+    "sick release",
+    "dead release",
+    "good release",
+    "operator's revert",
+    "second update",
+];
+
+/// Hunt one mutant.
+///
+/// # Errors
+/// When a scenario can't begin.
+pub fn hunt(product: &Arc<Product>, mutant: Mutant, seed: u64) -> Result<Catch> {
+    let extent = |first| Extent { first, pairs: None, most_pairs: 0, first_only: true };
+    // First a glance at each, then a close look.
+    for depth in [Depth::coarse(seed), Depth::full(seed)] {
+        for scenario in grounds() {
+            for slot in Slot::ALL {
+                let bench = Bench { product: Arc::clone(product), scenario, mutant: Some(mutant) };
+                let row = Run::new(&bench, slot)?.explore(&extent(depth))?;
+                if !row.holds() {
+                    let how = row.examples.into_iter().next().unwrap_or_default();
+                    return Ok(Catch { mutant, by: Some(format!("{}, slot {slot}: {how}", scenario.name)) });
+                }
+            }
+        }
+        if mutant.fate() == Fate::CaughtByTrouble {
+            break;
+        }
+    }
+    for slot in Slot::ALL {
+        for tally in broken_card::run(product, slot, Some(mutant), 8, seed)? {
+            if let Some(how) = tally.wrong.into_iter().next() {
+                return Ok(Catch { mutant, by: Some(format!("{}, slot {slot}: {how}", tally.name)) });
+            }
+        }
+    }
+    Ok(Catch { mutant, by: None })
+}
+
+fn grounds() -> impl Iterator<Item = Scenario> {
+    GROUNDS.into_iter().filter_map(|name| scenario::ALL.into_iter().find(|s| s.name == name))
+}

@@ -1,0 +1,299 @@
+//! Judges one crash state: the device is switched on with that card, comes to rest with nothing on offer, and then gets
+//! the same wishes again.
+use super::{
+    card::{Card, Op, Still},
+    image::Image,
+    mutant::Mutant,
+    pi::{End, Life, Pi},
+    product::{Nature, Product},
+    scenario::Scenario,
+    watch::{Watch, flag, record},
+};
+use bistable::ports::Sectors;
+use bistable_boot::{Slot, State, fat::Fat, layout::Partition};
+use semver::Version;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// What can be wrong after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wrong {
+    /// Nothing boots any more.
+    Brick,
+    /// The device had said that a release is the default, and it isn't.
+    LostCommit,
+    /// The default slot holds something that isn't complete, or was never healthy.
+    Unhealthy,
+    /// A good release is rejected.
+    RejectedGood,
+    /// A healthy system runs, and a person has to mend the card before it can be updated again.
+    NeedsHands,
+    /// A rule was broken on the way, or the end isn't as it must be.
+    Broken,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Everything that was wrong, in words.
+    pub wrong: Vec<(Wrong, String)>,
+    /// What the recovery did to the card.
+    pub log: Vec<Op>,
+    /// Boots until the device was at rest with nothing on offer.
+    pub boots: u32,
+}
+
+/// What held when the power went.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// The version that the device had last said is the default, or that the factory made so.
+    pub promised: Version,
+    /// Versions that it was about to make the default: their commit may be on the card, and need not be.
+    pub coming: Vec<Version>,
+    /// Whether a sector was lost that nobody was writing: then even a complete slot need not be complete any more.
+    pub lost_neighbour: bool,
+}
+
+/// What comes of cards at rest, as far as it was worked out: by content, running slot and proven versions.
+#[derive(Debug, Default)]
+pub struct Known(HashMap<AtRest, Vec<(Wrong, String)>>);
+
+type AtRest = (u128, Option<Slot>, BTreeSet<Version>);
+
+/// The bench: a product, a scenario, and perhaps a protocol that is wrong on purpose.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The product.
+    pub product: Arc<Product>,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The wrong protocol.
+    pub mutant: Option<Mutant>,
+}
+
+impl Bench {
+    /// A card with this content, watched: these versions have proven themselves.
+    pub fn card(&self, image: &Image, proven: &[&Version]) -> Card {
+        let proven: BTreeSet<Version> = proven.iter().map(|v| (*v).clone()).collect();
+        Card::new(image, &self.product.places, Watch::new(&self.product, proven), None)
+    }
+
+    /// Judge a life without a power cut.
+    pub fn judge_end(&self, image: &Image, life: &Life, broken: &[String]) -> Verdict {
+        let Ok(promised) = self.scenario.ends.parse() else {
+            return Verdict { wrong: vec![(Wrong::Broken, "no version".into())], log: Vec::new(), boots: 0 };
+        };
+        let before = Before { promised, coming: Vec::new(), lost_neighbour: false };
+        let mut case = Case { bench: self, before: &before, wrong: Vec::new() };
+        case.lies(image);
+        case.ends(image, life);
+        let mut wrong = case.wrong;
+        wrong.extend(broken.iter().map(|rule| (Wrong::Broken, rule.clone())));
+        Verdict { wrong, log: Vec::new(), boots: life.boots }
+    }
+
+    /// Judge one crash state.
+    pub fn judge(&self, image: &Image, before: &Before) -> Verdict {
+        self.judge_knowing(image, before, None)
+    }
+
+    /// Judge one crash state. Where many recover to the same card, byte for byte, with nothing in its cache, what comes
+    /// of it next is worked out once; the log is then not all of it.
+    pub fn judge_knowing(&self, image: &Image, before: &Before, known: Option<&mut Known>) -> Verdict {
+        let mut case = Case { bench: self, before, wrong: Vec::new() };
+        case.lies(image);
+        let mut proven = vec![&before.promised];
+        // The other slot may still hold what was the default before.
+        let others: Vec<_> = Slot::ALL.into_iter().filter_map(|s| self.product.in_slot(image, s)).collect();
+        let stored = record(image, &self.product.places);
+        let kept = |v: &Version| {
+            stored.as_ref().is_some_and(|r| {
+                r.history.iter().any(|e| {
+                    e.version == *v
+                        && matches!(
+                            e.outcome,
+                            bistable_boot::Outcome::Committed | bistable_boot::Outcome::Provisioned
+                        )
+                })
+            })
+        };
+        proven.extend(others.iter().map(|r| &r.version).filter(|v| kept(v)));
+        let lost_map = !has_map(image, &self.product);
+        let card = self.card(image, &proven);
+        let mut pi = Pi::new(&self.product, &card, self.scenario.wired, self.mutant);
+
+        let life = pi.live(&[]);
+        case.rests(&card.seen(), &life, lost_map);
+        let mut broken = card.watch(|w| std::mem::take(&mut w.broken));
+        if !lost_map && !matches!(life.end, End::Brick(_)) {
+            let key = (card.seen().key(), life.slot, card.watch(|w| w.proven().clone()));
+            match known.filter(|_| card.is_durable()) {
+                Some(known) => {
+                    let next = known.0.entry(key).or_insert_with(|| case.offered_again(&card, &mut pi));
+                    case.wrong.extend(next.iter().cloned());
+                }
+                None => {
+                    let next = case.offered_again(&card, &mut pi);
+                    case.wrong.extend(next);
+                }
+            }
+            broken.extend(card.watch(|w| std::mem::take(&mut w.broken)));
+        }
+        let mut wrong = case.wrong;
+        wrong.extend(broken.into_iter().map(|rule| (Wrong::Broken, rule)));
+        Verdict { wrong, log: card.take_log(), boots: life.boots }
+    }
+}
+
+/// Whether the way to the boot flag is still there: the tables of its volume. Nobody can write the flag without.
+fn has_map(image: &Image, product: &Product) -> bool {
+    let mut sectors = Sectors(Still::new(image, &product.places).volume(Partition::Bootconfig));
+    Fat::open(&mut sectors).is_ok_and(|fat| fat.find(&mut sectors, b"AUTOBOOTTXT").is_ok())
+}
+
+struct Case<'a> {
+    bench: &'a Bench,
+    before: &'a Before,
+    wrong: Vec<(Wrong, String)>,
+}
+
+impl Case<'_> {
+    fn wrong(&mut self, what: Wrong, why: impl Into<String>) {
+        self.wrong.push((what, why.into()));
+    }
+
+    /// As the crash left it: the default slot is whole, and a slot that looks bootable is complete.
+    fn lies(&mut self, image: &Image) {
+        let product = &self.bench.product;
+        if let Some(default) = flag(image, &product.places) {
+            match product.in_slot(image, default) {
+                None => self.wrong(Wrong::Unhealthy, format!("default slot {default} is not complete")),
+                Some(r) if r.nature != Nature::Good => {
+                    self.wrong(
+                        Wrong::Unhealthy,
+                        format!("default slot {default} holds {}, which is not healthy", r.version),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for slot in Slot::ALL {
+            let complete = product.in_slot(image, slot).is_some() || self.before.lost_neighbour;
+            if product.looks_bootable(image, slot) && !complete {
+                self.wrong(Wrong::Broken, format!("slot {slot} looks bootable and is not complete"));
+            }
+        }
+    }
+
+    /// At rest, with nothing on offer.
+    fn rests(&mut self, image: &Image, life: &Life, lost_map: bool) {
+        match &life.end {
+            End::Brick(why) => return self.wrong(Wrong::Brick, why),
+            End::Stuck(why) if lost_map => self.wrong(Wrong::NeedsHands, why),
+            End::Stuck(why) => self.wrong(Wrong::Broken, format!("stuck: {why}")),
+            End::Settled if lost_map => self.wrong(Wrong::NeedsHands, "the boot flag's volume is damaged"),
+            End::Settled => {}
+        }
+        let product = &self.bench.product;
+        let runs = life.slot.and_then(|slot| product.in_slot(image, slot));
+        match runs {
+            None => self.wrong(Wrong::Unhealthy, "what runs is not complete"),
+            Some(r) if r.nature != Nature::Good => {
+                self.wrong(Wrong::Unhealthy, format!("{} runs, which is not healthy", r.version));
+            }
+            Some(r) if r.version != self.before.promised && !self.before.coming.contains(&r.version) => {
+                self.wrong(
+                    Wrong::LostCommit,
+                    format!("{} runs, and {} was committed", r.version, self.before.promised),
+                );
+            }
+            Some(_) => {}
+        }
+        if !lost_map {
+            self.agrees(image, life);
+        }
+    }
+
+    /// Flag, journal and slots say the same.
+    fn agrees(&mut self, image: &Image, life: &Life) {
+        let (product, Some(slot)) = (Arc::clone(&self.bench.product), life.slot) else { return };
+        if flag(image, &product.places) != Some(slot) {
+            self.wrong(Wrong::Broken, "the running slot is not the default");
+        }
+        let Some(record) = record(image, &product.places) else {
+            return self.wrong(Wrong::Broken, "the journal is lost");
+        };
+        if !matches!(record.state, State::Idle | State::Installing(_)) {
+            self.wrong(Wrong::Broken, format!("at rest while {}", record.state.name()));
+        }
+        for s in Slot::ALL {
+            let (holds, known) = (product.in_slot(image, s), record.slots[s].as_ref());
+            if let Some(known) = known
+                && holds.is_none_or(|r| r.version != known.version)
+            {
+                self.wrong(Wrong::Broken, format!("the journal says that slot {s} holds {}", known.version));
+            }
+            if product.looks_bootable(image, s) && holds.is_none_or(|r| r.nature != Nature::Good) {
+                self.wrong(Wrong::Broken, format!("slot {s} looks bootable and holds nothing good"));
+            }
+        }
+        if record.slots[slot].is_none() {
+            self.wrong(Wrong::Broken, "the journal does not know what runs");
+        }
+        for r in &record.rejected {
+            let expected = self.bench.scenario.rejected.iter().any(|v| r.version.to_string() == **v);
+            if !expected {
+                self.wrong(Wrong::RejectedGood, format!("{} is rejected: {}", r.version, r.failure));
+            }
+        }
+    }
+
+    /// The wishes again, on a card that came to rest: what is wrong in the end.
+    fn offered_again(&self, card: &Card, pi: &mut Pi) -> Vec<(Wrong, String)> {
+        let again = pi.live(self.bench.scenario.wishes);
+        let mut case = Case { bench: self.bench, before: self.before, wrong: Vec::new() };
+        case.ends(&card.seen(), &again);
+        case.wrong.extend(
+            card.watch(|w| std::mem::take(&mut w.broken)).into_iter().map(|rule| (Wrong::Broken, rule)),
+        );
+        case.wrong
+    }
+
+    /// At rest, with no wish left.
+    fn ends(&mut self, image: &Image, life: &Life) {
+        let product = Arc::clone(&self.bench.product);
+        let scenario = self.bench.scenario;
+        match &life.end {
+            End::Brick(why) => return self.wrong(Wrong::Brick, format!("offered again: {why}")),
+            End::Stuck(why) => return self.wrong(Wrong::Broken, format!("offered again, stuck: {why}")),
+            End::Settled => {}
+        }
+        self.agrees(image, life);
+        let runs = life.slot.and_then(|slot| product.in_slot(image, slot)).map(|r| r.version.to_string());
+        if runs.as_deref() != Some(scenario.ends) {
+            self.wrong(
+                Wrong::Broken,
+                format!("offered again, {} runs", runs.unwrap_or_else(|| "nothing known".into())),
+            );
+        }
+        let (Some(record), Some(release)) = (record(image, &product.places), product.release(scenario.ends))
+        else {
+            return;
+        };
+        let rejected: BTreeSet<_> = record.rejected.iter().map(|r| r.version.to_string()).collect();
+        if rejected != scenario.rejected.iter().map(|v| (*v).to_owned()).collect() {
+            self.wrong(Wrong::Broken, format!("rejected in the end: {rejected:?}"));
+        }
+        if record.floors.security_version != release.security_version {
+            self.wrong(
+                Wrong::Broken,
+                format!("the security floor is {} in the end", record.floors.security_version),
+            );
+        }
+        if record.state != State::Idle {
+            self.wrong(Wrong::Broken, format!("{} in the end", record.state.name()));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The proof: every power cut that there can be, at every write of every scenario, on the real code.
+//!
+//! A scenario is run once and its writes and flushes are logged. From the log, each state that a power cut could leave of
+//! the card is made ([`fate`]), booted and judged ([`judge`]); and each state that a second cut in the recovery could
+//! leave.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`image`] | a card's bytes, cheap to copy |
+//! | [`card`] | durable sectors and a volatile cache, behind the agent's own ports |
+//! | [`trouble`] | what a broken card does without a power cut |
+//! | [`watch`] | the rules that hold at any time |
+//! | [`product`] | releases and cards, as small as can be |
+//! | [`pi`] | firmware, kernels, agent and owner around the card |
+//! | [`scenario`] | what happens, and how it must end |
+//! | [`fate`] | what a power cut can leave |
+//! | [`judge`] | whether a device recovers from it |
+//! | [`explore`] | all of it for one scenario |
+//! | [`broken_card`] | errors without a power cut, loud and silent |
+//! | [`mutant`] | protocols that are wrong on purpose |
+//! | [`hunt`] | whether each of them is caught |
+//! | [`report`] | the tables |
+//! | [`disk`] | the real program on a logged disk |
+pub mod broken_card;
+pub mod card;
+pub mod disk;
+pub mod explore;
+pub mod fate;
+pub mod hunt;
+pub mod image;
+pub mod judge;
+pub mod mutant;
+pub mod pi;
+pub mod product;
+pub mod report;
+pub mod scenario;
+pub mod trouble;
+pub mod watch;
+
+use anyhow::{Context, Result, bail};
+use bistable_boot::Slot;
+use explore::{Extent, Row, Run};
+use fate::Depth;
+use judge::Bench;
+use mutant::Mutant;
+use product::Product;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+/// What to prove.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Only scenarios with this in their name, and nothing else
+    #[arg(long, value_name = "TEXT")]
+    scenario: Option<String>,
+    /// For what is drawn: subsets of many writes, ends of long writes, noise, silent errors
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Draw ten times as much: takes an hour
+    #[arg(long)]
+    long: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Options {
+    fn extent(&self) -> Extent {
+        let more = if self.long { 10 } else { 1 };
+        let mut first = Depth::full(self.seed);
+        (first.ends, first.neighbours) = (first.ends * more, first.neighbours * more);
+        let mut second = Depth::coarse(self.seed);
+        if self.long {
+            second =
+                Depth { ends: 2, neighbours: 0, subset_bits: 4, every_byte: false, ..Depth::full(self.seed) };
+        }
+        Extent { first, pairs: Some(second), most_pairs: u64::MAX, first_only: false }
+    }
+}
+
+/// Run all of it and print it. Gives whether everything held.
+///
+/// # Errors
+/// When a scenario can't even begin, or there is none of that name.
+pub fn run(options: &Options) -> Result<bool> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tells a person how long it took; nothing is decided by it"
+    )]
+    let began = Instant::now();
+    let product = Arc::new(Product::new(1).context("making the product")?);
+    let mut rows = scenarios(&product, options)?;
+    let mut all = Row { name: "all", ..Row::default() };
+    rows.iter().for_each(|row| all.add(row));
+    all.examples.clear();
+    let (mut tallies, mut catches) = (Vec::new(), Vec::new());
+    if options.scenario.is_none() {
+        rows.push(all);
+        let silent = if options.long { 10_000 } else { 1000 };
+        let larger = Arc::new(Product::new(3).context("making the product")?);
+        let done =
+            in_parallel(&Slot::ALL, |slot| broken_card::run(&larger, *slot, None, silent, options.seed));
+        for (slot, done) in Slot::ALL.into_iter().zip(done) {
+            tallies.extend(done?.into_iter().map(|t| (slot, t)));
+        }
+        let hunted = in_parallel(&Mutant::ALL, |mutant| hunt::hunt(&product, *mutant, options.seed));
+        catches = hunted.into_iter().collect::<Result<_>>()?;
+    }
+    let held = rows.iter().all(Row::holds)
+        && tallies.iter().all(|(_, t)| t.wrong.is_empty())
+        && catches.iter().all(hunt::Catch::holds);
+    if options.json {
+        println!("{:#}", report::json(&rows, &tallies, &catches, held));
+        return Ok(held);
+    }
+    println!("{}", report::scenarios(&rows));
+    if !tallies.is_empty() {
+        println!("{}", report::broken_cards(&tallies));
+        println!("{}", report::mutants(&catches));
+    }
+    let verdict = if held { "everything held" } else { "NOT everything held" };
+    println!("{verdict}; seed {}, {} s", options.seed, began.elapsed().as_secs());
+    Ok(held)
+}
+
+/// All scenarios that are wanted, from both slots; one row for each.
+fn scenarios(product: &Arc<Product>, options: &Options) -> Result<Vec<Row>> {
+    let wanted = |name: &str| options.scenario.as_ref().is_none_or(|part| name.contains(part.as_str()));
+    let scenarios: Vec<_> = scenario::ALL.into_iter().filter(|s| wanted(s.name)).collect();
+    if scenarios.is_empty() {
+        let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).collect();
+        bail!("there is no such scenario; there are: {}", names.join(", "));
+    }
+    let extent = options.extent();
+    let jobs: Vec<_> = scenarios.iter().flat_map(|s| Slot::ALL.map(|slot| (*s, slot))).collect();
+    let done = in_parallel(&jobs, |(scenario, slot)| {
+        let bench = Bench { product: Arc::clone(product), scenario: *scenario, mutant: None };
+        Run::new(&bench, *slot)?.explore(&extent)
+    });
+    let mut rows: Vec<Row> = Vec::new();
+    for row in done {
+        let row = row?;
+        match rows.last_mut().filter(|last| last.name == row.name) {
+            Some(last) => last.add(&row),
+            None => rows.push(row),
+        }
+    }
+    Ok(rows)
+}
+
+/// Do all jobs on all cores; results come in the jobs' order.
+fn in_parallel<J: Sync, T: Send>(jobs: &[J], work: impl Fn(&J) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((n, job)) =
+                    Some(next.fetch_add(1, Ordering::SeqCst)).and_then(|n| Some((n, jobs.get(n)?)))
+                {
+                    let result = work(job);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((n, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,308 @@
+//! A simulated Pi around a simulated card: firmware, kernels, the agent, and an owner with wishes. It lives until it
+//! comes to rest.
+use super::{
+    card::{Card, Op, Still},
+    mutant::{Mutant, Pretence, Tampered},
+    product::{Made, Nature, Product},
+    watch::Watch,
+};
+use bistable::{
+    Device, Error,
+    agent::{Agent, Listener, Note, is_reboot},
+    board::sim::{
+        clock::SimClock, firmware, gpio::SimGpio, host::SimHost, nets::Nets, tryboot::Tryboot, world::Facts,
+    },
+    config::Settings,
+    ports::{Board, Clock, Fault, Never, Partitions, Stop},
+    selftest,
+    steps::{health, install::Rejections},
+};
+use bistable_boot::{Slot, State, layout::Partition};
+use bistable_format::selftest::Pin;
+use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
+
+/// What an owner wants of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// That it runs this release, if the device finds it fit.
+    Offer(&'static str),
+    /// That it goes back to this release, which the other slot holds.
+    Return(&'static str),
+}
+
+/// How a device came to rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A system runs, and the agent has nothing more to do.
+    Settled,
+    /// A system runs, and the agent can't go on.
+    Stuck(String),
+    /// Nothing boots.
+    Brick(String),
+}
+
+/// A stretch of a device's life.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// How it ended.
+    pub end: End,
+    /// The slot that runs, if one does.
+    pub slot: Option<Slot>,
+    /// Boots that it took.
+    pub boots: u32,
+}
+
+/// More boots than any recovery may take.
+const MANY_BOOTS: u32 = 24;
+/// A default slot that was reset so often without coming up never will.
+const RESETS: u32 = 4;
+/// How often an agent that fails is started again within one boot, and how often a release is offered that fails to
+/// install.
+const TRIES: u32 = 4;
+
+/// A simulated Pi.
+#[derive(Debug)]
+pub struct Pi {
+    product: Arc<Product>,
+    card: Card,
+    wired: bool,
+    mutant: Option<Mutant>,
+    pretence: Pretence,
+    /// The firmware's one-shot flag, in a register: power loss clears it.
+    once: Rc<Cell<bool>>,
+    boots: u32,
+    /// How often the release on offer failed to install.
+    failed: u32,
+    /// How often the agent failed at anything.
+    failures: u32,
+}
+
+/// Why the agent ended.
+enum Ended {
+    Reboot,
+    Rest,
+    Stuck(String),
+}
+
+impl Pi {
+    /// A Pi that was just switched on with this card in it. `wired` is whether its self-test jig is.
+    pub fn new(product: &Arc<Product>, card: &Card, wired: bool, mutant: Option<Mutant>) -> Pi {
+        let (product, card) = (Arc::clone(product), card.clone());
+        Pi {
+            product,
+            card,
+            wired,
+            mutant,
+            pretence: Pretence::default(),
+            once: Rc::default(),
+            boots: 0,
+            failed: 0,
+            failures: 0,
+        }
+    }
+
+    /// How often the agent reported that something failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Boot, and go on until everything has come to rest and no wish is left.
+    pub fn live(&mut self, wishes: &[Wish]) -> Life {
+        let (mut wishes, mut resets) = (wishes, 0);
+        let boots_before = self.boots;
+        let mut running = None;
+        let end = loop {
+            let boots = self.boots - boots_before;
+            if boots >= MANY_BOOTS {
+                break End::Stuck(format!("it still reboots after {boots} boots"));
+            }
+            self.boots += 1;
+            let image = self.card.seen();
+            let slot = match firmware::choose(&mut Still::new(&image, &self.product.places), self.once.take())
+            {
+                Ok(choice) => choice.slot,
+                Err(e) => break End::Brick(e.to_string()),
+            };
+            running = Some(slot);
+            self.card.watch(|w| w.booted(slot, &image));
+            if let Some(mutant) = self.mutant {
+                self.pretence.reboot(mutant, &mut self.card);
+            }
+            let product = Arc::clone(&self.product);
+            let release = product.in_slot(&image, slot).filter(|r| r.nature != Nature::Dead);
+            let Some(release) = release.filter(|r| r.nature != Nature::Hanging || self.hang(slot, r)) else {
+                resets += 1;
+                if resets == RESETS {
+                    break End::Brick(format!("slot {slot} is booted and never comes up"));
+                }
+                continue;
+            };
+            resets = 0;
+            match self.run(slot, release, &mut wishes) {
+                Ended::Reboot => {}
+                Ended::Rest => break End::Settled,
+                Ended::Stuck(why) => break End::Stuck(why),
+            }
+        };
+        let slot = running.filter(|_| !matches!(end, End::Brick(_)));
+        Life { end, slot, boots: self.boots - boots_before }
+    }
+
+    /// The agent starts, and then everything stands still until the watchdog resets the machine. Always false.
+    fn hang(&self, slot: Slot, release: &Made) -> bool {
+        let mut ears = Ears { card: &self.card, good: false };
+        if let Ok(device) = Device::open(self.board(slot, release), self.settings()) {
+            let _ = Agent::start(device, &mut ears);
+        }
+        false
+    }
+
+    /// One boot: the agent is started, and started again if it fails or is killed.
+    fn run(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Ended {
+        let mut tries = 0;
+        loop {
+            match self.agent(slot, release, wishes) {
+                Ok(()) => return Ended::Rest,
+                Err(e) if is_reboot(&e) => return Ended::Reboot,
+                Err(Error::Fault(Fault::Stopping(Stop::PowerLost))) => self.card.revive(),
+                Err(e) if tries == TRIES => return Ended::Stuck(e.to_string()),
+                Err(_) => self.failures += 1,
+            }
+            tries += 1;
+        }
+    }
+
+    fn agent(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
+        let device = Device::open(self.board(slot, release), self.settings())?;
+        let (card, product) = (self.card.clone(), Arc::clone(&self.product));
+        let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
+        let mut agent = Agent::start(device, &mut ears)?;
+        go_on(&mut agent)?;
+        while let Some((wish, rest)) = wishes.split_first() {
+            match wish {
+                Wish::Offer(version) => {
+                    let Some(offer) = product.release(version) else { return Ok(()) };
+                    card.watch(Watch::offered);
+                    match agent.install(&mut &offer.bundle[..], Rejections::Respect) {
+                        Ok(_) => go_on(&mut agent)?,
+                        Err(Error::NothingToDo(_) | Error::Rejected(_) | Error::Incompatible { .. }) => {
+                            (*wishes, self.failed) = (rest, 0);
+                        }
+                        Err(e) if is_stopping(&e) || self.failed == TRIES => return Err(e),
+                        Err(_) => {
+                            self.failed += 1;
+                            self.failures += 1;
+                        }
+                    }
+                }
+                Wish::Return(version) => {
+                    if release.version.to_string() == *version && *agent.state() == State::Idle {
+                        *wishes = rest;
+                        continue;
+                    }
+                    card.watch(Watch::offered);
+                    match agent.go_back() {
+                        Err(Error::NothingToDo(_)) => *wishes = rest,
+                        Err(e) => return Err(e),
+                        Ok(_) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        // One worker, so that the writes come in the same order each time.
+        let settings = Settings { workers: NonZeroUsize::new(1), ..Settings::default() };
+        match self.mutant {
+            Some(mutant) => mutant.settings(settings),
+            None => settings,
+        }
+    }
+
+    fn board(&self, slot: Slot, release: &Made) -> Board {
+        let mut partitions: Box<dyn Partitions> = Box::new(self.card.clone());
+        if let Some(mutant) = self.mutant {
+            partitions = Box::new(Tampered {
+                inner: partitions,
+                mutant,
+                pretence: self.pretence.clone(),
+                has_written: Arc::default(),
+            });
+        }
+        let clock = SimClock::new(Duration::from_secs(5));
+        let once = Rc::clone(&self.once);
+        let flag = match partitions.open(Partition::Bootconfig) {
+            Ok(volume) => volume,
+            Err(_) => self.card.volume(Partition::Bootconfig),
+        };
+        let boot = Tryboot::new(flag, slot, Box::new(move |set| once.set(set)));
+        let mut nets = Nets::default();
+        if self.wired {
+            nets.wire(Pin(17), Pin(27));
+        }
+        let state = if release.nature == Nature::Good { "active" } else { "failed" };
+        let facts = Facts {
+            version: Some(release.version.clone()),
+            units: [("app.service".to_owned(), state.to_owned())].into(),
+            ..Facts::default()
+        };
+        let reboot = Box::new(|| -> Result<Never, Fault> { Err(Fault::Stopping(Stop::Reboot)) });
+        let boot_id = format!("prove-{}", self.boots);
+        let boot: Box<dyn bistable::ports::BootControl> = match self.mutant {
+            Some(mutant) => mutant.boot(Box::new(boot)),
+            None => Box::new(boot),
+        };
+        Board {
+            name: "pi4".into(),
+            boot,
+            partitions,
+            gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
+            clock: Box::new(clock) as Box<dyn Clock>,
+        }
+    }
+}
+
+/// Let the agent go on. What failed for good is news, not a reason to start it again.
+fn go_on(agent: &mut Agent<'_>) -> Result<(), Error> {
+    match agent.resume() {
+        Err(e) if is_stopping(&e) || *agent.state() != State::Idle => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn is_stopping(e: &Error) -> bool {
+    matches!(e, Error::Fault(f) if f.stopping().is_some())
+}
+
+/// Hears what the agent says, and believes only what is true.
+struct Ears<'a> {
+    card: &'a Card,
+    /// Whether the system that runs passes an honest self-test and health check.
+    good: bool,
+}
+
+impl Listener for Ears<'_> {
+    fn hear(&mut self, note: Note<'_>) {
+        match note {
+            Note::SelfTests(report) => {
+                let passed = report.verdict() == selftest::Verdict::Passed && !report.tests.is_empty();
+                self.card.watch(|w| w.self_tested(passed));
+            }
+            Note::Health(verdict) => {
+                let passed = matches!(verdict, health::Verdict::Healthy(_)) && self.good;
+                self.card.watch(|w| {
+                    w.health_checked(passed);
+                    w.self_tested(passed);
+                });
+            }
+            Note::Committed(target) => {
+                self.card.note(Op::Promised(target.version.clone()));
+                self.card.watch(|w| w.promised(&target.version));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The scenarios: what an owner wants of a device in which state, and how it must end.
+use super::{
+    pi::Wish,
+    trouble::{Harm, Trouble, When},
+};
+
+/// One scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens, in words.
+    pub what: &'static str,
+    /// What the owner wants, in this order.
+    pub wishes: &'static [Wish],
+    /// The version that must run in the end, power cut or not.
+    pub ends: &'static str,
+    /// Versions that the device must have rejected in the end, and no others.
+    pub rejected: &'static [&'static str],
+    /// Whether the self-test jig is wired.
+    pub wired: bool,
+    /// What the card is like at first.
+    pub start: Start,
+    /// Whether the agent is killed on the way, at that write or flush.
+    pub killed: Option<u64>,
+}
+
+/// What the card is like at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// 1.1.0 is the default and runs; nothing is in flight.
+    Settled,
+    /// Of the boot flag's two digits, only the second was changed: it names the default slot twice.
+    TornFlag,
+}
+
+impl Scenario {
+    const fn new(
+        name: &'static str,
+        what: &'static str,
+        wishes: &'static [Wish],
+        ends: &'static str,
+    ) -> Scenario {
+        let start = Start::Settled;
+        Scenario { name, what, wishes, ends, rejected: &[], wired: true, start, killed: None }
+    }
+
+    const fn rejects(mut self, versions: &'static [&'static str]) -> Scenario {
+        self.rejected = versions;
+        self
+    }
+
+    const fn unwired(mut self) -> Scenario {
+        self.wired = false;
+        self
+    }
+
+    const fn starts(mut self, start: Start) -> Scenario {
+        self.start = start;
+        self
+    }
+
+    const fn killed(mut self, at: u64) -> Scenario {
+        self.killed = Some(at);
+        self
+    }
+
+    /// The trouble that belongs to it.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.killed.map(|at| Trouble::new(When::Access(at), Harm::Kill))
+    }
+}
+
+use Wish::{Offer, Return};
+
+/// All scenarios. Each is run with the device in slot A and in slot B.
+pub const ALL: [Scenario; 14] = [
+    Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
+    Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
+    Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
+        .rejects(&["3.0.0"]),
+    Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),
+    Scenario::new("hanging release", "the watchdog resets it", &[Offer("3.2.0")], "1.1.0")
+        .rejects(&["3.2.0"]),
+    Scenario::new("unwired jig", "self-tests fail before the flag moves", &[Offer("2.0.0")], "1.1.0")
+        .rejects(&["2.0.0"])
+        .unwired(),
+    Scenario::new(
+        "killed updater",
+        "the agent is killed in the middle of writing",
+        &[Offer("2.0.0")],
+        "2.0.0",
+    )
+    .killed(9),
+    // Access 2 is the first journal write, 3 its flush.
+    Scenario::new("killed in a save", "before the flush; its copy reads well", &[Offer("2.0.0")], "2.0.0")
+        .killed(3),
+    Scenario::new(
+        "downgrade",
+        "an update, then an older release is offered",
+        &[Offer("2.0.0"), Offer("1.0.0")],
+        "2.0.0",
+    ),
+    Scenario::new(
+        "operator's revert",
+        "an update, then back on purpose",
+        &[Offer("2.2.0"), Return("1.1.0")],
+        "1.1.0",
+    )
+    .rejects(&["2.2.0"]),
+    Scenario::new("torn flag", "autoboot.txt is half old; then an update", &[Offer("2.0.0")], "2.0.0")
+        .starts(Start::TornFlag),
+    Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0"),
+    Scenario::new(
+        "good after sick",
+        "a sick release, then a good one",
+        &[Offer("3.0.0"), Offer("2.1.0")],
+        "2.1.0",
+    )
+    .rejects(&["3.0.0"]),
+    Scenario::new(
+        "sick after good",
+        "an update, then a sick release",
+        &[Offer("2.0.0"), Offer("3.0.0")],
+        "2.0.0",
+    )
+    .rejects(&["3.0.0"]),
+];

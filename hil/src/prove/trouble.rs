@@ -1,0 +1,102 @@
+//! What a broken card does without a power cut, and a program that is killed.
+use bistable_boot::layout::Partition;
+use std::ops::Range;
+
+/// What comes of one write or flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// The card says that it failed, and nothing was done.
+    Eio,
+    /// It fails after that many bytes.
+    Short(usize),
+    /// The card says that it worked, and nothing was done.
+    Dropped,
+    /// It worked, at another place of the card.
+    Misplaced(u64),
+    /// It worked, but for this bit.
+    Flipped(usize),
+    /// The program is killed right before.
+    Kill,
+}
+
+/// Where trouble comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At this write or flush, counted from 1.
+    Access(u64),
+    /// At this write or flush and all that follow.
+    From(u64),
+    /// When this place is read, for the n-th time.
+    Read(Partition, u64, u64),
+    /// Always: a range of addresses is in truth an earlier one. A card that has less memory than it says.
+    Wrapped {
+        /// First byte that isn't there.
+        from: u64,
+        /// Where the range ends.
+        until: u64,
+        /// The byte that is used instead of the first one.
+        to: u64,
+    },
+}
+
+/// One planned trouble.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    /// Where it comes.
+    pub when: When,
+    /// What it is.
+    pub what: Harm,
+    /// Whether it came.
+    pub came: bool,
+}
+
+impl Trouble {
+    /// Trouble to come.
+    pub fn new(when: When, what: Harm) -> Trouble {
+        Trouble { when, what, came: false }
+    }
+
+    pub(super) fn access(&mut self, now: u64) -> Option<Harm> {
+        let comes = match self.when {
+            When::Access(at) => at == now,
+            When::From(at) => at <= now,
+            When::Read(..) | When::Wrapped { .. } => false,
+        };
+        self.came |= comes;
+        comes.then_some(self.what)
+    }
+
+    pub(super) fn read(&mut self, partition: Partition, at: u64, times: u64) -> bool {
+        let comes = self.when == When::Read(partition, at, times);
+        self.came |= comes;
+        comes
+    }
+
+    /// Where the bytes of an access really are: runs of them, each with its first byte on the card.
+    pub(super) fn runs(&mut self, place: u64, len: usize) -> Vec<(u64, Range<usize>)> {
+        let end = place + len as u64;
+        match self.when {
+            When::Wrapped { from, until, to } if place < until && end > from => {
+                self.came = true;
+                let (mut runs, mut at) = (Vec::new(), place);
+                while at < end {
+                    // What isn't there is what is, over and over.
+                    let (real, next) = if (from..until).contains(&at) {
+                        let behind = (at - from) % (from - to);
+                        (to + behind, (at + from - to - behind).min(until))
+                    } else if at < from {
+                        (at, from)
+                    } else {
+                        (at, end)
+                    };
+                    let next = next.min(end);
+                    let index = |byte: u64| usize::try_from(byte - place).unwrap_or(len);
+                    runs.push((real, index(at)..index(next)));
+                    at = next;
+                }
+                runs
+            }
+            _ => vec![(place, 0..len)],
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Watches every write of the agent while it happens: what holds at any time must not only hold at the end.
+use super::{
+    card::{Places, Still},
+    image::Image,
+    mutant::decode,
+    product::Product,
+};
+use bistable::{boot_flag::BootFlag, ports::Sectors};
+use bistable_boot::{
+    Autoboot, Floors, Journal, MAX_ATTEMPTS, Record, SECTOR, Slot, State,
+    layout::{BOOT_PARTITIONS, JOURNAL, Partition},
+};
+use semver::Version;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The rules, and what has to be known for them.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    product: Arc<Product>,
+    /// The slot that runs.
+    booted: Slot,
+    /// What passed on this boot.
+    self_tests: bool,
+    healthy: bool,
+    /// Versions that were the default and healthy, or came from the factory.
+    proven: BTreeSet<Version>,
+    floors: Option<Floors>,
+    armed: bool,
+    trials: u8,
+    /// Rules that were broken, in words.
+    pub broken: Vec<String>,
+}
+
+impl Watch {
+    /// Watch a device on which these versions have proven themselves.
+    pub fn new(product: &Arc<Product>, proven: BTreeSet<Version>) -> Watch {
+        Watch {
+            product: Arc::clone(product),
+            booted: Slot::A,
+            self_tests: false,
+            healthy: false,
+            proven,
+            floors: None,
+            armed: false,
+            trials: 0,
+            broken: Vec::new(),
+        }
+    }
+
+    /// A release became the default, and the device said so.
+    pub fn promised(&mut self, version: &Version) {
+        self.proven.insert(version.clone());
+    }
+
+    /// Versions that have proven themselves.
+    pub fn proven(&self) -> &BTreeSet<Version> {
+        &self.proven
+    }
+
+    /// A system came up, or tried to.
+    pub fn booted(&mut self, slot: Slot, image: &Image) {
+        (self.booted, self.self_tests, self.healthy) = (slot, false, false);
+        let stored = record(image, &self.product.places);
+        self.armed =
+            stored.is_some_and(|r| !matches!(r.state, State::Idle | State::Installing(_) | State::Staged(_)));
+        if flag(image, &self.product.places).is_some_and(|default| default != slot) {
+            self.trials += 1;
+            // A power cut may end any of them without the agent's having counted it itself: it counts before.
+            if self.trials > MAX_ATTEMPTS {
+                self.break_rule("more trials of one release than are allowed");
+            }
+        }
+    }
+
+    /// Self-tests ran.
+    pub fn self_tested(&mut self, passed: bool) {
+        self.self_tests = passed;
+    }
+
+    /// A health check ran.
+    pub fn health_checked(&mut self, passed: bool) {
+        self.healthy = passed;
+    }
+
+    /// An operator may want another trial of what was tried before.
+    pub fn offered(&mut self) {
+        self.trials = 0;
+    }
+
+    fn break_rule(&mut self, rule: &str) {
+        if !self.broken.iter().any(|b| b == rule) {
+            self.broken.push(rule.into());
+        }
+    }
+
+    /// Before a write: may the agent do that?
+    pub fn write(&mut self, image: &Image, partition: Partition, at: u64, data: &[u8]) {
+        let default = flag(image, &self.product.places);
+        match partition {
+            Partition::Boot(slot) | Partition::System(slot) => {
+                if slot == self.booted {
+                    self.break_rule("the running slot was written");
+                }
+                if Some(slot) == default {
+                    self.break_rule("the default slot was written");
+                }
+                if default.is_some_and(|d| d != self.booted) {
+                    self.break_rule("a slot was written during a trial");
+                }
+            }
+            Partition::Bootconfig => self.flag_write(default, image, data),
+            Partition::State => self.state_write(image, at, data),
+            Partition::Persistent => self.break_rule("the persistent partition was written"),
+        }
+    }
+
+    fn flag_write(&mut self, default: Option<Slot>, image: &Image, data: &[u8]) {
+        if data.len() != SECTOR {
+            self.break_rule("the boot flag was written with more than its sector");
+        }
+        let Some(new) = Autoboot::read(data).default_slot(BOOT_PARTITIONS) else {
+            return self.break_rule("the boot flag was written and names no slot");
+        };
+        if default == Some(new) {
+            return;
+        }
+        let proven_here = new == self.booted && self.self_tests && self.healthy;
+        let proven_before =
+            self.product.in_slot(image, new).is_some_and(|r| self.proven.contains(&r.version));
+        if !proven_here && !proven_before {
+            self.break_rule("the boot flag was set to a slot that was not healthy on this boot");
+        }
+    }
+
+    fn state_write(&mut self, image: &Image, at: u64, data: &[u8]) {
+        let is_copy = JOURNAL.iter().any(|j| j.0 * SECTOR as u64 == at);
+        let Some(record) = is_copy.then(|| decode(data)).flatten() else { return };
+        let before = self.floors.unwrap_or(record.floors);
+        let (new, old) = (record.floors, before);
+        if new.root_version < old.root_version
+            || new.channel_sequence < old.channel_sequence
+            || new.security_version < old.security_version
+            || new.issued_at < old.issued_at
+        {
+            self.break_rule("a floor fell");
+        }
+        if new.security_version > old.security_version && record.state != State::Idle {
+            self.break_rule("the security floor rose before the commit");
+        }
+        self.floors = Some(new);
+        let armed = matches!(record.state, State::Armed { .. });
+        match &record.state {
+            State::Armed { .. } if !self.armed && !self.self_tests => {
+                self.break_rule("armed without self-tests on this boot");
+            }
+            State::Committing { .. } if !(self.self_tests && self.healthy) => {
+                self.break_rule("committing without self-tests and health check on this boot");
+            }
+            State::Staged(target)
+                if self.product.in_slot(image, target.slot).is_none_or(|r| r.version != target.version) =>
+            {
+                self.break_rule("staged, and the slot does not hold it");
+            }
+            State::Armed { attempts, .. } if *attempts > MAX_ATTEMPTS => {
+                self.break_rule("more attempts than are allowed");
+            }
+            _ => {}
+        }
+        self.armed = armed || matches!(record.state, State::Committing { .. });
+    }
+
+    /// After a write: is the card as it may be?
+    pub fn wrote(&mut self, image: &Image, partition: Partition) {
+        if let Partition::Boot(slot) | Partition::System(slot) = partition
+            && self.product.looks_bootable(image, slot)
+            && self.product.in_slot(image, slot).is_none()
+            && flag(image, &self.product.places) != Some(slot)
+        {
+            self.break_rule("a slot looked bootable and was not complete");
+        }
+    }
+}
+
+/// The default slot, if the flag names one.
+pub fn flag(image: &Image, places: &Arc<Places>) -> Option<Slot> {
+    let volume = Still::new(image, places).volume(Partition::Bootconfig);
+    BootFlag::new(volume, BOOT_PARTITIONS).default_slot().ok()
+}
+
+/// The record on a card.
+pub fn record(image: &Image, places: &Arc<Places>) -> Option<Record> {
+    Journal::new(Sectors(Still::new(image, places).volume(Partition::State))).load().ok()
+}

@@ -1,0 +1,99 @@
+//! The proof in small: some scenarios with a few fates, the right ways to fail, and every mutant caught. `cargo prove`
+//! runs all of it with all fates.
+#![allow(clippy::unwrap_used)]
+use bistable_boot::Slot;
+use bistable_hil::prove::{
+    broken_card,
+    explore::{Extent, Row, Run},
+    fate::Depth,
+    hunt::hunt,
+    judge::{Bench, Wrong},
+    mutant::{Fate, Mutant},
+    product::Product,
+    scenario::{self, Scenario},
+};
+use std::sync::{Arc, OnceLock};
+
+fn product() -> &'static Arc<Product> {
+    static PRODUCT: OnceLock<Arc<Product>> = OnceLock::new();
+    PRODUCT.get_or_init(|| Arc::new(Product::new(1).unwrap()))
+}
+
+fn bench(scenario: Scenario) -> Bench {
+    Bench { product: Arc::clone(product()), scenario, mutant: None }
+}
+
+fn explore(scenario: Scenario, slot: Slot) -> Row {
+    let extent = Extent {
+        first: Depth { every_byte: false, ends: 2, neighbours: 1, ..Depth::full(7) },
+        pairs: None,
+        most_pairs: 0,
+        first_only: false,
+    };
+    Run::new(&bench(scenario), slot).unwrap().explore(&extent).unwrap()
+}
+
+#[test]
+fn every_scenario_survives_a_power_cut_at_every_write() {
+    for scenario in scenario::ALL {
+        for slot in Slot::ALL {
+            let row = explore(scenario, slot);
+            assert!(row.holds(), "{}, slot {slot}: {:#?}", scenario.name, row.examples);
+            let least = if scenario.wishes.is_empty() { 1 } else { 300 };
+            assert!(row.single >= least, "{}: {} states", scenario.name, row.single);
+        }
+    }
+}
+
+#[test]
+fn pairs_of_power_cuts_are_survived() {
+    let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
+    let depth = Depth::coarse(7);
+    let extent = Extent { first: depth, pairs: Some(depth), most_pairs: u64::MAX, first_only: false };
+    let row = Run::new(&bench(good), Slot::A).unwrap().explore(&extent).unwrap();
+    assert!(row.holds() && row.pairs > 1000, "{row:#?}");
+}
+
+/// The one residual risk that one power cut is enough for: it takes the tables of the boot flag's own volume along. The
+/// device runs on, and says what is wrong.
+#[test]
+fn only_a_lost_flag_volume_needs_hands() {
+    let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
+    let row = explore(good, Slot::A);
+    assert!(row.count(Wrong::NeedsHands) > 0);
+    assert!(
+        row.examples.iter().all(|e| e.contains("Neighbour") || e.contains("Page")),
+        "{:#?}",
+        row.examples
+    );
+}
+
+#[test]
+fn a_card_that_fails_is_noticed_and_survived() {
+    let larger = Arc::new(Product::new(3).unwrap());
+    for slot in Slot::ALL {
+        for tally in broken_card::run(&larger, slot, None, 20, 7).unwrap() {
+            assert!(tally.wrong.is_empty(), "{}, slot {slot}: {:#?}", tally.name, tally.wrong);
+            if tally.name.starts_with("slot data") {
+                assert_eq!(tally.noticed, tally.cases, "{}", tally.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_mutant_is_caught_or_harmless_for_a_reason() {
+    let (mut caught, mut harmless) = (0, 0);
+    for mutant in Mutant::ALL {
+        // That one does no harm takes a close look at everything: `cargo prove` takes it.
+        if let Fate::Harmless(why) = mutant.fate() {
+            assert!(!why.is_empty());
+            harmless += 1;
+            continue;
+        }
+        let catch = hunt(product(), mutant, 7).unwrap();
+        assert!(catch.holds(), "{mutant:?} was not caught");
+        caught += 1;
+    }
+    assert!(caught >= 12 && harmless <= 2);
+}

@@ -1,0 +1,212 @@
+//! A device: its board, its memory and what it trusts.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `stored` | the signed things in the `state` partition |
+//! | `repair` | what a person has made anew: the journal, the boot flag |
+mod repair;
+mod stored;
+
+pub use repair::Repaired;
+
+use crate::{
+    Error,
+    config::Settings,
+    ports::{Board, Sectors, Volume},
+};
+use bistable_boot::{
+    Event, Image, Journal, Record, ReleaseId, Slot, State,
+    layout::{self, Partition},
+};
+use bistable_format::{Release, Role, Root, health::Profile, release, selftest::Plan};
+use std::sync::Arc;
+use stored::{Verified, read_release, read_root, read_roots, read_stored, write_stored};
+
+/// Board, journal and root of trust, opened together.
+#[allow(missing_debug_implementations, reason = "the board is trait objects")]
+pub struct Device {
+    /// The world.
+    pub board: Board,
+    /// What the owner configured.
+    pub settings: Settings,
+    /// What the device remembers: what is on the card, and what follows from it for the slot that runs (see
+    /// [`Event::is_derived`]).
+    pub record: Record,
+    /// The state that is on the card.
+    stored: State,
+    journal: Journal<Sectors>,
+    state: Arc<dyn Volume>,
+    verified: Verified,
+}
+
+impl Device {
+    /// Open the `state` partition, load the journal and tell the state which slot runs. Writes nothing.
+    ///
+    /// # Errors
+    /// When the card can't be read, or both journal copies are damaged.
+    pub fn open(mut board: Board, settings: Settings) -> Result<Device, Error> {
+        let state = board.partitions.open(Partition::State)?;
+        let mut journal = Journal::new(Sectors(Arc::clone(&state)));
+        let record = journal.load()?;
+        Device::new(board, settings, record, journal, state)
+    }
+
+    fn new(
+        board: Board,
+        settings: Settings,
+        record: Record,
+        journal: Journal<Sectors>,
+        state: Arc<dyn Volume>,
+    ) -> Result<Device, Error> {
+        let booted = board.boot.booted();
+        let stored = record.state.clone();
+        let verified = Verified::default();
+        let mut device = Device { board, settings, record, stored, journal, state, verified };
+        device.derive(Event::Booted(booted))?;
+        Ok(device)
+    }
+
+    /// Make durable whatever was read of the journal.
+    ///
+    /// # Errors
+    /// When the card fails.
+    pub fn settle(&self) -> Result<(), Error> {
+        Ok(self.state.flush()?)
+    }
+
+    /// The state that is on the card: what the device last decided, wherever it is by now.
+    pub fn stored(&self) -> &State {
+        &self.stored
+    }
+
+    /// Tell the record an event that follows from what is stored and what runs. In memory only. `Ok(true)` when that
+    /// changed it.
+    ///
+    /// # Errors
+    /// When it makes no sense in this state.
+    pub(crate) fn derive(&mut self, event: Event) -> Result<bool, Error> {
+        debug_assert!(event.is_derived(), "a decision has to be saved");
+        Ok(self.record.on(event)?)
+    }
+
+    /// Save a new record: after `Ok`, and only then, it is what the device remembers, and survives a power cut.
+    ///
+    /// # Errors
+    /// When the card fails, or gives back something else than was written.
+    pub fn save(&mut self, mut next: Record) -> Result<(), Error> {
+        self.journal.save(&mut next)?;
+        self.stored = next.state.clone();
+        self.record = next;
+        Ok(())
+    }
+
+    /// Sequence number of each journal copy that is readable.
+    pub fn journal_copies(&mut self) -> [Option<u64>; 2] {
+        self.journal.copies().map(|copy| copy.ok()?.ok().map(|record| record.seq))
+    }
+
+    /// Whether each copy of the root can be used.
+    ///
+    /// # Errors
+    /// When the card fails.
+    pub fn root_copies(&self) -> Result<[bool; 2], Error> {
+        Ok(read_roots(&*self.state, &self.verified)?.map(|copy| copy.is_ok()))
+    }
+
+    /// Write a damaged copy of the root anew from the good one.
+    ///
+    /// # Errors
+    /// When the card fails.
+    pub fn mend_root(&mut self) -> Result<(), Error> {
+        let (good, bad) = match self.root_copies()? {
+            [true, false] => (layout::ROOT[0], layout::ROOT[1]),
+            [false, true] => (layout::ROOT[1], layout::ROOT[0]),
+            _ => return Ok(()),
+        };
+        match read_stored(&*self.state, good, Role::Root)? {
+            Ok(bytes) => write_stored(&*self.state, bad, &bytes),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The root of trust: signed by its own keys, not below the floor, and without demo keys unless they are allowed.
+    ///
+    /// # Errors
+    /// When there is none that may be trusted. The device then refuses everything.
+    pub fn root(&self) -> Result<Root, Error> {
+        let root = read_root(&*self.state, &self.verified, &self.settings)?;
+        let floor = self.record.floors.root_version;
+        if root.version < floor {
+            return Err(Error::NoRoot(format!(
+                "root version {} is below {floor}, seen before",
+                root.version
+            )));
+        }
+        Ok(root)
+    }
+
+    /// The release that a slot was written from, verified again.
+    ///
+    /// # Errors
+    /// When it can't be read, isn't trusted, or isn't the one that the journal names.
+    pub fn release_of(&self, slot: Slot) -> Result<Release, Error> {
+        let bad = |problem: String| Error::StoredRelease { slot, problem };
+        let image = self.record.slots[slot].as_ref().ok_or_else(|| bad("the slot is empty".into()))?;
+        let bytes = read_release(&*self.state, slot)?;
+        if release_id(&bytes) != image.release {
+            return Err(bad("it is not the one that was installed".into()));
+        }
+        Release::open(&bytes, &self.root()?).map_err(|e| bad(e.to_string()))
+    }
+
+    /// The self-test plan for the release in a slot: the owner's, if there is one, else the release's own.
+    ///
+    /// # Errors
+    /// When there is none that can be trusted.
+    pub fn self_test_plan(&self, slot: Slot) -> Result<Plan, Error> {
+        match &self.settings.self_test_plan {
+            Some(plan) => Ok(plan.clone()),
+            None => self
+                .release_of(slot)?
+                .self_test_plan()
+                .map_err(|e| Error::StoredRelease { slot, problem: e.to_string() }),
+        }
+    }
+
+    /// The health profile for the release in a slot: the owner's, if there is one, else the release's own.
+    ///
+    /// # Errors
+    /// When there is none that can be trusted.
+    pub fn health_profile(&self, slot: Slot) -> Result<Profile, Error> {
+        match &self.settings.health_profile {
+            Some(profile) => Ok(profile.clone()),
+            None => self
+                .release_of(slot)?
+                .health_profile()
+                .map_err(|e| Error::StoredRelease { slot, problem: e.to_string() }),
+        }
+    }
+
+    /// Store the signed release that a slot is about to be written from, durably and read back.
+    ///
+    /// # Errors
+    /// When the card fails, or gives back something else than was written.
+    pub fn store_release(&mut self, slot: Slot, bytes: &[u8]) -> Result<(), Error> {
+        write_stored(&*self.state, layout::RELEASE[slot], bytes)
+    }
+
+    /// The slot that an update goes into.
+    pub fn inactive(&self) -> Slot {
+        !self.board.boot.booted()
+    }
+
+    /// The running slot's image, if the journal knows it.
+    pub fn running(&self) -> Option<&Image> {
+        self.record.slots[self.board.boot.booted()].as_ref()
+    }
+}
+
+/// The name of a signed release: see [`release::identity`].
+pub fn release_id(signed: &[u8]) -> ReleaseId {
+    ReleaseId(release::identity(signed).0)
+}

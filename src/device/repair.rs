@@ -1,0 +1,126 @@
+//! What a person has made anew when it is lost: the journal, the boot flag, or both.
+use super::{
+    Device, release_id,
+    stored::{Verified, read_release, read_root},
+};
+use crate::{
+    Error,
+    config::Settings,
+    ports::{Board, Sectors},
+};
+use bistable_boot::{DecodeError, Image, Journal, JournalError, Record, Slot, State, layout::Partition};
+use bistable_format::Release;
+use std::sync::Arc;
+
+/// What was made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// The journal: the new one's sequence number.
+    pub journal: Option<u64>,
+    /// The boot flag: the slot that it names as the default now.
+    pub flag: Option<Slot>,
+}
+
+impl Device {
+    /// Make anew what is broken: first the journal, then the boot flag.
+    ///
+    /// # Errors
+    /// [`Error::NothingToDo`] when neither is; as for [`rebuild`](Self::rebuild); when the flag's file can't be found,
+    /// or not be written.
+    pub fn repair(mut board: Board, settings: Settings) -> Result<(Device, Repaired), Error> {
+        let state = board.partitions.open(Partition::State)?;
+        let mut repaired = Repaired::default();
+        let mut device = match Journal::new(Sectors(state)).load() {
+            Err(JournalError::Lost { .. }) => {
+                let device = Device::rebuild(board, settings)?;
+                repaired.journal = Some(device.record.seq);
+                device
+            }
+            _ => Device::open(board, settings)?,
+        };
+        repaired.flag = device.mend_flag()?;
+        if repaired == Repaired::default() {
+            let text = "the journal and the boot flag are readable: there is nothing to repair";
+            return Err(Error::NothingToDo(text.into()));
+        }
+        Ok((device, repaired))
+    }
+
+    /// Write a flag that isn't ours or that was torn. Gives the slot that is the default then.
+    ///
+    /// What runs becomes the default. Not if it is on trial, or given up: then the flag named the other slot when that
+    /// update was accepted, and names it again, since only slots that proved themselves are ever the default.
+    fn mend_flag(&mut self) -> Result<Option<Slot>, Error> {
+        let boot = &mut self.board.boot;
+        match boot.check() {
+            Ok(()) => {
+                let default = boot.default_slot()?;
+                return Ok(boot.repair()?.then_some(default));
+            }
+            Err(e) if e.stopping().is_some() => return Err(e.into()),
+            Err(_) => {}
+        }
+        let booted = boot.booted();
+        let slot = match &self.record.state {
+            State::Trial { target, .. }
+            | State::Committing { target, .. }
+            | State::Reverting { target, .. } => !target.slot,
+            _ => booted,
+        };
+        boot.rewrite(slot)?;
+        Ok(Some(slot))
+    }
+
+    /// Make the record anew after both journal copies were lost, from what is known otherwise: the running slot and
+    /// the signed release stored for it. Refused while the flag says that another slot is the default one.
+    ///
+    /// # Errors
+    /// When the journal is fine, or what is needed can't be read and verified.
+    pub fn rebuild(mut board: Board, settings: Settings) -> Result<Device, Error> {
+        let state = board.partitions.open(Partition::State)?;
+        let mut journal = Journal::new(Sectors(Arc::clone(&state)));
+        match journal.load() {
+            Ok(_) => {
+                return Err(Error::NothingToDo("the journal is readable: there is nothing to repair".into()));
+            }
+            // What a newer version wrote isn't lost, and neither is what can't be read for a moment.
+            Err(JournalError::Lost { first, second })
+                if ![first, second].iter().any(|e| matches!(e, DecodeError::Format(_))) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let booted = board.boot.booted();
+        match board.boot.default_slot() {
+            Ok(default) if default == booted => {}
+            Ok(default) => {
+                let text = format!("slot {booted} is running and {default} is the default: reboot first");
+                return Err(Error::NotNow(text));
+            }
+            Err(e) if e.stopping().is_some() => return Err(e.into()),
+            // Both are lost: the slot that runs is all that is known.
+            Err(_) => {}
+        }
+        let root = read_root(&*state, &Verified::default(), &settings)?;
+        let image = |slot| -> Result<(Release, Image), Error> {
+            let bytes = read_release(&*state, slot)?;
+            let release = Release::open(&bytes, &root)
+                .map_err(|e| Error::StoredRelease { slot, problem: e.to_string() })?;
+            let image = Image {
+                release: release_id(&bytes),
+                version: release.version.clone(),
+                security_version: release.security_version,
+            };
+            Ok((release, image))
+        };
+        let (release, running) = image(booted)?;
+        let mut record = Record::provision(&release.product, running.clone(), root.version);
+        record.slots = bistable_boot::BySlot { a: None, b: None };
+        record.slots[booted] = Some(running);
+        // The other slot may be half written: nothing but the journal would know.
+        if let Some(entry) = record.history.last_mut() {
+            entry.slot = booted;
+            entry.outcome = bistable_boot::Outcome::Rebuilt;
+        }
+        journal.format(&record)?;
+        Device::new(board, settings, record, journal, state)
+    }
+}

@@ -1,0 +1,327 @@
+//! The boot flag's sector holds nothing of use after a power cut in the middle of its write: the device goes on by
+//! itself when it was its own write, and a person has it mended when it wasn't.
+use crate::{
+    fixture::{WORLD, noise, product},
+    pi::Pi,
+    rig::Rig,
+};
+use bistable::{agent::is_reboot, steps::install::Rejections};
+use bistable_boot::{
+    Autoboot, COPY_BYTES, SECTOR, Slot,
+    layout::{BOOT_PARTITIONS, JOURNAL, Partition},
+};
+
+fn text(default: Slot) -> [u8; SECTOR] {
+    Autoboot { partitions: BOOT_PARTITIONS, default }.render()
+}
+
+/// Where the sector of `autoboot.txt` is, in `bootconfig`, while it holds what it should.
+fn flag(pi: &Pi) -> u64 {
+    let bytes = pi.partition(Partition::Bootconfig);
+    (bytes.chunks(SECTOR).position(|sector| sector.starts_with(&text(Slot::A)[..30])).unwrap() * SECTOR)
+        as u64
+}
+
+/// What may be left of the write of `new`.
+fn lost(new: Slot) -> Vec<Vec<u8>> {
+    let half = |rest: Vec<u8>| [&text(new)[..SECTOR / 2], &rest[SECTOR / 2..]].concat();
+    vec![
+        vec![0; SECTOR],
+        vec![0xFF; SECTOR],
+        noise(3, SECTOR),
+        half(vec![0xFF; SECTOR]),
+        half(noise(4, SECTOR)),
+        [vec![0; SECTOR / 2], text(new)[SECTOR / 2..].to_vec()].concat(),
+    ]
+}
+
+fn next(pi: &Pi) -> std::path::PathBuf {
+    pi.file("next.bundle", &product().draft().pack(&[&product().release_key]))
+}
+
+/// On trial in `slot`; the power goes in the write of the flag, of which `left` is left.
+fn cut_in_the_commit(slot: Slot, left: &[u8]) -> Pi {
+    let pi = Pi::new();
+    let at = flag(&pi);
+    if slot == Slot::A {
+        pi.takes_the_good_update();
+    }
+    pi.run_on("update", &next(&pi)).must(0, &[&format!("slot {slot} is tried once")]);
+    pi.run("sim cut --at-write 2 --at-byte 0").must(0, &[]);
+    pi.run("resume").must(1, &["power lost"]);
+    pi.scribble(Partition::Bootconfig, at, left);
+    pi
+}
+
+/// What the boot unit does at each boot, until there is nothing to do.
+fn settle(pi: &Pi) {
+    for _ in 0..8 {
+        let ended = pi.run("resume");
+        assert!([0, 8].contains(&ended.code), "{ended:#?}");
+        if pi.status()["state"] == "idle" {
+            return;
+        }
+    }
+    panic!("does not settle: {:#}", pi.status());
+}
+
+#[test]
+fn a_flag_lost_in_the_commit_is_survived_whichever_slot_the_firmware_finds() {
+    // It finds slot A first: the old slot in one case, the new one in the other.
+    for new in [Slot::B, Slot::A] {
+        for left in lost(new) {
+            let pi = cut_in_the_commit(new, &left);
+            pi.run("sim power on").must(0, &[]);
+            let ended = pi.run("resume").must(0, &["written whole"]);
+            if pi.status()["state"] != "idle" {
+                settle(&pi);
+            } else {
+                assert!(ended.err.contains("healthy"), "only what is proven on this boot: {ended:#?}");
+            }
+            let status = pi.rests(&new.to_string(), "1.2.0");
+            assert_eq!(status["rejected"], serde_json::json!([]));
+            assert_eq!(pi.partition(Partition::Bootconfig)[flag(&pi) as usize..][..SECTOR], text(new));
+            pi.run("repair").must(3, &["nothing to repair"]);
+        }
+    }
+}
+
+#[test]
+fn a_flag_lost_twice_is_survived_too() {
+    for new in [Slot::B, Slot::A] {
+        let pi = cut_in_the_commit(new, &[0; SECTOR]);
+        let at = {
+            let right = Pi::new();
+            flag(&right)
+        };
+        for _ in 0..2 {
+            pi.run("sim power on").must(0, &[]);
+            // The first write of all is the flag's.
+            pi.run("sim cut --at-write 1 --at-byte 0").must(0, &[]);
+            pi.run("resume").must(1, &["power lost"]);
+            pi.scribble(Partition::Bootconfig, at, &[0xFF; SECTOR]);
+        }
+        pi.run("sim power on").must(0, &[]);
+        settle(&pi);
+        pi.rests(&new.to_string(), "1.2.0");
+    }
+}
+
+#[test]
+fn after_a_lost_flag_a_release_that_hangs_is_given_up_in_the_end() {
+    // Slot A is the new one, and the one that the firmware finds without a flag.
+    let pi = cut_in_the_commit(Slot::A, &[0; SECTOR]);
+    pi.run("sim power on").must(0, &["slot A"]);
+    // It says nothing, and something resets the machine before it is committed.
+    pi.run("status").must(0, &[]);
+    pi.run("sim cut --at-write 2 --at-byte 0").must(0, &[]);
+    pi.run("resume").must(1, &["power lost"]);
+    pi.world(&format!("{WORLD}\n[[system]]\nversion = \"1.2.0\"\nboots = \"hang\"\n"));
+    pi.run("sim power on").must(0, &["slot B"]);
+    settle(&pi);
+    let status = pi.rests("B", "1.1.0");
+    assert_eq!(status["rejected"][0]["version"], "1.2.0");
+    assert!(status["rejected"][0]["reason"].as_str().unwrap().contains("never reported"), "{status:#}");
+}
+
+#[test]
+fn a_lost_flag_and_a_sick_release_end_in_the_old_slot() {
+    for new in [Slot::B, Slot::A] {
+        let pi = cut_in_the_commit(new, &[0; SECTOR]);
+        pi.world(&format!(
+            "{WORLD}\n[[system]]\nversion = \"1.2.0\"\n[system.units]\n\"app.service\" = \"failed\"\n"
+        ));
+        pi.run("sim power on").must(0, &["slot A"]);
+        settle(&pi);
+        let (old, version) = if new == Slot::B { ("A", "1.0.0") } else { ("B", "1.1.0") };
+        pi.rests(old, version);
+    }
+}
+
+#[test]
+fn an_operator_may_go_back_from_a_lost_flag() {
+    for new in [Slot::B, Slot::A] {
+        let pi = cut_in_the_commit(new, &noise(5, SECTOR));
+        pi.run("sim power on").must(0, &["slot A"]);
+        pi.run("revert").must(0, &[]);
+        settle(&pi);
+        let (old, version) = if new == Slot::B { ("A", "1.0.0") } else { ("B", "1.1.0") };
+        pi.rests(old, version);
+    }
+}
+
+#[test]
+fn a_flag_lost_on_the_way_back_is_survived() {
+    for new in [Slot::B, Slot::A] {
+        for left in lost(!new) {
+            let pi = cut_in_the_commit(new, &text(new));
+            let at = flag(&pi);
+            // The new slot is the default already when a person goes back: reverting, then the flag.
+            pi.run("sim power on").must(0, &[&format!("slot {new}")]);
+            pi.run("sim cut --at-write 2 --at-byte 0").must(0, &[]);
+            pi.run("revert").must(1, &["power lost"]);
+            pi.scribble(Partition::Bootconfig, at, &left);
+            pi.run("sim power on").must(0, &[]);
+            assert_eq!(pi.status()["state"], "reverting");
+            settle(&pi);
+            let (old, version) = if new == Slot::B { ("A", "1.0.0") } else { ("B", "1.1.0") };
+            pi.rests(old, version);
+            pi.run("repair").must(3, &["nothing to repair"]);
+        }
+    }
+}
+
+#[test]
+fn a_flag_torn_on_the_way_back_is_written_whole() {
+    let pi = cut_in_the_commit(Slot::B, &text(Slot::B));
+    pi.run("sim power on").must(0, &["slot B"]);
+    // Between the two digits: both name slot A.
+    pi.run("sim cut --at-write 2 --at-byte 40").must(0, &[]);
+    pi.run("revert").must(1, &["power lost"]);
+    let at = flag(&pi) as usize;
+    assert_ne!(pi.partition(Partition::Bootconfig)[at..][..SECTOR], text(Slot::A));
+    pi.run("sim power on").must(0, &["slot A"]);
+    pi.run("resume").must(0, &["reverted"]);
+    assert_eq!(pi.partition(Partition::Bootconfig)[at..][..SECTOR], text(Slot::A));
+    pi.is_unharmed();
+}
+
+/// An autoboot.txt that names a slot, but isn't ours.
+fn by_hand() -> Vec<u8> {
+    [b"[all]\nboot_partition=2\n".to_vec(), vec![b'\n'; SECTOR - 23]].concat()
+}
+
+#[test]
+fn what_somebody_else_wrote_into_the_flag_is_left_alone_and_repair_is_named() {
+    let pi = Pi::new();
+    let at = flag(&pi);
+    pi.run_on("install", &pi.good()).must(0, &[]);
+    pi.scribble(Partition::Bootconfig, at, &by_hand());
+    for verb in ["preflight", "resume", "update @good.bundle"] {
+        let ended = pi.run(verb);
+        assert!(ended.code == 1 && ended.err.contains("`bistable repair`"), "{ended:#?}");
+        assert_eq!(pi.partition(Partition::Bootconfig)[at as usize..][..SECTOR], by_hand());
+    }
+    assert_eq!(pi.status()["state"], "staged");
+    pi.run("repair").must(0, &[]);
+    pi.takes_the_good_update();
+}
+
+#[test]
+fn a_flag_lost_while_nothing_is_in_flight_is_left_alone_and_repair_is_named() {
+    let pi = Pi::new();
+    let at = flag(&pi);
+    for left in [vec![0; SECTOR], noise(6, SECTOR)] {
+        pi.scribble(Partition::Bootconfig, at, &left);
+        for verb in ["preflight", "update @good.bundle"] {
+            pi.good();
+            let ended = pi.run(verb);
+            assert!(ended.code == 1 && ended.err.contains("`bistable repair`"), "{ended:#?}");
+            assert_eq!(pi.partition(Partition::Bootconfig)[at as usize..][..SECTOR], left);
+        }
+    }
+    pi.run("repair").must(0, &[]);
+    pi.takes_the_good_update();
+}
+
+/// The repair of a torn flag comes before a trial, and may be cut short like any other write.
+#[test]
+fn a_flag_lost_before_a_trial_is_written_again() {
+    for state in ["staged", "armed"] {
+        for left in lost(Slot::A).into_iter().take(3) {
+            let pi = Pi::new();
+            let at = flag(&pi);
+            pi.run_on("install", &pi.good()).must(0, &[]);
+            if state == "armed" {
+                pi.run("arm").must(0, &[]);
+            }
+            pi.scribble(Partition::Bootconfig, at, &left);
+            pi.run("resume").must(0, &["slot B"]);
+            pi.run("resume").must(0, &[]);
+            pi.rests("B", "1.1.0");
+            pi.run("repair").must(3, &["nothing to repair"]);
+        }
+    }
+}
+
+#[test]
+fn repair_mends_whichever_is_broken() {
+    let pi = Pi::new();
+    let at = flag(&pi);
+    let lose_the_journal = |pi: &Pi| {
+        for at in JOURNAL {
+            pi.scribble(Partition::State, at.0 * SECTOR as u64, &[0; COPY_BYTES]);
+        }
+    };
+    for left in [vec![0; SECTOR], vec![0xFF; SECTOR], by_hand()] {
+        pi.scribble(Partition::Bootconfig, at, &left);
+        let answer = pi.run("repair --json").must(0, &[]).json();
+        assert_eq!((&answer["journal"], &answer["boot_flag"]), (&false.into(), &"A".into()), "{answer:#}");
+        assert_eq!(pi.partition(Partition::Bootconfig)[at as usize..][..SECTOR], text(Slot::A));
+        pi.run("repair").must(3, &["nothing to repair"]);
+    }
+    // Torn, it keeps its default.
+    let mut torn = text(Slot::A);
+    let digit = (0..SECTOR).rfind(|i| text(Slot::B)[*i] != torn[*i]).unwrap();
+    torn[digit] = text(Slot::B)[digit];
+    pi.scribble(Partition::Bootconfig, at, &torn);
+    assert!(pi.run("repair").must(0, &[]).out.contains("slot A is the default"));
+    // Both at once.
+    lose_the_journal(&pi);
+    pi.scribble(Partition::Bootconfig, at, &[0; SECTOR]);
+    let out = pi.run("repair").must(0, &[]).out;
+    assert!(out.contains("journal was made anew") && out.contains("boot flag was written anew"), "{out}");
+    pi.is_unharmed();
+    pi.takes_the_good_update();
+    pi.run("sim power cycle").must(0, &["slot B"]);
+    pi.rests("B", "1.1.0");
+}
+
+/// The default slot has always proved itself, and a slot on trial has not.
+#[test]
+fn repair_in_a_trial_names_the_slot_that_proved_itself() {
+    let pi = Pi::new();
+    let at = flag(&pi);
+    pi.run_on("update", &pi.good()).must(0, &[]);
+    pi.scribble(Partition::Bootconfig, at, &[0; SECTOR]);
+    assert!(pi.run("repair").must(0, &[]).out.contains("slot A is the default"));
+    pi.run("resume").must(0, &["healthy", "slot B is the default now"]);
+    pi.rests("B", "1.1.0");
+}
+
+#[test]
+fn a_flag_without_its_file_cant_be_repaired() {
+    let pi = Pi::new();
+    pi.scribble(Partition::Bootconfig, 0, &[0; 4096]);
+    pi.run("repair").must(1, &["partition bootconfig", "not a FAT volume"]);
+    pi.slot_a_is_untouched();
+}
+
+#[test]
+fn a_status_says_on_trial_before_anything_else_ran() {
+    let pi = Pi::new();
+    pi.run_on("update", &pi.good()).must(0, &[]);
+    let before = std::fs::read(&pi.card).unwrap();
+    assert_eq!(pi.status()["state"], "on trial");
+    assert_eq!(pi.status()["slots"]["b"]["state"], "on trial");
+    pi.run("sim power cycle").must(0, &["slot A"]);
+    assert_eq!(pi.status()["state"], "armed");
+    assert_eq!(pi.status()["update"]["attempts"], 1);
+    assert!(std::fs::read(&pi.card).unwrap() == before, "nothing was written");
+}
+
+/// The one-shot flag is set and the machine doesn't reboot; a person gives the update up. Whatever resets the machine
+/// later must not boot into what the other slot holds by then.
+#[test]
+fn an_update_given_up_before_its_reboot_leaves_no_one_shot_flag() {
+    let mut rig = Rig::new();
+    let good = &product().good;
+    let ended =
+        rig.run(|agent| agent.install(&mut &good[..], Rejections::Respect).and_then(|_| agent.resume()));
+    assert!(ended.as_ref().is_err_and(is_reboot), "{ended:?}");
+    rig.run(|agent| agent.go_back()).unwrap();
+    let other = product().draft().pack(&[&product().release_key]);
+    rig.run(|agent| agent.install(&mut &other[..], Rejections::Respect)).unwrap();
+    rig.reset();
+    assert_eq!(rig.booted, Slot::A);
+}

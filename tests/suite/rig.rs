@@ -1,0 +1,209 @@
+//! A device inside the test, on a card whose every write is seen and may go wrong without anybody being told.
+use crate::pi::Pi;
+use bistable::{
+    Device, Error,
+    agent::{Agent, Silence, is_reboot},
+    board::{
+        Access, Card, CardError, Meter,
+        sim::{Sim, firmware, machine::SimError, tryboot::Tryboot},
+    },
+    config::Settings,
+    ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume},
+};
+use bistable_boot::{Slot, layout::Partition};
+use std::{
+    cell::Cell,
+    num::NonZeroUsize,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+/// Bytes of a chunk of the test's product.
+pub(crate) const CHUNK: u64 = 256 << 10;
+
+/// A place on the card.
+pub(crate) type Place = (Partition, u64);
+
+/// What the card does to writes that begin at a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Wrong {
+    /// It doesn't write them.
+    Drop(Place),
+    /// It changes one bit.
+    Flip(Place),
+    /// It also writes them to another place, when what begins in the chunk there and in the next one has been read
+    /// since it was written.
+    Stray { from: Place, onto: Place },
+}
+
+#[derive(Default)]
+struct State {
+    writes: Vec<(Partition, u64, usize)>,
+    /// Places where a read began since a write began there.
+    reads: Vec<Place>,
+    wrong: Option<Wrong>,
+}
+
+/// All that goes to the card.
+#[derive(Clone, Default)]
+struct Tap(Arc<Mutex<State>>);
+
+struct TappedVolume {
+    inner: Arc<dyn Volume>,
+    partition: Partition,
+    /// The card, for what strays.
+    others: Vec<(Partition, Arc<dyn Volume>)>,
+    tap: Tap,
+}
+
+impl Volume for TappedVolume {
+    fn bytes(&self) -> u64 {
+        self.inner.bytes()
+    }
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
+        self.inner.read(at, into)?;
+        self.tap.0.lock().unwrap().reads.push((self.partition, at));
+        Ok(())
+    }
+    fn write(&self, at: u64, from: &[u8]) -> Result<(), Fault> {
+        let here = (self.partition, at);
+        let wrong = {
+            let mut state = self.tap.0.lock().unwrap();
+            state.writes.push((self.partition, at, from.len()));
+            state.reads.retain(|place| *place != here);
+            state.wrong
+        };
+        match wrong {
+            Some(Wrong::Drop(place)) if place == here => return Ok(()),
+            Some(Wrong::Flip(place)) if place == here => {
+                let mut bytes = from.to_vec();
+                bytes[from.len() / 2] ^= 4;
+                return self.inner.write(at, &bytes);
+            }
+            Some(Wrong::Stray { from: place, onto }) if place == here => {
+                let whole = [onto.1 / CHUNK * CHUNK, onto.1.next_multiple_of(CHUNK)].map(|at| (onto.0, at));
+                let seen = || {
+                    let state = self.tap.0.lock().unwrap();
+                    whole.iter().all(|place| state.reads.contains(place))
+                };
+                for _ in 0..5000 {
+                    if seen() {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+                assert!(seen(), "it was not read: {whole:?}");
+                let (_, volume) = self.others.iter().find(|(p, _)| *p == onto.0).unwrap();
+                volume.write(onto.1, from)?;
+            }
+            _ => {}
+        }
+        self.inner.write(at, from)
+    }
+    fn flush(&self) -> Result<(), Fault> {
+        self.inner.flush()
+    }
+}
+
+struct TappedCard(Box<dyn Partitions>, Tap);
+
+impl Partitions for TappedCard {
+    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        let mut others = Vec::new();
+        for other in Partition::ALL {
+            others.push((other, self.0.open(other)?));
+        }
+        Ok(Arc::new(TappedVolume { inner: self.0.open(partition)?, partition, others, tap: self.1.clone() }))
+    }
+}
+
+/// The simulated host; the reboot is the test's.
+struct Rebooting(Box<dyn Host>);
+
+impl Host for Rebooting {
+    fn run(&mut self, command: &[String], timeout: Duration) -> Result<Exit, HostError> {
+        self.0.run(command, timeout)
+    }
+    fn unit(&mut self, unit: &str, timeout: Duration) -> Result<UnitState, HostError> {
+        self.0.unit(unit, timeout)
+    }
+    fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError> {
+        self.0.http_get(url, timeout)
+    }
+    fn boot_id(&self) -> String {
+        self.0.boot_id()
+    }
+    fn reboot(&mut self) -> Result<Never, Fault> {
+        Err(Fault::Stopping(Stop::Reboot))
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) pi: Pi,
+    pub(crate) booted: Slot,
+    once: Rc<Cell<bool>>,
+    tap: Tap,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Rig {
+        Rig { pi: Pi::new(), booted: Slot::A, once: Rc::default(), tap: Tap::default() }
+    }
+
+    /// From now on.
+    pub(crate) fn wrong(&self, wrong: Option<Wrong>) {
+        self.tap.0.lock().unwrap().wrong = wrong;
+    }
+
+    /// Each write since this was last asked: where it began, and how many bytes.
+    pub(crate) fn writes(&self) -> Vec<(Partition, u64, usize)> {
+        std::mem::take(&mut self.tap.0.lock().unwrap().writes)
+    }
+
+    /// Start the agent on the running slot, and let it do something. Every chunk is flushed and read back by itself.
+    pub(crate) fn run<T>(
+        &mut self,
+        what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut board = open(&self.pi.card).board;
+        let mut card = TappedCard(board.partitions, self.tap.clone());
+        let once = Rc::clone(&self.once);
+        let bootconfig = card.open(Partition::Bootconfig).unwrap();
+        board.boot = Box::new(Tryboot::new(bootconfig, self.booted, Box::new(move |set| once.set(set))));
+        board.host = Box::new(Rebooting(board.host));
+        board.partitions = Box::new(card);
+        let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..Settings::default() };
+        let mut silence = Silence;
+        what(&mut Agent::start(Device::open(board, settings)?, &mut silence)?)
+    }
+
+    /// The same, and what it does must end in a reboot.
+    #[track_caller]
+    pub(crate) fn reboots<T: std::fmt::Debug>(
+        &mut self,
+        what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
+    ) {
+        let ended = self.run(what);
+        assert!(ended.as_ref().is_err_and(is_reboot), "{ended:?}");
+        self.reset();
+    }
+
+    /// The firmware chooses a slot.
+    pub(crate) fn reset(&mut self) {
+        let mut card = Card::open(&self.pi.card, Meter::default(), Access::Look).unwrap();
+        self.booted = firmware::choose(&mut card, self.once.take()).unwrap().slot;
+    }
+}
+
+/// A program that another test starts holds our lock, too, from its fork to its exec.
+fn open(card: &std::path::Path) -> Sim {
+    for _ in 0..1000 {
+        match Sim::open(card) {
+            Err(SimError::Card(CardError::Busy { .. })) => thread::sleep(Duration::from_millis(5)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the card stays in use");
+}
