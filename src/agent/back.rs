@@ -1,6 +1,10 @@
 //! The way back.
 use super::{Agent, Note, Rest};
-use crate::{Error, ports::Switch, steps::revert};
+use crate::{
+    Error,
+    ports::{Fault, Switch},
+    steps::revert,
+};
 use bistable_boot::{Event, Failure, Origin, Reason, State};
 
 impl Agent<'_> {
@@ -10,7 +14,11 @@ impl Agent<'_> {
         revert::restore_flag(boot, &target)?;
         // Of a reboot into the trial that never came about, the one-shot flag may be left: any reset would follow it,
         // into whatever the slot holds by then.
-        boot.switch(!target.slot, Switch::Once)?;
+        match boot.switch(!target.slot, Switch::Once) {
+            // Without a flag that can be read there is no telling; nor does the firmware know.
+            Err(Fault::Unfit(problem)) => log::warn!("one-shot flag left as it is: {problem}"),
+            done => done?,
+        }
         if self.device.board.boot.booted() == target.slot {
             match self.on(Event::Rebooting) {
                 Err(Error::Refused(_)) => {

@@ -105,7 +105,7 @@ impl<'a> Agent<'a> {
         let booted = agent.device.board.boot.booted();
         if let State::Committing { target, .. } = agent.state()
             && booted == target.slot
-            && agent.device.board.boot.default_slot()? != booted
+            && agent.device.board.boot.default_slot().ok() != Some(booted)
         {
             // Perhaps it was on this boot that the system was healthy, perhaps on another: only this one counts.
             agent.derive(Event::Unproven)?;
@@ -116,25 +116,28 @@ impl<'a> Agent<'a> {
     }
 
     /// A flag whose write was cut short may hold anything: zeros, 0xFF, noise, a part of each. While an update is in
-    /// flight it was ours to write: an update is only accepted with a flag that is ours, and the commit, the way back and
+    /// flight it is ours to write: an update is only accepted with a flag that is ours, and the commit, the way back and
     /// the repair of a torn flag write it. So it is written again, with what it said before: the old slot. That keeps
     /// every trial bounded, and is right whichever slot runs: the old one tries again, the new one is on trial again, and
-    /// its commit then finds a flag that is ours. Only while committing is what is stored may it even name a slot and
-    /// still be a leftover of ours; at other times that is somebody's text, and left alone.
+    /// its commit then finds a flag that is ours. What a person wrote there in the middle of an update goes, too: it can't
+    /// be told from half a write.
     ///
     /// This comes before anything else is saved: as long as it isn't done, the same state is what is stored.
     fn mend_flag(&mut self) -> Result<(), Error> {
-        let stored = self.device.stored();
-        let Some(old) = stored.target().map(|target| !target.slot) else { return Ok(()) };
-        let committing = matches!(stored, State::Committing { .. });
+        let Some(old) = self.device.stored().target().map(|target| !target.slot) else { return Ok(()) };
         let boot = &mut self.device.board.boot;
-        let readable = if committing { boot.check() } else { boot.default_slot().map(|_| ()) };
-        match readable {
+        match boot.check() {
             Err(Fault::Unfit(problem)) => log::warn!("boot flag lost during an update: {problem}"),
             sound => return Ok(sound?),
         }
-        boot.rewrite(old)?;
-        self.listener.hear(Note::Repaired(old));
+        match boot.rewrite(old) {
+            // Its file can't be found: the steps that need it say so, and going back needs no write.
+            Err(Fault::Unfit(problem)) => log::warn!("boot flag can't be written again: {problem}"),
+            done => {
+                done?;
+                self.listener.hear(Note::Repaired(old));
+            }
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Revert: the old slot is default and running, and the failed one doesn't look bootable.
 use crate::{
     Device, Error,
-    ports::{BootControl, Switch},
+    ports::{BootControl, Fault, Switch},
     steps::install,
 };
 use bistable_boot::{Entry, Outcome, Target, layout::Partition};
@@ -25,7 +25,14 @@ pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), E
         // stored, so that a power cut in that write is seen here again.
         Ok(()) => Ok(boot.repair().map(|_| ())?),
         Err(e) if e.stopping().is_some() => Err(e.into()),
-        Err(_) => Ok(boot.rewrite(old)?),
+        Err(_) => match boot.rewrite(old) {
+            // Its file can't be found. What the firmware makes of that, only a reboot tells.
+            Err(Fault::Unfit(problem)) => {
+                log::warn!("boot flag can't be written: {problem}");
+                Ok(())
+            }
+            done => Ok(done?),
+        },
     }
 }
 

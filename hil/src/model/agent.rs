@@ -47,12 +47,11 @@ pub fn wake(machine: &Machine, slot: Slot) -> Result<Memory, Stuck> {
     Ok(stored.on(&events).map_err(|_| Stuck::Refused)?.unwrap_or_else(|| stored.clone()))
 }
 
-/// `Agent::mend_flag`: the slot that a flag gets back which can't be read, because a commit's write was cut short.
+/// `Agent::mend_flag`: the slot that a flag gets back which can't be read while an update is in flight.
 pub fn lost_flag(machine: &Machine) -> Option<Slot> {
-    match &machine.medium.seen.load()?.state {
-        State::Committing { target, .. } if machine.flag() == Flag::Lost => Some(!target.slot),
-        _ => None,
-    }
+    let stored = machine.medium.seen.load()?;
+    let target = stored.state.target().filter(|_| machine.flag() == Flag::Lost)?;
+    Some(!target.slot)
 }
 
 /// `Agent::accept`: whether an update with this release may begin or go on.

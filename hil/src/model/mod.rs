@@ -14,7 +14,7 @@
 //! | [`world`] | releases: good, sick, dead, unwired |
 //! | [`steps`] | all that may happen next |
 //! | [`rules`] | what must hold in each state |
-//! | [`search`] | the search, and the shortest way to what must not be |
+//! | [`search`](mod@search) | the search, and the shortest way to what must not be |
 //!
 //! # What the properties leave open
 //! Losing the newest copy of the journal undoes the last save. Everything that could harm the device holds even so; but

@@ -2,44 +2,17 @@
 //! not flush, and a flush of one partition is none of another.
 use super::{
     image::Image,
+    places::Places,
     trouble::{Harm, Trouble},
     watch::Watch,
 };
 use bistable::ports::{Fault, Partitions, Stop, Volume};
-use bistable_boot::{
-    SECTOR,
-    layout::{Partition, STATE_BYTES},
-};
+use bistable_boot::{SECTOR, layout::Partition};
 use std::{
     collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// Where the partitions are, in bytes.
-#[derive(Clone, Debug)]
-pub struct Places([(u64, u64); 7]);
-
-impl Places {
-    /// First byte and number of bytes of each partition, by [`Partition::ALL`].
-    pub fn new(places: [(u64, u64); 7]) -> Places {
-        Places(places)
-    }
-
-    /// First byte of a partition.
-    pub fn start(&self, partition: Partition) -> u64 {
-        self.0[usize::from(partition.number() - 1)].0
-    }
-
-    /// Bytes of a partition.
-    pub fn bytes(&self, partition: Partition) -> u64 {
-        match partition {
-            // All that is ever used of it; the card may have given it more.
-            Partition::State => STATE_BYTES,
-            p => self.0[usize::from(p.number() - 1)].1,
-        }
-    }
-}
 
 /// What happened to a card, in order.
 #[derive(Clone, Debug)]
@@ -86,6 +59,8 @@ struct Inner {
     log: Vec<Op>,
     /// Writes and flushes so far.
     accesses: u64,
+    /// How often each partition was flushed when something was to be made durable.
+    flushes: HashMap<Partition, u64>,
     /// How often each place was read.
     reads: HashMap<(Partition, u64), u64>,
     trouble: Option<Trouble>,
@@ -110,6 +85,7 @@ impl Card {
             pending: Vec::new(),
             log: Vec::new(),
             accesses: 0,
+            flushes: HashMap::new(),
             reads: HashMap::new(),
             trouble,
             dead: false,
@@ -194,6 +170,16 @@ impl Inner {
         self.accesses += 1;
         let now = self.accesses;
         self.trouble.as_mut().and_then(|t| t.access(now))
+    }
+
+    fn harm_at_flush(&mut self, partition: Partition) -> Option<Harm> {
+        if !self.pending.iter().any(|p| p.partition == partition) {
+            return None;
+        }
+        let times = self.flushes.entry(partition).or_default();
+        *times += 1;
+        let times = *times;
+        self.trouble.as_mut().and_then(|t| t.flush(partition, times))
     }
 
     fn runs(&mut self, place: u64, len: usize) -> Vec<(u64, std::ops::Range<usize>)> {
@@ -308,7 +294,8 @@ impl Volume for CardVolume {
         if card.dead {
             return Err(card.kill());
         }
-        match card.harm() {
+        let harm = card.harm().or_else(|| card.harm_at_flush(self.partition));
+        match harm {
             Some(Harm::Kill) => Err(card.kill()),
             Some(_) => Err(eio("flushing", self.partition)),
             None => {
@@ -316,56 +303,5 @@ impl Volume for CardVolume {
                 Ok(())
             }
         }
-    }
-}
-
-/// Partitions of an image that nobody changes: for the firmware, and for whoever judges.
-#[derive(Clone, Debug)]
-pub struct Still<'a> {
-    image: Arc<Image>,
-    places: &'a Arc<Places>,
-}
-
-impl<'a> Still<'a> {
-    /// Look at an image.
-    pub fn new(image: &Image, places: &'a Arc<Places>) -> Still<'a> {
-        Still { image: Arc::new(image.clone()), places }
-    }
-
-    /// A partition.
-    pub fn volume(&self, partition: Partition) -> Arc<dyn Volume> {
-        let (image, places) = (Arc::clone(&self.image), Arc::clone(self.places));
-        Arc::new(StillVolume { image, places, partition })
-    }
-}
-
-impl Partitions for Still<'_> {
-    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
-        Ok(self.volume(partition))
-    }
-}
-
-struct StillVolume {
-    image: Arc<Image>,
-    places: Arc<Places>,
-    partition: Partition,
-}
-
-impl Volume for StillVolume {
-    fn bytes(&self) -> u64 {
-        self.places.bytes(self.partition)
-    }
-
-    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
-        self.image.read(self.places.start(self.partition) + at, into);
-        Ok(())
-    }
-
-    fn write(&self, _: u64, _: &[u8]) -> Result<(), Fault> {
-        Err(Fault::Unfit("an image that is only looked at".into()))
-    }
-
-    fn flush(&self) -> Result<(), Fault> {
-        Ok(())
     }
 }

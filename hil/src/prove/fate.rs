@@ -91,7 +91,12 @@ pub struct Depth {
 impl Depth {
     /// Everything, but for long writes and empty neighbours, of which some are drawn.
     pub const fn full(seed: u64) -> Depth {
-        Depth { subset_bits: 10, every_byte: true, ends: 24, middle_only: false, neighbours: 4, seed }
+        Depth { subset_bits: 10, every_byte: true, ends: 8, middle_only: false, neighbours: 4, seed }
+    }
+
+    /// Some of each kind.
+    pub const fn medium(seed: u64) -> Depth {
+        Depth { every_byte: false, ends: 6, neighbours: 0, ..Depth::full(seed) }
     }
 
     /// A few fates: for pairs of cuts, of which there are many.

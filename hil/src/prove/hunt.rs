@@ -39,14 +39,14 @@ const GROUNDS: [&str; 7] = [
     "second update",
 ];
 
-/// Hunt one mutant.
+/// Hunt one mutant. `larger` is a product with some chunks, for the cards that fail.
 ///
 /// # Errors
 /// When a scenario can't begin.
-pub fn hunt(product: &Arc<Product>, mutant: Mutant, seed: u64) -> Result<Catch> {
+pub fn hunt(product: &Arc<Product>, larger: &Arc<Product>, mutant: Mutant, seed: u64) -> Result<Catch> {
     let extent = |first| Extent { first, pairs: None, most_pairs: 0, first_only: true };
-    // First a glance at each, then a close look.
-    for depth in [Depth::coarse(seed), Depth::full(seed)] {
+    // First a glance at each, then a closer look.
+    for depth in [Depth::coarse(seed), Depth::medium(seed)] {
         for scenario in grounds() {
             for slot in Slot::ALL {
                 let bench = Bench { product: Arc::clone(product), scenario, mutant: Some(mutant) };
@@ -57,12 +57,12 @@ pub fn hunt(product: &Arc<Product>, mutant: Mutant, seed: u64) -> Result<Catch> 
                 }
             }
         }
-        if mutant.fate() == Fate::CaughtByTrouble {
-            break;
-        }
+    }
+    if mutant.fate() != Fate::CaughtByTrouble {
+        return Ok(Catch { mutant, by: None });
     }
     for slot in Slot::ALL {
-        for tally in broken_card::run(product, slot, Some(mutant), 8, seed)? {
+        for tally in broken_card::run(larger, slot, Some(mutant), 8, seed)? {
             if let Some(how) = tally.wrong.into_iter().next() {
                 return Ok(Catch { mutant, by: Some(format!("{}, slot {slot}: {how}", tally.name)) });
             }

@@ -1,10 +1,11 @@
 //! Judges one crash state: the device is switched on with that card, comes to rest with nothing on offer, and then gets
 //! the same wishes again.
 use super::{
-    card::{Card, Op, Still},
+    card::{Card, Op},
     image::Image,
     mutant::Mutant,
     pi::{End, Life, Pi},
+    places::Still,
     product::{Nature, Product},
     scenario::Scenario,
     watch::{Watch, flag, record},

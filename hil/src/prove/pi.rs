@@ -1,9 +1,11 @@
 //! A simulated Pi around a simulated card: firmware, kernels, the agent, and an owner with wishes. It lives until it
 //! comes to rest.
 use super::{
-    card::{Card, Op, Still},
-    mutant::{Mutant, Pretence, Tampered},
+    card::{Card, Op},
+    mutant::Mutant,
+    places::Still,
     product::{Made, Nature, Product},
+    tampered::{Pretence, Tampered},
     watch::Watch,
 };
 use bistable::{

@@ -1,8 +1,8 @@
 //! A product with the smallest images that there can be, so that a crash state is cheap: its releases, and the card as
 //! it left the factory.
 use super::{
-    card::{Places, Still},
     image::Image,
+    places::{Places, Still},
 };
 use anyhow::{Context, Result};
 use bistable_boot::{SECTOR, Slot, fat::Fat, layout::Partition};

@@ -3,6 +3,7 @@ use super::{
     pi::Wish,
     trouble::{Harm, Trouble, When},
 };
+use bistable_boot::layout::Partition;
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +22,8 @@ pub struct Scenario {
     pub wired: bool,
     /// What the card is like at first.
     pub start: Start,
-    /// Whether the agent is killed on the way, at that write or flush.
-    pub killed: Option<u64>,
+    /// Whether the agent is killed on the way, and when.
+    pub killed: Option<When>,
 }
 
 /// What the card is like at first.
@@ -60,14 +61,14 @@ impl Scenario {
         self
     }
 
-    const fn killed(mut self, at: u64) -> Scenario {
+    const fn killed(mut self, at: When) -> Scenario {
         self.killed = Some(at);
         self
     }
 
     /// The trouble that belongs to it.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.killed.map(|at| Trouble::new(When::Access(at), Harm::Kill))
+        self.killed.map(|at| Trouble::new(at, Harm::Kill))
     }
 }
 
@@ -91,10 +92,10 @@ pub const ALL: [Scenario; 14] = [
         &[Offer("2.0.0")],
         "2.0.0",
     )
-    .killed(9),
-    // Access 2 is the first journal write, 3 its flush.
+    .killed(When::Access(9)),
+    // The first is "installing", the second the release, the third "staged".
     Scenario::new("killed in a save", "before the flush; its copy reads well", &[Offer("2.0.0")], "2.0.0")
-        .killed(3),
+        .killed(When::Flush(Partition::State, 3)),
     Scenario::new(
         "downgrade",
         "an update, then an older release is offered",

@@ -26,6 +26,8 @@ pub enum When {
     Access(u64),
     /// At this write or flush and all that follow.
     From(u64),
+    /// At the flush of a partition that the n-th time has something to make durable.
+    Flush(Partition, u64),
     /// When this place is read, for the n-th time.
     Read(Partition, u64, u64),
     /// Always: a range of addresses is in truth an earlier one. A card that has less memory than it says.
@@ -60,8 +62,14 @@ impl Trouble {
         let comes = match self.when {
             When::Access(at) => at == now,
             When::From(at) => at <= now,
-            When::Read(..) | When::Wrapped { .. } => false,
+            When::Flush(..) | When::Read(..) | When::Wrapped { .. } => false,
         };
+        self.came |= comes;
+        comes.then_some(self.what)
+    }
+
+    pub(super) fn flush(&mut self, partition: Partition, times: u64) -> Option<Harm> {
+        let comes = self.when == When::Flush(partition, times);
         self.came |= comes;
         comes.then_some(self.what)
     }

@@ -1,9 +1,9 @@
 //! Watches every write of the agent while it happens: what holds at any time must not only hold at the end.
 use super::{
-    card::{Places, Still},
     image::Image,
-    mutant::decode,
+    places::{Places, Still},
     product::Product,
+    tampered::decode,
 };
 use bistable::{boot_flag::BootFlag, ports::Sectors};
 use bistable_boot::{

@@ -5,15 +5,18 @@
 //! | `bundle` | the stream: strict, verified before use |
 //! | `pipeline` | the threads that bring its data onto the card |
 //! | `marks` | what is looked at a second time |
+//! | `header` | what makes a slot look bootable: erased first, written last |
 //! | `buffer` | aligned memory, as much as allowed |
 mod buffer;
 mod bundle;
+mod header;
 mod marks;
 mod pipeline;
 
 pub use buffer::{ALIGN, Buffer};
 pub use bundle::{Bundle, BundleError};
-pub use pipeline::{InstallError, Slots, Stats, erase_header};
+pub use header::erase_header;
+pub use pipeline::{InstallError, Slots, Stats};
 
 use crate::{Device, Error, ports::BootControl};
 use bistable_boot::{Slot, Target, layout::Partition};

@@ -12,13 +12,13 @@ use super::{
     BundleError,
     buffer::{Buffer, Loan, Pool},
     bundle::Bundle,
+    header::{erase_header, write_header},
     marks::Marks,
 };
 use crate::{
     config::Settings,
     ports::{Fault, Volume},
 };
-use bistable_boot::{SECTOR, layout::HEADER_BYTES};
 use bistable_format::{ChunkList, Digest, Encoding, Release, VolumeKind, limits};
 use std::{
     io::Read,
@@ -100,20 +100,18 @@ pub struct Stats {
 
 /// Bytes of all buffers for encoded chunks, and the same again for raw ones; see [`Pool`].
 const POOL_BYTES: usize = 16 << 20;
-/// Bytes that are compared at once with what is in memory.
-const READ_BYTES: usize = 64 << 10;
 /// At most this many threads decompress: more don't help a card.
 const WORKERS: usize = 4;
 
 /// A chunk on its way.
-struct Job {
-    volume: VolumeKind,
-    index: usize,
-    at: u64,
-    raw_bytes: u32,
-    digest: Digest,
-    zero: bool,
-    encoded: Loan,
+pub(super) struct Job {
+    pub(super) volume: VolumeKind,
+    pub(super) index: usize,
+    pub(super) at: u64,
+    pub(super) raw_bytes: u32,
+    pub(super) digest: Digest,
+    pub(super) zero: bool,
+    pub(super) encoded: Loan,
 }
 
 /// A chunk that was written.
@@ -126,15 +124,15 @@ struct Written {
 }
 
 /// What the threads share.
-struct Shared<'a> {
-    slots: &'a Slots,
-    raw: Pool,
-    marks: Marks,
-    failed: Mutex<Option<InstallError>>,
-    stop: AtomicBool,
-    skipped: AtomicU64,
-    written: AtomicU64,
-    verified: AtomicU64,
+pub(super) struct Shared<'a> {
+    pub(super) slots: &'a Slots,
+    pub(super) raw: Pool,
+    pub(super) marks: Marks,
+    pub(super) failed: Mutex<Option<InstallError>>,
+    pub(super) stop: AtomicBool,
+    pub(super) skipped: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) verified: AtomicU64,
 }
 
 impl Shared<'_> {
@@ -292,7 +290,7 @@ fn work(shared: &Shared<'_>, jobs: &Mutex<mpsc::Receiver<Job>>, to_writer: &mpsc
 }
 
 /// Fill `raw` with what the slot must hold. `Ok(true)` when the slot holds it already.
-fn prepare(
+pub(super) fn prepare(
     shared: &Shared<'_>,
     job: &Job,
     raw: &mut [u8],
@@ -416,79 +414,5 @@ fn read_back(shared: &Shared<'_>, w: &Written, buffer: &mut [u8]) -> Result<(), 
         return Err(InstallError::ReadBack { volume: w.volume, index: w.index });
     }
     shared.verified.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-    Ok(())
-}
-
-/// Make a slot not look bootable, durably and read back.
-///
-/// The first sector goes first, alone, and is durable before the others: without it nothing looks bootable, while a
-/// power cut in a single write of all could leave it and take what belongs to it.
-///
-/// # Errors
-/// When the card fails, or gives back something else than zeros.
-pub fn erase_header(slots: &Slots) -> Result<(), Fault> {
-    let mut there = Buffer::new(HEADER_BYTES);
-    slots.boot.read(0, &mut there)?;
-    for range in [0..SECTOR, SECTOR..HEADER_BYTES] {
-        let (at, part) = (range.start as u64, &mut there[range]);
-        if part.iter().any(|b| *b != 0) {
-            part.fill(0);
-            slots.boot.write(at, part)?;
-        }
-        // In any case: the zeros may be those of a program that was killed before its flush.
-        slots.boot.flush()?;
-        if !holds(&*slots.boot, at, part)? {
-            let text = "the slot's header was erased and reads back differently: the card is failing";
-            return Err(Fault::Unfit(text.into()));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a volume holds these bytes, read in small pieces.
-fn holds(volume: &dyn Volume, at: u64, want: &[u8]) -> Result<bool, Fault> {
-    let mut buffer = Buffer::new(READ_BYTES.min(want.len()));
-    for (piece, at) in want.chunks(READ_BYTES).zip((at..).step_by(READ_BYTES)) {
-        buffer.resize(piece.len());
-        volume.read(at, &mut buffer)?;
-        if *buffer != *piece {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// The last writes of an installation: all of the boot volume's first chunk but its first sector, and, when everything
-/// is on the card and was read back, that sector. From then on the slot looks bootable.
-fn write_header(shared: &Shared<'_>, job: &Job) -> Result<(), InstallError> {
-    let mut raw = shared.raw.take(job.raw_bytes as usize);
-    let right = prepare(shared, job, &mut raw, &mut None)?;
-    // What was found right may have been written by a program that was killed before its flush.
-    for kind in VolumeKind::ALL {
-        shared.slots.get(kind).flush()?;
-    }
-    if right && shared.written.load(Ordering::Relaxed) == 0 {
-        return Ok(());
-    }
-    let boot = shared.slots.get(job.volume);
-    let (first, rest) = raw.split_at(SECTOR.min(raw.len()));
-    if right {
-        return shared.marks.look(shared.slots);
-    }
-    erase_header(shared.slots)?;
-    for (at, part) in [(first.len() as u64, rest), (0, first)] {
-        if at == 0 {
-            shared.marks.look(shared.slots)?;
-        }
-        boot.write(at, part)?;
-        boot.flush()?;
-        if !holds(boot, at, part)? {
-            // What isn't complete must not look bootable. The card is failing, so it may not even do that.
-            let _ = erase_header(shared.slots);
-            return Err(InstallError::ReadBack { volume: job.volume, index: job.index });
-        }
-    }
-    shared.written.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);
-    shared.verified.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);
     Ok(())
 }

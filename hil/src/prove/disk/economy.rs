@@ -3,7 +3,7 @@ use super::{
     log::{Entry, What},
     trace,
 };
-use crate::prove::card::Places;
+use crate::prove::places::Places;
 use anyhow::{Result, bail};
 use bistable_boot::{
     Lba, SECTOR, Slot,

@@ -39,7 +39,10 @@ pub fn available() -> Result<()> {
     match Command::new(DAEMON).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => bail!("`{DAEMON} --version` ended with {status}"),
-        Err(e) => bail!("{DAEMON} can't be started ({e}): Debian's package qemu-utils has it"),
+        Err(e) => bail!(
+            "{DAEMON} can't be started ({e}): Debian's package qemu-utils has it, or \
+             qemu-system-common before Debian 13"
+        ),
     }
 }
 

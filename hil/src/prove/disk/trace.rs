@@ -1,6 +1,6 @@
 //! From the log of a disk to the writes and flushes of a card.
 use super::log::{Entry, What};
-use crate::prove::card::{Op, Places};
+use crate::prove::{card::Op, places::Places};
 use anyhow::{Context, Result, bail};
 use bistable_boot::layout::Partition;
 use semver::Version;
