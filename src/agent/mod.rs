@@ -127,7 +127,8 @@ impl<'a> Agent<'a> {
         let Some(old) = self.device.stored().target().map(|target| !target.slot) else { return Ok(()) };
         let boot = &mut self.device.board.boot;
         match boot.check() {
-            Err(Fault::Unfit(problem)) => log::warn!("boot flag lost during an update: {problem}"),
+            // Nor can a sector be read, for some cards, after its write was cut short; writing it mends it.
+            Err(e) if e.stopping().is_none() => log::warn!("boot flag lost during an update: {e}"),
             sound => return Ok(sound?),
         }
         match boot.rewrite(old) {

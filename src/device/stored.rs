@@ -35,7 +35,11 @@ pub(super) fn read_roots(
     state: &dyn Volume,
     verified: &Verified,
 ) -> Result<[Result<Root, String>; 2], Fault> {
-    let [first, second] = layout::ROOT.map(|at| read_stored(state, at, Role::Root));
+    let [first, second] = layout::ROOT.map(|at| match read_stored(state, at, Role::Root) {
+        // One copy is enough, and the next install mends the other.
+        Err(e) if e.stopping().is_none() => Ok(Err(e.to_string())),
+        read => read,
+    });
     Ok([first?, second?].map(|bytes| bytes.and_then(|bytes| verified.open(bytes))))
 }
 
@@ -83,8 +87,12 @@ pub(super) fn write_stored(state: &dyn Volume, at: Lba, bytes: &[u8]) -> Result<
     // Whole pages: of a part of one, a card reads and writes all of it, too.
     sectors.resize(bytes.len().next_multiple_of(PAGE), 0);
     let mut there = vec![0; sectors.len()];
-    state.read(at, &mut there)?;
-    if there == sectors {
+    let readable = match state.read(at, &mut there) {
+        Err(e) if e.stopping().is_some() => return Err(e.into()),
+        // What can't be read isn't there; writing it may mend it, and reading it back will tell.
+        read => read.is_ok(),
+    };
+    if readable && there == sectors {
         // It may be of a program that was killed before its flush.
         return Ok(state.flush()?);
     }

@@ -52,6 +52,8 @@ pub fn erase(device: &mut Device, target: &Target) -> Result<(), Error> {
 /// When the other slot holds nothing that may run.
 pub fn previous(device: &mut Device) -> Result<Target, Error> {
     let slot = device.inactive();
+    // As for an update: from here on the flag is ours to write.
+    device.board.boot.check()?;
     if device.board.boot.default_slot()? == slot {
         let text = format!("slot {slot} is the default already: `bistable reboot` boots it");
         return Err(Error::NotNow(text));

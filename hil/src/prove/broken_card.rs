@@ -79,17 +79,13 @@ pub fn run(
     tallies.push(rig.tally(
         "slot data with a flipped bit",
         rig.drawn(silent, seed, Rig::flipped),
-        Then::Recovers,
+        Then::Notices,
     )?);
-    tallies.push(rig.tally(
-        "slot data dropped",
-        rig.drawn(silent, seed + 1, Rig::dropped),
-        Then::Recovers,
-    )?);
+    tallies.push(rig.tally("slot data dropped", rig.drawn(silent, seed + 1, Rig::dropped), Then::Notices)?);
     tallies.push(rig.tally(
         "slot data misplaced",
         rig.drawn(silent, seed + 2, Rig::misplaced),
-        Then::Recovers,
+        Then::Notices,
     )?);
     tallies.push(rig.tally(
         "slot data wrapped around",
@@ -102,8 +98,10 @@ pub fn run(
 /// What must come of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
-    /// The agent notices, and the next attempt succeeds.
+    /// The next attempt succeeds.
     Recovers,
+    /// The agent notices, and the next attempt succeeds.
+    Notices,
     /// The next attempt succeeds; there is nothing to notice for an agent that is dead.
     Goes,
     /// Once the card works again.
@@ -193,7 +191,7 @@ impl Rig {
             if !card.was_in_trouble() {
                 wrong.push("it never came to that".to_owned());
             }
-            if matches!(then, Then::Refuses) && !noticed {
+            if matches!(then, Then::Refuses | Then::Notices) && !noticed {
                 wrong.push("nobody noticed".to_owned());
             }
             match then {
@@ -212,7 +210,7 @@ impl Rig {
                     life = Pi::new(&self.bench.product, &card, true, self.bench.mutant)
                         .live(self.bench.scenario.wishes);
                 }
-                Then::Recovers | Then::Goes => {}
+                Then::Recovers | Then::Notices | Then::Goes => {}
             }
             let broken = card.watch(|w| std::mem::take(&mut w.broken));
             if then == Then::Refuses {

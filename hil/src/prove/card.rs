@@ -30,12 +30,16 @@ pub enum Op {
     Flush(Partition),
     /// The device said that a release is the default now, by its version: from here on that must hold.
     Promised(semver::Version),
+    /// A system was booted that isn't the default.
+    Trial,
+    /// The owner wished for something: trials count anew.
+    Wished,
 }
 
 impl Op {
     /// Whether it is something that the card did.
     pub fn is_access(&self) -> bool {
-        !matches!(self, Op::Promised(_))
+        matches!(self, Op::Write { .. } | Op::Flush(_))
     }
 }
 
@@ -226,7 +230,7 @@ struct CardVolume {
     partition: Partition,
 }
 
-fn eio(doing: &str, partition: Partition) -> Fault {
+pub(super) fn eio(doing: &str, partition: Partition) -> Fault {
     Fault::io(format!("{doing} partition {}", partition.name()))(io::Error::from_raw_os_error(5))
 }
 
@@ -248,6 +252,9 @@ impl Volume for CardVolume {
             return Err(eio("reading", self.partition));
         }
         for (at, range) in card.runs(place, into.len()) {
+            if !card.seen.is_readable(at, range.len()) {
+                return Err(eio("reading", self.partition));
+            }
             card.seen.read(at, &mut into[range]);
         }
         Ok(())

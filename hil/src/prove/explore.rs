@@ -198,7 +198,7 @@ impl Run {
             }
             row.single += 1;
             let before = before(&self.log, &crash, &old);
-            if seen.insert((crash.image.key(), before.promised.clone(), before.coming.clone())) {
+            if seen.insert((crash.image.key(), before.clone())) {
                 let verdict = self.bench.judge_knowing(&crash.image, &before, Some(&mut known));
                 row.count_in(&verdict, || crash.to_string());
             }
@@ -219,7 +219,7 @@ impl Run {
         first: &Crash,
         depth: &Depth,
         old: &Version,
-        seen: &mut HashSet<(u128, Version, Vec<Version>)>,
+        seen: &mut HashSet<(u128, Before)>,
         known: &mut Known,
         row: &mut Row,
     ) {
@@ -231,7 +231,14 @@ impl Run {
             if !recovery[..crash.at].iter().any(|op| matches!(op, Op::Promised(_))) {
                 before.coming.extend(held.coming.clone());
             }
-            if seen.insert((crash.image.key(), before.promised.clone(), before.coming.clone())) {
+            if !recovery[..crash.at].iter().any(|op| matches!(op, Op::Wished)) {
+                before.trials = before.trials.saturating_add(held.trials);
+            }
+            before.proven.extend(held.proven.clone());
+            // Their commit may be on the card, and nobody has said so.
+            before.proven.extend(held.coming.clone());
+            before.lost_neighbour |= held.lost_neighbour;
+            if seen.insert((crash.image.key(), before.clone())) {
                 let verdict = self.bench.judge_knowing(&crash.image, &before, Some(known));
                 row.count_in(&verdict, || format!("{first}; then {crash}"));
             }
@@ -245,9 +252,15 @@ pub fn before(log: &[Op], crash: &Crash, at_first: &Version) -> Before {
         Op::Promised(version) => Some(version.clone()),
         _ => None,
     };
+    let past = &log[..crash.at];
+    let since_wish = past.iter().rev().take_while(|op| !matches!(op, Op::Wished));
+    let trials = since_wish.filter(|op| matches!(op, Op::Trial)).count();
+    let factory = [Version::new(1, 0, 0), at_first.clone()];
     Before {
-        promised: log[..crash.at].iter().rev().find_map(promise).unwrap_or_else(|| at_first.clone()),
+        promised: past.iter().rev().find_map(promise).unwrap_or_else(|| at_first.clone()),
         coming: log[crash.at..].iter().find_map(promise).into_iter().collect(),
+        proven: factory.into_iter().chain(past.iter().filter_map(promise)).collect(),
+        trials: u8::try_from(trials).unwrap_or(u8::MAX),
         lost_neighbour: matches!(crash.flight, Flight::Neighbour(..) | Flight::Page(..)),
     }
 }

@@ -20,9 +20,11 @@ pub enum Fill {
     Ones,
     /// Programmed halfway.
     Noise,
+    /// It can't be read until it is written again.
+    Unreadable,
 }
 
-const FILLS: [Fill; 3] = [Fill::Zeros, Fill::Ones, Fill::Noise];
+const FILLS: [Fill; 4] = [Fill::Zeros, Fill::Ones, Fill::Noise, Fill::Unreadable];
 
 /// What became of the writes before the one in flight that no flush made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +130,7 @@ pub fn crashes(start: &Image, log: &[Op], depth: &Depth, visit: &mut dyn FnMut(C
                 }
                 !ours
             }),
-            Op::Promised(_) => {}
+            Op::Promised(_) | Op::Trial | Op::Wished => {}
         }
     }
     // And after all of it.
@@ -253,10 +255,12 @@ impl Here<'_> {
     }
 
     fn land(&self, image: &mut Image, place: u64, data: &[u8], flight: Flight) {
-        let lost = |fill: Fill, at: u64, len: usize| match fill {
-            Fill::Zeros => vec![0; len],
-            Fill::Ones => vec![0xFF; len],
-            Fill::Noise => noise(self.depth.seed ^ at, len),
+        let seed = self.depth.seed;
+        let lose = |image: &mut Image, fill: Fill, at: u64, len: usize| match fill {
+            Fill::Zeros => image.write(at, &vec![0; len]),
+            Fill::Ones => image.write(at, &vec![0xFF; len]),
+            Fill::Noise => image.write(at, &noise(seed ^ at, len)),
+            Fill::Unreadable => (at..at + len as u64).step_by(SECTOR).for_each(|at| image.spoil(at)),
         };
         match flight {
             Flight::Nothing => {}
@@ -265,17 +269,17 @@ impl Here<'_> {
             Flight::Sector(sector, fill) => {
                 let at = sector * SECTOR;
                 image.write(place, &data[..at]);
-                image.write(place + at as u64, &lost(fill, place + at as u64, SECTOR));
+                lose(image, fill, place + at as u64, SECTOR);
             }
             Flight::Page(sector, fill) => {
                 let at = sector * SECTOR;
                 image.write(place, &data[..at]);
                 let page = (place + at as u64) / PAGE as u64 * PAGE as u64;
-                image.write(page, &lost(fill, page, PAGE));
+                lose(image, fill, page, PAGE);
             }
             Flight::Neighbour(at, fill) => {
                 image.write(place, data);
-                image.write(at, &lost(fill, at, SECTOR));
+                lose(image, fill, at, SECTOR);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A card's bytes: pages that copies share, so that a crash state costs what it changes.
+use bistable_boot::SECTOR;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hasher},
     sync::{Arc, OnceLock},
 };
@@ -49,6 +50,8 @@ pub struct Image {
     base: Arc<Pages>,
     /// What this one has instead.
     own: Pages,
+    /// Sectors, by number, that can't be read until they are written.
+    unreadable: BTreeSet<u64>,
 }
 
 impl Image {
@@ -70,8 +73,25 @@ impl Image {
         }
     }
 
+    /// Make a sector unreadable until it is written, as a write that was cut short can.
+    pub fn spoil(&mut self, at: u64) {
+        self.unreadable.insert(at / SECTOR as u64);
+    }
+
+    /// Whether all of a range can be read.
+    pub fn is_readable(&self, at: u64, len: usize) -> bool {
+        let sector = SECTOR as u64;
+        self.unreadable.range(at / sector..(at + len as u64).div_ceil(sector)).next().is_none()
+    }
+
     /// Write bytes.
     pub fn write(&mut self, at: u64, from: &[u8]) {
+        if !self.unreadable.is_empty() {
+            let sector = SECTOR as u64;
+            for whole in at.div_ceil(sector)..(at + from.len() as u64) / sector {
+                self.unreadable.remove(&whole);
+            }
+        }
         for (page, offset, range) in pieces(at, from.len()) {
             let piece = &from[range];
             let mut bytes = match self.page(page) {
@@ -88,13 +108,14 @@ impl Image {
 
     /// Whether a range holds these bytes.
     pub fn holds(&self, at: u64, want: &[u8]) -> bool {
-        pieces(at, want.len()).all(|(page, offset, range)| {
-            let piece = &want[range];
-            match self.page(page) {
-                Some(p) => p.bytes[offset..offset + piece.len()] == *piece,
-                None => *piece == ZEROS[..piece.len()],
-            }
-        })
+        self.is_readable(at, want.len())
+            && pieces(at, want.len()).all(|(page, offset, range)| {
+                let piece = &want[range];
+                match self.page(page) {
+                    Some(p) => p.bytes[offset..offset + piece.len()] == *piece,
+                    None => *piece == ZEROS[..piece.len()],
+                }
+            })
     }
 
     /// The sectors of a range that hold something, by their first bytes.
@@ -114,7 +135,8 @@ impl Image {
         let mix = |page: u64, hash: u128| {
             (hash ^ u128::from(page)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
         };
-        self.own.iter().fold(0, |key, (page, p)| {
+        let spoilt = self.unreadable.iter().fold(0, |key, sector| key ^ mix(!*sector, 1));
+        self.own.iter().fold(spoilt, |key, (page, p)| {
             let before = self.base.get(page).map_or(0, |p| p.hash());
             // A page that came back to what the base has must not count.
             if before == p.hash() { key } else { key ^ mix(*page, p.hash()) }

@@ -11,7 +11,7 @@ use super::{
     watch::{Watch, flag, record},
 };
 use bistable::ports::Sectors;
-use bistable_boot::{Slot, State, fat::Fat, layout::Partition};
+use bistable_boot::{Outcome, Slot, State, fat::Fat, layout::Partition};
 use semver::Version;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -47,12 +47,16 @@ pub struct Verdict {
 }
 
 /// What held when the power went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Before {
     /// The version that the device had last said is the default, or that the factory made so.
     pub promised: Version,
     /// Versions that it was about to make the default: their commit may be on the card, and need not be.
     pub coming: Vec<Version>,
+    /// Versions that had proven themselves.
+    pub proven: Vec<Version>,
+    /// Trials of the update in flight.
+    pub trials: u8,
     /// Whether a sector was lost that nobody was writing: then even a complete slot need not be complete any more.
     pub lost_neighbour: bool,
 }
@@ -75,10 +79,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A card with this content, watched: these versions have proven themselves.
-    pub fn card(&self, image: &Image, proven: &[&Version]) -> Card {
-        let proven: BTreeSet<Version> = proven.iter().map(|v| (*v).clone()).collect();
-        Card::new(image, &self.product.places, Watch::new(&self.product, proven), None)
+    /// A card with this content, watched by somebody who knows what came before.
+    pub fn card(&self, image: &Image, before: &Before) -> Card {
+        let proven = before.proven.iter().cloned().collect();
+        let watch = Watch::new(&self.product, proven).after_trials(before.trials);
+        Card::new(image, &self.product.places, watch, None)
     }
 
     /// Judge a life without a power cut.
@@ -86,7 +91,8 @@ impl Bench {
         let Ok(promised) = self.scenario.ends.parse() else {
             return Verdict { wrong: vec![(Wrong::Broken, "no version".into())], log: Vec::new(), boots: 0 };
         };
-        let before = Before { promised, coming: Vec::new(), lost_neighbour: false };
+        let before =
+            Before { promised, coming: Vec::new(), proven: Vec::new(), trials: 0, lost_neighbour: false };
         let mut case = Case { bench: self, before: &before, wrong: Vec::new() };
         case.lies(image);
         case.ends(image, life);
@@ -105,24 +111,8 @@ impl Bench {
     pub fn judge_knowing(&self, image: &Image, before: &Before, known: Option<&mut Known>) -> Verdict {
         let mut case = Case { bench: self, before, wrong: Vec::new() };
         case.lies(image);
-        let mut proven = vec![&before.promised];
-        // The other slot may still hold what was the default before.
-        let others: Vec<_> = Slot::ALL.into_iter().filter_map(|s| self.product.in_slot(image, s)).collect();
-        let stored = record(image, &self.product.places);
-        let kept = |v: &Version| {
-            stored.as_ref().is_some_and(|r| {
-                r.history.iter().any(|e| {
-                    e.version == *v
-                        && matches!(
-                            e.outcome,
-                            bistable_boot::Outcome::Committed | bistable_boot::Outcome::Provisioned
-                        )
-                })
-            })
-        };
-        proven.extend(others.iter().map(|r| &r.version).filter(|v| kept(v)));
         let lost_map = !has_map(image, &self.product);
-        let card = self.card(image, &proven);
+        let card = self.card(image, before);
         let mut pi = Pi::new(&self.product, &card, self.scenario.wired, self.mutant);
 
         let life = pi.live(&[]);
@@ -192,6 +182,13 @@ impl Case<'_> {
     fn rests(&mut self, image: &Image, life: &Life, lost_map: bool) {
         match &life.end {
             End::Brick(why) => return self.wrong(Wrong::Brick, why),
+            // Only a cut in a write beside them may cost the tables.
+            _ if lost_map && !self.before.lost_neighbour => {
+                self.wrong(
+                    Wrong::Broken,
+                    "the boot flag's volume is damaged, and nothing next to it was written",
+                );
+            }
             End::Stuck(why) if lost_map => self.wrong(Wrong::NeedsHands, why),
             End::Stuck(why) => self.wrong(Wrong::Broken, format!("stuck: {why}")),
             End::Settled if lost_map => self.wrong(Wrong::NeedsHands, "the boot flag's volume is damaged"),
@@ -295,6 +292,14 @@ impl Case<'_> {
         }
         if record.state != State::Idle {
             self.wrong(Wrong::Broken, format!("{} in the end", record.state.name()));
+        }
+        let (version, kept) = scenario.last();
+        let told = record.history.last().is_some_and(|e| {
+            let was_kept = matches!(e.outcome, Outcome::Committed | Outcome::Provisioned);
+            e.version.to_string() == version && was_kept == kept
+        });
+        if !told {
+            self.wrong(Wrong::Broken, format!("the history ends with {:?}", record.history.last()));
         }
     }
 }

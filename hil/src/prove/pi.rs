@@ -10,7 +10,7 @@ use super::{
 };
 use bistable::{
     Device, Error,
-    agent::{Agent, Listener, Note, is_reboot},
+    agent::{Agent, Listener, Note},
     board::sim::{
         clock::SimClock, firmware, gpio::SimGpio, host::SimHost, nets::Nets, tryboot::Tryboot, world::Facts,
     },
@@ -72,6 +72,8 @@ pub struct Pi {
     pretence: Pretence,
     /// The firmware's one-shot flag, in a register: power loss clears it.
     once: Rc<Cell<bool>>,
+    /// Whether the machine goes down for a reboot: nothing runs any more.
+    down: Rc<Cell<bool>>,
     boots: u32,
     /// How often the release on offer failed to install.
     failed: u32,
@@ -97,6 +99,7 @@ impl Pi {
             mutant,
             pretence: Pretence::default(),
             once: Rc::default(),
+            down: Rc::default(),
             boots: 0,
             failed: 0,
             failures: 0,
@@ -126,7 +129,9 @@ impl Pi {
                 Err(e) => break End::Brick(e.to_string()),
             };
             running = Some(slot);
-            self.card.watch(|w| w.booted(slot, &image));
+            if self.card.watch(|w| w.booted(slot, &image)) {
+                self.card.note(Op::Trial);
+            }
             if let Some(mutant) = self.mutant {
                 self.pretence.reboot(mutant, &mut self.card);
             }
@@ -163,9 +168,12 @@ impl Pi {
     fn run(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Ended {
         let mut tries = 0;
         loop {
-            match self.agent(slot, release, wishes) {
+            let ended = self.agent(slot, release, wishes);
+            if self.down.take() {
+                return Ended::Reboot;
+            }
+            match ended {
                 Ok(()) => return Ended::Rest,
-                Err(e) if is_reboot(&e) => return Ended::Reboot,
                 Err(Error::Fault(Fault::Stopping(Stop::PowerLost))) => self.card.revive(),
                 Err(e) if tries == TRIES => return Ended::Stuck(e.to_string()),
                 Err(_) => self.failures += 1,
@@ -185,6 +193,7 @@ impl Pi {
                 Wish::Offer(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
                     card.watch(Watch::offered);
+                    card.note(Op::Wished);
                     match agent.install(&mut &offer.bundle[..], Rejections::Respect) {
                         Ok(_) => go_on(&mut agent)?,
                         Err(Error::NothingToDo(_) | Error::Rejected(_) | Error::Incompatible { .. }) => {
@@ -203,6 +212,7 @@ impl Pi {
                         continue;
                     }
                     card.watch(Watch::offered);
+                    card.note(Op::Wished);
                     match agent.go_back() {
                         Err(Error::NothingToDo(_)) => *wishes = rest,
                         Err(e) => return Err(e),
@@ -250,7 +260,11 @@ impl Pi {
             units: [("app.service".to_owned(), state.to_owned())].into(),
             ..Facts::default()
         };
-        let reboot = Box::new(|| -> Result<Never, Fault> { Err(Fault::Stopping(Stop::Reboot)) });
+        let down = Rc::clone(&self.down);
+        let reboot = Box::new(move || -> Result<Never, Fault> {
+            down.set(true);
+            Err(Fault::Stopping(Stop::Reboot))
+        });
         let boot_id = format!("prove-{}", self.boots);
         let boot: Box<dyn bistable::ports::BootControl> = match self.mutant {
             Some(mutant) => mutant.boot(Box::new(boot)),
@@ -294,10 +308,12 @@ impl Listener for Ears<'_> {
                 self.card.watch(|w| w.self_tested(passed));
             }
             Note::Health(verdict) => {
-                let passed = matches!(verdict, health::Verdict::Healthy(_)) && self.good;
+                let healthy = matches!(verdict, health::Verdict::Healthy(_)) && self.good;
+                let tests = verdict.report().self_tests.as_ref();
+                let tested = tests.is_some_and(|r| r.refusal().is_none() && !r.tests.is_empty());
                 self.card.watch(|w| {
-                    w.health_checked(passed);
-                    w.self_tested(passed);
+                    w.health_checked(healthy && !verdict.report().checks.is_empty());
+                    w.self_tested(tested);
                 });
             }
             Note::Committed(target) => {

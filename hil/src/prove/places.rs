@@ -1,5 +1,5 @@
 //! Where a card's partitions are, and a look at them in an image that nobody changes.
-use super::image::Image;
+use super::{card::eio, image::Image};
 use bistable::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{Partition, STATE_BYTES};
 use std::sync::Arc;
@@ -67,7 +67,11 @@ impl Volume for StillVolume {
     }
 
     fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
-        self.image.read(self.places.start(self.partition) + at, into);
+        let at = self.places.start(self.partition) + at;
+        if !self.image.is_readable(at, into.len()) {
+            return Err(eio("reading", self.partition));
+        }
+        self.image.read(at, into);
         Ok(())
     }
 

@@ -66,6 +66,14 @@ impl Scenario {
         self
     }
 
+    /// What the history must end with: a version, and whether it was kept.
+    pub fn last(&self) -> (&'static str, bool) {
+        match self.wishes.last() {
+            Some(Wish::Offer(version)) if self.rejected.contains(version) => (version, false),
+            _ => (self.ends, true),
+        }
+    }
+
     /// The trouble that belongs to it.
     pub fn trouble(&self) -> Option<Trouble> {
         self.killed.map(|at| Trouble::new(at, Harm::Kill))

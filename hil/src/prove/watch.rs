@@ -7,7 +7,7 @@ use super::{
 };
 use bistable::{boot_flag::BootFlag, ports::Sectors};
 use bistable_boot::{
-    Autoboot, Floors, Journal, MAX_ATTEMPTS, Record, SECTOR, Slot, State,
+    Autoboot, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Slot, State,
     layout::{BOOT_PARTITIONS, JOURNAL, Partition},
 };
 use semver::Version;
@@ -27,6 +27,8 @@ pub struct Watch {
     floors: Option<Floors>,
     armed: bool,
     trials: u8,
+    /// What the journal told last of how an update ended.
+    last_entry: Option<Entry>,
     /// Rules that were broken, in words.
     pub broken: Vec<String>,
 }
@@ -43,6 +45,7 @@ impl Watch {
             floors: None,
             armed: false,
             trials: 0,
+            last_entry: None,
             broken: Vec::new(),
         }
     }
@@ -57,19 +60,32 @@ impl Watch {
         &self.proven
     }
 
-    /// A system came up, or tried to.
-    pub fn booted(&mut self, slot: Slot, image: &Image) {
+    /// So many trials came before this one was asked to watch.
+    pub fn after_trials(mut self, trials: u8) -> Watch {
+        self.trials = trials;
+        self
+    }
+
+    /// A system came up, or tried to. Gives whether that is a trial.
+    pub fn booted(&mut self, slot: Slot, image: &Image) -> bool {
         (self.booted, self.self_tests, self.healthy) = (slot, false, false);
         let stored = record(image, &self.product.places);
-        self.armed =
-            stored.is_some_and(|r| !matches!(r.state, State::Idle | State::Installing(_) | State::Staged(_)));
-        if flag(image, &self.product.places).is_some_and(|default| default != slot) {
+        self.armed = stored.as_ref().is_some_and(|r| {
+            matches!(r.state, State::Armed { .. } | State::Trial { .. } | State::Committing { .. })
+        });
+        if let Some(stored) = stored {
+            self.floors.get_or_insert(stored.floors);
+            self.last_entry = stored.history.last().cloned();
+        }
+        let trial = flag(image, &self.product.places).is_some_and(|default| default != slot);
+        if trial {
             self.trials += 1;
             // A power cut may end any of them without the agent's having counted it itself: it counts before.
             if self.trials > MAX_ATTEMPTS {
                 self.break_rule("more trials of one release than are allowed");
             }
         }
+        trial
     }
 
     /// Self-tests ran.
@@ -148,6 +164,15 @@ impl Watch {
             self.break_rule("the security floor rose before the commit");
         }
         self.floors = Some(new);
+        let last = record.history.last();
+        if let Some(entry) = last
+            && entry.outcome == Outcome::Committed
+            && self.last_entry.as_ref() != last
+            && (flag(image, &self.product.places) != Some(entry.slot) || self.booted != entry.slot)
+        {
+            self.break_rule("noted as committed before it was");
+        }
+        self.last_entry = last.cloned();
         let armed = matches!(record.state, State::Armed { .. });
         match &record.state {
             State::Armed { .. } if !self.armed && !self.self_tests => {
