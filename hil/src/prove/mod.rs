@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let (mut tallies, mut catches) = (Vec::new(), Vec::new());
     if options.scenario.is_none() {
         rows.push(all);
-        let silent = if options.long { 10_000 } else { 1000 };
+        let silent = if options.long { 10_000 } else { 500 };
         let larger = Arc::new(Product::new(3).context("making the product")?);
         let done =
             in_parallel(&Slot::ALL, |slot| broken_card::run(&larger, *slot, None, silent, options.seed));
