@@ -21,7 +21,13 @@ mod lost_flag;
 mod memory;
 mod pi;
 mod power_cut;
+#[cfg(target_os = "linux")]
+mod real_block;
+#[cfg(target_os = "linux")]
+mod real_board;
 mod recovery;
 mod rig;
+#[cfg(target_os = "linux")]
+mod sysroot;
 mod update_flow;
 mod writes;

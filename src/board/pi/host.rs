@@ -67,7 +67,9 @@ impl Host for PiHost {
         let folder = self.sysroot.join(folder);
         let stat = nix::sys::statvfs::statvfs(&folder)
             .map_err(|e| HostError::Failed(format!("{}: {e}", folder.display())))?;
-        Ok(u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size())))
+        #[allow(clippy::useless_conversion, reason = "both are 32 bits wide on a 32-bit Pi")]
+        let (blocks, bytes) = (u64::from(stat.blocks_available()), u64::from(stat.fragment_size()));
+        Ok(blocks.saturating_mul(bytes))
     }
 
     fn reboot(&mut self) -> Result<Never, Fault> {
