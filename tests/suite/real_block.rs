@@ -3,7 +3,7 @@
 use crate::sysroot::{PI4, Sys, write};
 use bistable::{board::Access, ports::Switch};
 use bistable_boot::{Slot, layout::Partition};
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf, process::Command};
 
 /// Loop devices of a tree's partitions; taken apart in the end.
 struct Loops {
@@ -106,16 +106,16 @@ fn partitions_that_are_block_devices() {
         pi.board.boot.switch(default, Switch::Always).unwrap();
         assert_eq!(pi.board.boot.default_slot().unwrap(), default);
     }
-    succeed("mkfs.vfat", &[loops.device(boot_b)]).expect_err("claimed by us");
+    succeed("mke2fs", &["-q", loops.device(boot_b)]).expect_err("claimed by us");
     drop((volume, pi));
-    succeed("mkfs.vfat", &[loops.device(boot_b)]).unwrap();
+    succeed("mke2fs", &["-q", loops.device(boot_b)]).unwrap();
 
     // Somebody else has it, whether that can be seen or not.
     loops.mount(boot_b, "ro").unwrap();
     let mut pi = loops.sys.open(Access::Exclusive).unwrap();
     let said = write(&mut *pi.board.partitions, boot_b).unwrap_err().to_string();
     assert!(said.starts_with(&format!("{name} in use by the kernel or another program")), "{said}");
-    loops.sys.mount(&format!("{} / /mnt ro - vfat x ro", loops.dev(boot_b)));
+    loops.sys.mount(&format!("{} / /mnt ro - ext4 x ro", loops.dev(boot_b)));
     let said = write(&mut *pi.board.partitions, boot_b).unwrap_err().to_string();
     assert!(said.starts_with(&format!("{name} mounted on /mnt")), "{said}");
     loops.runs();
@@ -124,15 +124,16 @@ fn partitions_that_are_block_devices() {
     assert!(loops.mount(boot_b, "ro").is_ok(), "not claimed any more once the volume is gone");
     loops.unmount();
 
-    // The flag, mounted read-only: where it can be seen how, it is written; where it can't, it isn't.
-    loops.mount(flag, "ro").unwrap();
+    // The flag, claimed as a mount claims it: where it can be seen that it is mounted read-only, it is written; where
+    // nothing can be seen, it isn't.
+    let mut claim = fs::OpenOptions::new();
+    let claim = claim.read(true).custom_flags(nix::libc::O_EXCL).open(loops.device(flag)).unwrap();
     let said = pi.board.boot.switch(Slot::B, Switch::Always).unwrap_err().to_string();
     assert!(said.contains("in use by the kernel or another program"), "{said}");
     loops.sys.mount(&format!("{} / /boot ro - vfat x ro", loops.dev(flag)));
     pi.board.boot.switch(Slot::B, Switch::Always).unwrap();
     assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
-    loops.unmount();
-    drop(pi);
+    drop((pi, claim));
 
     // A node that belongs to another device.
     fs::remove_file(loops.sys.node(boot_b)).unwrap();

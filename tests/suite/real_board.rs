@@ -113,7 +113,7 @@ fn the_disk_is_found_below_what_hides_it() {
         s.device("sys/devices/virtual/block/dm-0", "dm-0", "254:0", "DEVTYPE=disk");
         let folder = s.folder("sys/devices/virtual/block/dm-0/slaves");
         for name in slaves {
-            let to = Path::new("../../../../../../class/block").join(name);
+            let to = Path::new("../../../../../class/block").join(name);
             symlink(to, folder.join(name)).unwrap();
         }
         s.mounts(&["254:0 / / ro - ext4 /dev/dm-0 ro"]);
@@ -121,7 +121,7 @@ fn the_disk_is_found_below_what_hides_it() {
     // A link of the running slot.
     let sys = Sys::new(PI4);
     sys.mounts(overlay);
-    symlink("../../../../mmcblk0p4", sys.folder("dev/disk/by-slot/active").join("system")).unwrap();
+    symlink("../../../mmcblk0p4", sys.folder("dev/disk/by-slot/active").join("system")).unwrap();
     assert_eq!(sys.open(Access::Look).unwrap().board.boot.booted(), Slot::A);
     sys.number("partition", 3);
     assert!(sys.refused().starts_with("slot B was booted, but / is on mmcblk0p4"));

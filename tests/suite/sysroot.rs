@@ -13,8 +13,8 @@ use bistable::{
 };
 use bistable_boot::{Slot, layout::Partition};
 use std::{
-    fs::{self, File},
-    os::unix::fs::{FileExt, symlink},
+    fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -135,7 +135,6 @@ impl Sys {
         self.device(&self.sysfs_disk(), disk, &format!("{major}:0"), "DEVTYPE=disk");
         let image = self.folder("dev").join(disk);
         product().card(&image);
-        let card = File::open(&image).unwrap();
         for partition in Partition::ALL {
             let (range, number) = (product().range(partition), partition.number());
             let (name, sysfs) = (self.name(partition), self.sysfs(partition));
@@ -144,7 +143,7 @@ impl Sys {
             self.text(&format!("{sysfs}/partition"), &format!("{number}\n"));
             self.text(&format!("{sysfs}/start"), &format!("{}\n", range.start / 512));
             self.text(&format!("{sysfs}/size"), &format!("{}\n", (range.end - range.start) / 512));
-            copy(&card, range, &self.node(partition));
+            product().volume(partition, &self.node(partition));
         }
     }
 
@@ -218,18 +217,4 @@ pub(crate) fn write(partitions: &mut dyn Partitions, partition: Partition) -> Re
     let mut sector = [0; 512];
     volume.read(0, &mut sector)?;
     volume.write(0, &sector)
-}
-
-/// What isn't zero.
-fn copy(card: &File, range: std::ops::Range<u64>, to: &Path) {
-    const BLOCK: u64 = 1 << 20;
-    let file = File::create(to).unwrap();
-    file.set_len(range.end - range.start).unwrap();
-    for at in range.clone().step_by(BLOCK as usize) {
-        let mut block = vec![0; BLOCK.min(range.end - at) as usize];
-        card.read_exact_at(&mut block, at).unwrap();
-        if block.iter().any(|b| *b != 0) {
-            file.write_all_at(&block, at - range.start).unwrap();
-        }
-    }
 }
