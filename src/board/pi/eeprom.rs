@@ -17,7 +17,7 @@ pub(super) struct Firmware {
     pub(super) eeprom: bool,
     /// When the EEPROM's content was built, in seconds since 1970.
     pub(super) built: Option<u32>,
-    /// What it can do, as bits.
+    /// What it can do, as bits, on a Pi 4.
     pub(super) capabilities: Option<u32>,
     /// Whether this boot was a trial.
     pub(super) tryboot: Option<u32>,
@@ -26,11 +26,13 @@ pub(super) struct Firmware {
 impl Firmware {
     pub(super) fn read(tree: &DeviceTree) -> Result<Firmware, PiError> {
         let compatible = tree.compatible()?;
-        let eeprom = compatible.iter().any(|c| matches!(c.as_str(), "brcm,bcm2711" | "brcm,bcm2712"));
+        let has = |soc: &str| compatible.iter().any(|c| c == soc);
+        let (pi4, pi5) = (has("brcm,bcm2711"), has("brcm,bcm2712"));
         Ok(Firmware {
-            eeprom,
+            eeprom: pi4 || pi5,
             built: tree.bootloader("build-timestamp")?,
-            capabilities: tree.bootloader("capabilities")?,
+            // What the bits mean on a Pi 5 isn't documented.
+            capabilities: if pi4 { tree.bootloader("capabilities")? } else { None },
             tryboot: tree.bootloader("tryboot")?,
         })
     }
