@@ -100,8 +100,10 @@ fn pi(_: &At, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
 impl Keeper {
     /// Tell what came over the machine's console.
     pub(super) fn tell_console(&self) {
-        if let Keeper::Sim(keeper) = self {
-            keeper.console().iter().for_each(|line| say(&format!("  {line}")));
+        match self {
+            Keeper::Sim(keeper) => keeper.console().iter().for_each(|line| say(&format!("  {line}"))),
+            #[cfg(target_os = "linux")]
+            Keeper::Pi(_) => {}
         }
     }
 

@@ -230,7 +230,7 @@ fn what_is_mounted_is_never_written() {
 fn one_process_works_and_any_number_looks() {
     let sys = Sys::new(PI4);
     let pi = sys.open(Access::Exclusive).unwrap();
-    let busy = sys.open(Access::Exclusive).err().unwrap();
+    let busy = sys.open_now(&BoardSettings::default(), Access::Exclusive).err().unwrap();
     assert!(
         matches!(&busy, PiError::Card(CardError::Busy { path }) if path.ends_with("mmcblk0p7")),
         "{busy}"

@@ -5,7 +5,7 @@ use crate::{
 };
 use bistable::{
     board::{
-        Access,
+        Access, CardError,
         pi::{Pi, PiError, Sysroot},
     },
     config::BoardSettings,
@@ -18,6 +18,8 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -183,7 +185,18 @@ impl Sys {
         self.open_with(&BoardSettings::default(), access)
     }
 
+    /// A program that another test starts holds our lock, too, from its fork to its exec.
     pub(crate) fn open_with(&self, settings: &BoardSettings, access: Access) -> Result<Pi, PiError> {
+        for _ in 0..1000 {
+            match self.open_now(settings, access) {
+                Err(PiError::Card(CardError::Busy { .. })) => thread::sleep(Duration::from_millis(5)),
+                opened => return opened,
+            }
+        }
+        panic!("the disk stays in use");
+    }
+
+    pub(crate) fn open_now(&self, settings: &BoardSettings, access: Access) -> Result<Pi, PiError> {
         Pi::open(&Sysroot::new(self.folder.path()), settings, access)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | partition | for writing |
 //! |---|---|
-//! | `bootconfig` | at the first write, unless it is mounted read-write: see [`Bootconfig`](super::bootconfig) |
+//! | `bootconfig` | at the first write, unless it is mounted read-write |
 //! | `state` | yes, locked against a second process |
 //! | `boot`, `system` of the running slot | never |
 //! | … of the default slot | never |
