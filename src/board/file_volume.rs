@@ -115,14 +115,18 @@ impl CardFile {
 
 #[cfg(target_os = "linux")]
 fn drop_pages(file: &File, at: u64, len: usize) {
-    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    use nix::{
+        fcntl::{PosixFadviseAdvice, posix_fadvise},
+        libc::off_t,
+    };
     use std::os::unix::fs::FileTypeExt;
     // A block device keeps the page of what was read through it before, whoever asks it not to.
     if file.metadata().is_ok_and(|m| m.file_type().is_block_device()) {
         let _ = super::pi::drop_cache(file);
         return;
     }
-    let (Ok(at), Ok(len)) = (i64::try_from(at), i64::try_from(len)) else { return };
+    // 32 bits on a 32-bit Pi: a card's file beyond that keeps its pages, a block device was dealt with.
+    let (Ok(at), Ok(len)) = (off_t::try_from(at), off_t::try_from(len)) else { return };
     let _ = posix_fadvise(file, at, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
