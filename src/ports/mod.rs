@@ -14,10 +14,10 @@ mod gpio;
 mod host;
 mod volume;
 
-pub use boot_control::{BootControl, Switch};
+pub use boot_control::{BootControl, Support, Switch};
 pub use clock::Clock;
 pub use gpio::{Gpio, GpioError};
-pub use host::{Answer, Exit, Host, HostError, UnitState};
+pub use host::{Answer, Exit, Host, HostError, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
 
 use std::{convert::Infallible, fmt, io};

@@ -2,6 +2,8 @@
 //!
 //! ```toml
 //! board = "pi4"
+//! wall_clock = "synchronised"    # or free
+//! free_mib = 1024                # free on the persistent partition; -1: it isn't mounted
 //!
 //! [gpio]                         # see the file `nets`
 //! wires = [[17, 27], [5, 6]]     # these pins are connected
@@ -34,7 +36,7 @@
 mod tests;
 
 use super::nets::Nets;
-use crate::ports::UnitState;
+use crate::ports::{UnitState, WallClock};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -124,6 +126,10 @@ pub struct System {
 pub struct World {
     /// What kind of board it is, as releases name it.
     pub board: String,
+    /// What its wall clock goes by.
+    pub wall_clock: WallClock,
+    /// MiB that are free on the persistent partition; below 0 if it isn't mounted.
+    pub free_mib: i32,
     /// What the pins are connected to.
     #[serde(deserialize_with = "Nets::checked")]
     pub gpio: Nets,
@@ -142,6 +148,8 @@ impl Default for World {
     fn default() -> Self {
         World {
             board: "pi4".into(),
+            wall_clock: WallClock::Synchronised,
+            free_mib: 1024,
             gpio: Nets::default(),
             units: BTreeMap::new(),
             http: BTreeMap::new(),
@@ -158,6 +166,10 @@ pub struct Facts {
     pub version: Option<Version>,
     /// How it starts.
     pub boots: Boots,
+    /// What its wall clock goes by.
+    pub wall_clock: WallClock,
+    /// MiB that are free on the persistent partition; `None` if it isn't mounted.
+    pub free_mib: Option<u32>,
     /// Units' states, in the service manager's words.
     pub units: BTreeMap<String, String>,
     /// Web pages by URL.
@@ -210,6 +222,8 @@ impl World {
         let mut facts = Facts {
             version: version.cloned(),
             boots: Boots::Yes,
+            wall_clock: self.wall_clock,
+            free_mib: u32::try_from(self.free_mib).ok(),
             units: self.units.clone(),
             http: self.http.clone(),
             commands: self.commands.clone(),

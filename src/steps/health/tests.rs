@@ -6,7 +6,7 @@ use crate::{
         host::SimHost,
         world::World,
     },
-    ports::{Answer, Exit, Fault, HostError, Never, Stop, UnitState},
+    ports::{Answer, Exit, Fault, HostError, Never, Stop, UnitState, WallClock},
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -62,6 +62,12 @@ impl Host for Script {
     }
     fn boot_id(&self) -> String {
         "boot".into()
+    }
+    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+        Ok(WallClock::Free)
+    }
+    fn free_bytes(&mut self) -> Result<u64, HostError> {
+        Err(HostError::Failed("not mounted".into()))
     }
     fn reboot(&mut self) -> Result<Never, Fault> {
         Err(Fault::Stopping(Stop::Reboot))
@@ -180,6 +186,12 @@ fn an_answer_after_its_timeout_is_bad() {
         }
         fn boot_id(&self) -> String {
             String::new()
+        }
+        fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+            Ok(WallClock::Free)
+        }
+        fn free_bytes(&mut self) -> Result<u64, HostError> {
+            Err(HostError::Failed("not mounted".into()))
         }
         fn reboot(&mut self) -> Result<Never, Fault> {
             Err(Fault::Stopping(Stop::Reboot))
