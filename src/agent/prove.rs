@@ -28,7 +28,14 @@ impl Agent<'_> {
             }
         };
         let board = &mut self.device.board;
-        let verdict = health::check(&profile, &plan, &mut *board.gpio, &mut *board.host, &*board.clock);
+        let verdict = health::check(
+            &profile,
+            &plan,
+            &mut *board.gpio,
+            &mut *board.buses,
+            &mut *board.host,
+            &*board.clock,
+        );
         self.listener.hear(Note::Health(&verdict));
         match verdict {
             health::Verdict::Healthy(_) => {

@@ -12,7 +12,8 @@ use bistable::{
     Device, Error,
     agent::{Agent, Listener, Note},
     board::sim::{
-        clock::SimClock, firmware, gpio::SimGpio, host::SimHost, nets::Nets, tryboot::Tryboot, world::Facts,
+        buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost, nets::Nets,
+        tryboot::Tryboot, world::Facts,
     },
     config::Settings,
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
@@ -275,6 +276,7 @@ impl Pi {
             boot,
             partitions,
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            buses: Box::new(SimBuses::default()),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
             clock: Box::new(clock) as Box<dyn Clock>,
         }

@@ -13,8 +13,9 @@
 //! |---|---|
 //! | [`machine`] | power, resets, the memory of one power-on |
 //! | [`firmware`] | reads the boot flag from the card and chooses a slot |
-//! | [`world`] | nets, units, web servers |
-//! | [`tryboot`], [`gpio`], [`host`], [`clock`] | the ports |
+//! | [`world`] | nets, buses, units, web servers |
+//! | [`tryboot`], [`gpio`], [`buses`], [`host`], [`clock`] | the ports |
+pub mod buses;
 pub mod clock;
 pub mod firmware;
 pub mod gpio;
@@ -113,6 +114,7 @@ impl Sim {
         let name = machine.world.board.clone();
         let boot_id = machine.boot_id();
         let nets = machine.world.gpio.clone();
+        let buses = machine.world.buses(clock.clone());
         let machine = Rc::new(RefCell::new(machine));
         let bootconfig = card.volume(Partition::Bootconfig).map_err(SimError::Fault)?;
         let register = Rc::clone(&machine);
@@ -130,6 +132,7 @@ impl Sim {
             boot: Box::new(boot),
             partitions: Box::new(Shared(card)),
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            buses: Box::new(buses),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
             clock: Box::new(clock.clone()),
         };
