@@ -1,0 +1,3 @@
+//! A real Raspberry Pi, under Linux.
+pub mod buses;
+pub mod gpio;
