@@ -120,7 +120,8 @@ pub trait Buses {
     fn spi_exchange(&mut self, at: SpiSelect, hz: u32, bytes: &[u8]) -> Result<Vec<u8>, BusError>;
 
     /// Send bytes, with 8 data bits, no parity, one stop bit and no flow control, and return what came in: at most as
-    /// many. Returns when that many came, or when `timeout` is over. What came in before is dropped.
+    /// many. Returns when that many came, or when `timeout` is over. What comes in in the first two bytes' time is
+    /// dropped, and only then it sends; so it takes 10 bits' time for each byte and for two more.
     ///
     /// # Errors
     /// See [`BusError`].

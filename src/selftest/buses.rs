@@ -58,7 +58,8 @@ pub(super) fn uart(
     buses: &mut dyn Buses,
     limit: &Limit<'_>,
 ) -> Result<Outcome, Early> {
-    let needs = time_of(BYTES, 10, baud);
+    // See the port: it waits for two bytes' time first.
+    let needs = time_of(BYTES + 2, 10, baud);
     limit.spend(needs)?;
     // A port that stays silent shows it well before a long timeout is over.
     let wait = limit.left().min(needs.saturating_mul(2).saturating_add(Duration::from_millis(500)));

@@ -150,12 +150,11 @@ impl Buses for SimBuses {
     ) -> Result<Vec<u8>, BusError> {
         let line = self.uart.get(device).copied().unwrap_or_default();
         let usable = usable(line, device)?;
-        let took = duration(bytes.len(), 10, baud);
+        let took = duration(bytes.len() + 2, 10, baud);
         let (came, took) = match usable {
             Usable::Wired | Usable::Shifted if took > timeout => {
-                let part = bytes.len()
-                    * usize::try_from(timeout.as_micros()).unwrap_or(usize::MAX).min(1 << 32)
-                    / usize::try_from(took.as_micros()).unwrap_or(usize::MAX).max(1);
+                let part = bytes.len() as u128 * timeout.as_micros() / took.as_micros();
+                let part = usize::try_from(part).unwrap_or(usize::MAX);
                 (bytes.get(..part).unwrap_or_default().to_vec(), timeout)
             }
             Usable::Wired => (bytes.to_vec(), took),
@@ -233,9 +232,9 @@ mod tests {
     fn bytes_take_their_time() {
         let (mut buses, second) = (SimBuses::default(), Duration::from_secs(1));
         buses.uart.insert("/dev/x".into(), Line::Wired);
-        let came = buses.uart_exchange("/dev/x", 300, &[7; 60], second).unwrap();
-        assert_eq!((came.len(), buses.clock.time()), (30, second));
-        buses.uart_exchange("/dev/x", 9600, &[7; 96], second).unwrap();
+        let came = buses.uart_exchange("/dev/x", 300, &[7; 58], second).unwrap();
+        assert_eq!((came.len(), buses.clock.time()), (29, second));
+        buses.uart_exchange("/dev/x", 9600, &[7; 94], second).unwrap();
         assert_eq!(buses.clock.time(), Duration::from_millis(1100));
         buses.spi_exchange(SpiSelect { bus: 0, select: 0 }, 10_000, &[7; 125]).unwrap();
         assert_eq!(buses.clock.time(), Duration::from_millis(1200));

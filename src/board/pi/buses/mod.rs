@@ -3,9 +3,9 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`i2c`] | asks a chip for its acknowledgement |
-//! | [`uart`] | a serial port, for one exchange |
-//! | [`users`] | who else has a serial port open |
+//! | `i2c` | asks a chip for its acknowledgement |
+//! | `uart` | a serial port, for one exchange |
+//! | `users` | who else has a serial port open |
 mod i2c;
 mod uart;
 mod users;
@@ -101,6 +101,45 @@ mod tests {
         assert_eq!(buses.spi_exchange(at, 1_000_000, &[1]), missing);
         let missing = Err(BusError::Missing { device: "/dev/ttyNone".into() });
         assert_eq!(buses.uart_exchange("/dev/ttyNone", 9600, &[1], Duration::from_secs(1)), missing);
+    }
+
+    /// What only a machine with buses can show. Run it there as root: `I2C_BUS=1 I2C_ANSWERS=0x48 I2C_SILENT=0x49`,
+    /// and `I2C_DRIVER=0x68` for a chip that a driver has; `UART=/dev/ttyAMA1` for a port whose RX follows its TX, and
+    /// `UART_USED=/dev/ttyAMA0` for one that is in use.
+    #[test]
+    #[ignore = "uses buses of the machine that it runs on"]
+    fn on_this_machine() {
+        let env = |name: &str| std::env::var(name).ok();
+        let address = |text: &str| u8::from_str_radix(text.trim_start_matches("0x"), 16).unwrap();
+        let mut buses = open(Box::new(crate::board::pi::gpio::tests::Monotonic));
+        let mut asked = 0;
+        for (name, expected) in
+            [("I2C_ANSWERS", "Answers"), ("I2C_SILENT", "Silent"), ("I2C_DRIVER", "Driver")]
+        {
+            let Some(text) = env(name) else { continue };
+            let bus = env("I2C_BUS").unwrap().parse().unwrap();
+            let answer = buses.i2c_answers(I2cChip { bus, address: address(&text) });
+            println!("{name} {text}: {answer:?}");
+            assert!(format!("{:?}", answer.unwrap()).starts_with(expected));
+            asked += 1;
+        }
+        let bytes: Vec<u8> = (0..=255).collect();
+        if let Some(device) = env("UART") {
+            for baud in [9600, 115_200] {
+                let came = buses.uart_exchange(&device, baud, &bytes, Duration::from_secs(5));
+                assert_eq!(came, Ok(bytes.clone()), "{device} at {baud}");
+                println!("{device} at {baud}: all 256 bytes came back");
+            }
+            asked += 1;
+        }
+        if let Some(device) = env("UART_USED") {
+            let refused = buses.uart_exchange(&device, 9600, &bytes, Duration::from_secs(1)).unwrap_err();
+            println!("{refused}");
+            assert!(matches!(refused, BusError::InUse { .. }));
+            asked += 1;
+        }
+        assert!(asked > 0, "there was nothing to ask for");
+        println!("BUSES ARE RIGHT");
     }
 
     #[test]

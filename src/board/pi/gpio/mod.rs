@@ -2,11 +2,11 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`choice`] | which implementation, as a function of what was found |
-//! | [`chip`] | the kernel's GPIO chip, and who uses its lines |
-//! | [`rppal`] | the first implementation: the chip's registers |
-//! | [`cdev`] | the second: the kernel's character device |
-//! | [`edges`] | pulses, counted by the kernel for both |
+//! | `choice` | which implementation, as a function of what was found |
+//! | `chip` | the kernel's GPIO chip, and who uses its lines |
+//! | `rppal` | the first implementation: the chip's registers |
+//! | `cdev` | the second: the kernel's character device |
+//! | `edges` | pulses, counted by the kernel for both |
 //!
 //! Before a pin is claimed, by either, the chip is asked who uses it.
 mod cdev;
@@ -14,6 +14,8 @@ mod chip;
 mod choice;
 mod edges;
 mod rppal;
+#[cfg(test)]
+pub(super) mod tests;
 
 use crate::ports::{Clock, Gpio, GpioError};
 use bistable_format::selftest::{Level, Pin, Pull};
