@@ -46,7 +46,9 @@ fn choose(clock: Rc<dyn Clock>) -> Box<dyn Gpio> {
     }
 }
 
-struct Lazy(LazyCell<Box<dyn Gpio>, Box<dyn FnOnce() -> Box<dyn Gpio>>>);
+type Opening = Box<dyn FnOnce() -> Box<dyn Gpio>>;
+
+struct Lazy(LazyCell<Box<dyn Gpio>, Opening>);
 
 impl Gpio for Lazy {
     fn output(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {

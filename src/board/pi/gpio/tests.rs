@@ -97,9 +97,9 @@ fn on_this_machine() {
     let refused = Err(GpioError::InUse { pin: free, user: "somebody".into() });
     assert_eq!((gpio.output(free, Level::High), gpio.input(free, Pull::Up)), (refused.clone(), refused));
     drop(other);
-    gpio.output(free, Level::High).unwrap();
 
-    // Whoever forgets a pin leaves it safe all the same.
+    // Whoever forgets a pin leaves it safe all the same. Low, for an emulated pin stays as it was driven last.
+    gpio.output(free, Level::Low).unwrap();
     drop(gpio);
     rests();
     if let Some(edges) = env("EDGES") {
