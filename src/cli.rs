@@ -3,7 +3,7 @@ use crate::{
     cmd::{self, Form, RebootCode},
     error::Exit,
 };
-use bistable_format::selftest::Pin;
+use bistable_format::selftest::{I2C_ADDRESSES, Pin};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -181,6 +181,25 @@ pub enum SimVerb {
         /// Pulses per second
         hz: u32,
     },
+    /// Connect a chip to an I²C bus, or take it away
+    I2c {
+        /// The bus: N in /dev/i2c-N
+        bus: u8,
+        /// The chip's address, for example 0x48
+        #[arg(value_parser = i2c_address)]
+        address: u8,
+        /// on or off
+        #[arg(value_enum)]
+        what: Connected,
+    },
+    /// Connect what an SPI bus or a serial port sends to what it receives, or break that
+    Loop {
+        /// The device: for example /dev/spidev0.0 or /dev/serial0
+        device: String,
+        /// on or off
+        #[arg(value_enum)]
+        what: Connected,
+    },
     /// Say what the service manager says of a unit
     Unit {
         /// The unit, for example app.service
@@ -197,6 +216,23 @@ pub enum SimVerb {
 
 fn pin() -> clap::builder::RangedI64ValueParser<u8> {
     clap::value_parser!(u8).range(0..=i64::from(Pin::MAX))
+}
+
+fn i2c_address(text: &str) -> Result<u8, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    parsed.filter(|a| I2C_ADDRESSES.contains(a)).ok_or_else(|| "addresses go from 0x08 to 0x77".into())
+}
+
+/// Whether something is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Connected {
+    /// Connected
+    On,
+    /// Not connected
+    Off,
 }
 
 /// Power verbs.
@@ -292,6 +328,17 @@ mod tests {
             if std::env::var_os("BISTABLE_CARD").is_none() {
                 assert_eq!(cli.at.board(), kind, "{args:?}");
             }
+        }
+    }
+
+    #[test]
+    fn addresses_in_both_notations() {
+        for (text, address) in
+            [("0x48", Some(0x48)), ("72", Some(72)), ("0x08", Some(8)), ("0x77", Some(0x77))]
+                .into_iter()
+                .chain(["7", "0x78", "0x", "48h", "-1", ""].map(|bad| (bad, None)))
+        {
+            assert_eq!(i2c_address(text).ok(), address, "{text}");
         }
     }
 

@@ -52,7 +52,14 @@ impl Agent<'_> {
 
     fn check_health(&mut self, profile: &Profile, plan: &Plan) -> health::Verdict {
         let board = &mut self.device.board;
-        let verdict = health::check(profile, plan, &mut *board.gpio, &mut *board.host, &*board.clock);
+        let verdict = health::check(
+            profile,
+            plan,
+            &mut *board.gpio,
+            &mut *board.buses,
+            &mut *board.host,
+            &*board.clock,
+        );
         self.listener.hear(Note::Health(&verdict));
         verdict
     }

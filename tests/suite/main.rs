@@ -28,8 +28,8 @@ mod real_block;
 mod real_board;
 mod recovery;
 mod rig;
-mod uboot;
 #[cfg(target_os = "linux")]
 mod sysroot;
+mod uboot;
 mod update_flow;
 mod writes;

@@ -199,7 +199,8 @@ impl Rig {
     /// The firmware chooses a slot.
     pub(crate) fn reset(&mut self) {
         let mut card = Card::open(&self.pi.card, Meter::default(), Access::Look).unwrap();
-        self.booted = firmware::choose(&mut card, self.once.take()).unwrap().slot;
+        let flow = firmware::flow(&mut card).unwrap();
+        self.booted = firmware::choose(&mut card, flow, self.once.take()).unwrap().slot;
     }
 }
 

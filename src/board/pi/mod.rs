@@ -10,9 +10,10 @@
 //! | [`disk`], `node`, `bootconfig` | its partitions: who may be read, who may be written |
 //! | `host`, `process`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
-//! | `clock`, `gpio` | time, pins |
+//! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
 //! | `calls` | the system calls that no crate wraps |
 mod bootconfig;
+pub mod buses;
 mod calls;
 mod clock;
 mod device_tree;
@@ -39,7 +40,7 @@ pub use error::PiError;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 
-use super::{Access, Meter};
+use super::{Access, Meter, uboot::Uboot};
 use crate::{
     config::BoardSettings,
     ports::{Board, BootControl, Partitions},
@@ -92,6 +93,7 @@ impl Pi {
             boot,
             partitions: Box::new(disk),
             gpio,
+            buses: buses::open(Box::new(PiClock)),
             host: Box::new(host),
             clock: Box::new(PiClock),
         };
@@ -112,9 +114,6 @@ fn control(
             let next = Rc::clone(next);
             Ok(Box::new(flow::Tryboot::new(bootconfig, booted.slot, next, sysroot.clone())))
         }
-        Flow::Uboot => Err(PiError::Flow(
-            "U-Boot booted this system, and this build can't change what U-Boot boots: use a build that can"
-                .into(),
-        )),
+        Flow::Uboot => Ok(Box::new(Uboot::new(disk.open(Partition::State)?, booted.slot))),
     }
 }

@@ -14,6 +14,15 @@
 //! pulse = [{ pin = 24, hz = 87 }]
 //! in_use = [{ pin = 2, user = "i2c1" }]
 //!
+//! [i2c]                          # see the file `buses`
+//! chips = [{ bus = 1, address = 0x48 }]
+//!
+//! [spi]
+//! "0.0" = "wired"                # MOSI is connected to MISO
+//!
+//! [uart]
+//! "/dev/serial0" = "wired"       # TX is connected to RX
+//!
 //! [units]                        # those that aren't listed don't exist
 //! "app.service" = "active"
 //!
@@ -35,7 +44,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::nets::Nets;
+use super::{
+    buses::{I2c, SimBuses, Spi, Uart},
+    clock::SimClock,
+    nets::Nets,
+};
 use crate::ports::{UnitState, WallClock};
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -133,6 +146,13 @@ pub struct World {
     /// What the pins are connected to.
     #[serde(deserialize_with = "Nets::checked")]
     pub gpio: Nets,
+    /// What the I²C buses are connected to.
+    #[serde(deserialize_with = "I2c::checked")]
+    pub i2c: I2c,
+    /// What each SPI select's MISO is connected to, by `bus.select`.
+    pub spi: Spi,
+    /// What each serial port's RX is connected to, by device node.
+    pub uart: Uart,
     /// Units' states, in the service manager's words; `missing` is as if it weren't listed.
     pub units: BTreeMap<String, String>,
     /// Web pages by URL.
@@ -151,6 +171,9 @@ impl Default for World {
             wall_clock: WallClock::Synchronised,
             free_mib: 1024,
             gpio: Nets::default(),
+            i2c: I2c::default(),
+            spi: Spi::new(),
+            uart: Uart::new(),
             units: BTreeMap::new(),
             http: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -235,6 +258,11 @@ impl World {
             facts.commands.extend(system.commands.clone());
         }
         facts
+    }
+
+    /// The buses as they are connected.
+    pub fn buses(&self, clock: SimClock) -> SimBuses {
+        SimBuses::new(self.i2c.clone(), self.spi.clone(), self.uart.clone(), clock)
     }
 
     /// What is different while a version runs, to be changed; nothing yet if it wasn't mentioned.
