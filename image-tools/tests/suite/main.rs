@@ -12,5 +12,6 @@ mod cli;
 mod damage;
 mod disk_full;
 mod fixture;
+mod from_img;
 mod tools;
 mod trust;
