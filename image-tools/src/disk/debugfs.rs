@@ -1,7 +1,8 @@
 //! Editing an ext4 image in place with e2fsprogs' `debugfs`: without root, and with all that isn't edited left as it is,
 //! owners, links and extended attributes included.
 //!
-//! Its script is one command for each line; words in quotes may have spaces, and a quote in them is doubled. It says what
+//! Its script is one command for each line; words in quotes may have spaces, and a quote in them is doubled. New things
+//! are made in the current folder, since a path there is not always read as one. It says what
 //! went wrong, but ends well all the same: so everything is read back, and then `e2fsck` has the last word.
 use super::DiskError;
 use super::system::{Data, Edit, Edits};
@@ -122,12 +123,12 @@ fn commands(path: &str, edit: &Edit, there: Option<Entry>, new: &str, epoch: u64
         }
         Edit::Folder(attributes) => {
             if there != Some(Entry::Folder) {
-                lines.push_str(&format!("mkdir {quoted}\n"));
+                lines.push_str(&format!("cd {parent}\nmkdir {name}\n"));
             }
             (0o040_000, attributes)
         }
         Edit::Symlink(target, attributes) => {
-            lines.push_str(&format!("symlink {quoted} {}\n", quote(target)?));
+            lines.push_str(&format!("cd {parent}\nsymlink {name} {}\n", quote(target)?));
             (0o120_000, attributes)
         }
     };

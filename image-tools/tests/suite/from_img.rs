@@ -274,8 +274,10 @@ fn tools_partitions_of_a_gpt_are_found_by_name() {
 #[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
 fn tools_logical_partitions_older_ext_and_a_larger_volume() {
     let product = Product::new();
-    let (fat, ext) =
-        (fat(&product, 40 * MIB), ext4(&product, 32 * MIB, &["-O", "^has_journal,^extents,^metadata_csum"]));
+    let (fat, ext) = (
+        fat(&product, 40 * MIB),
+        ext4(&product, 32 * MIB, &["-O", "^has_journal,^extents,^64bit,^metadata_csum"]),
+    );
     let script = "label: dos\nstart=8192, size=81920, type=c\nstart=94208, size=131072, type=5\n\
                   start=96256, size=2048, type=83\nstart=100352, size=65536, type=83\n";
     let image = disk(&product, script, &[(4, &fat), (49, &ext)], 120);
