@@ -112,7 +112,7 @@ mod tests {
             ),
             ("overlay / overlay lowerdir=/x", "overlay / overlay lowerdir=/x"),
             ("tmpfs /boot tmpfs", "tmpfs /boot tmpfs"),
-            ("", ""),
+            ("\n", ""),
             ("x", "x"),
         ];
         for (line, wanted) in table {

@@ -219,3 +219,151 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gptman::{GPT, GPTPartitionEntry};
+    use proptest::prelude::*;
+
+    const BYTES: u64 = 8 << 20;
+
+    fn disk(bytes: &[u8]) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file
+    }
+
+    /// A sector with those entries: type, first sector, sectors.
+    fn mbr(entries: &[(u8, u32, u32)]) -> [u8; 512] {
+        let mut sector = [0; 512];
+        sector[510..].copy_from_slice(&[0x55, 0xaa]);
+        for (at, (kind, first, count)) in (446..).step_by(16).zip(entries) {
+            sector[at + 4] = *kind;
+            sector[at + 8..at + 12].copy_from_slice(&first.to_le_bytes());
+            sector[at + 12..at + 16].copy_from_slice(&count.to_le_bytes());
+        }
+        sector
+    }
+
+    fn read_mbr(entries: &[(u8, u32, u32)]) -> Result<(TableKind, Vec<Partition>), String> {
+        let file = disk(&mbr(entries));
+        file.set_len(BYTES).unwrap();
+        read(&file, BYTES)
+    }
+
+    fn gpt() -> File {
+        let mut file = disk(&[]);
+        file.set_len(BYTES).unwrap();
+        let mut gpt = GPT::new_from(&mut file, SECTOR, [7; 16]).unwrap();
+        for (number, name) in [(1, "boot"), (3, "Wurzel \u{e4}")] {
+            gpt[number] = GPTPartitionEntry {
+                partition_type_guid: [1; 16],
+                unique_partition_guid: [u8::try_from(number).unwrap(); 16],
+                starting_lba: u64::from(number) * 2048,
+                ending_lba: u64::from(number) * 2048 + 99,
+                attribute_bits: 0,
+                partition_name: name.into(),
+            };
+        }
+        gpt.write_into(&mut file).unwrap();
+        GPT::write_protective_mbr_into(&mut file, SECTOR).unwrap();
+        file
+    }
+
+    fn part(number: u32, name: &str, first: u64, count: u64) -> Partition {
+        Partition { number, name: name.into(), start: first * SECTOR, bytes: count * SECTOR }
+    }
+
+    #[test]
+    fn primary_and_logical_partitions() {
+        let mut image = vec![0; usize::try_from(BYTES).unwrap()];
+        let mut put = |at: usize, sector: [u8; 512]| image[at * 512..][..512].copy_from_slice(&sector);
+        put(0, mbr(&[(0x0c, 1, 9), (0, 0, 0), (0x05, 100, 1000), (0x83, 20, 30)]));
+        put(100, mbr(&[(0x83, 1, 9), (0x05, 50, 100)]));
+        put(150, mbr(&[(0x82, 2, 8)]));
+        let wanted = vec![part(1, "", 1, 9), part(4, "", 20, 30), part(5, "", 101, 9), part(6, "", 152, 8)];
+        assert_eq!(read(&disk(&image), BYTES), Ok((TableKind::Mbr, wanted)));
+        // The second one leads back to the first.
+        image[150 * 512..][..512].copy_from_slice(&mbr(&[(0x82, 2, 8), (0x05, 0, 100)]));
+        assert!(read(&disk(&image), BYTES).unwrap_err().contains("doesn't end"));
+        image[150 * 512 + 510] = 0;
+        assert!(read(&disk(&image), BYTES).unwrap_err().contains("broken"));
+    }
+
+    #[test]
+    fn what_no_table_can_say() {
+        for (entries, why) in [
+            (&[][..], "no partitions"),
+            (&[(0x83, 1, 100), (0x83, 50, 100)], "partitions 1 and 2 overlap"),
+            (&[(0x83, 1, 20_000)], "ends at byte 10240512, but the disk has 8388608"),
+            (&[(0x83, u32::MAX, u32::MAX)], "the disk has"),
+            (&[(0x05, 1, 10), (0x0f, 20, 10)], "two extended"),
+            (&[(0x05, u32::MAX, 10)], "beyond its end"),
+        ] {
+            let said = read_mbr(entries).unwrap_err();
+            assert!(said.contains(why), "{entries:?}: {said}");
+        }
+        assert!(read(&disk(&[0; 1024]), 1024).unwrap_err().contains("no partition table"));
+        assert!(read(&disk(&[0; 10]), 10).is_err());
+    }
+
+    #[test]
+    fn either_copy_of_a_gpt() {
+        let file = gpt();
+        let wanted = (TableKind::Gpt, vec![part(1, "boot", 2048, 100), part(3, "Wurzel \u{e4}", 6144, 100)]);
+        assert_eq!(read(&file, BYTES).as_ref(), Ok(&wanted));
+        file.write_all_at(&[9], 600).unwrap();
+        assert_eq!(read(&file, BYTES), Ok(wanted));
+        file.write_all_at(&[9], BYTES - 500).unwrap();
+        assert!(read(&file, BYTES).unwrap_err().contains("GPT is damaged"));
+        // Damaged entries, and no copy.
+        let file = gpt();
+        file.write_all_at(&[9], 1024).unwrap();
+        file.write_all_at(&[9], BYTES - 500).unwrap();
+        assert!(read(&file, BYTES).unwrap_err().contains("checksum of the entries"));
+    }
+
+    /// Four thousand million entries of as many bytes, with the right checksums.
+    #[test]
+    fn a_gpt_that_claims_much() {
+        let file = gpt();
+        let mut header = [0; 512];
+        file.read_exact_at(&mut header, 512).unwrap();
+        header[80..88].fill(0xff);
+        header[16..20].fill(0);
+        let crc = CRC.checksum(&header[..92]);
+        header[16..20].copy_from_slice(&crc.to_le_bytes());
+        assert!(gptless(&header).unwrap_err().contains("not possible"));
+    }
+
+    fn gptless(header: &[u8; 512]) -> Result<Vec<Partition>, String> {
+        let file = disk(&[&[0; 512][..], header].concat());
+        file.set_len(BYTES).unwrap();
+        super::gpt(&file, BYTES, 1)
+    }
+
+    proptest! {
+        /// What is returned lies inside the disk, whatever a table says.
+        #[test]
+        fn any_table(sectors in proptest::collection::vec(any::<[u8; 64]>(), 1..5), extended: bool) {
+            let mut image = vec![0; 64 * 512];
+            for (sector, bytes) in image.chunks_exact_mut(512).zip(&sectors) {
+                sector[446..510].copy_from_slice(bytes);
+                // Small numbers, so that some of them fit.
+                for at in [446, 462, 478, 494] {
+                    sector[at + 9..at + 12].fill(0);
+                    sector[at + 13..at + 16].fill(0);
+                    if extended && at == 462 {
+                        sector[at + 4] = 5;
+                    }
+                }
+                sector[510..].copy_from_slice(&[0x55, 0xaa]);
+            }
+            let bytes = image.len() as u64;
+            if let Ok((_, found)) = read(&disk(&image), bytes) {
+                prop_assert!(found.iter().all(|p| p.start + p.bytes <= bytes));
+            }
+        }
+    }
+}

@@ -13,5 +13,6 @@ mod damage;
 mod disk_full;
 mod fixture;
 mod from_img;
+mod from_img_hostile;
 mod tools;
 mod trust;
