@@ -38,13 +38,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE.img", conflicts_with_all = ["system", "boot", "root_owner", "mke2fs"])]
     from_img: Option<PathBuf>,
     /// Number of the card image's boot partition, if it is not the first FAT with boot files.
-    #[arg(long, value_name = "N", requires = "from_img")]
+    #[arg(long, value_name = "N", requires = "from_img", conflicts_with_all = ["system", "boot"])]
     boot_partition: Option<u32>,
     /// Number of the card image's root partition, if it is not the first ext4.
-    #[arg(long, value_name = "N", requires = "from_img")]
+    #[arg(long, value_name = "N", requires = "from_img", conflicts_with_all = ["system", "boot"])]
     system_partition: Option<u32>,
     /// Folder that is copied over the card image's root file system, owned by root: how bistable gets into it.
-    #[arg(long, value_name = "DIR", requires = "from_img")]
+    #[arg(long, value_name = "DIR", requires = "from_img", conflicts_with_all = ["system", "boot"])]
     overlay: Option<PathBuf>,
     /// U-Boot starts the kernel: put bistable.env onto the boot volume, which tells its script what to load.
     #[arg(long)]
@@ -79,7 +79,8 @@ pub struct Args {
     /// Health profile.
     #[arg(long, value_name = "profile.toml")]
     health: Option<PathBuf>,
-    /// Size of the system volume; as large as its contents need, with some free space, if not given.
+    /// Size of the system volume; as large as its contents need, with some free space, if not given. A card image's file
+    /// system keeps its size, or grows to this.
     #[arg(long, value_name = "SIZE")]
     system_size: Option<Bytes>,
     /// Size of the boot volume; as large as its contents need, with some free space, if not given.

@@ -41,6 +41,12 @@ pub(super) fn edit(
     if !made.added.is_empty() {
         done.push(format!("added to {name}: {}", made.added.join(" ")));
     }
+    if made.text.a.contains(" systemd.run") {
+        done.push(format!(
+            "{name} runs a command on the first boot (systemd.run=): if it writes to the boot volume, it fails, since \
+             that is mounted read-only"
+        ));
+    }
     let path = |name: &str, file: Option<&BootFile>| file.map_or_else(|| name.to_owned(), |f| f.path.clone());
     let slots = [("a", &made.text.a), ("b", &made.text.b)].map(|(slot, text)| {
         let name = format!("{prefix}cmdline-{slot}.txt");

@@ -152,9 +152,27 @@ pub(crate) fn dissect(
     if let Some(overlay) = &options.overlay {
         overlay::decide(overlay, &view, epoch, &mut edits, &mut notes)?;
     }
+    if !updates(&view, &edits).map_err(&failed)? {
+        notes.push(
+            "there is no program bistable in the system: a device that runs it takes no further update; \
+             bring it with --overlay DIR"
+                .into(),
+        );
+    }
     debugfs::apply(image, folder.path(), SYSTEM, &view, &edits, epoch)?;
     progress.end(Stage::Edit);
     let dissected =
         Dissected { table: kind, boot_partition: boot.number, system_partition: system.number, notes };
     Ok(Parts { folder, boot: tree, system: copy, dissected })
+}
+
+/// Whether the program that takes updates is in the system, or comes into it.
+fn updates(view: &dyn view::View, edits: &system::Edits) -> Result<bool, String> {
+    for folder in ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"] {
+        let path = format!("{folder}/bistable");
+        if edits.contains_key(&path) || view.entry(&path)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
