@@ -4,7 +4,7 @@ use bistable_format::VolumeKind;
 /// A part of the work that is worth a bar of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Decompressing a disk image. Counts its bytes; its total is not known.
+    /// Decompressing a disk image. Counts bytes of the compressed file.
     Unpack,
     /// Making a disk image's system run in either slot. Its total is not known.
     Edit,

@@ -6,7 +6,7 @@ use crate::output::OutputError;
 use crate::progress::{Progress, Stage};
 use crate::volume::{Compression, VolumeError, decoder};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -78,10 +78,13 @@ fn unpack(
     progress: &dyn Progress,
 ) -> Result<Disk, DiskError> {
     let file = File::open(path).map_err(DiskError::read("open", path))?;
+    let total = file.metadata().map_err(DiskError::read("read", path))?.len();
+    // Shares the place where the decoder reads, so that it tells how far that is.
+    let mut place = file.try_clone().map_err(DiskError::read("read", path))?;
     let (mut input, format) = decoder(path, file, compression).map_err(DiskError::Damaged)?;
     let output =
         tempfile::tempfile_in(folder).map_err(OutputError::io("make a temporary file in", folder))?;
-    progress.begin(Stage::Unpack, 0);
+    progress.begin(Stage::Unpack, total);
     let mut buffer = vec![0; PIECE];
     let mut bytes = 0;
     loop {
@@ -101,7 +104,8 @@ fn unpack(
             return Err(DiskError::TooLarge { path: path.into(), limit: LIMIT });
         }
         if bytes % TELL == 0 {
-            progress.advance(Stage::Unpack, bytes);
+            let read = place.stream_position().map_err(DiskError::read("read", path))?;
+            progress.advance(Stage::Unpack, read.min(total));
         }
         if got < PIECE {
             break;
