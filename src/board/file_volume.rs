@@ -99,8 +99,13 @@ impl CardFile {
 
 #[cfg(target_os = "linux")]
 fn drop_pages(file: &File, at: u64, len: usize) {
-    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-    let (Ok(at), Ok(len)) = (i64::try_from(at), i64::try_from(len)) else { return };
+    use nix::{
+        fcntl::{PosixFadviseAdvice, posix_fadvise},
+        libc::off_t,
+    };
+    // 32-bit systems with glibc count to 2 GiB here, which a card is larger than. A length of 0 means all of it.
+    let range = off_t::try_from(at).ok().zip(off_t::try_from(len).ok());
+    let (at, len) = range.unwrap_or((0, 0));
     let _ = posix_fadvise(file, at, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
