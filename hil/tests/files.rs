@@ -408,6 +408,30 @@ fn package(out: &Path) -> PathBuf {
     out.join(format!("bistable_{version}_arm64.deb"))
 }
 
+/// What is enabled, by the package as well as by the tree.
+const ENABLED: [&str; 4] = [
+    "multi-user.target.wants/bistable-resume.service",
+    "boot-complete.target.requires/bistable-resume.service",
+    "boot-complete.target.requires/bistable-health.service",
+    "local-fs.target.wants/persistent.mount",
+];
+
+#[test]
+fn a_tree_has_its_units_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("new/tree");
+    let hil = env!("CARGO_BIN_EXE_bistable-hil");
+    let make = || run(Command::new(hil).args(["package", "--program", "/bin/true", "--tree"]).arg(&tree));
+    assert!(make().status.success());
+    for link in ENABLED {
+        let target = fs::read_link(tree.join("etc/systemd/system").join(link)).unwrap();
+        assert!(tree.join(target.strip_prefix("/").unwrap()).is_file(), "{link}");
+    }
+    let mode = fs::metadata(tree.join("usr/bin/bistable")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o755);
+    assert!(!make().status.success(), "what is there is not written over");
+}
+
 #[test]
 #[ignore = "needs dpkg-deb and deb-systemd-helper"]
 fn a_package_is_made_the_same_twice_and_enables_its_units() {
@@ -430,19 +454,13 @@ fn a_package_is_made_the_same_twice_and_enables_its_units() {
     };
     script("postinst", "configure");
     let system = root.join("etc/systemd/system");
-    let links = [
-        "multi-user.target.wants/bistable-resume.service",
-        "boot-complete.target.requires/bistable-resume.service",
-        "boot-complete.target.requires/bistable-health.service",
-        "local-fs.target.wants/persistent.mount",
-    ];
-    for link in links {
+    for link in ENABLED {
         assert!(system.join(link).is_symlink(), "{link}");
     }
     // Who disables a unit keeps it disabled over upgrades.
-    fs::remove_file(system.join(links[3])).unwrap();
+    fs::remove_file(system.join(ENABLED[3])).unwrap();
     script("postinst", "configure");
-    assert!(!system.join(links[3]).is_symlink());
+    assert!(!system.join(ENABLED[3]).is_symlink());
     script("postrm", "purge");
-    assert!(!system.join(links[0]).is_symlink());
+    assert!(!system.join(ENABLED[0]).is_symlink());
 }

@@ -1,13 +1,13 @@
 //! The package: a staged tree, packed by `dpkg-deb`.
 use super::{
     About, Arch,
-    tree::{Entry, MAINTAINER},
+    tree::{Entry, MAINTAINER, enabled},
 };
 use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File, Permissions},
     io::Write,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -46,6 +46,26 @@ pub(super) fn pack(tree: &[Entry], about: &About, out: &Path) -> Result<PathBuf>
         bail!("dpkg-deb failed: {}", String::from_utf8_lossy(&done.stderr).trim());
     }
     Ok(package)
+}
+
+/// Write the tree and the links that enable its units into a new folder, and give its path.
+///
+/// # Errors
+/// When the folder is there already, or can't be written.
+pub(super) fn unpack(tree: &[Entry], root: &Path) -> Result<PathBuf> {
+    if root.exists() {
+        bail!("{} is there already: name a new folder", root.display());
+    }
+    folder(root)?;
+    for entry in tree {
+        put(root, entry)?;
+    }
+    for (path, target) in enabled(tree) {
+        let path = root.join(path);
+        folder(path.parent().unwrap_or(root))?;
+        symlink(target, &path).with_context(|| format!("making {}", path.display()))?;
+    }
+    Ok(root.to_owned())
 }
 
 fn control(tree: &[Entry], about: &About) -> String {

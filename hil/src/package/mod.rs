@@ -38,6 +38,10 @@ pub struct Options {
     /// Folder for the package
     #[arg(long, value_name = "DIR", default_value = "target/package")]
     pub out: PathBuf,
+    /// Make no package, but a new folder of what it installs, with its units enabled: for `bistable-image build
+    /// --from-img --overlay DIR`
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
     /// Take this program instead of building it
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
@@ -59,8 +63,9 @@ pub struct About {
 /// # Errors
 /// When a tool is missing (all that are missing are named, with what to install), or the build fails.
 pub fn run(options: &Options) -> Result<()> {
-    let tools = if options.program.is_some() { tools::packing() } else { tools::all(options.arch) };
-    tools::check(&tools)?;
+    let packing = options.tree.is_none().then(tools::packing);
+    let building = options.program.is_none().then(|| tools::building(options.arch));
+    tools::check(&packing.into_iter().chain(building).flatten().collect::<Vec<_>>())?;
     let workspace = workspace();
     let about =
         About { arch: options.arch, version: version(env!("CARGO_PKG_VERSION")), epoch: epoch(&workspace)? };
@@ -71,12 +76,11 @@ pub fn run(options: &Options) -> Result<()> {
     let bytes = std::fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
     let mut tree = tree::installed(&workspace, &about, bytes)?;
     tree.extend(third_party.map(|list| tree::third_party(&list)));
-    let package = deb::pack(&tree, &about, &options.out)?;
-    let bytes = std::fs::metadata(&package).with_context(|| format!("reading {}", package.display()))?.len();
-    let stripped = std::fs::metadata(&program).map_or(0, |m| m.len());
-    let line =
-        format!("{}  {} KiB, with a program of {} KiB", package.display(), bytes >> 10, stripped >> 10);
-    writeln!(io::stdout(), "{line}").context("standard output")
+    let path = match &options.tree {
+        Some(folder) => deb::unpack(&tree, folder)?,
+        None => deb::pack(&tree, &about, &options.out)?,
+    };
+    writeln!(io::stdout(), "{}", path.display()).context("standard output")
 }
 
 /// The project's own folder, with the files that the package takes.

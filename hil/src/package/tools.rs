@@ -17,11 +17,9 @@ pub(super) fn packing() -> Vec<Tool> {
     vec![Tool::Program("dpkg-deb", &["dpkg"])]
 }
 
-/// For building and packing.
-pub(super) fn all(arch: Arch) -> Vec<Tool> {
-    let mut tools = packing();
-    tools.extend([Tool::Program(arch.cc(), arch.packages()), Tool::Std(arch)]);
-    tools
+/// For building.
+pub(super) fn building(arch: Arch) -> Vec<Tool> {
+    vec![Tool::Program(arch.cc(), arch.packages()), Tool::Std(arch)]
 }
 
 /// Whether all is there.

@@ -130,3 +130,21 @@ pub fn installed(workspace: &Path, about: &About, program: Vec<u8>) -> Result<Ve
 pub(super) fn third_party(list: &str) -> Entry {
     Entry::file(format!("{DOC}/third-party"), list)
 }
+
+/// The links that enable the units of a tree, as their [Install] sections ask for: path and target of each.
+pub(super) fn enabled(tree: &[Entry]) -> Vec<(String, String)> {
+    let mut links = Vec::new();
+    for entry in tree {
+        let (Some(unit), Some(bytes)) = (entry.path.strip_prefix(UNITS), &entry.bytes) else { continue };
+        for line in String::from_utf8_lossy(bytes).lines() {
+            let wish = line
+                .strip_prefix("WantedBy=")
+                .map(|by| (by, "wants"))
+                .or_else(|| line.strip_prefix("RequiredBy=").map(|by| (by, "requires")));
+            if let Some((by, how)) = wish {
+                links.push((format!("etc/systemd/system/{by}.{how}{unit}"), format!("/{}", entry.path)));
+            }
+        }
+    }
+    links
+}
