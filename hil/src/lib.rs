@@ -3,11 +3,13 @@
 //! | file | noun |
 //! |---|---|
 //! | [`demo`] | a whole life of a device, told to a person |
+//! | [`package`] | the Debian package of the device's program |
 //! | [`program`] | the two programs, each in a process of its own |
 //! | [`real`] | two versions of a real Debian system through an update, with proofs and figures |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
 pub mod demo;
 pub mod model;
+pub mod package;
 pub mod program;
 pub mod prove;
 pub mod real;

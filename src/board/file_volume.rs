@@ -125,8 +125,9 @@ fn drop_pages(file: &File, at: u64, len: usize) {
         let _ = super::pi::drop_cache(file);
         return;
     }
-    // 32 bits on a 32-bit Pi: a card's file beyond that keeps its pages, a block device was dealt with.
-    let (Ok(at), Ok(len)) = (off_t::try_from(at), off_t::try_from(len)) else { return };
+    // 32-bit systems with glibc count to 2 GiB here, which a card is larger than. A length of 0 means all of it.
+    let range = off_t::try_from(at).ok().zip(off_t::try_from(len).ok());
+    let (at, len) = range.unwrap_or((0, 0));
     let _ = posix_fadvise(file, at, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
