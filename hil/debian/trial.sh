@@ -33,18 +33,29 @@ nothing() { :; }
 hangs_before() { unit hang.service sysinit.target.wants "${early}Before=basic.target\n${oneshot}/bin/sleep 1000\n"; }
 emergency() { unit bad.service local-fs.target.requires "${early}Before=local-fs.target\n${oneshot}/bin/false\n"; }
 not_started() { rm "$root/etc/systemd/system/multi-user.target.wants/bistable-resume.service"; }
-no_default() { ln -sf /dev/null "$root/etc/systemd/system/multi-user.target"; }
+no_default() { ln -sf /no/such.target "$root/etc/systemd/system/default.target"; } # systemd then starts rescue.target
 late() { unit late.service multi-user.target.wants "[Unit]\nAfter=multi-user.target\n${oneshot}/bin/true\n"; }
 product() { unit product.service multi-user.target.wants "[Unit]\nRequires=boot-complete.target\nAfter=boot-complete.target\n${oneshot}/bin/true\n"; }
+
+root=$here/root
+tidy() {
+    ! mountpoint -q "$root" || umount "$root"
+    rm -rf "$root" "$here/.#root.lck" "$here/upper" "$here/work" /bistable-trial-cmdline
+}
+trap tidy EXIT
+
+tidy
+rm -rf "$here/installed"
+cp -a "$here/debian" "$here/installed"
+dpkg --root="$here/installed" --force-unsafe-io --install "$package" > "$here/dpkg.log" 2>&1
 
 failed=0
 row() { # WHAT TRIAL(0|1) PROGRAM SETUP EXPECTED [UNIT=STATE...]
     local what=$1 trial=$2 program=$3 setup=$4 expected=$5 code=0 found
     shift 5
-    root=$here/root
-    rm -rf "$root"
-    cp -a "$here/debian" "$root"
-    dpkg --root="$root" --install "$package" > "$here/dpkg.log" 2>&1
+    tidy
+    mkdir "$root" "$here/upper" "$here/work"
+    mount -t overlay trial -o "lowerdir=$here/installed,upperdir=$here/upper,workdir=$here/work" "$root"
     # The same path inside and outside: the one is mounted, the other is looked for.
     echo "bistable.slot=B bistable.trial=$trial" | tee /bistable-trial-cmdline > "$root/bistable-trial-cmdline"
     printf '#!/bin/sh\n%s\n' "$program" > "$root/usr/bin/bistable"
@@ -70,7 +81,6 @@ row() { # WHAT TRIAL(0|1) PROGRAM SETUP EXPECTED [UNIT=STATE...]
     [ "$found" = "$expected" ] || failed=1
 }
 
-trap 'rm -rf "$here/root" /bistable-trial-cmdline' EXIT
 row "trial: the agent decides"                            1 'exit 0'    nothing      up bistable-resume=active
 row "trial: the agent fails"                              1 'exit 1'    nothing      reset
 row "trial: the agent is killed"                          1 "kill -9 \$\$" nothing   reset
