@@ -82,7 +82,7 @@ fn control(tree: &[Entry], about: &About) -> String {
          Architecture: {}\n\
          Maintainer: {MAINTAINER}\n\
          Installed-Size: {size}\n\
-         Depends: systemd (>= 247), udev, e2fsprogs, init-system-helpers\n\
+         Depends: systemd (>= 247), udev, e2fsprogs\n\
          Section: admin\n\
          Priority: optional\n\
          Description: A/B updater for Raspberry Pi products\n \
