@@ -3,7 +3,7 @@ use super::problem;
 use crate::ports::{BusError, I2cAnswer, I2cChip};
 use nix::libc::{EBUSY, ENXIO, EREMOTEIO};
 use rppal::i2c::{Error, I2c};
-use std::io;
+use std::{io, path::Path};
 
 /// How a chip is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +37,14 @@ pub(super) fn answers(chip: I2cChip) -> Result<I2cAnswer, BusError> {
         other => BusError::Failed { device: device.clone(), problem: other.to_string() },
     };
     let mut bus = I2c::with_bus(chip.bus).map_err(failed)?;
+    if let Some(driver) = driver(Path::new("/sys/bus/i2c/devices"), chip) {
+        return Ok(I2cAnswer::Driver(driver));
+    }
     match bus.set_slave_address(chip.address.into()) {
         Ok(()) => {}
-        Err(Error::Io(e)) if e.raw_os_error() == Some(EBUSY) => return Ok(I2cAnswer::Driver(driver(chip))),
+        Err(Error::Io(e)) if e.raw_os_error() == Some(EBUSY) => {
+            return Ok(I2cAnswer::Driver("whose name isn't known".into()));
+        }
         Err(e) => return Err(failed(e)),
     }
     let can = bus.capabilities();
@@ -64,12 +69,12 @@ fn nobody(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(ENXIO | EREMOTEIO))
 }
 
-/// The name of the kernel's driver that has an address.
-fn driver(chip: I2cChip) -> String {
-    let link = format!("/sys/bus/i2c/devices/{}-{:04x}/driver", chip.bus, chip.address);
-    let target = std::fs::read_link(link).ok();
-    let name = target.as_ref().and_then(|t| t.file_name()).map(|n| n.to_string_lossy().into_owned());
-    name.unwrap_or_else(|| "whose name isn't known".into())
+/// The name of the kernel's driver that has an address. The kernel's own refusal, EBUSY,
+/// can't be relied on: an address that lm75 had was given out all the same (Linux 6.1, emulated Pi 3).
+fn driver(devices: &Path, chip: I2cChip) -> Option<String> {
+    let link = devices.join(format!("{}-{:04x}/driver", chip.bus, chip.address));
+    let target = std::fs::read_link(link).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -93,6 +98,20 @@ mod tests {
                 assert_eq!(Question::to(address, false, false), None, "{address:#04x}");
             }
         }
+    }
+
+    #[test]
+    fn the_driver_that_has_an_address() {
+        let devices = tempfile::tempdir().unwrap();
+        for name in ["1-0048", "1-0049"] {
+            std::fs::create_dir(devices.path().join(name)).unwrap();
+        }
+        let link = devices.path().join("1-0048/driver");
+        std::os::unix::fs::symlink("../../../bus/i2c/drivers/lm75", link).unwrap();
+        let of = |bus, address| driver(devices.path(), I2cChip { bus, address });
+        assert_eq!(of(1, 0x48).as_deref(), Some("lm75"));
+        // One that the kernel knows of and has no driver for, and two that it doesn't know.
+        assert_eq!((of(1, 0x49), of(1, 0x4a), of(0, 0x48)), (None, None, None));
     }
 
     #[test]
