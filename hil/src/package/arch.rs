@@ -66,7 +66,7 @@ impl Arch {
             Arch::Arm64 => &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
             Arch::Armhf => &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"],
             Arch::Armv6 => &["gcc-arm-linux-gnueabi", "libc6-dev-armel-cross"],
-            Arch::Amd64 => &["gcc-x86-64-linux-gnu", "libc6-dev"],
+            Arch::Amd64 => &["gcc", "libc6-dev"],
         }
     }
 
