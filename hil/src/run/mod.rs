@@ -1,0 +1,152 @@
+//! The device scenarios on a rig: power, a root shell, a jig, and what must have become of the device.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`rig`] | what a scenario runs on |
+//! | [`scenario`] | what happens, and what must have become of the device |
+//! | [`device`] | the dialogue with the device |
+//! | [`seen`] | what is seen from outside, in order |
+//! | [`release`] | good and bad releases |
+//! | [`qemu`] | an emulated Pi |
+//! | [`report`] | what came of it |
+pub mod clock;
+pub mod device;
+pub mod qemu;
+pub mod release;
+pub mod report;
+pub mod rig;
+pub mod scenario;
+pub mod seen;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use clock::Clock;
+use device::Device;
+use qemu::{
+    Bench, Qemu, fetch, image,
+    machine::{Flow, Machine},
+};
+use report::Row;
+use rig::Rig;
+use scenario::Scenario;
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+/// Which kind of rig.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// An emulated Pi with a real kernel and a real Debian system
+    Qemu,
+}
+
+/// What to run, and on what.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// What the scenarios run on
+    #[arg(long, value_enum, default_value = "qemu")]
+    pub rig: Kind,
+    /// Only this emulated machine
+    #[arg(long, value_enum)]
+    pub machine: Option<Machine>,
+    /// Only this boot flow
+    #[arg(long, value_enum)]
+    pub flow: Option<Flow>,
+    /// Only scenarios whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub scenario: Option<String>,
+    /// Everything on everything
+    #[arg(long)]
+    pub long: bool,
+    /// The device's package for arm64; built if none is named
+    #[arg(long, value_name = "FILE")]
+    pub deb: Option<PathBuf>,
+    /// Where everything is made and kept
+    #[arg(long, value_name = "DIR", default_value = "target/hil")]
+    pub folder: PathBuf,
+    /// Keep the cards of scenarios that passed, too
+    #[arg(long)]
+    pub keep: bool,
+    /// Report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run scenarios and report. Gives whether all passed.
+///
+/// # Errors
+/// When a rig can't be set up; what is wrong with a device is in the report.
+pub fn run(options: &Options) -> Result<bool> {
+    let rows = on_qemu(options)?;
+    ensure!(!rows.is_empty(), "no scenario has a name like that");
+    if options.json {
+        print(&format!("{}\n", report::json(&rows)));
+    }
+    Ok(rows.iter().all(|row| row.ended.is_ok()))
+}
+
+fn on_qemu(options: &Options) -> Result<Vec<Row>> {
+    fetch::check()?;
+    fs::create_dir_all(&options.folder).with_context(|| options.folder.display().to_string())?;
+    let folder = fs::canonicalize(&options.folder)?;
+    let loaders = fetch::loaders(&folder.join("u-boot"))?;
+    let tree = fetch::tree(&folder.join("small"))?;
+    let package = image::Package(options.deb.clone().context("name the package with --deb")?);
+    let bench = Bench {
+        loaders,
+        device_tree: tree.boot.join("bcm2837-rpi-3-b.dtb"),
+        work: folder.join("run"),
+        logs: folder.join("logs"),
+        keep: options.keep,
+    };
+    let mut rows = Vec::new();
+    if !options.json {
+        print(&format!("{}\n", report::head()));
+    }
+    for machine in [Machine::Virt, Machine::Pi3] {
+        if options.machine.is_some_and(|m| m != machine) {
+            continue;
+        }
+        let kit = image::kit(&folder, &tree, &package, machine, &tell)?;
+        for flow in [Flow::Tryboot, Flow::Uboot] {
+            if options.flow.is_some_and(|f| f != flow) {
+                continue;
+            }
+            let mut rig = Qemu::new(bench.clone(), kit.clone(), machine, flow);
+            for scenario in scenario::ALL {
+                if options.scenario.as_ref().is_none_or(|text| scenario.name.contains(text)) {
+                    let row = play(&mut rig, scenario)?;
+                    if !options.json {
+                        print(&format!("{}\n", report::line(&row)));
+                    }
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// One scenario on a rig.
+fn play(rig: &mut dyn Rig, scenario: Scenario) -> Result<Row> {
+    let (machine, flow) = rig.name();
+    let clock = Clock::start();
+    let mut device = Device::new(&mut *rig, scenario.name)?;
+    let ended = (scenario.story)(&mut device).map_err(|e| format!("{e:#}"));
+    let boots = seen::boots(&device.seen);
+    rig.done(ended.is_ok())?;
+    Ok(Row { scenario: scenario.name.into(), machine, flow, boots, took: clock.now(), ended })
+}
+
+/// For people, while it takes its time.
+fn tell(text: &str) {
+    // A closed terminal is nobody's fault.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().flush();
+}

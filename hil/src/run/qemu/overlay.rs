@@ -1,0 +1,156 @@
+//! What is put over the Debian system: the product's few files, and what makes a release good or bad.
+use super::{jig, machine::Machine};
+use crate::run::release::{Nature, Release};
+
+/// A file or a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// A text file with these permissions.
+    File(String, u32),
+    /// A symbolic link.
+    Link(String),
+}
+
+/// A path without a leading `/`, and what is there.
+pub type Overlay = Vec<(String, Piece)>;
+
+/// A root shell on the console, without a login: lines in, answers out. No echo, for what is typed isn't what is answered,
+/// and no kernel messages between the lines but the last ones.
+const SHELL: &str = r#"#!/bin/sh
+stty -echo
+dmesg -n 1 2>/dev/null
+echo
+echo "rig: up version=$(cat /etc/rig-version) boot=$(cat /proc/sys/kernel/random/boot_id)"
+while IFS= read -r line; do
+    eval "$line" </dev/null
+done
+"#;
+
+const SHELL_UNIT: &str = "[Unit]\nDescription=Root shell on the console\nAfter=local-fs.target\n\n\
+    [Service]\nExecStart=/usr/lib/rig/shell\nStandardInput=tty-force\nStandardOutput=tty\nStandardError=tty\n\
+    TTYPath=/dev/console\nRestart=always\nRestartSec=0\n\n[Install]\nWantedBy=multi-user.target\n";
+
+/// Armed by systemd itself, long before anything of ours runs. The first watchdog is left alone: QEMU's Pi resets at once
+/// when its own is started. The second one counts: a timer in the kernel on the Pi, QEMU's PCI card on the other board.
+const MANAGER: &str = "[Manager]\nRuntimeWatchdogSec=14\nWatchdogDevice=/dev/watchdog1\nShowStatus=no\nDefaultTimeoutStopSec=5\n";
+
+const DESK: &str = "# A test bench, not production.\nallow_demo_keys = true\n";
+
+const PANIC: &str = "#!/bin/sh\necho 'rig: fault panic' >/dev/console\necho c >/proc/sysrq-trigger\n";
+
+/// Real-time programs that never wait, one for each processor, and nobody who takes a share from them.
+const HANG: &str = r#"#!/bin/sh
+echo -1 >/proc/sys/kernel/sched_rt_runtime_us
+echo 'rig: fault hang' >/dev/console
+sleep 1
+for cpu in $(seq "$(nproc)"); do
+    chrt -f 99 sh -c 'while :; do :; done' &
+done
+wait
+"#;
+
+/// The jig of a machine without pins: a file that says that the wire is off.
+const JIG_TEST: &str = "#!/bin/sh\ntest ! -e /run/jig-off\n";
+
+/// Says that the wire is off, on a machine without pins.
+pub const JIG_OFF: &str = "/run/jig-off";
+
+/// The plan of the self-tests on a machine.
+pub fn self_tests(machine: Machine) -> String {
+    match machine {
+        Machine::Pi3 => {
+            format!("[[test]]\nname = \"relay\"\nkind = \"loopback\"\nout = {}\nin = {}\n", jig::OUT, jig::IN)
+        }
+        Machine::Virt => {
+            "[[test]]\nname = \"relay\"\nkind = \"command\"\nrun = [\"/usr/lib/rig/jig-test\"]\n".into()
+        }
+    }
+}
+
+/// What a release has over the Debian system.
+pub fn system(release: Release) -> Overlay {
+    let mut pieces: Overlay = Vec::new();
+    file(&mut pieces, "etc/rig-version", &format!("{}\n", release.version), 0o644);
+    file(&mut pieces, "etc/bistable/config.d/50-rig.toml", DESK, 0o644);
+    file(&mut pieces, "etc/systemd/system.conf.d/zz-rig.conf", MANAGER, 0o644);
+    file(&mut pieces, "usr/lib/rig/shell", SHELL, 0o755);
+    file(&mut pieces, "usr/lib/rig/jig-test", JIG_TEST, 0o755);
+    let app = if release.nature == Nature::Sick { "/bin/false" } else { "/bin/sleep infinity" };
+    let fault = match release.nature {
+        Nature::Good | Nature::Sick => None,
+        Nature::Panics => Some(PANIC),
+        Nature::Hangs => Some(HANG),
+        Nature::NoInit => {
+            // Not even a first byte: it can't be executed. (Were it missing, initramfs-tools would start /bin/sh instead.)
+            file(&mut pieces, "usr/lib/systemd/systemd", "", 0o755);
+            None
+        }
+    };
+    enabled(&mut pieces, "rig-shell.service", SHELL_UNIT);
+    enabled(&mut pieces, "app.service", &unit("The product's application", app));
+    if let Some(fault) = fault {
+        file(&mut pieces, "usr/lib/rig/fault", fault, 0o755);
+        enabled(&mut pieces, "fault.service", &unit("A fault", "/usr/lib/rig/fault"));
+    }
+    pieces
+}
+
+fn file(pieces: &mut Overlay, path: &str, text: &str, mode: u32) {
+    pieces.push((path.into(), Piece::File(text.into(), mode)));
+}
+
+/// A unit that is started at every boot.
+fn enabled(pieces: &mut Overlay, name: &str, text: &str) {
+    file(pieces, &format!("etc/systemd/system/{name}"), text, 0o644);
+    let link = format!("etc/systemd/system/multi-user.target.wants/{name}");
+    pieces.push((link, Piece::Link(format!("../{name}"))));
+}
+
+fn unit(description: &str, program: &str) -> String {
+    format!(
+        "[Unit]\nDescription={description}\n\n[Service]\nExecStart={program}\n\n[Install]\nWantedBy=multi-user.target\n"
+    )
+}
+
+/// What both boot flows tell the kernel. The last console that exists is the one that counts.
+const OPTIONS: &str = "console=ttyAMA0,115200 console=ttyS1,115200 ro rootwait rootfstype=ext4 panic=5 quiet \
+    systemd.volatile=state iomem=relaxed";
+
+const CONFIG: &str = "arm_64bit=1\nenable_uart=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\n\
+    [boot_partition=2]\ncmdline=cmdline-a.txt\n[boot_partition=3]\ncmdline=cmdline-b.txt\n[all]\n";
+
+/// What lies beside the kernel on the boot volume: one for both slots, the firmware picks the command line.
+pub fn boot() -> Vec<(&'static str, String)> {
+    vec![
+        ("config.txt", CONFIG.into()),
+        ("cmdline-a.txt", format!("root=PARTLABEL=system_a {OPTIONS}\n")),
+        ("cmdline-b.txt", format!("root=PARTLABEL=system_b {OPTIONS}\n")),
+        // Firmware that doesn't know the filter starts slot A.
+        ("cmdline.txt", format!("root=PARTLABEL=system_a {OPTIONS}\n")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::release;
+
+    #[test]
+    fn plans_are_valid() {
+        for machine in [Machine::Pi3, Machine::Virt] {
+            let plan = bistable_format::selftest::Plan::parse(&self_tests(machine)).unwrap();
+            assert_eq!(plan.tests.len(), 1);
+        }
+    }
+
+    #[test]
+    fn releases_differ_where_they_should() {
+        let names = |release| system(release).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+        assert_eq!(names(release::FACTORY), names(release::GOOD));
+        assert_eq!(names(release::FACTORY), names(release::SICK));
+        assert_ne!(system(release::FACTORY), system(release::GOOD), "their versions");
+        for bad in [release::PANICS, release::HANGS, release::NO_INIT] {
+            assert_ne!(names(release::FACTORY), names(bad), "{bad:?}");
+        }
+    }
+}
