@@ -177,7 +177,7 @@ impl Maker<'_> {
         assemble(&self.tree.system, self.package, &overlay::system(release), &tar)?;
         let out = format!("bundles/{PRODUCT}-{}.bundle", release.version);
         let line = format!(
-            "build --progress none --product {PRODUCT} --version {} --board {} --level 3 --system system.tar --boot boot \
+            "build --progress none --product {PRODUCT} --version {} --board {} --level 3 --system system.tar --boot boot --boot-size 24M \
              --self-tests self-tests.toml --health health.toml --key release.key --root root.root --out {out} {}",
             release.version,
             self.machine.board(),
