@@ -4,16 +4,16 @@
 //! cards can be adopted; `state` is ours. Everything is aligned to [`ALIGN`].
 //!
 //! ```text
-//! state partition, 24 MiB: what one write can damage lies in an erase group of its own
-//! 0            4 MiB        8 MiB     12 MiB    16 MiB      20 MiB
-//! │ journal 1st│ journal 2nd│ root 1st│ root 2nd│ release A │ release B │
+//! state partition, 32 MiB: what one write can damage lies in an erase group of its own
+//! 0            4 MiB        8 MiB     12 MiB    16 MiB      20 MiB      24 MiB          28 MiB
+//! │ journal 1st│ journal 2nd│ root 1st│ root 2nd│ release A │ release B │ boot block 1st│ boot block 2nd│
 //! ```
 use crate::{BySlot, Lba, SECTOR, Slot};
 
 /// Bytes in an SD card's erase group, as far as one has to care: nothing else shares one with a boot flag or journal.
 pub const ALIGN: u64 = 4 << 20;
 /// Bytes in the `state` partition.
-pub const STATE_BYTES: u64 = 6 * ALIGN;
+pub const STATE_BYTES: u64 = 8 * ALIGN;
 
 /// First sectors of the two journal copies, in `state`.
 pub const JOURNAL: [Lba; 2] = [Lba::at_byte(0), Lba::at_byte(ALIGN)];
@@ -21,6 +21,8 @@ pub const JOURNAL: [Lba; 2] = [Lba::at_byte(0), Lba::at_byte(ALIGN)];
 pub const ROOT: [Lba; 2] = [Lba::at_byte(2 * ALIGN), Lba::at_byte(3 * ALIGN)];
 /// First sectors of the signed release that each slot was written from, in `state`.
 pub const RELEASE: BySlot<Lba> = BySlot { a: Lba::at_byte(4 * ALIGN), b: Lba::at_byte(5 * ALIGN) };
+/// The two copies of the boot block, in `state`; `boot/files/boot.cmd` has the same numbers.
+pub const BOOT_BLOCK: [Lba; 2] = [Lba::at_byte(6 * ALIGN), Lba::at_byte(7 * ALIGN)];
 /// Bytes set aside for one root or release.
 pub const METADATA_BYTES: usize = 1 << 20;
 
@@ -102,10 +104,12 @@ mod tests {
     fn nothing_in_state_shares_an_erase_group() {
         let bytes = |l: Lba| l.0 * SECTOR as u64;
         let group = |l: Lba| bytes(l) / ALIGN;
-        let mut groups = [JOURNAL[0], JOURNAL[1], ROOT[0], ROOT[1], RELEASE.a, RELEASE.b].map(group);
+        let [first, second] = BOOT_BLOCK;
+        let places = [JOURNAL[0], JOURNAL[1], ROOT[0], ROOT[1], RELEASE.a, RELEASE.b, first, second];
+        let mut groups = places.map(group);
         groups.sort_unstable();
         assert!(groups.windows(2).all(|w| w[0] < w[1]));
         assert!(METADATA_BYTES as u64 <= ALIGN);
-        assert!((groups[5] + 1) * ALIGN <= STATE_BYTES);
+        assert!((groups[7] + 1) * ALIGN <= STATE_BYTES);
     }
 }

@@ -13,6 +13,7 @@
 //! | [`record`](Record) | all that the agent remembers |
 //! | [`journal`](Journal) | the record on its two copies |
 //! | [`autoboot`] | the boot flag of the Raspberry Pi firmware |
+//! | [`bootblock`] | the boot flag of U-Boot, and what its script makes of it |
 //! | [`fat`] | where the boot flag's sector is |
 //! | [`layout`] | the card's partitions and the map of the state partition |
 //! | [`blocks`](Blocks) | the port through which all of it is read and written |
@@ -23,6 +24,7 @@ extern crate alloc;
 
 pub mod autoboot;
 mod blocks;
+pub mod bootblock;
 pub mod contract;
 pub mod fat;
 mod journal;
@@ -34,6 +36,7 @@ mod target;
 
 pub use autoboot::Autoboot;
 pub use blocks::{Blocks, Lba, Memory, OutOfRange, SECTOR};
+pub use bootblock::BootBlock;
 pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError};
 pub use record::{
     Entry, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, Outcome, REJECTED_LEN, Record, Rejected,

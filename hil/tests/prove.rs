@@ -12,11 +12,12 @@ use bistable_hil::prove::{
     product::Product,
     scenario::{self, Scenario},
 };
+use bistable_image::card::BootFlow;
 use std::sync::{Arc, OnceLock};
 
 fn product() -> &'static Arc<Product> {
     static PRODUCT: OnceLock<Arc<Product>> = OnceLock::new();
-    PRODUCT.get_or_init(|| Arc::new(Product::new(1).unwrap()))
+    PRODUCT.get_or_init(|| Arc::new(Product::new(1, BootFlow::Tryboot).unwrap()))
 }
 
 fn bench(scenario: Scenario) -> Bench {
@@ -73,7 +74,7 @@ fn only_a_lost_flag_volume_needs_hands() {
 
 #[test]
 fn a_card_that_fails_is_noticed_and_survived() {
-    let larger = Arc::new(Product::new(3).unwrap());
+    let larger = Arc::new(Product::new(3, BootFlow::Tryboot).unwrap());
     for slot in Slot::ALL {
         for tally in broken_card::run(&larger, slot, None, 20, 7).unwrap() {
             assert!(tally.wrong.is_empty(), "{}, slot {slot}: {:#?}", tally.name, tally.wrong);
@@ -86,7 +87,7 @@ fn a_card_that_fails_is_noticed_and_survived() {
 
 #[test]
 fn every_mutant_is_caught_or_harmless_for_a_reason() {
-    let larger = Arc::new(Product::new(3).unwrap());
+    let larger = Arc::new(Product::new(3, BootFlow::Tryboot).unwrap());
     let (mut caught, mut harmless) = (0, 0);
     for mutant in Mutant::ALL {
         // That one does no harm takes a close look at everything: `cargo prove` takes it.

@@ -82,6 +82,7 @@ impl Agent<'_> {
                 self.on(Event::Offer(target.clone()))?;
             }
         }
+        self.device.board.boot.settle()?;
         self.listener.hear(Note::Writing(&target, &bundle.release));
         let listener = &mut *self.listener;
         let written =

@@ -5,6 +5,7 @@ mod meter;
 pub mod sim;
 #[cfg(test)]
 mod tests;
+pub mod uboot;
 
 pub use card::{Access, Card, CardError};
 pub use file_volume::{CardFile, FileVolume};

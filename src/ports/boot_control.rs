@@ -64,4 +64,13 @@ pub trait BootControl {
         self.switch(default, Switch::Always)?;
         Ok(true)
     }
+
+    /// Before the slot that isn't the default changes: let nothing that is left of earlier switches name it, so that
+    /// not even a flag that is damaged later leads there. Nothing to do where the flag has one copy.
+    ///
+    /// # Errors
+    /// As for [`switch`](Self::switch).
+    fn settle(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use bistable_format::{KeyKind, Role};
 use bistable_image::{
     BuildOptions, Silent, Threads, build,
     build::{ChunkSize, Level},
-    card::{self, CardOptions, CardPlan, DemoKeys},
+    card::{self, BootFlow, CardOptions, CardPlan, DemoKeys},
     keys::SecretKey,
     root::{self, RootOptions, SignedRoot},
     volume::VolumeSize,
@@ -76,17 +76,23 @@ pub(crate) fn key(n: u8, kind: KeyKind) -> SecretKey {
 
 pub(crate) fn product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
-    PRODUCT.get_or_init(|| Product::new(KeyKind::Production))
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Production, BootFlow::Tryboot))
 }
 
 /// The same product, for a desk.
 pub(crate) fn demo_product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
-    PRODUCT.get_or_init(|| Product::new(KeyKind::Demo))
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Demo, BootFlow::Tryboot))
+}
+
+/// The same product, on boards that U-Boot starts.
+pub(crate) fn uboot_product() -> &'static Product {
+    static PRODUCT: OnceLock<Product> = OnceLock::new();
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Production, BootFlow::Uboot))
 }
 
 impl Product {
-    fn new(kind: KeyKind) -> Product {
+    fn new(kind: KeyKind, flow: BootFlow) -> Product {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("system/usr/bin")).unwrap();
@@ -131,6 +137,7 @@ impl Product {
         let good = bundle("1.1.0", 20);
         let mut o = CardOptions::new(old.clone(), root.clone(), at("card.img"));
         o.demo_keys = DemoKeys::Allow;
+        o.flow = flow;
         let made = card::make(&o, &Silent).unwrap();
         let blocks = blocks(&at("card.img"));
         let [old, good] = [old, good].map(|p: PathBuf| fs::read(p).unwrap());

@@ -23,5 +23,6 @@ mod pi;
 mod power_cut;
 mod recovery;
 mod rig;
+mod uboot;
 mod update_flow;
 mod writes;

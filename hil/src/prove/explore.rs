@@ -5,15 +5,19 @@ use super::{
     image::Image,
     judge::{Before, Bench, Known, Verdict, Wrong},
     pi::{End, Life, Pi},
+    places::Still,
     product::Product,
     scenario::{Scenario, Start},
     watch::Watch,
 };
 use anyhow::{Result, bail};
+use bistable::board::uboot::BootBlocks;
 use bistable_boot::{
     Autoboot, SECTOR, Slot,
-    layout::{BOOT_PARTITIONS, Partition},
+    bootblock::newest,
+    layout::{BOOT_BLOCK, BOOT_PARTITIONS, Partition},
 };
+use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -138,7 +142,15 @@ pub fn start(product: &Arc<Product>, scenario: &Scenario, slot: Slot) -> Result<
             card.seen()
         }
     };
-    if scenario.start == Start::TornFlag {
+    if scenario.start == Start::TornFlag && product.flow == BootFlow::Uboot {
+        // The older copy, torn while it was being replaced by one that would try the other slot.
+        let state = Still::new(&image, &product.places).volume(Partition::State);
+        let Some((newest, block)) = newest(BootBlocks::new(state).copies()?) else {
+            bail!("no boot block to tear")
+        };
+        let at = product.places.start(Partition::State) + BOOT_BLOCK[1 - newest].0 * SECTOR as u64;
+        image.write(at, &block.armed(!slot).render()[..SECTOR / 8]);
+    } else if scenario.start == Start::TornFlag {
         let [old, new] =
             [slot, !slot].map(|default| Autoboot { partitions: BOOT_PARTITIONS, default }.render());
         let (at, end) =

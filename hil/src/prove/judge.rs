@@ -12,6 +12,7 @@ use super::{
 };
 use bistable::ports::Sectors;
 use bistable_boot::{Outcome, Slot, State, fat::Fat, layout::Partition};
+use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -138,8 +139,12 @@ impl Bench {
     }
 }
 
-/// Whether the way to the boot flag is still there: the tables of its volume. Nobody can write the flag without.
+/// Whether the way to the boot flag is still there: the tables of its volume. Nobody can write the flag without. The boot
+/// block has a place of its own, and U-Boot its script in tables that nobody writes to.
 fn has_map(image: &Image, product: &Product) -> bool {
+    if product.flow == BootFlow::Uboot {
+        return true;
+    }
     let mut sectors = Sectors(Still::new(image, &product.places).volume(Partition::Bootconfig));
     Fat::open(&mut sectors).is_ok_and(|fat| fat.find(&mut sectors, b"AUTOBOOTTXT").is_ok())
 }

@@ -43,12 +43,14 @@ pub mod watch;
 
 use anyhow::{Context, Result, bail};
 use bistable_boot::Slot;
+use bistable_image::card::BootFlow;
 use explore::{Extent, Row, Run};
 use fate::Depth;
 use judge::Bench;
 use mutant::Mutant;
 use product::Product;
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -69,9 +71,43 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
+    /// Only this boot flow; both if not given
+    #[arg(long, value_enum, value_name = "FLOW")]
+    flow: Option<Flow>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Boot flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Flow {
+    /// The firmware's autoboot.txt
+    Tryboot,
+    /// U-Boot's boot block
+    Uboot,
+}
+
+/// Both.
+pub const FLOWS: [Flow; 2] = [Flow::Tryboot, Flow::Uboot];
+
+impl Flow {
+    /// As cards are made for it.
+    pub fn of_card(self) -> BootFlow {
+        match self {
+            Flow::Tryboot => BootFlow::Tryboot,
+            Flow::Uboot => BootFlow::Uboot,
+        }
+    }
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Flow::Tryboot => "tryboot",
+            Flow::Uboot => "uboot",
+        })
+    }
 }
 
 impl Options {
@@ -98,37 +134,54 @@ pub fn run(options: &Options) -> Result<bool> {
         reason = "tells a person how long it took; nothing is decided by it"
     )]
     let began = Instant::now();
-    let product = Arc::new(Product::new(1).context("making the product")?);
-    let mut rows = scenarios(&product, options)?;
-    let mut laps = [began.elapsed().as_secs(), 0, 0];
-    let mut all = Row { name: "all", ..Row::default() };
-    rows.iter().for_each(|row| all.add(row));
-    all.examples.clear();
+    let mut proofs = Vec::new();
+    let mut laps = [0; 3];
+    for flow in FLOWS.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
+        let product = Arc::new(Product::new(1, flow.of_card()).context("making the product")?);
+        proofs.push((flow, scenarios(&product, options)?));
+    }
+    laps[0] = began.elapsed().as_secs();
     let (mut tallies, mut catches) = (Vec::new(), Vec::new());
     if options.scenario.is_none() {
-        rows.push(all);
-        let silent = if options.long { 10_000 } else { 500 };
-        let larger = Arc::new(Product::new(3).context("making the product")?);
-        let done =
-            in_parallel(&Slot::ALL, |slot| broken_card::run(&larger, *slot, None, silent, options.seed));
-        for (slot, done) in Slot::ALL.into_iter().zip(done) {
-            tallies.extend(done?.into_iter().map(|t| (slot, t)));
+        for (flow, rows) in &mut proofs {
+            let mut all = Row { name: "all", ..Row::default() };
+            rows.iter().for_each(|row| all.add(row));
+            all.examples.clear();
+            rows.push(all);
+            let silent = if options.long { 10_000 } else { 500 };
+            let larger = Arc::new(Product::new(3, flow.of_card()).context("making the product")?);
+            let done =
+                in_parallel(&Slot::ALL, |slot| broken_card::run(&larger, *slot, None, silent, options.seed));
+            for (slot, done) in Slot::ALL.into_iter().zip(done) {
+                tallies.extend(done?.into_iter().map(|t| (*flow, slot, t)));
+            }
         }
         laps[1] = began.elapsed().as_secs() - laps[0];
-        let hunted = in_parallel(&Mutant::ALL, |mutant| hunt::hunt(&product, &larger, *mutant, options.seed));
-        catches = hunted.into_iter().collect::<Result<_>>()?;
+        // Most of these are wrong in what both flows share; what isn't is wrong in the firmware's.
+        if options.flow != Some(Flow::Uboot) {
+            let of_card = Flow::Tryboot.of_card();
+            let product = Arc::new(Product::new(1, of_card).context("making the product")?);
+            let larger = Arc::new(Product::new(3, of_card).context("making the product")?);
+            let hunted =
+                in_parallel(&Mutant::ALL, |mutant| hunt::hunt(&product, &larger, *mutant, options.seed));
+            catches = hunted.into_iter().collect::<Result<_>>()?;
+        }
         laps[2] = began.elapsed().as_secs() - laps[0] - laps[1];
     }
-    let held = rows.iter().all(Row::holds)
-        && tallies.iter().all(|(_, t)| t.wrong.is_empty())
+    let held = proofs.iter().flat_map(|(_, rows)| rows).all(Row::holds)
+        && tallies.iter().all(|(_, _, t)| t.wrong.is_empty())
         && catches.iter().all(hunt::Catch::holds);
     if options.json {
-        println!("{:#}", report::json(&rows, &tallies, &catches, held));
+        println!("{:#}", report::json(&proofs, &tallies, &catches, held));
         return Ok(held);
     }
-    println!("{}", report::scenarios(&rows));
+    for (flow, rows) in &proofs {
+        println!("boot flow {flow}\n{}", report::scenarios(rows));
+    }
     if !tallies.is_empty() {
         println!("{}", report::broken_cards(&tallies));
+    }
+    if !catches.is_empty() {
         println!("{}", report::mutants(&catches));
     }
     let [crashes, cards, mutants] = laps;

@@ -2,6 +2,7 @@
 //! comes to rest.
 use super::{
     card::{Card, Op},
+    image::Image,
     mutant::Mutant,
     places::Still,
     product::{Made, Nature, Product},
@@ -12,15 +13,17 @@ use bistable::{
     Device, Error,
     agent::{Agent, Listener, Note},
     board::sim::{
-        clock::SimClock, firmware, gpio::SimGpio, host::SimHost, nets::Nets, tryboot::Tryboot, world::Facts,
+        boot_control, clock::SimClock, firmware, gpio::SimGpio, host::SimHost, machine::SimError, nets::Nets,
+        world::Facts,
     },
     config::Settings,
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
     selftest,
     steps::{health, install::Rejections},
 };
-use bistable_boot::{Slot, State, layout::Partition};
+use bistable_boot::{Slot, State};
 use bistable_format::selftest::Pin;
+use bistable_image::card::BootFlow;
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
 /// What an owner wants of a device.
@@ -122,10 +125,8 @@ impl Pi {
                 break End::Stuck(format!("it still reboots after {boots} boots"));
             }
             self.boots += 1;
-            let image = self.card.seen();
-            let slot = match firmware::choose(&mut Still::new(&image, &self.product.places), self.once.take())
-            {
-                Ok(choice) => choice.slot,
+            let (slot, image) = match self.start() {
+                Ok(started) => started,
                 Err(e) => break End::Brick(e.to_string()),
             };
             running = Some(slot);
@@ -155,10 +156,23 @@ impl Pi {
         Life { end, slot, boots: self.boots - boots_before }
     }
 
+    /// The boot loader chooses: gives the slot, and the card as the kernel finds it.
+    fn start(&mut self) -> Result<(Slot, Image), SimError> {
+        let once = self.once.take();
+        let choice = match self.product.flow {
+            BootFlow::Tryboot => {
+                firmware::choose(&mut Still::new(&self.card.seen(), &self.product.places), once)
+            }
+            // It counts on the card, and the power may go while it does.
+            BootFlow::Uboot => firmware::choose(&mut self.card, once),
+        };
+        Ok((choice?.slot, self.card.seen()))
+    }
+
     /// The agent starts, and then everything stands still until the watchdog resets the machine. Always false.
     fn hang(&self, slot: Slot, release: &Made) -> bool {
         let mut ears = Ears { card: &self.card, good: false };
-        if let Ok(device) = Device::open(self.board(slot, release), self.settings()) {
+        if let Ok(device) = self.board(slot, release).and_then(|b| Device::open(b, self.settings())) {
             let _ = Agent::start(device, &mut ears);
         }
         false
@@ -183,7 +197,7 @@ impl Pi {
     }
 
     fn agent(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
-        let device = Device::open(self.board(slot, release), self.settings())?;
+        let device = Device::open(self.board(slot, release)?, self.settings())?;
         let (card, product) = (self.card.clone(), Arc::clone(&self.product));
         let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
         let mut agent = Agent::start(device, &mut ears)?;
@@ -233,7 +247,7 @@ impl Pi {
         }
     }
 
-    fn board(&self, slot: Slot, release: &Made) -> Board {
+    fn board(&self, slot: Slot, release: &Made) -> Result<Board, Error> {
         let mut partitions: Box<dyn Partitions> = Box::new(self.card.clone());
         if let Some(mutant) = self.mutant {
             partitions = Box::new(Tampered {
@@ -245,11 +259,8 @@ impl Pi {
         }
         let clock = SimClock::new(Duration::from_secs(5));
         let once = Rc::clone(&self.once);
-        let flag = match partitions.open(Partition::Bootconfig) {
-            Ok(volume) => volume,
-            Err(_) => self.card.volume(Partition::Bootconfig),
-        };
-        let boot = Tryboot::new(flag, slot, Box::new(move |set| once.set(set)));
+        let once = Box::new(move |set| once.set(set));
+        let boot = boot_control(&mut *partitions, slot, once)?;
         let mut nets = Nets::default();
         if self.wired {
             nets.wire(Pin(17), Pin(27));
@@ -266,18 +277,18 @@ impl Pi {
             Err(Fault::Stopping(Stop::Reboot))
         });
         let boot_id = format!("prove-{}", self.boots);
-        let boot: Box<dyn bistable::ports::BootControl> = match self.mutant {
-            Some(mutant) => mutant.boot(Box::new(boot)),
-            None => Box::new(boot),
+        let boot = match self.mutant {
+            Some(mutant) => mutant.boot(boot),
+            None => boot,
         };
-        Board {
+        Ok(Board {
             name: "pi4".into(),
             boot,
             partitions,
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
             clock: Box::new(clock) as Box<dyn Clock>,
-        }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use bistable_format::{
 };
 use bistable_image::{
     Silent,
-    card::{self, CardOptions},
+    card::{self, BootFlow, CardOptions},
     keys::SecretKey,
     root::{self, RootOptions, SignedRoot},
 };
@@ -59,6 +59,8 @@ pub struct Made {
 pub struct Product {
     /// The releases.
     pub releases: Vec<Made>,
+    /// What starts the slots.
+    pub flow: BootFlow,
     /// Where the partitions are.
     pub places: Arc<Places>,
     /// A card with the first release in slot A.
@@ -92,7 +94,7 @@ impl Product {
     ///
     /// # Errors
     /// When the temporary folder can't be used.
-    pub fn new(chunks: usize) -> Result<Product> {
+    pub fn new(chunks: usize, flow: BootFlow) -> Result<Product> {
         let key = |n| SecretKey::from_seed([n; 32], "prove", KeyKind::Production);
         let (root_key, release_key, channel_key) = (key(1)?, key(2)?, key(3)?);
         let root = root::create(&RootOptions {
@@ -109,9 +111,9 @@ impl Product {
             })
             .collect::<Result<_>>()?;
         let folder = tempfile::tempdir()?;
-        let (oldest_card, places) = factory(folder.path(), &releases[0], &root)?;
-        let (old_card, _) = factory(folder.path(), &releases[1], &root)?;
-        Ok(Product { releases, places: Arc::new(places), oldest_card, old_card })
+        let (oldest_card, places) = factory(folder.path(), &releases[0], &root, flow)?;
+        let (old_card, _) = factory(folder.path(), &releases[1], &root, flow)?;
+        Ok(Product { releases, flow, places: Arc::new(places), oldest_card, old_card })
     }
 
     /// The release of a version.
@@ -137,11 +139,12 @@ impl Product {
     }
 }
 
-fn factory(folder: &Path, release: &Made, root: &SignedRoot) -> Result<(Image, Places)> {
+fn factory(folder: &Path, release: &Made, root: &SignedRoot, flow: BootFlow) -> Result<(Image, Places)> {
     let bundle = folder.join(format!("{}.bundle", release.version));
     let out = folder.join(format!("{}.img", release.version));
     fs::File::create(&bundle)?.write_all(&release.bundle)?;
-    let made = card::make(&CardOptions::new(bundle, root.clone(), out.clone()), &Silent)?;
+    let options = CardOptions { flow, ..CardOptions::new(bundle, root.clone(), out.clone()) };
+    let made = card::make(&options, &Silent)?;
     let places = Partition::ALL.map(|p| (made.plan.place(p).start, made.plan.place(p).bytes));
     let mut image = Image::default();
     let mut file = fs::File::open(&out).with_context(|| format!("opening {}", out.display()))?;
@@ -271,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_factory_card_holds_what_it_says() {
-        let product = Product::new(1).unwrap();
+        let product = Product::new(1, BootFlow::Tryboot).unwrap();
         let old = product.in_slot(&product.old_card, Slot::A).unwrap();
         assert_eq!(old.version, Version::new(1, 1, 0));
         assert!(product.in_slot(&product.old_card, Slot::B).is_none());

@@ -1,5 +1,5 @@
 //! What was found, as tables for people and as JSON.
-use super::{broken_card::Tally, explore::Row, hunt::Catch, judge::Wrong, mutant::Fate};
+use super::{Flow, broken_card::Tally, explore::Row, hunt::Catch, judge::Wrong, mutant::Fate};
 use bistable_boot::Slot;
 use serde_json::{Value, json};
 
@@ -44,15 +44,16 @@ pub fn scenarios(rows: &[Row]) -> String {
 }
 
 /// The table of broken cards.
-pub fn broken_cards(tallies: &[(Slot, Tally)]) -> String {
+pub fn broken_cards(tallies: &[(Flow, Slot, Tally)]) -> String {
     let mut text = format!(
-        "{:<40}{:>6}{:>8}{:>10}{:>8}\n",
-        "a card that fails without a power cut", "slot", "runs", "noticed", "wrong"
+        "{:<40}{:>9}{:>6}{:>8}{:>10}{:>8}\n",
+        "a card that fails without a power cut", "flow", "slot", "runs", "noticed", "wrong"
     );
-    for (slot, t) in tallies {
+    for (flow, slot, t) in tallies {
         text += &format!(
-            "{:<40}{:>6}{:>8}{:>10}{:>8}\n",
+            "{:<40}{:>9}{:>6}{:>8}{:>10}{:>8}\n",
             t.name,
+            flow.to_string(),
             slot.to_string(),
             t.cases,
             t.noticed,
@@ -81,11 +82,17 @@ pub fn mutants(catches: &[Catch]) -> String {
 }
 
 /// All of it for programs.
-pub fn json(rows: &[Row], tallies: &[(Slot, Tally)], catches: &[Catch], held: bool) -> Value {
+pub fn json(
+    proofs: &[(Flow, Vec<Row>)],
+    tallies: &[(Flow, Slot, Tally)],
+    catches: &[Catch],
+    held: bool,
+) -> Value {
     json!({
         "schema": 1,
         "held": held,
-        "scenarios": rows.iter().map(|r| json!({
+        "scenarios": proofs.iter().flat_map(|(flow, rows)| rows.iter().map(move |r| (flow, r))).map(|(flow, r)| json!({
+            "flow": flow.to_string(),
             "name": r.name,
             "operations": r.accesses,
             "single": r.single,
@@ -100,8 +107,8 @@ pub fn json(rows: &[Row], tallies: &[(Slot, Tally)], catches: &[Catch], held: bo
             "worst_boots": r.boots,
             "examples": r.examples,
         })).collect::<Vec<_>>(),
-        "broken_cards": tallies.iter().map(|(slot, t)| json!({
-            "name": t.name, "slot": slot.to_string(), "runs": t.cases, "noticed": t.noticed, "wrong": t.wrong,
+        "broken_cards": tallies.iter().map(|(flow, slot, t)| json!({
+            "flow": flow.to_string(), "name": t.name, "slot": slot.to_string(), "runs": t.cases, "noticed": t.noticed, "wrong": t.wrong,
         })).collect::<Vec<_>>(),
         "mutants": catches.iter().map(|c| json!({
             "name": format!("{:?}", c.mutant), "given_away_by": c.by,

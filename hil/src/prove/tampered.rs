@@ -35,6 +35,12 @@ impl BootControl for ForGood {
     fn is_torn(&mut self) -> Result<bool, Fault> {
         self.0.is_torn()
     }
+    fn repair(&mut self) -> Result<bool, Fault> {
+        self.0.repair()
+    }
+    fn settle(&mut self) -> Result<(), Fault> {
+        self.0.settle()
+    }
 }
 
 /// What a mutant pretends was written: by partition and first byte. Lives as long as the machine has power.

@@ -5,10 +5,10 @@ use super::{
     product::Product,
     tampered::decode,
 };
-use bistable::{boot_flag::BootFlag, ports::Sectors};
+use bistable::{board::sim::boot_control, ports::Sectors};
 use bistable_boot::{
-    Autoboot, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Slot, State,
-    layout::{BOOT_PARTITIONS, JOURNAL, Partition},
+    Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Slot, State,
+    layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
 };
 use semver::Version;
 use std::{collections::BTreeSet, sync::Arc};
@@ -124,17 +124,24 @@ impl Watch {
                     self.break_rule("a slot was written during a trial");
                 }
             }
-            Partition::Bootconfig => self.flag_write(default, image, data),
+            Partition::Bootconfig => {
+                let new = Autoboot::read(data).default_slot(BOOT_PARTITIONS);
+                self.flag_write(default, new, image, data);
+            }
+            Partition::State if BOOT_BLOCK.iter().any(|b| b.0 * SECTOR as u64 == at) => {
+                let block = data.try_into().ok().and_then(|sector| BootBlock::parse(sector).ok());
+                self.flag_write(default, block.map(|b| b.default), image, data);
+            }
             Partition::State => self.state_write(image, at, data),
             Partition::Persistent => self.break_rule("the persistent partition was written"),
         }
     }
 
-    fn flag_write(&mut self, default: Option<Slot>, image: &Image, data: &[u8]) {
+    fn flag_write(&mut self, default: Option<Slot>, new: Option<Slot>, image: &Image, data: &[u8]) {
         if data.len() != SECTOR {
             self.break_rule("the boot flag was written with more than its sector");
         }
-        let Some(new) = Autoboot::read(data).default_slot(BOOT_PARTITIONS) else {
+        let Some(new) = new else {
             return self.break_rule("the boot flag was written and names no slot");
         };
         if default == Some(new) {
@@ -208,8 +215,8 @@ impl Watch {
 
 /// The default slot, if the flag names one.
 pub fn flag(image: &Image, places: &Arc<Places>) -> Option<Slot> {
-    let volume = Still::new(image, places).volume(Partition::Bootconfig);
-    BootFlag::new(volume, BOOT_PARTITIONS).default_slot().ok()
+    let mut card = Still::new(image, places);
+    boot_control(&mut card, Slot::A, Box::new(|_| {})).ok()?.default_slot().ok()
 }
 
 /// The record on a card.

@@ -1,7 +1,7 @@
 //! The two file systems that don't come from the bundle: boot configuration and `persistent`.
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::plan::PERSISTENT_BYTES;
-use super::{CardError, CardOptions, CardPlan, Place};
+use super::{BootFlow, CardError, CardOptions, CardPlan, Place, script};
 use crate::output::OutputError;
 use crate::volume::{BootOptions, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan, VolumeSize};
 use bistable_boot::fat::{Fat, FatError};
@@ -17,12 +17,15 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 const AUTOBOOT: &str = "autoboot.txt";
+const SCRIPT: &str = "boot.scr";
+/// What the user may not bring: the firmware would follow the first past U-Boot, and U-Boot the last two past the second.
+const OURS: [&str; 4] = [AUTOBOOT, SCRIPT, "boot.scr.uimg", "extlinux"];
 /// Its name in a FAT's folder.
 const AUTOBOOT_SHORT: &[u8; 11] = b"AUTOBOOTTXT";
 /// Folders within folders that are taken over.
 const DEPTH: usize = 32;
 
-/// FAT with autoboot.txt and whatever the user adds.
+/// FAT with what the boot loader reads first, autoboot.txt or boot.scr, and whatever the user adds.
 pub(super) fn bootconfig(
     card: &mut CardImage,
     plan: &CardPlan,
@@ -33,26 +36,35 @@ pub(super) fn bootconfig(
     if let Some(extra) = &options.bootconfig {
         copy(extra, folder.path(), DEPTH)?;
         for entry in fs::read_dir(folder.path()).map_err(at("read", folder.path()))?.flatten() {
-            if entry.file_name().eq_ignore_ascii_case(AUTOBOOT) {
-                return Err(CardError::Autoboot { path: extra.join(entry.file_name()) });
+            if OURS.iter().any(|ours| entry.file_name().eq_ignore_ascii_case(ours)) {
+                return Err(CardError::BootFile { path: extra.join(entry.file_name()) });
             }
         }
     }
-    let text = Autoboot { partitions: BOOT_PARTITIONS, default: Slot::A }.render();
-    let path = folder.path().join(AUTOBOOT);
+    let flag = Autoboot { partitions: BOOT_PARTITIONS, default: Slot::A }.render();
+    let (name, content) = match options.flow {
+        BootFlow::Tryboot => (AUTOBOOT, flag.to_vec()),
+        BootFlow::Uboot => (SCRIPT, script::image(bistable_boot::bootblock::SCRIPT, time)),
+    };
+    let path = folder.path().join(name);
     let mut file = File::create_new(&path).map_err(at("write", &path))?;
-    file.write_all(&text).and_then(|()| file.set_modified(since_1970(time))).map_err(at("write", &path))?;
+    file.write_all(&content)
+        .and_then(|()| file.set_modified(since_1970(time)))
+        .map_err(at("write", &path))?;
 
     let place = plan.place(Partition::Bootconfig);
     let id = VolumeId::from_name("bootconfig");
-    let options = BootOptions {
+    let fat = BootOptions {
         size: VolumeSize::Exact(place.bytes),
         label: "BOOTCONFIG".into(),
         ..BootOptions::new(id, time)
     };
-    let volume = crate::volume::open_boot(folder.path(), &options);
+    let volume = crate::volume::open_boot(folder.path(), &fat);
     put(card, Partition::Bootconfig, place, volume)?;
-    check_autoboot(card, place, &text)
+    match options.flow {
+        BootFlow::Tryboot => check_autoboot(card, place, &flag),
+        BootFlow::Uboot => Ok(()),
+    }
 }
 
 /// The flag must be where the device will look for it, and one sector.

@@ -1,11 +1,12 @@
 //! A card image: what a factory writes to an SD card.
 //!
-//! Partition table, autoboot.txt, the root of trust, an empty journal, slot A filled from a verified bundle, slot B
+//! Partition table, the boot flag, the root of trust, an empty journal, slot A filled from a verified bundle, slot B
 //! erased, an empty `persistent`. The same bundle, root and sizes give the same bytes.
 mod bmap;
 mod files;
 mod image;
 mod plan;
+mod script;
 mod state;
 mod table;
 
@@ -37,6 +38,17 @@ pub enum DemoKeys {
     Allow,
 }
 
+/// Which boot loader starts the slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BootFlow {
+    /// The Raspberry Pi's firmware: autoboot.txt names the default slot.
+    #[default]
+    Tryboot,
+    /// U-Boot: boot.scr on the boot configuration reads the boot block in `state`. What starts U-Boot itself comes with
+    /// [`CardOptions::bootconfig`].
+    Uboot,
+}
+
 /// What card to make.
 #[derive(Clone, Debug)]
 pub struct CardOptions {
@@ -54,7 +66,9 @@ pub struct CardOptions {
     pub boot_slot: Option<u64>,
     /// Bytes of each system slot; `None` for the image and half as much again.
     pub system_slot: Option<u64>,
-    /// A folder whose files go onto the boot configuration volume, beside autoboot.txt.
+    /// Which boot loader starts the slots.
+    pub flow: BootFlow,
+    /// A folder whose files go onto the boot configuration volume, beside autoboot.txt or boot.scr.
     pub bootconfig: Option<PathBuf>,
     /// Worker threads. Changes no byte of the result.
     pub threads: Threads,
@@ -73,6 +87,7 @@ impl CardOptions {
             size: None,
             boot_slot: None,
             system_slot: None,
+            flow: BootFlow::default(),
             bootconfig: None,
             threads: Threads::default(),
             existing: Existing::Refuse,
@@ -140,9 +155,9 @@ pub enum CardError {
         /// What the system said.
         source: io::Error,
     },
-    /// The extra files bring an autoboot.txt.
-    #[error("{path} may not be there: Bistable writes its own autoboot.txt; take it away", path = path.display())]
-    Autoboot {
+    /// The extra files bring one that Bistable writes, or that would lead the firmware past it.
+    #[error("{path} may not be there: Bistable decides what boots; take it away", path = path.display())]
+    BootFile {
         /// The file.
         path: PathBuf,
     },
@@ -204,7 +219,14 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
         security_version: release.security_version,
     };
     let record = Record::provision(&release.product, image, options.root.root.version);
-    state::write(&mut card, plan.place(Partition::State), &record, &options.root.bytes, &signed)?;
+    state::write(
+        &mut card,
+        plan.place(Partition::State),
+        &record,
+        &options.root.bytes,
+        &signed,
+        options.flow,
+    )?;
 
     // Slot A: what the sink gets is verified; the file gets its name only when all of it is.
     let start = |kind| plan.place(slot_a(kind)).start;

@@ -1,8 +1,9 @@
-//! The `state` partition of a new card: journal, root of trust, the release in slot A.
+//! The `state` partition of a new card: journal, root of trust, the release in slot A, and U-Boot's boot block.
+use super::BootFlow;
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::{CardError, Place};
-use bistable_boot::layout::{METADATA_BYTES, RELEASE, ROOT};
-use bistable_boot::{Blocks, Journal, JournalError, Lba, Record, SECTOR};
+use bistable_boot::layout::{BOOT_BLOCK, METADATA_BYTES, RELEASE, ROOT};
+use bistable_boot::{Blocks, BootBlock, Journal, JournalError, Lba, Record, SECTOR};
 
 pub(super) fn write(
     card: &mut CardImage,
@@ -10,6 +11,7 @@ pub(super) fn write(
     record: &Record,
     root: &[u8],
     release: &[u8],
+    flow: BootFlow,
 ) -> Result<(), CardError> {
     let failed = |e: AccessError| match e {
         AccessError::Io(e) => CardError::Output(card.error(e)),
@@ -20,6 +22,11 @@ pub(super) fn write(
         put(&mut blocks, at, root).map_err(failed)?;
     }
     put(&mut blocks, RELEASE.a, release).map_err(failed)?;
+    if flow == BootFlow::Uboot {
+        for at in BOOT_BLOCK {
+            blocks.write(at, &BootBlock::FIRST.render()).map_err(failed)?;
+        }
+    }
     Journal::new(blocks).format(record).map_err(|e| match e {
         JournalError::Io(e) => failed(e),
         other => CardError::Internal(format!("the journal: {other}")),

@@ -1,6 +1,6 @@
 //! `card`.
 use super::Out;
-use crate::card::{self, CardOptions, DemoKeys};
+use crate::card::{self, BootFlow, CardOptions, DemoKeys};
 use crate::error::Error;
 use crate::output::Existing;
 use crate::parallel::Threads;
@@ -28,7 +28,10 @@ pub struct Args {
     /// Size of each slot's partition: `system=1536M`, `boot=256M`; the image and half as much again if not given.
     #[arg(long, value_name = "VOLUME=SIZE", value_parser = slot_size)]
     slot_size: Vec<(VolumeKind, u64)>,
-    /// Folder whose files go beside autoboot.txt, for what older firmware needs.
+    /// What starts the slots: the Raspberry Pi's own firmware (Pi 4, 5 and their modules), or U-Boot (any board).
+    #[arg(long, value_enum, default_value = "tryboot")]
+    boot_flow: Flow,
+    /// Folder whose files go beside autoboot.txt or boot.scr: what older firmware needs, or what starts U-Boot.
     #[arg(long, value_name = "DIR")]
     bootconfig: Option<PathBuf>,
     /// Accept a root with demo keys, for a device on your desk.
@@ -40,6 +43,15 @@ pub struct Args {
     /// Replace the card image if it exists.
     #[arg(long)]
     force: bool,
+}
+
+/// Boot flows.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Flow {
+    /// autoboot.txt and the firmware's one-shot flag
+    Tryboot,
+    /// boot.scr and the boot block; --bootconfig brings U-Boot itself
+    Uboot,
 }
 
 fn slot_size(text: &str) -> Result<(VolumeKind, u64), String> {
@@ -60,6 +72,10 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         system_slot: slot(VolumeKind::System),
         threads: args.threads.map_or_else(Threads::available, Threads::new),
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
+        flow: match args.boot_flow {
+            Flow::Tryboot => BootFlow::Tryboot,
+            Flow::Uboot => BootFlow::Uboot,
+        },
         bundle: args.bundle,
         out: args.out,
         bootconfig: args.bootconfig,

@@ -1,10 +1,10 @@
 //! A card image, read back with other code than what made it.
 use crate::fixture::{Product, names, raw_image};
-use bistable_boot::fat::Fat;
 use bistable_boot::layout::{self, BOOT_PARTITIONS, Partition, RELEASE, ROOT};
-use bistable_boot::{Autoboot, Blocks, Journal, Lba, Memory, Outcome, SECTOR, Slot, State};
+use bistable_boot::{Autoboot, Blocks, BootBlock, Journal, Lba, Memory, Outcome, SECTOR, Slot, State};
+use bistable_boot::{bootblock, fat::Fat};
 use bistable_format::{Envelope, Release, Role, Root, VolumeKind};
-use bistable_image::card::{self, Card, CardError, CardOptions};
+use bistable_image::card::{self, BootFlow, Card, CardError, CardOptions};
 use bistable_image::{Existing, OutputError, Silent, Threads};
 use gptman::{GPT, GPTHeader};
 use std::fs::{self, File};
@@ -276,5 +276,39 @@ fn extra_files_lie_beside_autoboot_but_cannot_replace_it() {
     let mut options = made.options.clone();
     options.existing = Existing::Replace;
     let found = card::make(&options, &Silent).unwrap_err();
-    assert!(matches!(found, CardError::Autoboot { .. }), "{found:?}");
+    assert!(matches!(found, CardError::BootFile { .. }), "{found:?}");
+}
+
+/// The flow of U-Boot: its script and its boot block instead of autoboot.txt, which would lead the firmware past it.
+#[test]
+fn a_card_for_u_boot_has_its_script_and_block() {
+    let product = Product::new();
+    let extra = product.path("extra");
+    fs::create_dir_all(&extra).unwrap();
+    fs::write(extra.join("u-boot.bin"), "stands for U-Boot").unwrap();
+    let mut options = CardOptions::new(product.bundle(), product.root.clone(), product.path("card.img"));
+    options.flow = BootFlow::Uboot;
+    options.bootconfig = Some(extra.clone());
+    let card = card::make(&options, &Silent).unwrap();
+    let made = Made { product, options, card };
+    let mut blocks = made.blocks(Partition::Bootconfig);
+    let fat = Fat::open(&mut blocks).unwrap();
+    assert!(fat.find(&mut blocks, b"AUTOBOOTTXT").is_err());
+    fat.find(&mut blocks, b"U-BOOT  BIN").unwrap();
+    let script = fat.find(&mut blocks, b"BOOT    SCR").unwrap();
+    assert_eq!(script.bytes as usize, 64 + 8 + bootblock::SCRIPT.len());
+    let mut state = made.blocks(Partition::State);
+    for at in layout::BOOT_BLOCK {
+        let mut sector = [0; 512];
+        state.read(at, &mut sector).unwrap();
+        assert_eq!(BootBlock::parse(&sector), Ok(BootBlock::FIRST));
+    }
+    for name in ["autoboot.txt", "BOOT.SCR", "extlinux"] {
+        let path = extra.join(name);
+        fs::write(&path, "mine").unwrap();
+        let options = CardOptions { existing: Existing::Replace, ..made.options.clone() };
+        let found = card::make(&options, &Silent).unwrap_err();
+        assert!(matches!(found, CardError::BootFile { .. }), "{name}: {found:?}");
+        fs::remove_file(path).unwrap();
+    }
 }

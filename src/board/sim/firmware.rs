@@ -1,15 +1,44 @@
-//! The firmware: reads the real bytes of `autoboot.txt` and looks for something that boots.
+//! The firmware: reads the real bytes of `autoboot.txt` and looks for something that boots. Where it finds U-Boot's
+//! script instead, it starts U-Boot, which reads the real bytes of the boot block, and counts a try down on the card.
 use super::machine::SimError;
 use crate::{
+    board::uboot::BootBlocks,
     boot_flag::BootFlag,
-    ports::{Partitions, Sectors},
+    ports::{Fault, Partitions, Sectors},
 };
 use bistable_boot::{
     Slot,
     autoboot::Reading,
-    fat::Fat,
+    bootblock::{self, Start},
+    fat::{Fat, FatError},
     layout::{BOOT_PARTITIONS, Partition},
 };
+
+/// The boot script's name as FAT stores it.
+const SCRIPT: &[u8; 11] = b"BOOT    SCR";
+
+/// Which boot loader starts the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The firmware itself: `autoboot.txt` and a one-shot flag in a register.
+    Tryboot,
+    /// U-Boot: the boot block.
+    Uboot,
+}
+
+/// Which boot loader a card has: the boot configuration holds U-Boot's script, or it doesn't.
+///
+/// # Errors
+/// When the card is gone.
+pub fn flow(card: &mut dyn Partitions) -> Result<Flow, Fault> {
+    let mut sectors = Sectors(card.open(Partition::Bootconfig)?);
+    let found = Fat::open(&mut sectors).and_then(|fat| fat.find(&mut sectors, SCRIPT));
+    match found {
+        Ok(_) => Ok(Flow::Uboot),
+        Err(FatError::Io(e)) if e.stopping().is_some() => Err(e),
+        Err(_) => Ok(Flow::Tryboot),
+    }
+}
 
 /// What the firmware chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +49,54 @@ pub struct Choice {
     pub note: String,
 }
 
-/// Choose a slot: the one that `autoboot.txt` names, in its `[tryboot]` section if the one-shot flag is set; if that
-/// one doesn't look bootable, the first one that does (`PARTITION_WALK` of the EEPROM, on since 2025-08).
+/// Choose a slot as this card's boot loader does.
 ///
 /// # Errors
 /// [`SimError::Dead`] when no slot looks bootable; [`SimError::Fault`] when the card is gone.
 pub fn choose(card: &mut dyn Partitions, once: bool) -> Result<Choice, SimError> {
+    match flow(card)? {
+        Flow::Tryboot => tryboot(card, once),
+        Flow::Uboot => uboot(card),
+    }
+}
+
+/// What `boot.cmd` does, with the decision that it shares with the script.
+fn uboot(card: &mut dyn Partitions) -> Result<Choice, SimError> {
+    let mut blocks = BootBlocks::new(card.open(Partition::State)?);
+    let copies = match blocks.copies() {
+        Err(e) if e.stopping().is_some() => return Err(e.into()),
+        read => read.unwrap_or([None; 2]),
+    };
+    let mut start = bootblock::start(copies);
+    if let Some((copy, counted)) = start.count
+        && let Err(e) = blocks.put(copy, &counted)
+    {
+        if e.stopping().is_some() {
+            return Err(e.into());
+        }
+        start = bootblock::uncounted(copies);
+    }
+    let Start { order: [first, second], trial, .. } = start;
+    let said = match (bootblock::newest(copies), trial) {
+        (None, _) => "U-Boot: no valid boot block",
+        (Some(_), true) => "U-Boot: boot block, a try counted",
+        (Some(_), false) => "U-Boot: boot block",
+    };
+    for slot in [first, second] {
+        if looks_bootable(card, slot)? {
+            let fell = if slot == first { String::new() } else { format!(" (slot {first} has no kernel)") };
+            return Ok(Choice { slot, note: format!("{said}: boots slot {slot}{fell}") });
+        }
+    }
+    Err(SimError::Dead(format!("{said}: neither slot has a kernel")))
+}
+
+/// The firmware's own choice: the one that `autoboot.txt` names, in its `[tryboot]` section if the one-shot flag is set; if that
+/// one doesn't look bootable, the first one that does (`PARTITION_WALK` of the EEPROM, on since 2025-08).
+///
+/// # Errors
+/// [`SimError::Dead`] when no slot looks bootable; [`SimError::Fault`] when the card is gone.
+fn tryboot(card: &mut dyn Partitions, once: bool) -> Result<Choice, SimError> {
     let reading = BootFlag::new(card.open(Partition::Bootconfig)?, BOOT_PARTITIONS).read();
     let wanted = wanted(reading.as_ref().ok(), once);
     let said = match &reading {

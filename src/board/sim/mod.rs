@@ -12,7 +12,7 @@
 //! | file | noun |
 //! |---|---|
 //! | [`machine`] | power, resets, the memory of one power-on |
-//! | [`firmware`] | reads the boot flag from the card and chooses a slot |
+//! | [`firmware`] | firmware or U-Boot: reads the boot flag from the card and chooses a slot |
 //! | [`world`] | nets, units, web servers |
 //! | [`tryboot`], [`gpio`], [`host`], [`clock`] | the ports |
 pub mod clock;
@@ -24,17 +24,14 @@ pub mod nets;
 pub mod tryboot;
 pub mod world;
 
-use super::{Access, Card, Cut, Meter};
+use super::{Access, Card, Cut, Meter, uboot::Uboot};
 use crate::{
-    boot_flag::BootFlag,
-    ports::{Board, Fault, Never, Stop},
+    ports::{Board, BootControl, Fault, Never, Partitions, Stop},
     status::Power,
 };
-use bistable_boot::{
-    Slot,
-    layout::{BOOT_PARTITIONS, Partition},
-};
+use bistable_boot::{Slot, layout::Partition};
 use clock::SimClock;
+use firmware::Flow;
 use gpio::SimGpio;
 use host::SimHost;
 use machine::{Machine, SimError};
@@ -114,10 +111,9 @@ impl Sim {
         let boot_id = machine.boot_id();
         let nets = machine.world.gpio.clone();
         let machine = Rc::new(RefCell::new(machine));
-        let bootconfig = card.volume(Partition::Bootconfig).map_err(SimError::Fault)?;
         let register = Rc::clone(&machine);
         let once = Box::new(move |once| register.borrow_mut().state.tryboot = once);
-        let boot = Tryboot::new(bootconfig, booted, once);
+        let boot = boot_control(&mut &*card, booted, once)?;
         let reboot = {
             let (machine, card) = (Rc::clone(&machine), Rc::clone(&card));
             Box::new(move || -> Result<Never, Fault> {
@@ -127,7 +123,7 @@ impl Sim {
         };
         let board = Board {
             name,
-            boot: Box::new(boot),
+            boot,
             partitions: Box::new(Shared(card)),
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
@@ -190,9 +186,24 @@ impl Keeper {
     }
 }
 
+/// The boot flag of the card's boot loader. `once` is the firmware's one-shot flag, where the flow has one.
+///
+/// # Errors
+/// When the card is gone.
+pub fn boot_control(
+    card: &mut dyn Partitions,
+    booted: Slot,
+    once: Box<dyn FnMut(bool)>,
+) -> Result<Box<dyn BootControl>, Fault> {
+    Ok(match firmware::flow(card)? {
+        Flow::Tryboot => Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, once)),
+        Flow::Uboot => Box::new(Uboot::new(card.open(Partition::State)?, booted)),
+    })
+}
+
 /// The slot that a machine would boot which nobody switched on yet. Only a guess is possible where the flag is damaged.
 fn first_slot(card: &Card) -> Slot {
-    let flag = card.volume(Partition::Bootconfig).map(|volume| BootFlag::new(volume, BOOT_PARTITIONS));
+    let flag = boot_control(&mut &*card, Slot::A, Box::new(|_| {}));
     flag.and_then(|mut flag| flag.default_slot()).unwrap_or(Slot::A)
 }
 

@@ -1,0 +1,282 @@
+//! The boot flow `uboot`: the boot block in the `state` partition, which U-Boot's script reads and counts down.
+//!
+//! `Once` is a write here, of the copy that doesn't count; it survives the power, and the script uses it up before it
+//! boots what is on trial. So a trial and a revert need no write of ours, as in the other flow.
+use crate::ports::{BootControl, Fault, Sectors, Switch, Volume};
+use bistable_boot::{
+    Blocks, BootBlock, SECTOR, Slot,
+    bootblock::{newest, start},
+    layout::BOOT_BLOCK,
+};
+use std::sync::Arc;
+
+/// How often a copy is written before a card that gives back something else counts as failing.
+const TRIES: u32 = 3;
+
+/// The two copies of the boot block.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "the volume is a trait object")]
+pub struct BootBlocks(Sectors);
+
+impl BootBlocks {
+    /// In the `state` partition.
+    pub fn new(state: Arc<dyn Volume>) -> BootBlocks {
+        BootBlocks(Sectors(state))
+    }
+
+    /// Both copies; one that can't be read counts as none.
+    ///
+    /// # Errors
+    /// When the machine goes down, or neither can be read.
+    pub fn copies(&mut self) -> Result<[Option<BootBlock>; 2], Fault> {
+        let [first, second] = [self.copy(0), self.copy(1)];
+        match (first, second) {
+            (Err(e), _) | (_, Err(e)) if e.stopping().is_some() => Err(e),
+            (Err(e), Err(_)) => Err(e),
+            (first, second) => Ok([first.unwrap_or(None), second.unwrap_or(None)]),
+        }
+    }
+
+    fn copy(&mut self, copy: usize) -> Result<Option<BootBlock>, Fault> {
+        let mut sector = [0; SECTOR];
+        self.0.read(BOOT_BLOCK[copy], &mut sector)?;
+        Ok(BootBlock::parse(&sector).ok())
+    }
+
+    /// Write one copy: durable and read back.
+    ///
+    /// # Errors
+    /// When the card fails, or gives back something else.
+    pub fn put(&mut self, copy: usize, block: &BootBlock) -> Result<(), Fault> {
+        let text = block.render();
+        // One lost write shall not cost a healthy release.
+        for _ in 0..TRIES {
+            self.0.write(BOOT_BLOCK[copy], &text)?;
+            self.0.flush()?;
+            let mut there = [0; SECTOR];
+            self.0.read(BOOT_BLOCK[copy], &mut there)?;
+            if there == text {
+                return Ok(());
+            }
+        }
+        Err(Fault::Unfit(
+            "the boot block reads back differently than it was written: the card is failing".into(),
+        ))
+    }
+
+    /// Replace the newest block by the next one, in the other copy.
+    fn save(&mut self, copies: [Option<BootBlock>; 2], next: &BootBlock) -> Result<(), Fault> {
+        let spare = newest(copies).map_or(0, |(at, _)| 1 - at);
+        self.put(spare, next)
+    }
+
+    /// The block that counts.
+    fn newest(&mut self) -> Result<([Option<BootBlock>; 2], BootBlock), Fault> {
+        let copies = self.copies()?;
+        match newest(copies) {
+            Some((_, block)) => Ok((copies, block)),
+            None => Err(Fault::Unfit(
+                "both copies of the boot block are damaged: `bistable repair` writes it anew, with the running slot \
+                 as the default"
+                    .into(),
+            )),
+        }
+    }
+}
+
+/// The boot flag of a machine that U-Boot starts.
+#[allow(missing_debug_implementations, reason = "the volume is a trait object")]
+pub struct Uboot {
+    blocks: BootBlocks,
+    booted: Slot,
+}
+
+impl Uboot {
+    /// On the `state` partition of a machine that runs `booted`.
+    pub fn new(state: Arc<dyn Volume>, booted: Slot) -> Uboot {
+        Uboot { blocks: BootBlocks::new(state), booted }
+    }
+}
+
+impl BootControl for Uboot {
+    fn booted(&self) -> Slot {
+        self.booted
+    }
+
+    fn default_slot(&mut self) -> Result<Slot, Fault> {
+        Ok(self.blocks.newest()?.1.default)
+    }
+
+    fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault> {
+        let (copies, block) = self.blocks.newest()?;
+        // A switch to what is the default takes back what was armed.
+        let next = match how {
+            Switch::Once if slot != block.default => block.armed(slot),
+            _ => block.committed(if how == Switch::Always { slot } else { block.default }),
+        };
+        if (next.default, next.pending()) == (block.default, block.pending()) {
+            // It may have been written by a program that was killed before its flush.
+            return self.blocks.0.flush();
+        }
+        self.blocks.save(copies, &next)
+    }
+
+    fn rewrite(&mut self, slot: Slot) -> Result<(), Fault> {
+        // What can't be read can be written.
+        let copies = match self.blocks.copies() {
+            Err(e) if e.stopping().is_some() => return Err(e),
+            read => read.unwrap_or([None; 2]),
+        };
+        let next = newest(copies)
+            .map_or(BootBlock { default: slot, ..BootBlock::FIRST }, |(_, b)| b.committed(slot));
+        self.blocks.save(copies, &next)
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        self.blocks.newest().map(|_| ())
+    }
+
+    fn is_torn(&mut self) -> Result<bool, Fault> {
+        Ok(self.blocks.copies()?.contains(&None))
+    }
+
+    fn repair(&mut self) -> Result<bool, Fault> {
+        let (copies, block) = self.blocks.newest()?;
+        if !copies.contains(&None) {
+            return Ok(false);
+        }
+        self.blocks.save(copies, &block.committed(block.default))?;
+        Ok(true)
+    }
+
+    /// The older copy may name as its default, or for a try, the slot that is about to be written. It counts if the
+    /// newer one is lost.
+    fn settle(&mut self) -> Result<(), Fault> {
+        let (copies, block) = self.blocks.newest()?;
+        let plan = |copy| start([copy, None]);
+        let settled = plan(Some(block.committed(block.default)));
+        if copies.into_iter().all(|copy| plan(copy) == settled) && !copies.contains(&None) {
+            return Ok(());
+        }
+        if block.pending().is_some() {
+            // Then the newer one is to be replaced, too: one after the other, each with the other one whole.
+            self.blocks.save(copies, &block.committed(block.default))?;
+            return self.settle();
+        }
+        self.blocks.save(copies, &block.committed(block.default))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable_boot::{Lba, layout::STATE_BYTES};
+    use std::sync::Mutex;
+
+    /// A `state` partition in memory, of which only the boot block is kept.
+    #[derive(Default)]
+    struct State(Mutex<[Vec<u8>; 2]>, Mutex<u32>);
+
+    impl Volume for State {
+        fn bytes(&self) -> u64 {
+            STATE_BYTES
+        }
+        fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
+            let copy = BOOT_BLOCK.iter().position(|lba| *lba == Lba::at_byte(at)).unwrap();
+            let copies = self.0.lock().unwrap();
+            into.fill(0);
+            into[..copies[copy].len()].copy_from_slice(&copies[copy]);
+            Ok(())
+        }
+        fn write(&self, at: u64, from: &[u8]) -> Result<(), Fault> {
+            let copy = BOOT_BLOCK.iter().position(|lba| *lba == Lba::at_byte(at)).unwrap();
+            self.0.lock().unwrap()[copy] = from.to_vec();
+            *self.1.lock().unwrap() += 1;
+            Ok(())
+        }
+        fn flush(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    fn flag(copies: [Option<BootBlock>; 2]) -> (Arc<State>, Uboot) {
+        let state = Arc::new(State::default());
+        *state.0.lock().unwrap() = copies.map(|c| c.map_or_else(Vec::new, |b| b.render().to_vec()));
+        (Arc::clone(&state), Uboot::new(state, Slot::A))
+    }
+
+    fn writes(state: &State) -> u32 {
+        std::mem::take(&mut *state.1.lock().unwrap())
+    }
+
+    #[test]
+    fn a_trial_and_its_commit_are_one_sector_each() {
+        let (state, mut boot) = flag([Some(BootBlock::FIRST); 2]);
+        boot.switch(Slot::B, Switch::Once).unwrap();
+        boot.switch(Slot::B, Switch::Once).unwrap();
+        assert_eq!(writes(&state), 1);
+        let plan = start(boot.blocks.copies().unwrap());
+        assert_eq!((plan.order[0], plan.trial), (Slot::B, true));
+        let (copy, counted) = plan.count.unwrap();
+        boot.blocks.put(copy, &counted).unwrap();
+        writes(&state);
+        assert_eq!(boot.default_slot().unwrap(), Slot::A);
+        assert!(!start(boot.blocks.copies().unwrap()).trial, "used up");
+        // Back to the old slot: nothing to be written.
+        boot.switch(Slot::A, Switch::Once).unwrap();
+        boot.switch(Slot::A, Switch::Always).unwrap();
+        assert_eq!(writes(&state), 0);
+        boot.switch(Slot::B, Switch::Always).unwrap();
+        boot.switch(Slot::B, Switch::Always).unwrap();
+        assert_eq!((writes(&state), boot.default_slot().unwrap()), (1, Slot::B));
+    }
+
+    #[test]
+    fn what_was_armed_can_be_taken_back() {
+        let (state, mut boot) = flag([Some(BootBlock::FIRST); 2]);
+        boot.switch(Slot::B, Switch::Once).unwrap();
+        boot.switch(Slot::A, Switch::Once).unwrap();
+        assert_eq!(writes(&state), 2);
+        assert_eq!(start(boot.blocks.copies().unwrap()).order[0], Slot::A);
+    }
+
+    #[test]
+    fn one_damaged_copy_is_mended_and_two_are_lost() {
+        for copy in [0, 1] {
+            let mut copies = [Some(BootBlock { seq: 9, default: Slot::B, trial: None }); 2];
+            copies[copy] = None;
+            let (state, mut boot) = flag(copies);
+            boot.check().unwrap();
+            assert!(boot.is_torn().unwrap() && boot.repair().unwrap());
+            assert!(!boot.is_torn().unwrap() && !boot.repair().unwrap());
+            assert_eq!((writes(&state), boot.default_slot().unwrap()), (1, Slot::B));
+        }
+        let (_, mut boot) = flag([None, None]);
+        assert!(matches!(boot.check(), Err(Fault::Unfit(text)) if text.contains("bistable repair")));
+        assert!(boot.switch(Slot::A, Switch::Always).is_err());
+        boot.rewrite(Slot::B).unwrap();
+        assert_eq!(boot.default_slot().unwrap(), Slot::B);
+    }
+
+    #[test]
+    fn before_the_other_slot_changes_no_copy_names_it() {
+        let first = BootBlock { seq: 4, default: Slot::B, trial: None };
+        let after_commit = [Some(first.armed(Slot::A)), Some(first.armed(Slot::A).committed(Slot::A))];
+        let table = [
+            (after_commit, 1),
+            ([Some(first), Some(first.armed(Slot::A))], 2),
+            ([Some(first), None], 1),
+            ([Some(first), Some(first)], 0),
+        ];
+        for (copies, wanted) in table {
+            let (state, mut boot) = flag(copies);
+            let default = boot.default_slot().unwrap();
+            boot.settle().unwrap();
+            assert_eq!(writes(&state), wanted, "{copies:?}");
+            for copy in boot.blocks.copies().unwrap() {
+                let plan = start([copy, None]);
+                assert_eq!((plan.order[0], plan.trial), (default, false), "{copies:?}");
+            }
+        }
+    }
+}
