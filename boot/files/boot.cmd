@@ -19,8 +19,11 @@ setexpr me ${m0} + 0x4000
 setenv s0
 setenv s1
 ${devtype} dev ${devnum}
-if ${devtype} read ${m0} ${c0} 1 && env import -c ${m0} 0x200 ${keys}; then setenv s0 ${bistable_seq}; fi
-if ${devtype} read ${m1} ${c1} 1 && env import -c ${m1} 0x200 ${keys}; then setenv s1 ${bistable_seq}; fi
+# Each read is tried twice: a moment's trouble with the newer copy must not let the older one count.
+setenv read0 '${devtype} read ${m0} ${c0} 1'
+setenv read1 '${devtype} read ${m1} ${c1} 1'
+if run read0 || run read0; then if env import -c ${m0} 0x200 ${keys}; then setenv s0 ${bistable_seq}; fi; fi
+if run read1 || run read1; then if env import -c ${m1} 0x200 ${keys}; then setenv s1 ${bistable_seq}; fi; fi
 setenv cur none
 if test -n "${s0}"; then setenv cur 0; fi
 if test -n "${s1}"; then if test -z "${s0}"; then setenv cur 1; elif itest 0x${s1} -gt 0x${s0}; then setenv cur 1; fi; fi
@@ -57,11 +60,12 @@ fi
 setenv names "cmdline kernel kernel_bytes kernel_crc kernel_crc_swapped"
 setenv more_names "initrd initrd_bytes initrd_crc initrd_crc_swapped fdt fdt_bytes fdt_crc fdt_crc_swapped"
 setenv verify 'setenv sound 0; if itest 0x${filesize} -eq 0x${want_bytes} && crc32 ${addr} ${filesize} ${mv}; then mw.l ${mw} 0x${want_crc}; if cmp.l ${mv} ${mw} 1; then setenv sound 1; else mw.l ${mw} 0x${want_swapped}; if cmp.l ${mv} ${mw} 1; then setenv sound 1; fi; fi; fi'
-setenv get_kernel 'setenv ok 0; if load ${dev}:${bp} ${kernel_addr_r} ${kernel}; then setenv addr ${kernel_addr_r}; setenv want_bytes ${kernel_bytes}; setenv want_crc ${kernel_crc}; setenv want_swapped ${kernel_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; else echo "bistable: slot ${slot}: ${kernel} is damaged"; fi; fi'
-setenv get_fdt 'setenv dt ${fdt_addr}; if test -n "${fdt}"; then setenv ok 0; if load ${dev}:${bp} ${fdt_addr_r} ${fdt}; then setenv addr ${fdt_addr_r}; setenv want_bytes ${fdt_bytes}; setenv want_crc ${fdt_crc}; setenv want_swapped ${fdt_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; setenv dt ${fdt_addr_r}; else echo "bistable: slot ${slot}: ${fdt} is damaged"; fi; fi; fi'
-setenv get_initrd 'setenv rd -; if test -n "${initrd}"; then setenv ok 0; if load ${dev}:${bp} ${ramdisk_addr_r} ${initrd}; then setenv addr ${ramdisk_addr_r}; setenv want_bytes ${initrd_bytes}; setenv want_crc ${initrd_crc}; setenv want_swapped ${initrd_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; setenv rd ${ramdisk_addr_r}:${initrd_bytes}; else echo "bistable: slot ${slot}: ${initrd} is damaged"; fi; fi; fi'
+setenv get 'load ${dev}:${bp} ${addr} ${file}'
+setenv get_kernel 'setenv ok 0; setenv addr ${kernel_addr_r}; setenv file ${kernel}; if run get || run get; then setenv want_bytes ${kernel_bytes}; setenv want_crc ${kernel_crc}; setenv want_swapped ${kernel_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; else echo "bistable: slot ${slot}: ${kernel} is damaged"; fi; fi'
+setenv get_fdt 'setenv dt ${fdt_addr}; if test -n "${fdt}"; then setenv ok 0; setenv addr ${fdt_addr_r}; setenv file ${fdt}; if run get || run get; then setenv want_bytes ${fdt_bytes}; setenv want_crc ${fdt_crc}; setenv want_swapped ${fdt_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; setenv dt ${fdt_addr_r}; else echo "bistable: slot ${slot}: ${fdt} is damaged"; fi; fi; fi'
+setenv get_initrd 'setenv rd -; if test -n "${initrd}"; then setenv ok 0; setenv addr ${ramdisk_addr_r}; setenv file ${initrd}; if run get || run get; then setenv want_bytes ${initrd_bytes}; setenv want_crc ${initrd_crc}; setenv want_swapped ${initrd_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; setenv rd ${ramdisk_addr_r}:${initrd_bytes}; else echo "bistable: slot ${slot}: ${initrd} is damaged"; fi; fi; fi'
 setenv go 'echo "bistable: booting slot ${slot}, trial ${trial}"; setenv bootargs "${cmdline} root=PARTLABEL=system_${label} bistable.slot=${slot} bistable.trial=${trial}"; booti ${kernel_addr_r} ${rd} ${dt}'
-setenv boot_slot 'if test ${slot} = A; then setenv bp 2; setenv label a; else setenv bp 3; setenv label b; fi; if load ${dev}:${bp} ${me} bistable.env && env import -t ${me} ${filesize} ${names} && env import -t ${me} ${filesize} ${more_names}; then run get_kernel; if test ${ok} = 1; then run get_fdt; fi; if test ${ok} = 1; then run get_initrd; fi; if test ${ok} = 1; then run go; fi; fi; echo "bistable: slot ${slot} did not start"'
+setenv boot_slot 'if test ${slot} = A; then setenv bp 2; setenv label a; else setenv bp 3; setenv label b; fi; setenv addr ${me}; setenv file bistable.env; if run get || run get; then if env import -t ${me} ${filesize} ${names} && env import -t ${me} ${filesize} ${more_names}; then run get_kernel; if test ${ok} = 1; then run get_fdt; fi; if test ${ok} = 1; then run get_initrd; fi; if test ${ok} = 1; then run go; fi; fi; fi; echo "bistable: slot ${slot} did not start"'
 
 # Room for a kernel that is compressed.
 if test "${devtype}" = virtio; then setenv kernel_comp_addr_r 0x50000000; else setenv kernel_comp_addr_r 0x0a000000; fi

@@ -15,24 +15,26 @@ use bistable_hil::prove::{
 use bistable_image::card::BootFlow;
 use std::sync::{Arc, OnceLock};
 
-fn product() -> &'static Arc<Product> {
-    static PRODUCT: OnceLock<Arc<Product>> = OnceLock::new();
-    PRODUCT.get_or_init(|| Arc::new(Product::new(1, BootFlow::Tryboot).unwrap()))
+const FLOWS: [BootFlow; 2] = [BootFlow::Tryboot, BootFlow::Uboot];
+
+fn product(flow: BootFlow) -> &'static Arc<Product> {
+    static PRODUCTS: [OnceLock<Arc<Product>>; 2] = [const { OnceLock::new() }; 2];
+    PRODUCTS[usize::from(flow == BootFlow::Uboot)].get_or_init(|| Arc::new(Product::new(1, flow).unwrap()))
 }
 
-fn bench(scenario: Scenario) -> Bench {
-    Bench { product: Arc::clone(product()), scenario, mutant: None }
+fn bench(scenario: Scenario, flow: BootFlow) -> Bench {
+    Bench { product: Arc::clone(product(flow)), scenario, mutant: None }
 }
 
-fn explore(scenario: Scenario, slot: Slot, first: Depth) -> Row {
+fn explore(scenario: Scenario, flow: BootFlow, slot: Slot, first: Depth) -> Row {
     let extent = Extent { first, pairs: None, most_pairs: 0, first_only: false };
-    Run::new(&bench(scenario), slot).unwrap().explore(&extent).unwrap()
+    Run::new(&bench(scenario, flow), slot).unwrap().explore(&extent).unwrap()
 }
 
 fn every_scenario_survives(slot: Slot) {
-    for scenario in scenario::ALL {
-        let row = explore(scenario, slot, Depth::coarse(7));
-        assert!(row.holds(), "{}, slot {slot}: {:#?}", scenario.name, row.examples);
+    for (flow, scenario) in FLOWS.into_iter().flat_map(|f| scenario::ALL.map(|s| (f, s))) {
+        let row = explore(scenario, flow, slot, Depth::coarse(7));
+        assert!(row.holds(), "{}, {flow:?}, slot {slot}: {:#?}", scenario.name, row.examples);
         let least = if scenario.wishes.is_empty() { 1 } else { 40 };
         assert!(row.single >= least, "{}: {} states", scenario.name, row.single);
     }
@@ -53,7 +55,7 @@ fn pairs_of_power_cuts_are_survived() {
     let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
     let depth = Depth::coarse(7);
     let extent = Extent { first: depth, pairs: Some(depth), most_pairs: u64::MAX, first_only: false };
-    let row = Run::new(&bench(good), Slot::A).unwrap().explore(&extent).unwrap();
+    let row = Run::new(&bench(good, BootFlow::Tryboot), Slot::A).unwrap().explore(&extent).unwrap();
     assert!(row.holds() && row.pairs > 1000, "{row:#?}");
 }
 
@@ -63,7 +65,7 @@ fn pairs_of_power_cuts_are_survived() {
 fn only_a_lost_flag_volume_needs_hands() {
     let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
     let depth = Depth { every_byte: false, ends: 1, neighbours: 1, ..Depth::full(7) };
-    let row = explore(good, Slot::A, depth);
+    let row = explore(good, BootFlow::Tryboot, Slot::A, depth);
     assert!(row.count(Wrong::NeedsHands) > 0);
     assert!(
         row.examples.iter().all(|e| e.contains("Neighbour") || e.contains("Page")),
@@ -74,10 +76,10 @@ fn only_a_lost_flag_volume_needs_hands() {
 
 #[test]
 fn a_card_that_fails_is_noticed_and_survived() {
-    let larger = Arc::new(Product::new(3, BootFlow::Tryboot).unwrap());
-    for slot in Slot::ALL {
+    for (flow, slot) in FLOWS.into_iter().flat_map(|f| Slot::ALL.map(|s| (f, s))) {
+        let larger = Arc::new(Product::new(3, flow).unwrap());
         for tally in broken_card::run(&larger, slot, None, 20, 7).unwrap() {
-            assert!(tally.wrong.is_empty(), "{}, slot {slot}: {:#?}", tally.name, tally.wrong);
+            assert!(tally.wrong.is_empty(), "{}, {flow:?}, slot {slot}: {:#?}", tally.name, tally.wrong);
             if tally.name.starts_with("slot data") {
                 assert_eq!(tally.noticed, tally.cases, "{}", tally.name);
             }
@@ -87,7 +89,7 @@ fn a_card_that_fails_is_noticed_and_survived() {
 
 #[test]
 fn every_mutant_is_caught_or_harmless_for_a_reason() {
-    let larger = Arc::new(Product::new(3, BootFlow::Tryboot).unwrap());
+    let larger = FLOWS.map(|flow| Arc::new(Product::new(3, flow).unwrap()));
     let (mut caught, mut harmless) = (0, 0);
     for mutant in Mutant::ALL {
         // That one does no harm takes a close look at everything: `cargo prove` takes it.
@@ -96,7 +98,8 @@ fn every_mutant_is_caught_or_harmless_for_a_reason() {
             harmless += 1;
             continue;
         }
-        let catch = hunt(product(), &larger, mutant, 7).unwrap();
+        let larger = &larger[usize::from(mutant.flow() == BootFlow::Uboot)];
+        let catch = hunt(product(mutant.flow()), larger, mutant, 7).unwrap();
         assert!(catch.holds(), "{mutant:?} was not caught");
         caught += 1;
     }

@@ -39,7 +39,11 @@ impl BootBlocks {
 
     fn copy(&mut self, copy: usize) -> Result<Option<BootBlock>, Fault> {
         let mut sector = [0; SECTOR];
-        self.0.read(BOOT_BLOCK[copy], &mut sector)?;
+        // Once more: the other copy may name another default, so it shall not count because of a moment's trouble.
+        match self.0.read(BOOT_BLOCK[copy], &mut sector) {
+            Err(e) if e.stopping().is_none() => self.0.read(BOOT_BLOCK[copy], &mut sector)?,
+            read => read?,
+        }
         Ok(BootBlock::parse(&sector).ok())
     }
 

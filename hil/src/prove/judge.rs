@@ -163,7 +163,7 @@ impl Case<'_> {
     /// As the crash left it: the default slot is whole, and a slot that looks bootable is complete.
     fn lies(&mut self, image: &Image) {
         let product = &self.bench.product;
-        if let Some(default) = flag(image, &product.places) {
+        if let Some(default) = flag(image, product) {
             match product.in_slot(image, default) {
                 None => self.wrong(Wrong::Unhealthy, format!("default slot {default} is not complete")),
                 Some(r) if r.nature != Nature::Good => {
@@ -222,7 +222,7 @@ impl Case<'_> {
     /// Flag, journal and slots say the same.
     fn agrees(&mut self, image: &Image, life: &Life) {
         let (product, Some(slot)) = (Arc::clone(&self.bench.product), life.slot) else { return };
-        if flag(image, &product.places) != Some(slot) {
+        if flag(image, &product) != Some(slot) {
             self.wrong(Wrong::Broken, "the running slot is not the default");
         }
         let Some(record) = record(image, &product.places) else {

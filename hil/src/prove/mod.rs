@@ -71,7 +71,7 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
-    /// Only this boot flow; both if not given
+    /// Only this boot flow, with pairs of cuts; both if not given, with pairs in `tryboot`
     #[arg(long, value_enum, value_name = "FLOW")]
     flow: Option<Flow>,
     /// Print JSON
@@ -111,7 +111,7 @@ impl fmt::Display for Flow {
 }
 
 impl Options {
-    fn extent(&self) -> Extent {
+    fn extent(&self, flow: Flow) -> Extent {
         let more = if self.long { 10 } else { 1 };
         let mut first = Depth::full(self.seed);
         (first.ends, first.neighbours) = (first.ends * more, first.neighbours * more);
@@ -120,7 +120,10 @@ impl Options {
             second =
                 Depth { ends: 2, neighbours: 0, subset_bits: 4, every_byte: false, ..Depth::full(self.seed) };
         }
-        Extent { first, pairs: Some(second), most_pairs: u64::MAX, first_only: false }
+        // What follows a cut is the same in both flows but for the flag, so pairs of cuts in one of them will do, unless
+        // there is time.
+        let pairs = (flow == Flow::Tryboot || self.long || self.flow.is_some()).then_some(second);
+        Extent { first, pairs, most_pairs: u64::MAX, first_only: false }
     }
 }
 
@@ -138,7 +141,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut laps = [0; 3];
     for flow in FLOWS.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
         let product = Arc::new(Product::new(1, flow.of_card()).context("making the product")?);
-        proofs.push((flow, scenarios(&product, options)?));
+        proofs.push((flow, scenarios(&product, flow, options)?));
     }
     laps[0] = began.elapsed().as_secs();
     let (mut tallies, mut catches) = (Vec::new(), Vec::new());
@@ -157,14 +160,13 @@ pub fn run(options: &Options) -> Result<bool> {
             }
         }
         laps[1] = began.elapsed().as_secs() - laps[0];
-        // Most of these are wrong in what both flows share; what isn't is wrong in the firmware's.
-        if options.flow != Some(Flow::Uboot) {
-            let of_card = Flow::Tryboot.of_card();
-            let product = Arc::new(Product::new(1, of_card).context("making the product")?);
-            let larger = Arc::new(Product::new(3, of_card).context("making the product")?);
-            let hunted =
-                in_parallel(&Mutant::ALL, |mutant| hunt::hunt(&product, &larger, *mutant, options.seed));
-            catches = hunted.into_iter().collect::<Result<_>>()?;
+        for flow in FLOWS.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
+            let flow = flow.of_card();
+            let product = Arc::new(Product::new(1, flow).context("making the product")?);
+            let larger = Arc::new(Product::new(3, flow).context("making the product")?);
+            let mutants: Vec<_> = Mutant::ALL.into_iter().filter(|m| m.flow() == flow).collect();
+            let hunted = in_parallel(&mutants, |mutant| hunt::hunt(&product, &larger, *mutant, options.seed));
+            catches.extend(hunted.into_iter().collect::<Result<Vec<_>>>()?);
         }
         laps[2] = began.elapsed().as_secs() - laps[0] - laps[1];
     }
@@ -192,14 +194,14 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// All scenarios that are wanted, from both slots; one row for each.
-fn scenarios(product: &Arc<Product>, options: &Options) -> Result<Vec<Row>> {
+fn scenarios(product: &Arc<Product>, flow: Flow, options: &Options) -> Result<Vec<Row>> {
     let wanted = |name: &str| options.scenario.as_ref().is_none_or(|part| name.contains(part.as_str()));
     let scenarios: Vec<_> = scenario::ALL.into_iter().filter(|s| wanted(s.name)).collect();
     if scenarios.is_empty() {
         let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).collect();
         bail!("there is no such scenario; there are: {}", names.join(", "));
     }
-    let extent = options.extent();
+    let extent = options.extent(flow);
     let jobs: Vec<_> = scenarios.iter().flat_map(|s| Slot::ALL.map(|slot| (*s, slot))).collect();
     let done = in_parallel(&jobs, |(scenario, slot)| {
         let bench = Bench { product: Arc::clone(product), scenario: *scenario, mutant: None };

@@ -6,6 +6,7 @@ use bistable_format::{
     health::{Profile, SelfTests},
     selftest::Plan,
 };
+use bistable_image::card::BootFlow;
 
 /// A wrong protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Mutant {
     ChecksumIgnored,
     /// Both journal copies lie in the same place.
     OneCopy,
+    /// Both copies of U-Boot's boot block lie in the same place.
+    OneBootBlock,
     /// The attempt is counted once the machine is up again.
     AttemptsAfterReboot,
     /// Attempts aren't counted.
@@ -65,7 +68,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 21] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -77,6 +80,7 @@ impl Mutant {
         Mutant::TriedForGood,
         Mutant::ChecksumIgnored,
         Mutant::OneCopy,
+        Mutant::OneBootBlock,
         Mutant::AttemptsAfterReboot,
         Mutant::AttemptsForgotten,
         Mutant::FloorEarly,
@@ -87,6 +91,14 @@ impl Mutant {
         Mutant::CommittingNotSaved,
         Mutant::StartNotFlushed,
     ];
+
+    /// The boot flow that it is wrong in. Most are wrong in what both share.
+    pub fn flow(self) -> BootFlow {
+        match self {
+            Mutant::OneBootBlock => BootFlow::Uboot,
+            _ => BootFlow::Tryboot,
+        }
+    }
 
     /// What must come of it.
     pub fn fate(self) -> Fate {

@@ -13,7 +13,13 @@ use bistable::{
     Device, Error,
     agent::{Agent, Listener, Note},
     board::sim::{
-        boot_control, clock::SimClock, firmware, gpio::SimGpio, host::SimHost, machine::SimError, nets::Nets,
+        boot_control,
+        clock::SimClock,
+        firmware::{self, Flow},
+        gpio::SimGpio,
+        host::SimHost,
+        machine::SimError,
+        nets::Nets,
         world::Facts,
     },
     config::Settings,
@@ -127,6 +133,14 @@ impl Pi {
             self.boots += 1;
             let (slot, image) = match self.start() {
                 Ok(started) => started,
+                // U-Boot's script resets the machine when it can't start anything, and goes on after a power cut.
+                Err(e) if self.product.flow == BootFlow::Uboot && resets < RESETS => {
+                    resets += 1;
+                    if matches!(e, SimError::Fault(Fault::Stopping(_))) {
+                        self.card.revive();
+                    }
+                    continue;
+                }
                 Err(e) => break End::Brick(e.to_string()),
             };
             running = Some(slot);
@@ -159,12 +173,13 @@ impl Pi {
     /// The boot loader chooses: gives the slot, and the card as the kernel finds it.
     fn start(&mut self) -> Result<(Slot, Image), SimError> {
         let once = self.once.take();
-        let choice = match self.product.flow {
-            BootFlow::Tryboot => {
-                firmware::choose(&mut Still::new(&self.card.seen(), &self.product.places), once)
+        let loader = self.product.boot_loader();
+        let choice = match loader {
+            Flow::Tryboot => {
+                firmware::choose(&mut Still::new(&self.card.seen(), &self.product.places), loader, once)
             }
             // It counts on the card, and the power may go while it does.
-            BootFlow::Uboot => firmware::choose(&mut self.card, once),
+            Flow::Uboot => firmware::choose(&mut self.card, loader, once),
         };
         Ok((choice?.slot, self.card.seen()))
     }
@@ -260,7 +275,7 @@ impl Pi {
         let clock = SimClock::new(Duration::from_secs(5));
         let once = Rc::clone(&self.once);
         let once = Box::new(move |set| once.set(set));
-        let boot = boot_control(&mut *partitions, slot, once)?;
+        let boot = boot_control(&mut *partitions, self.product.boot_loader(), slot, once)?;
         let mut nets = Nets::default();
         if self.wired {
             nets.wire(Pin(17), Pin(27));

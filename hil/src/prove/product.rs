@@ -5,6 +5,7 @@ use super::{
     places::{Places, Still},
 };
 use anyhow::{Context, Result};
+use bistable::board::sim::firmware::Flow;
 use bistable_boot::{SECTOR, Slot, fat::Fat, layout::Partition};
 use bistable_format::{
     Chunk, ChunkList, Digest, Encoding, KeyKind, Release, Role, Volume, Volumes, bundle,
@@ -119,6 +120,14 @@ impl Product {
     /// The release of a version.
     pub fn release(&self, version: &str) -> Option<&Made> {
         self.releases.iter().find(|r| r.version.to_string() == version)
+    }
+
+    /// What the simulated firmware has to know.
+    pub fn boot_loader(&self) -> Flow {
+        match self.flow {
+            BootFlow::Tryboot => Flow::Tryboot,
+            BootFlow::Uboot => Flow::Uboot,
+        }
     }
 
     /// The release that a slot holds, complete to the last byte.

@@ -3,7 +3,7 @@ use super::mutant::Mutant;
 use bistable::ports::{BootControl, Fault, Partitions, Switch, Volume};
 use bistable_boot::{
     Blocks, COPY_BYTES, Journal, Lba, OutOfRange, Record, SECTOR, Slot, State,
-    layout::{HEADER_BYTES, JOURNAL, Partition},
+    layout::{BOOT_BLOCK, HEADER_BYTES, JOURNAL, Partition},
 };
 use std::{
     collections::HashMap,
@@ -114,6 +114,15 @@ impl TamperedVolume {
         matches!(self.partition, Partition::Boot(_))
     }
 
+    /// Where an access goes: for some mutants two copies are one.
+    fn place(&self, at: u64) -> u64 {
+        match self.mutant {
+            Mutant::OneCopy => one_copy(self.partition, at, JOURNAL),
+            Mutant::OneBootBlock => one_copy(self.partition, at, BOOT_BLOCK),
+            _ => at,
+        }
+    }
+
     /// A journal copy, as the mutant would have it; `None` when it isn't written at all.
     fn saved(&self, copy: &[u8]) -> Option<Vec<u8>> {
         let Some(mut record) = decode(copy) else { return Some(copy.to_vec()) };
@@ -137,7 +146,7 @@ impl Volume for TamperedVolume {
     }
 
     fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
-        let place = if self.mutant == Mutant::OneCopy { one_copy(self.partition, at) } else { at };
+        let place = self.place(at);
         self.inner.read(place, into)?;
         if self.mutant == Mutant::ChecksumIgnored && is_copy(self.partition, at) && into.len() == COPY_BYTES {
             seal(into);
@@ -204,10 +213,9 @@ impl Volume for TamperedVolume {
             if copy != from {
                 self.pretend(at, from);
             }
-            let place = if self.mutant == Mutant::OneCopy { one_copy(self.partition, at) } else { at };
-            return self.inner.write(place, &copy);
+            return self.inner.write(self.place(at), &copy);
         }
-        self.inner.write(at, from)
+        self.inner.write(self.place(at), from)
     }
 
     fn flush(&self) -> Result<(), Fault> {
@@ -227,8 +235,9 @@ fn is_copy(partition: Partition, at: u64) -> bool {
     partition == Partition::State && JOURNAL.iter().any(|j| j.0 * SECTOR as u64 == at)
 }
 
-fn one_copy(partition: Partition, at: u64) -> u64 {
-    if is_copy(partition, at) { JOURNAL[0].0 * SECTOR as u64 } else { at }
+fn one_copy(partition: Partition, at: u64, copies: [Lba; 2]) -> u64 {
+    let [first, second] = copies.map(|lba| lba.0 * SECTOR as u64);
+    if partition == Partition::State && at == second { first } else { at }
 }
 
 /// Put `data`, which lies at `start`, over a buffer that begins at `at`.

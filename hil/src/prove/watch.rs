@@ -77,7 +77,7 @@ impl Watch {
             self.floors.get_or_insert(stored.floors);
             self.last_entry = stored.history.last().cloned();
         }
-        let trial = flag(image, &self.product.places).is_some_and(|default| default != slot);
+        let trial = flag(image, &self.product).is_some_and(|default| default != slot);
         if trial {
             self.trials += 1;
             // A power cut may end any of them without the agent's having counted it itself: it counts before.
@@ -111,7 +111,7 @@ impl Watch {
 
     /// Before a write: may the agent do that?
     pub fn write(&mut self, image: &Image, partition: Partition, at: u64, data: &[u8]) {
-        let default = flag(image, &self.product.places);
+        let default = flag(image, &self.product);
         match partition {
             Partition::Boot(slot) | Partition::System(slot) => {
                 if slot == self.booted {
@@ -175,7 +175,7 @@ impl Watch {
         if let Some(entry) = last
             && entry.outcome == Outcome::Committed
             && self.last_entry.as_ref() != last
-            && (flag(image, &self.product.places) != Some(entry.slot) || self.booted != entry.slot)
+            && (flag(image, &self.product) != Some(entry.slot) || self.booted != entry.slot)
         {
             self.break_rule("noted as committed before it was");
         }
@@ -206,7 +206,7 @@ impl Watch {
         if let Partition::Boot(slot) | Partition::System(slot) = partition
             && self.product.looks_bootable(image, slot)
             && self.product.in_slot(image, slot).is_none()
-            && flag(image, &self.product.places) != Some(slot)
+            && flag(image, &self.product) != Some(slot)
         {
             self.break_rule("a slot looked bootable and was not complete");
         }
@@ -214,9 +214,9 @@ impl Watch {
 }
 
 /// The default slot, if the flag names one.
-pub fn flag(image: &Image, places: &Arc<Places>) -> Option<Slot> {
-    let mut card = Still::new(image, places);
-    boot_control(&mut card, Slot::A, Box::new(|_| {})).ok()?.default_slot().ok()
+pub fn flag(image: &Image, product: &Product) -> Option<Slot> {
+    let mut card = Still::new(image, &product.places);
+    boot_control(&mut card, product.boot_loader(), Slot::A, Box::new(|_| {})).ok()?.default_slot().ok()
 }
 
 /// The record on a card.

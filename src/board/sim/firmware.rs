@@ -26,16 +26,16 @@ pub enum Flow {
     Uboot,
 }
 
-/// Which boot loader a card has: the boot configuration holds U-Boot's script, or it doesn't.
+/// Which boot loader a card has: the boot configuration holds U-Boot's script, or it doesn't. Damaged tables hold none.
 ///
 /// # Errors
-/// When the card is gone.
+/// When the card can't be read.
 pub fn flow(card: &mut dyn Partitions) -> Result<Flow, Fault> {
     let mut sectors = Sectors(card.open(Partition::Bootconfig)?);
     let found = Fat::open(&mut sectors).and_then(|fat| fat.find(&mut sectors, SCRIPT));
     match found {
         Ok(_) => Ok(Flow::Uboot),
-        Err(FatError::Io(e)) if e.stopping().is_some() => Err(e),
+        Err(FatError::Io(e)) => Err(e),
         Err(_) => Ok(Flow::Tryboot),
     }
 }
@@ -49,12 +49,12 @@ pub struct Choice {
     pub note: String,
 }
 
-/// Choose a slot as this card's boot loader does.
+/// Choose a slot as that boot loader does.
 ///
 /// # Errors
 /// [`SimError::Dead`] when no slot looks bootable; [`SimError::Fault`] when the card is gone.
-pub fn choose(card: &mut dyn Partitions, once: bool) -> Result<Choice, SimError> {
-    match flow(card)? {
+pub fn choose(card: &mut dyn Partitions, flow: Flow, once: bool) -> Result<Choice, SimError> {
+    match flow {
         Flow::Tryboot => tryboot(card, once),
         Flow::Uboot => uboot(card),
     }
@@ -83,7 +83,8 @@ fn uboot(card: &mut dyn Partitions) -> Result<Choice, SimError> {
         (Some(_), false) => "U-Boot: boot block",
     };
     for slot in [first, second] {
-        if looks_bootable(card, slot)? {
+        // The script tries each read twice.
+        if looks_bootable(card, slot)? || looks_bootable(card, slot)? {
             let fell = if slot == first { String::new() } else { format!(" (slot {first} has no kernel)") };
             return Ok(Choice { slot, note: format!("{said}: boots slot {slot}{fell}") });
         }

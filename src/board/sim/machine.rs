@@ -214,10 +214,11 @@ impl Machine {
 
     /// From reset to a running system. A kernel that panics or hangs is reset by the watchdog, as on a real Pi.
     fn boot(&mut self, mut card: &Card) -> Result<(), SimError> {
+        let flow = firmware::flow(&mut card)?;
         // A default slot that never comes up would go on like this for ever.
         for _ in 0..3 {
             let once = std::mem::take(&mut self.state.tryboot);
-            let Choice { slot, note } = firmware::choose(&mut card, once)?;
+            let Choice { slot, note } = firmware::choose(&mut card, flow, once)?;
             self.state.boots += 1;
             self.state.uptime_ms = 0;
             self.console.push(note);

@@ -113,7 +113,8 @@ impl Sim {
         let machine = Rc::new(RefCell::new(machine));
         let register = Rc::clone(&machine);
         let once = Box::new(move |once| register.borrow_mut().state.tryboot = once);
-        let boot = boot_control(&mut &*card, booted, once)?;
+        let flow = firmware::flow(&mut &*card)?;
+        let boot = boot_control(&mut &*card, flow, booted, once)?;
         let reboot = {
             let (machine, card) = (Rc::clone(&machine), Rc::clone(&card));
             Box::new(move || -> Result<Never, Fault> {
@@ -186,16 +187,17 @@ impl Keeper {
     }
 }
 
-/// The boot flag of the card's boot loader. `once` is the firmware's one-shot flag, where the flow has one.
+/// The boot flag of a card with that boot loader. `once` is the firmware's one-shot flag, where the flow has one.
 ///
 /// # Errors
 /// When the card is gone.
 pub fn boot_control(
     card: &mut dyn Partitions,
+    flow: Flow,
     booted: Slot,
     once: Box<dyn FnMut(bool)>,
 ) -> Result<Box<dyn BootControl>, Fault> {
-    Ok(match firmware::flow(card)? {
+    Ok(match flow {
         Flow::Tryboot => Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, once)),
         Flow::Uboot => Box::new(Uboot::new(card.open(Partition::State)?, booted)),
     })
@@ -203,7 +205,8 @@ pub fn boot_control(
 
 /// The slot that a machine would boot which nobody switched on yet. Only a guess is possible where the flag is damaged.
 fn first_slot(card: &Card) -> Slot {
-    let flag = boot_control(&mut &*card, Slot::A, Box::new(|_| {}));
+    let flow = firmware::flow(&mut &*card);
+    let flag = flow.and_then(|flow| boot_control(&mut &*card, flow, Slot::A, Box::new(|_| {})));
     flag.and_then(|mut flag| flag.default_slot()).unwrap_or(Slot::A)
 }
 
