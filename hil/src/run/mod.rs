@@ -91,7 +91,7 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
     fetch::check()?;
     fs::create_dir_all(&options.folder).with_context(|| options.folder.display().to_string())?;
     let folder = fs::canonicalize(&options.folder)?;
-    let loaders = fetch::loaders(&folder.join("u-boot"))?;
+    let loaders = fetch::loaders(&folder.join("arm64"))?;
     let tree = fetch::tree(&folder.join("small"))?;
     let package = image::Package(options.deb.clone().context("name the package with --deb")?);
     let bench = Bench {
@@ -109,7 +109,7 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
         if options.machine.is_some_and(|m| m != machine) {
             continue;
         }
-        let kit = image::kit(&folder, &tree, &package, machine, &tell)?;
+        let kit = image::kit(&folder, &tree, &package, &bench.loaders.busybox, machine, &tell)?;
         for flow in [Flow::Tryboot, Flow::Uboot] {
             if options.flow.is_some_and(|f| f != flow) {
                 continue;

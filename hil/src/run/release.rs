@@ -11,7 +11,7 @@ pub enum Nature {
     Panics,
     /// It takes every processor for itself while it comes up: nothing else runs any more.
     Hangs,
-    /// Its init is no program: the initramfs gives up.
+    /// It has no init: the kernel panics.
     NoInit,
 }
 

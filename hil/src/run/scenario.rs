@@ -38,7 +38,7 @@ pub const ALL: [Scenario; 7] = [
     Scenario { name: "unhealthy", story: |d| reverted(d, SICK, Bar::Health) },
     Scenario { name: "panic", story: |d| reverted(d, PANICS, Bar::Seconds(45)) },
     Scenario { name: "hang", story: |d| reverted(d, HANGS, Bar::Seconds(60)) },
-    Scenario { name: "init damaged", story: |d| reverted(d, NO_INIT, Bar::Seconds(90)) },
+    Scenario { name: "init missing", story: |d| reverted(d, NO_INIT, Bar::Seconds(90)) },
     Scenario { name: "kernel damaged", story: kernel_damaged },
 ];
 

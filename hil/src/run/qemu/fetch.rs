@@ -46,13 +46,15 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// The two boot loaders, unpacked and shortened.
+/// What comes unpacked from packages for arm64.
 #[derive(Clone, Debug)]
 pub struct Loaders {
     /// For the Pi 3.
     pub pi3: PathBuf,
     /// For QEMU's own board.
     pub virt: PathBuf,
+    /// A static busybox, for the initramfs.
+    pub busybox: PathBuf,
 }
 
 /// Fetch and unpack U-Boot, if it isn't there.
@@ -61,10 +63,11 @@ pub struct Loaders {
 /// When a package can't be had or isn't as expected.
 pub fn loaders(folder: &Path) -> Result<Loaders> {
     let loaders =
-        Loaders { pi3: folder.join("u-boot-rpi_3.bin"), virt: folder.join("u-boot-qemu_arm64.bin") };
+        Loaders { pi3: folder.join("u-boot-rpi_3.bin"), virt: folder.join("u-boot-qemu_arm64.bin"), busybox: folder.join("busybox") };
     let wanted = [
         (&loaders.pi3, "u-boot-rpi", "usr/lib/u-boot/rpi_3/u-boot.bin"),
         (&loaders.virt, "u-boot-qemu", "usr/lib/u-boot/qemu_arm64/u-boot.bin"),
+        (&loaders.busybox, "busybox-static", "bin/busybox"),
     ];
     if wanted.iter().all(|(path, ..)| path.is_file()) {
         return Ok(loaders);
@@ -73,6 +76,7 @@ pub fn loaders(folder: &Path) -> Result<Loaders> {
     let apt = Apt::new(&folder.join("apt"))?;
     for (path, package, inside) in wanted {
         let unpacked = apt.unpack(package, &folder.join(package))?.join(inside);
+        // Busybox has no such words.
         let loader = fs::read(&unpacked).with_context(|| unpacked.display().to_string())?;
         put(path, &hastened(&loader))?;
     }

@@ -2,7 +2,7 @@
 //! with all bundles on its `persistent` partition. Made with Bistable's own host program, once for each set of inputs.
 use super::{
     fetch::{Tree, put},
-    flow,
+    flow, initramfs,
     machine::{Flow, Machine},
     overlay::{self, Overlay, Piece},
 };
@@ -62,6 +62,7 @@ pub fn kit(
     cache: &Path,
     tree: &Tree,
     package: &Package,
+    busybox: &Path,
     machine: Machine,
     tell: &dyn Fn(&str),
 ) -> Result<Kit> {
@@ -77,7 +78,7 @@ pub fn kit(
     }
     fs::create_dir_all(part.join("bundles")).with_context(|| part.display().to_string())?;
     tell(&format!("making keys, {} releases and a card for each boot flow of {machine}", release::ALL.len()));
-    Maker { folder: &part, tree, package, machine }.make()?;
+    Maker { folder: &part, tree, package, busybox, machine }.make()?;
     #[expect(clippy::disallowed_methods, reason = "a cache, made again when it is lost")]
     fs::rename(&part, &folder).with_context(|| folder.display().to_string())?;
     Ok(kit)
@@ -110,6 +111,7 @@ struct Maker<'a> {
     folder: &'a Path,
     tree: &'a Tree,
     package: &'a Package,
+    busybox: &'a Path,
     machine: Machine,
 }
 
@@ -165,10 +167,11 @@ impl Maker<'_> {
     fn boot(&self) -> Result<()> {
         let folder = self.folder.join("boot");
         fs::create_dir(&folder)?;
-        for entry in fs::read_dir(&self.tree.boot)? {
-            let entry = entry?;
-            fs::copy(entry.path(), folder.join(entry.file_name()))?;
+        for name in ["kernel8.img", "bcm2837-rpi-3-b.dtb"] {
+            fs::copy(self.tree.boot.join(name), folder.join(name)).context(name)?;
         }
+        let initramfs = initramfs::make(&self.tree.system, self.busybox, self.machine).context("making the initramfs")?;
+        put(&folder.join("initrd.img"), &initramfs)?;
         overlay::boot().iter().try_for_each(|(name, text)| put(&folder.join(name), text.as_bytes()))
     }
 

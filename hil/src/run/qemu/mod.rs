@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`fetch`] | what it is made of: programs, boot loaders, the Debian system |
 //! | [`overlay`] | what makes releases of it, good and bad ones |
+//! | [`initramfs`] | what mounts the root file system |
 //! | [`image`] | bundles and cards |
 //! | [`flow`] | what the two boot flows differ in |
 //! | [`machine`] | the two emulated machines, and what QEMU is started with |
@@ -17,6 +18,7 @@ pub mod fetch;
 pub mod firmware;
 pub mod flow;
 pub mod image;
+pub mod initramfs;
 pub mod jig;
 pub mod machine;
 pub mod overlay;
@@ -115,7 +117,9 @@ impl Qemu {
 
     fn note(&mut self, what: What) {
         let at = self.clock.now();
-        if let Some(log) = &mut self.log {
+        if let Some(log) = &mut self.log
+            && !matches!(what, What::Line(_))
+        {
             // A log is for people; what is judged is in memory.
             let _ = writeln!(log, "\n[rig {:9.2}] {what:?}", at.as_secs_f64());
         }

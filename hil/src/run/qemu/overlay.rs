@@ -55,6 +55,54 @@ const JIG_TEST: &str = "#!/bin/sh\ntest ! -e /run/jig-off\n";
 /// Says that the wire is off, on a machine without pins.
 pub const JIG_OFF: &str = "/run/jig-off";
 
+/// Units that a product of this kind has no use for. Under emulation each program that is started counts.
+const UNNEEDED: [&str; 24] = [
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "kmod-static-nodes.service",
+    "modprobe@.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+    "systemd-initctl.socket",
+    "systemd-journal-flush.service",
+    "systemd-journald-audit.socket",
+    "systemd-logind.service",
+    "systemd-modules-load.service",
+    "systemd-random-seed.service",
+    "systemd-remount-fs.service",
+    "systemd-sysusers.service",
+    "systemd-tmpfiles-clean.timer",
+    "systemd-tmpfiles-setup-dev.service",
+    "systemd-user-sessions.service",
+    "systemd-update-done.service",
+    "systemd-machine-id-commit.service",
+    "systemd-journal-catalog-update.service",
+    "ldconfig.service",
+];
+
+/// The same for generators.
+const GENERATORS: [&str; 13] = [
+    "systemd-bless-boot-generator",
+    "systemd-cryptsetup-generator",
+    "systemd-debug-generator",
+    "systemd-fstab-generator",
+    "systemd-getty-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-integritysetup-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-system-update-generator",
+    "systemd-sysv-generator",
+    "systemd-veritysetup-generator",
+];
+
+/// Only what becomes a link in /dev/disk has to be told to udev again.
+const TRIGGER: &str = "[Service]\nExecStart=\nExecStart=-udevadm trigger --action=add --subsystem-match=block --subsystem-match=gpio --subsystem-match=tty\n";
+
 /// The plan of the self-tests on a machine.
 pub fn self_tests(machine: Machine) -> String {
     match machine {
@@ -75,14 +123,21 @@ pub fn system(release: Release) -> Overlay {
     file(&mut pieces, "etc/systemd/system.conf.d/zz-rig.conf", MANAGER, 0o644);
     file(&mut pieces, "usr/lib/rig/shell", SHELL, 0o755);
     file(&mut pieces, "usr/lib/rig/jig-test", JIG_TEST, 0o755);
+    for unit in UNNEEDED {
+        pieces.push((format!("etc/systemd/system/{unit}"), Piece::Link("/dev/null".into())));
+    }
+    for generator in GENERATORS {
+        pieces.push((format!("etc/systemd/system-generators/{generator}"), Piece::Link("/dev/null".into())));
+    }
+    pieces.push(("etc/systemd/system/default.target".into(), Piece::Link("/lib/systemd/system/multi-user.target".into())));
+    file(&mut pieces, "etc/systemd/system/systemd-udev-trigger.service.d/rig.conf", TRIGGER, 0o644);
     let app = if release.nature == Nature::Sick { "/bin/false" } else { "/bin/sleep infinity" };
     let fault = match release.nature {
         Nature::Good | Nature::Sick => None,
         Nature::Panics => Some(PANIC),
         Nature::Hangs => Some(HANG),
         Nature::NoInit => {
-            // Not even a first byte: it can't be executed. (Were it missing, initramfs-tools would start /bin/sh instead.)
-            file(&mut pieces, "usr/lib/systemd/systemd", "", 0o755);
+            pieces.push(("usr/sbin/init".into(), Piece::Link("/missing".into())));
             None
         }
     };
