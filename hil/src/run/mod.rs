@@ -60,9 +60,9 @@ pub struct Options {
     /// Everything on everything
     #[arg(long)]
     pub long: bool,
-    /// The device's package for arm64; built if none is named
-    #[arg(long, value_name = "FILE")]
-    pub deb: Option<PathBuf>,
+    /// The device's program and files for arm64, as `package --tree` makes them; made if none are named
+    #[arg(long, value_name = "DIR")]
+    pub device: Option<PathBuf>,
     /// Where everything is made and kept
     #[arg(long, value_name = "DIR", default_value = "target/hil")]
     pub folder: PathBuf,
@@ -93,7 +93,7 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
     let folder = fs::canonicalize(&options.folder)?;
     let loaders = fetch::loaders(&folder.join("arm64"))?;
     let tree = fetch::tree(&folder.join("small"))?;
-    let package = image::Package(options.deb.clone().context("name the package with --deb")?);
+    let package = image::Package(options.device.clone().context("name the device's files with --device")?);
     let bench = Bench {
         loaders,
         device_tree: tree.boot.join("bcm2837-rpi-3-b.dtb"),

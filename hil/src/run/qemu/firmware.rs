@@ -86,9 +86,14 @@ impl Card {
         Ok(Card { file, partitions })
     }
 
+    /// First byte of a partition.
+    pub fn start(&self, partition: u8) -> Option<u64> {
+        self.partitions.get(&partition).copied()
+    }
+
     /// The FAT in a partition; none if there is something else, or nothing.
     pub fn volume(&self, partition: u8) -> Option<FatVolume> {
-        let start = *self.partitions.get(&partition)?;
+        let start = self.start(partition)?;
         FatVolume::open(self.file.try_clone().ok()?, start).ok()
     }
 

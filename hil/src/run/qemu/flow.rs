@@ -1,37 +1,53 @@
-//! What the two boot flows need that differs: arguments for the host's program, and where a card keeps its boot flag.
+//! What the two boot flows need that differs: what is beside the kernel, and where a card keeps its boot flag.
 use super::{firmware::Card, machine::Flow};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bistable_boot::{
-    Autoboot, Slot,
-    layout::{BOOT_PARTITIONS, Partition},
+    Autoboot, SECTOR, Slot,
+    bootblock::{BootBlock, newest},
+    layout::{BOOT_BLOCK, BOOT_PARTITIONS, Partition},
 };
-use std::path::Path;
+use crc::{CRC_32_ISO_HDLC, Crc};
+use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
 
 /// The slot that the boot flag of a card names.
 ///
 /// # Errors
 /// When the card has none, or it names no slot.
 pub fn default_slot(card: &Path, flow: Flow) -> Result<Slot> {
+    let opened = Card::open(card)?;
     match flow {
         Flow::Tryboot => {
-            let text = Card::open(card)?.read(Partition::Bootconfig.number(), "autoboot.txt");
+            let text = opened.read(Partition::Bootconfig.number(), "autoboot.txt");
             let text = text.context("the card has no autoboot.txt")?;
             Autoboot::read(&text).default_slot(BOOT_PARTITIONS).context("autoboot.txt names no slot")
         }
-        Flow::Uboot => bail!("not yet"),
+        Flow::Uboot => {
+            let state = opened.start(Partition::State.number()).context("the card has no state partition")?;
+            let file = File::open(card).with_context(|| card.display().to_string())?;
+            let copies = BOOT_BLOCK.map(|at| {
+                let mut sector = [0; SECTOR];
+                file.read_exact_at(&mut sector, state + at.0 * SECTOR as u64).ok()?;
+                BootBlock::parse(&sector).ok()
+            });
+            Ok(newest(copies).context("the card has no boot block")?.1.default)
+        }
     }
 }
 
 /// More arguments for `card`.
-///
-/// # Errors
-/// When the boot script can't be made.
-pub fn card_arguments(flow: Flow, _folder: &Path) -> Result<Vec<String>> {
+pub fn card_arguments(flow: Flow) -> &'static [&'static str] {
     match flow {
-        Flow::Tryboot => Ok(Vec::new()),
-        Flow::Uboot => Ok(Vec::new()),
+        Flow::Tryboot => &[],
+        Flow::Uboot => &["--boot-flow", "uboot"],
     }
 }
 
-/// More arguments for `build`.
-pub const BUILD: &str = "";
+/// `bistable.env`, for the boot script: names of what is booted, lengths and checksums.
+pub fn environment(cmdline: &str, files: &[(&str, &str, &[u8])]) -> Result<String> {
+    let mut text = format!("cmdline={cmdline}\n");
+    for (kind, name, bytes) in files {
+        let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(bytes);
+        text += &format!("{kind}={name}\n{kind}_bytes={:x}\n{kind}_crc={crc:08x}\n{kind}_crc_swapped={:08x}\n", bytes.len(), crc.swap_bytes());
+    }
+    Ok(text)
+}

@@ -10,7 +10,7 @@ use crate::{
     program::Program,
     run::release::{self, FACTORY, HEALTH, PRODUCT, Release},
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use bistable_boot::layout::Partition;
 use bistable_image::volume::{SystemOptions, VolumeId, VolumeSize, open_system};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use std::{
     env,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek as _, SeekFrom, Write},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -32,7 +32,7 @@ const SLOTS: [&str; 2] = ["system=160M", "boot=32M"];
 /// Changed whenever what is made here changes in a way that its inputs don't show.
 const EDITION: &str = "1";
 
-/// What the device's program comes in, and what makes it run at boot.
+/// The device's program with all that init and udev read: a folder as `package --tree` makes it.
 #[derive(Clone, Debug)]
 pub struct Package(pub PathBuf);
 
@@ -91,7 +91,8 @@ fn key(tree: &Tree, package: &Package, machine: Machine) -> Result<String> {
     let boot = fs::read_dir(&tree.boot).with_context(|| tree.boot.display().to_string())?;
     let mut files: Vec<PathBuf> = boot.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.sort();
-    files.extend([tree.system.clone(), package.0.clone(), env::current_exe()?]);
+    files.extend(walk(&package.0)?.into_iter().map(|(path, _)| path).filter(|path| !path.is_symlink()));
+    files.extend([tree.system.clone(), env::current_exe()?]);
     for path in files {
         let mut file = File::open(&path).with_context(|| path.display().to_string())?;
         let mut part = vec![0; 1 << 20];
@@ -172,6 +173,14 @@ impl Maker<'_> {
         }
         let initramfs = initramfs::make(&self.tree.system, self.busybox, self.machine).context("making the initramfs")?;
         put(&folder.join("initrd.img"), &initramfs)?;
+        let read = |name: &str| fs::read(folder.join(name)).context(name.to_owned());
+        let (kernel, tree) = (read("kernel8.img")?, read("bcm2837-rpi-3-b.dtb")?);
+        let mut files = vec![("kernel", "kernel8.img", &kernel[..]), ("initrd", "initrd.img", &initramfs[..])];
+        if self.machine == Machine::Pi3 {
+            // The other machine hands its own to U-Boot.
+            files.push(("fdt", "bcm2837-rpi-3-b.dtb", &tree[..]));
+        }
+        put(&folder.join("bistable.env"), flow::environment(overlay::OPTIONS, &files)?.as_bytes())?;
         overlay::boot().iter().try_for_each(|(name, text)| put(&folder.join(name), text.as_bytes()))
     }
 
@@ -181,10 +190,9 @@ impl Maker<'_> {
         let out = format!("bundles/{PRODUCT}-{}.bundle", release.version);
         let line = format!(
             "build --progress none --product {PRODUCT} --version {} --board {} --level 3 --system system.tar --boot boot --boot-size 24M \
-             --self-tests self-tests.toml --health health.toml --key release.key --root root.root --out {out} {}",
+             --self-tests self-tests.toml --health health.toml --key release.key --root root.root --out {out}",
             release.version,
             self.machine.board(),
-            flow::BUILD,
         );
         self.host(&line.split_whitespace().collect::<Vec<_>>())?;
         fs::remove_file(&tar).with_context(|| tar.display().to_string())
@@ -198,8 +206,7 @@ impl Maker<'_> {
             FACTORY.version, SLOTS[0], SLOTS[1],
         );
         let mut words: Vec<&str> = line.split_whitespace().collect();
-        let more = flow::card_arguments(flow, self.folder)?;
-        words.extend(more.iter().map(String::as_str));
+        words.extend(flow::card_arguments(flow));
         let made: Made = serde_json::from_str(&self.host(&words)?).context("reading what card said")?;
         let persistent = Partition::Persistent.name();
         let place = made.partitions.iter().find(|p| p.name == persistent).context("no such partition")?;
@@ -250,27 +257,21 @@ fn assemble(system: &Path, package: &Package, overlay: &Overlay, out: &Path) -> 
     let mut file = File::create(out).with_context(|| out.display().to_string())?;
     let end = copy_entries(File::open(system).with_context(|| system.display().to_string())?, &mut file)?;
     file.seek(SeekFrom::Start(end))?;
-    let data = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(&package.0)
-        .output()
-        .context("starting dpkg-deb")?;
-    ensure!(
-        data.status.success(),
-        "{}: {}",
-        package.0.display(),
-        String::from_utf8_lossy(&data.stderr).trim()
-    );
     let mut builder = tar::Builder::new(file);
-    let mut archive = tar::Archive::new(&data.stdout[..]);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let mut header = entry.header().clone();
-        let path = merged(&entry.path()?);
-        match entry.link_name()? {
-            Some(target) => builder.append_link(&mut header, path, target)?,
-            None if header.entry_type().is_dir() => {}
-            None => builder.append_data(&mut header, path, &mut entry)?,
+    builder.follow_symlinks(false);
+    for (path, inside) in walk(&package.0)? {
+        let inside = merged(&inside);
+        let meta = fs::symlink_metadata(&path).with_context(|| path.display().to_string())?;
+        let mut header = tar::Header::new_gnu();
+        header.set_mtime(EPOCH);
+        header.set_mode(meta.permissions().mode() & 0o777);
+        if meta.is_symlink() {
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, inside, fs::read_link(&path)?)?;
+        } else {
+            header.set_size(meta.len());
+            builder.append_data(&mut header, inside, File::open(&path)?)?;
         }
     }
     for (path, piece) in overlay {
@@ -292,6 +293,25 @@ fn assemble(system: &Path, package: &Package, overlay: &Overlay, out: &Path) -> 
     }
     builder.into_inner()?.sync_all()?;
     Ok(())
+}
+
+/// All that isn't a folder below a folder: where it is, and its path inside.
+fn walk(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).with_context(|| next.display().to_string())? {
+            let path = entry?.path();
+            if fs::symlink_metadata(&path)?.is_dir() {
+                open.push(path);
+            } else {
+                let inside = path.strip_prefix(folder)?.to_owned();
+                found.push((path, inside));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// `/lib` and the like are links into `/usr` on a merged system.

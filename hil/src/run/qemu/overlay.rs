@@ -168,7 +168,7 @@ fn unit(description: &str, program: &str) -> String {
 }
 
 /// What both boot flows tell the kernel. The last console that exists is the one that counts.
-const OPTIONS: &str = "console=ttyAMA0,115200 console=ttyS1,115200 ro rootwait rootfstype=ext4 panic=5 quiet \
+pub const OPTIONS: &str = "console=ttyAMA0,115200 console=ttyS1,115200 ro rootwait rootfstype=ext4 panic=5 quiet \
     systemd.volatile=state iomem=relaxed";
 
 const CONFIG: &str = "arm_64bit=1\nenable_uart=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\n\
