@@ -10,6 +10,7 @@
 //! | [`qemu`] | an emulated Pi |
 //! | [`report`] | what came of it |
 pub mod clock;
+pub mod cuts;
 pub mod device;
 pub mod qemu;
 pub mod release;

@@ -1,7 +1,7 @@
 //! What a scenario runs on: a machine with a card, a console with a root shell, a power switch, and a jig on its pins.
 use super::seen::Seen;
-use anyhow::Result;
-use bistable_boot::Slot;
+use anyhow::{Result, bail};
+use bistable_boot::{Slot, layout::Partition};
 use std::time::Duration;
 
 /// A power switch.
@@ -31,6 +31,17 @@ pub struct Pace {
     pub install: Duration,
     /// Longest time for an answer of the shell.
     pub answer: Duration,
+}
+
+/// A write to the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it begins; none outside of all partitions.
+    pub partition: Option<Partition>,
+    /// Bytes from the partition's start.
+    pub at: u64,
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 /// A machine that scenarios run on.
@@ -80,7 +91,7 @@ pub trait Rig {
     /// The path of a release's bundle, as the device sees it.
     fn bundle(&self, version: &str) -> String;
 
-    /// Flip one bit of the kernel in a slot. Only without power.
+    /// Damage the kernel in a slot that isn't running.
     ///
     /// # Errors
     /// When the rig can't reach the card.
@@ -91,6 +102,24 @@ pub trait Rig {
     /// # Errors
     /// When the rig can't reach the card, or the flag is none.
     fn default_slot(&mut self) -> Result<Slot>;
+
+    /// From the next power-on to the next power-off, log what is written to the card. Whether this rig can.
+    fn log_writes(&mut self) -> bool {
+        false
+    }
+
+    /// Cut the power, and give what was written to the card since it was switched on.
+    ///
+    /// # Errors
+    /// When nothing was logged, or the log can't be read.
+    fn written(&mut self) -> Result<Vec<Written>> {
+        bail!("this rig doesn't log what is written")
+    }
+
+    /// Whether its power can be cut in the middle of something, by the clock.
+    fn has_a_clock(&self) -> bool {
+        true
+    }
 
     /// The scenario is over: keep or throw away what it left.
     ///

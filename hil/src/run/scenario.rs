@@ -2,11 +2,14 @@
 use super::{
     device::{Device, Status},
     release::{FACTORY, GOOD, HANGS, HEALTH_DEADLINE_S, NEXT, NO_INIT, PANICS, Release, SICK},
-    rig::{Jig, Power},
+    rig::{Jig, Power, Written},
     seen::{self, What},
 };
 use anyhow::{Context, Result, ensure};
-use bistable_boot::Slot;
+use bistable_boot::{
+    Lba, SECTOR, Slot,
+    layout::{ALIGN, BOOT_BLOCK, JOURNAL, Partition},
+};
 use std::time::Duration;
 
 /// What is told of a scenario that went as it must.
@@ -31,8 +34,8 @@ pub struct Scenario {
     pub story: fn(&mut Device<'_>) -> Result<Told>,
 }
 
-/// All of them, but for the power cuts.
-pub const ALL: [Scenario; 7] = [
+/// All of them, but for the power cuts. The last one is for rigs that log what is written.
+pub const ALL: [Scenario; 8] = [
     Scenario { name: "update", story: update },
     Scenario { name: "self-test refused", story: refused },
     Scenario { name: "unhealthy", story: |d| reverted(d, SICK, Bar::Health) },
@@ -40,6 +43,7 @@ pub const ALL: [Scenario; 7] = [
     Scenario { name: "hang", story: |d| reverted(d, HANGS, Bar::Seconds(60)) },
     Scenario { name: "init missing", story: |d| reverted(d, NO_INIT, Bar::Seconds(90)) },
     Scenario { name: "kernel damaged", story: kernel_damaged },
+    Scenario { name: "writes", story: writes },
 ];
 
 /// How long a way back may take, from the fault to the old system's shell.
@@ -177,4 +181,43 @@ fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: 
         bar.as_secs_f64()
     );
     Ok(Told { what: "revert", time, bar: Some(bar), note: String::new() })
+}
+
+/// A whole update, and what it wrote: slot B, the journal, and for the commit one sector.
+fn writes(device: &mut Device<'_>) -> Result<Told> {
+    ensure!(device.rig().log_writes(), "this rig doesn't log what is written");
+    first_boot(device)?;
+    let time = commit(device, GOOD, Slot::B)?;
+    let writes = device.rig().written()?;
+    let sum = |wanted: &dyn Fn(&Written) -> bool| -> u64 { writes.iter().filter(|w| wanted(w)).map(|w| w.bytes).sum() };
+    let within = |w: &Written, place: Lba, bytes: u64| {
+        let start = place.0 * SECTOR as u64;
+        w.partition == Some(Partition::State) && (start..start + bytes).contains(&w.at)
+    };
+    let flag = |w: &Written| {
+        w.partition == Some(Partition::Bootconfig) || BOOT_BLOCK.iter().any(|at| within(w, *at, ALIGN))
+    };
+    let journal = |w: &Written| JOURNAL.iter().any(|at| within(w, *at, ALIGN));
+    let strangers: Vec<_> = writes
+        .iter()
+        .filter(|w| {
+            let running = matches!(w.partition, Some(Partition::Boot(Slot::A) | Partition::System(Slot::A)));
+            running || w.partition.is_none()
+        })
+        .collect();
+    ensure!(strangers.is_empty(), "the running slot or the table was written: {strangers:?}");
+    let sectors = writes.iter().filter(|w| flag(w)).collect::<Vec<_>>();
+    let whole = sectors.iter().all(|w| w.bytes == SECTOR as u64);
+    // Armed by the agent, counted down by the boot script, committed by the agent: one sector each.
+    ensure!(whole && sectors.len() == 3, "the boot flag was written as {sectors:?}");
+    let slot = |w: &Written| matches!(w.partition, Some(Partition::Boot(Slot::B) | Partition::System(Slot::B)));
+    let note = format!(
+        "flag 3 sectors (arm, count down, commit), journal {} B in {} writes, rest of state {} B, persistent {} B, slot B {} B",
+        sum(&journal),
+        writes.iter().filter(|w| journal(w)).count(),
+        sum(&|w| w.partition == Some(Partition::State) && !journal(w) && !flag(w)),
+        sum(&|w| w.partition == Some(Partition::Persistent)),
+        sum(&slot),
+    );
+    Ok(Told { what: "commit", time, bar: None, note })
 }

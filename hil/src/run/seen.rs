@@ -71,6 +71,14 @@ pub fn framed(question: u32, command: &str) -> String {
     format!("echo '{BEGIN}{question}'; {command} ; echo \"{END}{question} $?\"")
 }
 
+/// The question and the command in a line that [`framed`] made.
+pub fn unframed(line: &str) -> Option<(u32, &str)> {
+    let (question, rest) = line.strip_prefix("echo '")?.strip_prefix(BEGIN)?.split_once("'; ")?;
+    let question: u32 = question.parse().ok()?;
+    let command = rest.strip_suffix(&format!(" ; echo \"{END}{question} $?\""))?;
+    Some((question, command))
+}
+
 /// What a line on the console says.
 pub fn read(line: &str) -> What {
     let text = without_escapes(line);
@@ -210,6 +218,8 @@ mod tests {
     fn an_answer_can_be_told_from_its_question() {
         let typed = framed(3, "cat /x");
         assert!(matches!(read(&typed), What::Line(Line::Text(_))), "the echo of what was typed is no answer");
+        assert_eq!(unframed(&typed), Some((3, "cat /x")));
+        assert_eq!(unframed("cat /x"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::config_txt::{Boot, settings};
 use crate::fat::FatVolume;
 use anyhow::{Context, Result, ensure};
-use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
+use std::{collections::BTreeMap, fs::File, io::Read as _, ops::Range, path::Path};
 
 const SECTOR: u64 = 512;
 /// No more of `autoboot.txt` is read.
@@ -65,8 +65,8 @@ pub struct Payload {
 #[derive(Debug)]
 pub struct Card {
     file: File,
-    /// Number and first byte of each partition.
-    partitions: BTreeMap<u8, u64>,
+    /// Number and place of each partition.
+    partitions: BTreeMap<u8, Range<u64>>,
 }
 
 impl Card {
@@ -86,14 +86,14 @@ impl Card {
         Ok(Card { file, partitions })
     }
 
-    /// First byte of a partition.
-    pub fn start(&self, partition: u8) -> Option<u64> {
-        self.partitions.get(&partition).copied()
+    /// Where a partition lies, in bytes.
+    pub fn place(&self, partition: u8) -> Option<Range<u64>> {
+        self.partitions.get(&partition).cloned()
     }
 
     /// The FAT in a partition; none if there is something else, or nothing.
     pub fn volume(&self, partition: u8) -> Option<FatVolume> {
-        let start = self.start(partition)?;
+        let start = self.place(partition)?.start;
         FatVolume::open(self.file.try_clone().ok()?, start).ok()
     }
 
@@ -260,7 +260,7 @@ mod tests {
         let (kernel, boot_b) = {
             let card = Card::open(&path).unwrap();
             let kernel = card.volume(3).unwrap().place_of("kernel8.img", 60).unwrap().unwrap();
-            (kernel, card.partitions[&3])
+            (kernel, card.partitions[&3].start)
         };
         let once = Registers { tryboot: true, partition: 0 };
         flip(&path, kernel);

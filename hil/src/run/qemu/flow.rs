@@ -22,11 +22,11 @@ pub fn default_slot(card: &Path, flow: Flow) -> Result<Slot> {
             Autoboot::read(&text).default_slot(BOOT_PARTITIONS).context("autoboot.txt names no slot")
         }
         Flow::Uboot => {
-            let state = opened.start(Partition::State.number()).context("the card has no state partition")?;
+            let state = opened.place(Partition::State.number()).context("the card has no state partition")?;
             let file = File::open(card).with_context(|| card.display().to_string())?;
             let copies = BOOT_BLOCK.map(|at| {
                 let mut sector = [0; SECTOR];
-                file.read_exact_at(&mut sector, state + at.0 * SECTOR as u64).ok()?;
+                file.read_exact_at(&mut sector, state.start + at.0 * SECTOR as u64).ok()?;
                 BootBlock::parse(&sector).ok()
             });
             Ok(newest(copies).context("the card has no boot block")?.1.default)

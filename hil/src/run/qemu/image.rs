@@ -104,7 +104,7 @@ fn key(tree: &Tree, package: &Package, machine: Machine) -> Result<String> {
             sha.update(part.get(..read).unwrap_or_default());
         }
     }
-    sha.update(format!("{machine}{:?}{:?}", overlay::boot(), release::ALL.map(overlay::system)));
+    sha.update(format!("{machine}{:?}{:?}", overlay::boot(), release::ALL.map(|r| overlay::system(r, machine))));
     Ok(crate::real::hex(sha.finalize().get(..8).unwrap_or_default()))
 }
 
@@ -186,7 +186,7 @@ impl Maker<'_> {
 
     fn bundle(&self, release: Release) -> Result<()> {
         let tar = self.folder.join("system.tar");
-        assemble(&self.tree.system, self.package, &overlay::system(release), &tar)?;
+        assemble(&self.tree.system, self.package, &overlay::system(release, self.machine), &tar)?;
         let out = format!("bundles/{PRODUCT}-{}.bundle", release.version);
         let line = format!(
             "build --progress none --product {PRODUCT} --version {} --board {} --level 3 --system system.tar --boot boot --boot-size 24M \

@@ -26,11 +26,15 @@ pub mod process;
 
 use super::{
     clock::Clock,
-    rig::{Jig, Pace, Power, Rig},
+    rig::{Jig, Pace, Power, Rig, Written},
     seen::{self, Fault, Line, Lines, Seen, What},
 };
 use anyhow::{Context, Result, bail};
-use bistable_boot::{Slot, layout::BOOT_PARTITIONS};
+use crate::prove::disk::log;
+use bistable_boot::{
+    Slot,
+    layout::{BOOT_PARTITIONS, Partition},
+};
 use fetch::Loaders;
 use firmware::{Choice, Registers};
 use image::Kit;
@@ -126,17 +130,15 @@ impl Qemu {
         self.seen.push_back(Seen { at, what });
     }
 
-    /// Let the card's writes be logged from the next power-on to the next power-off.
-    pub fn log_writes(&mut self, to: Option<PathBuf>) {
-        self.writes = to;
-    }
-
     /// Reset or power: begin at the boot loader.
     fn boot(&mut self) -> Result<()> {
         let start = match self.flow {
             Flow::Uboot => self.loader(),
             Flow::Tryboot => self.firmware()?,
         };
+        if let Some(log) = &self.writes {
+            File::create(log).with_context(|| log.display().to_string())?;
+        }
         let disk = Disk { card: self.card.clone(), log: self.writes.clone() };
         let mut process = Process::start(self.machine, &start, &disk)?;
         self.wire = process.qtest.take().map(|stream| jig::Wire::start(stream, self.jig == Jig::Wired));
@@ -375,10 +377,39 @@ impl Rig for Qemu {
         flow::default_slot(&self.card, self.flow)
     }
 
+    fn log_writes(&mut self) -> bool {
+        // Only this machine's disk passes on flushes, and only U-Boot goes on in the same QEMU after a reset.
+        if self.machine == Machine::Virt && self.flow == Flow::Uboot {
+            self.writes = Some(self.card.with_extension("writes"));
+        }
+        self.writes.is_some()
+    }
+
+    fn written(&mut self) -> Result<Vec<Written>> {
+        let log = self.writes.take().context("nothing was logged")?;
+        self.process.take().context("the emulated Pi has no power")?.quit()?;
+        self.note(What::Off);
+        let bytes = fs::read(&log).with_context(|| log.display().to_string())?;
+        fs::remove_file(&log)?;
+        let card = firmware::Card::open(&self.card)?;
+        let places: Vec<_> = Partition::ALL.into_iter().filter_map(|p| card.place(p.number()).map(|at| (p, at))).collect();
+        let entries = log::parse(&bytes)?.into_iter();
+        let writes = entries.filter_map(|entry| match entry.what {
+            log::What::Write { at, data, .. } => Some((at, data.len() as u64)),
+            _ => None,
+        });
+        Ok(writes
+            .map(|(at, bytes)| {
+                let found = places.iter().find(|(_, place)| place.contains(&at));
+                Written { partition: found.map(|f| f.0), at: at - found.map_or(0, |f| f.1.start), bytes }
+            })
+            .collect())
+    }
+
     fn done(&mut self, passed: bool) -> Result<()> {
         self.process = None;
         if passed && !self.bench.keep {
-            for extension in ["img", "dtb", "kernel", "initrd"] {
+            for extension in ["img", "dtb", "kernel", "initrd", "writes"] {
                 // Some were never made.
                 let _ = fs::remove_file(self.card.with_extension(extension));
             }

@@ -34,7 +34,10 @@ const SHELL_UNIT: &str = "[Unit]\nDescription=Root shell on the console\nAfter=l
 /// when its own is started. The second one counts: a timer in the kernel on the Pi, QEMU's PCI card on the other board.
 const MANAGER: &str = "[Manager]\nRuntimeWatchdogSec=14\nWatchdogDevice=/dev/watchdog1\nShowStatus=no\nDefaultTimeoutStopSec=5\n";
 
-const DESK: &str = "# A test bench, not production.\nallow_demo_keys = true\n";
+/// A test bench, not production; and a board that isn't any Raspberry Pi has no name of its own.
+fn desk(machine: Machine) -> String {
+    format!("allow_demo_keys = true\n\n[board]\nname = \"{}\"\n", machine.board())
+}
 
 const PANIC: &str = "#!/bin/sh\necho 'rig: fault panic' >/dev/console\necho c >/proc/sysrq-trigger\n";
 
@@ -116,10 +119,10 @@ pub fn self_tests(machine: Machine) -> String {
 }
 
 /// What a release has over the Debian system.
-pub fn system(release: Release) -> Overlay {
+pub fn system(release: Release, machine: Machine) -> Overlay {
     let mut pieces: Overlay = Vec::new();
     file(&mut pieces, "etc/rig-version", &format!("{}\n", release.version), 0o644);
-    file(&mut pieces, "etc/bistable/config.d/50-rig.toml", DESK, 0o644);
+    file(&mut pieces, "etc/bistable/config.d/50-rig.toml", &desk(machine), 0o644);
     file(&mut pieces, "etc/systemd/system.conf.d/zz-rig.conf", MANAGER, 0o644);
     file(&mut pieces, "usr/lib/rig/shell", SHELL, 0o755);
     file(&mut pieces, "usr/lib/rig/jig-test", JIG_TEST, 0o755);
@@ -200,6 +203,7 @@ mod tests {
 
     #[test]
     fn releases_differ_where_they_should() {
+        let system = |release| system(release, Machine::Virt);
         let names = |release| system(release).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
         assert_eq!(names(release::FACTORY), names(release::GOOD));
         assert_eq!(names(release::FACTORY), names(release::SICK));

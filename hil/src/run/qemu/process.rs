@@ -154,6 +154,22 @@ impl Process {
         value.with_context(|| format!("{said} is no register"))
     }
 
+    /// End it so that what it holds back reaches its files.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub fn quit(mut self) -> Result<()> {
+        self.ask("quit", &json!({}))?;
+        for _ in 0..START_POLLS {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            // Whatever it still says.
+            let _ = self.inputs.recv_timeout(Duration::from_millis(POLL_MS.into()));
+        }
+        bail!("QEMU doesn't end")
+    }
+
     /// What QEMU said on standard error.
     pub fn complaints(&self) -> String {
         fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default().trim().to_owned()
