@@ -3,7 +3,7 @@ use crate::{
     cmd::{self, Form, RebootCode},
     error::Exit,
 };
-use bistable_format::selftest::Pin;
+use bistable_format::selftest::{I2C_ADDRESSES, Pin};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -22,15 +22,18 @@ pub struct Cli {
 /// Where the device is, and how to answer.
 #[derive(Clone, Debug, Args)]
 pub struct At {
-    /// The kind of board: a simulated Pi whose card is a file
-    #[arg(long, value_enum, default_value = "sim", global = true)]
-    pub board: BoardKind,
+    /// The kind of board; if it isn't said, sim where a card is named, and pi elsewhere
+    #[arg(long, value_enum, global = true)]
+    pub board: Option<BoardKind>,
     /// The simulated Pi's card, as `bistable-image card` makes it
     #[arg(long, value_name = "FILE", env = "BISTABLE_CARD", global = true)]
     pub card: Option<PathBuf>,
-    /// Where the running system's files are; the simulated Pi's lie in CARD.sim/root
+    /// Where the running system's configuration is: / on a Pi, CARD.sim/root on a simulated one
     #[arg(long, value_name = "DIR", global = true)]
     pub root: Option<PathBuf>,
+    /// Where /proc, /sys, /dev and /run of a Pi are: for tests
+    #[arg(long, value_name = "DIR", global = true, hide = true)]
+    pub sysroot: Option<PathBuf>,
     /// Answer with exactly one JSON object on standard output, for programs
     #[arg(long, global = true)]
     pub json: bool,
@@ -45,8 +48,18 @@ pub struct At {
 /// Boards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BoardKind {
-    /// A simulated Pi
+    /// This Raspberry Pi
+    Pi,
+    /// A simulated Pi whose card is a file
     Sim,
+}
+
+impl At {
+    /// The kind of board.
+    pub fn board(&self) -> BoardKind {
+        let default = if self.card.is_some() { BoardKind::Sim } else { BoardKind::Pi };
+        self.board.unwrap_or(default)
+    }
 }
 
 /// Ways to show progress.
@@ -78,6 +91,8 @@ pub enum Verb {
     Preflight,
     /// Verify a bundle and write it into the inactive slot
     Install(Source),
+    /// Run the running release's health check and say what it finds; changes nothing
+    Health,
     /// Run the hardware-interface self-tests and say what was measured; changes nothing
     SelfTest,
     /// Run the self-tests, and if they pass set the one-shot boot flag with the next reboot
@@ -166,6 +181,25 @@ pub enum SimVerb {
         /// Pulses per second
         hz: u32,
     },
+    /// Connect a chip to an I²C bus, or take it away
+    I2c {
+        /// The bus: N in /dev/i2c-N
+        bus: u8,
+        /// The chip's address, for example 0x48
+        #[arg(value_parser = i2c_address)]
+        address: u8,
+        /// on or off
+        #[arg(value_enum)]
+        what: Connected,
+    },
+    /// Connect what an SPI bus or a serial port sends to what it receives, or break that
+    Loop {
+        /// The device: for example /dev/spidev0.0 or /dev/serial0
+        device: String,
+        /// on or off
+        #[arg(value_enum)]
+        what: Connected,
+    },
     /// Say what the service manager says of a unit
     Unit {
         /// The unit, for example app.service
@@ -182,6 +216,23 @@ pub enum SimVerb {
 
 fn pin() -> clap::builder::RangedI64ValueParser<u8> {
     clap::value_parser!(u8).range(0..=i64::from(Pin::MAX))
+}
+
+fn i2c_address(text: &str) -> Result<u8, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    parsed.filter(|a| I2C_ADDRESSES.contains(a)).ok_or_else(|| "addresses go from 0x08 to 0x77".into())
+}
+
+/// Whether something is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Connected {
+    /// Connected
+    On,
+    /// Not connected
+    Off,
 }
 
 /// Power verbs.
@@ -261,6 +312,34 @@ mod tests {
             assert_eq!(cli.at.progress, mode);
         }
         assert!(Cli::try_parse_from(["bistable", "status", "--progress", "bar"]).is_err());
+    }
+
+    #[test]
+    fn a_card_makes_it_a_simulated_pi() {
+        let table: [(&[&str], BoardKind); 4] = [
+            (&["status"], BoardKind::Pi),
+            (&["status", "--card", "x"], BoardKind::Sim),
+            (&["status", "--card", "x", "--board", "pi"], BoardKind::Pi),
+            (&["status", "--board", "sim"], BoardKind::Sim),
+        ];
+        for (args, kind) in table {
+            let cli = Cli::try_parse_from([&["bistable"], args].concat()).unwrap();
+            // The environment may name a card, too.
+            if std::env::var_os("BISTABLE_CARD").is_none() {
+                assert_eq!(cli.at.board(), kind, "{args:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_in_both_notations() {
+        for (text, address) in
+            [("0x48", Some(0x48)), ("72", Some(72)), ("0x08", Some(8)), ("0x77", Some(0x77))]
+                .into_iter()
+                .chain(["7", "0x78", "0x", "48h", "-1", ""].map(|bad| (bad, None)))
+        {
+            assert_eq!(i2c_address(text).ok(), address, "{text}");
+        }
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub enum Error {
     /// The command line lacks something.
     #[error("{0}")]
     Usage(String),
+    /// The real board can't be used.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Pi(Box<crate::board::pi::PiError>),
     /// The simulated Pi can't go on.
     #[error(transparent)]
     Sim(Box<crate::board::sim::machine::SimError>),

@@ -3,6 +3,7 @@
 //! | file | noun |
 //! |---|---|
 //! | [`demo`] | a whole life of a device, told to a person |
+//! | [`package`] | the Debian package of the device's program |
 //! | [`program`] | the two programs, each in a process of its own |
 //! | [`real`] | two versions of a real Debian system through an update, with proofs and figures |
 //! | [`run`] | the device scenarios on a rig: simulated or emulated Pi |
@@ -11,6 +12,7 @@
 pub mod demo;
 pub mod fat;
 pub mod model;
+pub mod package;
 pub mod program;
 pub mod prove;
 pub mod real;

@@ -1,5 +1,5 @@
 //! `cargo demo`, and the rigs.
-use bistable_hil::{demo, model, program, prove, real, run};
+use bistable_hil::{demo, model, package, program, prove, real, run};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -25,6 +25,8 @@ enum Verb {
     Model(model::Options),
     /// Run the device scenarios on a rig: an emulated or a simulated Pi
     Run(run::Options),
+    /// Make the Debian package of the device's program
+    Package(package::Options),
     /// Run a program and note what it cost
     #[command(hide = true)]
     Meter(real::meter::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Run(options) => {
             run::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Verb::Package(options) => package::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Meter(args) => real::meter::run(&args),
     };
     ended.unwrap_or_else(|e| {

@@ -12,6 +12,7 @@
 //! | [`keys`] | Ed25519 keys as files |
 //! | [`root`] | which keys may sign what |
 //! | [`volume`] | directories, tars and images become raw volume images |
+//! | [`disk`] | a finished disk image becomes the two volumes |
 //! | [`mod@build`] | raw volumes become a signed bundle |
 //! | [`bundle`] | reads a bundle as a stream, strictly |
 //! | [`mod@verify`] | a bundle held against a root |
@@ -29,6 +30,7 @@ pub mod build;
 pub mod bundle;
 pub mod card;
 pub mod cli;
+pub mod disk;
 mod error;
 pub mod inspect;
 pub mod keys;

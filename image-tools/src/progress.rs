@@ -4,6 +4,10 @@ use bistable_format::VolumeKind;
 /// A part of the work that is worth a bar of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Decompressing a disk image. Counts bytes of the compressed file.
+    Unpack,
+    /// Making a disk image's system run in either slot. Its total is not known.
+    Edit,
     /// Reading a volume's input: its structure, before any byte of the image. Its total is not known.
     Plan(VolumeKind),
     /// Making, hashing and compressing a volume. Counts raw bytes.
@@ -20,6 +24,8 @@ impl Stage {
     /// What it is called, in bars and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
+            Stage::Unpack => "unpack image",
+            Stage::Edit => "edit system",
             Stage::Plan(VolumeKind::Boot) => "read boot",
             Stage::Plan(VolumeKind::System) => "read system",
             Stage::Compress(VolumeKind::Boot) => "compress boot",

@@ -7,7 +7,7 @@ use crate::{
     steps::{commit, health},
 };
 use bistable_boot::{Event, Failure, Reason, State};
-use bistable_format::health::Profile;
+use bistable_format::{health::Profile, selftest::Plan};
 
 impl Agent<'_> {
     /// Decide the trial. Gives what failed, if it did.
@@ -27,10 +27,7 @@ impl Agent<'_> {
                 return Ok(Some(e));
             }
         };
-        let board = &mut self.device.board;
-        let verdict = health::check(&profile, &plan, &mut *board.gpio, &mut *board.host, &*board.clock);
-        self.listener.hear(Note::Health(&verdict));
-        match verdict {
+        match self.check_health(&profile, &plan) {
             health::Verdict::Healthy(_) => {
                 self.on(Event::Healthy)?;
                 Ok(None)
@@ -40,6 +37,31 @@ impl Agent<'_> {
                 Ok(Some(Error::Health(reason)))
             }
         }
+    }
+
+    /// Run the health check that the running release brings, or the owner's. Changes nothing.
+    ///
+    /// # Errors
+    /// When there is no profile or plan that can be trusted.
+    pub fn health(&mut self) -> Result<health::Verdict, Error> {
+        let slot = self.device.board.boot.booted();
+        let profile = self.device.health_profile(slot)?;
+        let plan = self.device.self_test_plan(slot)?;
+        Ok(self.check_health(&profile, &plan))
+    }
+
+    fn check_health(&mut self, profile: &Profile, plan: &Plan) -> health::Verdict {
+        let board = &mut self.device.board;
+        let verdict = health::check(
+            profile,
+            plan,
+            &mut *board.gpio,
+            &mut *board.buses,
+            &mut *board.host,
+            &*board.clock,
+        );
+        self.listener.hear(Note::Health(&verdict));
+        verdict
     }
 
     pub(super) fn commit(&mut self) -> Result<(), Error> {

@@ -130,7 +130,8 @@ impl Agent<'_> {
         };
         let plan = self.device.self_test_plan(slot)?;
         let board = &mut self.device.board;
-        let report = selftest::run(&plan, &mut *board.gpio, &mut *board.host, &*board.clock);
+        let report =
+            selftest::run(&plan, &mut *board.gpio, &mut *board.buses, &mut *board.host, &*board.clock);
         self.listener.hear(Note::SelfTests(&report));
         Ok(report)
     }

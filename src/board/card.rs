@@ -1,5 +1,5 @@
 //! The card: a disk or a file with our partitions on it.
-use super::{CardFile, FileVolume, Meter};
+use super::{CardFile, FileVolume, Meter, file_volume::bytes_of};
 use crate::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{ALIGN, Partition, STATE_BYTES};
 use std::{
@@ -166,8 +166,9 @@ impl Partitions for &Card {
     }
 }
 
-fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7], CardError> {
-    let bytes = file.metadata().map_err(|source| CardError::Open { path: path.into(), source })?.len();
+/// First and last byte (exclusive) of each partition, by [`Partition::ALL`].
+pub(super) fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7], CardError> {
+    let bytes = bytes_of(file).map_err(|source| CardError::Open { path: path.into(), source })?;
     let gpt = gptman::GPT::read_from(&mut file, 512)
         .map_err(|e| CardError::NotACard { path: path.into(), reason: e.to_string() })?;
     let mut ranges = [(0, 0); 7];

@@ -1,4 +1,4 @@
-//! A partition of a card that is a file: direct I/O where the file system has it, past the page cache in any case.
+//! A partition: a range of a file, or a block device. Direct I/O where it is possible, past the page cache in any case.
 use super::{Access, Meter, meter::Fate};
 use crate::{
     ports::{Fault, Stop, Volume},
@@ -33,7 +33,23 @@ impl CardFile {
     /// # Errors
     /// The system's.
     pub fn open(path: &Path, access: Access) -> io::Result<CardFile> {
-        let file = OpenOptions::new().read(true).write(access == Access::Exclusive).open(path)?;
+        CardFile::with(OpenOptions::new().read(true).write(access == Access::Exclusive), path, access)
+    }
+
+    /// Open it with more flags: O_EXCL for a block device that nobody else may use, for example.
+    ///
+    /// # Errors
+    /// The system's.
+    #[cfg(target_os = "linux")]
+    pub fn open_with(path: &Path, access: Access, flags: nix::fcntl::OFlag) -> io::Result<CardFile> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = OpenOptions::new();
+        options.read(true).write(access == Access::Exclusive).custom_flags(flags.bits());
+        CardFile::with(&options, path, access)
+    }
+
+    fn with(options: &OpenOptions, path: &Path, access: Access) -> io::Result<CardFile> {
+        let file = options.open(path)?;
         let (written, synced) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(CardFile { file, path: path.into(), access, written, synced })
     }
@@ -99,15 +115,36 @@ impl CardFile {
 
 #[cfg(target_os = "linux")]
 fn drop_pages(file: &File, at: u64, len: usize) {
-    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-    let (Ok(at), Ok(len)) = (i64::try_from(at), i64::try_from(len)) else { return };
+    use nix::{
+        fcntl::{PosixFadviseAdvice, posix_fadvise},
+        libc::off_t,
+    };
+    use std::os::unix::fs::FileTypeExt;
+    // A block device keeps the page of what was read through it before, whoever asks it not to.
+    if file.metadata().is_ok_and(|m| m.file_type().is_block_device()) {
+        let _ = super::pi::drop_cache(file);
+        return;
+    }
+    // 32-bit systems with glibc count to 2 GiB here, which a card is larger than. A length of 0 means all of it.
+    let range = off_t::try_from(at).ok().zip(off_t::try_from(len).ok());
+    let (at, len) = range.unwrap_or((0, 0));
     let _ = posix_fadvise(file, at, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
 #[cfg(not(target_os = "linux"))]
 fn drop_pages(_file: &File, _at: u64, _len: usize) {}
 
-/// A range of a file.
+/// Bytes in a file or a block device.
+///
+/// # Errors
+/// The system's.
+pub(super) fn bytes_of(mut file: &File) -> io::Result<u64> {
+    use std::io::{Seek, SeekFrom};
+    // The length of a block device isn't in its metadata. All access to the file names its place.
+    file.seek(SeekFrom::End(0))
+}
+
+/// A range of a file, or all of a block device.
 #[derive(Debug)]
 pub struct FileVolume {
     /// Opened for direct I/O, with the least unit that it takes, if that works here.

@@ -2,6 +2,8 @@
 mod card;
 mod file_volume;
 mod meter;
+#[cfg(target_os = "linux")]
+pub mod pi;
 pub mod sim;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! `Once` is a write here, of the copy that doesn't count; it survives the power, and the script uses it up before it
 //! boots what is on trial. So a trial and a revert need no write of ours, as in the other flow.
-use crate::ports::{BootControl, Fault, Sectors, Switch, Volume};
+use crate::ports::{BootControl, Fault, Sectors, Support, Switch, Volume};
 use bistable_boot::{
     Blocks, BootBlock, SECTOR, Slot,
     bootblock::{newest, start},
@@ -138,6 +138,11 @@ impl BootControl for Uboot {
 
     fn check(&mut self) -> Result<(), Fault> {
         self.blocks.newest().map(|_| ())
+    }
+
+    fn support(&mut self) -> Result<Support, Fault> {
+        // It has booted this system, so the script is there and works.
+        Ok(Support::Fine("U-Boot, with our script".into()))
     }
 
     fn is_torn(&mut self) -> Result<bool, Fault> {

@@ -1,6 +1,8 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
+mod health;
 mod inspect;
+mod machine;
 mod repair;
 mod sim;
 mod talk;
@@ -9,14 +11,13 @@ mod update;
 use crate::{
     Device, Error,
     agent::Agent,
-    board::sim::{Keeper, Sim, machine::SimError},
-    cli::{At, Cli, Verb},
-    config::{self, Settings},
+    board::{Access, sim::machine::SimError},
+    cli::{Cli, Verb},
+    config::{self, ConfigError, Settings},
+    ports::Board,
 };
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use machine::{Keeper, Machine, Place};
+use std::io::{self, Write};
 use talk::Talk;
 
 pub(crate) use answer::{Answer, Failed, Form, Reboot, RebootCode, told, told_usage};
@@ -26,53 +27,61 @@ pub(crate) use answer::{Answer, Failed, Form, Reboot, RebootCode, told, told_usa
 /// # Errors
 /// What went wrong.
 pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
-    let card = cli.at.card.clone().ok_or_else(|| {
-        Error::Usage("which card? Name the simulated Pi's card with --card FILE or BISTABLE_CARD".into())
-    })?;
-    match &cli.verb {
-        Verb::Sim(verb) => return Ok(sim::run(&card, verb)?),
-        Verb::Status { .. } | Verb::History => return Ok(look(cli, &card)?),
-        _ => {}
+    let place = Place::of(&cli.at)?;
+    match (&cli.verb, &place) {
+        (Verb::Sim(verb), Place::Sim(card)) => Ok(sim::run(card, verb)?),
+        (Verb::Sim(_), Place::Pi) => {
+            let text = "`sim` changes a simulated Pi: name its card with --card FILE or BISTABLE_CARD";
+            Err(Error::Usage(text.into()).into())
+        }
+        (Verb::Status { .. } | Verb::History, _) => Ok(look(cli, &place)?),
+        _ => work(cli, &place),
     }
-    let sim = Sim::open(&card)?;
-    let keeper = sim.keeper();
-    // A machine that was never on boots first: that comes before what the verb does.
-    keeper.console().iter().for_each(|line| say(&format!("  {line}")));
-    let ended = on_board(cli, &card, sim, &keeper);
-    // Whatever happened, the machine remembers what a machine remembers.
-    let console = keeper.console();
-    keeper.save()?;
-    for line in console {
-        say(&format!("  {line}"));
-    }
-    if keeper.lost_power() {
-        say("  power lost in the middle of a write; `bistable sim power on` restores it");
-    }
-    ended
 }
 
 /// `status` and `history`: nothing is locked and nothing saved, so that they work at any time.
-fn look(cli: &Cli, card: &Path) -> Result<Answer, Error> {
-    let sim = Sim::look(card)?;
+fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
+    let root = place.root(&cli.at);
     // Looking must be possible above all when something is wrong.
-    let settings = config::load(&system_root(&cli.at, card)).unwrap_or_else(|e| {
+    let loaded = config::load(&root);
+    let board = loaded.as_ref().map_or_else(|_| config::board_settings(&root), |s| s.board.clone());
+    let machine = place.open(&cli.at, &board, Access::Look)?;
+    let settings = loaded.unwrap_or_else(|e| {
         say(&format!("warning: {e}"));
         Settings::default()
     });
-    let power = sim.power;
-    let device = Device::open(sim.board, settings)?;
+    let device = Device::open(machine.board, settings)?;
     match cli.verb {
-        Verb::Status { ascii } => Ok(inspect::status(device, power, ascii)),
+        Verb::Status { ascii } => Ok(inspect::status(device, machine.power, ascii)),
         _ => Ok(inspect::history(&device)),
     }
 }
 
-fn on_board(cli: &Cli, card: &Path, sim: Sim, keeper: &Keeper) -> Result<Answer, Failed> {
-    let settings = match (config::load(&system_root(&cli.at, card)), &cli.verb) {
+/// The verbs that work on a machine, or may.
+fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
+    let root = place.root(&cli.at);
+    let loaded = config::load(&root);
+    let board = loaded.as_ref().map_or_else(|_| config::board_settings(&root), |s| s.board.clone());
+    let Machine { board, keeper, .. } = place.open(&cli.at, &board, Access::Exclusive)?;
+    // A simulated machine that was never on boots first: that comes before what the verb does.
+    keeper.tell_console();
+    let ended = on_board(cli, board, loaded, &keeper);
+    // Whatever happened, the machine remembers what a machine remembers.
+    keeper.save()?;
+    ended
+}
+
+fn on_board(
+    cli: &Cli,
+    board: Board,
+    loaded: Result<Settings, ConfigError>,
+    keeper: &Keeper,
+) -> Result<Answer, Failed> {
+    let settings = match (loaded, &cli.verb) {
         (Ok(settings), _) => settings,
         // A system on trial that can't be configured has failed: the boot unit must not just stop.
         (Err(e), Verb::Resume) => {
-            let device = Device::open(sim.board, Settings::default())?;
+            let device = Device::open(board, Settings::default())?;
             let mut talk = Talk::new(&cli.at);
             let mut agent = Agent::start(device, &mut talk)?;
             let rest = agent.unfit(e);
@@ -81,20 +90,16 @@ fn on_board(cli: &Cli, card: &Path, sim: Sim, keeper: &Keeper) -> Result<Answer,
         (Err(e), _) => return Err(e.into()),
     };
     if let Verb::Repair = cli.verb {
-        return Ok(repair::run(sim.board, settings)?);
+        return Ok(repair::run(board, settings)?);
     }
-    let device = Device::open(sim.board, settings)?;
+    let device = Device::open(board, settings)?;
     let mut talk = Talk::new(&cli.at);
     let mut agent = match &cli.verb {
-        Verb::Preflight | Verb::SelfTest => Agent::look(device, &mut talk),
+        Verb::Preflight | Verb::SelfTest | Verb::Health => Agent::look(device, &mut talk),
         Verb::Install(s) | Verb::Update(s) if s.dry_run => Agent::look(device, &mut talk),
         _ => Agent::start(device, &mut talk)?,
     };
     update::run(&mut agent, &cli.verb, keeper)
-}
-
-fn system_root(at: &At, card: &Path) -> PathBuf {
-    at.root.clone().unwrap_or_else(|| crate::board::sim::folder(card).join("root"))
 }
 
 /// A result, on standard output. A reader that has gone away is no error of ours.

@@ -4,11 +4,13 @@ use crate::{
     board::{
         Access, Card, Cut, Meter,
         sim::{
+            buses::Line,
             folder,
             machine::{Machine, SimError},
         },
     },
-    cli::{Power, SimVerb, StuckAt},
+    cli::{Connected, Power, SimVerb, StuckAt},
+    ports::I2cChip,
 };
 use bistable_format::selftest::{Level, Pin};
 use serde_json::json;
@@ -79,6 +81,23 @@ fn rewire(machine: &mut Machine, verb: &SimVerb) {
             world.gpio.stick(Pin(*pin), level);
         }
         SimVerb::Pulse { pin, hz } => world.gpio.pulse(Pin(*pin), *hz),
+        SimVerb::I2c { bus, address, what } => {
+            let chip = I2cChip { bus: *bus, address: *address };
+            match what {
+                Connected::On => world.i2c.connect(chip),
+                Connected::Off => world.i2c.disconnect(chip),
+            }
+        }
+        SimVerb::Loop { device, what } => {
+            let (lines, name) = match device.strip_prefix("/dev/spidev") {
+                Some(select) => (&mut world.spi, select),
+                None => (&mut world.uart, device.as_str()),
+            };
+            match what {
+                Connected::On => lines.insert(name.to_owned(), Line::Wired),
+                Connected::Off => lines.remove(name),
+            };
+        }
         SimVerb::Unit { unit, state, version } => world.set_unit(unit, state, version.as_ref()),
         SimVerb::Power { .. } | SimVerb::Cut { .. } | SimVerb::World => {}
     }

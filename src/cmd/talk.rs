@@ -116,6 +116,9 @@ impl Talk {
             };
             self.tell(&format!("  {mark} self-test {} ({}): {}", t.name, t.kind, t.measured));
         }
+        if report.tests.iter().any(|t| matches!(t.kind, "loopback" | "level" | "pulse")) {
+            self.tell(&format!("       pins by {}", report.backend));
+        }
     }
 
     fn health(&self, verdict: &health::Verdict) {

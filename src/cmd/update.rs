@@ -1,9 +1,8 @@
 //! The verbs that move an update along.
-use super::{Answer, Failed, Reboot, say};
+use super::{Answer, Failed, Reboot, health, machine::Keeper, say};
 use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
-    board::sim::Keeper,
     cli::{Source, Verb},
     steps::install::Rejections,
 };
@@ -19,6 +18,7 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
     let rest = match verb {
         Verb::Preflight => return preflight(agent),
         Verb::SelfTest => return self_test(agent),
+        Verb::Health => return health::run(agent),
         Verb::Install(source) | Verb::Update(source) if source.dry_run => {
             return Ok(dry_run(agent, source)?);
         }
@@ -53,7 +53,10 @@ pub(super) fn answer(
     match rest {
         Err(e) if reboot == Reboot::No => Err(e.into()),
         _ => {
-            let slot = keeper.booted();
+            let slot = match reboot {
+                Reboot::Done => keeper.booted(),
+                Reboot::No | Reboot::Needed => Some(agent.device.board.boot.booted()),
+            };
             let running = slot.and_then(|slot| agent.device.record.slots[slot].as_ref());
             let fields = json!({
                 "state": agent.state().name(),

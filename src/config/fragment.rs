@@ -1,10 +1,10 @@
 //! One file's keys, checked against what is known; every problem of it is found at once.
-use super::Problem;
+use super::{BoardSettings, Problem};
 use bistable_format::release::check_name;
 use semver::Version;
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 use toml::{
     Spanned,
@@ -32,6 +32,7 @@ pub(super) struct Fragment {
     pub(super) self_test_plan: Option<Set<PathBuf>>,
     pub(super) health_profile: Option<Set<PathBuf>>,
     pub(super) components: BTreeMap<String, Version>,
+    pub(super) board: BoardSettings,
 }
 
 impl Fragment {
@@ -42,6 +43,8 @@ impl Fragment {
         self.self_test_plan = over.self_test_plan.or(self.self_test_plan.take());
         self.health_profile = over.health_profile.or(self.health_profile.take());
         self.components.extend(over.components);
+        self.board.name = over.board.name.or(self.board.name.take());
+        self.board.disk = over.board.disk.or(self.board.disk.take());
     }
 
     /// Read a file's text. Whatever is wrong is a problem; the rest is kept, so that all problems are found.
@@ -70,6 +73,7 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "allow_demo_keys" => fragment.allow_demo_keys = self.boolean("allow_demo_keys", value),
+                "board" => self.board(value, &mut fragment.board),
                 "components" => self.components(value, &mut fragment.components),
                 "health" => fragment.health_profile = self.path_in("health", "profile", value),
                 "install" => {
@@ -78,7 +82,11 @@ impl Reader<'_> {
                     }
                 }
                 "self_test" => fragment.self_test_plan = self.path_in("self_test", "plan", value),
-                _ => self.unknown("", key, "allow_demo_keys, [components], [health], [install], [self_test]"),
+                _ => self.unknown(
+                    "",
+                    key,
+                    "allow_demo_keys, [board], [components], [health], [install], [self_test]",
+                ),
             }
         }
     }
@@ -130,6 +138,45 @@ impl Reader<'_> {
         if found.is_none() {
             let allowed = format!("a number of bytes from {FLUSH_BYTES_MIN} to {FLUSH_BYTES_MAX}");
             self.wrong("install.flush_bytes", &allowed, value);
+        }
+        found
+    }
+
+    fn board(&mut self, value: &Value<'_>, into: &mut BoardSettings) {
+        let Some(table) = self.table("board", value) else { return };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "name" => into.name = self.board_name(value),
+                "disk" => into.disk = self.disk(value),
+                _ => self.unknown("[board] ", key, "name, disk"),
+            }
+        }
+    }
+
+    fn board_name(&mut self, value: &Value<'_>) -> Option<String> {
+        let Some(name) = value.get_ref().as_str() else {
+            self.wrong("board.name", "a board's name in quotes, like \"pi4\"", value);
+            return None;
+        };
+        match check_name("board.name", name) {
+            Ok(()) => Some(name.into()),
+            Err(e) => {
+                self.problem(value.span().start, e.to_string());
+                None
+            }
+        }
+    }
+
+    fn disk(&mut self, value: &Value<'_>) -> Option<PathBuf> {
+        let path = value.get_ref().as_str().map(Path::new);
+        // Below /dev, and not by a way around.
+        let inside = |path: &&Path| {
+            let mut below = path.strip_prefix("/dev").into_iter().flat_map(Path::components).peekable();
+            below.peek().is_some() && below.all(|c| matches!(c, Component::Normal(_)))
+        };
+        let found = path.filter(inside).map(PathBuf::from);
+        if found.is_none() {
+            self.wrong("board.disk", "a disk in quotes, like \"/dev/mmcblk0\"", value);
         }
         found
     }

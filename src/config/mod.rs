@@ -12,6 +12,10 @@
 //! [install]
 //! flush_bytes = 33554432             # written to the card between two flushes: 16 to 64 MiB
 //!
+//! [board]
+//! name = "pi4"                       # how releases name this board, if the device tree doesn't say it
+//! disk = "/dev/mmcblk0"              # the disk that the system runs from, if / is on none that can be seen
+//!
 //! [components]                       # versions of what isn't in the image, for releases that require them
 //! modem = "4.1.0"
 //! ```
@@ -46,6 +50,15 @@ const SELF_TEST: &str = "etc/bistable/self-test.toml";
 const HEALTH: &str = "etc/bistable/health.toml";
 const FLUSH_BYTES: u64 = 32 << 20;
 
+/// What the owner said about the board, because the board doesn't say it itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoardSettings {
+    /// How releases name it.
+    pub name: Option<String>,
+    /// The disk that the system runs from: a path below `/dev`.
+    pub disk: Option<PathBuf>,
+}
+
 /// What the owner configured, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -62,6 +75,8 @@ pub struct Settings {
     pub health_profile: Option<Profile>,
     /// Versions of what isn't in the image, sorted by name.
     pub components: Vec<(String, Version)>,
+    /// About the board.
+    pub board: BoardSettings,
 }
 
 impl Default for Settings {
@@ -73,6 +88,7 @@ impl Default for Settings {
             self_test_plan: None,
             health_profile: None,
             components: Vec::new(),
+            board: BoardSettings::default(),
         }
     }
 }
@@ -83,12 +99,7 @@ impl Default for Settings {
 /// [`ConfigError`] with everything that is wrong.
 pub fn load(root: &Path) -> Result<Settings, ConfigError> {
     let mut problems = Vec::new();
-    let mut merged = Fragment::default();
-    for file in layers::fragments(root, &mut problems) {
-        if let Some(text) = layers::text(&file, &mut problems) {
-            merged.merge(Fragment::read(&file, &text, &mut problems));
-        }
-    }
+    let mut merged = merged(root, &mut problems);
     let plan = merged.self_test_plan.take();
     let profile = merged.health_profile.take();
     let self_test_plan = replacement(root, plan, SELF_TEST, Plan::parse, &mut problems);
@@ -103,7 +114,24 @@ pub fn load(root: &Path) -> Result<Settings, ConfigError> {
         self_test_plan,
         health_profile,
         components: merged.components.into_iter().collect(),
+        board: merged.board,
     })
+}
+
+/// What can be read about the board while [`load`] finds something wrong: a trial that can't be configured is given up
+/// by the agent that runs on it, and that one has to find its disk.
+pub fn board_settings(root: &Path) -> BoardSettings {
+    merged(root, &mut Vec::new()).board
+}
+
+fn merged(root: &Path, problems: &mut Vec<Problem>) -> Fragment {
+    let mut merged = Fragment::default();
+    for file in layers::fragments(root, problems) {
+        if let Some(text) = layers::text(&file, problems) {
+            merged.merge(Fragment::read(&file, &text, problems));
+        }
+    }
+    merged
 }
 
 // A file that a fragment names must be there; the one that counts by its place need not.

@@ -50,6 +50,19 @@ fn everything_can_be_set() {
 }
 
 #[test]
+fn the_board_is_joined_and_outlives_other_problems() {
+    let name = "[board]\nname = 'pi4'";
+    let disk = "[board]\ndisk = '/dev/disk/by-id/x'";
+    let run = "run/bistable/config.d/b.toml";
+    let both = BoardSettings { name: Some("pi4".into()), disk: Some("/dev/disk/by-id/x".into()) };
+    assert_eq!(loaded(&[(ETC, name), (run, disk)]).unwrap().board, both);
+    let root = tree(&[(ETC, name), (run, &format!("typo = 1\n{disk}\nname = 5"))]);
+    assert_eq!(load(root.path()).unwrap_err().problems.len(), 2);
+    assert_eq!(board_settings(root.path()), both, "what is wrong isn't read, what is right is");
+    assert_eq!(board_settings(Path::new("/nonexistent")), BoardSettings::default());
+}
+
+#[test]
 fn layers_mask_by_name_and_names_decide_the_order() {
     let on = "allow_demo_keys = true\n[components]\na = '1.0.0'";
     let off = "allow_demo_keys = false\n[components]\nb = '1.0.0'";
@@ -85,7 +98,7 @@ fn what_is_no_fragment_is_left_alone() {
 fn each_error_says_where_and_what_is_allowed() {
     #[rustfmt::skip]
     let table = [
-        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [components], [health], [install], [self_test]"),
+        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [components], [health], [install], [self_test]"),
         ("allow_demo_keys = 'yes'", ":1: allow_demo_keys is true or false, not 'yes'"),
         ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
         ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),
@@ -99,6 +112,15 @@ fn each_error_says_where_and_what_is_allowed() {
         ("[components]\nmodem = 4", ":2: components.modem is a version in quotes, like \"1.2.3\", not 4"),
         ("[components]\nmodem = '4'", ":2: components.modem is a version like \"1.2.3\": unexpected end of input while parsing major version number"),
         ("[components]\nMODEM = '4.0.0'", ":2: components: \"MODEM\" is no name: use 1 to 64 of a-z 0-9 . _ -"),
+        ("[board]\nnam = 'pi4'", ":2: [board] unknown key \"nam\"; known: name, disk"),
+        ("board = 'pi4'", ":1: board is a table: [board], not 'pi4'"),
+        ("[board]\nname = 4", ":2: board.name is a board's name in quotes, like \"pi4\", not 4"),
+        ("[board]\nname = 'Pi 4'", ":2: board.name: \"Pi 4\" is no name: use 1 to 64 of a-z 0-9 . _ -"),
+        ("[board]\ndisk = 'mmcblk0'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not 'mmcblk0'"),
+        ("[board]\ndisk = '/dev/../etc/x'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not '/dev/../etc/x'"),
+        ("[board]\ndisk = '/dev/'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not '/dev/'"),
+        ("[board]\ndisk = '/home/card'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not '/home/card'"),
+        ("[board]\ndisk = 0", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not 0"),
         ("a = 1\na = 2", ":2: duplicate key"),
         ("\n\nx = = 1", ":3: "),
     ];

@@ -10,6 +10,15 @@ pub enum Switch {
     Always,
 }
 
+/// What the boot loader can do for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// All that is needed. In words, what it is.
+    Fine(String),
+    /// All that is needed, as far as that is known; in words, what isn't, or what it lacks.
+    Note(String),
+}
+
 /// The boot flag: which slot boots.
 pub trait BootControl {
     /// The slot that this system was booted from. Never changes while it runs.
@@ -45,6 +54,12 @@ pub trait BootControl {
     /// # Errors
     /// When the flag can't be read, or holds something that nobody of ours wrote.
     fn check(&mut self) -> Result<(), Fault>;
+
+    /// Whether the boot loader can do what this flow needs of it: better known before an update, too.
+    ///
+    /// # Errors
+    /// When it can't, or when that can't be found out: no update may begin.
+    fn support(&mut self) -> Result<Support, Fault>;
 
     /// Whether the flag was torn between its two fields: it still boots, but a trial would boot the default slot.
     ///

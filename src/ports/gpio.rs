@@ -63,6 +63,6 @@ pub trait Gpio {
     /// Put a pin into its safe state: an input without pull, owned by nobody. Releasing what isn't claimed is fine.
     fn release(&mut self, pin: Pin);
 
-    /// Which implementation this is, for reports.
-    fn backend(&self) -> &'static str;
+    /// Which implementation this is, for reports; if it isn't the first choice, then why.
+    fn backend(&self) -> &str;
 }

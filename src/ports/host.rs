@@ -1,4 +1,5 @@
 use super::{Fault, Never};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How a program ended.
@@ -28,6 +29,17 @@ pub enum UnitState {
     Other(String),
     /// There is no such unit.
     Missing,
+}
+
+/// What the system's wall clock goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WallClock {
+    /// By another clock: it can be believed.
+    #[default]
+    Synchronised,
+    /// By nobody's: after a boot without network, it shows anything.
+    Free,
 }
 
 /// Why the host couldn't answer.
@@ -63,6 +75,18 @@ pub trait Host {
 
     /// An id that changes with each boot and never within one.
     fn boot_id(&self) -> String;
+
+    /// What the wall clock goes by.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    fn wall_clock(&mut self) -> Result<WallClock, HostError>;
+
+    /// Bytes that are free on the partition that outlives updates.
+    ///
+    /// # Errors
+    /// When it isn't mounted, or can't be asked.
+    fn free_bytes(&mut self) -> Result<u64, HostError>;
 
     /// Reboot, into what [`BootControl::switch`](super::BootControl::switch) chose. Ends as
     /// [`Fault::Stopping`] when it works.

@@ -6,18 +6,21 @@
 //! | [`BootControl`] | the boot flag |
 //! | [`Partitions`], [`Volume`] | the card |
 //! | [`Gpio`] | the pins |
+//! | [`Buses`] | I²C, SPI, serial ports |
 //! | [`Host`] | processes, services, local web servers, the reboot |
 //! | [`Clock`] | monotonic time |
 mod boot_control;
+mod buses;
 mod clock;
 mod gpio;
 mod host;
 mod volume;
 
-pub use boot_control::{BootControl, Switch};
+pub use boot_control::{BootControl, Support, Switch};
+pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
 pub use gpio::{Gpio, GpioError};
-pub use host::{Answer, Exit, Host, HostError, UnitState};
+pub use host::{Answer, Exit, Host, HostError, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
 
 use std::{convert::Infallible, fmt, io};
@@ -87,6 +90,8 @@ pub struct Board {
     pub partitions: Box<dyn Partitions>,
     /// The pins.
     pub gpio: Box<dyn Gpio>,
+    /// I²C, SPI, serial ports.
+    pub buses: Box<dyn Buses>,
     /// Processes, services, the reboot.
     pub host: Box<dyn Host>,
     /// Time.

@@ -1,5 +1,5 @@
 use super::report::Outcome;
-use crate::ports::{Clock, GpioError};
+use crate::ports::{BusError, Clock, GpioError};
 use std::time::Duration;
 
 /// Why a test ended early.
@@ -9,6 +9,14 @@ pub(super) enum Early {
     Late,
     /// The pins can't be used.
     Gpio(GpioError),
+    /// The bus can't be used.
+    Bus(BusError),
+}
+
+impl From<BusError> for Early {
+    fn from(e: BusError) -> Early {
+        Early::Bus(e)
+    }
 }
 
 impl From<GpioError> for Early {
@@ -37,6 +45,11 @@ impl<'a> Limit<'a> {
         self.allowed
     }
 
+    /// Time that it still has.
+    pub(super) fn left(&self) -> Duration {
+        self.allowed.saturating_sub(self.took())
+    }
+
     /// Time since it began.
     pub(super) fn took(&self) -> Duration {
         self.clock.now().saturating_sub(self.start)
@@ -58,6 +71,7 @@ impl<'a> Limit<'a> {
     pub(super) fn outcome(&self, result: Result<Outcome, Early>) -> Outcome {
         match result {
             Err(Early::Gpio(e)) => Outcome::error(e.to_string()),
+            Err(Early::Bus(e)) => Outcome::error(e.to_string()),
             Err(Early::Late) => Outcome::failed(format!("not done within {} ms", self.allowed.as_millis())),
             Ok(_) if self.took() > self.allowed => Outcome::failed(format!(
                 "took {} ms, longer than the {} ms allowed",

@@ -6,10 +6,14 @@
 //! | `level` | reads `pin` eight times, 1 ms apart | each was the expected level |
 //! | `pulse` | counts rising edges over the window, with pull-up, as a tachometer is an open collector | edges per second are within both limits |
 //! | `command` | runs a program | it ends with exit code 0 in time |
+//! | `i2c` | asks whether a chip answers to its address, without writing to it | it does, or a kernel driver has it |
+//! | `spi` | sends patterns over MOSI, which is wired to MISO | they come back unchanged |
+//! | `uart` | sends patterns over TX, which is wired to RX | they come back unchanged |
 //!
 //! Tests run one after another in the plan's order, all of them, even after a failure: a report shows everything that
 //! is wrong. While one runs, all pins of the others are in their safe state (or, during a loopback, read as inputs), and
 //! when it is over so are its own, whatever happened.
+mod buses;
 mod limit;
 mod loopback;
 mod measure;
@@ -21,7 +25,7 @@ mod tests;
 pub use report::{Report, TestReport, Verdict};
 pub(crate) use report::{millis, need, printable, shorten};
 
-use crate::ports::{Clock, Gpio, Host};
+use crate::ports::{Buses, Clock, Gpio, Host, I2cChip, SpiSelect};
 use bistable_format::selftest::{Kind, Pin, Plan, Test};
 use limit::{Early, Limit};
 use pins::Pins;
@@ -29,8 +33,14 @@ use report::Outcome;
 use std::time::Duration;
 
 /// Run all tests of a plan. Each is bounded by its own timeout, in monotonic time.
-pub fn run(plan: &Plan, gpio: &mut dyn Gpio, host: &mut dyn Host, clock: &dyn Clock) -> Report {
-    run_until(plan, gpio, host, clock, Duration::MAX)
+pub fn run(
+    plan: &Plan,
+    gpio: &mut dyn Gpio,
+    buses: &mut dyn Buses,
+    host: &mut dyn Host,
+    clock: &dyn Clock,
+) -> Report {
+    run_until(plan, gpio, buses, host, clock, Duration::MAX)
 }
 
 /// Run all tests of a plan, and begin or wait for nothing beyond the moment `until` of the clock: what isn't done by
@@ -38,6 +48,7 @@ pub fn run(plan: &Plan, gpio: &mut dyn Gpio, host: &mut dyn Host, clock: &dyn Cl
 pub fn run_until(
     plan: &Plan,
     gpio: &mut dyn Gpio,
+    buses: &mut dyn Buses,
     host: &mut dyn Host,
     clock: &dyn Clock,
     until: Duration,
@@ -46,7 +57,7 @@ pub fn run_until(
     for test in &plan.tests {
         let limit = Limit::new(clock, Duration::from_millis(test.timeout_ms.into()), until);
         let others = other_inputs(plan, test);
-        let outcome = limit.outcome(perform(&test.kind, &others, gpio, host, &limit));
+        let outcome = limit.outcome(perform(&test.kind, &others, gpio, buses, host, &limit));
         log::info!(
             "self-test name={} verdict={} measured=\"{}\"",
             test.name,
@@ -62,6 +73,7 @@ fn perform(
     kind: &Kind,
     others: &[Pin],
     gpio: &mut dyn Gpio,
+    buses: &mut dyn Buses,
     host: &mut dyn Host,
     limit: &Limit<'_>,
 ) -> Result<Outcome, Early> {
@@ -76,6 +88,11 @@ fn perform(
             measure::pulse(*pin, *min_hz..=*max_hz, window, &mut Pins::new(gpio), limit)
         }
         Kind::Command { run } => Ok(measure::command(run, host, limit)),
+        Kind::I2c { bus, address } => buses::i2c(I2cChip { bus: *bus, address: *address }, buses),
+        Kind::Spi { bus, select, hz } => {
+            buses::spi(SpiSelect { bus: *bus, select: *select }, *hz, buses, limit)
+        }
+        Kind::Uart { device, baud } => buses::uart(device, *baud, buses, limit),
     }
 }
 
@@ -96,5 +113,8 @@ fn expected(kind: &Kind) -> String {
         Kind::Level { pin, expect, .. } => format!("{pin} reads {expect}"),
         Kind::Pulse { min_hz, max_hz, .. } => format!("{min_hz}–{max_hz} Hz"),
         Kind::Command { .. } => "exit code 0".into(),
+        Kind::I2c { bus, address } => format!("{} answers", I2cChip { bus: *bus, address: *address }),
+        Kind::Spi { .. } => "MISO follows MOSI".into(),
+        Kind::Uart { .. } => "RX follows TX".into(),
     }
 }

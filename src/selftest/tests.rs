@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    board::sim::{clock::SimClock, gpio::SimGpio, host::SimHost, world::World},
+    board::sim::{buses::SimBuses, clock::SimClock, gpio::SimGpio, host::SimHost, world::World},
     ports::{Fault, GpioError, Stop},
 };
 use bistable_format::selftest::{Level, Need, Pull};
@@ -13,6 +13,9 @@ const DOOR: &str = "[[test]]\nname = 'door'\nkind = 'level'\npin = 22\npull = 'u
 const SENSE: &str = "[[test]]\nname = 'sense'\nkind = 'level'\npin = 22\nexpect = 'high'\n";
 const FAN: &str =
     "[[test]]\nname = 'fan'\nkind = 'pulse'\npin = 24\nmin_hz = 20\nmax_hz = 200\nwindow_ms = 500\n";
+const CHIP: &str = "[[test]]\nname = 'chip'\nkind = 'i2c'\nbus = 1\naddress = 0x48\n";
+const SPI: &str = "[[test]]\nname = 'spi'\nkind = 'spi'\nbus = 0\nselect = 1\n";
+const UART: &str = "[[test]]\nname = 'port'\nkind = 'uart'\ndevice = '/dev/serial0'\nbaud = 9600\n";
 const MODEM: &str =
     "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/usr/bin/x', '-q']\ntimeout_ms = 1000\n";
 
@@ -35,7 +38,8 @@ fn report(world_text: &str, plan_text: &str) -> Report {
     let clock = SimClock::new(Duration::from_secs(40));
     let mut gpio = SimGpio::new(world.gpio.clone(), clock.clone());
     let claims = gpio.claims();
-    let report = run(&plan(plan_text), &mut gpio, &mut host(&world, &clock), &clock);
+    let report =
+        run(&plan(plan_text), &mut gpio, &mut world.buses(clock.clone()), &mut host(&world, &clock), &clock);
     assert!(claims.all_safe(), "{:?} are claimed after {world_text}", claims.pins());
     report
 }
@@ -79,6 +83,29 @@ fn each_kind_in_each_fault() {
         ("program fails", "[commands.'/usr/bin/x']\nexit = 3\nsays = \"no\\u001b[31m SIM\"".into(), MODEM, Failed, "exit code 3: no [31m SIM"),
         ("no program", String::new(), MODEM, Error, "/usr/bin/x: no such program"),
         ("program just in time", "[commands.'/usr/bin/x']\ndelay_ms = 1000".into(), MODEM, Passed, "exit code 0"),
+        ("chip answers", "[i2c]\nchips = [{bus = 1, address = 0x48}]".into(), CHIP, Passed, "0x48 on I²C bus 1 answers"),
+        ("chip with a driver", "[i2c]\nchips = [{bus = 1, address = 0x48, driver = 'lm75'}]".into(), CHIP, Passed, "belongs to the kernel's driver lm75"),
+        ("chip gone", String::new(), CHIP, Failed, "0x48 on I²C bus 1 does not answer"),
+        ("chip on another bus", "[i2c]\nchips = [{bus = 0, address = 0x48}]".into(), CHIP, Failed, "does not answer"),
+        ("chip at another address", "[i2c]\nchips = [{bus = 1, address = 0x49}]".into(), CHIP, Failed, "does not answer"),
+        ("no bus", "[i2c]\nmissing = [1]".into(), CHIP, Error, "/dev/i2c-1 does not exist: config.txt needs dtparam=i2c_arm=on"),
+        ("bus held down", "[i2c]\nstuck = [1]\nchips = [{bus = 1, address = 0x48}]".into(), CHIP, Error, "/dev/i2c-1: timed out"),
+        ("spi wired", "[spi]\n'0.1' = 'wired'".into(), SPI, Passed, "96 bytes at 1000000 Hz on /dev/spidev0.1 came back unchanged"),
+        ("spi open", String::new(), SPI, Failed, "MISO is stuck low or open: 96 of 96 bytes"),
+        ("spi wired elsewhere", "[spi]\n'0.0' = 'wired'".into(), SPI, Failed, "MISO is stuck low or open"),
+        ("spi stuck low", "[spi]\n'0.1' = 'low'".into(), SPI, Failed, "MISO is stuck low"),
+        ("spi stuck high", "[spi]\n'0.1' = 'high'".into(), SPI, Failed, "MISO is stuck high"),
+        ("spi too fast", "[spi]\n'0.1' = 'shifted'".into(), SPI, Failed, "came back wrong: byte 2 was sent as 0xff and came as 0x7f"),
+        ("no spi", "[spi]\n'0.1' = 'missing'".into(), SPI, Error, "/dev/spidev0.1 does not exist: config.txt needs dtparam=spi=on"),
+        ("spi in use", "[spi]\n'0.1' = 'in-use'".into(), SPI, Error, "/dev/spidev0.1 is in use by another program"),
+        ("port wired", "[uart]\n'/dev/serial0' = 'wired'".into(), UART, Passed, "96 bytes at 9600 baud on /dev/serial0 came back unchanged"),
+        ("port open", String::new(), UART, Failed, "nothing came back of 96 bytes at 9600 baud on /dev/serial0: is RX wired?"),
+        ("port wired elsewhere", "[uart]\n'/dev/ttyAMA2' = 'wired'".into(), UART, Failed, "nothing came back"),
+        ("port stuck high", "[uart]\n'/dev/serial0' = 'high'".into(), UART, Failed, "nothing came back"),
+        ("port stuck low", "[uart]\n'/dev/serial0' = 'low'".into(), UART, Failed, "RX is stuck low or open: 1 of 96 bytes"),
+        ("port unsteady", "[uart]\n'/dev/serial0' = 'shifted'".into(), UART, Failed, "came back wrong: byte 2"),
+        ("no port", "[uart]\n'/dev/serial0' = 'missing'".into(), UART, Error, "/dev/serial0 does not exist: config.txt needs enable_uart=1"),
+        ("port in use", "[uart]\n'/dev/serial0' = 'in-use'".into(), UART, Error, "/dev/serial0 is in use by"),
         ("program too slow", "[commands.'/usr/bin/x']\ndelay_ms = 1001".into(), MODEM, Failed, "still running after 1000 ms"),
     ];
     for (case, world, plan, verdict, measured) in table {
@@ -95,7 +122,13 @@ fn a_floating_pin_never_passes_by_chance() {
     for seed in 0..200 {
         let clock = SimClock::default();
         let mut gpio = SimGpio::new(World::default().gpio, clock.clone()).with_noise(seed);
-        let report = run(&plan(LOOPBACK), &mut gpio, &mut host(&World::default(), &clock), &clock);
+        let report = run(
+            &plan(LOOPBACK),
+            &mut gpio,
+            &mut SimBuses::default(),
+            &mut host(&World::default(), &clock),
+            &clock,
+        );
         assert_eq!(report.verdict(), Verdict::Failed, "seed {seed}");
     }
 }
@@ -107,7 +140,13 @@ fn pulses_never_look_like_a_wire() {
             let clock = SimClock::new(Duration::from_millis(start));
             let world = world(&format!("[gpio]\npulse = [{{pin = 27, hz = {hz}}}]"));
             let mut gpio = SimGpio::new(world.gpio.clone(), clock.clone());
-            let report = run(&plan(LOOPBACK), &mut gpio, &mut host(&world, &clock), &clock);
+            let report = run(
+                &plan(LOOPBACK),
+                &mut gpio,
+                &mut world.buses(clock.clone()),
+                &mut host(&world, &clock),
+                &clock,
+            );
             assert_eq!(report.verdict(), Verdict::Failed, "{hz} Hz from {start} ms");
         }
     }
@@ -167,14 +206,38 @@ fn each_test_has_its_own_time() {
 }
 
 #[test]
+fn a_bus_has_its_own_time_too() {
+    // 96 + 2 bytes of 10 bits take 102.1 ms at 9600 baud; 96 of 8 bits 76.8 ms at 10 kHz.
+    for (line, verdict) in [("wired", Verdict::Passed), ("open", Verdict::Failed)] {
+        let world = format!("[uart]\n'/dev/serial0' = '{line}'\n[spi]\n'0.1' = '{line}'");
+        let exact = report(&world, &format!("{UART}timeout_ms = 103\n{SPI}hz = 10000\ntimeout_ms = 77\n"));
+        assert_eq!((exact.tests[0].verdict, exact.tests[1].verdict), (verdict, verdict));
+        let short = report(&world, &format!("{UART}timeout_ms = 102\n{SPI}hz = 10000\ntimeout_ms = 76\n"));
+        assert_eq!(short.tests[0].measured, "not done within 102 ms");
+        assert_eq!(short.tests[1].measured, "not done within 76 ms");
+        assert_eq!((short.tests[0].took, short.tests[1].took), (Duration::ZERO, Duration::ZERO));
+    }
+    // A silent port doesn't use up a long timeout.
+    let silent = report("", &format!("{UART}timeout_ms = 300000\n"));
+    assert_eq!(silent.tests[0].took.as_millis(), 704);
+}
+
+#[test]
 fn nothing_goes_on_beyond_the_common_end() {
-    let text = format!("{LOOPBACK}{MODEM}{FAN}{DOOR}");
+    let text = format!("{LOOPBACK}{MODEM}{FAN}{UART}{SPI}{DOOR}");
     let world = world("[gpio]\nwires = [[17, 27]]\n[commands.'/usr/bin/x']\ndelay_ms = 999999");
     for end in (0..1400).step_by(7).map(Duration::from_millis) {
         let clock = SimClock::default();
         let mut gpio = SimGpio::new(world.gpio.clone(), clock.clone());
-        let report = run_until(&plan(&text), &mut gpio, &mut host(&world, &clock), &clock, end);
-        assert!(clock.time() <= end && report.tests.len() == 4, "{:?} for {end:?}", clock.time());
+        let report = run_until(
+            &plan(&text),
+            &mut gpio,
+            &mut world.buses(clock.clone()),
+            &mut host(&world, &clock),
+            &clock,
+            end,
+        );
+        assert!(clock.time() <= end && report.tests.len() == 6, "{:?} for {end:?}", clock.time());
         assert!(!report.passed());
     }
 }
@@ -243,7 +306,8 @@ fn an_inverted_loopback_is_told_from_a_stuck_one() {
     let clock = SimClock::default();
     let world = world("[gpio]\nwires = [[17, 27]]");
     let mut gpio = Rigged { invert: true, ..Rigged::new(&world, &clock) };
-    let report = run(&plan(LOOPBACK), &mut gpio, &mut host(&world, &clock), &clock);
+    let report =
+        run(&plan(LOOPBACK), &mut gpio, &mut world.buses(clock.clone()), &mut host(&world, &clock), &clock);
     let measured = &report.tests[0].measured;
     assert_eq!(measured, "GPIO27 is inverted: drove GPIO17 high: GPIO27 read low; low: high");
 }
@@ -254,14 +318,23 @@ fn pins_are_released_whichever_call_fails_or_panics() {
     let world = world("[gpio]\nwires = [[17, 27], [5, 6]]\nstuck_low = [22]\npulse = [{pin = 24, hz = 50}]");
     let clock = SimClock::default();
     let mut counting = Rigged::new(&world, &clock);
-    assert!(run(&plan(&text), &mut counting, &mut host(&world, &clock), &clock).passed());
+    assert!(
+        run(&plan(&text), &mut counting, &mut SimBuses::default(), &mut host(&world, &clock), &clock)
+            .passed()
+    );
     assert!(counting.calls > 50, "{}", counting.calls);
     for fail_at in 0..counting.calls {
         for panic in [false, true] {
             let mut gpio = Rigged { fail_at, panic, ..Rigged::new(&world, &clock) };
             let claims = gpio.inner.claims();
             let ran = catch_unwind(AssertUnwindSafe(|| {
-                run(&plan(&text), &mut gpio, &mut host(&world, &clock), &clock)
+                run(
+                    &plan(&text),
+                    &mut gpio,
+                    &mut world.buses(clock.clone()),
+                    &mut host(&world, &clock),
+                    &clock,
+                )
             }));
             assert!(claims.all_safe(), "call {fail_at}: {:?} are claimed", claims.pins());
             match ran {
@@ -312,5 +385,8 @@ fn only_the_running_test_drives() {
     let world = world("[gpio]\nwires = [[17, 27], [5, 6]]\npulse = [{pin = 24, hz = 50}]");
     let mut gpio = OnlyOneDriven(SimGpio::new(world.gpio.clone(), clock.clone()));
     let text = format!("{TWO}{FAN}");
-    assert!(run(&plan(&text), &mut gpio, &mut host(&world, &clock), &clock).passed());
+    assert!(
+        run(&plan(&text), &mut gpio, &mut world.buses(clock.clone()), &mut host(&world, &clock), &clock)
+            .passed()
+    );
 }

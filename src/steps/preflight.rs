@@ -1,5 +1,8 @@
 //! Preflight: what has to be right before an update begins.
-use crate::{Device, Error};
+use crate::{
+    Device, Error,
+    ports::{Support, WallClock},
+};
 use bistable_boot::{Slot, layout::Partition};
 use serde::Serialize;
 
@@ -84,6 +87,11 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
     if device.board.boot.is_torn().unwrap_or(false) {
         add("boot flag", Verdict::Note, "torn by a power cut; repaired before the next trial".into());
     }
+    match device.board.boot.support() {
+        Ok(Support::Fine(found)) => add("boot loader", Verdict::Fine, found),
+        Ok(Support::Note(found)) => add("boot loader", Verdict::Note, found),
+        Err(e) => add("boot loader", Verdict::Stop, e.to_string()),
+    }
     for partition in [Partition::Boot(!booted), Partition::System(!booted)] {
         match device.board.partitions.open(partition) {
             Ok(volume) => {
@@ -91,6 +99,19 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
             }
             Err(e) => add(slot_name(partition), Verdict::Stop, e.to_string()),
         }
+    }
+    // Neither is needed to update from a file.
+    match device.board.host.free_bytes() {
+        Ok(bytes) => add("persistent volume", Verdict::Fine, format!("{} MiB free", bytes >> 20)),
+        Err(e) => add("persistent volume", Verdict::Note, e.to_string()),
+    }
+    match device.board.host.wall_clock() {
+        Ok(WallClock::Synchronised) => add("wall clock", Verdict::Fine, "synchronised".into()),
+        Ok(WallClock::Free) => {
+            let found = "not synchronised: dates aren't believed until it is".into();
+            add("wall clock", Verdict::Note, found);
+        }
+        Err(e) => add("wall clock", Verdict::Note, e.to_string()),
     }
     Ok(Report { schema: 1, checks })
 }

@@ -168,6 +168,16 @@ impl Product {
         Draft::of(&self.good, &self.root.root).version("1.2.0")
     }
 
+    /// A partition of a new card, as a file of its own.
+    pub(crate) fn volume(&self, partition: Partition, at: &Path) {
+        let (file, range) = (File::create(at).unwrap(), self.range(partition));
+        file.set_len(range.end - range.start).unwrap();
+        // Partitions begin and end where blocks do.
+        for (at, bytes) in self.blocks.iter().filter(|(at, _)| range.contains(at)) {
+            file.write_all_at(bytes, at - range.start).unwrap();
+        }
+    }
+
     /// First and last byte (exclusive) of a partition on the card.
     pub(crate) fn range(&self, partition: Partition) -> std::ops::Range<u64> {
         let place = self.plan.place(partition);

@@ -17,12 +17,19 @@ mod bad_media;
 mod bundle_bits;
 mod draft;
 mod fixture;
+mod health;
 mod lost_flag;
 mod memory;
 mod pi;
 mod power_cut;
+#[cfg(target_os = "linux")]
+mod real_block;
+#[cfg(target_os = "linux")]
+mod real_board;
 mod recovery;
 mod rig;
+#[cfg(target_os = "linux")]
+mod sysroot;
 mod uboot;
 mod update_flow;
 mod writes;

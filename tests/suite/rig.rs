@@ -8,7 +8,7 @@ use bistable::{
         sim::{Sim, firmware, machine::SimError, tryboot::Tryboot},
     },
     config::Settings,
-    ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume},
+    ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
 use std::{
@@ -135,6 +135,12 @@ impl Host for Rebooting {
     fn boot_id(&self) -> String {
         self.0.boot_id()
     }
+    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+        self.0.wall_clock()
+    }
+    fn free_bytes(&mut self) -> Result<u64, HostError> {
+        self.0.free_bytes()
+    }
     fn reboot(&mut self) -> Result<Never, Fault> {
         Err(Fault::Stopping(Stop::Reboot))
     }
@@ -193,7 +199,8 @@ impl Rig {
     /// The firmware chooses a slot.
     pub(crate) fn reset(&mut self) {
         let mut card = Card::open(&self.pi.card, Meter::default(), Access::Look).unwrap();
-        self.booted = firmware::choose(&mut card, self.once.take()).unwrap().slot;
+        let flow = firmware::flow(&mut card).unwrap();
+        self.booted = firmware::choose(&mut card, flow, self.once.take()).unwrap().slot;
     }
 }
 

@@ -319,3 +319,25 @@ fn no_card_named_is_wrong_usage() {
     command.env_remove("BISTABLE_CARD").arg("status");
     end(command, "status").must(2, &["--card FILE", "BISTABLE_CARD"]);
 }
+
+#[test]
+fn the_simulated_pis_buses_are_connected_by_hand() {
+    let pi = Pi::new();
+    for verb in [
+        "sim i2c 1 0x48 on",
+        "sim i2c 1 0x50 on",
+        "sim i2c 1 0x50 off",
+        "sim loop /dev/spidev0.1 on",
+        "sim loop /dev/serial0 on",
+        "sim loop /dev/ttyAMA2 on",
+        "sim loop /dev/ttyAMA2 off",
+    ] {
+        pi.run(verb).must(0, &[]);
+    }
+    let world = pi.run("sim world").must(0, &[]).out.clone();
+    for line in ["address = 72", "[spi]\n\"0.1\" = \"wired\"", "[uart]\n\"/dev/serial0\" = \"wired\""] {
+        assert!(world.contains(line), "{world}");
+    }
+    assert!(!world.contains("address = 80") && !world.contains("ttyAMA2"), "{world}");
+    pi.run("sim i2c 1 0x78 on").must(2, &["addresses go from 0x08 to 0x77"]);
+}

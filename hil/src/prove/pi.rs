@@ -14,6 +14,7 @@ use bistable::{
     agent::{Agent, Listener, Note},
     board::sim::{
         boot_control,
+        buses::SimBuses,
         clock::SimClock,
         firmware::{self, Flow},
         gpio::SimGpio,
@@ -301,6 +302,7 @@ impl Pi {
             boot,
             partitions,
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            buses: Box::new(SimBuses::default()),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
             clock: Box::new(clock) as Box<dyn Clock>,
         })

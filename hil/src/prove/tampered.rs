@@ -1,6 +1,6 @@
 //! What sits between the agent and its ports when a protocol is to be wrong.
 use super::mutant::Mutant;
-use bistable::ports::{BootControl, Fault, Partitions, Switch, Volume};
+use bistable::ports::{BootControl, Fault, Partitions, Support, Switch, Volume};
 use bistable_boot::{
     Blocks, COPY_BYTES, Journal, Lba, OutOfRange, Record, SECTOR, Slot, State,
     layout::{BOOT_BLOCK, HEADER_BYTES, JOURNAL, Partition},
@@ -31,6 +31,9 @@ impl BootControl for ForGood {
     }
     fn check(&mut self) -> Result<(), Fault> {
         self.0.check()
+    }
+    fn support(&mut self) -> Result<Support, Fault> {
+        self.0.support()
     }
     fn is_torn(&mut self) -> Result<bool, Fault> {
         self.0.is_torn()

@@ -28,9 +28,31 @@
 //! kind = "command"           # must end with exit code 0
 //! run = ["/usr/bin/modem-check", "--quick"]
 //! timeout_ms = 10000         # each test has one; 5000 is the default
+//!
+//! [[test]]
+//! name = "thermometer"
+//! kind = "i2c"               # a chip answers at this address
+//! bus = 1                    # as in /dev/i2c-1
+//! address = 0x48             # 7 bits, from 0x08 to 0x77: the others are reserved
+//!
+//! [[test]]
+//! name = "spi-header"
+//! kind = "spi"               # MOSI is wired to MISO: what is sent comes back
+//! bus = 0                    # as in /dev/spidev0.1
+//! select = 1
+//! hz = 1000000               # the default; from 10 kHz to 125 MHz
+//!
+//! [[test]]
+//! name = "rs232"
+//! kind = "uart"              # TX is wired to RX: what is sent comes back, at 8N1 without flow control
+//! device = "/dev/serial0"
+//! baud = 115200              # the default; a usual rate from 300 to 4000000
 //! ```
+//!
+//! A bus is no pin: its pins belong to its driver, and no GPIO test can have them.
 use crate::{DecodeError, limits, release::check_name};
 use alloc::{format, string::String, vec::Vec};
+use core::ops::RangeInclusive;
 use serde::Deserialize;
 
 /// A GPIO number, as the Raspberry Pi documentation has them (BCM).
@@ -129,6 +151,55 @@ pub enum Kind {
         /// Absolute path, then arguments; no shell.
         run: Vec<String>,
     },
+    /// Asks whether a chip answers.
+    I2c {
+        /// N in `/dev/i2c-N`.
+        bus: u8,
+        /// 7-bit address; see [`I2C_ADDRESSES`].
+        address: u8,
+    },
+    /// Sends patterns over MOSI and expects them on MISO.
+    Spi {
+        /// N in `/dev/spidevN.M`, up to [`SPI_BUS_MAX`].
+        bus: u8,
+        /// M in `/dev/spidevN.M`, up to [`SPI_SELECT_MAX`].
+        select: u8,
+        /// Clock, in bits per second; see [`SPI_HZ`].
+        #[serde(default = "default_hz")]
+        hz: u32,
+    },
+    /// Sends patterns over TX and expects them on RX.
+    Uart {
+        /// Device node: a path below `/dev`.
+        device: String,
+        /// Bits per second; one of [`BAUDS`].
+        #[serde(default = "default_baud")]
+        baud: u32,
+    },
+}
+
+/// The 7-bit I²C addresses that a chip can have; the others are reserved (NXP UM10204, 3.1.12).
+pub const I2C_ADDRESSES: RangeInclusive<u8> = 0x08..=0x77;
+/// The last SPI bus of any Pi's header.
+pub const SPI_BUS_MAX: u8 = 6;
+/// The last chip select that a bus can have.
+pub const SPI_SELECT_MAX: u8 = 15;
+/// SPI clocks: the slowest that a Pi's divider reaches, rounded up, to the fastest.
+pub const SPI_HZ: RangeInclusive<u32> = 10_000..=125_000_000;
+/// Bits per second that a Linux serial port has names for, from 300 on.
+pub const BAUDS: [u32; 23] = [
+    300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000, 576_000,
+    921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000,
+];
+/// Longest path of a serial port, in bytes.
+pub const DEVICE_MAX: usize = 64;
+
+fn default_hz() -> u32 {
+    1_000_000
+}
+
+fn default_baud() -> u32 {
+    115_200
 }
 
 impl Kind {
@@ -137,7 +208,7 @@ impl Kind {
         match self {
             Kind::Loopback { out, input } => alloc::vec![*out, *input],
             Kind::Level { pin, .. } | Kind::Pulse { pin, .. } => alloc::vec![*pin],
-            Kind::Command { .. } => Vec::new(),
+            Kind::Command { .. } | Kind::I2c { .. } | Kind::Spi { .. } | Kind::Uart { .. } => Vec::new(),
         }
     }
 
@@ -148,6 +219,9 @@ impl Kind {
             Kind::Level { .. } => "level",
             Kind::Pulse { .. } => "pulse",
             Kind::Command { .. } => "command",
+            Kind::I2c { .. } => "i2c",
+            Kind::Spi { .. } => "spi",
+            Kind::Uart { .. } => "uart",
         }
     }
 }
@@ -203,13 +277,7 @@ impl Plan {
             if tests.iter().any(|t| t.name == name) {
                 return Err(invalid(WHAT, format!("two tests are called \"{name}\"")));
             }
-            let kind: Kind = kind_of(
-                WHAT,
-                &name,
-                table,
-                &["out", "in", "pin", "pull", "expect", "min_hz", "max_hz", "window_ms", "run"],
-                allowed_keys,
-            )?;
+            let kind: Kind = kind_of(WHAT, &name, table, &ALL_KEYS, allowed_keys)?;
             check_kind(&kind, timeout_ms).map_err(|p| invalid(WHAT, format!("test \"{name}\": {p}")))?;
             tests.push(Test { name, need, timeout_ms, kind });
         }
@@ -227,12 +295,34 @@ impl Plan {
     }
 }
 
+// Each key of each kind, to tell a key of another kind from one that doesn't exist.
+const ALL_KEYS: [&str; 15] = [
+    "out",
+    "in",
+    "pin",
+    "pull",
+    "expect",
+    "min_hz",
+    "max_hz",
+    "window_ms",
+    "run",
+    "bus",
+    "address",
+    "select",
+    "hz",
+    "device",
+    "baud",
+];
+
 fn allowed_keys(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "loopback" => &["out", "in"],
         "level" => &["pin", "pull", "expect"],
         "pulse" => &["pin", "min_hz", "max_hz", "window_ms"],
         "command" => &["run"],
+        "i2c" => &["bus", "address"],
+        "spi" => &["bus", "select", "hz"],
+        "uart" => &["device", "baud"],
         _ => return None,
     })
 }
@@ -254,7 +344,44 @@ fn check_kind(kind: &Kind, timeout_ms: u32) -> Result<(), String> {
             Ok(())
         }
         Kind::Command { run } => check_command(run),
+        Kind::I2c { address, .. } => check_range("address", *address, I2C_ADDRESSES, |a| format!("{a:#04x}")),
+        Kind::Spi { bus, select, hz } => {
+            check_range("bus", *bus, 0..=SPI_BUS_MAX, |b| format!("{b}"))?;
+            check_range("select", *select, 0..=SPI_SELECT_MAX, |s| format!("{s}"))?;
+            check_range("hz", *hz, SPI_HZ, |hz| format!("{hz}"))
+        }
+        Kind::Uart { device, baud } => {
+            check_device(device)?;
+            match BAUDS.contains(baud) {
+                true => Ok(()),
+                false => Err(format!("baud {baud} is no usual rate from 300 to 4000000, as 9600 or 115200")),
+            }
+        }
         Kind::Loopback { .. } | Kind::Level { .. } => Ok(()),
+    }
+}
+
+fn check_range<T: PartialOrd + Copy>(
+    key: &str,
+    value: T,
+    range: RangeInclusive<T>,
+    show: fn(T) -> String,
+) -> Result<(), String> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{key} {} must be from {} to {}", show(value), show(*range.start()), show(*range.end())))
+}
+
+// A path below /dev that names no other place, and that is safe to print.
+fn check_device(device: &str) -> Result<(), String> {
+    let plain = |part: &str| {
+        let usual = |b: u8| b.is_ascii_alphanumeric() || b"-_.:@+".contains(&b);
+        !part.is_empty() && part != "." && part != ".." && part.bytes().all(usual)
+    };
+    match device.strip_prefix("/dev/") {
+        Some(rest) if device.len() <= DEVICE_MAX && rest.split('/').all(plain) => Ok(()),
+        _ => Err(format!("\"{}\" is no device, as /dev/serial0", device.escape_debug())),
     }
 }
 

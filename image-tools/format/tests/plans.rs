@@ -5,7 +5,7 @@ mod common;
 use bistable_format::health::{self, DEADLINE_MAX_S, Profile, SelfTests};
 use bistable_format::selftest::{self, Level, Need, Pin, Plan, Pull, TIMEOUT_MAX_MS, Test};
 use bistable_format::{DecodeError, limits};
-use common::{PLAN, PROFILE, problem};
+use common::{BUSES, PLAN, PROFILE, problem};
 
 #[test]
 fn a_plan_of_each_kind() {
@@ -28,8 +28,32 @@ fn a_plan_of_each_kind() {
 }
 
 #[test]
+fn a_plan_of_buses() {
+    use selftest::Kind::{I2c, Spi, Uart};
+    let plan = Plan::parse(BUSES).unwrap();
+    let test = |name: &str, need, timeout_ms, kind| Test { name: name.into(), need, timeout_ms, kind };
+    let expected = [
+        test("thermometer", Need::Required, 5000, I2c { bus: 1, address: 0x48 }),
+        test("spi-header", Need::Wanted, 5000, Spi { bus: 0, select: 1, hz: 1_000_000 }),
+        test("radio", Need::Required, 5000, Spi { bus: 6, select: 15, hz: 500_000 }),
+        test("rs232", Need::Required, 900, Uart { device: "/dev/serial0".into(), baud: 115_200 }),
+        test("meter", Need::Required, 5000, Uart { device: "/dev/ttyAMA3".into(), baud: 9600 }),
+    ];
+    assert_eq!(plan.tests, expected);
+    let names: Vec<&str> = plan.tests.iter().map(|t| t.kind.name()).collect();
+    assert_eq!(names, ["i2c", "spi", "spi", "uart", "uart"]);
+    assert!(plan.tests.iter().all(|t| t.kind.pins().is_empty()), "buses are no pins");
+}
+
+#[test]
 fn edges_of_a_plan_are_allowed() {
     let good = [
+        "kind = 'i2c'\nbus = 0\naddress = 8",
+        "kind = 'i2c'\nbus = 255\naddress = 0x77",
+        "kind = 'spi'\nbus = 0\nselect = 0\nhz = 10000",
+        "kind = 'spi'\nbus = 6\nselect = 15\nhz = 125000000",
+        "kind = 'uart'\ndevice = '/dev/ttyUSB0'\nbaud = 300",
+        "kind = 'uart'\ndevice = '/dev/serial/by-id/usb-FTDI_A.b:1+2@3-if00'\nbaud = 4000000",
         "kind = 'level'\npin = 0\nexpect = 'high'",
         "kind = 'level'\npin = 57\nexpect = 'low'\npull = 'none'",
         "kind = 'level'\npin = 5\nexpect = 'low'\npull = 'down'\nneed = 'required'",
@@ -93,6 +117,35 @@ fn each_problem_of_a_plan_is_named() {
         ("kind = 'command'\nrun = ['/x']\ntimeout_ms = 1.5", "from 1 to 300000"),
         ("kind = 'command'\nrun = ['/x']\nneed = 'maybe'", "test \"x\": need is \"required\" or \"wanted\""),
         ("kind = 'command'\nrun = ['/x']\nneed = true", "need is \"required\" or \"wanted\""),
+        ("kind = 'i2c'\nbus = 1", "\"x\": missing field `address`"),
+        ("kind = 'i2c'\naddress = 8", "\"x\": missing field `bus`"),
+        ("kind = 'i2c'\nbus = 1\naddress = 7", "test \"x\": address 0x07 must be from 0x08 to 0x77"),
+        ("kind = 'i2c'\nbus = 1\naddress = 0x78", "address 0x78 must be from 0x08 to 0x77"),
+        ("kind = 'i2c'\nbus = 1\naddress = 0x148", "\"x\": "),
+        ("kind = 'i2c'\nbus = 1\naddress = '0x48'", "\"x\": "),
+        ("kind = 'i2c'\nbus = 256\naddress = 0x48", "\"x\": "),
+        ("kind = 'i2c'\nbus = 1\naddress = 0x48\nselect = 0", "\"x\": a i2c has no key select; it has bus, address"),
+        ("kind = 'I2C'\nbus = 1\naddress = 0x48", "\"x\": unknown kind \"I2C\""),
+        ("kind = 'spi'\nbus = 1", "\"x\": missing field `select`"),
+        ("kind = 'spi'\nbus = 7\nselect = 0", "test \"x\": bus 7 must be from 0 to 6"),
+        ("kind = 'spi'\nbus = 0\nselect = 16", "test \"x\": select 16 must be from 0 to 15"),
+        ("kind = 'spi'\nbus = 0\nselect = 0\nhz = 9999", "test \"x\": hz 9999 must be from 10000 to 125000000"),
+        ("kind = 'spi'\nbus = 0\nselect = 0\nhz = 125000001", "hz 125000001 must be from"),
+        ("kind = 'spi'\nbus = 0\nselect = 0\nspeed = 1", "\"x\": unknown key \"speed\""),
+        ("kind = 'spi'\nbus = 0\nselect = 0\nbaud = 9600", "\"x\": a spi has no key baud; it has bus, select, hz"),
+        ("kind = 'uart'", "\"x\": missing field `device`"),
+        ("kind = 'uart'\ndevice = '/dev/serial0'\nbaud = 115201", "test \"x\": baud 115201 is no usual rate"),
+        ("kind = 'uart'\ndevice = '/dev/serial0'\nbaud = 0", "test \"x\": baud 0 is no usual rate"),
+        ("kind = 'uart'\ndevice = '/dev/serial0'\nparity = 'even'", "\"x\": unknown key \"parity\""),
+        ("kind = 'uart'\ndevice = 'serial0'", "test \"x\": \"serial0\" is no device, as /dev/serial0"),
+        ("kind = 'uart'\ndevice = '/dev/'", "\"/dev/\" is no device"),
+        ("kind = 'uart'\ndevice = '/dev/../etc/passwd'", "is no device"),
+        ("kind = 'uart'\ndevice = '/dev/./x'", "is no device"),
+        ("kind = 'uart'\ndevice = '/dev//x'", "is no device"),
+        ("kind = 'uart'\ndevice = '/dev/x/'", "is no device"),
+        ("kind = 'uart'\ndevice = '/dev/a b'", "is no device"),
+        ("kind = 'uart'\ndevice = \"/dev/\\u001b[2J\"", r#""/dev/\u{1b}[2J" is no device"#),
+        ("kind = 'uart'\ndevice = '/dev/ttyaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "is no device"),
     ];
     assert_eq!(TIMEOUT_MAX_MS, 300_000);
     for (entry, expected) in entries {

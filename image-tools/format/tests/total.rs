@@ -6,7 +6,7 @@ use bistable_format::bundle::{BLOCK, Frame, Header};
 use bistable_format::health::Profile;
 use bistable_format::selftest::Plan;
 use bistable_format::{ChunkList, Envelope, Release, Role, Root, limits};
-use common::{PLAN, PROFILE, delta, list, release, root, signer};
+use common::{BUSES, PLAN, PROFILE, delta, list, release, root, signer};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -96,6 +96,7 @@ fn samples() -> Vec<Vec<u8>> {
         header.to_vec(),
         PLAN.into(),
         PROFILE.into(),
+        BUSES.into(),
     ]
 }
 
@@ -160,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_samples(which in 0usize..9, changes in prop::collection::vec(changes(), 1..5)) {
+    fn spoilt_samples(which in 0usize..10, changes in prop::collection::vec(changes(), 1..5)) {
         let mut bytes = SAMPLES[which].clone();
         changes.into_iter().for_each(|c| apply(&mut bytes, c));
         try_all(&bytes);
@@ -174,7 +175,8 @@ proptest! {
     #[test]
     fn plan_like_text(lines in prop::collection::vec(prop::sample::select(vec![
         "[[test]]", "[[check]]", "name = 'a'", "name = 'b'", "kind = 'level'", "kind = 'pulse'", "kind = 'loopback'",
-        "kind = 'command'", "kind = 'http'", "kind = 'unit'", "pin = 3", "pin = 4", "in = 3", "out = 5", "expect = 'low'",
+        "kind = 'command'", "kind = 'http'", "kind = 'unit'", "kind = 'i2c'", "kind = 'spi'", "kind = 'uart'",
+        "bus = 1", "address = 0x48", "select = 0", "hz = 20000", "device = '/dev/x'", "baud = 9600", "pin = 3", "pin = 4", "in = 3", "out = 5", "expect = 'low'",
         "pull = 'up'", "min_hz = 1", "max_hz = 2", "window_ms = 10", "run = ['/x']", "url = 'http://a'", "status = 200",
         "unit = 'a.b'", "need = 'wanted'", "timeout_ms = 9", "deadline_s = 20", "settle_s = 1", "self_tests = true", "a.b.c = []",
     ]), 0..14)) {

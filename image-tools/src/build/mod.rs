@@ -13,20 +13,46 @@ pub(crate) use encode::is_zero;
 pub use encode::{ChunkSize, Level};
 
 use crate::clock::Stopwatch;
+use crate::disk::{self, DiskError, DiskOptions, Dissected};
 use crate::keys::SecretKey;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
+use crate::volume::tree::Tree;
 use crate::volume::{
-    BootOptions, Ext4Backend, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan, VolumeSize, open_boot,
-    open_system,
+    self, BootFlow, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId,
+    VolumePlan, VolumeSize, open_boot, open_system,
 };
 use bistable_format::{
     DecodeError, Digest, Release, Requires, Root, TrustError, Volume, VolumeKind, Volumes, limits,
 };
 use semver::Version;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What a release's volumes are made from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// One input for each.
+    Volumes {
+        /// Root file system: a directory, a tar, or a ready ext4, squashfs or EROFS image.
+        system: PathBuf,
+        /// Boot volume: a directory or a ready FAT image.
+        boot: PathBuf,
+    },
+    /// A finished disk image, taken apart.
+    Disk(DiskOptions),
+}
+
+impl Input {
+    /// The files and folders that are read.
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Input::Volumes { system, boot } => vec![system, boot],
+            Input::Disk(disk) => vec![&disk.image],
+        }
+    }
+}
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -51,10 +77,10 @@ pub struct BuildOptions {
     pub health: String,
     /// Seconds since 1970 (SOURCE_DATE_EPOCH): stands in the release, and no file in the volumes gets a later time.
     pub build_time: u64,
-    /// Root file system: a directory, a tar, or a ready ext4, squashfs or EROFS image.
-    pub system: PathBuf,
-    /// Boot volume: a directory or a ready FAT image.
-    pub boot: PathBuf,
+    /// What the volumes are made from.
+    pub input: Input,
+    /// What starts the kernel.
+    pub flow: BootFlow,
     /// How large the system volume shall be.
     pub system_size: VolumeSize,
     /// How large the boot volume shall be.
@@ -100,8 +126,8 @@ impl BuildOptions {
             self_tests: String::new(),
             health: String::new(),
             build_time: 0,
-            system,
-            boot,
+            input: Input::Volumes { system, boot },
+            flow: BootFlow::Firmware,
             system_size: VolumeSize::Fit,
             boot_size: VolumeSize::Fit,
             owner: Owner::Keep,
@@ -159,6 +185,9 @@ pub enum BuildError {
         /// Why.
         source: VolumeError,
     },
+    /// The disk image can't be taken apart.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A volume is larger than the format allows.
     #[error("the {kind} volume has {bytes} bytes; the most is {limit}", limit = limits::VOLUME)]
     TooLarge {
@@ -231,6 +260,8 @@ pub struct Built {
     pub bytes: u64,
     /// Boot and system.
     pub volumes: Vec<BuiltVolume>,
+    /// What was done to the disk image, if that is where the volumes are from.
+    pub dissected: Option<Dissected>,
     /// Time to put it together and flush it.
     pub assemble_time: Duration,
     /// Time in all.
@@ -244,12 +275,25 @@ pub struct Built {
 pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, BuildError> {
     let watch = Stopwatch::start();
     check(options)?;
-    output::not_an_input(&options.out, [options.system.as_path(), options.boot.as_path()])?;
+    output::not_an_input(&options.out, options.input.paths())?;
     let output = NewFile::create(&options.out, options.existing, Access::Public)?;
 
+    let (epoch, size) = (options.build_time, options.system_size);
+    // Keeps the disk image's temporary files until all is done.
+    let _folder;
+    let (boot, system, dissected) = match &options.input {
+        Input::Volumes { system, boot } => (BootSource::Path(boot), system.clone(), None),
+        Input::Disk(disk) => {
+            let parts = disk::dissect(disk, epoch, size, &options.out, progress)?;
+            parts.dissected.notes.iter().for_each(|note| progress.note(note));
+            _folder = parts.folder;
+            (BootSource::Tree(&disk.image, parts.boot), parts.system, Some(parts.dissected))
+        }
+    };
+
     // Both inputs are read before any is compressed: what is wrong with the second shows at once.
-    let boot = Planned::new(options, VolumeKind::Boot, progress)?;
-    let system = Planned::new(options, VolumeKind::System, progress)?;
+    let boot = Planned::new(VolumeKind::Boot, || plan_boot(options, boot), progress)?;
+    let system = Planned::new(VolumeKind::System, || plan_system(options, &system), progress)?;
     let assembly = assemble::Assembly::begin(output, options, &[boot.plan.size(), system.plan.size()]);
     let (boot, boot_report) = boot.encode(options, progress, assembly.data(None))?;
     let (system, system_report) = system.encode(options, progress, assembly.data(Some(&boot)))?;
@@ -261,6 +305,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
         digest: made.digest,
         bytes: made.bytes,
         volumes: vec![boot_report, system_report],
+        dissected,
         assemble_time: assemble_watch.elapsed(),
         time: watch.elapsed(),
     })
@@ -274,10 +319,14 @@ struct Planned {
 }
 
 impl Planned {
-    fn new(options: &BuildOptions, kind: VolumeKind, progress: &dyn Progress) -> Result<Planned, BuildError> {
+    fn new(
+        kind: VolumeKind,
+        plan: impl FnOnce() -> Result<VolumePlan, VolumeError>,
+        progress: &dyn Progress,
+    ) -> Result<Planned, BuildError> {
         let watch = Stopwatch::start();
         progress.begin(Stage::Plan(kind), 0);
-        let plan = plan(options, kind).map_err(|source| BuildError::Volume { kind, source })?;
+        let plan = plan().map_err(|source| BuildError::Volume { kind, source })?;
         progress.end(Stage::Plan(kind));
         for warning in plan.warnings() {
             progress.note(&format!("{kind}: {warning}"));
@@ -325,21 +374,25 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn plan(options: &BuildOptions, kind: VolumeKind) -> Result<VolumePlan, VolumeError> {
-    let id = VolumeId::from_name(&format!("{}/{kind}", options.product));
-    let epoch = options.build_time;
-    match kind {
-        VolumeKind::Boot => {
-            open_boot(&options.boot, &BootOptions { size: options.boot_size, ..BootOptions::new(id, epoch) })
-        }
-        VolumeKind::System => open_system(
-            &options.system,
-            &SystemOptions {
-                size: options.system_size,
-                owner: options.owner,
-                backend: options.backend,
-                ..SystemOptions::new(id, epoch)
-            },
-        ),
+/// Where a boot volume comes from.
+enum BootSource<'a> {
+    Path(&'a Path),
+    /// A disk image's, and the path of the image for messages.
+    Tree(&'a Path, Tree),
+}
+
+fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePlan, VolumeError> {
+    let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::Boot));
+    let (size, flow) = (options.boot_size, options.flow);
+    let boot = BootOptions { size, flow, ..BootOptions::new(id, options.build_time) };
+    match source {
+        BootSource::Path(path) => open_boot(path, &boot),
+        BootSource::Tree(image, tree) => volume::plan_boot(image, InputKind::Fat, tree, &boot, Vec::new()),
     }
+}
+
+fn plan_system(options: &BuildOptions, path: &Path) -> Result<VolumePlan, VolumeError> {
+    let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::System));
+    let (size, owner, backend) = (options.system_size, options.owner, options.backend);
+    open_system(path, &SystemOptions { size, owner, backend, ..SystemOptions::new(id, options.build_time) })
 }

@@ -1,14 +1,15 @@
 //! `build`.
 use super::Out;
-use crate::build::{self, BuildOptions, Built, ChunkSize, Level};
+use crate::build::{self, BuildOptions, Built, ChunkSize, Input, Level};
 use crate::clock;
+use crate::disk::DiskOptions;
 use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::root;
 use crate::size::Bytes;
-use crate::volume::{Ext4Backend, Owner, VolumeSize};
+use crate::volume::{BootFlow, Ext4Backend, Owner, VolumeSize};
 use bistable_format::{Requires, limits};
 use semver::{Version, VersionReq};
 use serde_json::json;
@@ -27,11 +28,27 @@ pub struct Args {
     #[arg(long, required = true)]
     board: Vec<String>,
     /// Root file system: a directory, a tar (plain, .gz, .xz, .zst) or an ext4, squashfs or EROFS image.
-    #[arg(long, value_name = "PATH")]
-    system: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "from_img")]
+    system: Option<PathBuf>,
     /// Boot volume: a directory or a FAT image.
-    #[arg(long, value_name = "PATH")]
-    boot: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "from_img")]
+    boot: Option<PathBuf>,
+    /// Both volumes from the image of a finished card, such as Raspberry Pi OS: .img, .img.xz, .img.zst, .img.gz. They
+    /// are edited so that they run in either slot; needs e2fsprogs.
+    #[arg(long, value_name = "FILE.img", conflicts_with_all = ["system", "boot", "root_owner", "mke2fs"])]
+    from_img: Option<PathBuf>,
+    /// Number of the card image's boot partition, if it is not the first FAT with boot files.
+    #[arg(long, value_name = "N", requires = "from_img", conflicts_with_all = ["system", "boot"])]
+    boot_partition: Option<u32>,
+    /// Number of the card image's root partition, if it is not the first ext4.
+    #[arg(long, value_name = "N", requires = "from_img", conflicts_with_all = ["system", "boot"])]
+    system_partition: Option<u32>,
+    /// Folder that is copied over the card image's root file system, owned by root: how bistable gets into it.
+    #[arg(long, value_name = "DIR", requires = "from_img", conflicts_with_all = ["system", "boot"])]
+    overlay: Option<PathBuf>,
+    /// U-Boot starts the kernel: put bistable.env onto the boot volume, which tells its script what to load.
+    #[arg(long)]
+    uboot: bool,
     /// Secret key that signs the release. Repeat it for more.
     #[arg(long, value_name = "NAME.key", required = true)]
     key: Vec<PathBuf>,
@@ -62,7 +79,8 @@ pub struct Args {
     /// Health profile.
     #[arg(long, value_name = "profile.toml")]
     health: Option<PathBuf>,
-    /// Size of the system volume; as large as its contents need, with some free space, if not given.
+    /// Size of the system volume; as large as its contents need, with some free space, if not given. A card image's file
+    /// system keeps its size, or grows to this.
     #[arg(long, value_name = "SIZE")]
     system_size: Option<Bytes>,
     /// Size of the boot volume; as large as its contents need, with some free space, if not given.
@@ -124,8 +142,15 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         self_tests: text(args.self_tests.as_deref())?,
         health: text(args.health.as_deref())?,
         build_time: build_time()?,
-        system: args.system,
-        boot: args.boot,
+        input: input(
+            args.from_img,
+            args.system,
+            args.boot,
+            args.boot_partition,
+            args.system_partition,
+            args.overlay,
+        )?,
+        flow: if args.uboot { BootFlow::Uboot } else { BootFlow::Firmware },
         system_size: size(args.system_size),
         boot_size: size(args.boot_size),
         owner: if args.root_owner { Owner::Root } else { Owner::Keep },
@@ -142,6 +167,24 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     let built = build::build(&options, &*progress)?;
     drop(progress);
     report(&built, &options.out, out)
+}
+
+fn input(
+    image: Option<PathBuf>,
+    system: Option<PathBuf>,
+    boot: Option<PathBuf>,
+    boot_partition: Option<u32>,
+    system_partition: Option<u32>,
+    overlay: Option<PathBuf>,
+) -> Result<Input, Error> {
+    match (image, system, boot) {
+        (Some(image), ..) => {
+            Ok(Input::Disk(DiskOptions { image, boot_partition, system_partition, overlay }))
+        }
+        (None, Some(system), Some(boot)) => Ok(Input::Volumes { system, boot }),
+        // The parser has seen to it already.
+        _ => Err(Error::Usage("give --system and --boot, or --from-img".into())),
+    }
 }
 
 /// SOURCE_DATE_EPOCH, or else now.
@@ -163,6 +206,13 @@ fn text(path: Option<&Path>) -> Result<String, Error> {
 
 fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
     let mut text = format!("{}  {}\n", path.display(), Bytes(built.bytes));
+    let image = built.dissected.as_ref().map(|d| {
+        let (table, boot, system) = (d.table.name(), d.boot_partition, d.system_partition);
+        text.push_str(&format!(
+            "from a card image ({table}): boot is partition {boot}, system is partition {system}\n"
+        ));
+        json!({"table": table, "boot_partition": boot, "system_partition": system, "notes": d.notes})
+    });
     let mut volumes = Vec::new();
     for v in &built.volumes {
         text.push_str(&format!(
@@ -207,6 +257,7 @@ fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
             "version": release.version.to_string(),
             "release": built.digest.to_string(),
             "volumes": volumes,
+            "from_img": image,
             "assemble_seconds": built.assemble_time.as_secs_f64(),
             "seconds": seconds,
         }),

@@ -43,6 +43,25 @@ enum Opened<'a> {
 }
 
 impl Contents {
+    /// Writes bytes behind what the temporary file has, and says where they are.
+    pub(crate) fn append(&mut self, bytes: &[u8], temp_dir: Option<&Path>) -> Result<Source, VolumeError> {
+        let (folder, file) = match &mut self.spool {
+            Some(spool) => spool,
+            none => {
+                let folder = temp_dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
+                let file = tempfile::tempfile_in(&folder)
+                    .map_err(VolumeError::io("make a temporary file in", &folder))?;
+                none.insert((folder, file))
+            }
+        };
+        let failed = VolumeError::io("write a temporary file in", &*folder);
+        let written = file.metadata().and_then(|meta| {
+            file.write_all_at(bytes, meta.len())?;
+            Ok(meta.len())
+        });
+        written.map(Source::Spool).map_err(failed)
+    }
+
     /// Opens a file's contents.
     ///
     /// A file of the host is opened without following a link and must still have the size it had.

@@ -189,8 +189,42 @@ fn write_file(
     writer.finish().map_err(fat(&item.path))
 }
 
+/// A file of a boot volume that is still a tree.
+#[derive(Debug, Clone)]
+pub(crate) struct BootFile {
+    /// Path on the volume, without a leading `/`.
+    pub(crate) path: String,
+    /// Where its contents are.
+    pub(crate) node: NodeId,
+    /// Size in bytes.
+    pub(crate) size: u32,
+}
+
+impl BootFile {
+    /// The last component of the path.
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// All files that the volume will have: symlinks are what they lead to.
+pub(crate) fn files(source: &Path, tree: &Tree) -> Result<Vec<BootFile>, VolumeError> {
+    // The warnings come again when the volume is made.
+    let items = gather::gather(source, tree, &mut Vec::new())?;
+    let file = |item: Item| match item.place {
+        Place::File { node, size, .. } => Some(BootFile { path: item.path, node, size }),
+        Place::Folder { .. } => None,
+    };
+    Ok(items.into_iter().filter_map(file).collect())
+}
+
+/// The file at a path; FAT knows no upper and lower case.
+pub(crate) fn find<'a>(files: &'a [BootFile], path: &str) -> Option<&'a BootFile> {
+    files.iter().find(|file| file.path.eq_ignore_ascii_case(path))
+}
+
 /// Calls `take` with a file's bytes, piece by piece.
-fn contents(
+pub(crate) fn contents(
     tree: &Tree,
     node: NodeId,
     mut take: impl FnMut(&[u8]) -> Result<(), VolumeError>,

@@ -21,20 +21,26 @@
 //! whether or not they were holes in the source: that is the only rule by which a tar, a directory and a copy
 //! of it give equal images. A swap file, which may have no holes, should be made on the device.
 
+pub(crate) mod config_txt;
 mod content;
 mod detect;
 mod dir;
 mod error;
 mod ext4;
-mod fat;
+pub(crate) mod fat;
 mod mke2fs;
 mod options;
 mod plan;
-mod ready;
+pub(crate) mod ready;
 mod tar;
 pub mod tree;
+pub(crate) mod uboot;
 
+pub(crate) use detect::Compression;
 pub use detect::InputKind;
+pub(crate) use dir::read as read_dir;
 pub use error::{EntryProblem, VolumeError};
-pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
+pub use options::{BLOCK, BootFlow, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
+pub(crate) use plan::plan_boot;
 pub use plan::{VolumePlan, open_boot, open_system};
+pub(crate) use tar::decoder;

@@ -101,11 +101,23 @@ pub struct SystemOptions {
     pub temp_dir: Option<PathBuf>,
 }
 
+/// What starts the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BootFlow {
+    /// The Pi's firmware: the volume stays as it is.
+    #[default]
+    Firmware,
+    /// U-Boot: the volume gets a `bistable.env`, from which the boot script knows what to load and to check.
+    Uboot,
+}
+
 /// How the boot volume is made.
 #[derive(Debug, Clone)]
 pub struct BootOptions {
     /// Its size. A ready image keeps its own size under [`VolumeSize::Fit`].
     pub size: VolumeSize,
+    /// What starts the kernel.
+    pub flow: BootFlow,
     /// The volume's label, at most 11 characters of those that FAT allows.
     pub label: String,
     /// The volume's identity.
@@ -136,6 +148,13 @@ impl BootOptions {
     /// The defaults for a volume of this identity: fitting size.
     #[must_use]
     pub fn new(id: VolumeId, source_date_epoch: u64) -> Self {
-        Self { size: VolumeSize::Fit, label: "BOOT".into(), id, source_date_epoch, temp_dir: None }
+        Self {
+            size: VolumeSize::Fit,
+            flow: BootFlow::Firmware,
+            label: "BOOT".into(),
+            id,
+            source_date_epoch,
+            temp_dir: None,
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::detect::{self, InputKind};
 use super::error::VolumeError;
-use super::options::{BLOCK, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
-use super::{dir, ext4, fat, mke2fs, ready, tar};
+use super::options::{BLOCK, BootFlow, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
+use super::tree::Tree;
+use super::{dir, ext4, fat, mke2fs, ready, tar, uboot};
 
 /// What is streamed at a time, in bytes.
 const PIECE: usize = 1 << 20;
@@ -122,17 +123,24 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
 /// Reads what `path` is and plans the boot volume: a directory or a ready FAT image.
 ///
 /// # Errors
-/// An input that is none of these, a name that FAT can't hold, contents that don't fit; see [`VolumeError`].
+/// An input that is none of these, a name that FAT can't hold, contents that don't fit, a ready image that U-Boot
+/// shall start; see [`VolumeError`].
 pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, VolumeError> {
     let kind = detect::detect(path)?;
     check_size(options.size)?;
     let mut warnings = Vec::new();
-    let image = match kind {
-        InputKind::Fat => ready_image(path, kind, options.size)?,
-        InputKind::Directory => {
+    let image = match (kind, options.flow) {
+        (InputKind::Fat, BootFlow::Firmware) => ready_image(path, kind, options.size)?,
+        (InputKind::Fat, BootFlow::Uboot) => {
+            return Err(VolumeError::WrongInput {
+                path: path.into(),
+                found: format!("{kind}, which is taken as it is and so can't get a {}", uboot::NAME),
+                wanted: "a directory with its files, or leave --uboot out if that file is in it",
+            });
+        }
+        (InputKind::Directory, _) => {
             let tree = dir::read(path, super::Owner::Root, options.source_date_epoch, &mut warnings)?;
-            let file = fat::make(path, &tree, options, &mut warnings)?;
-            temporary(file, path)?
+            return plan_boot(path, kind, tree, options, warnings);
         }
         _ => {
             return Err(VolumeError::WrongInput {
@@ -143,6 +151,22 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
         }
     };
     Ok(VolumePlan { kind, image, warnings })
+}
+
+/// Plans the boot volume from a tree, wherever it came from; `source` is for messages.
+pub(crate) fn plan_boot(
+    source: &Path,
+    kind: InputKind,
+    mut tree: Tree,
+    options: &BootOptions,
+    mut warnings: Vec<String>,
+) -> Result<VolumePlan, VolumeError> {
+    check_size(options.size)?;
+    if options.flow == BootFlow::Uboot {
+        uboot::add(source, &mut tree, options)?;
+    }
+    let file = fat::make(source, &tree, options, &mut warnings)?;
+    Ok(VolumePlan { kind, image: temporary(file, source)?, warnings })
 }
 
 fn check_size(size: VolumeSize) -> Result<(), VolumeError> {

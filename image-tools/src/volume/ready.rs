@@ -8,6 +8,8 @@ use super::detect::InputKind;
 use super::error::VolumeError;
 
 const SECTOR: u64 = 512;
+/// Bytes of the header that are looked at.
+pub(crate) const HEAD: usize = 2048;
 
 /// Checks an image by its own header and returns the file's length in bytes.
 pub(crate) fn check(file: &File, path: &Path, kind: InputKind) -> Result<u64, VolumeError> {
@@ -18,20 +20,12 @@ pub(crate) fn check(file: &File, path: &Path, kind: InputKind) -> Result<u64, Vo
             "the image has {len} bytes, which is no multiple of 512; it is cut off or has something appended"
         )));
     }
-    let mut head = [0; 2048];
+    let mut head = [0; HEAD];
     file.read_exact_at(&mut head, 0).map_err(|_| VolumeError::Truncated {
         path: path.into(),
         what: format!("the image has {len} bytes, its header alone needs {}", head.len()),
     })?;
-    let head = Header(&head);
-    let claimed = match kind {
-        InputKind::Ext4 => ext4(&head),
-        InputKind::Squashfs => Ok(head.u64(40)),
-        InputKind::Erofs => erofs(&head),
-        InputKind::Fat => fat(&head),
-        InputKind::Directory | InputKind::Tar(_) => Err("it is no image".into()),
-    }
-    .map_err(bad)?;
+    let claimed = claimed(&head, kind).map_err(bad)?;
     if claimed > len {
         return Err(VolumeError::Truncated {
             path: path.into(),
@@ -41,8 +35,20 @@ pub(crate) fn check(file: &File, path: &Path, kind: InputKind) -> Result<u64, Vo
     Ok(len)
 }
 
+/// The size in bytes that a file system says it has, by its first bytes; or what is wrong with them.
+pub(crate) fn claimed(head: &[u8; HEAD], kind: InputKind) -> Result<u64, String> {
+    let head = Header(head);
+    match kind {
+        InputKind::Ext4 => ext4(&head),
+        InputKind::Squashfs => Ok(head.u64(40)),
+        InputKind::Erofs => erofs(&head),
+        InputKind::Fat => fat(&head),
+        InputKind::Directory | InputKind::Tar(_) => Err("it is no image".into()),
+    }
+}
+
 /// Little-endian fields of the first bytes; what lies outside reads as 0.
-struct Header<'a>(&'a [u8; 2048]);
+struct Header<'a>(&'a [u8; HEAD]);
 
 impl Header<'_> {
     fn bytes<const N: usize>(&self, at: usize) -> [u8; N] {

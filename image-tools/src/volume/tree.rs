@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::path::Path;
 
 use super::content::Contents;
-use super::error::{EntryProblem, lossy};
+use super::error::{EntryProblem, VolumeError, lossy};
 
 /// The most entries a tree may have. Each takes about 1 KiB of memory until the image is written (measured: 1.0 GB
 /// for a million).
@@ -278,6 +278,31 @@ impl Tree {
             }
         }
         Ok(Some(at))
+    }
+
+    /// Puts a small file of these bytes at a path (with `/` between names), over one that is there; its folders must
+    /// be there. The bytes go to the temporary file, which is made in `temp_dir` if there is none.
+    ///
+    /// # Errors
+    /// A path that isn't possible, or a temporary file that can't be written.
+    pub(crate) fn put_file(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        mtime: u64,
+        temp_dir: Option<&Path>,
+    ) -> Result<(), VolumeError> {
+        let failed = |problem| VolumeError::Entry { path: path.into(), entry: path.into(), problem };
+        let mut names: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
+        let name = names.pop().unwrap_or_default();
+        let folder = self.folder(&names, None).map_err(failed)?;
+        let folder = folder.ok_or_else(|| failed(EntryProblem::ThroughFile { parent: path.into() }))?;
+        let source = if bytes.is_empty() { Source::Empty } else { self.contents.append(bytes, temp_dir)? };
+        let kind = Kind::File(FileData { size: bytes.len() as u64, source, data: None });
+        let secs = i64::try_from(mtime).unwrap_or(i64::MAX);
+        let meta = Meta { mode: 0o644, uid: 0, gid: 0, mtime: Time { secs, nanos: 0 }.clamp(mtime) };
+        self.insert(folder, name, Node { kind, meta, xattrs: Vec::new(), links: 1 }).map_err(failed)?;
+        Ok(())
     }
 
     /// Calls `visit` with the path (without a leading `/`), parent, name and inode of each entry: each folder

@@ -1,7 +1,7 @@
 //! What a bundle is made of.
 use crate::fixture::{Product, names, raw_image};
 use bistable_format::{Digest, Encoding, VolumeKind};
-use bistable_image::build::{BuildError, ChunkSize};
+use bistable_image::build::{BuildError, ChunkSize, Input};
 use bistable_image::volume::VolumeSize;
 use bistable_image::{Existing, OutputError, Progress, Silent, Stage, Threads, build, verify};
 use std::fs;
@@ -122,7 +122,7 @@ fn a_build_that_fails_leaves_nothing_and_keeps_what_was_there() {
     let mut options = product.options("x.bundle");
     options.system_size = VolumeSize::Exact(4096);
     assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { kind: VolumeKind::System, .. })));
-    options.system = product.path("missing");
+    options.input = Input::Volumes { system: product.path("missing"), boot: product.path("boot") };
     assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { kind: VolumeKind::System, .. })));
     assert_eq!(names(product.folder.path()), before);
     fs::write(&options.out, "old").unwrap();

@@ -12,5 +12,7 @@ mod cli;
 mod damage;
 mod disk_full;
 mod fixture;
+mod from_img;
+mod from_img_hostile;
 mod tools;
 mod trust;

@@ -1,6 +1,6 @@
 //! Programs, units and web servers that answer what the world says they do, as late as it says.
 use super::{clock::SimClock, world::Facts};
-use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState};
+use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState, WallClock};
 use std::{fmt, time::Duration};
 
 const BODY_MAX: usize = 64 << 10;
@@ -69,6 +69,17 @@ impl Host for SimHost {
 
     fn boot_id(&self) -> String {
         self.boot_id.clone()
+    }
+
+    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+        Ok(self.facts.wall_clock)
+    }
+
+    fn free_bytes(&mut self) -> Result<u64, HostError> {
+        match self.facts.free_mib {
+            Some(mib) => Ok(u64::from(mib) << 20),
+            None => Err(HostError::Failed("not mounted".into())),
+        }
     }
 
     fn reboot(&mut self) -> Result<Never, Fault> {

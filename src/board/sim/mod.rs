@@ -13,8 +13,9 @@
 //! |---|---|
 //! | [`machine`] | power, resets, the memory of one power-on |
 //! | [`firmware`] | firmware or U-Boot: reads the boot flag from the card and chooses a slot |
-//! | [`world`] | nets, units, web servers |
-//! | [`tryboot`], [`gpio`], [`host`], [`clock`] | the ports |
+//! | [`world`] | nets, buses, units, web servers |
+//! | [`tryboot`], [`gpio`], [`buses`], [`host`], [`clock`] | the ports |
+pub mod buses;
 pub mod clock;
 pub mod firmware;
 pub mod gpio;
@@ -110,6 +111,7 @@ impl Sim {
         let name = machine.world.board.clone();
         let boot_id = machine.boot_id();
         let nets = machine.world.gpio.clone();
+        let buses = machine.world.buses(clock.clone());
         let machine = Rc::new(RefCell::new(machine));
         let register = Rc::clone(&machine);
         let once = Box::new(move |once| register.borrow_mut().state.tryboot = once);
@@ -127,6 +129,7 @@ impl Sim {
             boot,
             partitions: Box::new(Shared(card)),
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            buses: Box::new(buses),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
             clock: Box::new(clock.clone()),
         };

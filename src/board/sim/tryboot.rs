@@ -1,7 +1,7 @@
 //! The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag in a register that power loss clears.
 use crate::{
     boot_flag::BootFlag,
-    ports::{BootControl, Fault, Switch, Volume},
+    ports::{BootControl, Fault, Support, Switch, Volume},
 };
 use bistable_boot::{Slot, layout::BOOT_PARTITIONS};
 use std::sync::Arc;
@@ -49,6 +49,10 @@ impl BootControl for Tryboot {
 
     fn check(&mut self) -> Result<(), Fault> {
         self.flag.check()
+    }
+
+    fn support(&mut self) -> Result<Support, Fault> {
+        Ok(Support::Fine("simulated firmware".into()))
     }
 
     fn is_torn(&mut self) -> Result<bool, Fault> {

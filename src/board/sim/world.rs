@@ -2,6 +2,8 @@
 //!
 //! ```toml
 //! board = "pi4"
+//! wall_clock = "synchronised"    # or free
+//! free_mib = 1024                # free on the persistent partition; -1: it isn't mounted
 //!
 //! [gpio]                         # see the file `nets`
 //! wires = [[17, 27], [5, 6]]     # these pins are connected
@@ -11,6 +13,15 @@
 //! floating = [16]                # the wire is broken at this pin
 //! pulse = [{ pin = 24, hz = 87 }]
 //! in_use = [{ pin = 2, user = "i2c1" }]
+//!
+//! [i2c]                          # see the file `buses`
+//! chips = [{ bus = 1, address = 0x48 }]
+//!
+//! [spi]
+//! "0.0" = "wired"                # MOSI is connected to MISO
+//!
+//! [uart]
+//! "/dev/serial0" = "wired"       # TX is connected to RX
 //!
 //! [units]                        # those that aren't listed don't exist
 //! "app.service" = "active"
@@ -33,8 +44,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::nets::Nets;
-use crate::ports::UnitState;
+use super::{
+    buses::{I2c, SimBuses, Spi, Uart},
+    clock::SimClock,
+    nets::Nets,
+};
+use crate::ports::{UnitState, WallClock};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -124,9 +139,20 @@ pub struct System {
 pub struct World {
     /// What kind of board it is, as releases name it.
     pub board: String,
+    /// What its wall clock goes by.
+    pub wall_clock: WallClock,
+    /// MiB that are free on the persistent partition; below 0 if it isn't mounted.
+    pub free_mib: i32,
     /// What the pins are connected to.
     #[serde(deserialize_with = "Nets::checked")]
     pub gpio: Nets,
+    /// What the I²C buses are connected to.
+    #[serde(deserialize_with = "I2c::checked")]
+    pub i2c: I2c,
+    /// What each SPI select's MISO is connected to, by `bus.select`.
+    pub spi: Spi,
+    /// What each serial port's RX is connected to, by device node.
+    pub uart: Uart,
     /// Units' states, in the service manager's words; `missing` is as if it weren't listed.
     pub units: BTreeMap<String, String>,
     /// Web pages by URL.
@@ -142,7 +168,12 @@ impl Default for World {
     fn default() -> Self {
         World {
             board: "pi4".into(),
+            wall_clock: WallClock::Synchronised,
+            free_mib: 1024,
             gpio: Nets::default(),
+            i2c: I2c::default(),
+            spi: Spi::new(),
+            uart: Uart::new(),
             units: BTreeMap::new(),
             http: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -158,6 +189,10 @@ pub struct Facts {
     pub version: Option<Version>,
     /// How it starts.
     pub boots: Boots,
+    /// What its wall clock goes by.
+    pub wall_clock: WallClock,
+    /// MiB that are free on the persistent partition; `None` if it isn't mounted.
+    pub free_mib: Option<u32>,
     /// Units' states, in the service manager's words.
     pub units: BTreeMap<String, String>,
     /// Web pages by URL.
@@ -210,6 +245,8 @@ impl World {
         let mut facts = Facts {
             version: version.cloned(),
             boots: Boots::Yes,
+            wall_clock: self.wall_clock,
+            free_mib: u32::try_from(self.free_mib).ok(),
             units: self.units.clone(),
             http: self.http.clone(),
             commands: self.commands.clone(),
@@ -221,6 +258,11 @@ impl World {
             facts.commands.extend(system.commands.clone());
         }
         facts
+    }
+
+    /// The buses as they are connected.
+    pub fn buses(&self, clock: SimClock) -> SimBuses {
+        SimBuses::new(self.i2c.clone(), self.spi.clone(), self.uart.clone(), clock)
     }
 
     /// What is different while a version runs, to be changed; nothing yet if it wasn't mentioned.

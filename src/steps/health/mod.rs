@@ -20,7 +20,7 @@ mod tests;
 pub use report::{CheckReport, Finding, Report, Standing, Verdict};
 
 use crate::{
-    ports::{Clock, Gpio, Host},
+    ports::{Buses, Clock, Gpio, Host},
     selftest::{self, shorten},
 };
 use bistable_format::{
@@ -37,12 +37,13 @@ pub fn check(
     profile: &Profile,
     plan: &Plan,
     gpio: &mut dyn Gpio,
+    buses: &mut dyn Buses,
     host: &mut dyn Host,
     clock: &dyn Clock,
 ) -> Verdict {
     let mut watch = Watch::new(profile, host, clock);
     let self_tests = match profile.self_tests {
-        SelfTests::Again => Some(selftest::run_until(plan, gpio, watch.host, clock, watch.until)),
+        SelfTests::Again => Some(selftest::run_until(plan, gpio, buses, watch.host, clock, watch.until)),
         SelfTests::Skip => None,
     };
     let refused = self_tests.as_ref().and_then(|r| r.refusal().map(|_| r.summary()));

@@ -1,12 +1,13 @@
 use super::*;
 use crate::{
     board::sim::{
+        buses::SimBuses,
         clock::SimClock,
         gpio::{Claims, SimGpio},
         host::SimHost,
         world::World,
     },
-    ports::{Answer, Exit, Fault, HostError, Never, Stop, UnitState},
+    ports::{Answer, Exit, Fault, HostError, Never, Stop, UnitState, WallClock},
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -63,6 +64,12 @@ impl Host for Script {
     fn boot_id(&self) -> String {
         "boot".into()
     }
+    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+        Ok(WallClock::Free)
+    }
+    fn free_bytes(&mut self) -> Result<u64, HostError> {
+        Err(HostError::Failed("not mounted".into()))
+    }
     fn reboot(&mut self) -> Result<Never, Fault> {
         Err(Fault::Stopping(Stop::Reboot))
     }
@@ -82,7 +89,7 @@ fn profile(deadline_s: u32, settle_s: u32, names: &[&str]) -> Profile {
 fn decide(profile: &Profile, host: &mut Script) -> Verdict {
     let clock = host.clock.clone();
     let mut gpio = SimGpio::new(World::default().gpio, clock.clone());
-    check(profile, &Plan::default(), &mut gpio, host, &clock)
+    check(profile, &Plan::default(), &mut gpio, &mut SimBuses::default(), host, &clock)
 }
 
 fn seconds(verdict: &Verdict) -> f64 {
@@ -181,6 +188,12 @@ fn an_answer_after_its_timeout_is_bad() {
         fn boot_id(&self) -> String {
             String::new()
         }
+        fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+            Ok(WallClock::Free)
+        }
+        fn free_bytes(&mut self) -> Result<u64, HostError> {
+            Err(HostError::Failed("not mounted".into()))
+        }
         fn reboot(&mut self) -> Result<Never, Fault> {
             Err(Fault::Stopping(Stop::Reboot))
         }
@@ -189,7 +202,14 @@ fn an_answer_after_its_timeout_is_bad() {
     let clock = SimClock::default();
     let mut gpio = SimGpio::new(World::default().gpio, clock.clone());
     let profile = Profile::parse(text).unwrap();
-    let verdict = check(&profile, &Plan::default(), &mut gpio, &mut Late(clock.clone()), &clock);
+    let verdict = check(
+        &profile,
+        &Plan::default(),
+        &mut gpio,
+        &mut SimBuses::default(),
+        &mut Late(clock.clone()),
+        &clock,
+    );
     assert!(verdict.unhealthy().unwrap().starts_with("db not good within 20 s: took "));
 }
 
@@ -202,7 +222,8 @@ fn in_world(world: &str, profile: &str, plan: &str) -> (Verdict, Claims) {
     let reboot = Box::new(|| Err(Fault::Stopping(Stop::Reboot)));
     let mut host = SimHost::new(world.facts_for(None), clock.clone(), "boot".into(), reboot);
     let profile = Profile::parse(profile).unwrap();
-    (check(&profile, &Plan::parse(plan).unwrap(), &mut gpio, &mut host, &clock), claims)
+    let mut buses = world.buses(clock.clone());
+    (check(&profile, &Plan::parse(plan).unwrap(), &mut gpio, &mut buses, &mut host, &clock), claims)
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! line without control characters.
 #![no_main]
 use bistable_format::health::{DEADLINE_MAX_S, Profile};
-use bistable_format::selftest::{Kind, Pin, Plan, TIMEOUT_MAX_MS};
+use bistable_format::selftest::{
+    BAUDS, I2C_ADDRESSES, Kind, Pin, Plan, SPI_BUS_MAX, SPI_HZ, SPI_SELECT_MAX, TIMEOUT_MAX_MS,
+};
 use bistable_format::{DecodeError, limits, release::check_name};
 use libfuzzer_sys::fuzz_target;
 
@@ -19,6 +21,15 @@ fuzz_target!(|text: &str| {
                         assert!(min_hz <= max_hz && (1..=test.timeout_ms).contains(window_ms));
                     }
                     Kind::Command { run } => assert!(run[0].starts_with('/')),
+                    Kind::I2c { address, .. } => assert!(I2C_ADDRESSES.contains(address)),
+                    Kind::Spi { bus, select, hz } => {
+                        assert!(*bus <= SPI_BUS_MAX && *select <= SPI_SELECT_MAX && SPI_HZ.contains(hz));
+                    }
+                    Kind::Uart { device, baud } => {
+                        assert!(BAUDS.contains(baud) && device.starts_with("/dev/"));
+                        assert!(!device.split('/').any(|part| part == ".."));
+                        assert!(!device.contains(|c: char| c.is_control() || c == ' '));
+                    }
                     Kind::Loopback { .. } | Kind::Level { .. } => {}
                 }
                 for pin in test.kind.pins() {

@@ -106,6 +106,40 @@ run = ["/usr/bin/modem-check", "--quick"]
 timeout_ms = 10000
 "#;
 
+pub(crate) const BUSES: &str = r#"
+[[test]]
+name = "thermometer"
+kind = "i2c"
+bus = 1
+address = 0x48
+
+[[test]]
+name = "spi-header"
+kind = "spi"
+bus = 0
+select = 1
+need = "wanted"
+
+[[test]]
+name = "radio"
+kind = "spi"
+bus = 6
+select = 15
+hz = 500000
+
+[[test]]
+name = "rs232"
+kind = "uart"
+device = "/dev/serial0"
+timeout_ms = 900
+
+[[test]]
+name = "meter"
+kind = "uart"
+device = "/dev/ttyAMA3"
+baud = 9600
+"#;
+
 pub(crate) const PROFILE: &str = r#"
 deadline_s = 90
 settle_s = 5

@@ -18,6 +18,7 @@ use std::fs::File;
 use std::path::Path;
 
 pub(crate) use header::looks_like_header;
+pub(crate) use stream::decoder;
 
 use super::content::PIECE;
 use super::detect::Compression;

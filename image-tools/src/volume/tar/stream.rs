@@ -35,37 +35,43 @@ enum Input {
     Compressed(Box<dyn Read>),
 }
 
+/// What reads a compressed file's contents, with a bound on its memory, and the format's name.
+pub(crate) fn decoder(
+    path: &Path,
+    file: File,
+    compression: Compression,
+) -> Result<(Box<dyn Read>, &'static str), VolumeError> {
+    let raw = BufReader::with_capacity(BUFFER, file);
+    let damaged =
+        |format| move |source: io::Error| VolumeError::Damaged { path: path.into(), format, source };
+    Ok(match compression {
+        Compression::None => (Box::new(raw), "raw"),
+        Compression::Gzip => (Box::new(flate2::bufread::MultiGzDecoder::new(raw)), "gzip"),
+        Compression::Xz => {
+            let stream =
+                liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
+                    .map_err(|error| damaged("xz")(error.into()))?;
+            (Box::new(liblzma::bufread::XzDecoder::new_stream(raw, stream)), "xz")
+        }
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(raw).map_err(damaged("zstd"))?;
+            decoder.window_log_max(ZSTD_WINDOW).map_err(damaged("zstd"))?;
+            (Box::new(decoder), "zstd")
+        }
+    })
+}
+
 impl Stream {
     pub(super) fn open(path: &Path, compression: Compression) -> Result<Self, VolumeError> {
         let file = File::open(path).map_err(VolumeError::io("open", path))?;
         let len = file.metadata().map_err(VolumeError::io("read", path))?.len();
-        let raw = BufReader::with_capacity(BUFFER, file);
-        let damaged =
-            |format| move |source: io::Error| VolumeError::Damaged { path: path.into(), format, source };
-        let (format, input) = match compression {
-            Compression::None => ("tar", Input::Plain(raw, len)),
-            Compression::Gzip => {
-                ("gzip", Input::Compressed(Box::new(flate2::bufread::MultiGzDecoder::new(raw))))
-            }
-            Compression::Xz => {
-                let stream =
-                    liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
-                        .map_err(|error| damaged("xz")(error.into()))?;
-                ("xz", Input::Compressed(Box::new(liblzma::bufread::XzDecoder::new_stream(raw, stream))))
-            }
-            Compression::Zstd => {
-                let mut decoder = zstd::Decoder::with_buffer(raw).map_err(damaged("zstd"))?;
-                decoder.window_log_max(ZSTD_WINDOW).map_err(damaged("zstd"))?;
-                ("zstd", Input::Compressed(Box::new(decoder)))
-            }
-        };
+        if compression == Compression::None {
+            let raw = BufReader::with_capacity(BUFFER, file);
+            return Ok(Self { path: path.into(), input: Input::Plain(raw, len), format: "tar", offset: 0 });
+        }
+        let (decoder, format) = decoder(path, file, compression)?;
         // Many small reads follow; a decoder is slow on those.
-        let input = match input {
-            Input::Compressed(decoder) => {
-                Input::Compressed(Box::new(BufReader::with_capacity(BUFFER, decoder)))
-            }
-            plain @ Input::Plain(..) => plain,
-        };
+        let input = Input::Compressed(Box::new(BufReader::with_capacity(BUFFER, decoder)));
         Ok(Self { path: path.into(), input, format, offset: 0 })
     }
 

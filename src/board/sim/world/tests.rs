@@ -1,4 +1,5 @@
 use super::*;
+use crate::{board::sim::buses::Line, ports::I2cChip};
 use bistable_format::selftest::{Level, Pin};
 use proptest::prelude::*;
 
@@ -12,6 +13,15 @@ stuck_low = [13]
 floating = [16]
 pulse = [{ pin = 24, hz = 87 }]
 in_use = [{ pin = 2, user = "i2c1" }]
+[i2c]
+chips = [{ bus = 1, address = 0x48 }, { bus = 1, address = 0x68, driver = "rtc-ds1307" }]
+missing = [0]
+stuck = [3]
+[spi]
+"0.0" = "wired"
+"1.2" = "in-use"
+[uart]
+"/dev/serial0" = "high"
 [units]
 "app.service" = "active"
 "old.service" = "missing"
@@ -63,6 +73,11 @@ fn each_mistake_is_told_with_its_line() {
         ("[gpio]\nwires = [[1, 300]]", 2, "invalid value: integer `300`"),
         ("[gpio]\nstuck_high = [3]\nstuck_low = [3]", 1, "GPIO3 is stuck both high and low"),
         ("[gpio]\npulse = [{pin = 1, khz = 3}]", 2, "unknown field `khz`"),
+        ("[i2c]\nchips = [{bus = 1, address = 0x78}]", 1, "no chip can have the address 0x78; they go from 0x08 to 0x77"),
+        ("[i2c]\nchips = [{bus = 1, adress = 3}]", 2, "unknown field `adress`"),
+        ("[i2c]\nbuses = []", 2, "unknown field `buses`"),
+        ("[spi]\n'0.0' = 'looped'", 2, "unknown variant `looped`, expected one of `open`, `wired`, `high`, `low`, `shifted`, `missing`, `in-use`"),
+        ("[uart]\n'/dev/serial0' = true", 2, ""),
         ("[units]\na = 3", 2, "invalid type: integer `3`, expected a string"),
         ("[http.'http://x']\nstate = 3", 2, "unknown field `state`"),
         ("\n[[system]]\nversion = '1.1'", 3, "unexpected end of input while parsing minor version number"),
@@ -87,6 +102,12 @@ fn setters_keep_it_readable() {
     world.gpio.wire(Pin(17), Pin(27));
     world.gpio.stick(Pin(3), Level::High);
     world.gpio.stick(Pin(3), Level::Low);
+    world.i2c.connect(I2cChip { bus: 1, address: 0x48 });
+    world.i2c.connect(I2cChip { bus: 1, address: 0x48 });
+    world.i2c.connect(I2cChip { bus: 1, address: 0x50 });
+    world.i2c.disconnect(I2cChip { bus: 1, address: 0x50 });
+    world.spi.insert("0.0".into(), Line::Wired);
+    world.uart.insert("/dev/serial0".into(), Line::Missing);
     let read = World::parse(&world.to_toml()).unwrap();
     assert_eq!(read, world);
     assert_eq!((read.systems.len(), read.systems[0].boots), (1, Boots::Hang));

@@ -1,0 +1,52 @@
+//! Man pages and shell completions, from the command line's own description.
+use super::tree::Entry;
+use anyhow::{Context, Result};
+use bistable::cli::Cli;
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use flate2::{Compression, GzBuilder};
+use std::io::Write;
+
+/// A man page per verb, of this date, and completions for three shells.
+///
+/// # Errors
+/// When a page can't be rendered.
+pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut whole = Cli::command().disable_help_subcommand(true);
+    whole.build();
+    pages(&whole, date, &mut entries)?;
+    let shells = [
+        (Shell::Bash, "usr/share/bash-completion/completions/bistable"),
+        (Shell::Zsh, "usr/share/zsh/vendor-completions/_bistable"),
+        (Shell::Fish, "usr/share/fish/vendor_completions.d/bistable.fish"),
+    ];
+    for (shell, path) in shells {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "bistable", &mut text);
+        entries.push(Entry::file(path, text));
+    }
+    Ok(entries)
+}
+
+fn pages(command: &Command, date: &str, entries: &mut Vec<Entry>) -> Result<()> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let page = Man::new(command.clone())
+        .date(date)
+        .source(format!("Bistable {}", env!("CARGO_PKG_VERSION")))
+        .manual("Bistable");
+    let mut text = Vec::new();
+    page.render(&mut text).with_context(|| format!("the man page of {name}"))?;
+    entries.push(Entry::file(format!("usr/share/man/man1/{name}.1.gz"), gzip(&text)?));
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        pages(verb, date, entries)?;
+    }
+    Ok(())
+}
+
+/// Compressed, without a name or a time.
+pub(super) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut gz = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    gz.write_all(bytes).and_then(|()| gz.finish()).context("compressing")
+}

@@ -1,0 +1,150 @@
+//! What the package installs.
+use super::{About, docs};
+use anyhow::{Context, Result};
+use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
+use std::{fs, path::Path};
+
+/// A file or folder of the package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where, from the root, without a leading slash.
+    pub path: String,
+    /// Permissions.
+    pub mode: u32,
+    /// What is in it; a folder has none.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// A file that all may read.
+    pub fn file(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Entry {
+        Entry { path: path.into(), mode: 0o644, bytes: Some(bytes.into()) }
+    }
+
+    /// A file that all may run.
+    pub fn program(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Entry {
+        Entry { mode: 0o755, ..Entry::file(path, bytes) }
+    }
+
+    fn folder(path: &str) -> Entry {
+        Entry { path: path.into(), mode: 0o755, bytes: None }
+    }
+}
+
+const UNITS: &str = "usr/lib/systemd/system";
+
+/// Files of `boot/files` and where they are installed. What lies directly in it (config.txt.part, cmdline-a.txt, …) is for
+/// boot volumes and goes into [`EXAMPLES`].
+const PLACES: [(&str, &str, u32); 16] = [
+    ("systemd/bistable-resume.service", UNITS, 0o644),
+    ("systemd/bistable-health.service", UNITS, 0o644),
+    ("systemd/bistable-trial.timer", UNITS, 0o644),
+    ("systemd/bistable-trial.service", UNITS, 0o644),
+    ("systemd/persistent.mount", UNITS, 0o644),
+    ("systemd/bistable-persistent.service", UNITS, 0o644),
+    ("systemd/bistable-grow.service", UNITS, 0o644),
+    (
+        "systemd/persistent-device.conf",
+        "usr/lib/systemd/system/dev-disk-by\\x2dpartlabel-persistent.device.d",
+        0o644,
+    ),
+    ("systemd/trial-resume.conf", "usr/lib/bistable", 0o644),
+    ("systemd/trial-shell.conf", "usr/lib/bistable", 0o644),
+    ("systemd/bistable-trial-generator", "usr/lib/systemd/system-generators", 0o755),
+    ("systemd/50-bistable.conf", "usr/lib/systemd/system.conf.d", 0o644),
+    ("sysctl/50-bistable.conf", "usr/lib/sysctl.d", 0o644),
+    ("tmpfiles/bistable.conf", "usr/lib/tmpfiles.d", 0o644),
+    ("udev/60-bistable.rules", "usr/lib/udev/rules.d", 0o644),
+    ("udev/by-slot", "usr/lib/bistable", 0o755),
+];
+
+/// Where the files for boot volumes are installed, for image builders.
+const EXAMPLES: &str = "usr/share/bistable/boot";
+
+const DOC: &str = "usr/share/doc/bistable";
+
+/// Who the package says maintains it.
+pub(super) const MAINTAINER: &str = "The Bistable authors <bistable@localhost>";
+
+const FOLDERS: [&str; 5] = [
+    "persistent",
+    "usr/lib/bistable/config.d",
+    "etc/bistable/config.d",
+    "etc/bistable/check/required.d",
+    "etc/bistable/check/wanted.d",
+];
+
+/// Every file of `boot/files`, in its place.
+///
+/// # Errors
+/// When one can't be read.
+pub fn files(workspace: &Path) -> Result<Vec<Entry>> {
+    let from = workspace.join("boot/files");
+    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let mut entries = Vec::new();
+    for (name, folder, mode) in PLACES {
+        let path = from.join(name);
+        let (_, file) = name.rsplit_once('/').unwrap_or(("", name));
+        entries.push(Entry { path: format!("{folder}/{file}"), mode, bytes: Some(read(&path)?) });
+    }
+    let names = fs::read_dir(&from).with_context(|| format!("reading {}", from.display()))?;
+    for name in names {
+        let path = name.with_context(|| format!("reading {}", from.display()))?.path();
+        if let (true, Some(name)) = (path.is_file(), path.file_name().and_then(|n| n.to_str())) {
+            entries.push(Entry::file(format!("{EXAMPLES}/{name}"), read(&path)?));
+        }
+    }
+    Ok(entries)
+}
+
+/// Everything that the package installs, by path.
+///
+/// # Errors
+/// When a file of the project can't be read.
+pub fn installed(workspace: &Path, about: &About, program: Vec<u8>) -> Result<Vec<Entry>> {
+    let time =
+        Timestamp::from_second(about.epoch).context("the time of the sources")?.to_zoned(TimeZone::UTC);
+    let mut entries = files(workspace)?;
+    entries.push(Entry::program("usr/bin/bistable", program));
+    entries.extend(docs::entries(&time.strftime("%Y-%m-%d").to_string())?);
+    entries.extend(FOLDERS.map(Entry::folder));
+    let changes = workspace.join("CHANGELOG.md");
+    let changes = fs::read(&changes).with_context(|| format!("reading {}", changes.display()))?;
+    let day = rfc2822::to_string(&time).context("the time of the sources")?;
+    let version = &about.version;
+    let changelog = format!(
+        "bistable ({version}) unstable; urgency=medium\n\n  * Version {version}; CHANGELOG.md says what is new.\n\n -- {MAINTAINER}  {day}\n"
+    );
+    for (name, bytes) in [
+        ("copyright", include_bytes!("debian/copyright").to_vec()),
+        ("changelog.gz", docs::gzip(changelog.as_bytes())?),
+        ("CHANGELOG.md.gz", docs::gzip(&changes)?),
+    ] {
+        entries.push(Entry::file(format!("{DOC}/{name}"), bytes));
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// The crates that are linked into the program.
+pub(super) fn third_party(list: &str) -> Entry {
+    Entry::file(format!("{DOC}/third-party"), list)
+}
+
+/// The links that enable the units of a tree, as their [Install] sections ask for: path and target of each.
+pub(super) fn enabled(tree: &[Entry]) -> Vec<(String, String)> {
+    let mut links = Vec::new();
+    for entry in tree {
+        let (Some(unit), Some(bytes)) = (entry.path.strip_prefix(UNITS), &entry.bytes) else { continue };
+        for line in String::from_utf8_lossy(bytes).lines() {
+            let wish = line
+                .strip_prefix("WantedBy=")
+                .map(|by| (by, "wants"))
+                .or_else(|| line.strip_prefix("RequiredBy=").map(|by| (by, "requires")));
+            if let Some((by, how)) = wish {
+                links.push((format!("etc/systemd/system/{by}.{how}{unit}"), format!("/{}", entry.path)));
+            }
+        }
+    }
+    links
+}

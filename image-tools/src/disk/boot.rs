@@ -1,0 +1,106 @@
+//! The boot volume, edited so that the firmware starts it from either slot.
+use super::{DiskError, cmdline};
+use crate::volume::fat::{self, BootFile};
+use crate::volume::tree::Tree;
+use crate::volume::{config_txt, uboot};
+use std::path::Path;
+
+/// What `config.txt` gets at its end. The filter `[boot_partition=N]` needs firmware of 2025-03 or later; older firmware
+/// takes `cmdline.txt`, which is slot A's.
+const BLOCK: &str = include_str!("../../../boot/files/config.txt.part");
+/// First and last line of the block begin like this.
+const MARKS: (&str, &str) = ("# --- Bistable: the booted slot", "# --- Bistable: end");
+
+/// Edit the volume. Returns what was done, one line each.
+pub(super) fn edit(
+    image: &Path,
+    tree: &mut Tree,
+    epoch: u64,
+    temp_dir: &Path,
+) -> Result<Vec<String>, DiskError> {
+    let files = fat::files(image, tree)?;
+    let text = |file: Option<&BootFile>| match file {
+        Some(file) => uboot::read_text(image, tree, file),
+        None => Ok(String::new()),
+    };
+    let config_file = fat::find(&files, "config.txt");
+    let config = text(config_file)?;
+    let prefix = config_txt::value(&config, "os_prefix").unwrap_or_default();
+    let name = config_txt::value(&config, "cmdline").unwrap_or("cmdline.txt");
+    let name = format!("{prefix}{name}");
+    let cmdline_file = fat::find(&files, &name);
+    let made = cmdline::for_slots(&text(cmdline_file)?);
+
+    let mut done = Vec::new();
+    if cmdline_file.is_none() {
+        done.push(format!("there is no {name}; one is made that says little more than where the root is"));
+    }
+    if !made.removed.is_empty() {
+        done.push(format!("removed from {name}: {}", made.removed.join(" ")));
+    }
+    if !made.added.is_empty() {
+        done.push(format!("added to {name}: {}", made.added.join(" ")));
+    }
+    if made.text.a.contains(" systemd.run") {
+        done.push(format!(
+            "{name} runs a command on the first boot (systemd.run=): if it writes to the boot volume, it fails, since \
+             that is mounted read-only"
+        ));
+    }
+    let path = |name: &str, file: Option<&BootFile>| file.map_or_else(|| name.to_owned(), |f| f.path.clone());
+    let slots = [("a", &made.text.a), ("b", &made.text.b)].map(|(slot, text)| {
+        let name = format!("{prefix}cmdline-{slot}.txt");
+        (path(&name, fat::find(&files, &name)), text.clone())
+    });
+    let others = [
+        (path(&name, cmdline_file), made.text.a.clone()),
+        (path("config.txt", config_file), with_block(&config)),
+    ];
+    for (path, text) in slots.into_iter().chain(others) {
+        tree.put_file(&path, text.as_bytes(), epoch, Some(temp_dir))?;
+    }
+    Ok(done)
+}
+
+/// The text with the block at its end, once.
+fn with_block(config: &str) -> String {
+    let mut inside = false;
+    let mut text = String::new();
+    for line in config.split_inclusive('\n') {
+        inside |= line.starts_with(MARKS.0);
+        if !inside {
+            text.push_str(line);
+        }
+        inside &= !line.starts_with(MARKS.1);
+    }
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text + BLOCK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_block_comes_once_and_last() {
+        assert!(BLOCK.starts_with(MARKS.0) && BLOCK.lines().last().unwrap().starts_with(MARKS.1));
+        for (config, begin) in [("", ""), ("a=1", "a=1\n"), ("[pi4]\r\na=1\r\n", "[pi4]\r\na=1\r\n")] {
+            let text = with_block(config);
+            assert_eq!(text, format!("{begin}{BLOCK}"));
+            assert_eq!(with_block(&text), text);
+        }
+        // What came behind it stays, and an old text of it goes.
+        let old = format!("a=1\n{}\n[pi4]\nx=y\n{}\nb=2\n", MARKS.0, MARKS.1);
+        assert_eq!(with_block(&old), format!("a=1\nb=2\n{BLOCK}"));
+    }
+
+    #[test]
+    fn the_block_names_the_slots_partitions_and_command_lines() {
+        let parts = bistable_boot::layout::BOOT_PARTITIONS;
+        for (number, slot) in [(parts.a, "a"), (parts.b, "b")] {
+            assert!(BLOCK.contains(&format!("[boot_partition={number}]\ncmdline=cmdline-{slot}.txt\n")));
+        }
+    }
+}

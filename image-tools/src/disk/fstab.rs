@@ -1,0 +1,132 @@
+//! `/etc/fstab`, for either slot.
+//!
+//! A partition's id is that of one card or slot, so the mounts of `/`, `/boot` and `/boot/firmware` go by the links of
+//! the running slot; the boot volume is read-only and not checked at boot, since nothing may write it.
+
+/// What the root file system is.
+const SYSTEM: &str = "/dev/disk/by-slot/active/system";
+/// What the boot volume is.
+const BOOT: &str = "/dev/disk/by-slot/active/boot";
+/// The line of what outlives updates: the service manager makes its file system and lets it grow, and boots without it.
+const PERSISTENT: &str =
+    "PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs,x-systemd.makefs 0 2";
+
+/// The new text, and what a person should know of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fstab {
+    pub(super) text: String,
+    pub(super) notes: Vec<String>,
+}
+
+/// Rewrite a file system table; all lines that are none of these mounts stay as they are.
+pub(super) fn rewrite(original: &str) -> Fstab {
+    let mut made = Fstab::default();
+    let mut persistent = false;
+    for line in original.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let new = match fields.as_slice() {
+            [first, ..] if first.starts_with('#') => None,
+            [spec, at, kind, rest @ ..] => {
+                persistent |= *at == "/persistent";
+                let fat = matches!(*kind, "vfat" | "msdos" | "fat" | "auto");
+                match *at {
+                    "/" if by_device(spec) => Some(entry(SYSTEM, at, kind, rest)),
+                    "/boot" | "/boot/firmware" if fat && by_device(spec) => Some(boot(at, kind, rest)),
+                    _ => {
+                        let options = rest.first().copied().unwrap_or_default();
+                        let needed = !options.split(',').any(|o| matches!(o, "nofail" | "noauto"));
+                        if needed && by_id(spec) {
+                            made.notes.push(format!(
+                                "/etc/fstab mounts {spec} at {at}: a card made from this release has no such partition, \
+                                 and the boot would wait for it; take the line out of the image or add nofail"
+                            ));
+                        }
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
+        made.text.push_str(new.as_deref().unwrap_or(line));
+        made.text.push('\n');
+    }
+    if !persistent {
+        made.text.push_str(PERSISTENT);
+        made.text.push('\n');
+    }
+    made
+}
+
+/// A partition of some card, that isn't chosen by slot already.
+fn by_device(spec: &str) -> bool {
+    !spec.starts_with("/dev/disk/by-slot/") && (by_id(spec) || spec.starts_with("/dev/"))
+}
+
+fn by_id(spec: &str) -> bool {
+    ["PARTUUID=", "UUID=", "PARTLABEL=", "LABEL="].iter().any(|id| spec.starts_with(id))
+}
+
+fn entry(spec: &str, at: &str, kind: &str, rest: &[&str]) -> String {
+    let mut fields = vec![spec, at, kind];
+    fields.extend(rest);
+    fields.join(" ")
+}
+
+fn boot(at: &str, kind: &str, rest: &[&str]) -> String {
+    let options =
+        rest.first().copied().unwrap_or("defaults").split(',').filter(|o| !matches!(*o, "rw" | "ro"));
+    let options = options.chain(["ro"]).collect::<Vec<_>>().join(",");
+    entry(BOOT, at, kind, &[&options, "0", "0"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raspberry_pi_os() {
+        let original = "proc            /proc           proc    defaults          0       0\n\
+            PARTUUID=4e639091-01  /boot/firmware  vfat    defaults          0       2\n\
+            PARTUUID=4e639091-02  /               ext4    defaults,noatime  0       1\n\
+            # a swapfile is not a swap partition, no line here";
+        let wanted = "proc            /proc           proc    defaults          0       0\n\
+            /dev/disk/by-slot/active/boot /boot/firmware vfat defaults,ro 0 0\n\
+            /dev/disk/by-slot/active/system / ext4 defaults,noatime 0 1\n\
+            # a swapfile is not a swap partition, no line here\n\
+            PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs,x-systemd.makefs 0 2\n";
+        let made = rewrite(original);
+        assert_eq!((&*made.text, made.notes.len()), (wanted, 0));
+        assert_eq!(rewrite(&made.text), made);
+    }
+
+    #[test]
+    fn lines() {
+        let table = [
+            ("LABEL=rootfs / ext4", "/dev/disk/by-slot/active/system / ext4"),
+            ("UUID=1 /boot auto rw,noatime 0 2", "/dev/disk/by-slot/active/boot /boot auto noatime,ro 0 0"),
+            ("/dev/mmcblk0p1 /boot vfat", "/dev/disk/by-slot/active/boot /boot vfat defaults,ro 0 0"),
+            ("#UUID=1 / ext4", "#UUID=1 / ext4"),
+            (
+                "/dev/disk/by-slot/active/system / ext4 ro 0 0",
+                "/dev/disk/by-slot/active/system / ext4 ro 0 0",
+            ),
+            ("overlay / overlay lowerdir=/x", "overlay / overlay lowerdir=/x"),
+            ("tmpfs /boot tmpfs", "tmpfs /boot tmpfs"),
+            ("\n", ""),
+            ("x", "x"),
+        ];
+        for (line, wanted) in table {
+            let made = rewrite(line).text;
+            assert_eq!(made.lines().next(), Some(wanted), "{line}");
+        }
+        assert_eq!(rewrite("a /persistent ext4\n").text, "a /persistent ext4\n");
+        assert_eq!(rewrite("").text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_partition_that_will_not_be_there_is_told() {
+        assert_eq!(rewrite("UUID=3 /data ext4 defaults 0 2").notes.len(), 1);
+        assert_eq!(rewrite("UUID=3 none swap").notes.len(), 1);
+        assert!(rewrite("UUID=3 /data ext4 nofail 0 2\n/swap none swap sw 0 0").notes.is_empty());
+    }
+}

@@ -1,0 +1,75 @@
+//! The system calls that no crate wraps. All `unsafe` of this folder but the pins' is here.
+#![expect(unsafe_code, reason = "system calls that neither std nor nix has")]
+use nix::{errno::Errno, libc};
+use std::{ffi::CStr, fs::File, io, os::fd::AsRawFd};
+
+/// `BLKFLSBUF` (linux/fs.h): write a block device's cached pages, then drop them.
+///
+/// # Errors
+/// The system's: only root may.
+pub(in crate::board) fn drop_cache(device: &File) -> io::Result<()> {
+    // linux/fs.h: _IO(0x12, 97).
+    const BLKFLSBUF: libc::Ioctl = 0x1261;
+    // SAFETY: the descriptor is open for as long as `device` is borrowed, and this request reads no third argument.
+    Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), BLKFLSBUF, 0) })?;
+    Ok(())
+}
+
+/// Reboot at once, with an argument for the firmware: `LINUX_REBOOT_CMD_RESTART2` (reboot(2)). The C library's `reboot`
+/// has no argument. What isn't written yet is lost: sync first.
+///
+/// # Errors
+/// The system's: only root may.
+pub(super) fn restart_with(argument: &CStr) -> io::Result<()> {
+    // SAFETY: the magic numbers are reboot(2)'s, and the kernel reads the argument up to its NUL before it returns.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_reboot,
+            libc::LINUX_REBOOT_MAGIC1,
+            libc::LINUX_REBOOT_MAGIC2,
+            libc::LINUX_REBOOT_CMD_RESTART2,
+            argument.as_ptr(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Send process 1 a real-time signal, which nix has no names for.
+///
+/// # Errors
+/// The system's: only root may.
+pub(super) fn signal_init(signal: i32) -> io::Result<()> {
+    // SAFETY: kill(2) takes two integers and touches no memory of ours.
+    Errno::result(unsafe { libc::kill(1, signal) })?;
+    Ok(())
+}
+
+/// Whether the kernel's wall clock is synchronised with another one: adjtimex(2), without changing anything.
+///
+/// # Errors
+/// The system's.
+pub(super) fn clock_is_synchronised() -> io::Result<bool> {
+    // SAFETY: `timex` is made of integers, for which zero is a value; with `modes` 0 the call only fills it in.
+    let (state, status) = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut timex), timex.status)
+    };
+    Errno::result(state)?;
+    Ok(state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_can_be_asked() {
+        clock_is_synchronised().unwrap();
+    }
+
+    #[test]
+    fn a_file_has_no_block_cache() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(drop_cache(&file).unwrap_err().raw_os_error(), Some(libc::ENOTTY));
+    }
+}

@@ -1,0 +1,167 @@
+//! The disk that the system runs from, by partitions. What is opened, and for what:
+//!
+//! | partition | for writing |
+//! |---|---|
+//! | `bootconfig` | at the first write, unless it is mounted read-write |
+//! | `state` | yes, locked against a second process |
+//! | `boot`, `system` of the running slot | never |
+//! | … of the default slot | never |
+//! | … of the other slot | if nobody uses them |
+//! | `persistent` | never |
+use super::{
+    DevNo, PiError, Sysroot,
+    bootconfig::Bootconfig,
+    node::{self, Claim},
+    root::Running,
+    sysfs::Part,
+};
+use crate::{
+    board::{Access, CardError, FileVolume, Meter, card},
+    ports::{BootControl, Fault, Partitions, Volume},
+};
+use bistable_boot::{Slot, layout::Partition};
+use std::{
+    fs::{File, TryLockError},
+    sync::{Arc, Weak},
+};
+
+/// The disk.
+#[allow(missing_debug_implementations, reason = "the boot flag is a trait object")]
+pub struct Disk {
+    sysroot: Sysroot,
+    booted: Slot,
+    access: Access,
+    meter: Meter,
+    /// By [`Partition::ALL`].
+    parts: Vec<Part>,
+    /// What is open: a claimed partition can't be opened a second time, not even by us.
+    open: Vec<Option<Weak<dyn Volume>>>,
+    /// Tells the default slot.
+    flag: Option<Box<dyn BootControl>>,
+    /// Held for as long as this lives.
+    _lock: Option<File>,
+}
+
+impl Disk {
+    /// Check that the running disk is laid out as it has to be and that `/` belongs to the booted slot. With
+    /// [`Access::Exclusive`], lock it against other processes.
+    ///
+    /// # Errors
+    /// [`CardError::Busy`] when another process works on it; see also [`PiError`].
+    pub(super) fn open(
+        sysroot: &Sysroot,
+        running: &Running,
+        booted: Slot,
+        access: Access,
+        meter: Meter,
+    ) -> Result<Disk, PiError> {
+        let parts = table(sysroot, running)?;
+        if let Some(root) = &running.root {
+            let expected = Partition::System(booted);
+            if root.partition != Some(expected.number().into()) {
+                return Err(PiError::WrongRoot { booted, root: root.name.clone(), expected });
+            }
+        }
+        let lock = match access {
+            Access::Exclusive => lock(sysroot, part(&parts, Partition::State)?)?,
+            Access::Look => None,
+        };
+        let open = parts.iter().map(|_| None).collect();
+        let sysroot = sysroot.clone();
+        Ok(Disk { sysroot, booted, access, meter, parts, open, flag: None, _lock: lock })
+    }
+
+    /// From now on, nothing of the slot that this names as the default is opened for writing.
+    pub(super) fn guard(&mut self, flag: Box<dyn BootControl>) {
+        self.flag = Some(flag);
+    }
+
+    /// The number of a partition's device.
+    pub(super) fn number(&self, partition: Partition) -> Result<DevNo, Fault> {
+        Ok(part(&self.parts, partition)?.device.dev)
+    }
+
+    fn claim(&mut self, partition: Partition) -> (Access, Claim) {
+        let looking = self.access == Access::Look;
+        match partition {
+            _ if looking => (Access::Look, Claim::Shared),
+            Partition::State => (Access::Exclusive, Claim::Alone),
+            Partition::Boot(slot) | Partition::System(slot) => {
+                let default = self.flag.as_mut().and_then(|flag| flag.default_slot().ok());
+                if slot == self.booted || default == Some(slot) {
+                    (Access::Look, Claim::Shared)
+                } else {
+                    (Access::Exclusive, Claim::Alone)
+                }
+            }
+            // The first opens itself for writing.
+            Partition::Bootconfig | Partition::Persistent => (Access::Look, Claim::Shared),
+        }
+    }
+}
+
+impl Partitions for Disk {
+    fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
+        let at = usize::from(partition.number() - 1);
+        if let Some(open) = self.open.get(at).and_then(Option::as_ref).and_then(Weak::upgrade) {
+            return Ok(open);
+        }
+        let part = part(&self.parts, partition)?.clone();
+        let meter = self.meter.clone();
+        let volume: Arc<dyn Volume> = match partition {
+            Partition::Bootconfig => Arc::new(Bootconfig::open(&self.sysroot, &part, self.access, meter)?),
+            _ => {
+                let (access, claim) = self.claim(partition);
+                let file = Arc::new(node::open(&self.sysroot, &part, access, claim)?);
+                Arc::new(FileVolume::open(&file, partition.name(), 0, part.bytes, meter))
+            }
+        };
+        if let Some(place) = self.open.get_mut(at) {
+            *place = Some(Arc::downgrade(&volume));
+        }
+        Ok(volume)
+    }
+}
+
+/// The kernel's partitions, as the table on the disk says, by [`Partition::ALL`].
+fn table(sysroot: &Sysroot, running: &Running) -> Result<Vec<Part>, PiError> {
+    let (disk, path) = (&running.disk, running.disk.node(sysroot));
+    let ranges = card::partitions(&path, &node::open_disk(sysroot, disk)?)?;
+    let kernels = disk.partitions()?;
+    let mut parts = Vec::new();
+    for ((start, end), partition) in ranges.into_iter().zip(Partition::ALL) {
+        let (number, name) = (partition.number(), partition.name());
+        let wrong = |problem: String| PiError::Table { disk: disk.name.clone(), number, name, problem };
+        let part = kernels.iter().find(|p| p.number == u32::from(number));
+        let part = part.ok_or_else(|| wrong("the kernel doesn't know it".into()))?;
+        if (part.start, part.start.saturating_add(part.bytes)) != (start, end) {
+            let text = format!(
+                "the table has bytes {start} to {end}, the kernel {} to {}",
+                part.start,
+                part.start.saturating_add(part.bytes)
+            );
+            return Err(wrong(text));
+        }
+        if let Some(other) = part.name.as_deref().filter(|n| *n != name) {
+            return Err(wrong(format!("the kernel calls it \"{}\"", other.escape_debug())));
+        }
+        parts.push(Part { name: Some(name.into()), ..part.clone() });
+    }
+    Ok(parts)
+}
+
+fn part(parts: &[Part], partition: Partition) -> Result<&Part, Fault> {
+    let found = parts.get(usize::from(partition.number() - 1));
+    found.ok_or_else(|| Fault::Unfit(format!("there is no partition {}", partition.name())))
+}
+
+/// One process at a time. Not O_EXCL, which couldn't tell ours from anybody else's.
+fn lock(sysroot: &Sysroot, state: &Part) -> Result<Option<File>, PiError> {
+    let path = state.device.node(sysroot);
+    let file = File::open(&path).map_err(|source| CardError::Open { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(CardError::Busy { path }.into()),
+        Err(TryLockError::Error(source)) => Err(CardError::Open { path, source }.into()),
+    }
+}

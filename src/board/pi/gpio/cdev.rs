@@ -1,0 +1,135 @@
+//! The pins through the kernel, with gpiocdev: works on any kernel with a GPIO chip, and nobody's pin can be taken.
+use super::{chip::Chip, edges};
+use crate::ports::{Clock, Gpio, GpioError};
+use bistable_format::selftest::{Level, Pin, Pull};
+use gpiocdev::{
+    Request,
+    line::{Bias, Value},
+    request::{Builder, Config},
+};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+enum Claim {
+    Output(Request),
+    Input(Request, Bias),
+}
+
+/// All pins, through the kernel.
+pub(super) struct Cdev {
+    chip: Chip,
+    clock: Rc<dyn Clock>,
+    claims: BTreeMap<Pin, Claim>,
+    name: String,
+}
+
+impl Cdev {
+    pub(super) fn new(chip: Chip, clock: Rc<dyn Clock>, name: String) -> Cdev {
+        Cdev { chip, clock, claims: BTreeMap::new(), name }
+    }
+
+    fn take(&mut self, pin: Pin, shape: impl FnOnce(&mut Builder)) -> Result<Request, GpioError> {
+        if self.claims.contains_key(&pin) {
+            return Err(GpioError::InUse { pin, user: "bistable".into() });
+        }
+        self.chip.check_free(pin)?;
+        let mut builder = Request::builder();
+        builder.on_chip(self.chip.path()).with_consumer("bistable").with_line(pin.0.into());
+        shape(&mut builder);
+        builder.request().map_err(|e| self.chip.refused(pin, &e))
+    }
+
+    fn claim_input(&mut self, pin: Pin, bias: Bias) -> Result<(), GpioError> {
+        let request = self.take(pin, |b| {
+            b.as_input().with_bias(bias);
+        })?;
+        self.claims.insert(pin, Claim::Input(request, bias));
+        Ok(())
+    }
+}
+
+impl Gpio for Cdev {
+    fn output(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
+        let request = self.take(pin, |b| {
+            b.as_output(value(level));
+        })?;
+        self.claims.insert(pin, Claim::Output(request));
+        Ok(())
+    }
+
+    fn input(&mut self, pin: Pin, pull: Pull) -> Result<(), GpioError> {
+        let bias = match pull {
+            Pull::Up => Bias::PullUp,
+            Pull::Down => Bias::PullDown,
+            Pull::None => Bias::Disabled,
+        };
+        self.claim_input(pin, bias)
+    }
+
+    fn set(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
+        match self.claims.get(&pin) {
+            Some(Claim::Output(request)) => request
+                .set_lone_value(value(level))
+                .map_err(|e| GpioError::Failed { pin, problem: e.to_string() }),
+            _ => Err(GpioError::NotClaimed(pin)),
+        }
+    }
+
+    fn read(&mut self, pin: Pin) -> Result<Level, GpioError> {
+        match self.claims.get(&pin) {
+            Some(Claim::Input(request, _)) => match request.lone_value() {
+                Ok(Value::Active) => Ok(Level::High),
+                Ok(Value::Inactive) => Ok(Level::Low),
+                Err(e) => Err(GpioError::Failed { pin, problem: e.to_string() }),
+            },
+            _ => Err(GpioError::NotClaimed(pin)),
+        }
+    }
+
+    fn rising_edges(&mut self, pin: Pin, window: Duration) -> Result<u32, GpioError> {
+        let bias = match self.claims.get(&pin) {
+            Some(Claim::Input(_, bias)) => *bias,
+            _ => return Err(GpioError::NotClaimed(pin)),
+        };
+        // Only a request that is new numbers its edges from 1. If the line can't be had again afterwards, it isn't
+        // claimed any more, and that is the answer.
+        self.claims.remove(&pin);
+        let edges = edges::rising(&self.chip, pin, Some(bias), window, &*self.clock);
+        self.claim_input(pin, bias)?;
+        edges
+    }
+
+    fn release(&mut self, pin: Pin) {
+        if let Some(claim) = self.claims.remove(&pin) {
+            rest(pin, claim);
+        }
+    }
+
+    fn backend(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Cdev {
+    fn drop(&mut self) {
+        for (pin, claim) in std::mem::take(&mut self.claims) {
+            rest(pin, claim);
+        }
+    }
+}
+
+/// An input without pull, owned by nobody. The kernel may leave a line that is closed as it is.
+fn rest(pin: Pin, claim: Claim) {
+    let (Claim::Output(request) | Claim::Input(request, _)) = claim;
+    let mut safe = Config::default();
+    safe.with_line(pin.0.into()).as_input().with_bias(Bias::Disabled);
+    if let Err(e) = request.reconfigure(&safe) {
+        log::warn!("pin={pin} could not be made an input: {e}");
+    }
+}
+
+fn value(level: Level) -> Value {
+    match level {
+        Level::High => Value::Active,
+        Level::Low => Value::Inactive,
+    }
+}

@@ -1,0 +1,176 @@
+//! The pins through the chip's registers, with rppal.
+//!
+//! rppal maps the registers past the kernel, so it could take a pin away from a driver. That is why each pin is looked
+//! up first: at the kernel, and in its own function register, where the firmware may have given it to a UART that no
+//! driver has asked for.
+use super::{chip::Chip, edges};
+use crate::ports::{Clock, Gpio, GpioError};
+use ::rppal::gpio::{Bias, Error, Gpio as Registers, IoPin, Level as Wire, Mode};
+use bistable_format::selftest::{Level, Pin, Pull};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+enum Claim {
+    Output(IoPin),
+    Input(IoPin, Bias),
+}
+
+/// All pins, through registers.
+pub(super) struct Rppal {
+    registers: Registers,
+    chip: Chip,
+    clock: Rc<dyn Clock>,
+    claims: BTreeMap<Pin, Claim>,
+}
+
+impl Rppal {
+    pub(super) fn new(registers: Registers, chip: Chip, clock: Rc<dyn Clock>) -> Rppal {
+        Rppal { registers, chip, clock, claims: BTreeMap::new() }
+    }
+
+    /// A free pin, as an input. Nothing of it has changed if this fails.
+    fn take(&mut self, pin: Pin) -> Result<IoPin, GpioError> {
+        if self.claims.contains_key(&pin) {
+            return Err(GpioError::InUse { pin, user: "bistable".into() });
+        }
+        self.chip.check_free(pin)?;
+        let found = self.registers.get(pin.0).map_err(|e| refused(pin, &e))?;
+        if let Some(user) = function(found.mode()) {
+            return Err(GpioError::InUse { pin, user });
+        }
+        let mut io = found.into_io(Mode::Input);
+        // It would put back what the pin was before, an output perhaps: `rest` makes it safe instead.
+        io.set_reset_on_drop(false);
+        Ok(io)
+    }
+
+    fn as_input(&self, pin: Pin) -> Result<(&IoPin, Bias), GpioError> {
+        match self.claims.get(&pin) {
+            Some(Claim::Input(io, bias)) => Ok((io, *bias)),
+            _ => Err(GpioError::NotClaimed(pin)),
+        }
+    }
+}
+
+impl Gpio for Rppal {
+    fn output(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
+        let mut io = self.take(pin)?;
+        io.set_bias(Bias::Off);
+        // The level first: the pin never shows the other one.
+        io.write(wire(level));
+        io.set_mode(Mode::Output);
+        self.claims.insert(pin, Claim::Output(io));
+        Ok(())
+    }
+
+    fn input(&mut self, pin: Pin, pull: Pull) -> Result<(), GpioError> {
+        let mut io = self.take(pin)?;
+        let bias = match pull {
+            Pull::Up => Bias::PullUp,
+            Pull::Down => Bias::PullDown,
+            Pull::None => Bias::Off,
+        };
+        io.set_bias(bias);
+        self.claims.insert(pin, Claim::Input(io, bias));
+        Ok(())
+    }
+
+    fn set(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
+        match self.claims.get_mut(&pin) {
+            Some(Claim::Output(io)) => {
+                io.write(wire(level));
+                Ok(())
+            }
+            _ => Err(GpioError::NotClaimed(pin)),
+        }
+    }
+
+    fn read(&mut self, pin: Pin) -> Result<Level, GpioError> {
+        Ok(match self.as_input(pin)?.0.read() {
+            Wire::High => Level::High,
+            Wire::Low => Level::Low,
+        })
+    }
+
+    fn rising_edges(&mut self, pin: Pin, window: Duration) -> Result<u32, GpioError> {
+        let bias = self.as_input(pin)?.1;
+        let edges = edges::rising(&self.chip, pin, None, window, &*self.clock);
+        // The kernel had the line meanwhile, and when it lets go of one it may change it.
+        if let Some(Claim::Input(io, _)) = self.claims.get_mut(&pin) {
+            io.set_mode(Mode::Input);
+            io.set_bias(bias);
+        }
+        edges
+    }
+
+    fn release(&mut self, pin: Pin) {
+        if let Some(claim) = self.claims.remove(&pin) {
+            rest(claim);
+        }
+    }
+
+    fn backend(&self) -> &str {
+        "rppal"
+    }
+}
+
+impl Drop for Rppal {
+    fn drop(&mut self) {
+        for (_, claim) in std::mem::take(&mut self.claims) {
+            rest(claim);
+        }
+    }
+}
+
+/// An input without pull, owned by nobody.
+fn rest(claim: Claim) {
+    let (Claim::Output(mut io) | Claim::Input(mut io, _)) = claim;
+    io.set_mode(Mode::Input);
+    io.set_bias(Bias::Off);
+}
+
+/// Who has a pin whose register says that it is no GPIO. `Null` is what Pi 5 leaves an unused pin in.
+fn function(mode: Mode) -> Option<String> {
+    match mode {
+        Mode::Input | Mode::Output | Mode::Null => None,
+        other => Some(format!("another function of the chip ({other})")),
+    }
+}
+
+fn wire(level: Level) -> Wire {
+    match level {
+        Level::High => Wire::High,
+        Level::Low => Wire::Low,
+    }
+}
+
+fn refused(pin: Pin, e: &Error) -> GpioError {
+    match e {
+        Error::PinNotAvailable(_) => GpioError::NoSuchPin(pin),
+        Error::PinUsed(_) => GpioError::InUse { pin, user: "bistable".into() },
+        other => GpioError::Failed { pin, problem: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_gpio_functions_are_free() {
+        for mode in [Mode::Input, Mode::Output, Mode::Null] {
+            assert_eq!(function(mode), None);
+        }
+        for mode in [Mode::Alt0, Mode::Alt3, Mode::Alt5, Mode::Alt8] {
+            assert_eq!(function(mode).unwrap(), format!("another function of the chip ({mode})"));
+        }
+    }
+
+    #[test]
+    fn errors_keep_their_meaning() {
+        let pin = Pin(40);
+        assert_eq!(refused(pin, &Error::PinNotAvailable(40)), GpioError::NoSuchPin(pin));
+        assert!(matches!(refused(pin, &Error::PinUsed(40)), GpioError::InUse { .. }));
+        let failed = refused(pin, &Error::PermissionDenied("/dev/gpiomem".into()));
+        assert_eq!(failed.to_string(), "GPIO40: Permission denied: /dev/gpiomem");
+    }
+}

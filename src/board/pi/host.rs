@@ -1,0 +1,80 @@
+//! The system around the agent: systemd, processes, local web servers, the reboot.
+use super::{
+    DevNo, Mounts, PiClock, PiError, Sysroot, calls, http, process,
+    reboot::{self, Next, NoMachine, Power, ThisMachine},
+    units,
+};
+use crate::{
+    ports::{Answer, Exit, Fault, Host, HostError, Never, UnitState, WallClock},
+    selftest::{printable, shorten},
+};
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// systemd-timesyncd makes it when it has set the clock (systemd-time-wait-sync.service(8)).
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+const SAID_MAX: usize = 200;
+
+/// The system around the agent.
+#[derive(Debug)]
+pub(super) struct PiHost {
+    sysroot: Sysroot,
+    boot_id: String,
+    next: Rc<Cell<Next>>,
+    persistent: DevNo,
+}
+
+impl PiHost {
+    /// `next` is what the boot flag asks of the next reboot; `persistent` is the device that outlives updates.
+    pub(super) fn new(sysroot: &Sysroot, next: Rc<Cell<Next>>, persistent: DevNo) -> Result<PiHost, PiError> {
+        let missing =
+            || PiError::Content { path: sysroot.join(BOOT_ID), problem: "is missing or empty".into() };
+        let boot_id = sysroot.text(BOOT_ID)?.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+        let boot_id = boot_id.ok_or_else(missing)?;
+        Ok(PiHost { sysroot: sysroot.clone(), boot_id, next, persistent })
+    }
+}
+
+impl Host for PiHost {
+    fn run(&mut self, command: &[String], timeout: Duration) -> Result<Exit, HostError> {
+        let output = process::run(command, timeout, &PiClock)?;
+        let said = shorten(&printable(output.last_line()), SAID_MAX);
+        Ok(Exit { code: output.code, said })
+    }
+
+    fn unit(&mut self, unit: &str, timeout: Duration) -> Result<UnitState, HostError> {
+        units::state(unit, timeout, &PiClock)
+    }
+
+    fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError> {
+        http::get(url, timeout)
+    }
+
+    fn boot_id(&self) -> String {
+        self.boot_id.clone()
+    }
+
+    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
+        let synchronised = self.sysroot.join(SYNCHRONISED).exists()
+            || self.sysroot.is_real()
+                && calls::clock_is_synchronised().map_err(|e| HostError::Failed(e.to_string()))?;
+        Ok(if synchronised { WallClock::Synchronised } else { WallClock::Free })
+    }
+
+    fn free_bytes(&mut self) -> Result<u64, HostError> {
+        let mounts = Mounts::read(&self.sysroot).map_err(|e| HostError::Failed(e.to_string()))?;
+        let folder = mounts.folder(self.persistent).ok_or_else(|| HostError::Failed("not mounted".into()))?;
+        let folder = self.sysroot.join(folder);
+        let stat = nix::sys::statvfs::statvfs(&folder)
+            .map_err(|e| HostError::Failed(format!("{}: {e}", folder.display())))?;
+        #[allow(clippy::useless_conversion, reason = "both are 32 bits wide on a 32-bit Pi")]
+        let (blocks, bytes) = (u64::from(stat.blocks_available()), u64::from(stat.fragment_size()));
+        Ok(blocks.saturating_mul(bytes))
+    }
+
+    fn reboot(&mut self) -> Result<Never, Fault> {
+        let mut power: Box<dyn Power> =
+            if self.sysroot.is_real() { Box::<ThisMachine>::default() } else { Box::new(NoMachine) };
+        reboot::run(&self.sysroot, self.next.get(), &PiClock, &mut *power)
+    }
+}

@@ -1,0 +1,119 @@
+//! A Raspberry Pi that runs Linux: this machine.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `sysroot` | where `/proc`, `/sys`, `/dev` and `/run` are |
+//! | `device_tree`, `names` | what the firmware tells Linux; how releases name this board |
+//! | [`flow`] | how it was booted: by the firmware's `tryboot`, or by U-Boot |
+//! | `eeprom` | whether the firmware can switch slots |
+//! | `root`, `sysfs`, `mounts` | the disk that the system runs from, what is on it, what is mounted |
+//! | [`disk`], `node`, `bootconfig` | its partitions: who may be read, who may be written |
+//! | `host`, `process`, `units`, `http` | the system around the agent |
+//! | `reboot` | in good order, then by force |
+//! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
+//! | `calls` | the system calls that no crate wraps |
+mod bootconfig;
+pub mod buses;
+mod calls;
+mod clock;
+mod device_tree;
+pub mod disk;
+mod eeprom;
+mod error;
+pub mod flow;
+pub mod gpio;
+mod host;
+mod http;
+mod mounts;
+mod names;
+mod node;
+mod process;
+mod reboot;
+mod root;
+mod sysfs;
+mod sysroot;
+mod units;
+
+pub(in crate::board) use calls::drop_cache;
+pub use clock::PiClock;
+pub use error::PiError;
+pub use mounts::{DevNo, Mode, Mount, Mounts};
+pub use sysroot::Sysroot;
+
+use super::{Access, Meter, uboot::Uboot};
+use crate::{
+    config::BoardSettings,
+    ports::{Board, BootControl, Partitions},
+};
+use bistable_boot::layout::Partition;
+use device_tree::DeviceTree;
+use disk::Disk;
+use flow::{Booted, Flow};
+use host::PiHost;
+use reboot::Next;
+use root::Running;
+use std::{cell::Cell, rc::Rc};
+
+/// A Raspberry Pi.
+#[allow(missing_debug_implementations, reason = "the board is trait objects")]
+pub struct Pi {
+    /// Its ports.
+    pub board: Board,
+    /// What was booted, and how.
+    pub booted: Booted,
+    /// Counts what is written.
+    pub meter: Meter,
+}
+
+impl Pi {
+    /// This machine. [`Access::Exclusive`] locks it against other processes, for as long as this lives;
+    /// [`Access::Look`] opens nothing for writing.
+    ///
+    /// # Errors
+    /// See [`PiError`].
+    pub fn open(sysroot: &Sysroot, settings: &BoardSettings, access: Access) -> Result<Pi, PiError> {
+        let tree = DeviceTree::of(sysroot)?;
+        let name = match &settings.name {
+            Some(name) => name.clone(),
+            None => tree.board()?.to_owned(),
+        };
+        let booted = Booted::read(sysroot, &tree)?;
+        let mounts = Mounts::read(sysroot)?;
+        let running = Running::find(sysroot, &mounts, settings.disk.as_deref())?;
+        let meter = Meter::default();
+        let mut disk = Disk::open(sysroot, &running, booted.slot, access, meter.clone())?;
+        let next = Rc::new(Cell::new(Next::Default));
+        let boot = control(sysroot, booted, &mut disk, &next)?;
+        let guard = control(sysroot, booted, &mut disk, &next)?;
+        disk.guard(guard);
+        let host = PiHost::new(sysroot, next, disk.number(Partition::Persistent)?)?;
+        let gpio = gpio::open(Box::new(PiClock));
+        let board = Board {
+            name,
+            boot,
+            partitions: Box::new(disk),
+            gpio,
+            buses: buses::open(Box::new(PiClock)),
+            host: Box::new(host),
+            clock: Box::new(PiClock),
+        };
+        Ok(Pi { board, booted, meter })
+    }
+}
+
+/// The boot flag of the flow that started this system.
+fn control(
+    sysroot: &Sysroot,
+    booted: Booted,
+    disk: &mut Disk,
+    next: &Rc<Cell<Next>>,
+) -> Result<Box<dyn BootControl>, PiError> {
+    match booted.flow {
+        Flow::Tryboot => {
+            let bootconfig = disk.open(Partition::Bootconfig)?;
+            let next = Rc::clone(next);
+            Ok(Box::new(flow::Tryboot::new(bootconfig, booted.slot, next, sysroot.clone())))
+        }
+        Flow::Uboot => Ok(Box::new(Uboot::new(disk.open(Partition::State)?, booted.slot))),
+    }
+}

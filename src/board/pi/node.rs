@@ -1,0 +1,90 @@
+//! Device nodes of partitions: opened only when they are what they seem, and for writing only when nobody uses them.
+use super::{
+    Mounts, PiError, Sysroot,
+    mounts::DevNo,
+    sysfs::{Device, Part},
+};
+use crate::{
+    board::{Access, CardFile, file_volume::bytes_of},
+    ports::Fault,
+};
+use nix::{errno::Errno, fcntl::OFlag};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+};
+
+/// Whether others may use a device at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It is ours alone: nobody has it mounted, mapped or claimed, nor can while this is open.
+    Alone,
+    /// Others may have it, too.
+    Shared,
+}
+
+/// Open a partition.
+pub(super) fn open(sysroot: &Sysroot, part: &Part, access: Access, claim: Claim) -> Result<CardFile, Fault> {
+    let what = || format!("opening partition {} ({})", part.number, part.device.name);
+    if claim == Claim::Alone {
+        let mounts = Mounts::read(sysroot).map_err(|e| Fault::Unfit(e.to_string()))?;
+        if let Some(points) = mounts.points(part.device.dev) {
+            return Err(in_use(part, &format!("mounted on {points}: unmount it first")));
+        }
+    }
+    // For a block device without O_CREAT, O_EXCL means: only if nobody else has claimed it (open(2)).
+    let flags = if claim == Claim::Alone { OFlag::O_EXCL } else { OFlag::empty() };
+    let node = part.device.node(sysroot);
+    let file = CardFile::open_with(&node, access, flags).map_err(|e| match Errno::try_from(e) {
+        Ok(Errno::EBUSY) => in_use(part, &user(&part.device)),
+        Ok(errno) => Fault::io(what())(errno.into()),
+        Err(e) => Fault::io(what())(e),
+    })?;
+    check(sysroot, file.file(), part.device.dev).map_err(|problem| unfit(part, &problem))?;
+    let bytes = bytes_of(file.file()).map_err(Fault::io(what()))?;
+    if bytes != part.bytes {
+        let problem = format!("has {bytes} bytes, and the kernel says {}: reboot", part.bytes);
+        return Err(unfit(part, &problem));
+    }
+    Ok(file)
+}
+
+/// Open a disk, to look at its partition table.
+pub(super) fn open_disk(sysroot: &Sysroot, disk: &Device) -> Result<File, PiError> {
+    let path = disk.node(sysroot);
+    let file = File::open(&path).map_err(|source| PiError::Read { path: path.clone(), source })?;
+    check(sysroot, &file, disk.dev).map_err(|problem| PiError::Content { path, problem })?;
+    Ok(file)
+}
+
+/// A name in `/dev` is only a name: the number behind it counts.
+fn check(sysroot: &Sysroot, file: &File, dev: DevNo) -> Result<(), String> {
+    let metadata = file.metadata().map_err(|e: io::Error| e.to_string())?;
+    if !metadata.file_type().is_block_device() {
+        return if sysroot.is_real() { Err("is no block device".into()) } else { Ok(()) };
+    }
+    let (major, minor) = (nix::sys::stat::major(metadata.rdev()), nix::sys::stat::minor(metadata.rdev()));
+    if (u64::from(dev.major), u64::from(dev.minor)) == (major, minor) {
+        Ok(())
+    } else {
+        Err(format!("is device {major}:{minor}, and the kernel says {dev}"))
+    }
+}
+
+fn user(device: &Device) -> String {
+    match device.holders().as_slice() {
+        [] => "in use by the kernel or another program: see `lsblk`".into(),
+        holders => format!("used by {}", holders.join(" and ")),
+    }
+}
+
+pub(super) fn in_use(part: &Part, by: &str) -> Fault {
+    unfit(part, &format!("is {by}; what is in use is never written"))
+}
+
+fn unfit(part: &Part, problem: &str) -> Fault {
+    let name = part.name.as_deref().unwrap_or("");
+    let space = if name.is_empty() { "" } else { " " };
+    Fault::Unfit(format!("partition {name}{space}({}) {problem}", part.device.name))
+}

@@ -1,0 +1,54 @@
+//! What systemd says of a unit.
+use super::process::{self, Output};
+use crate::ports::{Clock, HostError, UnitState};
+use std::time::Duration;
+
+/// Ask for a unit's state.
+pub(super) fn state(unit: &str, timeout: Duration, clock: &dyn Clock) -> Result<UnitState, HostError> {
+    let command = ["systemctl", "show", "--property=LoadState", "--property=ActiveState", "--", unit];
+    read(&process::run(&command.map(str::to_owned), timeout, clock)?)
+}
+
+/// `systemctl show` prints `Name=value` lines, in an order of its own (systemctl(1)). Unknown units are no error to it.
+fn read(output: &Output) -> Result<UnitState, HostError> {
+    let value = |key: &str| output.tail.lines().rev().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+    match (output.code, value("LoadState"), value("ActiveState")) {
+        (Some(0), Some("not-found"), Some(_)) => Ok(UnitState::Missing),
+        (Some(0), Some(_), Some("active")) => Ok(UnitState::Active),
+        // That it is masked or can't be parsed says more than that it is inactive.
+        (Some(0), Some("loaded"), Some(state)) | (Some(0), Some(state), Some("inactive")) => {
+            Ok(UnitState::Other(state.into()))
+        }
+        (Some(0), Some(_), Some(state)) => Ok(UnitState::Other(state.into())),
+        _ => Err(HostError::Failed(format!("systemctl: {}", output.last_line()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemctl_prints() {
+        let other = |state: &str| Ok(UnitState::Other(state.into()));
+        let failed = |text: &str| Err(HostError::Failed(format!("systemctl: {text}")));
+        #[rustfmt::skip]
+        let table = [
+            (0, "LoadState=loaded\nActiveState=active\n", Ok(UnitState::Active)),
+            (0, "ActiveState=failed\nLoadState=loaded\n", other("failed")),
+            (0, "LoadState=loaded\nActiveState=activating\n", other("activating")),
+            (0, "LoadState=not-found\nActiveState=inactive\n", Ok(UnitState::Missing)),
+            (0, "LoadState=masked\nActiveState=inactive\n", other("masked")),
+            (0, "LoadState=bad-setting\nActiveState=active\n", Ok(UnitState::Active)),
+            (0, "a warning\nLoadState=loaded\nActiveState=inactive\n", other("inactive")),
+            (1, "Failed to connect to bus\n", failed("Failed to connect to bus")),
+            (1, "LoadState=loaded\nActiveState=active\n", failed("ActiveState=active")),
+            (0, "", failed("")),
+            (0, "ActiveState=active\n", failed("ActiveState=active")),
+        ];
+        for (code, text, expected) in table {
+            let output = Output { code: Some(code), tail: text.into() };
+            assert_eq!(read(&output), expected, "{text}");
+        }
+    }
+}

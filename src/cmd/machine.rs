@@ -1,0 +1,156 @@
+//! The machine that a verb runs on, whichever it is, and what it keeps when the verb has ended.
+use super::say;
+use crate::{
+    Error,
+    board::{
+        Access,
+        sim::{self, Sim},
+    },
+    cli::{At, BoardKind},
+    config::BoardSettings,
+    ports::Board,
+    status::Power,
+};
+use bistable_boot::Slot;
+use std::path::{Path, PathBuf};
+
+/// Where a machine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A simulated Pi with this card.
+    Sim(PathBuf),
+    /// This machine.
+    Pi,
+}
+
+/// A machine, opened.
+pub(super) struct Machine {
+    pub(super) board: Board,
+    pub(super) power: Power,
+    pub(super) keeper: Keeper,
+}
+
+/// What is done when a verb has ended, however it ended.
+pub(super) enum Keeper {
+    /// A simulated machine remembers what a machine remembers.
+    Sim(sim::Keeper),
+    /// A real one does that by itself.
+    #[cfg(target_os = "linux")]
+    Pi(crate::board::Meter),
+}
+
+impl Place {
+    /// Where the command line says.
+    pub(super) fn of(at: &At) -> Result<Place, Error> {
+        match (at.board(), &at.card) {
+            (BoardKind::Pi, _) => Ok(Place::Pi),
+            (BoardKind::Sim, Some(card)) => Ok(Place::Sim(card.clone())),
+            (BoardKind::Sim, None) => {
+                let text = "which card? Name the simulated Pi's card with --card FILE or BISTABLE_CARD";
+                Err(Error::Usage(text.into()))
+            }
+        }
+    }
+
+    /// Where the running system's configuration is.
+    pub(super) fn root(&self, at: &At) -> PathBuf {
+        at.root.clone().unwrap_or_else(|| match self {
+            Place::Sim(card) => sim::folder(card).join("root"),
+            Place::Pi => "/".into(),
+        })
+    }
+
+    /// Open the machine there, to work on it or to look at it.
+    pub(super) fn open(&self, at: &At, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+        match self {
+            Place::Sim(card) => sim(card, access),
+            Place::Pi => pi(at, board, access),
+        }
+    }
+}
+
+fn sim(card: &Path, access: Access) -> Result<Machine, Error> {
+    let sim = match access {
+        Access::Exclusive => Sim::open(card)?,
+        Access::Look => Sim::look(card)?,
+    };
+    let keeper = Keeper::Sim(sim.keeper());
+    Ok(Machine { board: sim.board, power: sim.power, keeper })
+}
+
+#[cfg(target_os = "linux")]
+fn pi(at: &At, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+    use crate::board::pi::{Pi, PiError, Sysroot};
+    let sysroot = Sysroot::new(at.sysroot.clone().unwrap_or_else(|| "/".into()));
+    match Pi::open(&sysroot, board, access) {
+        Ok(pi) => Ok(Machine { board: pi.board, power: Power::On, keeper: Keeper::Pi(pi.meter) }),
+        // Nobody said that this is one.
+        Err(e @ PiError::NotAPi(_)) if at.board.is_none() => Err(Error::Usage(e.to_string())),
+        Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pi(_: &At, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
+    let text =
+        "this is no Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
+    Err(Error::Usage(text.into()))
+}
+
+impl Keeper {
+    /// Tell what came over the machine's console.
+    pub(super) fn tell_console(&self) {
+        match self {
+            Keeper::Sim(keeper) => keeper.console().iter().for_each(|line| say(&format!("  {line}"))),
+            #[cfg(target_os = "linux")]
+            Keeper::Pi(_) => {}
+        }
+    }
+
+    /// Keep what the machine would remember, and tell what happened to it.
+    pub(super) fn save(&self) -> Result<(), Error> {
+        match self {
+            Keeper::Sim(keeper) => {
+                let console = keeper.console();
+                keeper.save()?;
+                console.iter().for_each(|line| say(&format!("  {line}")));
+                if keeper.lost_power() {
+                    say("  power lost in the middle of a write; `bistable sim power on` restores it");
+                }
+                Ok(())
+            }
+            #[cfg(target_os = "linux")]
+            Keeper::Pi(_) => Ok(()),
+        }
+    }
+
+    /// Bytes that this invocation wrote, and in how many writes.
+    pub(super) fn written(&self) -> (u64, u64) {
+        match self {
+            Keeper::Sim(keeper) => keeper.written(),
+            #[cfg(target_os = "linux")]
+            Keeper::Pi(meter) => (meter.bytes(), meter.writes()),
+        }
+    }
+
+    /// The slot that runs after a reboot that this invocation asked for; `None` while that isn't known.
+    pub(super) fn booted(&self) -> Option<Slot> {
+        match self {
+            Keeper::Sim(keeper) => keeper.booted(),
+            #[cfg(target_os = "linux")]
+            Keeper::Pi(_) => None,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl From<crate::board::pi::PiError> for Error {
+    fn from(e: crate::board::pi::PiError) -> Self {
+        use crate::board::pi::PiError;
+        match e {
+            PiError::Card(e) => Error::Card(e),
+            PiError::Fault(e) => Error::Fault(e),
+            e => Error::Pi(Box::new(e)),
+        }
+    }
+}

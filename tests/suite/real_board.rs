@@ -1,0 +1,338 @@
+//! The real board, on folders that stand for Raspberry Pis.
+use crate::{
+    fixture::product,
+    sysroot::{Kind, PI3_QEMU, PI4, PI4_USB, PI5_NVME, Sys, write},
+};
+use bistable::{
+    board::{Access, CardError, pi::PiError},
+    config::BoardSettings,
+    ports::{Fault, Support, Switch, WallClock},
+};
+use bistable_boot::{Slot, layout::Partition};
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::symlink,
+    path::Path,
+};
+
+#[test]
+fn good_boards_are_understood() {
+    let said = |s: Support| match s {
+        Support::Fine(s) => format!("fine: {s}"),
+        Support::Note(s) => format!("note: {s}"),
+    };
+    let table: [(Kind, &str, &str); 4] = [
+        (PI4, "pi4", "fine: EEPROM of 2025-09-01"),
+        (PI5_NVME, "pi5", "fine: EEPROM of 2025-09-01"),
+        (
+            PI3_QEMU,
+            "pi3",
+            "note: this board has no boot EEPROM: switching slots by autoboot.txt isn't verified",
+        ),
+        (PI4_USB, "pi4", "fine: EEPROM of 2025-09-01"),
+    ];
+    for (kind, name, support) in table {
+        for access in [Access::Look, Access::Exclusive] {
+            let sys = Sys::new(kind);
+            if name == "pi5" {
+                // Nobody says what these bits are there.
+                sys.number("capabilities", 0);
+            }
+            let mut pi = sys.open(access).unwrap();
+            let board = &mut pi.board;
+            assert_eq!((board.name.as_str(), board.boot.booted()), (name, Slot::A), "{kind:?}");
+            assert_eq!(board.boot.default_slot().unwrap(), Slot::A);
+            let found = said(board.boot.support().unwrap());
+            assert!(found.starts_with(support), "{found}");
+            assert_eq!(board.host.boot_id(), "2f0f0f5e-66b5-4a6a-9c8e-6d5b3a3f8a01");
+            assert_eq!(board.host.wall_clock().unwrap(), WallClock::Synchronised);
+            assert!(board.host.free_bytes().unwrap() > 0);
+            for partition in Partition::ALL {
+                let range = product().range(partition);
+                assert_eq!(board.partitions.open(partition).unwrap().bytes(), range.end - range.start);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_board_may_be_named() {
+    let sys = Sys::new(PI4);
+    sys.text("proc/device-tree/compatible", "linux,dummy-virt\0");
+    assert!(sys.refused().starts_with("this board (linux,dummy-virt) is none that is known"));
+    let settings = BoardSettings { name: Some("pi4".into()), disk: None };
+    assert_eq!(sys.open_with(&settings, Access::Look).unwrap().board.name, "pi4");
+}
+
+/// What is wrong with a Pi, and what is said about it.
+#[test]
+fn what_is_wrong_is_told() {
+    type Case = (&'static str, fn(&Sys), &'static str);
+    #[rustfmt::skip]
+    let table: [Case; 21] = [
+        ("no device tree", |s| fs::remove_dir_all(s.path("proc/device-tree")).unwrap(), "this is no Raspberry Pi: there is no "),
+        ("no bootloader node", |s| fs::remove_dir_all(s.path("proc/device-tree/chosen")).unwrap(), "so it isn't known which slot was booted"),
+        ("a bootloader node of another size", |s| fs::write(s.bootloader("partition"), [0; 8]).unwrap(), "has 8 bytes, and is no 32-bit number"),
+        ("no slot's partition", |s| s.number("partition", 1), "the firmware booted partition 1, which is no slot's: slots boot from 2 and 3"),
+        ("little-endian", |s| fs::write(s.bootloader("partition"), [2, 0, 0, 0]).unwrap(), "booted partition 33554432"),
+        ("root of the other slot", |s| s.number("partition", 3), "slot B was booted, but / is on mmcblk0p4, not on partition 5 (system_b)"),
+        ("root of the other slot, U-Boot", |s| s.text("proc/cmdline", "bistable.slot=B bistable.trial=1"), "slot B was booted, but / is on mmcblk0p4"),
+        ("half a word of U-Boot", |s| s.text("proc/cmdline", "bistable.slot=B quiet"), "the kernel's command line has bistable.slot=B, and must have"),
+        ("root on a data partition", |s| s.mounts(&["179:6 / / rw - ext4 /dev/root rw"]), "/ is on mmcblk0p6, not on partition 4 (system_a)"),
+        ("root on an overlay", |s| s.mounts(&["0:31 / / rw - overlay overlay rw"]), "/ is on overlay (overlay), and there is no"),
+        ("root nowhere", |s| s.mounts(&[]), "/ is on nothing"),
+        ("no list of mounts", |s| fs::remove_file(s.path("proc/self/mountinfo")).unwrap(), "mountinfo: is missing"),
+        ("root on another disk", foreign_root, "foreign is not a card: it has no GPT"),
+        ("no boot id", |s| fs::remove_file(s.path("proc/sys/kernel/random/boot_id")).unwrap(), "boot_id: is missing or empty"),
+        ("a partition that the kernel doesn't know", |s| fs::remove_dir_all(s.path(&s.sysfs(Partition::State))).unwrap(), "partition 7 (state) of mmcblk0: the kernel doesn't know it"),
+        ("a table that was changed", |s| s.text(&format!("{}/start", s.sysfs(Partition::Boot(Slot::B))), "8\n"), "partition 3 (boot_b) of mmcblk0: the table has bytes"),
+        ("a name that was changed", |s| s.text(&format!("{}/uevent", s.sysfs(Partition::State)), "DEVNAME=mmcblk0p7\nPARTNAME=swap\n"), "partition 7 (state) of mmcblk0: the kernel calls it \"swap\""),
+        ("a node somewhere else", |s| s.text(&format!("{}/uevent", s.sysfs(Partition::State)), "DEVNAME=../etc/passwd\n"), "uevent: is missing or makes no sense"),
+        ("no node", |s| fs::remove_file(s.node(Partition::State)).unwrap(), "mmcblk0p7: No such file"),
+        ("a node of another size", |s| OpenOptions::new().write(true).open(s.node(Partition::Bootconfig)).unwrap().set_len(512).unwrap(), "partition bootconfig (mmcblk0p1) has 512 bytes, and the kernel says"),
+        ("no table", |s| fs::write(s.path("dev/mmcblk0"), [0; 1 << 20]).unwrap(), "mmcblk0 is not a card: it has no GPT"),
+    ];
+    for (case, change, expected) in table {
+        let sys = Sys::new(PI4);
+        change(&sys);
+        let said = sys.refused();
+        assert!(said.contains(expected), "{case}: {said}");
+    }
+}
+
+/// A stick that somebody put in, with a root file system on its only partition.
+fn foreign_root(s: &Sys) {
+    let disk = "sys/devices/usb/block/foreign";
+    s.device(disk, "foreign", "8:16", "DEVTYPE=disk");
+    s.device(&format!("{disk}/foreign1"), "foreign1", "8:17", "DEVTYPE=partition");
+    s.text(&format!("{disk}/foreign1/partition"), "1\n");
+    fs::write(s.path("dev/foreign"), [0; 1 << 20]).unwrap();
+    s.mounts(&["8:17 / / rw - ext4 /dev/foreign1 rw"]);
+}
+
+#[test]
+fn the_disk_is_found_below_what_hides_it() {
+    let overlay: &[&str] = &["0:31 / / rw - overlay overlay rw"];
+    let mapped = |s: &Sys, slaves: &[&str]| {
+        s.device("sys/devices/virtual/block/dm-0", "dm-0", "254:0", "DEVTYPE=disk");
+        let folder = s.folder("sys/devices/virtual/block/dm-0/slaves");
+        for name in slaves {
+            let to = Path::new("../../../../../class/block").join(name);
+            symlink(to, folder.join(name)).unwrap();
+        }
+        s.mounts(&["254:0 / / ro - ext4 /dev/dm-0 ro"]);
+    };
+    // A link of the running slot.
+    let sys = Sys::new(PI4);
+    sys.mounts(overlay);
+    symlink("../../../mmcblk0p4", sys.folder("dev/disk/by-slot/active").join("system")).unwrap();
+    assert_eq!(sys.open(Access::Look).unwrap().board.boot.booted(), Slot::A);
+    sys.number("partition", 3);
+    assert!(sys.refused().starts_with("slot B was booted, but / is on mmcblk0p4"));
+    // dm-verity with the hash tree behind the data, and apart from it.
+    let sys = Sys::new(PI5_NVME);
+    mapped(&sys, &["nvme0n1p4"]);
+    assert!(sys.open(Access::Exclusive).is_ok());
+    sys.number("partition", 3);
+    assert!(sys.refused().starts_with("slot B was booted, but / is on nvme0n1p4"));
+    let sys = Sys::new(PI5_NVME);
+    mapped(&sys, &["nvme0n1p4", "nvme0n1p6"]);
+    assert!(
+        sys.refused().starts_with("the disk of the running system can't be found: / is on /dev/dm-0 (ext4)")
+    );
+    // The setting, which may be a link.
+    let sys = Sys::new(PI4);
+    sys.mounts(overlay);
+    symlink("../../mmcblk0", sys.folder("dev/disk/by-id").join("mmc-x")).unwrap();
+    let disk = |path: &str| BoardSettings { name: None, disk: Some(path.into()) };
+    for path in ["/dev/mmcblk0", "/dev/disk/by-id/mmc-x"] {
+        assert!(sys.open_with(&disk(path), Access::Exclusive).is_ok(), "{path}");
+    }
+    let refused = |path: &str| sys.open_with(&disk(path), Access::Look).err().unwrap().to_string();
+    assert_eq!(refused("/dev/sdb"), "[board] disk: /dev/sdb does not exist");
+    assert!(refused("/dev/mmcblk0p4").contains("is a partition: name the disk"));
+    assert!(refused("/dev/disk").contains("is no disk"));
+    // It never overrules what is known.
+    sys.boots(Slot::A);
+    sys.device("sys/devices/usb/block/sda", "sda", "8:0", "");
+    fs::write(sys.path("dev/sda"), "").unwrap();
+    let said = refused("/dev/sda");
+    assert!(said.starts_with("[board] disk is sda, but the running system is on mmcblk0"), "{said}");
+}
+
+#[test]
+fn only_what_may_be_written_is_opened_for_writing() {
+    let sys = Sys::new(PI4);
+    let before: Vec<Vec<u8>> = Partition::ALL.map(|p| sys.bytes(p)).into();
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    for partition in Partition::ALL {
+        let may = !matches!(
+            partition,
+            Partition::Boot(Slot::A) | Partition::System(Slot::A) | Partition::Persistent
+        );
+        let done = write(&mut *pi.board.partitions, partition);
+        assert_eq!(done.is_ok(), may, "{partition:?}: {done:?}");
+    }
+    drop(pi);
+    // The default slot isn't written either, whatever runs.
+    sys.boots(Slot::B);
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    for slot in Slot::ALL {
+        for partition in [Partition::Boot(slot), Partition::System(slot)] {
+            let done = write(&mut *pi.board.partitions, partition);
+            assert!(done.unwrap_err().to_string().contains("opened to look at it only"), "{partition:?}");
+        }
+    }
+    drop(pi);
+    let mut pi = sys.open(Access::Look).unwrap();
+    for partition in Partition::ALL {
+        let done = write(&mut *pi.board.partitions, partition);
+        assert!(done.unwrap_err().to_string().contains("opened to look at it only"), "{partition:?}");
+    }
+    assert!(pi.board.boot.switch(Slot::B, Switch::Always).is_err());
+    drop(pi);
+    let after: Vec<Vec<u8>> = Partition::ALL.map(|p| sys.bytes(p)).into();
+    assert!(before == after, "something was written");
+}
+
+#[test]
+fn what_is_mounted_is_never_written() {
+    let sys = Sys::new(PI4);
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    let (boot_b, system_b) = (Partition::Boot(Slot::B), Partition::System(Slot::B));
+    write(&mut *pi.board.partitions, boot_b).unwrap();
+    sys.mount("179:3 / /mnt/other\\040slot ro - vfat /dev/mmcblk0p3 ro");
+    let said = write(&mut *pi.board.partitions, boot_b).unwrap_err().to_string();
+    assert!(
+        said.starts_with("partition boot_b (mmcblk0p3) is mounted on /mnt/other slot: unmount it first"),
+        "{said}"
+    );
+    write(&mut *pi.board.partitions, system_b).unwrap();
+    // The boot flag: reading is always fine, writing unless a file system may write, too.
+    sys.mount("179:1 / /boot/config ro - vfat /dev/mmcblk0p1 ro");
+    pi.board.boot.switch(Slot::B, Switch::Always).unwrap();
+    assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
+    let before = sys.bytes(Partition::Bootconfig);
+    sys.mount("179:1 / /mnt/flag ro - vfat /dev/mmcblk0p1 rw");
+    let said = pi.board.boot.switch(Slot::A, Switch::Always).unwrap_err().to_string();
+    assert!(said.contains("is mounted read-write on /mnt/flag") && said.contains("remount,ro"), "{said}");
+    assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
+    assert!(sys.bytes(Partition::Bootconfig) == before);
+    // The journal is nobody's but ours.
+    drop(pi);
+    sys.mount("179:7 / /mnt/state ro - ext4 /dev/mmcblk0p7 ro");
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    let said = pi.board.partitions.open(Partition::State).err().unwrap().to_string();
+    assert!(said.starts_with("partition state (mmcblk0p7) is mounted on /mnt/state"), "{said}");
+}
+
+#[test]
+fn one_process_works_and_any_number_looks() {
+    let sys = Sys::new(PI4);
+    let pi = sys.open(Access::Exclusive).unwrap();
+    let busy = sys.open_now(&BoardSettings::default(), Access::Exclusive).err().unwrap();
+    assert!(
+        matches!(&busy, PiError::Card(CardError::Busy { path }) if path.ends_with("mmcblk0p7")),
+        "{busy}"
+    );
+    sys.run("resume").must(75, &["is in use by another process"]);
+    sys.run("status").must(0, &[]);
+    assert!(sys.open(Access::Look).is_ok());
+    drop(pi);
+    assert!(sys.open(Access::Exclusive).is_ok());
+}
+
+#[test]
+fn a_reboot_of_what_is_not_the_running_system_fails() {
+    let sys = Sys::new(PI4);
+    sys.folder("run/systemd/system");
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    pi.board.boot.switch(Slot::B, Switch::Once).unwrap();
+    let failed = pi.board.host.reboot().unwrap_err();
+    assert!(matches!(failed, Fault::Io { .. }), "{failed}");
+    let left = || fs::read_to_string(sys.path("run/systemd/reboot-param")).ok();
+    assert_eq!(left().as_deref(), Some("0 tryboot\n"));
+    pi.board.boot.switch(Slot::A, Switch::Once).unwrap();
+    assert!(pi.board.host.reboot().is_err());
+    assert_eq!(left(), None, "the next boot is no trial");
+}
+
+/// The program itself, from an offer to a commit. Nothing reboots here: the test does what firmware and kernel would.
+#[test]
+fn an_update_on_the_real_board() {
+    let sys = Sys::new(PI4);
+    sys.text(
+        "etc/bistable/self-test.toml",
+        "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/bin/true']\n",
+    );
+    let profile = "deadline_s = 20\nsettle_s = 0\n[[check]]\nname = 'app'\nkind = 'command'\nrun = ['/bin/sh', '-c', 'exit 0']\n";
+    sys.text("etc/bistable/health.toml", profile);
+    fs::write(sys.path("good.bundle"), &product().good).unwrap();
+    let slot_a = sys.slot(Slot::A);
+
+    let preflight = sys
+        .run("preflight --json")
+        .must(0, &["ok   boot loader: EEPROM of 2025-09-01", "ok   persistent volume: "]);
+    assert_eq!(preflight.json()["verdict"], "fine");
+    let health = sys.run("health --json").must(0, &["ok   health app (command): exit code 0"]).json();
+    assert_eq!((&health["verdict"], &health["reason"]), (&"healthy".into(), &serde_json::Value::Null));
+    sys.run("update good.bundle")
+        .must(1, &["slot B is tried once", "rebooting: these files are not the running system's"]);
+    let status = sys.run("status --json").must(0, &[]).json();
+    assert_eq!(
+        [&status["state"], &status["once"], &status["booted"], &status["board"]],
+        ["armed", "B", "A", "pi4"]
+    );
+
+    // The kernel hands the argument to the firmware, and the firmware boots the other slot.
+    sys.boots(Slot::B);
+    sys.number("tryboot", 1);
+    let resumed = sys.run("resume --json").must(0, &["healthy", "slot B is the default now"]).json();
+    assert_eq!([&resumed["state"], &resumed["slot"], &resumed["running"]], ["idle", "B", "1.1.0"]);
+    let status = sys.run("status --json").must(0, &[]).json();
+    assert_eq!([&status["booted"], &status["default"]], ["B", "B"]);
+    assert!(sys.slot(Slot::A) == slot_a, "slot A changed");
+
+    // A system that isn't healthy says so, and nothing else happens.
+    sys.text(
+        "etc/bistable/health.toml",
+        &profile.replace("exit 0", "echo no modem; exit 4").replace("20", "1"),
+    );
+    let sick = sys.run("health --json").must(8, &["FAIL health app (command): exit code 4: no modem"]).json();
+    assert_eq!((&sick["verdict"], &sick["exit"]), (&"unhealthy".into(), &8.into()));
+    assert_eq!(sys.run("status --json").json()["state"], "idle");
+}
+
+#[test]
+fn preflight_stops_where_the_firmware_is_too_old_or_the_slot_is_in_use() {
+    let sys = Sys::new(PI4);
+    sys.number("build-timestamp", 1_600_000_000);
+    sys.mounts(&["179:4 / / ro - ext4 /dev/root ro", "179:5 / /mnt ro - ext4 /dev/mmcblk0p5 ro"]);
+    fs::remove_file(sys.path("run/systemd/timesync/synchronized")).unwrap();
+    let words = [
+        "STOP boot loader: the boot EEPROM was built on 2020-09-13",
+        "ok   inactive boot volume (B)",
+        "STOP inactive system volume (B): partition system_b (mmcblk0p5) is mounted on /mnt",
+        "note persistent volume: not mounted",
+        "note wall clock: not synchronised",
+    ];
+    sys.run("preflight").must(1, &words);
+}
+
+#[test]
+fn the_command_line_chooses_the_board() {
+    let sys = Sys::new(PI4);
+    sys.run("sim world").must(2, &["`sim` changes a simulated Pi: name its card"]);
+    sys.run("status --board sim").must(2, &["which card?"]);
+    sys.run("status --board pi --card x.img").must(0, &[]);
+    sys.run("history").must(0, &[]);
+    sys.text("etc/bistable/config.d/a.toml", "[board]\nname = 'pi400'\n");
+    assert_eq!(sys.run("status --json").json()["board"], "pi400");
+    sys.text("etc/bistable/config.d/b.toml", "typo = 1\n");
+    let status = sys.run("status --json").must(0, &["warning: configuration: "]).json();
+    assert_eq!(status["board"], "pi400", "looking works with what can be read");
+    sys.run("preflight").must(1, &["unknown key \"typo\""]);
+    fs::remove_dir_all(sys.path("proc/device-tree")).unwrap();
+    sys.run("status").must(2, &["this is no Raspberry Pi", "--card FILE or BISTABLE_CARD"]);
+    sys.run("status --board pi").must(1, &["this is no Raspberry Pi"]);
+}
