@@ -29,14 +29,26 @@ pub fn cuts(device: &mut Device<'_>, count: u32, seed: u64) -> Result<Told> {
     for cut in 0..count {
         let next = if there == GOOD { NEXT } else { GOOD };
         let after = whole.mul_f64(random.fraction() * BEHIND);
-        let about = || format!("cut {} of {count}, {:.2} s after the start of the update to {}", cut + 1, after.as_secs_f64(), next.version);
+        let about = || {
+            format!(
+                "cut {} of {count}, {:.2} s after the start of the update to {}",
+                cut + 1,
+                after.as_secs_f64(),
+                next.version
+            )
+        };
         let kept = one(device, there, next, after).with_context(about)?;
         *found.entry(kept).or_default() += 1;
         there = next;
     }
     device.power(Power::Off)?;
     let found: Vec<_> = found.iter().map(|(what, n)| format!("{n} {what}")).collect();
-    Ok(Told { what: "cuts", time: clock.now(), bar: None, note: format!("seed {seed}: {}", found.join(", ")) })
+    Ok(Told {
+        what: "cuts",
+        time: clock.now(),
+        bar: None,
+        note: format!("seed {seed}: {}", found.join(", ")),
+    })
 }
 
 /// One cut; gives what the device had kept of the update.
@@ -50,12 +62,20 @@ fn one(device: &mut Device<'_>, there: Release, next: Release, after: Duration) 
     let from = device.seen.len();
     device.power(Power::On)?;
     // By itself, whichever system it is; a staged release goes on to its trial.
-    device.watch(from, pace.boot, |s| matches!(s.what, super::seen::What::Up { .. }))?.context("nothing came up")?;
+    device
+        .watch(from, pace.boot, |s| matches!(s.what, super::seen::What::Up { .. }))?
+        .context("nothing came up")?;
     let status = device.settle(pace.boot * 3 + pace.install)?;
     let running = status.running().unwrap_or("nothing");
-    ensure!([there.version, next.version].contains(&running), "{running} runs, which is neither the old nor the new release");
+    ensure!(
+        [there.version, next.version].contains(&running),
+        "{running} runs, which is neither the old nor the new release"
+    );
     ensure!(status.default == Some(status.booted), "at rest, and the default slot is {:?}", status.default);
-    ensure!(status.rejected.iter().all(|r| ![FACTORY, GOOD, NEXT].iter().any(|good| good.version == r.version)), "a good release was rejected");
+    ensure!(
+        status.rejected.iter().all(|r| ![FACTORY, GOOD, NEXT].iter().any(|good| good.version == r.version)),
+        "a good release was rejected"
+    );
     if running == next.version {
         return Ok("committed by itself");
     }

@@ -31,9 +31,10 @@ use report::Row;
 use rig::Rig;
 use scenario::Scenario;
 use std::{
-    fs,
+    env, fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Which kind of rig.
@@ -94,7 +95,10 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
     let folder = fs::canonicalize(&options.folder)?;
     let loaders = fetch::loaders(&folder.join("arm64"))?;
     let tree = fetch::tree(&folder.join("small"))?;
-    let package = image::Package(options.device.clone().context("name the device's files with --device")?);
+    let package = image::Package(match &options.device {
+        Some(device) => device.clone(),
+        None => device(&folder)?,
+    });
     let bench = Bench {
         loaders,
         device_tree: tree.boot.join("bcm2837-rpi-3-b.dtb"),
@@ -128,6 +132,23 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// The device's program and all that init and udev read, built now: cargo does nothing when nothing has changed.
+fn device(folder: &Path) -> Result<PathBuf> {
+    let tree = folder.join("device");
+    if tree.exists() {
+        fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
+    }
+    // A process of its own: what it prints is not for our standard output.
+    let status = Command::new(env::current_exe().context("finding this program")?)
+        .args(["package", "--arch", "arm64", "--tree"])
+        .arg(&tree)
+        .stdout(io::stderr())
+        .status()
+        .context("starting this program")?;
+    ensure!(status.success(), "the device's program was not built: {status}");
+    Ok(tree)
 }
 
 /// One scenario on a rig.

@@ -189,7 +189,9 @@ fn writes(device: &mut Device<'_>) -> Result<Told> {
     first_boot(device)?;
     let time = commit(device, GOOD, Slot::B)?;
     let writes = device.rig().written()?;
-    let sum = |wanted: &dyn Fn(&Written) -> bool| -> u64 { writes.iter().filter(|w| wanted(w)).map(|w| w.bytes).sum() };
+    let sum = |wanted: &dyn Fn(&Written) -> bool| -> u64 {
+        writes.iter().filter(|w| wanted(w)).map(|w| w.bytes).sum()
+    };
     let within = |w: &Written, place: Lba, bytes: u64| {
         let start = place.0 * SECTOR as u64;
         w.partition == Some(Partition::State) && (start..start + bytes).contains(&w.at)
@@ -210,7 +212,8 @@ fn writes(device: &mut Device<'_>) -> Result<Told> {
     let whole = sectors.iter().all(|w| w.bytes == SECTOR as u64);
     // Armed by the agent, counted down by the boot script, committed by the agent: one sector each.
     ensure!(whole && sectors.len() == 3, "the boot flag was written as {sectors:?}");
-    let slot = |w: &Written| matches!(w.partition, Some(Partition::Boot(Slot::B) | Partition::System(Slot::B)));
+    let slot =
+        |w: &Written| matches!(w.partition, Some(Partition::Boot(Slot::B) | Partition::System(Slot::B)));
     let note = format!(
         "flag 3 sectors (arm, count down, commit), journal {} B in {} writes, rest of state {} B, persistent {} B, slot B {} B",
         sum(&journal),

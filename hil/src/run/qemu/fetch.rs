@@ -62,8 +62,11 @@ pub struct Loaders {
 /// # Errors
 /// When a package can't be had or isn't as expected.
 pub fn loaders(folder: &Path) -> Result<Loaders> {
-    let loaders =
-        Loaders { pi3: folder.join("u-boot-rpi_3.bin"), virt: folder.join("u-boot-qemu_arm64.bin"), busybox: folder.join("busybox") };
+    let loaders = Loaders {
+        pi3: folder.join("u-boot-rpi_3.bin"),
+        virt: folder.join("u-boot-qemu_arm64.bin"),
+        busybox: folder.join("busybox"),
+    };
     let wanted = [
         (&loaders.pi3, "u-boot-rpi", "usr/lib/u-boot/rpi_3/u-boot.bin"),
         (&loaders.virt, "u-boot-qemu", "usr/lib/u-boot/qemu_arm64/u-boot.bin"),

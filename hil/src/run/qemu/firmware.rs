@@ -80,8 +80,10 @@ impl Card {
             .with_context(|| format!("reading the partition table of {}", path.display()))?;
         ensure!(table.sector_size == SECTOR, "sectors of {} bytes", table.sector_size);
         let used = table.iter().filter(|(_, entry)| entry.is_used());
-        let places = used
-            .filter_map(|(n, entry)| Some((u8::try_from(n).ok()?, entry.starting_lba.checked_mul(SECTOR)?)));
+        let places = used.filter_map(|(n, entry)| {
+            let end = entry.ending_lba.checked_add(1)?.checked_mul(SECTOR)?;
+            Some((u8::try_from(n).ok()?, entry.starting_lba.checked_mul(SECTOR)?..end))
+        });
         let partitions = places.collect();
         Ok(Card { file, partitions })
     }

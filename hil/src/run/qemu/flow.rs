@@ -6,7 +6,6 @@ use bistable_boot::{
     bootblock::{BootBlock, newest},
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, Partition},
 };
-use crc::{CRC_32_ISO_HDLC, Crc};
 use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
 
 /// The slot that the boot flag of a card names.
@@ -40,14 +39,4 @@ pub fn card_arguments(flow: Flow) -> &'static [&'static str] {
         Flow::Tryboot => &[],
         Flow::Uboot => &["--boot-flow", "uboot"],
     }
-}
-
-/// `bistable.env`, for the boot script: names of what is booted, lengths and checksums.
-pub fn environment(cmdline: &str, files: &[(&str, &str, &[u8])]) -> Result<String> {
-    let mut text = format!("cmdline={cmdline}\n");
-    for (kind, name, bytes) in files {
-        let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(bytes);
-        text += &format!("{kind}={name}\n{kind}_bytes={:x}\n{kind}_crc={crc:08x}\n{kind}_crc_swapped={:08x}\n", bytes.len(), crc.swap_bytes());
-    }
-    Ok(text)
 }

@@ -104,7 +104,11 @@ fn key(tree: &Tree, package: &Package, machine: Machine) -> Result<String> {
             sha.update(part.get(..read).unwrap_or_default());
         }
     }
-    sha.update(format!("{machine}{:?}{:?}", overlay::boot(), release::ALL.map(|r| overlay::system(r, machine))));
+    sha.update(format!(
+        "{machine}{:?}{:?}",
+        overlay::boot(machine),
+        release::ALL.map(|r| overlay::system(r, machine))
+    ));
     Ok(crate::real::hex(sha.finalize().get(..8).unwrap_or_default()))
 }
 
@@ -171,17 +175,12 @@ impl Maker<'_> {
         for name in ["kernel8.img", "bcm2837-rpi-3-b.dtb"] {
             fs::copy(self.tree.boot.join(name), folder.join(name)).context(name)?;
         }
-        let initramfs = initramfs::make(&self.tree.system, self.busybox, self.machine).context("making the initramfs")?;
+        let initramfs =
+            initramfs::make(&self.tree.system, self.busybox, self.machine).context("making the initramfs")?;
         put(&folder.join("initrd.img"), &initramfs)?;
-        let read = |name: &str| fs::read(folder.join(name)).context(name.to_owned());
-        let (kernel, tree) = (read("kernel8.img")?, read("bcm2837-rpi-3-b.dtb")?);
-        let mut files = vec![("kernel", "kernel8.img", &kernel[..]), ("initrd", "initrd.img", &initramfs[..])];
-        if self.machine == Machine::Pi3 {
-            // The other machine hands its own to U-Boot.
-            files.push(("fdt", "bcm2837-rpi-3-b.dtb", &tree[..]));
-        }
-        put(&folder.join("bistable.env"), flow::environment(overlay::OPTIONS, &files)?.as_bytes())?;
-        overlay::boot().iter().try_for_each(|(name, text)| put(&folder.join(name), text.as_bytes()))
+        overlay::boot(self.machine)
+            .iter()
+            .try_for_each(|(name, text)| put(&folder.join(name), text.as_bytes()))
     }
 
     fn bundle(&self, release: Release) -> Result<()> {
@@ -189,7 +188,7 @@ impl Maker<'_> {
         assemble(&self.tree.system, self.package, &overlay::system(release, self.machine), &tar)?;
         let out = format!("bundles/{PRODUCT}-{}.bundle", release.version);
         let line = format!(
-            "build --progress none --product {PRODUCT} --version {} --board {} --level 3 --system system.tar --boot boot --boot-size 24M \
+            "build --progress none --product {PRODUCT} --version {} --board {} --level 3 --system system.tar --boot boot --boot-size 24M --uboot \
              --self-tests self-tests.toml --health health.toml --key release.key --root root.root --out {out}",
             release.version,
             self.machine.board(),

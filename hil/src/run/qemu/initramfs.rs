@@ -139,7 +139,9 @@ impl Modules {
 /// Lines `path: path path …`.
 fn dependencies(text: &str) -> BTreeMap<String, Vec<String>> {
     let lines = text.lines().filter_map(|line| line.split_once(':'));
-    lines.map(|(path, needs)| (path.to_owned(), needs.split_whitespace().map(str::to_owned).collect())).collect()
+    lines
+        .map(|(path, needs)| (path.to_owned(), needs.split_whitespace().map(str::to_owned).collect()))
+        .collect()
 }
 
 /// An archive in the format "newc".
@@ -181,7 +183,9 @@ mod tests {
 
     #[test]
     fn modules_come_after_what_they_need() {
-        let needs = dependencies("kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko\nkernel/x/a-b.ko:\n");
+        let needs = dependencies(
+            "kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko\nkernel/x/a-b.ko:\n",
+        );
         let kernel = Modules { needs, files: BTreeMap::new() };
         let ext4 = ["kernel/lib/crc16.ko", "kernel/fs/jbd2/jbd2.ko", "kernel/fs/ext4/ext4.ko"];
         assert_eq!(kernel.with_dependencies("ext4").unwrap(), ext4);

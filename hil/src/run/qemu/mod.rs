@@ -29,8 +29,8 @@ use super::{
     rig::{Jig, Pace, Power, Rig, Written},
     seen::{self, Fault, Line, Lines, Seen, What},
 };
-use anyhow::{Context, Result, bail};
 use crate::prove::disk::log;
+use anyhow::{Context, Result, bail};
 use bistable_boot::{
     Slot,
     layout::{BOOT_PARTITIONS, Partition},
@@ -392,7 +392,8 @@ impl Rig for Qemu {
         let bytes = fs::read(&log).with_context(|| log.display().to_string())?;
         fs::remove_file(&log)?;
         let card = firmware::Card::open(&self.card)?;
-        let places: Vec<_> = Partition::ALL.into_iter().filter_map(|p| card.place(p.number()).map(|at| (p, at))).collect();
+        let places: Vec<_> =
+            Partition::ALL.into_iter().filter_map(|p| card.place(p.number()).map(|at| (p, at))).collect();
         let entries = log::parse(&bytes)?.into_iter();
         let writes = entries.filter_map(|entry| match entry.what {
             log::What::Write { at, data, .. } => Some((at, data.len() as u64)),

@@ -132,7 +132,10 @@ pub fn system(release: Release, machine: Machine) -> Overlay {
     for generator in GENERATORS {
         pieces.push((format!("etc/systemd/system-generators/{generator}"), Piece::Link("/dev/null".into())));
     }
-    pieces.push(("etc/systemd/system/default.target".into(), Piece::Link("/lib/systemd/system/multi-user.target".into())));
+    pieces.push((
+        "etc/systemd/system/default.target".into(),
+        Piece::Link("/lib/systemd/system/multi-user.target".into()),
+    ));
     file(&mut pieces, "etc/systemd/system/systemd-udev-trigger.service.d/rig.conf", TRIGGER, 0o644);
     let app = if release.nature == Nature::Sick { "/bin/false" } else { "/bin/sleep infinity" };
     let fault = match release.nature {
@@ -171,20 +174,25 @@ fn unit(description: &str, program: &str) -> String {
 }
 
 /// What both boot flows tell the kernel. The last console that exists is the one that counts.
-pub const OPTIONS: &str = "console=ttyAMA0,115200 console=ttyS1,115200 ro rootwait rootfstype=ext4 panic=5 quiet \
+const OPTIONS: &str = "console=ttyAMA0,115200 console=ttyS1,115200 ro rootwait rootfstype=ext4 panic=5 quiet \
     systemd.volatile=state iomem=relaxed";
 
-const CONFIG: &str = "arm_64bit=1\nenable_uart=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\n\
-    [boot_partition=2]\ncmdline=cmdline-a.txt\n[boot_partition=3]\ncmdline=cmdline-b.txt\n[all]\n";
+const CONFIG: &str = "arm_64bit=1\nenable_uart=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\n";
+const BY_SLOT: &str =
+    "[boot_partition=2]\ncmdline=cmdline-a.txt\n[boot_partition=3]\ncmdline=cmdline-b.txt\n[all]\n";
+/// The other machine hands its own to the boot loader.
+const TREE: &str = "device_tree=bcm2837-rpi-3-b.dtb\n";
 
 /// What lies beside the kernel on the boot volume: one for both slots, the firmware picks the command line.
-pub fn boot() -> Vec<(&'static str, String)> {
+pub fn boot(machine: Machine) -> Vec<(&'static str, String)> {
+    let tree = if machine == Machine::Pi3 { TREE } else { "" };
+    let cmdline = |slot| format!("root=PARTLABEL=system_{slot} {OPTIONS}\n");
     vec![
-        ("config.txt", CONFIG.into()),
-        ("cmdline-a.txt", format!("root=PARTLABEL=system_a {OPTIONS}\n")),
-        ("cmdline-b.txt", format!("root=PARTLABEL=system_b {OPTIONS}\n")),
-        // Firmware that doesn't know the filter starts slot A.
-        ("cmdline.txt", format!("root=PARTLABEL=system_a {OPTIONS}\n")),
+        ("config.txt", [CONFIG, tree, BY_SLOT].concat()),
+        ("cmdline-a.txt", cmdline('a')),
+        ("cmdline-b.txt", cmdline('b')),
+        // For firmware that doesn't know the filter, and for U-Boot, which takes its own word for root=.
+        ("cmdline.txt", cmdline('a')),
     ]
 }
 
