@@ -7,7 +7,8 @@
 //! | [`device`] | the dialogue with the device |
 //! | [`seen`] | what is seen from outside, in order |
 //! | [`release`] | good and bad releases |
-//! | [`qemu`] | an emulated Pi |
+//! | [`cuts`] | power cuts at random moments |
+//! | [`qemu`], [`sim`] | the rigs |
 //! | [`report`] | what came of it |
 pub mod clock;
 pub mod cuts;
@@ -18,6 +19,7 @@ pub mod report;
 pub mod rig;
 pub mod scenario;
 pub mod seen;
+pub mod sim;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -29,7 +31,8 @@ use qemu::{
 };
 use report::Row;
 use rig::Rig;
-use scenario::Scenario;
+use scenario::{Needs, Told};
+use sim::Sim;
 use std::{
     env, fs,
     io::{self, Write as _},
@@ -40,6 +43,8 @@ use std::{
 /// Which kind of rig.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
+    /// The real program on a simulated Pi
+    Sim,
     /// An emulated Pi with a real kernel and a real Debian system
     Qemu,
 }
@@ -59,7 +64,16 @@ pub struct Options {
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub scenario: Option<String>,
-    /// Everything on everything
+    /// So many power cuts on each machine in each boot flow
+    #[arg(long, value_name = "N")]
+    pub cuts: Option<u32>,
+    /// For the moments of the power cuts
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Each scenario once, on the machine and in the boot flow where it says most; five power cuts
+    #[arg(long, conflicts_with = "long")]
+    pub short: bool,
+    /// Fifty power cuts
     #[arg(long)]
     pub long: bool,
     /// The device's program and files for arm64, as `package --tree` makes them; made if none are named
@@ -76,17 +90,104 @@ pub struct Options {
     pub json: bool,
 }
 
+/// What the short run does: each scenario where it says most, the real boot loader and the Pi's own drivers included.
+const SHORT: [(&str, Machine, Flow); 12] = [
+    ("update", Machine::Virt, Flow::Tryboot),
+    ("update", Machine::Pi3, Flow::Uboot),
+    ("self-test refused", Machine::Pi3, Flow::Tryboot),
+    ("unhealthy", Machine::Virt, Flow::Uboot),
+    ("panic", Machine::Virt, Flow::Tryboot),
+    ("hang", Machine::Virt, Flow::Uboot),
+    ("init missing", Machine::Virt, Flow::Tryboot),
+    ("kernel damaged", Machine::Virt, Flow::Tryboot),
+    ("kernel damaged", Machine::Virt, Flow::Uboot),
+    ("writes", Machine::Virt, Flow::Uboot),
+    (CUTS, Machine::Virt, Flow::Tryboot),
+    (CUTS, Machine::Virt, Flow::Uboot),
+];
+const CUTS: &str = "power cuts";
+const CUTS_SHORT: u32 = 3;
+const CUTS_USUAL: u32 = 5;
+const CUTS_LONG: u32 = 50;
+
 /// Run scenarios and report. Gives whether all passed.
 ///
 /// # Errors
 /// When a rig can't be set up; what is wrong with a device is in the report.
 pub fn run(options: &Options) -> Result<bool> {
-    let rows = on_qemu(options)?;
+    if !options.json {
+        print(&format!("{}\n", report::head()));
+    }
+    let rows = match options.rig {
+        Kind::Sim => on_sim(options)?,
+        Kind::Qemu => on_qemu(options)?,
+    };
     ensure!(!rows.is_empty(), "no scenario has a name like that");
     if options.json {
         print(&format!("{}\n", report::json(&rows)));
     }
     Ok(rows.iter().all(|row| row.ended.is_ok()))
+}
+
+impl Options {
+    /// Whether a scenario is to run on a machine in a boot flow.
+    fn wants(&self, scenario: &str, machine: Machine, flow: Flow) -> bool {
+        let named = self.scenario.as_ref().is_none_or(|text| scenario.contains(text));
+        let short = !self.short || SHORT.contains(&(scenario, machine, flow));
+        named && short && self.machine.is_none_or(|m| m == machine) && self.flow.is_none_or(|f| f == flow)
+    }
+
+    fn cuts(&self) -> u32 {
+        let usual = if self.short {
+            CUTS_SHORT
+        } else if self.long {
+            CUTS_LONG
+        } else {
+            CUTS_USUAL
+        };
+        self.cuts.unwrap_or(usual)
+    }
+
+    /// All wanted scenarios on one rig.
+    fn all(&self, rig: &mut dyn Rig, machine: Machine, flow: Flow) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        let mut done = |row: Row| {
+            if !self.json {
+                print(&format!("{}\n", report::line(&row)));
+            }
+            rows.push(row);
+        };
+        for scenario in scenario::ALL {
+            let able = scenario.needs == Needs::Nothing || (machine, flow) == (Machine::Virt, Flow::Uboot);
+            if able && self.wants(scenario.name, machine, flow) {
+                done(play(rig, scenario.name, scenario.story)?);
+            }
+        }
+        if rig.has_a_clock() && self.wants(CUTS, machine, flow) {
+            done(play(rig, CUTS, |device| cuts::cuts(device, self.cuts(), self.seed))?);
+        }
+        Ok(rows)
+    }
+}
+
+fn on_sim(options: &Options) -> Result<Vec<Row>> {
+    let program = env::current_exe().context("finding this program")?;
+    let mut rows = Vec::new();
+    for flow in [Flow::Tryboot, Flow::Uboot] {
+        let folder = tempfile::tempdir().context("making a folder")?;
+        let mut sim = Sim::new(folder.path(), &program, flow)?;
+        for scenario in scenario::ALL {
+            let named = options.scenario.as_ref().is_none_or(|text| scenario.name.contains(text));
+            if named && scenario.needs == Needs::Nothing && options.flow.is_none_or(|f| f == flow) {
+                let row = play(&mut sim, scenario.name, scenario.story)?;
+                if !options.json {
+                    print(&format!("{}\n", report::line(&row)));
+                }
+                rows.push(row);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 fn on_qemu(options: &Options) -> Result<Vec<Row>> {
@@ -107,28 +208,19 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
         keep: options.keep,
     };
     let mut rows = Vec::new();
-    if !options.json {
-        print(&format!("{}\n", report::head()));
-    }
     for machine in [Machine::Virt, Machine::Pi3] {
-        if options.machine.is_some_and(|m| m != machine) {
+        let flows = [Flow::Tryboot, Flow::Uboot].into_iter().filter(|flow| {
+            let names = scenario::ALL.iter().map(|s| s.name).chain([CUTS]);
+            names.into_iter().any(|name| options.wants(name, machine, *flow))
+        });
+        let flows: Vec<_> = flows.collect();
+        if flows.is_empty() {
             continue;
         }
         let kit = image::kit(&folder, &tree, &package, &bench.loaders.busybox, machine, &tell)?;
-        for flow in [Flow::Tryboot, Flow::Uboot] {
-            if options.flow.is_some_and(|f| f != flow) {
-                continue;
-            }
+        for flow in flows {
             let mut rig = Qemu::new(bench.clone(), kit.clone(), machine, flow);
-            for scenario in scenario::ALL {
-                if options.scenario.as_ref().is_none_or(|text| scenario.name.contains(text)) {
-                    let row = play(&mut rig, scenario)?;
-                    if !options.json {
-                        print(&format!("{}\n", report::line(&row)));
-                    }
-                    rows.push(row);
-                }
-            }
+            rows.extend(options.all(&mut rig, machine, flow)?);
         }
     }
     Ok(rows)
@@ -152,14 +244,21 @@ fn device(folder: &Path) -> Result<PathBuf> {
 }
 
 /// One scenario on a rig.
-fn play(rig: &mut dyn Rig, scenario: Scenario) -> Result<Row> {
+///
+/// # Errors
+/// When the rig fails; what is wrong with the device is in the row.
+pub fn play(
+    rig: &mut dyn Rig,
+    name: &str,
+    story: impl FnOnce(&mut Device<'_>) -> Result<Told>,
+) -> Result<Row> {
     let (machine, flow) = rig.name();
     let clock = Clock::start();
-    let mut device = Device::new(&mut *rig, scenario.name)?;
-    let ended = (scenario.story)(&mut device).map_err(|e| format!("{e:#}"));
+    let mut device = Device::new(&mut *rig, name)?;
+    let ended = story(&mut device).map_err(|e| format!("{e:#}"));
     let boots = seen::boots(&device.seen);
     rig.done(ended.is_ok())?;
-    Ok(Row { scenario: scenario.name.into(), machine, flow, boots, took: clock.now(), ended })
+    Ok(Row { scenario: name.into(), machine, flow, boots, took: clock.now(), ended })
 }
 
 /// For people, while it takes its time.
@@ -171,4 +270,20 @@ fn tell(text: &str) {
 fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
     let _ = io::stdout().flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_run_has_every_scenario() {
+        let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).chain([CUTS]).collect();
+        for name in &names {
+            assert!(SHORT.iter().any(|(short, ..)| short == name), "{name}");
+        }
+        for (short, ..) in SHORT {
+            assert!(names.contains(&short), "{short}");
+        }
+    }
 }

@@ -32,18 +32,33 @@ pub struct Scenario {
     pub name: &'static str,
     /// What happens; an error is what is wrong.
     pub story: fn(&mut Device<'_>) -> Result<Told>,
+    /// What the rig must have for it.
+    pub needs: Needs,
 }
 
-/// All of them, but for the power cuts. The last one is for rigs that log what is written.
+/// What a scenario takes that not every rig has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A log of what is written to the card.
+    WriteLog,
+}
+
+/// All of them, but for the power cuts.
 pub const ALL: [Scenario; 8] = [
-    Scenario { name: "update", story: update },
-    Scenario { name: "self-test refused", story: refused },
-    Scenario { name: "unhealthy", story: |d| reverted(d, SICK, Bar::Health) },
-    Scenario { name: "panic", story: |d| reverted(d, PANICS, Bar::Seconds(45)) },
-    Scenario { name: "hang", story: |d| reverted(d, HANGS, Bar::Seconds(60)) },
-    Scenario { name: "init missing", story: |d| reverted(d, NO_INIT, Bar::Seconds(90)) },
-    Scenario { name: "kernel damaged", story: kernel_damaged },
-    Scenario { name: "writes", story: writes },
+    Scenario { name: "update", story: update, needs: Needs::Nothing },
+    Scenario { name: "self-test refused", story: refused, needs: Needs::Nothing },
+    Scenario { name: "unhealthy", story: |d| reverted(d, SICK, Bar::Health), needs: Needs::Nothing },
+    Scenario { name: "panic", story: |d| reverted(d, PANICS, Bar::Seconds(45)), needs: Needs::Nothing },
+    Scenario { name: "hang", story: |d| reverted(d, HANGS, Bar::Seconds(60)), needs: Needs::Nothing },
+    Scenario {
+        name: "init missing",
+        story: |d| reverted(d, NO_INIT, Bar::Seconds(90)),
+        needs: Needs::Nothing,
+    },
+    Scenario { name: "kernel damaged", story: kernel_damaged, needs: Needs::Nothing },
+    Scenario { name: "writes", story: writes, needs: Needs::WriteLog },
 ];
 
 /// How long a way back may take, from the fault to the old system's shell.

@@ -233,7 +233,7 @@ fn signed_by(text: &str) -> Option<String> {
     key.starts_with('/').then(|| key.to_owned())
 }
 
-pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "material of a test bench, made again when it is lost")]
     fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }

@@ -73,15 +73,24 @@ pub fn kit(
         return Ok(kit);
     }
     let part = cache.join(format!("kit-{machine}.part"));
-    if part.exists() {
-        fs::remove_dir_all(&part).with_context(|| part.display().to_string())?;
-    }
+    forget(cache, machine)?;
     fs::create_dir_all(part.join("bundles")).with_context(|| part.display().to_string())?;
     tell(&format!("making keys, {} releases and a card for each boot flow of {machine}", release::ALL.len()));
     Maker { folder: &part, tree, package, busybox, machine }.make()?;
     #[expect(clippy::disallowed_methods, reason = "a cache, made again when it is lost")]
     fs::rename(&part, &folder).with_context(|| folder.display().to_string())?;
     Ok(kit)
+}
+
+/// Throw away a machine's kits: each takes a gigabyte, and none but the newest is used again.
+fn forget(cache: &Path, machine: Machine) -> Result<()> {
+    for entry in fs::read_dir(cache).with_context(|| cache.display().to_string())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&format!("kit-{machine}")) {
+            fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// What all inputs come to: two kits of the same key are the same but for their keys.
