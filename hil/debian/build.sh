@@ -13,13 +13,7 @@
 # and holds the next version of the application (app/v1, app/v2). Both are built at the same time. The mirror is the one in this machine's apt sources.
 # SOURCE_DATE_EPOCH (default: a fixed day) makes two runs against the same mirror equal.
 #
-# Works as root and as an ordinary user. Maintainer scripts are arm64 programs, so the kernel must hand them to QEMU:
-#   - if arm64 programs run here already, nothing is set up;
-#   - else an ordinary user gets a user namespace (mmdebstrap's "unshare" mode) and, in it, a binfmt_misc of its own:
-#     Linux 6.7 and later allow that, and nothing outside the namespace sees it;
-#   - root gets a private mount of binfmt_misc, which is gone with the build.
-# There is no fallback that skips the scripts: without them there are no accounts, no capabilities, no enabled units
-# and no initramfs, so the result would not be the real system that this is for.
+# Works as root and as an ordinary user: see mechanics.sh.
 # Hooks are texts for another shell, and lists are named by their version.
 # shellcheck disable=SC2016,SC2034
 set -euo pipefail
@@ -44,44 +38,8 @@ only_v2=(chrony python3-paho-mqtt lm-sensors)
 # What the initramfs loads: the SD host, the file systems, and the watchdog driver, without which a Pi can't restart.
 initramfs_modules=(bcm2835 sdhci-iproc mmc_block bcm2835_wdt ext4 vfat nls_ascii nls_cp437 virtio_blk virtio_mmio)
 
-say() { printf 'build.sh: %s\n' "$*" >&2; }
-die() { say "$*"; exit 1; }
-
-# One line "deb ..." per suite that the version uses, from the machine's own sources as apt itself reads them.
-sources() {
-    local suites=" $suite " found=" " uri name component file key options
-    [ "$1" = v1 ] || suites=" $suite $suite-updates $suite-security "
-    while IFS='|' read -r uri name component file; do
-        case "$suites" in *" $name "*) ;; *) continue ;; esac
-        [ "$component" = main ] || continue
-        case "$found" in *" $name "*) continue ;; esac
-        # apt does not report Signed-By: the first key file that the same source file names.
-        key=$(sed -nE 's/.*[Ss]igned-[Bb]y[:=][[:space:]]*(\/[^] ]+).*/\1/p' "${file%:*}" | head -n 1)
-        options="arch=$arch${key:+ signed-by=$key}"
-        printf 'deb [%s] %s %s main\n' "$options" "$uri" "$name"
-        found="$found$name "
-    done < <(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SOURCESENTRY)' 'Created-By: Packages')
-    for name in $suites; do
-        case "$found" in *" $name "*) ;; *)
-            die "this machine's apt sources do not name the suite $name (main); add it to /etc/apt/sources.list.d" ;;
-        esac
-    done
-}
-
-# Proxy, certificate and retry settings of this machine: mmdebstrap's apt does not read its configuration.
-apt_options() {
-    apt-config dump --format '%F "%v";%n' | grep -E '^Acquire::(https?|Retries|ForceIPv[46])\b' | grep -v '::User-Agent' || true
-}
-
-# Runs in the namespace of the build, before anything is unpacked.
-setup_hook='
-    set -e
-    arch-test arm64 >/dev/null 2>&1 && exit 0
-    binfmt=/proc/sys/fs/binfmt_misc
-    [ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt
-    [ -e $binfmt/qemu-aarch64 ] || cat /usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register
-    arch-test arm64 >/dev/null
-'
+# shellcheck source=mechanics.sh
+. "$here/mechanics.sh"
 
 # After the essential packages and before the rest, so that the one run of update-initramfs already knows them.
 essential_hook='
@@ -111,33 +69,6 @@ customize_hook='
     echo "# This product is updated as a whole, by its A/B updater." >"$1/etc/apt/sources.list"
     rm -f "$1"/etc/apt/sources.list.d/*
 '
-
-# Root runs everything in a mount namespace, so that a binfmt_misc mounted by the hook vanishes with the build.
-enter_namespace() {
-    [ "$(id -u)" -eq 0 ] && [ -z "${GREENHOUSE_NAMESPACE:-}" ] || return 0
-    if unshare --mount true 2>/dev/null; then
-        GREENHOUSE_NAMESPACE=1 exec unshare --mount "${BASH_SOURCE[0]}" "$@"
-    fi
-}
-
-choose_mode() {
-    for tool in mmdebstrap arch-test; do
-        command -v $tool >/dev/null || die "$tool is missing; run $here/setup.sh as root"
-    done
-    if [ "$(id -u)" -eq 0 ]; then
-        mode=root
-    elif unshare --user --map-root-user --map-auto true 2>/dev/null; then
-        mode=unshare
-    else
-        die "no user namespace for $(id -un): it needs newuidmap (package uidmap), a range in /etc/subuid and /etc/subgid," \
-            "and a kernel that allows user namespaces; or run this as root"
-    fi
-    # Tried in a throwaway namespace here, so that the reason is clear before a long build fails in a hook.
-    local try=(sh -c "$setup_hook" hook /)
-    [ $mode = root ] || try=(unshare --user --map-root-user --map-auto --mount "${try[@]}")
-    "${try[@]}" || die "arm64 programs can't run here: install qemu-user-static; as an ordinary user that needs Linux 6.7" \
-        "or later, or a machine on which binfmt_misc is set up (systemd-binfmt); as root it needs the right to mount binfmt_misc"
-}
 
 boot_volume() { # VERSION-DIR: fills boot/ from the system's own kernel package
     local dir=$1 boot=$1/boot.part unpacked
@@ -174,7 +105,10 @@ build() { # VERSION
     include=$(IFS=,; echo "${common[*]},${extra[*]}")
     rm -rf "$dir" && mkdir -p "$dir" "$cache"
     say "$version: building in mode $mode; takes some minutes, see $dir/log"
-    sources "$version" >"$dir/sources.list"
+    # The second version has the updates that came out since.
+    local suites=("$suite")
+    [ "$version" = v1 ] || suites+=("$suite-updates" "$suite-security")
+    sources "${suites[@]}" >"$dir/sources.list"
     tar -cf "$dir/app.tar" -C "$here/app/$version" --sort=name --owner=0 --group=0 --numeric-owner \
         --mtime="@$SOURCE_DATE_EPOCH" --mode='u+rwX,go+rX,go-w' .
     local aptopts=() line

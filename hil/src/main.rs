@@ -1,5 +1,5 @@
 //! `cargo demo`, and the rigs.
-use bistable_hil::{demo, model, package, program, prove, real};
+use bistable_hil::{demo, model, package, program, prove, real, run};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -23,6 +23,8 @@ enum Verb {
     Disk(prove::disk::Options),
     /// Search a model of the update protocol exhaustively
     Model(model::Options),
+    /// Run the device scenarios on a rig: an emulated or a simulated Pi
+    Run(run::Options),
     /// Make the Debian package of the device's program
     Package(package::Options),
     /// Run a program and note what it cost
@@ -49,6 +51,9 @@ fn main() -> ExitCode {
         }
         Verb::Model(options) => {
             model::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Verb::Run(options) => {
+            run::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Verb::Package(options) => package::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Meter(args) => real::meter::run(&args),

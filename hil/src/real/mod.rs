@@ -9,14 +9,12 @@
 //! | `update` | the steps on the virtual Pi: install, cut short, install again, commit |
 //! | `race` | installing against `zstd -dc \| dd` of the same data |
 //! | `card` | partitions of a card image, read through its table |
-//! | `fat` | the files of a FAT volume, by a reader of our own |
 //! | `proof` | claims, and what speaks against them |
 //! | `report` | everything measured, as a table and as JSON |
 mod build;
 mod card;
 mod debian;
 mod desk;
-mod fat;
 pub mod meter;
 mod proof;
 mod race;
@@ -24,7 +22,10 @@ mod report;
 mod update;
 
 use anyhow::{Context, Result};
+pub(crate) use card::hex;
 use desk::Desk;
+#[cfg(test)]
+pub(crate) use desk::put;
 use report::Report;
 use std::{
     io::{self, Write},

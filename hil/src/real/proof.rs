@@ -3,9 +3,11 @@ use super::{
     build,
     card::CardImage,
     desk::{CARD, Desk, Version},
-    fat,
 };
-use crate::tree::{Tree, diff};
+use crate::{
+    fat,
+    tree::{Tree, diff},
+};
 use anyhow::{Context, Result};
 use bistable_boot::{Slot, layout::Partition};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@
 //! reserved (boot sector) │ table × 1 or 2 │ root directory (not FAT32) │ clusters from number 2
 //! directory: records of 32 bytes: pieces of a long name, last piece first, and then the short name with the file
 //! ```
-use super::card::hex;
+use crate::real::hex;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -15,14 +15,14 @@ use std::{
 };
 
 /// Path without a leading `/` → SHA-256 of the content in hexadecimal digits; none for a folder.
-pub(super) type Files = BTreeMap<String, Option<String>>;
+pub type Files = BTreeMap<String, Option<String>>;
 
 /// Folders within folders, at most.
 const DEEPEST: usize = 32;
 const RECORD: usize = 32;
 
 /// What two sets of files differ in, one line each.
-pub(super) fn differences(source: &Files, image: &Files) -> Vec<String> {
+pub fn differences(source: &Files, image: &Files) -> Vec<String> {
     let mut found = Vec::new();
     for (path, want) in source {
         match image.get(path) {
@@ -37,7 +37,7 @@ pub(super) fn differences(source: &Files, image: &Files) -> Vec<String> {
 }
 
 /// The files of a real folder.
-pub(super) fn files_of_folder(folder: &Path) -> Result<Files> {
+pub fn files_of_folder(folder: &Path) -> Result<Files> {
     let mut files = Files::new();
     walk(folder, "", &mut files)?;
     Ok(files)
@@ -59,8 +59,9 @@ fn walk(folder: &Path, prefix: &str, files: &mut Files) -> Result<()> {
 }
 
 /// The files of an image.
-pub(super) fn files_of_image(image: &Path) -> Result<Files> {
-    let volume = FatVolume::open(image).with_context(|| image.display().to_string())?;
+pub fn files_of_image(image: &Path) -> Result<Files> {
+    let file = File::open(image).with_context(|| image.display().to_string())?;
+    let volume = FatVolume::open(file, 0).with_context(|| image.display().to_string())?;
     let mut files = Files::new();
     let root = volume.root()?;
     volume.walk(&root, "", 0, &mut files).with_context(|| image.display().to_string())?;
@@ -74,9 +75,12 @@ enum Width {
     Fat32,
 }
 
+/// A volume, open for reading.
 #[derive(Debug)]
-struct FatVolume {
+pub struct FatVolume {
     file: File,
+    /// Where in the file it begins.
+    start: u64,
     width: Width,
     table: Vec<u8>,
     cluster_bytes: u64,
@@ -89,10 +93,13 @@ struct FatVolume {
 }
 
 impl FatVolume {
-    fn open(path: &Path) -> Result<FatVolume> {
-        let file = File::open(path)?;
+    /// The volume that begins at a byte of a file.
+    ///
+    /// # Errors
+    /// When it is no FAT, or a damaged one.
+    pub fn open(file: File, start: u64) -> Result<FatVolume> {
         let mut boot = [0; 512];
-        file.read_exact_at(&mut boot, 0)?;
+        file.read_exact_at(&mut boot, start)?;
         ensure!(boot.ends_with(&[0x55, 0xAA]), "no boot sector");
         let word = |at| u64::from(u16_at(&boot, at));
         let (sector, reserved, tables, root_records) = (word(11), word(14), u64::from(boot[16]), word(17));
@@ -113,9 +120,10 @@ impl FatVolume {
         let table_bytes = usize::try_from(table * sector)?;
         ensure!(table_bytes as u64 <= file.metadata()?.len(), "the table is larger than the image");
         let mut bytes = vec![0; table_bytes];
-        file.read_exact_at(&mut bytes, reserved * sector).context("reading the table")?;
+        file.read_exact_at(&mut bytes, start + reserved * sector).context("reading the table")?;
         Ok(FatVolume {
             file,
+            start,
             width,
             table: bytes,
             cluster_bytes: per_cluster * sector,
@@ -126,12 +134,45 @@ impl FatVolume {
         })
     }
 
+    /// A file of the root folder, by its name in any case; none if there is no such file.
+    ///
+    /// # Errors
+    /// When the volume is damaged where that file is looked for.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let found =
+            records(&self.root()?)?.into_iter().find(|r| !r.folder && r.name.eq_ignore_ascii_case(name));
+        let Some(record) = found else { return Ok(None) };
+        let mut bytes = if record.first == 0 { Vec::new() } else { self.chain(record.first)? };
+        ensure!(record.bytes <= bytes.len(), "/{name} ends early");
+        bytes.truncate(record.bytes);
+        Ok(Some(bytes))
+    }
+
+    /// Where in the underlying file a byte of a file of the root folder lies; none if there is no such file or byte.
+    ///
+    /// # Errors
+    /// When the volume is damaged where that file is looked for.
+    pub fn place_of(&self, name: &str, byte: u64) -> Result<Option<u64>> {
+        let found =
+            records(&self.root()?)?.into_iter().find(|r| !r.folder && r.name.eq_ignore_ascii_case(name));
+        let Some(record) = found.filter(|r| byte < r.bytes as u64) else { return Ok(None) };
+        let mut cluster = Some(record.first);
+        for _ in 0..byte / self.cluster_bytes {
+            cluster = cluster.and_then(|c| self.next(c));
+        }
+        let cluster = cluster.and_then(|c| c.checked_sub(2)).filter(|c| *c < self.clusters);
+        let cluster = cluster.with_context(|| format!("/{name} ends early"))?;
+        Ok(Some(self.start + self.data + u64::from(cluster) * self.cluster_bytes + byte % self.cluster_bytes))
+    }
+
     fn root(&self) -> Result<Vec<u8>> {
         if self.width == Width::Fat32 {
             return self.chain(self.root_cluster);
         }
         let mut bytes = vec![0; usize::try_from(self.root.1)?];
-        self.file.read_exact_at(&mut bytes, self.root.0).context("reading the root directory")?;
+        self.file
+            .read_exact_at(&mut bytes, self.start + self.root.0)
+            .context("reading the root directory")?;
         Ok(bytes)
     }
 
@@ -160,7 +201,7 @@ impl FatVolume {
             ensure!(inside && seen <= self.clusters, "a chain leads to cluster {cluster}, which can't be");
             let start = bytes.len();
             bytes.resize(start + usize::try_from(self.cluster_bytes)?, 0);
-            let place = self.data + u64::from(cluster - 2) * self.cluster_bytes;
+            let place = self.start + self.data + u64::from(cluster - 2) * self.cluster_bytes;
             let part = bytes.get_mut(start..).unwrap_or_default();
             self.file.read_exact_at(part, place).with_context(|| format!("reading cluster {cluster}"))?;
             at = self.next(cluster);
@@ -274,7 +315,7 @@ mod tests {
     /// Folder with names that need pieces, case bits and several clusters.
     fn source(dir: &Path) -> Files {
         fs::create_dir_all(dir.join("overlays")).unwrap();
-        let put = |name: &str, bytes: &[u8]| super::super::desk::put(&dir.join(name), bytes).unwrap();
+        let put = |name: &str, bytes: &[u8]| crate::real::put(&dir.join(name), bytes).unwrap();
         put("config.txt", b"arm_64bit=1\n");
         put("EMPTY", b"");
         put("bcm2711-rpi-4-b.dtb", &[7; 30_000]);
@@ -332,7 +373,7 @@ mod tests {
         for fill in [0_u8, 0x55, 0xAA, 0xFF] {
             let mut bytes = vec![fill; 1 << 16];
             bytes[510..512].copy_from_slice(&[0x55, 0xAA]);
-            super::super::desk::put(&path, &bytes).unwrap();
+            crate::real::put(&path, &bytes).unwrap();
             assert!(files_of_image(&path).is_err(), "{fill}");
         }
     }

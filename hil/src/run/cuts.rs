@@ -1,0 +1,126 @@
+//! Power cuts at random moments of an update. After each the device must come up by itself with a good system, and the same
+//! update must succeed.
+use super::{
+    clock::Clock,
+    device::{Device, Status},
+    release::{FACTORY, GOOD, NEXT, Release},
+    rig::Power,
+    scenario::{Told, commit, first_boot},
+};
+use anyhow::{Context, Result, ensure};
+use bistable_boot::Slot;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How far behind the end of an update the power is still cut.
+const BEHIND: f64 = 1.15;
+
+/// Cut the power so many times.
+///
+/// # Errors
+/// What is wrong with the device after a cut, and which cut it was.
+pub fn cuts(device: &mut Device<'_>, count: u32, seed: u64) -> Result<Told> {
+    let clock = Clock::start();
+    let mut random = Random(seed);
+    first_boot(device)?;
+    // The first one isn't cut: it says how long one takes.
+    let whole = commit(device, GOOD, Slot::B).context("the update that isn't cut")?;
+    let mut there = GOOD;
+    let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+    for cut in 0..count {
+        let next = if there == GOOD { NEXT } else { GOOD };
+        let after = whole.mul_f64(random.fraction() * BEHIND);
+        let about = || {
+            format!(
+                "cut {} of {count}, {:.2} s after the start of the update to {}",
+                cut + 1,
+                after.as_secs_f64(),
+                next.version
+            )
+        };
+        let kept = one(device, there, next, after).with_context(about)?;
+        *found.entry(kept).or_default() += 1;
+        there = next;
+    }
+    device.power(Power::Off)?;
+    let found: Vec<_> = found.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    Ok(Told {
+        what: "cuts",
+        time: clock.now(),
+        bar: None,
+        note: format!("seed {seed}: {}", found.join(", ")),
+    })
+}
+
+/// One cut; gives what the device had kept of the update.
+fn one(device: &mut Device<'_>, there: Release, next: Release, after: Duration) -> Result<&'static str> {
+    let pace = device.rig().pace();
+    let bundle = device.rig().bundle(next.version);
+    let from = device.seen.len();
+    device.start(&format!("bistable update --progress quiet {bundle}"))?;
+    device.watch(from, after, |_| false)?;
+    device.power(Power::Off)?;
+    let from = device.seen.len();
+    device.power(Power::On)?;
+    // By itself, whichever system it is; a staged release goes on to its trial.
+    device
+        .watch(from, pace.boot, |s| matches!(s.what, super::seen::What::Up { .. }))?
+        .context("nothing came up")?;
+    let status = device.settle(pace.boot * 3 + pace.install)?;
+    let running = status.running().unwrap_or("nothing");
+    ensure!(
+        [there.version, next.version].contains(&running),
+        "{running} runs, which is neither the old nor the new release"
+    );
+    ensure!(status.default == Some(status.booted), "at rest, and the default slot is {:?}", status.default);
+    ensure!(
+        status.rejected.iter().all(|r| ![FACTORY, GOOD, NEXT].iter().any(|good| good.version == r.version)),
+        "a good release was rejected"
+    );
+    if running == next.version {
+        return Ok("committed by itself");
+    }
+    let kept = kept(&status);
+    commit(device, next, !status.booted).context("the same update again")?;
+    Ok(kept)
+}
+
+fn kept(status: &Status) -> &'static str {
+    if status.state == "installing" { "half installed" } else { "back at the old release" }
+}
+
+/// Numbers from a seed (SplitMix64), the same on every machine.
+#[derive(Clone, Copy, Debug)]
+struct Random(u64);
+
+impl Random {
+    /// At least 0 and less than 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_spread_and_repeat_with_the_seed() {
+        let draw = |seed| {
+            let mut random = Random(seed);
+            (0..1000).map(|_| random.fraction()).collect::<Vec<_>>()
+        };
+        let first = draw(1);
+        assert_eq!(first, draw(1));
+        assert_ne!(first, draw(2));
+        assert!(first.iter().all(|f| (0.0..1.0).contains(f)));
+        for part in 0..10 {
+            let low = f64::from(part) / 10.0;
+            let hits = first.iter().filter(|f| (low..low + 0.1).contains(f)).count();
+            assert!((60..140).contains(&hits), "{hits} of 1000 from {low}");
+        }
+    }
+}

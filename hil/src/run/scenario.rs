@@ -1,0 +1,241 @@
+//! The scenarios: what happens to a device, and what must have become of it. The same list on every rig.
+use super::{
+    device::{Device, Status},
+    release::{FACTORY, GOOD, HANGS, HEALTH_DEADLINE_S, NEXT, NO_INIT, PANICS, Release, SICK},
+    rig::{Jig, Power, Written},
+    seen::{self, What},
+};
+use anyhow::{Context, Result, ensure};
+use bistable_boot::{
+    Lba, SECTOR, Slot,
+    layout::{ALIGN, BOOT_BLOCK, JOURNAL, Partition},
+};
+use std::time::Duration;
+
+/// What is told of a scenario that went as it must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What was timed, in one word.
+    pub what: &'static str,
+    /// How long it took.
+    pub time: Duration,
+    /// How long it may take at most; none where nobody waits for it.
+    pub bar: Option<Duration>,
+    /// More, for people.
+    pub note: String,
+}
+
+/// A scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens; an error is what is wrong.
+    pub story: fn(&mut Device<'_>) -> Result<Told>,
+    /// What the rig must have for it.
+    pub needs: Needs,
+}
+
+/// What a scenario takes that not every rig has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A log of what is written to the card.
+    WriteLog,
+}
+
+/// All of them, but for the power cuts.
+pub const ALL: [Scenario; 8] = [
+    Scenario { name: "update", story: update, needs: Needs::Nothing },
+    Scenario { name: "self-test refused", story: refused, needs: Needs::Nothing },
+    Scenario { name: "unhealthy", story: |d| reverted(d, SICK, Bar::Health), needs: Needs::Nothing },
+    Scenario { name: "panic", story: |d| reverted(d, PANICS, Bar::Seconds(45)), needs: Needs::Nothing },
+    Scenario { name: "hang", story: |d| reverted(d, HANGS, Bar::Seconds(60)), needs: Needs::Nothing },
+    Scenario {
+        name: "init missing",
+        story: |d| reverted(d, NO_INIT, Bar::Seconds(90)),
+        needs: Needs::Nothing,
+    },
+    Scenario { name: "kernel damaged", story: kernel_damaged, needs: Needs::Nothing },
+    Scenario { name: "writes", story: writes, needs: Needs::WriteLog },
+];
+
+/// How long a way back may take, from the fault to the old system's shell.
+#[derive(Clone, Copy, Debug)]
+enum Bar {
+    Seconds(u64),
+    /// The health check's deadline and one boot, which is measured.
+    Health,
+}
+
+/// Switch on, and wait until the factory's system is at rest.
+pub fn first_boot(device: &mut Device<'_>) -> Result<Duration> {
+    device.power(Power::On)?;
+    let pace = device.rig().pace();
+    let up = device.up(FACTORY.version, 0, pace.boot)?;
+    let took = device.seen.get(up).map(|s| s.at).unwrap_or_default();
+    let status = device.settle(pace.boot)?;
+    at_rest(&status, FACTORY, Slot::A)?;
+    Ok(took)
+}
+
+/// The device must be at rest on a release in a slot.
+pub fn at_rest(status: &Status, release: Release, slot: Slot) -> Result<()> {
+    let found = (status.state.as_str(), status.running(), status.booted, status.default);
+    let wanted = ("idle", Some(release.version), slot, Some(slot));
+    ensure!(found == wanted, "the device says {found:?}, and it must be {wanted:?}");
+    Ok(())
+}
+
+/// Update and commit; gives the time from the command to the commit, as seen from outside.
+pub fn commit(device: &mut Device<'_>, release: Release, slot: Slot) -> Result<Duration> {
+    let pace = device.rig().pace();
+    let from = device.seen.len();
+    let bundle = device.rig().bundle(release.version);
+    let start = super::clock::Clock::start();
+    device.start(&format!("bistable update --progress quiet {bundle}"))?;
+    device.up(release.version, from, pace.install + pace.boot)?;
+    let status = device.settle(pace.boot)?;
+    let took = start.now();
+    at_rest(&status, release, slot)?;
+    let history = device.history()?;
+    let last = history.last().context("no history")?;
+    ensure!(
+        last.version == release.version && last.outcome == "committed",
+        "the last update in the history is {last:?}"
+    );
+    Ok(took)
+}
+
+fn update(device: &mut Device<'_>) -> Result<Told> {
+    first_boot(device)?;
+    let time = commit(device, GOOD, Slot::B).context("into slot B")?;
+    device.off_with_default(Slot::B)?;
+    // What is committed survives a power cycle, and an update into the other slot goes as well.
+    let pace = device.rig().pace();
+    let from = device.seen.len();
+    device.power(Power::On)?;
+    device.up(GOOD.version, from, pace.boot)?;
+    at_rest(&device.settle(pace.boot)?, GOOD, Slot::B).context("after a power cycle")?;
+    commit(device, NEXT, Slot::A).context("into slot A")?;
+    device.off_with_default(Slot::A)?;
+    Ok(Told { what: "commit", time, bar: None, note: String::new() })
+}
+
+fn refused(device: &mut Device<'_>) -> Result<Told> {
+    first_boot(device)?;
+    device.jig(Jig::Unwired)?;
+    let install = device.rig().pace().install;
+    let bundle = device.rig().bundle(GOOD.version);
+    let start = super::clock::Clock::start();
+    let said = device.ask(&format!("bistable update --progress quiet {bundle}"), install)?;
+    let time = start.now();
+    let said =
+        said.with_context(|| format!("no answer: the device rebooted, or hangs; {}", device.last()))?;
+    ensure!(said.code == 7, "`bistable update` ended with {} instead of 7: {}", said.code, said.text);
+    let rest = device.rig().pace().answer;
+    at_rest(&device.settle(rest)?, FACTORY, Slot::A)?;
+    let boots = seen::boots(&device.seen);
+    ensure!(boots <= 1, "the device booted {boots} times");
+    device.off_with_default(Slot::A)?;
+    Ok(Told { what: "refused", time, bar: None, note: String::new() })
+}
+
+/// A release that is bad in some way: it is tried, and the old one comes back by itself.
+fn reverted(device: &mut Device<'_>, bad: Release, bar: Bar) -> Result<Told> {
+    let one_boot = first_boot(device)?;
+    let bundle = device.rig().bundle(bad.version);
+    let from = device.seen.len();
+    device.start(&format!("bistable update --progress quiet {bundle}"))?;
+    back(device, bad, from, bar, one_boot)
+}
+
+fn kernel_damaged(device: &mut Device<'_>) -> Result<Told> {
+    let one_boot = first_boot(device)?;
+    let install = device.rig().pace().install;
+    let bundle = device.rig().bundle(GOOD.version);
+    let said = device.ask(&format!("bistable install --progress quiet {bundle} && bistable arm"), install)?;
+    let said = said.with_context(|| format!("no answer; {}", device.last()))?;
+    ensure!(said.code == 0, "install and arm ended with {}: {}", said.code, said.text);
+    device.rig().spoil_kernel(Slot::B)?;
+    let from = device.seen.len();
+    device.start("bistable reboot")?;
+    back(device, GOOD, from, Bar::Seconds(45), one_boot)
+}
+
+/// After the reboot into a bad release: the old one must come back, know why, and be at rest.
+fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: Duration) -> Result<Told> {
+    let pace = device.rig().pace();
+    let deadline = pace.install + pace.boot + pace.boot + Duration::from_secs(HEALTH_DEADLINE_S);
+    let reset = device.watch(from, deadline, |s| matches!(s.what, What::Reset | What::Loader))?;
+    let reset = reset.with_context(|| format!("the device never rebooted; {}", device.last()))?;
+    device.up(FACTORY.version, reset, deadline)?;
+    // Each trial that ends without a word counts; after three of them the release is given up.
+    let status = device.settle(deadline * 2)?;
+    at_rest(&status, FACTORY, Slot::A)?;
+    let history = device.history()?;
+    let last = history.last().context("no history")?;
+    ensure!(
+        last.version == bad.version && last.outcome == "reverted",
+        "the last update in the history is {last:?}"
+    );
+    let rejected = status.rejected.iter().any(|r| r.version == bad.version);
+    ensure!(rejected, "{} was not rejected", bad.version);
+    device.off_with_default(Slot::A)?;
+    let part = device.seen.get(from..).unwrap_or_default();
+    let time = seen::time_back(part, bad.version, FACTORY.version).context("no fault was seen")?;
+    let bar = match bar {
+        Bar::Seconds(seconds) => Duration::from_secs(seconds),
+        Bar::Health => Duration::from_secs(HEALTH_DEADLINE_S) + one_boot.mul_f32(1.5),
+    };
+    ensure!(
+        time <= bar,
+        "{:.1} s until the old system was back, and at most {:.1} s are allowed",
+        time.as_secs_f64(),
+        bar.as_secs_f64()
+    );
+    Ok(Told { what: "revert", time, bar: Some(bar), note: String::new() })
+}
+
+/// A whole update, and what it wrote: slot B, the journal, and for the commit one sector.
+fn writes(device: &mut Device<'_>) -> Result<Told> {
+    ensure!(device.rig().log_writes(), "this rig doesn't log what is written");
+    first_boot(device)?;
+    let time = commit(device, GOOD, Slot::B)?;
+    let writes = device.rig().written()?;
+    let sum = |wanted: &dyn Fn(&Written) -> bool| -> u64 {
+        writes.iter().filter(|w| wanted(w)).map(|w| w.bytes).sum()
+    };
+    let within = |w: &Written, place: Lba, bytes: u64| {
+        let start = place.0 * SECTOR as u64;
+        w.partition == Some(Partition::State) && (start..start + bytes).contains(&w.at)
+    };
+    let flag = |w: &Written| {
+        w.partition == Some(Partition::Bootconfig) || BOOT_BLOCK.iter().any(|at| within(w, *at, ALIGN))
+    };
+    let journal = |w: &Written| JOURNAL.iter().any(|at| within(w, *at, ALIGN));
+    let strangers: Vec<_> = writes
+        .iter()
+        .filter(|w| {
+            let running = matches!(w.partition, Some(Partition::Boot(Slot::A) | Partition::System(Slot::A)));
+            running || w.partition.is_none()
+        })
+        .collect();
+    ensure!(strangers.is_empty(), "the running slot or the table was written: {strangers:?}");
+    let sectors = writes.iter().filter(|w| flag(w)).collect::<Vec<_>>();
+    let whole = sectors.iter().all(|w| w.bytes == SECTOR as u64);
+    // Armed by the agent, counted down by the boot script, committed by the agent: one sector each.
+    ensure!(whole && sectors.len() == 3, "the boot flag was written as {sectors:?}");
+    let slot =
+        |w: &Written| matches!(w.partition, Some(Partition::Boot(Slot::B) | Partition::System(Slot::B)));
+    let note = format!(
+        "flag 3 sectors (arm, count down, commit), journal {} B in {} writes, rest of state {} B, persistent {} B, slot B {} B",
+        sum(&journal),
+        writes.iter().filter(|w| journal(w)).count(),
+        sum(&|w| w.partition == Some(Partition::State) && !journal(w) && !flag(w)),
+        sum(&|w| w.partition == Some(Partition::Persistent)),
+        sum(&slot),
+    );
+    Ok(Told { what: "commit", time, bar: None, note })
+}
