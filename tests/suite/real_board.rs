@@ -320,6 +320,30 @@ fn preflight_stops_where_the_firmware_is_too_old_or_the_slot_is_in_use() {
 }
 
 #[test]
+fn preflight_stops_where_a_trial_could_not_come_about() {
+    for kind in [PI4, PI5_NVME] {
+        let sys = Sys::new(kind);
+        fs::remove_file(sys.path("dev/vcio")).unwrap();
+        sys.run("preflight").must(1, &["STOP boot loader: /dev/vcio is missing", "the boot flow uboot"]);
+    }
+    let sys = Sys::new(PI3_QEMU);
+    fs::remove_file(sys.path("dev/vcio")).unwrap();
+    sys.run("preflight").must(0, &["note boot loader: this board has no boot EEPROM", "without /dev/vcio"]);
+    // U-Boot needs no word to the firmware.
+    let sys = Sys::new(PI4);
+    fs::remove_file(sys.path("dev/vcio")).unwrap();
+    sys.text("proc/cmdline", "bistable.slot=A bistable.trial=0");
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    assert_eq!(pi.board.boot.support().unwrap(), Support::Fine("U-Boot, with our script".into()));
+    drop(pi);
+    // 2025-03-09, which chooses no command line by the slot on a Pi 5.
+    let sys = Sys::new(PI5_NVME);
+    sys.number("build-timestamp", 1_741_500_000);
+    let words = ["STOP boot loader: the boot EEPROM was built on 2025-03-09", "`rpi-eeprom-update -a`"];
+    sys.run("preflight").must(1, &words);
+}
+
+#[test]
 fn the_command_line_chooses_the_board() {
     let sys = Sys::new(PI4);
     sys.run("sim world").must(2, &["`sim` changes a simulated Pi: name its card"]);

@@ -79,6 +79,7 @@ impl Sys {
         sys.number("tryboot", 0);
         sys.text("proc/cmdline", "console=serial0,115200 root=PARTLABEL=system_a rootwait quiet\n");
         sys.text("proc/sys/kernel/random/boot_id", "2f0f0f5e-66b5-4a6a-9c8e-6d5b3a3f8a01\n");
+        sys.text("dev/vcio", "");
         sys.folder("data");
         sys.text("run/systemd/timesync/synchronized", "");
         sys.disk();

@@ -1,20 +1,37 @@
 //! Whether the firmware can do what the tryboot flow needs.
-use super::{PiError, device_tree::DeviceTree};
+use super::{PiError, Sysroot, device_tree::DeviceTree};
 use crate::ports::{Fault, Support};
 
 /// 2022-11-25 00:00 UTC: the oldest build with `tryboot_a_b` and right partition numbers. It became the default
 /// release on 2022-12-01 (release notes of rpi-eeprom for the Pi 4); every build for the Pi 5 is younger.
 const TRYBOOT_A_B: u32 = 1_669_334_400;
+/// 2025-03-10 00:00 UTC: on a Pi 5, from then on, the filter `[boot_partition=N]` of `config.txt` is understood (release
+/// notes of rpi-eeprom for the Pi 5). It chooses the slot's command line.
+const BOOT_PARTITION_FILTER: u32 = 1_741_564_800;
 /// 2025-08-13 00:00 UTC: from then on, `PARTITION_WALK` is on unless it is configured otherwise.
 const PARTITION_WALK: u32 = 1_755_043_200;
 /// Bit of `capabilities` (Raspberry Pi documentation, device tree, bootloader properties).
 const CAN_TRYBOOT_A_B: u32 = 1 << 2;
+/// The mailbox to the firmware. Only Raspberry Pi's own kernel has it (there, `CONFIG_BCM_VCIO=y`), and only that kernel
+/// hands the reboot argument on to the firmware.
+const MAILBOX: &str = "/dev/vcio";
+
+/// Which boot loader is in an EEPROM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eeprom {
+    /// That of the Pi 4 and its kin (bcm2711): `config.txt` is read by `start4.elf`, a file on the boot volume.
+    Pi4,
+    /// That of the Pi 5 and its kin (bcm2712): it reads `config.txt` itself.
+    Pi5,
+}
 
 /// What is known about the firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Firmware {
-    /// Whether the boot loader is in an EEPROM: on the Pi 4, 5 and their kin.
-    pub(super) eeprom: bool,
+    /// The boot loader in an EEPROM; older boards have none.
+    pub(super) eeprom: Option<Eeprom>,
+    /// Whether the kernel has [`MAILBOX`], so that a reboot argument reaches the firmware.
+    pub(super) mailbox: bool,
     /// When the EEPROM's content was built, in seconds since 1970.
     pub(super) built: Option<u32>,
     /// What it can do, as bits, on a Pi 4.
@@ -24,25 +41,41 @@ pub(super) struct Firmware {
 }
 
 impl Firmware {
-    pub(super) fn read(tree: &DeviceTree) -> Result<Firmware, PiError> {
+    pub(super) fn read(sysroot: &Sysroot, tree: &DeviceTree) -> Result<Firmware, PiError> {
         let compatible = tree.compatible()?;
-        let has = |soc: &str| compatible.iter().any(|c| c == soc);
-        let (pi4, pi5) = (has("brcm,bcm2711"), has("brcm,bcm2712"));
+        let eeprom = compatible.iter().find_map(|c| match c.as_str() {
+            "brcm,bcm2711" => Some(Eeprom::Pi4),
+            "brcm,bcm2712" => Some(Eeprom::Pi5),
+            _ => None,
+        });
+        // What the bits mean on a Pi 5 isn't documented.
+        let told = eeprom == Some(Eeprom::Pi4);
         Ok(Firmware {
-            eeprom: pi4 || pi5,
+            eeprom,
+            mailbox: sysroot.join(MAILBOX).exists(),
             built: tree.bootloader("build-timestamp")?,
-            // What the bits mean on a Pi 5 isn't documented.
-            capabilities: if pi4 { tree.bootloader("capabilities")? } else { None },
+            capabilities: if told { tree.bootloader("capabilities")? } else { None },
             tryboot: tree.bootloader("tryboot")?,
         })
     }
 
     /// Pure: the same facts give the same answer.
     pub(super) fn support(self) -> Result<Support, Fault> {
-        if !self.eeprom {
-            return Ok(Support::Note(
-                "this board has no boot EEPROM: switching slots by autoboot.txt isn't verified on it; U-Boot is".into(),
-            ));
+        let Some(eeprom) = self.eeprom else {
+            let mut found =
+                "this board has no boot EEPROM: switching slots by autoboot.txt isn't verified on it; U-Boot is"
+                    .to_owned();
+            if !self.mailbox {
+                found.push_str("; and without /dev/vcio, this kernel may not tell the firmware of a trial");
+            }
+            return Ok(Support::Note(found));
+        };
+        if !self.mailbox {
+            return Err(Fault::Unfit(format!(
+                "{MAILBOX} is missing, so this is not Raspberry Pi's kernel (or one without CONFIG_BCM_VCIO), and no other \
+                 hands the one-shot flag to the firmware: a trial would boot the old slot; use Raspberry Pi's kernel, \
+                 or the boot flow uboot"
+            )));
         }
         let too_old = |what: String| {
             Fault::Unfit(format!(
@@ -57,6 +90,12 @@ impl Firmware {
         }
         if self.capabilities.is_some_and(|c| c & CAN_TRYBOOT_A_B == 0) {
             return Err(too_old(format!("of {date} says that it can't (capabilities, bit 2)")));
+        }
+        if eeprom == Eeprom::Pi5 && built < BOOT_PARTITION_FILTER {
+            return Err(Fault::Unfit(format!(
+                "the boot EEPROM was built on {date}, and [boot_partition=N] in config.txt, which chooses a slot's command \
+                 line, is understood only by one of 2025-03-10 or later: update it with `rpi-eeprom-update -a` and reboot"
+            )));
         }
         if self.tryboot.is_none() {
             return Err(Fault::Unfit(
@@ -98,6 +137,8 @@ mod tests {
             (0, "1970-01-01"),
             (TRYBOOT_A_B, "2022-11-25"),
             (TRYBOOT_A_B - 1, "2022-11-24"),
+            (BOOT_PARTITION_FILTER, "2025-03-10"),
+            (BOOT_PARTITION_FILTER - 1, "2025-03-09"),
             (PARTITION_WALK, "2025-08-13"),
             (951_782_400, "2000-02-29"),
             (951_868_800, "2000-03-01"),
@@ -110,7 +151,15 @@ mod tests {
 
     #[test]
     fn what_each_firmware_can_do() {
-        let pi4 = |built| Firmware { eeprom: true, built, capabilities: Some(0x7f), tryboot: Some(0) };
+        let pi4 = |built| Firmware {
+            eeprom: Some(Eeprom::Pi4),
+            mailbox: true,
+            built,
+            capabilities: Some(0x7f),
+            tryboot: Some(0),
+        };
+        let pi5 = |built| Firmware { eeprom: Some(Eeprom::Pi5), capabilities: None, ..pi4(built) };
+        let foreign = |firmware| Firmware { mailbox: false, ..firmware };
         #[rustfmt::skip]
         let table = [
             ("new", pi4(Some(PARTITION_WALK)), "Fine EEPROM of 2025-08-13"),
@@ -121,7 +170,15 @@ mod tests {
             ("no capabilities told", Firmware { capabilities: None, ..pi4(Some(u32::MAX)) }, "Fine"),
             ("can't", Firmware { capabilities: Some(0xfb), ..pi4(Some(u32::MAX)) }, "Stop the boot EEPROM of 2106-02-07 says"),
             ("no tryboot told", Firmware { tryboot: None, ..pi4(Some(u32::MAX)) }, "Stop the firmware doesn't say"),
-            ("pi 3", Firmware::default(), "Note this board has no boot EEPROM"),
+            ("another kernel", foreign(pi4(Some(u32::MAX))), "Stop /dev/vcio is missing, so this is not Raspberry Pi's kernel"),
+            ("another kernel on a pi 5", foreign(pi5(Some(u32::MAX))), "Stop /dev/vcio is missing"),
+            ("pi 5", pi5(Some(PARTITION_WALK)), "Fine EEPROM of 2025-08-13"),
+            ("pi 5, just new enough", pi5(Some(BOOT_PARTITION_FILTER)), "Note EEPROM of 2025-03-10"),
+            ("pi 5, no filter", pi5(Some(BOOT_PARTITION_FILTER - 1)), "Stop the boot EEPROM was built on 2025-03-09, and [boot_partition=N]"),
+            ("pi 4, filter elsewhere", pi4(Some(BOOT_PARTITION_FILTER - 1)), "Note EEPROM of 2025-03-09"),
+            ("pi 5, too old for either", pi5(Some(TRYBOOT_A_B - 1)), "Stop the boot EEPROM was built on 2022-11-24"),
+            ("pi 3, another kernel", Firmware::default(), "Note this board has no boot EEPROM: switching slots by autoboot.txt isn't verified on it; U-Boot is; and without /dev/vcio"),
+            ("pi 3", Firmware { mailbox: true, ..Firmware::default() }, "Note this board has no boot EEPROM"),
         ];
         for (case, firmware, expected) in table {
             let said = match firmware.support() {

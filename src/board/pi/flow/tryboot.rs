@@ -62,7 +62,7 @@ impl BootControl for Tryboot {
 
     fn support(&mut self) -> Result<Support, Fault> {
         let tree = DeviceTree::of(&self.sysroot);
-        let firmware = tree.and_then(|tree| Firmware::read(&tree));
+        let firmware = tree.and_then(|tree| Firmware::read(&self.sysroot, &tree));
         firmware.map_err(|e| Fault::Unfit(e.to_string()))?.support()
     }
 }
