@@ -68,6 +68,17 @@ pub enum PiError {
         /// What is mounted on `/`.
         root: String,
     },
+    /// There are several disks that it might be.
+    #[error(
+        "the disk of the running system can't be told: / is on {root}, and {disks} each have a partition named \"state\": \
+         name the right one with `[board] disk = \"/dev/…\"` in /etc/bistable/config.d, or take the other one out"
+    )]
+    SeveralDisks {
+        /// What is mounted on `/`.
+        root: String,
+        /// Their names, with "and" between them.
+        disks: String,
+    },
     /// The setting isn't a disk.
     #[error("[board] disk: {} {problem}", .path.display())]
     Disk {

@@ -1,5 +1,6 @@
 //! Which disk the system runs from.
 use super::{Mounts, PiError, Sysroot, sysfs::Device};
+use bistable_boot::layout::Partition;
 use std::path::Path;
 
 /// A link that the system's own rules make: rpi-image-gen's layer `image-rota` has it, too.
@@ -14,32 +15,54 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Find it: by what is mounted on `/`; if that is on no partition, by the link of the running slot; if there is
-    /// none, by the setting.
+    /// Find it: by what is mounted on `/`; if that is on no partition, by the setting; if there is none, by the link of
+    /// the running slot. With a second such disk in the machine, that link may lead to either.
     pub(super) fn find(
         sysroot: &Sysroot,
         mounts: &Mounts,
         setting: Option<&Path>,
     ) -> Result<Running, PiError> {
         let named = setting.map(|path| named(sysroot, path)).transpose()?;
-        let root = match mounted(sysroot, mounts)? {
-            Some(partition) => Some(partition),
-            None => linked(sysroot)?,
-        };
-        let disk = root.as_ref().map(Device::disk).transpose()?.flatten();
-        match (disk, named) {
-            (Some(disk), Some(named)) if disk.dev != named.dev => {
+        let on_disk = |root: Device| Ok(root.disk()?.map(|disk| (root, disk)));
+        let seen = mounted(sysroot, mounts)?.map_or(Ok(None), on_disk)?;
+        let linked = || -> Result<_, PiError> { linked(sysroot)?.map_or(Ok(None), on_disk) };
+        match (seen, named) {
+            (Some((_, disk)), Some(named)) if disk.dev != named.dev => {
                 Err(PiError::OtherDisk { configured: named.name, running: disk.name })
             }
-            (Some(disk), _) => Ok(Running { disk, root }),
-            (None, Some(disk)) => Ok(Running { disk, root: None }),
+            (Some((root, disk)), _) => Ok(Running { disk, root: Some(root) }),
+            (None, Some(named)) => {
+                // On this disk, the link says more; on another one, it says nothing about this one.
+                let root = linked()?.filter(|(_, disk)| disk.dev == named.dev).map(|(root, _)| root);
+                Ok(Running { disk: named, root })
+            }
             (None, None) => {
                 let root =
                     mounts.root().map_or_else(|| "nothing".into(), |m| format!("{} ({})", m.source, m.kind));
-                Err(PiError::NoDisk { root })
+                let Some((partition, disk)) = linked()? else { return Err(PiError::NoDisk { root }) };
+                let disks = disks_with_state(sysroot)?;
+                if disks.len() > 1 {
+                    return Err(PiError::SeveralDisks { root, disks: disks.join(" and ") });
+                }
+                Ok(Running { disk, root: Some(partition) })
             }
         }
     }
+}
+
+/// The disks that have a partition with the name of ours, by name.
+fn disks_with_state(sysroot: &Sysroot) -> Result<Vec<String>, PiError> {
+    let mut disks = Vec::new();
+    for device in Device::all(sysroot)? {
+        if device.partition_name().as_deref() == Some(Partition::State.name())
+            && let Some(disk) = device.disk()?
+        {
+            disks.push(disk.name);
+        }
+    }
+    disks.sort();
+    disks.dedup();
+    Ok(disks)
 }
 
 /// The partition that is mounted on `/`, perhaps below a verity or crypt mapping.

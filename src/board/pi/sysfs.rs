@@ -42,6 +42,22 @@ impl Device {
         }
     }
 
+    /// Every disk and partition that there is. What goes away meanwhile, or makes no sense, isn't among them.
+    pub(super) fn all(sysroot: &Sysroot) -> Result<Vec<Device>, PiError> {
+        let path = sysroot.join("/sys/class/block");
+        let read = |source| PiError::Read { path: path.clone(), source };
+        let mut devices = Vec::new();
+        for entry in fs::read_dir(&path).map_err(read)? {
+            devices.extend(Device::at(entry.map_err(read)?.path()).ok().flatten());
+        }
+        Ok(devices)
+    }
+
+    /// Its name in the partition table, if it is a partition and the kernel says so.
+    pub(super) fn partition_name(&self) -> Option<String> {
+        self.partition.and_then(|_| uevent(&self.folder, "PARTNAME"))
+    }
+
     fn at(link: PathBuf) -> Result<Option<Device>, PiError> {
         let folder = match link.canonicalize() {
             Ok(folder) => folder,
