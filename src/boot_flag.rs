@@ -90,10 +90,12 @@ impl BootFlag {
     /// Whether the sector holds what [`write`](Self::write) would overwrite.
     ///
     /// # Errors
-    /// When the file can't be found or read, or somebody else wrote it.
+    /// When the file can't be found or read, or somebody else wrote it; [`Fault::InUse`] when all is well with it but
+    /// that somebody else uses the partition.
     pub fn check(&mut self) -> Result<(), Fault> {
         let (_, there) = self.sector()?;
-        self.recognise(&there)
+        self.recognise(&there)?;
+        self.sectors.0.check_use()
     }
 
     // Never trust a place that one was led to: a damaged FAT could point anywhere.

@@ -67,7 +67,8 @@ impl Agent<'_> {
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         let State::Committing { target, .. } = self.state().clone() else { return Ok(()) };
         match commit::run(&mut *self.device.board.boot, &target) {
-            // A flag that nobody can write: going back needs no write.
+            // A flag that nobody can write: going back needs no write. One that is only in use says nothing about the
+            // release: the commit stays to be done, and a boot that doesn't get to it counts as an attempt.
             Err(Error::Fault(Fault::Unfit(problem))) => {
                 let why = format!("the boot flag can't be written: {problem}");
                 return self.on(Event::Failed(Failure::new(Reason::Health, &why)));

@@ -52,7 +52,8 @@ impl Device {
     /// update was accepted, and names it again, since only slots that proved themselves are ever the default.
     fn mend_flag(&mut self) -> Result<Option<Slot>, Error> {
         let boot = &mut self.board.boot;
-        match boot.check() {
+        // One that is in use isn't lost.
+        match boot.check_content() {
             Ok(()) => {
                 let default = boot.default_slot()?;
                 return Ok(boot.repair()?.then_some(default));

@@ -52,8 +52,20 @@ pub trait BootControl {
     /// Whether [`switch`](Self::switch) could write it: better known before an update than after its trial.
     ///
     /// # Errors
-    /// When the flag can't be read, or holds something that nobody of ours wrote.
+    /// When the flag can't be read, or holds something that nobody of ours wrote; [`Fault::InUse`] when it is sound, but
+    /// can't be written while somebody else uses it.
     fn check(&mut self) -> Result<(), Fault>;
+
+    /// Whether the flag holds what ours wrote, whoever uses it just now: one that is in use isn't lost.
+    ///
+    /// # Errors
+    /// When the flag can't be read, or holds something that nobody of ours wrote.
+    fn check_content(&mut self) -> Result<(), Fault> {
+        match self.check() {
+            Err(Fault::InUse(_)) => Ok(()),
+            checked => checked,
+        }
+    }
 
     /// Whether the boot loader can do what this flow needs of it: better known before an update, too.
     ///

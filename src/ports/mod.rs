@@ -43,6 +43,10 @@ pub enum Fault {
     /// Something isn't as it has to be.
     #[error("{0}")]
     Unfit(String),
+    /// It is as it has to be, but somebody else uses it, so it isn't written now. That passes, and says nothing about a
+    /// release: try again.
+    #[error("{0}")]
+    InUse(String),
 }
 
 impl Fault {

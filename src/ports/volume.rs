@@ -24,6 +24,15 @@ pub trait Volume: Send + Sync {
     /// # Errors
     /// When the medium fails: nothing is known then about the writes since the last flush.
     fn flush(&self) -> Result<(), Fault>;
+
+    /// Whether somebody else uses it, so that a write would be refused: as far as that can be seen without claiming it,
+    /// and just now. Nobody else can use what is a file of ours.
+    ///
+    /// # Errors
+    /// [`Fault::InUse`] when somebody does; another when that can't be found out.
+    fn check_use(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// The card, by partitions.

@@ -16,10 +16,11 @@ use bistable_format::compat::{self, Direction};
 /// come back, and no update would be accepted until a person comes.
 ///
 /// # Errors
-/// When the flag can't be found or written.
+/// When the flag can't be written; [`Fault::InUse`] when it could be, but somebody else uses it now.
 pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), Error> {
     let old = !target.slot;
-    match boot.check() {
+    // One that is in use isn't lost: mostly there is nothing to write.
+    match boot.check_content() {
         Ok(()) if boot.default_slot()? != old => Ok(boot.switch(old, Switch::Always)?),
         // Torn, it boots the old slot, but the next trial would not boot the new one: mended while this state is what is
         // stored, so that a power cut in that write is seen here again.

@@ -36,24 +36,6 @@ impl Bootconfig {
         Ok(Bootconfig { look, access, writer, sysroot, part, meter })
     }
 
-    /// Who mounted it may have it read-only: then nothing but us changes it.
-    fn check_use(&self) -> Result<(), Fault> {
-        let dev = self.part.device.dev;
-        let mounts = Mounts::read(&self.sysroot).map_err(|e| Fault::Unfit(e.to_string()))?;
-        if let Some(mount) = mounts.of(dev).find(|m| m.mode == Mode::ReadWrite) {
-            let by = format!(
-                "mounted read-write on {}: a file system would write over the boot flag; `mount -o remount,ro {0}`",
-                mount.point
-            );
-            return Err(node::in_use(&self.part, &by));
-        }
-        if mounts.of(dev).next().is_none() {
-            // Nobody has it mounted here. Somebody may elsewhere, in another name space, where it can't be seen how.
-            node::open(&self.sysroot, &self.part, Access::Look, Claim::Alone)?;
-        }
-        Ok(())
-    }
-
     fn writer(&self) -> Option<Arc<FileVolume>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -100,5 +82,24 @@ impl Volume for Bootconfig {
             // What another process wrote shall be durable, too.
             None => self.look.flush(),
         }
+    }
+
+    /// Who mounted it may have it read-only: then nothing but us changes it.
+    fn check_use(&self) -> Result<(), Fault> {
+        let dev = self.part.device.dev;
+        let mounts = Mounts::read(&self.sysroot).map_err(|e| Fault::Unfit(e.to_string()))?;
+        if let Some(mount) = mounts.of(dev).find(|m| m.mode == Mode::ReadWrite) {
+            let by = format!(
+                "mounted read-write on {}: a file system would write over the boot flag; `mount -o remount,ro {0}`",
+                mount.point
+            );
+            return Err(node::in_use(&self.part, &by));
+        }
+        // Who only looks claims nothing, not even for a moment: the claim of another process, which commits, would fail.
+        if self.access == Access::Exclusive && mounts.of(dev).next().is_none() {
+            // Nobody has it mounted here. Somebody may elsewhere, in another name space, where it can't be seen how.
+            node::open(&self.sysroot, &self.part, Access::Look, Claim::Alone)?;
+        }
+        Ok(())
     }
 }

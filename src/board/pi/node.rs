@@ -24,14 +24,26 @@ pub(super) enum Claim {
     Shared,
 }
 
+/// Whether somebody uses a partition, as far as that can be seen without claiming it: in this name space it is mounted,
+/// or mapped by somebody.
+pub(super) fn check_use(sysroot: &Sysroot, part: &Part) -> Result<(), Fault> {
+    check_mounts(sysroot, part)?;
+    if part.device.holders().is_empty() { Ok(()) } else { Err(in_use(part, &user(&part.device))) }
+}
+
+fn check_mounts(sysroot: &Sysroot, part: &Part) -> Result<(), Fault> {
+    let mounts = Mounts::read(sysroot).map_err(|e| Fault::Unfit(e.to_string()))?;
+    match mounts.points(part.device.dev) {
+        Some(points) => Err(in_use(part, &format!("mounted on {points}: unmount it first"))),
+        None => Ok(()),
+    }
+}
+
 /// Open a partition.
 pub(super) fn open(sysroot: &Sysroot, part: &Part, access: Access, claim: Claim) -> Result<CardFile, Fault> {
     let what = || format!("opening partition {} ({})", part.number, part.device.name);
     if claim == Claim::Alone {
-        let mounts = Mounts::read(sysroot).map_err(|e| Fault::Unfit(e.to_string()))?;
-        if let Some(points) = mounts.points(part.device.dev) {
-            return Err(in_use(part, &format!("mounted on {points}: unmount it first")));
-        }
+        check_mounts(sysroot, part)?;
     }
     // For a block device without O_CREAT, O_EXCL means: only if nobody else has claimed it (open(2)).
     let flags = if claim == Claim::Alone { OFlag::O_EXCL } else { OFlag::empty() };
@@ -80,11 +92,15 @@ fn user(device: &Device) -> String {
 }
 
 pub(super) fn in_use(part: &Part, by: &str) -> Fault {
-    unfit(part, &format!("is {by}; what is in use is never written"))
+    Fault::InUse(about(part, &format!("is {by}; what is in use is never written")))
 }
 
 fn unfit(part: &Part, problem: &str) -> Fault {
+    Fault::Unfit(about(part, problem))
+}
+
+fn about(part: &Part, problem: &str) -> String {
     let name = part.name.as_deref().unwrap_or("");
     let space = if name.is_empty() { "" } else { " " };
-    Fault::Unfit(format!("partition {name}{space}({}) {problem}", part.device.name))
+    format!("partition {name}{space}({}) {problem}", part.device.name)
 }
