@@ -6,7 +6,7 @@ use crate::{
         Access,
         sim::{self, Sim},
     },
-    cli::{At, BoardKind},
+    cli::{At, BoardKind, Cli, ProgressMode},
     config::BoardSettings,
     ports::Board,
     status::Power,
@@ -61,10 +61,10 @@ impl Place {
     }
 
     /// Open the machine there, to work on it or to look at it.
-    pub(super) fn open(&self, at: &At, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+    pub(super) fn open(&self, cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
         match self {
             Place::Sim(card) => sim(card, access),
-            Place::Pi => pi(at, board, access),
+            Place::Pi => pi(cli, board, access),
         }
     }
 }
@@ -79,19 +79,28 @@ fn sim(card: &Path, access: Access) -> Result<Machine, Error> {
 }
 
 #[cfg(target_os = "linux")]
-fn pi(at: &At, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
-    use crate::board::pi::{Pi, PiError, Sysroot};
-    let sysroot = Sysroot::new(at.sysroot.clone().unwrap_or_else(|| "/".into()));
-    match Pi::open(&sysroot, board, access) {
+fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+    use super::turn;
+    use crate::board::pi::{Pi, PiClock, PiError, Sysroot};
+    let sysroot = Sysroot::new(cli.at.sysroot.clone().unwrap_or_else(|| "/".into()));
+    let patience = turn::patience(&cli.verb);
+    let tell = |path: &Path| {
+        log::info!("waiting_for={}", path.display());
+        // Words between JSON lines would be no JSON.
+        if !matches!(cli.at.progress, ProgressMode::Json | ProgressMode::Quiet) {
+            say(&turn::text(path, patience));
+        }
+    };
+    turn::wait(&PiClock, patience, tell, || match Pi::open(&sysroot, board, access) {
         Ok(pi) => Ok(Machine { board: pi.board, power: Power::On, keeper: Keeper::Pi(pi.meter) }),
         // Nobody said that this is one.
-        Err(e @ PiError::NotAPi(_)) if at.board.is_none() => Err(Error::Usage(e.to_string())),
+        Err(e @ PiError::NotAPi(_)) if cli.at.board.is_none() => Err(Error::Usage(e.to_string())),
         Err(e) => Err(e.into()),
-    }
+    })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pi(_: &At, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
+fn pi(_: &Cli, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
     let text =
         "this is no Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
     Err(Error::Usage(text.into()))

@@ -6,6 +6,8 @@ mod machine;
 mod repair;
 mod sim;
 mod talk;
+#[cfg(target_os = "linux")]
+mod turn;
 mod update;
 
 use crate::{
@@ -45,7 +47,7 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
     // Looking must be possible above all when something is wrong.
     let loaded = config::load(&root);
     let board = loaded.as_ref().map_or_else(|_| config::board_settings(&root), |s| s.board.clone());
-    let machine = place.open(&cli.at, &board, Access::Look)?;
+    let machine = place.open(cli, &board, Access::Look)?;
     let settings = loaded.unwrap_or_else(|e| {
         say(&format!("warning: {e}"));
         Settings::default()
@@ -62,13 +64,23 @@ fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
     let loaded = config::load(&root);
     let board = loaded.as_ref().map_or_else(|_| config::board_settings(&root), |s| s.board.clone());
-    let Machine { board, keeper, .. } = place.open(&cli.at, &board, Access::Exclusive)?;
+    let Machine { board, keeper, .. } = place.open(cli, &board, access(&cli.verb, place))?;
     // A simulated machine that was never on boots first: that comes before what the verb does.
     keeper.tell_console();
     let ended = on_board(cli, board, loaded, &keeper);
     // Whatever happened, the machine remembers what a machine remembers.
     keeper.save()?;
     ended
+}
+
+/// What a verb needs of its machine. What changes nothing and has no use for pins keeps nobody out on a real board. A
+/// simulated one may have to boot first.
+fn access(verb: &Verb, place: &Place) -> Access {
+    match (verb, place) {
+        (Verb::Preflight, Place::Pi) => Access::Look,
+        (Verb::Install(s) | Verb::Update(s), Place::Pi) if s.dry_run => Access::Look,
+        _ => Access::Exclusive,
+    }
 }
 
 fn on_board(

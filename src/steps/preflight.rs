@@ -64,6 +64,10 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
     if matches!(device.root_copies()?, [true, false] | [false, true]) {
         add("root of trust", Verdict::Note, "one copy is damaged; the next install mends it".into());
     }
+    match device.board.partitions.open(Partition::State).and_then(|state| state.check_use()) {
+        Ok(()) => {}
+        Err(e) => add("journal", Verdict::Stop, e.to_string()),
+    }
     match device.journal_copies() {
         [Some(_), Some(_)] => add("journal", Verdict::Fine, "both copies are readable".into()),
         _ => add("journal", Verdict::Note, "one copy is damaged; the next save repairs it".into()),
@@ -93,7 +97,9 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         Err(e) => add("boot loader", Verdict::Stop, e.to_string()),
     }
     for partition in [Partition::Boot(!booted), Partition::System(!booted)] {
-        match device.board.partitions.open(partition) {
+        let opened = device.board.partitions.open(partition);
+        // Who only looks has it open although somebody else uses it.
+        match opened.and_then(|volume| volume.check_use().map(|()| volume)) {
             Ok(volume) => {
                 add(slot_name(partition), Verdict::Fine, format!("{} MiB", volume.bytes() >> 20));
             }

@@ -11,8 +11,10 @@ use bistable::{
 use bistable_boot::{Slot, layout::Partition};
 use std::{
     fs::{self, OpenOptions},
+    io::{BufRead, BufReader},
     os::unix::fs::symlink,
     path::Path,
+    process::Stdio,
 };
 
 #[test]
@@ -160,6 +162,44 @@ fn the_disk_is_found_below_what_hides_it() {
     assert!(said.starts_with("[board] disk is sda, but the running system is on mmcblk0"), "{said}");
 }
 
+/// A card in a reader looks like the one that runs.
+#[test]
+fn of_two_such_disks_a_person_names_the_right_one() {
+    let sys = Sys::new(PI4);
+    sys.mounts(&["0:31 / / rw - overlay overlay rw"]);
+    let link = sys.folder("dev/disk/by-slot/active").join("system");
+    symlink("../../../mmcblk0p4", &link).unwrap();
+    // Another disk is none of ours.
+    let other = |part: u32, name: &str| {
+        let (disk, node) = ("sys/devices/usb/block/sda", format!("sda{part}"));
+        let folder = format!("{disk}/{node}");
+        sys.device(&folder, &node, &format!("8:{part}"), &format!("DEVTYPE=partition\nPARTNAME={name}"));
+        sys.text(&format!("{folder}/partition"), &format!("{part}\n"));
+        sys.text(&format!("{folder}/start"), "8192\n");
+        sys.text(&format!("{folder}/size"), "8192\n");
+    };
+    sys.device("sys/devices/usb/block/sda", "sda", "8:0", "DEVTYPE=disk");
+    fs::write(sys.path("dev/sda"), "").unwrap();
+    other(4, "system_a");
+    assert!(sys.open(Access::Exclusive).is_ok());
+    other(7, "state");
+    let several =
+        "can't be told: / is on overlay (overlay), and mmcblk0 and sda each have a partition named \"state\"";
+    for to in ["../../../mmcblk0p4", "../../../sda4"] {
+        fs::remove_file(&link).unwrap();
+        symlink(to, &link).unwrap();
+        fs::write(sys.path("dev/sda4"), "").unwrap();
+        let said = sys.refused();
+        assert!(said.contains(several) && said.contains("`[board] disk = "), "{said}");
+        // The setting decides, wherever the link leads.
+        let settings = BoardSettings { name: None, disk: Some("/dev/mmcblk0".into()) };
+        assert!(sys.open_with(&settings, Access::Exclusive).is_ok(), "{to}");
+    }
+    // What is seen needs no link.
+    sys.boots(Slot::A);
+    assert!(sys.open(Access::Exclusive).is_ok());
+}
+
 #[test]
 fn only_what_may_be_written_is_opened_for_writing() {
     let sys = Sys::new(PI4);
@@ -235,11 +275,44 @@ fn one_process_works_and_any_number_looks() {
         matches!(&busy, PiError::Card(CardError::Busy { path }) if path.ends_with("mmcblk0p7")),
         "{busy}"
     );
-    sys.run("resume").must(75, &["is in use by another process"]);
-    sys.run("status").must(0, &[]);
+    fs::write(sys.path("good.bundle"), &product().good).unwrap();
+    for verb in ["self-test", "arm", "commit", "revert", "repair", "update good.bundle"] {
+        sys.run(verb).must(75, &["is in use by another process"]);
+    }
+    for verb in ["status", "history", "preflight", "install -n good.bundle", "update -n good.bundle"] {
+        sys.run(verb).must(0, &[]);
+    }
     assert!(sys.open(Access::Look).is_ok());
     drop(pi);
     assert!(sys.open(Access::Exclusive).is_ok());
+}
+
+/// What decides a trial, or tells of it, must not fail because a program that watches over the device was quicker.
+#[test]
+fn resume_and_health_wait_for_their_turn() {
+    let sys = Sys::new(PI4);
+    let plan = "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/bin/true']\n";
+    sys.text("etc/bistable/self-test.toml", plan);
+    sys.text("etc/bistable/health.toml", "deadline_s = 1\nsettle_s = 0\n");
+    for (verb, says) in [("resume", "at rest: slot A runs 1.0.0"), ("health", "healthy")] {
+        let pi = sys.open(Access::Exclusive).unwrap();
+        let mut child = sys
+            .command(verb)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = err.next().unwrap().unwrap();
+        assert!(first.starts_with("another process works on ") && first.contains("mmcblk0p7"), "{first}");
+        drop(pi);
+        let rest: Vec<String> = err.map(Result::unwrap).collect();
+        assert!(!rest.iter().any(|line| line.contains("another process")), "{rest:?}");
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{rest:?}");
+        assert_eq!(String::from_utf8_lossy(&ended.stdout).trim(), says);
+    }
 }
 
 #[test]
@@ -255,6 +328,109 @@ fn a_reboot_of_what_is_not_the_running_system_fails() {
     pi.board.boot.switch(Slot::A, Switch::Once).unwrap();
     assert!(pi.board.host.reboot().is_err());
     assert_eq!(left(), None, "the next boot is no trial");
+}
+
+const MOUNTED: &str = "179:1 / /boot/config rw - vfat /dev/mmcblk0p1 rw";
+
+/// A Pi on which 1.1.0 runs on trial in slot B. The health check says what it finds in a file.
+fn on_trial() -> Sys {
+    let sys = Sys::new(PI4);
+    sys.text(
+        "etc/bistable/self-test.toml",
+        "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/bin/true']\n",
+    );
+    let profile =
+        "deadline_s = 1\nsettle_s = 0\n[[check]]\nname = 'app'\nkind = 'command'\nrun = ['/bin/true']\n";
+    sys.text("etc/bistable/health.toml", profile);
+    fs::write(sys.path("good.bundle"), &product().good).unwrap();
+    sys.run("update good.bundle").must(1, &["slot B is tried once"]);
+    sys.boots(Slot::B);
+    sys.number("tryboot", 1);
+    sys
+}
+
+#[test]
+fn no_update_begins_while_the_boot_flag_is_mounted_for_writing() {
+    let sys = Sys::new(PI4);
+    fs::write(sys.path("good.bundle"), &product().good).unwrap();
+    sys.mount(MOUNTED);
+    let words = ["partition bootconfig (mmcblk0p1) is mounted read-write on /boot/config", "remount,ro"];
+    for verb in ["preflight", "update good.bundle", "install -n good.bundle"] {
+        sys.run(verb).must(1, &words);
+    }
+    assert_eq!(sys.run("status --json").json()["state"], "idle");
+    let mut pi = sys.open(Access::Exclusive).unwrap();
+    assert!(matches!(pi.board.boot.check(), Err(Fault::InUse(_))));
+    pi.board.boot.check_content().unwrap();
+    drop(pi);
+    // It isn't lost.
+    sys.run("repair").must(3, &["nothing to repair"]);
+    sys.boots(Slot::A);
+    sys.mount(&MOUNTED.replace(" rw", " ro"));
+    sys.run("install -n good.bundle").must(0, &[]);
+}
+
+#[test]
+fn a_commit_waits_for_a_boot_flag_that_is_in_use() {
+    let sys = on_trial();
+    let flag = sys.bytes(Partition::Bootconfig);
+    sys.mount(MOUNTED);
+    let state = |sys: &Sys| sys.run("status --json").must(0, &[]).json()["state"].clone();
+    for _ in 0..2 {
+        sys.run("resume").must(1, &["healthy", "state: committing", "is mounted read-write on /boot/config"]);
+        assert_eq!(state(&sys), "committing");
+        assert!(sys.bytes(Partition::Bootconfig) == flag, "the flag was written");
+    }
+    // Whoever had it has gone.
+    sys.boots(Slot::B);
+    sys.run("resume").must(0, &["healthy", "slot B is the default now"]);
+    assert_eq!(state(&sys), "idle");
+    assert_eq!(sys.run("status --json").json()["default"], "B");
+}
+
+/// What mounts it at each boot costs the attempts that there are, and no more.
+#[test]
+fn a_boot_flag_that_stays_in_use_ends_the_update() {
+    let sys = on_trial();
+    for attempt in 1..=3 {
+        sys.boots(Slot::B);
+        sys.mount(MOUNTED);
+        sys.run("resume").must(1, &["healthy", "is mounted read-write"]);
+        // What watches over the trial resets the machine.
+        sys.boots(Slot::A);
+        sys.number("tryboot", 0);
+        let said: &[&str] = if attempt < 3 { &["slot B is tried once"] } else { &["reverted"] };
+        sys.run("resume").must(i32::from(attempt < 3), said);
+    }
+    let status = sys.run("status --json").json();
+    assert_eq!([&status["state"], &status["booted"], &status["default"]], ["idle", "A", "A"]);
+}
+
+#[test]
+fn the_way_back_needs_no_boot_flag_that_can_be_written() {
+    let sys = on_trial();
+    sys.mount(MOUNTED);
+    sys.run("revert").must(1, &["state: reverting", "these files are not the running system's"]);
+    sys.boots(Slot::A);
+    sys.mount(MOUNTED);
+    sys.run("resume").must(0, &["reverted: release 1.1.0"]);
+}
+
+/// Nor is one that is lost written while somebody has it mounted, and the release pays nothing for it.
+#[test]
+fn a_lost_boot_flag_that_is_in_use_costs_no_release() {
+    let sys = on_trial();
+    let sound = sys.bytes(Partition::Bootconfig);
+    let at = sound.windows(5).position(|w| w == b"[all]").unwrap();
+    let mut lost = sound;
+    lost[at..at + 512].fill(0);
+    fs::write(sys.node(Partition::Bootconfig), &lost).unwrap();
+    sys.mount(MOUNTED);
+    sys.run("resume").must(1, &["is mounted read-write on /boot/config"]);
+    assert_eq!(sys.run("status --json").json()["state"], "on trial");
+    assert!(sys.bytes(Partition::Bootconfig) == lost, "the flag was written");
+    sys.boots(Slot::B);
+    sys.run("resume").must(0, &["healthy", "slot B is the default now"]);
 }
 
 /// The program itself, from an offer to a commit. Nothing reboots here: the test does what firmware and kernel would.

@@ -217,11 +217,15 @@ impl Sys {
 
     /// The program itself, on this tree.
     pub(crate) fn run(&self, line: &str) -> Ended {
+        end(self.command(line), line)
+    }
+
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bistable"));
         command.env_remove("RUST_LOG").env_remove("BISTABLE_CARD").current_dir(self.folder.path());
         command.arg("--sysroot").arg(self.folder.path()).arg("--root").arg(self.folder.path());
         command.args(line.split_whitespace());
-        end(command, line)
+        command
     }
 }
 

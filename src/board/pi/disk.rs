@@ -11,6 +11,7 @@
 use super::{
     DevNo, PiError, Sysroot,
     bootconfig::Bootconfig,
+    looked::Looked,
     node::{self, Claim},
     root::Running,
     sysfs::Part,
@@ -82,9 +83,7 @@ impl Disk {
     }
 
     fn claim(&mut self, partition: Partition) -> (Access, Claim) {
-        let looking = self.access == Access::Look;
         match partition {
-            _ if looking => (Access::Look, Claim::Shared),
             Partition::State => (Access::Exclusive, Claim::Alone),
             Partition::Boot(slot) | Partition::System(slot) => {
                 let default = self.flag.as_mut().and_then(|flag| flag.default_slot().ok());
@@ -110,6 +109,9 @@ impl Partitions for Disk {
         let meter = self.meter.clone();
         let volume: Arc<dyn Volume> = match partition {
             Partition::Bootconfig => Arc::new(Bootconfig::open(&self.sysroot, &part, self.access, meter)?),
+            _ if self.access == Access::Look => {
+                Arc::new(Looked::open(&self.sysroot, &part, partition.name(), meter)?)
+            }
             _ => {
                 let (access, claim) = self.claim(partition);
                 let file = Arc::new(node::open(&self.sysroot, &part, access, claim)?);

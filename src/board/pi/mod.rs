@@ -7,7 +7,7 @@
 //! | [`flow`] | how it was booted: by the firmware's `tryboot`, or by U-Boot |
 //! | `eeprom` | whether the firmware can switch slots |
 //! | `root`, `sysfs`, `mounts` | the disk that the system runs from, what is on it, what is mounted |
-//! | [`disk`], `node`, `bootconfig` | its partitions: who may be read, who may be written |
+//! | [`disk`], `node`, `bootconfig`, `looked` | its partitions: who may be read, who may be written |
 //! | `host`, `process`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
 //! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
@@ -24,6 +24,7 @@ pub mod flow;
 pub mod gpio;
 mod host;
 mod http;
+mod looked;
 mod mounts;
 mod names;
 mod node;
