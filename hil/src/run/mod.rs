@@ -101,7 +101,7 @@ const SHORT: [(&str, Machine, Flow); 12] = [
     ("init missing", Machine::Virt, Flow::Tryboot),
     ("kernel damaged", Machine::Virt, Flow::Tryboot),
     ("kernel damaged", Machine::Virt, Flow::Uboot),
-    ("writes", Machine::Virt, Flow::Uboot),
+    ("writes", Machine::Virt, Flow::Tryboot),
     (CUTS, Machine::Virt, Flow::Tryboot),
     (CUTS, Machine::Virt, Flow::Uboot),
 ];
@@ -158,7 +158,7 @@ impl Options {
             rows.push(row);
         };
         for scenario in scenario::ALL {
-            let able = scenario.needs == Needs::Nothing || (machine, flow) == (Machine::Virt, Flow::Uboot);
+            let able = scenario.needs == Needs::Nothing || machine == Machine::Virt;
             if able && self.wants(scenario.name, machine, flow) {
                 done(play(rig, scenario.name, scenario.story)?);
             }
