@@ -218,7 +218,7 @@ impl Qemu {
 
     /// The device tree that the machine makes for itself.
     fn own_tree(&self) -> Result<Vec<u8>> {
-        let path = self.bench.work.join("virt.dtb");
+        let path = self.card.with_extension("own-dtb");
         let output = Command::new(process::QEMU).args(self.machine.dump_device_tree(&path)).output();
         output.with_context(|| format!("starting {}", process::QEMU))?;
         fs::read(&path).with_context(|| format!("{} wrote no device tree", process::QEMU))
@@ -421,7 +421,7 @@ impl Rig for Qemu {
     fn done(&mut self, passed: bool) -> Result<()> {
         self.process = None;
         if passed && !self.bench.keep {
-            for extension in ["img", "dtb", "kernel", "initrd"] {
+            for extension in ["img", "dtb", "own-dtb", "kernel", "initrd"] {
                 // Some were never made.
                 let _ = fs::remove_file(self.card.with_extension(extension));
             }
