@@ -186,7 +186,11 @@ fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: 
     let part = device.seen.get(from..).unwrap_or_default();
     let time = seen::time_back(part, bad.version, FACTORY.version).context("no fault was seen")?;
     let bar = match bar {
-        Bar::Seconds(seconds) => Duration::from_secs(seconds),
+        // The first boot says how fast the host is now.
+        Bar::Seconds(seconds) => {
+            let slower = one_boot.as_secs_f64() / pace.usual_boot.as_secs_f64();
+            Duration::from_secs(seconds).mul_f64(slower.max(1.0))
+        }
         Bar::Health => Duration::from_secs(HEALTH_DEADLINE_S) + one_boot * 2,
     };
     ensure!(

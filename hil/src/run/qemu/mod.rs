@@ -290,12 +290,13 @@ impl Rig for Qemu {
 
     fn pace(&self) -> Pace {
         // Several times what a loaded machine with two processors takes.
-        let (boot, install) = match self.machine {
-            Machine::Pi3 => (150, 400),
-            Machine::Virt => (90, 240),
+        let (boot, usual_boot, install) = match self.machine {
+            Machine::Pi3 => (180, 30, 600),
+            Machine::Virt => (120, 15, 300),
         };
         Pace {
             boot: Duration::from_secs(boot),
+            usual_boot: Duration::from_secs(usual_boot),
             install: Duration::from_secs(install),
             answer: Duration::from_secs(30),
         }
