@@ -11,7 +11,14 @@ setenv keys "bistable_default bistable_left bistable_seq bistable_trial"
 part start ${dev} 7 state
 setexpr c0 ${state} + 0xc000
 setexpr c1 ${state} + 0xe000
-setexpr m0 ${scriptaddr} + 0x20000
+# Room for a kernel that is compressed, where the board does not say it.
+if test -z "${kernel_comp_addr_r}"; then
+  if test "${devtype}" = virtio; then setenv kernel_comp_addr_r 0x50000000; setenv kernel_comp_size 0x02000000; fi
+  if test "${vendor}" = raspberrypi; then setenv kernel_comp_addr_r 0x0a000000; setenv kernel_comp_size 0x02000000; fi
+fi
+# Scratch memory: nothing is loaded there, and nothing is uncompressed there before all is checked.
+setenv m0 ${kernel_comp_addr_r}
+if test -z "${m0}"; then setexpr m0 ${scriptaddr} + 0x20000; fi
 setexpr m1 ${m0} + 0x1000
 setexpr mw ${m0} + 0x2000
 setexpr mv ${m0} + 0x3000
@@ -22,8 +29,9 @@ ${devtype} dev ${devnum}
 # Each read is tried twice: a moment's trouble with the newer copy must not let the older one count.
 setenv read0 '${devtype} read ${m0} ${c0} 1'
 setenv read1 '${devtype} read ${m1} ${c1} 1'
-if run read0 || run read0; then if env import -c ${m0} 0x200 ${keys}; then setenv s0 ${bistable_seq}; fi; fi
-if run read1 || run read1; then if env import -c ${m1} 0x200 ${keys}; then setenv s1 ${bistable_seq}; fi; fi
+setenv sane 'setenv good 0; if test "${bistable_default}" = A || test "${bistable_default}" = B; then if test "${bistable_trial}" = A || test "${bistable_trial}" = B || test "${bistable_trial}" = -; then if test -n "${bistable_left}"; then setenv good 1; fi; fi; fi'
+if run read0 || run read0; then if env import -c ${m0} 0x200 ${keys}; then run sane; if test ${good} = 1; then setenv s0 ${bistable_seq}; fi; fi; fi
+if run read1 || run read1; then if env import -c ${m1} 0x200 ${keys}; then run sane; if test ${good} = 1; then setenv s1 ${bistable_seq}; fi; fi; fi
 setenv cur none
 if test -n "${s0}"; then setenv cur 0; fi
 if test -n "${s1}"; then if test -z "${s0}"; then setenv cur 1; elif itest 0x${s1} -gt 0x${s0}; then setenv cur 1; fi; fi
@@ -59,17 +67,19 @@ fi
 # importing a name that is not there deletes it.
 setenv names "cmdline kernel kernel_bytes kernel_crc kernel_crc_swapped"
 setenv more_names "initrd initrd_bytes initrd_crc initrd_crc_swapped fdt fdt_bytes fdt_crc fdt_crc_swapped"
-setenv verify 'setenv sound 0; if itest 0x${filesize} -eq 0x${want_bytes} && crc32 ${addr} ${filesize} ${mv}; then mw.l ${mw} 0x${want_crc}; if cmp.l ${mv} ${mw} 1; then setenv sound 1; else mw.l ${mw} 0x${want_swapped}; if cmp.l ${mv} ${mw} 1; then setenv sound 1; fi; fi; fi'
+# All is loaded first and checked then: what one load writes over another is found, too.
+setenv compare 'setenv sound 0; if crc32 ${addr} 0x${bytes} ${mv}; then mw.l ${mw} 0x${crc}; if cmp.l ${mv} ${mw} 1; then setenv sound 1; else mw.l ${mw} 0x${swapped}; if cmp.l ${mv} ${mw} 1; then setenv sound 1; fi; fi; fi; if test ${sound} = 0; then setenv ok 0; echo "bistable: slot ${slot}: ${file} is damaged"; fi'
 setenv get 'load ${dev}:${bp} ${addr} ${file}'
-setenv get_kernel 'setenv ok 0; setenv addr ${kernel_addr_r}; setenv file ${kernel}; if run get || run get; then setenv want_bytes ${kernel_bytes}; setenv want_crc ${kernel_crc}; setenv want_swapped ${kernel_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; else echo "bistable: slot ${slot}: ${kernel} is damaged"; fi; fi'
-setenv get_fdt 'setenv dt ${fdt_addr}; if test -n "${fdt}"; then setenv ok 0; setenv addr ${fdt_addr_r}; setenv file ${fdt}; if run get || run get; then setenv want_bytes ${fdt_bytes}; setenv want_crc ${fdt_crc}; setenv want_swapped ${fdt_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; setenv dt ${fdt_addr_r}; else echo "bistable: slot ${slot}: ${fdt} is damaged"; fi; fi; fi'
-setenv get_initrd 'setenv rd -; if test -n "${initrd}"; then setenv ok 0; setenv addr ${ramdisk_addr_r}; setenv file ${initrd}; if run get || run get; then setenv want_bytes ${initrd_bytes}; setenv want_crc ${initrd_crc}; setenv want_swapped ${initrd_crc_swapped}; run verify; if test ${sound} = 1; then setenv ok 1; setenv rd ${ramdisk_addr_r}:${initrd_bytes}; else echo "bistable: slot ${slot}: ${initrd} is damaged"; fi; fi; fi'
-setenv go 'echo "bistable: booting slot ${slot}, trial ${trial}"; setenv bootargs "${cmdline} root=PARTLABEL=system_${label} bistable.slot=${slot} bistable.trial=${trial}"; booti ${kernel_addr_r} ${rd} ${dt}'
-setenv boot_slot 'if test ${slot} = A; then setenv bp 2; setenv label a; else setenv bp 3; setenv label b; fi; setenv addr ${me}; setenv file bistable.env; if run get || run get; then if env import -t ${me} ${filesize} ${names} && env import -t ${me} ${filesize} ${more_names}; then run get_kernel; if test ${ok} = 1; then run get_fdt; fi; if test ${ok} = 1; then run get_initrd; fi; if test ${ok} = 1; then run go; fi; fi; fi; echo "bistable: slot ${slot} did not start"'
-
-# Room for a kernel that is compressed.
-if test "${devtype}" = virtio; then setenv kernel_comp_addr_r 0x50000000; else setenv kernel_comp_addr_r 0x0a000000; fi
-setenv kernel_comp_size 0x02000000
+setenv get_one 'if run get || run get; then if itest 0x${filesize} -eq 0x${bytes}; then true; else setenv ok 0; echo "bistable: slot ${slot}: ${file} has another length"; fi; else setenv ok 0; fi'
+setenv the_kernel 'setenv file ${kernel}; setenv addr ${kernel_addr_r}; setenv bytes ${kernel_bytes}; setenv crc ${kernel_crc}; setenv swapped ${kernel_crc_swapped}'
+setenv the_fdt 'setenv file ${fdt}; setenv addr ${fdt_addr_r}; setenv bytes ${fdt_bytes}; setenv crc ${fdt_crc}; setenv swapped ${fdt_crc_swapped}'
+setenv the_initrd 'setenv file ${initrd}; setenv addr ${ramdisk_addr_r}; setenv bytes ${initrd_bytes}; setenv crc ${initrd_crc}; setenv swapped ${initrd_crc_swapped}'
+setenv get_all 'run the_kernel; run get_one; setenv dt ${fdt_addr}; if test -n "${fdt}"; then run the_fdt; run get_one; setenv dt ${fdt_addr_r}; fi; setenv rd -; if test -n "${initrd}"; then run the_initrd; run get_one; setenv rd ${ramdisk_addr_r}:${initrd_bytes}; fi'
+setenv check_all 'run the_kernel; run compare; if test -n "${fdt}"; then run the_fdt; run compare; fi; if test -n "${initrd}"; then run the_initrd; run compare; fi'
+# What must hold for a trial to end comes first: of two words of a kind the later one counts, so a product can say otherwise.
+setenv always "panic=5 watchdog_disarm=0 watchdog.open_timeout=60"
+setenv go 'echo "bistable: booting slot ${slot}, trial ${trial}"; setenv bootargs "${always} ${cmdline} root=PARTLABEL=system_${label} bistable.slot=${slot} bistable.trial=${trial}"; booti ${kernel_addr_r} ${rd} ${dt}'
+setenv boot_slot 'if test ${slot} = A; then setenv bp 2; setenv label a; else setenv bp 3; setenv label b; fi; setenv addr ${me}; setenv file bistable.env; if run get || run get; then if env import -t ${me} ${filesize} ${names} && env import -t ${me} ${filesize} ${more_names}; then setenv ok 1; run get_all; if test ${ok} = 1; then run check_all; fi; if test ${ok} = 1; then run go; fi; fi; fi; echo "bistable: slot ${slot} did not start"'
 
 setenv slot ${first}
 run boot_slot

@@ -41,11 +41,12 @@ pub(super) fn edit(
     if !made.added.is_empty() {
         done.push(format!("added to {name}: {}", made.added.join(" ")));
     }
-    if made.text.a.contains(" systemd.run") {
-        done.push(format!(
-            "{name} runs a command on the first boot (systemd.run=): if it writes to the boot volume, it fails, since \
-             that is mounted read-only"
-        ));
+    if made.removed.iter().any(|word| word.starts_with("systemd.run=")) {
+        done.push(
+            "the image's first-boot script does not run: it would take itself out of cmdline.txt, which is read-only in \
+             a slot, and run at each boot; put what it does into the image"
+                .into(),
+        );
     }
     let path = |name: &str, file: Option<&BootFile>| file.map_or_else(|| name.to_owned(), |f| f.path.clone());
     let slots = [("a", &made.text.a), ("b", &made.text.b)].map(|(slot, text)| {

@@ -7,6 +7,14 @@ use bistable_boot::{BySlot, Slot};
 /// predecessors; they also start anew and would do so in each trial.
 const HOOKS: [&str; 3] =
     ["resize", "init=/usr/lib/raspberrypi-sys-mods/firstboot", "init=/usr/lib/raspi-config/init_resize.sh"];
+/// First-boot scripts, as Raspberry Pi Imager orders them: they end by taking themselves out of this very line, which
+/// they can't in a slot, and would run and reboot for ever.
+const FIRST_RUN: [&str; 4] = [
+    "systemd.run=",
+    "systemd.run_success_action=",
+    "systemd.run_failure_action=",
+    "systemd.unit=kernel-command-line.target",
+];
 /// What is added if there is no word that begins like it: wait for the card; let a panic be a reboot, which ends a
 /// trial; let the watchdog that the firmware started run on.
 const ADDED: [(&str, &str); 3] =
@@ -32,7 +40,7 @@ pub(super) fn for_slots(original: &str) -> Cmdlines {
         if word.starts_with("root=") {
             root.get_or_insert(kept.len());
             removed.push(word.to_owned());
-        } else if HOOKS.contains(&word) {
+        } else if HOOKS.contains(&word) || FIRST_RUN.iter().any(|begin| word.starts_with(begin)) {
             removed.push(word.to_owned());
         } else {
             kept.push(word);
@@ -72,8 +80,8 @@ mod tests {
             // Debian 13, with what Raspberry Pi Imager puts there.
             (
                 "console=tty1 root=PARTUUID=7351b90c-02 rootwait resize systemd.run=/boot/firstrun.sh ds=nocloud;i=x",
-                "console=tty1 root=PARTLABEL=system_X rootwait systemd.run=/boot/firstrun.sh ds=nocloud;i=x panic=5 watchdog_disarm=0\n",
-                2,
+                "console=tty1 root=PARTLABEL=system_X rootwait ds=nocloud;i=x panic=5 watchdog_disarm=0\n",
+                3,
                 2,
             ),
             // Debian 11.

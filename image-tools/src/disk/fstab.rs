@@ -7,9 +7,18 @@
 const SYSTEM: &str = "/dev/disk/by-slot/active/system";
 /// What the boot volume is.
 const BOOT: &str = "/dev/disk/by-slot/active/boot";
-/// The line of what outlives updates: the service manager makes its file system and lets it grow, and boots without it.
-const PERSISTENT: &str =
-    "PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs,x-systemd.makefs 0 2";
+/// The line of what outlives updates: the service manager lets its file system grow, and boots without it. It neither
+/// makes it anew, which a damaged one would not survive, nor checks it, which may end in a maintenance shell.
+const PERSISTENT: &str = "PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs 0 0";
+
+/// Whether the system brings a mount of its own for what outlives updates: a line would take its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PersistentUnit {
+    /// It does, as Bistable's package does.
+    Its,
+    /// It doesn't.
+    None,
+}
 
 /// The new text, and what a person should know of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,9 +28,9 @@ pub(super) struct Fstab {
 }
 
 /// Rewrite a file system table; all lines that are none of these mounts stay as they are.
-pub(super) fn rewrite(original: &str) -> Fstab {
+pub(super) fn rewrite(original: &str, unit: PersistentUnit) -> Fstab {
     let mut made = Fstab::default();
-    let mut persistent = false;
+    let mut persistent = unit == PersistentUnit::Its;
     for line in original.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let new = match fields.as_slice() {
@@ -75,7 +84,8 @@ fn entry(spec: &str, at: &str, kind: &str, rest: &[&str]) -> String {
 fn boot(at: &str, kind: &str, rest: &[&str]) -> String {
     let options =
         rest.first().copied().unwrap_or("defaults").split(',').filter(|o| !matches!(*o, "rw" | "ro"));
-    let options = options.chain(["ro"]).collect::<Vec<_>>().join(",");
+    // The link is udev's to make: without it the system comes up all the same.
+    let options = options.filter(|o| *o != "nofail").chain(["ro", "nofail"]).collect::<Vec<_>>().join(",");
     entry(BOOT, at, kind, &[&options, "0", "0"])
 }
 
@@ -90,21 +100,24 @@ mod tests {
             PARTUUID=4e639091-02  /               ext4    defaults,noatime  0       1\n\
             # a swapfile is not a swap partition, no line here";
         let wanted = "proc            /proc           proc    defaults          0       0\n\
-            /dev/disk/by-slot/active/boot /boot/firmware vfat defaults,ro 0 0\n\
+            /dev/disk/by-slot/active/boot /boot/firmware vfat defaults,ro,nofail 0 0\n\
             /dev/disk/by-slot/active/system / ext4 defaults,noatime 0 1\n\
             # a swapfile is not a swap partition, no line here\n\
-            PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs,x-systemd.makefs 0 2\n";
-        let made = rewrite(original);
+            PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs 0 0\n";
+        let made = rewrite(original, PersistentUnit::None);
         assert_eq!((&*made.text, made.notes.len()), (wanted, 0));
-        assert_eq!(rewrite(&made.text), made);
+        assert_eq!(rewrite(&made.text, PersistentUnit::None), made);
     }
 
     #[test]
     fn lines() {
         let table = [
             ("LABEL=rootfs / ext4", "/dev/disk/by-slot/active/system / ext4"),
-            ("UUID=1 /boot auto rw,noatime 0 2", "/dev/disk/by-slot/active/boot /boot auto noatime,ro 0 0"),
-            ("/dev/mmcblk0p1 /boot vfat", "/dev/disk/by-slot/active/boot /boot vfat defaults,ro 0 0"),
+            (
+                "UUID=1 /boot auto rw,noatime 0 2",
+                "/dev/disk/by-slot/active/boot /boot auto noatime,ro,nofail 0 0",
+            ),
+            ("/dev/mmcblk0p1 /boot vfat", "/dev/disk/by-slot/active/boot /boot vfat defaults,ro,nofail 0 0"),
             ("#UUID=1 / ext4", "#UUID=1 / ext4"),
             (
                 "/dev/disk/by-slot/active/system / ext4 ro 0 0",
@@ -116,17 +129,21 @@ mod tests {
             ("x", "x"),
         ];
         for (line, wanted) in table {
-            let made = rewrite(line).text;
+            let made = rewrite(line, PersistentUnit::None).text;
             assert_eq!(made.lines().next(), Some(wanted), "{line}");
         }
-        assert_eq!(rewrite("a /persistent ext4\n").text, "a /persistent ext4\n");
-        assert_eq!(rewrite("").text.lines().count(), 1);
+        assert_eq!(rewrite("a /persistent ext4\n", PersistentUnit::None).text, "a /persistent ext4\n");
+        assert_eq!(rewrite("", PersistentUnit::None).text.lines().count(), 1);
     }
 
     #[test]
     fn a_partition_that_will_not_be_there_is_told() {
-        assert_eq!(rewrite("UUID=3 /data ext4 defaults 0 2").notes.len(), 1);
-        assert_eq!(rewrite("UUID=3 none swap").notes.len(), 1);
-        assert!(rewrite("UUID=3 /data ext4 nofail 0 2\n/swap none swap sw 0 0").notes.is_empty());
+        assert_eq!(rewrite("UUID=3 /data ext4 defaults 0 2", PersistentUnit::None).notes.len(), 1);
+        assert_eq!(rewrite("UUID=3 none swap", PersistentUnit::None).notes.len(), 1);
+        assert!(
+            rewrite("UUID=3 /data ext4 nofail 0 2\n/swap none swap sw 0 0", PersistentUnit::None)
+                .notes
+                .is_empty()
+        );
     }
 }

@@ -148,17 +148,11 @@ pub(crate) fn dissect(
     drop(file);
     let view = view::Ext4View::open(&copy).map_err(&failed)?;
     let mut edits = system::Edits::new();
-    system::decide(&view, epoch, &mut edits, &mut notes).map_err(&failed)?;
     if let Some(overlay) = &options.overlay {
         overlay::decide(overlay, &view, epoch, &mut edits, &mut notes)?;
     }
-    if !updates(&view, &edits).map_err(&failed)? {
-        notes.push(
-            "there is no program bistable in the system: a device that runs it takes no further update; \
-             bring it with --overlay DIR"
-                .into(),
-        );
-    }
+    system::decide(&view, epoch, &mut edits, &mut notes).map_err(&failed)?;
+    notes.extend(lacking(&view, &edits).map_err(&failed)?);
     debugfs::apply(image, folder.path(), SYSTEM, &view, &edits, epoch)?;
     progress.end(Stage::Edit);
     let dissected =
@@ -166,13 +160,31 @@ pub(crate) fn dissect(
     Ok(Parts { folder, boot: tree, system: copy, dissected })
 }
 
-/// Whether the program that takes updates is in the system, or comes into it.
-fn updates(view: &dyn view::View, edits: &system::Edits) -> Result<bool, String> {
-    for folder in ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"] {
-        let path = format!("{folder}/bistable");
-        if edits.contains_key(&path) || view.entry(&path)?.is_some() {
-            return Ok(true);
+/// What a device that runs this system could not do: take the next update, or end a trial in which it hangs.
+fn lacking(view: &dyn view::View, edits: &system::Edits) -> Result<Option<String>, String> {
+    let mut missing = Vec::new();
+    let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+    let mut program = false;
+    for folder in folders {
+        program |= system::comes(view, edits, &format!("{folder}/bistable"))?;
+    }
+    if !program {
+        missing.push("the program bistable");
+    }
+    for (path, what) in [
+        ("/usr/lib/systemd/system/bistable-resume.service", "the unit that decides a trial"),
+        ("/usr/lib/systemd/system-generators/bistable-trial-generator", "what ends a trial that hangs"),
+        ("/usr/lib/udev/rules.d/60-bistable.rules", "the links /dev/disk/by-slot"),
+    ] {
+        if !system::comes(view, edits, path)? {
+            missing.push(what);
         }
     }
-    Ok(false)
+    Ok((!missing.is_empty()).then(|| {
+        format!(
+            "the system lacks {}: a device that runs it takes no further update by itself; bring Bistable's package \
+             with --overlay DIR (`bistable-hil package --tree DIR` makes it)",
+            missing.join(", ")
+        )
+    }))
 }

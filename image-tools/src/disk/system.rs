@@ -75,14 +75,26 @@ fn fstab(view: &dyn View, new: Attributes, edits: &mut Edits, notes: &mut Vec<St
             (path.clone(), view.attributes(&path)?, view.read(&path, TEXT)?)
         }
     };
+    if edits.contains_key(&path) {
+        return Ok(()); // The overlay brings one.
+    }
     let text = String::from_utf8(original).map_err(|_| format!("{PATH} is no UTF-8 text"))?;
-    let made = fstab::rewrite(&text);
+    let unit = match comes(view, edits, "/usr/lib/systemd/system/persistent.mount")? {
+        true => fstab::PersistentUnit::Its,
+        false => fstab::PersistentUnit::None,
+    };
+    let made = fstab::rewrite(&text, unit);
     notes.extend(made.notes);
     if made.text != text {
         notes.push(format!("changed {PATH}: the root and boot file systems are those of the running slot"));
         edits.insert(path, Edit::File(Data::Bytes(made.text.into_bytes()), attributes));
     }
     Ok(())
+}
+
+/// Whether a file is in the system, or comes into it.
+pub(super) fn comes(view: &dyn View, edits: &Edits, path: &str) -> Result<bool, String> {
+    Ok(edits.contains_key(path) || view.entry(path)?.is_some())
 }
 
 /// An id is one device's, and an image goes to many. One that says "uninitialized" makes its first boot a first boot to
@@ -246,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_is_right_already_stays() {
-        let fstab = fstab::rewrite("").text;
+        let fstab = fstab::rewrite("", fstab::PersistentUnit::None).text;
         for id in ["", "\n", "uninitialized\n"] {
             let (edits, notes) = decided(&[
                 ("/etc/fstab", Some(&fstab)),

@@ -184,7 +184,7 @@ fn edited(product: &Product, built: &Built, bundle: &Path) -> (PathBuf, PathBuf)
     assert!(app.contains("Mode:  04755") && app.contains("Links: 2"), "{app}");
     let notes = &built.dissected.as_ref().unwrap().notes;
     assert!(notes.iter().any(|n| n.contains("sys-mods/firstboot")), "{notes:?}");
-    assert!(notes.iter().any(|n| n.contains("no program bistable")), "{notes:?}");
+    assert!(notes.iter().any(|n| n.contains("lacks the program bistable")), "{notes:?}");
     (boot, system)
 }
 
@@ -331,7 +331,7 @@ fn tools_an_overlay_comes_over_the_system() {
         disk.overlay = Some(overlay.clone());
     }
     let built = build(&options, &Silent).unwrap();
-    assert!(!built.dissected.unwrap().notes.iter().any(|n| n.contains("no program bistable")));
+    assert!(!built.dissected.unwrap().notes.iter().any(|n| n.contains("the program bistable")));
     let (_, system) = volumes(&product, &options.out);
     let dump = product.path("dumped");
     in_ext4(&system, &format!("dump /usr/bin/bistable {}", text(&dump)));

@@ -30,7 +30,7 @@ const EPOCH: u64 = 1_764_547_200;
 const CARD: &str = "1G";
 const SLOTS: [&str; 2] = ["system=160M", "boot=32M"];
 /// Changed whenever what is made here changes in a way that its inputs don't show.
-const EDITION: &str = "1";
+const EDITION: &str = "2";
 
 /// The device's program with all that init and udev read: a folder as `package --tree` makes it.
 #[derive(Clone, Debug)]
@@ -230,7 +230,7 @@ impl Maker<'_> {
         };
         let volume = open_system(&self.folder.join("bundles"), &options).context("making persistent")?;
         let file = OpenOptions::new().write(true).open(card).with_context(|| card.display().to_string())?;
-        let mut out = Sparse { file, at: place.start };
+        let mut out = Sparse { file, start: place.start, at: 0 };
         volume.write_to(&mut out, &|_| {}).context("writing persistent")?;
         Ok(())
     }
@@ -239,6 +239,7 @@ impl Maker<'_> {
 /// Writes what isn't zero; the card is new there, but for the small file system that the factory made.
 struct Sparse {
     file: File,
+    start: u64,
     at: u64,
 }
 
@@ -249,7 +250,7 @@ impl Write for Sparse {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         use std::os::unix::fs::FileExt as _;
         if bytes.iter().any(|b| *b != 0) || self.at < FACTORY_PERSISTENT {
-            self.file.write_all_at(bytes, self.at)?;
+            self.file.write_all_at(bytes, self.start + self.at)?;
         }
         self.at += bytes.len() as u64;
         Ok(bytes.len())
