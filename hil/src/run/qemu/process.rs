@@ -136,7 +136,7 @@ impl Process {
                 }
                 Ok(Input::Monitor(reply)) if reply.get("error").is_some() => bail!("{command}: {reply}"),
                 Ok(other) => self.waiting.push_back(other),
-                Err(_) => bail!("QEMU's monitor did not answer {command}"),
+                Err(_) => bail!("QEMU's monitor did not answer {command}; {}", self.complaints()),
             }
         }
     }
