@@ -310,13 +310,17 @@ impl Rig for Qemu {
         for folder in [&self.bench.work, &self.bench.logs] {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        self.card = self.bench.work.join(format!("{name}.img"));
-        copy(&self.kit.card(self.flow), &self.card)?;
-        let log = self.bench.logs.join(format!("{name}.log"));
-        self.log = Some(File::create(&log).with_context(|| log.display().to_string())?);
+        let card = self.bench.work.join(format!("{name}.img"));
+        copy(&self.kit.card(self.flow), &card)?;
+        // A second card of one scenario goes on with its log.
+        if self.card != card || self.log.is_none() {
+            let log = self.bench.logs.join(format!("{name}.log"));
+            self.log = Some(File::create(&log).with_context(|| log.display().to_string())?);
+            self.clock = Clock::start();
+        }
+        self.card = card;
         self.writes = None;
         self.jig = Jig::Wired;
-        self.clock = Clock::start();
         self.seen.clear();
         Ok(())
     }
