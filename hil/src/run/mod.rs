@@ -8,10 +8,12 @@
 //! | [`seen`] | what is seen from outside, in order |
 //! | [`release`] | good and bad releases |
 //! | [`qemu`] | an emulated Pi |
+//! | [`pi`] | a real Pi on the bench |
 //! | [`report`] | what came of it |
 pub mod clock;
 pub mod cuts;
 pub mod device;
+pub mod pi;
 pub mod qemu;
 pub mod release;
 pub mod report;
@@ -42,6 +44,8 @@ use std::{
 pub enum Kind {
     /// An emulated Pi with a real kernel and a real Debian system
     Qemu,
+    /// A real Pi on the bench that --bench describes
+    Pi,
 }
 
 /// What to run, and on what.
@@ -74,6 +78,9 @@ pub struct Options {
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
+    /// What a real Pi needs
+    #[command(flatten)]
+    pub pi: pi::Options,
 }
 
 /// Run scenarios and report. Gives whether all passed.
@@ -81,7 +88,13 @@ pub struct Options {
 /// # Errors
 /// When a rig can't be set up; what is wrong with a device is in the report.
 pub fn run(options: &Options) -> Result<bool> {
-    let rows = on_qemu(options)?;
+    if options.rig == Kind::Pi && options.pi.dry_run {
+        return pi::dry_run(options);
+    }
+    let rows = match options.rig {
+        Kind::Qemu => on_qemu(options)?,
+        Kind::Pi => pi::run(options)?,
+    };
     ensure!(!rows.is_empty(), "no scenario has a name like that");
     if options.json {
         print(&format!("{}\n", report::json(&rows)));
