@@ -1,0 +1,6 @@
+mod bench;
+mod check;
+mod console;
+mod fake_pi;
+mod port;
+mod scenarios;

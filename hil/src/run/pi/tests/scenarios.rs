@@ -1,0 +1,84 @@
+use super::fake_pi::{FakePi, Greeting, Helper, Supply, Wire, pty};
+use crate::run::{
+    pi::{
+        bench::{Bench, Login, SerialLine},
+        real_pi::{Parts, RealPi},
+        relay::Relay,
+        serial::Serial,
+    },
+    play,
+    report::Row,
+    scenario,
+};
+use nix::unistd::ttyname;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+struct Played {
+    row: Row,
+    pi: FakePi,
+    asked: Vec<String>,
+    log: String,
+}
+
+fn run(name: &str, greeting: Greeting, password: &str, relay: bool) -> Played {
+    let folder = tempfile::tempdir().unwrap();
+    let (master, slave) = pty();
+    let mut bench = Bench::parse(Path::new("bench.toml"), super::bench::GOOD).unwrap();
+    bench.serial = SerialLine { port: ttyname(&slave).unwrap(), ..bench.serial };
+    bench.off = Duration::ZERO;
+    // Nobody can reach this card from outside.
+    (bench.card.write, bench.card.multiplexer) = (None, None);
+    bench.device.flow = crate::run::qemu::machine::Flow::Tryboot;
+    bench.device.login = (greeting == Greeting::Login).then(|| Login {
+        user: "root".into(),
+        password: password.into(),
+        sudo: false,
+    });
+    let serial = Serial::open(&bench.serial).unwrap();
+    let pi = FakePi::start(master, greeting);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let parts = Parts {
+        serial,
+        power: Box::new(Supply(pi.clone())),
+        jig: relay.then(|| Box::new(Wire(pi.clone())) as Box<dyn Relay>),
+        person: Box::new(Helper(pi.clone(), Arc::clone(&asked))),
+        logs: folder.path().into(),
+    };
+    let mut rig = RealPi::new(bench, parts);
+    let scenario = *scenario::ALL.iter().find(|s| s.name == name).unwrap();
+    let row = play(&mut rig, scenario).unwrap();
+    let log = name.replace(' ', "-");
+    let log = std::fs::read(folder.path().join(format!("{log}-pi4.log"))).unwrap();
+    let asked = asked.lock().unwrap().clone();
+    Played { row, pi, asked, log: String::from_utf8_lossy(&log).into_owned() }
+}
+
+#[test]
+fn every_scenario_passes_on_a_pi_that_does_as_it_should() {
+    for scenario in scenario::ALL.iter().filter(|s| s.name != "writes") {
+        let played = run(scenario.name, Greeting::RootShell, "", true);
+        assert!(played.row.ended.is_ok(), "{}: {:?}\n{}", scenario.name, played.row.ended, played.log);
+        assert_eq!((played.row.machine.as_str(), played.row.flow.as_str()), ("pi4", "tryboot"));
+        assert_eq!(played.asked.len(), 1, "only the card: {:?}", played.asked);
+        // The last boot was only to ask for the default slot, and isn't the scenario's.
+        assert!(played.row.boots > 0 && u32::try_from(played.row.boots).unwrap() < played.pi.boots());
+    }
+}
+
+#[test]
+fn an_update_goes_through_a_login_at_every_boot() {
+    let played = run("update", Greeting::Login, "secret", true);
+    assert!(played.row.ended.is_ok(), "{:?}\n{}", played.row.ended, played.log);
+    assert!(played.log.contains("Up { version: \"3.0.0\" }"), "{}", played.log);
+}
+
+#[test]
+fn without_a_relay_a_person_takes_the_wire_off() {
+    let played = run("self-test refused", Greeting::RootShell, "", false);
+    assert!(played.row.ended.is_ok(), "{:?}\n{}", played.row.ended, played.log);
+    assert!(played.asked.iter().any(|text| text.starts_with("Take off")), "{:?}", played.asked);
+}
