@@ -4,14 +4,15 @@
 #   small.sh OUTDIR
 #
 #   OUTDIR/system.tar   the root file system, read-only at run time
-#   OUTDIR/boot/        kernel8.img (gzipped), initrd.img, bcm2837-rpi-3-b.dtb
+#   OUTDIR/boot/        kernel8.img (gzipped), bcm2837-rpi-3-b.dtb
 #   OUTDIR/packages     package and version per line, for people
 #   OUTDIR/log          what mmdebstrap said; there only if it failed or still runs
 #   OUTDIR/apt-cache/   downloaded packages, for later runs
 #
 # Small, so that installing it takes seconds under emulation: no documentation, no locales, of the kernel's modules those
 # that the two emulated boards and the file systems need. Everything else is Debian's own: packages, maintainer scripts,
-# units, initramfs-tools.
+# units. Only the initramfs is left out: a distribution's starts hundreds of programs, which takes half of an emulated boot,
+# so the rig makes a small one itself.
 # The hook merged-usr is mmdebstrap's own: with it, the package that merges /usr, and all of Perl with it, stay away.
 # Hooks are texts for another shell.
 # shellcheck disable=SC2016,SC2034
@@ -25,7 +26,7 @@ export LC_ALL=C TZ=UTC
 # shellcheck source=mechanics.sh
 . "$here/mechanics.sh"
 
-packages=(systemd systemd-sysv udev kmod mount busybox initramfs-tools linux-image-arm64)
+packages=(systemd systemd-sysv udev kmod mount linux-image-arm64)
 
 # Below kernel/ in the modules' folder.
 modules=(
@@ -35,17 +36,6 @@ modules=(
     fs/{ext4/,jbd2/,mbcache.,fat/,autofs/} fs/nls/nls_{ascii.,cp437.,iso8859-1.}
     lib/{crc16.,libcrc32c.} crypto/crc32 arch/arm64/crypto/crc
 )
-
-# What the initramfs loads: the SD host, the file systems, and the watchdog driver, without which a Pi can't restart.
-initramfs_modules=(bcm2835 sdhci-iproc mmc_block bcm2835_wdt softdog i6300esb ext4 vfat nls_ascii nls_cp437 virtio_blk virtio_mmio virtio_pci)
-
-# After the essential packages and before the rest, so that the one run of update-initramfs already knows them.
-essential_hook='
-    set -e
-    mkdir -p "$1/etc/initramfs-tools/conf.d"
-    printf "%s\n" '"${initramfs_modules[*]}"' | tr " " "\n" >"$1/etc/initramfs-tools/modules"
-    printf "MODULES=list\nBUSYBOX=y\nCOMPRESS=gzip\nFSTYPE=ext4\nRESUME=none\n" >"$1/etc/initramfs-tools/conf.d/rig"
-'
 
 # The product is the caller's; here only what ties the system to this machine goes, and what no program reads.
 customize_hook='
@@ -60,7 +50,7 @@ customize_hook='
     chroot "$1" systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer 2>/dev/null || true
     rm -rf "$1"/usr/lib/aarch64-linux-gnu/gconv "$1"/usr/share/i18n "$1"/usr/share/zoneinfo "$1"/usr/share/bash-completion \
         "$1"/usr/lib/udev/hwdb.d "$1"/usr/lib/udev/hwdb.bin "$1"/etc/udev/hwdb.bin "$1"/usr/share/perl5 "$1"/usr/share/common-licenses \
-        "$1"/var/cache/* "$1"/var/lib/apt/* "$1"/var/log/* "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/usr/share/initramfs-tools/hooks.old \
+        "$1"/var/cache/* "$1"/var/lib/apt/* "$1"/var/log/* "$1"/etc/apt/apt.conf.d/99mmdebstrap \
         "$1"/usr/lib/linux-image-* "$1"/var/lib/dpkg/*-old "$1"/etc/*- "$1"/etc/.pwd.lock "$1"/usr/lib/systemd/catalog "$1"/var/lib/systemd/catalog \
         "$1"/var/lib/dpkg/info/*.symbols "$1"/var/lib/dpkg/info/*.md5sums
 '
@@ -90,13 +80,13 @@ mmdebstrap --mode="$mode" --architectures="$arch" --variant=essential --format=t
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/lintian/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/lib/modules/*/kernel/*' "${dpkgopts[@]}" \
+    --dpkgopt='path-exclude=/etc/kernel/postinst.d/initramfs-tools' \
     --dpkgopt='path-exclude=/usr/lib/linux-image-*/*' --dpkgopt='path-include=/usr/lib/linux-image-*/broadcom/bcm2837-rpi-3-b.dtb' \
     --setup-hook="${setup_hook%$'\n'}" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \
     --setup-hook="sync-in '$out/apt-cache' /var/cache/apt/archives" \
-    --essential-hook="${essential_hook%$'\n'}" \
     --customize-hook="sync-out /var/cache/apt/archives '$out/apt-cache'" \
-    --customize-hook='mkdir "$1/rig-boot"; cp "$1"/boot/vmlinuz-* "$1/rig-boot/kernel8.img"; cp "$1"/boot/initrd.img-* "$1/rig-boot/initrd.img"; cp "$1"/usr/lib/linux-image-*/broadcom/*.dtb "$1/rig-boot/"; rm -rf "$1"/boot/* "$1"/vmlinuz* "$1"/initrd.img*' \
+    --customize-hook='mkdir "$1/rig-boot"; cp "$1"/boot/vmlinuz-* "$1/rig-boot/kernel8.img"; cp "$1"/usr/lib/linux-image-*/broadcom/*.dtb "$1/rig-boot/"; rm -rf "$1"/boot/* "$1"/vmlinuz*' \
     --customize-hook="sync-out /rig-boot '$out/boot.part'" \
     --customize-hook='rm -r "$1/rig-boot"' \
     --customize-hook="download /var/lib/dpkg/status '$out/status'" \

@@ -144,6 +144,10 @@ impl<'a> Device<'a> {
                 return Ok(None);
             }
             let new = self.rig.watch(left.min(PAUSE))?;
+            if new.is_empty() && !self.rig.has_a_clock() {
+                // Nothing comes by itself.
+                return Ok(None);
+            }
             self.seen.extend(new);
         }
     }

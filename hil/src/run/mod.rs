@@ -7,8 +7,8 @@
 //! | [`device`] | the dialogue with the device |
 //! | [`seen`] | what is seen from outside, in order |
 //! | [`release`] | good and bad releases |
-//! | [`qemu`] | an emulated Pi |
-//! | [`pi`] | a real Pi on the bench |
+//! | [`cuts`] | power cuts at random moments |
+//! | [`qemu`], [`sim`], [`pi`] | the rigs |
 //! | [`report`] | what came of it |
 pub mod clock;
 pub mod cuts;
@@ -20,28 +20,35 @@ pub mod report;
 pub mod rig;
 pub mod scenario;
 pub mod seen;
+pub mod sim;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use clock::Clock;
 use device::Device;
 use qemu::{
-    Bench, Qemu, fetch, image,
+    Bench, Qemu, fetch,
+    image::{self, Kit},
     machine::{Flow, Machine},
 };
 use report::Row;
 use rig::Rig;
-use scenario::Scenario;
+use scenario::{Needs, Scenario, Told};
+use sim::Sim;
 use std::{
     env, fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
 };
 
 /// Which kind of rig.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
+    /// The real program on a simulated Pi
+    Sim,
     /// An emulated Pi with a real kernel and a real Debian system
     Qemu,
     /// A real Pi on the bench that --bench describes
@@ -63,7 +70,16 @@ pub struct Options {
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub scenario: Option<String>,
-    /// Everything on everything
+    /// So many power cuts on each machine in each boot flow
+    #[arg(long, value_name = "N")]
+    pub cuts: Option<u32>,
+    /// For the moments of the power cuts
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Each scenario where it says most, and two power cuts
+    #[arg(long, conflicts_with = "long")]
+    pub short: bool,
+    /// Fifty power cuts
     #[arg(long)]
     pub long: bool,
     /// The device's program and files for arm64, as `package --tree` makes them; made if none are named
@@ -75,6 +91,9 @@ pub struct Options {
     /// Keep the cards of scenarios that passed, too
     #[arg(long)]
     pub keep: bool,
+    /// So many emulated machines at a time; each takes one processor
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub jobs: usize,
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
@@ -82,6 +101,24 @@ pub struct Options {
     #[command(flatten)]
     pub pi: pi::Options,
 }
+
+/// What the short run does: each scenario where it says most, the real boot loader and the Pi's own drivers included.
+const SHORT: [(&str, Machine, Flow); 10] = [
+    ("update", Machine::Virt, Flow::Tryboot),
+    ("self-test refused", Machine::Pi3, Flow::Uboot),
+    ("unhealthy", Machine::Virt, Flow::Uboot),
+    ("panic", Machine::Virt, Flow::Tryboot),
+    ("hang", Machine::Virt, Flow::Uboot),
+    ("init missing", Machine::Virt, Flow::Tryboot),
+    ("kernel damaged", Machine::Virt, Flow::Uboot),
+    ("writes", Machine::Virt, Flow::Tryboot),
+    ("writes", Machine::Virt, Flow::Uboot),
+    (CUTS, Machine::Virt, Flow::Uboot),
+];
+const CUTS: &str = "power cuts";
+const CUTS_SHORT: u32 = 2;
+const CUTS_USUAL: u32 = 5;
+const CUTS_LONG: u32 = 50;
 
 /// Run scenarios and report. Gives whether all passed.
 ///
@@ -91,7 +128,15 @@ pub fn run(options: &Options) -> Result<bool> {
     if options.rig == Kind::Pi && options.pi.dry_run {
         return pi::dry_run(options);
     }
+    if !options.json {
+        print(&format!(
+            "{}
+",
+            report::head()
+        ));
+    }
     let rows = match options.rig {
+        Kind::Sim => on_sim(options)?,
         Kind::Qemu => on_qemu(options)?,
         Kind::Pi => pi::run(options)?,
     };
@@ -100,6 +145,78 @@ pub fn run(options: &Options) -> Result<bool> {
         print(&format!("{}\n", report::json(&rows)));
     }
     Ok(rows.iter().all(|row| row.ended.is_ok()))
+}
+
+impl Options {
+    /// Whether a scenario is to run on a machine in a boot flow.
+    fn wants(&self, scenario: &str, machine: Machine, flow: Flow) -> bool {
+        let named = self.scenario.as_ref().is_none_or(|text| scenario.contains(text));
+        let short = !self.short || SHORT.contains(&(scenario, machine, flow));
+        named && short && self.machine.is_none_or(|m| m == machine) && self.flow.is_none_or(|f| f == flow)
+    }
+
+    fn cuts(&self) -> u32 {
+        let usual = if self.short {
+            CUTS_SHORT
+        } else if self.long {
+            CUTS_LONG
+        } else {
+            CUTS_USUAL
+        };
+        self.cuts.unwrap_or(usual)
+    }
+
+    /// All that is to run on a machine in a boot flow.
+    fn jobs(&self, machine: Machine, flow: Flow) -> Vec<Job> {
+        let able = |scenario: &Scenario| scenario.needs == Needs::Nothing || machine == Machine::Virt;
+        let scenarios = scenario::ALL.into_iter().filter(able).map(|s| (s.name, Some(s)));
+        let wanted = scenarios.chain([(CUTS, None)]).filter(|(name, _)| self.wants(name, machine, flow));
+        wanted.map(|(_, scenario)| Job { machine, flow, scenario }).collect()
+    }
+
+    fn tell(&self, row: &Row) {
+        if !self.json {
+            print(&format!("{}\n", report::line(row)));
+        }
+    }
+}
+
+/// A scenario, or else the power cuts, on a machine in a boot flow.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    machine: Machine,
+    flow: Flow,
+    scenario: Option<Scenario>,
+}
+
+impl Job {
+    fn run(self, options: &Options, bench: &Bench, kit: &Kit) -> Result<Row> {
+        let mut rig = Qemu::new(bench.clone(), kit.clone(), self.machine, self.flow);
+        let row = match self.scenario {
+            Some(scenario) => play(&mut rig, scenario.name, scenario.story)?,
+            None => play(&mut rig, CUTS, |device| cuts::cuts(device, options.cuts(), options.seed))?,
+        };
+        options.tell(&row);
+        Ok(row)
+    }
+}
+
+fn on_sim(options: &Options) -> Result<Vec<Row>> {
+    let program = env::current_exe().context("finding this program")?;
+    let mut rows = Vec::new();
+    for flow in [Flow::Tryboot, Flow::Uboot] {
+        let folder = tempfile::tempdir().context("making a folder")?;
+        let mut sim = Sim::new(folder.path(), &program, flow)?;
+        for scenario in scenario::ALL {
+            let named = options.scenario.as_ref().is_none_or(|text| scenario.name.contains(text));
+            if named && scenario.needs == Needs::Nothing && options.flow.is_none_or(|f| f == flow) {
+                let row = play(&mut sim, scenario.name, scenario.story)?;
+                options.tell(&row);
+                rows.push(row);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 fn on_qemu(options: &Options) -> Result<Vec<Row>> {
@@ -119,32 +236,47 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
         logs: folder.join("logs"),
         keep: options.keep,
     };
-    let mut rows = Vec::new();
-    if !options.json {
-        print(&format!("{}\n", report::head()));
-    }
+    let mut jobs = Vec::new();
     for machine in [Machine::Virt, Machine::Pi3] {
-        if options.machine.is_some_and(|m| m != machine) {
-            continue;
-        }
-        let kit = image::kit(&folder, &tree, &package, &bench.loaders.busybox, machine, &tell)?;
-        for flow in [Flow::Tryboot, Flow::Uboot] {
-            if options.flow.is_some_and(|f| f != flow) {
-                continue;
-            }
-            let mut rig = Qemu::new(bench.clone(), kit.clone(), machine, flow);
-            for scenario in scenario::ALL {
-                if options.scenario.as_ref().is_none_or(|text| scenario.name.contains(text)) {
-                    let row = play(&mut rig, scenario)?;
-                    if !options.json {
-                        print(&format!("{}\n", report::line(&row)));
-                    }
-                    rows.push(row);
-                }
-            }
+        let wanted: Vec<_> =
+            [Flow::Tryboot, Flow::Uboot].into_iter().flat_map(|flow| options.jobs(machine, flow)).collect();
+        if !wanted.is_empty() {
+            let kit = image::kit(&folder, &tree, &package, &bench.loaders.busybox, machine, &tell)?;
+            jobs.extend(wanted.into_iter().map(|job| (job, kit.clone())));
         }
     }
-    Ok(rows)
+    in_parallel(options.jobs, &jobs, |(job, kit)| job.run(options, &bench, kit))
+}
+
+/// So many at a time; the results in the order of the jobs.
+fn in_parallel<J: Sync, T: Send>(
+    at_once: usize,
+    jobs: &[J],
+    run: impl Fn(&J) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((at, job)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            jobs.get(at).map(|job| (at, job))
+        } {
+            done.push((at, run(job)));
+        }
+        done
+    };
+    let mut all = thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once.max(1)).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .map(|w| w.join().map_err(|_| anyhow!("a scenario panicked")))
+            .collect::<Result<Vec<_>>>()
+    })?
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>();
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The device's program and all that init and udev read, built now: cargo does nothing when nothing has changed.
@@ -165,14 +297,21 @@ fn device(folder: &Path) -> Result<PathBuf> {
 }
 
 /// One scenario on a rig.
-fn play(rig: &mut dyn Rig, scenario: Scenario) -> Result<Row> {
+///
+/// # Errors
+/// When the rig fails; what is wrong with the device is in the row.
+pub fn play(
+    rig: &mut dyn Rig,
+    name: &str,
+    story: impl FnOnce(&mut Device<'_>) -> Result<Told>,
+) -> Result<Row> {
     let (machine, flow) = rig.name();
     let clock = Clock::start();
-    let mut device = Device::new(&mut *rig, scenario.name)?;
-    let ended = (scenario.story)(&mut device).map_err(|e| format!("{e:#}"));
+    let mut device = Device::new(&mut *rig, name)?;
+    let ended = story(&mut device).map_err(|e| format!("{e:#}"));
     let boots = seen::boots(&device.seen);
     rig.done(ended.is_ok())?;
-    Ok(Row { scenario: scenario.name.into(), machine, flow, boots, took: clock.now(), ended })
+    Ok(Row { scenario: name.into(), machine, flow, boots, took: clock.now(), ended })
 }
 
 /// For people, while it takes its time.
@@ -184,4 +323,20 @@ fn tell(text: &str) {
 fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
     let _ = io::stdout().flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_run_has_every_scenario() {
+        let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).chain([CUTS]).collect();
+        for name in &names {
+            assert!(SHORT.iter().any(|(short, ..)| short == name), "{name}");
+        }
+        for (short, ..) in SHORT {
+            assert!(names.contains(&short), "{short}");
+        }
+    }
 }

@@ -92,7 +92,7 @@ mod tests {
         }));
         let bad = row(Err("no".into()));
         assert!(line(&good).contains("passed") && line(&bad).contains("FAILED: no"));
-        assert_eq!(json(&[good.clone()])["held"], true);
+        assert_eq!(json(std::slice::from_ref(&good))["held"], true);
         let both = json(&[good, bad]);
         assert_eq!((&both["held"], &both["scenarios"][0]["seconds"]), (&false.into(), &1.3.into()));
         assert_eq!(both["scenarios"][1]["problem"], "no");

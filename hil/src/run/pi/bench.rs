@@ -173,7 +173,8 @@ fn bench(r: &mut Reader<'_>, folder: &Path) -> Option<Bench> {
     let power = r.table(&top, "power", &["on", "off", "chip", "line", "active_low", "off_ms"]);
     let jig = r.table(&top, "jig", &["on", "off", "chip", "line", "active_low"]);
     let card = r.table(&top, "card", &["image", "write", "by_hand", "to_pc", "to_pi", "disk"]);
-    let known = ["board", "boot_flow", "bundles", "user", "password", "sudo", "boot_s", "install_s", "answer_s"];
+    let known =
+        ["board", "boot_flow", "bundles", "user", "password", "sudo", "boot_s", "install_s", "answer_s"];
     let device = r.table(&top, "device", &known);
     for (name, table) in [("serial", serial), ("power", power), ("card", card), ("device", device)] {
         if table.is_none() && !top.contains_key(name) {
@@ -259,7 +260,9 @@ fn factory(r: &mut Reader<'_>, t: Table<'_, '_>, folder: &Path) -> Option<Card> 
         image: folder.join(image?),
         write,
         multiplexer: match multiplexer {
-            Some((to_pc, to_pi, disk)) => Some(Multiplexer { to_pc: to_pc?, to_pi: to_pi?, disk: disk?.into() }),
+            Some((to_pc, to_pi, disk)) => {
+                Some(Multiplexer { to_pc: to_pc?, to_pi: to_pi?, disk: disk?.into() })
+            }
             None => None,
         },
     })
@@ -287,11 +290,13 @@ fn on_bench(r: &mut Reader<'_>, t: Table<'_, '_>) -> Option<Device> {
     let (user, password) = (r.string(t, "user"), r.string(t, "password"));
     let sudo = r.boolean(t, "sudo").unwrap_or(false);
     if t.has("user") != t.has("password") || (sudo && !t.has("user")) {
-        r.missing(Some(t), "needs user and password together; without both the console has to be a root shell");
+        r.missing(
+            Some(t),
+            "needs user and password together; without both the console has to be a root shell",
+        );
     }
-    let mut seconds = |key, default: u32| {
-        Duration::from_secs(r.number(t, key, 1, 86_400).unwrap_or(default).into())
-    };
+    let mut seconds =
+        |key, default: u32| Duration::from_secs(r.number(t, key, 1, 86_400).unwrap_or(default).into());
     let pace = Pace {
         boot: seconds("boot_s", 120),
         install: seconds("install_s", 900),

@@ -3,9 +3,15 @@ use super::{
     bench::{Bench, Switch},
     card, program, relay, serial,
 };
-use crate::run::scenario::Scenario;
+use crate::run::{
+    CUTS,
+    scenario::{Needs, Scenario},
+};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
+
+/// The scenario that takes the jig's wire off.
+const UNWIRED: &str = "self-test refused";
 
 /// What was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +22,13 @@ pub struct Found {
     pub is: Result<String, String>,
 }
 
-/// A scenario, and why it can't run here.
+/// A scenario or the power cuts, and why they can't run here.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// The scenario.
-    pub scenario: Scenario,
+    /// Its name.
+    pub name: &'static str,
+    /// None are the power cuts.
+    pub scenario: Option<Scenario>,
     /// None if it runs.
     pub skipped: Option<&'static str>,
 }
@@ -43,7 +51,8 @@ pub fn look(bench: &Bench, hands: bool) -> Vec<Found> {
             add(name, relay::look(chip, *line));
         }
     }
-    let by_hand = |yes: &str| if hands { Ok(yes.to_owned()) } else { Err(anyhow!("{yes}, and --no-hands is given")) };
+    let by_hand =
+        |yes: &str| if hands { Ok(yes.to_owned()) } else { Err(anyhow!("{yes}, and --no-hands is given")) };
     if bench.card.write.is_none() {
         add("card.by_hand", by_hand("a person flashes the card before each scenario"));
     }
@@ -53,15 +62,18 @@ pub fn look(bench: &Bench, hands: bool) -> Vec<Found> {
 
 /// Which of the scenarios run on this bench.
 pub fn plan(bench: &Bench, hands: bool, scenarios: &[Scenario], part: Option<&str>) -> Vec<Planned> {
-    let chosen = scenarios.iter().filter(|s| part.is_none_or(|part| s.name.contains(part)));
+    let all = scenarios.iter().map(|s| (s.name, Some(*s))).chain([(CUTS, None)]);
+    let chosen = all.filter(|(name, _)| part.is_none_or(|part| name.contains(part)));
     chosen
-        .map(|scenario| {
-            let skipped = match scenario.name {
-                "writes" => Some("nothing logs what is written to a real card"),
-                "self-test refused" if bench.jig.is_none() && !hands => Some("nobody takes the jig's wire off"),
-                _ => None,
+        .map(|(name, scenario)| {
+            let skipped = if scenario.is_some_and(|s| s.needs == Needs::WriteLog) {
+                Some("nothing logs what is written to a real card")
+            } else if name == UNWIRED && bench.jig.is_none() && !hands {
+                Some("nobody takes the jig's wire off")
+            } else {
+                None
             };
-            Planned { scenario: *scenario, skipped }
+            Planned { name, scenario, skipped }
         })
         .collect()
 }
@@ -76,10 +88,10 @@ pub fn table(found: &[Found], planned: &[Planned]) -> String {
         };
     }
     text.push('\n');
-    for Planned { scenario, skipped } in planned {
+    for Planned { name, skipped, .. } in planned {
         text += &match skipped {
-            None => format!("{:22} would run\n", scenario.name),
-            Some(why) => format!("{:22} skipped: {why}\n", scenario.name),
+            None => format!("{name:22} would run\n"),
+            Some(why) => format!("{name:22} skipped: {why}\n"),
         };
     }
     text
@@ -96,7 +108,7 @@ pub fn json(found: &[Found], planned: &[Planned]) -> Value {
             "problem": f.is.as_ref().err(),
         })).collect::<Vec<_>>(),
         "scenarios": planned.iter().map(|p| json!({
-            "scenario": p.scenario.name,
+            "scenario": p.name,
             "skipped": p.skipped,
         })).collect::<Vec<_>>(),
     })

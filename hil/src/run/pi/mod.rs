@@ -24,7 +24,7 @@ pub mod serial;
 #[cfg(test)]
 mod tests;
 
-use super::{play, print, report, report::Row, scenario, tell};
+use super::{cuts, play, print, report::Row, scenario, tell};
 use anyhow::{Context, Result, bail};
 use bench::Bench;
 use person::{AtTerminal, Nobody, Person};
@@ -47,7 +47,8 @@ pub struct Options {
 }
 
 fn load(options: &Options) -> Result<Bench> {
-    let path = options.bench.as_ref().context("a real Pi needs --bench FILE; hil/README.md has an example")?;
+    let path =
+        options.bench.as_ref().context("a real Pi needs --bench FILE; hil/README.md has an example")?;
     Ok(Bench::load(path)?)
 }
 
@@ -87,19 +88,17 @@ pub fn run(options: &super::Options) -> Result<Vec<Row>> {
         logs: options.folder.join("logs"),
     };
     let mut rig = RealPi::new(bench, parts);
-    if !options.json {
-        print(&format!("{}\n", report::head()));
-    }
     let mut rows = Vec::new();
-    for check::Planned { scenario, skipped } in planned {
+    for check::Planned { name, scenario, skipped } in planned {
         if let Some(why) = skipped {
-            tell(&format!("{} is skipped: {why}", scenario.name));
+            tell(&format!("{name} is skipped: {why}"));
             continue;
         }
-        let row = play(&mut rig, scenario)?;
-        if !options.json {
-            print(&format!("{}\n", report::line(&row)));
-        }
+        let row = match scenario {
+            Some(scenario) => play(&mut rig, name, scenario.story)?,
+            None => play(&mut rig, name, |device| cuts::cuts(device, options.cuts(), options.seed))?,
+        };
+        options.tell(&row);
         rows.push(row);
     }
     Ok(rows)

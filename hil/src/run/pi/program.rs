@@ -85,7 +85,9 @@ mod tests {
     fn programs_are_found_in_path_and_by_path() {
         let path = find("true").unwrap();
         assert_eq!(find(path.to_str().unwrap()).unwrap(), path);
-        for (program, why) in [("no-such-program-here", "PATH"), ("/no/such", "exist"), ("/etc/passwd", "executed")] {
+        for (program, why) in
+            [("no-such-program-here", "PATH"), ("/no/such", "exist"), ("/etc/passwd", "executed")]
+        {
             let error = find(program).unwrap_err().to_string();
             assert!(error.contains(why), "{program}: {error}");
         }

@@ -50,7 +50,11 @@ impl<'t> Reader<'t> {
     pub(super) fn only(&mut self, name: &str, table: &DeTable<'_>, known: &[&str]) {
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
-                let text = format!("{name}unknown key \"{}\"; known: {}", key.get_ref().escape_debug(), known.join(", "));
+                let text = format!(
+                    "{name}unknown key \"{}\"; known: {}",
+                    key.get_ref().escape_debug(),
+                    known.join(", ")
+                );
                 self.problem(key.span().start, text);
             }
         }
@@ -103,7 +107,8 @@ impl<'t> Reader<'t> {
     /// A whole number within limits.
     pub(super) fn number(&mut self, table: Table<'_, '_>, key: &str, least: u32, most: u32) -> Option<u32> {
         let value = table.get(key)?;
-        let number = value.get_ref().as_integer().and_then(|i| u32::from_str_radix(i.as_str(), i.radix()).ok());
+        let number =
+            value.get_ref().as_integer().and_then(|i| u32::from_str_radix(i.as_str(), i.radix()).ok());
         let found = number.filter(|n| (least..=most).contains(n));
         if found.is_none() {
             self.wrong(&table.path(key), &format!("a number from {least} to {most}"), value);
@@ -129,7 +134,8 @@ impl<'t> Reader<'t> {
             array.iter().map(|word| word.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         });
         let found = words.filter(|words| {
-            words.first().is_some_and(|program| !program.is_empty()) && words.iter().all(|w| !w.contains('\0'))
+            words.first().is_some_and(|program| !program.is_empty())
+                && words.iter().all(|w| !w.contains('\0'))
         });
         if found.is_none() {
             self.wrong(&table.path(key), "a program and its arguments, like [\"relay\", \"on\"]", value);

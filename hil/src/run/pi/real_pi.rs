@@ -121,8 +121,6 @@ impl RealPi {
             if let Some(answer) = heard.answer.filter(|_| self.power == Power::On) {
                 self.parts.serial.write(answer.as_bytes())?;
             }
-            let user = self.bench.device.login.as_ref().map_or("", |l| l.user.as_str());
-            ensure!(self.console.refused() < REFUSALS, "the Pi refused {user}'s password {REFUSALS} times");
         } else if self.power == Power::On && now.saturating_sub(self.heard) >= QUIET {
             self.heard = now;
             if let Some(line) = self.console.nudge() {
@@ -130,6 +128,14 @@ impl RealPi {
             }
         }
         Ok(!bytes.is_empty())
+    }
+
+    /// The same while a root shell is waited for, or its answer.
+    fn wait(&mut self, within: Duration) -> Result<()> {
+        self.hear(within.min(QUIET))?;
+        let user = self.bench.device.login.as_ref().map_or("", |l| l.user.as_str());
+        ensure!(self.console.refused() < REFUSALS, "the Pi refused {user}'s password {REFUSALS} times");
+        Ok(())
     }
 
     fn cut(&mut self) -> Result<()> {
@@ -187,7 +193,7 @@ impl RealPi {
         while !self.console.is_up() {
             let left = end.saturating_sub(self.clock.now());
             ensure!(!left.is_zero(), "the Pi did not come up to be asked for its default slot");
-            self.hear(left.min(QUIET))?;
+            self.wait(left)?;
         }
         let (code, text) = self.ask("bistable status --json")?;
         self.cut()?;
@@ -257,7 +263,7 @@ impl Rig for RealPi {
         let end = self.clock.now() + within;
         while self.seen.is_empty() && self.power == Power::On {
             let left = end.saturating_sub(self.clock.now());
-            self.hear(left.min(QUIET))?;
+            self.wait(left)?;
             if left.is_zero() {
                 break;
             }

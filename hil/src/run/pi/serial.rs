@@ -95,8 +95,12 @@ impl Serial {
 pub fn try_open(path: &Path) -> Result<File> {
     let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     let about = || path.display().to_string();
-    let file =
-        OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path).with_context(about)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits())
+        .open(path)
+        .with_context(about)?;
     termios::tcgetattr(&file).with_context(|| format!("{} is no serial port", about()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

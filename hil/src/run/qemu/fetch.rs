@@ -12,14 +12,13 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/debian");
 const SUITE: &str = "bookworm";
 
 /// A program, and the Debian package that has it.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 6] = [
     (super::process::QEMU, "qemu-system-arm"),
     ("apt-get", "apt"),
     ("dpkg-deb", "dpkg"),
     ("mmdebstrap", "mmdebstrap"),
     ("qemu-aarch64-static", "qemu-user-static"),
     ("arch-test", "arch-test"),
-    ("mke2fs", "e2fsprogs"),
 ];
 
 /// What isn't there, as names of packages; empty if all is.
@@ -233,7 +232,7 @@ fn signed_by(text: &str) -> Option<String> {
     key.starts_with('/').then(|| key.to_owned())
 }
 
-pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "material of a test bench, made again when it is lost")]
     fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }

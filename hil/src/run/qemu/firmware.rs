@@ -203,7 +203,7 @@ mod tests {
             let files = dir.join(partition.name());
             fs::create_dir(&files).unwrap();
             let put = |name: &str, bytes: &[u8]| {
-                fs::File::create(files.join(name)).unwrap().write_all(bytes).unwrap()
+                fs::File::create(files.join(name)).unwrap().write_all(bytes).unwrap();
             };
             if partition == Partition::Bootconfig {
                 put("autoboot.txt", &Autoboot { partitions: BOOT_PARTITIONS, default: Slot::A }.render());

@@ -30,7 +30,7 @@ const EPOCH: u64 = 1_764_547_200;
 const CARD: &str = "1G";
 const SLOTS: [&str; 2] = ["system=160M", "boot=32M"];
 /// Changed whenever what is made here changes in a way that its inputs don't show.
-const EDITION: &str = "1";
+const EDITION: &str = "2";
 
 /// The device's program with all that init and udev read: a folder as `package --tree` makes it.
 #[derive(Clone, Debug)]
@@ -73,15 +73,24 @@ pub fn kit(
         return Ok(kit);
     }
     let part = cache.join(format!("kit-{machine}.part"));
-    if part.exists() {
-        fs::remove_dir_all(&part).with_context(|| part.display().to_string())?;
-    }
+    forget(cache, machine)?;
     fs::create_dir_all(part.join("bundles")).with_context(|| part.display().to_string())?;
     tell(&format!("making keys, {} releases and a card for each boot flow of {machine}", release::ALL.len()));
     Maker { folder: &part, tree, package, busybox, machine }.make()?;
     #[expect(clippy::disallowed_methods, reason = "a cache, made again when it is lost")]
     fs::rename(&part, &folder).with_context(|| folder.display().to_string())?;
     Ok(kit)
+}
+
+/// Throw away a machine's kits: each takes a gigabyte, and none but the newest is used again.
+fn forget(cache: &Path, machine: Machine) -> Result<()> {
+    for entry in fs::read_dir(cache).with_context(|| cache.display().to_string())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&format!("kit-{machine}")) {
+            fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// What all inputs come to: two kits of the same key are the same but for their keys.
@@ -221,7 +230,7 @@ impl Maker<'_> {
         };
         let volume = open_system(&self.folder.join("bundles"), &options).context("making persistent")?;
         let file = OpenOptions::new().write(true).open(card).with_context(|| card.display().to_string())?;
-        let mut out = Sparse { file, at: place.start };
+        let mut out = Sparse { file, start: place.start, at: 0 };
         volume.write_to(&mut out, &|_| {}).context("writing persistent")?;
         Ok(())
     }
@@ -230,6 +239,7 @@ impl Maker<'_> {
 /// Writes what isn't zero; the card is new there, but for the small file system that the factory made.
 struct Sparse {
     file: File,
+    start: u64,
     at: u64,
 }
 
@@ -240,7 +250,7 @@ impl Write for Sparse {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         use std::os::unix::fs::FileExt as _;
         if bytes.iter().any(|b| *b != 0) || self.at < FACTORY_PERSISTENT {
-            self.file.write_all_at(bytes, self.at)?;
+            self.file.write_all_at(bytes, self.start + self.at)?;
         }
         self.at += bytes.len() as u64;
         Ok(bytes.len())

@@ -135,14 +135,14 @@ impl Machine {
         }
         match (self, disk.log.as_deref()) {
             (Machine::Pi3, None) => {
-                add(&["-drive", &format!("if=sd,format=raw,file={}", disk.card.display())])
+                add(&["-drive", &format!("if=sd,format=raw,file={}", disk.card.display())]);
             }
             (Machine::Pi3, Some(log)) => add(&["-drive", &format!("if=sd,{}", logged(&disk.card, log))]),
             (Machine::Virt, None) => {
                 add(&["-drive", &format!("if=none,id=card,format=raw,file={}", disk.card.display())]);
             }
             (Machine::Virt, Some(log)) => {
-                add(&["-drive", &format!("if=none,id=card,{}", logged(&disk.card, log))])
+                add(&["-drive", &format!("if=none,id=card,{}", logged(&disk.card, log))]);
             }
         }
         if self == Machine::Virt {

@@ -84,8 +84,8 @@ pub struct Qemu {
     flow: Flow,
     clock: Clock,
     card: PathBuf,
-    /// Log of the card's writes, if there is to be one.
-    writes: Option<PathBuf>,
+    /// Logs of the card's writes, one for each QEMU, if there are to be any.
+    writes: Option<Vec<PathBuf>>,
     log: Option<File>,
     process: Option<Process>,
     wire: Option<jig::Wire>,
@@ -136,10 +136,15 @@ impl Qemu {
             Flow::Uboot => self.loader(),
             Flow::Tryboot => self.firmware()?,
         };
-        if let Some(log) = &self.writes {
+        let log = self.writes.as_mut().map(|logs| {
+            let log = self.card.with_extension(format!("writes-{}", logs.len()));
+            logs.push(log.clone());
+            log
+        });
+        if let Some(log) = &log {
             File::create(log).with_context(|| log.display().to_string())?;
         }
-        let disk = Disk { card: self.card.clone(), log: self.writes.clone() };
+        let disk = Disk { card: self.card.clone(), log };
         let mut process = Process::start(self.machine, &start, &disk)?;
         self.wire = process.qtest.take().map(|stream| jig::Wire::start(stream, self.jig == Jig::Wired));
         self.process = Some(process);
@@ -213,7 +218,7 @@ impl Qemu {
 
     /// The device tree that the machine makes for itself.
     fn own_tree(&self) -> Result<Vec<u8>> {
-        let path = self.bench.work.join("virt.dtb");
+        let path = self.card.with_extension("own-dtb");
         let output = Command::new(process::QEMU).args(self.machine.dump_device_tree(&path)).output();
         output.with_context(|| format!("starting {}", process::QEMU))?;
         fs::read(&path).with_context(|| format!("{} wrote no device tree", process::QEMU))
@@ -266,7 +271,12 @@ impl Qemu {
             let partition = (0..6).map(|bit| (value >> (2 * bit) & 1) << bit).sum::<u32>();
             registers.partition = u8::try_from(partition).unwrap_or(0) % 63;
         }
-        drop(process);
+        if self.writes.is_some() {
+            // So that the log is whole.
+            process.quit()?;
+        } else {
+            drop(process);
+        }
         self.registers = registers;
         self.note(What::Reset);
         self.boot()
@@ -378,24 +388,25 @@ impl Rig for Qemu {
     }
 
     fn log_writes(&mut self) -> bool {
-        // Only this machine's disk passes on flushes, and only U-Boot goes on in the same QEMU after a reset.
-        if self.machine == Machine::Virt && self.flow == Flow::Uboot {
-            self.writes = Some(self.card.with_extension("writes"));
-        }
+        // Only this machine's disk passes on flushes.
+        self.writes = (self.machine == Machine::Virt).then(Vec::new);
         self.writes.is_some()
     }
 
     fn written(&mut self) -> Result<Vec<Written>> {
-        let log = self.writes.take().context("nothing was logged")?;
+        let logs = self.writes.take().context("nothing was logged")?;
         self.process.take().context("the emulated Pi has no power")?.quit()?;
         self.note(What::Off);
-        let bytes = fs::read(&log).with_context(|| log.display().to_string())?;
-        fs::remove_file(&log)?;
+        let mut entries = Vec::new();
+        for log in &logs {
+            let bytes = fs::read(log).with_context(|| log.display().to_string())?;
+            entries.extend(log::parse(&bytes)?);
+            fs::remove_file(log)?;
+        }
         let card = firmware::Card::open(&self.card)?;
         let places: Vec<_> =
             Partition::ALL.into_iter().filter_map(|p| card.place(p.number()).map(|at| (p, at))).collect();
-        let entries = log::parse(&bytes)?.into_iter();
-        let writes = entries.filter_map(|entry| match entry.what {
+        let writes = entries.into_iter().filter_map(|entry| match entry.what {
             log::What::Write { at, data, .. } => Some((at, data.len() as u64)),
             _ => None,
         });
@@ -410,7 +421,7 @@ impl Rig for Qemu {
     fn done(&mut self, passed: bool) -> Result<()> {
         self.process = None;
         if passed && !self.bench.keep {
-            for extension in ["img", "dtb", "kernel", "initrd", "writes"] {
+            for extension in ["img", "dtb", "own-dtb", "kernel", "initrd"] {
                 // Some were never made.
                 let _ = fs::remove_file(self.card.with_extension(extension));
             }

@@ -164,8 +164,8 @@ impl Process {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
-            // Whatever it still says.
-            let _ = self.inputs.recv_timeout(Duration::from_millis(POLL_MS.into()));
+            // Its sockets close before it is gone, so there is nothing to wait on.
+            poll(&mut [], PollTimeout::from(POLL_MS))?;
         }
         bail!("QEMU doesn't end")
     }

@@ -67,26 +67,34 @@ fn what_may_be_left_out() {
 #[test]
 fn each_thing_that_is_wrong_is_told_with_its_line() {
     let table = [
-        ("baud = 115200", "baud = 115201", "5: serial.baud is one of"),
-        ("baud = 115200", "baud = \"fast\"", "5: serial.baud is a number from 9600 to 230400, not \"fast\""),
+        ("baud = 115200", "baud = 115201", "4: serial.baud is one of"),
+        ("baud = 115200", "baud = \"fast\"", "4: serial.baud is a number from 9600 to 230400, not \"fast\""),
         ("baud = 115200", "bauds = 115200", "4: [serial] unknown key \"bauds\"; known: port, baud"),
-        ("port = \"/dev/ttyUSB0\"", "port = \"\"", "4: serial.port is a line of text"),
+        ("port = \"/dev/ttyUSB0\"", "port = \"\"", "3: serial.port is a line of text"),
         ("port = \"/dev/ttyUSB0\"", "", "needs a port"),
         ("off = [\"usbrelay\", \"BITFT_1=0\"]", "", "[power] needs off, too"),
-        ("off = [\"usbrelay\", \"BITFT_1=0\"]", "off = \"usbrelay\"", "9: power.off is a program and its arguments"),
-        ("off = [\"usbrelay\", \"BITFT_1=0\"]", "off = []", "9: power.off is a program"),
-        ("off = [\"usbrelay\", \"BITFT_1=0\"]", "off = [\"x\", 1]", "9: power.off is a program"),
+        (
+            "off = [\"usbrelay\", \"BITFT_1=0\"]",
+            "off = \"usbrelay\"",
+            "8: power.off is a program and its arguments",
+        ),
+        ("off = [\"usbrelay\", \"BITFT_1=0\"]", "off = []", "8: power.off is a program"),
+        ("off = [\"usbrelay\", \"BITFT_1=0\"]", "off = [\"x\", 1]", "8: power.off is a program"),
         ("off = [\"usbrelay\", \"BITFT_1=0\"]", "line = 1", "either programs (on and off) or a GPIO line"),
-        ("line = 3", "line = -3", "13: jig.line is a number"),
+        ("line = 3", "line = -3", "12: jig.line is a number"),
         ("line = 3", "", "[jig] needs line, too"),
-        ("active_low = true", "active_low = 1", "14: jig.active_low is true or false, not 1"),
+        ("active_low = true", "active_low = 1", "13: jig.active_low is true or false, not 1"),
         ("image = \"card.img\"", "", "needs the image"),
         ("if={image}", "if=card.img", "card.write needs {image}"),
         ("disk = \"/dev/sdz\"", "by_hand = true", "needs either write, or by_hand = true"),
         ("disk = \"/dev/sdz\"", "", "needs to_pc, to_pi and disk together"),
         ("board = \"pi4\"", "board = \"Pi 4\"", "device.board is no board's name"),
         ("board = \"pi4\"", "", "needs a board"),
-        ("boot_flow = \"uboot\"", "boot_flow = \"grub\"", "device.boot_flow is \"tryboot\" or \"uboot\", not \"grub\""),
+        (
+            "boot_flow = \"uboot\"",
+            "boot_flow = \"grub\"",
+            "device.boot_flow is \"tryboot\" or \"uboot\", not \"grub\"",
+        ),
         ("/media/bundles/", "/media/$(reboot)", "device.bundles is an absolute path"),
         ("/media/bundles/", "bundles", "device.bundles is an absolute path"),
         ("password = \"secret\"", "", "needs user and password together"),
@@ -106,7 +114,11 @@ fn each_thing_that_is_wrong_is_told_with_its_line() {
 
 #[test]
 fn all_problems_are_told_at_once_in_order() {
-    let text = GOOD.replace("115200", "1").replace("line = 3", "line = true").replace("pi4", "?").replace("[serial]", "[serial]\nx = 1");
+    let text = GOOD
+        .replace("115200", "1")
+        .replace("line = 3", "line = true")
+        .replace("pi4", "?")
+        .replace("[serial]", "[serial]\nx = 1");
     let problems = parse(&text).unwrap_err();
     let lines: Vec<_> = problems.iter().filter_map(|p| p.split(':').nth(1)?.parse::<u32>().ok()).collect();
     assert_eq!(lines.len(), problems.len());
@@ -122,6 +134,8 @@ fn a_file_that_is_not_there_is_a_problem() {
 #[test]
 fn the_example_in_the_readme_is_good() {
     let readme = include_str!("../../../../README.md");
-    let example = readme.split("```toml\n").find_map(|part| part.split("```").next().filter(|t| t.contains("[serial]")));
+    let example = readme
+        .split("```toml\n")
+        .find_map(|part| part.split("```").next().filter(|t| t.contains("[serial]")));
     parse(example.expect("an example")).unwrap();
 }

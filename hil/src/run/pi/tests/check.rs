@@ -33,7 +33,9 @@ fn a_good_bench_is_ready() {
     assert!(ready(&found), "{found:#?}");
     let planned = plan(&bench, true, &scenario::ALL, None);
     let table = check::table(&found, &planned);
-    for line in ["serial.port    ok       /dev/pts/", "card.image     ok       ", "update                 would run"] {
+    for line in
+        ["serial.port    ok       /dev/pts/", "card.image     ok       ", "update                 would run"]
+    {
         assert!(table.contains(line), "{table}");
     }
     assert_eq!(check::json(&found, &planned)["ready"], true);
@@ -89,7 +91,7 @@ fn what_cannot_run_is_skipped_with_its_reason() {
     let bench = bench(&ttyname(&slave).unwrap(), folder.path(), "");
     let skipped = |hands| -> Vec<&str> {
         let planned = plan(&bench, hands, &scenario::ALL, None);
-        planned.iter().filter(|p| p.skipped.is_some()).map(|p| p.scenario.name).collect()
+        planned.iter().filter(|p| p.skipped.is_some()).map(|p| p.name).collect()
     };
     // Also holds their names to those of the list.
     assert_eq!(skipped(true), ["writes"]);

@@ -1,5 +1,8 @@
 use crate::run::{
-    pi::{bench::Login, console::{Console, Heard}},
+    pi::{
+        bench::Login,
+        console::{Console, Heard},
+    },
     seen::{self, Fault, Line, What},
 };
 
@@ -16,7 +19,8 @@ fn told(heard: Vec<What>) -> Vec<What> {
     heard.into_iter().filter(|w| !matches!(w, What::Line(Line::Text(_)))).collect()
 }
 
-const FIRMWARE: &[u8] = b"  3.99 RPi: BOOTLOADER release VERSION:26826259 DATE: 2024/09/23 TIME: 14:02:56\r\n";
+const FIRMWARE: &[u8] =
+    b"  3.99 RPi: BOOTLOADER release VERSION:26826259 DATE: 2024/09/23 TIME: 14:02:56\r\n";
 const KERNEL: &[u8] = b"[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x410fd083]\r\n";
 const UBOOT: &[u8] = b"U-Boot 2023.01+dfsg-2 (Feb 2023)\r\n";
 const UP: &[u8] = b"rig: up version=1.0.0 boot=aaaa\r\n";
@@ -27,7 +31,8 @@ fn feed(console: &mut Console, parts: &[&[u8]]) -> Vec<What> {
 
 #[test]
 fn a_boot_is_counted_once_whatever_says_so() {
-    let boots: [&[&[u8]]; 5] = [&[UP], &[FIRMWARE, UP], &[KERNEL, UP], &[FIRMWARE, UBOOT, KERNEL, UP], &[UBOOT, UP]];
+    let boots: [&[&[u8]]; 5] =
+        [&[UP], &[FIRMWARE, UP], &[KERNEL, UP], &[FIRMWARE, UBOOT, KERNEL, UP], &[UBOOT, UP]];
     for boot in boots {
         assert_eq!(feed(&mut Console::new(None), boot), [What::Loader, up("1.0.0")]);
     }
@@ -45,7 +50,16 @@ fn a_silent_reset_is_known_by_the_boot_id() {
     let mut console = Console::new(None);
     let other = b"rig: up version=2.0.0 boot=bbbb\r\n";
     let seen = feed(&mut console, &[UP, UP, other, other, UP]);
-    let want = [What::Loader, up("1.0.0"), up("1.0.0"), What::Loader, up("2.0.0"), up("2.0.0"), What::Loader, up("1.0.0")];
+    let want = [
+        What::Loader,
+        up("1.0.0"),
+        up("1.0.0"),
+        What::Loader,
+        up("2.0.0"),
+        up("2.0.0"),
+        What::Loader,
+        up("1.0.0"),
+    ];
     assert_eq!(seen, want);
 }
 

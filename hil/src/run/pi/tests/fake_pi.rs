@@ -117,6 +117,10 @@ impl FakePi {
     pub(super) fn boots(&self) -> u32 {
         self.0.lock().unwrap().boots
     }
+
+    pub(super) fn has_power(&self) -> bool {
+        self.0.lock().unwrap().power
+    }
 }
 
 impl State {
@@ -158,11 +162,11 @@ impl State {
             match line {
                 "root" => self.say("root\r\nPassword: "),
                 "secret" => self.say("\r\nLast login: Sat Nov 21 on ttyAMA0\r\n\x1b[?2004hroot@rig:~# "),
-                line if line.starts_with("stty -echo;") => {
+                _ if line.starts_with("stty -echo;") => {
                     self.say(&format!("{line}\r\n\x1b[?2004l\r"));
                     self.up();
                 }
-                other => self.say(&format!("{other}: what?\r\n")),
+                _ => self.say("\r\nLogin incorrect\r\nrig login: "),
             }
             return;
         }

@@ -8,7 +8,7 @@ use crate::run::{
     },
     play,
     report::Row,
-    scenario,
+    scenario::{self, Needs},
 };
 use nix::unistd::ttyname;
 use std::{
@@ -50,7 +50,7 @@ fn run(name: &str, greeting: Greeting, password: &str, relay: bool) -> Played {
     };
     let mut rig = RealPi::new(bench, parts);
     let scenario = *scenario::ALL.iter().find(|s| s.name == name).unwrap();
-    let row = play(&mut rig, scenario).unwrap();
+    let row = play(&mut rig, scenario.name, scenario.story).unwrap();
     let log = name.replace(' ', "-");
     let log = std::fs::read(folder.path().join(format!("{log}-pi4.log"))).unwrap();
     let asked = asked.lock().unwrap().clone();
@@ -59,7 +59,7 @@ fn run(name: &str, greeting: Greeting, password: &str, relay: bool) -> Played {
 
 #[test]
 fn every_scenario_passes_on_a_pi_that_does_as_it_should() {
-    for scenario in scenario::ALL.iter().filter(|s| s.name != "writes") {
+    for scenario in scenario::ALL.iter().filter(|s| s.needs == Needs::Nothing) {
         let played = run(scenario.name, Greeting::RootShell, "", true);
         assert!(played.row.ended.is_ok(), "{}: {:?}\n{}", scenario.name, played.row.ended, played.log);
         assert_eq!((played.row.machine.as_str(), played.row.flow.as_str()), ("pi4", "tryboot"));
@@ -81,4 +81,19 @@ fn without_a_relay_a_person_takes_the_wire_off() {
     let played = run("self-test refused", Greeting::RootShell, "", false);
     assert!(played.row.ended.is_ok(), "{:?}\n{}", played.row.ended, played.log);
     assert!(played.asked.iter().any(|text| text.starts_with("Take off")), "{:?}", played.asked);
+}
+
+#[test]
+fn a_wrong_password_is_told() {
+    let played = run("update", Greeting::Login, "wrong", true);
+    let why = played.row.ended.unwrap_err();
+    assert!(why.contains("the Pi refused root's password 3 times"), "{why}");
+    assert!(!played.log.contains("wrong"), "a password must not get into a log");
+}
+
+#[test]
+fn the_power_is_off_in_the_end() {
+    for password in ["secret", "wrong"] {
+        assert!(!run("update", Greeting::Login, password, true).pi.has_power());
+    }
 }
