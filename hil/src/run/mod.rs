@@ -125,8 +125,10 @@ const CUTS_LONG: u32 = 50;
 /// # Errors
 /// When a rig can't be set up; what is wrong with a device is in the report.
 pub fn run(options: &Options) -> Result<bool> {
-    if options.rig == Kind::Pi && options.pi.dry_run {
-        return pi::dry_run(options);
+    if options.rig == Kind::Pi
+        && let Some(well) = pi::instead(options)?
+    {
+        return Ok(well);
     }
     if !options.json {
         print(&format!(

@@ -5,7 +5,7 @@
 //! the kernel only without `quiet`, and a reset by the watchdog says nothing at all. So each boot is counted once, at the
 //! first sign of it: the firmware, U-Boot, the kernel, or at last a root shell whose boot id is a new one.
 use super::bench::Login;
-use crate::run::seen::{self, Line, Lines, What};
+use crate::run::seen::{self, Fault, Line, Lines, What};
 
 /// First line of the EEPROM's boot loader on a Pi 4 or 5 with `BOOT_UART=1`, after a time on newer ones.
 const FIRMWARE: &str = "RPi: BOOTLOADER release VERSION:";
@@ -13,6 +13,8 @@ const FIRMWARE: &str = "RPi: BOOTLOADER release VERSION:";
 const KERNEL: &str = "Booting Linux on physical CPU";
 /// Last line of a kernel, an emergency, so it is printed at any level (Linux, kernel/reboot.c).
 const RESTART: &str = "reboot: Restarting system";
+/// An initramfs that finds no init, before it tries a shell in its place (Debian's initramfs-tools, init).
+const NO_INIT: &str = "Target filesystem doesn't have requested ";
 /// Prompts of login(1) and agetty(8).
 const LOGIN: &str = "login: ";
 const LAST_LOGIN: &str = "Last login: ";
@@ -151,6 +153,8 @@ impl Console {
         } else if text.contains(RESTART) {
             (self.stage, self.step) = (None, Step::Away);
             found.push(What::Reset);
+        } else if text.contains(NO_INIT) {
+            found.push(What::Fault(Fault::NoInit));
         } else if text.contains(INCORRECT) {
             self.refused += 1;
             self.step = Step::Missed;

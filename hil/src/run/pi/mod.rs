@@ -10,6 +10,7 @@
 //! | [`person`] | somebody with hands |
 //! | [`card`] | the factory's card, and the boot flag on it |
 //! | [`real_pi`] | all of it together: the rig |
+//! | [`releases`] | what is put over the Pi's system to make the releases |
 //! | [`check`] | a look at the bench that switches nothing |
 pub mod bench;
 pub mod card;
@@ -20,6 +21,7 @@ pub mod program;
 mod reader;
 pub mod real_pi;
 pub mod relay;
+pub mod releases;
 pub mod serial;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,9 @@ pub struct Options {
     /// Nobody is at the bench: skip what needs a hand
     #[arg(long, requires = "bench")]
     pub no_hands: bool,
+    /// Run nothing, but write what makes the releases for the Pi of that bench into this folder
+    #[arg(long, value_name = "DIR", requires = "bench", conflicts_with = "dry_run")]
+    pub releases: Option<PathBuf>,
 }
 
 fn load(options: &Options) -> Result<Bench> {
@@ -52,11 +57,20 @@ fn load(options: &Options) -> Result<Bench> {
     Ok(Bench::load(path)?)
 }
 
-/// Look at the bench, and say what is there and what would run. Gives whether nothing is missing.
+/// What is asked for instead of a run, if anything is: whether it went well.
 ///
 /// # Errors
-/// When `bench.toml` is wrong.
-pub fn dry_run(options: &super::Options) -> Result<bool> {
+/// When `bench.toml` is wrong, or something can't be written.
+pub fn instead(options: &super::Options) -> Result<Option<bool>> {
+    if let Some(folder) = &options.pi.releases {
+        releases::write(folder, &load(&options.pi)?)?;
+        return Ok(Some(true));
+    }
+    if options.pi.dry_run { dry_run(options).map(Some) } else { Ok(None) }
+}
+
+/// Look at the bench, and say what is there and what would run.
+fn dry_run(options: &super::Options) -> Result<bool> {
     let bench = load(&options.pi)?;
     let found = check::look(&bench, !options.pi.no_hands);
     let planned = check::plan(&bench, !options.pi.no_hands, &scenario::ALL, options.scenario.as_deref());

@@ -5,6 +5,7 @@ use super::{
     console::Console,
     person::Person,
     relay::{Contact, Relay},
+    releases::{IN, OUT},
     serial::{self, Serial},
 };
 use crate::run::{
@@ -27,6 +28,8 @@ use std::{
 
 /// What is on its way on the serial line when the power goes.
 const DRAIN: Duration = Duration::from_millis(50);
+/// So often something may come in before it is said that the power isn't off: some seconds of constant talk.
+const LAST_WORDS: u32 = 1000;
 /// A prompt that is this old was not heard.
 const QUIET: Duration = Duration::from_secs(5);
 /// Wrong passwords in a row; noise can spoil one.
@@ -141,7 +144,14 @@ impl RealPi {
     fn cut(&mut self) -> Result<()> {
         self.parts.power.set(Contact::Open).context("switching the power off")?;
         // What it said before is still on its way.
-        while self.hear(DRAIN)? {}
+        let mut words = 0;
+        while self.hear(DRAIN)? {
+            words += 1;
+            ensure!(
+                words < LAST_WORDS,
+                "the Pi goes on talking without power: does the relay switch, does something else feed it?"
+            );
+        }
         if self.power == Power::On {
             self.note(What::Off);
         }
@@ -150,8 +160,7 @@ impl RealPi {
         self.spoiled = false;
         serial::pause(self.bench.off);
         // An adapter makes bytes of a line that falls with the supply.
-        while !self.parts.serial.read(Duration::ZERO)?.is_empty() {}
-        Ok(())
+        self.parts.serial.forget()
     }
 
     /// A dialogue of the rig's own with the root shell, hidden from the scenario: exit code and text.
@@ -279,7 +288,7 @@ impl Rig for RealPi {
             }
             None if self.jig != jig => {
                 let what = if jig == Jig::Wired { "Connect" } else { "Take off" };
-                self.parts.person.please(&format!("{what} the jig's wire between GPIO17 and GPIO27"))?;
+                self.parts.person.please(&format!("{what} the jig's wire between GPIO{OUT} and GPIO{IN}"))?;
             }
             None => {}
         }

@@ -5,7 +5,7 @@ use nix::{
     errno::Errno,
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::termios::{self, BaudRate, ControlFlags, SetArg},
+    sys::termios::{self, BaudRate, ControlFlags, FlushArg, SetArg},
 };
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -76,6 +76,14 @@ impl Serial {
             }
         }
         Ok(())
+    }
+
+    /// Throw away what came and wasn't read.
+    ///
+    /// # Errors
+    /// When the port is gone.
+    pub fn forget(&mut self) -> Result<()> {
+        termios::tcflush(&self.file, FlushArg::TCIFLUSH).with_context(|| self.path.display().to_string())
     }
 
     fn ready(&self, flags: PollFlags, within: Duration) -> Result<bool> {

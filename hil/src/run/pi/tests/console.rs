@@ -146,6 +146,12 @@ fn half_a_line_ends_with_the_power() {
 
 #[test]
 fn faults_are_seen() {
-    let seen = feed(&mut Console::new(None), &[b"Kernel panic - not syncing: x\r\n", b"rig: fault hang\r\n"]);
-    assert_eq!(seen, [What::Fault(Fault::Panic), What::Fault(Fault::Hang)]);
+    let table: [(&[u8], _); 3] = [
+        (b"Kernel panic - not syncing: x\r\n", Fault::Panic),
+        (b"rig: fault hang\r\n", Fault::Hang),
+        (b"Target filesystem doesn't have requested /sbin/init.\r\n", Fault::NoInit),
+    ];
+    for (line, fault) in table {
+        assert_eq!(feed(&mut Console::new(None), &[line]), [What::Fault(fault)]);
+    }
 }

@@ -3,4 +3,5 @@ mod check;
 mod console;
 mod fake_pi;
 mod port;
+mod releases;
 mod scenarios;

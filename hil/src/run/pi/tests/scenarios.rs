@@ -2,18 +2,22 @@ use super::fake_pi::{FakePi, Greeting, Helper, Supply, Wire, pty};
 use crate::run::{
     pi::{
         bench::{Bench, Login, SerialLine},
+        person::Nobody,
         real_pi::{Parts, RealPi},
-        relay::Relay,
+        relay::{Contact, Relay},
         serial::Serial,
     },
     play,
     report::Row,
+    rig::Rig as _,
     scenario::{self, Needs},
 };
 use nix::unistd::ttyname;
 use std::{
+    io::Write as _,
     path::Path,
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -96,4 +100,28 @@ fn the_power_is_off_in_the_end() {
     for password in ["secret", "wrong"] {
         assert!(!run("update", Greeting::Login, password, true).pi.has_power());
     }
+}
+
+struct Welded;
+
+impl Relay for Welded {
+    fn set(&mut self, _: Contact) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_relay_that_does_not_switch_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut master, slave) = pty();
+    let mut bench = Bench::parse(Path::new("bench.toml"), super::bench::GOOD).unwrap();
+    bench.serial.port = ttyname(&slave).unwrap();
+    let serial = Serial::open(&bench.serial).unwrap();
+    // Talks until its terminal is closed.
+    thread::spawn(move || while master.write_all(b"still here ").is_ok() {});
+    let (power, person) = (Box::new(Welded), Box::new(Nobody));
+    let mut rig = RealPi::new(bench, Parts { serial, power, jig: None, person, logs: folder.path().into() });
+    let error = rig.factory("update").unwrap_err().to_string();
+    assert!(error.contains("goes on talking without power"), "{error}");
+    drop((rig, slave));
 }
