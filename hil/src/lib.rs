@@ -6,7 +6,7 @@
 //! | [`package`] | the Debian package of the device's program |
 //! | [`program`] | the two programs, each in a process of its own |
 //! | [`real`] | two versions of a real Debian system through an update, with proofs and figures |
-//! | [`run`] | the device scenarios on a rig: simulated or emulated Pi |
+//! | [`run`] | the device scenarios on a rig: simulated, emulated or real Pi |
 //! | [`fat`] | the files of a FAT volume, by a reader of our own |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
 pub mod demo;

@@ -23,7 +23,7 @@ enum Verb {
     Disk(prove::disk::Options),
     /// Search a model of the update protocol exhaustively
     Model(model::Options),
-    /// Run the device scenarios on a rig: an emulated or a simulated Pi
+    /// Run the device scenarios on a rig: a simulated, an emulated or a real Pi
     Run(run::Options),
     /// Make the Debian package of the device's program
     Package(package::Options),

@@ -8,11 +8,12 @@
 //! | [`seen`] | what is seen from outside, in order |
 //! | [`release`] | good and bad releases |
 //! | [`cuts`] | power cuts at random moments |
-//! | [`qemu`], [`sim`] | the rigs |
+//! | [`qemu`], [`sim`], [`pi`] | the rigs |
 //! | [`report`] | what came of it |
 pub mod clock;
 pub mod cuts;
 pub mod device;
+pub mod pi;
 pub mod qemu;
 pub mod release;
 pub mod report;
@@ -50,6 +51,8 @@ pub enum Kind {
     Sim,
     /// An emulated Pi with a real kernel and a real Debian system
     Qemu,
+    /// A real Pi on the bench that --bench describes
+    Pi,
 }
 
 /// What to run, and on what.
@@ -94,6 +97,9 @@ pub struct Options {
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
+    /// What a real Pi needs
+    #[command(flatten)]
+    pub pi: pi::Options,
 }
 
 /// What the short run does: each scenario where it says most, the real boot loader and the Pi's own drivers included.
@@ -119,12 +125,22 @@ const CUTS_LONG: u32 = 50;
 /// # Errors
 /// When a rig can't be set up; what is wrong with a device is in the report.
 pub fn run(options: &Options) -> Result<bool> {
+    if options.rig == Kind::Pi
+        && let Some(well) = pi::instead(options)?
+    {
+        return Ok(well);
+    }
     if !options.json {
-        print(&format!("{}\n", report::head()));
+        print(&format!(
+            "{}
+",
+            report::head()
+        ));
     }
     let rows = match options.rig {
         Kind::Sim => on_sim(options)?,
         Kind::Qemu => on_qemu(options)?,
+        Kind::Pi => pi::run(options)?,
     };
     ensure!(!rows.is_empty(), "no scenario has a name like that");
     if options.json {

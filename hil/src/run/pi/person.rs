@@ -1,0 +1,35 @@
+//! The person at the bench.
+use anyhow::{Context as _, Result, bail};
+use std::io::{self, BufRead as _, Write as _};
+
+/// Somebody with hands.
+pub trait Person {
+    /// Ask for something, and come back when it is done.
+    ///
+    /// # Errors
+    /// When nobody does it.
+    fn please(&mut self, text: &str) -> Result<()>;
+}
+
+/// Whoever sits at the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct AtTerminal;
+
+impl Person for AtTerminal {
+    fn please(&mut self, text: &str) -> Result<()> {
+        let mut line = String::new();
+        write!(io::stderr(), "\n>>> {text}. Then press Enter: ").context("asking")?;
+        let read = io::stdin().lock().read_line(&mut line).context("reading the answer")?;
+        if read == 0 { bail!("nobody is there to do this: {text}") } else { Ok(()) }
+    }
+}
+
+/// Nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody;
+
+impl Person for Nobody {
+    fn please(&mut self, text: &str) -> Result<()> {
+        bail!("with --no-hands nobody does this: {text}")
+    }
+}

@@ -1,0 +1,7 @@
+mod bench;
+mod check;
+mod console;
+mod fake_pi;
+mod port;
+mod releases;
+mod scenarios;
