@@ -1,11 +1,12 @@
 //! Power cuts at random moments of an update. After each the device must come up by itself with a good system, and the same
-//! update must succeed.
+//! update must succeed, or the next one if this one was committed.
 use super::{
     clock::Clock,
     device::{Device, Status},
-    release::{FACTORY, GOOD, NEXT, Release},
+    release::{FACTORY, GOOD, NEXT},
     rig::Power,
     scenario::{Told, commit, first_boot},
+    seen::What,
 };
 use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
@@ -18,28 +19,23 @@ const BEHIND: f64 = 1.15;
 ///
 /// # Errors
 /// What is wrong with the device after a cut, and which cut it was.
-pub fn cuts(device: &mut Device<'_>, count: u32, seed: u64) -> Result<Told> {
+pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Result<Told> {
     let clock = Clock::start();
     let mut random = Random(seed);
     first_boot(device)?;
     // The first one isn't cut: it says how long one takes.
     let whole = commit(device, GOOD, Slot::B).context("the update that isn't cut")?;
-    let mut there = GOOD;
     let mut found: BTreeMap<&str, u32> = BTreeMap::new();
     for cut in 0..count {
-        let next = if there == GOOD { NEXT } else { GOOD };
+        device.power(Power::Off)?;
+        // A new card for each cut: what it left of one update shall not hide what it leaves of the next.
+        device.rig().factory(name)?;
+        first_boot(device)?;
         let after = whole.mul_f64(random.fraction() * BEHIND);
         let about = || {
-            format!(
-                "cut {} of {count}, {:.2} s after the start of the update to {}",
-                cut + 1,
-                after.as_secs_f64(),
-                next.version
-            )
+            format!("cut {} of {count}, {:.2} s after the start of the update", cut + 1, after.as_secs_f64())
         };
-        let kept = one(device, there, next, after).with_context(about)?;
-        *found.entry(kept).or_default() += 1;
-        there = next;
+        *found.entry(one(device, after).with_context(about)?).or_default() += 1;
     }
     device.power(Power::Off)?;
     let found: Vec<_> = found.iter().map(|(what, n)| format!("{n} {what}")).collect();
@@ -52,9 +48,9 @@ pub fn cuts(device: &mut Device<'_>, count: u32, seed: u64) -> Result<Told> {
 }
 
 /// One cut; gives what the device had kept of the update.
-fn one(device: &mut Device<'_>, there: Release, next: Release, after: Duration) -> Result<&'static str> {
+fn one(device: &mut Device<'_>, after: Duration) -> Result<&'static str> {
     let pace = device.rig().pace();
-    let bundle = device.rig().bundle(next.version);
+    let bundle = device.rig().bundle(GOOD.version);
     let from = device.seen.len();
     device.start(&format!("bistable update --progress quiet {bundle}"))?;
     device.watch(from, after, |_| false)?;
@@ -62,25 +58,25 @@ fn one(device: &mut Device<'_>, there: Release, next: Release, after: Duration) 
     let from = device.seen.len();
     device.power(Power::On)?;
     // By itself, whichever system it is; a staged release goes on to its trial.
-    device
-        .watch(from, pace.boot, |s| matches!(s.what, super::seen::What::Up { .. }))?
-        .context("nothing came up")?;
+    let up = device.watch(from, pace.boot, |s| matches!(s.what, What::Up { .. }))?;
+    up.with_context(|| format!("nothing came up; {}", device.last()))?;
     let status = device.settle(pace.boot * 3 + pace.install)?;
     let running = status.running().unwrap_or("nothing");
+    let known = [FACTORY.version, GOOD.version].contains(&running);
+    ensure!(known, "{running} runs, which is neither the old nor the new release");
+    let default = status.default;
     ensure!(
-        [there.version, next.version].contains(&running),
-        "{running} runs, which is neither the old nor the new release"
+        default == Some(status.booted),
+        "slot {} is at rest, and the default is {default:?}",
+        status.booted
     );
-    ensure!(status.default == Some(status.booted), "at rest, and the default slot is {:?}", status.default);
-    ensure!(
-        status.rejected.iter().all(|r| ![FACTORY, GOOD, NEXT].iter().any(|good| good.version == r.version)),
-        "a good release was rejected"
-    );
-    if running == next.version {
+    ensure!(status.rejected.is_empty(), "a good release was rejected: {:?}", status.rejected);
+    if running == GOOD.version {
+        commit(device, NEXT, !status.booted).context("the next update")?;
         return Ok("committed by itself");
     }
     let kept = kept(&status);
-    commit(device, next, !status.booted).context("the same update again")?;
+    commit(device, GOOD, !status.booted).context("the same update again")?;
     Ok(kept)
 }
 

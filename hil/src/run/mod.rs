@@ -196,7 +196,7 @@ impl Job {
         let mut rig = Qemu::new(bench.clone(), kit.clone(), self.machine, self.flow);
         let row = match self.scenario {
             Some(scenario) => play(&mut rig, scenario.name, scenario.story)?,
-            None => play(&mut rig, CUTS, |device| cuts::cuts(device, options.cuts(), options.seed))?,
+            None => play(&mut rig, CUTS, |device| cuts::cuts(device, CUTS, options.cuts(), options.seed))?,
         };
         options.tell(&row);
         Ok(row)

@@ -27,6 +27,8 @@ pub enum Jig {
 pub struct Pace {
     /// Longest time from power to the root shell.
     pub boot: Duration,
+    /// The same where nothing else runs on the host: what the bars of scenarios are made for. A slower host gets more.
+    pub usual_boot: Duration,
     /// Longest time for an installation.
     pub install: Duration,
     /// Longest time for an answer of the shell.

@@ -1,5 +1,6 @@
 //! The scenarios: what happens to a device, and what must have become of it. The same list on every rig.
 use super::{
+    clock::Clock,
     device::{Device, Status},
     release::{FACTORY, GOOD, HANGS, HEALTH_DEADLINE_S, NEXT, NO_INIT, PANICS, Release, SICK},
     rig::{Jig, Power, Written},
@@ -71,10 +72,12 @@ enum Bar {
 
 /// Switch on, and wait until the factory's system is at rest.
 pub fn first_boot(device: &mut Device<'_>) -> Result<Duration> {
+    let from = device.seen.len();
+    let start = Clock::start();
     device.power(Power::On)?;
     let pace = device.rig().pace();
-    let up = device.up(FACTORY.version, 0, pace.boot)?;
-    let took = device.seen.get(up).map(|s| s.at).unwrap_or_default();
+    device.up(FACTORY.version, from, pace.boot)?;
+    let took = start.now();
     let status = device.settle(pace.boot)?;
     at_rest(&status, FACTORY, Slot::A)?;
     Ok(took)
@@ -93,7 +96,7 @@ pub fn commit(device: &mut Device<'_>, release: Release, slot: Slot) -> Result<D
     let pace = device.rig().pace();
     let from = device.seen.len();
     let bundle = device.rig().bundle(release.version);
-    let start = super::clock::Clock::start();
+    let start = Clock::start();
     device.start(&format!("bistable update --progress quiet {bundle}"))?;
     device.up(release.version, from, pace.install + pace.boot)?;
     let status = device.settle(pace.boot)?;
@@ -128,7 +131,7 @@ fn refused(device: &mut Device<'_>) -> Result<Told> {
     device.jig(Jig::Unwired)?;
     let install = device.rig().pace().install;
     let bundle = device.rig().bundle(GOOD.version);
-    let start = super::clock::Clock::start();
+    let start = Clock::start();
     let said = device.ask(&format!("bistable update --progress quiet {bundle}"), install)?;
     let time = start.now();
     let said =
@@ -186,7 +189,11 @@ fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: 
     let part = device.seen.get(from..).unwrap_or_default();
     let time = seen::time_back(part, bad.version, FACTORY.version).context("no fault was seen")?;
     let bar = match bar {
-        Bar::Seconds(seconds) => Duration::from_secs(seconds),
+        // The first boot says how fast the host is now.
+        Bar::Seconds(seconds) => {
+            let slower = one_boot.as_secs_f64() / pace.usual_boot.as_secs_f64();
+            Duration::from_secs(seconds).mul_f64(slower.max(1.0))
+        }
         Bar::Health => Duration::from_secs(HEALTH_DEADLINE_S) + one_boot * 2,
     };
     ensure!(

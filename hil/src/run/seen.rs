@@ -109,7 +109,7 @@ pub fn read(line: &str) -> What {
     } else if text.starts_with("U-Boot 20") {
         What::Loader
     } else if text.to_ascii_lowercase().starts_with("bistable: ") {
-        if has("checksum") { What::Fault(Fault::NoKernel) } else { What::Note(text.into()) }
+        if has("is damaged") { What::Fault(Fault::NoKernel) } else { What::Note(text.into()) }
     } else {
         What::Line(Line::Text(text.into()))
     }
@@ -207,6 +207,7 @@ mod tests {
             ("No init found. Try passing init= bootarg.", What::Fault(Fault::NoInit)),
             ("rig: fault hang", What::Fault(Fault::Hang)),
             ("[   30.1] softdog: Initiating system reboot", What::Watchdog),
+            ("bistable: slot B: kernel8.img is damaged", What::Fault(Fault::NoKernel)),
             ("bistable: slot B, trial 1", What::Note("bistable: slot B, trial 1".into())),
         ];
         for (line, want) in table {

@@ -194,7 +194,7 @@ impl Rig for Sim {
 
     fn pace(&self) -> Pace {
         let moment = Duration::from_secs(60);
-        Pace { boot: moment, install: moment, answer: moment }
+        Pace { boot: moment, usual_boot: moment, install: moment, answer: moment }
     }
 
     fn factory(&mut self, _scenario: &str) -> Result<()> {

@@ -12,13 +12,14 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/debian");
 const SUITE: &str = "bookworm";
 
 /// A program, and the Debian package that has it.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
     (super::process::QEMU, "qemu-system-arm"),
     ("apt-get", "apt"),
     ("dpkg-deb", "dpkg"),
     ("mmdebstrap", "mmdebstrap"),
     ("qemu-aarch64-static", "qemu-user-static"),
     ("arch-test", "arch-test"),
+    ("setpriv", "util-linux"),
 ];
 
 /// What isn't there, as names of packages; empty if all is.

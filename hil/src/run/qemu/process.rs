@@ -64,7 +64,9 @@ impl Process {
         let listen = |path: &Path| UnixListener::bind(path).with_context(|| path.display().to_string());
         let listeners = [listen(&sockets.console)?, listen(&sockets.monitor)?];
         let qtest = (machine == Machine::Pi3).then(|| listen(&sockets.qtest)).transpose()?;
-        let mut child = Command::new(QEMU)
+        // A rig that is killed can't clean up, and a machine that runs on would hold its card for ever.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", QEMU])
             .args(machine.arguments(start, disk, &sockets))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -136,7 +138,7 @@ impl Process {
                 }
                 Ok(Input::Monitor(reply)) if reply.get("error").is_some() => bail!("{command}: {reply}"),
                 Ok(other) => self.waiting.push_back(other),
-                Err(_) => bail!("QEMU's monitor did not answer {command}"),
+                Err(_) => bail!("QEMU's monitor did not answer {command}; {}", self.complaints()),
             }
         }
     }
