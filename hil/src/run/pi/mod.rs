@@ -111,7 +111,7 @@ pub fn run(options: &super::Options) -> Result<Vec<Row>> {
         }
         let row = match scenario {
             Some(scenario) => play(&mut rig, name, scenario.story)?,
-            None => play(&mut rig, name, |device| cuts::cuts(device, options.cuts(), options.seed))?,
+            None => play(&mut rig, name, |device| cuts::cuts(device, name, options.cuts(), options.seed))?,
         };
         options.tell(&row);
         rows.push(row);
