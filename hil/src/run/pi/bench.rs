@@ -173,8 +173,18 @@ fn bench(r: &mut Reader<'_>, folder: &Path) -> Option<Bench> {
     let power = r.table(&top, "power", &["on", "off", "chip", "line", "active_low", "off_ms"]);
     let jig = r.table(&top, "jig", &["on", "off", "chip", "line", "active_low"]);
     let card = r.table(&top, "card", &["image", "write", "by_hand", "to_pc", "to_pi", "disk"]);
-    let known =
-        ["board", "boot_flow", "bundles", "user", "password", "sudo", "boot_s", "install_s", "answer_s"];
+    let known = [
+        "board",
+        "boot_flow",
+        "bundles",
+        "user",
+        "password",
+        "sudo",
+        "boot_s",
+        "usual_boot_s",
+        "install_s",
+        "answer_s",
+    ];
     let device = r.table(&top, "device", &known);
     for (name, table) in [("serial", serial), ("power", power), ("card", card), ("device", device)] {
         if table.is_none() && !top.contains_key(name) {
@@ -297,11 +307,9 @@ fn on_bench(r: &mut Reader<'_>, t: Table<'_, '_>) -> Option<Device> {
     }
     let mut seconds =
         |key, default: u32| Duration::from_secs(r.number(t, key, 1, 86_400).unwrap_or(default).into());
-    let boot = seconds("boot_s", 120);
     let pace = Pace {
-        boot,
-        // A Pi has no other work: the bars hold as they are.
-        usual_boot: boot,
+        boot: seconds("boot_s", 120),
+        usual_boot: seconds("usual_boot_s", 30),
         install: seconds("install_s", 900),
         answer: seconds("answer_s", 30),
     };

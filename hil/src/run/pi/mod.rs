@@ -36,6 +36,7 @@ use std::path::PathBuf;
 
 /// What only this rig needs.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "pi")]
 pub struct Options {
     /// What stands on the bench of a real Pi
     #[arg(long, value_name = "FILE")]

@@ -144,14 +144,7 @@ impl RealPi {
     fn cut(&mut self) -> Result<()> {
         self.parts.power.set(Contact::Open).context("switching the power off")?;
         // What it said before is still on its way.
-        let mut words = 0;
-        while self.hear(DRAIN)? {
-            words += 1;
-            ensure!(
-                words < LAST_WORDS,
-                "the Pi goes on talking without power: does the relay switch, does something else feed it?"
-            );
-        }
+        last_words(|| self.hear(DRAIN))?;
         if self.power == Power::On {
             self.note(What::Off);
         }
@@ -211,6 +204,19 @@ impl RealPi {
         let status = status.with_context(|| format!("`bistable status --json` ended with {code}: {text}"))?;
         status.default.context("the boot flag names no slot")
     }
+}
+
+/// Listen until nothing comes any more.
+///
+/// # Errors
+/// When that doesn't end, or listening fails.
+pub(super) fn last_words(mut hear: impl FnMut() -> Result<bool>) -> Result<()> {
+    for _ in 0..LAST_WORDS {
+        if !hear()? {
+            return Ok(());
+        }
+    }
+    bail!("the Pi goes on talking without power: does the relay switch, does something else feed it?")
 }
 
 /// Damage every kernel of a slot's boot volume: a mebibyte of zeros, behind the header of an image and within a packed one.

@@ -98,3 +98,8 @@ fn what_cannot_run_is_skipped_with_its_reason() {
     assert_eq!(skipped(false), ["self-test refused", "writes"]);
     assert_eq!(plan(&bench, true, &scenario::ALL, Some("panic")).len(), 1);
 }
+
+#[test]
+fn the_command_line_fits_together() {
+    <crate::run::Options as clap::Args>::augment_args(clap::Command::new("run")).debug_assert();
+}

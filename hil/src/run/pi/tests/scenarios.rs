@@ -2,22 +2,18 @@ use super::fake_pi::{FakePi, Greeting, Helper, Supply, Wire, pty};
 use crate::run::{
     pi::{
         bench::{Bench, Login, SerialLine},
-        person::Nobody,
-        real_pi::{Parts, RealPi},
-        relay::{Contact, Relay},
+        real_pi::{Parts, RealPi, last_words},
+        relay::Relay,
         serial::Serial,
     },
     play,
     report::Row,
-    rig::Rig as _,
     scenario::{self, Needs},
 };
 use nix::unistd::ttyname;
 use std::{
-    io::Write as _,
     path::Path,
     sync::{Arc, Mutex},
-    thread,
     time::Duration,
 };
 
@@ -102,26 +98,15 @@ fn the_power_is_off_in_the_end() {
     }
 }
 
-struct Welded;
-
-impl Relay for Welded {
-    fn set(&mut self, _: Contact) -> anyhow::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_relay_that_does_not_switch_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut master, slave) = pty();
-    let mut bench = Bench::parse(Path::new("bench.toml"), super::bench::GOOD).unwrap();
-    bench.serial.port = ttyname(&slave).unwrap();
-    let serial = Serial::open(&bench.serial).unwrap();
-    // Talks until its terminal is closed.
-    thread::spawn(move || while master.write_all(b"still here ").is_ok() {});
-    let (power, person) = (Box::new(Welded), Box::new(Nobody));
-    let mut rig = RealPi::new(bench, Parts { serial, power, jig: None, person, logs: folder.path().into() });
-    let error = rig.factory("update").unwrap_err().to_string();
+    let mut left = 5;
+    let dies_away = || {
+        left -= 1;
+        Ok(left > 0)
+    };
+    last_words(dies_away).unwrap();
+    assert_eq!(left, 0, "everything that was said is heard");
+    let error = last_words(|| Ok(true)).unwrap_err().to_string();
     assert!(error.contains("goes on talking without power"), "{error}");
-    drop((rig, slave));
 }
