@@ -26,7 +26,7 @@ while IFS= read -r line; do
 done
 "#;
 
-const SHELL_UNIT: &str = "[Unit]\nDescription=Root shell on the console\nAfter=local-fs.target\n\n\
+const SHELL_UNIT: &str = "[Unit]\nDescription=Root shell on the console\nAfter=local-fs.target persistent.mount\n\n\
     [Service]\nExecStart=/usr/lib/rig/shell\nStandardInput=tty-force\nStandardOutput=tty\nStandardError=tty\n\
     TTYPath=/dev/console\nRestart=always\nRestartSec=0\n\n[Install]\nWantedBy=multi-user.target\n";
 
