@@ -124,7 +124,9 @@ fn a_card_of_somebody_else_is_read_only() {
     let pi = Pi::new();
     fs::set_permissions(pi.path(""), Permissions::from_mode(0o755)).unwrap();
     let program = pi.path("bistable");
-    fs::copy(env!("CARGO_BIN_EXE_bistable"), &program).unwrap();
+    // By another process: a program that is open for writing here, in whatever another test forks, can't be started.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_bistable")).arg(&program).status();
+    assert!(copied.unwrap().success());
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
     command.arg("--card").arg(&pi.card).arg("resume");
