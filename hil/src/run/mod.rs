@@ -116,7 +116,7 @@ const SHORT: [(&str, Machine, Flow); 10] = [
     (CUTS, Machine::Virt, Flow::Uboot),
 ];
 const CUTS: &str = "power cuts";
-const CUTS_SHORT: u32 = 2;
+const CUTS_SHORT: u32 = 5;
 const CUTS_USUAL: u32 = 5;
 const CUTS_LONG: u32 = 50;
 
