@@ -6,7 +6,7 @@ use crate::{
         Access,
         sim::{self, Sim},
     },
-    cli::{At, BoardKind, Cli, ProgressMode},
+    cli::{At, BoardKind, Cli},
     config::BoardSettings,
     ports::Board,
     status::Power,
@@ -87,7 +87,7 @@ fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error
     let tell = |path: &Path| {
         log::info!("waiting_for={}", path.display());
         // Words between JSON lines would be no JSON.
-        if !matches!(cli.at.progress, ProgressMode::Json | ProgressMode::Quiet) {
+        if !matches!(cli.at.progress, crate::cli::ProgressMode::Json | crate::cli::ProgressMode::Quiet) {
             say(&turn::text(path, patience));
         }
     };

@@ -2,7 +2,7 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`bench`] | `bench.toml` |
+//! | [`mod@bench`] | `bench.toml` |
 //! | [`serial`] | the port to the Pi's console |
 //! | [`console`] | what comes over it, and the login |
 //! | [`relay`] | a relay: programs, or a GPIO line |
