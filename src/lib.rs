@@ -22,6 +22,7 @@ pub mod boot_flag;
 pub mod cli;
 mod cmd;
 pub mod config;
+mod date;
 mod device;
 mod durable;
 pub mod error;

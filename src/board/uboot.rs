@@ -167,12 +167,12 @@ impl BootControl for Uboot {
         if copies.into_iter().all(|copy| plan(copy) == settled) && !copies.contains(&None) {
             return Ok(());
         }
-        if block.pending().is_some() {
-            // Then the newer one is to be replaced, too: one after the other, each with the other one whole.
-            self.blocks.save(copies, &block.committed(block.default))?;
-            return self.settle();
+        self.blocks.save(copies, &block.committed(block.default))?;
+        match block.pending() {
+            // What counted until now is to be replaced, too: one after the other, each with the other one whole.
+            Some(_) => self.settle(),
+            None => Ok(()),
         }
-        self.blocks.save(copies, &block.committed(block.default))
     }
 }
 

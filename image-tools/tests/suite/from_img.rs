@@ -172,7 +172,10 @@ fn edited(product: &Product, built: &Built, bundle: &Path) -> (PathBuf, PathBuf)
 
     let fstab = in_ext4(&system, "cat /etc/fstab");
     assert!(fstab.contains("/dev/disk/by-slot/active/system / ext4 defaults,noatime 0 1\n"), "{fstab}");
-    assert!(fstab.contains("/dev/disk/by-slot/active/boot /boot/firmware vfat defaults,ro,nofail 0 0\n"), "{fstab}");
+    assert!(
+        fstab.contains("/dev/disk/by-slot/active/boot /boot/firmware vfat defaults,ro,nofail 0 0\n"),
+        "{fstab}"
+    );
     assert!(fstab.contains("PARTLABEL=persistent /persistent ext4 "), "{fstab}");
     let stat = in_ext4(&system, "stat /etc/fstab");
     assert!(stat.contains("Mode:  0640"), "{stat}");

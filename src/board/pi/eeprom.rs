@@ -1,6 +1,9 @@
 //! Whether the firmware can do what the tryboot flow needs.
 use super::{PiError, Sysroot, device_tree::DeviceTree};
-use crate::ports::{Fault, Support};
+use crate::{
+    date::utc_date,
+    ports::{Fault, Support},
+};
 
 /// 2022-11-25 00:00 UTC: the oldest build with `tryboot_a_b` and right partition numbers. It became the default
 /// release on 2022-12-01 (release notes of rpi-eeprom for the Pi 4); every build for the Pi 5 is younger.
@@ -84,7 +87,7 @@ impl Firmware {
             ))
         };
         let built = self.built.ok_or_else(|| too_old("doesn't say when it was built".into()))?;
-        let date = date(built);
+        let date = utc_date(built.into());
         if built < TRYBOOT_A_B {
             return Err(too_old(format!("was built on {date}")));
         }
@@ -114,19 +117,6 @@ impl Firmware {
     }
 }
 
-/// Year, month and day of a second since 1970, UTC.
-fn date(seconds: u32) -> String {
-    // Days from 1 March 0000, in cycles of 400 years: then leap days come last and months follow one rule
-    // (Howard Hinnant, "chrono-compatible low-level date algorithms").
-    let days = seconds / 86_400 + 719_468;
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    format!("{:04}-{month:02}-{day:02}", cycle * 400 + year + u32::from(month <= 2))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +135,7 @@ mod tests {
             (u32::MAX, "2106-02-07"),
         ];
         for (seconds, expected) in table {
-            assert_eq!(date(seconds), expected);
+            assert_eq!(utc_date(seconds.into()), expected);
         }
     }
 

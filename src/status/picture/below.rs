@@ -1,8 +1,11 @@
 //! What stands below the boxes: the last update and the facts.
-use super::{MARGIN, Pen, date::utc_date, flow, indent};
-use crate::status::{
-    Mark, Status, Step,
-    text::{Line, Paint},
+use super::{MARGIN, Pen, flow, indent};
+use crate::{
+    date::utc_date,
+    status::{
+        Mark, Status, Step,
+        text::{Line, Paint},
+    },
 };
 use bistable_boot::Floors;
 

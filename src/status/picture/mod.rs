@@ -8,7 +8,6 @@
 //! ```
 //! The heavy frame is the running slot, the solid arrow the default, the dashed one the next boot only.
 mod below;
-mod date;
 mod glyphs;
 mod slots;
 

@@ -1,5 +1,7 @@
+//! A day, for people.
+
 /// The day, in UTC, of a number of seconds since 1970.
-pub(super) fn utc_date(seconds: u64) -> String {
+pub(crate) fn utc_date(seconds: u64) -> String {
     // Beyond the year 9999 it is no time that anybody meant.
     let days = (seconds / 86_400).min(2_932_896);
     // Years from March, so that the leap day is a year's last; 719,468 days from 0000-03-01 to 1970-01-01.
