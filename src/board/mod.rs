@@ -7,6 +7,7 @@ pub mod pi;
 pub mod sim;
 #[cfg(test)]
 mod tests;
+pub mod tryboot;
 pub mod uboot;
 
 pub use card::{Access, Card, CardError};

@@ -5,7 +5,11 @@ use bistable::{
     agent::{Agent, Silence, is_reboot},
     board::{
         Access, Card, CardError, Meter,
-        sim::{Sim, firmware, machine::SimError, tryboot::Tryboot},
+        sim::{
+            Sim, boot_control,
+            firmware::{self, Flow},
+            machine::SimError,
+        },
     },
     config::Settings,
     ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
@@ -176,8 +180,8 @@ impl Rig {
         let mut board = open(&self.pi.card).board;
         let mut card = TappedCard(board.partitions, self.tap.clone());
         let once = Rc::clone(&self.once);
-        let bootconfig = card.open(Partition::Bootconfig).unwrap();
-        board.boot = Box::new(Tryboot::new(bootconfig, self.booted, Box::new(move |set| once.set(set))));
+        let once = Box::new(move |set| once.set(set));
+        board.boot = boot_control(&mut card, Flow::Tryboot, self.booted, once).unwrap();
         board.host = Box::new(Rebooting(board.host));
         board.partitions = Box::new(card);
         let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..Settings::default() };

@@ -41,14 +41,15 @@ pub use error::PiError;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 
-use super::{Access, Meter, uboot::Uboot};
+use super::{Access, Meter, tryboot::Tryboot, uboot::Uboot};
 use crate::{
     config::BoardSettings,
-    ports::{Board, BootControl, Partitions},
+    ports::{Board, BootControl, Fault, Partitions},
 };
 use bistable_boot::layout::Partition;
 use device_tree::DeviceTree;
 use disk::Disk;
+use eeprom::Firmware;
 use flow::{Booted, Flow};
 use host::PiHost;
 use reboot::Next;
@@ -112,8 +113,15 @@ fn control(
     match booted.flow {
         Flow::Tryboot => {
             let bootconfig = disk.open(Partition::Bootconfig)?;
+            // Nothing of what is asked of the next reboot outlives this process.
             let next = Rc::clone(next);
-            Ok(Box::new(flow::Tryboot::new(bootconfig, booted.slot, next, sysroot.clone())))
+            let once = Box::new(move |once| next.set(if once { Next::Tryboot } else { Next::Default }));
+            let sysroot = sysroot.clone();
+            let support = Box::new(move || {
+                let firmware = DeviceTree::of(&sysroot).and_then(|tree| Firmware::read(&sysroot, &tree));
+                firmware.map_err(|e| Fault::Unfit(e.to_string()))?.support()
+            });
+            Ok(Box::new(Tryboot::new(bootconfig, booted.slot, once, support)))
         }
         Flow::Uboot => Ok(Box::new(Uboot::new(disk.open(Partition::State)?, booted.slot))),
     }

@@ -14,7 +14,7 @@
 //! | [`machine`] | power, resets, the memory of one power-on |
 //! | [`firmware`] | firmware or U-Boot: reads the boot flag from the card and chooses a slot |
 //! | [`world`] | nets, buses, units, web servers |
-//! | [`tryboot`], [`gpio`], [`buses`], [`host`], [`clock`] | the ports |
+//! | [`gpio`], [`buses`], [`host`], [`clock`] | the ports |
 pub mod buses;
 pub mod clock;
 pub mod firmware;
@@ -22,12 +22,11 @@ pub mod gpio;
 pub mod host;
 pub mod machine;
 pub mod nets;
-pub mod tryboot;
 pub mod world;
 
-use super::{Access, Card, Cut, Meter, uboot::Uboot};
+use super::{Access, Card, Cut, Meter, tryboot::Tryboot, uboot::Uboot};
 use crate::{
-    ports::{Board, BootControl, Fault, Never, Partitions, Stop},
+    ports::{Board, BootControl, Fault, Never, Partitions, Stop, Support},
     status::Power,
 };
 use bistable_boot::{Slot, layout::Partition};
@@ -41,7 +40,6 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
 };
-use tryboot::Tryboot;
 
 /// The folder beside a card that stands for the rest of the machine.
 pub fn folder(card: &Path) -> PathBuf {
@@ -201,7 +199,10 @@ pub fn boot_control(
     once: Box<dyn FnMut(bool)>,
 ) -> Result<Box<dyn BootControl>, Fault> {
     Ok(match flow {
-        Flow::Tryboot => Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, once)),
+        Flow::Tryboot => {
+            let support = Box::new(|| Ok(Support::Fine("simulated firmware".into())));
+            Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, once, support))
+        }
         Flow::Uboot => Box::new(Uboot::new(card.open(Partition::State)?, booted)),
     })
 }

@@ -4,10 +4,6 @@
 //! |---|---|---|
 //! | tryboot | no word of U-Boot | `/proc/device-tree/chosen/bootloader/partition` |
 //! | uboot | `bistable.slot=` on the kernel's command line | that, with `bistable.trial=` |
-mod tryboot;
-
-pub(super) use tryboot::Tryboot;
-
 use super::{PiError, Sysroot, device_tree::DeviceTree};
 use bistable_boot::{Slot, layout::BOOT_PARTITIONS};
 

@@ -1,4 +1,5 @@
-//! The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag in a register that power loss clears.
+//! The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag that the firmware forgets: simulated it is a
+//! register, on a real Pi the argument of the next reboot.
 use crate::{
     boot_flag::BootFlag,
     ports::{BootControl, Fault, Support, Switch, Volume},
@@ -6,19 +7,28 @@ use crate::{
 use bistable_boot::{Slot, layout::BOOT_PARTITIONS};
 use std::sync::Arc;
 
-/// The boot flag of a simulated machine; on any card, and with any register.
-#[allow(missing_debug_implementations, reason = "the volume and the register are trait objects")]
+/// Says what the firmware can do.
+pub type AskFirmware = Box<dyn FnMut() -> Result<Support, Fault>>;
+
+/// The boot flag of a machine whose firmware reads `autoboot.txt`.
+#[allow(missing_debug_implementations, reason = "the volume and the firmware are trait objects")]
 pub struct Tryboot {
     flag: BootFlag,
     booted: Slot,
     once: Box<dyn FnMut(bool)>,
+    support: AskFirmware,
 }
 
 impl Tryboot {
     /// On the `bootconfig` partition of a machine that runs `booted`. `once` sets the firmware's one-shot flag, or
     /// clears it; the machine forgets it when it is reset or loses power.
-    pub fn new(bootconfig: Arc<dyn Volume>, booted: Slot, once: Box<dyn FnMut(bool)>) -> Tryboot {
-        Tryboot { flag: BootFlag::new(bootconfig, BOOT_PARTITIONS), booted, once }
+    pub fn new(
+        bootconfig: Arc<dyn Volume>,
+        booted: Slot,
+        once: Box<dyn FnMut(bool)>,
+        support: AskFirmware,
+    ) -> Tryboot {
+        Tryboot { flag: BootFlag::new(bootconfig, BOOT_PARTITIONS), booted, once, support }
     }
 }
 
@@ -52,7 +62,7 @@ impl BootControl for Tryboot {
     }
 
     fn support(&mut self) -> Result<Support, Fault> {
-        Ok(Support::Fine("simulated firmware".into()))
+        (self.support)()
     }
 
     fn is_torn(&mut self) -> Result<bool, Fault> {
