@@ -35,6 +35,7 @@ mod error;
 pub mod inspect;
 pub mod keys;
 pub mod progress;
+pub mod repository;
 pub mod root;
 pub mod size;
 pub mod verify;
