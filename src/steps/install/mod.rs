@@ -65,7 +65,7 @@ pub fn accept<R: Read>(
         boot_bytes: slots.boot.bytes(),
         system_bytes: slots.system.bytes(),
     };
-    let reasons = compat::check(release, &facts, Direction::Forward);
+    let reasons = compat::check(&release.terms(), &facts, Direction::Forward);
     if !reasons.is_empty() {
         return Err(Error::Incompatible { version: release.version.clone(), reasons });
     }
