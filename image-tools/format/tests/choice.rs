@@ -86,8 +86,10 @@ fn ask(
 fn what_is_taken() {
     let waits = || Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }], ..Rollout::default() };
     let halted = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    // What it is about, offers, withdrawn, running, rejected, taken.
+    type Row<'a> = (&'a str, Vec<Offer>, &'a [&'a str], &'a str, &'a [&'a str], Option<&'a str>);
     #[rustfmt::skip]
-    let table: Vec<(&str, Vec<Offer>, &[&str], &str, &[&str], Option<&str>)> = vec![
+    let table: Vec<Row<'_>> = vec![
         ("the newest", vec![plain("1.1.0"), plain("1.3.0"), plain("1.2.0")], &[], "1.0.0", &[], Some("1.3.0")),
         ("nothing newer", vec![plain("1.0.0"), plain("0.9.0")], &[], "1.0.0", &[], None),
         ("a pre-release comes before", vec![plain("1.1.0-rc.1"), plain("1.1.0")], &[], "1.0.0", &[], Some("1.1.0")),
