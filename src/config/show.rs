@@ -91,8 +91,13 @@ impl Listing {
                 text += if text.is_empty() { "" } else { "\n" };
                 text += &if table.is_empty() { String::new() } else { format!("[{table}]\n") };
             }
-            let widths = lines.iter().filter(|l| l.table == table).map(|l| l.set.chars().count());
-            let width = widths.filter(|w| *w <= WIDTH).max().unwrap_or(0);
+            if line.origin.is_empty() {
+                text += &format!("{}\n", line.set);
+                continue;
+            }
+            let neighbours = lines.iter().filter(|l| l.table == table && !l.origin.is_empty());
+            let widths = neighbours.map(|l| l.set.chars().count()).filter(|w| *w <= WIDTH);
+            let width = widths.max().unwrap_or(0);
             text += &format!("{:width$}  # {}\n", line.set, line.origin);
         }
         text
@@ -105,6 +110,7 @@ const WIDTH: usize = 48;
 struct Line<'a> {
     table: &'a str,
     set: String,
+    /// Empty if there is no value.
     origin: String,
 }
 
@@ -114,16 +120,11 @@ impl Setting {
         let owners = self.name.strip_prefix("components.").map(|last| ("components", last));
         let (table, last) = owners.or_else(|| self.name.rsplit_once('.')).unwrap_or(("", &self.name));
         let last = if last.contains('.') { format!("\"{last}\"") } else { last.into() };
-        let set = if self.value.is_null() {
-            format!("# {last}")
-        } else {
-            format!("{last} = {}", toml(&self.value))
-        };
-        let mut origin = match &self.origin {
-            Some(origin) => origin.text(),
-            None if self.value.is_null() => "not set".into(),
-            None => "default".into(),
-        };
+        if self.value.is_null() {
+            return Line { table, set: format!("# {last}: not set"), origin: String::new() };
+        }
+        let set = format!("{last} = {}", toml(&self.value));
+        let mut origin = self.origin.as_ref().map_or("default".into(), Origin::text);
         for Said { value, origin: by } in self.overrode.iter().rev() {
             origin += &format!(", over {} ({})", by.text(), toml(value));
         }
