@@ -112,6 +112,9 @@ pub enum Verb {
     Revert,
     /// Make the journal or the boot flag anew, whichever is damaged
     Repair,
+    /// Say whether the configuration is right, and what it comes to
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Change the simulated Pi: its power and its wiring
     #[command(subcommand)]
     Sim(SimVerb),
@@ -129,6 +132,15 @@ pub struct Source {
     /// Install it even though this device rejected it before
     #[arg(long)]
     pub retry_rejected: bool,
+}
+
+/// What can be asked about the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigVerb {
+    /// Say all that is wrong or doubtful, with file and line
+    Check,
+    /// Show every setting, with where its value comes from and what that overrides
+    Show,
 }
 
 /// What can be done to a simulated Pi.

@@ -32,7 +32,12 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         Verb::Commit => agent.keep(),
         Verb::Revert => agent.go_back(),
         // The others never get here.
-        Verb::Resume | Verb::Status { .. } | Verb::History | Verb::Repair | Verb::Sim(_) => agent.resume(),
+        Verb::Resume
+        | Verb::Status { .. }
+        | Verb::History
+        | Verb::Repair
+        | Verb::Config(_)
+        | Verb::Sim(_) => agent.resume(),
     };
     let (bytes, writes) = keeper.written();
     log::info!("written_bytes={bytes} writes={writes}");
