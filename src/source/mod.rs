@@ -92,6 +92,24 @@ pub trait Source {
     }
 }
 
+impl<S: Source + ?Sized> Source for &mut S {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        (**self).small(path, limit)
+    }
+    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+        (**self).begin(path, span)
+    }
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
+        (**self).read(into)
+    }
+    fn blame(&mut self) -> Others {
+        (**self).blame()
+    }
+}
+
 impl<S: Source + ?Sized> Source for Box<S> {
     fn name(&self) -> String {
         (**self).name()
@@ -114,7 +132,7 @@ impl<S: Source + ?Sized> Source for Box<S> {
 ///
 /// # Errors
 /// [`SourceError::Short`] when the range ends before; otherwise as for reading.
-pub fn fill(source: &mut dyn Source, into: &mut [u8]) -> Result<(), SourceError> {
+pub fn fill(source: &mut impl Source, into: &mut [u8]) -> Result<(), SourceError> {
     let mut filled = 0;
     while filled < into.len() {
         match source.read(&mut into[filled..])? {
