@@ -11,6 +11,7 @@ use crate::{
 };
 use bistable_boot::{Event, Failure, Reason, Slot, State, Target};
 use bistable_format::Root;
+use bistable_format::compat::Direction;
 use std::io::Read;
 
 impl Agent<'_> {
@@ -30,16 +31,21 @@ impl Agent<'_> {
     /// As for [`install`](Self::install).
     pub fn check(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.accept(&Bundle::open(source, &root)?, rejections)
+        self.accept(&Bundle::open(source, &root)?, rejections, Direction::Forward)
     }
 
     /// The same for a release that was verified already.
     ///
     /// # Errors
     /// As for [`install`](Self::install).
-    pub fn check_content(&mut self, content: &dyn Content, rejections: Rejections) -> Result<Target, Error> {
+    pub fn check_content(
+        &mut self,
+        content: &dyn Content,
+        rejections: Rejections,
+        direction: Direction,
+    ) -> Result<Target, Error> {
         self.ready()?;
-        self.accept(content, rejections)
+        self.accept(content, rejections, direction)
     }
 
     /// Whether an update may begin at all.
@@ -61,8 +67,13 @@ impl Agent<'_> {
     }
 
     /// Whether it may begin with this release.
-    fn accept(&mut self, content: &dyn Content, rejections: Rejections) -> Result<Target, Error> {
-        let target = install::accept(&mut self.device, content, rejections)?;
+    fn accept(
+        &mut self,
+        content: &dyn Content,
+        rejections: Rejections,
+        direction: Direction,
+    ) -> Result<Target, Error> {
+        let target = install::accept(&mut self.device, content, rejections, direction)?;
         if let State::Armed { target: armed, .. } = self.state()
             && *armed != target
         {
@@ -83,7 +94,7 @@ impl Agent<'_> {
     /// When the bundle, the device or the card is at fault: the running slot stays as it is and the default.
     pub fn install(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.put(&mut Bundle::open(source, &root)?, rejections)
+        self.put(&mut Bundle::open(source, &root)?, rejections, Direction::Forward)
     }
 
     /// The same for a release that was verified already with this device's [root](crate::Device::root): one in a
@@ -95,13 +106,19 @@ impl Agent<'_> {
         &mut self,
         content: &mut dyn Content,
         rejections: Rejections,
+        direction: Direction,
     ) -> Result<Target, Error> {
         self.ready()?;
-        self.put(content, rejections)
+        self.put(content, rejections, direction)
     }
 
-    fn put(&mut self, content: &mut dyn Content, rejections: Rejections) -> Result<Target, Error> {
-        let target = self.accept(content, rejections)?;
+    fn put(
+        &mut self,
+        content: &mut dyn Content,
+        rejections: Rejections,
+        direction: Direction,
+    ) -> Result<Target, Error> {
+        let target = self.accept(content, rejections, direction)?;
         match self.state().clone() {
             // There is nothing left to install: an update that was cut short goes on from where it is.
             State::Staged(there) | State::Armed { target: there, .. } if there == target => {

@@ -1,6 +1,7 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
 mod config;
+mod follow;
 mod health;
 mod inspect;
 mod machine;

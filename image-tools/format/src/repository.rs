@@ -11,6 +11,11 @@
 use crate::{Digest, KeyId};
 use alloc::{format, string::String};
 
+/// Content, by its digest.
+pub fn blob(digest: &Digest) -> String {
+    crate::bundle::blob_name(digest)
+}
+
 /// A version of the root.
 pub fn root(version: u32) -> String {
     format!("roots/{version}.root")

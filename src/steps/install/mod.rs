@@ -39,12 +39,17 @@ pub enum Rejections {
     Retry,
 }
 
-/// Decide whether a verified release may go into the inactive slot.
+/// Decide whether a verified release may go into the inactive slot: a newer one, or with [`Direction::Back`] any.
 ///
 /// # Errors
 /// [`Error::NothingToDo`] when it's running already, [`Error::Rejected`], or [`Error::Incompatible`] with every
 /// reason.
-pub fn accept(device: &mut Device, content: &dyn Content, rejections: Rejections) -> Result<Target, Error> {
+pub fn accept(
+    device: &mut Device,
+    content: &dyn Content,
+    rejections: Rejections,
+    direction: Direction,
+) -> Result<Target, Error> {
     let release = content.release();
     let id = crate::device::release_id(content.signed());
     let slot = device.inactive();
@@ -68,7 +73,7 @@ pub fn accept(device: &mut Device, content: &dyn Content, rejections: Rejections
         boot_bytes: slots.boot.bytes(),
         system_bytes: slots.system.bytes(),
     };
-    let reasons = compat::check(&release.terms(), &facts, Direction::Forward);
+    let reasons = compat::check(&release.terms(), &facts, direction);
     if !reasons.is_empty() {
         return Err(Error::Incompatible { version: release.version.clone(), reasons });
     }
