@@ -89,7 +89,9 @@ pub enum Verb {
     History,
     /// Check what has to be right before an update; changes nothing
     Preflight,
-    /// Verify a bundle and write it into the inactive slot
+    /// Say what the channel has on offer for this device, and why or why not
+    Check(Repository),
+    /// Verify a release and write it into the inactive slot
     Install(Source),
     /// Run the running release's health check and say what it finds; changes nothing
     Health,
@@ -99,7 +101,7 @@ pub enum Verb {
     Arm,
     /// Reboot: into the trial if a release is armed
     Reboot,
-    /// install, self-test, arm and reboot in one go
+    /// check, install, self-test, arm and reboot in one go
     Update(Source),
     /// Go on with what the journal says: what runs at each boot
     Resume,
@@ -112,23 +114,50 @@ pub enum Verb {
     Revert,
     /// Make the journal or the boot flag anew, whichever is damaged
     Repair,
+    /// Say whether the configuration is right, and what it comes to
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Change the simulated Pi: its power and its wiring
     #[command(subcommand)]
     Sim(SimVerb),
 }
 
-/// Where a bundle comes from.
+/// Where releases are on offer, if it isn't where the configuration says.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Repository {
+    /// A repository: an http:// or https:// address or a folder. Repeat it for mirrors
+    #[arg(long, value_name = "URL|DIR")]
+    pub source: Vec<String>,
+    /// The channel to look at
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
+}
+
+/// Where a release comes from.
 #[derive(Clone, Debug, Args)]
 pub struct Source {
-    /// The bundle; `-` reads it from standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// A bundle (a file, an http:// or https:// address, `-` for standard input), or a version that the channel
+    /// offers; without it, what the channel offers
+    #[arg(value_name = "VERSION|FILE|URL")]
+    pub what: Option<PathBuf>,
+    /// Where releases are on offer
+    #[command(flatten)]
+    pub repository: Repository,
     /// Verify and check only; write nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Install it even though this device rejected it before
     #[arg(long)]
     pub retry_rejected: bool,
+}
+
+/// What can be asked about the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigVerb {
+    /// Say all that is wrong or doubtful, with file and line
+    Check,
+    /// Show every setting, with where its value comes from and what that overrides
+    Show,
 }
 
 /// What can be done to a simulated Pi.

@@ -1,4 +1,4 @@
-//! A day, for people.
+//! Days and times, for people.
 
 /// The day, in UTC, of a number of seconds since 1970.
 pub(crate) fn utc_date(seconds: u64) -> String {
@@ -15,9 +15,21 @@ pub(crate) fn utc_date(seconds: u64) -> String {
     format!("{:04}-{month:02}-{day:02}", era * 400 + year + carry)
 }
 
+/// The minute, in UTC, of a number of seconds since 1970.
+pub(crate) fn utc_minute(seconds: u64) -> String {
+    let minutes = seconds / 60 % (24 * 60);
+    format!("{} {:02}:{:02} UTC", utc_date(seconds), minutes / 60, minutes % 60)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::utc_date;
+    use super::{utc_date, utc_minute};
+
+    #[test]
+    fn minutes() {
+        assert_eq!(utc_minute(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(utc_minute(951_868_799), "2000-02-29 23:59 UTC");
+    }
 
     #[test]
     fn dates() {

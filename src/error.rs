@@ -1,5 +1,10 @@
 //! What can go wrong on the device, and which exit code says so.
-use crate::{board::CardError, config::ConfigError, ports::Fault, steps::install::BundleError};
+use crate::{
+    board::CardError,
+    config::ConfigError,
+    ports::Fault,
+    steps::{check::CheckError, install::BundleError},
+};
 use bistable_boot::{JournalError, Refused, Rejected};
 use bistable_format::{TrustError, compat::Incompatible};
 use semver::Version;
@@ -37,6 +42,9 @@ pub enum Error {
     /// The bundle can't be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// What a repository says isn't believed.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// The release may not go onto this device.
     #[error("release {version} can't be installed here:{}", list(.reasons))]
     Incompatible {
@@ -162,7 +170,11 @@ impl Error {
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Usage(_) => Exit::Usage,
             Error::NoRoot(_) | Error::Root(_) => Exit::Untrusted,
+            Error::Bundle(e) if e.is_transport() => Exit::TryLater,
             Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,
+            Error::Check(CheckError::Source(e)) if e.is_transport() => Exit::TryLater,
+            Error::Check(e) if e.is_untrusted() => Exit::Untrusted,
+            Error::Check(CheckError::NoSource) => Exit::Usage,
             Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,
             Error::Health(_) => Exit::Health,

@@ -120,6 +120,8 @@ pub struct Record {
     pub slots: BySlot<Option<Image>>,
     /// What must not be undercut.
     pub floors: Floors,
+    /// The channel that [`Floors::channel_sequence`] is of; empty as long as none was seen. At most [`NAME_BYTES`].
+    pub channel: String,
     /// Oldest first, at most [`REJECTED_LEN`].
     pub rejected: Vec<Rejected>,
     /// Oldest first, at most [`HISTORY_LEN`].
@@ -146,6 +148,7 @@ impl Record {
             origin: Origin::Bundle,
             slots: BySlot { a: Some(image), b: None },
             floors,
+            channel: String::new(),
             rejected: Vec::new(),
             history: alloc::vec![entry],
         }
@@ -216,6 +219,7 @@ impl Record {
         let past = self.history.iter().map(|e| &e.version);
         let target = self.state.target().map(|t| &t.version);
         self.product.len() <= NAME_BYTES
+            && self.channel.len() <= NAME_BYTES
             && self.rejected.len() <= REJECTED_LEN
             && self.history.len() <= HISTORY_LEN
             && images.chain(rejected).chain(past).chain(target).all(|v| version_bytes(v) <= NAME_BYTES)

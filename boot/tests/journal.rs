@@ -471,6 +471,7 @@ fn golden() -> Record {
             security_version: 3,
             issued_at: 1_767_225_600,
         },
+        channel: "production".into(),
         rejected: vec![rejected(4, Reason::OutOfAttempts), rejected(5, Reason::Health)],
         history: (0..).zip(outcomes).map(|(n, o)| entry(n, o)).collect(),
     }

@@ -208,7 +208,7 @@ fn metadata(
             let file = ReleaseFile { release, digest: release::identity(bytes) };
             Ok((Content::Release(file), vouched(trusted, role, bytes)))
         }
-        Role::Channel => Err(InspectError::Role { path: path.into(), role }),
+        Role::Channel | Role::Attestation => Err(InspectError::Role { path: path.into(), role }),
     }
 }
 

@@ -13,3 +13,11 @@ pub mod uboot;
 pub use card::{Access, Card, CardError};
 pub use file_volume::{CardFile, FileVolume};
 pub use meter::{Cut, Meter};
+
+/// What this machine's wall clock shows, in seconds since 1970.
+pub(crate) fn unix_time() -> Result<u64, crate::ports::HostError> {
+    #[expect(clippy::disallowed_methods, reason = "this is what implements the port")]
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH);
+    since.map(|d| d.as_secs()).map_err(|_| crate::ports::HostError::Failed("the clock is before 1970".into()))
+}

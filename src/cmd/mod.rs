@@ -1,5 +1,7 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
+mod config;
+mod follow;
 mod health;
 mod inspect;
 mod machine;
@@ -15,7 +17,7 @@ use crate::{
     agent::Agent,
     board::{Access, sim::machine::SimError},
     cli::{Cli, Verb},
-    config::{self, ConfigError, Settings},
+    config::{ConfigError, Settings, board_settings, load},
     ports::Board,
 };
 use machine::{Keeper, Machine, Place};
@@ -29,6 +31,9 @@ pub(crate) use answer::{Answer, Failed, Form, Reboot, RebootCode, told, told_usa
 /// # Errors
 /// What went wrong.
 pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
+    if let Verb::Config(verb) = cli.verb {
+        return config::run(&cli.at, verb);
+    }
     let place = Place::of(&cli.at)?;
     match (&cli.verb, &place) {
         (Verb::Sim(verb), Place::Sim(card)) => Ok(sim::run(card, verb)?),
@@ -45,8 +50,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
 fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
     let root = place.root(&cli.at);
     // Looking must be possible above all when something is wrong.
-    let loaded = config::load(&root);
-    let board = loaded.as_ref().map_or_else(|_| config::board_settings(&root), |s| s.board.clone());
+    let loaded = load(&root);
+    let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
     let machine = place.open(cli, &board, Access::Look)?;
     let settings = loaded.unwrap_or_else(|e| {
         say(&format!("warning: {e}"));
@@ -62,8 +67,8 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
 /// The verbs that work on a machine, or may.
 fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
-    let loaded = config::load(&root);
-    let board = loaded.as_ref().map_or_else(|_| config::board_settings(&root), |s| s.board.clone());
+    let loaded = load(&root);
+    let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
     let Machine { board, keeper, .. } = place.open(cli, &board, access(&cli.verb, place))?;
     // A simulated machine that was never on boots first: that comes before what the verb does.
     keeper.tell_console();

@@ -1,12 +1,15 @@
 //! The verbs that move an update along.
-use super::{Answer, Failed, Reboot, health, machine::Keeper, say};
+use super::{Answer, Failed, Reboot, follow, health, machine::Keeper, say};
 use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
     cli::{Source, Verb},
-    steps::install::Rejections,
+    source::{self, Location, SourceError, Stream, http::Scheme},
+    steps::check::Remember,
+    steps::install::{BundleError, Rejections},
 };
 use bistable_boot::State;
+use semver::Version;
 use serde_json::json;
 use std::{
     fs::File,
@@ -17,6 +20,7 @@ use std::{
 pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result<Answer, Failed> {
     let rest = match verb {
         Verb::Preflight => return preflight(agent),
+        Verb::Check(repository) => return follow::check(agent, repository),
         Verb::SelfTest => return self_test(agent),
         Verb::Health => return health::run(agent),
         Verb::Install(source) | Verb::Update(source) if source.dry_run => {
@@ -32,7 +36,12 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         Verb::Commit => agent.keep(),
         Verb::Revert => agent.go_back(),
         // The others never get here.
-        Verb::Resume | Verb::Status { .. } | Verb::History | Verb::Repair | Verb::Sim(_) => agent.resume(),
+        Verb::Resume
+        | Verb::Status { .. }
+        | Verb::History
+        | Verb::Repair
+        | Verb::Config(_)
+        | Verb::Sim(_) => agent.resume(),
     };
     let (bytes, writes) = keeper.written();
     log::info!("written_bytes={bytes} writes={writes}");
@@ -123,7 +132,15 @@ fn self_test(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
 }
 
 fn dry_run(agent: &mut Agent<'_>, source: &Source) -> Result<Answer, Error> {
-    let target = with_bundle(&source.file, |bundle| agent.check(bundle, rejections(source)))?;
+    let rejections = rejections(source);
+    let target = match Wanted::of(source) {
+        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.check(bundle, rejections))?,
+        Wanted::Offer(version) => {
+            follow::with_offer(agent, source, version.as_ref(), Remember::No, |agent, offer, direction| {
+                agent.check_content(offer, rejections, direction)
+            })?
+        }
+    };
     let text =
         format!("release {} may be installed into slot {}; nothing was written", target.version, target.slot);
     let fields = json!({ "would_install": target.version.to_string(), "slot": target.slot });
@@ -131,7 +148,35 @@ fn dry_run(agent: &mut Agent<'_>, source: &Source) -> Result<Answer, Error> {
 }
 
 fn install(agent: &mut Agent<'_>, source: &Source) -> Result<bistable_boot::Target, Error> {
-    with_bundle(&source.file, |bundle| agent.install(bundle, rejections(source)))
+    let rejections = rejections(source);
+    match Wanted::of(source) {
+        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.install(bundle, rejections)),
+        Wanted::Offer(version) => {
+            follow::with_offer(agent, source, version.as_ref(), Remember::Yes, |agent, offer, direction| {
+                agent.install_from(offer, rejections, direction)
+            })
+        }
+    }
+}
+
+/// What is to be installed.
+enum Wanted<'a> {
+    Bundle(&'a Path),
+    /// What the channel offers, or this version of it.
+    Offer(Option<Version>),
+}
+
+impl Wanted<'_> {
+    /// A file whose name looks like a version is named with a folder: `./1.2.3`.
+    fn of(source: &Source) -> Wanted<'_> {
+        match &source.what {
+            None => Wanted::Offer(None),
+            Some(path) => match path.to_str().map(Version::parse) {
+                Some(Ok(version)) => Wanted::Offer(Some(version)),
+                _ => Wanted::Bundle(path),
+            },
+        }
+    }
 }
 
 fn rejections(source: &Source) -> Rejections {
@@ -157,10 +202,18 @@ fn with_bundle<T>(path: &Path, mut f: impl FnMut(&mut dyn Read) -> Result<T, Err
     if path == Path::new("-") {
         return f(&mut io::stdin().lock());
     }
+    if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {
+        return f(&mut download(url).map_err(BundleError::Source)?);
+    }
     let mut file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
         let source = io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a bundle");
         return Err(Error::Open { path: path.into(), source });
     }
     f(&mut file)
+}
+
+/// A bundle on a web server, from its beginning; a connection that breaks is made again, and goes on where it was.
+fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
+    Stream::open(Location::parse(url)?.open()?, "")
 }

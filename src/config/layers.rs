@@ -14,18 +14,37 @@ pub const FOLDERS: [&str; 3] =
 
 const FILE_MAX: u64 = 64 << 10;
 
-/// The fragments that count, in the order of their names: one in a stronger folder masks its namesakes in weaker ones.
-pub(super) fn fragments(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+/// The fragments of all folders.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    /// Those that count, in the order of their names.
+    pub(super) files: Vec<PathBuf>,
+    /// Those that don't, each with the one that masks it.
+    pub(super) masked: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Find the fragments: one in a stronger folder masks its namesakes in weaker ones.
+pub(super) fn fragments(root: &Path, problems: &mut Vec<Problem>) -> Fragments {
+    let mut files: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
     for folder in FOLDERS {
         let folder = root.join(folder);
         match names(&folder) {
-            Ok(names) => files.extend(names.into_iter().map(|n| (n.clone(), folder.join(n)))),
+            Ok(names) => names.into_iter().for_each(|n| {
+                let path = folder.join(&n);
+                files.entry(n).or_default().push(path);
+            }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => problems.push(Problem { file: folder, line: None, text: e.to_string() }),
         }
     }
-    files.into_values().collect()
+    let mut found = Fragments::default();
+    for mut namesakes in files.into_values() {
+        if let Some(strongest) = namesakes.pop() {
+            found.masked.extend(namesakes.into_iter().map(|weaker| (weaker, strongest.clone())));
+            found.files.push(strongest);
+        }
+    }
+    found
 }
 
 fn names(folder: &Path) -> io::Result<Vec<OsString>> {

@@ -18,7 +18,18 @@
 //!
 //! [components]                       # versions of what isn't in the image, for releases that require them
 //! modem = "4.1.0"
+//!
+//! [source]
+//! urls = ["https://example.org/repo", "/media/usb/repo"]   # the same repository in several places
+//! channel = "production"             # which of its channels to follow
+//!
+//! [source.limits]
+//! connect_timeout = "10s"            # and others: when to give up
+//!
+//! [update]
+//! group = "canary"                   # this device's label in rollouts that name groups
 //! ```
+//! The table of all keys is in the README, and in `keys.rs`, from which it is made.
 //!
 //! Fragments are the files `*.toml` in `/usr/lib/bistable/config.d`, `/etc/bistable/config.d` and
 //! `/run/bistable/config.d`. As with systemd, one in a later folder masks its namesakes in earlier ones, and what is left
@@ -30,67 +41,42 @@
 //! Everything wrong is reported at once, with file and line. Nothing is guessed: with a problem there are no settings.
 mod error;
 mod fragment;
+mod keys;
+mod kind;
 mod layers;
+mod mirror;
+mod remark;
+mod settings;
+mod show;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub use error::{ConfigError, Problem};
-pub use fragment::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
+pub use keys::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
 pub use layers::FOLDERS;
+pub use mirror::Mirror;
+pub use remark::{Level, Remark};
+pub use settings::{BoardSettings, Settings, SourceLimits, SourceSettings, UpdateSettings};
+pub(crate) use show::Listing;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
 use fragment::{Fragment, Set};
-use semver::Version;
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use keys::Inputs;
+use layers::Fragments;
+use std::path::{Path, PathBuf};
 
-const SELF_TEST: &str = "etc/bistable/self-test.toml";
-const HEALTH: &str = "etc/bistable/health.toml";
-const FLUSH_BYTES: u64 = 32 << 20;
+const SELF_TEST: (&str, &str) = ("self_test.plan", "/etc/bistable/self-test.toml");
+const HEALTH: (&str, &str) = ("health.profile", "/etc/bistable/health.toml");
 
-/// What the owner said about the board, because the board doesn't say it itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BoardSettings {
-    /// How releases name it.
-    pub name: Option<String>,
-    /// The disk that the system runs from: a path below `/dev`.
-    pub disk: Option<PathBuf>,
-}
-
-/// What the owner configured, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Whether a root with demo keys is trusted. Not unless somebody says so.
-    pub allow_demo_keys: bool,
-    /// Bytes written between two flushes, from [`FLUSH_BYTES_MIN`] to [`FLUSH_BYTES_MAX`].
-    pub flush_bytes: u64,
-    /// Threads that decompress, at most 4; `None` for as many as there are cores. With one, all writes come in the
-    /// order of the bundle, each time the same. No file sets it.
-    pub workers: Option<NonZeroUsize>,
-    /// The self-test plan to use instead of the release's.
-    pub self_test_plan: Option<Plan>,
-    /// The health profile to use instead of the release's.
-    pub health_profile: Option<Profile>,
-    /// Versions of what isn't in the image, sorted by name.
-    pub components: Vec<(String, Version)>,
-    /// About the board.
-    pub board: BoardSettings,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            allow_demo_keys: false,
-            flush_bytes: FLUSH_BYTES,
-            workers: None,
-            self_test_plan: None,
-            health_profile: None,
-            components: Vec::new(),
-            board: BoardSettings::default(),
-        }
-    }
+/// A configuration with all that is known about it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What it comes to.
+    pub(crate) settings: Settings,
+    inputs: Inputs,
+    merged: Fragment,
+    found: Fragments,
 }
 
 /// Load the configuration below `root`, which is `/` on a device. Folders that don't exist are fine.
@@ -98,66 +84,88 @@ impl Default for Settings {
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
 pub fn load(root: &Path) -> Result<Settings, ConfigError> {
+    read(root).map(|loaded| loaded.settings)
+}
+
+/// [`load`], with where everything comes from.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub(crate) fn read(root: &Path) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
-    let mut merged = merged(root, &mut problems);
-    let plan = merged.self_test_plan.take();
-    let profile = merged.health_profile.take();
-    let self_test_plan = replacement(root, plan, SELF_TEST, Plan::parse, &mut problems);
-    let health_profile = replacement(root, profile, HEALTH, Profile::parse, &mut problems);
+    let (found, mut merged) = merged(root, &mut problems);
+    let self_test_plan = replacement(root, SELF_TEST, &mut merged, Plan::parse, &mut problems);
+    let health_profile = replacement(root, HEALTH, &mut merged, Profile::parse, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
-    Ok(Settings {
-        allow_demo_keys: merged.allow_demo_keys.unwrap_or(false),
-        flush_bytes: merged.flush_bytes.unwrap_or(FLUSH_BYTES),
-        workers: None,
-        self_test_plan,
-        health_profile,
-        components: merged.components.into_iter().collect(),
-        board: merged.board,
-    })
+    let inputs = merged.inputs();
+    let settings = Settings { self_test_plan, health_profile, ..inputs.settings.clone() };
+    Ok(Loaded { settings, inputs, merged, found })
 }
 
 /// What can be read about the board while [`load`] finds something wrong: a trial that can't be configured is given up
 /// by the agent that runs on it, and that one has to find its disk.
 pub fn board_settings(root: &Path) -> BoardSettings {
-    merged(root, &mut Vec::new()).board
+    merged(root, &mut Vec::new()).1.inputs().settings.board
 }
 
-fn merged(root: &Path, problems: &mut Vec<Problem>) -> Fragment {
+impl Loaded {
+    /// What is legal and yet doubtful.
+    pub(crate) fn remarks(&self) -> Vec<Remark> {
+        remark::remarks(&self.merged, &self.settings)
+    }
+
+    /// The files that were read.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        let named = [SELF_TEST, HEALTH].into_iter().filter_map(|(key, _)| self.merged.all(key).last());
+        let placed = named.filter(|set| set.line.is_none()).map(|set| set.file.as_path());
+        self.found.files.iter().map(PathBuf::as_path).chain(placed).collect()
+    }
+
+    /// Every setting, with where it comes from.
+    pub(crate) fn listing(&self) -> Listing {
+        Listing::of(self)
+    }
+}
+
+fn merged(root: &Path, problems: &mut Vec<Problem>) -> (Fragments, Fragment) {
     let mut merged = Fragment::default();
-    for file in layers::fragments(root, problems) {
-        if let Some(text) = layers::text(&file, problems) {
-            merged.merge(Fragment::read(&file, &text, problems));
+    let found = layers::fragments(root, problems);
+    for file in &found.files {
+        if let Some(text) = layers::text(file, problems) {
+            merged.merge(Fragment::read(file, &text, problems));
         }
     }
-    merged
+    (found, merged)
 }
 
-// A file that a fragment names must be there; the one that counts by its place need not.
+// A file that a fragment names must be there; the one that counts by its place need not, and gives way.
 fn replacement<T>(
     root: &Path,
-    named: Option<Set<PathBuf>>,
-    usual: &str,
+    (key, usual): (&str, &str),
+    merged: &mut Fragment,
     parse: fn(&str) -> Result<T, DecodeError>,
     problems: &mut Vec<Problem>,
 ) -> Option<T> {
-    let path = match named {
+    let below = |path: &str| root.join(path.trim_start_matches('/'));
+    let path = match merged.all(key).last() {
         Some(Set { value, file, line }) => {
-            let path = root.join(value.strip_prefix("/").unwrap_or(&value));
+            let path = below(value.as_str()?);
             if !path.exists() {
                 let text = format!("{} does not exist", path.display());
-                problems.push(Problem { file, line: Some(line), text });
+                problems.push(Problem { file: file.clone(), line: *line, text });
                 return None;
             }
             path
         }
         None => {
-            let path = root.join(usual);
+            let path = below(usual);
             // Even a link that leads nowhere was meant to replace something.
             if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
                 return None;
             }
+            merged.set(key, Set { value: usual.into(), file: path.clone(), line: None });
             path
         }
     };

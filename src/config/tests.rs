@@ -1,6 +1,10 @@
 #![allow(clippy::disallowed_methods, reason = "files of a test need not outlive a power cut")]
+mod listing;
+mod properties;
+mod remarks;
+
 use super::*;
-use std::fs;
+use std::{fs, time::Duration};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -37,7 +41,12 @@ fn nothing_is_the_default_and_fails_closed() {
 #[test]
 fn everything_can_be_set() {
     let text = "allow_demo_keys = true\n[install]\nflush_bytes = 0x1000000\n[components]\nz = '1.0.0'\nmodem = '4.1.0-rc.1'\n
-        [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\n";
+        [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\n
+        [board]\nname = 'pi4'\ndisk = '/dev/mmcblk0'\n
+        [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
+        [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
+        attempts = 100\nretry_wait = '1h'\n
+        [update]\ngroup = 'canary'\nid = 'Hub:7'\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n";
     let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
     let settings =
         loaded(&[(ETC, text), ("data/plan.toml", plan), ("data/health.toml", "deadline_s = 77")]).unwrap();
@@ -47,6 +56,47 @@ fn everything_can_be_set() {
     assert_eq!(names, ["modem", "z"]);
     assert_eq!(settings.self_test_plan.unwrap().tests[0].name, "a");
     assert_eq!(settings.health_profile.unwrap().deadline_s, 77);
+    assert_eq!(settings.board, BoardSettings { name: Some("pi4".into()), disk: Some("/dev/mmcblk0".into()) });
+    assert_eq!(
+        settings.source,
+        SourceSettings {
+            urls: vec![Mirror::Web("https://example.org/repo".into()), Mirror::Folder("/media/usb".into())],
+            channel: "staging".into(),
+            limits: SourceLimits {
+                minimum_rate_bytes: 1,
+                rate_window: Duration::from_secs(90),
+                connect_timeout: Duration::from_secs(1),
+                answer_timeout: Duration::from_secs(600),
+                attempts: 100,
+                retry_wait: Duration::from_secs(3600),
+            },
+        }
+    );
+    assert_eq!(
+        settings.update,
+        UpdateSettings {
+            group: Some("canary".into()),
+            id: Some("Hub:7".into()),
+            fleet_lock: Some("http://lock.example".into()),
+            fleet_lock_group: "Hall.2".into(),
+        }
+    );
+    for key in keys::KEYS {
+        let last = key.name().rsplit('.').next().unwrap();
+        assert!(last == "NAME" || text.contains(last), "{} has no line above", key.name());
+    }
+}
+
+#[test]
+fn every_default_is_allowed_and_every_key_says_what_it_is_for() {
+    for key in keys::KEYS {
+        for (name, value) in key.show(&mut Inputs::default()) {
+            let read = key.read(&name, &value, &mut Inputs::default());
+            assert!(value.is_null() || read.is_ok(), "{name}: {value}");
+        }
+        assert!(!key.help().is_empty() && !key.help().ends_with('.') && !key.help().contains('|'));
+        assert!(key.name().starts_with(key.table()), "{}", key.name());
+    }
 }
 
 #[test]
@@ -98,52 +148,87 @@ fn what_is_no_fragment_is_left_alone() {
 fn each_error_says_where_and_what_is_allowed() {
     #[rustfmt::skip]
     let table = [
-        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [components], [health], [install], [self_test]"),
+        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [components], [health], [install], [self_test], [source], [update]"),
         ("allow_demo_keys = 'yes'", ":1: allow_demo_keys is true or false, not 'yes'"),
         ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
+        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [components], [health], [install], [self_test], [source], [update]"),
+        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [components], [health], [install], [self_test], [source], [update]"),
+        ("[source.limit]", ":1: [source] unknown key \"limit\"; known: urls, channel, [source.limits]"),
+        ("[source.limits]\nretries = 3", ":2: [source.limits] unknown key \"retries\"; known: minimum_rate_bytes, rate_window, connect_timeout, answer_timeout, attempts, retry_wait"),
         ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),
         ("[install]\nflush_bytes = 67108865", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 67108865"),
         ("[install]\nflush_bytes = -1", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not -1"),
+        ("[install]\nflush_bytes = 3e7", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 3e7"),
+        ("[install]\nflush_bytes = 99999999999999999999", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 99999999999999999999"),
         ("[install]\nflush_bytes = '32M'", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not '32M'"),
         ("install = 3", ":1: install is a table: [install], not 3"),
-        ("[self_test]\nplan = 'x.toml'", ":2: self_test.plan is an absolute path, not \"x.toml\""),
+        ("[source]\nlimits = 3", ":2: source.limits is a table: [source.limits], not 3"),
+        ("[self_test]\nplan = 'x.toml'", ":2: self_test.plan is an absolute path in quotes, not 'x.toml'"),
         ("[self_test]\nplan = 7", ":2: self_test.plan is an absolute path in quotes, not 7"),
+        ("[self_test]\nplan = \"/a\\nb\"", ":2: self_test.plan is an absolute path in quotes, not \"/a\\nb\""),
         ("[health]\npath = '/x'", ":2: [health] unknown key \"path\"; known: profile"),
         ("[components]\nmodem = 4", ":2: components.modem is a version in quotes, like \"1.2.3\", not 4"),
-        ("[components]\nmodem = '4'", ":2: components.modem is a version like \"1.2.3\": unexpected end of input while parsing major version number"),
+        ("[components]\nmodem = '4'", ":2: components.modem is a version in quotes, like \"1.2.3\", not '4': unexpected end of input while parsing major version number"),
+        ("[components.modem]\nversion = '4.0.0'", ":1: components.modem is a version in quotes, like \"1.2.3\", not [components.modem]"),
         ("[components]\nMODEM = '4.0.0'", ":2: components: \"MODEM\" is no name: use 1 to 64 of a-z 0-9 . _ -"),
+        ("[components]\n'' = '4.0.0'", ":2: components: \"\" is no name: use 1 to 64 of a-z 0-9 . _ -"),
         ("[board]\nnam = 'pi4'", ":2: [board] unknown key \"nam\"; known: name, disk"),
         ("board = 'pi4'", ":1: board is a table: [board], not 'pi4'"),
         ("[board]\nname = 4", ":2: board.name is a board's name in quotes, like \"pi4\", not 4"),
-        ("[board]\nname = 'Pi 4'", ":2: board.name: \"Pi 4\" is no name: use 1 to 64 of a-z 0-9 . _ -"),
+        ("[board]\nname = 'Pi 4'", ":2: board.name is a board's name in quotes, like \"pi4\", not 'Pi 4': use 1 to 64 of a-z 0-9 . _ -"),
         ("[board]\ndisk = 'mmcblk0'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not 'mmcblk0'"),
         ("[board]\ndisk = '/dev/../etc/x'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not '/dev/../etc/x'"),
         ("[board]\ndisk = '/dev/'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not '/dev/'"),
         ("[board]\ndisk = '/home/card'", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not '/home/card'"),
         ("[board]\ndisk = 0", ":2: board.disk is a disk in quotes, like \"/dev/mmcblk0\", not 0"),
+        ("[source]\nurls = 'https://x'", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 'https://x'"),
+        ("[source]\nurls = [\n'/a',\n7]", ":4: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 7"),
+        ("[source]\nurls = [['/a']]", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not ['/a']"),
+        ("[source]\nurls = ['s3://x']", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 's3://x': \"s3\" is none of http, https, file"),
+        ("[source]\nurls = ['media/usb']", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 'media/usb': neither an address nor an absolute path"),
+        ("[source]\nurls = ['/a', '/b', 'file:///a/']", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 'file:///a/': it is there twice"),
+        ("[source]\nurls = [\n'http://x/y',\n'HTTP://X:80/y/',\n]", ":4: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 'HTTP://X:80/y/': it is there twice"),
+        ("[source]\nurls = ['https://me@x']", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not 'https://me@x': a name or password in it would be shown to everybody"),
+        ("[source]\nurls = [1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7]", ":2: source.urls is a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"], not [1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7]: there are more than 16"),
+        ("[source]\nchannel = 'Production'", ":2: source.channel is 1 to 32 of a-z 0-9 - in quotes, not 'Production'"),
+        ("[source]\nchannel = ''", ":2: source.channel is 1 to 32 of a-z 0-9 - in quotes, not ''"),
+        ("[source]\nchannel = 'aaaaaaaaaabbbbbbbbbbccccccccccddd'", ":2: source.channel is 1 to 32 of a-z 0-9 - in quotes, not 'aaaaaaaaaabbbbbbbbbbccccccccccddd'"),
+        ("[source.limits]\nminimum_rate_bytes = 0", ":2: source.limits.minimum_rate_bytes is a number of bytes per second from 1 to 16777216, not 0"),
+        ("[source.limits]\nattempts = 101", ":2: source.limits.attempts is a number from 1 to 100, not 101"),
+        ("[source.limits]\nattempts = 4294967297", ":2: source.limits.attempts is a number from 1 to 100, not 4294967297"),
+        ("[source.limits]\nconnect_timeout = 10", ":2: source.limits.connect_timeout is a time in quotes from \"1s\" to \"5m\", not 10"),
+        ("[source.limits]\nconnect_timeout = '301s'", ":2: source.limits.connect_timeout is a time in quotes from \"1s\" to \"5m\", not '301s'"),
+        ("[source.limits]\nanswer_timeout = '999ms'", ":2: source.limits.answer_timeout is a time in quotes from \"1s\" to \"10m\", not '999ms'"),
+        ("[source.limits]\nretry_wait = '1h1s'", ":2: source.limits.retry_wait is a time in quotes from \"1s\" to \"1h\", not '1h1s'"),
+        ("[source.limits]\nrate_window = 07:32:00", ":2: source.limits.rate_window is a time in quotes from \"1s\" to \"1h\", not 07:32:00"),
+        ("[update]\ngroup = 'a b'", ":2: update.group is 1 to 32 of a-z 0-9 - in quotes, not 'a b'"),
+        ("[update]\nid = 'ü'", ":2: update.id is 1 to 64 of A-Z a-z 0-9 . _ : - in quotes, not 'ü'"),
+        ("[update]\nfleet_lock = '/x'", ":2: update.fleet_lock is an http:// or https:// address in quotes, not '/x': it doesn't begin with http:// or https://"),
+        ("[update]\nfleet_lock_group = 'a_b'", ":2: update.fleet_lock_group is 1 to 64 of A-Z a-z 0-9 . - in quotes, not 'a_b'"),
         ("a = 1\na = 2", ":2: duplicate key"),
-        ("\n\nx = = 1", ":3: "),
+        ("\n\nx = = 1", ":3: extra `=`, expected nothing"),
     ];
     for (text, expected) in table {
-        let problems = problems(&[(ETC, text)]);
-        let wanted = format!("{ETC}{expected}");
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        let exact = expected.len() > 6;
-        assert!(problems[0] == wanted || !exact && problems[0].starts_with(&wanted), "{}", problems[0]);
+        assert_eq!(problems(&[(ETC, text)]), [format!("{ETC}{expected}")]);
     }
 }
 
 #[test]
 fn all_problems_are_reported_at_once() {
     let found = problems(&[
-        (ETC, "typo = 1\nallow_demo_keys = 3\n[install]\nflush_bytes = 1\n"),
+        (
+            ETC,
+            "typo = 1\nallow_demo_keys = 3\n[install]\nflush_bytes = 1\n[source]\nurls = ['a', '/b', '/b']\n",
+        ),
         ("run/bistable/config.d/b.toml", "= broken"),
         ("etc/bistable/self-test.toml", "[[test]]\nname = 'a'\nkind = 'level'\npin = 99\nexpect = 'low'\n"),
         ("etc/bistable/health.toml", "deadline = 3"),
     ]);
-    assert_eq!(found.len(), 6, "{found:#?}");
-    assert_eq!(found[4], "etc/bistable/self-test.toml: self-test plan: test \"a\": there is no GPIO99");
-    assert!(found[5].starts_with("etc/bistable/health.toml: health profile: line 1: unknown field"));
+    assert_eq!(found.len(), 8, "{found:#?}");
+    let lines: Vec<&str> = found[..5].iter().map(|p| p.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["1", "2", "4", "6", "6"], "in the order of the lines");
+    assert_eq!(found[6], "etc/bistable/self-test.toml: self-test plan: test \"a\": there is no GPIO99");
+    assert!(found[7].starts_with("etc/bistable/health.toml: health profile: line 1: unknown field"));
 }
 
 #[test]

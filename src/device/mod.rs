@@ -113,20 +113,34 @@ impl Device {
         Ok(read_roots(&*self.state, &self.verified)?.map(|copy| copy.is_ok()))
     }
 
-    /// Write a damaged copy of the root anew from the good one.
+    /// Write a damaged or older copy of the root anew from the good one.
     ///
     /// # Errors
     /// When the card fails.
     pub fn mend_root(&mut self) -> Result<(), Error> {
-        let (good, bad) = match self.root_copies()? {
-            [true, false] => (layout::ROOT[0], layout::ROOT[1]),
-            [false, true] => (layout::ROOT[1], layout::ROOT[0]),
+        let [first, second] = layout::ROOT;
+        let (good, bad) = match read_roots(&*self.state, &self.verified)? {
+            [Ok(_), Err(_)] => (first, second),
+            [Err(_), Ok(_)] => (second, first),
+            // The power went between the two writes of a newer root.
+            [Ok(a), Ok(b)] if a.version > b.version => (first, second),
+            [Ok(a), Ok(b)] if b.version > a.version => (second, first),
             _ => return Ok(()),
         };
         match read_stored(&*self.state, good, Role::Root)? {
             Ok(bytes) => write_stored(&*self.state, bad, &bytes),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Store a newer root that was verified by the one that is trusted. As long as the first copy isn't whole, the second
+    /// still has the old one.
+    ///
+    /// # Errors
+    /// When the card fails, or gives back something else than was written.
+    pub fn store_root(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.mend_root()?;
+        layout::ROOT.into_iter().try_for_each(|at| write_stored(&*self.state, at, bytes))
     }
 
     /// The root of trust: signed by its own keys, not below the floor, and without demo keys unless they are allowed.

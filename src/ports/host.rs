@@ -82,6 +82,18 @@ pub trait Host {
     /// When that can't be found out.
     fn wall_clock(&mut self) -> Result<WallClock, HostError>;
 
+    /// What the wall clock shows, believed or not: seconds since 1970.
+    ///
+    /// # Errors
+    /// When it can't be asked, or shows a time before that.
+    fn unix_time(&mut self) -> Result<u64, HostError>;
+
+    /// What no other device has: the board's serial number.
+    ///
+    /// # Errors
+    /// When it has none.
+    fn serial(&mut self) -> Result<String, HostError>;
+
     /// Bytes that are free on the partition that outlives updates.
     ///
     /// # Errors

@@ -142,6 +142,12 @@ impl Host for Rebooting {
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         self.0.wall_clock()
     }
+    fn unix_time(&mut self) -> Result<u64, HostError> {
+        self.0.unix_time()
+    }
+    fn serial(&mut self) -> Result<String, HostError> {
+        self.0.serial()
+    }
     fn free_bytes(&mut self) -> Result<u64, HostError> {
         self.0.free_bytes()
     }

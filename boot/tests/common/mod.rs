@@ -56,6 +56,7 @@ pub fn largest_record() -> Record {
             security_version: u32::MAX,
             issued_at: u64::MAX,
         },
+        channel: "c".repeat(NAME_BYTES),
         rejected: vec![rejected; REJECTED_LEN],
         history: vec![entry; HISTORY_LEN],
     }

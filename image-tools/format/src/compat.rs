@@ -1,5 +1,5 @@
 //! Whether a release may go onto a device, and each reason why not.
-use crate::{Release, VolumeKind};
+use crate::{Terms, VolumeKind};
 use alloc::{string::String, vec::Vec};
 use semver::{Version, VersionReq};
 
@@ -84,6 +84,16 @@ pub enum Incompatible {
         /// What there is.
         found: Option<Version>,
     },
+    /// Another component is there in a version that doesn't go with it.
+    #[error("it does not go with {name} {range}, and the device has {found}")]
+    Conflict {
+        /// The component.
+        name: String,
+        /// Versions that don't go with it.
+        range: VersionReq,
+        /// What there is.
+        found: Version,
+    },
     /// The image is larger than the slot.
     #[error("its {volume} volume has {image} bytes, the slot's partition {slot}")]
     TooLarge {
@@ -97,7 +107,7 @@ pub enum Incompatible {
 }
 
 /// Every reason why `release` may not go onto `device`; none means that it may.
-pub fn check(release: &Release, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
+pub fn check(release: &Terms, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
     let mut reasons = Vec::new();
     if release.product != device.product {
         reasons
@@ -132,13 +142,24 @@ pub fn check(release: &Release, device: &Device<'_>, direction: Direction) -> Ve
             });
         }
     }
-    for (volume, image) in release.volumes.iter() {
+    for (name, range) in &release.requires.conflicts {
+        let found = device.components.iter().find(|(n, _)| n == name).map(|(_, v)| v);
+        if let Some(found) = found.filter(|v| meets(range, v)) {
+            reasons.push(Incompatible::Conflict {
+                name: name.clone(),
+                range: range.clone(),
+                found: found.clone(),
+            });
+        }
+    }
+    for volume in VolumeKind::ALL {
         let slot = match volume {
             VolumeKind::Boot => device.boot_bytes,
             VolumeKind::System => device.system_bytes,
         };
-        if image.bytes > slot {
-            reasons.push(Incompatible::TooLarge { volume, image: image.bytes, slot });
+        let image = release.bytes_of(volume);
+        if image > slot {
+            reasons.push(Incompatible::TooLarge { volume, image, slot });
         }
     }
     reasons

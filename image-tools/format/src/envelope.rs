@@ -28,17 +28,22 @@ pub enum Role {
     Release,
     /// Offers releases.
     Channel,
+    /// Says something about a release. Not named by the root: channels name the keys.
+    Attestation,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Role; 3] = [Role::Root, Role::Release, Role::Channel];
+    pub const ALL: [Role; 4] = [Role::Root, Role::Release, Role::Channel, Role::Attestation];
+    /// Those that a root can name keys for.
+    pub const IN_ROOT: [Role; 3] = [Role::Root, Role::Release, Role::Channel];
 
     const fn code(self) -> u8 {
         match self {
             Role::Root => 1,
             Role::Release => 2,
             Role::Channel => 3,
+            Role::Attestation => 4,
         }
     }
 
@@ -53,6 +58,7 @@ impl Role {
             Role::Root => "root",
             Role::Release => "release",
             Role::Channel => "channel",
+            Role::Attestation => "attestation",
         }
     }
 }

@@ -8,6 +8,13 @@
 //! | [`envelope`] | the signed container of everything that is trusted |
 //! | [`root`] | which keys may sign what |
 //! | [`release`] | the description of an image: what is signed |
+//! | [`terms`] | what of a release decides onto which device it may go |
+//! | [`channel`] | which releases are on offer |
+//! | [`fresh`] | whether a channel may be believed now |
+//! | [`rollout`] | which devices get a release, and when |
+//! | [`choice`] | which release a device takes, and why not the others |
+//! | [`attestation`] | somebody's signed word about a release |
+//! | [`repository`] | where all that lies in a repository |
 //! | [`chunklist`] | how a volume is cut, encoded and verified |
 //! | [`bundle`] | one file with a release and its data: a tar of an OCI image layout, to the byte |
 //! | [`compat`] | whether a release may go onto a device, and each reason why not |
@@ -19,22 +26,31 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 
+pub mod attestation;
 pub mod bundle;
+pub mod channel;
+pub mod choice;
 pub mod chunklist;
 pub mod compat;
 mod digest;
 pub mod envelope;
+pub mod fresh;
 pub mod health;
 pub mod limits;
 pub mod release;
+pub mod repository;
+pub mod rollout;
 pub mod root;
 pub mod selftest;
+pub mod terms;
 
+pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
 pub use digest::{Digest, Hasher};
 pub use envelope::{Envelope, EnvelopeError, Role};
-pub use release::{Release, Requires, Volume, VolumeKind, Volumes};
+pub use release::{Release, Volume, VolumeKind, Volumes};
 pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, TrustError};
+pub use terms::{Requires, Terms};
 
 /// Bytes that don't decode to what they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -41,6 +41,25 @@ pub const BUNDLE_TEXT: u64 = 64 << 10;
 /// Tests in a self-test plan, checks in a health profile.
 pub const TESTS: usize = 64;
 
+/// Waves in a rollout.
+pub const WAVES: usize = 16;
+/// Groups that get a release before all waves.
+pub const CANARIES: usize = 8;
+/// Releases that a channel offers at a time. What it ever offered is in its catalogue.
+pub const OFFERS: usize = 64;
+/// Withdrawals that a channel remembers.
+pub const WITHDRAWN: usize = 128;
+/// Releases that a channel keeps from being pruned.
+pub const PINS: usize = 128;
+/// Segments of a channel's catalogue.
+pub const SEGMENTS: usize = 96;
+/// Attestations that a channel can demand.
+pub const ATTESTATIONS: usize = 8;
+/// Bytes of a reason, or of what an act was about.
+pub const REASON: usize = 200;
+/// Bytes of a channel's name.
+pub const CHANNEL_NAME: usize = 32;
+
 /// Most bytes that a chunk's encoding can take: what zstd promises for incompressible data, and a frame's head.
 pub const fn encoded_chunk(chunk_size: u32) -> u32 {
     chunk_size + (chunk_size >> 8) + 1024

@@ -1,11 +1,13 @@
 //! A release: the signed description of an image.
 use crate::{
     DecodeError, Digest, Envelope, Role, Root, TrustError, chunklist, envelope, from_postcard, health,
-    is_printable, limits, selftest, to_postcard,
+    is_printable, limits, selftest,
+    terms::{Requires, Terms},
+    to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
 use ed25519_dalek::SigningKey;
-use semver::{Version, VersionReq};
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 /// Which of a slot's two partitions a volume is for.
@@ -72,15 +74,6 @@ impl Volumes {
     }
 }
 
-/// What a device must have before it takes the release.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requires {
-    /// Of the version that is running.
-    pub running: Option<VersionReq>,
-    /// Of other components (boot loader, application, …), by name.
-    pub components: Vec<(String, VersionReq)>,
-}
-
 /// The signed description of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
@@ -144,6 +137,11 @@ impl Release {
         Ok(envelope::seal(Role::Release, &self.encode()?, keys)?)
     }
 
+    /// All of it that decides onto which device it may go.
+    pub fn terms(&self) -> Terms {
+        Terms::from(self)
+    }
+
     /// The self-test plan. Was checked when the release was decoded.
     ///
     /// # Errors
@@ -162,33 +160,7 @@ impl Release {
 
     fn check(&self) -> Result<(), DecodeError> {
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
-        check_name("release: product", &self.product)?;
-        if text_bytes(&self.version) > limits::VERSION {
-            return invalid("release: version", format!("longer than {} bytes", limits::VERSION));
-        }
-        if self.boards.is_empty() || self.boards.len() > limits::BOARDS {
-            return invalid("release: boards", format!("1 to {} boards are needed", limits::BOARDS));
-        }
-        for (i, board) in self.boards.iter().enumerate() {
-            check_name("release: boards", board)?;
-            if self.boards.iter().skip(i + 1).any(|b| b == board) {
-                return invalid("release: boards", format!("{board} is there twice"));
-            }
-        }
-        let required = self.requires.running.iter().chain(self.requires.components.iter().map(|(_, r)| r));
-        if required.into_iter().any(|r| text_bytes(r) > limits::REQUIREMENT) {
-            let problem = format!("a requirement is longer than {} bytes", limits::REQUIREMENT);
-            return invalid("release: requires", problem);
-        }
-        if self.requires.components.len() > limits::COMPONENTS {
-            return invalid("release: requires", format!("more than {} components", limits::COMPONENTS));
-        }
-        for (i, (name, _)) in self.requires.components.iter().enumerate() {
-            check_name("release: requires", name)?;
-            if self.requires.components.iter().skip(i + 1).any(|(n, _)| n == name) {
-                return invalid("release: requires", format!("{name} is there twice"));
-            }
-        }
+        self.terms().check()?;
         if self.description.len() > limits::DESCRIPTION {
             return invalid("release: description", format!("longer than {} bytes", limits::DESCRIPTION));
         }
@@ -206,9 +178,6 @@ impl Release {
                 VolumeKind::Boot => "release: boot volume",
                 VolumeKind::System => "release: system volume",
             };
-            if v.bytes == 0 || !v.bytes.is_multiple_of(512) || v.bytes > limits::VOLUME {
-                return invalid(what, format!("{} bytes are not whole sectors of at most 64 GiB", v.bytes));
-            }
             if v.data_bytes > limits::VOLUME_DATA {
                 return invalid(what, format!("{} bytes of data are too many", v.data_bytes));
             }
@@ -249,21 +218,4 @@ pub fn check_name(what: &'static str, name: &str) -> Result<(), DecodeError> {
             limits::NAME
         ),
     })
-}
-
-/// Bytes of what a value prints, without keeping them.
-fn text_bytes(value: &impl core::fmt::Display) -> usize {
-    struct Count(usize);
-    impl core::fmt::Write for Count {
-        fn write_str(&mut self, text: &str) -> core::fmt::Result {
-            self.0 = self.0.saturating_add(text.len());
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Counting can't fail; a value that refuses to print is too long for any limit.
-    match core::fmt::write(&mut count, format_args!("{value}")) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
-    }
 }

@@ -270,7 +270,7 @@ impl Root {
 
     fn check(&self) -> Result<(), DecodeError> {
         let invalid = |problem: String| Err(DecodeError::Invalid { what: "root", problem });
-        if self.keys.len() > limits::KEYS || self.roles.len() > Role::ALL.len() {
+        if self.keys.len() > limits::KEYS || self.roles.len() > Role::IN_ROOT.len() {
             return invalid("too many keys or roles".into());
         }
         if self.version == 0 {
@@ -292,6 +292,9 @@ impl Root {
         }
         for (i, role) in self.roles.iter().enumerate() {
             let name = role.role;
+            if !Role::IN_ROOT.contains(&name) {
+                return invalid(format!("a root names no keys for {name}"));
+            }
             if self.roles.iter().skip(i + 1).any(|r| r.role == name) {
                 return invalid(format!("role {name} is there twice"));
             }

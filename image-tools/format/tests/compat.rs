@@ -46,7 +46,7 @@ impl Bench {
             boot_bytes: self.boot_bytes,
             system_bytes: self.system_bytes,
         };
-        check(release, &device, direction)
+        check(&release.terms(), &device, direction)
     }
 }
 
@@ -58,7 +58,7 @@ fn a_release_that_fits_has_no_reason_against_it() {
 
 #[test]
 fn each_reason_is_given() {
-    use Incompatible::{Board, Component, NotNewer, Product, Running, SecurityVersion, TooLarge};
+    use Incompatible::{Board, Component, Conflict, NotNewer, Product, Running, SecurityVersion, TooLarge};
     let r = release();
     let required = r.requires.running.clone().unwrap();
     let component = |found: Option<&str>| Component {
@@ -98,6 +98,11 @@ fn each_reason_is_given() {
             "it requires boot-loader ^2.1, and the device has 2.0.9"),
         ("component-new", |b| b.components[0].1 = version("3.0.0-alpha"), vec![component(Some("3.0.0-alpha"))],
             "the device has 3.0.0-alpha"),
+        ("component-in-conflict", |b| b.components.push(("app".into(), version("1.4.9"))),
+            vec![Conflict { name: "app".into(), range: r.requires.conflicts[0].1.clone(), found: version("1.4.9") }],
+            "it does not go with app <1.5, and the device has 1.4.9"),
+        ("component-without-conflict", |b| { b.components.push(("app".into(), version("1.5.0"))); b.floor = 4; },
+            vec![SecurityVersion { release: 3, floor: 4 }], "its security version"),
         ("boot-large", |b| b.boot_bytes -= 1, vec![TooLarge { volume: VolumeKind::Boot, image: 64 << 20, slot: (64 << 20) - 1 }],
             "its boot volume has 67108864 bytes, the slot's partition 67108863"),
         ("system-large", |b| b.system_bytes = 0, vec![TooLarge { volume: VolumeKind::System, image: 1 << 30, slot: 0 }],

@@ -8,9 +8,10 @@
 )]
 mod common;
 
+use bistable_format::attestation::Attestation;
 use bistable_format::bundle::{BLOCK, Frame, Header};
-use bistable_format::{ChunkList, Release, Root};
-use common::{delta, list, release, root, signer};
+use bistable_format::{Channel, ChunkList, Release, Root};
+use common::{channel, delta, key, list, offer, release, root, signer};
 use std::path::Path;
 
 /// The file's bytes; with `BLESS=1` they are written first.
@@ -42,6 +43,26 @@ fn signed_release() {
     let opened = Release::open(&golden("release.release", &made), &root()).unwrap();
     assert_eq!(opened, release());
     assert_eq!(opened.seal(&[&signer(4)]).unwrap(), made);
+}
+
+#[test]
+fn signed_channel() {
+    let made = channel().seal(&[&signer(5)]).unwrap();
+    let opened = Channel::open(&golden("channel.channel", &made), &root()).unwrap();
+    assert_eq!(opened, channel());
+    assert_eq!(opened.seal(&[&signer(5)]).unwrap(), made);
+}
+
+#[test]
+fn signed_attestation() {
+    let word = Attestation {
+        release: offer().identity,
+        kind: "tests-passed".into(),
+        at: 1_700_000_000,
+        note: "bench 2".into(),
+    };
+    let made = word.seal(&signer(6)).unwrap();
+    assert_eq!(Attestation::open(&golden("tests-passed.attestation", &made), &key(6)), Ok(word));
 }
 
 #[test]

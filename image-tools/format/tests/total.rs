@@ -5,8 +5,8 @@ mod common;
 use bistable_format::bundle::{BLOCK, Frame, Header};
 use bistable_format::health::Profile;
 use bistable_format::selftest::Plan;
-use bistable_format::{ChunkList, Envelope, Release, Role, Root, limits};
-use common::{BUSES, PLAN, PROFILE, delta, list, release, root, signer};
+use bistable_format::{Channel, ChunkList, Envelope, Release, Role, Root, limits};
+use common::{BUSES, PLAN, PROFILE, channel, delta, list, release, root, signer};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -40,6 +40,10 @@ fn try_all(bytes: &[u8]) {
         assert!(frame.headers.iter().all(|h| h.encode().is_ok()));
         assert!(frame.manifest.len() as u64 <= limits::BUNDLE_TEXT);
         assert_eq!(Release::open(&signed, &ROOT), Ok(release));
+    }
+    if let Ok(channel) = Channel::decode(bytes) {
+        let signed = channel.seal(&[&signer(5)]).unwrap();
+        assert_eq!(Channel::open(&signed, &ROOT), Ok(channel));
     }
     for (_, raw, data) in [list(), delta()] {
         if let Ok(list) = ChunkList::decode(bytes, raw, data) {
@@ -94,10 +98,17 @@ fn samples() -> Vec<Vec<u8>> {
         encoded(list()),
         encoded(delta()),
         header.to_vec(),
+        channel_payload(),
         PLAN.into(),
         PROFILE.into(),
         BUSES.into(),
     ]
+}
+
+/// Not in an envelope, so that what is spoiled is decoded.
+fn channel_payload() -> Vec<u8> {
+    let sealed = channel().seal(&[&signer(5)]).unwrap();
+    Envelope::parse(&sealed, Role::Channel).unwrap().payload.to_vec()
 }
 
 /// A way to spoil bytes.
@@ -161,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_samples(which in 0usize..10, changes in prop::collection::vec(changes(), 1..5)) {
+    fn spoilt_samples(which in 0usize..11, changes in prop::collection::vec(changes(), 1..5)) {
         let mut bytes = SAMPLES[which].clone();
         changes.into_iter().for_each(|c| apply(&mut bytes, c));
         try_all(&bytes);

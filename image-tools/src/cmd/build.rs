@@ -67,6 +67,9 @@ pub struct Args {
     /// What another component's version must be, for example `bootloader=>=2`. Repeat it for more.
     #[arg(long, value_name = "NAME=REQ", value_parser = component)]
     requires: Vec<(String, VersionReq)>,
+    /// Version of another component that this release doesn't go with: `boot-loader=<2.1`. Repeat for more.
+    #[arg(long, value_name = "NAME=VERSIONS", value_parser = component)]
+    conflicts: Vec<(String, VersionReq)>,
     /// For people.
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
@@ -136,7 +139,11 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         version: args.version,
         security_version: args.security_version,
         boards: args.board,
-        requires: Requires { running: args.requires_running, components: args.requires },
+        requires: Requires {
+            running: args.requires_running,
+            components: args.requires,
+            conflicts: args.conflicts,
+        },
         description: args.description,
         author: args.author,
         self_tests: text(args.self_tests.as_deref())?,

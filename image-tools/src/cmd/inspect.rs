@@ -98,7 +98,9 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
     let (release, mut text) = (&file.release, String::new());
     let time = i64::try_from(release.build_time).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
     let time = time.map_or_else(|| format!("{} s after 1970", release.build_time), |t| t.to_string());
-    let components: Vec<_> = release.requires.components.iter().map(|(n, r)| format!("{n} {r}")).collect();
+    let listed = |list: &[(String, semver::VersionReq)]| {
+        or_none(&list.iter().map(|(n, r)| format!("{n} {r}")).collect::<Vec<_>>().join(", ")).to_owned()
+    };
     let running = release.requires.running.as_ref().map(ToString::to_string);
     line(&mut text, format_args!("release           {}", file.digest));
     line(&mut text, format_args!("product           {}", release.product));
@@ -106,7 +108,8 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
     line(&mut text, format_args!("security version  {}", release.security_version));
     line(&mut text, format_args!("boards            {}", release.boards.join(", ")));
     line(&mut text, format_args!("requires running  {}", running.as_deref().unwrap_or("any")));
-    line(&mut text, format_args!("requires          {}", or_none(&components.join(", "))));
+    line(&mut text, format_args!("requires          {}", listed(&release.requires.components)));
+    line(&mut text, format_args!("conflicts         {}", listed(&release.requires.conflicts)));
     line(&mut text, format_args!("built             {time}"));
     line(
         &mut text,
@@ -158,15 +161,17 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
     }
     block(&mut text, "self-tests", &release.self_tests, "none");
     block(&mut text, "health profile", &release.health, "the defaults");
-    let components: serde_json::Map<String, Value> =
-        release.requires.components.iter().map(|(n, r)| (n.clone(), r.to_string().into())).collect();
+    let map = |list: &[(String, semver::VersionReq)]| -> serde_json::Map<String, Value> {
+        list.iter().map(|(n, r)| (n.clone(), r.to_string().into())).collect()
+    };
     let json = json!({
         "release": file.digest.to_string(),
         "product": release.product,
         "version": release.version.to_string(),
         "security_version": release.security_version,
         "boards": release.boards,
-        "requires": {"running": running, "components": components},
+        "requires": {"running": running, "components": map(&release.requires.components)},
+        "conflicts": map(&release.requires.conflicts),
         "build_time": release.build_time,
         "author": release.author,
         "description": release.description,

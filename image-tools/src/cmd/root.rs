@@ -43,7 +43,7 @@ pub struct New {
 fn threshold(text: &str) -> Result<(Role, u8), String> {
     let wanted = || "give ROLE=N, for example root=2; roles are root, release, channel".to_owned();
     let (role, n) = text.split_once('=').ok_or_else(wanted)?;
-    let role = Role::ALL.into_iter().find(|r| r.name() == role).ok_or_else(wanted)?;
+    let role = Role::IN_ROOT.into_iter().find(|r| r.name() == role).ok_or_else(wanted)?;
     Ok((role, n.parse().map_err(|_| wanted())?))
 }
 

@@ -11,6 +11,7 @@ use crate::{
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+const SERIAL: &str = "/proc/device-tree/serial-number";
 /// systemd-timesyncd makes it when it has set the clock (systemd-time-wait-sync.service(8)).
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 const SAID_MAX: usize = 200;
@@ -59,6 +60,20 @@ impl Host for PiHost {
             || self.sysroot.is_real()
                 && calls::clock_is_synchronised().map_err(|e| HostError::Failed(e.to_string()))?;
         Ok(if synchronised { WallClock::Synchronised } else { WallClock::Free })
+    }
+
+    fn unix_time(&mut self) -> Result<u64, HostError> {
+        crate::board::unix_time()
+    }
+
+    fn serial(&mut self) -> Result<String, HostError> {
+        // The firmware puts it there, for all models; it ends with a zero byte.
+        let text = self.sysroot.text(SERIAL).map_err(|e| HostError::Failed(e.to_string()))?;
+        let serial = text.as_deref().unwrap_or_default().trim_matches(['\0', '\n', ' ']);
+        if serial.is_empty() {
+            return Err(HostError::Failed(format!("{SERIAL} is missing or empty")));
+        }
+        Ok(serial.into())
     }
 
     fn free_bytes(&mut self) -> Result<u64, HostError> {

@@ -75,6 +75,17 @@ impl Host for SimHost {
         Ok(self.facts.wall_clock)
     }
 
+    fn unix_time(&mut self) -> Result<u64, HostError> {
+        match self.facts.time {
+            Some(at) => Ok(at),
+            None => crate::board::unix_time(),
+        }
+    }
+
+    fn serial(&mut self) -> Result<String, HostError> {
+        Ok(self.facts.serial.clone())
+    }
+
     fn free_bytes(&mut self) -> Result<u64, HostError> {
         match self.facts.free_mib {
             Some(mib) => Ok(u64::from(mib) << 20),

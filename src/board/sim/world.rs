@@ -3,6 +3,8 @@
 //! ```toml
 //! board = "pi4"
 //! wall_clock = "synchronised"    # or free
+//! time = 1893456000              # what the clock shows, in seconds since 1970; that of this machine if it isn't said
+//! serial = "simulated"           # the board's serial number
 //! free_mib = 1024                # free on the persistent partition; -1: it isn't mounted
 //!
 //! [gpio]                         # see the file `nets`
@@ -141,6 +143,11 @@ pub struct World {
     pub board: String,
     /// What its wall clock goes by.
     pub wall_clock: WallClock,
+    /// What its wall clock shows, in seconds since 1970; that of this machine if it isn't said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
+    /// The board's serial number.
+    pub serial: String,
     /// MiB that are free on the persistent partition; below 0 if it isn't mounted.
     pub free_mib: i32,
     /// What the pins are connected to.
@@ -169,6 +176,8 @@ impl Default for World {
         World {
             board: "pi4".into(),
             wall_clock: WallClock::Synchronised,
+            time: None,
+            serial: "simulated".into(),
             free_mib: 1024,
             gpio: Nets::default(),
             i2c: I2c::default(),
@@ -191,6 +200,10 @@ pub struct Facts {
     pub boots: Boots,
     /// What its wall clock goes by.
     pub wall_clock: WallClock,
+    /// What its wall clock shows, in seconds since 1970; that of this machine if it isn't said.
+    pub time: Option<u64>,
+    /// The board's serial number.
+    pub serial: String,
     /// MiB that are free on the persistent partition; `None` if it isn't mounted.
     pub free_mib: Option<u32>,
     /// Units' states, in the service manager's words.
@@ -246,6 +259,8 @@ impl World {
             version: version.cloned(),
             boots: Boots::Yes,
             wall_clock: self.wall_clock,
+            time: self.time,
+            serial: self.serial.clone(),
             free_mib: u32::try_from(self.free_mib).ok(),
             units: self.units.clone(),
             http: self.http.clone(),

@@ -67,6 +67,12 @@ impl Host for Script {
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         Ok(WallClock::Free)
     }
+    fn unix_time(&mut self) -> Result<u64, HostError> {
+        unreachable!()
+    }
+    fn serial(&mut self) -> Result<String, HostError> {
+        unreachable!()
+    }
     fn free_bytes(&mut self) -> Result<u64, HostError> {
         Err(HostError::Failed("not mounted".into()))
     }
@@ -190,6 +196,12 @@ fn an_answer_after_its_timeout_is_bad() {
         }
         fn wall_clock(&mut self) -> Result<WallClock, HostError> {
             Ok(WallClock::Free)
+        }
+        fn unix_time(&mut self) -> Result<u64, HostError> {
+            unreachable!()
+        }
+        fn serial(&mut self) -> Result<String, HostError> {
+            unreachable!()
         }
         fn free_bytes(&mut self) -> Result<u64, HostError> {
             Err(HostError::Failed("not mounted".into()))

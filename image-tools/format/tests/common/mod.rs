@@ -6,9 +6,11 @@
     clippy::panic,
     reason = "test fixtures; not each test uses all"
 )]
+use bistable_format::channel::{Act, Gates, Passage, Segment, Withdrawal};
+use bistable_format::rollout::{Pace, Rollout, Wave};
 use bistable_format::{
-    Chunk, ChunkList, DecodeError, Digest, Encoding, Key, KeyId, KeyKind, Release, Requires, Role, RoleKeys,
-    Root, Volume, Volumes,
+    Channel, Chunk, ChunkList, DecodeError, Digest, Encoding, Key, KeyId, KeyKind, Offer, Release, Requires,
+    Role, RoleKeys, Root, Volume, Volumes,
 };
 use ed25519_dalek::SigningKey;
 use semver::{Version, VersionReq};
@@ -66,6 +68,7 @@ pub(crate) fn release() -> Release {
         requires: Requires {
             running: Some(VersionReq::parse(">=1.2.0, <2.0.0").unwrap()),
             components: vec![("boot-loader".into(), VersionReq::parse("^2.1").unwrap())],
+            conflicts: vec![("app".into(), VersionReq::parse("<1.5").unwrap())],
         },
         volumes: Volumes { boot: volume(64 << 20, 20_000_000), system: volume(1 << 30, 300_000_001) },
         description: "Fixes the fan.\n\tAnd the door.".into(),
@@ -200,5 +203,54 @@ pub(crate) fn problem<T: std::fmt::Debug>(result: Result<T, DecodeError>) -> Str
     match result {
         Err(e @ DecodeError::Invalid { .. }) => e.to_string(),
         other => panic!("not an invalid value: {other:?}"),
+    }
+}
+
+/// What a channel says of [`release`].
+pub(crate) fn offer() -> Offer {
+    let sealed = release().seal(&[&signer(4)]).unwrap();
+    Offer {
+        terms: release().terms(),
+        release: Digest::of(&sealed),
+        release_bytes: u32::try_from(sealed.len()).unwrap(),
+        identity: bistable_format::release::identity(&sealed),
+        since: 1_700_000_100,
+        passage: Passage::Free,
+        rollout: Rollout {
+            pace: Pace::Running,
+            canaries: vec!["lab".into()],
+            waves: vec![Wave { at: 1_700_000_200, over: 3600, share: 100 }],
+        },
+    }
+}
+
+pub(crate) fn segment() -> Segment {
+    Segment { digest: Digest([3; 32]), bytes: 4000, entries: 16 }
+}
+
+pub(crate) fn channel() -> Channel {
+    Channel {
+        name: "production".into(),
+        sequence: 42,
+        previous: Some(Digest([2; 32])),
+        issued_at: 1_700_000_100,
+        expires_at: 1_700_000_100 + 7 * 86_400,
+        act: Act { by: "ada@build".into(), verb: "promote".into(), about: "thermostat 1.4.0-rc.2".into() },
+        offers: vec![offer()],
+        withdrawn: vec![Withdrawal {
+            product: "thermostat".into(),
+            version: Version::parse("1.3.0").unwrap(),
+            identity: Digest([5; 32]),
+            reason: "the fan stops".into(),
+            at: 1_700_000_050,
+        }],
+        pins: vec![Digest([6; 32])],
+        gates: Gates {
+            min_age: 3600,
+            min_interval: 7200,
+            attestations: vec![("tests-passed".into(), key(6))],
+        },
+        promoted_at: 1_700_000_100,
+        catalog: vec![segment()],
     }
 }

@@ -1,0 +1,72 @@
+//! An attestation: somebody's signed word about a release, such as `tests-passed`. A channel may demand some before it
+//! takes a release. Who may give which is said by the channel, by the key itself, not by the root.
+use crate::{
+    DecodeError, Digest, Envelope, Key, KeyId, Role, TrustError, envelope, from_postcard, is_printable,
+    limits, release::check_name, to_postcard,
+};
+use alloc::{string::String, vec::Vec};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+/// Somebody's word about a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// The release, by its identity.
+    pub release: Digest,
+    /// What is said of it: `tests-passed`, for example.
+    pub kind: String,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// For people: where the tests ran, for example.
+    pub note: String,
+}
+
+impl Attestation {
+    /// Encode and sign.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub fn seal(&self, key: &SigningKey) -> Result<Vec<u8>, TrustError> {
+        self.check()?;
+        let payload = to_postcard("attestation", self, limits::ENVELOPE_PAYLOAD)?;
+        Ok(envelope::seal(Role::Attestation, &payload, &[key])?)
+    }
+
+    /// Open what this key signed.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn open(bytes: &[u8], key: &Key) -> Result<Attestation, TrustError> {
+        let role = Role::Attestation;
+        let envelope = Envelope::parse(bytes, role)?;
+        let id: KeyId = key.id();
+        let mut signatures = envelope.signatures();
+        let (_, signature) = match signatures.find(|(signer, _)| *signer == id) {
+            Some(found) => found,
+            None => {
+                return Err(match envelope.signatures().next() {
+                    Some((other, _)) => TrustError::UnknownKey { role, key: other },
+                    None => TrustError::Unsigned(role),
+                });
+            }
+        };
+        if !VerifyingKey::from_bytes(&key.public).is_ok_and(|k| envelope.verifies(&k, &signature)) {
+            return Err(TrustError::BadSignature { role, key: id });
+        }
+        let attestation: Attestation =
+            from_postcard("attestation", envelope.payload, limits::ENVELOPE_PAYLOAD)?;
+        attestation.check()?;
+        Ok(attestation)
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        check_name("attestation: kind", &self.kind)?;
+        if self.note.len() > limits::REASON || !is_printable(&self.note, &[]) {
+            return Err(DecodeError::Invalid {
+                what: "attestation: note",
+                problem: alloc::format!("more than {} bytes, or control characters", limits::REASON),
+            });
+        }
+        Ok(())
+    }
+}

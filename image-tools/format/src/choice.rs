@@ -1,0 +1,189 @@
+//! The choice: which of a channel's releases a device takes, and for each why or why not.
+use crate::{
+    Channel, Digest, Offer,
+    channel::Passage,
+    compat::{self, Direction, Incompatible, is_newer},
+    rollout::{Admission, Member},
+};
+use alloc::{string::String, vec::Vec};
+use semver::Version;
+
+/// What there is to know about the device that chooses.
+#[derive(Clone, Debug)]
+pub struct Chooser<'a> {
+    /// Its product, board and versions.
+    pub device: compat::Device<'a>,
+    /// The release that runs, if it is known.
+    pub running: Option<Digest>,
+    /// For rollouts.
+    pub member: Member<'a>,
+    /// Releases that failed on it.
+    pub rejected: &'a [Digest],
+    /// The time, in seconds since 1970.
+    pub now: u64,
+}
+
+/// What a device makes of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may take it.
+    Fits(Admission),
+    /// It runs already.
+    Running,
+    /// It failed on this device before.
+    Rejected,
+    /// An older device has to run this release before.
+    Behind(Version),
+    /// Not its turn.
+    Waits(Admission),
+    /// It may not go onto this device.
+    Incompatible(Vec<Incompatible>),
+}
+
+/// An offer, and what a device makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Considered<'a> {
+    /// The offer.
+    pub offer: &'a Offer,
+    /// What the device makes of it.
+    pub verdict: Verdict,
+}
+
+/// Which of a channel's releases a device takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// What is on offer for its product, newest first.
+    pub considered: Vec<Considered<'a>>,
+    /// Why what runs was withdrawn, if it was: the device then takes an older release, too.
+    pub withdrawn: Option<&'a str>,
+    /// The one it takes.
+    pub taken: Option<&'a Offer>,
+    /// Towards newer versions, or away from a withdrawn one.
+    pub direction: Direction,
+}
+
+/// Choose. Pure: everything that decides is in the arguments.
+pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
+    let withdrawal = chooser.running.and_then(|running| channel.withdrawal(&running));
+    let direction = if withdrawal.is_some() { Direction::Back } else { Direction::Forward };
+    let mut offers: Vec<&Offer> =
+        channel.offers.iter().filter(|o| o.terms.product == chooser.device.product).collect();
+    // Of what differs in build metadata alone, the one that was offered last.
+    offers.sort_by(|a, b| {
+        b.terms
+            .version
+            .cmp_precedence(&a.terms.version)
+            .then(b.since.cmp(&a.since))
+            .then(b.identity.cmp(&a.identity))
+    });
+    let barrier = first_barrier(&offers, chooser);
+    let considered: Vec<_> = offers
+        .into_iter()
+        .map(|offer| Considered { offer, verdict: verdict(offer, chooser, direction, barrier) })
+        .collect();
+    let taken = considered.iter().find(|c| matches!(c.verdict, Verdict::Fits(_))).map(|c| c.offer);
+    Choice { considered, withdrawn: withdrawal.map(|w| w.reason.as_str()), taken, direction }
+}
+
+fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: Option<&Version>) -> Verdict {
+    if chooser.running == Some(offer.identity) {
+        return Verdict::Running;
+    }
+    if chooser.rejected.contains(&offer.identity) {
+        return Verdict::Rejected;
+    }
+    let mut reasons = compat::check(&offer.terms, &chooser.device, direction);
+    // A person who goes back knows what they do; a device that leaves a bad release keeps to what a release demands.
+    if let (Direction::Back, Some(required)) = (direction, &offer.terms.requires.running)
+        && chooser.device.running.is_some_and(|running| is_newer(&offer.terms.version, running))
+        && !chooser.device.running.is_some_and(|running| compat::meets(required, running))
+    {
+        let running = chooser.device.running.cloned();
+        reasons.push(Incompatible::Running { required: required.clone(), running });
+    }
+    if !reasons.is_empty() {
+        return Verdict::Incompatible(reasons);
+    }
+    if let Some(first) = barrier
+        && is_newer(&offer.terms.version, first)
+    {
+        return Verdict::Behind(first.clone());
+    }
+    match offer.rollout.admits(&chooser.member, &offer.identity, chooser.now) {
+        admission if admission.is_in() => Verdict::Fits(admission),
+        admission => Verdict::Waits(admission),
+    }
+}
+
+/// The oldest barrier that the device hasn't passed and that is meant for its board.
+fn first_barrier<'a>(offers: &[&'a Offer], chooser: &Chooser<'_>) -> Option<&'a Version> {
+    let running = chooser.device.running?;
+    let ahead = offers.iter().filter(|o| {
+        o.passage == Passage::Barrier
+            && is_newer(&o.terms.version, running)
+            && o.terms.boards.iter().any(|b| b == chooser.device.board)
+    });
+    ahead.map(|o| &o.terms.version).min_by(|a, b| a.cmp_precedence(b))
+}
+
+/// The versions that a device of a version has to go through to come to another, oldest first and the last one included:
+/// for people who plan. Waves and what else a device knows of itself don't count.
+///
+/// # Errors
+/// What is in the way, as a person reads it.
+pub fn path(
+    offers: &[Offer],
+    product: &str,
+    board: &str,
+    from: &Version,
+    to: &Version,
+) -> Result<Vec<Version>, String> {
+    let mut steps: Vec<Version> = Vec::new();
+    let mut at = from.clone();
+    while is_newer(to, &at) {
+        let fits = |o: &&Offer| {
+            o.terms.product == product
+                && o.terms.boards.iter().any(|b| b == board)
+                && is_newer(&o.terms.version, &at)
+                && !is_newer(&o.terms.version, to)
+        };
+        let ahead: Vec<&Offer> = offers.iter().filter(fits).collect();
+        let barrier = ahead
+            .iter()
+            .filter(|o| o.passage == Passage::Barrier)
+            .map(|o| &o.terms.version)
+            .min_by(|a, b| a.cmp_precedence(b));
+        let next = ahead
+            .iter()
+            .filter(|o| barrier.is_none_or(|b| !is_newer(&o.terms.version, b)))
+            .filter(|o| o.terms.requires.running.as_ref().is_none_or(|r| compat::meets(r, &at)))
+            .map(|o| &o.terms.version)
+            .max_by(|a, b| a.cmp_precedence(b));
+        match next {
+            Some(next) => {
+                at = next.clone();
+                steps.push(at.clone());
+            }
+            None => return Err(stuck(&ahead, product, board, &at, to)),
+        }
+    }
+    Ok(steps)
+}
+
+fn stuck(ahead: &[&Offer], product: &str, board: &str, at: &Version, to: &Version) -> String {
+    use alloc::format;
+    let Some(wanted) = ahead.iter().find(|o| o.terms.version.cmp_precedence(to).is_eq()) else {
+        return format!("no release {to} of {product} for board {board} is on offer");
+    };
+    match (&wanted.terms.requires.running, ahead.len()) {
+        (Some(required), 1) => format!(
+            "release {to} requires a running version {required}; {at} is not, and nothing between the two is on offer"
+        ),
+        (Some(required), between) => format!(
+            "release {to} requires a running version {required}; from {at}, none of the {} releases before it can be \
+             installed either",
+            between - 1
+        ),
+        (None, _) => format!("a barrier before release {to} can't be installed on {at}"),
+    }
+}

@@ -1,0 +1,138 @@
+//! Freshness: whether a channel that is well signed may also be believed now.
+//!
+//! Who can replay old files, or hold new ones back, can't undo what was seen: the floors only rise. Who holds everything
+//! back is found out by the expiry, as far as a device without a clock can: its time is at least that of the newest
+//! thing that it has seen.
+use crate::Channel;
+use alloc::string::String;
+
+/// How far a number may be ahead of the last one seen. A thief of the channel key who signs the largest number there is
+/// would otherwise lock everybody out for ever.
+pub const FURTHEST: u64 = 1_000_000;
+/// How far in the future a channel may be issued, in seconds: clocks differ.
+pub const AHEAD: u64 = 86_400;
+
+/// What was seen already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Floor {
+    /// Number of the newest file of this channel; 0 for none.
+    pub sequence: u64,
+    /// When the newest file of any channel was issued, in seconds since 1970.
+    pub issued_at: u64,
+}
+
+/// What the wall clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// This time, in seconds since 1970, by another clock: it can be believed.
+    Synchronised(u64),
+    /// Nothing that could be believed.
+    Free,
+}
+
+/// Why a channel isn't believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stale {
+    /// Signed for another channel.
+    #[error("this is channel {found}, and {wanted} was asked for")]
+    OtherChannel {
+        /// What it is.
+        found: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The file's name has another number than the file.
+    #[error("the file of number {file} says that its number is {content}")]
+    OtherNumber {
+        /// In the file's name.
+        file: u64,
+        /// In the file.
+        content: u64,
+    },
+    /// Older than what was seen.
+    #[error(
+        "number {found} of channel {name} is older than number {floor}, which was seen before: the source is behind, or replays old offers"
+    )]
+    Older {
+        /// The channel.
+        name: String,
+        /// Its number.
+        found: u64,
+        /// The newest number seen.
+        floor: u64,
+    },
+    /// Too far ahead.
+    #[error(
+        "number {found} of channel {name} is more than {FURTHEST} after number {floor}: nobody issues that many"
+    )]
+    TooFar {
+        /// The channel.
+        name: String,
+        /// Its number.
+        found: u64,
+        /// The newest number seen.
+        floor: u64,
+    },
+    /// Expired.
+    #[error("number {found} of channel {name} expired {} h ago: whoever publishes it has to renew it, with `bistable-image refresh`", (.now - .expires_at) / 3600)]
+    Expired {
+        /// The channel.
+        name: String,
+        /// Its number.
+        found: u64,
+        /// When it expired, in seconds since 1970.
+        expires_at: u64,
+        /// The time, as far as it is known.
+        now: u64,
+    },
+    /// Issued later than now.
+    #[error("number {found} of channel {name} was issued {} h in the future: one of the two clocks is wrong", (.issued_at - .now) / 3600)]
+    Future {
+        /// The channel.
+        name: String,
+        /// Its number.
+        found: u64,
+        /// When it was issued, in seconds since 1970.
+        issued_at: u64,
+        /// The time.
+        now: u64,
+    },
+}
+
+/// The time, as far as it is known: the clock's, if it can be believed and isn't behind what was seen; else what was seen.
+pub fn now(clock: Clock, issued_at: u64) -> u64 {
+    match clock {
+        Clock::Synchronised(at) => at.max(issued_at),
+        Clock::Free => issued_at,
+    }
+}
+
+/// Whether this channel, found in the file of a number and verified, may be believed. Gives the time that it is then.
+///
+/// # Errors
+/// See [`Stale`].
+pub fn check(channel: &Channel, wanted: &str, file: u64, floor: Floor, clock: Clock) -> Result<u64, Stale> {
+    let (name, found) = (channel.name.clone(), channel.sequence);
+    if name != wanted {
+        return Err(Stale::OtherChannel { found: name, wanted: wanted.into() });
+    }
+    if found != file {
+        return Err(Stale::OtherNumber { file, content: found });
+    }
+    if found < floor.sequence {
+        return Err(Stale::Older { name, found, floor: floor.sequence });
+    }
+    if found - floor.sequence > FURTHEST {
+        return Err(Stale::TooFar { name, found, floor: floor.sequence });
+    }
+    if let Clock::Synchronised(at) = clock
+        && channel.issued_at > at.max(floor.issued_at).saturating_add(AHEAD)
+    {
+        return Err(Stale::Future { name, found, issued_at: channel.issued_at, now: at });
+    }
+    let now = now(clock, floor.issued_at.max(channel.issued_at));
+    if channel.expires_at <= now {
+        return Err(Stale::Expired { name, found, expires_at: channel.expires_at, now });
+    }
+    Ok(now)
+}

@@ -1,0 +1,208 @@
+//! A rollout: which devices get a release, and when.
+//!
+//! Everything is in the signed channel; each device finds out by itself whether it is meant. Its place in the queue is
+//! a hash of its own seed and of the release: even over a fleet, another one for each release, and known to nobody else.
+//!
+//! ```text
+//! share of the fleet
+//! 100 % │                              ┌──────────      wave 3: all
+//!       │                             ╱
+//!  10 % │               ┌────────────╱                  wave 2: a tenth, within `over`
+//!   1 % │     ┌────────╱                                wave 1
+//!       └─────┴─────────┴─────────────┴────────── time
+//! ```
+//! A device that was let in stays in, whatever wave is added: the share at a time is the largest that any wave gives.
+use crate::{DecodeError, Digest, Hasher, limits, release::check_name};
+use alloc::{format, string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// Parts that a whole fleet has: a share of 10,000 is everybody.
+pub const WHOLE: u16 = 10_000;
+/// What the whole fleet is, in places of the queue.
+const PLACES: u64 = 1 << 32;
+
+/// A share of the fleet from a time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wave {
+    /// When it begins, in seconds since 1970.
+    pub at: u64,
+    /// Seconds over which its share grows from nothing, evenly; 0 for at once.
+    pub over: u32,
+    /// Of [`WHOLE`].
+    pub share: u16,
+}
+
+/// Whether time goes on for a rollout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pace {
+    /// As the waves say.
+    #[default]
+    Running,
+    /// Nobody else is let in since this time, in seconds since 1970.
+    Paused(u64),
+    /// Nobody is let in, not even who was.
+    Halted,
+}
+
+/// Which devices get a release, and when. By default everybody at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Whether time goes on.
+    pub pace: Pace,
+    /// Groups of devices, by their label, that get it before all waves.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::CANARIES }>")]
+    pub canaries: Vec<String>,
+    /// None for everybody at once.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::WAVES }>")]
+    pub waves: Vec<Wave>,
+}
+
+/// What a device knows of itself, as far as rollouts care.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// What no other device has: its serial number, for example.
+    pub seed: &'a [u8],
+    /// The label that its owner gave it.
+    pub group: Option<&'a str>,
+}
+
+/// Whether a device gets a release now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Admission {
+    /// The release is for everybody.
+    Everyone,
+    /// Its group goes first.
+    Canary,
+    /// This wave, counted from 1, let it in.
+    Wave(usize),
+    /// This wave, counted from 1, will let it in at this time, in seconds since 1970.
+    Later {
+        /// The wave.
+        wave: usize,
+        /// The time.
+        at: u64,
+    },
+    /// No wave so far comes to its place.
+    NoWave,
+    /// The rollout is paused before its turn.
+    Paused,
+    /// The rollout is halted.
+    Halted,
+}
+
+impl Admission {
+    /// Whether it gets it now.
+    pub const fn is_in(self) -> bool {
+        matches!(self, Admission::Everyone | Admission::Canary | Admission::Wave(_))
+    }
+}
+
+impl Wave {
+    /// Places that are let in at a time.
+    fn places(&self, now: u64) -> u64 {
+        let whole = self.all_places();
+        let Some(since) = now.checked_sub(self.at) else { return 0 };
+        let over = u64::from(self.over);
+        // Wider, because a share of all places times the seconds of many years is.
+        let grown = u128::from(whole) * u128::from(since.min(over)) / u128::from(over.max(1));
+        if since >= over { whole } else { u64::try_from(grown).unwrap_or(whole) }
+    }
+
+    /// Places that are let in in the end.
+    fn all_places(&self) -> u64 {
+        u64::from(self.share.min(WHOLE)) * PLACES / u64::from(WHOLE)
+    }
+
+    /// When it lets a place in.
+    fn reaches(&self, place: u32) -> Option<u64> {
+        let (place, whole) = (u64::from(place), self.all_places());
+        if place >= whole {
+            return None;
+        }
+        // The first second at which more places than this one are let in.
+        let seconds = (u128::from(place + 1) * u128::from(self.over)).div_ceil(u128::from(whole));
+        self.at.checked_add(u64::try_from(seconds).ok()?)
+    }
+}
+
+impl Rollout {
+    /// Whether a device gets the release of this name at a time, in seconds since 1970.
+    pub fn admits(&self, member: &Member<'_>, release: &Digest, now: u64) -> Admission {
+        let now = match self.pace {
+            Pace::Halted => return Admission::Halted,
+            Pace::Paused(at) => now.min(at),
+            Pace::Running => now,
+        };
+        if self.waves.is_empty() {
+            return Admission::Everyone;
+        }
+        if member.group.is_some_and(|group| self.canaries.iter().any(|c| c == group)) {
+            return Admission::Canary;
+        }
+        let place = place(member.seed, release);
+        let turns = self.waves.iter().enumerate().filter_map(|(i, w)| Some((w.reaches(place)?, i + 1)));
+        match turns.min() {
+            Some((at, wave)) if at <= now => Admission::Wave(wave),
+            _ if matches!(self.pace, Pace::Paused(_)) => Admission::Paused,
+            Some((at, wave)) => Admission::Later { wave, at },
+            None => Admission::NoWave,
+        }
+    }
+
+    /// The share of the fleet that is let in at a time, of [`WHOLE`]; canaries aren't counted.
+    pub fn share(&self, now: u64) -> u16 {
+        let now = match self.pace {
+            Pace::Halted => return 0,
+            Pace::Paused(at) => now.min(at),
+            Pace::Running => now,
+        };
+        if self.waves.is_empty() {
+            return WHOLE;
+        }
+        let places = self.waves.iter().map(|w| w.places(now)).max().unwrap_or(0);
+        u16::try_from(places * u64::from(WHOLE) / PLACES).unwrap_or(WHOLE)
+    }
+
+    /// Whether everybody gets it by now.
+    pub fn is_done(&self, now: u64) -> bool {
+        self.share(now) == WHOLE
+    }
+
+    /// Let time go on after a pause: all waves move by as much as the pause took, so that at this moment exactly those
+    /// are in that were in when it began.
+    pub fn resume(&mut self, now: u64) {
+        if let Pace::Paused(since) = self.pace {
+            let pause = now.saturating_sub(since);
+            for wave in &mut self.waves {
+                wave.at = wave.at.saturating_add(pause);
+            }
+        }
+        self.pace = Pace::Running;
+    }
+
+    pub(crate) fn check(&self) -> Result<(), DecodeError> {
+        let invalid = |problem: String| Err(DecodeError::Invalid { what: "channel: rollout", problem });
+        if self.waves.len() > limits::WAVES || self.canaries.len() > limits::CANARIES {
+            return invalid(format!("more than {} waves or {} groups", limits::WAVES, limits::CANARIES));
+        }
+        for group in &self.canaries {
+            check_name("channel: canary group", group)?;
+        }
+        match self.waves.iter().find(|w| w.share == 0 || w.share > WHOLE) {
+            Some(wave) => {
+                invalid(format!("a wave's share is 1 to {WHOLE} parts of {WHOLE}, not {}", wave.share))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A device's place in the queue for a release: even over all devices, and another one for each release.
+fn place(seed: &[u8], release: &Digest) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(b"bistable wave\0");
+    hasher.update(&release.0);
+    hasher.update(seed);
+    let [a, b, c, d, ..] = hasher.finish().0;
+    u32::from_be_bytes([a, b, c, d])
+}

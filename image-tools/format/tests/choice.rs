@@ -1,0 +1,185 @@
+//! Which release a device takes from a channel, and what it says of the others.
+#![allow(clippy::unwrap_used, reason = "tests")]
+mod common;
+
+use bistable_format::{
+    Channel, Digest, Offer,
+    channel::{Passage, Withdrawal},
+    choice::{Choice, Chooser, Verdict, choose, path},
+    compat::{Device, Direction, Incompatible},
+    rollout::{Admission, Member, Pace, Rollout, Wave},
+};
+use semver::{Version, VersionReq};
+
+fn version(text: &str) -> Version {
+    Version::parse(text).unwrap()
+}
+
+fn id(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+/// An offer whose identity is that of its version's text.
+fn plain(text: &str) -> Offer {
+    let mut offer = common::offer();
+    offer.terms.version = version(text);
+    offer.terms.requires = bistable_format::Requires::default();
+    offer.identity = id(text);
+    offer.rollout = Rollout::default();
+    offer
+}
+
+fn requiring(text: &str, running: &str) -> Offer {
+    let mut offer = plain(text);
+    offer.terms.requires.running = Some(VersionReq::parse(running).unwrap());
+    offer
+}
+
+fn barrier(text: &str) -> Offer {
+    Offer { passage: Passage::Barrier, ..plain(text) }
+}
+
+fn held(text: &str, rollout: Rollout) -> Offer {
+    Offer { rollout, ..plain(text) }
+}
+
+fn channel(offers: &[Offer], withdrawn: &[&str]) -> Channel {
+    let withdrawn = withdrawn.iter().map(|text| Withdrawal {
+        product: "thermostat".into(),
+        version: version(text),
+        identity: id(text),
+        reason: "the fan stops".into(),
+        at: 1,
+    });
+    Channel { offers: offers.to_vec(), withdrawn: withdrawn.collect(), ..common::channel() }
+}
+
+/// What a device of a version takes, and what it makes of each version.
+fn ask(
+    channel: &Channel,
+    running: &str,
+    rejected: &[&str],
+) -> (Option<String>, Vec<(String, Verdict)>, Direction) {
+    let running_version = version(running);
+    let rejected: Vec<_> = rejected.iter().map(|r| id(r)).collect();
+    let chooser = Chooser {
+        device: Device {
+            product: "thermostat",
+            board: "pi4",
+            running: Some(&running_version),
+            security_floor: 3,
+            components: &[],
+            boot_bytes: 1 << 40,
+            system_bytes: 1 << 40,
+        },
+        running: Some(id(running)),
+        member: Member { seed: b"seed", group: None },
+        rejected: &rejected,
+        now: 1000,
+    };
+    let Choice { considered, taken, direction, .. } = choose(channel, &chooser);
+    let all = considered.into_iter().map(|c| (c.offer.terms.version.to_string(), c.verdict)).collect();
+    (taken.map(|o| o.terms.version.to_string()), all, direction)
+}
+
+#[test]
+fn what_is_taken() {
+    let waits = || Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }], ..Rollout::default() };
+    let halted = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    // What it is about, offers, withdrawn, running, rejected, taken.
+    type Row<'a> = (&'a str, Vec<Offer>, &'a [&'a str], &'a str, &'a [&'a str], Option<&'a str>);
+    #[rustfmt::skip]
+    let table: Vec<Row<'_>> = vec![
+        ("the newest", vec![plain("1.1.0"), plain("1.3.0"), plain("1.2.0")], &[], "1.0.0", &[], Some("1.3.0")),
+        ("nothing newer", vec![plain("1.0.0"), plain("0.9.0")], &[], "1.0.0", &[], None),
+        ("a pre-release comes before", vec![plain("1.1.0-rc.1"), plain("1.1.0")], &[], "1.0.0", &[], Some("1.1.0")),
+        ("what failed is left out", vec![plain("1.1.0"), plain("1.2.0")], &[], "1.0.0", &["1.2.0"], Some("1.1.0")),
+        ("what waits is left out", vec![plain("1.1.0"), held("1.2.0", waits())], &[], "1.0.0", &[], Some("1.1.0")),
+        ("what is halted is left out", vec![plain("1.1.0"), held("1.2.0", halted)], &[], "1.0.0", &[], Some("1.1.0")),
+        ("a step in between", vec![plain("2.0.0"), requiring("3.0.0", "^2")], &[], "1.0.0", &[], Some("2.0.0")),
+        ("the step after it", vec![plain("2.0.0"), requiring("3.0.0", "^2")], &[], "2.0.0", &[], Some("3.0.0")),
+        ("a barrier first", vec![barrier("1.5.0"), plain("2.0.0")], &[], "1.0.0", &[], Some("1.5.0")),
+        ("a barrier passed", vec![barrier("1.5.0"), plain("2.0.0")], &[], "1.5.0", &[], Some("2.0.0")),
+        ("two barriers, the older first", vec![barrier("1.7.0"), barrier("1.5.0"), plain("2.0.0")], &[], "1.0.0", &[], Some("1.5.0")),
+        ("up to a barrier, if that fails", vec![plain("1.4.0"), barrier("1.5.0"), plain("2.0.0")], &[], "1.0.0", &["1.5.0"], Some("1.4.0")),
+        ("never past a barrier that fails", vec![barrier("1.5.0"), plain("2.0.0")], &[], "1.0.0", &["1.5.0"], None),
+        ("back from a withdrawn one", vec![plain("1.0.0"), plain("0.9.0")], &["1.1.0"], "1.1.0", &[], Some("1.0.0")),
+        ("on from a withdrawn one", vec![plain("1.0.0"), plain("1.2.0")], &["1.1.0"], "1.1.0", &[], Some("1.2.0")),
+        ("back, not into a wave", vec![plain("1.0.0"), held("1.2.0", waits())], &["1.1.0"], "1.1.0", &[], Some("1.0.0")),
+        ("withdrawn, and what it may not skip", vec![plain("1.0.0"), requiring("3.0.0", "^2")], &["1.1.0"], "1.1.0", &[], Some("1.0.0")),
+        ("withdrawn, and nothing else", vec![], &["1.1.0"], "1.1.0", &[], None),
+    ];
+    for (name, offers, withdrawn, running, rejected, want) in table {
+        let (taken, ..) = ask(&channel(&offers, withdrawn), running, rejected);
+        assert_eq!(taken.as_deref(), want, "{name}");
+    }
+}
+
+#[test]
+fn each_offer_gets_its_reason() {
+    let waits = Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }], ..Rollout::default() };
+    let mut low = plain("1.6.0");
+    low.terms.security_version = 2;
+    let mut other = plain("9.0.0");
+    other.terms.product = "fan".into();
+    let offers = [
+        plain("1.0.0"),
+        plain("1.1.0"),
+        plain("1.2.0"),
+        held("1.3.0", waits),
+        barrier("1.5.0"),
+        low,
+        plain("2.0.0"),
+        other,
+    ];
+    let (taken, all, direction) = ask(&channel(&offers, &[]), "1.1.0", &["1.2.0"]);
+    let want: Vec<(String, Verdict)> = vec![
+        ("2.0.0".into(), Verdict::Behind(version("1.5.0"))),
+        ("1.6.0".into(), Verdict::Incompatible(vec![Incompatible::SecurityVersion { release: 2, floor: 3 }])),
+        ("1.5.0".into(), Verdict::Fits(Admission::Everyone)),
+        ("1.3.0".into(), Verdict::Waits(Admission::Later { wave: 1, at: 2000 })),
+        ("1.2.0".into(), Verdict::Rejected),
+        ("1.1.0".into(), Verdict::Running),
+        (
+            "1.0.0".into(),
+            Verdict::Incompatible(vec![Incompatible::NotNewer {
+                release: version("1.0.0"),
+                running: version("1.1.0"),
+            }]),
+        ),
+    ];
+    assert_eq!(all, want);
+    assert_eq!((taken.as_deref(), direction), (Some("1.5.0"), Direction::Forward));
+}
+
+#[test]
+fn a_device_that_leaves_a_bad_release_still_keeps_to_its_security_floor() {
+    let mut low = plain("1.0.0");
+    low.terms.security_version = 2;
+    let (taken, all, direction) = ask(&channel(&[low], &["1.1.0"]), "1.1.0", &[]);
+    assert_eq!((taken, direction), (None, Direction::Back));
+    assert!(matches!(&all[0].1, Verdict::Incompatible(_)));
+}
+
+#[test]
+fn the_way_from_one_version_to_another() {
+    let offers = [
+        plain("1.1.0"),
+        barrier("1.5.0"),
+        plain("1.6.0"),
+        requiring("2.0.0", ">=1.6"),
+        requiring("3.0.0", "^2"),
+        requiring("5.0.0", "^4"),
+    ];
+    let way = |from: &str, to: &str| {
+        path(&offers, "thermostat", "pi4", &version(from), &version(to))
+            .map(|steps| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(way("1.0.0", "3.0.0").as_deref(), Ok("1.5.0 1.6.0 2.0.0 3.0.0"));
+    assert_eq!(way("1.6.0", "2.0.0").as_deref(), Ok("2.0.0"));
+    assert_eq!(way("2.0.0", "2.0.0").as_deref(), Ok(""));
+    let text = way("1.0.0", "5.0.0").unwrap_err();
+    assert!(text.contains("release 5.0.0 requires a running version ^4") && text.contains("3.0.0"), "{text}");
+    let text = way("1.0.0", "4.0.0").unwrap_err();
+    assert!(text.contains("no release 4.0.0"), "{text}");
+}

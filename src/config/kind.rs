@@ -1,0 +1,194 @@
+//! Kinds of values: what is allowed, how it is read, how it is shown.
+use super::{Mirror, mirror, time};
+use serde_json::Value;
+use std::{fmt::Display, time::Duration};
+
+/// Most repositories in a list.
+const MIRRORS: usize = 16;
+
+/// What is wrong with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// Where in it.
+    pub(super) place: Place,
+    /// Why, where what is allowed doesn't say it all; may be empty.
+    pub(super) why: String,
+}
+
+/// The part of a setting that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Its name.
+    Key,
+    /// Its value.
+    Value,
+    /// One item of a list.
+    Item(usize),
+}
+
+/// A value, or everything that is wrong with it.
+pub(super) type Checked<T> = Result<T, Vec<Wrong>>;
+
+/// A kind of values. Whatever [`show`](Kind::show) gives, [`read`](Kind::read) takes.
+pub(super) trait Kind: Sync {
+    /// The value.
+    type Value;
+    /// What is allowed, to be read after "is".
+    fn allowed(&self) -> String;
+    /// Check a value.
+    fn read(&self, value: &Value) -> Checked<Self::Value>;
+    /// A value as it can be written; null if there is none.
+    fn show(&self, value: &Self::Value) -> Value;
+}
+
+fn wrong<T>(why: impl Into<String>) -> Checked<T> {
+    Err(vec![Wrong { place: Place::Value, why: why.into() }])
+}
+
+/// Yes or no.
+pub(super) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn allowed(&self) -> String {
+        "true or false".into()
+    }
+
+    fn read(&self, value: &Value) -> Checked<bool> {
+        value.as_bool().map_or_else(|| wrong(""), Ok)
+    }
+
+    fn show(&self, value: &bool) -> Value {
+        (*value).into()
+    }
+}
+
+/// A whole number of something.
+pub(super) struct Number<T> {
+    /// For example "a number of bytes".
+    pub(super) what: &'static str,
+    pub(super) least: T,
+    pub(super) most: T,
+}
+
+impl<T: Copy + Display + Into<u64> + TryFrom<u64> + PartialOrd + Sync> Kind for Number<T> {
+    type Value = T;
+
+    fn allowed(&self) -> String {
+        format!("{} from {} to {}", self.what, self.least, self.most)
+    }
+
+    fn read(&self, value: &Value) -> Checked<T> {
+        let number = value.as_u64().and_then(|n| T::try_from(n).ok());
+        number.filter(|n| (self.least..=self.most).contains(n)).map_or_else(|| wrong(""), Ok)
+    }
+
+    fn show(&self, value: &T) -> Value {
+        (*value).into().into()
+    }
+}
+
+/// A time with its unit.
+pub(super) struct Time {
+    pub(super) least: Duration,
+    pub(super) most: Duration,
+}
+
+impl Kind for Time {
+    type Value = Duration;
+
+    fn allowed(&self) -> String {
+        format!("a time in quotes from \"{}\" to \"{}\"", time::show(self.least), time::show(self.most))
+    }
+
+    fn read(&self, value: &Value) -> Checked<Duration> {
+        let time = value.as_str().and_then(time::parse);
+        time.filter(|t| (self.least..=self.most).contains(t)).map_or_else(|| wrong(""), Ok)
+    }
+
+    fn show(&self, value: &Duration) -> Value {
+        time::show(*value).into()
+    }
+}
+
+/// What is written in quotes.
+pub(super) struct Text<T> {
+    pub(super) allowed: &'static str,
+    /// Its value, or why it has none: may be empty.
+    pub(super) read: fn(&str) -> Result<T, String>,
+    pub(super) show: fn(&T) -> String,
+}
+
+impl<T> Kind for Text<T> {
+    type Value = T;
+
+    fn allowed(&self) -> String {
+        self.allowed.into()
+    }
+
+    fn read(&self, value: &Value) -> Checked<T> {
+        value.as_str().map_or_else(|| wrong(""), |text| (self.read)(text).or_else(wrong))
+    }
+
+    fn show(&self, value: &T) -> Value {
+        (self.show)(value).into()
+    }
+}
+
+/// A value that need not be there.
+pub(super) struct Optional<K>(pub(super) K);
+
+impl<K: Kind> Kind for Optional<K> {
+    type Value = Option<K::Value>;
+
+    fn allowed(&self) -> String {
+        self.0.allowed()
+    }
+
+    fn read(&self, value: &Value) -> Checked<Self::Value> {
+        self.0.read(value).map(Some)
+    }
+
+    fn show(&self, value: &Self::Value) -> Value {
+        value.as_ref().map_or(Value::Null, |v| self.0.show(v))
+    }
+}
+
+/// Repositories with the same content, each once.
+pub(super) struct Mirrors;
+
+impl Kind for Mirrors {
+    type Value = Vec<Mirror>;
+
+    fn allowed(&self) -> String {
+        "a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"]".into()
+    }
+
+    fn read(&self, value: &Value) -> Checked<Vec<Mirror>> {
+        let Some(items) = value.as_array() else { return wrong("") };
+        if items.len() > MIRRORS {
+            return wrong(format!("there are more than {MIRRORS}"));
+        }
+        let mut found = Vec::new();
+        let mut problems = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            match item.as_str().map_or(Err(String::new()), Mirror::parse) {
+                Ok(mirror) if found.contains(&mirror) => {
+                    problems.push(Wrong { place: Place::Item(i), why: "it is there twice".into() });
+                }
+                Ok(mirror) => found.push(mirror),
+                Err(why) => problems.push(Wrong { place: Place::Item(i), why }),
+            }
+        }
+        if problems.is_empty() { Ok(found) } else { Err(problems) }
+    }
+
+    fn show(&self, value: &Vec<Mirror>) -> Value {
+        value.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// An address to which paths can be added.
+pub(super) const WEB: Text<String> =
+    Text { allowed: "an http:// or https:// address in quotes", read: mirror::web, show: String::clone };

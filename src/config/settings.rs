@@ -1,0 +1,112 @@
+//! What the owner configured, as the rest of the program sees it; and every default.
+use super::Mirror;
+use bistable_format::{health::Profile, selftest::Plan};
+use semver::Version;
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+/// What the owner said about the board, because the board doesn't say it itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoardSettings {
+    /// How releases name it.
+    pub name: Option<String>,
+    /// The disk that the system runs from: a path below `/dev`.
+    pub disk: Option<PathBuf>,
+}
+
+/// Where releases come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// Repositories with the same content, at most 16, none twice; the first that answers is used.
+    pub urls: Vec<Mirror>,
+    /// The channel: 1 to 32 of a-z 0-9 -.
+    pub channel: String,
+    /// When to give up.
+    pub limits: SourceLimits,
+}
+
+/// When a source is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Bytes per second, over [`rate_window`](Self::rate_window), below which a transfer has failed; at least 1.
+    pub minimum_rate_bytes: u64,
+    /// How long a transfer may be slower than that.
+    pub rate_window: Duration,
+    /// Longest time until a connection stands, its encryption included.
+    pub connect_timeout: Duration,
+    /// Longest time from a request to the first byte of its answer.
+    pub answer_timeout: Duration,
+    /// How often one thing is asked for, of all mirrors together; at least 1.
+    pub attempts: u32,
+    /// Wait before the second attempt; it is doubled before each further one.
+    pub retry_wait: Duration,
+}
+
+/// How this device takes part in rollouts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateSettings {
+    /// Its label in rollouts that name groups: 1 to 32 of a-z 0-9 -.
+    pub group: Option<String>,
+    /// What its place in a rollout is drawn from, instead of the board's serial number; 1 to 64 of A-Z a-z 0-9 . _ : -.
+    pub id: Option<String>,
+    /// The `FleetLock` server to ask before a reboot into a trial: an http or https address without a slash at its end.
+    pub fleet_lock: Option<String>,
+    /// This device's group there: 1 to 64 of A-Z a-z 0-9 . -.
+    pub fleet_lock_group: String,
+}
+
+/// What the owner configured, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether a root with demo keys is trusted. Not unless somebody says so.
+    pub allow_demo_keys: bool,
+    /// Bytes written between two flushes, from [`FLUSH_BYTES_MIN`](super::FLUSH_BYTES_MIN) to
+    /// [`FLUSH_BYTES_MAX`](super::FLUSH_BYTES_MAX).
+    pub flush_bytes: u64,
+    /// Threads that decompress, at most 4; `None` for as many as there are cores. With one, all writes come in the
+    /// order of the bundle, each time the same. No file sets it.
+    pub workers: Option<NonZeroUsize>,
+    /// The self-test plan to use instead of the release's.
+    pub self_test_plan: Option<Plan>,
+    /// The health profile to use instead of the release's.
+    pub health_profile: Option<Profile>,
+    /// Versions of what isn't in the image, sorted by name.
+    pub components: Vec<(String, Version)>,
+    /// About the board.
+    pub board: BoardSettings,
+    /// Where releases come from.
+    pub source: SourceSettings,
+    /// How this device takes part in rollouts.
+    pub update: UpdateSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            allow_demo_keys: false,
+            flush_bytes: 32 << 20,
+            workers: None,
+            self_test_plan: None,
+            health_profile: None,
+            components: Vec::new(),
+            board: BoardSettings::default(),
+            source: SourceSettings {
+                urls: Vec::new(),
+                channel: "production".into(),
+                limits: SourceLimits {
+                    minimum_rate_bytes: 1024,
+                    rate_window: Duration::from_secs(30),
+                    connect_timeout: Duration::from_secs(10),
+                    answer_timeout: Duration::from_secs(30),
+                    attempts: 5,
+                    retry_wait: Duration::from_secs(2),
+                },
+            },
+            update: UpdateSettings {
+                group: None,
+                id: None,
+                fleet_lock: None,
+                fleet_lock_group: "default".into(),
+            },
+        }
+    }
+}

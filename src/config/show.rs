@@ -1,0 +1,173 @@
+//! Every setting with its value, and where that comes from.
+use super::{
+    Loaded,
+    fragment::Set,
+    keys::{Inputs, KEYS},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::Path;
+
+/// Every setting, in the order of the table of keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Listing {
+    /// Files that were read, weakest first.
+    files: Vec<String>,
+    /// Files that weren't, because a namesake in a later folder masks them.
+    masked: Vec<Masked>,
+    settings: Vec<Setting>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Masked {
+    file: String,
+    by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Setting {
+    name: String,
+    /// Null if it isn't set and there is no default.
+    value: Value,
+    /// What it would be if nobody had set it.
+    default: Value,
+    /// Who set it; null if nobody did.
+    origin: Option<Origin>,
+    /// What was said before and doesn't count, weakest first.
+    overrode: Vec<Said>,
+    help: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Origin {
+    file: String,
+    /// Null if the file counts because it is there.
+    line: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Said {
+    value: Value,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+impl Listing {
+    pub(super) fn of(loaded: &Loaded) -> Listing {
+        let (mut inputs, mut default) = (loaded.inputs.clone(), Inputs::default());
+        let mut settings = Vec::new();
+        for key in KEYS {
+            // Keys with names of the owner's have no defaults.
+            let default = key.show(&mut default).pop().map_or(Value::Null, |(_, value)| value);
+            for (name, value) in key.show(&mut inputs) {
+                let mut said: Vec<Said> = loaded.merged.all(&name).iter().map(Said::of).collect();
+                let origin = said.pop().map(|last| last.origin);
+                let default = default.clone();
+                settings.push(Setting { name, value, default, origin, overrode: said, help: key.help() });
+            }
+        }
+        let masked = loaded.found.masked.iter();
+        Listing {
+            files: loaded.files().into_iter().map(path).collect(),
+            masked: masked.map(|(file, by)| Masked { file: path(file), by: path(by) }).collect(),
+            settings,
+        }
+    }
+
+    /// As a file that says the same, with where each value comes from beside it.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for file in &self.files {
+            text += &format!("# {file}\n");
+        }
+        for Masked { file, by } in &self.masked {
+            text += &format!("# {file}: masked by {by}\n");
+        }
+        let mut table = "";
+        let lines: Vec<_> = self.settings.iter().map(Setting::line).collect();
+        for (i, line) in lines.iter().enumerate() {
+            if line.table != table || i == 0 {
+                table = line.table;
+                text += if text.is_empty() { "" } else { "\n" };
+                text += &if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+            }
+            if line.origin.is_empty() {
+                text += &format!("{}\n", line.set);
+                continue;
+            }
+            let neighbours = lines.iter().filter(|l| l.table == table && !l.origin.is_empty());
+            let widths = neighbours.map(|l| l.set.chars().count()).filter(|w| *w <= WIDTH);
+            let width = widths.max().unwrap_or(0);
+            text += &format!("{:width$}  # {}\n", line.set, line.origin);
+        }
+        text
+    }
+}
+
+/// Longest line to which the others of its table are aligned.
+const WIDTH: usize = 48;
+
+struct Line<'a> {
+    table: &'a str,
+    set: String,
+    /// Empty if there is no value.
+    origin: String,
+}
+
+impl Setting {
+    fn line(&self) -> Line<'_> {
+        // A name of the owner's may have dots of its own; tables of such names have none.
+        let owners = self.name.strip_prefix("components.").map(|last| ("components", last));
+        let (table, last) = owners.or_else(|| self.name.rsplit_once('.')).unwrap_or(("", &self.name));
+        let last = if last.contains('.') { format!("\"{last}\"") } else { last.into() };
+        if self.value.is_null() {
+            return Line { table, set: format!("# {last}: not set"), origin: String::new() };
+        }
+        let set = format!("{last} = {}", toml(&self.value));
+        let mut origin = self.origin.as_ref().map_or("default".into(), Origin::text);
+        for Said { value, origin: by } in self.overrode.iter().rev() {
+            origin += &format!(", over {} ({})", by.text(), toml(value));
+        }
+        Line { table, set, origin }
+    }
+}
+
+impl Said {
+    fn of(set: &Set) -> Said {
+        Said { value: set.value.clone(), origin: Origin { file: path(&set.file), line: set.line } }
+    }
+}
+
+impl Origin {
+    fn text(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => format!("{} is there", self.file),
+        }
+    }
+}
+
+// What a key takes is written the same in JSON and in TOML, but for a space.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        value => value.to_string(),
+    }
+}
+
+// A name with a line break must not look like a line of its own.
+fn path(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "\u{fffd}")
+}
+
+/// The reference: one line for each key.
+#[cfg(test)]
+pub(super) fn reference() -> String {
+    let mut text = String::from("| key | is | default | for |\n|---|---|---|---|");
+    for key in KEYS {
+        let default = key.show(&mut Inputs::default()).pop().map_or(Value::Null, |(_, value)| value);
+        let default = if default.is_null() { String::new() } else { format!("`{}`", toml(&default)) };
+        text += &format!("\n| `{}` | {} | {default} | {} |", key.name(), key.allowed(), key.help());
+    }
+    text
+}

@@ -1,0 +1,263 @@
+//! Check: what a repository has on offer for this device, and why or why not. Nothing that comes from there is trusted:
+//! keys first, then the channel's newest file, then whether that may be believed; only then are the floors raised.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `roots` | the keys: a newer root, if there is one, each signed by the one before |
+//! | `newest` | the channel's newest file |
+//! | `report` | what the device makes of each offer |
+mod newest;
+mod report;
+mod roots;
+
+pub use report::{Line, Report};
+
+use crate::{
+    Device, Error,
+    ports::{HostError, WallClock},
+    source::{Source, SourceError},
+};
+use bistable_boot::{Record, Slot, layout::Partition};
+use bistable_format::{
+    Channel, Digest, Offer, Root, TrustError,
+    channel::OfferError,
+    choice::{self, Chooser},
+    compat::{self, Direction},
+    fresh::{self, Clock, Floor, Stale},
+    rollout::Member,
+};
+use semver::Version;
+
+/// Why a repository's metadata isn't believed. None of it says anything about a release.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The way there.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Not signed as it must be.
+    #[error("{at}: {problem}")]
+    Untrusted {
+        /// Where it was found.
+        at: String,
+        /// Why it isn't trusted.
+        problem: TrustError,
+    },
+    /// Signed, but not to be believed now.
+    #[error("{at}: {problem}")]
+    Stale {
+        /// Where it was found.
+        at: String,
+        /// Why it isn't believed.
+        problem: Stale,
+    },
+    /// A release isn't what the channel says of it.
+    #[error("{at}: {problem}")]
+    Offer {
+        /// Where it was found.
+        at: String,
+        /// What is wrong.
+        problem: OfferError,
+    },
+    /// There is no such channel.
+    #[error("{at} has no channel {channel}: is it a repository, and is `source.channel` right?")]
+    NoChannel {
+        /// The repository.
+        at: String,
+        /// The channel.
+        channel: String,
+    },
+    /// No repository is configured.
+    #[error(
+        "where are the releases? Set `source.urls` in /etc/bistable/config.d, or name a repository with --source"
+    )]
+    NoSource,
+    /// The device doesn't know what it has to.
+    #[error(
+        "this device's place in rollouts can't be found out ({0}): set `update.id` in /etc/bistable/config.d"
+    )]
+    NoId(HostError),
+}
+
+impl CheckError {
+    /// Whether a signature, a digest or a replay is what's wrong.
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self, CheckError::Untrusted { .. } | CheckError::Stale { .. } | CheckError::Offer { .. })
+    }
+}
+
+/// A channel that may be believed, and what the device is, as far as it decides.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The repository's name, for people.
+    pub source: String,
+    /// The root that everything was verified with.
+    pub root: Root,
+    /// The channel.
+    pub channel: Channel,
+    /// The time, in seconds since 1970, as far as the device knows.
+    pub now: u64,
+    id: String,
+    group: Option<String>,
+    product: String,
+    board: String,
+    running: Option<(Digest, Version)>,
+    security_floor: u32,
+    components: Vec<(String, Version)>,
+    slot_bytes: [u64; 2],
+    rejected: Vec<Digest>,
+}
+
+/// Whether what was seen is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// A newer root is stored, and the floors are raised.
+    Yes,
+    /// Nothing is written.
+    No,
+}
+
+/// Look at a repository's channel. The floors are raised when all of it was verified, and nothing else is saved.
+///
+/// # Errors
+/// See [`CheckError`]; or when the device itself can't be read.
+pub fn run(
+    device: &mut Device,
+    source: &mut dyn Source,
+    channel: &str,
+    remember: Remember,
+) -> Result<Found, Error> {
+    let root = roots::follow(device, source, remember)?;
+    let floor = floor(&device.record, channel);
+    let (file, at, bytes) = newest::fetch(source, channel, floor.sequence)?;
+    let opened =
+        Channel::open(&bytes, &root).map_err(|problem| CheckError::Untrusted { at: at.clone(), problem })?;
+    let clock = clock(device);
+    let now = fresh::check(&opened, channel, file, floor, clock)
+        .map_err(|problem| CheckError::Stale { at, problem })?;
+    if remember == Remember::Yes {
+        raise(device, &opened)?;
+    }
+    found(device, source.name(), root, opened, now)
+}
+
+impl Found {
+    /// What the device makes of each offer.
+    pub fn report(&self) -> Report {
+        report::make(self, &self.choose())
+    }
+
+    /// The offer that the device takes, or the one of a version if it is named: that one whatever its rollout says,
+    /// because a person asks for it. With it, whether it may be older than what runs.
+    ///
+    /// # Errors
+    /// [`Error::NothingToDo`] when there is none; [`Error::Incompatible`] when the named one may not go onto this device.
+    pub fn pick(&self, version: Option<&Version>) -> Result<(&Offer, Direction), Error> {
+        let choice = self.choose();
+        let direction = choice.direction;
+        let Some(version) = version else {
+            return choice
+                .taken
+                .map(|offer| (offer, direction))
+                .ok_or_else(|| Error::NothingToDo(report::make(self, &choice).nothing()));
+        };
+        let named = choice.considered.iter().find(|c| c.offer.terms.version == *version);
+        match named.map(|c| (&c.verdict, c.offer)) {
+            None => Err(Error::NothingToDo(format!(
+                "channel {} of {} offers no release {version} for {}",
+                self.channel.name, self.source, self.product
+            ))),
+            Some((choice::Verdict::Incompatible(reasons), offer)) => {
+                Err(Error::Incompatible { version: offer.terms.version.clone(), reasons: reasons.clone() })
+            }
+            Some((choice::Verdict::Behind(first), _)) => Err(Error::NotNow(format!(
+                "release {version} can't be installed yet: every device has to run {first} before"
+            ))),
+            // What runs, what was rejected: the installer says so.
+            Some((_, offer)) => Ok((offer, direction)),
+        }
+    }
+
+    fn choose(&self) -> choice::Choice<'_> {
+        let [boot_bytes, system_bytes] = self.slot_bytes;
+        choice::choose(
+            &self.channel,
+            &Chooser {
+                device: compat::Device {
+                    product: &self.product,
+                    board: &self.board,
+                    running: self.running.as_ref().map(|(_, version)| version),
+                    security_floor: self.security_floor,
+                    components: &self.components,
+                    boot_bytes,
+                    system_bytes,
+                },
+                running: self.running.as_ref().map(|(id, _)| *id),
+                member: Member { seed: self.id.as_bytes(), group: self.group.as_deref() },
+                rejected: &self.rejected,
+                now: self.now,
+            },
+        )
+    }
+}
+
+fn found(
+    device: &mut Device,
+    source: String,
+    root: Root,
+    channel: Channel,
+    now: u64,
+) -> Result<Found, Error> {
+    let id = match device.settings.update.id.clone() {
+        Some(id) => id,
+        None => device.board.host.serial().map_err(CheckError::NoId)?,
+    };
+    let slot: Slot = device.inactive();
+    let mut bytes = |partition| Ok::<_, Error>(device.board.partitions.open(partition)?.bytes());
+    let slot_bytes = [bytes(Partition::Boot(slot))?, bytes(Partition::System(slot))?];
+    let record = &device.record;
+    Ok(Found {
+        source,
+        root,
+        channel,
+        now,
+        id,
+        group: device.settings.update.group.clone(),
+        product: record.product.clone(),
+        board: device.board.name.clone(),
+        running: device.running().map(|i| (Digest(i.release.0), i.version.clone())),
+        security_floor: record.floors.security_version,
+        components: device.settings.components.clone(),
+        slot_bytes,
+        rejected: record.rejected.iter().map(|r| Digest(r.release.0)).collect(),
+    })
+}
+
+/// What was seen of a channel before. The numbers of another one say nothing about this one, the time does.
+fn floor(record: &Record, channel: &str) -> Floor {
+    let sequence = if record.channel == channel { record.floors.channel_sequence } else { 0 };
+    Floor { sequence, issued_at: record.floors.issued_at }
+}
+
+fn clock(device: &mut Device) -> Clock {
+    let host = &mut device.board.host;
+    match (host.wall_clock(), host.unix_time()) {
+        (Ok(WallClock::Synchronised), Ok(at)) => Clock::Synchronised(at),
+        _ => Clock::Free,
+    }
+}
+
+/// Remember that this was seen: nothing older counts from now on.
+fn raise(device: &mut Device, channel: &Channel) -> Result<(), Error> {
+    let mut next = device.record.clone();
+    if next.channel != channel.name {
+        next.channel.clone_from(&channel.name);
+        next.floors.channel_sequence = 0;
+    }
+    next.floors.channel_sequence = next.floors.channel_sequence.max(channel.sequence);
+    next.floors.issued_at = next.floors.issued_at.max(channel.issued_at);
+    // While the state only follows from what is stored, it isn't ours to save; the next check raises them.
+    if next == device.record || device.record.state != *device.stored() {
+        return Ok(());
+    }
+    device.save(next)
+}

@@ -1,0 +1,141 @@
+//! What the device makes of each offer, for people and for programs.
+use super::Found;
+use crate::date::{utc_date, utc_minute};
+use bistable_format::{
+    choice::{Choice, Considered, Verdict},
+    compat::Incompatible,
+    rollout::Admission,
+};
+use serde::Serialize;
+
+/// An offer, and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Its version.
+    pub version: String,
+    /// `takes`, `fits`, `running`, `rejected`, `behind`, `waits` or `incompatible`.
+    pub verdict: &'static str,
+    /// Why.
+    pub why: Vec<String>,
+    /// When its turn comes, in seconds since 1970, if that is known.
+    pub turn_at: Option<u64>,
+}
+
+/// What a channel has on offer for this device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Version of this report's form.
+    pub schema: u32,
+    /// The repository.
+    pub source: String,
+    /// The channel.
+    pub channel: String,
+    /// Number of the channel's file.
+    pub sequence: u64,
+    /// When that was issued, in seconds since 1970.
+    pub issued_at: u64,
+    /// When it expires, in seconds since 1970.
+    pub expires_at: u64,
+    /// Version of the root it was verified with.
+    pub root_version: u32,
+    /// The version that runs.
+    pub running: Option<String>,
+    /// Why what runs was withdrawn, if it was.
+    pub withdrawn: Option<String>,
+    /// The version that `update` would install.
+    pub takes: Option<String>,
+    /// Everything on offer for this product, newest first.
+    pub offers: Vec<Line>,
+}
+
+pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
+    let taken = choice.taken.map(|o| o.identity);
+    let line = |c: &Considered<'_>| {
+        let (verdict, why, turn_at) = reason(&c.verdict);
+        let verdict = if taken == Some(c.offer.identity) { "takes" } else { verdict };
+        Line { version: c.offer.terms.version.to_string(), verdict, why, turn_at }
+    };
+    Report {
+        schema: 1,
+        source: found.source.clone(),
+        channel: found.channel.name.clone(),
+        sequence: found.channel.sequence,
+        issued_at: found.channel.issued_at,
+        expires_at: found.channel.expires_at,
+        root_version: found.root.version,
+        running: found.running.as_ref().map(|(_, version)| version.to_string()),
+        withdrawn: choice.withdrawn.map(ToOwned::to_owned),
+        takes: choice.taken.map(|o| o.terms.version.to_string()),
+        offers: choice.considered.iter().map(line).collect(),
+    }
+}
+
+fn reason(verdict: &Verdict) -> (&'static str, Vec<String>, Option<u64>) {
+    let one = |word, text: String| (word, vec![text], None);
+    match verdict {
+        Verdict::Fits(Admission::Canary) => one("fits", "this device's group goes first".into()),
+        Verdict::Fits(Admission::Wave(n)) => one("fits", format!("wave {n} has come to this device")),
+        Verdict::Fits(_) => one("fits", "for every device".into()),
+        Verdict::Running => one("running", "runs already".into()),
+        Verdict::Rejected => one("rejected", "failed on this device before".into()),
+        Verdict::Behind(first) => one("behind", format!("only after {first}, which every device has to run")),
+        Verdict::Waits(Admission::Later { wave, at }) => {
+            ("waits", vec![format!("wave {wave} comes to this device at {}", utc_minute(*at))], Some(*at))
+        }
+        Verdict::Waits(Admission::Paused) => one("waits", "the rollout is paused".into()),
+        Verdict::Waits(Admission::Halted) => one("waits", "the rollout is halted".into()),
+        Verdict::Waits(_) => one("waits", "no wave has come to this device yet".into()),
+        Verdict::Incompatible(reasons) => {
+            // Half of all lines would only say that what is old is old.
+            let older = |r: &Incompatible| matches!(r, Incompatible::NotNewer { .. });
+            let word = if reasons.iter().all(older) { "older" } else { "incompatible" };
+            (word, reasons.iter().map(ToString::to_string).collect(), None)
+        }
+    }
+}
+
+impl Report {
+    /// One line of why there is nothing to do.
+    pub(super) fn nothing(&self) -> String {
+        let running = self.running.as_deref().unwrap_or("an unknown release");
+        let waiting = self
+            .offers
+            .iter()
+            .find(|o| matches!(o.verdict, "waits" | "behind" | "rejected" | "incompatible"));
+        match (&self.withdrawn, waiting) {
+            (Some(reason), _) => format!(
+                "release {running}, which runs, was withdrawn ({reason}), and channel {} offers nothing else that fits",
+                self.channel
+            ),
+            (None, Some(line)) => {
+                format!("{running} runs; {}: {}", line.version, line.why.join("; "))
+            }
+            (None, None) => format!("{running} runs, and channel {} offers nothing newer", self.channel),
+        }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "channel {} of {}, number {}, of {}\n",
+            self.channel,
+            self.source,
+            self.sequence,
+            utc_date(self.issued_at)
+        );
+        if let (Some(running), Some(reason)) = (&self.running, &self.withdrawn) {
+            text.push_str(&format!("{running}, which runs, was WITHDRAWN: {reason}\n"));
+        }
+        let width = self.offers.iter().map(|o| o.version.len()).max().unwrap_or(0);
+        // All that is older says nothing new.
+        for line in self.offers.iter().filter(|o| o.verdict != "older") {
+            let mark = if line.verdict == "takes" { "▶" } else { " " };
+            text.push_str(&format!("  {mark} {:width$}  {}\n", line.version, line.why.join("; ")));
+        }
+        text.push_str(&match &self.takes {
+            Some(version) => format!("update to {version}: `bistable update`"),
+            None => format!("nothing to do: {}", self.nothing()),
+        });
+        text
+    }
+}
