@@ -53,6 +53,11 @@ pub enum Verb {
     Verify(cmd::verify::Args),
     /// Make a card image from a bundle and a root.
     Card(cmd::card::Args),
+    /// Make a repository, and look whether its store can be one.
+    #[command(subcommand)]
+    Repo(cmd::repo::Repo),
+    /// Show who did what to a repository.
+    Audit(cmd::audit::Args),
 }
 
 /// Run with these arguments, the program's name first. Prints, and gives the exit code.
@@ -73,6 +78,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Inspect(args) => cmd::inspect::run(&args, out),
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
+        Verb::Repo(verb) => cmd::repo::run(&verb, out),
+        Verb::Audit(args) => cmd::audit::run(&args, out),
     };
     match result {
         Ok(()) => code(Exit::Done),

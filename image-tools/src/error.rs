@@ -5,6 +5,12 @@ use crate::card::CardError;
 use crate::inspect::InspectError;
 use crate::keys::KeyError;
 use crate::output::OutputError;
+use crate::repository::StoreError;
+use crate::repository::audit::AuditError;
+use crate::repository::channel::ChannelError;
+use crate::repository::init::InitError;
+use crate::repository::probe::ProbeError;
+use crate::repository::roots::RootsError;
 use crate::root::RootError;
 use crate::verify::VerifyError;
 
@@ -49,6 +55,24 @@ pub enum Error {
     /// While writing.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Of a repository's files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Of a repository's roots.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// A store that doesn't keep its word.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// While making a repository.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// Of a channel.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// Of the audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Arguments that contradict each other or can't be used.
     #[error("{0}")]
     Usage(String),
@@ -68,11 +92,57 @@ impl Error {
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
+            Error::Store(e) => store(e),
+            Error::Probe(e) => probe(e),
+            Error::Channel(e) => channel(e),
+            Error::Roots(e) => roots(e),
+            Error::Init(InitError::Store(e)) => store(e),
+            Error::Init(InitError::Probe(e)) => probe(e),
+            Error::Init(InitError::Roots(e)) => roots(e),
+            Error::Audit(AuditError::Store(e)) => store(e),
+            Error::Audit(AuditError::Missing { .. } | AuditError::Damaged { .. }) => Exit::Untrusted,
+            Error::Audit(AuditError::Channel { source, .. }) => channel(source),
             Error::Card(CardError::Demo(_)) => Exit::Untrusted,
             Error::Card(CardError::SlotTooSmall { .. } | CardError::TooSmall { .. }) => Exit::Incompatible,
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
             _ => Exit::Failed,
         }
+    }
+}
+
+fn store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Place { .. } | StoreError::Feature { .. } | StoreError::Settings { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn probe(error: &ProbeError) -> Exit {
+    match error {
+        ProbeError::Store(e) => store(e),
+        ProbeError::Liar { .. } => Exit::Incompatible,
+        ProbeError::Random => Exit::Failed,
+    }
+}
+
+fn roots(error: &RootsError) -> Exit {
+    match error {
+        RootsError::Store(e) => store(e),
+        RootsError::Invalid { .. } | RootsError::Other { .. } => Exit::Untrusted,
+        RootsError::None { .. } => Exit::Failed,
+    }
+}
+
+fn channel(error: &ChannelError) -> Exit {
+    match error {
+        ChannelError::Store(e) => store(e),
+        ChannelError::Untrusted { .. }
+        | ChannelError::Misplaced { .. }
+        | ChannelError::Broken { .. }
+        | ChannelError::OldRoot { .. }
+        | ChannelError::Keys { .. } => Exit::Untrusted,
+        ChannelError::Invalid(_) => Exit::Usage,
+        _ => Exit::Failed,
     }
 }
 

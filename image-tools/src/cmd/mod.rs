@@ -1,10 +1,13 @@
 //! One file per verb: from arguments to options, and from the result to text or JSON.
+pub(crate) mod audit;
 mod bars;
 pub(crate) mod build;
 pub(crate) mod card;
 pub(crate) mod inspect;
 pub(crate) mod key;
 mod lines;
+mod place;
+pub(crate) mod repo;
 pub(crate) mod root;
 pub(crate) mod verify;
 

@@ -10,8 +10,21 @@
 //! | file | noun |
 //! |---|---|
 //! | [`store`] | where the files are |
+//! | [`mod@probe`] | whether the store tells the truth |
+//! | [`mod@init`] | a new repository |
+//! | [`roots`] | the roots, each vouching for the next |
 //! | [`sequence`] | numbered files, and the newest of them |
+//! | [`channel`] | a channel's files, and the commit of the next |
+//! | [`catalog`] | all releases that a channel ever had |
+//! | [`audit`] | who did what |
+pub mod audit;
+pub mod catalog;
+pub mod channel;
+pub mod init;
+pub mod probe;
+pub mod roots;
 pub mod sequence;
 pub mod store;
 
+pub use crate::clock::{Clock, HostClock};
 pub use store::{Store, StoreError};

@@ -4,31 +4,42 @@
 //! before it wrote it, or another's older one came later) or damaged. From it one looks forward in growing steps, so that a hint
 //! that is k behind costs some 2·log₂ k questions.
 use super::store::{Store, StoreError};
+use bistable_format::repository as names;
 
-/// Where numbered files are: `FOLDER/00000042.SUFFIX`.
+/// Which numbered files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sequence {
-    folder: String,
-    suffix: &'static str,
+pub enum Sequence {
+    /// The records of the audit.
+    Audit,
+    /// The files of a channel, by its name.
+    Channel(String),
 }
 
 /// Most bytes of a hint.
 const HINT_BYTES: usize = 32;
 
 impl Sequence {
-    /// In this folder, with this suffix (no dot).
-    pub fn new(folder: impl Into<String>, suffix: &'static str) -> Sequence {
-        Sequence { folder: folder.into(), suffix }
-    }
-
     /// The name of number `n`.
     pub fn path(&self, n: u64) -> String {
-        format!("{}/{n:08}.{}", self.folder, self.suffix)
+        match self {
+            Sequence::Audit => names::audit(n),
+            Sequence::Channel(name) => names::channel(name, n),
+        }
     }
 
     /// The name of the hint.
     pub fn hint_path(&self) -> String {
-        format!("{}/latest", self.folder)
+        match self {
+            Sequence::Audit => names::audit_hint(),
+            Sequence::Channel(name) => names::channel_hint(name),
+        }
+    }
+
+    fn folder(&self) -> String {
+        match self {
+            Sequence::Audit => "audit".into(),
+            Sequence::Channel(name) => names::channel_folder(name),
+        }
     }
 
     /// The newest number; 0 if there is none.
@@ -42,15 +53,17 @@ impl Sequence {
             return Ok(newest);
         }
         // Nothing, or the first ones were removed: that must never look empty, or numbers would be used twice.
-        let listed = store.list(&self.folder)?;
+        let listed = store.list(&self.folder())?;
         Ok(listed.iter().filter_map(|file| self.number(&file.path)).max().unwrap_or(0))
     }
 
     /// The number in a name; `None` if it's no name of such a file.
     pub fn number(&self, path: &str) -> Option<u64> {
-        let name = path.strip_prefix(&self.folder)?.strip_prefix('/')?;
-        let n = name.strip_suffix(self.suffix)?.strip_suffix('.')?.parse().ok()?;
-        (self.path(n) == path).then_some(n)
+        let name = path.strip_prefix(&self.folder())?.strip_prefix('/')?;
+        match self {
+            Sequence::Audit => names::audit_sequence(name),
+            Sequence::Channel(_) => names::channel_sequence(name),
+        }
     }
 
     /// Remember the newest number. That it can't be written is nobody's trouble.
@@ -63,8 +76,7 @@ impl Sequence {
             Err(StoreError::TooLarge { .. }) => None,
             hint => hint?,
         };
-        let text = hint.and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+        Ok(hint.and_then(|bytes| names::parse_hint(&bytes)).unwrap_or(0))
     }
 }
 
@@ -140,7 +152,7 @@ mod tests {
     #[test]
     fn numbers_are_never_used_twice_even_if_the_first_were_removed() {
         let store = Store::new(Memory::new());
-        let numbered = Sequence::new("audit", "json");
+        let numbered = Sequence::Audit;
         assert_eq!(numbered.newest(&store).unwrap(), 0);
         let _ = store.create(&numbered.path(7), b"x").unwrap();
         assert_eq!(numbered.newest(&store).unwrap(), 7);
@@ -150,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_its_own_names_have_numbers() {
-        let numbered = Sequence::new("channels/staging", "channel");
+        let numbered = Sequence::Channel("staging".into());
         assert_eq!(numbered.number("channels/staging/00000042.channel"), Some(42));
         assert_eq!(numbered.number("channels/staging/123456789.channel"), Some(123_456_789));
         for other in ["channels/staging/42.channel", "channels/staging/latest", "channels/x/00000042.channel", "00000042.channel"] {

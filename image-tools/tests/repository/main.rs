@@ -7,5 +7,9 @@
     clippy::unwrap_used,
     reason = "tests may fail loudly, and write files in their own folders without flushing them"
 )]
+mod channel;
+mod cli;
+mod init;
 mod places;
+mod product;
 mod store;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// An empty place, removed at the end if it is on the disk.
-pub struct Place {
+pub(crate) struct Place {
     pub name: &'static str,
     pub store: Store,
     /// What `--repo` takes; none for memory.
@@ -13,11 +13,11 @@ pub struct Place {
     _folder: Option<TempDir>,
 }
 
-pub fn memory() -> Place {
+pub(crate) fn memory() -> Place {
     Place { name: "memory", store: Store::new(Memory::new()), url: None, _folder: None }
 }
 
-pub fn directory() -> Place {
+pub(crate) fn directory() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().to_str().unwrap().to_owned();
     let store = Store::open(&url, Missing::Refuse).unwrap();
@@ -25,7 +25,7 @@ pub fn directory() -> Place {
 }
 
 /// A prefix of the bucket that nobody used before.
-pub fn s3() -> Option<Place> {
+pub(crate) fn s3() -> Option<Place> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let bucket = std::env::var("BISTABLE_TEST_S3").ok()?;
     let unique = tempfile::tempdir().unwrap();
@@ -36,6 +36,6 @@ pub fn s3() -> Option<Place> {
 }
 
 /// All kinds.
-pub fn all() -> Vec<Place> {
+pub(crate) fn all() -> Vec<Place> {
     [memory(), directory()].into_iter().chain(s3()).collect()
 }
