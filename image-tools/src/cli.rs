@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Build, sign, inspect and verify Bistable bundles, and make SD card images.
 #[derive(Debug, Parser)]
 #[command(name = "bistable-image", version)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 5 signature or digest, 6 incompatible.")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 signature or digest, 6 incompatible, 75 not now.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -56,6 +56,17 @@ pub enum Verb {
     /// Make a repository, and look whether its store can be one.
     #[command(subcommand)]
     Repo(cmd::repo::Repo),
+    /// Show channels, renew them, set their gates, pin releases.
+    #[command(subcommand)]
+    Channel(cmd::channel::Channel),
+    /// Say something about a release that a channel's gates demand.
+    Attest(cmd::attest::Args),
+    /// Offer in another channel what is offered in one: the same release.
+    Promote(cmd::promote::Args),
+    /// Change who gets a release, and when.
+    Rollout(cmd::promote::RolloutArgs),
+    /// Take a bad release off a channel.
+    Withdraw(cmd::withdraw::Args),
     /// Show who did what to a repository.
     Audit(cmd::audit::Args),
 }
@@ -79,6 +90,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
         Verb::Repo(verb) => cmd::repo::run(&verb, out),
+        Verb::Channel(verb) => cmd::channel::run(&verb, out),
+        Verb::Attest(args) => cmd::attest::run(&args, out),
+        Verb::Promote(args) => cmd::promote::run(&args, out),
+        Verb::Rollout(args) => cmd::promote::rollout(&args, out),
+        Verb::Withdraw(args) => cmd::withdraw::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
     };
     match result {

@@ -8,8 +8,10 @@ use crate::output::OutputError;
 use crate::repository::StoreError;
 use crate::repository::audit::AuditError;
 use crate::repository::channel::ChannelError;
+use crate::repository::edit::EditError;
 use crate::repository::init::InitError;
 use crate::repository::probe::ProbeError;
+use crate::repository::promote::PromoteError;
 use crate::repository::roots::RootsError;
 use crate::root::RootError;
 use crate::verify::VerifyError;
@@ -24,10 +26,14 @@ pub enum Exit {
     Failed = 1,
     /// It was called wrongly.
     Usage = 2,
+    /// There is nothing to do.
+    NothingToDo = 3,
     /// A signature or digest is wrong: don't use the file.
     Untrusted = 5,
     /// Things don't fit together: a slot too small for an image.
     Incompatible = 6,
+    /// Not now: a gate opens later.
+    TryLater = 75,
 }
 
 /// Any verb's failure.
@@ -70,6 +76,12 @@ pub enum Error {
     /// Of a channel.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// While changing a channel.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// While promoting.
+    #[error(transparent)]
+    Promote(#[from] PromoteError),
     /// Of the audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -99,6 +111,11 @@ impl Error {
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
+            Error::Promote(PromoteError::Channel(e)) => channel(e),
+            Error::Promote(PromoteError::Store(e)) => store(e),
+            Error::Promote(PromoteError::Edit(e)) | Error::Edit(e) => edit(e),
+            Error::Promote(PromoteError::NothingNewer { .. }) => Exit::NothingToDo,
+            Error::Promote(PromoteError::Itself(_)) => Exit::Usage,
             Error::Audit(AuditError::Store(e)) => store(e),
             Error::Audit(AuditError::Missing { .. } | AuditError::Damaged { .. }) => Exit::Untrusted,
             Error::Audit(AuditError::Channel { source, .. }) => channel(source),
@@ -113,6 +130,17 @@ impl Error {
 fn store(error: &StoreError) -> Exit {
     match error {
         StoreError::Place { .. } | StoreError::Feature { .. } | StoreError::Settings { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn edit(error: &EditError) -> Exit {
+    match error {
+        EditError::AlreadyOffered { .. } => Exit::NothingToDo,
+        EditError::Unsatisfiable { .. } | EditError::OtherContent { .. } | EditError::Withdrawn { .. } => {
+            Exit::Incompatible
+        }
+        EditError::TooYoung { .. } | EditError::TooSoon { .. } => Exit::TryLater,
         _ => Exit::Failed,
     }
 }

@@ -1,15 +1,20 @@
 //! One file per verb: from arguments to options, and from the result to text or JSON.
 pub(crate) mod audit;
+pub(crate) mod act;
+pub(crate) mod attest;
 mod bars;
 pub(crate) mod build;
 pub(crate) mod card;
+pub(crate) mod channel;
 pub(crate) mod inspect;
 pub(crate) mod key;
 mod lines;
 mod place;
 pub(crate) mod repo;
+pub(crate) mod promote;
 pub(crate) mod root;
 pub(crate) mod verify;
+pub(crate) mod withdraw;
 
 use crate::cli::ProgressStyle;
 use crate::error::Error;

@@ -183,6 +183,17 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// The newest file; one that only an older root vouches for, too, if that is wanted.
+    ///
+    /// # Errors
+    /// As for [`newest`](Self::newest).
+    pub fn newest_or_old(&self, old: OldRoot) -> Result<ChannelFile, ChannelError> {
+        match (self.newest(), old) {
+            (Err(ChannelError::OldRoot { sequence, .. }), OldRoot::Accept) => self.history(sequence),
+            (newest, _) => newest,
+        }
+    }
+
     /// The file of a number, which a root may vouch for that isn't in force any more.
     ///
     /// # Errors

@@ -15,16 +15,24 @@
 //! | [`roots`] | the roots, each vouching for the next |
 //! | [`sequence`] | numbered files, and the newest of them |
 //! | [`channel`] | a channel's files, and the commit of the next |
+//! | [`contents`] | what a release consists of |
+//! | [`edit`] | what an act makes of a channel |
+//! | [`mod@promote`] | offering in another channel |
+//! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
 //! | [`audit`] | who did what |
 pub mod audit;
 pub mod catalog;
 pub mod channel;
+pub mod contents;
+pub mod edit;
 pub mod init;
 pub mod probe;
+pub mod promote;
 pub mod roots;
 pub mod sequence;
 pub mod store;
+pub mod words;
 
 pub use crate::clock::{Clock, HostClock};
 pub use store::{Store, StoreError};
