@@ -1,6 +1,6 @@
 //! The verbs, as a person uses them.
-use crate::places::Place;
 use crate::places;
+use crate::places::Place;
 use crate::product::Product;
 use bistable_image::repository::channel::Log;
 use serde_json::Value;
