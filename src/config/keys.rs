@@ -79,11 +79,13 @@ impl<K: Kind> Key for One<K> {
     }
 }
 
+type Named<T> = Vec<(String, T)>;
+
 struct Each<K: Kind> {
     name: &'static str,
     help: &'static str,
     kind: K,
-    field: fn(&mut Inputs) -> &mut Vec<(String, K::Value)>,
+    field: fn(&mut Inputs) -> &mut Named<K::Value>,
 }
 
 impl<K: Kind> Each<K> {
