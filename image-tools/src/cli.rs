@@ -56,6 +56,10 @@ pub enum Verb {
     /// Make a repository, and look whether its store can be one.
     #[command(subcommand)]
     Repo(cmd::repo::Repo),
+    /// Put a bundle into a repository and offer it in a channel.
+    Publish(Box<cmd::publish::Args>),
+    /// Show the releases of a channel.
+    List(cmd::list::Args),
     /// Show who did what to a repository.
     Audit(cmd::audit::Args),
 }
@@ -79,6 +83,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
         Verb::Repo(verb) => cmd::repo::run(&verb, out),
+        Verb::Publish(args) => cmd::publish::run(&args, out),
+        Verb::List(args) => cmd::list::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
     };
     match result {

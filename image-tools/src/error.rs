@@ -7,9 +7,11 @@ use crate::keys::KeyError;
 use crate::output::OutputError;
 use crate::repository::StoreError;
 use crate::repository::audit::AuditError;
+use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
 use crate::repository::init::InitError;
 use crate::repository::probe::ProbeError;
+use crate::repository::publish::PublishError;
 use crate::repository::roots::RootsError;
 use crate::root::RootError;
 use crate::verify::VerifyError;
@@ -70,6 +72,12 @@ pub enum Error {
     /// Of a channel.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// Of a channel's catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// While publishing.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// Of the audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -95,6 +103,13 @@ impl Error {
             Error::Store(e) => store(e),
             Error::Probe(e) => probe(e),
             Error::Channel(e) => channel(e),
+            Error::Catalog(e) => catalog(e),
+            Error::Publish(PublishError::Bundle(VerifyError::Bundle { source, .. })) => bundle(source),
+            Error::Publish(PublishError::Store(e)) => store(e),
+            Error::Publish(PublishError::Channel(e)) => channel(e),
+            Error::Publish(PublishError::Catalog(e)) => catalog(e),
+            Error::Publish(PublishError::Demo(_)) => Exit::Untrusted,
+            Error::Publish(PublishError::Withdrawn { .. } | PublishError::Taken { .. }) => Exit::Incompatible,
             Error::Roots(e) => roots(e),
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
@@ -142,6 +157,14 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::OldRoot { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
         ChannelError::Invalid(_) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn catalog(error: &CatalogError) -> Exit {
+    match error {
+        CatalogError::Store(e) => store(e),
+        CatalogError::Missing { .. } | CatalogError::Damaged { .. } => Exit::Untrusted,
         _ => Exit::Failed,
     }
 }

@@ -16,12 +16,14 @@
 //! | [`sequence`] | numbered files, and the newest of them |
 //! | [`channel`] | a channel's files, and the commit of the next |
 //! | [`catalog`] | all releases that a channel ever had |
+//! | [`mod@publish`] | a bundle becomes blobs and an offer |
 //! | [`audit`] | who did what |
 pub mod audit;
 pub mod catalog;
 pub mod channel;
 pub mod init;
 pub mod probe;
+pub mod publish;
 pub mod roots;
 pub mod sequence;
 pub mod store;
