@@ -26,6 +26,7 @@ mod date;
 mod device;
 mod durable;
 pub mod error;
+pub mod fleet_lock;
 pub mod ports;
 pub mod progress;
 pub mod selftest;

@@ -67,6 +67,10 @@ pub enum Verb {
     Rollout(cmd::promote::RolloutArgs),
     /// Take a bad release off a channel.
     Withdraw(cmd::withdraw::Args),
+    /// Put a bundle into a repository and offer it in a channel.
+    Publish(Box<cmd::publish::Args>),
+    /// Show the releases of a channel.
+    List(cmd::list::Args),
     /// Show who did what to a repository.
     Audit(cmd::audit::Args),
 }
@@ -95,6 +99,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Promote(args) => cmd::promote::run(&args, out),
         Verb::Rollout(args) => cmd::promote::rollout(&args, out),
         Verb::Withdraw(args) => cmd::withdraw::run(&args, out),
+        Verb::Publish(args) => cmd::publish::run(&args, out),
+        Verb::List(args) => cmd::list::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
     };
     match result {

@@ -7,11 +7,13 @@ use crate::keys::KeyError;
 use crate::output::OutputError;
 use crate::repository::StoreError;
 use crate::repository::audit::AuditError;
+use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
 use crate::repository::edit::EditError;
 use crate::repository::init::InitError;
 use crate::repository::probe::ProbeError;
 use crate::repository::promote::PromoteError;
+use crate::repository::publish::PublishError;
 use crate::repository::roots::RootsError;
 use crate::root::RootError;
 use crate::verify::VerifyError;
@@ -82,6 +84,12 @@ pub enum Error {
     /// While promoting.
     #[error(transparent)]
     Promote(#[from] PromoteError),
+    /// Of a channel's catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// While publishing.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// Of the audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -107,6 +115,14 @@ impl Error {
             Error::Store(e) => store(e),
             Error::Probe(e) => probe(e),
             Error::Channel(e) => channel(e),
+            Error::Catalog(e) => catalog(e),
+            Error::Publish(PublishError::Bundle(VerifyError::Bundle { source, .. })) => bundle(source),
+            Error::Publish(PublishError::Store(e)) => store(e),
+            Error::Publish(PublishError::Channel(e)) => channel(e),
+            Error::Publish(PublishError::Catalog(e)) => catalog(e),
+            Error::Publish(PublishError::Demo(_)) => Exit::Untrusted,
+            Error::Publish(PublishError::Edit(e)) => edit(e),
+            Error::Publish(PublishError::Taken { .. }) => Exit::Incompatible,
             Error::Roots(e) => roots(e),
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
@@ -170,6 +186,14 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::OldRoot { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
         ChannelError::Invalid(_) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn catalog(error: &CatalogError) -> Exit {
+    match error {
+        CatalogError::Store(e) => store(e),
+        CatalogError::Missing { .. } | CatalogError::Damaged { .. } => Exit::Untrusted,
         _ => Exit::Failed,
     }
 }

@@ -1,7 +1,8 @@
 //! One file's keys, checked against what is known; every problem of it is found at once.
 use super::{
     Problem,
-    keys::{self, Inputs, Key},
+    key::{Inputs, Key},
+    keys,
     kind::{Place, Wrong},
 };
 use serde_json::Value;

@@ -41,6 +41,7 @@
 //! Everything wrong is reported at once, with file and line. Nothing is guessed: with a problem there are no settings.
 mod error;
 mod fragment;
+mod key;
 mod keys;
 mod kind;
 mod layers;
@@ -62,7 +63,7 @@ pub(crate) use show::Listing;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
 use fragment::{Fragment, Set};
-use keys::Inputs;
+use key::Inputs;
 use layers::Fragments;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +117,7 @@ impl Loaded {
         remark::remarks(&self.merged, &self.settings)
     }
 
-    /// The files that were read.
+    /// The files that count because of where they are.
     pub(crate) fn files(&self) -> Vec<&Path> {
         let named = [SELF_TEST, HEALTH].into_iter().filter_map(|(key, _)| self.merged.all(key).last());
         let placed = named.filter(|set| set.line.is_none()).map(|set| set.file.as_path());

@@ -2,7 +2,8 @@
 use super::{
     Loaded,
     fragment::Set,
-    keys::{Inputs, KEYS},
+    key::Inputs,
+    keys::{self, KEYS},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -11,9 +12,9 @@ use std::path::Path;
 /// Every setting, in the order of the table of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Listing {
-    /// Files that were read, weakest first.
+    /// Files that count because of where they are, weakest first.
     files: Vec<String>,
-    /// Files that weren't, because a namesake in a later folder masks them.
+    /// Files that don't count, because a namesake in a later folder masks them.
     masked: Vec<Masked>,
     settings: Vec<Setting>,
 }
@@ -116,10 +117,10 @@ struct Line<'a> {
 
 impl Setting {
     fn line(&self) -> Line<'_> {
-        // A name of the owner's may have dots of its own; tables of such names have none.
-        let owners = self.name.strip_prefix("components.").map(|last| ("components", last));
-        let (table, last) = owners.or_else(|| self.name.rsplit_once('.')).unwrap_or(("", &self.name));
-        let last = if last.contains('.') { format!("\"{last}\"") } else { last.into() };
+        // A name of the owner's may have dots of its own.
+        let table = keys::find(&self.name).map_or("", |key| key.table());
+        let last = self.name.strip_prefix(table).unwrap_or(&self.name).trim_start_matches('.');
+        let last = if last.contains('.') { format!("\"{last}\"") } else { last.to_owned() };
         if self.value.is_null() {
             return Line { table, set: format!("# {last}: not set"), origin: String::new() };
         }

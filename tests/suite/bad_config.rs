@@ -1,9 +1,10 @@
 //! Configuration, plans and the simulator's own files: each mistake with its file, its line and what is allowed.
 use crate::{
     fixture::{SELF_TESTS, product},
-    pi::Pi,
+    pi::{Ended, Pi, end},
 };
 use bistable_image::{BuildOptions, Silent, build};
+use std::{path::Path, process::Command};
 
 const FRAGMENT: &str = "card.img.sim/root/etc/bistable/config.d/50-test.toml";
 const PLAN: &str = "card.img.sim/root/etc/bistable/self-test.toml";
@@ -60,6 +61,11 @@ fn each_mistake_is_named_and_nothing_begins() {
         for verb in ["preflight", "install @good.bundle", "update @good.bundle", "resume"] {
             pi.run(verb).must(1, words);
         }
+        // What only a simulated Pi has is no configuration.
+        let code = if [WORLD, MACHINE].contains(file) { 0 } else { 1 };
+        for verb in ["config check", "config show"] {
+            pi.run(verb).must(code, if code == 0 { &[] } else { words });
+        }
         assert_eq!(std::fs::read(pi.path(file)).unwrap(), text.as_bytes(), "left as it is");
         match before {
             Some(bytes) => drop(pi.file(file, &bytes)),
@@ -68,6 +74,47 @@ fn each_mistake_is_named_and_nothing_begins() {
         pi.is_unharmed();
         pi.takes_the_good_update();
     }
+}
+
+/// Without a card, on whatever machine this is.
+fn config(root: &Path, words: &str) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable"));
+    command.env_remove("RUST_LOG").env_remove("BISTABLE_CARD");
+    command.args(["--root".as_ref(), root.as_os_str()]).args(words.split_whitespace());
+    end(command, words)
+}
+
+#[test]
+fn a_configuration_is_checked_and_shown_without_card_and_board() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(config(root.path(), "config check").must(0, &[]).out, "0 files, fine\n");
+    let folder = root.path().join("etc/bistable/config.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("a.toml");
+    std::fs::write(&file, "allow_demo_keys = true\n[source]\nurls = ['http://x']\n").unwrap();
+
+    let checked = config(root.path(), "config check").must(0, &[]).out;
+    let lines: Vec<&str> = checked.lines().collect();
+    let at = file.display().to_string();
+    assert!(lines[0].starts_with(&format!("{at}:1: warning: allow_demo_keys")), "{checked}");
+    assert!(lines[1].starts_with(&format!("{at}:3: note: source.urls")), "{checked}");
+    assert_eq!(lines[2..], ["1 file, fine, 1 warning, 1 note"]);
+    let json = config(root.path(), "config check --json").must(0, &[]).json();
+    assert_eq!((&json["files"], &json["remarks"][1]["line"]), (&1.into(), &3.into()));
+    assert_eq!(json["remarks"][0]["level"], "warning");
+
+    let shown = config(root.path(), "config show").must(0, &[]).out;
+    assert!(shown.contains(&format!("allow_demo_keys = true  # {at}:1\n")), "{shown}");
+    let json = config(root.path(), "config show --json").must(0, &[]).json();
+    assert_eq!(json["settings"][0]["origin"]["file"], at);
+
+    std::fs::write(&file, "a = 1\nb = 2\n").unwrap();
+    for words in ["config check --json", "config show --json"] {
+        let json = config(root.path(), words).must(1, &["2 problems", "a.toml:1:", "a.toml:2:"]).json();
+        assert_eq!((&json["exit"], &json["problems"][1]["line"]), (&1.into(), &2.into()));
+    }
+    config(root.path(), "config").must(2, &["check", "show"]);
+    config(root.path(), "--board sim config check").must(1, &["2 problems"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Power cuts at random moments of an update. After each the device must come up by itself with a good system, and the same
-//! update must succeed, or the next one if this one was committed.
+//! Power cuts at random moments of an update. After each the device must come up by itself with a good system. Some are
+//! made in a row, as where the power is bad; then the same update must succeed, or the next one if it was committed.
 use super::{
     clock::Clock,
     device::{Device, Status},
@@ -12,6 +12,9 @@ use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
 use std::{collections::BTreeMap, time::Duration};
 
+/// At most so many cuts on one card. What one leaves behind meets the next; a new card now and then, so that nothing
+/// that was left hides what others leave.
+const IN_A_ROW: u32 = 5;
 /// How far behind the end of an update the power is still cut.
 const BEHIND: f64 = 1.15;
 
@@ -26,16 +29,27 @@ pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Resul
     // The first one isn't cut: it says how long one takes.
     let whole = commit(device, GOOD, Slot::B).context("the update that isn't cut")?;
     let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut in_a_row = 0;
     for cut in 0..count {
-        device.power(Power::Off)?;
-        // A new card for each cut: what it left of one update shall not hide what it leaves of the next.
-        device.rig().factory(name)?;
-        first_boot(device)?;
+        if in_a_row == 0 {
+            device.power(Power::Off)?;
+            device.rig().factory(name)?;
+            first_boot(device)?;
+        }
         let after = whole.mul_f64(random.fraction() * BEHIND);
         let about = || {
             format!("cut {} of {count}, {:.2} s after the start of the update", cut + 1, after.as_secs_f64())
         };
-        *found.entry(one(device, after).with_context(about)?).or_default() += 1;
+        let (status, what) = one(device, after).with_context(about)?;
+        *found.entry(what).or_default() += 1;
+        in_a_row += 1;
+        let committed = status.running() == Some(GOOD.version);
+        if committed || in_a_row == IN_A_ROW || cut + 1 == count {
+            let (release, say) =
+                if committed { (NEXT, "the next update") } else { (GOOD, "the same update again") };
+            commit(device, release, !status.booted).context(say).with_context(about)?;
+            in_a_row = 0;
+        }
     }
     device.power(Power::Off)?;
     let found: Vec<_> = found.iter().map(|(what, n)| format!("{n} {what}")).collect();
@@ -47,8 +61,8 @@ pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Resul
     })
 }
 
-/// One cut; gives what the device had kept of the update.
-fn one(device: &mut Device<'_>, after: Duration) -> Result<&'static str> {
+/// One cut; gives where the device came to rest, and what it had kept of the update.
+fn one(device: &mut Device<'_>, after: Duration) -> Result<(Status, &'static str)> {
     let pace = device.rig().pace();
     let bundle = device.rig().bundle(GOOD.version);
     let from = device.seen.len();
@@ -71,17 +85,12 @@ fn one(device: &mut Device<'_>, after: Duration) -> Result<&'static str> {
         status.booted
     );
     ensure!(status.rejected.is_empty(), "a good release was rejected: {:?}", status.rejected);
-    if running == GOOD.version {
-        commit(device, NEXT, !status.booted).context("the next update")?;
-        return Ok("committed by itself");
-    }
-    let kept = kept(&status);
-    commit(device, GOOD, !status.booted).context("the same update again")?;
-    Ok(kept)
-}
-
-fn kept(status: &Status) -> &'static str {
-    if status.state == "installing" { "half installed" } else { "back at the old release" }
+    let what = match (running == GOOD.version, status.state.as_str()) {
+        (true, _) => "committed by itself",
+        (false, "installing") => "half installed",
+        (false, _) => "back at the old release",
+    };
+    Ok((status, what))
 }
 
 /// Numbers from a seed (SplitMix64), the same on every machine.

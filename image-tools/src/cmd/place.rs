@@ -60,7 +60,9 @@ impl By {
     /// The name.
     pub(crate) fn name(&self) -> Result<String, Error> {
         match &self.by {
-            Some(name) if name.is_empty() || name.len() > limits::NAME || name.chars().any(char::is_control) => {
+            Some(name)
+                if name.is_empty() || name.len() > limits::NAME || name.chars().any(char::is_control) =>
+            {
                 Err(Error::Usage(format!("--by takes one line of at most {} bytes", limits::NAME)))
             }
             Some(name) => Ok(name.clone()),

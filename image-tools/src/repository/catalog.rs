@@ -76,7 +76,9 @@ pub enum CatalogError {
         why: &'static str,
     },
     /// A release that the catalogue would not read back.
-    #[error("release {version} can't go into the catalogue: a text in it is too long or has control characters")]
+    #[error(
+        "release {version} can't go into the catalogue: a text in it is too long or has control characters"
+    )]
     Entry {
         /// Its version.
         version: Version,
@@ -155,7 +157,10 @@ fn level(entries: usize) -> u32 {
 fn full_level(catalog: &[Segment], new_bytes: usize, new_entries: usize) -> Option<usize> {
     let start = catalog.len().checked_sub(FAN - 1)?;
     let run = catalog.get(start..)?;
-    let bytes = run.iter().map(|s| usize::try_from(s.bytes).unwrap_or(usize::MAX)).fold(new_bytes, usize::saturating_add);
+    let bytes = run
+        .iter()
+        .map(|s| usize::try_from(s.bytes).unwrap_or(usize::MAX))
+        .fold(new_bytes, usize::saturating_add);
     let same = |s: &Segment| usize::try_from(s.entries).is_ok_and(|n| level(n) == level(new_entries));
     (run.iter().all(same) && bytes <= SEGMENT_BYTES).then_some(start)
 }

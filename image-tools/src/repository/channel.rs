@@ -40,7 +40,9 @@ pub enum ChannelError {
         name: String,
     },
     /// A file is gone.
-    #[error("number {sequence} of channel {name} is missing in {place}: channels' files must never be removed; restore it from a copy")]
+    #[error(
+        "number {sequence} of channel {name} is missing in {place}: channels' files must never be removed; restore it from a copy"
+    )]
     Missing {
         /// The repository.
         place: String,
@@ -60,7 +62,9 @@ pub enum ChannelError {
         source: TrustError,
     },
     /// A file that is another one.
-    #[error("the file of number {sequence} of channel {name} is number {found} of channel {found_name}: somebody copied it there")]
+    #[error(
+        "the file of number {sequence} of channel {name} is number {found} of channel {found_name}: somebody copied it there"
+    )]
     Misplaced {
         /// The channel.
         name: String,
@@ -72,7 +76,9 @@ pub enum ChannelError {
         found: u64,
     },
     /// A file that names another one before it.
-    #[error("number {sequence} of channel {name} does not follow the file before it: one of the two was replaced")]
+    #[error(
+        "number {sequence} of channel {name} does not follow the file before it: one of the two was replaced"
+    )]
     Broken {
         /// The channel.
         name: String,

@@ -18,20 +18,32 @@
 //! | [`contents`] | what a release consists of |
 //! | [`edit`] | what an act makes of a channel |
 //! | [`mod@promote`] | offering in another channel |
+//! | [`holdings`] | all releases, and what the channels make of them |
+//! | [`mod@prune`] | what nobody needs goes |
+//! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
+//! | [`mod@sync`] | the same repository in another place |
+//! | [`site`] | a page for people |
 //! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
+//! | [`mod@publish`] | a bundle becomes blobs and an offer |
 //! | [`audit`] | who did what |
 pub mod audit;
 pub mod catalog;
 pub mod channel;
 pub mod contents;
 pub mod edit;
+pub mod fsck;
+pub mod holdings;
 pub mod init;
 pub mod probe;
+pub mod prune;
 pub mod promote;
+pub mod publish;
 pub mod roots;
 pub mod sequence;
+pub mod site;
 pub mod store;
+pub mod sync;
 pub mod words;
 
 pub use crate::clock::{Clock, HostClock};

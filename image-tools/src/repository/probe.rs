@@ -59,9 +59,8 @@ pub enum Lie {
 pub fn probe(store: &Store) -> Result<(), ProbeError> {
     let unique = getrandom::u64().map_err(|_| ProbeError::Random)?;
     let folder = format!("probe/{unique:016x}");
-    let result = sequential(store, &folder).and_then(|()| {
-        (0..ROUNDS).try_for_each(|round| race(store, &format!("{folder}/race-{round}")))
-    });
+    let result = sequential(store, &folder)
+        .and_then(|()| (0..ROUNDS).try_for_each(|round| race(store, &format!("{folder}/race-{round}"))));
     let removed = remove(store, &folder);
     result?;
     Ok(removed?)

@@ -165,7 +165,12 @@ mod tests {
         let numbered = Sequence::Channel("staging".into());
         assert_eq!(numbered.number("channels/staging/00000042.channel"), Some(42));
         assert_eq!(numbered.number("channels/staging/123456789.channel"), Some(123_456_789));
-        for other in ["channels/staging/42.channel", "channels/staging/latest", "channels/x/00000042.channel", "00000042.channel"] {
+        for other in [
+            "channels/staging/42.channel",
+            "channels/staging/latest",
+            "channels/x/00000042.channel",
+            "00000042.channel",
+        ] {
             assert_eq!(numbered.number(other), None, "{other}");
         }
     }

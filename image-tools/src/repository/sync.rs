@@ -117,6 +117,12 @@ pub fn sync(
     for version in 1..=roots.newest().root.version {
         work.small(&names::root(version), Envelope::MAX_BYTES)?;
     }
+    for file in from.list("versions")? {
+        let wanted = from.get(&file.path, 128)?.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
+        if extent == Extent::Everything || wanted.is_some_and(|id| identities.contains(&id)) {
+            work.small(&file.path, 128)?;
+        }
+    }
     for identity in &identities {
         for file in from.list(&names::attestations(identity))? {
             work.small(&file.path, Envelope::MAX_BYTES)?;

@@ -2,11 +2,11 @@
 use crate::places::{self, Place};
 use crate::product::{Product, key};
 use bistable_format::{KeyKind, Role, repository as names};
+use bistable_image::repository::Store;
 use bistable_image::repository::audit::{self, AuditError};
 use bistable_image::repository::channel::{Change, ChannelError, Log, OldRoot};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Created, Faults, Faulty, Memory, Missing};
-use bistable_image::repository::Store;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -167,7 +167,12 @@ fn a_changed_record_is_found() {
         assert_eq!(store.create(&path, with.as_bytes()).unwrap(), Created::Created);
         audit::verify(&store, &roots)
     };
-    for lie in [text.replace("\"a\"", "\"b\""), text.replace("1.2.0", "1.9.0"), text.replace(":3,", ":4,"), "{}".into()] {
+    for lie in [
+        text.replace("\"a\"", "\"b\""),
+        text.replace("1.2.0", "1.9.0"),
+        text.replace(":3,", ":4,"),
+        "{}".into(),
+    ] {
         assert_ne!(lie, text);
         assert!(matches!(replaced(&lie), Err(AuditError::Damaged { .. })), "{lie}");
     }
@@ -269,7 +274,8 @@ fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
     let log = Log::new(&store, &roots, "staging");
     let mut committer = product.committer("a");
     committer.keys = vec![new_key.signing()];
-    let renew = |_: &mut _| Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() });
+    let renew =
+        |_: &mut _| Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() });
     assert!(matches!(committer.commit(&log, renew), Err(ChannelError::OldRoot { sequence: 1, .. })));
     committer.old_root = OldRoot::Accept;
     assert_eq!(committer.commit(&log, renew).unwrap().unwrap().file.root, 2);

@@ -1,6 +1,6 @@
 //! The verbs, as a person uses them.
-use crate::places::Place;
 use crate::places;
+use crate::places::Place;
 use crate::product::Product;
 use bistable_image::repository::channel::Log;
 use serde_json::Value;
@@ -9,9 +9,14 @@ use std::process::Command;
 
 #[track_caller]
 fn run(place: &Place, args: &[&str], code: i32) -> (String, String) {
+    at(place.url.as_ref().unwrap(), args, code)
+}
+
+#[track_caller]
+fn at(repo: &str, args: &[&str], code: i32) -> (String, String) {
     let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
         .args(args)
-        .env("BISTABLE_REPO", place.url.as_ref().unwrap())
+        .env("BISTABLE_REPO", repo)
         .env("BISTABLE_BY", "ada")
         .output()
         .unwrap();
@@ -62,12 +67,11 @@ fn from_nothing_to_a_repaired_audit() {
 fn what_is_no_repository_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none");
-    let place = |url: &str| Place { url: Some(url.into()), ..places::memory() };
-    let (_, stderr) = run(&place(missing.to_str().unwrap()), &["audit"], 1);
+    let (_, stderr) = at(missing.to_str().unwrap(), &["audit"], 1);
     assert!(stderr.contains("repo init"), "{stderr}");
-    let (_, stderr) = run(&place("ftp://x"), &["audit"], 2);
+    let (_, stderr) = at("ftp://x", &["audit"], 2);
     assert!(stderr.contains("s3://BUCKET/PREFIX"), "{stderr}");
-    let (_, stderr) = run(&place(folder.path().to_str().unwrap()), &["audit", "verify"], 1);
+    let (_, stderr) = at(folder.path().to_str().unwrap(), &["audit", "verify"], 1);
     assert!(stderr.contains("--root"), "{stderr}");
 }
 

@@ -70,7 +70,10 @@ fn liars_are_refused_and_told() {
     let overwrites = Faults { overwrites: true, ..Faults::default() };
     let store = Store::new(Faulty::new(Memory::new(), overwrites));
     let refused = init(&store, &product.root, Writers::Many, "tester", &product.clock);
-    assert!(matches!(refused, Err(InitError::Probe(ProbeError::Liar { lie: Lie::Twice, .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(InitError::Probe(ProbeError::Liar { lie: Lie::Twice, .. }))),
+        "{refused:?}"
+    );
     assert_eq!(files(&store), Vec::<String>::new());
 
     // Only one at a time is told the truth.

@@ -12,4 +12,5 @@ mod cli;
 mod init;
 mod places;
 mod product;
+mod publish;
 mod store;

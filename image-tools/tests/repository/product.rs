@@ -2,7 +2,9 @@
 use bistable_format::channel::{Channel, Offer, Passage};
 use bistable_format::{Digest, KeyKind, Requires, Terms};
 use bistable_image::keys::SecretKey;
-use bistable_image::repository::channel::{Change, ChannelError, Committed, Committer, LIFETIME, Log, OldRoot};
+use bistable_image::repository::channel::{
+    Change, ChannelError, Committed, Committer, LIFETIME, Log, OldRoot,
+};
 use bistable_image::repository::init::{Writers, init};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::{Clock, Store};

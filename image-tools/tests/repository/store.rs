@@ -1,7 +1,9 @@
 //! Every store keeps the contract; those that don't are found.
 use crate::places;
-use bistable_image::repository::store::{Claim, Faults, Faulty, Memory, Missing, Operation, StoreError, contract};
 use bistable_image::repository::Store;
+use bistable_image::repository::store::{
+    Claim, Faults, Faulty, Memory, Missing, Operation, StoreError, contract,
+};
 use std::fs;
 use std::sync::{Arc, Barrier};
 
@@ -50,8 +52,10 @@ fn a_directory_is_left_with_its_files_and_nothing_else() {
     let _ = place.store.create("channels/staging/00000001.channel", b"y").unwrap();
     let root = std::path::PathBuf::from(place.url.unwrap());
     let names = |folder: &str| {
-        let mut names: Vec<_> =
-            fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     };

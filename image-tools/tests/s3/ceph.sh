@@ -7,7 +7,7 @@
 #
 # Objects live in the OSD's memory (2 GiB at most): nothing outlives `stop`. Ports: PORT for S3 (7480) and the one before
 # it for the monitor.
-set -euo pipefail
+set -Eeuo pipefail
 
 usage() {
     echo "usage: $0 start DIR | stop DIR" >&2
@@ -45,6 +45,12 @@ install_ceph() {
         apt-get -q update
         DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"
     } >&2
+}
+
+failed() {
+    tail -n 20 "$dir/log" >&2
+    stop
+    exit 1
 }
 
 # The programs talk much and let go of their terminal: all they say is in DIR/log.
@@ -130,7 +136,7 @@ ENV
 case $verb in
 start)
     install_ceph
-    trap 'status=$?; if [ $status -ne 0 ]; then tail -n 20 "$dir/log" >&2; [ -n "${KEEP:-}" ] || stop; fi' EXIT
+    trap failed ERR
     start
     ;;
 stop) dir=$(cd "$dir" && pwd) && stop ;;

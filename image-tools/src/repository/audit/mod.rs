@@ -196,7 +196,8 @@ pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> 
         if next > up_to {
             return Ok(added);
         }
-        let file = log.history(next).map_err(|e| AuditError::Channel { name: name.into(), source: Box::new(e) })?;
+        let file =
+            log.history(next).map_err(|e| AuditError::Channel { name: name.into(), source: Box::new(e) })?;
         let record = of_channel(&file);
         let done = add(store, clock, last, |last| {
             let recorded = last.and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0);

@@ -60,12 +60,16 @@ fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) ->
             ));
         }
         let file = Log::new(store, roots, &commit.name).history(commit.sequence);
-        let file = file.map_err(|e| AuditError::Channel { name: commit.name.clone(), source: Box::new(e) })?;
+        let file =
+            file.map_err(|e| AuditError::Channel { name: commit.name.clone(), source: Box::new(e) })?;
         let told = of_channel(&file);
         let same = (&told.channel, &told.at, &told.who, &told.verb, &told.about)
             == (&record.channel, &record.at, &record.who, &record.verb, &record.about);
         if !same {
-            return damaged(format!("the file {} of channel {} says something else", commit.sequence, commit.name));
+            return damaged(format!(
+                "the file {} of channel {} says something else",
+                commit.sequence, commit.name
+            ));
         }
     }
     if channels != record.channels {

@@ -27,7 +27,11 @@ pub fn check(store: &Store, folder: &str) -> Result<(), Breach> {
     names(store)
 }
 
-fn holds<T: Debug + PartialEq>(clause: &'static str, found: Result<T, StoreError>, wanted: &T) -> Result<(), Breach> {
+fn holds<T: Debug + PartialEq>(
+    clause: &'static str,
+    found: Result<T, StoreError>,
+    wanted: &T,
+) -> Result<(), Breach> {
     match found {
         Ok(found) if found == *wanted => Ok(()),
         found => {
@@ -92,16 +96,24 @@ fn race(store: &Store, folder: &str) -> Result<(), Breach> {
     for round in 0..5 {
         let path = format!("{folder}/race-{round}");
         let results: Vec<_> = thread::scope(|scope| {
-            let racers: Vec<_> =
-                (0..8).map(|n| scope.spawn({ let path = &path; move || store.create(path, &[n; 100]) })).collect();
-            racers.into_iter().map(|r| r.join()).collect()
+            let racers: Vec<_> = (0..8)
+                .map(|n| {
+                    scope.spawn({
+                        let path = &path;
+                        move || store.create(path, &[n; 100])
+                    })
+                })
+                .collect();
+            racers.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
         let mut winners = Vec::new();
         for (n, result) in (0_u8..).zip(results) {
             match result {
                 Ok(Ok(Created::Created)) => winners.push(n),
                 Ok(Ok(Created::Exists)) => {}
-                other => return Err(Breach { clause: "a lost race is no error", found: format!("{other:?}") }),
+                other => {
+                    return Err(Breach { clause: "a lost race is no error", found: format!("{other:?}") });
+                }
             }
         }
         holds("exactly one creates", Ok(winners.len()), &1)?;

@@ -26,7 +26,9 @@ impl std::error::Error for Cause {}
 #[non_exhaustive]
 pub enum StoreError {
     /// No place for files can be called that.
-    #[error("{place:?} is no place for a repository: give a directory, file:///DIR, s3://BUCKET/PREFIX, gs://… or az://…")]
+    #[error(
+        "{place:?} is no place for a repository: give a directory, file:///DIR, s3://BUCKET/PREFIX, gs://… or az://…"
+    )]
     Place {
         /// What was given.
         place: String,
@@ -114,7 +116,9 @@ pub enum StoreError {
         place: String,
     },
     /// The backend doesn't know who asks.
-    #[error("{place} needs other credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or what the store wants instead)")]
+    #[error(
+        "{place} needs other credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or what the store wants instead)"
+    )]
     Credentials {
         /// The file.
         place: String,
@@ -140,7 +144,9 @@ pub enum StoreError {
         source: Cause,
     },
     /// A file system without hard links.
-    #[error("{place} can't be created: that file system has no hard links, which commits need; use ext4, XFS, Btrfs, APFS or a bucket")]
+    #[error(
+        "{place} can't be created: that file system has no hard links, which commits need; use ext4, XFS, Btrfs, APFS or a bucket"
+    )]
     NoLinks {
         /// The file.
         place: String,
@@ -180,18 +186,16 @@ pub(super) fn at(place: &str, path: &str) -> String {
 }
 
 /// What `object_store` says, told apart.
-pub(super) fn told(
-    action: &'static str,
-    place: String,
-    error: &object_store::Error,
-) -> StoreError {
+pub(super) fn told(action: &'static str, place: String, error: &object_store::Error) -> StoreError {
     let source = Cause::new(error);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut network = false;
     while let Some(e) = cause {
         if let Some(io) = e.downcast_ref::<io::Error>() {
             match io.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => return StoreError::Full { place, source },
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    return StoreError::Full { place, source };
+                }
                 // What link(2) says on file systems without hard links.
                 io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
                     if action == "create" && io.raw_os_error() != Some(EACCES) =>

@@ -136,7 +136,9 @@ impl<B: Backend> Backend for Faulty<B> {
         };
         let n = self.creates.fetch_add(1, Ordering::SeqCst) + 1;
         match self.faults.loses_answers {
-            Some(every) if n.is_multiple_of(every) => Err(self.failure("create", path, "the answer got lost")),
+            Some(every) if n.is_multiple_of(every) => {
+                Err(self.failure("create", path, "the answer got lost"))
+            }
             _ => Ok(created),
         }
     }

@@ -76,7 +76,13 @@ impl Backend for Memory {
         let bytes = &files.get(path).ok_or_else(|| StoreError::NotFound { place: place() })?.bytes;
         let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
         let part = bytes.get(index(range.start)..index(range.end));
-        Ok(part.ok_or_else(|| StoreError::Length { place: place(), wanted: range.end, found: bytes.len() as u64 })?.to_vec())
+        Ok(part
+            .ok_or_else(|| StoreError::Length {
+                place: place(),
+                wanted: range.end,
+                found: bytes.len() as u64,
+            })?
+            .to_vec())
     }
 
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, StoreError> {
@@ -104,7 +110,9 @@ impl Backend for Memory {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
-        let below = |path: &str| folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let below = |path: &str| {
+            folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+        };
         let files = self.files();
         let listed = files.iter().filter(|(path, _)| below(path));
         Ok(listed.map(|(path, kept)| Listed { path: path.clone(), bytes: kept.bytes.len() as u64 }).collect())

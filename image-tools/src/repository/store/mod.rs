@@ -213,7 +213,13 @@ impl Store {
     /// Whatever keeps it from being read.
     pub fn read(&self, path: &str) -> Result<Option<Reader>, StoreError> {
         let Some(bytes) = self.size(path)? else { return Ok(None) };
-        Ok(Some(Reader { store: self.clone(), path: path.into(), bytes, next: 0, part: io::Cursor::default() }))
+        Ok(Some(Reader {
+            store: self.clone(),
+            path: path.into(),
+            bytes,
+            next: 0,
+            part: io::Cursor::default(),
+        }))
     }
 
     /// All files below a folder (`""`: all), sorted by name.
@@ -295,7 +301,10 @@ mod tests {
         for good in ["oci-layout", "channels/staging/00000042.channel", "blobs/sha256/0af", "a/b.c_d-e+f"] {
             assert!(check_path(good).is_ok(), "{good}");
         }
-        for bad in ["", "/etc", "a//b", "a/", "..", "a/../b", ".hidden", "a/.b", "a b", "a\\b", "ä", "a%2f", "a#1", "a\0"] {
+        for bad in [
+            "", "/etc", "a//b", "a/", "..", "a/../b", ".hidden", "a/.b", "a b", "a\\b", "ä", "a%2f", "a#1",
+            "a\0",
+        ] {
             assert!(check_path(bad).is_err(), "{bad:?}");
         }
         assert!(check_path(&"a".repeat(256)).is_err());

@@ -30,7 +30,11 @@ impl fmt::Debug for Objects {
 }
 
 impl Objects {
-    pub(super) fn new(place: String, prefix: String, store: Arc<dyn ObjectStore>) -> Result<Objects, StoreError> {
+    pub(super) fn new(
+        place: String,
+        prefix: String,
+        store: Arc<dyn ObjectStore>,
+    ) -> Result<Objects, StoreError> {
         // One thread, and only while somebody waits for it.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| {
             StoreError::Other { action: "use the network for", place: place.clone(), source: Cause::new(e) }
@@ -53,7 +57,12 @@ impl Objects {
     }
 
     /// A file that isn't there is `None`; a bucket that isn't there is an error.
-    fn found<T>(&self, action: &'static str, path: &str, result: object_store::Result<T>) -> Result<Option<T>, StoreError> {
+    fn found<T>(
+        &self,
+        action: &'static str,
+        path: &str,
+        result: object_store::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
         match result.map_err(self.told(action, path)) {
             Ok(found) => Ok(Some(found)),
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -86,7 +95,11 @@ impl Objects {
     }
 
     fn length(&self, path: &str, wanted: u64, found: u64) -> Result<(), StoreError> {
-        if wanted == found { Ok(()) } else { Err(StoreError::Length { place: at(&self.place, path), wanted, found }) }
+        if wanted == found {
+            Ok(())
+        } else {
+            Err(StoreError::Length { place: at(&self.place, path), wanted, found })
+        }
     }
 
     fn upload_parts(

@@ -70,7 +70,11 @@ fn directory(path: &Path, missing: Missing) -> Result<Objects, StoreError> {
         (Err(e), _) => return Err(io("open the directory")(e)),
     }
     let store = LocalFileSystem::new_with_prefix(path)
-        .map_err(|e| StoreError::Other { action: "open the directory", place: place.clone(), source: Cause::new(e) })?
+        .map_err(|e| StoreError::Other {
+            action: "open the directory",
+            place: place.clone(),
+            source: Cause::new(e),
+        })?
         .with_fsync(true);
     Objects::new(place, String::new(), Arc::new(store))
 }
@@ -109,7 +113,8 @@ fn s3(place: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     };
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries());
     let set = |builder: &AmazonS3Builder, key| builder.get_config_value(&key);
-    let endpoint = set(&builder, AmazonS3ConfigKey::S3Endpoint).or(set(&builder, AmazonS3ConfigKey::Endpoint));
+    let endpoint =
+        set(&builder, AmazonS3ConfigKey::S3Endpoint).or(set(&builder, AmazonS3ConfigKey::Endpoint));
     if let Some(endpoint) = endpoint {
         // Whoever names such an endpoint wants it so.
         if endpoint.starts_with("http://") {
