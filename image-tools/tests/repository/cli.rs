@@ -64,6 +64,32 @@ fn from_nothing_to_a_repaired_audit() {
 }
 
 #[test]
+fn a_bundle_is_published_and_listed() {
+    let (product, folder, place) = (Product::new(), tempfile::tempdir().unwrap(), places::directory());
+    product.init(&place.store);
+    let bundle = crate::publish::bundle(&product, &folder, 1, "a");
+    let files = product.channel_key.write(&folder.path().join("channel")).unwrap();
+    let wrong = product.release_key.write(&folder.path().join("release")).unwrap();
+    let publish = |key: &std::path::Path, code| {
+        let arguments =
+            ["publish", bundle.to_str().unwrap(), "--key", key.to_str().unwrap(), "--progress", "quiet"];
+        run(&place, &arguments, code)
+    };
+    let (_, stderr) = run(&place, &["list"], 1);
+    assert!(stderr.contains("no channel staging"), "{stderr}");
+    let (_, stderr) = publish(&wrong.secret, 5);
+    assert!(stderr.contains("can't be signed with these keys"), "{stderr}");
+    let (stdout, _) = publish(&files.secret, 0);
+    assert!(stdout.starts_with("hub 1.1.0: number 1 of channel staging offers it"), "{stdout}");
+    let (stdout, _) = run(&place, &["list"], 0);
+    assert!(stdout.starts_with("hub 1.1.0 ") && stdout.contains("offered"), "{stdout}");
+    assert_eq!(stdout.lines().count(), 1);
+    let (stdout, _) = run(&place, &["list", "--product", "other", "--json"], 0);
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&json["sequence"], &json["releases"]), (&1.into(), &Value::Array(vec![])));
+}
+
+#[test]
 fn what_is_no_repository_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none");

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Bundles of the smallest kind, by their minor version.
-fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &str) -> PathBuf {
+pub(crate) fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &str) -> PathBuf {
     let path = |name: &str| folder.path().join(name);
     fs::create_dir_all(path("system/etc")).unwrap();
     fs::create_dir_all(path("boot")).unwrap();
