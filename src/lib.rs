@@ -29,6 +29,7 @@ pub mod error;
 pub mod ports;
 pub mod progress;
 pub mod selftest;
+pub mod source;
 pub mod status;
 pub mod steps;
 

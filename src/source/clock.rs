@@ -1,0 +1,24 @@
+//! Time on any system, for what talks to the network: a simulated Pi's clock stands still while a server stalls.
+use crate::ports::Clock;
+use std::{
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The system's monotonic clock, from the first time that anybody asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the port")]
+    fn now(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the port")]
+    fn wait(&self, time: Duration) {
+        thread::sleep(time);
+    }
+}

@@ -1,0 +1,201 @@
+//! Several sources with the same files.
+use super::{Others, Source, SourceError, Span};
+
+/// A source that was wrong so often isn't asked any more for what was wrong.
+const WRONG_MAX: u32 = 2;
+
+/// Sources with the same files. The one that works is asked again; one that fails gives way to the next, which goes on
+/// at the same byte; one that gave wrong bytes is asked last.
+#[allow(missing_debug_implementations, reason = "the sources are trait objects")]
+pub struct Mirrors {
+    mirrors: Vec<Mirror>,
+    /// Failures of any so far.
+    failures: u64,
+    path: String,
+    span: Span,
+    /// Whom to ask for this range, in this order.
+    turn: Vec<usize>,
+    /// Whose turn it is.
+    at: usize,
+}
+
+struct Mirror {
+    source: Box<dyn Source>,
+    /// How often it gave wrong bytes.
+    wrong: u32,
+    /// When it failed last, in failures of any; 0 for never.
+    failed: u64,
+}
+
+impl Mirrors {
+    /// These, in this order.
+    pub fn new(sources: impl IntoIterator<Item = Box<dyn Source>>) -> Mirrors {
+        let mirror = |source| Mirror { source, wrong: 0, failed: 0 };
+        let mirrors = sources.into_iter().map(mirror).collect();
+        Mirrors { mirrors, failures: 0, path: String::new(), span: Span::WHOLE, turn: Vec::new(), at: 0 }
+    }
+
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.mirrors.len()).collect();
+        order.sort_by_key(|i| self.mirrors.get(*i).map(|m| (m.wrong, m.failed)));
+        order
+    }
+
+    fn current(&mut self) -> Option<&mut Mirror> {
+        let index = *self.turn.get(self.at)?;
+        self.mirrors.get_mut(index)
+    }
+
+    /// It failed: the next one's turn. The error is given back if there is none.
+    fn next(&mut self, e: SourceError) -> Result<(), SourceError> {
+        self.failures += 1;
+        let failures = self.failures;
+        if let Some(mirror) = self.current() {
+            mirror.failed = failures;
+        }
+        self.at += 1;
+        if self.at < self.turn.len() {
+            log::warn!("next_mirror={} {e}", self.at);
+            return Ok(());
+        }
+        Err(e)
+    }
+
+    /// The current one goes to the range, or else one after it.
+    fn go(&mut self) -> Result<(), SourceError> {
+        let (path, span) = (self.path.clone(), self.span);
+        loop {
+            let Some(mirror) = self.current() else { return Err(none()) };
+            match mirror.source.begin(&path, span) {
+                Ok(()) => return Ok(()),
+                Err(e) => self.next(e)?,
+            }
+        }
+    }
+}
+
+fn none() -> SourceError {
+    SourceError::Address { text: String::new(), problem: "there is no source".into() }
+}
+
+impl Source for Mirrors {
+    fn name(&self) -> String {
+        let first = self.turn.get(self.at).or(self.order().first()).copied();
+        first.and_then(|i| self.mirrors.get(i)).map(|m| m.source.name()).unwrap_or_default()
+    }
+
+    /// The first answer counts. That it isn't there is only an answer if no other has it.
+    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        (self.turn, self.at) = (self.order(), 0);
+        let mut missing = false;
+        let mut failed = none();
+        while let Some(mirror) = self.current() {
+            match mirror.source.small(path, limit) {
+                Ok(Some(bytes)) => return Ok(Some(bytes)),
+                Ok(None) => {
+                    missing = true;
+                    self.at += 1;
+                }
+                Err(e) => match self.next(e) {
+                    Ok(()) => {}
+                    Err(e) => failed = e,
+                },
+            }
+        }
+        if missing { Ok(None) } else { Err(failed) }
+    }
+
+    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+        (self.path, self.span) = (path.into(), span);
+        (self.turn, self.at) = (self.order(), 0);
+        self.go()
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
+        loop {
+            let Some(mirror) = self.current() else { return Err(none()) };
+            match mirror.source.read(into) {
+                Ok(n) => {
+                    self.span.from += n as u64;
+                    return Ok(n);
+                }
+                Err(e) => {
+                    self.next(e)?;
+                    self.go()?;
+                }
+            }
+        }
+    }
+
+    fn blame(&mut self) -> Others {
+        if let Some(mirror) = self.current() {
+            mirror.wrong += 1;
+        }
+        if self.mirrors.iter().any(|m| m.wrong < WRONG_MAX) { Others::Next } else { Others::None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Flaw, Memory, Served, fill};
+
+    fn mirrors(flaws: &[&[Flaw]]) -> (Mirrors, Vec<Served>) {
+        let memories: Vec<Memory> = flaws
+            .iter()
+            .map(|flaws| {
+                let mut memory = Memory::new([("f".to_owned(), (0..200).collect())]);
+                memory.flaws = flaws.to_vec().into();
+                memory
+            })
+            .collect();
+        let served = memories.iter().map(Memory::served).collect();
+        (Mirrors::new(memories.into_iter().map(|m| Box::new(m) as Box<dyn Source>)), served)
+    }
+
+    fn whole(mirrors: &mut Mirrors) -> Result<Vec<u8>, SourceError> {
+        mirrors.begin("f", Span::WHOLE)?;
+        let mut bytes = vec![0; 200];
+        fill(mirrors, &mut bytes).map(|()| bytes)
+    }
+
+    fn bytes(served: &[Served]) -> Vec<u64> {
+        served.iter().map(Served::bytes).collect()
+    }
+
+    #[test]
+    fn the_next_one_goes_on_and_is_asked_first_from_then_on() {
+        let (mut m, served) = mirrors(&[&[Flaw::Cut(50)], &[Flaw::Unreachable], &[]]);
+        assert!(whole(&mut m).unwrap() == (0..200).collect::<Vec<u8>>());
+        assert_eq!(bytes(&served), [50, 0, 150]);
+        whole(&mut m).unwrap();
+        assert_eq!(bytes(&served), [50, 0, 350], "the one that works is kept");
+    }
+
+    #[test]
+    fn who_gave_wrong_bytes_comes_last_but_is_still_asked() {
+        let (mut m, served) = mirrors(&[&[], &[Flaw::Cut(10), Flaw::Unreachable, Flaw::Cut(10)]]);
+        whole(&mut m).unwrap();
+        assert_eq!(m.blame(), Others::Next);
+        whole(&mut m).unwrap();
+        assert_eq!(bytes(&served), [200 + 190, 10]);
+        assert_eq!(m.blame(), Others::Next, "the other one may still be right");
+        whole(&mut m).unwrap();
+        whole(&mut m).unwrap();
+        assert_eq!(bytes(&served), [390 + 200 + 190, 20]);
+    }
+
+    #[test]
+    fn when_all_fail_it_says_so_and_not_there_needs_everybody() {
+        let (mut m, _) = mirrors(&[&[Flaw::Cut(3)], &[Flaw::Cut(4)]]);
+        assert!(matches!(whole(&mut m), Err(SourceError::Cut { byte: 7, .. })));
+        let (mut m, _) = mirrors(&[&[Flaw::Missing], &[]]);
+        assert_eq!(m.small("f", 999).unwrap().unwrap().len(), 200);
+        let (mut m, _) = mirrors(&[&[Flaw::Missing], &[Flaw::Unreachable]]);
+        assert!(m.small("f", 999).unwrap().is_none());
+        let (mut m, _) = mirrors(&[&[Flaw::Unreachable], &[Flaw::Unreachable]]);
+        assert!(m.small("f", 999).is_err());
+        assert!(Mirrors::new([]).begin("f", Span::WHOLE).is_err());
+        assert!(Mirrors::new([]).small("f", 1).is_err());
+    }
+}
