@@ -120,8 +120,8 @@ pub enum Verb {
 /// Where a bundle comes from.
 #[derive(Clone, Debug, Args)]
 pub struct Source {
-    /// The bundle; `-` reads it from standard input
-    #[arg(value_name = "FILE")]
+    /// The bundle: a file, an http:// or https:// address, or `-` for standard input
+    #[arg(value_name = "FILE|URL")]
     pub file: PathBuf,
     /// Verify and check only; write nothing
     #[arg(short = 'n', long)]

@@ -162,6 +162,7 @@ impl Error {
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Usage(_) => Exit::Usage,
             Error::NoRoot(_) | Error::Root(_) => Exit::Untrusted,
+            Error::Bundle(e) if e.is_transport() => Exit::TryLater,
             Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,
             Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,

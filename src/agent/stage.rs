@@ -5,11 +5,12 @@ use crate::{
     ports::{BootControl, Switch},
     selftest,
     steps::{
-        install::{self, Bundle, Rejections},
+        install::{self, Bundle, Content, Rejections},
         preflight,
     },
 };
 use bistable_boot::{Event, Failure, Reason, Slot, State, Target};
+use bistable_format::Root;
 use std::io::Read;
 
 impl Agent<'_> {
@@ -28,12 +29,21 @@ impl Agent<'_> {
     /// # Errors
     /// As for [`install`](Self::install).
     pub fn check(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
-        let (target, _) = self.accept(source, rejections)?;
-        Ok(target)
+        let root = self.ready()?;
+        self.accept(&Bundle::open(source, &root)?, rejections)
     }
 
-    /// What comes before anything is written: whether an update may begin at all, and with this release.
-    fn accept<R: Read>(&mut self, source: R, rejections: Rejections) -> Result<(Target, Bundle<R>), Error> {
+    /// The same for a release that was verified already.
+    ///
+    /// # Errors
+    /// As for [`install`](Self::install).
+    pub fn check_content(&mut self, content: &dyn Content, rejections: Rejections) -> Result<Target, Error> {
+        self.ready()?;
+        self.accept(content, rejections)
+    }
+
+    /// Whether an update may begin at all.
+    fn ready(&mut self) -> Result<Root, Error> {
         match self.state() {
             State::Idle | State::Installing(_) | State::Staged(_) | State::Armed { .. } => {}
             other => {
@@ -44,11 +54,15 @@ impl Agent<'_> {
         // Before the preflight, which finds it too: who trusts nobody says so by its exit code.
         let root = self.device.root()?;
         let report = self.preflight()?;
-        if let Some(problem) = report.problem() {
-            return Err(Error::Preflight(problem));
+        match report.problem() {
+            Some(problem) => Err(Error::Preflight(problem)),
+            None => Ok(root),
         }
-        let bundle = Bundle::open(source, &root)?;
-        let target = install::accept(&mut self.device, &bundle, rejections)?;
+    }
+
+    /// Whether it may begin with this release.
+    fn accept(&mut self, content: &dyn Content, rejections: Rejections) -> Result<Target, Error> {
+        let target = install::accept(&mut self.device, content, rejections)?;
         if let State::Armed { target: armed, .. } = self.state()
             && *armed != target
         {
@@ -58,8 +72,8 @@ impl Agent<'_> {
             );
             return Err(Error::NotNow(text));
         }
-        self.listener.hear(Note::Accepted(&target, &bundle.release));
-        Ok((target, bundle))
+        self.listener.hear(Note::Accepted(&target, content.release()));
+        Ok(target)
     }
 
     /// Verify a bundle's release, check that it may go onto this device, and write it into the inactive slot.
@@ -68,7 +82,26 @@ impl Agent<'_> {
     /// # Errors
     /// When the bundle, the device or the card is at fault: the running slot stays as it is and the default.
     pub fn install(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
-        let (target, mut bundle) = self.accept(source, rejections)?;
+        let root = self.ready()?;
+        self.put(&mut Bundle::open(source, &root)?, rejections)
+    }
+
+    /// The same for a release that was verified already with this device's [root](crate::Device::root): one in a
+    /// repository, for example.
+    ///
+    /// # Errors
+    /// As for [`install`](Self::install).
+    pub fn install_from(
+        &mut self,
+        content: &mut dyn Content,
+        rejections: Rejections,
+    ) -> Result<Target, Error> {
+        self.ready()?;
+        self.put(content, rejections)
+    }
+
+    fn put(&mut self, content: &mut dyn Content, rejections: Rejections) -> Result<Target, Error> {
+        let target = self.accept(content, rejections)?;
         match self.state().clone() {
             // There is nothing left to install: an update that was cut short goes on from where it is.
             State::Staged(there) | State::Armed { target: there, .. } if there == target => {
@@ -83,10 +116,10 @@ impl Agent<'_> {
             }
         }
         self.device.board.boot.settle()?;
-        self.listener.hear(Note::Writing(&target, &bundle.release));
+        self.listener.hear(Note::Writing(&target, content.release()));
         let listener = &mut *self.listener;
         let written =
-            install::write(&mut self.device, &target, &mut bundle, &mut |n| listener.hear(Note::Read(n)));
+            install::write(&mut self.device, &target, content, &mut |n| listener.hear(Note::Read(n)));
         match written {
             Ok(stats) => {
                 self.listener.hear(Note::Installed(&target, &stats));
@@ -105,13 +138,10 @@ impl Agent<'_> {
         Ok(Rest::WantsBundle(target))
     }
 
-    /// A card that fails ends the attempt. A bundle that was cut short doesn't: what is written stays, and the same
-    /// release goes on from there.
+    /// A card that fails ends the attempt. A bundle that was cut short doesn't, nor does a server that is gone: what is
+    /// written stays, and the same release goes on from there.
     fn install_failed(&mut self, e: Error) -> Result<Error, Error> {
-        let resumable = matches!(
-            &e,
-            Error::Bundle(install::BundleError::Truncated { .. } | install::BundleError::Read { .. })
-        );
+        let resumable = matches!(&e, Error::Bundle(e) if e.is_resumable());
         let stopping = matches!(&e, Error::Fault(f) if f.stopping().is_some());
         if !resumable && !stopping {
             self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;

@@ -69,12 +69,15 @@ impl Listener for Talk {
             Note::Installed(target, stats) => {
                 self.progress.finish();
                 self.tell(&format!(
-                    "slot {}: {} MiB written, {} of {} chunks were right already, {} MiB read back and compared",
+                    "slot {}: {} MiB written, {} of {} chunks were right already, {} MiB read back and compared, {} \
+                     MiB fetched, {} MiB taken from the running slot",
                     target.slot,
                     mib(stats.written_bytes),
                     stats.skipped,
                     stats.chunks,
                     mib(stats.verified_bytes),
+                    mib(stats.fetched_bytes),
+                    mib(stats.reused_bytes),
                 ));
             }
             Note::SelfTests(report) => self.self_tests(report),

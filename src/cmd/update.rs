@@ -4,7 +4,8 @@ use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
     cli::{Source, Verb},
-    steps::install::Rejections,
+    source::{self, Location, SourceError, Stream, http::Scheme},
+    steps::install::{BundleError, Rejections},
 };
 use bistable_boot::State;
 use serde_json::json;
@@ -157,10 +158,18 @@ fn with_bundle<T>(path: &Path, mut f: impl FnMut(&mut dyn Read) -> Result<T, Err
     if path == Path::new("-") {
         return f(&mut io::stdin().lock());
     }
+    if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {
+        return f(&mut download(url).map_err(BundleError::Source)?);
+    }
     let mut file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
         let source = io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a bundle");
         return Err(Error::Open { path: path.into(), source });
     }
     f(&mut file)
+}
+
+/// A bundle on a web server, from its beginning; a connection that breaks is made again, and goes on where it was.
+fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
+    Stream::open(Location::parse(url)?.open()?, "")
 }

@@ -1,4 +1,9 @@
 //! Reads a bundle from a stream, strictly: a bit that isn't as it must be is an error that says where.
+use super::{
+    content::{Content, Feed, Flow, Spot, encoding},
+    pipeline::{InstallError, Looked, Payload},
+};
+use crate::source::SourceError;
 use bistable_format::{
     ChunkList, DecodeError, Digest, Envelope, Release, Root, TrustError, VolumeKind,
     bundle::{self, Frame, Header},
@@ -16,6 +21,29 @@ pub enum BundleError {
         at: u64,
         /// Why.
         source: io::Error,
+    },
+    /// The way to the bundle or repository failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A repository lacks something that its metadata names.
+    #[error("the {what} ({digest:.12}) is not in {from}: the repository is incomplete")]
+    Missing {
+        /// What it is.
+        what: String,
+        /// Its digest.
+        digest: Digest,
+        /// Address or path of the repository.
+        from: String,
+    },
+    /// Whoever was asked gave other bytes than those of that digest.
+    #[error("the {what} ({digest:.12}) is damaged in {from}, and nobody else has it right")]
+    Blob {
+        /// What it is.
+        what: String,
+        /// Its digest.
+        digest: Digest,
+        /// Address or path of the repository.
+        from: String,
     },
     /// The stream ended early.
     #[error("the bundle ends at byte {at}, in its {within}: fetch or copy it again")]
@@ -86,7 +114,31 @@ pub enum BundleError {
 impl BundleError {
     /// Whether a signature or digest is what's wrong.
     pub fn is_untrusted(&self) -> bool {
-        !matches!(self, BundleError::Read { .. } | BundleError::Delta | BundleError::NotABundle { .. })
+        !matches!(
+            self,
+            BundleError::Read { .. }
+                | BundleError::Source(_)
+                | BundleError::Missing { .. }
+                | BundleError::Delta
+                | BundleError::NotABundle { .. }
+        )
+    }
+
+    /// Whether only the way to the bytes failed: what was written stays, and the same release goes on from there.
+    pub fn is_resumable(&self) -> bool {
+        matches!(
+            self,
+            BundleError::Truncated { .. }
+                | BundleError::Read { .. }
+                | BundleError::Source(_)
+                | BundleError::Missing { .. }
+                | BundleError::Blob { .. }
+        )
+    }
+
+    /// Whether the same may work later.
+    pub fn is_transport(&self) -> bool {
+        matches!(self, BundleError::Source(e) if e.is_transport())
     }
 }
 
@@ -107,7 +159,13 @@ impl<R: Read> Source<R> {
                     self.at += n as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(BundleError::Read { at: self.at, source }),
+                Err(e) => {
+                    let at = self.at;
+                    return Err(match e.downcast::<SourceError>() {
+                        Ok(e) => BundleError::Source(e),
+                        Err(source) => BundleError::Read { at, source },
+                    });
+                }
             }
         }
         Ok(())
@@ -197,16 +255,6 @@ impl<R: Read> Bundle<R> {
         Ok(Bundle { source, release, signed })
     }
 
-    /// Read the chunk lists, both verified.
-    ///
-    /// # Errors
-    /// See [`BundleError`].
-    pub fn lists(&mut self) -> Result<[ChunkList; 2], BundleError> {
-        let boot = self.list(VolumeKind::Boot)?;
-        let system = self.list(VolumeKind::System)?;
-        Ok([boot, system])
-    }
-
     fn list(&mut self, volume: VolumeKind) -> Result<ChunkList, BundleError> {
         let within = format!("{volume} volume's chunk list");
         let v = self.release.volumes.get(volume);
@@ -230,10 +278,7 @@ impl<R: Read> Bundle<R> {
     }
 
     /// The header before a volume's data.
-    ///
-    /// # Errors
-    /// See [`BundleError`].
-    pub fn begin(&mut self, volume: VolumeKind) -> Result<(), BundleError> {
+    fn begin(&mut self, volume: VolumeKind) -> Result<(), BundleError> {
         let within = format!("{volume} volume's data");
         let start = self.source.at;
         let header = self.data_header(volume);
@@ -245,29 +290,20 @@ impl<R: Read> Bundle<R> {
     }
 
     /// The next chunk's encoded bytes. Where it began is given back, for messages; nothing is verified yet.
-    ///
-    /// # Errors
-    /// See [`BundleError`].
-    pub fn encoded(&mut self, volume: VolumeKind, into: &mut [u8]) -> Result<u64, BundleError> {
+    fn encoded(&mut self, volume: VolumeKind, into: &mut [u8]) -> Result<u64, BundleError> {
         let start = self.source.at;
         self.source.fill(into, &format!("{volume} volume's data"))?;
         Ok(start)
     }
 
     /// The padding after a volume's data.
-    ///
-    /// # Errors
-    /// See [`BundleError`].
-    pub fn finish(&mut self, volume: VolumeKind) -> Result<(), BundleError> {
+    fn finish(&mut self, volume: VolumeKind) -> Result<(), BundleError> {
         let header = self.data_header(volume);
         self.source.padding(&header, "padding")
     }
 
     /// The end, and that nothing follows it.
-    ///
-    /// # Errors
-    /// See [`BundleError`].
-    pub fn end(&mut self) -> Result<(), BundleError> {
+    fn end(&mut self) -> Result<(), BundleError> {
         self.source.expect(&[0; bundle::END_BYTES], "end")?;
         let at = self.source.at;
         match self.source.fill(&mut [0], "end") {
@@ -280,6 +316,49 @@ impl<R: Read> Bundle<R> {
     fn data_header(&self, volume: VolumeKind) -> Header {
         let v = self.release.volumes.get(volume);
         Header::blob(&v.data, v.data_bytes)
+    }
+}
+
+impl<R: Read> Content for Bundle<R> {
+    fn release(&self) -> &Release {
+        &self.release
+    }
+
+    fn signed(&self) -> &[u8] {
+        &self.signed
+    }
+
+    fn lists(&mut self) -> Result<[ChunkList; 2], BundleError> {
+        let boot = self.list(VolumeKind::Boot)?;
+        let system = self.list(VolumeKind::System)?;
+        Ok([boot, system])
+    }
+
+    /// A stream has every chunk, in order, so every one is read; which of them the slot has already is found out later,
+    /// by several threads.
+    fn feed(&mut self, feed: &mut Feed<'_>) -> Result<(), InstallError> {
+        for (volume, list) in VolumeKind::ALL.into_iter().zip(feed.lists()) {
+            self.begin(volume)?;
+            for (index, chunk) in list.chunks.iter().enumerate() {
+                if feed.stopped() {
+                    return Ok(());
+                }
+                let (bytes, digest, zero) = encoding(&chunk.encoding)?;
+                let mut encoded = feed.encoded(bytes);
+                let at = self.encoded(volume, &mut encoded)?;
+                if Digest::of(&encoded) != digest {
+                    return Err(BundleError::Chunk { volume, index, at }.into());
+                }
+                feed.fetched(bytes.into());
+                feed.progress(bytes);
+                let payload = if zero { Payload::Zero } else { Payload::Zstd(encoded) };
+                if feed.send(Spot { volume, index }, payload, Looked::No) == Flow::Stopped {
+                    return Ok(());
+                }
+            }
+            self.finish(volume)?;
+        }
+        Ok(self.end()?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The header: what makes a slot look bootable. Erased first, written last.
 use super::{
     buffer::Buffer,
-    pipeline::{InstallError, Job, Shared, Slots, prepare},
+    pipeline::{InstallError, Job, Place, Shared, Slots, is_right, make},
 };
 use crate::ports::{Fault, Volume};
 use bistable_boot::{SECTOR, layout::HEADER_BYTES};
@@ -56,9 +56,14 @@ fn holds(volume: &dyn Volume, at: u64, want: &[u8]) -> Result<bool, Fault> {
 
 /// The last writes of an installation: all of the boot volume's first chunk but its first sector, and, when everything
 /// is on the card and was read back, that sector. From then on the slot looks bootable.
-pub(super) fn write_header(shared: &Shared<'_>, job: &Job) -> Result<(), InstallError> {
+pub(super) fn write_header(shared: &Shared<'_>, job: Job) -> Result<(), InstallError> {
     let mut raw = shared.raw.take(job.raw_bytes as usize);
-    let right = prepare(shared, job, &mut raw, &mut None)?;
+    let place = Place { volume: job.volume, index: job.index, at: job.at, digest: job.digest };
+    let right = is_right(shared, place, &mut raw)?;
+    if !right {
+        make(shared, place, &job.payload, &mut raw, &mut None)?;
+    }
+    drop(job.payload);
     // What was found right may have been written by a program that was killed before its flush.
     for kind in VolumeKind::ALL {
         shared.slots.get(kind).flush()?;
@@ -66,7 +71,7 @@ pub(super) fn write_header(shared: &Shared<'_>, job: &Job) -> Result<(), Install
     if right && shared.written.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }
-    let boot = shared.slots.get(job.volume);
+    let boot = shared.slots.get(place.volume);
     let (first, rest) = raw.split_at(SECTOR.min(raw.len()));
     if right {
         return shared.marks.look(shared.slots);
@@ -81,7 +86,7 @@ pub(super) fn write_header(shared: &Shared<'_>, job: &Job) -> Result<(), Install
         if !holds(boot, at, part)? {
             // What isn't complete must not look bootable. The card is failing, so it may not even do that.
             let _ = erase_header(shared.slots);
-            return Err(InstallError::ReadBack { volume: job.volume, index: job.index });
+            return Err(InstallError::ReadBack { volume: place.volume, index: place.index });
         }
     }
     shared.written.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);

@@ -2,26 +2,35 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `content` | what is installed, wherever it comes from |
 //! | `bundle` | the stream: strict, verified before use |
+//! | `remote` | the repository: only what the device lacks |
+//! | `plan` | what is done about each chunk of it |
+//! | `running` | the running slot, to be read |
 //! | `pipeline` | the threads that bring its data onto the card |
 //! | `marks` | what is looked at a second time |
 //! | `header` | what makes a slot look bootable: erased first, written last |
 //! | `buffer` | aligned memory, as much as allowed |
 mod buffer;
 mod bundle;
+mod content;
 mod header;
 mod marks;
 mod pipeline;
+mod plan;
+mod remote;
+mod running;
 
 pub use buffer::{ALIGN, Buffer};
 pub use bundle::{Bundle, BundleError};
+pub use content::{Base, Content, Feed};
 pub use header::erase_header;
 pub use pipeline::{InstallError, Slots, Stats};
+pub use remote::Remote;
 
 use crate::{Device, Error, ports::BootControl};
 use bistable_boot::{Slot, Target, layout::Partition};
 use bistable_format::compat::{self, Direction};
-use std::io::Read;
 
 /// Whether a release that this device rejected may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +46,9 @@ pub enum Rejections {
 /// # Errors
 /// [`Error::NothingToDo`] when it's running already, [`Error::Rejected`], or [`Error::Incompatible`] with every
 /// reason.
-pub fn accept<R: Read>(
-    device: &mut Device,
-    bundle: &Bundle<R>,
-    rejections: Rejections,
-) -> Result<Target, Error> {
-    let release = &bundle.release;
-    let id = crate::device::release_id(&bundle.signed);
+pub fn accept(device: &mut Device, content: &dyn Content, rejections: Rejections) -> Result<Target, Error> {
+    let release = content.release();
+    let id = crate::device::release_id(content.signed());
     let slot = device.inactive();
     let running = device.running().cloned();
     if let Some(image) = &running
@@ -77,21 +82,26 @@ pub fn accept<R: Read>(
     })
 }
 
-/// Write the bundle's data into the target's slot. The state is `Installing` and saved.
+/// Write the release's data into the target's slot. The state is `Installing` and saved.
 ///
 /// # Errors
-/// When the bundle or the card is at fault; the slot then doesn't look bootable, unless nothing of it was changed.
-pub fn write<R: Read>(
+/// When the content or the card is at fault; the slot then doesn't look bootable, unless nothing of it was changed.
+pub fn write(
     device: &mut Device,
     target: &Target,
-    bundle: &mut Bundle<R>,
+    content: &mut dyn Content,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Stats, Error> {
     let slots = open_slot(device, target.slot)?;
     device.mend_root()?;
-    device.store_release(target.slot, &bundle.signed)?;
-    let lists = bundle.lists()?;
-    pipeline::run(bundle, &lists, &slots, &device.settings, progress).map_err(|e| match e {
+    device.store_release(target.slot, content.signed())?;
+    if content.reuses()
+        && let Some(running) = running::base(device)?
+    {
+        content.offer(running);
+    }
+    let lists = content.lists()?;
+    pipeline::run(content, &lists, &slots, &device.settings, progress).map_err(|e| match e {
         InstallError::Bundle(e) => Error::Bundle(e),
         InstallError::Fault(e) => Error::Fault(e),
         e => Error::Card(crate::board::CardError::Failing(e.to_string())),

@@ -1,17 +1,19 @@
-//! The pipeline that brings a bundle's data into a slot: read → check → decompress → write → flush → read back.
+//! The pipeline that brings a release's data into a slot: read → check → decompress → write → flush → read back.
 //!
 //! ```text
 //! caller's thread          workers                        writer                      checker
 //! read encoded bytes ──▶ right already? skip          write                       read back past the
 //! hash them               decompress, bounded   ──▶   flush every few MiB  ──▶    cache, hash, compare
 //! ```
+//! Where the bytes come from is the content's business (see [`Content`]): a stream has every chunk, in order; from a
+//! repository only those come that the device doesn't have.
 //! The first chunk of the boot volume holds what makes the slot look bootable. Before anything else is written, that
 //! header is erased; it is written last, when all else was read back, and then looked at once more: a later write may
 //! have landed on what was right (see `marks`).
 use super::{
     BundleError,
     buffer::{Buffer, Loan, Pool},
-    bundle::Bundle,
+    content::{Content, Feed},
     header::{erase_header, write_header},
     marks::Marks,
 };
@@ -19,9 +21,8 @@ use crate::{
     config::Settings,
     ports::{Fault, Volume},
 };
-use bistable_format::{ChunkList, Digest, Encoding, Release, VolumeKind, limits};
+use bistable_format::{ChunkList, Digest, VolumeKind, limits};
 use std::{
-    io::Read,
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
@@ -92,6 +93,12 @@ pub struct Stats {
     pub chunks: u64,
     /// Of these, found right in the slot and not written.
     pub skipped: u64,
+    /// Of these, taken from the running slot.
+    pub reused: u64,
+    /// Bytes taken from the running slot.
+    pub reused_bytes: u64,
+    /// Bytes of encoded chunks that were read from a bundle or a repository.
+    pub fetched_bytes: u64,
     /// Bytes written into the slot.
     pub written_bytes: u64,
     /// Bytes of the slot that were read back and compared, or found right.
@@ -110,8 +117,36 @@ pub(super) struct Job {
     pub(super) at: u64,
     pub(super) raw_bytes: u32,
     pub(super) digest: Digest,
-    pub(super) zero: bool,
-    pub(super) encoded: Loan,
+    pub(super) payload: Payload,
+    pub(super) looked: Looked,
+}
+
+/// What a chunk's raw bytes are made from.
+pub(super) enum Payload {
+    /// Nothing but zeros.
+    Zero,
+    /// A zstd frame; its digest was checked.
+    Zstd(Loan),
+    /// The raw bytes themselves; their digest was checked.
+    Raw(Loan),
+}
+
+/// Whether somebody looked for a chunk in the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// Not yet.
+    No,
+    /// It isn't there.
+    NotThere,
+}
+
+/// A chunk's raw bytes, to be written.
+struct Made {
+    volume: VolumeKind,
+    index: usize,
+    at: u64,
+    digest: Digest,
+    raw: Loan,
 }
 
 /// A chunk that was written.
@@ -119,7 +154,7 @@ struct Written {
     volume: VolumeKind,
     index: usize,
     at: u64,
-    raw_bytes: u32,
+    raw_bytes: usize,
     digest: Digest,
 }
 
@@ -131,36 +166,44 @@ pub(super) struct Shared<'a> {
     pub(super) failed: Mutex<Option<InstallError>>,
     pub(super) stop: AtomicBool,
     pub(super) skipped: AtomicU64,
+    pub(super) reused: AtomicU64,
+    pub(super) reused_bytes: AtomicU64,
+    pub(super) fetched: AtomicU64,
     pub(super) written: AtomicU64,
     pub(super) verified: AtomicU64,
 }
 
 impl Shared<'_> {
-    /// Keep the first error, and make everybody stop.
-    fn fail(&self, e: InstallError) {
+    /// Keep the first error.
+    fn note(&self, e: InstallError) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+    }
+
+    /// Keep the first error, and make everybody stop.
+    pub(super) fn fail(&self, e: InstallError) {
+        self.note(e);
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }
 
-/// Bring the data of `bundle`, whose head and chunk lists were read, into the slot.
+/// Bring the data of `content`, whose chunk lists these are, into the slot.
 ///
-/// `progress` is called with the number of bundle bytes that were read since the last call.
+/// `progress` is called with the number of bytes of the release's data that were done with since the last call.
 ///
 /// # Errors
 /// See [`InstallError`]; the slot then doesn't look bootable, unless nothing of it had to be changed.
-pub(super) fn run<R: Read>(
-    bundle: &mut Bundle<R>,
+pub(super) fn run(
+    content: &mut dyn Content,
     lists: &[ChunkList; 2],
     slots: &Slots,
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Stats, InstallError> {
-    let release = bundle.release.clone();
+    let bytes = VolumeKind::ALL.map(|kind| content.release().volumes.get(kind).bytes);
     let largest = lists.iter().map(|l| l.chunk_bytes).max().unwrap_or(limits::CHUNK_MAX);
     let count = (POOL_BYTES / largest as usize).clamp(4, 8);
     // One more, because the chunk with the header is kept to the end.
@@ -169,10 +212,13 @@ pub(super) fn run<R: Read>(
     let shared = Shared {
         slots,
         raw: Pool::new(count, largest as usize),
-        marks: Marks::new(lists, VolumeKind::ALL.map(|kind| release.volumes.get(kind).bytes)),
+        marks: Marks::new(lists, bytes),
         failed: Mutex::new(None),
         stop: AtomicBool::new(false),
         skipped: AtomicU64::new(0),
+        reused: AtomicU64::new(0),
+        reused_bytes: AtomicU64::new(0),
+        fetched: AtomicU64::new(0),
         written: AtomicU64::new(0),
         verified: AtomicU64::new(0),
     };
@@ -182,7 +228,7 @@ pub(super) fn run<R: Read>(
 
     let header = thread::scope(|scope| {
         let (to_workers, jobs) = mpsc::sync_channel::<Job>(1);
-        let (to_writer, writes) = mpsc::sync_channel::<(Job, Loan)>(1);
+        let (to_writer, writes) = mpsc::sync_channel::<Made>(1);
         let (to_checker, checks) = mpsc::sync_channel::<Vec<Written>>(2);
         let jobs = Arc::new(Mutex::new(jobs));
         let shared = &shared;
@@ -194,81 +240,32 @@ pub(super) fn run<R: Read>(
         drop((jobs, to_writer));
         scope.spawn(move || write(shared, &writes, &to_checker, flush_bytes));
         scope.spawn(move || check(shared, &checks, largest as usize));
-        let fed = feed(bundle, &release, lists, &encoded_pool, shared, &to_workers, progress);
-        // Dropping the senders ends one thread after the other, each when it has done all that came before.
-        drop(to_workers);
-        fed
+        let mut feed =
+            Feed { lists, bytes, shared, encoded: encoded_pool, to_workers, header: None, progress };
+        // What was brought before this failed is right, and still gets onto the card: it need not be brought again.
+        if let Err(e) = content.feed(&mut feed) {
+            shared.note(e);
+        }
+        // Dropping the sender ends one thread after the other, each when it has done all that came before.
+        feed.header
     });
     if let Some(e) = shared.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(e);
     }
-    let header = header?.ok_or(InstallError::Stopped)?;
-    write_header(&shared, &header)?;
+    write_header(&shared, header.ok_or(InstallError::Stopped)?)?;
     Ok(Stats {
         chunks: lists.iter().map(|l| l.chunks.len() as u64).sum(),
         skipped: shared.skipped.into_inner(),
+        reused: shared.reused.into_inner(),
+        reused_bytes: shared.reused_bytes.into_inner(),
+        fetched_bytes: shared.fetched.into_inner(),
         written_bytes: shared.written.into_inner(),
         verified_bytes: shared.verified.into_inner(),
     })
 }
 
-/// Read the stream, hash each chunk's encoded bytes, pass it on; keep the one with the header.
-fn feed<R: Read>(
-    bundle: &mut Bundle<R>,
-    release: &Release,
-    lists: &[ChunkList; 2],
-    pool: &Pool,
-    shared: &Shared<'_>,
-    to_workers: &mpsc::SyncSender<Job>,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Option<Job>, InstallError> {
-    let mut header = None;
-    let result = (|| {
-        for ((volume, v), list) in release.volumes.iter().zip(lists) {
-            bundle.begin(volume)?;
-            for (index, chunk) in list.chunks.iter().enumerate() {
-                if shared.stopped() {
-                    return Ok(());
-                }
-                let (digest, zero) = match &chunk.encoding {
-                    Encoding::Zstd { digest, .. } => (digest, false),
-                    Encoding::Zero { digest, .. } => (digest, true),
-                    Encoding::Copy(_) | Encoding::Patch { .. } => return Err(BundleError::Delta),
-                };
-                let bytes = chunk.encoding.data_bytes();
-                let mut encoded = pool.take(bytes as usize);
-                let bundle_at = bundle.encoded(volume, &mut encoded)?;
-                if Digest::of(&encoded) != *digest {
-                    return Err(BundleError::Chunk { volume, index, at: bundle_at });
-                }
-                progress(bytes.into());
-                let job = Job {
-                    volume,
-                    index,
-                    at: index as u64 * u64::from(list.chunk_bytes),
-                    raw_bytes: list.raw_bytes(index, v.bytes),
-                    digest: chunk.digest,
-                    zero,
-                    encoded,
-                };
-                if volume == VolumeKind::Boot && index == 0 {
-                    header = Some(job);
-                } else if to_workers.send(job).is_err() {
-                    return Ok(());
-                }
-            }
-            bundle.finish(volume)?;
-        }
-        bundle.end()
-    })();
-    if let Err(e) = result {
-        shared.fail(e.into());
-    }
-    Ok(header)
-}
-
 /// Skip what is right already, decompress the rest.
-fn work(shared: &Shared<'_>, jobs: &Mutex<mpsc::Receiver<Job>>, to_writer: &mpsc::SyncSender<(Job, Loan)>) {
+fn work(shared: &Shared<'_>, jobs: &Mutex<mpsc::Receiver<Job>>, to_writer: &mpsc::SyncSender<Made>) {
     let mut decompressor = None;
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -276,11 +273,10 @@ fn work(shared: &Shared<'_>, jobs: &Mutex<mpsc::Receiver<Job>>, to_writer: &mpsc
         if shared.stopped() {
             continue;
         }
-        let mut raw = shared.raw.take(job.raw_bytes as usize);
-        match prepare(shared, &job, &mut raw, &mut decompressor) {
-            Ok(true) => {}
-            Ok(false) => {
-                if to_writer.send((job, raw)).is_err() {
+        match prepare(shared, job, &mut decompressor) {
+            Ok(None) => {}
+            Ok(Some(made)) => {
+                if to_writer.send(made).is_err() {
                     return;
                 }
             }
@@ -289,62 +285,102 @@ fn work(shared: &Shared<'_>, jobs: &Mutex<mpsc::Receiver<Job>>, to_writer: &mpsc
     }
 }
 
-/// Fill `raw` with what the slot must hold. `Ok(true)` when the slot holds it already.
-pub(super) fn prepare(
+/// What the slot must hold; nothing when it holds it already.
+fn prepare(
     shared: &Shared<'_>,
-    job: &Job,
-    raw: &mut [u8],
+    job: Job,
     decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
-) -> Result<bool, InstallError> {
+) -> Result<Option<Made>, InstallError> {
+    let Job { volume, index, at, digest, .. } = job;
+    let raw = match (job.looked, job.payload) {
+        (Looked::NotThere, Payload::Raw(raw)) => {
+            shared.marks.set(volume, at, &raw);
+            raw
+        }
+        (looked, payload) => {
+            let mut raw = shared.raw.take(job.raw_bytes as usize);
+            let place = Place { volume, index, at, digest };
+            if looked == Looked::No && is_right(shared, place, &mut raw)? {
+                return Ok(None);
+            }
+            make(shared, place, &payload, &mut raw, decompressor)?;
+            raw
+        }
+    };
+    Ok(Some(Made { volume, index, at, digest, raw }))
+}
+
+/// Where a chunk belongs, and what it is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) volume: VolumeKind,
+    pub(super) index: usize,
+    pub(super) at: u64,
+    pub(super) digest: Digest,
+}
+
+/// Whether the slot holds a chunk already. `raw` is as long as it, and holds it then.
+pub(super) fn is_right(shared: &Shared<'_>, place: Place, raw: &mut [u8]) -> Result<bool, InstallError> {
     // A place that can't be read isn't right yet; writing it may mend it, and reading back will tell.
-    let readable = match shared.slots.get(job.volume).read(job.at, raw) {
+    let readable = match shared.slots.get(place.volume).read(place.at, raw) {
         Err(fault) if fault.stopping().is_some() => return Err(fault.into()),
         result => result.is_ok(),
     };
-    if readable && Digest::of(raw) == job.digest {
-        shared.skipped.fetch_add(1, Ordering::Relaxed);
-        shared.verified.fetch_add(raw.len() as u64, Ordering::Relaxed);
-        shared.marks.set(job.volume, job.at, raw);
-        return Ok(true);
+    if !readable || Digest::of(raw) != place.digest {
+        return Ok(false);
     }
-    if job.zero {
-        raw.fill(0);
-        return made(shared, job, raw, raw.len());
-    }
-    let decompressor = match decompressor {
-        Some(d) => d,
-        none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| InstallError::Stopped)?),
+    shared.skipped.fetch_add(1, Ordering::Relaxed);
+    shared.verified.fetch_add(raw.len() as u64, Ordering::Relaxed);
+    shared.marks.set(place.volume, place.at, raw);
+    Ok(true)
+}
+
+/// Fill `raw` with what the slot must hold, and check that: not for trust (the encoded bytes were verified) but for
+/// blame: what differs after this was the card.
+pub(super) fn make(
+    shared: &Shared<'_>,
+    place: Place,
+    payload: &Payload,
+    raw: &mut [u8],
+    decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
+) -> Result<(), InstallError> {
+    let got = match payload {
+        Payload::Zero => {
+            raw.fill(0);
+            Some(raw.len())
+        }
+        Payload::Raw(bytes) if bytes.len() == raw.len() => {
+            raw.copy_from_slice(bytes);
+            Some(raw.len())
+        }
+        Payload::Raw(_) => None,
+        Payload::Zstd(encoded) => {
+            let decompressor = match decompressor {
+                Some(d) => d,
+                none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| InstallError::Stopped)?),
+            };
+            // Bounded by the buffer: a frame that would give more is an error, not a larger buffer.
+            decompressor.decompress_to_buffer(encoded, raw).ok()
+        }
     };
-    // Bounded by the buffer: a frame that would give more is an error, not a larger buffer.
-    let got = decompressor.decompress_to_buffer(&job.encoded, raw).map_err(|_| wrong(job))?;
-    made(shared, job, raw, got)
-}
-
-/// Check what was made to be written: `got` bytes. Not for trust (the encoded bytes were verified) but for blame: what
-/// differs after this was the card.
-fn made(shared: &Shared<'_>, job: &Job, raw: &[u8], got: usize) -> Result<bool, InstallError> {
-    if got != raw.len() || Digest::of(raw) != job.digest {
-        return Err(wrong(job).into());
+    if got != Some(raw.len()) || Digest::of(raw) != place.digest {
+        return Err(BundleError::Content { volume: place.volume, index: place.index }.into());
     }
-    shared.marks.set(job.volume, job.at, raw);
-    Ok(false)
-}
-
-fn wrong(job: &Job) -> BundleError {
-    BundleError::Content { volume: job.volume, index: job.index }
+    shared.marks.set(place.volume, place.at, raw);
+    Ok(())
 }
 
 /// Write in the order of arrival, flush every `flush_bytes`, hand what is durable to the checker.
 fn write(
     shared: &Shared<'_>,
-    writes: &mpsc::Receiver<(Job, Loan)>,
+    writes: &mpsc::Receiver<Made>,
     to_checker: &mpsc::SyncSender<Vec<Written>>,
     flush_bytes: u64,
 ) {
     let mut unflushed: Vec<Written> = Vec::new();
     let mut bytes = 0;
     let mut erased = false;
-    for (job, raw) in writes {
+    for made in writes {
         if shared.stopped() {
             continue;
         }
@@ -353,16 +389,17 @@ fn write(
                 erase_header(shared.slots)?;
                 erased = true;
             }
-            shared.slots.get(job.volume).write(job.at, &raw)
+            shared.slots.get(made.volume).write(made.at, &made.raw)
         })();
         if let Err(e) = done {
             shared.fail(e.into());
             continue;
         }
-        let Job { volume, index, at, raw_bytes, digest, encoded, .. } = job;
-        drop((raw, encoded));
-        shared.written.fetch_add(raw_bytes.into(), Ordering::Relaxed);
-        bytes += u64::from(raw_bytes);
+        let Made { volume, index, at, digest, raw } = made;
+        let raw_bytes = raw.len();
+        drop(raw);
+        shared.written.fetch_add(raw_bytes as u64, Ordering::Relaxed);
+        bytes += raw_bytes as u64;
         unflushed.push(Written { volume, index, at, raw_bytes, digest });
         if bytes >= flush_bytes {
             if !hand_over(shared, &mut unflushed, to_checker) {
@@ -400,7 +437,7 @@ fn check(shared: &Shared<'_>, checks: &mpsc::Receiver<Vec<Written>>, largest: us
             if shared.stopped() {
                 break;
             }
-            buffer.resize(w.raw_bytes as usize);
+            buffer.resize(w.raw_bytes);
             if let Err(e) = read_back(shared, &w, &mut buffer) {
                 shared.fail(e);
             }
