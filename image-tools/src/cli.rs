@@ -71,6 +71,18 @@ pub enum Verb {
     Publish(Box<cmd::publish::Args>),
     /// Show the releases of a channel.
     List(cmd::list::Args),
+    /// Find releases in all channels.
+    Search(Box<cmd::search::Args>),
+    /// Show all of one release.
+    Show(cmd::search::ShowArgs),
+    /// Let releases go that nobody needs any more.
+    Prune(cmd::keep::Prune),
+    /// Look for what is missing, damaged, unsigned or nobody's.
+    Fsck(cmd::keep::Fsck),
+    /// Copy what is missing to another place: a bucket, a USB stick.
+    Sync(cmd::keep::Sync),
+    /// Make a page for people, and a list for Raspberry Pi Imager.
+    Site(cmd::site::Args),
     /// Show who did what to a repository.
     Audit(cmd::audit::Args),
 }
@@ -101,6 +113,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Withdraw(args) => cmd::withdraw::run(&args, out),
         Verb::Publish(args) => cmd::publish::run(&args, out),
         Verb::List(args) => cmd::list::run(&args, out),
+        Verb::Search(args) => cmd::search::run(&args, out),
+        Verb::Show(args) => cmd::search::show(&args, out),
+        Verb::Prune(args) => cmd::keep::prune(&args, out),
+        Verb::Fsck(args) => cmd::keep::check(&args, out),
+        Verb::Sync(args) => cmd::keep::copy(&args, out),
+        Verb::Site(args) => cmd::site::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
     };
     match result {

@@ -9,12 +9,16 @@ use crate::repository::StoreError;
 use crate::repository::audit::AuditError;
 use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
+use crate::repository::contents::ContentsError;
 use crate::repository::edit::EditError;
+use crate::repository::holdings::HoldingsError;
 use crate::repository::init::InitError;
 use crate::repository::probe::ProbeError;
 use crate::repository::promote::PromoteError;
+use crate::repository::prune::PruneError;
 use crate::repository::publish::PublishError;
 use crate::repository::roots::RootsError;
+use crate::repository::sync::SyncError;
 use crate::root::RootError;
 use crate::verify::VerifyError;
 
@@ -90,6 +94,29 @@ pub enum Error {
     /// While publishing.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// What there is can't be found out.
+    #[error(transparent)]
+    Holdings(#[from] HoldingsError),
+    /// Of a release in a repository.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// While pruning.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
+    /// While copying.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// Fsck found something.
+    #[error("{place} has {serious} faults that devices may suffer from: publish the bundles again, or restore from a copy")]
+    Damaged {
+        /// The repository.
+        place: String,
+        /// How many.
+        serious: usize,
+    },
+    /// Nothing to be done.
+    #[error("{0}")]
+    NothingToDo(String),
     /// Of the audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -127,6 +154,18 @@ impl Error {
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
+            Error::NothingToDo(_) => Exit::NothingToDo,
+            Error::Damaged { .. } => Exit::Untrusted,
+            Error::Holdings(HoldingsError::Store(e)) | Error::Contents(ContentsError::Store(e)) => store(e),
+            Error::Holdings(HoldingsError::Channel(e)) => channel(e),
+            Error::Holdings(HoldingsError::Catalog(e)) => catalog(e),
+            Error::Contents(ContentsError::Untrusted { .. } | ContentsError::Damaged { .. }) => Exit::Untrusted,
+            Error::Prune(PruneError::TooSoon { .. }) => Exit::NothingToDo,
+            Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
+            Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),
+            Error::Sync(SyncError::Roots(e)) => roots(e),
+            Error::Sync(SyncError::Itself(_)) => Exit::Usage,
+            Error::Sync(SyncError::Diverged { .. }) => Exit::Incompatible,
             Error::Promote(PromoteError::Channel(e)) => channel(e),
             Error::Promote(PromoteError::Store(e)) => store(e),
             Error::Promote(PromoteError::Edit(e)) | Error::Edit(e) => edit(e),

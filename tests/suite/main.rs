@@ -28,6 +28,11 @@ mod real_block;
 mod real_board;
 mod recovery;
 mod rig;
+mod source_contract;
+mod source_http;
+mod source_install;
+mod source_memory;
+mod source_server;
 #[cfg(target_os = "linux")]
 mod sysroot;
 mod uboot;

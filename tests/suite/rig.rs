@@ -2,7 +2,7 @@
 use crate::pi::Pi;
 use bistable::{
     Device, Error,
-    agent::{Agent, Silence, is_reboot},
+    agent::{Agent, Listener, Silence, is_reboot},
     board::{
         Access, Card, CardError, Meter,
         sim::{
@@ -183,6 +183,15 @@ impl Rig {
         &mut self,
         what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.run_heard(&mut Silence, what)
+    }
+
+    /// The same, and somebody listens.
+    pub(crate) fn run_heard<T>(
+        &mut self,
+        listener: &mut dyn Listener,
+        what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut board = open(&self.pi.card).board;
         let mut card = TappedCard(board.partitions, self.tap.clone());
         let once = Rc::clone(&self.once);
@@ -191,8 +200,7 @@ impl Rig {
         board.host = Box::new(Rebooting(board.host));
         board.partitions = Box::new(card);
         let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..Settings::default() };
-        let mut silence = Silence;
-        what(&mut Agent::start(Device::open(board, settings)?, &mut silence)?)
+        what(&mut Agent::start(Device::open(board, settings)?, listener)?)
     }
 
     /// The same, and what it does must end in a reboot.

@@ -7,6 +7,7 @@ pub(crate) mod build;
 pub(crate) mod card;
 pub(crate) mod channel;
 pub(crate) mod inspect;
+pub(crate) mod keep;
 pub(crate) mod key;
 mod lines;
 pub(crate) mod list;
@@ -15,6 +16,8 @@ pub(crate) mod publish;
 pub(crate) mod repo;
 pub(crate) mod promote;
 pub(crate) mod root;
+pub(crate) mod search;
+pub(crate) mod site;
 pub(crate) mod verify;
 pub(crate) mod withdraw;
 

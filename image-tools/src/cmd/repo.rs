@@ -4,7 +4,9 @@ use super::place::{By, Place, warn_of};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::init::{Initialised, Writers, init, writers};
+use crate::repository::audit::{self, Act};
 use crate::repository::probe::probe;
+use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::root;
 use serde_json::json;
@@ -15,6 +17,8 @@ use std::path::PathBuf;
 pub enum Repo {
     /// Make a repository. Again is harmless.
     Init(Init),
+    /// Give a repository its next root: devices follow it at their next check.
+    Root(NextRoot),
     /// Look whether a store keeps what was created first. Leaves nothing behind.
     Probe(Probe),
 }
@@ -30,6 +34,17 @@ pub struct Init {
     /// Take a store that does not keep what was created first: only ever one program at a time may write there.
     #[arg(long)]
     single_writer: bool,
+    #[command(flatten)]
+    by: By,
+}
+
+/// Arguments of `repo root`.
+#[derive(Debug, clap::Args)]
+pub struct NextRoot {
+    /// The root after the newest that the repository has.
+    root: PathBuf,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     by: By,
 }
@@ -62,6 +77,21 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                     "single_writer": writers == Writers::Single,
                 }),
                 &format!("{}: {what}\n", store.place()),
+            )
+        }
+        Repo::Root(args) => {
+            let next = root::read(&args.root)?;
+            let store = args.place.open_to_write()?;
+            let added = Roots::load(&store)?.follow(&store, &next)?;
+            let version = next.root.version;
+            if added {
+                let act = Act { who: args.by.name()?, verb: "root".into(), about: format!("version {version}") };
+                audit::append(&store, &HostClock, &act)?;
+            }
+            let what = if added { "from now on" } else { "already" };
+            out.result(
+                json!({ "repository": store.place(), "version": version, "new": added }),
+                &format!("{}: root version {version} {what}; sign channels anew with its keys (`channel refresh`)\n", store.place()),
             )
         }
         Repo::Probe(args) => {

@@ -85,6 +85,26 @@ impl Roots {
         }
     }
 
+    /// Give the repository its next root. `false` if it has that one already.
+    ///
+    /// # Errors
+    /// [`RootsError::Invalid`] if it doesn't follow the newest; [`RootsError::Other`] if another one does.
+    pub fn follow(&self, store: &Store, next: &SignedRoot) -> Result<bool, RootsError> {
+        let place = store.place().to_owned();
+        if std::iter::once(&self.first).chain(&self.later).any(|root| root.bytes == next.bytes) {
+            return Ok(false);
+        }
+        let version = next.root.version;
+        self.newest()
+            .root
+            .successor(&next.bytes)
+            .map_err(|source| RootsError::Invalid { place: place.clone(), version, source })?;
+        match store.claim(&names::root(version), &next.bytes, Envelope::MAX_BYTES)? {
+            Claim::Ours => Ok(true),
+            Claim::Theirs(_) => Err(RootsError::Other { place }),
+        }
+    }
+
     /// The one in force.
     pub fn newest(&self) -> &SignedRoot {
         self.later.last().unwrap_or(&self.first)

@@ -70,7 +70,7 @@ pub fn plan(holdings: &Holdings, policy: &Policy, now: u64) -> Plan {
 
     let mut go: Vec<(Digest, Goes)> = Vec::new();
     let mut bytes = before;
-    let mut drop = |go: &mut Vec<(Digest, Goes)>, bytes: &mut u64, id: &Digest, held: &Held, why| {
+    let drop = |go: &mut Vec<(Digest, Goes)>, bytes: &mut u64, id: &Digest, held: &Held, why| {
         if !go.iter().any(|(gone, _)| gone == id) {
             *bytes -= held.entry.bytes;
             go.push((*id, why));
