@@ -8,7 +8,9 @@ use std::process::ExitCode;
 /// Build, sign, inspect and verify Bistable bundles, and make SD card images.
 #[derive(Debug, Parser)]
 #[command(name = "bistable-image", version)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 signature or digest, 6 incompatible, 75 not now.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 signature or digest, 6 incompatible, 75 not now."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

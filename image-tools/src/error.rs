@@ -107,7 +107,9 @@ pub enum Error {
     #[error(transparent)]
     Sync(#[from] SyncError),
     /// Fsck found something.
-    #[error("{place} has {serious} faults that devices may suffer from: publish the bundles again, or restore from a copy")]
+    #[error(
+        "{place} has {serious} faults that devices may suffer from: publish the bundles again, or restore from a copy"
+    )]
     Damaged {
         /// The repository.
         place: String,
@@ -159,7 +161,9 @@ impl Error {
             Error::Holdings(HoldingsError::Store(e)) | Error::Contents(ContentsError::Store(e)) => store(e),
             Error::Holdings(HoldingsError::Channel(e)) => channel(e),
             Error::Holdings(HoldingsError::Catalog(e)) => catalog(e),
-            Error::Contents(ContentsError::Untrusted { .. } | ContentsError::Damaged { .. }) => Exit::Untrusted,
+            Error::Contents(ContentsError::Untrusted { .. } | ContentsError::Damaged { .. }) => {
+                Exit::Untrusted
+            }
             Error::Prune(PruneError::TooSoon { .. }) => Exit::NothingToDo,
             Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
             Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),

@@ -92,9 +92,7 @@ fn demand(text: &str) -> Result<(String, PathBuf), String> {
 pub(crate) fn run(verb: &Channel, out: Out) -> Result<(), Error> {
     match verb {
         Channel::Show(args) => show(args, out),
-        Channel::Refresh(args) => {
-            changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new()))
-        }
+        Channel::Refresh(args) => changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new())),
         Channel::Gates(args) => gates(args, out),
         Channel::Pin(args) => marked(args, out, "pin", |draft, identity| pin(draft, identity)),
         Channel::Unpin(args) => marked(args, out, "unpin", |draft, identity| unpin(draft, identity)),
@@ -237,7 +235,8 @@ fn text_of(channel: &Content, now: u64) -> String {
     }
     let gates = &channel.gates;
     if gates.min_age > 0 || gates.min_interval > 0 || !gates.attestations.is_empty() {
-        let words: Vec<_> = gates.attestations.iter().map(|(kind, key)| format!("{kind} by {}", key.label)).collect();
+        let words: Vec<_> =
+            gates.attestations.iter().map(|(kind, key)| format!("{kind} by {}", key.label)).collect();
         line(format_args!(
             "  gates: {} h in the channel before, {} h between promotions; attested: {}",
             gates.min_age / 3600,

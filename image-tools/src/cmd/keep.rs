@@ -75,7 +75,8 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     let now = HostClock.now();
     prune::check_interval(&bench.store, args.interval, now)?;
     let holdings = Holdings::read(&bench.store, &bench.roots, None)?;
-    let policy = Policy { keep: args.keep, older_than: args.older_than, most_bytes: args.max_size.map(|Bytes(n)| n) };
+    let policy =
+        Policy { keep: args.keep, older_than: args.older_than, most_bytes: args.max_size.map(|Bytes(n)| n) };
     let plan = plan(&holdings, &policy, now);
     let (mut text, mut going) = (String::new(), Vec::new());
     for (identity, why) in &plan.go {
@@ -156,7 +157,11 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         report.catalogued,
         report.not_kept,
         report.blobs,
-        if report.problems.is_empty() { "fine".into() } else { format!("{} problems", report.problems.len()) }
+        if report.problems.is_empty() {
+            "fine".into()
+        } else {
+            format!("{} problems", report.problems.len())
+        }
     );
     if mended > 0 {
         let _ = writeln!(text, "{mended} hints made anew");

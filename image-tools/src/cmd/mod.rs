@@ -1,7 +1,7 @@
 //! One file per verb: from arguments to options, and from the result to text or JSON.
-pub(crate) mod audit;
 pub(crate) mod act;
 pub(crate) mod attest;
+pub(crate) mod audit;
 mod bars;
 pub(crate) mod build;
 pub(crate) mod card;
@@ -12,9 +12,9 @@ pub(crate) mod key;
 mod lines;
 pub(crate) mod list;
 mod place;
+pub(crate) mod promote;
 pub(crate) mod publish;
 pub(crate) mod repo;
-pub(crate) mod promote;
 pub(crate) mod root;
 pub(crate) mod search;
 pub(crate) mod site;

@@ -53,7 +53,10 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let wish = Wish {
         from: &args.from,
         into: &args.into,
-        which: args.version.as_ref().map(|what| Selector { product: args.product.clone(), what: what.clone() }),
+        which: args
+            .version
+            .as_ref()
+            .map(|what| Selector { product: args.product.clone(), what: what.clone() }),
         rollout: args.rollout.rollout(HostClock.now()),
     };
     let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;

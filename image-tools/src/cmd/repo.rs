@@ -3,8 +3,8 @@ use super::Out;
 use super::place::{By, Place, warn_of};
 use crate::clock::HostClock;
 use crate::error::Error;
-use crate::repository::init::{Initialised, Writers, init, writers};
 use crate::repository::audit::{self, Act};
+use crate::repository::init::{Initialised, Writers, init, writers};
 use crate::repository::probe::probe;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
@@ -85,7 +85,8 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             let added = Roots::load(&store)?.follow(&store, &next)?;
             let version = next.root.version;
             if added {
-                let act = Act { who: args.by.name()?, verb: "root".into(), about: format!("version {version}") };
+                let act =
+                    Act { who: args.by.name()?, verb: "root".into(), about: format!("version {version}") };
                 audit::append(&store, &HostClock, &act)?;
             }
             let what = if added { "from now on" } else { "already" };

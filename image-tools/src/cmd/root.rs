@@ -133,8 +133,13 @@ fn sign(args: &Sign, out: Out) -> Result<(), Error> {
 fn made(path: &Path, current: &bistable_format::Root, bytes: &[u8], out: Out) -> Result<(), Error> {
     let lacks = current.successor(bytes).err().map(|e| e.to_string());
     let text = match &lacks {
-        None => format!("{}: signed as it must be; `bistable-image repo root` gives it to a repository\n", path.display()),
-        Some(why) => format!("{}: not enough yet: {why}; `bistable-image root sign` adds signatures\n", path.display()),
+        None => format!(
+            "{}: signed as it must be; `bistable-image repo root` gives it to a repository\n",
+            path.display()
+        ),
+        Some(why) => {
+            format!("{}: not enough yet: {why}; `bistable-image root sign` adds signatures\n", path.display())
+        }
     };
     let json = serde_json::json!({ "file": path.display().to_string(), "complete": lacks.is_none(), "lacks": lacks });
     out.result(json, &text)

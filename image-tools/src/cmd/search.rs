@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long)]
     product: Option<String>,
     /// Only versions that meet this: `^1.2`, `>=2, <3`.
-    #[arg(long, value_name = "REQ")]
+    #[arg(long, value_name = "REQ", value_parser = super::build::requirement)]
     version: Option<VersionReq>,
     /// Only what runs on this board.
     #[arg(long)]
@@ -97,7 +97,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let holdings = Holdings::read(&store, &Roots::load(&store)?, args.channel.as_deref())?;
     let words: Vec<String> = args.words.iter().map(|w| w.to_lowercase()).collect();
-    let mut found: Vec<&Held> = holdings.sorted().into_iter().filter(|held| fits(args, &words, held)).collect();
+    let mut found: Vec<&Held> =
+        holdings.sorted().into_iter().filter(|held| fits(args, &words, held)).collect();
     match args.sort {
         Sort::Version => {}
         Sort::Date => found.sort_by_key(|h| std::cmp::Reverse(h.since())),
@@ -162,7 +163,9 @@ fn json_of(held: &Held) -> Value {
     let channels: serde_json::Map<String, Value> = held
         .channels
         .iter()
-        .map(|(name, (standing, at))| (name.clone(), json!({ "state": standing.name(), "since": timestamp(*at) })))
+        .map(|(name, (standing, at))| {
+            (name.clone(), json!({ "state": standing.name(), "since": timestamp(*at) }))
+        })
         .collect();
     json!({
         "product": entry.product,
@@ -250,4 +253,3 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
 fn digest_text(digest: &Digest) -> String {
     format!("sha256:{digest}")
 }
-

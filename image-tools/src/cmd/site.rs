@@ -45,7 +45,9 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let cards = args
         .card
         .iter()
-        .map(|path| card(path, base, &args.board, now).map_err(|e| Error::Usage(format!("{}: {e}", path.display()))))
+        .map(|path| {
+            card(path, base, &args.board, now).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let list = format!("{:#}\n", imager(&cards));
     let mut written = Vec::new();

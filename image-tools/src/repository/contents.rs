@@ -13,7 +13,9 @@ pub enum ContentsError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The signed release is gone.
-    #[error("{place} lacks {path}, the signed release that a channel names: restore it from a copy, or publish its bundle again")]
+    #[error(
+        "{place} lacks {path}, the signed release that a channel names: restore it from a copy, or publish its bundle again"
+    )]
     NoRelease {
         /// The repository.
         place: String,

@@ -267,4 +267,3 @@ fn full(e: &dyn std::error::Error) -> String {
     }
     text
 }
-

@@ -95,10 +95,11 @@ impl Roots {
             return Ok(false);
         }
         let version = next.root.version;
-        self.newest()
-            .root
-            .successor(&next.bytes)
-            .map_err(|source| RootsError::Invalid { place: place.clone(), version, source })?;
+        self.newest().root.successor(&next.bytes).map_err(|source| RootsError::Invalid {
+            place: place.clone(),
+            version,
+            source,
+        })?;
         match store.claim(&names::root(version), &next.bytes, Envelope::MAX_BYTES)? {
             Claim::Ours => Ok(true),
             Claim::Theirs(_) => Err(RootsError::Other { place }),

@@ -41,7 +41,9 @@ pub enum SyncError {
     #[error(transparent)]
     Contents(#[from] ContentsError),
     /// The copy went its own way.
-    #[error("{path} is not the same in {from} and in {to}: somebody published in both. Only one of them can be the original")]
+    #[error(
+        "{path} is not the same in {from} and in {to}: somebody published in both. Only one of them can be the original"
+    )]
     Diverged {
         /// The file.
         path: String,
@@ -118,7 +120,8 @@ pub fn sync(
         work.small(&names::root(version), Envelope::MAX_BYTES)?;
     }
     for file in from.list("versions")? {
-        let wanted = from.get(&file.path, 128)?.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
+        let wanted =
+            from.get(&file.path, 128)?.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
         if extent == Extent::Everything || wanted.is_some_and(|id| identities.contains(&id)) {
             work.small(&file.path, 128)?;
         }
@@ -166,11 +169,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn diverged(&self, path: &str) -> SyncError {
-        SyncError::Diverged {
-            path: path.into(),
-            from: self.from.place().into(),
-            to: self.to.place().into(),
-        }
+        SyncError::Diverged { path: path.into(), from: self.from.place().into(), to: self.to.place().into() }
     }
 
     /// Whether the copy has no file of a channel that the original doesn't have.

@@ -23,7 +23,9 @@ use semver::Version;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The channel offers that version already, with other content.
-    #[error("channel {channel} has {product} {version} already, with other content: give the new one another version")]
+    #[error(
+        "channel {channel} has {product} {version} already, with other content: give the new one another version"
+    )]
     OtherContent {
         /// The channel.
         channel: String,
@@ -73,7 +75,9 @@ pub enum EditError {
         what: String,
     },
     /// No place left.
-    #[error("channel {channel} is full: all {offers} releases that it offers are barriers, pinned, rolling out, or the newest of their board; withdraw or unpin one")]
+    #[error(
+        "channel {channel} is full: all {offers} releases that it offers are barriers, pinned, rolling out, or the newest of their board; withdraw or unpin one"
+    )]
     Full {
         /// The channel.
         channel: String,
@@ -107,7 +111,9 @@ pub enum EditError {
         needed: u64,
     },
     /// An attestation is missing.
-    #[error("channel {channel} demands that \"{kind}\" is attested by key {key}, and it isn't: `bistable-image attest`")]
+    #[error(
+        "channel {channel} demands that \"{kind}\" is attested by key {key}, and it isn't: `bistable-image attest`"
+    )]
     NotAttested {
         /// The channel.
         channel: String,

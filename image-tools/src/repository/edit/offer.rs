@@ -38,7 +38,12 @@ pub struct Promotion<'a> {
 ///
 /// # Errors
 /// The first gate that is closed, and the rest of [`EditError`]; the channel is as it was then.
-pub fn promote(from: &Channel, into: &mut Channel, identity: &Digest, how: Promotion<'_>) -> Result<(), EditError> {
+pub fn promote(
+    from: &Channel,
+    into: &mut Channel,
+    identity: &Digest,
+    how: Promotion<'_>,
+) -> Result<(), EditError> {
     let Promotion { attested, rollout, now } = how;
     if let Some(bad) = from.withdrawal(identity) {
         return Err(EditError::Withdrawn {
@@ -94,7 +99,9 @@ fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
         return Err(EditError::Withdrawn { channel: channel.name.clone(), product, version, reason });
     }
     let same = channel.offers.iter().find(|o| {
-        o.terms.product == product && o.terms.version == version && o.terms.boards.iter().any(|b| offer.terms.boards.contains(b))
+        o.terms.product == product
+            && o.terms.version == version
+            && o.terms.boards.iter().any(|b| offer.terms.boards.contains(b))
     });
     match same {
         Some(o) if o.identity == offer.identity => {
@@ -138,7 +145,10 @@ fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     for (name, range) in &offer.terms.requires.conflicts {
         let theirs = of(name);
         if !theirs.is_empty() && theirs.iter().all(|o| meets(range, &o.terms.version)) {
-            return failed(format!("it does not go with {name} {range}, and the channel has only {}", list(&theirs)));
+            return failed(format!(
+                "it does not go with {name} {range}, and the channel has only {}",
+                list(&theirs)
+            ));
         }
     }
     Ok(())
@@ -166,7 +176,8 @@ fn make_room(channel: &mut Channel, coming: &Offer, now: u64) -> Result<(), Edit
             o.terms.product == offer.terms.product
                 && o.terms.requires.running.as_ref().is_some_and(|r| meets(r, &offer.terms.version))
         };
-        let replaced = channel.offers.iter().chain([coming]).filter(|o| newer(o) && o.rollout.is_done(now)).count();
+        let replaced =
+            channel.offers.iter().chain([coming]).filter(|o| newer(o) && o.rollout.is_done(now)).count();
         offer.passage == Passage::Barrier
             || channel.pins.contains(&offer.identity)
             || !offer.rollout.is_done(now)

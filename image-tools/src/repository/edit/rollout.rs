@@ -36,7 +36,9 @@ pub fn change(channel: &mut Channel, identity: &Digest, change: &Change, now: u6
     match change {
         Change::Replace(rollout) => next = rollout.clone(),
         Change::Wave(_) if next.waves.is_empty() => {
-            return refuse("is for everybody already: a wave would take it away from those who have not fetched it yet");
+            return refuse(
+                "is for everybody already: a wave would take it away from those who have not fetched it yet",
+            );
         }
         Change::Wave(wave) => next.waves.push(*wave),
         Change::Canary(_) if next.waves.is_empty() => return refuse("is for everybody already"),
@@ -70,7 +72,11 @@ pub fn change(channel: &mut Channel, identity: &Digest, change: &Change, now: u6
 pub(super) fn check(rollout: &Rollout, version: &str) -> Result<(), EditError> {
     let refuse = |text: String| Err(EditError::Rollout(format!("the rollout of {version} {text}")));
     if rollout.waves.len() > limits::WAVES {
-        return refuse(format!("would have {} waves, and {} are allowed", rollout.waves.len(), limits::WAVES));
+        return refuse(format!(
+            "would have {} waves, and {} are allowed",
+            rollout.waves.len(),
+            limits::WAVES
+        ));
     }
     if rollout.canaries.len() > limits::CANARIES {
         return refuse(format!(

@@ -9,7 +9,11 @@ use bistable_format::{Channel, Digest, channel::Withdrawal, limits};
 pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64) -> Result<(), EditError> {
     let Some(at) = channel.offers.iter().position(|o| o.identity == *identity) else {
         let what = format!("release {identity:.12}");
-        return Err(EditError::NotOffered { channel: channel.name.clone(), what, offered: super::names(channel) });
+        return Err(EditError::NotOffered {
+            channel: channel.name.clone(),
+            what,
+            offered: super::names(channel),
+        });
     };
     let offer = channel.offers.remove(at);
     channel.pins.retain(|pin| pin != identity);
@@ -36,7 +40,10 @@ pub fn pin(channel: &mut Channel, identity: &Digest) -> Result<(), EditError> {
         return Err(EditError::Rollout(format!("release {identity:.12} is pinned already")));
     }
     if channel.pins.len() >= limits::PINS {
-        return Err(EditError::Rollout(format!("{} releases are pinned, which is as many as may be", limits::PINS)));
+        return Err(EditError::Rollout(format!(
+            "{} releases are pinned, which is as many as may be",
+            limits::PINS
+        )));
     }
     channel.pins.push(*identity);
     Ok(())

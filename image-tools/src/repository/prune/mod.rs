@@ -85,7 +85,12 @@ pub fn check_interval(store: &Store, interval: u64, now: u64) -> Result<(), Prun
 ///
 /// # Errors
 /// See [`PruneError`]. Doing it again finishes it.
-pub fn run(store: &Store, roots: &Roots, committer: &Committer<'_>, plan: &Plan) -> Result<Removed, PruneError> {
+pub fn run(
+    store: &Store,
+    roots: &Roots,
+    committer: &Committer<'_>,
+    plan: &Plan,
+) -> Result<Removed, PruneError> {
     let holdings = Holdings::read(store, roots, None)?;
     let going: BTreeSet<Digest> = plan.go.iter().map(|(id, _)| *id).collect();
     // What they consist of, while it can still be found out. It is written down first, so that a prune that is stopped

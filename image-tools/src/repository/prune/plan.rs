@@ -82,7 +82,8 @@ pub fn plan(holdings: &Holdings, policy: &Policy, now: u64) -> Plan {
         }
     }
     if let Some(most) = policy.most_bytes {
-        let above = |bytes: u64, percent: u64| u128::from(bytes) * 100 > u128::from(most) * u128::from(percent);
+        let above =
+            |bytes: u64, percent: u64| u128::from(bytes) * 100 > u128::from(most) * u128::from(percent);
         for (id, held) in free.iter().filter(|(_, h)| !was_in_production(h)) {
             if above(bytes, STAGING_GOES) {
                 drop(&mut go, &mut bytes, id, held, Goes::StagingForRoom);

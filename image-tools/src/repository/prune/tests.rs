@@ -58,7 +58,12 @@ fn staging_goes_above_80_percent_and_production_above_90() {
 #[test]
 fn what_is_needed_stays_whatever_the_policy_says() {
     let offered: &[(&str, Standing)] = &[("production", Standing::Offered)];
-    let all = vec![held(0, offered, false), held(1, STAGING, true), held(2, STAGING, false), held(3, STAGING, false)];
+    let all = vec![
+        held(0, offered, false),
+        held(1, STAGING, true),
+        held(2, STAGING, false),
+        held(3, STAGING, false),
+    ];
     let policy = Policy { keep: 1, older_than: Some(0), most_bytes: Some(0) };
     let made = plan(&holdings(all), &policy, 100);
     assert_eq!(gone(&made), [(2, Goes::Age)]);

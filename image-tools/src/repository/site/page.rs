@@ -115,7 +115,14 @@ fn offer(site: &Site<'_>, channel: &Channel, row: &Row<'_>, html: &mut String) {
     );
     if !rollout.is_done(site.now) {
         let share = rollout.share(site.now);
-        add(html, format_args!("<div class=\"bar\"><i style=\"width:{}.{:02}%\"></i></div>", share / 100, share % 100));
+        add(
+            html,
+            format_args!(
+                "<div class=\"bar\"><i style=\"width:{}.{:02}%\"></i></div>",
+                share / 100,
+                share % 100
+            ),
+        );
         waves(rollout, html);
     }
     if !row.description.is_empty() {
@@ -144,7 +151,12 @@ fn commands(site: &Site<'_>, names: &[&str], html: &mut String) {
     html.push_str("<h2>On a device</h2>\n");
     let source = site.url.map(|url| format!(" --source {}", escape(url))).unwrap_or_default();
     let channel = names.last().map(|name| format!(" --channel {}", escape(name))).unwrap_or_default();
-    add(html, format_args!("<pre>bistable check{source}{channel}</pre><pre>bistable update{source}{channel}</pre>\n"));
+    add(
+        html,
+        format_args!(
+            "<pre>bistable check{source}{channel}</pre><pre>bistable update{source}{channel}</pre>\n"
+        ),
+    );
     if let [from, .., into] = names {
         html.push_str("<h2>On the host</h2>\n");
         add(
@@ -185,6 +197,9 @@ mod tests {
 
     #[test]
     fn nothing_of_a_text_is_markup() {
-        assert_eq!(escape("<a href='x'>&\"b\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;b&quot;&lt;/a&gt;");
+        assert_eq!(
+            escape("<a href='x'>&\"b\"</a>"),
+            "&lt;a href=&#39;x&#39;&gt;&amp;&quot;b&quot;&lt;/a&gt;"
+        );
     }
 }
