@@ -28,8 +28,10 @@ mod real_block;
 mod real_board;
 mod recovery;
 mod rig;
+mod shop;
 #[cfg(target_os = "linux")]
 mod sysroot;
 mod uboot;
 mod update_flow;
+mod vectors;
 mod writes;
