@@ -8,11 +8,11 @@ use crate::{
     source::{Location, Mirrors, Source, SourceError},
     steps::{
         check::{self, CheckError, Found, Remember},
-        install::{Content, Remote},
+        install::Content,
     },
 };
 use bistable_boot::Target;
-use bistable_format::{channel::check_channel_name, compat::Direction, repository};
+use bistable_format::{channel::check_channel_name, compat::Direction};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
@@ -41,9 +41,7 @@ pub(super) fn with_offer(
 ) -> Result<Target, Error> {
     let (mirrors, found) = look(&mut agent.device, &source.repository, remember)?;
     let (offer, direction) = found.pick(version)?;
-    let mut content = Remote::open(mirrors, offer.release, &found.root)?;
-    let at = || format!("{}/{}", found.source, repository::blob(&offer.release));
-    offer.open(content.signed(), &found.root).map_err(|problem| CheckError::Offer { at: at(), problem })?;
+    let mut content = found.fetch(offer, mirrors)?;
     act(agent, &mut content, direction)
 }
 

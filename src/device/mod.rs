@@ -18,7 +18,7 @@ use bistable_boot::{
     Event, Image, Journal, Record, ReleaseId, Slot, State,
     layout::{self, Partition},
 };
-use bistable_format::{Release, Role, Root, health::Profile, release, selftest::Plan};
+use bistable_format::{Envelope, Release, Role, Root, health::Profile, release, selftest::Plan};
 use std::sync::Arc;
 use stored::{Verified, read_release, read_root, read_roots, read_stored, write_stored};
 
@@ -113,7 +113,8 @@ impl Device {
         Ok(read_roots(&*self.state, &self.verified)?.map(|copy| copy.is_ok()))
     }
 
-    /// Write a damaged or older copy of the root anew from the good one.
+    /// Write a damaged or older copy of the root anew from the good one; but not while the floors are still those of the
+    /// older one: see [`root_before`](Self::root_before).
     ///
     /// # Errors
     /// When the card fails.
@@ -122,6 +123,7 @@ impl Device {
         let (good, bad) = match read_roots(&*self.state, &self.verified)? {
             [Ok(_), Err(_)] => (first, second),
             [Err(_), Ok(_)] => (second, first),
+            [Ok(a), Ok(b)] if a.version.max(b.version) > self.record.floors.root_version => return Ok(()),
             // The power went between the two writes of a newer root.
             [Ok(a), Ok(b)] if a.version > b.version => (first, second),
             [Ok(a), Ok(b)] if b.version > a.version => (second, first),
@@ -133,14 +135,25 @@ impl Device {
         }
     }
 
-    /// Store a newer root that was verified by the one that is trusted. As long as the first copy isn't whole, the second
-    /// still has the old one.
+    /// Store a newer root that was verified by the one that is trusted: it is from now on. The second copy still has the
+    /// old one, until the floors are saved and [`mend_root`](Self::mend_root) writes it anew.
     ///
     /// # Errors
     /// When the card fails, or gives back something else than was written.
     pub fn store_root(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.mend_root()?;
-        layout::ROOT.into_iter().try_for_each(|at| write_stored(&*self.state, at, bytes))
+        let [first, _] = layout::ROOT;
+        write_stored(&*self.state, first, bytes)
+    }
+
+    /// The root that the floors are of, if the power went before they followed the one that is trusted now.
+    ///
+    /// # Errors
+    /// When the card fails.
+    pub(crate) fn root_before(&self) -> Result<Option<Root>, Error> {
+        let floor = self.record.floors.root_version;
+        let copies = read_roots(&*self.state, &self.verified)?;
+        Ok(copies.into_iter().flatten().find(|root| root.version == floor))
     }
 
     /// The root of trust: signed by its own keys, not below the floor, and without demo keys unless they are allowed.
@@ -159,10 +172,12 @@ impl Device {
         Ok(root)
     }
 
-    /// The release that a slot was written from, verified again.
+    /// The release that a slot was written from. It was verified when it was installed, and the journal remembers its name,
+    /// a digest: no signature is needed for it to be the same one still. By now the root may name other keys, and what runs
+    /// must be tested, and gone back to, all the same.
     ///
     /// # Errors
-    /// When it can't be read, isn't trusted, or isn't the one that the journal names.
+    /// When it can't be read, or isn't the one that the journal names.
     pub fn release_of(&self, slot: Slot) -> Result<Release, Error> {
         let bad = |problem: String| Error::StoredRelease { slot, problem };
         let image = self.record.slots[slot].as_ref().ok_or_else(|| bad("the slot is empty".into()))?;
@@ -170,7 +185,8 @@ impl Device {
         if release_id(&bytes) != image.release {
             return Err(bad("it is not the one that was installed".into()));
         }
-        Release::open(&bytes, &self.root()?).map_err(|e| bad(e.to_string()))
+        let envelope = Envelope::parse(&bytes, Role::Release).map_err(|e| bad(e.to_string()))?;
+        Release::decode(envelope.payload).map_err(|e| bad(e.to_string()))
     }
 
     /// The self-test plan for the release in a slot: the owner's, if there is one, else the release's own.

@@ -48,6 +48,8 @@ struct State {
     /// Places where a read began since a write began there.
     reads: Vec<Place>,
     wrong: Option<Wrong>,
+    /// Writes until the power goes, in the middle of the last of them.
+    cut: Option<usize>,
 }
 
 /// All that goes to the card.
@@ -75,6 +77,19 @@ impl Volume for TappedVolume {
         let here = (self.partition, at);
         let wrong = {
             let mut state = self.tap.0.lock().unwrap();
+            if let Some(left) = &mut state.cut {
+                match *left {
+                    0 => return Err(Fault::Stopping(Stop::PowerLost)),
+                    1 => {
+                        *left = 0;
+                        // Whole sectors: a sector is written, or it isn't.
+                        let half = from.len() / 1024 * 512;
+                        self.inner.write(at, &from[..half])?;
+                        return Err(Fault::Stopping(Stop::PowerLost));
+                    }
+                    _ => *left -= 1,
+                }
+            }
             state.writes.push((self.partition, at, from.len()));
             state.reads.retain(|place| *place != here);
             state.wrong
@@ -107,7 +122,10 @@ impl Volume for TappedVolume {
         self.inner.write(at, from)
     }
     fn flush(&self) -> Result<(), Fault> {
-        self.inner.flush()
+        match self.tap.0.lock().unwrap().cut {
+            Some(0) => Err(Fault::Stopping(Stop::PowerLost)),
+            _ => self.inner.flush(),
+        }
     }
 }
 
@@ -159,18 +177,39 @@ impl Host for Rebooting {
 pub(crate) struct Rig {
     pub(crate) pi: Pi,
     pub(crate) booted: Slot,
+    /// What the owner configured, but for what makes writes foreseeable.
+    pub(crate) settings: Settings,
     once: Rc<Cell<bool>>,
     tap: Tap,
 }
 
 impl Rig {
     pub(crate) fn new() -> Rig {
-        Rig { pi: Pi::new(), booted: Slot::A, once: Rc::default(), tap: Tap::default() }
+        Rig {
+            pi: Pi::new(),
+            booted: Slot::A,
+            settings: Settings::default(),
+            once: Rc::default(),
+            tap: Tap::default(),
+        }
     }
 
     /// From now on.
     pub(crate) fn wrong(&self, wrong: Option<Wrong>) {
         self.tap.0.lock().unwrap().wrong = wrong;
+    }
+
+    /// The power goes in the middle of this write, counted from now: 1 is the next.
+    pub(crate) fn cut_at(&self, write: usize) {
+        self.tap.0.lock().unwrap().cut = Some(write);
+    }
+
+    /// The power comes back, if it was gone. Says whether it was.
+    pub(crate) fn power_on(&mut self) -> bool {
+        let cut = self.tap.0.lock().unwrap().cut.take();
+        self.once.set(false);
+        self.reset();
+        cut == Some(0)
     }
 
     /// Each write since this was last asked: where it began, and how many bytes.
@@ -199,7 +238,7 @@ impl Rig {
         board.boot = boot_control(&mut card, Flow::Tryboot, self.booted, once).unwrap();
         board.host = Box::new(Rebooting(board.host));
         board.partitions = Box::new(card);
-        let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..Settings::default() };
+        let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..self.settings.clone() };
         what(&mut Agent::start(Device::open(board, settings)?, listener)?)
     }
 

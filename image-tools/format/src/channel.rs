@@ -177,7 +177,10 @@ impl Channel {
             );
         }
         if self.expires_at <= self.issued_at || self.expires_at - self.issued_at > LONGEST {
-            return invalid("channel: expiry", format!("1 s to {} days after its issue", LONGEST / 86_400));
+            return invalid(
+                "channel: expiry",
+                format!("it must expire 1 s to {} days after its issue", LONGEST / 86_400),
+            );
         }
         check_text("channel: act", &self.act.by, limits::NAME)?;
         check_name("channel: act", &self.act.verb)?;

@@ -4,7 +4,7 @@
 //! back is found out by the expiry, as far as a device without a clock can: its time is at least that of the newest
 //! thing that it has seen.
 use crate::Channel;
-use alloc::string::String;
+use alloc::{format, string::String};
 
 /// How far a number may be ahead of the last one seen. A thief of the channel key who signs the largest number there is
 /// would otherwise lock everybody out for ever.
@@ -74,7 +74,7 @@ pub enum Stale {
         floor: u64,
     },
     /// Expired.
-    #[error("number {found} of channel {name} expired {} h ago: whoever publishes it has to renew it, with `bistable-image refresh`", (.now - .expires_at) / 3600)]
+    #[error("number {found} of channel {name} expired {} ago: whoever publishes it has to renew it, with `bistable-image refresh`", span(.now - .expires_at))]
     Expired {
         /// The channel.
         name: String,
@@ -86,7 +86,7 @@ pub enum Stale {
         now: u64,
     },
     /// Issued later than now.
-    #[error("number {found} of channel {name} was issued {} h in the future: one of the two clocks is wrong", (.issued_at - .now) / 3600)]
+    #[error("number {found} of channel {name} was issued {} in the future: one of the two clocks is wrong", span(.issued_at - .now))]
     Future {
         /// The channel.
         name: String,
@@ -97,6 +97,16 @@ pub enum Stale {
         /// The time.
         now: u64,
     },
+}
+
+/// Seconds, as people say how long that is.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..259_200 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// The time, as far as it is known: the clock's, if it can be believed and isn't behind what was seen; else what was seen.

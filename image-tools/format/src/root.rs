@@ -93,7 +93,7 @@ pub enum TrustError {
     Unsigned(Role),
     /// None of its signatures is by a key that the root knows.
     #[error(
-        "the {role} is signed by key {key:.4}, which this root does not know: is it meant for another product?"
+        "the {role} is signed by key {key:.4}, which this root does not know: was the key retired, or is it meant for another product?"
     )]
     UnknownKey {
         /// What was signed.

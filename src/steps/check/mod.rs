@@ -11,19 +11,22 @@ mod report;
 mod roots;
 
 pub use report::{Line, Report};
+use roots::Followed;
 
 use crate::{
     Device, Error,
     ports::{HostError, WallClock},
     source::{Source, SourceError},
+    steps::install::{BundleError, Content, Remote},
 };
-use bistable_boot::{Record, Slot, layout::Partition};
+use bistable_boot::{Floors, Slot, layout::Partition};
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
     channel::OfferError,
     choice::{self, Chooser},
     compat::{self, Direction},
     fresh::{self, Clock, Floor, Stale},
+    repository,
     rollout::Member,
 };
 use semver::Version;
@@ -126,8 +129,8 @@ pub fn run(
     channel: &str,
     remember: Remember,
 ) -> Result<Found, Error> {
-    let root = roots::follow(device, source, remember)?;
-    let floor = floor(&device.record, channel);
+    let Followed { root, floors } = roots::follow(device, source, remember)?;
+    let floor = floor(&device.record.channel, floors, channel);
     let (file, at, bytes) = newest::fetch(source, channel, floor.sequence)?;
     let opened =
         Channel::open(&bytes, &root).map_err(|problem| CheckError::Untrusted { at: at.clone(), problem })?;
@@ -175,6 +178,24 @@ impl Found {
             // What runs, what was rejected: the installer says so.
             Some((_, offer)) => Ok((offer, direction)),
         }
+    }
+
+    /// Fetch the release that is on offer, and verify that it is what the channel says: nothing but the way to it can be
+    /// wrong with it afterwards.
+    ///
+    /// # Errors
+    /// [`CheckError::Offer`], or [`BundleError`](crate::steps::install::BundleError) when it can't be had.
+    pub fn fetch<S: Source>(&self, offer: &Offer, source: S) -> Result<Remote<S>, Error> {
+        let at = || format!("{}/{}", self.source, repository::blob(&offer.release));
+        let content = match Remote::open(source, offer.release, &self.root) {
+            Err(BundleError::Untrusted(problem)) => {
+                return Err(CheckError::Untrusted { at: at(), problem }.into());
+            }
+            opened => opened?,
+        };
+        let opened = offer.open(content.signed(), &self.root);
+        opened.map_err(|problem| CheckError::Offer { at: at(), problem })?;
+        Ok(content)
     }
 
     fn choose(&self) -> choice::Choice<'_> {
@@ -233,9 +254,9 @@ fn found(
 }
 
 /// What was seen of a channel before. The numbers of another one say nothing about this one, the time does.
-fn floor(record: &Record, channel: &str) -> Floor {
-    let sequence = if record.channel == channel { record.floors.channel_sequence } else { 0 };
-    Floor { sequence, issued_at: record.floors.issued_at }
+fn floor(seen: &str, floors: Floors, channel: &str) -> Floor {
+    let sequence = if seen == channel { floors.channel_sequence } else { 0 };
+    Floor { sequence, issued_at: floors.issued_at }
 }
 
 fn clock(device: &mut Device) -> Clock {
@@ -246,14 +267,19 @@ fn clock(device: &mut Device) -> Clock {
     }
 }
 
-/// Remember that this was seen: nothing older counts from now on.
+/// Remember that this was seen: nothing older counts from now on. Whoever looks at another channel once, by name, has the
+/// numbers of the usual one forgotten only if that is the one that the device is to follow from now on.
 fn raise(device: &mut Device, channel: &Channel) -> Result<(), Error> {
     let mut next = device.record.clone();
-    if next.channel != channel.name {
+    if next.channel != channel.name
+        && (next.channel.is_empty() || device.settings.source.channel == channel.name)
+    {
         next.channel.clone_from(&channel.name);
         next.floors.channel_sequence = 0;
     }
-    next.floors.channel_sequence = next.floors.channel_sequence.max(channel.sequence);
+    if next.channel == channel.name {
+        next.floors.channel_sequence = next.floors.channel_sequence.max(channel.sequence);
+    }
     next.floors.issued_at = next.floors.issued_at.max(channel.issued_at);
     // While the state only follows from what is stored, it isn't ours to save; the next check raises them.
     if next == device.record || device.record.state != *device.stored() {

@@ -21,14 +21,18 @@ pub(super) fn fetch(
     };
     let mut get = |number: u64| source.small(&repository::channel(channel, number), Envelope::MAX_BYTES);
     let mut newest = None;
-    for start in [hint, Some(floor.max(1))].into_iter().flatten().filter(|n| *n > 0) {
+    // A source that is behind lacks what was seen; it must not be taken for one that never had the channel.
+    let mut starts: Vec<u64> =
+        [hint, Some(floor), Some(1)].into_iter().flatten().filter(|n| *n > 0).collect();
+    starts.dedup();
+    for start in starts {
         if let Some(bytes) = get(start)? {
             newest = Some((start, bytes));
             break;
         }
     }
     let Some(mut newest) = newest else {
-        // Not even the file that was seen before is there: an empty place, or the wrong one.
+        // Not even the first one is there: an empty place, or the wrong one.
         return Err(CheckError::NoChannel { at: source.name(), channel: channel.into() });
     };
     // In growing steps until one isn't there, then in halves back to the last that is.

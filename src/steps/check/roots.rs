@@ -1,50 +1,90 @@
 //! The keys: a newer root, if there is one.
 use super::{CheckError, Remember};
 use crate::{Device, Error, source::Source};
+use bistable_boot::Floors;
 use bistable_format::{Envelope, Role, Root, repository};
 
 /// How many roots are followed at a time; the rest at the next check.
 const STEPS: u32 = 64;
 
-/// Follow the chain of roots from the one that is trusted, each signed by the keys of the one before and its own. The last
-/// one is stored, and becomes the floor.
+/// The keys that count now, and the floors as they are under them.
+pub(super) struct Followed {
+    pub(super) root: Root,
+    pub(super) floors: Floors,
+}
+
+/// Follow the chain of roots from the one that is trusted, each signed by the keys of the one before and its own. What was
+/// followed is stored and becomes the floor, even if what comes after it is wrong: it was verified, and who holds keys
+/// that it takes away must not keep it from the device by a broken file.
 pub(super) fn follow(
     device: &mut Device,
     source: &mut dyn Source,
     remember: Remember,
-) -> Result<Root, Error> {
+) -> Result<Followed, Error> {
+    // While the state only follows from what is stored, it isn't ours to save. What is found is as good for this check,
+    // and is followed again at the next one.
+    let saves = remember == Remember::Yes && device.record.state == *device.stored();
     let trusted = device.root()?;
+    let mut floors = device.record.floors;
+    if trusted.version > floors.root_version {
+        // The power went between a newer root and its floors.
+        floors = under(device.root_before()?.as_ref(), &trusted, floors);
+        if saves {
+            settle(device, floors)?;
+        }
+    }
     let mut newest: Option<(Root, Vec<u8>)> = None;
+    let ended = climb(&trusted, device.settings.allow_demo_keys, source, &mut newest);
+    let Some((root, bytes)) = newest else { return ended.map(|()| Followed { root: trusted, floors }) };
+    floors = under(Some(&trusted), &root, floors);
+    if saves {
+        // First what is trusted, then that nothing older is: in between, the old floor fits both.
+        device.store_root(&bytes)?;
+        log::info!("root={}", root.version);
+        settle(device, floors)?;
+    }
+    ended.map(|()| Followed { root, floors })
+}
+
+/// Go up from one root to the next, as far as there are any.
+fn climb(
+    trusted: &Root,
+    allow_demo_keys: bool,
+    source: &mut dyn Source,
+    newest: &mut Option<(Root, Vec<u8>)>,
+) -> Result<(), Error> {
     for _ in 0..STEPS {
-        let root = newest.as_ref().map_or(&trusted, |(root, _)| root);
+        let root = newest.as_ref().map_or(trusted, |(root, _)| root);
         let Some(version) = root.version.checked_add(1) else { break };
         let path = repository::root(version);
         let Some(bytes) = source.small(&path, Envelope::MAX_BYTES).map_err(CheckError::Source)? else {
             break;
         };
-        let at = || format!("{}/{path}", source.name());
-        let next = root.successor(&bytes).map_err(|problem| CheckError::Untrusted { at: at(), problem })?;
-        if !device.settings.allow_demo_keys {
-            next.refuse_demo().map_err(|problem| CheckError::Untrusted { at: at(), problem })?;
+        let untrusted = |problem| CheckError::Untrusted { at: format!("{}/{path}", source.name()), problem };
+        let next = root.successor(&bytes).map_err(untrusted)?;
+        if !allow_demo_keys {
+            next.refuse_demo().map_err(untrusted)?;
         }
-        newest = Some((next, bytes));
+        *newest = Some((next, bytes));
     }
-    let Some((root, bytes)) = newest else { return Ok(trusted) };
-    if remember == Remember::No || device.record.state != *device.stored() {
-        // Nothing is saved now. It is as good for this check, and followed again at the next one.
-        return Ok(root);
+    Ok(())
+}
+
+/// The floors under a newer root. Where other keys sign channels now, whoever had the old ones may have signed the highest
+/// number and the latest time there is: that is no reason not to believe the new ones.
+fn under(before: Option<&Root>, root: &Root, floors: Floors) -> Floors {
+    let floors = Floors { root_version: root.version, ..floors };
+    if before.is_some_and(|before| before.role(Role::Channel) == root.role(Role::Channel)) {
+        return floors;
     }
-    // First what is trusted, then that nothing older is: in between, the old floor fits both.
-    device.store_root(&bytes)?;
+    Floors { channel_sequence: 0, issued_at: 0, ..floors }
+}
+
+/// Save the floors of a root that is stored, and only then let go of the root before it: until they are saved it says
+/// whose numbers the old ones were.
+fn settle(device: &mut Device, floors: Floors) -> Result<(), Error> {
     let mut next = device.record.clone();
-    next.floors.root_version = root.version;
-    if root.role(Role::Channel) != trusted.role(Role::Channel) {
-        // Other keys sign channels now. Whoever had the old ones may have signed the highest number and the latest time
-        // there is; that is no reason not to believe the new ones.
-        next.floors.channel_sequence = 0;
-        next.floors.issued_at = 0;
-    }
-    log::info!("root={}", root.version);
+    next.floors = floors;
     device.save(next)?;
-    Ok(root)
+    device.mend_root()
 }

@@ -206,7 +206,7 @@ impl<S: Source> Remote<S> {
                     Err(e) => return Err(BundleError::Source(e).into()),
                 }
                 if Digest::of(&encoded) != digest {
-                    let what = format!("chunk {} of the {volume} volume", spot.index);
+                    let what = format!("data of chunk {} of the {volume} volume", spot.index);
                     was_wrong(&mut self.source, &mut wrong, &what, &digest)?;
                     continue 'again;
                 }
