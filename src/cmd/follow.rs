@@ -4,8 +4,8 @@ use crate::{
     Device, Error,
     agent::Agent,
     cli::{self, Repository},
-    config::Settings,
-    source::{Location, Mirrors, Source, SourceError},
+    config::{Settings, SourceLimits},
+    source::{Limits, Location, Patience, Source, http::Rate},
     steps::{
         check::{self, CheckError, Found, Remember},
         install::Content,
@@ -45,22 +45,43 @@ pub(super) fn with_offer(
     act(agent, &mut content, direction)
 }
 
-fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(Mirrors, Found), Error> {
+fn look(
+    device: &mut Device,
+    asked: &Repository,
+    remember: Remember,
+) -> Result<(Box<dyn Source>, Found), Error> {
     let mut mirrors = mirrors(&device.settings, asked)?;
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let found = check::run(device, &mut mirrors, &channel, remember)?;
+    let found = check::run(device, &mut *mirrors, &channel, remember)?;
     Ok((mirrors, found))
 }
 
-/// The repositories that the command line names, or else the configuration.
-fn mirrors(settings: &Settings, asked: &Repository) -> Result<Mirrors, Error> {
+/// The repositories that the command line names, or else the configuration, as one source.
+fn mirrors(settings: &Settings, asked: &Repository) -> Result<Box<dyn Source>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
     let urls = if asked.source.is_empty() { configured() } else { asked.source.clone() };
     if urls.is_empty() {
         return Err(CheckError::NoSource.into());
     }
-    let open = |url: &String| Location::parse(url)?.open();
-    let sources: Result<Vec<Box<dyn Source>>, SourceError> = urls.iter().map(open).collect();
-    Ok(Mirrors::new(sources.map_err(CheckError::Source)?))
+    let open = || {
+        let locations = urls.iter().map(|url| Location::parse(url)).collect::<Result<Vec<_>, _>>()?;
+        let (limits, patience) = limits(&settings.source.limits);
+        Location::open_all(&locations, limits, patience)
+    };
+    Ok(open().map_err(CheckError::Source)?)
+}
+
+/// What a server may take, and how often it is asked, as configured.
+fn limits(wanted: &SourceLimits) -> (Limits, Patience) {
+    let window = wanted.rate_window;
+    let bytes = wanted.minimum_rate_bytes.saturating_mul(window.as_secs());
+    let limits = Limits {
+        connect: wanted.connect_timeout,
+        answer: wanted.answer_timeout,
+        stall: window,
+        rate: Rate { bytes, window },
+        ..Limits::default()
+    };
+    (limits, Patience { attempts: wanted.attempts, base: wanted.retry_wait, ..Patience::default() })
 }

@@ -47,10 +47,10 @@ impl Location {
     /// # Errors
     /// When it is a folder that isn't there.
     pub fn open(&self) -> Result<Box<dyn Source>, SourceError> {
-        let one = self.impatient()?;
+        let one = self.impatient(Limits::default())?;
         Ok(match self {
             Location::Folder(_) => one,
-            Location::Web(_) => patient(one),
+            Location::Web(_) => patient(one, Patience::default()),
         })
     }
 
@@ -59,11 +59,15 @@ impl Location {
     ///
     /// # Errors
     /// When none is left.
-    pub fn open_all(locations: &[Location]) -> Result<Box<dyn Source>, SourceError> {
+    pub fn open_all(
+        locations: &[Location],
+        limits: Limits,
+        patience: Patience,
+    ) -> Result<Box<dyn Source>, SourceError> {
         let mut mirrors = Vec::new();
         let mut failed = None;
         for location in locations {
-            match location.impatient() {
+            match location.impatient(limits) {
                 Ok(source) => mirrors.push(source),
                 Err(e) => {
                     log::info!("left_out={location:?} {e}");
@@ -73,22 +77,20 @@ impl Location {
         }
         match failed {
             Some(e) if mirrors.is_empty() => Err(e),
-            _ => Ok(patient(Mirrors::new(mirrors))),
+            _ => Ok(patient(Mirrors::new(mirrors), patience)),
         }
     }
 
-    fn impatient(&self) -> Result<Box<dyn Source>, SourceError> {
+    fn impatient(&self, limits: Limits) -> Result<Box<dyn Source>, SourceError> {
         Ok(match self {
             Location::Folder(path) => Box::new(Dir::new(path)?),
-            Location::Web(address) => {
-                Box::new(Http::new(address.clone(), Limits::default(), Box::new(SystemClock)))
-            }
+            Location::Web(address) => Box::new(Http::new(address.clone(), limits, Box::new(SystemClock))),
         })
     }
 }
 
-fn patient(source: impl Source + 'static) -> Box<dyn Source> {
-    Box::new(Retry::new(source, Patience::default(), Box::new(SystemClock), random))
+fn patient(source: impl Source + 'static, patience: Patience) -> Box<dyn Source> {
+    Box::new(Retry::new(source, patience, Box::new(SystemClock), random))
 }
 
 #[cfg(test)]
@@ -128,9 +130,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let both = [folder.path().into(), folder.path().join("gone")].map(Location::Folder);
         let [_, gone] = &both;
-        assert!(Location::open_all(&both).unwrap().small("x", 1).unwrap().is_none());
-        assert!(matches!(Location::open_all(&both[1..]), Err(SourceError::File { .. })));
+        let open = |all: &[Location]| Location::open_all(all, Limits::default(), Patience::default());
+        assert!(open(&both).unwrap().small("x", 1).unwrap().is_none());
+        assert!(matches!(open(&both[1..]), Err(SourceError::File { .. })));
         assert!(matches!(gone.open(), Err(SourceError::File { .. })));
-        assert!(Location::open_all(&[]).unwrap().small("x", 1).is_err());
+        assert!(open(&[]).unwrap().small("x", 1).is_err());
     }
 }

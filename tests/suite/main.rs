@@ -28,15 +28,12 @@ mod real_block;
 mod real_board;
 mod recovery;
 mod rig;
-<<<<<<< HEAD
+mod shop;
 mod source_contract;
 mod source_http;
 mod source_install;
 mod source_memory;
 mod source_server;
-=======
-mod shop;
->>>>>>> vectors
 #[cfg(target_os = "linux")]
 mod sysroot;
 mod uboot;

@@ -12,6 +12,7 @@ use bistable::{
         },
     },
     config::Settings,
+    fleet_lock::Request,
     ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
@@ -159,6 +160,9 @@ impl Host for Rebooting {
     }
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         self.0.wall_clock()
+    }
+    fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
+        self.0.http_post(request, timeout)
     }
     fn unix_time(&mut self) -> Result<u64, HostError> {
         self.0.unix_time()

@@ -18,6 +18,7 @@ use bistable_boot::{
     Slot, State,
     layout::{HEADER_BYTES, Partition},
 };
+use bistable_format::compat::Direction;
 use bistable_format::{ChunkList, Digest, Encoding, bundle::blob_name};
 use std::{collections::BTreeSet, fs};
 
@@ -59,7 +60,7 @@ fn install(rig: &mut Rig, source: &mut dyn Source, release: Digest) -> Result<Op
     rig.run_heard(&mut hears, |agent: &mut Agent<'_>| {
         let root = agent.device.root()?;
         let mut remote = Remote::open(source, release, &root)?;
-        agent.install_from(&mut remote, Rejections::Respect)
+        agent.install_from(&mut remote, Rejections::Respect, Direction::Forward)
     })?;
     Ok(hears.0)
 }
@@ -183,7 +184,7 @@ fn what_is_there_is_not_fetched_a_second_time() {
     let again = rig.run(|agent| {
         let root = agent.device.root()?;
         let mut remote = Remote::open(&mut source, release, &root)?;
-        agent.install_from(&mut remote, Rejections::Retry)
+        agent.install_from(&mut remote, Rejections::Retry, Direction::Forward)
     });
     again.unwrap();
     is_installed(&mut rig);

@@ -14,6 +14,7 @@ use bistable::{
     source::Location,
     steps::install::{Rejections, Remote},
 };
+use bistable_format::compat::Direction;
 use bistable_format::{Digest, bundle::blob_name};
 use std::{env, fs, path::Path, process::Command};
 
@@ -29,7 +30,7 @@ fn measured() {
     let source = Location::parse(&url).unwrap().open().unwrap();
     let root = agent.device.root().unwrap();
     let mut remote = Remote::open(source, release, &root).unwrap();
-    agent.install_from(&mut remote, Rejections::Respect).unwrap();
+    agent.install_from(&mut remote, Rejections::Respect, Direction::Forward).unwrap();
     // Not what `getrusage` says: that counts what the process was before it became this program.
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
