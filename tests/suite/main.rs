@@ -17,6 +17,7 @@ mod bad_media;
 mod bundle_bits;
 mod draft;
 mod fixture;
+mod follow_channel;
 mod health;
 mod lost_flag;
 mod memory;
