@@ -9,8 +9,11 @@
 )]
 mod channel;
 mod cli;
+mod deaths;
 mod init;
 mod places;
 mod product;
 mod publish;
+mod races;
 mod store;
+mod world;
