@@ -383,7 +383,8 @@ impl Committer<'_> {
 
     fn draft(&self, log: &Log<'_>, newest: Option<&ChannelFile>) -> Result<Channel, ChannelError> {
         let now = self.clock.now();
-        let act = Act { by: String::new(), verb: String::new(), about: String::new() };
+        // A verb until the change says which: a draft makes sense at any time.
+        let act = Act { by: self.who.clone(), verb: "change".into(), about: String::new() };
         let Some(ChannelFile { channel, digest, .. }) = newest else {
             return Ok(Channel {
                 name: log.name.clone(),

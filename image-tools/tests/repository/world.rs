@@ -7,7 +7,7 @@ use bistable_format::{Channel, Digest, Offer, repository as names};
 use bistable_image::keys::SecretKey;
 use bistable_image::repository::channel::{Change, ChannelError, Log};
 use bistable_image::repository::edit::Selector;
-use bistable_image::repository::fsck::{Depth, Fault, fsck};
+use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::promote::{Wish, promote};
 use bistable_image::repository::roots::Roots;
@@ -137,10 +137,11 @@ pub(crate) fn assert_sound(store: &Store, when: &str) {
     }
 }
 
-/// As sound, and every hint is right.
+/// As sound, and the index is right; the numbers in `latest` may be behind, as ever.
 #[track_caller]
 pub(crate) fn assert_clean(store: &Store, when: &str) {
     assert_sound(store, when);
     let report = fsck(store, &Roots::load(store).unwrap(), Depth::Names).unwrap();
-    assert!(report.problems.iter().all(|p| p.fault == Fault::Orphan), "{when}: {:#?}", report.problems);
+    let fine = |p: &Problem| p.fault == Fault::Orphan || p.path.ends_with("/latest");
+    assert!(report.problems.iter().all(fine), "{when}: {:#?}", report.problems);
 }
