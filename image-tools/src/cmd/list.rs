@@ -4,7 +4,9 @@ use super::place::Place;
 use super::search;
 use crate::error::Error;
 use crate::repository::audit::timestamp;
-use crate::repository::holdings::{Held, Holdings, Standing};
+use crate::repository::channel::Log;
+use crate::repository::holdings::Held;
+use crate::repository::listing::{Wanted, listing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use serde_json::{Value, json};
@@ -30,14 +32,13 @@ pub struct Args {
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
-    let holdings = Holdings::read(&store, &Roots::load(&store)?, Some(&args.channel))?;
-    let wanted = |held: &&Held| {
-        args.product.as_ref().is_none_or(|product| *product == held.entry.product)
-            && (args.all || held.standing() == Standing::Offered)
-    };
-    let mut found: Vec<&Held> = holdings.sorted().into_iter().filter(wanted).collect();
-    found.sort_by_key(|held| std::cmp::Reverse(held.since()));
-    found.truncate(args.last.unwrap_or(usize::MAX));
+    let roots = Roots::load(&store)?;
+    let channel = Log::new(&store, &roots, &args.channel).newest()?.channel;
+    let wanted = |held: &Held| args.product.as_ref().is_none_or(|product| *product == held.entry.product);
+    let found = listing(&store, &channel, if args.all { Wanted::All } else { Wanted::Offered })
+        .filter(|held| held.as_ref().map_or(true, wanted))
+        .take(args.last.unwrap_or(usize::MAX))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut text: String = found.iter().map(|held| search::line(held, held.standing().name())).collect();
     if found.is_empty() {
         text.push_str(if args.all { "no release\n" } else { "no release is on offer\n" });
@@ -50,13 +51,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             release
         })
         .collect();
-    let channel = holdings.channels.get(&args.channel).map(|file| &file.channel);
     out.result(
         json!({
             "repository": store.place(),
             "channel": args.channel,
-            "sequence": channel.map(|c| c.sequence),
-            "expires_at": channel.map(|c| timestamp(c.expires_at)),
+            "sequence": channel.sequence,
+            "expires_at": timestamp(channel.expires_at),
             "releases": all,
         }),
         &text,

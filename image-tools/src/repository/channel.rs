@@ -138,13 +138,15 @@ pub struct ChannelFile {
 /// # Errors
 /// Whatever keeps them from being listed.
 pub fn names(store: &Store) -> Result<Vec<String>, StoreError> {
-    let mut names: Vec<String> = Vec::new();
-    for file in store.list("channels")? {
-        if let Some((name, _)) = file.path.strip_prefix("channels/").and_then(|rest| rest.split_once('/'))
-            && names.last().is_none_or(|last| last != name)
-            && check_channel_name(name).is_ok()
+    let mut names = Vec::new();
+    // The folders only: a channel has as many files as there ever were changes.
+    for name in store.folders("channels")? {
+        let numbered = Sequence::Channel(name.clone());
+        // Who dies before a channel's first file may leave its folder.
+        if check_channel_name(&name).is_ok()
+            && (store.size(&numbered.hint_path())?.is_some() || numbered.newest(store)? > 0)
         {
-            names.push(name.into());
+            names.push(name);
         }
     }
     Ok(names)

@@ -1,9 +1,10 @@
 //! What a repository holds: every release that any channel ever had, and what the channels make of it now.
-use super::catalog::{self, CatalogError, Entry};
+use super::catalog::{self, CatalogError};
 use super::channel::{ChannelError, ChannelFile, Log, names};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
-use bistable_format::Digest;
+use bistable_format::{Channel, Digest};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why it can't be found out.
@@ -47,7 +48,7 @@ impl Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// What the catalogue says of it, where it came in first.
-    pub entry: Entry,
+    pub entry: catalog::Entry,
     /// The channels that ever had it, what they make of it now, and since when they have it.
     pub channels: BTreeMap<String, (Standing, u64)>,
     /// Whether a channel keeps it from being pruned.
@@ -81,21 +82,13 @@ impl Holdings {
             let channel = &file.channel;
             for entry in catalog::newest_first(store, &channel.catalog) {
                 let entry = entry?;
-                let (identity, at, signed) = (entry.identity, entry.at, entry.release);
-                let standing = if channel.offer(&identity).is_some() {
-                    Standing::Offered
-                } else if channel.withdrawal(&identity).is_some() {
-                    Standing::Withdrawn
-                } else {
-                    Standing::Past
-                };
-                let new =
-                    || Held { entry, channels: BTreeMap::new(), pinned: false, signed: BTreeSet::new() };
-                let held = holdings.releases.entry(identity).or_insert_with(new);
-                held.channels.insert(name.clone(), (standing, at));
-                held.signed.insert(signed);
-                held.signed.extend(channel.offer(&identity).map(|o| o.release));
-                held.pinned |= channel.pins.contains(&identity);
+                let here = Held::of(channel, entry);
+                match holdings.releases.entry(here.entry.identity) {
+                    Entry::Vacant(place) => {
+                        place.insert(here);
+                    }
+                    Entry::Occupied(mut there) => there.get_mut().join(here),
+                }
             }
             holdings.channels.insert(name, file);
         }
@@ -117,6 +110,29 @@ impl Holdings {
 }
 
 impl Held {
+    /// What one channel makes of a release in its catalogue.
+    pub(super) fn of(channel: &Channel, entry: catalog::Entry) -> Held {
+        let offer = channel.offer(&entry.identity);
+        let standing = match offer {
+            Some(_) => Standing::Offered,
+            None if channel.withdrawal(&entry.identity).is_some() => Standing::Withdrawn,
+            None => Standing::Past,
+        };
+        Held {
+            channels: [(channel.name.clone(), (standing, entry.at))].into(),
+            pinned: channel.pins.contains(&entry.identity),
+            signed: [entry.release].into_iter().chain(offer.map(|o| o.release)).collect(),
+            entry,
+        }
+    }
+
+    /// What the same or another channel makes of it, too.
+    fn join(&mut self, other: Held) {
+        self.channels.extend(other.channels);
+        self.signed.extend(other.signed);
+        self.pinned |= other.pinned;
+    }
+
     /// What the most interested channel makes of it.
     pub fn standing(&self) -> Standing {
         self.channels.values().map(|(standing, _)| *standing).max().unwrap_or(Standing::Past)

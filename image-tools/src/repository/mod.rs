@@ -27,6 +27,7 @@
 //! | [`site`] | a page for people |
 //! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
+//! | [`mod@listing`] | the newest of them |
 //! | [`mod@publish`] | a bundle becomes blobs and an offer |
 //! | [`audit`] | who did what |
 pub mod audit;
@@ -39,6 +40,7 @@ pub mod hold;
 pub mod holdings;
 pub mod index;
 pub mod init;
+pub mod listing;
 pub mod probe;
 pub mod promote;
 pub mod prune;

@@ -9,13 +9,16 @@
 )]
 mod channel;
 mod cli;
+mod counted;
 mod deaths;
 mod init;
 mod life;
+mod many;
 mod places;
 mod product;
 mod publish;
 mod races;
+mod scale;
 mod site;
 mod store;
 mod world;

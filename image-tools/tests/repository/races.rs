@@ -114,6 +114,10 @@ impl Backend for Named {
         self.1.list(folder)
     }
 
+    fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.1.folders(folder)
+    }
+
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.1.delete(path)
     }

@@ -177,9 +177,12 @@ fn listing(store: &Store, folder: &str) -> Result<(), Breach> {
     holds("all below a folder is listed, sorted", names(&format!("{folder}/list")), &wanted)?;
     wanted.retain(|(path, _)| path.contains("/a/"));
     holds("a folder's name is no prefix", names(&format!("{folder}/list/a")), &wanted)?;
+    let inside = store.folders(&format!("{folder}/list"));
+    holds("folders are those directly in a folder", inside, &vec!["a".to_owned()])?;
     for path in &files {
         holds("files are removed", store.delete(path), &())?;
     }
+    holds("a folder that isn't there has none", store.folders(&format!("{folder}/nothing")), &vec![])?;
     holds("nothing is left", names(folder), &vec![])
 }
 

@@ -158,6 +158,11 @@ impl<B: Backend> Backend for Faulty<B> {
         self.inner.list(folder)
     }
 
+    fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.before(Operation::List, folder)?;
+        self.inner.folders(folder)
+    }
+
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.before(Operation::Delete, path)?;
         self.inner.delete(path)

@@ -124,6 +124,14 @@ impl Backend for Memory {
         Ok(listed.map(|(path, kept)| Listed { path: path.clone(), bytes: kept.bytes.len() as u64 }).collect())
     }
 
+    fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let files = self.files();
+        let inside = files.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
+        let mut names: Vec<String> = inside.filter_map(|rest| Some(rest.split_once('/')?.0.into())).collect();
+        names.dedup();
+        Ok(names)
+    }
+
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.files().remove(path);
         Ok(())

@@ -86,6 +86,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// All files below a folder (`""`: all), sorted by name.
     fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError>;
 
+    /// The names of the folders directly in a folder, sorted, without a look at what is in them. One that is empty may be
+    /// among them.
+    fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError>;
+
     /// Remove a file; one that isn't there is removed already.
     fn delete(&self, path: &str) -> Result<(), StoreError>;
 }
@@ -231,6 +235,16 @@ impl Store {
             check_path(folder)?;
         }
         self.backend.list(folder)
+    }
+
+    /// The names of the folders directly in a folder, sorted, without a look at what is in them. One that is empty may be
+    /// among them.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being listed.
+    pub fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        check_path(folder)?;
+        self.backend.folders(folder)
     }
 
     /// Remove a file; one that isn't there is removed already.

@@ -70,18 +70,25 @@ impl Objects {
         }
     }
 
-    fn list_into(&self, folder: &str, files: &mut Vec<Listed>) -> Result<(), StoreError> {
+    /// What is directly in a folder: files, and the names of folders.
+    fn inside(&self, folder: &str) -> Result<(Vec<Listed>, Vec<String>), StoreError> {
         let name = self.name(folder);
         let some = (!name.as_ref().is_empty()).then_some(&name);
         let listed = self.runtime.block_on(self.store.list_with_delimiter(some));
-        let Some(listed) = self.found("list", folder, listed)? else { return Ok(()) };
+        let Some(listed) = self.found("list", folder, listed)? else { return Ok(Default::default()) };
         let within = |path: &Path| {
             let path = path.as_ref();
             path.strip_prefix(&self.prefix).unwrap_or(path).trim_start_matches('/').to_owned()
         };
-        files.extend(listed.objects.iter().map(|o| Listed { path: within(&o.location), bytes: o.size }));
-        for folder in listed.common_prefixes {
-            self.list_into(&within(&folder), files)?;
+        let files = listed.objects.iter().map(|o| Listed { path: within(&o.location), bytes: o.size });
+        Ok((files.collect(), listed.common_prefixes.iter().map(within).collect()))
+    }
+
+    fn list_into(&self, folder: &str, files: &mut Vec<Listed>) -> Result<(), StoreError> {
+        let (found, folders) = self.inside(folder)?;
+        files.extend(found);
+        for folder in folders {
+            self.list_into(&folder, files)?;
         }
         Ok(())
     }
@@ -207,6 +214,14 @@ impl Backend for Objects {
         self.list_into(folder, &mut files)?;
         files.sort();
         Ok(files)
+    }
+
+    fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let (_, folders) = self.inside(folder)?;
+        let mut names: Vec<String> =
+            folders.iter().filter_map(|path| Some(path.rsplit_once('/')?.1.into())).collect();
+        names.sort();
+        Ok(names)
     }
 
     fn delete(&self, path: &str) -> Result<(), StoreError> {
