@@ -8,10 +8,10 @@ use crate::{
 };
 use bistable_format::rollout::{Rollout, Wave};
 use bistable_image::{
-    Error, Silent, Threads,
+    Silent, Threads,
     repository::{
         Clock, Store,
-        channel::{Change, Committer, LIFETIME, Log, OldRoot},
+        channel::{Change, ChannelError, Committer, LIFETIME, Log, OldRoot},
         edit::{self, Selector},
         init::{Writers, init},
         promote::{Wish, promote},
@@ -89,9 +89,9 @@ impl<'a> Repo<'a> {
     fn withdraw(&self, version: &str, reason: &str) {
         let log = Log::new(&self.store, &self.roots, "production");
         let selector = Selector { product: None, what: version.into() };
-        let committed = self.committer().commit(&log, |draft| -> Result<Change, Error> {
-            let identity = selector.find(draft)?.identity;
-            edit::withdraw(draft, &identity, reason, NOW)?;
+        let committed = self.committer().commit(&log, |draft| -> Result<Change, ChannelError> {
+            let identity = selector.find(draft).unwrap().identity;
+            edit::withdraw(draft, &identity, reason, NOW).unwrap();
             Ok(Change::Made { verb: "withdraw".into(), about: version.into() })
         });
         assert!(committed.unwrap().is_some());

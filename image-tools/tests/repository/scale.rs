@@ -26,7 +26,7 @@ fn looking_reads_some_dozens_of_files_and_no_release() {
     let counted = repository(&product, LARGE);
     let (found, all) = counted
         .cost(|store| Holdings::read(store, &Roots::load(store).unwrap(), None).unwrap().releases.len());
-    assert_eq!(found, LARGE as usize);
+    assert_eq!(found as u64, LARGE);
     // Two roots asked for, the hint, the channel, and its catalogue: 10,000 is 2710 in hexadecimal.
     assert_eq!(all.reads, 2 + 2 + (2 + 7 + 1), "{all:?}");
 
