@@ -17,6 +17,7 @@ mod bad_media;
 mod bundle_bits;
 mod draft;
 mod fixture;
+mod fleet_lock;
 mod health;
 mod lost_flag;
 mod memory;
