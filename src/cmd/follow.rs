@@ -46,21 +46,51 @@ pub(super) fn with_offer(
 }
 
 fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(Mirrors, Found), Error> {
-    let mut mirrors = mirrors(&device.settings, asked)?;
+    let urls = urls(&device.settings, asked)?;
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let found = check::run(device, &mut mirrors, &channel, remember)?;
-    Ok((mirrors, found))
+    let mut all = open(&urls)?;
+    let untrusted = match check::run(device, &mut all, &channel, remember) {
+        Err(Error::Check(e)) if e.is_untrusted() && urls.len() > 1 => e,
+        found => return Ok((all, found?)),
+    };
+    // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then.
+    for first in 0..urls.len() {
+        let mut turned = urls.clone();
+        turned.rotate_left(first);
+        let found = open(&turned[..1]).and_then(|mut one| check::run(device, &mut one, &channel, remember));
+        if let Ok(found) = found {
+            log::warn!("not_used={untrusted}");
+            return Ok((open(&turned)?, found));
+        }
+    }
+    Err(untrusted.into())
 }
 
 /// The repositories that the command line names, or else the configuration.
-fn mirrors(settings: &Settings, asked: &Repository) -> Result<Mirrors, Error> {
+fn urls(settings: &Settings, asked: &Repository) -> Result<Vec<String>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
-    let urls = if asked.source.is_empty() { configured() } else { asked.source.clone() };
-    if urls.is_empty() {
-        return Err(CheckError::NoSource.into());
+    let urls: Vec<String> = if asked.source.is_empty() { configured() } else { asked.source.clone() };
+    if urls.is_empty() { Err(CheckError::NoSource.into()) } else { Ok(urls) }
+}
+
+/// Those of them that are there: a stick may not be plugged in.
+fn open(urls: &[String]) -> Result<Mirrors, Error> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    let mut failed = None;
+    for url in urls {
+        match Location::parse(url).and_then(|location| location.open()) {
+            Ok(source) => sources.push(source),
+            // A typing error is no accident.
+            Err(e @ SourceError::Address { .. }) => return Err(CheckError::Source(e).into()),
+            Err(e) => {
+                log::warn!("source={url} {e}");
+                failed.get_or_insert(e);
+            }
+        }
     }
-    let open = |url: &String| Location::parse(url)?.open();
-    let sources: Result<Vec<Box<dyn Source>>, SourceError> = urls.iter().map(open).collect();
-    Ok(Mirrors::new(sources.map_err(CheckError::Source)?))
+    match failed {
+        Some(e) if sources.is_empty() => Err(CheckError::Source(e).into()),
+        _ => Ok(Mirrors::new(sources)),
+    }
 }

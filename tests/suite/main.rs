@@ -15,8 +15,10 @@ mod bad_cards;
 mod bad_config;
 mod bad_media;
 mod bundle_bits;
+mod check;
 mod draft;
 mod fixture;
+mod following;
 mod health;
 mod lost_flag;
 mod memory;
@@ -28,6 +30,7 @@ mod real_block;
 mod real_board;
 mod recovery;
 mod rig;
+mod rotation;
 mod shop;
 #[cfg(target_os = "linux")]
 mod sysroot;
