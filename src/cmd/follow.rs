@@ -40,6 +40,9 @@ pub(super) fn with_offer(
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
     let (mirrors, found) = look(&mut agent.device, &source.repository, remember)?;
+    if remember == Remember::Yes {
+        found.recall(agent)?;
+    }
     let (offer, direction) = found.pick(version)?;
     let mut content = found.fetch(offer, mirrors)?;
     act(agent, &mut content, direction)

@@ -155,7 +155,7 @@ impl<S: Source> Source for Retry<S> {
 mod tests {
     use super::*;
     use crate::{
-        board::sim::SimClock,
+        board::sim::clock::SimClock,
         source::{Flaw, Memory, fill},
     };
 

@@ -178,6 +178,41 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
 }
 
 #[test]
+fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
+    let withdrawal = Withdrawal {
+        product: "greenhouse".into(),
+        version: "1.1.0".parse().unwrap(),
+        identity: release::identity(&made("1.1.0").signed),
+        reason: "the fan stops".into(),
+        at: NOW,
+    };
+    for steps in ["install", "arm"] {
+        let mut rig = device();
+        let mut shop = shop();
+        offers(&mut shop, 1, &["1.1.0"], plain);
+        rig.run(|agent| install(agent, &mut shop, None)).unwrap();
+        if steps == "arm" {
+            rig.run(|agent| agent.arm()).unwrap();
+        }
+        let gone = Channel { withdrawn: vec![withdrawal.clone()], ..channel(SEEN + 2, Vec::new()) };
+        publish(&mut shop, &gone);
+        let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
+        assert_eq!(e.exit(), Exit::NothingToDo, "{e}");
+        let after = record(&mut rig);
+        assert_eq!(after.state, bistable_boot::State::Idle, "{steps}");
+        let rejected = after.rejected.iter().map(|r| r.failure.to_string()).collect::<Vec<_>>();
+        assert_eq!(rejected.len(), 1);
+        assert!(rejected[0].contains("withdrawn: the fan stops"), "{rejected:?}");
+        rig.pi.slot_a_is_untouched();
+        // What replaces it is taken at once.
+        let next = stock(&mut shop, &made("1.1.1"));
+        publish(&mut shop, &Channel { sequence: SEEN + 3, offers: vec![next], ..gone });
+        update(&mut rig, &mut shop).unwrap();
+        assert_eq!(running(&mut rig), "1.1.1");
+    }
+}
+
+#[test]
 fn a_withdrawal_is_no_way_below_the_security_floor() {
     let mut rig = device();
     let mut shop = shop();

@@ -190,6 +190,44 @@ fn the_power_goes_at_any_write_of_a_rotation_that_keeps_the_channel_key() {
 }
 
 #[test]
+fn floors_are_forgotten_only_with_a_key_that_is_taken_away() {
+    // Keys before and after, each with a threshold, and whether what was seen under the old ones still counts.
+    type Keys = &'static [u8];
+    const TWO: Keys = &[PUBLISHER, NEW_PUBLISHER];
+    let table: [(Keys, u8, Keys, u8, bool); 7] = [
+        (&[PUBLISHER], 1, &[PUBLISHER], 1, true),
+        (&[PUBLISHER], 1, TWO, 1, true),
+        (TWO, 1, &[NEW_PUBLISHER, PUBLISHER], 1, true),
+        (TWO, 2, TWO, 1, true),
+        (TWO, 1, TWO, 2, false),
+        (TWO, 1, &[PUBLISHER], 1, false),
+        (&[PUBLISHER], 1, &[NEW_PUBLISHER], 1, false),
+    ];
+    for (number, (before, need_before, after, need_after, counts)) in table.into_iter().enumerate() {
+        let mut rig = device();
+        let mut shop = shop();
+        for (version, keys, need) in [(2, before, need_before), (3, after, need_after)] {
+            let mut next = root_of(version, &ROOTS, &[RELEASER], keys);
+            next.roles[2].threshold = need;
+            put(&mut shop, repository::root(version), signed_root(&next));
+            let number = if version == 2 { SEEN + 5 } else { SEEN + 1 };
+            let signed = sealed(Role::Channel, &payload(&channel(number, Vec::new())), keys);
+            put(&mut shop, repository::channel(CHANNEL, number), signed);
+            put(&mut shop, repository::channel_hint(CHANNEL), number.to_string().into_bytes());
+            if version == 2 {
+                assert_eq!(seen(&mut rig, &mut shop).unwrap(), SEEN + 5);
+                shop.files.remove(&repository::channel(CHANNEL, SEEN + 5));
+            }
+        }
+        let found = seen(&mut rig, &mut shop);
+        assert_eq!(found.is_err(), counts, "row {number}: {found:?}");
+        let now = floors(&mut rig);
+        let want = if counts { SEEN + 5 } else { SEEN + 1 };
+        assert_eq!((now.root_version, now.channel_sequence), (3, want), "row {number}");
+    }
+}
+
+#[test]
 fn a_source_that_serves_the_same_for_ever() {
     let mut rig = device();
     let mut shop = shop();
@@ -355,6 +393,23 @@ fn an_update_in_flight_outlives_it_too() {
         assert_eq!(rig.run(|agent| agent.resume()).unwrap(), Rest::Idle);
         assert_eq!((running(&mut rig), record(&mut rig).state), ("1.1.0".into(), State::Idle));
     }
+}
+
+#[test]
+fn a_lost_journal_can_be_made_anew_after_it_too() {
+    let mut rig = device();
+    seen(&mut rig, &mut release_key_retired()).unwrap();
+    for at in layout::JOURNAL {
+        rig.pi.scribble(layout::Partition::State, at.0 * SECTOR as u64, &[0; 64 << 10]);
+    }
+    rig.pi.run("repair").must(0, &[]);
+    rig.pi.rests("A", "1.0.0");
+    assert_eq!(floors(&mut rig).root_version, 2);
+    let mut after = release_key_retired();
+    let offer = stock(&mut after, &made_by("1.3.0", &[NEW_RELEASER], |_| {}));
+    publish(&mut after, &channel(SEEN + 4, vec![offer]));
+    update(&mut rig, &mut after).unwrap();
+    assert_eq!(running(&mut rig), "1.3.0");
 }
 
 /// What is stored for a slot must still be what was installed, to the bit: only who signed it doesn't matter any more.
