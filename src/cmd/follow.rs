@@ -40,33 +40,49 @@ pub(super) fn with_offer(
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
     let (mirrors, found) = look(&mut agent.device, &source.repository, remember)?;
+    if remember == Remember::Yes {
+        found.recall(agent)?;
+    }
     let (offer, direction) = found.pick(version)?;
     let mut content = found.fetch(offer, mirrors)?;
     act(agent, &mut content, direction)
 }
 
-fn look(
-    device: &mut Device,
-    asked: &Repository,
-    remember: Remember,
-) -> Result<(Box<dyn Source>, Found), Error> {
-    let mut mirrors = mirrors(&device.settings, asked)?;
+fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(Box<dyn Source>, Found), Error> {
+    let urls = urls(&device.settings, asked)?;
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let found = check::run(device, &mut *mirrors, &channel, remember)?;
-    Ok((mirrors, found))
+    let limits = device.settings.source.limits.clone();
+    let mut all = open(&urls, &limits)?;
+    let untrusted = match check::run(device, &mut *all, &channel, remember) {
+        Err(Error::Check(e)) if e.is_untrusted() && urls.len() > 1 => e,
+        found => return Ok((all, found?)),
+    };
+    // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then.
+    for first in 0..urls.len() {
+        let mut turned = urls.clone();
+        turned.rotate_left(first);
+        let found = open(&turned[..1], &limits).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
+        if let Ok(found) = found {
+            log::warn!("not_used={untrusted}");
+            return Ok((open(&turned, &limits)?, found));
+        }
+    }
+    Err(untrusted.into())
 }
 
-/// The repositories that the command line names, or else the configuration, as one source.
-fn mirrors(settings: &Settings, asked: &Repository) -> Result<Box<dyn Source>, Error> {
+/// The repositories that the command line names, or else the configuration.
+fn urls(settings: &Settings, asked: &Repository) -> Result<Vec<String>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
-    let urls = if asked.source.is_empty() { configured() } else { asked.source.clone() };
-    if urls.is_empty() {
-        return Err(CheckError::NoSource.into());
-    }
+    let urls: Vec<String> = if asked.source.is_empty() { configured() } else { asked.source.clone() };
+    if urls.is_empty() { Err(CheckError::NoSource.into()) } else { Ok(urls) }
+}
+
+/// Those of them that are there, as one source: a stick may not be plugged in.
+fn open(urls: &[String], wanted: &SourceLimits) -> Result<Box<dyn Source>, Error> {
     let open = || {
         let locations = urls.iter().map(|url| Location::parse(url)).collect::<Result<Vec<_>, _>>()?;
-        let (limits, patience) = limits(&settings.source.limits);
+        let (limits, patience) = limits(wanted);
         Location::open_all(&locations, limits, patience)
     };
     Ok(open().map_err(CheckError::Source)?)
