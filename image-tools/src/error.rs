@@ -195,7 +195,7 @@ fn store(error: &StoreError) -> Exit {
 
 fn edit(error: &EditError) -> Exit {
     match error {
-        EditError::AlreadyOffered { .. } => Exit::NothingToDo,
+        EditError::AlreadyOffered { .. } | EditError::Already(_) => Exit::NothingToDo,
         EditError::Unsatisfiable { .. } | EditError::OtherContent { .. } | EditError::Withdrawn { .. } => {
             Exit::Incompatible
         }

@@ -167,7 +167,21 @@ impl Channel {
         self.withdrawn.iter().find(|w| w.identity == *identity)
     }
 
-    fn check(&self) -> Result<(), DecodeError> {
+    /// Bytes of its encoding: at most [`limits::ENVELOPE_PAYLOAD`] can be sealed.
+    pub fn payload_bytes(&self) -> usize {
+        // What can't be encoded can't be sealed either.
+        postcard::experimental::serialized_size(self).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it makes sense and is small enough: whether it can be sealed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let (bytes, limit) = (self.payload_bytes(), limits::ENVELOPE_PAYLOAD);
+        if bytes > limit {
+            return Err(DecodeError::TooLarge { what: "channel", bytes, limit });
+        }
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
         check_channel_name(&self.name)?;
         if self.sequence == 0 || (self.sequence == 1) == self.previous.is_some() {

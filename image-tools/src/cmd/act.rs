@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// Who signs, and for how long.
 #[derive(Debug, clap::Args)]
-pub struct Acting {
+pub(crate) struct Acting {
     #[command(flatten)]
     place: Place,
     /// Secret key that may sign channels. Repeat it if the root demands more than one.
@@ -82,7 +82,7 @@ impl Bench {
 
 /// Which release.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Which {
+pub(crate) struct Which {
     /// A version, or at least 8 digits of a release's identity.
     #[arg(value_name = "VERSION")]
     pub(crate) what: String,

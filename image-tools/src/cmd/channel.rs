@@ -6,7 +6,7 @@ use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::read_public;
 use crate::repository::channel::{Log, names};
-use crate::repository::edit::{EditError, pin, unpin};
+use crate::repository::edit::{EditError, barrier, pin, unpin};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::words::{percent, seconds};
@@ -94,14 +94,9 @@ pub(crate) fn run(verb: &Channel, out: Out) -> Result<(), Error> {
         Channel::Show(args) => show(args, out),
         Channel::Refresh(args) => changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new())),
         Channel::Gates(args) => gates(args, out),
-        Channel::Pin(args) => marked(args, out, "pin", |draft, identity| pin(draft, identity)),
-        Channel::Unpin(args) => marked(args, out, "unpin", |draft, identity| unpin(draft, identity)),
-        Channel::Barrier(args) => marked(args, out, "barrier", |draft, identity| {
-            for offer in draft.offers.iter_mut().filter(|o| o.identity == *identity) {
-                offer.passage = Passage::Barrier;
-            }
-            Ok(())
-        }),
+        Channel::Pin(args) => marked(args, out, "pin", pin),
+        Channel::Unpin(args) => marked(args, out, "unpin", unpin),
+        Channel::Barrier(args) => marked(args, out, "barrier", barrier),
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
 
 /// Who gets it, and when.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Waves {
+pub(crate) struct Waves {
     /// Share of the fleet, and when from now: `1%,10%@6h,50%@1d+6h,100%@3d`. Without it everybody gets it at once.
     #[arg(long, value_name = "SHARE%[@AFTER][+OVER]", value_delimiter = ',', value_parser = WaveAfter::parse)]
     waves: Vec<WaveAfter>,
@@ -97,7 +97,7 @@ pub struct RolloutArgs {
 
 /// What can be done about a rollout.
 #[derive(Debug, clap::Subcommand)]
-pub enum RolloutVerb {
+pub(crate) enum RolloutVerb {
     /// Begin anew with these waves. Who was let in by the old ones may wait again.
     Set(SetArgs),
     /// Add a wave: nobody loses what they were promised.
@@ -116,7 +116,7 @@ pub enum RolloutVerb {
 
 /// Arguments of `rollout set`.
 #[derive(Debug, clap::Args)]
-pub struct SetArgs {
+pub(crate) struct SetArgs {
     #[command(flatten)]
     waves: Waves,
     #[command(flatten)]
@@ -125,7 +125,7 @@ pub struct SetArgs {
 
 /// Arguments of `rollout wave`.
 #[derive(Debug, clap::Args)]
-pub struct WaveArgs {
+pub(crate) struct WaveArgs {
     /// The wave: `50%@1d+6h`.
     #[arg(value_name = "SHARE%[@AFTER][+OVER]", value_parser = WaveAfter::parse)]
     wave: WaveAfter,
@@ -135,7 +135,7 @@ pub struct WaveArgs {
 
 /// Arguments of `rollout canary`.
 #[derive(Debug, clap::Args)]
-pub struct CanaryArgs {
+pub(crate) struct CanaryArgs {
     /// The devices' label.
     group: String,
     #[command(flatten)]

@@ -4,6 +4,7 @@ use crate::product::Product;
 use bistable_format::channel::Channel;
 use bistable_format::{Digest, limits, release, repository as names};
 use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::edit::EditError;
 use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory};

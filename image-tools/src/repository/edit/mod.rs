@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `offer` | publish, promote with its gates, and the room for offers |
 //! | `rollout` | waves, canaries, pause, resume, halt |
-//! | `withdraw` | a release that turned out bad |
+//! | `withdraw` | releases that turned out bad, that are kept, that nobody may go past |
 mod offer;
 mod rollout;
 #[cfg(test)]
@@ -14,45 +14,37 @@ mod withdraw;
 
 pub use offer::{Attested, Promotion, promote, publish};
 pub use rollout::{Change, change};
-pub use withdraw::{pin, unpin, withdraw};
+pub use withdraw::{barrier, pin, unpin, withdraw};
 
 use bistable_format::{Channel, Digest, Offer};
 use semver::Version;
 
-/// Why an act can't be done on a channel.
+/// Why an act can't be done on a channel. A `release` is a product with its version, as people name it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The channel offers that version already, with other content.
-    #[error(
-        "channel {channel} has {product} {version} already, with other content: give the new one another version"
-    )]
+    #[error("channel {channel} has {release} already, with other content: give the new one another version")]
     OtherContent {
         /// The channel.
         channel: String,
-        /// The product.
-        product: String,
-        /// The version.
-        version: Version,
+        /// The release.
+        release: String,
     },
-    /// Already as wanted.
-    #[error("channel {channel} offers {product} {version} already: nothing to do")]
+    /// Already on offer.
+    #[error("channel {channel} offers {release} already: nothing to do")]
     AlreadyOffered {
         /// The channel.
         channel: String,
-        /// The product.
-        product: String,
-        /// The version.
-        version: Version,
+        /// The release.
+        release: String,
     },
     /// Withdrawn releases don't come back.
-    #[error("{product} {version} was withdrawn from channel {channel} ({reason}): build a new version")]
+    #[error("{release} was withdrawn from channel {channel} ({reason}): build a new version")]
     Withdrawn {
         /// The channel.
         channel: String,
-        /// The product.
-        product: String,
-        /// The version.
-        version: Version,
+        /// The release.
+        release: String,
         /// Why.
         reason: String,
     },
@@ -67,7 +59,7 @@ pub enum EditError {
         offered: Vec<String>,
     },
     /// More than one thing could be meant.
-    #[error("channel {channel} offers more than one {what}: name the product, too: PRODUCT {what}")]
+    #[error("channel {channel} offers more than one {what}: say which with --product, or by its identity")]
     Ambiguous {
         /// The channel.
         channel: String,
@@ -76,7 +68,7 @@ pub enum EditError {
     },
     /// No place left.
     #[error(
-        "channel {channel} is full: all {offers} releases that it offers are barriers, pinned, rolling out, or the newest of their board; withdraw or unpin one"
+        "channel {channel} is full: each of the {offers} releases that it offers is a barrier, pinned, rolling out, the only way to a newer one, or one of the newest of its board; withdraw or unpin one"
     )]
     Full {
         /// The channel.
@@ -85,12 +77,11 @@ pub enum EditError {
         offers: usize,
     },
     /// Too young to be promoted.
-    #[error("{product} {version} has been in channel {channel} for {} of the {} that channel {into} demands", hours(*.age), hours(*.needed))]
+    #[error("{release} has been in channel {channel} for {} of the {} that channel {into} demands; it may come in {}",
+        people(*.age), people(*.needed), people(.needed.saturating_sub(*.age)))]
     TooYoung {
-        /// The product.
-        product: String,
-        /// The version.
-        version: Version,
+        /// The release.
+        release: String,
         /// Where it comes from.
         channel: String,
         /// Where it goes to.
@@ -101,7 +92,8 @@ pub enum EditError {
         needed: u64,
     },
     /// Promoted too soon after the last one.
-    #[error("the last promotion into channel {channel} was {} ago; it demands {} between two", hours(*.ago), hours(*.needed))]
+    #[error("the last promotion into channel {channel} was {} ago, and it demands {} between two; the next may be in {}",
+        people(*.ago), people(*.needed), people(.needed.saturating_sub(*.ago)))]
     TooSoon {
         /// The channel.
         channel: String,
@@ -112,44 +104,71 @@ pub enum EditError {
     },
     /// An attestation is missing.
     #[error(
-        "channel {channel} demands that \"{kind}\" is attested by key {key}, and it isn't: `bistable-image attest`"
+        "channel {channel} demands that \"{kind}\" of {release} is attested by key {key}, and it isn't: `bistable-image attest`"
     )]
     NotAttested {
         /// The channel.
         channel: String,
+        /// The release.
+        release: String,
         /// What is to be attested.
         kind: String,
         /// By whom.
         key: String,
     },
     /// What a release needs can't be had in the channel.
-    #[error("{product} {version} could not be installed by any device of channel {channel}: {problem}")]
+    #[error("{release} could not be installed by any device of channel {channel}: {problem}")]
     Unsatisfiable {
         /// The channel.
         channel: String,
-        /// The product.
-        product: String,
-        /// The version.
-        version: Version,
+        /// The release.
+        release: String,
         /// What is missing.
         problem: String,
     },
-    /// A wave that makes no sense.
+    /// It is so already.
+    #[error("{0} already: nothing to do")]
+    Already(String),
+    /// It would make no sense.
     #[error("{0}")]
-    Rollout(String),
+    Senseless(String),
 }
 
 fn or_nothing(offered: &[String]) -> String {
     if offered.is_empty() { "nothing".into() } else { offered.join(", ") }
 }
 
-/// For people: days, hours or minutes.
-fn hours(seconds: u64) -> String {
+/// A time for people, rounded up: what they wait for is over then.
+fn people(seconds: u64) -> String {
     match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7200.. => format!("{} h", seconds / 3600),
-        _ => format!("{} min", seconds / 60),
+        172_801.. => format!("{} days", seconds.div_ceil(86_400)),
+        7201.. => format!("{} h", seconds.div_ceil(3600)),
+        121.. => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{seconds} s"),
     }
+}
+
+/// An offer, as people name it.
+fn named(offer: &Offer) -> String {
+    format!("{} {}", offer.terms.product, offer.terms.version)
+}
+
+/// A release that isn't on offer.
+fn not_offered(channel: &Channel, identity: &Digest) -> EditError {
+    let what = format!("release {identity:.12}");
+    EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
+}
+
+/// Do it on a copy, so that the channel is as it was when it can't be done, or would not be one that devices accept.
+fn whole(
+    channel: &mut Channel,
+    edit: impl FnOnce(&mut Channel) -> Result<(), EditError>,
+) -> Result<(), EditError> {
+    let mut draft = channel.clone();
+    edit(&mut draft)?;
+    draft.check().map_err(|e| EditError::Senseless(e.to_string()))?;
+    *channel = draft;
+    Ok(())
 }
 
 /// What a person calls a release: a version, a product with a version, or the beginning of its identity.
@@ -195,16 +214,15 @@ impl Selector {
 
 /// What a channel offers, as people name it, newest first.
 fn names(channel: &Channel) -> Vec<String> {
-    let mut offers: Vec<_> = channel.offers.iter().map(|o| (&o.terms.product, &o.terms.version)).collect();
-    offers.sort_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(a.1)));
-    offers.into_iter().map(|(product, version)| format!("{product} {version}")).collect()
+    let mut offers: Vec<&Offer> = channel.offers.iter().collect();
+    offers.sort_by(|a, b| {
+        let (a, b) = (&a.terms, &b.terms);
+        a.product.cmp(&b.product).then(b.version.cmp(&a.version))
+    });
+    offers.into_iter().map(named).collect()
 }
 
 fn offer_mut<'a>(channel: &'a mut Channel, identity: &Digest) -> Result<&'a mut Offer, EditError> {
-    let (name, offered) = (channel.name.clone(), names(channel));
-    channel.offers.iter_mut().find(|o| o.identity == *identity).ok_or_else(|| EditError::NotOffered {
-        channel: name,
-        what: format!("release {identity:.12}"),
-        offered,
-    })
+    let missing = not_offered(channel, identity);
+    channel.offers.iter_mut().find(|o| o.identity == *identity).ok_or(missing)
 }

@@ -1,8 +1,8 @@
 //! Publish and promote.
-use super::EditError;
+use super::{EditError, named, not_offered, whole};
 use bistable_format::{
     Channel, Digest, KeyId, Offer,
-    channel::Passage,
+    channel::{Passage, Withdrawal},
     compat::{is_newer, meets},
     limits,
     rollout::Rollout,
@@ -13,11 +13,11 @@ use bistable_format::{
 /// # Errors
 /// See [`EditError`]; the channel is as it was then.
 pub fn publish(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
-    admit(channel, &offer)?;
-    satisfiable(channel, &offer)?;
-    make_room(channel, &offer, now)?;
-    channel.offers.push(offer);
-    Ok(())
+    whole(channel, |draft| {
+        admit(draft, &offer)?;
+        satisfiable(draft, &offer)?;
+        add(draft, offer, now)
+    })
 }
 
 /// What was attested of a release, and by whom; each was verified.
@@ -46,25 +46,33 @@ pub fn promote(
 ) -> Result<(), EditError> {
     let Promotion { attested, rollout, now } = how;
     if let Some(bad) = from.withdrawal(identity) {
-        return Err(EditError::Withdrawn {
-            channel: from.name.clone(),
-            product: bad.product.clone(),
-            version: bad.version.clone(),
-            reason: bad.reason.clone(),
-        });
+        return Err(withdrawn(&from.name, bad));
     }
-    let Some(source) = from.offer(identity) else {
-        let what = format!("release {identity:.12}");
-        return Err(EditError::NotOffered { channel: from.name.clone(), what, offered: super::names(from) });
-    };
+    let source = from.offer(identity).ok_or_else(|| not_offered(from, identity))?;
     let offer = Offer { since: now, rollout: rollout.clone(), ..source.clone() };
-    admit(into, &offer)?;
+    whole(into, |draft| {
+        admit(draft, &offer)?;
+        gates(from, draft, source, attested, now)?;
+        satisfiable(draft, &offer)?;
+        add(draft, offer, now)?;
+        draft.promoted_at = now;
+        Ok(())
+    })
+}
+
+/// The gates, in the order in which they open by themselves or need somebody.
+fn gates(
+    from: &Channel,
+    into: &Channel,
+    source: &Offer,
+    attested: Attested<'_>,
+    now: u64,
+) -> Result<(), EditError> {
     let gates = &into.gates;
     let age = now.saturating_sub(source.since);
     if age < gates.min_age {
         return Err(EditError::TooYoung {
-            product: offer.terms.product,
-            version: offer.terms.version,
+            release: named(source),
             channel: from.name.clone(),
             into: into.name.clone(),
             age,
@@ -75,40 +83,44 @@ pub fn promote(
     if into.promoted_at > 0 && ago < gates.min_interval {
         return Err(EditError::TooSoon { channel: into.name.clone(), ago, needed: gates.min_interval });
     }
-    for (kind, key) in &gates.attestations {
-        if !attested.iter().any(|(k, by)| k == kind && *by == key.id()) {
-            return Err(EditError::NotAttested {
-                channel: into.name.clone(),
-                kind: kind.clone(),
-                key: format!("{:.4} ({})", key.id(), key.label),
-            });
-        }
+    let missing = gates
+        .attestations
+        .iter()
+        .find(|(kind, key)| !attested.iter().any(|(k, by)| k == kind && *by == key.id()));
+    match missing {
+        Some((kind, key)) => Err(EditError::NotAttested {
+            channel: into.name.clone(),
+            release: named(source),
+            kind: kind.clone(),
+            key: format!("{:.4} ({})", key.id(), key.label),
+        }),
+        None => Ok(()),
     }
-    satisfiable(into, &offer)?;
-    make_room(into, &offer, now)?;
-    into.offers.push(offer);
-    into.promoted_at = now;
-    Ok(())
+}
+
+fn withdrawn(channel: &str, bad: &Withdrawal) -> EditError {
+    EditError::Withdrawn {
+        channel: channel.into(),
+        release: format!("{} {}", bad.product, bad.version),
+        reason: bad.reason.clone(),
+    }
 }
 
 /// Whether a release may be offered at all.
 fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
-    let (product, version) = (offer.terms.product.clone(), offer.terms.version.clone());
     if let Some(bad) = channel.withdrawal(&offer.identity) {
-        let reason = bad.reason.clone();
-        return Err(EditError::Withdrawn { channel: channel.name.clone(), product, version, reason });
+        return Err(withdrawn(&channel.name, bad));
     }
-    let same = channel.offers.iter().find(|o| {
-        o.terms.product == product
-            && o.terms.version == version
-            && o.terms.boards.iter().any(|b| offer.terms.boards.contains(b))
-    });
-    match same {
-        Some(o) if o.identity == offer.identity => {
-            Err(EditError::AlreadyOffered { channel: channel.name.clone(), product, version })
-        }
-        Some(_) => Err(EditError::OtherContent { channel: channel.name.clone(), product, version }),
-        None => Ok(()),
+    if channel.offer(&offer.identity).is_some() {
+        return Err(EditError::AlreadyOffered { channel: channel.name.clone(), release: named(offer) });
+    }
+    let (mine, board) = (&offer.terms, |b: &String| offer.terms.boards.contains(b));
+    let same = |o: &Offer| {
+        o.terms.product == mine.product && o.terms.version == mine.version && o.terms.boards.iter().any(board)
+    };
+    match channel.offers.iter().any(same) {
+        true => Err(EditError::OtherContent { channel: channel.name.clone(), release: named(offer) }),
+        false => Ok(()),
     }
 }
 
@@ -116,12 +128,7 @@ fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
 /// this channel themselves, one that fits. What else a device has, nobody knows here.
 fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     let failed = |problem: String| {
-        Err(EditError::Unsatisfiable {
-            channel: channel.name.clone(),
-            product: offer.terms.product.clone(),
-            version: offer.terms.version.clone(),
-            problem,
-        })
+        Err(EditError::Unsatisfiable { channel: channel.name.clone(), release: named(offer), problem })
     };
     let of = |product: &str| -> Vec<&Offer> {
         channel.offers.iter().filter(|o| o.terms.product == *product).collect()
@@ -160,42 +167,53 @@ fn list(offers: &[&Offer]) -> String {
     versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A channel offers only so many releases at a time: the oldest that nobody needs goes. It stays in the catalogue.
-fn make_room(channel: &mut Channel, coming: &Offer, now: u64) -> Result<(), EditError> {
-    if channel.offers.len() < limits::OFFERS {
-        return Ok(());
+/// Add an offer. A channel offers only so many releases at a time, in so many bytes: the oldest that nobody needs goes. It
+/// stays in the catalogue.
+fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
+    let coming = offer.identity;
+    channel.offers.push(offer);
+    while channel.offers.len() > limits::OFFERS || channel.payload_bytes() > limits::ENVELOPE_PAYLOAD {
+        let goes = |o: &&Offer| o.identity != coming && !is_needed(channel, o, now);
+        let oldest = channel.offers.iter().filter(goes).min_by(|a, b| {
+            a.since
+                .cmp(&b.since)
+                .then(a.terms.version.cmp(&b.terms.version))
+                .then(a.identity.cmp(&b.identity))
+        });
+        let Some(oldest) = oldest.map(|o| o.identity) else {
+            return Err(EditError::Full { channel: channel.name.clone(), offers: channel.offers.len() - 1 });
+        };
+        channel.offers.retain(|o| o.identity != oldest);
     }
-    let needed = |offer: &Offer| {
-        let newer = |o: &Offer| {
-            o.terms.product == offer.terms.product
-                && is_newer(&o.terms.version, &offer.terms.version)
-                && offer.terms.boards.iter().all(|b| o.terms.boards.contains(b))
+    Ok(())
+}
+
+/// Whether an offer has to stay.
+fn is_needed(channel: &Channel, offer: &Offer, now: u64) -> bool {
+    let mine = &offer.terms;
+    let serves = |o: &Offer| mine.boards.iter().all(|b| o.terms.boards.contains(b));
+    let others =
+        || channel.offers.iter().filter(|o| o.identity != offer.identity && o.terms.product == mine.product);
+    let newer = |o: &Offer| is_newer(&o.terms.version, &mine.version);
+    // The newest, and the one before, which devices go back to.
+    let replaced = others().filter(|o| newer(o) && serves(o) && o.rollout.is_done(now)).count() >= 2;
+    // A newer one that devices come to from this one, but from no other: from one that is as good, they come to that one as
+    // they come to this one. A requirement is one interval of versions; so whoever is between the two meets it, too.
+    let only_way = |to: &Offer| {
+        let required = to.terms.requires.running.as_ref().filter(|r| meets(r, &mine.version));
+        let is_as_good = |o: &Offer| {
+            let running = &o.terms.requires.running;
+            serves(o)
+                && o.rollout.is_done(now)
+                && is_newer(&to.terms.version, &o.terms.version)
+                && required.is_some_and(|r| meets(r, &o.terms.version))
+                && (running.is_none() || *running == mine.requires.running)
         };
-        // Older ones may be the only way to a newer one, or the way back from it.
-        let required = |o: &Offer| {
-            o.terms.product == offer.terms.product
-                && o.terms.requires.running.as_ref().is_some_and(|r| meets(r, &offer.terms.version))
-        };
-        let replaced =
-            channel.offers.iter().chain([coming]).filter(|o| newer(o) && o.rollout.is_done(now)).count();
-        offer.passage == Passage::Barrier
-            || channel.pins.contains(&offer.identity)
-            || !offer.rollout.is_done(now)
-            || replaced < 2
-            || channel.offers.iter().chain([coming]).any(required)
+        required.is_some() && !others().any(is_as_good)
     };
-    let oldest = channel
-        .offers
-        .iter()
-        .enumerate()
-        .filter(|(_, o)| !needed(o))
-        .min_by(|(_, a), (_, b)| a.since.cmp(&b.since).then(a.terms.version.cmp(&b.terms.version)))
-        .map(|(at, _)| at);
-    match oldest {
-        Some(at) => {
-            channel.offers.remove(at);
-            Ok(())
-        }
-        None => Err(EditError::Full { channel: channel.name.clone(), offers: channel.offers.len() }),
-    }
+    offer.passage == Passage::Barrier
+        || channel.pins.contains(&offer.identity)
+        || !offer.rollout.is_done(now)
+        || !replaced
+        || others().any(|o| newer(o) && only_way(o))
 }

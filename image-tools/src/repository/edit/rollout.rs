@@ -1,9 +1,10 @@
 //! Waves, canaries, pause, resume, halt.
-use super::{EditError, offer_mut};
+use super::{EditError, offer_mut, whole};
 use bistable_format::{
-    Channel, Digest, limits,
-    rollout::{Pace, Rollout, WHOLE, Wave},
+    Channel, Digest,
+    rollout::{Pace, Rollout, Wave},
 };
+use semver::Version;
 
 /// A change of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +17,9 @@ pub enum Change {
     Canary(String),
     /// Nobody else is let in.
     Pause,
-    /// On from where it was.
+    /// On from where it was paused.
     Resume,
-    /// Nobody gets it any more, until it is resumed.
+    /// Nobody gets it any more: not even who was let in.
     Halt,
     /// Everybody gets it now.
     Everyone,
@@ -29,64 +30,56 @@ pub enum Change {
 /// # Errors
 /// When the release isn't on offer, or the change makes no sense; the channel is as it was then.
 pub fn change(channel: &mut Channel, identity: &Digest, change: &Change, now: u64) -> Result<(), EditError> {
-    let offer = offer_mut(channel, identity)?;
-    let version = offer.terms.version.clone();
-    let mut next = offer.rollout.clone();
-    let refuse = |text: &str| Err(EditError::Rollout(format!("the rollout of {version} {text}")));
+    whole(channel, |draft| {
+        let offer = offer_mut(draft, identity)?;
+        offer.rollout = changed(&offer.rollout, &offer.terms.version, change, now)?;
+        Ok(())
+    })
+}
+
+fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> Result<Rollout, EditError> {
+    let mut next = rollout.clone();
+    let already = |text: String| Err(EditError::Already(format!("the rollout of {version} {text}")));
+    let refuse = |text: &str| Err(EditError::Senseless(format!("the rollout of {version} {text}")));
+    let for_all = next.waves.is_empty();
     match change {
         Change::Replace(rollout) => next = rollout.clone(),
-        Change::Wave(_) if next.waves.is_empty() => {
+        Change::Wave(_) if for_all => {
             return refuse(
-                "is for everybody already: a wave would take it away from those who have not fetched it yet",
+                "is for everybody: a wave would take it away from those who have not fetched it yet; `rollout set` does that",
             );
         }
+        // What lets in nobody who isn't let in: the same command again, for example.
+        Change::Wave(wave)
+            if next.waves.iter().any(|w| w.share >= wave.share && w.at <= wave.at && w.over <= wave.over) =>
+        {
+            return already("has a wave that lets as many in, no later,".into());
+        }
         Change::Wave(wave) => next.waves.push(*wave),
-        Change::Canary(_) if next.waves.is_empty() => return refuse("is for everybody already"),
+        Change::Canary(_) if for_all => return already("is for everybody".into()),
         Change::Canary(group) if next.canaries.contains(group) => {
-            return refuse(&format!("lets group {group} go first already"));
+            return already(format!("lets group {group} go first"));
         }
         Change::Canary(group) => next.canaries.push(group.clone()),
         Change::Pause => match next.pace {
-            Pace::Running if next.waves.is_empty() => {
-                return refuse("is for everybody already: `halt` stops it");
-            }
+            Pace::Running if for_all => return refuse("is for everybody: `rollout halt` stops it"),
             Pace::Running => next.pace = Pace::Paused(now),
-            Pace::Paused(_) => return refuse("is paused already"),
-            Pace::Halted => return refuse("is halted already"),
+            Pace::Paused(_) => return already("is paused".into()),
+            Pace::Halted => return refuse("is halted, which is more than paused"),
         },
-        Change::Resume if next.pace == Pace::Running => return refuse("is running already"),
-        Change::Resume => next.resume(now),
-        Change::Halt if next.pace == Pace::Halted => return refuse("is halted already"),
+        Change::Resume => match next.pace {
+            Pace::Running => return already("is running".into()),
+            // Time went on for its waves, nobody knows since when: all of them might be in at once.
+            Pace::Halted if !for_all => {
+                return refuse(
+                    "was halted: begin it anew with `rollout set --waves …`, or let all in with `rollout everyone`",
+                );
+            }
+            Pace::Paused(_) | Pace::Halted => next.resume(now),
+        },
+        Change::Halt if next.pace == Pace::Halted => return already("is halted".into()),
         Change::Halt => next.pace = Pace::Halted,
         Change::Everyone => next = Rollout::default(),
     }
-    check(&next, &version.to_string())?;
-    offer.rollout = next;
-    Ok(())
-}
-
-/// Whether a rollout makes sense.
-///
-/// # Errors
-/// What doesn't.
-pub(super) fn check(rollout: &Rollout, version: &str) -> Result<(), EditError> {
-    let refuse = |text: String| Err(EditError::Rollout(format!("the rollout of {version} {text}")));
-    if rollout.waves.len() > limits::WAVES {
-        return refuse(format!(
-            "would have {} waves, and {} are allowed",
-            rollout.waves.len(),
-            limits::WAVES
-        ));
-    }
-    if rollout.canaries.len() > limits::CANARIES {
-        return refuse(format!(
-            "would let {} groups go first, and {} are allowed",
-            rollout.canaries.len(),
-            limits::CANARIES
-        ));
-    }
-    if let Some(wave) = rollout.waves.iter().find(|w| w.share == 0 || w.share > WHOLE) {
-        return refuse(format!("has a wave of {} parts of {WHOLE}", wave.share));
-    }
-    Ok(())
+    if next == *rollout { already("is so".into()) } else { Ok(next) }
 }

@@ -1,1 +1,460 @@
 use super::*;
+use crate::keys::SecretKey;
+use bistable_format::KeyId;
+use bistable_format::channel::{Act, Gates, Passage};
+use bistable_format::choice::path;
+use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
+use bistable_format::{KeyKind, Requires, Terms, limits};
+use proptest::prelude::*;
+
+const NOW: u64 = 1_800_000_000;
+const HOUR: u64 = 3600;
+
+fn key(n: u8) -> SecretKey {
+    SecretKey::from_seed([n; 32], &format!("key {n}"), KeyKind::Production).unwrap()
+}
+
+fn channel(name: &str) -> Channel {
+    Channel {
+        name: name.into(),
+        sequence: 1,
+        previous: None,
+        issued_at: NOW,
+        expires_at: NOW + HOUR,
+        act: Act { by: "ada".into(), verb: "publish".into(), about: String::new() },
+        offers: vec![],
+        withdrawn: vec![],
+        pins: vec![],
+        gates: Gates::default(),
+        promoted_at: 0,
+        catalog: vec![],
+    }
+}
+
+fn offer(product: &str, version: &str) -> Offer {
+    let digest = Digest::of(format!("{product} {version}").as_bytes());
+    Offer {
+        terms: Terms {
+            product: product.into(),
+            version: Version::parse(version).unwrap(),
+            security_version: 1,
+            boards: vec!["pi4".into()],
+            requires: Requires::default(),
+            volume_bytes: [1 << 20, 1 << 20],
+        },
+        release: digest,
+        release_bytes: 1000,
+        identity: digest,
+        since: NOW,
+        passage: Passage::Free,
+        rollout: Rollout::default(),
+    }
+}
+
+fn requiring(version: &str, running: &str) -> Offer {
+    let mut offer = offer("hub", version);
+    offer.terms.requires.running = Some(running.parse().unwrap());
+    offer
+}
+
+fn with(name: &str, offers: &[Offer]) -> Channel {
+    Channel { offers: offers.to_vec(), ..channel(name) }
+}
+
+/// What becomes of a channel; refused, it is as it was.
+fn tried<T>(
+    channel: &Channel,
+    edit: impl FnOnce(&mut Channel) -> Result<T, EditError>,
+) -> Result<Channel, EditError> {
+    let mut after = channel.clone();
+    match edit(&mut after) {
+        Ok(_) => Ok(after),
+        Err(e) => {
+            assert_eq!(&after, channel, "{e}");
+            Err(e)
+        }
+    }
+}
+
+fn versions(channel: &Channel) -> Vec<String> {
+    let mut all: Vec<_> = channel.offers.iter().map(|o| o.terms.version.to_string()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn publishing_says_why_not() {
+    let there = with("staging", &[offer("hub", "1.0.0")]);
+    let publish = |channel: &Channel, offer: Offer| tried(channel, |c| super::publish(c, offer, NOW));
+    assert_eq!(versions(&publish(&there, offer("hub", "1.1.0")).unwrap()), ["1.0.0", "1.1.0"]);
+    assert!(matches!(publish(&there, offer("hub", "1.0.0")), Err(EditError::AlreadyOffered { .. })));
+    let mut other = offer("hub", "1.0.0");
+    other.identity = Digest::of(b"other");
+    assert!(matches!(publish(&there, other.clone()), Err(EditError::OtherContent { .. })));
+    other.terms.boards = vec!["pi5".into()];
+    assert!(publish(&there, other).is_ok(), "another board's");
+    let id = there.offers[0].identity;
+    let withdrawn = tried(&there, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
+    assert!(matches!(publish(&withdrawn, offer("hub", "1.0.0")), Err(EditError::Withdrawn { .. })));
+}
+
+#[test]
+fn what_no_device_of_the_channel_could_install_is_refused() {
+    let there = with("staging", &[offer("hub", "1.0.0"), offer("radio", "3.0.0")]);
+    let mut fits = requiring("2.0.0", ">=1.0.0");
+    fits.terms.requires.components = vec![("radio".into(), ">=3".parse().unwrap())];
+    let mut needs = offer("hub", "2.0.0");
+    needs.terms.requires.components = vec![("radio".into(), ">=4".parse().unwrap())];
+    let mut unknown = offer("hub", "2.0.0");
+    unknown.terms.requires.components = vec![("bootloader".into(), ">=4".parse().unwrap())];
+    let mut conflicts = offer("hub", "2.0.0");
+    conflicts.terms.requires.conflicts = vec![("radio".into(), "<4".parse().unwrap())];
+    for (name, offer, fine) in [
+        ("fits", fits, true),
+        ("older than any", requiring("2.0.0", ">=1.5.0"), false),
+        ("component too old", needs, false),
+        ("component that isn't a product here", unknown, true),
+        ("conflict with all", conflicts, false),
+    ] {
+        let tried = tried(&there, |c| super::publish(c, offer, NOW));
+        match fine {
+            true => assert!(tried.is_ok(), "{name}: {tried:?}"),
+            false => assert!(matches!(tried, Err(EditError::Unsatisfiable { .. })), "{name}: {tried:?}"),
+        }
+    }
+    // The first of a product comes onto cards.
+    assert!(tried(&channel("new"), |c| super::publish(c, requiring("2.0.0", ">=1.5.0"), NOW)).is_ok());
+}
+
+/// Each gate is closed alone, and in this order when all are.
+#[test]
+fn gates_open_one_after_the_other() {
+    let release = offer("hub", "1.0.0");
+    let id = release.identity;
+    let from = with("staging", &[release]);
+    let tester = key(7).public();
+    let mut into = channel("production");
+    into.gates = Gates {
+        min_age: 24 * HOUR,
+        min_interval: 2 * HOUR,
+        attestations: vec![("tested".into(), tester.clone())],
+    };
+    into.promoted_at = NOW + 23 * HOUR;
+    let promote = |from: &Channel, into: &Channel, at: u64, attested: &[(String, KeyId)]| {
+        let how = Promotion { attested, rollout: &Rollout::default(), now: at };
+        tried(into, |c| super::promote(from, c, &id, how))
+    };
+    let yes = [("tested".to_owned(), tester.id())];
+    let others: [&[(String, KeyId)]; 3] =
+        [&[], &[("tested".to_owned(), key(8).public().id())], &[("built".to_owned(), tester.id())]];
+    let young = promote(&from, &into, NOW + 24 * HOUR - 1, &[]);
+    assert!(matches!(young, Err(EditError::TooYoung { needed: 86_400, age: 86_399, .. })), "{young:?}");
+    let soon = promote(&from, &into, NOW + 24 * HOUR, &[]);
+    assert!(matches!(soon, Err(EditError::TooSoon { ago: 3600, needed: 7200, .. })), "{soon:?}");
+    for attested in others {
+        let unattested = promote(&from, &into, NOW + 25 * HOUR, attested);
+        assert!(matches!(unattested, Err(EditError::NotAttested { .. })), "{unattested:?}");
+    }
+    let done = promote(&from, &into, NOW + 25 * HOUR, &yes).unwrap();
+    assert_eq!((done.promoted_at, done.offers[0].since), (NOW + 25 * HOUR, NOW + 25 * HOUR));
+    // A clock that goes back opens no gate.
+    assert!(matches!(promote(&from, &into, 0, &yes), Err(EditError::TooYoung { .. })));
+    // Before all gates: what can't be anyway.
+    assert!(matches!(promote(&from, &done, NOW, &[]), Err(EditError::AlreadyOffered { .. })));
+    let bad = tried(&into, |c| {
+        c.offers.push(from.offers[0].clone());
+        withdraw(c, &id, "too hot", NOW)
+    });
+    assert!(matches!(promote(&from, &bad.unwrap(), NOW, &[]), Err(EditError::Withdrawn { .. })));
+    let bad = tried(&from, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
+    assert!(matches!(promote(&bad, &into, NOW, &[]), Err(EditError::Withdrawn { .. })));
+    assert!(matches!(promote(&channel("empty"), &into, NOW, &[]), Err(EditError::NotOffered { .. })));
+}
+
+#[test]
+fn rollouts_change_as_the_table_says() {
+    let wave = |share, hours| Wave { at: NOW + hours * HOUR, over: 0, share };
+    let waves = Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24)], ..Rollout::default() };
+    let paced = |pace| Rollout { pace, ..waves.clone() };
+    let (all, paused) = (Rollout::default(), paced(Pace::Paused(NOW)));
+    let halted = Rollout { pace: Pace::Halted, ..all.clone() };
+    let canary = |r: &Rollout, g: &str| Rollout { canaries: vec![g.into()], ..r.clone() };
+    let more = Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24), wave(1000, 1)], ..Rollout::default() };
+    let later = Rollout { waves: vec![wave(100, 2), wave(WHOLE, 26)], ..Rollout::default() };
+    let odd = Rollout { waves: vec![wave(0, 0)], ..Rollout::default() };
+    let many = Rollout { waves: vec![wave(1, 0); limits::WAVES + 1], ..Rollout::default() };
+    enum Want {
+        Is(Rollout),
+        Already,
+        Senseless,
+    }
+    use Want::*;
+    let table = [
+        ("set", &all, Change::Replace(waves.clone()), Is(waves.clone())),
+        ("set the same", &waves, Change::Replace(waves.clone()), Already),
+        ("set a wave of nobody", &all, Change::Replace(odd), Senseless),
+        ("set too many waves", &all, Change::Replace(many), Senseless),
+        ("wave", &waves, Change::Wave(wave(1000, 1)), Is(more.clone())),
+        ("the same wave again", &more, Change::Wave(wave(1000, 1)), Already),
+        ("a wave that is too late", &more, Change::Wave(wave(1000, 2)), Already),
+        ("a wave of nobody", &waves, Change::Wave(wave(0, 0)), Already),
+        ("a wave of more than all", &waves, Change::Wave(wave(WHOLE + 1, 0)), Senseless),
+        ("a wave where all are in", &all, Change::Wave(wave(1000, 1)), Senseless),
+        ("canary", &waves, Change::Canary("lab".into()), Is(canary(&waves, "lab"))),
+        ("the same canary", &canary(&waves, "lab"), Change::Canary("lab".into()), Already),
+        ("a canary where all are in", &all, Change::Canary("lab".into()), Already),
+        ("no name for a group", &waves, Change::Canary("a b".into()), Senseless),
+        ("pause", &waves, Change::Pause, Is(paced(Pace::Paused(NOW + 2 * HOUR)))),
+        ("pause again", &paused, Change::Pause, Already),
+        ("pause where all are in", &all, Change::Pause, Senseless),
+        ("pause what is halted", &halted, Change::Pause, Senseless),
+        ("resume", &paused, Change::Resume, Is(later)),
+        ("resume what runs", &waves, Change::Resume, Already),
+        ("resume what is for all", &halted, Change::Resume, Is(all.clone())),
+        ("resume waves that were halted", &paced(Pace::Halted), Change::Resume, Senseless),
+        ("halt", &waves, Change::Halt, Is(paced(Pace::Halted))),
+        ("halt what is paused", &paused, Change::Halt, Is(paced(Pace::Halted))),
+        ("halt again", &halted, Change::Halt, Already),
+        ("everyone", &canary(&waves, "lab"), Change::Everyone, Is(all.clone())),
+        ("everyone again", &all, Change::Everyone, Already),
+        ("everyone, halted", &halted, Change::Everyone, Is(all.clone())),
+    ];
+    for (name, rollout, change, want) in table {
+        let mut release = offer("hub", "1.0.0");
+        release.rollout = rollout.clone();
+        let (id, there) = (release.identity, with("staging", &[release]));
+        let got = tried(&there, |c| super::change(c, &id, &change, NOW + 2 * HOUR));
+        match (want, got) {
+            (Is(want), Ok(after)) => assert_eq!(after.offers[0].rollout, want, "{name}"),
+            (Already, Err(EditError::Already(_))) | (Senseless, Err(EditError::Senseless(_))) => {}
+            (_, got) => panic!("{name}: {got:?}"),
+        }
+    }
+    let none = tried(&channel("staging"), |c| super::change(c, &Digest::of(b"x"), &Change::Halt, NOW));
+    assert!(matches!(none, Err(EditError::NotOffered { .. })));
+}
+
+#[test]
+fn marks_and_withdrawals() {
+    let there = with("staging", &[offer("hub", "1.0.0"), offer("hub", "1.1.0")]);
+    let (id, missing) = (there.offers[0].identity, Digest::of(b"missing"));
+    let pinned = tried(&there, |c| pin(c, &id)).unwrap();
+    assert_eq!(pinned.pins, [id]);
+    assert!(matches!(tried(&pinned, |c| pin(c, &id)), Err(EditError::Already(_))));
+    assert!(matches!(tried(&there, |c| pin(c, &missing)), Err(EditError::NotOffered { .. })));
+    assert!(matches!(tried(&there, |c| unpin(c, &id)), Err(EditError::Already(_))));
+    assert_eq!(tried(&pinned, |c| unpin(c, &id)).unwrap(), there);
+    let wall = tried(&there, |c| barrier(c, &id)).unwrap();
+    assert_eq!(wall.offers[0].passage, Passage::Barrier);
+    assert!(matches!(tried(&wall, |c| barrier(c, &id)), Err(EditError::Already(_))));
+    let gone = tried(&pinned, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
+    assert_eq!(
+        (versions(&gone), gone.pins.len(), gone.withdrawn[0].reason.as_str()),
+        (vec!["1.1.0".into()], 0, "too hot")
+    );
+    assert!(matches!(tried(&gone, |c| withdraw(c, &id, "again", NOW)), Err(EditError::NotOffered { .. })));
+    for reason in ["x".repeat(limits::REASON + 1), "two\nlines".into()] {
+        assert!(matches!(tried(&there, |c| withdraw(c, &id, &reason, NOW)), Err(EditError::Senseless(_))));
+    }
+}
+
+#[test]
+fn a_release_is_found_by_version_or_identity() {
+    let there = with("staging", &[offer("hub", "1.0.0"), offer("radio", "1.0.0"), offer("hub", "1.1.0")]);
+    let find = |product: Option<&str>, what: &str| {
+        let selector = Selector { product: product.map(Into::into), what: what.into() };
+        selector.find(&there).map(named)
+    };
+    assert_eq!(find(None, "1.1.0").unwrap(), "hub 1.1.0");
+    assert_eq!(find(Some("radio"), "1.0.0").unwrap(), "radio 1.0.0");
+    let id = there.offers[1].identity.to_string();
+    assert_eq!(find(None, &id[..8]).unwrap(), "radio 1.0.0");
+    assert!(matches!(find(None, &id[..7]), Err(EditError::NotOffered { .. })));
+    assert!(matches!(find(None, "1.0.0"), Err(EditError::Ambiguous { .. })));
+    let missing = find(Some("hub"), "2.0.0").unwrap_err().to_string();
+    assert!(
+        missing.contains("hub 2.0.0") && missing.contains("hub 1.1.0, hub 1.0.0, radio 1.0.0"),
+        "{missing}"
+    );
+    let empty = Selector { product: None, what: "1.0.0".into() }.find(&channel("new")).unwrap_err();
+    assert!(empty.to_string().ends_with("it offers: nothing"), "{empty}");
+}
+
+/// 64 releases, and what makes room for the next.
+#[test]
+fn room_is_made_by_the_oldest_that_nobody_needs() {
+    let all = |requires: &str| -> Vec<Offer> {
+        let make = |n: usize| match requires {
+            "" => offer("hub", &format!("1.{n}.0")),
+            "before" if n > 0 => requiring(&format!("1.{n}.0"), &format!("=1.{}.0", n - 1)),
+            "before" => offer("hub", "1.0.0"),
+            all => requiring(&format!("1.{n}.0"), all),
+        };
+        (0..limits::OFFERS).map(|n| Offer { since: NOW + n as u64, ..make(n) }).collect()
+    };
+    let gone = |offers: Vec<Offer>, coming: Offer, pins: &[usize]| {
+        let mut there = with("staging", &offers);
+        there.pins = pins.iter().map(|n| offers[*n].identity).collect();
+        let after = tried(&there, |c| super::publish(c, coming, NOW + HOUR))?;
+        assert_eq!(after.offers.len(), limits::OFFERS);
+        let gone = offers.iter().find(|o| after.offer(&o.identity).is_none());
+        Ok::<_, EditError>(gone.unwrap().terms.version.minor)
+    };
+    let next = || offer("hub", "2.0.0");
+    assert_eq!(gone(all(""), next(), &[]), Ok(0));
+    assert_eq!(gone(all(""), next(), &[0, 1]), Ok(2));
+    let mut walls = all("");
+    walls[0].passage = Passage::Barrier;
+    walls[1].rollout.waves = vec![Wave { at: NOW, over: 0, share: 10 }];
+    assert_eq!(gone(walls, next(), &[]), Ok(2));
+    // All require a version that the oldest alone is: the second oldest goes.
+    assert_eq!(gone(all(">=1.0.0"), next(), &[]), Ok(1));
+    assert!(matches!(gone(all("before"), next(), &[]), Err(EditError::Full { offers: 64, .. })));
+    // One of another product or board is needed, however old.
+    let mut others = all("");
+    others[0] = offer("radio", "0.1.0");
+    others[1].terms.boards = vec!["pi5".into()];
+    assert_eq!(gone(others, next(), &[]), Ok(2));
+}
+
+/// Large releases take each other's room before the channel has too many.
+#[test]
+fn room_is_counted_in_bytes_too() {
+    let mut there = channel("staging");
+    for n in 0..100 {
+        let mut large = offer("hub", &format!("1.{n}.0"));
+        large.since = NOW + n;
+        large.terms.requires.components =
+            (0..30).map(|i| (format!("component-{i}-{}", "x".repeat(40)), ">=1".parse().unwrap())).collect();
+        there = tried(&there, |c| super::publish(c, large, NOW)).unwrap();
+        assert!(there.seal(&[key(1).signing()]).is_ok());
+    }
+    assert!((10..limits::OFFERS).contains(&there.offers.len()), "{}", there.offers.len());
+    assert!(versions(&there).contains(&"1.99.0".into()) && !versions(&there).contains(&"1.0.0".into()));
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Publish { minor: u64, requires: Option<u64>, pi5: bool, barrier: bool, waves: bool },
+    Promote(usize),
+    Withdraw(usize),
+    Pin(usize),
+    Unpin(usize),
+    Change(usize, Change),
+}
+
+fn edits() -> impl Strategy<Value = Edit> {
+    let change = prop_oneof![
+        (0..=WHOLE + 1, 0..48_u64).prop_map(|(share, h)| Change::Wave(Wave {
+            at: NOW + h * HOUR,
+            over: 0,
+            share
+        })),
+        "[a-z]{0,3}".prop_map(Change::Canary),
+        Just(Change::Pause),
+        Just(Change::Resume),
+        Just(Change::Halt),
+        Just(Change::Everyone),
+    ];
+    let publish = (
+        0..200_u64,
+        prop::option::of(0..200_u64),
+        any::<bool>(),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(minor, requires, pi5, barrier, waves)| Edit::Publish {
+            minor,
+            requires,
+            pi5,
+            barrier,
+            waves,
+        });
+    prop_oneof![
+        12 => publish,
+        4 => (0..64_usize).prop_map(Edit::Promote),
+        1 => (0..64_usize).prop_map(Edit::Withdraw),
+        1 => (0..64_usize).prop_map(Edit::Pin),
+        1 => (0..64_usize).prop_map(Edit::Unpin),
+        2 => (0..64_usize, change).prop_map(|(n, c)| Edit::Change(n, c)),
+    ]
+}
+
+fn apply(edit: &Edit, staging: &mut Channel, production: &mut Channel, now: u64) -> Result<(), EditError> {
+    let nth = |channel: &Channel, n: usize| match channel.offers.len() {
+        0 => Digest::of(b"nothing"),
+        len => channel.offers[n % len].identity,
+    };
+    match edit {
+        Edit::Publish { minor, requires, pi5, barrier, waves } => {
+            let version = format!("1.{minor}.0");
+            let mut new = match requires {
+                Some(least) => requiring(&version, &format!(">=1.{least}.0")),
+                None => offer("hub", &version),
+            };
+            if *pi5 {
+                new.terms.boards.push("pi5".into());
+            }
+            if *barrier {
+                new.passage = Passage::Barrier;
+            }
+            if *waves {
+                new.rollout.waves = vec![Wave { at: now, over: 0, share: 100 }];
+            }
+            new.since = now;
+            super::publish(staging, new, now)
+        }
+        Edit::Promote(n) => {
+            let id = nth(staging, *n);
+            super::promote(
+                staging,
+                production,
+                &id,
+                Promotion { attested: &[], rollout: &Rollout::default(), now },
+            )
+        }
+        Edit::Withdraw(n) => withdraw(staging, &nth(staging, *n), "bad", now),
+        Edit::Pin(n) => pin(staging, &nth(staging, *n)),
+        Edit::Unpin(n) => unpin(staging, &nth(staging, *n)),
+        Edit::Change(n, change) => super::change(staging, &nth(staging, *n), change, now),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever is edited: it can be sealed, refused edits change nothing, and what makes room was needed by nobody.
+    #[test]
+    fn any_edits_keep_a_channel_whole(edits in prop::collection::vec(edits(), 0..80)) {
+        let (mut staging, mut production) = (channel("staging"), channel("production"));
+        staging.offers = (0..60).map(|n| offer("hub", &format!("1.{}.0", 3 * n))).collect();
+        for (now, edit) in (NOW..).step_by(60).zip(&edits) {
+            let before = (staging.clone(), production.clone());
+            let done = apply(edit, &mut staging, &mut production, now);
+            if done.is_err() {
+                prop_assert_eq!((&before.0, &before.1), (&staging, &production));
+                continue;
+            }
+            for channel in [&staging, &production] {
+                prop_assert_eq!(channel.check(), Ok(()));
+                prop_assert!(channel.offers.len() <= limits::OFFERS);
+                prop_assert!(channel.pins.iter().all(|pin| channel.offer(pin).is_some()));
+            }
+            if !matches!(edit, Edit::Publish { .. }) {
+                continue;
+            }
+            let gone: Vec<&Offer> = before.0.offers.iter().filter(|o| staging.offer(&o.identity).is_none()).collect();
+            for o in &gone {
+                prop_assert!(o.passage == Passage::Free && o.rollout.is_done(now) && !before.0.pins.contains(&o.identity));
+            }
+            let newest = staging.offers.iter().map(|o| &o.terms.version).max().unwrap();
+            for minor in (0..200).step_by(7).chain([0]).filter(|_| !gone.is_empty()) {
+                for board in ["pi4", "pi5"] {
+                    let from = Version::new(1, minor, 0);
+                    let [was, is] = [&[before.0.offers.clone(), staging.offers.clone()].concat()[..], &staging.offers]
+                        .map(|offers| path(offers, "hub", board, &from, newest).is_ok());
+                    prop_assert!(!was || is, "from {} on {}: {:?} went", from, board, gone);
+                }
+            }
+        }
+    }
+}

@@ -1,52 +1,50 @@
-//! A release that turned out bad, and releases that are kept.
-use super::EditError;
-use bistable_format::{Channel, Digest, channel::Withdrawal, limits};
+//! Releases that turned out bad, releases that are kept, and releases that nobody may go past.
+use super::{EditError, named, not_offered, offer_mut, whole};
+use bistable_format::{
+    Channel, Digest,
+    channel::{Passage, Withdrawal},
+    limits,
+};
 
 /// Take a release off the channel: nobody gets it any more, and who runs it is offered something else.
 ///
 /// # Errors
 /// When it isn't on offer; the channel is as it was then.
 pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64) -> Result<(), EditError> {
-    let Some(at) = channel.offers.iter().position(|o| o.identity == *identity) else {
-        let what = format!("release {identity:.12}");
-        return Err(EditError::NotOffered {
-            channel: channel.name.clone(),
-            what,
-            offered: super::names(channel),
+    whole(channel, |draft| {
+        let at = draft.offers.iter().position(|o| o.identity == *identity);
+        let offer = draft.offers.remove(at.ok_or_else(|| not_offered(draft, identity))?);
+        draft.pins.retain(|pin| pin != identity);
+        draft.withdrawn.push(Withdrawal {
+            product: offer.terms.product,
+            version: offer.terms.version,
+            identity: *identity,
+            reason: reason.into(),
+            at: now,
         });
-    };
-    let offer = channel.offers.remove(at);
-    channel.pins.retain(|pin| pin != identity);
-    if channel.withdrawn.len() >= limits::WITHDRAWN {
-        // Whoever still runs that one has been offered something newer for long.
-        channel.withdrawn.remove(0);
-    }
-    channel.withdrawn.push(Withdrawal {
-        product: offer.terms.product,
-        version: offer.terms.version,
-        identity: *identity,
-        reason: reason.into(),
-        at: now,
-    });
-    Ok(())
+        // Whoever still runs the oldest of them has been offered something newer for long.
+        while draft.withdrawn.len() > limits::WITHDRAWN
+            || (draft.withdrawn.len() > 1 && draft.payload_bytes() > limits::ENVELOPE_PAYLOAD)
+        {
+            draft.withdrawn.remove(0);
+        }
+        Ok(())
+    })
 }
 
-/// Keep a release from being pruned, and from making room.
+/// Keep a release that is on offer from being pruned, and from making room.
 ///
 /// # Errors
-/// When there are too many.
+/// When it isn't on offer, is pinned, or too many are.
 pub fn pin(channel: &mut Channel, identity: &Digest) -> Result<(), EditError> {
-    if channel.pins.contains(identity) {
-        return Err(EditError::Rollout(format!("release {identity:.12} is pinned already")));
-    }
-    if channel.pins.len() >= limits::PINS {
-        return Err(EditError::Rollout(format!(
-            "{} releases are pinned, which is as many as may be",
-            limits::PINS
-        )));
-    }
-    channel.pins.push(*identity);
-    Ok(())
+    whole(channel, |draft| {
+        let release = named(offer_mut(draft, identity)?);
+        if draft.pins.contains(identity) {
+            return Err(EditError::Already(format!("{release} is pinned")));
+        }
+        draft.pins.push(*identity);
+        Ok(())
+    })
 }
 
 /// The opposite of [`pin`].
@@ -56,8 +54,20 @@ pub fn pin(channel: &mut Channel, identity: &Digest) -> Result<(), EditError> {
 pub fn unpin(channel: &mut Channel, identity: &Digest) -> Result<(), EditError> {
     let before = channel.pins.len();
     channel.pins.retain(|pin| pin != identity);
-    if channel.pins.len() == before {
-        return Err(EditError::Rollout(format!("release {identity:.12} is not pinned")));
+    match channel.pins.len() < before {
+        true => Ok(()),
+        false => Err(EditError::Already(format!("release {identity:.12} is not pinned"))),
     }
-    Ok(())
+}
+
+/// Say that every older device has to run a release before it takes a newer one.
+///
+/// # Errors
+/// When it isn't on offer, or is one.
+pub fn barrier(channel: &mut Channel, identity: &Digest) -> Result<(), EditError> {
+    let offer = offer_mut(channel, identity)?;
+    match std::mem::replace(&mut offer.passage, Passage::Barrier) {
+        Passage::Free => Ok(()),
+        Passage::Barrier => Err(EditError::Already(format!("{} is a barrier", named(offer)))),
+    }
 }
