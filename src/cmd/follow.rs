@@ -48,7 +48,11 @@ pub(super) fn with_offer(
     act(agent, &mut content, direction)
 }
 
-fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(Box<dyn Source>, Found), Error> {
+fn look(
+    device: &mut Device,
+    asked: &Repository,
+    remember: Remember,
+) -> Result<(Box<dyn Source>, Found), Error> {
     let urls = urls(&device.settings, asked)?;
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
@@ -62,7 +66,8 @@ fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(
     for first in 0..urls.len() {
         let mut turned = urls.clone();
         turned.rotate_left(first);
-        let found = open(&turned[..1], &limits).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
+        let found =
+            open(&turned[..1], &limits).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
         if let Ok(found) = found {
             log::warn!("not_used={untrusted}");
             return Ok((open(&turned, &limits)?, found));
