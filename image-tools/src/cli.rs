@@ -8,7 +8,9 @@ use std::process::ExitCode;
 /// Build, sign, inspect and verify Bistable bundles, and make SD card images.
 #[derive(Debug, Parser)]
 #[command(name = "bistable-image", version)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 5 signature or digest, 6 incompatible.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 signature or digest, 6 incompatible, 75 not now."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -53,6 +55,38 @@ pub enum Verb {
     Verify(cmd::verify::Args),
     /// Make a card image from a bundle and a root.
     Card(cmd::card::Args),
+    /// Make a repository, and look whether its store can be one.
+    #[command(subcommand)]
+    Repo(cmd::repo::Repo),
+    /// Show channels, renew them, set their gates, pin releases.
+    #[command(subcommand)]
+    Channel(cmd::channel::Channel),
+    /// Say something about a release that a channel's gates demand.
+    Attest(cmd::attest::Args),
+    /// Offer in another channel what is offered in one: the same release.
+    Promote(cmd::promote::Args),
+    /// Change who gets a release, and when.
+    Rollout(cmd::promote::RolloutArgs),
+    /// Take a bad release off a channel.
+    Withdraw(cmd::withdraw::Args),
+    /// Put a bundle into a repository and offer it in a channel.
+    Publish(Box<cmd::publish::Args>),
+    /// Show the releases of a channel.
+    List(cmd::list::Args),
+    /// Find releases in all channels.
+    Search(Box<cmd::search::Args>),
+    /// Show all of one release.
+    Show(cmd::search::ShowArgs),
+    /// Let releases go that nobody needs any more.
+    Prune(cmd::keep::Prune),
+    /// Look for what is missing, damaged, unsigned or nobody's.
+    Fsck(cmd::keep::Fsck),
+    /// Copy what is missing to another place: a bucket, a USB stick.
+    Sync(cmd::keep::Sync),
+    /// Make a page for people, and a list for Raspberry Pi Imager.
+    Site(cmd::site::Args),
+    /// Show who did what to a repository.
+    Audit(cmd::audit::Args),
 }
 
 /// Run with these arguments, the program's name first. Prints, and gives the exit code.
@@ -73,6 +107,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Inspect(args) => cmd::inspect::run(&args, out),
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
+        Verb::Repo(verb) => cmd::repo::run(&verb, out),
+        Verb::Channel(verb) => cmd::channel::run(&verb, out),
+        Verb::Attest(args) => cmd::attest::run(&args, out),
+        Verb::Promote(args) => cmd::promote::run(&args, out),
+        Verb::Rollout(args) => cmd::promote::rollout(&args, out),
+        Verb::Withdraw(args) => cmd::withdraw::run(&args, out),
+        Verb::Publish(args) => cmd::publish::run(&args, out),
+        Verb::List(args) => cmd::list::run(&args, out),
+        Verb::Search(args) => cmd::search::run(&args, out),
+        Verb::Show(args) => cmd::search::show(&args, out),
+        Verb::Prune(args) => cmd::keep::prune(&args, out),
+        Verb::Fsck(args) => cmd::keep::check(&args, out),
+        Verb::Sync(args) => cmd::keep::copy(&args, out),
+        Verb::Site(args) => cmd::site::run(&args, out),
+        Verb::Audit(args) => cmd::audit::run(&args, out),
     };
     match result {
         Ok(()) => code(Exit::Done),

@@ -5,6 +5,20 @@ use crate::card::CardError;
 use crate::inspect::InspectError;
 use crate::keys::KeyError;
 use crate::output::OutputError;
+use crate::repository::StoreError;
+use crate::repository::audit::AuditError;
+use crate::repository::catalog::CatalogError;
+use crate::repository::channel::ChannelError;
+use crate::repository::contents::ContentsError;
+use crate::repository::edit::EditError;
+use crate::repository::holdings::HoldingsError;
+use crate::repository::init::InitError;
+use crate::repository::probe::ProbeError;
+use crate::repository::promote::PromoteError;
+use crate::repository::prune::PruneError;
+use crate::repository::publish::PublishError;
+use crate::repository::roots::RootsError;
+use crate::repository::sync::SyncError;
 use crate::root::RootError;
 use crate::verify::VerifyError;
 
@@ -18,10 +32,14 @@ pub enum Exit {
     Failed = 1,
     /// It was called wrongly.
     Usage = 2,
+    /// There is nothing to do.
+    NothingToDo = 3,
     /// A signature or digest is wrong: don't use the file.
     Untrusted = 5,
     /// Things don't fit together: a slot too small for an image.
     Incompatible = 6,
+    /// Not now: a gate opens later.
+    TryLater = 75,
 }
 
 /// Any verb's failure.
@@ -49,6 +67,61 @@ pub enum Error {
     /// While writing.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Of a repository's files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Of a repository's roots.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// A store that doesn't keep its word.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// While making a repository.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// Of a channel.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// While changing a channel.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// While promoting.
+    #[error(transparent)]
+    Promote(#[from] PromoteError),
+    /// Of a channel's catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// While publishing.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// What there is can't be found out.
+    #[error(transparent)]
+    Holdings(#[from] HoldingsError),
+    /// Of a release in a repository.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// While pruning.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
+    /// While copying.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// Fsck found something.
+    #[error(
+        "{place} has {serious} faults that devices may suffer from: publish the bundles again, or restore from a copy"
+    )]
+    Damaged {
+        /// The repository.
+        place: String,
+        /// How many.
+        serious: usize,
+    },
+    /// Nothing to be done.
+    #[error("{0}")]
+    NothingToDo(String),
+    /// Of the audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Arguments that contradict each other or can't be used.
     #[error("{0}")]
     Usage(String),
@@ -68,11 +141,103 @@ impl Error {
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
+            Error::Store(e) => store(e),
+            Error::Probe(e) => probe(e),
+            Error::Channel(e) => channel(e),
+            Error::Catalog(e) => catalog(e),
+            Error::Publish(PublishError::Bundle(VerifyError::Bundle { source, .. })) => bundle(source),
+            Error::Publish(PublishError::Store(e)) => store(e),
+            Error::Publish(PublishError::Channel(e)) => channel(e),
+            Error::Publish(PublishError::Catalog(e)) => catalog(e),
+            Error::Publish(PublishError::Demo(_)) => Exit::Untrusted,
+            Error::Publish(PublishError::Edit(e)) => edit(e),
+            Error::Publish(PublishError::Taken { .. }) => Exit::Incompatible,
+            Error::Roots(e) => roots(e),
+            Error::Init(InitError::Store(e)) => store(e),
+            Error::Init(InitError::Probe(e)) => probe(e),
+            Error::Init(InitError::Roots(e)) => roots(e),
+            Error::NothingToDo(_) => Exit::NothingToDo,
+            Error::Damaged { .. } => Exit::Untrusted,
+            Error::Holdings(HoldingsError::Store(e)) | Error::Contents(ContentsError::Store(e)) => store(e),
+            Error::Holdings(HoldingsError::Channel(e)) => channel(e),
+            Error::Holdings(HoldingsError::Catalog(e)) => catalog(e),
+            Error::Contents(ContentsError::Untrusted { .. } | ContentsError::Damaged { .. }) => {
+                Exit::Untrusted
+            }
+            Error::Prune(PruneError::TooSoon { .. }) => Exit::NothingToDo,
+            Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
+            Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),
+            Error::Sync(SyncError::Roots(e)) => roots(e),
+            Error::Sync(SyncError::Itself(_)) => Exit::Usage,
+            Error::Sync(SyncError::Diverged { .. }) => Exit::Incompatible,
+            Error::Promote(PromoteError::Channel(e)) => channel(e),
+            Error::Promote(PromoteError::Store(e)) => store(e),
+            Error::Promote(PromoteError::Edit(e)) | Error::Edit(e) => edit(e),
+            Error::Promote(PromoteError::NothingNewer { .. }) => Exit::NothingToDo,
+            Error::Promote(PromoteError::Itself(_)) => Exit::Usage,
+            Error::Audit(AuditError::Store(e)) => store(e),
+            Error::Audit(AuditError::Missing { .. } | AuditError::Damaged { .. }) => Exit::Untrusted,
+            Error::Audit(AuditError::Channel { source, .. }) => channel(source),
             Error::Card(CardError::Demo(_)) => Exit::Untrusted,
             Error::Card(CardError::SlotTooSmall { .. } | CardError::TooSmall { .. }) => Exit::Incompatible,
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
             _ => Exit::Failed,
         }
+    }
+}
+
+fn store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Place { .. } | StoreError::Feature { .. } | StoreError::Settings { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn edit(error: &EditError) -> Exit {
+    match error {
+        EditError::AlreadyOffered { .. } => Exit::NothingToDo,
+        EditError::Unsatisfiable { .. } | EditError::OtherContent { .. } | EditError::Withdrawn { .. } => {
+            Exit::Incompatible
+        }
+        EditError::TooYoung { .. } | EditError::TooSoon { .. } => Exit::TryLater,
+        _ => Exit::Failed,
+    }
+}
+
+fn probe(error: &ProbeError) -> Exit {
+    match error {
+        ProbeError::Store(e) => store(e),
+        ProbeError::Liar { .. } => Exit::Incompatible,
+        ProbeError::Random => Exit::Failed,
+    }
+}
+
+fn roots(error: &RootsError) -> Exit {
+    match error {
+        RootsError::Store(e) => store(e),
+        RootsError::Invalid { .. } | RootsError::Other { .. } => Exit::Untrusted,
+        RootsError::None { .. } => Exit::Failed,
+    }
+}
+
+fn channel(error: &ChannelError) -> Exit {
+    match error {
+        ChannelError::Store(e) => store(e),
+        ChannelError::Untrusted { .. }
+        | ChannelError::Misplaced { .. }
+        | ChannelError::Broken { .. }
+        | ChannelError::OldRoot { .. }
+        | ChannelError::Keys { .. } => Exit::Untrusted,
+        ChannelError::Invalid(_) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn catalog(error: &CatalogError) -> Exit {
+    match error {
+        CatalogError::Store(e) => store(e),
+        CatalogError::Missing { .. } | CatalogError::Damaged { .. } => Exit::Untrusted,
+        _ => Exit::Failed,
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`mod@verify`] | a bundle held against a root |
 //! | [`mod@inspect`] | what a file says, whether one trusts it or not |
 //! | [`card`] | a flashable card image with its block map |
+//! | [`repository`] | releases and channels in a directory or bucket |
 //! | [`progress`] | how far the work is |
 //! | [`cli`], `cmd/` | the command line, one file per verb |
 
@@ -35,6 +36,7 @@ mod error;
 pub mod inspect;
 pub mod keys;
 pub mod progress;
+pub mod repository;
 pub mod root;
 pub mod size;
 pub mod verify;

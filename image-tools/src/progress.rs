@@ -16,6 +16,8 @@ pub enum Stage {
     Assemble,
     /// Checking a volume of a bundle. Counts raw bytes.
     Verify(VolumeKind),
+    /// Bringing a bundle's blobs into a repository. Counts bytes of the file.
+    Upload,
     /// Hashing the card image for its block map. Counts mapped bytes.
     BlockMap,
 }
@@ -33,6 +35,7 @@ impl Stage {
             Stage::Assemble => "assemble",
             Stage::Verify(VolumeKind::Boot) => "verify boot",
             Stage::Verify(VolumeKind::System) => "verify system",
+            Stage::Upload => "upload",
             Stage::BlockMap => "block map",
         }
     }

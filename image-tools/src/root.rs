@@ -99,6 +99,55 @@ pub fn create(options: &RootOptions) -> Result<SignedRoot, RootError> {
     Ok(SignedRoot { bytes, root })
 }
 
+/// What changes in the next root. A role without keys keeps those it has.
+///
+/// The result is signed, but perhaps not by enough: [`add_signatures`] adds others', who needn't be at the same place.
+///
+/// # Errors
+/// When such a root makes no sense.
+pub fn next(current: &Root, options: &RootOptions) -> Result<Vec<u8>, RootError> {
+    let mut keys: Vec<Key> = Vec::new();
+    let mut roles = Vec::new();
+    let given = [
+        (Role::Root, &options.root_keys),
+        (Role::Release, &options.release_keys),
+        (Role::Channel, &options.channel_keys),
+    ];
+    for (role, given) in given {
+        let old = current.role(role);
+        let kept: Vec<Key> = old
+            .map(|r| r.keys.iter().filter_map(|id| current.key(id).cloned()).collect())
+            .unwrap_or_default();
+        let given = if given.is_empty() { kept } else { given.clone() };
+        if given.is_empty() {
+            continue;
+        }
+        for key in &given {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        let most = u8::try_from(given.len()).unwrap_or(u8::MAX);
+        let default = old.map_or(1, |r| r.threshold).min(most);
+        let chosen = options.thresholds.iter().find(|(r, _)| *r == role);
+        let threshold = chosen.map_or(default, |(_, n)| *n);
+        roles.push(RoleKeys { role, threshold, keys: given.iter().map(Key::id).collect() });
+    }
+    let version = current.version.saturating_add(1);
+    let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
+    Root { version, keys, roles }.seal(&signers).map_err(RootError::Unusable)
+}
+
+/// The same root with signatures of these keys added to those it has.
+///
+/// # Errors
+/// When it is no root.
+pub fn add_signatures(bytes: &[u8], keys: &[SecretKey]) -> Result<Vec<u8>, RootError> {
+    let envelope = Envelope::parse(bytes, Role::Root).map_err(|e| RootError::Unusable(e.into()))?;
+    let signers: Vec<_> = keys.iter().map(SecretKey::signing).collect();
+    envelope.add_signatures(&signers).map_err(|e| RootError::Unusable(e.into()))
+}
+
 /// Read a root from its file. It must be signed by its own keys; that they are the right ones is for whoever gave the
 /// file to know.
 ///

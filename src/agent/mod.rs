@@ -13,7 +13,9 @@
 //! | `stage` | from an offer to a reboot into the trial |
 //! | `prove` | the trial: health and commit |
 //! | `back` | the way back |
+//! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
+mod lock;
 mod prove;
 mod stage;
 
@@ -162,6 +164,7 @@ impl<'a> Agent<'a> {
         loop {
             match self.state().todo() {
                 Action::Wait => {
+                    self.give_back();
                     return match failed {
                         None => Ok(Rest::Idle),
                         Some(e) => Err(e),

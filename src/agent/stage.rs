@@ -237,8 +237,9 @@ impl Agent<'_> {
 
     /// Save the decisions of which the last one counts the attempt, and reboot into the trial. A torn flag is written
     /// whole before they are saved: an attempt that the flag would lead to the old slot must not count, and a power cut
-    /// in that write must find what was stored while the flag was torn.
+    /// in that write must find what was stored while the flag was torn. Before all that, the fleet's lock is asked.
     pub(super) fn try_once<const N: usize>(&mut self, decisions: [Event; N]) -> Result<Rest, Error> {
+        self.may_reboot()?;
         if let Some(slot) = self.repair_flag()? {
             self.listener.hear(Note::Repaired(slot));
         }

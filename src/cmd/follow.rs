@@ -4,8 +4,8 @@ use crate::{
     Device, Error,
     agent::Agent,
     cli::{self, Repository},
-    config::Settings,
-    source::{Location, Mirrors, Source, SourceError},
+    config::{Settings, SourceLimits},
+    source::{Limits, Location, Patience, Source, SourceError, http::Rate},
     steps::{
         check::{self, CheckError, Found, Remember},
         install::Content,
@@ -48,20 +48,28 @@ pub(super) fn with_offer(
     act(agent, &mut content, direction)
 }
 
-fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(Mirrors, Found), Error> {
-    let urls = urls(&device.settings, asked)?;
+fn look(
+    device: &mut Device,
+    asked: &Repository,
+    remember: Remember,
+) -> Result<(Box<dyn Source>, Found), Error> {
+    let locations = locations(&device.settings, asked)?;
+    let (limits, patience) = limits(&device.settings.source.limits);
+    let open = |locations: &[Location]| {
+        Location::open_all(locations, limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
+    };
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let mut all = open(&urls)?;
-    let untrusted = match check::run(device, &mut all, &channel, remember) {
-        Err(Error::Check(e)) if e.is_untrusted() && urls.len() > 1 => e,
+    let mut all = open(&locations)?;
+    let untrusted = match check::run(device, &mut *all, &channel, remember) {
+        Err(Error::Check(e)) if e.is_untrusted() && locations.len() > 1 => e,
         found => return Ok((all, found?)),
     };
     // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then.
-    for first in 0..urls.len() {
-        let mut turned = urls.clone();
+    for first in 0..locations.len() {
+        let mut turned = locations.clone();
         turned.rotate_left(first);
-        let found = open(&turned[..1]).and_then(|mut one| check::run(device, &mut one, &channel, remember));
+        let found = open(&turned[..1]).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
         if let Ok(found) = found {
             log::warn!("not_used={untrusted}");
             return Ok((open(&turned)?, found));
@@ -71,29 +79,37 @@ fn look(device: &mut Device, asked: &Repository, remember: Remember) -> Result<(
 }
 
 /// The repositories that the command line names, or else the configuration.
-fn urls(settings: &Settings, asked: &Repository) -> Result<Vec<String>, Error> {
+fn locations(settings: &Settings, asked: &Repository) -> Result<Vec<Location>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
-    let urls: Vec<String> = if asked.source.is_empty() { configured() } else { asked.source.clone() };
-    if urls.is_empty() { Err(CheckError::NoSource.into()) } else { Ok(urls) }
+    let urls: Vec<String> = match asked.source.as_slice() {
+        [] => configured(),
+        named => named.iter().map(|url| from_here(url)).collect(),
+    };
+    if urls.is_empty() {
+        return Err(CheckError::NoSource.into());
+    }
+    let locations: Result<_, SourceError> = urls.iter().map(|url| Location::parse(url)).collect();
+    Ok(locations.map_err(CheckError::Source)?)
 }
 
-/// Those of them that are there: a stick may not be plugged in.
-fn open(urls: &[String]) -> Result<Mirrors, Error> {
-    let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    let mut failed = None;
-    for url in urls {
-        match Location::parse(url).and_then(|location| location.open()) {
-            Ok(source) => sources.push(source),
-            // A typing error is no accident.
-            Err(e @ SourceError::Address { .. }) => return Err(CheckError::Source(e).into()),
-            Err(e) => {
-                log::warn!("source={url} {e}");
-                failed.get_or_insert(e);
-            }
-        }
+/// On a command line, a path may begin where one is.
+fn from_here(url: &str) -> String {
+    match std::path::absolute(url) {
+        Ok(path) if !url.contains("://") => path.to_str().map_or_else(|| url.into(), Into::into),
+        _ => url.into(),
     }
-    match failed {
-        Some(e) if sources.is_empty() => Err(CheckError::Source(e).into()),
-        _ => Ok(Mirrors::new(sources)),
-    }
+}
+
+/// What a server may take, and how often it is asked, as configured.
+fn limits(wanted: &SourceLimits) -> (Limits, Patience) {
+    let window = wanted.rate_window;
+    let bytes = wanted.minimum_rate_bytes.saturating_mul(window.as_secs());
+    let limits = Limits {
+        connect: wanted.connect_timeout,
+        answer: wanted.answer_timeout,
+        stall: window,
+        rate: Rate { bytes, window },
+        ..Limits::default()
+    };
+    (limits, Patience { attempts: wanted.attempts, base: wanted.retry_wait, ..Patience::default() })
 }

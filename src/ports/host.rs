@@ -1,4 +1,5 @@
 use super::{Fault, Never};
+use crate::fleet_lock::Request;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -72,6 +73,12 @@ pub trait Host {
     /// # Errors
     /// See [`HostError`].
     fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError>;
+
+    /// Send something to a web server by POST.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError>;
 
     /// An id that changes with each boot and never within one.
     fn boot_id(&self) -> String;

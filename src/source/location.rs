@@ -1,6 +1,6 @@
 //! What an owner writes: an address or a path.
 use super::{
-    Dir, Http, Limits, Patience, Retry, Source, SourceError, SystemClock,
+    Dir, Http, Limits, Mirrors, Patience, Retry, Source, SourceError, SystemClock,
     http::{Address, Scheme},
     random,
 };
@@ -47,14 +47,50 @@ impl Location {
     /// # Errors
     /// When it is a folder that isn't there.
     pub fn open(&self) -> Result<Box<dyn Source>, SourceError> {
+        let one = self.impatient(Limits::default())?;
         Ok(match self {
-            Location::Folder(path) => Box::new(Dir::new(path)?),
-            Location::Web(address) => {
-                let http = Http::new(address.clone(), Limits::default(), Box::new(SystemClock));
-                Box::new(Retry::new(http, Patience::default(), Box::new(SystemClock), random))
-            }
+            Location::Folder(_) => one,
+            Location::Web(_) => patient(one, Patience::default()),
         })
     }
+
+    /// Several places with the same files, as one source: it has patience once all of them have failed. Folders that
+    /// aren't there, as of a USB stick that isn't, are left out.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn open_all(
+        locations: &[Location],
+        limits: Limits,
+        patience: Patience,
+    ) -> Result<Box<dyn Source>, SourceError> {
+        let mut mirrors = Vec::new();
+        let mut failed = None;
+        for location in locations {
+            match location.impatient(limits) {
+                Ok(source) => mirrors.push(source),
+                Err(e) => {
+                    log::info!("left_out={location:?} {e}");
+                    failed = Some(e);
+                }
+            }
+        }
+        match failed {
+            Some(e) if mirrors.is_empty() => Err(e),
+            _ => Ok(patient(Mirrors::new(mirrors), patience)),
+        }
+    }
+
+    fn impatient(&self, limits: Limits) -> Result<Box<dyn Source>, SourceError> {
+        Ok(match self {
+            Location::Folder(path) => Box::new(Dir::new(path)?),
+            Location::Web(address) => Box::new(Http::new(address.clone(), limits, Box::new(SystemClock))),
+        })
+    }
+}
+
+fn patient(source: impl Source + 'static, patience: Patience) -> Box<dyn Source> {
+    Box::new(Retry::new(source, patience, Box::new(SystemClock), random))
 }
 
 #[cfg(test)]
@@ -68,7 +104,7 @@ mod tests {
             ("/media/stick", folder("/media/stick")),
             ("file:///media/stick", folder("/media/stick")),
             ("FILE://localhost/media/stick", folder("/media/stick")),
-            ("https://example.org/r/", Location::Web(Address::parse("https://example.org/r").unwrap())),
+            ("https://example.org/r/", Location::Web(Address::parse("https://example.org/r/").unwrap())),
         ] {
             assert_eq!(Location::parse(text).unwrap(), location, "{text}");
         }
@@ -87,5 +123,17 @@ mod tests {
         ] {
             assert!(matches!(Location::parse(text), Err(SourceError::Address { .. })), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = [folder.path().into(), folder.path().join("gone")].map(Location::Folder);
+        let [_, gone] = &both;
+        let open = |all: &[Location]| Location::open_all(all, Limits::default(), Patience::default());
+        assert!(open(&both).unwrap().small("x", 1).unwrap().is_none());
+        assert!(matches!(open(&both[1..]), Err(SourceError::File { .. })));
+        assert!(matches!(gone.open(), Err(SourceError::File { .. })));
+        assert!(open(&[]).unwrap().small("x", 1).is_err());
     }
 }

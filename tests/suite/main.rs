@@ -32,6 +32,11 @@ mod recovery;
 mod rig;
 mod rotation;
 mod shop;
+mod source_contract;
+mod source_http;
+mod source_install;
+mod source_memory;
+mod source_server;
 #[cfg(target_os = "linux")]
 mod sysroot;
 mod uboot;

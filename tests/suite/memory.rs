@@ -11,10 +11,10 @@ use bistable_image::{
 };
 use std::{fs, path::Path, process::Command};
 
-const MOST_KIB: i64 = 64 << 10;
+pub(crate) const MOST_KIB: i64 = 64 << 10;
 
 /// A volume of chunks, the first `full` of which don't compress and have their data; the others' isn't there.
-fn volume(chunk_bytes: u32, chunks: usize, full: usize) -> VolumeDraft {
+pub(crate) fn volume(chunk_bytes: u32, chunks: usize, full: usize) -> VolumeDraft {
     let chunk = |raw: &[u8]| {
         let frame = zstd::bulk::compress(raw, 1).unwrap();
         let (bytes, digest) = (u32::try_from(frame.len()).unwrap(), Digest::of(&frame));
@@ -32,7 +32,7 @@ fn volume(chunk_bytes: u32, chunks: usize, full: usize) -> VolumeDraft {
     }
 }
 
-fn card(folder: &Path, boot: u64, system: u64) {
+pub(crate) fn card(folder: &Path, boot: u64, system: u64) {
     let bundle = folder.join("old.bundle");
     fs::write(&bundle, &product().old).unwrap();
     let mut options = CardOptions::new(bundle, product().root.clone(), folder.join("card.img"));

@@ -154,6 +154,11 @@ impl Pi {
         file.write_all_at(bytes, self.product.range(partition).start + at).unwrap();
     }
 
+    /// From now on, slot A is untouched if it is as it is now.
+    pub(crate) fn remember_slot_a(&mut self) {
+        self.slot_a = self.slot(Slot::A);
+    }
+
     #[track_caller]
     pub(crate) fn slot_a_is_untouched(&self) {
         // Not `assert_eq`: nobody wants to see the bytes.

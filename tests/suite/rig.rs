@@ -2,7 +2,7 @@
 use crate::pi::Pi;
 use bistable::{
     Device, Error,
-    agent::{Agent, Silence, is_reboot},
+    agent::{Agent, Listener, Silence, is_reboot},
     board::{
         Access, Card, CardError, Meter,
         sim::{
@@ -12,6 +12,7 @@ use bistable::{
         },
     },
     config::Settings,
+    fleet_lock::Request,
     ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
@@ -160,6 +161,9 @@ impl Host for Rebooting {
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         self.0.wall_clock()
     }
+    fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
+        self.0.http_post(request, timeout)
+    }
     fn unix_time(&mut self) -> Result<u64, HostError> {
         self.0.unix_time()
     }
@@ -222,6 +226,15 @@ impl Rig {
         &mut self,
         what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.run_heard(&mut Silence, what)
+    }
+
+    /// The same, and somebody listens.
+    pub(crate) fn run_heard<T>(
+        &mut self,
+        listener: &mut dyn Listener,
+        what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut board = open(&self.pi.card).board;
         let mut card = TappedCard(board.partitions, self.tap.clone());
         let once = Rc::clone(&self.once);
@@ -230,8 +243,7 @@ impl Rig {
         board.host = Box::new(Rebooting(board.host));
         board.partitions = Box::new(card);
         let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..self.settings.clone() };
-        let mut silence = Silence;
-        what(&mut Agent::start(Device::open(board, settings)?, &mut silence)?)
+        what(&mut Agent::start(Device::open(board, settings)?, listener)?)
     }
 
     /// The same, and what it does must end in a reboot.

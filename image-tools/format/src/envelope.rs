@@ -142,6 +142,23 @@ impl<'a> Envelope<'a> {
         Ok(Envelope { role: found, payload, signatures })
     }
 
+    /// The whole envelope with signatures of these keys, too. Who signed already signs no second time.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::TooLarge`] for more signatures than allowed.
+    pub fn add_signatures(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, EnvelopeError> {
+        let mut all: Vec<(KeyId, [u8; 64])> = self.signatures().map(|(id, s)| (id, s.to_bytes())).collect();
+        let message = message(self.role, self.payload);
+        for key in keys {
+            let id = KeyId::of(&key.verifying_key().to_bytes());
+            if !all.iter().any(|(there, _)| *there == id) {
+                all.push((id, key.sign(&message).to_bytes()));
+            }
+        }
+        all.sort_unstable_by_key(|(id, _)| *id);
+        assemble(self.role, self.payload, &all)
+    }
+
     /// The key ids that claim to have signed, with their signatures.
     pub fn signatures(&self) -> impl Iterator<Item = (KeyId, Signature)> {
         self.signatures.as_chunks::<SIGNED>().0.iter().filter_map(|one| {
@@ -197,19 +214,27 @@ pub fn seal(role: Role, payload: &[u8], keys: &[&SigningKey]) -> Result<Vec<u8>,
         keys.iter().map(|k| (KeyId::of(&k.verifying_key().to_bytes()), *k)).collect();
     by_id.sort_unstable_by_key(|(id, _)| *id);
     by_id.dedup_by_key(|(id, _)| *id);
-    let count = u16::try_from(by_id.len()).map_err(|_| EnvelopeError::TooLarge)?;
-    let length = u32::try_from(payload.len()).map_err(|_| EnvelopeError::TooLarge)?;
+    let message = message(role, payload);
+    let signed: Vec<_> = by_id.into_iter().map(|(id, key)| (id, key.sign(&message).to_bytes())).collect();
+    assemble(role, payload, &signed)
+}
 
-    let mut bytes = Vec::with_capacity(HEAD + payload.len() + by_id.len() * SIGNED);
+/// The bytes, from signatures in their order.
+fn assemble(role: Role, payload: &[u8], signed: &[(KeyId, [u8; 64])]) -> Result<Vec<u8>, EnvelopeError> {
+    if payload.len() > limits::ENVELOPE_PAYLOAD || signed.len() > limits::SIGNATURES {
+        return Err(EnvelopeError::TooLarge);
+    }
+    let count = u16::try_from(signed.len()).map_err(|_| EnvelopeError::TooLarge)?;
+    let length = u32::try_from(payload.len()).map_err(|_| EnvelopeError::TooLarge)?;
+    let mut bytes = Vec::with_capacity(HEAD + payload.len() + signed.len() * SIGNED);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&[role.code(), role.format()]);
     bytes.extend_from_slice(&count.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(payload);
-    let message = message(role, payload);
-    for (id, key) in by_id {
+    for (id, signature) in signed {
         bytes.extend_from_slice(&id.0);
-        bytes.extend_from_slice(&key.sign(&message).to_bytes());
+        bytes.extend_from_slice(signature);
     }
     Ok(bytes)
 }

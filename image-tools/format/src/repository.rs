@@ -5,6 +5,7 @@
 //! roots/<n>.root                            root n + 1 is signed by the keys of n and its own
 //! channels/<name>/<00000042>.channel        signed, numbered, created once, never changed
 //! channels/<name>/latest                    a hint: the newest number, perhaps
+//! versions/<product>/<version>             which release has that version
 //! attestations/<release>/<kind>-<key>.attestation
 //! audit/<00000042>.json                     who did what
 //! ```
@@ -19,6 +20,11 @@ pub fn blob(digest: &Digest) -> String {
 /// A version of the root.
 pub fn root(version: u32) -> String {
     format!("roots/{version}.root")
+}
+
+/// Which release has a product's version: its identity. Created once, so that a version never names two.
+pub fn version(product: &str, version: &semver::Version) -> String {
+    format!("versions/{product}/{version}")
 }
 
 /// The folder of a channel.

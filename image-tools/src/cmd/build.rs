@@ -114,7 +114,7 @@ fn version(text: &str) -> Result<Version, String> {
     text.parse().map_err(|e| format!("{e}; give a semantic version such as 1.2.3 or 1.3.0-beta.1"))
 }
 
-fn requirement(text: &str) -> Result<VersionReq, String> {
+pub(super) fn requirement(text: &str) -> Result<VersionReq, String> {
     text.parse().map_err(|e| format!("{e}; give a requirement such as >=1.2 or ^2"))
 }
 

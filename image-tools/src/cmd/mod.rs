@@ -1,12 +1,25 @@
 //! One file per verb: from arguments to options, and from the result to text or JSON.
+pub(crate) mod act;
+pub(crate) mod attest;
+pub(crate) mod audit;
 mod bars;
 pub(crate) mod build;
 pub(crate) mod card;
+pub(crate) mod channel;
 pub(crate) mod inspect;
+pub(crate) mod keep;
 pub(crate) mod key;
 mod lines;
+pub(crate) mod list;
+mod place;
+pub(crate) mod promote;
+pub(crate) mod publish;
+pub(crate) mod repo;
 pub(crate) mod root;
+pub(crate) mod search;
+pub(crate) mod site;
 pub(crate) mod verify;
+pub(crate) mod withdraw;
 
 use crate::cli::ProgressStyle;
 use crate::error::Error;

@@ -1,17 +1,62 @@
-//! `root new`.
+//! `root new`, `root rotate`, `root sign`.
 use super::Out;
 use crate::error::Error;
 use crate::keys::{self, SecretKey};
 use crate::output::{self, Access, Existing};
 use crate::root::{self, RootOptions};
-use bistable_format::{Key, Role};
-use std::path::PathBuf;
+use bistable_format::{Envelope, Key, Role};
+use std::path::{Path, PathBuf};
 
 /// The verb.
 #[derive(Debug, clap::Subcommand)]
 pub enum Root {
     /// Make the first root of a product.
     New(New),
+    /// Make the next root: new keys for some roles. The others stay.
+    Rotate(Rotate),
+    /// Add signatures to a root: for keys that lie in different places.
+    Sign(Sign),
+}
+
+/// Arguments of `root rotate`.
+#[derive(Debug, clap::Args)]
+pub struct Rotate {
+    /// The root in force.
+    current: PathBuf,
+    /// The root file to make.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Public keys that may sign the next root from now on, instead of the old ones. Repeat it.
+    #[arg(long, value_name = "NAME.pub")]
+    root_key: Vec<PathBuf>,
+    /// Public keys that may sign releases from now on.
+    #[arg(long, value_name = "NAME.pub")]
+    release_key: Vec<PathBuf>,
+    /// Public keys that may sign channels from now on.
+    #[arg(long, value_name = "NAME.pub")]
+    channel_key: Vec<PathBuf>,
+    /// How many keys of a role must sign: `root=2`. Otherwise as many as before.
+    #[arg(long, value_name = "ROLE=N", value_parser = threshold)]
+    threshold: Vec<(Role, u8)>,
+    /// Secret key that signs it: enough of the old root keys, and enough of the new ones.
+    #[arg(long, value_name = "NAME.key", required = true)]
+    sign: Vec<PathBuf>,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Arguments of `root sign`.
+#[derive(Debug, clap::Args)]
+pub struct Sign {
+    /// The root to sign.
+    root: PathBuf,
+    /// The root in force before it.
+    #[arg(long, value_name = "FILE")]
+    current: PathBuf,
+    /// Secret key that signs it. Repeat it for more.
+    #[arg(long, value_name = "NAME.key", required = true)]
+    sign: Vec<PathBuf>,
 }
 
 /// Arguments of `root new`.
@@ -47,7 +92,60 @@ fn threshold(text: &str) -> Result<(Role, u8), String> {
     Ok((role, n.parse().map_err(|_| wanted())?))
 }
 
-pub(crate) fn run(Root::New(args): Root, out: Out) -> Result<(), Error> {
+pub(crate) fn run(verb: Root, out: Out) -> Result<(), Error> {
+    match verb {
+        Root::New(args) => new(args, out),
+        Root::Rotate(args) => rotate(args, out),
+        Root::Sign(args) => sign(&args, out),
+    }
+}
+
+fn rotate(args: Rotate, out: Out) -> Result<(), Error> {
+    let read =
+        |paths: &[PathBuf]| paths.iter().map(|p| keys::read_public(p)).collect::<Result<Vec<Key>, _>>();
+    let current = root::read(&args.current)?.root;
+    let bytes = root::next(
+        &current,
+        &RootOptions {
+            root_keys: read(&args.root_key)?,
+            release_keys: read(&args.release_key)?,
+            channel_keys: read(&args.channel_key)?,
+            thresholds: args.threshold,
+            sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
+        },
+    )?;
+    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    output::write(&args.out, &bytes, existing, Access::Public)?;
+    made(&args.out, &current, &bytes, out)
+}
+
+fn sign(args: &Sign, out: Out) -> Result<(), Error> {
+    let current = root::read(&args.current)?.root;
+    let bytes = output::read_limited(&args.root, Envelope::MAX_BYTES)
+        .map_err(|source| root::RootError::Read { path: args.root.clone(), source })?;
+    let keys = args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<Vec<_>, _>>()?;
+    let signed = root::add_signatures(&bytes, &keys)?;
+    output::write(&args.root, &signed, Existing::Replace, Access::Public)?;
+    made(&args.root, &current, &signed, out)
+}
+
+/// What became of the next root, and what it still lacks.
+fn made(path: &Path, current: &bistable_format::Root, bytes: &[u8], out: Out) -> Result<(), Error> {
+    let lacks = current.successor(bytes).err().map(|e| e.to_string());
+    let text = match &lacks {
+        None => format!(
+            "{}: signed as it must be; `bistable-image repo root` gives it to a repository\n",
+            path.display()
+        ),
+        Some(why) => {
+            format!("{}: not enough yet: {why}; `bistable-image root sign` adds signatures\n", path.display())
+        }
+    };
+    let json = serde_json::json!({ "file": path.display().to_string(), "complete": lacks.is_none(), "lacks": lacks });
+    out.result(json, &text)
+}
+
+fn new(args: New, out: Out) -> Result<(), Error> {
     let read =
         |paths: &[PathBuf]| paths.iter().map(|p| keys::read_public(p)).collect::<Result<Vec<Key>, _>>();
     let made = root::create(&RootOptions {

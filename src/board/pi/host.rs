@@ -5,6 +5,7 @@ use super::{
     units,
 };
 use crate::{
+    fleet_lock::{Post, Request, Web},
     ports::{Answer, Exit, Fault, Host, HostError, Never, UnitState, WallClock},
     selftest::{printable, shorten},
 };
@@ -49,6 +50,10 @@ impl Host for PiHost {
 
     fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError> {
         http::get(url, timeout)
+    }
+
+    fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
+        Web.post(request, timeout)
     }
 
     fn boot_id(&self) -> String {

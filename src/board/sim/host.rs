@@ -1,5 +1,6 @@
 //! Programs, units and web servers that answer what the world says they do, as late as it says.
 use super::{clock::SimClock, world::Facts};
+use crate::fleet_lock::Request;
 use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState, WallClock};
 use std::{fmt, time::Duration};
 
@@ -65,6 +66,11 @@ impl Host for SimHost {
         let mut body = known.body.into_bytes();
         body.truncate(BODY_MAX);
         Ok(Answer { status: known.status, body })
+    }
+
+    /// What a page answers to whom it is asked by, it answers to who sends it something.
+    fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
+        self.http_get(&request.url, timeout)
     }
 
     fn boot_id(&self) -> String {

@@ -37,7 +37,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Read one. Slashes at its end don't count.
+    /// Read one. For what lies below it, a slash at its end makes no difference.
     ///
     /// # Errors
     /// [`SourceError::Address`] that says what is wrong.

@@ -42,6 +42,11 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     ContentRange::parse(text(headers, header::CONTENT_RANGE)?)
 }
 
+/// What `Content-Range: bytes */N` of an answer 416 says; 0 if it doesn't.
+pub(super) fn content_total(headers: &HeaderMap) -> u64 {
+    text(headers, header::CONTENT_RANGE).and_then(|t| number(t.split_once("*/")?.1.trim())).unwrap_or(0)
+}
+
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     number(text(headers, header::CONTENT_LENGTH)?.trim())
 }

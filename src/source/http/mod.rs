@@ -3,90 +3,53 @@
 //! | file | noun |
 //! |---|---|
 //! | `address` | where a file is |
+//! | `client` | one question, and where its redirects lead |
+//! | `kept` | small files as they were |
+//! | `limits` | what a server may take |
 //! | `answer` | what the server says about its bytes |
 //! | `rate` | how slow it may be |
 //! | `trouble` | what the client library says, in our words |
 mod address;
 mod answer;
+mod client;
+mod kept;
+mod limits;
 mod rate;
 mod trouble;
 
 pub use address::{Address, Scheme};
+pub use limits::Limits;
 pub use rate::Rate;
 
 use super::{Source, SourceError, Span};
 use crate::ports::Clock;
-use answer::{content_length, content_range, etag, is_packed, location, strong_etag};
+use answer::{ContentRange, content_length, content_range, content_total, etag, is_packed, strong_etag};
+use client::Client;
+use kept::Kept;
 use rate::Meter;
-use std::{io::Read, sync::Arc, time::Duration};
-use ureq::{
-    Agent, Body, BodyReader,
-    http::{HeaderMap, Response},
-    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
-};
+use std::io::Read;
+use ureq::{BodyReader, http::HeaderMap};
 
-/// Certificate authorities that the system's owner trusts: of Debian, and of most others.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Small files that are kept for the case that they haven't changed, each at most so many bytes.
-const KEPT: usize = 32;
-const KEPT_BYTES: usize = 64 << 10;
+/// Fewest bytes that a server may send of a range before its end: one that sent it byte by byte would never be too slow.
+const PART_MIN: u64 = 64 << 10;
 /// Files whose validators are remembered.
 const KNOWN: usize = 16;
-
-/// What a server may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Time to find the host's address, and to connect.
-    pub connect: Duration,
-    /// Time from the request to the end of the answer's headers.
-    pub answer: Duration,
-    /// Time in which at least one byte has to come.
-    pub stall: Duration,
-    /// Bytes per time at least.
-    pub rate: Rate,
-    /// Redirects that are followed, one after another.
-    pub redirects: u32,
-    /// Bytes of headers.
-    pub header_bytes: usize,
-    /// Bytes that are read in vain, in all, because the server sends files only whole.
-    pub vain_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            connect: Duration::from_secs(15),
-            answer: Duration::from_secs(30),
-            stall: Duration::from_secs(30),
-            rate: Rate { bytes: 30 << 10, window: Duration::from_secs(30) },
-            redirects: 5,
-            header_bytes: 32 << 10,
-            vain_bytes: 2 << 30,
-        }
-    }
-}
 
 /// A web server's folder, or one file of it: that has the empty path.
 pub struct Http {
     base: Address,
     limits: Limits,
     clock: Box<dyn Clock>,
-    /// Without and with encryption.
-    agents: [Option<Agent>; 2],
-    kept: Vec<Kept>,
+    client: Client,
+    kept: Kept,
     known: Vec<Known>,
     /// Where the reader is.
     path: String,
     span: Span,
     open: Option<Open>,
+    /// Something went wrong since the range was begun.
+    broken: bool,
     vain: u64,
-}
-
-/// A small file, as it was.
-struct Kept {
-    path: String,
-    etag: String,
-    bytes: Vec<u8>,
 }
 
 /// What is known of a file of which ranges are read.
@@ -123,79 +86,15 @@ impl Http {
             base,
             limits,
             clock,
-            agents: [None, None],
-            kept: Vec::new(),
+            client: Client::new(limits),
+            kept: Kept::default(),
             known: Vec::new(),
             path: String::new(),
             span: Span::WHOLE,
             open: None,
+            broken: false,
             vain: 0,
         }
-    }
-
-    /// Made when it's needed: reading the certificates takes a while.
-    fn agent(&mut self, scheme: Scheme) -> Agent {
-        let [plain, encrypted] = &self.agents;
-        if let Some(agent) = if scheme == Scheme::Https { encrypted } else { plain } {
-            return agent.clone();
-        }
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            // The library would read a redirect's body to its end, if it has one.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("bistable/", env!("CARGO_PKG_VERSION")))
-            .accept_encoding("identity")
-            .max_response_header_size(self.limits.header_bytes)
-            .max_idle_connections(2)
-            .max_idle_connections_per_host(2)
-            .timeout_resolve(Some(self.limits.connect))
-            .timeout_connect(Some(self.limits.connect))
-            .timeout_send_request(Some(self.limits.answer))
-            .timeout_recv_response(Some(self.limits.answer))
-            .timeout_per_read(Some(self.limits.stall.min(self.limits.rate.window)))
-            .timeout_per_write(Some(self.limits.stall));
-        if scheme == Scheme::Https
-            && let Some(roots) = system_roots()
-        {
-            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
-        }
-        let agent: Agent = config.build().into();
-        let [plain, encrypted] = &mut self.agents;
-        *(if scheme == Scheme::Https { encrypted } else { plain }) = Some(agent.clone());
-        agent
-    }
-
-    /// Ask, and follow redirects. `bytes` is how far the answer may have to be read.
-    fn ask(
-        &mut self,
-        address: &Address,
-        headers: &[(&str, String)],
-        bytes: u64,
-    ) -> Result<Response<Body>, SourceError> {
-        let mut address = address.clone();
-        for _ in 0..=self.limits.redirects {
-            let longest = self.limits.rate.longest(bytes);
-            let mut request = self.agent(address.scheme).get(address.to_string());
-            for (name, value) in headers {
-                request = request.header(*name, value);
-            }
-            let response = request.config().timeout_recv_body(Some(longest)).build().call();
-            let response = response.map_err(|e| trouble::of(e, &address, None))?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(response);
-            }
-            let wrong =
-                |problem: &str| SourceError::Protocol { at: address.to_string(), problem: problem.into() };
-            let to = location(response.headers()).ok_or_else(|| wrong("a redirect to nowhere"))?;
-            let next = address.follow(to).map_err(|e| wrong(&format!("a redirect to nowhere: {e}")))?;
-            if (address.scheme, next.scheme) == (Scheme::Https, Scheme::Http) {
-                return Err(wrong("a redirect from https to http, which is not followed"));
-            }
-            address = next;
-        }
-        Err(SourceError::Protocol { at: address.to_string(), problem: "too many redirects".into() })
     }
 
     /// Forget what was known of a file.
@@ -240,31 +139,18 @@ impl Http {
             headers.extend(known.map(|etag| ("if-range", etag)));
         }
         let most = span.to.unwrap_or(bistable_format::limits::VOLUME_DATA.saturating_mul(2));
-        let response = self.ask(&address, &headers, most)?;
+        let response = self.client.get(&address, &headers, most)?;
         let length = content_length(response.headers());
         let (at, end, part) = match response.status().as_u16() {
             206 if span != Span::WHOLE => {
                 let range = content_range(response.headers())
                     .ok_or_else(|| wrong("a part of the file without saying which".into()))?;
-                let bytes = range.to - range.from;
-                if range.from != span.from || span.to.is_some_and(|to| range.to > to) {
-                    return Err(wrong(format!(
-                        "bytes {} to {} instead of those asked for",
-                        range.from, range.to
-                    )));
-                }
-                if length.is_some_and(|length| length != bytes) {
-                    return Err(wrong("a part of the file with another length than it says".into()));
-                }
+                check_part(range, span, length).map_err(wrong)?;
                 self.recognise(&address, path, response.headers(), range.total)?;
                 if let (Some(total), Some(to)) = (range.total, span.to)
                     && to > total
                 {
                     return Err(SourceError::Short { at: address.to_string(), bytes: total, wanted: to });
-                }
-                // How much there is decides where a range without an end ends; a part of it is no end.
-                if span.to.is_none() && range.total != Some(range.to) {
-                    return Err(wrong("a part of the file that doesn't reach its end".into()));
                 }
                 (range.from, Some(range.to), true)
             }
@@ -324,7 +210,7 @@ impl Http {
             && open.at < self.span.from
         {
             let (at, left) = (open.at, self.span.from - open.at);
-            if self.vain >= self.limits.vain_bytes {
+            if self.vain.saturating_add(left) > self.limits.vain_bytes {
                 self.open = None;
                 let problem = "the server sends files only whole, and too much of them was not needed".into();
                 return Err(SourceError::Protocol { at: self.name(), problem });
@@ -341,22 +227,24 @@ impl Http {
     }
 }
 
-/// The system's certificate authorities; without them, those that are built in.
-fn system_roots() -> Option<RootCerts> {
-    let pem = std::fs::read(SYSTEM_ROOTS).ok()?;
-    let roots: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    (!roots.is_empty()).then(|| RootCerts::Specific(Arc::new(roots)))
-}
-
-/// What `Content-Range: bytes */N` says, or 0.
-fn content_total(headers: &HeaderMap) -> u64 {
-    let text = headers.get("content-range").and_then(|v| v.to_str().ok());
-    text.and_then(|t| t.split_once("*/")?.1.trim().parse().ok()).unwrap_or(0)
+/// Whether a part of a file is one that was asked for.
+fn check_part(range: ContentRange, span: Span, length: Option<u64>) -> Result<(), String> {
+    let ContentRange { from, to, total } = range;
+    let bytes = to - from;
+    if from != span.from || span.to.is_some_and(|wanted| to > wanted) {
+        return Err(format!("bytes {from} to {to} instead of those asked for"));
+    }
+    if length.is_some_and(|length| length != bytes) {
+        return Err("a part of the file with another length than it says".into());
+    }
+    match span.to {
+        // How much there is decides where a range without an end ends; a part of it is no end.
+        None if total != Some(to) => Err("a part of the file that doesn't reach its end".into()),
+        Some(wanted) if bytes < PART_MIN && to < wanted.min(total.unwrap_or(wanted)) => {
+            Err(format!("only {bytes} bytes of a range"))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Source for Http {
@@ -367,20 +255,16 @@ impl Source for Http {
     fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         let address = self.base.below(path)?;
         let at = address.to_string();
-        let mut headers = Vec::new();
-        if let Some(kept) = self.kept.iter().find(|k| k.path == path) {
-            headers.push(("if-none-match", kept.etag.clone()));
-        }
-        let asked_if_changed = !headers.is_empty();
+        let known = self.kept.etag(path).map(str::to_owned);
+        let headers: Vec<_> = known.map(|etag| ("if-none-match", etag)).into_iter().collect();
         let limit = limit as u64;
-        let response = self.ask(&address, &headers, limit)?;
+        let response = self.client.get(&address, &headers, limit)?;
         match response.status().as_u16() {
             200 => {}
-            304 if asked_if_changed => {
-                let kept = self.kept.iter().find(|k| k.path == path).map(|k| k.bytes.clone());
-                return match kept {
+            304 if !headers.is_empty() => {
+                return match self.kept.bytes(path) {
                     Some(bytes) if bytes.len() as u64 > limit => Err(SourceError::TooLarge { at, limit }),
-                    kept => Ok(kept),
+                    kept => Ok(kept.map(<[u8]>::to_vec)),
                 };
             }
             404 | 410 => return Ok(None),
@@ -416,18 +300,15 @@ impl Source for Http {
                 time,
             })?;
         }
-        self.kept.retain(|k| k.path != path);
-        if let Some(etag) = etag.filter(|_| bytes.len() <= KEPT_BYTES) {
-            if self.kept.len() >= KEPT {
-                self.kept.remove(0);
-            }
-            self.kept.push(Kept { path: path.into(), etag, bytes: bytes.clone() });
-        }
+        self.kept.keep(path, etag.as_deref(), &bytes);
         Ok(Some(bytes))
     }
 
     fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
-        (self.path, self.span) = (path.into(), span);
+        (self.path, self.span, self.broken) = (path.into(), span, false);
+        if span.to.is_some_and(|to| span.from >= to) {
+            return Ok(());
+        }
         // A whole file that is still coming: the wanted bytes will come, too.
         let coming = |open: &Open| {
             open.path == path
@@ -436,8 +317,9 @@ impl Source for Http {
                 && span.to.is_some_and(|to| open.end.is_none_or(|end| to <= end))
         };
         if !self.open.as_ref().is_some_and(coming) {
-            self.open = None;
+            (self.open, self.broken) = (None, true);
             self.open = Some(self.request(path, span)?);
+            self.broken = false;
         }
         Ok(())
     }
@@ -446,6 +328,19 @@ impl Source for Http {
         if into.is_empty() || self.span.to.is_some_and(|to| self.span.from >= to) {
             return Ok(0);
         }
+        if self.broken {
+            let problem = "it has to be begun again".into();
+            return Err(SourceError::Cut { at: self.name(), byte: self.span.from, problem });
+        }
+        let read = self.next(into);
+        self.broken = read.is_err();
+        read
+    }
+}
+
+impl Http {
+    /// The range's next bytes, from as many answers as that takes.
+    fn next(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
         loop {
             self.skip()?;
             let left = self.span.to.map_or(u64::MAX, |to| to - self.span.from);

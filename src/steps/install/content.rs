@@ -15,6 +15,11 @@ pub trait Content {
     /// Its signed bytes.
     fn signed(&self) -> &[u8];
 
+    /// Whether it has a use for what runs now.
+    fn reuses(&self) -> bool {
+        false
+    }
+
     /// What runs now: chunks that it has needn't be fetched. Read only, and nothing of it is believed.
     fn offer(&mut self, _running: Base) {}
 

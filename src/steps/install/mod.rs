@@ -5,6 +5,7 @@
 //! | `content` | what is installed, wherever it comes from |
 //! | `bundle` | the stream: strict, verified before use |
 //! | `remote` | the repository: only what the device lacks |
+//! | `plan` | what is done about each chunk of it |
 //! | `running` | the running slot, to be read |
 //! | `pipeline` | the threads that bring its data onto the card |
 //! | `marks` | what is looked at a second time |
@@ -16,6 +17,7 @@ mod content;
 mod header;
 mod marks;
 mod pipeline;
+mod plan;
 mod remote;
 mod running;
 
@@ -98,7 +100,9 @@ pub fn write(
     let slots = open_slot(device, target.slot)?;
     device.mend_root()?;
     device.store_release(target.slot, content.signed())?;
-    if let Some(running) = running::base(device)? {
+    if content.reuses()
+        && let Some(running) = running::base(device)?
+    {
         content.offer(running);
     }
     let lists = content.lists()?;

@@ -13,18 +13,17 @@ use super::{
     buffer::Loan,
     bundle::BundleError,
     content::{Base, Content, Feed, Flow, Spot, encoding},
-    pipeline::{InstallError, Looked, Payload, Place, Shared, is_right},
+    pipeline::{InstallError, Looked, Payload},
+    plan::{Held, Step, chunk, full_chunks, plan, step},
 };
 use crate::source::{Others, Source, SourceError, Span, fill};
-use bistable_format::{ChunkList, Digest, Encoding, Envelope, Release, Root, VolumeKind, bundle, limits};
+use bistable_format::{ChunkList, Digest, Envelope, Release, Root, VolumeKind, bundle, limits};
 use std::{
     ops::Range,
     sync::{atomic::Ordering, mpsc},
     thread,
 };
 
-/// Raw bytes that are planned at a time.
-const WINDOW_BYTES: u64 = 32 << 20;
 /// The same thing is taken so often, wrong each time, before it is given up.
 const WRONG_MAX: u32 = 8;
 /// … and so often if there is nobody else to ask: something on the way may have flipped a bit.
@@ -41,23 +40,6 @@ pub struct Remote<S> {
     held: Vec<(Digest, Held)>,
     /// Where each chunk's data begins, and where the last one's ends.
     offsets: [Vec<u64>; 2],
-}
-
-/// A chunk's raw bytes in the running slot, if it still is as it was written.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    volume: VolumeKind,
-    at: u64,
-    bytes: u32,
-}
-
-/// What is done about a chunk.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Had,
-    Zero,
-    Reuse(Held),
-    Fetch,
 }
 
 impl<S: Source> Remote<S> {
@@ -248,6 +230,10 @@ impl<S: Source> Content for Remote<S> {
         &self.signed
     }
 
+    fn reuses(&self) -> bool {
+        true
+    }
+
     fn offer(&mut self, running: Base) {
         self.base = Some(running);
     }
@@ -311,73 +297,6 @@ impl<S: Source> Remote<S> {
             _ => Ok(None),
         }
     }
-}
-
-/// Look for every chunk but the one with the header in the slot, and say what is to be done about it.
-fn plan(
-    shared: &Shared<'_>,
-    lists: &[ChunkList; 2],
-    bytes: [u64; 2],
-    held: &[(Digest, Held)],
-    to_feed: &mpsc::SyncSender<Vec<(Spot, Step)>>,
-) {
-    let mut window = Vec::new();
-    let mut planned = 0;
-    for ((volume, list), bytes) in VolumeKind::ALL.into_iter().zip(lists).zip(bytes) {
-        for (index, chunk) in list.chunks.iter().enumerate() {
-            let spot = Spot { volume, index };
-            if spot.has_header() {
-                continue;
-            }
-            if shared.stopped() {
-                return;
-            }
-            let at = index as u64 * u64::from(list.chunk_bytes);
-            let raw_bytes = list.raw_bytes(index, bytes);
-            let place = Place { volume, index, at, digest: chunk.digest };
-            let right = is_right(shared, place, &mut shared.raw.take(raw_bytes as usize));
-            let step = match right {
-                Ok(true) => Step::Had,
-                Ok(false) => step(lists, spot, held),
-                Err(e) => return shared.fail(e),
-            };
-            window.push((spot, step));
-            planned += u64::from(raw_bytes);
-            if planned >= WINDOW_BYTES {
-                planned = 0;
-                if to_feed.send(std::mem::take(&mut window)).is_err() {
-                    return;
-                }
-            }
-        }
-    }
-    // Nobody takes it when somebody failed.
-    let _ = to_feed.send(window);
-}
-
-/// What is done about a chunk that the slot lacks.
-fn step(lists: &[ChunkList; 2], spot: Spot, held: &[(Digest, Held)]) -> Step {
-    let Some(chunk) = chunk(lists, spot) else { return Step::Fetch };
-    if matches!(chunk.encoding, Encoding::Zero { .. }) {
-        return Step::Zero;
-    }
-    match held.binary_search_by_key(&chunk.digest, |(digest, _)| *digest) {
-        Ok(at) => held.get(at).map_or(Step::Fetch, |(_, held)| Step::Reuse(*held)),
-        Err(_) => Step::Fetch,
-    }
-}
-
-fn chunk(lists: &[ChunkList; 2], spot: Spot) -> Option<&bistable_format::Chunk> {
-    let [boot, system] = lists;
-    let list = if spot.volume == VolumeKind::Boot { boot } else { system };
-    list.chunks.get(spot.index)
-}
-
-/// A list's chunks that aren't all zeros.
-fn full_chunks(list: &ChunkList) -> impl Iterator<Item = (usize, Digest)> {
-    let full =
-        |(_, chunk): &(usize, &bistable_format::Chunk)| !matches!(chunk.encoding, Encoding::Zero { .. });
-    list.chunks.iter().enumerate().filter(full).map(|(index, chunk)| (index, chunk.digest))
 }
 
 /// A small blob that has to be there, verified.

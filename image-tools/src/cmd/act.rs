@@ -1,0 +1,113 @@
+//! The arguments of all verbs that change a channel, and how they do it.
+use super::place::{By, Place};
+use crate::clock::HostClock;
+use crate::error::Error;
+use crate::keys::SecretKey;
+use crate::repository::channel::{Change, Committed, Committer, Log, OldRoot};
+use crate::repository::edit::{EditError, Selector};
+use crate::repository::roots::Roots;
+use crate::repository::store::Store;
+use crate::repository::words;
+use bistable_format::Channel;
+use std::path::PathBuf;
+
+/// Who signs, and for how long.
+#[derive(Debug, clap::Args)]
+pub struct Acting {
+    #[command(flatten)]
+    place: Place,
+    /// Secret key that may sign channels. Repeat it if the root demands more than one.
+    #[arg(long = "key", value_name = "NAME.key", required = true, env = "BISTABLE_CHANNEL_KEY")]
+    keys: Vec<PathBuf>,
+    /// How long devices believe it. Before that it has to be renewed: by any change, or by `channel refresh`.
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = words::seconds)]
+    lifetime: u64,
+    /// Take over what only a root signed that isn't in force any more: after you looked at it.
+    #[arg(long)]
+    accept_old_root: bool,
+    #[command(flatten)]
+    by: By,
+}
+
+/// A repository, opened to change a channel.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) roots: Roots,
+    keys: Vec<SecretKey>,
+    who: String,
+    lifetime: u64,
+    old_root: OldRoot,
+}
+
+impl Acting {
+    /// Open the repository and read the keys.
+    pub(crate) fn open(&self) -> Result<Bench, Error> {
+        let keys = self.keys.iter().map(|path| SecretKey::read(path)).collect::<Result<_, _>>()?;
+        let store = self.place.open_to_write()?;
+        let roots = Roots::load(&store)?;
+        let old_root = if self.accept_old_root { OldRoot::Accept } else { OldRoot::Refuse };
+        Ok(Bench { store, roots, keys, who: self.by.name()?, lifetime: self.lifetime, old_root })
+    }
+}
+
+impl Bench {
+    /// Who commits.
+    pub(crate) fn committer(&self) -> Committer<'_> {
+        Committer {
+            who: self.who.clone(),
+            keys: self.keys.iter().map(SecretKey::signing).collect(),
+            lifetime: self.lifetime,
+            old_root: self.old_root,
+            clock: &HostClock,
+        }
+    }
+
+    /// Change a channel that there is. `change` gives what it was about.
+    pub(crate) fn change(
+        &self,
+        channel: &str,
+        verb: &str,
+        mut change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
+    ) -> Result<Option<Committed>, Error> {
+        let log = Log::new(&self.store, &self.roots, channel);
+        // One that isn't there isn't begun by a slip of the finger.
+        log.newest_or_old(self.old_root)?;
+        self.committer().commit(&log, |draft| -> Result<Change, Error> {
+            let about = change(draft, draft.issued_at)?;
+            Ok(Change::Made { verb: verb.into(), about })
+        })
+    }
+}
+
+/// Which release.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    /// A version, or at least 8 digits of a release's identity.
+    #[arg(value_name = "VERSION")]
+    pub(crate) what: String,
+    /// Of which product, if the channel has several.
+    #[arg(long)]
+    pub(crate) product: Option<String>,
+}
+
+impl Which {
+    pub(crate) fn selector(&self) -> Selector {
+        Selector { product: self.product.clone(), what: self.what.clone() }
+    }
+}
+
+/// The end of a verb's text: what was committed.
+pub(crate) fn committed_line(committed: Option<&Committed>) -> String {
+    match committed {
+        None => "nothing was changed\n".into(),
+        Some(c) => {
+            let file = &c.file.channel;
+            let record = match &c.unrecorded {
+                None => String::new(),
+                Some(e) => format!("warning: the audit lacks its record until somebody acts again: {e}\n"),
+            };
+            format!("channel {} is now number {}\n{record}", file.name, file.sequence)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `attest`.
+use super::Out;
+use super::act::Which;
+use super::place::Place;
+use crate::clock::{Clock, HostClock};
+use crate::error::Error;
+use crate::keys::SecretKey;
+use crate::repository::channel::Log;
+use crate::repository::roots::Roots;
+use crate::repository::store::Created;
+use bistable_format::attestation::Attestation;
+use bistable_format::repository as names;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Arguments of `attest`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The channel that offers it, for example staging.
+    channel: String,
+    #[command(flatten)]
+    which: Which,
+    /// What is said of it: `tests-passed`, for example.
+    #[arg(long)]
+    kind: String,
+    /// For people: where the tests ran, for example.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    note: String,
+    /// Secret key that says so: the one whose public half the channel's gates name.
+    #[arg(long, value_name = "NAME.key")]
+    key: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
+    let key = SecretKey::read(&args.key)?;
+    let store = args.place.open_to_write()?;
+    let roots = Roots::load(&store)?;
+    let channel = Log::new(&store, &roots, &args.channel).newest()?.channel;
+    let offer = args.which.selector().find(&channel)?;
+    let word = Attestation {
+        release: offer.identity,
+        kind: args.kind.clone(),
+        at: HostClock.now(),
+        note: args.note.clone(),
+    };
+    let bytes = word.seal(key.signing()).map_err(|e| Error::Usage(e.to_string()))?;
+    let path = names::attestation(&offer.identity, &args.kind, &key.public().id());
+    let new = store.create(&path, &bytes)? == Created::Created;
+    let (product, version) = (&offer.terms.product, &offer.terms.version);
+    let text = if new { "attested" } else { "attested before" };
+    out.result(
+        json!({ "product": product, "version": version.to_string(), "kind": args.kind, "file": path, "new": new }),
+        &format!("{text}: {} of {product} {version}\n", args.kind),
+    )
+}

@@ -1,0 +1,95 @@
+//! `audit`, `audit verify`, `audit repair`.
+use super::Out;
+use super::place::Place;
+use crate::clock::HostClock;
+use crate::error::Error;
+use crate::repository::audit::{self, Record};
+use crate::repository::channel::{Log, names};
+use crate::repository::roots::Roots;
+use crate::repository::store::Missing;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Arguments of `audit`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    place: Place,
+    /// Show this many, the newest.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    last: u64,
+}
+
+/// The verb.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Check that no record was changed or taken out, and that each says what the channels say.
+    Verify(Place),
+    /// Add the records that are missing: a program died between an act and its record.
+    Repair(Place),
+}
+
+pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
+    match &args.verb {
+        None => show(args, out),
+        Some(Verb::Verify(place)) => verify(place, out),
+        Some(Verb::Repair(place)) => repair(place, out),
+    }
+}
+
+fn show(args: &Args, out: Out) -> Result<(), Error> {
+    let store = args.place.open(Missing::Refuse)?;
+    let entries = audit::tail(&store, args.last)?;
+    let mut text = String::new();
+    for entry in &entries {
+        let Record { sequence, at, who, verb, about, channel, .. } = &entry.record;
+        let channel = channel.as_ref().map(|c| format!("{} {}", c.name, c.sequence)).unwrap_or_default();
+        // Nobody signed the record: it must not reach the terminal as it is.
+        let line = format!("{sequence:>6}  {at}  {who:<16}  {verb:<9}  {channel:<14}  {about}");
+        let _ = writeln!(text, "{}", plain(&line).trim_end());
+    }
+    let records: Vec<Value> = entries.iter().filter_map(|e| serde_json::to_value(&e.record).ok()).collect();
+    out.result(json!({ "repository": store.place(), "records": records }), &text)
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn verify(place: &Place, out: Out) -> Result<(), Error> {
+    let store = place.open(Missing::Refuse)?;
+    let roots = Roots::load(&store)?;
+    let found = audit::verify(&store, &roots)?;
+    let mut text = format!("{} records, each follows the one before\n", found.records);
+    for (name, sequence) in &found.channels {
+        let _ = writeln!(text, "{name}: recorded up to number {sequence}");
+    }
+    for (name, missing) in &found.missing {
+        let _ = writeln!(text, "{name}: {missing} not recorded yet; `audit repair` adds what is missing");
+    }
+    let json = json!({
+        "repository": store.place(),
+        "records": found.records,
+        "channels": found.channels,
+        "missing": found.missing,
+    });
+    out.result(json, &text)
+}
+
+fn repair(place: &Place, out: Out) -> Result<(), Error> {
+    let store = place.open_to_write()?;
+    let roots = Roots::load(&store)?;
+    let mut added = 0;
+    for name in names(&store)? {
+        let log = Log::new(&store, &roots, name);
+        added += audit::catch_up(&store, &HostClock, &log, log.sequence()?)?;
+    }
+    let text = match added {
+        0 => "nothing is missing\n".into(),
+        added => format!("{added} records added\n"),
+    };
+    out.result(json!({ "repository": store.place(), "added": added }), &text)
+}

@@ -1,0 +1,276 @@
+//! `channel`: look at one, renew it, set its gates, pin releases.
+use super::Out;
+use super::act::{Acting, Which, committed_line};
+use super::place::Place;
+use crate::clock::{Clock, HostClock};
+use crate::error::Error;
+use crate::keys::read_public;
+use crate::repository::channel::{Log, names};
+use crate::repository::edit::{EditError, pin, unpin};
+use crate::repository::roots::Roots;
+use crate::repository::store::Missing;
+use crate::repository::words::{percent, seconds};
+use bistable_format::channel::Passage;
+use bistable_format::rollout::Pace;
+use bistable_format::{Channel as Content, Key};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// The verb.
+#[derive(Debug, clap::Subcommand)]
+pub enum Channel {
+    /// Show what a channel offers, or all of them.
+    Show(Show),
+    /// Sign a channel anew, so that it doesn't expire.
+    Refresh(Refresh),
+    /// Say what has to be before a release is promoted into a channel.
+    Gates(Gates),
+    /// Keep a release from being pruned.
+    Pin(Pin),
+    /// The opposite of pin.
+    Unpin(Pin),
+    /// Say that every older device has to run a release before it takes a newer one.
+    Barrier(Pin),
+}
+
+/// Arguments of `channel show`.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The channel; all of them, if it is left out.
+    name: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Arguments of `channel refresh`.
+#[derive(Debug, clap::Args)]
+pub struct Refresh {
+    /// The channel.
+    name: String,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Arguments of `channel gates`.
+#[derive(Debug, clap::Args)]
+pub struct Gates {
+    /// The channel.
+    name: String,
+    /// How long a release has to be in the channel that it comes from: 24h, 7d.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    min_age: Option<u64>,
+    /// How long after the last promotion the next may be.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    min_interval: Option<u64>,
+    /// What has to be attested, and by which key: `tests-passed=ci.pub`. Repeat it for more.
+    #[arg(long, value_name = "KIND=NAME.pub", value_parser = demand)]
+    require: Vec<(String, PathBuf)>,
+    /// Demand no attestation but those given now.
+    #[arg(long)]
+    no_others: bool,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Arguments of `channel pin`, `unpin` and `barrier`.
+#[derive(Debug, clap::Args)]
+pub struct Pin {
+    /// The channel.
+    name: String,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+fn demand(text: &str) -> Result<(String, PathBuf), String> {
+    let (kind, key) = text.split_once('=').ok_or("give KIND=NAME.pub, for example tests-passed=ci.pub")?;
+    Ok((kind.into(), key.into()))
+}
+
+pub(crate) fn run(verb: &Channel, out: Out) -> Result<(), Error> {
+    match verb {
+        Channel::Show(args) => show(args, out),
+        Channel::Refresh(args) => changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new())),
+        Channel::Gates(args) => gates(args, out),
+        Channel::Pin(args) => marked(args, out, "pin", |draft, identity| pin(draft, identity)),
+        Channel::Unpin(args) => marked(args, out, "unpin", |draft, identity| unpin(draft, identity)),
+        Channel::Barrier(args) => marked(args, out, "barrier", |draft, identity| {
+            for offer in draft.offers.iter_mut().filter(|o| o.identity == *identity) {
+                offer.passage = Passage::Barrier;
+            }
+            Ok(())
+        }),
+    }
+}
+
+fn gates(args: &Gates, out: Out) -> Result<(), Error> {
+    let demands = args
+        .require
+        .iter()
+        .map(|(kind, path)| Ok((kind.clone(), read_public(path)?)))
+        .collect::<Result<Vec<(String, Key)>, Error>>()?;
+    changed(&args.name, &args.acting, out, "gates", |draft, _| {
+        let gates = &mut draft.gates;
+        gates.min_age = args.min_age.unwrap_or(gates.min_age);
+        gates.min_interval = args.min_interval.unwrap_or(gates.min_interval);
+        if args.no_others {
+            gates.attestations.clear();
+        }
+        for demand in &demands {
+            if !gates.attestations.contains(demand) {
+                gates.attestations.push(demand.clone());
+            }
+        }
+        Ok(format!(
+            "min-age {} s, min-interval {} s, {} attestations",
+            gates.min_age,
+            gates.min_interval,
+            gates.attestations.len()
+        ))
+    })
+}
+
+fn marked(
+    args: &Pin,
+    out: Out,
+    verb: &str,
+    mark: impl Fn(&mut Content, &bistable_format::Digest) -> Result<(), EditError>,
+) -> Result<(), Error> {
+    let selector = args.which.selector();
+    changed(&args.name, &args.acting, out, verb, |draft, _| {
+        let offer = selector.find(draft)?;
+        let (identity, about) = (offer.identity, format!("{} {}", offer.terms.product, offer.terms.version));
+        mark(draft, &identity)?;
+        Ok(about)
+    })
+}
+
+fn changed(
+    name: &str,
+    acting: &Acting,
+    out: Out,
+    verb: &str,
+    change: impl FnMut(&mut Content, u64) -> Result<String, EditError>,
+) -> Result<(), Error> {
+    let committed = acting.open()?.change(name, verb, change)?;
+    let about = committed.as_ref().map(|c| c.file.channel.act.about.clone()).unwrap_or_default();
+    out.result(
+        json!({
+            "channel": name,
+            "verb": verb,
+            "about": about,
+            "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
+            "expires_at": committed.as_ref().map(|c| c.file.channel.expires_at),
+        }),
+        &format!("{verb} {about}\n{}", committed_line(committed.as_ref())),
+    )
+}
+
+fn show(args: &Show, out: Out) -> Result<(), Error> {
+    let store = args.place.open(Missing::Refuse)?;
+    let roots = Roots::load(&store)?;
+    let wanted = match &args.name {
+        Some(name) => vec![name.clone()],
+        None => names(&store)?,
+    };
+    let (mut all, mut text) = (Vec::new(), String::new());
+    for name in wanted {
+        let channel = Log::new(&store, &roots, name).newest()?.channel;
+        all.push(json_of(&channel));
+        text.push_str(&text_of(&channel, HostClock.now()));
+    }
+    if all.is_empty() {
+        text.push_str("no channel yet: `bistable-image publish` begins one\n");
+    }
+    out.result(json!({ "channels": all }), &text)
+}
+
+/// A time, for people.
+pub(crate) fn time(seconds: u64) -> String {
+    let stamp = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+    stamp.map_or_else(|| format!("{seconds} s after 1970"), |t| t.to_string())
+}
+
+/// What a rollout is at, in a few words.
+pub(crate) fn stage(rollout: &bistable_format::rollout::Rollout, now: u64) -> String {
+    let share = percent(rollout.share(now));
+    match rollout.pace {
+        Pace::Halted => "halted".into(),
+        Pace::Paused(_) => format!("paused at {share}"),
+        Pace::Running if rollout.is_done(now) => "everybody".into(),
+        Pace::Running if rollout.canaries.is_empty() => share,
+        Pace::Running => format!("{share} and {}", rollout.canaries.join(", ")),
+    }
+}
+
+fn text_of(channel: &Content, now: u64) -> String {
+    let mut text = String::new();
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        // Writing into a string never fails.
+        let _ = writeln!(text, "{args}");
+    };
+    line(format_args!("channel {}, number {}", channel.name, channel.sequence));
+    let late = if channel.expires_at <= now { "  EXPIRED: renew it with `channel refresh`" } else { "" };
+    line(format_args!("  issued {}  expires {}{late}", time(channel.issued_at), time(channel.expires_at)));
+    let mut offers: Vec<_> = channel.offers.iter().collect();
+    offers.sort_by(|a, b| {
+        a.terms.product.cmp(&b.terms.product).then(b.terms.version.cmp_precedence(&a.terms.version))
+    });
+    for offer in offers {
+        let barrier = if offer.passage == Passage::Barrier { "  barrier" } else { "" };
+        let pinned = if channel.pins.contains(&offer.identity) { "  pinned" } else { "" };
+        line(format_args!(
+            "  {} {}  {}  {:.12}  since {}{barrier}{pinned}",
+            offer.terms.product,
+            offer.terms.version,
+            stage(&offer.rollout, now),
+            offer.identity,
+            time(offer.since),
+        ));
+    }
+    for bad in &channel.withdrawn {
+        line(format_args!("  {} {}  WITHDRAWN: {}", bad.product, bad.version, bad.reason));
+    }
+    let gates = &channel.gates;
+    if gates.min_age > 0 || gates.min_interval > 0 || !gates.attestations.is_empty() {
+        let words: Vec<_> =
+            gates.attestations.iter().map(|(kind, key)| format!("{kind} by {}", key.label)).collect();
+        line(format_args!(
+            "  gates: {} h in the channel before, {} h between promotions; attested: {}",
+            gates.min_age / 3600,
+            gates.min_interval / 3600,
+            if words.is_empty() { "nothing".into() } else { words.join(", ") }
+        ));
+    }
+    text
+}
+
+fn json_of(channel: &Content) -> Value {
+    json!({
+        "name": channel.name,
+        "sequence": channel.sequence,
+        "issued_at": channel.issued_at,
+        "expires_at": channel.expires_at,
+        "promoted_at": channel.promoted_at,
+        "offers": channel.offers.iter().map(|o| json!({
+            "product": o.terms.product,
+            "version": o.terms.version.to_string(),
+            "release": o.identity.to_string(),
+            "boards": o.terms.boards,
+            "since": o.since,
+            "barrier": o.passage == Passage::Barrier,
+            "pinned": channel.pins.contains(&o.identity),
+            "rollout": o.rollout,
+        })).collect::<Vec<_>>(),
+        "withdrawn": channel.withdrawn,
+        "gates": {
+            "min_age": channel.gates.min_age,
+            "min_interval": channel.gates.min_interval,
+            "attestations": channel.gates.attestations.iter()
+                .map(|(kind, key)| json!({ "kind": kind, "key": key.id().to_string(), "label": key.label }))
+                .collect::<Vec<_>>(),
+        },
+    })
+}

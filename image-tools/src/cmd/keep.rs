@@ -1,0 +1,228 @@
+//! `prune`, `fsck`, `sync`: keeping a repository.
+use super::Out;
+use super::act::Acting;
+use super::place::{By, Place};
+use crate::clock::{Clock, HostClock};
+use crate::error::Error;
+use crate::repository::audit;
+use crate::repository::fsck::{Depth, fsck, mend_hints};
+use crate::repository::holdings::Holdings;
+use crate::repository::prune::{self, Goes, Policy, plan};
+use crate::repository::roots::Roots;
+use crate::repository::store::{Missing, Store};
+use crate::repository::sync::{Extent, sync};
+use crate::repository::words::seconds;
+use crate::size::Bytes;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Arguments of `prune`.
+#[derive(Debug, clap::Args)]
+pub struct Prune {
+    /// So many of each product stay, the newest.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    keep: usize,
+    /// What is older than this may go: 90d.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    older_than: Option<u64>,
+    /// Bytes that all releases may take: 50G. Above 80 % of it old releases go that were only in staging, above 90 %
+    /// old ones of production, too.
+    #[arg(long, value_name = "BYTES")]
+    max_size: Option<Bytes>,
+    /// At most once in this time.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = seconds)]
+    interval: u64,
+    /// Only say what would go.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Arguments of `fsck`.
+#[derive(Debug, clap::Args)]
+pub struct Fsck {
+    /// Read every byte.
+    #[arg(long)]
+    deep: bool,
+    /// Make wrong hints anew.
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Arguments of `sync`.
+#[derive(Debug, clap::Args)]
+pub struct Sync {
+    /// Where to: a directory, a USB stick, s3://BUCKET/PREFIX.
+    to: String,
+    /// Only this channel. Repeat it for more.
+    #[arg(long, value_name = "NAME")]
+    channel: Vec<String>,
+    /// A mirror of everything: all releases, all of the channels' history, the audit. Otherwise what is on offer.
+    #[arg(long)]
+    everything: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    by: By,
+}
+
+pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
+    let bench = args.acting.open()?;
+    let now = HostClock.now();
+    prune::check_interval(&bench.store, args.interval, now)?;
+    let holdings = Holdings::read(&bench.store, &bench.roots, None)?;
+    let policy =
+        Policy { keep: args.keep, older_than: args.older_than, most_bytes: args.max_size.map(|Bytes(n)| n) };
+    let plan = plan(&holdings, &policy, now);
+    let (mut text, mut going) = (String::new(), Vec::new());
+    for (identity, why) in &plan.go {
+        let Some(held) = holdings.releases.get(identity) else { continue };
+        let (word, why) = match why {
+            Goes::Age => ("age", "too old"),
+            Goes::StagingForRoom => ("room", "for room; production never had it"),
+            Goes::ProductionForRoom => ("production-for-room", "for room. WARNING: production had it"),
+        };
+        let _ = writeln!(
+            text,
+            "{} {}  {}  {why}",
+            held.entry.product,
+            held.entry.version,
+            Bytes(held.entry.bytes)
+        );
+        going.push(json!({
+            "product": held.entry.product,
+            "version": held.entry.version.to_string(),
+            "release": identity.to_string(),
+            "bytes": held.entry.bytes,
+            "why": word,
+        }));
+    }
+    let removed = if args.dry_run {
+        prune::Removed::default()
+    } else {
+        prune::run(&bench.store, &bench.roots, &bench.committer(), &plan)?
+    };
+    let verb = if args.dry_run { "would go" } else { "gone" };
+    let _ = writeln!(
+        text,
+        "{} of {} releases {verb}; {} before, {} after",
+        plan.go.len(),
+        holdings.releases.len(),
+        Bytes(plan.bytes[0]),
+        Bytes(plan.bytes[1])
+    );
+    if !args.dry_run {
+        let _ = writeln!(text, "{} files removed, {}", removed.files, Bytes(removed.bytes));
+    }
+    if plan.too_large {
+        text.push_str("warning: still more than allowed; all the rest is on offer, pinned, among the newest, or the way back\n");
+    }
+    out.result(
+        json!({
+            "dry_run": args.dry_run,
+            "releases": going,
+            "bytes_before": plan.bytes[0],
+            "bytes_after": plan.bytes[1],
+            "too_large": plan.too_large,
+            "removed_files": removed.files,
+            "removed_bytes": removed.bytes,
+        }),
+        &text,
+    )
+}
+
+pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
+    let store = args.place.open(Missing::Refuse)?;
+    let roots = Roots::load(&store)?;
+    let depth = if args.deep { Depth::Bytes } else { Depth::Names };
+    let mut report = fsck(&store, &roots, depth)?;
+    let mut mended = 0;
+    if args.repair {
+        mended = mend_hints(&store, &report)?;
+        report = fsck(&store, &roots, depth)?;
+    }
+    let mut text = String::new();
+    for problem in &report.problems {
+        let _ = writeln!(text, "{:<9}  {}  {}", problem.fault.name(), problem.path, problem.text);
+    }
+    let _ = writeln!(
+        text,
+        "{} channels, {} releases on offer, {} in catalogues ({} not kept here), {} blobs: {}",
+        report.channels,
+        report.offered,
+        report.catalogued,
+        report.not_kept,
+        report.blobs,
+        if report.problems.is_empty() {
+            "fine".into()
+        } else {
+            format!("{} problems", report.problems.len())
+        }
+    );
+    if mended > 0 {
+        let _ = writeln!(text, "{mended} hints made anew");
+    }
+    let problems: Vec<Value> = report
+        .problems
+        .iter()
+        .map(|p| json!({ "fault": p.fault.name(), "path": p.path, "text": p.text }))
+        .collect();
+    out.result(
+        json!({
+            "repository": store.place(),
+            "fine": report.problems.is_empty(),
+            "problems": problems,
+            "channels": report.channels,
+            "offered": report.offered,
+            "catalogued": report.catalogued,
+            "not_kept": report.not_kept,
+            "blobs": report.blobs,
+            "orphan_bytes": report.orphan_bytes,
+            "mended": mended,
+        }),
+        &text,
+    )?;
+    match report.problems.iter().filter(|p| p.fault.is_serious()).count() {
+        0 => Ok(()),
+        serious => Err(Error::Damaged { place: store.place().into(), serious }),
+    }
+}
+
+pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
+    let from = args.place.open(Missing::Refuse)?;
+    let to = Store::open(&args.to, Missing::Create)?;
+    let extent = if args.everything { Extent::Everything } else { Extent::Offers };
+    let copied = sync(&from, &to, extent, &args.channel, &mut |_, _| {})?;
+    let act = audit::Act {
+        who: args.by.name()?,
+        verb: "sync".into(),
+        about: format!("{} files, {} bytes to {}", copied.files, copied.bytes, to.place()),
+    };
+    if copied.files > 0 {
+        // What can't be written to can be copied from.
+        if let Err(e) = audit::append(&from, &HostClock, &act) {
+            let _ = writeln!(std::io::stderr(), "warning: copied, but not recorded: {e}");
+        }
+    }
+    out.result(
+        json!({
+            "from": from.place(),
+            "to": to.place(),
+            "files": copied.files,
+            "bytes": copied.bytes,
+            "already_there": copied.there,
+        }),
+        &format!(
+            "{} → {}: {} files copied, {}; {} were there\n",
+            from.place(),
+            to.place(),
+            copied.files,
+            Bytes(copied.bytes),
+            copied.there
+        ),
+    )
+}

@@ -1,0 +1,88 @@
+//! The arguments of all verbs that work on a repository: where it is, and who does it.
+use crate::error::Error;
+use crate::repository::init::{Writers, writers};
+use crate::repository::store::{Missing, Store, default_place};
+use bistable_format::limits;
+use std::io::Write;
+
+/// Where the repository is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The repository: a directory, or s3://BUCKET/PREFIX with AWS_* in the environment. Default:
+    /// ~/.local/share/bistable/repository.
+    #[arg(long, value_name = "DIR|URL", env = "BISTABLE_REPO")]
+    repo: Option<String>,
+}
+
+impl Place {
+    /// Open it.
+    pub(crate) fn open(&self, missing: Missing) -> Result<Store, Error> {
+        let place = match &self.repo {
+            Some(place) => place.clone(),
+            None => {
+                let path = default_place()
+                    .ok_or_else(|| Error::Usage("where is the repository? Give --repo DIR or URL".into()))?;
+                path.display().to_string()
+            }
+        };
+        Ok(Store::open(&place, missing)?)
+    }
+
+    /// Open it to change it: tells on stderr if only one program may.
+    pub(crate) fn open_to_write(&self) -> Result<Store, Error> {
+        let store = self.open(Missing::Refuse)?;
+        warn_of(writers(&store)?, &store);
+        Ok(store)
+    }
+}
+
+/// Tell on stderr that a store doesn't keep what was created first.
+pub(crate) fn warn_of(writers: Writers, store: &Store) {
+    if writers == Writers::Single {
+        // Nothing can be done about a closed stderr.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: {} was made with --single-writer: make sure that nobody else writes to it now",
+            store.place()
+        );
+    }
+}
+
+/// Who does it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct By {
+    /// Who does this, for the audit. Default: the user's and the machine's name.
+    #[arg(long, value_name = "NAME", env = "BISTABLE_BY")]
+    by: Option<String>,
+}
+
+impl By {
+    /// The name.
+    pub(crate) fn name(&self) -> Result<String, Error> {
+        match &self.by {
+            Some(name)
+                if name.is_empty() || name.len() > limits::NAME || name.chars().any(char::is_control) =>
+            {
+                Err(Error::Usage(format!("--by takes one line of at most {} bytes", limits::NAME)))
+            }
+            Some(name) => Ok(name.clone()),
+            None => Ok(user_and_machine()),
+        }
+    }
+}
+
+fn user_and_machine() -> String {
+    let named = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "unknown".into());
+    #[cfg(unix)]
+    let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    #[cfg(not(unix))]
+    let machine = named("COMPUTERNAME");
+    let name = machine.map_or(user.clone(), |machine| format!("{user}@{machine}"));
+    let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+    let mut end = plain.len().min(limits::NAME);
+    while !plain.is_char_boundary(end) {
+        end -= 1;
+    }
+    plain.get(..end).unwrap_or_default().into()
+}

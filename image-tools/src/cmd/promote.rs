@@ -1,0 +1,171 @@
+//! `promote`.
+use super::Out;
+use super::act::{Acting, Which, committed_line};
+use crate::clock::{Clock, HostClock};
+use crate::error::Error;
+use crate::repository::edit::Selector;
+use crate::repository::promote::{Wish, promote};
+use crate::repository::words::{WaveAfter, percent};
+use bistable_format::rollout::{Pace, Rollout};
+use serde_json::json;
+
+/// Arguments of `promote`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The channel that offers it now, for example staging.
+    from: String,
+    /// The channel that shall offer it, for example production.
+    into: String,
+    /// Which one, by version or identity; the newest that isn't there yet, if this is left out.
+    version: Option<String>,
+    /// Of which product, if the channel has several.
+    #[arg(long)]
+    product: Option<String>,
+    #[command(flatten)]
+    rollout: Waves,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Who gets it, and when.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Waves {
+    /// Share of the fleet, and when from now: `1%,10%@6h,50%@1d+6h,100%@3d`. Without it everybody gets it at once.
+    #[arg(long, value_name = "SHARE%[@AFTER][+OVER]", value_delimiter = ',', value_parser = WaveAfter::parse)]
+    waves: Vec<WaveAfter>,
+    /// Group of devices, by their label, that gets it before all waves. Repeat it for more.
+    #[arg(long, value_name = "GROUP", requires = "waves")]
+    canary: Vec<String>,
+}
+
+impl Waves {
+    pub(crate) fn rollout(&self, now: u64) -> Rollout {
+        Rollout {
+            pace: Pace::Running,
+            canaries: self.canary.clone(),
+            waves: self.waves.iter().map(|w| w.from(now)).collect(),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
+    let bench = args.acting.open()?;
+    let wish = Wish {
+        from: &args.from,
+        into: &args.into,
+        which: args
+            .version
+            .as_ref()
+            .map(|what| Selector { product: args.product.clone(), what: what.clone() }),
+        rollout: args.rollout.rollout(HostClock.now()),
+    };
+    let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;
+    let (product, version) = (&offer.terms.product, &offer.terms.version);
+    let who = match wish.rollout.waves.first() {
+        None => "every device gets it".to_owned(),
+        Some(first) => format!("{} waves, the first of {}", wish.rollout.waves.len(), percent(first.share)),
+    };
+    out.result(
+        json!({
+            "product": product,
+            "version": version.to_string(),
+            "release": offer.identity.to_string(),
+            "from": args.from,
+            "into": args.into,
+            "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
+        }),
+        &format!(
+            "promoted {product} {version} from {} into {}: {who}\n{}",
+            args.from,
+            args.into,
+            committed_line(committed.as_ref())
+        ),
+    )
+}
+
+/// `rollout`.
+#[derive(Debug, clap::Args)]
+pub struct RolloutArgs {
+    /// The channel.
+    channel: String,
+    #[command(flatten)]
+    which: Which,
+    /// What to do about it.
+    #[command(subcommand)]
+    verb: RolloutVerb,
+}
+
+/// What can be done about a rollout.
+#[derive(Debug, clap::Subcommand)]
+pub enum RolloutVerb {
+    /// Begin anew with these waves. Who was let in by the old ones may wait again.
+    Set(SetArgs),
+    /// Add a wave: nobody loses what they were promised.
+    Wave(WaveArgs),
+    /// Let one more group go first.
+    Canary(CanaryArgs),
+    /// Let nobody else in.
+    Pause(Acting),
+    /// Go on where it was.
+    Resume(Acting),
+    /// Stop it for everybody who doesn't have it yet.
+    Halt(Acting),
+    /// Let everybody in now.
+    Everyone(Acting),
+}
+
+/// Arguments of `rollout set`.
+#[derive(Debug, clap::Args)]
+pub struct SetArgs {
+    #[command(flatten)]
+    waves: Waves,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Arguments of `rollout wave`.
+#[derive(Debug, clap::Args)]
+pub struct WaveArgs {
+    /// The wave: `50%@1d+6h`.
+    #[arg(value_name = "SHARE%[@AFTER][+OVER]", value_parser = WaveAfter::parse)]
+    wave: WaveAfter,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Arguments of `rollout canary`.
+#[derive(Debug, clap::Args)]
+pub struct CanaryArgs {
+    /// The devices' label.
+    group: String,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
+    use crate::repository::edit::{Change, change};
+    let now = HostClock.now();
+    let (acting, wanted, word) = match &args.verb {
+        RolloutVerb::Set(a) => (&a.acting, Change::Replace(a.waves.rollout(now)), "set"),
+        RolloutVerb::Wave(a) => (&a.acting, Change::Wave(a.wave.from(now)), "wave"),
+        RolloutVerb::Canary(a) => (&a.acting, Change::Canary(a.group.clone()), "canary"),
+        RolloutVerb::Pause(a) => (a, Change::Pause, "pause"),
+        RolloutVerb::Resume(a) => (a, Change::Resume, "resume"),
+        RolloutVerb::Halt(a) => (a, Change::Halt, "halt"),
+        RolloutVerb::Everyone(a) => (a, Change::Everyone, "everyone"),
+    };
+    let bench = acting.open()?;
+    let selector = args.which.selector();
+    let mut about = String::new();
+    let committed = bench.change(&args.channel, "rollout", |draft, now| {
+        let offer = selector.find(draft)?;
+        let identity = offer.identity;
+        about = format!("{word} {} {}", offer.terms.product, offer.terms.version);
+        change(draft, &identity, &wanted, now)?;
+        Ok(about.clone())
+    })?;
+    out.result(
+        json!({ "channel": args.channel, "rollout": about, "sequence": committed.as_ref().map(|c| c.file.channel.sequence) }),
+        &format!("rollout {about}\n{}", committed_line(committed.as_ref())),
+    )
+}

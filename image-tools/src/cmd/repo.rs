@@ -1,0 +1,105 @@
+//! `repo init`, `repo probe`.
+use super::Out;
+use super::place::{By, Place, warn_of};
+use crate::clock::HostClock;
+use crate::error::Error;
+use crate::repository::audit::{self, Act};
+use crate::repository::init::{Initialised, Writers, init, writers};
+use crate::repository::probe::probe;
+use crate::repository::roots::Roots;
+use crate::repository::store::Missing;
+use crate::root;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// The verb.
+#[derive(Debug, clap::Subcommand)]
+pub enum Repo {
+    /// Make a repository. Again is harmless.
+    Init(Init),
+    /// Give a repository its next root: devices follow it at their next check.
+    Root(NextRoot),
+    /// Look whether a store keeps what was created first. Leaves nothing behind.
+    Probe(Probe),
+}
+
+/// Arguments of `repo init`.
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    #[command(flatten)]
+    place: Place,
+    /// The product's first root.
+    #[arg(long, value_name = "FILE")]
+    root: PathBuf,
+    /// Take a store that does not keep what was created first: only ever one program at a time may write there.
+    #[arg(long)]
+    single_writer: bool,
+    #[command(flatten)]
+    by: By,
+}
+
+/// Arguments of `repo root`.
+#[derive(Debug, clap::Args)]
+pub struct NextRoot {
+    /// The root after the newest that the repository has.
+    root: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    by: By,
+}
+
+/// Arguments of `repo probe`.
+#[derive(Debug, clap::Args)]
+pub struct Probe {
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
+    match verb {
+        Repo::Init(args) => {
+            let root = root::read(&args.root)?;
+            let who = args.by.name()?;
+            let store = args.place.open(Missing::Create)?;
+            let wanted = if args.single_writer { Writers::Single } else { Writers::Many };
+            let made = init(&store, &root, wanted, &who, &HostClock)?;
+            let writers = writers(&store)?;
+            warn_of(writers, &store);
+            let what = match made {
+                Initialised::New => "a new repository",
+                Initialised::Already => "was this repository already",
+            };
+            out.result(
+                json!({
+                    "repository": store.place(),
+                    "new": made == Initialised::New,
+                    "single_writer": writers == Writers::Single,
+                }),
+                &format!("{}: {what}\n", store.place()),
+            )
+        }
+        Repo::Root(args) => {
+            let next = root::read(&args.root)?;
+            let store = args.place.open_to_write()?;
+            let added = Roots::load(&store)?.follow(&store, &next)?;
+            let version = next.root.version;
+            if added {
+                let act =
+                    Act { who: args.by.name()?, verb: "root".into(), about: format!("version {version}") };
+                audit::append(&store, &HostClock, &act)?;
+            }
+            let what = if added { "from now on" } else { "already" };
+            out.result(
+                json!({ "repository": store.place(), "version": version, "new": added }),
+                &format!("{}: root version {version} {what}; sign channels anew with its keys (`channel refresh`)\n", store.place()),
+            )
+        }
+        Repo::Probe(args) => {
+            let store = args.place.open(Missing::Refuse)?;
+            probe(&store)?;
+            let text = format!("{} keeps what was created first\n", store.place());
+            out.result(json!({ "repository": store.place(), "keeps_what_was_created": true }), &text)
+        }
+    }
+}

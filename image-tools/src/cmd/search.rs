@@ -1,0 +1,255 @@
+//! `search` and `show`: releases of all channels.
+use super::Out;
+use super::place::Place;
+use crate::error::Error;
+use crate::repository::audit::timestamp;
+use crate::repository::contents;
+use crate::repository::holdings::{Held, Holdings, Standing};
+use crate::repository::roots::Roots;
+use crate::repository::store::Missing;
+use crate::size::Bytes;
+use bistable_format::compat::meets;
+use bistable_format::{Digest, repository as names};
+use clap::ValueEnum;
+use semver::{Version, VersionReq};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Arguments of `search`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Words that must all be in the product, version, description or author.
+    words: Vec<String>,
+    /// Only this product.
+    #[arg(long)]
+    product: Option<String>,
+    /// Only versions that meet this: `^1.2`, `>=2, <3`.
+    #[arg(long, value_name = "REQ", value_parser = super::build::requirement)]
+    version: Option<VersionReq>,
+    /// Only what runs on this board.
+    #[arg(long)]
+    board: Option<String>,
+    /// Only what this channel has, or had.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// Only what came since this day: 2026-11-01.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    since: Option<u64>,
+    /// Only what came before this day.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    until: Option<u64>,
+    /// Only what is in this state.
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// In which order.
+    #[arg(long, value_enum, default_value_t)]
+    sort: Sort,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What the channels make of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum State {
+    /// On offer in some channel.
+    Offered,
+    /// Taken off some channel, because it is bad.
+    Withdrawn,
+    /// On offer once.
+    Past,
+}
+
+/// Orders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// By product, and the newest version first.
+    #[default]
+    Version,
+    /// The last that came first.
+    Date,
+    /// The largest first.
+    Size,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// A version, or at least 8 digits of a release's identity.
+    version: String,
+    /// Of which product, if several have that version.
+    #[arg(long)]
+    product: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn day(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{text}\" is no day like 2026-11-01");
+    let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
+    let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+    u64::try_from(zoned.timestamp().as_second()).map_err(|_| wrong())
+}
+
+pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
+    let store = args.place.open(Missing::Refuse)?;
+    let holdings = Holdings::read(&store, &Roots::load(&store)?, args.channel.as_deref())?;
+    let words: Vec<String> = args.words.iter().map(|w| w.to_lowercase()).collect();
+    let mut found: Vec<&Held> =
+        holdings.sorted().into_iter().filter(|held| fits(args, &words, held)).collect();
+    match args.sort {
+        Sort::Version => {}
+        Sort::Date => found.sort_by_key(|h| std::cmp::Reverse(h.since())),
+        Sort::Size => found.sort_by_key(|h| std::cmp::Reverse(h.entry.bytes)),
+    }
+    found.truncate(args.last.unwrap_or(usize::MAX));
+    let mut text = String::new();
+    for held in &found {
+        let entry = &held.entry;
+        let first = entry.description.lines().next().unwrap_or_default();
+        let line = format!(
+            "{} {:<12}  {:<28}  {}  {:>9}  {:.12}  {first}",
+            entry.product,
+            entry.version,
+            channels(held),
+            timestamp(held.since()),
+            Bytes(entry.bytes).to_string(),
+            entry.identity,
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if found.is_empty() {
+        text.push_str("nothing fits\n");
+    }
+    let all: Vec<Value> = found.iter().map(|held| json_of(held)).collect();
+    out.result(json!({ "repository": store.place(), "releases": all }), &text)
+}
+
+fn fits(args: &Args, words: &[String], held: &Held) -> bool {
+    let entry = &held.entry;
+    let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
+    let state = match args.state {
+        None => true,
+        Some(State::Offered) => held.standing() == Standing::Offered,
+        Some(State::Withdrawn) => held.channels.values().any(|(s, _)| *s == Standing::Withdrawn),
+        Some(State::Past) => held.standing() == Standing::Past,
+    };
+    state
+        && is(&args.product, &entry.product)
+        && args.version.as_ref().is_none_or(|req| meets(req, &entry.version))
+        && args.board.as_ref().is_none_or(|board| entry.boards.contains(board))
+        && args.since.is_none_or(|day| held.since() >= day)
+        && args.until.is_none_or(|day| held.since() < day)
+        && words.iter().all(|word| {
+            let texts = [&entry.product, &entry.description, &entry.author];
+            entry.version.to_string().to_lowercase().contains(word)
+                || texts.iter().any(|text| text.to_lowercase().contains(word))
+        })
+}
+
+/// What each channel makes of it.
+fn channels(held: &Held) -> String {
+    let one = |(name, (standing, _)): (&String, &(Standing, u64))| match standing {
+        Standing::Offered => name.clone(),
+        other => format!("{name} ({})", other.name()),
+    };
+    held.channels.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn json_of(held: &Held) -> Value {
+    let entry = &held.entry;
+    let channels: serde_json::Map<String, Value> = held
+        .channels
+        .iter()
+        .map(|(name, (standing, at))| {
+            (name.clone(), json!({ "state": standing.name(), "since": timestamp(*at) }))
+        })
+        .collect();
+    json!({
+        "product": entry.product,
+        "version": entry.version.to_string(),
+        "release": entry.identity.to_string(),
+        "blob": entry.release.to_string(),
+        "security_version": entry.security_version,
+        "boards": entry.boards,
+        "since": timestamp(held.since()),
+        "channels": channels,
+        "pinned": held.pinned,
+        "bytes": entry.bytes,
+        "author": entry.author,
+        "description": entry.description,
+    })
+}
+
+pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
+    let store = args.place.open(Missing::Refuse)?;
+    let roots = Roots::load(&store)?;
+    let holdings = Holdings::read(&store, &roots, None)?;
+    let version = Version::parse(&args.version).ok();
+    let is_meant = |held: &&&Held| {
+        args.product.as_ref().is_none_or(|p| *p == held.entry.product)
+            && match &version {
+                Some(version) => held.entry.version == *version,
+                None => args.version.len() >= 8 && held.entry.identity.to_string().starts_with(&args.version),
+            }
+    };
+    let sorted = holdings.sorted();
+    let mut found = sorted.iter().filter(is_meant);
+    let held = match (found.next(), found.next()) {
+        (Some(one), None) => *one,
+        (None, _) => {
+            return Err(Error::NothingToDo(format!("{} has no release {}", store.place(), args.version)));
+        }
+        (Some(a), Some(b)) => {
+            return Err(Error::Usage(format!(
+                "{} is a version of {} and of {}: say which with --product",
+                args.version, a.entry.product, b.entry.product
+            )));
+        }
+    };
+    let stored = contents::read(&store, &roots, &held.entry.release)?;
+    let (release, entry) = (&stored.release, &held.entry);
+    let whole = stored.require_whole(&store).err().map(|e| e.to_string());
+    let attested: Vec<String> = store
+        .list(&names::attestations(&entry.identity))?
+        .iter()
+        .filter_map(|f| f.path.rsplit('/').next()?.strip_suffix(".attestation").map(ToOwned::to_owned))
+        .collect();
+    let requires = &release.requires;
+    let list = |list: &[(String, VersionReq)]| {
+        let all: Vec<_> = list.iter().map(|(name, req)| format!("{name} {req}")).collect();
+        if all.is_empty() { "none".into() } else { all.join(", ") }
+    };
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<17} {value}");
+    };
+    line("release", &entry.identity.to_string());
+    line("product", &entry.product);
+    line("version", &entry.version.to_string());
+    line("channels", &channels(held));
+    line("boards", &entry.boards.join(", "));
+    line("security version", &entry.security_version.to_string());
+    line("requires running", &requires.running.as_ref().map_or_else(|| "any".into(), ToString::to_string));
+    line("requires", &list(&requires.components));
+    line("conflicts", &list(&requires.conflicts));
+    line("attested", &if attested.is_empty() { "nothing".into() } else { attested.join(", ") });
+    line("built", &timestamp(release.build_time));
+    line("author", &entry.author);
+    line("bytes", &Bytes(entry.bytes).to_string());
+    line("files", whole.as_deref().unwrap_or("all there"));
+    line("description", &release.description);
+    let mut json = json_of(held);
+    json["attested"] = attested.into();
+    json["complete"] = whole.is_none().into();
+    json["description"] = release.description.clone().into();
+    let blobs: Vec<String> = stored.parts().iter().map(|p| digest_text(&p.digest)).collect();
+    json["blobs"] = blobs.into();
+    out.result(json, &text)
+}
+
+fn digest_text(digest: &Digest) -> String {
+    format!("sha256:{digest}")
+}

@@ -1,0 +1,412 @@
+//! A channel's files in a repository: the newest, the older ones, and the commit of the next.
+//!
+//! ```text
+//! read the newest ─► change it ─► sign ─► create number n + 1 ─┬─ created: remember n + 1, record it in the audit
+//!       ▲                                                      │
+//!       └───────────────── somebody else was first ◄───────────┘
+//! ```
+use super::audit::{self, AuditError};
+use super::roots::Roots;
+use super::sequence::Sequence;
+use super::store::{Claim, Store, StoreError};
+use crate::clock::{Clock, back_off};
+use bistable_format::channel::{Act, Channel, Gates, check_channel_name};
+use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError};
+use ed25519_dalek::SigningKey;
+
+/// How long a channel is believed, in seconds, if nobody says otherwise: a week.
+pub const LIFETIME: u64 = 7 * 86_400;
+/// Tries against others who commit at once. Each that fails means that another's commit was made.
+const TRIES: u32 = 200;
+/// How far behind the newest file a clock may be, in seconds.
+const BEHIND: u64 = 86_400;
+
+/// Why a channel can't be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No channel can be called that, or its content makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] DecodeError),
+    /// There is no such channel.
+    #[error("{place} has no channel {name}")]
+    None {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
+    },
+    /// A file is gone.
+    #[error(
+        "number {sequence} of channel {name} is missing in {place}: channels' files must never be removed; restore it from a copy"
+    )]
+    Missing {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// A file that isn't trusted.
+    #[error("number {sequence} of channel {name} can't be trusted")]
+    Untrusted {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+        /// Why.
+        source: TrustError,
+    },
+    /// A file that is another one.
+    #[error(
+        "the file of number {sequence} of channel {name} is number {found} of channel {found_name}: somebody copied it there"
+    )]
+    Misplaced {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+        /// The channel that it says.
+        found_name: String,
+        /// The number that it says.
+        found: u64,
+    },
+    /// A file that names another one before it.
+    #[error(
+        "number {sequence} of channel {name} does not follow the file before it: one of the two was replaced"
+    )]
+    Broken {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// The newest file was signed by a key that the newest root doesn't name any more.
+    #[error(
+        "number {sequence} of channel {name} is signed by a key that the newest root does not name any more: look at it (`bistable-image inspect`), then sign it anew with --accept-old-root"
+    )]
+    OldRoot {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// The given keys don't make a valid signature.
+    #[error("the channel {name} can't be signed with these keys")]
+    Keys {
+        /// The channel.
+        name: String,
+        /// What is wrong.
+        source: TrustError,
+    },
+    /// The clock is wrong.
+    #[error("this machine's clock is {hours} h behind number {sequence} of channel {name}: set it right")]
+    Clock {
+        /// The channel.
+        name: String,
+        /// The newest number.
+        sequence: u64,
+        /// Whole hours.
+        hours: u64,
+    },
+    /// Others were always faster.
+    #[error("channel {name} is too busy: {TRIES} times somebody else was faster; try again")]
+    Busy {
+        /// The channel.
+        name: String,
+    },
+}
+
+/// A channel's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelFile {
+    /// What it says. Verified.
+    pub channel: Channel,
+    /// SHA-256 of it, signatures included.
+    pub digest: Digest,
+    /// Version of the newest root that vouches for it.
+    pub root: u32,
+}
+
+/// The names of all channels, sorted.
+///
+/// # Errors
+/// Whatever keeps them from being listed.
+pub fn names(store: &Store) -> Result<Vec<String>, StoreError> {
+    let mut names: Vec<String> = Vec::new();
+    for file in store.list("channels")? {
+        if let Some((name, _)) = file.path.strip_prefix("channels/").and_then(|rest| rest.split_once('/'))
+            && names.last().is_none_or(|last| last != name)
+            && check_channel_name(name).is_ok()
+        {
+            names.push(name.into());
+        }
+    }
+    Ok(names)
+}
+
+/// The files of one channel.
+#[derive(Clone, Debug)]
+pub struct Log<'a> {
+    store: &'a Store,
+    roots: &'a Roots,
+    name: String,
+}
+
+impl<'a> Log<'a> {
+    /// Of this channel. It needs not exist.
+    pub fn new(store: &'a Store, roots: &'a Roots, name: impl Into<String>) -> Log<'a> {
+        Log { store, roots, name: name.into() }
+    }
+
+    /// The channel.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of the newest file; 0 if there is none.
+    ///
+    /// # Errors
+    /// See [`ChannelError`].
+    pub fn sequence(&self) -> Result<u64, ChannelError> {
+        check_channel_name(&self.name)?;
+        Ok(Sequence::Channel(self.name.clone()).newest(self.store)?)
+    }
+
+    /// The newest file, trusted by the newest root.
+    ///
+    /// # Errors
+    /// [`ChannelError::None`] if there is none, [`ChannelError::OldRoot`], …
+    pub fn newest(&self) -> Result<ChannelFile, ChannelError> {
+        let place = || self.store.place().into();
+        match self.sequence()? {
+            0 => Err(ChannelError::None { place: place(), name: self.name.clone() }),
+            n => self.trusted(self.history(n)?),
+        }
+    }
+
+    /// The newest file; one that only an older root vouches for, too, if that is wanted.
+    ///
+    /// # Errors
+    /// As for [`newest`](Self::newest).
+    pub fn newest_or_old(&self, old: OldRoot) -> Result<ChannelFile, ChannelError> {
+        match (self.newest(), old) {
+            (Err(ChannelError::OldRoot { sequence, .. }), OldRoot::Accept) => self.history(sequence),
+            (newest, _) => newest,
+        }
+    }
+
+    /// The file of a number, which a root may vouch for that isn't in force any more.
+    ///
+    /// # Errors
+    /// See [`ChannelError`].
+    pub fn history(&self, sequence: u64) -> Result<ChannelFile, ChannelError> {
+        check_channel_name(&self.name)?;
+        let path = Sequence::Channel(self.name.clone()).path(sequence);
+        let bytes = self.store.get(&path, Envelope::MAX_BYTES)?;
+        let bytes = bytes.ok_or_else(|| ChannelError::Missing {
+            place: self.store.place().into(),
+            name: self.name.clone(),
+            sequence,
+        })?;
+        self.open(sequence, &bytes)
+    }
+
+    /// All files from the newest back to the first, each named by the one after it. Stops after the first error.
+    pub fn backwards(&self) -> impl Iterator<Item = Result<ChannelFile, ChannelError>> + '_ {
+        let mut next = Some((self.sequence(), None));
+        std::iter::from_fn(move || {
+            let (sequence, wanted): (_, Option<Digest>) = next.take()?;
+            let file = match sequence {
+                Ok(0) => return None,
+                Ok(n) => self.history(n),
+                Err(e) => Err(e),
+            };
+            Some(file.and_then(|file| {
+                let sequence = file.channel.sequence;
+                if wanted.is_some_and(|wanted| wanted != file.digest) {
+                    return Err(ChannelError::Broken { name: self.name.clone(), sequence: sequence + 1 });
+                }
+                next = Some((Ok(sequence - 1), file.channel.previous));
+                Ok(file)
+            }))
+        })
+    }
+
+    fn open(&self, sequence: u64, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
+        let untrusted = |source| ChannelError::Untrusted { name: self.name.clone(), sequence, source };
+        let root = self.roots.vouching(Role::Channel, bytes).map_err(untrusted)?;
+        let channel = Channel::open(bytes, root).map_err(untrusted)?;
+        if channel.name != self.name || channel.sequence != sequence {
+            return Err(ChannelError::Misplaced {
+                name: self.name.clone(),
+                sequence,
+                found_name: channel.name,
+                found: channel.sequence,
+            });
+        }
+        Ok(ChannelFile { channel, digest: Digest::of(bytes), root: root.version })
+    }
+
+    fn trusted(&self, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
+        if file.root == self.roots.newest().root.version {
+            return Ok(file);
+        }
+        // A root that only changed other keys vouches, too: then it is the one that is named.
+        Err(ChannelError::OldRoot { name: self.name.clone(), sequence: file.channel.sequence })
+    }
+}
+
+/// What a change makes of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is another one now.
+    Made {
+        /// The verb, for the audit.
+        verb: String,
+        /// About what, for the audit.
+        about: String,
+    },
+    /// It is so already: nothing is committed.
+    Nothing,
+}
+
+/// Whether a file is taken over that only an older root vouches for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OldRoot {
+    /// It isn't: a key that was taken back may have been stolen.
+    #[default]
+    Refuse,
+    /// Somebody looked at it.
+    Accept,
+}
+
+/// Who commits, and with what.
+#[derive(Clone, Debug)]
+pub struct Committer<'a> {
+    /// Who, for the audit.
+    pub who: String,
+    /// Channel keys that sign.
+    pub keys: Vec<&'a SigningKey>,
+    /// Seconds that the file is believed.
+    pub lifetime: u64,
+    /// What about a newest file that only an older root vouches for.
+    pub old_root: OldRoot,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// What was committed.
+#[derive(Debug)]
+pub struct Committed {
+    /// The new newest file.
+    pub file: ChannelFile,
+    /// Why the audit lacks its record, if it does. The commit stands; whoever commits next adds the record.
+    pub unrecorded: Option<AuditError>,
+    /// Tries that it took.
+    pub tries: u32,
+}
+
+impl Committer<'_> {
+    /// Change a channel, or begin it. `change` gets the newest one as a draft, with the number, times and predecessor of the next
+    /// already in it, and is called again with a newer one as often as somebody else commits first: it decides by what it is given.
+    /// Nothing is committed if it fails or says [`Change::Nothing`].
+    ///
+    /// # Errors
+    /// What `change` says; see [`ChannelError`].
+    pub fn commit<E: From<ChannelError>>(
+        &self,
+        log: &Log<'_>,
+        mut change: impl FnMut(&mut Channel) -> Result<Change, E>,
+    ) -> Result<Option<Committed>, E> {
+        check_channel_name(&log.name).map_err(ChannelError::from)?;
+        let numbered = Sequence::Channel(log.name.clone());
+        let mut newest = match log.sequence()? {
+            0 => None,
+            n => Some(self.acceptable(log, log.history(n)?)?),
+        };
+        for tries in 1..=TRIES {
+            let mut draft = self.draft(log, newest.as_ref())?;
+            let (verb, about) = match change(&mut draft)? {
+                Change::Made { verb, about } => (verb, about),
+                Change::Nothing => return Ok(None),
+            };
+            draft.act = Act { by: self.who.clone(), verb, about };
+            let bytes = self.seal(log, &draft)?;
+            let sequence = draft.sequence;
+            let claimed = log.store.claim(&numbered.path(sequence), &bytes, Envelope::MAX_BYTES);
+            match claimed.map_err(ChannelError::from)? {
+                Claim::Ours => {
+                    numbered.remember(log.store, sequence);
+                    let file = log.open(sequence, &bytes)?;
+                    let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
+                    return Ok(Some(Committed { file, unrecorded, tries }));
+                }
+                Claim::Theirs(_) => {
+                    if tries > 1 {
+                        self.clock.wait(back_off(tries / 2));
+                    }
+                    newest = Some(self.acceptable(log, log.history(log.sequence()?)?)?);
+                }
+            }
+        }
+        Err(ChannelError::Busy { name: log.name.clone() }.into())
+    }
+
+    fn acceptable(&self, log: &Log<'_>, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
+        match self.old_root {
+            OldRoot::Accept => Ok(file),
+            OldRoot::Refuse => log.trusted(file),
+        }
+    }
+
+    fn draft(&self, log: &Log<'_>, newest: Option<&ChannelFile>) -> Result<Channel, ChannelError> {
+        let now = self.clock.now();
+        let act = Act { by: String::new(), verb: String::new(), about: String::new() };
+        let Some(ChannelFile { channel, digest, .. }) = newest else {
+            return Ok(Channel {
+                name: log.name.clone(),
+                sequence: 1,
+                previous: None,
+                issued_at: now,
+                expires_at: now.saturating_add(self.lifetime),
+                act,
+                offers: Vec::new(),
+                withdrawn: Vec::new(),
+                pins: Vec::new(),
+                gates: Gates::default(),
+                promoted_at: 0,
+                catalog: Vec::new(),
+            });
+        };
+        if channel.issued_at.saturating_sub(now) > BEHIND {
+            let hours = (channel.issued_at - now) / 3600;
+            return Err(ChannelError::Clock { name: log.name.clone(), sequence: channel.sequence, hours });
+        }
+        // Never before the one before: devices would refuse it.
+        let issued_at = now.max(channel.issued_at);
+        Ok(Channel {
+            sequence: channel.sequence + 1,
+            previous: Some(*digest),
+            issued_at,
+            expires_at: issued_at.saturating_add(self.lifetime),
+            act,
+            ..channel.clone()
+        })
+    }
+
+    /// Sign, and look whether devices will trust it.
+    fn seal(&self, log: &Log<'_>, draft: &Channel) -> Result<Vec<u8>, ChannelError> {
+        let keys = |source| ChannelError::Keys { name: log.name.clone(), source };
+        let bytes = draft.seal(&self.keys).map_err(|e| match e {
+            TrustError::Decode(e) => ChannelError::Invalid(e),
+            e => keys(e),
+        })?;
+        Channel::open(&bytes, &log.roots.newest().root).map_err(keys)?;
+        Ok(bytes)
+    }
+}

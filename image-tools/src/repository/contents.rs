@@ -1,0 +1,137 @@
+//! What a release consists of in a repository: the signed release, two chunk lists, two volumes' data, and what an OCI
+//! image layout has besides.
+use super::roots::Roots;
+use super::store::{Store, StoreError};
+use bistable_format::bundle::{EMPTY, Frame};
+use bistable_format::{Digest, Envelope, Release, Role, TrustError, release, repository as names};
+
+/// Why a release in a repository can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentsError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signed release is gone.
+    #[error(
+        "{place} lacks {path}, the signed release that a channel names: restore it from a copy, or publish its bundle again"
+    )]
+    NoRelease {
+        /// The repository.
+        place: String,
+        /// The blob.
+        path: String,
+    },
+    /// The signed release isn't what its name says, or not signed as it must be.
+    #[error("{path} of {place} can't be trusted")]
+    Untrusted {
+        /// The repository.
+        place: String,
+        /// The blob.
+        path: String,
+        /// Why.
+        source: TrustError,
+    },
+    /// It is another one.
+    #[error("{path} of {place} is damaged: it has another digest than its name says")]
+    Damaged {
+        /// The repository.
+        place: String,
+        /// The blob.
+        path: String,
+    },
+    /// A part of it is gone.
+    #[error("{place} lacks {path}, which {product} {version} consists of: publish its bundle again")]
+    Incomplete {
+        /// The repository.
+        place: String,
+        /// The blob.
+        path: String,
+        /// The release's product.
+        product: String,
+        /// The release's version.
+        version: String,
+    },
+}
+
+/// A release in a repository, verified.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// What it is.
+    pub release: Release,
+    /// Its signed bytes.
+    pub signed: Vec<u8>,
+    /// Its name.
+    pub identity: Digest,
+}
+
+/// A file of a release.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// Its digest, by which it is named.
+    pub digest: Digest,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// Read a release by the digest of its signed bytes. A root that isn't in force any more may vouch for it.
+///
+/// # Errors
+/// See [`ContentsError`].
+pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, ContentsError> {
+    let (place, path) = (store.place().to_owned(), names::blob(digest));
+    let Some(signed) = store.get(&path, Envelope::MAX_BYTES)? else {
+        return Err(ContentsError::NoRelease { place, path });
+    };
+    if Digest::of(&signed) != *digest {
+        return Err(ContentsError::Damaged { place, path });
+    }
+    let opened = roots.vouching(Role::Release, &signed).and_then(|root| Release::open(&signed, root));
+    match opened {
+        Ok(release) => Ok(Stored { release, identity: release::identity(&signed), signed }),
+        Err(source) => Err(ContentsError::Untrusted { place, path, source }),
+    }
+}
+
+impl Stored {
+    /// All files that it consists of.
+    pub fn parts(&self) -> Vec<Part> {
+        let frame = Frame::new(&self.signed, &self.release);
+        let mut parts = vec![
+            Part { digest: Digest::of(EMPTY.as_bytes()), bytes: EMPTY.len() as u64 },
+            Part { digest: Digest::of(frame.manifest.as_bytes()), bytes: frame.manifest.len() as u64 },
+            Part { digest: Digest::of(&self.signed), bytes: self.signed.len() as u64 },
+        ];
+        for (_, v) in self.release.volumes.iter() {
+            parts.push(Part { digest: v.list, bytes: v.list_bytes.into() });
+            parts.push(Part { digest: v.data, bytes: v.data_bytes });
+        }
+        parts.sort();
+        parts.dedup();
+        parts
+    }
+
+    /// Bytes of its bundle.
+    pub fn bundle_bytes(&self) -> u64 {
+        Frame::new(&self.signed, &self.release).bundle_bytes()
+    }
+
+    /// Look whether all of it is there, by name and size.
+    ///
+    /// # Errors
+    /// [`ContentsError::Incomplete`] for the first that isn't.
+    pub fn require_whole(&self, store: &Store) -> Result<(), ContentsError> {
+        for part in self.parts() {
+            let path = names::blob(&part.digest);
+            if store.size(&path)? != Some(part.bytes) {
+                return Err(ContentsError::Incomplete {
+                    place: store.place().into(),
+                    path,
+                    product: self.release.product.clone(),
+                    version: self.release.version.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

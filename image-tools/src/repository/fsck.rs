@@ -1,0 +1,269 @@
+//! Fsck: what is missing, damaged, unsigned or nobody's in a repository; and the hints, made anew.
+use super::audit;
+use super::catalog;
+use super::channel::{self, Log};
+use super::contents::{self, ContentsError};
+use super::roots::Roots;
+use super::store::{Store, StoreError};
+use bistable_format::{Digest, Hasher, bundle, repository as names};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+/// How thoroughly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Whether each file is there and has its size; small ones are read.
+    Names,
+    /// Every byte of what is on offer.
+    Bytes,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Something that is on offer lacks a file: devices will fail.
+    Missing,
+    /// A file has other bytes than its name says.
+    Damaged,
+    /// A file isn't signed as it must be.
+    Untrusted,
+    /// A hint is wrong: readers are slower.
+    Hint,
+    /// Nobody names this file.
+    Orphan,
+}
+
+impl Fault {
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Missing => "missing",
+            Fault::Damaged => "damaged",
+            Fault::Untrusted => "untrusted",
+            Fault::Hint => "hint",
+            Fault::Orphan => "orphan",
+        }
+    }
+
+    /// Whether devices may suffer from it.
+    pub const fn is_serious(self) -> bool {
+        matches!(self, Fault::Missing | Fault::Damaged | Fault::Untrusted)
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind.
+    pub fault: Fault,
+    /// The file.
+    pub path: String,
+    /// What about it.
+    pub text: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// Channels.
+    pub channels: usize,
+    /// Releases on offer, each counted once.
+    pub offered: usize,
+    /// Releases in catalogues, each counted once.
+    pub catalogued: usize,
+    /// Of these, ones whose files are not kept here.
+    pub not_kept: usize,
+    /// Blobs.
+    pub blobs: usize,
+    /// Bytes of blobs that nobody names.
+    pub orphan_bytes: u64,
+}
+
+impl Report {
+    /// Whether devices may suffer from what is wrong.
+    pub fn is_serious(&self) -> bool {
+        self.problems.iter().any(|p| p.fault.is_serious())
+    }
+
+    fn add(&mut self, fault: Fault, path: impl Into<String>, text: impl Into<String>) {
+        self.problems.push(Problem { fault, path: path.into(), text: text.into() });
+    }
+}
+
+/// Look at everything. Changes nothing.
+///
+/// # Errors
+/// When there is no repository, or the store fails.
+pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreError> {
+    let mut report = Report::default();
+    let mut named: BTreeSet<Digest> = BTreeSet::new();
+    let mut releases: BTreeMap<Digest, bool> = BTreeMap::new();
+    for name in channel::names(store)? {
+        report.channels += 1;
+        let log = Log::new(store, roots, name.as_str());
+        let file = match log.newest() {
+            Ok(file) => file,
+            Err(e) => {
+                report.add(Fault::Untrusted, names::channel_folder(&name), full(&e));
+                continue;
+            }
+        };
+        let hint = names::channel_hint(&name);
+        check_hint(store, &mut report, &hint, file.channel.sequence)?;
+        for before in log.backwards() {
+            if let Err(e) = before {
+                report.add(Fault::Untrusted, names::channel_folder(&name), full(&e));
+                break;
+            }
+        }
+        for offer in &file.channel.offers {
+            releases.insert(offer.release, true);
+        }
+        named.extend(file.channel.catalog.iter().map(|s| s.digest));
+        for entry in catalog::newest_first(store, &file.channel.catalog) {
+            match entry {
+                Ok(entry) => _ = releases.entry(entry.release).or_insert(false),
+                Err(e) => report.add(Fault::Missing, names::channel_folder(&name), full(&e)),
+            }
+        }
+    }
+    report.catalogued = releases.len();
+    let blobs: BTreeMap<Digest, u64> = store
+        .list("blobs")?
+        .into_iter()
+        .filter_map(|file| Some((bundle::blob_digest(&file.path)?, file.bytes)))
+        .collect();
+    report.blobs = blobs.len();
+    for (digest, is_offered) in &releases {
+        report.offered += usize::from(*is_offered);
+        release(store, roots, &mut report, digest, *is_offered, &blobs, &mut named);
+    }
+    if depth == Depth::Bytes {
+        for digest in named.iter().filter(|d| blobs.contains_key(d)) {
+            bytes(store, &mut report, digest)?;
+        }
+    }
+    for (digest, bytes) in blobs.iter().filter(|(d, _)| !named.contains(d)) {
+        report.orphan_bytes += bytes;
+        let text = format!("{bytes} bytes that nothing names: a publish or prune was stopped");
+        report.add(Fault::Orphan, names::blob(digest), text);
+    }
+    match audit::newest(store) {
+        Ok(newest) => {
+            let sequence = newest.map_or(0, |e| e.record.sequence);
+            if sequence > 0 {
+                check_hint(store, &mut report, &names::audit_hint(), sequence)?;
+            }
+        }
+        Err(e) => report.add(Fault::Damaged, "audit", full(&e)),
+    }
+    if let Err(e) = audit::verify(store, roots) {
+        report.add(Fault::Damaged, "audit", full(&e));
+    }
+    report.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
+    Ok(report)
+}
+
+/// Make the hints anew. Gives how many were wrong.
+///
+/// # Errors
+/// When the store fails.
+pub fn mend_hints(store: &Store, report: &Report) -> Result<usize, StoreError> {
+    let mut mended = 0;
+    for problem in report.problems.iter().filter(|p| p.fault == Fault::Hint) {
+        let folder = problem.path.trim_end_matches("/latest");
+        let number = |path: &str| {
+            let file = path.rsplit('/').next().unwrap_or_default();
+            names::channel_sequence(file).or(names::audit_sequence(file))
+        };
+        let newest = store.list(folder)?.iter().filter_map(|f| number(&f.path)).max();
+        if let Some(newest) = newest {
+            store.put(&problem.path, format!("{newest}\n").as_bytes())?;
+            mended += 1;
+        }
+    }
+    Ok(mended)
+}
+
+fn check_hint(store: &Store, report: &mut Report, path: &str, newest: u64) -> Result<(), StoreError> {
+    let hint = store.get(path, 64)?.and_then(|text| names::parse_hint(&text));
+    if hint != Some(newest) {
+        let says = hint.map_or_else(|| "nothing".into(), |n| n.to_string());
+        report.add(Fault::Hint, path, format!("says {says}, and the newest is {newest}"));
+    }
+    Ok(())
+}
+
+fn release(
+    store: &Store,
+    roots: &Roots,
+    report: &mut Report,
+    digest: &Digest,
+    is_offered: bool,
+    blobs: &BTreeMap<Digest, u64>,
+    named: &mut BTreeSet<Digest>,
+) {
+    named.insert(*digest);
+    let stored = match contents::read(store, roots, digest) {
+        Ok(stored) => stored,
+        Err(ContentsError::NoRelease { path, .. }) => {
+            if is_offered {
+                report.add(Fault::Missing, path, "the signed release that a channel offers");
+            } else {
+                report.not_kept += 1;
+            }
+            return;
+        }
+        Err(e @ ContentsError::Damaged { .. }) => {
+            return report.add(Fault::Damaged, names::blob(digest), full(&e));
+        }
+        Err(e) => return report.add(Fault::Untrusted, names::blob(digest), full(&e)),
+    };
+    for part in stored.parts() {
+        named.insert(part.digest);
+        let about = format!("of {} {}", stored.release.product, stored.release.version);
+        match blobs.get(&part.digest) {
+            Some(bytes) if *bytes == part.bytes => {}
+            Some(bytes) => {
+                let text = format!("{about}: has {bytes} bytes instead of {}", part.bytes);
+                report.add(Fault::Damaged, names::blob(&part.digest), text);
+            }
+            None => report.add(Fault::Missing, names::blob(&part.digest), about),
+        }
+    }
+}
+
+/// Whether a blob's bytes are what its name says.
+fn bytes(store: &Store, report: &mut Report, digest: &Digest) -> Result<(), StoreError> {
+    let path = names::blob(digest);
+    let Some(mut reader) = store.read(&path)? else { return Ok(()) };
+    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 1 << 20]);
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => hasher.update(buffer.get(..n).unwrap_or_default()),
+            Err(e) => {
+                report.add(Fault::Damaged, path, e.to_string());
+                return Ok(());
+            }
+        }
+    }
+    if hasher.finish() != *digest {
+        report.add(Fault::Damaged, path, "has another digest than its name says");
+    }
+    Ok(())
+}
+
+/// An error with all its causes.
+fn full(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut cause = e.source();
+    while let Some(e) = cause {
+        text.push_str(": ");
+        text.push_str(&e.to_string());
+        cause = e.source();
+    }
+    text
+}

@@ -1,0 +1,50 @@
+//! The repository: a directory or bucket of releases, and the signed lists of what is on offer.
+//!
+//! ```text
+//! oci-layout  blobs/sha256/<hex>         what anybody may fetch, named by its content
+//! roots/<n>.root                         which keys may sign what
+//! channels/<name>/<00000042>.channel     signed, numbered, created once, never changed: the only commit point
+//! audit/<00000042>.json                  who did what: hash-chained
+//! channels/<name>/latest  audit/latest   hints that can be rebuilt
+//! ```
+//! | file | noun |
+//! |---|---|
+//! | [`store`] | where the files are |
+//! | [`mod@probe`] | whether the store tells the truth |
+//! | [`mod@init`] | a new repository |
+//! | [`roots`] | the roots, each vouching for the next |
+//! | [`sequence`] | numbered files, and the newest of them |
+//! | [`channel`] | a channel's files, and the commit of the next |
+//! | [`contents`] | what a release consists of |
+//! | [`edit`] | what an act makes of a channel |
+//! | [`mod@promote`] | offering in another channel |
+//! | [`holdings`] | all releases, and what the channels make of them |
+//! | [`mod@prune`] | what nobody needs goes |
+//! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
+//! | [`mod@sync`] | the same repository in another place |
+//! | [`site`] | a page for people |
+//! | [`words`] | what people write for times and waves |
+//! | [`catalog`] | all releases that a channel ever had |
+//! | [`mod@publish`] | a bundle becomes blobs and an offer |
+//! | [`audit`] | who did what |
+pub mod audit;
+pub mod catalog;
+pub mod channel;
+pub mod contents;
+pub mod edit;
+pub mod fsck;
+pub mod holdings;
+pub mod init;
+pub mod probe;
+pub mod promote;
+pub mod prune;
+pub mod publish;
+pub mod roots;
+pub mod sequence;
+pub mod site;
+pub mod store;
+pub mod sync;
+pub mod words;
+
+pub use crate::clock::{Clock, HostClock};
+pub use store::{Store, StoreError};

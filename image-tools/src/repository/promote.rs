@@ -1,0 +1,157 @@
+//! Promote: offer in another channel what is offered in one.
+use super::catalog::{self, CatalogError, Entry};
+use super::channel::{Change, ChannelError, Committed, Committer, Log};
+use super::contents::{self, ContentsError, Stored};
+use super::edit::{self, EditError, Promotion, Selector};
+use super::roots::Roots;
+use super::store::{Store, StoreError};
+use bistable_format::attestation::Attestation;
+use bistable_format::compat::is_newer;
+use bistable_format::rollout::Rollout;
+use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, repository as names};
+
+/// Why a release can't be promoted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PromoteError {
+    /// Of a channel.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// Not as it is.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Of the release.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// Of the catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A channel into itself.
+    #[error("channel {0} can't be promoted into itself")]
+    Itself(String),
+    /// Nothing newer.
+    #[error("channel {from} offers nothing newer than channel {into} does: nothing to promote")]
+    NothingNewer {
+        /// Where from.
+        from: String,
+        /// Where to.
+        into: String,
+    },
+}
+
+/// What is promoted, and how.
+#[derive(Clone, Debug)]
+pub struct Wish<'a> {
+    /// Where from.
+    pub from: &'a str,
+    /// Where to.
+    pub into: &'a str,
+    /// Which one; the newest that isn't there yet, if nobody says.
+    pub which: Option<Selector>,
+    /// Who gets it, and when.
+    pub rollout: Rollout,
+}
+
+/// Promote. All gates are looked at again whenever somebody else commits first.
+///
+/// # Errors
+/// See [`PromoteError`].
+pub fn promote(
+    store: &Store,
+    roots: &Roots,
+    committer: &Committer<'_>,
+    wish: &Wish<'_>,
+) -> Result<(Offer, Option<Committed>), PromoteError> {
+    if wish.from == wish.into {
+        return Err(PromoteError::Itself(wish.from.into()));
+    }
+    let into = Log::new(store, roots, wish.into);
+    let mut promoted: Option<(Offer, Stored)> = None;
+    let committed = committer.commit(&into, |draft| -> Result<Change, PromoteError> {
+        let from = Log::new(store, roots, wish.from).newest()?.channel;
+        let offer = match &wish.which {
+            Some(selector) => selector.find(&from)?.clone(),
+            None => newest_missing(&from, draft)?,
+        };
+        // What is on offer must be there: the second of two promotions of the same release reads it once.
+        let stored = match promoted.take() {
+            Some((last, stored)) if last.identity == offer.identity => stored,
+            _ => {
+                let stored = contents::read(store, roots, &offer.release)?;
+                stored.require_whole(store)?;
+                stored
+            }
+        };
+        let attested = attested(store, draft, &offer.identity)?;
+        let now = committer.clock.now();
+        let how = Promotion { attested: &attested, rollout: &wish.rollout, now };
+        edit::promote(&from, draft, &offer.identity, how)?;
+        draft.catalog = catalog::add(store, &draft.catalog, &[entry(&stored, &offer, now)])?;
+        let about = format!("{} {} from {}", offer.terms.product, offer.terms.version, wish.from);
+        promoted = Some((offer, stored));
+        Ok(Change::Made { verb: "promote".into(), about })
+    })?;
+    match promoted {
+        Some((offer, _)) => Ok((offer, committed)),
+        None => Err(PromoteError::NothingNewer { from: wish.from.into(), into: wish.into.into() }),
+    }
+}
+
+/// A release as a catalogue keeps it.
+pub fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
+    let release = &stored.release;
+    Entry {
+        product: release.product.clone(),
+        version: release.version.clone(),
+        release: offer.release,
+        identity: stored.identity,
+        security_version: release.security_version,
+        boards: release.boards.clone(),
+        at,
+        description: Entry::shorten(&release.description),
+        author: release.author.clone(),
+        bytes: stored.bundle_bytes(),
+    }
+}
+
+/// The newest that the one offers and the other never took.
+fn newest_missing(from: &Channel, into: &Channel) -> Result<Offer, PromoteError> {
+    let is_missing = |o: &&Offer| {
+        into.offer(&o.identity).is_none()
+            && into.withdrawal(&o.identity).is_none()
+            && !into.offers.iter().any(|there| {
+                there.terms.product == o.terms.product && !is_newer(&o.terms.version, &there.terms.version)
+            })
+    };
+    let mut missing: Vec<&Offer> = from.offers.iter().filter(is_missing).collect();
+    missing.sort_by(|a, b| b.terms.version.cmp_precedence(&a.terms.version));
+    let nothing = || PromoteError::NothingNewer { from: from.name.clone(), into: into.name.clone() };
+    let newest = *missing.first().ok_or_else(nothing)?;
+    if let Some(other) = missing.iter().find(|o| o.terms.product != newest.terms.product) {
+        return Err(EditError::Ambiguous {
+            channel: from.name.clone(),
+            what: format!("product ({}, {})", newest.terms.product, other.terms.product),
+        }
+        .into());
+    }
+    Ok(newest.clone())
+}
+
+/// What was attested of a release by the keys that the channel names; each verified.
+fn attested(store: &Store, into: &Channel, release: &Digest) -> Result<Vec<(String, KeyId)>, StoreError> {
+    let mut words = Vec::new();
+    for (kind, key) in &into.gates.attestations {
+        let path = names::attestation(release, kind, &key.id());
+        if let Some(bytes) = store.get(&path, Envelope::MAX_BYTES)?
+            && let Ok(word) = Attestation::open(&bytes, key)
+            && word.release == *release
+            && word.kind == *kind
+        {
+            words.push((word.kind, key.id()));
+        }
+    }
+    Ok(words)
+}

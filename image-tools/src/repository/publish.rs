@@ -1,0 +1,239 @@
+//! Publishing: a bundle is verified, its blobs come into the repository, and a channel offers its release.
+//!
+//! Blobs come first, so that what a channel offers can be fetched. Who dies in between leaves blobs that nobody names; the next
+//! try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
+use super::catalog::{self, CatalogError, Entry};
+use super::channel::{Change, ChannelError, Committed, Committer, Log};
+use super::edit::{self, EditError};
+use super::roots::Roots;
+use super::store::{Claim, Created, Store, StoreError};
+use crate::bundle::Reader;
+use crate::parallel::Threads;
+use crate::progress::{Progress, Stage};
+use crate::verify::VerifyError;
+use bistable_format::bundle::{BLOCK, Frame, blob_digest};
+use bistable_format::channel::{Channel, Offer, Passage};
+use bistable_format::rollout::Rollout;
+use bistable_format::{Digest, Hasher, Release, TrustError, release, repository as names};
+use semver::Version;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Why nothing is published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The bundle is wrong, or not signed for this repository's root.
+    #[error(transparent)]
+    Bundle(#[from] VerifyError),
+    /// The bundle can't be read any more.
+    #[error("can't read the bundle {path}", path = path.display())]
+    Read {
+        /// The bundle.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The channel can't be changed.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The catalogue can't be changed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The root trusts demo keys, and the channel is the one for products.
+    #[error("channel production takes no release while the root trusts demo keys")]
+    Demo(#[source] TrustError),
+    /// Not into this channel as it is.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Another release has this version.
+    #[error(
+        "{product} {version} is another release already ({there:.12}): a version names one release for ever; build it under another one"
+    )]
+    Taken {
+        /// The product.
+        product: String,
+        /// The version.
+        version: Version,
+        /// The identity of the release that has it.
+        there: String,
+    },
+}
+
+/// What is published, and how.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The bundle.
+    pub bundle: PathBuf,
+    /// Whether devices may go past it.
+    pub passage: Passage,
+    /// Which devices get it, and when.
+    pub rollout: Rollout,
+    /// Threads that verify.
+    pub threads: Threads,
+}
+
+/// What was published.
+#[derive(Debug)]
+pub struct Published {
+    /// The release.
+    pub release: Release,
+    /// Its name: see [`release::identity`].
+    pub identity: Digest,
+    /// Bytes that were not there yet.
+    pub uploaded: u64,
+    /// Bytes of all its blobs.
+    pub bytes: u64,
+    /// The channel's new file; none if it offers the release already.
+    pub committed: Option<Committed>,
+}
+
+/// Publish.
+///
+/// # Errors
+/// See [`PublishError`]. Without a commit, what was uploaded is found again by the next try.
+pub fn publish(
+    store: &Store,
+    roots: &Roots,
+    log: &Log<'_>,
+    committer: &Committer<'_>,
+    publication: &Publication,
+    progress: &dyn Progress,
+) -> Result<Published, PublishError> {
+    let path = publication.bundle.as_path();
+    let root = &roots.newest().root;
+    if log.name() == "production" {
+        root.refuse_demo().map_err(PublishError::Demo)?;
+    }
+    let read = |source| PublishError::Read { path: path.into(), source };
+    let mut file = File::open(path).map_err(|source| VerifyError::Open { path: path.into(), source })?;
+    let wrong = |source| VerifyError::Bundle { path: path.into(), source };
+    let reader = Reader::open(file.try_clone().map_err(read)?, root).map_err(wrong)?;
+    let (release, signed) = (reader.release().clone(), reader.signed_release().to_vec());
+    let identity = release::identity(&signed);
+    reader.volumes(publication.threads, progress, &mut |_, _, _| Ok(())).map_err(wrong)?;
+
+    claim_version(store, &release, &identity)?;
+    let (uploaded, bytes) = upload(store, &mut file, path, &Frame::new(&signed, &release), progress)?;
+    let offer = Offer {
+        terms: release.terms(),
+        release: Digest::of(&signed),
+        release_bytes: u32::try_from(signed.len()).unwrap_or(u32::MAX),
+        identity,
+        since: 0,
+        passage: publication.passage,
+        rollout: publication.rollout.clone(),
+    };
+    let entry = Entry {
+        product: release.product.clone(),
+        version: release.version.clone(),
+        release: offer.release,
+        identity,
+        security_version: release.security_version,
+        boards: release.boards.clone(),
+        at: 0,
+        description: Entry::shorten(&release.description),
+        author: release.author.clone(),
+        bytes,
+    };
+    let committed = committer.commit(log, |draft| add(store, draft, offer.clone(), entry.clone()))?;
+    // A prune that began before the commit may have taken away what was there already and nothing named: bring it again.
+    upload(store, &mut file, path, &Frame::new(&signed, &release), progress)?;
+    Ok(Published { release, identity, uploaded, bytes, committed })
+}
+
+/// Offer a release, too.
+fn add(
+    store: &Store,
+    draft: &mut Channel,
+    mut offer: Offer,
+    mut entry: Entry,
+) -> Result<Change, PublishError> {
+    let about = format!("{} {}", offer.terms.product, offer.terms.version);
+    let now = draft.issued_at;
+    (offer.since, entry.at) = (now, now);
+    match edit::publish(draft, offer, now) {
+        // Somebody did it already: perhaps this very program, before it was stopped.
+        Err(EditError::AlreadyOffered { .. }) => return Ok(Change::Nothing),
+        published => published?,
+    }
+    draft.catalog = catalog::add(store, &draft.catalog, &[entry])?;
+    Ok(Change::Made { verb: "publish".into(), about })
+}
+
+/// Take the version's name for this release, for ever and in all channels. Who dies after it has it when they come back.
+fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<(), PublishError> {
+    let (product, version) = (release.product.clone(), release.version.clone());
+    let path = names::version(&product, &version);
+    match store.claim(&path, format!("{identity}\n").as_bytes(), 128)? {
+        Claim::Ours => Ok(()),
+        Claim::Theirs(there) => {
+            let there = String::from_utf8_lossy(&there).chars().filter(char::is_ascii_hexdigit).collect();
+            Err(PublishError::Taken { product, version, there })
+        }
+    }
+}
+
+/// Bring the bundle's blobs into the store: how many bytes weren't there, of how many.
+fn upload(
+    store: &Store,
+    file: &mut File,
+    path: &Path,
+    frame: &Frame,
+    progress: &dyn Progress,
+) -> Result<(u64, u64), PublishError> {
+    let read = |source| PublishError::Read { path: path.into(), source };
+    progress.begin(Stage::Upload, frame.bundle_bytes());
+    let (mut offset, mut uploaded, mut bytes) = (0, 0, 0);
+    for header in &frame.headers {
+        offset += BLOCK as u64;
+        if let Some(digest) = blob_digest(&header.name) {
+            file.seek(SeekFrom::Start(offset)).map_err(read)?;
+            let from = file.by_ref().take(header.bytes);
+            let mut hashed = Hashed { from, hasher: Some(Hasher::new()), digest, progress, done: offset };
+            if store.upload(&header.name, &mut hashed, header.bytes)? == Created::Created {
+                uploaded += header.bytes;
+            }
+            bytes += header.bytes;
+        }
+        offset += header.bytes + header.padding() as u64;
+        progress.advance(Stage::Upload, offset);
+    }
+    progress.end(Stage::Upload);
+    Ok((uploaded, bytes))
+}
+
+/// Ends in an error if what was read isn't what its digest says.
+struct Hashed<'a, R> {
+    from: R,
+    hasher: Option<Hasher>,
+    digest: Digest,
+    progress: &'a dyn Progress,
+    done: u64,
+}
+
+impl<R: Read> Read for Hashed<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        if read > 0 {
+            if let (Some(hasher), Some(bytes)) = (&mut self.hasher, into.get(..read)) {
+                hasher.update(bytes);
+            }
+            self.done += read as u64;
+            self.progress.advance(Stage::Upload, self.done);
+        } else if !into.is_empty()
+            && let Some(hasher) = self.hasher.take()
+            && hasher.finish() != self.digest
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the bundle was changed after it was verified",
+            ));
+        }
+        Ok(read)
+    }
+}

@@ -1,0 +1,81 @@
+//! The site: one page for people, made of what the repository says, and a manifest for Raspberry Pi Imager beside it.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `page` | the page: no script, nothing from elsewhere, light and dark |
+//! | `imager` | the list that Raspberry Pi Imager shows |
+mod imager;
+mod page;
+
+pub use imager::{Card, imager};
+pub use page::page;
+
+use super::holdings::Holdings;
+use bistable_format::{Digest, Offer};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct Site<'a> {
+    /// A name for people.
+    pub title: &'a str,
+    /// Where devices find the repository, if that is known.
+    pub url: Option<&'a str>,
+    /// What there is.
+    pub holdings: &'a Holdings,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// An offer with what the catalogue says of it.
+struct Row<'a> {
+    offer: &'a Offer,
+    bytes: u64,
+    description: &'a str,
+}
+
+impl Site<'_> {
+    /// A channel's offers by product, newest first.
+    fn rows(&self, channel: &str) -> Vec<Row<'_>> {
+        let Some(file) = self.holdings.channels.get(channel) else { return Vec::new() };
+        let mut rows: Vec<Row<'_>> = file
+            .channel
+            .offers
+            .iter()
+            .map(|offer| {
+                let held = self.holdings.releases.get(&offer.identity);
+                Row {
+                    offer,
+                    bytes: held.map_or(0, |h| h.entry.bytes),
+                    description: held.map_or("", |h| h.entry.description.as_str()),
+                }
+            })
+            .collect();
+        rows.sort_by(|a, b| {
+            let (x, y) = (&a.offer.terms, &b.offer.terms);
+            x.product.cmp(&y.product).then(y.version.cmp_precedence(&x.version))
+        });
+        rows
+    }
+
+    /// The channels that also offer a release, but for this one.
+    fn also_in(&self, identity: &Digest, but: &str) -> Vec<&str> {
+        self.holdings
+            .channels
+            .iter()
+            .filter(|(name, file)| *name != but && file.channel.offer(identity).is_some())
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// Channels in the order that releases take: staging first, production last.
+    fn channels(&self) -> Vec<&str> {
+        let rank = |name: &str| match name {
+            "staging" => 0,
+            "production" => 2,
+            _ => 1,
+        };
+        let mut all: Vec<&str> = self.holdings.channels.keys().map(String::as_str).collect();
+        all.sort_by_key(|name| (rank(name), *name));
+        all
+    }
+}

@@ -1,0 +1,312 @@
+//! Where a repository's files are: a local directory or a bucket, behind one small synchronous interface.
+//!
+//! ```text
+//! Store (names checked, claims) ─► Backend ─┬─ Objects   local directories, S3, …: object_store and its runtime, all of the async
+//!                                           ├─ Memory    for tests, stricter than the real ones
+//!                                           └─ Faulty    around any other: lies, loses answers, dies
+//! ```
+//! **Create-if-absent is the only way to commit.** [`Store::create`] makes a file that nobody has made before, and it is durable
+//! when it returns: on a local directory the file is flushed, then hard-linked to its name, which fails if the name is taken, then
+//! its folder is flushed. `object_store` does so itself since 0.14 (`LocalFileSystem::with_fsync`), so that local directories need
+//! no code of our own.
+//!
+//! Everything else may be repeated: blobs are named by their content, hints can be rebuilt.
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+pub mod contract;
+mod error;
+mod faulty;
+mod memory;
+mod objects;
+mod place;
+
+pub use error::{Cause, StoreError};
+pub use faulty::{Before, Faults, Faulty, Operation};
+pub use memory::Memory;
+pub use place::{Missing, default_place};
+
+/// Whether a create-if-absent made the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Created {
+    /// It did: the file is there, durably, with these bytes.
+    Created,
+    /// The name was taken; nothing has changed.
+    Exists,
+}
+
+/// Whose file has a name after a [claim](Store::claim) to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Claim {
+    /// It holds the claimed bytes.
+    Ours,
+    /// Somebody else's bytes were there first.
+    Theirs(Vec<u8>),
+}
+
+/// A file in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its whole name.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// What a place for files must do. Names have been checked before: see [`check_path`]. Public tests for it are in
+/// [`contract`].
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// Where it is, as messages name it.
+    fn place(&self) -> &str;
+
+    /// The file's bytes; `None` if it isn't there; [`StoreError::TooLarge`], before anything is loaded, if it has more than
+    /// `limit`.
+    fn get(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The file's size; `None` if it isn't there.
+    fn size(&self, path: &str) -> Result<Option<u64>, StoreError>;
+
+    /// Exactly these bytes of the file.
+    fn range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError>;
+
+    /// Make a file that isn't there: of any number that try at once, one succeeds. Durable when it returns. An error says
+    /// nothing about whether it was made.
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, StoreError>;
+
+    /// Write a file whole, over what was there. Readers see the old or the new.
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Write a file of `bytes` bytes from a stream, in bounded memory. Not there before it is whole.
+    fn upload(&self, path: &str, from: &mut dyn Read, bytes: u64) -> Result<(), StoreError>;
+
+    /// All files below a folder (`""`: all), sorted by name.
+    fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError>;
+
+    /// Remove a file; one that isn't there is removed already.
+    fn delete(&self, path: &str) -> Result<(), StoreError>;
+}
+
+/// A place for a repository's files. Cheap to clone; can be used by many threads.
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+}
+
+/// Tries of a create-if-absent whose answer got lost.
+const CLAIM_TRIES: u32 = 4;
+/// What a streaming read asks for at a time.
+const READ_BYTES: u64 = 4 << 20;
+
+impl Store {
+    /// On this backend.
+    pub fn new(backend: impl Backend + 'static) -> Store {
+        Store { backend: Arc::new(backend) }
+    }
+
+    /// Of a directory or URL: `DIR`, `file:///DIR`, `s3://BUCKET/PREFIX`, `gs://…`, `az://…`. A bucket's credentials and endpoint
+    /// come from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`).
+    ///
+    /// # Errors
+    /// A place that can't be, or can't be reached that way. Buckets aren't asked before they are used.
+    pub fn open(place: &str, missing: Missing) -> Result<Store, StoreError> {
+        Ok(Store::new(place::open(place, missing)?))
+    }
+
+    /// Where it is, as messages name it.
+    pub fn place(&self) -> &str {
+        self.backend.place()
+    }
+
+    /// The file's bytes; `None` if it isn't there.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] if it has more than `limit`; whatever keeps it from being read.
+    pub fn get(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        check_path(path)?;
+        self.backend.get(path, limit)
+    }
+
+    /// The file's size in bytes; `None` if it isn't there.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being known.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        check_path(path)?;
+        self.backend.size(path)
+    }
+
+    /// Exactly these bytes of the file.
+    ///
+    /// # Errors
+    /// If it isn't there or ends before; whatever keeps it from being read.
+    pub fn range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        check_path(path)?;
+        if range.is_empty() { Ok(Vec::new()) } else { self.backend.range(path, range) }
+    }
+
+    /// Make a file that isn't there: the only way to commit. Durable when it returns.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being made. Then it may be there nonetheless: [`claim`](Self::claim) finds out.
+    pub fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        check_path(path)?;
+        self.backend.create(path, bytes)
+    }
+
+    /// Make a file that isn't there, and find out whose it is: an answer can get lost, and a request that is sent again then
+    /// meets the file that the first one made.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being known. `limit` is for the bytes of others.
+    pub fn claim(&self, path: &str, bytes: &[u8], limit: usize) -> Result<Claim, StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.create(path, bytes) {
+                Ok(Created::Created) => return Ok(Claim::Ours),
+                Ok(Created::Exists) => None,
+                Err(e) if e.may_pass() => Some(e),
+                Err(e) => return Err(e),
+            };
+            match (self.get(path, limit), error) {
+                (Ok(Some(there)), _) if there == bytes => return Ok(Claim::Ours),
+                (Ok(Some(there)), _) => return Ok(Claim::Theirs(there)),
+                (Ok(None), Some(e)) if tries == CLAIM_TRIES => return Err(e),
+                // Taken and yet not there: removed in between, or a backend that lies.
+                (Ok(None), None) if tries == CLAIM_TRIES => {
+                    return Err(StoreError::Vanished { place: error::at(self.place(), path) });
+                }
+                (Ok(None), _) => {}
+                (Err(_), Some(e)) | (Err(e), None) => return Err(e),
+            }
+        }
+    }
+
+    /// Write a file whole, over what was there: for hints, which can be rebuilt.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being written.
+    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        check_path(path)?;
+        self.backend.put(path, bytes)
+    }
+
+    /// Write a file that is named by its content, from a stream. Nothing is done if one of that size is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Length`] if the stream doesn't have `bytes` bytes; whatever keeps it from being written.
+    pub fn upload(&self, path: &str, from: &mut dyn Read, bytes: u64) -> Result<Created, StoreError> {
+        if self.size(path)? == Some(bytes) {
+            return Ok(Created::Exists);
+        }
+        self.backend.upload(path, from, bytes)?;
+        Ok(Created::Created)
+    }
+
+    /// Read a file as a stream, in bounded memory; `None` if it isn't there.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    pub fn read(&self, path: &str) -> Result<Option<Reader>, StoreError> {
+        let Some(bytes) = self.size(path)? else { return Ok(None) };
+        Ok(Some(Reader {
+            store: self.clone(),
+            path: path.into(),
+            bytes,
+            next: 0,
+            part: io::Cursor::default(),
+        }))
+    }
+
+    /// All files below a folder (`""`: all), sorted by name.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being listed.
+    pub fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        if !folder.is_empty() {
+            check_path(folder)?;
+        }
+        self.backend.list(folder)
+    }
+
+    /// Remove a file; one that isn't there is removed already.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being removed.
+    pub fn delete(&self, path: &str) -> Result<(), StoreError> {
+        check_path(path)?;
+        self.backend.delete(path)
+    }
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+pub struct Reader {
+    store: Store,
+    path: String,
+    bytes: u64,
+    next: u64,
+    part: io::Cursor<Vec<u8>>,
+}
+
+impl Reader {
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.part.read(into)?;
+        if read > 0 || into.is_empty() || self.next == self.bytes {
+            return Ok(read);
+        }
+        let end = self.bytes.min(self.next + READ_BYTES);
+        let part = self.store.range(&self.path, self.next..end).map_err(io::Error::other)?;
+        self.next = end;
+        self.part = io::Cursor::new(part);
+        self.part.read(into)
+    }
+}
+
+/// Refuse names that aren't plain on every file system and in every URL: folders and a file of letters, digits, `.`, `_`, `-` and
+/// `+`, none of them beginning with a dot, at most 255 bytes.
+///
+/// # Errors
+/// [`StoreError::Name`].
+pub fn check_path(path: &str) -> Result<(), StoreError> {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+    };
+    if path.len() <= 255 && path.split('/').all(plain) {
+        Ok(())
+    } else {
+        Err(StoreError::Name { path: path.chars().take(255).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_pass() {
+        for good in ["oci-layout", "channels/staging/00000042.channel", "blobs/sha256/0af", "a/b.c_d-e+f"] {
+            assert!(check_path(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "/etc", "a//b", "a/", "..", "a/../b", ".hidden", "a/.b", "a b", "a\\b", "ä", "a%2f", "a#1",
+            "a\0",
+        ] {
+            assert!(check_path(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_path(&"a".repeat(256)).is_err());
+    }
+}

@@ -1,0 +1,285 @@
+//! Commits to a channel: none lost, none twice, each recorded.
+use crate::places::{self, Place};
+use crate::product::{Product, key};
+use bistable_format::{KeyKind, Role, repository as names};
+use bistable_image::repository::Store;
+use bistable_image::repository::audit::{self, AuditError};
+use bistable_image::repository::channel::{Change, ChannelError, Log, OldRoot};
+use bistable_image::repository::roots::Roots;
+use bistable_image::repository::store::{Created, Faults, Faulty, Memory, Missing};
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::thread;
+
+const WRITERS: u64 = 8;
+const ACTS: u64 = 10;
+
+/// All acts of all writers are in the files and in the audit, each once; and nothing else is.
+fn check_whole(place: &Place, roots: &Roots) {
+    let log = Log::new(&place.store, roots, "staging");
+    let files: Vec<_> = log.backwards().map(Result::unwrap).collect();
+    assert_eq!(files.len() as u64, WRITERS * ACTS, "{}", place.name);
+    let mut acts: Vec<_> = files.iter().map(|f| f.channel.act.about.clone()).collect();
+    acts.sort();
+    acts.dedup();
+    assert_eq!(acts.len() as u64, WRITERS * ACTS, "{}", place.name);
+    let verified = audit::verify(&place.store, roots).unwrap();
+    assert_eq!(verified.records, 1 + WRITERS * ACTS, "{}", place.name);
+    assert_eq!(verified.channels["staging"], WRITERS * ACTS);
+    assert!(verified.missing.is_empty());
+}
+
+fn write(product: &Product, store: &Store, roots: &Roots, writer: u64) -> u32 {
+    let log = Log::new(store, roots, "staging");
+    let mut tries = 0;
+    for act in 0..ACTS {
+        let committed = product.offer(&log, &format!("writer {writer}"), writer * ACTS + act).unwrap();
+        assert!(committed.unrecorded.is_none(), "{:?}", committed.unrecorded);
+        tries += committed.tries;
+    }
+    tries
+}
+
+#[test]
+fn eight_threads_lose_nothing() {
+    let product = Product::new();
+    for place in places::all() {
+        let roots = product.init(&place.store);
+        let tries: u32 = thread::scope(|scope| {
+            let (product, store, roots) = (&product, &place.store, &roots);
+            let writers: Vec<_> =
+                (0..WRITERS).map(|n| scope.spawn(move || write(product, store, roots, n))).collect();
+            writers.into_iter().map(|w| w.join().unwrap()).sum()
+        });
+        check_whole(&place, &roots);
+        eprintln!("{}: 80 of 80 kept, {tries} tries", place.name);
+    }
+}
+
+/// The same with processes: this test's program again, as a writer.
+#[test]
+fn eight_processes_lose_nothing() {
+    const WRITER: &str = "BISTABLE_TEST_WRITER";
+    const REPO: &str = "BISTABLE_TEST_REPO";
+    let product = Product::new();
+    if let Ok(writer) = std::env::var(WRITER) {
+        let store = Store::open(&std::env::var(REPO).unwrap(), Missing::Refuse).unwrap();
+        let roots = Roots::load(&store).unwrap();
+        write(&product, &store, &roots, writer.parse().unwrap());
+        return;
+    }
+    for place in places::all() {
+        let Some(url) = &place.url else { continue };
+        let roots = product.init(&place.store);
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|n| {
+                Command::new(std::env::current_exe().unwrap())
+                    .args(["--exact", "channel::eight_processes_lose_nothing"])
+                    .env(WRITER, n.to_string())
+                    .env(REPO, url)
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for mut writer in writers {
+            assert!(writer.wait().unwrap().success());
+        }
+        check_whole(&place, &roots);
+    }
+}
+
+/// From its death at each change on: the commit is there or not, and the next act makes the audit whole.
+#[test]
+fn a_death_at_any_change_loses_no_commit_and_no_record() {
+    let product = Product::new();
+    let mut died_between = false;
+    for dies_at in 0.. {
+        let memory = Memory::new();
+        let store = Store::new(memory.clone());
+        let roots = product.init(&store);
+        product.offer(&Log::new(&store, &roots, "staging"), "a", 1).unwrap();
+        let dying = Faults { dies_at: Some(dies_at), ..Faults::default() };
+        let dead = Store::new(Faulty::new(memory, dying));
+        let second = product.offer(&Log::new(&dead, &roots, "staging"), "b", 2);
+        let log = Log::new(&store, &roots, "staging");
+        let there = log.sequence().unwrap();
+        assert_eq!(there == 2, second.is_ok(), "died at change {dies_at}");
+        let missing = audit::verify(&store, &roots).unwrap().missing.get("staging").copied().unwrap_or(0);
+        died_between |= missing == 1;
+        product.offer(&log, "c", 3).unwrap();
+        let verified = audit::verify(&store, &roots).unwrap();
+        assert_eq!(verified.records, 1 + there + 1, "died at change {dies_at}");
+        assert!(verified.missing.is_empty());
+        assert_eq!(audit::newest(&store).unwrap().unwrap().record.who, "c");
+        if dies_at > 10 {
+            break;
+        }
+    }
+    assert!(died_between);
+}
+
+#[test]
+fn lost_answers_make_no_act_happen_twice() {
+    let product = Product::new();
+    let memory = Memory::new();
+    let roots = product.init(&Store::new(memory.clone()));
+    let lossy = Faults { loses_answers: Some(1), ..Faults::default() };
+    let store = Store::new(Faulty::new(memory, lossy));
+    let log = Log::new(&store, &roots, "staging");
+    for n in 1..=10 {
+        assert_eq!(product.offer(&log, "a", n).unwrap().file.channel.sequence, n);
+    }
+    assert_eq!(audit::verify(&store, &roots).unwrap().records, 11);
+}
+
+#[test]
+fn a_repair_adds_what_is_missing() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    for n in 1..=3 {
+        product.offer(&log, "a", n).unwrap();
+    }
+    for record in [3, 4] {
+        store.delete(&names::audit(record)).unwrap();
+    }
+    assert_eq!(audit::verify(&store, &roots).unwrap().missing["staging"], 2);
+    assert_eq!(audit::catch_up(&store, &product.clock, &log, 3).unwrap(), 2);
+    assert_eq!(audit::catch_up(&store, &product.clock, &log, 3).unwrap(), 0);
+    assert!(audit::verify(&store, &roots).unwrap().missing.is_empty());
+}
+
+#[test]
+fn a_changed_record_is_found() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    for n in 1..=3 {
+        product.offer(&log, "a", n).unwrap();
+    }
+    let path = names::audit(3);
+    let text = String::from_utf8(store.get(&path, 9999).unwrap().unwrap()).unwrap();
+    let replaced = |with: &str| {
+        store.delete(&path).unwrap();
+        assert_eq!(store.create(&path, with.as_bytes()).unwrap(), Created::Created);
+        audit::verify(&store, &roots)
+    };
+    for lie in [
+        text.replace("\"a\"", "\"b\""),
+        text.replace("1.2.0", "1.9.0"),
+        text.replace(":3,", ":4,"),
+        "{}".into(),
+    ] {
+        assert_ne!(lie, text);
+        assert!(matches!(replaced(&lie), Err(AuditError::Damaged { .. })), "{lie}");
+    }
+    assert!(replaced(&text).is_ok());
+    store.delete(&path).unwrap();
+    assert!(audit::verify(&store, &roots).is_err());
+}
+
+#[test]
+fn a_commit_that_changes_nothing_or_fails_leaves_nothing() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let before = store.list("").unwrap();
+    let log = Log::new(&store, &roots, "staging");
+    let committer = product.committer("a");
+    let nothing = committer.commit(&log, |_| Ok::<_, ChannelError>(Change::Nothing)).unwrap();
+    assert!(nothing.is_none());
+    let failed = committer.commit(&log, |_| Err(ChannelError::Busy { name: "x".into() }));
+    assert!(failed.is_err());
+    assert_eq!(store.list("").unwrap(), before);
+    assert!(matches!(log.newest(), Err(ChannelError::None { .. })));
+    let bad = Log::new(&store, &roots, "../staging");
+    assert!(matches!(product.offer(&bad, "a", 1), Err(ChannelError::Invalid(_))));
+}
+
+#[test]
+fn a_key_that_may_not_sign_is_refused_before_anything_is_written() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    let mut committer = product.committer("a");
+    committer.keys = vec![product.release_key.signing()];
+    let refused = committer.commit(&log, |_| {
+        Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() })
+    });
+    assert!(matches!(refused, Err(ChannelError::Keys { .. })));
+    assert_eq!(log.sequence().unwrap(), 0);
+}
+
+#[test]
+fn what_is_put_in_place_of_a_file_is_found() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let (staging, production) = (Log::new(&store, &roots, "staging"), Log::new(&store, &roots, "production"));
+    for n in 1..=3 {
+        product.offer(&staging, "a", n).unwrap();
+    }
+    let copied = store.get(&names::channel("staging", 1), 99_999).unwrap().unwrap();
+    assert_eq!(store.create(&names::channel("production", 1), &copied).unwrap(), Created::Created);
+    assert!(matches!(production.newest(), Err(ChannelError::Misplaced { .. })));
+    // A well signed file in the middle that isn't the one that the next one names.
+    let channel = staging.history(2).unwrap().channel;
+    let mut other = channel.clone();
+    other.offers.clear();
+    store.delete(&names::channel("staging", 2)).unwrap();
+    let other = other.seal(&[product.channel_key.signing()]).unwrap();
+    assert_eq!(store.create(&names::channel("staging", 2), &other).unwrap(), Created::Created);
+    let broken = staging.backwards().last();
+    assert!(matches!(broken, Some(Err(ChannelError::Broken { sequence: 3, .. }))), "{broken:?}");
+}
+
+#[test]
+fn time_never_goes_back_from_file_to_file() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    let first = product.offer(&log, "a", 1).unwrap().file.channel;
+    product.clock.0.fetch_sub(3600, Ordering::SeqCst);
+    let second = product.offer(&log, "a", 2).unwrap().file.channel;
+    assert_eq!((second.issued_at, second.expires_at), (first.issued_at, first.expires_at));
+    product.clock.0.fetch_sub(86_400, Ordering::SeqCst);
+    assert!(matches!(product.offer(&log, "a", 3), Err(ChannelError::Clock { hours: 25, .. })));
+}
+
+/// Who stole a key that was taken back since may still write files; nobody signs them anew unseen.
+#[test]
+fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    product.offer(&Log::new(&store, &roots, "staging"), "a", 1).unwrap();
+
+    let mut next = product.root.root.clone();
+    next.version = 2;
+    let new_key = key(9);
+    next.keys.retain(|k| k.id() != product.channel_key.public().id());
+    next.keys.push(new_key.public());
+    let role = next.roles.iter_mut().find(|r| r.role == Role::Channel).unwrap();
+    role.keys = vec![new_key.public().id()];
+    let bytes = next.seal(&[product.root_key.signing()]).unwrap();
+    assert_eq!(new_key.public().kind, KeyKind::Production);
+    assert_eq!(store.create(&names::root(2), &bytes).unwrap(), Created::Created);
+
+    let roots = Roots::load(&store).unwrap();
+    let log = Log::new(&store, &roots, "staging");
+    let mut committer = product.committer("a");
+    committer.keys = vec![new_key.signing()];
+    let renew =
+        |_: &mut _| Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() });
+    assert!(matches!(committer.commit(&log, renew), Err(ChannelError::OldRoot { sequence: 1, .. })));
+    committer.old_root = OldRoot::Accept;
+    assert_eq!(committer.commit(&log, renew).unwrap().unwrap().file.root, 2);
+    assert!(log.newest().is_ok());
+    assert_eq!(log.backwards().map(Result::unwrap).count(), 2);
+    assert!(audit::verify(&store, &roots).is_ok());
+}

@@ -1,0 +1,118 @@
+//! The verbs, as a person uses them.
+use crate::places;
+use crate::places::Place;
+use crate::product::Product;
+use bistable_image::repository::channel::Log;
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+#[track_caller]
+fn run(place: &Place, args: &[&str], code: i32) -> (String, String) {
+    at(place.url.as_ref().unwrap(), args, code)
+}
+
+#[track_caller]
+fn at(repo: &str, args: &[&str], code: i32) -> (String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
+        .args(args)
+        .env("BISTABLE_REPO", repo)
+        .env("BISTABLE_BY", "ada")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(out.stdout), text(out.stderr));
+    assert_eq!(out.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn from_nothing_to_a_repaired_audit() {
+    let product = Product::new();
+    for place in [Some(places::directory()), places::s3()].into_iter().flatten() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root.root");
+        fs::write(&root, &product.root.bytes).unwrap();
+        let root = root.to_str().unwrap();
+        let (stdout, _) = run(&place, &["repo", "init", "--root", root], 0);
+        assert!(stdout.contains("a new repository"), "{stdout}");
+        let (stdout, _) = run(&place, &["repo", "init", "--root", root], 0);
+        assert!(stdout.contains("already"), "{stdout}");
+        run(&place, &["repo", "probe"], 0);
+        let roots = product.init(&place.store);
+        let log = Log::new(&place.store, &roots, "staging");
+        for n in 1..=3 {
+            product.offer(&log, "grace", n).unwrap();
+        }
+        let (stdout, _) = run(&place, &["audit", "--last", "2"], 0);
+        assert_eq!(stdout.lines().count(), 2, "{stdout}");
+        assert!(stdout.contains("2027-01-15T08:00:00Z  grace"), "{stdout}");
+        assert!(stdout.lines().last().unwrap().contains("staging 3"), "{stdout}");
+        let (stdout, _) = run(&place, &["audit", "--json"], 0);
+        let json: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((&json["schema"], &json["records"][0]["who"]), (&1.into(), &"ada".into()));
+        place.store.delete("audit/00000004.json").unwrap();
+        let (stdout, _) = run(&place, &["audit", "verify"], 0);
+        assert!(stdout.contains("staging: 1 not recorded yet"), "{stdout}");
+        run(&place, &["audit", "repair"], 0);
+        let (stdout, _) = run(&place, &["audit", "verify"], 0);
+        assert!(stdout.starts_with("4 records"), "{stdout}");
+        place.store.delete("audit/00000002.json").unwrap();
+        let (_, stderr) = run(&place, &["audit", "verify"], 5);
+        assert!(stderr.contains("audit record 2"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_bundle_is_published_and_listed() {
+    let (product, folder, place) = (Product::new(), tempfile::tempdir().unwrap(), places::directory());
+    product.init(&place.store);
+    let bundle = crate::publish::bundle(&product, &folder, 1, "a");
+    let files = product.channel_key.write(&folder.path().join("channel")).unwrap();
+    let wrong = product.release_key.write(&folder.path().join("release")).unwrap();
+    let publish = |key: &std::path::Path, code| {
+        let arguments =
+            ["publish", bundle.to_str().unwrap(), "--key", key.to_str().unwrap(), "--progress", "quiet"];
+        run(&place, &arguments, code)
+    };
+    let (_, stderr) = run(&place, &["list"], 1);
+    assert!(stderr.contains("no channel staging"), "{stderr}");
+    let (_, stderr) = publish(&wrong.secret, 5);
+    assert!(stderr.contains("can't be signed with these keys"), "{stderr}");
+    let (stdout, _) = publish(&files.secret, 0);
+    assert!(stdout.starts_with("hub 1.1.0: number 1 of channel staging offers it"), "{stdout}");
+    let (stdout, _) = run(&place, &["list"], 0);
+    assert!(stdout.starts_with("hub 1.1.0 ") && stdout.contains("offered"), "{stdout}");
+    assert_eq!(stdout.lines().count(), 1);
+    let (stdout, _) = run(&place, &["list", "--product", "other", "--json"], 0);
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&json["sequence"], &json["releases"]), (&1.into(), &Value::Array(vec![])));
+}
+
+#[test]
+fn what_is_no_repository_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none");
+    let (_, stderr) = at(missing.to_str().unwrap(), &["audit"], 1);
+    assert!(stderr.contains("repo init"), "{stderr}");
+    let (_, stderr) = at("ftp://x", &["audit"], 2);
+    assert!(stderr.contains("s3://BUCKET/PREFIX"), "{stderr}");
+    let (_, stderr) = at(folder.path().to_str().unwrap(), &["audit", "verify"], 1);
+    assert!(stderr.contains("--root"), "{stderr}");
+}
+
+/// Not a credential is in a message.
+#[test]
+fn a_store_that_nobody_runs_is_told() {
+    let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
+        .args(["audit", "--repo", "s3://nowhere/x"])
+        .env("AWS_ENDPOINT", "http://127.0.0.1:1")
+        .env("AWS_ACCESS_KEY_ID", "somebody")
+        .env("AWS_SECRET_ACCESS_KEY", "do-not-tell")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("can't reach s3://nowhere/x"), "{stderr}");
+    assert!(!stderr.contains("do-not-tell"), "{stderr}");
+}

@@ -1,0 +1,115 @@
+//! A new repository, and stores that can't be one.
+use crate::places;
+use crate::product::{Product, key};
+use bistable_image::repository::init::{InitError, Initialised, Writers, init, writers};
+use bistable_image::repository::probe::{Lie, ProbeError, probe};
+use bistable_image::repository::roots::{Roots, RootsError};
+use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
+use bistable_image::repository::{Store, audit};
+use bistable_image::root::{RootOptions, create};
+use std::sync::{Arc, Barrier};
+
+fn files(store: &Store) -> Vec<String> {
+    store.list("").unwrap().into_iter().map(|f| f.path).collect()
+}
+
+#[test]
+fn a_new_repository_has_its_root_and_nothing_else_and_again_is_harmless() {
+    let product = Product::new();
+    for place in places::all() {
+        let init = || init(&place.store, &product.root, Writers::Many, "tester", &product.clock).unwrap();
+        assert_eq!(init(), Initialised::New, "{}", place.name);
+        let files = || files(&place.store);
+        let made = files();
+        assert_eq!(made, ["audit/00000001.json", "audit/latest", "oci-layout", "roots/1.root"]);
+        assert_eq!(init(), Initialised::Already);
+        assert_eq!(files(), made);
+        assert_eq!(Roots::load(&place.store).unwrap().newest(), &product.root);
+        assert_eq!(writers(&place.store).unwrap(), Writers::Many);
+    }
+}
+
+#[test]
+fn another_products_root_is_refused() {
+    let (product, store) = (Product::new(), Store::new(Memory::new()));
+    product.init(&store);
+    let other = create(&RootOptions {
+        root_keys: vec![key(7).public()],
+        release_keys: vec![key(8).public()],
+        sign: vec![key(7)],
+        ..RootOptions::default()
+    });
+    let refused = init(&store, &other.unwrap(), Writers::Many, "tester", &product.clock);
+    assert!(matches!(refused, Err(InitError::Roots(RootsError::Other { .. }))));
+}
+
+/// From its death at each change on, the next try makes the whole repository.
+#[test]
+fn a_death_at_any_change_does_no_harm() {
+    let product = Product::new();
+    for dies_at in 0.. {
+        let memory = Memory::new();
+        let dying = Faults { dies_at: Some(dies_at), ..Faults::default() };
+        let store = Store::new(Faulty::new(memory.clone(), dying));
+        let died = init(&store, &product.root, Writers::Many, "tester", &product.clock).is_err();
+        let store = Store::new(memory);
+        product.init(&store);
+        let roots = Roots::load(&store).unwrap();
+        assert_eq!(audit::verify(&store, &roots).unwrap().records, 1, "died at change {dies_at}");
+        assert!(files(&store).contains(&"oci-layout".to_owned()));
+        if !died {
+            assert!(dies_at > 10, "{dies_at}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn liars_are_refused_and_told() {
+    let product = Product::new();
+    let overwrites = Faults { overwrites: true, ..Faults::default() };
+    let store = Store::new(Faulty::new(Memory::new(), overwrites));
+    let refused = init(&store, &product.root, Writers::Many, "tester", &product.clock);
+    assert!(
+        matches!(refused, Err(InitError::Probe(ProbeError::Liar { lie: Lie::Twice, .. }))),
+        "{refused:?}"
+    );
+    assert_eq!(files(&store), Vec::<String>::new());
+
+    // Only one at a time is told the truth.
+    let all = Arc::new(Barrier::new(8));
+    let before = move |operation, path: &str| {
+        if operation == Operation::Size && path.contains("race") {
+            all.wait();
+        }
+    };
+    let looks_first = Faults { looks_first: true, before: Some(Arc::new(before)), ..Faults::default() };
+    let store = Store::new(Faulty::new(Memory::new(), looks_first));
+    assert!(matches!(probe(&store), Err(ProbeError::Liar { lie: Lie::Race { winners: 8 }, .. })));
+    assert_eq!(files(&store), Vec::<String>::new());
+}
+
+#[test]
+fn a_liar_can_be_used_by_one_writer_and_later_ones_are_told() {
+    let product = Product::new();
+    let overwrites = Faults { overwrites: true, ..Faults::default() };
+    let store = Store::new(Faulty::new(Memory::new(), overwrites));
+    init(&store, &product.root, Writers::Single, "tester", &product.clock).unwrap();
+    assert_eq!(writers(&store).unwrap(), Writers::Single);
+    // Where nothing is wrong, nothing is noted.
+    let store = Store::new(Memory::new());
+    init(&store, &product.root, Writers::Single, "tester", &product.clock).unwrap();
+    assert_eq!(writers(&store).unwrap(), Writers::Many);
+}
+
+/// `rclone serve s3` takes If-None-Match and ignores it.
+#[test]
+#[ignore = "needs `rclone serve s3` and AWS_* and BISTABLE_TEST_LIAR=s3://BUCKET in the environment: tests/s3/rclone.sh"]
+fn rclone_is_refused() {
+    let product = Product::new();
+    let url = std::env::var("BISTABLE_TEST_LIAR").unwrap();
+    let store = Store::open(&url, bistable_image::repository::store::Missing::Refuse).unwrap();
+    let refused = init(&store, &product.root, Writers::Many, "tester", &product.clock);
+    assert!(matches!(refused, Err(InitError::Probe(ProbeError::Liar { .. }))), "{refused:?}");
+    assert_eq!(files(&store), Vec::<String>::new());
+}

@@ -1,0 +1,16 @@
+//! The repository on each kind of store. S3 takes part if the environment names one: `BISTABLE_TEST_S3=s3://BUCKET`, with `AWS_*`;
+//! `tests/s3/ceph.sh start DIR` starts one and prints both.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may fail loudly, and write files in their own folders without flushing them"
+)]
+mod channel;
+mod cli;
+mod init;
+mod places;
+mod product;
+mod publish;
+mod store;

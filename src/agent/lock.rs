@@ -1,0 +1,58 @@
+//! The fleet's lock: not all devices of a site are gone at once.
+use super::Agent;
+use crate::{
+    Error,
+    fleet_lock::{Held, Lock, Phase, Post, Request, ask},
+    ports::{Answer, Host, HostError},
+};
+use std::time::Duration;
+
+/// How long the server may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The way to a server through the host.
+struct ByHost<'a>(&'a mut dyn Host);
+
+impl Post for ByHost<'_> {
+    fn post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
+        self.0.http_post(request, timeout)
+    }
+}
+
+impl Agent<'_> {
+    /// Ask the fleet's lock, if there is one, for the reboot into a trial. Asking again is fine. The way back from a trial
+    /// never asks.
+    ///
+    /// # Errors
+    /// [`Error::NotNow`]: nothing was decided yet, and the release stays where it is.
+    pub(super) fn may_reboot(&mut self) -> Result<(), Error> {
+        self.ask(Phase::PreReboot).map_err(|held| {
+            Error::NotNow(format!("{held}; the release stays where it is: `bistable resume` tries again"))
+        })
+    }
+
+    /// At rest: give back the place, if there is a lock. Who fails to does it at the next boot.
+    pub(super) fn give_back(&mut self) {
+        if let Err(held) = self.ask(Phase::SteadyState) {
+            log::warn!("fleet_lock=not_given_back {held}");
+        }
+    }
+
+    fn ask(&mut self, phase: Phase) -> Result<(), Held> {
+        let settings = &self.device.settings.update;
+        if settings.fleet_lock.is_none() {
+            return Ok(());
+        }
+        let host = &mut *self.device.board.host;
+        let serial = match &settings.id {
+            Some(id) => id.clone(),
+            None => host.serial().map_err(Held::Unreachable)?,
+        };
+        match Lock::of(settings, &serial) {
+            Some(lock) => {
+                ask(&mut ByHost(host), &lock, phase, TIMEOUT).map(|_| log::info!("fleet_lock={phase:?}"))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What is done about each chunk of a release in a repository: looked up before anything is fetched.
+use super::{
+    content::Spot,
+    pipeline::{Place, Shared, is_right},
+};
+use bistable_format::{Chunk, ChunkList, Digest, Encoding, VolumeKind};
+use std::sync::mpsc;
+
+/// Raw bytes that are planned at a time.
+const WINDOW_BYTES: u64 = 32 << 20;
+/// A chunk's raw bytes in the running slot, if it still is as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) volume: VolumeKind,
+    pub(super) at: u64,
+    pub(super) bytes: u32,
+}
+
+/// What is done about a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Had,
+    Zero,
+    Reuse(Held),
+    Fetch,
+}
+
+/// Look for every chunk but the one with the header in the slot, and say what is to be done about it.
+pub(super) fn plan(
+    shared: &Shared<'_>,
+    lists: &[ChunkList; 2],
+    bytes: [u64; 2],
+    held: &[(Digest, Held)],
+    to_feed: &mpsc::SyncSender<Vec<(Spot, Step)>>,
+) {
+    let mut window = Vec::new();
+    let mut planned = 0;
+    for ((volume, list), bytes) in VolumeKind::ALL.into_iter().zip(lists).zip(bytes) {
+        for (index, chunk) in list.chunks.iter().enumerate() {
+            let spot = Spot { volume, index };
+            if spot.has_header() {
+                continue;
+            }
+            if shared.stopped() {
+                return;
+            }
+            let at = index as u64 * u64::from(list.chunk_bytes);
+            let raw_bytes = list.raw_bytes(index, bytes);
+            let place = Place { volume, index, at, digest: chunk.digest };
+            let right = is_right(shared, place, &mut shared.raw.take(raw_bytes as usize));
+            let step = match right {
+                Ok(true) => Step::Had,
+                Ok(false) => step(lists, spot, held),
+                Err(e) => return shared.fail(e),
+            };
+            window.push((spot, step));
+            planned += u64::from(raw_bytes);
+            if planned >= WINDOW_BYTES {
+                planned = 0;
+                if to_feed.send(std::mem::take(&mut window)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    // Nobody takes it when somebody failed.
+    let _ = to_feed.send(window);
+}
+
+/// What is done about a chunk that the slot lacks.
+pub(super) fn step(lists: &[ChunkList; 2], spot: Spot, held: &[(Digest, Held)]) -> Step {
+    let Some(chunk) = chunk(lists, spot) else { return Step::Fetch };
+    if matches!(chunk.encoding, Encoding::Zero { .. }) {
+        return Step::Zero;
+    }
+    match held.binary_search_by_key(&chunk.digest, |(digest, _)| *digest) {
+        Ok(at) => held.get(at).map_or(Step::Fetch, |(_, held)| Step::Reuse(*held)),
+        Err(_) => Step::Fetch,
+    }
+}
+
+pub(super) fn chunk(lists: &[ChunkList; 2], spot: Spot) -> Option<&Chunk> {
+    let [boot, system] = lists;
+    let list = if spot.volume == VolumeKind::Boot { boot } else { system };
+    list.chunks.get(spot.index)
+}
+
+/// A list's chunks that aren't all zeros.
+pub(super) fn full_chunks(list: &ChunkList) -> impl Iterator<Item = (usize, Digest)> {
+    let full = |(_, chunk): &(usize, &Chunk)| !matches!(chunk.encoding, Encoding::Zero { .. });
+    list.chunks.iter().enumerate().filter(full).map(|(index, chunk)| (index, chunk.digest))
+}
