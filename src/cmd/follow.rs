@@ -5,7 +5,7 @@ use crate::{
     agent::Agent,
     cli::{self, Repository},
     config::{Settings, SourceLimits},
-    source::{Limits, Location, Patience, Source, http::Rate},
+    source::{Limits, Location, Patience, Source, SourceError, http::Rate},
     steps::{
         check::{self, CheckError, Found, Remember},
         install::Content,
@@ -53,44 +53,51 @@ fn look(
     asked: &Repository,
     remember: Remember,
 ) -> Result<(Box<dyn Source>, Found), Error> {
-    let urls = urls(&device.settings, asked)?;
+    let locations = locations(&device.settings, asked)?;
+    let (limits, patience) = limits(&device.settings.source.limits);
+    let open = |locations: &[Location]| {
+        Location::open_all(locations, limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
+    };
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let limits = device.settings.source.limits.clone();
-    let mut all = open(&urls, &limits)?;
+    let mut all = open(&locations)?;
     let untrusted = match check::run(device, &mut *all, &channel, remember) {
-        Err(Error::Check(e)) if e.is_untrusted() && urls.len() > 1 => e,
+        Err(Error::Check(e)) if e.is_untrusted() && locations.len() > 1 => e,
         found => return Ok((all, found?)),
     };
     // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then.
-    for first in 0..urls.len() {
-        let mut turned = urls.clone();
+    for first in 0..locations.len() {
+        let mut turned = locations.clone();
         turned.rotate_left(first);
-        let found =
-            open(&turned[..1], &limits).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
+        let found = open(&turned[..1]).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
         if let Ok(found) = found {
             log::warn!("not_used={untrusted}");
-            return Ok((open(&turned, &limits)?, found));
+            return Ok((open(&turned)?, found));
         }
     }
     Err(untrusted.into())
 }
 
 /// The repositories that the command line names, or else the configuration.
-fn urls(settings: &Settings, asked: &Repository) -> Result<Vec<String>, Error> {
+fn locations(settings: &Settings, asked: &Repository) -> Result<Vec<Location>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
-    let urls: Vec<String> = if asked.source.is_empty() { configured() } else { asked.source.clone() };
-    if urls.is_empty() { Err(CheckError::NoSource.into()) } else { Ok(urls) }
+    let urls: Vec<String> = match asked.source.as_slice() {
+        [] => configured(),
+        named => named.iter().map(|url| from_here(url)).collect(),
+    };
+    if urls.is_empty() {
+        return Err(CheckError::NoSource.into());
+    }
+    let locations: Result<_, SourceError> = urls.iter().map(|url| Location::parse(url)).collect();
+    Ok(locations.map_err(CheckError::Source)?)
 }
 
-/// Those of them that are there, as one source: a stick may not be plugged in.
-fn open(urls: &[String], wanted: &SourceLimits) -> Result<Box<dyn Source>, Error> {
-    let open = || {
-        let locations = urls.iter().map(|url| Location::parse(url)).collect::<Result<Vec<_>, _>>()?;
-        let (limits, patience) = limits(wanted);
-        Location::open_all(&locations, limits, patience)
-    };
-    Ok(open().map_err(CheckError::Source)?)
+/// On a command line, a path may begin where one is.
+fn from_here(url: &str) -> String {
+    match std::path::absolute(url) {
+        Ok(path) if !url.contains("://") => path.to_str().map_or_else(|| url.into(), Into::into),
+        _ => url.into(),
+    }
 }
 
 /// What a server may take, and how often it is asked, as configured.

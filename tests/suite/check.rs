@@ -57,6 +57,8 @@ fn what_check_says_and_how_it_ends() {
     // The same, from what is configured; a folder is as good as an address.
     pi.config(&format!("[source]\nurls = [\"{}\"]\n", pi.path("shop").display()));
     assert_eq!(pi.run("check").must(0, &[]).out, found.out);
+    // On the command line, a path may begin where one is.
+    assert_eq!(pi.run("check --source shop").must(0, &[]).out, found.out);
     pi.run("check --channel beta").must(1, &["has no channel beta", "is it a repository"]);
     for name in ["../production", "Beta", "a.b", ""] {
         let mut command = pi.command();
