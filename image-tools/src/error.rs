@@ -11,6 +11,7 @@ use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
 use crate::repository::contents::ContentsError;
 use crate::repository::edit::EditError;
+use crate::repository::hold::HoldError;
 use crate::repository::holdings::HoldingsError;
 use crate::repository::init::InitError;
 use crate::repository::probe::ProbeError;
@@ -152,19 +153,23 @@ impl Error {
             Error::Publish(PublishError::Demo(_)) => Exit::Untrusted,
             Error::Publish(PublishError::Edit(e)) => edit(e),
             Error::Publish(PublishError::Taken { .. }) => Exit::Incompatible,
+            Error::Publish(PublishError::Hold(e)) | Error::Promote(PromoteError::Hold(e)) => hold(e),
+            Error::Promote(PromoteError::Demo(_) | PromoteError::Untrusted { .. }) => Exit::Untrusted,
+            Error::Promote(PromoteError::Contents(e)) => contents(e),
             Error::Roots(e) => roots(e),
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Damaged { .. } => Exit::Untrusted,
-            Error::Holdings(HoldingsError::Store(e)) | Error::Contents(ContentsError::Store(e)) => store(e),
-            Error::Holdings(HoldingsError::Channel(e)) => channel(e),
-            Error::Holdings(HoldingsError::Catalog(e)) => catalog(e),
-            Error::Contents(ContentsError::Untrusted { .. } | ContentsError::Damaged { .. }) => {
-                Exit::Untrusted
-            }
+            Error::Holdings(e) | Error::Prune(PruneError::Holdings(e)) => holdings(e),
+            Error::Contents(e)
+            | Error::Prune(PruneError::Contents(e))
+            | Error::Sync(SyncError::Contents(e)) => contents(e),
+            Error::Prune(PruneError::Catalog(e)) | Error::Sync(SyncError::Catalog(e)) => catalog(e),
             Error::Prune(PruneError::TooSoon { .. }) => Exit::NothingToDo,
+            Error::Prune(PruneError::Overtaken(_)) => Exit::TryLater,
+            Error::Sync(SyncError::Hold(e)) => hold(e),
             Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
             Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),
             Error::Sync(SyncError::Roots(e)) => roots(e),
@@ -193,6 +198,30 @@ fn store(error: &StoreError) -> Exit {
     }
 }
 
+fn hold(error: &HoldError) -> Exit {
+    match error {
+        HoldError::Store(e) => store(e),
+        HoldError::Pruning { .. } => Exit::TryLater,
+        HoldError::Random => Exit::Failed,
+    }
+}
+
+fn holdings(error: &HoldingsError) -> Exit {
+    match error {
+        HoldingsError::Store(e) => store(e),
+        HoldingsError::Channel(e) => channel(e),
+        HoldingsError::Catalog(e) => catalog(e),
+    }
+}
+
+fn contents(error: &ContentsError) -> Exit {
+    match error {
+        ContentsError::Store(e) => store(e),
+        ContentsError::Untrusted { .. } | ContentsError::Damaged { .. } => Exit::Untrusted,
+        ContentsError::NoRelease { .. } | ContentsError::Incomplete { .. } => Exit::Failed,
+    }
+}
+
 fn edit(error: &EditError) -> Exit {
     match error {
         EditError::AlreadyOffered { .. } | EditError::Already(_) => Exit::NothingToDo,
@@ -216,7 +245,8 @@ fn roots(error: &RootsError) -> Exit {
     match error {
         RootsError::Store(e) => store(e),
         RootsError::Invalid { .. } | RootsError::Other { .. } => Exit::Untrusted,
-        RootsError::None { .. } => Exit::Failed,
+        RootsError::Followed { .. } => Exit::Incompatible,
+        RootsError::None { .. } | RootsError::Audit(_) => Exit::Failed,
     }
 }
 

@@ -4,13 +4,12 @@ use super::act::Acting;
 use super::place::{By, Place};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
-use crate::repository::audit;
 use crate::repository::fsck::{Depth, fsck, mend_hints};
 use crate::repository::holdings::Holdings;
 use crate::repository::prune::{self, Goes, Policy, plan};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
-use crate::repository::sync::{Extent, sync};
+use crate::repository::sync::{Copying, Extent, sync};
 use crate::repository::words::seconds;
 use crate::size::Bytes;
 use serde_json::{Value, json};
@@ -142,7 +141,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     let mut report = fsck(&store, &roots, depth)?;
     let mut mended = 0;
     if args.repair {
-        mended = mend_hints(&store, &report)?;
+        mended = mend_hints(&store, &roots, &report)?;
         report = fsck(&store, &roots, depth)?;
     }
     let mut text = String::new();
@@ -196,17 +195,11 @@ pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
     let from = args.place.open(Missing::Refuse)?;
     let to = Store::open(&args.to, Missing::Create)?;
     let extent = if args.everything { Extent::Everything } else { Extent::Offers };
-    let copied = sync(&from, &to, extent, &args.channel, &mut |_, _| {})?;
-    let act = audit::Act {
-        who: args.by.name()?,
-        verb: "sync".into(),
-        about: format!("{} files, {} bytes to {}", copied.files, copied.bytes, to.place()),
-    };
-    if copied.files > 0 {
-        // What can't be written to can be copied from.
-        if let Err(e) = audit::append(&from, &HostClock, &act) {
-            let _ = writeln!(std::io::stderr(), "warning: copied, but not recorded: {e}");
-        }
+    let who = args.by.name()?;
+    let how = Copying { extent, only: &args.channel, who: &who, clock: &HostClock };
+    let copied = sync(&from, &to, how, &mut |_, _| {})?;
+    if let Some(e) = &copied.unrecorded {
+        let _ = writeln!(std::io::stderr(), "warning: copied, but {} has no record of it: {e}", from.place());
     }
     out.result(
         json!({

@@ -3,7 +3,6 @@ use super::Out;
 use super::place::{By, Place, warn_of};
 use crate::clock::HostClock;
 use crate::error::Error;
-use crate::repository::audit::{self, Act};
 use crate::repository::init::{Initialised, Writers, init, writers};
 use crate::repository::probe::probe;
 use crate::repository::roots::Roots;
@@ -82,17 +81,16 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
         Repo::Root(args) => {
             let next = root::read(&args.root)?;
             let store = args.place.open_to_write()?;
-            let added = Roots::load(&store)?.follow(&store, &next)?;
+            let added = Roots::load(&store)?.follow(&store, &next, &args.by.name()?, &HostClock)?;
             let version = next.root.version;
-            if added {
-                let act =
-                    Act { who: args.by.name()?, verb: "root".into(), about: format!("version {version}") };
-                audit::append(&store, &HostClock, &act)?;
-            }
             let what = if added { "from now on" } else { "already" };
             out.result(
                 json!({ "repository": store.place(), "version": version, "new": added }),
-                &format!("{}: root version {version} {what}; sign channels anew with its keys (`channel refresh`)\n", store.place()),
+                &format!(
+                    "{}: root version {version} {what}; if its channel keys are others, sign each channel anew with \
+                     `channel refresh NAME --accept-old-root`\n",
+                    store.place()
+                ),
             )
         }
         Repo::Probe(args) => {

@@ -137,6 +137,29 @@ pub fn add(store: &Store, catalog: &[Segment], entries: &[Entry]) -> Result<Vec<
     if catalog.len() > limits::SEGMENTS { Err(CatalogError::Full) } else { Ok(catalog) }
 }
 
+/// A catalogue of these entries, oldest first, in as few segments as [`add`] would come to: of 16ᵏ entries, the large ones first.
+///
+/// # Errors
+/// See [`CatalogError`].
+pub fn rebuild(store: &Store, entries: &[Entry]) -> Result<Vec<Segment>, CatalogError> {
+    let mut catalog = Vec::new();
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let mut count = FAN.pow(level(rest.len()));
+        loop {
+            let (run, after) = rest.split_at(count.min(rest.len()));
+            let bytes = encode(run)?;
+            if bytes.len() <= SEGMENT_BYTES || count == 1 {
+                catalog.push(write_segment(store, &bytes, run.len())?);
+                rest = after;
+                break;
+            }
+            count /= FAN;
+        }
+    }
+    if catalog.len() > limits::SEGMENTS { Err(CatalogError::Full) } else { Ok(catalog) }
+}
+
 /// All entries, newest first, segment by segment.
 pub fn newest_first<'a>(
     store: &'a Store,
@@ -277,6 +300,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_rebuilt_catalogue_is_small_and_goes_on(count in 0_u64..5000, more in 0_u64..40) {
+            let store = Store::new(Memory::new());
+            let entries: Vec<_> = (0..count).map(entry).collect();
+            let mut catalog = rebuild(&store, &entries).unwrap();
+            prop_assert!(catalog.len() <= 15 * 4, "{} segments", catalog.len());
+            for n in count..count + more {
+                catalog = add(&store, &catalog, &[entry(n)]).unwrap();
+            }
+            prop_assert!(catalog.len() <= 15 * 4, "{} segments", catalog.len());
+            prop_assert_eq!(all(&store, &catalog), (0..count + more).rev().collect::<Vec<_>>());
+        }
+
         #[test]
         fn entries_come_back(count in 0_u64..40) {
             let entries: Vec<_> = (0..count).map(entry).collect();

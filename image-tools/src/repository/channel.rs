@@ -6,11 +6,12 @@
 //!       └───────────────── somebody else was first ◄───────────┘
 //! ```
 use super::audit::{self, AuditError};
+use super::index;
 use super::roots::Roots;
 use super::sequence::Sequence;
 use super::store::{Claim, Store, StoreError};
 use crate::clock::{Clock, back_off};
-use bistable_format::channel::{Act, Channel, Gates, check_channel_name};
+use bistable_format::channel::{Act, Channel, Gates, Offer, check_channel_name};
 use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError};
 use ed25519_dalek::SigningKey;
 
@@ -311,6 +312,10 @@ pub struct Committed {
     pub tries: u32,
 }
 
+fn same_releases(before: &[Offer], after: &[Offer]) -> bool {
+    before.iter().map(|o| o.release).eq(after.iter().map(|o| o.release))
+}
+
 impl Committer<'_> {
     /// Change a channel, or begin it. `change` gets the newest one as a draft, with the number, times and predecessor of the next
     /// already in it, and is called again with a newer one as often as somebody else commits first: it decides by what it is given.
@@ -329,11 +334,18 @@ impl Committer<'_> {
             0 => None,
             n => Some(self.acceptable(log, log.history(n)?)?),
         };
+        if let Some(newest) = &newest {
+            // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here.
+            let _ = audit::catch_up(log.store, self.clock, log, newest.channel.sequence);
+        }
         for tries in 1..=TRIES {
             let mut draft = self.draft(log, newest.as_ref())?;
             let (verb, about) = match change(&mut draft)? {
                 Change::Made { verb, about } => (verb, about),
-                Change::Nothing => return Ok(None),
+                Change::Nothing => {
+                    let _ = index::refresh(log.store, log.roots);
+                    return Ok(None);
+                }
             };
             draft.act = Act { by: self.who.clone(), verb, about };
             let bytes = self.seal(log, &draft)?;
@@ -344,6 +356,11 @@ impl Committer<'_> {
                     numbered.remember(log.store, sequence);
                     let file = log.open(sequence, &bytes)?;
                     let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
+                    let before = newest.as_ref().map_or(&[][..], |n| &n.channel.offers);
+                    if !same_releases(before, &file.channel.offers) {
+                        // A hint: that it can't be written is nobody's trouble.
+                        let _ = index::refresh(log.store, log.roots);
+                    }
                     return Ok(Some(Committed { file, unrecorded, tries }));
                 }
                 Claim::Theirs(_) => {
@@ -366,7 +383,8 @@ impl Committer<'_> {
 
     fn draft(&self, log: &Log<'_>, newest: Option<&ChannelFile>) -> Result<Channel, ChannelError> {
         let now = self.clock.now();
-        let act = Act { by: String::new(), verb: String::new(), about: String::new() };
+        // A verb until the change says which: a draft makes sense at any time.
+        let act = Act { by: self.who.clone(), verb: "change".into(), about: String::new() };
         let Some(ChannelFile { channel, digest, .. }) = newest else {
             return Ok(Channel {
                 name: log.name.clone(),

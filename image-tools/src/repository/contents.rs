@@ -111,9 +111,9 @@ impl Stored {
         parts
     }
 
-    /// Bytes of its bundle.
-    pub fn bundle_bytes(&self) -> u64 {
-        Frame::new(&self.signed, &self.release).bundle_bytes()
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.parts().iter().map(|part| part.bytes).sum()
     }
 
     /// Look whether all of it is there, by name and size.

@@ -1,11 +1,15 @@
 //! Fsck: what is missing, damaged, unsigned or nobody's in a repository; and the hints, made anew.
 use super::audit;
-use super::catalog;
-use super::channel::{self, Log};
+use super::catalog::{self, CatalogError};
+use super::channel::{self, Log, OldRoot};
 use super::contents::{self, ContentsError};
+use super::index;
 use super::roots::Roots;
+use super::sequence::Sequence;
 use super::store::{Store, StoreError};
-use bistable_format::{Digest, Hasher, bundle, repository as names};
+use super::sync::is_partial;
+use bistable_format::bundle::INDEX_NAME;
+use bistable_format::{Digest, Hasher, Offer, bundle, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
@@ -98,35 +102,40 @@ impl Report {
 /// When there is no repository, or the store fails.
 pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreError> {
     let mut report = Report::default();
-    let mut named: BTreeSet<Digest> = BTreeSet::new();
-    let mut releases: BTreeMap<Digest, bool> = BTreeMap::new();
+    // A copy without the history has neither older files nor the audit.
+    let partial = is_partial(store)?;
+    let (mut named, mut old) = (BTreeSet::new(), BTreeSet::new());
+    let mut releases: BTreeMap<Digest, Option<Offer>> = BTreeMap::new();
     for name in channel::names(store)? {
         report.channels += 1;
         let log = Log::new(store, roots, name.as_str());
-        let file = match log.newest() {
-            Ok(file) => file,
-            Err(e) => {
-                report.add(Fault::Untrusted, names::channel_folder(&name), full(&e));
-                continue;
-            }
-        };
-        let hint = names::channel_hint(&name);
-        check_hint(store, &mut report, &hint, file.channel.sequence)?;
-        for before in log.backwards() {
-            if let Err(e) = before {
-                report.add(Fault::Untrusted, names::channel_folder(&name), full(&e));
-                break;
+        let folder = names::channel_folder(&name);
+        let newest = log.newest();
+        if let Err(e) = &newest {
+            report.add(Fault::Untrusted, &folder, full(e));
+        }
+        // What follows is looked at in any case, as far as any root vouches for it.
+        let Ok(file) = newest.or_else(|_| log.newest_or_old(OldRoot::Accept)) else { continue };
+        check_hint(store, &mut report, &names::channel_hint(&name), file.channel.sequence)?;
+        for before in log.backwards().filter(|_| !partial) {
+            match before {
+                // Nobody reads older catalogues, but they are no strangers' files.
+                Ok(before) => old.extend(before.channel.catalog.iter().map(|s| s.digest)),
+                Err(e) => report.add(Fault::Untrusted, &folder, full(&e)),
             }
         }
-        for offer in &file.channel.offers {
-            releases.insert(offer.release, true);
+        for segment in &file.channel.catalog {
+            named.insert(segment.digest);
         }
-        named.extend(file.channel.catalog.iter().map(|s| s.digest));
         for entry in catalog::newest_first(store, &file.channel.catalog) {
             match entry {
-                Ok(entry) => _ = releases.entry(entry.release).or_insert(false),
-                Err(e) => report.add(Fault::Missing, names::channel_folder(&name), full(&e)),
+                Ok(entry) => _ = releases.entry(entry.release).or_insert(None),
+                Err(e @ CatalogError::Damaged { .. }) => report.add(Fault::Damaged, &folder, full(&e)),
+                Err(e) => report.add(Fault::Missing, &folder, full(&e)),
             }
+        }
+        for offer in file.channel.offers {
+            releases.insert(offer.release, Some(offer));
         }
     }
     report.catalogued = releases.len();
@@ -136,31 +145,29 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         .filter_map(|file| Some((bundle::blob_digest(&file.path)?, file.bytes)))
         .collect();
     report.blobs = blobs.len();
-    for (digest, is_offered) in &releases {
-        report.offered += usize::from(*is_offered);
-        release(store, roots, &mut report, digest, *is_offered, &blobs, &mut named);
+    for (digest, offer) in &releases {
+        report.offered += usize::from(offer.is_some());
+        release(store, roots, &mut report, digest, offer.as_ref(), &blobs, &mut named);
     }
     if depth == Depth::Bytes {
         for digest in named.iter().filter(|d| blobs.contains_key(d)) {
             bytes(store, &mut report, digest)?;
         }
     }
-    for (digest, bytes) in blobs.iter().filter(|(d, _)| !named.contains(d)) {
+    for (digest, bytes) in blobs.iter().filter(|(d, _)| !named.contains(d) && !old.contains(d)) {
         report.orphan_bytes += bytes;
-        let text = format!("{bytes} bytes that nothing names: a publish or prune was stopped");
+        let text = format!("{bytes} bytes that nothing names: `bistable-image prune` removes it after a day");
         report.add(Fault::Orphan, names::blob(digest), text);
     }
-    match audit::newest(store) {
-        Ok(newest) => {
-            let sequence = newest.map_or(0, |e| e.record.sequence);
-            if sequence > 0 {
-                check_hint(store, &mut report, &names::audit_hint(), sequence)?;
-            }
-        }
-        Err(e) => report.add(Fault::Damaged, "audit", full(&e)),
+    if !index::is_right(store, roots)? {
+        report.add(Fault::Hint, INDEX_NAME, "says something else than what is on offer");
     }
-    if let Err(e) = audit::verify(store, roots) {
-        report.add(Fault::Damaged, "audit", full(&e));
+    if !partial {
+        let newest = Sequence::Audit.newest(store)?;
+        check_hint(store, &mut report, &names::audit_hint(), newest)?;
+        if let Err(e) = audit::verify(store, roots) {
+            report.add(Fault::Damaged, "audit", full(&e));
+        }
     }
     report.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
     Ok(report)
@@ -170,15 +177,19 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
 ///
 /// # Errors
 /// When the store fails.
-pub fn mend_hints(store: &Store, report: &Report) -> Result<usize, StoreError> {
+pub fn mend_hints(store: &Store, roots: &Roots, report: &Report) -> Result<usize, StoreError> {
     let mut mended = 0;
     for problem in report.problems.iter().filter(|p| p.fault == Fault::Hint) {
+        if problem.path == INDEX_NAME {
+            mended += usize::from(index::rebuild(store, roots)?);
+            continue;
+        }
         let folder = problem.path.trim_end_matches("/latest");
-        let number = |path: &str| {
-            let file = path.rsplit('/').next().unwrap_or_default();
-            names::channel_sequence(file).or(names::audit_sequence(file))
+        let sequence = match folder.strip_prefix("channels/") {
+            Some(name) => Sequence::Channel(name.into()),
+            None => Sequence::Audit,
         };
-        let newest = store.list(folder)?.iter().filter_map(|f| number(&f.path)).max();
+        let newest = store.list(folder)?.iter().filter_map(|f| sequence.number(&f.path)).max();
         if let Some(newest) = newest {
             store.put(&problem.path, format!("{newest}\n").as_bytes())?;
             mended += 1;
@@ -188,7 +199,10 @@ pub fn mend_hints(store: &Store, report: &Report) -> Result<usize, StoreError> {
 }
 
 fn check_hint(store: &Store, report: &mut Report, path: &str, newest: u64) -> Result<(), StoreError> {
-    let hint = store.get(path, 64)?.and_then(|text| names::parse_hint(&text));
+    let hint = match store.get(path, 64) {
+        Err(StoreError::TooLarge { .. }) => None,
+        hint => hint?.and_then(|text| names::parse_hint(&text)),
+    };
     if hint != Some(newest) {
         let says = hint.map_or_else(|| "nothing".into(), |n| n.to_string());
         report.add(Fault::Hint, path, format!("says {says}, and the newest is {newest}"));
@@ -201,7 +215,7 @@ fn release(
     roots: &Roots,
     report: &mut Report,
     digest: &Digest,
-    is_offered: bool,
+    offer: Option<&Offer>,
     blobs: &BTreeMap<Digest, u64>,
     named: &mut BTreeSet<Digest>,
 ) {
@@ -209,7 +223,7 @@ fn release(
     let stored = match contents::read(store, roots, digest) {
         Ok(stored) => stored,
         Err(ContentsError::NoRelease { path, .. }) => {
-            if is_offered {
+            if offer.is_some() {
                 report.add(Fault::Missing, path, "the signed release that a channel offers");
             } else {
                 report.not_kept += 1;
@@ -221,6 +235,10 @@ fn release(
         }
         Err(e) => return report.add(Fault::Untrusted, names::blob(digest), full(&e)),
     };
+    // Devices know the newest root only.
+    if let Some(Err(e)) = offer.map(|offer| offer.open(&stored.signed, &roots.newest().root)) {
+        report.add(Fault::Untrusted, names::blob(digest), full(&e));
+    }
     for part in stored.parts() {
         named.insert(part.digest);
         let about = format!("of {} {}", stored.release.product, stored.release.version);

@@ -4,7 +4,7 @@ use super::channel::{ChannelError, ChannelFile, Log, names};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why it can't be found out.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,8 @@ pub struct Held {
     pub channels: BTreeMap<String, (Standing, u64)>,
     /// Whether a channel keeps it from being pruned.
     pub pinned: bool,
+    /// Its blobs: one, or more if it was signed again and published again.
+    pub signed: BTreeSet<Digest>,
 }
 
 /// All of a repository.
@@ -79,7 +81,7 @@ impl Holdings {
             let channel = &file.channel;
             for entry in catalog::newest_first(store, &channel.catalog) {
                 let entry = entry?;
-                let (identity, at) = (entry.identity, entry.at);
+                let (identity, at, signed) = (entry.identity, entry.at, entry.release);
                 let standing = if channel.offer(&identity).is_some() {
                     Standing::Offered
                 } else if channel.withdrawal(&identity).is_some() {
@@ -87,9 +89,12 @@ impl Holdings {
                 } else {
                     Standing::Past
                 };
-                let new = || Held { entry, channels: BTreeMap::new(), pinned: false };
+                let new =
+                    || Held { entry, channels: BTreeMap::new(), pinned: false, signed: BTreeSet::new() };
                 let held = holdings.releases.entry(identity).or_insert_with(new);
                 held.channels.insert(name.clone(), (standing, at));
+                held.signed.insert(signed);
+                held.signed.extend(channel.offer(&identity).map(|o| o.release));
                 held.pinned |= channel.pins.contains(&identity);
             }
             holdings.channels.insert(name, file);

@@ -1,5 +1,6 @@
 //! A new repository.
 use super::audit::{self, Act, AuditError};
+use super::index;
 use super::probe::{ProbeError, probe};
 use super::roots::{Roots, RootsError};
 use super::store::{Created, Store, StoreError};
@@ -76,6 +77,8 @@ pub fn init(
         let about = format!("root {:.12}", bistable_format::Digest::of(&root.bytes));
         audit::append(store, clock, &Act { who: who.into(), verb: "init".into(), about })?;
     }
+    // A hint: fsck makes it, too.
+    let _ = index::refresh(store, &Roots::load(store)?);
     Ok(if new { Initialised::New } else { Initialised::Already })
 }
 

@@ -18,6 +18,8 @@
 //! | [`contents`] | what a release consists of |
 //! | [`edit`] | what an act makes of a channel |
 //! | [`mod@promote`] | offering in another channel |
+//! | [`hold`] | files that somebody relies on who has not committed yet |
+//! | [`index`] | what is on offer, for OCI tools |
 //! | [`holdings`] | all releases, and what the channels make of them |
 //! | [`mod@prune`] | what nobody needs goes |
 //! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
@@ -33,7 +35,9 @@ pub mod channel;
 pub mod contents;
 pub mod edit;
 pub mod fsck;
+pub mod hold;
 pub mod holdings;
+pub mod index;
 pub mod init;
 pub mod probe;
 pub mod promote;

@@ -3,12 +3,14 @@ use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committed, Committer, Log};
 use super::contents::{self, ContentsError, Stored};
 use super::edit::{self, EditError, Promotion, Selector};
+use super::hold::{Hold, HoldError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::attestation::Attestation;
+use bistable_format::channel::OfferError;
 use bistable_format::compat::is_newer;
 use bistable_format::rollout::Rollout;
-use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, repository as names};
+use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, TrustError, repository as names};
 
 /// Why a release can't be promoted.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,22 @@ pub enum PromoteError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A prune is at it.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The root trusts demo keys, and the channel is the one for products.
+    #[error("channel production takes no release while the root trusts demo keys")]
+    Demo(#[source] TrustError),
+    /// No device would take it.
+    #[error(
+        "{release} would be refused by every device: sign it with a key of the newest root, and publish it again"
+    )]
+    Untrusted {
+        /// The release.
+        release: String,
+        /// Why.
+        source: Box<OfferError>,
+    },
     /// A channel into itself.
     #[error("channel {0} can't be promoted into itself")]
     Itself(String),
@@ -69,7 +87,11 @@ pub fn promote(
         return Err(PromoteError::Itself(wish.from.into()));
     }
     let into = Log::new(store, roots, wish.into);
-    let mut promoted: Option<(Offer, Stored)> = None;
+    let root = &roots.newest().root;
+    if wish.into == "production" {
+        root.refuse_demo().map_err(PromoteError::Demo)?;
+    }
+    let mut promoted: Option<(Offer, Stored, Hold)> = None;
     let committed = committer.commit(&into, |draft| -> Result<Change, PromoteError> {
         let from = Log::new(store, roots, wish.from).newest()?.channel;
         let offer = match &wish.which {
@@ -77,12 +99,18 @@ pub fn promote(
             None => newest_missing(&from, draft)?,
         };
         // What is on offer must be there: the second of two promotions of the same release reads it once.
-        let stored = match promoted.take() {
-            Some((last, stored)) if last.identity == offer.identity => stored,
+        let (stored, hold) = match promoted.take() {
+            Some((last, stored, hold)) if last.identity == offer.identity => (stored, hold),
             _ => {
                 let stored = contents::read(store, roots, &offer.release)?;
+                // Devices know the newest root only.
+                offer.open(&stored.signed, root).map_err(|source| PromoteError::Untrusted {
+                    release: format!("{} {}", offer.terms.product, offer.terms.version),
+                    source: Box::new(source),
+                })?;
+                let hold = Hold::take(store, committer.clock, stored.parts().iter().map(|p| p.digest))?;
                 stored.require_whole(store)?;
-                stored
+                (stored, hold)
             }
         };
         let attested = attested(store, draft, &offer.identity)?;
@@ -91,17 +119,17 @@ pub fn promote(
         edit::promote(&from, draft, &offer.identity, how)?;
         draft.catalog = catalog::add(store, &draft.catalog, &[entry(&stored, &offer, now)])?;
         let about = format!("{} {} from {}", offer.terms.product, offer.terms.version, wish.from);
-        promoted = Some((offer, stored));
+        promoted = Some((offer, stored, hold));
         Ok(Change::Made { verb: "promote".into(), about })
     })?;
     match promoted {
-        Some((offer, _)) => Ok((offer, committed)),
+        Some((offer, ..)) => Ok((offer, committed)),
         None => Err(PromoteError::NothingNewer { from: wish.from.into(), into: wish.into.into() }),
     }
 }
 
 /// A release as a catalogue keeps it.
-pub fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
+fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     let release = &stored.release;
     Entry {
         product: release.product.clone(),
@@ -113,7 +141,7 @@ pub fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
         at,
         description: Entry::shorten(&release.description),
         author: release.author.clone(),
-        bytes: stored.bundle_bytes(),
+        bytes: stored.bytes(),
     }
 }
 

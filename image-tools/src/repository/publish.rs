@@ -1,10 +1,11 @@
 //! Publishing: a bundle is verified, its blobs come into the repository, and a channel offers its release.
 //!
-//! Blobs come first, so that what a channel offers can be fetched. Who dies in between leaves blobs that nobody names; the next
-//! try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
+//! Blobs come first, so that what a channel offers can be fetched; until the commit they are [held](super::hold). Who dies in
+//! between leaves blobs that nobody names; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committed, Committer, Log};
 use super::edit::{self, EditError};
+use super::hold::{Hold, HoldError};
 use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
 use crate::bundle::Reader;
@@ -19,6 +20,9 @@ use semver::Version;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+/// Most bytes of the file of a version's name.
+const VERSION_BYTES: usize = 128;
 
 /// Why nothing is published.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,9 @@ pub enum PublishError {
     /// Not into this channel as it is.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// A prune is at it.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     /// Another release has this version.
     #[error(
         "{product} {version} is another release already ({there:.12}): a version names one release for ever; build it under another one"
@@ -117,8 +124,11 @@ pub fn publish(
     let identity = release::identity(&signed);
     reader.volumes(publication.threads, progress, &mut |_, _, _| Ok(())).map_err(wrong)?;
 
-    claim_version(store, &release, &identity)?;
-    let (uploaded, bytes) = upload(store, &mut file, path, &Frame::new(&signed, &release), progress)?;
+    // Before anything is written: gigabytes for nothing are nobody's joy.
+    if let Some(there) = store.get(&names::version(&release.product, &release.version), VERSION_BYTES)? {
+        check_version(&release, &identity, &there)?;
+    }
+    let frame = Frame::new(&signed, &release);
     let offer = Offer {
         terms: release.terms(),
         release: Digest::of(&signed),
@@ -138,11 +148,20 @@ pub fn publish(
         at: 0,
         description: Entry::shorten(&release.description),
         author: release.author.clone(),
-        bytes,
+        bytes: blob_bytes(&frame),
     };
-    let committed = committer.commit(log, |draft| add(store, draft, offer.clone(), entry.clone()))?;
-    // A prune that began before the commit may have taken away what was there already and nothing named: bring it again.
-    upload(store, &mut file, path, &Frame::new(&signed, &release), progress)?;
+    if log.sequence()? > 0 {
+        let mut now = log.newest_or_old(committer.old_root)?.channel;
+        match edit::publish(&mut now, offer.clone(), committer.clock.now()) {
+            Err(EditError::AlreadyOffered { .. }) => {}
+            allowed => allowed?,
+        }
+    }
+    let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
+    let _hold = Hold::take(store, committer.clock, blobs)?;
+    let (uploaded, bytes) = upload(store, &mut file, path, &frame, progress)?;
+    let committed =
+        committer.commit(log, |draft| add(store, draft, &release, offer.clone(), entry.clone()))?;
     Ok(Published { release, identity, uploaded, bytes, committed })
 }
 
@@ -150,32 +169,50 @@ pub fn publish(
 fn add(
     store: &Store,
     draft: &mut Channel,
+    release: &Release,
     mut offer: Offer,
     mut entry: Entry,
 ) -> Result<Change, PublishError> {
     let about = format!("{} {}", offer.terms.product, offer.terms.version);
     let now = draft.issued_at;
     (offer.since, entry.at) = (now, now);
+    let identity = offer.identity;
     match edit::publish(draft, offer, now) {
         // Somebody did it already: perhaps this very program, before it was stopped.
         Err(EditError::AlreadyOffered { .. }) => return Ok(Change::Nothing),
         published => published?,
     }
+    // Only what is about to be offered takes a version's name.
+    claim_version(store, release, &identity)?;
     draft.catalog = catalog::add(store, &draft.catalog, &[entry])?;
     Ok(Change::Made { verb: "publish".into(), about })
 }
 
 /// Take the version's name for this release, for ever and in all channels. Who dies after it has it when they come back.
 fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<(), PublishError> {
-    let (product, version) = (release.product.clone(), release.version.clone());
-    let path = names::version(&product, &version);
-    match store.claim(&path, format!("{identity}\n").as_bytes(), 128)? {
+    let path = names::version(&release.product, &release.version);
+    match store.claim(&path, format!("{identity}\n").as_bytes(), VERSION_BYTES)? {
         Claim::Ours => Ok(()),
-        Claim::Theirs(there) => {
-            let there = String::from_utf8_lossy(&there).chars().filter(char::is_ascii_hexdigit).collect();
-            Err(PublishError::Taken { product, version, there })
-        }
+        Claim::Theirs(there) => check_version(release, identity, &there),
     }
+}
+
+/// Whether the file of a version's name says that it is this release's.
+fn check_version(release: &Release, identity: &Digest, there: &[u8]) -> Result<(), PublishError> {
+    let there = String::from_utf8_lossy(there);
+    if Digest::parse(there.trim()) == Some(*identity) {
+        return Ok(());
+    }
+    Err(PublishError::Taken {
+        product: release.product.clone(),
+        version: release.version.clone(),
+        there: there.chars().filter(char::is_ascii_hexdigit).collect(),
+    })
+}
+
+/// Bytes of the bundle's blobs.
+fn blob_bytes(frame: &Frame) -> u64 {
+    frame.headers.iter().filter(|h| blob_digest(&h.name).is_some()).map(|h| h.bytes).sum()
 }
 
 /// Bring the bundle's blobs into the store: how many bytes weren't there, of how many.

@@ -1,5 +1,7 @@
 //! The repository's roots: the first one, and each that followed, signed by the keys of the one before and its own.
+use super::audit::{self, Act, AuditError};
 use super::store::{Claim, Store, StoreError};
+use crate::clock::Clock;
 use crate::root::SignedRoot;
 use bistable_format::{Envelope, Role, Root, TrustError, repository as names};
 
@@ -17,7 +19,7 @@ pub enum RootsError {
         place: String,
     },
     /// One is damaged, or doesn't follow the one before.
-    #[error("root {version} of {place} is not valid: restore roots/{version}.root from a copy")]
+    #[error("root {version} can't be one of {place}")]
     Invalid {
         /// The repository.
         place: String,
@@ -26,6 +28,17 @@ pub enum RootsError {
         /// What is wrong.
         source: TrustError,
     },
+    /// Somebody else gave it another root of that version.
+    #[error("{place} has another root {version} already: make the next one from that (roots/{version}.root)")]
+    Followed {
+        /// The repository.
+        place: String,
+        /// Which.
+        version: u32,
+    },
+    /// It is there, but the audit doesn't say so.
+    #[error("the root is there, but not in the audit: do it again")]
+    Audit(#[from] Box<AuditError>),
     /// It has another first root than the one given.
     #[error("{place} belongs to another product: its first root is not the one that was given")]
     Other {
@@ -85,25 +98,47 @@ impl Roots {
         }
     }
 
-    /// Give the repository its next root. `false` if it has that one already.
+    /// Give the repository its next root, and record it. `false` if it has that one already, perhaps with other signatures.
     ///
     /// # Errors
-    /// [`RootsError::Invalid`] if it doesn't follow the newest; [`RootsError::Other`] if another one does.
-    pub fn follow(&self, store: &Store, next: &SignedRoot) -> Result<bool, RootsError> {
+    /// [`RootsError::Invalid`] if it doesn't follow the newest; [`RootsError::Followed`] if another one does.
+    pub fn follow(
+        &self,
+        store: &Store,
+        next: &SignedRoot,
+        who: &str,
+        clock: &dyn Clock,
+    ) -> Result<bool, RootsError> {
         let place = store.place().to_owned();
-        if std::iter::once(&self.first).chain(&self.later).any(|root| root.bytes == next.bytes) {
+        let version = next.root.version;
+        let about = format!("version {version}");
+        let act = Act { who: who.into(), verb: "root".into(), about };
+        let record_once = || audit::append_once(store, clock, &act, |_| true).map_err(Box::new);
+        if let Some(there) = self.all().find(|there| there.root.version == version) {
+            // Who died between the two makes up for it now.
+            if there.root != next.root {
+                return Err(RootsError::Followed { place, version });
+            }
+            record_once()?;
             return Ok(false);
         }
-        let version = next.root.version;
-        self.newest().root.successor(&next.bytes).map_err(|source| RootsError::Invalid {
-            place: place.clone(),
-            version,
-            source,
-        })?;
+        let invalid = |source| RootsError::Invalid { place: place.clone(), version, source };
+        self.newest().root.successor(&next.bytes).map_err(invalid)?;
         match store.claim(&names::root(version), &next.bytes, Envelope::MAX_BYTES)? {
-            Claim::Ours => Ok(true),
-            Claim::Theirs(_) => Err(RootsError::Other { place }),
+            Claim::Ours => {
+                audit::append(store, clock, &act).map_err(Box::new)?;
+                Ok(true)
+            }
+            Claim::Theirs(there) if self.newest().root.successor(&there).as_ref() == Ok(&next.root) => {
+                record_once()?;
+                Ok(false)
+            }
+            Claim::Theirs(_) => Err(RootsError::Followed { place, version }),
         }
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = &SignedRoot> {
+        std::iter::once(&self.first).chain(&self.later)
     }
 
     /// The one in force.
@@ -121,7 +156,7 @@ impl Roots {
     /// # Errors
     /// [`RootsError::Other`], if this root is none of these.
     pub fn require(&self, known: &SignedRoot, store: &Store) -> Result<(), RootsError> {
-        if std::iter::once(&self.first).chain(&self.later).any(|root| root.bytes == known.bytes) {
+        if self.all().any(|root| root.root == known.root) {
             return Ok(());
         }
         Err(RootsError::Other { place: store.place().into() })
@@ -134,7 +169,7 @@ impl Roots {
     /// What the newest root says, if none vouches for it.
     pub fn vouching(&self, role: Role, bytes: &[u8]) -> Result<&Root, TrustError> {
         let mut newest = None;
-        for root in self.later.iter().rev().chain([&self.first]) {
+        for root in self.all().rev() {
             match root.root.verify(role, bytes) {
                 Ok(_) => return Ok(&root.root),
                 Err(e) => newest = newest.or(Some(e)),

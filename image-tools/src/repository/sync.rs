@@ -2,15 +2,27 @@
 //! before what names it: whoever reads the copy meanwhile finds the state of before, or that of after.
 //!
 //! ```text
-//! blobs ─► roots ─► attestations ─► channels' files, in order ─► audit, in order ─► hints
+//! blobs ─► roots ─► versions ─► attestations ─► channels' newest files ─► older ones, backwards ─► audit, in order ─► hints
 //! ```
+//! A copy that has not all of the history says so in a file, [`PARTIAL`]: it can be read like any other, but nobody may act on it.
+use super::audit::{self, Act, AuditError};
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, Log};
-use super::contents::{self, ContentsError};
+use super::contents::{self, ContentsError, Part};
+use super::hold::{Hold, HoldError};
+use super::index;
 use super::roots::{Roots, RootsError};
 use super::store::{Claim, Created, Store, StoreError};
+use crate::clock::Clock;
 use bistable_format::{Digest, Envelope, bundle, repository as names};
 use std::collections::BTreeSet;
+
+/// Says that a copy has not all of its original's history.
+pub const PARTIAL: &str = "partial-copy";
+/// For whoever finds the file.
+const PARTIAL_TEXT: &[u8] = b"This is a copy of what is on offer elsewhere, without the history: act on the original, and copy again.\n";
+/// Most bytes of the file of a version's name.
+const VERSION_BYTES: usize = 128;
 
 /// What is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +52,19 @@ pub enum SyncError {
     /// Of a release.
     #[error(transparent)]
     Contents(#[from] ContentsError),
+    /// A prune of the copy is at it.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// There is no such channel.
+    #[error("{place} has no channel {name}; it has: {there}")]
+    NoChannel {
+        /// The original.
+        place: String,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        there: String,
+    },
     /// The copy went its own way.
     #[error(
         "{path} is not the same in {from} and in {to}: somebody published in both. Only one of them can be the original"
@@ -58,7 +83,7 @@ pub enum SyncError {
 }
 
 /// What was copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Copied {
     /// Files that were missing.
     pub files: u64,
@@ -66,64 +91,101 @@ pub struct Copied {
     pub bytes: u64,
     /// Files that were there already.
     pub there: u64,
+    /// Why the original has no record of it, if it lacks it: it can be copied from where nobody may write.
+    pub unrecorded: Option<AuditError>,
 }
 
-/// Copy what is missing. Everything is verified on the way: a copy is never worse than its original.
+/// What is copied, and who does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Copying<'a> {
+    /// How much.
+    pub extent: Extent,
+    /// Only these channels; all, if it is empty.
+    pub only: &'a [String],
+    /// Who, for the audit.
+    pub who: &'a str,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Whether this is a copy that nobody may act on.
+///
+/// # Errors
+/// Whatever keeps that from being known.
+pub fn is_partial(store: &Store) -> Result<bool, StoreError> {
+    Ok(store.size(PARTIAL)?.is_some())
+}
+
+/// Copy what is missing. What is signed is verified on the way, and each blob against its name: a copy is never worse than its
+/// original.
 ///
 /// # Errors
 /// See [`SyncError`]. Doing it again goes on where it was.
 pub fn sync(
     from: &Store,
     to: &Store,
-    extent: Extent,
-    only: &[String],
+    how: Copying<'_>,
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Copied, SyncError> {
     if from.place() == to.place() {
         return Err(SyncError::Itself(from.place().into()));
     }
     let roots = Roots::load(from)?;
-    let mut work = Work { from, to, copied: Copied::default(), progress };
     let all = channel::names(from)?;
-    let wanted: Vec<String> = all.into_iter().filter(|n| only.is_empty() || only.contains(n)).collect();
+    if let Some(name) = how.only.iter().find(|name| !all.contains(name)) {
+        let (place, name) = (from.place().into(), name.clone());
+        return Err(SyncError::NoChannel { place, name, there: all.join(", ") });
+    }
+    let wanted: Vec<&String> = all.iter().filter(|n| how.only.is_empty() || how.only.contains(n)).collect();
+    let everything = how.extent == Extent::Everything;
+    if let Some(theirs) = to.get(&names::root(1), Envelope::MAX_BYTES)?
+        && theirs != roots.first().bytes
+    {
+        return Err(RootsError::Other { place: to.place().into() }.into());
+    }
+    let mut work = Work { from, to, copied: Copied::default(), progress };
     let mut newest = Vec::new();
-    let mut identities = BTreeSet::new();
+    let (mut identities, mut blobs) = (BTreeSet::new(), BTreeSet::new());
     for name in &wanted {
         let file = Log::new(from, &roots, name.as_str()).newest()?;
         // Before anything is copied: what went its own way is left alone.
         work.same_so_far(name, file.channel.sequence)?;
         let mut releases: BTreeSet<Digest> = file.channel.offers.iter().map(|o| o.release).collect();
+        let offered = releases.clone();
         identities.extend(file.channel.offers.iter().map(|o| o.identity));
         for entry in catalog::newest_first(from, &file.channel.catalog) {
             let entry = entry?;
-            if extent == Extent::Everything {
+            if everything {
                 releases.insert(entry.release);
                 identities.insert(entry.identity);
             }
         }
-        for segment in &file.channel.catalog {
-            work.blob(&segment.digest, segment.bytes.into())?;
-        }
+        let segments = file.channel.catalog.iter();
+        blobs.extend(segments.map(|s| Part { digest: s.digest, bytes: s.bytes.into() }));
         for release in releases {
-            let stored = match contents::read(from, &roots, &release) {
-                Err(ContentsError::NoRelease { .. }) if extent == Extent::Everything => continue,
-                stored => stored?,
-            };
-            for part in stored.parts() {
-                work.blob(&part.digest, part.bytes)?;
+            match contents::read(from, &roots, &release) {
+                // A copy of what was on offer has no others.
+                Err(ContentsError::NoRelease { .. }) if !offered.contains(&release) => {}
+                stored => blobs.extend(stored?.parts()),
             }
         }
-        newest.push((name, file.channel.sequence));
+        newest.push((*name, file.channel.sequence));
+    }
+    // A copy that has all of the history keeps it.
+    let whole = work.begin(everything && how.only.is_empty())?;
+    let _hold = Hold::take(to, how.clock, blobs.iter().map(|part| part.digest))?;
+    for part in &blobs {
+        work.blob(&part.digest, part.bytes)?;
     }
     work.small("oci-layout", bundle::LAYOUT.len())?;
     for version in 1..=roots.newest().root.version {
         work.small(&names::root(version), Envelope::MAX_BYTES)?;
     }
     for file in from.list("versions")? {
-        let wanted =
-            from.get(&file.path, 128)?.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
-        if extent == Extent::Everything || wanted.is_some_and(|id| identities.contains(&id)) {
-            work.small(&file.path, 128)?;
+        let named = from.get(&file.path, VERSION_BYTES)?;
+        let named = named.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
+        if whole || named.is_some_and(|id| identities.contains(&id)) {
+            work.small(&file.path, VERSION_BYTES)?;
         }
     }
     for identity in &identities {
@@ -132,26 +194,27 @@ pub fn sync(
         }
     }
     for (name, sequence) in &newest {
-        let first = match extent {
-            Extent::Everything => 1,
-            Extent::Offers => *sequence,
-        };
-        for number in first..=*sequence {
+        // The newest first, then back: with a gap, a reader finds the one before the gap by its hint, or the newest.
+        let first = if whole { 1 } else { *sequence };
+        for number in (first..=*sequence).rev() {
             work.small(&names::channel(name, number), Envelope::MAX_BYTES)?;
         }
     }
-    if extent == Extent::Everything && only.is_empty() {
+    // Now that it is true, and before the audit, which a mirror has, too.
+    work.copied.unrecorded = work.record(&how, &newest).err();
+    if whole {
         let records = from.list("audit")?;
         for file in records.iter().filter(|f| is_record(&f.path)) {
-            work.small(&file.path, super::audit::RECORD_BYTES)?;
+            work.small(&file.path, audit::RECORD_BYTES)?;
         }
         work.hint(&names::audit_hint())?;
     }
     for (name, _) in &newest {
         work.hint(&names::channel_hint(name))?;
     }
-    if let Some(index) = from.get("index.json", 16 << 20)? {
-        to.put("index.json", &index)?;
+    index::refresh(to, &Roots::load(to)?)?;
+    if whole {
+        to.delete(PARTIAL)?;
     }
     Ok(work.copied)
 }
@@ -170,6 +233,27 @@ struct Work<'a> {
 impl Work<'_> {
     fn diverged(&self, path: &str) -> SyncError {
         SyncError::Diverged { path: path.into(), from: self.from.place().into(), to: self.to.place().into() }
+    }
+
+    /// Whether the copy has, or comes to have, all of the history. Marks it as a part until it has.
+    fn begin(&self, everything: bool) -> Result<bool, StoreError> {
+        let new = channel::names(self.to)?.is_empty();
+        if new {
+            self.to.put(PARTIAL, PARTIAL_TEXT)?;
+        }
+        Ok(everything || !is_partial(self.to)?)
+    }
+
+    /// Record what was copied where, once for each state of the channels.
+    fn record(&self, how: &Copying<'_>, newest: &[(&String, u64)]) -> Result<(), AuditError> {
+        let state: Vec<_> = newest.iter().map(|(name, sequence)| format!("{name} {sequence}")).collect();
+        let about = format!("{} to {}", state.join(", "), self.to.place());
+        let act = Act { who: how.who.into(), verb: "sync".into(), about };
+        // An earlier record can't tell of this state.
+        let may_be = |record: &audit::Record| {
+            newest.iter().all(|(name, sequence)| record.channels.get(*name).is_some_and(|n| n >= sequence))
+        };
+        audit::append_once(self.from, how.clock, &act, may_be)
     }
 
     /// Whether the copy has no file of a channel that the original doesn't have.

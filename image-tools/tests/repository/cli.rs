@@ -13,7 +13,7 @@ fn run(place: &Place, args: &[&str], code: i32) -> (String, String) {
 }
 
 #[track_caller]
-fn at(repo: &str, args: &[&str], code: i32) -> (String, String) {
+pub(crate) fn at(repo: &str, args: &[&str], code: i32) -> (String, String) {
     let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
         .args(args)
         .env("BISTABLE_REPO", repo)

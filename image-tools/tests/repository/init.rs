@@ -21,7 +21,7 @@ fn a_new_repository_has_its_root_and_nothing_else_and_again_is_harmless() {
         assert_eq!(init(), Initialised::New, "{}", place.name);
         let files = || files(&place.store);
         let made = files();
-        assert_eq!(made, ["audit/00000001.json", "audit/latest", "oci-layout", "roots/1.root"]);
+        assert_eq!(made, ["audit/00000001.json", "audit/latest", "index.json", "oci-layout", "roots/1.root"]);
         assert_eq!(init(), Initialised::Already);
         assert_eq!(files(), made);
         assert_eq!(Roots::load(&place.store).unwrap().newest(), &product.root);

@@ -9,8 +9,13 @@
 )]
 mod channel;
 mod cli;
+mod deaths;
 mod init;
+mod life;
 mod places;
 mod product;
 mod publish;
+mod races;
+mod site;
 mod store;
+mod world;

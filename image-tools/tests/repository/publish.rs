@@ -34,7 +34,7 @@ pub(crate) fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &
     options.out
 }
 
-fn published(
+pub(crate) fn published(
     product: &Product,
     store: &Store,
     roots: &Roots,
@@ -127,7 +127,7 @@ fn a_death_while_publishing_offers_nothing_half() {
         assert_eq!((channel.sequence, channel.offers.len()), (1, 1), "died at change {dies_at}");
         audit::catch_up(&store, &product.clock, &log, 1).unwrap();
         assert!(audit::verify(&store, &roots).unwrap().missing.is_empty());
-        if dies_at > 14 {
+        if dies_at > 24 {
             break;
         }
     }

@@ -183,6 +183,29 @@ pub fn append(store: &Store, clock: &dyn Clock, act: &Act) -> Result<Entry, Audi
     added.ok_or(AuditError::Random)
 }
 
+/// Record an act that can be done only once, unless a record tells of it: one of those, from the newest back, for which
+/// `may_be` holds.
+///
+/// # Errors
+/// See [`AuditError`].
+pub fn append_once(
+    store: &Store,
+    clock: &dyn Clock,
+    act: &Act,
+    may_be: impl Fn(&Record) -> bool,
+) -> Result<(), AuditError> {
+    for sequence in (1..=Sequence::Audit.newest(store)?).rev() {
+        let record = get(store, sequence)?.record;
+        if record.channel.is_none() && (&record.verb, &record.about) == (&act.verb, &act.about) {
+            return Ok(());
+        }
+        if !may_be(&record) {
+            break;
+        }
+    }
+    append(store, clock, act).map(|_| ())
+}
+
 /// Record what channel's files tell and no record says yet, in their order: all up to number `up_to`.
 ///
 /// # Errors

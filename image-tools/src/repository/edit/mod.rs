@@ -16,6 +16,7 @@ pub use offer::{Attested, Promotion, promote, publish};
 pub use rollout::{Change, change};
 pub use withdraw::{barrier, pin, unpin, withdraw};
 
+use bistable_format::channel::Withdrawal;
 use bistable_format::{Channel, Digest, Offer};
 use semver::Version;
 
@@ -148,6 +149,14 @@ fn people(seconds: u64) -> String {
     }
 }
 
+fn withdrawn(channel: &str, bad: &Withdrawal) -> EditError {
+    EditError::Withdrawn {
+        channel: channel.into(),
+        release: format!("{} {}", bad.product, bad.version),
+        reason: bad.reason.clone(),
+    }
+}
+
 /// An offer, as people name it.
 fn named(offer: &Offer) -> String {
     format!("{} {}", offer.terms.product, offer.terms.version)
@@ -194,20 +203,32 @@ impl Selector {
                     None => self.what.len() >= 8 && o.identity.to_string().starts_with(&self.what),
                 }
         };
+        let was_meant = |w: &&Withdrawal| {
+            self.product.as_ref().is_none_or(|p| *p == w.product)
+                && (version.as_ref() == Some(&w.version)
+                    || (self.what.len() >= 8 && w.identity.to_string().starts_with(&self.what)))
+        };
         let mut found = channel.offers.iter().filter(is_meant);
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one),
             (Some(_), Some(_)) => {
                 Err(EditError::Ambiguous { channel: channel.name.clone(), what: self.what.clone() })
             }
-            (None, _) => Err(EditError::NotOffered {
-                channel: channel.name.clone(),
-                what: match &self.product {
-                    Some(product) => format!("{product} {}", self.what),
-                    None => self.what.clone(),
-                },
-                offered: names(channel),
+            (None, _) => Err(match channel.withdrawn.iter().rev().find(was_meant) {
+                Some(bad) => withdrawn(&channel.name, bad),
+                None => self.not_offered(channel),
             }),
+        }
+    }
+
+    fn not_offered(&self, channel: &Channel) -> EditError {
+        EditError::NotOffered {
+            channel: channel.name.clone(),
+            what: match &self.product {
+                Some(product) => format!("{product} {}", self.what),
+                None => self.what.clone(),
+            },
+            offered: names(channel),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Publish and promote.
-use super::{EditError, named, not_offered, whole};
+use super::{EditError, named, not_offered, whole, withdrawn};
 use bistable_format::{
     Channel, Digest, KeyId, Offer,
-    channel::{Passage, Withdrawal},
+    channel::Passage,
     compat::{is_newer, meets},
     limits,
     rollout::Rollout,
@@ -95,14 +95,6 @@ fn gates(
             key: format!("{:.4} ({})", key.id(), key.label),
         }),
         None => Ok(()),
-    }
-}
-
-fn withdrawn(channel: &str, bad: &Withdrawal) -> EditError {
-    EditError::Withdrawn {
-        channel: channel.into(),
-        release: format!("{} {}", bad.product, bad.version),
-        reason: bad.reason.clone(),
     }
 }
 

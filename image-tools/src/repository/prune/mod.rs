@@ -1,8 +1,11 @@
 //! Prune: releases that nobody needs any more go.
 //!
-//! First a pure plan. Then each channel commits a catalogue without them; only then are the files removed that no other
-//! release has. Whoever is stopped in between leaves files that nothing names, which the next prune removes; never a
-//! name without its file.
+//! First a pure plan. Then each channel commits a catalogue without them; only then are the files removed that nothing names.
+//! Whoever is stopped in between leaves files that nothing names, which the next prune removes; never a name without its
+//! file. What somebody is just publishing is [held](super::hold).
+//!
+//! Files that nothing names any more, or not yet (a publish was stopped, a catalogue was written anew), go when they were found
+//! so a day before.
 //!
 //! | file | noun |
 //! |---|---|
@@ -13,22 +16,22 @@ mod tests;
 
 pub use plan::{Goes, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan};
 
-use super::audit::{self, AuditError};
-use super::catalog::{self, CatalogError};
+use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committer, Log};
 use super::contents::{self, ContentsError};
+use super::hold;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
-use bistable_format::{Digest, repository as names};
-use std::collections::BTreeSet;
+use bistable_format::{Digest, bundle, limits, repository as names};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// When the last prune was, for the interval: seconds since 1970, as text.
 const LAST: &str = "prune/latest";
-/// What a prune that was stopped still has to remove: digests, one a line.
-const PENDING: &str = "prune/pending";
-/// Most bytes of these.
-const NOTE_BYTES: usize = 64 << 20;
+/// Files that nothing names, each with when that was first seen: `DIGEST SECONDS`, one a line.
+const ORPHANS: &str = "prune/orphans";
+/// Seconds that nothing has to name a file before it goes: nobody takes a day from writing a catalogue to committing it.
+const ORPHAN_AGE: u64 = 86_400;
 
 /// Why it can't be pruned.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +52,6 @@ pub enum PruneError {
     /// Of a release that stays.
     #[error(transparent)]
     Contents(#[from] ContentsError),
-    /// Of the audit.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
     /// Too soon after the last one.
     #[error("the last prune was {ago} s ago, and {interval} s have to lie between two")]
     TooSoon {
@@ -60,6 +60,12 @@ pub enum PruneError {
         /// Seconds that have to lie between two.
         interval: u64,
     },
+    /// Another prune goes on with what this one began.
+    #[error("somebody else began to prune {0} meanwhile, and does the rest")]
+    Overtaken(String),
+    /// The system gives no randomness.
+    #[error("the system gives no random numbers")]
+    Random,
 }
 
 /// What was removed.
@@ -91,43 +97,134 @@ pub fn run(
     committer: &Committer<'_>,
     plan: &Plan,
 ) -> Result<Removed, PruneError> {
-    let holdings = Holdings::read(store, roots, None)?;
+    let now = committer.clock.now();
     let going: BTreeSet<Digest> = plan.go.iter().map(|(id, _)| *id).collect();
-    // What they consist of, while it can still be found out. It is written down first, so that a prune that is stopped
-    // is finished by the next.
-    let mut pending = read_pending(store)?;
-    for held in going.iter().filter_map(|id| holdings.releases.get(id)) {
-        pending.insert(held.entry.release);
-        if let Ok(stored) = contents::read(store, roots, &held.entry.release) {
-            pending.extend(stored.parts().iter().map(|part| part.digest));
-        }
+    let mut parts = Parts { store, roots, read: BTreeMap::new() };
+    let holdings = Holdings::read(store, roots, None)?;
+    let staying = needed(&holdings, &going, &mut parts)?;
+    let mut candidates = BTreeSet::new();
+    for signed in going.iter().filter_map(|id| holdings.releases.get(id)).flat_map(|held| &held.signed) {
+        candidates.insert(*signed);
+        // What can't be read any more takes nothing with it but itself.
+        candidates.extend(parts.of(signed).unwrap_or_default());
     }
-    if pending.is_empty() && going.is_empty() {
-        return Ok(Removed::default());
+    let others = hold::pendings(store)?;
+    candidates.extend(others.iter().flat_map(|(_, blobs)| blobs));
+    let seen = orphans(store)?;
+    let old = |digest: &Digest| seen.get(digest).is_some_and(|at| now.saturating_sub(*at) >= ORPHAN_AGE);
+    candidates.extend(blobs(store)?.into_iter().filter(old));
+    candidates.retain(|digest| !staying.contains(digest));
+    let pending = Pending::begin(store, now, &candidates)?;
+    for (path, _) in &others {
+        // Who was stopped doesn't mind; who wasn't finds out.
+        store.delete(path)?;
     }
-    let text: String = pending.iter().map(|digest| format!("{digest}\n")).collect();
-    store.put(PENDING, text.as_bytes())?;
     for name in holdings.channels.keys() {
         forget(store, roots, committer, name, &going)?;
     }
-    let removed = remove(store, roots, &pending)?;
-    let act = audit::Act {
-        who: committer.who.clone(),
-        verb: "prune".into(),
-        about: format!("{} releases, {} files, {} bytes", going.len(), removed.files, removed.bytes),
-    };
-    audit::append(store, committer.clock, &act)?;
-    store.put(LAST, format!("{}\n", committer.clock.now()).as_bytes())?;
-    store.delete(PENDING)?;
+    // First the holds: who lets one go has committed, and is seen in the channels.
+    let mut needed_now = hold::held(store, now)?;
+    needed_now.extend(needed(&Holdings::read(store, roots, None)?, &BTreeSet::new(), &mut parts)?);
+    let mut removed = Removed::default();
+    for digest in candidates.difference(&needed_now) {
+        let path = names::blob(digest);
+        if let Some(bytes) = store.size(&path)? {
+            pending.check(store)?;
+            store.delete(&path)?;
+            removed.files += 1;
+            removed.bytes += bytes;
+        }
+    }
+    let orphans = blobs(store)?.into_iter().filter(|digest| !needed_now.contains(digest));
+    let text: String =
+        orphans.map(|digest| format!("{digest} {}\n", seen.get(&digest).copied().unwrap_or(now))).collect();
+    store.put(ORPHANS, text.as_bytes())?;
+    store.put(LAST, format!("{now}\n").as_bytes())?;
+    store.delete(&pending.path)?;
     Ok(removed)
 }
 
-fn read_pending(store: &Store) -> Result<BTreeSet<Digest>, StoreError> {
-    let text = store.get(PENDING, NOTE_BYTES)?.unwrap_or_default();
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(Digest::parse).collect())
+/// What this prune may remove, told to those who publish.
+struct Pending {
+    path: String,
 }
 
-/// Take releases out of a channel's catalogue, unless somebody offers them again meanwhile.
+impl Pending {
+    fn begin(store: &Store, now: u64, candidates: &BTreeSet<Digest>) -> Result<Pending, PruneError> {
+        let nonce = getrandom::u64().map_err(|_| PruneError::Random)?;
+        let path = format!("{}/{nonce:016x}{}", hold::PRUNES, hold::PENDING);
+        store.put(&path, hold::note(now, candidates).as_bytes())?;
+        Ok(Pending { path })
+    }
+
+    /// Refuse to go on if nobody is told of it any more.
+    fn check(&self, store: &Store) -> Result<(), PruneError> {
+        match store.size(&self.path)? {
+            Some(_) => Ok(()),
+            None => Err(PruneError::Overtaken(store.place().into())),
+        }
+    }
+}
+
+/// The files of releases, each read once.
+struct Parts<'a> {
+    store: &'a Store,
+    roots: &'a Roots,
+    read: BTreeMap<Digest, Vec<Digest>>,
+}
+
+impl Parts<'_> {
+    fn of(&mut self, signed: &Digest) -> Result<Vec<Digest>, ContentsError> {
+        if let Some(parts) = self.read.get(signed) {
+            return Ok(parts.clone());
+        }
+        let parts = match contents::read(self.store, self.roots, signed) {
+            Ok(stored) => stored.parts().iter().map(|part| part.digest).collect(),
+            // Not kept here: it has no files to be missed. It may come later.
+            Err(ContentsError::NoRelease { .. }) => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        Ok(self.read.entry(*signed).or_insert(parts).clone())
+    }
+}
+
+/// All blobs that something names, but for releases that go.
+fn needed(
+    holdings: &Holdings,
+    going: &BTreeSet<Digest>,
+    parts: &mut Parts<'_>,
+) -> Result<BTreeSet<Digest>, ContentsError> {
+    let mut needed = BTreeSet::new();
+    for file in holdings.channels.values() {
+        needed.extend(file.channel.catalog.iter().map(|s| s.digest));
+        for offer in &file.channel.offers {
+            needed.insert(offer.release);
+            needed.extend(parts.of(&offer.release)?);
+        }
+    }
+    for held in holdings.releases.values().filter(|held| !going.contains(&held.entry.identity)) {
+        for signed in &held.signed {
+            needed.insert(*signed);
+            needed.extend(parts.of(signed)?);
+        }
+    }
+    Ok(needed)
+}
+
+fn blobs(store: &Store) -> Result<Vec<Digest>, StoreError> {
+    Ok(store.list("blobs")?.iter().filter_map(|file| bundle::blob_digest(&file.path)).collect())
+}
+
+fn orphans(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
+    let text = store.get(ORPHANS, hold::NOTE_BYTES)?.unwrap_or_default();
+    let line = |line: &str| {
+        let (digest, at) = line.split_once(' ')?;
+        Some((Digest::parse(digest)?, at.parse().ok()?))
+    };
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(line).collect())
+}
+
+/// Take releases out of a channel's catalogue, unless it offers them again meanwhile.
 fn forget(
     store: &Store,
     roots: &Roots,
@@ -137,52 +234,34 @@ fn forget(
 ) -> Result<(), PruneError> {
     let log = Log::new(store, roots, name);
     committer.commit(&log, |draft| -> Result<Change, PruneError> {
-        let (mut stay, mut gone) = (Vec::new(), 0);
+        let (mut stay, mut gone) = (Vec::new(), Vec::new());
         for entry in catalog::newest_first(store, &draft.catalog) {
             let entry = entry?;
-            if going.contains(&entry.identity)
+            let goes = going.contains(&entry.identity)
                 && draft.offer(&entry.identity).is_none()
-                && !draft.pins.contains(&entry.identity)
-            {
-                gone += 1;
-            } else {
-                stay.push(entry);
-            }
+                && !draft.pins.contains(&entry.identity);
+            if goes { gone.push(entry) } else { stay.push(entry) }
         }
-        if gone == 0 {
+        if gone.is_empty() {
             return Ok(Change::Nothing);
         }
         stay.reverse();
-        draft.catalog = catalog::add(store, &[], &stay)?;
-        Ok(Change::Made { verb: "prune".into(), about: format!("{gone} releases") })
+        draft.catalog = catalog::rebuild(store, &stay)?;
+        Ok(Change::Made { verb: "prune".into(), about: about(&gone) })
     })?;
     Ok(())
 }
 
-/// Remove files that nothing names any more: looked at anew, after the channels have forgotten them.
-fn remove(store: &Store, roots: &Roots, pending: &BTreeSet<Digest>) -> Result<Removed, PruneError> {
-    let holdings = Holdings::read(store, roots, None)?;
-    let mut needed: BTreeSet<Digest> = BTreeSet::new();
-    for file in holdings.channels.values() {
-        needed.extend(file.channel.catalog.iter().map(|s| s.digest));
-    }
-    for held in holdings.releases.values() {
-        needed.insert(held.entry.release);
-        match contents::read(store, roots, &held.entry.release) {
-            Ok(stored) => needed.extend(stored.parts().iter().map(|part| part.digest)),
-            // Not kept here, as in a copy of what is on offer: it has no files to be missed.
-            Err(ContentsError::NoRelease { .. }) => {}
-            Err(e) => return Err(e.into()),
+/// `3 releases: hub 1.2.0, hub 1.1.0, …`, as long as the audit takes.
+fn about(gone: &[Entry]) -> String {
+    let mut text = format!("{} releases", gone.len());
+    for (i, entry) in gone.iter().enumerate() {
+        let next = format!("{}{} {}", if i == 0 { ": " } else { ", " }, entry.product, entry.version);
+        if text.len() + next.len() > limits::REASON - ", …".len() {
+            text.push_str(", …");
+            break;
         }
+        text.push_str(&next);
     }
-    let mut removed = Removed::default();
-    for digest in pending.difference(&needed) {
-        let path = names::blob(digest);
-        if let Some(bytes) = store.size(&path)? {
-            store.delete(&path)?;
-            removed.files += 1;
-            removed.bytes += bytes;
-        }
-    }
-    Ok(removed)
+    text
 }

@@ -24,6 +24,7 @@ fn held(n: u64, channels: &[(&str, Standing)], pinned: bool) -> Held {
         },
         channels: channels.iter().map(|(name, standing)| ((*name).to_owned(), (*standing, n))).collect(),
         pinned,
+        signed: [Digest::of(&n.to_be_bytes())].into(),
     }
 }
 

@@ -35,6 +35,12 @@ impl Memory {
         Memory::default()
     }
 
+    /// Another one with the same files.
+    #[must_use]
+    pub fn fork(&self) -> Memory {
+        Memory { files: Arc::new(Mutex::new(self.files().clone())) }
+    }
+
     fn files(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         // A thread that panicked did so between two changes.
         self.files.lock().unwrap_or_else(PoisonError::into_inner)

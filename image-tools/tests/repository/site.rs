@@ -1,0 +1,116 @@
+//! The page for people and the list for Raspberry Pi Imager.
+use crate::cli::at;
+use crate::product::Product;
+use bistable_image::repository::Store;
+use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::holdings::Holdings;
+use bistable_image::repository::site::{Site, page};
+use bistable_image::repository::store::Memory;
+use bistable_image::repository::catalog::{self, Entry};
+use bistable_format::{Channel, Digest};
+use serde_json::Value;
+use std::fs;
+
+const HOSTILE: &str = "</p><script>alert(1)</script><img src=x onerror='x'>\n\"quoted\" & <b>bold";
+
+/// Every tag that is opened is closed, in order.
+fn assert_balanced(html: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        let tag = &rest[at + 1..];
+        let end = tag.find('>').unwrap();
+        let inside = &tag[..end];
+        let name = inside.trim_start_matches('/').split([' ', '\n']).next().unwrap();
+        if inside.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "{}", &rest[at..at + 40]);
+        } else if !["!DOCTYPE", "meta", "br"].contains(&name) {
+            assert!(["html", "head", "title", "style", "body", "h1", "h2", "h3", "p", "main", "div", "section", "article", "span", "code", "s", "i", "ol", "li", "pre"].contains(&name), "{name}");
+            open.push(name);
+        }
+        rest = &tag[end..];
+    }
+    assert_eq!(open, Vec::<&str>::new());
+}
+
+#[test]
+fn nothing_that_somebody_wrote_becomes_markup() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    product.offer(&log, "ada", 1).unwrap();
+    let hostile = |draft: &mut Channel| {
+        let offer = &draft.offers[0];
+        let entry = Entry {
+            product: offer.terms.product.clone(),
+            version: offer.terms.version.clone(),
+            release: offer.release,
+            identity: offer.identity,
+            security_version: 1,
+            boards: vec![],
+            at: 0,
+            description: HOSTILE.into(),
+            author: String::new(),
+            bytes: 1,
+        };
+        draft.catalog = catalog::add(&store, &draft.catalog, &[entry]).unwrap();
+        draft.withdrawn.push(bistable_format::channel::Withdrawal {
+            product: "hub".into(),
+            version: "0.1.0".parse().unwrap(),
+            identity: Digest::of(b"bad"),
+            reason: "<script>bad</script>".into(),
+            at: 1,
+        });
+        Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() })
+    };
+    product.committer("ada").commit(&log, hostile).unwrap();
+    let holdings = Holdings::read(&store, &roots, None).unwrap();
+    let site = Site { title: "<A & B>", url: Some("https://x.example/'\"<"), holdings: &holdings, now: 1_800_000_000 };
+    let html = page(&site);
+    assert_balanced(&html);
+    assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("<b>"), "{html}");
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("<title>&lt;A &amp; B&gt;</title>"));
+    assert!(html.contains("prefers-color-scheme:dark") && html.contains("color-scheme:light dark"));
+    assert!(html.contains("default-src 'none'"));
+    for outside in ["src=", "href=", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let empty = Holdings { channels: Default::default(), releases: Default::default() };
+    assert_balanced(&page(&Site { title: "x", url: None, holdings: &empty, now: 0 }));
+}
+
+/// The fields and types that the imager's own schema demands of an item.
+#[test]
+fn the_imagers_list_is_as_its_schema_says() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("1.root"), &product.root.bytes).unwrap();
+    fs::write(path("card.img"), vec![7; 5000]).unwrap();
+    let repo = path("repository");
+    at(&repo, &["repo", "init", "--root", &path("1.root")], 0);
+    at(&repo, &["site", "--card", &path("card.img")], 2);
+    let site = ["site", "--card", &path("card.img"), "--url", "https://updates.example/", "--board", "cm4", "--board", "pi5"];
+    at(&repo, &site, 0);
+    at(&repo, &[&site[..], &["--out", &path("www")]].concat(), 0);
+    let list: Value = serde_json::from_slice(&fs::read(format!("{repo}/rpi-imager.json")).unwrap()).unwrap();
+    assert_eq!(fs::read(format!("{repo}/rpi-imager.json")).unwrap(), fs::read(path("www/rpi-imager.json")).unwrap());
+    assert_balanced(&fs::read_to_string(path("www/index.html")).unwrap());
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert!(keys(&list).iter().all(|key| ["os_list", "imager"].contains(&key.as_str())));
+    let [item] = list["os_list"].as_array().unwrap().as_slice() else { panic!("{list}") };
+    for text in ["name", "description", "icon", "url", "extract_sha256", "release_date"] {
+        assert!(item[text].is_string(), "{text}");
+    }
+    for number in ["extract_size", "image_download_size"] {
+        assert_eq!(item[number], 5000, "{number}");
+    }
+    assert_eq!(item["url"], "https://updates.example/card.img");
+    assert_eq!(item["extract_sha256"], Digest::of(&[7; 5000]).to_string());
+    assert_eq!(item["release_date"].as_str().unwrap().len(), "2026-11-01".len());
+    assert_eq!(item["devices"], serde_json::json!(["pi4-64bit", "pi5-64bit"]));
+    // Whatever it says, the imager would offer settings that this system doesn't take.
+    assert!(item.get("init_format").is_none());
+    let (_, missing) = at(&repo, &["site", "--card", &path("none.img"), "--url", "https://x.example"], 1);
+    assert!(missing.contains("none.img"), "{missing}");
+}
