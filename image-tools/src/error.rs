@@ -173,7 +173,7 @@ impl Error {
             Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
             Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),
             Error::Sync(SyncError::Roots(e)) => roots(e),
-            Error::Sync(SyncError::Itself(_)) => Exit::Usage,
+            Error::Sync(SyncError::Itself(_) | SyncError::NoChannel { .. }) => Exit::Usage,
             Error::Sync(SyncError::Diverged { .. }) => Exit::Incompatible,
             Error::Promote(PromoteError::Channel(e)) => channel(e),
             Error::Promote(PromoteError::Store(e)) => store(e),

@@ -97,17 +97,16 @@ impl Which {
     }
 }
 
-/// The end of a verb's text: what was committed.
+/// The end of a verb's text: what was committed, if anything was.
 pub(crate) fn committed_line(committed: Option<&Committed>) -> String {
-    match committed {
-        None => "nothing was changed\n".into(),
-        Some(c) => {
-            let file = &c.file.channel;
-            let record = match &c.unrecorded {
-                None => String::new(),
-                Some(e) => format!("warning: the audit lacks its record until somebody acts again: {e}\n"),
-            };
-            format!("channel {} is now number {}\n{record}", file.name, file.sequence)
-        }
-    }
+    let Some(Committed { file, unrecorded, .. }) = committed else { return String::new() };
+    let channel = &file.channel;
+    let number = match channel.sequence {
+        1 => format!("channel {} is new: its number is 1", channel.name),
+        n => format!("channel {} is now number {n}", channel.name),
+    };
+    let record = unrecorded.as_ref().map_or_else(String::new, |e| {
+        format!("warning: the audit has no record of it yet ({e}); `bistable-image audit repair` adds it\n")
+    });
+    format!("{number}\n{record}")
 }

@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::repository::channel::Log;
 use crate::repository::roots::Roots;
-use crate::repository::store::Created;
+use crate::repository::store::Claim;
 use bistable_format::attestation::Attestation;
-use bistable_format::repository as names;
+use bistable_format::{Envelope, repository as names};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -47,7 +47,24 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     };
     let bytes = word.seal(key.signing()).map_err(|e| Error::Usage(e.to_string()))?;
     let path = names::attestation(&offer.identity, &args.kind, &key.public().id());
-    let new = store.create(&path, &bytes)? == Created::Created;
+    let there = match store.get(&path, Envelope::MAX_BYTES)? {
+        Some(there) => Some(there),
+        None => match store.claim(&path, &bytes, Envelope::MAX_BYTES)? {
+            Claim::Ours => None,
+            Claim::Theirs(there) => Some(there),
+        },
+    };
+    // Attested before, or another file, which counts for nothing.
+    if let Some(there) = &there
+        && !Attestation::open(there, &key.public())
+            .is_ok_and(|w| (w.release, &w.kind) == (word.release, &word.kind))
+    {
+        return Err(Error::Usage(format!(
+            "{path} of {} holds something that this key didn't sign: remove it, and attest again",
+            store.place()
+        )));
+    }
+    let new = there.is_none();
     let (product, version) = (&offer.terms.product, &offer.terms.version);
     let text = if new { "attested" } else { "attested before" };
     out.result(

@@ -5,8 +5,9 @@ use super::place::Place;
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::read_public;
+use crate::repository::audit::timestamp;
 use crate::repository::channel::{Log, names};
-use crate::repository::edit::{EditError, barrier, pin, unpin};
+use crate::repository::edit::{EditError, barrier, people, pin, unpin};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::words::{percent, seconds};
@@ -107,6 +108,7 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
         .map(|(kind, path)| Ok((kind.clone(), read_public(path)?)))
         .collect::<Result<Vec<(String, Key)>, Error>>()?;
     changed(&args.name, &args.acting, out, "gates", |draft, _| {
+        let before = draft.gates.clone();
         let gates = &mut draft.gates;
         gates.min_age = args.min_age.unwrap_or(gates.min_age);
         gates.min_interval = args.min_interval.unwrap_or(gates.min_interval);
@@ -118,11 +120,14 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
                 gates.attestations.push(demand.clone());
             }
         }
+        if draft.gates == before {
+            return Err(EditError::Already(format!("the gates of channel {} are so", draft.name)));
+        }
         Ok(format!(
             "min-age {} s, min-interval {} s, {} attestations",
-            gates.min_age,
-            gates.min_interval,
-            gates.attestations.len()
+            draft.gates.min_age,
+            draft.gates.min_interval,
+            draft.gates.attestations.len()
         ))
     })
 }
@@ -182,14 +187,8 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
     out.result(json!({ "channels": all }), &text)
 }
 
-/// A time, for people.
-pub(crate) fn time(seconds: u64) -> String {
-    let stamp = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
-    stamp.map_or_else(|| format!("{seconds} s after 1970"), |t| t.to_string())
-}
-
 /// What a rollout is at, in a few words.
-pub(crate) fn stage(rollout: &bistable_format::rollout::Rollout, now: u64) -> String {
+fn stage(rollout: &bistable_format::rollout::Rollout, now: u64) -> String {
     let share = percent(rollout.share(now));
     match rollout.pace {
         Pace::Halted => "halted".into(),
@@ -208,7 +207,11 @@ fn text_of(channel: &Content, now: u64) -> String {
     };
     line(format_args!("channel {}, number {}", channel.name, channel.sequence));
     let late = if channel.expires_at <= now { "  EXPIRED: renew it with `channel refresh`" } else { "" };
-    line(format_args!("  issued {}  expires {}{late}", time(channel.issued_at), time(channel.expires_at)));
+    line(format_args!(
+        "  issued {}  expires {}{late}",
+        timestamp(channel.issued_at),
+        timestamp(channel.expires_at)
+    ));
     let mut offers: Vec<_> = channel.offers.iter().collect();
     offers.sort_by(|a, b| {
         a.terms.product.cmp(&b.terms.product).then(b.terms.version.cmp_precedence(&a.terms.version))
@@ -222,7 +225,7 @@ fn text_of(channel: &Content, now: u64) -> String {
             offer.terms.version,
             stage(&offer.rollout, now),
             offer.identity,
-            time(offer.since),
+            timestamp(offer.since),
         ));
     }
     for bad in &channel.withdrawn {
@@ -233,9 +236,9 @@ fn text_of(channel: &Content, now: u64) -> String {
         let words: Vec<_> =
             gates.attestations.iter().map(|(kind, key)| format!("{kind} by {}", key.label)).collect();
         line(format_args!(
-            "  gates: {} h in the channel before, {} h between promotions; attested: {}",
-            gates.min_age / 3600,
-            gates.min_interval / 3600,
+            "  gates: {} in the channel before, {} between promotions; attested: {}",
+            people(gates.min_age),
+            people(gates.min_interval),
             if words.is_empty() { "nothing".into() } else { words.join(", ") }
         ));
     }

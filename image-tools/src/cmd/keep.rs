@@ -159,7 +159,10 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         if report.problems.is_empty() {
             "fine".into()
         } else {
-            format!("{} problems", report.problems.len())
+            match report.problems.len() {
+                1 => "1 problem".into(),
+                n => format!("{n} problems"),
+            }
         }
     );
     if mended > 0 {

@@ -1,16 +1,13 @@
-//! `list`.
+//! `list`: what one channel offers, or had; the last that came first.
 use super::Out;
 use super::place::Place;
+use super::search;
 use crate::error::Error;
 use crate::repository::audit::timestamp;
-use crate::repository::catalog::{self, Entry};
-use crate::repository::channel::Log;
+use crate::repository::holdings::{Held, Holdings, Standing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
-use crate::size::Bytes;
-use bistable_format::channel::Channel;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -33,67 +30,35 @@ pub struct Args {
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
-    let roots = Roots::load(&store)?;
-    let channel = Log::new(&store, &roots, &args.channel).newest()?.channel;
-    let wanted = |entry: &Entry| {
-        args.product.as_ref().is_none_or(|product| *product == entry.product)
-            && (args.all || channel.offer(&entry.identity).is_some())
+    let holdings = Holdings::read(&store, &Roots::load(&store)?, Some(&args.channel))?;
+    let wanted = |held: &&Held| {
+        args.product.as_ref().is_none_or(|product| *product == held.entry.product)
+            && (args.all || held.standing() == Standing::Offered)
     };
-    let entries = catalog::newest_first(&store, &channel.catalog)
-        .filter(|entry| entry.as_ref().map_or(true, wanted))
-        .take(args.last.unwrap_or(usize::MAX))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut text = String::new();
-    for entry in &entries {
-        let Entry { product, version, identity, at, bytes, .. } = entry;
-        let state = state(&channel, entry);
-        let first = entry.description.lines().next().unwrap_or_default();
-        let line = format!(
-            "{product} {version:<12}  {state:<9}  {}  {:>9}  {identity:.12}  {first}",
-            timestamp(*at),
-            Bytes(*bytes).to_string()
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
+    let mut found: Vec<&Held> = holdings.sorted().into_iter().filter(wanted).collect();
+    found.sort_by_key(|held| std::cmp::Reverse(held.since()));
+    found.truncate(args.last.unwrap_or(usize::MAX));
+    let mut text: String = found.iter().map(|held| search::line(held, held.standing().name())).collect();
+    if found.is_empty() {
+        text.push_str(if args.all { "no release\n" } else { "no release is on offer\n" });
     }
-    if entries.is_empty() {
-        text.push_str("no release\n");
-    }
-    let json: Vec<Value> = entries.iter().map(|entry| release(&channel, entry)).collect();
+    let all: Vec<Value> = found
+        .iter()
+        .map(|held| {
+            let mut release = search::json_of(held);
+            release["state"] = held.standing().name().into();
+            release
+        })
+        .collect();
+    let channel = holdings.channels.get(&args.channel).map(|file| &file.channel);
     out.result(
         json!({
             "repository": store.place(),
-            "channel": channel.name,
-            "sequence": channel.sequence,
-            "expires_at": timestamp(channel.expires_at),
-            "releases": json,
+            "channel": args.channel,
+            "sequence": channel.map(|c| c.sequence),
+            "expires_at": channel.map(|c| timestamp(c.expires_at)),
+            "releases": all,
         }),
         &text,
     )
-}
-
-/// What the channel says of a release now.
-fn state(channel: &Channel, entry: &Entry) -> &'static str {
-    if channel.withdrawal(&entry.identity).is_some() {
-        "withdrawn"
-    } else if channel.offer(&entry.identity).is_some() {
-        "offered"
-    } else {
-        "former"
-    }
-}
-
-fn release(channel: &Channel, entry: &Entry) -> Value {
-    json!({
-        "product": entry.product,
-        "version": entry.version.to_string(),
-        "state": state(channel, entry),
-        "release": entry.identity.to_string(),
-        "blob": entry.release.to_string(),
-        "security_version": entry.security_version,
-        "boards": entry.boards,
-        "at": timestamp(entry.at),
-        "description": entry.description,
-        "author": entry.author,
-        "bytes": entry.bytes,
-    })
 }

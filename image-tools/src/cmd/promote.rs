@@ -106,9 +106,9 @@ pub(crate) enum RolloutVerb {
     Canary(CanaryArgs),
     /// Let nobody else in.
     Pause(Acting),
-    /// Go on where it was.
+    /// Go on where it was paused.
     Resume(Acting),
-    /// Stop it for everybody who doesn't have it yet.
+    /// Stop it for everybody who doesn't have it yet; `set` or `everyone` begin it anew.
     Halt(Acting),
     /// Let everybody in now.
     Everyone(Acting),

@@ -105,26 +105,27 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         Sort::Size => found.sort_by_key(|h| std::cmp::Reverse(h.entry.bytes)),
     }
     found.truncate(args.last.unwrap_or(usize::MAX));
-    let mut text = String::new();
-    for held in &found {
-        let entry = &held.entry;
-        let first = entry.description.lines().next().unwrap_or_default();
-        let line = format!(
-            "{} {:<12}  {:<28}  {}  {:>9}  {:.12}  {first}",
-            entry.product,
-            entry.version,
-            channels(held),
-            timestamp(held.since()),
-            Bytes(entry.bytes).to_string(),
-            entry.identity,
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
+    let mut text: String = found.iter().map(|held| line(held, &channels(held))).collect();
     if found.is_empty() {
         text.push_str("nothing fits\n");
     }
     let all: Vec<Value> = found.iter().map(|held| json_of(held)).collect();
     out.result(json!({ "repository": store.place(), "releases": all }), &text)
+}
+
+/// A release in a line: what the channels make of it is for the caller to say.
+pub(crate) fn line(held: &Held, standing: &str) -> String {
+    let entry = &held.entry;
+    let first = entry.description.lines().next().unwrap_or_default();
+    let line = format!(
+        "{} {:<12}  {standing:<20}  {}  {:>9}  {:.12}  {first}",
+        entry.product,
+        entry.version,
+        timestamp(held.since()),
+        Bytes(entry.bytes).to_string(),
+        entry.identity,
+    );
+    format!("{}\n", line.trim_end())
 }
 
 fn fits(args: &Args, words: &[String], held: &Held) -> bool {
@@ -158,7 +159,7 @@ fn channels(held: &Held) -> String {
     held.channels.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn json_of(held: &Held) -> Value {
+pub(crate) fn json_of(held: &Held) -> Value {
     let entry = &held.entry;
     let channels: serde_json::Map<String, Value> = held
         .channels

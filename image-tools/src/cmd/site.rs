@@ -45,9 +45,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let cards = args
         .card
         .iter()
-        .map(|path| {
-            card(path, base, &args.board, now).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
-        })
+        .map(|path| card(path, base, &args.board, now).map_err(output::OutputError::io("read", path)))
         .collect::<Result<Vec<_>, _>>()?;
     let list = format!("{:#}\n", imager(&cards));
     let mut written = Vec::new();

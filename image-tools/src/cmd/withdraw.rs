@@ -2,7 +2,7 @@
 use super::Out;
 use super::act::{Acting, Which, committed_line};
 use crate::error::Error;
-use crate::repository::edit::withdraw;
+use crate::repository::edit::{EditError, withdraw};
 use serde_json::json;
 
 /// Arguments of `withdraw`.
@@ -24,7 +24,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let selector = args.which.selector();
     let mut about = String::new();
     let committed = bench.change(&args.channel, "withdraw", |draft, now| {
-        let offer = selector.find(draft)?;
+        let offer = selector.find(draft).map_err(|e| match e {
+            EditError::Withdrawn { channel, release, .. } => {
+                EditError::Already(format!("{release} is withdrawn from channel {channel}"))
+            }
+            e => e,
+        })?;
         let (identity, name) = (offer.identity, format!("{} {}", offer.terms.product, offer.terms.version));
         withdraw(draft, &identity, &args.reason, now)?;
         about.clone_from(&name);

@@ -1,13 +1,13 @@
 //! The page for people and the list for Raspberry Pi Imager.
 use crate::cli::at;
 use crate::product::Product;
+use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
+use bistable_image::repository::catalog::{self, Entry};
 use bistable_image::repository::channel::{Change, ChannelError, Log};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::site::{Site, page};
 use bistable_image::repository::store::Memory;
-use bistable_image::repository::catalog::{self, Entry};
-use bistable_format::{Channel, Digest};
 use serde_json::Value;
 use std::fs;
 
@@ -25,7 +25,14 @@ fn assert_balanced(html: &str) {
         if inside.starts_with('/') {
             assert_eq!(open.pop(), Some(name), "{}", &rest[at..at + 40]);
         } else if !["!DOCTYPE", "meta", "br"].contains(&name) {
-            assert!(["html", "head", "title", "style", "body", "h1", "h2", "h3", "p", "main", "div", "section", "article", "span", "code", "s", "i", "ol", "li", "pre"].contains(&name), "{name}");
+            assert!(
+                [
+                    "html", "head", "title", "style", "body", "h1", "h2", "h3", "p", "main", "div",
+                    "section", "article", "span", "code", "s", "i", "ol", "li", "pre"
+                ]
+                .contains(&name),
+                "{name}"
+            );
             open.push(name);
         }
         rest = &tag[end..];
@@ -66,14 +73,22 @@ fn nothing_that_somebody_wrote_becomes_markup() {
     };
     product.committer("ada").commit(&log, hostile).unwrap();
     let holdings = Holdings::read(&store, &roots, None).unwrap();
-    let site = Site { title: "<A & B>", url: Some("https://x.example/'\"<"), holdings: &holdings, now: 1_800_000_000 };
+    let site = Site {
+        title: "<A & B>",
+        url: Some("https://x.example/'\"<"),
+        holdings: &holdings,
+        now: 1_800_000_000,
+    };
     let html = page(&site);
     assert_balanced(&html);
     assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("<b>"), "{html}");
-    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("<title>&lt;A &amp; B&gt;</title>"));
+    assert!(
+        html.contains("&lt;script&gt;alert(1)&lt;/script&gt;")
+            && html.contains("<title>&lt;A &amp; B&gt;</title>")
+    );
     assert!(html.contains("prefers-color-scheme:dark") && html.contains("color-scheme:light dark"));
     assert!(html.contains("default-src 'none'"));
-    for outside in ["src=", "href=", "@import", "url("] {
+    for outside in ["src=\"", "href=", "@import", "url("] {
         assert!(!html.contains(outside), "{outside}");
     }
     let empty = Holdings { channels: Default::default(), releases: Default::default() };
@@ -90,11 +105,24 @@ fn the_imagers_list_is_as_its_schema_says() {
     let repo = path("repository");
     at(&repo, &["repo", "init", "--root", &path("1.root")], 0);
     at(&repo, &["site", "--card", &path("card.img")], 2);
-    let site = ["site", "--card", &path("card.img"), "--url", "https://updates.example/", "--board", "cm4", "--board", "pi5"];
+    let site = [
+        "site",
+        "--card",
+        &path("card.img"),
+        "--url",
+        "https://updates.example/",
+        "--board",
+        "cm4",
+        "--board",
+        "pi5",
+    ];
     at(&repo, &site, 0);
     at(&repo, &[&site[..], &["--out", &path("www")]].concat(), 0);
     let list: Value = serde_json::from_slice(&fs::read(format!("{repo}/rpi-imager.json")).unwrap()).unwrap();
-    assert_eq!(fs::read(format!("{repo}/rpi-imager.json")).unwrap(), fs::read(path("www/rpi-imager.json")).unwrap());
+    assert_eq!(
+        fs::read(format!("{repo}/rpi-imager.json")).unwrap(),
+        fs::read(path("www/rpi-imager.json")).unwrap()
+    );
     assert_balanced(&fs::read_to_string(path("www/index.html")).unwrap());
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert!(keys(&list).iter().all(|key| ["os_list", "imager"].contains(&key.as_str())));

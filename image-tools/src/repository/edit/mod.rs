@@ -140,7 +140,7 @@ fn or_nothing(offered: &[String]) -> String {
 }
 
 /// A time for people, rounded up: what they wait for is over then.
-fn people(seconds: u64) -> String {
+pub(crate) fn people(seconds: u64) -> String {
     match seconds {
         172_801.. => format!("{} days", seconds.div_ceil(86_400)),
         7201.. => format!("{} h", seconds.div_ceil(3600)),

@@ -1,8 +1,9 @@
 //! The list that Raspberry Pi Imager shows (`rpi-imager --repo URL`): card images, as `bistable-image card` makes them.
 //!
 //! The form is that of Raspberry Pi's own list, `os_list_imagingutility_v4.json`, as its schema in the sources of rpi-imager
-//! describes it (`doc/json-schema/os-list-schema.json`): for an image, `name`, `description`, `url`, `release_date`,
-//! `image_download_size` and `extract_sha256` are what it needs.
+//! describes it (`doc/json-schema/os-list-schema.json`): for an image it demands `name`, `description`, `icon`, `url`,
+//! `extract_size`, `extract_sha256`, `image_download_size` and `release_date`. Without `init_format` the imager offers no settings,
+//! which would be written into files that an update replaces.
 use bistable_format::Digest;
 use serde_json::{Value, json};
 
@@ -47,7 +48,6 @@ fn item(card: &Card) -> Value {
         "extract_size": card.raw_bytes,
         "extract_sha256": card.raw_digest.to_string(),
         "devices": devices(&card.boards),
-        "init_format": "none",
     })
 }
 
