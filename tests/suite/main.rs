@@ -20,6 +20,7 @@ mod draft;
 mod fixture;
 mod fleet_lock;
 mod following;
+mod follow_channel;
 mod health;
 mod lost_flag;
 mod memory;
