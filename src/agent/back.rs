@@ -40,6 +40,18 @@ impl Agent<'_> {
         Ok(())
     }
 
+    /// Give up what is in flight and wasn't tried yet: nobody is to have that release any more. Nothing to do when nothing is.
+    ///
+    /// # Errors
+    /// As for [`resume`](Self::resume).
+    pub fn give_up(&mut self, why: &str) -> Result<(), Error> {
+        if !matches!(self.state(), State::Installing(_) | State::Staged(_) | State::Armed { .. }) {
+            return Ok(());
+        }
+        self.on(Event::Failed(Failure::new(Reason::Operator, why)))?;
+        self.resume().map(drop)
+    }
+
     /// A person wants to go back: gives up what is in flight, or, when nothing is, tries the other slot's release
     /// again, with self-tests, trial and health check.
     ///

@@ -5,7 +5,7 @@ use crate::{
     agent::Agent,
     cli::{self, Repository},
     config::{Settings, SourceLimits},
-    source::{Limits, Location, Patience, Source, http::Rate},
+    source::{Limits, Location, Patience, Source, SourceError, http::Rate},
     steps::{
         check::{self, CheckError, Found, Remember},
         install::Content,
@@ -40,6 +40,9 @@ pub(super) fn with_offer(
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
     let (mirrors, found) = look(&mut agent.device, &source.repository, remember)?;
+    if remember == Remember::Yes {
+        found.recall(agent)?;
+    }
     let (offer, direction) = found.pick(version)?;
     let mut content = found.fetch(offer, mirrors)?;
     act(agent, &mut content, direction)
@@ -50,26 +53,51 @@ fn look(
     asked: &Repository,
     remember: Remember,
 ) -> Result<(Box<dyn Source>, Found), Error> {
-    let mut mirrors = mirrors(&device.settings, asked)?;
+    let locations = locations(&device.settings, asked)?;
+    let (limits, patience) = limits(&device.settings.source.limits);
+    let open = |locations: &[Location]| {
+        Location::open_all(locations, limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
+    };
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let found = check::run(device, &mut *mirrors, &channel, remember)?;
-    Ok((mirrors, found))
+    let mut all = open(&locations)?;
+    let untrusted = match check::run(device, &mut *all, &channel, remember) {
+        Err(Error::Check(e)) if e.is_untrusted() && locations.len() > 1 => e,
+        found => return Ok((all, found?)),
+    };
+    // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then.
+    for first in 0..locations.len() {
+        let mut turned = locations.clone();
+        turned.rotate_left(first);
+        let found = open(&turned[..1]).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
+        if let Ok(found) = found {
+            log::warn!("not_used={untrusted}");
+            return Ok((open(&turned)?, found));
+        }
+    }
+    Err(untrusted.into())
 }
 
-/// The repositories that the command line names, or else the configuration, as one source.
-fn mirrors(settings: &Settings, asked: &Repository) -> Result<Box<dyn Source>, Error> {
+/// The repositories that the command line names, or else the configuration.
+fn locations(settings: &Settings, asked: &Repository) -> Result<Vec<Location>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
-    let urls = if asked.source.is_empty() { configured() } else { asked.source.clone() };
+    let urls: Vec<String> = match asked.source.as_slice() {
+        [] => configured(),
+        named => named.iter().map(|url| from_here(url)).collect(),
+    };
     if urls.is_empty() {
         return Err(CheckError::NoSource.into());
     }
-    let open = || {
-        let locations = urls.iter().map(|url| Location::parse(url)).collect::<Result<Vec<_>, _>>()?;
-        let (limits, patience) = limits(&settings.source.limits);
-        Location::open_all(&locations, limits, patience)
-    };
-    Ok(open().map_err(CheckError::Source)?)
+    let locations: Result<_, SourceError> = urls.iter().map(|url| Location::parse(url)).collect();
+    Ok(locations.map_err(CheckError::Source)?)
+}
+
+/// On a command line, a path may begin where one is.
+fn from_here(url: &str) -> String {
+    match std::path::absolute(url) {
+        Ok(path) if !url.contains("://") => path.to_str().map_or_else(|| url.into(), Into::into),
+        _ => url.into(),
+    }
 }
 
 /// What a server may take, and how often it is asked, as configured.

@@ -9,7 +9,7 @@ use crate::{
     ports::{Board, Sectors},
 };
 use bistable_boot::{DecodeError, Image, Journal, JournalError, Record, Slot, State, layout::Partition};
-use bistable_format::Release;
+use bistable_format::{Envelope, Release, Role, TrustError};
 use std::sync::Arc;
 
 /// What was made anew.
@@ -103,8 +103,17 @@ impl Device {
         let root = read_root(&*state, &Verified::default(), &settings)?;
         let image = |slot| -> Result<(Release, Image), Error> {
             let bytes = read_release(&*state, slot)?;
-            let release = Release::open(&bytes, &root)
-                .map_err(|e| Error::StoredRelease { slot, problem: e.to_string() })?;
+            let release = match Release::open(&bytes, &root) {
+                // By now the root may name other keys than those that signed what runs. Who could put a forgery there could
+                // write a journal, too.
+                Err(TrustError::UnknownKey { .. } | TrustError::WrongRole { .. }) => {
+                    Envelope::parse(&bytes, Role::Release)
+                        .map_err(TrustError::from)
+                        .and_then(|envelope| Ok(Release::decode(envelope.payload)?))
+                }
+                opened => opened,
+            };
+            let release = release.map_err(|e| Error::StoredRelease { slot, problem: e.to_string() })?;
             let image = Image {
                 release: release_id(&bytes),
                 version: release.version.clone(),

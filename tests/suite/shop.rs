@@ -271,6 +271,7 @@ pub(crate) fn install(
     version: Option<&str>,
 ) -> Result<Target, Error> {
     let found = look(&mut agent.device, shop)?;
+    found.recall(agent)?;
     let version: Option<Version> = version.map(|v| v.parse().unwrap());
     let (offer, direction) = found.pick(version.as_ref())?;
     let mut content = found.fetch(offer, shop)?;

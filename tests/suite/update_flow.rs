@@ -174,7 +174,7 @@ fn verbs_that_have_nothing_to_do_say_so() {
     pi.run_on("update", &good).must(75, &["an update is on trial", "bistable resume"]);
     pi.run("arm").must(75, &["an update is on trial"]);
     pi.run("").must(2, &["Usage"]);
-    pi.run("install").must(2, &["FILE"]);
+    pi.run("install").must(2, &["--source"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
     pi.slot_a_is_untouched();

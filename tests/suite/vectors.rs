@@ -15,7 +15,7 @@ use crate::{
         frame, install, look, made_by, offer, publish_by, put, record, shop, stock,
     },
 };
-use bistable::source::Memory;
+use bistable::{error::Exit, source::Memory};
 use bistable_boot::{Record, State, layout::Partition};
 use bistable_format::{ChunkList, Digest, Encoding, Offer, Volume, release, repository};
 use make::{GOOD, NEXT};
@@ -184,12 +184,12 @@ fn experienced() -> Rig {
     rig
 }
 
-/// Serve a file, and give what the device says of it, with its exit code's name.
-fn serve(rig: &mut Rig, serve: Serve, file: &[u8]) -> (String, String) {
+/// Serve a file, and give what the device says of it, with its exit code.
+fn serve(rig: &mut Rig, serve: Serve, file: &[u8]) -> (String, Exit) {
     rig.writes();
     let mut shop = spoilt(serve, file);
     let e = rig.run(|agent| install(agent, &mut shop, Some(GOOD))).unwrap_err();
-    (e.to_string(), format!("{:?}", e.exit()))
+    (e.to_string(), e.exit())
 }
 
 /// What of the record may have changed.
@@ -215,12 +215,12 @@ fn allowed(before: &Record, after: &Record, serve: Serve) -> Record {
 }
 
 #[track_caller]
-fn row(name: &str, served: Serve, text: &str, exit: &str) {
+fn row(name: &str, served: Serve, text: &str, exit: Exit) {
     let file = fs::read(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut rig = experienced();
     let before = record(&mut rig);
     let said = serve(&mut rig, served, &file);
-    assert_eq!((&*said.0, &*said.1), (text, exit), "{name}");
+    assert_eq!((&*said.0, said.1), (text, exit), "{name}");
     let writes = rig.writes();
     let fine = |partition| match served.left() {
         Left::Nothing => false,
@@ -252,7 +252,7 @@ fn rows(which: impl Fn(Serve) -> bool) {
     let mut rows = 0;
     for (name, served, text, exit) in TABLE {
         if which(*served) {
-            row(name, *served, text, exit);
+            row(name, *served, text, *exit);
             rows += 1;
         }
     }

@@ -170,7 +170,7 @@ impl Channel {
     /// Bytes of its encoding: at most [`limits::ENVELOPE_PAYLOAD`] can be sealed.
     pub fn payload_bytes(&self) -> usize {
         // What can't be encoded can't be sealed either.
-        postcard::experimental::serialized_size(self).unwrap_or(usize::MAX)
+        postcard::to_allocvec(self).map_or(usize::MAX, |bytes| bytes.len())
     }
 
     /// Whether it makes sense and is small enough: whether it can be sealed.

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! oci-layout  blobs/sha256/<hex>            content, by its digest
+//! index.json                                a hint: what is on offer, for OCI tools
 //! roots/<n>.root                            root n + 1 is signed by the keys of n and its own
 //! channels/<name>/<00000042>.channel        signed, numbered, created once, never changed
 //! channels/<name>/latest                    a hint: the newest number, perhaps
-//! versions/<product>/<version>             which release has that version
+//! versions/<product>/<version>              which release has that version
 //! attestations/<release>/<kind>-<key>.attestation
 //! audit/<00000042>.json                     who did what
+//! holds/  prune/                            what is just being published, and pruned
+//! partial-copy                              a copy without the history: nobody may act on it
 //! ```
 use crate::{Digest, KeyId};
 use alloc::{format, string::String};

@@ -160,7 +160,10 @@ impl Rollout {
             return WHOLE;
         }
         let places = self.waves.iter().map(|w| w.places(now)).max().unwrap_or(0);
-        u16::try_from(places * u64::from(WHOLE) / PLACES).unwrap_or(WHOLE)
+        // A wave of 100 parts is rounded down to whole places and is still one of 100 parts; but all is only all.
+        let parts = (places * u64::from(WHOLE)).div_ceil(PLACES);
+        let most = if places < PLACES { WHOLE - 1 } else { WHOLE };
+        u16::try_from(parts).unwrap_or(WHOLE).min(most)
     }
 
     /// Whether everybody gets it by now.

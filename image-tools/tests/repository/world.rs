@@ -1,10 +1,8 @@
 //! A repository with some history, from which acts begin, and what became of it.
 use crate::product::{Product, key};
 use crate::publish::{bundle, published};
-use bistable_format::attestation::Attestation;
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
-use bistable_format::{Channel, Digest, Offer, repository as names};
-use bistable_image::keys::SecretKey;
+use bistable_format::{Channel, Digest, Offer};
 use bistable_image::repository::channel::{Change, ChannelError, Log};
 use bistable_image::repository::edit::Selector;
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
@@ -85,13 +83,6 @@ impl World {
         let bytes = root::next(&self.product.root.root, &options).unwrap();
         let root = self.product.root.root.successor(&bytes).unwrap();
         SignedRoot { bytes, root }
-    }
-
-    #[expect(dead_code, reason = "for tests of gates")]
-    pub(crate) fn attest(&self, store: &Store, release: &Digest, key: &SecretKey) {
-        let word = Attestation { release: *release, kind: "tested".into(), at: 1, note: String::new() };
-        let path = names::attestation(release, "tested", &key.public().id());
-        let _ = store.create(&path, &word.seal(key.signing()).unwrap()).unwrap();
     }
 }
 

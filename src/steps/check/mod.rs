@@ -15,11 +15,12 @@ use roots::Followed;
 
 use crate::{
     Device, Error,
+    agent::Agent,
     ports::{HostError, WallClock},
     source::{Source, SourceError},
     steps::install::{BundleError, Content, Remote},
 };
-use bistable_boot::{Floors, Slot, layout::Partition};
+use bistable_boot::{Floors, Slot, State, layout::Partition};
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
     channel::OfferError,
@@ -177,6 +178,21 @@ impl Found {
             ))),
             // What runs, what was rejected: the installer says so.
             Some((_, offer)) => Ok((offer, direction)),
+        }
+    }
+
+    /// Give up an update in flight whose release was withdrawn meanwhile, before it is tried.
+    ///
+    /// # Errors
+    /// When that can't be saved or done.
+    pub fn recall(&self, agent: &mut Agent<'_>) -> Result<(), Error> {
+        let (State::Installing(target) | State::Staged(target) | State::Armed { target, .. }) = agent.state()
+        else {
+            return Ok(());
+        };
+        match self.channel.withdrawal(&Digest(target.release.0)) {
+            Some(withdrawal) => agent.give_up(&format!("withdrawn: {}", withdrawal.reason)),
+            None => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub struct Line {
     /// Its version.
     pub version: String,
-    /// `takes`, `fits`, `running`, `rejected`, `behind`, `waits` or `incompatible`.
+    /// `takes`, `fits`, `running`, `rejected`, `behind`, `waits`, `older` or `incompatible`.
     pub verdict: &'static str,
     /// Why.
     pub why: Vec<String>,
@@ -77,7 +77,7 @@ fn reason(verdict: &Verdict) -> (&'static str, Vec<String>, Option<u64>) {
         Verdict::Fits(Admission::Wave(n)) => one("fits", format!("wave {n} has come to this device")),
         Verdict::Fits(_) => one("fits", "for every device".into()),
         Verdict::Running => one("running", "runs already".into()),
-        Verdict::Rejected => one("rejected", "failed on this device before".into()),
+        Verdict::Rejected => one("rejected", "this device rejected it before: see `bistable history`".into()),
         Verdict::Behind(first) => one("behind", format!("only after {first}, which every device has to run")),
         Verdict::Waits(Admission::Later { wave, at }) => {
             ("waits", vec![format!("wave {wave} comes to this device at {}", utc_minute(*at))], Some(*at))
@@ -117,11 +117,12 @@ impl Report {
     /// For people.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "channel {} of {}, number {}, of {}\n",
+            "channel {} of {}, number {}, issued {}, expires {}\n",
             self.channel,
             self.source,
             self.sequence,
-            utc_date(self.issued_at)
+            utc_date(self.issued_at),
+            utc_date(self.expires_at)
         );
         if let (Some(running), Some(reason)) = (&self.running, &self.withdrawn) {
             text.push_str(&format!("{running}, which runs, was WITHDRAWN: {reason}\n"));

@@ -2,7 +2,7 @@
 use super::{CheckError, Remember};
 use crate::{Device, Error, source::Source};
 use bistable_boot::Floors;
-use bistable_format::{Envelope, Role, Root, repository};
+use bistable_format::{Envelope, Role, RoleKeys, Root, repository};
 
 /// How many roots are followed at a time; the rest at the next check.
 const STEPS: u32 = 64;
@@ -70,14 +70,24 @@ fn climb(
     Ok(())
 }
 
-/// The floors under a newer root. Where other keys sign channels now, whoever had the old ones may have signed the highest
-/// number and the latest time there is: that is no reason not to believe the new ones.
+/// The floors under a newer root. If a channel's key was taken away, whoever had it may have signed the highest number and
+/// the latest time there is: that is no reason not to believe the others.
 fn under(before: Option<&Root>, root: &Root, floors: Floors) -> Floors {
     let floors = Floors { root_version: root.version, ..floors };
-    if before.is_some_and(|before| before.role(Role::Channel) == root.role(Role::Channel)) {
+    if before.is_some_and(|before| trusts_still(before.role(Role::Channel), root.role(Role::Channel))) {
         return floors;
     }
     Floors { channel_sequence: 0, issued_at: 0, ..floors }
+}
+
+/// Whether whoever could sign before still can: then there is no reason to forget what they signed.
+fn trusts_still(before: Option<&RoleKeys>, now: Option<&RoleKeys>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            now.threshold <= before.threshold && before.keys.iter().all(|key| now.keys.contains(key))
+        }
+        (before, now) => before == now,
+    }
 }
 
 /// Save the floors of a root that is stored, and only then let go of the root before it: until they are saved it says

@@ -56,7 +56,7 @@ const PM_RSTS: u32 = 0x3f10_0020;
 /// The kernel's last words, with the argument of the reboot.
 const RESTARTING: &str = "reboot: Restarting system with command '";
 /// What QEMU still has to say after a reset.
-const DRAIN: Duration = Duration::from_millis(300);
+const DRAIN: Duration = Duration::from_secs(2);
 /// How often the firmware's own watchdog lets a boot fail before the rig says that nothing boots.
 const BOOT_FAILURES: u32 = 3;
 
@@ -260,8 +260,13 @@ impl Qemu {
     /// The machine was reset, and QEMU stopped for the firmware's sake.
     fn reset(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        while let Some(input @ Input::Console(_)) = process.next(DRAIN) {
-            self.take(input)?;
+        // The kernel's last line may still be on its way, behind what the monitor says: on a busy machine by a good while.
+        while self.argument.is_none() {
+            match process.next(DRAIN) {
+                Some(input @ Input::Console(_)) => self.take(input)?,
+                Some(Input::Monitor(_)) => {}
+                Some(Input::Closed) | None => break,
+            }
         }
         // What the hardware keeps, and what only the Pi's own kernel would have put there: mainline prints the argument.
         let mut registers = Registers::from_argument(&self.argument.take().unwrap_or_default());

@@ -1,0 +1,185 @@
+//! `check`, and `install` and `update` from a repository, as whole programs.
+use crate::{
+    pi::Pi,
+    rig::Rig,
+    shop::{CHANNEL, NOW, SEEN, at_time, channel, device, made, publish, put, shop, stock},
+};
+use bistable::source::Memory;
+use bistable_format::{Channel, repository, rollout::Pace, rollout::Rollout};
+use std::fs;
+
+/// The repository as a folder beside the card.
+fn shelve(pi: &Pi, name: &str, shop: &Memory) {
+    let _ = fs::remove_dir_all(pi.path(name));
+    for (path, bytes) in &shop.files {
+        pi.file(&format!("{name}/{path}"), bytes);
+    }
+}
+
+/// A repository that offers 1.1.0.
+fn offering() -> Memory {
+    let mut shop = shop();
+    let offer = stock(&mut shop, &made("1.1.0"));
+    publish(&mut shop, &channel(SEEN + 1, vec![offer]));
+    shop
+}
+
+fn vector(name: &str) -> Vec<u8> {
+    fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name)).unwrap()
+}
+
+fn pi() -> Pi {
+    let Rig { pi, .. } = device();
+    pi
+}
+
+#[test]
+fn what_check_says_and_how_it_ends() {
+    let pi = pi();
+    pi.run("check").must(2, &["where are the releases?", "source.urls", "--source"]);
+    shelve(&pi, "shop", &shop());
+    let none = pi.run("check --source @shop");
+    none.must(
+        3,
+        &[
+            "channel production of /",
+            "nothing to do: 1.0.0 runs, and channel production offers nothing newer",
+        ],
+    );
+    shelve(&pi, "shop", &offering());
+    let found = pi.run("check --source @shop").must(0, &[]);
+    assert!(
+        found.out.contains("▶ 1.1.0  for every device\nupdate to 1.1.0: `bistable update`"),
+        "{found:#?}"
+    );
+    let json = pi.run("check --source @shop --json").must(0, &[]).json();
+    assert_eq!((&json["takes"], &json["sequence"]), (&"1.1.0".into(), &(SEEN + 1).into()), "{json:#}");
+    // The same, from what is configured; a folder is as good as an address.
+    pi.config(&format!("[source]\nurls = [\"{}\"]\n", pi.path("shop").display()));
+    assert_eq!(pi.run("check").must(0, &[]).out, found.out);
+    // On the command line, a path may begin where one is.
+    assert_eq!(pi.run("check --source shop").must(0, &[]).out, found.out);
+    pi.run("check --channel beta").must(1, &["has no channel beta", "is it a repository"]);
+    for name in ["../production", "Beta", "a.b", ""] {
+        let mut command = pi.command();
+        command.args(["check", "--channel", name]);
+        crate::pi::end(command, name).must(2, &["is no name"]);
+    }
+    pi.run("check --source @elsewhere").must(75, &["elsewhere"]);
+    pi.run("check --source ftp://example.org/").must(1, &["ftp"]);
+    pi.is_unharmed();
+}
+
+#[test]
+fn nothing_to_do_is_json_too_with_all_that_there_is() {
+    let pi = pi();
+    let mut shop = offering();
+    let mut offer = stock(&mut shop, &made("1.1.0"));
+    offer.rollout = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    publish(&mut shop, &channel(SEEN + 2, vec![offer]));
+    shelve(&pi, "shop", &shop);
+    let json = pi.run("check --source @shop --json").must(3, &[]).json();
+    assert_eq!((&json["takes"], &json["exit"]), (&serde_json::Value::Null, &3.into()), "{json:#}");
+    assert_eq!(json["offers"][0]["why"][0], "the rollout is halted", "{json:#}");
+    let update = pi.run("update --source @shop --json").must(3, &[]).json();
+    assert_eq!(update["error"], "1.0.0 runs; 1.1.0: the rollout is halted");
+    pi.is_unharmed();
+}
+
+#[test]
+fn what_is_not_believed_ends_with_5() {
+    let pi = pi();
+    let mut bad = offering();
+    let file = repository::channel(CHANNEL, SEEN + 1);
+    put(&mut bad, file.clone(), vector("channel-signed-by-release-key.channel"));
+    shelve(&pi, "shop", &bad);
+    let words = ["which the root does not name for channel", file.as_str()];
+    pi.run("check --source @shop").must(5, &words);
+    pi.run("update --source @shop").must(5, &words);
+    let json = pi.run("install --source @shop --json").must(5, &[]).json();
+    assert!(json["error"].as_str().unwrap().contains(words[0]), "{json:#}");
+    pi.is_unharmed();
+    // Of several, one that is right is enough, in whatever order; and one that isn't plugged in does no harm.
+    shelve(&pi, "good", &offering());
+    for sources in [
+        "--source @shop --source @good",
+        "--source @good --source @shop",
+        "--source @gone --source @shop --source @good",
+    ] {
+        let found = pi.run(&format!("check {sources}")).must(0, &[]);
+        assert!(found.out.contains("update to 1.1.0"), "{found:#?}");
+    }
+    pi.run("check --source @shop --source @gone").must(5, &words);
+    pi.run("update --source @shop --source @good").must(0, &["state: staged"]);
+    pi.run("resume").must(0, &[]);
+    pi.rests("B", "1.1.0");
+}
+
+#[test]
+fn install_and_update_from_a_folder() {
+    let pi = pi();
+    shelve(&pi, "shop", &offering());
+    let before = fs::read(&pi.card).unwrap();
+    let dry = pi.run("install -n --source @shop").must(0, &[]);
+    assert_eq!(dry.out.trim(), "release 1.1.0 may be installed into slot B; nothing was written");
+    assert!(fs::read(&pi.card).unwrap() == before, "a dry run writes nothing");
+    pi.run("install 1.2.0 --source @shop").must(3, &["offers no release 1.2.0 for greenhouse"]);
+    pi.run("install 1.1.0 --source @shop").must(0, &["state: staged"]);
+    pi.run("update --source @shop").must(0, &["slot B is tried once"]);
+    pi.run("resume").must(0, &[]);
+    pi.rests("B", "1.1.0");
+    pi.run("update --source @shop").must(3, &["1.1.0 runs, and channel production offers nothing newer"]);
+    // A stick of last year is no way back.
+    shelve(&pi, "old", &shop());
+    pi.run("check --source @old").must(5, &["is older than number 8", "replays old offers"]);
+}
+
+#[test]
+fn what_expired_is_said_in_days() {
+    let rig = device();
+    shelve(&rig.pi, "shop", &offering());
+    at_time(&rig, NOW + 30 * 86_400);
+    rig.pi.run("check --source @shop").must(5, &["expired 23 days ago", "has to renew it"]);
+    // Who has no clock to go by believes it, since nothing newer was seen; but a root of its own it must have.
+    crate::shop::free_clock(&rig);
+    rig.pi.run("check --source @shop").must(0, &[]);
+    for at in bistable_boot::layout::ROOT {
+        let byte = at.0 * bistable_boot::SECTOR as u64;
+        rig.pi.scribble(bistable_boot::layout::Partition::State, byte, &[0; 512]);
+    }
+    rig.pi.run("check --source @shop").must(5, &["no root of trust"]);
+}
+
+/// Many versions in one channel, as people read it.
+#[test]
+fn a_withdrawal_is_shown_to_people() {
+    let pi = pi();
+    let mut shop = offering();
+    shelve(&pi, "shop", &shop);
+    pi.run("update --source @shop").must(0, &[]);
+    pi.run("resume").must(0, &[]);
+    let gone = Channel {
+        withdrawn: vec![bistable_format::channel::Withdrawal {
+            product: "greenhouse".into(),
+            version: "1.1.0".parse().unwrap(),
+            identity: bistable_format::release::identity(&made("1.1.0").signed),
+            reason: "the fan stops".into(),
+            at: NOW,
+        }],
+        ..channel(SEEN + 2, Vec::new())
+    };
+    publish(&mut shop, &gone);
+    shelve(&pi, "shop", &shop);
+    pi.run("check --source @shop").must(
+        3,
+        &[
+            "1.1.0, which runs, was WITHDRAWN: the fan stops",
+            "channel production offers nothing else that fits",
+        ],
+    );
+    let older = stock(&mut shop, &made("1.0.9"));
+    publish(&mut shop, &Channel { sequence: SEEN + 3, offers: vec![older], ..gone });
+    shelve(&pi, "shop", &shop);
+    let found = pi.run("check --source @shop").must(0, &[]);
+    assert!(found.out.contains("WITHDRAWN: the fan stops\n  ▶ 1.0.9  for every device\n"), "{found:#?}");
+}

@@ -1,0 +1,54 @@
+//! The fleet's lock: a device that may not reboot keeps what it has, and goes on when it may.
+use crate::pi::Pi;
+
+const BEFORE: &str = "http://lock.example/v1/pre-reboot";
+const AFTER: &str = "http://lock.example/v1/steady-state";
+
+/// A device with a lock that answers so.
+fn locked(status: u16) -> Pi {
+    let pi = Pi::new();
+    pi.config("[update]\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
+    answers(&pi, status);
+    pi
+}
+
+fn answers(pi: &Pi, status: u16) {
+    let body = r#"{\"kind\":\"lock_full\",\"value\":\"two devices are away\"}"#;
+    pi.world(&format!(
+        "[units]\n\"app.service\" = \"active\"\n[gpio]\nwires = [[17, 27]]\n\
+         [http.\"{BEFORE}\"]\nstatus = {status}\nbody = \"{body}\"\n[http.\"{AFTER}\"]\nstatus = {status}\n"
+    ));
+}
+
+#[test]
+fn who_may_not_reboot_keeps_the_release_staged_and_tries_again() {
+    let pi = locked(409);
+    let refused = ["two devices are away", "`bistable resume` tries again"];
+    pi.run_on("update", &pi.good()).must(75, &refused);
+    let status = pi.status();
+    assert_eq!((&status["state"], &status["booted"]), (&"staged".into(), &"A".into()), "{status}");
+    pi.run("resume").must(75, &refused);
+    answers(&pi, 200);
+    pi.run("resume").must(0, &[]);
+    pi.run("resume").must(0, &[]);
+    pi.rests("B", "1.1.0");
+}
+
+#[test]
+fn a_lock_that_nobody_answers_for_is_not_granted() {
+    let pi = Pi::new();
+    pi.config("[update]\nfleet_lock = \"http://lock.example\"\n");
+    pi.run_on("update", &pi.good()).must(75, &["the fleet lock can't be asked"]);
+    assert_eq!(pi.status()["state"], "staged");
+}
+
+#[test]
+fn the_way_back_never_asks() {
+    let pi = locked(200);
+    pi.run_on("update", &pi.good()).must(0, &[]);
+    pi.run("sim unit app.service failed").must(0, &[]);
+    answers(&pi, 409);
+    pi.run("sim unit app.service failed").must(0, &[]);
+    pi.run("resume").must(8, &[]);
+    assert_eq!(pi.status()["booted"], "A");
+}
