@@ -114,7 +114,7 @@ impl Device {
     }
 
     /// Write a damaged or older copy of the root anew from the good one; but not while the floors are still those of the
-    /// older one: see [`root_before`](Self::root_before).
+    /// older one: see `root_before`.
     ///
     /// # Errors
     /// When the card fails.

@@ -200,7 +200,7 @@ impl Found {
     /// wrong with it afterwards.
     ///
     /// # Errors
-    /// [`CheckError::Offer`], or [`BundleError`](crate::steps::install::BundleError) when it can't be had.
+    /// [`CheckError::Offer`], or [`BundleError`] when it can't be had.
     pub fn fetch<S: Source>(&self, offer: &Offer, source: S) -> Result<Remote<S>, Error> {
         let at = || format!("{}/{}", self.source, repository::blob(&offer.release));
         let content = match Remote::open(source, offer.release, &self.root) {
