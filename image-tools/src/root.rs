@@ -21,6 +21,33 @@ pub struct RootOptions {
     pub sign: Vec<SecretKey>,
 }
 
+impl RootOptions {
+    /// The keys of each role.
+    fn given(&self) -> [(Role, &Vec<Key>); 3] {
+        [
+            (Role::Root, &self.root_keys),
+            (Role::Release, &self.release_keys),
+            (Role::Channel, &self.channel_keys),
+        ]
+    }
+
+    /// A root of these roles; `usual` is how many keys must sign where nobody says.
+    fn assemble(&self, version: u32, roles: &[(Role, Vec<Key>)], usual: impl Fn(Role, &[Key]) -> u8) -> Root {
+        let mut keys: Vec<Key> = Vec::new();
+        for key in roles.iter().flat_map(|(_, keys)| keys) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        let role_keys = |(role, keys): &(Role, Vec<Key>)| {
+            let chosen = self.thresholds.iter().find(|(r, _)| r == role);
+            let threshold = chosen.map_or_else(|| usual(*role, keys), |(_, n)| *n);
+            RoleKeys { role: *role, threshold, keys: keys.iter().map(Key::id).collect() }
+        };
+        Root { version, keys, roles: roles.iter().map(role_keys).collect() }
+    }
+}
+
 /// Why there is no root.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -66,33 +93,19 @@ pub struct SignedRoot {
 /// # Errors
 /// When it would not.
 pub fn create(options: &RootOptions) -> Result<SignedRoot, RootError> {
-    let mut keys: Vec<Key> = Vec::new();
     let mut roles = Vec::new();
-    let given = [
-        (Role::Root, &options.root_keys),
-        (Role::Release, &options.release_keys),
-        (Role::Channel, &options.channel_keys),
-    ];
-    for (role, given) in given {
-        // Without a channel, a product is updated from files: that is a way to use it.
-        if given.is_empty() && role == Role::Channel {
-            continue;
+    for (role, given) in options.given() {
+        match (given.is_empty(), role) {
+            // Without a channel, a product is updated from files: that is a way to use it.
+            (true, Role::Channel) => {}
+            (true, _) => return Err(RootError::NoKey { role }),
+            (false, _) => roles.push((role, given.clone())),
         }
-        if given.is_empty() {
-            return Err(RootError::NoKey { role });
-        }
-        for key in given {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-        let half = u8::try_from(given.len() / 2 + 1).unwrap_or(u8::MAX);
-        let default = if role == Role::Root { half } else { 1 };
-        let chosen = options.thresholds.iter().find(|(r, _)| *r == role);
-        let threshold = chosen.map_or(default, |(_, n)| *n);
-        roles.push(RoleKeys { role, threshold, keys: given.iter().map(Key::id).collect() });
     }
-    let root = Root { version: 1, keys, roles };
+    let root = options.assemble(1, &roles, |role, keys| {
+        let half = u8::try_from(keys.len() / 2 + 1).unwrap_or(u8::MAX);
+        if role == Role::Root { half } else { 1 }
+    });
     let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
     let bytes = root.seal(&signers).map_err(RootError::Unusable)?;
     let root = Root::open(&bytes).map_err(RootError::Unusable)?;
@@ -106,36 +119,23 @@ pub fn create(options: &RootOptions) -> Result<SignedRoot, RootError> {
 /// # Errors
 /// When such a root makes no sense.
 pub fn next(current: &Root, options: &RootOptions) -> Result<Vec<u8>, RootError> {
-    let mut keys: Vec<Key> = Vec::new();
-    let mut roles = Vec::new();
-    let given = [
-        (Role::Root, &options.root_keys),
-        (Role::Release, &options.release_keys),
-        (Role::Channel, &options.channel_keys),
-    ];
-    for (role, given) in given {
-        let old = current.role(role);
-        let kept: Vec<Key> = old
-            .map(|r| r.keys.iter().filter_map(|id| current.key(id).cloned()).collect())
-            .unwrap_or_default();
-        let given = if given.is_empty() { kept } else { given.clone() };
-        if given.is_empty() {
-            continue;
-        }
-        for key in &given {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-        let most = u8::try_from(given.len()).unwrap_or(u8::MAX);
-        let default = old.map_or(1, |r| r.threshold).min(most);
-        let chosen = options.thresholds.iter().find(|(r, _)| *r == role);
-        let threshold = chosen.map_or(default, |(_, n)| *n);
-        roles.push(RoleKeys { role, threshold, keys: given.iter().map(Key::id).collect() });
-    }
-    let version = current.version.saturating_add(1);
+    let old = |role| current.role(role);
+    let kept = |role| -> Vec<Key> {
+        let ids = old(role).map(|r| r.keys.as_slice()).unwrap_or_default();
+        ids.iter().filter_map(|id| current.key(id).cloned()).collect()
+    };
+    let roles: Vec<_> = options
+        .given()
+        .map(|(role, given)| (role, if given.is_empty() { kept(role) } else { given.clone() }))
+        .into_iter()
+        .filter(|(_, keys)| !keys.is_empty())
+        .collect();
+    let root = options.assemble(current.version.saturating_add(1), &roles, |role, keys| {
+        let most = u8::try_from(keys.len()).unwrap_or(u8::MAX);
+        old(role).map_or(1, |r| r.threshold).min(most)
+    });
     let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
-    Root { version, keys, roles }.seal(&signers).map_err(RootError::Unusable)
+    root.seal(&signers).map_err(RootError::Unusable)
 }
 
 /// The same root with signatures of these keys added to those it has.

@@ -39,17 +39,13 @@ impl Agent<'_> {
     }
 
     fn ask(&mut self, phase: Phase) -> Result<(), Held> {
-        let settings = &self.device.settings.update;
-        if settings.fleet_lock.is_none() {
+        if self.device.settings.update.fleet_lock.is_none() {
             return Ok(());
         }
-        let host = &mut *self.device.board.host;
-        let serial = match &settings.id {
-            Some(id) => id.clone(),
-            None => host.serial().map_err(Held::Unreachable)?,
-        };
-        match Lock::of(settings, &serial) {
+        let id = self.device.id().map_err(Held::Unreachable)?;
+        match Lock::of(&self.device.settings.update, &id) {
             Some(lock) => {
+                let host = &mut *self.device.board.host;
                 ask(&mut ByHost(host), &lock, phase, TIMEOUT).map(|_| log::info!("fleet_lock={phase:?}"))
             }
             None => Ok(()),

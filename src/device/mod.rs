@@ -12,7 +12,7 @@ pub use repair::Repaired;
 use crate::{
     Error,
     config::Settings,
-    ports::{Board, Sectors, Volume},
+    ports::{Board, HostError, Sectors, Volume},
 };
 use bistable_boot::{
     Event, Image, Journal, Record, ReleaseId, Slot, State,
@@ -223,6 +223,17 @@ impl Device {
     /// When the card fails, or gives back something else than was written.
     pub fn store_release(&mut self, slot: Slot, bytes: &[u8]) -> Result<(), Error> {
         write_stored(&*self.state, layout::RELEASE[slot], bytes)
+    }
+
+    /// What no other device has: what the owner says, or else the board's serial number.
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub fn id(&mut self) -> Result<String, HostError> {
+        match &self.settings.update.id {
+            Some(id) => Ok(id.clone()),
+            None => self.board.host.serial(),
+        }
     }
 
     /// The slot that an update goes into.

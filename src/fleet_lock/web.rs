@@ -1,13 +1,10 @@
 //! The way to a real server.
 use super::{Post, Request};
-use crate::ports::{Answer, HostError};
-use std::{
-    io::{self, Read},
-    time::Duration,
+use crate::{
+    board::pi::exchange,
+    ports::{Answer, HostError},
 };
-
-/// Bytes of a body that are read.
-const BODY_MAX: u64 = 64 << 10;
+use std::time::Duration;
 
 /// The network: no proxy, no redirects.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,33 +12,11 @@ pub struct Web;
 
 impl Post for Web {
     fn post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
-        // The library takes no time at all for no limit.
-        if timeout.is_zero() {
-            return Err(HostError::Timeout(timeout));
-        }
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent("bistable")
-            .build()
-            .into();
-        let failed = |e: ureq::Error| match e {
-            ureq::Error::Timeout(_) => HostError::Timeout(timeout),
-            ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => HostError::Timeout(timeout),
-            e => HostError::Failed(e.to_string()),
-        };
-        let mut post = agent.post(&request.url);
-        for (name, value) in request.headers {
-            post = post.header(name, value);
-        }
-        let response = post.send(&request.body).map_err(failed)?;
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        let read = response.into_body().into_reader().take(BODY_MAX).read_to_end(&mut body);
-        read.map_err(|e| failed(ureq::Error::from(e)))?;
-        Ok(Answer { status, body })
+        exchange(timeout, |agent| {
+            let post = agent.post(&request.url);
+            let post = request.headers.into_iter().fold(post, |post, (name, value)| post.header(name, value));
+            post.send(&request.body)
+        })
     }
 }
 
@@ -50,7 +25,7 @@ mod tests {
     use super::super::{Granted, Held, Lock, Phase, ask};
     use super::*;
     use std::{
-        io::{BufRead, BufReader, Write},
+        io::{BufRead, BufReader, Read, Write},
         net::{TcpListener, TcpStream},
         thread::{self, JoinHandle},
     };

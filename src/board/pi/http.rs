@@ -14,6 +14,15 @@ pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, HostError> {
     if scheme.is_none() {
         return Err(HostError::Failed(format!("{url} is no http:// address")));
     }
+    exchange(timeout, |agent| agent.get(url).call())
+}
+
+/// One question and its answer: no proxy, no redirects; all of it within the timeout.
+pub(crate) fn exchange(
+    timeout: Duration,
+    ask: impl FnOnce(&ureq::Agent) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Answer, HostError> {
+    // The library takes no time at all for no limit.
     if timeout.is_zero() {
         return Err(HostError::Timeout(timeout));
     }
@@ -31,7 +40,7 @@ pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, HostError> {
         ureq::Error::Io(e) => HostError::Failed(e.to_string()),
         e => HostError::Failed(e.to_string()),
     };
-    let response = agent.get(url).call().map_err(failed)?;
+    let response = ask(&agent).map_err(failed)?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     let read = response.into_body().into_reader().take(BODY_MAX).read_to_end(&mut body);

@@ -244,10 +244,7 @@ fn found(
     channel: Channel,
     now: u64,
 ) -> Result<Found, Error> {
-    let id = match device.settings.update.id.clone() {
-        Some(id) => id,
-        None => device.board.host.serial().map_err(CheckError::NoId)?,
-    };
+    let id = device.id().map_err(CheckError::NoId)?;
     let slot: Slot = device.inactive();
     let mut bytes = |partition| Ok::<_, Error>(device.board.partitions.open(partition)?.bytes());
     let slot_bytes = [bytes(Partition::Boot(slot))?, bytes(Partition::System(slot))?];
