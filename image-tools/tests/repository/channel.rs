@@ -1,93 +1,12 @@
 //! Commits to a channel: none lost, none twice, each recorded.
-use crate::places::{self, Place};
 use crate::product::{Product, key};
 use bistable_format::{KeyKind, Role, repository as names};
 use bistable_image::repository::Store;
 use bistable_image::repository::audit::{self, AuditError};
 use bistable_image::repository::channel::{Change, ChannelError, Log, OldRoot};
 use bistable_image::repository::roots::Roots;
-use bistable_image::repository::store::{Created, Faults, Faulty, Memory, Missing};
-use std::process::{Command, Stdio};
+use bistable_image::repository::store::{Created, Faults, Faulty, Memory};
 use std::sync::atomic::Ordering;
-use std::thread;
-
-const WRITERS: u64 = 8;
-const ACTS: u64 = 10;
-
-/// All acts of all writers are in the files and in the audit, each once; and nothing else is.
-fn check_whole(place: &Place, roots: &Roots) {
-    let log = Log::new(&place.store, roots, "staging");
-    let files: Vec<_> = log.backwards().map(Result::unwrap).collect();
-    assert_eq!(files.len() as u64, WRITERS * ACTS, "{}", place.name);
-    let mut acts: Vec<_> = files.iter().map(|f| f.channel.act.about.clone()).collect();
-    acts.sort();
-    acts.dedup();
-    assert_eq!(acts.len() as u64, WRITERS * ACTS, "{}", place.name);
-    let verified = audit::verify(&place.store, roots).unwrap();
-    assert_eq!(verified.records, 1 + WRITERS * ACTS, "{}", place.name);
-    assert_eq!(verified.channels["staging"], WRITERS * ACTS);
-    assert!(verified.missing.is_empty());
-}
-
-fn write(product: &Product, store: &Store, roots: &Roots, writer: u64) -> u32 {
-    let log = Log::new(store, roots, "staging");
-    let mut tries = 0;
-    for act in 0..ACTS {
-        let committed = product.offer(&log, &format!("writer {writer}"), writer * ACTS + act).unwrap();
-        assert!(committed.unrecorded.is_none(), "{:?}", committed.unrecorded);
-        tries += committed.tries;
-    }
-    tries
-}
-
-#[test]
-fn eight_threads_lose_nothing() {
-    let product = Product::new();
-    for place in places::all() {
-        let roots = product.init(&place.store);
-        let tries: u32 = thread::scope(|scope| {
-            let (product, store, roots) = (&product, &place.store, &roots);
-            let writers: Vec<_> =
-                (0..WRITERS).map(|n| scope.spawn(move || write(product, store, roots, n))).collect();
-            writers.into_iter().map(|w| w.join().unwrap()).sum()
-        });
-        check_whole(&place, &roots);
-        eprintln!("{}: 80 of 80 kept, {tries} tries", place.name);
-    }
-}
-
-/// The same with processes: this test's program again, as a writer.
-#[test]
-fn eight_processes_lose_nothing() {
-    const WRITER: &str = "BISTABLE_TEST_WRITER";
-    const REPO: &str = "BISTABLE_TEST_REPO";
-    let product = Product::new();
-    if let Ok(writer) = std::env::var(WRITER) {
-        let store = Store::open(&std::env::var(REPO).unwrap(), Missing::Refuse).unwrap();
-        let roots = Roots::load(&store).unwrap();
-        write(&product, &store, &roots, writer.parse().unwrap());
-        return;
-    }
-    for place in places::all() {
-        let Some(url) = &place.url else { continue };
-        let roots = product.init(&place.store);
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|n| {
-                Command::new(std::env::current_exe().unwrap())
-                    .args(["--exact", "channel::eight_processes_lose_nothing"])
-                    .env(WRITER, n.to_string())
-                    .env(REPO, url)
-                    .stdout(Stdio::null())
-                    .spawn()
-                    .unwrap()
-            })
-            .collect();
-        for mut writer in writers {
-            assert!(writer.wait().unwrap().success());
-        }
-        check_whole(&place, &roots);
-    }
-}
 
 /// From its death at each change on: the commit is there or not, and the next act makes the audit whole.
 #[test]

@@ -22,3 +22,4 @@ mod scale;
 mod site;
 mod store;
 mod world;
+mod writers;
