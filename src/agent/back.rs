@@ -40,15 +40,15 @@ impl Agent<'_> {
         Ok(())
     }
 
-    /// Give up what is in flight and wasn't tried yet: nobody is to have that release any more. Nothing to do when nothing is.
+    /// Give up what is in flight and wasn't tried yet: nobody is to have that release now. Nothing to do when nothing is.
     ///
     /// # Errors
     /// As for [`resume`](Self::resume).
-    pub fn give_up(&mut self, why: &str) -> Result<(), Error> {
+    pub fn give_up(&mut self, reason: Reason, why: &str) -> Result<(), Error> {
         if !matches!(self.state(), State::Installing(_) | State::Staged(_) | State::Armed { .. }) {
             return Ok(());
         }
-        self.on(Event::Failed(Failure::new(Reason::Operator, why)))?;
+        self.on(Event::Failed(Failure::new(reason, why)))?;
         self.resume().map(drop)
     }
 

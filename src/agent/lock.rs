@@ -5,6 +5,7 @@ use crate::{
     fleet_lock::{Held, Lock, Phase, Post, Request, ask},
     ports::{Answer, Host, HostError},
 };
+use bistable_boot::State;
 use std::time::Duration;
 
 /// How long the server may take.
@@ -31,8 +32,12 @@ impl Agent<'_> {
         })
     }
 
-    /// At rest: give back the place, if there is a lock. Who fails to does it at the next boot.
-    pub(super) fn give_back(&mut self) {
+    /// At rest: give back the place, if there is a lock. Who fails to, perhaps because there is no network yet, does it at the
+    /// next boot, or when it looks what is on offer.
+    pub fn give_back(&mut self) {
+        if *self.state() != State::Idle {
+            return;
+        }
         if let Err(held) = self.ask(Phase::SteadyState) {
             log::warn!("fleet_lock=not_given_back {held}");
         }

@@ -48,15 +48,23 @@ impl Agent<'_> {
         self.accept(content, rejections, direction)
     }
 
-    /// Whether an update may begin at all.
-    fn ready(&mut self) -> Result<Root, Error> {
+    /// Whether no trial has to be decided first.
+    ///
+    /// # Errors
+    /// [`Error::NotNow`] if one has.
+    pub fn is_free(&self) -> Result<(), Error> {
         match self.state() {
-            State::Idle | State::Installing(_) | State::Staged(_) | State::Armed { .. } => {}
+            State::Idle | State::Installing(_) | State::Staged(_) | State::Armed { .. } => Ok(()),
             other => {
                 let text = format!("an update is {}: `bistable resume` finishes it", other.name());
-                return Err(Error::NotNow(text));
+                Err(Error::NotNow(text))
             }
         }
+    }
+
+    /// Whether an update may begin at all.
+    fn ready(&mut self) -> Result<Root, Error> {
+        self.is_free()?;
         // Before the preflight, which finds it too: who trusts nobody says so by its exit code.
         let root = self.device.root()?;
         let report = self.preflight()?;

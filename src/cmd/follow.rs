@@ -1,5 +1,5 @@
 //! `check`, and what `install` and `update` take from a channel.
-use super::{Answer, Failed};
+use super::{Answer, Failed, say};
 use crate::{
     Device, Error,
     agent::Agent,
@@ -17,7 +17,7 @@ use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
 pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<Answer, Failed> {
-    let (_, found) = look(&mut agent.device, repository, Remember::Yes)?;
+    let (_, found) = look(agent, repository, Remember::Yes)?;
     let report = found.report();
     match found.pick(None) {
         Ok(_) => Ok(Answer::new(report.text(), &report)),
@@ -39,16 +39,45 @@ pub(super) fn with_offer(
     remember: Remember,
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
-    let (mirrors, found) = look(&mut agent.device, &source.repository, remember)?;
+    let (mirrors, mut found) = look(agent, &source.repository, remember)?;
     if remember == Remember::Yes {
-        found.recall(agent)?;
+        found.recall(agent, version)?;
+    }
+    if source.retry_rejected {
+        found.forgive();
     }
     let (offer, direction) = found.pick(version)?;
+    if version.is_some()
+        && let Some(why) = found.held(offer)
+    {
+        say(&format!("release {}: {why}; it is taken because it was named", offer.terms.version));
+    }
     let mut content = found.fetch(offer, mirrors)?;
     act(agent, &mut content, direction)
 }
 
+/// Give up what is in flight if nobody is to have it any more.
+pub(super) fn recall(agent: &mut Agent<'_>, repository: &Repository) -> Result<(), Error> {
+    look(agent, repository, Remember::Yes)?.1.recall(agent, None)
+}
+
+/// Look at the channel, unless a trial has to be decided first: nobody else gets at the card meanwhile, and a server may take
+/// its time.
 fn look(
+    agent: &mut Agent<'_>,
+    asked: &Repository,
+    remember: Remember,
+) -> Result<(Box<dyn Source>, Found), Error> {
+    agent.is_free()?;
+    let seen = look_at(&mut agent.device, asked, remember)?;
+    if remember == Remember::Yes {
+        // Whoever could not do it while booting, without a network, can now.
+        agent.give_back();
+    }
+    Ok(seen)
+}
+
+fn look_at(
     device: &mut Device,
     asked: &Repository,
     remember: Remember,
@@ -65,17 +94,34 @@ fn look(
         Err(Error::Check(e)) if e.is_untrusted() && locations.len() > 1 => e,
         found => return Ok((all, found?)),
     };
-    // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then.
-    for first in 0..locations.len() {
-        let mut turned = locations.clone();
-        turned.rotate_left(first);
-        let found = open(&turned[..1]).and_then(|mut one| check::run(device, &mut *one, &channel, remember));
-        if let Ok(found) = found {
-            log::warn!("not_used={untrusted}");
-            return Ok((open(&turned)?, found));
+    // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then. All of them,
+    // because what one says may be right and yet old.
+    let (mut newest, mut unreachable): (Option<(usize, Found)>, _) = (None, None);
+    for (first, location) in locations.iter().enumerate() {
+        let alone = open(std::slice::from_ref(location));
+        match alone.and_then(|mut one| check::run(device, &mut *one, &channel, remember)) {
+            Ok(found) if newest.as_ref().is_none_or(|(_, before)| found.is_newer(before)) => {
+                newest = Some((first, found));
+            }
+            Ok(_) => {}
+            Err(e) => {
+                log::warn!("not_used={e}");
+                if matches!(&e, Error::Check(CheckError::Source(e)) if e.is_transport()) {
+                    unreachable.get_or_insert(e);
+                }
+            }
         }
     }
-    Err(untrusted.into())
+    match (newest, unreachable) {
+        (Some((first, found)), _) => {
+            let mut turned = locations;
+            turned.rotate_left(first);
+            Ok((open(&turned)?, found))
+        }
+        // Those that answer are only behind: the one that doesn't may know better.
+        (None, Some(e)) if matches!(untrusted, CheckError::Stale { .. }) => Err(e),
+        _ => Err(untrusted.into()),
+    }
 }
 
 /// The repositories that the command line names, or else the configuration.

@@ -184,6 +184,14 @@ fn rejections(source: &Source) -> Rejections {
 }
 
 fn update(agent: &mut Agent<'_>, source: &Source) -> Result<Rest, Error> {
+    let is_armed = |agent: &Agent<'_>| matches!(agent.state(), State::Armed { .. });
+    if is_armed(agent) && matches!(Wanted::of(source), Wanted::Offer(None)) {
+        // What is armed is tried, whatever is on offer by now; unless it was withdrawn.
+        follow::recall(agent, &source.repository)?;
+        if is_armed(agent) {
+            return agent.resume();
+        }
+    }
     install(agent, source)?;
     agent.resume()
 }

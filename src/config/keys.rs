@@ -3,7 +3,7 @@ use super::{
     key::{Each, Key, One},
     kind::{Flag, Mirrors, Number, Optional, Text, Time, WEB},
 };
-use bistable_format::release::check_name;
+use bistable_format::{channel::check_channel_name, release::check_name};
 use semver::Version;
 use std::{
     path::{Component, Path, PathBuf},
@@ -84,9 +84,16 @@ const VERSION: Text<Version> = Text {
     show: Version::to_string,
 };
 
-const LABEL: Text<String> = Text {
-    allowed: "1 to 32 of a-z 0-9 - in quotes",
-    read: |s| made_of(s, 32, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+// As the host has them.
+const CHANNEL: Text<String> = Text {
+    allowed: "1 to 32 of a-z 0-9 _ - in quotes",
+    read: |s| check_channel_name(s).map(|()| s.into()).map_err(|_| String::new()),
+    show: String::clone,
+};
+
+const GROUP: Text<String> = Text {
+    allowed: "1 to 64 of a-z 0-9 . _ - in quotes",
+    read: |s| check_name("group", s).map(|()| s.into()).map_err(|_| String::new()),
     show: String::clone,
 };
 
@@ -149,7 +156,7 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "the same repository in several places; the first that answers is used",
     },
     &One {
-        name: "source.channel", kind: LABEL, field: |i| &mut i.settings.source.channel,
+        name: "source.channel", kind: CHANNEL, field: |i| &mut i.settings.source.channel,
         help: "the repository's channel that this device follows",
     },
     &One {
@@ -179,7 +186,7 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "before the second attempt; doubled before each further one",
     },
     &One {
-        name: "update.group", kind: Optional(LABEL), field: |i| &mut i.settings.update.group,
+        name: "update.group", kind: Optional(GROUP), field: |i| &mut i.settings.update.group,
         help: "this device's label in rollouts that name groups, like \"canary\"",
     },
     &One {

@@ -3,6 +3,7 @@ use super::{Post, Request};
 use crate::{
     board::pi::exchange,
     ports::{Answer, HostError},
+    source::http::{Scheme, system_roots},
 };
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ pub struct Web;
 
 impl Post for Web {
     fn post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
-        exchange(timeout, |agent| {
+        let encrypted = Scheme::of(&request.url) == Some(Scheme::Https);
+        exchange(timeout, encrypted.then(system_roots).flatten(), |agent| {
             let post = agent.post(&request.url);
             let post = request.headers.into_iter().fold(post, |post, (name, value)| post.header(name, value));
             post.send(&request.body)

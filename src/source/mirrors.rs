@@ -17,6 +17,8 @@ pub struct Mirrors {
     turn: Vec<usize>,
     /// Whose turn it is.
     at: usize,
+    /// The first trouble of this turn that may pass by itself.
+    passing: Option<SourceError>,
 }
 
 struct Mirror {
@@ -32,7 +34,13 @@ impl Mirrors {
     pub fn new(sources: impl IntoIterator<Item = Box<dyn Source>>) -> Mirrors {
         let mirror = |source| Mirror { source, wrong: 0, failed: 0 };
         let mirrors = sources.into_iter().map(mirror).collect();
-        Mirrors { mirrors, failures: 0, path: String::new(), span: Span::WHOLE, turn: Vec::new(), at: 0 }
+        let (path, span) = (String::new(), Span::WHOLE);
+        Mirrors { mirrors, failures: 0, path, span, turn: Vec::new(), at: 0, passing: None }
+    }
+
+    /// Begin with the first again.
+    fn all(&mut self) {
+        (self.turn, self.at, self.passing) = (self.order(), 0, None);
     }
 
     fn order(&self) -> Vec<usize> {
@@ -46,7 +54,8 @@ impl Mirrors {
         self.mirrors.get_mut(index)
     }
 
-    /// It failed: the next one's turn. The error is given back if there is none.
+    /// It failed: the next one's turn. If there is none, an error is given back: one that may pass by itself, if there was
+    /// such a one, for then asking again may help.
     fn next(&mut self, e: SourceError) -> Result<(), SourceError> {
         self.failures += 1;
         let failures = self.failures;
@@ -56,9 +65,12 @@ impl Mirrors {
         self.at += 1;
         if self.at < self.turn.len() {
             log::warn!("next_mirror={} {e}", self.at);
+            if e.is_transport() {
+                self.passing.get_or_insert(e);
+            }
             return Ok(());
         }
-        Err(e)
+        Err(if e.is_transport() { e } else { self.passing.take().unwrap_or(e) })
     }
 
     /// The current one goes to the range, or else one after it.
@@ -86,7 +98,7 @@ impl Source for Mirrors {
 
     /// The first answer counts. That it isn't there is only an answer if no other has it.
     fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        (self.turn, self.at) = (self.order(), 0);
+        self.all();
         let mut missing = false;
         let mut failed = none();
         while let Some(mirror) = self.current() {
@@ -107,7 +119,7 @@ impl Source for Mirrors {
 
     fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
         (self.path, self.span) = (path.into(), span);
-        (self.turn, self.at) = (self.order(), 0);
+        self.all();
         self.go()
     }
 
@@ -195,6 +207,11 @@ mod tests {
         assert!(m.small("f", 999).unwrap().is_none());
         let (mut m, _) = mirrors(&[&[Flaw::Unreachable], &[Flaw::Unreachable]]);
         assert!(m.small("f", 999).is_err());
+        // Who may be there again knows better than who hasn't got it.
+        for flaws in [[Flaw::Unreachable, Flaw::Missing], [Flaw::Missing, Flaw::Unreachable]] {
+            let (mut m, _) = mirrors(&[&flaws[..1], &flaws[1..]]);
+            assert!(m.begin("f", Span::WHOLE).unwrap_err().is_transport(), "{flaws:?}");
+        }
         assert!(Mirrors::new([]).begin("f", Span::WHOLE).is_err());
         assert!(Mirrors::new([]).small("f", 1).is_err());
     }

@@ -1,5 +1,6 @@
 //! `check`, and `install` and `update` from a repository, as whole programs.
 use crate::{
+    fixture::WORLD,
     pi::Pi,
     rig::Rig,
     shop::{CHANNEL, NOW, SEEN, at_time, channel, device, made, publish, put, shop, stock},
@@ -9,7 +10,7 @@ use bistable_format::{Channel, repository, rollout::Pace, rollout::Rollout};
 use std::fs;
 
 /// The repository as a folder beside the card.
-fn shelve(pi: &Pi, name: &str, shop: &Memory) {
+pub(crate) fn shelve(pi: &Pi, name: &str, shop: &Memory) {
     let _ = fs::remove_dir_all(pi.path(name));
     for (path, bytes) in &shop.files {
         pi.file(&format!("{name}/{path}"), bytes);
@@ -110,6 +111,10 @@ fn what_is_not_believed_ends_with_5() {
         assert!(found.out.contains("update to 1.1.0"), "{found:#?}");
     }
     pi.run("check --source @shop --source @gone").must(5, &words);
+    // The newest of those that are right.
+    shelve(&pi, "behind", &shop());
+    let found = pi.run("check --source @shop --source @behind --source @good").must(0, &[]);
+    assert!(found.out.contains("update to 1.1.0"), "{found:#?}");
     pi.run("update --source @shop --source @good").must(0, &["state: staged"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
@@ -123,7 +128,7 @@ fn install_and_update_from_a_folder() {
     let dry = pi.run("install -n --source @shop").must(0, &[]);
     assert_eq!(dry.out.trim(), "release 1.1.0 may be installed into slot B; nothing was written");
     assert!(fs::read(&pi.card).unwrap() == before, "a dry run writes nothing");
-    pi.run("install 1.2.0 --source @shop").must(3, &["offers no release 1.2.0 for greenhouse"]);
+    pi.run("install 1.2.0 --source @shop").must(3, &["offers no release 1.2.0 for greenhouse; it has 1.1.0"]);
     pi.run("install 1.1.0 --source @shop").must(0, &["state: staged"]);
     pi.run("update --source @shop").must(0, &["slot B is tried once"]);
     pi.run("resume").must(0, &[]);
@@ -132,6 +137,70 @@ fn install_and_update_from_a_folder() {
     // A stick of last year is no way back.
     shelve(&pi, "old", &shop());
     pi.run("check --source @old").must(5, &["is older than number 8", "replays old offers"]);
+    // Beside one that can't be reached, it says nothing.
+    pi.run("check --source @old --source @gone").must(75, &["gone"]);
+}
+
+#[test]
+fn what_is_armed_is_tried_whatever_is_on_offer_by_now() {
+    let pi = pi();
+    let mut shop = offering();
+    shelve(&pi, "shop", &shop);
+    pi.run("install --source @shop").must(0, &[]);
+    pi.run("arm").must(0, &["state: armed"]);
+    let both = ["1.1.0", "1.2.0"].map(|v| stock(&mut shop, &made(v)));
+    publish(&mut shop, &channel(SEEN + 2, both.into()));
+    shelve(&pi, "shop", &shop);
+    pi.run("install --source @shop").must(75, &["release 1.1.0 is armed"]);
+    pi.run("update --source @shop").must(0, &["slot B is tried once"]);
+    // While it is on trial, nobody keeps the card for a server that may take its time.
+    pi.run("check --source @shop").must(75, &["an update is on trial", "`bistable resume`"]);
+    pi.run("resume").must(0, &[]);
+    pi.rests("B", "1.1.0");
+    pi.run("update --source @shop").must(0, &["slot A is tried once"]);
+}
+
+#[test]
+fn a_halt_stops_what_is_staged_unless_a_person_wants_it() {
+    let pi = pi();
+    let mut shop = offering();
+    shelve(&pi, "shop", &shop);
+    pi.run("install --source @shop").must(0, &["state: staged"]);
+    let mut offer = stock(&mut shop, &made("1.1.0"));
+    offer.rollout = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    publish(&mut shop, &channel(SEEN + 2, vec![offer]));
+    shelve(&pi, "shop", &shop);
+    pi.run("install 1.1.0 --source @shop")
+        .must(0, &["the rollout is halted; it is taken because it was named"]);
+    assert_eq!(pi.status()["state"], "staged");
+    pi.run("update --source @shop").must(3, &["the rollout is halted"]);
+    pi.is_unharmed();
+}
+
+#[test]
+fn a_rejected_release_is_tried_again_when_a_person_wants_it() {
+    let pi = pi();
+    let mut shop = offering();
+    shelve(&pi, "shop", &shop);
+    let world = format!("time = {NOW}\n{WORLD}");
+    pi.world(&world.replace("[[17, 27]]", "[]"));
+    pi.run("update --source @shop").must(7, &[]);
+    pi.world(&world);
+    pi.run("update --source @shop").must(3, &["this device rejected it: self-test failed"]);
+    pi.run("check --source @shop").must(3, &[]);
+    // A barrier stays one, though.
+    let mut barrier = stock(&mut shop, &made("1.0.5"));
+    barrier.passage = bistable_format::channel::Passage::Barrier;
+    let newer = stock(&mut shop, &made("1.1.0"));
+    publish(&mut shop, &channel(SEEN + 2, vec![barrier, newer.clone()]));
+    shelve(&pi, "behind", &shop);
+    pi.run("install 1.1.0 --retry-rejected --source @behind")
+        .must(75, &["every device has to run 1.0.5 before"]);
+    publish(&mut shop, &channel(SEEN + 3, vec![newer]));
+    shelve(&pi, "shop", &shop);
+    pi.run("update --retry-rejected --source @shop").must(0, &["slot B is tried once"]);
+    pi.run("resume").must(0, &[]);
+    pi.rests("B", "1.1.0");
 }
 
 #[test]
@@ -174,7 +243,7 @@ fn a_withdrawal_is_shown_to_people() {
         3,
         &[
             "1.1.0, which runs, was WITHDRAWN: the fan stops",
-            "channel production offers nothing else that fits",
+            "channel production offers nothing else that fits; `bistable revert` tries 1.0.0 again",
         ],
     );
     let older = stock(&mut shop, &made("1.0.9"));

@@ -1,5 +1,9 @@
 //! The fleet's lock: a device that may not reboot keeps what it has, and goes on when it may.
-use crate::pi::Pi;
+use crate::{
+    check::shelve,
+    pi::{Pi, end},
+    shop::{NOW, device, shop},
+};
 
 const BEFORE: &str = "http://lock.example/v1/pre-reboot";
 const AFTER: &str = "http://lock.example/v1/steady-state";
@@ -15,7 +19,7 @@ fn locked(status: u16) -> Pi {
 fn answers(pi: &Pi, status: u16) {
     let body = r#"{\"kind\":\"lock_full\",\"value\":\"two devices are away\"}"#;
     pi.world(&format!(
-        "[units]\n\"app.service\" = \"active\"\n[gpio]\nwires = [[17, 27]]\n\
+        "time = {NOW}\n[units]\n\"app.service\" = \"active\"\n[gpio]\nwires = [[17, 27]]\n\
          [http.\"{BEFORE}\"]\nstatus = {status}\nbody = \"{body}\"\n[http.\"{AFTER}\"]\nstatus = {status}\n"
     ));
 }
@@ -51,4 +55,18 @@ fn the_way_back_never_asks() {
     pi.run("sim unit app.service failed").must(0, &[]);
     pi.run("resume").must(8, &[]);
     assert_eq!(pi.status()["booted"], "A");
+}
+
+/// While booting there is no network yet: who could not give its place back then does it when it looks what is on offer.
+#[test]
+fn a_place_is_given_back_when_the_network_is_there() {
+    let pi = device().pi;
+    pi.config("[update]\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
+    shelve(&pi, "shop", &shop());
+    for (status, says) in [(503, "fleet_lock=not_given_back"), (200, "fleet_lock=SteadyState")] {
+        answers(&pi, status);
+        let mut command = pi.command();
+        command.args(["check", "--source", "shop"]).env("RUST_LOG", "info");
+        end(command, "check").must(3, &[says]);
+    }
 }

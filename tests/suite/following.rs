@@ -131,7 +131,7 @@ fn what_failed_here_is_not_taken_again_but_the_next_is() {
         nothing(
             &mut rig,
             &mut shop,
-            "1.0.0 runs; 1.1.0: this device rejected it before: see `bistable history`",
+            "1.0.0 runs; 1.1.0: this device rejected it: health check failed: application not good within 60 s: failed",
         );
     }
     let e = rig.run(|agent| install(agent, &mut shop, Some("1.1.0"))).unwrap_err();
@@ -161,7 +161,7 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
     };
     // Nothing better is there yet: it stays where it is.
     publish(&mut shop, &without(2, Vec::new()));
-    let why = "release 1.1.0, which runs, was withdrawn (the fan stops), and channel production offers nothing else that fits";
+    let why = "release 1.1.0, which runs, was withdrawn (the fan stops); channel production offers nothing else that fits; `bistable revert` tries 1.0.0 again";
     nothing(&mut rig, &mut shop, why);
     publish(&mut shop, &without(3, vec![offer(&made("1.0.5"))]));
     let before = report(&mut rig, &mut shop);
@@ -174,7 +174,11 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
     assert_eq!(record(&mut rig).state, bistable_boot::State::Idle);
     // Even if it were offered again, by mistake or by a thief.
     offers(&mut shop, 4, &["1.0.5", "1.1.0"], plain);
-    nothing(&mut rig, &mut shop, "1.0.5 runs; 1.1.0: this device rejected it before: see `bistable history`");
+    nothing(
+        &mut rig,
+        &mut shop,
+        "1.0.5 runs; 1.1.0: this device rejected it: asked for by an operator: left for an older release",
+    );
 }
 
 #[test]
@@ -257,7 +261,11 @@ fn a_person_names_a_version() {
             Exit::TryLater,
             "release 1.6.0 can't be installed yet: every device has to run 1.5.0 before",
         ),
-        ("1.9.0", Exit::NothingToDo, "channel production of memory offers no release 1.9.0 for greenhouse"),
+        (
+            "1.9.0",
+            Exit::NothingToDo,
+            "channel production of memory offers no release 1.9.0 for greenhouse; it has 1.6.0, 1.5.0, 1.2.0, 1.1.0",
+        ),
     ] {
         let e = asked(version).unwrap_err();
         assert_eq!((e.exit(), e.to_string()), (exit, text.into()));

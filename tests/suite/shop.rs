@@ -271,8 +271,8 @@ pub(crate) fn install(
     version: Option<&str>,
 ) -> Result<Target, Error> {
     let found = look(&mut agent.device, shop)?;
-    found.recall(agent)?;
     let version: Option<Version> = version.map(|v| v.parse().unwrap());
+    found.recall(agent, version.as_ref())?;
     let (offer, direction) = found.pick(version.as_ref())?;
     let mut content = found.fetch(offer, shop)?;
     agent.install_from(&mut content, Rejections::Respect, direction)

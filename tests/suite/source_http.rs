@@ -111,6 +111,22 @@ fn what_has_not_changed_is_not_sent_again() {
     assert!(matches!(strange, Err(SourceError::Status { status: 304, .. })), "{strange:?}");
 }
 
+#[test]
+fn what_turned_out_wrong_is_not_kept() {
+    let files = files();
+    let server = Server::new(move |request| {
+        let reply = good(&files, request);
+        if request.n == 0 { Reply { body: noise(9, 5_000), ..reply } } else { reply }
+    });
+    let mut source = http(&server, Limits::default());
+    assert!(source.small("g", 5_000).unwrap().unwrap() == noise(9, 5_000));
+    // The server would say that it is still the same.
+    source.blame();
+    assert!(source.small("g", 5_000).unwrap().unwrap() == crate::source_http::files()["g"]);
+    let server = always(|_, _| Reply::new("403 No", &["Content-Length: 0".into()], b""));
+    assert!(http(&server, Limits::default()).small("g", 5_000).unwrap().is_none());
+}
+
 /// Kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -170,6 +186,8 @@ fn every_defect_is_noticed_and_gives_way_to_a_good_answer() {
         ("another-total", |r| r.header("Content-Range", "bytes 1000-89999/89999"), Kind::Protocol),
         ("server-error", |_| Reply::new("503 Sorry", &["Content-Length: 0".into()], b""), Kind::Status),
         ("too-many-questions", |_| Reply::new("429 Later", &["Content-Length: 0".into()], b""), Kind::Status),
+        // As a bucket says it to those who may not list.
+        ("forbidden", |_| Reply::new("403 No", &["Content-Length: 0".into()], b""), Kind::NotThere),
         ("not-there", |_| Reply::new("404 Gone", &["Content-Length: 2".into()], b"no"), Kind::NotThere),
         (
             "shorter-file",

@@ -8,6 +8,11 @@ use crate::{
 use alloc::{string::String, vec::Vec};
 use semver::Version;
 
+/// Once so many of a channel's releases failed on a device, it takes only what is newer than all of them: perhaps not the
+/// releases are broken, and each try writes a whole slot. Fewer than a device remembers, so that it can't forget the first
+/// while it tries the last.
+pub const FAILURES: usize = 4;
+
 /// What there is to know about the device that chooses.
 #[derive(Clone, Debug)]
 pub struct Chooser<'a> {
@@ -32,6 +37,8 @@ pub enum Verdict {
     Running,
     /// It failed on this device before.
     Rejected,
+    /// So many others failed on this device, up to this version, that it takes only what is newer.
+    Enough(Version),
     /// An older device has to run this release before.
     Behind(Version),
     /// Not its turn.
@@ -77,9 +84,18 @@ pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
             .then(b.identity.cmp(&a.identity))
     });
     let barrier = first_barrier(&offers, chooser);
+    let enough = enough(&offers, chooser);
     let considered: Vec<_> = offers
         .into_iter()
-        .map(|offer| Considered { offer, verdict: verdict(offer, chooser, direction, barrier) })
+        .map(|offer| {
+            let verdict = match (verdict(offer, chooser, direction, barrier), enough) {
+                (Verdict::Fits(_), Some(failed)) if !is_newer(&offer.terms.version, failed) => {
+                    Verdict::Enough(failed.clone())
+                }
+                (verdict, _) => verdict,
+            };
+            Considered { offer, verdict }
+        })
         .collect();
     let taken = considered.iter().find(|c| matches!(c.verdict, Verdict::Fits(_))).map(|c| c.offer);
     Choice { considered, withdrawn: withdrawal.map(|w| w.reason.as_str()), taken, direction }
@@ -113,6 +129,13 @@ fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: 
         admission if admission.is_in() => Verdict::Fits(admission),
         admission => Verdict::Waits(admission),
     }
+}
+
+/// The newest of those that failed on the device, if these are too many.
+fn enough<'a>(newest_first: &[&'a Offer], chooser: &Chooser<'_>) -> Option<&'a Version> {
+    let mut failed = newest_first.iter().filter(|o| chooser.rejected.contains(&o.identity));
+    let newest = failed.next()?;
+    (failed.count() + 1 >= FAILURES).then_some(&newest.terms.version)
 }
 
 /// The oldest barrier that the device hasn't passed and that is meant for its board.

@@ -43,6 +43,10 @@ fn held(text: &str, rollout: Rollout) -> Offer {
     Offer { rollout, ..plain(text) }
 }
 
+fn minors(range: core::ops::Range<u64>) -> Vec<Offer> {
+    range.map(|n| plain(&format!("1.{n}.0"))).collect()
+}
+
 fn channel(offers: &[Offer], withdrawn: &[&str]) -> Channel {
     let withdrawn = withdrawn.iter().map(|text| Withdrawal {
         product: "thermostat".into(),
@@ -108,6 +112,11 @@ fn what_is_taken() {
         ("back, not into a wave", vec![plain("1.0.0"), held("1.2.0", waits())], &["1.1.0"], "1.1.0", &[], Some("1.0.0")),
         ("withdrawn, and what it may not skip", vec![plain("1.0.0"), requiring("3.0.0", "^2")], &["1.1.0"], "1.1.0", &[], Some("1.0.0")),
         ("withdrawn, and nothing else", vec![], &["1.1.0"], "1.1.0", &[], None),
+        ("three that failed", minors(1..6), &[], "1.0.0", &["1.5.0", "1.4.0", "1.3.0"], Some("1.2.0")),
+        ("four that failed are enough", minors(1..6), &[], "1.0.0", &["1.5.0", "1.4.0", "1.3.0", "1.2.0"], None),
+        ("what is newer than all of them", minors(1..7), &[], "1.0.0", &["1.5.0", "1.4.0", "1.3.0", "1.2.0"], Some("1.6.0")),
+        ("what failed and isn't on offer any more", minors(1..4), &[], "1.0.0", &["1.9.0", "1.8.0", "1.7.0", "1.3.0"], Some("1.2.0")),
+        ("enough on the way back, too", minors(0..5), &["1.9.0"], "1.9.0", &["1.4.0", "1.3.0", "1.2.0", "1.1.0"], None),
     ];
     for (name, offers, withdrawn, running, rejected, want) in table {
         let (taken, ..) = ask(&channel(&offers, withdrawn), running, rejected);
@@ -150,6 +159,26 @@ fn each_offer_gets_its_reason() {
     ];
     assert_eq!(all, want);
     assert_eq!((taken.as_deref(), direction), (Some("1.5.0"), Direction::Forward));
+}
+
+/// Whatever fails, on a device that forgets all but the last eight: no more tries than releases, and one for each new one.
+#[test]
+fn a_device_on_which_everything_fails_comes_to_rest() {
+    let mut offers = minors(1..41);
+    let mut rejected: Vec<String> = Vec::new();
+    let mut tries = 0;
+    for new in 41..50 {
+        while let (Some(taken), ..) =
+            ask(&channel(&offers, &[]), "1.0.0", &rejected.iter().map(String::as_str).collect::<Vec<_>>())
+        {
+            tries += 1;
+            assert!(tries < 100, "{rejected:?}");
+            rejected.push(taken);
+            rejected.drain(..rejected.len().saturating_sub(8));
+        }
+        offers.push(plain(&format!("1.{new}.0")));
+    }
+    assert_eq!(tries, bistable_format::choice::FAILURES + 8);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! A new repository, and stores that can't be one.
 use crate::places;
 use crate::product::{Product, key};
+use bistable_format::KeyKind;
+use bistable_image::keys::SecretKey;
 use bistable_image::repository::init::{InitError, Initialised, Writers, init, writers};
 use bistable_image::repository::probe::{Lie, ProbeError, probe};
 use bistable_image::repository::roots::{Roots, RootsError};
 use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
 use bistable_image::repository::{Store, audit};
-use bistable_image::root::{RootOptions, create};
+use bistable_image::root::{RootOptions, SignedRoot, create, next};
 use std::sync::{Arc, Barrier};
 
 fn files(store: &Store) -> Vec<String> {
@@ -41,6 +43,24 @@ fn another_products_root_is_refused() {
     });
     let refused = init(&store, &other.unwrap(), Writers::Many, "tester", &product.clock);
     assert!(matches!(refused, Err(InitError::Roots(RootsError::Other { .. }))));
+}
+
+/// No device of a product would go past such a root.
+#[test]
+fn demo_keys_never_come_into_a_products_roots() {
+    let (product, store) = (Product::new(), Store::new(Memory::new()));
+    let roots = product.init(&store);
+    let demo = SecretKey::from_seed([8; 32], "demo", KeyKind::Demo).unwrap();
+    let options = RootOptions {
+        release_keys: vec![demo.public()],
+        sign: vec![product.root_key.clone()],
+        ..RootOptions::default()
+    };
+    let bytes = next(&product.root.root, &options).unwrap();
+    let root = product.root.root.successor(&bytes).unwrap();
+    let refused = roots.follow(&store, &SignedRoot { bytes, root }, "tester", &product.clock);
+    assert!(matches!(refused, Err(RootsError::Invalid { version: 2, .. })), "{refused:?}");
+    assert_eq!(Roots::load(&store).unwrap().newest().root.version, 1);
 }
 
 /// From its death at each change on, the next try makes the whole repository.

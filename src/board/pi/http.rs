@@ -4,6 +4,7 @@ use std::{
     io::{self, Read},
     time::Duration,
 };
+use ureq::tls::{RootCerts, TlsConfig};
 
 /// Bytes of a body that are read.
 const BODY_MAX: u64 = 64 << 10;
@@ -14,26 +15,30 @@ pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, HostError> {
     if scheme.is_none() {
         return Err(HostError::Failed(format!("{url} is no http:// address")));
     }
-    exchange(timeout, |agent| agent.get(url).call())
+    exchange(timeout, None, |agent| agent.get(url).call())
 }
 
-/// One question and its answer: no proxy, no redirects; all of it within the timeout.
+/// One question and its answer: no proxy, no redirects; all of it within the timeout. Who asks with encryption says whom to
+/// trust.
 pub(crate) fn exchange(
     timeout: Duration,
+    roots: Option<RootCerts>,
     ask: impl FnOnce(&ureq::Agent) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<Answer, HostError> {
     // The library takes no time at all for no limit.
     if timeout.is_zero() {
         return Err(HostError::Timeout(timeout));
     }
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let mut config = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(None)
-        .user_agent("bistable")
-        .build()
-        .into();
+        .user_agent("bistable");
+    if let Some(roots) = roots {
+        config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+    }
+    let agent: ureq::Agent = config.build().into();
     let failed = |e: ureq::Error| match e {
         ureq::Error::Timeout(_) => HostError::Timeout(timeout),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => HostError::Timeout(timeout),

@@ -94,7 +94,7 @@ fn after_redirect(from: &Address, location: Option<&str>) -> Result<Address, Sou
 }
 
 /// The system's certificate authorities; without them, those that are built in.
-fn system_roots() -> Option<RootCerts> {
+pub(crate) fn system_roots() -> Option<RootCerts> {
     let pem = fs::read(SYSTEM_ROOTS).ok()?;
     let roots: Vec<_> = parse_pem(&pem)
         .filter_map(|item| match item {

@@ -18,10 +18,11 @@ mod rate;
 mod trouble;
 
 pub use address::{Address, Scheme};
+pub(crate) use client::system_roots;
 pub use limits::Limits;
 pub use rate::Rate;
 
-use super::{Source, SourceError, Span};
+use super::{Others, Source, SourceError, Span};
 use crate::ports::Clock;
 use answer::{ContentRange, content_length, content_range, content_total, etag, is_packed, strong_etag};
 use client::Client;
@@ -163,7 +164,8 @@ impl Http {
                 }
                 (0, length, false)
             }
-            404 | 410 => return Err(SourceError::NotThere { at: address.to_string() }),
+            // 403, too: so a bucket answers for what isn't there, to those who may read but not list.
+            403 | 404 | 410 => return Err(SourceError::NotThere { at: address.to_string() }),
             // The file ends before the range begins.
             416 => {
                 return Err(SourceError::Short {
@@ -267,7 +269,8 @@ impl Source for Http {
                     kept => Ok(kept.map(<[u8]>::to_vec)),
                 };
             }
-            404 | 410 => return Ok(None),
+            // As for a range.
+            403 | 404 | 410 => return Ok(None),
             status => return Err(SourceError::Status { at, status }),
         }
         if content_length(response.headers()).is_some_and(|length| length > limit) {
@@ -335,6 +338,13 @@ impl Source for Http {
         let read = self.next(into);
         self.broken = read.is_err();
         read
+    }
+
+    /// What was kept may be what is wrong: the server would only say that it is still so.
+    fn blame(&mut self) -> Others {
+        self.kept = Kept::default();
+        self.open = None;
+        Others::None
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     source::{Source, SourceError},
     steps::install::{BundleError, Content, Remote},
 };
-use bistable_boot::{Floors, Slot, State, layout::Partition};
+use bistable_boot::{Floors, Image, Reason, Rejected, Slot, State, layout::Partition};
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
     channel::OfferError,
@@ -28,9 +28,12 @@ use bistable_format::{
     compat::{self, Direction},
     fresh::{self, Clock, Floor, Stale},
     repository,
-    rollout::Member,
+    rollout::{Member, Pace},
 };
 use semver::Version;
+
+/// So many others are named when a version isn't on offer.
+const OTHERS: usize = 5;
 
 /// Why a repository's metadata isn't believed. None of it says anything about a release.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +111,8 @@ pub struct Found {
     security_floor: u32,
     components: Vec<(String, Version)>,
     slot_bytes: [u64; 2],
-    rejected: Vec<Digest>,
+    rejected: Vec<Rejected>,
+    other: Option<Image>,
 }
 
 /// Whether what was seen is remembered.
@@ -166,10 +170,7 @@ impl Found {
         };
         let named = choice.considered.iter().find(|c| c.offer.terms.version == *version);
         match named.map(|c| (&c.verdict, c.offer)) {
-            None => Err(Error::NothingToDo(format!(
-                "channel {} of {} offers no release {version} for {}",
-                self.channel.name, self.source, self.product
-            ))),
+            None => Err(Error::NothingToDo(self.not_offered(version))),
             Some((choice::Verdict::Incompatible(reasons), offer)) => {
                 Err(Error::Incompatible { version: offer.terms.version.clone(), reasons: reasons.clone() })
             }
@@ -181,19 +182,69 @@ impl Found {
         }
     }
 
-    /// Give up an update in flight whose release was withdrawn meanwhile, before it is tried.
+    /// What is said when a version is named that isn't on offer.
+    fn not_offered(&self, version: &Version) -> String {
+        let Found { channel: Channel { name, offers, withdrawn, .. }, source, product, .. } = self;
+        if let Some(w) = withdrawn.iter().find(|w| w.product == *product && w.version == *version) {
+            return format!("release {version} was withdrawn from channel {name}: {}", w.reason);
+        }
+        let mut others: Vec<&Version> =
+            offers.iter().map(|o| &o.terms).filter(|t| t.product == *product).map(|t| &t.version).collect();
+        others.sort_by(|a, b| b.cmp_precedence(a));
+        let there = match others.as_slice() {
+            [] => "nothing".into(),
+            some => some.iter().take(OTHERS).map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        format!("channel {name} of {source} offers no release {version} for {product}; it has {there}")
+    }
+
+    /// Why a device wouldn't take an offer by itself now, if only its turn is what's missing.
+    pub fn held(&self, offer: &Offer) -> Option<String> {
+        let choice = self.choose();
+        let line = choice.considered.iter().find(|c| c.offer.identity == offer.identity)?;
+        match line.verdict {
+            choice::Verdict::Waits(_) | choice::Verdict::Enough(_) => {
+                Some(report::reason(self, line).1.join("; "))
+            }
+            _ => None,
+        }
+    }
+
+    /// The release in the other slot, if it may be tried again: nobody withdrew it.
+    fn way_back(&self) -> Option<&Image> {
+        self.other.as_ref().filter(|i| self.channel.withdrawal(&Digest(i.release.0)).is_none())
+    }
+
+    /// Whether it says more recent things than another one of the same channel.
+    pub fn is_newer(&self, than: &Found) -> bool {
+        let age = |found: &Found| (found.root.version, found.channel.sequence);
+        age(self) > age(than)
+    }
+
+    /// Take what was rejected for as good as what wasn't: a person wants it tried again.
+    pub fn forgive(&mut self) {
+        self.rejected.clear();
+    }
+
+    /// Give up an update in flight whose release was withdrawn meanwhile, before it is tried; or whose rollout was halted,
+    /// unless a person names it, or it is armed: what comes back from there is rejected, and a halt is no verdict.
     ///
     /// # Errors
     /// When that can't be saved or done.
-    pub fn recall(&self, agent: &mut Agent<'_>) -> Result<(), Error> {
+    pub fn recall(&self, agent: &mut Agent<'_>, named: Option<&Version>) -> Result<(), Error> {
         let (State::Installing(target) | State::Staged(target) | State::Armed { target, .. }) = agent.state()
         else {
             return Ok(());
         };
-        match self.channel.withdrawal(&Digest(target.release.0)) {
-            Some(withdrawal) => agent.give_up(&format!("withdrawn: {}", withdrawal.reason)),
-            None => Ok(()),
+        let identity = Digest(target.release.0);
+        if let Some(withdrawal) = self.channel.withdrawal(&identity) {
+            return agent.give_up(Reason::Operator, &format!("withdrawn: {}", withdrawal.reason));
         }
+        let halted = self.channel.offer(&identity).is_some_and(|o| o.rollout.pace == Pace::Halted);
+        if halted && named != Some(&target.version) && !matches!(agent.state(), State::Armed { .. }) {
+            return agent.give_up(Reason::Install, "its rollout was halted");
+        }
+        Ok(())
     }
 
     /// Fetch the release that is on offer, and verify that it is what the channel says: nothing but the way to it can be
@@ -216,6 +267,7 @@ impl Found {
 
     fn choose(&self) -> choice::Choice<'_> {
         let [boot_bytes, system_bytes] = self.slot_bytes;
+        let rejected: Vec<Digest> = self.rejected.iter().map(|r| Digest(r.release.0)).collect();
         choice::choose(
             &self.channel,
             &Chooser {
@@ -230,7 +282,7 @@ impl Found {
                 },
                 running: self.running.as_ref().map(|(id, _)| *id),
                 member: Member { seed: self.id.as_bytes(), group: self.group.as_deref() },
-                rejected: &self.rejected,
+                rejected: &rejected,
                 now: self.now,
             },
         )
@@ -262,7 +314,8 @@ fn found(
         security_floor: record.floors.security_version,
         components: device.settings.components.clone(),
         slot_bytes,
-        rejected: record.rejected.iter().map(|r| Digest(r.release.0)).collect(),
+        rejected: record.rejected.clone(),
+        other: record.slots[slot].clone(),
     })
 }
 

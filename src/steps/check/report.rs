@@ -13,7 +13,7 @@ use serde::Serialize;
 pub struct Line {
     /// Its version.
     pub version: String,
-    /// `takes`, `fits`, `running`, `rejected`, `behind`, `waits`, `older` or `incompatible`.
+    /// `takes`, `fits`, `running`, `rejected`, `enough`, `behind`, `waits`, `older` or `incompatible`.
     pub verdict: &'static str,
     /// Why.
     pub why: Vec<String>,
@@ -42,6 +42,8 @@ pub struct Report {
     pub running: Option<String>,
     /// Why what runs was withdrawn, if it was.
     pub withdrawn: Option<String>,
+    /// The version that the other slot still holds, and that nobody withdrew: `revert` tries it again.
+    pub way_back: Option<String>,
     /// The version that `update` would install.
     pub takes: Option<String>,
     /// Everything on offer for this product, newest first.
@@ -51,7 +53,7 @@ pub struct Report {
 pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
     let taken = choice.taken.map(|o| o.identity);
     let line = |c: &Considered<'_>| {
-        let (verdict, why, turn_at) = reason(&c.verdict);
+        let (verdict, why, turn_at) = reason(found, c);
         let verdict = if taken == Some(c.offer.identity) { "takes" } else { verdict };
         Line { version: c.offer.terms.version.to_string(), verdict, why, turn_at }
     };
@@ -65,19 +67,29 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         root_version: found.root.version,
         running: found.running.as_ref().map(|(_, version)| version.to_string()),
         withdrawn: choice.withdrawn.map(ToOwned::to_owned),
+        way_back: found.way_back().map(|image| image.version.to_string()),
         takes: choice.taken.map(|o| o.terms.version.to_string()),
         offers: choice.considered.iter().map(line).collect(),
     }
 }
 
-fn reason(verdict: &Verdict) -> (&'static str, Vec<String>, Option<u64>) {
+pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static str, Vec<String>, Option<u64>) {
     let one = |word, text: String| (word, vec![text], None);
-    match verdict {
+    match &considered.verdict {
         Verdict::Fits(Admission::Canary) => one("fits", "this device's group goes first".into()),
         Verdict::Fits(Admission::Wave(n)) => one("fits", format!("wave {n} has come to this device")),
         Verdict::Fits(_) => one("fits", "for every device".into()),
         Verdict::Running => one("running", "runs already".into()),
-        Verdict::Rejected => one("rejected", "this device rejected it before: see `bistable history`".into()),
+        Verdict::Rejected => {
+            let identity = considered.offer.identity;
+            let why =
+                found.rejected.iter().find(|r| r.release.0 == identity.0).map(|r| r.failure.to_string());
+            one("rejected", format!("this device rejected it: {}", why.unwrap_or_default()))
+        }
+        Verdict::Enough(failed) => one(
+            "enough",
+            format!("so many failed on this device that it takes only what is newer than {failed} by itself"),
+        ),
         Verdict::Behind(first) => one("behind", format!("only after {first}, which every device has to run")),
         Verdict::Waits(Admission::Later { wave, at }) => {
             ("waits", vec![format!("wave {wave} comes to this device at {}", utc_minute(*at))], Some(*at))
@@ -101,12 +113,19 @@ impl Report {
         let waiting = self
             .offers
             .iter()
-            .find(|o| matches!(o.verdict, "waits" | "behind" | "rejected" | "incompatible"));
+            .find(|o| matches!(o.verdict, "waits" | "behind" | "rejected" | "enough" | "incompatible"));
         match (&self.withdrawn, waiting) {
-            (Some(reason), _) => format!(
-                "release {running}, which runs, was withdrawn ({reason}), and channel {} offers nothing else that fits",
-                self.channel
-            ),
+            (Some(reason), waiting) => {
+                let else_ = match waiting {
+                    Some(line) => format!("{}: {}", line.version, line.why.join("; ")),
+                    None => format!("channel {} offers nothing else that fits", self.channel),
+                };
+                let back = self.way_back.as_ref().map(|v| format!("; `bistable revert` tries {v} again"));
+                format!(
+                    "release {running}, which runs, was withdrawn ({reason}); {else_}{}",
+                    back.unwrap_or_default()
+                )
+            }
             (None, Some(line)) => {
                 format!("{running} runs; {}: {}", line.version, line.why.join("; "))
             }
