@@ -3,7 +3,6 @@ use super::Out;
 use super::act::{Acting, Which, committed_line};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
-use crate::repository::edit::Selector;
 use crate::repository::promote::{Wish, promote};
 use crate::repository::words::{WaveAfter, percent};
 use bistable_format::rollout::{Pace, Rollout};
@@ -53,10 +52,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let wish = Wish {
         from: &args.from,
         into: &args.into,
-        which: args
-            .version
-            .as_ref()
-            .map(|what| Selector { product: args.product.clone(), what: what.clone() }),
+        product: args.product.as_deref(),
+        what: args.version.as_deref(),
         rollout: args.rollout.rollout(HostClock.now()),
     };
     let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;

@@ -67,8 +67,10 @@ pub struct Wish<'a> {
     pub from: &'a str,
     /// Where to.
     pub into: &'a str,
-    /// Which one; the newest that isn't there yet, if nobody says.
-    pub which: Option<Selector>,
+    /// Only this product's.
+    pub product: Option<&'a str>,
+    /// Which one, by version or identity; the newest that isn't there yet, if nobody says.
+    pub what: Option<&'a str>,
     /// Who gets it, and when.
     pub rollout: Rollout,
 }
@@ -94,9 +96,10 @@ pub fn promote(
     let mut promoted: Option<(Offer, Stored, Hold)> = None;
     let committed = committer.commit(&into, |draft| -> Result<Change, PromoteError> {
         let from = Log::new(store, roots, wish.from).newest()?.channel;
-        let offer = match &wish.which {
-            Some(selector) => selector.find(&from)?.clone(),
-            None => newest_missing(&from, draft)?,
+        let product = wish.product.map(str::to_owned);
+        let offer = match wish.what {
+            Some(what) => Selector { product, what: what.into() }.find(&from)?.clone(),
+            None => newest_missing(&from, draft, wish.product)?,
         };
         // What is on offer must be there: the second of two promotions of the same release reads it once.
         let (stored, hold) = match promoted.take() {
@@ -145,8 +148,14 @@ fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     }
 }
 
-/// The newest that the one offers and the other never took.
-fn newest_missing(from: &Channel, into: &Channel) -> Result<Offer, PromoteError> {
+/// The newest that the one offers and the other never took, of any product or of one.
+fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Result<Offer, PromoteError> {
+    let is_meant = |o: &&Offer| product.is_none_or(|product| o.terms.product == product);
+    if let Some(product) = product
+        && !from.offers.iter().any(|o| is_meant(&o))
+    {
+        return Err(edit::no_product(from, product).into());
+    }
     let is_missing = |o: &&Offer| {
         into.offer(&o.identity).is_none()
             && into.withdrawal(&o.identity).is_none()
@@ -154,7 +163,7 @@ fn newest_missing(from: &Channel, into: &Channel) -> Result<Offer, PromoteError>
                 there.terms.product == o.terms.product && !is_newer(&o.terms.version, &there.terms.version)
             })
     };
-    let mut missing: Vec<&Offer> = from.offers.iter().filter(is_missing).collect();
+    let mut missing: Vec<&Offer> = from.offers.iter().filter(is_meant).filter(is_missing).collect();
     missing.sort_by(|a, b| b.terms.version.cmp_precedence(&a.terms.version));
     let nothing = || PromoteError::NothingNewer { from: from.name.clone(), into: into.name.clone() };
     let newest = *missing.first().ok_or_else(nothing)?;

@@ -18,6 +18,17 @@ use tempfile::TempDir;
 
 /// Bundles of the smallest kind, by their minor version.
 pub(crate) fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &str) -> PathBuf {
+    bundle_of("hub", product, folder, minor, content)
+}
+
+/// One of a product of this name.
+pub(crate) fn bundle_of(
+    name: &str,
+    product: &Product,
+    folder: &TempDir,
+    minor: u64,
+    content: &str,
+) -> PathBuf {
     let path = |name: &str| folder.path().join(name);
     fs::create_dir_all(path("system/etc")).unwrap();
     fs::create_dir_all(path("boot")).unwrap();
@@ -25,7 +36,7 @@ pub(crate) fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &
     fs::write(path("boot/config.txt"), "arm_64bit=1\n").unwrap();
     let version = semver::Version::new(1, minor, 0);
     let out = path(&format!("{minor}-{content}.bundle"));
-    let mut options = BuildOptions::new("hub", version, "pi4", path("system"), path("boot"), out);
+    let mut options = BuildOptions::new(name, version, "pi4", path("system"), path("boot"), out);
     options.keys = vec![product.release_key.clone()];
     options.build_time = 1_700_000_000;
     options.boot_size = VolumeSize::Exact(4 << 20);

@@ -4,7 +4,6 @@ use crate::publish::{bundle, published};
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
 use bistable_format::{Channel, Digest, Offer};
 use bistable_image::repository::channel::{Change, ChannelError, Log};
-use bistable_image::repository::edit::Selector;
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::promote::{Wish, promote};
@@ -55,7 +54,8 @@ impl World {
         let wish = Wish {
             from: "staging",
             into: "production",
-            which: Some(Selector { product: None, what: version.into() }),
+            product: None,
+            what: Some(version),
             rollout: Rollout {
                 waves: vec![
                     Wave { at: now, over: 0, share: 100 },

@@ -168,6 +168,12 @@ fn not_offered(channel: &Channel, identity: &Digest) -> EditError {
     EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
 }
 
+/// A product that no release on offer is of.
+pub(super) fn no_product(channel: &Channel, product: &str) -> EditError {
+    let what = format!("product {product}");
+    EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
+}
+
 /// Do it on a copy, so that the channel is as it was when it can't be done, or would not be one that devices accept.
 fn whole(
     channel: &mut Channel,

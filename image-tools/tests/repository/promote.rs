@@ -1,0 +1,59 @@
+//! Promotion: which release is meant, and which may go on.
+use crate::product::Product;
+use crate::publish::{bundle, bundle_of, published};
+use bistable_format::Offer;
+use bistable_image::repository::Store;
+use bistable_image::repository::edit::EditError;
+use bistable_image::repository::promote::{PromoteError, Wish, promote};
+use bistable_image::repository::roots::Roots;
+use bistable_image::repository::store::Memory;
+use tempfile::TempDir;
+
+/// A repository with bundles, and whoever makes them.
+struct Shop {
+    product: Product,
+    folder: TempDir,
+    store: Store,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let shop = Shop {
+            product: Product::new(),
+            folder: tempfile::tempdir().unwrap(),
+            store: Store::new(Memory::new()),
+        };
+        shop.product.init(&shop.store);
+        shop
+    }
+
+    fn roots(&self) -> Roots {
+        Roots::load(&self.store).unwrap()
+    }
+
+    fn promote(&self, product: Option<&str>, what: Option<&str>) -> Result<Offer, PromoteError> {
+        let wish = Wish { from: "staging", into: "production", product, what, rollout: Default::default() };
+        promote(&self.store, &self.roots(), &self.product.committer("ada"), &wish).map(|promoted| promoted.0)
+    }
+}
+
+#[test]
+fn a_product_is_promoted_without_a_version() {
+    let shop = Shop::new();
+    let hub = bundle(&shop.product, &shop.folder, 1, "hub");
+    let radio = bundle_of("radio", &shop.product, &shop.folder, 9, "radio");
+    published(&shop.product, &shop.store, &shop.roots(), &radio).unwrap();
+    let ghost = shop.promote(Some("hub"), None);
+    assert!(
+        matches!(&ghost, Err(PromoteError::Edit(EditError::NotOffered { what, .. })) if what == "product hub"),
+        "{ghost:?}"
+    );
+    published(&shop.product, &shop.store, &shop.roots(), &hub).unwrap();
+    let which = shop.promote(None, None);
+    assert!(matches!(which, Err(PromoteError::Edit(EditError::Ambiguous { .. }))), "{which:?}");
+    assert_eq!(shop.promote(Some("hub"), None).unwrap().terms.product, "hub");
+    // Only the other one is left.
+    let again = shop.promote(Some("hub"), None);
+    assert!(matches!(again, Err(PromoteError::NothingNewer { .. })), "{again:?}");
+    assert_eq!(shop.promote(None, None).unwrap().terms.product, "radio");
+}
