@@ -95,7 +95,7 @@ pub struct RolloutArgs {
 /// What can be done about a rollout.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum RolloutVerb {
-    /// Begin anew with these waves. Who was let in by the old ones may wait again.
+    /// Begin anew with these waves, at least one. Who was let in by the old ones may wait again.
     Set(SetArgs),
     /// Add a wave: nobody loses what they were promised.
     Wave(WaveArgs),

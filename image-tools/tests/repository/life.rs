@@ -186,6 +186,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
         (&["resume"], 0, "rollout resume"),
         (&["halt"], 0, "rollout halt"),
         (&["resume"], 1, "rollout set"),
+        (&["set"], 1, "rollout everyone"),
         (&["set", "--waves", "5%"], 0, "rollout set"),
         (&["everyone"], 0, "rollout everyone"),
         (&["everyone"], 3, "already"),

@@ -192,6 +192,9 @@ fn rollouts_change_as_the_table_says() {
     let table = [
         ("set", &all, Change::Replace(waves.clone()), Is(waves.clone())),
         ("set the same", &waves, Change::Replace(waves.clone()), Already),
+        ("set nothing", &waves, Change::Replace(all.clone()), Senseless),
+        ("set nothing, halted", &paced(Pace::Halted), Change::Replace(all.clone()), Senseless),
+        ("set canaries alone", &halted, Change::Replace(canary(&all, "lab")), Senseless),
         ("set a wave of nobody", &all, Change::Replace(odd), Senseless),
         ("set too many waves", &all, Change::Replace(many), Senseless),
         ("wave", &waves, Change::Wave(wave(1000, 1)), Is(more.clone())),
