@@ -9,7 +9,7 @@ use super::store::{Store, StoreError};
 use bistable_format::attestation::Attestation;
 use bistable_format::channel::OfferError;
 use bistable_format::compat::is_newer;
-use bistable_format::rollout::Rollout;
+use bistable_format::rollout::{Pace, Rollout};
 use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, TrustError, repository as names};
 
 /// Why a release can't be promoted.
@@ -148,7 +148,7 @@ fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     }
 }
 
-/// The newest that the one offers and the other never took, of any product or of one.
+/// The newest that the one offers, not halted, and the other never took; of any product or of one.
 fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Result<Offer, PromoteError> {
     let is_meant = |o: &&Offer| product.is_none_or(|product| o.terms.product == product);
     if let Some(product) = product
@@ -157,7 +157,8 @@ fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Resu
         return Err(edit::no_product(from, product).into());
     }
     let is_missing = |o: &&Offer| {
-        into.offer(&o.identity).is_none()
+        o.rollout.pace != Pace::Halted
+            && into.offer(&o.identity).is_none()
             && into.withdrawal(&o.identity).is_none()
             && !into.offers.iter().any(|there| {
                 there.terms.product == o.terms.product && !is_newer(&o.terms.version, &there.terms.version)

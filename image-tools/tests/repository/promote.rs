@@ -1,9 +1,10 @@
 //! Promotion: which release is meant, and which may go on.
 use crate::product::Product;
 use crate::publish::{bundle, bundle_of, published};
-use bistable_format::Offer;
+use bistable_format::{Channel, Offer};
 use bistable_image::repository::Store;
-use bistable_image::repository::edit::EditError;
+use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::edit::{self, EditError, Selector};
 use bistable_image::repository::promote::{PromoteError, Wish, promote};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
@@ -56,4 +57,26 @@ fn a_product_is_promoted_without_a_version() {
     let again = shop.promote(Some("hub"), None);
     assert!(matches!(again, Err(PromoteError::NothingNewer { .. })), "{again:?}");
     assert_eq!(shop.promote(None, None).unwrap().terms.product, "radio");
+}
+
+#[test]
+fn what_was_halted_in_staging_goes_no_further() {
+    let shop = Shop::new();
+    let roots = shop.roots();
+    for minor in [1, 2] {
+        let bundle = bundle(&shop.product, &shop.folder, minor, "hub");
+        published(&shop.product, &shop.store, &roots, &bundle).unwrap();
+    }
+    let staging = Log::new(&shop.store, &roots, "staging");
+    let halt = |draft: &mut Channel| {
+        let newest = Selector { product: None, what: "1.2.0".into() }.find(draft).unwrap().identity;
+        edit::change(draft, &newest, &edit::Change::Halt, draft.issued_at).unwrap();
+        Ok::<_, ChannelError>(Change::Made { verb: "rollout".into(), about: "halt hub 1.2.0".into() })
+    };
+    shop.product.committer("ada").commit(&staging, halt).unwrap();
+    let halted = shop.promote(None, Some("1.2.0"));
+    assert!(matches!(halted, Err(PromoteError::Edit(EditError::Halted { .. }))), "{halted:?}");
+    assert_eq!(shop.promote(None, None).unwrap().terms.version.minor, 1);
+    let again = shop.promote(None, None);
+    assert!(matches!(again, Err(PromoteError::NothingNewer { .. })), "{again:?}");
 }

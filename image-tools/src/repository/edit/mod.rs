@@ -67,6 +67,16 @@ pub enum EditError {
         /// What was asked for.
         what: String,
     },
+    /// Stopped where it comes from.
+    #[error(
+        "the rollout of {release} is halted in channel {channel}: begin it anew there (`bistable-image rollout`), or promote another release"
+    )]
+    Halted {
+        /// Where it comes from.
+        channel: String,
+        /// The release.
+        release: String,
+    },
     /// No place left.
     #[error(
         "channel {channel} is full: each of the {offers} releases that it offers is a barrier, pinned, rolling out, the only way to a newer one, or one of the newest of its board; withdraw or unpin one"

@@ -5,7 +5,7 @@ use bistable_format::{
     channel::Passage,
     compat::{is_newer, meets},
     limits,
-    rollout::Rollout,
+    rollout::{Pace, Rollout},
 };
 
 /// Put a release on offer that this channel never had.
@@ -49,6 +49,9 @@ pub fn promote(
         return Err(withdrawn(&from.name, bad));
     }
     let source = from.offer(identity).ok_or_else(|| not_offered(from, identity))?;
+    if source.rollout.pace == Pace::Halted {
+        return Err(EditError::Halted { channel: from.name.clone(), release: named(source) });
+    }
     let offer = Offer { since: now, rollout: rollout.clone(), ..source.clone() };
     whole(into, |draft| {
         admit(draft, &offer)?;

@@ -169,6 +169,9 @@ fn gates_open_one_after_the_other() {
     let bad = tried(&from, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
     assert!(matches!(promote(&bad, &into, NOW, &[]), Err(EditError::Withdrawn { .. })));
     assert!(matches!(promote(&channel("empty"), &into, NOW, &[]), Err(EditError::NotOffered { .. })));
+    let halted = tried(&from, |c| super::change(c, &id, &Change::Halt, NOW)).unwrap();
+    let refused = promote(&halted, &into, NOW + 25 * HOUR, &yes).unwrap_err();
+    assert!(matches!(&refused, EditError::Halted { channel, .. } if channel == "staging"), "{refused}");
 }
 
 #[test]
