@@ -332,10 +332,7 @@ impl Committer<'_> {
     ) -> Result<Option<Committed>, E> {
         check_channel_name(&log.name).map_err(ChannelError::from)?;
         let numbered = Sequence::Channel(log.name.clone());
-        let mut newest = match log.sequence()? {
-            0 => None,
-            n => Some(self.acceptable(log, log.history(n)?)?),
-        };
+        let mut newest = self.newest(log)?;
         if let Some(newest) = &newest {
             // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here.
             let _ = audit::catch_up(log.store, self.clock, log, newest.channel.sequence);
@@ -374,6 +371,21 @@ impl Committer<'_> {
             }
         }
         Err(ChannelError::Busy { name: log.name.clone() }.into())
+    }
+
+    fn newest(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
+        match log.sequence()? {
+            0 => Ok(None),
+            n => Ok(Some(self.acceptable(log, log.history(n)?)?)),
+        }
+    }
+
+    /// What the next commit begins with: for a rehearsal, before anything is done that takes long.
+    ///
+    /// # Errors
+    /// See [`ChannelError`].
+    pub(super) fn next(&self, log: &Log<'_>) -> Result<Channel, ChannelError> {
+        self.draft(log, self.newest(log)?.as_ref())
     }
 
     fn acceptable(&self, log: &Log<'_>, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
@@ -420,7 +432,10 @@ impl Committer<'_> {
     }
 
     /// Sign, and look whether devices will trust it.
-    fn seal(&self, log: &Log<'_>, draft: &Channel) -> Result<Vec<u8>, ChannelError> {
+    ///
+    /// # Errors
+    /// [`ChannelError::Keys`] if they would not; [`ChannelError::Invalid`].
+    pub(super) fn seal(&self, log: &Log<'_>, draft: &Channel) -> Result<Vec<u8>, ChannelError> {
         let keys = |source| ChannelError::Keys { name: log.name.clone(), source };
         let bytes = draft.seal(&self.keys).map_err(|e| match e {
             TrustError::Decode(e) => ChannelError::Invalid(e),

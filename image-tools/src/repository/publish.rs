@@ -150,13 +150,14 @@ pub fn publish(
         author: release.author.clone(),
         bytes: blob_bytes(&frame),
     };
-    if log.sequence()? > 0 {
-        let mut now = log.newest_or_old(committer.old_root)?.channel;
-        match edit::publish(&mut now, offer.clone(), committer.clock.now()) {
-            Err(EditError::AlreadyOffered { .. }) => {}
-            allowed => allowed?,
-        }
+    let mut draft = committer.next(log)?;
+    let now = draft.issued_at;
+    match edit::publish(&mut draft, offer.clone(), now) {
+        Err(EditError::AlreadyOffered { .. }) => {}
+        allowed => allowed?,
     }
+    // With these keys, too: what is refused only at the end has taken its version for ever.
+    committer.seal(log, &draft)?;
     let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
     let _hold = Hold::take(store, committer.clock, blobs)?;
     let (uploaded, bytes) = upload(store, &mut file, path, &frame, progress)?;

@@ -70,7 +70,8 @@ fn what_was_halted_in_staging_goes_no_further() {
     let staging = Log::new(&shop.store, &roots, "staging");
     let halt = |draft: &mut Channel| {
         let newest = Selector { product: None, what: "1.2.0".into() }.find(draft).unwrap().identity;
-        edit::change(draft, &newest, &edit::Change::Halt, draft.issued_at).unwrap();
+        let now = draft.issued_at;
+        edit::change(draft, &newest, &edit::Change::Halt, now).unwrap();
         Ok::<_, ChannelError>(Change::Made { verb: "rollout".into(), about: "halt hub 1.2.0".into() })
     };
     shop.product.committer("ada").commit(&staging, halt).unwrap();

@@ -52,13 +52,17 @@ pub(crate) fn published(
     bundle: &Path,
 ) -> Result<Published, PublishError> {
     let log = Log::new(store, roots, "staging");
-    let publication = Publication {
+    publish(store, roots, &log, &product.committer("ada"), &publication(bundle), &Silent)
+}
+
+/// Into a channel as it comes.
+pub(crate) fn publication(bundle: &Path) -> Publication {
+    Publication {
         bundle: bundle.into(),
         passage: Default::default(),
         rollout: Default::default(),
         threads: Threads::new(1),
-    };
-    publish(store, roots, &log, &product.committer("ada"), &publication, &Silent)
+    }
 }
 
 #[test]
@@ -163,6 +167,25 @@ fn a_damaged_or_foreign_bundle_is_refused_before_anything_is_written() {
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     assert!(matches!(published(&product, &store, &roots, &bundle), Err(PublishError::Bundle(_))));
     assert_eq!(store.list("").unwrap(), before);
+}
+
+/// Else a bundle that is built once more would find its version taken.
+#[test]
+fn a_key_that_may_not_sign_uploads_nothing_and_takes_no_version() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    let mut wrong = product.committer("ada");
+    wrong.keys = vec![product.release_key.signing()];
+    for minor in [1, 2] {
+        let before = store.list("").unwrap();
+        let [first, rebuilt] = ["a", "b"].map(|content| bundle(&product, &folder, minor, content));
+        let refused = publish(&store, &roots, &log, &wrong, &publication(&first), &Silent);
+        assert!(matches!(refused, Err(PublishError::Channel(ChannelError::Keys { .. }))), "{refused:?}");
+        assert_eq!(store.list("").unwrap(), before);
+        published(&product, &store, &roots, &rebuilt).unwrap();
+    }
 }
 
 /// The offers are bounded; the catalogue isn't.
