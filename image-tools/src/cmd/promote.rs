@@ -58,9 +58,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     };
     let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;
     let (product, version) = (&offer.terms.product, &offer.terms.version);
-    let who = match wish.rollout.waves.first() {
+    // One that was only signed again keeps the rollout that it had.
+    let there = committed.as_ref().and_then(|c| c.file.channel.offer(&offer.identity));
+    let waves = &there.map_or(&wish.rollout, |there| &there.rollout).waves;
+    let who = match waves.first() {
         None => "every device gets it".to_owned(),
-        Some(first) => format!("{} waves, the first of {}", wish.rollout.waves.len(), percent(first.share)),
+        Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
     out.result(
         json!({

@@ -39,7 +39,7 @@ pub enum PromoteError {
     Demo(#[source] TrustError),
     /// No device would take it.
     #[error(
-        "{release} would be refused by every device: sign it with a key of the newest root, and publish it again"
+        "{release} would be refused by every device: no key of the newest root signed it; build it from the same files again, with such a key and the same SOURCE_DATE_EPOCH, and publish that, or else build a new version"
     )]
     Untrusted {
         /// The release.

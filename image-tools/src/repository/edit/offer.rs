@@ -8,12 +8,15 @@ use bistable_format::{
     rollout::{Pace, Rollout},
 };
 
-/// Put a release on offer that this channel never had.
+/// Put a release on offer that this channel never had, or that was signed again since.
 ///
 /// # Errors
 /// See [`EditError`]; the channel is as it was then.
 pub fn publish(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     whole(channel, |draft| {
+        if signed_again(draft, &offer) {
+            return Ok(());
+        }
         admit(draft, &offer)?;
         satisfiable(draft, &offer)?;
         add(draft, offer, now)
@@ -34,7 +37,8 @@ pub struct Promotion<'a> {
     pub now: u64,
 }
 
-/// Offer in another channel what is offered in one: the same release, bytes and all.
+/// Offer in another channel what is offered in one: the same release, bytes and all. One that was signed again since it was
+/// promoted passes no gate a second time.
 ///
 /// # Errors
 /// The first gate that is closed, and the rest of [`EditError`]; the channel is as it was then.
@@ -54,6 +58,10 @@ pub fn promote(
     }
     let offer = Offer { since: now, rollout: rollout.clone(), ..source.clone() };
     whole(into, |draft| {
+        // The gates let it in before.
+        if signed_again(draft, &offer) {
+            return Ok(());
+        }
         admit(draft, &offer)?;
         gates(from, draft, source, attested, now)?;
         satisfiable(draft, &offer)?;
@@ -99,6 +107,15 @@ fn gates(
         }),
         None => Ok(()),
     }
+}
+
+/// Whether the release is on offer, signed by other keys: then the offer names the new signatures, and stays as it is. The old
+/// ones' keys may be in no root any more.
+fn signed_again(channel: &mut Channel, offer: &Offer) -> bool {
+    let is_older = |o: &&mut Offer| o.identity == offer.identity && o.release != offer.release;
+    let Some(older) = channel.offers.iter_mut().find(is_older) else { return false };
+    (older.release, older.release_bytes) = (offer.release, offer.release_bytes);
+    true
 }
 
 /// Whether a release may be offered at all.

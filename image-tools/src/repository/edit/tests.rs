@@ -99,6 +99,25 @@ fn publishing_says_why_not() {
 }
 
 #[test]
+fn what_is_signed_again_keeps_its_offer() {
+    let mut old = offer("hub", "1.0.0");
+    old.passage = Passage::Barrier;
+    old.rollout.waves = vec![Wave { at: NOW, over: 0, share: 100 }];
+    let mut new = offer("hub", "1.0.0");
+    (new.release, new.release_bytes, new.since) = (Digest::of(b"signed again"), 1100, NOW + HOUR);
+    let want = Offer { release: new.release, release_bytes: 1100, ..old.clone() };
+    let there = with("staging", &[old.clone()]);
+    let after = tried(&there, |c| super::publish(c, new.clone(), NOW + HOUR)).unwrap();
+    assert_eq!(after.offers, [want.clone()]);
+    // Behind gates that it passed before.
+    let mut into = with("production", &[old]);
+    into.gates.min_age = 24 * HOUR;
+    let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW + HOUR };
+    let after = tried(&into, |c| super::promote(&after, c, &new.identity, how)).unwrap();
+    assert_eq!((after.offers, after.promoted_at), (vec![want], 0));
+}
+
+#[test]
 fn what_no_device_of_the_channel_could_install_is_refused() {
     let there = with("staging", &[offer("hub", "1.0.0"), offer("radio", "3.0.0")]);
     let mut fits = requiring("2.0.0", ">=1.0.0");
