@@ -1,6 +1,11 @@
 //! A product's life, verb by verb, as a person types it.
 use crate::cli::at;
 use crate::product::Product;
+use bistable_format::repository as names;
+use bistable_image::repository::Store;
+use bistable_image::repository::channel::Log;
+use bistable_image::repository::roots::Roots;
+use bistable_image::repository::store::Missing;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -298,6 +303,26 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     assert!(refused.contains("publish its bundle again"), "{refused}");
     // What the message says helps.
     life.acts(&["publish", life.bundle(4).to_str().unwrap(), "--progress", "quiet"], 0);
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+}
+
+/// Else its volumes would be nobody's, and go.
+#[test]
+fn nothing_is_pruned_while_the_files_of_an_offer_are_unknown() {
+    let life = Life::new(2);
+    let store = Store::open(&life.repo, Missing::Refuse).unwrap();
+    let channel = Log::new(&store, &Roots::load(&store).unwrap(), "staging").newest().unwrap().channel;
+    let newest = channel.offers.iter().find(|o| o.terms.version.minor == 2).unwrap();
+    let signed = names::blob(&newest.release);
+    store.delete(&signed).unwrap();
+    let prune = ["prune", "--keep", "0"];
+    let (_, refused) = life.acts(&prune, 1);
+    assert!(
+        refused.contains("channel staging offers hub 1.2.0") && refused.contains(&signed),
+        "{refused}"
+    );
+    life.acts(&["publish", life.bundle(2).to_str().unwrap(), "--progress", "quiet"], 0);
+    life.acts(&prune, 0);
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
 }
 
