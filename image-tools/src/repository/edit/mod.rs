@@ -17,8 +17,12 @@ pub use rollout::{Change, change};
 pub use withdraw::{barrier, pin, unpin, withdraw};
 
 use bistable_format::channel::Withdrawal;
-use bistable_format::{Channel, Digest, Offer};
+use bistable_format::{Channel, Digest, Offer, limits};
 use semver::Version;
+
+/// Bytes of a channel's payload that offers and withdrawals may fill. The rest is for what comes in after an edit: a segment of
+/// the catalogue (42 bytes), what the act was about (200), and numbers that grow.
+const ROOM: usize = limits::ENVELOPE_PAYLOAD - 512;
 
 /// Why an act can't be done on a channel. A `release` is a product with its version, as people name it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

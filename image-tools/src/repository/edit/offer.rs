@@ -1,5 +1,5 @@
 //! Publish and promote.
-use super::{EditError, named, not_offered, whole, withdrawn};
+use super::{EditError, ROOM, named, not_offered, whole, withdrawn};
 use bistable_format::{
     Channel, Digest, KeyId, Offer,
     channel::Passage,
@@ -184,7 +184,7 @@ fn list(offers: &[&Offer]) -> String {
 fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     let coming = offer.identity;
     channel.offers.push(offer);
-    while channel.offers.len() > limits::OFFERS || channel.payload_bytes() > limits::ENVELOPE_PAYLOAD {
+    while channel.offers.len() > limits::OFFERS || channel.payload_bytes() > ROOM {
         let goes = |o: &&Offer| o.identity != coming && !is_needed(channel, o, now);
         let oldest = channel.offers.iter().filter(goes).min_by(|a, b| {
             a.since

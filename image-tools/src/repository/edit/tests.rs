@@ -1,7 +1,7 @@
 use super::*;
 use crate::keys::SecretKey;
 use bistable_format::KeyId;
-use bistable_format::channel::{Act, Gates, Passage};
+use bistable_format::channel::{Act, Gates, Passage, Segment};
 use bistable_format::choice::path;
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
 use bistable_format::{KeyKind, Requires, Terms, limits};
@@ -347,15 +347,56 @@ fn room_is_made_by_the_oldest_that_nobody_needs() {
 fn room_is_counted_in_bytes_too() {
     let mut there = channel("staging");
     for n in 0..100 {
-        let mut large = offer("hub", &format!("1.{n}.0"));
-        large.since = NOW + n;
-        large.terms.requires.components =
-            (0..30).map(|i| (format!("component-{i}-{}", "x".repeat(40)), ">=1".parse().unwrap())).collect();
+        let mut large = large(n, 40);
+        large.since = NOW + n as u64;
         there = tried(&there, |c| super::publish(c, large, NOW)).unwrap();
         assert!(there.seal(&[key(1).signing()]).is_ok());
     }
     assert!((10..limits::OFFERS).contains(&there.offers.len()), "{}", there.offers.len());
     assert!(versions(&there).contains(&"1.99.0".into()) && !versions(&there).contains(&"1.0.0".into()));
+}
+
+/// A large release, and 30 bytes more of it for each letter.
+fn large(minor: usize, letters: usize) -> Offer {
+    let mut large = offer("hub", &format!("1.{minor}.0"));
+    large.terms.requires.components =
+        (0..30).map(|i| (format!("component-{i}-{}", "x".repeat(letters)), ">=1".parse().unwrap())).collect();
+    large
+}
+
+/// With all that a commit adds after an edit.
+fn seals(mut channel: Channel) -> bool {
+    channel.catalog.push(Segment { digest: Digest::of(b"new"), bytes: u32::MAX, entries: u32::MAX });
+    channel.act.about = "x".repeat(limits::REASON);
+    channel.seal(&[key(1).signing()]).is_ok()
+}
+
+#[test]
+fn a_full_channel_has_room_for_the_rest_of_the_act() {
+    let mut there = with("staging", &[offer("hub", "0.1.0")]);
+    while there.payload_bytes() < limits::ENVELOPE_PAYLOAD - 3000 {
+        there.offers.push(large(there.offers.len(), 40));
+    }
+    // What comes fills the rest up, with a little more each time.
+    for letters in 0..40 {
+        let full = tried(&there, |c| super::publish(c, large(900, letters), NOW)).unwrap();
+        assert!(seals(full.clone()), "{letters} letters: {} bytes", full.payload_bytes());
+    }
+    let withdrawal = |n: usize| Withdrawal {
+        product: "hub".into(),
+        version: Version::new(0, 0, n as u64),
+        identity: Digest::of(&n.to_le_bytes()),
+        reason: "x".repeat(limits::REASON),
+        at: NOW,
+    };
+    while there.payload_bytes() < limits::ENVELOPE_PAYLOAD - 260 {
+        there.withdrawn.push(withdrawal(there.withdrawn.len()));
+    }
+    let id = there.offers[0].identity;
+    for letters in 1..=limits::REASON {
+        let full = tried(&there, |c| withdraw(c, &id, &"x".repeat(letters), NOW)).unwrap();
+        assert!(seals(full.clone()), "{letters} letters: {} bytes", full.payload_bytes());
+    }
 }
 
 #[derive(Clone, Debug)]
