@@ -158,6 +158,9 @@ fn gates_open_and_a_rollout_goes_its_way() {
         ["channel", "gates", "production", "--min-age", "1h", "--min-interval", "30m", "--require", &demand];
     let (set, _) = life.acts(&gates, 0);
     assert!(set.contains("min-age 3600 s"), "{set}");
+    let direct = ["publish", life.bundle(3).to_str().unwrap(), "--channel", "production", "--progress", "quiet"];
+    let (_, refused) = life.acts(&direct, 1);
+    assert!(refused.contains("promote") && refused.contains("channel gates production"), "{refused}");
     let closed = |code: i32, text: &str| {
         let (_, stderr) = life.acts(&promote, code);
         assert!(stderr.contains(text), "{stderr}");
@@ -207,6 +210,12 @@ fn gates_open_and_a_rollout_goes_its_way() {
     assert!(typo.contains("has no channel prodction"), "{typo}");
     let records = life.ok(&["audit", "--last", "100"]);
     assert_eq!(records.matches("rollout").count(), 7, "{records}");
+    // As the refusal said.
+    life.acts(
+        &["channel", "gates", "production", "--min-age", "0s", "--min-interval", "0s", "--no-others"],
+        0,
+    );
+    life.acts(&direct, 0);
     assert!(life.ok(&["audit", "verify"]).contains("each follows the one before"));
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
 }

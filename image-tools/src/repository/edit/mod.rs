@@ -117,6 +117,14 @@ pub enum EditError {
         /// Seconds needed.
         needed: u64,
     },
+    /// Past the gates.
+    #[error(
+        "channel {channel} has gates, and `publish` would go past them: publish into another channel and promote from there (`bistable-image promote`), or take the gates away (`bistable-image channel gates {channel} --min-age 0s --min-interval 0s --no-others`)"
+    )]
+    Gated {
+        /// The channel.
+        channel: String,
+    },
     /// An attestation is missing.
     #[error(
         "channel {channel} demands that \"{kind}\" of {release} is attested by key {key}, and it isn't: `bistable-image attest`"

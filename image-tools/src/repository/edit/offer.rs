@@ -2,7 +2,7 @@
 use super::{EditError, ROOM, named, not_offered, whole, withdrawn};
 use bistable_format::{
     Channel, Digest, KeyId, Offer,
-    channel::Passage,
+    channel::{Gates, Passage},
     compat::{is_newer, meets},
     limits,
     rollout::{Pace, Rollout},
@@ -18,6 +18,9 @@ pub fn publish(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), Edit
             return Ok(());
         }
         admit(draft, &offer)?;
+        if draft.gates != Gates::default() {
+            return Err(EditError::Gated { channel: draft.name.clone() });
+        }
         satisfiable(draft, &offer)?;
         add(draft, offer, now)
     })

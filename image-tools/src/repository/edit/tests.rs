@@ -93,6 +93,15 @@ fn publishing_says_why_not() {
     assert!(matches!(publish(&there, other.clone()), Err(EditError::OtherContent { .. })));
     other.terms.boards = vec!["pi5".into()];
     assert!(publish(&there, other).is_ok(), "another board's");
+    let tested = Gates { attestations: vec![("tested".into(), key(7).public())], ..Gates::default() };
+    for gates in
+        [Gates { min_age: 1, ..Gates::default() }, Gates { min_interval: 1, ..Gates::default() }, tested]
+    {
+        let gated = Channel { gates, ..there.clone() };
+        assert!(matches!(publish(&gated, offer("hub", "1.1.0")), Err(EditError::Gated { .. })));
+        // What is on offer came in before.
+        assert!(matches!(publish(&gated, offer("hub", "1.0.0")), Err(EditError::AlreadyOffered { .. })));
+    }
     let id = there.offers[0].identity;
     let withdrawn = tried(&there, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
     assert!(matches!(publish(&withdrawn, offer("hub", "1.0.0")), Err(EditError::Withdrawn { .. })));
