@@ -162,12 +162,13 @@ pub fn publish(
     let _hold = Hold::take(store, committer.clock, blobs)?;
     let (uploaded, bytes) = upload(store, &mut file, path, &frame, progress)?;
     let committed =
-        committer.commit(log, |draft| add(store, draft, &release, offer.clone(), entry.clone()))?;
+        committer.commit(log, |draft| add(log, store, draft, &release, offer.clone(), entry.clone()))?;
     Ok(Published { release, identity, uploaded, bytes, committed })
 }
 
 /// Offer a release, too.
 fn add(
+    log: &Log<'_>,
     store: &Store,
     draft: &mut Channel,
     release: &Release,
@@ -184,6 +185,7 @@ fn add(
         published => published?,
     }
     // Only what is about to be offered takes a version's name.
+    log.check_root()?;
     claim_version(store, release, &identity)?;
     draft.catalog = catalog::add(store, &draft.catalog, &[entry])?;
     Ok(Change::Made { verb: "publish".into(), about })

@@ -158,7 +158,8 @@ fn gates_open_and_a_rollout_goes_its_way() {
         ["channel", "gates", "production", "--min-age", "1h", "--min-interval", "30m", "--require", &demand];
     let (set, _) = life.acts(&gates, 0);
     assert!(set.contains("min-age 3600 s"), "{set}");
-    let direct = ["publish", life.bundle(3).to_str().unwrap(), "--channel", "production", "--progress", "quiet"];
+    let third = life.bundle(3);
+    let direct = ["publish", third.to_str().unwrap(), "--channel", "production", "--progress", "quiet"];
     let (_, refused) = life.acts(&direct, 1);
     assert!(refused.contains("promote") && refused.contains("channel gates production"), "{refused}");
     let closed = |code: i32, text: &str| {
@@ -326,10 +327,7 @@ fn nothing_is_pruned_while_the_files_of_an_offer_are_unknown() {
     store.delete(&signed).unwrap();
     let prune = ["prune", "--keep", "0"];
     let (_, refused) = life.acts(&prune, 1);
-    assert!(
-        refused.contains("channel staging offers hub 1.2.0") && refused.contains(&signed),
-        "{refused}"
-    );
+    assert!(refused.contains("channel staging offers hub 1.2.0") && refused.contains(&signed), "{refused}");
     life.acts(&["publish", life.bundle(2).to_str().unwrap(), "--progress", "quiet"], 0);
     life.acts(&prune, 0);
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));

@@ -11,7 +11,6 @@ use bistable_image::repository::publish::Published;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
 use bistable_image::repository::{Store, contents};
-use bistable_image::root::{self, RootOptions, SignedRoot};
 use std::sync::atomic::Ordering;
 
 /// A repository, and whoever puts releases into it.
@@ -45,14 +44,7 @@ impl Shop {
 
     /// From now on only this key may sign releases.
     fn rotate(&mut self, key: SecretKey) {
-        let options = RootOptions {
-            release_keys: vec![key.public()],
-            sign: vec![self.product.root_key.clone()],
-            ..RootOptions::default()
-        };
-        let old = &self.product.root.root;
-        let bytes = root::next(old, &options).unwrap();
-        let next = SignedRoot { root: old.successor(&bytes).unwrap(), bytes };
+        let next = self.product.next_root(vec![key.public()]);
         self.roots().follow(&self.store, &next, "ada", &self.product.clock).unwrap();
         (self.product.release_key, self.product.root) = (key, next);
     }

@@ -7,13 +7,14 @@ use bistable_image::repository::channel::{Change, ChannelError, Log};
 use bistable_image::repository::edit::EditError;
 use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
-use bistable_image::repository::store::{Faults, Faulty, Memory};
+use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
 use bistable_image::repository::{Store, audit, catalog};
 use bistable_image::volume::VolumeSize;
 use bistable_image::{BuildOptions, Silent, Threads, build, verify};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Bundles of the smallest kind, by their minor version.
@@ -186,6 +187,31 @@ fn a_key_that_may_not_sign_uploads_nothing_and_takes_no_version() {
         assert_eq!(store.list("").unwrap(), before);
         published(&product, &store, &roots, &rebuilt).unwrap();
     }
+}
+
+#[test]
+fn a_root_that_comes_during_the_upload_is_seen_before_a_version_is_taken() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let memory = Memory::new();
+    let store = Store::new(memory.clone());
+    let roots = product.init(&store);
+    let bundle = bundle(&product, &folder, 1, "a");
+    let (inside, next) = (store.clone(), product.next_root(vec![product.release_key.public()]));
+    let before = move |operation: Operation, _: &str| {
+        if operation == Operation::Upload {
+            let _ = inside.create(&names::root(2), &next.bytes).unwrap();
+        }
+    };
+    let rotating =
+        Store::new(Faulty::new(memory, Faults { before: Some(Arc::new(before)), ..Faults::default() }));
+    let refused = published(&product, &rotating, &roots, &bundle);
+    assert!(
+        matches!(refused, Err(PublishError::Channel(ChannelError::NewRoot { version: 2, .. }))),
+        "{refused:?}"
+    );
+    let version = names::version("hub", &semver::Version::new(1, 1, 0));
+    assert_eq!(store.get(&version, 1 << 10).unwrap(), None);
+    published(&product, &store, &Roots::load(&store).unwrap(), &bundle).unwrap();
 }
 
 /// The offers are bounded; the catalogue isn't.
