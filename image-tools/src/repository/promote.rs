@@ -39,7 +39,7 @@ pub enum PromoteError {
     Demo(#[source] TrustError),
     /// No device would take it.
     #[error(
-        "{release} would be refused by every device: no key of the newest root signed it; build it from the same files again, with such a key and the same SOURCE_DATE_EPOCH, and publish that, or else build a new version"
+        "{release} would be refused by every device; if its key is not in the newest root any more, build it from the same files again, with a key that is and the same SOURCE_DATE_EPOCH, and publish that, or else build a new version"
     )]
     Untrusted {
         /// The release.
@@ -51,7 +51,9 @@ pub enum PromoteError {
     #[error("channel {0} can't be promoted into itself")]
     Itself(String),
     /// Nothing newer.
-    #[error("channel {from} offers nothing newer than channel {into} does: nothing to promote")]
+    #[error(
+        "channel {from} offers nothing newer than channel {into} does, but for what is halted: nothing to promote"
+    )]
     NothingNewer {
         /// Where from.
         from: String,

@@ -117,7 +117,7 @@ fn what_is_signed_again_keeps_its_offer() {
     let want = Offer { release: new.release, release_bytes: 1100, ..old.clone() };
     let there = with("staging", &[old.clone()]);
     let after = tried(&there, |c| super::publish(c, new.clone(), NOW + HOUR)).unwrap();
-    assert_eq!(after.offers, [want.clone()]);
+    assert_eq!(after.offers, std::slice::from_ref(&want));
     // Behind gates that it passed before.
     let mut into = with("production", &[old]);
     into.gates.min_age = 24 * HOUR;
