@@ -81,8 +81,7 @@ impl<'a> Repo<'a> {
     }
 
     fn promote(&self, version: &str, rollout: Rollout) {
-        let which = Some(Selector { product: None, what: version.into() });
-        let wish = Wish { from: "staging", into: "production", which, rollout };
+        let wish = Wish { from: "staging", into: "production", product: None, what: Some(version), rollout };
         promote(&self.store, &self.roots, &self.committer(), &wish).unwrap();
     }
 

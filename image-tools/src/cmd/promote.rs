@@ -3,7 +3,6 @@ use super::Out;
 use super::act::{Acting, Which, committed_line};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
-use crate::repository::edit::Selector;
 use crate::repository::promote::{Wish, promote};
 use crate::repository::words::{WaveAfter, percent};
 use bistable_format::rollout::{Pace, Rollout};
@@ -53,17 +52,18 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let wish = Wish {
         from: &args.from,
         into: &args.into,
-        which: args
-            .version
-            .as_ref()
-            .map(|what| Selector { product: args.product.clone(), what: what.clone() }),
+        product: args.product.as_deref(),
+        what: args.version.as_deref(),
         rollout: args.rollout.rollout(HostClock.now()),
     };
     let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;
     let (product, version) = (&offer.terms.product, &offer.terms.version);
-    let who = match wish.rollout.waves.first() {
+    // One that was only signed again keeps the rollout that it had.
+    let there = committed.as_ref().and_then(|c| c.file.channel.offer(&offer.identity));
+    let waves = &there.map_or(&wish.rollout, |there| &there.rollout).waves;
+    let who = match waves.first() {
         None => "every device gets it".to_owned(),
-        Some(first) => format!("{} waves, the first of {}", wish.rollout.waves.len(), percent(first.share)),
+        Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
     out.result(
         json!({
@@ -98,7 +98,7 @@ pub struct RolloutArgs {
 /// What can be done about a rollout.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum RolloutVerb {
-    /// Begin anew with these waves. Who was let in by the old ones may wait again.
+    /// Begin anew with these waves, at least one. Who was let in by the old ones may wait again.
     Set(SetArgs),
     /// Add a wave: nobody loses what they were promised.
     Wave(WaveArgs),

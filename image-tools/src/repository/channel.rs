@@ -12,7 +12,7 @@ use super::sequence::Sequence;
 use super::store::{Claim, Store, StoreError};
 use crate::clock::{Clock, back_off};
 use bistable_format::channel::{Act, Channel, Gates, Offer, check_channel_name};
-use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError};
+use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError, repository};
 use ed25519_dalek::SigningKey;
 
 /// How long a channel is believed, in seconds, if nobody says otherwise: a week.
@@ -96,6 +96,16 @@ pub enum ChannelError {
         /// The number.
         sequence: u64,
     },
+    /// The keys have changed since this began.
+    #[error(
+        "{place} has got root {version} meanwhile, whose keys may be others: nothing was signed; run it again"
+    )]
+    NewRoot {
+        /// The repository.
+        place: String,
+        /// The new root.
+        version: u32,
+    },
     /// The given keys don't make a valid signature.
     #[error("the channel {name} can't be signed with these keys")]
     Keys {
@@ -178,6 +188,19 @@ impl<'a> Log<'a> {
     pub fn sequence(&self) -> Result<u64, ChannelError> {
         check_channel_name(&self.name)?;
         Ok(Sequence::Channel(self.name.clone()).newest(self.store)?)
+    }
+
+    /// Refuse to go on if the repository has got a newer root since the roots were read: hours ago, perhaps, before an upload. A
+    /// key that it takes back must sign nothing any more.
+    ///
+    /// # Errors
+    /// [`ChannelError::NewRoot`].
+    pub(super) fn check_root(&self) -> Result<(), ChannelError> {
+        let Some(version) = self.roots.newest().root.version.checked_add(1) else { return Ok(()) };
+        match self.store.size(&repository::root(version))? {
+            Some(_) => Err(ChannelError::NewRoot { place: self.store.place().into(), version }),
+            None => Ok(()),
+        }
     }
 
     /// The newest file, trusted by the newest root.
@@ -332,10 +355,7 @@ impl Committer<'_> {
     ) -> Result<Option<Committed>, E> {
         check_channel_name(&log.name).map_err(ChannelError::from)?;
         let numbered = Sequence::Channel(log.name.clone());
-        let mut newest = match log.sequence()? {
-            0 => None,
-            n => Some(self.acceptable(log, log.history(n)?)?),
-        };
+        let mut newest = self.newest(log)?;
         if let Some(newest) = &newest {
             // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here.
             let _ = audit::catch_up(log.store, self.clock, log, newest.channel.sequence);
@@ -352,6 +372,7 @@ impl Committer<'_> {
             draft.act = Act { by: self.who.clone(), verb, about };
             let bytes = self.seal(log, &draft)?;
             let sequence = draft.sequence;
+            log.check_root()?;
             let claimed = log.store.claim(&numbered.path(sequence), &bytes, Envelope::MAX_BYTES);
             match claimed.map_err(ChannelError::from)? {
                 Claim::Ours => {
@@ -374,6 +395,21 @@ impl Committer<'_> {
             }
         }
         Err(ChannelError::Busy { name: log.name.clone() }.into())
+    }
+
+    fn newest(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
+        match log.sequence()? {
+            0 => Ok(None),
+            n => Ok(Some(self.acceptable(log, log.history(n)?)?)),
+        }
+    }
+
+    /// What the next commit begins with: for a rehearsal, before anything is done that takes long.
+    ///
+    /// # Errors
+    /// See [`ChannelError`].
+    pub(super) fn next(&self, log: &Log<'_>) -> Result<Channel, ChannelError> {
+        self.draft(log, self.newest(log)?.as_ref())
     }
 
     fn acceptable(&self, log: &Log<'_>, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
@@ -420,7 +456,10 @@ impl Committer<'_> {
     }
 
     /// Sign, and look whether devices will trust it.
-    fn seal(&self, log: &Log<'_>, draft: &Channel) -> Result<Vec<u8>, ChannelError> {
+    ///
+    /// # Errors
+    /// [`ChannelError::Keys`] if they would not; [`ChannelError::Invalid`].
+    pub(super) fn seal(&self, log: &Log<'_>, draft: &Channel) -> Result<Vec<u8>, ChannelError> {
         let keys = |source| ChannelError::Keys { name: log.name.clone(), source };
         let bytes = draft.seal(&self.keys).map_err(|e| match e {
             TrustError::Decode(e) => ChannelError::Invalid(e),

@@ -9,7 +9,7 @@ use super::store::{Store, StoreError};
 use bistable_format::attestation::Attestation;
 use bistable_format::channel::OfferError;
 use bistable_format::compat::is_newer;
-use bistable_format::rollout::Rollout;
+use bistable_format::rollout::{Pace, Rollout};
 use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, TrustError, repository as names};
 
 /// Why a release can't be promoted.
@@ -39,7 +39,7 @@ pub enum PromoteError {
     Demo(#[source] TrustError),
     /// No device would take it.
     #[error(
-        "{release} would be refused by every device: sign it with a key of the newest root, and publish it again"
+        "{release} would be refused by every device; if its key is not in the newest root any more, build it from the same files again, with a key that is and the same SOURCE_DATE_EPOCH, and publish that, or else build a new version"
     )]
     Untrusted {
         /// The release.
@@ -51,7 +51,9 @@ pub enum PromoteError {
     #[error("channel {0} can't be promoted into itself")]
     Itself(String),
     /// Nothing newer.
-    #[error("channel {from} offers nothing newer than channel {into} does: nothing to promote")]
+    #[error(
+        "channel {from} offers nothing newer than channel {into} does, but for what is halted: nothing to promote"
+    )]
     NothingNewer {
         /// Where from.
         from: String,
@@ -67,8 +69,10 @@ pub struct Wish<'a> {
     pub from: &'a str,
     /// Where to.
     pub into: &'a str,
-    /// Which one; the newest that isn't there yet, if nobody says.
-    pub which: Option<Selector>,
+    /// Only this product's.
+    pub product: Option<&'a str>,
+    /// Which one, by version or identity; the newest that isn't there yet, if nobody says.
+    pub what: Option<&'a str>,
     /// Who gets it, and when.
     pub rollout: Rollout,
 }
@@ -94,9 +98,10 @@ pub fn promote(
     let mut promoted: Option<(Offer, Stored, Hold)> = None;
     let committed = committer.commit(&into, |draft| -> Result<Change, PromoteError> {
         let from = Log::new(store, roots, wish.from).newest()?.channel;
-        let offer = match &wish.which {
-            Some(selector) => selector.find(&from)?.clone(),
-            None => newest_missing(&from, draft)?,
+        let product = wish.product.map(str::to_owned);
+        let offer = match wish.what {
+            Some(what) => Selector { product, what: what.into() }.find(&from)?.clone(),
+            None => newest_missing(&from, draft, wish.product)?,
         };
         // What is on offer must be there: the second of two promotions of the same release reads it once.
         let (stored, hold) = match promoted.take() {
@@ -145,16 +150,23 @@ fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     }
 }
 
-/// The newest that the one offers and the other never took.
-fn newest_missing(from: &Channel, into: &Channel) -> Result<Offer, PromoteError> {
+/// The newest that the one offers, not halted, and the other never took; of any product or of one.
+fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Result<Offer, PromoteError> {
+    let is_meant = |o: &&Offer| product.is_none_or(|product| o.terms.product == product);
+    if let Some(product) = product
+        && !from.offers.iter().any(|o| is_meant(&o))
+    {
+        return Err(edit::no_product(from, product).into());
+    }
     let is_missing = |o: &&Offer| {
-        into.offer(&o.identity).is_none()
+        o.rollout.pace != Pace::Halted
+            && into.offer(&o.identity).is_none()
             && into.withdrawal(&o.identity).is_none()
             && !into.offers.iter().any(|there| {
                 there.terms.product == o.terms.product && !is_newer(&o.terms.version, &there.terms.version)
             })
     };
-    let mut missing: Vec<&Offer> = from.offers.iter().filter(is_missing).collect();
+    let mut missing: Vec<&Offer> = from.offers.iter().filter(is_meant).filter(is_missing).collect();
     missing.sort_by(|a, b| b.terms.version.cmp_precedence(&a.terms.version));
     let nothing = || PromoteError::NothingNewer { from: from.name.clone(), into: into.name.clone() };
     let newest = *missing.first().ok_or_else(nothing)?;

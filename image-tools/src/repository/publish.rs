@@ -150,23 +150,25 @@ pub fn publish(
         author: release.author.clone(),
         bytes: blob_bytes(&frame),
     };
-    if log.sequence()? > 0 {
-        let mut now = log.newest_or_old(committer.old_root)?.channel;
-        match edit::publish(&mut now, offer.clone(), committer.clock.now()) {
-            Err(EditError::AlreadyOffered { .. }) => {}
-            allowed => allowed?,
-        }
+    let mut draft = committer.next(log)?;
+    let now = draft.issued_at;
+    match edit::publish(&mut draft, offer.clone(), now) {
+        Err(EditError::AlreadyOffered { .. }) => {}
+        allowed => allowed?,
     }
+    // With these keys, too: what is refused only at the end has taken its version for ever.
+    committer.seal(log, &draft)?;
     let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
     let _hold = Hold::take(store, committer.clock, blobs)?;
     let (uploaded, bytes) = upload(store, &mut file, path, &frame, progress)?;
     let committed =
-        committer.commit(log, |draft| add(store, draft, &release, offer.clone(), entry.clone()))?;
+        committer.commit(log, |draft| add(log, store, draft, &release, offer.clone(), entry.clone()))?;
     Ok(Published { release, identity, uploaded, bytes, committed })
 }
 
 /// Offer a release, too.
 fn add(
+    log: &Log<'_>,
     store: &Store,
     draft: &mut Channel,
     release: &Release,
@@ -183,6 +185,7 @@ fn add(
         published => published?,
     }
     // Only what is about to be offered takes a version's name.
+    log.check_root()?;
     claim_version(store, release, &identity)?;
     draft.catalog = catalog::add(store, &draft.catalog, &[entry])?;
     Ok(Change::Made { verb: "publish".into(), about })

@@ -170,6 +170,23 @@ fn time_never_goes_back_from_file_to_file() {
     assert!(matches!(product.offer(&log, "a", 3), Err(ChannelError::Clock { hours: 25, .. })));
 }
 
+#[test]
+fn nothing_is_signed_under_a_root_that_was_followed_meanwhile() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    let next = product.next_root(vec![key(9).public()]);
+    let slow = |_: &mut _| {
+        roots.follow(&store, &next, "grace", &product.clock).unwrap();
+        Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() })
+    };
+    let refused = product.committer("a").commit(&log, slow);
+    assert!(matches!(refused, Err(ChannelError::NewRoot { version: 2, .. })), "{refused:?}");
+    assert_eq!(log.sequence().unwrap(), 0);
+    product.offer(&Log::new(&store, &Roots::load(&store).unwrap(), "staging"), "a", 1).unwrap();
+}
+
 /// Who stole a key that was taken back since may still write files; nobody signs them anew unseen.
 #[test]
 fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {

@@ -1,6 +1,11 @@
 //! A product's life, verb by verb, as a person types it.
 use crate::cli::at;
 use crate::product::Product;
+use bistable_format::repository as names;
+use bistable_image::repository::Store;
+use bistable_image::repository::channel::Log;
+use bistable_image::repository::roots::Roots;
+use bistable_image::repository::store::Missing;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -153,6 +158,10 @@ fn gates_open_and_a_rollout_goes_its_way() {
         ["channel", "gates", "production", "--min-age", "1h", "--min-interval", "30m", "--require", &demand];
     let (set, _) = life.acts(&gates, 0);
     assert!(set.contains("min-age 3600 s"), "{set}");
+    let third = life.bundle(3);
+    let direct = ["publish", third.to_str().unwrap(), "--channel", "production", "--progress", "quiet"];
+    let (_, refused) = life.acts(&direct, 1);
+    assert!(refused.contains("promote") && refused.contains("channel gates production"), "{refused}");
     let closed = |code: i32, text: &str| {
         let (_, stderr) = life.acts(&promote, code);
         assert!(stderr.contains(text), "{stderr}");
@@ -186,6 +195,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
         (&["resume"], 0, "rollout resume"),
         (&["halt"], 0, "rollout halt"),
         (&["resume"], 1, "rollout set"),
+        (&["set"], 1, "rollout everyone"),
         (&["set", "--waves", "5%"], 0, "rollout set"),
         (&["everyone"], 0, "rollout everyone"),
         (&["everyone"], 3, "already"),
@@ -201,6 +211,12 @@ fn gates_open_and_a_rollout_goes_its_way() {
     assert!(typo.contains("has no channel prodction"), "{typo}");
     let records = life.ok(&["audit", "--last", "100"]);
     assert_eq!(records.matches("rollout").count(), 7, "{records}");
+    // As the refusal said.
+    life.acts(
+        &["channel", "gates", "production", "--min-age", "0s", "--min-interval", "0s", "--no-others"],
+        0,
+    );
+    life.acts(&direct, 0);
     assert!(life.ok(&["audit", "verify"]).contains("each follows the one before"));
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
 }
@@ -297,6 +313,23 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     assert!(refused.contains("publish its bundle again"), "{refused}");
     // What the message says helps.
     life.acts(&["publish", life.bundle(4).to_str().unwrap(), "--progress", "quiet"], 0);
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+}
+
+/// Else its volumes would be nobody's, and go.
+#[test]
+fn nothing_is_pruned_while_the_files_of_an_offer_are_unknown() {
+    let life = Life::new(2);
+    let store = Store::open(&life.repo, Missing::Refuse).unwrap();
+    let channel = Log::new(&store, &Roots::load(&store).unwrap(), "staging").newest().unwrap().channel;
+    let newest = channel.offers.iter().find(|o| o.terms.version.minor == 2).unwrap();
+    let signed = names::blob(&newest.release);
+    store.delete(&signed).unwrap();
+    let prune = ["prune", "--keep", "0"];
+    let (_, refused) = life.acts(&prune, 1);
+    assert!(refused.contains("channel staging offers hub 1.2.0") && refused.contains(&signed), "{refused}");
+    life.acts(&["publish", life.bundle(2).to_str().unwrap(), "--progress", "quiet"], 0);
+    life.acts(&prune, 0);
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
 }
 

@@ -16,6 +16,7 @@ mod life;
 mod many;
 mod places;
 mod product;
+mod promote;
 mod publish;
 mod races;
 mod scale;

@@ -1,6 +1,6 @@
 //! A product with its keys, and a clock that nobody waits for.
 use bistable_format::channel::{Channel, Offer, Passage};
-use bistable_format::{Digest, KeyKind, Requires, Terms};
+use bistable_format::{Digest, Key, KeyKind, Requires, Terms};
 use bistable_image::keys::SecretKey;
 use bistable_image::repository::channel::{
     Change, ChannelError, Committed, Committer, LIFETIME, Log, OldRoot,
@@ -52,6 +52,15 @@ impl Product {
         });
         let clock = TestClock(AtomicU64::new(1_800_000_000));
         Product { root: root.unwrap(), root_key, release_key, channel_key, clock }
+    }
+
+    /// The next root, by which these keys alone may sign releases.
+    pub(crate) fn next_root(&self, release_keys: Vec<Key>) -> SignedRoot {
+        let options =
+            RootOptions { release_keys, sign: vec![self.root_key.clone()], ..RootOptions::default() };
+        let bytes = root::next(&self.root.root, &options).unwrap();
+        let root = self.root.root.successor(&bytes).unwrap();
+        SignedRoot { bytes, root }
     }
 
     pub(crate) fn init(&self, store: &Store) -> Roots {

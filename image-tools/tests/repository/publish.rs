@@ -7,17 +7,29 @@ use bistable_image::repository::channel::{Change, ChannelError, Log};
 use bistable_image::repository::edit::EditError;
 use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
-use bistable_image::repository::store::{Faults, Faulty, Memory};
+use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
 use bistable_image::repository::{Store, audit, catalog};
 use bistable_image::volume::VolumeSize;
 use bistable_image::{BuildOptions, Silent, Threads, build, verify};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Bundles of the smallest kind, by their minor version.
 pub(crate) fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &str) -> PathBuf {
+    bundle_of("hub", product, folder, minor, content)
+}
+
+/// One of a product of this name.
+pub(crate) fn bundle_of(
+    name: &str,
+    product: &Product,
+    folder: &TempDir,
+    minor: u64,
+    content: &str,
+) -> PathBuf {
     let path = |name: &str| folder.path().join(name);
     fs::create_dir_all(path("system/etc")).unwrap();
     fs::create_dir_all(path("boot")).unwrap();
@@ -25,7 +37,7 @@ pub(crate) fn bundle(product: &Product, folder: &TempDir, minor: u64, content: &
     fs::write(path("boot/config.txt"), "arm_64bit=1\n").unwrap();
     let version = semver::Version::new(1, minor, 0);
     let out = path(&format!("{minor}-{content}.bundle"));
-    let mut options = BuildOptions::new("hub", version, "pi4", path("system"), path("boot"), out);
+    let mut options = BuildOptions::new(name, version, "pi4", path("system"), path("boot"), out);
     options.keys = vec![product.release_key.clone()];
     options.build_time = 1_700_000_000;
     options.boot_size = VolumeSize::Exact(4 << 20);
@@ -41,13 +53,17 @@ pub(crate) fn published(
     bundle: &Path,
 ) -> Result<Published, PublishError> {
     let log = Log::new(store, roots, "staging");
-    let publication = Publication {
+    publish(store, roots, &log, &product.committer("ada"), &publication(bundle), &Silent)
+}
+
+/// Into a channel as it comes.
+pub(crate) fn publication(bundle: &Path) -> Publication {
+    Publication {
         bundle: bundle.into(),
         passage: Default::default(),
         rollout: Default::default(),
         threads: Threads::new(1),
-    };
-    publish(store, roots, &log, &product.committer("ada"), &publication, &Silent)
+    }
 }
 
 #[test]
@@ -152,6 +168,50 @@ fn a_damaged_or_foreign_bundle_is_refused_before_anything_is_written() {
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     assert!(matches!(published(&product, &store, &roots, &bundle), Err(PublishError::Bundle(_))));
     assert_eq!(store.list("").unwrap(), before);
+}
+
+/// Else a bundle that is built once more would find its version taken.
+#[test]
+fn a_key_that_may_not_sign_uploads_nothing_and_takes_no_version() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    let mut wrong = product.committer("ada");
+    wrong.keys = vec![product.release_key.signing()];
+    for minor in [1, 2] {
+        let before = store.list("").unwrap();
+        let [first, rebuilt] = ["a", "b"].map(|content| bundle(&product, &folder, minor, content));
+        let refused = publish(&store, &roots, &log, &wrong, &publication(&first), &Silent);
+        assert!(matches!(refused, Err(PublishError::Channel(ChannelError::Keys { .. }))), "{refused:?}");
+        assert_eq!(store.list("").unwrap(), before);
+        published(&product, &store, &roots, &rebuilt).unwrap();
+    }
+}
+
+#[test]
+fn a_root_that_comes_during_the_upload_is_seen_before_a_version_is_taken() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let memory = Memory::new();
+    let store = Store::new(memory.clone());
+    let roots = product.init(&store);
+    let bundle = bundle(&product, &folder, 1, "a");
+    let (inside, next) = (store.clone(), product.next_root(vec![product.release_key.public()]));
+    let before = move |operation: Operation, _: &str| {
+        if operation == Operation::Upload {
+            let _ = inside.create(&names::root(2), &next.bytes).unwrap();
+        }
+    };
+    let rotating =
+        Store::new(Faulty::new(memory, Faults { before: Some(Arc::new(before)), ..Faults::default() }));
+    let refused = published(&product, &rotating, &roots, &bundle);
+    assert!(
+        matches!(refused, Err(PublishError::Channel(ChannelError::NewRoot { version: 2, .. }))),
+        "{refused:?}"
+    );
+    let version = names::version("hub", &semver::Version::new(1, 1, 0));
+    assert_eq!(store.get(&version, 1 << 10).unwrap(), None);
+    published(&product, &store, &Roots::load(&store).unwrap(), &bundle).unwrap();
 }
 
 /// The offers are bounded; the catalogue isn't.

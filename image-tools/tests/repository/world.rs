@@ -4,14 +4,13 @@ use crate::publish::{bundle, published};
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
 use bistable_format::{Channel, Digest, Offer};
 use bistable_image::repository::channel::{Change, ChannelError, Log};
-use bistable_image::repository::edit::Selector;
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::promote::{Wish, promote};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
 use bistable_image::repository::{Store, audit, contents};
-use bistable_image::root::{self, RootOptions, SignedRoot};
+use bistable_image::root::SignedRoot;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
@@ -55,7 +54,8 @@ impl World {
         let wish = Wish {
             from: "staging",
             into: "production",
-            which: Some(Selector { product: None, what: version.into() }),
+            product: None,
+            what: Some(version),
             rollout: Rollout {
                 waves: vec![
                     Wave { at: now, over: 0, share: 100 },
@@ -75,14 +75,7 @@ impl World {
     }
 
     pub(crate) fn next_root(&self) -> SignedRoot {
-        let options = RootOptions {
-            release_keys: vec![self.product.release_key.public(), key(9).public()],
-            sign: vec![self.product.root_key.clone()],
-            ..RootOptions::default()
-        };
-        let bytes = root::next(&self.product.root.root, &options).unwrap();
-        let root = self.product.root.root.successor(&bytes).unwrap();
-        SignedRoot { bytes, root }
+        self.product.next_root(vec![self.product.release_key.public(), key(9).public()])
     }
 }
 

@@ -17,8 +17,12 @@ pub use rollout::{Change, change};
 pub use withdraw::{barrier, pin, unpin, withdraw};
 
 use bistable_format::channel::Withdrawal;
-use bistable_format::{Channel, Digest, Offer};
+use bistable_format::{Channel, Digest, Offer, limits};
 use semver::Version;
+
+/// Bytes of a channel's payload that offers and withdrawals may fill. The rest is for what comes in after an edit: a segment of
+/// the catalogue (42 bytes), what the act was about (200), and numbers that grow.
+const ROOM: usize = limits::ENVELOPE_PAYLOAD - 512;
 
 /// Why an act can't be done on a channel. A `release` is a product with its version, as people name it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +71,16 @@ pub enum EditError {
         /// What was asked for.
         what: String,
     },
+    /// Stopped where it comes from.
+    #[error(
+        "the rollout of {release} is halted in channel {channel}: begin it anew there (`bistable-image rollout`), or promote another release"
+    )]
+    Halted {
+        /// Where it comes from.
+        channel: String,
+        /// The release.
+        release: String,
+    },
     /// No place left.
     #[error(
         "channel {channel} is full: each of the {offers} releases that it offers is a barrier, pinned, rolling out, the only way to a newer one, or one of the newest of its board; withdraw or unpin one"
@@ -102,6 +116,14 @@ pub enum EditError {
         ago: u64,
         /// Seconds needed.
         needed: u64,
+    },
+    /// Past the gates.
+    #[error(
+        "channel {channel} has gates, and `publish` would go past them: publish into another channel and promote from there (`bistable-image promote`), or take the gates away (`bistable-image channel gates {channel} --min-age 0s --min-interval 0s --no-others`)"
+    )]
+    Gated {
+        /// The channel.
+        channel: String,
     },
     /// An attestation is missing.
     #[error(
@@ -165,6 +187,12 @@ fn named(offer: &Offer) -> String {
 /// A release that isn't on offer.
 fn not_offered(channel: &Channel, identity: &Digest) -> EditError {
     let what = format!("release {identity:.12}");
+    EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
+}
+
+/// A product that no release on offer is of.
+pub(super) fn no_product(channel: &Channel, product: &str) -> EditError {
+    let what = format!("product {product}");
     EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
 }
 

@@ -1,20 +1,26 @@
 //! Publish and promote.
-use super::{EditError, named, not_offered, whole, withdrawn};
+use super::{EditError, ROOM, named, not_offered, whole, withdrawn};
 use bistable_format::{
     Channel, Digest, KeyId, Offer,
-    channel::Passage,
+    channel::{Gates, Passage},
     compat::{is_newer, meets},
     limits,
-    rollout::Rollout,
+    rollout::{Pace, Rollout},
 };
 
-/// Put a release on offer that this channel never had.
+/// Put a release on offer that this channel never had, or that was signed again since.
 ///
 /// # Errors
 /// See [`EditError`]; the channel is as it was then.
 pub fn publish(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     whole(channel, |draft| {
+        if signed_again(draft, &offer) {
+            return Ok(());
+        }
         admit(draft, &offer)?;
+        if draft.gates != Gates::default() {
+            return Err(EditError::Gated { channel: draft.name.clone() });
+        }
         satisfiable(draft, &offer)?;
         add(draft, offer, now)
     })
@@ -34,7 +40,8 @@ pub struct Promotion<'a> {
     pub now: u64,
 }
 
-/// Offer in another channel what is offered in one: the same release, bytes and all.
+/// Offer in another channel what is offered in one: the same release, bytes and all. One that was signed again since it was
+/// promoted passes no gate a second time.
 ///
 /// # Errors
 /// The first gate that is closed, and the rest of [`EditError`]; the channel is as it was then.
@@ -49,8 +56,15 @@ pub fn promote(
         return Err(withdrawn(&from.name, bad));
     }
     let source = from.offer(identity).ok_or_else(|| not_offered(from, identity))?;
+    if source.rollout.pace == Pace::Halted {
+        return Err(EditError::Halted { channel: from.name.clone(), release: named(source) });
+    }
     let offer = Offer { since: now, rollout: rollout.clone(), ..source.clone() };
     whole(into, |draft| {
+        // The gates let it in before.
+        if signed_again(draft, &offer) {
+            return Ok(());
+        }
         admit(draft, &offer)?;
         gates(from, draft, source, attested, now)?;
         satisfiable(draft, &offer)?;
@@ -96,6 +110,15 @@ fn gates(
         }),
         None => Ok(()),
     }
+}
+
+/// Whether the release is on offer, signed by other keys: then the offer names the new signatures, and stays as it is. The old
+/// ones' keys may be in no root any more.
+fn signed_again(channel: &mut Channel, offer: &Offer) -> bool {
+    let is_older = |o: &&mut Offer| o.identity == offer.identity && o.release != offer.release;
+    let Some(older) = channel.offers.iter_mut().find(is_older) else { return false };
+    (older.release, older.release_bytes) = (offer.release, offer.release_bytes);
+    true
 }
 
 /// Whether a release may be offered at all.
@@ -164,7 +187,7 @@ fn list(offers: &[&Offer]) -> String {
 fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     let coming = offer.identity;
     channel.offers.push(offer);
-    while channel.offers.len() > limits::OFFERS || channel.payload_bytes() > limits::ENVELOPE_PAYLOAD {
+    while channel.offers.len() > limits::OFFERS || channel.payload_bytes() > ROOM {
         let goes = |o: &&Offer| o.identity != coming && !is_needed(channel, o, now);
         let oldest = channel.offers.iter().filter(goes).min_by(|a, b| {
             a.since

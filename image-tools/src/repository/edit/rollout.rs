@@ -9,7 +9,7 @@ use semver::Version;
 /// A change of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These groups and waves from now on; who was let in by the old ones may wait again.
+    /// These groups and waves, at least one, from now on; who was let in by the old ones may wait again.
     Replace(Rollout),
     /// One more wave: who was let in stays in.
     Wave(Wave),
@@ -43,6 +43,12 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
     let refuse = |text: &str| Err(EditError::Senseless(format!("the rollout of {version} {text}")));
     let for_all = next.waves.is_empty();
     match change {
+        // Without waves everybody is in, whatever groups go first.
+        Change::Replace(rollout) if rollout.waves.is_empty() => {
+            return refuse(
+                "would let everybody in without a wave: say which with `rollout set --waves …`, or let all in with `rollout everyone`",
+            );
+        }
         Change::Replace(rollout) => next = rollout.clone(),
         Change::Wave(_) if for_all => {
             return refuse(

@@ -1,7 +1,7 @@
 use super::*;
 use crate::keys::SecretKey;
 use bistable_format::KeyId;
-use bistable_format::channel::{Act, Gates, Passage};
+use bistable_format::channel::{Act, Gates, Passage, Segment};
 use bistable_format::choice::path;
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
 use bistable_format::{KeyKind, Requires, Terms, limits};
@@ -93,9 +93,37 @@ fn publishing_says_why_not() {
     assert!(matches!(publish(&there, other.clone()), Err(EditError::OtherContent { .. })));
     other.terms.boards = vec!["pi5".into()];
     assert!(publish(&there, other).is_ok(), "another board's");
+    let tested = Gates { attestations: vec![("tested".into(), key(7).public())], ..Gates::default() };
+    for gates in
+        [Gates { min_age: 1, ..Gates::default() }, Gates { min_interval: 1, ..Gates::default() }, tested]
+    {
+        let gated = Channel { gates, ..there.clone() };
+        assert!(matches!(publish(&gated, offer("hub", "1.1.0")), Err(EditError::Gated { .. })));
+        // What is on offer came in before.
+        assert!(matches!(publish(&gated, offer("hub", "1.0.0")), Err(EditError::AlreadyOffered { .. })));
+    }
     let id = there.offers[0].identity;
     let withdrawn = tried(&there, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
     assert!(matches!(publish(&withdrawn, offer("hub", "1.0.0")), Err(EditError::Withdrawn { .. })));
+}
+
+#[test]
+fn what_is_signed_again_keeps_its_offer() {
+    let mut old = offer("hub", "1.0.0");
+    old.passage = Passage::Barrier;
+    old.rollout.waves = vec![Wave { at: NOW, over: 0, share: 100 }];
+    let mut new = offer("hub", "1.0.0");
+    (new.release, new.release_bytes, new.since) = (Digest::of(b"signed again"), 1100, NOW + HOUR);
+    let want = Offer { release: new.release, release_bytes: 1100, ..old.clone() };
+    let there = with("staging", &[old.clone()]);
+    let after = tried(&there, |c| super::publish(c, new.clone(), NOW + HOUR)).unwrap();
+    assert_eq!(after.offers, std::slice::from_ref(&want));
+    // Behind gates that it passed before.
+    let mut into = with("production", &[old]);
+    into.gates.min_age = 24 * HOUR;
+    let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW + HOUR };
+    let after = tried(&into, |c| super::promote(&after, c, &new.identity, how)).unwrap();
+    assert_eq!((after.offers, after.promoted_at), (vec![want], 0));
 }
 
 #[test]
@@ -169,6 +197,9 @@ fn gates_open_one_after_the_other() {
     let bad = tried(&from, |c| withdraw(c, &id, "too hot", NOW)).unwrap();
     assert!(matches!(promote(&bad, &into, NOW, &[]), Err(EditError::Withdrawn { .. })));
     assert!(matches!(promote(&channel("empty"), &into, NOW, &[]), Err(EditError::NotOffered { .. })));
+    let halted = tried(&from, |c| super::change(c, &id, &Change::Halt, NOW)).unwrap();
+    let refused = promote(&halted, &into, NOW + 25 * HOUR, &yes).unwrap_err();
+    assert!(matches!(&refused, EditError::Halted { channel, .. } if channel == "staging"), "{refused}");
 }
 
 #[test]
@@ -192,6 +223,9 @@ fn rollouts_change_as_the_table_says() {
     let table = [
         ("set", &all, Change::Replace(waves.clone()), Is(waves.clone())),
         ("set the same", &waves, Change::Replace(waves.clone()), Already),
+        ("set nothing", &waves, Change::Replace(all.clone()), Senseless),
+        ("set nothing, halted", &paced(Pace::Halted), Change::Replace(all.clone()), Senseless),
+        ("set canaries alone", &halted, Change::Replace(canary(&all, "lab")), Senseless),
         ("set a wave of nobody", &all, Change::Replace(odd), Senseless),
         ("set too many waves", &all, Change::Replace(many), Senseless),
         ("wave", &waves, Change::Wave(wave(1000, 1)), Is(more.clone())),
@@ -322,15 +356,56 @@ fn room_is_made_by_the_oldest_that_nobody_needs() {
 fn room_is_counted_in_bytes_too() {
     let mut there = channel("staging");
     for n in 0..100 {
-        let mut large = offer("hub", &format!("1.{n}.0"));
-        large.since = NOW + n;
-        large.terms.requires.components =
-            (0..30).map(|i| (format!("component-{i}-{}", "x".repeat(40)), ">=1".parse().unwrap())).collect();
+        let mut large = large(n, 40);
+        large.since = NOW + n as u64;
         there = tried(&there, |c| super::publish(c, large, NOW)).unwrap();
         assert!(there.seal(&[key(1).signing()]).is_ok());
     }
     assert!((10..limits::OFFERS).contains(&there.offers.len()), "{}", there.offers.len());
     assert!(versions(&there).contains(&"1.99.0".into()) && !versions(&there).contains(&"1.0.0".into()));
+}
+
+/// A large release, and 30 bytes more of it for each letter.
+fn large(minor: usize, letters: usize) -> Offer {
+    let mut large = offer("hub", &format!("1.{minor}.0"));
+    large.terms.requires.components =
+        (0..30).map(|i| (format!("component-{i}-{}", "x".repeat(letters)), ">=1".parse().unwrap())).collect();
+    large
+}
+
+/// With all that a commit adds after an edit.
+fn seals(mut channel: Channel) -> bool {
+    channel.catalog.push(Segment { digest: Digest::of(b"new"), bytes: u32::MAX, entries: u32::MAX });
+    channel.act.about = "x".repeat(limits::REASON);
+    channel.seal(&[key(1).signing()]).is_ok()
+}
+
+#[test]
+fn a_full_channel_has_room_for_the_rest_of_the_act() {
+    let mut there = with("staging", &[offer("hub", "0.1.0")]);
+    while there.payload_bytes() < limits::ENVELOPE_PAYLOAD - 3000 {
+        there.offers.push(large(there.offers.len(), 40));
+    }
+    // What comes fills the rest up, with a little more each time.
+    for letters in 0..40 {
+        let full = tried(&there, |c| super::publish(c, large(900, letters), NOW)).unwrap();
+        assert!(seals(full.clone()), "{letters} letters: {} bytes", full.payload_bytes());
+    }
+    let withdrawal = |n: usize| Withdrawal {
+        product: "hub".into(),
+        version: Version::new(0, 0, n as u64),
+        identity: Digest::of(&n.to_le_bytes()),
+        reason: "x".repeat(limits::REASON),
+        at: NOW,
+    };
+    while there.payload_bytes() < limits::ENVELOPE_PAYLOAD - 260 {
+        there.withdrawn.push(withdrawal(there.withdrawn.len()));
+    }
+    let id = there.offers[0].identity;
+    for letters in 1..=limits::REASON {
+        let full = tried(&there, |c| withdraw(c, &id, &"x".repeat(letters), NOW)).unwrap();
+        assert!(seals(full.clone()), "{letters} letters: {} bytes", full.payload_bytes());
+    }
 }
 
 #[derive(Clone, Debug)]

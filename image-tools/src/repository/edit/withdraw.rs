@@ -1,5 +1,5 @@
 //! Releases that turned out bad, releases that are kept, and releases that nobody may go past.
-use super::{EditError, named, not_offered, offer_mut, whole};
+use super::{EditError, ROOM, named, not_offered, offer_mut, whole};
 use bistable_format::{
     Channel, Digest,
     channel::{Passage, Withdrawal},
@@ -24,7 +24,7 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
         });
         // Whoever still runs the oldest of them has been offered something newer for long.
         while draft.withdrawn.len() > limits::WITHDRAWN
-            || (draft.withdrawn.len() > 1 && draft.payload_bytes() > limits::ENVELOPE_PAYLOAD)
+            || (draft.withdrawn.len() > 1 && draft.payload_bytes() > ROOM)
         {
             draft.withdrawn.remove(0);
         }

@@ -52,6 +52,18 @@ pub enum PruneError {
     /// Of a release that stays.
     #[error(transparent)]
     Contents(#[from] ContentsError),
+    /// Of a release that is on offer nobody knows the files.
+    #[error(
+        "nothing is pruned: channel {channel} offers {release}, but its signed part is missing ({path}), so nobody knows which files are its; publish its bundle again, restore that file from a copy, or withdraw the release"
+    )]
+    Unknown {
+        /// The channel.
+        channel: String,
+        /// The release: a product with its version.
+        release: String,
+        /// The blob.
+        path: String,
+    },
     /// Too soon after the last one.
     #[error("the last prune was {ago} s ago, and {interval} s have to lie between two")]
     TooSoon {
@@ -178,12 +190,8 @@ impl Parts<'_> {
         if let Some(parts) = self.read.get(signed) {
             return Ok(parts.clone());
         }
-        let parts = match contents::read(self.store, self.roots, signed) {
-            Ok(stored) => stored.parts().iter().map(|part| part.digest).collect(),
-            // Not kept here: it has no files to be missed. It may come later.
-            Err(ContentsError::NoRelease { .. }) => return Ok(Vec::new()),
-            Err(e) => return Err(e),
-        };
+        let stored = contents::read(self.store, self.roots, signed)?;
+        let parts = stored.parts().iter().map(|part| part.digest).collect();
         Ok(self.read.entry(*signed).or_insert(parts).clone())
     }
 }
@@ -193,19 +201,31 @@ fn needed(
     holdings: &Holdings,
     going: &BTreeSet<Digest>,
     parts: &mut Parts<'_>,
-) -> Result<BTreeSet<Digest>, ContentsError> {
+) -> Result<BTreeSet<Digest>, PruneError> {
     let mut needed = BTreeSet::new();
     for file in holdings.channels.values() {
         needed.extend(file.channel.catalog.iter().map(|s| s.digest));
         for offer in &file.channel.offers {
             needed.insert(offer.release);
-            needed.extend(parts.of(&offer.release)?);
+            needed.extend(parts.of(&offer.release).map_err(|e| match e {
+                ContentsError::NoRelease { path, .. } => PruneError::Unknown {
+                    channel: file.channel.name.clone(),
+                    release: format!("{} {}", offer.terms.product, offer.terms.version),
+                    path,
+                },
+                e => e.into(),
+            })?);
         }
     }
     for held in holdings.releases.values().filter(|held| !going.contains(&held.entry.identity)) {
         for signed in &held.signed {
             needed.insert(*signed);
-            needed.extend(parts.of(signed)?);
+            match parts.of(signed) {
+                Ok(parts) => needed.extend(parts),
+                // Not kept here: it has no files to be missed. It may come later.
+                Err(ContentsError::NoRelease { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
         }
     }
     Ok(needed)

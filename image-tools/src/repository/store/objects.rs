@@ -11,9 +11,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 /// What is sent at once; also the part of a larger upload. A store takes 10,000 parts, so 80 GB.
-const PART: usize = 8 << 20;
+pub(super) const PART: usize = 8 << 20;
 /// Parts on their way at a time: with the one being read, an upload takes 40 MiB.
-const PARTS: usize = 4;
+pub(super) const PARTS: usize = 4;
 
 /// A place that `object_store` knows.
 pub(super) struct Objects {

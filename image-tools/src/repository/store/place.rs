@@ -4,7 +4,7 @@ use super::objects::Objects;
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
-use object_store::{BackoffConfig, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,13 +95,27 @@ fn create_folders(path: &Path) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-/// Tries go on for half a minute: a person waits.
+/// How long one request may take: all parts of an upload that are on their way share a slow line, half a Mbit/s at least. A
+/// server that isn't there is found sooner: a connection comes about within seconds, or not.
+const REQUEST: Duration = Duration::from_secs(600);
+
+/// As object_store reads it.
+fn request() -> String {
+    format!("{} s", REQUEST.as_secs())
+}
+
+/// Where nobody answers, six tries take some seconds. A request that took too long, or broke off late, is made once more.
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
         max_retries: 6,
-        retry_timeout: Duration::from_secs(30),
+        retry_timeout: REQUEST + Duration::from_secs(60),
     }
+}
+
+fn patient(builder: AmazonS3Builder) -> AmazonS3Builder {
+    let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+    builder.with_config(timeout, request()).with_retry(retries())
 }
 
 fn s3(place: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
@@ -111,7 +125,7 @@ fn s3(place: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
         settings: "AWS_*",
         source: Cause::new(e),
     };
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries());
+    let mut builder = patient(AmazonS3Builder::from_env().with_bucket_name(bucket));
     let set = |builder: &AmazonS3Builder, key| builder.get_config_value(&key);
     let endpoint =
         set(&builder, AmazonS3ConfigKey::S3Endpoint).or(set(&builder, AmazonS3ConfigKey::Endpoint));
@@ -135,7 +149,9 @@ fn s3(place: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
 #[cfg(feature = "gcs")]
 fn gcs(place: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     tls();
-    let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env();
+    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+    let timeout = GoogleConfigKey::Client(ClientConfigKey::Timeout);
+    let builder = GoogleCloudStorageBuilder::from_env().with_config(timeout, request());
     let store = builder.with_bucket_name(bucket).with_retry(retries()).build();
     Ok(Arc::new(store.map_err(|e| StoreError::Settings {
         place: place.into(),
@@ -152,7 +168,9 @@ fn gcs(_: &str, _: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
 #[cfg(feature = "azure")]
 fn azure(place: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     tls();
-    let builder = object_store::azure::MicrosoftAzureBuilder::from_env();
+    use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+    let timeout = AzureConfigKey::Client(ClientConfigKey::Timeout);
+    let builder = MicrosoftAzureBuilder::from_env().with_config(timeout, request());
     let store = builder.with_container_name(bucket).with_retry(retries()).build();
     Ok(Arc::new(store.map_err(|e| StoreError::Settings {
         place: place.into(),
@@ -173,7 +191,21 @@ fn tls() {
 
 #[cfg(test)]
 mod tests {
+    use super::super::objects::{PART, PARTS};
     use super::*;
+
+    #[test]
+    fn an_upload_has_time_on_a_slow_line() {
+        let half_a_mbit = 500_000 / 8;
+        let needed = Duration::from_secs((PARTS * PART) as u64 / half_a_mbit);
+        assert!(REQUEST > needed, "{needed:?}");
+        assert!(retries().retry_timeout > REQUEST, "else what took too long is never tried again");
+        tls();
+        let builder = patient(AmazonS3Builder::new());
+        let timeout = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::Timeout));
+        assert_eq!(timeout, Some(request()));
+        assert!(builder.with_bucket_name("b").build().is_ok(), "object_store can read it");
+    }
 
     #[test]
     fn what_is_no_place_is_refused_by_name() {
