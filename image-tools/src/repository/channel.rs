@@ -106,6 +106,9 @@ pub enum ChannelError {
         /// The new root.
         version: u32,
     },
+    /// Files of it were lost.
+    #[error(transparent)]
+    Lost(Box<AuditError>),
     /// The given keys don't make a valid signature.
     #[error("the channel {name} can't be signed with these keys")]
     Keys {
@@ -356,9 +359,13 @@ impl Committer<'_> {
         check_channel_name(&log.name).map_err(ChannelError::from)?;
         let numbered = Sequence::Channel(log.name.clone());
         let mut newest = self.newest(log)?;
-        if let Some(newest) = &newest {
-            // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here.
-            let _ = audit::catch_up(log.store, self.clock, log, newest.channel.sequence);
+        // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here. And a number
+        // that was given once is never given again.
+        let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
+        match audit::catch_up(log.store, self.clock, log, there) {
+            Err(lost @ AuditError::Lost { .. }) => return Err(ChannelError::Lost(Box::new(lost)).into()),
+            // Whoever commits next does it.
+            _ => {}
         }
         for tries in 1..=TRIES {
             let mut draft = self.draft(log, newest.as_ref())?;

@@ -38,6 +38,26 @@ fn a_death_at_any_change_loses_no_commit_and_no_record() {
     assert!(died_between);
 }
 
+/// Devices that saw it would refuse another one of its number, or take both for right.
+#[test]
+fn a_number_that_was_lost_is_never_given_again() {
+    let product = Product::new();
+    let store = Store::new(Memory::new());
+    let roots = product.init(&store);
+    let log = Log::new(&store, &roots, "staging");
+    for n in 1..=3 {
+        product.offer(&log, "a", n).unwrap();
+    }
+    for lost in [3, 2, 1] {
+        store.delete(&names::channel("staging", lost)).unwrap();
+        let refused = product.offer(&log, "a", 9);
+        let says = refused.as_ref().unwrap_err().to_string();
+        assert!(matches!(refused, Err(ChannelError::Lost(_))), "{refused:?}");
+        assert!(says.contains("number 3 of channel staging, which isn't there"), "{says}");
+    }
+    assert!(matches!(audit::catch_up(&store, &product.clock, &log, 0), Err(AuditError::Lost { .. })));
+}
+
 #[test]
 fn lost_answers_make_no_act_happen_twice() {
     let product = Product::new();

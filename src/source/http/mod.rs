@@ -251,7 +251,7 @@ fn check_part(range: ContentRange, span: Span, length: Option<u64>) -> Result<()
 
 impl Source for Http {
     fn name(&self) -> String {
-        self.base.to_string()
+        self.base.to_string().trim_end_matches('/').into()
     }
 
     fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {

@@ -112,6 +112,18 @@ pub enum AuditError {
         /// Why.
         source: Box<ChannelError>,
     },
+    /// It tells of files of a channel that aren't there.
+    #[error(
+        "the audit of {place} tells of number {recorded} of channel {name}, which isn't there: files were lost; bring them back from a copy (`bistable-image sync`, or a backup) before anything else is done, or devices that saw them refuse what comes instead"
+    )]
+    Lost {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
+        /// The number.
+        recorded: u64,
+    },
     /// Others were always faster.
     #[error("{place} is too busy: {TRIES} times somebody else was faster; try again")]
     Busy {
@@ -209,11 +221,16 @@ pub fn append_once(
 /// Record what channel's files tell and no record says yet, in their order: all up to number `up_to`.
 ///
 /// # Errors
-/// See [`AuditError`].
+/// [`AuditError::Lost`] if a later one is recorded, and isn't there. See [`AuditError`].
 pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> Result<u64, AuditError> {
     let name = log.name();
     let mut added = 0;
     let mut last = newest(store)?;
+    let recorded = last.as_ref().and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0);
+    // More than there was a moment ago is fine, if somebody committed it since.
+    if recorded > up_to && store.size(&Sequence::Channel(name.into()).path(recorded))?.is_none() {
+        return Err(AuditError::Lost { place: store.place().into(), name: name.into(), recorded });
+    }
     loop {
         let next = last.as_ref().and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0) + 1;
         if next > up_to {

@@ -81,6 +81,20 @@ pub enum EditError {
         /// The release.
         release: String,
     },
+    /// Devices have to run another one before.
+    #[error(
+        "{barrier} in channel {channel} is a barrier, which no device may skip, and channel {into} doesn't offer it: promote it before {release}"
+    )]
+    Barrier {
+        /// Where it comes from.
+        channel: String,
+        /// Where it goes to.
+        into: String,
+        /// The release.
+        release: String,
+        /// The one before it.
+        barrier: String,
+    },
     /// No place left.
     #[error(
         "channel {channel} is full: each of the {offers} releases that it offers is a barrier, pinned, rolling out, the only way to a newer one, or one of the newest of its board; withdraw or unpin one"

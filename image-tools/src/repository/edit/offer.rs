@@ -66,12 +66,40 @@ pub fn promote(
             return Ok(());
         }
         admit(draft, &offer)?;
+        no_barrier_before(from, draft, source)?;
         gates(from, draft, source, attested, now)?;
         satisfiable(draft, &offer)?;
         add(draft, offer, now)?;
         draft.promoted_at = now;
         Ok(())
     })
+}
+
+/// Whoever takes a release from here may not skip what they could not skip there.
+fn no_barrier_before(from: &Channel, into: &Channel, source: &Offer) -> Result<(), EditError> {
+    let alike = |o: &Offer| {
+        o.terms.product == source.terms.product
+            && o.terms.boards.iter().any(|b| source.terms.boards.contains(b))
+    };
+    let is_past = |barrier: &Offer| {
+        into.offers.iter().any(|o| alike(o) && !is_newer(&barrier.terms.version, &o.terms.version))
+    };
+    let before = from.offers.iter().filter(|o| {
+        o.passage == Passage::Barrier
+            && alike(o)
+            && is_newer(&source.terms.version, &o.terms.version)
+            && into.withdrawal(&o.identity).is_none()
+            && !is_past(o)
+    });
+    match before.min_by(|a, b| a.terms.version.cmp_precedence(&b.terms.version)) {
+        Some(barrier) => Err(EditError::Barrier {
+            channel: from.name.clone(),
+            into: into.name.clone(),
+            release: named(source),
+            barrier: named(barrier),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The gates, in the order in which they open by themselves or need somebody.

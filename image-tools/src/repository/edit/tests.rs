@@ -154,6 +154,39 @@ fn what_no_device_of_the_channel_could_install_is_refused() {
     assert!(tried(&channel("new"), |c| super::publish(c, requiring("2.0.0", ">=1.5.0"), NOW)).is_ok());
 }
 
+/// A device that follows the channel a release is promoted into may not skip what it could not skip where that comes from.
+#[test]
+fn a_barrier_is_promoted_before_what_comes_after_it() {
+    let mut barrier = offer("hub", "1.1.0");
+    barrier.passage = Passage::Barrier;
+    let mut other = offer("hub", "1.1.5");
+    (other.passage, other.terms.boards) = (Passage::Barrier, vec!["pi5".into()]);
+    let (first, last) = (offer("hub", "1.0.0"), offer("hub", "1.2.0"));
+    let from = with("staging", &[first.clone(), barrier.clone(), other, last.clone()]);
+    let into = |offers: &[Offer], release: &Offer| {
+        let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW };
+        tried(&with("production", offers), |c| super::promote(&from, c, &release.identity, how))
+    };
+    let refused = into(std::slice::from_ref(&first), &last);
+    assert!(
+        matches!(&refused, Err(EditError::Barrier { barrier, .. }) if barrier == "hub 1.1.0"),
+        "{refused:?}"
+    );
+    for (name, offers, release) in [
+        ("before it", vec![], &first),
+        ("itself", vec![first.clone()], &barrier),
+        ("after it", vec![first.clone(), barrier.clone()], &last),
+        ("where all are past it", vec![offer("hub", "1.1.9")], &last),
+    ] {
+        let tried = into(&offers, release);
+        assert!(tried.is_ok(), "{name}: {tried:?}");
+    }
+    let mut without = with("production", &[first, barrier.clone()]);
+    withdraw(&mut without, &barrier.identity, "bad", NOW).unwrap();
+    let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW };
+    assert!(tried(&without, |c| super::promote(&from, c, &last.identity, how)).is_ok());
+}
+
 /// Each gate is closed alone, and in this order when all are.
 #[test]
 fn gates_open_one_after_the_other() {
