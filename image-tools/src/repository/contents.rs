@@ -33,7 +33,9 @@ pub enum ContentsError {
         source: TrustError,
     },
     /// It is another one.
-    #[error("{path} of {place} is damaged: it has another digest than its name says")]
+    #[error(
+        "{path} of {place} is damaged: it has another digest than its name says; `bistable-image fsck --deep --repair` removes it there, then publish its bundle again or copy it from elsewhere"
+    )]
     Damaged {
         /// The repository.
         place: String,

@@ -9,6 +9,7 @@
 )]
 mod channel;
 mod cli;
+mod copies;
 mod counted;
 mod deaths;
 mod init;
@@ -18,6 +19,7 @@ mod places;
 mod product;
 mod publish;
 mod races;
+mod repair;
 mod scale;
 mod site;
 mod store;
