@@ -43,3 +43,30 @@ impl<R: Read, F: FnMut(u64)> Read for Hashed<R, F> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::store::{Created, Missing, Store};
+
+    /// Every way that a store may read: in one part, in parts, and up to the last byte of a part.
+    #[test]
+    fn wrong_bytes_are_in_no_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_str().unwrap(), Missing::Refuse).unwrap();
+        for bytes in [0, 1, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 16 << 20] {
+            let (content, name) = (vec![7; bytes], format!("blobs/{bytes}"));
+            let upload = |digest| {
+                let mut hashed = Hashed::new(&*content, digest, "wrong", |_| {});
+                let uploaded = store.upload(&name, &mut hashed, bytes as u64);
+                (uploaded, hashed.is_wrong())
+            };
+            let (refused, wrong) = upload(Digest::of(b"other"));
+            assert!(refused.is_err() && wrong, "{bytes}");
+            assert_eq!(store.size(&name).unwrap(), None, "{bytes}");
+            let (uploaded, wrong) = upload(Digest::of(&content));
+            assert!(matches!(uploaded, Ok(Created::Created)) && !wrong, "{bytes}");
+        }
+        assert_eq!(store.leftovers().unwrap(), []);
+    }
+}

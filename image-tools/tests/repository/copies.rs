@@ -192,10 +192,13 @@ fn wrong_bytes_are_never_to_be_seen() {
     let copies = Copies::new();
     let blobs = copies.original.list("blobs").unwrap();
     let largest = blobs.iter().max_by_key(|f| f.bytes).unwrap();
-    let mut bytes = copies.original.get(&largest.path, 1 << 30).unwrap().unwrap();
-    bytes[100] ^= 1;
-    copies.original.delete(&largest.path).unwrap();
-    let _ = copies.original.upload(&largest.path, &mut &*bytes, largest.bytes).unwrap();
+    let good = copies.original.get(&largest.path, 1 << 30).unwrap().unwrap();
+    let replace = |bytes: &[u8]| {
+        copies.original.delete(&largest.path).unwrap();
+        let _ = copies.original.upload(&largest.path, &mut &*bytes, bytes.len() as u64).unwrap();
+    };
+    let mut turned = good.clone();
+    turned[100] ^= 1;
     let memory = Memory::new();
     let (seen, files, path) = (Arc::new(AtomicBool::new(false)), memory.clone(), largest.path.clone());
     let (saw, files) = (seen.clone(), Store::new(files));
@@ -204,8 +207,13 @@ fn wrong_bytes_are_never_to_be_seen() {
     };
     let faults = Faults { before: Some(Arc::new(before)), ..Faults::default() };
     let to = Store::new(Faulty::new(Named("copy", memory), faults));
-    let refused = copies.of(&copies.original, &to, Extent::Everything, &[]).unwrap_err();
-    assert!(refused.contains("is damaged") && refused.contains("original"), "{refused}");
-    assert_eq!(to.size(&largest.path).unwrap(), None);
-    assert!(!seen.load(Ordering::SeqCst), "not for a moment");
+    for wrong in [turned, good[1..].to_vec(), [&good[..], b"x"].concat()] {
+        replace(&wrong);
+        let refused = copies.of(&copies.original, &to, Extent::Everything, &[]).unwrap_err();
+        assert!(refused.contains("of original is damaged"), "{refused}");
+        assert_eq!(to.size(&largest.path).unwrap(), None);
+        assert!(!seen.load(Ordering::SeqCst), "not for a moment");
+    }
+    replace(&good);
+    copies.of(&copies.original, &to, Extent::Everything, &[]).unwrap();
 }

@@ -67,6 +67,9 @@ impl Work<'_> {
         let place = || self.from.place().to_owned();
         let gone = || ContentsError::NoRelease { place: place(), path: path.clone() };
         let reader = self.from.read(&path)?.ok_or_else(gone)?;
+        if reader.size() != bytes {
+            return Err(ContentsError::Damaged { place: place(), path }.into());
+        }
         let mut hashed = Hashed::new(reader, *digest, "it is not what its name says", |_| {});
         let uploaded = self.to.upload(&path, &mut hashed, bytes);
         if hashed.is_wrong() {
