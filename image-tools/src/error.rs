@@ -109,7 +109,7 @@ pub enum Error {
     Sync(#[from] SyncError),
     /// Fsck found something.
     #[error(
-        "{place} has {serious} faults that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again, or sync again from a place that has them"
+        "{place} has {serious} faults that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again, or sync again if this is a copy"
     )]
     Damaged {
         /// The repository.

@@ -34,7 +34,7 @@ pub enum ContentsError {
     },
     /// It is another one.
     #[error(
-        "{path} of {place} is damaged: it has another digest than its name says; `bistable-image fsck --deep --repair` removes it there, then publish its bundle again or copy it from elsewhere"
+        "{path} of {place} is damaged: it has another digest than its name says; `bistable-image fsck --deep --repair` removes it there; then publish its bundle again, or sync again if that is a copy"
     )]
     Damaged {
         /// The repository.

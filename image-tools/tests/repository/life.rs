@@ -43,7 +43,7 @@ impl Life {
         life
     }
 
-    fn bundle(&self, n: u64) -> PathBuf {
+    pub(crate) fn bundle(&self, n: u64) -> PathBuf {
         let made = self.folder.path().join(format!("{n}-content {n}.bundle"));
         if made.exists() {
             return made;

@@ -6,15 +6,30 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Turn one bit of the largest blob.
-fn rot(repo: &str) -> PathBuf {
-    let blobs = fs::read_dir(Path::new(repo).join("blobs/sha256")).unwrap().map(|e| e.unwrap().path());
-    let largest = blobs.max_by_key(|p| fs::metadata(p).unwrap().len()).unwrap();
-    let file = File::options().read(true).write(true).open(&largest).unwrap();
+fn blobs(repo: &str) -> Vec<PathBuf> {
+    fs::read_dir(Path::new(repo).join("blobs/sha256")).unwrap().map(|e| e.unwrap().path()).collect()
+}
+
+/// Turn one bit.
+fn rot(path: &Path) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let last = file.metadata().unwrap().len() - 1;
     let mut byte = [0];
-    file.read_exact_at(&mut byte, 100).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], 100).unwrap();
-    largest
+    file.read_exact_at(&mut byte, last).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], last).unwrap();
+}
+
+/// Without its signed release nobody names a release's other blobs: whoever publishes must not find rotten ones there.
+#[test]
+fn a_release_that_is_rotten_as_a_whole_is_published_anew() {
+    let life = Life::new(1);
+    let mut rotten = blobs(&life.repo);
+    rotten.retain(|path| !fs::read(path).unwrap().starts_with(b"BISTCAT1"));
+    rotten.iter().for_each(|path| rot(path));
+    let (removed, _) = at(&life.repo, &["fsck", "--deep", "--repair"], 5);
+    assert!(removed.contains(&format!("{} damaged files removed", rotten.len())), "{removed}");
+    life.acts(&["publish", life.bundle(1).to_str().unwrap(), "--progress", "quiet"], 0);
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
 }
 
 #[test]
@@ -22,7 +37,8 @@ fn a_rotten_stick_is_copied_anew() {
     let life = Life::new(1);
     let stick = life.path("stick");
     life.ok(&["sync", &stick]);
-    let rotten = rot(&stick);
+    let rotten = blobs(&stick).into_iter().max_by_key(|p| fs::metadata(p).unwrap().len()).unwrap();
+    rot(&rotten);
     let (_, advice) = at(&stick, &["fsck", "--deep"], 5);
     assert!(advice.contains("`bistable-image fsck --deep --repair`"), "{advice}");
     let (removed, _) = at(&stick, &["fsck", "--deep", "--repair"], 5);

@@ -32,7 +32,7 @@ const LEFTOVER_AGE: u64 = 86_400;
 pub enum Depth {
     /// Whether each file is there and has its size; small ones are read.
     Names,
-    /// Every byte of what is on offer.
+    /// Every byte of every blob.
     Bytes,
 }
 
@@ -192,7 +192,8 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         release(store, roots, &mut report, digest, offer.as_ref(), &blobs, &mut named);
     }
     if depth == Depth::Bytes {
-        for digest in named.iter().filter(|d| blobs.contains_key(d)) {
+        // Those that nobody names, too: who publishes finds them there.
+        for digest in blobs.keys() {
             if let Err(wrong) = read_through(store, digest)? {
                 report.add(Fault::Damaged, names::blob(digest), wrong.text);
             }
