@@ -109,7 +109,7 @@ pub enum Error {
     Sync(#[from] SyncError),
     /// Fsck found something.
     #[error(
-        "{place} has {serious} faults that devices may suffer from: publish the bundles again, or restore from a copy"
+        "{place} has {serious} faults that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again, or sync again if this is a copy"
     )]
     Damaged {
         /// The repository.
@@ -156,10 +156,12 @@ impl Error {
             Error::Publish(PublishError::Hold(e)) | Error::Promote(PromoteError::Hold(e)) => hold(e),
             Error::Promote(PromoteError::Demo(_) | PromoteError::Untrusted { .. }) => Exit::Untrusted,
             Error::Promote(PromoteError::Contents(e)) => contents(e),
+            Error::Promote(PromoteError::Catalog(e)) => catalog(e),
             Error::Roots(e) => roots(e),
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
+            Error::Init(InitError::Audit(e)) | Error::Audit(e) | Error::Sync(SyncError::Audit(e)) => audit(e),
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Damaged { .. } => Exit::Untrusted,
             Error::Holdings(e) | Error::Prune(PruneError::Holdings(e)) => holdings(e),
@@ -173,16 +175,15 @@ impl Error {
             Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
             Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),
             Error::Sync(SyncError::Roots(e)) => roots(e),
-            Error::Sync(SyncError::Itself(_) | SyncError::NoChannel { .. }) => Exit::Usage,
+            Error::Sync(SyncError::Itself(_) | SyncError::NoChannel { .. } | SyncError::Partial(_)) => {
+                Exit::Usage
+            }
             Error::Sync(SyncError::Diverged { .. }) => Exit::Incompatible,
             Error::Promote(PromoteError::Channel(e)) => channel(e),
             Error::Promote(PromoteError::Store(e)) => store(e),
             Error::Promote(PromoteError::Edit(e)) | Error::Edit(e) => edit(e),
             Error::Promote(PromoteError::NothingNewer { .. }) => Exit::NothingToDo,
             Error::Promote(PromoteError::Itself(_)) => Exit::Usage,
-            Error::Audit(AuditError::Store(e)) => store(e),
-            Error::Audit(AuditError::Missing { .. } | AuditError::Damaged { .. }) => Exit::Untrusted,
-            Error::Audit(AuditError::Channel { source, .. }) => channel(source),
             Error::Card(CardError::Demo(_)) => Exit::Untrusted,
             Error::Card(CardError::SlotTooSmall { .. } | CardError::TooSmall { .. }) => Exit::Incompatible,
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
@@ -246,7 +247,8 @@ fn roots(error: &RootsError) -> Exit {
         RootsError::Store(e) => store(e),
         RootsError::Invalid { .. } | RootsError::Other { .. } => Exit::Untrusted,
         RootsError::Followed { .. } => Exit::Incompatible,
-        RootsError::None { .. } | RootsError::Audit(_) => Exit::Failed,
+        RootsError::None { .. } => Exit::Failed,
+        RootsError::Audit(e) => audit(e),
     }
 }
 
@@ -259,7 +261,18 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::OldRoot { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
         ChannelError::Invalid(_) => Exit::Usage,
+        ChannelError::Busy { .. } => Exit::TryLater,
         _ => Exit::Failed,
+    }
+}
+
+fn audit(error: &AuditError) -> Exit {
+    match error {
+        AuditError::Store(e) => store(e),
+        AuditError::Missing { .. } | AuditError::Damaged { .. } => Exit::Untrusted,
+        AuditError::Channel { source, .. } => channel(source),
+        AuditError::Busy { .. } => Exit::TryLater,
+        AuditError::Random => Exit::Failed,
     }
 }
 

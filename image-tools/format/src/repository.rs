@@ -10,7 +10,7 @@
 //! attestations/<release>/<kind>-<key>.attestation
 //! audit/<00000042>.json                     who did what
 //! holds/  prune/                            what is just being published, and pruned
-//! partial-copy                              a copy without the history: nobody may act on it
+//! partial-copy  mirror                      a copy without the history, or with it: people act on the original
 //! ```
 use crate::{Digest, KeyId};
 use alloc::{format, string::String};

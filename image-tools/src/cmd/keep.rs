@@ -4,7 +4,7 @@ use super::act::Acting;
 use super::place::{By, Place};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
-use crate::repository::fsck::{Depth, fsck, mend_hints};
+use crate::repository::fsck::{Depth, Repaired, fsck, repair};
 use crate::repository::holdings::Holdings;
 use crate::repository::prune::{self, Goes, Policy, plan};
 use crate::repository::roots::Roots;
@@ -45,7 +45,8 @@ pub struct Fsck {
     /// Read every byte.
     #[arg(long)]
     deep: bool,
-    /// Make wrong hints anew.
+    /// Make wrong hints anew, and remove what is worth nothing: what stopped programs left, and blobs whose bytes are not what
+    /// their names say. Damage is only found if it is looked for: --deep.
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -60,7 +61,8 @@ pub struct Sync {
     /// Only this channel. Repeat it for more.
     #[arg(long, value_name = "NAME")]
     channel: Vec<String>,
-    /// A mirror of everything: all releases, all of the channels' history, the audit. Otherwise what is on offer.
+    /// A mirror of everything: all releases, all of the channels' history, the audit. Otherwise what is on offer. Nobody can act
+    /// on a copy; if the original is lost, remove the file `mirror` of a mirror, and that is the original.
     #[arg(long)]
     everything: bool,
     #[command(flatten)]
@@ -138,11 +140,15 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let depth = if args.deep { Depth::Bytes } else { Depth::Names };
-    let mut report = fsck(&store, &roots, depth)?;
-    let mut mended = 0;
+    let look = || {
+        let mut report = fsck(&store, &roots, depth)?;
+        report.add_leftovers(&store, HostClock.now())?;
+        Ok::<_, Error>(report)
+    };
+    let (mut report, mut repaired) = (look()?, Repaired::default());
     if args.repair {
-        mended = mend_hints(&store, &roots, &report)?;
-        report = fsck(&store, &roots, depth)?;
+        repaired = repair(&store, &roots, &report)?;
+        report = look()?;
     }
     let mut text = String::new();
     for problem in &report.problems {
@@ -165,8 +171,15 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             }
         }
     );
-    if mended > 0 {
-        let _ = writeln!(text, "{mended} hints made anew");
+    for (number, what, done) in [
+        (repaired.hints, "hint", "made anew"),
+        (repaired.damaged, "damaged file", "removed"),
+        (repaired.leftovers, "leftover file", "removed"),
+    ] {
+        if number > 0 {
+            let s = if number == 1 { "" } else { "s" };
+            let _ = writeln!(text, "{number} {what}{s} {done}");
+        }
     }
     let problems: Vec<Value> = report
         .problems
@@ -184,7 +197,9 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             "not_kept": report.not_kept,
             "blobs": report.blobs,
             "orphan_bytes": report.orphan_bytes,
-            "mended": mended,
+            "mended": repaired.hints,
+            "removed_damaged": repaired.damaged,
+            "removed_leftovers": repaired.leftovers,
         }),
         &text,
     )?;

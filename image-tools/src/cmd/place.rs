@@ -2,7 +2,7 @@
 use crate::error::Error;
 use crate::repository::init::{Writers, writers};
 use crate::repository::store::{Missing, Store, default_place};
-use crate::repository::sync::{PARTIAL, is_partial};
+use crate::repository::sync::{Kind, MIRROR, PARTIAL};
 use bistable_format::limits;
 use std::io::Write;
 
@@ -32,12 +32,22 @@ impl Place {
     /// Open it to change it: tells on stderr if only one program may.
     pub(crate) fn open_to_write(&self) -> Result<Store, Error> {
         let store = self.open(Missing::Refuse)?;
-        if is_partial(&store)? {
-            return Err(Error::Usage(format!(
-                "{} is a copy of what is on offer elsewhere, without the history ({PARTIAL}): act on the original, and \
-                 `bistable-image sync` it again",
-                store.place()
-            )));
+        match Kind::of(&store)? {
+            Kind::Original => {}
+            Kind::Mirror => {
+                return Err(Error::Usage(format!(
+                    "{} is a mirror: act on the original, and `bistable-image sync` it again; if the original is lost, \
+                     remove its file `{MIRROR}`: then this is the original",
+                    store.place()
+                )));
+            }
+            Kind::Partial => {
+                return Err(Error::Usage(format!(
+                    "{} is a copy of what is on offer elsewhere, without the history ({PARTIAL}): act on the original, and \
+                     `bistable-image sync` it again",
+                    store.place()
+                )));
+            }
         }
         warn_of(writers(&store)?, &store);
         Ok(store)

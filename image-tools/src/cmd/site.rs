@@ -10,6 +10,7 @@ use crate::repository::site::{Card, Site, imager, page};
 use crate::repository::store::Missing;
 use bistable_format::{Digest, Hasher};
 use serde_json::json;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -81,7 +82,7 @@ fn card(path: &Path, base: &str, boards: &[String], now: u64) -> io::Result<Card
     let digest: Digest = hasher.finish();
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Card {
-        url: format!("{base}/{name}"),
+        url: format!("{base}/{}", escaped(&name)),
         description: "A card with A/B updates".into(),
         name,
         boards: boards.to_vec(),
@@ -91,4 +92,17 @@ fn card(path: &Path, base: &str, boards: &[String], now: u64) -> io::Result<Card
         raw_bytes: bytes,
         raw_digest: digest,
     })
+}
+
+/// A file's name as part of a URL: all but RFC 3986's unreserved characters are percent-encoded.
+fn escaped(name: &str) -> String {
+    let mut url = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
 }

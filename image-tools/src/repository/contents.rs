@@ -33,7 +33,9 @@ pub enum ContentsError {
         source: TrustError,
     },
     /// It is another one.
-    #[error("{path} of {place} is damaged: it has another digest than its name says")]
+    #[error(
+        "{path} of {place} is damaged: it has another digest than its name says; `bistable-image fsck --deep --repair` removes it there; then publish its bundle again, or sync again if that is a copy"
+    )]
     Damaged {
         /// The repository.
         place: String,

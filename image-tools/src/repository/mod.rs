@@ -25,6 +25,7 @@
 //! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
 //! | [`mod@sync`] | the same repository in another place |
 //! | [`site`] | a page for people |
+//! | `hashed` | a stream that has to be what its digest says |
 //! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
 //! | [`mod@listing`] | the newest of them |
@@ -36,6 +37,7 @@ pub mod channel;
 pub mod contents;
 pub mod edit;
 pub mod fsck;
+mod hashed;
 pub mod hold;
 pub mod holdings;
 pub mod index;

@@ -1,6 +1,6 @@
 //! The probe: whether a store tells the truth about create-if-absent. Some S3 servers take the request and write over what is
 //! there: with such a one, two writers lose each other's commits, silently.
-use super::store::{Created, Store, StoreError};
+use super::store::{Claim, Store, StoreError};
 use std::sync::Barrier;
 use std::thread;
 
@@ -69,10 +69,11 @@ pub fn probe(store: &Store) -> Result<(), ProbeError> {
 fn sequential(store: &Store, folder: &str) -> Result<(), ProbeError> {
     let path = format!("{folder}/twice");
     let liar = |lie| Err(ProbeError::Liar { place: store.place().into(), lie });
-    if store.create(&path, b"first")? != Created::Created {
+    // Claims, as commits are: a request that was sent twice meets its own file.
+    if store.claim(&path, b"first", 16)? != Claim::Ours {
         return liar(Lie::Changed);
     }
-    if store.create(&path, b"second")? == Created::Created {
+    if store.claim(&path, b"second", 16)? == Claim::Ours {
         return liar(Lie::Twice);
     }
     match store.get(&path, 16)? {
@@ -83,13 +84,13 @@ fn sequential(store: &Store, folder: &str) -> Result<(), ProbeError> {
 
 fn race(store: &Store, path: &str) -> Result<(), ProbeError> {
     let start = Barrier::new(usize::from(WRITERS));
-    let results: Vec<(u8, Result<Created, StoreError>)> = thread::scope(|scope| {
+    let results: Vec<(u8, Result<Claim, StoreError>)> = thread::scope(|scope| {
         let start = &start;
         let racers: Vec<_> = (0..WRITERS)
             .map(|n| {
                 scope.spawn(move || {
                     start.wait();
-                    (n, store.create(path, &[n]))
+                    (n, store.claim(path, &[n], 16))
                 })
             })
             .collect();
@@ -97,7 +98,7 @@ fn race(store: &Store, path: &str) -> Result<(), ProbeError> {
     });
     let mut winners = Vec::new();
     for (n, result) in results {
-        if result? == Created::Created {
+        if result? == Claim::Ours {
             winners.push(n);
         }
     }

@@ -5,6 +5,7 @@
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committed, Committer, Log};
 use super::edit::{self, EditError};
+use super::hashed::Hashed;
 use super::hold::{Hold, HoldError};
 use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
@@ -15,7 +16,7 @@ use crate::verify::VerifyError;
 use bistable_format::bundle::{BLOCK, Frame, blob_digest};
 use bistable_format::channel::{Channel, Offer, Passage};
 use bistable_format::rollout::Rollout;
-use bistable_format::{Digest, Hasher, Release, TrustError, release, repository as names};
+use bistable_format::{Digest, Release, TrustError, release, repository as names};
 use semver::Version;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -234,7 +235,11 @@ fn upload(
         if let Some(digest) = blob_digest(&header.name) {
             file.seek(SeekFrom::Start(offset)).map_err(read)?;
             let from = file.by_ref().take(header.bytes);
-            let mut hashed = Hashed { from, hasher: Some(Hasher::new()), digest, progress, done: offset };
+            let (mut done, changed) = (offset, "the bundle was changed after it was verified");
+            let mut hashed = Hashed::new(from, digest, changed, |read| {
+                done += read;
+                progress.advance(Stage::Upload, done);
+            });
             if store.upload(&header.name, &mut hashed, header.bytes)? == Created::Created {
                 uploaded += header.bytes;
             }
@@ -245,35 +250,4 @@ fn upload(
     }
     progress.end(Stage::Upload);
     Ok((uploaded, bytes))
-}
-
-/// Ends in an error if what was read isn't what its digest says.
-struct Hashed<'a, R> {
-    from: R,
-    hasher: Option<Hasher>,
-    digest: Digest,
-    progress: &'a dyn Progress,
-    done: u64,
-}
-
-impl<R: Read> Read for Hashed<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(into)?;
-        if read > 0 {
-            if let (Some(hasher), Some(bytes)) = (&mut self.hasher, into.get(..read)) {
-                hasher.update(bytes);
-            }
-            self.done += read as u64;
-            self.progress.advance(Stage::Upload, self.done);
-        } else if !into.is_empty()
-            && let Some(hasher) = self.hasher.take()
-            && hasher.finish() != self.digest
-        {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the bundle was changed after it was verified",
-            ));
-        }
-        Ok(read)
-    }
 }

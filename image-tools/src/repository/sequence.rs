@@ -68,7 +68,15 @@ impl Sequence {
 
     /// Remember the newest number. That it can't be written is nobody's trouble.
     pub fn remember(&self, store: &Store, newest: u64) {
-        let _ = store.put(&self.hint_path(), format!("{newest}\n").as_bytes());
+        let _ = self.write_hint(store, newest);
+    }
+
+    /// Write the hint.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being written.
+    pub(super) fn write_hint(&self, store: &Store, newest: u64) -> Result<(), StoreError> {
+        store.put(&self.hint_path(), format!("{newest}\n").as_bytes())
     }
 
     fn hint(&self, store: &Store) -> Result<u64, StoreError> {

@@ -2,7 +2,12 @@
 use crate::places;
 use crate::places::Place;
 use crate::product::Product;
-use bistable_image::repository::channel::Log;
+use bistable_image::repository::audit::AuditError;
+use bistable_image::repository::catalog::CatalogError;
+use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::promote::PromoteError;
+use bistable_image::repository::roots::RootsError;
+use bistable_image::{Error, Exit};
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
@@ -115,4 +120,21 @@ fn a_store_that_nobody_runs_is_told() {
     assert_eq!(out.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("can't reach s3://nowhere/x"), "{stderr}");
     assert!(!stderr.contains("do-not-tell"), "{stderr}");
+}
+
+/// Scripts rely on the numbers: 5 is "don't use it", 75 is "try again".
+#[test]
+fn the_same_error_ends_the_same_wherever_it_comes_from() {
+    let busy = || AuditError::Busy { place: "x".into() };
+    let channel = || ChannelError::Busy { name: "x".into() };
+    let damaged = CatalogError::Damaged { place: "x".into(), path: "y".into(), why: "z" };
+    for (error, exit) in [
+        (Error::Promote(PromoteError::Catalog(damaged)), Exit::Untrusted),
+        (Error::Channel(channel()), Exit::TryLater),
+        (Error::Promote(PromoteError::Channel(channel())), Exit::TryLater),
+        (Error::Audit(busy()), Exit::TryLater),
+        (Error::Roots(RootsError::Audit(Box::new(busy()))), Exit::TryLater),
+    ] {
+        assert_eq!(error.exit(), exit, "{error}");
+    }
 }

@@ -109,6 +109,15 @@ fn liars_are_refused_and_told() {
     assert_eq!(files(&store), Vec::<String>::new());
 }
 
+/// A client that sends a request again meets the file that its first one made.
+#[test]
+fn an_honest_store_whose_answers_get_lost_is_no_liar() {
+    for every in 1..4 {
+        let lossy = Faults { loses_answers: Some(every), ..Faults::default() };
+        probe(&Store::new(Faulty::new(Memory::new(), lossy))).unwrap();
+    }
+}
+
 #[test]
 fn a_liar_can_be_used_by_one_writer_and_later_ones_are_told() {
     let product = Product::new();

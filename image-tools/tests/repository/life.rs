@@ -12,15 +12,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-struct Life {
+pub(crate) struct Life {
     product: Product,
     folder: TempDir,
-    repo: String,
+    pub repo: String,
 }
 
 impl Life {
     /// A repository with keys beside it, and `releases` releases in staging.
-    fn new(releases: u64) -> Life {
+    pub(crate) fn new(releases: u64) -> Life {
         let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
         let path = |name: &str| folder.path().join(name);
         for (name, key) in [
@@ -48,7 +48,7 @@ impl Life {
         life
     }
 
-    fn bundle(&self, n: u64) -> PathBuf {
+    pub(crate) fn bundle(&self, n: u64) -> PathBuf {
         let made = self.folder.path().join(format!("{n}-content {n}.bundle"));
         if made.exists() {
             return made;
@@ -56,7 +56,7 @@ impl Life {
         crate::publish::bundle(&self.product, &self.folder, n, &format!("content {n}"))
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().into()
     }
 
@@ -66,25 +66,25 @@ impl Life {
     }
 
     #[track_caller]
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         self.ends(args, 0).0
     }
 
     /// With the channel's key.
     #[track_caller]
-    fn acts(&self, args: &[&str], code: i32) -> (String, String) {
+    pub(crate) fn acts(&self, args: &[&str], code: i32) -> (String, String) {
         self.ends(&[args, &["--key", &self.path("channel.key")]].concat(), code)
     }
 
     #[track_caller]
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let value: Value = serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap();
         assert_eq!(value["schema"], 1);
         value
     }
 
     #[track_caller]
-    fn fsck(&self, repo: &str, args: &[&str], code: i32) -> String {
+    pub(crate) fn fsck(&self, repo: &str, args: &[&str], code: i32) -> String {
         at(repo, &[&["fsck"], args].concat(), code).0
     }
 }
@@ -305,13 +305,17 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     file.write_all_at(&[byte[0] ^ 1], 100).unwrap();
     assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"), "only --deep reads all");
     assert!(life.fsck(&life.repo, &["--deep"], 5).starts_with("damaged    blobs/sha256/"));
+    let (_, advice) = life.ends(&["fsck", "--deep"], 5);
     let (_, refused) = life.ends(&["sync", &life.path("copy")], 5);
     assert!(refused.contains("is damaged"), "{refused}");
-    fs::remove_file(&largest).unwrap();
+    // What the message says helps.
+    assert!(advice.contains("`bistable-image fsck --deep --repair`"), "{advice}");
+    let removed = life.fsck(&life.repo, &["--deep", "--repair"], 5);
+    assert!(removed.contains("1 damaged file removed"), "{removed}");
     assert!(life.fsck(&life.repo, &[], 5).starts_with("missing    blobs/sha256/"));
     let (_, refused) = life.acts(&["promote", "staging", "production", "1.4.0"], 1);
     assert!(refused.contains("publish its bundle again"), "{refused}");
-    // What the message says helps.
+    assert!(advice.contains("publish the bundles again"), "{advice}");
     life.acts(&["publish", life.bundle(4).to_str().unwrap(), "--progress", "quiet"], 0);
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
 }
@@ -356,7 +360,12 @@ fn copies_of_either_kind() {
     life.acts(&["channel", "refresh", "staging"], 0);
     life.ok(&["sync", &stick]);
     assert!(life.fsck(&stick, &[], 0).ends_with("fine\n"));
-    at(&mirror, &["channel", "refresh", "staging", "--key", &key, "--by", "grace"], 0);
+    let refresh = ["channel", "refresh", "staging", "--key", &key, "--by", "grace"];
+    let (_, refused) = at(&mirror, &refresh, 2);
+    assert!(refused.contains("remove its file `mirror`"), "{refused}");
+    // Then it is an original.
+    fs::remove_file(Path::new(&mirror).join("mirror")).unwrap();
+    at(&mirror, &refresh, 0);
     let (_, diverged) = life.ends(&["sync", &mirror, "--everything"], 6);
     assert!(diverged.contains("somebody published in both"), "{diverged}");
     life.ends(&["sync", &life.repo], 2);

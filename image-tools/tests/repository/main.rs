@@ -9,6 +9,7 @@
 )]
 mod channel;
 mod cli;
+mod copies;
 mod counted;
 mod deaths;
 mod init;
@@ -19,6 +20,7 @@ mod product;
 mod promote;
 mod publish;
 mod races;
+mod repair;
 mod scale;
 mod site;
 mod store;

@@ -139,6 +139,12 @@ fn the_imagers_list_is_as_its_schema_says() {
     assert_eq!(item["devices"], serde_json::json!(["pi4-64bit", "pi5-64bit"]));
     // Whatever it says, the imager would offer settings that this system doesn't take.
     assert!(item.get("init_format").is_none());
+    // A name that isn't plain is still one address.
+    fs::write(path("my card #1 ü.img"), "x").unwrap();
+    at(&repo, &["site", "--card", &path("my card #1 ü.img"), "--url", "https://x.example"], 0);
+    let list: Value = serde_json::from_slice(&fs::read(format!("{repo}/rpi-imager.json")).unwrap()).unwrap();
+    assert_eq!(list["os_list"][0]["url"], "https://x.example/my%20card%20%231%20%C3%BC.img");
+    assert_eq!(list["os_list"][0]["name"], "my card #1 ü.img");
     let (_, missing) = at(&repo, &["site", "--card", &path("none.img"), "--url", "https://x.example"], 1);
     assert!(missing.contains("none.img"), "{missing}");
 }

@@ -335,7 +335,8 @@ fn encode(store: &Store, record: &Record) -> Result<Vec<u8>, AuditError> {
     Ok(bytes)
 }
 
-fn decode(store: &Store, sequence: u64, bytes: &[u8]) -> Result<Entry, AuditError> {
+/// A record of its file.
+pub(super) fn decode(store: &Store, sequence: u64, bytes: &[u8]) -> Result<Entry, AuditError> {
     let damaged = |why: String| AuditError::Damaged { place: store.place().into(), sequence, why };
     let record: Record = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
     if record.schema != SCHEMA {

@@ -1,6 +1,6 @@
 //! Whatever can go wrong with a store, on demand: a decorator around any other.
 use super::error::{Cause, StoreError, at};
-use super::{Backend, Created, Listed};
+use super::{Backend, Created, Leftover, Listed};
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
@@ -166,5 +166,15 @@ impl<B: Backend> Backend for Faulty<B> {
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.before(Operation::Delete, path)?;
         self.inner.delete(path)
+    }
+
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        self.before(Operation::List, "")?;
+        self.inner.leftovers()
+    }
+
+    fn remove_leftover(&self, path: &str) -> Result<(), StoreError> {
+        self.before(Operation::Delete, path)?;
+        self.inner.remove_leftover(path)
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub mod contract;
 mod error;
 mod faulty;
+mod leftovers;
 mod memory;
 mod objects;
 mod place;
@@ -57,6 +58,17 @@ pub struct Listed {
     pub bytes: u64,
 }
 
+/// A file of a write that was stopped before its end. No listing has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leftover {
+    /// Its whole name.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When it was changed last, in seconds since 1970.
+    pub at: u64,
+}
+
 /// What a place for files must do. Names have been checked before: see [`check_path`]. Public tests for it are in
 /// [`contract`].
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -92,6 +104,16 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// Remove a file; one that isn't there is removed already.
     fn delete(&self, path: &str) -> Result<(), StoreError>;
+
+    /// Files of writes that were stopped. Buckets show none: they have rules to remove them.
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Remove one of these.
+    fn remove_leftover(&self, _path: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A place for a repository's files. Cheap to clone; can be used by many threads.
@@ -226,7 +248,8 @@ impl Store {
         }))
     }
 
-    /// All files below a folder (`""`: all), sorted by name.
+    /// All files below a folder (`""`: all), sorted by name. Those that other programs leave, with names that no file of a
+    /// repository can have, aren't among them.
     ///
     /// # Errors
     /// Whatever keeps them from being listed.
@@ -234,7 +257,9 @@ impl Store {
         if !folder.is_empty() {
             check_path(folder)?;
         }
-        self.backend.list(folder)
+        let mut files = self.backend.list(folder)?;
+        files.retain(|file| check_path(&file.path).is_ok());
+        Ok(files)
     }
 
     /// The names of the folders directly in a folder, sorted, without a look at what is in them. One that is empty may be
@@ -254,6 +279,23 @@ impl Store {
     pub fn delete(&self, path: &str) -> Result<(), StoreError> {
         check_path(path)?;
         self.backend.delete(path)
+    }
+
+    /// Files of writes that were stopped, or that are under way: only a directory has such.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being found.
+    pub fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        self.backend.leftovers()
+    }
+
+    /// Remove one of these.
+    ///
+    /// # Errors
+    /// [`StoreError::Name`] for any other file; whatever keeps it from being removed.
+    pub fn remove_leftover(&self, path: &str) -> Result<(), StoreError> {
+        check_path(leftovers::final_name(path).unwrap_or_default())?;
+        self.backend.remove_leftover(path)
     }
 }
 

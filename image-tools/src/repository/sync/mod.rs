@@ -4,23 +4,40 @@
 //! ```text
 //! blobs ─► roots ─► versions ─► attestations ─► channels' newest files ─► older ones, backwards ─► audit, in order ─► hints
 //! ```
-//! A copy that has not all of the history says so in a file, [`PARTIAL`]: it can be read like any other, but nobody may act on it.
-use super::audit::{self, Act, AuditError};
+//! A copy says in a file that it is one, so that nobody acts on it: [`PARTIAL`], if it has not all of the history, or [`MIRROR`].
+//! It can be read and copied like any other; what is copied from it is recorded nowhere, for its audit is its original's.
+//! When the original is lost, whoever removes the file `mirror` makes an original of the mirror.
+//!
+//! What is committed in the original meanwhile is left for the next time: the hints say what was copied, and the audit of a mirror
+//! ends before the first record that tells of more.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `work` | the files, one by one |
+mod work;
+
+use super::audit::AuditError;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, Log};
 use super::contents::{self, ContentsError, Part};
 use super::hold::{Hold, HoldError};
 use super::index;
 use super::roots::{Roots, RootsError};
-use super::store::{Claim, Created, Store, StoreError};
+use super::sequence::Sequence;
+use super::store::{Store, StoreError};
 use crate::clock::Clock;
 use bistable_format::{Digest, Envelope, bundle, repository as names};
 use std::collections::BTreeSet;
+use work::Work;
 
 /// Says that a copy has not all of its original's history.
 pub const PARTIAL: &str = "partial-copy";
 /// For whoever finds the file.
 const PARTIAL_TEXT: &[u8] = b"This is a copy of what is on offer elsewhere, without the history: act on the original, and copy again.\n";
+/// Says that a copy has all of its original's history.
+pub const MIRROR: &str = "mirror";
+/// For whoever finds the file.
+const MIRROR_TEXT: &[u8] = b"This is a mirror: act on the original, and copy again. If the original is lost, remove this file: then this is the original.\n";
 /// Most bytes of the file of a version's name.
 const VERSION_BYTES: usize = 128;
 
@@ -31,6 +48,33 @@ pub enum Extent {
     Offers,
     /// Everything that the channels ever had, as far as it is there: a mirror.
     Everything,
+}
+
+/// Whether a place is a copy of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It isn't: people act on it.
+    Original,
+    /// A copy that has all of the history.
+    Mirror,
+    /// A copy that hasn't.
+    Partial,
+}
+
+impl Kind {
+    /// Of this place.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being known.
+    pub fn of(store: &Store) -> Result<Kind, StoreError> {
+        Ok(if store.size(PARTIAL)?.is_some() {
+            Kind::Partial
+        } else if store.size(MIRROR)?.is_some() {
+            Kind::Mirror
+        } else {
+            Kind::Original
+        })
+    }
 }
 
 /// Why it can't be copied.
@@ -52,6 +96,9 @@ pub enum SyncError {
     /// Of a release.
     #[error(transparent)]
     Contents(#[from] ContentsError),
+    /// Of the original's audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A prune of the copy is at it.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -77,6 +124,11 @@ pub enum SyncError {
         /// The copy.
         to: String,
     },
+    /// What has not all of the history can't give it.
+    #[error(
+        "{0} is a copy without the history, which a mirror needs: copy from the original, or from a mirror"
+    )]
+    Partial(String),
     /// Both are one.
     #[error("{0} can't be copied onto itself")]
     Itself(String),
@@ -91,7 +143,7 @@ pub struct Copied {
     pub bytes: u64,
     /// Files that were there already.
     pub there: u64,
-    /// Why the original has no record of it, if it lacks it: it can be copied from where nobody may write.
+    /// Why the original has no record of it, if it lacks it: it can be copied from where nobody may write. A copy needs none.
     pub unrecorded: Option<AuditError>,
 }
 
@@ -108,16 +160,8 @@ pub struct Copying<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// Whether this is a copy that nobody may act on.
-///
-/// # Errors
-/// Whatever keeps that from being known.
-pub fn is_partial(store: &Store) -> Result<bool, StoreError> {
-    Ok(store.size(PARTIAL)?.is_some())
-}
-
-/// Copy what is missing. What is signed is verified on the way, and each blob against its name: a copy is never worse than its
-/// original.
+/// Copy what is missing. Roots, channels and releases are verified on the way, and each blob against its name: a copy is never
+/// worse than its original.
 ///
 /// # Errors
 /// See [`SyncError`]. Doing it again goes on where it was.
@@ -143,6 +187,7 @@ pub fn sync(
     {
         return Err(RootsError::Other { place: to.place().into() }.into());
     }
+    let source = Kind::of(from)?;
     let mut work = Work { from, to, copied: Copied::default(), progress };
     let mut newest = Vec::new();
     let (mut identities, mut blobs) = (BTreeSet::new(), BTreeSet::new());
@@ -172,7 +217,7 @@ pub fn sync(
         newest.push((*name, file.channel.sequence));
     }
     // A copy that has all of the history keeps it.
-    let whole = work.begin(everything && how.only.is_empty())?;
+    let whole = work.begin(source, everything && how.only.is_empty())?;
     let _hold = Hold::take(to, how.clock, blobs.iter().map(|part| part.digest))?;
     for part in &blobs {
         work.blob(&part.digest, part.bytes)?;
@@ -194,138 +239,22 @@ pub fn sync(
         }
     }
     for (name, sequence) in &newest {
-        // The newest first, then back: with a gap, a reader finds the one before the gap by its hint, or the newest.
-        let first = if whole { 1 } else { *sequence };
-        for number in (first..=*sequence).rev() {
-            work.small(&names::channel(name, number), Envelope::MAX_BYTES)?;
-        }
+        work.channel(&Log::new(from, &roots, name.as_str()), *sequence, whole)?;
     }
     // Now that it is true, and before the audit, which a mirror has, too.
-    work.copied.unrecorded = work.record(&how, &newest).err();
-    if whole {
-        let records = from.list("audit")?;
-        for file in records.iter().filter(|f| is_record(&f.path)) {
-            work.small(&file.path, audit::RECORD_BYTES)?;
-        }
-        work.hint(&names::audit_hint())?;
+    if source == Kind::Original {
+        work.copied.unrecorded = work.record(&how, &newest).err();
     }
-    for (name, _) in &newest {
-        work.hint(&names::channel_hint(name))?;
+    if whole {
+        work.audit()?;
+    }
+    for (name, sequence) in &newest {
+        Sequence::Channel((*name).clone()).write_hint(to, *sequence)?;
     }
     index::refresh(to, &Roots::load(to)?)?;
-    if whole {
+    if whole && Kind::of(to)? == Kind::Partial {
+        to.put(MIRROR, MIRROR_TEXT)?;
         to.delete(PARTIAL)?;
     }
     Ok(work.copied)
-}
-
-fn is_record(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|file| names::audit_sequence(file).is_some())
-}
-
-struct Work<'a> {
-    from: &'a Store,
-    to: &'a Store,
-    copied: Copied,
-    progress: &'a mut dyn FnMut(&str, u64),
-}
-
-impl Work<'_> {
-    fn diverged(&self, path: &str) -> SyncError {
-        SyncError::Diverged { path: path.into(), from: self.from.place().into(), to: self.to.place().into() }
-    }
-
-    /// Whether the copy has, or comes to have, all of the history. Marks it as a part until it has.
-    fn begin(&self, everything: bool) -> Result<bool, StoreError> {
-        let new = channel::names(self.to)?.is_empty();
-        if new {
-            self.to.put(PARTIAL, PARTIAL_TEXT)?;
-        }
-        Ok(everything || !is_partial(self.to)?)
-    }
-
-    /// Record what was copied where, once for each state of the channels.
-    fn record(&self, how: &Copying<'_>, newest: &[(&String, u64)]) -> Result<(), AuditError> {
-        let state: Vec<_> = newest.iter().map(|(name, sequence)| format!("{name} {sequence}")).collect();
-        let about = format!("{} to {}", state.join(", "), self.to.place());
-        let act = Act { who: how.who.into(), verb: "sync".into(), about };
-        // An earlier record can't tell of this state.
-        let may_be = |record: &audit::Record| {
-            newest.iter().all(|(name, sequence)| record.channels.get(*name).is_some_and(|n| n >= sequence))
-        };
-        audit::append_once(self.from, how.clock, &act, may_be)
-    }
-
-    /// Whether the copy has no file of a channel that the original doesn't have.
-    fn same_so_far(&self, name: &str, newest: u64) -> Result<(), SyncError> {
-        let there = self.to.list(&names::channel_folder(name))?;
-        let numbers = there.iter().filter_map(|f| names::channel_sequence(f.path.rsplit('/').next()?));
-        let Some(last) = numbers.max() else { return Ok(()) };
-        let path = names::channel(name, last);
-        let both = [self.from, self.to].map(|s| s.get(&path, Envelope::MAX_BYTES));
-        let [ours, theirs] = both;
-        if last > newest || ours? != theirs? { Err(self.diverged(&path)) } else { Ok(()) }
-    }
-
-    fn blob(&mut self, digest: &Digest, bytes: u64) -> Result<(), SyncError> {
-        let path = names::blob(digest);
-        if self.to.size(&path)? == Some(bytes) {
-            self.copied.there += 1;
-            return Ok(());
-        }
-        let gone = || ContentsError::NoRelease { place: self.from.place().into(), path: path.clone() };
-        let reader = self.from.read(&path)?.ok_or_else(gone)?;
-        let mut checked = Checked { reader, hasher: bistable_format::Hasher::new() };
-        let created = self.to.upload(&path, &mut checked, bytes)?;
-        if created == Created::Created && checked.hasher.finish() != *digest {
-            // Never a wrong byte under a right name.
-            self.to.delete(&path)?;
-            return Err(ContentsError::Damaged { place: self.from.place().into(), path }.into());
-        }
-        self.count(&path, bytes);
-        Ok(())
-    }
-
-    /// A small file that is created once and never changes.
-    fn small(&mut self, path: &str, limit: usize) -> Result<(), SyncError> {
-        let Some(bytes) = self.from.get(path, limit)? else { return Ok(()) };
-        if self.to.get(path, limit)?.is_some_and(|there| there == bytes) {
-            self.copied.there += 1;
-            return Ok(());
-        }
-        match self.to.claim(path, &bytes, limit)? {
-            Claim::Ours => {
-                self.count(path, bytes.len() as u64);
-                Ok(())
-            }
-            Claim::Theirs(_) => Err(self.diverged(path)),
-        }
-    }
-
-    fn hint(&mut self, path: &str) -> Result<(), SyncError> {
-        if let Some(bytes) = self.from.get(path, 64)? {
-            self.to.put(path, &bytes)?;
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, path: &str, bytes: u64) {
-        self.copied.files += 1;
-        self.copied.bytes += bytes;
-        (self.progress)(path, bytes);
-    }
-}
-
-/// Hashes what is read.
-struct Checked<R> {
-    reader: R,
-    hasher: bistable_format::Hasher,
-}
-
-impl<R: std::io::Read> std::io::Read for Checked<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.reader.read(into)?;
-        self.hasher.update(into.get(..n).unwrap_or_default());
-        Ok(n)
-    }
 }

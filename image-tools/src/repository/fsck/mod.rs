@@ -1,24 +1,38 @@
-//! Fsck: what is missing, damaged, unsigned or nobody's in a repository; and the hints, made anew.
+//! Fsck: what is missing, damaged, unsigned or nobody's in a repository; and what can be mended of it.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `named` | files that have to fit their names: versions, attestations |
+//! | `repair` | hints made anew; what is worth nothing removed |
+mod named;
+mod repair;
+
+pub use repair::{Repaired, repair};
+
 use super::audit;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, Log, OldRoot};
 use super::contents::{self, ContentsError};
+use super::hashed::Hashed;
 use super::index;
 use super::roots::Roots;
 use super::sequence::Sequence;
 use super::store::{Store, StoreError};
-use super::sync::is_partial;
+use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
-use bistable_format::{Digest, Hasher, Offer, bundle, repository as names};
+use bistable_format::{Digest, Offer, bundle, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io;
+
+/// Seconds after which nobody writes any more what a stopped program left.
+const LEFTOVER_AGE: u64 = 86_400;
 
 /// How thoroughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Whether each file is there and has its size; small ones are read.
     Names,
-    /// Every byte of what is on offer.
+    /// Every byte of every blob.
     Bytes,
 }
 
@@ -31,10 +45,16 @@ pub enum Fault {
     Damaged,
     /// A file isn't signed as it must be.
     Untrusted,
+    /// The audit has no record of an act.
+    Unrecorded,
+    /// A file that no device reads isn't what its name says.
+    Foreign,
     /// A hint is wrong: readers are slower.
     Hint,
     /// Nobody names this file.
     Orphan,
+    /// A program was stopped while it wrote this.
+    Leftover,
 }
 
 impl Fault {
@@ -44,8 +64,11 @@ impl Fault {
             Fault::Missing => "missing",
             Fault::Damaged => "damaged",
             Fault::Untrusted => "untrusted",
+            Fault::Unrecorded => "unrecorded",
+            Fault::Foreign => "foreign",
             Fault::Hint => "hint",
             Fault::Orphan => "orphan",
+            Fault::Leftover => "leftover",
         }
     }
 
@@ -91,6 +114,21 @@ impl Report {
         self.problems.iter().any(|p| p.fault.is_serious())
     }
 
+    /// Look for what programs left that were stopped while they wrote, a day ago or longer: it is never used again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn add_leftovers(&mut self, store: &Store, now: u64) -> Result<(), StoreError> {
+        for file in store.leftovers()?.into_iter().filter(|f| now.saturating_sub(f.at) >= LEFTOVER_AGE) {
+            let text = format!(
+                "{} bytes of a write that was stopped: `bistable-image fsck --repair` removes it",
+                file.bytes
+            );
+            self.add(Fault::Leftover, file.path, text);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, fault: Fault, path: impl Into<String>, text: impl Into<String>) {
         self.problems.push(Problem { fault, path: path.into(), text: text.into() });
     }
@@ -103,8 +141,9 @@ impl Report {
 pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreError> {
     let mut report = Report::default();
     // A copy without the history has neither older files nor the audit.
-    let partial = is_partial(store)?;
+    let partial = Kind::of(store)? == Kind::Partial;
     let (mut named, mut old) = (BTreeSet::new(), BTreeSet::new());
+    let mut versions = named::Versions::new();
     let mut releases: BTreeMap<Digest, Option<Offer>> = BTreeMap::new();
     for name in channel::names(store)? {
         report.channels += 1;
@@ -129,7 +168,10 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         }
         for entry in catalog::newest_first(store, &file.channel.catalog) {
             match entry {
-                Ok(entry) => _ = releases.entry(entry.release).or_insert(None),
+                Ok(entry) => {
+                    releases.entry(entry.release).or_insert(None);
+                    versions.entry((entry.product, entry.version)).or_default().insert(entry.identity);
+                }
                 Err(e @ CatalogError::Damaged { .. }) => report.add(Fault::Damaged, &folder, full(&e)),
                 Err(e) => report.add(Fault::Missing, &folder, full(&e)),
             }
@@ -150,8 +192,11 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         release(store, roots, &mut report, digest, offer.as_ref(), &blobs, &mut named);
     }
     if depth == Depth::Bytes {
-        for digest in named.iter().filter(|d| blobs.contains_key(d)) {
-            bytes(store, &mut report, digest)?;
+        // Those that nobody names, too: who publishes finds them there.
+        for digest in blobs.keys() {
+            if let Err(wrong) = read_through(store, digest)? {
+                report.add(Fault::Damaged, names::blob(digest), wrong.text);
+            }
         }
     }
     for (digest, bytes) in blobs.iter().filter(|(d, _)| !named.contains(d) && !old.contains(d)) {
@@ -165,37 +210,23 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     if !partial {
         let newest = Sequence::Audit.newest(store)?;
         check_hint(store, &mut report, &names::audit_hint(), newest)?;
-        if let Err(e) = audit::verify(store, roots) {
-            report.add(Fault::Damaged, "audit", full(&e));
+        match audit::verify(store, roots) {
+            Err(e) => report.add(Fault::Damaged, "audit", full(&e)),
+            Ok(verified) => {
+                for (name, missing) in verified.missing {
+                    let text = format!(
+                        "{missing} not recorded yet: `bistable-image audit repair` adds what is missing; a mirror gets it at the \
+                         next sync"
+                    );
+                    report.add(Fault::Unrecorded, names::channel_folder(&name), text);
+                }
+            }
         }
     }
+    named::versions(store, &mut report, &versions)?;
+    named::attestations(store, &mut report)?;
     report.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
     Ok(report)
-}
-
-/// Make the hints anew. Gives how many were wrong.
-///
-/// # Errors
-/// When the store fails.
-pub fn mend_hints(store: &Store, roots: &Roots, report: &Report) -> Result<usize, StoreError> {
-    let mut mended = 0;
-    for problem in report.problems.iter().filter(|p| p.fault == Fault::Hint) {
-        if problem.path == INDEX_NAME {
-            mended += usize::from(index::rebuild(store, roots)?);
-            continue;
-        }
-        let folder = problem.path.trim_end_matches("/latest");
-        let sequence = match folder.strip_prefix("channels/") {
-            Some(name) => Sequence::Channel(name.into()),
-            None => Sequence::Audit,
-        };
-        let newest = store.list(folder)?.iter().filter_map(|f| sequence.number(&f.path)).max();
-        if let Some(newest) = newest {
-            store.put(&problem.path, format!("{newest}\n").as_bytes())?;
-            mended += 1;
-        }
-    }
-    Ok(mended)
 }
 
 fn check_hint(store: &Store, report: &mut Report, path: &str, newest: u64) -> Result<(), StoreError> {
@@ -253,25 +284,19 @@ fn release(
     }
 }
 
-/// Whether a blob's bytes are what its name says.
-fn bytes(store: &Store, report: &mut Report, digest: &Digest) -> Result<(), StoreError> {
-    let path = names::blob(digest);
-    let Some(mut reader) = store.read(&path)? else { return Ok(()) };
-    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 1 << 20]);
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => hasher.update(buffer.get(..n).unwrap_or_default()),
-            Err(e) => {
-                report.add(Fault::Damaged, path, e.to_string());
-                return Ok(());
-            }
-        }
-    }
-    if hasher.finish() != *digest {
-        report.add(Fault::Damaged, path, "has another digest than its name says");
-    }
-    Ok(())
+/// What is wrong with a blob.
+struct Wrong {
+    text: String,
+    /// Whether its bytes could be read and are others than its name says: then it is worth nothing.
+    is_worthless: bool,
+}
+
+/// Read a blob to its end. One that isn't there isn't wrong.
+fn read_through(store: &Store, digest: &Digest) -> Result<Result<(), Wrong>, StoreError> {
+    let Some(reader) = store.read(&names::blob(digest))? else { return Ok(Ok(())) };
+    let mut hashed = Hashed::new(reader, *digest, "has another digest than its name says", |_| {});
+    let read = io::copy(&mut hashed, &mut io::sink());
+    Ok(read.map(|_| ()).map_err(|e| Wrong { text: e.to_string(), is_worthless: hashed.is_wrong() }))
 }
 
 /// An error with all its causes.

@@ -1,0 +1,72 @@
+//! Files that have to fit their names: those of versions and attestations. Devices read neither, but a wrong one keeps a version from
+//! being published, or a release from being promoted.
+use super::{Fault, Report};
+use crate::repository::store::{Store, StoreError};
+use bistable_format::{Digest, Envelope, Role, repository as names};
+use semver::Version;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most bytes of the file of a version's name.
+const VERSION_BYTES: usize = 128;
+
+/// The releases that catalogues have of each product's version.
+pub(super) type Versions = BTreeMap<(String, Version), BTreeSet<Digest>>;
+
+/// Whether each version's file names a release, and the one that the catalogues have, if they have one.
+pub(super) fn versions(store: &Store, report: &mut Report, known: &Versions) -> Result<(), StoreError> {
+    for file in store.list("versions")? {
+        let Some(version) = version(&file.path) else {
+            report.add(Fault::Foreign, file.path, "this is no version's name");
+            continue;
+        };
+        let text = small(store, &file.path, VERSION_BYTES)?;
+        let release = text.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
+        match release {
+            None => {
+                let text = "names no release: nobody can publish this version before the file is removed";
+                report.add(Fault::Foreign, file.path, text);
+            }
+            Some(release) if known.get(&version).is_some_and(|there| !there.contains(&release)) => {
+                let text = format!("names another release ({release:.12}) than the catalogue has");
+                report.add(Fault::Foreign, file.path, text);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Product and version of such a file.
+fn version(path: &str) -> Option<(String, Version)> {
+    let (product, version) = path.strip_prefix("versions/")?.split_once('/')?;
+    let version = Version::parse(version).ok()?;
+    (names::version(product, &version) == path).then(|| (product.into(), version))
+}
+
+/// Whether each attestation is one, and signed by the key that its name says. Whose word counts, a channel's gates say.
+pub(super) fn attestations(store: &Store, report: &mut Report) -> Result<(), StoreError> {
+    for file in store.list("attestations")? {
+        let bytes = small(store, &file.path, Envelope::MAX_BYTES)?.unwrap_or_default();
+        if !is_attestation(&file.path, &bytes) {
+            report.add(Fault::Foreign, file.path, "this is no attestation by the key that its name says");
+        }
+    }
+    Ok(())
+}
+
+fn is_attestation(path: &str, bytes: &[u8]) -> bool {
+    let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+    let release = folder.and_then(|folder| Digest::parse(folder.strip_prefix("attestations/")?));
+    release.is_some()
+        && Envelope::parse(bytes, Role::Attestation).is_ok_and(|envelope| {
+            envelope.signatures().any(|(key, _)| path.ends_with(&format!("-{key}.attestation")))
+        })
+}
+
+/// A file's bytes; none if it has more than it can have.
+fn small(store: &Store, path: &str, limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
+    match store.get(path, limit) {
+        Err(StoreError::TooLarge { .. }) => Ok(None),
+        bytes => bytes,
+    }
+}

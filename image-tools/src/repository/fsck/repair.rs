@@ -1,0 +1,63 @@
+//! What fsck can mend by itself: hints are made anew, and files are removed that are worth nothing.
+use super::{Fault, Report, read_through};
+use crate::repository::index;
+use crate::repository::roots::Roots;
+use crate::repository::sequence::Sequence;
+use crate::repository::store::{Store, StoreError};
+use bistable_format::bundle::{INDEX_NAME, blob_digest};
+
+/// What was mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Hints made anew.
+    pub hints: u64,
+    /// Blobs removed because their bytes weren't what their names say: who publishes or copies skips what is there.
+    pub damaged: u64,
+    /// Files removed that a program left which was stopped.
+    pub leftovers: u64,
+}
+
+/// Mend what was found.
+///
+/// # Errors
+/// When the store fails.
+pub fn repair(store: &Store, roots: &Roots, report: &Report) -> Result<Repaired, StoreError> {
+    let mut done = Repaired::default();
+    for problem in &report.problems {
+        let path = problem.path.as_str();
+        match problem.fault {
+            Fault::Hint if path == INDEX_NAME => done.hints += u64::from(index::rebuild(store, roots)?),
+            Fault::Hint => done.hints += u64::from(mend_hint(store, path)?),
+            Fault::Damaged => done.damaged += u64::from(remove_damaged(store, path)?),
+            Fault::Leftover => {
+                store.remove_leftover(path)?;
+                done.leftovers += 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(done)
+}
+
+fn mend_hint(store: &Store, path: &str) -> Result<bool, StoreError> {
+    let Some(folder) = path.strip_suffix("/latest") else { return Ok(false) };
+    let sequence = match folder.strip_prefix("channels/") {
+        Some(name) => Sequence::Channel(name.into()),
+        None => Sequence::Audit,
+    };
+    let newest = sequence.newest(store)?;
+    if newest > 0 {
+        sequence.write_hint(store, newest)?;
+    }
+    Ok(newest > 0)
+}
+
+/// Remove a blob, but only if it was read whole and is another one: what can't be read now may be read later.
+fn remove_damaged(store: &Store, path: &str) -> Result<bool, StoreError> {
+    let Some(digest) = blob_digest(path) else { return Ok(false) };
+    let worthless = read_through(store, &digest)?.is_err_and(|wrong| wrong.is_worthless);
+    if worthless {
+        store.delete(path)?;
+    }
+    Ok(worthless)
+}
