@@ -42,21 +42,21 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     // Without an offer there would have been an error.
     let Some((offer, nowhere)) = gone else { return Ok(()) };
     let about = format!("{} {}", offer.terms.product, offer.terms.version);
-    let others = others(&bench, &args.channel, &offer.identity)?;
-    let mut text = format!("withdrew {about} from {}", args.channel);
-    text.push_str(match nowhere.is_empty() {
-        true => ": devices that run it are offered the newest other release that fits\n",
-        false => "\n",
-    });
-    if !nowhere.is_empty() {
-        text.push_str(&format!(
-            "warning: {} has nothing else of {} on offer for {}: devices that run it have nowhere to go until you publish or \
-             promote another version\n",
-            args.channel,
+    let others = others(&bench, &args.channel, &offer.identity);
+    let channel = &args.channel;
+    let mut text = match nowhere.as_slice() {
+        [] => {
+            format!(
+                "withdrew {about} from {channel}: devices that run it are offered the newest other release that fits\n"
+            )
+        }
+        boards => format!(
+            "withdrew {about} from {channel}\nwarning: {channel} has nothing else of {} on offer for {}: devices that run it \
+             have nowhere to go until you publish or promote another version\n",
             offer.terms.product,
-            nowhere.join(", ")
-        ));
-    }
+            boards.join(", ")
+        ),
+    };
     for other in &others {
         text.push_str(&format!(
             "note: {other} still offers it: `bistable-image withdraw {other} {} --reason …`\n",
@@ -77,12 +77,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     )
 }
 
-/// The other channels that offer a release. One that can't be read keeps nobody from withdrawing.
-fn others(bench: &Bench, but: &str, identity: &Digest) -> Result<Vec<String>, Error> {
-    let mut all = names(&bench.store)?;
+/// The other channels that offer a release. What can't be read is left out: the withdrawal stands.
+fn others(bench: &Bench, but: &str, identity: &Digest) -> Vec<String> {
+    let mut all = names(&bench.store).unwrap_or_default();
     all.retain(|name| {
         let offers = |file: ChannelFile| file.channel.offer(identity).is_some();
         name != but && Log::new(&bench.store, &bench.roots, name.as_str()).newest().is_ok_and(offers)
     });
-    Ok(all)
+    all
 }
