@@ -102,7 +102,7 @@ fn eight_people_publish_and_promote() {
         let Some(url) = &place.url else { continue };
         let roots = product.init(&place.store);
         thread::scope(|scope| {
-            for (writer, bundles) in bundles.chunks(ACTS as usize / 2).enumerate() {
+            for (writer, bundles) in bundles.chunks(usize::try_from(ACTS).unwrap() / 2).enumerate() {
                 let key = &key;
                 scope.spawn(move || {
                     for (nth, bundle) in bundles.iter().enumerate() {
