@@ -261,7 +261,8 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::OldRoot { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
         ChannelError::Invalid(_) => Exit::Usage,
-        ChannelError::Busy { .. } => Exit::TryLater,
+        ChannelError::Busy { .. } | ChannelError::NewRoot { .. } => Exit::TryLater,
+        ChannelError::Lost(e) => audit(e),
         _ => Exit::Failed,
     }
 }
@@ -269,7 +270,7 @@ fn channel(error: &ChannelError) -> Exit {
 fn audit(error: &AuditError) -> Exit {
     match error {
         AuditError::Store(e) => store(e),
-        AuditError::Missing { .. } | AuditError::Damaged { .. } => Exit::Untrusted,
+        AuditError::Missing { .. } | AuditError::Damaged { .. } | AuditError::Lost { .. } => Exit::Untrusted,
         AuditError::Channel { source, .. } => channel(source),
         AuditError::Busy { .. } => Exit::TryLater,
         AuditError::Random => Exit::Failed,

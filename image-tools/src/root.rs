@@ -1,7 +1,7 @@
 //! Root metadata: made, and read from its file.
 use crate::keys::SecretKey;
 use crate::output;
-use bistable_format::{Envelope, Key, Role, RoleKeys, Root, TrustError};
+use bistable_format::{Envelope, Key, KeyId, Role, RoleKeys, Root, TrustError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +71,19 @@ pub enum RootError {
     /// What was asked for would be a root that nobody can use.
     #[error("such a root would be refused everywhere, so it was not made")]
     Unusable(#[source] TrustError),
+    /// A key that signs, but whose signature would not count.
+    #[error(
+        "the key {label} ({id:.4}) may sign neither this root nor the one before it, so its signature would count for nothing: \
+         sign with one of {}", .wanted.join(", ")
+    )]
+    NotRootKey {
+        /// The key's label.
+        label: String,
+        /// The key.
+        id: KeyId,
+        /// Labels of those that may.
+        wanted: Vec<String>,
+    },
     /// A role without keys.
     #[error("no key was given that may sign a {role}: give at least one with --{role}-key")]
     NoKey {
@@ -134,16 +147,38 @@ pub fn next(current: &Root, options: &RootOptions) -> Result<Vec<u8>, RootError>
         let most = u8::try_from(keys.len()).unwrap_or(u8::MAX);
         old(role).map_or(1, |r| r.threshold).min(most)
     });
+    require_root_keys(current, &root, &options.sign)?;
     let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
     root.seal(&signers).map_err(RootError::Unusable)
 }
 
-/// The same root with signatures of these keys added to those it has.
+/// Refuse keys that may sign neither the next root nor the one before it: a slip that would look like a signature.
+fn require_root_keys(current: &Root, next: &Root, sign: &[SecretKey]) -> Result<(), RootError> {
+    let mut wanted: Vec<&Key> = Vec::new();
+    for root in [current, next] {
+        let ids = root.role(Role::Root).map(|r| r.keys.as_slice()).unwrap_or_default();
+        wanted.extend(ids.iter().filter_map(|id| root.key(id)));
+    }
+    match sign.iter().map(SecretKey::public).find(|key| !wanted.iter().any(|k| k.id() == key.id())) {
+        None => Ok(()),
+        Some(key) => {
+            let mut labels: Vec<String> = wanted.iter().map(|key| key.label.clone()).collect();
+            labels.sort();
+            labels.dedup();
+            Err(RootError::NotRootKey { id: key.id(), label: key.label, wanted: labels })
+        }
+    }
+}
+
+/// The same root, which follows `current`, with signatures of these keys added to those it has.
 ///
 /// # Errors
-/// When it is no root.
-pub fn add_signatures(bytes: &[u8], keys: &[SecretKey]) -> Result<Vec<u8>, RootError> {
+/// When it is no root, or one of the keys may not sign it.
+pub fn add_signatures(current: &Root, bytes: &[u8], keys: &[SecretKey]) -> Result<Vec<u8>, RootError> {
     let envelope = Envelope::parse(bytes, Role::Root).map_err(|e| RootError::Unusable(e.into()))?;
+    // Not verified: what it lacks are the signatures that come now.
+    let next = Root::decode(envelope.payload).map_err(|e| RootError::Unusable(e.into()))?;
+    require_root_keys(current, &next, keys)?;
     let signers: Vec<_> = keys.iter().map(SecretKey::signing).collect();
     envelope.add_signatures(&signers).map_err(|e| RootError::Unusable(e.into()))
 }
@@ -215,6 +250,26 @@ mod tests {
         assert_eq!(made.root.keys.len(), 5);
         o.thresholds = vec![(Role::Release, 3)];
         assert!(matches!(create(&o), Err(RootError::Unusable(_))));
+    }
+
+    #[test]
+    fn a_key_whose_signature_would_count_for_nothing_is_refused_by_name() {
+        let current = create(&options(&[1, 2, 3], &[1, 2])).unwrap().root;
+        let half = next(&current, &options(&[1, 4], &[1])).unwrap();
+        for fine in [1, 2, 4] {
+            assert!(add_signatures(&current, &half, &[key(fine)]).is_ok(), "{fine}");
+        }
+        let mut rotated = options(&[1, 4], &[]);
+        for wrong in [7, 8, 9] {
+            let refused = add_signatures(&current, &half, &[key(1), key(wrong)]).unwrap_err().to_string();
+            let named = format!("the key key {wrong} (");
+            assert!(
+                refused.starts_with(&named) && refused.ends_with("key 1, key 2, key 3, key 4"),
+                "{refused}"
+            );
+            rotated.sign = vec![key(1), key(wrong)];
+            assert!(matches!(next(&current, &rotated), Err(RootError::NotRootKey { .. })), "{wrong}");
+        }
     }
 
     #[test]

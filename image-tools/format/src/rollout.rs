@@ -38,10 +38,22 @@ pub enum Pace {
     /// As the waves say.
     #[default]
     Running,
-    /// Nobody else is let in since this time, in seconds since 1970.
+    /// Nobody else is let in since this time, in seconds since 1970. Who was in by then stays in, and canaries were in from
+    /// the beginning: only [`Halted`](Pace::Halted) keeps it from them.
     Paused(u64),
     /// Nobody is let in, not even who was.
     Halted,
+}
+
+impl Pace {
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Pace::Running => "running",
+            Pace::Paused(_) => "paused",
+            Pace::Halted => "halted",
+        }
+    }
 }
 
 /// Which devices get a release, and when. By default everybody at once.
@@ -164,6 +176,11 @@ impl Rollout {
         let parts = (places * u64::from(WHOLE)).div_ceil(PLACES);
         let most = if places < PLACES { WHOLE - 1 } else { WHOLE };
         u16::try_from(parts).unwrap_or(WHOLE).min(most)
+    }
+
+    /// The share of the fleet that is let in in the end, of [`WHOLE`].
+    pub fn last_share(&self) -> u16 {
+        self.waves.iter().map(|wave| wave.share).max().unwrap_or(WHOLE)
     }
 
     /// Whether everybody gets it by now.

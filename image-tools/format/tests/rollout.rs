@@ -120,10 +120,13 @@ proptest! {
     }
 
     #[test]
-    fn a_pause_holds(r in any_rollout(), seed: u32, at in 0..9000_u64, now in 0..9000_u64) {
+    fn a_pause_holds(
+        r in any_rollout(), seed: u32, canary: bool, at in 0..9000_u64, now in 0..9000_u64,
+    ) {
+        let group = canary.then_some("canary");
         let running = Rollout { pace: Pace::Running, ..r };
         let paused = Rollout { pace: Pace::Paused(at), ..running.clone() };
-        prop_assert_eq!(is_in(&paused, seed, None, now), is_in(&running, seed, None, now.min(at)));
+        prop_assert_eq!(is_in(&paused, seed, group, now), is_in(&running, seed, group, now.min(at)));
     }
 
     #[test]
@@ -150,6 +153,13 @@ proptest! {
             prop_assert!(at > now);
             prop_assert!(is_in(&r, seed, None, at) && !is_in(&r, seed, None, at - 1));
         }
+    }
+
+    #[test]
+    fn the_last_share_is_reached_and_never_passed(r in any_rollout(), now in 0..9000_u64) {
+        let running = Rollout { pace: Pace::Running, ..r };
+        prop_assert!(running.share(now) <= running.last_share());
+        prop_assert_eq!(running.share(9000), running.last_share());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::repository::edit::{EditError, Selector};
 use crate::repository::roots::Roots;
 use crate::repository::store::Store;
 use crate::repository::words;
-use bistable_format::Channel;
+use bistable_format::{Channel, limits};
 use std::path::PathBuf;
 
 /// Who signs, and for how long.
@@ -68,13 +68,23 @@ impl Bench {
         &self,
         channel: &str,
         verb: &str,
+        change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
+    ) -> Result<Option<Committed>, Error> {
+        // One that isn't there isn't begun by a slip of the finger.
+        Log::new(&self.store, &self.roots, channel).newest_or_old(self.old_root)?;
+        self.change_or_begin(channel, verb, change)
+    }
+
+    /// Change a channel, or begin it if there is none. `change` gives what it was about.
+    pub(crate) fn change_or_begin(
+        &self,
+        channel: &str,
+        verb: &str,
         mut change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
     ) -> Result<Option<Committed>, Error> {
         let log = Log::new(&self.store, &self.roots, channel);
-        // One that isn't there isn't begun by a slip of the finger.
-        log.newest_or_old(self.old_root)?;
         self.committer().commit(&log, |draft| -> Result<Change, Error> {
-            let about = change(draft, draft.issued_at)?;
+            let about = words::shorten(&change(draft, draft.issued_at)?, limits::REASON);
             Ok(Change::Made { verb: verb.into(), about })
         })
     }

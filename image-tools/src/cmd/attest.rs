@@ -1,10 +1,11 @@
 //! `attest`.
 use super::Out;
 use super::act::Which;
-use super::place::Place;
+use super::place::{By, Place};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::SecretKey;
+use crate::repository::audit::{self, Act};
 use crate::repository::channel::Log;
 use crate::repository::roots::Roots;
 use crate::repository::store::Claim;
@@ -31,10 +32,12 @@ pub struct Args {
     key: PathBuf,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    by: By,
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
-    let key = SecretKey::read(&args.key)?;
+    let (key, who) = (SecretKey::read(&args.key)?, args.by.name()?);
     let store = args.place.open_to_write()?;
     let roots = Roots::load(&store)?;
     let channel = Log::new(&store, &roots, &args.channel).newest()?.channel;
@@ -55,17 +58,25 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         },
     };
     // Attested before, or another file, which counts for nothing.
-    if let Some(there) = &there
-        && !Attestation::open(there, &key.public())
-            .is_ok_and(|w| (w.release, &w.kind) == (word.release, &word.kind))
-    {
-        return Err(Error::Usage(format!(
-            "{path} of {} holds something that this key didn't sign: remove it, and attest again",
-            store.place()
-        )));
-    }
+    let at = match &there {
+        None => word.at,
+        Some(there) => match Attestation::open(there, &key.public()) {
+            Ok(w) if (w.release, &w.kind) == (word.release, &word.kind) => w.at,
+            _ => {
+                return Err(Error::Usage(format!(
+                    "{path} of {} holds something that this key didn't sign: remove it, and attest again",
+                    store.place()
+                )));
+            }
+        },
+    };
     let new = there.is_none();
     let (product, version) = (&offer.terms.product, &offer.terms.version);
+    let about = format!("{} of {product} {version} by key {:.4}", args.kind, key.public().id());
+    // Who died between the two makes up for it now: no record of it is older than what was attested.
+    let since = audit::timestamp(at);
+    let act = Act { who, verb: "attest".into(), about };
+    audit::append_once(&store, &HostClock, &act, |record| record.at >= since)?;
     let text = if new { "attested" } else { "attested before" };
     out.result(
         json!({ "product": product, "version": version.to_string(), "kind": args.kind, "file": path, "new": new }),

@@ -3,10 +3,11 @@ use super::Out;
 use super::place::Place;
 use crate::clock::HostClock;
 use crate::error::Error;
-use crate::repository::audit::{self, Record};
+use crate::repository::audit::{self, AuditError, Record};
 use crate::repository::channel::{Log, names};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
+use crate::repository::sync::Kind;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -63,12 +64,21 @@ fn verify(place: &Place, out: Out) -> Result<(), Error> {
     let store = place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let found = audit::verify(&store, &roots)?;
+    let kind = Kind::of(&store)?;
+    if found.records == 0 && kind != Kind::Partial {
+        // The first is from when the repository began.
+        return Err(AuditError::Missing { place: store.place().into(), sequence: 1 }.into());
+    }
     let mut text = format!("{} records, each follows the one before\n", found.records);
     for (name, sequence) in &found.channels {
         let _ = writeln!(text, "{name}: recorded up to number {sequence}");
     }
     for (name, missing) in &found.missing {
-        let _ = writeln!(text, "{name}: {missing} not recorded yet; `audit repair` adds what is missing");
+        let why = match kind {
+            Kind::Partial => "not recorded: the history is not in this copy",
+            _ => "not recorded yet; `audit repair` adds what is missing",
+        };
+        let _ = writeln!(text, "{name}: {missing} {why}");
     }
     let json = json!({
         "repository": store.place(),

@@ -15,8 +15,13 @@ use semver::{Version, VersionReq};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
+/// What `build --help` ends with.
+const TIME: &str = "Environment:\n  SOURCE_DATE_EPOCH  Build time, in seconds since 1970, instead of now. The same content \
+built again with the same time, options and keys is the same release, byte by byte; no file gets a later time.";
+
 /// Arguments of `build`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = TIME)]
 pub struct Args {
     /// Product that it is for: devices take only their own product's releases.
     #[arg(long)]

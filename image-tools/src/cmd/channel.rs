@@ -2,17 +2,17 @@
 use super::Out;
 use super::act::{Acting, Which, committed_line};
 use super::place::Place;
+use super::waves::{stage, to_come};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::read_public;
 use crate::repository::audit::timestamp;
-use crate::repository::channel::{Log, names};
+use crate::repository::channel::{ChannelFile, Committed, Log, OldRoot, names};
 use crate::repository::edit::{EditError, barrier, people, pin, unpin};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
-use crate::repository::words::{percent, seconds};
+use crate::repository::words::seconds;
 use bistable_format::channel::Passage;
-use bistable_format::rollout::Pace;
 use bistable_format::{Channel as Content, Key};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub struct Refresh {
 /// Arguments of `channel gates`.
 #[derive(Debug, clap::Args)]
 pub struct Gates {
-    /// The channel.
+    /// The channel. One that isn't there begins, so that the first promotion is gated, too.
     name: String,
     /// How long a release has to be in the channel that it comes from: 24h, 7d.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
@@ -107,7 +107,7 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
         .iter()
         .map(|(kind, path)| Ok((kind.clone(), read_public(path)?)))
         .collect::<Result<Vec<(String, Key)>, Error>>()?;
-    changed(&args.name, &args.acting, out, "gates", |draft, _| {
+    let committed = args.acting.open()?.change_or_begin(&args.name, "gates", |draft, _| {
         let before = draft.gates.clone();
         let gates = &mut draft.gates;
         gates.min_age = args.min_age.unwrap_or(gates.min_age);
@@ -129,7 +129,8 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
             draft.gates.min_interval,
             draft.gates.attestations.len()
         ))
-    })
+    })?;
+    report(&args.name, "gates", committed.as_ref(), out)
 }
 
 fn marked(
@@ -155,16 +156,20 @@ fn changed(
     change: impl FnMut(&mut Content, u64) -> Result<String, EditError>,
 ) -> Result<(), Error> {
     let committed = acting.open()?.change(name, verb, change)?;
-    let about = committed.as_ref().map(|c| c.file.channel.act.about.clone()).unwrap_or_default();
+    report(name, verb, committed.as_ref(), out)
+}
+
+fn report(name: &str, verb: &str, committed: Option<&Committed>, out: Out) -> Result<(), Error> {
+    let about = committed.map(|c| c.file.channel.act.about.clone()).unwrap_or_default();
     out.result(
         json!({
             "channel": name,
             "verb": verb,
             "about": about,
-            "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
-            "expires_at": committed.as_ref().map(|c| c.file.channel.expires_at),
+            "sequence": committed.map(|c| c.file.channel.sequence),
+            "expires_at": committed.map(|c| c.file.channel.expires_at),
         }),
-        &format!("{verb} {about}\n{}", committed_line(committed.as_ref())),
+        &format!("{verb} {about}\n{}", committed_line(committed)),
     )
 }
 
@@ -177,26 +182,23 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
     };
     let (mut all, mut text) = (Vec::new(), String::new());
     for name in wanted {
-        let channel = Log::new(&store, &roots, name).newest()?.channel;
+        // What only an older root vouches for, too: who renews it has to see it first.
+        let ChannelFile { channel, root, .. } =
+            Log::new(&store, &roots, name).newest_or_old(OldRoot::Accept)?;
         all.push(json_of(&channel));
         text.push_str(&text_of(&channel, HostClock.now()));
+        if root != roots.newest().root.version {
+            text.push_str(&format!(
+                "  no device takes it: it is signed by a key that the newest root does not name any more; if it is right, \
+                 `bistable-image channel refresh {} --accept-old-root` signs it anew\n",
+                channel.name
+            ));
+        }
     }
     if all.is_empty() {
         text.push_str("no channel yet: `bistable-image publish` begins one\n");
     }
     out.result(json!({ "channels": all }), &text)
-}
-
-/// What a rollout is at, in a few words.
-fn stage(rollout: &bistable_format::rollout::Rollout, now: u64) -> String {
-    let share = percent(rollout.share(now));
-    match rollout.pace {
-        Pace::Halted => "halted".into(),
-        Pace::Paused(_) => format!("paused at {share}"),
-        Pace::Running if rollout.is_done(now) => "everybody".into(),
-        Pace::Running if rollout.canaries.is_empty() => share,
-        Pace::Running => format!("{share} and {}", rollout.canaries.join(", ")),
-    }
 }
 
 fn text_of(channel: &Content, now: u64) -> String {
@@ -227,6 +229,9 @@ fn text_of(channel: &Content, now: u64) -> String {
             offer.identity,
             timestamp(offer.since),
         ));
+        for wave in to_come(&offer.rollout, now) {
+            line(format_args!("    {wave}"));
+        }
     }
     for bad in &channel.withdrawn {
         line(format_args!("  {} {}  WITHDRAWN: {}", bad.product, bad.version, bad.reason));

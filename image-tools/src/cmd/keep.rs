@@ -6,7 +6,7 @@ use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::fsck::{Depth, Repaired, fsck, repair};
 use crate::repository::holdings::Holdings;
-use crate::repository::prune::{self, Goes, Policy, plan};
+use crate::repository::prune::{self, Files, Goes, Policy, plan};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
 use crate::repository::sync::{Copying, Extent, sync};
@@ -25,7 +25,7 @@ pub struct Prune {
     /// What is older than this may go: 90d.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     older_than: Option<u64>,
-    /// Bytes that all releases may take: 50G. Above 80 % of it old releases go that were only in staging, above 90 %
+    /// Bytes that all releases may take, what they share counted once: 50G. Above 80 % of it old releases go that were only in staging, above 90 %
     /// old ones of production, too.
     #[arg(long, value_name = "BYTES")]
     max_size: Option<Bytes>,
@@ -78,34 +78,38 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     let holdings = Holdings::read(&bench.store, &bench.roots, None)?;
     let policy =
         Policy { keep: args.keep, older_than: args.older_than, most_bytes: args.max_size.map(|Bytes(n)| n) };
-    let plan = plan(&holdings, &policy, now);
+    let files = Files::read(&bench.store, &bench.roots, &holdings)?;
+    let plan = plan(&holdings, &files, &policy, now);
     let (mut text, mut going) = (String::new(), Vec::new());
-    for (identity, why) in &plan.go {
-        let Some(held) = holdings.releases.get(identity) else { continue };
-        let (word, why) = match why {
+    for leaving in &plan.go {
+        let Some(held) = holdings.releases.get(&leaving.release) else { continue };
+        let (word, why) = match leaving.why {
             Goes::Age => ("age", "too old"),
             Goes::StagingForRoom => ("room", "for room; production never had it"),
             Goes::ProductionForRoom => ("production-for-room", "for room. WARNING: production had it"),
         };
         let _ = writeln!(
             text,
-            "{} {}  {}  {why}",
+            "{} {}  frees {}  {why}",
             held.entry.product,
             held.entry.version,
-            Bytes(held.entry.bytes)
+            Bytes(leaving.frees)
         );
         going.push(json!({
             "product": held.entry.product,
             "version": held.entry.version.to_string(),
-            "release": identity.to_string(),
+            "release": leaving.release.to_string(),
             "bytes": held.entry.bytes,
+            "frees": leaving.frees,
             "why": word,
         }));
     }
-    let removed = if args.dry_run {
-        prune::Removed::default()
+    // Afterwards what there is counts: the catalogues were written anew, and what others left may be gone, too.
+    let (removed, after) = if args.dry_run {
+        (prune::Removed::default(), plan.bytes[1])
     } else {
-        prune::run(&bench.store, &bench.roots, &bench.committer(), &plan)?
+        let removed = prune::run(&bench.store, &bench.roots, &bench.committer(), &plan)?;
+        (removed, prune::blob_bytes(&bench.store)?)
     };
     let verb = if args.dry_run { "would go" } else { "gone" };
     let _ = writeln!(
@@ -114,7 +118,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         plan.go.len(),
         holdings.releases.len(),
         Bytes(plan.bytes[0]),
-        Bytes(plan.bytes[1])
+        Bytes(after)
     );
     if !args.dry_run {
         let _ = writeln!(text, "{} files removed, {}", removed.files, Bytes(removed.bytes));
@@ -127,7 +131,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             "dry_run": args.dry_run,
             "releases": going,
             "bytes_before": plan.bytes[0],
-            "bytes_after": plan.bytes[1],
+            "bytes_after": after,
             "too_large": plan.too_large,
             "removed_files": removed.files,
             "removed_bytes": removed.bytes,

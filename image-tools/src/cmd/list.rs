@@ -9,6 +9,7 @@ use crate::repository::holdings::Held;
 use crate::repository::listing::{Wanted, listing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
+use bistable_format::{Channel, rollout::Pace};
 use serde_json::{Value, json};
 
 /// Arguments of `list`.
@@ -30,6 +31,19 @@ pub struct Args {
     all: bool,
 }
 
+/// The pace at which a channel rolls a release out, if it offers it.
+fn pace(channel: &Channel, held: &Held) -> Option<Pace> {
+    channel.offer(&held.entry.identity).map(|offer| offer.rollout.pace)
+}
+
+/// What a channel makes of a release, in a word.
+fn word(channel: &Channel, held: &Held) -> &'static str {
+    match pace(channel, held) {
+        None | Some(Pace::Running) => held.standing().name(),
+        Some(stopped) => stopped.name(),
+    }
+}
+
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
@@ -39,7 +53,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         .filter(|held| held.as_ref().map_or(true, wanted))
         .take(args.last.unwrap_or(usize::MAX))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut text: String = found.iter().map(|held| search::line(held, held.standing().name())).collect();
+    let mut text: String = found.iter().map(|held| search::line(held, word(&channel, held))).collect();
     if found.is_empty() {
         text.push_str(if args.all { "no release\n" } else { "no release is on offer\n" });
     }
@@ -48,6 +62,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         .map(|held| {
             let mut release = search::json_of(held);
             release["state"] = held.standing().name().into();
+            release["rollout"] = pace(&channel, held).map(Pace::name).into();
             release
         })
         .collect();

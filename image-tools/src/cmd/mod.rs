@@ -19,6 +19,7 @@ pub(crate) mod root;
 pub(crate) mod search;
 pub(crate) mod site;
 pub(crate) mod verify;
+mod waves;
 pub(crate) mod withdraw;
 
 use crate::cli::ProgressStyle;

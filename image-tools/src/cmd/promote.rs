@@ -1,11 +1,12 @@
 //! `promote`.
 use super::Out;
 use super::act::{Acting, Which, committed_line};
+use super::waves::{rest, stage, to_come};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::promote::{Wish, promote};
-use crate::repository::words::{WaveAfter, percent};
-use bistable_format::rollout::{Pace, Rollout};
+use crate::repository::words::{WaveAfter, in_order, percent};
+use bistable_format::rollout::{Pace, Rollout, Wave};
 use serde_json::json;
 
 /// Arguments of `promote`.
@@ -29,7 +30,8 @@ pub struct Args {
 /// Who gets it, and when.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Waves {
-    /// Share of the fleet, and when from now: `1%,10%@6h,50%@1d+6h,100%@3d`. Without it everybody gets it at once.
+    /// Share of the fleet, and when from now: `1%,10%@6h,50%@1d+6h,100%@3d`; each larger and no earlier than the one
+    /// before. Without it everybody gets it at once.
     #[arg(long, value_name = "SHARE%[@AFTER][+OVER]", value_delimiter = ',', value_parser = WaveAfter::parse)]
     waves: Vec<WaveAfter>,
     /// Group of devices, by their label, that gets it before all waves. Repeat it for more.
@@ -38,23 +40,23 @@ pub(crate) struct Waves {
 }
 
 impl Waves {
-    pub(crate) fn rollout(&self, now: u64) -> Rollout {
-        Rollout {
-            pace: Pace::Running,
-            canaries: self.canary.clone(),
-            waves: self.waves.iter().map(|w| w.from(now)).collect(),
-        }
+    /// The rollout that begins now.
+    pub(crate) fn rollout(&self, now: u64) -> Result<Rollout, Error> {
+        let waves: Vec<Wave> = self.waves.iter().map(|w| w.from(now)).collect();
+        in_order(&waves).map_err(|why| Error::Usage(format!("--waves: {why}")))?;
+        Ok(Rollout { pace: Pace::Running, canaries: self.canary.clone(), waves })
     }
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
+    let rollout = args.rollout.rollout(HostClock.now())?;
     let bench = args.acting.open()?;
     let wish = Wish {
         from: &args.from,
         into: &args.into,
         product: args.product.as_deref(),
         what: args.version.as_deref(),
-        rollout: args.rollout.rollout(HostClock.now()),
+        rollout,
     };
     let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;
     let (product, version) = (&offer.terms.product, &offer.terms.version);
@@ -65,6 +67,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         None => "every device gets it".to_owned(),
         Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
+    let rest = rest(&wish.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     out.result(
         json!({
             "product": product,
@@ -75,7 +78,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
         }),
         &format!(
-            "promoted {product} {version} from {} into {}: {who}\n{}",
+            "promoted {product} {version} from {} into {}: {who}\n{rest}{}",
             args.from,
             args.into,
             committed_line(committed.as_ref())
@@ -104,11 +107,12 @@ pub(crate) enum RolloutVerb {
     Wave(WaveArgs),
     /// Let one more group go first.
     Canary(CanaryArgs),
-    /// Let nobody else in.
+    /// Let nobody else in: the waves stop where they are. Who was let in before still gets it, and so do the groups that
+    /// go first: only `halt` keeps it from them.
     Pause(Acting),
     /// Go on where it was paused.
     Resume(Acting),
-    /// Stop it for everybody who doesn't have it yet; `set` or `everyone` begin it anew.
+    /// Stop it for everybody who doesn't have it yet, for good: only `set` or `everyone` begin it anew.
     Halt(Acting),
     /// Let everybody in now.
     Everyone(Acting),
@@ -146,7 +150,7 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
     use crate::repository::edit::{Change, change};
     let now = HostClock.now();
     let (acting, wanted, word) = match &args.verb {
-        RolloutVerb::Set(a) => (&a.acting, Change::Replace(a.waves.rollout(now)), "set"),
+        RolloutVerb::Set(a) => (&a.acting, Change::Replace(a.waves.rollout(now)?), "set"),
         RolloutVerb::Wave(a) => (&a.acting, Change::Wave(a.wave.from(now)), "wave"),
         RolloutVerb::Canary(a) => (&a.acting, Change::Canary(a.group.clone()), "canary"),
         RolloutVerb::Pause(a) => (a, Change::Pause, "pause"),
@@ -156,16 +160,29 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
     };
     let bench = acting.open()?;
     let selector = args.which.selector();
-    let mut about = String::new();
+    let (mut about, mut is_now) = (String::new(), Rollout::default());
     let committed = bench.change(&args.channel, "rollout", |draft, now| {
         let offer = selector.find(draft)?;
         let identity = offer.identity;
         about = format!("{word} {} {}", offer.terms.product, offer.terms.version);
         change(draft, &identity, &wanted, now)?;
-        Ok(about.clone())
+        if let Some(offer) = draft.offer(&identity) {
+            is_now.clone_from(&offer.rollout);
+        }
+        // For the audit, what came of it, too.
+        let waves: Vec<_> = [stage(&is_now, now)].into_iter().chain(to_come(&is_now, now)).collect();
+        Ok(format!("{about}: {}", waves.join("; ")))
     })?;
+    let mut text = format!("rollout {about}: {}\n", stage(&is_now, now));
+    for line in to_come(&is_now, now) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    if matches!(is_now.pace, Pace::Paused(_)) {
+        text.push_str("  who was let in before still gets it; `rollout … halt` keeps it from them, too\n");
+    }
+    text.push_str(&committed_line(committed.as_ref()));
     out.result(
         json!({ "channel": args.channel, "rollout": about, "sequence": committed.as_ref().map(|c| c.file.channel.sequence) }),
-        &format!("rollout {about}\n{}", committed_line(committed.as_ref())),
+        &text,
     )
 }

@@ -2,6 +2,7 @@
 use super::Out;
 use super::act::{Acting, committed_line};
 use super::promote::Waves;
+use super::waves::rest;
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::parallel::Threads;
@@ -45,12 +46,13 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let publication = Publication {
         bundle: args.bundle.clone(),
         passage: if args.barrier { Passage::Barrier } else { Passage::Free },
-        rollout: args.rollout.rollout(HostClock.now()),
+        rollout: args.rollout.rollout(HostClock.now())?,
         threads: args.threads.map_or_else(Threads::available, Threads::new),
     };
     let progress = out.progress();
     let published = publish(&bench.store, &bench.roots, &log, &bench.committer(), &publication, &*progress)?;
     drop(progress);
+    let rest = rest(&publication.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     let release = &published.release;
     let sequence = published.committed.as_ref().map(|c| c.file.channel.sequence);
     let what = match sequence {
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             "uploaded_bytes": published.uploaded,
         }),
         &format!(
-            "{} {}: {what}\nrelease {}\n{} of {} were new\n{}",
+            "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{}",
             release.product,
             release.version,
             published.identity,

@@ -8,6 +8,7 @@ use crate::repository::probe::probe;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::root;
+use bistable_format::Role;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -30,6 +31,9 @@ pub struct Init {
     /// The product's first root.
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
+    /// Take a root that names no key for channels: nobody can publish until `repo root` gives it a root that does.
+    #[arg(long)]
+    channel_key_later: bool,
     /// Take a store that does not keep what was created first: only ever one program at a time may write there.
     #[arg(long)]
     single_writer: bool,
@@ -59,6 +63,14 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
     match verb {
         Repo::Init(args) => {
             let root = root::read(&args.root)?;
+            if root.root.role(Role::Channel).is_none() && !args.channel_key_later {
+                return Err(Error::Usage(format!(
+                    "{} names no key for channels, so nobody could publish: make the root anew with `root new --channel-key \
+                     NAME.pub`; if devices trust this one already, give --channel-key-later, and then `repo root` the one that \
+                     `root rotate --channel-key NAME.pub` makes",
+                    args.root.display()
+                )));
+            }
             let who = args.by.name()?;
             let store = args.place.open(Missing::Create)?;
             let wanted = if args.single_writer { Writers::Single } else { Writers::Many };

@@ -71,7 +71,7 @@ pub struct New {
     /// Public key that may sign releases.
     #[arg(long, value_name = "NAME.pub", required = true)]
     release_key: Vec<PathBuf>,
-    /// Public key that may sign channels.
+    /// Public key that may sign channels. Without one there can be no repository, only updates from files.
     #[arg(long, value_name = "NAME.pub")]
     channel_key: Vec<PathBuf>,
     /// How many keys of a role must sign: `root=2`. Otherwise more than half of the root keys, and one of the others.
@@ -124,7 +124,7 @@ fn sign(args: &Sign, out: Out) -> Result<(), Error> {
     let bytes = output::read_limited(&args.root, Envelope::MAX_BYTES)
         .map_err(|source| root::RootError::Read { path: args.root.clone(), source })?;
     let keys = args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<Vec<_>, _>>()?;
-    let signed = root::add_signatures(&bytes, &keys)?;
+    let signed = root::add_signatures(&current, &bytes, &keys)?;
     output::write(&args.root, &signed, Existing::Replace, Access::Public)?;
     made(&args.root, &current, &signed, out)
 }
@@ -157,6 +157,11 @@ fn new(args: New, out: Out) -> Result<(), Error> {
     })?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     output::write(&args.out, &made.bytes, existing, Access::Public)?;
+    if made.root.role(Role::Channel).is_none() {
+        super::lines::say(
+            "warning: without --channel-key no channel can be signed for this root: it is only for updates from files",
+        );
+    }
     let (mut json, text) = super::inspect::root(&made.root);
     json["file"] = args.out.display().to_string().into();
     out.result(json, &format!("{}\n{text}", args.out.display()))

@@ -1,6 +1,8 @@
 //! `search` and `show`: releases of all channels.
 use super::Out;
 use super::place::Place;
+use super::waves::{stage, to_come};
+use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
 use crate::repository::contents;
@@ -231,6 +233,17 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("product", &entry.product);
     line("version", &entry.version.to_string());
     line("channels", &channels(held));
+    for (name, file) in &holdings.channels {
+        if let Some(offer) = file.channel.offer(&entry.identity) {
+            line("rollout", &format!("{name}: {}", stage(&offer.rollout, HostClock.now())));
+            for wave in to_come(&offer.rollout, HostClock.now()) {
+                line("", &format!("  {wave}"));
+            }
+        }
+        if let Some(bad) = file.channel.withdrawal(&entry.identity) {
+            line("withdrawn", &format!("{name}, {}: {}", timestamp(bad.at), bad.reason));
+        }
+    }
     line("boards", &entry.boards.join(", "));
     line("security version", &entry.security_version.to_string());
     line("requires running", &requires.running.as_ref().map_or_else(|| "any".into(), ToString::to_string));
@@ -243,6 +256,14 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("files", whole.as_deref().unwrap_or("all there"));
     line("description", &release.description);
     let mut json = json_of(held);
+    for (name, file) in &holdings.channels {
+        if let Some(offer) = file.channel.offer(&entry.identity) {
+            json["channels"][name]["rollout"] = json!(offer.rollout);
+        }
+        if let Some(bad) = file.channel.withdrawal(&entry.identity) {
+            json["channels"][name]["reason"] = bad.reason.clone().into();
+        }
+    }
     json["attested"] = attested.into();
     json["complete"] = whole.is_none().into();
     json["description"] = release.description.clone().into();

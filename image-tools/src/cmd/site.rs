@@ -2,12 +2,14 @@
 use super::Out;
 use super::place::Place;
 use crate::clock::{Clock, HostClock};
+use crate::disk;
 use crate::error::Error;
 use crate::output::{self, Access, Existing};
 use crate::repository::holdings::Holdings;
 use crate::repository::roots::Roots;
 use crate::repository::site::{Card, Site, imager, page};
 use crate::repository::store::Missing;
+use bistable_format::release::check_name;
 use bistable_format::{Digest, Hasher};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -25,16 +27,34 @@ pub struct Args {
     #[arg(long, default_value = "Releases")]
     title: String,
     /// Where devices and people find all this: https://updates.example.com.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     url: Option<String>,
-    /// A card image for Raspberry Pi Imager's list. It is to be found below the URL. Repeat it for more.
+    /// A card image for Raspberry Pi Imager's list, not compressed. It is to be found below the URL. Repeat it for more.
     #[arg(long, value_name = "X.img", requires = "url")]
     card: Vec<PathBuf>,
     /// Board that the card images are for. Repeat it for more.
-    #[arg(long, default_value = "pi4")]
+    #[arg(long, default_value = "pi4", value_parser = board)]
     board: Vec<String>,
     #[command(flatten)]
     place: Place,
+}
+
+/// An address below which files are found: nothing comes after its path.
+fn address(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| {
+        format!("{why}: give one like https://updates.example.com or https://example.com/releases")
+    };
+    let url = reqwest::Url::parse(text).map_err(|e| wrong(&e.to_string()))?;
+    match (url.scheme(), url.query(), url.fragment()) {
+        ("http" | "https", None, None) => Ok(text.into()),
+        ("http" | "https", ..) => Err(wrong("an address with ? or # has no files below it")),
+        _ => Err(wrong("browsers and devices don't fetch from there")),
+    }
+}
+
+fn board(text: &str) -> Result<String, String> {
+    check_name("board", text).map_err(|e| e.to_string())?;
+    Ok(text.into())
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
@@ -43,11 +63,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let now = HostClock.now();
     let html = page(&Site { title: &args.title, url: args.url.as_deref(), holdings: &holdings, now });
     let base = args.url.as_deref().unwrap_or_default().trim_end_matches('/');
-    let cards = args
-        .card
-        .iter()
-        .map(|path| card(path, base, &args.board, now).map_err(output::OutputError::io("read", path)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let cards =
+        args.card.iter().map(|path| card(path, base, &args.board, now)).collect::<Result<Vec<_>, Error>>()?;
     let list = format!("{:#}\n", imager(&cards));
     let mut written = Vec::new();
     for (name, content) in [("index.html", &html), ("rpi-imager.json", &list)] {
@@ -68,11 +85,19 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     out.result(json!({ "files": written, "channels": holdings.channels.len(), "cards": cards.len() }), &text)
 }
 
-fn card(path: &Path, base: &str, boards: &[String], now: u64) -> io::Result<Card> {
-    let mut file = File::open(path)?;
+fn card(path: &Path, base: &str, boards: &[String], now: u64) -> Result<Card, Error> {
+    let unread = |e: io::Error| output::OutputError::io("read", path)(e);
+    let mut file = File::open(path).map_err(unread)?;
+    let size = file.metadata().map_err(unread)?.len();
+    disk::read_table(&file, size).map_err(|why| {
+        let path = path.display();
+        Error::Usage(format!(
+            "{path} is no card image ({why}): make one with `bistable-image card`, and leave it unpacked"
+        ))
+    })?;
     let (mut hasher, mut buffer, mut bytes) = (Hasher::new(), vec![0; 1 << 20], 0_u64);
     loop {
-        let n = file.read(&mut buffer)?;
+        let n = file.read(&mut buffer).map_err(unread)?;
         if n == 0 {
             break;
         }

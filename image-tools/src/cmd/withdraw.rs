@@ -1,8 +1,10 @@
 //! `withdraw`.
 use super::Out;
-use super::act::{Acting, Which, committed_line};
+use super::act::{Acting, Bench, Which, committed_line};
 use crate::error::Error;
-use crate::repository::edit::{EditError, withdraw};
+use crate::repository::channel::{ChannelFile, Log, names};
+use crate::repository::edit::{EditError, stranded, withdraw};
+use bistable_format::Digest;
 use serde_json::json;
 
 /// Arguments of `withdraw`.
@@ -22,7 +24,7 @@ pub struct Args {
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let bench = args.acting.open()?;
     let selector = args.which.selector();
-    let mut about = String::new();
+    let mut gone = None;
     let committed = bench.change(&args.channel, "withdraw", |draft, now| {
         let offer = selector.find(draft).map_err(|e| match e {
             EditError::Withdrawn { channel, release, .. } => {
@@ -30,22 +32,57 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             }
             e => e,
         })?;
-        let (identity, name) = (offer.identity, format!("{} {}", offer.terms.product, offer.terms.version));
-        withdraw(draft, &identity, &args.reason, now)?;
-        about.clone_from(&name);
-        Ok(name)
+        let offer = offer.clone();
+        withdraw(draft, &offer.identity, &args.reason, now)?;
+        let nowhere = stranded(draft, &offer.terms.product, &offer.terms.boards);
+        let name = format!("{} {}", offer.terms.product, offer.terms.version);
+        gone = Some((offer, nowhere));
+        Ok(format!("{name}: {}", args.reason))
     })?;
+    // Without an offer there would have been an error.
+    let Some((offer, nowhere)) = gone else { return Ok(()) };
+    let about = format!("{} {}", offer.terms.product, offer.terms.version);
+    let others = others(&bench, &args.channel, &offer.identity);
+    let channel = &args.channel;
+    let mut text = match nowhere.as_slice() {
+        [] => {
+            format!(
+                "withdrew {about} from {channel}: devices that run it are offered the newest other release that fits\n"
+            )
+        }
+        boards => format!(
+            "withdrew {about} from {channel}\nwarning: {channel} has nothing else of {} on offer for {}: devices that run it \
+             have nowhere to go until you publish or promote another version\n",
+            offer.terms.product,
+            boards.join(", ")
+        ),
+    };
+    for other in &others {
+        text.push_str(&format!(
+            "note: {other} still offers it: `bistable-image withdraw {other} {} --reason …`\n",
+            offer.terms.version
+        ));
+    }
+    text.push_str(&committed_line(committed.as_ref()));
     out.result(
         json!({
             "channel": args.channel,
             "withdrawn": about,
             "reason": args.reason,
+            "boards_without_offer": nowhere,
+            "still_offered_in": others,
             "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
         }),
-        &format!(
-            "withdrew {about} from {}: devices that run it are offered the newest other release that fits\n{}",
-            args.channel,
-            committed_line(committed.as_ref())
-        ),
+        &text,
     )
+}
+
+/// The other channels that offer a release. What can't be read is left out: the withdrawal stands.
+fn others(bench: &Bench, but: &str, identity: &Digest) -> Vec<String> {
+    let mut all = names(&bench.store).unwrap_or_default();
+    all.retain(|name| {
+        let offers = |file: ChannelFile| file.channel.offer(identity).is_some();
+        name != but && Log::new(&bench.store, &bench.roots, name.as_str()).newest().is_ok_and(offers)
+    });
+    all
 }

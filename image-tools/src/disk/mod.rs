@@ -24,6 +24,7 @@ mod view;
 
 pub use error::DiskError;
 pub use table::TableKind;
+pub(crate) use table::read as read_table;
 
 use crate::output::OutputError;
 use crate::progress::{Progress, Stage};

@@ -33,15 +33,15 @@ static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Partition {
+pub(crate) struct Partition {
     /// Number in the table, from 1; logical ones from 5.
-    pub(super) number: u32,
+    pub(crate) number: u32,
     /// Name, in a GPT.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// First byte.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// Number of bytes.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Which kind of table there is.
@@ -64,7 +64,7 @@ impl TableKind {
 }
 
 /// Read the table of a disk of that many bytes. What is returned lies inside the disk and doesn't overlap.
-pub(super) fn read(disk: &File, bytes: u64) -> Result<(TableKind, Vec<Partition>), String> {
+pub(crate) fn read(disk: &File, bytes: u64) -> Result<(TableKind, Vec<Partition>), String> {
     let mbr: [u8; 512] = sector(disk, bytes, 0)?;
     if mbr[510..] != [0x55, 0xaa] {
         return Err("there is no partition table".into());

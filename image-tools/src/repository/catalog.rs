@@ -12,6 +12,7 @@
 //!
 //! A segment is the magic `BISTCAT1` and a postcard sequence of entries, oldest first.
 use super::store::{Store, StoreError};
+use super::words;
 use bistable_format::channel::Segment;
 use bistable_format::{Digest, limits, repository as names};
 use semver::Version;
@@ -91,11 +92,7 @@ pub enum CatalogError {
 impl Entry {
     /// The beginning of a description, cut between two characters.
     pub fn shorten(description: &str) -> String {
-        let mut end = description.len().min(DESCRIPTION);
-        while !description.is_char_boundary(end) {
-            end -= 1;
-        }
-        description.get(..end).unwrap_or_default().into()
+        words::shorten(description, DESCRIPTION)
     }
 
     /// Limits as of the release itself: who reads a listing prints it.

@@ -88,7 +88,7 @@ pub enum ChannelError {
     },
     /// The newest file was signed by a key that the newest root doesn't name any more.
     #[error(
-        "number {sequence} of channel {name} is signed by a key that the newest root does not name any more: look at it (`bistable-image inspect`), then sign it anew with --accept-old-root"
+        "number {sequence} of channel {name} is signed by a key that the newest root does not name any more: look at it (`bistable-image channel show {name}`), then sign it anew with --accept-old-root"
     )]
     OldRoot {
         /// The channel.
@@ -362,10 +362,9 @@ impl Committer<'_> {
         // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here. And a number
         // that was given once is never given again.
         let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
-        match audit::catch_up(log.store, self.clock, log, there) {
-            Err(lost @ AuditError::Lost { .. }) => return Err(ChannelError::Lost(Box::new(lost)).into()),
-            // Whoever commits next does it.
-            _ => {}
+        // Any other trouble with the audit is the next one's, too.
+        if let Err(lost @ AuditError::Lost { .. }) = audit::catch_up(log.store, self.clock, log, there) {
+            return Err(ChannelError::Lost(Box::new(lost)).into());
         }
         for tries in 1..=TRIES {
             let mut draft = self.draft(log, newest.as_ref())?;

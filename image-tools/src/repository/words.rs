@@ -65,6 +65,28 @@ impl WaveAfter {
     }
 }
 
+/// Whether waves let in more and more, one after the other: what doesn't is a slip of whoever wrote them.
+///
+/// # Errors
+/// Which two are in the wrong order.
+pub fn in_order(waves: &[Wave]) -> Result<(), String> {
+    let wrong = waves.iter().zip(waves.iter().skip(1)).find_map(|(a, b)| {
+        let (before, after) = (percent(a.share), percent(b.share));
+        if b.share <= a.share {
+            Some(format!("a wave of {after} after one of {before} lets nobody else in"))
+        } else if b.at < a.at {
+            Some(format!("the wave of {after} would begin before that of {before}"))
+        } else {
+            None
+        }
+    });
+    wrong.map_or(Ok(()), |why| {
+        Err(format!(
+            "{why}: each wave has to be larger and no earlier than the one before, as in 1%,10%@6h,100%@2d"
+        ))
+    })
+}
+
 /// Parts of [`WHOLE`] of a percentage with at most two decimals.
 fn parts(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
@@ -82,6 +104,15 @@ pub fn percent(share: u16) -> String {
         0 => format!("{} %", share / 100),
         rest => format!("{}.{rest:02} %", share / 100),
     }
+}
+
+/// The beginning of a text, cut between two characters: at most so many bytes.
+pub fn shorten(text: &str, most: usize) -> String {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().into()
 }
 
 #[cfg(test)]
@@ -103,6 +134,24 @@ mod tests {
         for text in ["", "7", "d", "7 d", "-1d", "1.5h", "99999999999999999999d", "9999999999999999w", "7dd"]
         {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn waves_come_in_order() {
+        let waves = |texts: &[&str]| -> Vec<Wave> {
+            texts.iter().map(|text| WaveAfter::parse(text).unwrap().from(50)).collect()
+        };
+        for fine in [&[][..], &["50%"], &["1%", "10%@6h+2h", "100%@2d"], &["1%@1h", "100%@1h+2d"]] {
+            assert_eq!(in_order(&waves(fine)), Ok(()), "{fine:?}");
+        }
+        for (wrong, why) in [
+            (&["50%", "10%"][..], "a wave of 10 % after one of 50 % lets nobody else in"),
+            (&["1%", "10%@1h", "10%@6h"], "a wave of 10 % after one of 10 %"),
+            (&["10%@6h", "50%@1h"], "the wave of 50 % would begin before that of 10 %"),
+        ] {
+            let text = in_order(&waves(wrong)).unwrap_err();
+            assert!(text.starts_with(why) && text.contains("100%@2d"), "{text}");
         }
     }
 

@@ -69,6 +69,24 @@ fn from_nothing_to_a_repaired_audit() {
 }
 
 #[test]
+fn a_root_without_a_channel_key_is_told_before_it_matters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let key = crate::product::key(1).write(&folder.path().join("key")).unwrap();
+    let [public, secret] = [&key.public, &key.secret].map(|file| file.to_str().unwrap());
+    let (repo, root) = (path("repository"), path("1.root"));
+    let new =
+        ["root", "new", "--out", &root, "--root-key", public, "--release-key", public, "--sign", secret];
+    let (_, warned) = at(&repo, &new, 0);
+    assert!(warned.starts_with("warning: without --channel-key"), "{warned}");
+    let (_, refused) = at(&repo, &["repo", "init", "--root", &root], 2);
+    assert!(refused.contains("root new --channel-key") && !fs::exists(&repo).unwrap(), "{refused}");
+    at(&repo, &["repo", "init", "--root", &root, "--channel-key-later"], 0);
+    let (_, fine) = at(&repo, &[&new[..], &["--force", "--channel-key", public]].concat(), 0);
+    assert_eq!(fine, "");
+}
+
+#[test]
 fn a_bundle_is_published_and_listed() {
     let (product, folder, place) = (Product::new(), tempfile::tempdir().unwrap(), places::directory());
     product.init(&place.store);

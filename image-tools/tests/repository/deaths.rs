@@ -84,7 +84,8 @@ pub(crate) fn pruned(world: &World, store: &Store) -> Done {
     let roots = Roots::load(store).map_err(|e| e.to_string())?;
     let holdings = Holdings::read(store, &roots, None).map_err(|e| e.to_string())?;
     let now = world.product.clock.0.load(Ordering::SeqCst);
-    let plan = prune::plan(&holdings, &policy, now);
+    let files = prune::Files::read(store, &roots, &holdings).map_err(|e| e.to_string())?;
+    let plan = prune::plan(&holdings, &files, &policy, now);
     prune::run(store, &roots, &world.product.committer("ada"), &plan).map(|_| ()).map_err(|e| e.to_string())
 }
 

@@ -105,7 +105,12 @@ fn what_is_published_is_found() {
         life.json(&["channel", "show", "staging"])["channels"][0]["offers"].as_array().unwrap().len(),
         3
     );
+    let (_, silent) = life.acts(&["withdraw", "staging", "1.1.0", "--reason", ""], 1);
+    assert!(silent.contains("say why"), "{silent}");
     life.acts(&["withdraw", "staging", "1.1.0", "--reason", "too <hot>"], 0);
+    let shown = life.ok(&["show", "1.1.0"]);
+    assert!(shown.contains("withdrawn         staging, ") && shown.contains(": too <hot>\n"), "{shown}");
+    assert_eq!(life.json(&["show", "1.1.0"])["channels"]["staging"]["reason"], "too <hot>");
     let (_, again) = life.acts(&["withdraw", "staging", "1.1.0", "--reason", "too hot"], 3);
     assert!(again.contains("withdrawn from channel staging already"), "{again}");
     assert_eq!(life.ok(&["list"]).lines().count(), 2);
@@ -190,13 +195,18 @@ fn gates_open_and_a_rollout_goes_its_way() {
         (&["wave", "50%@30h"], 3, "already"),
         (&["canary", "lab"], 3, "already"),
         (&["canary", "desk"], 0, "rollout canary"),
-        (&["pause"], 0, "rollout pause"),
+        (&["pause"], 0, "hub 1.2.0: paused at 1 % and groups lab, desk"),
         (&["pause"], 3, "is paused already"),
         (&["resume"], 0, "rollout resume"),
         (&["halt"], 0, "rollout halt"),
         (&["resume"], 1, "rollout set"),
         (&["set"], 1, "rollout everyone"),
-        (&["set", "--waves", "5%"], 0, "rollout set"),
+        (&["set", "--waves", "50%,10%"], 2, "a wave of 10 % after one of 50 %"),
+        (&["set", "--waves", "10%@6h,50%@1h"], 2, "would begin before"),
+        (&["set", "--waves", "5%"], 0, "the last wave is 5 %: the rest of the fleet waits"),
+        (&["everyone"], 0, "rollout everyone hub 1.2.0: everybody"),
+        (&["halt"], 0, "rollout halt"),
+        (&["resume"], 1, "rollout everyone"),
         (&["everyone"], 0, "rollout everyone"),
         (&["everyone"], 3, "already"),
         (&["wave", "50"], 2, "there is no %"),
@@ -204,13 +214,59 @@ fn gates_open_and_a_rollout_goes_its_way() {
         let (stdout, stderr) = life.acts(&[&["rollout", "production", "1.2.0"], verb].concat(), code);
         assert!(format!("{stdout}{stderr}").contains(text), "{verb:?}: {stdout}{stderr}");
     }
+    assert!(life.ok(&["list", "--channel", "production"]).contains("offered"));
+    for verb in [&["set", "--waves", "1%,10%@6h+2h", "--canary", "lab"][..], &["pause"]] {
+        life.acts(&[&["rollout", "production", "1.2.0"], verb].concat(), 0);
+    }
+    let shown = life.ok(&["channel", "show", "production"]);
+    for text in
+        ["paused at 1 % and group lab", "    wave 2 of 2: 10 % 6 h after it is resumed, within 120 min\n"]
+    {
+        assert!(shown.contains(text), "{shown}");
+    }
+    let listed = life.ok(&["list", "--channel", "production"]);
+    assert!(listed.starts_with("hub 1.2.0") && listed.contains("  paused  "), "{listed}");
+    let json = life.json(&["list", "--channel", "production"]);
+    assert_eq!(
+        (&json["releases"][0]["state"], &json["releases"][0]["rollout"]),
+        (&"offered".into(), &"paused".into())
+    );
+    let shown = life.ok(&["show", "1.2.0"]);
+    for text in ["rollout           production: paused at 1 % and group lab\n", "wave 2 of 2: 10 %"] {
+        assert!(shown.contains(text), "{shown}");
+    }
     for (verb, code) in [("pin", 0), ("pin", 3), ("unpin", 0), ("unpin", 3), ("barrier", 0), ("barrier", 3)] {
         life.acts(&["channel", verb, "production", "1.2.0"], code);
     }
+    let (begun, _) = life.acts(&["channel", "gates", "field", "--min-age", "1d"], 0);
+    assert!(begun.contains("channel field is new"), "{begun}");
+    let (_, young) = life.acts(&["promote", "staging", "field", "1.1.0"], 75);
+    assert!(young.contains("that channel field demands"), "{young}");
+    assert!(life.ok(&["channel", "show", "field"]).contains("gates: 24 h in the channel before"));
+    let (fine, _) = life.acts(&["withdraw", "production", "1.1.0", "--reason", "bad"], 0);
+    assert!(
+        fine.contains("offered the newest other") && fine.contains("note: staging still offers it"),
+        "{fine}"
+    );
+    let withdraw = ["withdraw", "production", "1.2.0", "--reason", "bad", "--json"];
+    let nowhere: Value = serde_json::from_str(&life.acts(&withdraw, 0).0).unwrap();
+    assert_eq!(
+        (&nowhere["boards_without_offer"][0], &nowhere["still_offered_in"][0]),
+        (&"pi4".into(), &"staging".into())
+    );
+    life.acts(&["withdraw", "staging", "1.1.0", "--reason", "bad"], 0);
+    let (last, _) = life.acts(&["withdraw", "staging", "1.2.0", "--reason", "bad"], 0);
+    assert!(last.contains("warning: staging has nothing else of hub on offer for pi4"), "{last}");
+    assert!(!last.contains("still offers it"), "{last}");
     let (_, typo) = life.acts(&["channel", "refresh", "prodction"], 1);
     assert!(typo.contains("has no channel prodction"), "{typo}");
     let records = life.ok(&["audit", "--last", "100"]);
-    assert_eq!(records.matches("rollout").count(), 7, "{records}");
+    assert_eq!(records.matches("  rollout  ").count(), 11, "{records}");
+    assert!(records.contains("  set hub 1.2.0: 5 %; "), "what came of it is told: {records}");
+    assert!(
+        records.contains("  attest  ") && records.contains("tests-passed of hub 1.2.0 by key "),
+        "{records}"
+    );
     // As the refusal said.
     life.acts(
         &["channel", "gates", "production", "--min-age", "0s", "--min-interval", "0s", "--no-others"],
@@ -243,6 +299,9 @@ fn keys_change_and_channels_are_signed_anew() {
     assert!(half.contains("not enough yet"), "{half}");
     let (_, refused) = life.ends(&["repo", "root", &next], 5);
     assert!(refused.contains("2.root"), "{refused}");
+    let (_, wrong) =
+        life.ends(&["root", "sign", &next, "--current", &current, "--sign", &life.path("channel.key")], 1);
+    assert!(wrong.contains("may sign neither this root nor"), "{wrong}");
     let whole =
         life.ok(&["root", "sign", &next, "--current", &current, "--sign", other.secret.to_str().unwrap()]);
     assert!(whole.contains("signed as it must be"), "{whole}");
@@ -269,7 +328,17 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     for version in ["1.1.0", "1.2.0"] {
         life.acts(&["withdraw", "staging", version, "--reason", "bad"], 0);
     }
+    let du = || -> u64 {
+        let blobs = fs::read_dir(Path::new(&life.repo).join("blobs/sha256")).unwrap();
+        blobs.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    };
     let prune = ["prune", "--keep", "1", "--max-size", "1K"];
+    let key = life.path("channel.key");
+    let would = life.json(&[&prune[..], &["--dry-run", "--key", &key]].concat());
+    assert_eq!(would["bytes_before"], du());
+    let allowed = (would["bytes_before"].as_u64().unwrap() * 10 / 8).to_string();
+    let roomy = life.json(&["prune", "--keep", "1", "--max-size", &allowed, "--dry-run", "--key", &key]);
+    assert_eq!(roomy["releases"].as_array().unwrap().len(), 0, "{roomy}");
     let (would, _) = life.acts(&[&prune[..], &["--dry-run"]].concat(), 0);
     assert!(
         would.contains("2 of 4 releases would go") && would.contains("still more than allowed"),
@@ -279,6 +348,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     assert!(gone.contains("2 of 4 releases gone") && gone.contains("8 files removed"), "{gone}");
     let (again, _) = life.acts(&prune, 0);
     assert!(again.contains("0 of 2 releases gone") && again.contains("0 files removed"), "{again}");
+    assert_eq!(life.json(&[&prune[..], &["--key", &key]].concat())["bytes_after"], du());
     life.acts(&[&prune[..], &["--interval", "1h"]].concat(), 3);
     assert_eq!(life.ok(&["audit"]).matches("  prune ").count(), 1);
     assert_eq!(versions(&life.json(&["list", "--all"])), ["1.4.0", "1.3.0"]);
@@ -381,6 +451,8 @@ fn copies_of_either_kind() {
         "--root-key",
         &public,
         "--release-key",
+        &public,
+        "--channel-key",
         &public,
         "--sign",
         &key,

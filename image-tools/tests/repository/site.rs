@@ -101,7 +101,14 @@ fn the_imagers_list_is_as_its_schema_says() {
     let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("1.root"), &product.root.bytes).unwrap();
-    fs::write(path("card.img"), vec![7; 5000]).unwrap();
+    // A partition table with one partition, and some bytes in it.
+    let mut card = vec![7; 5120];
+    card[446..512].fill(0);
+    card[446 + 4] = 0x83;
+    card[446 + 8] = 1;
+    card[446 + 12] = 9;
+    card[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(path("card.img"), &card).unwrap();
     let repo = path("repository");
     at(&repo, &["repo", "init", "--root", &path("1.root")], 0);
     at(&repo, &["site", "--card", &path("card.img")], 2);
@@ -116,6 +123,21 @@ fn the_imagers_list_is_as_its_schema_says() {
         "--board",
         "pi5",
     ];
+    let with = |args: &[&str], code| {
+        let folder = path("refused");
+        let args = [&["site", "--out", &folder][..], args].concat();
+        let (_, stderr) = at(&repo, &args, code);
+        assert!(!fs::exists(&folder).unwrap(), "{args:?}");
+        stderr
+    };
+    for wrong in ["not a url", "updates.example", "ftp://x.example", "https://x.example/?a=b", "https://"] {
+        let told = with(&["--url", wrong], 2);
+        assert!(told.contains("https://updates.example.com"), "{told}");
+    }
+    let told = with(&["--board", "BAD BOARD"], 2);
+    assert!(told.contains("a-z 0-9"), "{told}");
+    let told = with(&["--url", "https://x.example", "--card", &path("1.root")], 2);
+    assert!(told.contains("1.root is no card image"), "{told}");
     at(&repo, &site, 0);
     at(&repo, &[&site[..], &["--out", &path("www")]].concat(), 0);
     let list: Value = serde_json::from_slice(&fs::read(format!("{repo}/rpi-imager.json")).unwrap()).unwrap();
@@ -131,16 +153,16 @@ fn the_imagers_list_is_as_its_schema_says() {
         assert!(item[text].is_string(), "{text}");
     }
     for number in ["extract_size", "image_download_size"] {
-        assert_eq!(item[number], 5000, "{number}");
+        assert_eq!(item[number], 5120, "{number}");
     }
     assert_eq!(item["url"], "https://updates.example/card.img");
-    assert_eq!(item["extract_sha256"], Digest::of(&[7; 5000]).to_string());
+    assert_eq!(item["extract_sha256"], Digest::of(&card).to_string());
     assert_eq!(item["release_date"].as_str().unwrap().len(), "2026-11-01".len());
     assert_eq!(item["devices"], serde_json::json!(["pi4-64bit", "pi5-64bit"]));
     // Whatever it says, the imager would offer settings that this system doesn't take.
     assert!(item.get("init_format").is_none());
     // A name that isn't plain is still one address.
-    fs::write(path("my card #1 ü.img"), "x").unwrap();
+    fs::write(path("my card #1 ü.img"), &card).unwrap();
     at(&repo, &["site", "--card", &path("my card #1 ü.img"), "--url", "https://x.example"], 0);
     let list: Value = serde_json::from_slice(&fs::read(format!("{repo}/rpi-imager.json")).unwrap()).unwrap();
     assert_eq!(list["os_list"][0]["url"], "https://x.example/my%20card%20%231%20%C3%BC.img");

@@ -160,6 +160,8 @@ fn progress_goes_to_stderr_as_asked() {
 #[test]
 fn a_bad_source_date_epoch_is_told() {
     let product = Product::new();
+    let (help, _) = ends(&product, &["build", "--help"], 0);
+    assert!(help.contains("SOURCE_DATE_EPOCH"), "{help}");
     product.release_key.write(&product.path("release")).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
         .args(BUILD)

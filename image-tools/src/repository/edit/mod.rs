@@ -14,7 +14,7 @@ mod withdraw;
 
 pub use offer::{Attested, Promotion, promote, publish};
 pub use rollout::{Change, change};
-pub use withdraw::{barrier, pin, unpin, withdraw};
+pub use withdraw::{barrier, pin, stranded, unpin, withdraw};
 
 use bistable_format::channel::Withdrawal;
 use bistable_format::{Channel, Digest, Offer, limits};

@@ -15,9 +15,9 @@ pub enum Change {
     Wave(Wave),
     /// One more group that goes first.
     Canary(String),
-    /// Nobody else is let in.
+    /// Nobody else is let in; who was, canaries among them, stays in.
     Pause,
-    /// On from where it was paused.
+    /// On from where it was paused. Never after a halt.
     Resume,
     /// Nobody gets it any more: not even who was let in.
     Halt,
@@ -75,13 +75,13 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
         },
         Change::Resume => match next.pace {
             Pace::Running => return already("is running".into()),
-            // Time went on for its waves, nobody knows since when: all of them might be in at once.
-            Pace::Halted if !for_all => {
+            // It was bad enough to take it from those who were in; and time went on for its waves, nobody knows since when.
+            Pace::Halted => {
                 return refuse(
                     "was halted: begin it anew with `rollout set --waves …`, or let all in with `rollout everyone`",
                 );
             }
-            Pace::Paused(_) | Pace::Halted => next.resume(now),
+            Pace::Paused(_) => next.resume(now),
         },
         Change::Halt if next.pace == Pace::Halted => return already("is halted".into()),
         Change::Halt => next.pace = Pace::Halted,

@@ -277,7 +277,7 @@ fn rollouts_change_as_the_table_says() {
         ("pause what is halted", &halted, Change::Pause, Senseless),
         ("resume", &paused, Change::Resume, Is(later)),
         ("resume what runs", &waves, Change::Resume, Already),
-        ("resume what is for all", &halted, Change::Resume, Is(all.clone())),
+        ("resume what was for all and halted", &halted, Change::Resume, Senseless),
         ("resume waves that were halted", &paced(Pace::Halted), Change::Resume, Senseless),
         ("halt", &waves, Change::Halt, Is(paced(Pace::Halted))),
         ("halt what is paused", &paused, Change::Halt, Is(paced(Pace::Halted))),
@@ -320,9 +320,22 @@ fn marks_and_withdrawals() {
         (vec!["1.1.0".into()], 0, "too hot")
     );
     assert!(matches!(tried(&gone, |c| withdraw(c, &id, "again", NOW)), Err(EditError::NotOffered { .. })));
-    for reason in ["x".repeat(limits::REASON + 1), "two\nlines".into()] {
+    for reason in ["x".repeat(limits::REASON + 1), "two\nlines".into(), String::new(), "  ".into()] {
         assert!(matches!(tried(&there, |c| withdraw(c, &id, &reason, NOW)), Err(EditError::Senseless(_))));
     }
+}
+
+#[test]
+fn boards_that_have_nowhere_to_go_are_named() {
+    let mut wide = offer("hub", "1.0.0");
+    wide.terms.boards = vec!["pi4".into(), "pi5".into()];
+    let boards = wide.terms.boards.clone();
+    let nowhere = |offers: &[Offer]| stranded(&with("staging", offers), "hub", &boards);
+    assert_eq!(nowhere(&[]), ["pi4", "pi5"]);
+    assert_eq!(nowhere(&[offer("radio", "1.0.0"), offer("hub", "1.1.0")]), ["pi5"]);
+    assert_eq!(nowhere(&[wide.clone()]), [""; 0]);
+    wide.rollout.pace = Pace::Halted;
+    assert_eq!(nowhere(&[wide]), ["pi4", "pi5"]);
 }
 
 #[test]

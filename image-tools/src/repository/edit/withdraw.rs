@@ -4,13 +4,19 @@ use bistable_format::{
     Channel, Digest,
     channel::{Passage, Withdrawal},
     limits,
+    rollout::Pace,
 };
 
 /// Take a release off the channel: nobody gets it any more, and who runs it is offered something else.
 ///
 /// # Errors
-/// When it isn't on offer; the channel is as it was then.
+/// When it isn't on offer, or nobody says why; the channel is as it was then.
 pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64) -> Result<(), EditError> {
+    if reason.trim().is_empty() {
+        let why =
+            "a withdrawal is for good, and devices tell its reason to their users: say why with --reason";
+        return Err(EditError::Senseless(why.into()));
+    }
     whole(channel, |draft| {
         let at = draft.offers.iter().position(|o| o.identity == *identity);
         let offer = draft.offers.remove(at.ok_or_else(|| not_offered(draft, identity))?);
@@ -30,6 +36,16 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
         }
         Ok(())
     })
+}
+
+/// The boards of a product for which a channel has nothing on offer: devices that run what was withdrawn stay on it.
+pub fn stranded(channel: &Channel, product: &str, boards: &[String]) -> Vec<String> {
+    let serves = |board: &String| {
+        channel.offers.iter().any(|o| {
+            o.terms.product == product && o.terms.boards.contains(board) && o.rollout.pace != Pace::Halted
+        })
+    };
+    boards.iter().filter(|board| !serves(board)).cloned().collect()
 }
 
 /// Keep a release that is on offer from being pruned, and from making room.

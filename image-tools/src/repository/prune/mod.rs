@@ -9,12 +9,15 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `files` | the blobs, and which releases share them |
 //! | `plan` | which go, and why |
+mod files;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Goes, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan};
+pub use files::{Files, blob_bytes};
+pub use plan::{Goes, Going, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan};
 
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committer, Log};
@@ -110,7 +113,7 @@ pub fn run(
     plan: &Plan,
 ) -> Result<Removed, PruneError> {
     let now = committer.clock.now();
-    let going: BTreeSet<Digest> = plan.go.iter().map(|(id, _)| *id).collect();
+    let going: BTreeSet<Digest> = plan.go.iter().map(|going| going.release).collect();
     let mut parts = Parts { store, roots, read: BTreeMap::new() };
     let holdings = Holdings::read(store, roots, None)?;
     let staying = needed(&holdings, &going, &mut parts)?;

@@ -1,7 +1,8 @@
 //! The plan: which releases go, and why; and why the others stay. A pure function.
+use super::Files;
 use crate::repository::holdings::{Held, Holdings, Standing};
 use bistable_format::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Above this share of the allowed size, in percent, old releases go that production never had.
 pub const STAGING_GOES: u64 = 80;
@@ -15,7 +16,7 @@ pub struct Policy {
     pub keep: usize,
     /// What is older than this many seconds goes.
     pub older_than: Option<u64>,
-    /// Bytes that the releases may take in all.
+    /// Bytes that the releases may take in all, what they share counted once.
     pub most_bytes: Option<u64>,
 }
 
@@ -45,22 +46,74 @@ pub enum Stays {
     NoReason,
 }
 
+/// A release that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Going {
+    /// Its identity.
+    pub release: Digest,
+    /// Why.
+    pub why: Goes,
+    /// Bytes that become free when it goes after those before it: what no other release has.
+    pub frees: u64,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Releases that go, oldest first.
-    pub go: Vec<(Digest, Goes)>,
+    /// Releases that go, in this order.
+    pub go: Vec<Going>,
     /// Releases that stay.
     pub stay: Vec<(Digest, Stays)>,
-    /// Bytes of all releases before and after.
+    /// Bytes of all blobs before and after.
     pub bytes: [u64; 2],
-    /// Whether there is still more than is allowed.
+    /// Whether the releases still take more than is allowed.
     pub too_large: bool,
 }
 
+/// The room that releases take: each blob once, whoever shares it.
+struct Room<'a> {
+    files: &'a Files,
+    /// How many releases have each blob.
+    users: BTreeMap<Digest, usize>,
+    bytes: u64,
+}
+
+impl<'a> Room<'a> {
+    fn of(holdings: &Holdings, files: &'a Files) -> Room<'a> {
+        let mut users: BTreeMap<Digest, usize> = BTreeMap::new();
+        for blob in holdings.releases.keys().filter_map(|id| files.of.get(id)).flatten() {
+            *users.entry(*blob).or_default() += 1;
+        }
+        let bytes = users.keys().filter_map(|blob| files.bytes.get(blob)).sum();
+        Room { files, users, bytes }
+    }
+
+    /// Let a release go. What becomes free is what nobody else has.
+    fn free(&mut self, release: &Digest) -> u64 {
+        let mut freed = 0;
+        for blob in self.files.of.get(release).into_iter().flatten() {
+            let Some(users) = self.users.get_mut(blob) else { continue };
+            *users -= 1;
+            if *users == 0 {
+                self.users.remove(blob);
+                freed += self.files.bytes.get(blob).copied().unwrap_or(0);
+            }
+        }
+        self.bytes -= freed;
+        freed
+    }
+
+    fn is_above(&self, most: u64, percent: u64) -> bool {
+        u128::from(self.bytes) * 100 > u128::from(most) * u128::from(percent)
+    }
+}
+
 /// Make the plan.
-pub fn plan(holdings: &Holdings, policy: &Policy, now: u64) -> Plan {
-    let before: u64 = holdings.releases.values().map(|h| h.entry.bytes).sum();
+pub fn plan(holdings: &Holdings, files: &Files, policy: &Policy, now: u64) -> Plan {
+    let before: u64 = files.bytes.values().sum();
+    let mut room = Room::of(holdings, files);
+    // Catalogues, and what nothing names: no release takes it along.
+    let others = before - room.bytes;
     let kept = kept(holdings, policy);
     let mut free: Vec<(&Digest, &Held)> =
         holdings.releases.iter().filter(|(id, _)| !kept.contains_key(*id)).collect();
@@ -68,38 +121,34 @@ pub fn plan(holdings: &Holdings, policy: &Policy, now: u64) -> Plan {
         x.since().cmp(&y.since()).then(x.entry.version.cmp(&y.entry.version)).then(a.cmp(b))
     });
 
-    let mut go: Vec<(Digest, Goes)> = Vec::new();
-    let mut bytes = before;
-    let drop = |go: &mut Vec<(Digest, Goes)>, bytes: &mut u64, id: &Digest, held: &Held, why| {
-        if !go.iter().any(|(gone, _)| gone == id) {
-            *bytes -= held.entry.bytes;
-            go.push((*id, why));
+    let (mut go, mut gone): (Vec<Going>, BTreeSet<Digest>) = Default::default();
+    let mut drop = |room: &mut Room<'_>, id: &Digest, why| {
+        if gone.insert(*id) {
+            go.push(Going { release: *id, why, frees: room.free(id) });
         }
     };
     if let Some(oldest) = policy.older_than {
-        for (id, held) in free.iter().filter(|(_, h)| now.saturating_sub(h.since()) > oldest) {
-            drop(&mut go, &mut bytes, id, held, Goes::Age);
+        for (id, _) in free.iter().filter(|(_, h)| now.saturating_sub(h.since()) > oldest) {
+            drop(&mut room, id, Goes::Age);
         }
     }
     if let Some(most) = policy.most_bytes {
-        let above =
-            |bytes: u64, percent: u64| u128::from(bytes) * 100 > u128::from(most) * u128::from(percent);
-        for (id, held) in free.iter().filter(|(_, h)| !was_in_production(h)) {
-            if above(bytes, STAGING_GOES) {
-                drop(&mut go, &mut bytes, id, held, Goes::StagingForRoom);
+        for (id, _) in free.iter().filter(|(_, h)| !was_in_production(h)) {
+            if room.is_above(most, STAGING_GOES) {
+                drop(&mut room, id, Goes::StagingForRoom);
             }
         }
-        for (id, held) in &free {
-            if above(bytes, PRODUCTION_GOES) {
-                drop(&mut go, &mut bytes, id, held, Goes::ProductionForRoom);
+        for (id, _) in &free {
+            if room.is_above(most, PRODUCTION_GOES) {
+                drop(&mut room, id, Goes::ProductionForRoom);
             }
         }
     }
-    let stays = free.iter().filter(|(id, _)| !go.iter().any(|(gone, _)| gone == *id));
+    let stays = free.iter().filter(|(id, _)| !gone.contains(*id));
     let mut stay: Vec<(Digest, Stays)> = stays.map(|(id, _)| (**id, Stays::NoReason)).collect();
     stay.extend(kept);
-    let too_large = policy.most_bytes.is_some_and(|most| bytes > most);
-    Plan { go, stay, bytes: [before, bytes], too_large }
+    let too_large = policy.most_bytes.is_some_and(|most| room.bytes > most);
+    Plan { go, stay, bytes: [before, others + room.bytes], too_large }
 }
 
 /// What stays, whatever the policy says.

@@ -1,0 +1,114 @@
+//! A rollout in words: what it is at, and what is still to come.
+use crate::repository::audit::timestamp;
+use crate::repository::edit::people;
+use crate::repository::words::percent;
+use bistable_format::rollout::{Pace, Rollout, WHOLE};
+
+/// What a rollout is at, in a few words.
+pub(crate) fn stage(rollout: &Rollout, now: u64) -> String {
+    let share = percent(rollout.share(now));
+    let share = match rollout.canaries.as_slice() {
+        [] => share,
+        [one] => format!("{share} and group {one}"),
+        more => format!("{share} and groups {}", more.join(", ")),
+    };
+    match rollout.pace {
+        Pace::Halted => "halted".into(),
+        Pace::Paused(_) => format!("paused at {share}"),
+        Pace::Running if rollout.is_done(now) => "everybody".into(),
+        Pace::Running => share,
+    }
+}
+
+/// The waves that are still to come, one a line, and who waits for none of them.
+pub(crate) fn to_come(rollout: &Rollout, now: u64) -> Vec<String> {
+    let stopped = match rollout.pace {
+        Pace::Halted => return Vec::new(),
+        Pace::Paused(since) => Some(since.min(now)),
+        Pace::Running => None,
+    };
+    let now = stopped.unwrap_or(now);
+    let count = rollout.waves.len();
+    let mut lines = Vec::new();
+    for (number, wave) in (1..).zip(&rollout.waves) {
+        let over = u64::from(wave.over);
+        let end = wave.at.saturating_add(over);
+        if end <= now {
+            continue;
+        }
+        let begins = match (wave.at.saturating_sub(now), stopped) {
+            (0, Some(_)) => "on once it is resumed".into(),
+            (wait, Some(_)) => format!("{} after it is resumed", people(wait)),
+            (0, None) => format!("since {}", timestamp(wave.at)),
+            (_, None) => format!("from {} on", timestamp(wave.at)),
+        };
+        let within = match over {
+            0 => String::new(),
+            _ => format!(", within {}", people(end - now.max(wave.at))),
+        };
+        lines.push(format!("wave {number} of {count}: {} {begins}{within}", percent(wave.share)));
+    }
+    lines.extend(rest(rollout));
+    lines
+}
+
+/// That the waves don't come to everybody, if they don't.
+pub(crate) fn rest(rollout: &Rollout) -> Option<String> {
+    let last = rollout.last_share();
+    (last < WHOLE).then(|| {
+        format!(
+            "the last wave is {}: the rest of the fleet waits for another `rollout … wave` or `set`",
+            percent(last)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable_format::rollout::Wave;
+
+    const NOW: u64 = 1_800_000_000;
+    const HOUR: u64 = 3600;
+
+    fn rollout(pace: Pace) -> Rollout {
+        let wave = |hours: u64, over, share| Wave { at: NOW + hours * HOUR, over, share };
+        let waves = vec![wave(0, 0, 100), wave(6, 7200, 1000), wave(48, 0, 5000)];
+        Rollout { pace, canaries: vec!["lab".into(), "desk".into()], waves }
+    }
+
+    #[test]
+    fn a_running_rollout_tells_times() {
+        let running = rollout(Pace::Running);
+        assert_eq!(stage(&running, NOW), "1 % and groups lab, desk");
+        assert_eq!(
+            to_come(&running, NOW + 7 * HOUR),
+            [
+                "wave 2 of 3: 10 % since 2027-01-15T14:00:00Z, within 60 min",
+                "wave 3 of 3: 50 % from 2027-01-17T08:00:00Z on",
+                "the last wave is 50 %: the rest of the fleet waits for another `rollout … wave` or `set`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_paused_rollout_tells_what_comes_after_the_pause() {
+        let paused = rollout(Pace::Paused(NOW + 7 * HOUR));
+        assert_eq!(stage(&paused, NOW + 99 * HOUR), "paused at 5 % and groups lab, desk");
+        assert_eq!(
+            to_come(&paused, NOW + 99 * HOUR)[..2],
+            [
+                "wave 2 of 3: 10 % on once it is resumed, within 60 min",
+                "wave 3 of 3: 50 % 41 h after it is resumed",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_comes_after_a_halt_or_the_end() {
+        let halted = rollout(Pace::Halted);
+        assert_eq!((stage(&halted, NOW).as_str(), to_come(&halted, NOW).len()), ("halted", 0));
+        let all = Rollout::default();
+        assert_eq!((stage(&all, NOW).as_str(), to_come(&all, NOW).len()), ("everybody", 0));
+    }
+}

@@ -1,0 +1,53 @@
+//! The blobs of a repository, and which of them each release consists of: releases share what is the same in them.
+use super::{Parts, PruneError};
+use crate::repository::contents::ContentsError;
+use crate::repository::holdings::Holdings;
+use crate::repository::roots::Roots;
+use crate::repository::store::{Store, StoreError};
+use bistable_format::{Digest, bundle};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The blobs of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Bytes of each blob that is there, whatever names it.
+    pub bytes: BTreeMap<Digest, u64>,
+    /// What each release consists of, by its identity. A blob may belong to many.
+    pub of: BTreeMap<Digest, BTreeSet<Digest>>,
+}
+
+impl Files {
+    /// List the blobs, and read what each release consists of. What can't be read or trusted consists of itself alone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(store: &Store, roots: &Roots, holdings: &Holdings) -> Result<Files, PruneError> {
+        let mut parts = Parts { store, roots, read: BTreeMap::new() };
+        let mut files = Files { bytes: sizes(store)?, of: BTreeMap::new() };
+        for (identity, held) in &holdings.releases {
+            let mut all = held.signed.clone();
+            for signed in &held.signed {
+                match parts.of(signed) {
+                    Ok(more) => all.extend(more),
+                    Err(ContentsError::Store(e)) => return Err(e.into()),
+                    Err(_) => {}
+                }
+            }
+            files.of.insert(*identity, all);
+        }
+        Ok(files)
+    }
+}
+
+/// Bytes of all blobs that are there.
+///
+/// # Errors
+/// When the store fails.
+pub fn blob_bytes(store: &Store) -> Result<u64, StoreError> {
+    Ok(sizes(store)?.values().sum())
+}
+
+fn sizes(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
+    let all = store.list("blobs")?;
+    Ok(all.iter().filter_map(|file| Some((bundle::blob_digest(&file.path)?, file.bytes))).collect())
+}
