@@ -68,8 +68,9 @@ fn look(
     asked: &Repository,
     remember: Remember,
 ) -> Result<(Box<dyn Source>, Found), Error> {
+    let locations = locations(&agent.device.settings, asked)?;
     agent.is_free()?;
-    let seen = look_at(&mut agent.device, asked, remember)?;
+    let seen = look_at(&mut agent.device, locations, asked, remember)?;
     if remember == Remember::Yes {
         // Whoever could not do it while booting, without a network, can now.
         agent.give_back();
@@ -79,10 +80,10 @@ fn look(
 
 fn look_at(
     device: &mut Device,
+    locations: Vec<Location>,
     asked: &Repository,
     remember: Remember,
 ) -> Result<(Box<dyn Source>, Found), Error> {
-    let locations = locations(&device.settings, asked)?;
     let (limits, patience) = limits(&device.settings.source.limits);
     let open = |locations: &[Location]| {
         Location::open_all(locations, limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
