@@ -177,6 +177,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     );
     for (number, what, done) in [
         (repaired.hints, "hint", "made anew"),
+        (repaired.names, "version name", "kept again"),
         (repaired.damaged, "damaged file", "removed"),
         (repaired.leftovers, "leftover file", "removed"),
     ] {
@@ -202,6 +203,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             "blobs": report.blobs,
             "orphan_bytes": report.orphan_bytes,
             "mended": repaired.hints,
+            "repaired_names": repaired.names,
             "removed_damaged": repaired.damaged,
             "removed_leftovers": repaired.leftovers,
         }),

@@ -48,6 +48,28 @@ fn a_rotten_stick_is_copied_anew() {
     assert!(life.fsck(&stick, &["--deep"], 0).ends_with("fine\n"));
 }
 
+/// Else another release could be published under it.
+#[test]
+fn a_versions_name_is_kept_again() {
+    let life = Life::new(2);
+    let name = Path::new(&life.repo).join("versions/hub/1.1.0");
+    let text = fs::read(&name).unwrap();
+    fs::remove_file(&name).unwrap();
+    let told = life.fsck(&life.repo, &[], 0);
+    assert!(
+        told.starts_with("unnamed    versions/hub/1.1.0  is gone") && told.contains("--repair"),
+        "{told}"
+    );
+    life.fsck(&life.repo, &["--repair"], 0);
+    assert_eq!(fs::read(&name).unwrap(), text);
+    assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"));
+    // A copy of what is on offer has only the names of that.
+    life.acts(&["withdraw", "staging", "1.1.0", "--reason", "bad"], 0);
+    let stick = life.path("stick");
+    life.ok(&["sync", &stick]);
+    assert!(life.fsck(&stick, &[], 0).ends_with("fine\n"));
+}
+
 #[test]
 fn acts_without_a_record_are_told() {
     let life = Life::new(2);

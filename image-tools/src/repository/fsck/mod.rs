@@ -49,6 +49,8 @@ pub enum Fault {
     Unrecorded,
     /// A file that no device reads isn't what its name says.
     Foreign,
+    /// A version that was published has no file that keeps its name: another release could get it.
+    Unnamed,
     /// A hint is wrong: readers are slower.
     Hint,
     /// Nobody names this file.
@@ -66,6 +68,7 @@ impl Fault {
             Fault::Untrusted => "untrusted",
             Fault::Unrecorded => "unrecorded",
             Fault::Foreign => "foreign",
+            Fault::Unnamed => "unnamed",
             Fault::Hint => "hint",
             Fault::Orphan => "orphan",
             Fault::Leftover => "leftover",
@@ -223,7 +226,10 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
             }
         }
     }
-    named::versions(store, &mut report, &versions)?;
+    let names = named::versions(store, &mut report, &versions)?;
+    if !partial {
+        names.report_missing(&mut report);
+    }
     named::attestations(store, &mut report)?;
     report.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
     Ok(report)

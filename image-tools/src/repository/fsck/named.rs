@@ -12,13 +12,33 @@ const VERSION_BYTES: usize = 128;
 /// The releases that catalogues have of each product's version.
 pub(super) type Versions = BTreeMap<(String, Version), BTreeSet<Digest>>;
 
-/// Whether each version's file names a release, and the one that the catalogues have, if they have one.
-pub(super) fn versions(store: &Store, report: &mut Report, known: &Versions) -> Result<(), StoreError> {
+/// Versions that the catalogues have, and that have no file.
+pub(super) struct Unnamed<'a>(BTreeSet<&'a (String, Version)>);
+
+impl Unnamed<'_> {
+    pub(super) fn report_missing(self, report: &mut Report) {
+        for (product, version) in self.0 {
+            let text = "is gone: another release could be published under this version; `bistable-image fsck --repair` makes it \
+                        anew";
+            report.add(Fault::Unnamed, names::version(product, version), text);
+        }
+    }
+}
+
+/// Whether each version's file names a release, and the one that the catalogues have, if they have one. Gives those without a
+/// file.
+pub(super) fn versions<'a>(
+    store: &Store,
+    report: &mut Report,
+    known: &'a Versions,
+) -> Result<Unnamed<'a>, StoreError> {
+    let mut unnamed: BTreeSet<_> = known.keys().collect();
     for file in store.list("versions")? {
         let Some(version) = version(&file.path) else {
             report.add(Fault::Foreign, file.path, "this is no version's name");
             continue;
         };
+        unnamed.remove(&version);
         let text = small(store, &file.path, VERSION_BYTES)?;
         let release = text.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
         match release {
@@ -33,7 +53,7 @@ pub(super) fn versions(store: &Store, report: &mut Report, known: &Versions) -> 
             Some(_) => {}
         }
     }
-    Ok(())
+    Ok(Unnamed(unnamed))
 }
 
 /// Product and version of such a file.

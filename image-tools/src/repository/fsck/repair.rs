@@ -1,10 +1,12 @@
 //! What fsck can mend by itself: hints are made anew, and files are removed that are worth nothing.
 use super::{Fault, Report, read_through};
+use crate::repository::holdings::Holdings;
 use crate::repository::index;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
-use crate::repository::store::{Store, StoreError};
+use crate::repository::store::{Claim, Store, StoreError};
 use bistable_format::bundle::{INDEX_NAME, blob_digest};
+use bistable_format::repository as names;
 
 /// What was mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Repaired {
     pub hints: u64,
     /// Blobs removed because their bytes weren't what their names say: who publishes or copies skips what is there.
     pub damaged: u64,
+    /// Files of versions' names made anew.
+    pub names: u64,
     /// Files removed that a program left which was stopped.
     pub leftovers: u64,
 }
@@ -28,6 +32,7 @@ pub fn repair(store: &Store, roots: &Roots, report: &Report) -> Result<Repaired,
         match problem.fault {
             Fault::Hint if path == INDEX_NAME => done.hints += u64::from(index::rebuild(store, roots)?),
             Fault::Hint => done.hints += u64::from(mend_hint(store, path)?),
+            Fault::Unnamed => done.names += u64::from(name_again(store, roots, path)?),
             Fault::Damaged => done.damaged += u64::from(remove_damaged(store, path)?),
             Fault::Leftover => {
                 store.remove_leftover(path)?;
@@ -50,6 +55,21 @@ fn mend_hint(store: &Store, path: &str) -> Result<bool, StoreError> {
         sequence.write_hint(store, newest)?;
     }
     Ok(newest > 0)
+}
+
+/// Give a version's name to the release that the catalogues have under it, if it is one.
+fn name_again(store: &Store, roots: &Roots, path: &str) -> Result<bool, StoreError> {
+    // What can't be read was told of already.
+    let Ok(holdings) = Holdings::read(store, roots, None) else { return Ok(false) };
+    let mut theirs = holdings.releases.values().map(|held| &held.entry);
+    let mut next = || theirs.find(|entry| names::version(&entry.product, &entry.version) == path);
+    match (next(), next()) {
+        (Some(only), None) => {
+            let text = format!("{}\n", only.identity);
+            Ok(matches!(store.claim(path, text.as_bytes(), text.len())?, Claim::Ours))
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Remove a blob, but only if it was read whole and is another one: what can't be read now may be read later.
