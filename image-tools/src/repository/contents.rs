@@ -2,8 +2,9 @@
 //! image layout has besides.
 use super::roots::Roots;
 use super::store::{Store, StoreError};
-use bistable_format::bundle::{EMPTY, Frame};
+use bistable_format::bundle::{EMPTY, Frame, blob_digest};
 use bistable_format::{Digest, Envelope, Release, Role, TrustError, release, repository as names};
+use std::collections::BTreeMap;
 
 /// Why a release in a repository can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,15 @@ pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, Con
         Ok(release) => Ok(Stored { release, identity: release::identity(&signed), signed }),
         Err(source) => Err(ContentsError::Untrusted { place, path, source }),
     }
+}
+
+/// All blobs that are there, whatever names them, with their bytes.
+///
+/// # Errors
+/// When the store fails.
+pub fn blobs(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
+    let all = store.list("blobs")?;
+    Ok(all.iter().filter_map(|file| Some((blob_digest(&file.path)?, file.bytes))).collect())
 }
 
 impl Stored {

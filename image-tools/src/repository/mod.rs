@@ -25,6 +25,7 @@
 //! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
 //! | [`mod@sync`] | the same repository in another place |
 //! | [`site`] | a page for people |
+//! | `version_name` | which release a version is of, for ever |
 //! | `hashed` | a stream that has to be what its digest says |
 //! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
@@ -52,6 +53,7 @@ pub mod sequence;
 pub mod site;
 pub mod store;
 pub mod sync;
+mod version_name;
 pub mod words;
 
 pub use crate::clock::{Clock, HostClock};

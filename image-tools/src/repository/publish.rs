@@ -9,6 +9,7 @@ use super::hashed::Hashed;
 use super::hold::{Hold, HoldError};
 use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
+use super::version_name;
 use crate::bundle::Reader;
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
@@ -21,9 +22,6 @@ use semver::Version;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-/// Most bytes of the file of a version's name.
-const VERSION_BYTES: usize = 128;
 
 /// Why nothing is published.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +124,9 @@ pub fn publish(
     reader.volumes(publication.threads, progress, &mut |_, _, _| Ok(())).map_err(wrong)?;
 
     // Before anything is written: gigabytes for nothing are nobody's joy.
-    if let Some(there) = store.get(&names::version(&release.product, &release.version), VERSION_BYTES)? {
+    if let Some(there) =
+        store.get(&names::version(&release.product, &release.version), version_name::BYTES)?
+    {
         check_version(&release, &identity, &there)?;
     }
     let frame = Frame::new(&signed, &release);
@@ -192,10 +192,9 @@ fn add(
     Ok(Change::Made { verb: "publish".into(), about })
 }
 
-/// Take the version's name for this release, for ever and in all channels. Who dies after it has it when they come back.
+/// Take the version's name for this release.
 fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<(), PublishError> {
-    let path = names::version(&release.product, &release.version);
-    match store.claim(&path, format!("{identity}\n").as_bytes(), VERSION_BYTES)? {
+    match version_name::claim(store, &release.product, &release.version, identity)? {
         Claim::Ours => Ok(()),
         Claim::Theirs(there) => check_version(release, identity, &there),
     }
@@ -203,10 +202,10 @@ fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<
 
 /// Whether the file of a version's name says that it is this release's.
 fn check_version(release: &Release, identity: &Digest, there: &[u8]) -> Result<(), PublishError> {
-    let there = String::from_utf8_lossy(there);
-    if Digest::parse(there.trim()) == Some(*identity) {
+    if version_name::named(there) == Some(*identity) {
         return Ok(());
     }
+    let there = String::from_utf8_lossy(there);
     Err(PublishError::Taken {
         product: release.product.clone(),
         version: release.version.clone(),

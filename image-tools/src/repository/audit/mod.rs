@@ -226,13 +226,13 @@ pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> 
     let name = log.name();
     let mut added = 0;
     let mut last = newest(store)?;
-    let recorded = last.as_ref().and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0);
+    let recorded = recorded_in(last.as_ref(), name);
     // More than there was a moment ago is fine, if somebody committed it since.
     if recorded > up_to && store.size(&Sequence::Channel(name.into()).path(recorded))?.is_none() {
         return Err(AuditError::Lost { place: store.place().into(), name: name.into(), recorded });
     }
     loop {
-        let next = last.as_ref().and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0) + 1;
+        let next = recorded_in(last.as_ref(), name) + 1;
         if next > up_to {
             return Ok(added);
         }
@@ -240,9 +240,8 @@ pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> 
             log.history(next).map_err(|e| AuditError::Channel { name: name.into(), source: Box::new(e) })?;
         let record = of_channel(&file);
         let done = add(store, clock, last, |last| {
-            let recorded = last.and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0);
             // Somebody else may have recorded it meanwhile.
-            if recorded + 1 != next {
+            if recorded_in(last, name) + 1 != next {
                 return None;
             }
             let mut following = following(last);
@@ -260,6 +259,11 @@ pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> 
             None => newest(store)?,
         };
     }
+}
+
+/// Up to which number a channel is recorded.
+fn recorded_in(last: Option<&Entry>, name: &str) -> u64 {
+    last.and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0)
 }
 
 /// What the record of a channel's file says, but for its place in the chain.

@@ -20,7 +20,7 @@ use super::sequence::Sequence;
 use super::store::{Store, StoreError};
 use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
-use bistable_format::{Digest, Offer, bundle, repository as names};
+use bistable_format::{Digest, Offer, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -184,11 +184,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         }
     }
     report.catalogued = releases.len();
-    let blobs: BTreeMap<Digest, u64> = store
-        .list("blobs")?
-        .into_iter()
-        .filter_map(|file| Some((bundle::blob_digest(&file.path)?, file.bytes)))
-        .collect();
+    let blobs = contents::blobs(store)?;
     report.blobs = blobs.len();
     for (digest, offer) in &releases {
         report.offered += usize::from(offer.is_some());

@@ -2,12 +2,10 @@
 //! being published, or a release from being promoted.
 use super::{Fault, Report};
 use crate::repository::store::{Store, StoreError};
+use crate::repository::version_name;
 use bistable_format::{Digest, Envelope, Role, repository as names};
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Most bytes of the file of a version's name.
-const VERSION_BYTES: usize = 128;
 
 /// The releases that catalogues have of each product's version.
 pub(super) type Versions = BTreeMap<(String, Version), BTreeSet<Digest>>;
@@ -39,9 +37,7 @@ pub(super) fn versions<'a>(
             continue;
         };
         unnamed.remove(&version);
-        let text = small(store, &file.path, VERSION_BYTES)?;
-        let release = text.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
-        match release {
+        match small(store, &file.path, version_name::BYTES)?.as_deref().and_then(version_name::named) {
             None => {
                 let text = "names no release: nobody can publish this version before the file is removed";
                 report.add(Fault::Foreign, file.path, text);

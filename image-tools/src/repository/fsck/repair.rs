@@ -1,12 +1,15 @@
 //! What fsck can mend by itself: hints are made anew, and files are removed that are worth nothing.
 use super::{Fault, Report, read_through};
-use crate::repository::holdings::Holdings;
+use crate::repository::catalog::Entry;
+use crate::repository::holdings::{Held, Holdings};
 use crate::repository::index;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::{Claim, Store, StoreError};
+use crate::repository::version_name;
 use bistable_format::bundle::{INDEX_NAME, blob_digest};
 use bistable_format::repository as names;
+use std::collections::BTreeMap;
 
 /// What was mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,12 +30,14 @@ pub struct Repaired {
 /// When the store fails.
 pub fn repair(store: &Store, roots: &Roots, report: &Report) -> Result<Repaired, StoreError> {
     let mut done = Repaired::default();
+    if report.problems.iter().any(|p| p.fault == Fault::Unnamed) {
+        done.names = names_again(store, roots, report)?;
+    }
     for problem in &report.problems {
         let path = problem.path.as_str();
         match problem.fault {
             Fault::Hint if path == INDEX_NAME => done.hints += u64::from(index::rebuild(store, roots)?),
             Fault::Hint => done.hints += u64::from(mend_hint(store, path)?),
-            Fault::Unnamed => done.names += u64::from(name_again(store, roots, path)?),
             Fault::Damaged => done.damaged += u64::from(remove_damaged(store, path)?),
             Fault::Leftover => {
                 store.remove_leftover(path)?;
@@ -57,19 +62,22 @@ fn mend_hint(store: &Store, path: &str) -> Result<bool, StoreError> {
     Ok(newest > 0)
 }
 
-/// Give a version's name to the release that the catalogues have under it, if it is one.
-fn name_again(store: &Store, roots: &Roots, path: &str) -> Result<bool, StoreError> {
+/// Give the versions' names to the releases that the catalogues have under them, each to one.
+fn names_again(store: &Store, roots: &Roots, report: &Report) -> Result<u64, StoreError> {
     // What can't be read was told of already.
-    let Ok(holdings) = Holdings::read(store, roots, None) else { return Ok(false) };
-    let mut theirs = holdings.releases.values().map(|held| &held.entry);
-    let mut next = || theirs.find(|entry| names::version(&entry.product, &entry.version) == path);
-    match (next(), next()) {
-        (Some(only), None) => {
-            let text = format!("{}\n", only.identity);
-            Ok(matches!(store.claim(path, text.as_bytes(), text.len())?, Claim::Ours))
-        }
-        _ => Ok(false),
+    let Ok(holdings) = Holdings::read(store, roots, None) else { return Ok(0) };
+    let mut releases: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    for Held { entry, .. } in holdings.releases.values() {
+        releases.entry(names::version(&entry.product, &entry.version)).or_default().push(entry);
     }
+    let mut done = 0;
+    for problem in report.problems.iter().filter(|p| p.fault == Fault::Unnamed) {
+        if let Some([only]) = releases.get(&problem.path).map(Vec::as_slice) {
+            let claimed = version_name::claim(store, &only.product, &only.version, &only.identity)?;
+            done += u64::from(claimed == Claim::Ours);
+        }
+    }
+    Ok(done)
 }
 
 /// Remove a blob, but only if it was read whole and is another one: what can't be read now may be read later.

@@ -1,10 +1,10 @@
 //! The blobs of a repository, and which of them each release consists of: releases share what is the same in them.
 use super::{Parts, PruneError};
-use crate::repository::contents::ContentsError;
+use crate::repository::contents::{self, ContentsError};
 use crate::repository::holdings::Holdings;
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
-use bistable_format::{Digest, bundle};
+use bistable_format::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The blobs of a repository.
@@ -23,7 +23,7 @@ impl Files {
     /// When the store fails.
     pub fn read(store: &Store, roots: &Roots, holdings: &Holdings) -> Result<Files, PruneError> {
         let mut parts = Parts { store, roots, read: BTreeMap::new() };
-        let mut files = Files { bytes: sizes(store)?, of: BTreeMap::new() };
+        let mut files = Files { bytes: contents::blobs(store)?, of: BTreeMap::new() };
         for (identity, held) in &holdings.releases {
             let mut all = held.signed.clone();
             for signed in &held.signed {
@@ -44,10 +44,5 @@ impl Files {
 /// # Errors
 /// When the store fails.
 pub fn blob_bytes(store: &Store) -> Result<u64, StoreError> {
-    Ok(sizes(store)?.values().sum())
-}
-
-fn sizes(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
-    let all = store.list("blobs")?;
-    Ok(all.iter().filter_map(|file| Some((bundle::blob_digest(&file.path)?, file.bytes))).collect())
+    Ok(contents::blobs(store)?.values().sum())
 }

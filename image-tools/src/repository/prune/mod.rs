@@ -26,7 +26,7 @@ use super::hold;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
-use bistable_format::{Digest, bundle, limits, repository as names};
+use bistable_format::{Digest, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// When the last prune was, for the interval: seconds since 1970, as text.
@@ -127,7 +127,7 @@ pub fn run(
     candidates.extend(others.iter().flat_map(|(_, blobs)| blobs));
     let seen = orphans(store)?;
     let old = |digest: &Digest| seen.get(digest).is_some_and(|at| now.saturating_sub(*at) >= ORPHAN_AGE);
-    candidates.extend(blobs(store)?.into_iter().filter(old));
+    candidates.extend(contents::blobs(store)?.into_keys().filter(old));
     candidates.retain(|digest| !staying.contains(digest));
     let pending = Pending::begin(store, now, &candidates)?;
     for (path, _) in &others {
@@ -150,7 +150,7 @@ pub fn run(
             removed.bytes += bytes;
         }
     }
-    let orphans = blobs(store)?.into_iter().filter(|digest| !needed_now.contains(digest));
+    let orphans = contents::blobs(store)?.into_keys().filter(|digest| !needed_now.contains(digest));
     let text: String =
         orphans.map(|digest| format!("{digest} {}\n", seen.get(&digest).copied().unwrap_or(now))).collect();
     store.put(ORPHANS, text.as_bytes())?;
@@ -232,10 +232,6 @@ fn needed(
         }
     }
     Ok(needed)
-}
-
-fn blobs(store: &Store) -> Result<Vec<Digest>, StoreError> {
-    Ok(store.list("blobs")?.iter().filter_map(|file| bundle::blob_digest(&file.path)).collect())
 }
 
 fn orphans(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {

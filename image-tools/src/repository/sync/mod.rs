@@ -25,6 +25,7 @@ use super::index;
 use super::roots::{Roots, RootsError};
 use super::sequence::Sequence;
 use super::store::{Store, StoreError};
+use super::version_name;
 use crate::clock::Clock;
 use bistable_format::{Digest, Envelope, bundle, repository as names};
 use std::collections::BTreeSet;
@@ -38,8 +39,6 @@ const PARTIAL_TEXT: &[u8] = b"This is a copy of what is on offer elsewhere, with
 pub const MIRROR: &str = "mirror";
 /// For whoever finds the file.
 const MIRROR_TEXT: &[u8] = b"This is a mirror: act on the original, and copy again. If the original is lost, remove this file: then this is the original.\n";
-/// Most bytes of the file of a version's name.
-const VERSION_BYTES: usize = 128;
 
 /// What is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,10 +226,9 @@ pub fn sync(
         work.small(&names::root(version), Envelope::MAX_BYTES)?;
     }
     for file in from.list("versions")? {
-        let named = from.get(&file.path, VERSION_BYTES)?;
-        let named = named.and_then(|text| Digest::parse(String::from_utf8_lossy(&text).trim()));
+        let named = from.get(&file.path, version_name::BYTES)?.as_deref().and_then(version_name::named);
         if whole || named.is_some_and(|id| identities.contains(&id)) {
-            work.small(&file.path, VERSION_BYTES)?;
+            work.small(&file.path, version_name::BYTES)?;
         }
     }
     for identity in &identities {
