@@ -1,7 +1,7 @@
 #!/bin/bash
-# A small real Debian bookworm arm64 system with systemd, for the emulated Pi:
+# A small real Debian bookworm arm64 system with systemd, for the emulated Pi and for the suite `real` in short:
 #
-#   small.sh OUTDIR
+#   small.sh OUTDIR [v1|v2]     v1 (the default) is bookworm as released; v2 has the suites -updates and -security too
 #
 #   OUTDIR/system.tar   the root file system, read-only at run time
 #   OUTDIR/boot/        kernel8.img (gzipped), bcm2837-rpi-3-b.dtb
@@ -55,7 +55,13 @@ customize_hook='
         "$1"/var/lib/dpkg/info/*.symbols "$1"/var/lib/dpkg/info/*.md5sums
 '
 
-[ $# -eq 1 ] || die "usage: $0 OUTDIR"
+[ $# -eq 1 ] || [ $# -eq 2 ] || die "usage: $0 OUTDIR [v1|v2]"
+suites=("$suite")
+case "${2:-v1}" in
+v1) ;;
+v2) suites+=("$suite-updates" "$suite-security") ;;
+*) die "there is no version $2; known: v1 v2" ;;
+esac
 enter_namespace "$@"
 mkdir -p "$1/apt-cache"
 out=$(cd "$1" && pwd)
@@ -64,7 +70,7 @@ export TMPDIR=${TMPDIR:-/var/tmp}
 choose_mode
 
 include=$(IFS=,; echo "${packages[*]}")
-sources "$suite" >"$out/sources.list"
+sources "${suites[@]}" >"$out/sources.list"
 aptopts=()
 while IFS= read -r line; do aptopts+=("--aptopt=$line"); done < <(apt_options)
 dpkgopts=()

@@ -1,11 +1,14 @@
 #!/bin/sh
-# Runs every fuzz target for SECONDS each (default 60), two at a time, and fails if one of them crashes.
+# Runs every fuzz target for some time each, two at a time, and fails if one of them crashes.
+#
+#   run.sh [SECONDS [TARGET...]]      60 seconds and all targets by default
 #
 # Works with stable Rust: the sanitizer is off (the code under test has no unsafe), and RUSTC_BOOTSTRAP=1 allows the
 # one unstable flag that the coverage needs. A crash is kept in artifacts/<target>/, and what was learnt in corpus/.
 set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
+[ $# -eq 0 ] || shift
 jobs=2
 cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
 
@@ -13,7 +16,7 @@ export RUSTC_BOOTSTRAP=1
 # The plain libFuzzer build: no sanitizer, so no nightly standard library is needed either.
 fuzz() { verb=$1; shift; cargo fuzz "$verb" --fuzz-dir . --sanitizer none "$@"; }
 
-targets=$(ls fuzz_targets | sed -n 's/\.rs$//p')
+targets=${*:-$(ls fuzz_targets | sed -n 's/\.rs$//p')}
 fuzz build
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT

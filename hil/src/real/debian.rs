@@ -31,8 +31,30 @@ impl Input {
 /// What the proofs and the race need besides what building the systems needs; setup.sh installs them too.
 const TOOLS: [&str; 4] = ["e2fsck", "fsck.vfat", "zstd", "dd"];
 
+/// How large the two systems are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// As a small product has it, some 800 MB.
+    Product,
+    /// systemd and a kernel, some 95 MB: what the emulated Pi runs, and its next version.
+    Small,
+}
+
+impl Size {
+    /// Where the systems are kept if no folder is given.
+    pub(super) fn folder(self) -> &'static Path {
+        Path::new(match self {
+            Size::Product => "target/debian",
+            Size::Small => SMALL_FOLDER,
+        })
+    }
+}
+
+/// The small systems of the suite `real` and of the emulated Pi, which runs the first.
+pub(crate) const SMALL_FOLDER: &str = "target/debian-small";
+
 /// Both versions, built first if need be.
-pub(super) fn ready(folder: &Path) -> Result<[Input; 2]> {
+pub(super) fn ready(folder: &Path, size: Size) -> Result<[Input; 2]> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let folder = fs::canonicalize(folder).with_context(|| folder.display().to_string())?;
     let both = ["v1", "v2"].map(|version| Input::of(&folder.join(version)));
@@ -51,9 +73,16 @@ pub(super) fn ready(folder: &Path) -> Result<[Input; 2]> {
         folder.display(),
         missing.join(" and no "),
     ));
-    script("build.sh", &[folder.as_os_str()], &missing)?;
+    match size {
+        Size::Product => script("build.sh", &[folder.as_os_str()], &missing)?,
+        Size::Small => {
+            for version in missing {
+                script("small.sh", &[folder.join(version).as_os_str()], &[version])?;
+            }
+        }
+    }
     for input in &both {
-        ensure!(input.is_there(), "{} was not made by build.sh", input.system.display());
+        ensure!(input.is_there(), "{} was not built", input.system.display());
     }
     Ok(both)
 }

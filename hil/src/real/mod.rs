@@ -23,6 +23,8 @@ mod update;
 
 use anyhow::{Context, Result};
 pub(crate) use card::hex;
+pub(crate) use debian::SMALL_FOLDER;
+use debian::Size;
 use desk::Desk;
 #[cfg(test)]
 pub(crate) use desk::put;
@@ -36,13 +38,15 @@ use std::{
 /// What the suite uses.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Folder with v1/ and v2/, each with system.tar and boot/; made from Debian's packages if it has none
-    #[arg(long, value_name = "DIR", default_value = "target/debian")]
-    pub debian: PathBuf,
+    /// Folder with v1/ and v2/, each with system.tar and boot/; built from Debian's packages if they are missing
+    /// [default: target/debian, with --quick target/debian-small]
+    #[arg(long, value_name = "DIR")]
+    pub debian: Option<PathBuf>,
     /// Where everything else is made; cleared at the start
     #[arg(long, value_name = "DIR", default_value = "target/real")]
     pub folder: PathBuf,
-    /// For CI: every proof, but one pair instead of three of timed installations, and the fastest compression
+    /// For CI: every proof, on smaller systems, with one pair instead of three of timed installations, and the fastest
+    /// compression
     #[arg(long)]
     pub quick: bool,
     /// Keep bundles, cards and images
@@ -74,7 +78,8 @@ impl Effort {
 /// When a step can't be taken at all; a proof that fails is no error but part of the report.
 pub fn run(options: &Options) -> Result<bool> {
     let start = now();
-    let inputs = debian::ready(&options.debian)?;
+    let size = if options.quick { Size::Small } else { Size::Product };
+    let inputs = debian::ready(options.debian.as_deref().unwrap_or(size.folder()), size)?;
     let desk = Desk::clear(&options.folder, inputs)?;
     let report = life(&desk, Effort::of(options.quick), start)?;
     if options.json {

@@ -85,6 +85,9 @@ pub struct Options {
     /// The device's program and files for arm64, as `package --tree` makes them; made if none are named
     #[arg(long, value_name = "DIR")]
     pub device: Option<PathBuf>,
+    /// Folder with v1/, the Debian system that is emulated: system.tar and boot/; built if it is missing
+    #[arg(long, value_name = "DIR", default_value = crate::real::SMALL_FOLDER)]
+    pub debian: PathBuf,
     /// Where everything is made and kept
     #[arg(long, value_name = "DIR", default_value = "target/hil")]
     pub folder: PathBuf,
@@ -226,7 +229,7 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
     fs::create_dir_all(&options.folder).with_context(|| options.folder.display().to_string())?;
     let folder = fs::canonicalize(&options.folder)?;
     let loaders = fetch::loaders(&folder.join("arm64"))?;
-    let tree = fetch::tree(&folder.join("small"))?;
+    let tree = fetch::tree(&options.debian.join("v1"))?;
     let package = image::Package(match &options.device {
         Some(device) => device.clone(),
         None => device(&folder)?,
