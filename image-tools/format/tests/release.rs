@@ -25,7 +25,7 @@ fn requirement(text: &str) -> VersionReq {
 #[test]
 fn each_problem_is_named_by_writer_and_reader() {
     type Spoil = fn(&mut Release);
-    let table: [(&str, Spoil, &str, &str); 32] = [
+    let table: [(&str, Spoil, &str, &str); 34] = [
         ("product-empty", |r| r.product.clear(), "product", "is no name"),
         ("product-upper-case", |r| r.product = "Fan".into(), "product", "\"Fan\" is no name"),
         ("product-path", |r| r.product = "../fan".into(), "product", "is no name"),
