@@ -358,6 +358,47 @@ fn tools_an_overlay_comes_over_the_system() {
     assert!(refused.to_string().contains("a file in the image"), "{refused}");
 }
 
+/// debugfs runs what a line has after 8,191 bytes as a line of its own, and one that begins with `!` in a shell.
+#[test]
+#[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
+fn tools_no_name_of_an_overlay_is_a_command() {
+    let product = Product::new();
+    let image = raspberry_pi_os(&product);
+    let mut options = options(&product, &image, "x.bundle");
+    let pwned = product.path("pwned");
+    let command = format!("!touch {}", text(&pwned));
+    let quotes = "\"".repeat(200);
+    let built = |options: &mut BuildOptions, overlay: &Path| {
+        if let Input::Disk(disk) = &mut options.input {
+            disk.overlay = Some(overlay.to_owned());
+        }
+        let built = build(options, &Silent);
+        assert!(!pwned.exists());
+        built.map_err(|e| e.to_string())
+    };
+    // What fits into a line is in the image, whatever it is called.
+    let overlay = product.path("odd");
+    put(&overlay, &[("<2>", b"not the inode"), (&format!("{quotes}/{quotes}"), b"deep"), ("!touch x", b"")]);
+    let long = format!("{}{command}", "a".repeat(3_500));
+    symlink(&long, overlay.join(&quotes).join("link")).unwrap();
+    built(&mut options, &overlay).unwrap();
+    let (_, system) = volumes(&product, &options.out);
+    assert_eq!(in_ext4(&system, "cat \"./<2>\""), "not the inode");
+    assert!(in_ext4(&system, "ls /").contains("!touch x"));
+    let doubled = "\"\"".repeat(200);
+    assert_eq!(in_ext4(&system, &format!("cat \"/{doubled}/{doubled}\"")), "deep");
+    // What does not is refused, at every length at which the command would come to be a line.
+    fs::remove_file(&options.out).unwrap();
+    for padding in (3_700..3_830).step_by(10) {
+        let overlay = product.path(&format!("attack-{padding}"));
+        fs::create_dir(&overlay).unwrap();
+        let target = format!("{}{command}", "\"".repeat(padding));
+        symlink(&target, overlay.join(&quotes)).unwrap();
+        let refused = built(&mut options, &overlay).unwrap_err();
+        assert!(refused.contains("can't be changed") && refused.contains("at most"), "{refused}");
+    }
+}
+
 #[test]
 #[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
 fn tools_a_full_or_damaged_root_is_told() {
