@@ -366,7 +366,8 @@ fn tools_no_name_of_an_overlay_is_a_command() {
     let image = raspberry_pi_os(&product);
     let mut options = options(&product, &image, "x.bundle");
     let pwned = product.path("pwned");
-    let command = format!("!touch {}", text(&pwned));
+    // The shell must not see the quote that ends the word.
+    let command = format!("!touch {} #", text(&pwned));
     let quotes = "\"".repeat(200);
     let built = |options: &mut BuildOptions, overlay: &Path| {
         if let Input::Disk(disk) = &mut options.input {
@@ -379,7 +380,7 @@ fn tools_no_name_of_an_overlay_is_a_command() {
     // What fits into a line is in the image, whatever it is called.
     let overlay = product.path("odd");
     put(&overlay, &[("<2>", b"not the inode"), (&format!("{quotes}/{quotes}"), b"deep"), ("!touch x", b"")]);
-    let long = format!("{}{command}", "a".repeat(3_500));
+    let long = format!("{}{command}", format!("{}/", "a".repeat(99)).repeat(8));
     symlink(&long, overlay.join(&quotes).join("link")).unwrap();
     built(&mut options, &overlay).unwrap();
     let (_, system) = volumes(&product, &options.out);
@@ -387,15 +388,19 @@ fn tools_no_name_of_an_overlay_is_a_command() {
     assert!(in_ext4(&system, "ls /").contains("!touch x"));
     let doubled = "\"\"".repeat(200);
     assert_eq!(in_ext4(&system, &format!("cat \"/{doubled}/{doubled}\"")), "deep");
-    // What does not is refused, at every length at which the command would come to be a line.
+    // What does not is refused: the command would begin at byte 8,191 of a line that says `symlink`.
     fs::remove_file(&options.out).unwrap();
-    for padding in (3_700..3_830).step_by(10) {
-        let overlay = product.path(&format!("attack-{padding}"));
-        fs::create_dir(&overlay).unwrap();
-        let target = format!("{}{command}", "\"".repeat(padding));
-        symlink(&target, overlay.join(&quotes)).unwrap();
-        let refused = built(&mut options, &overlay).unwrap_err();
-        assert!(refused.contains("can't be changed") && refused.contains("at most"), "{refused}");
+    let line = |target: &str| format!("symlink \"{}\" \"{target}", "\"".repeat(400)).len();
+    for (number, odd) in [(0, ""), (1, "a")] {
+        let doubled = (8_191 - line(odd)) / 2;
+        for (nearby, padding) in (doubled - 1..=doubled + 1).enumerate() {
+            let overlay = product.path(&format!("attack-{number}-{nearby}"));
+            fs::create_dir(&overlay).unwrap();
+            let target = format!("{odd}{}{command}", "\"".repeat(padding));
+            symlink(&target, overlay.join(&quotes)).unwrap();
+            let refused = built(&mut options, &overlay).unwrap_err();
+            assert!(refused.contains("can't be changed") && refused.contains("at most 8000"), "{refused}");
+        }
     }
 }
 
