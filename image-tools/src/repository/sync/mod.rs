@@ -192,7 +192,7 @@ pub fn sync(
     let source = Kind::of(from)?;
     let mut work = Work { from, to, copied: Copied::default(), progress };
     for odd in from.foreign()? {
-        work.skip(&odd.path, format!("is {}", odd.oddity.name()));
+        work.skip(&odd.path, &format_args!("is {}", odd.oddity.name()));
     }
     let mut newest = Vec::new();
     let (mut identities, mut blobs) = (BTreeSet::new(), BTreeSet::new());

@@ -10,6 +10,7 @@ use crate::repository::store::{Claim, Listed, Store, StoreError};
 use crate::repository::{attestation_file, version_name};
 use bistable_format::{Digest, Envelope, Key, KeyId, bundle, repository as names};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// From where, to where, and how far it is.
 pub(super) struct Work<'a> {
@@ -95,7 +96,7 @@ impl Work<'_> {
         let limit = bundle::LAYOUT.len();
         if !matches!(small(self.from, bundle::LAYOUT_NAME, limit)?.as_deref(), Some(there) if there == bundle::LAYOUT.as_bytes())
         {
-            self.skip(bundle::LAYOUT_NAME, "is missing, or is not what it has to be");
+            self.skip(bundle::LAYOUT_NAME, &"is missing, or is not what it has to be");
         }
         self.same(bundle::LAYOUT_NAME, bundle::LAYOUT.as_bytes(), limit)
     }
@@ -110,7 +111,7 @@ impl Work<'_> {
                     self.same(&path, &version_name::file(&identity), version_name::BYTES)?;
                 }
                 (Some(_), Some(_)) => {}
-                _ => self.skip(&path, "is not the file of a version's name"),
+                _ => self.skip(&path, &"is not the file of a version's name"),
             }
         }
         Ok(())
@@ -126,14 +127,14 @@ impl Work<'_> {
             let bytes = small(self.from, &path, Envelope::MAX_BYTES)?.unwrap_or_default();
             match attestation_file::open(&path, &bytes, keys) {
                 Ok(_) => self.same(&path, &bytes, Envelope::MAX_BYTES)?,
-                Err(e) => self.skip(&path, e),
+                Err(e) => self.skip(&path, &e),
             }
         }
         Ok(())
     }
 
     /// Leave a file where it is, and report that.
-    pub(super) fn skip(&mut self, path: &str, why: impl ToString) {
+    pub(super) fn skip(&mut self, path: &str, why: &dyn Display) {
         self.copied.skipped.push((path.into(), why.to_string()));
     }
 
