@@ -25,7 +25,7 @@ fn requirement(text: &str) -> VersionReq {
 #[test]
 fn each_problem_is_named_by_writer_and_reader() {
     type Spoil = fn(&mut Release);
-    let table: [(&str, Spoil, &str, &str); 32] = [
+    let table: [(&str, Spoil, &str, &str); 34] = [
         ("product-empty", |r| r.product.clear(), "product", "is no name"),
         ("product-upper-case", |r| r.product = "Fan".into(), "product", "\"Fan\" is no name"),
         ("product-path", |r| r.product = "../fan".into(), "product", "is no name"),
@@ -82,6 +82,18 @@ fn each_problem_is_named_by_writer_and_reader() {
             |r| r.description = "safe\rgone".into(),
             "description",
             "control characters",
+        ),
+        (
+            "description-direction",
+            |r| r.description = "safe \u{202e}txt.exe".into(),
+            "description",
+            "control characters or invisible ones",
+        ),
+        (
+            "author-zero-width",
+            |r| r.author = "Ada\u{200b}".into(),
+            "author",
+            "control characters or invisible ones",
         ),
         ("author-long", |r| r.author = "x".repeat(65), "author", "longer than 64"),
         ("author-line-break", |r| r.author = "Ada\nroot: yes".into(), "author", "control characters"),

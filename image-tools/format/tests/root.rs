@@ -17,13 +17,18 @@ fn round_trip() {
 #[test]
 fn each_problem_is_named_by_writer_and_reader() {
     type Spoil = fn(&mut Root);
-    let table: [(&str, Spoil, &str); 16] = [
+    let table: [(&str, Spoil, &str); 17] = [
         ("version-zero", |r| r.version = 0, "versions start at 1"),
         ("too-many-keys", |r| r.keys = (1..=33).map(key).collect(), "too many keys"),
         ("too-many-roles", |r| r.roles.push(role_keys(Role::Root, 1, &[1])), "too many keys or roles"),
         ("key-twice", |r| r.keys[5] = key(1), "is there twice"),
         ("label-long", |r| r.keys[2].label = "x".repeat(65), "label of key"),
         ("label-escape", |r| r.keys[2].label = "\u{1b}[2J".into(), "control characters"),
+        (
+            "label-direction",
+            |r| r.keys[2].label = "a\u{202e}b".into(),
+            "control characters or invisible ones",
+        ),
         ("label-line-break", |r| r.keys[2].label = "a\nb".into(), "control characters"),
         (
             "role-twice",

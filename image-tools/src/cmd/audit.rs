@@ -8,6 +8,7 @@ use crate::repository::channel::{Log, names};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::sync::Kind;
+use bistable_format::text::printable;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -48,16 +49,12 @@ fn show(args: &Args, out: Out) -> Result<(), Error> {
     for entry in &entries {
         let Record { sequence, at, who, verb, about, channel, .. } = &entry.record;
         let channel = channel.as_ref().map(|c| format!("{} {}", c.name, c.sequence)).unwrap_or_default();
-        // Nobody signed the record: it must not reach the terminal as it is.
+        // The record is not signed, and stays on one line.
         let line = format!("{sequence:>6}  {at}  {who:<16}  {verb:<9}  {channel:<14}  {about}");
-        let _ = writeln!(text, "{}", plain(&line).trim_end());
+        let _ = writeln!(text, "{}", printable(&line, &[]).trim_end());
     }
     let records: Vec<Value> = entries.iter().filter_map(|e| serde_json::to_value(&e.record).ok()).collect();
     out.result(json!({ "repository": store.place(), "records": records }), &text)
-}
-
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn verify(place: &Place, out: Out) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Progress bars on a terminal.
 use crate::progress::{Progress, Stage};
+use bistable_format::text::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -55,7 +56,7 @@ impl Progress for Bars {
 
     fn note(&self, text: &str) {
         self.with(|current| match current {
-            Some(bar) => bar.println(format!("note: {text}")),
+            Some(bar) => bar.println(format!("note: {}", printable(text, &['\n']))),
             None => super::lines::say(&format!("note: {text}")),
         });
     }

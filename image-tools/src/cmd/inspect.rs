@@ -5,6 +5,7 @@ use crate::inspect::{self, Content, ListSummary, ReleaseFile, Trust};
 use crate::keys::kind_name;
 use crate::root as roots;
 use crate::size::Bytes;
+use bistable_format::text::printable;
 use bistable_format::{Key, Root};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -115,7 +116,10 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
         &mut text,
         format_args!("author            {}", or_none(&release.author.escape_debug().to_string())),
     );
-    line(&mut text, format_args!("description       {}", or_none(&printable(&release.description))));
+    line(
+        &mut text,
+        format_args!("description       {}", or_none(&printable(&release.description, &['\n', '\t']))),
+    );
     let mut volumes = Vec::new();
     for (kind, v) in release.volumes.iter() {
         line(&mut text, format_args!("{kind} volume"));
@@ -194,13 +198,8 @@ fn block(text: &mut String, title: &str, content: &str, none: &str) {
     }
     line(text, format_args!("{title}"));
     for l in content.lines() {
-        line(text, format_args!("  {}", printable(l)));
+        line(text, format_args!("  {}", printable(l, &['\t'])));
     }
-}
-
-/// What strangers wrote must not control the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 fn or_none(text: &str) -> &str {

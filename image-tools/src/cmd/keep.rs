@@ -12,9 +12,9 @@ use crate::repository::store::{Missing, Store};
 use crate::repository::sync::{Copying, Extent, sync};
 use crate::repository::words::seconds;
 use crate::size::Bytes;
+use bistable_format::text::printable;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 /// Arguments of `prune`.
 #[derive(Debug, clap::Args)]
@@ -156,7 +156,13 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     }
     let mut text = String::new();
     for problem in &report.problems {
-        let _ = writeln!(text, "{:<9}  {}  {}", problem.fault.name(), problem.path, problem.text);
+        let _ = writeln!(
+            text,
+            "{:<9}  {}  {}",
+            problem.fault.name(),
+            printable(&problem.path, &[]),
+            problem.text
+        );
     }
     let _ = writeln!(
         text,
@@ -222,8 +228,11 @@ pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
     let who = args.by.name()?;
     let how = Copying { extent, only: &args.channel, who: &who, clock: &HostClock };
     let copied = sync(&from, &to, how, &mut |_, _| {})?;
+    for (path, why) in &copied.skipped {
+        super::lines::say(&format!("warning: not copied: {} {why}", printable(path, &[])));
+    }
     if let Some(e) = &copied.unrecorded {
-        let _ = writeln!(std::io::stderr(), "warning: copied, but {} has no record of it: {e}", from.place());
+        super::lines::say(&format!("warning: copied, but {} has no record of it: {e}", from.place()));
     }
     out.result(
         json!({
@@ -232,6 +241,7 @@ pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
             "files": copied.files,
             "bytes": copied.bytes,
             "already_there": copied.there,
+            "skipped": copied.skipped.iter().map(|(path, why)| json!({ "path": path, "text": why })).collect::<Vec<_>>(),
         }),
         &format!(
             "{} → {}: {} files copied, {}; {} were there\n",

@@ -2,6 +2,7 @@
 use crate::clock::Stopwatch;
 use crate::progress::{Progress, Stage};
 use crate::size::Bytes;
+use bistable_format::text::printable;
 use serde_json::json;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -104,7 +105,7 @@ impl Progress for Lines {
     }
 }
 
-/// A line on stderr, as far as there is one.
+/// A line on stderr, as far as there is one. Foreign text in it can't control the terminal.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(line, &['\n']));
 }

@@ -25,6 +25,7 @@ pub(crate) mod withdraw;
 use crate::cli::ProgressStyle;
 use crate::error::Error;
 use crate::progress::{Progress, Silent};
+use bistable_format::text::{is_printable_char, printable};
 use std::io::{self, IsTerminal, Write};
 
 /// The schema of all JSON results. Rises when a field changes its meaning or goes.
@@ -57,9 +58,10 @@ impl Out {
             if let serde_json::Value::Object(fields) = json {
                 with_schema.extend(fields);
             }
-            writeln!(stdout, "{:#}", serde_json::Value::Object(with_schema))
+            writeln!(stdout, "{}", json_text(&serde_json::Value::Object(with_schema)))
         } else {
-            stdout.write_all(text.as_bytes())
+            // Names and descriptions are somebody else's text.
+            stdout.write_all(printable(text, &['\n', '\t']).as_bytes())
         };
         match printed.and_then(|()| stdout.flush()) {
             // Whoever reads has enough.
@@ -70,7 +72,7 @@ impl Out {
     }
 }
 
-/// Tell a person what went wrong, and why, and why that.
+/// Report what failed, and each cause of it.
 pub(crate) fn complain(error: &Error) {
     let mut text = format!("error: {error}");
     let mut cause = std::error::Error::source(error);
@@ -79,6 +81,35 @@ pub(crate) fn complain(error: &Error) {
         text.push_str(&e.to_string());
         cause = e.source();
     }
-    // Nothing can be done about a closed stderr.
-    let _ = writeln!(io::stderr(), "{text}");
+    lines::say(&text);
+}
+
+/// JSON with every character that is not printable escaped: it may reach a terminal, too.
+fn json_text(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for c in format!("{value:#}").chars() {
+        if c == '\n' || is_printable_char(c) {
+            text.push(c);
+        } else {
+            // Outside of strings all is ASCII, and within them this is the same character.
+            let mut units = [0; 2];
+            text.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_text;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn json_has_only_printable_characters_and_says_the_same() {
+        let value = json!({ "a\u{7f}": "\u{1b}[2J \u{9b}31m \u{202e}x\u{e0041} ü 🚀 \n\t\"\\" });
+        let text = json_text(&value);
+        assert!(bistable_format::text::is_printable(&text, &['\n']), "{text:?}");
+        assert!(text.contains("\\udb40\\udc41") && text.contains("ü 🚀"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 }

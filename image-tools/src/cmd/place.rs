@@ -4,7 +4,7 @@ use crate::repository::init::{Writers, writers};
 use crate::repository::store::{Missing, Store, default_place};
 use crate::repository::sync::{Kind, MIRROR, PARTIAL};
 use bistable_format::limits;
-use std::io::Write;
+use bistable_format::text::{is_printable, is_printable_char};
 
 /// Where the repository is.
 #[derive(Debug, clap::Args)]
@@ -54,15 +54,13 @@ impl Place {
     }
 }
 
-/// Tell on stderr that a store doesn't keep what was created first.
+/// Warn on stderr that a store doesn't keep what was created first.
 pub(crate) fn warn_of(writers: Writers, store: &Store) {
     if writers == Writers::Single {
-        // Nothing can be done about a closed stderr.
-        let _ = writeln!(
-            std::io::stderr(),
-            "warning: {} was made with --single-writer: make sure that nobody else writes to it now",
+        super::lines::say(&format!(
+            "warning: {} was made with --single-writer: make sure that no other program writes to it now",
             store.place()
-        );
+        ));
     }
 }
 
@@ -78,10 +76,11 @@ impl By {
     /// The name.
     pub(crate) fn name(&self) -> Result<String, Error> {
         match &self.by {
-            Some(name)
-                if name.is_empty() || name.len() > limits::NAME || name.chars().any(char::is_control) =>
-            {
-                Err(Error::Usage(format!("--by takes one line of at most {} bytes", limits::NAME)))
+            Some(name) if name.is_empty() || name.len() > limits::NAME || !is_printable(name, &[]) => {
+                Err(Error::Usage(format!(
+                    "--by takes one line of at most {} bytes without control and invisible characters",
+                    limits::NAME
+                )))
             }
             Some(name) => Ok(name.clone()),
             None => Ok(user_and_machine()),
@@ -97,7 +96,7 @@ fn user_and_machine() -> String {
     #[cfg(not(unix))]
     let machine = named("COMPUTERNAME");
     let name = machine.map_or(user.clone(), |machine| format!("{user}@{machine}"));
-    let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+    let plain: String = name.chars().filter(|c| is_printable_char(*c)).collect();
     let mut end = plain.len().min(limits::NAME);
     while !plain.is_char_boundary(end) {
         end -= 1;

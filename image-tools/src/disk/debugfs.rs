@@ -1,10 +1,10 @@
 //! Editing an ext4 image in place with e2fsprogs' `debugfs`: without root, and with all that isn't edited left as it is,
 //! owners, links and extended attributes included.
 //!
-//! Its script is one command for each line; words in quotes may have spaces, and a quote in them is doubled. New things
-//! are made in the current folder, since a path there is not always read as one. It says what
-//! went wrong, but ends well all the same: so everything is read back, and then `e2fsck` has the last word.
+//! Names and symlinks' targets are somebody else's text: [`super::script`] is what keeps them from being commands. `debugfs` reports
+//! what went wrong, but exits with 0 all the same: so everything is read back, and then `e2fsck` has the last word.
 use super::DiskError;
+use super::script::{Field, Line, Name, Script, ScriptError, Target, prepared};
 use super::system::{Data, Edit, Edits};
 use super::tools::{run, said};
 use super::view::{Attributes, Entry, Ext4View, View};
@@ -58,16 +58,15 @@ pub(super) fn apply(
     epoch: u64,
 ) -> Result<(), DiskError> {
     let failed = |path: &str, why: String| DiskError::Edit { path: source.into(), file: path.into(), why };
-    let mut script = String::new();
+    let mut script = Script::default();
     for (number, (path, edit)) in edits.iter().enumerate() {
         let there = view.entry(path).map_err(|why| failed(path, why))?;
-        let commands = commands(path, edit, there, &format!("new-{number}"), epoch);
-        script.push_str(&commands.map_err(|why| failed(path, why))?);
+        add(&mut script, path, edit, there, number, epoch).map_err(|why| failed(path, why))?;
         match edit {
-            Edit::File(Data::Bytes(bytes), _) => write(&folder.join(format!("new-{number}")), bytes)?,
+            Edit::File(Data::Bytes(bytes), _) => write(&folder.join(prepared(number)), bytes)?,
             Edit::File(Data::Host(host), _) => {
                 let host = host.canonicalize().map_err(DiskError::read("read", &**host))?;
-                let link = folder.join(format!("new-{number}"));
+                let link = folder.join(prepared(number));
                 symlink(host, &link).map_err(OutputError::io("create", &link))?;
             }
             _ => {}
@@ -104,52 +103,65 @@ fn complaints(stderr: &[u8]) -> String {
     text.lines().filter(|line| !line.starts_with("debugfs 1.")).take(20).collect::<Vec<_>>().join("\n")
 }
 
-/// The lines of the script for one edit.
-fn commands(path: &str, edit: &Edit, there: Option<Entry>, new: &str, epoch: u64) -> Result<String, String> {
-    let (parent, name) = path.rsplit_once('/').ok_or("the path is not absolute")?;
-    let parent = quote(if parent.is_empty() { "/" } else { parent })?;
-    let (quoted, name) = (quote(path)?, quote(name)?);
-    let mut lines = String::new();
+/// Add the lines for one edit.
+fn add<'a>(
+    script: &mut Script,
+    path: &'a str,
+    edit: &'a Edit,
+    there: Option<Entry>,
+    source: usize,
+    epoch: u64,
+) -> Result<(), String> {
+    let mut components = path.strip_prefix('/').ok_or("the path is not absolute")?.split('/');
+    let name = components.next_back().unwrap_or_default();
+    let mut lines = vec![Line::Root];
+    let mut line =
+        |made: Result<Line<'a>, ScriptError>| made.map(|made| lines.push(made)).map_err(|e| e.to_string());
+    // Component by component: what a script says of a name has a bound, and a path has none.
+    for component in components {
+        line(Name::new(component).map(Line::Enter))?;
+    }
+    let name = Name::new(name).map_err(|e| e.to_string())?;
     match (there, edit) {
+        (None, Edit::Remove) => return Ok(()),
         (None, _) | (Some(Entry::Folder), Edit::Folder(_)) => {}
         (Some(Entry::Folder), _) => return Err("a folder is there already".into()),
-        (Some(_), _) => lines.push_str(&format!("rm {quoted}\n")),
+        (Some(_), _) => line(Ok(Line::Remove(name)))?,
     }
-    let (kind, attributes) = match edit {
-        Edit::Remove => return Ok(lines),
+    let made = match edit {
+        Edit::Remove => None,
         Edit::File(_, attributes) => {
-            lines.push_str(&format!("cd {parent}\nwrite {new} {name}\n"));
-            (0o100_000, attributes)
+            line(Ok(Line::Write { source, name }))?;
+            Some((0o100_000, attributes))
         }
         Edit::Folder(attributes) => {
             if there != Some(Entry::Folder) {
-                lines.push_str(&format!("cd {parent}\nmkdir {name}\n"));
+                line(Ok(Line::Folder(name)))?;
             }
-            (0o040_000, attributes)
+            Some((0o040_000, attributes))
         }
         Edit::Symlink(target, attributes) => {
-            lines.push_str(&format!("cd {parent}\nsymlink {name} {}\n", quote(target)?));
-            (0o120_000, attributes)
+            line(Target::new(target).map(|target| Line::Symlink { name, target }))?;
+            Some((0o120_000, attributes))
         }
     };
-    let Attributes { mode, uid, gid, mtime } = attributes;
-    lines.push_str(&format!("sif {quoted} mode 0{:o}\n", kind | mode));
-    lines.push_str(&format!("sif {quoted} uid {uid}\nsif {quoted} gid {gid}\n"));
-    // Times before 1970 and after 2106 are none that debugfs could be told.
-    let mtime = u32::try_from(*mtime).unwrap_or(0);
-    for (field, time) in
-        [("atime", mtime.into()), ("mtime", mtime.into()), ("ctime", epoch), ("crtime", epoch)]
-    {
-        lines.push_str(&format!("sif {quoted} {field} @{time}\n"));
+    if let Some((kind, attributes)) = made {
+        let Attributes { mode, uid, gid, mtime } = *attributes;
+        // debugfs takes no times before 1970 and after 2106.
+        let mtime = u32::try_from(mtime).unwrap_or(0).into();
+        for field in [
+            Field::Mode(kind | mode),
+            Field::Uid(uid),
+            Field::Gid(gid),
+            Field::Atime(mtime),
+            Field::Mtime(mtime),
+            Field::Ctime(epoch),
+            Field::Crtime(epoch),
+        ] {
+            line(Ok(Line::Set(name, field)))?;
+        }
     }
-    Ok(lines)
-}
-
-fn quote(word: &str) -> Result<String, String> {
-    if word.contains(char::is_control) {
-        return Err(format!("the name {word:?} can't be told to debugfs"));
-    }
-    Ok(format!("\"{}\"", word.replace('"', "\"\"")))
+    lines.into_iter().try_for_each(|line| script.push(line)).map_err(|e| e.to_string())
 }
 
 /// Whether it is as it should be.
@@ -207,21 +219,40 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
 mod tests {
     use super::*;
 
+    const ATTRIBUTES: Attributes = Attributes { mode: 0o4755, uid: 1, gid: 2, mtime: -5 };
+
+    fn script(path: &str, edit: &Edit, there: Option<Entry>) -> Result<String, String> {
+        let mut script = Script::default();
+        add(&mut script, path, edit, there, 3, 9)?;
+        Ok(String::from_utf8(script.as_bytes().to_vec()).unwrap())
+    }
+
     #[test]
-    fn scripts() {
-        let attributes = Attributes { mode: 0o4755, uid: 1, gid: 2, mtime: -5 };
-        let file = Edit::File(Data::Bytes(Vec::new()), attributes);
-        let text = commands("/a \"b\"/c", &file, Some(Entry::File), "new-3", 9).unwrap();
-        let wanted = "rm \"/a \"\"b\"\"/c\"\ncd \"/a \"\"b\"\"\"\nwrite new-3 \"c\"\n\
-            sif \"/a \"\"b\"\"/c\" mode 0104755\nsif \"/a \"\"b\"\"/c\" uid 1\nsif \"/a \"\"b\"\"/c\" gid 2\n\
-            sif \"/a \"\"b\"\"/c\" atime @0\nsif \"/a \"\"b\"\"/c\" mtime @0\n\
-            sif \"/a \"\"b\"\"/c\" ctime @9\nsif \"/a \"\"b\"\"/c\" crtime @9\n";
-        assert_eq!(text, wanted);
-        assert_eq!(commands("/x", &Edit::Remove, Some(Entry::Symlink), "", 9).unwrap(), "rm \"/x\"\n");
-        assert_eq!(commands("/x", &Edit::Remove, None, "", 9).unwrap(), "");
-        commands("/x", &file, Some(Entry::Folder), "", 9).unwrap_err();
-        // A line end would be a command of its own.
-        commands("/x\nrm /etc/passwd", &Edit::Remove, None, "", 9).unwrap_err();
-        commands("/x", &Edit::Symlink("a\nb".into(), attributes), None, "", 9).unwrap_err();
+    fn an_edit_enters_its_folder_and_replaces_what_is_there() {
+        let file = Edit::File(Data::Bytes(Vec::new()), ATTRIBUTES);
+        let wanted = "cd /\ncd \"./a \"\"b\"\"\"\nrm \"./c\"\nwrite new-3 \"c\"\n\
+            sif \"./c\" mode 0104755\nsif \"./c\" uid 1\nsif \"./c\" gid 2\n\
+            sif \"./c\" atime @0\nsif \"./c\" mtime @0\nsif \"./c\" ctime @9\nsif \"./c\" crtime @9\n";
+        assert_eq!(script("/a \"b\"/c", &file, Some(Entry::File)).unwrap(), wanted);
+        assert_eq!(script("/x", &Edit::Remove, Some(Entry::Symlink)).unwrap(), "cd /\nrm \"./x\"\n");
+        assert_eq!(script("/x", &Edit::Remove, None).unwrap(), "");
+        script("/x", &file, Some(Entry::Folder)).unwrap_err();
+    }
+
+    #[test]
+    fn a_name_that_is_a_command_is_refused_wherever_it_stands() {
+        let file = Edit::File(Data::Bytes(Vec::new()), ATTRIBUTES);
+        for path in ["/x\n!touch pwned", "/x\n!touch pwned/y", "/x/../y", "//y", "/x/", "x", "/", "/\u{1b}c"]
+        {
+            for (edit, there) in
+                [(&file, None), (&Edit::Remove, Some(Entry::File)), (&Edit::Folder(ATTRIBUTES), None)]
+            {
+                assert!(script(path, edit, there).is_err(), "{path:?}");
+            }
+        }
+        script("/x", &Edit::Symlink("a\n!touch pwned".into(), ATTRIBUTES), None).unwrap_err();
+        let long = Edit::Symlink("\"".repeat(4_000), ATTRIBUTES);
+        let refused = script(&format!("/{}", "\"".repeat(200)), &long, None).unwrap_err();
+        assert!(refused.contains("at most 8000"), "{refused}");
     }
 }

@@ -16,6 +16,7 @@ mod error;
 mod fat;
 mod fstab;
 mod overlay;
+mod script;
 mod system;
 mod table;
 mod tools;

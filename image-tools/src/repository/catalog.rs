@@ -14,6 +14,7 @@
 use super::store::{Store, StoreError};
 use super::words;
 use bistable_format::channel::Segment;
+use bistable_format::text::is_printable;
 use bistable_format::{Digest, limits, repository as names};
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,7 @@ pub enum CatalogError {
     },
     /// A release that the catalogue would not read back.
     #[error(
-        "release {version} can't go into the catalogue: a text in it is too long or has control characters"
+        "release {version} can't go into the catalogue: a text in it is too long, or has control characters or invisible ones"
     )]
     Entry {
         /// Its version.
@@ -97,7 +98,7 @@ impl Entry {
 
     /// Limits as of the release itself: who reads a listing prints it.
     fn is_sound(&self) -> bool {
-        let printable = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+        let printable = |text: &str| is_printable(text, &['\n', '\t']);
         self.product.len() <= limits::NAME
             && self.boards.len() <= limits::BOARDS
             && self.boards.iter().all(|b| b.len() <= limits::NAME && printable(b))

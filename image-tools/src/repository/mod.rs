@@ -25,13 +25,15 @@
 //! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
 //! | [`mod@sync`] | the same repository in another place |
 //! | [`site`] | a page for people |
-//! | `version_name` | which release a version is of, for ever |
+//! | `version_name` | which release a version is of, permanently |
+//! | `attestation_file` | an attestation that fits its name |
 //! | `hashed` | a stream that has to be what its digest says |
 //! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
 //! | [`mod@listing`] | the newest of them |
 //! | [`mod@publish`] | a bundle becomes blobs and an offer |
 //! | [`audit`] | who did what |
+mod attestation_file;
 pub mod audit;
 pub mod catalog;
 pub mod channel;

@@ -141,7 +141,8 @@ impl Roots {
         }
     }
 
-    fn all(&self) -> impl DoubleEndedIterator<Item = &SignedRoot> {
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &SignedRoot> {
         std::iter::once(&self.first).chain(&self.later)
     }
 

@@ -358,6 +358,52 @@ fn tools_an_overlay_comes_over_the_system() {
     assert!(refused.to_string().contains("a file in the image"), "{refused}");
 }
 
+/// debugfs runs what a line has after 8,191 bytes as a line of its own, and one that begins with `!` in a shell.
+#[test]
+#[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
+fn tools_no_name_of_an_overlay_is_a_command() {
+    let product = Product::new();
+    let image = raspberry_pi_os(&product);
+    let mut options = options(&product, &image, "x.bundle");
+    let pwned = product.path("pwned");
+    // The shell must not see the quote that ends the word.
+    let command = format!("!touch {} #", text(&pwned));
+    let quotes = "\"".repeat(200);
+    let built = |options: &mut BuildOptions, overlay: &Path| {
+        if let Input::Disk(disk) = &mut options.input {
+            disk.overlay = Some(overlay.to_owned());
+        }
+        let built = build(options, &Silent);
+        assert!(!pwned.exists());
+        built.map_err(|e| e.to_string())
+    };
+    // What fits into a line is in the image, whatever it is called.
+    let overlay = product.path("odd");
+    put(&overlay, &[("<2>", b"not the inode"), (&format!("{quotes}/{quotes}"), b"deep"), ("!touch x", b"")]);
+    let long = format!("{}{command}", format!("{}/", "a".repeat(99)).repeat(8));
+    symlink(&long, overlay.join(&quotes).join("link")).unwrap();
+    built(&mut options, &overlay).unwrap();
+    let (_, system) = volumes(&product, &options.out);
+    assert_eq!(in_ext4(&system, "cat \"./<2>\""), "not the inode");
+    assert!(in_ext4(&system, "ls /").contains("!touch x"));
+    let doubled = "\"\"".repeat(200);
+    assert_eq!(in_ext4(&system, &format!("cat \"/{doubled}/{doubled}\"")), "deep");
+    // What does not is refused: the command would begin at byte 8,191 of a line that says `symlink`.
+    fs::remove_file(&options.out).unwrap();
+    let line = |target: &str| format!("symlink \"{}\" \"{target}", "\"".repeat(400)).len();
+    for (number, odd) in [(0, ""), (1, "a")] {
+        let doubled = (8_191 - line(odd)) / 2;
+        for (nearby, padding) in (doubled - 1..=doubled + 1).enumerate() {
+            let overlay = product.path(&format!("attack-{number}-{nearby}"));
+            fs::create_dir(&overlay).unwrap();
+            let target = format!("{odd}{}{command}", "\"".repeat(padding));
+            symlink(&target, overlay.join(&quotes)).unwrap();
+            let refused = built(&mut options, &overlay).unwrap_err();
+            assert!(refused.contains("can't be changed") && refused.contains("at most 8000"), "{refused}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
 fn tools_a_full_or_damaged_root_is_told() {

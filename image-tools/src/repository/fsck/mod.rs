@@ -17,9 +17,10 @@ use super::hashed::Hashed;
 use super::index;
 use super::roots::Roots;
 use super::sequence::Sequence;
-use super::store::{Store, StoreError};
+use super::store::{Oddity, Store, StoreError};
 use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
+use bistable_format::channel::check_channel_name;
 use bistable_format::{Digest, Offer, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -43,6 +44,8 @@ pub enum Fault {
     Missing,
     /// A file has other bytes than its name says.
     Damaged,
+    /// Something leads out of the repository, or is not an ordinary file: every verb stops at it.
+    Irregular,
     /// A file isn't signed as it must be.
     Untrusted,
     /// The audit has no record of an act.
@@ -65,6 +68,7 @@ impl Fault {
         match self {
             Fault::Missing => "missing",
             Fault::Damaged => "damaged",
+            Fault::Irregular => "irregular",
             Fault::Untrusted => "untrusted",
             Fault::Unrecorded => "unrecorded",
             Fault::Foreign => "foreign",
@@ -77,7 +81,7 @@ impl Fault {
 
     /// Whether devices may suffer from it.
     pub const fn is_serious(self) -> bool {
-        matches!(self, Fault::Missing | Fault::Damaged | Fault::Untrusted)
+        matches!(self, Fault::Missing | Fault::Damaged | Fault::Irregular | Fault::Untrusted)
     }
 }
 
@@ -143,6 +147,10 @@ impl Report {
 /// When there is no repository, or the store fails.
 pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreError> {
     let mut report = Report::default();
+    if foreign(store, &mut report)? {
+        // No other verb goes past them, and neither could what follows.
+        return Ok(report);
+    }
     // A copy without the history has neither older files nor the audit.
     let partial = Kind::of(store)? == Kind::Partial;
     let (mut named, mut old) = (BTreeSet::new(), BTreeSet::new());
@@ -229,6 +237,32 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     named::attestations(store, &mut report)?;
     report.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
     Ok(report)
+}
+
+/// Report what can't be a repository's file. Gives whether some of it leads elsewhere, which stops every verb.
+fn foreign(store: &Store, report: &mut Report) -> Result<bool, StoreError> {
+    for odd in store.foreign()? {
+        if odd.oddity == Oddity::Name {
+            report.add(Fault::Foreign, odd.path, format!("is {}: nothing reads it", odd.oddity.name()));
+        } else {
+            let text =
+                format!("is {}: remove it, and check again; every verb stops at it", odd.oddity.name());
+            report.add(Fault::Irregular, odd.path, text);
+        }
+    }
+    if report.is_serious() {
+        return Ok(true);
+    }
+    for name in store.folders("channels")? {
+        if check_channel_name(&name).is_err() {
+            report.add(
+                Fault::Foreign,
+                format!("channels/{name}"),
+                "is called as no channel can be: nothing reads it",
+            );
+        }
+    }
+    Ok(false)
 }
 
 fn check_hint(store: &Store, report: &mut Report, path: &str, newest: u64) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@
 //! being published, or a release from being promoted.
 use super::{Fault, Report};
 use crate::repository::store::{Store, StoreError};
-use crate::repository::version_name;
-use bistable_format::{Digest, Envelope, Role, repository as names};
+use crate::repository::{attestation_file, version_name};
+use bistable_format::{Digest, Envelope, repository as names};
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub(super) fn versions<'a>(
 ) -> Result<Unnamed<'a>, StoreError> {
     let mut unnamed: BTreeSet<_> = known.keys().collect();
     for file in store.list("versions")? {
-        let Some(version) = version(&file.path) else {
+        let Some(version) = version_name::version(&file.path) else {
             report.add(Fault::Foreign, file.path, "this is no version's name");
             continue;
         };
@@ -52,31 +52,15 @@ pub(super) fn versions<'a>(
     Ok(Unnamed(unnamed))
 }
 
-/// Product and version of such a file.
-fn version(path: &str) -> Option<(String, Version)> {
-    let (product, version) = path.strip_prefix("versions/")?.split_once('/')?;
-    let version = Version::parse(version).ok()?;
-    (names::version(product, &version) == path).then(|| (product.into(), version))
-}
-
 /// Whether each attestation is one, and signed by the key that its name says. Whose word counts, a channel's gates say.
 pub(super) fn attestations(store: &Store, report: &mut Report) -> Result<(), StoreError> {
     for file in store.list("attestations")? {
         let bytes = small(store, &file.path, Envelope::MAX_BYTES)?.unwrap_or_default();
-        if !is_attestation(&file.path, &bytes) {
-            report.add(Fault::Foreign, file.path, "this is no attestation by the key that its name says");
+        if let Err(e) = attestation_file::signer(&file.path, &bytes) {
+            report.add(Fault::Foreign, file.path, e.to_string());
         }
     }
     Ok(())
-}
-
-fn is_attestation(path: &str, bytes: &[u8]) -> bool {
-    let folder = path.rsplit_once('/').map(|(folder, _)| folder);
-    let release = folder.and_then(|folder| Digest::parse(folder.strip_prefix("attestations/")?));
-    release.is_some()
-        && Envelope::parse(bytes, Role::Attestation).is_ok_and(|envelope| {
-            envelope.signatures().any(|(key, _)| path.ends_with(&format!("-{key}.attestation")))
-        })
 }
 
 /// A file's bytes; none if it has more than it can have.

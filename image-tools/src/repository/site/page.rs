@@ -6,6 +6,7 @@ use crate::size::Bytes;
 use bistable_format::Channel;
 use bistable_format::channel::Passage;
 use bistable_format::rollout::{Pace, Rollout};
+use bistable_format::text::printable;
 use std::fmt::Write as _;
 
 const STYLE: &str = "\
@@ -175,10 +176,10 @@ fn add(html: &mut String, args: std::fmt::Arguments<'_>) {
     let _ = html.write_fmt(args);
 }
 
-/// Text for HTML, in content and in quoted attributes.
+/// Text for HTML, in content and in quoted attributes. What is not printable could reorder the text around it.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable(text, &['\n', '\t']).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -201,5 +202,6 @@ mod tests {
             escape("<a href='x'>&\"b\"</a>"),
             "&lt;a href=&#39;x&#39;&gt;&amp;&quot;b&quot;&lt;/a&gt;"
         );
+        assert_eq!(escape("a\u{202e}b\u{1b}\n"), "a\u{fffd}b\u{fffd}\n");
     }
 }

@@ -71,6 +71,16 @@ pub enum StoreError {
         /// The name.
         path: String,
     },
+    /// Something else than a folder or an ordinary file.
+    #[error(
+        "{place} is {found}: a repository has only folders and ordinary files, and nothing in it may lead elsewhere; remove it"
+    )]
+    Irregular {
+        /// What was met.
+        place: String,
+        /// What it is.
+        found: &'static str,
+    },
     /// A file with more bytes than such a file can have.
     #[error("{place} has more than the {limit} bytes that such a file can have")]
     TooLarge {

@@ -1,6 +1,6 @@
 //! Whatever can go wrong with a store, on demand: a decorator around any other.
 use super::error::{Cause, StoreError, at};
-use super::{Backend, Created, Leftover, Listed};
+use super::{Backend, Created, Foreign, Leftover, Listed};
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
@@ -176,5 +176,10 @@ impl<B: Backend> Backend for Faulty<B> {
     fn remove_leftover(&self, path: &str) -> Result<(), StoreError> {
         self.before(Operation::Delete, path)?;
         self.inner.remove_leftover(path)
+    }
+
+    fn foreign(&self) -> Result<Vec<Foreign>, StoreError> {
+        self.before(Operation::List, "")?;
+        self.inner.foreign()
     }
 }

@@ -1,7 +1,8 @@
 //! Where a repository's files are: a local directory or a bucket, behind one small synchronous interface.
 //!
 //! ```text
-//! Store (names checked, claims) ─► Backend ─┬─ Objects   local directories, S3, …: object_store and its runtime, all of the async
+//! Store (names checked, claims) ─► Backend ─┬─ Objects   S3, …: object_store and its runtime, all of the async
+//!                                           ├─ Directory around it: a local directory, which nothing leads out of
 //!                                           ├─ Memory    for tests, stricter than the real ones
 //!                                           └─ Faulty    around any other: lies, loses answers, dies
 //! ```
@@ -17,6 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub mod contract;
+mod directory;
 mod error;
 mod faulty;
 mod leftovers;
@@ -69,6 +71,49 @@ pub struct Leftover {
     pub at: u64,
 }
 
+/// Why an entry in a repository's folder can't be a file of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Oddity {
+    /// It is a symbolic link, which may lead out of the folder.
+    Link,
+    /// It is a pipe, a socket or a device.
+    Special,
+    /// It is a folder where a file should be.
+    Folder,
+    /// No file of a repository can have its name.
+    Name,
+}
+
+impl Oddity {
+    /// In words, after "is".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Oddity::Link => "a symbolic link",
+            Oddity::Special => "a pipe, socket or device",
+            Oddity::Folder => "a folder",
+            Oddity::Name => "called as no file of a repository can be",
+        }
+    }
+
+    /// Of a type that isn't followed; `None` for a file and a folder.
+    fn of(kind: std::fs::FileType) -> Option<Oddity> {
+        match kind {
+            _ if kind.is_symlink() => Some(Oddity::Link),
+            _ if kind.is_file() || kind.is_dir() => None,
+            _ => Some(Oddity::Special),
+        }
+    }
+}
+
+/// An entry in a repository's folder that can't be a file of it. No listing has it, and none that leads elsewhere is opened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Foreign {
+    /// Its whole name, as far as it is text: it may hold anything, terminal escapes included.
+    pub path: String,
+    /// What is odd about it.
+    pub oddity: Oddity,
+}
+
 /// What a place for files must do. Names have been checked before: see [`check_path`]. Public tests for it are in
 /// [`contract`].
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -114,6 +159,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn remove_leftover(&self, _path: &str) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Entries in its folders that can't be files of a repository. A bucket has only files.
+    fn foreign(&self) -> Result<Vec<Foreign>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A place for a repository's files. Cheap to clone; can be used by many threads.
@@ -139,7 +189,7 @@ impl Store {
     /// # Errors
     /// A place that can't be, or can't be reached that way. Buckets aren't asked before they are used.
     pub fn open(place: &str, missing: Missing) -> Result<Store, StoreError> {
-        Ok(Store::new(place::open(place, missing)?))
+        Ok(Store { backend: place::open(place, missing)? })
     }
 
     /// Where it is, as messages name it.
@@ -297,6 +347,14 @@ impl Store {
         check_path(leftovers::final_name(path).unwrap_or_default())?;
         self.backend.remove_leftover(path)
     }
+
+    /// Entries in a local repository's folders that can't be files of it, sorted: links, special files, impossible names.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being found.
+    pub fn foreign(&self) -> Result<Vec<Foreign>, StoreError> {
+        self.backend.foreign()
+    }
 }
 
 /// A file that is being read.
@@ -336,16 +394,18 @@ impl Read for Reader {
 /// # Errors
 /// [`StoreError::Name`].
 pub fn check_path(path: &str) -> Result<(), StoreError> {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
-    };
-    if path.len() <= 255 && path.split('/').all(plain) {
+    if path.len() <= 255 && path.split('/').all(is_plain) {
         Ok(())
     } else {
         Err(StoreError::Name { path: path.chars().take(255).collect() })
     }
+}
+
+/// Whether a file's or folder's name is plain: see [`check_path`].
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Directories and buckets through `object_store`. All that is asynchronous ends here.
+//! Buckets, and writing into directories, through `object_store`. All that is asynchronous ends here.
 use super::error::{Cause, StoreError, at, told};
-use super::{Backend, Created, Leftover, Listed, leftovers};
+use super::{Backend, Created, Listed};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -54,16 +54,6 @@ impl Objects {
     fn told(&self, action: &'static str, path: &str) -> impl Fn(object_store::Error) -> StoreError {
         let place = at(&self.place, path);
         move |e| told(action, place.clone(), &e)
-    }
-
-    /// Where it is on this machine; none for a bucket, whose place is a URL.
-    fn directory(&self) -> Option<&std::path::Path> {
-        (!self.place.contains("://")).then(|| std::path::Path::new(&self.place))
-    }
-
-    fn failed(&self, action: &'static str, path: &str) -> impl Fn(io::Error) -> StoreError {
-        let place = at(&self.place, path);
-        move |e| StoreError::Other { action, place: place.clone(), source: Cause::new(e) }
     }
 
     /// A file that isn't there is `None`; a bucket that isn't there is an error.
@@ -237,15 +227,5 @@ impl Backend for Objects {
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         let deleted = self.runtime.block_on(self.store.delete(&self.name(path)));
         self.found("delete", path, deleted).map(|_| ())
-    }
-
-    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
-        let Some(folder) = self.directory() else { return Ok(Vec::new()) };
-        leftovers::find(folder).map_err(self.failed("list", ""))
-    }
-
-    fn remove_leftover(&self, path: &str) -> Result<(), StoreError> {
-        let Some(folder) = self.directory() else { return Ok(()) };
-        leftovers::remove(folder, path).map_err(self.failed("delete", path))
     }
 }

@@ -1,4 +1,6 @@
 //! Names of places: a directory or a URL becomes a backend.
+use super::Backend;
+use super::directory::Directory;
 use super::error::{Cause, StoreError};
 use super::objects::Objects;
 use object_store::ObjectStore;
@@ -27,15 +29,15 @@ pub fn default_place() -> Option<PathBuf> {
     Some(data.join("bistable/repository"))
 }
 
-pub(super) fn open(place: &str, missing: Missing) -> Result<Objects, StoreError> {
+pub(super) fn open(place: &str, missing: Missing) -> Result<Arc<dyn Backend>, StoreError> {
     let unknown = || StoreError::Place { place: place.into() };
     let Some((scheme, rest)) = place.split_once("://") else {
-        return directory(Path::new(place), missing);
+        return Ok(Arc::new(directory(Path::new(place), missing)?));
     };
     if scheme == "file" {
         // file://HOST/… would be another machine's; what needs escapes can be given as a plain directory.
         let plain = rest.starts_with('/') && !rest.contains('%');
-        return if plain { directory(Path::new(rest), missing) } else { Err(unknown()) };
+        return if plain { Ok(Arc::new(directory(Path::new(rest), missing)?)) } else { Err(unknown()) };
     }
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.trim_end_matches('/');
@@ -48,10 +50,10 @@ pub(super) fn open(place: &str, missing: Missing) -> Result<Objects, StoreError>
         "az" | "azure" => azure(place, bucket)?,
         _ => return Err(unknown()),
     };
-    Objects::new(place.trim_end_matches('/').into(), prefix.into(), store)
+    Ok(Arc::new(Objects::new(place.trim_end_matches('/').into(), prefix.into(), store)?))
 }
 
-fn directory(path: &Path, missing: Missing) -> Result<Objects, StoreError> {
+fn directory(path: &Path, missing: Missing) -> Result<Directory, StoreError> {
     let place = path.display().to_string();
     if path.as_os_str().is_empty() {
         return Err(StoreError::Place { place });
@@ -76,7 +78,7 @@ fn directory(path: &Path, missing: Missing) -> Result<Objects, StoreError> {
             source: Cause::new(e),
         })?
         .with_fsync(true);
-    Objects::new(place, String::new(), Arc::new(store))
+    Ok(Directory::new(Objects::new(place, String::new(), Arc::new(store))?, path))
 }
 
 /// Make a folder and those above it, durably.

@@ -16,6 +16,7 @@
 //! | `work` | the files, one by one |
 mod work;
 
+use super::attestation_file;
 use super::audit::AuditError;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, Log};
@@ -25,9 +26,8 @@ use super::index;
 use super::roots::{Roots, RootsError};
 use super::sequence::Sequence;
 use super::store::{Store, StoreError};
-use super::version_name;
 use crate::clock::Clock;
-use bistable_format::{Digest, Envelope, bundle, repository as names};
+use bistable_format::{Digest, Envelope, repository as names};
 use std::collections::BTreeSet;
 use work::Work;
 
@@ -142,6 +142,8 @@ pub struct Copied {
     pub bytes: u64,
     /// Files that were there already.
     pub there: u64,
+    /// Files that were not copied because they are not what their names say, each with what is wrong with it.
+    pub skipped: Vec<(String, String)>,
     /// Why the original has no record of it, if it lacks it: it can be copied from where nobody may write. A copy needs none.
     pub unrecorded: Option<AuditError>,
 }
@@ -159,8 +161,9 @@ pub struct Copying<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// Copy what is missing. Roots, channels and releases are verified on the way, and each blob against its name: a copy is never
-/// worse than its original.
+/// Copy what is missing. Everything is decoded, fits its path and is verified before it is written: roots and channels by their
+/// signatures, releases by the roots, blobs by their names, attestations by the keys that gates name. A file that isn't what its name
+/// says is left out and reported, so that nothing but a repository comes out of a repository.
 ///
 /// # Errors
 /// See [`SyncError`]. Doing it again goes on where it was.
@@ -188,6 +191,9 @@ pub fn sync(
     }
     let source = Kind::of(from)?;
     let mut work = Work { from, to, copied: Copied::default(), progress };
+    for odd in from.foreign()? {
+        work.skip(&odd.path, &format_args!("is {}", odd.oddity.name()));
+    }
     let mut newest = Vec::new();
     let (mut identities, mut blobs) = (BTreeSet::new(), BTreeSet::new());
     for name in &wanted {
@@ -221,20 +227,12 @@ pub fn sync(
     for part in &blobs {
         work.blob(&part.digest, part.bytes)?;
     }
-    work.small("oci-layout", bundle::LAYOUT.len())?;
-    for version in 1..=roots.newest().root.version {
-        work.small(&names::root(version), Envelope::MAX_BYTES)?;
-    }
-    for file in from.list("versions")? {
-        let named = from.get(&file.path, version_name::BYTES)?.as_deref().and_then(version_name::named);
-        if whole || named.is_some_and(|id| identities.contains(&id)) {
-            work.small(&file.path, version_name::BYTES)?;
-        }
-    }
+    work.layout()?;
+    work.roots(&roots)?;
+    work.versions(|identity| whole || identities.contains(identity))?;
+    let keys = attestation_file::keys(from, &roots)?;
     for identity in &identities {
-        for file in from.list(&names::attestations(identity))? {
-            work.small(&file.path, Envelope::MAX_BYTES)?;
-        }
+        work.attestations(identity, &keys)?;
     }
     for (name, sequence) in &newest {
         work.channel(&Log::new(from, &roots, name.as_str()), *sequence, whole)?;

@@ -4,10 +4,13 @@ use crate::repository::audit::{self, Act, AuditError};
 use crate::repository::channel::{self, ChannelError, Log};
 use crate::repository::contents::ContentsError;
 use crate::repository::hashed::Hashed;
+use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
-use crate::repository::store::{Claim, Store};
-use bistable_format::{Digest, Envelope, repository as names};
+use crate::repository::store::{Claim, Listed, Store, StoreError};
+use crate::repository::{attestation_file, version_name};
+use bistable_format::{Digest, Envelope, Key, KeyId, bundle, repository as names};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// From where, to where, and how far it is.
 pub(super) struct Work<'a> {
@@ -80,6 +83,61 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The roots, as they were verified.
+    pub(super) fn roots(&mut self, roots: &Roots) -> Result<(), SyncError> {
+        for root in roots.all() {
+            self.same(&names::root(root.root.version), &root.bytes, Envelope::MAX_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// What makes it an OCI image layout: the same in every repository, so that nothing of the original's file is needed.
+    pub(super) fn layout(&mut self) -> Result<(), SyncError> {
+        let limit = bundle::LAYOUT.len();
+        if !matches!(small(self.from, bundle::LAYOUT_NAME, limit)?.as_deref(), Some(there) if there == bundle::LAYOUT.as_bytes())
+        {
+            self.skip(bundle::LAYOUT_NAME, &"is missing, or is not what it has to be");
+        }
+        self.same(bundle::LAYOUT_NAME, bundle::LAYOUT.as_bytes(), limit)
+    }
+
+    /// The files of versions' names: those that name one of these releases, or all.
+    pub(super) fn versions(&mut self, wanted: impl Fn(&Digest) -> bool) -> Result<(), SyncError> {
+        for Listed { path, .. } in self.from.list("versions")? {
+            let named =
+                small(self.from, &path, version_name::BYTES)?.as_deref().and_then(version_name::named);
+            match (version_name::version(&path), named) {
+                (Some(_), Some(identity)) if wanted(&identity) => {
+                    self.same(&path, &version_name::file(&identity), version_name::BYTES)?;
+                }
+                (Some(_), Some(_)) => {}
+                _ => self.skip(&path, &"is not the file of a version's name"),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was attested of a release, by keys that somebody named.
+    pub(super) fn attestations(
+        &mut self,
+        identity: &Digest,
+        keys: &BTreeMap<KeyId, Key>,
+    ) -> Result<(), SyncError> {
+        for Listed { path, .. } in self.from.list(&names::attestations(identity))? {
+            let bytes = small(self.from, &path, Envelope::MAX_BYTES)?.unwrap_or_default();
+            match attestation_file::open(&path, &bytes, keys) {
+                Ok(_) => self.same(&path, &bytes, Envelope::MAX_BYTES)?,
+                Err(e) => self.skip(&path, &e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Leave a file where it is, and report that.
+    pub(super) fn skip(&mut self, path: &str, why: &dyn Display) {
+        self.copied.skipped.push((path.into(), why.to_string()));
+    }
+
     /// A channel's files, verified, the newest first, then back, if all of them are wanted: with a gap, a reader finds the one
     /// before the gap by its hint, or the newest.
     pub(super) fn channel(&mut self, log: &Log<'_>, newest: u64, whole: bool) -> Result<(), SyncError> {
@@ -91,7 +149,18 @@ impl Work<'_> {
                 return Err(ChannelError::Broken { name: name.into(), sequence: number + 1 }.into());
             }
             wanted = file.channel.previous;
-            self.small(&names::channel(name, number), Envelope::MAX_BYTES)?;
+            let path = names::channel(name, number);
+            let missing = || ChannelError::Missing {
+                place: self.from.place().into(),
+                name: name.into(),
+                sequence: number,
+            };
+            let bytes = self.from.get(&path, Envelope::MAX_BYTES)?.ok_or_else(missing)?;
+            // What was verified, and nothing that took its place since.
+            if Digest::of(&bytes) != file.digest {
+                return Err(ChannelError::Broken { name: name.into(), sequence: number }.into());
+            }
+            self.same(&path, &bytes, Envelope::MAX_BYTES)?;
         }
         Ok(())
     }
@@ -120,15 +189,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A small file that is created once and never changes.
-    pub(super) fn small(&mut self, path: &str, limit: usize) -> Result<(), SyncError> {
-        match self.from.get(path, limit)? {
-            Some(bytes) => self.same(path, &bytes, limit),
-            None => Ok(()),
-        }
-    }
-
-    /// Make a file have these bytes, for ever.
+    /// Create a small file that never changes.
     fn same(&mut self, path: &str, bytes: &[u8], limit: usize) -> Result<(), SyncError> {
         if self.to.get(path, limit)?.is_some_and(|there| there == bytes) {
             self.copied.there += 1;
@@ -147,5 +208,13 @@ impl Work<'_> {
         self.copied.files += 1;
         self.copied.bytes += bytes;
         (self.progress)(path, bytes);
+    }
+}
+
+/// A file's bytes; none if it has more than it can have.
+fn small(store: &Store, path: &str, limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
+    match store.get(path, limit) {
+        Err(StoreError::TooLarge { .. }) => Ok(None),
+        bytes => bytes,
     }
 }

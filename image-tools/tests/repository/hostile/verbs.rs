@@ -1,0 +1,85 @@
+//! Every verb that works on a repository, with arguments that succeed on a good one.
+use clap::{Command, CommandFactory};
+use std::collections::BTreeSet;
+
+const KEY: [&str; 2] = ["--key", "{channel.key}"];
+
+/// A verb, and words that run it: its options come last.
+pub(super) struct Try {
+    pub(super) verb: &'static str,
+    words: &'static [&'static str],
+    /// Whether the channel's key signs.
+    signs: bool,
+}
+
+impl Try {
+    pub(super) fn args(&self) -> Vec<&'static str> {
+        // What is to be done about a rollout is said after which one it is.
+        let verb = if self.verb.starts_with("rollout ") { "rollout" } else { self.verb };
+        let key: &[&str] = if self.signs { &KEY } else { &[] };
+        verb.split(' ').chain(self.words.iter().copied()).chain(key.iter().copied()).collect()
+    }
+}
+
+const fn reads(verb: &'static str, words: &'static [&'static str]) -> Try {
+    Try { verb, words, signs: false }
+}
+
+const fn signs(verb: &'static str, words: &'static [&'static str]) -> Try {
+    Try { verb, words, signs: true }
+}
+
+/// In this order: what only reads comes first, what removes comes last.
+pub(super) const TRIES: &[Try] = &[
+    reads("audit", &[]),
+    reads("audit verify", &[]),
+    reads("channel show", &[]),
+    reads("channel show", &["production", "--json"]),
+    reads("list", &["--all"]),
+    reads("search", &[]),
+    reads("show", &["1.1.0"]),
+    reads("fsck", &[]),
+    reads("fsck", &["--deep", "--json"]),
+    reads("repo probe", &[]),
+    reads("site", &["--out", "{destination/site}"]),
+    reads("sync", &["{destination/copy}"]),
+    reads("sync", &["--everything", "{destination/mirror}"]),
+    reads("site", &[]),
+    reads("repo init", &["--root", "{1.root}"]),
+    reads("attest", &["staging", "1.2.0", "--kind", "burned-in", "--key", "{rig.key}"]),
+    signs("publish", &["{3.bundle}"]),
+    signs("promote", &["staging", "production", "1.2.0", "--waves", "1%,10%@6h"]),
+    signs("rollout wave", &["production", "1.2.0", "wave", "50%@3d"]),
+    signs("rollout canary", &["production", "1.2.0", "canary", "lab"]),
+    signs("rollout pause", &["production", "1.2.0", "pause"]),
+    signs("rollout resume", &["production", "1.2.0", "resume"]),
+    signs("rollout set", &["production", "1.2.0", "set", "--waves", "5%,100%@2d"]),
+    signs("rollout halt", &["production", "1.2.0", "halt"]),
+    signs("rollout everyone", &["production", "1.2.0", "everyone"]),
+    signs("channel refresh", &["staging"]),
+    signs("channel gates", &["staging", "--min-age", "1s"]),
+    signs("channel pin", &["staging", "1.1.0"]),
+    signs("channel unpin", &["staging", "1.1.0"]),
+    signs("channel barrier", &["staging", "1.2.0"]),
+    signs("withdraw", &["staging", "1.1.0", "--reason", "too hot"]),
+    signs("prune", &["--keep", "1", "--older-than", "1s"]),
+    reads("repo root", &["{2.root}"]),
+    reads("audit repair", &[]),
+    reads("fsck", &["--deep", "--repair"]),
+    reads("sync", &["--everything", "{destination/mirror}"]),
+];
+
+/// The verbs that take a repository, as the command line defines them.
+pub(super) fn on_repositories() -> BTreeSet<String> {
+    fn collect(command: &Command, path: &str, verbs: &mut BTreeSet<String>) {
+        if command.get_arguments().any(|arg| arg.get_id() == "repo") {
+            verbs.insert(path.trim().to_owned());
+        }
+        for inner in command.get_subcommands() {
+            collect(inner, &format!("{path} {}", inner.get_name()), verbs);
+        }
+    }
+    let mut verbs = BTreeSet::new();
+    collect(&bistable_image::cli::Cli::command(), "", &mut verbs);
+    verbs
+}
