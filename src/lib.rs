@@ -33,6 +33,7 @@ pub mod selftest;
 pub mod source;
 pub mod status;
 pub mod steps;
+pub mod teardown;
 
 pub use device::{Device, Repaired, release_id};
 pub use error::Error;

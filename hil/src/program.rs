@@ -32,6 +32,8 @@ pub fn answer_to_name() -> Option<ExitCode> {
     let name = Path::new(&name).file_name()?.to_owned();
     let args = || env::args_os();
     if name == Program::Device.name() {
+        let _ = bistable::teardown::signals::handle();
+        let _at_end = bistable::teardown::AtEnd;
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
         return Some(ExitCode::from(bistable::cli::run(args()).code()));
     }

@@ -34,6 +34,8 @@ mod recovery;
 mod rig;
 mod rotation;
 mod shop;
+#[cfg(target_os = "linux")]
+mod signals;
 mod source_contract;
 mod source_http;
 mod source_install;
