@@ -1,8 +1,8 @@
 //! An attestation: somebody's signed word about a release, such as `tests-passed`. A channel may demand some before it
 //! takes a release. Who may give which is said by the channel, by the key itself, not by the root.
 use crate::{
-    DecodeError, Digest, Envelope, Key, KeyId, Role, TrustError, envelope, from_postcard, is_printable,
-    limits, release::check_name, to_postcard,
+    DecodeError, Digest, Envelope, Key, KeyId, Role, TrustError, envelope, from_postcard, limits,
+    release::check_name, text::is_printable, to_postcard,
 };
 use alloc::{string::String, vec::Vec};
 use ed25519_dalek::{SigningKey, VerifyingKey};
@@ -64,7 +64,10 @@ impl Attestation {
         if self.note.len() > limits::REASON || !is_printable(&self.note, &[]) {
             return Err(DecodeError::Invalid {
                 what: "attestation: note",
-                problem: alloc::format!("more than {} bytes, or control characters", limits::REASON),
+                problem: alloc::format!(
+                    "more than {} bytes, or control characters or invisible ones",
+                    limits::REASON
+                ),
             });
         }
         Ok(())

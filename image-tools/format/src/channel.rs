@@ -6,7 +6,7 @@
 //! reads.
 use crate::{
     DecodeError, Digest, Envelope, Key, Release, Role, Root, Terms, TrustError, envelope, from_postcard,
-    is_printable, limits, release, release::check_name, rollout::Rollout, to_postcard,
+    limits, release, release::check_name, rollout::Rollout, text::is_printable, to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
 use ed25519_dalek::SigningKey;
@@ -295,6 +295,6 @@ fn check_text(what: &'static str, text: &str, limit: usize) -> Result<(), Decode
     if text.len() <= limit && is_printable(text, &[]) {
         return Ok(());
     }
-    let problem = format!("a text of more than {limit} bytes, or with control characters");
+    let problem = format!("a text of more than {limit} bytes, or with control characters or invisible ones");
     Err(DecodeError::Invalid { what, problem })
 }

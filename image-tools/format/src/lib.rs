@@ -21,6 +21,7 @@
 //! | [`selftest`] | the plan of hardware-interface self-tests |
 //! | [`health`] | the profile of the boot health check |
 //! | [`limits`] | how large anything may be |
+//! | [`text`] | which characters may reach a terminal |
 #![no_std]
 extern crate alloc;
 
@@ -43,6 +44,7 @@ pub mod rollout;
 pub mod root;
 pub mod selftest;
 pub mod terms;
+pub mod text;
 
 pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
@@ -138,9 +140,4 @@ where
         }
     }
     from.deserialize_seq(Limited::<T, LIMIT>(core::marker::PhantomData))
-}
-
-/// Text for people goes to terminals and logs as it is: no control characters, but for the named ones.
-pub(crate) fn is_printable(text: &str, but: &[char]) -> bool {
-    text.chars().all(|c| !c.is_control() || but.contains(&c))
 }

@@ -1,8 +1,9 @@
 //! A release: the signed description of an image.
 use crate::{
     DecodeError, Digest, Envelope, Role, Root, TrustError, chunklist, envelope, from_postcard, health,
-    is_printable, limits, selftest,
+    limits, selftest,
     terms::{Requires, Terms},
+    text::is_printable,
     to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
@@ -165,13 +166,13 @@ impl Release {
             return invalid("release: description", format!("longer than {} bytes", limits::DESCRIPTION));
         }
         if !is_printable(&self.description, &['\n', '\t']) {
-            return invalid("release: description", "has control characters".into());
+            return invalid("release: description", "has control characters or invisible ones".into());
         }
         if self.author.len() > limits::NAME {
             return invalid("release: author", format!("longer than {} bytes", limits::NAME));
         }
         if !is_printable(&self.author, &[]) {
-            return invalid("release: author", "has control characters".into());
+            return invalid("release: author", "has control characters or invisible ones".into());
         }
         for (kind, v) in self.volumes.iter() {
             let what = match kind {

@@ -1,6 +1,6 @@
 //! Root metadata: which keys may sign what. The only thing a device trusts from the start.
 use crate::{
-    DecodeError, Digest, Envelope, EnvelopeError, Role, envelope, from_postcard, is_printable, limits,
+    DecodeError, Digest, Envelope, EnvelopeError, Role, envelope, from_postcard, limits, text::is_printable,
     to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
@@ -284,7 +284,10 @@ impl Root {
                 return invalid(format!("the label of key {:.4} is too long", key.id()));
             }
             if !is_printable(&key.label, &[]) {
-                return invalid(format!("the label of key {:.4} has control characters", key.id()));
+                return invalid(format!(
+                    "the label of key {:.4} has control characters or invisible ones",
+                    key.id()
+                ));
             }
             if VerifyingKey::from_bytes(&key.public).map_or(true, |k| k.is_weak()) {
                 return invalid(format!("key {:.4} is no usable Ed25519 key", key.id()));

@@ -50,7 +50,7 @@
 //! ```
 //!
 //! A bus is no pin: its pins belong to its driver, and no GPIO test can have them.
-use crate::{DecodeError, limits, release::check_name};
+use crate::{DecodeError, limits, release::check_name, text::is_printable_char};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::RangeInclusive;
 use serde::Deserialize;
@@ -475,11 +475,11 @@ pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// The parser's messages quote what it read: without control characters they are safe to print.
+/// The parser's messages quote what it read: without control and invisible characters they are safe to print.
 fn one_line(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     for c in message.chars() {
-        if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
+        if !is_printable_char(c) { line.extend(c.escape_debug()) } else { line.push(c) }
     }
     line
 }

@@ -83,6 +83,18 @@ fn each_problem_is_named_by_writer_and_reader() {
             "description",
             "control characters",
         ),
+        (
+            "description-direction",
+            |r| r.description = "safe \u{202e}txt.exe".into(),
+            "description",
+            "control characters or invisible ones",
+        ),
+        (
+            "author-zero-width",
+            |r| r.author = "Ada\u{200b}".into(),
+            "author",
+            "control characters or invisible ones",
+        ),
         ("author-long", |r| r.author = "x".repeat(65), "author", "longer than 64"),
         ("author-line-break", |r| r.author = "Ada\nroot: yes".into(), "author", "control characters"),
         ("boot-empty", |r| r.volumes.boot.bytes = 0, "boot volume", "0 bytes are not whole sectors"),

@@ -24,6 +24,11 @@ fn each_problem_is_named_by_writer_and_reader() {
         ("key-twice", |r| r.keys[5] = key(1), "is there twice"),
         ("label-long", |r| r.keys[2].label = "x".repeat(65), "label of key"),
         ("label-escape", |r| r.keys[2].label = "\u{1b}[2J".into(), "control characters"),
+        (
+            "label-direction",
+            |r| r.keys[2].label = "a\u{202e}b".into(),
+            "control characters or invisible ones",
+        ),
         ("label-line-break", |r| r.keys[2].label = "a\nb".into(), "control characters"),
         (
             "role-twice",
