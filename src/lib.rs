@@ -27,6 +27,7 @@ mod device;
 mod durable;
 pub mod error;
 pub mod fleet_lock;
+pub mod logging;
 pub mod ports;
 pub mod progress;
 pub mod selftest;

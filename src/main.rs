@@ -1,6 +1,6 @@
 //! The device's side of Bistable, as a program.
 use bistable::{
-    cli,
+    cli, logging,
     teardown::{AtEnd, signals},
 };
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     // Before any thread is started.
     let handled = signals::handle();
     let _at_end = AtEnd;
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    logging::init();
     if let Err(e) = handled {
         log::warn!("signals end the program at once, without releasing pins: {e}");
     }

@@ -34,7 +34,7 @@ pub fn answer_to_name() -> Option<ExitCode> {
     if name == Program::Device.name() {
         let _ = bistable::teardown::signals::handle();
         let _at_end = bistable::teardown::AtEnd;
-        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+        bistable::logging::init();
         return Some(ExitCode::from(bistable::cli::run(args()).code()));
     }
     (name == Program::Host.name()).then(|| bistable_image::cli::run(args()))

@@ -1,5 +1,5 @@
 //! What a verb answers: one result, as text for people or as one JSON object for programs.
-use crate::{Error, error::Exit};
+use crate::{Error, error::Exit, selftest::printable_lines};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -46,6 +46,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// Text, which may be empty, and an object that has its schema's number already.
     pub(crate) fn new(text: impl Into<String>, object: &impl Serialize) -> Answer {
+        Answer::styled(printable_lines(&text.into()), object)
+    }
+
+    /// The same for text with colors, in which everything foreign was made printable before.
+    pub(crate) fn styled(text: impl Into<String>, object: &impl Serialize) -> Answer {
         // Only a map whose keys aren't strings fails, and there is none.
         let json = serde_json::to_string(object).unwrap_or_default();
         Answer { text: text.into(), json, reboot: Reboot::No }
@@ -220,6 +225,13 @@ mod tests {
             let well = ended.is_ok();
             assert_eq!(told(ended, Form::Text, RebootCode::Done).exit == Exit::Done, well);
         }
+    }
+
+    #[test]
+    fn foreign_text_cannot_work_the_terminal() {
+        let answer = Answer::with("one\n\u{1b}[2Jtwo\u{202e}eerht", json!({}));
+        let told = told(Ok(answer), Form::Text, RebootCode::Done);
+        assert_eq!(told.out, "one\n\u{fffd}[2Jtwo\u{fffd}eerht");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
     ports::Board,
+    selftest::printable_lines,
 };
 use machine::{Keeper, Machine, Place};
 use std::io::{self, Write};
@@ -124,9 +125,9 @@ pub(crate) fn out(text: &str) {
     let _ = writeln!(io::stdout(), "{}", text.trim_end_matches('\n'));
 }
 
-/// Words for people, on standard error.
+/// Words for people, on standard error. Much of it is foreign: texts of releases and servers, names of files.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", text.trim_end_matches('\n'));
+    let _ = writeln!(io::stderr(), "{}", printable_lines(text.trim_end_matches('\n')));
 }
 
 impl From<SimError> for Error {

@@ -155,7 +155,8 @@ fn a_signal_puts_driven_pins_into_their_safe_state() {
 #[test]
 fn a_signal_ends_the_wait_for_pulses_and_its_pull_resistor() {
     let pi = slow();
-    let plan = "[[test]]\nname = 'fan'\nkind = 'pulse'\npin = 24\nmin_hz = 1\nmax_hz = 99\nwindow_ms = 1000\n";
+    let plan =
+        "[[test]]\nname = 'fan'\nkind = 'pulse'\npin = 24\nmin_hz = 1\nmax_hz = 99\nwindow_ms = 1000\n";
     pi.file("card.img.sim/root/etc/bistable/self-test.toml", plan.as_bytes());
     let running = self_test(&pi);
     until("pulses are counted", || pins(&pi).contains("pulled up"));

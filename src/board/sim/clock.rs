@@ -40,7 +40,10 @@ impl Clock for SimClock {
         self.time()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the port, and it sleeps only where the world says so")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the port, and it sleeps only where the world says so"
+    )]
     fn wait(&self, time: Duration) {
         if self.pace > 0 {
             thread::sleep(time.saturating_mul(self.pace));
