@@ -64,6 +64,13 @@ impl Answer {
     pub(crate) fn reboot(self, reboot: Reboot) -> Answer {
         Answer { reboot, ..self }
     }
+
+    /// One more field.
+    pub(crate) fn and(self, (name, value): (&str, Value)) -> Answer {
+        let Ok(Value::Object(mut object)) = serde_json::from_str(&self.json) else { return self };
+        object.insert(name.into(), value);
+        Answer { json: Value::Object(object).to_string(), ..self }
+    }
 }
 
 /// A verb that failed.
@@ -78,6 +85,17 @@ impl Failed {
     /// An error with the report that it was drawn from.
     pub(crate) fn with(error: Error, report: Value) -> Failed {
         Failed { error: Box::new(error), report }
+    }
+
+    /// One more field.
+    pub(crate) fn and(mut self, (name, value): (&str, Value)) -> Failed {
+        match &mut self.report {
+            Value::Object(fields) => {
+                fields.insert(name.into(), value);
+            }
+            report => *report = json!({ name: value }),
+        }
+        self
     }
 }
 
