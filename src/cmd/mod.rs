@@ -68,7 +68,11 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
 /// The verbs that work on a machine, or may.
 fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
-    let loaded = load(&root);
+    let loaded = load(&root).map(|settings| match place {
+        Place::Pi => settings.with_checks_below(&root),
+        // The simulated Pi's world has programs by their paths on the device.
+        Place::Sim(_) => settings,
+    });
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
     let Machine { board, keeper, .. } = place.open(cli, &board, access(&cli.verb, place))?;
     // A simulated machine that was never on boots first: that comes before what the verb does.

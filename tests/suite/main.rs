@@ -24,6 +24,7 @@ mod following;
 mod health;
 mod lost_flag;
 mod memory;
+mod operator_checks;
 mod pi;
 mod power_cut;
 #[cfg(target_os = "linux")]
