@@ -1,5 +1,6 @@
 //! What a verb answers: one result, as text for people or as one JSON object for programs.
 use crate::{Error, error::Exit, selftest::printable_lines};
+use bistable_format::text::is_printable_char;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -119,7 +120,7 @@ pub(crate) struct Told {
 pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) -> Told {
     match ended {
         Ok(Answer { text, json, reboot }) => Told {
-            out: if form == Form::Json { json } else { text },
+            out: if form == Form::Json { escaped(&json) } else { text },
             err: String::new(),
             exit: match (reboot, code) {
                 (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
@@ -144,7 +145,7 @@ fn told_error(text: &str, err: String, exit: Exit, report: Value, form: Form) ->
     let mut object = with_schema(report);
     object.insert("error".into(), text.into());
     object.insert("exit".into(), exit.code().into());
-    let out = if form == Form::Json { Value::Object(object).to_string() } else { String::new() };
+    let out = if form == Form::Json { escaped(&Value::Object(object).to_string()) } else { String::new() };
     Told { out, err, exit }
 }
 
@@ -155,6 +156,21 @@ fn with_schema(fields: Value) -> Map<String, Value> {
     };
     object.insert("schema".into(), json!(SCHEMA));
     object
+}
+
+/// JSON in which a terminal finds nothing to obey: what is not printable can only be in strings, and is written as an escape.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_printable_char(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
 }
 
 /// An error with all that caused it, none of it twice.
@@ -250,6 +266,13 @@ mod tests {
         let answer = Answer::with("one\n\u{1b}[2Jtwo\u{202e}eerht", json!({}));
         let told = told(Ok(answer), Form::Text, RebootCode::Done);
         assert_eq!(told.out, "one\n\u{fffd}[2Jtwo\u{fffd}eerht");
+        // For a program it is what it was.
+        let reason = "a\u{9b}2J\u{202e}b\u{e0041}\u{1b}";
+        let told =
+            super::told(Ok(Answer::with("", json!({ "reason": reason }))), Form::Json, RebootCode::Done);
+        assert!(told.out.is_ascii(), "{}", told.out);
+        let json: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!(json["reason"], reason);
     }
 
     #[test]
