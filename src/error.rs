@@ -89,7 +89,7 @@ pub enum Error {
     UntrustedCheck {
         /// The check.
         name: String,
-        /// What is wrong with it, and what fixes that.
+        /// The problem, with the command that fixes it.
         why: String,
     },
     /// The preflight found something.

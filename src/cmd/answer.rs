@@ -50,7 +50,7 @@ impl Answer {
         Answer::styled(printable_lines(&text.into()), object)
     }
 
-    /// The same for text with colors, in which everything foreign was made printable before.
+    /// The same for text with colors, whose foreign parts were made printable before.
     pub(crate) fn styled(text: impl Into<String>, object: &impl Serialize) -> Answer {
         // Only a map whose keys aren't strings fails, and there is none.
         let json = serde_json::to_string(object).unwrap_or_default();
@@ -158,7 +158,7 @@ fn with_schema(fields: Value) -> Map<String, Value> {
     object
 }
 
-/// JSON in which a terminal finds nothing to obey: what is not printable can only be in strings, and is written as an escape.
+/// JSON without control characters for a terminal: unprintable characters occur only in strings, and become escapes.
 fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -266,7 +266,7 @@ mod tests {
         let answer = Answer::with("one\n\u{1b}[2Jtwo\u{202e}eerht", json!({}));
         let told = told(Ok(answer), Form::Text, RebootCode::Done);
         assert_eq!(told.out, "one\n\u{fffd}[2Jtwo\u{fffd}eerht");
-        // For a program it is what it was.
+        // A program reads the same string.
         let reason = "a\u{9b}2J\u{202e}b\u{e0041}\u{1b}";
         let told =
             super::told(Ok(Answer::with("", json!({ "reason": reason }))), Form::Json, RebootCode::Done);

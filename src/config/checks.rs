@@ -14,13 +14,13 @@ const CHECKS_MAX: usize = 64;
 /// A program of the operator's that runs with the health check, or a reason not to run one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorCheck {
-    /// What reports call it: for example `required.d/10-database`.
+    /// Its name in reports: for example `required.d/10-database`.
     pub name: String,
     /// What a failure means.
     pub need: Need,
     /// Its path on the device.
     pub program: PathBuf,
-    /// Why it must not be run, with what fixes that.
+    /// The reason why it must not be run, with the command that fixes it.
     pub refused: Option<String>,
 }
 
@@ -60,7 +60,7 @@ fn of_folder(root: &Path, need: Need, name: &str, owners: Owners) -> Vec<Operato
     found.collect()
 }
 
-/// As `run-parts` does, without what editors and package managers leave behind.
+/// As `run-parts` does, without the leftovers of editors and package managers.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn required_ones_come_first_and_each_folder_is_in_the_order_of_names() {
+    fn required_checks_come_first_and_each_folder_is_sorted_by_name() {
         let programs = [("wanted.d/10-b", 0o755), ("required.d/20-a", 0o755), ("required.d/10-c", 0o700)];
         let names: Vec<String> = found(&programs)
             .into_iter()
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_editors_and_package_managers_leave_is_ignored() {
+    fn leftovers_of_editors_and_package_managers_are_ignored() {
         let left = [".hidden", "a~", "a.dpkg-old", "a.dpkg-new", "a.dpkg-dist"];
         let files: Vec<String> = left.iter().map(|name| format!("required.d/{name}")).collect();
         let files: Vec<(&str, u32)> = files.iter().map(|name| (name.as_str(), 0o777)).collect();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_trusted_or_not_a_program_is_refused_with_what_fixes_it() {
+    fn untrusted_files_and_non_programs_are_refused_with_the_fixing_command() {
         for (mode, why) in [
             (0o757, "writable by other users (mode 0757): chmod go-w required.d/a"),
             (0o644, "not executable (mode 0644): chmod u+x required.d/a"),

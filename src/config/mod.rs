@@ -38,8 +38,8 @@
 //! If `/etc/bistable/self-test.toml` or `/etc/bistable/health.toml` is there, it replaces the release's, unless a
 //! fragment names another file.
 //!
-//! What others than root can write is not believed: see `trust`. The same goes for the programs in
-//! `/etc/bistable/check/required.d` and `wanted.d`: see `checks`.
+//! Files that users other than root can write are refused (`trust`), and so are the operator's checks in
+//! `/etc/bistable/check/required.d` and `wanted.d` (`checks`).
 //!
 //! Everything wrong is reported at once, with file and line. Nothing is guessed: with a problem there are no settings.
 mod checks;

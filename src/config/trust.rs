@@ -1,10 +1,10 @@
-//! Whether a file may be trusted: who owns it, and who can write it. One rule for configuration, for the plans and profiles that
-//! it names, and for the operator's checks.
+//! Whether a file may be trusted, by its owner and its mode. One rule for configuration, for the plans and profiles that it
+//! names, and for the operator's checks.
 //!
 //! **Rule.** The file, each folder on the way from the root of the configuration down to it, and each link on that way belong
-//! to root or to the user that this program runs as. Nobody else can write the file or a folder; a folder with the sticky bit is
-//! as good, since nobody can replace another's file in it. "Nobody else" is group and others where the program runs as root.
-//! Another user only runs it on a simulated card, and may share that with the group (umask 002).
+//! to root or to the user that this program runs as. No other user can write the file or a folder; a folder with the sticky bit
+//! is allowed, because users can't replace each other's files in it. Where the program runs as root, neither group nor others may
+//! write. Another user only runs it on a simulated card, and may share that with the group (umask 002).
 //!
 //! Folders above the root of the configuration are not looked at: on a device there are none.
 use nix::{
@@ -22,11 +22,11 @@ use std::{
 const LINKS_MAX: u32 = 40;
 const STICKY: u32 = 0o1000;
 
-/// Who may own and write what is trusted.
+/// The owners and the modes that are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owners {
     users: [u32; 2],
-    /// Permission bits that nobody else may have.
+    /// Permission bits that must not be set.
     others: u32,
 }
 
@@ -58,11 +58,11 @@ impl Owners {
 pub(crate) struct Distrust {
     /// The file, or the folder or link on the way to it.
     pub(crate) path: PathBuf,
-    /// What is wrong with that.
+    /// The problem with it.
     pub(crate) why: Why,
 }
 
-/// What is wrong with a file, a folder or a link.
+/// A problem with a file, a folder or a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// It belongs to another user.
@@ -96,7 +96,7 @@ impl Distrust {
         Distrust { path: path.into(), why: Why::Unreadable { problem: e.to_string() } }
     }
 
-    /// What is wrong and how to fix it, for a text that names the file already.
+    /// The problem and the command that fixes it, for a text that names the file already.
     pub(crate) fn about(&self, file: &Path) -> String {
         let path = self.path.display();
         let fix = match self.why {
@@ -122,7 +122,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Follow a path below `root` to what it names, and check everything on the way. Gives where that is, without links.
+/// Follow a path below `root` to its file or folder, and check everything on the way. Gives its path without links.
 ///
 /// # Errors
 /// The first thing on the way that isn't trusted.
@@ -166,7 +166,7 @@ pub(super) fn follow(root: &Path, path: &Path, owners: Owners) -> Result<(PathBu
     Ok((at, found))
 }
 
-/// A file that is trusted, and where it is. `/dev/null` is one: it masks a fragment, and nobody can write anything into it.
+/// A trusted file with its path without links. `/dev/null` is one: it masks a fragment, and it is always empty.
 ///
 /// # Errors
 /// As for [`follow`], or when it is no regular file.
@@ -229,7 +229,7 @@ mod tests {
         fn mode(&self, name: &str, mode: u32) {
             fs::set_permissions(self.at(name), Permissions::from_mode(mode)).unwrap();
         }
-        /// What is said of a file as root would see it, if the user of the test were root.
+        /// The problem with a file, if the user of the test were root.
         fn said(&self, name: &str) -> Option<String> {
             self.seen(name, geteuid().as_raw())
         }
@@ -242,18 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn what_only_its_owner_can_write_is_trusted() {
+    fn files_that_only_their_owner_can_write_are_trusted() {
         let tree = Tree::new();
         assert_eq!(tree.said("etc/conf/a"), None);
         tree.mode("etc/conf/a", 0o600);
         assert_eq!(tree.said("etc/conf/a"), None);
-        // Nobody can replace another's file there.
+        // Users can't replace each other's files there.
         tree.mode("etc/conf", 0o1777);
         assert_eq!(tree.said("etc/conf/a"), None);
     }
 
     #[test]
-    fn what_others_can_write_is_refused_with_the_command_that_fixes_it() {
+    fn files_that_others_can_write_are_refused_with_the_fixing_command() {
         for (name, mode, said) in [
             ("etc/conf/a", 0o666, "writable by other users (mode 0666): chmod go-w etc/conf/a"),
             ("etc/conf/a", 0o664, "writable by other users (mode 0664): chmod go-w etc/conf/a"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_refused() {
+    fn files_of_another_user_are_refused() {
         let tree = Tree::new();
         let own = geteuid().as_raw();
         let said = tree.seen("etc/conf/a", own + 1).unwrap();

@@ -1,11 +1,11 @@
-//! What must be undone when the program ends early: pins that it drives, children that run, temporary files (I15).
+//! Undoes unfinished work when the program ends early: driven pins, running children, temporary files (I15).
 //!
 //! Anything that must not outlive the program begins through [`begin`], under the one lock of the registry, and is
 //! forgotten when its [`Entry`] is dropped. [`end`] takes the same lock, undoes what is left, the newest first, and never
 //! releases the lock: nothing new can be driven or spawned once the end has begun. It works from any thread, also while
 //! the main thread blocks in a system call.
 //!
-//! Orderly ends, errors and panics undo by `Drop` as ever; [`AtEnd`] in `main` takes what another thread left behind.
+//! Orderly ends, errors and panics undo by `Drop` as before; [`AtEnd`] in `main` undoes the rest, of other threads.
 //! [`signals`] does it for SIGTERM, SIGINT and SIGHUP. Nothing can be done about SIGKILL.
 pub mod signals;
 
@@ -25,14 +25,14 @@ struct Pending {
     undos: BTreeMap<u64, Undo>,
 }
 
-/// What is pending, by age.
+/// Everything that is pending, by age.
 struct Registry(Mutex<Pending>);
 
 /// That of this program.
 static PROGRAM: Registry = Registry(Mutex::new(Pending { next: 0, undos: BTreeMap::new() }));
 
 /// Something that was begun and is not undone yet. Dropping it says that there is nothing to undo any more.
-#[must_use = "what is dropped at once is not undone"]
+#[must_use = "an entry that is dropped is not undone"]
 pub(crate) struct Entry {
     registry: &'static Registry,
     id: u64,
@@ -57,12 +57,12 @@ pub(crate) fn begin<T, E>(
     PROGRAM.begin(start, undo)
 }
 
-/// Undo everything that is pending. From now on nothing can be begun: whoever tries waits for the end of the program.
+/// Undo everything that is pending. From now on nothing can be begun: a thread that tries waits until the program has ended.
 pub(crate) fn end() {
     mem::forget(PROGRAM.end());
 }
 
-/// Undoes what is pending when `main` ends, by a panic too.
+/// Undoes everything that is pending when `main` ends, by a panic too.
 #[derive(Debug)]
 pub struct AtEnd;
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pending_is_undone_newest_first_and_once() {
+    fn pending_entries_are_undone_once_and_newest_first() {
         let registry = registry();
         let (undone, order) = mpsc::channel();
         let begin = |name: &'static str| {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_begun_is_not_undone() {
+    fn a_failed_start_is_not_undone() {
         let registry = registry();
         let begun = registry.begin(|| Err::<(), _>("no"), |()| Box::new(|| unreachable!()));
         assert_eq!(begun.err(), Some("no"));

@@ -1,7 +1,7 @@
 //! SIGTERM, SIGINT and SIGHUP end the program in order: everything pending is undone, then it ends as killed by that
-//! signal, so that a shell shows 128+n and systemd takes it for what it is.
+//! signal, so that a shell shows 128+n and systemd reports the signal.
 //!
-//! The three are blocked in all threads, and one thread waits for them. So it doesn't matter what the others are doing.
+//! The three are blocked in all threads, and one thread waits for them, so it works while the others block in system calls.
 //! One that was ignored when the program was started (`nohup`, a background job of a script) stays ignored. SIGPIPE is
 //! left alone.
 use super::end;
@@ -21,7 +21,7 @@ const STACK: usize = 256 << 10;
 static AWAITED: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Handle them from now on. For `main`, before it starts a thread: threads inherit what is blocked.
+/// Handle them from now on. For `main`, before it starts a thread: threads inherit the blocked signals.
 ///
 /// # Errors
 /// The system's: they then end the program at once, as they do by default.
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_ignored_at_the_start_is_seen() {
+    fn ignored_signals_are_read_from_the_status_of_the_process() {
         assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), 0x1001);
         assert_eq!(ignored("SigIgn:\t-\n"), 0);
         assert_eq!(ignored(""), 0);

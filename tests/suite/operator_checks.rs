@@ -11,7 +11,7 @@ fn check(pi: &Pi, name: &str, mode: u32) -> PathBuf {
     path
 }
 
-/// What the checks answer.
+/// The exit codes of the checks.
 fn world(pi: &Pi, required: i32, wanted: i32) {
     let command = |name: &str, exit: i32| {
         format!("[commands.\"/etc/bistable/check/{name}\"]\nexit = {exit}\nsays = \"answer {exit}\"\n")
@@ -28,7 +28,7 @@ fn with_checks(required: i32, wanted: i32) -> Pi {
 }
 
 #[test]
-fn they_run_with_the_health_check_and_only_a_required_one_makes_it_fail() {
+fn operator_checks_run_with_health_and_only_a_required_one_fails_it() {
     let pi = with_checks(0, 3);
     let words = [
         "ok   health required.d/10-database (command): exit code 0: answer 0",
@@ -42,7 +42,7 @@ fn they_run_with_the_health_check_and_only_a_required_one_makes_it_fail() {
 }
 
 #[test]
-fn a_trial_is_decided_by_them_too() {
+fn operator_checks_decide_a_trial() {
     for (answer, slot, version) in [(0, "B", "1.1.0"), (1, "A", "1.0.0")] {
         let pi = with_checks(answer, 1);
         let good = pi.good();

@@ -123,7 +123,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     until("no child is left", || with_word(&word) == 0);
 }
 
-/// A simulated Pi whose self-tests take as long as it needs to stop them in the middle; gives what its pins show.
+/// A simulated Pi whose self-tests take long enough to be stopped in the middle.
 fn slow() -> Pi {
     let pi = Pi::new();
     pi.world(&format!("pace = 1000\n{WORLD}"));
@@ -164,7 +164,7 @@ fn a_signal_ends_the_wait_for_pulses_and_its_pull_resistor() {
     assert_eq!(pins(&pi), "");
 }
 
-/// What the tests above would see if nothing were released.
+/// The control for the tests above: this is how the pins look if nothing releases them.
 #[test]
 fn nothing_is_released_by_sigkill_and_a_reset_releases_it() {
     let pi = slow();
@@ -180,7 +180,7 @@ fn nothing_is_released_by_sigkill_and_a_reset_releases_it() {
 fn a_signal_removes_temporary_files_also_while_a_write_blocks() {
     let pi = Pi::new();
     pi.run("sim power on").must(0, &[]);
-    // A file that can't take any more: whoever writes into it waits.
+    // A full pipe: the next write blocks.
     let temporary = pi.path("card.img.sim/machine.json.new");
     mkfifo(&temporary, Mode::S_IRWXU).unwrap();
     let full = OpenOptions::new().read(true).write(true).custom_flags(nix::libc::O_NONBLOCK).open(&temporary);

@@ -50,7 +50,7 @@ pub(super) fn signal_init(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Let a program start in a session of its own, and with no signal blocked: it would inherit what this program blocks.
+/// Start a program in its own session and with no signal blocked; it would inherit the signals that this program blocks.
 pub(super) fn in_new_session(command: &mut Command) {
     // SAFETY: between fork and exec only setsid(2) and pthread_sigmask(3) are called: both are async-signal-safe
     // (signal-safety(7)), and neither the calls nor their errors allocate.

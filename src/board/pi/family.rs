@@ -31,7 +31,7 @@ impl Family {
     }
 
     /// That of the program which leads this session.
-    pub(super) fn new(session: i32, mark: String) -> Family {
+    pub(super) fn new(session: i32, mark: &str) -> Family {
         Family { session, mark: format!("{MARK}={mark}") }
     }
 
@@ -106,6 +106,6 @@ mod tests {
     fn a_process_that_is_not_of_the_family_is_not_found() {
         let own = i32::try_from(process::id()).unwrap();
         assert!(processes().any(|pid| pid == own));
-        assert!(!Family::new(i32::MAX, "0-0".into()).has(own));
+        assert!(!Family::new(i32::MAX, "0-0").has(own));
     }
 }

@@ -115,7 +115,7 @@ impl Running {
         let start = || {
             let child = command.spawn()?;
             let session = i32::try_from(child.id()).map_err(io::Error::other)?;
-            Ok::<_, io::Error>((child, Family::new(session, mark)))
+            Ok::<_, io::Error>((child, Family::new(session, &mark)))
         };
         let undo = |(_, family): &(Child, Family)| -> teardown::Undo {
             let family = family.clone();

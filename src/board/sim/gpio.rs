@@ -67,7 +67,7 @@ impl Claims {
         self.lock().get(&pin).copied()
     }
 
-    /// Change what a pin is, in the registers too.
+    /// Change a pin's claim, in the registers too.
     fn set(&self, pin: Pin, claim: Option<Claim>, registers: Option<&Registers>) {
         let mut claims = self.lock();
         match claim {
@@ -112,7 +112,7 @@ pub struct SimGpio {
     claims: Claims,
     noise: u64,
     registers: Option<Registers>,
-    /// What makes claimed pins safe when the program ends early. What is only in memory ends with the program anyway.
+    /// Make claimed pins safe when the program ends early. Without registers, claims are in memory and end with it.
     entries: BTreeMap<Pin, Entry>,
 }
 

@@ -103,7 +103,7 @@ impl Sim {
         Sim::plug(card, machine, booted, meter, None)
     }
 
-    /// `path` is that of the card, if whoever opens it may use the pins.
+    /// With the card's `path` the pins can be used.
     fn plug(
         card: Rc<Card>,
         machine: Machine,

@@ -1,4 +1,4 @@
-//! The pins' registers, as a file: what a pin does can be seen from outside, and outlives a process that is killed.
+//! The pins' registers as a file: other processes can read it, and it outlives a process that is killed.
 use bistable_format::selftest::Pin;
 use std::{
     collections::BTreeMap,
@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// `pins.json` beside the card: each pin that isn't in its safe state, with what it is instead. There is no file while all
-/// of them are.
+/// `pins.json` beside the card: each pin that isn't in its safe state, with its state. The file is missing while all pins are
+/// safe.
 #[derive(Clone, Debug)]
 pub(super) struct Registers(PathBuf);
 

@@ -66,7 +66,7 @@ pub enum CheckError {
         /// What is wrong.
         problem: OfferError,
     },
-    /// Of what fits, nothing can be opened.
+    /// None of the offers that fit can be opened.
     #[error(
         "release {version} can't be used{}: {problem}",
         if *.others == 0 { String::new() } else { format!(", nor the next {} that fit", .others) }
@@ -78,7 +78,7 @@ pub enum CheckError {
         problem: String,
         /// How many others were tried.
         others: usize,
-        /// Whether a signature or a digest is wrong with any of them; otherwise something is missing in the repository.
+        /// Whether a signature or a digest of any of them is wrong; otherwise the repository is incomplete.
         forged: bool,
     },
     /// There is no such channel.

@@ -1,8 +1,8 @@
 //! Offers that can't be opened: the release is missing, damaged, or signed by a key that the root doesn't trust.
 //!
-//! One such offer must not stop the others: who can write to the store, or has a key for channels, could keep devices from
-//! every fix with it. So it is reported, and the next one that fits is considered. None of this says anything about a
-//! release: nothing is rejected.
+//! One such offer must not stop the others: with write access to the store, or a key for channels, an attacker could keep devices
+//! from every fix. So it is reported, and the next one that fits is considered. It is no verdict on a release: none is rejected
+//! (I16).
 use super::{CheckError, Found};
 use crate::{
     Error,
@@ -21,9 +21,9 @@ const TRIED_MAX: usize = 4;
 pub struct Unusable {
     /// Its version.
     pub version: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// Whether a signature or a digest is what is wrong, and not only that something is missing.
+    /// Whether a signature or a digest is wrong; otherwise the repository is incomplete.
     #[serde(skip)]
     pub forged: bool,
     #[serde(skip)]
@@ -94,7 +94,7 @@ impl Found {
         fitting.find(|c| self.why_unusable(c.offer).is_none()).map(|c| c.offer)
     }
 
-    /// What is said when only offers fit that can't be opened.
+    /// The error when only offers fit that can't be opened.
     pub(super) fn nothing_usable(&self) -> Option<CheckError> {
         let first = self.unusable.first()?;
         Some(CheckError::Unusable {

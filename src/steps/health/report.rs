@@ -145,7 +145,7 @@ impl Verdict {
         }
     }
 
-    /// The same, to add what was not tried.
+    /// The same, to add checks that were not run.
     pub(crate) fn report_mut(&mut self) -> &mut Report {
         match self {
             Verdict::Healthy(report) | Verdict::Unhealthy { report, .. } => report,

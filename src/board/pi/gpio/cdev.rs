@@ -128,7 +128,7 @@ impl Drop for Cdev {
     }
 }
 
-/// Makes the line safe when the program ends. The kernel refuses to drive what is an input by then.
+/// Makes the line safe when the program ends. The kernel then refuses to drive it, because it is an input.
 pub(super) fn undo(pin: Pin, request: &Arc<Request>) -> teardown::Undo {
     let request = Arc::clone(request);
     Box::new(move || rest(pin, &request))

@@ -56,7 +56,7 @@ impl Rppal {
             Box::new(move || {
                 let mut io = lock(&io);
                 rest(&mut io);
-                // Whoever still works with it waits for the end of the program.
+                // Other users of this pin wait until the program has ended.
                 mem::forget(io);
             })
         };
