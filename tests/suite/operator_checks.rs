@@ -1,5 +1,6 @@
 //! The operator's checks in `/etc/bistable/check`: they run with the health check, and only if they are trusted.
 use crate::{fixture::WORLD, pi::Pi};
+use bistable_format::text::is_printable_char;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::PathBuf};
 
 const REQUIRED: &str = "required.d/10-database";
@@ -99,6 +100,22 @@ fn an_untrusted_wanted_check_is_reported_and_not_run() {
     assert_eq!((&last["standing"], &last["tries"]), (&"bad".into(), &0.into()), "{health:#}");
     let config = pi.run("config check").must(0, &[]);
     assert!(config.out.contains("wanted.d/20-modem: warning: is not run: writable"), "{config:#?}");
+}
+
+#[test]
+fn a_name_cannot_work_the_terminal() {
+    let pi = Pi::new();
+    check(&pi, "wanted.d/10-\u{1b}[2J\u{9b}2J\u{202e}x", 0o757);
+    for verb in
+        ["health", "preflight", "config check", "health --json", "preflight --json", "config check --json"]
+    {
+        let ended = pi.run(verb).must(0, &[]);
+        assert!(format!("{}{}", ended.out, ended.err).contains("[2J"), "{ended:#?}");
+        for text in [&ended.out, &ended.err] {
+            let wrong = text.chars().find(|c| !is_printable_char(*c) && *c != '\n');
+            assert_eq!(wrong, None, "{verb}: {text:?}");
+        }
+    }
 }
 
 #[test]
