@@ -84,6 +84,14 @@ pub enum Error {
     /// The trial wasn't healthy.
     #[error("health check failed: {0}")]
     Health(String),
+    /// A check that must pass must not be run.
+    #[error("check {name} is not trusted: {why}")]
+    UntrustedCheck {
+        /// The check.
+        name: String,
+        /// The problem, with the command that fixes it.
+        why: String,
+    },
     /// The preflight found something.
     #[error("preflight failed: {0}")]
     Preflight(String),
@@ -174,10 +182,12 @@ impl Error {
             Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,
             Error::Check(CheckError::Source(e)) if e.is_transport() => Exit::TryLater,
             Error::Check(e) if e.is_untrusted() => Exit::Untrusted,
+            // Something is missing in the repository: it may still be on its way there.
+            Error::Check(CheckError::Unusable { .. }) => Exit::TryLater,
             Error::Check(CheckError::NoSource) => Exit::Usage,
             Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,
-            Error::Health(_) => Exit::Health,
+            Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,
             Error::Card(CardError::Busy { .. }) | Error::NotNow(_) => Exit::TryLater,
             _ => Exit::Failed,

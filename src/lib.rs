@@ -27,12 +27,14 @@ mod device;
 mod durable;
 pub mod error;
 pub mod fleet_lock;
+pub mod logging;
 pub mod ports;
 pub mod progress;
 pub mod selftest;
 pub mod source;
 pub mod status;
 pub mod steps;
+pub mod teardown;
 
 pub use device::{Device, Repaired, release_id};
 pub use error::Error;

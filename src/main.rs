@@ -1,8 +1,17 @@
 //! The device's side of Bistable, as a program.
-use bistable::cli;
+use bistable::{
+    cli, logging,
+    teardown::{AtEnd, signals},
+};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    // Before any thread is started.
+    let handled = signals::handle();
+    let _at_end = AtEnd;
+    logging::init();
+    if let Err(e) = handled {
+        log::warn!("signals end the program at once, without releasing pins: {e}");
+    }
     ExitCode::from(cli::run(std::env::args_os()).code())
 }

@@ -32,7 +32,9 @@ pub fn answer_to_name() -> Option<ExitCode> {
     let name = Path::new(&name).file_name()?.to_owned();
     let args = || env::args_os();
     if name == Program::Device.name() {
-        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+        let _ = bistable::teardown::signals::handle();
+        let _at_end = bistable::teardown::AtEnd;
+        bistable::logging::init();
         return Some(ExitCode::from(bistable::cli::run(args()).code()));
     }
     (name == Program::Host.name()).then(|| bistable_image::cli::run(args()))

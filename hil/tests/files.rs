@@ -393,6 +393,37 @@ fn systemd_understands_the_units() {
     }
 }
 
+/// In tenths, as `systemd-analyze security --threshold` counts.
+const EXPOSURE_MAX: &str = "50";
+
+#[test]
+fn every_service_gives_up_what_it_does_not_need() {
+    let analyze = || Command::new("systemd-analyze");
+    if analyze().arg("--version").output().is_err() {
+        eprintln!("skipped: there is no systemd-analyze");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let exposure = |name: &str, text: &str| {
+        let path = root.path().join(name);
+        fs::write(&path, text).unwrap();
+        let threshold = format!("--threshold={EXPOSURE_MAX}");
+        run(analyze().args(["security", "--no-pager", "--offline=true", &threshold]).arg(path))
+    };
+    let mut services = 0;
+    for Entry { path, bytes, .. } in files(&workspace()).unwrap() {
+        let name = path.rsplit('/').next().unwrap();
+        if !path.starts_with("usr/lib/systemd/system/") || !name.ends_with(".service") {
+            continue;
+        }
+        let out = exposure(name, &String::from_utf8(bytes.unwrap()).unwrap());
+        assert!(out.status.success(), "{name}\n{}", String::from_utf8_lossy(&out.stdout));
+        services += 1;
+    }
+    assert!(services >= 5, "{services}");
+    assert!(!exposure("bare.service", "[Service]\nExecStart=/bin/true\n").status.success(), "it can fail");
+}
+
 #[test]
 #[ignore = "needs shellcheck"]
 fn scripts_are_sound() {

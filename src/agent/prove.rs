@@ -52,7 +52,7 @@ impl Agent<'_> {
 
     fn check_health(&mut self, profile: &Profile, plan: &Plan) -> health::Verdict {
         let board = &mut self.device.board;
-        let verdict = health::check(
+        let mut verdict = health::check(
             profile,
             plan,
             &mut *board.gpio,
@@ -60,6 +60,8 @@ impl Agent<'_> {
             &mut *board.host,
             &*board.clock,
         );
+        let refused = self.device.settings.checks.iter().filter_map(health::CheckReport::refused);
+        verdict.report_mut().checks.extend(refused);
         self.listener.hear(Note::Health(&verdict));
         verdict
     }

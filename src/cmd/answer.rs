@@ -1,5 +1,6 @@
 //! What a verb answers: one result, as text for people or as one JSON object for programs.
-use crate::{Error, error::Exit};
+use crate::{Error, error::Exit, selftest::printable_lines};
+use bistable_format::text::is_printable_char;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -46,6 +47,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// Text, which may be empty, and an object that has its schema's number already.
     pub(crate) fn new(text: impl Into<String>, object: &impl Serialize) -> Answer {
+        Answer::styled(printable_lines(&text.into()), object)
+    }
+
+    /// The same for text with colors, whose foreign parts were made printable before.
+    pub(crate) fn styled(text: impl Into<String>, object: &impl Serialize) -> Answer {
         // Only a map whose keys aren't strings fails, and there is none.
         let json = serde_json::to_string(object).unwrap_or_default();
         Answer { text: text.into(), json, reboot: Reboot::No }
@@ -58,6 +64,13 @@ impl Answer {
 
     pub(crate) fn reboot(self, reboot: Reboot) -> Answer {
         Answer { reboot, ..self }
+    }
+
+    /// One more field.
+    pub(crate) fn and(self, (name, value): (&str, Value)) -> Answer {
+        let Ok(Value::Object(mut object)) = serde_json::from_str(&self.json) else { return self };
+        object.insert(name.into(), value);
+        Answer { json: Value::Object(object).to_string(), ..self }
     }
 }
 
@@ -73,6 +86,17 @@ impl Failed {
     /// An error with the report that it was drawn from.
     pub(crate) fn with(error: Error, report: Value) -> Failed {
         Failed { error: Box::new(error), report }
+    }
+
+    /// One more field.
+    pub(crate) fn and(mut self, (name, value): (&str, Value)) -> Failed {
+        match &mut self.report {
+            Value::Object(fields) => {
+                fields.insert(name.into(), value);
+            }
+            report => *report = json!({ name: value }),
+        }
+        self
     }
 }
 
@@ -96,7 +120,7 @@ pub(crate) struct Told {
 pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) -> Told {
     match ended {
         Ok(Answer { text, json, reboot }) => Told {
-            out: if form == Form::Json { json } else { text },
+            out: if form == Form::Json { escaped(&json) } else { text },
             err: String::new(),
             exit: match (reboot, code) {
                 (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
@@ -121,7 +145,7 @@ fn told_error(text: &str, err: String, exit: Exit, report: Value, form: Form) ->
     let mut object = with_schema(report);
     object.insert("error".into(), text.into());
     object.insert("exit".into(), exit.code().into());
-    let out = if form == Form::Json { Value::Object(object).to_string() } else { String::new() };
+    let out = if form == Form::Json { escaped(&Value::Object(object).to_string()) } else { String::new() };
     Told { out, err, exit }
 }
 
@@ -132,6 +156,21 @@ fn with_schema(fields: Value) -> Map<String, Value> {
     };
     object.insert("schema".into(), json!(SCHEMA));
     object
+}
+
+/// JSON without control characters for a terminal: unprintable characters occur only in strings, and become escapes.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_printable_char(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
 }
 
 /// An error with all that caused it, none of it twice.
@@ -220,6 +259,20 @@ mod tests {
             let well = ended.is_ok();
             assert_eq!(told(ended, Form::Text, RebootCode::Done).exit == Exit::Done, well);
         }
+    }
+
+    #[test]
+    fn foreign_text_cannot_work_the_terminal() {
+        let answer = Answer::with("one\n\u{1b}[2Jtwo\u{202e}eerht", json!({}));
+        let told = told(Ok(answer), Form::Text, RebootCode::Done);
+        assert_eq!(told.out, "one\n\u{fffd}[2Jtwo\u{fffd}eerht");
+        // A program reads the same string.
+        let reason = "a\u{9b}2J\u{202e}b\u{e0041}\u{1b}";
+        let told =
+            super::told(Ok(Answer::with("", json!({ "reason": reason }))), Form::Json, RebootCode::Done);
+        assert!(told.out.is_ascii(), "{}", told.out);
+        let json: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!(json["reason"], reason);
     }
 
     #[test]

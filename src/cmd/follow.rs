@@ -7,7 +7,7 @@ use crate::{
     config::{Settings, SourceLimits},
     source::{Limits, Location, Patience, Source, SourceError, http::Rate},
     steps::{
-        check::{self, CheckError, Found, Remember},
+        check::{self, CheckError, Found, Remember, Unusable},
         install::Content,
     },
 };
@@ -17,10 +17,11 @@ use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
 pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<Answer, Failed> {
-    let (_, found) = look(agent, repository, Remember::Yes)?;
+    let (mut mirrors, mut found) = look(agent, repository, Remember::Yes)?;
+    let opened = found.open(&mut *mirrors, None).map(drop);
     let report = found.report();
-    match found.pick(None) {
-        Ok(_) => Ok(Answer::new(report.text(), &report)),
+    match opened {
+        Ok(()) => Ok(Answer::new(report.text(), &report)),
         Err(e) => {
             let fields = serde_json::to_value(&report).unwrap_or_default();
             Err(Failed::with(
@@ -31,29 +32,36 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<An
     }
 }
 
-/// Find what the channel offers, or this version of it, and do something with its verified release.
+/// Find what the channel offers, or this version of it, and do something with its verified release. `unusable` gets the
+/// offers that couldn't be opened.
 pub(super) fn with_offer(
     agent: &mut Agent<'_>,
     source: &cli::Source,
     version: Option<&Version>,
     remember: Remember,
+    unusable: &mut Vec<Unusable>,
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
-    let (mirrors, mut found) = look(agent, &source.repository, remember)?;
+    let (mut mirrors, mut found) = look(agent, &source.repository, remember)?;
     if remember == Remember::Yes {
         found.recall(agent, version)?;
     }
     if source.retry_rejected {
         found.forgive();
     }
-    let (offer, direction) = found.pick(version)?;
     if version.is_some()
+        && let (offer, _) = found.pick(version)?
         && let Some(why) = found.held(offer)
     {
-        say(&format!("release {}: {why}; it is taken because it was named", offer.terms.version));
+        say(&format!("release {}: {why}; installing it because it was requested", offer.terms.version));
     }
-    let mut content = found.fetch(offer, mirrors)?;
-    act(agent, &mut content, direction)
+    let opened = found.open(&mut *mirrors, version);
+    unusable.extend_from_slice(found.unusable());
+    let (opened, direction) = opened?;
+    for Unusable { version, problem, .. } in found.unusable() {
+        say(&format!("release {version} can't be used: {problem}"));
+    }
+    act(agent, &mut opened.from(mirrors), direction)
 }
 
 /// Give up what is in flight if nobody is to have it any more.

@@ -21,12 +21,12 @@ pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
         root,
         journal_copies,
     });
-    Answer::new(status::picture(&status, style(ascii)), &status)
+    Answer::styled(status::picture(&status, style(ascii)), &status)
 }
 
 pub(super) fn history(device: &Device) -> Answer {
     let history = status::history(&device.record);
-    Answer::new(status::history_text(&history, style(false)), &history)
+    Answer::styled(status::history_text(&history, style(false)), &history)
 }
 
 fn style(ascii: bool) -> Style {

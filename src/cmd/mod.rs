@@ -19,6 +19,7 @@ use crate::{
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
     ports::Board,
+    selftest::printable_lines,
 };
 use machine::{Keeper, Machine, Place};
 use std::io::{self, Write};
@@ -67,7 +68,11 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
 /// The verbs that work on a machine, or may.
 fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
-    let loaded = load(&root);
+    let loaded = load(&root).map(|settings| match place {
+        Place::Pi => settings.with_checks_below(&root),
+        // The simulated Pi's world has programs by their paths on the device.
+        Place::Sim(_) => settings,
+    });
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
     let Machine { board, keeper, .. } = place.open(cli, &board, access(&cli.verb, place))?;
     // A simulated machine that was never on boots first: that comes before what the verb does.
@@ -124,9 +129,9 @@ pub(crate) fn out(text: &str) {
     let _ = writeln!(io::stdout(), "{}", text.trim_end_matches('\n'));
 }
 
-/// Words for people, on standard error.
+/// Words for people, on standard error. Much of it is foreign: texts of releases and servers, names of files.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", text.trim_end_matches('\n'));
+    let _ = writeln!(io::stderr(), "{}", printable_lines(text.trim_end_matches('\n')));
 }
 
 impl From<SimError> for Error {

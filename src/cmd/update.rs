@@ -5,8 +5,8 @@ use crate::{
     agent::{Agent, Rest, is_reboot},
     cli::{Source, Verb},
     source::{self, Location, SourceError, Stream, http::Scheme},
-    steps::check::Remember,
-    steps::install::{BundleError, Rejections},
+    steps::check::{Remember, Unusable},
+    steps::install::{BundleError, Content, Rejections},
 };
 use bistable_boot::State;
 use semver::Version;
@@ -18,21 +18,23 @@ use std::{
 };
 
 pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result<Answer, Failed> {
+    let mut unusable = Vec::new();
     let rest = match verb {
         Verb::Preflight => return preflight(agent),
         Verb::Check(repository) => return follow::check(agent, repository),
         Verb::SelfTest => return self_test(agent),
         Verb::Health => return health::run(agent),
         Verb::Install(source) | Verb::Update(source) if source.dry_run => {
-            return Ok(dry_run(agent, source)?);
+            let would = dry_run(agent, source, &mut unusable);
+            return with_unusable(would.map_err(Into::into), &unusable);
         }
-        Verb::Install(source) => install(agent, source).map(|target| match agent.state() {
+        Verb::Install(source) => install(agent, source, &mut unusable).map(|target| match agent.state() {
             State::Armed { .. } => Rest::Armed(target),
             _ => Rest::Staged(target),
         }),
         Verb::Arm => agent.arm().map(Rest::Armed),
         Verb::Reboot => reboot(agent),
-        Verb::Update(source) => update(agent, source),
+        Verb::Update(source) => update(agent, source, &mut unusable),
         Verb::Commit => agent.keep(),
         Verb::Revert => agent.go_back(),
         // The others never get here.
@@ -45,7 +47,16 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
     };
     let (bytes, writes) = keeper.written();
     log::info!("written_bytes={bytes} writes={writes}");
-    answer(agent, rest, keeper)
+    with_unusable(answer(agent, rest, keeper), &unusable)
+}
+
+/// A program is told, too, which offers were passed over because they couldn't be opened.
+fn with_unusable(ended: Result<Answer, Failed>, unusable: &[Unusable]) -> Result<Answer, Failed> {
+    if unusable.is_empty() {
+        return ended;
+    }
+    let field = || ("unusable", json!(unusable));
+    ended.map(|answer| answer.and(field())).map_err(|failed| failed.and(field()))
 }
 
 /// Where the agent came to rest, or that the machine rebooted, as was asked for.
@@ -131,14 +142,15 @@ fn self_test(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
     Ok(Answer::with(text, fields))
 }
 
-fn dry_run(agent: &mut Agent<'_>, source: &Source) -> Result<Answer, Error> {
+fn dry_run(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Answer, Error> {
     let rejections = rejections(source);
     let target = match Wanted::of(source) {
         Wanted::Bundle(path) => with_bundle(path, |bundle| agent.check(bundle, rejections))?,
         Wanted::Offer(version) => {
-            follow::with_offer(agent, source, version.as_ref(), Remember::No, |agent, offer, direction| {
+            let check = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
                 agent.check_content(offer, rejections, direction)
-            })?
+            };
+            follow::with_offer(agent, source, version.as_ref(), Remember::No, unusable, check)?
         }
     };
     let text =
@@ -147,14 +159,19 @@ fn dry_run(agent: &mut Agent<'_>, source: &Source) -> Result<Answer, Error> {
     Ok(Answer::with(text, fields))
 }
 
-fn install(agent: &mut Agent<'_>, source: &Source) -> Result<bistable_boot::Target, Error> {
+fn install(
+    agent: &mut Agent<'_>,
+    source: &Source,
+    unusable: &mut Vec<Unusable>,
+) -> Result<bistable_boot::Target, Error> {
     let rejections = rejections(source);
     match Wanted::of(source) {
         Wanted::Bundle(path) => with_bundle(path, |bundle| agent.install(bundle, rejections)),
         Wanted::Offer(version) => {
-            follow::with_offer(agent, source, version.as_ref(), Remember::Yes, |agent, offer, direction| {
+            let install = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
                 agent.install_from(offer, rejections, direction)
-            })
+            };
+            follow::with_offer(agent, source, version.as_ref(), Remember::Yes, unusable, install)
         }
     }
 }
@@ -183,7 +200,7 @@ fn rejections(source: &Source) -> Rejections {
     if source.retry_rejected { Rejections::Retry } else { Rejections::Respect }
 }
 
-fn update(agent: &mut Agent<'_>, source: &Source) -> Result<Rest, Error> {
+fn update(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Rest, Error> {
     let is_armed = |agent: &Agent<'_>| matches!(agent.state(), State::Armed { .. });
     if is_armed(agent) && matches!(Wanted::of(source), Wanted::Offer(None)) {
         // What is armed is tried, whatever is on offer by now; unless it was withdrawn.
@@ -192,7 +209,7 @@ fn update(agent: &mut Agent<'_>, source: &Source) -> Result<Rest, Error> {
             return agent.resume();
         }
     }
-    install(agent, source)?;
+    install(agent, source, unusable)?;
     agent.resume()
 }
 

@@ -1,5 +1,8 @@
 //! Which files count, and in which order.
-use super::Problem;
+use super::{
+    Problem,
+    trust::{self, Owners},
+};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -24,10 +27,16 @@ pub(super) struct Fragments {
 }
 
 /// Find the fragments: one in a stronger folder masks its namesakes in weaker ones.
-pub(super) fn fragments(root: &Path, problems: &mut Vec<Problem>) -> Fragments {
+pub(super) fn fragments(root: &Path, owners: Owners, problems: &mut Vec<Problem>) -> Fragments {
     let mut files: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
     for folder in FOLDERS {
         let folder = root.join(folder);
+        if folder.symlink_metadata().is_ok()
+            && let Err(distrust) = trust::follow(root, &folder, owners)
+        {
+            problems.push(Problem { text: distrust.about(&folder), file: folder, line: None });
+            continue;
+        }
         match names(&folder) {
             Ok(names) => names.into_iter().for_each(|n| {
                 let path = folder.join(&n);
@@ -59,16 +68,21 @@ fn names(folder: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// A file's text, if it is there.
-pub(super) fn text(path: &Path, problems: &mut Vec<Problem>) -> Option<String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|f| f.take(FILE_MAX + 1).read_to_string(&mut text));
-    let problem = match read {
-        Ok(_) if text.len() as u64 > FILE_MAX => format!("larger than {} KiB", FILE_MAX >> 10),
-        Ok(_) => return Some(text),
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => "is not UTF-8".into(),
-        Err(e) => e.to_string(),
+/// The text of a file that is there and trusted.
+pub(super) fn text(root: &Path, path: &Path, owners: Owners, problems: &mut Vec<Problem>) -> Option<String> {
+    let mut problem = |text: String| {
+        problems.push(Problem { file: path.into(), line: None, text });
+        None
     };
-    problems.push(Problem { file: path.into(), line: None, text: problem });
-    None
+    let at = match trust::file(root, path, owners) {
+        Ok((at, _)) => at,
+        Err(distrust) => return problem(distrust.about(path)),
+    };
+    let mut text = String::new();
+    match File::open(at).and_then(|f| f.take(FILE_MAX + 1).read_to_string(&mut text)) {
+        Ok(_) if text.len() as u64 > FILE_MAX => problem(format!("larger than {} KiB", FILE_MAX >> 10)),
+        Ok(_) => Some(text),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => problem("is not UTF-8".into()),
+        Err(e) => problem(e.to_string()),
+    }
 }

@@ -38,7 +38,11 @@
 //! If `/etc/bistable/self-test.toml` or `/etc/bistable/health.toml` is there, it replaces the release's, unless a
 //! fragment names another file.
 //!
+//! Files that users other than root can write are refused (`trust`), and so are the operator's checks in
+//! `/etc/bistable/check/required.d` and `wanted.d` (`checks`).
+//!
 //! Everything wrong is reported at once, with file and line. Nothing is guessed: with a problem there are no settings.
+mod checks;
 mod error;
 mod fragment;
 mod key;
@@ -52,7 +56,9 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod time;
+mod trust;
 
+pub use checks::OperatorCheck;
 pub use error::{ConfigError, Problem};
 pub use keys::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
 pub use layers::FOLDERS;
@@ -66,6 +72,7 @@ use fragment::{Fragment, Set};
 use key::Inputs;
 use layers::Fragments;
 use std::path::{Path, PathBuf};
+use trust::Owners;
 
 const SELF_TEST: (&str, &str) = ("self_test.plan", "/etc/bistable/self-test.toml");
 const HEALTH: (&str, &str) = ("health.profile", "/etc/bistable/health.toml");
@@ -93,22 +100,27 @@ pub fn load(root: &Path) -> Result<Settings, ConfigError> {
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
 pub(crate) fn read(root: &Path) -> Result<Loaded, ConfigError> {
+    read_as(root, Owners::of_process())
+}
+
+fn read_as(root: &Path, owners: Owners) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
-    let (found, mut merged) = merged(root, &mut problems);
-    let self_test_plan = replacement(root, SELF_TEST, &mut merged, Plan::parse, &mut problems);
-    let health_profile = replacement(root, HEALTH, &mut merged, Profile::parse, &mut problems);
+    let (found, mut merged) = merged(root, owners, &mut problems);
+    let self_test_plan = replacement(root, owners, SELF_TEST, &mut merged, Plan::parse, &mut problems);
+    let health_profile = replacement(root, owners, HEALTH, &mut merged, Profile::parse, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
     let inputs = merged.inputs();
-    let settings = Settings { self_test_plan, health_profile, ..inputs.settings.clone() };
+    let checks = checks::find(root, owners);
+    let settings = Settings { self_test_plan, health_profile, checks, ..inputs.settings.clone() };
     Ok(Loaded { settings, inputs, merged, found })
 }
 
 /// What can be read about the board while [`load`] finds something wrong: a trial that can't be configured is given up
 /// by the agent that runs on it, and that one has to find its disk.
 pub fn board_settings(root: &Path) -> BoardSettings {
-    merged(root, &mut Vec::new()).1.inputs().settings.board
+    merged(root, Owners::of_process(), &mut Vec::new()).1.inputs().settings.board
 }
 
 impl Loaded {
@@ -130,11 +142,11 @@ impl Loaded {
     }
 }
 
-fn merged(root: &Path, problems: &mut Vec<Problem>) -> (Fragments, Fragment) {
+fn merged(root: &Path, owners: Owners, problems: &mut Vec<Problem>) -> (Fragments, Fragment) {
     let mut merged = Fragment::default();
-    let found = layers::fragments(root, problems);
+    let found = layers::fragments(root, owners, problems);
     for file in &found.files {
-        if let Some(text) = layers::text(file, problems) {
+        if let Some(text) = layers::text(root, file, owners, problems) {
             merged.merge(Fragment::read(file, &text, problems));
         }
     }
@@ -144,6 +156,7 @@ fn merged(root: &Path, problems: &mut Vec<Problem>) -> (Fragments, Fragment) {
 // A file that a fragment names must be there; the one that counts by its place need not, and gives way.
 fn replacement<T>(
     root: &Path,
+    owners: Owners,
     (key, usual): (&str, &str),
     merged: &mut Fragment,
     parse: fn(&str) -> Result<T, DecodeError>,
@@ -170,7 +183,7 @@ fn replacement<T>(
             path
         }
     };
-    let text = layers::text(&path, problems)?;
+    let text = layers::text(root, &path, owners, problems)?;
     match parse(&text) {
         Ok(value) => Some(value),
         Err(e) => {

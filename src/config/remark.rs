@@ -85,6 +85,13 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
             }
         }
     }
+    for check in &settings.checks {
+        if let Some(why) = &check.refused {
+            let about =
+                Problem { file: check.program.clone(), line: None, text: format!("is not run: {why}") };
+            found.push(Remark { level: Level::Warning, about });
+        }
+    }
     found.sort_by(|a, b| {
         let by = |r: &Remark| (r.level == Level::Note, r.about.file.clone(), r.about.line);
         by(a).cmp(&by(b))

@@ -1,8 +1,12 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::Mirror;
+use super::{Mirror, OperatorCheck};
 use bistable_format::{health::Profile, selftest::Plan};
 use semver::Version;
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What the owner said about the board, because the board doesn't say it itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +73,8 @@ pub struct Settings {
     pub self_test_plan: Option<Plan>,
     /// The health profile to use instead of the release's.
     pub health_profile: Option<Profile>,
+    /// Programs of the operator's that run with the health check.
+    pub checks: Vec<OperatorCheck>,
     /// Versions of what isn't in the image, sorted by name.
     pub components: Vec<(String, Version)>,
     /// About the board.
@@ -79,6 +85,17 @@ pub struct Settings {
     pub update: UpdateSettings,
 }
 
+impl Settings {
+    /// Run the operator's checks where they are on this machine: below the root of the configuration.
+    #[must_use]
+    pub fn with_checks_below(mut self, root: &Path) -> Settings {
+        for check in &mut self.checks {
+            check.program = root.join(check.program.strip_prefix("/").unwrap_or(&check.program));
+        }
+        self
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -87,6 +104,7 @@ impl Default for Settings {
             workers: None,
             self_test_plan: None,
             health_profile: None,
+            checks: Vec::new(),
             components: Vec::new(),
             board: BoardSettings::default(),
             source: SourceSettings {

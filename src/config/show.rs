@@ -158,7 +158,7 @@ fn toml(value: &Value) -> String {
 
 // A name with a line break must not look like a line of its own.
 fn path(path: &Path) -> String {
-    path.display().to_string().replace(char::is_control, "\u{fffd}")
+    bistable_format::text::printable(&path.display().to_string(), &[])
 }
 
 /// The reference: one line for each key.

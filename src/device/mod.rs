@@ -11,16 +11,24 @@ pub use repair::Repaired;
 
 use crate::{
     Error,
-    config::Settings,
+    config::{OperatorCheck, Settings},
     ports::{Board, HostError, Sectors, Volume},
 };
 use bistable_boot::{
     Event, Image, Journal, Record, ReleaseId, Slot, State,
     layout::{self, Partition},
 };
-use bistable_format::{Envelope, Release, Role, Root, health::Profile, release, selftest::Plan};
+use bistable_format::{
+    Envelope, Release, Role, Root,
+    health::{self, Profile},
+    release,
+    selftest::{Need, Plan},
+};
 use std::sync::Arc;
 use stored::{Verified, read_release, read_root, read_roots, read_stored, write_stored};
+
+/// How long one run of an operator's check may take.
+const OPERATOR_CHECK_MS: u32 = 30_000;
 
 /// Board, journal and root of trust, opened together.
 #[allow(missing_debug_implementations, reason = "the board is trait objects")]
@@ -203,18 +211,30 @@ impl Device {
         }
     }
 
-    /// The health profile for the release in a slot: the owner's, if there is one, else the release's own.
+    /// The health profile for the release in a slot: the owner's, if there is one, else the release's own; with the
+    /// operator's checks behind its own.
     ///
     /// # Errors
-    /// When there is none that can be trusted.
+    /// When there is none that can be trusted, or a required check of the operator's isn't trusted (I10).
     pub fn health_profile(&self, slot: Slot) -> Result<Profile, Error> {
-        match &self.settings.health_profile {
-            Some(profile) => Ok(profile.clone()),
+        let mut profile = match &self.settings.health_profile {
+            Some(profile) => profile.clone(),
             None => self
                 .release_of(slot)?
                 .health_profile()
-                .map_err(|e| Error::StoredRelease { slot, problem: e.to_string() }),
+                .map_err(|e| Error::StoredRelease { slot, problem: e.to_string() })?,
+        };
+        for check in &self.settings.checks {
+            match (&check.refused, check.need) {
+                (None, _) => profile.checks.push(operator_check(check)),
+                (Some(why), Need::Required) => {
+                    return Err(Error::UntrustedCheck { name: check.name.clone(), why: why.clone() });
+                }
+                // Reported, and not run.
+                (Some(_), Need::Wanted) => {}
+            }
         }
+        Ok(profile)
     }
 
     /// Store the signed release that a slot is about to be written from, durably and read back.
@@ -244,6 +264,15 @@ impl Device {
     /// The running slot's image, if the journal knows it.
     pub fn running(&self) -> Option<&Image> {
         self.record.slots[self.board.boot.booted()].as_ref()
+    }
+}
+
+fn operator_check(check: &OperatorCheck) -> health::Check {
+    health::Check {
+        name: check.name.clone(),
+        need: check.need,
+        timeout_ms: OPERATOR_CHECK_MS,
+        kind: health::Kind::Command { run: vec![check.program.display().to_string()] },
     }
 }
 

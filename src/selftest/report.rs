@@ -1,5 +1,8 @@
 use bistable_boot::Detail;
-use bistable_format::selftest::{Need, Test};
+use bistable_format::{
+    selftest::{Need, Test},
+    text::{self, is_printable_char},
+};
 use serde::{Serialize, Serializer};
 use std::{fmt, time::Duration};
 
@@ -140,9 +143,15 @@ pub(crate) fn shorten(text: &str, max: usize) -> String {
     format!("{}{MARK}", text.get(..end).unwrap_or_default())
 }
 
-/// Text from programs and servers goes to terminals and logs: on one line, without control characters.
+/// Text from programs and servers goes to terminals and logs: on one line, without control and invisible characters.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    let blank = |c| if is_printable_char(c) { c } else { ' ' };
+    text.chars().map(blank).collect::<String>().trim().to_owned()
+}
+
+/// The same for text of several lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text::printable(text, &['\n', '\t'])
 }
 
 pub(crate) fn need<S: Serializer>(need: &Need, to: S) -> Result<S::Ok, S::Error> {

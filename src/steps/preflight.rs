@@ -4,6 +4,7 @@ use crate::{
     ports::{Support, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
+use bistable_format::selftest::Need;
 use serde::Serialize;
 
 /// One thing that was looked at.
@@ -119,7 +120,24 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         }
         Err(e) => add("wall clock", Verdict::Note, e.to_string()),
     }
+    operator_checks(device, &mut add);
     Ok(Report { schema: 1, checks })
+}
+
+/// A required check that isn't trusted would fail every trial: better refused before anything is written (I16).
+fn operator_checks(device: &Device, add: &mut impl FnMut(&'static str, Verdict, String)) {
+    let checks = &device.settings.checks;
+    for check in checks {
+        let verdict = if check.need == Need::Required { Verdict::Stop } else { Verdict::Note };
+        if let Some(why) = &check.refused {
+            add("operator's checks", verdict, format!("{} is not trusted: {why}", check.name));
+        }
+    }
+    if !checks.is_empty() && checks.iter().all(|check| check.refused.is_none()) {
+        let required = checks.iter().filter(|check| check.need == Need::Required).count();
+        let found = format!("{required} required, {} wanted", checks.len() - required);
+        add("operator's checks", Verdict::Fine, found);
+    }
 }
 
 fn slot_name(partition: Partition) -> &'static str {

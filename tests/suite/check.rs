@@ -1,6 +1,7 @@
 //! `check`, and `install` and `update` from a repository, as whole programs.
 use crate::{
     fixture::WORLD,
+    following::UNUSABLE,
     pi::Pi,
     rig::Rig,
     shop::{CHANNEL, NOW, SEEN, at_time, channel, device, made, publish, put, shop, stock},
@@ -121,6 +122,33 @@ fn what_is_not_believed_ends_with_5() {
 }
 
 #[test]
+fn an_offer_that_cannot_be_opened_is_reported_and_the_next_is_taken() {
+    for (words, spoil, forged) in UNUSABLE {
+        let pi = pi();
+        let mut shop = shop();
+        let bad = spoil(&mut shop, "1.3.0");
+        publish(&mut shop, &channel(SEEN + 1, vec![bad.clone()]));
+        shelve(&pi, "alone", &shop);
+        let good = stock(&mut shop, &made("1.1.0"));
+        publish(&mut shop, &channel(SEEN + 1, vec![bad, good]));
+        shelve(&pi, "shop", &shop);
+        let code = if forged { 5 } else { 75 };
+        let alone = pi.run("check --source @alone --json").must(code, &["error: release", words]).json();
+        assert_eq!(alone["offers"][0]["verdict"], "unusable", "{alone:#}");
+        pi.run("update --source @alone").must(code, &["can't be used", words]);
+        let found = pi.run("check --source @shop").must(0, &[]);
+        assert!(found.out.contains("▶ 1.1.0  for every device"), "{found:#?}");
+        assert!(found.out.contains("can't be used: ") && found.out.contains(words), "{found:#?}");
+        let dry = pi.run("install -n --source @shop").must(0, &["can't be used", words]);
+        assert!(dry.out.contains("release 1.1.0 may be installed"), "{dry:#?}");
+        let update = pi.run("update --source @shop --json").must(0, &["can't be used", words]).json();
+        assert!(update["unusable"][0]["problem"].as_str().unwrap().contains(words), "{update:#}");
+        pi.run("resume").must(0, &[]);
+        pi.rests("B", "1.1.0");
+    }
+}
+
+#[test]
 fn install_and_update_from_a_folder() {
     let pi = pi();
     shelve(&pi, "shop", &offering());
@@ -171,7 +199,7 @@ fn a_halt_stops_what_is_staged_unless_a_person_wants_it() {
     publish(&mut shop, &channel(SEEN + 2, vec![offer]));
     shelve(&pi, "shop", &shop);
     pi.run("install 1.1.0 --source @shop")
-        .must(0, &["the rollout is halted; it is taken because it was named"]);
+        .must(0, &["the rollout is halted; installing it because it was requested"]);
     assert_eq!(pi.status()["state"], "staged");
     pi.run("update --source @shop").must(3, &["the rollout is halted"]);
     pi.is_unharmed();

@@ -3,14 +3,14 @@ use crate::{
     fixture::{WORLD, product},
     rig::Rig,
     shop::{
-        DAY, NOW, SEEN, at_time, channel, device, free_clock, install, look, made, offer, publish, put,
-        record, running, shop, stock, update,
+        DAY, NOW, RELEASER, SEEN, STRANGER, at_time, channel, device, free_clock, install, look, made,
+        made_by, offer, publish, put, record, running, sealed, shop, stock, update,
     },
 };
 use bistable::{Error, error::Exit, source::Memory, steps::check::Report};
 use bistable_boot::Slot;
 use bistable_format::{
-    Channel, Offer, Release,
+    Channel, Digest, Offer, Release, Role,
     channel::{Passage, Withdrawal},
     release, repository,
     rollout::{Pace, Rollout, Wave},
@@ -339,4 +339,107 @@ fn golden(name: &str, found: &str) {
     }
     let want = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assert_eq!(found, want, "BLESS=1 writes {}", path.display());
+}
+
+/// Ways in which an offer can't be opened: each makes one of a version, with the words that report it.
+pub(crate) type Spoil = fn(&mut Memory, &str) -> Offer;
+
+fn spoiled(shop: &mut Memory, version: &str, payload: &[u8]) -> Offer {
+    let signed = sealed(Role::Release, payload, &[RELEASER]);
+    let offer = Offer {
+        release: Digest::of(&signed),
+        release_bytes: signed.len().try_into().unwrap(),
+        identity: release::identity(&signed),
+        ..offer(&made(version))
+    };
+    put(shop, repository::blob(&offer.release), signed);
+    offer
+}
+
+pub(crate) const UNUSABLE: [(&str, Spoil, bool); 5] = [
+    ("which this root does not know", |shop, v| stock(shop, &made_by(v, &[STRANGER], |_| {})), true),
+    ("the repository is incomplete", |_, v| offer(&made(v)), false),
+    ("is truncated or damaged", |shop, v| spoiled(shop, v, b"\xff\xff\xff"), true),
+    (
+        "is damaged",
+        |shop, v| {
+            let offer = stock(shop, &made(v));
+            put(shop, repository::blob(&offer.release), made("0.0.1").signed);
+            offer
+        },
+        true,
+    ),
+    (
+        "the channel says something else of release",
+        |shop, v| Offer { since: NOW, terms: made("1.3.1").release.terms(), ..stock(shop, &made(v)) },
+        true,
+    ),
+];
+
+#[test]
+fn an_offer_that_cannot_be_opened_does_not_stop_the_next() {
+    for (words, spoil, forged) in UNUSABLE {
+        let mut rig = device();
+        let mut shop = shop();
+        let good = stock(&mut shop, &made("1.2.0"));
+        let bad = spoil(&mut shop, "1.3.0");
+        publish(&mut shop, &channel(SEEN + 1, vec![bad.clone(), good]));
+        let report = rig.run(|agent| {
+            let mut found = look(&mut agent.device, &mut shop)?;
+            found.open(&mut shop, None)?;
+            Ok(found.report())
+        });
+        let report = report.unwrap();
+        assert_eq!(report.takes.as_deref(), Some("1.2.0"), "{words}");
+        assert_eq!((report.offers[0].verdict, report.offers[1].verdict), ("unusable", "takes"), "{words}");
+        assert!(report.offers[0].why[0].contains(words), "{words}: {:?}", report.offers[0].why);
+        update(&mut rig, &mut shop).unwrap();
+        assert_eq!(running(&mut rig), "1.2.0", "{words}");
+        assert_eq!(record(&mut rig).rejected, [], "it is no verdict on a release: {words}");
+        // Nothing else fits now.
+        publish(&mut shop, &channel(SEEN + 2, vec![bad.clone()]));
+        let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
+        let exit = if forged { Exit::Untrusted } else { Exit::TryLater };
+        assert_eq!(e.exit(), exit, "{words}: {e}");
+        assert!(e.to_string().contains(words), "{e}");
+        // A person who names it gets it or nothing.
+        publish(&mut shop, &channel(SEEN + 3, vec![bad]));
+        let named =
+            rig.run(|agent| look(&mut agent.device, &mut shop)?.open(&mut shop, Some(&version("1.3.0"))));
+        assert!(named.is_err(), "{words}");
+    }
+}
+
+fn version(text: &str) -> semver::Version {
+    text.parse().unwrap()
+}
+
+#[test]
+fn few_offers_that_cannot_be_opened_are_tried_at_a_time() {
+    let mut rig = device();
+    let mut shop = shop();
+    let mut offers: Vec<Offer> = (1..=5).map(|n| offer(&made(&format!("2.{n}.0")))).collect();
+    offers.push(stock(&mut shop, &made("1.1.0")));
+    publish(&mut shop, &channel(SEEN + 1, offers.clone()));
+    let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
+    assert!(e.to_string().starts_with("release 2.5.0 can't be used, nor the next 3 that fit: "), "{e}");
+    offers.remove(0);
+    publish(&mut shop, &channel(SEEN + 2, offers.clone()));
+    rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
+    offers.remove(0);
+    publish(&mut shop, &channel(SEEN + 3, offers));
+    update(&mut rig, &mut shop).unwrap();
+    assert_eq!(running(&mut rig), "1.1.0");
+}
+
+#[test]
+fn a_barrier_that_cannot_be_opened_is_still_not_passed() {
+    let mut rig = device();
+    let mut shop = shop();
+    let barrier = Offer { passage: Passage::Barrier, ..offer(&made("1.1.0")) };
+    let newer = stock(&mut shop, &made("1.2.0"));
+    publish(&mut shop, &channel(SEEN + 1, vec![newer, barrier]));
+    let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
+    assert_eq!(e.exit(), Exit::TryLater, "{e}");
+    assert_eq!(running(&mut rig), "1.0.0");
 }

@@ -24,6 +24,7 @@ mod following;
 mod health;
 mod lost_flag;
 mod memory;
+mod operator_checks;
 mod pi;
 mod power_cut;
 #[cfg(target_os = "linux")]
@@ -34,6 +35,8 @@ mod recovery;
 mod rig;
 mod rotation;
 mod shop;
+#[cfg(target_os = "linux")]
+mod signals;
 mod source_contract;
 mod source_http;
 mod source_install;

@@ -270,12 +270,11 @@ pub(crate) fn install(
     shop: &mut Memory,
     version: Option<&str>,
 ) -> Result<Target, Error> {
-    let found = look(&mut agent.device, shop)?;
+    let mut found = look(&mut agent.device, shop)?;
     let version: Option<Version> = version.map(|v| v.parse().unwrap());
     found.recall(agent, version.as_ref())?;
-    let (offer, direction) = found.pick(version.as_ref())?;
-    let mut content = found.fetch(offer, shop)?;
-    agent.install_from(&mut content, Rejections::Respect, direction)
+    let (opened, direction) = found.open(shop, version.as_ref())?;
+    agent.install_from(&mut opened.from(shop), Rejections::Respect, direction)
 }
 
 /// Install what the channel offers, reboot into it, and let its health decide. Gives what the last step says.

@@ -1,7 +1,13 @@
 //! The system calls that no crate wraps. All `unsafe` of this folder but the pins' is here.
 #![expect(unsafe_code, reason = "system calls that neither std nor nix has")]
-use nix::{errno::Errno, libc};
-use std::{ffi::CStr, fs::File, io, os::fd::AsRawFd};
+use nix::{errno::Errno, libc, sys::signal::SigSet, unistd::setsid};
+use std::{
+    ffi::CStr,
+    fs::File,
+    io,
+    os::{fd::AsRawFd, unix::process::CommandExt},
+    process::Command,
+};
 
 /// `BLKFLSBUF` (linux/fs.h): write a block device's cached pages, then drop them.
 ///
@@ -42,6 +48,19 @@ pub(super) fn signal_init(signal: i32) -> io::Result<()> {
     // SAFETY: kill(2) takes two integers and touches no memory of ours.
     Errno::result(unsafe { libc::kill(1, signal) })?;
     Ok(())
+}
+
+/// Start a program in its own session and with no signal blocked; it would inherit the signals that this program blocks.
+pub(super) fn in_new_session(command: &mut Command) {
+    // SAFETY: between fork and exec only setsid(2) and pthread_sigmask(3) are called: both are async-signal-safe
+    // (signal-safety(7)), and neither the calls nor their errors allocate.
+    unsafe {
+        command.pre_exec(|| {
+            setsid()?;
+            SigSet::empty().thread_set_mask()?;
+            Ok(())
+        });
+    }
 }
 
 /// Whether the kernel's wall clock is synchronised with another one: adjtimex(2), without changing anything.

@@ -94,7 +94,7 @@ impl Host for PiHost {
 
     fn reboot(&mut self) -> Result<Never, Fault> {
         let mut power: Box<dyn Power> =
-            if self.sysroot.is_real() { Box::<ThisMachine>::default() } else { Box::new(NoMachine) };
+            if self.sysroot.is_real() { Box::new(ThisMachine) } else { Box::new(NoMachine) };
         reboot::run(&self.sysroot, self.next.get(), &PiClock, &mut *power)
     }
 }

@@ -8,7 +8,7 @@
 //! | `eeprom` | whether the firmware can switch slots |
 //! | `root`, `sysfs`, `mounts` | the disk that the system runs from, what is on it, what is mounted |
 //! | [`disk`], `node`, `bootconfig`, `looked` | its partitions: who may be read, who may be written |
-//! | `host`, `process`, `units`, `http` | the system around the agent |
+//! | `host`, `process`, `family`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
 //! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
 //! | `calls` | the system calls that no crate wraps |
@@ -20,6 +20,7 @@ mod device_tree;
 pub mod disk;
 mod eeprom;
 mod error;
+mod family;
 pub mod flow;
 pub mod gpio;
 mod host;

@@ -1,22 +1,28 @@
-//! Running a program to its end: no shell, no input, bounded output, bounded time.
-use crate::ports::{Clock, HostError};
+//! Running a program to its end: no shell, no input, an environment of ours, bounded output, bounded time.
+//!
+//! It runs in a session of its own. When it has ended, when its time is over, and when this program ends (I15), all its
+//! descendants are killed: see `family`.
+use super::{calls, family::Family};
+use crate::{
+    ports::{Clock, HostError},
+    teardown::{self, Entry},
+};
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{Signal, killpg},
-        wait::{Id, WaitPidFlag, WaitStatus, waitid},
-    },
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid},
     unistd::Pid,
 };
 use std::{
     io::{self, PipeReader, Read},
-    os::{fd::AsFd, unix::process::CommandExt},
+    os::fd::AsFd,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+/// Where programs are looked up, and all that a program finds in its environment beside `LANG` and the family's mark.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Bytes of output that are kept: the last ones.
 const TAIL: usize = 8 << 10;
 /// Reads of what is left in the pipe at the end: more than the 64 KiB that it holds (pipe(7)), for somebody who left the
@@ -43,15 +49,15 @@ impl Output {
     }
 }
 
-/// Run it. When it has ended, and when its time is over, everything of its process group is killed.
+/// Run it. When it has ended, and when its time is over, it and all its descendants are killed.
 pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> Result<Output, HostError> {
     let until = clock.now().saturating_add(timeout);
     let program = command.first().map_or("", String::as_str);
     let failed = |e: io::Error| HostError::Failed(format!("{program}: {e}"));
-    let (mut child, mut reader) = spawn(command).map_err(failed)?;
+    let (mut running, mut reader) = Running::start(command).map_err(failed)?;
     let mut tail = Vec::new();
     let in_time = loop {
-        if has_ended(&child).map_err(failed)? {
+        if has_ended(&running.child).map_err(failed)? {
             break true;
         }
         let left = until.saturating_sub(clock.now());
@@ -60,9 +66,7 @@ pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> R
         }
         listen(&mut reader, &mut tail, left.min(SLICE)).map_err(failed)?;
     };
-    // The program isn't reaped yet, so its number, which is the group's, can't belong to anybody else. Nobody being
-    // there any more is fine.
-    let _ = i32::try_from(child.id()).map(|id| killpg(Pid::from_raw(id), Signal::SIGKILL));
+    running.kill();
     // What it printed last. Killed children may still hold the pipe: never wait for its end.
     for _ in 0..DRAIN {
         if !in_time || listen(&mut reader, &mut tail, Duration::ZERO).map_err(failed)? == Heard::Nothing {
@@ -71,11 +75,11 @@ pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> R
     }
     if !in_time {
         let gone = clock.now().saturating_add(KILL);
-        while !has_ended(&child).map_err(failed)? && clock.now() < gone {
+        while !has_ended(&running.child).map_err(failed)? && clock.now() < gone {
             clock.wait(Duration::from_millis(1));
         }
     }
-    match (in_time, child.try_wait().map_err(failed)?) {
+    match (in_time, running.child.try_wait().map_err(failed)?) {
         (true, Some(status)) => {
             Ok(Output { code: status.code(), tail: String::from_utf8_lossy(&tail).into_owned() })
         }
@@ -83,22 +87,58 @@ pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> R
     }
 }
 
-fn spawn(command: &[String]) -> io::Result<(Child, PipeReader)> {
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program is named"))?;
-    let (reader, writer) = io::pipe()?;
-    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    // The command, and with it our ends of the pipe, is dropped at once.
-    let child = Command::new(program)
-        .args(arguments)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0)
-        .spawn()?;
-    Ok((child, reader))
+/// A program that was started. It does not outlive this value, however this function is left.
+struct Running {
+    child: Child,
+    /// Gone when it was killed.
+    family: Option<(Family, Entry)>,
+}
+
+impl Running {
+    fn start(command: &[String]) -> io::Result<(Running, PipeReader)> {
+        let (program, arguments) = command
+            .split_first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program is named"))?;
+        let (reader, writer) = io::pipe()?;
+        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let (name, mark) = Family::new_mark();
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir("/")
+            .env_clear()
+            .envs([("PATH", PATH), ("LANG", "C"), (name, &mark)])
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
+        calls::in_new_session(&mut command);
+        let start = || {
+            let child = command.spawn()?;
+            let session = i32::try_from(child.id()).map_err(io::Error::other)?;
+            Ok::<_, io::Error>((child, Family::new(session, &mark)))
+        };
+        let undo = |(_, family): &(Child, Family)| -> teardown::Undo {
+            let family = family.clone();
+            Box::new(move || family.kill())
+        };
+        let ((child, family), entry) = teardown::begin(start, undo)?;
+        // The command, and with it our ends of the pipe, is dropped here.
+        Ok((Running { child, family: Some((family, entry)) }, reader))
+    }
+
+    fn kill(&mut self) {
+        // The program isn't reaped yet, so its number, which is the session's, can't belong to another process.
+        if let Some((family, entry)) = self.family.take() {
+            family.kill();
+            drop(entry);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 /// Whether it has ended, without reaping it.
@@ -223,6 +263,49 @@ mod tests {
         let output = shell(&format!("sleep {word} & echo done"), LONG).unwrap();
         assert_eq!((output.code, output.last_line()), (Some(0), "done"));
         assert!(gone(&word));
+    }
+
+    #[test]
+    fn descendants_that_left_the_group_and_the_session_are_killed() {
+        for (at, leave) in ["setsid sleep", "setsid setsid -f sleep", "set -m; sleep"].iter().enumerate() {
+            let word = format!("9{at}{:06}.25", std::process::id());
+            let output = shell(&format!("{leave} {word} & sleep 0.2; echo done"), LONG).unwrap();
+            assert_eq!((output.code, output.last_line()), (Some(0), "done"), "{leave}");
+            assert!(gone(&word), "{leave}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_fixed() {
+        // A shell adds variables of its own.
+        let command = ["/usr/bin/env".to_owned()];
+        let output = run(&command, Duration::from_millis(LONG), &PiClock).unwrap();
+        let names: Vec<&str> = output.tail.lines().filter_map(|l| l.split('=').next()).collect();
+        assert_eq!(names, ["BISTABLE_RUN", "LANG", "PATH"]);
+        assert!(output.tail.contains("LANG=C\n"), "{}", output.tail);
+    }
+
+    #[test]
+    fn no_signal_is_blocked_in_a_program() {
+        let mut blocked = nix::sys::signal::SigSet::empty();
+        blocked.add(nix::sys::signal::Signal::SIGTERM);
+        let output = blocked.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK).map(|before| {
+            let output = shell("grep SigBlk /proc/self/status", LONG).unwrap();
+            before.thread_set_mask().unwrap();
+            output
+        });
+        assert_eq!(output.unwrap().last_line(), "SigBlk:\t0000000000000000");
+    }
+
+    #[test]
+    fn a_program_does_not_outlive_a_panic() {
+        let word = format!("6{:06}.25", std::process::id());
+        let command = ["/bin/sh", "-c", &format!("setsid sleep {word} & sleep {word}")].map(str::to_owned);
+        let panicked = std::panic::catch_unwind(|| {
+            let _running = Running::start(&command).unwrap();
+            std::panic::resume_unwind(Box::new("stop"));
+        });
+        assert!(panicked.is_err() && gone(&word));
     }
 
     #[test]

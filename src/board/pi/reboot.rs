@@ -7,12 +7,9 @@ use super::{Sysroot, calls};
 use crate::{
     durable,
     ports::{Clock, Fault, Never, Stop},
+    teardown::signals,
 };
-use nix::sys::{
-    reboot::{RebootMode, reboot},
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-};
+use nix::sys::reboot::{RebootMode, reboot};
 use std::{ffi::CStr, fs, io, time::Duration};
 
 /// How long services get to stop: as long as systemd gives each of them by default (`DefaultTimeoutStopSec`).
@@ -96,26 +93,13 @@ fn leave_argument(sysroot: &Sysroot, argument: Option<&CStr>) -> Result<(), Faul
 }
 
 /// This machine.
-#[derive(Debug, Default)]
-pub(super) struct ThisMachine {
-    told: Option<SignalFd>,
-}
-
-impl ThisMachine {
-    /// From here on, being told to end is news, not the end: there is an answer to be printed.
-    fn listen(&mut self) -> io::Result<()> {
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGTERM);
-        signals.add(Signal::SIGHUP);
-        signals.thread_block()?;
-        self.told = Some(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?);
-        Ok(())
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThisMachine;
 
 impl Power for ThisMachine {
     fn ask(&mut self) -> io::Result<()> {
-        self.listen()?;
+        // There is an answer to be printed when systemd ends this process with the others.
+        signals::expect_end();
         // systemd(1): SIGRTMIN+5 starts reboot.target. The number that SIGRTMIN has is that of systemd's C library, not
         // of ours: glibc keeps two of the kernel's for itself, musl three. One off would be poweroff or kexec.
         let maps = fs::read_to_string("/proc/1/maps")?;
@@ -124,7 +108,7 @@ impl Power for ThisMachine {
     }
 
     fn is_told_to_end(&mut self) -> bool {
-        self.told.as_ref().is_some_and(|told| matches!(told.read_signal(), Ok(Some(_))))
+        signals::is_told_to_end()
     }
 
     fn force(&mut self, argument: Option<&CStr>) -> io::Result<()> {
@@ -228,19 +212,6 @@ mod tests {
         let ended = run(&sysroot, Next::Tryboot, &SimClock::default(), &mut power);
         assert!(matches!(ended, Err(Fault::Io { .. })), "the trial would be a boot of the old slot");
         assert_eq!(power.done, [""; 0]);
-    }
-
-    #[test]
-    fn being_told_to_end_is_heard_once_it_is_listened_for() {
-        let mut machine = ThisMachine::default();
-        assert!(!machine.is_told_to_end());
-        machine.listen().unwrap();
-        for signal in [Signal::SIGTERM, Signal::SIGHUP] {
-            assert!(!machine.is_told_to_end());
-            // To this thread only, which is deaf to it by now.
-            nix::sys::signal::raise(signal).unwrap();
-            assert!(machine.is_told_to_end(), "{signal}");
-        }
     }
 
     #[test]

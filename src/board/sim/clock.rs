@@ -1,26 +1,37 @@
-//! Virtual time: waiting takes none.
+//! Virtual time: waiting takes none, unless the world has a pace.
 use crate::ports::Clock;
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 /// A clock that only goes on when somebody waits. Clones show the same time. Counts whole nanoseconds, up to 584 years.
 #[derive(Clone, Debug, Default)]
-pub struct SimClock(Arc<AtomicU64>);
+pub struct SimClock {
+    nanos: Arc<AtomicU64>,
+    /// Real time that passes per simulated time.
+    pace: u32,
+}
 
 impl SimClock {
     /// A clock that shows `start`.
     pub fn new(start: Duration) -> SimClock {
-        SimClock(Arc::new(AtomicU64::new(nanos(start))))
+        SimClock { nanos: Arc::new(AtomicU64::new(nanos(start))), pace: 0 }
+    }
+
+    /// The same clock, on which waiting takes as much real time, times `pace`.
+    #[must_use]
+    pub fn at_pace(self, pace: u32) -> SimClock {
+        SimClock { pace, ..self }
     }
 
     /// What it shows.
     pub fn time(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::SeqCst))
+        Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
     }
 }
 
@@ -29,10 +40,17 @@ impl Clock for SimClock {
         self.time()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the port, and it sleeps only where the world says so"
+    )]
     fn wait(&self, time: Duration) {
+        if self.pace > 0 {
+            thread::sleep(time.saturating_mul(self.pace));
+        }
         let later = |now: u64| Some(now.saturating_add(nanos(time)));
         // The closure never declines, so this can't fail.
-        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+        let _ = self.nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 }
 

@@ -7,10 +7,19 @@
 //!
 //! Stricter than the hardware: a pin that is claimed can't be claimed again before it is released, an output can't be
 //! read, and an input can't be driven.
-use super::{clock::SimClock, nets::Nets};
-use crate::ports::{Clock, Gpio, GpioError};
+use super::{clock::SimClock, nets::Nets, registers::Registers};
+use crate::{
+    ports::{Clock, Gpio, GpioError},
+    teardown::{self, Entry},
+};
 use bistable_format::selftest::{Level, Pin, Pull};
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
@@ -18,29 +27,71 @@ enum Claim {
     Input(Pull),
 }
 
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Claim::Output(level) => write!(f, "output {level}"),
+            Claim::Input(Pull::Up) => f.write_str("input, pulled up"),
+            Claim::Input(Pull::Down) => f.write_str("input, pulled down"),
+            Claim::Input(Pull::None) => f.write_str("input"),
+        }
+    }
+}
+
 /// Which pins are claimed, for whoever watches the board from outside. Clones show the same.
 #[derive(Clone, Debug, Default)]
-pub struct Claims(Rc<RefCell<BTreeMap<Pin, Claim>>>);
+pub struct Claims(Arc<Mutex<BTreeMap<Pin, Claim>>>);
 
 impl Claims {
     /// The claimed pins.
     pub fn pins(&self) -> Vec<Pin> {
-        self.0.borrow().keys().copied().collect()
+        self.lock().keys().copied().collect()
     }
 
     /// The pins that are driven.
     pub fn driven(&self) -> Vec<Pin> {
-        let claims = self.0.borrow();
+        let claims = self.lock();
         claims.iter().filter(|(_, c)| matches!(c, Claim::Output(_))).map(|(p, _)| *p).collect()
     }
 
     /// Whether all pins are in their safe state.
     pub fn all_safe(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Pin, Claim>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, pin: Pin) -> Option<Claim> {
-        self.0.borrow().get(&pin).copied()
+        self.lock().get(&pin).copied()
+    }
+
+    /// Change a pin's claim, in the registers too.
+    fn set(&self, pin: Pin, claim: Option<Claim>, registers: Option<&Registers>) {
+        let mut claims = self.lock();
+        match claim {
+            Some(claim) => claims.insert(pin, claim),
+            None => claims.remove(&pin),
+        };
+        show(&claims, registers);
+    }
+
+    /// Set an output. Under one lock: one that was released meanwhile, because the program ends, is not driven again.
+    fn drive(&self, pin: Pin, level: Level, registers: Option<&Registers>) -> Result<(), GpioError> {
+        let mut claims = self.lock();
+        match claims.get_mut(&pin) {
+            Some(Claim::Output(now)) => *now = level,
+            _ => return Err(GpioError::NotClaimed(pin)),
+        }
+        show(&claims, registers);
+        Ok(())
+    }
+}
+
+fn show(claims: &BTreeMap<Pin, Claim>, registers: Option<&Registers>) {
+    if let Some(registers) = registers {
+        registers.set(&claims.iter().map(|(pin, claim)| (*pin, claim.to_string())).collect());
     }
 }
 
@@ -55,18 +106,42 @@ enum Held {
 }
 
 /// The simulated pins.
-#[derive(Debug)]
 pub struct SimGpio {
     nets: Nets,
     clock: SimClock,
     claims: Claims,
     noise: u64,
+    registers: Option<Registers>,
+    /// Make claimed pins safe when the program ends early. Without registers, claims are in memory and end with it.
+    entries: BTreeMap<Pin, Entry>,
+}
+
+impl fmt::Debug for SimGpio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimGpio")
+            .field("nets", &self.nets)
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SimGpio {
     /// Pins that are connected as `nets` says; all are released.
     pub fn new(nets: Nets, clock: SimClock) -> SimGpio {
-        SimGpio { nets, clock, claims: Claims::default(), noise: 0x9E37_79B9_7F4A_7C15 }
+        SimGpio {
+            nets,
+            clock,
+            claims: Claims::default(),
+            noise: 0x9E37_79B9_7F4A_7C15,
+            registers: None,
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// The same pins, whose registers are seen from outside.
+    #[must_use]
+    pub(super) fn with_registers(self, registers: Registers) -> SimGpio {
+        SimGpio { registers: Some(registers), ..self }
     }
 
     /// The same pins with other noise.
@@ -89,7 +164,20 @@ impl SimGpio {
         if self.claims.of(pin).is_some() {
             return Err(GpioError::InUse { pin, user: "bistable".into() });
         }
-        self.claims.0.borrow_mut().insert(pin, claim);
+        let Some(registers) = &self.registers else {
+            self.claims.set(pin, Some(claim), None);
+            return Ok(());
+        };
+        let start = || {
+            self.claims.set(pin, Some(claim), Some(registers));
+            Ok::<_, Infallible>(())
+        };
+        let undo = |&(): &()| -> teardown::Undo {
+            let (claims, registers) = (self.claims.clone(), registers.clone());
+            Box::new(move || claims.set(pin, None, Some(&registers)))
+        };
+        let Ok(((), entry)) = teardown::begin(start, undo);
+        self.entries.insert(pin, entry);
         Ok(())
     }
 
@@ -146,13 +234,7 @@ impl Gpio for SimGpio {
 
     fn set(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
         exists(pin)?;
-        match self.claims.0.borrow_mut().get_mut(&pin) {
-            Some(Claim::Output(now)) => {
-                *now = level;
-                Ok(())
-            }
-            _ => Err(GpioError::NotClaimed(pin)),
-        }
+        self.claims.drive(pin, level, self.registers.as_ref())
     }
 
     fn read(&mut self, pin: Pin) -> Result<Level, GpioError> {
@@ -181,7 +263,8 @@ impl Gpio for SimGpio {
     }
 
     fn release(&mut self, pin: Pin) {
-        self.claims.0.borrow_mut().remove(&pin);
+        self.claims.set(pin, None, self.registers.as_ref());
+        self.entries.remove(&pin);
     }
 
     fn backend(&self) -> &'static str {

@@ -1,6 +1,7 @@
 //! The machine around the card: power, resets, and what RAM and registers hold while the power is on.
 use super::{
     firmware::{self, Choice},
+    registers::Registers,
     world::{Boots, Facts, World},
 };
 use crate::{
@@ -179,6 +180,7 @@ impl Machine {
 
     /// The power goes: RAM and registers are empty.
     pub fn power_off(&mut self) {
+        Registers::beside(&self.folder).reset();
         let last = self.state.booted.or(self.state.last);
         let Memory { boots, card, .. } = self.state;
         self.state = Memory { last, off: true, boots, card, ..Memory::default() };
@@ -214,6 +216,7 @@ impl Machine {
 
     /// From reset to a running system. A kernel that panics or hangs is reset by the watchdog, as on a real Pi.
     fn boot(&mut self, mut card: &Card) -> Result<(), SimError> {
+        Registers::beside(&self.folder).reset();
         let flow = firmware::flow(&mut card)?;
         // A default slot that never comes up would go on like this for ever.
         for _ in 0..3 {

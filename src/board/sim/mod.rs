@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `machine.json` | power, the running slot, the one-shot boot flag, the time since power-on |
 //! | `world.toml` | what the Pi is wired to, and what runs on it |
+//! | `pins.json` | the pins that are not in their safe state, while there are any |
 //! | `root/` | the running system's `/etc/bistable` and so on |
 //!
 //! | file | noun |
@@ -15,6 +16,7 @@
 //! | [`firmware`] | firmware or U-Boot: reads the boot flag from the card and chooses a slot |
 //! | [`world`] | nets, buses, units, web servers |
 //! | [`gpio`], [`buses`], [`host`], [`clock`] | the ports |
+//! | `registers` | the pins as they are seen from outside |
 pub mod buses;
 pub mod clock;
 pub mod firmware;
@@ -22,6 +24,7 @@ pub mod gpio;
 pub mod host;
 pub mod machine;
 pub mod nets;
+mod registers;
 pub mod world;
 
 use super::{Access, Card, Cut, Meter, tryboot::Tryboot, uboot::Uboot};
@@ -35,6 +38,7 @@ use firmware::Flow;
 use gpio::SimGpio;
 use host::SimHost;
 use machine::{Machine, SimError};
+use registers::Registers;
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
@@ -74,7 +78,7 @@ impl Sim {
             machine.power_on(&card)?;
         }
         let booted = machine.running()?;
-        Sim::plug(card, machine, booted, meter)
+        Sim::plug(card, machine, booted, meter, Some(path))
     }
 
     /// Look at the machine from outside, whether its power is on or not, and whoever works on it. Nothing can be
@@ -96,19 +100,29 @@ impl Sim {
                 machine.running()?
             }
         };
-        Sim::plug(card, machine, booted, meter)
+        Sim::plug(card, machine, booted, meter, None)
     }
 
-    fn plug(card: Rc<Card>, machine: Machine, booted: Slot, meter: Meter) -> Result<Sim, SimError> {
+    /// With the card's `path` the pins can be used.
+    fn plug(
+        card: Rc<Card>,
+        machine: Machine,
+        booted: Slot,
+        meter: Meter,
+        path: Option<&Path>,
+    ) -> Result<Sim, SimError> {
         let power = machine.power();
         if let Some(at) = machine.state.cut_at {
             meter.cut_at(at);
         }
         let facts = machine.facts(&card, booted);
-        let clock = SimClock::new(machine.uptime());
+        let clock = SimClock::new(machine.uptime()).at_pace(machine.world.pace);
         let name = machine.world.board.clone();
         let boot_id = machine.boot_id();
-        let nets = machine.world.gpio.clone();
+        let mut gpio = SimGpio::new(machine.world.gpio.clone(), clock.clone());
+        if let Some(path) = path {
+            gpio = gpio.with_registers(Registers::beside(&folder(path)));
+        }
         let buses = machine.world.buses(clock.clone());
         let machine = Rc::new(RefCell::new(machine));
         let register = Rc::clone(&machine);
@@ -126,7 +140,7 @@ impl Sim {
             name,
             boot,
             partitions: Box::new(Shared(card)),
-            gpio: Box::new(SimGpio::new(nets, clock.clone())),
+            gpio: Box::new(gpio),
             buses: Box::new(buses),
             host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
             clock: Box::new(clock.clone()),

@@ -5,6 +5,7 @@
 //! wall_clock = "synchronised"    # or free
 //! time = 1893456000              # what the clock shows, in seconds since 1970; that of this machine if it isn't said
 //! serial = "simulated"           # the board's serial number
+//! pace = 0                       # real time per simulated time: 0 is none, 1 as on a real Pi, 10 ten times as long
 //! free_mib = 1024                # free on the persistent partition; -1: it isn't mounted
 //!
 //! [gpio]                         # see the file `nets`
@@ -100,6 +101,11 @@ fn ok() -> u16 {
     200
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
 /// A program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +154,9 @@ pub struct World {
     pub time: Option<u64>,
     /// The board's serial number.
     pub serial: String,
+    /// Real time that waiting takes, per simulated time: to watch it, or to stop it in the middle.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pace: u32,
     /// MiB that are free on the persistent partition; below 0 if it isn't mounted.
     pub free_mib: i32,
     /// What the pins are connected to.
@@ -178,6 +187,7 @@ impl Default for World {
             wall_clock: WallClock::Synchronised,
             time: None,
             serial: "simulated".into(),
+            pace: 0,
             free_mib: 1024,
             gpio: Nets::default(),
             i2c: I2c::default(),

@@ -6,19 +6,21 @@
 //! | `roots` | the keys: a newer root, if there is one, each signed by the one before |
 //! | `newest` | the channel's newest file |
 //! | `report` | what the device makes of each offer |
+//! | `unusable` | offers that fit and can't be opened |
 mod newest;
 mod report;
 mod roots;
+mod unusable;
 
 pub use report::{Line, Report};
 use roots::Followed;
+pub use unusable::Unusable;
 
 use crate::{
     Device, Error,
     agent::Agent,
     ports::{HostError, WallClock},
     source::{Source, SourceError},
-    steps::install::{BundleError, Content, Remote},
 };
 use bistable_boot::{Floors, Image, Reason, Rejected, Slot, State, layout::Partition};
 use bistable_format::{
@@ -27,7 +29,6 @@ use bistable_format::{
     choice::{self, Chooser},
     compat::{self, Direction},
     fresh::{self, Clock, Floor, Stale},
-    repository,
     rollout::{Member, Pace},
 };
 use semver::Version;
@@ -65,6 +66,21 @@ pub enum CheckError {
         /// What is wrong.
         problem: OfferError,
     },
+    /// None of the offers that fit can be opened.
+    #[error(
+        "release {version} can't be used{}: {problem}",
+        if *.others == 0 { String::new() } else { format!(", nor the next {} that fit", .others) }
+    )]
+    Unusable {
+        /// The newest of them.
+        version: String,
+        /// What is wrong with it.
+        problem: String,
+        /// How many others were tried.
+        others: usize,
+        /// Whether a signature or a digest of any of them is wrong; otherwise the repository is incomplete.
+        forged: bool,
+    },
     /// There is no such channel.
     #[error("{at} has no channel {channel}: is it a repository, and is `source.channel` right?")]
     NoChannel {
@@ -88,7 +104,14 @@ pub enum CheckError {
 impl CheckError {
     /// Whether a signature, a digest or a replay is what's wrong.
     pub fn is_untrusted(&self) -> bool {
-        matches!(self, CheckError::Untrusted { .. } | CheckError::Stale { .. } | CheckError::Offer { .. })
+        match self {
+            CheckError::Untrusted { .. } | CheckError::Stale { .. } | CheckError::Offer { .. } => true,
+            CheckError::Unusable { forged, .. } => *forged,
+            CheckError::Source(_)
+            | CheckError::NoChannel { .. }
+            | CheckError::NoSource
+            | CheckError::NoId(_) => false,
+        }
     }
 }
 
@@ -113,6 +136,7 @@ pub struct Found {
     slot_bytes: [u64; 2],
     rejected: Vec<Rejected>,
     other: Option<Image>,
+    unusable: Vec<Unusable>,
 }
 
 /// Whether what was seen is remembered.
@@ -158,15 +182,15 @@ impl Found {
     /// because a person asks for it. With it, whether it may be older than what runs.
     ///
     /// # Errors
-    /// [`Error::NothingToDo`] when there is none; [`Error::Incompatible`] when the named one may not go onto this device.
+    /// [`Error::NothingToDo`] when there is none, [`CheckError::Unusable`] if those that fit couldn't be opened; [`Error::Incompatible`] when the named one may not go onto this device.
     pub fn pick(&self, version: Option<&Version>) -> Result<(&Offer, Direction), Error> {
         let choice = self.choose();
         let direction = choice.direction;
         let Some(version) = version else {
-            return choice
-                .taken
-                .map(|offer| (offer, direction))
-                .ok_or_else(|| Error::NothingToDo(report::make(self, &choice).nothing()));
+            return choice.taken.map(|offer| (offer, direction)).ok_or_else(|| match self.nothing_usable() {
+                Some(e) => e.into(),
+                None => Error::NothingToDo(report::make(self, &choice).nothing()),
+            });
         };
         let named = choice.considered.iter().find(|c| c.offer.terms.version == *version);
         match named.map(|c| (&c.verdict, c.offer)) {
@@ -247,28 +271,10 @@ impl Found {
         Ok(())
     }
 
-    /// Fetch the release that is on offer, and verify that it is what the channel says: nothing but the way to it can be
-    /// wrong with it afterwards.
-    ///
-    /// # Errors
-    /// [`CheckError::Offer`], or [`BundleError`] when it can't be had.
-    pub fn fetch<S: Source>(&self, offer: &Offer, source: S) -> Result<Remote<S>, Error> {
-        let at = || format!("{}/{}", self.source, repository::blob(&offer.release));
-        let content = match Remote::open(source, offer.release, &self.root) {
-            Err(BundleError::Untrusted(problem)) => {
-                return Err(CheckError::Untrusted { at: at(), problem }.into());
-            }
-            opened => opened?,
-        };
-        let opened = offer.open(content.signed(), &self.root);
-        opened.map_err(|problem| CheckError::Offer { at: at(), problem })?;
-        Ok(content)
-    }
-
     fn choose(&self) -> choice::Choice<'_> {
         let [boot_bytes, system_bytes] = self.slot_bytes;
         let rejected: Vec<Digest> = self.rejected.iter().map(|r| Digest(r.release.0)).collect();
-        choice::choose(
+        let mut choice = choice::choose(
             &self.channel,
             &Chooser {
                 device: compat::Device {
@@ -285,7 +291,9 @@ impl Found {
                 rejected: &rejected,
                 now: self.now,
             },
-        )
+        );
+        choice.taken = self.taken(&choice);
+        choice
     }
 }
 
@@ -316,6 +324,7 @@ fn found(
         slot_bytes,
         rejected: record.rejected.clone(),
         other: record.slots[slot].clone(),
+        unusable: Vec::new(),
     })
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub struct Line {
     /// Its version.
     pub version: String,
-    /// `takes`, `fits`, `running`, `rejected`, `enough`, `behind`, `waits`, `older` or `incompatible`.
+    /// `takes`, `fits`, `running`, `rejected`, `enough`, `behind`, `waits`, `older`, `incompatible` or `unusable`.
     pub verdict: &'static str,
     /// Why.
     pub why: Vec<String>,
@@ -75,6 +75,9 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
 
 pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static str, Vec<String>, Option<u64>) {
     let one = |word, text: String| (word, vec![text], None);
+    if let Some(unusable) = found.why_unusable(considered.offer) {
+        return one("unusable", format!("can't be used: {}", unusable.problem));
+    }
     match &considered.verdict {
         Verdict::Fits(Admission::Canary) => one("fits", "this device's group goes first".into()),
         Verdict::Fits(Admission::Wave(n)) => one("fits", format!("wave {n} has come to this device")),
@@ -110,10 +113,9 @@ impl Report {
     /// One line of why there is nothing to do.
     pub(super) fn nothing(&self) -> String {
         let running = self.running.as_deref().unwrap_or("an unknown release");
-        let waiting = self
-            .offers
-            .iter()
-            .find(|o| matches!(o.verdict, "waits" | "behind" | "rejected" | "enough" | "incompatible"));
+        let waiting = self.offers.iter().find(|o| {
+            matches!(o.verdict, "waits" | "behind" | "rejected" | "enough" | "incompatible" | "unusable")
+        });
         match (&self.withdrawn, waiting) {
             (Some(reason), waiting) => {
                 let else_ = match waiting {

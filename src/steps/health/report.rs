@@ -1,8 +1,13 @@
-use crate::selftest::{self, millis, need, printable, shorten};
+use crate::{
+    config::OperatorCheck,
+    selftest::{self, millis, need, printable, shorten},
+};
 use bistable_boot::Detail;
 use bistable_format::{health::Check, selftest::Need};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
+
+const SAID_MAX: usize = 200;
 
 /// What one try of a check said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +67,24 @@ impl CheckReport {
         }
     }
 
+    /// An operator's check that must not be run.
+    pub(crate) fn refused(check: &OperatorCheck) -> Option<CheckReport> {
+        let why = check.refused.as_ref()?;
+        let said = shorten(&printable(&format!("not run: {why}")), SAID_MAX);
+        Some(CheckReport {
+            name: check.name.clone(),
+            kind: "command",
+            need: check.need,
+            standing: Standing::Bad,
+            said: said.clone(),
+            tries: 0,
+            good_since: None,
+            last_bad: Some(said),
+        })
+    }
+
     /// Take in what a try found, `at` a time since the start of the health check.
     pub(super) fn note(&mut self, finding: Finding, at: Duration) {
-        const SAID_MAX: usize = 200;
         self.tries = self.tries.saturating_add(1);
         match finding {
             Finding::Good(said) => {
@@ -120,6 +140,13 @@ impl Verdict {
 
     /// Everything that was seen.
     pub fn report(&self) -> &Report {
+        match self {
+            Verdict::Healthy(report) | Verdict::Unhealthy { report, .. } => report,
+        }
+    }
+
+    /// The same, to add checks that were not run.
+    pub(crate) fn report_mut(&mut self) -> &mut Report {
         match self {
             Verdict::Healthy(report) | Verdict::Unhealthy { report, .. } => report,
         }

@@ -26,7 +26,7 @@ pub use bundle::{Bundle, BundleError};
 pub use content::{Base, Content, Feed};
 pub use header::erase_header;
 pub use pipeline::{InstallError, Slots, Stats};
-pub use remote::Remote;
+pub use remote::{Opened, Remote};
 
 use crate::{Device, Error, ports::BootControl};
 use bistable_boot::{Slot, Target, layout::Partition};

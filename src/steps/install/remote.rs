@@ -42,22 +42,43 @@ pub struct Remote<S> {
     offsets: [Vec<u64>; 2],
 }
 
+/// A release that was fetched and verified.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    release: Release,
+    signed: Vec<u8>,
+}
+
+impl Opened {
+    /// Fetch a release by the digest of its signed bytes, and verify it.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn fetch(mut source: &mut dyn Source, release: Digest, root: &Root) -> Result<Opened, BundleError> {
+        let signed = must(&mut source, "release", &release, Envelope::MAX_BYTES)?;
+        let release = Release::open(&signed, root)?;
+        Ok(Opened { release, signed })
+    }
+
+    /// Its signed bytes.
+    pub fn signed(&self) -> &[u8] {
+        &self.signed
+    }
+
+    /// The release with where its lists and data are fetched from.
+    pub fn from<S: Source>(self, source: S) -> Remote<S> {
+        let Opened { release, signed } = self;
+        Remote { source, release, signed, base: None, held: Vec::new(), offsets: [Vec::new(), Vec::new()] }
+    }
+}
+
 impl<S: Source> Remote<S> {
     /// Fetch a release by the digest of its signed bytes, and verify it.
     ///
     /// # Errors
     /// See [`BundleError`].
     pub fn open(mut source: S, release: Digest, root: &Root) -> Result<Self, BundleError> {
-        let signed = must(&mut source, "release", &release, Envelope::MAX_BYTES)?;
-        let release = Release::open(&signed, root)?;
-        Ok(Remote {
-            source,
-            release,
-            signed,
-            base: None,
-            held: Vec::new(),
-            offsets: [Vec::new(), Vec::new()],
-        })
+        Ok(Opened::fetch(&mut source, release, root)?.from(source))
     }
 
     fn list(&mut self, release: &Release, volume: VolumeKind) -> Result<ChunkList, BundleError> {

@@ -1,17 +1,28 @@
 //! The pins through the kernel, with gpiocdev: works on any kernel with a GPIO chip, and nobody's pin can be taken.
 use super::{chip::Chip, edges};
-use crate::ports::{Clock, Gpio, GpioError};
+use crate::{
+    ports::{Clock, Gpio, GpioError},
+    teardown::{self, Entry},
+};
 use bistable_format::selftest::{Level, Pin, Pull};
 use gpiocdev::{
     Request,
     line::{Bias, Value},
     request::{Builder, Config},
 };
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, mem, rc::Rc, sync::Arc, time::Duration};
 
-enum Claim {
-    Output(Request),
-    Input(Request, Bias),
+/// A pin that is claimed. The thread that ends the program reaches it too (I15).
+struct Claim {
+    request: Arc<Request>,
+    role: Role,
+    _entry: Entry,
+}
+
+#[derive(Clone, Copy)]
+enum Role {
+    Output,
+    Input(Bias),
 }
 
 /// All pins, through the kernel.
@@ -27,33 +38,33 @@ impl Cdev {
         Cdev { chip, clock, claims: BTreeMap::new(), name }
     }
 
-    fn take(&mut self, pin: Pin, shape: impl FnOnce(&mut Builder)) -> Result<Request, GpioError> {
+    fn claim(&mut self, pin: Pin, role: Role, set_up: impl FnOnce(&mut Builder)) -> Result<(), GpioError> {
         if self.claims.contains_key(&pin) {
             return Err(GpioError::InUse { pin, user: "bistable".into() });
         }
         self.chip.check_free(pin)?;
         let mut builder = Request::builder();
         builder.on_chip(self.chip.path()).with_consumer("bistable").with_line(pin.0.into());
-        shape(&mut builder);
-        builder.request().map_err(|e| self.chip.refused(pin, &e))
+        set_up(&mut builder);
+        let start = || builder.request().map(Arc::new);
+        let (request, entry) =
+            teardown::begin(start, |request| undo(pin, request)).map_err(|e| self.chip.refused(pin, &e))?;
+        self.claims.insert(pin, Claim { request, role, _entry: entry });
+        Ok(())
     }
 
     fn claim_input(&mut self, pin: Pin, bias: Bias) -> Result<(), GpioError> {
-        let request = self.take(pin, |b| {
+        self.claim(pin, Role::Input(bias), |b| {
             b.as_input().with_bias(bias);
-        })?;
-        self.claims.insert(pin, Claim::Input(request, bias));
-        Ok(())
+        })
     }
 }
 
 impl Gpio for Cdev {
     fn output(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
-        let request = self.take(pin, |b| {
+        self.claim(pin, Role::Output, |b| {
             b.as_output(value(level));
-        })?;
-        self.claims.insert(pin, Claim::Output(request));
-        Ok(())
+        })
     }
 
     fn input(&mut self, pin: Pin, pull: Pull) -> Result<(), GpioError> {
@@ -67,7 +78,7 @@ impl Gpio for Cdev {
 
     fn set(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
         match self.claims.get(&pin) {
-            Some(Claim::Output(request)) => request
+            Some(Claim { request, role: Role::Output, .. }) => request
                 .set_lone_value(value(level))
                 .map_err(|e| GpioError::Failed { pin, problem: e.to_string() }),
             _ => Err(GpioError::NotClaimed(pin)),
@@ -76,7 +87,7 @@ impl Gpio for Cdev {
 
     fn read(&mut self, pin: Pin) -> Result<Level, GpioError> {
         match self.claims.get(&pin) {
-            Some(Claim::Input(request, _)) => match request.lone_value() {
+            Some(Claim { request, role: Role::Input(_), .. }) => match request.lone_value() {
                 Ok(Value::Active) => Ok(Level::High),
                 Ok(Value::Inactive) => Ok(Level::Low),
                 Err(e) => Err(GpioError::Failed { pin, problem: e.to_string() }),
@@ -87,7 +98,7 @@ impl Gpio for Cdev {
 
     fn rising_edges(&mut self, pin: Pin, window: Duration) -> Result<u32, GpioError> {
         let bias = match self.claims.get(&pin) {
-            Some(Claim::Input(_, bias)) => *bias,
+            Some(Claim { role: Role::Input(bias), .. }) => *bias,
             _ => return Err(GpioError::NotClaimed(pin)),
         };
         // Only a request that is new numbers its edges from 1. If the line can't be had again afterwards, it isn't
@@ -100,7 +111,7 @@ impl Gpio for Cdev {
 
     fn release(&mut self, pin: Pin) {
         if let Some(claim) = self.claims.remove(&pin) {
-            rest(pin, claim);
+            rest(pin, &claim.request);
         }
     }
 
@@ -111,15 +122,20 @@ impl Gpio for Cdev {
 
 impl Drop for Cdev {
     fn drop(&mut self) {
-        for (pin, claim) in std::mem::take(&mut self.claims) {
-            rest(pin, claim);
+        for (pin, claim) in mem::take(&mut self.claims) {
+            rest(pin, &claim.request);
         }
     }
 }
 
-/// An input without pull, owned by nobody. The kernel may leave a line that is closed as it is.
-fn rest(pin: Pin, claim: Claim) {
-    let (Claim::Output(request) | Claim::Input(request, _)) = claim;
+/// Makes the line safe when the program ends. The kernel then refuses to drive it, because it is an input.
+pub(super) fn undo(pin: Pin, request: &Arc<Request>) -> teardown::Undo {
+    let request = Arc::clone(request);
+    Box::new(move || rest(pin, &request))
+}
+
+/// An input without pull. The kernel may leave a line that is closed as it is.
+fn rest(pin: Pin, request: &Request) {
     let mut safe = Config::default();
     safe.with_line(pin.0.into()).as_input().with_bias(Bias::Disabled);
     if let Err(e) = request.reconfigure(&safe) {

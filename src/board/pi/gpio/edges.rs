@@ -1,6 +1,9 @@
 //! Rising edges, counted by the kernel's interrupts: registers alone would miss those between two looks.
-use super::chip::Chip;
-use crate::ports::{Clock, GpioError};
+use super::{cdev, chip::Chip};
+use crate::{
+    ports::{Clock, GpioError},
+    teardown,
+};
 use bistable_format::selftest::Pin;
 use gpiocdev::{
     Request,
@@ -10,7 +13,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
-use std::{os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 // Events that the kernel keeps for us. If there are more, it drops the oldest, and numbers them all the same: it is
 // their numbers that count.
@@ -27,16 +30,19 @@ pub(super) fn rising(
     window: Duration,
     clock: &dyn Clock,
 ) -> Result<u32, GpioError> {
-    let request = Request::builder()
+    let mut builder = Request::builder();
+    builder
         .on_chip(chip.path())
         .with_consumer("bistable")
         .with_line(pin.0.into())
         .as_input()
         .with_bias(bias)
         .with_edge_detection(EdgeDetection::RisingEdge)
-        .with_kernel_event_buffer_size(KEPT)
-        .request()
-        .map_err(|e| chip.refused(pin, &e))?;
+        .with_kernel_event_buffer_size(KEPT);
+    let start = || builder.request().map(Arc::new);
+    // Dropped before the request: this line is closed as it is, and safe again when its claim is released.
+    let (request, _entry) = teardown::begin(start, |request| cdev::undo(pin, request))
+        .map_err(|e: gpiocdev::Error| chip.refused(pin, &e))?;
     let end = clock.now().saturating_add(window);
     let mut edges = 0;
     loop {

@@ -4,14 +4,31 @@
 //! up first: at the kernel, and in its own function register, where the firmware may have given it to a UART that no
 //! driver has asked for.
 use super::{chip::Chip, edges};
-use crate::ports::{Clock, Gpio, GpioError};
+use crate::{
+    ports::{Clock, Gpio, GpioError},
+    teardown::{self, Entry},
+};
 use ::rppal::gpio::{Bias, Error, Gpio as Registers, IoPin, Level as Wire, Mode};
 use bistable_format::selftest::{Level, Pin, Pull};
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    mem,
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-enum Claim {
-    Output(IoPin),
-    Input(IoPin, Bias),
+/// A pin that is claimed. The thread that ends the program reaches it too (I15).
+struct Claim {
+    io: Arc<Mutex<IoPin>>,
+    role: Role,
+    _entry: Entry,
+}
+
+#[derive(Clone, Copy)]
+enum Role {
+    Output,
+    Input(Bias),
 }
 
 /// All pins, through registers.
@@ -27,8 +44,29 @@ impl Rppal {
         Rppal { registers, chip, clock, claims: BTreeMap::new() }
     }
 
+    /// Claim a pin. Nothing of it has changed if this fails.
+    fn claim(&mut self, pin: Pin, role: Role, set_up: impl FnOnce(&mut IoPin)) -> Result<(), GpioError> {
+        let start = || {
+            let mut io = self.take(pin)?;
+            set_up(&mut io);
+            Ok::<_, GpioError>(Arc::new(Mutex::new(io)))
+        };
+        let undo = |io: &Arc<Mutex<IoPin>>| -> teardown::Undo {
+            let io = Arc::clone(io);
+            Box::new(move || {
+                let mut io = lock(&io);
+                rest(&mut io);
+                // Other users of this pin wait until the program has ended.
+                mem::forget(io);
+            })
+        };
+        let (io, entry) = teardown::begin(start, undo)?;
+        self.claims.insert(pin, Claim { io, role, _entry: entry });
+        Ok(())
+    }
+
     /// A free pin, as an input. Nothing of it has changed if this fails.
-    fn take(&mut self, pin: Pin) -> Result<IoPin, GpioError> {
+    fn take(&self, pin: Pin) -> Result<IoPin, GpioError> {
         if self.claims.contains_key(&pin) {
             return Err(GpioError::InUse { pin, user: "bistable".into() });
         }
@@ -43,9 +81,9 @@ impl Rppal {
         Ok(io)
     }
 
-    fn as_input(&self, pin: Pin) -> Result<(&IoPin, Bias), GpioError> {
+    fn as_input(&self, pin: Pin) -> Result<(MutexGuard<'_, IoPin>, Bias), GpioError> {
         match self.claims.get(&pin) {
-            Some(Claim::Input(io, bias)) => Ok((io, *bias)),
+            Some(Claim { io, role: Role::Input(bias), .. }) => Ok((lock(io), *bias)),
             _ => Err(GpioError::NotClaimed(pin)),
         }
     }
@@ -53,31 +91,27 @@ impl Rppal {
 
 impl Gpio for Rppal {
     fn output(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
-        let mut io = self.take(pin)?;
-        io.set_bias(Bias::Off);
-        // The level first: the pin never shows the other one.
-        io.write(wire(level));
-        io.set_mode(Mode::Output);
-        self.claims.insert(pin, Claim::Output(io));
-        Ok(())
+        self.claim(pin, Role::Output, |io| {
+            io.set_bias(Bias::Off);
+            // The level first: the pin never shows the other one.
+            io.write(wire(level));
+            io.set_mode(Mode::Output);
+        })
     }
 
     fn input(&mut self, pin: Pin, pull: Pull) -> Result<(), GpioError> {
-        let mut io = self.take(pin)?;
         let bias = match pull {
             Pull::Up => Bias::PullUp,
             Pull::Down => Bias::PullDown,
             Pull::None => Bias::Off,
         };
-        io.set_bias(bias);
-        self.claims.insert(pin, Claim::Input(io, bias));
-        Ok(())
+        self.claim(pin, Role::Input(bias), |io| io.set_bias(bias))
     }
 
     fn set(&mut self, pin: Pin, level: Level) -> Result<(), GpioError> {
-        match self.claims.get_mut(&pin) {
-            Some(Claim::Output(io)) => {
-                io.write(wire(level));
+        match self.claims.get(&pin) {
+            Some(Claim { io, role: Role::Output, .. }) => {
+                lock(io).write(wire(level));
                 Ok(())
             }
             _ => Err(GpioError::NotClaimed(pin)),
@@ -92,10 +126,11 @@ impl Gpio for Rppal {
     }
 
     fn rising_edges(&mut self, pin: Pin, window: Duration) -> Result<u32, GpioError> {
-        let bias = self.as_input(pin)?.1;
+        // Not locked while it counts, or the end of the program would wait for it.
+        drop(self.as_input(pin)?);
         let edges = edges::rising(&self.chip, pin, None, window, &*self.clock);
         // The kernel had the line meanwhile, and when it lets go of one it may change it.
-        if let Some(Claim::Input(io, _)) = self.claims.get_mut(&pin) {
+        if let Ok((mut io, bias)) = self.as_input(pin) {
             io.set_mode(Mode::Input);
             io.set_bias(bias);
         }
@@ -104,7 +139,7 @@ impl Gpio for Rppal {
 
     fn release(&mut self, pin: Pin) {
         if let Some(claim) = self.claims.remove(&pin) {
-            rest(claim);
+            rest(&mut lock(&claim.io));
         }
     }
 
@@ -115,15 +150,18 @@ impl Gpio for Rppal {
 
 impl Drop for Rppal {
     fn drop(&mut self) {
-        for (_, claim) in std::mem::take(&mut self.claims) {
-            rest(claim);
+        for (_, claim) in mem::take(&mut self.claims) {
+            rest(&mut lock(&claim.io));
         }
     }
 }
 
-/// An input without pull, owned by nobody.
-fn rest(claim: Claim) {
-    let (Claim::Output(mut io) | Claim::Input(mut io, _)) = claim;
+fn lock(io: &Mutex<IoPin>) -> MutexGuard<'_, IoPin> {
+    io.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The safe state: an input without pull.
+fn rest(io: &mut IoPin) {
     io.set_mode(Mode::Input);
     io.set_bias(Bias::Off);
 }
