@@ -65,6 +65,20 @@ pub enum Error {
     /// Not now: something else has to happen first.
     #[error("{0}")]
     NotNow(String),
+    /// The boot loader was asked for a trial and did not begin it.
+    #[error(
+        "the boot loader did not try slot {slot} in {refused} reboots: release {version} stays armed and is not \
+         rejected; when `bistable preflight` finds nothing wrong, `bistable arm` asks for it again; \
+         `bistable revert` gives it up"
+    )]
+    NotTried {
+        /// The slot on trial.
+        slot: bistable_boot::Slot,
+        /// The release in it.
+        version: Version,
+        /// Reboots in a row that did not lead there.
+        refused: u8,
+    },
     /// The state machine refused.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -189,7 +203,7 @@ impl Error {
             Error::SelfTest(_) => Exit::SelfTest,
             Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,
-            Error::Card(CardError::Busy { .. }) | Error::NotNow(_) => Exit::TryLater,
+            Error::Card(CardError::Busy { .. }) | Error::NotNow(_) | Error::NotTried { .. } => Exit::TryLater,
             _ => Exit::Failed,
         }
     }

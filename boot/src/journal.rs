@@ -19,7 +19,7 @@ use crc::{Crc, Table};
 /// Bytes in one copy: a card's smallest page.
 pub const COPY_BYTES: usize = 4096;
 const MAGIC: [u8; 4] = *b"BJRN";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const HEAD: usize = 8;
 const BODY_END: usize = COPY_BYTES - 4;
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`slot`](Slot) | A, B, and a pair of things indexed by them |
 //! | [`state`](State) | the table: state × event → state |
+//! | [`attempt`](Tries) | which reboot into a trial counts as an attempt |
 //! | [`target`](Target) | what an update is about, and why one failed |
 //! | [`record`](Record) | all that the agent remembers |
 //! | [`journal`](Journal) | the record on its two copies |
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod attempt;
 pub mod autoboot;
 mod blocks;
 pub mod bootblock;
@@ -34,13 +36,15 @@ mod slot;
 mod state;
 mod target;
 
+pub use attempt::{Asked, Boot, BootId, Evidence, MAX_ATTEMPTS, Tries};
 pub use autoboot::Autoboot;
 pub use blocks::{Blocks, Lba, Memory, OutOfRange, SECTOR};
 pub use bootblock::BootBlock;
 pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError};
 pub use record::{
-    Entry, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, Outcome, REJECTED_LEN, Record, Rejected,
+    Entry, Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, Outcome, PayloadDigest,
+    REJECTED_LEN, Record, Rejected,
 };
 pub use slot::{BySlot, Slot};
-pub use state::{Action, Event, MAX_ATTEMPTS, Refused, State};
+pub use state::{Action, Event, Refused, State};
 pub use target::{Detail, Failure, Reason, ReleaseId, Target};

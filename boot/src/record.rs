@@ -1,5 +1,5 @@
 //! All that the agent remembers: one value, small enough for one journal copy.
-use crate::{BySlot, Event, Failure, Reason, Refused, ReleaseId, State, Target};
+use crate::{BySlot, Event, Failure, Reason, Refused, ReleaseId, State, Target, Tries};
 use alloc::{string::String, vec::Vec};
 use core::fmt::{self, Write as _};
 use semver::Version;
@@ -51,6 +51,32 @@ pub struct Floors {
     pub issued_at: u64,
 }
 
+/// SHA-256 of a channel file's signed payload.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PayloadDigest(pub [u8; 32]);
+
+impl fmt::Display for PayloadDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&ReleaseId(self.0), f)
+    }
+}
+
+impl fmt::Debug for PayloadDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PayloadDigest({self:.12})")
+    }
+}
+
+/// Two files of one channel with the same number were signed. Kept until a later number is accepted, because a person has
+/// to find out who signed the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Equivocation {
+    /// The number of both.
+    pub sequence: u64,
+    /// The payload that was refused.
+    pub refused: PayloadDigest,
+}
+
 /// A release that must not be installed again by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
@@ -88,7 +114,7 @@ pub struct Entry {
     pub slot: crate::Slot,
     /// How it ended.
     pub outcome: Outcome,
-    /// Trial boots that it took.
+    /// Trials that it took.
     pub attempts: u8,
 }
 
@@ -112,7 +138,7 @@ pub struct Record {
     pub product: String,
     /// What is in flight.
     pub state: State,
-    /// Trial boots of the update in flight, kept through commit and revert for the history.
+    /// Trials of the update in flight, kept through commit and revert for the history.
     pub attempts: u8,
     /// Where the update in flight comes from.
     pub origin: Origin,
@@ -122,6 +148,10 @@ pub struct Record {
     pub floors: Floors,
     /// The channel that [`Floors::channel_sequence`] is of; empty as long as none was seen. At most [`NAME_BYTES`].
     pub channel: String,
+    /// The payload of that channel file. `None` as long as none was accepted.
+    pub channel_payload: Option<PayloadDigest>,
+    /// What that channel was caught at.
+    pub equivocation: Option<Equivocation>,
     /// Oldest first, at most [`REJECTED_LEN`].
     pub rejected: Vec<Rejected>,
     /// Oldest first, at most [`HISTORY_LEN`].
@@ -149,6 +179,8 @@ impl Record {
             slots: BySlot { a: Some(image), b: None },
             floors,
             channel: String::new(),
+            channel_payload: None,
+            equivocation: None,
             rejected: Vec::new(),
             history: alloc::vec![entry],
         }
@@ -167,7 +199,7 @@ impl Record {
             return Ok(false);
         }
         let before = core::mem::replace(&mut self.state, next);
-        if let State::Armed { attempts, .. }
+        if let State::Armed { tries: Tries { attempts, .. }, .. }
         | State::Trial { attempts, .. }
         | State::Committing { attempts, .. } = self.state
         {
@@ -192,14 +224,35 @@ impl Record {
             (State::Reverting { target: t, failure: why, .. }, Event::Reverted) => {
                 if self.origin == Origin::Bundle {
                     self.slots[t.slot] = None;
-                    // Whatever the reason: a release that was armed and came back would otherwise be tried for ever.
-                    self.reject(t.release, &t.version, &why);
+                    // One that the boot loader never tried makes way for another offer, and is not rejected (I16).
+                    if why.reason.rejects() {
+                        self.reject(t.release, &t.version, &why);
+                    }
                 }
                 self.remember(&t, Outcome::Reverted(why));
             }
             _ => {}
         }
         Ok(true)
+    }
+
+    /// A channel's newest file was accepted: nothing older counts from now on, and no other file of its number.
+    pub fn accept_channel(&mut self, sequence: u64, payload: PayloadDigest) {
+        if sequence < self.floors.channel_sequence {
+            return;
+        }
+        if sequence > self.floors.channel_sequence {
+            self.equivocation = None;
+        }
+        self.floors.channel_sequence = sequence;
+        self.channel_payload = Some(payload);
+    }
+
+    /// What was seen of a channel says nothing any more: the device follows another one, or another key signs it.
+    pub fn forget_channel(&mut self) {
+        self.floors.channel_sequence = 0;
+        self.channel_payload = None;
+        self.equivocation = None;
     }
 
     /// Why a release may not be installed by itself, if it was rejected.

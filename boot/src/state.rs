@@ -1,17 +1,17 @@
 //! The update state machine: one table.
-use crate::{Failure, Reason, Slot, Target};
+use crate::{
+    Failure, Reason, Target,
+    attempt::{Asked, Boot, BootId, MAX_ATTEMPTS, Tries},
+};
 use serde::{Deserialize, Serialize};
-
-/// Reboots into one staged release that may end without a report before it is given up.
-pub const MAX_ATTEMPTS: u8 = 3;
 
 /// Durable state. Each names exactly one thing to do, is saved *before* that thing is done, and the thing may be
 /// done twice: after a power cut the agent loads the state and does it again. There is no recovery code.
 ///
-/// What is saved is what was decided, never where we are: that follows from what is stored and from the slot that
-/// runs, each time anew (see [`Event::is_derived`]). So [`Trial`](State::Trial) is not saved. Stored as armed and
-/// booted from the target's slot, it is on trial; stored as armed and booted from the other one, the trial ended
-/// without a report, or was never begun.
+/// What is saved is what was decided, never where the device is: that follows from what is stored and from the boot that
+/// runs, each time again (see [`Event::is_derived`]). So [`Trial`](State::Trial) is never saved. Stored as armed and booted
+/// from the target's slot, it is on trial; stored as armed and booted from the other one, the trial ended without a
+/// verdict or never began: [`attempt`](crate::Tries) says which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing in flight.
@@ -24,22 +24,21 @@ pub enum State {
     Armed {
         /// What is tried.
         target: Target,
-        /// Reboots into it so far.
-        attempts: u8,
+        /// Its trials so far.
+        tries: Tries,
     },
-    /// Running from the new slot, not yet committed. Derived; may be stored by an older version, and is then read as
-    /// what it says.
+    /// Running from the new slot, not yet committed. Derived, never saved.
     Trial {
         /// What is tried.
         target: Target,
-        /// Reboots into it so far.
+        /// Trials that began, this one included.
         attempts: u8,
     },
     /// Healthy; the slot is being made the default.
     Committing {
         /// What becomes the default.
         target: Target,
-        /// Reboots into it so far.
+        /// Trials that began.
         attempts: u8,
     },
     /// Going back to the old slot.
@@ -48,8 +47,10 @@ pub enum State {
         target: Target,
         /// Why.
         failure: Failure,
-        /// Reboots so far that were to bring the old slot back.
+        /// Reboots that were to bring the old slot back and came up in this one again.
         reboots: u8,
+        /// The boot that asked for the next one.
+        asked: Option<BootId>,
     },
 }
 
@@ -62,7 +63,7 @@ pub enum Action {
     Install,
     /// Run the self-tests on this system.
     SelfTest,
-    /// Count the attempt, set the one-shot boot flag, reboot.
+    /// Set the one-shot boot flag, reboot.
     Try,
     /// Run self-tests and health check up to the deadline.
     HealthCheck,
@@ -84,9 +85,11 @@ pub enum Event {
     /// All required self-tests passed.
     SelfTestsPassed,
     /// The agent is about to reboot: into the trial, or back from it.
-    Rebooting,
-    /// The agent started; the running system is this slot's. Derived.
-    Booted(Slot),
+    Rebooting(Asked),
+    /// That reboot did not happen, and is not asked for any more.
+    RebootCanceled,
+    /// The agent started, in this boot. Derived.
+    Booted(Boot),
     /// The health check passed on this boot.
     Healthy,
     /// The verdict may be about another boot than this one, and the flag doesn't say yet that it counted. Derived.
@@ -144,34 +147,53 @@ impl State {
             // The other slot still holds what it was committed with: no writing, but all the proving.
             (S::Idle, E::Return(t)) => S::Staged(t),
             (S::Installing(t), E::Installed) => S::Staged(t),
-            (S::Staged(target), E::SelfTestsPassed) => S::Armed { target, attempts: 0 },
-
-            (S::Armed { target, attempts }, E::Rebooting) if attempts < MAX_ATTEMPTS => {
-                S::Armed { target, attempts: attempts + 1 }
-            }
-            (S::Armed { target, attempts }, E::Rebooting) => revert(target, used_up(attempts)),
-            (S::Armed { target, attempts }, E::Booted(slot)) if slot == target.slot => {
-                S::Trial { target, attempts }
+            (S::Staged(target), E::SelfTestsPassed) => S::Armed { target, tries: Tries::default() },
+            // A person looked into why the boot loader refused: it is asked again. The trials that happened still count.
+            (S::Armed { target, tries }, E::SelfTestsPassed) if tries.are_refused() => {
+                S::Armed { target, tries: Tries::after(tries.attempts) }
             }
 
-            // A panic, a hang or a power cut ended the trial: try again, as often as allowed. One power cut must
-            // not condemn a good release.
-            (S::Trial { target, attempts }, E::Booted(slot)) if slot != target.slot => {
-                S::Armed { target, attempts }
+            // One power cut must not condemn a good release, so it is tried again, as often as allowed (I11).
+            (S::Armed { target, tries }, E::Rebooting(_)) if tries.are_used_up() => {
+                revert(target, used_up(tries.attempts))
             }
+            // Asking counts nothing (I16): whether the trial began is known after the reboot.
+            (S::Armed { target, tries }, E::Rebooting(asked)) if !tries.are_refused() => {
+                S::Armed { target, tries: tries.ask(asked) }
+            }
+            (S::Armed { target, tries }, E::RebootCanceled) => {
+                S::Armed { target, tries: Tries { asked: None, ..tries } }
+            }
+            (S::Armed { target, tries }, E::Booted(boot)) if boot.slot == target.slot => {
+                S::Trial { target, attempts: tries.begun() }
+            }
+            (S::Armed { target, tries }, E::Booted(boot)) => S::Armed { target, tries: tries.judged(boot) },
+
             (S::Trial { target, attempts }, E::Healthy) => S::Committing { target, attempts },
-            // Power went between verdict and flag. The verdict was about another boot: prove it again, and count on,
-            // so that a flag that can't be written doesn't make this go on for ever.
-            (S::Committing { target, attempts }, E::Booted(slot)) if slot != target.slot => {
-                S::Armed { target, attempts }
+            // Power went between verdict and flag. The verdict was about another boot: prove it again, and keep counting,
+            // so that a flag that can't be written doesn't repeat this forever.
+            (S::Trial { target, attempts } | S::Committing { target, attempts }, E::Booted(boot))
+                if boot.slot != target.slot =>
+            {
+                S::Armed { target, tries: Tries::after(attempts) }
             }
             (S::Committing { target, attempts }, E::Unproven) => S::Trial { target, attempts },
             (S::Committing { .. }, E::Committed) => S::Idle,
             (S::Reverting { .. }, E::Reverted) => S::Idle,
             // A firmware that finds nothing in the old slot walks to this one again. Bounded: better a system that
-            // runs and says what is wrong than one that reboots for ever.
-            (S::Reverting { target, failure, reboots }, E::Rebooting) if reboots < MAX_ATTEMPTS => {
-                S::Reverting { target, failure, reboots: reboots + 1 }
+            // runs and says what is wrong than one that reboots forever.
+            (S::Reverting { target, failure, reboots, .. }, E::Rebooting(asked))
+                if reboots < MAX_ATTEMPTS =>
+            {
+                S::Reverting { target, failure, reboots, asked: Some(asked.boot) }
+            }
+            (S::Reverting { target, failure, reboots, .. }, E::RebootCanceled) => {
+                S::Reverting { target, failure, reboots, asked: None }
+            }
+            (S::Reverting { target, failure, reboots, asked: Some(asked) }, E::Booted(boot))
+                if boot.slot == target.slot && boot.id != asked =>
+            {
+                S::Reverting { target, failure, reboots: reboots.saturating_add(1), asked: None }
             }
 
             // The boot flag is untouched: giving up costs nothing.
@@ -203,9 +225,9 @@ impl State {
 }
 
 impl Event {
-    /// Whether the event follows from what is stored and from the slot that runs. Such an event is told to the state
-    /// in memory whenever the agent starts, and what it leads to is never saved by itself: after a power cut the same
-    /// event is told to the same stored state again, or another one, if by then another slot runs. The next decision
+    /// Whether the event follows from what is stored and from the boot that runs. Such an event is applied to the state
+    /// in memory whenever the agent starts, and what it leads to is not saved by itself: after a power cut the same
+    /// event is applied to the same stored state again, or another one, if by then another slot runs. The next decision
     /// saves both.
     pub fn is_derived(&self) -> bool {
         matches!(self, Event::Booted(_) | Event::Unproven)
@@ -218,7 +240,8 @@ impl Event {
             Event::Return(_) => "a return to the other slot",
             Event::Installed => "\"installed\"",
             Event::SelfTestsPassed => "\"self-tests passed\"",
-            Event::Rebooting => "a reboot",
+            Event::Rebooting(_) => "a reboot",
+            Event::RebootCanceled => "a canceled reboot",
             Event::Booted(_) => "a boot",
             Event::Healthy => "\"healthy\"",
             Event::Unproven => "a verdict of another boot",
@@ -230,9 +253,10 @@ impl Event {
 }
 
 fn revert(target: Target, failure: Failure) -> State {
-    State::Reverting { target, failure, reboots: 0 }
+    State::Reverting { target, failure, reboots: 0, asked: None }
 }
 
 fn used_up(attempts: u8) -> Failure {
-    Failure::new(Reason::OutOfAttempts, &alloc::format!("{attempts} trial boots ended without a report"))
+    let text = alloc::format!("{attempts} trials ended without a verdict (crash, hang or power loss)");
+    Failure::new(Reason::OutOfAttempts, &text)
 }

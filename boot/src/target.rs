@@ -50,7 +50,7 @@ pub enum Reason {
     Install,
     /// A required self-test failed before the boot flag was touched.
     SelfTest,
-    /// The new slot was given its boots and never reported: panic, hang, or power cuts.
+    /// All trials of the new slot ended without a verdict: crash, hang or power loss.
     OutOfAttempts,
     /// The new slot booted, but a self-test or the health check failed, or the deadline passed.
     Health,
@@ -75,7 +75,7 @@ impl fmt::Display for Reason {
         f.pad(match self {
             Reason::Install => "install failed",
             Reason::SelfTest => "self-test failed",
-            Reason::OutOfAttempts => "never reported",
+            Reason::OutOfAttempts => "out of attempts",
             Reason::Health => "health check failed",
             Reason::Operator => "asked for by an operator",
         })

@@ -2,10 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 mod common;
 use bistable_boot::{
-    BySlot, COPY_BYTES, DecodeError, Detail, Entry, Failure, Floors, HISTORY_LEN, Image, Journal,
-    JournalError, Outcome, Reason, Record, Rejected, ReleaseId, Slot, State, layout,
+    BySlot, COPY_BYTES, DecodeError, Detail, Entry, Equivocation, Failure, Floors, HISTORY_LEN, Image,
+    Journal, JournalError, Outcome, PayloadDigest, Reason, Record, Rejected, ReleaseId, Slot, State, Tries,
+    layout,
 };
-use common::{Fault, Injected, Shared, TwoCopies, provisioned, target};
+use common::{ASKED, Fault, Injected, Shared, TwoCopies, provisioned, target};
 use proptest::prelude::*;
 use std::{fs, path::Path};
 
@@ -396,7 +397,7 @@ fn a_right_checksum_is_not_enough() {
     let largest = copy_of(&common::largest_record());
     type Case<'a> = (&'a str, &'a [u8], usize, &'a [u8], DecodeError);
     let cases: [Case<'_>; 5] = [
-        ("format of a later version", &good, 4, &[2, 0], DecodeError::Format(2)),
+        ("format of a later version", &good, 4, &[3, 0], DecodeError::Format(3)),
         ("length beyond the copy", &good, 6, &[0xff, 0xff], DecodeError::Content),
         ("shorter than the record", &good, 6, &(len - 1).to_le_bytes(), DecodeError::Content),
         ("longer than the record", &good, 6, &(len + 1).to_le_bytes(), DecodeError::Content),
@@ -458,7 +459,10 @@ fn golden() -> Record {
     Record {
         seq: 300,
         product: "acme-gateway".into(),
-        state: State::Trial { target: target(Slot::B, 8), attempts: 2 },
+        state: State::Armed {
+            target: target(Slot::B, 8),
+            tries: Tries { attempts: 2, refused: 1, asked: Some(ASKED) },
+        },
         attempts: 2,
         origin: bistable_boot::Origin::Slot,
         slots: BySlot {
@@ -472,6 +476,8 @@ fn golden() -> Record {
             issued_at: 1_767_225_600,
         },
         channel: "production".into(),
+        channel_payload: Some(PayloadDigest([6; 32])),
+        equivocation: Some(Equivocation { sequence: 4_242, refused: PayloadDigest([7; 32]) }),
         rejected: vec![rejected(4, Reason::OutOfAttempts), rejected(5, Reason::Health)],
         history: (0..).zip(outcomes).map(|(n, o)| entry(n, o)).collect(),
     }
@@ -479,7 +485,7 @@ fn golden() -> Record {
 
 #[test]
 fn the_format_is_what_it_was() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v1.bin");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v2.bin");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, copy_of(&golden())).unwrap();
     }
@@ -500,10 +506,10 @@ fn each_state_is_stored_and_read_back() {
         State::Idle,
         State::Installing(t.clone()),
         State::Staged(t.clone()),
-        State::Armed { target: t.clone(), attempts: 1 },
+        State::Armed { target: t.clone(), tries: Tries::after(1).ask(ASKED) },
         State::Trial { target: t.clone(), attempts: 1 },
         State::Committing { target: t.clone(), attempts: 3 },
-        State::Reverting { target: t, failure: why, reboots: 3 },
+        State::Reverting { target: t, failure: why, reboots: 3, asked: Some(ASKED.boot) },
     ];
     let at = 8 + 1 + 1 + "acme-gateway".len();
     for (number, state) in (0..).zip(states) {

@@ -2,10 +2,11 @@
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 mod common;
 use bistable_boot::{
-    COPY_BYTES, Event, Failure, HISTORY_LEN, Image, Journal, JournalError, MAX_ATTEMPTS, NAME_BYTES, Origin,
-    Outcome, REJECTED_LEN, Reason, Record, ReleaseId, Slot, State, Target,
+    Asked, Boot, BootId, COPY_BYTES, Event, Evidence, Failure, HISTORY_LEN, Image, Journal, JournalError,
+    MAX_ATTEMPTS, NAME_BYTES, Origin, Outcome, PayloadDigest, REJECTED_LEN, Reason, Record, ReleaseId, Slot,
+    State, Target,
 };
-use common::{TwoCopies, largest_record, longest_version, provisioned, target};
+use common::{ASKED, TwoCopies, boots, largest_record, longest_version, provisioned, target};
 use proptest::prelude::*;
 use semver::Version;
 
@@ -34,14 +35,28 @@ fn failure() -> impl Strategy<Value = Failure> {
     (0..Reason::ALL.len(), ".{0,120}").prop_map(|(i, detail)| Failure::new(Reason::ALL[i], &detail))
 }
 
+fn any_asked() -> impl Strategy<Value = Asked> {
+    (0..4u64, 0..9u32).prop_map(|(boot, counter)| Asked { boot: BootId::numbered(boot), counter })
+}
+
+fn any_boot() -> impl Strategy<Value = Boot> {
+    let evidence = [Evidence::Tried, Evidence::NotTried, Evidence::Unknown];
+    (slot(), 0..4u64, 0..evidence.len()).prop_map(move |(slot, id, at)| Boot {
+        slot,
+        id: BootId::numbered(id),
+        evidence: evidence[at],
+    })
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         any_target().prop_map(Event::Offer),
         any_target().prop_map(Event::Return),
         Just(Event::Installed),
         Just(Event::SelfTestsPassed),
-        Just(Event::Rebooting),
-        slot().prop_map(Event::Booted),
+        any_asked().prop_map(Event::Rebooting),
+        Just(Event::RebootCanceled),
+        any_boot().prop_map(Event::Booted),
         Just(Event::Healthy),
         Just(Event::Committed),
         Just(Event::Reverted),
@@ -71,7 +86,7 @@ fn event(record: &Record, step: Step) -> Event {
     match (step, &record.state) {
         (Step::Any(event), _) => event,
         (Step::Fail(why), _) => Event::Failed(why),
-        (Step::Interrupted, state) => Event::Booted(state.target().map_or(Slot::A, |t| !t.slot)),
+        (Step::Interrupted, state) => Event::Booted(boots(state.target().map_or(Slot::A, |t| !t.slot))),
         (Step::Forward { offer, back: true }, State::Idle) => match &record.slots[offer.slot] {
             Some(i) => Event::Return(Target {
                 slot: offer.slot,
@@ -84,8 +99,8 @@ fn event(record: &Record, step: Step) -> Event {
         (Step::Forward { offer, .. }, State::Idle) => Event::Offer(offer),
         (Step::Forward { .. }, State::Installing(_)) => Event::Installed,
         (Step::Forward { .. }, State::Staged(_)) => Event::SelfTestsPassed,
-        (Step::Forward { back: false, .. }, State::Armed { .. }) => Event::Rebooting,
-        (Step::Forward { .. }, State::Armed { target, .. }) => Event::Booted(target.slot),
+        (Step::Forward { back: false, .. }, State::Armed { .. }) => Event::Rebooting(ASKED),
+        (Step::Forward { .. }, State::Armed { target, .. }) => Event::Booted(boots(target.slot)),
         (Step::Forward { .. }, State::Trial { .. }) => Event::Healthy,
         (Step::Forward { .. }, State::Committing { .. }) => Event::Committed,
         (Step::Forward { .. }, State::Reverting { .. }) => Event::Reverted,
@@ -100,7 +115,13 @@ fn check(r: &Record) {
         State::Staged(t) | State::Committing { target: t, .. } => {
             assert_eq!(r.slots[t.slot], Some(Image::from(t)));
         }
-        State::Armed { target: t, attempts } | State::Trial { target: t, attempts } => {
+        State::Armed { target: t, tries: bistable_boot::Tries { attempts, refused, asked } } => {
+            assert_eq!(r.slots[t.slot], Some(Image::from(t)), "only what is complete is tried");
+            assert!(*attempts <= MAX_ATTEMPTS && *refused <= MAX_ATTEMPTS);
+            assert!(asked.is_none() || attempts.max(refused) < &MAX_ATTEMPTS, "asked once too often");
+            assert_eq!(*attempts, r.attempts);
+        }
+        State::Trial { target: t, attempts } => {
             assert_eq!(r.slots[t.slot], Some(Image::from(t)), "only what is complete is tried");
             assert!(*attempts <= MAX_ATTEMPTS);
             assert_eq!(*attempts, r.attempts);
@@ -139,7 +160,11 @@ fn check_step(before: &Record, event: &Event, after: &Record) {
         }
         (State::Reverting { target: t, failure: why, .. }, State::Idle) => {
             if before.origin == Origin::Bundle {
-                assert_eq!(after.rejection(&t.release).map(|r| &r.failure), Some(why));
+                if why.reason.rejects() {
+                    assert_eq!(after.rejection(&t.release).map(|r| &r.failure), Some(why));
+                } else {
+                    assert_eq!(after.rejected, before.rejected);
+                }
                 assert_eq!(after.slots[t.slot], None, "a failed slot holds nothing");
             } else {
                 assert_eq!(
@@ -179,7 +204,7 @@ proptest! {
     #[test]
     fn any_events_in_any_order_keep_the_record_sound(steps in prop::collection::vec(step(), 1..120)) {
         let mut record = provisioned();
-        let mut reboots = 0;
+        let mut trials = 0;
         for step in steps {
             let event = event(&record, step);
             let before = record.clone();
@@ -189,12 +214,19 @@ proptest! {
             }
             check(&record);
             check_step(&before, &event, &record);
-            match record.state {
-                State::Armed { attempts: 0, .. } => reboots = 0,
-                State::Armed { .. } if event == Event::Rebooting => reboots += 1,
-                _ => {}
+            // The trials that happened: asked for, and the next boot is another one.
+            if let (State::Armed { tries, .. }, Event::Booted(boot)) = (&before.state, &event)
+                && tries.asked.is_some_and(|asked| asked.boot != boot.id)
+                && record.state != before.state
+            {
+                trials += u8::from(record.attempts > before.attempts);
             }
-            prop_assert!(reboots <= MAX_ATTEMPTS, "a verdict gets at most so many boots");
+            if matches!(record.state, State::Idle | State::Staged(_)) {
+                trials = 0;
+            }
+            prop_assert!(trials <= MAX_ATTEMPTS, "a release gets at most three trials");
+            let asks = matches!(event, Event::Rebooting(_) | Event::RebootCanceled);
+            prop_assert!(!asks || record.attempts == before.attempts, "asking counts nothing");
         }
         let mut journal = Journal::new(TwoCopies::new());
         journal.format(&record).unwrap();
@@ -243,9 +275,13 @@ fn going_back_needs_a_slot_that_holds_it() {
 }
 
 fn update(record: &mut Record, t: &Target) {
-    for e in
-        [Event::Installed, Event::SelfTestsPassed, Event::Rebooting, Event::Booted(t.slot), Event::Healthy]
-    {
+    for e in [
+        Event::Installed,
+        Event::SelfTestsPassed,
+        Event::Rebooting(ASKED),
+        Event::Booted(boots(t.slot)),
+        Event::Healthy,
+    ] {
         if matches!(record.state, State::Idle) {
             record.on(Event::Offer(t.clone())).unwrap();
         }
@@ -263,9 +299,13 @@ fn what_was_left_on_purpose_does_not_come_back_by_itself() {
 
     let old = target(Slot::A, 1);
     record.on(Event::Return(old.clone())).unwrap();
-    for e in
-        [Event::SelfTestsPassed, Event::Rebooting, Event::Booted(Slot::A), Event::Healthy, Event::Committed]
-    {
+    for e in [
+        Event::SelfTestsPassed,
+        Event::Rebooting(ASKED),
+        Event::Booted(boots(Slot::A)),
+        Event::Healthy,
+        Event::Committed,
+    ] {
         record.on(e).unwrap();
     }
     let left = record.rejection(&target(Slot::B, 2).release).unwrap();
@@ -288,4 +328,76 @@ fn the_oldest_is_forgotten_first() {
     let ids: Vec<u8> = record.history.iter().map(|e| e.release.0[0]).collect();
     let want = u8::try_from(HISTORY_LEN).unwrap();
     assert_eq!(ids, (40 - want..40).collect::<Vec<_>>());
+}
+
+fn armed() -> Record {
+    let mut record = provisioned();
+    for e in [Event::Offer(target(Slot::B, 2)), Event::Installed, Event::SelfTestsPassed] {
+        record.on(e).unwrap();
+    }
+    record
+}
+
+fn tries(record: &Record) -> bistable_boot::Tries {
+    let State::Armed { tries, .. } = &record.state else { panic!("{:?}", record.state) };
+    *tries
+}
+
+#[test]
+fn an_attempt_counts_only_if_the_machine_booted_again() {
+    let mut record = armed();
+    // Asked for as often as it may be: each time, the same boot goes on.
+    for _ in 0..9 {
+        record.on(Event::Rebooting(ASKED)).unwrap();
+        let same = Boot { id: ASKED.boot, ..boots(Slot::A) };
+        assert_eq!(record.on(Event::Booted(same)), Ok(false));
+    }
+    assert_eq!((tries(&record).attempts, tries(&record).refused), (0, 0));
+    // A reboot that failed for sure isn't one, whatever boots next.
+    record.on(Event::RebootCanceled).unwrap();
+    assert_eq!(record.on(Event::Booted(boots(Slot::A))), Ok(false));
+    // One that happened is.
+    record.on(Event::Rebooting(ASKED)).unwrap();
+    for evidence in [Evidence::Unknown, Evidence::Tried] {
+        let mut record = record.clone();
+        let boot = Boot { evidence, ..boots(Slot::A) };
+        assert_eq!(record.on(Event::Booted(boot)), Ok(true));
+        assert_eq!(tries(&record), bistable_boot::Tries::after(1));
+        assert_eq!(record.on(Event::Booted(boot)), Ok(false), "once");
+    }
+}
+
+#[test]
+fn a_boot_loader_that_refuses_costs_no_attempt_and_stops_the_update() {
+    let mut record = armed();
+    let refused = Boot { evidence: Evidence::NotTried, ..boots(Slot::A) };
+    for n in 1..=MAX_ATTEMPTS {
+        record.on(Event::Rebooting(ASKED)).unwrap();
+        record.on(Event::Booted(refused)).unwrap();
+        assert_eq!((tries(&record).attempts, tries(&record).refused), (0, n));
+    }
+    // No further reboot, until a person arms it again.
+    assert!(record.on(Event::Rebooting(ASKED)).is_err());
+    record.on(Event::SelfTestsPassed).unwrap();
+    record.on(Event::Rebooting(ASKED)).unwrap();
+    // Or another offer takes its place: nothing is rejected.
+    record.on(Event::Failed(Failure::new(Reason::Install, "release 1.3.0 was offered instead"))).unwrap();
+    record.on(Event::Reverted).unwrap();
+    assert_eq!((record.state, record.rejected), (State::Idle, vec![]));
+}
+
+#[test]
+fn a_channel_keeps_the_digest_of_its_newest_number() {
+    let mut record = provisioned();
+    let [first, second] = [1, 2].map(|n| PayloadDigest([n; 32]));
+    record.accept_channel(5, first);
+    record.accept_channel(4, second);
+    assert_eq!((record.floors.channel_sequence, record.channel_payload), (5, Some(first)));
+    record.equivocation = Some(bistable_boot::Equivocation { sequence: 5, refused: second });
+    record.accept_channel(5, first);
+    assert!(record.equivocation.is_some(), "a person has not seen it yet");
+    record.accept_channel(6, second);
+    assert_eq!((record.channel_payload, record.equivocation), (Some(second), None));
+    record.forget_channel();
+    assert_eq!((record.floors.channel_sequence, record.channel_payload), (0, None));
 }

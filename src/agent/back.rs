@@ -5,7 +5,7 @@ use crate::{
     ports::{Fault, Switch},
     steps::revert,
 };
-use bistable_boot::{Event, Failure, Origin, Reason, State};
+use bistable_boot::{Asked, Event, Failure, Origin, Reason, State};
 
 impl Agent<'_> {
     pub(super) fn revert(&mut self) -> Result<(), Error> {
@@ -20,17 +20,21 @@ impl Agent<'_> {
             done => done?,
         }
         if self.device.board.boot.booted() == target.slot {
-            match self.on(Event::Rebooting) {
+            let asked = Asked { boot: self.device.board.host.boot_id(), counter: 0 };
+            match self.on(Event::Rebooting(asked)) {
                 Err(Error::Refused(_)) => {
                     return Err(Error::NotNow(format!(
                         "slot {} does not boot, so this device stays in slot {}, whose release failed \
-                         ({failure}): install a mended release from a card reader, or put the card's slot {} right",
+                         ({failure}): write a fixed release with a card reader, or repair the card's slot {}",
                         !target.slot, target.slot, !target.slot
                     )));
                 }
                 done => done?,
             }
-            match self.device.board.host.reboot()? {}
+            return match self.device.board.host.reboot() {
+                Ok(never) => match never {},
+                Err(e) => Err(self.not_rebooted(!target.slot, e.into())),
+            };
         }
         if self.device.record.origin == Origin::Bundle {
             revert::erase(&mut self.device, &target)?;

@@ -173,7 +173,7 @@ impl<'a> Agent<'a> {
                 Action::Install => return self.wants_bundle(),
                 Action::SelfTest => match self.tested() {
                     // Nothing is done between the two decisions, so they are saved as one.
-                    Ok(_) => return self.try_once([Event::SelfTestsPassed, Event::Rebooting]),
+                    Ok(_) => return self.try_once(&[Event::SelfTestsPassed]),
                     Err(e) => match self.state() {
                         State::Idle => failed = Some(e),
                         _ => return Err(e),
@@ -194,22 +194,31 @@ impl<'a> Agent<'a> {
     /// Tell the state machine what was decided, and save what it makes of it before anything is done about it. Memory
     /// never runs ahead of the card.
     fn on(&mut self, event: Event) -> Result<(), Error> {
-        self.on_all([event])
+        self.on_all(&[event])
     }
 
     /// Several decisions with nothing done between them, as one save: all of them count, or none.
-    fn on_all<const N: usize>(&mut self, events: [Event; N]) -> Result<(), Error> {
-        let names = events.each_ref().map(Event::name).join(", ");
+    fn on_all(&mut self, events: &[Event]) -> Result<(), Error> {
+        let names = events.iter().map(Event::name).collect::<Vec<_>>().join(", ");
         let mut next = self.device.record.clone();
         let mut changed = false;
         for event in events {
             debug_assert!(!event.is_derived(), "where the device is isn't saved");
-            changed |= next.on(event)?;
+            changed |= next.on(event.clone())?;
         }
         if changed {
             self.device.save(next)?;
             log::info!("event={names} state={}", self.state().name());
             self.listener.hear(Note::State(&self.device.record.state));
+        }
+        Ok(())
+    }
+
+    /// Save what only follows from this boot, where the next one can't show it again.
+    fn save_derived(&mut self) -> Result<(), Error> {
+        if self.state() != self.device.stored() {
+            let record = self.device.record.clone();
+            self.device.save(record)?;
         }
         Ok(())
     }

@@ -103,7 +103,8 @@ impl Agent<'_> {
         self.on(Event::Return(image.in_slot(booted)))?;
         self.arm()?;
         // It is running already: the trial needs no reboot.
-        self.derive(Event::Booted(booted))?;
+        let boot = self.device.boot()?;
+        self.derive(Event::Booted(boot))?;
         self.resume()
     }
 

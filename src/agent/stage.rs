@@ -2,7 +2,7 @@
 use super::{Agent, Note, Rest};
 use crate::{
     Error,
-    ports::{BootControl, Switch},
+    ports::{BootControl, Never, Switch},
     selftest,
     steps::{
         install::{self, Bundle, Content, Rejections},
@@ -82,8 +82,10 @@ impl Agent<'_> {
         direction: Direction,
     ) -> Result<Target, Error> {
         let target = install::accept(&mut self.device, content, rejections, direction)?;
-        if let State::Armed { target: armed, .. } = self.state()
+        // One that the boot loader never tried makes way.
+        if let State::Armed { target: armed, tries } = self.state()
             && *armed != target
+            && !tries.are_refused()
         {
             let text = format!(
                 "release {} is armed: `bistable reboot` tries it, `bistable revert` gives it up",
@@ -137,6 +139,8 @@ impl Agent<'_> {
             _ => {
                 let why = format!("release {} was offered instead", target.version);
                 self.on(Event::Failed(Failure::new(Reason::Install, &why)))?;
+                // An armed one leaves no trace behind, neither in the boot flag nor in the slot.
+                self.revert()?;
                 self.on(Event::Offer(target.clone()))?;
             }
         }
@@ -191,7 +195,8 @@ impl Agent<'_> {
         Ok(report)
     }
 
-    /// Staged → armed, if the self-tests pass; back to idle and rejected, if not.
+    /// Staged → armed, if the self-tests pass; back to idle and rejected, if not. What the boot loader refused to try is armed
+    /// again in the same way.
     ///
     /// # Errors
     /// [`Error::SelfTest`] when they don't pass.
@@ -208,6 +213,7 @@ impl Agent<'_> {
     pub(super) fn tested(&mut self) -> Result<Target, Error> {
         let target = match self.state() {
             State::Staged(target) => target.clone(),
+            State::Armed { target, tries } if tries.are_refused() => target.clone(),
             State::Armed { target, .. } => {
                 return Err(Error::NothingToDo(format!("release {} is armed already", target.version)));
             }
@@ -240,24 +246,65 @@ impl Agent<'_> {
     /// # Errors
     /// Always: a reboot doesn't return. Anything but `Stopping` means that it didn't take place.
     pub fn reboot_into_trial(&mut self) -> Result<Rest, Error> {
-        self.try_once([Event::Rebooting])
+        self.try_once(&[])
     }
 
-    /// Save the decisions of which the last one counts the attempt, and reboot into the trial. A torn flag is written
-    /// whole before they are saved: an attempt that the flag would lead to the old slot must not count, and a power cut
-    /// in that write must find what was stored while the flag was torn. Before all that, the fleet's lock is asked.
-    pub(super) fn try_once<const N: usize>(&mut self, decisions: [Event; N]) -> Result<Rest, Error> {
-        self.may_reboot()?;
+    /// Save the decisions, with the request for a reboot into the trial, and reboot. A torn flag is written whole before
+    /// they are saved: it would lead to the old slot, and a power cut in that write must find what was stored while the
+    /// flag was torn. Before all that, the fleet's lock is asked.
+    ///
+    /// Nothing is counted here: the next boot knows whether this reboot happened (I16).
+    pub(super) fn try_once(&mut self, decisions: &[Event]) -> Result<Rest, Error> {
+        if let State::Armed { target, tries } = self.state()
+            && tries.are_refused()
+        {
+            let (refused, old, slot, version) =
+                (tries.refused, !target.slot, target.slot, target.version.clone());
+            return Err(self.not_rebooted(old, Error::NotTried { slot, version, refused }));
+        }
+        if let Err(e) = self.may_reboot() {
+            // What this boot shows of the last attempt is gone with the next one.
+            self.save_derived()?;
+            return Err(e);
+        }
         if let Some(slot) = self.repair_flag()? {
             self.listener.hear(Note::Repaired(slot));
         }
-        self.on_all(decisions)?;
+        let asked = self.device.ask()?;
+        self.on_all(&[decisions, &[Event::Rebooting(asked)]].concat())?;
         let State::Armed { target, .. } = self.state().clone() else {
             return self.resume();
         };
-        self.device.board.boot.switch(target.slot, Switch::Once)?;
-        self.listener.hear(Note::Rebooting(target.slot));
-        match self.device.board.host.reboot()? {}
+        let Err(e) = self.reboot_once(target.slot);
+        Err(self.not_rebooted(!target.slot, e))
+    }
+
+    fn reboot_once(&mut self, slot: Slot) -> Result<Never, Error> {
+        self.device.board.boot.switch(slot, Switch::Once)?;
+        self.listener.hear(Note::Rebooting(slot));
+        Ok(self.device.board.host.reboot()?)
+    }
+
+    /// A reboot that failed, or isn't asked for any more: the one-shot flag is taken back, and then the request, so that no
+    /// later reboot tries the slot unnoticed or counts as an attempt. What can't be taken back stays asked for. Gives the
+    /// reason, unless the machine goes down.
+    pub(super) fn not_rebooted(&mut self, old: Slot, why: Error) -> Error {
+        let goes_down = |e: &Error| matches!(e, Error::Fault(e) if e.stopping().is_some());
+        if goes_down(&why) {
+            return why;
+        }
+        let taken_back = match self.device.board.boot.switch(old, Switch::Once) {
+            Ok(()) => self.on(Event::RebootCanceled).and_then(|()| self.save_derived()),
+            Err(e) => Err(e.into()),
+        };
+        match taken_back {
+            Err(e) if goes_down(&e) => e,
+            Err(e) => {
+                log::warn!("event=reboot_not_canceled reason=\"{e}\"");
+                why
+            }
+            Ok(()) => why,
+        }
     }
 
     /// A flag that was torn names the default slot twice: a trial would boot the old system. Write it whole.

@@ -4,7 +4,7 @@ use crate::{
     boot_flag::BootFlag,
     ports::{BootControl, Fault, Support, Switch, Volume},
 };
-use bistable_boot::{Slot, layout::BOOT_PARTITIONS};
+use bistable_boot::{Evidence, Slot, layout::BOOT_PARTITIONS};
 use std::sync::Arc;
 
 /// Says what the firmware can do.
@@ -14,17 +14,26 @@ pub type AskFirmware = Box<dyn FnMut() -> Result<Support, Fault>>;
 #[allow(missing_debug_implementations, reason = "the volume and the firmware are trait objects")]
 pub struct Tryboot {
     flag: BootFlag,
-    booted: Slot,
+    booted: Booted,
     once: Box<dyn FnMut(bool)>,
     support: AskFirmware,
 }
 
+/// What the firmware says of this boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Booted {
+    /// The slot that it booted.
+    pub slot: Slot,
+    /// Whether the one-shot flag was set.
+    pub flagged: bool,
+}
+
 impl Tryboot {
-    /// On the `bootconfig` partition of a machine that runs `booted`. `once` sets the firmware's one-shot flag, or
+    /// On the `bootconfig` partition of a machine that was booted like that. `once` sets the firmware's one-shot flag, or
     /// clears it; the machine forgets it when it is reset or loses power.
     pub fn new(
         bootconfig: Arc<dyn Volume>,
-        booted: Slot,
+        booted: Booted,
         once: Box<dyn FnMut(bool)>,
         support: AskFirmware,
     ) -> Tryboot {
@@ -34,7 +43,7 @@ impl Tryboot {
 
 impl BootControl for Tryboot {
     fn booted(&self) -> Slot {
-        self.booted
+        self.booted.slot
     }
 
     fn default_slot(&mut self) -> Result<Slot, Fault> {
@@ -65,7 +74,71 @@ impl BootControl for Tryboot {
         (self.support)()
     }
 
+    /// A trial that dies before init leaves no trace: the flag is for one boot. Only a refusal does.
+    fn evidence(&mut self, slot: Slot, _: u32) -> Result<Evidence, Fault> {
+        if self.booted.slot == slot {
+            return Ok(Evidence::Tried);
+        }
+        if self.booted.flagged {
+            return Ok(Evidence::NotTried);
+        }
+        match self.support() {
+            Ok(_) => Ok(Evidence::Unknown),
+            Err(Fault::Unfit(_)) => Ok(Evidence::NotTried),
+            Err(e) => Err(e),
+        }
+    }
+
     fn is_torn(&mut self) -> Result<bool, Fault> {
         Ok(self.flag.read()?.is_torn())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::boot_control::contract::{self, Became};
+
+    /// The evidence doesn't need the card.
+    struct NoCard;
+
+    impl Volume for NoCard {
+        fn bytes(&self) -> u64 {
+            0
+        }
+        fn read(&self, _: u64, _: &mut [u8]) -> Result<(), Fault> {
+            Err(Fault::Unfit("no card".into()))
+        }
+        fn write(&self, _: u64, _: &[u8]) -> Result<(), Fault> {
+            Err(Fault::Unfit("no card".into()))
+        }
+        fn flush(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    fn booted(slot: Slot, flagged: bool, support: AskFirmware) -> Tryboot {
+        Tryboot::new(Arc::new(NoCard), Booted { slot, flagged }, Box::new(|_| {}), support)
+    }
+
+    fn able() -> AskFirmware {
+        Box::new(|| Ok(Support::Fine("an EEPROM".into())))
+    }
+
+    #[test]
+    fn the_firmware_says_whether_it_ignored_the_one_shot_flag() {
+        contract::evidence(|became| {
+            let slot = if became == Became::Runs { Slot::B } else { Slot::A };
+            let flagged = matches!(became, Became::Runs | Became::Ignored);
+            (Box::new(booted(slot, flagged, able())), 0)
+        });
+    }
+
+    #[test]
+    fn a_firmware_that_cannot_try_a_slot_did_not() {
+        let unable = || -> AskFirmware { Box::new(|| Err(Fault::Unfit("too old".into()))) };
+        assert_eq!(booted(Slot::A, false, unable()).evidence(Slot::B, 0).unwrap(), Evidence::NotTried);
+        assert_eq!(booted(Slot::B, true, unable()).evidence(Slot::B, 0).unwrap(), Evidence::Tried);
+        assert_eq!(booted(Slot::A, false, able()).evidence(Slot::B, 0).unwrap(), Evidence::Unknown);
     }
 }

@@ -4,8 +4,8 @@
 //! boots what is on trial. So a trial and a revert need no write of ours, as in the other flow.
 use crate::ports::{BootControl, Fault, Sectors, Support, Switch, Volume};
 use bistable_boot::{
-    Blocks, BootBlock, SECTOR, Slot,
-    bootblock::{newest, start},
+    Blocks, BootBlock, Evidence, SECTOR, Slot,
+    bootblock::{Try, newest, start},
     layout::BOOT_BLOCK,
 };
 use std::sync::Arc;
@@ -145,6 +145,30 @@ impl BootControl for Uboot {
         Ok(Support::Fine("U-Boot, with our script".into()))
     }
 
+    fn counter(&mut self) -> Result<u32, Fault> {
+        Ok(self.blocks.newest()?.1.seq)
+    }
+
+    /// Each write of the block raises its number. The script counts a try down before it boots it, so a try that it began is
+    /// a later block with none left.
+    fn evidence(&mut self, slot: Slot, counter: u32) -> Result<Evidence, Fault> {
+        let block = self.blocks.newest()?.1;
+        Ok(match block.trial {
+            _ if self.booted == slot => Evidence::Tried,
+            // The power went before the request was written.
+            _ if block.seq <= counter => Evidence::NotTried,
+            Some(Try { slot: tried, left }) if tried == slot => {
+                if left > 0 {
+                    Evidence::NotTried
+                } else {
+                    Evidence::Tried
+                }
+            }
+            // Written again since, for another reason: it says nothing any more.
+            _ => Evidence::Unknown,
+        })
+    }
+
     fn is_torn(&mut self) -> Result<bool, Fault> {
         Ok(self.blocks.copies()?.contains(&None))
     }
@@ -179,6 +203,7 @@ impl BootControl for Uboot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::boot_control::contract::{self, Became};
     use bistable_boot::{Lba, layout::STATE_BYTES};
     use std::sync::Mutex;
 
@@ -238,6 +263,37 @@ mod tests {
         boot.switch(Slot::B, Switch::Always).unwrap();
         boot.switch(Slot::B, Switch::Always).unwrap();
         assert_eq!((writes(&state), boot.default_slot().unwrap()), (1, Slot::B));
+    }
+
+    #[test]
+    fn a_trial_leaves_its_evidence_in_the_block() {
+        // After an earlier trial, too, whose used-up try is still in the block.
+        let used =
+            BootBlock { trial: Some(Try { slot: Slot::B, left: 0 }), ..BootBlock::FIRST.armed(Slot::B) };
+        for before in [BootBlock::FIRST, used] {
+            contract::evidence(|became| {
+                let (state, mut boot) = flag([Some(before), None]);
+                let counter = boot.counter().unwrap();
+                if became != Became::NeverSet {
+                    boot.switch(Slot::B, Switch::Once).unwrap();
+                }
+                if matches!(became, Became::Runs | Became::Died) {
+                    let (copy, counted) = start(boot.blocks.copies().unwrap()).count.unwrap();
+                    boot.blocks.put(copy, &counted).unwrap();
+                }
+                let booted = if became == Became::Runs { Slot::B } else { Slot::A };
+                (Box::new(Uboot::new(state, booted)) as Box<dyn BootControl>, counter)
+            });
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_written_again_is_no_evidence() {
+        let (_, mut boot) = flag([Some(BootBlock::FIRST); 2]);
+        let counter = boot.counter().unwrap();
+        boot.switch(Slot::B, Switch::Once).unwrap();
+        boot.switch(Slot::A, Switch::Once).unwrap();
+        assert_eq!(boot.evidence(Slot::B, counter).unwrap(), Evidence::Unknown);
     }
 
     #[test]

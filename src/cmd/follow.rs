@@ -106,6 +106,7 @@ fn look_at(
     // One of several may be wrong, and must not keep the others from saying what is right: each by itself, then. All of them,
     // because what one says may be right and yet old.
     let (mut newest, mut unreachable): (Option<(usize, Found)>, _) = (None, None);
+    let mut equivocation = None;
     for (first, location) in locations.iter().enumerate() {
         let alone = open(std::slice::from_ref(location));
         match alone.and_then(|mut one| check::run(device, &mut *one, &channel, remember)) {
@@ -113,6 +114,9 @@ fn look_at(
                 newest = Some((first, found));
             }
             Ok(_) => {}
+            Err(Error::Check(e)) if e.is_equivocation() => {
+                equivocation.get_or_insert(e);
+            }
             Err(e) => {
                 log::warn!("not_used={e}");
                 if matches!(&e, Error::Check(CheckError::Source(e)) if e.is_transport()) {
@@ -121,14 +125,19 @@ fn look_at(
             }
         }
     }
-    match (newest, unreachable) {
-        (Some((first, found)), _) => {
+    match (newest, unreachable, equivocation) {
+        (Some((first, found)), _, equivocation) => {
+            if let Some(e) = equivocation {
+                say(&format!("warning: this mirror is not used: {e}"));
+            }
             let mut turned = locations;
             turned.rotate_left(first);
             Ok((open(&turned)?, found))
         }
+        // The others can't take back that two files were signed.
+        (None, _, Some(e)) => Err(e.into()),
         // Those that answer are only behind: the one that doesn't may know better.
-        (None, Some(e)) if matches!(untrusted, CheckError::Stale { .. }) => Err(e),
+        (None, Some(e), None) if matches!(untrusted, CheckError::Stale { .. }) => Err(e),
         _ => Err(untrusted.into()),
     }
 }

@@ -48,8 +48,17 @@ impl Listener for Talk {
     fn hear(&mut self, note: Note<'_>) {
         match note {
             Note::State(State::Idle) => {}
-            Note::State(State::Armed { attempts: n @ 1.., .. }) => {
-                self.tell(&format!("state: armed, trial boot {n} of {MAX_ATTEMPTS}"));
+            // Asking for a trial counts nothing, but it is the next one.
+            Note::State(State::Armed { tries, .. }) if tries.asked.is_some() => {
+                self.tell(&format!("state: armed, trial {} of {MAX_ATTEMPTS}", tries.attempts + 1));
+            }
+            Note::State(State::Armed { tries, .. }) if tries.refused > 0 => {
+                let n = tries.refused;
+                self.tell(&format!("state: armed, the boot loader did not begin the trial in {n} reboots"));
+            }
+            Note::State(State::Armed { tries, .. }) if tries.attempts > 0 => {
+                let n = tries.attempts;
+                self.tell(&format!("state: armed, trial {n} of {MAX_ATTEMPTS} ended without a verdict"));
             }
             Note::State(State::Reverting { failure: why, reboots: 0, .. }) => {
                 self.tell(&format!("state: reverting ({why})"));
@@ -92,7 +101,14 @@ impl Listener for Talk {
                 self.tell(&format!("boot flag: slot {} is the default now, release {}", t.slot, t.version));
             }
             Note::Reverted(t, why) => {
-                self.tell(&format!("reverted: release {} in slot {} is rejected ({why})", t.version, t.slot));
+                let (version, slot) = (&t.version, t.slot);
+                self.tell(&match why.reason.rejects() {
+                    true => format!(
+                        "reverted: release {version} in slot {slot} is rejected ({why}); to try it again: `bistable \
+                         update VERSION|FILE --retry-rejected`"
+                    ),
+                    false => format!("reverted: release {version} in slot {slot} is given up ({why})"),
+                });
             }
         }
     }

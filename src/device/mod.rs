@@ -15,7 +15,7 @@ use crate::{
     ports::{Board, HostError, Sectors, Volume},
 };
 use bistable_boot::{
-    Event, Image, Journal, Record, ReleaseId, Slot, State,
+    Asked, Boot, Event, Evidence, Image, Journal, Record, ReleaseId, Slot, State, Tries,
     layout::{self, Partition},
 };
 use bistable_format::{
@@ -48,7 +48,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Open the `state` partition, load the journal and tell the state which slot runs. Writes nothing.
+    /// Open the `state` partition, load the journal and apply to the state which boot runs. Writes nothing.
     ///
     /// # Errors
     /// When the card can't be read, or both journal copies are damaged.
@@ -66,12 +66,42 @@ impl Device {
         journal: Journal<Sectors>,
         state: Arc<dyn Volume>,
     ) -> Result<Device, Error> {
-        let booted = board.boot.booted();
         let stored = record.state.clone();
         let verified = Verified::default();
         let mut device = Device { board, settings, record, stored, journal, state, verified };
-        device.derive(Event::Booted(booted))?;
+        let boot = device.boot()?;
+        device.derive(Event::Booted(boot))?;
         Ok(device)
+    }
+
+    /// This boot, and what the boot loader left about the trial that the stored state asked for in an earlier one.
+    ///
+    /// # Errors
+    /// When the machine goes down.
+    pub(crate) fn boot(&mut self) -> Result<Boot, Error> {
+        let Board { boot, host, .. } = &mut self.board;
+        let (slot, id) = (boot.booted(), host.boot_id());
+        let evidence = match &self.stored {
+            State::Armed { target, tries: Tries { asked: Some(asked), .. } } if asked.boot != id => {
+                match boot.evidence(target.slot, asked.counter) {
+                    Err(e) if e.stopping().is_none() => {
+                        log::warn!("event=no_evidence reason=\"{e}\"");
+                        Evidence::Unknown
+                    }
+                    found => found?,
+                }
+            }
+            _ => Evidence::Unknown,
+        };
+        Ok(Boot { slot, id, evidence })
+    }
+
+    /// A request for a reboot, as it is stored before the reboot.
+    ///
+    /// # Errors
+    /// When the boot loader's counter can't be read.
+    pub(crate) fn ask(&mut self) -> Result<Asked, Error> {
+        Ok(Asked { boot: self.board.host.boot_id(), counter: self.board.boot.counter()? })
     }
 
     /// Make durable whatever was read of the journal.

@@ -1,5 +1,5 @@
 use super::Fault;
-use bistable_boot::Slot;
+use bistable_boot::{Evidence, Slot};
 
 /// For how long a switch of the boot flag holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,22 @@ pub trait BootControl {
     /// When it can't, or when that can't be found out: no update may begin.
     fn support(&mut self) -> Result<Support, Fault>;
 
+    /// The boot loader's own count of what it began, as it is now: stored with each request for a trial, for
+    /// [`evidence`](Self::evidence). Always 0 where it keeps none.
+    ///
+    /// # Errors
+    /// When the flag can't be read.
+    fn counter(&mut self) -> Result<u32, Fault> {
+        Ok(0)
+    }
+
+    /// Whether the trial of `slot` began that an earlier boot asked for when the [`counter`](Self::counter) was `counter`.
+    /// `NotTried` needs proof; what isn't known is `Unknown`.
+    ///
+    /// # Errors
+    /// When the machine goes down, or the evidence can't be read.
+    fn evidence(&mut self, slot: Slot, counter: u32) -> Result<Evidence, Fault>;
+
     /// Whether the flag was torn between its two fields: it still boots, but a trial would boot the default slot.
     ///
     /// # Errors
@@ -99,5 +115,45 @@ pub trait BootControl {
     /// As for [`switch`](Self::switch).
     fn settle(&mut self) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// What each boot flow must say about trials.
+#[cfg(test)]
+pub(crate) mod contract {
+    use super::*;
+
+    /// What became of a trial of slot B that slot A asked for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Became {
+        /// It runs.
+        Runs,
+        /// It died, and slot A was booted again.
+        Died,
+        /// The boot loader ignored the request, and booted slot A.
+        Ignored,
+        /// The power went after the flag was set, and slot A was booted.
+        PowerLost,
+        /// The power went before the flag was set.
+        NeverSet,
+    }
+
+    /// `boots` gives the flow in the boot that follows, and the counter of before. A trial that began is never called one that
+    /// did not, or else it would be tried without end (I11); one that a boot loader refused is known (I16).
+    pub(crate) fn evidence(mut boots: impl FnMut(Became) -> (Box<dyn BootControl>, u32)) {
+        use Evidence::{NotTried, Tried, Unknown};
+        let table: [(Became, &[Evidence]); 5] = [
+            (Became::Runs, &[Tried]),
+            (Became::Died, &[Tried, Unknown]),
+            (Became::Ignored, &[NotTried]),
+            (Became::PowerLost, &[NotTried, Unknown]),
+            (Became::NeverSet, &[NotTried, Unknown]),
+        ];
+        for (became, allowed) in table {
+            let (mut boot, counter) = boots(became);
+            let found = boot.evidence(Slot::B, counter).unwrap();
+            assert!(allowed.contains(&found), "{became:?}: {found:?}");
+            assert_eq!(boot.evidence(Slot::B, counter).unwrap(), found, "asking changes nothing");
+        }
     }
 }

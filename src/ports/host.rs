@@ -1,5 +1,6 @@
 use super::{Fault, Never};
 use crate::fleet_lock::Request;
+use bistable_boot::BootId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ pub trait Host {
     fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError>;
 
     /// An id that changes with each boot and never within one.
-    fn boot_id(&self) -> String;
+    fn boot_id(&self) -> BootId;
 
     /// What the wall clock goes by.
     ///

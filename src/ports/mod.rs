@@ -9,7 +9,7 @@
 //! | [`Buses`] | I²C, SPI, serial ports |
 //! | [`Host`] | processes, services, local web servers, the reboot |
 //! | [`Clock`] | monotonic time |
-mod boot_control;
+pub(crate) mod boot_control;
 mod buses;
 mod clock;
 mod gpio;

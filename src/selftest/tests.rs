@@ -29,7 +29,7 @@ fn world(text: &str) -> World {
 
 fn host(world: &World, clock: &SimClock) -> SimHost {
     let reboot = Box::new(|| Err(Fault::Stopping(Stop::Reboot)));
-    SimHost::new(world.facts_for(None), clock.clone(), "boot".into(), reboot)
+    SimHost::new(world.facts_for(None), clock.clone(), bistable_boot::BootId([0; 16]), reboot)
 }
 
 /// Run a plan in a world. Whatever comes out, all pins are safe afterwards.

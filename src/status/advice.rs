@@ -30,22 +30,27 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
         State::Armed { target, .. } if booted == target.slot => {
             resume("slot", target.slot, "starts its trial")
         }
-        State::Armed { attempts, .. } if *attempts >= MAX_ATTEMPTS => {
-            format!("all {MAX_ATTEMPTS} trial boots are used up: `bistable resume` gives the release up")
+        State::Armed { tries, .. } if tries.are_used_up() => {
+            format!("all {MAX_ATTEMPTS} trials are used up: `bistable resume` gives the release up")
         }
-        State::Armed { target, attempts: 0 } => format!(
-            "armed: `bistable reboot` tries slot {} once; any failure boots {default} again",
-            target.slot
+        State::Armed { target, tries } if tries.are_refused() => format!(
+            "the boot loader did not try slot {} in {} reboots: see `bistable preflight`; `bistable arm` asks for it \
+             again, `bistable revert` gives the release up",
+            target.slot, tries.refused
         ),
-        State::Armed { target, attempts } => format!(
-            "trial boot {attempts} of {MAX_ATTEMPTS} ended without a report: `bistable reboot` tries slot {} again",
+        State::Armed { target, tries } if tries.attempts > 0 => format!(
+            "trial {} of {MAX_ATTEMPTS} ended without a verdict: `bistable reboot` tries slot {} again",
+            tries.attempts, target.slot
+        ),
+        State::Armed { target, .. } => format!(
+            "armed: `bistable reboot` tries slot {} once; any failure boots {default} again",
             target.slot
         ),
         State::Trial { target, .. } if booted == target.slot => {
             "on trial: `bistable resume` checks its health, then commits it or goes back".into()
         }
         State::Trial { .. } => {
-            "the trial ended without a report: `bistable resume` tries again or gives up".into()
+            "the trial ended without a verdict: `bistable resume` tries again or gives up".into()
         }
         State::Committing { target: t, .. } => resume("healthy: slot", t.slot, "becomes the default"),
         State::Reverting { target: t, .. } if booted == t.slot => {
@@ -69,7 +74,10 @@ fn idle(record: &Record) -> String {
             format!("`bistable install FILE` again: what is already right of {version} is kept")
         }
         Outcome::Abandoned(_) | Outcome::Reverted(_) if record.rejection(&entry.release).is_some() => {
-            format!("{version} is rejected: build a higher version, or retry with --retry-rejected")
+            format!(
+                "{version} is rejected: build a higher version, or try it again with `bistable update VERSION|FILE \
+                 --retry-rejected`"
+            )
         }
         _ => "idle: `bistable update FILE` installs, tests and tries a release".into(),
     }

@@ -69,8 +69,10 @@ pub struct Past {
     pub slot: Slot,
     /// How it ended.
     pub outcome: Ending,
-    /// Trial boots that it took.
+    /// Trials that it took.
     pub attempts: u8,
+    /// Whether the release is not installed again by itself.
+    pub rejected: bool,
     /// Why it was given up.
     pub reason: Option<String>,
 }
@@ -84,6 +86,7 @@ pub fn history(record: &Record) -> History {
         slot: entry.slot,
         outcome: Ending::from(&entry.outcome),
         attempts: entry.attempts,
+        rejected: record.rejection(&entry.release).is_some(),
         reason: match &entry.outcome {
             Outcome::Abandoned(why) | Outcome::Reverted(why) => Some(why.to_string()),
             Outcome::Provisioned | Outcome::Committed | Outcome::Rebuilt => None,
@@ -143,6 +146,15 @@ pub fn history_text(history: &History, style: Style) -> String {
         }
         let indent = " ".repeat(1 + widths[0] + BETWEEN);
         lines.extend(below.into_iter().map(|part| Line::of(Paint::Plain, indent.as_str()).with(paint, part)));
+    }
+    if history.updates.iter().any(|past| past.rejected) {
+        let text = "a rejected release is not installed again by itself: `bistable update VERSION|FILE \
+                    --retry-rejected` tries it again";
+        lines.extend(
+            wrap(text, columns - 2)
+                .into_iter()
+                .map(|part| Line::of(Paint::Plain, " ").with(Paint::Faint, part)),
+        );
     }
     render(&lines, &style)
 }

@@ -65,6 +65,10 @@ pub struct Status {
     pub update: Option<Update>,
     /// What must not be undercut.
     pub floors: Floors,
+    /// The channel that `floors.channel_sequence` is of; empty as long as none was seen.
+    pub channel: String,
+    /// What that channel was caught at, until a higher number is accepted.
+    pub equivocation: Option<Equivocation>,
     /// Releases that are not installed again by themselves, newest first.
     pub rejected: Vec<RejectedRelease>,
     /// The root of trust.
@@ -86,7 +90,33 @@ pub struct RejectedRelease {
     pub reason: String,
 }
 
-/// A release's name, long and short.
+/// Two files of one channel with the same number were signed, and the second one was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Equivocation {
+    /// The number of both.
+    pub sequence: u64,
+    /// SHA-256 of the payload that was refused.
+    pub refused: Digest,
+}
+
+impl From<&bistable_boot::Equivocation> for Equivocation {
+    fn from(found: &bistable_boot::Equivocation) -> Self {
+        Equivocation { sequence: found.sequence, refused: Digest::from(&ReleaseId(found.refused.0)) }
+    }
+}
+
+impl Equivocation {
+    /// One line, for people.
+    pub fn text(&self, channel: &str) -> String {
+        format!(
+            "EQUIVOCATION: a second file of channel {channel} is signed as number {} (payload {}); it was refused: find \
+             out who signed it",
+            self.sequence, self.refused.short
+        )
+    }
+}
+
+/// A digest, long and short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Digest {
     /// The first 12 hexadecimal digits: enough for people.
@@ -129,7 +159,9 @@ impl Status {
         let once = match &record.state {
             // Running from the target already means that the one shot was fired.
             // Power loss forgets it.
-            State::Armed { target, .. } if facts.booted != target.slot && facts.power == Power::On => {
+            State::Armed { target, tries }
+                if facts.booted != target.slot && facts.power == Power::On && !tries.are_refused() =>
+            {
                 Some(target.slot)
             }
             _ => None,
@@ -160,6 +192,8 @@ impl Status {
             slots,
             update: steps::last_update(record),
             floors: record.floors,
+            channel: record.channel.clone(),
+            equivocation: record.equivocation.as_ref().map(Equivocation::from),
             rejected,
             root: RootStatus {
                 version: facts.root.as_ref().ok().map(|root| root.version),

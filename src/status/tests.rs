@@ -1,7 +1,9 @@
 //! Golden pictures, and what holds for every picture.
 #![allow(clippy::disallowed_methods, reason = "golden files need no durable write")]
 use super::*;
-use bistable_boot::{Entry, Event, Failure, Image, Outcome, Reason, Record, Target};
+use bistable_boot::{
+    Asked, Boot, BootId, Entry, Event, Evidence, Failure, Image, Outcome, Reason, Record, Target,
+};
 use proptest::prelude::*;
 use semver::Version;
 use sha2::{Digest as _, Sha256};
@@ -62,14 +64,21 @@ fn status_of(events: &[Event], booted: Slot, default: Slot) -> Status {
     Status::new(facts(&record, booted, default))
 }
 
+const ASKED: Asked = Asked { boot: BootId([1; 16]), counter: 0 };
+
+/// Another boot than the one that asked.
+fn booted(slot: Slot) -> Event {
+    Event::Booted(Boot { slot, id: BootId([2; 16]), evidence: Evidence::Unknown })
+}
+
 /// The events up to each point of a good update.
 fn good() -> Vec<Event> {
     vec![
         Event::Offer(target()),
         Event::Installed,
         Event::SelfTestsPassed,
-        Event::Rebooting,
-        Event::Booted(Slot::B),
+        Event::Rebooting(ASKED),
+        booted(Slot::B),
         Event::Healthy,
         Event::Committed,
     ]
@@ -144,7 +153,7 @@ fn armed() {
 #[test]
 fn tried_once_in_vain_and_armed_again() {
     let mut events = good()[..5].to_vec();
-    events.push(Event::Booted(Slot::A));
+    events.push(booted(Slot::A));
     golden_pictures("armed-again", &status_of(&events, Slot::A, Slot::A));
 }
 
@@ -332,7 +341,7 @@ fn what_to_do_next() {
     };
     let mut used_up = good()[..3].to_vec();
     for _ in 0..3 {
-        used_up.extend([Event::Rebooting, Event::Booted(B), Event::Booted(A)]);
+        used_up.extend([Event::Rebooting(ASKED), booted(A)]);
     }
     let mut reverted = failed(5, Reason::Health);
     reverted.push(Event::Reverted);

@@ -131,7 +131,8 @@ fn what_failed_here_is_not_taken_again_but_the_next_is() {
         nothing(
             &mut rig,
             &mut shop,
-            "1.0.0 runs; 1.1.0: this device rejected it: health check failed: application not good within 60 s: failed",
+            "1.0.0 runs; 1.1.0: this device rejected it: health check failed: application not good within 60 s: failed; \
+             `bistable update 1.1.0 --retry-rejected` tries it again",
         );
     }
     let e = rig.run(|agent| install(agent, &mut shop, Some("1.1.0"))).unwrap_err();
@@ -177,7 +178,8 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
     nothing(
         &mut rig,
         &mut shop,
-        "1.0.5 runs; 1.1.0: this device rejected it: asked for by an operator: left for an older release",
+        "1.0.5 runs; 1.1.0: this device rejected it: asked for by an operator: left for an older release; \
+         `bistable update 1.1.0 --retry-rejected` tries it again",
     );
 }
 

@@ -10,6 +10,7 @@
     clippy::unwrap_used,
     reason = "test code: a panic is a failure, files are throw-away, output shows which case it was"
 )]
+mod attempts;
 mod bad_bundles;
 mod bad_cards;
 mod bad_config;
@@ -17,6 +18,7 @@ mod bad_media;
 mod bundle_bits;
 mod check;
 mod draft;
+mod equivocation;
 mod fixture;
 mod fleet_lock;
 mod follow_channel;

@@ -46,7 +46,7 @@ fn good_boards_are_understood() {
             assert_eq!(board.boot.default_slot().unwrap(), Slot::A);
             let found = said(board.boot.support().unwrap());
             assert!(found.starts_with(support), "{found}");
-            assert_eq!(board.host.boot_id(), "2f0f0f5e-66b5-4a6a-9c8e-6d5b3a3f8a01");
+            assert_eq!(board.host.boot_id(), sys.boot_id());
             assert_eq!(board.host.wall_clock().unwrap(), WallClock::Synchronised);
             assert!(board.host.free_bytes().unwrap() > 0);
             for partition in Partition::ALL {
@@ -343,7 +343,8 @@ fn on_trial() -> Sys {
         "deadline_s = 1\nsettle_s = 0\n[[check]]\nname = 'app'\nkind = 'command'\nrun = ['/bin/true']\n";
     sys.text("etc/bistable/health.toml", profile);
     fs::write(sys.path("good.bundle"), &product().good).unwrap();
-    sys.run("update good.bundle").must(1, &["slot B is tried once"]);
+    sys.text("run/reboots", "");
+    sys.run("update good.bundle").must(0, &["slot B is tried once"]);
     sys.boots(Slot::B);
     sys.number("tryboot", 1);
     sys
@@ -400,7 +401,7 @@ fn a_boot_flag_that_stays_in_use_ends_the_update() {
         sys.boots(Slot::A);
         sys.number("tryboot", 0);
         let said: &[&str] = if attempt < 3 { &["slot B is tried once"] } else { &["reverted"] };
-        sys.run("resume").must(i32::from(attempt < 3), said);
+        sys.run("resume").must(0, said);
     }
     let status = sys.run("status --json").json();
     assert_eq!([&status["state"], &status["booted"], &status["default"]], ["idle", "A", "A"]);
@@ -410,7 +411,7 @@ fn a_boot_flag_that_stays_in_use_ends_the_update() {
 fn the_way_back_needs_no_boot_flag_that_can_be_written() {
     let sys = on_trial();
     sys.mount(MOUNTED);
-    sys.run("revert").must(1, &["state: reverting", "these files are not the running system's"]);
+    sys.run("revert").must(0, &["state: reverting"]);
     sys.boots(Slot::A);
     sys.mount(MOUNTED);
     sys.run("resume").must(0, &["reverted: release 1.1.0"]);
@@ -452,8 +453,8 @@ fn an_update_on_the_real_board() {
     assert_eq!(preflight.json()["verdict"], "fine");
     let health = sys.run("health --json").must(0, &["ok   health app (command): exit code 0"]).json();
     assert_eq!((&health["verdict"], &health["reason"]), (&"healthy".into(), &serde_json::Value::Null));
-    sys.run("update good.bundle")
-        .must(1, &["slot B is tried once", "rebooting: these files are not the running system's"]);
+    sys.text("run/reboots", "");
+    sys.run("update good.bundle").must(0, &["slot B is tried once"]);
     let status = sys.run("status --json").must(0, &[]).json();
     assert_eq!(
         [&status["state"], &status["once"], &status["booted"], &status["board"]],

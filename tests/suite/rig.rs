@@ -10,12 +10,13 @@ use bistable::{
             firmware::{self, Flow},
             machine::SimError,
         },
+        tryboot::Booted,
     },
     config::Settings,
     fleet_lock::Request,
     ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
 };
-use bistable_boot::{Slot, layout::Partition};
+use bistable_boot::{BootId, Slot, layout::Partition};
 use std::{
     cell::Cell,
     num::NonZeroUsize,
@@ -143,7 +144,7 @@ impl Partitions for TappedCard {
 }
 
 /// The simulated host; the reboot is the test's.
-struct Rebooting(Box<dyn Host>);
+struct Rebooting(Box<dyn Host>, BootId);
 
 impl Host for Rebooting {
     fn run(&mut self, command: &[String], timeout: Duration) -> Result<Exit, HostError> {
@@ -155,8 +156,8 @@ impl Host for Rebooting {
     fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError> {
         self.0.http_get(url, timeout)
     }
-    fn boot_id(&self) -> String {
-        self.0.boot_id()
+    fn boot_id(&self) -> BootId {
+        self.1
     }
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         self.0.wall_clock()
@@ -184,6 +185,9 @@ pub(crate) struct Rig {
     /// What the owner configured, but for what makes writes foreseeable.
     pub(crate) settings: Settings,
     once: Rc<Cell<bool>>,
+    /// Whether it was set when the running system was booted.
+    flagged: bool,
+    boots: u64,
     tap: Tap,
 }
 
@@ -194,6 +198,8 @@ impl Rig {
             booted: Slot::A,
             settings: Settings::default(),
             once: Rc::default(),
+            flagged: false,
+            boots: 1,
             tap: Tap::default(),
         }
     }
@@ -239,8 +245,9 @@ impl Rig {
         let mut card = TappedCard(board.partitions, self.tap.clone());
         let once = Rc::clone(&self.once);
         let once = Box::new(move |set| once.set(set));
-        board.boot = boot_control(&mut card, Flow::Tryboot, self.booted, once).unwrap();
-        board.host = Box::new(Rebooting(board.host));
+        let booted = Booted { slot: self.booted, flagged: self.flagged };
+        board.boot = boot_control(&mut card, Flow::Tryboot, booted, once).unwrap();
+        board.host = Box::new(Rebooting(board.host, BootId::numbered(self.boots)));
         board.partitions = Box::new(card);
         let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..self.settings.clone() };
         what(&mut Agent::start(Device::open(board, settings)?, listener)?)
@@ -261,7 +268,9 @@ impl Rig {
     pub(crate) fn reset(&mut self) {
         let mut card = Card::open(&self.pi.card, Meter::default(), Access::Look).unwrap();
         let flow = firmware::flow(&mut card).unwrap();
-        self.booted = firmware::choose(&mut card, flow, self.once.take()).unwrap().slot;
+        self.flagged = self.once.take();
+        self.boots += 1;
+        self.booted = firmware::choose(&mut card, flow, self.flagged).unwrap().slot;
     }
 }
 

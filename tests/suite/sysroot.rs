@@ -11,8 +11,9 @@ use bistable::{
     config::BoardSettings,
     ports::{Fault, Partitions, Volume},
 };
-use bistable_boot::{Slot, layout::Partition};
+use bistable_boot::{BootId, Slot, layout::Partition};
 use std::{
+    cell::Cell,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -65,12 +66,13 @@ pub(crate) const PI4_USB: Kind = Kind { disk: "sda", p: "", major: 8, ..PI4 };
 pub(crate) struct Sys {
     pub(crate) kind: Kind,
     folder: TempDir,
+    boots: Cell<u64>,
 }
 
 impl Sys {
     /// A Pi that runs slot A of a new card.
     pub(crate) fn new(kind: Kind) -> Sys {
-        let sys = Sys { kind, folder: tempfile::tempdir().unwrap() };
+        let sys = Sys { kind, folder: tempfile::tempdir().unwrap(), boots: Cell::new(0) };
         sys.text("proc/device-tree/compatible", kind.compatible);
         if let Some(built) = kind.built {
             sys.number("build-timestamp", built);
@@ -78,7 +80,6 @@ impl Sys {
         }
         sys.number("tryboot", 0);
         sys.text("proc/cmdline", "console=serial0,115200 root=PARTLABEL=system_a rootwait quiet\n");
-        sys.text("proc/sys/kernel/random/boot_id", "2f0f0f5e-66b5-4a6a-9c8e-6d5b3a3f8a01\n");
         sys.text("dev/vcio", "");
         sys.folder("data");
         sys.text("run/systemd/timesync/synchronized", "");
@@ -162,12 +163,19 @@ impl Sys {
 
     /// It was booted from a slot, and `/data` is mounted.
     pub(crate) fn boots(&self, slot: Slot) {
+        self.boots.set(self.boots.get() + 1);
+        self.text("proc/sys/kernel/random/boot_id", &format!("{}\n", self.boot_id()));
         self.number("partition", Partition::Boot(slot).number().into());
         let (root, data) = (Partition::System(slot), Partition::Persistent);
         self.mounts(&[
             &format!("{} / / ro,noatime shared:1 - ext4 /dev/root ro", self.dev(root)),
             &format!("{} / /data rw,noatime shared:2 - ext4 /dev/{} rw", self.dev(data), self.name(data)),
         ]);
+    }
+
+    /// The id of this boot.
+    pub(crate) fn boot_id(&self) -> BootId {
+        BootId::numbered(self.boots.get())
     }
 
     /// What is mounted: lines without their two first numbers.

@@ -100,13 +100,18 @@ fn folder() -> PathBuf {
 
 /// A repository in which all is well, under the root of this version.
 fn good(root: u32) -> Memory {
+    good_at(root, NEXT)
+}
+
+/// The same, with a channel file of this number: a second one of the same number would be refused.
+fn good_at(root: u32, number: u64) -> Memory {
     let mut shop = shop();
     let (releaser, publisher) = signers(root);
     if root == 2 {
         put(&mut shop, repository::root(2), make::signed_next_root());
     }
     let offer = stock(&mut shop, &made_by(GOOD, &[releaser], |_| {}));
-    publish_by(&mut shop, &channel(NEXT, vec![offer]), publisher);
+    publish_by(&mut shop, &channel(number, vec![offer]), publisher);
     shop
 }
 
@@ -200,9 +205,12 @@ fn allowed(before: &Record, after: &Record, serve: Serve) -> Record {
         if serve.root() == 2 {
             // Its channel is signed by another key.
             (want.floors.channel_sequence, want.floors.issued_at) = (0, 0);
+            want.channel_payload = None;
         }
         if serve.channel_is_good() {
             (want.floors.channel_sequence, want.floors.issued_at) = (NEXT, NOW - 3600);
+            assert_ne!(after.channel_payload, before.channel_payload, "another file was accepted");
+            want.channel_payload = after.channel_payload;
         }
     }
     if serve.left() == Left::Begun {
@@ -236,13 +244,14 @@ fn row(name: &str, served: Serve, text: &str, exit: Exit) {
     // Again: it is as wrong as before, and nobody has got used to it.
     assert_eq!(serve(&mut rig, served, &file).0, text, "{name}");
     // What is good at the same place is as good as ever; after a bad root, even with a good one.
-    let mut shop = good(if matches!(served, Serve::Root(_)) { 2 } else { served.root() });
+    let number = if served.channel_is_good() { NEXT + 1 } else { NEXT };
+    let mut shop = good_at(if matches!(served, Serve::Root(_)) { 2 } else { served.root() }, number);
     let target = rig.run(|agent| install(agent, &mut shop, None));
     let target = target.unwrap_or_else(|e| panic!("after {name}: {e}"));
     assert_eq!(target.version.to_string(), GOOD);
     let last = record(&mut rig);
     assert_eq!(last.state, State::Staged(target), "{name}");
-    assert_eq!((last.floors.channel_sequence, last.floors.issued_at), (NEXT, NOW - 3600), "{name}");
+    assert_eq!((last.floors.channel_sequence, last.floors.issued_at), (number, NOW - 3600), "{name}");
     rig.pi.slot_a_is_untouched();
 }
 

@@ -1,8 +1,9 @@
 //! Targets, records and a two-copy medium that fails on demand.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 use bistable_boot::{
-    Blocks, BySlot, COPY_BYTES, Detail, Entry, Failure, Floors, HISTORY_LEN, Image, Lba, NAME_BYTES, Outcome,
-    REJECTED_LEN, Reason, Record, Rejected, ReleaseId, Slot, State, Target, layout,
+    Asked, Blocks, Boot, BootId, BySlot, COPY_BYTES, Detail, Entry, Equivocation, Evidence, Failure, Floors,
+    HISTORY_LEN, Image, Lba, NAME_BYTES, Outcome, PayloadDigest, REJECTED_LEN, Reason, Record, Rejected,
+    ReleaseId, Slot, State, Target, layout,
 };
 use semver::Version;
 use std::{cell::RefCell, rc::Rc};
@@ -14,6 +15,18 @@ pub fn target(slot: Slot, n: u8) -> Target {
         version: Version::new(1, u64::from(n), 0),
         security_version: u32::from(n),
     }
+}
+
+/// The boot that asks for reboots.
+pub const THIS: BootId = BootId([1; 16]);
+/// The next one.
+pub const NEXT: BootId = BootId([2; 16]);
+/// A reboot that was asked for in [`THIS`] boot.
+pub const ASKED: Asked = Asked { boot: THIS, counter: 7 };
+
+/// The agent starts in the next boot, which runs that slot, and the boot loader left no evidence.
+pub fn boots(slot: Slot) -> Boot {
+    Boot { slot, id: NEXT, evidence: Evidence::Unknown }
 }
 
 pub fn provisioned() -> Record {
@@ -46,7 +59,7 @@ pub fn largest_record() -> Record {
     Record {
         seq: u64::MAX - 1,
         product: "ü".repeat(NAME_BYTES / 2),
-        state: State::Reverting { target, failure, reboots: 3 },
+        state: State::Reverting { target, failure, reboots: 3, asked: Some(BootId([0xff; 16])) },
         attempts: u8::MAX,
         origin: bistable_boot::Origin::Slot,
         slots: BySlot::new(|_| Some(image.clone())),
@@ -57,6 +70,8 @@ pub fn largest_record() -> Record {
             issued_at: u64::MAX,
         },
         channel: "c".repeat(NAME_BYTES),
+        channel_payload: Some(PayloadDigest([0xff; 32])),
+        equivocation: Some(Equivocation { sequence: u64::MAX, refused: PayloadDigest([0xff; 32]) }),
         rejected: vec![rejected; REJECTED_LEN],
         history: vec![entry; HISTORY_LEN],
     }

@@ -1,5 +1,8 @@
 //! What the agent does, in which order: the only thing about it that the model says again.
-use bistable_boot::{Action, Event};
+use bistable_boot::{Action, Asked, BootId, Event};
+
+/// A request for a reboot, to be saved; the running boot's id goes into it.
+pub const REBOOTING: Event = Event::Rebooting(Asked { boot: BootId([0; 16]), counter: 0 });
 
 /// One thing that the agent does at a time. A write is followed by its flush before anything else is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +39,7 @@ pub enum Act {
     RestoreFlag,
     /// `BootControl::switch(old, Once)`: a reboot that was asked for and never came must not try the slot later.
     ClearOnce,
-    /// `Agent::revert`, in the slot that is given up: count, and reboot out of it.
+    /// `Agent::revert`, in the slot that is given up: ask for the reboot out of it, and do it.
     Leave,
     /// `steps::revert::erase`, unless the slot held its release before.
     EraseFailed,
@@ -57,15 +60,15 @@ pub fn order(todo: Action) -> &'static [Act] {
         Act::WriteHeader,
         Act::Save(&[Event::Installed]),
     ];
-    // Armed and counted in one save: a power cut between them would only have tested again.
+    // Armed and asked for in one save: a power cut between them would only have tested again.
     const SELF_TEST: &[Act] = &[
         Act::SelfTest,
         Act::RepairFlag,
-        Act::Save(&[Event::SelfTestsPassed, Event::Rebooting]),
+        Act::Save(&[Event::SelfTestsPassed, REBOOTING]),
         Act::SetOnce,
         Act::Reboot,
     ];
-    const TRY: &[Act] = &[Act::RepairFlag, Act::Save(&[Event::Rebooting]), Act::SetOnce, Act::Reboot];
+    const TRY: &[Act] = &[Act::RepairFlag, Act::Save(&[REBOOTING]), Act::SetOnce, Act::Reboot];
     const HEALTH: &[Act] = &[Act::Health, Act::Save(&[Event::Healthy])];
     const COMMIT: &[Act] = &[Act::SwitchAlways, Act::Save(&[Event::Committed])];
     const REVERT: &[Act] =

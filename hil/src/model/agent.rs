@@ -35,9 +35,10 @@ const GO_ON: Next = Next::Now(After::Next);
 ///
 /// # Errors
 /// When the journal is lost, or the table refuses.
-pub fn wake(machine: &Machine, slot: Slot) -> Result<Memory, Stuck> {
+pub fn wake(machine: &Machine, up: &Up) -> Result<Memory, Stuck> {
+    let slot = up.slot;
     let stored = machine.medium.seen.load().ok_or(Stuck::Journal)?;
-    let mut events = vec![Event::Booted(slot)];
+    let mut events = vec![Event::Booted(up.as_found(&stored.state))];
     if let State::Committing { target, .. } = &stored.state
         && target.slot == slot
         && machine.flag().default_slot() != Some(slot)
@@ -93,7 +94,7 @@ pub fn verdicts(act: Act, memory: &Memory) -> (Verdict, Option<Verdict>) {
     let nature = memory.state.target().map(|t| Rel::named(&t.release).nature());
     match (act, nature) {
         (Act::SelfTest, Some(Nature::Unwired)) | (Act::Health, Some(Nature::Sick)) => (Verdict::Badly, None),
-        (Act::Open | Act::SelfTest | Act::Health, _) => (Verdict::Well, Some(Verdict::Badly)),
+        (Act::Open | Act::SelfTest | Act::Health | Act::Reboot, _) => (Verdict::Well, Some(Verdict::Badly)),
         _ => (Verdict::Well, None),
     }
 }
@@ -212,8 +213,19 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             work.wish = Wish::None;
             GO_ON
         }
+        // `Agent::try_once`: the boot loader refused too often.
+        Act::RepairFlag if matches!(&work.memory.state, State::Armed { tries, .. } if tries.are_refused()) => {
+            machine.once = false;
+            Next::End(Agent::Stuck(Stuck::NotTried))
+        }
         Act::RepairFlag => repair_flag(machine),
-        Act::Save(events) => saved(machine, work, events, After::Next),
+        Act::Save(events) => {
+            let asks = |event: &Event| match event {
+                Event::Rebooting(_) => Event::Rebooting(up.asks()),
+                event => event.clone(),
+            };
+            saved(machine, work, &events.iter().map(asks).collect::<Vec<_>>(), After::Next)
+        }
         Act::SetOnce if work.memory.state.todo() != Action::Try => Next::Now(After::Again),
         Act::SetOnce => match machine.flag().default_slot() {
             Some(default) => {
@@ -222,6 +234,11 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             }
             None => Next::End(Agent::Stuck(Stuck::Flag)),
         },
+        // `Agent::not_rebooted`, and what watches over the agent starts it again.
+        Act::Reboot if badly => {
+            machine.once = false;
+            saved(machine, work, &[Event::RebootCanceled], After::Again)
+        }
         Act::Reboot => Next::Now(After::Reset),
         Act::Health if badly || machine.medium.seen.releases[target.slot] != Some(rel) => {
             saved(machine, work, &[failed(Reason::Health)], After::Again)
@@ -237,7 +254,9 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             machine.once = false;
             GO_ON
         }
-        Act::Leave if up.slot == target.slot => saved(machine, work, &[Event::Rebooting], After::Reset),
+        Act::Leave if up.slot == target.slot => {
+            saved(machine, work, &[Event::Rebooting(up.asks())], After::Reset)
+        }
         Act::Leave => GO_ON,
         Act::EraseFailed if work.memory.origin == Origin::Slot => GO_ON,
         Act::EraseFailed => write_slot(machine, up, &target, Content { header: None, ..there }),

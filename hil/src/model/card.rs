@@ -73,6 +73,13 @@ pub struct Copy {
     memory: Memory,
 }
 
+impl Copy {
+    /// What it holds.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+}
+
 /// All that is on a card.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Card {

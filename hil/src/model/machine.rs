@@ -4,7 +4,7 @@ use super::{
     memory::Memory,
     world::{Rel, Rels},
 };
-use bistable_boot::{Action, Slot};
+use bistable_boot::{Action, Asked, Boot, BootId, Evidence, Slot, State, Tries};
 use std::fmt;
 
 /// How often each thing may happen, or has happened.
@@ -99,6 +99,8 @@ pub enum Stuck {
     Flag,
     /// An event that makes no sense: also how a way back that doesn't boot ends.
     Refused,
+    /// The boot loader did not begin the trial, as often as it was asked.
+    NotTried,
     /// The slot to commit isn't the running one.
     NotRunning,
 }
@@ -121,10 +123,37 @@ pub enum Agent {
 pub struct Up {
     /// Its slot.
     pub slot: Slot,
+    /// The number of its boot: the smallest that no stored request for a reboot is of, so that there are few.
+    pub boot: u8,
+    /// Whether the one-shot flag was set when it was booted.
+    pub flagged: bool,
     /// The release that passed self-tests and health check on this boot.
     pub passed: Option<Rel>,
     /// Its agent.
     pub agent: Agent,
+}
+
+impl Up {
+    /// A request of this boot for a reboot.
+    pub fn asks(&self) -> Asked {
+        Asked { boot: BootId::numbered(self.boot.into()), counter: 0 }
+    }
+
+    /// `Device::boot`, with `Tryboot::evidence`.
+    pub fn as_found(&self, stored: &State) -> Boot {
+        let refused = self.flagged && stored.target().is_some_and(|target| target.slot != self.slot);
+        let evidence = if refused { Evidence::NotTried } else { Evidence::Unknown };
+        Boot { slot: self.slot, id: self.asks().boot, evidence }
+    }
+}
+
+/// The boot that a stored state has asked for a reboot in.
+fn asked(state: &State) -> Option<BootId> {
+    match state {
+        State::Armed { tries: Tries { asked, .. }, .. } => asked.map(|asked| asked.boot),
+        State::Reverting { asked, .. } => *asked,
+        _ => None,
+    }
 }
 
 /// What runs.
@@ -195,6 +224,14 @@ impl Machine {
         if let At::Up(up) = &mut self.at {
             change(up);
         }
+    }
+
+    /// The number of the next boot.
+    pub fn next_boot(&self) -> u8 {
+        let Medium { seen, durable } = &self.medium;
+        let copies = seen.journal.iter().chain(&durable.journal).flatten();
+        let taken: Vec<BootId> = copies.filter_map(|copy| asked(&copy.memory().state)).collect();
+        (0..u8::MAX).find(|n| !taken.contains(&BootId::numbered((*n).into()))).unwrap_or(u8::MAX)
     }
 
     /// The boot flag, as reads show it.

@@ -17,7 +17,7 @@ const SETTLES_WITHIN: usize = 100;
 /// All that can be asked within these bounds: without an operator, nobody goes back.
 pub fn all(bounds: &Counts) -> Vec<Property<Model>> {
     type Is = fn(&Model, &Machine) -> bool;
-    let always: [(&'static str, Is); 14] = [
+    let always: [(&'static str, Is); 15] = [
         ("something boots, whatever happens next", |_, m| {
             m.at != At::Bricked && cards(m).all(boots_something)
         }),
@@ -36,6 +36,12 @@ pub fn all(bounds: &Counts) -> Vec<Property<Model>> {
             memories(m).all(|memory| memory.floors.security_version <= most)
         }),
         ("an offer gets three trials at most", |_, m| m.witness.trials <= MAX_ATTEMPTS + m.spent.losses),
+        ("no attempt counts that did not happen", |_, m| {
+            // After a cut or a hang between request and reboot, nothing tells the next boot of the old slot from one
+            // after a trial that died early.
+            let lost = m.spent.cuts + m.spent.faults + m.spent.losses;
+            memories(m).all(|memory| attempts(&memory.state) <= m.witness.trials.saturating_add(lost))
+        }),
         ("a good release is not rejected after one cut", |_, m| good_is_not_rejected(m)),
         ("no release is armed whose self-tests fail", |_, m| {
             memories(m).all(|memory| match &memory.state {
@@ -83,6 +89,14 @@ fn cards(m: &Machine) -> impl Iterator<Item = &Card> {
 /// What the agent holds, and what is stored.
 fn memories(m: &Machine) -> impl Iterator<Item = &Memory> {
     m.work().map(|(_, work)| &work.memory).into_iter().chain(m.medium.seen.load())
+}
+
+fn attempts(state: &State) -> u8 {
+    match state {
+        State::Armed { tries, .. } => tries.attempts,
+        State::Trial { attempts, .. } | State::Committing { attempts, .. } => *attempts,
+        _ => 0,
+    }
 }
 
 fn boots_something(card: &Card) -> bool {

@@ -105,7 +105,7 @@ pub fn possible(model: &Model, machine: &Machine, steps: &mut Vec<Step>) {
 }
 
 fn verbs(model: &Model, machine: &Machine, up: &Up, steps: &mut Vec<Step>) {
-    let Ok(memory) = agent::wake(machine, up.slot) else { return };
+    let Ok(memory) = agent::wake(machine, up) else { return };
     let (most, spent) = (&model.bounds, &machine.spent);
     for rel in Rel::all() {
         let goes_on = memory.state.target().is_some_and(|t| Rel::named(&t.release) == rel);
@@ -182,7 +182,10 @@ fn boot(machine: &mut Machine, luck: Verdict) {
         machine.witness.trials = (machine.witness.trials + 1).min(40);
     }
     machine.at = match machine.medium.seen.slots[slot].comes_up() {
-        true if luck == Verdict::Well => At::Up(Up { slot, passed: None, agent: Agent::Due }),
+        true if luck == Verdict::Well => {
+            let boot = machine.next_boot();
+            At::Up(Up { slot, boot, flagged: once, passed: None, agent: Agent::Due })
+        }
         // What the watchdog resets is the default slot again and again.
         false if !once => At::Bricked,
         _ => At::Firmware,
@@ -191,11 +194,10 @@ fn boot(machine: &mut Machine, luck: Verdict) {
 
 /// Load the journal, in a process that may follow one that was killed.
 fn wake(model: &Model, machine: &mut Machine) -> Option<Memory> {
-    let slot = machine.up()?.slot;
     if model.protocol.opening == super::Opening::Flushes {
         machine.medium.flush();
     }
-    match agent::wake(machine, slot) {
+    match agent::wake(machine, machine.up()?) {
         Ok(memory) => Some(memory),
         Err(stuck) => {
             machine.with_up(|up| up.agent = Agent::Stuck(stuck));

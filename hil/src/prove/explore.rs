@@ -183,8 +183,9 @@ impl Run {
         let proven = [old, oldest].into_iter().collect();
         let watch = Watch::new(&bench.product, proven);
         let card = Card::new(&start, &bench.product.places, watch, bench.scenario.trouble());
-        let life =
-            Pi::new(&bench.product, &card, bench.scenario.wired, bench.mutant).live(bench.scenario.wishes);
+        let mut pi = Pi::new(&bench.product, &card, bench.scenario.wired, bench.mutant);
+        pi.reboots = bench.scenario.reboots;
+        let life = pi.live(bench.scenario.wishes);
         let broken = card.watch(|w| std::mem::take(&mut w.broken));
         Ok(Run { bench: bench.clone(), start, log: card.take_log(), life, broken, end: card.seen() })
     }

@@ -7,7 +7,7 @@ use super::{
     pi::{End, Life, Pi},
     places::Still,
     product::{Nature, Product},
-    scenario::Scenario,
+    scenario::{Reboots, Scenario},
     watch::{Watch, flag, record},
 };
 use bistable::ports::Sectors;
@@ -115,6 +115,7 @@ impl Bench {
         let lost_map = !has_map(image, &self.product);
         let card = self.card(image, before);
         let mut pi = Pi::new(&self.product, &card, self.scenario.wired, self.mutant);
+        pi.reboots = self.scenario.reboots;
 
         let life = pi.live(&[]);
         case.rests(&card.seen(), &life, lost_map);
@@ -228,7 +229,10 @@ impl Case<'_> {
         let Some(record) = record(image, &product.places) else {
             return self.wrong(Wrong::Broken, "the journal is lost");
         };
-        if !matches!(record.state, State::Idle | State::Installing(_)) {
+        // Where the boot loader refuses, the update waits for a person.
+        let waits = matches!(&record.state, State::Armed { tries, .. } if tries.are_refused())
+            && matches!(self.bench.scenario.reboots, Reboots::Ignored(_));
+        if !waits && !matches!(record.state, State::Idle | State::Installing(_)) {
             self.wrong(Wrong::Broken, format!("at rest while {}", record.state.name()));
         }
         for s in Slot::ALL {
@@ -238,7 +242,7 @@ impl Case<'_> {
             {
                 self.wrong(Wrong::Broken, format!("the journal says that slot {s} holds {}", known.version));
             }
-            if product.looks_bootable(image, s) && holds.is_none_or(|r| r.nature != Nature::Good) {
+            if product.looks_bootable(image, s) && !waits && holds.is_none_or(|r| r.nature != Nature::Good) {
                 self.wrong(Wrong::Broken, format!("slot {s} looks bootable and holds nothing good"));
             }
         }

@@ -189,7 +189,8 @@ pub fn run(options: &Options) -> Result<bool> {
         }
         laps[2] = began.elapsed().as_secs() - laps[0] - laps[1];
     }
-    let shrunk = options.scenario.is_none() && states < LEAST * if options.quick { 1 } else { proofs.len() as u64 };
+    let shrunk =
+        options.scenario.is_none() && states < LEAST * if options.quick { 1 } else { proofs.len() as u64 };
     let held = !shrunk
         && proofs.iter().flat_map(|(_, rows)| rows).all(Row::holds)
         && tallies.iter().all(|(_, _, t)| t.wrong.is_empty())

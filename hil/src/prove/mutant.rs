@@ -35,8 +35,10 @@ pub enum Mutant {
     OneCopy,
     /// Both copies of U-Boot's boot block lie in the same place.
     OneBootBlock,
-    /// The attempt is counted once the machine is up again.
+    /// The request for a reboot is saved once the machine is up again.
     AttemptsAfterReboot,
+    /// A reboot that was asked for counts as an attempt, whether it happened or not.
+    RequestsCounted,
     /// Attempts aren't counted.
     AttemptsForgotten,
     /// The security floor rises when the release is staged.
@@ -68,7 +70,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 21] = [
+    pub const ALL: [Mutant; 22] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -82,6 +84,7 @@ impl Mutant {
         Mutant::OneCopy,
         Mutant::OneBootBlock,
         Mutant::AttemptsAfterReboot,
+        Mutant::RequestsCounted,
         Mutant::AttemptsForgotten,
         Mutant::FloorEarly,
         Mutant::RejectionForgotten,

@@ -6,8 +6,9 @@ use super::{
     mutant::Mutant,
     places::Still,
     product::{Made, Nature, Product},
+    scenario::Reboots,
     tampered::{Pretence, Tampered},
-    watch::Watch,
+    watch::{Watch, flag, record},
 };
 use bistable::{
     Device, Error,
@@ -23,12 +24,13 @@ use bistable::{
         nets::Nets,
         world::Facts,
     },
+    board::{tryboot::Booted, uboot::BootBlocks},
     config::Settings,
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
     selftest,
     steps::{health, install::Rejections},
 };
-use bistable_boot::{Slot, State};
+use bistable_boot::{BootId, Slot, State, bootblock::start, layout::Partition};
 use bistable_format::selftest::Pin;
 use bistable_image::card::BootFlow;
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
@@ -84,6 +86,14 @@ pub struct Pi {
     once: Rc<Cell<bool>>,
     /// Whether the machine goes down for a reboot: nothing runs any more.
     down: Rc<Cell<bool>>,
+    /// What becomes of reboots into a trial from now on.
+    pub reboots: Reboots,
+    /// Reboots that fail from now on: those that the agent still asks for in this boot.
+    failing: Rc<Cell<u32>>,
+    /// Whether the one-shot flag was set at this boot.
+    flagged: bool,
+    /// This boot. No request for a reboot on the card is of it.
+    boot_id: BootId,
     boots: u32,
     /// How often the release on offer failed to install.
     failed: u32,
@@ -110,6 +120,10 @@ impl Pi {
             pretence: Pretence::default(),
             once: Rc::default(),
             down: Rc::default(),
+            reboots: Reboots::Work,
+            failing: Rc::default(),
+            flagged: false,
+            boot_id: BootId::numbered(0),
             boots: 0,
             failed: 0,
             failures: 0,
@@ -161,6 +175,10 @@ impl Pi {
                 continue;
             };
             resets = 0;
+            if let Reboots::Fail(n) = self.reboots {
+                self.reboots = Reboots::Work;
+                self.failing.set(n);
+            }
             match self.run(slot, release, &mut wishes) {
                 Ended::Reboot => {}
                 Ended::Rest => break End::Settled,
@@ -175,6 +193,13 @@ impl Pi {
     fn start(&mut self) -> Result<(Slot, Image), SimError> {
         let once = self.once.take();
         let loader = self.product.boot_loader();
+        (self.flagged, self.boot_id) = (once, self.next_boot());
+        if let Reboots::Ignored(left @ 1..) = self.reboots
+            && let Some(default) = self.ignores(once)
+        {
+            self.reboots = Reboots::Ignored(left - 1);
+            return Ok((default, self.card.seen()));
+        }
         let choice = match loader {
             Flow::Tryboot => {
                 firmware::choose(&mut Still::new(&self.card.seen(), &self.product.places), loader, once)
@@ -183,6 +208,29 @@ impl Pi {
             Flow::Uboot => firmware::choose(&mut self.card, loader, once),
         };
         Ok((choice?.slot, self.card.seen()))
+    }
+
+    /// An id that no request on the card is of.
+    fn next_boot(&self) -> BootId {
+        let asked = match record(&self.card.seen(), &self.product.places).map(|record| record.state) {
+            Some(State::Armed { tries, .. }) => tries.asked.map(|asked| asked.boot),
+            Some(State::Reverting { asked, .. }) => asked,
+            _ => None,
+        };
+        let [first, second] = [0, 1].map(BootId::numbered);
+        if asked == Some(first) { second } else { first }
+    }
+
+    /// A boot loader that is asked for a trial and ignores it boots the default slot, and writes nothing.
+    fn ignores(&self, once: bool) -> Option<Slot> {
+        let image = self.card.seen();
+        let default = flag(&image, &self.product)?;
+        let state = Still::new(&image, &self.product.places).volume(Partition::State);
+        let asked = match self.product.flow {
+            BootFlow::Tryboot => once,
+            BootFlow::Uboot => BootBlocks::new(state).copies().is_ok_and(|copies| start(copies).trial),
+        };
+        asked.then_some(default)
     }
 
     /// The agent starts, and then everything stands still until the watchdog resets the machine. Always false.
@@ -218,6 +266,8 @@ impl Pi {
         let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
         let mut agent = Agent::start(device, &mut ears)?;
         go_on(&mut agent)?;
+        let is_refused =
+            |agent: &Agent<'_>| matches!(agent.state(), State::Armed { tries, .. } if tries.are_refused());
         while let Some((wish, rest)) = wishes.split_first() {
             match wish {
                 Wish::Offer(version) => {
@@ -225,7 +275,13 @@ impl Pi {
                     card.watch(Watch::offered);
                     card.note(Op::Wished);
                     match agent.install(&mut &offer.bundle[..], Rejections::Respect) {
-                        Ok(_) => go_on(&mut agent)?,
+                        Ok(_) => {
+                            if is_refused(&agent) {
+                                // The owner has looked after the boot loader.
+                                agent.arm()?;
+                            }
+                            go_on(&mut agent)?;
+                        }
                         Err(Error::NothingToDo(_) | Error::Rejected(_) | Error::Incompatible { .. }) => {
                             (*wishes, self.failed) = (rest, 0);
                         }
@@ -276,7 +332,8 @@ impl Pi {
         let clock = SimClock::new(Duration::from_secs(5));
         let once = Rc::clone(&self.once);
         let once = Box::new(move |set| once.set(set));
-        let boot = boot_control(&mut *partitions, self.product.boot_loader(), slot, once)?;
+        let booted = Booted { slot, flagged: self.flagged };
+        let boot = boot_control(&mut *partitions, self.product.boot_loader(), booted, once)?;
         let mut nets = Nets::default();
         if self.wired {
             nets.wire(Pin(17), Pin(27));
@@ -287,12 +344,15 @@ impl Pi {
             units: [("app.service".to_owned(), state.to_owned())].into(),
             ..Facts::default()
         };
-        let down = Rc::clone(&self.down);
+        let (down, failing) = (Rc::clone(&self.down), Rc::clone(&self.failing));
         let reboot = Box::new(move || -> Result<Never, Fault> {
+            if let Some(left) = failing.get().checked_sub(1) {
+                failing.set(left);
+                return Err(Fault::Unfit("the reboot fails".into()));
+            }
             down.set(true);
             Err(Fault::Stopping(Stop::Reboot))
         });
-        let boot_id = format!("prove-{}", self.boots);
         let boot = match self.mutant {
             Some(mutant) => mutant.boot(boot),
             None => boot,
@@ -303,7 +363,7 @@ impl Pi {
             partitions,
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
             buses: Box::new(SimBuses::default()),
-            host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
+            host: Box::new(SimHost::new(facts, clock.clone(), self.boot_id, reboot)),
             clock: Box::new(clock) as Box<dyn Clock>,
         })
     }
@@ -312,6 +372,8 @@ impl Pi {
 /// Let the agent go on. What failed for good is news, not a reason to start it again.
 fn go_on(agent: &mut Agent<'_>) -> Result<(), Error> {
     match agent.resume() {
+        // A person has to look after the boot loader.
+        Err(Error::NotTried { .. }) => Ok(()),
         Err(e) if is_stopping(&e) || *agent.state() != State::Idle => Err(e),
         _ => Ok(()),
     }

@@ -24,6 +24,19 @@ pub struct Scenario {
     pub start: Start,
     /// Whether the agent is killed on the way, and when.
     pub killed: Option<When>,
+    /// What becomes of the first reboots into a trial, after each power-on.
+    pub reboots: Reboots,
+}
+
+/// What becomes of reboots into a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reboots {
+    /// They work.
+    Work,
+    /// The first ones fail: `/run` is full, or process 1 refuses.
+    Fail(u32),
+    /// The boot loader ignores the first requests and boots the default slot.
+    Ignored(u32),
 }
 
 /// What the card is like at first.
@@ -43,7 +56,8 @@ impl Scenario {
         ends: &'static str,
     ) -> Scenario {
         let start = Start::Settled;
-        Scenario { name, what, wishes, ends, rejected: &[], wired: true, start, killed: None }
+        let reboots = Reboots::Work;
+        Scenario { name, what, wishes, ends, rejected: &[], wired: true, start, killed: None, reboots }
     }
 
     const fn rejects(mut self, versions: &'static [&'static str]) -> Scenario {
@@ -58,6 +72,11 @@ impl Scenario {
 
     const fn starts(mut self, start: Start) -> Scenario {
         self.start = start;
+        self
+    }
+
+    const fn reboots(mut self, reboots: Reboots) -> Scenario {
+        self.reboots = reboots;
         self
     }
 
@@ -83,7 +102,7 @@ impl Scenario {
 use Wish::{Offer, Return};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 14] = [
+pub const ALL: [Scenario; 17] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
@@ -91,6 +110,19 @@ pub const ALL: [Scenario; 14] = [
     Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),
     Scenario::new("hanging release", "the watchdog resets it", &[Offer("3.2.0")], "1.1.0")
         .rejects(&["3.2.0"]),
+    Scenario::new("failing reboot", "three reboots fail: none counts", &[Offer("2.0.0")], "2.0.0")
+        .reboots(Reboots::Fail(3)),
+    Scenario::new("failing return", "three reboots fail, then a sick release", &[Offer("3.0.0")], "1.1.0")
+        .reboots(Reboots::Fail(3))
+        .rejects(&["3.0.0"]),
+    // It stops after the third, and the owner arms it again.
+    Scenario::new(
+        "ignored request",
+        "the boot loader tries nothing, three times",
+        &[Offer("2.0.0")],
+        "2.0.0",
+    )
+    .reboots(Reboots::Ignored(3)),
     Scenario::new("unwired jig", "self-tests fail before the flag moves", &[Offer("2.0.0")], "1.1.0")
         .rejects(&["2.0.0"])
         .unwired(),

@@ -2,7 +2,7 @@
 use super::mutant::Mutant;
 use bistable::ports::{BootControl, Fault, Partitions, Support, Switch, Volume};
 use bistable_boot::{
-    Blocks, COPY_BYTES, Journal, Lba, OutOfRange, Record, SECTOR, Slot, State,
+    Blocks, COPY_BYTES, Evidence, Journal, Lba, OutOfRange, Record, SECTOR, Slot, State, Tries,
     layout::{BOOT_BLOCK, HEADER_BYTES, JOURNAL, Partition},
 };
 use std::{
@@ -34,6 +34,12 @@ impl BootControl for ForGood {
     }
     fn support(&mut self) -> Result<Support, Fault> {
         self.0.support()
+    }
+    fn counter(&mut self) -> Result<u32, Fault> {
+        self.0.counter()
+    }
+    fn evidence(&mut self, slot: Slot, counter: u32) -> Result<Evidence, Fault> {
+        self.0.evidence(slot, counter)
     }
     fn is_torn(&mut self) -> Result<bool, Fault> {
         self.0.is_torn()
@@ -130,9 +136,13 @@ impl TamperedVolume {
     fn saved(&self, copy: &[u8]) -> Option<Vec<u8>> {
         let Some(mut record) = decode(copy) else { return Some(copy.to_vec()) };
         match (self.mutant, &mut record.state) {
-            (Mutant::AttemptsAfterReboot, State::Armed { attempts: 1.., .. })
+            (Mutant::AttemptsAfterReboot, State::Armed { tries: Tries { asked: Some(_), .. }, .. })
             | (Mutant::CommittingNotSaved, State::Committing { .. }) => return None,
-            (Mutant::AttemptsForgotten, State::Armed { attempts, .. }) => *attempts = 0,
+            (Mutant::AttemptsForgotten, State::Armed { tries, .. }) => tries.attempts = 0,
+            (Mutant::RequestsCounted, State::Armed { tries, .. }) if tries.asked.is_some() => {
+                *tries = Tries::after(tries.attempts + 1);
+                record.attempts = tries.attempts;
+            }
             (Mutant::FloorEarly, State::Staged(target)) => {
                 record.floors.security_version = target.security_version;
             }

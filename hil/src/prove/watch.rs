@@ -5,7 +5,10 @@ use super::{
     product::Product,
     tampered::decode,
 };
-use bistable::{board::sim::boot_control, ports::Sectors};
+use bistable::{
+    board::{sim::boot_control, tryboot::Booted},
+    ports::Sectors,
+};
 use bistable_boot::{
     Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Slot, State,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
@@ -27,6 +30,9 @@ pub struct Watch {
     floors: Option<Floors>,
     armed: bool,
     trials: u8,
+    /// Trials of the update in flight, and how many the device may count without one. After a power cut between a request
+    /// and its reboot, tryboot leaves no evidence that the trial never began.
+    happened: u8,
     /// What the journal told last of how an update ended.
     last_entry: Option<Entry>,
     /// Rules that were broken, in words.
@@ -45,6 +51,7 @@ impl Watch {
             floors: None,
             armed: false,
             trials: 0,
+            happened: 0,
             last_entry: None,
             broken: Vec::new(),
         }
@@ -60,9 +67,10 @@ impl Watch {
         &self.proven
     }
 
-    /// So many trials came before this one was asked to watch.
+    /// That many trials came before the power went, once or twice.
     pub fn after_trials(mut self, trials: u8) -> Watch {
         self.trials = trials;
+        self.happened = trials.saturating_add(2);
         self
     }
 
@@ -80,6 +88,7 @@ impl Watch {
         let trial = flag(image, &self.product).is_some_and(|default| default != slot);
         if trial {
             self.trials += 1;
+            self.happened = self.happened.saturating_add(1);
             // A power cut may end any of them without the agent's having counted it itself: it counts before.
             if self.trials > MAX_ATTEMPTS {
                 self.break_rule("more trials of one release than are allowed");
@@ -193,9 +202,13 @@ impl Watch {
             {
                 self.break_rule("staged, and the slot does not hold it");
             }
-            State::Armed { attempts, .. } if *attempts > MAX_ATTEMPTS => {
+            State::Armed { tries, .. } if tries.attempts > MAX_ATTEMPTS => {
                 self.break_rule("more attempts than are allowed");
             }
+            State::Armed { tries, .. } if tries.attempts > self.happened => {
+                self.break_rule("an attempt was counted that did not happen");
+            }
+            State::Idle | State::Installing(_) => self.happened = 0,
             _ => {}
         }
         self.armed = armed || matches!(record.state, State::Committing { .. });
@@ -216,7 +229,8 @@ impl Watch {
 /// The default slot, if the flag names one.
 pub fn flag(image: &Image, product: &Product) -> Option<Slot> {
     let mut card = Still::new(image, &product.places);
-    boot_control(&mut card, product.boot_loader(), Slot::A, Box::new(|_| {})).ok()?.default_slot().ok()
+    let any = Booted { slot: Slot::A, flagged: false };
+    boot_control(&mut card, product.boot_loader(), any, Box::new(|_| {})).ok()?.default_slot().ok()
 }
 
 /// The record on a card.

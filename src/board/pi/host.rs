@@ -9,6 +9,7 @@ use crate::{
     ports::{Answer, Exit, Fault, Host, HostError, Never, UnitState, WallClock},
     selftest::{printable, shorten},
 };
+use bistable_boot::BootId;
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -21,7 +22,7 @@ const SAID_MAX: usize = 200;
 #[derive(Debug)]
 pub(super) struct PiHost {
     sysroot: Sysroot,
-    boot_id: String,
+    boot_id: BootId,
     next: Rc<Cell<Next>>,
     persistent: DevNo,
 }
@@ -29,10 +30,14 @@ pub(super) struct PiHost {
 impl PiHost {
     /// `next` is what the boot flag asks of the next reboot; `persistent` is the device that outlives updates.
     pub(super) fn new(sysroot: &Sysroot, next: Rc<Cell<Next>>, persistent: DevNo) -> Result<PiHost, PiError> {
-        let missing =
-            || PiError::Content { path: sysroot.join(BOOT_ID), problem: "is missing or empty".into() };
-        let boot_id = sysroot.text(BOOT_ID)?.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
-        let boot_id = boot_id.ok_or_else(missing)?;
+        let text = sysroot.text(BOOT_ID)?.unwrap_or_default();
+        let boot_id = BootId::parse(&text).ok_or_else(|| {
+            let problem = match shorten(&printable(text.trim()), SAID_MAX).as_str() {
+                "" => "is missing or empty".into(),
+                found => format!("is not a boot id (a UUID): {found:?}"),
+            };
+            PiError::Content { path: sysroot.join(BOOT_ID), problem }
+        })?;
         Ok(PiHost { sysroot: sysroot.clone(), boot_id, next, persistent })
     }
 }
@@ -56,8 +61,8 @@ impl Host for PiHost {
         Web.post(request, timeout)
     }
 
-    fn boot_id(&self) -> String {
-        self.boot_id.clone()
+    fn boot_id(&self) -> BootId {
+        self.boot_id
     }
 
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
@@ -93,8 +98,11 @@ impl Host for PiHost {
     }
 
     fn reboot(&mut self) -> Result<Never, Fault> {
-        let mut power: Box<dyn Power> =
-            if self.sysroot.is_real() { Box::new(ThisMachine) } else { Box::new(NoMachine) };
+        let mut power: Box<dyn Power> = if self.sysroot.is_real() {
+            Box::new(ThisMachine)
+        } else {
+            Box::new(NoMachine(self.sysroot.clone()))
+        };
         reboot::run(&self.sysroot, self.next.get(), &PiClock, &mut *power)
     }
 }

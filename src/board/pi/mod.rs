@@ -43,7 +43,11 @@ pub(crate) use http::exchange;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 
-use super::{Access, Meter, tryboot::Tryboot, uboot::Uboot};
+use super::{
+    Access, Meter,
+    tryboot::{self, Tryboot},
+    uboot::Uboot,
+};
 use crate::{
     config::BoardSettings,
     ports::{Board, BootControl, Fault, Partitions},
@@ -118,12 +122,16 @@ fn control(
             // Nothing of what is asked of the next reboot outlives this process.
             let next = Rc::clone(next);
             let once = Box::new(move |once| next.set(if once { Next::Tryboot } else { Next::Default }));
-            let sysroot = sysroot.clone();
+            let files = sysroot.clone();
             let support = Box::new(move || {
-                let firmware = DeviceTree::of(&sysroot).and_then(|tree| Firmware::read(&sysroot, &tree));
+                let firmware = DeviceTree::of(&files).and_then(|tree| Firmware::read(&files, &tree));
                 firmware.map_err(|e| Fault::Unfit(e.to_string()))?.support()
             });
-            Ok(Box::new(Tryboot::new(bootconfig, booted.slot, once, support)))
+            // Whether the firmware can do all this is for `support` to say.
+            let flag = DeviceTree::of(sysroot)?.bootloader("tryboot").ok().flatten();
+            let flagged = flag.is_some_and(|flag| flag != 0);
+            let booted = tryboot::Booted { slot: booted.slot, flagged };
+            Ok(Box::new(Tryboot::new(bootconfig, booted, once, support)))
         }
         Flow::Uboot => Ok(Box::new(Uboot::new(disk.open(Partition::State)?, booted.slot))),
     }

@@ -2,6 +2,7 @@
 use super::{clock::SimClock, world::Facts};
 use crate::fleet_lock::Request;
 use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState, WallClock};
+use bistable_boot::BootId;
 use std::{fmt, time::Duration};
 
 const BODY_MAX: usize = 64 << 10;
@@ -11,7 +12,7 @@ const SAID_MAX: usize = 200;
 pub struct SimHost {
     facts: Facts,
     clock: SimClock,
-    boot_id: String,
+    boot_id: BootId,
     reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
 }
 
@@ -20,7 +21,7 @@ impl SimHost {
     pub fn new(
         facts: Facts,
         clock: SimClock,
-        boot_id: String,
+        boot_id: BootId,
         reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
     ) -> SimHost {
         SimHost { facts, clock, boot_id, reboot }
@@ -73,8 +74,8 @@ impl Host for SimHost {
         self.http_get(&request.url, timeout)
     }
 
-    fn boot_id(&self) -> String {
-        self.boot_id.clone()
+    fn boot_id(&self) -> BootId {
+        self.boot_id
     }
 
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {

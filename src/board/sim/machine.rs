@@ -10,7 +10,7 @@ use crate::{
     ports::{Fault, Sectors},
     status::Power,
 };
-use bistable_boot::{Journal, Slot, layout::Partition};
+use bistable_boot::{BootId, Journal, Slot, layout::Partition};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -75,6 +75,9 @@ pub struct Memory {
     pub boots: u64,
     /// The firmware's one-shot flag: the next reset boots the other slot.
     pub tryboot: bool,
+    /// Whether that flag was set when the running system was booted.
+    #[serde(default)]
+    pub flagged: bool,
     /// Milliseconds since the last boot.
     pub uptime_ms: u64,
     /// Where the power will go by itself.
@@ -164,8 +167,8 @@ impl Machine {
     }
 
     /// An id that no other boot has.
-    pub fn boot_id(&self) -> String {
-        format!("sim-boot-{}", self.state.boots)
+    pub fn boot_id(&self) -> BootId {
+        BootId::numbered(self.state.boots)
     }
 
     /// Time since the last boot.
@@ -223,6 +226,7 @@ impl Machine {
             let once = std::mem::take(&mut self.state.tryboot);
             let Choice { slot, note } = firmware::choose(&mut card, flow, once)?;
             self.state.boots += 1;
+            self.state.flagged = once;
             self.state.uptime_ms = 0;
             self.console.push(note);
             let facts = self.facts(card, slot);

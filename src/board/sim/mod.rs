@@ -27,7 +27,11 @@ pub mod nets;
 mod registers;
 pub mod world;
 
-use super::{Access, Card, Cut, Meter, tryboot::Tryboot, uboot::Uboot};
+use super::{
+    Access, Card, Cut, Meter,
+    tryboot::{Booted, Tryboot},
+    uboot::Uboot,
+};
 use crate::{
     ports::{Board, BootControl, Fault, Never, Partitions, Stop, Support},
     status::Power,
@@ -128,6 +132,7 @@ impl Sim {
         let register = Rc::clone(&machine);
         let once = Box::new(move |once| register.borrow_mut().state.tryboot = once);
         let flow = firmware::flow(&mut &*card)?;
+        let booted = Booted { slot: booted, flagged: machine.borrow().state.flagged };
         let boot = boot_control(&mut &*card, flow, booted, once)?;
         let reboot = {
             let (machine, card) = (Rc::clone(&machine), Rc::clone(&card));
@@ -209,7 +214,7 @@ impl Keeper {
 pub fn boot_control(
     card: &mut dyn Partitions,
     flow: Flow,
-    booted: Slot,
+    booted: Booted,
     once: Box<dyn FnMut(bool)>,
 ) -> Result<Box<dyn BootControl>, Fault> {
     Ok(match flow {
@@ -217,14 +222,15 @@ pub fn boot_control(
             let support = Box::new(|| Ok(Support::Fine("simulated firmware".into())));
             Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, once, support))
         }
-        Flow::Uboot => Box::new(Uboot::new(card.open(Partition::State)?, booted)),
+        Flow::Uboot => Box::new(Uboot::new(card.open(Partition::State)?, booted.slot)),
     })
 }
 
 /// The slot that a machine would boot which nobody switched on yet. Only a guess is possible where the flag is damaged.
 fn first_slot(card: &Card) -> Slot {
     let flow = firmware::flow(&mut &*card);
-    let flag = flow.and_then(|flow| boot_control(&mut &*card, flow, Slot::A, Box::new(|_| {})));
+    let any = Booted { slot: Slot::A, flagged: false };
+    let flag = flow.and_then(|flow| boot_control(&mut &*card, flow, any, Box::new(|_| {})));
     flag.and_then(|mut flag| flag.default_slot()).unwrap_or(Slot::A)
 }
 

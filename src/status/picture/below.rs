@@ -55,6 +55,9 @@ impl Pen {
     /// Floors, rejected releases, trust and memory.
     pub(super) fn facts(&self, status: &Status) -> Vec<Line> {
         let mut lines = self.labelled("floors", Paint::Plain, &self.floors(&status.floors));
+        if let Some(found) = &status.equivocation {
+            lines.extend(self.labelled("channel", Paint::Bad, &found.text(&status.channel)));
+        }
         if status.rejected.is_empty() {
             lines.extend(self.labelled("rejected", Paint::Faint, "none"));
         }

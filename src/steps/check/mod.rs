@@ -5,13 +5,16 @@
 //! |---|---|
 //! | `roots` | the keys: a newer root, if there is one, each signed by the one before |
 //! | `newest` | the channel's newest file |
+//! | `equivocation` | whether another file of the same number was accepted before |
 //! | `report` | what the device makes of each offer |
 //! | `unusable` | offers that fit and can't be opened |
+mod equivocation;
 mod newest;
 mod report;
 mod roots;
 mod unusable;
 
+use equivocation::Seen;
 pub use report::{Line, Report};
 use roots::Followed;
 pub use unusable::Unusable;
@@ -22,7 +25,9 @@ use crate::{
     ports::{HostError, WallClock},
     source::{Source, SourceError},
 };
-use bistable_boot::{Floors, Image, Reason, Rejected, Slot, State, layout::Partition};
+use bistable_boot::{
+    Equivocation, Floors, Image, PayloadDigest, Reason, Rejected, Slot, State, layout::Partition,
+};
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
     channel::OfferError,
@@ -57,6 +62,23 @@ pub enum CheckError {
         at: String,
         /// Why it isn't believed.
         problem: Stale,
+    },
+    /// Two files of one channel with the same number are signed.
+    #[error(
+        "{at}: number {} of channel {channel} is signed, but it is not the file that this device accepted under that number \
+         before (its payload is {:.12}, the accepted one {accepted:.12}): two files were signed for one number \
+         (equivocation), by mistake or with a stolen key; nothing of it is accepted, but a higher number will be: find \
+         out who signed both", .found.sequence, .found.refused
+    )]
+    Equivocation {
+        /// Where it was found: which mirror.
+        at: String,
+        /// The channel.
+        channel: String,
+        /// The number, and the payload that is refused.
+        found: Equivocation,
+        /// The payload that was accepted.
+        accepted: PayloadDigest,
     },
     /// A release isn't what the channel says of it.
     #[error("{at}: {problem}")]
@@ -106,12 +128,18 @@ impl CheckError {
     pub fn is_untrusted(&self) -> bool {
         match self {
             CheckError::Untrusted { .. } | CheckError::Stale { .. } | CheckError::Offer { .. } => true,
+            CheckError::Equivocation { .. } => true,
             CheckError::Unusable { forged, .. } => *forged,
             CheckError::Source(_)
             | CheckError::NoChannel { .. }
             | CheckError::NoSource
             | CheckError::NoId(_) => false,
         }
+    }
+
+    /// Whether two files of one number were signed.
+    pub fn is_equivocation(&self) -> bool {
+        matches!(self, CheckError::Equivocation { .. })
     }
 }
 
@@ -137,6 +165,8 @@ pub struct Found {
     rejected: Vec<Rejected>,
     other: Option<Image>,
     unusable: Vec<Unusable>,
+    /// What this channel was caught at.
+    equivocation: Option<Equivocation>,
 }
 
 /// Whether what was seen is remembered.
@@ -163,11 +193,19 @@ pub fn run(
     let (file, at, bytes) = newest::fetch(source, channel, floor.sequence)?;
     let opened =
         Channel::open(&bytes, &root).map_err(|problem| CheckError::Untrusted { at: at.clone(), problem })?;
+    let payload = equivocation::digest(&bytes);
+    let seen = Seen { channel, sequence: floor.sequence, payload: device.record.channel_payload };
+    if let Some((found, accepted)) = equivocation::find(seen, &opened, payload) {
+        if remember == Remember::Yes {
+            equivocation::remember(device, found)?;
+        }
+        return Err(CheckError::Equivocation { at, channel: channel.into(), found, accepted }.into());
+    }
     let clock = clock(device);
     let now = fresh::check(&opened, channel, file, floor, clock)
         .map_err(|problem| CheckError::Stale { at, problem })?;
     if remember == Remember::Yes {
-        raise(device, &opened)?;
+        raise(device, &opened, payload)?;
     }
     found(device, source.name(), root, opened, now)
 }
@@ -309,6 +347,7 @@ fn found(
     let mut bytes = |partition| Ok::<_, Error>(device.board.partitions.open(partition)?.bytes());
     let slot_bytes = [bytes(Partition::Boot(slot))?, bytes(Partition::System(slot))?];
     let record = &device.record;
+    let is_followed = record.channel == channel.name;
     Ok(Found {
         source,
         root,
@@ -325,6 +364,7 @@ fn found(
         rejected: record.rejected.clone(),
         other: record.slots[slot].clone(),
         unusable: Vec::new(),
+        equivocation: record.equivocation.filter(|_| is_followed),
     })
 }
 
@@ -344,16 +384,16 @@ fn clock(device: &mut Device) -> Clock {
 
 /// Remember that this was seen: nothing older counts from now on. Whoever looks at another channel once, by name, has the
 /// numbers of the usual one forgotten only if that is the one that the device is to follow from now on.
-fn raise(device: &mut Device, channel: &Channel) -> Result<(), Error> {
+fn raise(device: &mut Device, channel: &Channel, payload: PayloadDigest) -> Result<(), Error> {
     let mut next = device.record.clone();
     if next.channel != channel.name
         && (next.channel.is_empty() || device.settings.source.channel == channel.name)
     {
         next.channel.clone_from(&channel.name);
-        next.floors.channel_sequence = 0;
+        next.forget_channel();
     }
     if next.channel == channel.name {
-        next.floors.channel_sequence = next.floors.channel_sequence.max(channel.sequence);
+        next.accept_channel(channel.sequence, payload);
     }
     next.floors.issued_at = next.floors.issued_at.max(channel.issued_at);
     // While the state only follows from what is stored, it isn't ours to save; the next check raises them.

@@ -1,6 +1,9 @@
 //! What the device makes of each offer, for people and for programs.
 use super::Found;
-use crate::date::{utc_date, utc_minute};
+use crate::{
+    date::{utc_date, utc_minute},
+    status::Equivocation,
+};
 use bistable_format::{
     choice::{Choice, Considered, Verdict},
     compat::Incompatible,
@@ -44,6 +47,8 @@ pub struct Report {
     pub withdrawn: Option<String>,
     /// The version that the other slot still holds, and that nobody withdrew: `revert` tries it again.
     pub way_back: Option<String>,
+    /// What the channel was caught at, until a higher number is accepted.
+    pub equivocation: Option<Equivocation>,
     /// The version that `update` would install.
     pub takes: Option<String>,
     /// Everything on offer for this product, newest first.
@@ -68,6 +73,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         running: found.running.as_ref().map(|(_, version)| version.to_string()),
         withdrawn: choice.withdrawn.map(ToOwned::to_owned),
         way_back: found.way_back().map(|image| image.version.to_string()),
+        equivocation: found.equivocation.as_ref().map(Equivocation::from),
         takes: choice.taken.map(|o| o.terms.version.to_string()),
         offers: choice.considered.iter().map(line).collect(),
     }
@@ -87,7 +93,14 @@ pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static st
             let identity = considered.offer.identity;
             let why =
                 found.rejected.iter().find(|r| r.release.0 == identity.0).map(|r| r.failure.to_string());
-            one("rejected", format!("this device rejected it: {}", why.unwrap_or_default()))
+            let version = &considered.offer.terms.version;
+            one(
+                "rejected",
+                format!(
+                    "this device rejected it: {}; `bistable update {version} --retry-rejected` tries it again",
+                    why.unwrap_or_default()
+                ),
+            )
         }
         Verdict::Enough(failed) => one(
             "enough",
@@ -147,6 +160,9 @@ impl Report {
         );
         if let (Some(running), Some(reason)) = (&self.running, &self.withdrawn) {
             text.push_str(&format!("{running}, which runs, was WITHDRAWN: {reason}\n"));
+        }
+        if let Some(found) = &self.equivocation {
+            text.push_str(&format!("{}\n", found.text(&self.channel)));
         }
         let width = self.offers.iter().map(|o| o.version.len()).max().unwrap_or(0);
         // All that is older says nothing new.

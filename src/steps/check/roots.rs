@@ -94,6 +94,9 @@ fn trusts_still(before: Option<&RoleKeys>, now: Option<&RoleKeys>) -> bool {
 /// whose numbers the old ones were.
 fn settle(device: &mut Device, floors: Floors) -> Result<(), Error> {
     let mut next = device.record.clone();
+    if floors.channel_sequence != next.floors.channel_sequence {
+        next.forget_channel();
+    }
     next.floors = floors;
     device.save(next)?;
     device.mend_root()

@@ -61,8 +61,8 @@ impl Host for Script {
     fn http_get(&mut self, _: &str, _: Duration) -> Result<Answer, HostError> {
         Err(HostError::Failed("connection refused".into()))
     }
-    fn boot_id(&self) -> String {
-        "boot".into()
+    fn boot_id(&self) -> bistable_boot::BootId {
+        bistable_boot::BootId([0; 16])
     }
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         Ok(WallClock::Free)
@@ -194,8 +194,8 @@ fn an_answer_after_its_timeout_is_bad() {
         fn http_get(&mut self, _: &str, timeout: Duration) -> Result<Answer, HostError> {
             Err(HostError::Timeout(timeout))
         }
-        fn boot_id(&self) -> String {
-            String::new()
+        fn boot_id(&self) -> bistable_boot::BootId {
+            bistable_boot::BootId([0; 16])
         }
         fn wall_clock(&mut self) -> Result<WallClock, HostError> {
             Ok(WallClock::Free)
@@ -238,7 +238,7 @@ fn in_world(world: &str, profile: &str, plan: &str) -> (Verdict, Claims) {
     let mut gpio = SimGpio::new(world.gpio.clone(), clock.clone());
     let claims = gpio.claims();
     let reboot = Box::new(|| Err(Fault::Stopping(Stop::Reboot)));
-    let mut host = SimHost::new(world.facts_for(None), clock.clone(), "boot".into(), reboot);
+    let mut host = SimHost::new(world.facts_for(None), clock.clone(), bistable_boot::BootId([0; 16]), reboot);
     let profile = Profile::parse(profile).unwrap();
     let mut buses = world.buses(clock.clone());
     (check(&profile, &Plan::parse(plan).unwrap(), &mut gpio, &mut buses, &mut host, &clock), claims)
