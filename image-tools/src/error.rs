@@ -275,7 +275,7 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::Behind { .. }
         | ChannelError::Replaced { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
-        ChannelError::Invalid(_) => Exit::Usage,
+        ChannelError::Invalid(_) | ChannelError::GiveUp { .. } => Exit::Usage,
         ChannelError::Busy { .. } | ChannelError::NewRoot { .. } => Exit::TryLater,
         ChannelError::Lost(e) => audit(e),
         ChannelError::Memory(e) => memory(e),

@@ -319,19 +319,14 @@ mod tests {
 
     #[test]
     fn root_that_one_key_breaks_is_weak() {
-        let cases: [(&[u8], u8, &[u8], &[Weakness]); 5] = [
-            (&[1, 2, 3], 2, &[9], &[]),
-            (&[1, 2], 2, &[9, 7], &[]),
-            (&[1], 1, &[9], &[Weakness::OneKey]),
-            (&[1, 2, 3], 1, &[9], &[Weakness::OneSigner]),
-            (
-                &[1, 2, 3],
-                2,
-                &[9, 3],
-                &[Weakness::TwoRoles { label: "key 3".into(), roles: [Role::Root, Role::Release] }],
-            ),
-        ];
-        for (roots, threshold, releasers, want) in cases {
+        let two_roles = Weakness::TwoRoles { label: "key 3".into(), roles: [Role::Root, Role::Release] };
+        for (roots, threshold, releasers, want) in [
+            (&[1, 2, 3][..], 2, &[9][..], vec![]),
+            (&[1, 2], 2, &[9, 7], vec![]),
+            (&[1], 1, &[9], vec![Weakness::OneKey]),
+            (&[1, 2, 3], 1, &[9], vec![Weakness::OneSigner]),
+            (&[1, 2, 3], 2, &[9, 3], vec![two_roles]),
+        ] {
             let mut o = options(roots, roots);
             o.thresholds = vec![(Role::Root, threshold)];
             o.release_keys = releasers.iter().map(|n| key(*n).public()).collect();

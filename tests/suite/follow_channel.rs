@@ -67,6 +67,7 @@ impl<'a> Repo<'a> {
             keys: vec![product().channel_key.signing()],
             lifetime: LIFETIME,
             old_root: OldRoot::Refuse,
+            continue_after: None,
             known: &self.known,
             clock: &Stopped,
         }

@@ -41,6 +41,8 @@ pub(crate) struct Bench {
     keys: Vec<SecretKey>,
     who: String,
     lifetime: u64,
+    /// See [`Committer::continue_after`].
+    pub(crate) continue_after: Option<u64>,
     old_root: OldRoot,
 }
 
@@ -51,7 +53,16 @@ impl Acting {
         let store = self.place.open_to_write()?;
         let Recognized { roots, known, .. } = self.pinned.recognize(&store)?;
         let old_root = if self.accept_old_root { OldRoot::Accept } else { OldRoot::Refuse };
-        Ok(Bench { store, roots, known, keys, who: self.by.name()?, lifetime: self.lifetime, old_root })
+        Ok(Bench {
+            store,
+            roots,
+            known,
+            keys,
+            who: self.by.name()?,
+            lifetime: self.lifetime,
+            continue_after: None,
+            old_root,
+        })
     }
 }
 
@@ -63,6 +74,7 @@ impl Bench {
             keys: self.keys.iter().map(SecretKey::signing).collect(),
             lifetime: self.lifetime,
             old_root: self.old_root,
+            continue_after: self.continue_after,
             known: &self.known,
             clock: &HostClock,
         }

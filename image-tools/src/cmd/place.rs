@@ -85,7 +85,7 @@ impl Pinned {
     fn compare(&self, store: &Store, compare: Compare) -> Result<Recognized, Error> {
         let wanted = self.root.as_ref().map(|path| root::read(path)).transpose()?;
         let recognized = compare(&memory()?, store, wanted.as_ref())?;
-        if recognized.first_use {
+        if recognized.newly_trusted {
             let newest = recognized.roots.newest_mark();
             super::lines::say(&format!(
                 "trusting root {} ({:.12}) of {} from now on",

@@ -18,6 +18,10 @@ use bistable_format::channel::{Act, Channel, Gates, Offer, check_channel_name};
 use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError, repository};
 use ed25519_dalek::SigningKey;
 
+mod lost;
+
+pub use lost::LOST;
+
 /// How long a channel is believed, in seconds, if nobody says otherwise: a week.
 pub const LIFETIME: u64 = 7 * 86_400;
 /// Tries against others who commit at once. Each that fails means that another's commit was made.
@@ -115,8 +119,9 @@ pub enum ChannelError {
     /// The store lacks what this computer has seen there.
     #[error(
         "{place} is behind: its newest number of channel {name} is {found}, but this computer has seen number {remembered}: nothing \
-         was signed, because devices may have seen it, too. Restore the missing files from a mirror or a backup \
-         (`bistable-image sync`)"
+         was signed, because devices may have seen it, too. Restore the missing files from a mirror or a backup; if none has them, \
+         `bistable-image channel refresh {name} --continue-after N` gives up all numbers up to N, the highest that any computer or \
+         device has seen"
     )]
     Behind {
         /// The repository.
@@ -140,6 +145,24 @@ pub enum ChannelError {
         name: String,
         /// The number.
         sequence: u64,
+    },
+    /// A number that was given up.
+    #[error("number {sequence} of channel {name} was lost, and the channel continues above it")]
+    LostNumber {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// Numbers can't be given up.
+    #[error("channel {name} can't be continued after number {after}: {why}")]
+    GiveUp {
+        /// The channel.
+        name: String,
+        /// The last number to give up.
+        after: u64,
+        /// Why not.
+        why: String,
     },
     /// The memory can't be used.
     #[error(transparent)]
@@ -237,6 +260,11 @@ impl<'a> Log<'a> {
         Ok(Sequence::Channel(self.name.clone()).newest(self.store)?)
     }
 
+    /// The newest file. A crash may have left the marks of lost numbers without the file after them.
+    fn newest_kept(&self) -> Result<Option<ChannelFile>, ChannelError> {
+        self.kept(self.sequence()?)
+    }
+
     /// Refuse to go on if the repository has got a newer root since the roots were read: hours ago, perhaps, before an upload. A
     /// key that it takes back must sign nothing any more.
     ///
@@ -255,10 +283,7 @@ impl<'a> Log<'a> {
     /// # Errors
     /// [`ChannelError::None`] if there is none, [`ChannelError::OldRoot`], …
     pub fn newest(&self) -> Result<ChannelFile, ChannelError> {
-        match self.sequence()? {
-            0 => Err(self.none()),
-            n => self.trusted(self.history(n)?),
-        }
+        self.trusted(self.newest_kept()?.ok_or_else(|| self.none())?)
     }
 
     /// The newest file; one that only an older root vouches for, too, if that is wanted.
@@ -285,6 +310,9 @@ impl<'a> Log<'a> {
             name: self.name.clone(),
             sequence,
         })?;
+        if bytes == LOST {
+            return Err(ChannelError::LostNumber { name: self.name.clone(), sequence });
+        }
         self.open(sequence, &bytes)
     }
 
@@ -309,19 +337,19 @@ impl<'a> Log<'a> {
         let mut next = Some((sequence, wanted));
         std::iter::from_fn(move || {
             let (sequence, wanted): (_, Option<Digest>) = next.take()?;
-            let file = match sequence {
-                Ok(0) => return None,
-                Ok(n) => self.history(n),
-                Err(e) => Err(e),
-            };
-            Some(file.and_then(|file| {
-                let sequence = file.channel.sequence;
-                if wanted.is_some_and(|wanted| wanted != file.digest) {
-                    return Err(ChannelError::Broken { name: self.name.clone(), sequence: sequence + 1 });
+            // What follows lost numbers names the file before them, so a mark in place of a file that isn't lost is found.
+            // The file after lost numbers names the one before them, so a mark in place of a file that isn't lost is found.
+            let found = sequence.and_then(|n| Ok((n, self.kept(n)?)));
+            let broken = |n| ChannelError::Broken { name: self.name.clone(), sequence: n + 1 };
+            Some(match found {
+                Ok((_, None)) if wanted.is_none_or(|wanted| wanted == Digest::of(LOST)) => return None,
+                Ok((_, Some(file))) if wanted.is_none_or(|wanted| wanted == file.digest) => {
+                    next = Some((Ok(file.channel.sequence - 1), file.channel.previous));
+                    Ok(file)
                 }
-                next = Some((Ok(sequence - 1), file.channel.previous));
-                Ok(file)
-            }))
+                Ok((n, _)) => Err(broken(n)),
+                Err(e) => Err(e),
+            })
         })
     }
 
@@ -422,6 +450,8 @@ pub struct Committer<'a> {
     pub lifetime: u64,
     /// What about a newest file that only an older root vouches for.
     pub old_root: OldRoot,
+    /// Give up the lost numbers up to this one, and continue above it.
+    pub continue_after: Option<u64>,
     /// What this computer remembers of the repository.
     pub known: &'a Known,
     /// The time.
@@ -461,7 +491,9 @@ impl Committer<'_> {
         // that was given once is never given again.
         let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
         // Any other trouble with the audit is the next one's, too.
-        if let Err(lost @ AuditError::Lost { .. }) = audit::catch_up(log.store, self.clock, log, there) {
+        if let Err(lost @ AuditError::Lost { .. }) = audit::catch_up(log.store, self.clock, log, there)
+            && self.continue_after.is_none()
+        {
             return Err(ChannelError::Lost(Box::new(lost)).into());
         }
         for tries in 1..=TRIES {
@@ -478,6 +510,9 @@ impl Committer<'_> {
             let sequence = draft.sequence;
             log.check_root()?;
             let file = log.open(sequence, &bytes)?;
+            if let Some(after) = self.continue_after {
+                log.give_up(newest.as_ref().map_or(0, |n| n.channel.sequence), after)?;
+            }
             if let Some(Claim::Ours) = self.known.commit(log, &file, &bytes)? {
                 let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
                 let before = newest.as_ref().map_or(&[][..], |n| &n.channel.offers);
@@ -524,6 +559,10 @@ impl Committer<'_> {
 
     fn newest(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
         let newest = self.compared(log)?;
+        // A file whose number is given up is not created after all.
+        if self.continue_after.is_some() {
+            return Ok(newest);
+        }
         if self.known.settle(log, newest.as_ref())? { self.compared(log) } else { Ok(newest) }
     }
 
@@ -531,11 +570,14 @@ impl Committer<'_> {
     fn compared(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
         // Before the store, or what another process commits meanwhile would look lost.
         let remembered = self.known.channel(&log.name)?;
-        let newest = match log.sequence()? {
-            0 => None,
-            n => Some(self.acceptable(log, log.history(n)?)?),
-        };
-        self.known.check(log, remembered, newest.as_ref())?;
+        let newest = log.newest_kept()?.map(|file| self.acceptable(log, file)).transpose()?;
+        match self.continue_after {
+            None => self.known.check(log, remembered, newest.as_ref())?,
+            Some(after) => {
+                let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
+                log.may_give_up(there, after, self.known.highest(log)?)?;
+            }
+        }
         Ok(newest)
     }
 
@@ -558,11 +600,13 @@ impl Committer<'_> {
         let now = self.clock.now();
         // A verb until the change says which: a draft makes sense at any time.
         let act = Act { by: self.who.clone(), verb: "change".into(), about: String::new() };
+        let after = |there: u64| self.continue_after.unwrap_or(there) + 1;
         let Some(ChannelFile { channel, digest, .. }) = newest else {
             return Ok(Channel {
                 name: log.name.clone(),
-                sequence: 1,
-                previous: None,
+                sequence: after(0),
+                // After lost numbers there is no file to be named.
+                previous: self.continue_after.map(|_| Digest::of(LOST)),
                 issued_at: now,
                 expires_at: now.saturating_add(self.lifetime),
                 act,
@@ -581,7 +625,7 @@ impl Committer<'_> {
         // Never before the one before: devices would refuse it.
         let issued_at = now.max(channel.issued_at);
         Ok(Channel {
-            sequence: channel.sequence + 1,
+            sequence: after(channel.sequence),
             previous: Some(*digest),
             issued_at,
             expires_at: issued_at.saturating_add(self.lifetime),

@@ -77,6 +77,7 @@ impl Product {
             keys: vec![self.channel_key.signing()],
             lifetime: LIFETIME,
             old_root: OldRoot::Refuse,
+            continue_after: None,
             known: &self.known,
             clock: &self.clock,
         }

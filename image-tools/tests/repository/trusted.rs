@@ -243,3 +243,65 @@ fn verbs_that_only_read_need_no_memory() {
     on(Path::new(&file), &life.repo, &refresh, 1);
     at(&life.repo, &refresh, 0);
 }
+
+/// What a person does after a backup was restored and no copy has the later files.
+#[test]
+fn channel_whose_files_are_lost_continues_above_every_number_that_was_seen() {
+    for kept in [2, 0] {
+        let life = Life::new(2);
+        for _ in 3..=5 {
+            life.acts(&["channel", "refresh", "staging"], 0);
+        }
+        let path = |file: &str| Path::new(&life.repo).join(file);
+        for n in kept + 1..=5 {
+            fs::remove_file(path(&format!("channels/staging/{n:08}.channel"))).unwrap();
+            fs::remove_file(path(&format!("audit/{:08}.json", n + 1))).unwrap();
+        }
+        fs::remove_file(path("audit/latest")).unwrap();
+        fs::remove_file(path("channels/staging/latest")).unwrap();
+        let on_after = |after: &str, code| {
+            life.acts(&["channel", "refresh", "staging", "--continue-after", after], code)
+        };
+        let (_, behind) = life.acts(&["channel", "refresh", "staging"], 5);
+        assert!(behind.contains("channel refresh staging --continue-after N"), "{behind}");
+        let before = files(&life.repo);
+        for (after, why) in [("4", "this computer has seen number 5"), ("99999", "more than 10000 numbers")] {
+            let (_, refused) = on_after(after, 2);
+            assert!(refused.contains(why), "{refused}");
+        }
+        assert!(files(&life.repo) == before);
+        // Another computer may have seen number 7.
+        let (continued, _) = on_after("7", 0);
+        assert!(continued.contains(if kept == 0 { "number 8" } else { "is now number 8" }), "{continued}");
+        let (_, again) = on_after("7", 2);
+        assert!(again.contains("number 8 is there"), "{again}");
+        life.acts(&["channel", "gates", "staging", "--min-age", "1h"], 0);
+        // Without the hint, too, it is found.
+        fs::remove_file(path("channels/staging/latest")).unwrap();
+        life.acts(&["channel", "refresh", "staging"], 0);
+        assert!(life.ok(&["channel", "show", "staging"]).starts_with("channel staging, number 10\n"));
+        let verified = life.ok(&["audit", "verify"]);
+        assert!(verified.contains("staging: recorded up to number 10"), "{verified}");
+        assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n") || kept == 0, "{verified}");
+        let mirror = life.path("mirror");
+        life.ok(&["sync", &mirror, "--everything"]);
+        assert!(at(&mirror, &["audit", "verify"], 0).0.contains("staging: recorded up to number 10"));
+        // A mark in place of a file that isn't lost is found: the file after it names it.
+        let mark = fs::read(path("channels/staging/00000005.channel")).unwrap();
+        fs::write(path("channels/staging/00000009.channel"), mark).unwrap();
+        assert!(life.fsck(&life.repo, &[], 5).contains("number 10 of channel staging does not follow"));
+    }
+}
+
+#[test]
+fn number_that_is_there_is_not_given_up() {
+    let life = Life::new(2);
+    life.acts(&["channel", "refresh", "staging"], 0);
+    let folder = Path::new(&life.repo).join("channels/staging");
+    fs::remove_file(folder.join("00000002.channel")).unwrap();
+    fs::remove_file(folder.join("latest")).unwrap();
+    let before = files(&life.repo);
+    let (_, refused) = life.acts(&["channel", "refresh", "staging", "--continue-after", "3"], 2);
+    assert!(refused.contains("number 3 is there"), "{refused}");
+    assert!(files(&life.repo) == before);
+}

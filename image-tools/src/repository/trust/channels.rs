@@ -64,6 +64,18 @@ impl Known {
             .unwrap_or_default())
     }
 
+    /// The highest number of a channel that was signed or accepted here, created in the store or not.
+    ///
+    /// # Errors
+    /// A memory that can't be read; a pending file that can't be.
+    pub(in crate::repository) fn highest(&self, log: &Log<'_>) -> Result<u64, ChannelError> {
+        let pending = match self.memory.pending(&self.repository, log.name())? {
+            Some(bytes) => log.open_any(&bytes)?.channel.sequence,
+            None => 0,
+        };
+        Ok(self.channel(log.name())?.map_or(0, |mark| mark.number).max(pending))
+    }
+
     /// The newest file of a channel, trusted by the newest root and not older than what this computer has seen: for verbs that
     /// read a channel before they sign something else.
     ///
@@ -195,15 +207,22 @@ fn contains(log: &Log<'_>, newest: &ChannelFile, remembered: &Mark) -> Result<()
         false => Err(replaced(log, remembered.number)),
     };
     if newest.channel.sequence - remembered.number > FOLLOWED {
-        return same(&log.history(remembered.number)?);
+        match log.history(remembered.number) {
+            Err(ChannelError::LostNumber { .. }) => {}
+            file => return same(&file?),
+        }
     }
     for before in log.before(newest) {
         let before = before?;
         if before.channel.sequence == remembered.number {
             return same(&before);
         }
+        if before.channel.sequence < remembered.number {
+            break;
+        }
     }
-    Err(replaced(log, remembered.number))
+    // Each file names the one before it: whoever has the channel's key gave the remembered number up.
+    if log.is_lost(remembered.number)? { Ok(()) } else { Err(replaced(log, remembered.number)) }
 }
 
 fn replaced(log: &Log<'_>, sequence: u64) -> ChannelError {

@@ -202,21 +202,21 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Trus
     move |source| TrustStoreError::Io { action, path: path.into(), source }
 }
 
-fn damaged(path: &Path, why: impl ToString) -> TrustStoreError {
+fn damaged(path: &Path, why: &(impl ToString + ?Sized)) -> TrustStoreError {
     TrustStoreError::Damaged { path: path.into(), why: why.to_string() }
 }
 
 fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, TrustStoreError> {
     match output::read_limited(path, limit) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(damaged(path, e)),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(damaged(path, &e)),
         read => read.map(Some).map_err(io_error("read", path)),
     }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrustStoreError> {
     let Some(bytes) = read(path, FILE_BYTES)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| damaged(path, e))
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| damaged(path, &e))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TrustStoreError> {
@@ -225,7 +225,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), TrustStoreError> {
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrustStoreError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| damaged(path, e))?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| damaged(path, &e))?;
     bytes.push(b'\n');
     write(path, &bytes)
 }
@@ -293,7 +293,7 @@ mod tests {
                 other.as_bytes(),
                 &vec![b' '; FILE_BYTES + 1],
             ] {
-                fs::write(path, bad).unwrap();
+                write(path, bad).unwrap();
                 let pinned = state.pinned("/srv/repo");
                 assert!(
                     matches!(pinned, Err(TrustStoreError::Damaged { .. })),
@@ -303,7 +303,7 @@ mod tests {
                 let merged = (path == &of).then(|| state.merge(&repository, &record(2)));
                 assert!(!matches!(merged, Some(Ok(()))), "a damaged record is not replaced");
             }
-            fs::write(path, &whole).unwrap();
+            write(path, &whole).unwrap();
         }
         assert_eq!(state.pinned("/srv/repo").unwrap(), Some(repository));
         fs::remove_file(&of).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     fn memory_that_cannot_be_written_names_the_path() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
+        write(&file, b"").unwrap();
         let state = StateFolder::new(file.join("state"));
         let refused = state.merge(&Digest::of(b"repository"), &record(1)).unwrap_err();
         assert!(refused.to_string().contains("file/state"), "{refused}");

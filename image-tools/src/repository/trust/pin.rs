@@ -71,8 +71,8 @@ pub struct Recognized {
     pub roots: Roots,
     /// What is remembered of it.
     pub known: Known,
-    /// Whether nothing was known of it, and nobody said which one it has to be.
-    pub first_use: bool,
+    /// Whether it is trusted from now on: at first use, or because a given root replaced what was pinned.
+    pub newly_trusted: bool,
 }
 
 impl Recognized {
@@ -150,8 +150,11 @@ fn compare(
     if pinned != Some(found) {
         memory.pin(&place, &found)?;
     }
-    let first_use = wanted.is_none() && record.is_none();
-    Ok(Recognized { known: Known::new(Arc::clone(memory), found), roots, first_use })
+    let newly_trusted = match (wanted, pinned) {
+        (None, _) => record.is_none(),
+        (Some(_), pinned) => pinned.is_some_and(|pinned| pinned != found),
+    };
+    Ok(Recognized { known: Known::new(Arc::clone(memory), found), roots, newly_trusted })
 }
 
 fn newer_or_same(place: &str, remembered: &Mark, roots: &Roots, older: Older) -> Result<(), PinError> {
