@@ -86,11 +86,11 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                     args.root.display()
                 )));
             }
-            let who = args.by.name()?;
+            let (who, memory) = (args.by.name()?, memory()?);
             let store = args.place.open(Missing::Create)?;
             let wanted = if args.single_writer { Writers::Single } else { Writers::Many };
             let made = init(&store, &root, wanted, &who, &HostClock)?;
-            let remembered = recognize(&memory()?, &store, Some(&root))?.known.channels()?;
+            let remembered = recognize(&memory, &store, Some(&root))?.known.channels()?;
             if made == Initialised::New && !remembered.is_empty() {
                 say(&format!(
                     "warning: this computer has signed channels of this repository ({}): before they are signed again, restore \

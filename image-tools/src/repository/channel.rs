@@ -164,6 +164,19 @@ pub enum ChannelError {
         /// Why not.
         why: String,
     },
+    /// A commit can't be finished that a crash stopped.
+    #[error(
+        "the last commit of this computer to channel {name} can't be finished: repositories/{repository}/{name}.pending, where it \
+         remembers repositories (BISTABLE_STATE_DIR), is damaged; compare the channel with a mirror or a device, then remove that file"
+    )]
+    Pending {
+        /// The channel.
+        name: String,
+        /// The repository's identity.
+        repository: Digest,
+        /// What is wrong with the file.
+        source: Box<ChannelError>,
+    },
     /// The memory can't be used.
     #[error(transparent)]
     Memory(#[from] TrustStoreError),

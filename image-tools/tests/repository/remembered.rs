@@ -223,3 +223,14 @@ fn computer_that_was_away_for_long_follows_and_one_whose_file_was_replaced_does_
         }
     }
 }
+
+#[test]
+fn damaged_pending_file_is_an_error_that_names_it() {
+    let (mut desk, computer) = (Desk::new(), Remembered::default());
+    desk.on(computer.clone());
+    desk.offer(&desk.plain(), 1).unwrap();
+    computer.set_pending(&Digest::of(b"repository"), "staging", Some(b"rubbish")).unwrap();
+    let refused = desk.offer(&desk.plain(), 2).unwrap_err();
+    assert!(refused.to_string().contains("/staging.pending"), "{refused}");
+    assert_eq!(desk.look("refused"), 1);
+}

@@ -70,7 +70,7 @@ impl Known {
     /// A memory that can't be read; a pending file that can't be.
     pub(in crate::repository) fn highest(&self, log: &Log<'_>) -> Result<u64, ChannelError> {
         let pending = match self.memory.pending(&self.repository, log.name())? {
-            Some(bytes) => log.open_any(&bytes)?.channel.sequence,
+            Some(bytes) => self.open_pending(log, &bytes)?.channel.sequence,
             None => 0,
         };
         Ok(self.channel(log.name())?.map_or(0, |mark| mark.number).max(pending))
@@ -138,7 +138,7 @@ impl Known {
         // One that is about to be created by another process is none of a crash.
         let _lock = self.lock(name)?;
         let Some(bytes) = self.memory.pending(&self.repository, name)? else { return Ok(true) };
-        let pending = log.open_any(&bytes)?;
+        let pending = self.open_pending(log, &bytes)?;
         let number = pending.channel.sequence;
         let there = newest.map_or(0, |newest| newest.channel.sequence);
         if self.channel(name)?.is_some_and(|mark| mark.number >= number) || number <= there {
@@ -173,6 +173,14 @@ impl Known {
         }
         self.memory.set_pending(&self.repository, name, Some(bytes))?;
         self.create(log, file, bytes).map(Some)
+    }
+
+    fn open_pending(&self, log: &Log<'_>, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
+        log.open_any(bytes).map_err(|source| ChannelError::Pending {
+            name: log.name().into(),
+            repository: self.repository,
+            source: Box::new(source),
+        })
     }
 
     fn create(&self, log: &Log<'_>, file: &ChannelFile, bytes: &[u8]) -> Result<Claim, ChannelError> {

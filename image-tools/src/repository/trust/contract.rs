@@ -14,6 +14,7 @@ pub(super) fn all(fresh: &mut dyn FnMut() -> Open) {
     pins_are_of_one_place(&fresh());
     eight_writers_lose_nothing(&fresh());
     lock_keeps_others_out(&fresh());
+    who_holds_a_lock_can_remember(&fresh());
 }
 
 fn mark(number: u64) -> Mark {
@@ -109,4 +110,17 @@ fn lock_keeps_others_out(open: &Open) {
             });
         }
     });
+}
+
+/// Whatever the channel is called.
+fn who_holds_a_lock_can_remember(open: &Open) {
+    let id = Digest::of(b"repository");
+    for channel in ["record", "lock", "staging"] {
+        let memory = open();
+        let _lock = memory.lock(&id, channel).unwrap();
+        memory.set_pending(&id, channel, Some(b"signed")).unwrap();
+        memory.merge(&id, &seen(channel, 1)).unwrap();
+        memory.set_pending(&id, channel, None).unwrap();
+    }
+    assert_eq!(open().record(&id).unwrap().unwrap().channels.len(), 3);
 }

@@ -111,7 +111,8 @@ impl StateFolder {
         repository: &Digest,
         change: impl FnOnce(Option<Record>) -> Option<Record>,
     ) -> Result<(), TrustStoreError> {
-        let _lock = lock(&self.of(repository, "record.lock"))?;
+        // No channel's lock has this name.
+        let _lock = lock(&self.of(repository, "lock"))?;
         let before = self.record(repository)?;
         match change(before.clone()) {
             Some(record) if before.as_ref() != Some(&record) => {
