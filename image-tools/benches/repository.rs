@@ -144,7 +144,11 @@ impl Bench {
         let key = self.folder.join("channel.key");
         let publish = middle(self.bundles[1..].iter().map(|bundle| {
             let (bundle, key) = (bundle.to_str().unwrap(), key.to_str().unwrap());
-            timed(Command::new(HOST).args(["publish", bundle, "--key", key, "--repo", place]), 0)
+            // A new memory each time: the repository was made without one.
+            let state = tempfile::tempdir().unwrap();
+            let mut publish = Command::new(HOST);
+            publish.args(["publish", bundle, "--key", key, "--repo", place]);
+            timed(publish.env("BISTABLE_STATE_DIR", state.path()), 0)
         }));
         let operations = self.publish_operations(&counted);
         println!(

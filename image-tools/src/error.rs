@@ -20,6 +20,7 @@ use crate::repository::prune::PruneError;
 use crate::repository::publish::PublishError;
 use crate::repository::roots::RootsError;
 use crate::repository::sync::SyncError;
+use crate::repository::trust::{PinError, TrustStoreError};
 use crate::root::RootError;
 use crate::verify::VerifyError;
 
@@ -74,6 +75,12 @@ pub enum Error {
     /// Of a repository's roots.
     #[error(transparent)]
     Roots(#[from] RootsError),
+    /// A repository that isn't the one that it was.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// What this computer remembers can't be used.
+    #[error(transparent)]
+    Memory(#[from] TrustStoreError),
     /// A store that doesn't keep its word.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -136,7 +143,9 @@ impl Error {
             Error::Root(RootError::Invalid { .. }) | Error::Build(BuildError::Untrusted(_)) => {
                 Exit::Untrusted
             }
-            Error::Root(RootError::NoKey { .. }) | Error::Build(BuildError::NoKey) => Exit::Usage,
+            Error::Root(RootError::NoKey { .. } | RootError::Weak(_)) | Error::Build(BuildError::NoKey) => {
+                Exit::Usage
+            }
             Error::Key(KeyError::Label { .. }) => Exit::Usage,
             Error::Verify(VerifyError::Bundle { source, .. })
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
@@ -157,7 +166,11 @@ impl Error {
             Error::Promote(PromoteError::Demo(_) | PromoteError::Untrusted { .. }) => Exit::Untrusted,
             Error::Promote(PromoteError::Contents(e)) => contents(e),
             Error::Promote(PromoteError::Catalog(e)) => catalog(e),
-            Error::Roots(e) => roots(e),
+            Error::Roots(e) | Error::Pin(PinError::Roots(e)) => roots(e),
+            Error::Pin(PinError::Memory(e)) | Error::Memory(e) => memory(e),
+            Error::Pin(PinError::Other { .. } | PinError::Behind { .. } | PinError::Replaced { .. }) => {
+                Exit::Untrusted
+            }
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
@@ -259,10 +272,20 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::Misplaced { .. }
         | ChannelError::Broken { .. }
         | ChannelError::OldRoot { .. }
+        | ChannelError::Behind { .. }
+        | ChannelError::Replaced { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
-        ChannelError::Invalid(_) => Exit::Usage,
+        ChannelError::Invalid(_) | ChannelError::GiveUp { .. } => Exit::Usage,
         ChannelError::Busy { .. } | ChannelError::NewRoot { .. } => Exit::TryLater,
         ChannelError::Lost(e) => audit(e),
+        ChannelError::Memory(e) => memory(e),
+        _ => Exit::Failed,
+    }
+}
+
+fn memory(error: &TrustStoreError) -> Exit {
+    match error {
+        TrustStoreError::NoFolder => Exit::Usage,
         _ => Exit::Failed,
     }
 }

@@ -8,17 +8,25 @@
 //! secret: <64 hex digits>       public: <64 hex digits>
 //! ```
 //! Exactly these lines, so that a damaged or foreign file is no key.
+//!
+//! A secret key that its group or others can read is refused, as ssh does, whoever owns it. That holds on file systems without
+//! permissions (FAT), too, where a mount shows everybody's: such a key is as readable as it looks, unless the mount hides it
+//! (`umask=077`). Demo keys are public and may be readable. What isn't a regular file, as a pipe, has no permissions to compare.
 use crate::output::{self, Access, Existing, OutputError};
 use bistable_format::{Digest, Key, KeyKind, limits};
 use ed25519_dalek::SigningKey;
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const SECRET_HEAD: &str = "BISTABLE SECRET KEY 1";
 const PUBLIC_HEAD: &str = "BISTABLE PUBLIC KEY 1";
 /// Most bytes that a key file can have.
 const FILE_BYTES: usize = 1024;
+/// The permissions of a file's group and of all others.
+const OTHERS: u32 = 0o077;
 
 /// What is wrong with a key or its file.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +49,17 @@ pub enum KeyError {
         wanted: &'static str,
         /// What is wrong.
         why: &'static str,
+    },
+    /// Others can read a secret key.
+    #[error(
+        "{path} can be read by other users (mode {mode:04o}), so the key may not be secret any more: run `chmod 600 {path}` if it is; \
+         on a file system without permissions, copy it to another one, or mount that with umask=077", path = path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// A label that can't be stored.
     #[error("the label {label:?} is not possible: one line of at most {max} bytes", max = limits::NAME)]
@@ -120,12 +139,17 @@ impl SecretKey {
     /// Read `NAME.key`.
     ///
     /// # Errors
-    /// A file that can't be read or is no secret key.
+    /// A file that can't be read, is no secret key, or that others can read, too.
     pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
-        let text = read_text(path, "secret")?;
+        let (text, mode) = read_text(path, "secret")?;
         let (label, kind, secret) = parse(&text, SECRET_HEAD, "secret: ")
             .map_err(|why| KeyError::Format { path: path.into(), wanted: "secret", why })?;
-        SecretKey::from_seed(secret, &label, kind)
+        match (kind, mode) {
+            (KeyKind::Production, Some(mode)) if mode & OTHERS != 0 => {
+                Err(KeyError::Exposed { path: path.into(), mode })
+            }
+            _ => SecretKey::from_seed(secret, &label, kind),
+        }
     }
 
     /// Write `NAME.key`, readable by its owner only, and `NAME.pub`, durably. Neither is ever overwritten.
@@ -163,7 +187,7 @@ fn write_new(path: &Path, text: &str, access: Access) -> Result<(), OutputError>
 /// # Errors
 /// A file that can't be read or is no public key.
 pub fn read_public(path: &Path) -> Result<Key, KeyError> {
-    let text = read_text(path, "public")?;
+    let (text, _) = read_text(path, "public")?;
     parse_public(&text).map_err(|why| KeyError::Format { path: path.into(), wanted: "public", why })
 }
 
@@ -204,9 +228,15 @@ pub(crate) fn kind_name(kind: KeyKind) -> &'static str {
     }
 }
 
-fn read_text(path: &Path, wanted: &'static str) -> Result<String, KeyError> {
-    let bytes = output::read_limited(path, FILE_BYTES)
-        .map_err(|source| KeyError::Read { path: path.into(), source })?;
+/// A key file's text, and its permissions if it is a regular file: of the very file that was read.
+fn read_text(path: &Path, wanted: &'static str) -> Result<(String, Option<u32>), KeyError> {
+    let read = || -> io::Result<_> {
+        let file = File::open(path)?;
+        let there = file.metadata()?;
+        let mode = there.is_file().then(|| there.permissions().mode() & 0o7777);
+        Ok((output::read_open(file, FILE_BYTES)?, mode))
+    };
+    let (bytes, mode) = read().map_err(|source| KeyError::Read { path: path.into(), source })?;
     match (looks_like(&bytes), wanted) {
         (Some(KeyFileKind::Secret), "public") => Err(KeyError::Format {
             path: path.into(),
@@ -218,10 +248,10 @@ fn read_text(path: &Path, wanted: &'static str) -> Result<String, KeyError> {
             wanted,
             why: "it is the public half; give the .key file",
         }),
-        _ => String::from_utf8(bytes).map_err(|_| KeyError::Format {
+        _ => String::from_utf8(bytes).map(|text| (text, mode)).map_err(|_| KeyError::Format {
             path: path.into(),
             wanted,
-            why: "it is no text",
+            why: "it is not text",
         }),
     }
 }
@@ -254,7 +284,6 @@ fn parse(text: &str, head: &str, field: &str) -> Result<(String, KeyKind, [u8; 3
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_key_comes_back_from_its_files() {
@@ -284,6 +313,32 @@ mod tests {
             assert_eq!(fs::read(&files.secret).unwrap(), before);
         }
         assert!(!files.public.exists());
+    }
+
+    #[test]
+    fn secret_key_that_others_can_read_is_refused_unless_it_is_a_demo_key() {
+        let folder = tempfile::tempdir().unwrap();
+        for (kind, name) in [(KeyKind::Production, "real"), (KeyKind::Demo, "demo")] {
+            let key = SecretKey::from_seed([1; 32], name, kind).unwrap();
+            let files = key.write(&folder.path().join(name)).unwrap();
+            for (mode, secret) in
+                [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false), (0o777, false)]
+            {
+                fs::set_permissions(&files.secret, fs::Permissions::from_mode(mode)).unwrap();
+                let read = SecretKey::read(&files.secret);
+                if secret || kind == KeyKind::Demo {
+                    assert_eq!(read.unwrap().public(), key.public(), "{name} {mode:o}");
+                } else {
+                    assert!(
+                        matches!(read, Err(KeyError::Exposed { mode: m, .. }) if m == mode),
+                        "{mode:o}: {read:?}"
+                    );
+                    assert!(read.unwrap_err().to_string().contains("chmod 600"));
+                }
+            }
+            fs::set_permissions(&files.public, fs::Permissions::from_mode(0o666)).unwrap();
+            assert!(read_public(&files.public).is_ok());
+        }
     }
 
     #[test]

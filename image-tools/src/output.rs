@@ -177,9 +177,14 @@ fn folder(path: &Path) -> &Path {
 
 /// Read a file of at most `limit` bytes: what is larger is not what it should be, and isn't loaded.
 pub(crate) fn read_limited(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read_open(File::open(path)?, limit)
+}
+
+/// The same of a file that is open already.
+pub(crate) fn read_open(file: File, limit: usize) -> io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
     }

@@ -84,12 +84,57 @@ pub enum RootError {
         /// Labels of those that may.
         wanted: Vec<String>,
     },
+    /// A root that one lost or stolen key is enough to break.
+    #[error("such a root is weak: {}; make it stronger, or give --yes-weak", list(.0))]
+    Weak(Vec<Weakness>),
     /// A role without keys.
     #[error("no key was given that may sign a {role}: give at least one with --{role}-key")]
     NoKey {
         /// The role.
         role: Role,
     },
+}
+
+/// Why a root is easier to break, or to lose, than it has to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// One key is enough to sign the next root.
+    #[error("one stolen root key is enough to replace it (use three with --threshold root=2)")]
+    OneSigner,
+    /// There is one root key.
+    #[error("it has one root key, so it can't be changed after that is lost (use three)")]
+    OneKey,
+    /// A key has two roles.
+    #[error("the key {label:?} may sign as {one} and as {other} (make a key for each)", one = .roles[0], other = .roles[1])]
+    TwoRoles {
+        /// The key's label.
+        label: String,
+        /// Two of its roles.
+        roles: [Role; 2],
+    },
+}
+
+fn list(weaknesses: &[Weakness]) -> String {
+    weaknesses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What is weak about a root.
+pub fn weaknesses(root: &Root) -> Vec<Weakness> {
+    let mut found = Vec::new();
+    if let Some(keys) = root.role(Role::Root) {
+        if keys.keys.len() < 2 {
+            found.push(Weakness::OneKey);
+        } else if keys.threshold < 2 {
+            found.push(Weakness::OneSigner);
+        }
+    }
+    for key in &root.keys {
+        let mut roles = root.roles.iter().filter(|r| r.keys.contains(&key.id())).map(|r| r.role);
+        if let (Some(one), Some(other)) = (roles.next(), roles.next()) {
+            found.push(Weakness::TwoRoles { label: key.label.clone(), roles: [one, other] });
+        }
+    }
+    found
 }
 
 /// A root with the bytes it was opened from: those are what devices keep.
@@ -269,6 +314,23 @@ mod tests {
             );
             rotated.sign = vec![key(1), key(wrong)];
             assert!(matches!(next(&current, &rotated), Err(RootError::NotRootKey { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn root_that_one_key_breaks_is_weak() {
+        let two_roles = Weakness::TwoRoles { label: "key 3".into(), roles: [Role::Root, Role::Release] };
+        for (roots, threshold, releasers, want) in [
+            (&[1, 2, 3][..], 2, &[9][..], vec![]),
+            (&[1, 2], 2, &[9, 7], vec![]),
+            (&[1], 1, &[9], vec![Weakness::OneKey]),
+            (&[1, 2, 3], 1, &[9], vec![Weakness::OneSigner]),
+            (&[1, 2, 3], 2, &[9, 3], vec![two_roles]),
+        ] {
+            let mut o = options(roots, roots);
+            o.thresholds = vec![(Role::Root, threshold)];
+            o.release_keys = releasers.iter().map(|n| key(*n).public()).collect();
+            assert_eq!(weaknesses(&create(&o).unwrap().root), want, "{roots:?} {threshold} {releasers:?}");
         }
     }
 

@@ -18,6 +18,7 @@ use bistable_image::{
         publish::{Publication, publish},
         roots::Roots,
         store::Missing,
+        trust::Known,
     },
 };
 use serde_json::Value;
@@ -40,6 +41,7 @@ struct Repo<'a> {
     folder: PathBuf,
     store: Store,
     roots: Roots,
+    known: Known,
 }
 
 impl<'a> Repo<'a> {
@@ -49,7 +51,7 @@ impl<'a> Repo<'a> {
         let store = Store::open(folder.to_str().unwrap(), Missing::Create).unwrap();
         init(&store, &product.root, Writers::Many, "ada", &Stopped).unwrap();
         let roots = Roots::load(&store).unwrap();
-        let repo = Repo { pi, folder, store, roots };
+        let repo = Repo { pi, folder, store, roots, known: Known::nothing() };
         // Nearly all of the third is as in the second.
         let third = product.draft().pack(&[&product.release_key]);
         for (name, bundle) in [("1", &product.old), ("2", &product.good), ("3", &third)] {
@@ -65,6 +67,8 @@ impl<'a> Repo<'a> {
             keys: vec![product().channel_key.signing()],
             lifetime: LIFETIME,
             old_root: OldRoot::Refuse,
+            continue_after: None,
+            known: &self.known,
             clock: &Stopped,
         }
     }

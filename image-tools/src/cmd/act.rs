@@ -1,5 +1,5 @@
 //! The arguments of all verbs that change a channel, and how they do it.
-use super::place::{By, Place};
+use super::place::{By, Pinned, Place};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::keys::SecretKey;
@@ -7,6 +7,7 @@ use crate::repository::channel::{Change, Committed, Committer, Log, OldRoot};
 use crate::repository::edit::{EditError, Selector};
 use crate::repository::roots::Roots;
 use crate::repository::store::Store;
+use crate::repository::trust::{Known, Recognized};
 use crate::repository::words;
 use bistable_format::{Channel, limits};
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 pub(crate) struct Acting {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    pinned: Pinned,
     /// Secret key that may sign channels. Repeat it if the root demands more than one.
     #[arg(long = "key", value_name = "NAME.key", required = true, env = "BISTABLE_CHANNEL_KEY")]
     keys: Vec<PathBuf>,
@@ -34,9 +37,12 @@ pub(crate) struct Acting {
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) roots: Roots,
+    known: Known,
     keys: Vec<SecretKey>,
     who: String,
     lifetime: u64,
+    /// See [`Committer::continue_after`].
+    pub(crate) continue_after: Option<u64>,
     old_root: OldRoot,
 }
 
@@ -45,9 +51,18 @@ impl Acting {
     pub(crate) fn open(&self) -> Result<Bench, Error> {
         let keys = self.keys.iter().map(|path| SecretKey::read(path)).collect::<Result<_, _>>()?;
         let store = self.place.open_to_write()?;
-        let roots = Roots::load(&store)?;
+        let Recognized { roots, known, .. } = self.pinned.recognize(&store)?;
         let old_root = if self.accept_old_root { OldRoot::Accept } else { OldRoot::Refuse };
-        Ok(Bench { store, roots, keys, who: self.by.name()?, lifetime: self.lifetime, old_root })
+        Ok(Bench {
+            store,
+            roots,
+            known,
+            keys,
+            who: self.by.name()?,
+            lifetime: self.lifetime,
+            continue_after: None,
+            old_root,
+        })
     }
 }
 
@@ -59,6 +74,8 @@ impl Bench {
             keys: self.keys.iter().map(SecretKey::signing).collect(),
             lifetime: self.lifetime,
             old_root: self.old_root,
+            continue_after: self.continue_after,
+            known: &self.known,
             clock: &HostClock,
         }
     }
@@ -70,8 +87,8 @@ impl Bench {
         verb: &str,
         change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
     ) -> Result<Option<Committed>, Error> {
-        // One that isn't there isn't begun by a slip of the finger.
-        Log::new(&self.store, &self.roots, channel).newest_or_old(self.old_root)?;
+        // A typo must not create a new channel.
+        self.committer().existing(&Log::new(&self.store, &self.roots, channel))?;
         self.change_or_begin(channel, verb, change)
     }
 

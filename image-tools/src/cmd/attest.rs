@@ -1,14 +1,14 @@
 //! `attest`.
 use super::Out;
 use super::act::Which;
-use super::place::{By, Place};
+use super::place::{By, Pinned, Place};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::repository::audit::{self, Act};
 use crate::repository::channel::Log;
-use crate::repository::roots::Roots;
 use crate::repository::store::Claim;
+use crate::repository::trust::Recognized;
 use bistable_format::attestation::Attestation;
 use bistable_format::{Envelope, repository as names};
 use serde_json::json;
@@ -33,14 +33,16 @@ pub struct Args {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
+    pinned: Pinned,
+    #[command(flatten)]
     by: By,
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let (key, who) = (SecretKey::read(&args.key)?, args.by.name()?);
     let store = args.place.open_to_write()?;
-    let roots = Roots::load(&store)?;
-    let channel = Log::new(&store, &roots, &args.channel).newest()?.channel;
+    let Recognized { roots, known, .. } = args.pinned.recognize(&store)?;
+    let channel = known.newest(&Log::new(&store, &roots, &args.channel))?.channel;
     let offer = args.which.selector().find(&channel)?;
     let word = Attestation {
         release: offer.identity,

@@ -49,6 +49,10 @@ pub struct Show {
 pub struct Refresh {
     /// The channel.
     name: String,
+    /// Give up the channel's numbers up to N, the highest that any computer or device has seen, and continue above it: only if
+    /// files were lost and no mirror or backup has them
+    #[arg(long, value_name = "N")]
+    continue_after: Option<u64>,
     #[command(flatten)]
     acting: Acting,
 }
@@ -93,12 +97,23 @@ fn demand(text: &str) -> Result<(String, PathBuf), String> {
 pub(crate) fn run(verb: &Channel, out: Out) -> Result<(), Error> {
     match verb {
         Channel::Show(args) => show(args, out),
-        Channel::Refresh(args) => changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new())),
+        Channel::Refresh(args) => refresh(args, out),
         Channel::Gates(args) => gates(args, out),
         Channel::Pin(args) => marked(args, out, "pin", pin),
         Channel::Unpin(args) => marked(args, out, "unpin", unpin),
         Channel::Barrier(args) => marked(args, out, "barrier", barrier),
     }
+}
+
+fn refresh(args: &Refresh, out: Out) -> Result<(), Error> {
+    let Some(after) = args.continue_after else {
+        return changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new()));
+    };
+    let mut bench = args.acting.open()?;
+    bench.continue_after = Some(after);
+    let about = format!("{}, continued after number {after}", args.name);
+    let committed = bench.change_or_begin(&args.name, "refresh", |_, _| Ok(about.clone()))?;
+    report(&args.name, "refresh", committed.as_ref(), out)
 }
 
 fn gates(args: &Gates, out: Out) -> Result<(), Error> {

@@ -3,8 +3,14 @@ use crate::error::Error;
 use crate::repository::init::{Writers, writers};
 use crate::repository::store::{Missing, Store, default_place};
 use crate::repository::sync::{Kind, MIRROR, PARTIAL};
+use crate::repository::trust::{
+    PinError, Recognized, StateFolder, TrustStore, recognize, recognize_to_repair,
+};
+use crate::root::{self, SignedRoot};
 use bistable_format::limits;
 use bistable_format::text::{is_printable, is_printable_char};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where the repository is.
 #[derive(Debug, clap::Args)]
@@ -52,6 +58,49 @@ impl Place {
         warn_of(writers(&store)?, &store);
         Ok(store)
     }
+}
+
+/// Which repository it has to be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Pinned {
+    /// A root of the repository: any other repository is refused. Default: the repository that this computer saw there first.
+    #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
+    root: Option<PathBuf>,
+}
+
+/// How a repository is compared with what is remembered of it.
+type Compare = fn(&Arc<dyn TrustStore>, &Store, Option<&SignedRoot>) -> Result<Recognized, PinError>;
+
+impl Pinned {
+    /// Compare a repository with the given root, or else with what this computer remembers. Reports a first use on stderr.
+    pub(crate) fn recognize(&self, store: &Store) -> Result<Recognized, Error> {
+        self.compare(store, recognize)
+    }
+
+    /// The same for `repo root`, which gives back a root that was lost.
+    pub(crate) fn recognize_to_repair(&self, store: &Store) -> Result<Recognized, Error> {
+        self.compare(store, recognize_to_repair)
+    }
+
+    fn compare(&self, store: &Store, compare: Compare) -> Result<Recognized, Error> {
+        let wanted = self.root.as_ref().map(|path| root::read(path)).transpose()?;
+        let recognized = compare(&memory()?, store, wanted.as_ref())?;
+        if recognized.newly_trusted {
+            let newest = recognized.roots.newest_mark();
+            super::lines::say(&format!(
+                "trusting root {} ({:.12}) of {} from now on",
+                newest.number,
+                newest.digest,
+                store.place()
+            ));
+        }
+        Ok(recognized)
+    }
+}
+
+/// What this computer remembers of repositories.
+pub(crate) fn memory() -> Result<Arc<dyn TrustStore>, Error> {
+    Ok(Arc::new(StateFolder::from_env()?))
 }
 
 /// Warn on stderr that a store doesn't keep what was created first.

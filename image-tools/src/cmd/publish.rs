@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::parallel::Threads;
 use crate::repository::channel::Log;
 use crate::repository::publish::{Publication, publish};
-use crate::root;
 use crate::size::Bytes;
 use bistable_format::channel::Passage;
 use serde_json::json;
@@ -22,9 +21,6 @@ pub struct Args {
     /// The channel that offers it. One that isn't there begins.
     #[arg(long, value_name = "NAME", default_value = "staging")]
     channel: String,
-    /// Refuse a repository that does not have this root.
-    #[arg(long, value_name = "FILE")]
-    root: Option<PathBuf>,
     /// Devices have to run this release before they take a newer one.
     #[arg(long)]
     barrier: bool,
@@ -39,9 +35,6 @@ pub struct Args {
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let bench = args.acting.open()?;
-    if let Some(path) = &args.root {
-        bench.roots.require(&root::read(path)?, &bench.store)?;
-    }
     let log = Log::new(&bench.store, &bench.roots, &args.channel);
     let publication = Publication {
         bundle: args.bundle.clone(),

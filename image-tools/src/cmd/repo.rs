@@ -1,12 +1,13 @@
-//! `repo init`, `repo probe`.
+//! `repo init`, `repo root`, `repo forget`, `repo probe`.
 use super::Out;
-use super::place::{By, Place, warn_of};
+use super::lines::say;
+use super::place::{By, Pinned, Place, memory, warn_of};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::init::{Initialised, Writers, init, writers};
 use crate::repository::probe::probe;
-use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
+use crate::repository::trust::recognize;
 use crate::root;
 use bistable_format::Role;
 use serde_json::json;
@@ -19,6 +20,8 @@ pub enum Repo {
     Init(Init),
     /// Give a repository its next root: devices follow it at their next check.
     Root(NextRoot),
+    /// Forget the numbers of a repository's channels: for one that was made again and that no device has followed.
+    Forget(Forget),
     /// Look whether a store keeps what was created first. Leaves nothing behind.
     Probe(Probe),
 }
@@ -45,11 +48,23 @@ pub struct Init {
 #[derive(Debug, clap::Args)]
 pub struct NextRoot {
     /// The root after the newest that the repository has.
-    root: PathBuf,
+    #[arg(value_name = "ROOT")]
+    next: PathBuf,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
+    pinned: Pinned,
+    #[command(flatten)]
     by: By,
+}
+
+/// Arguments of `repo forget`.
+#[derive(Debug, clap::Args)]
+pub struct Forget {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    pinned: Pinned,
 }
 
 /// Arguments of `repo probe`.
@@ -71,10 +86,18 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                     args.root.display()
                 )));
             }
-            let who = args.by.name()?;
+            let (who, memory) = (args.by.name()?, memory()?);
             let store = args.place.open(Missing::Create)?;
             let wanted = if args.single_writer { Writers::Single } else { Writers::Many };
             let made = init(&store, &root, wanted, &who, &HostClock)?;
+            let remembered = recognize(&memory, &store, Some(&root))?.known.channels()?;
+            if made == Initialised::New && !remembered.is_empty() {
+                say(&format!(
+                    "warning: this computer has signed channels of this repository ({}): before they are signed again, restore \
+                     their files from a mirror or a backup, or, if no device has ever seen them, run `bistable-image repo forget`",
+                    remembered.join(", ")
+                ));
+            }
             let writers = writers(&store)?;
             warn_of(writers, &store);
             let what = match made {
@@ -91,9 +114,13 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             )
         }
         Repo::Root(args) => {
-            let next = root::read(&args.root)?;
+            let next = root::read(&args.next)?;
             let store = args.place.open_to_write()?;
-            let added = Roots::load(&store)?.follow(&store, &next, &args.by.name()?, &HostClock)?;
+            let recognized = args.pinned.recognize_to_repair(&store)?;
+            recognized.require_remembered(&store, &next)?;
+            let added = recognized.roots.follow(&store, &next, &args.by.name()?, &HostClock)?;
+            // Remembers it.
+            args.pinned.recognize_to_repair(&store)?;
             let version = next.root.version;
             let what = if added { "from now on" } else { "already" };
             out.result(
@@ -104,6 +131,17 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                     store.place()
                 ),
             )
+        }
+        Repo::Forget(args) => {
+            let store = args.place.open(Missing::Refuse)?;
+            let known = args.pinned.recognize(&store)?.known;
+            let forgotten = known.channels()?;
+            known.forget_channels()?;
+            let text = match forgotten.as_slice() {
+                [] => format!("{}: no channel was remembered\n", store.place()),
+                names => format!("{}: forgot {}\n", store.place(), names.join(", ")),
+            };
+            out.result(json!({ "repository": store.place(), "forgotten": forgotten }), &text)
         }
         Repo::Probe(args) => {
             let store = args.place.open(Missing::Refuse)?;

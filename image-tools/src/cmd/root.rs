@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::keys::{self, SecretKey};
 use crate::output::{self, Access, Existing};
 use crate::root::{self, RootOptions};
-use bistable_format::{Envelope, Key, Role};
+use bistable_format::{Envelope, Key, Role, TrustError};
 use std::path::{Path, PathBuf};
 
 /// The verb.
@@ -41,6 +41,9 @@ pub struct Rotate {
     /// Secret key that signs it: enough of the old root keys, and enough of the new ones.
     #[arg(long, value_name = "NAME.key", required = true)]
     sign: Vec<PathBuf>,
+    /// Make a root with one root key, with a root threshold of 1, or with a key in two roles
+    #[arg(long)]
+    yes_weak: bool,
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
@@ -80,6 +83,9 @@ pub struct New {
     /// Secret key that signs this root: as many root keys as its threshold says.
     #[arg(long, value_name = "NAME.key", required = true)]
     sign: Vec<PathBuf>,
+    /// Make a root with one root key, with a root threshold of 1, or with a key in two roles
+    #[arg(long)]
+    yes_weak: bool,
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
@@ -114,9 +120,27 @@ fn rotate(args: Rotate, out: Out) -> Result<(), Error> {
             sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
         },
     )?;
+    let next = Envelope::parse(&bytes, Role::Root).map_err(Into::into).and_then(|next| decode(next.payload));
+    refuse_weak(&next.map_err(root::RootError::Unusable)?, args.yes_weak)?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     output::write(&args.out, &bytes, existing, Access::Public)?;
     made(&args.out, &current, &bytes, out)
+}
+
+fn decode(payload: &[u8]) -> Result<bistable_format::Root, TrustError> {
+    Ok(bistable_format::Root::decode(payload)?)
+}
+
+/// Refuse a root that one key is enough to break, or warn of it.
+fn refuse_weak(root: &bistable_format::Root, yes_weak: bool) -> Result<(), Error> {
+    let weaknesses = root::weaknesses(root);
+    if !yes_weak && !weaknesses.is_empty() {
+        return Err(root::RootError::Weak(weaknesses).into());
+    }
+    for weakness in weaknesses {
+        super::lines::say(&format!("warning: the root is weak: {weakness}"));
+    }
+    Ok(())
 }
 
 fn sign(args: &Sign, out: Out) -> Result<(), Error> {
@@ -155,6 +179,7 @@ fn new(args: New, out: Out) -> Result<(), Error> {
         thresholds: args.threshold,
         sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
     })?;
+    refuse_weak(&made.root, args.yes_weak)?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     output::write(&args.out, &made.bytes, existing, Access::Public)?;
     if made.root.role(Role::Channel).is_none() {

@@ -1,19 +1,26 @@
 //! A channel's files in a repository: the newest, the older ones, and the commit of the next.
 //!
 //! ```text
-//! read the newest ─► change it ─► sign ─► create number n + 1 ─┬─ created: remember n + 1, record it in the audit
+//! read the newest ─► change it ─► sign ─► create number n + 1 ─┬─ created: write the hint, record it in the audit
 //!       ▲                                                      │
 //!       └───────────────── somebody else was first ◄───────────┘
 //! ```
+//! The newest is compared with what this computer [remembers](super::trust), which also says in what order a file is signed,
+//! created and remembered.
 use super::audit::{self, AuditError};
 use super::index;
 use super::roots::Roots;
 use super::sequence::Sequence;
 use super::store::{Claim, Store, StoreError};
+use super::trust::{Known, Mark, TrustStoreError, payload_digest};
 use crate::clock::{Clock, back_off};
 use bistable_format::channel::{Act, Channel, Gates, Offer, check_channel_name};
 use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError, repository};
 use ed25519_dalek::SigningKey;
+
+mod lost;
+
+pub use lost::LOST;
 
 /// How long a channel is believed, in seconds, if nobody says otherwise: a week.
 pub const LIFETIME: u64 = 7 * 86_400;
@@ -109,6 +116,70 @@ pub enum ChannelError {
     /// Files of it were lost.
     #[error(transparent)]
     Lost(Box<AuditError>),
+    /// The store lacks what this computer has seen there.
+    #[error(
+        "{place} is behind: its newest number of channel {name} is {found}, but this computer has seen number {remembered}: nothing \
+         was signed, because devices may have seen it, too. Restore the missing files from a mirror or a backup; if none has them, \
+         `bistable-image channel refresh {name} --continue-after N` gives up all numbers up to N, the highest that any computer or \
+         device has seen"
+    )]
+    Behind {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
+        /// The newest number there; 0 for none.
+        found: u64,
+        /// The newest number that was seen.
+        remembered: u64,
+    },
+    /// The store has another file than this computer has seen there.
+    #[error(
+        "{place} was changed: number {sequence} of channel {name} is another one than this computer has seen there: nothing was \
+         signed. Find out which of the two devices have seen, and restore it from a mirror or a backup"
+    )]
+    Replaced {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// A number that was given up.
+    #[error("number {sequence} of channel {name} was lost, and the channel continues above it")]
+    LostNumber {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// Numbers can't be given up.
+    #[error("channel {name} can't be continued after number {after}: {why}")]
+    GiveUp {
+        /// The channel.
+        name: String,
+        /// The last number to give up.
+        after: u64,
+        /// Why not.
+        why: String,
+    },
+    /// A commit can't be finished that a crash stopped.
+    #[error(
+        "the last commit of this computer to channel {name} can't be finished: repositories/{repository}/{name}.pending, where it \
+         remembers repositories (BISTABLE_STATE_DIR), is damaged; compare the channel with a mirror or a device, then remove that file"
+    )]
+    Pending {
+        /// The channel.
+        name: String,
+        /// The repository's identity.
+        repository: Digest,
+        /// What is wrong with the file.
+        source: Box<ChannelError>,
+    },
+    /// The memory can't be used.
+    #[error(transparent)]
+    Memory(#[from] TrustStoreError),
     /// The given keys don't make a valid signature.
     #[error("the channel {name} can't be signed with these keys")]
     Keys {
@@ -140,10 +211,19 @@ pub enum ChannelError {
 pub struct ChannelFile {
     /// What it says. Verified.
     pub channel: Channel,
-    /// SHA-256 of it, signatures included.
+    /// SHA-256 of it, signatures included: what the next one names.
     pub digest: Digest,
+    /// SHA-256 of its payload: what is remembered of it.
+    pub payload: Digest,
     /// Version of the newest root that vouches for it.
     pub root: u32,
+}
+
+impl ChannelFile {
+    /// Its number and its payload.
+    pub fn mark(&self) -> Mark {
+        Mark { number: self.channel.sequence, digest: self.payload }
+    }
 }
 
 /// The names of all channels, sorted.
@@ -193,6 +273,11 @@ impl<'a> Log<'a> {
         Ok(Sequence::Channel(self.name.clone()).newest(self.store)?)
     }
 
+    /// The newest file. A crash may have left the marks of lost numbers without the file after them.
+    fn newest_kept(&self) -> Result<Option<ChannelFile>, ChannelError> {
+        self.kept(self.sequence()?)
+    }
+
     /// Refuse to go on if the repository has got a newer root since the roots were read: hours ago, perhaps, before an upload. A
     /// key that it takes back must sign nothing any more.
     ///
@@ -211,11 +296,7 @@ impl<'a> Log<'a> {
     /// # Errors
     /// [`ChannelError::None`] if there is none, [`ChannelError::OldRoot`], …
     pub fn newest(&self) -> Result<ChannelFile, ChannelError> {
-        let place = || self.store.place().into();
-        match self.sequence()? {
-            0 => Err(ChannelError::None { place: place(), name: self.name.clone() }),
-            n => self.trusted(self.history(n)?),
-        }
+        self.trusted(self.newest_kept()?.ok_or_else(|| self.none())?)
     }
 
     /// The newest file; one that only an older root vouches for, too, if that is wanted.
@@ -242,43 +323,100 @@ impl<'a> Log<'a> {
             name: self.name.clone(),
             sequence,
         })?;
+        if bytes == LOST {
+            return Err(ChannelError::LostNumber { name: self.name.clone(), sequence });
+        }
         self.open(sequence, &bytes)
     }
 
     /// All files from the newest back to the first, each named by the one after it. Stops after the first error.
     pub fn backwards(&self) -> impl Iterator<Item = Result<ChannelFile, ChannelError>> + '_ {
-        let mut next = Some((self.sequence(), None));
+        self.back_from(self.sequence(), None)
+    }
+
+    /// All files before this one, back to the first. Stops after the first error.
+    pub(super) fn before(
+        &self,
+        file: &ChannelFile,
+    ) -> impl Iterator<Item = Result<ChannelFile, ChannelError>> + '_ {
+        self.back_from(Ok(file.channel.sequence - 1), file.channel.previous)
+    }
+
+    fn back_from(
+        &self,
+        sequence: Result<u64, ChannelError>,
+        wanted: Option<Digest>,
+    ) -> impl Iterator<Item = Result<ChannelFile, ChannelError>> + '_ {
+        let mut next = Some((sequence, wanted));
         std::iter::from_fn(move || {
             let (sequence, wanted): (_, Option<Digest>) = next.take()?;
-            let file = match sequence {
-                Ok(0) => return None,
-                Ok(n) => self.history(n),
-                Err(e) => Err(e),
-            };
-            Some(file.and_then(|file| {
-                let sequence = file.channel.sequence;
-                if wanted.is_some_and(|wanted| wanted != file.digest) {
-                    return Err(ChannelError::Broken { name: self.name.clone(), sequence: sequence + 1 });
+            // What follows lost numbers names the file before them, so a mark in place of a file that isn't lost is found.
+            // The file after lost numbers names the one before them, so a mark in place of a file that isn't lost is found.
+            let found = sequence.and_then(|n| Ok((n, self.kept(n)?)));
+            let broken = |n| ChannelError::Broken { name: self.name.clone(), sequence: n + 1 };
+            Some(match found {
+                Ok((_, None)) if wanted.is_none_or(|wanted| wanted == Digest::of(LOST)) => return None,
+                Ok((_, Some(file))) if wanted.is_none_or(|wanted| wanted == file.digest) => {
+                    next = Some((Ok(file.channel.sequence - 1), file.channel.previous));
+                    Ok(file)
                 }
-                next = Some((Ok(sequence - 1), file.channel.previous));
-                Ok(file)
-            }))
+                Ok((n, _)) => Err(broken(n)),
+                Err(e) => Err(e),
+            })
         })
     }
 
+    /// Where the repository is, as messages name it.
+    pub(super) fn place(&self) -> &str {
+        self.store.place()
+    }
+
+    /// There is no such channel.
+    pub(super) fn none(&self) -> ChannelError {
+        ChannelError::None { place: self.place().into(), name: self.name.clone() }
+    }
+
+    /// The store's newest number is lower than one that was seen.
+    pub(super) fn behind(&self, found: u64, remembered: u64) -> ChannelError {
+        ChannelError::Behind { place: self.place().into(), name: self.name.clone(), found, remembered }
+    }
+
+    /// Create the file of a number, and the hint.
+    pub(super) fn claim(&self, sequence: u64, bytes: &[u8]) -> Result<Claim, ChannelError> {
+        let numbered = Sequence::Channel(self.name.clone());
+        let claim = self.store.claim(&numbered.path(sequence), bytes, Envelope::MAX_BYTES)?;
+        if claim == Claim::Ours {
+            numbered.remember(self.store, sequence);
+        }
+        Ok(claim)
+    }
+
     fn open(&self, sequence: u64, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
-        let untrusted = |source| ChannelError::Untrusted { name: self.name.clone(), sequence, source };
-        let root = self.roots.vouching(Role::Channel, bytes).map_err(untrusted)?;
-        let channel = Channel::open(bytes, root).map_err(untrusted)?;
-        if channel.name != self.name || channel.sequence != sequence {
+        let file = self.open_numbered(sequence, bytes)?;
+        if file.channel.name != self.name || file.channel.sequence != sequence {
             return Err(ChannelError::Misplaced {
                 name: self.name.clone(),
                 sequence,
-                found_name: channel.name,
-                found: channel.sequence,
+                found_name: file.channel.name,
+                found: file.channel.sequence,
             });
         }
-        Ok(ChannelFile { channel, digest: Digest::of(bytes), root: root.version })
+        Ok(file)
+    }
+
+    /// A file of this channel, of whatever number it says.
+    pub(super) fn open_any(&self, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
+        let sequence = self.open_numbered(0, bytes)?.channel.sequence;
+        self.open(sequence, bytes)
+    }
+
+    /// `sequence` is for the message.
+    fn open_numbered(&self, sequence: u64, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
+        let untrusted = |source| ChannelError::Untrusted { name: self.name.clone(), sequence, source };
+        let root = self.roots.vouching(Role::Channel, bytes).map_err(untrusted)?;
+        let channel = Channel::open(bytes, root).map_err(untrusted)?;
+        let payload = payload_digest(bytes, Role::Channel);
+        Ok(ChannelFile { channel, digest: Digest::of(bytes), payload, root: root.version })
     }
 
     fn trusted(&self, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
@@ -325,6 +463,10 @@ pub struct Committer<'a> {
     pub lifetime: u64,
     /// What about a newest file that only an older root vouches for.
     pub old_root: OldRoot,
+    /// Give up the lost numbers up to this one, and continue above it.
+    pub continue_after: Option<u64>,
+    /// What this computer remembers of the repository.
+    pub known: &'a Known,
     /// The time.
     pub clock: &'a dyn Clock,
 }
@@ -357,13 +499,14 @@ impl Committer<'_> {
         mut change: impl FnMut(&mut Channel) -> Result<Change, E>,
     ) -> Result<Option<Committed>, E> {
         check_channel_name(&log.name).map_err(ChannelError::from)?;
-        let numbered = Sequence::Channel(log.name.clone());
         let mut newest = self.newest(log)?;
         // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here. And a number
         // that was given once is never given again.
         let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
         // Any other trouble with the audit is the next one's, too.
-        if let Err(lost @ AuditError::Lost { .. }) = audit::catch_up(log.store, self.clock, log, there) {
+        if let Err(lost @ AuditError::Lost { .. }) = audit::catch_up(log.store, self.clock, log, there)
+            && self.continue_after.is_none()
+        {
             return Err(ChannelError::Lost(Box::new(lost)).into());
         }
         for tries in 1..=TRIES {
@@ -379,35 +522,76 @@ impl Committer<'_> {
             let bytes = self.seal(log, &draft)?;
             let sequence = draft.sequence;
             log.check_root()?;
-            let claimed = log.store.claim(&numbered.path(sequence), &bytes, Envelope::MAX_BYTES);
-            match claimed.map_err(ChannelError::from)? {
-                Claim::Ours => {
-                    numbered.remember(log.store, sequence);
-                    let file = log.open(sequence, &bytes)?;
-                    let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
-                    let before = newest.as_ref().map_or(&[][..], |n| &n.channel.offers);
-                    if !same_releases(before, &file.channel.offers) {
-                        // A hint: that it can't be written is nobody's trouble.
-                        let _ = index::refresh(log.store, log.roots);
-                    }
-                    return Ok(Some(Committed { file, unrecorded, tries }));
-                }
-                Claim::Theirs(_) => {
-                    if tries > 1 {
-                        self.clock.wait(back_off(tries / 2));
-                    }
-                    newest = Some(self.acceptable(log, log.history(log.sequence()?)?)?);
-                }
+            let file = log.open(sequence, &bytes)?;
+            if let Some(after) = self.continue_after {
+                log.give_up(newest.as_ref().map_or(0, |n| n.channel.sequence), after)?;
             }
+            if let Some(Claim::Ours) = self.known.commit(log, &file, &bytes)? {
+                let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
+                let before = newest.as_ref().map_or(&[][..], |n| &n.channel.offers);
+                if !same_releases(before, &file.channel.offers) {
+                    // A hint: a failed write is repaired by the next one, or by fsck.
+                    let _ = index::refresh(log.store, log.roots);
+                }
+                return Ok(Some(Committed { file, unrecorded, tries }));
+            }
+            if tries > 1 {
+                self.clock.wait(back_off(tries / 2));
+            }
+            newest = self.newest(log)?;
         }
         Err(ChannelError::Busy { name: log.name.clone() }.into())
     }
 
-    fn newest(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
-        match log.sequence()? {
-            0 => Ok(None),
-            n => Ok(Some(self.acceptable(log, log.history(n)?)?)),
+    /// The newest file that may be acted on: trusted by the newest root, and not older than what this computer has seen.
+    ///
+    /// # Errors
+    /// [`ChannelError::None`] if there is none; see [`ChannelError`].
+    pub fn newest_of(&self, log: &Log<'_>) -> Result<ChannelFile, ChannelError> {
+        log.trusted(self.existing(log)?)
+    }
+
+    /// The newest file that may be changed: one that only an older root vouches for, too, if that is wanted.
+    ///
+    /// # Errors
+    /// As for [`newest_of`](Self::newest_of).
+    pub fn existing(&self, log: &Log<'_>) -> Result<ChannelFile, ChannelError> {
+        self.newest(log)?.ok_or_else(|| log.none())
+    }
+
+    /// Compare every channel that this computer remembers with the store: one that was removed isn't listed there.
+    ///
+    /// # Errors
+    /// The first that was lost or replaced.
+    pub(super) fn compare_all(&self, store: &Store, roots: &Roots) -> Result<(), ChannelError> {
+        for name in self.known.channels()? {
+            self.newest(&Log::new(store, roots, name))?;
         }
+        Ok(())
+    }
+
+    fn newest(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
+        let newest = self.compared(log)?;
+        // A file whose number is given up is not created after all.
+        if self.continue_after.is_some() {
+            return Ok(newest);
+        }
+        if self.known.settle(log, newest.as_ref())? { self.compared(log) } else { Ok(newest) }
+    }
+
+    /// The store's newest file, compared with what is remembered.
+    fn compared(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
+        // Before the store, or what another process commits meanwhile would look lost.
+        let remembered = self.known.channel(&log.name)?;
+        let newest = log.newest_kept()?.map(|file| self.acceptable(log, file)).transpose()?;
+        match self.continue_after {
+            None => self.known.check(log, remembered, newest.as_ref())?,
+            Some(after) => {
+                let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
+                log.may_give_up(there, after, self.known.highest(log)?)?;
+            }
+        }
+        Ok(newest)
     }
 
     /// What the next commit begins with: for a rehearsal, before anything is done that takes long.
@@ -429,11 +613,13 @@ impl Committer<'_> {
         let now = self.clock.now();
         // A verb until the change says which: a draft makes sense at any time.
         let act = Act { by: self.who.clone(), verb: "change".into(), about: String::new() };
+        let after = |there: u64| self.continue_after.unwrap_or(there) + 1;
         let Some(ChannelFile { channel, digest, .. }) = newest else {
             return Ok(Channel {
                 name: log.name.clone(),
-                sequence: 1,
-                previous: None,
+                sequence: after(0),
+                // After lost numbers there is no file to be named.
+                previous: self.continue_after.map(|_| Digest::of(LOST)),
                 issued_at: now,
                 expires_at: now.saturating_add(self.lifetime),
                 act,
@@ -452,7 +638,7 @@ impl Committer<'_> {
         // Never before the one before: devices would refuse it.
         let issued_at = now.max(channel.issued_at);
         Ok(Channel {
-            sequence: channel.sequence + 1,
+            sequence: after(channel.sequence),
             previous: Some(*digest),
             issued_at,
             expires_at: issued_at.saturating_add(self.lifetime),

@@ -13,6 +13,7 @@
 //! | [`mod@probe`] | whether the store tells the truth |
 //! | [`mod@init`] | a new repository |
 //! | [`roots`] | the roots, each vouching for the next |
+//! | [`trust`] | what this computer remembers of repositories, so that a store can't go back |
 //! | [`sequence`] | numbered files, and the newest of them |
 //! | [`channel`] | a channel's files, and the commit of the next |
 //! | [`contents`] | what a release consists of |
@@ -55,6 +56,7 @@ pub mod sequence;
 pub mod site;
 pub mod store;
 pub mod sync;
+pub mod trust;
 mod version_name;
 pub mod words;
 

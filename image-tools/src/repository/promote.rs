@@ -97,7 +97,7 @@ pub fn promote(
     }
     let mut promoted: Option<(Offer, Stored, Hold)> = None;
     let committed = committer.commit(&into, |draft| -> Result<Change, PromoteError> {
-        let from = Log::new(store, roots, wish.from).newest()?.channel;
+        let from = committer.newest_of(&Log::new(store, roots, wish.from))?.channel;
         let product = wish.product.map(str::to_owned);
         let offer = match wish.what {
             Some(what) => Selector { product, what: what.into() }.find(&from)?.clone(),

@@ -1,9 +1,10 @@
 //! The repository's roots: the first one, and each that followed, signed by the keys of the one before and its own.
 use super::audit::{self, Act, AuditError};
 use super::store::{Claim, Store, StoreError};
+use super::trust::Mark;
 use crate::clock::Clock;
 use crate::root::SignedRoot;
-use bistable_format::{Envelope, Role, Root, TrustError, repository as names};
+use bistable_format::{Digest, Envelope, Role, Root, TrustError, repository as names};
 
 /// Why the roots can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +155,21 @@ impl Roots {
     /// The first one: whose repository it is.
     pub fn first(&self) -> &SignedRoot {
         &self.first
+    }
+
+    /// The repository's identity: the digest of its first root's payload.
+    pub fn identity(&self) -> Digest {
+        self.first.mark().digest
+    }
+
+    /// The version and digest of the root in force.
+    pub fn newest_mark(&self) -> Mark {
+        self.newest().mark()
+    }
+
+    /// The version and digest of the root of this version, if there is one.
+    pub fn mark(&self, version: u64) -> Option<Mark> {
+        self.all().map(SignedRoot::mark).find(|mark| mark.number == version)
     }
 
     /// Refuse another product's repository.

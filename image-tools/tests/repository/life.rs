@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub(crate) struct Life {
-    product: Product,
-    folder: TempDir,
+    pub product: Product,
+    pub folder: TempDir,
     pub repo: String,
 }
 
@@ -61,7 +61,7 @@ impl Life {
     }
 
     #[track_caller]
-    fn ends(&self, args: &[&str], code: i32) -> (String, String) {
+    pub(crate) fn ends(&self, args: &[&str], code: i32) -> (String, String) {
         at(&self.repo, args, code)
     }
 
@@ -295,6 +295,7 @@ fn keys_change_and_channels_are_signed_anew() {
         other.public.to_str().unwrap(),
         "--sign",
         &root,
+        "--yes-weak",
     ]);
     assert!(half.contains("not enough yet"), "{half}");
     let (_, refused) = life.ends(&["repo", "root", &next], 5);
@@ -456,6 +457,7 @@ fn copies_of_either_kind() {
         &public,
         "--sign",
         &key,
+        "--yes-weak",
     ]);
     at(&other, &["repo", "init", "--root", &root], 0);
     let (_, foreign) = life.ends(&["sync", &other], 5);

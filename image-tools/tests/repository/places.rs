@@ -19,8 +19,9 @@ pub(crate) fn memory() -> Place {
 
 pub(crate) fn directory() -> Place {
     let folder = tempfile::tempdir().unwrap();
-    let url = folder.path().to_str().unwrap().to_owned();
-    let store = Store::open(&url, Missing::Refuse).unwrap();
+    // Not the folder itself: the computers' memory lies beside the repository.
+    let url = folder.path().join("repository").to_str().unwrap().to_owned();
+    let store = Store::open(&url, Missing::Create).unwrap();
     Place { name: "directory", store, url: Some(url), _folder: Some(folder) }
 }
 

@@ -7,6 +7,7 @@ use bistable_image::repository::channel::{
 };
 use bistable_image::repository::init::{Writers, init};
 use bistable_image::repository::roots::Roots;
+use bistable_image::repository::trust::Known;
 use bistable_image::repository::{Clock, Store};
 use bistable_image::root::{self, RootOptions, SignedRoot};
 use semver::Version;
@@ -33,6 +34,8 @@ pub(crate) struct Product {
     pub root_key: SecretKey,
     pub release_key: SecretKey,
     pub channel_key: SecretKey,
+    /// What the committer's computer remembers: nothing, unless a test says otherwise.
+    pub known: Known,
     pub clock: TestClock,
 }
 
@@ -51,7 +54,7 @@ impl Product {
             sign: vec![root_key.clone()],
         });
         let clock = TestClock(AtomicU64::new(1_800_000_000));
-        Product { root: root.unwrap(), root_key, release_key, channel_key, clock }
+        Product { root: root.unwrap(), root_key, release_key, channel_key, known: Known::nothing(), clock }
     }
 
     /// The next root, by which these keys alone may sign releases.
@@ -74,6 +77,8 @@ impl Product {
             keys: vec![self.channel_key.signing()],
             lifetime: LIFETIME,
             old_root: OldRoot::Refuse,
+            continue_after: None,
+            known: &self.known,
             clock: &self.clock,
         }
     }

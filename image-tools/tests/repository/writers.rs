@@ -142,6 +142,7 @@ fn act(repo: &str, writer: usize, key: &Path, args: &[&str]) {
         .arg("--key")
         .arg(key)
         .env("BISTABLE_REPO", repo)
+        .env("BISTABLE_STATE_DIR", crate::cli::state_of(repo))
         .env("BISTABLE_BY", format!("writer {writer}"))
         .output()
         .unwrap();

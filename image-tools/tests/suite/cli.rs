@@ -2,7 +2,7 @@
 use crate::fixture::Product;
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::{Command, Output};
 
 fn run(product: &Product, args: &[&str]) -> Output {
@@ -50,6 +50,53 @@ const BUILD: &[&str] = &[
     "--level",
     "3",
 ];
+
+#[test]
+fn weak_root_is_made_only_with_yes_weak() {
+    let product = Product::new();
+    for name in ["one", "two", "three"] {
+        ends(&product, &["key", "new", "--out", name], 0);
+    }
+    let new = ["root", "new", "--release-key", "three.pub", "--channel-key", "three.pub", "--out", "1.root"];
+    let (_, refused) =
+        ends(&product, &[&new[..], &["--root-key", "one.pub", "--sign", "one.key"]].concat(), 2);
+    for text in ["one root key", "\"three\" may sign as release and as channel", "--yes-weak"] {
+        assert!(refused.contains(text), "{refused}");
+    }
+    let two =
+        ["--root-key", "one.pub", "--root-key", "two.pub", "--sign", "one.key", "--threshold", "root=1"];
+    let (_, refused) = ends(&product, &[&new[..], &two].concat(), 2);
+    assert!(refused.contains("--threshold root=2") && !product.path("1.root").exists(), "{refused}");
+    let (_, warned) = ends(&product, &[&new[..], &two, &["--yes-weak"]].concat(), 0);
+    assert_eq!(warned.matches("warning: the root is weak: ").count(), 2, "{warned}");
+    let rotate = ["root", "rotate", "1.root", "--out", "2.root", "--sign", "one.key"];
+    let (_, refused) = ends(&product, &rotate, 2);
+    assert!(refused.contains("--yes-weak") && !product.path("2.root").exists(), "{refused}");
+    ends(&product, &[&rotate[..], &["--yes-weak"]].concat(), 0);
+}
+
+#[test]
+fn key_that_others_can_read_is_refused_by_every_verb() {
+    let product = Product::new();
+    for name in ["one", "two", "real"] {
+        ends(&product, &["key", "new", "--out", name], 0);
+    }
+    fs::set_permissions(product.path("real.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let new = ["root", "new", "--root-key", "one.pub", "--root-key", "real.pub", "--release-key", "two.pub"];
+    let build: Vec<_> =
+        BUILD.iter().map(|arg| if *arg == "release.key" { "real.key" } else { arg }).collect();
+    for verb in [
+        &build[..],
+        &[&new[..], &["--out", "x.root", "--sign", "one.key", "--sign", "real.key"]].concat(),
+        &["inspect", "real.key"],
+        &["attest", "staging", "1.0.0", "--kind", "tested", "--repo", "repo", "--key", "real.key"],
+        &["channel", "refresh", "staging", "--repo", "repo", "--key", "real.key"],
+    ] {
+        let (_, refused) = ends(&product, verb, 1);
+        assert!(refused.contains("chmod 600 real.key"), "{verb:?}: {refused}");
+    }
+    assert!(!product.path("x.bundle").exists() && !product.path("x.root").exists());
+}
 
 /// From nothing to a card, as a user does it.
 #[test]

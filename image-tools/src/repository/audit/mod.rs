@@ -224,6 +224,7 @@ pub fn append_once(
 /// [`AuditError::Lost`] if a later one is recorded, and isn't there. See [`AuditError`].
 pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> Result<u64, AuditError> {
     let name = log.name();
+    let channel = |e| AuditError::Channel { name: name.into(), source: Box::new(e) };
     let mut added = 0;
     let mut last = newest(store)?;
     let recorded = recorded_in(last.as_ref(), name);
@@ -232,16 +233,17 @@ pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> 
         return Err(AuditError::Lost { place: store.place().into(), name: name.into(), recorded });
     }
     loop {
-        let next = recorded_in(last.as_ref(), name) + 1;
-        if next > up_to {
-            return Ok(added);
-        }
-        let file =
-            log.history(next).map_err(|e| AuditError::Channel { name: name.into(), source: Box::new(e) })?;
+        let recorded = recorded_in(last.as_ref(), name);
+        let found = (recorded + 1..=up_to).find_map(|next| match log.history(next) {
+            Err(ChannelError::LostNumber { .. }) => None,
+            file => Some(file.map(|file| (next, file))),
+        });
+        let Some(found) = found else { return Ok(added) };
+        let (next, file) = found.map_err(channel)?;
         let record = of_channel(&file);
         let done = add(store, clock, last, |last| {
             // Somebody else may have recorded it meanwhile.
-            if recorded_in(last, name) + 1 != next {
+            if recorded_in(last, name) != recorded {
                 return None;
             }
             let mut following = following(last);

@@ -53,15 +53,19 @@ fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) ->
     let mut channels = last.map(|l| l.record.channels.clone()).unwrap_or_default();
     if let Some(commit) = &record.channel {
         let recorded = channels.insert(commit.name.clone(), commit.sequence).unwrap_or(0);
-        if recorded + 1 != commit.sequence {
+        let log = Log::new(store, roots, &commit.name);
+        let channel = |e| AuditError::Channel { name: commit.name.clone(), source: Box::new(e) };
+        let mut next = recorded + 1;
+        while next < commit.sequence && log.is_lost(next).map_err(channel)? {
+            next += 1;
+        }
+        if next != commit.sequence {
             return damaged(format!(
                 "it tells of number {} of channel {}, after number {recorded}",
                 commit.sequence, commit.name
             ));
         }
-        let file = Log::new(store, roots, &commit.name).history(commit.sequence);
-        let file =
-            file.map_err(|e| AuditError::Channel { name: commit.name.clone(), source: Box::new(e) })?;
+        let file = log.history(commit.sequence).map_err(channel)?;
         let told = of_channel(&file);
         let same = (&told.channel, &told.at, &told.who, &told.verb, &told.about)
             == (&record.channel, &record.at, &record.who, &record.verb, &record.about);

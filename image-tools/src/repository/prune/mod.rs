@@ -112,6 +112,7 @@ pub fn run(
     committer: &Committer<'_>,
     plan: &Plan,
 ) -> Result<Removed, PruneError> {
+    committer.compare_all(store, roots)?;
     let now = committer.clock.now();
     let going: BTreeSet<Digest> = plan.go.iter().map(|going| going.release).collect();
     let mut parts = Parts { store, roots, read: BTreeMap::new() };

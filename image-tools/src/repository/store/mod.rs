@@ -29,6 +29,7 @@ mod place;
 pub use error::{Cause, StoreError};
 pub use faulty::{Before, Faults, Faulty, Operation};
 pub use memory::Memory;
+pub(crate) use place::create_folders;
 pub use place::{Missing, default_place};
 
 /// Whether a create-if-absent made the file.

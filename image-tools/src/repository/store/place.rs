@@ -82,7 +82,7 @@ fn directory(path: &Path, missing: Missing) -> Result<Directory, StoreError> {
 }
 
 /// Make a folder and those above it, durably.
-fn create_folders(path: &Path) -> io::Result<()> {
+pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

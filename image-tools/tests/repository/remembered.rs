@@ -1,0 +1,236 @@
+//! What a computer remembers while it commits: whatever is stopped, a number is never signed twice, and never refused wrongly.
+use crate::product::Product;
+use bistable_format::Digest;
+use bistable_image::repository::Store;
+use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::roots::Roots;
+use bistable_image::repository::store::{Faults, Faulty, Memory};
+use bistable_image::repository::trust::{
+    Forgetful, Held, Known, Record, Remembered, TrustStore, TrustStoreError,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A memory that can't be written any more from its n-th change on.
+#[derive(Clone, Debug)]
+struct Dying {
+    inner: Remembered,
+    left: Arc<AtomicU64>,
+}
+
+impl Dying {
+    fn new(inner: &Remembered, changes: u64) -> Dying {
+        Dying { inner: inner.clone(), left: Arc::new(changes.into()) }
+    }
+
+    fn change(&self) -> Result<(), TrustStoreError> {
+        let lives = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        lives
+            .map(|_| ())
+            .map_err(|_| TrustStoreError::Damaged { path: Path::new("memory").into(), why: "dead".into() })
+    }
+}
+
+impl TrustStore for Dying {
+    fn pinned(&self, place: &str) -> Result<Option<Digest>, TrustStoreError> {
+        self.inner.pinned(place)
+    }
+    fn pin(&self, place: &str, repository: &Digest) -> Result<(), TrustStoreError> {
+        self.change()?;
+        self.inner.pin(place, repository)
+    }
+    fn record(&self, repository: &Digest) -> Result<Option<Record>, TrustStoreError> {
+        self.inner.record(repository)
+    }
+    fn merge(&self, repository: &Digest, seen: &Record) -> Result<(), TrustStoreError> {
+        self.change()?;
+        self.inner.merge(repository, seen)
+    }
+    fn forget_channels(&self, repository: &Digest) -> Result<(), TrustStoreError> {
+        self.change()?;
+        self.inner.forget_channels(repository)
+    }
+    fn pending(&self, repository: &Digest, channel: &str) -> Result<Option<Vec<u8>>, TrustStoreError> {
+        self.inner.pending(repository, channel)
+    }
+    fn set_pending(
+        &self,
+        repository: &Digest,
+        channel: &str,
+        bytes: Option<&[u8]>,
+    ) -> Result<(), TrustStoreError> {
+        self.change()?;
+        self.inner.set_pending(repository, channel, bytes)
+    }
+    fn lock(&self, repository: &Digest, channel: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
+        self.inner.lock(repository, channel)
+    }
+}
+
+/// One store, and computers that sign for it.
+struct Desk {
+    product: Product,
+    memory: Memory,
+    /// The digest of each number that was ever in the store: what devices may have seen.
+    seen: BTreeMap<u64, Digest>,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let (product, memory) = (Product::new(), Memory::new());
+        product.init(&Store::new(memory.clone()));
+        Desk { product, memory, seen: BTreeMap::new() }
+    }
+
+    fn on(&mut self, computer: impl TrustStore + 'static) -> &mut Desk {
+        self.product.known = Known::new(Arc::new(computer), Digest::of(b"repository"));
+        self
+    }
+
+    fn offer(&self, store: &Store, n: u64) -> Result<u64, ChannelError> {
+        let roots = Roots::load(store).unwrap();
+        let committed = self.product.offer(&Log::new(store, &roots, "staging"), "ada", n)?;
+        Ok(committed.file.channel.sequence)
+    }
+
+    fn plain(&self) -> Store {
+        Store::new(self.memory.clone())
+    }
+
+    /// No number had another file before.
+    #[track_caller]
+    fn look(&mut self, when: &str) -> u64 {
+        let store = self.plain();
+        let roots = Roots::load(&store).unwrap();
+        let log = Log::new(&store, &roots, "staging");
+        for file in log.backwards() {
+            let file = file.unwrap();
+            let first = *self.seen.entry(file.channel.sequence).or_insert(file.digest);
+            assert_eq!(first, file.digest, "{when}: number {} is another one", file.channel.sequence);
+        }
+        log.sequence().unwrap()
+    }
+
+    fn delete_newest(&self, number: u64) {
+        let store = self.plain();
+        store.delete(&bistable_format::repository::channel("staging", number)).unwrap();
+        store.delete("channels/staging/latest").unwrap();
+        // The record of it, if there is one.
+        for n in number + 1.. {
+            let record = bistable_format::repository::audit(n);
+            if store.size(&record).unwrap().is_none() {
+                break;
+            }
+            store.delete(&record).unwrap();
+        }
+        store.delete("audit/latest").unwrap();
+    }
+}
+
+/// The store dies at each of its changes, the memory at each of its own; then an attacker deletes what the stopped commit may have
+/// created, or doesn't. The next commit is never refused, and never makes another file of a number that was there.
+#[test]
+fn commit_that_was_stopped_anywhere_is_finished_with_the_same_bytes() {
+    let mut stopped = 0;
+    for deleted in [false, true] {
+        for (store_dies, memory_dies) in (0..8).map(|n| (n, 99)).chain((0..6).map(|n| (99, n))) {
+            let when = format!("store {store_dies}, memory {memory_dies}, deleted {deleted}");
+            let (mut desk, computer) = (Desk::new(), Remembered::default());
+            desk.on(computer.clone());
+            desk.offer(&desk.plain(), 1).unwrap();
+            desk.look(&when);
+            desk.on(Dying::new(&computer, memory_dies));
+            let faults = Faults { dies_at: Some(store_dies), ..Faults::default() };
+            let died = desk.offer(&Store::new(Faulty::new(desk.memory.clone(), faults)), 2);
+            stopped += u32::from(died.is_err());
+            let there = desk.look(&when);
+            let acknowledged =
+                computer.record(&Digest::of(b"repository")).unwrap().unwrap().channels["staging"].number;
+            let lost = deleted && there == 2;
+            if lost {
+                desk.delete_newest(2);
+            }
+            desk.on(computer.clone());
+            let next = desk.offer(&desk.plain(), 3);
+            if lost && acknowledged == 2 {
+                assert!(matches!(next, Err(ChannelError::Behind { .. })), "{when}: {next:?}");
+            } else {
+                next.unwrap_or_else(|e| panic!("{when}: {e}"));
+            }
+            desk.look(&when);
+        }
+    }
+    assert!(stopped >= 6, "{stopped}");
+}
+
+#[test]
+fn store_that_creates_but_answers_with_an_error_gets_the_same_file_again() {
+    let (mut desk, computer) = (Desk::new(), Remembered::default());
+    desk.on(computer.clone());
+    desk.offer(&desk.plain(), 1).unwrap();
+    desk.look("first");
+    // It dies after the channel's file, before anything that would tell of it.
+    let faults = Faults { dies_at: Some(1), ..Faults::default() };
+    let faulty = Store::new(Faulty::new(desk.memory.clone(), faults));
+    let _ = desk.offer(&faulty, 2);
+    assert_eq!(desk.look("second"), 2);
+    desk.delete_newest(2);
+    // Whether it was recorded decides: either it is refused, or the same bytes come back.
+    let next = desk.offer(&desk.plain(), 3);
+    assert!(matches!(next, Err(ChannelError::Behind { .. }) | Ok(3)), "{next:?}");
+    desk.look("third");
+}
+
+#[test]
+fn file_of_another_computer_counts_and_the_pending_one_is_dropped() {
+    let (mut desk, computer) = (Desk::new(), Remembered::default());
+    desk.on(computer.clone());
+    desk.offer(&desk.plain(), 1).unwrap();
+    let dead = Faults { dies_at: Some(0), ..Faults::default() };
+    desk.offer(&Store::new(Faulty::new(desk.memory.clone(), dead)), 2).unwrap_err();
+    desk.on(Forgetful);
+    assert_eq!(desk.offer(&desk.plain(), 7).unwrap(), 2);
+    desk.look("theirs");
+    desk.on(computer.clone());
+    assert_eq!(desk.offer(&desk.plain(), 3).unwrap(), 3);
+    desk.look("ours");
+    assert_eq!(computer.pending(&Digest::of(b"repository"), "staging").unwrap(), None);
+}
+
+#[test]
+fn computer_that_was_away_for_long_follows_and_one_whose_file_was_replaced_does_not() {
+    for others in [1, 5, 130, 200] {
+        for replaced in [false, true] {
+            let (mut desk, computer) = (Desk::new(), Remembered::default());
+            desk.on(computer.clone());
+            desk.offer(&desk.plain(), 1).unwrap();
+            desk.offer(&desk.plain(), 2).unwrap();
+            if replaced {
+                desk.delete_newest(2);
+            }
+            desk.on(Forgetful);
+            for n in 0..others {
+                desk.offer(&desk.plain(), 10 + n).unwrap();
+            }
+            desk.on(computer.clone());
+            let next = desk.offer(&desk.plain(), 3);
+            match replaced {
+                false => assert_eq!(next.unwrap(), others + 3),
+                true => assert!(matches!(next, Err(ChannelError::Replaced { sequence: 2, .. })), "{next:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_pending_file_is_an_error_that_names_it() {
+    let (mut desk, computer) = (Desk::new(), Remembered::default());
+    desk.on(computer.clone());
+    desk.offer(&desk.plain(), 1).unwrap();
+    computer.set_pending(&Digest::of(b"repository"), "staging", Some(b"rubbish")).unwrap();
+    let refused = desk.offer(&desk.plain(), 2).unwrap_err();
+    assert!(refused.to_string().contains("/staging.pending"), "{refused}");
+    assert_eq!(desk.look("refused"), 1);
+}
