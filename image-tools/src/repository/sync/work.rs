@@ -146,7 +146,7 @@ impl Work<'_> {
         for number in (if whole { 1 } else { newest }..=newest).rev() {
             let file = match log.history(number) {
                 Err(ChannelError::LostNumber { .. }) => {
-                    self.small(&names::channel(name, number), Envelope::MAX_BYTES)?;
+                    self.same(&names::channel(name, number), channel::LOST, Envelope::MAX_BYTES)?;
                     continue;
                 }
                 file => file?,
