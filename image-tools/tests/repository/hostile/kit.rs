@@ -102,6 +102,7 @@ impl Kit {
             // What the program remembers between its runs.
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("home/state"))
+            .env("BISTABLE_STATE_DIR", self.path("home/state/bistable-image"))
             .env("XDG_DATA_HOME", self.path("home/data"))
             .env("XDG_CONFIG_HOME", self.path("home/config"))
             .output()
@@ -142,9 +143,9 @@ impl Kit {
         files(&self.path("outside"))
     }
 
-    /// Every file that somebody signed.
+    /// Every file that a verb may have signed. Roots are signed elsewhere.
     pub(super) fn signed(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let folders = ["channels", "attestations", "roots"].map(|folder| self.repository().join(folder));
+        let folders = ["channels", "attestations"].map(|folder| self.repository().join(folder));
         let all = folders.iter().flat_map(|folder| files(folder));
         all.filter(|(path, _)| !path.ends_with("latest")).collect()
     }

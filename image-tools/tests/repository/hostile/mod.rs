@@ -8,7 +8,11 @@ use kit::{Kit, SECRET};
 use mutants::Mutant;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
 use verbs::TRIES;
 
 /// Run every verb on each mutant.
@@ -67,6 +71,7 @@ fn impossible_names_are_reported_and_stop_no_verb() {
         if args == ["fsck"] {
             assert!(ended.text.contains("\u{fffd}[31mred\u{fffd}]0;title\u{fffd}"), "{}", ended.text);
             assert!(ended.text.matches("foreign").count() > 100, "{}", ended.text);
+            assert!(ended.text.contains("is called as no channel can be"), "{}", ended.text);
         }
     }
 }
@@ -82,6 +87,37 @@ fn a_link_is_named_with_what_to_do() {
         let code = if mutant.name.starts_with("roots") { 1 } else { 5 };
         assert_eq!(told.code, Some(code), "{}: {}", mutant.name, told.text);
         assert!(told.text.contains("is a symbolic link") && told.text.contains("remove it"), "{}", told.text);
+    }
+}
+
+/// A bucket's server, or who answers in its place, has no more say over the terminal than a file.
+#[test]
+fn an_answer_of_a_server_cannot_control_the_terminal() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    thread::spawn(move || {
+        for connection in server.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = BufReader::new(connection.try_clone().unwrap()).lines();
+            while request.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let body = "<Error><Message>\u{1b}]0;title\u{7}\u{9b}2J\u{202e}gone\u{2066}</Message></Error>";
+            let head = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length:";
+            // Whoever asked may be gone.
+            let _ = write!(connection, "{head} {}\r\n\r\n{body}", body.len());
+        }
+    });
+    for json in [&[][..], &["--json"]] {
+        let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
+            .args(["list", "--repo", "s3://bucket/x"])
+            .args(json)
+            .env("AWS_ENDPOINT", format!("http://{address}"))
+            .env("AWS_ACCESS_KEY_ID", "ada")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .output()
+            .unwrap();
+        let told = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
+        assert!(told.contains("\u{fffd}]0;title\u{fffd}\u{fffd}2J\u{fffd}gone"), "{told:?}");
+        assert!(bistable_format::text::is_printable(&told, &['\n']), "{told:?}");
     }
 }
 
