@@ -273,6 +273,7 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::Broken { .. }
         | ChannelError::OldRoot { .. }
         | ChannelError::Behind { .. }
+        | ChannelError::LostNumber { .. }
         | ChannelError::Replaced { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
         ChannelError::Invalid(_) | ChannelError::GiveUp { .. } => Exit::Usage,

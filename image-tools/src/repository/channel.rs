@@ -147,7 +147,10 @@ pub enum ChannelError {
         sequence: u64,
     },
     /// A number that was given up.
-    #[error("number {sequence} of channel {name} was lost, and the channel continues above it")]
+    #[error(
+        "number {sequence} of channel {name} is marked as lost, and no file follows it: run `bistable-image channel refresh {name} \
+         --continue-after {sequence}`; if nobody gave numbers up, restore the file from a mirror or a backup"
+    )]
     LostNumber {
         /// The channel.
         name: String,
@@ -273,11 +276,6 @@ impl<'a> Log<'a> {
         Ok(Sequence::Channel(self.name.clone()).newest(self.store)?)
     }
 
-    /// The newest file. A crash may have left the marks of lost numbers without the file after them.
-    fn newest_kept(&self) -> Result<Option<ChannelFile>, ChannelError> {
-        self.kept(self.sequence()?)
-    }
-
     /// Refuse to go on if the repository has got a newer root since the roots were read: hours ago, perhaps, before an upload. A
     /// key that it takes back must sign nothing any more.
     ///
@@ -296,7 +294,10 @@ impl<'a> Log<'a> {
     /// # Errors
     /// [`ChannelError::None`] if there is none, [`ChannelError::OldRoot`], …
     pub fn newest(&self) -> Result<ChannelFile, ChannelError> {
-        self.trusted(self.newest_kept()?.ok_or_else(|| self.none())?)
+        match self.sequence()? {
+            0 => Err(self.none()),
+            n => self.trusted(self.history(n)?),
+        }
     }
 
     /// The newest file; one that only an older root vouches for, too, if that is wanted.
@@ -583,7 +584,13 @@ impl Committer<'_> {
     fn compared(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
         // Before the store, or what another process commits meanwhile would look lost.
         let remembered = self.known.channel(&log.name)?;
-        let newest = log.newest_kept()?.map(|file| self.acceptable(log, file)).transpose()?;
+        let newest = match (log.sequence()?, self.continue_after) {
+            (0, _) => None,
+            (n, None) => Some(log.history(n)?),
+            // A crash may have left marks without the file after them.
+            (n, Some(_)) => log.kept(n)?,
+        };
+        let newest = newest.map(|file| self.acceptable(log, file)).transpose()?;
         match self.continue_after {
             None => self.known.check(log, remembered, newest.as_ref())?,
             Some(after) => {

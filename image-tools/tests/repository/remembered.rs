@@ -1,8 +1,8 @@
 //! What a computer remembers while it commits: whatever is stopped, a number is never signed twice, and never refused wrongly.
 use crate::product::Product;
-use bistable_format::Digest;
+use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
-use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::channel::{Change, ChannelError, Committer, Log};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory};
 use bistable_image::repository::trust::{
@@ -89,6 +89,17 @@ impl Desk {
         self
     }
 
+    /// Give up the numbers up to this one.
+    fn continue_after(&self, store: &Store, after: u64) -> Result<u64, ChannelError> {
+        let roots = Roots::load(store).unwrap();
+        let committer = Committer { continue_after: Some(after), ..self.product.committer("ada") };
+        let change = |_: &mut Channel| {
+            Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() })
+        };
+        let committed = committer.commit(&Log::new(store, &roots, "staging"), change)?;
+        Ok(committed.unwrap().file.channel.sequence)
+    }
+
     fn offer(&self, store: &Store, n: u64) -> Result<u64, ChannelError> {
         let roots = Roots::load(store).unwrap();
         let committed = self.product.offer(&Log::new(store, &roots, "staging"), "ada", n)?;
@@ -166,20 +177,18 @@ fn commit_that_was_stopped_anywhere_is_finished_with_the_same_bytes() {
 }
 
 #[test]
-fn store_that_creates_but_answers_with_an_error_gets_the_same_file_again() {
+fn file_whose_creation_was_never_recorded_comes_back_with_the_same_bytes() {
     let (mut desk, computer) = (Desk::new(), Remembered::default());
     desk.on(computer.clone());
     desk.offer(&desk.plain(), 1).unwrap();
     desk.look("first");
-    // It dies after the channel's file, before anything that would tell of it.
-    let faults = Faults { dies_at: Some(1), ..Faults::default() };
-    let faulty = Store::new(Faulty::new(desk.memory.clone(), faults));
-    let _ = desk.offer(&faulty, 2);
+    // The file is saved as pending and created. Then the computer stops.
+    desk.on(Dying::new(&computer, 1));
+    let _ = desk.offer(&desk.plain(), 2);
     assert_eq!(desk.look("second"), 2);
     desk.delete_newest(2);
-    // Whether it was recorded decides: either it is refused, or the same bytes come back.
-    let next = desk.offer(&desk.plain(), 3);
-    assert!(matches!(next, Err(ChannelError::Behind { .. }) | Ok(3)), "{next:?}");
+    desk.on(computer);
+    assert_eq!(desk.offer(&desk.plain(), 3).unwrap(), 3);
     desk.look("third");
 }
 
@@ -233,4 +242,34 @@ fn damaged_pending_file_is_an_error_that_names_it() {
     let refused = desk.offer(&desk.plain(), 2).unwrap_err();
     assert!(refused.to_string().contains("/staging.pending"), "{refused}");
     assert_eq!(desk.look("refused"), 1);
+}
+
+#[test]
+fn giving_up_numbers_that_was_stopped_anywhere_can_be_finished() {
+    for dies_at in 0..6 {
+        let when = format!("died at change {dies_at}");
+        let mut desk = Desk::new();
+        desk.on(Remembered::default());
+        desk.offer(&desk.plain(), 1).unwrap();
+        desk.offer(&desk.plain(), 2).unwrap();
+        desk.look(&when);
+        desk.delete_newest(2);
+        let faults = Faults { dies_at: Some(dies_at), ..Faults::default() };
+        let first = desk.continue_after(&Store::new(Faulty::new(desk.memory.clone(), faults)), 4);
+        // Three marks come before the file.
+        assert_eq!(first.is_ok(), dies_at > 3, "{when}: {first:?}");
+        if first.is_err() {
+            let refused = desk.offer(&desk.plain(), 3);
+            let right = matches!(refused, Err(ChannelError::Behind { .. } | ChannelError::LostNumber { .. }));
+            assert!(right, "{when}: {refused:?}");
+            // Of number 5 a file was signed that the store may have had: it is given up, too.
+            let after = if dies_at == 3 { 5 } else { 4 };
+            assert_eq!(desk.continue_after(&desk.plain(), after).unwrap(), after + 1);
+        }
+        let next = desk.offer(&desk.plain(), 3).unwrap();
+        assert_eq!(desk.look(&when), next, "{when}");
+        let roots = Roots::load(&desk.plain()).unwrap();
+        let verified = bistable_image::repository::audit::verify(&desk.plain(), &roots).unwrap();
+        assert_eq!(verified.channels["staging"], next, "{when}");
+    }
 }

@@ -288,6 +288,13 @@ fn channel_whose_files_are_lost_continues_above_every_number_that_was_seen() {
         assert!(at(&mirror, &["audit", "verify"], 0).0.contains("staging: recorded up to number 10"));
         // A mark in place of a file that isn't lost is found: the file after it names it.
         let mark = fs::read(path("channels/staging/00000005.channel")).unwrap();
+        let newest = path("channels/staging/00000010.channel");
+        let signed = fs::read(&newest).unwrap();
+        fs::write(&newest, &mark).unwrap();
+        let (_, marked) = life.acts(&["channel", "refresh", "staging"], 5);
+        assert!(marked.contains("number 10 of channel staging is marked as lost"), "{marked}");
+        assert!(life.fsck(&life.repo, &[], 5).contains("is marked as lost"));
+        fs::write(&newest, signed).unwrap();
         fs::write(path("channels/staging/00000009.channel"), mark).unwrap();
         assert!(life.fsck(&life.repo, &[], 5).contains("number 10 of channel staging does not follow"));
     }
