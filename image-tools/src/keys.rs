@@ -13,7 +13,7 @@
 //! permissions (FAT), too, where a mount shows everybody's: such a key is as readable as it looks, unless the mount hides it
 //! (`umask=077`). Demo keys are public and may be readable. What isn't a regular file, as a pipe, has no permissions to compare.
 use crate::output::{self, Access, Existing, OutputError};
-use bistable_format::{Digest, Key, KeyKind, limits};
+use bistable_format::{Digest, Key, KeyKind, limits, text::is_printable};
 use ed25519_dalek::SigningKey;
 use std::fmt;
 use std::fs::File;
@@ -120,7 +120,7 @@ impl SecretKey {
     /// # Errors
     /// A label that is not possible.
     pub fn from_seed(seed: [u8; 32], label: &str, kind: KeyKind) -> Result<SecretKey, KeyError> {
-        if label.len() > limits::NAME || label.contains(char::is_control) || label.trim() != label {
+        if label.len() > limits::NAME || !is_printable(label, &[]) || label.trim() != label {
             return Err(KeyError::Label { label: label.into() });
         }
         Ok(SecretKey { signing: SigningKey::from_bytes(&seed), label: label.into(), kind })

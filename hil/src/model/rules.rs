@@ -197,6 +197,11 @@ fn rests_well(m: &Machine) -> bool {
                 // With a lost save, it may be on the slot that it was trying; the next boot is the default's.
                 && (loses_a_copy(m) || m.flag().default_slot() == Some(up.slot))
         }
+        // The lost save said that the slot was given up. Its header is erased, so the boot loader can't try it: the old
+        // system runs, and waits for a person or another offer.
+        (Agent::Stuck(Stuck::NotTried), Some(_)) => {
+            loses_a_copy(m) && m.flag().default_slot() == Some(up.slot)
+        }
         // Two faults at once: the device runs, and says that an operator has to repair it.
         (Agent::Resting | Agent::Stuck(Stuck::Journal), None) => true,
         _ => false,

@@ -163,7 +163,6 @@ fn sync_leaves_out_and_reports_what_is_not_what_its_name_says() {
 
 /// A host that remembers what it signed, and under which root, signs nothing in a store that says otherwise.
 #[test]
-#[ignore = "needs the host's memory of roots and of signed channels"]
 fn nothing_is_signed_that_contradicts_what_was_signed_before() {
     let kit = Kit::new();
     for mutant in [mutants::swapped_root(), mutants::lost_tail(), mutants::equivocation()] {

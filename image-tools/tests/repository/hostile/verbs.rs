@@ -67,6 +67,7 @@ pub(super) const TRIES: &[Try] = &[
     reads("audit repair", &[]),
     reads("fsck", &["--deep", "--repair"]),
     reads("sync", &["--everything", "{destination/mirror}"]),
+    reads("repo forget", &[]),
 ];
 
 /// The verbs that take a repository, as the command line defines them.
