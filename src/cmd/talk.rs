@@ -50,7 +50,10 @@ impl Listener for Talk {
             Note::State(State::Idle) => {}
             // Asking for a trial counts nothing, but it is the next one.
             Note::State(State::Armed { tries, .. }) if tries.asked.is_some() => {
-                self.tell(&format!("state: armed, trial {} of {MAX_ATTEMPTS}", tries.attempts + 1));
+                self.tell(&format!(
+                    "state: armed, trial {} of {MAX_ATTEMPTS}",
+                    tries.attempts.saturating_add(1)
+                ));
             }
             Note::State(State::Armed { tries, .. }) if tries.refused > 0 => {
                 let n = tries.refused;

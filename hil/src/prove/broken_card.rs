@@ -169,7 +169,9 @@ impl Rig {
         Ok(Card::new(
             &self.start,
             &self.bench.product.places,
-            Watch::new(&self.bench.product, proven),
+            // A card that fails between a request and its reboot, or between U-Boot's count and the boot, leaves an
+            // attempt that nothing tells from one that died early.
+            Watch::new(&self.bench.product, proven).after_trials(0),
             trouble,
         ))
     }

@@ -1,7 +1,8 @@
 //! Any bytes as a journal copy: loading is total, and what loads can be used, saved and loaded again.
 #![no_main]
 use bistable_boot::{
-    Blocks, COPY_BYTES, Event, Failure, Journal, Memory, Reason, Record, SECTOR, Slot, layout::JOURNAL,
+    Asked, Blocks, Boot, BootId, COPY_BYTES, Event, Evidence, Failure, Journal, Memory, Reason, Record,
+    SECTOR, Slot, layout::JOURNAL,
 };
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -25,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     } else {
         let copy = &mut copies[usize::from(how >> 1 & 1)];
         let body = &body[..body.len().min(COPY_BYTES - 12)];
-        copy[..6].copy_from_slice(b"BJRN\x01\x00");
+        copy[..6].copy_from_slice(b"BJRN\x02\x00");
         copy[6..8].copy_from_slice(&(body.len() as u16).to_le_bytes());
         copy[8..8 + body.len()].copy_from_slice(body);
         let crc = CRC.checksum(&copy[..COPY_BYTES - 4]);
@@ -44,11 +45,15 @@ fuzz_target!(|data: &[u8]| {
 
 fn use_it(journal: &mut Journal<&mut Memory>, mut record: Record) {
     let why = Failure::new(Reason::Operator, "fuzzed");
+    let [this, next] = [0, 1].map(BootId::numbered);
+    let booted = |slot, evidence| Event::Booted(Boot { slot, id: next, evidence });
     for event in [
-        Event::Booted(Slot::A),
+        booted(Slot::A, Evidence::Unknown),
         Event::Healthy,
-        Event::Booted(Slot::B),
-        Event::Rebooting,
+        booted(Slot::B, Evidence::NotTried),
+        Event::Rebooting(Asked { boot: this, counter: 0 }),
+        Event::RebootCanceled,
+        booted(Slot::A, Evidence::Tried),
         Event::Installed,
         Event::Failed(why),
         Event::Reverted,
