@@ -49,6 +49,8 @@ step() {
 beside() {
     local name=$1
     shift
+    # What an earlier run left says nothing of this one.
+    rm -f "$logs/$name.ended"
     # A process group of its own, so that all of it can be ended.
     set -m
     (
@@ -70,7 +72,8 @@ await() { # NAME
     cpu=$(cpu_seconds)
     wait "${beside_pid[$name]}" || true
     unset "beside_pid[$name]"
-    read -r began ended code <"$logs/$name.ended"
+    # Killed before it could say how it ended.
+    read -r began ended code <"$logs/$name.ended" || { began=$SECONDS ended=$SECONDS code=1; }
     printf '\n==== %s, which ran beside the steps above\n' "$name"
     tail -n 60 "$logs/$name.log"
     note "$name (beside)" "$began" "$ended" "$(($(cpu_seconds) - cpu))" "$code"
@@ -143,9 +146,12 @@ wheels() { # NAME==VERSION...
 
 # ---- what both do ----
 
-# The device's package and files, built as they are shipped.
+# The device's packages, built as they are shipped: without the checks of a debug build.
 device_packages() {
-    target/release/bistable-hil package --arch amd64 --program target/release/bistable --out "$logs"
-    rm -rf "$logs/arm64"
-    target/release/bistable-hil package --arch arm64 --tree "$logs/arm64"
+    local package=(env -u CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS -u CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS
+        target/release/bistable-hil package)
+    rm -rf "$logs/arm64" "$logs"/bistable_*.deb
+    "${package[@]}" --arch arm64 --tree "$logs/arm64"
+    # What systemd is tried with is the package's files; the program in it is a stand-in.
+    "${package[@]}" --arch amd64 --program target/release/bistable --out "$logs"
 }
