@@ -30,9 +30,11 @@ pub struct Watch {
     floors: Option<Floors>,
     armed: bool,
     trials: u8,
-    /// Trials of the update in flight, and how many the device may count without one. After a power cut between a request
-    /// and its reboot, tryboot leaves no evidence that the trial never began.
+    /// Trials of the update in flight.
     happened: u8,
+    /// How many the device may count beyond them. After a power cut between a request and its reboot, tryboot leaves no
+    /// evidence that the trial never began; U-Boot may fail between its count and the boot.
+    excused: u8,
     /// What the journal told last of how an update ended.
     last_entry: Option<Entry>,
     /// Rules that were broken, in words.
@@ -52,6 +54,7 @@ impl Watch {
             armed: false,
             trials: 0,
             happened: 0,
+            excused: 0,
             last_entry: None,
             broken: Vec::new(),
         }
@@ -70,7 +73,7 @@ impl Watch {
     /// That many trials came before the power went, once or twice.
     pub fn after_trials(mut self, trials: u8) -> Watch {
         self.trials = trials;
-        self.happened = trials.saturating_add(2);
+        (self.happened, self.excused) = (trials, 2);
         self
     }
 
@@ -205,7 +208,7 @@ impl Watch {
             State::Armed { tries, .. } if tries.attempts > MAX_ATTEMPTS => {
                 self.break_rule("more attempts than are allowed");
             }
-            State::Armed { tries, .. } if tries.attempts > self.happened => {
+            State::Armed { tries, .. } if tries.attempts > self.happened.saturating_add(self.excused) => {
                 self.break_rule("an attempt was counted that did not happen");
             }
             State::Idle | State::Installing(_) => self.happened = 0,
