@@ -71,7 +71,7 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
-    /// Single cuts only, in `uboot` from one slot; leaves failing cards and mutants to `cargo test`: takes four minutes
+    /// Single cuts only, from one slot in each boot flow; leaves failing cards and mutants to `cargo test`: takes four minutes
     #[arg(long, conflicts_with = "long")]
     quick: bool,
     /// Only this boot flow, with pairs of cuts; both if not given, with pairs in `tryboot`
@@ -130,10 +130,13 @@ impl Options {
         Extent { first, pairs, most_pairs: u64::MAX, first_only: false }
     }
 
-    /// The slots that scenarios begin in. Which one it is makes no difference to a boot block, but it does to a firmware
-    /// that walks through the partitions.
+    /// The slots that scenarios begin in.
     fn slots(&self, flow: Flow) -> &'static [Slot] {
-        if self.quick && flow == Flow::Uboot { &[Slot::B] } else { &Slot::ALL }
+        match flow {
+            _ if !self.quick => &Slot::ALL,
+            Flow::Tryboot => &[Slot::A],
+            Flow::Uboot => &[Slot::B],
+        }
     }
 }
 
