@@ -171,6 +171,7 @@ impl Error {
             Error::Pin(PinError::Other { .. } | PinError::Behind { .. } | PinError::Replaced { .. }) => {
                 Exit::Untrusted
             }
+            Error::Pin(PinError::NotFirst { .. }) => Exit::Usage,
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),

@@ -4,7 +4,7 @@
 //! a number that devices have already seen. Neither needs a key. So every verb that signs first compares the store with this memory.
 //!
 //! ```text
-//! places/<SHA-256 of the place>.json          which repository is at a place: pinned at first use
+//! places/<SHA-256 of the place>.json          which repository is at a place: pinned at first use, under its path as given, too
 //! repositories/<identity>/record.json         its newest root; each channel's newest number; digests of both payloads
 //! repositories/<identity>/<channel>.pending   a signed file that the store may or may not have
 //! ```
@@ -41,7 +41,7 @@ mod twin;
 
 pub use channels::Known;
 pub use folder::{StateFolder, TrustStoreError};
-pub use pin::{PinError, Recognized, canonical_place, recognize, recognize_to_repair};
+pub use pin::{PinError, Recognized, Trusted, canonical_place, recognize, recognize_to_repair};
 pub(super) use record::payload_digest;
 pub use record::{Mark, Record, Standing};
 pub use twin::{Forgetful, Remembered};
