@@ -276,9 +276,15 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::Behind { .. }
         | ChannelError::LostNumber { .. }
         | ChannelError::Replaced { .. }
+        | ChannelError::PendingOldRoot { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
-        ChannelError::Invalid(_) | ChannelError::GiveUp { .. } => Exit::Usage,
-        ChannelError::Busy { .. } | ChannelError::NewRoot { .. } => Exit::TryLater,
+        ChannelError::Invalid(_) | ChannelError::GiveUp { .. } | ChannelError::StillThere { .. } => {
+            Exit::Usage
+        }
+        ChannelError::Busy { .. } | ChannelError::NewRoot { .. } | ChannelError::Locked { .. } => {
+            Exit::TryLater
+        }
+        ChannelError::Unfinished { source, .. } => channel(source),
         ChannelError::Lost(e) => audit(e),
         ChannelError::Memory(e) => memory(e),
         _ => Exit::Failed,

@@ -1,6 +1,6 @@
 //! `repo init`, `repo root`, `repo forget`, `repo probe`.
 use super::Out;
-use super::lines::say;
+use super::lines::{OnStderr, say};
 use super::place::{By, Pinned, Place, memory, report_trust, warn_of};
 use crate::clock::HostClock;
 use crate::error::Error;
@@ -140,9 +140,9 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
         Repo::Forget(args) => {
             let store = args.place.open(Missing::Refuse)?;
             let known = args.pinned.recognize(&store)?.known;
-            let forgotten = known.channels()?;
-            known.forget_channels()?;
-            let text = match forgotten.as_slice() {
+            let forgotten = known.forget_channels(&store, &HostClock, &OnStderr)?;
+            let names: Vec<_> = forgotten.iter().map(|(name, n)| format!("{name} (number {n})")).collect();
+            let text = match names.as_slice() {
                 [] => format!("{}: no channel was remembered\n", store.place()),
                 names => format!("{}: forgot {}\n", store.place(), names.join(", ")),
             };

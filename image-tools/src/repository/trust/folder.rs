@@ -1,11 +1,11 @@
 //! The memory in a folder of the user's, one small file per place and per repository.
 use super::record::hex;
-use super::{Held, Record, TrustStore};
+use super::{Held, Lock, Record, TrustStore};
 use crate::output::{self, Access, Existing, OutputError};
 use crate::repository::store::create_folders;
 use bistable_format::{Digest, Envelope};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -222,8 +222,14 @@ impl TrustStore for StateFolder {
         }
     }
 
-    fn lock(&self, repository: &Digest, channel: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
-        Ok(Box::new(lock(&self.of(repository, &format!("{channel}.lock")))?))
+    fn try_lock(&self, repository: &Digest, channel: &str) -> Result<Lock<'_>, TrustStoreError> {
+        let path = self.of(repository, &format!("{channel}.lock"));
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock::Held(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(Lock::Busy(path.display().to_string())),
+            Err(TryLockError::Error(e)) => Err(io_error("lock", &path)(e)),
+        }
     }
 }
 
@@ -279,12 +285,17 @@ fn folder_of(path: &Path) -> Result<(), TrustStoreError> {
     create_folders(folder).map_err(io_error("create", folder))
 }
 
-/// Wait for a lock. The kernel lets it go when its process ends, however it ends.
+/// Wait for the lock of a record, which is held while one small file is replaced. The kernel lets a lock go when its process ends,
+/// however it ends.
 fn lock(path: &Path) -> Result<File, TrustStoreError> {
-    folder_of(path)?;
-    let file = File::options().create(true).append(true).open(path).map_err(io_error("create", path))?;
+    let file = lock_file(path)?;
     file.lock().map_err(io_error("lock", path))?;
     Ok(file)
+}
+
+fn lock_file(path: &Path) -> Result<File, TrustStoreError> {
+    folder_of(path)?;
+    File::options().create(true).append(true).open(path).map_err(io_error("create", path))
 }
 
 #[cfg(test)]
