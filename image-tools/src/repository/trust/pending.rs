@@ -142,7 +142,7 @@ fn require_named(log: &Log<'_>, file: &ChannelFile, clock: &dyn Clock) -> Result
         stored.push(contents::read(store, log.roots(), &offer.release)?);
     }
     let mut blobs: BTreeSet<_> = channel.catalog.iter().map(|segment| segment.digest).collect();
-    blobs.extend(stored.iter().flat_map(|stored| stored.parts()).map(|part| part.digest));
+    blobs.extend(stored.iter().flat_map(contents::Stored::parts).map(|part| part.digest));
     let hold = Hold::take(store, clock, blobs)?;
     for stored in stored {
         stored.require_whole(store)?;
