@@ -171,6 +171,7 @@ impl Error {
             Error::Pin(PinError::Other { .. } | PinError::Behind { .. } | PinError::Replaced { .. }) => {
                 Exit::Untrusted
             }
+            Error::Pin(PinError::NotFirst { .. }) => Exit::Usage,
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
@@ -275,9 +276,15 @@ fn channel(error: &ChannelError) -> Exit {
         | ChannelError::Behind { .. }
         | ChannelError::LostNumber { .. }
         | ChannelError::Replaced { .. }
+        | ChannelError::PendingOldRoot { .. }
         | ChannelError::Keys { .. } => Exit::Untrusted,
-        ChannelError::Invalid(_) | ChannelError::GiveUp { .. } => Exit::Usage,
-        ChannelError::Busy { .. } | ChannelError::NewRoot { .. } => Exit::TryLater,
+        ChannelError::Invalid(_) | ChannelError::GiveUp { .. } | ChannelError::StillThere { .. } => {
+            Exit::Usage
+        }
+        ChannelError::Busy { .. } | ChannelError::NewRoot { .. } | ChannelError::Locked { .. } => {
+            Exit::TryLater
+        }
+        ChannelError::Unfinished { source, .. } => channel(source),
         ChannelError::Lost(e) => audit(e),
         ChannelError::Memory(e) => memory(e),
         _ => Exit::Failed,

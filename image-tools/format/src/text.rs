@@ -10,9 +10,10 @@ pub const REPLACEMENT: char = '\u{fffd}';
 
 /// Whether a character is safe to print: neither a control character, nor a line separator, nor invisible.
 ///
-/// Invisible are the characters that Unicode calls default-ignorable (bidirectional controls, joiners, fillers, tags), and
-/// interlinear annotations. The variation selectors that emoji use (U+FE00 to U+FE0F) are allowed: they only choose how the character
-/// before them looks.
+/// Invisible are the characters that Unicode calls default-ignorable (bidirectional controls, fillers, tags), and interlinear
+/// annotations. Allowed are the variation selectors that emoji use (U+FE00 to U+FE0F), which only choose how the character before them
+/// looks, and the two joiners (U+200C and U+200D), which Persian and Indic scripts and composed emoji need: they neither reorder nor
+/// hide a text.
 pub const fn is_printable_char(c: char) -> bool {
     !matches!(
         c,
@@ -20,8 +21,8 @@ pub const fn is_printable_char(c: char) -> bool {
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul and Khmer fillers, Mongolian selectors.
         | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        // Zero-width characters and direction marks; line and paragraph separators, embeddings and overrides.
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        // Zero-width space and direction marks; line and paragraph separators, embeddings and overrides.
+        | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         // Word joiner, invisible operators, isolates, deprecated format characters.
         | '\u{2060}'..='\u{206f}'
         // Fillers, byte order mark, unassigned ignorables, interlinear annotations.
@@ -57,7 +58,8 @@ mod tests {
             ("Hangul fillers", 0x115f, 0x1160),
             ("Khmer inherent vowels", 0x17b4, 0x17b5),
             ("Mongolian selectors and separator", 0x180b, 0x180f),
-            ("zero-width characters, joiners and direction marks", 0x200b, 0x200f),
+            ("zero-width space", 0x200b, 0x200b),
+            ("direction marks", 0x200e, 0x200f),
             ("line and paragraph separator", 0x2028, 0x2029),
             ("embeddings and overrides", 0x202a, 0x202e),
             ("word joiner and invisible operators", 0x2060, 0x2065),
@@ -98,6 +100,9 @@ mod tests {
             "e\u{301}",
             "\u{26a0}\u{fe0f}",
             "🚀",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "👩\u{200d}🔧",
             "\u{a0}",
             "\u{fffd}",
         ] {

@@ -1,4 +1,5 @@
 //! The arguments of all verbs that change a channel, and how they do it.
+use super::lines::OnStderr;
 use super::place::{By, Pinned, Place};
 use crate::clock::HostClock;
 use crate::error::Error;
@@ -77,6 +78,7 @@ impl Bench {
             continue_after: self.continue_after,
             known: &self.known,
             clock: &HostClock,
+            notices: &OnStderr,
         }
     }
 

@@ -75,6 +75,8 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     let bench = args.acting.open()?;
     let now = HostClock.now();
     prune::check_interval(&bench.store, args.interval, now)?;
+    // Before the channels are read without the memory, which can say more of what is wrong with them.
+    bench.committer().compare_all(&bench.store, &bench.roots)?;
     let holdings = Holdings::read(&bench.store, &bench.roots, None)?;
     let policy =
         Policy { keep: args.keep, older_than: args.older_than, most_bytes: args.max_size.map(|Bytes(n)| n) };

@@ -1,6 +1,7 @@
 //! Progress as lines: for logs, and as JSON for programs.
 use crate::clock::Stopwatch;
 use crate::progress::{Progress, Stage};
+use crate::repository::notice::{Notice, Notices};
 use crate::size::Bytes;
 use bistable_format::text::printable;
 use serde_json::json;
@@ -108,4 +109,14 @@ impl Progress for Lines {
 /// A line on stderr, as far as there is one. Foreign text in it can't control the terminal.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(line, &['\n']));
+}
+
+/// Prints notices on stderr.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnStderr;
+
+impl Notices for OnStderr {
+    fn notice(&self, notice: &Notice) {
+        say(&notice.to_string());
+    }
 }

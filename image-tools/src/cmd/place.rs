@@ -4,7 +4,7 @@ use crate::repository::init::{Writers, writers};
 use crate::repository::store::{Missing, Store, default_place};
 use crate::repository::sync::{Kind, MIRROR, PARTIAL};
 use crate::repository::trust::{
-    PinError, Recognized, StateFolder, TrustStore, recognize, recognize_to_repair,
+    PinError, Recognized, StateFolder, TrustStore, Trusted, recognize, recognize_to_repair,
 };
 use crate::root::{self, SignedRoot};
 use bistable_format::limits;
@@ -63,7 +63,8 @@ impl Place {
 /// Which repository it has to be.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pinned {
-    /// A root of the repository: any other repository is refused. Default: the repository that this computer saw there first.
+    /// The repository's first root, or a later one if this computer knows the repository: any other repository is refused. Default:
+    /// the repository that this computer saw there first
     #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
     root: Option<PathBuf>,
 }
@@ -85,17 +86,25 @@ impl Pinned {
     fn compare(&self, store: &Store, compare: Compare) -> Result<Recognized, Error> {
         let wanted = self.root.as_ref().map(|path| root::read(path)).transpose()?;
         let recognized = compare(&memory()?, store, wanted.as_ref())?;
-        if recognized.newly_trusted {
-            let newest = recognized.roots.newest_mark();
-            super::lines::say(&format!(
-                "trusting root {} ({:.12}) of {} from now on",
-                newest.number,
-                newest.digest,
-                store.place()
-            ));
-        }
+        report_trust(&recognized, store);
         Ok(recognized)
     }
+}
+
+/// Report on stderr that a repository is trusted from now on.
+pub(crate) fn report_trust(recognized: &Recognized, store: &Store) {
+    let instead = match recognized.trusted {
+        Trusted::Before => return,
+        Trusted::FromNowOn => String::new(),
+        Trusted::InsteadOf(old) => format!(" instead of the repository with the first root {old:.12}"),
+    };
+    let newest = recognized.roots.newest_mark();
+    super::lines::say(&format!(
+        "trusting root {} ({:.12}) of {} from now on{instead}",
+        newest.number,
+        newest.digest,
+        store.place()
+    ));
 }
 
 /// What this computer remembers of repositories.

@@ -1,13 +1,13 @@
 //! `repo init`, `repo root`, `repo forget`, `repo probe`.
 use super::Out;
-use super::lines::say;
-use super::place::{By, Pinned, Place, memory, warn_of};
+use super::lines::{OnStderr, say};
+use super::place::{By, Pinned, Place, memory, report_trust, warn_of};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::init::{Initialised, Writers, init, writers};
 use crate::repository::probe::probe;
 use crate::repository::store::Missing;
-use crate::repository::trust::recognize;
+use crate::repository::trust::{Trusted, recognize};
 use crate::root;
 use bistable_format::Role;
 use serde_json::json;
@@ -90,7 +90,12 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             let store = args.place.open(Missing::Create)?;
             let wanted = if args.single_writer { Writers::Single } else { Writers::Many };
             let made = init(&store, &root, wanted, &who, &HostClock)?;
-            let remembered = recognize(&memory, &store, Some(&root))?.known.channels()?;
+            let recognized = recognize(&memory, &store, Some(&root))?;
+            // Of a repository that was just made nothing can be remembered.
+            if made == Initialised::Already || matches!(recognized.trusted, Trusted::InsteadOf(_)) {
+                report_trust(&recognized, &store);
+            }
+            let remembered = recognized.known.channels()?;
             if made == Initialised::New && !remembered.is_empty() {
                 say(&format!(
                     "warning: this computer has signed channels of this repository ({}): before they are signed again, restore \
@@ -135,9 +140,9 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
         Repo::Forget(args) => {
             let store = args.place.open(Missing::Refuse)?;
             let known = args.pinned.recognize(&store)?.known;
-            let forgotten = known.channels()?;
-            known.forget_channels()?;
-            let text = match forgotten.as_slice() {
+            let forgotten = known.forget_channels(&store, &HostClock, &OnStderr)?;
+            let names: Vec<_> = forgotten.iter().map(|(name, n)| format!("{name} (number {n})")).collect();
+            let text = match names.as_slice() {
                 [] => format!("{}: no channel was remembered\n", store.place()),
                 names => format!("{}: forgot {}\n", store.place(), names.join(", ")),
             };

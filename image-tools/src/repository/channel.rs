@@ -9,10 +9,11 @@
 //! created and remembered.
 use super::audit::{self, AuditError};
 use super::index;
+use super::notice::{Notice, Notices};
 use super::roots::Roots;
 use super::sequence::Sequence;
 use super::store::{Claim, Store, StoreError};
-use super::trust::{Known, Mark, TrustStoreError, payload_digest};
+use super::trust::{Known, Lacking, Mark, TrustStoreError, lost, payload_digest};
 use crate::clock::{Clock, back_off};
 use bistable_format::channel::{Act, Channel, Gates, Offer, check_channel_name};
 use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError, repository};
@@ -133,10 +134,12 @@ pub enum ChannelError {
         /// The newest number that was seen.
         remembered: u64,
     },
-    /// The store has another file than this computer has seen there.
+    /// The store has another file than the one that this computer has seen.
     #[error(
-        "{place} was changed: number {sequence} of channel {name} is another one than this computer has seen there: nothing was \
-         signed. Find out which of the two devices have seen, and restore it from a mirror or a backup"
+        "{place} was changed: number {sequence} of channel {name} is not the signed file of that number that this computer has seen: \
+         nothing was signed. Find out which of the two devices have seen, and restore it from a mirror or a backup; if none has it, \
+         `bistable-image channel refresh {name} --continue-after N` gives up all numbers up to N, which must be above every number \
+         that is in the repository or was seen by any computer or device"
     )]
     Replaced {
         /// The repository.
@@ -179,6 +182,67 @@ pub enum ChannelError {
         repository: Digest,
         /// What is wrong with the file.
         source: Box<ChannelError>,
+    },
+    /// A signed file couldn't be created.
+    #[error(
+        "number {sequence} of channel {name} was signed, but {place} may not have it: the signed file is kept, and the next change of \
+         the channel on this computer finishes it"
+    )]
+    Unfinished {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+        /// Why not.
+        source: Box<ChannelError>,
+    },
+    /// A signed file that wasn't created, and whose key was taken back since.
+    #[error(
+        "number {sequence} of channel {name}, which this computer signed but could not create, is signed by a key that the newest root \
+         does not name any more: `bistable-image channel refresh {name} --continue-after {sequence}` gives it up"
+    )]
+    PendingOldRoot {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+    },
+    /// A signed file that wasn't created, and names what isn't in the store.
+    #[error(
+        "number {sequence} of channel {name}, which this computer signed but could not create, names a file that the repository lacks: \
+         publish the bundle again or restore the file; or `bistable-image channel refresh {name} --continue-after {sequence}` gives \
+         the number up"
+    )]
+    PendingIncomplete {
+        /// The channel.
+        name: String,
+        /// The number.
+        sequence: u64,
+        /// What is missing.
+        source: Box<Lacking>,
+    },
+    /// Another process keeps the channel's lock.
+    #[error(
+        "another bistable-image is changing channel {name} (lock: {lock}): nothing was signed; try again when it is done"
+    )]
+    Locked {
+        /// The channel.
+        name: String,
+        /// The lock.
+        lock: String,
+    },
+    /// Numbers can't be forgotten.
+    #[error(
+        "{place} has files of channel {name}: its number is not forgotten, because that is for a repository that was made again; if \
+         files were lost, restore them, or give their numbers up with `bistable-image channel refresh {name} --continue-after N`"
+    )]
+    StillThere {
+        /// The repository.
+        place: String,
+        /// The channel.
+        name: String,
     },
     /// The memory can't be used.
     #[error(transparent)]
@@ -335,6 +399,14 @@ impl<'a> Log<'a> {
         self.back_from(self.sequence(), None)
     }
 
+    /// The same from this number on. The first file is that of this number, and not a mark.
+    pub(super) fn backwards_from(
+        &self,
+        sequence: u64,
+    ) -> impl Iterator<Item = Result<ChannelFile, ChannelError>> + '_ {
+        self.back_from(self.history(sequence).map(|_| sequence), None)
+    }
+
     /// All files before this one, back to the first. Stops after the first error.
     pub(super) fn before(
         &self,
@@ -351,7 +423,6 @@ impl<'a> Log<'a> {
         let mut next = Some((sequence, wanted));
         std::iter::from_fn(move || {
             let (sequence, wanted): (_, Option<Digest>) = next.take()?;
-            // What follows lost numbers names the file before them, so a mark in place of a file that isn't lost is found.
             // The file after lost numbers names the one before them, so a mark in place of a file that isn't lost is found.
             let found = sequence.and_then(|n| Ok((n, self.kept(n)?)));
             let broken = |n| ChannelError::Broken { name: self.name.clone(), sequence: n + 1 };
@@ -365,6 +436,16 @@ impl<'a> Log<'a> {
                 Err(e) => Err(e),
             })
         })
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &'a Store {
+        self.store
+    }
+
+    /// The roots.
+    pub(super) fn roots(&self) -> &'a Roots {
+        self.roots
     }
 
     /// Where the repository is, as messages name it.
@@ -470,6 +551,8 @@ pub struct Committer<'a> {
     pub known: &'a Known,
     /// The time.
     pub clock: &'a dyn Clock,
+    /// Where it is reported what is going on.
+    pub notices: &'a dyn Notices,
 }
 
 /// What was committed.
@@ -500,7 +583,10 @@ impl Committer<'_> {
         mut change: impl FnMut(&mut Channel) -> Result<Change, E>,
     ) -> Result<Option<Committed>, E> {
         check_channel_name(&log.name).map_err(ChannelError::from)?;
-        let mut newest = self.newest(log)?;
+        let mut newest = self.settled(log)?;
+        if let Some(after) = self.continue_after {
+            self.report_continuing(log, newest.as_ref(), after);
+        }
         // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here. And a number
         // that was given once is never given again.
         let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
@@ -527,7 +613,8 @@ impl Committer<'_> {
             if let Some(after) = self.continue_after {
                 log.give_up(newest.as_ref().map_or(0, |n| n.channel.sequence), after)?;
             }
-            if let Some(Claim::Ours) = self.known.commit(log, &file, &bytes)? {
+            let (given_up, clock, notices) = (self.continue_after, self.clock, self.notices);
+            if let Some(Claim::Ours) = self.known.commit(log, &file, &bytes, given_up, clock, notices)? {
                 let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
                 let before = newest.as_ref().map_or(&[][..], |n| &n.channel.offers);
                 if !same_releases(before, &file.channel.offers) {
@@ -539,7 +626,7 @@ impl Committer<'_> {
             if tries > 1 {
                 self.clock.wait(back_off(tries / 2));
             }
-            newest = self.newest(log)?;
+            newest = self.settled(log)?;
         }
         Err(ChannelError::Busy { name: log.name.clone() }.into())
     }
@@ -557,27 +644,38 @@ impl Committer<'_> {
     /// # Errors
     /// As for [`newest_of`](Self::newest_of).
     pub fn existing(&self, log: &Log<'_>) -> Result<ChannelFile, ChannelError> {
-        self.newest(log)?.ok_or_else(|| log.none())
+        self.compared(log)?.ok_or_else(|| log.none())
     }
 
     /// Compare every channel that this computer remembers with the store: one that was removed isn't listed there.
     ///
     /// # Errors
     /// The first that was lost or replaced.
-    pub(super) fn compare_all(&self, store: &Store, roots: &Roots) -> Result<(), ChannelError> {
+    pub fn compare_all(&self, store: &Store, roots: &Roots) -> Result<(), ChannelError> {
         for name in self.known.channels()? {
-            self.newest(&Log::new(store, roots, name))?;
+            self.compared(&Log::new(store, roots, name))?;
         }
         Ok(())
     }
 
-    fn newest(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
-        let newest = self.compared(log)?;
+    /// What the next file is made from: whatever this computer signed before is in the store.
+    fn settled(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
         // A file whose number is given up is not created after all.
-        if self.continue_after.is_some() {
-            return Ok(newest);
+        if self.continue_after.is_none() {
+            self.known.settle(log, &|| self.compared(log), self.clock, self.notices)?;
         }
-        if self.known.settle(log, newest.as_ref())? { self.compared(log) } else { Ok(newest) }
+        self.compared(log)
+    }
+
+    fn report_continuing(&self, log: &Log<'_>, newest: Option<&ChannelFile>, after: u64) {
+        let channel = newest.map(|newest| &newest.channel);
+        self.notices.notice(&Notice::Continuing {
+            channel: log.name.clone(),
+            from: channel.map_or(0, |channel| channel.sequence),
+            offers: channel.map_or(0, |channel| channel.offers.len()),
+            withdrawn: channel.map_or(0, |channel| channel.withdrawn.len()),
+            after,
+        });
     }
 
     /// The store's newest file, compared with what is remembered.
@@ -586,7 +684,7 @@ impl Committer<'_> {
         let remembered = self.known.channel(&log.name)?;
         let newest = match (log.sequence()?, self.continue_after) {
             (0, _) => None,
-            (n, None) => Some(log.history(n)?),
+            (n, None) => Some(log.history(n).map_err(|e| lost(log, remembered, e))?),
             // A crash may have left marks without the file after them.
             (n, Some(_)) => log.kept(n)?,
         };
@@ -595,7 +693,12 @@ impl Committer<'_> {
             None => self.known.check(log, remembered, newest.as_ref())?,
             Some(after) => {
                 let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
-                log.may_give_up(there, after, self.known.highest(log)?)?;
+                let seen = self.known.highest(log)?;
+                // A typo must not create a new channel.
+                if there == 0 && seen == 0 && log.sequence()? == 0 && !audit::knows(log.store, &log.name)? {
+                    return Err(log.none());
+                }
+                log.may_give_up(there, after, seen)?;
             }
         }
         Ok(newest)
@@ -606,7 +709,7 @@ impl Committer<'_> {
     /// # Errors
     /// See [`ChannelError`].
     pub(super) fn next(&self, log: &Log<'_>) -> Result<Channel, ChannelError> {
-        self.draft(log, self.newest(log)?.as_ref())
+        self.draft(log, self.compared(log)?.as_ref())
     }
 
     fn acceptable(&self, log: &Log<'_>, file: ChannelFile) -> Result<ChannelFile, ChannelError> {

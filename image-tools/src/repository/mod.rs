@@ -47,6 +47,7 @@ pub mod holdings;
 pub mod index;
 pub mod init;
 pub mod listing;
+pub mod notice;
 pub mod probe;
 pub mod promote;
 pub mod prune;

@@ -6,6 +6,7 @@ use bistable_image::repository::channel::{
     Change, ChannelError, Committed, Committer, LIFETIME, Log, OldRoot,
 };
 use bistable_image::repository::init::{Writers, init};
+use bistable_image::repository::notice::NoNotices;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::trust::Known;
 use bistable_image::repository::{Clock, Store};
@@ -80,6 +81,7 @@ impl Product {
             continue_after: None,
             known: &self.known,
             clock: &self.clock,
+            notices: &NoNotices,
         }
     }
 

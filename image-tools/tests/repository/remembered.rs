@@ -1,17 +1,21 @@
 //! What a computer remembers while it commits: whatever is stopped, a number is never signed twice, and never refused wrongly.
-use crate::product::Product;
+use crate::product::{Product, key};
+use crate::publish::{bundle, published};
 use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
-use bistable_image::repository::channel::{Change, ChannelError, Committer, Log};
+use bistable_image::repository::channel::{Change, ChannelError, Committer, Log, OldRoot};
+use bistable_image::repository::notice::{Notice, Notices};
+use bistable_image::repository::publish::PublishError;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory};
 use bistable_image::repository::trust::{
-    Forgetful, Held, Known, Record, Remembered, TrustStore, TrustStoreError,
+    Forgetful, Known, Lock, Record, Remembered, TrustStore, TrustStoreError,
 };
+use bistable_image::root::{self, RootOptions, SignedRoot};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A memory that can't be written any more from its n-th change on.
 #[derive(Clone, Debug)]
@@ -64,8 +68,18 @@ impl TrustStore for Dying {
         self.change()?;
         self.inner.set_pending(repository, channel, bytes)
     }
-    fn lock(&self, repository: &Digest, channel: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
-        self.inner.lock(repository, channel)
+    fn try_lock(&self, repository: &Digest, channel: &str) -> Result<Lock<'_>, TrustStoreError> {
+        self.inner.try_lock(repository, channel)
+    }
+}
+
+/// Keeps notices.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<Notice>>);
+
+impl Notices for Recorder {
+    fn notice(&self, notice: &Notice) {
+        self.0.lock().unwrap().push(notice.clone());
     }
 }
 
@@ -102,8 +116,22 @@ impl Desk {
 
     fn offer(&self, store: &Store, n: u64) -> Result<u64, ChannelError> {
         let roots = Roots::load(store).unwrap();
-        let committed = self.product.offer(&Log::new(store, &roots, "staging"), "ada", n)?;
-        Ok(committed.file.channel.sequence)
+        self.change(&self.product.committer("ada"), &Log::new(store, &roots, "staging"), n)
+    }
+
+    /// Make another file that names no release.
+    fn change(&self, committer: &Committer<'_>, log: &Log<'_>, n: u64) -> Result<u64, ChannelError> {
+        let committed = committer.commit(log, |draft: &mut Channel| {
+            draft.gates.min_age = n;
+            Ok::<_, ChannelError>(Change::Made { verb: "gates".into(), about: n.to_string() })
+        })?;
+        Ok(committed.unwrap().file.channel.sequence)
+    }
+
+    /// The store fails before anything is created.
+    fn dead(&self) -> Store {
+        let faults = Faults { dies_at: Some(0), ..Faults::default() };
+        Store::new(Faulty::new(self.memory.clone(), faults))
     }
 
     fn plain(&self) -> Store {
@@ -197,8 +225,7 @@ fn file_of_another_computer_counts_and_the_pending_one_is_dropped() {
     let (mut desk, computer) = (Desk::new(), Remembered::default());
     desk.on(computer.clone());
     desk.offer(&desk.plain(), 1).unwrap();
-    let dead = Faults { dies_at: Some(0), ..Faults::default() };
-    desk.offer(&Store::new(Faulty::new(desk.memory.clone(), dead)), 2).unwrap_err();
+    desk.offer(&desk.dead(), 2).unwrap_err();
     desk.on(Forgetful);
     assert_eq!(desk.offer(&desk.plain(), 7).unwrap(), 2);
     desk.look("theirs");
@@ -260,7 +287,12 @@ fn giving_up_numbers_that_was_stopped_anywhere_can_be_finished() {
         assert_eq!(first.is_ok(), dies_at > 3, "{when}: {first:?}");
         if first.is_err() {
             let refused = desk.offer(&desk.plain(), 3);
-            let right = matches!(refused, Err(ChannelError::Behind { .. } | ChannelError::LostNumber { .. }));
+            let right = matches!(
+                refused,
+                Err(ChannelError::Behind { .. }
+                    | ChannelError::LostNumber { .. }
+                    | ChannelError::Replaced { .. })
+            );
             assert!(right, "{when}: {refused:?}");
             // Of number 5 a file was signed that the store may have had: it is given up, too.
             let after = if dies_at == 3 { 5 } else { 4 };
@@ -272,4 +304,120 @@ fn giving_up_numbers_that_was_stopped_anywhere_can_be_finished() {
         let verified = bistable_image::repository::audit::verify(&desk.plain(), &roots).unwrap();
         assert_eq!(verified.channels["staging"], next, "{when}");
     }
+}
+
+#[test]
+fn pending_file_is_finished_by_a_change_of_its_channel_only_and_that_is_reported() {
+    let (mut desk, recorder) = (Desk::new(), Recorder::default());
+    desk.on(Remembered::default());
+    desk.offer(&desk.plain(), 1).unwrap();
+    let failed = desk.offer(&desk.dead(), 2).unwrap_err();
+    assert!(matches!(failed, ChannelError::Unfinished { sequence: 2, .. }), "{failed:?}");
+    assert!(failed.to_string().contains("the signed file is kept"), "{failed}");
+    let (store, committer) = (desk.plain(), desk.product.committer("ada"));
+    let committer = Committer { notices: &recorder, ..committer };
+    let roots = Roots::load(&store).unwrap();
+    let [staging, other] = ["staging", "production"].map(|name| Log::new(&store, &roots, name));
+    assert_eq!(committer.newest_of(&staging).unwrap().channel.sequence, 1);
+    assert_eq!(desk.change(&committer, &other, 7).unwrap(), 1);
+    assert_eq!((staging.sequence().unwrap(), recorder.0.lock().unwrap().len()), (1, 0));
+    assert_eq!(desk.change(&committer, &staging, 3).unwrap(), 3);
+    let finishing =
+        Notice::Finishing { channel: "staging".into(), number: 2, verb: "gates".into(), about: "2".into() };
+    assert_eq!(*recorder.0.lock().unwrap(), [finishing]);
+}
+
+#[test]
+fn pending_file_whose_key_was_taken_back_is_not_created() {
+    let mut desk = Desk::new();
+    desk.on(Remembered::default());
+    desk.offer(&desk.plain(), 1).unwrap();
+    desk.offer(&desk.dead(), 2).unwrap_err();
+    let options = RootOptions {
+        channel_keys: vec![key(8).public()],
+        sign: vec![desk.product.root_key.clone()],
+        ..RootOptions::default()
+    };
+    let bytes = root::next(&desk.product.root.root, &options).unwrap();
+    let next = SignedRoot { root: desk.product.root.root.successor(&bytes).unwrap(), bytes };
+    let store = desk.plain();
+    Roots::load(&store).unwrap().follow(&store, &next, "ada", &desk.product.clock).unwrap();
+    let (roots, new_key) = (Roots::load(&store).unwrap(), key(8));
+    let committer = Committer {
+        keys: vec![new_key.signing()],
+        old_root: OldRoot::Accept,
+        ..desk.product.committer("ada")
+    };
+    let log = Log::new(&store, &roots, "staging");
+    let refused = desk.change(&committer, &log, 3).unwrap_err();
+    assert!(matches!(refused, ChannelError::PendingOldRoot { sequence: 2, .. }), "{refused:?}");
+    assert_eq!(log.sequence().unwrap(), 1);
+    let committer = Committer { continue_after: Some(2), ..committer };
+    assert_eq!(desk.change(&committer, &log, 3).unwrap(), 3);
+}
+
+#[test]
+fn pending_file_is_not_created_without_what_it_names() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let bundle = bundle(&product, &folder, 2, "content");
+    // All blobs are there before the channel's file is created.
+    let died_at_the_channel = |dies_at| {
+        let mut desk = Desk::new();
+        desk.on(Remembered::default());
+        let faults = Faults { dies_at: Some(dies_at), ..Faults::default() };
+        let dying = Store::new(Faulty::new(desk.memory.clone(), faults));
+        let died = published(&desk.product, &dying, &Roots::load(&desk.plain()).unwrap(), &bundle);
+        matches!(died, Err(PublishError::Channel(ChannelError::Unfinished { .. }))).then_some(desk)
+    };
+    let mut desk = (0..99).find_map(died_at_the_channel).unwrap();
+    let store = desk.plain();
+    let blob = store.list("blobs").unwrap().pop().unwrap().path;
+    let bytes = store.get(&blob, 1 << 20).unwrap().unwrap();
+    store.delete(&blob).unwrap();
+    let refused = desk.offer(&store, 3).unwrap_err();
+    assert!(matches!(refused, ChannelError::PendingIncomplete { sequence: 1, .. }), "{refused:?}");
+    assert_eq!(store.list("channels").unwrap().len(), 0);
+    store.put(&blob, &bytes).unwrap();
+    assert_eq!(desk.offer(&store, 3).unwrap(), 2);
+    desk.look("finished");
+}
+
+#[test]
+fn file_that_another_process_signed_meanwhile_is_settled_before_the_next() {
+    let mut desk = Desk::new();
+    desk.on(Remembered::default());
+    desk.offer(&desk.plain(), 1).unwrap();
+    let store = desk.plain();
+    let roots = Roots::load(&store).unwrap();
+    let (log, mut others) = (Log::new(&store, &roots, "staging"), 1);
+    let committed = desk.product.committer("ada").commit(&log, |draft: &mut Channel| {
+        if others > 0 {
+            others -= 1;
+            desk.offer(&desk.dead(), 22).unwrap_err();
+        }
+        draft.gates.min_interval = 3;
+        Ok::<_, ChannelError>(Change::Made { verb: "gates".into(), about: "3".into() })
+    });
+    let channel = committed.unwrap().unwrap().file.channel;
+    assert_eq!((channel.sequence, channel.gates.min_age, channel.gates.min_interval), (3, 22, 3));
+    assert_eq!(log.history(2).unwrap().channel.gates.min_age, 22);
+}
+
+#[test]
+fn channel_that_another_process_keeps_locked_is_reported_and_not_waited_for_without_end() {
+    let (mut desk, computer, recorder) = (Desk::new(), Remembered::default(), Recorder::default());
+    desk.on(computer.clone());
+    desk.offer(&desk.plain(), 1).unwrap();
+    let store = desk.plain();
+    let roots = Roots::load(&store).unwrap();
+    let log = Log::new(&store, &roots, "staging");
+    let committer = Committer { notices: &recorder, ..desk.product.committer("ada") };
+    let held = computer.try_lock(&Digest::of(b"repository"), "staging").unwrap();
+    let refused = desk.change(&committer, &log, 2).unwrap_err();
+    assert!(matches!(refused, ChannelError::Locked { .. }), "{refused:?}");
+    assert_eq!(bistable_image::Error::from(refused).exit(), bistable_image::Exit::TryLater);
+    let waiting = Notice::Waiting { channel: "staging".into(), lock: "staging.lock".into() };
+    assert_eq!(*recorder.0.lock().unwrap(), [waiting]);
+    drop(held);
+    assert_eq!(desk.change(&committer, &log, 2).unwrap(), 2);
 }

@@ -2,6 +2,7 @@
 use crate::cli::{at, on, state_of};
 use crate::life::Life;
 use crate::product::key;
+use bistable_format::{Key, Role};
 use bistable_image::root::{self, RootOptions};
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,9 +96,17 @@ fn store_whose_channel_file_was_replaced_is_refused_by_who_saw_the_first() {
     let refresh = ["channel", "refresh", "staging", "--key", &life.path("channel.key")];
     // Another person's computer never saw number 2, and signs one: its own memory can't help.
     on(&grace, &life.repo, &refresh, 0);
-    nothing_is_signed(&life, &[], "number 2 of channel staging is another one than this computer has seen");
+    nothing_is_signed(
+        &life,
+        &[],
+        "number 2 of channel staging is not the signed file of that number that this computer has seen",
+    );
     on(&grace, &life.repo, &refresh, 0);
-    nothing_is_signed(&life, &[], "number 2 of channel staging is another one than this computer has seen");
+    nothing_is_signed(
+        &life,
+        &[],
+        "number 2 of channel staging is not the signed file of that number that this computer has seen",
+    );
 }
 
 #[test]
@@ -118,12 +127,17 @@ fn mirror_and_moved_repository_are_compared_with_the_same_memory() {
 
 /// The attacker's own root, with a key that they have.
 fn attackers_root(life: &Life) -> Vec<u8> {
+    attackers_root_of(life, vec![key(66).public()])
+}
+
+/// The same with these root keys, of which one is enough.
+fn attackers_root_of(life: &Life, root_keys: Vec<Key>) -> Vec<u8> {
     let product = &life.product;
     let made = root::create(&RootOptions {
-        root_keys: vec![key(66).public()],
+        root_keys,
         release_keys: vec![product.release_key.public(), key(66).public()],
         channel_keys: vec![product.channel_key.public()],
-        thresholds: vec![],
+        thresholds: vec![(Role::Root, 1)],
         sign: vec![key(66)],
     });
     made.unwrap().bytes
@@ -179,7 +193,7 @@ fn removed_and_replaced_newest_roots_are_refused_until_they_are_given_back() {
 }
 
 #[test]
-fn first_use_is_reported_once_and_a_given_root_is_none() {
+fn first_use_is_reported_once_with_and_without_a_given_root() {
     let life = Life::new(1);
     let refresh = ["channel", "refresh", "staging", "--key", &life.path("channel.key")];
     let fresh = |name: &str| life.folder.path().join(name);
@@ -189,7 +203,7 @@ fn first_use_is_reported_once_and_a_given_root_is_none() {
     assert_eq!(second, "");
     let (_, given) =
         on(&fresh("two"), &life.repo, &[&refresh[..], &["--root", &life.path("1.root")]].concat(), 0);
-    assert_eq!(given, "");
+    assert!(given.starts_with("trusting root 1 (") && given.lines().count() == 1, "{given}");
 }
 
 #[test]
@@ -197,8 +211,9 @@ fn repository_that_is_made_again_is_pinned_by_init() {
     let life = Life::new(2);
     fs::remove_dir_all(&life.repo).unwrap();
     fs::write(life.path("again.root"), attackers_root(&life)).unwrap();
-    let (_, silent) = life.ends(&["repo", "init", "--root", &life.path("again.root")], 0);
-    assert_eq!(silent, "");
+    let (_, told) = life.ends(&["repo", "init", "--root", &life.path("again.root")], 0);
+    let old = life.product.root.mark().digest;
+    assert!(told.ends_with(&format!("instead of the repository with the first root {old:.12}\n")), "{told}");
     let (begun, silent) = life.acts(&["channel", "gates", "staging", "--min-age", "1h"], 0);
     assert!(begun.contains("channel staging is new") && silent.is_empty(), "{begun}{silent}");
 }
@@ -212,7 +227,7 @@ fn repository_that_is_made_again_with_the_same_root_is_signed_for_after_its_chan
     let gates = ["channel", "gates", "staging", "--min-age", "1h"];
     let (_, refused) = life.acts(&gates, 5);
     assert!(refused.contains("is behind"), "{refused}");
-    assert!(life.ok(&["repo", "forget"]).contains("forgot staging"));
+    assert!(life.ok(&["repo", "forget"]).contains("forgot staging (number 2)"));
     life.acts(&gates, 0);
 }
 
@@ -292,7 +307,7 @@ fn channel_whose_files_are_lost_continues_above_every_number_that_was_seen() {
         let signed = fs::read(&newest).unwrap();
         fs::write(&newest, &mark).unwrap();
         let (_, marked) = life.acts(&["channel", "refresh", "staging"], 5);
-        assert!(marked.contains("number 10 of channel staging is marked as lost"), "{marked}");
+        assert!(marked.contains("number 10 of channel staging is not the signed file"), "{marked}");
         assert!(life.fsck(&life.repo, &[], 5).contains("is marked as lost"));
         fs::write(&newest, signed).unwrap();
         fs::write(path("channels/staging/00000009.channel"), mark).unwrap();
@@ -311,4 +326,148 @@ fn number_that_is_there_is_not_given_up() {
     let (_, refused) = life.acts(&["channel", "refresh", "staging", "--continue-after", "3"], 2);
     assert!(refused.contains("number 3 is there"), "{refused}");
     assert!(files(&life.repo) == before);
+}
+
+#[test]
+fn later_root_does_not_establish_or_change_whose_repository_a_place_is() {
+    let life = Life::new(2);
+    let second = life.product.next_root(vec![life.product.release_key.public(), key(9).public()]);
+    fs::write(life.path("2.root"), &second.bytes).unwrap();
+    life.ok(&["repo", "root", &life.path("2.root")]);
+    let refresh =
+        ["channel", "refresh", "staging", "--key", &life.path("channel.key"), "--root", &life.path("2.root")];
+    let (_, silent) = life.ends(&refresh, 0);
+    assert_eq!(silent, "");
+    for file in ["channels/staging/00000003.channel", "channels/staging/latest", "audit/latest"] {
+        fs::remove_file(Path::new(&life.repo).join(file)).unwrap();
+    }
+    let first = Path::new(&life.repo).join("roots/1.root");
+    // It names the product's root key, too, so that the genuine second root follows it.
+    let attackers = attackers_root_of(&life, vec![life.product.root_key.public(), key(66).public()]);
+    fs::write(&first, &attackers).unwrap();
+    nothing_is_signed(&life, &["--root", &life.path("2.root")], "shows another first root");
+    // A computer that knows nothing of the place can't tell the two from each other.
+    let fresh = life.folder.path().join("fresh");
+    for root in [attackers, life.product.root.bytes.clone()] {
+        fs::write(&first, root).unwrap();
+        let (_, refused) = on(&fresh, &life.repo, &refresh, 2);
+        assert!(refused.contains("first root (version 1)"), "{refused}");
+    }
+}
+
+#[test]
+fn repository_that_was_moved_away_behind_a_link_is_compared_with_the_pin_of_its_path() {
+    let life = Life::new(2);
+    let moved = life.path("moved");
+    fs::rename(&life.repo, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &life.repo).unwrap();
+    let first = Path::new(&moved).join("roots/1.root");
+    fs::write(&first, attackers_root(&life)).unwrap();
+    let refresh = ["channel", "refresh", "staging", "--key", &life.path("channel.key")];
+    for repo in [life.repo.clone(), format!("file://{}/", life.repo)] {
+        let (_, refused) = on(&state_of(&life.repo), &repo, &refresh, 5);
+        assert!(refused.contains("shows another first root"), "{refused}");
+    }
+    fs::write(&first, &life.product.root.bytes).unwrap();
+    nothing_is_wrong(&life);
+    // The place without links is pinned from now on, too.
+    fs::write(&first, attackers_root(&life)).unwrap();
+    let (_, refused) = on(&state_of(&life.repo), &moved, &refresh, 5);
+    assert!(refused.contains("shows another first root"), "{refused}");
+}
+
+#[test]
+fn lost_record_is_replaced_by_a_given_first_root_only() {
+    let life = Life::new(1);
+    let state = state_of(&life.repo);
+    for path in files(state.to_str().unwrap()).into_keys() {
+        if path.ends_with("record.json") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let refresh = ["channel", "refresh", "staging", "--key", &life.path("channel.key")];
+    let (_, refused) = life.ends(&refresh, 1);
+    assert!(refused.contains("record.json") && refused.contains("--root FILE"), "{refused}");
+    let (_, told) = life.ends(&[&refresh[..], &["--root", &life.path("1.root")]].concat(), 0);
+    assert!(told.starts_with("trusting root 1 ("), "{told}");
+    nothing_is_wrong(&life);
+}
+
+#[test]
+fn numbers_are_not_forgotten_while_the_store_has_a_file_of_the_channel() {
+    let (life, _) = behind();
+    let (_, refused) = life.ends(&["repo", "forget"], 2);
+    assert!(refused.contains("has files of channel staging"), "{refused}");
+    nothing_is_signed(&life, &[], "this computer has seen number 2");
+}
+
+#[test]
+fn mark_in_place_of_a_file_that_this_computer_has_seen_is_no_reason_to_continue() {
+    let (life, _) = behind();
+    let mark = b"This number of the channel was lost. The channel continues above it.\n";
+    fs::write(Path::new(&life.repo).join(SECOND), mark).unwrap();
+    nothing_is_signed(&life, &[], "number 2 of channel staging is not the signed file of that number");
+    let (_, told) = life.acts(&["channel", "refresh", "staging", "--continue-after", "2"], 0);
+    assert!(told.contains("with what number 1 says (releases on offer: 1, withdrawn: 0)"), "{told}");
+    nothing_is_wrong(&life);
+}
+
+#[test]
+fn channel_that_never_was_is_not_continued() {
+    let life = Life::new(1);
+    let before = files(&life.repo);
+    let (_, refused) = life.acts(&["channel", "refresh", "stagign", "--continue-after", "5"], 1);
+    assert!(refused.contains("has no channel stagign"), "{refused}");
+    assert!(files(&life.repo) == before);
+}
+
+#[test]
+fn signed_file_that_was_not_created_is_finished_by_the_next_change_of_its_channel_and_by_no_other_verb() {
+    let life = Life::new(2);
+    let third = Path::new(&life.repo).join("channels/staging/00000003.channel");
+    let (repo, state) = (files(&life.repo), files(state_of(&life.repo).to_str().unwrap()));
+    life.acts(&["withdraw", "staging", "1.1.0", "--reason", "bad"], 0);
+    let signed = fs::read(&third).unwrap();
+    // As if the store had failed when the file was signed.
+    for new in files(&life.repo).into_keys().filter(|path| !repo.contains_key(path)) {
+        fs::remove_file(new).unwrap();
+    }
+    for (path, bytes) in repo.iter().chain(&state) {
+        fs::write(path, bytes).unwrap();
+        if path.ends_with("record.json") {
+            fs::write(path.with_file_name("staging.pending"), &signed).unwrap();
+        }
+    }
+    life.acts(&["promote", "staging", "production", "1.2.0"], 0);
+    life.acts(&["attest", "staging", "1.2.0", "--kind", "ok"], 0);
+    assert!(!third.exists());
+    let (refreshed, told) = life.acts(&["channel", "refresh", "staging"], 0);
+    assert_eq!(told, "finishing number 3 of channel staging (withdraw hub 1.1.0: bad)\n");
+    assert!(refreshed.contains("now number 4") && third.exists(), "{refreshed}");
+}
+
+#[test]
+fn copy_takes_no_mark_that_no_signed_file_vouches_for() {
+    let life = Life::new(1);
+    for _ in 2..=4 {
+        life.acts(&["channel", "refresh", "staging"], 0);
+    }
+    let mark = b"This number of the channel was lost. The channel continues above it.\n";
+    let file = |n: u64| format!("channels/staging/{n:08}.channel");
+    for marked in [&[1][..], &[1, 2], &[2], &[1, 2, 3]] {
+        let kept: Vec<_> =
+            marked.iter().map(|n| fs::read(Path::new(&life.repo).join(file(*n))).unwrap()).collect();
+        for n in marked {
+            fs::write(Path::new(&life.repo).join(file(*n)), mark).unwrap();
+        }
+        let copy = life.path(&format!("copy {marked:?}"));
+        let (_, refused) = life.ends(&["sync", &copy, "--everything"], 5);
+        assert!(refused.contains("does not follow the file before it"), "{refused}");
+        let copied = marked.iter().filter(|n| Path::new(&copy).join(file(**n)).exists()).count();
+        assert_eq!(copied, 0, "{marked:?}");
+        for (n, bytes) in marked.iter().zip(kept) {
+            fs::write(Path::new(&life.repo).join(file(*n)), bytes).unwrap();
+        }
+    }
+    life.ok(&["sync", &life.path("whole"), "--everything"]);
 }

@@ -155,6 +155,19 @@ pub fn newest(store: &Store) -> Result<Option<Entry>, AuditError> {
     }
 }
 
+/// Whether the newest record names this channel.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn knows(store: &Store, channel: &str) -> Result<bool, StoreError> {
+    match newest(store) {
+        Ok(newest) => Ok(newest.is_some_and(|newest| newest.record.channels.contains_key(channel))),
+        Err(AuditError::Store(e)) => Err(e),
+        // A damaged record is evidence of nothing.
+        Err(_) => Ok(false),
+    }
+}
+
 /// The record of a number.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::repository::{attestation_file, version_name};
 use bistable_format::{Digest, Envelope, Key, KeyId, bundle, repository as names};
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::Range;
 
 /// From where, to where, and how far it is.
 pub(super) struct Work<'a> {
@@ -142,19 +143,11 @@ impl Work<'_> {
     /// before the gap by its hint, or the newest.
     pub(super) fn channel(&mut self, log: &Log<'_>, newest: u64, whole: bool) -> Result<(), SyncError> {
         let name = log.name();
-        let mut wanted: Option<Digest> = None;
-        for number in (if whole { 1 } else { newest }..=newest).rev() {
-            let file = match log.history(number) {
-                Err(ChannelError::LostNumber { .. }) => {
-                    self.same(&names::channel(name, number), channel::LOST, Envelope::MAX_BYTES)?;
-                    continue;
-                }
-                file => file?,
-            };
-            if wanted.is_some_and(|wanted| wanted != file.digest) {
-                return Err(ChannelError::Broken { name: name.into(), sequence: number + 1 }.into());
-            }
-            wanted = file.channel.previous;
+        // A mark that no signed file vouches for is not copied: below the newest file, the chain decides which numbers are lost.
+        let mut above = newest + 1;
+        for file in log.backwards_from(newest) {
+            let (number, digest) = file.map(|file| (file.channel.sequence, file.digest))?;
+            self.marks(name, number + 1..above)?;
             let path = names::channel(name, number);
             let missing = || ChannelError::Missing {
                 place: self.from.place().into(),
@@ -163,10 +156,22 @@ impl Work<'_> {
             };
             let bytes = self.from.get(&path, Envelope::MAX_BYTES)?.ok_or_else(missing)?;
             // What was verified, and nothing that took its place since.
-            if Digest::of(&bytes) != file.digest {
+            if Digest::of(&bytes) != digest {
                 return Err(ChannelError::Broken { name: name.into(), sequence: number }.into());
             }
             self.same(&path, &bytes, Envelope::MAX_BYTES)?;
+            above = number;
+            if !whole {
+                return Ok(());
+            }
+        }
+        self.marks(name, 1..above)
+    }
+
+    /// The marks of lost numbers between two files.
+    fn marks(&mut self, name: &str, numbers: Range<u64>) -> Result<(), SyncError> {
+        for number in numbers.rev() {
+            self.same(&names::channel(name, number), channel::LOST, Envelope::MAX_BYTES)?;
         }
         Ok(())
     }

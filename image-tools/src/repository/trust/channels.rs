@@ -1,19 +1,29 @@
 //! A channel held against what is remembered of it.
-use super::{Forgetful, Held, Mark, Record, Standing, TrustStore, TrustStoreError};
+use super::{Forgetful, Held, Lock, Mark, Record, Standing, TrustStore, TrustStoreError};
+use crate::clock::{Clock, back_off};
 use crate::repository::channel::{ChannelError, ChannelFile, Log};
-use crate::repository::store::Claim;
-use bistable_format::Digest;
+use crate::repository::notice::{Notice, Notices};
+use crate::repository::store::{Claim, Store};
+use bistable_format::{Digest, repository as names};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many files before the newest are followed back to the remembered one. Of a channel that is further ahead, the remembered
 /// number alone is compared: all files between are signed, so that this only fails to show what others signed twice.
 const FOLLOWED: u64 = 128;
+/// How long another process may keep a channel's lock: nothing is done under it but a few small writes.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+/// After how long a wait is reported.
+const REPORTED_WAIT: Duration = Duration::from_secs(1);
+/// Most tries that the pause between two of them grows with.
+const LOCK_TRIES: u32 = 4;
 
 /// What this computer remembers of one repository.
 #[derive(Clone, Debug)]
 pub struct Known {
-    memory: Arc<dyn TrustStore>,
-    repository: Digest,
+    pub(super) memory: Arc<dyn TrustStore>,
+    pub(super) repository: Digest,
 }
 
 impl Known {
@@ -35,12 +45,28 @@ impl Known {
         Ok(self.memory.record(&self.repository)?.map(|record| record.root))
     }
 
-    /// Forget all channels.
+    /// Forget the numbers of all channels, which the store must not have any file of: of a repository that was made again. Gives
+    /// what was forgotten.
     ///
     /// # Errors
-    /// A memory that can't be read or written.
-    pub fn forget_channels(&self) -> Result<(), TrustStoreError> {
-        self.memory.forget_channels(&self.repository)
+    /// [`ChannelError::StillThere`]; a memory or store that can't be used.
+    pub fn forget_channels(
+        &self,
+        store: &Store,
+        clock: &dyn Clock,
+        notices: &dyn Notices,
+    ) -> Result<BTreeMap<String, u64>, ChannelError> {
+        let mut locks = Vec::new();
+        for name in self.channels()? {
+            locks.push(self.lock(&name, clock, notices)?);
+            if !store.list(&names::channel_folder(&name))?.is_empty() {
+                return Err(ChannelError::StillThere { place: store.place().into(), name });
+            }
+        }
+        let record = self.memory.record(&self.repository)?;
+        self.memory.forget_channels(&self.repository)?;
+        let channels = record.map(|record| record.channels).unwrap_or_default();
+        Ok(channels.into_iter().map(|(name, mark)| (name, mark.number)).collect())
     }
 
     /// The newest payload of a channel that was signed or accepted here. Read this before the store.
@@ -64,18 +90,6 @@ impl Known {
             .unwrap_or_default())
     }
 
-    /// The highest number of a channel that was signed or accepted here, created in the store or not.
-    ///
-    /// # Errors
-    /// A memory that can't be read; a pending file that can't be.
-    pub(in crate::repository) fn highest(&self, log: &Log<'_>) -> Result<u64, ChannelError> {
-        let pending = match self.memory.pending(&self.repository, log.name())? {
-            Some(bytes) => self.open_pending(log, &bytes)?.channel.sequence,
-            None => 0,
-        };
-        Ok(self.channel(log.name())?.map_or(0, |mark| mark.number).max(pending))
-    }
-
     /// The newest file of a channel, trusted by the newest root and not older than what this computer has seen: for verbs that
     /// read a channel before they sign something else.
     ///
@@ -85,7 +99,7 @@ impl Known {
         let remembered = self.channel(log.name())?;
         let newest = match log.newest() {
             Err(ChannelError::None { .. }) if remembered.is_some() => None,
-            newest => Some(newest?),
+            newest => Some(newest.map_err(|e| lost(log, remembered, e))?),
         };
         self.check(log, remembered, newest.as_ref())?;
         newest.ok_or_else(|| log.none())
@@ -121,42 +135,9 @@ impl Known {
         }
     }
 
-    /// Finish what a crash left open: create the file that was signed, with the same bytes, unless another one has its number by
-    /// now. `newest` is the store's, and has been checked. Gives whether the channel may have changed.
-    ///
-    /// # Errors
-    /// See [`ChannelError`].
-    pub(in crate::repository) fn settle(
-        &self,
-        log: &Log<'_>,
-        newest: Option<&ChannelFile>,
-    ) -> Result<bool, ChannelError> {
-        let name = log.name();
-        if self.memory.pending(&self.repository, name)?.is_none() {
-            return Ok(false);
-        }
-        // One that is about to be created by another process is none of a crash.
-        let _lock = self.lock(name)?;
-        let Some(bytes) = self.memory.pending(&self.repository, name)? else { return Ok(true) };
-        let pending = self.open_pending(log, &bytes)?;
-        let number = pending.channel.sequence;
-        let there = newest.map_or(0, |newest| newest.channel.sequence);
-        if self.channel(name)?.is_some_and(|mark| mark.number >= number) || number <= there {
-            self.memory.set_pending(&self.repository, name, None)?;
-            return Ok(false);
-        }
-        if number > there + 1 {
-            return Err(log.behind(there, number));
-        }
-        if pending.channel.previous != newest.map(|newest| newest.digest) {
-            return Err(ChannelError::Broken { name: name.into(), sequence: number });
-        }
-        let (Claim::Ours | Claim::Theirs(_)) = self.create(log, &pending, &bytes)?;
-        Ok(true)
-    }
-
     /// Create a file that was signed, in the order that the module's documentation gives. `None` if another process of this
-    /// computer has used its number meanwhile.
+    /// computer has used its number meanwhile, or has signed a file that must be settled first. Pending files up to the number
+    /// `given_up` are replaced.
     ///
     /// # Errors
     /// Whatever keeps it from being remembered or created.
@@ -165,46 +146,56 @@ impl Known {
         log: &Log<'_>,
         file: &ChannelFile,
         bytes: &[u8],
+        given_up: Option<u64>,
+        clock: &dyn Clock,
+        notices: &dyn Notices,
     ) -> Result<Option<Claim>, ChannelError> {
         let name = log.name();
-        let _lock = self.lock(name)?;
-        if self.channel(name)?.is_some_and(|mark| mark.number >= file.channel.sequence) {
+        let _lock = self.lock(name, clock, notices)?;
+        if self.channel(name)?.is_some_and(|mark| mark.number >= file.channel.sequence)
+            || self.must_settle(log, bytes, given_up)?
+        {
             return Ok(None);
         }
         self.memory.set_pending(&self.repository, name, Some(bytes))?;
         self.create(log, file, bytes).map(Some)
     }
 
-    fn open_pending(&self, log: &Log<'_>, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
-        log.open_any(bytes).map_err(|source| ChannelError::Pending {
-            name: log.name().into(),
-            repository: self.repository,
-            source: Box::new(source),
-        })
-    }
-
-    fn create(&self, log: &Log<'_>, file: &ChannelFile, bytes: &[u8]) -> Result<Claim, ChannelError> {
-        let claim = log.claim(file.channel.sequence, bytes)?;
-        if claim == Claim::Ours {
-            // The pending file stays if this fails: whoever commits next records it.
-            let recorded = self.remember(log.name(), file.mark());
-            if recorded.is_err() {
-                return Ok(claim);
-            }
-        }
-        self.memory.set_pending(&self.repository, log.name(), None)?;
-        Ok(claim)
-    }
-
-    fn remember(&self, channel: &str, mark: Mark) -> Result<(), TrustStoreError> {
+    pub(super) fn remember(&self, channel: &str, mark: Mark) -> Result<(), TrustStoreError> {
         // The root was remembered when the repository was recognized: number 0 is older than any.
         let mut seen = Record::new(Mark { number: 0, digest: self.repository });
         seen.channels.insert(channel.into(), mark);
         self.memory.merge(&self.repository, &seen)
     }
 
-    fn lock(&self, channel: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
-        self.memory.lock(&self.repository, channel)
+    /// Wait until no other process of this computer commits to the channel, and keep others from it.
+    ///
+    /// # Errors
+    /// [`ChannelError::Locked`] if another process keeps it for long.
+    pub(super) fn lock(
+        &self,
+        channel: &str,
+        clock: &dyn Clock,
+        notices: &dyn Notices,
+    ) -> Result<Box<dyn Held + '_>, ChannelError> {
+        let (mut tries, mut waited, mut reported) = (0, Duration::ZERO, false);
+        loop {
+            let lock = match self.memory.try_lock(&self.repository, channel)? {
+                Lock::Held(lock) => return Ok(lock),
+                Lock::Busy(lock) => lock,
+            };
+            if waited >= LOCK_WAIT {
+                return Err(ChannelError::Locked { name: channel.into(), lock });
+            }
+            if waited >= REPORTED_WAIT && !reported {
+                notices.notice(&Notice::Waiting { channel: channel.into(), lock });
+                reported = true;
+            }
+            tries = LOCK_TRIES.min(tries + 1);
+            let pause = back_off(tries);
+            clock.wait(pause);
+            waited += pause;
+        }
     }
 }
 
@@ -231,6 +222,20 @@ fn contains(log: &Log<'_>, newest: &ChannelFile, remembered: &Mark) -> Result<()
     }
     // Each file names the one before it: whoever has the channel's key gave the remembered number up.
     if log.is_lost(remembered.number)? { Ok(()) } else { Err(replaced(log, remembered.number)) }
+}
+
+/// A mark in place of the newest file is none that a crash left behind if this computer has seen a signed file of its number.
+pub(in crate::repository) fn lost(
+    log: &Log<'_>,
+    remembered: Option<Mark>,
+    error: ChannelError,
+) -> ChannelError {
+    match (error, remembered) {
+        (ChannelError::LostNumber { sequence, .. }, Some(seen)) if seen.number >= sequence => {
+            replaced(log, sequence)
+        }
+        (error, _) => error,
+    }
 }
 
 fn replaced(log: &Log<'_>, sequence: u64) -> ChannelError {

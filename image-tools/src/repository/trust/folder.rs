@@ -1,16 +1,18 @@
 //! The memory in a folder of the user's, one small file per place and per repository.
 use super::record::hex;
-use super::{Held, Record, TrustStore};
+use super::{Held, Lock, Record, TrustStore};
 use crate::output::{self, Access, Existing, OutputError};
 use crate::repository::store::create_folders;
 use bistable_format::{Digest, Envelope};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The schema of the files. Rises when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
+/// The first schema that is not known.
+const SCHEMA_AFTER: u32 = SCHEMA + 1;
 /// Most bytes of a file.
 const FILE_BYTES: usize = 1 << 20;
 
@@ -36,7 +38,7 @@ pub enum TrustStoreError {
     /// A file is damaged.
     #[error(
         "{path}, where this computer remembers a repository, is damaged ({why}): compare the repository with a mirror or a backup, \
-         then remove {path} and run the verb again with --root FILE", path = path.display()
+         then remove {path} and run the verb again with its first root: --root FILE", path = path.display()
     )]
     Damaged {
         /// The file.
@@ -44,9 +46,35 @@ pub enum TrustStoreError {
         /// What is wrong.
         why: String,
     },
+    /// A pin names a repository of which nothing is remembered.
+    #[error(
+        "{path}, where this computer remembers a repository, was removed: compare the repository with a mirror or a backup, then run \
+         the verb again with its first root: --root FILE", path = path.display()
+    )]
+    NoRecord {
+        /// The record.
+        path: PathBuf,
+    },
+    /// A file of a later version of this program.
+    #[error(
+        "{path}, where this computer remembers a repository, has schema {found}, but this bistable-image knows schema {SCHEMA}: \
+         use the newer bistable-image that wrote it", path = path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
     /// A file can't be written.
     #[error("nothing was signed, because this computer can't remember it")]
     Write(#[from] OutputError),
+}
+
+/// What every file says.
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
 }
 
 /// What a pin says.
@@ -133,7 +161,7 @@ impl TrustStore for StateFolder {
         }
         // A place is pinned after its repository was recorded.
         if self.record(&pin.repository)?.is_none() {
-            return Err(damaged(&path, "the record of the repository that it names is missing"));
+            return Err(TrustStoreError::NoRecord { path: self.of(&pin.repository, "record.json") });
         }
         Ok(Some(pin.repository))
     }
@@ -194,8 +222,14 @@ impl TrustStore for StateFolder {
         }
     }
 
-    fn lock(&self, repository: &Digest, channel: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
-        Ok(Box::new(lock(&self.of(repository, &format!("{channel}.lock")))?))
+    fn try_lock(&self, repository: &Digest, channel: &str) -> Result<Lock<'_>, TrustStoreError> {
+        let path = self.of(repository, &format!("{channel}.lock"));
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock::Held(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(Lock::Busy(path.display().to_string())),
+            Err(TryLockError::Error(e)) => Err(io_error("lock", &path)(e)),
+        }
     }
 }
 
@@ -217,6 +251,10 @@ fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, TrustStoreError> {
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrustStoreError> {
     let Some(bytes) = read(path, FILE_BYTES)? else { return Ok(None) };
+    // A later schema may have other fields, so it is looked at first.
+    if let Ok(Schema { schema: found @ SCHEMA_AFTER.. }) = serde_json::from_slice(&bytes) {
+        return Err(TrustStoreError::Newer { path: path.into(), found });
+    }
     serde_json::from_slice(&bytes).map(Some).map_err(|e| damaged(path, &e))
 }
 
@@ -247,12 +285,17 @@ fn folder_of(path: &Path) -> Result<(), TrustStoreError> {
     create_folders(folder).map_err(io_error("create", folder))
 }
 
-/// Wait for a lock. The kernel lets it go when its process ends, however it ends.
+/// Wait for the lock of a record, which is held while one small file is replaced. The kernel lets a lock go when its process ends,
+/// however it ends.
 fn lock(path: &Path) -> Result<File, TrustStoreError> {
-    folder_of(path)?;
-    let file = File::options().create(true).append(true).open(path).map_err(io_error("create", path))?;
+    let file = lock_file(path)?;
     file.lock().map_err(io_error("lock", path))?;
     Ok(file)
+}
+
+fn lock_file(path: &Path) -> Result<File, TrustStoreError> {
+    folder_of(path)?;
+    File::options().create(true).append(true).open(path).map_err(io_error("create", path))
 }
 
 #[cfg(test)]
@@ -297,7 +340,7 @@ mod tests {
                 write(path, bad).unwrap();
                 let pinned = state.pinned("/srv/repo");
                 assert!(
-                    matches!(pinned, Err(TrustStoreError::Damaged { .. })),
+                    matches!(pinned, Err(TrustStoreError::Damaged { .. } | TrustStoreError::NoRecord { .. })),
                     "{}: {pinned:?}",
                     path.display()
                 );
@@ -307,8 +350,16 @@ mod tests {
             write(path, &whole).unwrap();
         }
         assert_eq!(state.pinned("/srv/repo").unwrap(), Some(repository));
+        for path in [&pin, &of] {
+            let whole = fs::read_to_string(path).unwrap();
+            write(path, whole.replace("\"schema\": 1", "\"schema\": 2, \"new\": true").as_bytes()).unwrap();
+            let newer = state.pinned("/srv/repo").unwrap_err();
+            assert!(matches!(newer, TrustStoreError::Newer { found: 2, .. }), "{newer}");
+            assert!(!newer.to_string().contains("remove"), "{newer}");
+            write(path, whole.as_bytes()).unwrap();
+        }
         fs::remove_file(&of).unwrap();
-        assert!(matches!(state.pinned("/srv/repo"), Err(TrustStoreError::Damaged { .. })));
+        assert!(matches!(state.pinned("/srv/repo"), Err(TrustStoreError::NoRecord { .. })));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a number that devices have already seen. Neither needs a key. So every verb that signs first compares the store with this memory.
 //!
 //! ```text
-//! places/<SHA-256 of the place>.json          which repository is at a place: pinned at first use
+//! places/<SHA-256 of the place>.json          which repository is at a place: pinned at first use, under its path as given, too
 //! repositories/<identity>/record.json         its newest root; each channel's newest number; digests of both payloads
 //! repositories/<identity>/<channel>.pending   a signed file that the store may or may not have
 //! ```
@@ -29,25 +29,38 @@
 //! | [`Record`] | what is remembered of one repository, and how a store compares with it: pure |
 //! | [`recognize`] | whether the repository at a place is the one that it was |
 //! | [`Known`] | a channel held against the memory |
+//! | `pending` | a signed file that the store may lack: the next change of its channel finishes it |
 //! | [`StateFolder`], [`Remembered`], [`Forgetful`] | where it is kept: files, or for tests in memory or nowhere |
 //! | `contract` | what each of them must do: tests that run on each |
 mod channels;
 #[cfg(test)]
 mod contract;
 mod folder;
+mod pending;
 mod pin;
 mod record;
 mod twin;
 
 pub use channels::Known;
+pub(super) use channels::lost;
 pub use folder::{StateFolder, TrustStoreError};
-pub use pin::{PinError, Recognized, canonical_place, recognize, recognize_to_repair};
+pub use pending::Lacking;
+pub use pin::{PinError, Recognized, Trusted, canonical_place, recognize, recognize_to_repair};
 pub(super) use record::payload_digest;
 pub use record::{Mark, Record, Standing};
 pub use twin::{Forgetful, Remembered};
 
 use bistable_format::Digest;
 use std::fmt;
+
+/// What became of a try to lock a channel.
+#[derive(Debug)]
+pub enum Lock<'a> {
+    /// It is ours.
+    Held(Box<dyn Held + 'a>),
+    /// Another process has it. The lock's name, for messages.
+    Busy(String),
+}
 
 /// A lock that is held until it is dropped.
 pub trait Held: fmt::Debug {}
@@ -101,9 +114,9 @@ pub trait TrustStore: fmt::Debug + Send + Sync {
         bytes: Option<&[u8]>,
     ) -> Result<(), TrustStoreError>;
 
-    /// Wait until no other process of this computer commits to the channel, and keep others from it.
+    /// Keep other processes of this computer from committing to the channel, unless one of them does it now.
     ///
     /// # Errors
     /// Whatever keeps it from being locked.
-    fn lock(&self, repository: &Digest, channel: &str) -> Result<Box<dyn Held + '_>, TrustStoreError>;
+    fn try_lock(&self, repository: &Digest, channel: &str) -> Result<Lock<'_>, TrustStoreError>;
 }

@@ -4,7 +4,7 @@ use crate::repository::roots::{Roots, RootsError};
 use crate::repository::store::{Store, StoreError};
 use crate::root::SignedRoot;
 use bistable_format::Digest;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a repository isn't signed for.
@@ -21,7 +21,7 @@ pub enum PinError {
     #[error(
         "{place} shows another first root ({found:.12}) than the one this computer trusts there ({pinned:.12}): nothing was signed. \
          Somebody replaced the roots, or the repository was made again: restore roots/ from a mirror or a backup; if it was made \
-         again on purpose, give its root with --root FILE"
+         again on purpose, give its first root with --root FILE"
     )]
     Other {
         /// The place.
@@ -30,6 +30,17 @@ pub enum PinError {
         pinned: Digest,
         /// The one that is there.
         found: Digest,
+    },
+    /// A later root was given for a place that this computer does not know yet.
+    #[error(
+        "root {version} can't show whose repository {place} is, because anyone can write a first root that it follows: give the \
+         product's first root (version 1) with --root FILE or BISTABLE_ROOT"
+    )]
+    NotFirst {
+        /// The place.
+        place: String,
+        /// The version of the given root.
+        version: u32,
     },
     /// The newest root was removed.
     #[error(
@@ -71,8 +82,19 @@ pub struct Recognized {
     pub roots: Roots,
     /// What is remembered of it.
     pub known: Known,
-    /// Whether it is trusted from now on: at first use, or because a given root replaced what was pinned.
-    pub newly_trusted: bool,
+    /// Since when this computer trusts it.
+    pub trusted: Trusted,
+}
+
+/// Since when this computer trusts a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// It was remembered.
+    Before,
+    /// Nothing was remembered of it until now.
+    FromNowOn,
+    /// A given first root replaced the repository that was pinned to the place.
+    InsteadOf(Digest),
 }
 
 impl Recognized {
@@ -132,29 +154,50 @@ fn compare(
     wanted: Option<&SignedRoot>,
     older: Older,
 ) -> Result<Recognized, PinError> {
-    let place = canonical_place(store.place());
+    let places = place_names(store.place());
     let roots = Roots::load(store)?;
     let found = roots.identity();
-    let pinned = memory.pinned(&place)?;
-    match (wanted, pinned) {
-        (Some(wanted), _) => roots.require(wanted, store)?,
-        (None, Some(pinned)) if pinned != found => return Err(PinError::Other { place, pinned, found }),
-        (None, _) => {}
+    if let Some(wanted) = wanted {
+        roots.require(wanted, store)?;
+    }
+    // A later root is no evidence: whoever can write to the store can give it another predecessor.
+    let first_given = wanted.is_some_and(|wanted| wanted.root.version == 1);
+    let mut pins = Vec::new();
+    for place in &places {
+        match memory.pinned(place) {
+            // The given first root says what the lost record said.
+            Err(TrustStoreError::NoRecord { .. }) if first_given => pins.push(None),
+            pinned => pins.push(pinned?),
+        }
+    }
+    let other =
+        places.iter().zip(&pins).find_map(|(place, pin)| Some((place, pin.filter(|pin| *pin != found)?)));
+    match (other, wanted) {
+        (Some((place, pinned)), _) if !first_given => {
+            return Err(PinError::Other { place: place.clone(), pinned, found });
+        }
+        (None, Some(wanted)) if !first_given && pins.iter().all(Option::is_none) => {
+            return Err(PinError::NotFirst { place: store.place().into(), version: wanted.root.version });
+        }
+        _ => {}
     }
     let record = memory.record(&found)?;
     if let Some(record) = &record {
-        newer_or_same(&place, &record.root, &roots, older)?;
+        newer_or_same(store.place(), &record.root, &roots, older)?;
     }
-    // First the record, then the pin: a pin without a record is a damaged memory.
+    // First the record, then the pins: a pin without a record is a damaged memory.
     memory.merge(&found, &Record::new(roots.newest_mark()))?;
-    if pinned != Some(found) {
-        memory.pin(&place, &found)?;
+    for (place, pin) in places.iter().zip(&pins) {
+        if *pin != Some(found) {
+            memory.pin(place, &found)?;
+        }
     }
-    let newly_trusted = match (wanted, pinned) {
-        (None, _) => record.is_none(),
-        (Some(_), pinned) => pinned.is_some_and(|pinned| pinned != found),
+    let trusted = match (other, record) {
+        (Some((_, pinned)), _) => Trusted::InsteadOf(pinned),
+        (None, None) => Trusted::FromNowOn,
+        (None, Some(_)) => Trusted::Before,
     };
-    Ok(Recognized { known: Known::new(Arc::clone(memory), found), roots, newly_trusted })
+    Ok(Recognized { known: Known::new(Arc::clone(memory), found), roots, trusted })
 }
 
 fn newer_or_same(place: &str, remembered: &Mark, roots: &Roots, older: Older) -> Result<(), PinError> {
@@ -168,6 +211,25 @@ fn newer_or_same(place: &str, remembered: &Mark, roots: &Roots, older: Older) ->
             remembered: remembered.number,
         }),
     }
+}
+
+/// The names under which a place is pinned: without links, and, for a folder, as it was given. Whoever can write to the folder above
+/// can move the repository and leave a link to it, which changes the first of the two only.
+fn place_names(place: &str) -> Vec<String> {
+    let mut names = vec![canonical_place(place)];
+    let folder = match place.split_once("://") {
+        None => place,
+        Some(("file", folder)) => folder,
+        Some(_) => return names,
+    };
+    if let Ok(given) = std::path::absolute(folder) {
+        // Without a slash at its end.
+        let given = given.components().collect::<PathBuf>().display().to_string();
+        if !names.contains(&given) {
+            names.push(given);
+        }
+    }
+    names
 }
 
 /// One name for a place that has several: a folder's path without links, a URL without its aliases. A bucket is another one on

@@ -1,7 +1,7 @@
 //! The memory of a process: for tests, and for callers that keep none.
-use super::{Held, Record, TrustStore, TrustStoreError};
+use super::{Held, Lock, Record, TrustStore, TrustStoreError};
 use bistable_format::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
@@ -9,6 +9,7 @@ struct Content {
     pins: BTreeMap<String, Digest>,
     records: BTreeMap<Digest32, Record>,
     pending: BTreeMap<(Digest32, String), Vec<u8>>,
+    locked: BTreeSet<(Digest32, String)>,
 }
 
 type Digest32 = [u8; 32];
@@ -17,10 +18,22 @@ type Digest32 = [u8; 32];
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     content: Arc<Mutex<Content>>,
-    commit: Arc<Mutex<()>>,
 }
 
-impl Held for MutexGuard<'_, ()> {}
+/// A lock of a channel.
+#[derive(Debug)]
+struct ChannelLock {
+    memory: Remembered,
+    of: (Digest32, String),
+}
+
+impl Held for ChannelLock {}
+
+impl Drop for ChannelLock {
+    fn drop(&mut self) {
+        self.memory.content().locked.remove(&self.of);
+    }
+}
 
 impl Remembered {
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -76,8 +89,12 @@ impl TrustStore for Remembered {
         Ok(())
     }
 
-    fn lock(&self, _: &Digest, _: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
-        Ok(Box::new(self.commit.lock().unwrap_or_else(PoisonError::into_inner)))
+    fn try_lock(&self, repository: &Digest, channel: &str) -> Result<Lock<'_>, TrustStoreError> {
+        let of = (repository.0, channel.to_owned());
+        match self.content().locked.insert(of.clone()) {
+            true => Ok(Lock::Held(Box::new(ChannelLock { memory: self.clone(), of }))),
+            false => Ok(Lock::Busy(format!("{channel}.lock"))),
+        }
     }
 }
 
@@ -116,8 +133,8 @@ impl TrustStore for Forgetful {
         Ok(())
     }
 
-    fn lock(&self, _: &Digest, _: &str) -> Result<Box<dyn Held + '_>, TrustStoreError> {
-        Ok(Box::new(()))
+    fn try_lock(&self, _: &Digest, _: &str) -> Result<Lock<'_>, TrustStoreError> {
+        Ok(Lock::Held(Box::new(())))
     }
 }
 
