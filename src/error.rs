@@ -79,6 +79,9 @@ pub enum Error {
         /// Reboots in a row that did not lead there.
         refused: u8,
     },
+    /// A reboot that the update needs did not take place. Nothing is counted against the release.
+    #[error("the reboot did not take place; the update stays where it is: `bistable resume` tries again")]
+    NotRebooted(#[source] Fault),
     /// The state machine refused.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -203,7 +206,10 @@ impl Error {
             Error::SelfTest(_) => Exit::SelfTest,
             Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,
-            Error::Card(CardError::Busy { .. }) | Error::NotNow(_) | Error::NotTried { .. } => Exit::TryLater,
+            Error::Card(CardError::Busy { .. })
+            | Error::NotNow(_)
+            | Error::NotTried { .. }
+            | Error::NotRebooted(_) => Exit::TryLater,
             _ => Exit::Failed,
         }
     }

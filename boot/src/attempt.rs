@@ -69,6 +69,13 @@ pub struct Asked {
     pub counter: u32,
 }
 
+impl Asked {
+    /// A reboot that no boot loader counts: back to the default slot.
+    pub const fn uncounted(boot: BootId) -> Asked {
+        Asked { boot, counter: 0 }
+    }
+}
+
 /// What the boot loader left about the trial that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Evidence {

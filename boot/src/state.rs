@@ -126,6 +126,11 @@ impl State {
         }
     }
 
+    /// Whether the boot loader refused the trial so often that the update waits for a person.
+    pub const fn is_refused(&self) -> bool {
+        matches!(self, State::Armed { tries, .. } if tries.are_refused())
+    }
+
     /// What must be done now: a function of the state alone.
     pub fn todo(&self) -> Action {
         match self {

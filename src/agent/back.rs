@@ -20,7 +20,7 @@ impl Agent<'_> {
             done => done?,
         }
         if self.device.board.boot.booted() == target.slot {
-            let asked = Asked { boot: self.device.board.host.boot_id(), counter: 0 };
+            let asked = Asked::uncounted(self.device.board.host.boot_id());
             match self.on(Event::Rebooting(asked)) {
                 Err(Error::Refused(_)) => {
                     return Err(Error::NotNow(format!(

@@ -83,9 +83,9 @@ impl Agent<'_> {
     ) -> Result<Target, Error> {
         let target = install::accept(&mut self.device, content, rejections, direction)?;
         // One that the boot loader never tried makes way.
-        if let State::Armed { target: armed, tries } = self.state()
+        if let State::Armed { target: armed, .. } = self.state()
             && *armed != target
-            && !tries.are_refused()
+            && !self.state().is_refused()
         {
             let text = format!(
                 "release {} is armed: `bistable reboot` tries it, `bistable revert` gives it up",
@@ -138,9 +138,7 @@ impl Agent<'_> {
             State::Idle => self.on(Event::Offer(target.clone()))?,
             _ => {
                 let why = format!("release {} was offered instead", target.version);
-                self.on(Event::Failed(Failure::new(Reason::Install, &why)))?;
-                // An armed one leaves no trace behind, neither in the boot flag nor in the slot.
-                self.revert()?;
+                self.abandon(Failure::new(Reason::Install, &why))?;
                 self.on(Event::Offer(target.clone()))?;
             }
         }
@@ -213,7 +211,7 @@ impl Agent<'_> {
     pub(super) fn tested(&mut self) -> Result<Target, Error> {
         let target = match self.state() {
             State::Staged(target) => target.clone(),
-            State::Armed { target, tries } if tries.are_refused() => target.clone(),
+            state @ State::Armed { target, .. } if state.is_refused() => target.clone(),
             State::Armed { target, .. } => {
                 return Err(Error::NothingToDo(format!("release {} is armed already", target.version)));
             }
@@ -229,7 +227,7 @@ impl Agent<'_> {
             Err(e @ Error::Fault(_)) => return Err(e),
             // No plan, no test, no flag. That says nothing about the release.
             Err(e) => {
-                self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;
+                self.abandon(Failure::new(Reason::Install, &e.to_string()))?;
                 return Err(e);
             }
         };
@@ -237,8 +235,14 @@ impl Agent<'_> {
             return Ok(target);
         }
         let summary = report.summary();
-        self.on(Event::Failed(Failure::new(Reason::SelfTest, &summary)))?;
+        self.abandon(Failure::new(Reason::SelfTest, &summary))?;
         Err(Error::SelfTest(summary))
+    }
+
+    /// Back to idle from what was not tried. An armed release leaves no trace, neither in the boot flag nor in the slot.
+    fn abandon(&mut self, why: Failure) -> Result<(), Error> {
+        self.on(Event::Failed(why))?;
+        self.revert()
     }
 
     /// Armed → reboot into the trial; ends as [`Fault::Stopping`](crate::ports::Fault::Stopping).
@@ -255,17 +259,23 @@ impl Agent<'_> {
     ///
     /// Nothing is counted here: the next boot knows whether this reboot happened (I16).
     pub(super) fn try_once(&mut self, decisions: &[Event]) -> Result<Rest, Error> {
-        if let State::Armed { target, tries } = self.state()
-            && tries.are_refused()
+        let armed = match self.state() {
+            State::Armed { target, tries } => Some((target.clone(), *tries)),
+            _ => None,
+        };
+        if let Some((Target { slot, version, .. }, tries)) = &armed
+            && self.state().is_refused()
         {
-            let (refused, old, slot, version) =
-                (tries.refused, !target.slot, target.slot, target.version.clone());
-            return Err(self.not_rebooted(old, Error::NotTried { slot, version, refused }));
+            let (slot, version, refused) = (*slot, version.clone(), tries.refused);
+            return Err(self.not_rebooted(!slot, Error::NotTried { slot, version, refused }));
         }
-        if let Err(e) = self.may_reboot() {
-            // What this boot shows of the last attempt is gone with the next one.
-            self.save_derived()?;
-            return Err(e);
+        // After the last trial no other follows, and the way back never asks.
+        let is_used_up = armed.as_ref().is_some_and(|(_, tries)| tries.are_used_up());
+        if !is_used_up && let Err(e) = self.may_reboot() {
+            let Some((target, _)) = armed else { return Err(e) };
+            // A request of an earlier attempt would be honored by any reboot, without the lock. And what this boot shows
+            // of that attempt is gone with the next one.
+            return Err(self.not_rebooted(!target.slot, e));
         }
         if let Some(slot) = self.repair_flag()? {
             self.listener.hear(Note::Repaired(slot));
@@ -287,7 +297,8 @@ impl Agent<'_> {
 
     /// A reboot that failed, or isn't asked for any more: the one-shot flag is taken back, and then the request, so that no
     /// later reboot tries the slot unnoticed or counts as an attempt. What can't be taken back stays asked for. Gives the
-    /// reason, unless the machine goes down.
+    /// reason, unless the machine goes down. A fault is the cause of [`Error::NotRebooted`]: it says nothing about the
+    /// release.
     pub(super) fn not_rebooted(&mut self, old: Slot, why: Error) -> Error {
         let goes_down = |e: &Error| matches!(e, Error::Fault(e) if e.stopping().is_some());
         if goes_down(&why) {
@@ -298,12 +309,13 @@ impl Agent<'_> {
             Err(e) => Err(e.into()),
         };
         match taken_back {
-            Err(e) if goes_down(&e) => e,
-            Err(e) => {
-                log::warn!("event=reboot_not_canceled reason=\"{e}\"");
-                why
-            }
-            Ok(()) => why,
+            Err(e) if goes_down(&e) => return e,
+            Err(e) => log::warn!("event=reboot_not_canceled reason=\"{e}\""),
+            Ok(()) => {}
+        }
+        match why {
+            Error::Fault(fault) => Error::NotRebooted(fault),
+            why => why,
         }
     }
 

@@ -10,12 +10,15 @@ use std::sync::Arc;
 /// Says what the firmware can do.
 pub type AskFirmware = Box<dyn FnMut() -> Result<Support, Fault>>;
 
+/// Sets the firmware's one-shot flag, or clears it.
+pub type SetOnce = Box<dyn FnMut(bool) -> Result<(), Fault>>;
+
 /// The boot flag of a machine whose firmware reads `autoboot.txt`.
 #[allow(missing_debug_implementations, reason = "the volume and the firmware are trait objects")]
 pub struct Tryboot {
     flag: BootFlag,
     booted: Booted,
-    once: Box<dyn FnMut(bool)>,
+    once: SetOnce,
     support: AskFirmware,
 }
 
@@ -31,12 +34,7 @@ pub struct Booted {
 impl Tryboot {
     /// On the `bootconfig` partition of a machine that was booted like that. `once` sets the firmware's one-shot flag, or
     /// clears it; the machine forgets it when it is reset or loses power.
-    pub fn new(
-        bootconfig: Arc<dyn Volume>,
-        booted: Booted,
-        once: Box<dyn FnMut(bool)>,
-        support: AskFirmware,
-    ) -> Tryboot {
+    pub fn new(bootconfig: Arc<dyn Volume>, booted: Booted, once: SetOnce, support: AskFirmware) -> Tryboot {
         Tryboot { flag: BootFlag::new(bootconfig, BOOT_PARTITIONS), booted, once, support }
     }
 }
@@ -56,8 +54,7 @@ impl BootControl for Tryboot {
             Switch::Once => {
                 // The firmware's one-shot flag means "the other one": it can't name a slot.
                 let other = self.flag.default_slot()? != slot;
-                (self.once)(other);
-                Ok(())
+                (self.once)(other)
             }
         }
     }
@@ -118,7 +115,7 @@ mod tests {
     }
 
     fn booted(slot: Slot, flagged: bool, support: AskFirmware) -> Tryboot {
-        Tryboot::new(Arc::new(NoCard), Booted { slot, flagged }, Box::new(|_| {}), support)
+        Tryboot::new(Arc::new(NoCard), Booted { slot, flagged }, Box::new(|_| Ok(())), support)
     }
 
     fn able() -> AskFirmware {

@@ -57,7 +57,8 @@ impl Listener for Talk {
             }
             Note::State(State::Armed { tries, .. }) if tries.refused > 0 => {
                 let n = tries.refused;
-                self.tell(&format!("state: armed, the boot loader did not begin the trial in {n} reboots"));
+                let s = if n == 1 { "" } else { "s" };
+                self.tell(&format!("state: armed, the boot loader did not begin the trial in {n} reboot{s}"));
             }
             Note::State(State::Armed { tries, .. }) if tries.attempts > 0 => {
                 let n = tries.attempts;

@@ -203,7 +203,7 @@ fn rejections(source: &Source) -> Rejections {
 fn update(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Rest, Error> {
     // What the boot loader refused to try makes way for another offer.
     let is_armed =
-        |agent: &Agent<'_>| matches!(agent.state(), State::Armed { tries, .. } if !tries.are_refused());
+        |agent: &Agent<'_>| matches!(agent.state(), State::Armed { .. }) && !agent.state().is_refused();
     if is_armed(agent) && matches!(Wanted::of(source), Wanted::Offer(None)) {
         // What is armed is tried, whatever is on offer by now; unless it was withdrawn.
         follow::recall(agent, &source.repository)?;

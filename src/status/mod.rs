@@ -159,8 +159,8 @@ impl Status {
         let once = match &record.state {
             // Running from the target already means that the one shot was fired.
             // Power loss forgets it.
-            State::Armed { target, tries }
-                if facts.booted != target.slot && facts.power == Power::On && !tries.are_refused() =>
+            State::Armed { target, .. }
+                if facts.booted != target.slot && facts.power == Power::On && !record.state.is_refused() =>
             {
                 Some(target.slot)
             }

@@ -1,5 +1,6 @@
 //! Wrapping and measuring: what makes sure that no text breaks a frame.
 use super::{Charset, Color, Style};
+use bistable_format::text::is_printable_char;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// What a piece of text means, and so which colour it has.
@@ -102,18 +103,12 @@ pub(super) fn printable(text: &str, charset: Charset) -> String {
 fn printable_char(c: char, charset: Charset) -> Option<char> {
     match c {
         ' '..='~' => Some(c),
-        // Joiners, direction marks, variation selectors, tags: they change how their neighbours are drawn.
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e0fff}' => None,
+        // A variation selector can be printed, but changes the width of the character before it.
+        '\u{fe00}'..='\u{fe0f}' => None,
         // Line and paragraph separators.
         '\u{2028}' | '\u{2029}' | '\u{a0}' => Some(' '),
         _ if c.width().is_none() => Some(' '),
+        _ if !is_printable_char(c) => None,
         _ if charset == Charset::Unicode => Some(c),
         '\u{2010}'..='\u{2015}' => Some('-'),
         '\u{2018}' | '\u{2019}' => Some('\''),

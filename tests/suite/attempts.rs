@@ -8,6 +8,9 @@ use bistable_boot::{MAX_ATTEMPTS, Slot};
 use serde_json::Value;
 use std::fs;
 
+/// Where systemd finds the argument of the next reboot.
+const REQUEST: &str = "run/systemd/reboot-param";
+
 /// A Pi with systemd on which 1.1.0 may be installed.
 fn sys() -> Sys {
     let sys = Sys::new(PI4);
@@ -23,7 +26,7 @@ fn sys() -> Sys {
 
 /// `/run` takes no more files: the argument for the firmware can't be left there.
 fn full_run(sys: &Sys) {
-    sys.folder("run/systemd/reboot-param/full");
+    sys.folder(&format!("{REQUEST}/full"));
 }
 
 fn status(sys: &Sys) -> Value {
@@ -44,20 +47,21 @@ fn is_armed(sys: &Sys, attempts: u8) {
 fn a_reboot_that_cannot_be_asked_for_is_no_attempt() {
     let sys = sys();
     full_run(&sys);
-    sys.run("update good.bundle").must(1, &["slot B is tried once", "reboot-param"]);
+    sys.run("update good.bundle")
+        .must(75, &["slot B is tried once", "the reboot did not take place", "reboot-param"]);
     for _ in 0..=MAX_ATTEMPTS {
-        sys.run("resume").must(1, &["reboot-param"]);
+        sys.run("resume").must(75, &["reboot-param"]);
         is_armed(&sys, 0);
     }
     // Nor is it one after the user has switched the power off and on, as often as they like.
     for _ in 0..=MAX_ATTEMPTS {
         sys.boots(Slot::A);
         full_run(&sys);
-        sys.run("resume").must(1, &["reboot-param"]);
+        sys.run("resume").must(75, &["reboot-param"]);
         is_armed(&sys, 0);
     }
     // Whatever filled it has gone: the release is tried, and committed.
-    fs::remove_dir_all(sys.path("run/systemd/reboot-param")).unwrap();
+    fs::remove_dir_all(sys.path(REQUEST)).unwrap();
     sys.text("run/reboots", "");
     sys.run("resume").must(0, &["slot B is tried once"]);
     sys.boots(Slot::B);
@@ -70,11 +74,23 @@ fn a_reboot_that_cannot_be_asked_for_is_no_attempt() {
 fn a_reboot_that_fails_is_no_attempt() {
     let sys = sys();
     for verb in ["update good.bundle", "resume", "reboot", "resume", "resume"] {
-        sys.run(verb).must(1, &["these files are not the running system's"]);
+        sys.run(verb).must(75, &["these files are not the running system's"]);
+        // Any later reboot would carry it to the firmware, and start slot B unasked.
+        assert!(!sys.path(REQUEST).exists(), "{verb} leaves its request behind");
         is_armed(&sys, 0);
         sys.boots(Slot::A);
         is_armed(&sys, 0);
     }
+}
+
+#[test]
+fn request_of_a_killed_process_is_taken_back_with_the_update() {
+    let sys = sys();
+    sys.run("install good.bundle").must(0, &[]);
+    sys.run("arm").must(0, &[]);
+    sys.text(REQUEST, "0 tryboot\n");
+    sys.run("revert").must(0, &["reverted: release 1.1.0"]);
+    assert!(!sys.path(REQUEST).exists());
 }
 
 #[test]
@@ -145,6 +161,25 @@ fn a_boot_loader_that_refuses_three_times_stops_the_update_and_rejects_nothing()
 }
 
 #[test]
+fn arming_a_refused_update_whose_self_test_fails_ends_idle() {
+    let sys = sys();
+    sys.text("run/reboots", "");
+    sys.run("update good.bundle").must(0, &["slot B is tried once"]);
+    for n in 1..=MAX_ATTEMPTS {
+        refused(&sys);
+        sys.run("resume").must(if n < MAX_ATTEMPTS { 0 } else { 75 }, &[]);
+    }
+    sys.text(
+        "etc/bistable/self-test.toml",
+        "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/bin/false']\n",
+    );
+    sys.run("arm").must(7, &["self-test modem", "reverted: release 1.1.0"]);
+    let shown = status(&sys);
+    assert_eq!(shown["state"], "idle", "{shown:#}");
+    assert_eq!(shown["rejected"][0]["version"], "1.1.0", "{shown:#}");
+}
+
+#[test]
 fn a_newer_offer_takes_the_place_of_one_that_was_never_tried() {
     let sys = sys();
     sys.text("run/reboots", "");
@@ -172,6 +207,6 @@ fn a_firmware_that_cannot_try_a_slot_any_more_costs_no_attempt() {
     sys.boots(Slot::A);
     sys.number("build-timestamp", 1_600_000_000);
     is_armed(&sys, 0);
-    sys.run("resume").must(0, &["the boot loader did not begin the trial in 1 reboots"]);
+    sys.run("resume").must(0, &["the boot loader did not begin the trial in 1 reboot\n"]);
     is_armed(&sys, 0);
 }

@@ -1,8 +1,15 @@
 //! The fleet's lock: a device that may not reboot keeps what it has, and goes on when it may.
 use crate::{
     check::shelve,
+    fixture::uboot_product,
     pi::{Pi, end},
     shop::{NOW, device, shop},
+    uboot::copies as boot_blocks,
+};
+use bistable_boot::{
+    MAX_ATTEMPTS, SECTOR, Slot,
+    bootblock::newest,
+    layout::{BOOT_BLOCK, Partition},
 };
 
 const BEFORE: &str = "http://lock.example/v1/pre-reboot";
@@ -10,7 +17,10 @@ const AFTER: &str = "http://lock.example/v1/steady-state";
 
 /// A device with a lock that answers so.
 fn locked(status: u16) -> Pi {
-    let pi = Pi::new();
+    locked_pi(Pi::new(), status)
+}
+
+fn locked_pi(pi: Pi, status: u16) -> Pi {
     pi.config("[update]\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
     answers(&pi, status);
     pi
@@ -36,6 +46,40 @@ fn who_may_not_reboot_keeps_the_release_staged_and_tries_again() {
     pi.run("resume").must(0, &[]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
+}
+
+/// A process that is killed between its request and the reboot leaves it in U-Boot's block.
+#[test]
+fn denied_lock_takes_back_a_request_that_no_boot_has_used() {
+    let pi = locked_pi(Pi::of(uboot_product()), 409);
+    pi.run_on("install", &pi.good()).must(0, &[]);
+    pi.run("arm").must(0, &[]);
+    let (at, block) = newest(boot_blocks(&pi)).unwrap();
+    let armed = block.armed(Slot::B);
+    pi.scribble(Partition::State, BOOT_BLOCK[1 - at].0 * SECTOR as u64, &armed.render());
+    for verb in ["resume", "reboot"] {
+        pi.run(verb).must(75, &["two devices are away"]);
+        let (_, block) = newest(boot_blocks(&pi)).unwrap();
+        assert_eq!(block.pending(), None, "any reboot would try slot B without the lock");
+    }
+    assert_eq!(pi.status()["state"], "armed");
+    pi.run("sim power cycle").must(0, &["boots slot A"]);
+}
+
+#[test]
+fn update_whose_trials_are_used_up_reverts_without_the_lock() {
+    for pi in [Pi::new(), Pi::of(uboot_product())] {
+        let pi = locked_pi(pi, 200);
+        pi.run_on("update", &pi.good()).must(0, &["slot B is tried once"]);
+        for _ in 1..MAX_ATTEMPTS {
+            pi.run("sim power cycle").must(0, &["kernel: slot A"]);
+            pi.run("resume").must(0, &["slot B is tried once"]);
+        }
+        pi.run("sim power cycle").must(0, &["kernel: slot A"]);
+        answers(&pi, 409);
+        pi.run("resume").must(0, &["3 trials ended without a verdict"]);
+        assert_eq!(pi.status()["state"], "idle");
+    }
 }
 
 #[test]

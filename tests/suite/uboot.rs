@@ -6,7 +6,7 @@ use bistable_boot::{
     layout::{BOOT_BLOCK, Partition},
 };
 
-fn copies(pi: &Pi) -> [Option<BootBlock>; 2] {
+pub(crate) fn copies(pi: &Pi) -> [Option<BootBlock>; 2] {
     let state = pi.partition(Partition::State);
     BOOT_BLOCK.map(|at| {
         let at = usize::try_from(at.0).unwrap() * SECTOR;

@@ -214,7 +214,7 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             GO_ON
         }
         // `Agent::try_once`: the boot loader refused too often.
-        Act::RepairFlag if matches!(&work.memory.state, State::Armed { tries, .. } if tries.are_refused()) => {
+        Act::RepairFlag if work.memory.state.is_refused() => {
             machine.once = false;
             Next::End(Agent::Stuck(Stuck::NotTried))
         }

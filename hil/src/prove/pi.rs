@@ -266,8 +266,6 @@ impl Pi {
         let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
         let mut agent = Agent::start(device, &mut ears)?;
         go_on(&mut agent)?;
-        let is_refused =
-            |agent: &Agent<'_>| matches!(agent.state(), State::Armed { tries, .. } if tries.are_refused());
         while let Some((wish, rest)) = wishes.split_first() {
             match wish {
                 Wish::Offer(version) => {
@@ -276,7 +274,7 @@ impl Pi {
                     card.note(Op::Wished);
                     match agent.install(&mut &offer.bundle[..], Rejections::Respect) {
                         Ok(_) => {
-                            if is_refused(&agent) {
+                            if agent.state().is_refused() {
                                 // The owner has looked after the boot loader.
                                 agent.arm()?;
                             }

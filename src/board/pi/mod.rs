@@ -119,9 +119,13 @@ fn control(
     match booted.flow {
         Flow::Tryboot => {
             let bootconfig = disk.open(Partition::Bootconfig)?;
-            // Nothing of what is asked of the next reboot outlives this process.
-            let next = Rc::clone(next);
-            let once = Box::new(move |once| next.set(if once { Next::Tryboot } else { Next::Default }));
+            // The request itself is kept in this process, until the reboot leaves it with systemd.
+            let (next, asked) = (Rc::clone(next), sysroot.clone());
+            let once = Box::new(move |once| {
+                next.set(if once { Next::Tryboot } else { Next::Default });
+                // An earlier process may have left one there.
+                if once { Ok(()) } else { reboot::take_back(&asked) }
+            });
             let files = sysroot.clone();
             let support = Box::new(move || {
                 let firmware = DeviceTree::of(&files).and_then(|tree| Firmware::read(&files, &tree));

@@ -52,15 +52,32 @@ pub(super) trait Power {
     fn force(&mut self, argument: Option<&CStr>) -> io::Result<()>;
 }
 
-/// Reboot. Ends as [`Fault::Stopping`] when it works.
+/// Reboot. Ends as [`Fault::Stopping`] when it works. If it fails, nothing is left of the request: any later reboot would
+/// carry it to the firmware, and start a slot that no trial watches.
 pub(super) fn run(
     sysroot: &Sysroot,
     next: Next,
     clock: &dyn Clock,
     power: &mut dyn Power,
 ) -> Result<Never, Fault> {
+    match attempt(sysroot, next, clock, power) {
+        Err(e) if e.stopping().is_none() => {
+            if let Err(left) = take_back(sysroot) {
+                log::warn!("event=reboot_argument_left reason=\"{left}\"");
+            }
+            Err(e)
+        }
+        ended => ended,
+    }
+}
+
+fn attempt(sysroot: &Sysroot, next: Next, clock: &dyn Clock, power: &mut dyn Power) -> Result<Never, Fault> {
     if sysroot.join(SYSTEMD).is_dir() {
-        leave_argument(sysroot, next.argument())?;
+        match next.argument() {
+            Some(argument) => leave_argument(sysroot, argument)?,
+            // What an earlier caller left there would reach the firmware, too.
+            None => take_back(sysroot)?,
+        }
         match power.ask() {
             Ok(()) => {
                 let until = clock.now().saturating_add(PATIENCE);
@@ -79,17 +96,22 @@ pub(super) fn run(
     Err(Fault::Stopping(Stop::Reboot))
 }
 
-/// What an earlier caller left there would be heard by the firmware, too.
-fn leave_argument(sysroot: &Sysroot, argument: Option<&CStr>) -> Result<(), Fault> {
+fn leave_argument(sysroot: &Sysroot, argument: &CStr) -> Result<(), Fault> {
     let path = sysroot.join(PARAMETER);
-    let done = match argument {
-        Some(argument) => durable::write(&path, &[argument.to_bytes(), b"\n"].concat()),
-        None => match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        },
-    };
-    done.map_err(Fault::io(path.display().to_string()))
+    durable::write(&path, &[argument.to_bytes(), b"\n"].concat())
+        .map_err(Fault::io(path.display().to_string()))
+}
+
+/// Take back what was asked of the next reboot, by this process or by an earlier one.
+pub(super) fn take_back(sysroot: &Sysroot) -> Result<(), Fault> {
+    let path = sysroot.join(PARAMETER);
+    match fs::remove_file(&path) {
+        // systemd reads an argument from a regular file only.
+        Err(e) if e.kind() != io::ErrorKind::NotFound && !path.is_dir() => {
+            Err(Fault::io(path.display().to_string())(e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// This machine.
@@ -192,9 +214,11 @@ mod tests {
             (true, true, None, true, Next::Tryboot, "ask,force 0 tryboot", stop, 90, Some("0 tryboot\n")),
             (true, true, None, true, Next::Default, "ask,force -", stop, 90, None),
             (true, false, None, true, Next::Tryboot, "ask,force 0 tryboot", stop, 0, Some("0 tryboot\n")),
+            (true, true, None, false, Next::Tryboot, "ask,force 0 tryboot", no, 90, None),
+            (true, false, None, false, Next::Tryboot, "ask,force 0 tryboot", no, 0, None),
             (true, false, None, false, Next::Default, "ask,force -", no, 0, None),
             (false, true, None, true, Next::Tryboot, "force 0 tryboot", stop, 0, Some("stale")),
-            (false, true, None, false, Next::Default, "force -", no, 0, Some("stale")),
+            (false, true, None, false, Next::Default, "force -", no, 0, None),
         ];
         for (systemd, asks, told_after, forces, next, done, said, seconds, left) in table {
             let dir = tempfile::tempdir().unwrap();
@@ -224,6 +248,17 @@ mod tests {
         let ended = run(&sysroot, Next::Tryboot, &SimClock::default(), &mut power);
         assert!(matches!(ended, Err(Fault::Io { .. })), "the trial would be a boot of the old slot");
         assert_eq!(power.done, [""; 0]);
+    }
+
+    #[test]
+    fn what_systemd_cannot_read_does_not_stop_a_reboot_without_argument() {
+        let dir = tempfile::tempdir().unwrap();
+        let sysroot = Sysroot::new(dir.path());
+        fs::create_dir_all(sysroot.join(SYSTEMD)).unwrap();
+        fs::create_dir_all(sysroot.join(PARAMETER).join("x")).unwrap();
+        let mut power = Script { asks: true, told_after: Some(0), looks: 0, forces: true, done: Vec::new() };
+        let ended = run(&sysroot, Next::Default, &SimClock::default(), &mut power);
+        assert!(matches!(ended, Err(Fault::Stopping(Stop::Reboot))));
     }
 
     #[test]

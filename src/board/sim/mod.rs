@@ -215,12 +215,16 @@ pub fn boot_control(
     card: &mut dyn Partitions,
     flow: Flow,
     booted: Booted,
-    once: Box<dyn FnMut(bool)>,
+    mut once: Box<dyn FnMut(bool)>,
 ) -> Result<Box<dyn BootControl>, Fault> {
     Ok(match flow {
         Flow::Tryboot => {
             let support = Box::new(|| Ok(Support::Fine("simulated firmware".into())));
-            Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, once, support))
+            let set = Box::new(move |other| {
+                once(other);
+                Ok(())
+            });
+            Box::new(Tryboot::new(card.open(Partition::Bootconfig)?, booted, set, support))
         }
         Flow::Uboot => Box::new(Uboot::new(card.open(Partition::State)?, booted.slot)),
     })
