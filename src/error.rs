@@ -65,6 +65,12 @@ pub enum Error {
     /// Not now: something else has to happen first.
     #[error("{0}")]
     NotNow(String),
+    /// The configuration would fail a trial, whatever the release is like.
+    #[error(
+        "no reboot into a trial while this device can't test a release: {0}; the release stays where it is: fix this, \
+         then `bistable resume`"
+    )]
+    Environment(String),
     /// The boot loader was asked for a trial and did not begin it.
     #[error(
         "the boot loader did not try slot {slot} in {refused} reboots: release {version} stays armed and is not \
@@ -203,7 +209,10 @@ impl Error {
             Error::SelfTest(_) => Exit::SelfTest,
             Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,
-            Error::Card(CardError::Busy { .. }) | Error::NotNow(_) | Error::NotTried { .. } => Exit::TryLater,
+            Error::Card(CardError::Busy { .. })
+            | Error::NotNow(_)
+            | Error::NotTried { .. }
+            | Error::Environment(_) => Exit::TryLater,
             _ => Exit::Failed,
         }
     }
