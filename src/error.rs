@@ -203,7 +203,7 @@ impl Error {
             Error::Check(CheckError::Source(e)) if e.is_transport() => Exit::TryLater,
             Error::Check(e) if e.is_untrusted() => Exit::Untrusted,
             // Something is missing in the repository: it may still be on its way there.
-            Error::Check(CheckError::Unusable { .. }) => Exit::TryLater,
+            Error::Check(CheckError::Unusable { .. } | CheckError::Older { .. }) => Exit::TryLater,
             Error::Check(CheckError::NoSource) => Exit::Usage,
             Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,
