@@ -1,5 +1,9 @@
 //! The operator's checks in `/etc/bistable/check`: they run with the health check, and only if they are trusted.
-use crate::{fixture::WORLD, pi::Pi};
+use crate::{
+    fixture::WORLD,
+    pi::Pi,
+    sysroot::{PI4, Sys},
+};
 use bistable_boot::layout::Partition;
 use bistable_format::text::is_printable_char;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::PathBuf};
@@ -219,4 +223,19 @@ fn a_plan_in_a_folder_that_others_can_write_is_refused() {
     pi.run("self-test").must(1, &[&plan.display().to_string(), &why]);
     std::fs::set_permissions(folder, Permissions::from_mode(0o1777)).unwrap();
     pi.run("self-test").must(0, &[]);
+}
+
+/// On the board's own ports the program is really started.
+#[test]
+fn an_operators_check_is_executed_and_its_exit_code_decides() {
+    for (exit, code) in [(0, 0), (1, 8)] {
+        let sys = Sys::new(PI4);
+        sys.text("etc/bistable/self-test.toml", "");
+        sys.text("etc/bistable/health.toml", "settle_s = 0\ndeadline_s = 1\n");
+        let (name, wrote) = (format!("etc/bistable/check/{REQUIRED}"), sys.path("wrote"));
+        sys.text(&name, &format!("#!/bin/sh\necho ran > '{}'\nexit {exit}\n", wrote.display()));
+        std::fs::set_permissions(sys.path(&name), Permissions::from_mode(0o755)).unwrap();
+        sys.run("health").must(code, &[&format!("{REQUIRED} (command): exit code {exit}")]);
+        assert_eq!(std::fs::read_to_string(&wrote).unwrap(), "ran\n");
+    }
 }
