@@ -1,7 +1,7 @@
 //! Replacing a file so that a power cut leaves the old or the new one.
 use crate::teardown;
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     path::Path,
 };
@@ -15,13 +15,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    let undo = |_: &File| -> teardown::Undo {
-        let new = new.clone();
-        Box::new(move || {
-            let _ = fs::remove_file(new);
-        })
-    };
-    let (mut file, temporary) = teardown::begin(|| File::create(&new), undo)?;
+    let (mut file, temporary) = teardown::begin(|| create(&new), |_| remover(&new))?;
     let replaced = replace(&mut file, bytes, &new, path);
     if replaced.is_err() {
         let _ = fs::remove_file(&new);
@@ -32,6 +26,24 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => File::open(".")?.sync_all(),
     }
+}
+
+fn remover(new: &Path) -> teardown::Undo {
+    let new = new.to_owned();
+    Box::new(move || {
+        let _ = fs::remove_file(new);
+    })
+}
+
+/// Create a file where a killed program may have left one. What is there is removed and never opened: opening a pipe could
+/// block forever, under the lock that the end of this program takes, and a link would lead elsewhere.
+fn create(new: &Path) -> io::Result<File> {
+    match fs::remove_file(new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    // Since it is created, no link is followed (open(2), O_EXCL).
+    OpenOptions::new().write(true).create_new(true).open(new)
 }
 
 fn replace(file: &mut File, bytes: &[u8], new: &Path, path: &Path) -> io::Result<()> {
@@ -51,6 +63,28 @@ mod tests {
         super::write(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// A pipe without a reader would block the program under the lock that its end takes.
+    #[test]
+    fn a_pipe_or_a_link_in_the_temporary_files_place_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, new, other) = (dir.path().join("a"), dir.path().join("a.new"), dir.path().join("b"));
+        nix::unistd::mkfifo(&new, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        super::write(&path, b"one").unwrap();
+        std::os::unix::fs::symlink(&other, &new).unwrap();
+        super::write(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert!(!other.exists() && !new.exists());
+    }
+
+    #[test]
+    fn an_early_end_removes_the_temporary_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("a.new");
+        let _file = super::create(&new).unwrap();
+        super::remover(&new)();
+        assert!(!new.exists());
     }
 
     #[test]

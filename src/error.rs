@@ -65,6 +65,12 @@ pub enum Error {
     /// Not now: something else has to happen first.
     #[error("{0}")]
     NotNow(String),
+    /// The configuration would fail a trial, whatever the release is like.
+    #[error(
+        "no reboot into a trial while this device can't test a release: {0}; the release stays where it is: fix this, \
+         then `bistable resume`"
+    )]
+    Environment(String),
     /// The boot loader was asked for a trial and did not begin it.
     #[error(
         "the boot loader did not try slot {slot} in {refused} reboots: release {version} stays armed and is not \
@@ -200,7 +206,7 @@ impl Error {
             Error::Check(CheckError::Source(e)) if e.is_transport() => Exit::TryLater,
             Error::Check(e) if e.is_untrusted() => Exit::Untrusted,
             // Something is missing in the repository: it may still be on its way there.
-            Error::Check(CheckError::Unusable { .. }) => Exit::TryLater,
+            Error::Check(CheckError::Unusable { .. } | CheckError::Older { .. }) => Exit::TryLater,
             Error::Check(CheckError::NoSource) => Exit::Usage,
             Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,
@@ -209,7 +215,8 @@ impl Error {
             Error::Card(CardError::Busy { .. })
             | Error::NotNow(_)
             | Error::NotTried { .. }
-            | Error::NotRebooted(_) => Exit::TryLater,
+            | Error::NotRebooted(_)
+            | Error::Environment(_) => Exit::TryLater,
             _ => Exit::Failed,
         }
     }

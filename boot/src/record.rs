@@ -255,6 +255,19 @@ impl Record {
         self.equivocation = None;
     }
 
+    /// The end of a trial that this device's configuration kept from being judged: no verdict on the release (I16).
+    ///
+    /// It is installed again by itself only while preflight finds nothing wrong, and preflight refuses while the slot that
+    /// runs has that configuration. But the configuration may be the new image's own, and right in the old one. So the third
+    /// trial of a release that ends like this is its last (I11).
+    pub fn untested(&self, release: &ReleaseId, why: &str) -> Failure {
+        let is_untested =
+            |outcome: &Outcome| matches!(outcome, Outcome::Reverted(f) if f.reason == Reason::Environment);
+        let before = self.history.iter().filter(|e| e.release == *release && is_untested(&e.outcome)).count();
+        let is_last = before + 1 >= usize::from(crate::MAX_ATTEMPTS);
+        Failure::new(if is_last { Reason::OutOfAttempts } else { Reason::Environment }, why)
+    }
+
     /// Why a release may not be installed by itself, if it was rejected.
     pub fn rejection(&self, release: &ReleaseId) -> Option<&Rejected> {
         self.rejected.iter().find(|r| r.release == *release)

@@ -56,17 +56,25 @@ pub enum Reason {
     Health,
     /// Asked for by a person.
     Operator,
+    /// The new slot booted, but this device's configuration kept it from being judged. Says nothing against the release.
+    Environment,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 5] =
-        [Reason::Install, Reason::SelfTest, Reason::OutOfAttempts, Reason::Health, Reason::Operator];
+    pub const ALL: [Reason; 6] = [
+        Reason::Install,
+        Reason::SelfTest,
+        Reason::OutOfAttempts,
+        Reason::Health,
+        Reason::Operator,
+        Reason::Environment,
+    ];
 
     /// Whether a release that was given up for this reason must not be installed again by itself.
-    /// Trouble on the way (network, card) says nothing about the release.
+    /// Environmental failures (network, card, configuration) say nothing about the release (I16).
     pub const fn rejects(self) -> bool {
-        !matches!(self, Reason::Install)
+        !matches!(self, Reason::Install | Reason::Environment)
     }
 }
 
@@ -78,6 +86,7 @@ impl fmt::Display for Reason {
             Reason::OutOfAttempts => "out of attempts",
             Reason::Health => "health check failed",
             Reason::Operator => "asked for by an operator",
+            Reason::Environment => "could not be tested here",
         })
     }
 }
@@ -174,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn only_trouble_on_the_way_does_not_reject() {
+    fn only_environmental_failures_do_not_reject() {
         let not: alloc::vec::Vec<_> = Reason::ALL.into_iter().filter(|r| !r.rejects()).collect();
-        assert_eq!(not, [Reason::Install]);
+        assert_eq!(not, [Reason::Install, Reason::Environment]);
     }
 }

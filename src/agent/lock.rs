@@ -21,12 +21,16 @@ impl Post for ByHost<'_> {
 }
 
 impl Agent<'_> {
-    /// Ask the fleet's lock, if there is one, for the reboot into a trial. Asking again is fine. The way back from a trial
-    /// never asks.
+    /// Check the configuration once more, and ask the fleet's lock, if there is one, for the reboot into a trial. Asking again
+    /// is fine. The way back from a trial never asks.
     ///
     /// # Errors
-    /// [`Error::NotNow`]: nothing was decided yet, and the release stays where it is.
+    /// [`Error::Environment`] or [`Error::NotNow`]: nothing was decided yet, and the release stays where it is.
     pub(super) fn may_reboot(&mut self) -> Result<(), Error> {
+        // Preflight is minutes or days ago, and a wrong configuration fails every trial.
+        if let Some(problem) = self.device.settings.problem_now() {
+            return Err(Error::Environment(problem));
+        }
         self.ask(Phase::PreReboot).map_err(|held| {
             Error::NotNow(format!("{held}; the release stays where it is: `bistable resume` tries again"))
         })

@@ -21,7 +21,12 @@ impl Agent<'_> {
             // A card that fails for a moment says nothing about the release: what watches over this program starts it
             // again, or the machine, and the attempts are counted.
             Err(e @ Error::Fault(_)) => return Err(e),
-            // Nobody can say what healthy means: fail closed.
+            // This device's configuration, not the release: it goes back (I10) and rejects nothing (I16).
+            Err(e @ Error::UntrustedCheck { .. }) => {
+                self.on(Event::Failed(self.device.record.untested(&target.release, &e.to_string())))?;
+                return Ok(Some(e));
+            }
+            // The release can't say what healthy means: fail closed.
             Err(e) => {
                 self.on(Event::Failed(Failure::new(Reason::Health, &e.to_string())))?;
                 return Ok(Some(e));
@@ -108,17 +113,19 @@ impl Agent<'_> {
         self.resume()
     }
 
-    /// The system that is running can't even be configured: if it is on trial, that is its verdict.
+    /// The configuration can't be used: a trial ends, because nobody can say what healthy means (I10). It is no verdict on the
+    /// release (I16).
     ///
     /// # Errors
     /// As for [`resume`](Self::resume); `why` itself when nothing is on trial.
     pub fn unfit(&mut self, why: ConfigError) -> Result<Rest, Error> {
-        if !matches!(self.state(), State::Trial { .. } | State::Committing { .. }) {
+        let (State::Trial { target, .. } | State::Committing { target, .. }) = self.state().clone() else {
             return Err(why.into());
-        }
+        };
         // Without the paths, which would leave no room for the problem.
         let problem = why.problems.first().map_or("", |p| p.text.as_str());
-        self.on(Event::Failed(Failure::new(Reason::Health, &format!("configuration: {problem}"))))?;
+        let failure = self.device.record.untested(&target.release, &format!("configuration: {problem}"));
+        self.on(Event::Failed(failure))?;
         match self.resume() {
             Err(e) if !is_reboot(&e) => Err(e),
             _ => Err(why.into()),

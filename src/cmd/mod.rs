@@ -68,7 +68,7 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
 /// The verbs that work on a machine, or may.
 fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
-    let loaded = load(&root).map(|settings| match place {
+    let loaded = load(&root).map(|settings| settings.read_below(&root)).map(|settings| match place {
         Place::Pi => settings.with_checks_below(&root),
         // The simulated Pi's world has programs by their paths on the device.
         Place::Sim(_) => settings,
@@ -101,7 +101,7 @@ fn on_board(
 ) -> Result<Answer, Failed> {
     let settings = match (loaded, &cli.verb) {
         (Ok(settings), _) => settings,
-        // A system on trial that can't be configured has failed: the boot unit must not just stop.
+        // A system on trial that can't be configured goes back: the boot unit must not just stop.
         (Err(e), Verb::Resume) => {
             let device = Device::open(board, Settings::default())?;
             let mut talk = Talk::new(&cli.at);

@@ -53,9 +53,13 @@ fn of_folder(root: &Path, need: Need, name: &str, owners: Owners) -> Vec<Operato
         }
         Ok(names) => names,
     };
-    let found = names.into_iter().map(|file| {
-        let refused = program(root, &folder.join(&file), owners).err();
-        check(format!("{name}/{file}"), &below.join(&file), refused)
+    let found = names.into_iter().filter_map(|file| {
+        let refused = match program(root, &folder.join(&file), owners) {
+            Ok(Found::Masked) => return None,
+            Ok(Found::Program) => None,
+            Err(why) => Some(why),
+        };
+        Some(check(format!("{name}/{file}"), &below.join(&file), refused))
     });
     found.collect()
 }
@@ -73,15 +77,24 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn program(root: &Path, path: &Path, owners: Owners) -> Result<(), String> {
+/// What has the name of a check.
+enum Found {
+    Program,
+    /// A link to `/dev/null`, which masks it as it masks a fragment.
+    Masked,
+}
+
+fn program(root: &Path, path: &Path, owners: Owners) -> Result<Found, String> {
     let (at, found) = trust::file(root, path, owners).map_err(|distrust| distrust.about(path))?;
     let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o7777;
-    let why = if !found.is_file() {
-        Why::NotAFile
-    } else if mode & 0o100 == 0 {
+    // Anything else that is no file was refused.
+    if !found.is_file() {
+        return Ok(Found::Masked);
+    }
+    let why = if mode & 0o100 == 0 {
         Why::NotExecutable { mode }
     } else {
-        return Ok(());
+        return Ok(Found::Program);
     };
     Err(Distrust { path: at, why }.about(path))
 }
@@ -126,6 +139,19 @@ mod tests {
         let files: Vec<String> = left.iter().map(|name| format!("required.d/{name}")).collect();
         let files: Vec<(&str, u32)> = files.iter().map(|name| (name.as_str(), 0o777)).collect();
         assert_eq!(found(&files), []);
+    }
+
+    #[test]
+    fn a_check_that_is_a_link_to_the_null_device_is_masked() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(FOLDER).join("required.d");
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.join("10-masked")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.join("20-zero")).unwrap();
+        let found = find(root.path(), Owners::of_process());
+        let names: Vec<&str> = found.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["required.d/20-zero"]);
+        assert!(found.iter().all(|check| check.refused.is_some()));
     }
 
     #[test]

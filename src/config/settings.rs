@@ -1,6 +1,9 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::{Mirror, OperatorCheck};
-use bistable_format::{health::Profile, selftest::Plan};
+use super::{Mirror, OperatorCheck, load};
+use bistable_format::{
+    health::Profile,
+    selftest::{Need, Plan},
+};
 use semver::Version;
 use std::{
     num::NonZeroUsize,
@@ -75,6 +78,8 @@ pub struct Settings {
     pub health_profile: Option<Profile>,
     /// Programs of the operator's that run with the health check.
     pub checks: Vec<OperatorCheck>,
+    /// The folder that all this was read below, to read it again before a trial; `None` if it comes from no file.
+    pub root: Option<PathBuf>,
     /// Versions of what isn't in the image, sorted by name.
     pub components: Vec<(String, Version)>,
     /// About the board.
@@ -86,6 +91,26 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// That it was read below this folder.
+    #[must_use]
+    pub fn read_below(self, root: &Path) -> Settings {
+        Settings { root: Some(root.into()), ..self }
+    }
+
+    /// The problem that would fail every trial, in the configuration as it is on the disk by now.
+    pub fn problem_now(&self) -> Option<String> {
+        let checks = match &self.root {
+            Some(root) => match load(root) {
+                Ok(now) => now.checks,
+                Err(e) => return Some(e.to_string()),
+            },
+            None => self.checks.clone(),
+        };
+        let required = checks.into_iter().filter(|check| check.need == Need::Required);
+        let refused = |c: OperatorCheck| Some(format!("check {} is not trusted: {}", c.name, c.refused?));
+        required.filter_map(refused).next()
+    }
+
     /// Run the operator's checks where they are on this machine: below the root of the configuration.
     #[must_use]
     pub fn with_checks_below(mut self, root: &Path) -> Settings {
@@ -105,6 +130,7 @@ impl Default for Settings {
             self_test_plan: None,
             health_profile: None,
             checks: Vec::new(),
+            root: None,
             components: Vec::new(),
             board: BoardSettings::default(),
             source: SourceSettings {

@@ -272,3 +272,15 @@ fn a_link_that_leads_nowhere_is_an_error_and_one_to_null_masks() {
     std::os::unix::fs::symlink("/nowhere", root.path().join("etc/bistable/self-test.toml")).unwrap();
     assert_eq!(load(root.path()).unwrap_err().problems.len(), 1);
 }
+
+#[test]
+fn the_configuration_is_read_again_before_a_trial() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/bistable/config.d");
+    fs::create_dir_all(&folder).unwrap();
+    let settings = load(root.path()).unwrap().read_below(root.path());
+    assert_eq!(settings.problem_now(), None);
+    fs::write(folder.join("a.toml"), "unknown = 1\n").unwrap();
+    assert!(settings.problem_now().unwrap().contains("unknown key \"unknown\""));
+    assert_eq!(Settings::default().problem_now(), None, "settings of no file can't change");
+}

@@ -227,6 +227,14 @@ impl Device {
         Release::decode(envelope.payload).map_err(|e| bad(e.to_string()))
     }
 
+    /// The signed release that a slot was last written from, or begun to be. Not verified.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn signed_release(&self, slot: Slot) -> Result<Vec<u8>, Error> {
+        read_release(&*self.state, slot)
+    }
+
     /// The self-test plan for the release in a slot: the owner's, if there is one, else the release's own.
     ///
     /// # Errors

@@ -39,10 +39,8 @@ impl Dir {
     /// An ordinary file in the folder, with its length; `None` when it isn't there.
     fn file(&self, path: &str) -> Result<Option<(File, u64, PathBuf)>, SourceError> {
         let full = self.folder.join(path);
-        let refused = |problem: &str| SourceError::File {
-            path: full.clone(),
-            source: io::Error::new(io::ErrorKind::InvalidInput, problem),
-        };
+        // Asking again gives the same answer, so none of this is transport.
+        let refused = |problem| SourceError::Refused { path: full.clone(), problem };
         let failed = |source| SourceError::File { path: full.clone(), source };
         if !is_plain(path) {
             return Err(refused("this is no path in a repository"));
@@ -142,7 +140,7 @@ mod tests {
         let mut dir = Dir::new(&folder).unwrap();
         for path in ["../secret", "link", "sub/up/secret", "sub", "/etc/passwd", ""] {
             let refused = dir.small(path, 100);
-            assert!(matches!(refused, Err(SourceError::File { .. })), "{path}: {refused:?}");
+            assert!(matches!(refused, Err(SourceError::Refused { .. })), "{path}: {refused:?}");
             assert!(dir.begin(path, Span::WHOLE).is_err(), "{path}");
         }
         assert!(matches!(dir.small("nothing", 9), Ok(None)));

@@ -96,6 +96,14 @@ pub enum SourceError {
         /// What is wrong.
         problem: String,
     },
+    /// What has the name of a file in the repository is something else, or leads out of it.
+    #[error("{}: {problem}", .path.display())]
+    Refused {
+        /// Where it is.
+        path: PathBuf,
+        /// What was found instead of a file of the repository.
+        problem: &'static str,
+    },
     /// A file can't be read.
     #[error("{}: {source}", .path.display())]
     File {
@@ -119,6 +127,7 @@ impl SourceError {
             SourceError::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
             SourceError::Address { .. }
             | SourceError::NotThere { .. }
+            | SourceError::Refused { .. }
             | SourceError::TooLarge { .. }
             | SourceError::Short { .. }
             | SourceError::Changed { .. }

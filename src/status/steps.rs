@@ -144,7 +144,7 @@ fn failed_step(why: &Failure, stopped_at: StepName) -> StepName {
         Reason::Install => StepName::Install,
         Reason::SelfTest => StepName::SelfTest,
         Reason::OutOfAttempts => StepName::TrialBoot,
-        Reason::Health => StepName::Health,
+        Reason::Health | Reason::Environment => StepName::Health,
         Reason::Operator => stopped_at,
     }
 }

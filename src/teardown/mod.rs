@@ -9,12 +9,19 @@
 //! [`signals`] does it for SIGTERM, SIGINT and SIGHUP. Nothing can be done about SIGKILL.
 pub mod signals;
 
+use crate::{ports::Clock, source::SystemClock};
 use std::{
     collections::BTreeMap,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
+    time::Duration,
 };
+
+/// How long the end of the program waits for something that is just being begun.
+const LOCK: Duration = Duration::from_secs(2);
+/// How often it looks.
+const STEP: Duration = Duration::from_millis(10);
 
 /// Undoes one thing. It may run in any thread, and the program ends after it.
 pub(crate) type Undo = Box<dyn FnOnce() + Send>;
@@ -59,7 +66,15 @@ pub(crate) fn begin<T, E>(
 
 /// Undo everything that is pending. From now on nothing can be begun: a thread that tries waits until the program has ended.
 pub(crate) fn end() {
-    mem::forget(PROGRAM.end());
+    mem::forget(PROGRAM.end(PROGRAM.lock()));
+}
+
+/// [`end`], unless another thread keeps the registry: what it begins may hang in a driver or on a mount, and must not keep
+/// a signal from ending the program.
+pub(crate) fn end_if_free() {
+    if let Some(pending) = PROGRAM.lock_within(LOCK, &SystemClock) {
+        mem::forget(PROGRAM.end(pending));
+    }
 }
 
 /// Undoes everything that is pending when `main` ends, by a panic too.
@@ -77,6 +92,19 @@ impl Registry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The lock, unless it isn't free for that long.
+    fn lock_within(&self, time: Duration, clock: &dyn Clock) -> Option<MutexGuard<'_, Pending>> {
+        let until = clock.now().saturating_add(time);
+        loop {
+            match self.0.try_lock() {
+                Ok(pending) => return Some(pending),
+                Err(TryLockError::Poisoned(pending)) => return Some(pending.into_inner()),
+                Err(TryLockError::WouldBlock) if clock.now() >= until => return None,
+                Err(TryLockError::WouldBlock) => clock.wait(STEP),
+            }
+        }
+    }
+
     fn begin<T, E>(
         &'static self,
         start: impl FnOnce() -> Result<T, E>,
@@ -90,8 +118,7 @@ impl Registry {
         Ok((started, Entry { registry: self, id }))
     }
 
-    fn end(&self) -> MutexGuard<'_, Pending> {
-        let mut pending = self.lock();
+    fn end<'a>(&self, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
         while let Some((_, undo)) = pending.undos.pop_last() {
             // One that panics must not keep the others from being undone.
             let _ = catch_unwind(AssertUnwindSafe(undo));
@@ -126,12 +153,12 @@ mod tests {
         let (first, second, _broken, third) =
             (begin("first"), begin("second"), begin("broken"), begin("third"));
         drop(second);
-        let ended = registry.end();
+        let ended = registry.end(registry.lock());
         assert_eq!(order.try_iter().collect::<Vec<_>>(), ["third", "first"]);
         assert!(registry.0.try_lock().is_err(), "nothing new can begin while the program ends");
         drop(ended);
         drop((first, third));
-        drop(registry.end());
+        drop(registry.end(registry.lock()));
         assert_eq!(order.try_iter().count(), 0);
     }
 
@@ -140,6 +167,31 @@ mod tests {
         let registry = registry();
         let begun = registry.begin(|| Err::<(), _>("no"), |()| Box::new(|| unreachable!()));
         assert_eq!(begun.err(), Some("no"));
-        assert!(registry.end().undos.is_empty());
+        assert!(registry.end(registry.lock()).undos.is_empty());
+    }
+
+    /// Time passes when it is waited for.
+    #[derive(Default)]
+    struct Waits(std::sync::atomic::AtomicU64);
+
+    impl Clock for Waits {
+        fn now(&self) -> Duration {
+            Duration::from_millis(self.0.load(std::sync::atomic::Ordering::SeqCst))
+        }
+        fn wait(&self, time: Duration) {
+            let millis = time.as_millis().try_into().unwrap();
+            self.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_start_that_hangs_delays_the_end_by_two_seconds_at_most() {
+        let registry = registry();
+        let (clock, hangs) = (Waits::default(), registry.lock());
+        assert!(registry.lock_within(LOCK, &clock).is_none());
+        assert_eq!(clock.now(), LOCK);
+        drop(hangs);
+        assert!(registry.lock_within(LOCK, &clock).is_some());
+        assert_eq!(clock.now(), LOCK, "a free lock is not waited for");
     }
 }

@@ -4,7 +4,7 @@
 //! The three are blocked in all threads, and one thread waits for them, so it works while the others block in system calls.
 //! One that was ignored when the program was started (`nohup`, a background job of a script) stays ignored. SIGPIPE is
 //! left alone.
-use super::end;
+use super::end_if_free;
 use nix::sys::signal::{SigSet, Signal, raise};
 use std::{
     fs, io,
@@ -81,7 +81,7 @@ fn ignored(status: &str) -> u64 {
 
 #[expect(clippy::disallowed_methods, reason = "everything that a destructor would undo is undone")]
 fn die(signal: Signal) -> ! {
-    end();
+    end_if_free();
     let mut this = SigSet::empty();
     this.add(signal);
     if this.thread_unblock().is_ok() {

@@ -7,7 +7,7 @@ use crate::{
     shop::{CHANNEL, NOW, SEEN, at_time, channel, device, made, publish, put, shop, stock},
 };
 use bistable::source::Memory;
-use bistable_format::{Channel, repository, rollout::Pace, rollout::Rollout};
+use bistable_format::{Channel, Digest, repository, rollout::Pace, rollout::Rollout};
 use std::fs;
 
 /// The repository as a folder beside the card.
@@ -130,7 +130,7 @@ fn an_offer_that_cannot_be_opened_is_reported_and_the_next_is_taken() {
         publish(&mut shop, &channel(SEEN + 1, vec![bad.clone()]));
         shelve(&pi, "alone", &shop);
         let good = stock(&mut shop, &made("1.1.0"));
-        publish(&mut shop, &channel(SEEN + 1, vec![bad, good]));
+        publish(&mut shop, &channel(SEEN + 2, vec![bad, good]));
         shelve(&pi, "shop", &shop);
         let code = if forged { 5 } else { 75 };
         let alone = pi.run("check --source @alone --json").must(code, &["error: release", words]).json();
@@ -143,6 +143,30 @@ fn an_offer_that_cannot_be_opened_is_reported_and_the_next_is_taken() {
         assert!(dry.out.contains("release 1.1.0 may be installed"), "{dry:#?}");
         let update = pi.run("update --source @shop --json").must(0, &["can't be used", words]).json();
         assert!(update["unusable"][0]["problem"].as_str().unwrap().contains(words), "{update:#}");
+        pi.run("resume").must(0, &[]);
+        pi.rests("B", "1.1.0");
+    }
+}
+
+#[test]
+fn a_release_that_is_no_file_of_the_repository_does_not_stop_the_next() {
+    for (words, leads_out) in
+        [("this is no ordinary file", false), ("this leads out of the repository", true)]
+    {
+        let pi = pi();
+        let mut shop = shop();
+        let both = ["1.1.0", "1.3.0"].map(|v| stock(&mut shop, &made(v)));
+        publish(&mut shop, &channel(SEEN + 1, both.into()));
+        shelve(&pi, "shop", &shop);
+        let blob = pi.path("shop").join(repository::blob(&Digest::of(&made("1.3.0").signed)));
+        fs::remove_file(&blob).unwrap();
+        if leads_out {
+            std::os::unix::fs::symlink(&pi.card, &blob).unwrap();
+        } else {
+            fs::create_dir(&blob).unwrap();
+        }
+        pi.run("update 1.3.0 --source @shop").must(1, &[words]);
+        pi.run("update --source @shop").must(0, &["release 1.3.0 can't be used", words]);
         pi.run("resume").must(0, &[]);
         pi.rests("B", "1.1.0");
     }

@@ -7,8 +7,13 @@ use crate::{
         made_by, offer, publish, put, record, running, sealed, shop, stock, update,
     },
 };
-use bistable::{Error, error::Exit, source::Memory, steps::check::Report};
-use bistable_boot::Slot;
+use bistable::{
+    Error,
+    error::Exit,
+    source::{Flaw, Memory},
+    steps::{check::Report, install::Rejections},
+};
+use bistable_boot::{SECTOR, Slot, layout};
 use bistable_format::{
     Channel, Digest, Offer, Release, Role,
     channel::{Passage, Withdrawal},
@@ -410,6 +415,83 @@ fn an_offer_that_cannot_be_opened_does_not_stop_the_next() {
             rig.run(|agent| look(&mut agent.device, &mut shop)?.open(&mut shop, Some(&version("1.3.0"))));
         assert!(named.is_err(), "{words}");
     }
+}
+
+fn without_release(shop: &mut Memory, version: &str) {
+    shop.files.remove(&repository::blob(&Digest::of(&made(version).signed)));
+}
+
+fn state(rig: &mut Rig) -> bistable_boot::State {
+    rig.run(|agent| Ok(agent.state().clone())).unwrap()
+}
+
+#[test]
+fn the_update_in_flight_is_opened_from_the_card_when_the_repository_lost_its_release() {
+    let mut rig = device();
+    let mut shop = shop();
+    offers(&mut shop, 1, &["1.1.0", "1.2.0"], plain);
+    // The connection breaks when the release was stored.
+    let cut = rig.run(|agent| {
+        let (opened, direction) = look(&mut agent.device, &mut shop)?.open(&mut shop, None)?;
+        shop.always = Some(Flaw::Unreachable);
+        agent.install_from(&mut opened.from(&mut shop), Rejections::Respect, direction)
+    });
+    assert_eq!(cut.unwrap_err().exit(), Exit::TryLater);
+    assert_eq!(state(&mut rig).name(), "installing");
+    shop.always = None;
+    without_release(&mut shop, "1.2.0");
+    for _ in ["installing", "staged"] {
+        let target = rig.run(|agent| install(agent, &mut shop, None)).unwrap();
+        assert_eq!(target.version, version("1.2.0"));
+        assert_eq!(state(&mut rig), bistable_boot::State::Staged(target));
+    }
+    update(&mut rig, &mut shop).unwrap();
+    assert_eq!(running(&mut rig), "1.2.0");
+}
+
+#[test]
+fn nothing_older_replaces_the_update_in_flight_unless_it_is_named() {
+    for stored_is_damaged in [true, false] {
+        let mut rig = device();
+        let mut shop = shop();
+        offers(&mut shop, 1, &["1.1.0", "1.2.0"], plain);
+        rig.run(|agent| install(agent, &mut shop, None)).unwrap();
+        if stored_is_damaged {
+            without_release(&mut shop, "1.2.0");
+            let at = layout::RELEASE[Slot::B].0 * SECTOR as u64;
+            rig.pi.scribble(layout::Partition::State, at, &[0; SECTOR]);
+        } else {
+            offers(&mut shop, 2, &["1.1.0", "1.3.0"], plain);
+            without_release(&mut shop, "1.3.0");
+        }
+        let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
+        assert_eq!(e.exit(), Exit::TryLater, "{e}");
+        assert!(e.to_string().contains("only the older 1.1.0 can be had"), "{e}");
+        assert_eq!(state(&mut rig).target().unwrap().version, version("1.2.0"));
+        let target = rig.run(|agent| install(agent, &mut shop, Some("1.1.0"))).unwrap();
+        assert_eq!(state(&mut rig), bistable_boot::State::Staged(target));
+    }
+}
+
+#[test]
+fn trouble_on_the_way_to_one_release_does_not_stop_the_next() {
+    let mut rig = device();
+    let mut shop = shop();
+    offers(&mut shop, 1, &["1.1.0", "1.2.0"], plain);
+    let mut open = |flaws: &[Flaw]| {
+        rig.run(|agent| {
+            let mut found = look(&mut agent.device, &mut shop)?;
+            shop.flaws = flaws.iter().copied().collect();
+            found.open(&mut shop, None)?;
+            Ok(found.report())
+        })
+    };
+    let report = open(&[Flaw::Unreachable]).unwrap();
+    assert_eq!(report.takes.as_deref(), Some("1.1.0"));
+    assert_eq!(report.offers[0].verdict, "unusable");
+    // If none is left, it is still trouble on the way.
+    let e = open(&[Flaw::Unreachable; 2]).unwrap_err();
+    assert!(matches!(&e, Error::Bundle(e) if e.is_transport()) && e.exit() == Exit::TryLater, "{e}");
 }
 
 fn version(text: &str) -> semver::Version {

@@ -1,5 +1,10 @@
 //! The operator's checks in `/etc/bistable/check`: they run with the health check, and only if they are trusted.
-use crate::{fixture::WORLD, pi::Pi};
+use crate::{
+    fixture::WORLD,
+    pi::Pi,
+    sysroot::{PI4, Sys},
+};
+use bistable_boot::layout::Partition;
 use bistable_format::text::is_printable_char;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -75,7 +80,7 @@ fn an_untrusted_required_check_stops_an_update_before_anything_is_written() {
 }
 
 #[test]
-fn an_untrusted_required_check_fails_a_trial_and_says_why() {
+fn an_untrusted_required_check_ends_a_trial_and_rejects_nothing() {
     let pi = with_checks(0, 0);
     let good = pi.good();
     pi.run_on("update", &good).must(0, &[]);
@@ -85,8 +90,79 @@ fn an_untrusted_required_check_fails_a_trial_and_says_why() {
         path.display()
     );
     pi.run("resume").must(8, &[&why]);
+    pi.run("resume")
+        .must(0, &["release 1.1.0 in slot B is given up (could not be tested here: check required.d"]);
+    went_back_untested(&pi);
+    // The same release is refused while the check is wrong, and taken when it is right again.
+    pi.run_on("update", &good).must(1, &["preflight failed: operator's checks"]);
+    check(&pi, REQUIRED, 0o755);
+    pi.takes_the_good_update();
+}
+
+#[track_caller]
+fn went_back_untested(pi: &Pi) {
+    let status = pi.rests("A", "1.0.0");
+    assert_eq!(status["rejected"], serde_json::json!([]), "{status:#}");
+    assert!(pi.run("history").must(0, &[]).out.contains("could not be tested here"));
+}
+
+#[test]
+fn a_broken_configuration_ends_a_trial_and_rejects_nothing() {
+    let pi = Pi::new();
+    let good = pi.good();
+    pi.run_on("update", &good).must(0, &[]);
+    pi.config("[install]\nflush = 1\n");
+    pi.run("resume").must(1, &["unknown key \"flush\""]);
+    pi.config("");
     pi.run("resume").must(0, &[]);
-    pi.rests("A", "1.0.0");
+    went_back_untested(&pi);
+    pi.takes_the_good_update();
+}
+
+/// The configuration may be the new image's own, and right in the old one.
+#[test]
+fn the_third_trial_of_a_release_that_cannot_be_tested_is_its_last() {
+    let pi = with_checks(0, 0);
+    let good = pi.good();
+    for rejected in [0, 0, 1] {
+        check(&pi, REQUIRED, 0o755);
+        pi.run_on("update", &good).must(0, &[]);
+        check(&pi, REQUIRED, 0o775 | 0o002);
+        pi.run("resume").must(8, &[]);
+        pi.run("resume").must(0, &[]);
+        let status = pi.rests("A", "1.0.0");
+        assert_eq!(status["rejected"].as_array().unwrap().len(), rejected, "{status:#}");
+    }
+    check(&pi, REQUIRED, 0o755);
+    pi.run_on("update", &good).must(6, &["rejected"]);
+}
+
+#[test]
+fn no_trial_begins_while_the_configuration_would_fail_it() {
+    for breaks in [true, false] {
+        let pi = with_checks(0, 0);
+        let good = pi.good();
+        pi.run_on("install", &good).must(0, &[]);
+        pi.run("arm").must(0, &[]);
+        let before = pi.partition(Partition::State);
+        let slip =
+            || if breaks { pi.config("[install]\nflush = 1\n") } else { drop(check(&pi, REQUIRED, 0o757)) };
+        slip();
+        let (code, why) =
+            if breaks { (1, "unknown key \"flush\"") } else { (75, "is not trusted: writable") };
+        for verb in ["reboot", "resume"] {
+            pi.run(verb).must(code, &[why]);
+        }
+        assert!(pi.partition(Partition::State) == before, "nothing is saved");
+        if breaks {
+            pi.config("")
+        } else {
+            drop(check(&pi, REQUIRED, 0o755))
+        }
+        pi.run("reboot").must(0, &[]);
+        pi.run("resume").must(0, &[]);
+        pi.rests("B", "1.1.0");
+    }
 }
 
 #[test]
@@ -147,4 +223,19 @@ fn a_plan_in_a_folder_that_others_can_write_is_refused() {
     pi.run("self-test").must(1, &[&plan.display().to_string(), &why]);
     std::fs::set_permissions(folder, Permissions::from_mode(0o1777)).unwrap();
     pi.run("self-test").must(0, &[]);
+}
+
+/// On the board's own ports the program is really started.
+#[test]
+fn an_operators_check_is_executed_and_its_exit_code_decides() {
+    for (exit, code) in [(0, 0), (1, 8)] {
+        let sys = Sys::new(PI4);
+        sys.text("etc/bistable/self-test.toml", "");
+        sys.text("etc/bistable/health.toml", "settle_s = 0\ndeadline_s = 1\n");
+        let (name, wrote) = (format!("etc/bistable/check/{REQUIRED}"), sys.path("wrote"));
+        sys.text(&name, &format!("#!/bin/sh\necho ran > '{}'\nexit {exit}\n", wrote.display()));
+        std::fs::set_permissions(sys.path(&name), Permissions::from_mode(0o755)).unwrap();
+        sys.run("health").must(code, &[&format!("{REQUIRED} (command): exit code {exit}")]);
+        assert_eq!(std::fs::read_to_string(&wrote).unwrap(), "ran\n");
+    }
 }

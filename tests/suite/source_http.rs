@@ -153,7 +153,10 @@ fn kind(e: &SourceError) -> Kind {
         SourceError::Short { .. } => Kind::Short,
         SourceError::Changed { .. } => Kind::Changed,
         SourceError::Protocol { .. } => Kind::Protocol,
-        SourceError::Address { .. } | SourceError::TooLarge { .. } | SourceError::File { .. } => Kind::Other,
+        SourceError::Address { .. }
+        | SourceError::TooLarge { .. }
+        | SourceError::File { .. }
+        | SourceError::Refused { .. } => Kind::Other,
     }
 }
 

@@ -16,10 +16,12 @@ const MARK: &str = "BISTABLE_RUN";
 /// the service manager.
 const ROUNDS: u32 = 16;
 
-/// A program's session and its mark.
+/// A program's session, its mark and its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Family {
     session: i32,
+    /// In the kernel's ticks. No descendant is older, so the environments of older processes need not be read.
+    started: u64,
     mark: String,
 }
 
@@ -32,7 +34,8 @@ impl Family {
 
     /// That of the program which leads this session.
     pub(super) fn new(session: i32, mark: &str) -> Family {
-        Family { session, mark: format!("{MARK}={mark}") }
+        let started = stat(session).map_or(0, |leader| leader.started);
+        Family { session, started, mark: format!("{MARK}={mark}") }
     }
 
     /// Kill all of it. The program itself must not be reaped yet: until then its number, which is the session's, belongs
@@ -52,17 +55,21 @@ impl Family {
     }
 
     fn has(&self, pid: i32) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        match Stat::parse(&stat) {
+        match stat(pid) {
             // Killed, and waiting for its parent.
             Some(Stat { state: 'Z' | 'X', .. }) | None => false,
             Some(Stat { session, .. }) if session == self.session => true,
+            Some(Stat { started, .. }) if started < self.started => false,
             Some(_) => {
                 let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
                 environment.split(|b| *b == 0).any(|variable| variable == self.mark.as_bytes())
             }
         }
     }
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 fn processes() -> impl Iterator<Item = i32> {
@@ -75,6 +82,7 @@ fn processes() -> impl Iterator<Item = i32> {
 struct Stat {
     state: char,
     session: i32,
+    started: u64,
 }
 
 impl Stat {
@@ -84,7 +92,9 @@ impl Stat {
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         // The parent and the group are between the two.
-        Some(Stat { state, session: fields.nth(2)?.parse().ok()? })
+        let session = fields.nth(2)?.parse().ok()?;
+        // Field 22; the session is field 6.
+        Some(Stat { state, session, started: fields.nth(15)?.parse().ok()? })
     }
 }
 
@@ -93,13 +103,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_session_is_found_behind_any_name() {
-        let stat = |state, session| Some(Stat { state, session });
-        assert_eq!(Stat::parse("12 (sleep) S 1 12 7 0 -1 4194560"), stat('S', 7));
-        assert_eq!(Stat::parse("12 (a) R 1 2 3) x) Z 1 12 9 0"), stat('Z', 9));
-        for bad in ["", "12 (sleep", "12 (sleep) S 1 12", "12 (sleep) S 1 12 x 0"] {
+    fn session_and_start_are_found_behind_any_name() {
+        let stat = |state, session| Some(Stat { state, session, started: 4711 });
+        let rest = "0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 8 9";
+        assert_eq!(Stat::parse(&format!("12 (sleep) S 1 12 7 {rest}")), stat('S', 7));
+        assert_eq!(Stat::parse(&format!("12 (a) R 1 2 3) x) Z 1 12 9 {rest}")), stat('Z', 9));
+        for bad in ["", "12 (sleep", "12 (sleep) S 1 12", "12 (sleep) S 1 12 x 0", "12 (sleep) S 1 12 7 0 -1"]
+        {
             assert_eq!(Stat::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn only_processes_that_are_not_older_than_the_program_are_searched_for_its_mark() {
+        let mut child = process::Command::new("sleep").arg("60").env(MARK, "old").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let started = stat(pid).unwrap().started;
+        let family = |started| Family { session: i32::MAX, started, mark: format!("{MARK}=old") };
+        // Until it has replaced its image, its environment is this test's.
+        let found = (0..100_000).any(|_| family(started).has(pid));
+        let of_a_later_one = family(started + 1).has(pid);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found && !of_a_later_one);
     }
 
     #[test]

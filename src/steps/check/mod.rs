@@ -26,7 +26,7 @@ use crate::{
     source::{Source, SourceError},
 };
 use bistable_boot::{
-    Equivocation, Floors, Image, PayloadDigest, Reason, Rejected, Slot, State, layout::Partition,
+    Equivocation, Floors, Image, PayloadDigest, Reason, Rejected, Slot, State, Target, layout::Partition,
 };
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
@@ -103,6 +103,17 @@ pub enum CheckError {
         /// Whether a signature or a digest of any of them is wrong; otherwise the repository is incomplete.
         forged: bool,
     },
+    /// Only a release that is older than the update in flight can be had.
+    #[error(
+        "release {in_flight} is being installed, and of what the channel offers only the older {offered} can be had: an older \
+         release replaces it only if it is named, with `bistable update {offered}`; `bistable revert` gives {in_flight} up"
+    )]
+    Older {
+        /// The version that can be had.
+        offered: String,
+        /// The version in flight.
+        in_flight: String,
+    },
     /// There is no such channel.
     #[error("{at} has no channel {channel}: is it a repository, and is `source.channel` right?")]
     NoChannel {
@@ -131,6 +142,7 @@ impl CheckError {
             CheckError::Equivocation { .. } => true,
             CheckError::Unusable { forged, .. } => *forged,
             CheckError::Source(_)
+            | CheckError::Older { .. }
             | CheckError::NoChannel { .. }
             | CheckError::NoSource
             | CheckError::NoId(_) => false,
@@ -164,9 +176,18 @@ pub struct Found {
     slot_bytes: [u64; 2],
     rejected: Vec<Rejected>,
     other: Option<Image>,
+    in_flight: Option<InFlight>,
     unusable: Vec<Unusable>,
     /// What this channel was caught at.
     equivocation: Option<Equivocation>,
+}
+
+/// The update that is in flight before its trial.
+#[derive(Clone, Debug)]
+struct InFlight {
+    target: Target,
+    /// Its signed release, if that can be read; it is verified where it is used.
+    signed: Option<Vec<u8>>,
 }
 
 /// Whether what was seen is remembered.
@@ -346,6 +367,7 @@ fn found(
     let slot: Slot = device.inactive();
     let mut bytes = |partition| Ok::<_, Error>(device.board.partitions.open(partition)?.bytes());
     let slot_bytes = [bytes(Partition::Boot(slot))?, bytes(Partition::System(slot))?];
+    let in_flight = in_flight(device)?;
     let record = &device.record;
     let is_followed = record.channel == channel.name;
     Ok(Found {
@@ -363,9 +385,23 @@ fn found(
         slot_bytes,
         rejected: record.rejected.clone(),
         other: record.slots[slot].clone(),
+        in_flight,
         unusable: Vec::new(),
         equivocation: record.equivocation.filter(|_| is_followed),
     })
+}
+
+fn in_flight(device: &Device) -> Result<Option<InFlight>, Error> {
+    let (State::Installing(target) | State::Staged(target) | State::Armed { target, .. }) =
+        &device.record.state
+    else {
+        return Ok(None);
+    };
+    let signed = match device.signed_release(target.slot) {
+        Err(Error::Fault(e)) if e.stopping().is_some() => return Err(e.into()),
+        read => read.ok(),
+    };
+    Ok(Some(InFlight { target: target.clone(), signed }))
 }
 
 /// What was seen of a channel before. The numbers of another one say nothing about this one, the time does.

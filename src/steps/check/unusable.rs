@@ -3,7 +3,10 @@
 //! One such offer must not stop the others: with write access to the store, or a key for channels, an attacker could keep devices
 //! from every fix. So it is reported, and the next one that fits is considered. It is no verdict on a release: none is rejected
 //! (I16).
-use super::{CheckError, Found};
+//!
+//! For the same reason it must not cost the update in flight: that one's signed release is in the `state` partition, and nothing
+//! older is taken instead of it.
+use super::{CheckError, Found, InFlight};
 use crate::{
     Error,
     source::Source,
@@ -37,30 +40,76 @@ impl Found {
     }
 
     /// Fetch the release that the device takes, and verify that it is what the channel says: nothing but the way to it can
-    /// be wrong with it afterwards. One that can't be opened is noted, and the next one that fits is tried. If a version is
-    /// named, it is that one or none.
+    /// be wrong with it afterwards. One that can't be opened is noted, and the next one that fits is tried; the update in flight
+    /// is opened from the card if need be. If a version is named, it is that one or none.
     ///
     /// # Errors
-    /// As for [`pick`](Self::pick) and [`fetch`](Self::fetch).
+    /// As for [`pick`](Self::pick) and [`fetch`](Self::fetch); [`CheckError::Older`] if only releases older than the update in
+    /// flight are left. If trouble on the way to a release is why none is left, that.
     pub fn open(
         &mut self,
         source: &mut dyn Source,
         version: Option<&Version>,
     ) -> Result<(Opened, Direction), Error> {
+        // The channel was just read from this source: a release that can't be is as good as missing, and must not stop the
+        // others either.
+        let mut transport = None;
         loop {
-            let (offer, direction) = self.pick(version)?;
-            let (forged, problem) = match self.fetch(offer, source) {
-                Ok(opened) => return Ok((opened, direction)),
-                Err(e) if version.is_some() => return Err(e),
-                Err(Error::Check(CheckError::Source(e))) => return Err(CheckError::Source(e).into()),
-                Err(Error::Bundle(e)) if e.is_transport() => return Err(e.into()),
-                Err(Error::Bundle(e)) => (e.is_untrusted(), e.to_string()),
-                Err(Error::Check(e)) => (e.is_untrusted(), e.to_string()),
-                Err(e) => return Err(e),
+            let (offer, direction) = match self.pick(version) {
+                Ok(picked) => picked,
+                Err(e) => return Err(transport.unwrap_or(e)),
+            };
+            let e = match self.fetch(offer, source) {
+                Ok(opened) => {
+                    if version.is_none() {
+                        self.is_not_older(offer)?;
+                    }
+                    return Ok((opened, direction));
+                }
+                Err(e) => e,
+            };
+            if let Some(opened) = self.stored(offer) {
+                log::warn!("event=offer-from-card version={} reason=\"{e}\"", offer.terms.version);
+                return Ok((opened, direction));
+            }
+            let (forged, problem) = match e {
+                e if version.is_some() => return Err(e),
+                Error::Bundle(e) if e.is_transport() => {
+                    let problem = e.to_string();
+                    transport.get_or_insert(Error::Bundle(e));
+                    (false, problem)
+                }
+                Error::Bundle(e) => (e.is_untrusted(), e.to_string()),
+                Error::Check(e) => (e.is_untrusted(), e.to_string()),
+                e => return Err(e),
             };
             let (version, identity) = (offer.terms.version.to_string(), offer.identity);
             log::warn!("event=offer-unusable version={version} reason=\"{problem}\"");
             self.unusable.push(Unusable { version, problem, forged, identity });
+        }
+    }
+
+    /// The release of the update in flight as it was stored when it began, if this offer is of that one and it still verifies.
+    fn stored(&self, offer: &Offer) -> Option<Opened> {
+        let InFlight { target, signed } = self.in_flight.as_ref()?;
+        if target.release.0 != offer.identity.0 {
+            return None;
+        }
+        let opened = Opened::from_signed(signed.clone()?, &self.root).ok()?;
+        offer.open(opened.signed(), &self.root).ok()?;
+        Some(opened)
+    }
+
+    /// Whether an offer that nobody named may replace the update in flight.
+    fn is_not_older(&self, offer: &Offer) -> Result<(), CheckError> {
+        match &self.in_flight {
+            Some(InFlight { target, .. }) if offer.terms.version.cmp_precedence(&target.version).is_lt() => {
+                Err(CheckError::Older {
+                    offered: offer.terms.version.to_string(),
+                    in_flight: target.version.to_string(),
+                })
+            }
+            _ => Ok(()),
         }
     }
 

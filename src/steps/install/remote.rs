@@ -55,7 +55,14 @@ impl Opened {
     /// # Errors
     /// See [`BundleError`].
     pub fn fetch(mut source: &mut dyn Source, release: Digest, root: &Root) -> Result<Opened, BundleError> {
-        let signed = must(&mut source, "release", &release, Envelope::MAX_BYTES)?;
+        Opened::from_signed(must(&mut source, "release", &release, Envelope::MAX_BYTES)?, root)
+    }
+
+    /// Verify a signed release.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub(crate) fn from_signed(signed: Vec<u8>, root: &Root) -> Result<Opened, BundleError> {
         let release = Release::open(&signed, root)?;
         Ok(Opened { release, signed })
     }
