@@ -14,6 +14,7 @@ use bistable_image::{
         channel::{Change, ChannelError, Committer, LIFETIME, Log, OldRoot},
         edit::{self, Selector},
         init::{Writers, init},
+        notice::NoNotices,
         promote::{Wish, promote},
         publish::{Publication, publish},
         roots::Roots,
@@ -70,6 +71,7 @@ impl<'a> Repo<'a> {
             continue_after: None,
             known: &self.known,
             clock: &Stopped,
+            notices: &NoNotices,
         }
     }
 
