@@ -112,7 +112,7 @@ pub enum Verb {
     /// A release that is given up by hand is rejected: this device doesn't install it again, unless `install` or
     /// `update` is told to with --retry-rejected.
     Revert,
-    /// Make the journal or the boot flag anew, whichever is damaged
+    /// Recreate the journal or the boot flag if it is damaged, and acknowledge an equivocation
     Repair,
     /// Say whether the configuration is right, and what it comes to
     #[command(subcommand)]

@@ -67,8 +67,8 @@ impl fmt::Debug for PayloadDigest {
     }
 }
 
-/// Two files of one channel with the same number were signed. Kept until a later number is accepted, because a person has
-/// to find out who signed the other one.
+/// Two files of one channel with the same number were signed. Kept until an operator acknowledges it, or another channel or
+/// another channel key makes it meaningless: a higher number, which a thief of the key can sign, must not hide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Equivocation {
     /// The number of both.
@@ -240,9 +240,6 @@ impl Record {
     pub fn accept_channel(&mut self, sequence: u64, payload: PayloadDigest) {
         if sequence < self.floors.channel_sequence {
             return;
-        }
-        if sequence > self.floors.channel_sequence {
-            self.equivocation = None;
         }
         self.floors.channel_sequence = sequence;
         self.channel_payload = Some(payload);

@@ -8,7 +8,9 @@ use crate::{
     config::Settings,
     ports::{Board, Sectors},
 };
-use bistable_boot::{DecodeError, Image, Journal, JournalError, Record, Slot, State, layout::Partition};
+use bistable_boot::{
+    DecodeError, Equivocation, Image, Journal, JournalError, Record, Slot, State, layout::Partition,
+};
 use bistable_format::{Envelope, Release, Role, TrustError};
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub struct Repaired {
     pub journal: Option<u64>,
     /// The boot flag: the slot that it names as the default now.
     pub flag: Option<Slot>,
+    /// The equivocation that the operator has seen now, and that is no longer shown.
+    pub acknowledged: Option<Equivocation>,
 }
 
 impl Device {
@@ -39,6 +43,12 @@ impl Device {
             _ => Device::open(board, settings)?,
         };
         repaired.flag = device.mend_flag()?;
+        // While the state only follows from what is stored, it isn't ours to save.
+        if device.record.equivocation.is_some() && device.record.state == *device.stored() {
+            let mut next = device.record.clone();
+            repaired.acknowledged = next.equivocation.take();
+            device.save(next)?;
+        }
         if repaired == Repaired::default() {
             let text = "the journal and the boot flag are readable: there is nothing to repair";
             return Err(Error::NothingToDo(text.into()));

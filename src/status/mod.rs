@@ -110,7 +110,7 @@ impl Equivocation {
     pub fn text(&self, channel: &str) -> String {
         format!(
             "EQUIVOCATION: a second file of channel {channel} is signed as number {} (payload {}); it was refused: find \
-             out who signed it",
+             out who signed it, then `bistable repair` acknowledges it",
             self.sequence, self.refused.short
         )
     }

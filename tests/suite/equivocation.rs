@@ -39,7 +39,7 @@ fn another_file_of_an_accepted_number_is_refused_until_a_higher_number_comes() {
         };
         assert!(at.ends_with(&repository::channel(CHANNEL, NUMBER)), "{at}");
         assert_eq!((&**channel, found.sequence, Some(*accepted)), (CHANNEL, NUMBER, before.channel_payload));
-        assert!(e.to_string().contains("two files were signed for one number"), "{e}");
+        assert!(e.to_string().contains("was signed twice (equivocation)"), "{e}");
     }
     // Nothing changed but that it is remembered.
     let after = record(&mut rig);
@@ -53,8 +53,20 @@ fn another_file_of_an_accepted_number_is_refused_until_a_higher_number_comes() {
     let mut next = store(NUMBER + 1, &["1.1.0"]);
     rig.run(|agent| look(&mut agent.device, &mut next)).unwrap();
     let after = record(&mut rig);
-    assert_eq!((after.floors.channel_sequence, after.equivocation), (NUMBER + 1, None));
+    assert_eq!((after.floors.channel_sequence, after.equivocation), (NUMBER + 1, Some(noted)));
     assert_ne!(after.channel_payload, before.channel_payload);
+}
+
+#[test]
+fn higher_number_does_not_hide_that_the_accepted_one_was_signed_twice() {
+    let mut rig = device();
+    let (mut honest, mut forged) = (store(NUMBER, &[]), store(NUMBER, &["1.1.0"]));
+    rig.run(|agent| look(&mut agent.device, &mut honest)).unwrap();
+    publish(&mut forged, &channel(NUMBER + 1, Vec::new()));
+    rig.run(|agent| look(&mut agent.device, &mut forged)).unwrap();
+    let after = record(&mut rig);
+    assert_eq!(after.floors.channel_sequence, NUMBER + 1, "accepted all the same");
+    assert_eq!(after.equivocation.map(|found| found.sequence), Some(NUMBER));
 }
 
 #[test]
@@ -104,7 +116,7 @@ fn one_mirror_that_equivocates_does_not_hide_the_others_and_is_named() {
     shelve(&pi, "forged", &store(NUMBER, &["1.1.0"]));
     shelve(&pi, "next", &store(NUMBER + 1, &["1.1.0"]));
     pi.run("check --source @honest").must(3, &[]);
-    let words = ["two files were signed for one number", "forged/channels/"];
+    let words = ["was signed twice (equivocation)", "forged/channels/"];
     for verb in ["check", "update", "install"] {
         pi.run(&format!("{verb} --source @forged")).must(5, &words);
         pi.run(&format!("{verb} --source @forged --source @gone")).must(5, &words);
@@ -119,6 +131,9 @@ fn one_mirror_that_equivocates_does_not_hide_the_others_and_is_named() {
     // Another mirror has what was accepted before, or the number after it.
     pi.run("check --source @forged --source @honest").must(3, &["this mirror is not used", words[1]]);
     pi.run("check --source @forged --source @next").must(0, &[]);
+    assert_eq!(pi.status()["equivocation"]["sequence"], Value::from(NUMBER));
+    pi.run("repair").must(0, &[]);
     assert_eq!(pi.status()["equivocation"], Value::Null);
+    pi.run("repair").must(3, &[]);
     pi.run("update --source @next").must(0, &["state: staged"]);
 }

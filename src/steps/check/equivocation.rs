@@ -1,8 +1,8 @@
 //! Equivocation: two signed files of one channel with the same number. Whoever can write to the store may delete the newest
 //! files, and the next ones are signed under numbers that devices have seen already: a withdrawal would be undone unseen.
-use crate::{Device, Error};
+use crate::{Device, Error, source::Source};
 use bistable_boot::{Equivocation, PayloadDigest};
-use bistable_format::{Channel, Digest, Envelope, Role};
+use bistable_format::{Channel, Digest, Envelope, Role, Root, repository};
 
 /// What was accepted last.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,19 @@ pub(super) fn find(
     same.then_some((Equivocation { sequence: channel.sequence, refused: payload }, accepted))
 }
 
-/// Remember it for `status`, until a higher number is accepted. Nothing else changes.
+/// Whether the source has another signed file under the number of the one that was accepted. A source without that file, or
+/// with one that can't be verified, shows nothing.
+pub(super) fn earlier(source: &mut dyn Source, root: &Root, seen: Seen<'_>) -> Option<Equivocation> {
+    if seen.payload.is_none() || seen.sequence == 0 {
+        return None;
+    }
+    let path = repository::channel(seen.channel, seen.sequence);
+    let bytes = source.small(&path, Envelope::MAX_BYTES).ok().flatten()?;
+    let opened = Channel::open(&bytes, root).ok()?;
+    find(seen, &opened, digest(&bytes)).map(|(found, _)| found)
+}
+
+/// Remember it for `status`, until an operator acknowledges it. Nothing else changes.
 pub(super) fn remember(device: &mut Device, found: Equivocation) -> Result<(), Error> {
     // While the state only follows from what is stored, it isn't ours to save; the next check remembers it.
     if device.record.equivocation == Some(found) || device.record.state != *device.stored() {

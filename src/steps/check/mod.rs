@@ -65,10 +65,9 @@ pub enum CheckError {
     },
     /// Two files of one channel with the same number are signed.
     #[error(
-        "{at}: number {} of channel {channel} is signed, but it is not the file that this device accepted under that number \
-         before (its payload is {:.12}, the accepted one {accepted:.12}): two files were signed for one number \
-         (equivocation), by mistake or with a stolen key; nothing of it is accepted, but a higher number will be: find \
-         out who signed both", .found.sequence, .found.refused
+        "{at}: number {} of channel {channel} was signed twice (equivocation): this device accepted {accepted:.12}, found \
+         {:.12}; refusing it until a higher number is published; find out who signed both",
+        .found.sequence, .found.refused
     )]
     Equivocation {
         /// Where it was found: which mirror.
@@ -223,12 +222,20 @@ pub fn run(
         return Err(CheckError::Equivocation { at, channel: channel.into(), found, accepted }.into());
     }
     let clock = clock(device);
+    let is_newer = file > floor.sequence;
     let now = fresh::check(&opened, channel, file, floor, clock)
         .map_err(|problem| CheckError::Stale { at, problem })?;
+    // A thief of the key who signs a higher number must not hide the file that it replaced. The higher number is accepted
+    // all the same: refusing it would leave the device without updates.
+    let earlier = if is_newer { equivocation::earlier(source, &root, seen) } else { None };
     if remember == Remember::Yes {
+        if let Some(found) = earlier {
+            equivocation::remember(device, found)?;
+        }
         raise(device, &opened, payload)?;
     }
-    found(device, source.name(), root, opened, now)
+    let found = found(device, source.name(), root, opened, now)?;
+    Ok(Found { equivocation: earlier.or(found.equivocation), ..found })
 }
 
 impl Found {
