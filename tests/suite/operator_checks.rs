@@ -155,9 +155,9 @@ fn no_trial_begins_while_the_configuration_would_fail_it() {
         }
         assert!(pi.partition(Partition::State) == before, "nothing is saved");
         if breaks {
-            pi.config("")
+            pi.config("");
         } else {
-            drop(check(&pi, REQUIRED, 0o755))
+            drop(check(&pi, REQUIRED, 0o755));
         }
         pi.run("reboot").must(0, &[]);
         pi.run("resume").must(0, &[]);
