@@ -1,7 +1,7 @@
 //! Undoes unfinished work when the program ends early: driven pins, running children, temporary files (I15).
 //!
-//! Anything that must not outlive the program begins through [`begin`], under the one lock of the registry, and is
-//! forgotten when its [`Entry`] is dropped. [`end`] takes the same lock, undoes what is left, the newest first, and never
+//! Anything that must not outlive the program begins through `begin`, under the one lock of the registry, and is
+//! forgotten when its `Entry` is dropped. `end` takes the same lock, undoes what is left, the newest first, and never
 //! releases the lock: nothing new can be driven or spawned once the end has begun. It works from any thread, also while
 //! the main thread blocks in a system call.
 //!

@@ -48,7 +48,9 @@ use explore::{Extent, Row, Run};
 use fate::Depth;
 use judge::Bench;
 use mutant::Mutant;
+use pi::Wish;
 use product::Product;
+use scenario::Scenario;
 use std::{
     fmt,
     sync::{
@@ -71,7 +73,8 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
-    /// Single cuts only, from one slot in each boot flow; leaves failing cards and mutants to `cargo test`: takes four minutes
+    /// Single cuts only, from one slot in each boot flow, in `uboot` without a second update; leaves failing cards and
+    /// mutants to `cargo test`: takes some four minutes
     #[arg(long, conflicts_with = "long")]
     quick: bool,
     /// Only this boot flow, with pairs of cuts; both if not given, with pairs in `tryboot`
@@ -128,6 +131,13 @@ impl Options {
         let pairs = !self.quick && (flow == Flow::Tryboot || self.long || self.flow.is_some());
         let pairs = pairs.then_some(second);
         Extent { first, pairs, most_pairs: u64::MAX, first_only: false }
+    }
+
+    /// Whether a scenario is run in a flow.
+    fn wants(&self, scenario: &Scenario, flow: Flow) -> bool {
+        let updates = scenario.wishes.iter().filter(|wish| matches!(wish, Wish::Offer(_))).count();
+        let short = !self.quick || flow == Flow::Tryboot || updates < 2;
+        short && self.scenario.as_ref().is_none_or(|part| scenario.name.contains(part.as_str()))
     }
 
     /// The slots that scenarios begin in.
@@ -223,8 +233,7 @@ pub fn run(options: &Options) -> Result<bool> {
 
 /// All scenarios that are wanted, from both slots; one row for each.
 fn scenarios(product: &Arc<Product>, flow: Flow, options: &Options) -> Result<Vec<Row>> {
-    let wanted = |name: &str| options.scenario.as_ref().is_none_or(|part| name.contains(part.as_str()));
-    let scenarios: Vec<_> = scenario::ALL.into_iter().filter(|s| wanted(s.name)).collect();
+    let scenarios: Vec<_> = scenario::ALL.into_iter().filter(|s| options.wants(s, flow)).collect();
     if scenarios.is_empty() {
         let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).collect();
         bail!("there is no such scenario; there are: {}", names.join(", "));
