@@ -60,7 +60,7 @@ impl Out {
             }
             writeln!(stdout, "{}", json_text(&serde_json::Value::Object(with_schema)))
         } else {
-            // Names and descriptions are somebody else's text.
+            // Names and descriptions are foreign text.
             stdout.write_all(printable(text, &['\n', '\t']).as_bytes())
         };
         match printed.and_then(|()| stdout.flush()) {

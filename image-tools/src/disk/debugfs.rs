@@ -1,7 +1,7 @@
 //! Editing an ext4 image in place with e2fsprogs' `debugfs`: without root, and with all that isn't edited left as it is,
 //! owners, links and extended attributes included.
 //!
-//! Names and symlinks' targets are somebody else's text: [`super::script`] is what keeps them from being commands. `debugfs` reports
+//! Names and symlinks' targets are foreign text: [`super::script`] is what keeps them from being commands. `debugfs` reports
 //! what went wrong, but exits with 0 all the same: so everything is read back, and then `e2fsck` has the last word.
 use super::DiskError;
 use super::script::{Field, Line, Name, Script, ScriptError, Target, prepared};

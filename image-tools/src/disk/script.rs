@@ -1,7 +1,7 @@
 //! A script for e2fsprogs' `debugfs`, which can hold no command but ours.
 //!
 //! `debugfs -f` reads lines of at most 8,191 bytes and runs the rest of a longer one as a line of its own; a line that begins with
-//! `!` goes to a shell. Names and targets come from overlays and images that somebody else made. So a script is typed: each line is a
+//! `!` goes to a shell. Names and targets come from foreign overlays and images. So a script is typed: each line is a
 //! [`Line`], rendered in one place, and what comes from elsewhere is only ever one [`Name`] or one [`Target`], quoted, of bounded
 //! length and without control characters. No path is written at all: a path would be read by other rules than a name, and has no
 //! bound.
