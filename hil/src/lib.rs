@@ -5,7 +5,6 @@
 //! | [`demo`] | a whole life of a device, told to a person |
 //! | [`package`] | the Debian package of the device's program |
 //! | [`program`] | the two programs, each in a process of its own |
-//! | [`quick`] | format, lints and unit tests, for the loop of editing |
 //! | [`real`] | two versions of a real Debian system through an update, with proofs and figures |
 //! | [`run`] | the device scenarios on a rig: simulated, emulated or real Pi |
 //! | [`fat`] | the files of a FAT volume, by a reader of our own |
@@ -16,7 +15,6 @@ pub mod model;
 pub mod package;
 pub mod program;
 pub mod prove;
-pub mod quick;
 pub mod real;
 pub mod run;
 pub mod tree;

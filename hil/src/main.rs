@@ -1,5 +1,5 @@
 //! `cargo demo`, and the rigs.
-use bistable_hil::{demo, model, package, program, prove, quick, real, run};
+use bistable_hil::{demo, model, package, program, prove, real, run};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -27,8 +27,6 @@ enum Verb {
     Run(run::Options),
     /// Make the Debian package of the device's program
     Package(package::Options),
-    /// Check format, lints and unit tests
-    Quick,
     /// Run a program and note what it cost
     #[command(hide = true)]
     Meter(real::meter::Args),
@@ -57,7 +55,6 @@ fn main() -> ExitCode {
         Verb::Run(options) => {
             run::run(&options).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Verb::Quick => quick::run().map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Verb::Package(options) => package::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Meter(args) => real::meter::run(&args),
     };
