@@ -136,7 +136,7 @@ impl Tries {
         self.attempts.saturating_add(u8::from(self.asked.is_some()))
     }
 
-    /// The old slot runs. What was judged is not asked for any more, so that judging again changes nothing.
+    /// The old slot runs. The request is dropped once it was judged, so that judging again changes nothing.
     #[must_use]
     pub(crate) fn judged(self, boot: Boot) -> Tries {
         match self.asked {

@@ -346,7 +346,7 @@ fn tries(record: &Record) -> bistable_boot::Tries {
 #[test]
 fn an_attempt_counts_only_if_the_machine_booted_again() {
     let mut record = armed();
-    // Asked for as often as it may be: each time, the same boot goes on.
+    // However often it is asked for, the same boot keeps running.
     for _ in 0..9 {
         record.on(Event::Rebooting(ASKED)).unwrap();
         let same = Boot { id: ASKED.boot, ..boots(Slot::A) };

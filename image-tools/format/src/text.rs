@@ -1,6 +1,6 @@
 //! Which characters of a foreign text may reach a terminal, a log or a page.
 //!
-//! A name, a description or an error message that somebody else wrote can carry terminal escapes (ESC, C1), reverse the reading
+//! A name, a description or an error message of foreign origin can carry terminal escapes (ESC, C1), reverse the reading
 //! order (bidirectional controls), begin a line of its own, or hide characters. None of that is text. One function decides for both
 //! programs, and for all decoders.
 use alloc::string::String;

@@ -66,7 +66,7 @@ pub(super) fn keys(store: &Store, roots: &Roots) -> Result<BTreeMap<KeyId, Key>,
     let mut keys: BTreeMap<KeyId, Key> =
         roots.all().flat_map(|root| &root.root.keys).map(|key| (key.id(), key.clone())).collect();
     for name in channel::names(store)? {
-        // One that can't be trusted names nobody.
+        // A channel file that can't be trusted names no keys.
         let newest = Log::new(store, roots, name).newest_or_old(OldRoot::Accept);
         let Ok(ChannelFile { channel, .. }) = newest else { continue };
         keys.extend(channel.gates.attestations.into_iter().map(|(_, key)| (key.id(), key)));

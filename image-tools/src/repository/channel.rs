@@ -728,7 +728,7 @@ impl Committer<'_> {
             return Ok(Channel {
                 name: log.name.clone(),
                 sequence: after(0),
-                // After lost numbers there is no file to be named.
+                // After lost numbers, there is no predecessor to name.
                 previous: self.continue_after.map(|_| Digest::of(LOST)),
                 issued_at: now,
                 expires_at: now.saturating_add(self.lifetime),
