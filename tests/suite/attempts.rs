@@ -160,15 +160,20 @@ fn a_boot_loader_that_refuses_three_times_stops_the_update_and_rejects_nothing()
     sys.run("resume").must(0, &["healthy", "slot B is the default now"]);
 }
 
-#[test]
-fn arming_a_refused_update_whose_self_test_fails_ends_idle() {
-    let sys = sys();
+/// Update, and have the boot loader refuse each reboot until the update stops.
+fn refused_until_it_stops(sys: &Sys) {
     sys.text("run/reboots", "");
     sys.run("update good.bundle").must(0, &["slot B is tried once"]);
     for n in 1..=MAX_ATTEMPTS {
-        refused(&sys);
+        refused(sys);
         sys.run("resume").must(if n < MAX_ATTEMPTS { 0 } else { 75 }, &[]);
     }
+}
+
+#[test]
+fn arming_a_refused_update_whose_self_test_fails_ends_idle() {
+    let sys = sys();
+    refused_until_it_stops(&sys);
     sys.text(
         "etc/bistable/self-test.toml",
         "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/bin/false']\n",
@@ -182,12 +187,7 @@ fn arming_a_refused_update_whose_self_test_fails_ends_idle() {
 #[test]
 fn a_newer_offer_takes_the_place_of_one_that_was_never_tried() {
     let sys = sys();
-    sys.text("run/reboots", "");
-    sys.run("update good.bundle").must(0, &["slot B is tried once"]);
-    for n in 1..=MAX_ATTEMPTS {
-        refused(&sys);
-        sys.run("resume").must(if n < MAX_ATTEMPTS { 0 } else { 75 }, &[]);
-    }
+    refused_until_it_stops(&sys);
     let newer = product().draft().pack(&[&product().release_key]);
     fs::write(sys.path("newer.bundle"), newer).unwrap();
     sys.run("update newer.bundle").must(
