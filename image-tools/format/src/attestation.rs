@@ -1,8 +1,8 @@
 //! An attestation: somebody's signed word about a release, such as `tests-passed`. A channel may demand some before it
-//! takes a release. Who may give which is said by the channel, by the key itself, not by the root.
+//! takes a release, and a root before devices take one from a channel. Which keys may say what is said there.
 use crate::{
-    DecodeError, Digest, Envelope, Key, KeyId, Role, TrustError, envelope, from_postcard, limits,
-    release::check_name, text::is_printable, to_postcard,
+    DecodeError, Digest, Envelope, Extensions, Head, Key, KeyId, Role, TrustError, envelope, from_postcard,
+    limits, release::check_name, text::is_printable, to_postcard,
 };
 use alloc::{string::String, vec::Vec};
 use ed25519_dalek::{SigningKey, VerifyingKey};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 /// Somebody's word about a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
+    /// Which agents can use it, of which repository, for which product.
+    pub head: Head,
     /// The release, by its identity.
     pub release: Digest,
     /// What is said of it: `tests-passed`, for example.
@@ -19,6 +21,8 @@ pub struct Attestation {
     pub at: u64,
     /// For people: where the tests ran, for example.
     pub note: String,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 impl Attestation {
@@ -32,11 +36,11 @@ impl Attestation {
         Ok(envelope::seal(Role::Attestation, &payload, &[key])?)
     }
 
-    /// Open what this key signed.
+    /// Open what this key signed, in the repository of this identity.
     ///
     /// # Errors
     /// See [`TrustError`].
-    pub fn open(bytes: &[u8], key: &Key) -> Result<Attestation, TrustError> {
+    pub fn open(bytes: &[u8], key: &Key, repository: &Digest) -> Result<Attestation, TrustError> {
         let role = Role::Attestation;
         let envelope = Envelope::parse(bytes, role)?;
         let id: KeyId = key.id();
@@ -53,6 +57,10 @@ impl Attestation {
         if !VerifyingKey::from_bytes(&key.public).is_ok_and(|k| envelope.verifies(&k, &signature)) {
             return Err(TrustError::BadSignature { role, key: id });
         }
+        let head = Head::understood(&envelope)?;
+        if head.repository != *repository {
+            return Err(TrustError::OtherRepository { role, found: head.repository, wanted: *repository });
+        }
         let attestation: Attestation =
             from_postcard("attestation", envelope.payload, limits::ENVELOPE_PAYLOAD)?;
         attestation.check()?;
@@ -60,6 +68,8 @@ impl Attestation {
     }
 
     fn check(&self) -> Result<(), DecodeError> {
+        self.head.check_for("attestation: head", true)?;
+        self.extensions.check("attestation")?;
         check_name("attestation: kind", &self.kind)?;
         if self.note.len() > limits::REASON || !is_printable(&self.note, &[]) {
             return Err(DecodeError::Invalid {

@@ -9,8 +9,9 @@
 //! blobs/sha256/<manifest>            names all that follows
 //! blobs/sha256/<empty>               the OCI "empty" config, {}
 //! blobs/sha256/<release>             the signed release
-//! blobs/sha256/<list> × 2            chunk lists: boot, system
-//! blobs/sha256/<data> × 2            data: boot, system
+//! blobs/sha256/<list> × n            chunk lists: boot, system; archive; or one a layer
+//! blobs/sha256/<blob> × n            manifests and configurations of containers
+//! blobs/sha256/<data> × n            data, as the chunk lists
 //! two blocks of zeros, and then nothing
 //! ```
 //! There is one way to write each byte of it. A reader therefore doesn't parse tar headers or JSON of strangers: once
@@ -36,6 +37,8 @@ pub const EMPTY: &str = "{}";
 pub const RELEASE_TYPE: &str = "application/vnd.bistable.release.v1";
 /// Media type of a chunk list.
 pub const LIST_TYPE: &str = "application/vnd.bistable.chunks.v1";
+/// Media type of a container image's manifest or configuration.
+pub const BLOB_TYPE: &str = "application/vnd.bistable.blob.v1";
 /// Media type of a volume's data.
 pub const DATA_TYPE: &str = "application/vnd.bistable.volume.v1+zstd";
 
@@ -141,13 +144,19 @@ impl Frame {
             alloc::vec![descriptor(RELEASE_TYPE, &release_digest, bytes.len() as u64, "release")];
         let mut lists = Vec::new();
         let mut data = Vec::new();
-        for (kind, v) in release.volumes.iter() {
-            layers.push(descriptor(LIST_TYPE, &v.list, v.list_bytes.into(), &format!("{kind}.chunks")));
-            lists.push(Header::blob(&v.list, v.list_bytes.into()));
+        let artifacts = release.content.artifacts();
+        for (name, a) in &artifacts {
+            layers.push(descriptor(LIST_TYPE, &a.list, a.list_bytes.into(), &format!("{name}.chunks")));
+            lists.push(Header::blob(&a.list, a.list_bytes.into()));
         }
-        for (kind, v) in release.volumes.iter() {
-            layers.push(descriptor(DATA_TYPE, &v.data, v.data_bytes, &format!("{kind}.img.zst")));
-            data.push(Header::blob(&v.data, v.data_bytes));
+        for blob in release.content.blobs() {
+            layers.push(descriptor(BLOB_TYPE, &blob.digest, blob.bytes.into(), "blob"));
+            lists.push(Header::blob(&blob.digest, blob.bytes.into()));
+        }
+        let suffix = if release.volumes().is_some() { "img.zst" } else { "tar.zst" };
+        for (name, a) in &artifacts {
+            layers.push(descriptor(DATA_TYPE, &a.data, a.data_bytes, &format!("{name}.{suffix}")));
+            data.push(Header::blob(&a.data, a.data_bytes));
         }
         let empty = Digest::of(EMPTY.as_bytes());
         // Product and version are names of a checked alphabet: nothing in them needs escaping.
@@ -159,13 +168,16 @@ impl Frame {
              \"annotations\":{{\"org.opencontainers.image.title\":\"{}\",\"org.opencontainers.image.version\":\"{}\"}}}}",
             EMPTY.len(),
             layers.join(","),
-            release.product,
+            release.product(),
             release.version,
         );
         let manifest_digest = Digest::of(manifest.as_bytes());
         // A tag is what `skopeo` and `oras` address an image by; it has no `+`.
-        let tag: String =
-            format!("{}-{}", release.product, release.version).replace('+', "_").chars().take(128).collect();
+        let tag: String = format!("{}-{}", release.product(), release.version)
+            .replace('+', "_")
+            .chars()
+            .take(128)
+            .collect();
         let index = format!(
             "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\
              \"manifests\":[{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\

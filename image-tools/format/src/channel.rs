@@ -5,8 +5,14 @@
 //! file, whose size is bounded, however many releases there ever were: those are in the catalogue, which a device never
 //! reads.
 use crate::{
-    DecodeError, Digest, Envelope, Key, Release, Role, Root, Terms, TrustError, envelope, from_postcard,
-    limits, release, release::check_name, rollout::Rollout, text::is_printable, to_postcard,
+    DecodeError, Digest, Envelope, Extensions, Head, Key, Release, Role, Root, Terms, TrustError, envelope,
+    from_postcard, limits,
+    open::{self, Entry, OpenList},
+    release::{self, check_name},
+    rollout::Rollout,
+    terms::check_version,
+    text::is_printable,
+    to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
 use ed25519_dalek::SigningKey;
@@ -43,6 +49,18 @@ pub struct Offer {
     pub passage: Passage,
     /// Which devices get it, and when.
     pub rollout: Rollout,
+    /// Additions of later versions.
+    pub extensions: Extensions,
+}
+
+impl Entry for Offer {
+    const LIMIT: usize = limits::OFFERS;
+
+    fn read(bytes: &[u8]) -> Result<Offer, DecodeError> {
+        let offer: Offer = open::unframe("channel: offer", bytes)?;
+        offer.check()?;
+        Ok(offer)
+    }
 }
 
 /// A release that turned out bad: nobody gets it any more, and who runs it is offered something better.
@@ -58,6 +76,28 @@ pub struct Withdrawal {
     pub reason: String,
     /// When, in seconds since 1970.
     pub at: u64,
+    /// Additions of later versions.
+    pub extensions: Extensions,
+}
+
+impl Entry for Withdrawal {
+    const LIMIT: usize = limits::WITHDRAWN;
+
+    fn read(bytes: &[u8]) -> Result<Withdrawal, DecodeError> {
+        let withdrawal: Withdrawal = open::unframe("channel: withdrawal", bytes)?;
+        withdrawal.check()?;
+        Ok(withdrawal)
+    }
+}
+
+impl Withdrawal {
+    fn check(&self) -> Result<(), DecodeError> {
+        const WHAT: &str = "channel: withdrawal";
+        check_name(WHAT, &self.product)?;
+        check_version(WHAT, &self.version)?;
+        check_text(WHAT, &self.reason, limits::REASON)?;
+        self.extensions.check(WHAT)
+    }
 }
 
 /// What a release must have before it is promoted into this channel.
@@ -97,6 +137,8 @@ pub struct Segment {
 /// A named, signed list of releases on offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
+    /// Which agents can use it, and of which repository: what is signed for one repository means nothing in another.
+    pub head: Head,
     /// Its name: what is signed for one channel means nothing in another.
     pub name: String,
     /// 1, 2, 3, …: the number in the file's name.
@@ -105,16 +147,14 @@ pub struct Channel {
     pub previous: Option<Digest>,
     /// Seconds since 1970.
     pub issued_at: u64,
-    /// From this time on no device believes it, in seconds since 1970.
-    pub expires_at: u64,
+    /// Seconds after its issue for which devices believe it: the channel's own, kept from file to file.
+    pub lifetime: u64,
     /// What made it.
     pub act: Act,
     /// Releases on offer, in no order that means anything.
-    #[serde(deserialize_with = "crate::limited::<_, _, { limits::OFFERS }>")]
-    pub offers: Vec<Offer>,
+    pub offers: OpenList<Offer>,
     /// Releases that turned out bad, oldest first.
-    #[serde(deserialize_with = "crate::limited::<_, _, { limits::WITHDRAWN }>")]
-    pub withdrawn: Vec<Withdrawal>,
+    pub withdrawn: OpenList<Withdrawal>,
     /// Identities of releases that are never pruned.
     #[serde(deserialize_with = "crate::limited::<_, _, { limits::PINS }>")]
     pub pins: Vec<Digest>,
@@ -125,6 +165,8 @@ pub struct Channel {
     /// All releases that it ever had, oldest first.
     #[serde(deserialize_with = "crate::limited::<_, _, { limits::SEGMENTS }>")]
     pub catalog: Vec<Segment>,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 impl Channel {
@@ -134,7 +176,15 @@ impl Channel {
     /// # Errors
     /// See [`TrustError`].
     pub fn open(bytes: &[u8], root: &Root) -> Result<Channel, TrustError> {
-        Ok(Channel::decode(root.verify(Role::Channel, bytes)?)?)
+        let channel = Channel::decode(root.verify(Role::Channel, bytes)?)?;
+        // Verified by the keys of some channel; they must be this one's.
+        root.verify_channel(bytes, &channel.name)?;
+        Ok(channel)
+    }
+
+    /// From this time on no device believes it, in seconds since 1970.
+    pub fn expires_at(&self) -> u64 {
+        self.issued_at.saturating_add(self.lifetime)
     }
 
     /// Decode a verified payload and check that it makes sense.
@@ -183,6 +233,8 @@ impl Channel {
             return Err(DecodeError::TooLarge { what: "channel", bytes, limit });
         }
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
+        self.head.check_for("channel: head", false)?;
+        self.extensions.check("channel")?;
         check_channel_name(&self.name)?;
         if self.sequence == 0 || (self.sequence == 1) == self.previous.is_some() {
             return invalid(
@@ -190,7 +242,7 @@ impl Channel {
                 format!("number {} and what it says of the one before don't fit", self.sequence),
             );
         }
-        if self.expires_at <= self.issued_at || self.expires_at - self.issued_at > LONGEST {
+        if self.lifetime == 0 || self.lifetime > LONGEST {
             return invalid(
                 "channel: expiry",
                 format!("it must expire 1 s to {} days after its issue", LONGEST / 86_400),
@@ -200,8 +252,8 @@ impl Channel {
         check_name("channel: act", &self.act.verb)?;
         check_text("channel: act", &self.act.about, limits::REASON)?;
         let too_many = [
-            ("offers", self.offers.len(), limits::OFFERS),
-            ("withdrawals", self.withdrawn.len(), limits::WITHDRAWN),
+            ("offers", self.offers.total(), limits::OFFERS),
+            ("withdrawals", self.withdrawn.total(), limits::WITHDRAWN),
             ("pins", self.pins.len(), limits::PINS),
             ("segments", self.catalog.len(), limits::SEGMENTS),
             ("attestations", self.gates.attestations.len(), limits::ATTESTATIONS),
@@ -210,11 +262,7 @@ impl Channel {
             return invalid("channel", format!("{count} {what}, and {limit} are allowed"));
         }
         for (i, offer) in self.offers.iter().enumerate() {
-            offer.terms.check()?;
-            offer.rollout.check()?;
-            if usize::try_from(offer.release_bytes).unwrap_or(usize::MAX) > Envelope::MAX_BYTES {
-                return invalid("channel: offer", format!("a release of {} bytes", offer.release_bytes));
-            }
+            offer.check()?;
             if self.offers.iter().skip(i + 1).any(|o| o.identity == offer.identity) {
                 return invalid("channel: offer", format!("release {:.12} is there twice", offer.identity));
             }
@@ -224,8 +272,7 @@ impl Channel {
             }
         }
         for withdrawal in &self.withdrawn {
-            check_name("channel: withdrawal", &withdrawal.product)?;
-            check_text("channel: withdrawal", &withdrawal.reason, limits::REASON)?;
+            withdrawal.check()?;
         }
         for (kind, key) in &self.gates.attestations {
             check_name("channel: gate", kind)?;
@@ -260,6 +307,17 @@ pub enum OfferError {
 }
 
 impl Offer {
+    fn check(&self) -> Result<(), DecodeError> {
+        self.terms.check()?;
+        self.rollout.check()?;
+        self.extensions.check("channel: offer")?;
+        if usize::try_from(self.release_bytes).unwrap_or(usize::MAX) > Envelope::MAX_BYTES {
+            let problem = format!("a release of {} bytes", self.release_bytes);
+            return Err(DecodeError::Invalid { what: "channel: offer", problem });
+        }
+        Ok(())
+    }
+
     /// Open the release that is on offer: its very bytes, signed for this root, and what the channel says of it is what
     /// it says itself.
     ///

@@ -2,9 +2,11 @@
 //!
 //! A chunk list is named by its digest in the signed release, so it needs no signature. The full volume's data is the
 //! chunks' zstd frames one after another: `zstd -dc` gives the raw image back.
-use crate::{DecodeError, Digest, from_postcard, limits, to_postcard};
+use crate::{Artifact, DecodeError, Digest, Hasher, artifact::check_chunk_bytes, limits, open, to_postcard};
 use alloc::{format, string::String, vec::Vec};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+
+const WHAT: &str = "chunk list";
 
 /// Fewest bytes that an encoded list can have.
 pub const MIN_BYTES: usize = 4;
@@ -18,8 +20,8 @@ pub struct Range {
     pub bytes: u32,
 }
 
-/// How a chunk's raw bytes are made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a chunk's raw bytes are made: an open set of kinds. A list with one that isn't known can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// All zero. The data still has a zstd frame of them, so that the data as a whole stays a zstd file.
     Zero {
@@ -44,12 +46,52 @@ pub enum Encoding {
         /// SHA-256 of the frame.
         digest: Digest,
         /// What makes up the prefix.
-        #[serde(deserialize_with = "crate::limited::<_, _, { limits::RANGES }>")]
         prefix: Vec<Range>,
     },
 }
 
+// The kinds' numbers.
+const ZERO: u16 = 1;
+const ZSTD: u16 = 2;
+const COPY: u16 = 3;
+const PATCH: u16 = 4;
+
+/// A patch's fields on the wire.
+#[derive(Deserialize)]
+struct Patch {
+    bytes: u32,
+    digest: Digest,
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::RANGES }>")]
+    prefix: Vec<Range>,
+}
+
+impl Serialize for Encoding {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Encoding::Zero { bytes, digest } => open::write(to, ZERO, &(bytes, digest)),
+            Encoding::Zstd { bytes, digest } => open::write(to, ZSTD, &(bytes, digest)),
+            Encoding::Copy(range) => open::write(to, COPY, range),
+            Encoding::Patch { bytes, digest, prefix } => open::write(to, PATCH, &(bytes, digest, prefix)),
+        }
+    }
+}
+
 impl Encoding {
+    fn read(kind: u16, fields: &[u8]) -> Result<Encoding, DecodeError> {
+        let read = match kind {
+            ZERO => open::unframe(WHAT, fields).map(|(bytes, digest)| Encoding::Zero { bytes, digest }),
+            ZSTD => open::unframe(WHAT, fields).map(|(bytes, digest)| Encoding::Zstd { bytes, digest }),
+            COPY => open::unframe(WHAT, fields).map(Encoding::Copy),
+            PATCH => open::unframe(WHAT, fields).map(|Patch { bytes, digest, prefix }| Encoding::Patch {
+                bytes,
+                digest,
+                prefix,
+            }),
+            _ => return Err(DecodeError::Kind { what: "chunk encoding", kind }),
+        };
+        read.map_err(|_| DecodeError::Kind { what: "chunk encoding", kind })
+    }
+
     /// Bytes that the chunk takes in the data.
     pub fn data_bytes(&self) -> u32 {
         match self {
@@ -70,7 +112,7 @@ impl Encoding {
 }
 
 /// One chunk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Chunk {
     /// SHA-256 of the raw bytes: what the slot must hold.
     pub digest: Digest,
@@ -78,54 +120,106 @@ pub struct Chunk {
     pub encoding: Encoding,
 }
 
-/// All chunks of one volume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// All chunks of one artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChunkList {
     /// Raw bytes in each chunk but the last: a power of two between the limits.
     pub chunk_bytes: u32,
     /// SHA-256 of the base image's raw bytes, if this is a delta.
     pub base: Option<Digest>,
     /// In order.
-    #[serde(deserialize_with = "limited_chunks")]
     pub chunks: Vec<Chunk>,
 }
 
-/// At most as many chunks and ranges as allowed, counted while they are decoded.
-fn limited_chunks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Chunk>, D::Error> {
-    struct Chunks;
-
-    impl<'de> serde::de::Visitor<'de> for Chunks {
-        type Value = Vec<Chunk>;
-
-        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-            write!(f, "at most {} chunks with {} ranges", limits::CHUNKS, limits::LIST_RANGES)
-        }
-
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Chunk>, A::Error> {
-            let mut chunks: Vec<Chunk> = Vec::new();
-            let mut ranges = 0;
-            while let Some(chunk) = seq.next_element::<Chunk>()? {
-                ranges += chunk.encoding.ranges();
-                if chunks.len() as u64 == limits::CHUNKS || ranges > limits::LIST_RANGES {
-                    return Err(serde::de::Error::invalid_length(chunks.len() + 1, &self));
-                }
-                chunks.push(chunk);
-            }
-            Ok(chunks)
-        }
-    }
-    from.deserialize_seq(Chunks)
-}
-
 impl ChunkList {
-    /// Decode bytes whose digest was checked, for a volume of that many raw and data bytes.
+    /// Decode bytes whose digest was checked, for the whole of an artifact.
     ///
     /// # Errors
-    /// When it doesn't decode, or doesn't fit the volume exactly.
-    pub fn decode(bytes: &[u8], volume_bytes: u64, data_bytes: u64) -> Result<ChunkList, DecodeError> {
-        let list: ChunkList = from_postcard("chunk list", bytes, limits::CHUNK_LIST)?;
-        list.check(volume_bytes, data_bytes)?;
+    /// When it doesn't decode, doesn't fit the artifact exactly, or describes other chunks than it names.
+    pub fn decode(bytes: &[u8], artifact: &Artifact) -> Result<ChunkList, DecodeError> {
+        let list = ChunkList::read(bytes)?;
+        if list.base.is_some() {
+            return Err(invalid("it is of a delta".into()));
+        }
+        list.check(artifact.bytes, artifact.data_bytes)?;
+        list.check_chunks(artifact)?;
         Ok(list)
+    }
+
+    /// Decode bytes whose digest was checked, for an artifact that is made from `base` and that many bytes of data.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and when it reads outside the base.
+    pub fn decode_delta(
+        bytes: &[u8],
+        artifact: &Artifact,
+        data_bytes: u64,
+        base: &Artifact,
+    ) -> Result<ChunkList, DecodeError> {
+        let list = ChunkList::read(bytes)?;
+        if list.base != Some(base.digest) {
+            return Err(invalid("it is of another base".into()));
+        }
+        list.check(artifact.bytes, data_bytes)?;
+        let inside =
+            |r: &Range| r.offset.checked_add(u64::from(r.bytes)).is_some_and(|end| end <= base.bytes);
+        for (i, chunk) in list.chunks.iter().enumerate() {
+            let fits = match &chunk.encoding {
+                Encoding::Zero { .. } | Encoding::Zstd { .. } => true,
+                Encoding::Copy(range) => inside(range),
+                Encoding::Patch { prefix, .. } => prefix.iter().all(inside),
+            };
+            if !fits {
+                return Err(invalid(format!("chunk {i} reads behind the end of the base")));
+            }
+        }
+        list.check_chunks(artifact)?;
+        Ok(list)
+    }
+
+    /// Take a list apart, chunk by chunk: limits are checked before anything is allocated for more of them.
+    fn read(bytes: &[u8]) -> Result<ChunkList, DecodeError> {
+        if bytes.len() > limits::CHUNK_LIST {
+            return Err(DecodeError::TooLarge { what: WHAT, bytes: bytes.len(), limit: limits::CHUNK_LIST });
+        }
+        let malformed = |_| DecodeError::Malformed(WHAT);
+        let ((chunk_bytes, base, count), mut rest) =
+            postcard::take_from_bytes::<(u32, Option<Digest>, u64)>(bytes).map_err(malformed)?;
+        if count > limits::CHUNKS {
+            return Err(invalid(format!("{count} chunks, more than {}", limits::CHUNKS)));
+        }
+        let mut chunks = Vec::new();
+        let mut ranges = 0;
+        for _ in 0..count {
+            let ((digest, kind, fields), behind) =
+                postcard::take_from_bytes::<(Digest, u16, &[u8])>(rest).map_err(malformed)?;
+            let encoding = Encoding::read(kind, fields)?;
+            ranges += encoding.ranges();
+            if ranges > limits::LIST_RANGES {
+                return Err(invalid(format!("more than {} ranges of the base", limits::LIST_RANGES)));
+            }
+            chunks.push(Chunk { digest, encoding });
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            return Err(DecodeError::Trailing(WHAT));
+        }
+        Ok(ChunkList { chunk_bytes, base, chunks })
+    }
+
+    /// SHA-256 of the digests of all raw chunks, in order: [`Artifact::chunks`].
+    pub fn chunks_digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        self.chunks.iter().for_each(|chunk| hasher.update(&chunk.digest.0));
+        hasher.finish()
+    }
+
+    /// Whether it describes the very chunks of an artifact, however they are made.
+    fn check_chunks(&self, artifact: &Artifact) -> Result<(), DecodeError> {
+        if self.chunk_bytes == artifact.chunk_bytes && self.chunks_digest() == artifact.chunks {
+            return Ok(());
+        }
+        Err(DecodeError::OtherChunks)
     }
 
     /// The bytes to be hashed and stored.
@@ -134,7 +228,7 @@ impl ChunkList {
     /// When it doesn't fit the volume, or is too large.
     pub fn encode(&self, volume_bytes: u64, data_bytes: u64) -> Result<Vec<u8>, DecodeError> {
         self.check(volume_bytes, data_bytes)?;
-        to_postcard("chunk list", self, limits::CHUNK_LIST)
+        to_postcard(WHAT, self, limits::CHUNK_LIST)
     }
 
     /// Raw bytes of chunk `index` of a volume of `volume_bytes`: all are `chunk_bytes` long but the last; none behind
@@ -146,11 +240,9 @@ impl ChunkList {
     }
 
     fn check(&self, volume_bytes: u64, data_bytes: u64) -> Result<(), DecodeError> {
-        let invalid = |problem: String| Err(DecodeError::Invalid { what: "chunk list", problem });
+        let invalid = |problem| Err(invalid(problem));
         let size = self.chunk_bytes;
-        if !size.is_power_of_two() || !(limits::CHUNK_MIN..=limits::CHUNK_MAX).contains(&size) {
-            return invalid(format!("chunks of {size} bytes"));
-        }
+        check_chunk_bytes(WHAT, size)?;
         let need = volume_bytes.div_ceil(u64::from(size));
         if need > limits::CHUNKS || self.chunks.len() as u64 != need {
             return invalid(format!("{} chunks where the volume has {need}", self.chunks.len()));
@@ -188,4 +280,8 @@ impl ChunkList {
         }
         Ok(())
     }
+}
+
+fn invalid(problem: String) -> DecodeError {
+    DecodeError::Invalid { what: WHAT, problem }
 }

@@ -1,5 +1,9 @@
 //! Whether a release may go onto a device, and each reason why not.
-use crate::{Terms, VolumeKind};
+use crate::{
+    DecodeError, Release, Terms, VolumeKind,
+    content::{self, kind_name},
+    selftest::{At, Need},
+};
 use alloc::{string::String, vec::Vec};
 use semver::{Version, VersionReq};
 
@@ -104,6 +108,40 @@ pub enum Incompatible {
         /// The partition's bytes.
         slot: u64,
     },
+    /// It isn't an image.
+    #[error("it is {} ({}), and this version of Bistable installs images only", .component.as_ref().map_or_else(|| String::from("not an image"), |name| alloc::format!("a version of component {name}")), kind_name(*.kind))]
+    Content {
+        /// The component that it is a version of.
+        component: Option<String>,
+        /// The kind of its content.
+        kind: u16,
+    },
+    /// It brings a component along.
+    #[error(
+        "it brings component {component} {version} along, and this version of Bistable installs no components"
+    )]
+    Bound {
+        /// The component.
+        component: String,
+        /// Its version.
+        version: Version,
+    },
+    /// It brings a component along in a form that isn't known.
+    #[error("it brings a component along that this version of Bistable can't read: {0}")]
+    UnreadableBound(DecodeError),
+    /// A required test or check would have to run before the switch, and isn't known.
+    #[error(
+        "its check \"{name}\" is required before the switch and not known here ({why}): update Bistable first"
+    )]
+    UnknownCheck {
+        /// The test or check.
+        name: String,
+        /// What isn't known.
+        why: String,
+    },
+    /// It has self-tests, and none that is known runs before the switch.
+    #[error("none of its self-tests can run before the switch here: update Bistable first")]
+    Ungated,
 }
 
 /// Every reason why `release` may not go onto `device`; none means that it may.
@@ -152,15 +190,47 @@ pub fn check(release: &Terms, device: &Device<'_>, direction: Direction) -> Vec<
             });
         }
     }
+    if release.content != content::IMAGE_KIND || release.component.is_some() {
+        reasons.push(Incompatible::Content { component: release.component.clone(), kind: release.content });
+    }
     for volume in VolumeKind::ALL {
         let slot = match volume {
             VolumeKind::Boot => device.boot_bytes,
             VolumeKind::System => device.system_bytes,
         };
-        let image = release.bytes_of(volume);
-        if image > slot {
-            reasons.push(Incompatible::TooLarge { volume, image, slot });
+        match release.bytes_of(volume) {
+            Some(image) if image > slot => reasons.push(Incompatible::TooLarge { volume, image, slot }),
+            _ => {}
         }
+    }
+    reasons
+}
+
+/// Every reason why this version of the program can't install a release, apart from its [`Terms`]: what only the release
+/// itself says.
+///
+/// A required check of an unknown kind that runs on the trial only is left to the release's own agent; a wanted one is
+/// skipped.
+pub fn check_release(release: &Release) -> Vec<Incompatible> {
+    let mut reasons = Vec::new();
+    for bound in &release.bound {
+        let (component, version) = (bound.component.clone(), bound.version.clone());
+        reasons.push(Incompatible::Bound { component, version });
+    }
+    let unreadable = release.bound.unreadable().iter();
+    reasons.extend(unreadable.map(|bound| Incompatible::UnreadableBound(bound.why.clone())));
+    let stops = |need: Need, at: At| need == Need::Required && at.is_before();
+    let unknown_check =
+        |name: &str, why: &str| Incompatible::UnknownCheck { name: name.into(), why: why.into() };
+    // Both texts were read when the release was decoded.
+    let (plan, profile) =
+        (release.self_test_plan().unwrap_or_default(), release.health_profile().unwrap_or_default());
+    let tests = plan.tests.iter().filter(|t| stops(t.need, t.at));
+    reasons.extend(tests.filter_map(|t| Some(unknown_check(&t.name, t.kind.unknown()?))));
+    let checks = profile.checks.iter().filter(|c| stops(c.need, c.at));
+    reasons.extend(checks.filter_map(|c| Some(unknown_check(&c.name, c.kind.unknown()?))));
+    if plan.is_ungated() && reasons.is_empty() {
+        reasons.push(Incompatible::Ungated);
     }
     reasons
 }

@@ -6,7 +6,8 @@
 //! ```
 //! `count` is a little-endian `u16`, `length` a little-endian `u32`. Each signature is Ed25519 over a domain string,
 //! role, format, length and the raw payload: a signature for one role means nothing in another, and nothing is
-//! decoded before it is verified.
+//! decoded before it is verified. The envelope and the payload's [`Head`](crate::Head) are the same in all formats, so that
+//! a payload of a later one is verified, too, and says which version of Bistable it needs.
 //!
 //! Signatures that don't count do no harm, and nothing covers them: anybody can add some. So one payload can have many
 //! envelopes, and what is remembered about a signed thing must be remembered by its payload.
@@ -28,13 +29,15 @@ pub enum Role {
     Release,
     /// Offers releases.
     Channel,
-    /// Says something about a release. Not named by the root: channels name the keys.
+    /// Says something about a release. Root and channels name its keys one by one, not by role.
     Attestation,
+    /// Says how a release is made from another one. Signed with the keys of releases.
+    Delta,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Role; 4] = [Role::Root, Role::Release, Role::Channel, Role::Attestation];
+    pub const ALL: [Role; 5] = [Role::Root, Role::Release, Role::Channel, Role::Attestation, Role::Delta];
     /// Those that a root can name keys for.
     pub const IN_ROOT: [Role; 3] = [Role::Root, Role::Release, Role::Channel];
 
@@ -44,6 +47,15 @@ impl Role {
             Role::Release => 2,
             Role::Channel => 3,
             Role::Attestation => 4,
+            Role::Delta => 5,
+        }
+    }
+
+    /// The role whose keys sign it.
+    pub const fn keys(self) -> Role {
+        match self {
+            Role::Delta => Role::Release,
+            Role::Root | Role::Release | Role::Channel | Role::Attestation => self,
         }
     }
 
@@ -59,6 +71,7 @@ impl Role {
             Role::Release => "release",
             Role::Channel => "channel",
             Role::Attestation => "attestation",
+            Role::Delta => "delta",
         }
     }
 }
@@ -107,6 +120,8 @@ pub enum EnvelopeError {
 pub struct Envelope<'a> {
     /// What it claims to be.
     pub role: Role,
+    /// The payload's format.
+    pub format: u8,
     /// The raw payload.
     pub payload: &'a [u8],
     signatures: &'a [u8],
@@ -123,7 +138,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// Whatever is wrong with its head; [`EnvelopeError::Length`] if storage ends within it.
     pub fn stored_len(stored: &[u8], wanted: Role) -> Result<usize, EnvelopeError> {
-        let (_, length, count) = head(stored, wanted)?;
+        let (_, _, length, count) = head(stored, wanted)?;
         let whole = HEAD + length + count * SIGNED;
         if whole > stored.len() { Err(EnvelopeError::Length) } else { Ok(whole) }
     }
@@ -133,13 +148,22 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// Whatever is wrong with it; see [`EnvelopeError`].
     pub fn parse(bytes: &'a [u8], wanted: Role) -> Result<Self, EnvelopeError> {
-        let (found, length, count) = head(bytes, wanted)?;
+        let (found, format, length, count) = head(bytes, wanted)?;
         let rest = bytes.get(HEAD..).unwrap_or_default();
         let (payload, signatures) = rest.split_at_checked(length).ok_or(EnvelopeError::Length)?;
         if signatures.len() != count * SIGNED {
             return Err(EnvelopeError::Length);
         }
-        Ok(Envelope { role: found, payload, signatures })
+        Ok(Envelope { role: found, format, payload, signatures })
+    }
+
+    /// Whether this version knows the payload's format.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Format`].
+    pub fn check_format(&self) -> Result<(), EnvelopeError> {
+        let Envelope { role, format, .. } = *self;
+        if format == role.format() { Ok(()) } else { Err(EnvelopeError::Format { role, format }) }
     }
 
     /// The whole envelope with signatures of these keys, too. Who signed already signs no second time.
@@ -148,7 +172,7 @@ impl<'a> Envelope<'a> {
     /// [`EnvelopeError::TooLarge`] for more signatures than allowed.
     pub fn add_signatures(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, EnvelopeError> {
         let mut all: Vec<(KeyId, [u8; 64])> = self.signatures().map(|(id, s)| (id, s.to_bytes())).collect();
-        let message = message(self.role, self.payload);
+        let message = message(self.role, self.format, self.payload);
         for key in keys {
             let id = KeyId::of(&key.verifying_key().to_bytes());
             if !all.iter().any(|(there, _)| *there == id) {
@@ -156,7 +180,7 @@ impl<'a> Envelope<'a> {
             }
         }
         all.sort_unstable_by_key(|(id, _)| *id);
-        assemble(self.role, self.payload, &all)
+        assemble(self.role, self.format, self.payload, &all)
     }
 
     /// The key ids that claim to have signed, with their signatures.
@@ -170,12 +194,12 @@ impl<'a> Envelope<'a> {
     /// Whether `key` made this signature over this payload in this role. Strict: no malleable signatures, no weak
     /// keys.
     pub fn verifies(&self, key: &VerifyingKey, signature: &Signature) -> bool {
-        key.verify_strict(&message(self.role, self.payload), signature).is_ok()
+        key.verify_strict(&message(self.role, self.format, self.payload), signature).is_ok()
     }
 }
 
-/// What the first bytes say: role, bytes of payload, number of signatures, all within the limits.
-fn head(bytes: &[u8], wanted: Role) -> Result<(Role, usize, usize), EnvelopeError> {
+/// What the first bytes say: role, format, bytes of payload, number of signatures, all within the limits.
+fn head(bytes: &[u8], wanted: Role) -> Result<(Role, u8, usize, usize), EnvelopeError> {
     let (head, _) = bytes.split_first_chunk::<HEAD>().ok_or(EnvelopeError::Magic)?;
     let &[m0, m1, m2, m3, m4, m5, m6, m7, role, format, c0, c1, l0, l1, l2, l3] = head;
     if [m0, m1, m2, m3, m4, m5, m6, m7] != MAGIC {
@@ -185,21 +209,18 @@ fn head(bytes: &[u8], wanted: Role) -> Result<(Role, usize, usize), EnvelopeErro
     if found != wanted {
         return Err(EnvelopeError::Role { found, wanted });
     }
-    if format != found.format() {
-        return Err(EnvelopeError::Format { role: found, format });
-    }
     let count = usize::from(u16::from_le_bytes([c0, c1]));
     let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
     if count > limits::SIGNATURES || length > limits::ENVELOPE_PAYLOAD {
         return Err(EnvelopeError::TooLarge);
     }
-    Ok((found, length, count))
+    Ok((found, format, length, count))
 }
 
 /// What is signed.
-fn message(role: Role, payload: &[u8]) -> Vec<u8> {
+fn message(role: Role, format: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    [DOMAIN, &[role.code(), role.format()], &length.to_le_bytes(), payload].concat()
+    [DOMAIN, &[role.code(), format], &length.to_le_bytes(), payload].concat()
 }
 
 /// Sign a payload with each key and make the envelope. The same keys and payload give the same bytes.
@@ -214,13 +235,18 @@ pub fn seal(role: Role, payload: &[u8], keys: &[&SigningKey]) -> Result<Vec<u8>,
         keys.iter().map(|k| (KeyId::of(&k.verifying_key().to_bytes()), *k)).collect();
     by_id.sort_unstable_by_key(|(id, _)| *id);
     by_id.dedup_by_key(|(id, _)| *id);
-    let message = message(role, payload);
+    let message = message(role, role.format(), payload);
     let signed: Vec<_> = by_id.into_iter().map(|(id, key)| (id, key.sign(&message).to_bytes())).collect();
-    assemble(role, payload, &signed)
+    assemble(role, role.format(), payload, &signed)
 }
 
 /// The bytes, from signatures in their order.
-fn assemble(role: Role, payload: &[u8], signed: &[(KeyId, [u8; 64])]) -> Result<Vec<u8>, EnvelopeError> {
+fn assemble(
+    role: Role,
+    format: u8,
+    payload: &[u8],
+    signed: &[(KeyId, [u8; 64])],
+) -> Result<Vec<u8>, EnvelopeError> {
     if payload.len() > limits::ENVELOPE_PAYLOAD || signed.len() > limits::SIGNATURES {
         return Err(EnvelopeError::TooLarge);
     }
@@ -228,7 +254,7 @@ fn assemble(role: Role, payload: &[u8], signed: &[(KeyId, [u8; 64])]) -> Result<
     let length = u32::try_from(payload.len()).map_err(|_| EnvelopeError::TooLarge)?;
     let mut bytes = Vec::with_capacity(HEAD + payload.len() + signed.len() * SIGNED);
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[role.code(), role.format()]);
+    bytes.extend_from_slice(&[role.code(), format]);
     bytes.extend_from_slice(&count.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(payload);

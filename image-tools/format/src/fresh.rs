@@ -8,16 +8,20 @@ use alloc::{format, string::String};
 
 /// How far a number may be ahead of the last one seen. A thief of the channel key who signs the largest number there is
 /// would otherwise lock everybody out for ever.
-pub const FURTHEST: u64 = 1_000_000;
+pub const FURTHEST: u64 = 10_000;
 /// How far in the future a channel may be issued, in seconds: clocks differ.
 pub const AHEAD: u64 = 86_400;
+/// The same without a clock that can be believed: how far after the time that is known at least. Else a thief of the channel
+/// key could move a device's time to the end of all days.
+pub const AHEAD_WITHOUT_CLOCK: u64 = 20 * 365 * 86_400;
 
 /// What was seen already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Floor {
     /// Number of the newest file of this channel; 0 for none.
     pub sequence: u64,
-    /// When the newest file of any channel was issued, in seconds since 1970.
+    /// The time is at least this, in seconds since 1970: when the newest file of any channel was issued, or what else bounds
+    /// it from below.
     pub issued_at: u64,
 }
 
@@ -25,7 +29,7 @@ pub struct Floor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// This time, in seconds since 1970, by another clock: it can be believed.
-    Synchronised(u64),
+    Synchronized(u64),
     /// Nothing that could be believed.
     Free,
 }
@@ -112,7 +116,7 @@ fn span(seconds: u64) -> String {
 /// The time, as far as it is known: the clock's, if it can be believed and isn't behind what was seen; else what was seen.
 pub fn now(clock: Clock, issued_at: u64) -> u64 {
     match clock {
-        Clock::Synchronised(at) => at.max(issued_at),
+        Clock::Synchronized(at) => at.max(issued_at),
         Clock::Free => issued_at,
     }
 }
@@ -135,14 +139,19 @@ pub fn check(channel: &Channel, wanted: &str, file: u64, floor: Floor, clock: Cl
     if found - floor.sequence > FURTHEST {
         return Err(Stale::TooFar { name, found, floor: floor.sequence });
     }
-    if let Clock::Synchronised(at) = clock
-        && channel.issued_at > at.max(floor.issued_at).saturating_add(AHEAD)
-    {
+    let (at, ahead) = match clock {
+        Clock::Synchronized(at) => (at.max(floor.issued_at), AHEAD),
+        Clock::Free => (floor.issued_at, AHEAD_WITHOUT_CLOCK),
+    };
+    // Without a clock and without a bound, nothing is known of the time.
+    let knows = matches!(clock, Clock::Synchronized(_)) || floor.issued_at > 0;
+    if knows && channel.issued_at > at.saturating_add(ahead) {
         return Err(Stale::Future { name, found, issued_at: channel.issued_at, now: at });
     }
     let now = now(clock, floor.issued_at.max(channel.issued_at));
-    if channel.expires_at <= now {
-        return Err(Stale::Expired { name, found, expires_at: channel.expires_at, now });
+    let expires_at = channel.expires_at();
+    if expires_at <= now {
+        return Err(Stale::Expired { name, found, expires_at, now });
     }
     Ok(now)
 }

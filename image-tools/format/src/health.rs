@@ -24,7 +24,9 @@
 //! run = ["/usr/bin/db-check"]
 //! timeout_ms = 10000         # each check has one; 5000 is the default
 //! ```
-use crate::selftest::{Common, Need, check_command, invalid, kind_of, parse_toml};
+//!
+//! Checks run on the trial: `at = "trial"`. As in a self-test plan, what a later version may know is [`Kind::Unknown`].
+use crate::selftest::{At, Common, Known, Need, check_command, invalid, kind_of, parse_toml};
 use crate::{DecodeError, limits};
 use alloc::{format, string::String, vec::Vec};
 use serde::Deserialize;
@@ -54,15 +56,32 @@ pub enum Kind {
         /// With its suffix, for example `app.service`.
         unit: String,
     },
+    /// Something that this version doesn't know: it can't run here.
+    #[serde(skip)]
+    Unknown {
+        /// The kind as the profile names it.
+        kind: String,
+        /// What isn't known.
+        why: String,
+    },
 }
 
 impl Kind {
     /// The kind's name, as in the profile.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Kind::Command { .. } => "command",
             Kind::Http { .. } => "http",
             Kind::Unit { .. } => "unit",
+            Kind::Unknown { kind, .. } => kind,
+        }
+    }
+
+    /// What of it isn't known here, if anything is.
+    pub fn unknown(&self) -> Option<&str> {
+        match self {
+            Kind::Unknown { why, .. } => Some(why),
+            Kind::Command { .. } | Kind::Http { .. } | Kind::Unit { .. } => None,
         }
     }
 }
@@ -78,6 +97,8 @@ pub struct Check {
     pub name: String,
     /// What a failure means.
     pub need: Need,
+    /// When it runs. This version runs checks on the trial only, so one that it knows says so.
+    pub at: At,
     /// Longest time for one try, in milliseconds.
     pub timeout_ms: u32,
     /// What it looks at.
@@ -147,20 +168,41 @@ impl Profile {
         }
         let mut checks: Vec<Check> = Vec::new();
         for (i, mut table) in raw.checks.into_iter().enumerate() {
-            let Common { name, need, timeout_ms } = Common::take(WHAT, "check", i, &mut table)?;
+            let Common { name, need, at, timeout_ms } = Common::take(WHAT, "check", i, &mut table)?;
             if checks.iter().any(|c| c.name == name) {
                 return Err(invalid(WHAT, format!("two checks are called \"{name}\"")));
             }
-            let kind =
+            let at = at.unwrap_or(At::Trial);
+            let known =
                 kind_of(WHAT, &name, table, &["run", "url", "status", "contains", "unit"], allowed_keys)?;
+            let kind = match known {
+                Known::Kind(kind) if at == At::Trial => kind,
+                Known::Kind(kind) => Kind::Unknown {
+                    kind: Kind::name(&kind).into(),
+                    why: "health checks run on the trial: at is \"trial\"".into(),
+                },
+                Known::No { kind, why } => Kind::Unknown { kind, why },
+            };
             check_kind(&kind).map_err(|p| invalid(WHAT, format!("check \"{name}\": {p}")))?;
-            checks.push(Check { name, need, timeout_ms, kind });
+            checks.push(Check { name, need, at, timeout_ms, kind });
         }
         let self_tests = match raw.self_tests {
             Some(false) => SelfTests::Skip,
             _ => SelfTests::Again,
         };
         Ok(Profile { deadline_s, settle_s, self_tests, checks })
+    }
+
+    /// Read and check a profile of which this version must know everything: a person just wrote it.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and for a kind or key that isn't known.
+    pub fn parse_known(text: &str) -> Result<Profile, DecodeError> {
+        let profile = Profile::parse(text)?;
+        match profile.checks.iter().find_map(|c| Some((&c.name, c.kind.unknown()?))) {
+            Some((name, why)) => Err(invalid("health profile", format!("\"{name}\": {why}"))),
+            None => Ok(profile),
+        }
     }
 }
 
@@ -196,5 +238,6 @@ fn check_kind(kind: &Kind) -> Result<(), String> {
             }
             Err(format!("\"{}\" is no unit name with its suffix", unit.escape_debug()))
         }
+        Kind::Unknown { .. } => Ok(()),
     }
 }

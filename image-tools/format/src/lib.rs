@@ -6,8 +6,15 @@
 //! | file | noun |
 //! |---|---|
 //! | [`envelope`] | the signed container of everything that is trusted |
+//! | [`head`] | the first fields of every payload: which agents can use it |
+//! | [`extensions`] | what later versions add to a structure |
+//! | [`open`] | values whose kind a later version may know |
 //! | [`root`] | which keys may sign what |
-//! | [`release`] | the description of an image: what is signed |
+//! | [`release`] | the description of an image or a component: what is signed |
+//! | [`content`] | what a release consists of |
+//! | [`artifact`] | a volume, archive or layer |
+//! | [`bound`] | a component that an image brings along |
+//! | [`delta`] | how one release is made from another |
 //! | [`terms`] | what of a release decides onto which device it may go |
 //! | [`channel`] | which releases are on offer |
 //! | [`fresh`] | whether a channel may be believed now |
@@ -27,17 +34,24 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 
+pub mod artifact;
 pub mod attestation;
+pub mod bound;
 pub mod bundle;
 pub mod channel;
 pub mod choice;
 pub mod chunklist;
 pub mod compat;
+pub mod content;
+pub mod delta;
 mod digest;
 pub mod envelope;
+pub mod extensions;
 pub mod fresh;
+pub mod head;
 pub mod health;
 pub mod limits;
+pub mod open;
 pub mod release;
 pub mod repository;
 pub mod rollout;
@@ -46,13 +60,19 @@ pub mod selftest;
 pub mod terms;
 pub mod text;
 
+pub use artifact::Artifact;
+pub use bound::Bound;
 pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
+pub use content::{Content, VolumeKind, Volumes};
+pub use delta::Delta;
 pub use digest::{Digest, Hasher};
 pub use envelope::{Envelope, EnvelopeError, Role};
-pub use release::{Release, Volume, VolumeKind, Volumes};
+pub use extensions::Extensions;
+pub use head::Head;
+pub use release::Release;
 pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, TrustError};
-pub use terms::{Requires, Terms};
+pub use terms::{Requires, Terms, Urgency};
 
 /// Bytes that don't decode to what they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +93,27 @@ pub enum DecodeError {
     /// Bytes follow the value.
     #[error("{0} is followed by bytes that do not belong to it")]
     Trailing(&'static str),
+    /// A kind that this version doesn't know, or in a form that it doesn't know.
+    #[error("{what} of kind {kind} is not known to this version: update Bistable first")]
+    Kind {
+        /// Of what.
+        what: &'static str,
+        /// The number.
+        kind: u16,
+    },
+    /// An extension that must be understood and isn't.
+    #[error("{what} has extension {id}, which this version does not understand: update Bistable first")]
+    Extension {
+        /// The structure.
+        what: &'static str,
+        /// The extension.
+        id: u16,
+    },
+    /// A chunk list describes other bytes than the signed release.
+    #[error(
+        "the chunk list describes other chunks than the release: its digests are not the ones that were signed"
+    )]
+    OtherChunks,
     /// Decodes, but a field has a value that makes no sense.
     #[error("{what}: {problem}")]
     Invalid {

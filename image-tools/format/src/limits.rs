@@ -41,6 +41,23 @@ pub const BUNDLE_TEXT: u64 = 64 << 10;
 /// Tests in a self-test plan, checks in a health profile.
 pub const TESTS: usize = 64;
 
+/// Extensions of one structure.
+pub const EXTENSIONS: usize = 16;
+/// Artifacts that a release can consist of, or that a delta can make.
+pub const ARTIFACTS: usize = LAYERS;
+/// Services of one release with containers.
+pub const SERVICES: usize = 16;
+/// Layers of their images.
+pub const LAYERS: usize = 128;
+/// Manifests and configurations of their images.
+pub const BLOBS: usize = 32;
+/// Bytes of one manifest or configuration.
+pub const BLOB: u32 = 1 << 20;
+/// Entries of a root for roles: root, release, and the channels'.
+pub const ROLES: usize = 34;
+/// Channels that one entry of a root names.
+pub const ROLE_CHANNELS: usize = 32;
+
 /// Waves in a rollout.
 pub const WAVES: usize = 16;
 /// Groups that get a release before all waves.

@@ -1,8 +1,10 @@
-//! A release: the signed description of an image.
+//! A release: the signed description of an image or of a component.
 use crate::{
-    DecodeError, Digest, Envelope, Role, Root, TrustError, chunklist, envelope, from_postcard, health,
-    limits, selftest,
-    terms::{Requires, Terms},
+    Bound, Content, DecodeError, Digest, Envelope, Extensions, Head, Role, Root, TrustError, Volumes,
+    envelope, from_postcard, health, limits,
+    open::OpenList,
+    selftest,
+    terms::{Requires, Terms, Urgency},
     text::is_printable,
     to_postcard,
 };
@@ -11,95 +13,69 @@ use ed25519_dalek::SigningKey;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-/// Which of a slot's two partitions a volume is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum VolumeKind {
-    /// FAT with kernel and firmware files.
-    Boot,
-    /// Root file system.
-    System,
+/// What an update does to the data of its component, or of the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataPolicy {
+    /// The version before can still use them.
+    #[default]
+    Compatible,
+    /// It can't: they are saved before.
+    Migrates,
 }
 
-impl VolumeKind {
-    /// Both, in the order in which a bundle has them.
-    pub const ALL: [VolumeKind; 2] = [VolumeKind::Boot, VolumeKind::System];
-}
-
-impl core::fmt::Display for VolumeKind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.pad(match self {
-            VolumeKind::Boot => "boot",
-            VolumeKind::System => "system",
-        })
-    }
-}
-
-/// One partition image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// Bytes of the raw image: whole sectors, at least one.
-    pub bytes: u64,
-    /// SHA-256 of the raw image.
-    pub digest: Digest,
-    /// Bytes of the encoded chunk list.
-    pub list_bytes: u32,
-    /// SHA-256 of the encoded chunk list.
-    pub list: Digest,
-    /// Bytes of the data: all chunks' encodings, one after another.
-    pub data_bytes: u64,
-    /// SHA-256 of the data.
-    pub data: Digest,
-}
-
-/// A slot's volumes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volumes {
-    /// For the slot's boot partition.
-    pub boot: Volume,
-    /// For the slot's system partition.
-    pub system: Volume,
-}
-
-impl Volumes {
-    /// One of them.
-    pub fn get(&self, kind: VolumeKind) -> &Volume {
-        match kind {
-            VolumeKind::Boot => &self.boot,
-            VolumeKind::System => &self.system,
+impl DataPolicy {
+    /// Its name, as options and messages have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DataPolicy::Compatible => "compatible",
+            DataPolicy::Migrates => "migrates",
         }
     }
-
-    /// Both, in the order in which a bundle has them.
-    pub fn iter(&self) -> impl Iterator<Item = (VolumeKind, &Volume)> {
-        VolumeKind::ALL.into_iter().map(|k| (k, self.get(k)))
-    }
 }
 
-/// The signed description of an image.
+/// The signed description of an image or of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// What it is for. A device takes only its own product's releases.
-    pub product: String,
+    /// Which agents can use it, of which repository, for which product. A device takes only its own product's releases.
+    pub head: Head,
+    /// The highest format of what agents keep on a device that the agent in this image reads. The agents of both slots
+    /// share that, so each writes what the other one reads (I18).
+    pub durable: u16,
+    /// The component that it is a version of; none for an image of the whole system.
+    pub component: Option<String>,
     /// Semantic version: a device takes only newer ones, pre-releases before their release.
     pub version: Version,
     /// Rises when an old release must never come back; devices keep the highest committed one as a floor.
     pub security_version: u32,
     /// Boards that it runs on, for example `pi4`.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::BOARDS }>")]
     pub boards: Vec<String>,
     /// What a device must have before.
     pub requires: Requires,
-    /// The image.
-    pub volumes: Volumes,
-    /// For people.
+    /// How soon it should be installed.
+    pub urgency: Urgency,
+    /// Release notes, shown to operators.
     pub description: String,
-    /// For people.
+    /// Its author.
     pub author: String,
-    /// Seconds since 1970, for people: nothing is decided by it.
+    /// Seconds since 1970. A lower bound of the time on the device that runs it; nothing else is decided by it.
     pub build_time: u64,
+    /// What it was built from: a repository and its commit, for example. Shown to operators.
+    pub origin: String,
     /// Self-test plan, as TOML: see [`selftest`]. Empty means no tests.
     pub self_tests: String,
     /// Health profile, as TOML: see [`health`]. Empty means the defaults.
     pub health: String,
+    /// What it does to data.
+    pub data: DataPolicy,
+    /// SHA-256 of its list of materials (SBOM).
+    pub sbom: Option<Digest>,
+    /// The components that an image brings along.
+    pub bound: OpenList<Bound>,
+    /// What it consists of.
+    pub content: Content,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 impl Release {
@@ -138,6 +114,19 @@ impl Release {
         Ok(envelope::seal(Role::Release, &self.encode()?, keys)?)
     }
 
+    /// The product that it is for.
+    pub fn product(&self) -> &str {
+        &self.head.product
+    }
+
+    /// The volumes of an image; none of what isn't one.
+    pub fn volumes(&self) -> Option<&Volumes> {
+        match &self.content {
+            Content::Image(volumes) => Some(volumes),
+            Content::Directory(_) | Content::Containers(_) | Content::Unknown(_) => None,
+        }
+    }
+
     /// All of it that decides onto which device it may go.
     pub fn terms(&self) -> Terms {
         Terms::from(self)
@@ -161,30 +150,47 @@ impl Release {
 
     fn check(&self) -> Result<(), DecodeError> {
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
+        self.head.check_for("release: head", true)?;
+        self.extensions.check("release")?;
+        self.content.check()?;
         self.terms().check()?;
+        if self.durable == 0 {
+            return invalid("release: durable", "formats are counted from 1".into());
+        }
         if self.description.len() > limits::DESCRIPTION {
             return invalid("release: description", format!("longer than {} bytes", limits::DESCRIPTION));
         }
         if !is_printable(&self.description, &['\n', '\t']) {
             return invalid("release: description", "has control characters or invisible ones".into());
         }
-        if self.author.len() > limits::NAME {
-            return invalid("release: author", format!("longer than {} bytes", limits::NAME));
-        }
-        if !is_printable(&self.author, &[]) {
-            return invalid("release: author", "has control characters or invisible ones".into());
-        }
-        for (kind, v) in self.volumes.iter() {
-            let what = match kind {
-                VolumeKind::Boot => "release: boot volume",
-                VolumeKind::System => "release: system volume",
-            };
-            if v.data_bytes > limits::VOLUME_DATA {
-                return invalid(what, format!("{} bytes of data are too many", v.data_bytes));
+        for (what, text, limit) in [
+            ("release: author", &self.author, limits::NAME),
+            ("release: origin", &self.origin, limits::REASON),
+        ] {
+            if text.len() > limit {
+                return invalid(what, format!("longer than {limit} bytes"));
             }
-            let list_bytes = usize::try_from(v.list_bytes).unwrap_or(usize::MAX);
-            if !(chunklist::MIN_BYTES..=limits::CHUNK_LIST).contains(&list_bytes) {
-                return invalid(what, format!("a chunk list of {} bytes", v.list_bytes));
+            if !is_printable(text, &[]) {
+                return invalid(what, "has control characters or invisible ones".into());
+            }
+        }
+        match &self.content {
+            Content::Image(_) | Content::Unknown(_) => {}
+            Content::Directory(_) | Content::Containers(_) if self.component.is_none() => {
+                return invalid(
+                    "release: component",
+                    "an application needs the name of its component".into(),
+                );
+            }
+            Content::Directory(_) | Content::Containers(_) if self.bound.total() > 0 => {
+                return invalid("release: bound component", "only an image brings components along".into());
+            }
+            Content::Directory(_) | Content::Containers(_) => {}
+        }
+        for (i, bound) in self.bound.iter().enumerate() {
+            bound.check()?;
+            if self.bound.iter().skip(i + 1).any(|b| b.component == bound.component) {
+                return invalid("release: bound component", format!("{} is there twice", bound.component));
             }
         }
         self.self_test_plan()?;

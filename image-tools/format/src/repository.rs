@@ -8,6 +8,7 @@
 //! channels/<name>/latest                    a hint: the newest number, perhaps
 //! versions/<product>/<version>              which release has that version
 //! attestations/<release>/<kind>-<key>.attestation
+//! deltas/<target>/<base>.delta              how one release is made from another: signed, created once
 //! audit/<00000042>.json                     who did what
 //! holds/  prune/                            what is just being published, and pruned
 //! partial-copy  mirror                      a copy without the history, or with it: people act on the original
@@ -78,6 +79,16 @@ pub fn attestations(release: &Digest) -> String {
 /// What a key attested of a release.
 pub fn attestation(release: &Digest, kind: &str, key: &KeyId) -> String {
     format!("attestations/{release}/{kind}-{key}.attestation")
+}
+
+/// The folder of the deltas that make a release, by its identity.
+pub fn deltas(target: &Digest) -> String {
+    format!("deltas/{target}")
+}
+
+/// How a release is made from another one, both by identity.
+pub fn delta(target: &Digest, base: &Digest) -> String {
+    format!("deltas/{target}/{base}.delta")
 }
 
 /// A number as file names have it: at least eight digits, and no more zeros than that needs.

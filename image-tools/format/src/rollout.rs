@@ -12,17 +12,21 @@
 //!       └─────┴─────────┴─────────────┴────────── time
 //! ```
 //! A device that was let in stays in, whatever wave is added: the share at a time is the largest that any wave gives.
-use crate::{DecodeError, Digest, Hasher, limits, release::check_name};
+use crate::{
+    DecodeError, Digest, Hasher, limits,
+    open::{self, Entry, OpenList},
+    release::check_name,
+};
 use alloc::{format, string::String, vec::Vec};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Parts that a whole fleet has: a share of 10,000 is everybody.
 pub const WHOLE: u16 = 10_000;
 /// What the whole fleet is, in places of the queue.
 const PLACES: u64 = 1 << 32;
 
-/// A share of the fleet from a time on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A share of the fleet from a time on. Waves are an open set of kinds: one that isn't known lets nobody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wave {
     /// When it begins, in seconds since 1970.
     pub at: u64,
@@ -30,6 +34,30 @@ pub struct Wave {
     pub over: u32,
     /// Of [`WHOLE`].
     pub share: u16,
+}
+
+/// The one kind of wave that this version knows.
+const SHARE: u16 = 1;
+
+impl Serialize for Wave {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (SHARE, self.at, self.over, self.share).serialize(to)
+    }
+}
+
+impl Entry for Wave {
+    const LIMIT: usize = limits::WAVES;
+
+    fn read(bytes: &[u8]) -> Result<Wave, DecodeError> {
+        const WHAT: &str = "channel: wave";
+        let (kind, fields) =
+            postcard::take_from_bytes::<u16>(bytes).map_err(|_| DecodeError::Malformed(WHAT))?;
+        if kind != SHARE {
+            return Err(DecodeError::Kind { what: WHAT, kind });
+        }
+        let (at, over, share) = open::unframe(WHAT, fields)?;
+        Ok(Wave { at, over, share })
+    }
 }
 
 /// Whether time goes on for a rollout.
@@ -65,8 +93,7 @@ pub struct Rollout {
     #[serde(deserialize_with = "crate::limited::<_, _, { limits::CANARIES }>")]
     pub canaries: Vec<String>,
     /// None for everybody at once.
-    #[serde(deserialize_with = "crate::limited::<_, _, { limits::WAVES }>")]
-    pub waves: Vec<Wave>,
+    pub waves: OpenList<Wave>,
 }
 
 /// What a device knows of itself, as far as rollouts care.
@@ -145,7 +172,7 @@ impl Rollout {
             Pace::Paused(at) => now.min(at),
             Pace::Running => now,
         };
-        if self.waves.is_empty() {
+        if self.waves.total() == 0 {
             return Admission::Everyone;
         }
         if member.group.is_some_and(|group| self.canaries.iter().any(|c| c == group)) {
@@ -168,7 +195,7 @@ impl Rollout {
             Pace::Paused(at) => now.min(at),
             Pace::Running => now,
         };
-        if self.waves.is_empty() {
+        if self.waves.total() == 0 {
             return WHOLE;
         }
         let places = self.waves.iter().map(|w| w.places(now)).max().unwrap_or(0);
@@ -180,7 +207,8 @@ impl Rollout {
 
     /// The share of the fleet that is let in in the end, of [`WHOLE`].
     pub fn last_share(&self) -> u16 {
-        self.waves.iter().map(|wave| wave.share).max().unwrap_or(WHOLE)
+        let most = self.waves.iter().map(|wave| wave.share).max();
+        most.unwrap_or(if self.waves.total() == 0 { WHOLE } else { 0 })
     }
 
     /// Whether everybody gets it by now.
@@ -202,7 +230,7 @@ impl Rollout {
 
     pub(crate) fn check(&self) -> Result<(), DecodeError> {
         let invalid = |problem: String| Err(DecodeError::Invalid { what: "channel: rollout", problem });
-        if self.waves.len() > limits::WAVES || self.canaries.len() > limits::CANARIES {
+        if self.waves.total() > limits::WAVES || self.canaries.len() > limits::CANARIES {
             return invalid(format!("more than {} waves or {} groups", limits::WAVES, limits::CANARIES));
         }
         for group in &self.canaries {

@@ -1,7 +1,7 @@
 //! Root metadata: which keys may sign what. The only thing a device trusts from the start.
 use crate::{
-    DecodeError, Digest, Envelope, EnvelopeError, Role, envelope, from_postcard, limits, text::is_printable,
-    to_postcard,
+    DecodeError, Digest, Envelope, EnvelopeError, Extensions, Head, Role, channel::check_channel_name,
+    envelope, from_postcard, head::AGENT, limits, release::check_name, text::is_printable, to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
 use core::fmt;
@@ -65,21 +65,55 @@ impl Key {
 pub struct RoleKeys {
     /// The role.
     pub role: Role,
+    /// Of the role `Channel`: the channels that these keys may sign. Empty for all that no other entry names.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::ROLE_CHANNELS }>")]
+    pub channels: Vec<String>,
     /// Distinct keys that must sign: at least 1.
     pub threshold: u8,
     /// Keys that may.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::KEYS }>")]
     pub keys: Vec<KeyId>,
+}
+
+/// What must be attested of a release before a device takes it from a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// The channels. Empty for all.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::ROLE_CHANNELS }>")]
+    pub channels: Vec<String>,
+    /// What must be said: `tests-passed`, for example.
+    pub kind: String,
+    /// The key that must say it.
+    pub key: KeyId,
+}
+
+impl Demand {
+    /// Whether it is about a channel.
+    pub fn is_for(&self, channel: &str) -> bool {
+        self.channels.is_empty() || self.channels.iter().any(|c| c == channel)
+    }
 }
 
 /// Which keys may sign what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
+    /// Which agents can use it, and of which repository.
+    pub head: Head,
     /// 1, 2, 3, …: only ever replaced by the next one.
     pub version: u32,
+    /// From this time on devices take no updates before they have its successor, in seconds since 1970; none for never.
+    pub expires_at: Option<u64>,
     /// All keys.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::KEYS }>")]
     pub keys: Vec<Key>,
-    /// Each role at most once; a role that isn't here can't be signed for.
+    /// Each role once, but `Channel` for several groups of channels; a role that isn't here can't be signed for.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::ROLES }>")]
     pub roles: Vec<RoleKeys>,
+    /// What devices demand of releases from channels.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::ATTESTATIONS }>")]
+    pub demands: Vec<Demand>,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 /// Why signed metadata isn't trusted.
@@ -140,6 +174,32 @@ pub enum TrustError {
         /// The key's label.
         label: String,
     },
+    /// Signed well, but of another repository.
+    #[error(
+        "the {role} is of repository {found:.12}, not of {wanted:.12}: two repositories share a key, or it was made with another root"
+    )]
+    OtherRepository {
+        /// What was signed.
+        role: Role,
+        /// The repository that it says.
+        found: Digest,
+        /// The repository that is trusted.
+        wanted: Digest,
+    },
+    /// Signed well, but for another version of this program.
+    #[error("the {role} needs bistable {required}, and this is {AGENT}: update Bistable first")]
+    NeedsAgent {
+        /// What was signed.
+        role: Role,
+        /// The versions that can use it.
+        required: String,
+    },
+    /// Signed with keys of other channels.
+    #[error("channel {channel} is signed with keys that the root names for other channels only")]
+    OtherChannel {
+        /// The channel.
+        channel: String,
+    },
     /// A new root that isn't the one after the current.
     #[error("root version {found} can't follow version {current}: install each version in order")]
     Successor {
@@ -186,9 +246,30 @@ impl Root {
     pub fn open(bytes: &[u8]) -> Result<Root, TrustError> {
         let envelope = Envelope::parse(bytes, Role::Root)?;
         // The one place where a payload is decoded before it is verified: the keys to verify with are in it.
+        Head::understood(&envelope)?;
         let root = Root::decode(envelope.payload)?;
         root.check_signatures(&envelope)?;
         Ok(root)
+    }
+
+    /// The identity of the repository whose first root this is, or descends from.
+    pub fn repository(&self) -> Digest {
+        match self.version {
+            // What was decoded can be encoded.
+            1 => Digest::of(&self.encode().unwrap_or_default()),
+            _ => self.head.repository,
+        }
+    }
+
+    /// Whether it is past its expiry at a time, in seconds since 1970.
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// What must be attested of a release before a device takes it from a channel.
+    pub fn demands_of<'a>(&'a self, channel: &'a str) -> impl Iterator<Item = (&'a Demand, &'a Key)> {
+        let demands = self.demands.iter().filter(move |demand| demand.is_for(channel));
+        demands.filter_map(|demand| Some((demand, self.key(&demand.key)?)))
     }
 
     /// Open the root that follows this one: signed to the thresholds of both.
@@ -212,7 +293,23 @@ impl Root {
     pub fn verify<'a>(&self, role: Role, bytes: &'a [u8]) -> Result<&'a [u8], TrustError> {
         let envelope = Envelope::parse(bytes, role)?;
         self.check_signatures(&envelope)?;
+        let head = Head::understood(&envelope)?;
+        let wanted = self.repository();
+        if head.repository != wanted {
+            return Err(TrustError::OtherRepository { role, found: head.repository, wanted });
+        }
         Ok(envelope.payload)
+    }
+
+    /// Whether the keys that this root names for a channel signed it.
+    ///
+    /// # Errors
+    /// [`TrustError::OtherChannel`] when only those of other channels did.
+    pub(crate) fn verify_channel(&self, bytes: &[u8], channel: &str) -> Result<(), TrustError> {
+        let envelope = Envelope::parse(bytes, Role::Channel)?;
+        let named = self.channel_keys(channel);
+        self.check_signatures_of(&envelope, named)
+            .map_err(|_| TrustError::OtherChannel { channel: channel.into() })
     }
 
     /// Refuse a root that trusts demo keys.
@@ -226,9 +323,16 @@ impl Root {
         }
     }
 
-    /// The keys of a role.
+    /// The keys of a role. Of the role `Channel`, those of the channels that no other entry names, if there are any.
     pub fn role(&self, role: Role) -> Option<&RoleKeys> {
-        self.roles.iter().find(|r| r.role == role)
+        let role = role.keys();
+        self.roles.iter().find(|r| r.role == role && r.channels.is_empty())
+    }
+
+    /// The keys of a channel.
+    pub fn channel_keys(&self, channel: &str) -> Option<&RoleKeys> {
+        let named = |r: &&RoleKeys| r.role == Role::Channel && r.channels.iter().any(|c| c == channel);
+        self.roles.iter().find(named).or_else(|| self.role(Role::Channel))
     }
 
     /// A key by id.
@@ -236,9 +340,27 @@ impl Root {
         self.keys.iter().find(|k| k.id() == *id)
     }
 
+    /// Signed to the threshold of one of the role's entries.
     fn check_signatures(&self, envelope: &Envelope<'_>) -> Result<(), TrustError> {
+        let named: Vec<&RoleKeys> = self.roles.iter().filter(|r| r.role == envelope.role.keys()).collect();
+        let mut first = None;
+        for entry in &named {
+            match self.check_signatures_of(envelope, Some(entry)) {
+                Ok(()) => return Ok(()),
+                // A broken signature by a right key tells more than a right one by another channel's.
+                Err(e @ TrustError::BadSignature { .. }) => return Err(e),
+                Err(e) => first = first.or(Some(e)),
+            }
+        }
+        first.map_or_else(|| self.check_signatures_of(envelope, None), Err)
+    }
+
+    fn check_signatures_of(
+        &self,
+        envelope: &Envelope<'_>,
+        named: Option<&RoleKeys>,
+    ) -> Result<(), TrustError> {
         let role = envelope.role;
-        let named = self.role(role);
         let mut counted: Vec<[u8; 32]> = Vec::new();
         let (mut bad, mut misplaced, mut unknown) = (None, None, None);
         for (id, signature) in envelope.signatures() {
@@ -270,11 +392,16 @@ impl Root {
 
     fn check(&self) -> Result<(), DecodeError> {
         let invalid = |problem: String| Err(DecodeError::Invalid { what: "root", problem });
-        if self.keys.len() > limits::KEYS || self.roles.len() > Role::IN_ROOT.len() {
+        self.head.check_for("root: head", false)?;
+        self.extensions.check("root")?;
+        if self.keys.len() > limits::KEYS || self.roles.len() > limits::ROLES {
             return invalid("too many keys or roles".into());
         }
         if self.version == 0 {
             return invalid("versions start at 1".into());
+        }
+        if (self.version == 1) != (self.head.repository == Digest([0; 32])) {
+            return invalid("the first root names no repository, and each later one the first's".into());
         }
         for (i, key) in self.keys.iter().enumerate() {
             if self.keys.iter().skip(i + 1).any(|k| k.public == key.public) {
@@ -290,16 +417,34 @@ impl Root {
                 ));
             }
             if VerifyingKey::from_bytes(&key.public).map_or(true, |k| k.is_weak()) {
-                return invalid(format!("key {:.4} is no usable Ed25519 key", key.id()));
+                return invalid(format!("key {:.4} is not a usable Ed25519 key", key.id()));
             }
         }
+        self.check_roles()?;
+        self.check_demands()?;
+        if self.role(Role::Root).is_none() {
+            return invalid("nobody may sign the next root".into());
+        }
+        Ok(())
+    }
+
+    fn check_roles(&self) -> Result<(), DecodeError> {
+        let invalid = |problem: String| Err(DecodeError::Invalid { what: "root", problem });
         for (i, role) in self.roles.iter().enumerate() {
             let name = role.role;
+            let others = || self.roles.iter().skip(i + 1).filter(|r| r.role == name);
             if !Role::IN_ROOT.contains(&name) {
                 return invalid(format!("a root names no keys for {name}"));
             }
-            if self.roles.iter().skip(i + 1).any(|r| r.role == name) {
+            if name != Role::Channel && !role.channels.is_empty() {
+                return invalid(format!("role {name} is not about channels"));
+            }
+            check_channels(&role.channels)?;
+            if others().any(|r| r.channels.is_empty() && role.channels.is_empty()) {
                 return invalid(format!("role {name} is there twice"));
+            }
+            if let Some(channel) = role.channels.iter().find(|c| others().any(|r| r.channels.contains(c))) {
+                return invalid(format!("channel {channel} is there twice"));
             }
             for (j, id) in role.keys.iter().enumerate() {
                 if self.key(id).is_none() {
@@ -319,9 +464,41 @@ impl Root {
                 ));
             }
         }
-        if self.role(Role::Root).is_none() {
-            return invalid("nobody may sign the next root".into());
+        Ok(())
+    }
+
+    fn check_demands(&self) -> Result<(), DecodeError> {
+        let invalid = |problem: String| Err(DecodeError::Invalid { what: "root", problem });
+        if self.demands.len() > limits::ATTESTATIONS {
+            return invalid(format!("more than {} attestations are demanded", limits::ATTESTATIONS));
+        }
+        for (i, demand) in self.demands.iter().enumerate() {
+            check_name("root: attestation", &demand.kind)?;
+            check_channels(&demand.channels)?;
+            if self.key(&demand.key).is_none() {
+                return invalid(format!(
+                    "attestation {} names key {:.4}, which is not there",
+                    demand.kind, demand.key
+                ));
+            }
+            if self.demands.iter().skip(i + 1).any(|d| d == demand) {
+                return invalid(format!("attestation {} is demanded twice", demand.kind));
+            }
         }
         Ok(())
     }
+}
+
+fn check_channels(channels: &[String]) -> Result<(), DecodeError> {
+    let invalid = |problem: String| Err(DecodeError::Invalid { what: "root", problem });
+    if channels.len() > limits::ROLE_CHANNELS {
+        return invalid(format!("more than {} channels in one entry", limits::ROLE_CHANNELS));
+    }
+    for (i, channel) in channels.iter().enumerate() {
+        check_channel_name(channel)?;
+        if channels.iter().skip(i + 1).any(|c| c == channel) {
+            return invalid(format!("channel {channel} is there twice"));
+        }
+    }
+    Ok(())
 }

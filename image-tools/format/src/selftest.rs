@@ -49,7 +49,13 @@
 //! baud = 115200              # the default; a usual rate from 300 to 4000000
 //! ```
 //!
-//! A bus is no pin: its pins belong to its driver, and no GPIO test can have them.
+//! A bus is not a pin: its pins belong to its driver, and no GPIO test can have them.
+//!
+//! Each test can also say when it runs: `at = "both"` (the default) is before the boot flag is touched and again on the
+//! trial, `"before"` and `"trial"` one of the two. At least one test must run before: it gates the flag.
+//!
+//! A later version may know more kinds and keys. So a test of an unknown kind, or with an unknown key, is
+//! [`Kind::Unknown`] and not an error; [`Plan::parse_known`] is for plans that a person just wrote.
 use crate::{DecodeError, limits, release::check_name, text::is_printable_char};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::RangeInclusive;
@@ -111,6 +117,31 @@ pub enum Need {
     Required,
     /// It is reported, and the update goes on.
     Wanted,
+}
+
+/// When a test or check runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum At {
+    /// Before the boot flag is touched, and on the trial.
+    #[default]
+    Both,
+    /// Before the boot flag is touched, on the old system.
+    Before,
+    /// On the trial, on the new system.
+    Trial,
+}
+
+impl At {
+    /// Whether it runs before the boot flag is touched.
+    pub const fn is_before(self) -> bool {
+        matches!(self, At::Both | At::Before)
+    }
+
+    /// Whether it runs on the trial.
+    pub const fn is_on_trial(self) -> bool {
+        matches!(self, At::Both | At::Trial)
+    }
 }
 
 /// What a test does.
@@ -176,6 +207,14 @@ pub enum Kind {
         #[serde(default = "default_baud")]
         baud: u32,
     },
+    /// Something that this version doesn't know: it can't run here.
+    #[serde(skip)]
+    Unknown {
+        /// The kind as the plan names it.
+        kind: String,
+        /// What isn't known.
+        why: String,
+    },
 }
 
 /// The 7-bit I²C addresses that a chip can have; the others are reserved (NXP UM10204, 3.1.12).
@@ -208,12 +247,16 @@ impl Kind {
         match self {
             Kind::Loopback { out, input } => alloc::vec![*out, *input],
             Kind::Level { pin, .. } | Kind::Pulse { pin, .. } => alloc::vec![*pin],
-            Kind::Command { .. } | Kind::I2c { .. } | Kind::Spi { .. } | Kind::Uart { .. } => Vec::new(),
+            Kind::Command { .. }
+            | Kind::I2c { .. }
+            | Kind::Spi { .. }
+            | Kind::Uart { .. }
+            | Kind::Unknown { .. } => Vec::new(),
         }
     }
 
     /// The kind's name, as in the plan.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Kind::Loopback { .. } => "loopback",
             Kind::Level { .. } => "level",
@@ -222,6 +265,15 @@ impl Kind {
             Kind::I2c { .. } => "i2c",
             Kind::Spi { .. } => "spi",
             Kind::Uart { .. } => "uart",
+            Kind::Unknown { kind, .. } => kind,
+        }
+    }
+
+    /// What of it isn't known here, if anything is.
+    pub fn unknown(&self) -> Option<&str> {
+        match self {
+            Kind::Unknown { why, .. } => Some(why),
+            _ => None,
         }
     }
 }
@@ -233,6 +285,8 @@ pub struct Test {
     pub name: String,
     /// What a failure means.
     pub need: Need,
+    /// When it runs.
+    pub at: At,
     /// Longest time, in milliseconds.
     pub timeout_ms: u32,
     /// What it does.
@@ -273,13 +327,16 @@ impl Plan {
         let mut tests: Vec<Test> = Vec::new();
         for (i, mut table) in raw.tests.into_iter().enumerate() {
             let common = Common::take(WHAT, "test", i, &mut table)?;
-            let Common { name, need, timeout_ms } = common;
+            let Common { name, need, at, timeout_ms } = common;
             if tests.iter().any(|t| t.name == name) {
                 return Err(invalid(WHAT, format!("two tests are called \"{name}\"")));
             }
-            let kind: Kind = kind_of(WHAT, &name, table, &ALL_KEYS, allowed_keys)?;
+            let kind: Kind = match kind_of(WHAT, &name, table, &ALL_KEYS, allowed_keys)? {
+                Known::Kind(kind) => kind,
+                Known::No { kind, why } => Kind::Unknown { kind, why },
+            };
             check_kind(&kind, timeout_ms).map_err(|p| invalid(WHAT, format!("test \"{name}\": {p}")))?;
-            tests.push(Test { name, need, timeout_ms, kind });
+            tests.push(Test { name, need, at: at.unwrap_or_default(), timeout_ms, kind });
         }
         let mut used: Vec<(Pin, &str)> = Vec::new();
         for test in &tests {
@@ -292,6 +349,34 @@ impl Plan {
             }
         }
         Ok(Plan { tests })
+    }
+
+    /// Read and check a plan of which this version must know everything: a person just wrote it, so what isn't known is a
+    /// mistake.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); for a kind or key that isn't known; when no test runs before the boot flag is touched.
+    pub fn parse_known(text: &str) -> Result<Plan, DecodeError> {
+        const WHAT: &str = "self-test plan";
+        let plan = Plan::parse(text)?;
+        for test in &plan.tests {
+            if let Some(why) = test.kind.unknown() {
+                return Err(invalid(WHAT, format!("\"{}\": {why}", test.name)));
+            }
+        }
+        if plan.is_ungated() {
+            return Err(invalid(
+                WHAT,
+                "no test runs before the boot flag is touched: let one be `at = \"both\"`".into(),
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// Whether it has tests, and none that this version knows runs before the boot flag is touched: nothing would gate it.
+    pub fn is_ungated(&self) -> bool {
+        let gates = |t: &Test| t.at.is_before() && t.kind.unknown().is_none();
+        !self.tests.is_empty() && !self.tests.iter().any(gates)
     }
 }
 
@@ -357,7 +442,7 @@ fn check_kind(kind: &Kind, timeout_ms: u32) -> Result<(), String> {
                 false => Err(format!("baud {baud} is no usual rate from 300 to 4000000, as 9600 or 115200")),
             }
         }
-        Kind::Loopback { .. } | Kind::Level { .. } => Ok(()),
+        Kind::Loopback { .. } | Kind::Level { .. } | Kind::Unknown { .. } => Ok(()),
     }
 }
 
@@ -389,6 +474,7 @@ fn check_device(device: &str) -> Result<(), String> {
 pub(crate) struct Common {
     pub(crate) name: String,
     pub(crate) need: Need,
+    pub(crate) at: Option<At>,
     pub(crate) timeout_ms: u32,
 }
 
@@ -410,6 +496,12 @@ impl Common {
             None => Need::Required,
             Some(value) => value.try_into().map_err(|_| bad("need is \"required\" or \"wanted\""))?,
         };
+        let at = match table.remove("at") {
+            None => None,
+            Some(value) => {
+                Some(value.try_into().map_err(|_| bad("at is \"both\", \"before\" or \"trial\""))?)
+            }
+        };
         let timeout_ms = match table.remove("timeout_ms") {
             None => TIMEOUT_MS,
             Some(value) => value
@@ -418,35 +510,51 @@ impl Common {
                 .filter(|t| (1..=TIMEOUT_MAX_MS).contains(t))
                 .ok_or_else(|| bad("timeout_ms is a number of milliseconds from 1 to 300000"))?,
         };
-        Ok(Common { name, need, timeout_ms })
+        Ok(Common { name, need, at, timeout_ms })
     }
 }
 
-/// Decode what is left of an entry's table as its kind, with unknown keys named.
+/// A test's or check's kind, or what isn't known of it.
+pub(crate) enum Known<T> {
+    /// Known, with all its keys.
+    Kind(T),
+    /// Not known.
+    No {
+        /// The kind as it is named.
+        kind: String,
+        /// What isn't known.
+        why: String,
+    },
+}
+
+/// Decode what is left of an entry's table as its kind.
 pub(crate) fn kind_of<T: serde::de::DeserializeOwned>(
     what: &'static str,
     name: &str,
     table: toml::Table,
     all: &[&str],
     allowed: fn(&str) -> Option<&'static [&'static str]>,
-) -> Result<T, DecodeError> {
+) -> Result<Known<T>, DecodeError> {
     let bad = |problem: String| invalid(what, format!("\"{name}\": {problem}"));
     let kind = match table.get("kind") {
         Some(toml::Value::String(kind)) => kind.clone(),
         _ => return Err(bad("kind is missing".into())),
     };
     let Some(keys) = allowed(&kind) else {
-        return Err(bad(format!("unknown kind \"{}\"", kind.escape_debug())));
+        let kind: String = kind.escape_debug().take(limits::NAME).collect();
+        let why = format!("unknown kind \"{kind}\"");
+        return Ok(Known::No { kind, why });
     };
     if let Some(key) = table.keys().find(|k| *k != "kind" && !keys.contains(&k.as_str())) {
-        let problem = if all.contains(&key.as_str()) {
+        let why = if all.contains(&key.as_str()) {
             format!("a {kind} has no key {key}; it has {}", keys.join(", "))
         } else {
-            format!("unknown key \"{}\"", key.escape_debug())
+            format!("unknown key \"{}\"", key.escape_debug().take(limits::NAME).collect::<String>())
         };
-        return Err(bad(problem));
+        return Ok(Known::No { kind, why });
     }
-    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| bad(one_line(e.message())))
+    let value = toml::Value::Table(table).try_into();
+    value.map(Known::Kind).map_err(|e: toml::de::Error| bad(one_line(e.message())))
 }
 
 /// A command is an absolute path and its arguments.

@@ -1,9 +1,15 @@
 //! The terms of a release: all of it that decides onto which device it may go. A channel repeats them, so that a device
 //! can choose without reading a single release; what it chose must then say the same.
-use crate::{DecodeError, Release, VolumeKind, limits, release::check_name};
+use crate::{
+    DecodeError, Release, VolumeKind,
+    content::{self, check_sectors},
+    limits,
+    open::{self, Unknown},
+    release::check_name,
+};
 use alloc::{format, string::String, vec::Vec};
 use semver::{Version, VersionReq};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a device must have, or must not have, before it takes a release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,9 +17,57 @@ pub struct Requires {
     /// Of the version that is running.
     pub running: Option<VersionReq>,
     /// Of other components (boot loader, application, …), by name: each must be there, in such a version.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::COMPONENTS }>")]
     pub components: Vec<(String, VersionReq)>,
     /// Of other components, by name: none may be there in such a version.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::COMPONENTS }>")]
     pub conflicts: Vec<(String, VersionReq)>,
+}
+
+/// How soon a release should be installed: an open set of kinds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// When it suits.
+    #[default]
+    Normal,
+    /// It closes a hole: a device's owner may let it jump queues.
+    Security,
+    /// Something that this version doesn't know: treated as normal.
+    Unknown(Unknown),
+}
+
+const NORMAL: u16 = 1;
+const SECURITY: u16 = 2;
+
+impl Urgency {
+    /// Its name, as options and messages have it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Urgency::Normal => "normal",
+            Urgency::Security => "security",
+            Urgency::Unknown(_) => "unknown",
+        }
+    }
+}
+
+impl Serialize for Urgency {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Urgency::Normal => open::write(to, NORMAL, &()),
+            Urgency::Security => open::write(to, SECURITY, &()),
+            Urgency::Unknown(unknown) => unknown.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Urgency {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(match open::read(from)? {
+            (NORMAL, []) => Urgency::Normal,
+            (SECURITY, []) => Urgency::Security,
+            (kind, bytes) => Urgency::Unknown(Unknown { kind, bytes: bytes.to_vec() }),
+        })
+    }
 }
 
 /// All of a release that decides onto which device it may go.
@@ -21,25 +75,35 @@ pub struct Requires {
 pub struct Terms {
     /// What it is for.
     pub product: String,
+    /// The component that it is a version of; none for an image of the whole system.
+    pub component: Option<String>,
     /// Its version.
     pub version: Version,
     /// Its security version.
     pub security_version: u32,
     /// Boards that it runs on.
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::BOARDS }>")]
     pub boards: Vec<String>,
     /// What a device must have before.
     pub requires: Requires,
-    /// Bytes of the raw volumes, in the order of [`VolumeKind::ALL`].
-    pub volume_bytes: [u64; 2],
+    /// How soon it should be installed.
+    pub urgency: Urgency,
+    /// The kind of its content: see [`Content::kind`](crate::Content::kind).
+    pub content: u16,
+    /// Raw bytes of its artifacts, in their order: of an image, those of [`VolumeKind::ALL`].
+    #[serde(deserialize_with = "crate::limited::<_, _, { limits::ARTIFACTS }>")]
+    pub bytes: Vec<u64>,
 }
 
 impl Terms {
-    /// Bytes of one raw volume.
-    pub fn bytes_of(&self, kind: VolumeKind) -> u64 {
-        let [boot, system] = self.volume_bytes;
-        match kind {
-            VolumeKind::Boot => boot,
-            VolumeKind::System => system,
+    /// Bytes of one raw volume; none of what isn't an image.
+    pub fn bytes_of(&self, kind: VolumeKind) -> Option<u64> {
+        match (self.content, self.bytes.as_slice()) {
+            (content::IMAGE_KIND, [boot, system]) => Some(match kind {
+                VolumeKind::Boot => *boot,
+                VolumeKind::System => *system,
+            }),
+            _ => None,
         }
     }
 
@@ -48,9 +112,10 @@ impl Terms {
     pub(crate) fn check(&self) -> Result<(), DecodeError> {
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
         check_name("release: product", &self.product)?;
-        if text_bytes(&self.version) > limits::VERSION {
-            return invalid("release: version", format!("longer than {} bytes", limits::VERSION));
+        if let Some(component) = &self.component {
+            check_name("release: component", component)?;
         }
+        check_version("release: version", &self.version)?;
         if self.boards.is_empty() || self.boards.len() > limits::BOARDS {
             return invalid("release: boards", format!("1 to {} boards are needed", limits::BOARDS));
         }
@@ -60,7 +125,29 @@ impl Terms {
                 return invalid("release: boards", format!("{board} is there twice"));
             }
         }
-        let Requires { running, components, conflicts } = &self.requires;
+        self.requires.check()?;
+        if self.content == content::IMAGE_KIND {
+            if self.component.is_some() {
+                return invalid("release: component", "an image is the whole system".into());
+            }
+            let [boot, system] = self.bytes.as_slice() else {
+                return invalid("release: volumes", format!("{} instead of 2", self.bytes.len()));
+            };
+            check_sectors("release: boot volume", *boot)?;
+            return check_sectors("release: system volume", *system);
+        }
+        if self.bytes.len() > limits::ARTIFACTS || self.bytes.iter().any(|b| *b == 0 || *b > limits::VOLUME) {
+            let problem = format!("at most {}, of 1 byte to 64 GiB, are possible", limits::ARTIFACTS);
+            return invalid("release: artifacts", problem);
+        }
+        Ok(())
+    }
+}
+
+impl Requires {
+    fn check(&self) -> Result<(), DecodeError> {
+        let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
+        let Requires { running, components, conflicts } = self;
         let others = components.iter().chain(conflicts).map(|(_, r)| r);
         if running.iter().chain(others).any(|r| text_bytes(r) > limits::REQUIREMENT) {
             let problem = format!("a requirement is longer than {} bytes", limits::REQUIREMENT);
@@ -77,15 +164,6 @@ impl Terms {
                 }
             }
         }
-        for (kind, bytes) in VolumeKind::ALL.into_iter().zip(self.volume_bytes) {
-            let what = match kind {
-                VolumeKind::Boot => "release: boot volume",
-                VolumeKind::System => "release: system volume",
-            };
-            if bytes == 0 || !bytes.is_multiple_of(512) || bytes > limits::VOLUME {
-                return invalid(what, format!("{bytes} bytes are not whole sectors of at most 64 GiB"));
-            }
-        }
         Ok(())
     }
 }
@@ -93,14 +171,25 @@ impl Terms {
 impl From<&Release> for Terms {
     fn from(release: &Release) -> Self {
         Terms {
-            product: release.product.clone(),
+            product: release.product().into(),
+            component: release.component.clone(),
             version: release.version.clone(),
             security_version: release.security_version,
             boards: release.boards.clone(),
             requires: release.requires.clone(),
-            volume_bytes: VolumeKind::ALL.map(|kind| release.volumes.get(kind).bytes),
+            urgency: release.urgency.clone(),
+            content: release.content.kind(),
+            bytes: release.content.artifacts().iter().map(|(_, artifact)| artifact.bytes).collect(),
         }
     }
+}
+
+/// A version's text is limited.
+pub(crate) fn check_version(what: &'static str, version: &Version) -> Result<(), DecodeError> {
+    if text_bytes(version) > limits::VERSION {
+        return Err(DecodeError::Invalid { what, problem: format!("longer than {} bytes", limits::VERSION) });
+    }
+    Ok(())
 }
 
 /// Bytes of what a value prints, without keeping them.
