@@ -202,11 +202,12 @@ impl Error {
             Error::Usage(_) => Exit::Usage,
             Error::NoRoot(_) | Error::Root(_) => Exit::Untrusted,
             Error::Bundle(e) if e.is_transport() => Exit::TryLater,
+            Error::Bundle(BundleError::Untrusted(e)) if e.needs_update() => Exit::Incompatible,
             Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,
-            Error::Check(CheckError::Source(e)) if e.is_transport() => Exit::TryLater,
+            // Something is missing or expired in the repository: it may still be on its way there.
+            Error::Check(e) if e.is_passing() => Exit::TryLater,
+            Error::Check(e) if e.needs_update() => Exit::Incompatible,
             Error::Check(e) if e.is_untrusted() => Exit::Untrusted,
-            // Something is missing in the repository: it may still be on its way there.
-            Error::Check(CheckError::Unusable { .. } | CheckError::Older { .. }) => Exit::TryLater,
             Error::Check(CheckError::NoSource) => Exit::Usage,
             Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,

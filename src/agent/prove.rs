@@ -14,7 +14,8 @@ impl Agent<'_> {
     pub(super) fn trial(&mut self) -> Result<Option<Error>, Error> {
         let State::Trial { target, .. } = self.state().clone() else { return Ok(None) };
         let asked = (|| -> Result<(Profile, _), Error> {
-            Ok((self.device.health_profile(target.slot)?, self.device.self_test_plan(target.slot)?))
+            let plan = self.device.self_test_plan(target.slot)?.on_trial();
+            Ok((self.device.health_profile(target.slot)?, plan))
         })();
         let (profile, plan) = match asked {
             Ok(asked) => asked,
@@ -51,7 +52,7 @@ impl Agent<'_> {
     pub fn health(&mut self) -> Result<health::Verdict, Error> {
         let slot = self.device.board.boot.booted();
         let profile = self.device.health_profile(slot)?;
-        let plan = self.device.self_test_plan(slot)?;
+        let plan = self.device.self_test_plan(slot)?.on_trial();
         Ok(self.check_health(&profile, &plan))
     }
 

@@ -176,16 +176,16 @@ impl Agent<'_> {
         Ok(e)
     }
 
-    /// Run the self-tests that the staged release, or else the running one, brings. Changes nothing.
+    /// Run the self-tests that the staged release brings for before the switch, or else all those of the running one.
+    /// Changes nothing.
     ///
     /// # Errors
     /// When there is no plan to be had.
     pub fn self_test(&mut self) -> Result<selftest::Report, Error> {
-        let slot = match self.state() {
-            State::Staged(t) | State::Armed { target: t, .. } => t.slot,
-            _ => self.device.board.boot.booted(),
+        let plan = match self.state() {
+            State::Staged(t) | State::Armed { target: t, .. } => self.device.self_test_plan(t.slot)?.before(),
+            _ => self.device.self_test_plan(self.device.board.boot.booted())?,
         };
-        let plan = self.device.self_test_plan(slot)?;
         let board = &mut self.device.board;
         let report =
             selftest::run(&plan, &mut *board.gpio, &mut *board.buses, &mut *board.host, &*board.clock);

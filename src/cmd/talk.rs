@@ -72,10 +72,13 @@ impl Listener for Talk {
             Note::Preflight(report) => self.preflight(report),
             Note::Accepted(target, release) => self.tell(&format!(
                 "release {} {} ({:.12}): signature and compatibility are fine; it goes into slot {}",
-                release.product, release.version, target.release, target.slot
+                release.product(),
+                release.version,
+                target.release,
+                target.slot
             )),
             Note::Writing(target, release) => {
-                let bytes = release.volumes.iter().map(|(_, v)| v.data_bytes).sum();
+                let bytes = release.content.artifacts().iter().map(|(_, a)| a.data_bytes).sum();
                 self.progress.start(&format!("write slot {}", target.slot), bytes);
             }
             Note::Read(bytes) => self.progress.advance(bytes),
@@ -139,7 +142,7 @@ impl Talk {
             };
             self.tell(&format!("  {mark} self-test {} ({}): {}", t.name, t.kind, t.measured));
         }
-        if report.tests.iter().any(|t| matches!(t.kind, "loopback" | "level" | "pulse")) {
+        if report.tests.iter().any(|t| matches!(t.kind.as_str(), "loopback" | "level" | "pulse")) {
             self.tell(&format!("       pins by {}", report.backend));
         }
     }

@@ -106,8 +106,8 @@ pub(crate) fn read(root: &Path) -> Result<Loaded, ConfigError> {
 fn read_as(root: &Path, owners: Owners) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
     let (found, mut merged) = merged(root, owners, &mut problems);
-    let self_test_plan = replacement(root, owners, SELF_TEST, &mut merged, Plan::parse, &mut problems);
-    let health_profile = replacement(root, owners, HEALTH, &mut merged, Profile::parse, &mut problems);
+    let self_test_plan = replacement(root, owners, SELF_TEST, &mut merged, Plan::parse_known, &mut problems);
+    let health_profile = replacement(root, owners, HEALTH, &mut merged, Profile::parse_known, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }

@@ -22,7 +22,7 @@ use bistable_format::{
     Envelope, Release, Role, Root,
     health::{self, Profile},
     release,
-    selftest::{Need, Plan},
+    selftest::{At, Need, Plan},
 };
 use std::sync::Arc;
 use stored::{Verified, read_release, read_root, read_roots, read_stored, write_stored};
@@ -309,6 +309,7 @@ fn operator_check(check: &OperatorCheck) -> health::Check {
     health::Check {
         name: check.name.clone(),
         need: check.need,
+        at: At::Trial,
         timeout_ms: OPERATOR_CHECK_MS,
         kind: health::Kind::Command { run: vec![check.program.display().to_string()] },
     }

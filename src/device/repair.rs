@@ -132,7 +132,7 @@ impl Device {
             Ok((release, image))
         };
         let (release, running) = image(booted)?;
-        let mut record = Record::provision(&release.product, running.clone(), root.version);
+        let mut record = Record::provision(release.product(), running.clone(), root.version);
         record.slots = bistable_boot::BySlot { a: None, b: None };
         record.slots[booted] = Some(running);
         // The other slot may be half written: nothing but the journal would know.

@@ -39,7 +39,7 @@ pub enum UnitState {
 pub enum WallClock {
     /// By another clock: it can be believed.
     #[default]
-    Synchronised,
+    Synchronized,
     /// By nobody's: after a boot without network, it shows anything.
     Free,
 }

@@ -14,6 +14,8 @@ pub enum Verdict {
     Passed,
     /// It isn't, or the test's time ran out.
     Failed,
+    /// This version doesn't know the test, so it didn't run.
+    Skipped,
     /// Nothing could be measured: the pin is in use, the program can't be started, …
     Error,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Verdict {
         f.pad(match self {
             Verdict::Passed => "passed",
             Verdict::Failed => "failed",
+            Verdict::Skipped => "skipped",
             Verdict::Error => "error",
         })
     }
@@ -34,7 +37,7 @@ pub struct TestReport {
     /// The test's name in the plan.
     pub name: String,
     /// The test's kind, as in the plan.
-    pub kind: &'static str,
+    pub kind: String,
     /// What a failure means.
     #[serde(serialize_with = "need")]
     pub need: Need,
@@ -53,7 +56,7 @@ impl TestReport {
     pub(super) fn new(test: &Test, expected: String, outcome: &Outcome, took: Duration) -> TestReport {
         TestReport {
             name: test.name.clone(),
-            kind: test.kind.name(),
+            kind: test.kind.name().into(),
             need: test.need,
             verdict: outcome.verdict,
             measured: printable(&outcome.measured),

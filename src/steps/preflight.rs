@@ -113,9 +113,9 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         Err(e) => add("persistent volume", Verdict::Note, e.to_string()),
     }
     match device.board.host.wall_clock() {
-        Ok(WallClock::Synchronised) => add("wall clock", Verdict::Fine, "synchronised".into()),
+        Ok(WallClock::Synchronized) => add("wall clock", Verdict::Fine, "synchronized".into()),
         Ok(WallClock::Free) => {
-            let found = "not synchronised: dates aren't believed until it is".into();
+            let found = "not synchronized: dates aren't believed until it is".into();
             add("wall clock", Verdict::Note, found);
         }
         Err(e) => add("wall clock", Verdict::Note, e.to_string()),

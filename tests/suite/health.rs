@@ -33,10 +33,10 @@ fn preflight_tells_what_the_world_lacks() {
     let fine = [
         "ok   boot loader: simulated firmware",
         "ok   persistent volume: 1024 MiB free",
-        "ok   wall clock: synchronised",
+        "ok   wall clock: synchronized",
     ];
     pi.run("preflight").must(0, &fine);
     pi.world("wall_clock = 'free'\nfree_mib = -1\n");
-    let notes = ["note persistent volume: not mounted", "note wall clock: not synchronised"];
+    let notes = ["note persistent volume: not mounted", "note wall clock: not synchronized"];
     pi.run("preflight").must(0, &notes);
 }

@@ -47,7 +47,7 @@ fn good_boards_are_understood() {
             let found = said(board.boot.support().unwrap());
             assert!(found.starts_with(support), "{found}");
             assert_eq!(board.host.boot_id(), sys.boot_id());
-            assert_eq!(board.host.wall_clock().unwrap(), WallClock::Synchronised);
+            assert_eq!(board.host.wall_clock().unwrap(), WallClock::Synchronized);
             assert!(board.host.free_bytes().unwrap() > 0);
             for partition in Partition::ALL {
                 let range = product().range(partition);
@@ -493,7 +493,7 @@ fn preflight_stops_where_the_firmware_is_too_old_or_the_slot_is_in_use() {
         "ok   inactive boot volume (B)",
         "STOP inactive system volume (B): partition system_b (mmcblk0p5) is mounted on /mnt",
         "note persistent volume: not mounted",
-        "note wall clock: not synchronised",
+        "note wall clock: not synchronized",
     ];
     sys.run("preflight").must(1, &words);
 }

@@ -24,7 +24,7 @@ use bistable_format::{
 use bistable_image::keys::SecretKey;
 use semver::Version;
 
-/// What the synchronised clock of a device shows, in seconds since 1970.
+/// What the synchronized clock of a device shows, in seconds since 1970.
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const DAY: u64 = 86_400;
 /// The channel that a device follows if nothing else is configured.
@@ -244,7 +244,7 @@ pub(crate) fn device() -> Rig {
     rig
 }
 
-/// What its synchronised clock shows from now on.
+/// What its synchronized clock shows from now on.
 pub(crate) fn at_time(rig: &Rig, time: u64) {
     rig.pi.world(&format!("time = {time}\n{WORLD}"));
 }

@@ -210,6 +210,18 @@ pub enum TrustError {
     },
 }
 
+impl TrustError {
+    /// Whether nothing is wrong but that this version is too old for it.
+    pub fn needs_update(&self) -> bool {
+        matches!(
+            self,
+            TrustError::NeedsAgent { .. }
+                | TrustError::Envelope(EnvelopeError::Format { .. } | EnvelopeError::UnknownRole(_))
+                | TrustError::Decode(DecodeError::Kind { .. } | DecodeError::Extension { .. })
+        )
+    }
+}
+
 impl Root {
     /// Decode and check that the metadata makes sense: keys distinct, thresholds reachable.
     ///

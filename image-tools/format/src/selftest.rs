@@ -373,6 +373,22 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The tests that run before the boot flag is touched.
+    #[must_use]
+    pub fn before(&self) -> Plan {
+        self.only(At::is_before)
+    }
+
+    /// The tests that run on the trial.
+    #[must_use]
+    pub fn on_trial(&self) -> Plan {
+        self.only(At::is_on_trial)
+    }
+
+    fn only(&self, runs: impl Fn(At) -> bool) -> Plan {
+        Plan { tests: self.tests.iter().filter(|t| runs(t.at)).cloned().collect() }
+    }
+
     /// Whether it has tests, and none that this version knows runs before the boot flag is touched: nothing would gate it.
     pub fn is_ungated(&self) -> bool {
         let gates = |t: &Test| t.at.is_before() && t.kind.unknown().is_none();

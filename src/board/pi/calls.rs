@@ -63,11 +63,11 @@ pub(super) fn in_new_session(command: &mut Command) {
     }
 }
 
-/// Whether the kernel's wall clock is synchronised with another one: adjtimex(2), without changing anything.
+/// Whether the kernel's wall clock is synchronized with another one: adjtimex(2), without changing anything.
 ///
 /// # Errors
 /// The system's.
-pub(super) fn clock_is_synchronised() -> io::Result<bool> {
+pub(super) fn clock_is_synchronized() -> io::Result<bool> {
     // SAFETY: `timex` is made of integers, for which zero is a value; with `modes` 0 the call only fills it in.
     let (state, status) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_clock_can_be_asked() {
-        clock_is_synchronised().unwrap();
+        clock_is_synchronized().unwrap();
     }
 
     #[test]

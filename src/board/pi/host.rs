@@ -66,10 +66,10 @@ impl Host for PiHost {
     }
 
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
-        let synchronised = self.sysroot.join(SYNCHRONISED).exists()
+        let synchronized = self.sysroot.join(SYNCHRONISED).exists()
             || self.sysroot.is_real()
-                && calls::clock_is_synchronised().map_err(|e| HostError::Failed(e.to_string()))?;
-        Ok(if synchronised { WallClock::Synchronised } else { WallClock::Free })
+                && calls::clock_is_synchronized().map_err(|e| HostError::Failed(e.to_string()))?;
+        Ok(if synchronized { WallClock::Synchronized } else { WallClock::Free })
     }
 
     fn unix_time(&mut self) -> Result<u64, HostError> {

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! board = "pi4"
-//! wall_clock = "synchronised"    # or free
+//! wall_clock = "synchronized"    # or free
 //! time = 1893456000              # what the clock shows, in seconds since 1970; that of this machine if it isn't said
 //! serial = "simulated"           # the board's serial number
 //! pace = 0                       # real time per simulated time: 0 is none, 1 as on a real Pi, 10 ten times as long
@@ -184,7 +184,7 @@ impl Default for World {
     fn default() -> Self {
         World {
             board: "pi4".into(),
-            wall_clock: WallClock::Synchronised,
+            wall_clock: WallClock::Synchronized,
             time: None,
             serial: "simulated".into(),
             pace: 0,

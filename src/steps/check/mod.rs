@@ -8,12 +8,15 @@
 //! | `equivocation` | whether another file of the same number was accepted before |
 //! | `report` | what the device makes of each offer |
 //! | `unusable` | offers that fit and can't be opened |
+//! | `demands` | what the root demands of offers |
+mod demands;
 mod equivocation;
 mod newest;
 mod report;
 mod roots;
 mod unusable;
 
+pub use demands::DemandError;
 use equivocation::Seen;
 pub use report::{Line, Report};
 use roots::Followed;
@@ -22,6 +25,7 @@ pub use unusable::Unusable;
 use crate::{
     Device, Error,
     agent::Agent,
+    date::utc_date,
     ports::{HostError, WallClock},
     source::{Source, SourceError},
 };
@@ -79,6 +83,22 @@ pub enum CheckError {
         /// The payload that was accepted.
         accepted: PayloadDigest,
     },
+    /// The newest root that can be had has expired: somebody may be holding back its successor.
+    #[error(
+        "root {version} of {at} expired on {}: no update is taken before its successor is there; whoever holds the root keys \
+         has to publish it, with `bistable-image root rotate`", utc_date(*.expires_at)
+    )]
+    RootExpired {
+        /// The repository.
+        at: String,
+        /// The root's version.
+        version: u32,
+        /// When it expired, in seconds since 1970.
+        expires_at: u64,
+    },
+    /// The root demands an attestation that isn't there, or isn't good.
+    #[error(transparent)]
+    Demand(#[from] DemandError),
     /// A release isn't what the channel says of it.
     #[error("{at}: {problem}")]
     Offer {
@@ -137,14 +157,42 @@ impl CheckError {
     /// Whether a signature, a digest or a replay is what's wrong.
     pub fn is_untrusted(&self) -> bool {
         match self {
-            CheckError::Untrusted { .. } | CheckError::Stale { .. } | CheckError::Offer { .. } => true,
+            CheckError::Untrusted { problem, .. } => !problem.needs_update(),
+            // Whoever publishes it may still renew it.
+            CheckError::Stale { problem, .. } => !matches!(problem, Stale::Expired { .. }),
+            CheckError::Offer { problem: OfferError::Untrusted(problem), .. } => !problem.needs_update(),
+            CheckError::Offer { .. } => true,
+            CheckError::Demand(problem) => !matches!(problem, DemandError::Missing { .. }),
             CheckError::Equivocation { .. } => true,
             CheckError::Unusable { forged, .. } => *forged,
             CheckError::Source(_)
+            | CheckError::RootExpired { .. }
             | CheckError::Older { .. }
             | CheckError::NoChannel { .. }
             | CheckError::NoSource
             | CheckError::NoId(_) => false,
+        }
+    }
+
+    /// Whether this version of the program is too old for what it found.
+    pub fn needs_update(&self) -> bool {
+        match self {
+            CheckError::Untrusted { problem, .. }
+            | CheckError::Offer { problem: OfferError::Untrusted(problem), .. } => problem.needs_update(),
+            _ => false,
+        }
+    }
+
+    /// Whether the same may work later: once something is renewed or published.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            CheckError::Source(e) => e.is_transport(),
+            CheckError::Stale { problem, .. } => matches!(problem, Stale::Expired { .. }),
+            CheckError::Unusable { forged, .. } => !forged,
+            CheckError::RootExpired { .. }
+            | CheckError::Demand(DemandError::Missing { .. })
+            | CheckError::Older { .. } => true,
+            _ => false,
         }
     }
 
@@ -209,6 +257,14 @@ pub fn run(
     remember: Remember,
 ) -> Result<Found, Error> {
     let Followed { root, floors } = roots::follow(device, source, remember)?;
+    let clock = clock(device);
+    if let Clock::Synchronized(now) = clock
+        && let Some(expires_at) = root.expires_at
+        && root.is_expired(now)
+    {
+        let (at, version) = (source.name(), root.version);
+        return Err(CheckError::RootExpired { at, version, expires_at }.into());
+    }
     let floor = floor(&device.record.channel, floors, channel);
     let (file, at, bytes) = newest::fetch(source, channel, floor.sequence)?;
     let opened =
@@ -221,7 +277,6 @@ pub fn run(
         }
         return Err(CheckError::Equivocation { at, channel: channel.into(), found, accepted }.into());
     }
-    let clock = clock(device);
     let is_newer = file > floor.sequence;
     let now = fresh::check(&opened, channel, file, floor, clock)
         .map_err(|problem| CheckError::Stale { at, problem })?;
@@ -420,7 +475,7 @@ fn floor(seen: &str, floors: Floors, channel: &str) -> Floor {
 fn clock(device: &mut Device) -> Clock {
     let host = &mut device.board.host;
     match (host.wall_clock(), host.unix_time()) {
-        (Ok(WallClock::Synchronised), Ok(at)) => Clock::Synchronised(at),
+        (Ok(WallClock::Synchronized), Ok(at)) => Clock::Synchronized(at),
         _ => Clock::Free,
     }
 }

@@ -5,8 +5,10 @@ use crate::{
     status::Equivocation,
 };
 use bistable_format::{
+    Channel,
     choice::{Choice, Considered, Verdict},
     compat::Incompatible,
+    open::Unreadable,
     rollout::Admission,
 };
 use serde::Serialize;
@@ -53,6 +55,8 @@ pub struct Report {
     pub takes: Option<String>,
     /// Everything on offer for this product, newest first.
     pub offers: Vec<Line>,
+    /// Offers and withdrawals that this version can't read, and why.
+    pub unreadable: Vec<String>,
 }
 
 pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
@@ -68,7 +72,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         channel: found.channel.name.clone(),
         sequence: found.channel.sequence,
         issued_at: found.channel.issued_at,
-        expires_at: found.channel.expires_at,
+        expires_at: found.channel.expires_at(),
         root_version: found.root.version,
         running: found.running.as_ref().map(|(_, version)| version.to_string()),
         withdrawn: choice.withdrawn.map(ToOwned::to_owned),
@@ -76,7 +80,16 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         equivocation: found.equivocation.as_ref().map(Equivocation::from),
         takes: choice.taken.map(|o| o.terms.version.to_string()),
         offers: choice.considered.iter().map(line).collect(),
+        unreadable: unreadable(&found.channel),
     }
+}
+
+fn unreadable(channel: &Channel) -> Vec<String> {
+    let line = |what: &str, list: &[Unreadable]| -> Vec<String> {
+        list.iter().map(|one| format!("{what} can't be read: {}", one.why)).collect()
+    };
+    [line("an offer", channel.offers.unreadable()), line("a withdrawal", channel.withdrawn.unreadable())]
+        .concat()
 }
 
 pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static str, Vec<String>, Option<u64>) {
@@ -169,6 +182,9 @@ impl Report {
         for line in self.offers.iter().filter(|o| o.verdict != "older") {
             let mark = if line.verdict == "takes" { "▶" } else { " " };
             text.push_str(&format!("  {mark} {:width$}  {}\n", line.version, line.why.join("; ")));
+        }
+        for line in &self.unreadable {
+            text.push_str(&format!("    {line}\n"));
         }
         text.push_str(&match &self.takes {
             Some(version) => format!("update to {version}: `bistable update`"),

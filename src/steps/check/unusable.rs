@@ -12,7 +12,11 @@ use crate::{
     source::Source,
     steps::install::{BundleError, Opened},
 };
-use bistable_format::{Digest, Offer, TrustError, choice, compat::Direction, repository};
+use bistable_format::{
+    Digest, Offer, TrustError, choice,
+    compat::{self, Direction},
+    repository,
+};
 use semver::Version;
 use serde::Serialize;
 
@@ -81,6 +85,7 @@ impl Found {
                 }
                 Error::Bundle(e) => (e.is_untrusted(), e.to_string()),
                 Error::Check(e) => (e.is_untrusted(), e.to_string()),
+                e @ Error::Incompatible { .. } => (false, e.to_string()),
                 e => return Err(e),
             };
             let (version, identity) = (offer.terms.version.to_string(), offer.identity);
@@ -116,7 +121,8 @@ impl Found {
     /// Fetch an offer's release, and verify that it is what the channel says.
     ///
     /// # Errors
-    /// [`CheckError::Offer`], or [`BundleError`] when it can't be had.
+    /// [`CheckError::Offer`], or [`BundleError`] when it can't be had; [`Error::Incompatible`] for what this version can't
+    /// install; [`CheckError::Demand`].
     pub fn fetch(&self, offer: &Offer, source: &mut dyn Source) -> Result<Opened, Error> {
         let at = || format!("{}/{}", self.source, repository::blob(&offer.release));
         let untrusted = |problem: TrustError| CheckError::Untrusted { at: at(), problem };
@@ -125,7 +131,12 @@ impl Found {
             opened => opened?,
         };
         let verified = offer.open(opened.signed(), &self.root);
-        verified.map_err(|problem| CheckError::Offer { at: at(), problem })?;
+        let release = verified.map_err(|problem| CheckError::Offer { at: at(), problem })?;
+        let reasons = compat::check_release(&release);
+        if !reasons.is_empty() {
+            return Err(Error::Incompatible { version: release.version, reasons });
+        }
+        self.check_demands(offer, source)?;
         Ok(opened)
     }
 

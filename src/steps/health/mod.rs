@@ -157,6 +157,10 @@ impl<'a> Watch<'a> {
 
     fn ask(&mut self, at: usize, until: Duration) {
         let Some((check, report)) = self.checks.get_mut(at) else { return };
+        // A required one fails closed (I10).
+        if check.need == Need::Wanted && check.kind.unknown().is_some() {
+            return;
+        }
         let left = until.saturating_sub(self.clock.now());
         let allowed = Duration::from_millis(check.timeout_ms.into()).min(left);
         let finding = probe::probe(&check.kind, allowed, self.host, self.clock);

@@ -40,6 +40,7 @@ fn ask(kind: &Kind, allowed: Duration, host: &mut dyn Host) -> Result<Finding, H
             UnitState::Other(state) => Finding::Bad(state),
             UnitState::Missing => Finding::Bad("no such unit".into()),
         },
+        Kind::Unknown { why, .. } => Finding::Bad(format!("not known here: {why}")),
     })
 }
 

@@ -36,7 +36,7 @@ pub struct CheckReport {
     /// The check's name in the profile.
     pub name: String,
     /// The check's kind, as in the profile.
-    pub kind: &'static str,
+    pub kind: String,
     /// What a failure means.
     #[serde(serialize_with = "need")]
     pub need: Need,
@@ -57,10 +57,12 @@ impl CheckReport {
     pub(super) fn untried(check: &Check) -> CheckReport {
         CheckReport {
             name: check.name.clone(),
-            kind: check.kind.name(),
+            kind: check.kind.name().into(),
             need: check.need,
             standing: Standing::Untried,
-            said: String::new(),
+            said: check.kind.unknown().map_or_else(String::new, |why| {
+                shorten(&printable(&format!("skipped, not known here: {why}")), SAID_MAX)
+            }),
             tries: 0,
             good_since: None,
             last_bad: None,
@@ -73,7 +75,7 @@ impl CheckReport {
         let said = shorten(&printable(&format!("not run: {why}")), SAID_MAX);
         Some(CheckReport {
             name: check.name.clone(),
-            kind: "command",
+            kind: "command".into(),
             need: check.need,
             standing: Standing::Bad,
             said: said.clone(),

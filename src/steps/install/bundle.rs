@@ -5,7 +5,7 @@ use super::{
 };
 use crate::source::SourceError;
 use bistable_format::{
-    ChunkList, DecodeError, Digest, Envelope, Release, Root, TrustError, VolumeKind,
+    ChunkList, DecodeError, Digest, Envelope, Release, Root, TrustError, VolumeKind, Volumes,
     bundle::{self, Frame, Header},
     limits,
 };
@@ -103,6 +103,9 @@ pub enum BundleError {
     /// A delta, which needs another installer.
     #[error("this bundle is a delta; this version installs full bundles only: fetch the full one")]
     Delta,
+    /// A release of something else than a system.
+    #[error("this release is not an image, and this version installs images only: update Bistable first")]
+    NotAnImage,
     /// Bytes follow the end.
     #[error("bytes follow the end of the bundle (byte {at}): it was not made by `bistable-image build`")]
     Trailing {
@@ -120,6 +123,7 @@ impl BundleError {
                 | BundleError::Source(_)
                 | BundleError::Missing { .. }
                 | BundleError::Delta
+                | BundleError::NotAnImage
                 | BundleError::NotABundle { .. }
         )
     }
@@ -257,31 +261,25 @@ impl<R: Read> Bundle<R> {
 
     fn list(&mut self, volume: VolumeKind) -> Result<ChunkList, BundleError> {
         let within = format!("{volume} volume's chunk list");
-        let v = self.release.volumes.get(volume);
-        let (want, bytes, data_bytes, digest) = (v.list_bytes, v.bytes, v.data_bytes, v.list);
+        let v = volumes(&self.release)?.get(volume).clone();
         let start = self.source.at;
-        let header = Header::blob(&digest, want.into());
+        let header = Header::blob(&v.list, v.list_bytes.into());
         if self.source.header(&within)? != header {
             return Err(BundleError::Damaged { at: start, within });
         }
         let start = self.source.at;
         let encoded = self.source.content(&header, limits::CHUNK_LIST as u64, &within)?;
-        if Digest::of(&encoded) != digest {
+        if Digest::of(&encoded) != v.list {
             return Err(BundleError::Damaged { at: start, within });
         }
-        let list = ChunkList::decode(&encoded, bytes, data_bytes)
-            .map_err(|source| BundleError::List { volume, source })?;
-        if list.base.is_some() {
-            return Err(BundleError::Delta);
-        }
-        Ok(list)
+        ChunkList::decode(&encoded, &v).map_err(|source| BundleError::List { volume, source })
     }
 
     /// The header before a volume's data.
     fn begin(&mut self, volume: VolumeKind) -> Result<(), BundleError> {
         let within = format!("{volume} volume's data");
         let start = self.source.at;
-        let header = self.data_header(volume);
+        let header = self.data_header(volume)?;
         if self.source.header(&within)? == header {
             Ok(())
         } else {
@@ -298,7 +296,7 @@ impl<R: Read> Bundle<R> {
 
     /// The padding after a volume's data.
     fn finish(&mut self, volume: VolumeKind) -> Result<(), BundleError> {
-        let header = self.data_header(volume);
+        let header = self.data_header(volume)?;
         self.source.padding(&header, "padding")
     }
 
@@ -313,10 +311,15 @@ impl<R: Read> Bundle<R> {
         }
     }
 
-    fn data_header(&self, volume: VolumeKind) -> Header {
-        let v = self.release.volumes.get(volume);
-        Header::blob(&v.data, v.data_bytes)
+    fn data_header(&self, volume: VolumeKind) -> Result<Header, BundleError> {
+        let v = volumes(&self.release)?.get(volume);
+        Ok(Header::blob(&v.data, v.data_bytes))
     }
+}
+
+/// The volumes of an image. Of another release nothing is installed: it was refused when it was offered.
+pub(super) fn volumes(release: &Release) -> Result<&Volumes, BundleError> {
+    release.volumes().ok_or(BundleError::NotAnImage)
 }
 
 impl<R: Read> Content for Bundle<R> {

@@ -75,7 +75,8 @@ pub fn accept(
         boot_bytes: slots.boot.bytes(),
         system_bytes: slots.system.bytes(),
     };
-    let reasons = compat::check(&release.terms(), &facts, direction);
+    let mut reasons = compat::check(&release.terms(), &facts, direction);
+    reasons.extend(compat::check_release(release));
     if !reasons.is_empty() {
         return Err(Error::Incompatible { version: release.version.clone(), reasons });
     }

@@ -13,6 +13,7 @@
 use super::{
     BundleError,
     buffer::{Buffer, Loan, Pool},
+    bundle::volumes,
     content::{Content, Feed},
     header::{erase_header, write_header},
     marks::Marks,
@@ -203,7 +204,8 @@ pub(super) fn run(
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Stats, InstallError> {
-    let bytes = VolumeKind::ALL.map(|kind| content.release().volumes.get(kind).bytes);
+    let volumes = volumes(content.release())?;
+    let bytes = VolumeKind::ALL.map(|kind| volumes.get(kind).bytes);
     let largest = lists.iter().map(|l| l.chunk_bytes).max().unwrap_or(limits::CHUNK_MAX);
     let count = (POOL_BYTES / largest as usize).clamp(4, 8);
     // One more, because the chunk with the header is kept to the end.

@@ -11,7 +11,7 @@
 //! the chunk that it was cut in.
 use super::{
     buffer::Loan,
-    bundle::BundleError,
+    bundle::{BundleError, volumes},
     content::{Base, Content, Feed, Flow, Spot, encoding},
     pipeline::{InstallError, Looked, Payload},
     plan::{Held, Step, chunk, full_chunks, plan, step},
@@ -89,16 +89,11 @@ impl<S: Source> Remote<S> {
     }
 
     fn list(&mut self, release: &Release, volume: VolumeKind) -> Result<ChunkList, BundleError> {
-        let v = release.volumes.get(volume);
+        let v = volumes(release)?.get(volume);
         let limit = limits::CHUNK_LIST.min(v.list_bytes as usize);
         let what = format!("chunk list of the {volume} volume");
         let bytes = must(&mut self.source, &what, &v.list, limit)?;
-        let list = ChunkList::decode(&bytes, v.bytes, v.data_bytes)
-            .map_err(|source| BundleError::List { volume, source })?;
-        if list.base.is_some() {
-            return Err(BundleError::Delta);
-        }
-        Ok(list)
+        ChunkList::decode(&bytes, v).map_err(|source| BundleError::List { volume, source })
     }
 
     /// What the running slot should hold of what is wanted. Its lists are in the repository, if its release still is.
@@ -107,9 +102,13 @@ impl<S: Source> Remote<S> {
         let mut wanted: Vec<Digest> = lists.iter().flat_map(full_chunks).map(|(_, digest)| digest).collect();
         wanted.sort_unstable();
         for (volume, target) in VolumeKind::ALL.into_iter().zip(lists) {
-            let v = base.release.volumes.get(volume);
+            let (Some(running), Some(target_volumes)) = (base.release.volumes(), self.release.volumes())
+            else {
+                return;
+            };
+            let v = running.get(volume);
             let fetched;
-            let list = if v.list == self.release.volumes.get(volume).list {
+            let list = if v.list == target_volumes.get(volume).list {
                 target
             } else {
                 match self.list(&base.release, volume) {
@@ -212,7 +211,7 @@ impl<S: Source> Remote<S> {
         volume: VolumeKind,
         mut chunks: Range<usize>,
     ) -> Result<Flow, InstallError> {
-        let path = bundle::blob_name(&self.release.volumes.get(volume).data);
+        let path = bundle::blob_name(&volumes(&self.release)?.get(volume).data);
         let mut wrong = 0;
         'again: while !chunks.is_empty() {
             let [from, to] = self.places(volume, chunks.clone());

@@ -37,11 +37,11 @@ fuzz_target!(|data: &[u8]| {
     // What is believed is not older than what was seen, nor too far ahead, nor expired.
     let seen = number(data);
     let floor = Floor { sequence: seen >> 32, issued_at: seen & 0xffff_ffff };
-    for clock in [Clock::Free, Clock::Synchronised(seen), Clock::Synchronised(channel.issued_at)] {
+    for clock in [Clock::Free, Clock::Synchronized(seen), Clock::Synchronized(channel.issued_at)] {
         let Ok(now) = check(&channel, &channel.name, channel.sequence, floor, clock) else { continue };
         assert!(channel.sequence >= floor.sequence && channel.sequence - floor.sequence <= FURTHEST);
         assert!(now >= floor.issued_at && now >= channel.issued_at && now < channel.expires_at);
-        if let Clock::Synchronised(at) = clock {
+        if let Clock::Synchronized(at) = clock {
             assert!(channel.issued_at <= at.max(floor.issued_at).saturating_add(AHEAD));
         }
     }
