@@ -319,7 +319,7 @@ fn catalog(error: &CatalogError) -> Exit {
 fn bundle(error: &BundleError) -> Exit {
     match error {
         BundleError::Read { .. } | BundleError::Sink { .. } => Exit::Failed,
-        BundleError::Delta { .. } => Exit::Incompatible,
+        BundleError::Delta { .. } | BundleError::NotAnImage => Exit::Incompatible,
         _ => Exit::Untrusted,
     }
 }

@@ -208,7 +208,9 @@ fn metadata(
             let file = ReleaseFile { release, digest: release::identity(bytes) };
             Ok((Content::Release(file), vouched(trusted, role, bytes)))
         }
-        Role::Channel | Role::Attestation => Err(InspectError::Role { path: path.into(), role }),
+        Role::Channel | Role::Attestation | Role::Delta => {
+            Err(InspectError::Role { path: path.into(), role })
+        }
     }
 }
 

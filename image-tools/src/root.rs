@@ -1,7 +1,8 @@
 //! Root metadata: made, and read from its file.
 use crate::keys::SecretKey;
 use crate::output;
-use bistable_format::{Envelope, Key, KeyId, Role, RoleKeys, Root, TrustError};
+use bistable_format::root::Demand;
+use bistable_format::{Digest, Envelope, Extensions, Head, Key, KeyId, Role, RoleKeys, Root, TrustError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,13 +13,40 @@ pub struct RootOptions {
     pub root_keys: Vec<Key>,
     /// Keys that may sign releases.
     pub release_keys: Vec<Key>,
-    /// Keys that may sign channels.
+    /// Keys that may sign channels: all that have none of their own.
     pub channel_keys: Vec<Key>,
+    /// Keys that may sign one channel, by its name; no others may then.
+    pub own_channel_keys: Vec<(String, Key)>,
+    /// What devices demand of releases from a channel, or from each one.
+    pub demands: Vec<DemandOption>,
+    /// From this time on devices take no updates before they have the next root, in seconds since 1970; none for never.
+    pub expires_at: Option<u64>,
     /// How many distinct keys must sign, where it isn't the default: more than half of the root keys, one of the
     /// others.
     pub thresholds: Vec<(Role, u8)>,
     /// Keys that sign this root: at least as many root keys as the root's own threshold says.
     pub sign: Vec<SecretKey>,
+}
+
+/// An attestation that devices demand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemandOption {
+    /// The channel; none for each one.
+    pub channel: Option<String>,
+    /// What must be said.
+    pub kind: String,
+    /// Who must say it.
+    pub key: Key,
+}
+
+/// The keys of a role.
+#[derive(Clone, Debug)]
+struct Entry {
+    role: Role,
+    /// See [`RoleKeys::channels`].
+    channels: Vec<String>,
+    keys: Vec<Key>,
+    threshold: u8,
 }
 
 impl RootOptions {
@@ -31,20 +59,62 @@ impl RootOptions {
         ]
     }
 
-    /// A root of these roles; `usual` is how many keys must sign where nobody says.
-    fn assemble(&self, version: u32, roles: &[(Role, Vec<Key>)], usual: impl Fn(Role, &[Key]) -> u8) -> Root {
+    /// How many keys of a role must sign.
+    fn threshold(&self, role: Role, usual: u8) -> u8 {
+        self.thresholds.iter().find(|(r, _)| *r == role).map_or(usual, |(_, n)| *n)
+    }
+
+    /// The entries of channels with keys of their own.
+    fn own_channels(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (channel, key) in &self.own_channel_keys {
+            match entries.iter_mut().find(|e| e.channels.contains(channel)) {
+                Some(entry) => entry.keys.push(key.clone()),
+                None => entries.push(Entry {
+                    role: Role::Channel,
+                    channels: vec![channel.clone()],
+                    keys: vec![key.clone()],
+                    threshold: 1,
+                }),
+            }
+        }
+        entries
+    }
+
+    /// A root with these entries and demands.
+    fn assemble(&self, version: u32, head: Head, entries: &[Entry], demands: Vec<(Demand, Key)>) -> Root {
         let mut keys: Vec<Key> = Vec::new();
-        for key in roles.iter().flat_map(|(_, keys)| keys) {
+        let named = entries.iter().flat_map(|entry| &entry.keys).chain(demands.iter().map(|(_, key)| key));
+        for key in named {
             if !keys.contains(key) {
                 keys.push(key.clone());
             }
         }
-        let role_keys = |(role, keys): &(Role, Vec<Key>)| {
-            let chosen = self.thresholds.iter().find(|(r, _)| r == role);
-            let threshold = chosen.map_or_else(|| usual(*role, keys), |(_, n)| *n);
-            RoleKeys { role: *role, threshold, keys: keys.iter().map(Key::id).collect() }
+        let role_keys = |entry: &Entry| RoleKeys {
+            role: entry.role,
+            channels: entry.channels.clone(),
+            threshold: entry.threshold,
+            keys: entry.keys.iter().map(Key::id).collect(),
         };
-        Root { version, keys, roles: roles.iter().map(role_keys).collect() }
+        Root {
+            head,
+            version,
+            expires_at: self.expires_at,
+            keys,
+            roles: entries.iter().map(role_keys).collect(),
+            demands: demands.into_iter().map(|(demand, _)| demand).collect(),
+            extensions: Extensions::default(),
+        }
+    }
+
+    /// What devices demand, with the keys.
+    fn demanded(&self) -> Vec<(Demand, Key)> {
+        let demand = |d: &DemandOption| Demand {
+            channels: d.channel.iter().cloned().collect(),
+            kind: d.kind.clone(),
+            key: d.key.id(),
+        };
+        self.demands.iter().map(|d| (demand(d), d.key.clone())).collect()
     }
 }
 
@@ -61,7 +131,7 @@ pub enum RootError {
         source: io::Error,
     },
     /// The file holds no root that its own keys signed.
-    #[error("{path} is no valid root", path = path.display())]
+    #[error("{path} is not a valid root", path = path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -151,19 +221,22 @@ pub struct SignedRoot {
 /// # Errors
 /// When it would not.
 pub fn create(options: &RootOptions) -> Result<SignedRoot, RootError> {
-    let mut roles = Vec::new();
+    let mut entries = Vec::new();
     for (role, given) in options.given() {
         match (given.is_empty(), role) {
             // Without a channel, a product is updated from files: that is a way to use it.
             (true, Role::Channel) => {}
             (true, _) => return Err(RootError::NoKey { role }),
-            (false, _) => roles.push((role, given.clone())),
+            (false, _) => {
+                let half = u8::try_from(given.len() / 2 + 1).unwrap_or(u8::MAX);
+                let threshold = options.threshold(role, if role == Role::Root { half } else { 1 });
+                entries.push(Entry { role, channels: Vec::new(), keys: given.clone(), threshold });
+            }
         }
     }
-    let root = options.assemble(1, &roles, |role, keys| {
-        let half = u8::try_from(keys.len() / 2 + 1).unwrap_or(u8::MAX);
-        if role == Role::Root { half } else { 1 }
-    });
+    entries.extend(options.own_channels());
+    let head = Head::new(Digest([0; 32]), "");
+    let root = options.assemble(1, head, &entries, options.demanded());
     let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
     let bytes = root.seal(&signers).map_err(RootError::Unusable)?;
     let root = Root::open(&bytes).map_err(RootError::Unusable)?;
@@ -177,21 +250,39 @@ pub fn create(options: &RootOptions) -> Result<SignedRoot, RootError> {
 /// # Errors
 /// When such a root makes no sense.
 pub fn next(current: &Root, options: &RootOptions) -> Result<Vec<u8>, RootError> {
-    let old = |role| current.role(role);
-    let kept = |role| -> Vec<Key> {
-        let ids = old(role).map(|r| r.keys.as_slice()).unwrap_or_default();
-        ids.iter().filter_map(|id| current.key(id).cloned()).collect()
-    };
-    let roles: Vec<_> = options
-        .given()
-        .map(|(role, given)| (role, if given.is_empty() { kept(role) } else { given.clone() }))
-        .into_iter()
-        .filter(|(_, keys)| !keys.is_empty())
-        .collect();
-    let root = options.assemble(current.version.saturating_add(1), &roles, |role, keys| {
+    let labeled =
+        |ids: &[KeyId]| -> Vec<Key> { ids.iter().filter_map(|id| current.key(id).cloned()).collect() };
+    let mut entries = Vec::new();
+    for (role, given) in options.given() {
+        let old = current.role(role);
+        let keys =
+            if given.is_empty() { old.map(|r| labeled(&r.keys)).unwrap_or_default() } else { given.clone() };
+        if keys.is_empty() {
+            continue;
+        }
         let most = u8::try_from(keys.len()).unwrap_or(u8::MAX);
-        old(role).map_or(1, |r| r.threshold).min(most)
-    });
+        let threshold = options.threshold(role, old.map_or(1, |r| r.threshold).min(most));
+        entries.push(Entry { role, channels: Vec::new(), keys, threshold });
+    }
+    let own = options.own_channels();
+    let replaced = |channel: &String| own.iter().any(|entry| entry.channels.contains(channel));
+    for old in current.roles.iter().filter(|r| !r.channels.is_empty()) {
+        let channels: Vec<String> = old.channels.iter().filter(|c| !replaced(c)).cloned().collect();
+        if !channels.is_empty() {
+            let (role, threshold) = (old.role, old.threshold);
+            entries.push(Entry { role, channels, keys: labeled(&old.keys), threshold });
+        }
+    }
+    entries.extend(own);
+    let demands = match options.demands.as_slice() {
+        [] => {
+            let old = current.demands.iter();
+            old.filter_map(|d| Some((d.clone(), current.key(&d.key)?.clone()))).collect()
+        }
+        _ => options.demanded(),
+    };
+    let head = Head::new(current.repository(), "");
+    let root = options.assemble(current.version.saturating_add(1), head, &entries, demands);
     require_root_keys(current, &root, &options.sign)?;
     let signers: Vec<_> = options.sign.iter().map(SecretKey::signing).collect();
     root.seal(&signers).map_err(RootError::Unusable)
@@ -243,8 +334,8 @@ pub fn read(path: &Path) -> Result<SignedRoot, RootError> {
 /// The keys that a verified envelope is signed by, as far as the root names them for the role.
 pub fn signers<'a>(root: &'a Root, role: Role, bytes: &[u8]) -> Vec<&'a Key> {
     let Ok(envelope) = Envelope::parse(bytes, role) else { return Vec::new() };
-    let Some(named) = root.role(role) else { return Vec::new() };
-    let ids = envelope.signatures().map(|(id, _)| id).filter(|id| named.keys.contains(id));
+    let named: Vec<&RoleKeys> = root.roles.iter().filter(|r| r.role == role.keys()).collect();
+    let ids = envelope.signatures().map(|(id, _)| id).filter(|id| named.iter().any(|r| r.keys.contains(id)));
     let mut keys: Vec<&Key> = ids.filter_map(|id| root.key(&id)).collect();
     keys.dedup();
     keys
@@ -264,8 +355,8 @@ mod tests {
             root_keys: root.iter().map(|n| key(*n).public()).collect(),
             release_keys: vec![key(9).public()],
             channel_keys: vec![key(8).public()],
-            thresholds: vec![],
             sign: sign.iter().map(|n| key(*n)).collect(),
+            ..RootOptions::default()
         }
     }
 

@@ -101,6 +101,14 @@ impl<T> core::ops::DerefMut for OpenList<T> {
     }
 }
 
+impl<T> IntoIterator for OpenList<T> {
+    type Item = T;
+    type IntoIter = alloc::vec::IntoIter<T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.known.into_iter()
+    }
+}
+
 impl<'a, T> IntoIterator for &'a OpenList<T> {
     type Item = &'a T;
     type IntoIter = core::slice::Iter<'a, T>;

@@ -76,7 +76,8 @@ impl Assembly {
         system: &Encoded,
         progress: &dyn Progress,
     ) -> Result<Assembled, BuildError> {
-        let release = options.release(Volumes { boot: boot.volume.clone(), system: system.volume.clone() });
+        let volumes = Volumes { boot: boot.volume.clone(), system: system.volume.clone() };
+        let release = options.release(options.root()?, volumes);
         let signed = options.seal(&release).map_err(BuildError::Release)?;
         let frame = Frame::new(&signed, &release);
         let total = frame.bundle_bytes();

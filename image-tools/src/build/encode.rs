@@ -4,7 +4,7 @@ use super::{BuildError, BuildOptions};
 use crate::parallel::{self, Feed};
 use crate::progress::{Progress, Stage};
 use crate::volume::{VolumeError, VolumePlan};
-use bistable_format::{Chunk, ChunkList, Digest, Encoding, Hasher, Volume, VolumeKind, limits};
+use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind, limits};
 use std::io::{self, Write};
 use zstd::bulk::Compressor;
 
@@ -61,7 +61,7 @@ impl Default for Level {
 /// A volume whose data is written.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    pub(super) volume: Volume,
+    pub(super) volume: Artifact,
     pub(super) list: ChunkList,
     pub(super) list_bytes: Vec<u8>,
 }
@@ -139,9 +139,11 @@ pub(super) fn volume(
         return Err(BuildError::Length { kind, announced: total, found: produced });
     }
     let list_bytes = list.encode(total, data_bytes).map_err(|source| BuildError::List { kind, source })?;
-    let volume = Volume {
+    let volume = Artifact {
         bytes: total,
         digest: raw_hash.finish(),
+        chunk_bytes: list.chunk_bytes,
+        chunks: list.chunks_digest(),
         list_bytes: u32::try_from(list_bytes.len()).unwrap_or(u32::MAX),
         list: Digest::of(&list_bytes),
         data_bytes,

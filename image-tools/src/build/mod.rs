@@ -24,7 +24,8 @@ use crate::volume::{
     VolumePlan, VolumeSize, open_boot, open_system,
 };
 use bistable_format::{
-    DecodeError, Digest, Release, Requires, Root, TrustError, Volume, VolumeKind, Volumes, limits,
+    Artifact, Content, DecodeError, Digest, Extensions, Head, Release, Requires, Root, TrustError, Urgency,
+    VolumeKind, Volumes, health, limits, open::OpenList, release::DataPolicy, selftest,
 };
 use semver::Version;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ impl Input {
     }
 }
 
+/// The highest format of durable structures that this version's agent reads: see [`Release::durable`].
+const DURABLE: u16 = 1;
+
 /// What to build.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
@@ -67,10 +71,18 @@ pub struct BuildOptions {
     pub boards: Vec<String>,
     /// What a device must have before.
     pub requires: Requires,
-    /// For people.
+    /// How soon it should be installed.
+    pub urgency: Urgency,
+    /// What it does to the system's data.
+    pub data: DataPolicy,
+    /// Release notes, shown to operators.
     pub description: String,
-    /// For people.
+    /// Author of the release.
     pub author: String,
+    /// What it is built from: a repository and its commit, for example.
+    pub origin: String,
+    /// SHA-256 of its list of materials.
+    pub sbom: Option<Digest>,
     /// Self-test plan, as TOML; empty for none.
     pub self_tests: String,
     /// Health profile, as TOML; empty for the defaults.
@@ -91,7 +103,8 @@ pub struct BuildOptions {
     pub backend: Ext4Backend,
     /// Keys that sign the release.
     pub keys: Vec<SecretKey>,
-    /// The root that devices have: the keys are held against it before anything else is done.
+    /// The root that devices have: it says of which repository the release is, and the keys are compared with it before
+    /// anything else is done. Without one, nothing can be built.
     pub root: Option<Root>,
     /// Raw bytes in a chunk.
     pub chunk_size: ChunkSize,
@@ -121,8 +134,12 @@ impl BuildOptions {
             security_version: 0,
             boards: vec![board.into()],
             requires: Requires::default(),
+            urgency: Urgency::Normal,
+            data: DataPolicy::Compatible,
             description: String::new(),
             author: String::new(),
+            origin: String::new(),
+            sbom: None,
             self_tests: String::new(),
             health: String::new(),
             build_time: 0,
@@ -142,21 +159,33 @@ impl BuildOptions {
         }
     }
 
-    /// The release but for the volumes.
-    fn release(&self, volumes: Volumes) -> Release {
+    /// The release with these volumes.
+    fn release(&self, root: &Root, volumes: Volumes) -> Release {
         Release {
-            product: self.product.clone(),
+            head: Head::new(root.repository(), &self.product),
+            durable: DURABLE,
+            component: None,
             version: self.version.clone(),
             security_version: self.security_version,
             boards: self.boards.clone(),
             requires: self.requires.clone(),
-            volumes,
+            urgency: self.urgency.clone(),
             description: self.description.clone(),
             author: self.author.clone(),
             build_time: self.build_time,
+            origin: self.origin.clone(),
             self_tests: self.self_tests.clone(),
             health: self.health.clone(),
+            data: self.data,
+            sbom: self.sbom,
+            bound: OpenList::default(),
+            content: Content::Image(volumes),
+            extensions: Extensions::default(),
         }
+    }
+
+    fn root(&self) -> Result<&Root, BuildError> {
+        self.root.as_ref().ok_or(BuildError::NoRoot)
     }
 
     fn seal(&self, release: &Release) -> Result<Vec<u8>, TrustError> {
@@ -171,6 +200,15 @@ pub enum BuildError {
     /// The description of the release makes no sense.
     #[error("the release can't be described like that")]
     Release(#[source] TrustError),
+    /// The root isn't known.
+    #[error(
+        "no root was given: a release says of which repository it is, which the root tells; give --root FILE, or set \
+         BISTABLE_ROOT"
+    )]
+    NoRoot,
+    /// A plan or profile with something that no device knows.
+    #[error("the release's checks")]
+    Checks(#[source] DecodeError),
     /// Nobody signs.
     #[error("no key was given to sign with: every device refuses an unsigned release; give --key NAME.key")]
     NoKey,
@@ -236,7 +274,7 @@ pub struct BuiltVolume {
     /// What its input was.
     pub input: String,
     /// Bytes and digests.
-    pub volume: Volume,
+    pub volume: Artifact,
     /// Its chunks.
     pub chunks: usize,
     /// Raw bytes in each of them but the last.
@@ -364,13 +402,24 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
     if options.keys.is_empty() {
         return Err(BuildError::NoKey);
     }
+    let root = options.root()?;
+    // A person just wrote them: what isn't known is a mistake.
+    selftest::Plan::parse_known(&options.self_tests).map_err(BuildError::Checks)?;
+    health::Profile::parse_known(&options.health).map_err(BuildError::Checks)?;
     let zero = Digest([0; 32]);
-    let volume = Volume { bytes: 512, digest: zero, list_bytes: 512, list: zero, data_bytes: 1, data: zero };
-    let draft = options.release(Volumes { boot: volume.clone(), system: volume });
+    let volume = Artifact {
+        bytes: 512,
+        digest: zero,
+        chunk_bytes: limits::CHUNK_MIN,
+        chunks: zero,
+        list_bytes: 512,
+        list: zero,
+        data_bytes: 1,
+        data: zero,
+    };
+    let draft = options.release(root, Volumes { boot: volume.clone(), system: volume });
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
-    if let Some(root) = &options.root {
-        Release::open(&signed, root).map_err(BuildError::Untrusted)?;
-    }
+    Release::open(&signed, root).map_err(BuildError::Untrusted)?;
     Ok(())
 }
 

@@ -65,6 +65,9 @@ pub enum BundleError {
         /// What is wrong.
         source: DecodeError,
     },
+    /// It holds something else than an image.
+    #[error("it is not an image, and this version of bistable-image reads images only: use a newer one")]
+    NotAnImage,
     /// It is a delta, which needs its base.
     #[error(
         "the {kind} volume is a delta against another image, so it can't be read alone; use the full bundle"

@@ -84,8 +84,8 @@ impl<R: Read> Reader<R> {
     }
 
     fn read_lists(&mut self) -> Result<(), BundleError> {
-        let volumes: Vec<_> = self.release.volumes.iter().map(|(k, v)| (k, v.clone())).collect();
-        for (i, (kind, volume)) in volumes.into_iter().enumerate() {
+        let volumes = self.release.volumes().ok_or(BundleError::NotAnImage)?.clone();
+        for (i, (kind, volume)) in volumes.iter().enumerate() {
             let part = Part::List(kind);
             self.expect_header(HEAD_ENTRIES + i, part)?;
             let offset = self.input.offset;
@@ -95,8 +95,11 @@ impl<R: Read> Reader<R> {
                 return Err(BundleError::ListDigest { kind, offset });
             }
             self.expect_padding(HEAD_ENTRIES + i, part)?;
-            let list = ChunkList::decode(&bytes, volume.bytes, volume.data_bytes)
-                .map_err(|source| BundleError::List { kind, offset, source })?;
+            let list = ChunkList::decode(&bytes, volume).map_err(|source| BundleError::List {
+                kind,
+                offset,
+                source,
+            })?;
             self.lists.push((kind, list));
         }
         Ok(())
@@ -156,10 +159,7 @@ impl<R: Read> Reader<R> {
         progress: &dyn Progress,
         sink: &mut RawSink<'_>,
     ) -> Result<(), BundleError> {
-        let volume = self.release.volumes.get(kind).clone();
-        if list.base.is_some() {
-            return Err(BundleError::Delta { kind });
-        }
+        let volume = self.release.volumes().ok_or(BundleError::NotAnImage)?.get(kind).clone();
         let stage = Stage::Verify(kind);
         progress.begin(stage, volume.bytes);
         let (mut raw, mut data, mut done) = (Hasher::new(), Hasher::new(), 0);

@@ -88,7 +88,7 @@ pub(super) fn persistent(card: &mut CardImage, plan: &CardPlan, release: &Releas
     fs::set_permissions(root, Permissions::from_mode(0o755)).map_err(at("prepare", root))?;
     let handle = File::open(root).map_err(at("open", root))?;
     handle.set_modified(since_1970(release.build_time)).map_err(at("prepare", root))?;
-    let id = VolumeId::from_name(&format!("{}/persistent", release.product));
+    let id = VolumeId::from_name(&format!("{}/persistent", release.product()));
     let options = SystemOptions {
         size: VolumeSize::Exact(PERSISTENT_BYTES),
         owner: Owner::Root,

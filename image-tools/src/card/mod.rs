@@ -204,13 +204,19 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
     let release = reader.release().clone();
     let signed = reader.signed_release().to_vec();
     let digest = bistable_format::release::identity(&signed);
-    let plan = CardPlan::new(options, &release)?;
+    let volumes = release.volumes().ok_or_else(|| {
+        CardError::Bundle(VerifyError::Bundle {
+            path: options.bundle.clone(),
+            source: BundleError::NotAnImage,
+        })
+    })?;
+    let plan = CardPlan::new(options, volumes)?;
     for note in plan.notes() {
         progress.note(note);
     }
     let mut card = CardImage::create(card_file, plan.bytes())?;
 
-    table::write(&mut card, &plan, &release.product, &digest)?;
+    table::write(&mut card, &plan, release.product(), &digest)?;
     files::bootconfig(&mut card, &plan, options, release.build_time)?;
     files::persistent(&mut card, &plan, &release)?;
     let image = Image {
@@ -218,7 +224,7 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
         version: release.version.clone(),
         security_version: release.security_version,
     };
-    let record = Record::provision(&release.product, image, options.root.root.version);
+    let record = Record::provision(release.product(), image, options.root.root.version);
     state::write(
         &mut card,
         plan.place(Partition::State),
@@ -237,7 +243,7 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
             BundleError::Sink { source, .. } => OutputError::io("write", &options.out)(source).into(),
             source => CardError::Bundle(VerifyError::Bundle { path: options.bundle.clone(), source }),
         })?;
-    for (kind, volume) in release.volumes.iter() {
+    for (kind, volume) in volumes.iter() {
         card.map(start(kind), volume.bytes);
     }
     // Slot B: whatever an old card has there must not look bootable.

@@ -8,7 +8,7 @@ use super::{CardError, CardOptions};
 use crate::size::Bytes;
 use bistable_boot::Slot;
 use bistable_boot::layout::{ALIGN, Partition, STATE_BYTES};
-use bistable_format::{Release, VolumeKind};
+use bistable_format::{VolumeKind, Volumes};
 
 /// Bytes of the boot configuration volume: a FAT12 or FAT16 with room for what older firmware needs.
 pub(super) const BOOTCONFIG_BYTES: u64 = 16 << 20;
@@ -38,9 +38,9 @@ pub struct CardPlan {
 }
 
 impl CardPlan {
-    pub(super) fn new(options: &CardOptions, release: &Release) -> Result<CardPlan, CardError> {
+    pub(super) fn new(options: &CardOptions, volumes: &Volumes) -> Result<CardPlan, CardError> {
         let mut notes = Vec::new();
-        let mut slot = |kind, wanted| slot_bytes(kind, wanted, release.volumes.get(kind).bytes, &mut notes);
+        let mut slot = |kind, wanted| slot_bytes(kind, wanted, volumes.get(kind).bytes, &mut notes);
         let boot = slot(VolumeKind::Boot, options.boot_slot)?;
         let system = slot(VolumeKind::System, options.system_slot)?;
         let in_front = ALIGN + BOOTCONFIG_BYTES + STATE_BYTES + 2 * boot + 2 * system;

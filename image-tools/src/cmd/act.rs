@@ -23,9 +23,10 @@ pub(crate) struct Acting {
     /// Secret key that may sign channels. Repeat it if the root demands more than one.
     #[arg(long = "key", value_name = "NAME.key", required = true, env = "BISTABLE_CHANNEL_KEY")]
     keys: Vec<PathBuf>,
-    /// How long devices believe it. Before that it has to be renewed: by any change, or by `channel refresh`.
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = words::seconds)]
-    lifetime: u64,
+    /// How long devices believe the channel's files from now on; kept until it is changed, 7d for a new channel. Before that
+    /// the channel has to be renewed: by any change, or by `channel refresh`
+    #[arg(long, value_name = "TIME", value_parser = words::seconds)]
+    lifetime: Option<u64>,
     /// Take over what only a root signed that isn't in force any more: after you looked at it.
     #[arg(long)]
     accept_old_root: bool,
@@ -41,7 +42,7 @@ pub(crate) struct Bench {
     known: Known,
     keys: Vec<SecretKey>,
     who: String,
-    lifetime: u64,
+    lifetime: Option<u64>,
     /// See [`Committer::continue_after`].
     pub(crate) continue_after: Option<u64>,
     old_root: OldRoot,

@@ -10,7 +10,7 @@ use crate::repository::channel::Log;
 use crate::repository::store::Claim;
 use crate::repository::trust::Recognized;
 use bistable_format::attestation::Attestation;
-use bistable_format::{Envelope, repository as names};
+use bistable_format::{Envelope, Extensions, Head, repository as names};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -44,11 +44,14 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let Recognized { roots, known, .. } = args.pinned.recognize(&store)?;
     let channel = known.newest(&Log::new(&store, &roots, &args.channel))?.channel;
     let offer = args.which.selector().find(&channel)?;
+    let repository = roots.newest().root.repository();
     let word = Attestation {
+        head: Head::new(repository, &offer.terms.product),
         release: offer.identity,
         kind: args.kind.clone(),
         at: HostClock.now(),
         note: args.note.clone(),
+        extensions: Extensions::default(),
     };
     let bytes = word.seal(key.signing()).map_err(|e| Error::Usage(e.to_string()))?;
     let path = names::attestation(&offer.identity, &args.kind, &key.public().id());
@@ -62,7 +65,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     // Attested before, or another file, which counts for nothing.
     let at = match &there {
         None => word.at,
-        Some(there) => match Attestation::open(there, &key.public()) {
+        Some(there) => match Attestation::open(there, &key.public(), &repository) {
             Ok(w) if (w.release, &w.kind) == (word.release, &word.kind) => w.at,
             _ => {
                 return Err(Error::Usage(format!(

@@ -10,7 +10,7 @@ use crate::parallel::Threads;
 use crate::root;
 use crate::size::Bytes;
 use crate::volume::{BootFlow, Ext4Backend, Owner, VolumeSize};
-use bistable_format::{Requires, limits};
+use bistable_format::{Digest, Requires, Urgency, limits, release::DataPolicy};
 use semver::{Version, VersionReq};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// What `build --help` ends with.
 const TIME: &str = "Environment:\n  SOURCE_DATE_EPOCH  Build time, in seconds since 1970, instead of now. The same content \
 built again with the same time, options and keys is the same release, byte by byte; no file gets a later time.";
+
+/// Bytes of a list of materials: those of whole distributions have some tens of megabytes.
+const SBOM_MAX: usize = 256 << 20;
 
 /// Arguments of `build`.
 #[derive(Debug, clap::Args)]
@@ -75,12 +78,24 @@ pub struct Args {
     /// Version of another component that this release doesn't go with: `boot-loader=<2.1`. Repeat for more.
     #[arg(long, value_name = "NAME=VERSIONS", value_parser = component)]
     conflicts: Vec<(String, VersionReq)>,
-    /// For people.
+    /// How soon devices should install it: normal or security
+    #[arg(long, default_value = "normal", value_parser = urgency)]
+    urgency: Urgency,
+    /// What the new system does to its data: compatible, or migrates if the version before can't use them any more
+    #[arg(long, default_value = "compatible", value_parser = data)]
+    data: DataPolicy,
+    /// Release notes shown to operators
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// For people.
+    /// Author of the release
     #[arg(long, default_value = "", hide_default_value = true)]
     author: String,
+    /// What it is built from: a repository and its commit, for example
+    #[arg(long, default_value = "", hide_default_value = true)]
+    origin: String,
+    /// List of materials (SBOM); the release carries its SHA-256
+    #[arg(long, value_name = "FILE")]
+    sbom: Option<PathBuf>,
     /// Self-test plan.
     #[arg(long, value_name = "plan.toml")]
     self_tests: Option<PathBuf>,
@@ -109,8 +124,8 @@ pub struct Args {
     /// Worker threads; as many as there are processors if not given. Changes no byte of the bundle.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// The devices' root: make sure that they will accept the keys.
-    #[arg(long, value_name = "FILE")]
+    /// The devices' root: of which repository the release is, and whether devices will accept its keys
+    #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT", required = true)]
     root: Option<PathBuf>,
 }
 
@@ -126,6 +141,16 @@ pub(super) fn requirement(text: &str) -> Result<VersionReq, String> {
 fn component(text: &str) -> Result<(String, VersionReq), String> {
     let (name, req) = text.split_once('=').ok_or("give NAME=REQ, for example bootloader=>=2")?;
     Ok((name.into(), requirement(req)?))
+}
+
+fn urgency(text: &str) -> Result<Urgency, String> {
+    let known = [Urgency::Normal, Urgency::Security];
+    known.into_iter().find(|u| u.name() == text).ok_or_else(|| "give normal or security".into())
+}
+
+fn data(text: &str) -> Result<DataPolicy, String> {
+    let known = [DataPolicy::Compatible, DataPolicy::Migrates];
+    known.into_iter().find(|d| d.name() == text).ok_or_else(|| "give compatible or migrates".into())
 }
 
 fn level(text: &str) -> Result<Level, String> {
@@ -149,8 +174,12 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
             components: args.requires,
             conflicts: args.conflicts,
         },
+        urgency: args.urgency,
+        data: args.data,
         description: args.description,
         author: args.author,
+        origin: args.origin,
+        sbom: args.sbom.as_deref().map(sbom).transpose()?,
         self_tests: text(args.self_tests.as_deref())?,
         health: text(args.health.as_deref())?,
         build_time: build_time()?,
@@ -209,6 +238,13 @@ fn build_time() -> Result<u64, Error> {
     }
 }
 
+/// SHA-256 of a list of materials.
+fn sbom(path: &Path) -> Result<Digest, Error> {
+    let bytes = crate::output::read_limited(path, SBOM_MAX)
+        .map_err(|e| Error::Usage(format!("can't read {}: {e}", path.display())))?;
+    Ok(Digest::of(&bytes))
+}
+
 fn text(path: Option<&Path>) -> Result<String, Error> {
     let Some(path) = path else { return Ok(String::new()) };
     let bytes = crate::output::read_limited(path, limits::PLAN)
@@ -257,7 +293,7 @@ fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
     text.push_str(&format!(
         "release {}\n{} {}, put together in {:.1} s, {seconds:.1} s in all\n",
         built.digest,
-        release.product,
+        release.product(),
         release.version,
         built.assemble_time.as_secs_f64(),
     ));
@@ -265,7 +301,7 @@ fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
         json!({
             "file": path,
             "bytes": built.bytes,
-            "product": release.product,
+            "product": release.product(),
             "version": release.version.to_string(),
             "release": built.digest.to_string(),
             "volumes": volumes,

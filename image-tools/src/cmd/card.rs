@@ -100,7 +100,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     let release = &made.release;
     text.push_str(&format!(
         "slot A: {} {}, release {}\n{}  {} to write\n",
-        release.product,
+        release.product(),
         release.version,
         made.digest,
         made.bmap.display(),
@@ -113,7 +113,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
             "bmap": made.bmap,
             "mapped_bytes": made.mapped,
             "partitions": partitions,
-            "product": release.product,
+            "product": release.product(),
             "version": release.version.to_string(),
             "release": made.digest.to_string(),
             "seconds": made.time.as_secs_f64(),

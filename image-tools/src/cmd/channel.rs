@@ -182,7 +182,7 @@ fn report(name: &str, verb: &str, committed: Option<&Committed>, out: Out) -> Re
             "verb": verb,
             "about": about,
             "sequence": committed.map(|c| c.file.channel.sequence),
-            "expires_at": committed.map(|c| c.file.channel.expires_at),
+            "expires_at": committed.map(|c| c.file.channel.expires_at()),
         }),
         &format!("{verb} {about}\n{}", committed_line(committed)),
     )
@@ -223,11 +223,11 @@ fn text_of(channel: &Content, now: u64) -> String {
         let _ = writeln!(text, "{args}");
     };
     line(format_args!("channel {}, number {}", channel.name, channel.sequence));
-    let late = if channel.expires_at <= now { "  EXPIRED: renew it with `channel refresh`" } else { "" };
+    let late = if channel.expires_at() <= now { "  EXPIRED: renew it with `channel refresh`" } else { "" };
     line(format_args!(
         "  issued {}  expires {}{late}",
         timestamp(channel.issued_at),
-        timestamp(channel.expires_at)
+        timestamp(channel.expires_at())
     ));
     let mut offers: Vec<_> = channel.offers.iter().collect();
     offers.sort_by(|a, b| {
@@ -270,7 +270,7 @@ fn json_of(channel: &Content) -> Value {
         "name": channel.name,
         "sequence": channel.sequence,
         "issued_at": channel.issued_at,
-        "expires_at": channel.expires_at,
+        "expires_at": channel.expires_at(),
         "promoted_at": channel.promoted_at,
         "offers": channel.offers.iter().map(|o| json!({
             "product": o.terms.product,

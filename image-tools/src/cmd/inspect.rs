@@ -2,9 +2,11 @@
 use super::Out;
 use crate::error::Error;
 use crate::inspect::{self, Content, ListSummary, ReleaseFile, Trust};
-use crate::keys::kind_name;
+use crate::keys;
+use crate::repository::audit::timestamp;
 use crate::root as roots;
 use crate::size::Bytes;
+use bistable_format::content::kind_name;
 use bistable_format::text::printable;
 use bistable_format::{Key, Root};
 use serde_json::{Value, json};
@@ -64,14 +66,14 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
 
 /// A key on one line.
 pub(super) fn key_line(key: &Key) -> String {
-    format!("{} \"{}\" ({})", key.id(), key.label.escape_debug(), kind_name(key.kind))
+    format!("{} \"{}\" ({})", key.id(), key.label.escape_debug(), keys::kind_name(key.kind))
 }
 
 pub(super) fn key_json(key: &Key) -> Value {
     json!({
         "id": key.id().to_string(),
         "label": key.label,
-        "kind": kind_name(key.kind),
+        "kind": keys::kind_name(key.kind),
         "public": bistable_format::Digest(key.public).to_string(),
     })
 }
@@ -79,20 +81,45 @@ pub(super) fn key_json(key: &Key) -> Value {
 /// A root as JSON and text.
 pub(super) fn root(root: &Root) -> (Value, String) {
     let mut text = format!("root version {}\n", root.version);
+    let (repository, expires) = (root.repository(), root.expires_at.map(timestamp));
+    line(&mut text, format_args!("repository {repository}"));
+    line(&mut text, format_args!("expires {}", expires.as_deref().unwrap_or("never")));
     let mut roles = Vec::new();
     for role in &root.roles {
         let keys: Vec<&Key> = role.keys.iter().filter_map(|id| root.key(id)).collect();
-        line(&mut text, format_args!("{}: {} of {} must sign", role.role, role.threshold, role.keys.len()));
+        let channels = match role.channels.as_slice() {
+            [] => String::new(),
+            names => format!(" {}", names.join(", ")),
+        };
+        let (role_name, need, count) = (role.role, role.threshold, role.keys.len());
+        line(&mut text, format_args!("{role_name}{channels}: {need} of {count} must sign"));
         for key in &keys {
             line(&mut text, format_args!("  {}", key_line(key)));
         }
         roles.push(json!({
             "role": role.role.name(),
+            "channels": role.channels,
             "threshold": role.threshold,
             "keys": keys.into_iter().map(key_json).collect::<Vec<_>>(),
         }));
     }
-    (json!({"version": root.version, "roles": roles}), text)
+    let mut demands = Vec::new();
+    for demand in &root.demands {
+        let channels =
+            if demand.channels.is_empty() { "every channel".into() } else { demand.channels.join(", ") };
+        let key = root.key(&demand.key).map(key_line).unwrap_or_default();
+        line(&mut text, format_args!("devices demand {} in {channels} from {key}", demand.kind));
+        demands
+            .push(json!({"kind": demand.kind, "channels": demand.channels, "key": demand.key.to_string()}));
+    }
+    let json = json!({
+        "version": root.version,
+        "repository": repository.to_string(),
+        "expires_at": expires,
+        "roles": roles,
+        "demands": demands,
+    });
+    (json, text)
 }
 
 fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
@@ -104,14 +131,26 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
     };
     let running = release.requires.running.as_ref().map(ToString::to_string);
     line(&mut text, format_args!("release           {}", file.digest));
-    line(&mut text, format_args!("product           {}", release.product));
+    line(&mut text, format_args!("repository        {}", release.head.repository));
+    line(&mut text, format_args!("needs bistable    {}", release.head.agent));
+    line(&mut text, format_args!("product           {}", release.product()));
+    line(
+        &mut text,
+        format_args!(
+            "component         {}",
+            release.component.as_deref().unwrap_or("none: the whole system")
+        ),
+    );
     line(&mut text, format_args!("version           {}", release.version));
     line(&mut text, format_args!("security version  {}", release.security_version));
     line(&mut text, format_args!("boards            {}", release.boards.join(", ")));
     line(&mut text, format_args!("requires running  {}", running.as_deref().unwrap_or("any")));
     line(&mut text, format_args!("requires          {}", listed(&release.requires.components)));
     line(&mut text, format_args!("conflicts         {}", listed(&release.requires.conflicts)));
+    line(&mut text, format_args!("urgency           {}", release.urgency.name()));
+    line(&mut text, format_args!("data              {}", release.data.name()));
     line(&mut text, format_args!("built             {time}"));
+    line(&mut text, format_args!("built from        {}", or_none(&release.origin)));
     line(
         &mut text,
         format_args!("author            {}", or_none(&release.author.escape_debug().to_string())),
@@ -120,9 +159,14 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
         &mut text,
         format_args!("description       {}", or_none(&printable(&release.description, &['\n', '\t']))),
     );
+    let sbom = release.sbom.map(|digest| digest.to_string());
+    line(&mut text, format_args!("sbom              {}", sbom.as_deref().unwrap_or("none")));
+    let bound: Vec<String> = release.bound.iter().map(|b| format!("{} {}", b.component, b.version)).collect();
+    line(&mut text, format_args!("brings along      {}", or_none(&bound.join(", "))));
+    line(&mut text, format_args!("content           {}", kind_name(release.content.kind())));
     let mut volumes = Vec::new();
-    for (kind, v) in release.volumes.iter() {
-        line(&mut text, format_args!("{kind} volume"));
+    for (name, v) in release.content.artifacts() {
+        line(&mut text, format_args!("{name}"));
         line(
             &mut text,
             format_args!("  image           {} ({} bytes), sha256 {}", Bytes(v.bytes), v.bytes, v.digest),
@@ -138,7 +182,7 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
         );
         line(&mut text, format_args!("  chunk list      {} bytes, sha256 {}", v.list_bytes, v.list));
         let mut volume = json!({
-            "name": kind.to_string(),
+            "name": name,
             "raw_bytes": v.bytes,
             "raw_sha256": v.digest.to_string(),
             "data_bytes": v.data_bytes,
@@ -146,7 +190,7 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
             "list_bytes": v.list_bytes,
             "list_sha256": v.list.to_string(),
         });
-        if let Some(list) = lists.iter().find(|l| l.kind == kind) {
+        if let Some(list) = lists.iter().find(|l| l.kind.name() == name) {
             let base = list.base.map(|b| b.to_string());
             let chunk = Bytes(list.chunk_bytes.into());
             line(
@@ -170,7 +214,17 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
     };
     let json = json!({
         "release": file.digest.to_string(),
-        "product": release.product,
+        "repository": release.head.repository.to_string(),
+        "needs_bistable": release.head.agent,
+        "component": release.component,
+        "content": kind_name(release.content.kind()),
+        "urgency": release.urgency.name(),
+        "data": release.data.name(),
+        "durable": release.durable,
+        "origin": release.origin,
+        "sbom_sha256": sbom,
+        "bound": bound,
+        "product": release.product(),
         "version": release.version.to_string(),
         "security_version": release.security_version,
         "boards": release.boards,

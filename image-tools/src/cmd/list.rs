@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             "repository": store.place(),
             "channel": args.channel,
             "sequence": channel.sequence,
-            "expires_at": timestamp(channel.expires_at),
+            "expires_at": timestamp(channel.expires_at()),
             "releases": all,
         }),
         &text,

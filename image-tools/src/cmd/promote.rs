@@ -44,7 +44,7 @@ impl Waves {
     pub(crate) fn rollout(&self, now: u64) -> Result<Rollout, Error> {
         let waves: Vec<Wave> = self.waves.iter().map(|w| w.from(now)).collect();
         in_order(&waves).map_err(|why| Error::Usage(format!("--waves: {why}")))?;
-        Ok(Rollout { pace: Pace::Running, canaries: self.canary.clone(), waves })
+        Ok(Rollout { pace: Pace::Running, canaries: self.canary.clone(), waves: waves.into() })
     }
 }
 

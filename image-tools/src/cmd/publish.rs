@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             "repository": bench.store.place(),
             "channel": args.channel,
             "sequence": sequence,
-            "product": release.product,
+            "product": release.product(),
             "version": release.version.to_string(),
             "release": published.identity.to_string(),
             "bytes": published.bytes,
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         }),
         &format!(
             "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{}",
-            release.product,
+            release.product(),
             release.version,
             published.identity,
             Bytes(published.uploaded),

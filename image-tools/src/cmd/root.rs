@@ -1,9 +1,11 @@
 //! `root new`, `root rotate`, `root sign`.
 use super::Out;
+use crate::clock;
 use crate::error::Error;
 use crate::keys::{self, SecretKey};
 use crate::output::{self, Access, Existing};
-use crate::root::{self, RootOptions};
+use crate::repository::words;
+use crate::root::{self, DemandOption, RootOptions};
 use bistable_format::{Envelope, Key, Role, TrustError};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,16 @@ pub struct Rotate {
     /// Public keys that may sign channels from now on.
     #[arg(long, value_name = "NAME.pub")]
     channel_key: Vec<PathBuf>,
+    /// Public key that may sign one channel, which no other key may sign then: `staging=ci.pub`. Repeat it
+    #[arg(long, value_name = "CHANNEL=NAME.pub", value_parser = named)]
+    own_channel_key: Vec<(String, PathBuf)>,
+    /// Attestation that devices demand of releases from a channel, and the public key that gives it:
+    /// `production:tests-passed=bench.pub`, or without a channel for each one. Repeat it
+    #[arg(long, value_name = "[CHANNEL:]KIND=NAME.pub", value_parser = named)]
+    demand: Vec<(String, PathBuf)>,
+    /// How long devices take updates with this root, from now on: 365d, for example, or never
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = Lifetime::parse)]
+    expires: Lifetime,
     /// How many keys of a role must sign: `root=2`. Otherwise as many as before.
     #[arg(long, value_name = "ROLE=N", value_parser = threshold)]
     threshold: Vec<(Role, u8)>,
@@ -77,6 +89,16 @@ pub struct New {
     /// Public key that may sign channels. Without one there can be no repository, only updates from files.
     #[arg(long, value_name = "NAME.pub")]
     channel_key: Vec<PathBuf>,
+    /// Public key that may sign one channel, which no other key may sign then: `staging=ci.pub`. Repeat it
+    #[arg(long, value_name = "CHANNEL=NAME.pub", value_parser = named)]
+    own_channel_key: Vec<(String, PathBuf)>,
+    /// Attestation that devices demand of releases from a channel, and the public key that gives it:
+    /// `production:tests-passed=bench.pub`, or without a channel for each one. Repeat it
+    #[arg(long, value_name = "[CHANNEL:]KIND=NAME.pub", value_parser = named)]
+    demand: Vec<(String, PathBuf)>,
+    /// How long devices take updates with this root, from now on: 365d, for example, or never
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = Lifetime::parse)]
+    expires: Lifetime,
     /// How many keys of a role must sign: `root=2`. Otherwise more than half of the root keys, and one of the others.
     #[arg(long, value_name = "ROLE=N", value_parser = threshold)]
     threshold: Vec<(Role, u8)>,
@@ -89,6 +111,43 @@ pub struct New {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+}
+
+/// How long a root is good.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime(Option<u64>);
+
+impl Lifetime {
+    fn parse(text: &str) -> Result<Lifetime, String> {
+        match text {
+            "never" => Ok(Lifetime(None)),
+            time => Ok(Lifetime(Some(words::seconds(time)?))),
+        }
+    }
+
+    fn expires_at(self) -> Option<u64> {
+        self.0.map(|seconds| clock::unix_now().saturating_add(seconds))
+    }
+}
+
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("give NAME=FILE.pub")?;
+    Ok((name.into(), path.into()))
+}
+
+fn own_keys(named: &[(String, PathBuf)]) -> Result<Vec<(String, Key)>, keys::KeyError> {
+    named.iter().map(|(name, path)| Ok((name.clone(), keys::read_public(path)?))).collect()
+}
+
+fn demands(named: &[(String, PathBuf)]) -> Result<Vec<DemandOption>, keys::KeyError> {
+    let one = |(name, path): &(String, PathBuf)| {
+        let (channel, kind) = match name.split_once(':') {
+            Some((channel, kind)) => (Some(channel.into()), kind.into()),
+            None => (None, name.clone()),
+        };
+        Ok(DemandOption { channel, kind, key: keys::read_public(path)? })
+    };
+    named.iter().map(one).collect()
 }
 
 fn threshold(text: &str) -> Result<(Role, u8), String> {
@@ -116,6 +175,9 @@ fn rotate(args: Rotate, out: Out) -> Result<(), Error> {
             root_keys: read(&args.root_key)?,
             release_keys: read(&args.release_key)?,
             channel_keys: read(&args.channel_key)?,
+            own_channel_keys: own_keys(&args.own_channel_key)?,
+            demands: demands(&args.demand)?,
+            expires_at: args.expires.expires_at(),
             thresholds: args.threshold,
             sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
         },
@@ -176,6 +238,9 @@ fn new(args: New, out: Out) -> Result<(), Error> {
         root_keys: read(&args.root_key)?,
         release_keys: read(&args.release_key)?,
         channel_keys: read(&args.channel_key)?,
+        own_channel_keys: own_keys(&args.own_channel_key)?,
+        demands: demands(&args.demand)?,
+        expires_at: args.expires.expires_at(),
         thresholds: args.threshold,
         sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
     })?;

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     out.result(
         json!({
             "verified": true,
-            "product": release.product,
+            "product": release.product(),
             "version": release.version.to_string(),
             "release": verified.digest.to_string(),
             "bytes": verified.bytes,
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         }),
         &format!(
             "verified: {} {}, all of {} in {:.1} s\nrelease {}\nsigned by {}\n",
-            release.product,
+            release.product(),
             release.version,
             Bytes(verified.bytes),
             verified.time.as_secs_f64(),

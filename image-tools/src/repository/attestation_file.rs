@@ -46,11 +46,11 @@ pub(super) fn signer(path: &str, bytes: &[u8]) -> Result<KeyId, AttestationError
 pub(super) fn open(
     path: &str,
     bytes: &[u8],
-    keys: &BTreeMap<KeyId, Key>,
+    attestors: &Attestors,
 ) -> Result<Attestation, AttestationError> {
     let signer = signer(path, bytes)?;
-    let key = keys.get(&signer).ok_or(AttestationError::UnknownKey(signer))?;
-    let attestation = Attestation::open(bytes, key).map_err(AttestationError::Untrusted)?;
+    let key = attestors.keys.get(&signer).ok_or(AttestationError::UnknownKey(signer))?;
+    let attestation = Attestation::open(bytes, key, &attestors.repository).map_err(AttestationError::Untrusted)?;
     if names::attestation(&attestation.release, &attestation.kind, &signer) == path {
         Ok(attestation)
     } else {
@@ -58,11 +58,18 @@ pub(super) fn open(
     }
 }
 
+/// Who may attest, and in which repository.
+#[derive(Clone, Debug)]
+pub(super) struct Attestors {
+    repository: Digest,
+    keys: BTreeMap<KeyId, Key>,
+}
+
 /// The keys that may attest: those that the gates of the channels name, and those of the roots.
 ///
 /// # Errors
 /// When the store fails.
-pub(super) fn keys(store: &Store, roots: &Roots) -> Result<BTreeMap<KeyId, Key>, StoreError> {
+pub(super) fn attestors(store: &Store, roots: &Roots) -> Result<Attestors, StoreError> {
     let mut keys: BTreeMap<KeyId, Key> =
         roots.all().flat_map(|root| &root.root.keys).map(|key| (key.id(), key.clone())).collect();
     for name in channel::names(store)? {
@@ -71,26 +78,37 @@ pub(super) fn keys(store: &Store, roots: &Roots) -> Result<BTreeMap<KeyId, Key>,
         let Ok(ChannelFile { channel, .. }) = newest else { continue };
         keys.extend(channel.gates.attestations.into_iter().map(|(_, key)| (key.id(), key)));
     }
-    Ok(keys)
+    Ok(Attestors { repository: roots.newest().root.repository(), keys })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::SecretKey;
-    use bistable_format::KeyKind;
+    use bistable_format::{Extensions, Head, KeyKind};
 
     #[test]
     fn an_attestation_is_believed_only_under_its_own_name_and_by_a_named_key() {
         let [rig, other] = [1, 2].map(|n| SecretKey::from_seed([n; 32], "rig", KeyKind::Production).unwrap());
         let release = Digest::of(b"release");
-        let word = Attestation { release, kind: "tests-passed".into(), at: 1, note: String::new() };
+        let repository = Digest::of(b"repository");
+        let word = Attestation {
+            head: Head::new(repository, "hub"),
+            release,
+            kind: "tests-passed".into(),
+            at: 1,
+            note: String::new(),
+            extensions: Extensions::default(),
+        };
         let bytes = word.seal(rig.signing()).unwrap();
         let id = rig.public().id();
-        let keys: BTreeMap<_, _> = [(id, rig.public())].into();
+        let keys = Attestors { repository, keys: [(id, rig.public())].into() };
         let path = names::attestation(&release, "tests-passed", &id);
         assert_eq!(open(&path, &bytes, &keys), Ok(word));
-        assert_eq!(open(&path, &bytes, &BTreeMap::new()), Err(AttestationError::UnknownKey(id)));
+        let nobody = Attestors { keys: BTreeMap::new(), ..keys.clone() };
+        assert_eq!(open(&path, &bytes, &nobody), Err(AttestationError::UnknownKey(id)));
+        let elsewhere = Attestors { repository: Digest::of(b"elsewhere"), ..keys.clone() };
+        assert!(matches!(open(&path, &bytes, &elsewhere), Err(AttestationError::Untrusted(_))));
         let mut changed = bytes.clone();
         let middle = changed.len() / 2;
         changed[middle] ^= 1;

@@ -16,14 +16,15 @@ use super::store::{Claim, Store, StoreError};
 use super::trust::{Known, Lacking, Mark, TrustStoreError, lost, payload_digest};
 use crate::clock::{Clock, back_off};
 use bistable_format::channel::{Act, Channel, Gates, Offer, check_channel_name};
-use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError, repository};
+use bistable_format::open::OpenList;
+use bistable_format::{DecodeError, Digest, Envelope, Extensions, Head, Role, TrustError, repository};
 use ed25519_dalek::SigningKey;
 
 mod lost;
 
 pub use lost::LOST;
 
-/// How long a channel is believed, in seconds, if nobody says otherwise: a week.
+/// Seconds that a new channel's files are believed: a week.
 pub const LIFETIME: u64 = 7 * 86_400;
 /// Tries against others who commit at once. Each that fails means that another's commit was made.
 const TRIES: u32 = 200;
@@ -541,8 +542,8 @@ pub struct Committer<'a> {
     pub who: String,
     /// Channel keys that sign.
     pub keys: Vec<&'a SigningKey>,
-    /// Seconds that the file is believed.
-    pub lifetime: u64,
+    /// Seconds that the channel's files are believed from now on; the channel's own time if none is given.
+    pub lifetime: Option<u64>,
     /// What about a newest file that only an older root vouches for.
     pub old_root: OldRoot,
     /// Give up the lost numbers up to this one, and continue above it.
@@ -726,19 +727,21 @@ impl Committer<'_> {
         let after = |there: u64| self.continue_after.unwrap_or(there) + 1;
         let Some(ChannelFile { channel, digest, .. }) = newest else {
             return Ok(Channel {
+                head: Head::new(log.roots.newest().root.repository(), ""),
                 name: log.name.clone(),
                 sequence: after(0),
                 // After lost numbers, there is no predecessor to name.
                 previous: self.continue_after.map(|_| Digest::of(LOST)),
                 issued_at: now,
-                expires_at: now.saturating_add(self.lifetime),
+                lifetime: self.lifetime.unwrap_or(LIFETIME),
                 act,
-                offers: Vec::new(),
-                withdrawn: Vec::new(),
+                offers: OpenList::default(),
+                withdrawn: OpenList::default(),
                 pins: Vec::new(),
                 gates: Gates::default(),
                 promoted_at: 0,
                 catalog: Vec::new(),
+                extensions: Extensions::default(),
             });
         };
         if channel.issued_at.saturating_sub(now) > BEHIND {
@@ -751,7 +754,7 @@ impl Committer<'_> {
             sequence: after(channel.sequence),
             previous: Some(*digest),
             issued_at,
-            expires_at: issued_at.saturating_add(self.lifetime),
+            lifetime: self.lifetime.unwrap_or(channel.lifetime),
             act,
             ..channel.clone()
         })

@@ -114,10 +114,12 @@ impl Stored {
             Part { digest: Digest::of(frame.manifest.as_bytes()), bytes: frame.manifest.len() as u64 },
             Part { digest: Digest::of(&self.signed), bytes: self.signed.len() as u64 },
         ];
-        for (_, v) in self.release.volumes.iter() {
-            parts.push(Part { digest: v.list, bytes: v.list_bytes.into() });
-            parts.push(Part { digest: v.data, bytes: v.data_bytes });
+        for (_, artifact) in self.release.content.artifacts() {
+            parts.push(Part { digest: artifact.list, bytes: artifact.list_bytes.into() });
+            parts.push(Part { digest: artifact.data, bytes: artifact.data_bytes });
         }
+        let blobs = self.release.content.blobs().iter();
+        parts.extend(blobs.map(|blob| Part { digest: blob.digest, bytes: blob.bytes.into() }));
         parts.sort();
         parts.dedup();
         parts
@@ -139,7 +141,7 @@ impl Stored {
                 return Err(ContentsError::Incomplete {
                     place: store.place().into(),
                     path,
-                    product: self.release.product.clone(),
+                    product: self.release.product().into(),
                     version: self.release.version.to_string(),
                 });
             }

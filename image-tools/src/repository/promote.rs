@@ -118,7 +118,7 @@ pub fn promote(
                 (stored, hold)
             }
         };
-        let attested = attested(store, draft, &offer.identity)?;
+        let attested = attested(store, &root.repository(), draft, &offer.identity)?;
         let now = committer.clock.now();
         let how = Promotion { attested: &attested, rollout: &wish.rollout, now };
         edit::promote(&from, draft, &offer.identity, how)?;
@@ -137,7 +137,7 @@ pub fn promote(
 fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     let release = &stored.release;
     Entry {
-        product: release.product.clone(),
+        product: release.product().into(),
         version: release.version.clone(),
         release: offer.release,
         identity: stored.identity,
@@ -181,12 +181,17 @@ fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Resu
 }
 
 /// What was attested of a release by the keys that the channel names; each verified.
-fn attested(store: &Store, into: &Channel, release: &Digest) -> Result<Vec<(String, KeyId)>, StoreError> {
+fn attested(
+    store: &Store,
+    repository: &Digest,
+    into: &Channel,
+    release: &Digest,
+) -> Result<Vec<(String, KeyId)>, StoreError> {
     let mut words = Vec::new();
     for (kind, key) in &into.gates.attestations {
         let path = names::attestation(release, kind, &key.id());
         if let Some(bytes) = store.get(&path, Envelope::MAX_BYTES)?
-            && let Ok(word) = Attestation::open(&bytes, key)
+            && let Ok(word) = Attestation::open(&bytes, key, repository)
             && word.release == *release
             && word.kind == *kind
         {

@@ -17,7 +17,7 @@ use crate::verify::VerifyError;
 use bistable_format::bundle::{BLOCK, Frame, blob_digest};
 use bistable_format::channel::{Channel, Offer, Passage};
 use bistable_format::rollout::Rollout;
-use bistable_format::{Digest, Release, TrustError, release, repository as names};
+use bistable_format::{Digest, Extensions, Release, TrustError, release, repository as names};
 use semver::Version;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -125,7 +125,7 @@ pub fn publish(
 
     // Before anything is written: gigabytes for nothing are nobody's joy.
     if let Some(there) =
-        store.get(&names::version(&release.product, &release.version), version_name::BYTES)?
+        store.get(&names::version(release.product(), &release.version), version_name::BYTES)?
     {
         check_version(&release, &identity, &there)?;
     }
@@ -138,9 +138,10 @@ pub fn publish(
         since: 0,
         passage: publication.passage,
         rollout: publication.rollout.clone(),
+        extensions: Extensions::default(),
     };
     let entry = Entry {
-        product: release.product.clone(),
+        product: release.product().into(),
         version: release.version.clone(),
         release: offer.release,
         identity,
@@ -194,7 +195,7 @@ fn add(
 
 /// Take the version's name for this release.
 fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<(), PublishError> {
-    match version_name::claim(store, &release.product, &release.version, identity)? {
+    match version_name::claim(store, release.product(), &release.version, identity)? {
         Claim::Ours => Ok(()),
         Claim::Theirs(there) => check_version(release, identity, &there),
     }
@@ -207,7 +208,7 @@ fn check_version(release: &Release, identity: &Digest, there: &[u8]) -> Result<(
     }
     let there = String::from_utf8_lossy(there);
     Err(PublishError::Taken {
-        product: release.product.clone(),
+        product: release.product().into(),
         version: release.version.clone(),
         there: there.chars().filter(char::is_ascii_hexdigit).collect(),
     })

@@ -41,10 +41,10 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
     let mut next = rollout.clone();
     let already = |text: String| Err(EditError::Already(format!("the rollout of {version} {text}")));
     let refuse = |text: &str| Err(EditError::Senseless(format!("the rollout of {version} {text}")));
-    let for_all = next.waves.is_empty();
+    let for_all = next.waves.total() == 0;
     match change {
         // Without waves everybody is in, whatever groups go first.
-        Change::Replace(rollout) if rollout.waves.is_empty() => {
+        Change::Replace(rollout) if rollout.waves.total() == 0 => {
             return refuse(
                 "would let everybody in without a wave: say which with `rollout set --waves …`, or let all in with `rollout everyone`",
             );

@@ -1,7 +1,7 @@
 //! Releases that turned out bad, releases that are kept, and releases that nobody may go past.
 use super::{EditError, ROOM, named, not_offered, offer_mut, whole};
 use bistable_format::{
-    Channel, Digest,
+    Channel, Digest, Extensions,
     channel::{Passage, Withdrawal},
     limits,
     rollout::Pace,
@@ -19,7 +19,8 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
     }
     whole(channel, |draft| {
         let at = draft.offers.iter().position(|o| o.identity == *identity);
-        let offer = draft.offers.remove(at.ok_or_else(|| not_offered(draft, identity))?);
+        let at = at.ok_or_else(|| not_offered(draft, identity))?;
+        let offer = draft.offers.remove(at);
         draft.pins.retain(|pin| pin != identity);
         draft.withdrawn.push(Withdrawal {
             product: offer.terms.product,
@@ -27,9 +28,10 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
             identity: *identity,
             reason: reason.into(),
             at: now,
+            extensions: Extensions::default(),
         });
         // Whoever still runs the oldest of them has been offered something newer for long.
-        while draft.withdrawn.len() > limits::WITHDRAWN
+        while draft.withdrawn.total() > limits::WITHDRAWN
             || (draft.withdrawn.len() > 1 && draft.payload_bytes() > ROOM)
         {
             draft.withdrawn.remove(0);

@@ -308,7 +308,7 @@ fn release(
     }
     for part in stored.parts() {
         named.insert(part.digest);
-        let about = format!("of {} {}", stored.release.product, stored.release.version);
+        let about = format!("of {} {}", stored.release.product(), stored.release.version);
         match blobs.get(&part.digest) {
             Some(bytes) if *bytes == part.bytes => {}
             Some(bytes) => {

@@ -26,7 +26,7 @@ use super::hold;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
-use bistable_format::{Digest, limits, repository as names};
+use bistable_format::{DecodeError, Digest, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// When the last prune was, for the interval: seconds since 1970, as text.
@@ -66,6 +66,17 @@ pub enum PruneError {
         release: String,
         /// The blob.
         path: String,
+    },
+    /// Of an offer that this version can't read nobody knows the files.
+    #[error(
+        "nothing is pruned: channel {channel} has an offer that this version can't read ({why}), so its files aren't known: use \
+         the version of bistable-image that made it"
+    )]
+    Unreadable {
+        /// The channel.
+        channel: String,
+        /// Why the offer can't be read.
+        why: DecodeError,
     },
     /// Too soon after the last one.
     #[error("the last prune was {ago} s ago, and {interval} s have to lie between two")]
@@ -209,6 +220,9 @@ fn needed(
     let mut needed = BTreeSet::new();
     for file in holdings.channels.values() {
         needed.extend(file.channel.catalog.iter().map(|s| s.digest));
+        if let Some(offer) = file.channel.offers.unreadable().first() {
+            return Err(PruneError::Unreadable { channel: file.channel.name.clone(), why: offer.why.clone() });
+        }
         for offer in &file.channel.offers {
             needed.insert(offer.release);
             needed.extend(parts.of(&offer.release).map_err(|e| match e {

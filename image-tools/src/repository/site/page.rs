@@ -54,7 +54,7 @@ pub fn page(site: &Site<'_>) -> String {
 }
 
 fn channel(site: &Site<'_>, channel: &Channel, html: &mut String) {
-    let late = if channel.expires_at <= site.now { " <span class=\"tag bad\">expired</span>" } else { "" };
+    let late = if channel.expires_at() <= site.now { " <span class=\"tag bad\">expired</span>" } else { "" };
     add(
         html,
         format_args!(
@@ -62,7 +62,7 @@ fn channel(site: &Site<'_>, channel: &Channel, html: &mut String) {
             escape(&channel.name),
             channel.sequence,
             timestamp(channel.issued_at),
-            timestamp(channel.expires_at),
+            timestamp(channel.expires_at()),
         ),
     );
     let rows = site.rows(&channel.name);

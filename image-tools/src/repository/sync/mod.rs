@@ -230,7 +230,7 @@ pub fn sync(
     work.layout()?;
     work.roots(&roots)?;
     work.versions(|identity| whole || identities.contains(identity))?;
-    let keys = attestation_file::keys(from, &roots)?;
+    let keys = attestation_file::attestors(from, &roots)?;
     for identity in &identities {
         work.attestations(identity, &keys)?;
     }

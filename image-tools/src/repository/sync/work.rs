@@ -7,9 +7,9 @@ use crate::repository::hashed::Hashed;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::{Claim, Listed, Store, StoreError};
-use crate::repository::{attestation_file, version_name};
-use bistable_format::{Digest, Envelope, Key, KeyId, bundle, repository as names};
-use std::collections::BTreeMap;
+use crate::repository::attestation_file::{self, Attestors};
+use crate::repository::version_name;
+use bistable_format::{Digest, Envelope, bundle, repository as names};
 use std::fmt::Display;
 use std::ops::Range;
 
@@ -122,11 +122,11 @@ impl Work<'_> {
     pub(super) fn attestations(
         &mut self,
         identity: &Digest,
-        keys: &BTreeMap<KeyId, Key>,
+        attestors: &Attestors,
     ) -> Result<(), SyncError> {
         for Listed { path, .. } in self.from.list(&names::attestations(identity))? {
             let bytes = small(self.from, &path, Envelope::MAX_BYTES)?.unwrap_or_default();
-            match attestation_file::open(&path, &bytes, keys) {
+            match attestation_file::open(&path, &bytes, attestors) {
                 Ok(_) => self.same(&path, &bytes, Envelope::MAX_BYTES)?,
                 Err(e) => self.skip(&path, &e),
             }
