@@ -57,7 +57,7 @@ const CASES: &[Case] = &[
     // Compatibility.
     (
         "wrong-product",
-        |d| signed(d.with(|d| d.release.product = "toaster".into())),
+        |d| signed(d.with(|d| d.release.head.product = "toaster".into())),
         6,
         &["it is for product toaster", "a greenhouse"],
     ),
@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
         "everything-wrong-at-once",
         |d| {
             signed(d.version("0.1.0").with(|d| {
-                d.release.product = "toaster".into();
+                d.release.head.product = "toaster".into();
                 d.release.security_version = 0;
             }))
         },

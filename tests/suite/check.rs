@@ -286,7 +286,9 @@ fn a_withdrawal_is_shown_to_people() {
             identity: bistable_format::release::identity(&made("1.1.0").signed),
             reason: "the fan stops".into(),
             at: NOW,
-        }],
+            extensions: Default::default(),
+        }]
+        .into(),
         ..channel(SEEN + 2, Vec::new())
     };
     publish(&mut shop, &gone);
@@ -299,7 +301,7 @@ fn a_withdrawal_is_shown_to_people() {
         ],
     );
     let older = stock(&mut shop, &made("1.0.9"));
-    publish(&mut shop, &Channel { sequence: SEEN + 3, offers: vec![older], ..gone });
+    publish(&mut shop, &Channel { sequence: SEEN + 3, offers: vec![older].into(), ..gone });
     shelve(&pi, "shop", &shop);
     let found = pi.run("check --source @shop").must(0, &[]);
     assert!(found.out.contains("WITHDRAWN: the fan stops\n  ▶ 1.0.9  for every device\n"), "{found:#?}");

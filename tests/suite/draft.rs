@@ -1,6 +1,6 @@
 //! Bundles to order: taken apart, changed, put together and signed again, however wrong they have become.
 use bistable_format::{
-    Chunk, ChunkList, Digest, Encoding, Release, Volume, VolumeKind,
+    Artifact, Chunk, ChunkList, Content, Digest, Encoding, Release, VolumeKind, Volumes,
     bundle::{BLOCK, END_BYTES, Frame, Header},
 };
 use bistable_image::keys::SecretKey;
@@ -46,7 +46,7 @@ pub(crate) fn parts(bundle: &[u8]) -> Vec<Part> {
 }
 
 /// A volume, its encoded list, its data.
-type Packed = (Volume, Vec<u8>, Vec<u8>);
+type Packed = (Artifact, Vec<u8>, Vec<u8>);
 
 /// A volume in pieces.
 #[derive(Clone, Debug)]
@@ -76,9 +76,11 @@ impl VolumeDraft {
     fn pack(&self) -> Packed {
         let list = postcard::to_allocvec(&self.list).unwrap();
         let data = self.frames.concat();
-        let volume = Volume {
+        let volume = Artifact {
             bytes: self.bytes,
             digest: self.digest,
+            chunk_bytes: self.list.chunk_bytes,
+            chunks: self.list.chunks_digest(),
             list_bytes: u32::try_from(list.len()).unwrap(),
             list: Digest::of(&list),
             data_bytes: data.len() as u64,
@@ -102,8 +104,8 @@ impl Draft {
         let parts = parts(bundle);
         let release = Release::open(&bundle[parts[4].content.clone()], root).unwrap();
         let volume = |kind, list: &Part, data: &Part| {
-            let v: &Volume = release.volumes.get(kind);
-            let list = ChunkList::decode(&bundle[list.content.clone()], v.bytes, v.data_bytes).unwrap();
+            let v: &Artifact = release.volumes().unwrap().get(kind);
+            let list = ChunkList::decode(&bundle[list.content.clone()], v).unwrap();
             let mut at = data.content.start;
             let frames = list.chunks.iter().map(|c| {
                 let start = at;
@@ -155,7 +157,7 @@ impl Draft {
         (boot, boot_list, boot_data): Packed,
         (system, system_list, system_data): Packed,
     ) -> Vec<u8> {
-        self.release.volumes = bistable_format::Volumes { boot, system };
+        self.release.content = Content::Image(Volumes { boot, system });
         let payload = postcard::to_allocvec(&self.release).unwrap();
         let keys: Vec<_> = keys.iter().map(|k| k.signing()).collect();
         let signed =

@@ -107,6 +107,7 @@ impl Product {
             channel_keys: vec![channel_key.public()],
             thresholds: vec![(Role::Root, 1)],
             sign: vec![root_key.clone()],
+            ..RootOptions::default()
         })
         .unwrap();
         let bundle = |version: &str, seed| {

@@ -66,7 +66,7 @@ impl<'a> Repo<'a> {
         Committer {
             who: "ada".into(),
             keys: vec![product().channel_key.signing()],
-            lifetime: LIFETIME,
+            lifetime: Some(LIFETIME),
             old_root: OldRoot::Refuse,
             continue_after: None,
             known: &self.known,
@@ -115,7 +115,7 @@ impl<'a> Repo<'a> {
     /// Someone in the canaries' group, and everybody else tomorrow.
     fn canary() -> Rollout {
         let waves = vec![Wave { at: NOW + DAY, over: 0, share: 10_000 }];
-        Rollout { canaries: vec!["canary".into()], waves, ..Rollout::default() }
+        Rollout { canaries: vec!["canary".into()], waves: waves.into(), ..Rollout::default() }
     }
 
     /// All of the scenario, on a device that runs 1.0.0, which finds the repository there.

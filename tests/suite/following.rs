@@ -80,7 +80,7 @@ fn a_barrier_is_crossed_in_two_updates() {
 }
 
 fn tomorrow() -> Rollout {
-    Rollout { waves: vec![Wave { at: NOW + DAY, over: 0, share: 10_000 }], ..Rollout::default() }
+    Rollout { waves: vec![Wave { at: NOW + DAY, over: 0, share: 10_000 }].into(), ..Rollout::default() }
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_wave_comes_when_its_time_comes() {
     nothing(&mut rig, &mut shop, why);
     // ... but a channel that was issued later does.
     let later = offers(&mut shop, 2, &["1.1.0"], |_, offer| offer.rollout = tomorrow());
-    publish(&mut shop, &Channel { issued_at: NOW + DAY, expires_at: NOW + 2 * DAY, ..later });
+    publish(&mut shop, &Channel { issued_at: NOW + DAY, lifetime: DAY, ..later });
     assert_eq!(report(&mut rig, &mut shop).offers[0].why, ["wave 1 has come to this device"]);
     update(&mut rig, &mut shop).unwrap();
     assert_eq!(running(&mut rig), "1.1.0");
@@ -162,7 +162,9 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
             identity: release::identity(&bad.signed),
             reason: "the fan stops".into(),
             at: NOW,
-        }],
+            extensions: Default::default(),
+        }]
+        .into(),
         ..channel(SEEN + number, offers)
     };
     // Nothing better is there yet: it stays where it is.
@@ -196,6 +198,7 @@ fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
         identity: release::identity(&made("1.1.0").signed),
         reason: "the fan stops".into(),
         at: NOW,
+        extensions: Default::default(),
     };
     for steps in ["install", "arm"] {
         let mut rig = device();
@@ -205,7 +208,7 @@ fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
         if steps == "arm" {
             rig.run(|agent| agent.arm()).unwrap();
         }
-        let gone = Channel { withdrawn: vec![withdrawal.clone()], ..channel(SEEN + 2, Vec::new()) };
+        let gone = Channel { withdrawn: vec![withdrawal.clone()].into(), ..channel(SEEN + 2, Vec::new()) };
         publish(&mut shop, &gone);
         let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
         assert_eq!(e.exit(), Exit::NothingToDo, "{e}");
@@ -217,7 +220,7 @@ fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
         rig.pi.slot_a_is_untouched();
         // What replaces it is taken at once.
         let next = stock(&mut shop, &made("1.1.1"));
-        publish(&mut shop, &Channel { sequence: SEEN + 3, offers: vec![next], ..gone });
+        publish(&mut shop, &Channel { sequence: SEEN + 3, offers: vec![next].into(), ..gone });
         update(&mut rig, &mut shop).unwrap();
         assert_eq!(running(&mut rig), "1.1.1");
     }
@@ -241,7 +244,9 @@ fn a_withdrawal_is_no_way_below_the_security_floor() {
                 identity: release::identity(old),
                 reason: "a thief says so".into(),
                 at: NOW,
-            }],
+                extensions: Default::default(),
+            }]
+            .into(),
             ..channel(SEEN + 1, vec![offer])
         },
     );
@@ -332,8 +337,8 @@ fn the_report_as_people_and_programs_read_it() {
             offer.rollout = Rollout { pace: Pace::Halted, ..Rollout::default() };
         }
     });
-    let all = [channel.offers.clone(), vec![other]].concat();
-    publish(&mut shop, &Channel { offers: all, ..channel });
+    let all = [channel.offers.to_vec(), vec![other]].concat();
+    publish(&mut shop, &Channel { offers: all.into(), ..channel });
     let report = report(&mut rig, &mut shop);
     golden("check.txt", &format!("{}\n", report.text()));
     golden("check.json", &format!("{}\n", serde_json::to_string_pretty(&report).unwrap()));

@@ -82,19 +82,15 @@ fn two_rotations_in_one_go() {
 fn attacked(rig: &mut Rig) -> Floors {
     free_clock(rig);
     let mut shop = shop();
-    let far = Channel {
-        issued_at: NOW + 4000 * DAY,
-        expires_at: NOW + 4001 * DAY,
-        ..channel(SEEN + 900_000, Vec::new())
-    };
+    let far = Channel { issued_at: NOW + 4000 * DAY, lifetime: DAY, ..channel(SEEN + 9_000, Vec::new()) };
     publish(&mut shop, &far);
     seen(rig, &mut shop).unwrap();
     at_time(rig, NOW);
     let floors = floors(rig);
-    assert_eq!((floors.channel_sequence, floors.issued_at), (SEEN + 900_000, NOW + 4000 * DAY));
+    assert_eq!((floors.channel_sequence, floors.issued_at), (SEEN + 9_000, NOW + 4000 * DAY));
     // Now nothing honest is believed.
     publish(&mut shop, &channel(SEEN + 1, Vec::new()));
-    shop.files.remove(&repository::channel(CHANNEL, SEEN + 900_000));
+    shop.files.remove(&repository::channel(CHANNEL, SEEN + 9_000));
     says(&seen(rig, &mut shop).unwrap_err(), Exit::Untrusted, "is older than number 900007");
     floors
 }
@@ -247,7 +243,7 @@ fn a_source_that_serves_the_same_for_ever() {
     let staging = Channel {
         name: "staging".into(),
         issued_at: expiry + 1,
-        expires_at: expiry + DAY,
+        lifetime: DAY - 1,
         ..channel(1, Vec::new())
     };
     publish(&mut shop, &staging);

@@ -15,10 +15,12 @@ use bistable::{
 };
 use bistable_boot::{Record, SECTOR, Target, layout};
 use bistable_format::{
-    Channel, Chunk, ChunkList, Digest, Encoding, Key, KeyKind, Offer, Release, Requires, Role, RoleKeys,
-    Root, Volume, Volumes,
+    Artifact, Channel, Chunk, ChunkList, Content, Digest, Encoding, Extensions, Head, Key, KeyKind, Offer,
+    Release, Role, RoleKeys, Root, Volumes,
     channel::{Act, Gates, Passage},
-    envelope, release, repository,
+    envelope,
+    open::OpenList,
+    release, repository,
     rollout::Rollout,
 };
 use bistable_image::keys::SecretKey;
@@ -61,6 +63,7 @@ pub(crate) fn payload(value: &impl serde::Serialize) -> Vec<u8> {
 pub(crate) fn root_of(version: u32, roots: &[u8], releasers: &[u8], publishers: &[u8]) -> Root {
     let named = |role, threshold, who_: &[u8]| RoleKeys {
         role,
+        channels: Vec::new(),
         threshold,
         keys: who_.iter().map(|n| who(*n).public().id()).collect(),
     };
@@ -76,7 +79,22 @@ pub(crate) fn root_of(version: u32, roots: &[u8], releasers: &[u8], publishers: 
         named(Role::Release, 1, releasers),
         named(Role::Channel, 1, publishers),
     ];
-    Root { version, keys, roles }
+    // The first root has no identity to name; each later one has the usual first one's.
+    let repository = if version == 1 { Digest([0; 32]) } else { repository_id() };
+    Root {
+        head: Head::new(repository, ""),
+        version,
+        expires_at: None,
+        keys,
+        roles,
+        demands: Vec::new(),
+        extensions: Extensions::default(),
+    }
+}
+
+/// The identity of the repository whose first root is the usual one.
+pub(crate) fn repository_id() -> Digest {
+    root(1).repository()
 }
 
 /// The usual root, as this version of it.
@@ -99,16 +117,18 @@ pub(crate) fn frame(raw: &[u8]) -> Vec<u8> {
 }
 
 /// A volume of one chunk, its list, and its data.
-pub(crate) fn volume(raw: &[u8]) -> (Volume, ChunkList, [Vec<u8>; 2]) {
+pub(crate) fn volume(raw: &[u8]) -> (Artifact, ChunkList, [Vec<u8>; 2]) {
     let frame = frame(raw);
     let (bytes, data_bytes) = (raw.len() as u64, frame.len() as u64);
     let encoding = Encoding::Zstd { bytes: u32::try_from(data_bytes).unwrap(), digest: Digest::of(&frame) };
     let chunks = vec![Chunk { digest: Digest::of(raw), encoding }];
     let list = ChunkList { chunk_bytes: 256 << 10, base: None, chunks };
     let encoded = payload(&list);
-    let volume = Volume {
+    let volume = Artifact {
         bytes,
         digest: Digest::of(raw),
+        chunk_bytes: list.chunk_bytes,
+        chunks: list.chunks_digest(),
         list_bytes: u32::try_from(encoded.len()).unwrap(),
         list: Digest::of(&encoded),
         data_bytes,
@@ -148,22 +168,26 @@ pub(crate) fn made_by(version: &str, by: &[u8], change: impl FnOnce(&mut Release
     let seed = version.major * 10_000 + version.minor * 100 + version.patch;
     let (boot, _, boot_blobs) = volume(&boot_image(seed));
     let (system, _, system_blobs) = volume(&noise(seed + 50_000, 8 << 10));
+    let head = Head::new(repository_id(), "greenhouse");
+    let content = Content::Image(Volumes { boot, system });
     let mut release = Release {
-        product: "greenhouse".into(),
-        version,
         security_version: 2,
-        boards: vec!["pi4".into()],
-        requires: Requires::default(),
-        volumes: Volumes { boot, system },
-        description: String::new(),
-        author: String::new(),
         build_time: NOW - 10 * DAY,
         self_tests: SELF_TESTS.into(),
         health: HEALTH.into(),
+        ..Release::new(head, version, vec!["pi4".into()], content)
     };
     change(&mut release);
     let signed = sealed(Role::Release, &payload(&release), by);
     Made { release, signed, blobs: [boot_blobs, system_blobs].concat() }
+}
+
+/// The volumes of a release, to be changed.
+pub(crate) fn volumes(release: &mut Release) -> &mut Volumes {
+    match &mut release.content {
+        Content::Image(volumes) => volumes,
+        other => panic!("not an image: {other:?}"),
+    }
 }
 
 /// A good one.
@@ -181,24 +205,27 @@ pub(crate) fn offer(made: &Made) -> Offer {
         since: NOW - DAY,
         passage: Passage::Free,
         rollout: Rollout::default(),
+        extensions: Extensions::default(),
     }
 }
 
 /// A channel's file of a number, issued an hour ago for a week.
 pub(crate) fn channel(sequence: u64, offers: Vec<Offer>) -> Channel {
     Channel {
+        head: Head::new(repository_id(), ""),
         name: CHANNEL.into(),
         sequence,
         previous: (sequence > 1).then_some(Digest([7; 32])),
         issued_at: NOW - 3600,
-        expires_at: NOW - 3600 + 7 * DAY,
+        lifetime: 7 * DAY,
         act: Act { by: "ada@build".into(), verb: "publish".into(), about: "greenhouse".into() },
-        offers,
-        withdrawn: Vec::new(),
+        offers: offers.into(),
+        withdrawn: OpenList::default(),
         pins: Vec::new(),
         gates: Gates::default(),
         promoted_at: 0,
         catalog: Vec::new(),
+        extensions: Extensions::default(),
     }
 }
 

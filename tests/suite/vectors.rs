@@ -12,12 +12,12 @@ use crate::{
     rig::Rig,
     shop::{
         CHANNEL, NEW_PUBLISHER, NEW_RELEASER, NOW, PUBLISHER, RELEASER, SEEN, at_time, channel, device,
-        frame, install, look, made_by, offer, publish_by, put, record, shop, stock,
+        frame, install, look, made_by, offer, publish_by, put, record, shop, stock, volumes,
     },
 };
 use bistable::{error::Exit, source::Memory};
 use bistable_boot::{Record, State, layout::Partition};
-use bistable_format::{ChunkList, Digest, Encoding, Offer, Volume, release, repository};
+use bistable_format::{Artifact, ChunkList, Digest, Encoding, Offer, release, repository};
 use make::{GOOD, NEXT};
 use std::{
     collections::BTreeSet,
@@ -128,7 +128,7 @@ fn spoilt(serve: Serve, file: &[u8]) -> Memory {
     let mut in_place_of = |digest: &Digest| {
         put(&mut shop, repository::blob(digest), file.to_vec());
     };
-    let boot = &good.release.volumes.boot;
+    let boot = &good.release.volumes().unwrap().boot;
     match serve {
         Serve::Root(n) => put(&mut shop, repository::root(n), file.to_vec()),
         Serve::Next | Serve::NextUnderRoot2 => {
@@ -161,8 +161,13 @@ fn spoilt(serve: Serve, file: &[u8]) -> Memory {
                 };
                 let data_bytes = if serve == Serve::NamedData { u64::from(bytes) } else { boot.data_bytes };
                 let list_bytes = u32::try_from(list.len()).unwrap();
-                release.volumes.boot =
-                    Volume { list_bytes, list: Digest::of(&list), data_bytes, data: digest, ..boot.clone() };
+                volumes(release).boot = Artifact {
+                    list_bytes,
+                    list: Digest::of(&list),
+                    data_bytes,
+                    data: digest,
+                    ..boot.clone()
+                };
                 put(&mut shop, repository::blob(&Digest::of(&list)), list);
                 put(&mut shop, repository::blob(&Digest::of(file)), file.to_vec());
             });
@@ -174,8 +179,8 @@ fn spoilt(serve: Serve, file: &[u8]) -> Memory {
 }
 
 /// A good list whose one chunk has these bytes as its encoding.
-fn list_of(good: &[u8], boot: &Volume, file: &[u8]) -> Vec<u8> {
-    let mut list = ChunkList::decode(good, boot.bytes, boot.data_bytes).unwrap();
+fn list_of(good: &[u8], boot: &Artifact, file: &[u8]) -> Vec<u8> {
+    let mut list = ChunkList::decode(good, boot).unwrap();
     let bytes = u32::try_from(file.len()).unwrap();
     list.chunks[0].encoding = Encoding::Zstd { bytes, digest: Digest::of(file) };
     list.encode(boot.bytes, file.len().try_into().unwrap()).unwrap()

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use bistable::board::sim::firmware::Flow;
 use bistable_boot::{SECTOR, Slot, fat::Fat, layout::Partition};
 use bistable_format::{
-    Chunk, ChunkList, Digest, Encoding, KeyKind, Release, Role, Volume, Volumes, bundle,
+    Artifact, Chunk, ChunkList, Content, Digest, Encoding, Head, KeyKind, Release, Role, Root, Volumes,
+    bundle,
     bundle::{END_BYTES, Frame},
 };
 use bistable_image::{
@@ -104,11 +105,12 @@ impl Product {
             channel_keys: vec![channel_key.public()],
             thresholds: vec![(Role::Root, 1)],
             sign: vec![root_key],
+            ..RootOptions::default()
         })?;
         let releases: Vec<_> = (1..)
             .zip(RELEASES)
             .map(|(seed, (version, nature, security))| {
-                make(seed, version, nature, security, chunks, &release_key)
+                make(seed, version, nature, security, chunks, (&release_key, &root.root))
             })
             .collect::<Result<_>>()?;
         let folder = tempfile::tempdir()?;
@@ -177,7 +179,7 @@ fn make(
     nature: Nature,
     security_version: u32,
     chunks: usize,
-    key: &SecretKey,
+    (key, root): (&SecretKey, &Root),
 ) -> Result<Made> {
     let boot = boot_volume(seed);
     // All of it noise, so that no byte of it can stand for another.
@@ -185,18 +187,14 @@ fn make(
     let (boot_volume, boot_list, boot_data) = pack(&boot)?;
     let (system_volume, system_list, system_data) = pack(&system)?;
     let version: Version = version.parse()?;
+    let volumes = Volumes { boot: boot_volume, system: system_volume };
+    let head = Head::new(root.repository(), "prove");
     let release = Release {
-        product: "prove".into(),
-        version: version.clone(),
         security_version,
-        boards: vec!["pi4".into()],
-        requires: bistable_format::Requires::default(),
-        volumes: Volumes { boot: boot_volume, system: system_volume },
-        description: String::new(),
-        author: String::new(),
         build_time: 1_700_000_000 + seed,
         self_tests: SELF_TESTS.into(),
         health: HEALTH.into(),
+        ..Release::new(head, version.clone(), vec!["pi4".into()], Content::Image(volumes))
     };
     let signed = release.seal(&[key.signing()])?;
     let frame = Frame::new(&signed, &release);
@@ -222,7 +220,7 @@ fn make(
 }
 
 /// A volume's description, its list and its data.
-fn pack(raw: &[u8]) -> Result<(Volume, Vec<u8>, Vec<u8>)> {
+fn pack(raw: &[u8]) -> Result<(Artifact, Vec<u8>, Vec<u8>)> {
     let frames: Vec<_> =
         raw.chunks(CHUNK_BYTES).map(|c| zstd::bulk::compress(c, 3)).collect::<std::io::Result<_>>()?;
     let chunks = raw.chunks(CHUNK_BYTES).zip(&frames).map(|(chunk, frame)| {
@@ -235,10 +233,13 @@ fn pack(raw: &[u8]) -> Result<(Volume, Vec<u8>, Vec<u8>)> {
         chunks: chunks.collect::<Result<_>>()?,
     };
     let data = frames.concat();
+    let (chunk_bytes, chunks) = (list.chunk_bytes, list.chunks_digest());
     let list = list.encode(raw.len() as u64, data.len() as u64)?;
-    let volume = Volume {
+    let volume = Artifact {
         bytes: raw.len() as u64,
         digest: Digest::of(raw),
+        chunk_bytes,
+        chunks,
         list_bytes: u32::try_from(list.len())?,
         list: Digest::of(&list),
         data_bytes: data.len() as u64,

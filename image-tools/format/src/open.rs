@@ -101,6 +101,12 @@ impl<T> core::ops::DerefMut for OpenList<T> {
     }
 }
 
+impl<T> FromIterator<T> for OpenList<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        values.into_iter().collect::<Vec<T>>().into()
+    }
+}
+
 impl<T> IntoIterator for OpenList<T> {
     type Item = T;
     type IntoIter = alloc::vec::IntoIter<T>;

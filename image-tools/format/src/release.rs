@@ -79,6 +79,31 @@ pub struct Release {
 }
 
 impl Release {
+    /// A release with the defaults for all that has one: security version 0, no checks, nothing to tell.
+    pub fn new(head: Head, version: Version, boards: Vec<String>, content: Content) -> Release {
+        Release {
+            head,
+            durable: 1,
+            component: None,
+            version,
+            security_version: 0,
+            boards,
+            requires: Requires::default(),
+            urgency: Urgency::Normal,
+            description: String::new(),
+            author: String::new(),
+            build_time: 0,
+            origin: String::new(),
+            self_tests: String::new(),
+            health: String::new(),
+            data: DataPolicy::Compatible,
+            sbom: None,
+            bound: OpenList::default(),
+            content,
+            extensions: Extensions::default(),
+        }
+    }
+
     /// Verify, then decode: the only way from a file to a release.
     ///
     /// # Errors

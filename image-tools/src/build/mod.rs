@@ -24,8 +24,8 @@ use crate::volume::{
     VolumePlan, VolumeSize, open_boot, open_system,
 };
 use bistable_format::{
-    Artifact, Content, DecodeError, Digest, Extensions, Head, Release, Requires, Root, TrustError, Urgency,
-    VolumeKind, Volumes, health, limits, open::OpenList, release::DataPolicy, selftest,
+    Artifact, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency, VolumeKind,
+    Volumes, health, limits, release::DataPolicy, selftest,
 };
 use semver::Version;
 use std::path::{Path, PathBuf};
@@ -161,13 +161,11 @@ impl BuildOptions {
 
     /// The release with these volumes.
     fn release(&self, root: &Root, volumes: Volumes) -> Release {
+        let head = Head::new(root.repository(), &self.product);
+        let (version, boards) = (self.version.clone(), self.boards.clone());
         Release {
-            head: Head::new(root.repository(), &self.product),
             durable: DURABLE,
-            component: None,
-            version: self.version.clone(),
             security_version: self.security_version,
-            boards: self.boards.clone(),
             requires: self.requires.clone(),
             urgency: self.urgency.clone(),
             description: self.description.clone(),
@@ -178,9 +176,7 @@ impl BuildOptions {
             health: self.health.clone(),
             data: self.data,
             sbom: self.sbom,
-            bound: OpenList::default(),
-            content: Content::Image(volumes),
-            extensions: Extensions::default(),
+            ..Release::new(head, version, boards, Content::Image(volumes))
         }
     }
 

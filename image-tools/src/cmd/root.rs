@@ -115,7 +115,7 @@ pub struct New {
 
 /// How long a root is good.
 #[derive(Clone, Copy, Debug)]
-pub struct Lifetime(Option<u64>);
+struct Lifetime(Option<u64>);
 
 impl Lifetime {
     fn parse(text: &str) -> Result<Lifetime, String> {

@@ -74,7 +74,7 @@ mod tests {
     fn rollout(pace: Pace) -> Rollout {
         let wave = |hours: u64, over, share| Wave { at: NOW + hours * HOUR, over, share };
         let waves = vec![wave(0, 0, 100), wave(6, 7200, 1000), wave(48, 0, 5000)];
-        Rollout { pace, canaries: vec!["lab".into(), "desk".into()], waves }
+        Rollout { pace, canaries: vec!["lab".into(), "desk".into()], waves: waves.into() }
     }
 
     #[test]

@@ -43,14 +43,11 @@ pub(super) fn signer(path: &str, bytes: &[u8]) -> Result<KeyId, AttestationError
 ///
 /// # Errors
 /// See [`AttestationError`].
-pub(super) fn open(
-    path: &str,
-    bytes: &[u8],
-    attestors: &Attestors,
-) -> Result<Attestation, AttestationError> {
+pub(super) fn open(path: &str, bytes: &[u8], attestors: &Attestors) -> Result<Attestation, AttestationError> {
     let signer = signer(path, bytes)?;
     let key = attestors.keys.get(&signer).ok_or(AttestationError::UnknownKey(signer))?;
-    let attestation = Attestation::open(bytes, key, &attestors.repository).map_err(AttestationError::Untrusted)?;
+    let attestation =
+        Attestation::open(bytes, key, &attestors.repository).map_err(AttestationError::Untrusted)?;
     if names::attestation(&attestation.release, &attestation.kind, &signer) == path {
         Ok(attestation)
     } else {

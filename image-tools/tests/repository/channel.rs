@@ -185,7 +185,7 @@ fn time_never_goes_back_from_file_to_file() {
     let first = product.offer(&log, "a", 1).unwrap().file.channel;
     product.clock.0.fetch_sub(3600, Ordering::SeqCst);
     let second = product.offer(&log, "a", 2).unwrap().file.channel;
-    assert_eq!((second.issued_at, second.expires_at), (first.issued_at, first.expires_at));
+    assert_eq!((second.issued_at, second.expires_at()), (first.issued_at, first.expires_at()));
     product.clock.0.fetch_sub(86_400, Ordering::SeqCst);
     assert!(matches!(product.offer(&log, "a", 3), Err(ChannelError::Clock { hours: 25, .. })));
 }

@@ -4,8 +4,8 @@ use crate::product::Product;
 use bistable_format::channel::{Act, Gates, Passage, Segment};
 use bistable_format::rollout::Rollout;
 use bistable_format::{
-    Channel, Digest, Offer, Release, Requires, Role, Volume, Volumes, envelope, limits, release,
-    repository as names,
+    Artifact, Channel, Content, Digest, Extensions, Head, Offer, Release, Role, Volumes, envelope, limits,
+    open::OpenList, release, repository as names,
 };
 use bistable_image::repository::Store;
 use bistable_image::repository::audit;
@@ -21,7 +21,7 @@ pub(crate) fn many(product: &Product, store: &Store, name: &str, count: u64) -> 
     let first = limits::OFFERS as u64;
     let (mut offers, mut entries) = (Vec::new(), Vec::new());
     for n in 0..count {
-        let release = release_of(n);
+        let release = release_of(product, n);
         let payload = postcard::to_allocvec(&release).unwrap();
         let signed = envelope::seal(Role::Release, &payload, &[product.release_key.signing()]).unwrap();
         let offer = Offer {
@@ -32,10 +32,11 @@ pub(crate) fn many(product: &Product, store: &Store, name: &str, count: u64) -> 
             since: now - count + n,
             passage: Passage::Free,
             rollout: Rollout::default(),
+            extensions: Extensions::default(),
         };
         let _ = store.upload(&names::blob(&offer.release), &mut &*signed, signed.len() as u64).unwrap();
         entries.push(Entry {
-            product: release.product,
+            product: release.product().into(),
             version: release.version,
             release: offer.release,
             identity: offer.identity,
@@ -51,18 +52,20 @@ pub(crate) fn many(product: &Product, store: &Store, name: &str, count: u64) -> 
         }
     }
     let channel = Channel {
+        head: Head::new(product.root.root.repository(), ""),
         name: name.into(),
         sequence: count,
         previous: (count > 1).then_some(Digest([7; 32])),
         issued_at: now,
-        expires_at: now + LIFETIME,
+        lifetime: LIFETIME,
         act: Act { by: "ada".into(), verb: "publish".into(), about: "hub".into() },
-        offers,
-        withdrawn: Vec::new(),
+        offers: offers.into(),
+        withdrawn: OpenList::default(),
         pins: Vec::new(),
         gates: Gates::default(),
         promoted_at: 0,
         catalog: catalogued(store, &entries),
+        extensions: Extensions::default(),
     };
     let bytes = channel.seal(&[product.channel_key.signing()]).unwrap();
     let _ = store.create(&names::channel(name, count), &bytes).unwrap();
@@ -71,27 +74,26 @@ pub(crate) fn many(product: &Product, store: &Store, name: &str, count: u64) -> 
     channel
 }
 
-fn release_of(n: u64) -> Release {
-    let volume = |seed: &[u8]| Volume {
+fn release_of(product: &Product, n: u64) -> Release {
+    let volume = |seed: &[u8]| Artifact {
         bytes: 1 << 20,
         digest: Digest::of(seed),
+        chunk_bytes: 1 << 20,
+        chunks: Digest::of(&[seed, b" chunks"].concat()),
         list_bytes: 100,
         list: Digest::of(&[seed, b" list"].concat()),
         data_bytes: 1000,
         data: Digest::of(&[seed, b" data"].concat()),
     };
+    let volumes = Volumes { boot: volume(b"boot"), system: volume(b"system") };
+    let head = Head::new(product.root.root.repository(), "hub");
+    let boards = vec!["pi4".into(), "pi5".into()];
     Release {
-        product: "hub".into(),
-        version: Version::new(2, n, 0),
         security_version: 1,
-        boards: vec!["pi4".into(), "pi5".into()],
-        requires: Requires::default(),
-        volumes: Volumes { boot: volume(b"boot"), system: volume(b"system") },
         description: format!("Nightly build {n}. Fixes {} things and the relay.\nMore of it here.", n % 7),
         author: "ci@example.org".into(),
         build_time: 1_700_000_000 + n,
-        self_tests: String::new(),
-        health: String::new(),
+        ..Release::new(head, Version::new(2, n, 0), boards, Content::Image(volumes))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A product with its keys, and a clock that nobody waits for.
 use bistable_format::channel::{Channel, Offer, Passage};
-use bistable_format::{Digest, Key, KeyKind, Requires, Terms};
+use bistable_format::content::IMAGE_KIND;
+use bistable_format::{Digest, Key, KeyKind, Requires, Terms, Urgency};
 use bistable_image::keys::SecretKey;
 use bistable_image::repository::channel::{
     Change, ChannelError, Committed, Committer, LIFETIME, Log, OldRoot,
@@ -53,6 +54,7 @@ impl Product {
             channel_keys: vec![channel_key.public()],
             thresholds: vec![],
             sign: vec![root_key.clone()],
+            ..RootOptions::default()
         });
         let clock = TestClock(AtomicU64::new(1_800_000_000));
         Product { root: root.unwrap(), root_key, release_key, channel_key, known: Known::nothing(), clock }
@@ -76,7 +78,7 @@ impl Product {
         Committer {
             who: who.into(),
             keys: vec![self.channel_key.signing()],
-            lifetime: LIFETIME,
+            lifetime: Some(LIFETIME),
             old_root: OldRoot::Refuse,
             continue_after: None,
             known: &self.known,
@@ -107,8 +109,11 @@ pub(crate) fn offer(n: u64) -> Offer {
             version: Version::new(1, n, 0),
             security_version: 1,
             boards: vec!["pi4".into()],
+            component: None,
             requires: Requires::default(),
-            volume_bytes: [1 << 20, 1 << 20],
+            urgency: Urgency::Normal,
+            content: IMAGE_KIND,
+            bytes: vec![1 << 20, 1 << 20],
         },
         release: digest,
         release_bytes: 1000,
@@ -116,5 +121,6 @@ pub(crate) fn offer(n: u64) -> Offer {
         since: 1_800_000_000,
         passage: Passage::Free,
         rollout: Default::default(),
+        extensions: Default::default(),
     }
 }

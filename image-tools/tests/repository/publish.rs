@@ -83,7 +83,7 @@ fn what_is_published_can_be_fetched_and_is_listed_once() {
         let signed = place.store.get(&names::blob(&offer.release), 1 << 20).unwrap().unwrap();
         let release = offer.open(&signed, &roots.newest().root).unwrap();
         assert_eq!(offer.identity, release::identity(&signed));
-        for (_, volume) in release.volumes.iter() {
+        for (_, volume) in release.volumes().unwrap().iter() {
             for (digest, bytes) in [(volume.list, volume.list_bytes.into()), (volume.data, volume.data_bytes)]
             {
                 let blob = place.store.get(&names::blob(&digest), 1 << 24).unwrap().unwrap();
@@ -116,6 +116,7 @@ fn a_version_names_one_release_and_a_withdrawn_one_stays_away() {
             identity: offer.identity,
             reason: "too hot".into(),
             at: draft.issued_at,
+            extensions: Default::default(),
         });
         Ok::<_, ChannelError>(Change::Made { verb: "withdraw".into(), about: "hub 1.1.0".into() })
     };
@@ -159,7 +160,7 @@ fn a_damaged_or_foreign_bundle_is_refused_before_anything_is_written() {
     let bundle = bundle(&product, &folder, 1, "a");
     let bytes = fs::metadata(&bundle).unwrap().len();
     let reader = verify::open(&bundle, &product.root.root).unwrap();
-    let data = reader.release().volumes.system.data_bytes;
+    let data = reader.release().volumes().unwrap().system.data_bytes;
     // In the last volume's data, which lies before the padding and the two blocks of the end.
     let at = bytes - 1024 - data.next_multiple_of(512) + data / 2;
     let file = fs::File::options().read(true).write(true).open(&bundle).unwrap();

@@ -68,6 +68,7 @@ fn nothing_that_somebody_wrote_becomes_markup() {
             identity: Digest::of(b"bad"),
             reason: "<script>bad</script>".into(),
             at: 1,
+            extensions: Default::default(),
         });
         Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() })
     };

@@ -139,6 +139,7 @@ fn attackers_root_of(life: &Life, root_keys: Vec<Key>) -> Vec<u8> {
         channel_keys: vec![product.channel_key.public()],
         thresholds: vec![(Role::Root, 1)],
         sign: vec![key(66)],
+        ..RootOptions::default()
     });
     made.unwrap().bytes
 }

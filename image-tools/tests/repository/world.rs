@@ -60,7 +60,8 @@ impl World {
                 waves: vec![
                     Wave { at: now, over: 0, share: 100 },
                     Wave { at: now + 99 * HOUR, over: 0, share: WHOLE },
-                ],
+                ]
+                .into(),
                 pace: Pace::Running,
                 canaries: vec![],
             },

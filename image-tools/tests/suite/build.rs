@@ -47,7 +47,7 @@ fn the_data_decompresses_to_the_raw_image_with_ordinary_zstd() {
     let product = Product::new();
     let bundle = product.bundle();
     let reader = verify::open(&bundle, &product.root.root).unwrap();
-    for (kind, volume) in reader.release().volumes.iter() {
+    for (kind, volume) in reader.release().volumes().unwrap().iter() {
         let raw = raw_image(&bundle, kind, &product.root);
         assert_eq!((raw.len() as u64, Digest::of(&raw)), (volume.bytes, volume.digest), "{kind}");
     }
@@ -96,7 +96,7 @@ fn every_chunk_size_and_odd_volume_size_verifies() {
         let built = build(&options, &Silent).unwrap();
         verify::verify(&options.out, &product.root.root, Threads::new(3), &Silent).unwrap();
         if let VolumeSize::Exact(bytes) = system {
-            assert_eq!(built.release.volumes.get(VolumeKind::System).bytes, bytes);
+            assert_eq!(built.release.volumes().unwrap().get(VolumeKind::System).bytes, bytes);
         }
     }
     assert!(ChunkSize::new(128 << 10).is_none() && ChunkSize::new(300_000).is_none());

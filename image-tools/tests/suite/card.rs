@@ -171,7 +171,7 @@ fn the_block_map_covers_state_slots_and_their_headers() {
         })
         .collect();
     let covered = |start: u64, bytes: u64| ranges.iter().any(|(s, e)| *s <= start && start + bytes <= *e);
-    let volumes = &made.card.release.volumes;
+    let volumes = made.card.release.volumes().unwrap();
     for (partition, bytes) in [
         (Partition::State, layout::STATE_BYTES),
         (Partition::Boot(Slot::A), volumes.boot.bytes),

@@ -41,6 +41,7 @@ pub(crate) fn root_of(root: &SecretKey, release: &SecretKey, channel: &SecretKey
         channel_keys: vec![channel.public()],
         thresholds: vec![(Role::Root, 1)],
         sign: vec![root.clone()],
+        ..RootOptions::default()
     })
     .unwrap()
 }
@@ -103,7 +104,7 @@ impl Product {
 /// The content of a bundle's entry for a volume's data, with nothing but `tar` and `zstd`.
 pub(crate) fn raw_image(bundle: &Path, kind: VolumeKind, root: &SignedRoot) -> Vec<u8> {
     let reader = bistable_image::verify::open(bundle, &root.root).unwrap();
-    let data = reader.release().volumes.get(kind).data;
+    let data = reader.release().volumes().unwrap().get(kind).data;
     let mut archive = tar::Archive::new(fs::File::open(bundle).unwrap());
     for entry in archive.entries().unwrap() {
         let entry = entry.unwrap();

@@ -54,7 +54,7 @@ fn tools_tar_lists_a_bundle_and_zstd_unpacks_its_data() {
     fs::create_dir(&folder).unwrap();
     tool("tar", &["-xf", text(&bundle), "-C", text(&folder)]);
     let reader = verify::open(&bundle, &product.root.root).unwrap();
-    for (kind, volume) in reader.release().volumes.iter() {
+    for (kind, volume) in reader.release().volumes().unwrap().iter() {
         let data = folder.join("blobs/sha256").join(volume.data.to_string());
         assert_eq!(Digest::of(&tool("zstd", &["-dc", text(&data)])), volume.digest, "{kind}");
         tool("zstd", &["-t", text(&data)]);
@@ -91,7 +91,7 @@ fn tools_the_cards_file_systems_are_clean() {
     for p in [Partition::Bootconfig, Partition::Boot(Slot::A)] {
         tool("fsck.vfat", &["-n", text(&partition(&card, &image, p, None))]);
     }
-    let system = card.release.volumes.get(VolumeKind::System).bytes;
+    let system = card.release.volumes().unwrap().get(VolumeKind::System).bytes;
     let path = partition(&card, &image, Partition::System(Slot::A), Some(system));
     tool("e2fsck", &["-fn", text(&path)]);
     let path = partition(&card, &image, Partition::Persistent, None);
@@ -129,8 +129,8 @@ fn tools_bmaptool_flashes_a_card() {
     for (p, bytes) in [
         (Partition::State, None),
         (Partition::Bootconfig, None),
-        (Partition::Boot(Slot::A), Some(card.release.volumes.boot.bytes)),
-        (Partition::System(Slot::A), Some(card.release.volumes.system.bytes)),
+        (Partition::Boot(Slot::A), Some(card.release.volumes().unwrap().boot.bytes)),
+        (Partition::System(Slot::A), Some(card.release.volumes().unwrap().system.bytes)),
         (Partition::Boot(Slot::B), Some(1 << 20)),
         (Partition::Persistent, Some(64 << 20)),
     ] {

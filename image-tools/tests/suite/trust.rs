@@ -68,7 +68,7 @@ fn what_is_inspected_is_called_verified_only_with_a_root() {
     let plain = inspect(&bundle, None).unwrap();
     assert_eq!(plain.trust, Trust::NotVerified);
     let Content::Bundle(file, lists) = plain.content else { panic!("{:?}", plain.content) };
-    assert_eq!((file.release.product.as_str(), lists.len()), ("greenhouse", 2));
+    assert_eq!((file.release.product(), lists.len()), ("greenhouse", 2));
     let held = inspect(&bundle, Some(&product.root.root)).unwrap();
     assert_eq!(held.trust, Trust::Verified(vec![product.release_key.public()]));
     let kind = KeyKind::Production;

@@ -1,10 +1,11 @@
 //! The makers of the vectors: what is wrong with each of them, as code. Fixed keys, so the same bytes each time.
 use crate::shop::{
     CHANNEL, DAY, NEW_PUBLISHER, NEW_RELEASER, NOW, PUBLISHER, RELEASER, ROOTS, SEEN, STRANGER, boot_image,
-    channel, frame, made, made_by, offer, payload, root, root_of, sealed, signed_root, volume, who,
+    channel, frame, made, made_by, offer, payload, repository_id, root, root_of, sealed, signed_root, volume,
+    volumes, who,
 };
 use bistable_format::{
-    Channel, ChunkList, Digest, Encoding, Key, KeyId, KeyKind, Offer, Release, Role, Root,
+    Channel, ChunkList, Digest, Encoding, Extensions, Head, Key, KeyId, KeyKind, Offer, Release, Role, Root,
     attestation::Attestation,
     channel::{Segment, Withdrawal},
     chunklist::Range,
@@ -176,10 +177,12 @@ fn channels() -> Vec<Vector> {
     let (good, plain) = (published(&next()), payload(&next()));
     let desk = SecretKey::from_seed([8; 32], "desk", KeyKind::Demo).unwrap();
     let attested = Attestation {
+        head: Head::new(repository_id(), "greenhouse"),
         release: good_offer().identity,
         kind: "tests-passed".into(),
         at: NOW,
         note: String::new(),
+        extensions: Extensions::default(),
     };
     let other = published(&channel(NEXT, Vec::new()));
     vec![
@@ -244,18 +247,16 @@ fn contents() -> Vec<Vector> {
     let offered = |change: &dyn Fn(&mut Offer)| changed(|c| change(&mut c.offers[0]));
     let far = SEEN + FURTHEST + 1;
     vec![
-        ("channel-expired.channel", {
-            changed(|c| (c.issued_at, c.expires_at) = (NOW - 8 * DAY, NOW - DAY))
-        }),
-        ("channel-expires-this-second.channel", changed(|c| c.expires_at = NOW)),
+        ("channel-expired.channel", { changed(|c| (c.issued_at, c.lifetime) = (NOW - 8 * DAY, 7 * DAY)) }),
+        ("channel-expires-this-second.channel", changed(|c| c.lifetime = NOW - c.issued_at)),
         ("channel-from-the-future.channel", {
-            changed(|c| (c.issued_at, c.expires_at) = (NOW + 2 * DAY, NOW + 9 * DAY))
+            changed(|c| (c.issued_at, c.lifetime) = (NOW + 2 * DAY, 7 * DAY))
         }),
         ("channel-from-the-end-of-time.channel", {
-            changed(|c| (c.issued_at, c.expires_at) = (u64::MAX - DAY, u64::MAX))
+            changed(|c| (c.issued_at, c.lifetime) = (u64::MAX - DAY, DAY))
         }),
-        ("channel-expires-before-its-issue.channel", changed(|c| c.expires_at = c.issued_at - 1)),
-        ("channel-expires-in-ten-years.channel", changed(|c| c.expires_at = NOW + 3650 * DAY)),
+        ("channel-believed-for-no-time.channel", changed(|c| c.lifetime = 0)),
+        ("channel-expires-in-ten-years.channel", changed(|c| c.lifetime = 3650 * DAY)),
         ("channel-of-staging.channel", changed(|c| c.name = "staging".into())),
         ("channel-name-with-a-path.channel", changed(|c| c.name = format!("../{CHANNEL}"))),
         ("channel-number-differs-from-name.channel", changed(|c| c.sequence = NEXT + 1)),
@@ -274,6 +275,7 @@ fn contents() -> Vec<Vector> {
                     identity: good_offer().identity,
                     reason: "the fan stops".into(),
                     at: NOW,
+                    extensions: Default::default(),
                 });
             })
         }),
@@ -290,14 +292,14 @@ fn contents() -> Vec<Vector> {
         }),
         ("channel-act-with-escape-codes.channel", changed(|c| c.act.about = "\u{1b}[2J".into())),
         ("channel-wave-of-nobody.channel", {
-            offered(&|o| o.rollout.waves = vec![Wave { at: NOW, over: 0, share: 0 }])
+            offered(&|o| o.rollout.waves = vec![Wave { at: NOW, over: 0, share: 0 }].into())
         }),
         ("channel-wave-over-everybody.channel", {
-            offered(&|o| o.rollout.waves = vec![Wave { at: NOW, over: 0, share: 10_001 }])
+            offered(&|o| o.rollout.waves = vec![Wave { at: NOW, over: 0, share: 10_001 }].into())
         }),
         ("channel-offer-without-boards.channel", offered(&|o| o.terms.boards.clear())),
-        ("channel-offer-of-no-bytes.channel", offered(&|o| o.terms.volume_bytes[1] = 0)),
-        ("channel-offer-of-half-a-sector.channel", offered(&|o| o.terms.volume_bytes[0] += 256)),
+        ("channel-offer-of-no-bytes.channel", offered(&|o| o.terms.bytes[1] = 0)),
+        ("channel-offer-of-half-a-sector.channel", offered(&|o| o.terms.bytes[0] += 256)),
         ("channel-offer-with-a-path.channel", offered(&|o| o.terms.product = "../greenhouse".into())),
         ("channel-offer-larger-than-any.channel", offered(&|o| o.release_bytes = u32::MAX)),
     ]
@@ -320,7 +322,7 @@ fn releases() -> Vec<Vector> {
         ("release-terms-differ.release", spoilt(|r| r.security_version = 3)),
         ("release-of-another-version.release", made("1.0.5").signed),
         ("release-of-another-identity.release", spoilt(|r| r.description = "Not what was offered.".into())),
-        ("release-other-product.release", spoilt(|r| r.product = "thermostat".into())),
+        ("release-other-product.release", spoilt(|r| r.head.product = "thermostat".into())),
         ("release-signed-by-channel-key.release", by(&[PUBLISHER])),
         ("release-signed-by-root-keys.release", by(&ROOTS)),
         ("release-signed-by-a-stranger.release", by(&[STRANGER])),
@@ -337,7 +339,7 @@ fn releases() -> Vec<Vector> {
         // Named by the channel, which says the truth of it.
         ("release-security-below-floor.release", spoilt(|r| r.security_version = 1)),
         ("release-for-another-board.release", spoilt(|r| r.boards = vec!["pi5".into()])),
-        ("release-larger-than-the-slot.release", spoilt(|r| r.volumes.system.bytes = 1 << 36)),
+        ("release-larger-than-the-slot.release", spoilt(|r| volumes(r).system.bytes = 1 << 36)),
         ("release-demands-a-newer-one.release", {
             spoilt(|r| r.requires.running = Some(">=1.0.5".parse().unwrap()))
         }),

@@ -3,8 +3,10 @@ use crate::keys::SecretKey;
 use bistable_format::KeyId;
 use bistable_format::channel::{Act, Gates, Passage, Segment};
 use bistable_format::choice::path;
+use bistable_format::content::IMAGE_KIND;
+use bistable_format::open::OpenList;
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
-use bistable_format::{KeyKind, Requires, Terms, limits};
+use bistable_format::{Extensions, Head, KeyKind, Requires, Terms, Urgency, limits};
 use proptest::prelude::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -16,18 +18,20 @@ fn key(n: u8) -> SecretKey {
 
 fn channel(name: &str) -> Channel {
     Channel {
+        head: Head::new(Digest::of(b"repository"), ""),
         name: name.into(),
         sequence: 1,
         previous: None,
         issued_at: NOW,
-        expires_at: NOW + HOUR,
+        lifetime: HOUR,
         act: Act { by: "ada".into(), verb: "publish".into(), about: String::new() },
-        offers: vec![],
-        withdrawn: vec![],
+        offers: OpenList::default(),
+        withdrawn: OpenList::default(),
         pins: vec![],
         gates: Gates::default(),
         promoted_at: 0,
         catalog: vec![],
+        extensions: Extensions::default(),
     }
 }
 
@@ -39,8 +43,11 @@ fn offer(product: &str, version: &str) -> Offer {
             version: Version::parse(version).unwrap(),
             security_version: 1,
             boards: vec!["pi4".into()],
+            component: None,
             requires: Requires::default(),
-            volume_bytes: [1 << 20, 1 << 20],
+            urgency: Urgency::Normal,
+            content: IMAGE_KIND,
+            bytes: vec![1 << 20, 1 << 20],
         },
         release: digest,
         release_bytes: 1000,
@@ -48,6 +55,7 @@ fn offer(product: &str, version: &str) -> Offer {
         since: NOW,
         passage: Passage::Free,
         rollout: Rollout::default(),
+        extensions: Extensions::default(),
     }
 }
 
@@ -58,7 +66,7 @@ fn requiring(version: &str, running: &str) -> Offer {
 }
 
 fn with(name: &str, offers: &[Offer]) -> Channel {
-    Channel { offers: offers.to_vec(), ..channel(name) }
+    Channel { offers: offers.to_vec().into(), ..channel(name) }
 }
 
 /// What becomes of a channel; refused, it is as it was.
@@ -111,19 +119,19 @@ fn publishing_says_why_not() {
 fn what_is_signed_again_keeps_its_offer() {
     let mut old = offer("hub", "1.0.0");
     old.passage = Passage::Barrier;
-    old.rollout.waves = vec![Wave { at: NOW, over: 0, share: 100 }];
+    old.rollout.waves = vec![Wave { at: NOW, over: 0, share: 100 }].into();
     let mut new = offer("hub", "1.0.0");
     (new.release, new.release_bytes, new.since) = (Digest::of(b"signed again"), 1100, NOW + HOUR);
     let want = Offer { release: new.release, release_bytes: 1100, ..old.clone() };
     let there = with("staging", &[old.clone()]);
     let after = tried(&there, |c| super::publish(c, new.clone(), NOW + HOUR)).unwrap();
-    assert_eq!(after.offers, std::slice::from_ref(&want));
+    assert_eq!(*after.offers, std::slice::from_ref(&want));
     // Behind gates that it passed before.
     let mut into = with("production", &[old]);
     into.gates.min_age = 24 * HOUR;
     let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW + HOUR };
     let after = tried(&into, |c| super::promote(&after, c, &new.identity, how)).unwrap();
-    assert_eq!((after.offers, after.promoted_at), (vec![want], 0));
+    assert_eq!((after.offers, after.promoted_at), (vec![want].into(), 0));
 }
 
 #[test]
@@ -238,15 +246,16 @@ fn gates_open_one_after_the_other() {
 #[test]
 fn rollouts_change_as_the_table_says() {
     let wave = |share, hours| Wave { at: NOW + hours * HOUR, over: 0, share };
-    let waves = Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24)], ..Rollout::default() };
+    let waves = Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24)].into(), ..Rollout::default() };
     let paced = |pace| Rollout { pace, ..waves.clone() };
     let (all, paused) = (Rollout::default(), paced(Pace::Paused(NOW)));
     let halted = Rollout { pace: Pace::Halted, ..all.clone() };
     let canary = |r: &Rollout, g: &str| Rollout { canaries: vec![g.into()], ..r.clone() };
-    let more = Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24), wave(1000, 1)], ..Rollout::default() };
-    let later = Rollout { waves: vec![wave(100, 2), wave(WHOLE, 26)], ..Rollout::default() };
-    let odd = Rollout { waves: vec![wave(0, 0)], ..Rollout::default() };
-    let many = Rollout { waves: vec![wave(1, 0); limits::WAVES + 1], ..Rollout::default() };
+    let more =
+        Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24), wave(1000, 1)].into(), ..Rollout::default() };
+    let later = Rollout { waves: vec![wave(100, 2), wave(WHOLE, 26)].into(), ..Rollout::default() };
+    let odd = Rollout { waves: vec![wave(0, 0)].into(), ..Rollout::default() };
+    let many = Rollout { waves: vec![wave(1, 0); limits::WAVES + 1].into(), ..Rollout::default() };
     enum Want {
         Is(Rollout),
         Already,
@@ -385,7 +394,7 @@ fn room_is_made_by_the_oldest_that_nobody_needs() {
     assert_eq!(gone(all(""), next(), &[0, 1]), Ok(2));
     let mut walls = all("");
     walls[0].passage = Passage::Barrier;
-    walls[1].rollout.waves = vec![Wave { at: NOW, over: 0, share: 10 }];
+    walls[1].rollout.waves = vec![Wave { at: NOW, over: 0, share: 10 }].into();
     assert_eq!(gone(walls, next(), &[]), Ok(2));
     // All require a version that the oldest alone is: the second oldest goes.
     assert_eq!(gone(all(">=1.0.0"), next(), &[]), Ok(1));
@@ -430,7 +439,8 @@ fn seals(mut channel: Channel) -> bool {
 fn a_full_channel_has_room_for_the_rest_of_the_act() {
     let mut there = with("staging", &[offer("hub", "0.1.0")]);
     while there.payload_bytes() < limits::ENVELOPE_PAYLOAD - 3000 {
-        there.offers.push(large(there.offers.len(), 40));
+        let count = there.offers.len();
+        there.offers.push(large(count, 40));
     }
     // What comes fills the rest up, with a little more each time.
     for letters in 0..40 {
@@ -443,9 +453,11 @@ fn a_full_channel_has_room_for_the_rest_of_the_act() {
         identity: Digest::of(&n.to_le_bytes()),
         reason: "x".repeat(limits::REASON),
         at: NOW,
+        extensions: Extensions::default(),
     };
     while there.payload_bytes() < limits::ENVELOPE_PAYLOAD - 260 {
-        there.withdrawn.push(withdrawal(there.withdrawn.len()));
+        let count = there.withdrawn.len();
+        there.withdrawn.push(withdrawal(count));
     }
     let id = there.offers[0].identity;
     for letters in 1..=limits::REASON {
@@ -520,7 +532,7 @@ fn apply(edit: &Edit, staging: &mut Channel, production: &mut Channel, now: u64)
                 new.passage = Passage::Barrier;
             }
             if *waves {
-                new.rollout.waves = vec![Wave { at: now, over: 0, share: 100 }];
+                new.rollout.waves = vec![Wave { at: now, over: 0, share: 100 }].into();
             }
             new.since = now;
             super::publish(staging, new, now)
@@ -571,7 +583,7 @@ proptest! {
             for minor in (0..200).step_by(7).chain([0]).filter(|_| !gone.is_empty()) {
                 for board in ["pi4", "pi5"] {
                     let from = Version::new(1, minor, 0);
-                    let [was, is] = [&[before.0.offers.clone(), staging.offers.clone()].concat()[..], &staging.offers]
+                    let [was, is] = [&[before.0.offers.to_vec(), staging.offers.to_vec()].concat()[..], &staging.offers]
                         .map(|offers| path(offers, "hub", board, &from, newest).is_ok());
                     prop_assert!(!was || is, "from {} on {}: {:?} went", from, board, gone);
                 }

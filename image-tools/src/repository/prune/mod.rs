@@ -221,7 +221,10 @@ fn needed(
     for file in holdings.channels.values() {
         needed.extend(file.channel.catalog.iter().map(|s| s.digest));
         if let Some(offer) = file.channel.offers.unreadable().first() {
-            return Err(PruneError::Unreadable { channel: file.channel.name.clone(), why: offer.why.clone() });
+            return Err(PruneError::Unreadable {
+                channel: file.channel.name.clone(),
+                why: offer.why.clone(),
+            });
         }
         for offer in &file.channel.offers {
             needed.insert(offer.release);

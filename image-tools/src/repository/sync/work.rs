@@ -1,5 +1,6 @@
 //! The files of a copy, one by one.
 use super::{Copied, Copying, Kind, PARTIAL, PARTIAL_TEXT, SyncError};
+use crate::repository::attestation_file::{self, Attestors};
 use crate::repository::audit::{self, Act, AuditError};
 use crate::repository::channel::{self, ChannelError, Log};
 use crate::repository::contents::ContentsError;
@@ -7,9 +8,9 @@ use crate::repository::hashed::Hashed;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::{Claim, Listed, Store, StoreError};
-use crate::repository::attestation_file::{self, Attestors};
 use crate::repository::version_name;
 use bistable_format::{Digest, Envelope, bundle, repository as names};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
 
@@ -119,11 +120,7 @@ impl Work<'_> {
     }
 
     /// What was attested of a release, by keys that somebody named.
-    pub(super) fn attestations(
-        &mut self,
-        identity: &Digest,
-        attestors: &Attestors,
-    ) -> Result<(), SyncError> {
+    pub(super) fn attestations(&mut self, identity: &Digest, attestors: &Attestors) -> Result<(), SyncError> {
         for Listed { path, .. } in self.from.list(&names::attestations(identity))? {
             let bytes = small(self.from, &path, Envelope::MAX_BYTES)?.unwrap_or_default();
             match attestation_file::open(&path, &bytes, attestors) {

@@ -159,6 +159,7 @@ impl Kit {
             channel_keys: vec![self.product.channel_key.public()],
             thresholds: vec![],
             sign: vec![stranger],
+            ..RootOptions::default()
         })
         .unwrap()
         .bytes
