@@ -22,12 +22,12 @@ fn what_is_believed_and_what_time_it_is_then() {
     #[rustfmt::skip]
     let table = [
         ("new device without a clock", floor(0, 0), Clock::Free, ISSUED),
-        ("new device with a clock", floor(0, 0), Clock::Synchronised(ISSUED + 5), ISSUED + 5),
+        ("new device with a clock", floor(0, 0), Clock::Synchronized(ISSUED + 5), ISSUED + 5),
         ("the same again", floor(42, ISSUED), Clock::Free, ISSUED),
         ("a newer one was seen elsewhere", floor(41, ISSUED + 60), Clock::Free, ISSUED + 60),
-        ("the clock went back", floor(41, ISSUED + 60), Clock::Synchronised(17), ISSUED + 60),
-        ("the last second", floor(41, 0), Clock::Synchronised(EXPIRES - 1), EXPIRES - 1),
-        ("the clock is a bit behind", floor(41, 0), Clock::Synchronised(ISSUED - AHEAD), ISSUED),
+        ("the clock went back", floor(41, ISSUED + 60), Clock::Synchronized(17), ISSUED + 60),
+        ("the last second", floor(41, 0), Clock::Synchronized(EXPIRES - 1), EXPIRES - 1),
+        ("the clock is a bit behind", floor(41, 0), Clock::Synchronized(ISSUED - AHEAD), ISSUED),
         ("a jump as far as allowed", floor(0, 0), Clock::Free, ISSUED),
     ];
     for (name, floor, clock, want) in table {
@@ -47,13 +47,13 @@ fn what_is_not_believed() {
         ("renamed", ask(&c, 43, floor(0, 0), Clock::Free), Stale::OtherNumber { file: 43, content: 42 }),
         ("fast-forward", ask(&far, far.sequence, floor(41, 0), Clock::Free),
             Stale::TooFar { name: name(), found: far.sequence, floor: 41 }),
-        ("expired by the clock", ask(&c, 42, floor(0, 0), Clock::Synchronised(EXPIRES)),
+        ("expired by the clock", ask(&c, 42, floor(0, 0), Clock::Synchronized(EXPIRES)),
             Stale::Expired { name: name(), found: 42, expires_at: EXPIRES, now: EXPIRES }),
         ("expired by what was seen", ask(&c, 42, floor(0, EXPIRES + 7200), Clock::Free),
             Stale::Expired { name: name(), found: 42, expires_at: EXPIRES, now: EXPIRES + 7200 }),
-        ("expired, and the clock went back", ask(&c, 42, floor(0, EXPIRES), Clock::Synchronised(1)),
+        ("expired, and the clock went back", ask(&c, 42, floor(0, EXPIRES), Clock::Synchronized(1)),
             Stale::Expired { name: name(), found: 42, expires_at: EXPIRES, now: EXPIRES }),
-        ("from the future", ask(&c, 42, floor(0, 0), Clock::Synchronised(ISSUED - AHEAD - 1)),
+        ("from the future", ask(&c, 42, floor(0, 0), Clock::Synchronized(ISSUED - AHEAD - 1)),
             Stale::Future { name: name(), found: 42, issued_at: ISSUED, now: ISSUED - AHEAD - 1 }),
         ("staging", check(&c, "staging", 42, floor(0, 0), Clock::Free),
             Stale::OtherChannel { found: name(), wanted: "staging".into() }),
@@ -68,6 +68,6 @@ fn what_is_not_believed() {
 #[test]
 fn time_never_goes_back() {
     assert_eq!(now(Clock::Free, 7), 7);
-    assert_eq!(now(Clock::Synchronised(5), 7), 7);
-    assert_eq!(now(Clock::Synchronised(9), 7), 9);
+    assert_eq!(now(Clock::Synchronized(5), 7), 7);
+    assert_eq!(now(Clock::Synchronized(9), 7), 9);
 }
