@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 /// The version of this agent.
 pub const AGENT: &str = env!("CARGO_PKG_VERSION");
 /// What payloads in the formats of this version require of an agent: the first version that reads them.
-pub const REQUIREMENT: &str = ">=0.1.0";
+/// `-0` is the lowest pre-release, so a release candidate of that version reads them, too.
+pub const REQUIREMENT: &str = ">=0.1.0-0";
 
 /// The first fields of every signed payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -117,7 +117,8 @@ fn blob_names_give_their_digest_back() {
 fn small() -> (bistable_format::Release, Vec<u8>, [&'static [u8]; 4]) {
     let contents: [&[u8]; 4] = [b"boot list", b"system list", b"boot data", b"system data and more"];
     let mut release = release();
-    for (volume, list, data) in [(&mut release.volumes.boot, 0, 2), (&mut release.volumes.system, 1, 3)] {
+    let volumes = common::volumes(&mut release);
+    for (volume, list, data) in [(&mut volumes.boot, 0, 2), (&mut volumes.system, 1, 3)] {
         volume.list = Digest::of(contents[list]);
         volume.list_bytes = u32::try_from(contents[list].len()).unwrap();
         volume.data = Digest::of(contents[data]);
@@ -180,7 +181,7 @@ fn a_bundle_is_a_tar_of_an_oci_layout() {
 #[test]
 fn the_tag_is_one_that_registries_take() {
     let mut release = release();
-    release.product = "p".repeat(64);
+    release.head.product = "p".repeat(64);
     release.version = semver::Version::parse(&format!("1.0.0-{}+b", "a".repeat(56))).unwrap();
     let signed = release.seal(&[&signer(4)]).unwrap();
     let frame = Frame::new(&signed, &release);

@@ -9,7 +9,7 @@ use bistable_format::{
     limits,
     rollout::{Pace, Wave},
 };
-use common::{channel, key, offer, problem, release, root, signer};
+use common::{attestation, channel, key, offer, problem, release, repository, root, signer, withdrawal};
 
 fn refused(change: impl FnOnce(&mut Channel)) -> String {
     let mut spoiled = channel();
@@ -34,13 +34,7 @@ fn what_is_signed_is_read_back() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    let withdrawal = |identity| Withdrawal {
-        product: "thermostat".into(),
-        version: release().version,
-        identity,
-        reason: "bricks".into(),
-        at: 1,
-    };
+    let withdrawal = |identity| Withdrawal { identity, ..withdrawal() };
     #[rustfmt::skip]
     let table: [(&str, String); 15] = [
         ("is no name", refused(|c| c.name = "../production".into())),
@@ -49,15 +43,15 @@ fn what_makes_no_sense_is_refused() {
         ("don't fit", refused(|c| c.sequence = 0)),
         ("don't fit", refused(|c| c.sequence = 1)),
         ("don't fit", refused(|c| c.previous = None)),
-        ("after its issue", refused(|c| c.expires_at = c.issued_at)),
-        ("after its issue", refused(|c| c.expires_at = c.issued_at + LONGEST + 1)),
+        ("after its issue", refused(|c| c.lifetime = 0)),
+        ("after its issue", refused(|c| c.lifetime = LONGEST + 1)),
         ("control characters", refused(|c| c.act.by = "a\nb".into())),
         ("is there twice", refused(|c| c.offers.push(offer()))),
         ("offered and withdrawn", refused(|c| c.withdrawn.push(withdrawal(offer().identity)))),
-        ("65 offers", refused(|c| c.offers = vec![offer(); limits::OFFERS + 1])),
+        ("65 offers", refused(|c| c.offers = vec![offer(); limits::OFFERS + 1].into())),
         ("a wave's share", refused(|c| c.offers[0].rollout.waves.push(Wave { at: 0, over: 0, share: 0 }))),
         ("a wave's share", refused(|c| c.offers[0].rollout.waves.push(Wave { at: 0, over: 0, share: 10_001 }))),
-        ("whole sectors", refused(|c| c.offers[0].terms.volume_bytes[1] += 1)),
+        ("whole sectors", refused(|c| c.offers[0].terms.bytes[1] += 1)),
     ];
     for (want, found) in table {
         assert!(found.contains(want), "{want}: {found}");
@@ -67,25 +61,26 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn a_full_channel_fits() {
     let mut full = channel();
-    full.offers = (0..limits::OFFERS)
+    let offers: Vec<_> = (0..limits::OFFERS)
         .map(|i| {
             let mut one = offer();
             one.identity = Digest::of(&i.to_le_bytes());
             one.passage = Passage::Barrier;
             one.rollout.pace = Pace::Paused(u64::MAX);
-            one.rollout.waves = vec![Wave { at: u64::MAX, over: u32::MAX, share: 10_000 }; 8];
+            one.rollout.waves = vec![Wave { at: u64::MAX, over: u32::MAX, share: 10_000 }; 8].into();
             one
         })
         .collect();
-    full.withdrawn = (0..limits::WITHDRAWN)
+    full.offers = offers.into();
+    let withdrawn: Vec<_> = (0..limits::WITHDRAWN)
         .map(|i| Withdrawal {
-            product: "thermostat".into(),
-            version: release().version,
             identity: Digest::of(&(i + 1000).to_le_bytes()),
             reason: "x".repeat(80),
             at: u64::MAX,
+            ..withdrawal()
         })
         .collect();
+    full.withdrawn = withdrawn.into();
     full.pins = vec![Digest([7; 32]); limits::PINS];
     full.catalog = vec![common::segment(); limits::SEGMENTS];
     full.gates =
@@ -114,18 +109,17 @@ fn an_offer_is_held_against_its_release() {
 
 #[test]
 fn only_the_named_key_attests() {
-    let word =
-        Attestation { release: offer().identity, kind: "tests-passed".into(), at: 5, note: "bench 2".into() };
+    let (word, repository) = (attestation(), repository());
     let sealed = word.seal(&signer(6)).unwrap();
-    assert_eq!(Attestation::open(&sealed, &key(6)), Ok(word.clone()));
-    assert!(matches!(Attestation::open(&sealed, &key(5)), Err(TrustError::UnknownKey { .. })));
+    assert_eq!(Attestation::open(&sealed, &key(6), &repository), Ok(word.clone()));
+    assert!(matches!(Attestation::open(&sealed, &key(5), &repository), Err(TrustError::UnknownKey { .. })));
     let mut forged = sealed.clone();
     let last = forged.len() - 1;
     forged[last] ^= 1;
-    assert!(matches!(Attestation::open(&forged, &key(6)), Err(TrustError::BadSignature { .. })));
+    assert!(matches!(Attestation::open(&forged, &key(6), &repository), Err(TrustError::BadSignature { .. })));
     // Signed for another role, it is nothing.
     let channel = channel().seal(&[&signer(6)]).unwrap();
-    assert!(matches!(Attestation::open(&channel, &key(6)), Err(TrustError::Envelope(_))));
+    assert!(matches!(Attestation::open(&channel, &key(6), &repository), Err(TrustError::Envelope(_))));
     let spoiled = Attestation { kind: "tests passed".into(), ..word };
     assert!(spoiled.seal(&signer(6)).is_err());
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use bistable_format::{
-    Channel, Digest, Offer,
+    Channel, Digest, Extensions, Offer,
     channel::{Passage, Withdrawal},
     choice::{Choice, Chooser, Verdict, choose, path},
     compat::{Device, Direction, Incompatible},
@@ -54,8 +54,10 @@ fn channel(offers: &[Offer], withdrawn: &[&str]) -> Channel {
         identity: id(text),
         reason: "the fan stops".into(),
         at: 1,
+        extensions: Extensions::default(),
     });
-    Channel { offers: offers.to_vec(), withdrawn: withdrawn.collect(), ..common::channel() }
+    let withdrawn: Vec<_> = withdrawn.collect();
+    Channel { offers: offers.to_vec().into(), withdrawn: withdrawn.into(), ..common::channel() }
 }
 
 /// What a device of a version takes, and what it makes of each version.
@@ -88,7 +90,8 @@ fn ask(
 
 #[test]
 fn what_is_taken() {
-    let waits = || Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }], ..Rollout::default() };
+    let waits =
+        || Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }].into(), ..Rollout::default() };
     let halted = Rollout { pace: Pace::Halted, ..Rollout::default() };
     // What it is about, offers, withdrawn, running, rejected, taken.
     type Row<'a> = (&'a str, Vec<Offer>, &'a [&'a str], &'a str, &'a [&'a str], Option<&'a str>);
@@ -126,7 +129,8 @@ fn what_is_taken() {
 
 #[test]
 fn each_offer_gets_its_reason() {
-    let waits = Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }], ..Rollout::default() };
+    let waits =
+        Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }].into(), ..Rollout::default() };
     let mut low = plain("1.6.0");
     low.terms.security_version = 2;
     let mut other = plain("9.0.0");

@@ -3,9 +3,10 @@
 mod common;
 
 use bistable_format::{
-    Envelope, EnvelopeError, KeyId, KeyKind, Release, Role, Root, TrustError, envelope::seal, limits,
+    DecodeError, Envelope, EnvelopeError, Head, KeyId, KeyKind, Release, Role, Root, TrustError,
+    envelope::seal, limits,
 };
-use common::{id, key, release, role_keys, root, signer};
+use common::{NO_REPOSITORY, id, key, next_root, release, repository, role_keys, root, sealed_as, signer};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 
@@ -84,16 +85,15 @@ fn the_largest_envelope_fits_and_nothing_larger() {
 
 #[test]
 fn each_lie_in_the_head_is_named() {
-    use EnvelopeError::{Format, Length, Magic, TooLarge, UnknownRole};
+    use EnvelopeError::{Length, Magic, TooLarge, UnknownRole};
     type Lie = (&'static str, fn(&mut Vec<u8>), EnvelopeError);
-    let lies: [Lie; 15] = [
+    let lies: [Lie; 14] = [
         ("empty", Vec::clear, Magic),
         ("head-short", |b| b.truncate(HEAD - 1), Magic),
         ("magic", |b| b[3] ^= 0x20, Magic),
         ("role-unknown", |b| b[8] = 9, UnknownRole(9)),
         ("role-zero", |b| b[8] = 0, UnknownRole(0)),
         ("role-other", |b| b[8] = 3, EnvelopeError::Role { found: Role::Channel, wanted: Role::Release }),
-        ("format-newer", |b| b[9] = 2, Format { role: Role::Release, format: 2 }),
         ("count-one-more", |b| b[10] += 1, Length),
         ("count-one-less", |b| b[10] -= 1, Length),
         ("count-over-limit", |b| b[10] = 17, TooLarge),
@@ -114,6 +114,42 @@ fn each_lie_in_the_head_is_named() {
         assert_eq!(Envelope::parse(&good[..cut], Role::Release), Err(expected), "cut at {cut}");
         assert_eq!(Envelope::stored_len(&good[..cut], Role::Release), Err(expected), "cut at {cut}");
     }
+}
+
+#[test]
+fn a_later_format_is_parsed_and_named_after_the_signature() {
+    for role in Role::ALL {
+        let bytes = sealed_as(role, 99, b"payload", &[4]);
+        let envelope = Envelope::parse(&bytes, role).unwrap();
+        assert_eq!((envelope.format, envelope.payload), (99, &b"payload"[..]));
+        let (_, signature) = envelope.signatures().next().unwrap();
+        assert!(envelope.verifies(&signer(4).verifying_key(), &signature));
+        assert_eq!(envelope.check_format(), Err(EnvelopeError::Format { role, format: 99 }));
+        // The format is signed.
+        let mut relabelled = bytes.clone();
+        relabelled[9] = 1;
+        let envelope = Envelope::parse(&relabelled, role).unwrap();
+        assert_eq!(envelope.check_format(), Ok(()));
+        assert!(!envelope.verifies(&signer(4).verifying_key(), &signature));
+    }
+}
+
+#[test]
+fn signatures_are_added_to_an_envelope_once_for_each_key() {
+    let payload = root().encode().unwrap();
+    let one = sealed(Role::Root, &payload, &[3]);
+    let add = |bytes: &[u8], keys: &[u8]| {
+        let keys: Vec<SigningKey> = keys.iter().map(|n| signer(*n)).collect();
+        Envelope::parse(bytes, Role::Root).unwrap().add_signatures(&keys.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(add(&one, &[1]).unwrap(), sealed(Role::Root, &payload, &[1, 3]));
+    assert_eq!(add(&one, &[3]).unwrap(), one, "who signed already signs no second time");
+    assert_eq!(add(&sealed(Role::Root, &payload, &[]), &[1, 1]).unwrap(), sealed(Role::Root, &payload, &[1]));
+    let many: Vec<u8> = (1..=17).collect();
+    assert_eq!(add(&one, &many), Err(EnvelopeError::TooLarge));
+    // A format that this version can't read can still be signed, as the format that it is.
+    let later = sealed_as(Role::Root, 99, &payload, &[1]);
+    assert_eq!(add(&later, &[2]).unwrap(), sealed_as(Role::Root, 99, &payload, &[1, 2]));
 }
 
 #[test]
@@ -166,10 +202,11 @@ fn a_signature_moved_into_the_payload_is_no_longer_one() {
 fn a_signature_for_one_role_never_verifies_in_another() {
     let mut all = root();
     all.roles = Role::IN_ROOT.map(|role| role_keys(role, 1, &[1])).to_vec();
-    let payload = all.encode().unwrap();
-    for made in Role::IN_ROOT {
+    let payload = postcard::to_allocvec(&Head::new(all.repository(), "")).unwrap();
+    let signed = [Role::Root, Role::Release, Role::Channel, Role::Delta];
+    for made in signed {
         let bytes = sealed(made, &payload, &[1]);
-        for wanted in Role::IN_ROOT {
+        for wanted in signed {
             let refused = all.verify(wanted, &bytes);
             if made == wanted {
                 assert_eq!(refused, Ok(&payload[..]));
@@ -202,7 +239,8 @@ fn every_flipped_bit_of_a_signed_release_is_refused() {
 #[test]
 fn every_flipped_bit_of_a_signed_root_is_refused_or_changes_nothing_trusted() {
     let keys = (1..=3).map(key).collect();
-    let root = Root { version: 1, keys, roles: vec![role_keys(Role::Root, 2, &[1, 2, 3])] };
+    let roles = vec![role_keys(Role::Root, 2, &[1, 2, 3])];
+    let root = Root { keys, roles, demands: vec![], ..root() };
     // As many signatures as needed: each of them counts.
     let bytes = sealed_root(&root, &[1, 2]);
     for bit in 0..bytes.len() * 8 {
@@ -228,7 +266,8 @@ fn every_flipped_bit_of_a_signed_root_is_refused_or_changes_nothing_trusted() {
 #[test]
 fn a_threshold_counts_distinct_keys() {
     let root = root();
-    let payload = root.encode().unwrap();
+    let next = next_root();
+    let payload = next.encode().unwrap();
     let blocks: Vec<Vec<u8>> = [1, 2, 3].iter().map(|n| block(Role::Root, &payload, *n)).collect();
     let bare = sealed(Role::Root, &payload, &[]);
     let few = |have| Some(TrustError::Threshold { role: Role::Root, have, need: 2 });
@@ -247,6 +286,7 @@ fn a_threshold_counts_distinct_keys() {
         let chosen: Vec<&[u8]> = which.iter().map(|i| &blocks[*i][..]).collect();
         let bytes = with_signatures(&bare, &chosen);
         assert_eq!(Root::open(&bytes).err(), expected, "{name}");
+        assert_eq!(root.successor(&bytes).err(), expected, "{name}");
         assert_eq!(root.verify(Role::Root, &bytes).is_ok(), expected.is_none(), "{name}");
     }
 }
@@ -310,7 +350,10 @@ fn a_role_that_the_root_does_not_name_cannot_be_signed_for() {
 #[test]
 fn well_signed_nonsense_is_refused_after_the_signature() {
     let bytes = sealed(Role::Release, b"nonsense", &[4]);
-    assert!(matches!(Release::open(&bytes, &root()), Err(TrustError::Decode(_))));
+    assert_eq!(Release::open(&bytes, &root()), Err(DecodeError::Malformed("head").into()));
+    let head = postcard::to_allocvec(&common::head()).unwrap();
+    let bytes = sealed(Role::Release, &[&head[..], b"nonsense"].concat(), &[4]);
+    assert_eq!(Release::open(&bytes, &root()), Err(DecodeError::Malformed("release").into()));
     let bytes = sealed(Role::Release, b"nonsense", &[77]);
     assert!(matches!(Release::open(&bytes, &root()), Err(TrustError::UnknownKey { .. })));
 }
@@ -329,8 +372,7 @@ fn production_refuses_demo_keys_whatever_their_role() {
 #[test]
 fn the_next_root_is_signed_by_the_old_and_the_new_keys() {
     let old = root();
-    let mut next = root();
-    next.version = 2;
+    let mut next = next_root();
     // Key 1 goes, 7 comes.
     next.keys[0] = key(7);
     next.roles[0] = role_keys(Role::Root, 2, &[2, 3, 7]);
@@ -352,6 +394,7 @@ fn the_next_root_is_signed_by_the_old_and_the_new_keys() {
     let mut other = next.clone();
     other.keys = vec![key(11), key(12)];
     other.roles = vec![role_keys(Role::Root, 2, &[11, 12])];
+    other.demands.clear();
     assert!(old.successor(&sealed_root(&other, &[1, 2])).is_err(), "old only");
     assert!(old.successor(&sealed_root(&other, &[11, 12])).is_err(), "new only");
     assert!(old.successor(&sealed_root(&other, &[1, 2, 11])).is_err(), "new below its threshold");
@@ -360,19 +403,23 @@ fn the_next_root_is_signed_by_the_old_and_the_new_keys() {
 
 #[test]
 fn root_versions_follow_one_another() {
-    let at = |version| Root { version, ..root() };
-    for (current, found, follows) in [
-        (1, 2, true),
-        (1, 1, false),
-        (1, 3, false),
-        (7, 6, false),
-        (u32::MAX, u32::MAX, false),
-        (u32::MAX, 1, false),
-    ] {
+    let at = |version| match version {
+        1 => root(),
+        _ => Root { version, ..next_root() },
+    };
+    for (current, found, follows) in
+        [(1, 2, true), (1, 3, false), (2, 2, false), (7, 6, false), (7, 8, true), (u32::MAX, u32::MAX, false)]
+    {
         let opened = at(current).successor(&sealed_root(&at(found), &[1, 2]));
         match follows {
             true => assert_eq!(opened, Ok(at(found))),
             false => assert_eq!(opened, Err(TrustError::Successor { current, found })),
         }
+    }
+    // A first root follows none: it is the beginning of a repository of its own.
+    for current in [1, 2, u32::MAX] {
+        let wanted = repository();
+        let other = TrustError::OtherRepository { role: Role::Root, found: NO_REPOSITORY, wanted };
+        assert_eq!(at(current).successor(&sealed_root(&root(), &[1, 2])), Err(other));
     }
 }

@@ -10,8 +10,11 @@ mod common;
 
 use bistable_format::attestation::Attestation;
 use bistable_format::bundle::{BLOCK, Frame, Header};
-use bistable_format::{Channel, ChunkList, Release, Root};
-use common::{channel, delta, key, list, offer, release, root, signer};
+use bistable_format::{Channel, ChunkList, Delta, Release, Root};
+use common::{
+    attestation, channel, containers_release, delta, delta_list, directory_release, key, list, next_root,
+    release, repository, root, signer,
+};
 use std::path::Path;
 
 /// The file's bytes; with `BLESS=1` they are written first.
@@ -38,11 +41,23 @@ fn signed_root() {
 }
 
 #[test]
-fn signed_release() {
-    let made = release().seal(&[&signer(4)]).unwrap();
-    let opened = Release::open(&golden("release.release", &made), &root()).unwrap();
-    assert_eq!(opened, release());
-    assert_eq!(opened.seal(&[&signer(4)]).unwrap(), made);
+fn signed_successor() {
+    let made = next_root().seal(&[&signer(2), &signer(3)]).unwrap();
+    assert_eq!(root().successor(&golden("next.root", &made)), Ok(next_root()));
+}
+
+#[test]
+fn signed_releases_of_each_content() {
+    for (name, release) in [
+        ("release.release", release()),
+        ("directory.release", directory_release()),
+        ("containers.release", containers_release()),
+    ] {
+        let made = release.seal(&[&signer(4)]).unwrap();
+        let opened = Release::open(&golden(name, &made), &root()).unwrap();
+        assert_eq!(opened, release, "{name}");
+        assert_eq!(opened.seal(&[&signer(4)]).unwrap(), made, "{name}");
+    }
 }
 
 #[test]
@@ -55,57 +70,71 @@ fn signed_channel() {
 
 #[test]
 fn signed_attestation() {
-    let word = Attestation {
-        release: offer().identity,
-        kind: "tests-passed".into(),
-        at: 1_700_000_000,
-        note: "bench 2".into(),
-    };
-    let made = word.seal(&signer(6)).unwrap();
-    assert_eq!(Attestation::open(&golden("tests-passed.attestation", &made), &key(6)), Ok(word));
+    let made = attestation().seal(&signer(6)).unwrap();
+    let stored = golden("tests-passed.attestation", &made);
+    assert_eq!(Attestation::open(&stored, &key(6), &repository()), Ok(attestation()));
+}
+
+#[test]
+fn signed_delta() {
+    let made = delta().seal(&[&signer(4)]).unwrap();
+    let opened = Delta::open(&golden("delta.delta", &made), &root()).unwrap();
+    assert_eq!(opened, delta());
+    assert_eq!(opened.seal(&[&signer(4)]).unwrap(), made);
 }
 
 #[test]
 fn chunk_lists() {
-    for (name, (list, raw, data)) in [("full.chunks", list()), ("delta.chunks", delta())] {
-        let made = list.encode(raw, data).unwrap();
-        let decoded = ChunkList::decode(&golden(name, &made), raw, data).unwrap();
-        assert_eq!(decoded, list);
-        assert_eq!(decoded.encode(raw, data).unwrap(), made);
+    let (full, artifact) = list();
+    let made = full.encode(artifact.bytes, artifact.data_bytes).unwrap();
+    assert_eq!(ChunkList::decode(&golden("full.chunks", &made), &artifact), Ok(full));
+    let (of_delta, making) = delta_list();
+    let made = of_delta.encode(making.target.bytes, making.data_bytes).unwrap();
+    assert_eq!(making.decode(&golden("delta.chunks", &made)), Ok(of_delta));
+}
+
+#[test]
+fn bundle_frames_of_each_content() {
+    for (name, release) in
+        [("image", release()), ("directory", directory_release()), ("containers", containers_release())]
+    {
+        let signed = release.seal(&[&signer(4)]).unwrap();
+        let frame = Frame::new(&signed, &release);
+        golden(&format!("{name}.index.json"), frame.index.as_bytes());
+        golden(&format!("{name}.manifest.json"), frame.manifest.as_bytes());
+        let headers: Vec<u8> = frame.headers.iter().flat_map(|h| h.encode().unwrap()).collect();
+        let stored = golden(&format!("{name}.headers.bin"), &headers);
+        let (blocks, rest) = stored.as_chunks::<BLOCK>();
+        assert!(rest.is_empty());
+        let decoded: Vec<Header> = blocks.iter().map(|b| Header::decode(b).unwrap()).collect();
+        assert_eq!(decoded, frame.headers);
     }
 }
 
 #[test]
-fn bundle_frame() {
-    let signed = release().seal(&[&signer(4)]).unwrap();
-    let frame = Frame::new(&signed, &release());
-    golden("index.json", frame.index.as_bytes());
-    golden("manifest.json", frame.manifest.as_bytes());
-    let headers: Vec<u8> = frame.headers.iter().flat_map(|h| h.encode().unwrap()).collect();
-    let stored = golden("headers.bin", &headers);
-    let (blocks, rest) = stored.as_chunks::<BLOCK>();
-    assert!(rest.is_empty());
-    let decoded: Vec<Header> = blocks.iter().map(|b| Header::decode(b).unwrap()).collect();
-    assert_eq!(decoded, frame.headers);
-}
-
-#[test]
 fn text_of_everything() {
-    let signed = release().seal(&[&signer(4)]).unwrap();
-    let headers: Vec<String> = Frame::new(&signed, &release())
-        .headers
-        .iter()
-        .map(|h| format!("{:>10}  {}\n", h.bytes, h.name))
-        .collect();
-    let text = format!(
-        "root\n{:#?}\n\nrelease\n{:#?}\n\nself-tests\n{:#?}\n\nhealth\n{:#?}\n\nfull list\n{:#?}\n\ndelta list\n{:#?}\n\nentries\n{}",
-        root(),
-        release(),
-        release().self_test_plan().unwrap(),
-        release().health_profile().unwrap(),
-        list().0,
-        delta().0,
-        headers.concat(),
-    );
+    let entries = |release: &Release| -> String {
+        let signed = release.seal(&[&signer(4)]).unwrap();
+        let frame = Frame::new(&signed, release);
+        frame.headers.iter().map(|h| format!("{:>10}  {}\n", h.bytes, h.name)).collect()
+    };
+    let sections = [
+        ("root", format!("{:#?}", root())),
+        ("next root", format!("{:#?}", next_root())),
+        ("release of an image", format!("{:#?}", release())),
+        ("release of a directory", format!("{:#?}", directory_release())),
+        ("release of containers", format!("{:#?}", containers_release())),
+        ("self-tests", format!("{:#?}", release().self_test_plan().unwrap())),
+        ("health", format!("{:#?}", release().health_profile().unwrap())),
+        ("channel", format!("{:#?}", channel())),
+        ("attestation", format!("{:#?}", attestation())),
+        ("delta", format!("{:#?}", delta())),
+        ("full list", format!("{:#?}", list().0)),
+        ("delta list", format!("{:#?}", delta_list().0)),
+        ("entries of an image", entries(&release())),
+        ("entries of a directory", entries(&directory_release())),
+        ("entries of containers", entries(&containers_release())),
+    ];
+    let text: String = sections.iter().map(|(name, text)| format!("{name}\n{text}\n\n")).collect();
     golden("dump.txt", text.as_bytes());
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use bistable_format::health::{self, DEADLINE_MAX_S, Profile, SelfTests};
-use bistable_format::selftest::{self, Level, Need, Pin, Plan, Pull, TIMEOUT_MAX_MS, Test};
+use bistable_format::selftest::{self, At, Level, Need, Pin, Plan, Pull, TIMEOUT_MAX_MS, Test};
 use bistable_format::{DecodeError, limits};
 use common::{BUSES, PLAN, PROFILE, problem};
 
@@ -11,7 +11,8 @@ use common::{BUSES, PLAN, PROFILE, problem};
 fn a_plan_of_each_kind() {
     use selftest::Kind::{Command, Level as Lvl, Loopback, Pulse};
     let plan = Plan::parse(PLAN).unwrap();
-    let test = |name: &str, need, timeout_ms, kind| Test { name: name.into(), need, timeout_ms, kind };
+    let test =
+        |name: &str, need, timeout_ms, kind| Test { name: name.into(), need, at: At::Both, timeout_ms, kind };
     let run = vec!["/usr/bin/modem-check".into(), "--quick".into()];
     let expected = [
         test("relay", Need::Required, 5000, Loopback { out: Pin(17), input: Pin(27) }),
@@ -31,7 +32,8 @@ fn a_plan_of_each_kind() {
 fn a_plan_of_buses() {
     use selftest::Kind::{I2c, Spi, Uart};
     let plan = Plan::parse(BUSES).unwrap();
-    let test = |name: &str, need, timeout_ms, kind| Test { name: name.into(), need, timeout_ms, kind };
+    let test =
+        |name: &str, need, timeout_ms, kind| Test { name: name.into(), need, at: At::Both, timeout_ms, kind };
     let expected = [
         test("thermometer", Need::Required, 5000, I2c { bus: 1, address: 0x48 }),
         test("spi-header", Need::Wanted, 5000, Spi { bus: 0, select: 1, hz: 1_000_000 }),
@@ -117,6 +119,9 @@ fn each_problem_of_a_plan_is_named() {
         ("kind = 'command'\nrun = ['/x']\ntimeout_ms = 1.5", "from 1 to 300000"),
         ("kind = 'command'\nrun = ['/x']\nneed = 'maybe'", "test \"x\": need is \"required\" or \"wanted\""),
         ("kind = 'command'\nrun = ['/x']\nneed = true", "need is \"required\" or \"wanted\""),
+        ("kind = 'command'\nrun = ['/x']\nat = 'after'", "test \"x\": at is \"both\", \"before\" or \"trial\""),
+        ("kind = 'command'\nrun = ['/x']\nat = 1", "at is \"both\", \"before\" or \"trial\""),
+        ("kind = 'command'\nrun = ['/x']\nat = 'trial'", "no test runs before the boot flag is touched"),
         ("kind = 'i2c'\nbus = 1", "\"x\": missing field `address`"),
         ("kind = 'i2c'\naddress = 8", "\"x\": missing field `bus`"),
         ("kind = 'i2c'\nbus = 1\naddress = 7", "test \"x\": address 0x07 must be from 0x08 to 0x77"),
@@ -149,7 +154,7 @@ fn each_problem_of_a_plan_is_named() {
     ];
     assert_eq!(TIMEOUT_MAX_MS, 300_000);
     for (entry, expected) in entries {
-        let text = problem(Plan::parse(&format!("[[test]]\nname = 'x'\n{entry}")));
+        let text = problem(Plan::parse_known(&format!("[[test]]\nname = 'x'\n{entry}")));
         assert!(text.starts_with("self-test plan: ") && text.contains(expected), "{entry}: {text}");
     }
     let level =
@@ -223,7 +228,7 @@ fn a_profile_of_each_kind() {
         ("database", Need::Required, 10000, Command { run: vec!["/usr/bin/db-check".into()] }),
     ];
     for (check, (name, need, timeout_ms, kind)) in profile.checks.iter().zip(expected) {
-        assert_eq!(*check, health::Check { name: name.into(), need, timeout_ms, kind });
+        assert_eq!(*check, health::Check { name: name.into(), need, at: At::Trial, timeout_ms, kind });
     }
     let names: Vec<&str> = profile.checks.iter().map(|c| c.kind.name()).collect();
     assert_eq!(names, ["unit", "http", "command"]);
@@ -324,12 +329,14 @@ fn each_problem_of_a_profile_is_named() {
         ("kind = 'command'\nrun = ['x']", "check \"x\": \"x\" is no absolute path"),
         ("kind = 'command'\nrun = ['/x']\ntimeout_ms = 0", "check \"x\": timeout_ms is"),
         ("kind = 'command'\nrun = ['/x']\nneed = ''", "check \"x\": need is"),
+        ("kind = 'command'\nrun = ['/x']\nat = ''", "check \"x\": at is"),
+        ("kind = 'command'\nrun = ['/x']\nat = 'before'", "\"x\": health checks run on the trial: at is \"trial\""),
         ("kind = 'command'\nrun = ['/x']\n[[check]]\nname = 'x'\nkind = 'command'\nrun = ['/x']", "two checks are called \"x\""),
         ("kind = 'command'\nrun = ['/x']\n[[check]]\nkind = 'command'\nrun = ['/x']", "check 2 has no name"),
         ("kind = 'command'\nrun = ['/x']\n[[test]]", "line 5: unknown field `test`"),
     ];
     for (entry, expected) in entries {
-        let text = problem(Profile::parse(&format!("[[check]]\nname = 'x'\n{entry}")));
+        let text = problem(Profile::parse_known(&format!("[[check]]\nname = 'x'\n{entry}")));
         assert!(text.starts_with("health profile: ") && text.contains(expected), "{entry}: {text}");
     }
     let many: String =

@@ -13,8 +13,8 @@ fn is_in(rollout: &Rollout, seed: u32, group: Option<&str>, now: u64) -> bool {
 }
 
 fn waves(list: &[(u64, u32, u16)]) -> Rollout {
-    let waves = list.iter().map(|&(at, over, share)| Wave { at, over, share }).collect();
-    Rollout { waves, ..Rollout::default() }
+    let waves: Vec<_> = list.iter().map(|&(at, over, share)| Wave { at, over, share }).collect();
+    Rollout { waves: waves.into(), ..Rollout::default() }
 }
 
 fn any_wave() -> impl Strategy<Value = Wave> {
@@ -28,7 +28,7 @@ fn any_rollout() -> impl Strategy<Value = Rollout> {
         1 => Just(Pace::Halted)
     ];
     (pace, prop::collection::vec(any_wave(), 0..5), prop::bool::ANY).prop_map(|(pace, waves, canaries)| {
-        Rollout { pace, canaries: if canaries { vec!["canary".into()] } else { vec![] }, waves }
+        Rollout { pace, canaries: if canaries { vec!["canary".into()] } else { vec![] }, waves: waves.into() }
     })
 }
 

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 
+use bistable_format::root::Demand;
 use bistable_format::{DecodeError, Digest, Key, KeyId, KeyKind, Role, RoleKeys, Root, limits};
-use common::{id, key, problem, public, role_keys, root};
+use common::{channel_keys, id, key, next_root, problem, public, role_keys, root};
 
 #[test]
 fn round_trip() {
@@ -17,10 +18,10 @@ fn round_trip() {
 #[test]
 fn each_problem_is_named_by_writer_and_reader() {
     type Spoil = fn(&mut Root);
-    let table: [(&str, Spoil, &str); 17] = [
+    let table: [(&str, Spoil, &str); 30] = [
         ("version-zero", |r| r.version = 0, "versions start at 1"),
         ("too-many-keys", |r| r.keys = (1..=33).map(key).collect(), "too many keys"),
-        ("too-many-roles", |r| r.roles.push(role_keys(Role::Root, 1, &[1])), "too many keys or roles"),
+        ("too-many-roles", |r| r.roles = vec![role_keys(Role::Root, 1, &[1]); 35], "too many keys or roles"),
         ("key-twice", |r| r.keys[5] = key(1), "is there twice"),
         ("label-long", |r| r.keys[2].label = "x".repeat(65), "label of key"),
         ("label-escape", |r| r.keys[2].label = "\u{1b}[2J".into(), "control characters"),
@@ -30,13 +31,66 @@ fn each_problem_is_named_by_writer_and_reader() {
             "control characters or invisible ones",
         ),
         ("label-line-break", |r| r.keys[2].label = "a\nb".into(), "control characters"),
+        ("role-twice", |r| r.roles.push(role_keys(Role::Release, 1, &[5])), "role release is there twice"),
         (
-            "role-twice",
+            "two-entries-for-all-other-channels",
+            |r| r.roles.push(role_keys(Role::Channel, 1, &[6])),
+            "role channel is there twice",
+        ),
+        (
+            "channel-in-two-entries",
+            |r| r.roles.push(channel_keys(&["lab", "staging"], 1, &[6])),
+            "channel staging is there twice",
+        ),
+        (
+            "channel-twice-in-an-entry",
+            |r| r.roles[3] = channel_keys(&["staging", "lab", "staging"], 1, &[8]),
+            "channel staging is there twice",
+        ),
+        (
+            "channel-no-name",
+            |r| r.roles[3] = channel_keys(&["../staging"], 1, &[8]),
+            "\"../staging\" is no name",
+        ),
+        (
+            "too-many-channels-in-an-entry",
             |r| {
-                r.roles.pop();
-                r.roles.push(role_keys(Role::Release, 1, &[5]));
+                let names: Vec<String> = (0..33).map(|i| format!("c{i}")).collect();
+                r.roles[3].channels = names;
             },
-            "role release is there twice",
+            "more than 32 channels in one entry",
+        ),
+        (
+            "release-keys-for-channels",
+            |r| r.roles[1].channels.push("staging".into()),
+            "role release is not about channels",
+        ),
+        (
+            "keys-for-deltas",
+            |r| r.roles.push(role_keys(Role::Delta, 1, &[4])),
+            "a root names no keys for delta",
+        ),
+        (
+            "keys-for-attestations",
+            |r| r.roles.push(role_keys(Role::Attestation, 1, &[6])),
+            "a root names no keys for attestation",
+        ),
+        ("demand-of-an-absent-key", |r| r.demands[0].key = id(9), "attestation tests-passed names key"),
+        (
+            "demand-twice",
+            |r| r.demands.push(r.demands[0].clone()),
+            "attestation tests-passed is demanded twice",
+        ),
+        ("demand-no-name", |r| r.demands[0].kind = "tests passed".into(), "\"tests passed\" is no name"),
+        (
+            "demand-of-no-channel",
+            |r| r.demands[0].channels.push("a.b".into()),
+            "\"a.b\" is no name: use 1 to 32",
+        ),
+        (
+            "too-many-demands",
+            |r| r.demands = (0..9).map(|i| demand(&format!("d{i}"))).collect(),
+            "more than 8 attestations are demanded",
         ),
         ("names-absent-key", |r| r.roles[1] = role_keys(Role::Release, 1, &[9]), "which is not there"),
         ("names-key-twice", |r| r.roles[1] = role_keys(Role::Release, 1, &[4, 4]), "twice"),
@@ -44,11 +98,12 @@ fn each_problem_is_named_by_writer_and_reader() {
         ("threshold-above-keys", |r| r.roles[0].threshold = 4, "demands 4 signatures from 3 keys"),
         ("role-without-keys", |r| r.roles[1].keys.clear(), "demands 1 signatures from 0 keys"),
         ("no-root-role", |r| drop(r.roles.remove(0)), "nobody may sign the next root"),
-        ("not-a-point", |r| r.keys[5].public = not_a_point(), "no usable Ed25519 key"),
+        ("not-a-point", |r| r.keys[5].public = not_a_point(), "is not a usable Ed25519 key"),
         (
             "threshold-above-what-an-envelope-carries",
             |r| {
                 r.keys = (1..=20).map(key).collect();
+                r.demands.clear();
                 let all: Vec<u8> = (1..=20).collect();
                 r.roles = vec![role_keys(Role::Root, 17, &all)];
             },
@@ -61,9 +116,17 @@ fn each_problem_is_named_by_writer_and_reader() {
         let text = problem(bad.encode());
         assert!(text.contains(expected), "{name}: {text}");
         // A reader says the same about bytes that a writer without checks made.
+        // But more values than a list may have aren't even decoded.
         let bytes = postcard::to_allocvec(&bad).unwrap();
-        assert_eq!(problem(Root::decode(&bytes)), text, "{name}");
+        match text.contains("too many") || text.contains("more than") {
+            true => assert_eq!(Root::decode(&bytes), Err(DecodeError::Malformed("root")), "{name}"),
+            false => assert_eq!(problem(Root::decode(&bytes)), text, "{name}"),
+        }
     }
+}
+
+fn demand(kind: &str) -> Demand {
+    Demand { channels: vec![], kind: kind.into(), key: id(6) }
 }
 
 fn not_a_point() -> [u8; 32] {
@@ -100,7 +163,7 @@ fn weak_public_keys_are_refused_in_every_encoding() {
         bad.keys.push(Key { public: weak, label: "weak".into(), kind: KeyKind::Production });
         bad.roles[1].keys.push(KeyId::of(&weak));
         let bytes = postcard::to_allocvec(&bad).unwrap();
-        assert!(problem(Root::decode(&bytes)).contains("no usable Ed25519 key"), "{digits}");
+        assert!(problem(Root::decode(&bytes)).contains("is not a usable Ed25519 key"), "{digits}");
         assert!(bad.encode().is_err(), "{digits}");
     }
 }
@@ -110,8 +173,17 @@ fn the_most_that_a_root_may_have_round_trips() {
     let keys: Vec<Key> =
         (1..=32).map(|n| Key { label: "\u{e4}".repeat(limits::NAME / 2), ..key(n) }).collect();
     let ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
-    let roles = Role::IN_ROOT.map(|role| RoleKeys { role, threshold: 16, keys: ids.clone() }).to_vec();
-    let root = Root { version: u32::MAX, keys, roles };
+    let role = |role, channels| RoleKeys { role, channels, threshold: 16, keys: ids.clone() };
+    let mut roles = Role::IN_ROOT.map(|one| role(one, vec![])).to_vec();
+    roles.extend((0..limits::ROLES - 3).map(|i| role(Role::Channel, vec![format!("{i:032}")])));
+    roles[3].channels.extend((1..limits::ROLE_CHANNELS).map(|i| format!("x{i:031}")));
+    let demands = (0..limits::ATTESTATIONS).map(|i| Demand {
+        channels: (0..limits::ROLE_CHANNELS).map(|i| format!("{i:032}")).collect(),
+        kind: format!("{i:064}"),
+        key: id(1),
+    });
+    let demands = demands.collect();
+    let root = Root { version: u32::MAX, expires_at: Some(u64::MAX), keys, roles, demands, ..next_root() };
     assert_eq!(Root::decode(&root.encode().unwrap()), Ok(root));
 }
 

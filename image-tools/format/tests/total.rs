@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 
+use bistable_format::attestation::Attestation;
 use bistable_format::bundle::{BLOCK, Frame, Header};
 use bistable_format::health::Profile;
 use bistable_format::selftest::Plan;
-use bistable_format::{Channel, ChunkList, Envelope, Release, Role, Root, limits};
-use common::{BUSES, PLAN, PROFILE, channel, delta, list, release, root, signer};
+use bistable_format::{Channel, ChunkList, Delta, Envelope, Head, Release, Role, Root, TrustError, limits};
+use common::{
+    BUSES, Making, PLAN, PROFILE, artifact_of, attestation, channel, containers_release, delta, delta_list,
+    directory_release, key, list, release, repository, root, signer,
+};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -39,18 +43,35 @@ fn try_all(bytes: &[u8]) {
         let frame = Frame::new(&signed, &release);
         assert!(frame.headers.iter().all(|h| h.encode().is_ok()));
         assert!(frame.manifest.len() as u64 <= limits::BUNDLE_TEXT);
-        assert_eq!(Release::open(&signed, &ROOT), Ok(release));
+        check_opened(Release::open(&signed, &ROOT), &release, &release.head);
     }
     if let Ok(channel) = Channel::decode(bytes) {
         let signed = channel.seal(&[&signer(5)]).unwrap();
-        assert_eq!(Channel::open(&signed, &ROOT), Ok(channel));
-    }
-    for (_, raw, data) in [list(), delta()] {
-        if let Ok(list) = ChunkList::decode(bytes, raw, data) {
-            let sum: u64 = (0..list.chunks.len()).map(|i| u64::from(list.raw_bytes(i, raw))).sum();
-            assert_eq!(sum, raw);
-            assert_eq!(ChunkList::decode(&list.encode(raw, data).unwrap(), raw, data), Ok(list));
+        if channel.name == "production" {
+            check_opened(Channel::open(&signed, &ROOT), &channel, &channel.head);
         }
+    }
+    if let Ok(delta) = Delta::decode(bytes) {
+        let signed = delta.seal(&[&signer(4)]).unwrap();
+        check_opened(Delta::open(&signed, &ROOT), &delta, &delta.head);
+    }
+    if let Ok(word) = Attestation::open(bytes, &key(6), &repository()) {
+        assert_eq!(Attestation::open(&word.seal(&signer(6)).unwrap(), &key(6), &repository()), Ok(word));
+    }
+    if let Ok(head) = Head::read(bytes) {
+        let again = postcard::to_allocvec(&head).unwrap();
+        assert_eq!(Head::read(&again), Ok(head));
+    }
+    // The digest of the chunks is the one check that random changes never pass: here the list says which chunks there are.
+    let (_, full) = list();
+    if let Ok(list) = ChunkList::decode(bytes, &full) {
+        assert_eq!(list.chunks_digest(), full.chunks);
+        try_list(list, &Making { data_bytes: full.data_bytes, base: full.clone(), target: full });
+    }
+    let (_, making) = delta_list();
+    if let Ok(list) = making.decode(bytes) {
+        assert_eq!(list.chunks_digest(), making.target.chunks);
+        try_list(list, &making);
     }
     if let Some(block) = bytes.first_chunk::<BLOCK>()
         && let Ok(header) = Header::decode(block)
@@ -72,6 +93,32 @@ fn try_all(bytes: &[u8]) {
     }
 }
 
+/// What is well signed opens as what it is, unless its head says that it is not for us.
+fn check_opened<T: PartialEq + std::fmt::Debug>(opened: Result<T, TrustError>, signed: &T, head: &Head) {
+    match opened {
+        Ok(opened) => assert_eq!(&opened, signed),
+        Err(TrustError::NeedsAgent { required, .. }) => assert_eq!(required, head.agent),
+        Err(TrustError::OtherRepository { found, wanted, .. }) => {
+            assert_eq!((found, wanted), (head.repository, ROOT.repository()));
+            assert_ne!(found, wanted);
+        }
+        Err(other) => panic!("{other}: {signed:?}"),
+    }
+}
+
+/// What is accepted is the artifact, and is written as what is accepted.
+fn try_list(list: ChunkList, making: &Making) {
+    let raw = making.target.bytes;
+    let sum: u64 = (0..list.chunks.len()).map(|i| u64::from(list.raw_bytes(i, raw))).sum();
+    assert_eq!(sum, raw);
+    let encoded = list.encode(raw, making.data_bytes).unwrap();
+    let again = match list.base {
+        Some(_) => making.decode(&encoded),
+        None => ChunkList::decode(&encoded, &artifact_of(&list, raw, making.data_bytes)),
+    };
+    assert_eq!(again, Ok(list));
+}
+
 /// Whether these bytes hold a payload that our keys did sign. Signatures that don't count may differ.
 fn is_genuine(bytes: &[u8]) -> bool {
     SAMPLES.iter().any(|good| {
@@ -89,26 +136,32 @@ fn is_genuine(bytes: &[u8]) -> bool {
 fn samples() -> Vec<Vec<u8>> {
     let signed = release().seal(&[&signer(4)]).unwrap();
     let header = Frame::new(&signed, &release()).headers[4].encode().unwrap();
-    let encoded = |(list, raw, data): (ChunkList, u64, u64)| list.encode(raw, data).unwrap();
+    let (full, artifact) = list();
+    let (of_delta, making) = delta_list();
     vec![
         root().seal(&[&signer(1), &signer(2), &signer(3)]).unwrap(),
         signed,
         root().encode().unwrap(),
         release().encode().unwrap(),
-        encoded(list()),
-        encoded(delta()),
+        full.encode(artifact.bytes, artifact.data_bytes).unwrap(),
+        of_delta.encode(making.target.bytes, making.data_bytes).unwrap(),
         header.to_vec(),
-        channel_payload(),
+        payload(Role::Channel, &channel().seal(&[&signer(5)]).unwrap()),
         PLAN.into(),
         PROFILE.into(),
         BUSES.into(),
+        payload(Role::Delta, &delta().seal(&[&signer(4)]).unwrap()),
+        directory_release().encode().unwrap(),
+        containers_release().encode().unwrap(),
+        attestation().seal(&signer(6)).unwrap(),
+        delta().seal(&[&signer(4)]).unwrap(),
+        channel().seal(&[&signer(5)]).unwrap(),
     ]
 }
 
 /// Not in an envelope, so that what is spoiled is decoded.
-fn channel_payload() -> Vec<u8> {
-    let sealed = channel().seal(&[&signer(5)]).unwrap();
-    Envelope::parse(&sealed, Role::Channel).unwrap().payload.to_vec()
+fn payload(role: Role, sealed: &[u8]) -> Vec<u8> {
+    Envelope::parse(sealed, role).unwrap().payload.to_vec()
 }
 
 /// A way to spoil bytes.
@@ -172,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_samples(which in 0usize..11, changes in prop::collection::vec(changes(), 1..5)) {
+    fn spoilt_samples(which in 0usize..17, changes in prop::collection::vec(changes(), 1..5)) {
         let mut bytes = SAMPLES[which].clone();
         changes.into_iter().for_each(|c| apply(&mut bytes, c));
         try_all(&bytes);
@@ -189,7 +242,7 @@ proptest! {
         "kind = 'command'", "kind = 'http'", "kind = 'unit'", "kind = 'i2c'", "kind = 'spi'", "kind = 'uart'",
         "bus = 1", "address = 0x48", "select = 0", "hz = 20000", "device = '/dev/x'", "baud = 9600", "pin = 3", "pin = 4", "in = 3", "out = 5", "expect = 'low'",
         "pull = 'up'", "min_hz = 1", "max_hz = 2", "window_ms = 10", "run = ['/x']", "url = 'http://a'", "status = 200",
-        "unit = 'a.b'", "need = 'wanted'", "timeout_ms = 9", "deadline_s = 20", "settle_s = 1", "self_tests = true", "a.b.c = []",
+        "unit = 'a.b'", "need = 'wanted'", "at = 'trial'", "at = 'before'", "kind = 'camera'", "lens = 2", "timeout_ms = 9", "deadline_s = 20", "settle_s = 1", "self_tests = true", "a.b.c = []",
     ]), 0..14)) {
         try_all(lines.join("\n").as_bytes());
     }
@@ -203,9 +256,17 @@ fn the_samples_themselves_are_accepted() {
     assert!(Release::open(&samples[1], &root()).is_ok());
     assert!(Root::decode(&samples[2]).is_ok());
     assert!(Release::decode(&samples[3]).is_ok());
-    assert!(ChunkList::decode(&samples[4], list().1, list().2).is_ok());
-    assert!(ChunkList::decode(&samples[5], delta().1, delta().2).is_ok());
+    assert!(ChunkList::decode(&samples[4], &list().1).is_ok());
+    assert!(delta_list().1.decode(&samples[5]).is_ok());
     assert!(Header::decode(samples[6].first_chunk().unwrap()).is_ok());
-    assert!(samples.iter().take(2).all(|s| is_genuine(s)));
-    assert!(samples.iter().skip(2).all(|s| !is_genuine(s)));
+    assert!(Channel::decode(&samples[7]).is_ok());
+    assert!(Delta::decode(&samples[11]).is_ok());
+    assert!(samples[12..14].iter().all(|s| Release::decode(s).is_ok()));
+    assert!(Attestation::open(&samples[14], &key(6), &repository()).is_ok());
+    assert!(Delta::open(&samples[15], &root()).is_ok());
+    assert!(Channel::open(&samples[16], &root()).is_ok());
+    assert_eq!(samples.len(), 17);
+    for (i, sample) in samples.iter().enumerate() {
+        assert_eq!(is_genuine(sample), !(2..=13).contains(&i), "sample {i}");
+    }
 }
