@@ -1,14 +1,17 @@
 //! One file's keys, checked against what is known; every problem of it is found at once.
 use super::{
     Problem,
+    declared::TABLE,
     key::{Inputs, Key},
     keys,
     kind::{Place, Wrong},
+    name,
 };
+use bistable_format::release::check_name;
 use serde_json::Value;
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 use toml::{
@@ -28,29 +31,34 @@ pub(super) struct Set {
 /// What one file sets; or all together, after merging: for each key all that was said, in order. The last counts. Every
 /// value here has been checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fragment(BTreeMap<String, Vec<Set>>);
+pub(super) struct Fragment {
+    sets: BTreeMap<String, Vec<Set>>,
+    /// The tables in which something could not be read; the table of components for a whole file.
+    incomplete: BTreeSet<String>,
+}
 
 impl Fragment {
     /// Let what `over` sets win.
     pub(super) fn merge(&mut self, over: Fragment) {
-        for (name, sets) in over.0 {
-            self.0.entry(name).or_default().extend(sets);
+        for (name, sets) in over.sets {
+            self.sets.entry(name).or_default().extend(sets);
         }
+        self.incomplete.extend(over.incomplete);
     }
 
     /// Let this win.
     pub(super) fn set(&mut self, name: &str, set: Set) {
-        self.0.entry(name.into()).or_default().push(set);
+        self.sets.entry(name.into()).or_default().push(set);
     }
 
     /// All that was said about a key, weakest first.
     pub(super) fn all(&self, name: &str) -> &[Set] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.sets.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Every key that was set, with all that was said, weakest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[Set])> {
-        self.0.iter().map(|(name, sets)| (name.as_str(), sets.as_slice()))
+        self.sets.iter().map(|(name, sets)| (name.as_str(), sets.as_slice()))
     }
 
     /// What it comes to; the rest is as by default.
@@ -62,7 +70,20 @@ impl Fragment {
                 let _ = key.read(name, &set.value, &mut inputs);
             }
         }
+        for declared in inputs.components.values_mut() {
+            *declared = std::mem::take(declared).with_defaults_of_kind();
+        }
         inputs
+    }
+
+    /// Nothing of a file could be read.
+    pub(super) fn lose_file(&mut self) {
+        self.incomplete.insert(TABLE.into());
+    }
+
+    /// Whether a component's table may have had keys that could not be read.
+    pub(super) fn is_incomplete(&self, table: &str) -> bool {
+        [table, TABLE].into_iter().any(|table| self.incomplete.contains(table))
     }
 
     /// Read a file's text. Whatever is wrong is a problem; the rest is kept, so that all problems are found.
@@ -70,7 +91,10 @@ impl Fragment {
         let mut reader = Reader { file, text, found: Fragment::default(), problems: Vec::new() };
         match DeTable::parse(text) {
             Ok(table) => reader.table("", table.get_ref()),
-            Err(e) => reader.problem(e.span().map_or(0, |s| s.start), e.message().into()),
+            Err(e) => {
+                reader.problem(e.span().map_or(0, |s| s.start), e.message().into());
+                reader.found.lose_file();
+            }
         }
         reader.problems.sort_by_key(|p| p.line);
         problems.append(&mut reader.problems);
@@ -92,15 +116,14 @@ impl Reader<'_> {
     fn table(&mut self, table: &str, keys: &DeTable<'_>) {
         for (key, value) in keys {
             let last = key.get_ref().as_ref();
-            let name = if table.is_empty() { last.to_owned() } else { format!("{table}.{last}") };
             // A quoted name with dots is one name, however much it looks like the way to a key.
-            if let Some(known) = keys::find(&name).filter(|known| known.table() == table) {
-                self.value(known, &name, key, value);
-            } else if last.contains('.') || !keys::is_table(&name) {
-                let place = if table.is_empty() { String::new() } else { format!("[{table}] ") };
-                let known = keys::known(table);
-                let text = format!("{place}unknown key \"{}\"; known: {known}", last.escape_debug());
-                self.problem(key.span().start, text);
+            let name = name::join(table, last);
+            if let Some(known) = keys::find(&name) {
+                self.value(known, table, &name, key, value);
+            } else if let Some(why) = owners_name(table, last) {
+                self.problem(key.span().start, why);
+            } else if !keys::is_table(&name) {
+                self.unknown(table, last, key);
             } else if let Some(inner) = value.get_ref().as_table() {
                 self.table(&name, inner);
             } else {
@@ -109,7 +132,17 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, key: &dyn Key, name: &str, at: &Name<'_>, written: &Written<'_>) {
+    fn unknown(&mut self, table: &str, last: &str, key: &Name<'_>) {
+        self.found.incomplete.insert(table.into());
+        let place = if table.is_empty() { String::new() } else { format!("[{table}] ") };
+        let known = match keys::instead(&name::join(table, last)) {
+            Some(instead) => instead.into(),
+            None => format!("known: {}", keys::known(table)),
+        };
+        self.problem(key.span().start, format!("{place}unknown key \"{}\"; {known}", last.escape_debug()));
+    }
+
+    fn value(&mut self, key: &dyn Key, table: &str, name: &str, at: &Name<'_>, written: &Written<'_>) {
         let value = value(written.get_ref());
         match key.read(name, &value, &mut Inputs::default()) {
             Ok(()) => {
@@ -117,12 +150,9 @@ impl Reader<'_> {
                 self.found.set(name, Set { value, file: self.file.into(), line });
             }
             Err(wrongs) => {
+                self.found.incomplete.insert(table.into());
                 for Wrong { place, why } in wrongs {
                     let item = match place {
-                        Place::Key => {
-                            self.problem(at.span().start, why);
-                            continue;
-                        }
                         Place::Value => None,
                         Place::Item(i) => written.get_ref().get(i),
                     };
@@ -147,6 +177,12 @@ impl Reader<'_> {
     fn line(&self, at: usize) -> usize {
         self.text.get(..at).unwrap_or(self.text).matches('\n').count() + 1
     }
+}
+
+// What is wrong with a key's name in a table whose keys have names of the owner's.
+fn owners_name(table: &str, last: &str) -> Option<String> {
+    let checked = keys::is_owners(table).then(|| check_name(TABLE, last));
+    checked?.err().map(|e| e.to_string())
 }
 
 // What no key takes is null.

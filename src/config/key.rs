@@ -1,11 +1,12 @@
 //! What a key is: a name, a kind of values, and the field that it fills.
 use super::{
-    Settings,
-    kind::{Checked, Kind, Place, Wrong},
+    ComponentKind, Settings,
+    declared::Declared,
+    kind::{Checked, Kind},
+    name,
 };
-use bistable_format::release::check_name;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What files say, before the files that they name are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,22 +14,52 @@ pub(super) struct Inputs {
     pub(super) settings: Settings,
     pub(super) self_test_plan: Option<PathBuf>,
     pub(super) health_profile: Option<PathBuf>,
+    pub(super) components: BTreeMap<String, Declared>,
 }
 
-/// A key, or all keys of a table whose names are the owner's.
+/// Which components have a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// All, or it is not a component's key.
+    Any,
+    /// Those of a kind.
+    Managed,
+    /// Those of this kind.
+    Kind(ComponentKind),
+}
+
+/// A setting as it is shown: values as they can be written; null if there is none.
+pub(super) struct Shown {
+    pub(super) name: String,
+    pub(super) value: Value,
+    /// What it would be if it were not set.
+    pub(super) default: Value,
+}
+
+/// A key, or the key of that name in each of the owner's tables.
 pub(super) trait Key: Sync {
-    /// For example `install.flush_bytes`; `components.NAME` if the last part is the owner's.
+    /// For example `install.flush_bytes`; `component.NAME.kind` if a part is the owner's.
     fn name(&self) -> &'static str;
     /// What it is for, in a line.
     fn help(&self) -> &'static str;
     /// What is allowed.
     fn allowed(&self) -> String;
-    /// Whether this is the key of that name.
-    fn is(&self, name: &str) -> bool;
+    /// Its value if nothing is set; null if it has none.
+    fn default(&self) -> Value;
     /// Check a value and take it.
     fn read(&self, name: &str, value: &Value, into: &mut Inputs) -> Checked<()>;
-    /// Names with their values as they can be written; null if one isn't set.
-    fn show(&self, inputs: &mut Inputs) -> Vec<(String, Value)>;
+    /// What it comes to; one for each of the owner's tables that has it.
+    fn show(&self, inputs: &mut Inputs) -> Vec<Shown>;
+
+    /// Which components have it.
+    fn of(&self) -> Of {
+        Of::Any
+    }
+
+    /// Whether this is the key of that name.
+    fn is(&self, name: &str) -> bool {
+        name::is_of(self.name(), name)
+    }
 
     /// The table it is in; empty if in none.
     fn table(&self) -> &'static str {
@@ -57,8 +88,8 @@ impl<K: Kind> Key for One<K> {
         self.kind.allowed()
     }
 
-    fn is(&self, name: &str) -> bool {
-        self.name == name
+    fn default(&self) -> Value {
+        self.kind.show((self.field)(&mut Inputs::default()))
     }
 
     fn read(&self, _: &str, value: &Value, into: &mut Inputs) -> Checked<()> {
@@ -66,25 +97,19 @@ impl<K: Kind> Key for One<K> {
         Ok(())
     }
 
-    fn show(&self, inputs: &mut Inputs) -> Vec<(String, Value)> {
-        vec![(self.name.into(), self.kind.show((self.field)(inputs)))]
+    fn show(&self, inputs: &mut Inputs) -> Vec<Shown> {
+        let value = self.kind.show((self.field)(inputs));
+        vec![Shown { name: self.name.into(), value, default: self.default() }]
     }
 }
 
-type Named<T> = Vec<(String, T)>;
-
-/// All keys of a table whose names are the owner's.
+/// A key of each component.
 pub(super) struct Each<K: Kind> {
     pub(super) name: &'static str,
+    pub(super) of: Of,
     pub(super) help: &'static str,
     pub(super) kind: K,
-    pub(super) field: fn(&mut Inputs) -> &mut Named<K::Value>,
-}
-
-impl<K: Kind> Each<K> {
-    fn last<'n>(&self, name: &'n str) -> Option<&'n str> {
-        name.strip_prefix(self.table())?.strip_prefix('.')
-    }
+    pub(super) field: fn(&mut Declared) -> &mut K::Value,
 }
 
 impl<K: Kind> Key for Each<K> {
@@ -100,20 +125,35 @@ impl<K: Kind> Key for Each<K> {
         self.kind.allowed()
     }
 
-    fn is(&self, name: &str) -> bool {
-        self.last(name).is_some()
+    fn default(&self) -> Value {
+        self.kind.show((self.field)(&mut Declared::default()))
+    }
+
+    fn of(&self) -> Of {
+        self.of
     }
 
     fn read(&self, name: &str, value: &Value, into: &mut Inputs) -> Checked<()> {
-        let last = self.last(name).unwrap_or(name);
-        check_name(self.table(), last).map_err(|e| vec![Wrong { place: Place::Key, why: e.to_string() }])?;
         let value = self.kind.read(value)?;
-        (self.field)(into).push((last.into(), value));
+        let component = name::owners(self.name, name).unwrap_or_default();
+        *(self.field)(into.components.entry(component.into()).or_default()) = value;
         Ok(())
     }
 
-    fn show(&self, inputs: &mut Inputs) -> Vec<(String, Value)> {
-        let all = (self.field)(inputs).iter();
-        all.map(|(last, value)| (format!("{}.{last}", self.table()), self.kind.show(value))).collect()
+    fn show(&self, inputs: &mut Inputs) -> Vec<Shown> {
+        let mut shown = Vec::new();
+        for (component, declared) in &mut inputs.components {
+            let has = match self.of {
+                Of::Any => true,
+                Of::Managed => declared.kind.is_some(),
+                Of::Kind(kind) => declared.kind == Some(kind),
+            };
+            if has {
+                let name = self.name.replacen(name::OWNERS, &name::quoted(component), 1);
+                let default = self.kind.show((self.field)(&mut Declared::of_kind(declared.kind)));
+                shown.push(Shown { name, value: self.kind.show((self.field)(declared)), default });
+            }
+        }
+        shown
     }
 }

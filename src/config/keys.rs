@@ -1,13 +1,13 @@
 //! Every key there is, in one table: files are read by it, `config show` and the reference are made from it.
 use super::{
-    key::{Each, Key, One},
-    kind::{Flag, Mirrors, Number, Optional, Text, Time, WEB},
-};
-use bistable_format::{channel::check_channel_name, release::check_name};
-use semver::Version;
-use std::{
-    path::{Component, Path, PathBuf},
-    time::Duration,
+    component::{ComponentKind, Mode},
+    key::{Each, Key, Of, One},
+    kind::{Choice, Flag, Mirrors, Number, Optional, WEB},
+    name,
+    texts::{
+        BOARD, CHANNEL, DISK, FOLDER, GROUP, ID, LOCK_GROUP, PATH, PROJECT, SERVICE, TREE, UNIT, VERSION,
+        WITHIN, time,
+    },
 };
 
 /// Fewest bytes between two flushes.
@@ -25,7 +25,7 @@ pub(super) fn known(table: &str) -> String {
     let mut names: Vec<String> = Vec::new();
     let mut tables: Vec<String> = Vec::new();
     for key in KEYS {
-        if key.table() == table {
+        if name::is_of(key.table(), table) {
             names.push(key.name().rsplit('.').next().unwrap_or_default().into());
         } else if let Some(next) = below(table, key.table()) {
             let next = format!("[{next}]");
@@ -40,83 +40,27 @@ pub(super) fn known(table: &str) -> String {
 
 /// Whether there is such a table.
 pub(super) fn is_table(name: &str) -> bool {
-    KEYS.iter().any(|key| key.table() == name || below(name, key.table()).is_some())
+    KEYS.iter().any(|key| name::is_of(key.table(), name) || below(name, key.table()).is_some())
 }
 
-// The first table on the way from one down to another.
-fn below<'t>(table: &str, inner: &'t str) -> Option<&'t str> {
-    if table.is_empty() {
-        return inner.split('.').next().filter(|t| !t.is_empty());
-    }
-    let rest = inner.strip_prefix(table)?.strip_prefix('.')?;
-    let more = rest.find('.').map_or(0, |dot| rest.len() - dot);
-    inner.get(..inner.len() - more)
+/// Whether the names of a table's keys are the owner's.
+pub(super) fn is_owners(table: &str) -> bool {
+    KEYS.iter().any(|key| key.table().strip_prefix(table) == Some(".NAME"))
 }
 
-const BOARD: Text<String> = Text {
-    allowed: "a board's name in quotes, like \"pi4\"",
-    read: |s| check_name("", s).map(|()| s.into()).map_err(|_| "use 1 to 64 of a-z 0-9 . _ -".into()),
-    show: String::clone,
-};
-
-const DISK: Text<PathBuf> = Text {
-    allowed: "a disk in quotes, like \"/dev/mmcblk0\"",
-    read: |s| {
-        // Below /dev, and not by a way around.
-        let mut below = Path::new(s).strip_prefix("/dev").into_iter().flat_map(Path::components).peekable();
-        let fine = below.peek().is_some() && below.all(|c| matches!(c, Component::Normal(_)));
-        if fine && !s.contains(char::is_control) { Ok(s.into()) } else { Err(String::new()) }
-    },
-    show: |path| path.display().to_string(),
-};
-
-const PATH: Text<PathBuf> = Text {
-    allowed: "an absolute path in quotes",
-    read: |s| {
-        if s.starts_with('/') && !s.contains(char::is_control) { Ok(s.into()) } else { Err(String::new()) }
-    },
-    show: |path| path.display().to_string(),
-};
-
-const VERSION: Text<Version> = Text {
-    allowed: "a version in quotes, like \"1.2.3\"",
-    read: |s| Version::parse(s).map_err(|e| e.to_string()),
-    show: Version::to_string,
-};
-
-// As the host has them.
-const CHANNEL: Text<String> = Text {
-    allowed: "1 to 32 of a-z 0-9 _ - in quotes",
-    read: |s| check_channel_name(s).map(|()| s.into()).map_err(|_| String::new()),
-    show: String::clone,
-};
-
-const GROUP: Text<String> = Text {
-    allowed: "1 to 64 of a-z 0-9 . _ - in quotes",
-    read: |s| check_name("group", s).map(|()| s.into()).map_err(|_| String::new()),
-    show: String::clone,
-};
-
-const ID: Text<String> = Text {
-    allowed: "1 to 64 of A-Z a-z 0-9 . _ : - in quotes",
-    read: |s| made_of(s, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-')),
-    show: String::clone,
-};
-
-// As the protocol has it.
-const LOCK_GROUP: Text<String> = Text {
-    allowed: "1 to 64 of A-Z a-z 0-9 . - in quotes",
-    read: |s| made_of(s, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')),
-    show: String::clone,
-};
-
-fn made_of(text: &str, most: usize, fine: fn(char) -> bool) -> Result<String, String> {
-    let good = (1..=most).contains(&text.len()) && text.chars().all(fine);
-    if good { Ok(text.into()) } else { Err(String::new()) }
+/// What to write instead of a key that once was, or that people expect.
+pub(super) fn instead(name: &str) -> Option<&'static str> {
+    (name == "components").then_some("write [component.NAME] with installed = \"1.2.3\" for each")
 }
 
-const fn time(least_s: u64, most_s: u64) -> Time {
-    Time { least: Duration::from_secs(least_s), most: Duration::from_secs(most_s) }
+// The first table on the way from one down to another, which is a pattern.
+fn below(table: &str, inner: &str) -> Option<String> {
+    let depth = name::parts(table).count();
+    let mut parts = inner.split('.');
+    let way: Vec<&str> = parts.by_ref().take(depth).collect();
+    let next = parts.next().filter(|next| !next.is_empty())?;
+    let leads = depth == 0 || name::is_of(&way.join("."), table);
+    leads.then(|| if table.is_empty() { next.into() } else { format!("{table}.{next}") })
 }
 
 /// The keys: first those in no table, then table by table.
@@ -135,8 +79,61 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "the disk that the system runs from, if / is on none that can be seen",
     },
     &Each {
-        name: "components.NAME", kind: VERSION, field: |i| &mut i.settings.components,
-        help: "version of something that isn't in the image, for releases that require it",
+        name: "component.NAME.kind", of: Of::Any, kind: Optional(Choice(ComponentKind::ALL)), field: |c| &mut c.kind,
+        help: "what the component is made of; not set if something else updates it",
+    },
+    &Each {
+        name: "component.NAME.unit", of: Of::Kind(ComponentKind::Directory), kind: Optional(UNIT), field: |c| &mut c.unit,
+        help: "directory: the service that runs from it",
+    },
+    &Each {
+        name: "component.NAME.path", of: Of::Kind(ComponentKind::Directory), kind: Optional(TREE), field: |c| &mut c.path,
+        help: "directory: where people and programs find it",
+    },
+    &Each {
+        name: "component.NAME.version_file", of: Of::Kind(ComponentKind::Directory), kind: WITHIN,
+        field: |c| &mut c.version_file,
+        help: "directory: the file in it that says its version",
+    },
+    &Each {
+        name: "component.NAME.project", of: Of::Kind(ComponentKind::Containers), kind: Optional(PROJECT),
+        field: |c| &mut c.project,
+        help: "containers: the Compose project that it belongs to",
+    },
+    &Each {
+        name: "component.NAME.service", of: Of::Kind(ComponentKind::Containers), kind: Optional(SERVICE),
+        field: |c| &mut c.service,
+        help: "containers: its service in that project",
+    },
+    &Each {
+        name: "component.NAME.health", of: Of::Managed, kind: Optional(PATH), field: |c| &mut c.health,
+        help: "a health profile instead of the one of its release",
+    },
+    &Each {
+        name: "component.NAME.mode", of: Of::Managed, kind: Choice(Mode::ALL), field: |c| &mut c.mode,
+        help: "what an offer leads to: a report; staging it; also a switch at the next reboot; or in a window",
+    },
+    &Each {
+        name: "component.NAME.start_wait", of: Of::Managed, kind: Optional(time(0, 300)), field: |c| &mut c.start_wait,
+        help: "from its start to the first health check; by default \"10s\" for a directory, \"5s\" for containers",
+    },
+    &Each {
+        name: "component.NAME.installed", of: Of::Any, kind: Optional(VERSION), field: |c| &mut c.installed,
+        help: "its version, for releases that require it",
+    },
+    &Each {
+        name: "component.NAME.backup.path", of: Of::Managed, kind: FOLDER, field: |c| &mut c.backup.path,
+        help: "where backups are kept",
+    },
+    &Each {
+        name: "component.NAME.backup.keep", of: Of::Managed, field: |c| &mut c.backup.keep,
+        kind: Number { what: "a number of backups", least: 1, most: 100 },
+        help: "how many backups are kept",
+    },
+    &Each {
+        name: "component.NAME.backup.days", of: Of::Managed, field: |c| &mut c.backup.days,
+        kind: Number { what: "a number of days", least: 1, most: 3650 },
+        help: "how long a backup is kept",
     },
     &One {
         name: "health.profile", kind: Optional(PATH), field: |i| &mut i.health_profile,

@@ -18,9 +18,7 @@ pub(super) struct Wrong {
 /// The part of a setting that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Its name.
-    Key,
-    /// Its value.
+    /// All of it.
     Value,
     /// One item of a list.
     Item(usize),
@@ -133,6 +131,31 @@ impl<T> Kind for Text<T> {
 
     fn show(&self, value: &T) -> Value {
         (self.show)(value).into()
+    }
+}
+
+/// One of several words, each with its value.
+pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl<T: Copy + PartialEq + Sync> Kind for Choice<T> {
+    type Value = T;
+
+    fn allowed(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        match words.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+
+    fn read(&self, value: &Value) -> Checked<T> {
+        let found = value.as_str().and_then(|text| self.0.iter().find(|(word, _)| *word == text));
+        found.map_or_else(|| wrong(""), |(_, value)| Ok(*value))
+    }
+
+    fn show(&self, value: &T) -> Value {
+        self.0.iter().find(|(_, v)| v == value).map_or(Value::Null, |(word, _)| (*word).into())
     }
 }
 

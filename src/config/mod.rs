@@ -16,8 +16,13 @@
 //! name = "pi4"                       # how releases name this board, if the device tree doesn't say it
 //! disk = "/dev/mmcblk0"              # the disk that the system runs from, if / is on none that can be seen
 //!
-//! [components]                       # versions of what isn't in the image, for releases that require them
-//! modem = "4.1.0"
+//! [component.modem]                  # something that isn't in the image, for releases that require it
+//! installed = "4.1.0"
+//!
+//! [component.app]                    # an application beside the slots
+//! kind = "directory"                 # or "containers", with project and service
+//! unit = "app.service"
+//! path = "/opt/app"
 //!
 //! [source]
 //! urls = ["https://example.org/repo", "/media/usb/repo"]   # the same repository in several places
@@ -43,6 +48,8 @@
 //!
 //! Everything wrong is reported at once, with file and line. Nothing is guessed: with a problem there are no settings.
 mod checks;
+mod component;
+mod declared;
 mod error;
 mod fragment;
 mod key;
@@ -50,15 +57,18 @@ mod keys;
 mod kind;
 mod layers;
 mod mirror;
+mod name;
 mod remark;
 mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod time;
 mod trust;
 
 pub use checks::OperatorCheck;
+pub use component::{Backup, Component, ComponentKind, Managed, Mode, Target};
 pub use error::{ConfigError, Problem};
 pub use keys::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
 pub use layers::FOLDERS;
@@ -108,12 +118,14 @@ fn read_as(root: &Path, owners: Owners) -> Result<Loaded, ConfigError> {
     let (found, mut merged) = merged(root, owners, &mut problems);
     let self_test_plan = replacement(root, owners, SELF_TEST, &mut merged, Plan::parse_known, &mut problems);
     let health_profile = replacement(root, owners, HEALTH, &mut merged, Profile::parse_known, &mut problems);
+    let inputs = merged.inputs();
+    let profile = |set: &Set, problems: &mut Vec<Problem>| named(root, owners, set, Profile::parse_known, problems);
+    let components = declared::components(&inputs.components, &merged, profile, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
-    let inputs = merged.inputs();
     let checks = checks::find(root, owners);
-    let settings = Settings { self_test_plan, health_profile, checks, ..inputs.settings.clone() };
+    let settings = Settings { self_test_plan, health_profile, checks, components, ..inputs.settings.clone() };
     Ok(Loaded { settings, inputs, merged, found })
 }
 
@@ -146,8 +158,9 @@ fn merged(root: &Path, owners: Owners, problems: &mut Vec<Problem>) -> (Fragment
     let mut merged = Fragment::default();
     let found = layers::fragments(root, owners, problems);
     for file in &found.files {
-        if let Some(text) = layers::text(root, file, owners, problems) {
-            merged.merge(Fragment::read(file, &text, problems));
+        match layers::text(root, file, owners, problems) {
+            Some(text) => merged.merge(Fragment::read(file, &text, problems)),
+            None => merged.lose_file(),
         }
     }
     (found, merged)
@@ -162,27 +175,44 @@ fn replacement<T>(
     parse: fn(&str) -> Result<T, DecodeError>,
     problems: &mut Vec<Problem>,
 ) -> Option<T> {
-    let below = |path: &str| root.join(path.trim_start_matches('/'));
-    let path = match merged.all(key).last() {
-        Some(Set { value, file, line }) => {
-            let path = below(value.as_str()?);
-            if !path.exists() {
-                let text = format!("{} does not exist", path.display());
-                problems.push(Problem { file: file.clone(), line: *line, text });
-                return None;
-            }
-            path
-        }
+    match merged.all(key).last() {
+        Some(set) => named(root, owners, set, parse, problems),
         None => {
-            let path = below(usual);
+            let path = below(root, usual);
             // Even a link that leads nowhere was meant to replace something.
             if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
                 return None;
             }
             merged.set(key, Set { value: usual.into(), file: path.clone(), line: None });
-            path
+            parsed(root, owners, path, parse, problems)
         }
-    };
+    }
+}
+
+// A file that a key names.
+fn named<T>(
+    root: &Path,
+    owners: Owners,
+    Set { value, file, line }: &Set,
+    parse: fn(&str) -> Result<T, DecodeError>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let path = below(root, value.as_str()?);
+    if !path.exists() {
+        let text = format!("{} does not exist", path.display());
+        problems.push(Problem { file: file.clone(), line: *line, text });
+        return None;
+    }
+    parsed(root, owners, path, parse, problems)
+}
+
+fn parsed<T>(
+    root: &Path,
+    owners: Owners,
+    path: PathBuf,
+    parse: fn(&str) -> Result<T, DecodeError>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
     let text = layers::text(root, &path, owners, problems)?;
     match parse(&text) {
         Ok(value) => Some(value),
@@ -191,4 +221,8 @@ fn replacement<T>(
             None
         }
     }
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
 }

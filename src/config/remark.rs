@@ -1,5 +1,5 @@
 //! What is legal and yet doubtful.
-use super::{Mirror, Problem, Settings, fragment::Fragment};
+use super::{Mirror, Problem, Settings, declared, fragment::Fragment};
 use std::fmt;
 
 /// How much a remark matters.
@@ -72,6 +72,14 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
     if settings.update.fleet_lock.as_deref().is_some_and(plain) {
         let text = "is an http:// address: whoever is on the way can hold this device's updates back";
         remark(Level::Note, "update.fleet_lock", text);
+    }
+    for component in settings.components.iter().filter(|c| c.managed.is_some()) {
+        let text = format!(
+            "has no effect yet: this version of bistable updates no components; releases that require {} are compared \
+             with its key installed",
+            component.name
+        );
+        remark(Level::Note, &declared::key_of(&component.name, "kind"), &text);
     }
     for (name, sets) in merged.iter() {
         for (i, set) in sets.iter().enumerate() {

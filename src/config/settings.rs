@@ -1,5 +1,5 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::{Mirror, OperatorCheck, load};
+use super::{Component, Mirror, OperatorCheck, load};
 use bistable_format::{
     health::Profile,
     selftest::{Need, Plan},
@@ -80,8 +80,8 @@ pub struct Settings {
     pub checks: Vec<OperatorCheck>,
     /// The folder that all this was read below, to read it again before a trial; `None` if it comes from no file.
     pub root: Option<PathBuf>,
-    /// Versions of what isn't in the image, sorted by name.
-    pub components: Vec<(String, Version)>,
+    /// What is updated beside the slots, and what releases may require; sorted by name.
+    pub components: Vec<Component>,
     /// About the board.
     pub board: BoardSettings,
     /// Where releases come from.
@@ -95,6 +95,12 @@ impl Settings {
     #[must_use]
     pub fn read_below(self, root: &Path) -> Settings {
         Settings { root: Some(root.into()), ..self }
+    }
+
+    /// The versions of components that releases are compared with, sorted by name.
+    pub fn installed(&self) -> Vec<(String, Version)> {
+        let version = |c: &Component| Some((c.name.clone(), c.installed.clone()?));
+        self.components.iter().filter_map(version).collect()
     }
 
     /// The problem that would fail every trial, in the configuration as it is on the disk by now.

@@ -1,10 +1,5 @@
 //! Every setting with its value, and where that comes from.
-use super::{
-    Loaded,
-    fragment::Set,
-    key::Inputs,
-    keys::{self, KEYS},
-};
+use super::{Loaded, declared::TABLE, fragment::Set, key::Shown, keys::KEYS, name};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -55,18 +50,16 @@ struct Said {
 
 impl Listing {
     pub(super) fn of(loaded: &Loaded) -> Listing {
-        let (mut inputs, mut default) = (loaded.inputs.clone(), Inputs::default());
+        let mut inputs = loaded.inputs.clone();
         let mut settings = Vec::new();
         for key in KEYS {
-            // Keys with names of the owner's have no defaults.
-            let default = key.show(&mut default).pop().map_or(Value::Null, |(_, value)| value);
-            for (name, value) in key.show(&mut inputs) {
+            for Shown { name, value, default } in key.show(&mut inputs) {
                 let mut said: Vec<Said> = loaded.merged.all(&name).iter().map(Said::of).collect();
                 let origin = said.pop().map(|last| last.origin);
-                let default = default.clone();
                 settings.push(Setting { name, value, default, origin, overrode: said, help: key.help() });
             }
         }
+        by_component(&mut settings);
         let masked = loaded.found.masked.iter();
         Listing {
             files: loaded.files().into_iter().map(path).collect(),
@@ -117,10 +110,8 @@ struct Line<'a> {
 
 impl Setting {
     fn line(&self) -> Line<'_> {
-        // A name of the owner's may have dots of its own.
-        let table = keys::find(&self.name).map_or("", |key| key.table());
-        let last = self.name.strip_prefix(table).unwrap_or(&self.name).trim_start_matches('.');
-        let last = if last.contains('.') { format!("\"{last}\"") } else { last.to_owned() };
+        // Only names of the owner's may have dots of their own, and a key's last part is never one.
+        let (table, last) = self.name.rsplit_once('.').unwrap_or(("", &self.name));
         if self.value.is_null() {
             return Line { table, set: format!("# {last}: not set"), origin: String::new() };
         }
@@ -130,6 +121,17 @@ impl Setting {
             origin += &format!(", over {} ({})", by.text(), toml(value));
         }
         Line { table, set, origin }
+    }
+}
+
+// Each component's keys side by side, in the order of the names, as a file has them.
+fn by_component(settings: &mut [Setting]) {
+    let component = |s: &Setting| name::parts(&s.name).nth(1).unwrap_or_default().to_owned();
+    let is_of_one = |s: &Setting| name::parts(&s.name).next() == Some(TABLE);
+    let from = settings.iter().position(is_of_one).unwrap_or(settings.len());
+    let count = settings.iter().filter(|s| is_of_one(s)).count();
+    if let Some(components) = settings.get_mut(from..from + count) {
+        components.sort_by_key(component);
     }
 }
 
@@ -166,7 +168,7 @@ fn path(path: &Path) -> String {
 pub(super) fn reference() -> String {
     let mut text = String::from("| key | is | default | for |\n|---|---|---|---|");
     for key in KEYS {
-        let default = key.show(&mut Inputs::default()).pop().map_or(Value::Null, |(_, value)| value);
+        let default = key.default();
         let default = if default.is_null() { String::new() } else { format!("`{}`", toml(&default)) };
         text += &format!("\n| `{}` | {} | {default} | {} |", key.name(), key.allowed(), key.help());
     }

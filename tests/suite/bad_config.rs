@@ -18,7 +18,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (FRAGMENT, "[install]\nflush = 1\n", &["50-test.toml:2:", "unknown key \"flush\"", "flush_bytes"]),
     (FRAGMENT, "[install]\nflush_bytes = 5\n", &["50-test.toml:2:", "flush_bytes", "16777216 to 67108864"]),
     (FRAGMENT, "allow_demo_keys = \"yes\"\n", &["50-test.toml:1:", "true or false"]),
-    (FRAGMENT, "[components]\nmodem = \"4\"\n", &["50-test.toml:2:", "1.2.3"]),
+    (FRAGMENT, "[component.modem]\ninstalled = \"4\"\n", &["50-test.toml:2:", "1.2.3"]),
     (FRAGMENT, "\n[install\n", &["50-test.toml:2:"]),
     (FRAGMENT, "[self_test]\nplan = \"/gone.toml\"\n", &["50-test.toml:2:", "gone.toml does not exist"]),
     (FRAGMENT, "a = 1\nb = 2\n", &["2 problems", "\"a\"", "\"b\""]),
@@ -124,9 +124,9 @@ fn a_requirement_is_met_by_the_configuration() {
         .draft()
         .with(|d| d.release.requires.components.push(("modem".into(), ">=4".parse().unwrap())));
     let bundle = pi.file("needy.bundle", &needy.pack(&[&product().release_key]));
-    pi.config("[components]\nmodem = \"3.9.0\"\n");
+    pi.config("[component.modem]\ninstalled = \"3.9.0\"\n");
     pi.run_on("install", &bundle).must(6, &["requires modem >=4", "the device has 3.9.0"]);
-    pi.config("[components]\nmodem = \"4.1.0\"\n");
+    pi.config("[component.modem]\ninstalled = \"4.1.0\"\n");
     pi.run_on("install", &bundle).must(0, &[]);
 }
 

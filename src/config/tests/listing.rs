@@ -26,15 +26,24 @@ fn rich() -> TempDir {
     tree(&[
         (
             "usr/lib/bistable/config.d/10-product.toml",
-            "[install]\nflush_bytes = 0x2000000\n[components]\nmodem = '4.1.0'\n\
+            "[install]\nflush_bytes = 0x2000000\n[component.modem]\ninstalled = '4.1.0'\n\
              [source]\nurls = [\n  'https://example.org/repo',\n  '/media/usb/repo',\n]\n\
              [source.limits]\nretry_wait = '90s'\n",
+        ),
+        (
+            "usr/lib/bistable/config.d/30-components.toml",
+            "[component.web]\nkind = 'containers'\nproject = 'hub'\nservice = 'web'\n\
+             [component.app]\nkind = 'directory'\nunit = 'app.service'\npath = '/opt/app'\nmode = 'auto'\n",
+        ),
+        (
+            "run/bistable/config.d/95-now.toml",
+            "[component.app]\nmode = 'check'\nbackup.keep = 2\n[component.web]\ninstalled = '2.0.0'\n",
         ),
         ("usr/lib/bistable/config.d/20-demo.toml", "allow_demo_keys = true\n"),
         ("etc/bistable/config.d/20-demo.toml", ""),
         (
             "etc/bistable/config.d/50-site.toml",
-            "install.flush_bytes = 16_777_216\n[update]\ngroup = 'canary'\n[components]\n'a.b' = '1.0.0'\n",
+            "install.flush_bytes = 16_777_216\n[update]\ngroup = 'canary'\n[component.'a.b']\ninstalled = '1.0.0'\n",
         ),
         ("run/bistable/config.d/90-now.toml", "[install]\nflush_bytes = 67108864\n"),
         ("etc/bistable/self-test.toml", PLAN),
@@ -81,7 +90,16 @@ fn files_that_count() {
     let root = rich();
     let loaded = read(root.path()).unwrap();
     let names: Vec<_> = loaded.files().iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["10-product.toml", "20-demo.toml", "50-site.toml", "90-now.toml", "self-test.toml"]);
+    let want = [
+        "10-product.toml",
+        "20-demo.toml",
+        "30-components.toml",
+        "50-site.toml",
+        "90-now.toml",
+        "95-now.toml",
+        "self-test.toml",
+    ];
+    assert_eq!(names, want);
 }
 
 const BEGIN: &str = "<!-- settings: `BLESS=1 cargo test -p bistable config` writes them -->\n";

@@ -4,12 +4,17 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// A line that sets a key: its table, itself, values of which all are allowed.
-const LINES: [(&str, &str, &[&str]); 9] = [
+const LINES: [(&str, &str, &[&str]); 14] = [
     ("", "allow_demo_keys", &["true", "false"]),
     ("install", "flush_bytes", &["16777216", "0x1000001", "67_108_864"]),
     ("board", "name", &["'pi4'", "\"pi5\""]),
-    ("components", "modem", &["'1.0.0'", "'2.0.0'"]),
-    ("components", "\"a.b\"", &["'3.0.0'", "'4.0.0'"]),
+    ("component.app", "kind", &["'directory'", "'containers'"]),
+    ("component.app", "path", &["'/opt/a'", "'/opt/b/'"]),
+    ("component.app", "start_wait", &["'0s'", "'5m'"]),
+    ("component.app.backup", "keep", &["1", "100"]),
+    ("component.modem", "installed", &["'1.0.0'", "'2.0.0'"]),
+    ("component.\"a.b\"", "installed", &["'3.0.0'", "'4.0.0'"]),
+    ("component.\"a.b\".backup", "path", &["'/x'", "'/y'"]),
     ("source", "urls", &["[]", "['/a']", "[\n  '/a', # one\n  'http://b',\n]"]),
     ("source.limits", "retry_wait", &["'1s'", "'1m1s'"]),
     ("update", "group", &["'a'", "'b'"]),
@@ -71,7 +76,7 @@ proptest! {
             for ((table, key, values), chosen) in LINES.iter().zip(lines) {
                 if let Some(chosen) = chosen {
                     let dot = if table.is_empty() { "" } else { "." };
-                    let name = format!("{table}{dot}{}", key.trim_matches('"'));
+                    let name = format!("{table}{dot}{}", key);
                     wanted.insert(name, (file.clone(), format!("{table}{dot}{key} = {}", chosen.get(values))));
                 }
             }
@@ -89,14 +94,14 @@ proptest! {
             let [set] = sets else { panic!("{name} was set once") };
             let line = text.lines().nth(set.line.unwrap() - 1).unwrap();
             let key = line.split(" = ").next().unwrap();
-            let ends = name == key || name.ends_with(&format!(".{}", key.trim_matches('"')));
+            let ends = name == key || name.ends_with(&format!(".{key}"));
             prop_assert!(ends, "{}: {}", name, line);
         }
     }
 
     #[test]
     fn whatever_is_written_is_read_or_refused(
-        text in "\\PC*|([\\[\\]\"'={}.,#\\n a-z0-9_-]|allow_demo_keys|install|flush_bytes|source|urls|limits|retry_wait|'/a'|= \\[){0,30}",
+        text in "\\PC*|([\\[\\]\"'={}.,#\\n a-z0-9_-]|allow_demo_keys|install|flush_bytes|source|urls|limits|retry_wait|component|backup|kind|'/a'|= \\[){0,30}",
     ) {
         is_total(&text);
     }

@@ -11,7 +11,7 @@ fn remarks(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn each_remark_says_where_and_why() {
     #[rustfmt::skip]
-    let table: [(&str, &[&str]); 12] = [
+    let table: [(&str, &[&str]); 14] = [
         ("", &[]),
         ("[install]\nflush_bytes = 16777216\n[board]\nname = 'pi4'", &[]),
         ("source.urls = ['https://x', '/y']\nsource.channel = 'a'\n[update]\ngroup = 'b'\nid = 'c'", &[]),
@@ -23,6 +23,8 @@ fn each_remark_says_where_and_why() {
         ("source.urls = ['http://x', '/y']", &[":1: note: source.urls has an http:// address: others may see what is fetched, not change it, as all of it is signed"]),
         ("source.urls = ['/y']\nupdate.fleet_lock = 'http://x'\nupdate.fleet_lock_group = 'a'", &[":2: note: update.fleet_lock is an http:// address: whoever is on the way can hold this device's updates back"]),
         ("source.urls = ['/y']\nupdate.fleet_lock_group = 'a'", &[":2: warning: update.fleet_lock_group has no effect without update.fleet_lock"]),
+        ("[component.modem]\ninstalled = '1.0.0'", &[]),
+        ("[component.web]\nproject = 'hub'\nservice = 'web'\nkind = 'containers'", &[":4: note: component.web.kind has no effect yet: this version of bistable updates no components; releases that require web are compared with its key installed"]),
         ("source.urls = ['http://y']\nallow_demo_keys = true", &[
             ":2: warning: allow_demo_keys is true: everybody has the demo keys, so this device trusts everybody",
             ":1: note: source.urls has an http:// address: others may see what is fetched, not change it, as all of it is signed",
@@ -47,6 +49,6 @@ fn twice_in_one_folder_is_doubtful_and_in_two_is_what_folders_are_for() {
     assert_eq!(remarks(&[(ETC, text), (b, text)]), [again(ETC, "b.toml")]);
     let three = remarks(&[(ETC, text), (b, text), (run, text), (c, text)]);
     assert_eq!(three, [again(ETC, "b.toml"), again(b, "c.toml")]);
-    let components = |name: &str| format!("[components]\n{name} = '1.0.0'");
+    let components = |name: &str| format!("[component.{name}]\ninstalled = '1.0.0'");
     assert_eq!(remarks(&[(ETC, &components("x")), (b, &components("y"))]), [""; 0]);
 }

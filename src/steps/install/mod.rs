@@ -71,7 +71,7 @@ pub fn accept(
         board: &device.board.name,
         running: running.as_ref().map(|i| &i.version),
         security_floor: device.record.floors.security_version,
-        components: &device.settings.components,
+        components: &device.settings.installed(),
         boot_bytes: slots.boot.bytes(),
         system_bytes: slots.system.bytes(),
     };
