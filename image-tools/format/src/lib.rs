@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`envelope`] | the signed container of everything that is trusted |
 //! | [`root`] | which keys may sign what |
+//! | [`chain`] | the roots that a device has followed, as it stores them |
 //! | [`release`] | the description of an image: what is signed |
 //! | [`terms`] | what of a release decides onto which device it may go |
 //! | [`channel`] | which releases are on offer |
@@ -29,6 +30,7 @@ use alloc::vec::Vec;
 
 pub mod attestation;
 pub mod bundle;
+pub mod chain;
 pub mod channel;
 pub mod choice;
 pub mod chunklist;
@@ -46,12 +48,13 @@ pub mod selftest;
 pub mod terms;
 pub mod text;
 
+pub use chain::{ChainError, RootChain, Stray};
 pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
 pub use digest::{Digest, Hasher};
 pub use envelope::{Envelope, EnvelopeError, Role};
 pub use release::{Release, Volume, VolumeKind, Volumes};
-pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, TrustError};
+pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, SignedRoot, TrustError};
 pub use terms::{Requires, Terms};
 
 /// Bytes that don't decode to what they should be.
