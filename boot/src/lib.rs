@@ -13,6 +13,7 @@
 //! | [`target`](Target) | what an update is about, and why one failed |
 //! | [`record`](Record) | all that the agent remembers |
 //! | [`journal`](Journal) | the record on its two copies |
+//! | [`floors`](FloorsCopy) | the anti-rollback floors, copied beside the roots |
 //! | [`autoboot`] | the boot flag of the Raspberry Pi firmware |
 //! | [`bootblock`] | the boot flag of U-Boot, and what its script makes of it |
 //! | [`fat`] | where the boot flag's sector is |
@@ -29,6 +30,7 @@ mod blocks;
 pub mod bootblock;
 pub mod contract;
 pub mod fat;
+mod floors;
 mod journal;
 pub mod layout;
 mod record;
@@ -40,6 +42,7 @@ pub use attempt::{Asked, Boot, BootId, Evidence, MAX_ATTEMPTS, Tries};
 pub use autoboot::Autoboot;
 pub use blocks::{Blocks, Lba, Memory, OutOfRange, SECTOR};
 pub use bootblock::BootBlock;
+pub use floors::{BadFloors, FLOORS_BYTES, FloorsCopy};
 pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError};
 pub use record::{
     Entry, Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, Outcome, PayloadDigest,

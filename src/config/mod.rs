@@ -119,7 +119,8 @@ fn read_as(root: &Path, owners: Owners) -> Result<Loaded, ConfigError> {
     let self_test_plan = replacement(root, owners, SELF_TEST, &mut merged, Plan::parse_known, &mut problems);
     let health_profile = replacement(root, owners, HEALTH, &mut merged, Profile::parse_known, &mut problems);
     let inputs = merged.inputs();
-    let profile = |set: &Set, problems: &mut Vec<Problem>| named(root, owners, set, Profile::parse_known, problems);
+    let profile =
+        |set: &Set, problems: &mut Vec<Problem>| named(root, owners, set, Profile::parse_known, problems);
     let components = declared::components(&inputs.components, &merged, profile, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });

@@ -15,6 +15,7 @@
 //! | [`artifact`] | a volume, archive or layer |
 //! | [`bound`] | a component that an image brings along |
 //! | [`delta`] | how one release is made from another |
+//! | [`chain`] | the roots that a device has followed, as it stores them |
 //! | [`terms`] | what of a release decides onto which device it may go |
 //! | [`channel`] | which releases are on offer |
 //! | [`fresh`] | whether a channel may be believed now |
@@ -38,6 +39,7 @@ pub mod artifact;
 pub mod attestation;
 pub mod bound;
 pub mod bundle;
+pub mod chain;
 pub mod channel;
 pub mod choice;
 pub mod chunklist;
@@ -62,6 +64,7 @@ pub mod text;
 
 pub use artifact::Artifact;
 pub use bound::Bound;
+pub use chain::{ChainError, RootChain, Stray};
 pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
 pub use content::{Content, VolumeKind, Volumes};
@@ -71,7 +74,7 @@ pub use envelope::{Envelope, EnvelopeError, Role};
 pub use extensions::Extensions;
 pub use head::Head;
 pub use release::Release;
-pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, TrustError};
+pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, SignedRoot, TrustError};
 pub use terms::{Requires, Terms, Urgency};
 
 /// Bytes that don't decode to what they should be.

@@ -116,6 +116,48 @@ pub struct Root {
     pub extensions: Extensions,
 }
 
+/// A root with the envelope that it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRoot {
+    root: Root,
+    bytes: Vec<u8>,
+}
+
+impl SignedRoot {
+    /// Decode a root. Its signatures are *not* verified.
+    ///
+    /// # Errors
+    /// When it isn't one.
+    pub fn decode(bytes: &[u8]) -> Result<SignedRoot, TrustError> {
+        let root = Root::decode(Envelope::parse(bytes, Role::Root)?.payload)?;
+        Ok(SignedRoot { root, bytes: bytes.to_vec() })
+    }
+
+    /// Open a root that comes from a trusted place: see [`Root::open`].
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn open(bytes: &[u8]) -> Result<SignedRoot, TrustError> {
+        Ok(SignedRoot { root: Root::open(bytes)?, bytes: bytes.to_vec() })
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The envelope.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What is signed: the same for all envelopes of one root.
+    pub fn payload(&self) -> &[u8] {
+        // It was parsed when this was made.
+        Envelope::parse(&self.bytes, Role::Root).map_or(&[], |envelope| envelope.payload)
+    }
+}
+
 /// Why signed metadata isn't trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
@@ -223,6 +265,9 @@ impl TrustError {
 }
 
 impl Root {
+    /// Where the system volume of a release carries its root.
+    pub const SYSTEM_PATH: &str = "/usr/share/bistable/root.root";
+
     /// Decode and check that the metadata makes sense: keys distinct, thresholds reachable.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Where each partition of a card lies.
 //!
 //! ```text
-//! 4 MiB     16 MiB       16 MiB                                        at least 64 MiB
-//! │ table │ bootconfig │ state │ boot_a │ boot_b │ system_a │ system_b │ persistent ... │ table │
+//! 4 MiB   16 MiB                         64 MiB                        at least 64 MiB
+//! │ table │ bootconfig │ boot_a │ boot_b │ state │ system_a │ system_b │ persistent ... │ table │
 //! ```
 use super::{CardError, CardOptions};
 use crate::size::Bytes;
@@ -65,9 +65,10 @@ impl CardPlan {
         };
         let partitions = [
             next(Partition::Bootconfig, BOOTCONFIG_BYTES),
-            next(Partition::State, STATE_BYTES),
             next(Partition::Boot(Slot::A), boot),
             next(Partition::Boot(Slot::B), boot),
+            // Behind the FAT partitions, so that these come first and in order.
+            next(Partition::State, STATE_BYTES),
             next(Partition::System(Slot::A), system),
             next(Partition::System(Slot::B), system),
             next(Partition::Persistent, end - in_front),

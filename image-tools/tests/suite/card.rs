@@ -71,7 +71,18 @@ fn both_tables_name_the_partitions_as_the_layout_has_them() {
     }
     places.sort_by_key(|p| p.0);
     assert!(places.windows(2).all(|w| w[0].1 <= w[1].0));
-    assert_eq!(places.last().unwrap().2, Partition::Persistent, "it grows, so it lies last");
+    let in_order: Vec<_> = places.iter().map(|p| p.2).collect();
+    let expected = [
+        Partition::Bootconfig,
+        Partition::Boot(Slot::A),
+        Partition::Boot(Slot::B),
+        Partition::State,
+        Partition::System(Slot::A),
+        Partition::System(Slot::B),
+        Partition::Persistent,
+    ];
+    assert_eq!(in_order, expected, "the FAT partitions come first and in order; what grows lies last");
+    assert_eq!(made.card.plan.place(Partition::State).bytes, 64 << 20);
     let mbr = made.read(0, 512);
     assert_eq!((mbr[450], &mbr[510..]), (0xee, &[0x55, 0xaa][..]));
 }
