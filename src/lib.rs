@@ -1,8 +1,8 @@
 //! The device's side of Bistable: install a signed bundle into the inactive slot, prove it, try it, keep it or go
 //! back. The power may go at any instant.
 //!
-//! The agent is two pure functions on data, [`State::todo`](bistable_boot::State::todo) and
-//! [`State::on`](bistable_boot::State::on), and a driver, [`agent`], that saves each state before it does what the
+//! The agent is two pure functions on data, [`Now::todo`](bistable_boot::Now::todo) and
+//! [`Now::on`](bistable_boot::Now::on), and a driver, [`agent`], that saves each state before it does what the
 //! state names. After a power cut it loads the state and does it again; there is no recovery code.
 //!
 //! | state | does | where |

@@ -2,25 +2,26 @@
 //!
 //! ```text
 //! one copy, 4096 bytes
-//! 0     4    6    8                          4092    4096
-//! │BJRN │ver │len │ postcard record │ zeros  │ CRC-32│
+//! 0     4    6    8      16                         4092    4096
+//! │BJRN │ver │len │ seq  │ postcard record │ zeros  │ CRC-32│
 //! ```
-//! `ver` and `len` (of the postcard bytes) are little-endian `u16`; the CRC-32 (ISO-HDLC, little-endian) covers all
-//! bytes before it, padding too, so that no byte of a copy can change unseen.
+//! `ver` and `len` (of the postcard bytes) are little-endian `u16`, `seq` is a little-endian `u64`; the CRC-32 (ISO-HDLC,
+//! little-endian) covers all bytes before it, padding too, so that no byte of a copy can change unseen. Head and CRC are
+//! the same in every format: so an agent knows a copy that is whole and not for it, and whether it is the newest one.
 //!
 //! A copy is written with one write and one flush and read back, and never the copy that was loaded: whatever a power
 //! cut leaves of it, or a card makes of it, the other one still reads as the record before.
 //!
-//! During a trial two versions of the agent share one journal, and the old one must still read it after a revert. So a
-//! version that knows format N+1 reads N too, and goes on writing the format that it loaded until it was committed.
-use crate::{Blocks, Lba, Record, layout};
+//! A copy that only a newer agent can read is never taken for a damaged one: if it is the newest, the journal can't be
+//! used (I10), because the floors in the other copy may be lower.
+use crate::{Blocks, Extension, Lba, Record, layout};
 use crc::{Crc, Table};
 
 /// Bytes in one copy: a card's smallest page.
 pub const COPY_BYTES: usize = 4096;
 const MAGIC: [u8; 4] = *b"BJRN";
-const FORMAT: u16 = 2;
-const HEAD: usize = 8;
+const FORMAT: u16 = 1;
+const HEAD: usize = 16;
 const BODY_END: usize = COPY_BYTES - 4;
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
 
@@ -30,15 +31,38 @@ pub enum DecodeError {
     /// It doesn't start as a journal copy does: never written, or something else lies there.
     #[error("not a journal copy")]
     Magic,
-    /// Written by another version of this program.
-    #[error("journal format {0} is not known to this version")]
-    Format(u16),
+    /// Whole, and written in a format that this version doesn't know.
+    #[error("journal format {format} needs a newer agent")]
+    Format {
+        /// The format.
+        format: u16,
+        /// The copy's sequence number.
+        seq: u64,
+    },
+    /// Whole, and with an extension that an agent must know to use it.
+    #[error("extension {id} of the journal needs a newer agent")]
+    Extension {
+        /// The extension.
+        id: u16,
+        /// The copy's sequence number.
+        seq: u64,
+    },
     /// Damaged, or torn by a power cut.
     #[error("checksum does not match")]
     Checksum,
     /// The checksum is right and the content still makes no sense.
     #[error("the record does not decode")]
     Content,
+}
+
+impl DecodeError {
+    /// The sequence number of a copy that is whole, and that only a newer agent can read.
+    pub const fn newer_agents(self) -> Option<u64> {
+        match self {
+            DecodeError::Format { seq, .. } | DecodeError::Extension { seq, .. } => Some(seq),
+            DecodeError::Magic | DecodeError::Checksum | DecodeError::Content => None,
+        }
+    }
 }
 
 /// Why the journal could not be used.
@@ -55,6 +79,9 @@ pub enum JournalError<E: core::error::Error + 'static> {
         /// What is wrong with the second copy.
         second: DecodeError,
     },
+    /// The newest copy is whole, and only a newer agent can read it. Nothing is lost, and nothing may be written.
+    #[error("the newest journal copy can't be read by this agent: {0}")]
+    Newer(#[source] DecodeError),
     /// The medium took what was written without an error, and gives back something else.
     #[error("what was saved to the journal reads back differently: the card is failing")]
     ReadBack,
@@ -105,9 +132,12 @@ impl<B: Blocks> Journal<B> {
             [Ok(Ok(a)), Ok(Ok(b))] => {
                 let second = match self.unsure {
                     Some(i) => i == 0,
-                    None => is_newer(&b, &a),
+                    None => is_newer(b.seq, a.seq),
                 };
                 Ok(if second { b } else { a })
+            }
+            [Ok(Ok(one)), Ok(Err(e))] | [Ok(Err(e)), Ok(Ok(one))] if is_ahead(e, one.seq) => {
+                Err(JournalError::Newer(e))
             }
             // One copy is enough, whatever is wrong with the other: damage or an unreadable sector.
             [Ok(Ok(one)), _] | [_, Ok(Ok(one))] => Ok(one),
@@ -121,16 +151,18 @@ impl<B: Blocks> Journal<B> {
     ///
     /// # Errors
     /// When the medium fails, or gives back something else: the stored record is then the old or the new one, `record` is unchanged, and saving
-    /// again is safe. Until a save succeeds, each record tried since the last one that did may be what is loaded
+    /// again is safe. [`JournalError::Newer`] when a newer agent saved since. Until a save succeeds, each record tried since the last one that did may be what is loaded
     /// after a power cut, so each must be safe to act upon. Nothing is written if one copy can't be read and the
     /// other is older than `record`.
     pub fn save(&mut self, record: &mut Record) -> Result<(), JournalError<B::Error>> {
         let mut next = record.clone();
         let copies = self.copies();
         // Also above what another process may have saved, or a write of ours that failed.
-        for stored in copies.iter().filter_map(|c| c.as_ref().ok()?.as_ref().ok()) {
-            if is_newer(stored, &next) {
-                next.seq = stored.seq;
+        for stored in copies.iter().filter_map(|copy| copy.as_ref().ok()) {
+            match stored {
+                Ok(stored) if is_newer(stored.seq, next.seq) => next.seq = stored.seq,
+                Err(e) if is_ahead(*e, record.seq) => return Err(JournalError::Newer(*e)),
+                _ => {}
             }
         }
         next.seq = next.seq.wrapping_add(1);
@@ -175,18 +207,23 @@ type Copy<E> = Result<Result<Record, DecodeError>, E>;
 /// means that a damaged copy is what gets repaired, never the last good one.
 fn spare<E: core::error::Error>(copies: [Copy<E>; 2], held: &Record) -> Result<usize, JournalError<E>> {
     match copies {
-        [Ok(Ok(first)), Ok(Ok(second))] => Ok(usize::from(!is_newer(&second, &first))),
+        [Ok(Ok(first)), Ok(Ok(second))] => Ok(usize::from(!is_newer(second.seq, first.seq))),
         [Ok(Err(_)), _] => Ok(0),
         [_, Ok(Err(_))] => Ok(1),
         // An unreadable copy may be the newest, unless the other one is what the caller holds.
-        [Ok(Ok(first)), Err(_)] if !is_newer(held, &first) => Ok(1),
-        [Err(_), Ok(Ok(second))] if !is_newer(held, &second) => Ok(0),
+        [Ok(Ok(first)), Err(_)] if !is_newer(held.seq, first.seq) => Ok(1),
+        [Err(_), Ok(Ok(second))] if !is_newer(held.seq, second.seq) => Ok(0),
         [Err(e), _] | [_, Err(e)] => Err(JournalError::Io(e)),
     }
 }
 
-fn is_newer(a: &Record, b: &Record) -> bool {
-    a.seq.wrapping_sub(b.seq).cast_signed() > 0
+fn is_newer(a: u64, b: u64) -> bool {
+    a.wrapping_sub(b).cast_signed() > 0
+}
+
+/// Whether a copy that doesn't decode is a newer agent's, saved after that number.
+fn is_ahead(e: DecodeError, seq: u64) -> bool {
+    e.newer_agents().is_some_and(|ahead| is_newer(ahead, seq))
 }
 
 /// One copy's bytes. `None` if the record doesn't fit.
@@ -199,6 +236,7 @@ pub(crate) fn encode(record: &Record) -> Option<[u8; COPY_BYTES]> {
     copy[..4].copy_from_slice(&MAGIC);
     copy[4..6].copy_from_slice(&FORMAT.to_le_bytes());
     copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
+    copy[8..16].copy_from_slice(&record.seq.to_le_bytes());
     let crc = CRC.checksum(&copy[..BODY_END]);
     copy[BODY_END..].copy_from_slice(&crc.to_le_bytes());
     Some(copy)
@@ -214,13 +252,17 @@ pub(crate) fn decode(copy: &[u8; COPY_BYTES]) -> Result<Record, DecodeError> {
     }
     // The checksum comes first: a format number is only worth a message if it's what was written.
     let format = u16::from_le_bytes([copy[4], copy[5]]);
-    if format != FORMAT {
-        return Err(DecodeError::Format(format));
-    }
     let len = usize::from(u16::from_le_bytes([copy[6], copy[7]]));
+    let seq = copy[8..HEAD].iter().rev().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
+    if format != FORMAT {
+        return Err(DecodeError::Format { format, seq });
+    }
     let body = copy[HEAD..BODY_END].get(..len).ok_or(DecodeError::Content)?;
     match postcard::take_from_bytes::<Record>(body) {
-        Ok((record, [])) if record.is_bounded() => Ok(record),
+        Ok((record, [])) if record.is_bounded() => match record.extensions.iter().find(|e| e.is_required()) {
+            None => Ok(Record { seq, ..record }),
+            Some(Extension { id, .. }) => Err(DecodeError::Extension { id: *id, seq }),
+        },
         _ => Err(DecodeError::Content),
     }
 }

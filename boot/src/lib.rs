@@ -1,17 +1,21 @@
 //! What may boot next, and why.
 //!
 //! No I/O, no clock, no threads, no unsafe: this crate also builds for a bare-metal target, so its purity is a
-//! build fact. Two functions are the whole update agent: [`State::todo`] says what must be done now, and
-//! [`State::on`] says which state an event leads to. Everything else here is about keeping that state through a
+//! build fact. Two functions are the whole update agent: [`Now::todo`] says what must be done now, and
+//! [`Now::on`] says which state an event leads to. Everything else here is about keeping that state through a
 //! power cut ([`Journal`]) and about the bytes that a boot loader reads ([`autoboot`]).
 //!
 //! | file | noun |
 //! |---|---|
 //! | [`slot`](Slot) | A, B, and a pair of things indexed by them |
-//! | [`state`](State) | the table: state × event → state |
+//! | [`saved`](Saved) | what the journal holds of an update |
+//! | [`now`](Now) | where the device is, and the table: state × event → state |
+//! | [`event`](Event) | what is decided, and what a state asks for |
 //! | [`attempt`](Tries) | which reboot into a trial counts as an attempt |
 //! | [`target`](Target) | what an update is about, and why one failed |
 //! | [`record`](Record) | all that the agent remembers |
+//! | [`history`](Entry) | past updates |
+//! | [`extension`](Extension) | what newer agents add to a durable structure |
 //! | [`journal`](Journal) | the record on its two copies |
 //! | [`floors`](FloorsCopy) | the anti-rollback floors, copied beside the roots |
 //! | [`autoboot`] | the boot flag of the Raspberry Pi firmware |
@@ -29,25 +33,33 @@ pub mod autoboot;
 mod blocks;
 pub mod bootblock;
 pub mod contract;
+mod event;
+mod extension;
 pub mod fat;
 mod floors;
+mod history;
 mod journal;
 pub mod layout;
+mod now;
 mod record;
+mod saved;
 mod slot;
-mod state;
 mod target;
 
 pub use attempt::{Asked, Boot, BootId, Evidence, MAX_ATTEMPTS, Tries};
 pub use autoboot::Autoboot;
 pub use blocks::{Blocks, Lba, Memory, OutOfRange, SECTOR};
 pub use bootblock::BootBlock;
+pub use event::{Action, Event, Refused};
+pub use extension::{EXTENSIONS_BYTES, Extension};
 pub use floors::{BadFloors, FLOORS_BYTES, FloorsCopy};
+pub use history::{Entry, Outcome};
 pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError};
+pub use now::Now;
 pub use record::{
-    Entry, Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, Outcome, PayloadDigest,
-    REJECTED_LEN, Record, Rejected,
+    Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, PayloadDigest, REJECTED_LEN, Record,
+    Rejected,
 };
+pub use saved::Saved;
 pub use slot::{BySlot, Slot};
-pub use state::{Action, Event, Refused, State};
 pub use target::{Detail, Failure, Reason, ReleaseId, Target};

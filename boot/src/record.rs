@@ -1,5 +1,8 @@
 //! All that the agent remembers: one value, small enough for one journal copy.
-use crate::{BySlot, Event, Failure, Reason, Refused, ReleaseId, State, Target, Tries};
+use crate::{
+    BySlot, Entry, Event, Extension, Failure, Now, Outcome, Reason, Refused, ReleaseId, Saved, Target,
+    extension,
+};
 use alloc::{string::String, vec::Vec};
 use core::fmt::{self, Write as _};
 use semver::Version;
@@ -88,36 +91,6 @@ pub struct Rejected {
     pub failure: Failure,
 }
 
-/// How an update ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// Made at the factory.
-    Provisioned,
-    /// The release became the default.
-    Committed,
-    /// Given up before anything was armed: the boot flag was never touched.
-    Abandoned(Failure),
-    /// Tried or armed, then gone back from.
-    Reverted(Failure),
-    /// Both journal copies were lost, and an operator had the record made anew.
-    Rebuilt,
-}
-
-/// One past update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The update's release version.
-    pub version: Version,
-    /// The release.
-    pub release: ReleaseId,
-    /// The slot it was about.
-    pub slot: crate::Slot,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Trials that it took.
-    pub attempts: u8,
-}
-
 /// Where the image of the update in flight comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
@@ -132,12 +105,13 @@ pub enum Origin {
 /// The agent's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Counts saves: the valid copy with the higher number is the newer.
+    /// Counts saves: the valid copy with the higher number is the newer. It is in a copy's head, where any agent finds it.
+    #[serde(skip)]
     pub seq: u64,
     /// The product that this device is; a release for another one is refused.
     pub product: String,
-    /// What is in flight.
-    pub state: State,
+    /// What is in flight, as it was decided.
+    pub state: Saved,
     /// Trials of the update in flight, kept through commit and revert for the history.
     pub attempts: u8,
     /// Where the update in flight comes from.
@@ -156,6 +130,8 @@ pub struct Record {
     pub rejected: Vec<Rejected>,
     /// Oldest first, at most [`HISTORY_LEN`].
     pub history: Vec<Entry>,
+    /// What a newer agent added, kept as it is. At most [`EXTENSIONS_BYTES`](crate::EXTENSIONS_BYTES) in all.
+    pub extensions: Vec<Extension>,
 }
 
 impl Record {
@@ -173,7 +149,7 @@ impl Record {
         Record {
             seq: 1,
             product: product.into(),
-            state: State::Idle,
+            state: Saved::Idle,
             attempts: 0,
             origin: Origin::Bundle,
             slots: BySlot { a: Some(image), b: None },
@@ -183,45 +159,47 @@ impl Record {
             equivocation: None,
             rejected: Vec::new(),
             history: alloc::vec![entry],
+            extensions: Vec::new(),
         }
     }
 
-    /// Apply an event. `Ok(true)` when the record changed. It has to be saved before anything is done about it, unless
-    /// the event [is derived](Event::is_derived): then it is the same again after a power cut, and is not saved.
+    /// Apply a decision, made where the device is `now`: that is a place which follows from this record. `Ok(true)` when
+    /// it changed something: then the record has to be saved before anything is done about it, and `now` is as saved.
     ///
     /// # Errors
     /// [`Refused`] when the event makes no sense in the state, or when a target's version is longer than
-    /// [`NAME_BYTES`], or when the slot to return to does not hold that release; the record is unchanged.
-    pub fn on(&mut self, event: Event) -> Result<bool, Refused> {
-        self.acceptable(&event)?;
-        let next = self.state.clone().on(event.clone())?;
-        if next == self.state {
+    /// [`NAME_BYTES`], or when the slot to return to does not hold that release; nothing is changed.
+    pub fn on(&mut self, now: &mut Now, event: Event) -> Result<bool, Refused> {
+        self.acceptable(now, &event)?;
+        let next = Now::Saved(now.clone().on(event.clone())?);
+        if next == *now {
             return Ok(false);
         }
-        let before = core::mem::replace(&mut self.state, next);
-        if let State::Armed { tries: Tries { attempts, .. }, .. }
-        | State::Trial { attempts, .. }
-        | State::Committing { attempts, .. } = self.state
-        {
+        let before = core::mem::replace(now, next);
+        if let Some(attempts) = now.attempts().or(before.attempts()) {
             self.attempts = attempts;
         }
+        if let Now::Saved(next) = now {
+            self.state = next.clone();
+        }
+        let Now::Saved(before) = before else { return Ok(true) };
         match (before, event) {
             // From here on the slot's old content is gone.
-            (State::Idle, Event::Offer(t)) => {
+            (Saved::Idle, Event::Offer(t)) => {
                 self.slots[t.slot] = None;
                 self.attempts = 0;
                 self.origin = Origin::Bundle;
                 // Whoever offers a rejected release wants it tried again.
                 self.pardon(&t.release);
             }
-            (State::Idle, Event::Return(_)) => {
+            (Saved::Idle, Event::Return(_)) => {
                 self.attempts = 0;
                 self.origin = Origin::Slot;
             }
-            (State::Installing(t), Event::Installed) => self.slots[t.slot] = Some(Image::from(&t)),
-            (State::Installing(t) | State::Staged(t), Event::Failed(why)) => self.give_up(&t, why),
-            (State::Committing { target, .. }, Event::Committed) => self.committed(&target),
-            (State::Reverting { target: t, failure: why, .. }, Event::Reverted) => {
+            (Saved::Installing(t), Event::Installed) => self.slots[t.slot] = Some(Image::from(&t)),
+            (Saved::Installing(t) | Saved::Staged(t), Event::Failed(why)) => self.give_up(&t, why),
+            (Saved::Committing { target, .. }, Event::Committed) => self.committed(&target),
+            (Saved::Reverting { target: t, failure: why, .. }, Event::Reverted) => {
                 if self.origin == Origin::Bundle {
                     self.slots[t.slot] = None;
                     // One that the boot loader never tried makes way for another offer, and is not rejected (I16).
@@ -285,12 +263,14 @@ impl Record {
             && self.channel.len() <= NAME_BYTES
             && self.rejected.len() <= REJECTED_LEN
             && self.history.len() <= HISTORY_LEN
+            && extension::are_bounded(&self.extensions)
+            && self.history.iter().all(|e| e.outcome.is_bounded())
             && images.chain(rejected).chain(past).chain(target).all(|v| version_bytes(v) <= NAME_BYTES)
     }
 
     /// What the table of states can't know about a target.
-    fn acceptable(&self, event: &Event) -> Result<(), Refused> {
-        let refused = |event| Err(Refused { state: self.state.name(), event });
+    fn acceptable(&self, now: &Now, event: &Event) -> Result<(), Refused> {
+        let refused = |event| Err(Refused { state: now.name(), event });
         match event {
             Event::Offer(t) | Event::Return(t) if version_bytes(&t.version) > NAME_BYTES => {
                 refused("a version of more than 64 bytes")

@@ -3,7 +3,7 @@ use crate::Slot;
 use alloc::string::String;
 use core::fmt;
 use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// SHA-256 of a release's signed payload: the name by which a release is staged, tried, committed and rejected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,7 +44,10 @@ pub struct Target {
 }
 
 /// Why an update was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// It is stored as a number, and odd numbers [reject](Self::rejects) the release: so an agent that doesn't know a reason
+/// keeps it, and still does what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The image could not be fetched, verified or written. Says nothing against the release.
     Install,
@@ -58,10 +61,12 @@ pub enum Reason {
     Operator,
     /// The new slot booted, but this device's configuration kept it from being judged. Says nothing against the release.
     Environment,
+    /// One that a newer agent gave, by its number.
+    Unknown(u8),
 }
 
 impl Reason {
-    /// All of them.
+    /// All that this version knows.
     pub const ALL: [Reason; 6] = [
         Reason::Install,
         Reason::SelfTest,
@@ -71,16 +76,47 @@ impl Reason {
         Reason::Environment,
     ];
 
+    /// The number in durable structures.
+    pub const fn number(self) -> u8 {
+        match self {
+            Reason::Install => 0,
+            Reason::SelfTest => 1,
+            Reason::Environment => 2,
+            Reason::OutOfAttempts => 3,
+            Reason::Health => 5,
+            Reason::Operator => 7,
+            Reason::Unknown(number) => number,
+        }
+    }
+
+    /// The reason of that number.
+    pub fn numbered(number: u8) -> Reason {
+        Reason::ALL.into_iter().find(|r| r.number() == number).unwrap_or(Reason::Unknown(number))
+    }
+
     /// Whether a release that was given up for this reason must not be installed again by itself.
     /// Environmental failures (network, card, configuration) say nothing about the release (I16).
     pub const fn rejects(self) -> bool {
-        !matches!(self, Reason::Install | Reason::Environment)
+        self.number() % 2 == 1
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u8(self.number())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        u8::deserialize(d).map(Reason::numbered)
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Reason::Unknown(number) => return write!(f, "unknown reason {number}"),
             Reason::Install => "install failed",
             Reason::SelfTest => "self-test failed",
             Reason::OutOfAttempts => "out of attempts",
@@ -123,7 +159,7 @@ pub struct Detail(String);
 
 impl Detail {
     /// Longest text, in bytes. A full record holds nineteen: longer ones would not leave room for the history.
-    pub const MAX: usize = 88;
+    pub const MAX: usize = 72;
 
     /// Keep what fits, cut at a character, control characters made blanks.
     pub fn new(text: &str) -> Self {
@@ -149,7 +185,7 @@ impl Detail {
 }
 
 impl<'de> Deserialize<'de> for Detail {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let kept = Detail::new(&text);
         if kept.0 == text {
@@ -186,5 +222,19 @@ mod tests {
     fn only_environmental_failures_do_not_reject() {
         let not: alloc::vec::Vec<_> = Reason::ALL.into_iter().filter(|r| !r.rejects()).collect();
         assert_eq!(not, [Reason::Install, Reason::Environment]);
+    }
+
+    #[test]
+    fn an_unknown_reason_keeps_its_number_and_its_consequence() {
+        for n in 0..=u8::MAX {
+            let reason = Reason::numbered(n);
+            assert_eq!(reason.number(), n);
+            assert_eq!(reason.rejects(), n % 2 == 1);
+            assert_eq!(postcard::to_allocvec(&reason).unwrap(), [n]);
+            assert_eq!(postcard::from_bytes::<Reason>(&[n]).unwrap(), reason);
+        }
+        assert_eq!(Reason::numbered(9), Reason::Unknown(9));
+        let all: alloc::vec::Vec<_> = Reason::ALL.map(|r| Reason::numbered(r.number())).into();
+        assert_eq!(all, Reason::ALL, "each has a number of its own");
     }
 }

@@ -2,9 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 mod common;
 use bistable_boot::{
-    BySlot, COPY_BYTES, DecodeError, Detail, Entry, Equivocation, Failure, Floors, HISTORY_LEN, Image,
-    Journal, JournalError, Outcome, PayloadDigest, Reason, Record, Rejected, ReleaseId, Slot, State, Tries,
-    layout,
+    BySlot, COPY_BYTES, DecodeError, Detail, EXTENSIONS_BYTES, Entry, Equivocation, Extension, Failure,
+    Floors, HISTORY_LEN, Image, Journal, JournalError, Outcome, PayloadDigest, Reason, Record, Rejected,
+    ReleaseId, Saved, Slot, Tries, layout,
 };
 use common::{ASKED, Fault, Injected, Shared, TwoCopies, provisioned, target};
 use proptest::prelude::*;
@@ -390,6 +390,17 @@ fn a_stale_caller_does_not_overwrite_the_newest_copy() {
     assert_eq!(journal.into_inner().writes, [0, 1]);
 }
 
+/// A whole copy with that record, whether this program would write it or not.
+fn holding_body(record: &Record) -> Vec<u8> {
+    let body = postcard::to_allocvec(record).unwrap();
+    let mut copy = copy_of(&self::record(record.seq));
+    copy[6..8].copy_from_slice(&u16::try_from(body.len()).unwrap().to_le_bytes());
+    copy[16..COPY_BYTES - 4].fill(0);
+    copy[16..16 + body.len()].copy_from_slice(&body);
+    seal(&mut copy);
+    copy
+}
+
 #[test]
 fn a_right_checksum_is_not_enough() {
     let good = copy_of(&record(5));
@@ -397,11 +408,11 @@ fn a_right_checksum_is_not_enough() {
     let largest = copy_of(&common::largest_record());
     type Case<'a> = (&'a str, &'a [u8], usize, &'a [u8], DecodeError);
     let cases: [Case<'_>; 5] = [
-        ("format of a later version", &good, 4, &[3, 0], DecodeError::Format(3)),
+        ("format of a later version", &good, 4, &[3, 0], DecodeError::Format { format: 3, seq: 5 }),
         ("length beyond the copy", &good, 6, &[0xff, 0xff], DecodeError::Content),
         ("shorter than the record", &good, 6, &(len - 1).to_le_bytes(), DecodeError::Content),
         ("longer than the record", &good, 6, &(len + 1).to_le_bytes(), DecodeError::Content),
-        ("a product that isn't text", &largest, 8 + 10 + 1, &[0xff], DecodeError::Content),
+        ("a product that isn't text", &largest, 16 + 1, &[0xff], DecodeError::Content),
     ];
     for (what, base, at, bytes, want) in cases {
         let mut copy = base.to_vec();
@@ -419,14 +430,8 @@ fn a_right_checksum_is_not_enough() {
 fn a_record_beyond_its_bounds_is_not_read() {
     let mut r = record(5);
     r.history = vec![r.history[0].clone(); HISTORY_LEN + 1];
-    let body = postcard::to_allocvec(&r).unwrap();
-    let mut copy = copy_of(&record(5));
-    copy[6..8].copy_from_slice(&u16::try_from(body.len()).unwrap().to_le_bytes());
-    copy[8..COPY_BYTES - 4].fill(0);
-    copy[8..8 + body.len()].copy_from_slice(&body);
-    seal(&mut copy);
     let mut medium = TwoCopies::new();
-    medium.copies[0] = copy;
+    medium.copies[0] = holding_body(&r);
     assert!(matches!(load(&medium), Err(JournalError::Lost { first: DecodeError::Content, .. })));
     assert!(matches!(Journal::new(medium).format(&r), Err(JournalError::TooLarge)));
 }
@@ -450,6 +455,8 @@ fn golden() -> Record {
         Outcome::Reverted(failure(Reason::Health)),
         Outcome::Reverted(failure(Reason::Operator)),
         Outcome::Rebuilt,
+        Outcome::Reverted(failure(Reason::Environment)),
+        Outcome::Unknown { kind: 9, content: vec![1, 2, 3] },
     ];
     let rejected = |n, reason| Rejected {
         release: ReleaseId([n; 32]),
@@ -459,7 +466,7 @@ fn golden() -> Record {
     Record {
         seq: 300,
         product: "acme-gateway".into(),
-        state: State::Armed {
+        state: Saved::Armed {
             target: target(Slot::B, 8),
             tries: Tries { attempts: 2, refused: 1, asked: Some(ASKED) },
         },
@@ -478,14 +485,19 @@ fn golden() -> Record {
         channel: "production".into(),
         channel_payload: Some(PayloadDigest([6; 32])),
         equivocation: Some(Equivocation { sequence: 4_242, refused: PayloadDigest([7; 32]) }),
-        rejected: vec![rejected(4, Reason::OutOfAttempts), rejected(5, Reason::Health)],
+        rejected: vec![
+            rejected(4, Reason::OutOfAttempts),
+            rejected(5, Reason::Health),
+            rejected(6, Reason::Unknown(9)),
+        ],
         history: (0..).zip(outcomes).map(|(n, o)| entry(n, o)).collect(),
+        extensions: vec![Extension { id: 1000, bytes: vec![4, 5, 6] }],
     }
 }
 
 #[test]
 fn the_format_is_what_it_was() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v2.bin");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-v1.bin");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, copy_of(&golden())).unwrap();
     }
@@ -503,15 +515,14 @@ fn the_format_is_what_it_was() {
 fn each_state_is_stored_and_read_back() {
     let (t, why) = (target(Slot::B, 8), Failure::new(Reason::Health, "HTTP 500"));
     let states = [
-        State::Idle,
-        State::Installing(t.clone()),
-        State::Staged(t.clone()),
-        State::Armed { target: t.clone(), tries: Tries::after(1).ask(ASKED) },
-        State::Trial { target: t.clone(), attempts: 1 },
-        State::Committing { target: t.clone(), attempts: 3 },
-        State::Reverting { target: t, failure: why, reboots: 3, asked: Some(ASKED.boot) },
+        Saved::Idle,
+        Saved::Installing(t.clone()),
+        Saved::Staged(t.clone()),
+        Saved::Armed { target: t.clone(), tries: Tries::after(1).ask(ASKED) },
+        Saved::Committing { target: t.clone(), attempts: 3 },
+        Saved::Reverting { target: t, failure: why, reboots: 3, asked: Some(ASKED.boot) },
     ];
-    let at = 8 + 1 + 1 + "acme-gateway".len();
+    let at = 16 + 1 + "acme-gateway".len();
     for (number, state) in (0..).zip(states) {
         let r = Record { state, ..record(5) };
         let copy = copy_of(&r);
@@ -520,4 +531,74 @@ fn each_state_is_stored_and_read_back() {
         medium.copies[1] = copy;
         assert_eq!(load(&medium).unwrap(), r);
     }
+}
+
+#[test]
+fn an_unknown_even_extension_is_saved_again() {
+    let added = vec![Extension { id: 2, bytes: vec![7; 9] }, Extension { id: 400, bytes: Vec::new() }];
+    let mut medium = TwoCopies::new();
+    medium.copies[0] = copy_of(&Record { extensions: added.clone(), ..record(5) });
+    let mut journal = Journal::new(medium);
+    let mut next = journal.load().unwrap();
+    next.floors.issued_at = 1;
+    journal.save(&mut next).unwrap();
+    let newest = journal.load().unwrap();
+    assert_eq!((newest.seq, newest.extensions), (6, added));
+}
+
+#[test]
+fn an_unknown_odd_extension_needs_a_newer_agent() {
+    let required = Record { extensions: vec![Extension { id: 7, bytes: vec![1] }], ..record(6) };
+    let refusal = DecodeError::Extension { id: 7, seq: 6 };
+    assert!(refusal.to_string().contains("needs a newer agent"), "{refusal}");
+    let mut medium = TwoCopies::new();
+    medium.copies[0] = holding_body(&required);
+    let found = load(&medium);
+    assert!(matches!(found, Err(JournalError::Lost { first, .. }) if first == refusal), "{found:?}");
+}
+
+/// A copy that only a newer agent can read holds the newest floors: the one before it must not be used in its place, and
+/// it must not be overwritten. An older one of that kind is as good as damaged.
+#[test]
+fn a_newer_agents_copy_counts_only_if_it_is_the_newest() {
+    let mut other_format = copy_of(&record(5));
+    other_format[4..6].copy_from_slice(&9u16.to_le_bytes());
+    seal(&mut other_format);
+    let required = Record { extensions: vec![Extension { id: 7, bytes: vec![1] }], ..record(5) };
+    for theirs in [other_format, holding_body(&required)] {
+        for (place, ours) in [(0, 4), (1, 4), (0, 6), (1, 6)] {
+            let mut medium = TwoCopies::new();
+            medium.copies[place] = theirs.clone();
+            medium.copies[1 - place] = copy_of(&record(ours));
+            let mut journal = Journal::new(medium);
+            if ours == 6 {
+                let mut next = journal.load().unwrap();
+                assert_eq!(next, record(6));
+                journal.save(&mut next).unwrap();
+                assert_eq!(journal.load().unwrap().seq, 7);
+                let writes = journal.into_inner().writes;
+                assert_eq!((writes[place], writes[1 - place]), (1, 0), "the older copy is overwritten");
+                continue;
+            }
+            let newer = |e: &JournalError<Injected>| matches!(e, JournalError::Newer(e) if e.newer_agents() == Some(5));
+            assert!(newer(&journal.load().unwrap_err()));
+            assert!(newer(&journal.save(&mut record(4)).unwrap_err()));
+            assert_eq!(journal.into_inner().writes, [0, 0]);
+        }
+    }
+}
+
+#[test]
+fn extensions_have_a_bound() {
+    let with = |bytes| Record {
+        extensions: vec![Extension { id: 2, bytes: vec![0; bytes] }, Extension { id: 4, bytes: vec![] }],
+        ..record(5)
+    };
+    let most = EXTENSIONS_BYTES - 2 * 5;
+    assert!(Journal::new(TwoCopies::new()).format(&with(most)).is_ok());
+    let refused = Journal::new(TwoCopies::new()).format(&with(most + 1));
+    assert!(matches!(refused, Err(JournalError::TooLarge)));
+    let mut medium = TwoCopies::new();
+    medium.copies[0] = holding_body(&with(most + 1));
+    assert!(matches!(load(&medium), Err(JournalError::Lost { first: DecodeError::Content, .. })));
 }

@@ -3,10 +3,10 @@
 mod common;
 use bistable_boot::{
     Asked, Boot, BootId, COPY_BYTES, Event, Evidence, Failure, HISTORY_LEN, Image, Journal, JournalError,
-    MAX_ATTEMPTS, NAME_BYTES, Origin, Outcome, PayloadDigest, REJECTED_LEN, Reason, Record, ReleaseId, Slot,
-    State, Target,
+    MAX_ATTEMPTS, NAME_BYTES, Now, Origin, Outcome, PayloadDigest, REJECTED_LEN, Reason, Record, ReleaseId,
+    Saved, Slot, Target,
 };
-use common::{ASKED, TwoCopies, boots, largest_record, longest_version, provisioned, target};
+use common::{ASKED, Agent, TwoCopies, boots, largest_record, longest_version, provisioned, target};
 use proptest::prelude::*;
 use semver::Version;
 
@@ -56,7 +56,6 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::SelfTestsPassed),
         any_asked().prop_map(Event::Rebooting),
         Just(Event::RebootCanceled),
-        any_boot().prop_map(Event::Booted),
         Just(Event::Healthy),
         Just(Event::Committed),
         Just(Event::Reverted),
@@ -68,6 +67,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 #[derive(Clone, Debug)]
 enum Step {
     Any(Event),
+    Boot(Boot),
     Forward { offer: Target, back: bool },
     Fail(Failure),
     Interrupted,
@@ -76,56 +76,59 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => any_event().prop_map(Step::Any),
+        1 => any_boot().prop_map(Step::Boot),
         6 => (any_target(), any::<bool>()).prop_map(|(offer, back)| Step::Forward { offer, back }),
         1 => failure().prop_map(Step::Fail),
         1 => Just(Step::Interrupted),
     ]
 }
 
-fn event(record: &Record, step: Step) -> Event {
-    match (step, &record.state) {
+/// What a step comes to: a decision, or the agent's start in a boot.
+fn happens(agent: &Agent, step: Step) -> Result<Event, Boot> {
+    Ok(match (step, &agent.now) {
         (Step::Any(event), _) => event,
+        (Step::Boot(boot), _) => return Err(boot),
         (Step::Fail(why), _) => Event::Failed(why),
-        (Step::Interrupted, state) => Event::Booted(boots(state.target().map_or(Slot::A, |t| !t.slot))),
-        (Step::Forward { offer, back: true }, State::Idle) => match &record.slots[offer.slot] {
-            Some(i) => Event::Return(Target {
-                slot: offer.slot,
-                release: i.release,
-                version: i.version.clone(),
-                security_version: i.security_version,
-            }),
-            None => Event::Offer(offer),
-        },
-        (Step::Forward { offer, .. }, State::Idle) => Event::Offer(offer),
-        (Step::Forward { .. }, State::Installing(_)) => Event::Installed,
-        (Step::Forward { .. }, State::Staged(_)) => Event::SelfTestsPassed,
-        (Step::Forward { back: false, .. }, State::Armed { .. }) => Event::Rebooting(ASKED),
-        (Step::Forward { .. }, State::Armed { target, .. }) => Event::Booted(boots(target.slot)),
-        (Step::Forward { .. }, State::Trial { .. }) => Event::Healthy,
-        (Step::Forward { .. }, State::Committing { .. }) => Event::Committed,
-        (Step::Forward { .. }, State::Reverting { .. }) => Event::Reverted,
-    }
+        (Step::Interrupted, now) => return Err(boots(now.target().map_or(Slot::A, |t| !t.slot))),
+        (Step::Forward { offer, back: true }, Now::Saved(Saved::Idle)) => {
+            match &agent.record.slots[offer.slot] {
+                Some(i) => Event::Return(i.clone().in_slot(offer.slot)),
+                None => Event::Offer(offer),
+            }
+        }
+        (Step::Forward { offer, .. }, Now::Saved(Saved::Idle)) => Event::Offer(offer),
+        (Step::Forward { .. }, Now::Saved(Saved::Installing(_))) => Event::Installed,
+        (Step::Forward { .. }, Now::Saved(Saved::Staged(_))) => Event::SelfTestsPassed,
+        (Step::Forward { back: false, .. }, Now::Saved(Saved::Armed { .. })) => Event::Rebooting(ASKED),
+        (Step::Forward { .. }, Now::Saved(Saved::Armed { target, .. })) => return Err(boots(target.slot)),
+        (Step::Forward { .. }, Now::Trial { .. }) => Event::Healthy,
+        (Step::Forward { .. }, Now::Saved(Saved::Committing { .. })) => Event::Committed,
+        (Step::Forward { .. }, Now::Saved(Saved::Reverting { .. })) => Event::Reverted,
+    })
 }
 
-/// What holds of every record, however it came about.
-fn check(r: &Record) {
-    match &r.state {
-        State::Idle | State::Reverting { .. } => {}
-        State::Installing(t) => assert_eq!(r.slots[t.slot], None, "a slot being written holds nothing"),
-        State::Staged(t) | State::Committing { target: t, .. } => {
+/// What holds of every agent, however it came about.
+fn check(Agent { record: r, now }: &Agent) {
+    match now {
+        Now::Saved(Saved::Idle | Saved::Reverting { .. }) => {}
+        Now::Saved(Saved::Installing(t)) => {
+            assert_eq!(r.slots[t.slot], None, "a slot being written holds nothing");
+        }
+        Now::Saved(Saved::Staged(t) | Saved::Committing { target: t, .. }) => {
             assert_eq!(r.slots[t.slot], Some(Image::from(t)));
         }
-        State::Armed { target: t, tries: bistable_boot::Tries { attempts, refused, asked } } => {
+        Now::Saved(Saved::Armed { target: t, tries: bistable_boot::Tries { attempts, refused, asked } }) => {
             assert_eq!(r.slots[t.slot], Some(Image::from(t)), "only what is complete is tried");
             assert!(*attempts <= MAX_ATTEMPTS && *refused <= MAX_ATTEMPTS);
             assert!(asked.is_none() || attempts.max(refused) < &MAX_ATTEMPTS, "asked once too often");
-            assert_eq!(*attempts, r.attempts);
         }
-        State::Trial { target: t, attempts } => {
+        Now::Trial { target: t, attempts } => {
             assert_eq!(r.slots[t.slot], Some(Image::from(t)), "only what is complete is tried");
             assert!(*attempts <= MAX_ATTEMPTS);
-            assert_eq!(*attempts, r.attempts);
         }
+    }
+    if let Saved::Armed { tries, .. } = &r.state {
+        assert_eq!(tries.attempts, r.attempts);
     }
     assert!(r.attempts <= MAX_ATTEMPTS);
     assert!(r.history.len() <= HISTORY_LEN && r.rejected.len() <= REJECTED_LEN);
@@ -136,7 +139,7 @@ fn check(r: &Record) {
 }
 
 /// What holds between a record and the next.
-fn check_step(before: &Record, event: &Event, after: &Record) {
+fn check_step(Agent { record: before, now: from }: &Agent, event: &Event, after: &Record) {
     assert_eq!((before.seq, &before.product), (after.seq, &after.product));
     let (f, g) = (before.floors, after.floors);
     assert!(g.security_version >= f.security_version, "a floor fell");
@@ -148,17 +151,17 @@ fn check_step(before: &Record, event: &Event, after: &Record) {
     if g != f {
         assert_eq!(*event, Event::Committed, "only a commit raises the security version");
     }
-    let about = before.state.target().or(after.state.target());
+    let about = from.target().or(after.state.target());
     if let Some(t) = about {
         assert_eq!(before.slots[!t.slot], after.slots[!t.slot], "the other slot is not touched");
     }
-    match (&before.state, &after.state) {
-        (State::Committing { .. }, State::Committing { .. }) => {}
-        (from, State::Committing { target: t, .. }) => {
-            assert!(matches!(from, State::Trial { target, .. } if target == t), "a commit without a trial");
+    match (from, &after.state) {
+        (Now::Saved(Saved::Committing { .. }), Saved::Committing { .. }) => {}
+        (from, Saved::Committing { target: t, .. }) => {
+            assert!(matches!(from, Now::Trial { target, .. } if target == t), "a commit without a trial");
             assert_eq!(*event, Event::Healthy);
         }
-        (State::Reverting { target: t, failure: why, .. }, State::Idle) => {
+        (Now::Saved(Saved::Reverting { target: t, failure: why, .. }), Saved::Idle) => {
             if before.origin == Origin::Bundle {
                 if why.reason.rejects() {
                     assert_eq!(after.rejection(&t.release).map(|r| &r.failure), Some(why));
@@ -175,12 +178,12 @@ fn check_step(before: &Record, event: &Event, after: &Record) {
             }
             assert_eq!(after.history.last().map(|e| &e.outcome), Some(&Outcome::Reverted(why.clone())));
         }
-        (State::Committing { target: t, .. }, State::Idle) => {
+        (Now::Saved(Saved::Committing { target: t, .. }), Saved::Idle) => {
             assert!(after.rejection(&t.release).is_none());
             assert!(after.floors.security_version >= t.security_version);
             assert_eq!(after.history.last().map(|e| &e.outcome), Some(&Outcome::Committed));
         }
-        (State::Installing(t) | State::Staged(t), State::Idle) => {
+        (Now::Saved(Saved::Installing(t) | Saved::Staged(t)), Saved::Idle) => {
             let Event::Failed(why) = event else { panic!("{event:?} ended an update that wasn't tried") };
             if before.origin == Origin::Bundle {
                 let rejected = after.rejection(&t.release).is_some_and(|r| r.failure == *why);
@@ -203,31 +206,42 @@ proptest! {
 
     #[test]
     fn any_events_in_any_order_keep_the_record_sound(steps in prop::collection::vec(step(), 1..120)) {
-        let mut record = provisioned();
+        let mut agent = Agent::new(provisioned());
         let mut trials = 0;
         for step in steps {
-            let event = event(&record, step);
-            let before = record.clone();
-            match record.on(event.clone()) {
-                Err(_) | Ok(false) => prop_assert_eq!(&record, &before),
-                Ok(true) => prop_assert_ne!(&record, &before),
+            let before = agent.clone();
+            let happens = happens(&agent, step);
+            match &happens {
+                Ok(event) => match agent.on(event.clone()) {
+                    Err(_) | Ok(false) => prop_assert_eq!(&agent, &before),
+                    Ok(true) => {
+                        prop_assert_ne!(&agent.record, &before.record);
+                        prop_assert_eq!(&agent.now, &Now::Saved(agent.record.state.clone()));
+                        check_step(&before, event, &agent.record);
+                    }
+                },
+                Err(boot) => {
+                    agent.booted(*boot);
+                    prop_assert_eq!(&agent.record, &before.record, "a boot changes nothing that is saved");
+                    // The trials that happened: asked for, and the next boot is another one, of the slot on trial or
+                    // without evidence against it. Until the next decision, the same request is judged again.
+                    if let Saved::Armed { target, tries } = &agent.record.state {
+                        let asked = tries.asked.filter(|a| boot.slot == target.slot || a.boot != boot.id);
+                        let began = boot.slot == target.slot || boot.evidence != Evidence::NotTried;
+                        trials = tries.attempts + u8::from(asked.is_some() && began);
+                    }
+                }
             }
-            check(&record);
-            check_step(&before, &event, &record);
-            // The trials that happened: asked for, and the next boot is another one, of the slot on trial or without
-            // evidence against it.
-            if let (State::Armed { target, tries }, Event::Booted(boot)) = (&before.state, &event)
-                && tries.asked.is_some_and(|asked| boot.slot == target.slot || asked.boot != boot.id)
-            {
-                trials += u8::from(boot.slot == target.slot || boot.evidence != Evidence::NotTried);
-            }
-            if matches!(record.state, State::Idle | State::Staged(_)) {
+            check(&agent);
+            if matches!(agent.now, Now::Saved(Saved::Idle | Saved::Staged(_))) {
                 trials = 0;
             }
             prop_assert!(trials <= MAX_ATTEMPTS, "a release gets at most three trials");
-            let asks = matches!(event, Event::Rebooting(_) | Event::RebootCanceled);
-            prop_assert!(!asks || record.attempts == before.attempts, "asking counts nothing");
+            if let Now::Saved(Saved::Armed { tries, .. }) = &agent.now {
+                prop_assert_eq!(tries.attempts, trials, "exactly the trials that happened count");
+            }
         }
+        let record = agent.record;
         let mut journal = Journal::new(TwoCopies::new());
         journal.format(&record).unwrap();
         prop_assert_eq!(journal.load().unwrap(), record);
@@ -253,10 +267,10 @@ fn the_largest_record_fits_a_copy() {
 fn names_that_are_too_long_are_refused_at_the_door() {
     let mut long = target(Slot::B, 2);
     long.version = format!("1.0.0-{}", "a".repeat(NAME_BYTES - 5)).parse().unwrap();
-    let mut record = provisioned();
-    let refused = record.on(Event::Offer(long.clone())).unwrap_err();
+    let mut agent = Agent::new(provisioned());
+    let refused = agent.on(Event::Offer(long.clone())).unwrap_err();
     assert_eq!(refused.to_string(), "a version of more than 64 bytes does not apply while idle");
-    assert_eq!(record, provisioned());
+    assert_eq!(agent, Agent::new(provisioned()));
 
     let too_large =
         |r: &Record| matches!(Journal::new(TwoCopies::new()).format(r), Err(JournalError::TooLarge));
@@ -267,47 +281,34 @@ fn names_that_are_too_long_are_refused_at_the_door() {
 
 #[test]
 fn going_back_needs_a_slot_that_holds_it() {
-    let mut record = provisioned();
-    assert!(record.on(Event::Return(target(Slot::B, 1))).is_err(), "slot B is empty");
-    assert!(record.on(Event::Return(target(Slot::A, 2))).is_err(), "slot A holds another release");
-    assert_eq!(record, provisioned());
-    assert_eq!(record.on(Event::Return(target(Slot::A, 1))), Ok(true));
+    let mut agent = Agent::new(provisioned());
+    assert!(agent.on(Event::Return(target(Slot::B, 1))).is_err(), "slot B is empty");
+    assert!(agent.on(Event::Return(target(Slot::A, 2))).is_err(), "slot A holds another release");
+    assert_eq!(agent, Agent::new(provisioned()));
+    assert_eq!(agent.on(Event::Return(target(Slot::A, 1))), Ok(true));
 }
 
-fn update(record: &mut Record, t: &Target) {
-    for e in [
-        Event::Installed,
-        Event::SelfTestsPassed,
-        Event::Rebooting(ASKED),
-        Event::Booted(boots(t.slot)),
-        Event::Healthy,
-    ] {
-        if matches!(record.state, State::Idle) {
-            record.on(Event::Offer(t.clone())).unwrap();
-        }
-        record.on(e).unwrap();
-    }
-    record.on(Event::Committed).unwrap();
+/// From staged to the end of the commit.
+fn prove(agent: &mut Agent, slot: Slot) {
+    agent.on(Event::SelfTestsPassed).unwrap();
+    agent.on(Event::Rebooting(ASKED)).unwrap();
+    assert!(agent.booted(boots(slot)));
+    agent.on(Event::Healthy).unwrap();
+    agent.on(Event::Committed).unwrap();
 }
 
 #[test]
 fn what_was_left_on_purpose_does_not_come_back_by_itself() {
-    let mut record = provisioned();
-    update(&mut record, &target(Slot::B, 2));
-    assert_eq!(record.floors.security_version, 2);
-    assert!(record.rejected.is_empty(), "an upgrade rejects nothing");
+    let mut agent = Agent::new(provisioned());
+    agent.on(Event::Offer(target(Slot::B, 2))).unwrap();
+    agent.on(Event::Installed).unwrap();
+    prove(&mut agent, Slot::B);
+    assert_eq!(agent.record.floors.security_version, 2);
+    assert!(agent.record.rejected.is_empty(), "an upgrade rejects nothing");
 
-    let old = target(Slot::A, 1);
-    record.on(Event::Return(old.clone())).unwrap();
-    for e in [
-        Event::SelfTestsPassed,
-        Event::Rebooting(ASKED),
-        Event::Booted(boots(Slot::A)),
-        Event::Healthy,
-        Event::Committed,
-    ] {
-        record.on(e).unwrap();
-    }
+    agent.on(Event::Return(target(Slot::A, 1))).unwrap();
+    prove(&mut agent, Slot::A);
+    let mut record = agent.record;
     let left = record.rejection(&target(Slot::B, 2).release).unwrap();
     assert_eq!(left.failure.reason, Reason::Operator);
     assert_eq!(record.floors.security_version, 2, "the floor stays where it was");
@@ -317,11 +318,12 @@ fn what_was_left_on_purpose_does_not_come_back_by_itself() {
 
 #[test]
 fn the_oldest_is_forgotten_first() {
-    let mut record = provisioned();
+    let mut agent = Agent::new(provisioned());
     for n in 10..40 {
-        record.on(Event::Offer(target(Slot::B, n))).unwrap();
-        record.on(Event::Failed(Failure::new(Reason::SelfTest, ""))).unwrap();
+        agent.on(Event::Offer(target(Slot::B, n))).unwrap();
+        agent.on(Event::Failed(Failure::new(Reason::SelfTest, ""))).unwrap();
     }
+    let Agent { record, .. } = agent;
     let ids: Vec<u8> = record.rejected.iter().map(|r| r.release.0[0]).collect();
     let want = u8::try_from(REJECTED_LEN).unwrap();
     assert_eq!(ids, (40 - want..40).collect::<Vec<_>>());
@@ -330,60 +332,72 @@ fn the_oldest_is_forgotten_first() {
     assert_eq!(ids, (40 - want..40).collect::<Vec<_>>());
 }
 
-fn armed() -> Record {
-    let mut record = provisioned();
+fn armed() -> Agent {
+    let mut agent = Agent::new(provisioned());
     for e in [Event::Offer(target(Slot::B, 2)), Event::Installed, Event::SelfTestsPassed] {
-        record.on(e).unwrap();
+        agent.on(e).unwrap();
     }
-    record
+    agent
 }
 
-fn tries(record: &Record) -> bistable_boot::Tries {
-    let State::Armed { tries, .. } = &record.state else { panic!("{:?}", record.state) };
+fn tries(agent: &Agent) -> bistable_boot::Tries {
+    let Now::Saved(Saved::Armed { tries, .. }) = &agent.now else { panic!("{:?}", agent.now) };
     *tries
 }
 
 #[test]
 fn an_attempt_counts_only_if_the_machine_booted_again() {
-    let mut record = armed();
+    let mut agent = armed();
     // However often it is asked for, the same boot keeps running.
     for _ in 0..9 {
-        record.on(Event::Rebooting(ASKED)).unwrap();
-        let same = Boot { id: ASKED.boot, ..boots(Slot::A) };
-        assert_eq!(record.on(Event::Booted(same)), Ok(false));
+        agent.on(Event::Rebooting(ASKED)).unwrap();
+        assert!(!agent.booted(Boot { id: ASKED.boot, ..boots(Slot::A) }));
     }
-    assert_eq!((tries(&record).attempts, tries(&record).refused), (0, 0));
+    assert_eq!((tries(&agent).attempts, tries(&agent).refused), (0, 0));
     // A reboot that failed for sure isn't one, whatever boots next.
-    record.on(Event::RebootCanceled).unwrap();
-    assert_eq!(record.on(Event::Booted(boots(Slot::A))), Ok(false));
+    agent.on(Event::RebootCanceled).unwrap();
+    assert!(!agent.booted(boots(Slot::A)));
     // One that happened is.
-    record.on(Event::Rebooting(ASKED)).unwrap();
+    agent.on(Event::Rebooting(ASKED)).unwrap();
     for evidence in [Evidence::Unknown, Evidence::Tried] {
-        let mut record = record.clone();
+        let mut agent = agent.clone();
         let boot = Boot { evidence, ..boots(Slot::A) };
-        assert_eq!(record.on(Event::Booted(boot)), Ok(true));
-        assert_eq!(tries(&record), bistable_boot::Tries::after(1));
-        assert_eq!(record.on(Event::Booted(boot)), Ok(false), "once");
+        assert!(agent.booted(boot));
+        assert_eq!(tries(&agent), bistable_boot::Tries::after(1));
+        assert!(!agent.booted(boot), "once");
     }
 }
 
 #[test]
 fn a_boot_loader_that_refuses_costs_no_attempt_and_stops_the_update() {
-    let mut record = armed();
+    let mut agent = armed();
     let refused = Boot { evidence: Evidence::NotTried, ..boots(Slot::A) };
     for n in 1..=MAX_ATTEMPTS {
-        record.on(Event::Rebooting(ASKED)).unwrap();
-        record.on(Event::Booted(refused)).unwrap();
-        assert_eq!((tries(&record).attempts, tries(&record).refused), (0, n));
+        agent.on(Event::Rebooting(ASKED)).unwrap();
+        assert!(agent.booted(refused));
+        assert_eq!((tries(&agent).attempts, tries(&agent).refused), (0, n));
     }
     // No further reboot, until a person arms it again.
-    assert!(record.on(Event::Rebooting(ASKED)).is_err());
-    record.on(Event::SelfTestsPassed).unwrap();
-    record.on(Event::Rebooting(ASKED)).unwrap();
+    assert!(agent.on(Event::Rebooting(ASKED)).is_err());
+    agent.on(Event::SelfTestsPassed).unwrap();
+    agent.on(Event::Rebooting(ASKED)).unwrap();
     // Or another offer takes its place: nothing is rejected.
-    record.on(Event::Failed(Failure::new(Reason::Install, "release 1.3.0 was offered instead"))).unwrap();
-    record.on(Event::Reverted).unwrap();
-    assert_eq!((record.state, record.rejected), (State::Idle, vec![]));
+    agent.on(Event::Failed(Failure::new(Reason::Install, "release 1.3.0 was offered instead"))).unwrap();
+    agent.on(Event::Reverted).unwrap();
+    assert_eq!((agent.record.state, agent.record.rejected), (Saved::Idle, vec![]));
+}
+
+/// What a trial shows is not saved, and counts all the same in what is decided on it.
+#[test]
+fn the_trials_of_a_failed_release_are_in_its_history() {
+    let mut agent = armed();
+    agent.on(Event::Rebooting(ASKED)).unwrap();
+    assert!(agent.booted(boots(Slot::B)));
+    assert_eq!((agent.now.attempts(), agent.record.attempts), (Some(1), 0));
+    agent.on(Event::Failed(Failure::new(Reason::Health, ""))).unwrap();
+    assert_eq!(agent.record.attempts, 1);
+    agent.on(Event::Reverted).unwrap();
+    assert_eq!(agent.record.history.last().unwrap().attempts, 1);
 }
 
 #[test]

@@ -5,11 +5,11 @@ use crate::{
     ports::{Fault, Switch},
     steps::revert,
 };
-use bistable_boot::{Asked, Event, Failure, Origin, Reason, State};
+use bistable_boot::{Asked, Event, Failure, Now, Origin, Reason, Saved};
 
 impl Agent<'_> {
     pub(super) fn revert(&mut self) -> Result<(), Error> {
-        let State::Reverting { target, failure, .. } = self.state().clone() else { return Ok(()) };
+        let Now::Saved(Saved::Reverting { target, failure, .. }) = self.now().clone() else { return Ok(()) };
         let boot = &mut *self.device.board.boot;
         revert::restore_flag(boot, &target)?;
         // Of a reboot into the trial that never came about, the one-shot flag may be left: any reset would follow it,
@@ -49,7 +49,8 @@ impl Agent<'_> {
     /// # Errors
     /// As for [`resume`](Self::resume).
     pub fn give_up(&mut self, reason: Reason, why: &str) -> Result<(), Error> {
-        if !matches!(self.state(), State::Installing(_) | State::Staged(_) | State::Armed { .. }) {
+        let Now::Saved(saved) = self.now() else { return Ok(()) };
+        if !matches!(saved, Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) {
             return Ok(());
         }
         self.on(Event::Failed(Failure::new(reason, why)))?;
@@ -63,16 +64,16 @@ impl Agent<'_> {
     /// When there is nothing to go back to; see also [`resume`](Self::resume).
     pub fn go_back(&mut self) -> Result<Rest, Error> {
         let by_operator = || Event::Failed(Failure::new(Reason::Operator, ""));
-        match self.state().clone() {
-            State::Installing(_) | State::Staged(_) | State::Armed { .. } | State::Trial { .. } => {
-                self.on(by_operator())?;
-            }
-            State::Idle => {
+        match self.now() {
+            Now::Saved(Saved::Idle) => {
                 let target = revert::previous(&mut self.device)?;
                 self.on(Event::Return(target))?;
             }
-            State::Committing { .. } => self.on(by_operator())?,
-            State::Reverting { .. } => {}
+            Now::Saved(
+                Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. } | Saved::Committing { .. },
+            )
+            | Now::Trial { .. } => self.on(by_operator())?,
+            Now::Saved(Saved::Reverting { .. }) => {}
         }
         self.resume()
     }

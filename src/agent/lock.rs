@@ -5,7 +5,6 @@ use crate::{
     fleet_lock::{Held, Lock, Phase, Post, Request, ask},
     ports::{Answer, Host, HostError},
 };
-use bistable_boot::State;
 use std::time::Duration;
 
 /// How long the server may take.
@@ -39,7 +38,7 @@ impl Agent<'_> {
     /// At rest: give back the place, if there is a lock. Who fails to, perhaps because there is no network yet, does it at the
     /// next boot, or when it looks what is on offer.
     pub fn give_back(&mut self) {
-        if *self.state() != State::Idle {
+        if !self.now().is_idle() {
             return;
         }
         if let Err(held) = self.ask(Phase::SteadyState) {

@@ -1,6 +1,6 @@
 //! The agent: load, ask what to do, do it, save, repeat.
 //!
-//! Everything durable is decided in [`bistable_boot::State`]; this is the one place where a decision meets the world.
+//! Everything durable is decided in [`bistable_boot::Now`]; this is the one place where a decision meets the world.
 //! Each method saves the state *before* it does what the state names, and each may be cut short anywhere.
 //!
 //! What is saved is what was decided, once for each thing that is then done: two decisions with nothing done between
@@ -25,14 +25,14 @@ use crate::{
     selftest,
     steps::{health, install::Stats, preflight},
 };
-use bistable_boot::{Action, Event, Failure, Slot, State, Target};
+use bistable_boot::{Action, Event, Failure, Now, Saved, Slot, Target};
 use bistable_format::Release;
 
 /// What the agent tells while it works.
 #[allow(missing_debug_implementations, reason = "reports are borrowed for a moment only")]
 pub enum Note<'a> {
     /// The state changed. The change is saved, unless it only says where the device is.
-    State(&'a State),
+    State(&'a Now),
     /// The preflight ran.
     Preflight(&'a preflight::Report),
     /// A release was verified and accepted.
@@ -105,13 +105,14 @@ impl<'a> Agent<'a> {
         agent.device.settle()?;
         agent.mend_flag()?;
         let booted = agent.device.board.boot.booted();
-        if let State::Committing { target, .. } = agent.state()
+        if let Now::Saved(Saved::Committing { target, .. }) = agent.now()
             && booted == target.slot
             && agent.device.board.boot.default_slot().ok() != Some(booted)
         {
             // Perhaps it was on this boot that the system was healthy, perhaps on another: only this one counts.
-            agent.derive(Event::Unproven)?;
-        } else if agent.state() != agent.device.stored() {
+            agent.device.doubt_verdict();
+        }
+        if !agent.device.is_as_saved() {
             agent.say_state();
         }
         Ok(agent)
@@ -126,7 +127,7 @@ impl<'a> Agent<'a> {
     ///
     /// This comes before anything else is saved: as long as it isn't done, the same state is what is stored.
     fn mend_flag(&mut self) -> Result<(), Error> {
-        let Some(old) = self.device.stored().target().map(|target| !target.slot) else { return Ok(()) };
+        let Some(old) = self.device.record.state.target().map(|target| !target.slot) else { return Ok(()) };
         let boot = &mut self.device.board.boot;
         match boot.check_content() {
             // Nor can a sector be read, for some cards, after its write was cut short; writing it mends it.
@@ -150,9 +151,9 @@ impl<'a> Agent<'a> {
         Agent { device, listener }
     }
 
-    /// The state.
-    pub fn state(&self) -> &State {
-        &self.device.record.state
+    /// Where the device is.
+    pub fn now(&self) -> &Now {
+        self.device.now()
     }
 
     /// Load the journal and go on until there is nothing to do, or the machine reboots: what the boot unit runs.
@@ -162,7 +163,7 @@ impl<'a> Agent<'a> {
     pub fn resume(&mut self) -> Result<Rest, Error> {
         let mut failed = None;
         loop {
-            match self.state().todo() {
+            match self.now().todo() {
                 Action::Wait => {
                     self.give_back();
                     return match failed {
@@ -174,10 +175,8 @@ impl<'a> Agent<'a> {
                 Action::SelfTest => match self.tested() {
                     // Nothing is done between the two decisions, so they are saved as one.
                     Ok(_) => return self.try_once(&[Event::SelfTestsPassed]),
-                    Err(e) => match self.state() {
-                        State::Idle => failed = Some(e),
-                        _ => return Err(e),
-                    },
+                    Err(e) if self.now().is_idle() => failed = Some(e),
+                    Err(e) => return Err(e),
                 },
                 Action::Try => return self.reboot_into_trial(),
                 Action::HealthCheck => failed = self.trial()?,
@@ -200,40 +199,34 @@ impl<'a> Agent<'a> {
     /// Several decisions with nothing done between them, as one save: all of them count, or none.
     fn on_all(&mut self, events: &[Event]) -> Result<(), Error> {
         let names = events.iter().map(Event::name).collect::<Vec<_>>().join(", ");
-        let mut next = self.device.record.clone();
+        let (mut next, mut now) = (self.device.record.clone(), self.now().clone());
         let mut changed = false;
         for event in events {
-            debug_assert!(!event.is_derived(), "where the device is isn't saved");
-            changed |= next.on(event.clone())?;
+            changed |= next.on(&mut now, event.clone())?;
         }
         if changed {
-            self.device.save(next)?;
-            log::info!("event={names} state={}", self.state().name());
-            self.listener.hear(Note::State(&self.device.record.state));
+            self.device.save_state(next)?;
+            log::info!("event={names} state={}", self.now().name());
+            self.listener.hear(Note::State(self.device.now()));
         }
         Ok(())
     }
 
     /// Save what only follows from this boot, where the next one can't show it again.
     fn save_derived(&mut self) -> Result<(), Error> {
-        if self.state() != self.device.stored() {
-            let record = self.device.record.clone();
-            self.device.save(record)?;
+        let Now::Saved(shown) = self.now() else { return Ok(()) };
+        if self.device.is_as_saved() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Tell the state machine where the device is: that isn't saved, since it will be just as clear after a power cut.
-    fn derive(&mut self, event: Event) -> Result<(), Error> {
-        if self.device.derive(event)? {
-            self.say_state();
-        }
-        Ok(())
+        let mut next = self.device.record.clone();
+        next.state = shown.clone();
+        next.attempts = self.now().attempts().unwrap_or(next.attempts);
+        self.device.save_state(next)
     }
 
     fn say_state(&mut self) {
-        log::info!("stored={} state={}", self.device.stored().name(), self.state().name());
-        self.listener.hear(Note::State(&self.device.record.state));
+        log::info!("saved={} state={}", self.device.record.state.name(), self.now().name());
+        self.listener.hear(Note::State(self.device.now()));
     }
 }
 

@@ -6,13 +6,13 @@ use crate::{
     ports::Fault,
     steps::{commit, health},
 };
-use bistable_boot::{Event, Failure, Reason, State};
+use bistable_boot::{Event, Failure, Now, Reason, Saved};
 use bistable_format::{health::Profile, selftest::Plan};
 
 impl Agent<'_> {
     /// Decide the trial. Gives what failed, if it did.
     pub(super) fn trial(&mut self) -> Result<Option<Error>, Error> {
-        let State::Trial { target, .. } = self.state().clone() else { return Ok(None) };
+        let Now::Trial { target, .. } = self.now().clone() else { return Ok(None) };
         let asked = (|| -> Result<(Profile, _), Error> {
             let plan = self.device.self_test_plan(target.slot)?.on_trial();
             Ok((self.device.health_profile(target.slot)?, plan))
@@ -73,7 +73,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn commit(&mut self) -> Result<(), Error> {
-        let State::Committing { target, .. } = self.state().clone() else { return Ok(()) };
+        let Now::Saved(Saved::Committing { target, .. }) = self.now().clone() else { return Ok(()) };
         match commit::run(&mut *self.device.board.boot, &target) {
             // A flag that nobody can write: going back needs no write. One that is only in use says nothing about the
             // release: the commit stays to be done, and a boot that doesn't get to it counts as an attempt.
@@ -96,10 +96,10 @@ impl Agent<'_> {
     pub fn keep(&mut self) -> Result<Rest, Error> {
         let booted = self.device.board.boot.booted();
         // Whether the flag can be read is seen where it matters: a trial may be finished in any case.
-        if matches!(self.state(), State::Trial { .. } | State::Committing { .. }) {
+        if matches!(self.now(), Now::Trial { .. } | Now::Saved(Saved::Committing { .. })) {
             return self.resume();
         }
-        if *self.state() != State::Idle || self.device.board.boot.default_slot()? == booted {
+        if !self.now().is_idle() || self.device.board.boot.default_slot()? == booted {
             return Err(Error::NothingToDo("no release is on trial: nothing to commit".into()));
         }
         self.device.board.boot.check()?;
@@ -109,8 +109,8 @@ impl Agent<'_> {
         self.on(Event::Return(image.in_slot(booted)))?;
         self.arm()?;
         // It is running already: the trial needs no reboot.
-        let boot = self.device.boot()?;
-        self.derive(Event::Booted(boot))?;
+        self.device.locate()?;
+        self.say_state();
         self.resume()
     }
 
@@ -120,7 +120,8 @@ impl Agent<'_> {
     /// # Errors
     /// As for [`resume`](Self::resume); `why` itself when nothing is on trial.
     pub fn unfit(&mut self, why: ConfigError) -> Result<Rest, Error> {
-        let (State::Trial { target, .. } | State::Committing { target, .. }) = self.state().clone() else {
+        let (Now::Trial { target, .. } | Now::Saved(Saved::Committing { target, .. })) = self.now().clone()
+        else {
             return Err(why.into());
         };
         // Without the paths, which would leave no room for the problem.

@@ -9,7 +9,7 @@ use crate::{
         preflight,
     },
 };
-use bistable_boot::{Event, Failure, Reason, Slot, State, Target};
+use bistable_boot::{Event, Failure, Now, Reason, Saved, Slot, Target};
 use bistable_format::Root;
 use bistable_format::compat::Direction;
 use std::io::Read;
@@ -53,8 +53,8 @@ impl Agent<'_> {
     /// # Errors
     /// [`Error::NotNow`] if one has.
     pub fn is_free(&self) -> Result<(), Error> {
-        match self.state() {
-            State::Idle | State::Installing(_) | State::Staged(_) | State::Armed { .. } => Ok(()),
+        match self.now() {
+            Now::Saved(Saved::Idle | Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) => Ok(()),
             other => {
                 let text = format!("an update is {}: `bistable resume` finishes it", other.name());
                 Err(Error::NotNow(text))
@@ -83,9 +83,9 @@ impl Agent<'_> {
     ) -> Result<Target, Error> {
         let target = install::accept(&mut self.device, content, rejections, direction)?;
         // One that the boot loader never tried makes way.
-        if let State::Armed { target: armed, .. } = self.state()
+        if let Now::Saved(Saved::Armed { target: armed, .. }) = self.now()
             && *armed != target
-            && !self.state().is_refused()
+            && !self.now().is_refused()
         {
             let text = format!(
                 "release {} is armed: `bistable reboot` tries it, `bistable revert` gives it up",
@@ -129,13 +129,13 @@ impl Agent<'_> {
         direction: Direction,
     ) -> Result<Target, Error> {
         let target = self.accept(content, rejections, direction)?;
-        match self.state().clone() {
+        match self.now() {
             // There is nothing left to install: an update that was cut short goes on from where it is.
-            State::Staged(there) | State::Armed { target: there, .. } if there == target => {
+            Now::Saved(Saved::Staged(there) | Saved::Armed { target: there, .. }) if *there == target => {
                 return Ok(target);
             }
-            State::Installing(begun) if begun == target => {}
-            State::Idle => self.on(Event::Offer(target.clone()))?,
+            Now::Saved(Saved::Installing(begun)) if *begun == target => {}
+            Now::Saved(Saved::Idle) => self.on(Event::Offer(target.clone()))?,
             _ => {
                 let why = format!("release {} was offered instead", target.version);
                 self.abandon(Failure::new(Reason::Install, &why))?;
@@ -160,7 +160,7 @@ impl Agent<'_> {
     /// Half installed, and only the bundle can help. Meanwhile the slot must not look bootable: the power may have gone
     /// right after its header was written, and taken something else of the slot along.
     pub(super) fn wants_bundle(&mut self) -> Result<Rest, Error> {
-        let State::Installing(target) = self.state().clone() else { return Ok(Rest::Idle) };
+        let Now::Saved(Saved::Installing(target)) = self.now().clone() else { return Ok(Rest::Idle) };
         install::erase_header(&install::open_slot(&mut self.device, target.slot)?)?;
         Ok(Rest::WantsBundle(target))
     }
@@ -182,8 +182,10 @@ impl Agent<'_> {
     /// # Errors
     /// When there is no plan to be had.
     pub fn self_test(&mut self) -> Result<selftest::Report, Error> {
-        let plan = match self.state() {
-            State::Staged(t) | State::Armed { target: t, .. } => self.device.self_test_plan(t.slot)?.before(),
+        let plan = match self.now() {
+            Now::Saved(Saved::Staged(t) | Saved::Armed { target: t, .. }) => {
+                self.device.self_test_plan(t.slot)?.before()
+            }
             _ => self.device.self_test_plan(self.device.board.boot.booted())?,
         };
         let board = &mut self.device.board;
@@ -209,13 +211,13 @@ impl Agent<'_> {
     /// # Errors
     /// [`Error::SelfTest`] when they don't pass.
     pub(super) fn tested(&mut self) -> Result<Target, Error> {
-        let target = match self.state() {
-            State::Staged(target) => target.clone(),
-            state @ State::Armed { target, .. } if state.is_refused() => target.clone(),
-            State::Armed { target, .. } => {
+        let target = match self.now() {
+            Now::Saved(Saved::Staged(target)) => target.clone(),
+            now @ Now::Saved(Saved::Armed { target, .. }) if now.is_refused() => target.clone(),
+            Now::Saved(Saved::Armed { target, .. }) => {
                 return Err(Error::NothingToDo(format!("release {} is armed already", target.version)));
             }
-            State::Idle => {
+            Now::Saved(Saved::Idle) => {
                 return Err(Error::NothingToDo("nothing is staged: install a bundle first".into()));
             }
             other => {
@@ -259,12 +261,12 @@ impl Agent<'_> {
     ///
     /// Nothing is counted here: the next boot knows whether this reboot happened (I16).
     pub(super) fn try_once(&mut self, decisions: &[Event]) -> Result<Rest, Error> {
-        let armed = match self.state() {
-            State::Armed { target, tries } => Some((target.clone(), *tries)),
+        let armed = match self.now() {
+            Now::Saved(Saved::Armed { target, tries }) => Some((target.clone(), *tries)),
             _ => None,
         };
         if let Some((Target { slot, version, .. }, tries)) = &armed
-            && self.state().is_refused()
+            && self.now().is_refused()
         {
             let (slot, version, refused) = (*slot, version.clone(), tries.refused);
             return Err(self.not_rebooted(!slot, Error::NotTried { slot, version, refused }));
@@ -282,7 +284,7 @@ impl Agent<'_> {
         }
         let asked = self.device.ask()?;
         self.on_all(&[decisions, &[Event::Rebooting(asked)]].concat())?;
-        let State::Armed { target, .. } = self.state().clone() else {
+        let Now::Saved(Saved::Armed { target, .. }) = self.now().clone() else {
             return self.resume();
         };
         let Err(e) = self.reboot_once(target.slot);

@@ -14,6 +14,7 @@ pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
     let journal_copies = device.journal_copies();
     let status = Status::new(Facts {
         record: &device.record,
+        now: device.now(),
         board: &device.board.name,
         power,
         booted: device.board.boot.booted(),

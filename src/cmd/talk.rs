@@ -7,7 +7,7 @@ use crate::{
     selftest,
     steps::{health, preflight},
 };
-use bistable_boot::{MAX_ATTEMPTS, State};
+use bistable_boot::{MAX_ATTEMPTS, Now, Saved};
 use bistable_format::selftest::Need;
 use std::{
     io::{self, IsTerminal},
@@ -47,27 +47,27 @@ impl Talk {
 impl Listener for Talk {
     fn hear(&mut self, note: Note<'_>) {
         match note {
-            Note::State(State::Idle) => {}
+            Note::State(Now::Saved(Saved::Idle)) => {}
             // Asking for a trial counts nothing, but it is the next one.
-            Note::State(State::Armed { tries, .. }) if tries.asked.is_some() => {
+            Note::State(Now::Saved(Saved::Armed { tries, .. })) if tries.asked.is_some() => {
                 self.tell(&format!(
                     "state: armed, trial {} of {MAX_ATTEMPTS}",
                     tries.attempts.saturating_add(1)
                 ));
             }
-            Note::State(State::Armed { tries, .. }) if tries.refused > 0 => {
+            Note::State(Now::Saved(Saved::Armed { tries, .. })) if tries.refused > 0 => {
                 let n = tries.refused;
                 let s = if n == 1 { "" } else { "s" };
                 self.tell(&format!("state: armed, the boot loader did not begin the trial in {n} reboot{s}"));
             }
-            Note::State(State::Armed { tries, .. }) if tries.attempts > 0 => {
+            Note::State(Now::Saved(Saved::Armed { tries, .. })) if tries.attempts > 0 => {
                 let n = tries.attempts;
                 self.tell(&format!("state: armed, trial {n} of {MAX_ATTEMPTS} ended without a verdict"));
             }
-            Note::State(State::Reverting { failure: why, reboots: 0, .. }) => {
+            Note::State(Now::Saved(Saved::Reverting { failure: why, reboots: 0, .. })) => {
                 self.tell(&format!("state: reverting ({why})"));
             }
-            Note::State(State::Reverting { .. }) => {}
+            Note::State(Now::Saved(Saved::Reverting { .. })) => {}
             Note::State(state) => self.tell(&format!("state: {}", state.name())),
             Note::Preflight(report) => self.preflight(report),
             Note::Accepted(target, release) => self.tell(&format!(

@@ -8,7 +8,7 @@ use crate::{
     steps::check::{Remember, Unusable},
     steps::install::{BundleError, Content, Rejections},
 };
-use bistable_boot::State;
+use bistable_boot::{Now, Saved};
 use semver::Version;
 use serde_json::json;
 use std::{
@@ -28,8 +28,8 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
             let would = dry_run(agent, source, &mut unusable);
             return with_unusable(would.map_err(Into::into), &unusable);
         }
-        Verb::Install(source) => install(agent, source, &mut unusable).map(|target| match agent.state() {
-            State::Armed { .. } => Rest::Armed(target),
+        Verb::Install(source) => install(agent, source, &mut unusable).map(|target| match agent.now() {
+            Now::Saved(Saved::Armed { .. }) => Rest::Armed(target),
             _ => Rest::Staged(target),
         }),
         Verb::Arm => agent.arm().map(Rest::Armed),
@@ -79,7 +79,7 @@ pub(super) fn answer(
             };
             let running = slot.and_then(|slot| agent.device.record.slots[slot].as_ref());
             let fields = json!({
-                "state": agent.state().name(),
+                "state": agent.now().name(),
                 "rebooted": reboot == Reboot::Done,
                 "slot": slot,
                 "running": running.map(|image| image.version.to_string()),
@@ -202,8 +202,7 @@ fn rejections(source: &Source) -> Rejections {
 
 fn update(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Rest, Error> {
     // What the boot loader refused to try makes way for another offer.
-    let is_armed =
-        |agent: &Agent<'_>| matches!(agent.state(), State::Armed { .. }) && !agent.state().is_refused();
+    let is_armed = |agent: &Agent<'_>| matches!(agent.now(), Now::Saved(Saved::Armed { tries, .. }) if !tries.are_refused());
     if is_armed(agent) && matches!(Wanted::of(source), Wanted::Offer(None)) {
         // What is armed is tried, whatever is on offer by now; unless it was withdrawn.
         follow::recall(agent, &source.repository)?;
@@ -216,8 +215,8 @@ fn update(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) 
 }
 
 fn reboot(agent: &mut Agent<'_>) -> Result<Rest, Error> {
-    match agent.state() {
-        State::Armed { .. } => agent.reboot_into_trial(),
+    match agent.now() {
+        Now::Saved(Saved::Armed { .. }) => agent.reboot_into_trial(),
         _ => {
             say("no release is armed: a plain reboot");
             match agent.device.board.host.reboot()? {}

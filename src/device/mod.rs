@@ -15,7 +15,7 @@ use crate::{
     ports::{Board, HostError, Sectors, Volume},
 };
 use bistable_boot::{
-    Asked, Boot, Event, Evidence, Image, Journal, Record, ReleaseId, Slot, State, Tries,
+    Asked, Boot, Evidence, Image, Journal, Now, Record, ReleaseId, Saved, Slot, Tries,
     layout::{self, Partition},
 };
 use bistable_format::{
@@ -37,18 +37,17 @@ pub struct Device {
     pub board: Board,
     /// What the owner configured.
     pub settings: Settings,
-    /// What the device remembers: what is on the card, and what follows from it for the slot that runs (see
-    /// [`Event::is_derived`]).
+    /// What the device remembers, as it is on the card.
     pub record: Record,
-    /// The state that is on the card.
-    stored: State,
+    /// What follows from that and from the boot that runs.
+    now: Now,
     journal: Journal<Sectors>,
     state: Arc<dyn Volume>,
     verified: Verified,
 }
 
 impl Device {
-    /// Open the `state` partition, load the journal and apply to the state which boot runs. Writes nothing.
+    /// Open the `state` partition, load the journal and find out where the device is. Writes nothing.
     ///
     /// # Errors
     /// When the card can't be read, or both journal copies are damaged.
@@ -66,23 +65,39 @@ impl Device {
         journal: Journal<Sectors>,
         state: Arc<dyn Volume>,
     ) -> Result<Device, Error> {
-        let stored = record.state.clone();
+        let now = Now::Saved(record.state.clone());
         let verified = Verified::default();
-        let mut device = Device { board, settings, record, stored, journal, state, verified };
-        let boot = device.boot()?;
-        device.derive(Event::Booted(boot))?;
+        let mut device = Device { board, settings, record, now, journal, state, verified };
+        device.locate()?;
         Ok(device)
     }
 
-    /// This boot, and what the boot loader left about the trial that the stored state asked for in an earlier one.
+    /// Find out where the device is: that follows from what is saved and from the boot that runs.
     ///
     /// # Errors
     /// When the machine goes down.
-    pub(crate) fn boot(&mut self) -> Result<Boot, Error> {
+    pub(crate) fn locate(&mut self) -> Result<(), Error> {
+        let boot = self.boot()?;
+        self.now = self.record.state.booted(boot);
+        Ok(())
+    }
+
+    /// The verdict that is saved may be about another boot: the device is on trial again.
+    pub(crate) fn doubt_verdict(&mut self) {
+        if let Some(now) = self.record.state.unproven() {
+            self.now = now;
+        }
+    }
+
+    /// This boot, and what the boot loader left about the trial that was asked for in an earlier one.
+    ///
+    /// # Errors
+    /// When the machine goes down.
+    fn boot(&mut self) -> Result<Boot, Error> {
         let Board { boot, host, .. } = &mut self.board;
         let (slot, id) = (boot.booted(), host.boot_id());
-        let evidence = match &self.stored {
-            State::Armed { target, tries: Tries { asked: Some(asked), .. } } if asked.boot != id => {
+        let evidence = match &self.record.state {
+            Saved::Armed { target, tries: Tries { asked: Some(asked), .. } } if asked.boot != id => {
                 match boot.evidence(target.slot, asked.counter) {
                     Err(e) if e.stopping().is_none() => {
                         log::warn!("event=no_evidence reason=\"{e}\"");
@@ -112,28 +127,35 @@ impl Device {
         Ok(self.state.flush()?)
     }
 
-    /// The state that is on the card: what the device last decided, wherever it is by now.
-    pub fn stored(&self) -> &State {
-        &self.stored
+    /// Where the device is.
+    pub fn now(&self) -> &Now {
+        &self.now
     }
 
-    /// Tell the record an event that follows from what is stored and what runs. In memory only. `Ok(true)` when that
-    /// changed it.
-    ///
-    /// # Errors
-    /// When it makes no sense in this state.
-    pub(crate) fn derive(&mut self, event: Event) -> Result<bool, Error> {
-        debug_assert!(event.is_derived(), "a decision has to be saved");
-        Ok(self.record.on(event)?)
+    /// Whether the device is where the journal says: this boot has shown nothing else.
+    pub fn is_as_saved(&self) -> bool {
+        matches!(&self.now, Now::Saved(now) if *now == self.record.state)
     }
 
-    /// Save a new record: after `Ok`, and only then, it is what the device remembers, and survives a power cut.
+    /// Save a new record: after `Ok`, and only then, it is what the device remembers, and survives a power cut. Its state is
+    /// the one that is saved already: where the device is doesn't change.
     ///
     /// # Errors
     /// When the card fails, or gives back something else than was written.
     pub fn save(&mut self, mut next: Record) -> Result<(), Error> {
+        debug_assert_eq!(next.state, self.record.state, "a decision is saved as one");
         self.journal.save(&mut next)?;
-        self.stored = next.state.clone();
+        self.record = next;
+        Ok(())
+    }
+
+    /// The same for a record with a new state: once it is saved, that is where the device is.
+    ///
+    /// # Errors
+    /// As for [`save`](Self::save).
+    pub(crate) fn save_state(&mut self, mut next: Record) -> Result<(), Error> {
+        self.journal.save(&mut next)?;
+        self.now = Now::Saved(next.state.clone());
         self.record = next;
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::{
     ports::{Board, Sectors},
 };
 use bistable_boot::{
-    DecodeError, Equivocation, Image, Journal, JournalError, Record, Slot, State, layout::Partition,
+    Equivocation, Image, Journal, JournalError, Now, Record, Saved, Slot, layout::Partition,
 };
 use bistable_format::{Envelope, Release, Role, TrustError};
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl Device {
             _ => Device::open(board, settings)?,
         };
         repaired.flag = device.mend_flag()?;
-        // While the state only follows from what is stored, it isn't ours to save.
-        if device.record.equivocation.is_some() && device.record.state == *device.stored() {
+        // While a boot has shown something that no decision followed, nothing else is saved.
+        if device.record.equivocation.is_some() && device.is_as_saved() {
             let mut next = device.record.clone();
             repaired.acknowledged = next.equivocation.take();
             device.save(next)?;
@@ -72,10 +72,9 @@ impl Device {
             Err(_) => {}
         }
         let booted = boot.booted();
-        let slot = match &self.record.state {
-            State::Trial { target, .. }
-            | State::Committing { target, .. }
-            | State::Reverting { target, .. } => !target.slot,
+        let slot = match &self.now {
+            Now::Trial { target, .. }
+            | Now::Saved(Saved::Committing { target, .. } | Saved::Reverting { target, .. }) => !target.slot,
             _ => booted,
         };
         boot.rewrite(slot)?;
@@ -96,7 +95,7 @@ impl Device {
             }
             // What a newer version wrote isn't lost, and neither is what can't be read for a moment.
             Err(JournalError::Lost { first, second })
-                if ![first, second].iter().any(|e| matches!(e, DecodeError::Format(_))) => {}
+                if ![first, second].iter().any(|e| e.newer_agents().is_some()) => {}
             Err(e) => return Err(e.into()),
         }
         let booted = board.boot.booted();

@@ -1,5 +1,5 @@
 use super::{Facts, Power};
-use bistable_boot::{MAX_ATTEMPTS, Outcome, Record, Slot, State};
+use bistable_boot::{MAX_ATTEMPTS, Now, Outcome, Record, Saved, Slot};
 
 /// What to do next: one line, with the command.
 pub(super) fn advice(facts: &Facts<'_>) -> String {
@@ -17,46 +17,48 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
         return "without a root of trust every release is refused: put the product's root key file on the device"
             .into();
     }
-    match &record.state {
-        State::Idle if booted != *default => format!(
+    match facts.now {
+        Now::Saved(Saved::Idle) if booted != *default => format!(
             "slot {booted} runs although {default} is the default and no update is in flight: `bistable reboot` \
              goes back to {default}, `bistable commit` keeps {booted} if it is healthy"
         ),
-        State::Idle => idle(record),
-        State::Installing(t) => {
+        Now::Saved(Saved::Idle) => idle(record),
+        Now::Saved(Saved::Installing(t)) => {
             format!("installing: `bistable install` of {} again goes on where it stopped", t.version)
         }
-        State::Staged(_) => "staged: `bistable arm` tests and arms it".into(),
-        State::Armed { target, .. } if booted == target.slot => {
+        Now::Saved(Saved::Staged(_)) => "staged: `bistable arm` tests and arms it".into(),
+        Now::Saved(Saved::Armed { target, .. }) if booted == target.slot => {
             resume("slot", target.slot, "starts its trial")
         }
-        State::Armed { tries, .. } if tries.are_used_up() => {
+        Now::Saved(Saved::Armed { tries, .. }) if tries.are_used_up() => {
             format!("all {MAX_ATTEMPTS} trials are used up: `bistable resume` gives the release up")
         }
-        State::Armed { target, tries } if tries.are_refused() => format!(
+        Now::Saved(Saved::Armed { target, tries }) if tries.are_refused() => format!(
             "the boot loader did not try slot {} in {} reboots: see `bistable preflight`; `bistable arm` asks for it \
              again, `bistable revert` gives the release up",
             target.slot, tries.refused
         ),
-        State::Armed { target, tries } if tries.attempts > 0 => format!(
+        Now::Saved(Saved::Armed { target, tries }) if tries.attempts > 0 => format!(
             "trial {} of {MAX_ATTEMPTS} ended without a verdict: `bistable reboot` tries slot {} again",
             tries.attempts, target.slot
         ),
-        State::Armed { target, .. } => format!(
+        Now::Saved(Saved::Armed { target, .. }) => format!(
             "armed: `bistable reboot` tries slot {} once; any failure boots {default} again",
             target.slot
         ),
-        State::Trial { target, .. } if booted == target.slot => {
+        Now::Trial { target, .. } if booted == target.slot => {
             "on trial: `bistable resume` checks its health, then commits it or goes back".into()
         }
-        State::Trial { .. } => {
+        Now::Trial { .. } => {
             "the trial ended without a verdict: `bistable resume` tries again or gives up".into()
         }
-        State::Committing { target: t, .. } => resume("healthy: slot", t.slot, "becomes the default"),
-        State::Reverting { target: t, .. } if booted == t.slot => {
+        Now::Saved(Saved::Committing { target: t, .. }) => {
+            resume("healthy: slot", t.slot, "becomes the default")
+        }
+        Now::Saved(Saved::Reverting { target: t, .. }) if booted == t.slot => {
             resume("reverting: slot", !t.slot, "is booted again")
         }
-        State::Reverting { target: t, .. } => resume("reverting: slot", t.slot, "is cleared"),
+        Now::Saved(Saved::Reverting { target: t, .. }) => resume("reverting: slot", t.slot, "is cleared"),
     }
 }
 

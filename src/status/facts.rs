@@ -1,4 +1,4 @@
-use bistable_boot::{Record, Slot};
+use bistable_boot::{Now, Record, Slot};
 use serde::Serialize;
 
 /// What a status is made from: gathered by the caller, who does the I/O.
@@ -6,6 +6,8 @@ use serde::Serialize;
 pub struct Facts<'a> {
     /// What the device remembers.
     pub record: &'a Record,
+    /// Where the device is.
+    pub now: &'a Now,
     /// The kind of board, as releases name it.
     pub board: &'a str,
     /// Whether the board has power. A real board that answers has; a simulated one may not.

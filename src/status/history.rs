@@ -21,6 +21,8 @@ pub enum Ending {
     Reverted,
     /// The record was made anew.
     Rebuilt,
+    /// As a newer agent has it.
+    Unknown,
 }
 
 impl From<&Outcome> for Ending {
@@ -31,6 +33,7 @@ impl From<&Outcome> for Ending {
             Outcome::Abandoned(_) => Ending::Abandoned,
             Outcome::Reverted(_) => Ending::Reverted,
             Outcome::Rebuilt => Ending::Rebuilt,
+            Outcome::Unknown { .. } => Ending::Unknown,
         }
     }
 }
@@ -43,6 +46,7 @@ impl fmt::Display for Ending {
             Ending::Abandoned => "abandoned",
             Ending::Reverted => "reverted",
             Ending::Rebuilt => "rebuilt",
+            Ending::Unknown => "unknown",
         })
     }
 }
@@ -87,10 +91,7 @@ pub fn history(record: &Record) -> History {
         outcome: Ending::from(&entry.outcome),
         attempts: entry.attempts,
         rejected: record.rejection(&entry.release).is_some(),
-        reason: match &entry.outcome {
-            Outcome::Abandoned(why) | Outcome::Reverted(why) => Some(why.to_string()),
-            Outcome::Provisioned | Outcome::Committed | Outcome::Rebuilt => None,
-        },
+        reason: entry.outcome.failure().map(ToString::to_string),
     };
     History { schema: SCHEMA, updates: record.history.iter().enumerate().map(past).collect() }
 }
@@ -184,7 +185,7 @@ fn row_line(cells: &[&str], widths: &[usize], paint: impl Fn(usize) -> Paint) ->
 fn ending_paint(ending: Ending) -> Paint {
     match ending {
         Ending::Committed => Paint::Good,
-        Ending::Provisioned | Ending::Rebuilt => Paint::Plain,
+        Ending::Provisioned | Ending::Rebuilt | Ending::Unknown => Paint::Plain,
         Ending::Abandoned => Paint::Busy,
         Ending::Reverted => Paint::Bad,
     }

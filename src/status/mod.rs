@@ -29,7 +29,7 @@ pub use slots::{SlotState, SlotStatus};
 pub use steps::{Mark, Step, StepName, Update};
 pub use style::{Charset, Color, Style};
 
-use bistable_boot::{BySlot, Floors, ReleaseId, Slot, State};
+use bistable_boot::{BySlot, Floors, Now, ReleaseId, Saved, Slot};
 use serde::Serialize;
 
 /// Version of the JSON that [`Status`] and [`History`] serialize to. Fields may be added to it; a change of meaning
@@ -47,7 +47,7 @@ pub struct Status {
     pub board: String,
     /// Whether the board has power.
     pub power: Power,
-    /// Name of the durable state.
+    /// Where the device is, in one word.
     pub state: &'static str,
     /// Whether the running slot isn't the default one; `None` if the boot flag can't be read or nothing runs.
     pub pending: Option<bool>,
@@ -156,11 +156,11 @@ impl Status {
     pub fn new(facts: Facts<'_>) -> Status {
         let record = facts.record;
         let default = facts.default.as_ref().ok().copied();
-        let once = match &record.state {
+        let once = match facts.now {
             // Running from the target already means that the one shot was fired.
             // Power loss forgets it.
-            State::Armed { target, .. }
-                if facts.booted != target.slot && facts.power == Power::On && !record.state.is_refused() =>
+            Now::Saved(Saved::Armed { target, tries })
+                if facts.booted != target.slot && facts.power == Power::On && !tries.are_refused() =>
             {
                 Some(target.slot)
             }
@@ -183,14 +183,14 @@ impl Status {
             product: record.product.clone(),
             board: facts.board.to_owned(),
             power: facts.power,
-            state: record.state.name(),
+            state: facts.now.name(),
             pending: default.filter(|_| facts.power == Power::On).map(|default| default != facts.booted),
             booted: facts.booted,
             default,
             default_problem: facts.default.err(),
             once,
             slots,
-            update: steps::last_update(record),
+            update: steps::last_update(record, facts.now),
             floors: record.floors,
             channel: record.channel.clone(),
             equivocation: record.equivocation.as_ref().map(Equivocation::from),

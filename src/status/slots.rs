@@ -1,5 +1,5 @@
 use super::{Digest, Facts, Power};
-use bistable_boot::{Outcome, Slot, State};
+use bistable_boot::{Now, Outcome, Saved, Slot};
 use serde::Serialize;
 use std::fmt;
 
@@ -72,7 +72,7 @@ pub struct SlotStatus {
 /// One slot, as the facts have it.
 pub(super) fn status(facts: &Facts<'_>, slot: Slot) -> SlotStatus {
     let record = facts.record;
-    let target = record.state.target().filter(|target| target.slot == slot);
+    let target = facts.now.target().filter(|target| target.slot == slot);
     let image = record.slots[slot].as_ref();
     let named = target.map(|t| (&t.version, &t.release)).or(image.map(|i| (&i.version, &i.release)));
     let state = word(facts, slot);
@@ -89,15 +89,15 @@ pub(super) fn status(facts: &Facts<'_>, slot: Slot) -> SlotStatus {
 
 fn word(facts: &Facts<'_>, slot: Slot) -> SlotState {
     let record = facts.record;
-    let about_it = record.state.target().is_some_and(|target| target.slot == slot);
+    let about_it = facts.now.target().is_some_and(|target| target.slot == slot);
     let image = record.slots[slot].as_ref();
-    match &record.state {
-        State::Installing(_) if about_it => SlotState::Installing,
-        State::Staged(_) if about_it => SlotState::Staged,
-        State::Armed { .. } if about_it => SlotState::Armed,
-        State::Trial { .. } if about_it => SlotState::OnTrial,
-        State::Committing { .. } if about_it => SlotState::Committing,
-        State::Reverting { .. } if about_it => SlotState::Reverting,
+    match facts.now {
+        Now::Saved(Saved::Installing(_)) if about_it => SlotState::Installing,
+        Now::Saved(Saved::Staged(_)) if about_it => SlotState::Staged,
+        Now::Saved(Saved::Armed { .. }) if about_it => SlotState::Armed,
+        Now::Trial { .. } if about_it => SlotState::OnTrial,
+        Now::Saved(Saved::Committing { .. }) if about_it => SlotState::Committing,
+        Now::Saved(Saved::Reverting { .. }) if about_it => SlotState::Reverting,
         _ if facts.booted == slot && facts.power == Power::On => SlotState::Running,
         _ if facts.default.as_ref() == Ok(&slot) => SlotState::Default,
         _ => match image {
@@ -115,6 +115,6 @@ fn what_was(facts: &Facts<'_>, slot: Slot) -> Option<String> {
     match &entry.outcome {
         Outcome::Reverted(_) => Some(format!("{version} was reverted")),
         Outcome::Abandoned(_) => Some(format!("{version} was not completed")),
-        Outcome::Provisioned | Outcome::Committed | Outcome::Rebuilt => None,
+        Outcome::Provisioned | Outcome::Committed | Outcome::Rebuilt | Outcome::Unknown { .. } => None,
     }
 }

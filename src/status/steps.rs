@@ -1,5 +1,5 @@
 use super::{Digest, Ending};
-use bistable_boot::{Entry, Failure, MAX_ATTEMPTS, Outcome, Reason, Record, Slot, State, Target};
+use bistable_boot::{Entry, Failure, MAX_ATTEMPTS, Now, Outcome, Reason, Record, Saved, Slot, Target};
 use serde::Serialize;
 use std::fmt;
 
@@ -85,23 +85,24 @@ pub struct Update {
 }
 
 /// The update in flight, else the newest past one. What made the card is no update.
-pub(super) fn last_update(record: &Record) -> Option<Update> {
-    match record.state.target() {
-        Some(target) => Some(in_flight(record, target)),
+pub(super) fn last_update(record: &Record, now: &Now) -> Option<Update> {
+    match now.target() {
+        Some(target) => Some(in_flight(record, now, target)),
         None => record.history.last().and_then(|entry| past(record, entry)),
     }
 }
 
-fn in_flight(record: &Record, target: &Target) -> Update {
-    let steps = match &record.state {
-        State::Idle => Vec::new(),
-        State::Installing(_) => forward(StepName::Install),
-        State::Staged(_) => forward(StepName::SelfTest),
-        State::Armed { .. } => forward(StepName::TrialBoot),
-        State::Trial { .. } => forward(StepName::Health),
-        State::Committing { .. } => forward(StepName::Commit),
-        State::Reverting { failure: why, .. } => {
-            back(failed_step(why, at_after_arming(record.attempts)), why, Mark::Running)
+fn in_flight(record: &Record, now: &Now, target: &Target) -> Update {
+    let attempts = now.attempts().unwrap_or(record.attempts);
+    let steps = match now {
+        Now::Saved(Saved::Idle) => Vec::new(),
+        Now::Saved(Saved::Installing(_)) => forward(StepName::Install),
+        Now::Saved(Saved::Staged(_)) => forward(StepName::SelfTest),
+        Now::Saved(Saved::Armed { .. }) => forward(StepName::TrialBoot),
+        Now::Trial { .. } => forward(StepName::Health),
+        Now::Saved(Saved::Committing { .. }) => forward(StepName::Commit),
+        Now::Saved(Saved::Reverting { failure: why, .. }) => {
+            back(failed_step(why, at_after_arming(attempts)), why, Mark::Running)
         }
     };
     Update {
@@ -109,7 +110,7 @@ fn in_flight(record: &Record, target: &Target) -> Update {
         release: Digest::from(&target.release),
         slot: target.slot,
         outcome: None,
-        attempts: record.attempts,
+        attempts,
         attempts_allowed: MAX_ATTEMPTS,
         steps,
     }
@@ -119,7 +120,8 @@ fn past(record: &Record, entry: &Entry) -> Option<Update> {
     // A release that was given up before it was armed is still in its slot if it was complete.
     let complete = record.slots[entry.slot].as_ref().is_some_and(|image| image.release == entry.release);
     let steps = match &entry.outcome {
-        Outcome::Provisioned | Outcome::Rebuilt => return None,
+        // What a newer agent calls an end is not known step by step.
+        Outcome::Provisioned | Outcome::Rebuilt | Outcome::Unknown { .. } => return None,
         Outcome::Committed => steps(|_| Mark::Done, StepName::Commit),
         Outcome::Abandoned(why) => {
             let at = if complete { StepName::SelfTest } else { StepName::Install };
@@ -145,7 +147,7 @@ fn failed_step(why: &Failure, stopped_at: StepName) -> StepName {
         Reason::SelfTest => StepName::SelfTest,
         Reason::OutOfAttempts => StepName::TrialBoot,
         Reason::Health | Reason::Environment => StepName::Health,
-        Reason::Operator => stopped_at,
+        Reason::Operator | Reason::Unknown(_) => stopped_at,
     }
 }
 

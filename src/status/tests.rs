@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "golden files need no durable write")]
 use super::*;
 use bistable_boot::{
-    Asked, Boot, BootId, Entry, Event, Evidence, Failure, Image, Outcome, Reason, Record, Target,
+    Asked, Boot, BootId, Entry, Event, Evidence, Failure, Image, Outcome, Reason, Record, Saved, Target,
 };
 use proptest::prelude::*;
 use semver::Version;
@@ -31,25 +31,40 @@ fn target() -> Target {
     }
 }
 
-/// A record that went through the events, as the state machine has it.
-fn after(events: &[Event]) -> Record {
+/// What happens to a device.
+#[derive(Clone, Debug)]
+enum Happens {
+    Decided(Event),
+    Booted(Boot),
+}
+use Happens::Decided;
+
+/// A device that all that happened to, as the state machine has it.
+fn after(events: &[Happens]) -> (Record, Now) {
     let mut record = Record::provision("greenhouse", image(OLD), 1);
     record.floors.channel_sequence = 42;
     record.floors.issued_at = 1_793_700_000;
+    let mut now = Now::Saved(record.state.clone());
     for event in events {
-        record.on(event.clone()).unwrap();
+        match event {
+            Decided(event) => {
+                record.on(&mut now, event.clone()).unwrap();
+            }
+            Happens::Booted(boot) => now = record.state.booted(*boot),
+        }
         record.seq += 1;
     }
-    record
+    (record, now)
 }
 
 fn unhealthy() -> Failure {
     Failure::new(Reason::Health, "GET http://127.0.0.1:8080/health answered 503, 200 was expected")
 }
 
-fn facts(record: &Record, booted: Slot, default: Slot) -> Facts<'_> {
+fn facts<'a>((record, now): &'a (Record, Now), booted: Slot, default: Slot) -> Facts<'a> {
     Facts {
         record,
+        now,
         board: "pi4",
         power: Power::On,
         booted,
@@ -59,28 +74,27 @@ fn facts(record: &Record, booted: Slot, default: Slot) -> Facts<'_> {
     }
 }
 
-fn status_of(events: &[Event], booted: Slot, default: Slot) -> Status {
-    let record = after(events);
-    Status::new(facts(&record, booted, default))
+fn status_of(events: &[Happens], booted: Slot, default: Slot) -> Status {
+    Status::new(facts(&after(events), booted, default))
 }
 
 const ASKED: Asked = Asked { boot: BootId([1; 16]), counter: 0 };
 
 /// Another boot than the one that asked.
-fn booted(slot: Slot) -> Event {
-    Event::Booted(Boot { slot, id: BootId([2; 16]), evidence: Evidence::Unknown })
+fn booted(slot: Slot) -> Happens {
+    Happens::Booted(Boot { slot, id: BootId([2; 16]), evidence: Evidence::Unknown })
 }
 
-/// The events up to each point of a good update.
-fn good() -> Vec<Event> {
+/// What happens up to each point of a good update.
+fn good() -> Vec<Happens> {
     vec![
-        Event::Offer(target()),
-        Event::Installed,
-        Event::SelfTestsPassed,
-        Event::Rebooting(ASKED),
+        Decided(Event::Offer(target())),
+        Decided(Event::Installed),
+        Decided(Event::SelfTestsPassed),
+        Decided(Event::Rebooting(ASKED)),
         booted(Slot::B),
-        Event::Healthy,
-        Event::Committed,
+        Decided(Event::Healthy),
+        Decided(Event::Committed),
     ]
 }
 
@@ -170,9 +184,9 @@ fn committed() {
 #[test]
 fn reverted_for_health() {
     let mut events = good()[..5].to_vec();
-    events.push(Event::Failed(unhealthy()));
+    events.push(Decided(Event::Failed(unhealthy())));
     golden_pictures("reverting", &status_of(&events, Slot::B, Slot::A));
-    events.push(Event::Reverted);
+    events.push(Decided(Event::Reverted));
     golden_pictures("reverted", &status_of(&events, Slot::A, Slot::A));
 }
 
@@ -180,24 +194,24 @@ fn reverted_for_health() {
 fn refused_by_a_self_test() {
     let why = Failure::new(Reason::SelfTest, "fan: 0 rising edges in 500 ms, at least 20 were expected");
     let mut events = good()[..2].to_vec();
-    events.push(Event::Failed(why));
+    events.push(Decided(Event::Failed(why)));
     golden_pictures("refused", &status_of(&events, Slot::A, Slot::A));
 }
 
 #[test]
 fn an_unreadable_flag_and_what_else_can_be_wrong() {
-    let record = after(&good()[..2]);
-    let mut facts = facts(&record, Slot::A, Slot::A);
+    let device = after(&good()[..2]);
+    let mut facts = facts(&device, Slot::A, Slot::A);
     facts.default = Err("autoboot.txt: sector 2056 holds none of the known texts".into());
     facts.root = Err("the signature of key 0 is wrong".into());
-    facts.journal_copies = [Some(record.seq), None];
+    facts.journal_copies = [Some(device.0.seq), None];
     golden_pictures("unreadable-flag", &Status::new(facts));
 }
 
 #[test]
 fn without_power_and_with_demo_keys() {
-    let record = after(&[]);
-    let mut facts = facts(&record, Slot::A, Slot::A);
+    let device = after(&[]);
+    let mut facts = facts(&device, Slot::A, Slot::A);
     facts.power = Power::Off;
     facts.root = Ok(RootFacts { version: 1, demo: true });
     golden_pictures("power-off", &Status::new(facts));
@@ -231,7 +245,7 @@ fn without_colors(text: &str) -> String {
 
 #[test]
 fn the_past() {
-    let mut record = after(&good());
+    let (mut record, _) = after(&good());
     record.history.push(Entry {
         version: Version::parse("1.4.0-rc.1+build.20261103.nightly").unwrap(),
         release: release("x"),
@@ -257,6 +271,23 @@ fn the_past() {
     golden("history.json", &format!("{}\n", serde_json::to_string_pretty(&history).unwrap()));
 }
 
+#[test]
+fn what_a_newer_agent_wrote_is_shown_as_unknown() {
+    let (mut record, _) = after(&good());
+    let entry = record.history.last().unwrap().clone();
+    record.history.push(Entry { outcome: Outcome::Unknown { kind: 9, content: vec![1] }, ..entry.clone() });
+    let failure = Failure::new(Reason::Unknown(9), "quota exceeded");
+    record.history.push(Entry { outcome: Outcome::Reverted(failure), ..entry });
+    let [.., newest, last] = &history(&record).updates[..] else { panic!("two were added") };
+    assert_eq!((newest.outcome, newest.reason.as_deref()), (Ending::Unknown, None));
+    assert_eq!(
+        (last.outcome, last.reason.as_deref()),
+        (Ending::Reverted, Some("unknown reason 9: quota exceeded"))
+    );
+    let text = history_text(&history(&record), STYLES[0].1);
+    assert!(text.contains(" unknown "), "{text}");
+}
+
 /// The step that each reason is shown at.
 #[test]
 fn a_failure_is_marked_at_its_step() {
@@ -275,13 +306,13 @@ fn a_failure_is_marked_at_its_step() {
     ];
     for (upto, reason, at, last) in cases {
         let mut events = good()[..upto].to_vec();
-        events.push(Event::Failed(Failure::new(reason, "why")));
+        events.push(Decided(Event::Failed(Failure::new(reason, "why"))));
         let reverting = last == S::Revert;
         if reverting {
             let update = status_of(&events, Slot::B, Slot::A).update.unwrap();
             assert_eq!(update.steps.last().map(|s| (s.step, s.mark)), Some((S::Revert, Mark::Running)));
             assert_eq!(failed(&update), [at], "{reason:?} after {upto}");
-            events.push(Event::Reverted);
+            events.push(Decided(Event::Reverted));
         }
         let update = status_of(&events, Slot::A, Slot::A).update.unwrap();
         assert_eq!(failed(&update), [at], "{reason:?} after {upto}");
@@ -336,15 +367,15 @@ fn what_to_do_next() {
     use Slot::{A, B};
     let failed = |upto: usize, reason| {
         let mut events = good()[..upto].to_vec();
-        events.push(Event::Failed(Failure::new(reason, "why")));
+        events.push(Decided(Event::Failed(Failure::new(reason, "why"))));
         events
     };
     let mut used_up = good()[..3].to_vec();
     for _ in 0..3 {
-        used_up.extend([Event::Rebooting(ASKED), booted(A)]);
+        used_up.extend([Decided(Event::Rebooting(ASKED)), booted(A)]);
     }
     let mut reverted = failed(5, Reason::Health);
-    reverted.push(Event::Reverted);
+    reverted.push(Decided(Event::Reverted));
     // events, running, default, what the advice names
     let cases = [
         (vec![], A, A, "bistable update"),
@@ -381,8 +412,8 @@ fn the_one_shot_is_drawn_only_while_it_is_ahead() {
         assert_eq!(picture(&status, Style::plain(Charset::Unicode, 80)).contains(" once "), ahead);
     }
     // Power loss forgets it.
-    let record = after(&good()[..4]);
-    let mut facts = facts(&record, Slot::A, Slot::A);
+    let device = after(&good()[..4]);
+    let mut facts = facts(&device, Slot::A, Slot::A);
     facts.power = Power::Off;
     assert_eq!(Status::new(facts).once, None);
     // Booted, but the agent did not start yet.
@@ -454,11 +485,11 @@ proptest! {
         why in reason(), upto in 1usize..=6, gone in any::<bool>(), readable in any::<bool>(), style in style(),
     ) {
         let mut events = good()[..upto].to_vec();
-        if let Some(Event::Offer(target)) = events.first_mut() {
+        if let Some(Decided(Event::Offer(target))) = events.first_mut() {
             target.version = version.clone();
         }
         let too_long = version.to_string().len() > bistable_boot::NAME_BYTES;
-        let mut record = if too_long { after(&[]) } else { after(&events) };
+        let (mut record, mut now) = if too_long { after(&[]) } else { after(&events) };
         record.product = product;
         let failure = Failure::new(why, &detail);
         record.rejected.push(bistable_boot::Rejected {
@@ -468,9 +499,10 @@ proptest! {
             version, release: release("r"), slot: Slot::B, outcome: Outcome::Reverted(failure), attempts: 2,
         });
         if gone {
-            record.state = State::Idle;
+            now = Now::Saved(Saved::Idle);
         }
-        let mut facts = facts(&record, Slot::A, Slot::A);
+        let device = (record, now);
+        let mut facts = facts(&device, Slot::A, Slot::A);
         if !readable {
             facts.default = Err(problem.clone());
             facts.root = Err(problem);
@@ -478,7 +510,7 @@ proptest! {
         let status = Status::new(facts);
         let drawn = picture(&status, style);
         assert_drawable(&drawn, style);
-        assert_drawable(&history_text(&history(&record), style), style);
+        assert_drawable(&history_text(&history(&device.0), style), style);
         assert_frames(&drawn, style);
     }
 

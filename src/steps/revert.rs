@@ -4,7 +4,7 @@ use crate::{
     ports::{BootControl, Fault, Switch},
     steps::install,
 };
-use bistable_boot::{Entry, Outcome, Target, layout::Partition};
+use bistable_boot::{Entry, Target, layout::Partition};
 use bistable_format::compat::{self, Direction};
 
 /// Make the old slot the default again. Normally no write: the flag was only ever set once. May be done again. The
@@ -63,7 +63,7 @@ pub fn previous(device: &mut Device) -> Result<Target, Error> {
         return Err(Error::NothingToDo(format!("slot {slot} holds no complete release to go back to")));
     };
     // What was only staged there never proved itself. Who wants back what they left may have it, rejected or not.
-    let proven = |e: &Entry| !matches!(e.outcome, Outcome::Abandoned(_) | Outcome::Reverted(_));
+    let proven = |e: &Entry| e.outcome.is_proven();
     let mut past = device.record.history.iter().filter(|e| e.release == image.release).peekable();
     if past.peek().is_some() && !past.any(proven) {
         return Err(Error::NothingToDo(format!("release {} in slot {slot} never ran here", image.version)));

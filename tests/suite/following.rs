@@ -179,7 +179,7 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
     );
     update(&mut rig, &mut shop).unwrap();
     assert_eq!((running(&mut rig), rig.booted), ("1.0.5".into(), Slot::A));
-    assert_eq!(record(&mut rig).state, bistable_boot::State::Idle);
+    assert_eq!(record(&mut rig).state, bistable_boot::Saved::Idle);
     // Even if it were offered again, by mistake or by a thief.
     offers(&mut shop, 4, &["1.0.5", "1.1.0"], plain);
     nothing(
@@ -213,7 +213,7 @@ fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
         let e = rig.run(|agent| install(agent, &mut shop, None)).unwrap_err();
         assert_eq!(e.exit(), Exit::NothingToDo, "{e}");
         let after = record(&mut rig);
-        assert_eq!(after.state, bistable_boot::State::Idle, "{steps}");
+        assert_eq!(after.state, bistable_boot::Saved::Idle, "{steps}");
         let rejected = after.rejected.iter().map(|r| r.failure.to_string()).collect::<Vec<_>>();
         assert_eq!(rejected.len(), 1);
         assert!(rejected[0].contains("withdrawn: the fan stops"), "{rejected:?}");
@@ -426,8 +426,8 @@ fn without_release(shop: &mut Memory, version: &str) {
     shop.files.remove(&repository::blob(&Digest::of(&made(version).signed)));
 }
 
-fn state(rig: &mut Rig) -> bistable_boot::State {
-    rig.run(|agent| Ok(agent.state().clone())).unwrap()
+fn state(rig: &mut Rig) -> bistable_boot::Saved {
+    rig.run(|agent| Ok(agent.device.record.state.clone())).unwrap()
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn the_update_in_flight_is_opened_from_the_card_when_the_repository_lost_its_rel
     for _ in ["installing", "staged"] {
         let target = rig.run(|agent| install(agent, &mut shop, None)).unwrap();
         assert_eq!(target.version, version("1.2.0"));
-        assert_eq!(state(&mut rig), bistable_boot::State::Staged(target));
+        assert_eq!(state(&mut rig), bistable_boot::Saved::Staged(target));
     }
     update(&mut rig, &mut shop).unwrap();
     assert_eq!(running(&mut rig), "1.2.0");
@@ -474,7 +474,7 @@ fn nothing_older_replaces_the_update_in_flight_unless_it_is_named() {
         assert!(e.to_string().contains("only the older 1.1.0 can be had"), "{e}");
         assert_eq!(state(&mut rig).target().unwrap().version, version("1.2.0"));
         let target = rig.run(|agent| install(agent, &mut shop, Some("1.1.0"))).unwrap();
-        assert_eq!(state(&mut rig), bistable_boot::State::Staged(target));
+        assert_eq!(state(&mut rig), bistable_boot::Saved::Staged(target));
     }
 }
 

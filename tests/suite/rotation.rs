@@ -18,7 +18,7 @@ use bistable::{
         install::Rejections,
     },
 };
-use bistable_boot::{Floors, SECTOR, Slot, State, layout};
+use bistable_boot::{Floors, SECTOR, Saved, Slot, layout};
 use bistable_format::{Channel, Envelope, Role, Root, repository};
 
 /// Who signs channels under root 3.
@@ -387,7 +387,7 @@ fn an_update_in_flight_outlives_it_too() {
         seen(&mut rig, &mut later).unwrap();
         assert_eq!(rig.writes(), []);
         assert_eq!(rig.run(|agent| agent.resume()).unwrap(), Rest::Idle);
-        assert_eq!((running(&mut rig), record(&mut rig).state), ("1.1.0".into(), State::Idle));
+        assert_eq!((running(&mut rig), record(&mut rig).state), ("1.1.0".into(), Saved::Idle));
     }
 }
 

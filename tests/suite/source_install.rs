@@ -15,7 +15,7 @@ use bistable::{
     steps::install::{BundleError, Rejections, Remote, Stats},
 };
 use bistable_boot::{
-    Slot, State,
+    Saved, Slot,
     layout::{HEADER_BYTES, Partition},
 };
 use bistable_format::compat::Direction;
@@ -97,8 +97,8 @@ fn lacking(with_running: bool) -> u64 {
 /// Slot B holds the good release, to the byte.
 #[track_caller]
 fn is_installed(rig: &mut Rig) {
-    let state = rig.run(|agent| Ok(agent.state().clone())).unwrap();
-    assert!(matches!(state, State::Staged(_)), "{state:?}");
+    let state = rig.run(|agent| Ok(agent.device.record.state.clone())).unwrap();
+    assert!(matches!(state, Saved::Staged(_)), "{state:?}");
     let good = target();
     for (slot, volume) in rig.pi.slot(Slot::B).iter().zip([&good.boot, &good.system]) {
         assert_eq!(Digest::of(&slot[..usize::try_from(volume.bytes).unwrap()]), volume.digest);
@@ -234,8 +234,8 @@ fn after_a_cut_each_chunk_is_fetched_once() {
         if let Err(e) = cut {
             assert!(matches!(e, Error::Bundle(BundleError::Source(SourceError::Cut { .. }))), "{e}");
             nothing_wrong_is_written(&rig, &before, "cut");
-            let state = rig.run(|agent| Ok(agent.state().clone())).unwrap();
-            assert!(matches!(state, State::Installing(_)), "{state:?}");
+            let state = rig.run(|agent| Ok(agent.device.record.state.clone())).unwrap();
+            assert!(matches!(state, Saved::Installing(_)), "{state:?}");
             let mut second = Memory::new(files.clone());
             install(&mut rig, &mut second, release).unwrap();
             runs.extend(second.served().runs());
@@ -406,8 +406,8 @@ fn hostile_servers_harm_nothing() {
             Err(e) => {
                 assert!(matches!(e, Error::Bundle(_)), "{name}: {e}");
                 nothing_wrong_is_written(&rig, &before, name);
-                let state = rig.run(|agent| Ok(agent.state().clone())).unwrap();
-                assert!(matches!(state, State::Installing(_)), "{name}: {state:?}");
+                let state = rig.run(|agent| Ok(agent.device.record.state.clone())).unwrap();
+                assert!(matches!(state, Saved::Installing(_)), "{name}: {state:?}");
                 if e.exit().code() == 75 { TryLater } else { Badly }
             }
         };

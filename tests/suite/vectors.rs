@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use bistable::{error::Exit, source::Memory};
-use bistable_boot::{Record, State, layout::Partition};
+use bistable_boot::{Record, Saved, layout::Partition};
 use bistable_format::{Artifact, ChunkList, Digest, Encoding, Offer, release, repository};
 use make::{GOOD, NEXT};
 use std::{
@@ -221,7 +221,7 @@ fn allowed(before: &Record, after: &Record, serve: Serve) -> Record {
     if serve.left() == Left::Begun {
         want.state = after.state.clone();
         want.history = after.history.clone();
-        assert!(matches!(after.state, State::Idle | State::Installing(_)), "{:?}", after.state);
+        assert!(matches!(after.state, Saved::Idle | Saved::Installing(_)), "{:?}", after.state);
         assert_eq!(after.rejected, before.rejected, "it says nothing about a release");
     }
     want
@@ -255,7 +255,7 @@ fn row(name: &str, served: Serve, text: &str, exit: Exit) {
     let target = target.unwrap_or_else(|e| panic!("after {name}: {e}"));
     assert_eq!(target.version.to_string(), GOOD);
     let last = record(&mut rig);
-    assert_eq!(last.state, State::Staged(target), "{name}");
+    assert_eq!(last.state, Saved::Staged(target), "{name}");
     assert_eq!((last.floors.channel_sequence, last.floors.issued_at), (number, NOW - 3600), "{name}");
     rig.pi.slot_a_is_untouched();
 }

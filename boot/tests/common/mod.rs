@@ -1,9 +1,9 @@
 //! Targets, records and a two-copy medium that fails on demand.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 use bistable_boot::{
-    Asked, Blocks, Boot, BootId, BySlot, COPY_BYTES, Detail, Entry, Equivocation, Evidence, Failure, Floors,
-    HISTORY_LEN, Image, Lba, NAME_BYTES, Outcome, PayloadDigest, REJECTED_LEN, Reason, Record, Rejected,
-    ReleaseId, Slot, State, Target, layout,
+    Asked, Blocks, Boot, BootId, BySlot, COPY_BYTES, Detail, EXTENSIONS_BYTES, Entry, Equivocation, Event,
+    Evidence, Extension, Failure, Floors, HISTORY_LEN, Image, Lba, NAME_BYTES, Now, Outcome, PayloadDigest,
+    REJECTED_LEN, Reason, Record, Refused, Rejected, ReleaseId, Saved, Slot, Target, layout,
 };
 use semver::Version;
 use std::{cell::RefCell, rc::Rc};
@@ -59,7 +59,7 @@ pub fn largest_record() -> Record {
     Record {
         seq: u64::MAX - 1,
         product: "ü".repeat(NAME_BYTES / 2),
-        state: State::Reverting { target, failure, reboots: 3, asked: Some(BootId([0xff; 16])) },
+        state: Saved::Reverting { target, failure, reboots: 3, asked: Some(BootId([0xff; 16])) },
         attempts: u8::MAX,
         origin: bistable_boot::Origin::Slot,
         slots: BySlot::new(|_| Some(image.clone())),
@@ -74,6 +74,34 @@ pub fn largest_record() -> Record {
         equivocation: Some(Equivocation { sequence: u64::MAX, refused: PayloadDigest([0xff; 32]) }),
         rejected: vec![rejected; REJECTED_LEN],
         history: vec![entry; HISTORY_LEN],
+        // Extensions without content take the most for what they say.
+        extensions: vec![Extension { id: u16::MAX - 1, bytes: vec![0xff; EXTENSIONS_BYTES - 5] }],
+    }
+}
+
+/// A record, and where the device is: what an agent holds in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    pub record: Record,
+    pub now: Now,
+}
+
+impl Agent {
+    /// An agent that has just saved the record.
+    pub fn new(record: Record) -> Self {
+        Agent { now: Now::Saved(record.state.clone()), record }
+    }
+
+    pub fn on(&mut self, event: Event) -> Result<bool, Refused> {
+        self.record.on(&mut self.now, event)
+    }
+
+    /// The agent starts in that boot. Gives whether the device is elsewhere than in the boot before.
+    pub fn booted(&mut self, boot: Boot) -> bool {
+        let now = self.record.state.booted(boot);
+        let moved = self.now != now;
+        self.now = now;
+        moved
     }
 }
 

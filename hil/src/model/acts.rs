@@ -48,7 +48,7 @@ pub enum Act {
 /// The order of acts for each thing that a state asks for.
 pub type Order = fn(Action) -> &'static [Act];
 
-/// The agent's: `Agent::resume` asks [`State::todo`](bistable_boot::State::todo), does these acts from first to last,
+/// The agent's: `Agent::resume` asks [`Now::todo`](bistable_boot::Now::todo), does these acts from first to last,
 /// and asks again. The match has no wildcard, so a new kind of state can't be forgotten here.
 pub fn order(todo: Action) -> &'static [Act] {
     const INSTALL: &[Act] = &[

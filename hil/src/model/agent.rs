@@ -7,7 +7,7 @@ use super::{
     memory::Memory,
     world::{Nature, Rel},
 };
-use bistable_boot::{Action, Event, Failure, Image, Origin, Reason, Slot, State, Target};
+use bistable_boot::{Action, Event, Failure, Image, Now, Origin, Reason, Saved, Slot, Target};
 use bistable_format::compat;
 
 /// How a check turned out, or whether a step that may fail did.
@@ -34,18 +34,19 @@ const GO_ON: Next = Next::Now(After::Next);
 /// `Agent::start`: what the agent holds in memory before it does anything. Nothing is saved.
 ///
 /// # Errors
-/// When the journal is lost, or the table refuses.
+/// When the journal is lost.
 pub fn wake(machine: &Machine, up: &Up) -> Result<Memory, Stuck> {
     let slot = up.slot;
     let stored = machine.medium.seen.load().ok_or(Stuck::Journal)?;
-    let mut events = vec![Event::Booted(up.as_found(&stored.state))];
-    if let State::Committing { target, .. } = &stored.state
-        && target.slot == slot
-        && machine.flag().default_slot() != Some(slot)
-    {
-        events.push(Event::Unproven);
-    }
-    Ok(stored.on(&events).map_err(|_| Stuck::Refused)?.unwrap_or_else(|| stored.clone()))
+    let memory = stored.booted(up.as_found(&stored.state));
+    Ok(match &stored.state {
+        Saved::Committing { target, .. }
+            if target.slot == slot && machine.flag().default_slot() != Some(slot) =>
+        {
+            memory.doubted()
+        }
+        _ => memory,
+    })
 }
 
 /// `Agent::mend_flag`: the slot that a flag gets back which can't be read while an update is in flight.
@@ -58,7 +59,7 @@ pub fn lost_flag(machine: &Machine) -> Option<Slot> {
 /// `Agent::accept`: whether an update with this release may begin or go on.
 pub fn accepts(machine: &Machine, slot: Slot, memory: &Memory, rel: Rel, retry: bool) -> bool {
     // A release that is armed is tried, whatever is offered.
-    let possible = matches!(memory.state.todo(), Action::Wait | Action::Install | Action::SelfTest);
+    let possible = matches!(memory.now().todo(), Action::Wait | Action::Install | Action::SelfTest);
     let preflight = machine.flag().default_slot() == Some(slot);
     let Image { release, version, security_version } = rel.image();
     let running = memory.slots[slot].as_ref();
@@ -71,7 +72,7 @@ pub fn accepts(machine: &Machine, slot: Slot, memory: &Memory, rel: Rel, retry: 
 
 /// `Agent::go_back`: what an operator's wish to go back comes to, if to anything.
 pub fn way_back(machine: &Machine, slot: Slot, memory: &Memory) -> Option<Event> {
-    match memory.state.todo() {
+    match memory.now().todo() {
         // `steps::revert::previous`
         Action::Wait => {
             let image = memory.slots[!slot].clone()?;
@@ -91,7 +92,7 @@ pub fn way_back(machine: &Machine, slot: Slot, memory: &Memory) -> Option<Event>
 
 /// What verdicts an act may come to: by the release's nature, and by bad luck.
 pub fn verdicts(act: Act, memory: &Memory) -> (Verdict, Option<Verdict>) {
-    let nature = memory.state.target().map(|t| Rel::named(&t.release).nature());
+    let nature = memory.now().target().map(|t| Rel::named(&t.release).nature());
     match (act, nature) {
         (Act::SelfTest, Some(Nature::Unwired)) | (Act::Health, Some(Nature::Sick)) => (Verdict::Badly, None),
         (Act::Open | Act::SelfTest | Act::Health | Act::Reboot, _) => (Verdict::Well, Some(Verdict::Badly)),
@@ -111,7 +112,7 @@ pub fn go_on(protocol: &Protocol, machine: &mut Machine, verdict: Verdict) -> Op
             let floor = &mut machine.witness.floor;
             *floor = work.memory.floors.security_version.max(*floor);
             if act == Act::SwitchAlways
-                && let Some(target) = work.memory.state.target()
+                && let Some(target) = work.memory.now().target()
             {
                 machine.witness.kept = Some(target.slot);
                 machine.witness.committed = machine.witness.committed.with(Rel::named(&target.release));
@@ -162,7 +163,7 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
         Wish::Bundle(rel) => Some(rel),
         Wish::None => None,
     };
-    let Some(target) = work.memory.state.target().cloned() else {
+    let Some(target) = work.memory.now().target().cloned() else {
         return match (act, offered) {
             (Act::Begin, Some(rel)) => {
                 saved(machine, work, &[Event::Offer(rel.target(!up.slot))], After::Again)
@@ -214,7 +215,7 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             GO_ON
         }
         // `Agent::try_once`: the boot loader refused too often.
-        Act::RepairFlag if work.memory.state.is_refused() => {
+        Act::RepairFlag if work.memory.now().is_refused() => {
             machine.once = false;
             Next::End(Agent::Stuck(Stuck::NotTried))
         }
@@ -226,7 +227,7 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             };
             saved(machine, work, &events.iter().map(asks).collect::<Vec<_>>(), After::Next)
         }
-        Act::SetOnce if work.memory.state.todo() != Action::Try => Next::Now(After::Again),
+        Act::SetOnce if work.memory.now().todo() != Action::Try => Next::Now(After::Again),
         Act::SetOnce => match machine.flag().default_slot() {
             Some(default) => {
                 machine.once = default != target.slot;
@@ -249,7 +250,7 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             GO_ON
         }
         Act::SwitchAlways => switch_always(machine, up, work, &target),
-        Act::RestoreFlag => restore_flag(machine, &work.memory.state),
+        Act::RestoreFlag => restore_flag(machine, work.memory.now()),
         Act::ClearOnce => {
             machine.once = false;
             GO_ON
@@ -294,8 +295,8 @@ fn switch_always(machine: &mut Machine, up: &Up, work: &mut Work, target: &Targe
     write_flag(machine, target.slot)
 }
 
-fn restore_flag(machine: &mut Machine, state: &State) -> Next {
-    let State::Reverting { target, failure, .. } = state else { return Next::Now(After::Again) };
+fn restore_flag(machine: &mut Machine, now: &Now) -> Next {
+    let Now::Saved(Saved::Reverting { target, failure, .. }) = now else { return Next::Now(After::Again) };
     let old = !target.slot;
     if machine.flag() == Flag::whole(old) {
         return GO_ON;

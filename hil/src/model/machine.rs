@@ -4,7 +4,7 @@ use super::{
     memory::Memory,
     world::{Rel, Rels},
 };
-use bistable_boot::{Action, Asked, Boot, BootId, Evidence, Slot, State, Tries};
+use bistable_boot::{Action, Asked, Boot, BootId, Evidence, Saved, Slot, Tries};
 use std::fmt;
 
 /// How often each thing may happen, or has happened.
@@ -85,7 +85,7 @@ pub struct Work {
 impl Work {
     /// Begin with what the state asks for.
     pub fn new(memory: Memory, wish: Wish) -> Work {
-        let todo = memory.state.todo();
+        let todo = memory.now().todo();
         Work { memory, todo, at: 0, wish, flush: None }
     }
 }
@@ -140,7 +140,7 @@ impl Up {
     }
 
     /// `Device::boot`, with `Tryboot::evidence`.
-    pub fn as_found(&self, stored: &State) -> Boot {
+    pub fn as_found(&self, stored: &Saved) -> Boot {
         let refused = self.flagged && stored.target().is_some_and(|target| target.slot != self.slot);
         let evidence = if refused { Evidence::NotTried } else { Evidence::Unknown };
         Boot { slot: self.slot, id: self.asks().boot, evidence }
@@ -148,10 +148,10 @@ impl Up {
 }
 
 /// The boot that a stored state has asked for a reboot in.
-fn asked(state: &State) -> Option<BootId> {
+fn asked(state: &Saved) -> Option<BootId> {
     match state {
-        State::Armed { tries: Tries { asked, .. }, .. } => asked.map(|asked| asked.boot),
-        State::Reverting { asked, .. } => *asked,
+        Saved::Armed { tries: Tries { asked, .. }, .. } => asked.map(|asked| asked.boot),
+        Saved::Reverting { asked, .. } => *asked,
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
 //! A record of the agent, the real one, made small enough to be one of finitely many.
-use bistable_boot::{Entry, Event, Failure, Outcome, Reason, Record, Refused, Slot, State};
+use bistable_boot::{Boot, Entry, Event, Failure, Now, Outcome, Reason, Record, Refused, Saved, Slot};
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// A record without what would make each one unlike all others.
+/// A record without what would make each one unlike all others, and where the device is.
 ///
 /// What is left out decides nothing:
 /// - `seq` is compared only between the two copies of the journal, so it is kept there, as a rank.
@@ -21,6 +21,7 @@ pub struct Memory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     record: Record,
+    now: Now,
     /// Made once, because states are hashed far more often than records change.
     print: u64,
 }
@@ -31,15 +32,23 @@ impl Memory {
         let factory = super::world::Rel::FACTORY.image();
         let mut record = Record::provision("", factory.clone(), 1);
         record.slots = bistable_boot::BySlot::new(|s| (s == slot).then(|| factory.clone()));
-        Memory::of(record)
+        Memory::saved(record)
     }
 
-    fn of(mut record: Record) -> Memory {
+    /// The device is where the record says.
+    fn saved(record: Record) -> Memory {
+        let now = Now::Saved(record.state.clone());
+        Memory::of(record, now)
+    }
+
+    fn of(mut record: Record, now: Now) -> Memory {
         record.seq = 0;
         record.attempts = 0;
-        if let State::Reverting { failure, .. } = &mut record.state {
-            *failure = mute(failure);
-        }
+        record.state = quiet(record.state);
+        let now = match now {
+            Now::Saved(saved) => Now::Saved(quiet(saved)),
+            trial @ Now::Trial { .. } => trial,
+        };
         for rejected in &mut record.rejected {
             rejected.failure = mute(&rejected.failure);
         }
@@ -48,7 +57,28 @@ impl Memory {
         let mut hasher = DefaultHasher::new();
         // A record of the real agent always encodes: its journal does nothing else.
         postcard::to_allocvec(&record).unwrap_or_default().hash(&mut hasher);
-        Memory(Arc::new(Inner { record, print: hasher.finish() }))
+        if let Now::Saved(saved) = &now {
+            postcard::to_allocvec(saved).unwrap_or_default().hash(&mut hasher);
+        }
+        Memory(Arc::new(Inner { record, now, print: hasher.finish() }))
+    }
+
+    /// Where the device is.
+    pub fn now(&self) -> &Now {
+        &self.0.now
+    }
+
+    /// The same record in that boot.
+    pub fn booted(&self, boot: Boot) -> Memory {
+        Memory::of(self.0.record.clone(), self.state.booted(boot))
+    }
+
+    /// The same record, if its verdict may be about another boot.
+    pub fn doubted(self) -> Memory {
+        match self.state.unproven() {
+            Some(now) => Memory::of(self.0.record.clone(), now),
+            None => self,
+        }
     }
 
     /// What the events make of it: `None` if nothing.
@@ -56,12 +86,12 @@ impl Memory {
     /// # Errors
     /// When one of them makes no sense.
     pub fn on(&self, events: &[Event]) -> Result<Option<Memory>, Refused> {
-        let mut record = self.0.record.clone();
+        let (mut record, mut now) = (self.0.record.clone(), self.0.now.clone());
         let mut changed = false;
         for event in events {
-            changed |= record.on(event.clone())?;
+            changed |= record.on(&mut now, event.clone())?;
         }
-        Ok(changed.then(|| Memory::of(record)))
+        Ok(changed.then(|| Memory::saved(record)))
     }
 
     /// Whether a release that is in the other slot may be gone back to: it was never tried here, or was committed.
@@ -80,7 +110,7 @@ impl Deref for Memory {
 
 impl PartialEq for Memory {
     fn eq(&self, other: &Memory) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.record == other.0.record
+        Arc::ptr_eq(&self.0, &other.0) || (&self.0.record, &self.0.now) == (&other.0.record, &other.0.now)
     }
 }
 
@@ -92,6 +122,14 @@ impl Hash for Memory {
     }
 }
 
+/// Without the words of its failure.
+fn quiet(mut state: Saved) -> Saved {
+    if let Saved::Reverting { failure, .. } = &mut state {
+        *failure = mute(failure);
+    }
+    state
+}
+
 fn mute(failure: &Failure) -> Failure {
     Failure::new(failure.reason, "")
 }
@@ -100,7 +138,7 @@ fn mute(failure: &Failure) -> Failure {
 fn summary(history: &[Entry]) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::new();
     for entry in history {
-        let proven = !matches!(entry.outcome, Outcome::Abandoned(_) | Outcome::Reverted(_));
+        let proven = entry.outcome.is_proven();
         let before = kept.iter().position(|k| k.release == entry.release);
         let proven = proven || before.is_some_and(|at| kept[at].outcome == Outcome::Committed);
         let outcome = match proven {

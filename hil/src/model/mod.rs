@@ -1,8 +1,8 @@
 //! The update protocol as a model, searched exhaustively.
 //!
 //! What is durable is the real [`Record`](bistable_boot::Record), and what becomes of it is decided by the real table,
-//! [`State::on`](bistable_boot::State::on): neither can differ from the agent's. The model says again only the order
-//! of the agent's acts, in one table that [`State::todo`](bistable_boot::State::todo) chooses from.
+//! [`Now::on`](bistable_boot::Now::on): neither can differ from the agent's. The model says again only the order
+//! of the agent's acts, in one table that [`Now::todo`](bistable_boot::Now::todo) chooses from.
 //!
 //! | file | noun |
 //! |---|---|

@@ -7,7 +7,7 @@ use super::{
     steps::{self, Step},
     world::{Nature, Rel, Rels},
 };
-use bistable_boot::{Action, MAX_ATTEMPTS, Slot, State};
+use bistable_boot::{Action, MAX_ATTEMPTS, Saved, Slot};
 use stateright::Property;
 
 /// Steps within which a machine that is left alone comes to rest. Three trials of a release that never reports take
@@ -40,12 +40,13 @@ pub fn all(bounds: &Counts) -> Vec<Property<Model>> {
             // After a cut or a hang between request and reboot, nothing tells the next boot of the old slot from one
             // after a trial that died early.
             let lost = m.spent.cuts + m.spent.faults + m.spent.losses;
-            memories(m).all(|memory| attempts(&memory.state) <= m.witness.trials.saturating_add(lost))
+            memories(m)
+                .all(|memory| memory.now().attempts().unwrap_or(0) <= m.witness.trials.saturating_add(lost))
         }),
         ("a good release is not rejected after one cut", |_, m| good_is_not_rejected(m)),
         ("no release is armed whose self-tests fail", |_, m| {
             memories(m).all(|memory| match &memory.state {
-                State::Idle | State::Installing(_) | State::Staged(_) => true,
+                Saved::Idle | Saved::Installing(_) | Saved::Staged(_) => true,
                 state => state.target().is_none_or(|t| Rel::named(&t.release).nature() != Nature::Unwired),
             })
         }),
@@ -91,14 +92,6 @@ fn memories(m: &Machine) -> impl Iterator<Item = &Memory> {
     m.work().map(|(_, work)| &work.memory).into_iter().chain(m.medium.seen.load())
 }
 
-fn attempts(state: &State) -> u8 {
-    match state {
-        State::Armed { tries, .. } => tries.attempts,
-        State::Trial { attempts, .. } | State::Committing { attempts, .. } => *attempts,
-        _ => 0,
-    }
-}
-
 fn boots_something(card: &Card) -> bool {
     card.firmware(false).is_some_and(|slot| card.slots[slot].comes_up())
 }
@@ -136,7 +129,7 @@ fn floor_holds(m: &Machine) -> bool {
     loses_a_copy(m) && m.spent.operator > 0
         || memory.floors.security_version >= floor
         || match &memory.state {
-            State::Committing { target, .. } => target.security_version >= floor,
+            Saved::Committing { target, .. } => target.security_version >= floor,
             _ => false,
         }
 }
@@ -183,7 +176,7 @@ fn comes_to_rest(model: &Model, m: &Machine) -> bool {
 
 fn wants_a_start(m: &Machine) -> bool {
     let rests = m.up().is_some_and(|up| up.agent == Agent::Resting);
-    let todo = m.medium.seen.load().map_or(Action::Wait, |memory| memory.state.todo());
+    let todo = m.medium.seen.load().map_or(Action::Wait, |memory| memory.now().todo());
     rests && !matches!(todo, Action::Wait | Action::Install)
 }
 
@@ -193,7 +186,7 @@ fn rests_well(m: &Machine) -> bool {
         // Its own write destroyed the flag, and the copy that said so is lost too: the same.
         (Agent::Stuck(Stuck::Flag) | Agent::Resting, _) if m.flag() == Flag::Lost => loses_a_copy(m),
         (Agent::Resting, Some(memory)) => {
-            matches!(memory.state, State::Idle | State::Installing(_))
+            matches!(memory.state, Saved::Idle | Saved::Installing(_))
                 // With a lost save, it may be on the slot that it was trying; the next boot is the default's.
                 && (loses_a_copy(m) || m.flag().default_slot() == Some(up.slot))
         }
@@ -209,5 +202,5 @@ fn rests_well(m: &Machine) -> bool {
 }
 
 fn ended(m: &Machine, todo: Action) -> bool {
-    m.work().is_some_and(|(_, Work { todo: was, memory, .. })| *was == todo && memory.state == State::Idle)
+    m.work().is_some_and(|(_, Work { todo: was, memory, .. })| *was == todo && memory.now().is_idle())
 }

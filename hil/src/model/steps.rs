@@ -108,7 +108,7 @@ fn verbs(model: &Model, machine: &Machine, up: &Up, steps: &mut Vec<Step>) {
     let Ok(memory) = agent::wake(machine, up) else { return };
     let (most, spent) = (&model.bounds, &machine.spent);
     for rel in Rel::all() {
-        let goes_on = memory.state.target().is_some_and(|t| Rel::named(&t.release) == rel);
+        let goes_on = memory.now().target().is_some_and(|t| Rel::named(&t.release) == rel);
         if (goes_on || spent.offers < most.offers) && agent::accepts(machine, up.slot, &memory, rel, false) {
             steps.push(Step::Offer(rel));
         } else if spent.offers < most.offers

@@ -11,7 +11,7 @@ use super::{
     watch::{Watch, flag, record},
 };
 use bistable::ports::Sectors;
-use bistable_boot::{Outcome, Slot, State, fat::Fat, layout::Partition};
+use bistable_boot::{Outcome, Saved, Slot, fat::Fat, layout::Partition};
 use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{
@@ -230,9 +230,9 @@ impl Case<'_> {
             return self.wrong(Wrong::Broken, "the journal is lost");
         };
         // Where the boot loader refuses, the update waits for a person.
-        let waits = matches!(&record.state, State::Armed { tries, .. } if tries.are_refused())
+        let waits = matches!(&record.state, Saved::Armed { tries, .. } if tries.are_refused())
             && matches!(self.bench.scenario.reboots, Reboots::Ignored(_));
-        if !waits && !matches!(record.state, State::Idle | State::Installing(_)) {
+        if !waits && !matches!(record.state, Saved::Idle | Saved::Installing(_)) {
             self.wrong(Wrong::Broken, format!("at rest while {}", record.state.name()));
         }
         for s in Slot::ALL {
@@ -299,7 +299,7 @@ impl Case<'_> {
                 format!("the security floor is {} in the end", record.floors.security_version),
             );
         }
-        if record.state != State::Idle {
+        if record.state != Saved::Idle {
             self.wrong(Wrong::Broken, format!("{} in the end", record.state.name()));
         }
         let (version, kept) = scenario.last();

@@ -30,7 +30,7 @@ use bistable::{
     selftest,
     steps::{health, install::Rejections},
 };
-use bistable_boot::{BootId, Slot, State, bootblock::start, layout::Partition};
+use bistable_boot::{BootId, Saved, Slot, bootblock::start, layout::Partition};
 use bistable_format::selftest::Pin;
 use bistable_image::card::BootFlow;
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
@@ -213,8 +213,8 @@ impl Pi {
     /// An id that no request on the card is of.
     fn next_boot(&self) -> BootId {
         let asked = match record(&self.card.seen(), &self.product.places).map(|record| record.state) {
-            Some(State::Armed { tries, .. }) => tries.asked.map(|asked| asked.boot),
-            Some(State::Reverting { asked, .. }) => asked,
+            Some(Saved::Armed { tries, .. }) => tries.asked.map(|asked| asked.boot),
+            Some(Saved::Reverting { asked, .. }) => asked,
             _ => None,
         };
         let [first, second] = [0, 1].map(BootId::numbered);
@@ -274,7 +274,7 @@ impl Pi {
                     card.note(Op::Wished);
                     match agent.install(&mut &offer.bundle[..], Rejections::Respect) {
                         Ok(_) => {
-                            if agent.state().is_refused() {
+                            if agent.now().is_refused() {
                                 // The owner has looked after the boot loader.
                                 agent.arm()?;
                             }
@@ -291,7 +291,7 @@ impl Pi {
                     }
                 }
                 Wish::Return(version) => {
-                    if release.version.to_string() == *version && *agent.state() == State::Idle {
+                    if release.version.to_string() == *version && agent.now().is_idle() {
                         *wishes = rest;
                         continue;
                     }
@@ -372,7 +372,7 @@ fn go_on(agent: &mut Agent<'_>) -> Result<(), Error> {
     match agent.resume() {
         // A person has to look after the boot loader.
         Err(Error::NotTried { .. }) => Ok(()),
-        Err(e) if is_stopping(&e) || *agent.state() != State::Idle => Err(e),
+        Err(e) if is_stopping(&e) || !agent.now().is_idle() => Err(e),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 use super::mutant::Mutant;
 use bistable::ports::{BootControl, Fault, Partitions, Support, Switch, Volume};
 use bistable_boot::{
-    Blocks, COPY_BYTES, Evidence, Journal, Lba, OutOfRange, Record, SECTOR, Slot, State, Tries,
+    Blocks, COPY_BYTES, Evidence, Journal, Lba, OutOfRange, Record, SECTOR, Saved, Slot, Tries,
     layout::{BOOT_BLOCK, HEADER_BYTES, JOURNAL, Partition},
 };
 use std::{
@@ -136,14 +136,14 @@ impl TamperedVolume {
     fn saved(&self, copy: &[u8]) -> Option<Vec<u8>> {
         let Some(mut record) = decode(copy) else { return Some(copy.to_vec()) };
         match (self.mutant, &mut record.state) {
-            (Mutant::AttemptsAfterReboot, State::Armed { tries: Tries { asked: Some(_), .. }, .. })
-            | (Mutant::CommittingNotSaved, State::Committing { .. }) => return None,
-            (Mutant::AttemptsForgotten, State::Armed { tries, .. }) => tries.attempts = 0,
-            (Mutant::RequestsCounted, State::Armed { tries, .. }) if tries.asked.is_some() => {
+            (Mutant::AttemptsAfterReboot, Saved::Armed { tries: Tries { asked: Some(_), .. }, .. })
+            | (Mutant::CommittingNotSaved, Saved::Committing { .. }) => return None,
+            (Mutant::AttemptsForgotten, Saved::Armed { tries, .. }) => tries.attempts = 0,
+            (Mutant::RequestsCounted, Saved::Armed { tries, .. }) if tries.asked.is_some() => {
                 *tries = Tries::after(tries.attempts + 1);
                 record.attempts = tries.attempts;
             }
-            (Mutant::FloorEarly, State::Staged(target)) => {
+            (Mutant::FloorEarly, Saved::Staged(target)) => {
                 record.floors.security_version = target.security_version;
             }
             (Mutant::RejectionForgotten, _) => record.rejected.clear(),

@@ -10,7 +10,7 @@ use bistable::{
     ports::Sectors,
 };
 use bistable_boot::{
-    Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Slot, State,
+    Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
 };
 use semver::Version;
@@ -81,9 +81,9 @@ impl Watch {
     pub fn booted(&mut self, slot: Slot, image: &Image) -> bool {
         (self.booted, self.self_tests, self.healthy) = (slot, false, false);
         let stored = record(image, &self.product.places);
-        self.armed = stored.as_ref().is_some_and(|r| {
-            matches!(r.state, State::Armed { .. } | State::Trial { .. } | State::Committing { .. })
-        });
+        self.armed = stored
+            .as_ref()
+            .is_some_and(|r| matches!(r.state, Saved::Armed { .. } | Saved::Committing { .. }));
         if let Some(stored) = stored {
             self.floors.get_or_insert(stored.floors);
             self.last_entry = stored.history.last().cloned();
@@ -179,7 +179,7 @@ impl Watch {
         {
             self.break_rule("a floor fell");
         }
-        if new.security_version > old.security_version && record.state != State::Idle {
+        if new.security_version > old.security_version && record.state != Saved::Idle {
             self.break_rule("the security floor rose before the commit");
         }
         self.floors = Some(new);
@@ -192,29 +192,29 @@ impl Watch {
             self.break_rule("noted as committed before it was");
         }
         self.last_entry = last.cloned();
-        let armed = matches!(record.state, State::Armed { .. });
+        let armed = matches!(record.state, Saved::Armed { .. });
         match &record.state {
-            State::Armed { .. } if !self.armed && !self.self_tests => {
+            Saved::Armed { .. } if !self.armed && !self.self_tests => {
                 self.break_rule("armed without self-tests on this boot");
             }
-            State::Committing { .. } if !(self.self_tests && self.healthy) => {
+            Saved::Committing { .. } if !(self.self_tests && self.healthy) => {
                 self.break_rule("committing without self-tests and health check on this boot");
             }
-            State::Staged(target)
+            Saved::Staged(target)
                 if self.product.in_slot(image, target.slot).is_none_or(|r| r.version != target.version) =>
             {
                 self.break_rule("staged, and the slot does not hold it");
             }
-            State::Armed { tries, .. } if tries.attempts > MAX_ATTEMPTS => {
+            Saved::Armed { tries, .. } if tries.attempts > MAX_ATTEMPTS => {
                 self.break_rule("more attempts than are allowed");
             }
-            State::Armed { tries, .. } if tries.attempts > self.happened.saturating_add(self.excused) => {
+            Saved::Armed { tries, .. } if tries.attempts > self.happened.saturating_add(self.excused) => {
                 self.break_rule("an attempt was counted that did not happen");
             }
-            State::Idle | State::Installing(_) => self.happened = 0,
+            Saved::Idle | Saved::Installing(_) => self.happened = 0,
             _ => {}
         }
-        self.armed = armed || matches!(record.state, State::Committing { .. });
+        self.armed = armed || matches!(record.state, Saved::Committing { .. });
     }
 
     /// After a write: is the card as it may be?

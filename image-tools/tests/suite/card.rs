@@ -1,7 +1,7 @@
 //! A card image, read back with other code than what made it.
 use crate::fixture::{Product, names, raw_image};
 use bistable_boot::layout::{self, BOOT_PARTITIONS, Partition, RELEASE, ROOT};
-use bistable_boot::{Autoboot, Blocks, BootBlock, Journal, Lba, Memory, Outcome, SECTOR, Slot, State};
+use bistable_boot::{Autoboot, Blocks, BootBlock, Journal, Lba, Memory, Outcome, SECTOR, Saved, Slot};
 use bistable_boot::{bootblock, fat::Fat};
 use bistable_format::{Envelope, Release, Role, Root, VolumeKind};
 use bistable_image::card::{self, BootFlow, Card, CardError, CardOptions};
@@ -104,7 +104,7 @@ fn autoboot_is_where_the_device_looks_and_boots_slot_a() {
 fn state_holds_journal_root_and_release() {
     let made = made(|_| {});
     let record = Journal::new(made.blocks(Partition::State)).load().unwrap();
-    assert_eq!((record.product.as_str(), &record.state), ("greenhouse", &State::Idle));
+    assert_eq!((record.product.as_str(), &record.state), ("greenhouse", &Saved::Idle));
     let image = record.slots.a.as_ref().unwrap();
     assert_eq!((image.release.0, image.version.to_string()), (made.card.digest.0, "1.2.3".into()));
     assert!(record.slots.b.is_none());

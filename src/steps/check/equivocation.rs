@@ -47,8 +47,8 @@ pub(super) fn earlier(source: &mut dyn Source, root: &Root, seen: Seen<'_>) -> O
 
 /// Remember it for `status`, until an operator acknowledges it. Nothing else changes.
 pub(super) fn remember(device: &mut Device, found: Equivocation) -> Result<(), Error> {
-    // While the state only follows from what is stored, it isn't ours to save; the next check remembers it.
-    if device.record.equivocation == Some(found) || device.record.state != *device.stored() {
+    // While a boot has shown something that no decision followed, nothing else is saved; the next check remembers it.
+    if device.record.equivocation == Some(found) || !device.is_as_saved() {
         return Ok(());
     }
     log::warn!("event=equivocation number={} payload={}", found.sequence, found.refused);

@@ -30,7 +30,7 @@ use crate::{
     source::{Source, SourceError},
 };
 use bistable_boot::{
-    Equivocation, Floors, Image, PayloadDigest, Reason, Rejected, Slot, State, Target, layout::Partition,
+    Equivocation, Floors, Image, Now, PayloadDigest, Reason, Rejected, Saved, Slot, Target, layout::Partition,
 };
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
@@ -377,7 +377,9 @@ impl Found {
     /// # Errors
     /// When that can't be saved or done.
     pub fn recall(&self, agent: &mut Agent<'_>, named: Option<&Version>) -> Result<(), Error> {
-        let (State::Installing(target) | State::Staged(target) | State::Armed { target, .. }) = agent.state()
+        let Now::Saved(
+            saved @ (Saved::Installing(target) | Saved::Staged(target) | Saved::Armed { target, .. }),
+        ) = agent.now()
         else {
             return Ok(());
         };
@@ -386,7 +388,7 @@ impl Found {
             return agent.give_up(Reason::Operator, &format!("withdrawn: {}", withdrawal.reason));
         }
         let halted = self.channel.offer(&identity).is_some_and(|o| o.rollout.pace == Pace::Halted);
-        if halted && named != Some(&target.version) && !matches!(agent.state(), State::Armed { .. }) {
+        if halted && named != Some(&target.version) && !matches!(saved, Saved::Armed { .. }) {
             return agent.give_up(Reason::Install, "its rollout was halted");
         }
         Ok(())
@@ -454,8 +456,8 @@ fn found(
 }
 
 fn in_flight(device: &Device) -> Result<Option<InFlight>, Error> {
-    let (State::Installing(target) | State::Staged(target) | State::Armed { target, .. }) =
-        &device.record.state
+    let Now::Saved(Saved::Installing(target) | Saved::Staged(target) | Saved::Armed { target, .. }) =
+        device.now()
     else {
         return Ok(None);
     };
@@ -494,8 +496,8 @@ fn raise(device: &mut Device, channel: &Channel, payload: PayloadDigest) -> Resu
         next.accept_channel(channel.sequence, payload);
     }
     next.floors.issued_at = next.floors.issued_at.max(channel.issued_at);
-    // While the state only follows from what is stored, it isn't ours to save; the next check raises them.
-    if next == device.record || device.record.state != *device.stored() {
+    // While a boot has shown something that no decision followed, nothing else is saved; the next check raises them.
+    if next == device.record || !device.is_as_saved() {
         return Ok(());
     }
     device.save(next)

@@ -21,9 +21,9 @@ pub(super) fn follow(
     source: &mut dyn Source,
     remember: Remember,
 ) -> Result<Followed, Error> {
-    // While the state only follows from what is stored, it isn't ours to save. What is found is as good for this check,
-    // and is followed again at the next one.
-    let saves = remember == Remember::Yes && device.record.state == *device.stored();
+    // While a boot has shown something that no decision followed, nothing else is saved. What is found is as good for this
+    // check, and is followed again at the next one.
+    let saves = remember == Remember::Yes && device.is_as_saved();
     let trusted = device.root()?;
     let mut floors = device.record.floors;
     if trusted.version > floors.root_version {

@@ -1,8 +1,8 @@
 //! Any bytes as a journal copy: loading is total, and what loads can be used, saved and loaded again.
 #![no_main]
 use bistable_boot::{
-    Asked, Blocks, Boot, BootId, COPY_BYTES, Event, Evidence, Failure, Journal, Memory, Reason, Record,
-    SECTOR, Slot, layout::JOURNAL,
+    Asked, Blocks, Boot, BootId, COPY_BYTES, Event, Evidence, Failure, Journal, Memory, Now, Reason,
+    Record, SECTOR, Slot, layout::JOURNAL,
 };
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -25,10 +25,10 @@ fuzz_target!(|data: &[u8]| {
         }
     } else {
         let copy = &mut copies[usize::from(how >> 1 & 1)];
-        let body = &body[..body.len().min(COPY_BYTES - 12)];
-        copy[..6].copy_from_slice(b"BJRN\x02\x00");
+        let body = &body[..body.len().min(COPY_BYTES - 20)];
+        copy[..6].copy_from_slice(b"BJRN\x01\x00");
         copy[6..8].copy_from_slice(&(body.len() as u16).to_le_bytes());
-        copy[8..8 + body.len()].copy_from_slice(body);
+        copy[16..16 + body.len()].copy_from_slice(body);
         let crc = CRC.checksum(&copy[..COPY_BYTES - 4]);
         copy[COPY_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
     }
@@ -46,21 +46,30 @@ fuzz_target!(|data: &[u8]| {
 fn use_it(journal: &mut Journal<&mut Memory>, mut record: Record) {
     let why = Failure::new(Reason::Operator, "fuzzed");
     let [this, next] = [0, 1].map(BootId::numbered);
-    let booted = |slot, evidence| Event::Booted(Boot { slot, id: next, evidence });
-    for event in [
+    let booted = |slot, evidence| Err(Boot { slot, id: next, evidence });
+    let mut now = Now::Saved(record.state.clone());
+    // Decisions, and starts of the agent.
+    for happens in [
         booted(Slot::A, Evidence::Unknown),
-        Event::Healthy,
+        Ok(Event::Healthy),
         booted(Slot::B, Evidence::NotTried),
-        Event::Rebooting(Asked { boot: this, counter: 0 }),
-        Event::RebootCanceled,
+        Ok(Event::Rebooting(Asked { boot: this, counter: 0 })),
+        Ok(Event::RebootCanceled),
         booted(Slot::A, Evidence::Tried),
-        Event::Installed,
-        Event::Failed(why),
-        Event::Reverted,
-        Event::Committed,
+        Ok(Event::Installed),
+        Ok(Event::Failed(why)),
+        Ok(Event::Reverted),
+        Ok(Event::Committed),
     ] {
+        let event = match happens {
+            Ok(event) => event,
+            Err(boot) => {
+                now = record.state.booted(boot);
+                continue;
+            }
+        };
         let before = record.clone();
-        match record.on(event) {
+        match record.on(&mut now, event) {
             Ok(true) => {
                 journal.save(&mut record).expect("a record that was read can be changed and saved");
                 assert_eq!(journal.load().expect("it was saved"), record);
