@@ -226,10 +226,13 @@ pub fn check_release(release: &Release) -> Vec<Incompatible> {
     let (plan, profile) =
         (release.self_test_plan().unwrap_or_default(), release.health_profile().unwrap_or_default());
     let tests = plan.tests.iter().filter(|t| stops(t.need, t.at));
-    reasons.extend(tests.filter_map(|t| Some(unknown_check(&t.name, t.kind.unknown()?))));
+    let unknown_tests: Vec<_> =
+        tests.filter_map(|t| Some(unknown_check(&t.name, t.kind.unknown()?))).collect();
+    let is_explained = !unknown_tests.is_empty();
+    reasons.extend(unknown_tests);
     let checks = profile.checks.iter().filter(|c| stops(c.need, c.at));
     reasons.extend(checks.filter_map(|c| Some(unknown_check(&c.name, c.kind.unknown()?))));
-    if plan.is_ungated() && reasons.is_empty() {
+    if plan.is_ungated() && !is_explained {
         reasons.push(Incompatible::Ungated);
     }
     reasons

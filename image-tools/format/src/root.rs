@@ -274,7 +274,11 @@ impl Root {
     /// What is wrong with it.
     pub fn decode(payload: &[u8]) -> Result<Root, DecodeError> {
         let root: Root = from_postcard("root", payload, limits::ENVELOPE_PAYLOAD)?;
-        root.check()?;
+        // A varint can be longer than needed. The first root's bytes are the repository's identity, so there is one way
+        // to write them.
+        if root.encode()? != payload {
+            return Err(DecodeError::Malformed("root"));
+        }
         Ok(root)
     }
 
@@ -400,16 +404,17 @@ impl Root {
     /// Signed to the threshold of one of the role's entries.
     fn check_signatures(&self, envelope: &Envelope<'_>) -> Result<(), TrustError> {
         let named: Vec<&RoleKeys> = self.roles.iter().filter(|r| r.role == envelope.role.keys()).collect();
-        let mut first = None;
+        let mut refused: Option<TrustError> = None;
         for entry in &named {
-            match self.check_signatures_of(envelope, Some(entry)) {
-                Ok(()) => return Ok(()),
+            match (self.check_signatures_of(envelope, Some(entry)), &refused) {
+                (Ok(()), _) => return Ok(()),
+                (Err(e), None) => refused = Some(e),
                 // A broken signature by a right key tells more than a right one by another channel's.
-                Err(e @ TrustError::BadSignature { .. }) => return Err(e),
-                Err(e) => first = first.or(Some(e)),
+                (Err(e @ TrustError::BadSignature { .. }), Some(_)) => refused = Some(e),
+                (Err(_), Some(_)) => {}
             }
         }
-        first.map_or_else(|| self.check_signatures_of(envelope, None), Err)
+        refused.map_or_else(|| self.check_signatures_of(envelope, None), Err)
     }
 
     fn check_signatures_of(

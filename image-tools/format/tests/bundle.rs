@@ -191,3 +191,75 @@ fn the_tag_is_one_that_registries_take() {
     assert!(tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{tag}");
     assert!(frame.manifest.len() as u64 <= limits::BUNDLE_TEXT);
 }
+
+#[test]
+fn each_content_has_its_entries_in_order() {
+    for (release, names) in [
+        (release(), &["release", "boot.chunks", "system.chunks", "boot.img.zst", "system.img.zst"][..]),
+        (common::directory_release(), &["release", "archive.chunks", "archive.tar.zst"]),
+        (
+            common::containers_release(),
+            &[
+                "release",
+                "layer-1.chunks",
+                "layer-2.chunks",
+                "layer-3.chunks",
+                "blob",
+                "blob",
+                "blob",
+                "blob",
+                "layer-1.tar.zst",
+                "layer-2.tar.zst",
+                "layer-3.tar.zst",
+            ],
+        ),
+    ] {
+        let signed = release.seal(&[&signer(4)]).unwrap();
+        let frame = Frame::new(&signed, &release);
+        let titles: Vec<&str> = frame
+            .manifest
+            .split("image.title\":\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+            .filter(|title| *title != "thermostat")
+            .collect();
+        // The release comes first in the manifest; then lists, blobs and data, as the entries have them.
+        assert_eq!(titles, names);
+        let digests: Vec<Digest> = frame.headers[4..].iter().filter_map(|h| blob_digest(&h.name)).collect();
+        assert_eq!(digests.len(), names.len());
+        for (digest, header) in digests.iter().zip(&frame.headers[4..]) {
+            assert!(
+                frame.manifest.contains(&format!("\"digest\":\"sha256:{digest}\",\"size\":{}", header.bytes))
+            );
+        }
+    }
+}
+
+#[test]
+fn the_manifest_of_the_largest_release_fits() {
+    use bistable_format::content::{Blob, Containers, Service};
+    let digest = |kind: &str, i: usize| Digest::of(format!("{kind} {i}").as_bytes());
+    let mut containers = Containers {
+        services: (0..limits::SERVICES)
+            .map(|i| Service { name: format!("{i:064}"), manifest: digest("blob", i) })
+            .collect(),
+        layers: vec![],
+        blobs: (0..limits::BLOBS).map(|i| Blob { digest: digest("blob", i), bytes: limits::BLOB }).collect(),
+    };
+    containers.layers = (0..limits::LAYERS)
+        .map(|i| bistable_format::Artifact {
+            digest: digest("layer", i),
+            list_bytes: u32::try_from(limits::CHUNK_LIST).unwrap(),
+            ..common::artifact(limits::VOLUME, limits::VOLUME_DATA)
+        })
+        .collect();
+    let mut release = common::containers_release();
+    release.content = bistable_format::Content::Containers(containers);
+    release.head.product = "p".repeat(limits::NAME);
+    release.version = semver::Version::parse(&format!("1.0.0-{}", "a".repeat(58))).unwrap();
+    let signed = release.seal(&[&signer(4)]).unwrap();
+    let frame = Frame::new(&signed, &release);
+    let (bytes, limit) = (frame.manifest.len() as u64, limits::BUNDLE_TEXT);
+    assert!(bytes <= limit, "{bytes} bytes of {limit}");
+    assert!(frame.headers.iter().all(|h| h.encode().is_ok()));
+}

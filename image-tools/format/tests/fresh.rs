@@ -4,7 +4,7 @@ mod common;
 
 use bistable_format::{
     Channel,
-    fresh::{AHEAD, Clock, FURTHEST, Floor, Stale, check, now},
+    fresh::{AHEAD, AHEAD_WITHOUT_CLOCK, Clock, FURTHEST, Floor, Stale, check, now},
 };
 use common::channel;
 
@@ -70,4 +70,76 @@ fn time_never_goes_back() {
     assert_eq!(now(Clock::Free, 7), 7);
     assert_eq!(now(Clock::Synchronized(5), 7), 7);
     assert_eq!(now(Clock::Synchronized(9), 7), 9);
+}
+
+#[test]
+fn a_number_may_be_ten_thousand_ahead_and_no_more() {
+    assert_eq!(FURTHEST, 10_000);
+    for (floor, sequence, believed) in [
+        (0, 10_000, true),
+        (0, 10_001, false),
+        (41, 10_041, true),
+        (41, 10_042, false),
+        (41, u64::MAX, false),
+    ] {
+        let c = Channel { sequence, ..channel() };
+        let found = ask(&c, sequence, Floor { sequence: floor, issued_at: 0 }, Clock::Free);
+        let too_far = Stale::TooFar { name: "production".into(), found: sequence, floor };
+        assert_eq!(found, if believed { Ok(ISSUED) } else { Err(too_far) }, "{floor} {sequence}");
+    }
+}
+
+#[test]
+fn without_a_clock_a_channel_may_be_issued_twenty_years_after_the_lower_bound() {
+    assert_eq!(AHEAD_WITHOUT_CLOCK, 20 * 365 * 86_400);
+    let last = ISSUED + AHEAD_WITHOUT_CLOCK;
+    for (bound, issued_at, believed) in [
+        (ISSUED, last, true),
+        (ISSUED, last + 1, false),
+        (ISSUED, u64::MAX, false),
+        (1, AHEAD_WITHOUT_CLOCK + 1, true),
+        (1, AHEAD_WITHOUT_CLOCK + 2, false),
+        // Nothing at all is known of the time: any may be right.
+        (0, last + 1, true),
+        (0, u64::MAX - 7 * 86_400, true),
+    ] {
+        let c = Channel { issued_at, ..channel() };
+        let found = ask(&c, 42, Floor { sequence: 0, issued_at: bound }, Clock::Free);
+        let future = Stale::Future { name: "production".into(), found: 42, issued_at, now: bound };
+        assert_eq!(found, if believed { Ok(issued_at) } else { Err(future) }, "{bound} {issued_at}");
+    }
+    // A channel that never ends can't be: it has expired at the end of all days.
+    let c = Channel { issued_at: u64::MAX, ..channel() };
+    let found = ask(&c, 42, Floor::default(), Clock::Free);
+    assert!(matches!(found, Err(Stale::Expired { now: u64::MAX, .. })), "{found:?}");
+}
+
+#[test]
+fn a_synchronized_clock_leaves_a_day_for_clocks_that_differ() {
+    assert_eq!(AHEAD, 86_400);
+    for (clock, bound, believed) in [
+        (ISSUED - AHEAD, 0, true),
+        (ISSUED - AHEAD - 1, 0, false),
+        // A clock that is behind what was seen counts as what was seen.
+        (0, ISSUED - AHEAD, true),
+        (0, ISSUED - AHEAD - 1, false),
+    ] {
+        let found = ask(&channel(), 42, Floor { sequence: 0, issued_at: bound }, Clock::Synchronized(clock));
+        assert_eq!(found.is_ok(), believed, "{clock} {bound}");
+    }
+}
+
+#[test]
+fn the_lifetime_is_the_channels_own() {
+    for lifetime in [1, 60, 7 * 86_400, 400 * 86_400] {
+        let c = Channel { lifetime, ..channel() };
+        let last = Clock::Synchronized(ISSUED + lifetime - 1);
+        assert_eq!(ask(&c, 42, Floor::default(), last), Ok(ISSUED + lifetime - 1));
+        let over = ask(&c, 42, Floor::default(), Clock::Synchronized(ISSUED + lifetime));
+        let expires_at = ISSUED + lifetime;
+        assert_eq!(
+            over,
+            Err(Stale::Expired { name: "production".into(), found: 42, expires_at, now: expires_at })
+        );
+    }
 }

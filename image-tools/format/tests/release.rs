@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 
-use bistable_format::{DecodeError, Release, VolumeKind, limits, release::check_name};
+use bistable_format::content::Containers;
+use bistable_format::{
+    Bound, Content, DecodeError, Digest, Release, VolumeKind, limits, release::check_name,
+};
 use common::{problem, release, root, signer, volumes};
 use semver::{Version, VersionReq};
 
@@ -199,6 +202,152 @@ fn the_largest_release_that_passes_its_checks_can_be_sealed() {
     let bytes = release.seal(&[&signer(4)]).unwrap();
     assert!(bytes.len() > 48 << 10, "{}", bytes.len());
     assert_eq!(Release::open(&bytes, &root()), Ok(release));
+}
+
+#[test]
+fn thirty_two_bound_components_fit_beside_everything_else() {
+    let bound = (0..limits::COMPONENTS).map(|i| Bound {
+        extensions: common::extensions(2),
+        ..common::bound(&format!("{i:064}"), &format!("1.0.0-{}", "a".repeat(58)))
+    });
+    let release = Release {
+        bound: bound.collect::<Vec<_>>().into(),
+        description: "d".repeat(limits::DESCRIPTION),
+        self_tests: format!("#{}", "t".repeat(limits::PLAN - 1)),
+        health: format!("#{}", "h".repeat(limits::PLAN - 1)),
+        ..release()
+    };
+    let (bytes, limit) = (release.encode().unwrap().len(), limits::ENVELOPE_PAYLOAD);
+    let alone = bytes - limits::DESCRIPTION - 2 * limits::PLAN;
+    assert!(bytes <= limit && alone <= limit / 8, "{bytes} bytes of {limit}, {alone} without the texts");
+    assert_eq!(Release::open(&release.seal(&[&signer(4)]).unwrap(), &root()), Ok(release));
+}
+
+#[test]
+fn only_images_bring_components_along_and_only_once() {
+    type Spoil = fn(&mut Release);
+    let image: [(&str, Spoil, &str); 6] = [
+        (
+            "component",
+            |r| r.component = Some("app".into()),
+            "release: component: an image is the whole system",
+        ),
+        (
+            "bound-twice",
+            |r| r.bound.push(common::bound("app", "2.0.1")),
+            "release: bound component: app is there twice",
+        ),
+        (
+            "bound-version-long",
+            |r| r.bound[0].version = Version::parse(&format!("1.0.0-{}", "a".repeat(59))).unwrap(),
+            "release: bound component: longer than 64 bytes",
+        ),
+        ("durable-zero", |r| r.durable = 0, "release: durable: formats are counted from 1"),
+        ("origin-long", |r| r.origin = "x".repeat(201), "release: origin: longer than 200 bytes"),
+        (
+            "origin-escape",
+            |r| r.origin = "\u{1b}[2J".into(),
+            "release: origin: has control characters or invisible ones",
+        ),
+    ];
+    let application: [(&str, Spoil, &str); 3] = [
+        (
+            "component-none",
+            |r| r.component = None,
+            "release: component: an application needs the name of its component",
+        ),
+        (
+            "component-no-name",
+            |r| r.component = Some("My App".into()),
+            "release: component: \"My App\" is no name",
+        ),
+        (
+            "bound",
+            |r| r.bound.push(common::bound("models", "2.0.1")),
+            "release: bound component: only an image brings components along",
+        ),
+    ];
+    let archive: [(&str, Spoil, &str); 4] = [
+        (
+            "archive-empty",
+            |r| archive(r).bytes = 0,
+            "release: archive: 0 bytes: 1 byte to 64 GiB are possible",
+        ),
+        (
+            "archive-chunks-odd",
+            |r| archive(r).chunk_bytes = 262143,
+            "release: archive: chunks of 262143 bytes",
+        ),
+        (
+            "archive-chunks-many",
+            |r| (archive(r).bytes, archive(r).chunk_bytes) = (64 << 30, 256 << 10),
+            "release: archive: more than 65536 chunks",
+        ),
+        ("archive-list", |r| archive(r).list_bytes = 3, "release: archive: a chunk list of 3 bytes"),
+    ];
+    let containers: [(&str, Spoil, &str); 12] = [
+        ("services-none", |r| stack(r).services.clear(), "0 services: 1 to 16 are possible"),
+        ("blobs-none", |r| stack(r).blobs.clear(), "0 blobs: 1 to 32 are possible"),
+        ("service-no-name", |r| stack(r).services[0].name = "a/b".into(), "\"a/b\" is no name"),
+        ("service-twice", |r| stack(r).services[1].name = "web".into(), "service web is there twice"),
+        (
+            "manifest-absent",
+            |r| stack(r).services[1].manifest = Digest([1; 32]),
+            "the manifest 010101010101 of service db",
+        ),
+        ("layer-twice", |r| stack(r).layers[1].digest = stack(r).layers[0].digest, "is there twice"),
+        ("layer-empty", |r| stack(r).layers[2].bytes = 0, "release: layer: 0 bytes"),
+        ("blob-empty", |r| stack(r).blobs[1].bytes = 0, "a blob of 0 bytes: 1 to 1048576 are possible"),
+        ("blob-large", |r| stack(r).blobs[1].bytes = (1 << 20) + 1, "a blob of 1048577 bytes"),
+        ("blob-twice", |r| stack(r).blobs[3].digest = stack(r).blobs[1].digest, "is there twice"),
+        ("component-none", |r| r.component = None, "an application needs the name of its component"),
+        ("bound", |r| r.bound.push(common::bound("app", "2.0.1")), "only an image brings components along"),
+    ];
+    let applications = || [common::directory_release(), common::containers_release()];
+    let table = image
+        .iter()
+        .map(|row| (release(), row))
+        .chain(applications().into_iter().flat_map(|r| application.iter().map(move |row| (r.clone(), row))))
+        .chain(archive.iter().map(|row| (common::directory_release(), row)))
+        .chain(containers.iter().map(|row| (common::containers_release(), row)));
+    for (mut bad, (name, spoil, expected)) in table {
+        assert!(bad.encode().is_ok(), "{name}");
+        spoil(&mut bad);
+        let text = problem(bad.encode());
+        assert!(text.contains(expected), "{name}: {text}");
+        let bytes = postcard::to_allocvec(&bad).unwrap();
+        match Release::decode(&bytes) {
+            Err(error) => assert_eq!(error.to_string(), text, "{name}"),
+            // An entry that makes no sense is one that can't be read.
+            Ok(read) => assert_eq!(read.bound.unreadable()[0].why.to_string(), text, "{name}"),
+        }
+    }
+}
+
+fn archive(release: &mut Release) -> &mut bistable_format::Artifact {
+    match &mut release.content {
+        Content::Directory(directory) => &mut directory.archive,
+        other => panic!("not a directory: {other:?}"),
+    }
+}
+
+fn stack(release: &mut Release) -> &mut Containers {
+    match &mut release.content {
+        Content::Containers(containers) => containers,
+        other => panic!("not containers: {other:?}"),
+    }
+}
+
+#[test]
+fn artifacts_are_named_in_the_order_of_a_bundle() {
+    let names = |release: Release| -> Vec<String> {
+        release.content.artifacts().into_iter().map(|(name, _)| name).collect()
+    };
+    assert_eq!(names(release()), ["boot", "system"]);
+    assert_eq!(names(common::directory_release()), ["archive"]);
+    assert_eq!(names(common::containers_release()), ["layer-1", "layer-2", "layer-3"]);
+    let bytes: Vec<u64> = common::containers_release().terms().bytes;
+    assert_eq!(bytes, [5_000_000, 70_000, 123]);
 }
 
 #[test]

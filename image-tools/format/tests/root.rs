@@ -205,3 +205,70 @@ fn key_ids_print_as_many_bytes_as_asked() {
     assert_eq!(format!("{id}").len(), 32);
     assert_eq!(format!("{id:.4}"), format!("{id}")[..8]);
 }
+
+#[test]
+fn the_keys_of_deltas_are_those_of_releases() {
+    let root = root();
+    assert_eq!(root.role(Role::Delta), Some(&role_keys(Role::Release, 1, &[4])));
+    assert_eq!(root.role(Role::Attestation), None);
+    let silent = Root { roles: vec![role_keys(Role::Root, 1, &[1])], ..root };
+    assert_eq!((silent.role(Role::Delta), silent.role(Role::Release)), (None, None));
+}
+
+#[test]
+fn a_channel_has_the_keys_of_the_entry_that_names_it_or_else_the_default() {
+    let mut root = root();
+    root.roles.push(channel_keys(&["lab", "bench"], 1, &[6]));
+    assert!(root.encode().is_ok());
+    for (channel, keys) in [("production", 5), ("staging", 8), ("lab", 6), ("bench", 6), ("nightly", 5)] {
+        assert_eq!(root.channel_keys(channel).unwrap().keys, [id(keys)], "{channel}");
+    }
+    root.roles.remove(2);
+    assert_eq!(root.channel_keys("production"), None, "no entry is for all others");
+    assert_eq!(root.channel_keys("lab").unwrap().keys, [id(6)]);
+}
+
+#[test]
+fn demands_are_those_of_the_channel_and_of_all_channels() {
+    let mut root = root();
+    root.demands.push(demand("scanned"));
+    root.demands.push(Demand {
+        channels: vec!["staging".into(), "lab".into()],
+        kind: "signed-off".into(),
+        key: id(8),
+    });
+    assert_eq!(Root::decode(&root.encode().unwrap()), Ok(root.clone()));
+    let of =
+        |channel| root.demands_of(channel).map(|(d, k)| (d.kind.as_str(), k.clone())).collect::<Vec<_>>();
+    assert_eq!(of("production"), [("tests-passed", key(6)), ("scanned", key(6))]);
+    assert_eq!(of("staging"), [("scanned", key(6)), ("signed-off", key(8))]);
+    assert_eq!(of("nightly"), [("scanned", key(6))]);
+    assert_eq!(Root { demands: vec![], ..root.clone() }.demands_of("production").count(), 0);
+    // The same kind by two keys is two demands.
+    root.demands.push(Demand { key: id(8), ..demand("scanned") });
+    assert!(root.encode().is_ok());
+}
+
+#[test]
+fn a_root_expires_at_its_time_or_never() {
+    for (expires_at, now, expired) in [
+        (None, u64::MAX, false),
+        (Some(100), 99, false),
+        (Some(100), 100, true),
+        (Some(100), u64::MAX, true),
+        (Some(0), 0, true),
+        (Some(u64::MAX), u64::MAX - 1, false),
+    ] {
+        let root = Root { expires_at, ..root() };
+        assert_eq!(root.is_expired(now), expired, "{expires_at:?} at {now}");
+        assert_eq!(Root::decode(&root.encode().unwrap()), Ok(root));
+    }
+}
+
+#[test]
+fn an_expired_root_still_introduces_its_successor() {
+    let expired = Root { expires_at: Some(1), ..root() };
+    let next = Root { head: bistable_format::Head::new(expired.repository(), ""), ..next_root() };
+    let sealed = next.seal(&[&common::signer(1), &common::signer(2)]).unwrap();
+    assert_eq!(expired.successor(&sealed), Ok(next));
+}

@@ -21,6 +21,7 @@ use bistable_format::{
 };
 use ed25519_dalek::{Signer, SigningKey};
 use semver::{Version, VersionReq};
+use std::sync::LazyLock;
 
 /// Key number `n`. 1 to 3 are the root's, 4 the release's, 5 the channels', 6 attests, 8 is the channel staging's; the rest
 /// are strangers.
@@ -55,6 +56,12 @@ pub(crate) const NO_REPOSITORY: Digest = Digest([0; 32]);
 
 /// The first root.
 pub(crate) fn root() -> Root {
+    // Deriving keys and signing is slow: once is enough.
+    static MADE: LazyLock<Root> = LazyLock::new(make_root);
+    MADE.clone()
+}
+
+fn make_root() -> Root {
     Root {
         head: Head::new(NO_REPOSITORY, ""),
         version: 1,
@@ -82,7 +89,8 @@ pub(crate) fn next_root() -> Root {
 
 /// The identity of the repository of [`root`].
 pub(crate) fn repository() -> Digest {
-    root().repository()
+    static IDENTITY: LazyLock<Digest> = LazyLock::new(|| root().repository());
+    *IDENTITY
 }
 
 /// The head of what is about the product.
@@ -366,6 +374,12 @@ pub(crate) fn delta_list() -> (ChunkList, Making) {
 
 /// How [`release`] is made from [`base_release`].
 pub(crate) fn delta() -> Delta {
+    // Deriving keys and signing is slow: once is enough.
+    static MADE: LazyLock<Delta> = LazyLock::new(make_delta);
+    MADE.clone()
+}
+
+fn make_delta() -> Delta {
     let (list, making) = delta_list();
     let list = list.encode(making.target.bytes, making.data_bytes).unwrap();
     let mut boot = making.artifact_delta("boot", &list);
@@ -389,6 +403,12 @@ pub(crate) fn problem<T: std::fmt::Debug>(result: Result<T, DecodeError>) -> Str
 
 /// What a channel says of [`release`].
 pub(crate) fn offer() -> Offer {
+    // Deriving keys and signing is slow: once is enough.
+    static MADE: LazyLock<Offer> = LazyLock::new(make_offer);
+    MADE.clone()
+}
+
+fn make_offer() -> Offer {
     let sealed = release().seal(&[&signer(4)]).unwrap();
     Offer {
         terms: release().terms(),
@@ -445,6 +465,12 @@ pub(crate) fn channel() -> Channel {
 }
 
 pub(crate) fn attestation() -> Attestation {
+    // Deriving keys and signing is slow: once is enough.
+    static MADE: LazyLock<Attestation> = LazyLock::new(make_attestation);
+    MADE.clone()
+}
+
+fn make_attestation() -> Attestation {
     Attestation {
         head: head(),
         release: identity(&release()),
@@ -477,4 +503,51 @@ pub(crate) fn sealed_as(role: Role, format: u8, payload: &[u8], keys: &[u8]) -> 
         bytes.extend_from_slice(&signature);
     }
     bytes
+}
+
+/// An entry of an open list or the fields of a kind, whatever they are.
+pub(crate) fn frame(value: &impl serde::Serialize) -> Vec<u8> {
+    postcard::to_allocvec(value).unwrap()
+}
+
+/// A wave of any kind, as an entry.
+pub(crate) fn raw_wave(kind: u16, fields: &[u8]) -> Vec<u8> {
+    [frame(&kind), fields.to_vec()].concat()
+}
+
+/// An offer as an entry, with these waves.
+pub(crate) fn raw_offer(offer: &Offer, waves: &[Vec<u8>]) -> Vec<u8> {
+    let rollout = (&offer.rollout.pace, &offer.rollout.canaries, waves);
+    frame(&(
+        (&offer.terms, &offer.release, offer.release_bytes, &offer.identity, offer.since, &offer.passage),
+        rollout,
+        &offer.extensions,
+    ))
+}
+
+/// A channel's payload with these entries, whatever they are.
+pub(crate) fn raw_channel(channel: &Channel, offers: &[Vec<u8>], withdrawn: &[Vec<u8>]) -> Vec<u8> {
+    let Channel { head, name, sequence, previous, issued_at, lifetime, act, .. } = channel;
+    frame(&(
+        (head, name, sequence, previous, issued_at, lifetime, act),
+        (offers, withdrawn),
+        (&channel.pins, &channel.gates, channel.promoted_at, &channel.catalog, &channel.extensions),
+    ))
+}
+
+/// A release's payload with these bound entries, whatever they are.
+pub(crate) fn raw_release(release: &Release, bound: &[Vec<u8>]) -> Vec<u8> {
+    let texts = (&release.description, &release.author, release.build_time, &release.origin);
+    frame(&(
+        (&release.head, release.durable, &release.component, &release.version, release.security_version),
+        (&release.boards, &release.requires, &release.urgency, texts),
+        (&release.self_tests, &release.health, &release.data, &release.sbom),
+        (bound, &release.content, &release.extensions),
+    ))
+}
+
+/// A chunk list with these encodings, by kind and fields, whatever they are.
+pub(crate) fn raw_list(list: &ChunkList, encodings: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let chunks: Vec<_> = list.chunks.iter().map(|c| c.digest).zip(encodings).collect();
+    frame(&(list.chunk_bytes, list.base, chunks))
 }
