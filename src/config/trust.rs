@@ -7,10 +7,7 @@
 //! write. Another user only runs it on a simulated card, and may share that with the group (umask 002).
 //!
 //! Folders above the root of the configuration are not looked at: on a device there are none.
-use nix::{
-    sys::stat::{major, minor},
-    unistd::geteuid,
-};
+use nix::unistd::geteuid;
 use std::{
     collections::VecDeque,
     fmt, fs, io,
@@ -179,18 +176,19 @@ pub(super) fn file(root: &Path, path: &Path, owners: Owners) -> Result<(PathBuf,
 }
 
 fn is_null(path: &Path, of: &fs::Metadata) -> bool {
-    of.file_type().is_char_device()
-        && path == Path::new("/dev/null")
-        && (!cfg!(target_os = "linux") || (major(device(of)), minor(device(of))) == (1, 3))
+    of.file_type().is_char_device() && path == Path::new("/dev/null") && has_number_of_null(of)
 }
 
-#[allow(
-    clippy::useless_conversion,
-    clippy::unnecessary_fallible_conversions,
-    reason = "i32 on other systems"
-)]
-fn device(of: &fs::Metadata) -> nix::libc::dev_t {
-    of.rdev().try_into().unwrap_or_default()
+#[cfg(target_os = "linux")]
+fn has_number_of_null(of: &fs::Metadata) -> bool {
+    use nix::sys::stat::{major, minor};
+    (major(of.rdev()), minor(of.rdev())) == (1, 3)
+}
+
+/// Devices have other numbers there, and only a simulated Pi runs.
+#[cfg(not(target_os = "linux"))]
+const fn has_number_of_null(_: &fs::Metadata) -> bool {
+    true
 }
 
 fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathBuf> + '_ {

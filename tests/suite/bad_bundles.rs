@@ -131,11 +131,67 @@ const CASES: &[Case] = &[
     (
         "health-check-of-an-unknown-kind",
         |d| {
-            let profile = "[[check]]\nname = \"a\"\nkind = \"hope\"\n";
+            let profile = "[[check]]\nname = \"a\"\nkind = \"hope\"\nat = \"before\"\n";
             signed(d.with(|d| d.release.health = profile.into()))
         },
+        6,
+        &["its check \"a\" is required before the switch and not known here", "unknown kind \"hope\""],
+    ),
+    (
+        "self-test-of-an-unknown-kind",
+        |d| {
+            let plan = "[[test]]\nname = \"a\"\nkind = \"hope\"\n";
+            signed(d.with(|d| d.release.self_tests = plan.into()))
+        },
+        6,
+        &["its check \"a\" is required before the switch and not known here"],
+    ),
+    (
+        "self-tests-of-which-none-gates-the-flag",
+        |d| {
+            let plan = "[[test]]\nname = \"a\"\nkind = \"hope\"\nneed = \"wanted\"\n";
+            signed(d.with(|d| d.release.self_tests = plan.into()))
+        },
+        6,
+        &["none of its self-tests can run before the switch here"],
+    ),
+    (
+        "needs-a-newer-agent",
+        |d| signed(d.with(|d| d.release.head.agent = ">=9.1.0".into())),
+        6,
+        &["the release needs bistable >=9.1.0, and this is 0.1.0: update Bistable first"],
+    ),
+    (
+        "of-another-repository",
+        |d| signed(d.with(|d| d.release.head.repository = bistable_format::Digest::of(b"other"))),
         5,
-        &["health profile", "hope"],
+        &["the release is of repository", "two repositories share a key"],
+    ),
+    (
+        "extension-that-must-be-understood",
+        |d| {
+            let id = 7;
+            signed(d.with(|d| {
+                d.release.extensions.0.push(bistable_format::extensions::Extension { id, bytes: vec![1] });
+            }))
+        },
+        6,
+        &["release has extension 7, which this version does not understand"],
+    ),
+    (
+        "brings-a-component-along",
+        |d| {
+            signed(d.with(|d| {
+                d.release.bound.push(bistable_format::Bound {
+                    component: "app".into(),
+                    version: "1.2.0".parse().unwrap(),
+                    identity: bistable_format::Digest::of(b"app"),
+                    extensions: Default::default(),
+                });
+            }))
+        },
+        6,
+        &["it brings component app 1.2.0 along, and this version of Bistable installs no components"],
     ),
     // Chunk lists, signed by the right key.
     (
@@ -204,8 +260,8 @@ const CASES: &[Case] = &[
     (
         "delta",
         |d| signed(d.with(|d| d.system.list.base = Some(Digest::of(b"base")))),
-        1,
-        &["delta", "fetch the full one"],
+        5,
+        &["the chunk list of the system volume", "it is of a delta"],
     ),
     // Chunks, signed by the right key.
     (

@@ -234,7 +234,7 @@ fn a_withdrawal_is_no_way_below_the_security_floor() {
     let offer = stock(&mut shop, &weak);
     let parts = crate::draft::parts(&product().old);
     let old = &product().old[parts[4].content.clone()];
-    let version = Release::open(old, &crate::shop::root(1)).unwrap().version;
+    let version = Release::open(old, &product().root.root).unwrap().version;
     publish(
         &mut shop,
         &Channel {

@@ -54,6 +54,23 @@ pub(crate) fn sealed(role: Role, payload: &[u8], by: &[u8]) -> Vec<u8> {
     envelope::seal(role, payload, &keys).unwrap()
 }
 
+/// An envelope around a payload of any format, signed as such.
+pub(crate) fn of_format(role: Role, format: u8, payload: &[u8], by: &[u8]) -> Vec<u8> {
+    use ed25519_dalek::Signer;
+    let mut bytes = sealed(role, payload, &[]);
+    bytes[9] = format;
+    let length = &bytes[12..16].to_vec();
+    let message = [&b"bistable envelope\0"[..], &bytes[8..10], length, payload].concat();
+    let mut keys: Vec<SecretKey> = by.iter().map(|n| who(*n)).collect();
+    keys.sort_by_key(|key| key.public().id());
+    for key in &keys {
+        bytes.extend_from_slice(&key.public().id().0);
+        bytes.extend_from_slice(&key.signing().sign(&message).to_bytes());
+    }
+    bytes[10] = u8::try_from(keys.len()).unwrap();
+    bytes
+}
+
 /// A value as a payload, whether it makes sense or not.
 pub(crate) fn payload(value: &impl serde::Serialize) -> Vec<u8> {
     postcard::to_allocvec(value).unwrap()

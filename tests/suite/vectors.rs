@@ -35,6 +35,8 @@ enum Serve {
     Next,
     /// The same, after a good root 2.
     NextUnderRoot2,
+    /// As the channel's next file, which is good but for one offer.
+    NextWithBadOffer,
     /// As the channel's file of this number, which the hint names.
     Number(u64),
     /// The same, and none of the others is there any more.
@@ -131,7 +133,7 @@ fn spoilt(serve: Serve, file: &[u8]) -> Memory {
     let boot = &good.release.volumes().unwrap().boot;
     match serve {
         Serve::Root(n) => put(&mut shop, repository::root(n), file.to_vec()),
-        Serve::Next | Serve::NextUnderRoot2 => {
+        Serve::Next | Serve::NextUnderRoot2 | Serve::NextWithBadOffer => {
             put(&mut shop, repository::channel(CHANNEL, NEXT), file.to_vec());
         }
         Serve::Number(n) | Serve::Only(n) => {

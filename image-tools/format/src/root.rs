@@ -258,7 +258,7 @@ impl TrustError {
         matches!(
             self,
             TrustError::NeedsAgent { .. }
-                | TrustError::Envelope(EnvelopeError::Format { .. } | EnvelopeError::UnknownRole(_))
+                | TrustError::Envelope(EnvelopeError::Format { .. })
                 | TrustError::Decode(DecodeError::Kind { .. } | DecodeError::Extension { .. })
         )
     }

@@ -18,6 +18,7 @@ mod rate;
 mod trouble;
 
 pub use address::{Address, Scheme};
+#[cfg(target_os = "linux")]
 pub(crate) use client::system_roots;
 pub use limits::Limits;
 pub use rate::Rate;

@@ -327,6 +327,16 @@ impl Found {
         }
     }
 
+    /// How many offers this version can't read, if there are any, and why.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        let unreadable = self.channel.offers.unreadable();
+        let first = &unreadable.first()?.why;
+        Some(match unreadable.len() {
+            1 => format!("1 offer can't be read: {first}"),
+            n => format!("{n} offers can't be read: {first}"),
+        })
+    }
+
     /// What is said when a version is named that isn't on offer.
     fn not_offered(&self, version: &Version) -> String {
         let Found { channel: Channel { name, offers, withdrawn, .. }, source, product, .. } = self;
@@ -340,7 +350,10 @@ impl Found {
             [] => "nothing".into(),
             some => some.iter().take(OTHERS).map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
-        format!("channel {name} of {source} offers no release {version} for {product}; it has {there}")
+        let unreadable = self.unreadable().map_or_else(String::new, |text| format!("; {text}"));
+        format!(
+            "channel {name} of {source} offers no release {version} for {product}; it has {there}{unreadable}"
+        )
     }
 
     /// Why a device wouldn't take an offer by itself now, if only its turn is what's missing.

@@ -1,8 +1,8 @@
 //! The makers of the vectors: what is wrong with each of them, as code. Fixed keys, so the same bytes each time.
 use crate::shop::{
     CHANNEL, DAY, NEW_PUBLISHER, NEW_RELEASER, NOW, PUBLISHER, RELEASER, ROOTS, SEEN, STRANGER, boot_image,
-    channel, frame, made, made_by, offer, payload, repository_id, root, root_of, sealed, signed_root, volume,
-    volumes, who,
+    channel, frame, made, made_by, of_format, offer, payload, repository_id, root, root_of, sealed,
+    signed_root, volume, volumes, who,
 };
 use bistable_format::{
     Channel, ChunkList, Digest, Encoding, Extensions, Head, Key, KeyId, KeyKind, Offer, Release, Role, Root,
@@ -10,9 +10,11 @@ use bistable_format::{
     channel::{Segment, Withdrawal},
     chunklist::Range,
     envelope::seal,
+    extensions::Extension,
     fresh::FURTHEST,
     limits,
     rollout::Wave,
+    root::Demand,
 };
 use bistable_image::keys::SecretKey;
 
@@ -136,7 +138,21 @@ fn roots() -> Vec<Vector> {
         ("root-changed-after-signing.root", with(usual.clone(), |b| b[16] = 3)),
         ("root-payload-truncated.root", sealed(Role::Root, &next[..next.len() - 1], &ROOTS[..2])),
         ("root-payload-trailing-byte.root", sealed(Role::Root, &[&next[..], &[0]].concat(), &ROOTS[..2])),
-        ("root-of-a-later-format.root", with(usual, |b| b[9] = 2)),
+        ("root-format-changed.root", with(usual, |b| b[9] = 2)),
+        ("root-of-a-later-format.root", of_format(Role::Root, 2, &next, &ROOTS[..2])),
+        ("root-for-a-later-agent.root", of_format(Role::Root, 99, &for_later(&repository_id()), &ROOTS[..2])),
+        ("root-without-a-head.root", of_format(Role::Root, 2, &[0xff; 40], &ROOTS[..2])),
+        ("root-of-another-repository.root", changed_root(|r| r.head.repository = Digest::of(b"other"))),
+        ("root-with-an-odd-extension.root", changed_root(|r| r.extensions.0.push(odd()))),
+        ("root-channel-named-twice.root", {
+            changed_root(|r| r.roles[2].channels = vec!["staging".into(), "staging".into()])
+        }),
+        ("root-demand-of-a-missing-key.root", {
+            changed_root(|r| {
+                let (kind, key) = ("tests-passed".into(), who(STRANGER).public().id());
+                r.demands.push(Demand { channels: Vec::new(), kind, key });
+            })
+        }),
         ("root-is-a-web-page.root", page()),
         ("root-of-no-bytes.root", Vec::new()),
         ("channel-as-root.root", published(&channel(NEXT, Vec::new()))),
@@ -163,6 +179,24 @@ fn next() -> Channel {
 
 fn published(channel: &Channel) -> Vec<u8> {
     sealed(Role::Channel, &payload(channel), &[PUBLISHER])
+}
+
+/// An extension that nobody knows, and everybody must.
+fn odd() -> Extension {
+    Extension { id: 7, bytes: vec![1, 2, 3] }
+}
+
+/// A payload that is for later agents only: after its head come bytes that no decoder of today takes.
+fn for_later(repository: &Digest) -> Vec<u8> {
+    let head = Head { agent: ">=9.1.0".into(), ..Head::new(*repository, "") };
+    [payload(&head), vec![0xff; 20]].concat()
+}
+
+/// Bytes with one part of them replaced, which is there once.
+fn replaced(bytes: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
+    let at: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(part)).collect();
+    assert_eq!(at.len(), 1);
+    [&bytes[..at[0]], by, &bytes[at[0] + part.len()..]].concat()
 }
 
 fn changed(change: impl FnOnce(&mut Channel)) -> Vec<u8> {
@@ -218,7 +252,29 @@ fn channels() -> Vec<Vector> {
         ("channel-is-a-web-page.channel", page()),
         ("channel-of-zeros.channel", vec![0; 512]),
         ("channel-unknown-role.channel", with(good.clone(), |b| b[8] = 9)),
-        ("channel-of-a-later-format.channel", with(good.clone(), |b| b[9] = 2)),
+        ("channel-format-changed.channel", with(good.clone(), |b| b[9] = 2)),
+        ("channel-of-a-later-format.channel", of_format(Role::Channel, 2, &plain, &[PUBLISHER])),
+        ("channel-for-a-later-agent.channel", {
+            of_format(Role::Channel, 99, &for_later(&repository_id()), &[PUBLISHER])
+        }),
+        ("channel-of-another-repository.channel", { changed(|c| c.head.repository = Digest::of(b"other")) }),
+        ("channel-of-a-product.channel", changed(|c| c.head.product = "greenhouse".into())),
+        ("channel-with-an-odd-extension.channel", changed(|c| c.extensions.0.push(odd()))),
+        ("channel-offer-with-an-odd-extension.channel", changed(|c| c.offers[0].extensions.0.push(odd()))),
+        ("channel-offer-of-a-directory.channel", {
+            changed(|c| {
+                let terms = &mut c.offers[0].terms;
+                (terms.component, terms.content, terms.bytes) = (Some("app".into()), 2, vec![4096]);
+            })
+        }),
+        ("channel-offer-cut-short.channel", {
+            // The frame of the one offer is a byte shorter; the file around it is whole.
+            let offer = payload(&next().offers[0]);
+            let cut = &offer[..offer.len() - 1];
+            let framed = |bytes: &[u8]| payload(&bytes.to_vec());
+            sealed(Role::Channel, &replaced(&plain, &framed(&offer), &framed(cut)), &[PUBLISHER])
+        }),
+        ("delta-as-channel.channel", of_format(Role::Delta, 1, &plain, &[RELEASER])),
         ("envelope-17-signatures.channel", {
             let whole = (1..=limits::SIGNATURES).fold(good.clone(), |b, _| signed_again(b));
             assert_eq!(usize::from(whole[10]), limits::SIGNATURES + 1);
