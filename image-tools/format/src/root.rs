@@ -165,7 +165,7 @@ pub enum TrustError {
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
     /// It carries no signature.
-    #[error("the {0} is not signed: sign it with a key that the root names for {0}")]
+    #[error("the {0} is not signed: sign it with a key that the root names for {keys}", keys = .0.keys())]
     Unsigned(Role),
     /// None of its signatures is by a key that the root knows.
     #[error(
@@ -178,7 +178,7 @@ pub enum TrustError {
         key: KeyId,
     },
     /// Signed by a key that the root names, but not for this.
-    #[error("the {role} is signed by key {key:.4} ({label}), which the root does not name for {role}")]
+    #[error("the {role} is signed by key {key:.4} ({label}), which the root does not name for {keys}", keys = .role.keys())]
     WrongRole {
         /// What was signed.
         role: Role,

@@ -12,18 +12,21 @@ use bistable_format::attestation::Attestation;
 use bistable_format::bundle::{BLOCK, Frame, Header};
 use bistable_format::{Channel, ChunkList, Delta, Release, Root};
 use common::{
-    attestation, channel, containers_release, delta, delta_list, directory_release, key, list, next_root,
-    release, repository, root, signer,
+    attestation, channel, containers_release, delta, delta_list, directory_release, key, later_payload, list,
+    next_root, offer, raw_channel, raw_offer, raw_wave, release, repository, root, signer,
 };
 use std::path::Path;
 
 /// The file's bytes; with `BLESS=1` they are written first.
 fn golden(name: &str, made: &[u8]) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name), made)
+}
+
+fn file(path: &Path, made: &[u8]) -> Vec<u8> {
     if std::env::var_os("BLESS").is_some_and(|v| v == "1") {
-        std::fs::write(&path, made).unwrap();
+        std::fs::write(path, made).unwrap();
     }
-    let stored = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}: run with BLESS=1", path.display()));
+    let stored = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}: run with BLESS=1", path.display()));
     assert!(
         stored == made,
         "{}: differs from what is written now: see what changed, then BLESS=1",
@@ -108,6 +111,41 @@ fn bundle_frames_of_each_content() {
         assert!(rest.is_empty());
         let decoded: Vec<Header> = blocks.iter().map(|b| Header::decode(b).unwrap()).collect();
         assert_eq!(decoded, frame.headers);
+    }
+}
+
+#[test]
+fn fuzzing_starts_from_good_values() {
+    let payload = |sealed: Vec<u8>| sealed[16..sealed.len() - 80].to_vec();
+    // A list comes behind what its release says of it: sectors, and bytes of data.
+    let sizes = |bytes: u64, data_bytes: u64| {
+        let word = |n: u64| u32::try_from(n).unwrap().to_le_bytes();
+        [word(bytes / 512), word(data_bytes)].concat()
+    };
+    let (full, artifact) = list();
+    let (of_delta, making) = delta_list();
+    let (raw, data) = (artifact.bytes, artifact.data_bytes);
+    let strange = [raw_offer(&offer(), &[raw_wave(2, b"by region")]), b"an offer of 2030".to_vec()];
+    for (name, made) in [
+        ("envelope_root/payload", root().encode().unwrap()),
+        ("envelope_root/signed", root().seal(&[&signer(1), &signer(2)]).unwrap()),
+        ("envelope_root/next", next_root().encode().unwrap()),
+        ("release/payload", release().encode().unwrap()),
+        ("release/directory", directory_release().encode().unwrap()),
+        ("release/containers", containers_release().encode().unwrap()),
+        ("channel/golden", payload(channel().seal(&[&signer(5)]).unwrap())),
+        ("channel/offer", raw_channel(&channel(), &strange, &[])),
+        ("delta/payload", payload(delta().seal(&[&signer(4)]).unwrap())),
+        ("head/payload", later_payload(">=9.0.0", "thermostat")),
+        ("head/release", release().encode().unwrap()),
+        ("chunk_list/full", [sizes(raw, data), full.encode(raw, data).unwrap()].concat()),
+        (
+            "chunk_list/delta",
+            [sizes(raw, making.data_bytes), of_delta.encode(raw, making.data_bytes).unwrap()].concat(),
+        ),
+    ] {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/seeds");
+        file(&seeds.join(name), &made);
     }
 }
 

@@ -2,7 +2,7 @@
 //! back as the same value, and what a device makes of it keeps the promises of a choice.
 #![no_main]
 use bistable_format::{
-    Channel, Digest, Key, KeyId, KeyKind, Role, RoleKeys, Root,
+    Channel, Digest, Extensions, Head, Key, KeyId, KeyKind, Role, RoleKeys, Root,
     choice::{Chooser, Verdict, choose, path},
     compat::{Device, Direction, is_newer},
     fresh::{AHEAD, Clock, FURTHEST, Floor, check},
@@ -19,8 +19,17 @@ static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf
 static ROOT: LazyLock<Root> = LazyLock::new(|| {
     let public = KEY.verifying_key().to_bytes();
     let key = Key { public, label: "fuzz".into(), kind: KeyKind::Production };
-    let roles = Role::IN_ROOT.map(|role| RoleKeys { role, threshold: 1, keys: vec![KeyId::of(&public)] });
-    Root { version: 1, keys: vec![key], roles: roles.to_vec() }
+    let keys = vec![KeyId::of(&public)];
+    let role = |role| RoleKeys { role, channels: vec![], threshold: 1, keys: keys.clone() };
+    Root {
+        head: Head::new(Digest([0; 32]), ""),
+        version: 1,
+        expires_at: None,
+        keys: vec![key],
+        roles: Role::IN_ROOT.map(role).to_vec(),
+        demands: vec![],
+        extensions: Extensions::default(),
+    }
 });
 
 /// A number out of the input, so that a fuzzer has a say in what the device has seen.
@@ -30,7 +39,9 @@ fn number(data: &[u8]) -> u64 {
 
 fuzz_target!(|data: &[u8]| {
     assert!(Channel::open(data, &ROOT).is_err(), "a forgery");
-    let Ok(channel) = Channel::decode(data) else { return };
+    let Ok(mut channel) = Channel::decode(data) else { return };
+    // Of the repository, and for this agent.
+    channel.head = Head::new(ROOT.repository(), "");
     let signed = channel.seal(&[&KEY]).expect("what decodes can be signed");
     assert_eq!(Channel::open(&signed, &ROOT).as_ref(), Ok(&channel));
 
@@ -40,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     for clock in [Clock::Free, Clock::Synchronized(seen), Clock::Synchronized(channel.issued_at)] {
         let Ok(now) = check(&channel, &channel.name, channel.sequence, floor, clock) else { continue };
         assert!(channel.sequence >= floor.sequence && channel.sequence - floor.sequence <= FURTHEST);
-        assert!(now >= floor.issued_at && now >= channel.issued_at && now < channel.expires_at);
+        assert!(now >= floor.issued_at && now >= channel.issued_at && now < channel.expires_at());
         if let Clock::Synchronized(at) = clock {
             assert!(channel.issued_at <= at.max(floor.issued_at).saturating_add(AHEAD));
         }

@@ -31,6 +31,7 @@ fuzz_target!(|text: &str| {
                         assert!(!device.contains(|c: char| c.is_control() || c == ' '));
                     }
                     Kind::Loopback { .. } | Kind::Level { .. } => {}
+                    Kind::Unknown { why, .. } => assert!(!why.chars().any(char::is_control), "{why:?}"),
                 }
                 for pin in test.kind.pins() {
                     assert!(pin.0 <= Pin::MAX && !pins.contains(&pin));

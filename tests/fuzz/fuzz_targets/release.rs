@@ -2,8 +2,8 @@
 //! compared with a device.
 #![no_main]
 use bistable_format::bundle::{Frame, Header};
-use bistable_format::compat::{Device, Direction, check, meets};
-use bistable_format::{Digest, Release, limits};
+use bistable_format::compat::{Device, Direction, check, check_release, meets};
+use bistable_format::{Digest, Release, VolumeKind, limits};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -23,19 +23,23 @@ fuzz_target!(|data: &[u8]| {
     );
     assert_eq!(frame.bundle_bytes() % 512, 0);
 
+    let brought = check_release(&release);
+    assert!(brought.len() >= release.bound.total(), "each of them is a reason: {brought:?}");
+
     // On a device that is all it asks for, the only reason left may be a requirement that its own version misses.
     let running = release.version.clone();
     let device = Device {
-        product: &release.product,
+        product: release.product(),
         board: &release.boards[0],
         running: Some(&running),
         security_floor: release.security_version,
         components: &[],
-        boot_bytes: release.volumes.boot.bytes,
-        system_bytes: release.volumes.system.bytes,
+        boot_bytes: release.terms().bytes_of(VolumeKind::Boot).unwrap_or(0),
+        system_bytes: release.terms().bytes_of(VolumeKind::System).unwrap_or(0),
     };
     let back = check(&release.terms(), &device, Direction::Back);
-    assert_eq!(back.len(), release.requires.components.len(), "{back:?}");
+    let is_image = release.volumes().is_some();
+    assert_eq!(back.len(), release.requires.components.len() + usize::from(!is_image), "{back:?}");
     let missed = release.requires.running.as_ref().is_some_and(|r| !meets(r, &running));
     let forward = check(&release.terms(), &device, Direction::Forward);
     assert_eq!(forward.len(), back.len() + 1 + usize::from(missed), "not newer than itself: {forward:?}");

@@ -395,7 +395,12 @@ fn releases() -> Vec<Vector> {
         // Named by the channel, which says the truth of it.
         ("release-security-below-floor.release", spoilt(|r| r.security_version = 1)),
         ("release-for-another-board.release", spoilt(|r| r.boards = vec!["pi5".into()])),
-        ("release-larger-than-the-slot.release", spoilt(|r| volumes(r).system.bytes = 1 << 36)),
+        ("release-larger-than-the-slot.release", {
+            spoilt(|r| {
+                let system = &mut volumes(r).system;
+                (system.bytes, system.chunk_bytes) = (1 << 36, limits::CHUNK_MAX);
+            })
+        }),
         ("release-demands-a-newer-one.release", {
             spoilt(|r| r.requires.running = Some(">=1.0.5".parse().unwrap()))
         }),
