@@ -80,6 +80,17 @@ pub enum CardError {
         /// Bytes that there are.
         bytes: u64,
     },
+    /// Two partitions share bytes.
+    #[error("card {}: the partitions \"{first}\" and \"{second}\" overlap, so that writing one would change the other; \
+         copy the image again, or make another with `bistable-image card`", .path.display())]
+    Overlap {
+        /// The card.
+        path: PathBuf,
+        /// The partition that begins first.
+        first: &'static str,
+        /// The one that begins before it ends.
+        second: &'static str,
+    },
     /// It gives back other bytes than were written.
     #[error("{0}")]
     Failing(String),
@@ -187,6 +198,15 @@ pub(super) fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7]
             return Err(CardError::TooSmall { path: path.into(), partition: name, end, bytes });
         }
         *range = (start, end);
+    }
+    let mut places: Vec<_> = ranges.into_iter().zip(Partition::ALL.map(Partition::name)).collect();
+    places.sort_unstable();
+    for pair in places.windows(2) {
+        if let [((_, end), first), ((start, _), second)] = pair
+            && start < end
+        {
+            return Err(CardError::Overlap { path: path.into(), first, second });
+        }
     }
     Ok(ranges)
 }

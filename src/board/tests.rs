@@ -13,6 +13,7 @@ use bistable_boot::{
 };
 use std::{
     fs::{self, File},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -78,6 +79,33 @@ fn each_refusal_says_what_to_do() {
         assert!(text.contains(what) && text.contains(todo), "{text}");
         assert!(text.contains(&path.display().to_string()), "{text}");
     }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32| (crc >> 1) ^ (0xedb8_8320 * (crc & 1));
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
+}
+
+/// A write to one partition would change the other: a slot that runs, for example.
+#[test]
+fn a_card_whose_partitions_overlap_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    // By hand: the library refuses to write this, but not to read it.
+    let mut head = fs::read(&path).unwrap();
+    head.truncate(34 * 512);
+    let last = 1024 + 128 + 40;
+    let boot_a = u64::from_le_bytes(head[last..last + 8].try_into().unwrap());
+    head[last..last + 8].copy_from_slice(&(boot_a + 1).to_le_bytes());
+    let entries = crc32(&head[1024..]);
+    head[512 + 88..512 + 92].copy_from_slice(&entries.to_le_bytes());
+    head[512 + 16..512 + 20].fill(0);
+    let header = crc32(&head[512..512 + 92]);
+    head[512 + 16..512 + 20].copy_from_slice(&header.to_le_bytes());
+    File::options().write(true).open(&path).unwrap().write_all_at(&head, 0).unwrap();
+    let text = open(&path, Access::Look).unwrap_err().to_string();
+    assert!(text.contains("partitions \"boot_a\" and \"boot_b\" overlap"), "{text}");
+    assert!(text.contains(&path.display().to_string()), "{text}");
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub(super) struct Fstab {
 pub(super) fn rewrite(original: &str, unit: PersistentUnit) -> Fstab {
     let mut made = Fstab::default();
     let mut persistent = unit == PersistentUnit::Its;
-    for line in original.lines() {
+    // Carriage returns go, wherever a line ends: the mount units would take them for a part of the last field.
+    for line in original.lines().map(|line| line.trim_end_matches('\r')) {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let new = match fields.as_slice() {
             [first, ..] if first.starts_with('#') => None,
@@ -134,6 +135,16 @@ mod tests {
         }
         assert_eq!(rewrite("a /persistent ext4\n", PersistentUnit::None).text, "a /persistent ext4\n");
         assert_eq!(rewrite("", PersistentUnit::None).text.lines().count(), 1);
+    }
+
+    /// Also of a last line that ends in a carriage return without a line feed.
+    #[test]
+    fn a_rewritten_table_is_left_alone() {
+        for original in ["/bx /p\r\r", "UUID=1 / ext4\r\n/bx /p\r", "UUID=1 / ext4", "\r"] {
+            let made = rewrite(original, PersistentUnit::None);
+            assert!(!made.text.contains('\r'), "{original:?}");
+            assert_eq!(rewrite(&made.text, PersistentUnit::None), made, "{original:?}");
+        }
     }
 
     #[test]
