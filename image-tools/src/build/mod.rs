@@ -18,13 +18,14 @@ use crate::keys::SecretKey;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
+use crate::root::SignedRoot;
 use crate::volume::tree::Tree;
 use crate::volume::{
     self, BootFlow, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId,
     VolumePlan, VolumeSize, open_boot, open_system,
 };
 use bistable_format::{
-    DecodeError, Digest, Release, Requires, Root, TrustError, Volume, VolumeKind, Volumes, limits,
+    DecodeError, Digest, Release, Requires, TrustError, Volume, VolumeKind, Volumes, limits,
 };
 use semver::Version;
 use std::path::{Path, PathBuf};
@@ -91,8 +92,8 @@ pub struct BuildOptions {
     pub backend: Ext4Backend,
     /// Keys that sign the release.
     pub keys: Vec<SecretKey>,
-    /// The root that devices have: the keys are held against it before anything else is done.
-    pub root: Option<Root>,
+    /// The root that devices have: the keys are held against it before anything else is done, and the system carries it.
+    pub root: Option<SignedRoot>,
     /// Raw bytes in a chunk.
     pub chunk_size: ChunkSize,
     /// How hard to compress.
@@ -284,7 +285,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     let (boot, system, dissected) = match &options.input {
         Input::Volumes { system, boot } => (BootSource::Path(boot), system.clone(), None),
         Input::Disk(disk) => {
-            let parts = disk::dissect(disk, epoch, size, &options.out, progress)?;
+            let parts = disk::dissect(disk, options.root.as_ref(), epoch, size, &options.out, progress)?;
             parts.dissected.notes.iter().for_each(|note| progress.note(note));
             _folder = parts.folder;
             (BootSource::Tree(&disk.image, parts.boot), parts.system, Some(parts.dissected))
@@ -369,7 +370,7 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
     let draft = options.release(Volumes { boot: volume.clone(), system: volume });
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
     if let Some(root) = &options.root {
-        Release::open(&signed, root).map_err(BuildError::Untrusted)?;
+        Release::open(&signed, &root.root).map_err(BuildError::Untrusted)?;
     }
     Ok(())
 }
@@ -394,5 +395,10 @@ fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePla
 fn plan_system(options: &BuildOptions, path: &Path) -> Result<VolumePlan, VolumeError> {
     let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::System));
     let (size, owner, backend) = (options.system_size, options.owner, options.backend);
-    open_system(path, &SystemOptions { size, owner, backend, ..SystemOptions::new(id, options.build_time) })
+    // A disk image's has it already.
+    let root = options.root.clone().filter(|_| matches!(options.input, Input::Volumes { .. }));
+    open_system(
+        path,
+        &SystemOptions { size, owner, backend, root, ..SystemOptions::new(id, options.build_time) },
+    )
 }
