@@ -55,6 +55,7 @@ fn facts(record: &Record, booted: Slot, default: Slot) -> Facts<'_> {
         booted,
         default: Ok(default),
         root: Ok(RootFacts { version: 1, demo: false }),
+        system_root: SystemRootState::Present,
         journal_copies: [Some(record.seq), Some(record.seq.saturating_sub(1))],
     }
 }
