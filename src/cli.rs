@@ -112,14 +112,28 @@ pub enum Verb {
     /// A release that is given up by hand is rejected: this device doesn't install it again, unless `install` or
     /// `update` is told to with --retry-rejected.
     Revert,
-    /// Recreate the journal or the boot flag if it is damaged, and acknowledge an equivocation
-    Repair,
+    /// Recreate the root, the journal or the boot flag if it is damaged, and acknowledge an equivocation
+    Repair(RepairArgs),
     /// Say whether the configuration is right, and what it comes to
     #[command(subcommand)]
     Config(ConfigVerb),
     /// Change the simulated Pi: its power and its wiring
     #[command(subcommand)]
     Sim(SimVerb),
+}
+
+/// What to go by where a lost `state` partition leaves nothing.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RepairArgs {
+    /// The release that the running slot was written from, if the stored one is lost: its bundle, or the signed release
+    #[arg(long, value_name = "FILE")]
+    pub release: Option<PathBuf>,
+    /// The product that this device is, if nothing else says so: what runs is then unknown until the next update
+    #[arg(long, value_name = "NAME", conflicts_with = "release")]
+    pub product: Option<String>,
+    /// The product's signed root, if neither the partition nor the running system has one
+    #[arg(long, value_name = "FILE.root")]
+    pub root_file: Option<PathBuf>,
 }
 
 /// Where releases are on offer, if it isn't where the configuration says.

@@ -31,6 +31,27 @@ pub enum Error {
     /// The root of trust isn't acceptable.
     #[error("the device's root of trust: {0}")]
     Root(#[source] TrustError),
+    /// The stored root does not descend from the running system's.
+    #[error(
+        "the root in partition state (version {stored}) does not descend from the root of the running system (version \
+         {system}): {problem}; refusing to trust it; `bistable repair` puts the system's root in its place, and \
+         `bistable check` then follows newer ones from the repository"
+    )]
+    ForeignRoot {
+        /// Version of the newest stored root.
+        stored: u32,
+        /// Version of the system's.
+        system: u32,
+        /// Why it doesn't descend.
+        problem: bistable_format::Stray,
+    },
+    /// The root in the running system can't be used.
+    #[error(
+        "the root in the running system ({path}): {0}; refusing to trust anything until a release with a valid one is \
+         written with a card reader, or the other slot runs",
+        path = bistable_format::Root::SYSTEM_PATH
+    )]
+    SystemRoot(String),
     /// The file can't be opened.
     #[error("{}: {source}", .path.display())]
     Open {
@@ -200,7 +221,9 @@ impl Error {
         match self {
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Usage(_) => Exit::Usage,
-            Error::NoRoot(_) | Error::Root(_) => Exit::Untrusted,
+            Error::NoRoot(_) | Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => {
+                Exit::Untrusted
+            }
             Error::Bundle(e) if e.is_transport() => Exit::TryLater,
             Error::Bundle(BundleError::Untrusted(e)) if e.needs_update() => Exit::Incompatible,
             Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,

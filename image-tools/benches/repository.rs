@@ -109,7 +109,7 @@ impl Bench {
         let mut options = BuildOptions::new("hub", version, "pi4", path("system"), path("boot"), out);
         options.existing = bistable_image::Existing::Replace;
         options.keys = vec![self.product.release_key.clone()];
-        options.root = Some(self.product.root.root.clone());
+        options.root = Some(self.product.root.clone());
         options.build_time = 1_700_000_000;
         options.boot_size = VolumeSize::Exact(4 << 20);
         options.threads = Threads::new(1);

@@ -23,7 +23,8 @@ const SECTORS: u64 = ALIGN / 512;
 fn card(dir: &tempfile::TempDir, partitions: &[Partition]) -> PathBuf {
     let path = dir.path().join("card.img");
     let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    file.set_len(16 * ALIGN).unwrap();
+    // Six partitions of one group, one before the first, and one for the second table.
+    file.set_len(STATE_BYTES + 8 * ALIGN).unwrap();
     let mut gpt = gptman::GPT::new_from(&mut file, 512, [1; 16]).unwrap();
     let mut first = SECTORS;
     for partition in partitions {

@@ -1,9 +1,13 @@
 //! `status` and `history`: look, and change nothing.
 use super::Answer;
 use crate::{
-    Device,
-    status::{self, Charset, Facts, Power, RootFacts, Status, Style},
+    Device, Error,
+    config::Settings,
+    ports::Board,
+    status::{self, Charset, Facts, Lost, LostFacts, Power, RootFacts, Status, Style},
 };
+use bistable_boot::BySlot;
+use bistable_format::Root;
 
 pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
     let default = device.board.boot.default_slot().map_err(|e| e.to_string());
@@ -20,9 +24,35 @@ pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
         booted: device.board.boot.booted(),
         default,
         root,
+        system_root: device.system_root(),
         journal_copies,
     });
     Answer::styled(status::picture(&status, style(ascii)), &status)
+}
+
+/// `status` where both copies of the journal are lost.
+pub(super) fn lost(
+    mut board: Board,
+    settings: &Settings,
+    power: Power,
+    problem: String,
+) -> Result<Answer, Error> {
+    let remains = Device::remains(&mut board, settings)?;
+    let root = |root: Root| RootFacts { version: root.version, demo: root.refuse_demo().is_err() };
+    let lost = Lost::new(LostFacts {
+        board: &board.name,
+        power,
+        booted: board.boot.booted(),
+        default: board.boot.default_slot().map_err(|e| e.to_string()),
+        root: remains.root.map(root).map_err(|e| e.to_string()),
+        releases: BySlot::new(|slot| {
+            let release = remains.releases[slot].as_ref()?;
+            Some((release.product().to_owned(), release.version.to_string()))
+        }),
+        floors: remains.floors,
+        problem,
+    });
+    Ok(Answer::new(lost.text(), &lost))
 }
 
 pub(super) fn history(device: &Device) -> Answer {

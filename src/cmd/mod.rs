@@ -21,6 +21,7 @@ use crate::{
     ports::Board,
     selftest::printable_lines,
 };
+use bistable_boot::JournalError;
 use machine::{Keeper, Machine, Place};
 use std::io::{self, Write};
 use talk::Talk;
@@ -58,7 +59,14 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
         say(&format!("warning: {e}"));
         Settings::default()
     });
-    let device = Device::open(machine.board, settings)?;
+    let device = match (Device::open(machine.board, settings.clone()), &cli.verb) {
+        // Looking must be possible above all when something is wrong.
+        (Err(Error::Journal(e @ JournalError::Lost { .. })), Verb::Status { .. }) => {
+            let machine = place.open(cli, &board, Access::Look)?;
+            return inspect::lost(machine.board, &settings, machine.power, e.to_string());
+        }
+        (opened, _) => opened?,
+    };
     match cli.verb {
         Verb::Status { ascii } => Ok(inspect::status(device, machine.power, ascii)),
         _ => Ok(inspect::history(&device)),
@@ -111,8 +119,8 @@ fn on_board(
         }
         (Err(e), _) => return Err(e.into()),
     };
-    if let Verb::Repair = cli.verb {
-        return Ok(repair::run(board, settings)?);
+    if let Verb::Repair(args) = &cli.verb {
+        return Ok(repair::run(board, settings, args)?);
     }
     let device = Device::open(board, settings)?;
     let mut talk = Talk::new(&cli.at);

@@ -41,7 +41,7 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         Verb::Resume
         | Verb::Status { .. }
         | Verb::History
-        | Verb::Repair
+        | Verb::Repair(_)
         | Verb::Config(_)
         | Verb::Sim(_) => agent.resume(),
     };

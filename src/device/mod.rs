@@ -2,12 +2,20 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `roots` | the root of trust: the stored chain, held against the running system's root |
+//! | `floors` | the anti-rollback floors, copied beside the roots |
 //! | `stored` | the signed things in the `state` partition |
-//! | `repair` | what a person has made anew: the journal, the boot flag |
+//! | `lost` | what can be known without a journal |
+//! | `repair` | what a person has made again: the root, the journal, the boot flag |
+mod floors;
+mod lost;
 mod repair;
+mod roots;
 mod stored;
 
-pub use repair::Repaired;
+pub use lost::Remains;
+pub use repair::{Known, ReadRelease, Rebuilt, Repaired};
+pub use roots::SystemRootState;
 
 use crate::{
     Error,
@@ -19,13 +27,14 @@ use bistable_boot::{
     layout::{self, Partition},
 };
 use bistable_format::{
-    Envelope, Release, Role, Root,
+    Release, TrustError,
     health::{self, Profile},
     release,
     selftest::{At, Need, Plan},
 };
+use roots::{SystemRoot, Trusted, Verified};
 use std::sync::Arc;
-use stored::{Verified, read_release, read_root, read_roots, read_stored, write_stored};
+use stored::{read_release, write_stored};
 
 /// How long one run of an operator's check may take.
 const OPERATOR_CHECK_MS: u32 = 30_000;
@@ -43,6 +52,7 @@ pub struct Device {
     now: Now,
     journal: Journal<Sectors>,
     state: Arc<dyn Volume>,
+    system_root: SystemRoot,
     verified: Verified,
 }
 
@@ -59,15 +69,16 @@ impl Device {
     }
 
     fn new(
-        board: Board,
+        mut board: Board,
         settings: Settings,
         record: Record,
         journal: Journal<Sectors>,
         state: Arc<dyn Volume>,
     ) -> Result<Device, Error> {
         let now = Now::Saved(record.state.clone());
+        let system_root = SystemRoot::read(&mut board);
         let verified = Verified::default();
-        let mut device = Device { board, settings, record, now, journal, state, verified };
+        let mut device = Device { board, settings, record, now, journal, state, system_root, verified };
         device.locate()?;
         Ok(device)
     }
@@ -138,12 +149,14 @@ impl Device {
     }
 
     /// Save a new record: after `Ok`, and only then, it is what the device remembers, and survives a power cut. Its state is
-    /// the one that is saved already: where the device is doesn't change.
+    /// the one that is saved already: where the device is doesn't change. The copies of its floors come first: see
+    /// [`FloorsCopy`](bistable_boot::FloorsCopy).
     ///
     /// # Errors
     /// When the card fails, or gives back something else than was written.
     pub fn save(&mut self, mut next: Record) -> Result<(), Error> {
         debug_assert_eq!(next.state, self.record.state, "a decision is saved as one");
+        self.keep_floors(&next)?;
         self.journal.save(&mut next)?;
         self.record = next;
         Ok(())
@@ -154,10 +167,30 @@ impl Device {
     /// # Errors
     /// As for [`save`](Self::save).
     pub(crate) fn save_state(&mut self, mut next: Record) -> Result<(), Error> {
+        self.keep_floors(&next)?;
         self.journal.save(&mut next)?;
         self.now = Now::Saved(next.state.clone());
         self.record = next;
         Ok(())
+    }
+
+    /// Make the copies of the floors follow a record that is about to be saved, after the roots beside them are whole.
+    ///
+    /// A card that doesn't take them is no reason not to save: the journal holds the floors, and the copies only help when it
+    /// is lost.
+    fn keep_floors(&mut self, next: &Record) -> Result<(), Error> {
+        if floors::are_kept(&*self.state, next)? {
+            return Ok(());
+        }
+        let kept = self.mend_root().and_then(|_| floors::keep_floors(&*self.state, next));
+        match kept {
+            Err(Error::Fault(e)) if e.stopping().is_some() => Err(e.into()),
+            Err(e) => {
+                log::warn!("event=floors_not_copied reason=\"{e}\"");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Sequence number of each journal copy that is readable.
@@ -165,79 +198,12 @@ impl Device {
         self.journal.copies().map(|copy| copy.ok()?.ok().map(|record| record.seq))
     }
 
-    /// Whether each copy of the root can be used.
+    /// The release that a slot was written from. The journal remembers its name, a digest, and it must be signed: by the keys
+    /// of the root that is trusted now, or of an older one that the device has followed. By now the root may name other keys,
+    /// and what runs must be tested, and gone back to, all the same.
     ///
     /// # Errors
-    /// When the card fails.
-    pub fn root_copies(&self) -> Result<[bool; 2], Error> {
-        Ok(read_roots(&*self.state, &self.verified)?.map(|copy| copy.is_ok()))
-    }
-
-    /// Write a damaged or older copy of the root anew from the good one; but not while the floors are still those of the
-    /// older one: see `root_before`.
-    ///
-    /// # Errors
-    /// When the card fails.
-    pub fn mend_root(&mut self) -> Result<(), Error> {
-        let [first, second] = layout::ROOT;
-        let (good, bad) = match read_roots(&*self.state, &self.verified)? {
-            [Ok(_), Err(_)] => (first, second),
-            [Err(_), Ok(_)] => (second, first),
-            [Ok(a), Ok(b)] if a.version.max(b.version) > self.record.floors.root_version => return Ok(()),
-            // The power went between the two writes of a newer root.
-            [Ok(a), Ok(b)] if a.version > b.version => (first, second),
-            [Ok(a), Ok(b)] if b.version > a.version => (second, first),
-            _ => return Ok(()),
-        };
-        match read_stored(&*self.state, good, Role::Root)? {
-            Ok(bytes) => write_stored(&*self.state, bad, &bytes),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Store a newer root that was verified by the one that is trusted: it is from now on. The second copy still has the
-    /// old one, until the floors are saved and [`mend_root`](Self::mend_root) writes it anew.
-    ///
-    /// # Errors
-    /// When the card fails, or gives back something else than was written.
-    pub fn store_root(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.mend_root()?;
-        let [first, _] = layout::ROOT;
-        write_stored(&*self.state, first, bytes)
-    }
-
-    /// The root that the floors are of, if the power went before they followed the one that is trusted now.
-    ///
-    /// # Errors
-    /// When the card fails.
-    pub(crate) fn root_before(&self) -> Result<Option<Root>, Error> {
-        let floor = self.record.floors.root_version;
-        let copies = read_roots(&*self.state, &self.verified)?;
-        Ok(copies.into_iter().flatten().find(|root| root.version == floor))
-    }
-
-    /// The root of trust: signed by its own keys, not below the floor, and without demo keys unless they are allowed.
-    ///
-    /// # Errors
-    /// When there is none that may be trusted. The device then refuses everything.
-    pub fn root(&self) -> Result<Root, Error> {
-        let root = read_root(&*self.state, &self.verified, &self.settings)?;
-        let floor = self.record.floors.root_version;
-        if root.version < floor {
-            return Err(Error::NoRoot(format!(
-                "root version {} is below {floor}, seen before",
-                root.version
-            )));
-        }
-        Ok(root)
-    }
-
-    /// The release that a slot was written from. It was verified when it was installed, and the journal remembers its name,
-    /// a digest: no signature is needed for it to be the same one still. By now the root may name other keys, and what runs
-    /// must be tested, and gone back to, all the same.
-    ///
-    /// # Errors
-    /// When it can't be read, or isn't the one that the journal names.
+    /// When it can't be read, isn't the one that the journal names, or isn't signed as it must be (I10).
     pub fn release_of(&self, slot: Slot) -> Result<Release, Error> {
         let bad = |problem: String| Error::StoredRelease { slot, problem };
         let image = self.record.slots[slot].as_ref().ok_or_else(|| bad("the slot is empty".into()))?;
@@ -245,8 +211,11 @@ impl Device {
         if release_id(&bytes) != image.release {
             return Err(bad("it is not the one that was installed".into()));
         }
-        let envelope = Envelope::parse(&bytes, Role::Release).map_err(|e| bad(e.to_string()))?;
-        Release::decode(envelope.payload).map_err(|e| bad(e.to_string()))
+        let trusted = match self.trusted() {
+            Err(Error::Fault(e)) => return Err(e.into()),
+            trusted => trusted.map_err(|e| bad(e.to_string()))?,
+        };
+        open_release(&bytes, &trusted).map_err(|e| bad(e.to_string()))
     }
 
     /// The signed release that a slot was last written from, or begun to be. Not verified.
@@ -325,6 +294,13 @@ impl Device {
     pub fn running(&self) -> Option<&Image> {
         self.record.slots[self.board.boot.booted()].as_ref()
     }
+}
+
+/// Open a release with the trusted root, or else with an older one of its chain. The error is what the trusted one says.
+fn open_release(bytes: &[u8], trusted: &Trusted) -> Result<Release, TrustError> {
+    let mut roots = trusted.all().map(|root| Release::open(bytes, root));
+    let first = roots.next().unwrap_or_else(|| Release::open(bytes, &trusted.root));
+    first.or_else(|e| roots.find_map(Result::ok).ok_or(e))
 }
 
 fn operator_check(check: &OperatorCheck) -> health::Check {

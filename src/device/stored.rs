@@ -1,64 +1,39 @@
-//! Signed things in their places in the `state` partition: the root, and each slot's release.
+//! Signed things in their places in the `state` partition: the chain of roots, and each slot's release.
 use crate::{
     Error,
     board::CardError,
-    config::Settings,
     ports::{Fault, Volume},
 };
 use bistable_boot::{Lba, SECTOR, Slot, layout};
-use bistable_format::{Envelope, EnvelopeError, Role, Root};
-use std::cell::RefCell;
+use bistable_format::{ChainError, Envelope, EnvelopeError, Role, RootChain};
 
 /// Bytes of a card's page: what is read of a stored envelope at first, and written of one at least.
 const PAGE: usize = 4096;
 
-/// The root that was verified last, with its bytes: the same bytes need no second verification.
-#[derive(Default)]
-pub(super) struct Verified(RefCell<Option<(Vec<u8>, Root)>>);
-
-impl Verified {
-    fn open(&self, bytes: Vec<u8>) -> Result<Root, String> {
-        let mut last = self.0.borrow_mut();
-        if let Some((known, root)) = &*last
-            && *known == bytes
-        {
-            return Ok(root.clone());
-        }
-        let root = Root::open(&bytes).map_err(|e| e.to_string())?;
-        *last = Some((bytes, root.clone()));
-        Ok(root)
-    }
-}
-
-/// Each copy of the root, or why it doesn't open.
-pub(super) fn read_roots(
-    state: &dyn Volume,
-    verified: &Verified,
-) -> Result<[Result<Root, String>; 2], Fault> {
-    let [first, second] = layout::ROOT.map(|at| match read_stored(state, at, Role::Root) {
-        // One copy is enough, and the next install mends the other.
-        Err(e) if e.stopping().is_none() => Ok(Err(e.to_string())),
-        read => read,
-    });
-    Ok([first?, second?].map(|bytes| bytes.and_then(|bytes| verified.open(bytes))))
-}
-
-/// The newest copy of the root that opens.
-pub(super) fn read_root(state: &dyn Volume, verified: &Verified, settings: &Settings) -> Result<Root, Error> {
-    let newest = match read_roots(state, verified)? {
-        [Ok(a), Ok(b)] => Ok(if b.version > a.version { b } else { a }),
-        [Ok(one), Err(_)] | [Err(_), Ok(one)] => Ok(one),
-        [Err(problem), Err(_)] => Err(Error::NoRoot(problem)),
-    }?;
-    if !settings.allow_demo_keys {
-        newest.refuse_demo().map_err(Error::Root)?;
-    }
-    Ok(newest)
-}
-
 pub(super) fn read_release(state: &dyn Volume, slot: Slot) -> Result<Vec<u8>, Error> {
     read_stored(state, layout::RELEASE[slot], Role::Release)?
         .map_err(|problem| Error::StoredRelease { slot, problem })
+}
+
+/// The bytes of a chain of roots from its place in the `state` partition; the inner error says what lies there instead.
+pub(super) fn read_stored_chain(state: &dyn Volume, at: Lba) -> Result<Result<Vec<u8>, String>, Fault> {
+    let at = at.0 * SECTOR as u64;
+    let mut bytes = vec![0; PAGE];
+    state.read(at, &mut bytes)?;
+    let len = match RootChain::stored_len(&bytes) {
+        Ok(len) => len,
+        Err(e) => return Ok(Err(e.to_string())),
+    };
+    if len > PAGE {
+        bytes.resize(len.next_multiple_of(SECTOR), 0);
+        state.read(at, &mut bytes)?;
+        // Another process may have written meanwhile.
+        if RootChain::stored_len(&bytes) != Ok(len) {
+            return Ok(Err(ChainError::Digest.to_string()));
+        }
+    }
+    bytes.truncate(len);
+    Ok(Ok(bytes))
 }
 
 /// An envelope from its place in the `state` partition; the inner error says what lies there instead.
@@ -79,7 +54,7 @@ pub(super) fn read_stored(state: &dyn Volume, at: Lba, role: Role) -> Result<Res
     Ok(Err(EnvelopeError::Length.to_string()))
 }
 
-/// Put an envelope into its place in the `state` partition, durably and read back; what is there already isn't written
+/// Put a signed thing, or a copy of the floors, into its place in the `state` partition, durably and read back; what is there already isn't written
 /// again.
 pub(super) fn write_stored(state: &dyn Volume, at: Lba, bytes: &[u8]) -> Result<(), Error> {
     let at = at.0 * SECTOR as u64;

@@ -96,6 +96,13 @@ pub trait Host {
     /// When it can't be asked, or shows a time before that.
     fn unix_time(&mut self) -> Result<u64, HostError>;
 
+    /// The signed root that the running system carries, from [`Root::SYSTEM_PATH`](bistable_format::Root::SYSTEM_PATH);
+    /// `None` if it has none.
+    ///
+    /// # Errors
+    /// When it is there and can't be read.
+    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError>;
+
     /// What no other device has: the board's serial number.
     ///
     /// # Errors

@@ -14,13 +14,17 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
             .into();
     };
     if facts.root.is_err() {
-        return "without a root of trust every release is refused: put the product's root key file on the device"
+        return "without a root of trust every release is refused: `bistable repair` says what it needs"
             .into();
     }
     match facts.now {
         Now::Saved(Saved::Idle) if booted != *default => format!(
             "slot {booted} runs although {default} is the default and no update is in flight: `bistable reboot` \
              goes back to {default}, `bistable commit` keeps {booted} if it is healthy"
+        ),
+        Now::Saved(Saved::Idle) if record.slots[booted].is_none() => format!(
+            "which release runs in slot {booted} is not known: `bistable repair --release FILE` names it; \
+             `bistable update` works without"
         ),
         Now::Saved(Saved::Idle) => idle(record),
         Now::Saved(Saved::Installing(t)) => {

@@ -1,3 +1,4 @@
+use crate::SystemRootState;
 use bistable_boot::{Now, Record, Slot};
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub struct Facts<'a> {
     pub default: Result<Slot, String>,
     /// The root of trust, or why there is none that may be trusted.
     pub root: Result<RootFacts, String>,
+    /// Whether the running system carries a root.
+    pub system_root: SystemRootState,
     /// Sequence number of each journal copy, `None` for one that can't be read.
     pub journal_copies: [Option<u64>; 2],
 }

@@ -3,6 +3,7 @@
 //! | file | noun |
 //! |---|---|
 //! | [`facts`](Facts) | what a status is made from |
+//! | [`lost`](Lost) | the status of a device that lost its memory |
 //! | [`slots`](SlotStatus) | one slot, and the one word for it |
 //! | [`steps`](Step) | the last update's steps, each with its mark |
 //! | `advice` | the one line that says what to do next |
@@ -13,6 +14,7 @@
 mod advice;
 mod facts;
 mod history;
+mod lost;
 mod picture;
 mod slots;
 mod steps;
@@ -24,11 +26,13 @@ mod tests;
 
 pub use facts::{Facts, Power, RootFacts};
 pub use history::{Ending, History, Past, history, history_text};
+pub use lost::{Lost, LostFacts, LostSlot};
 pub use picture::picture;
 pub use slots::{SlotState, SlotStatus};
 pub use steps::{Mark, Step, StepName, Update};
 pub use style::{Charset, Color, Style};
 
+use crate::SystemRootState;
 use bistable_boot::{BySlot, Floors, Now, ReleaseId, Saved, Slot};
 use serde::Serialize;
 
@@ -73,6 +77,8 @@ pub struct Status {
     pub rejected: Vec<RejectedRelease>,
     /// The root of trust.
     pub root: RootStatus,
+    /// Whether the running system carries a root, which the stored one must descend from.
+    pub system_root: bool,
     /// The agent's memory.
     pub journal: JournalStatus,
     /// What to do next.
@@ -142,6 +148,16 @@ pub struct RootStatus {
     pub problem: Option<String>,
 }
 
+impl RootStatus {
+    fn new(root: Result<RootFacts, String>) -> RootStatus {
+        RootStatus {
+            version: root.as_ref().ok().map(|root| root.version),
+            demo: root.as_ref().is_ok_and(|root| root.demo),
+            problem: root.err(),
+        }
+    }
+}
+
 /// The agent's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct JournalStatus {
@@ -195,11 +211,8 @@ impl Status {
             channel: record.channel.clone(),
             equivocation: record.equivocation.as_ref().map(Equivocation::from),
             rejected,
-            root: RootStatus {
-                version: facts.root.as_ref().ok().map(|root| root.version),
-                demo: facts.root.as_ref().is_ok_and(|root| root.demo),
-                problem: facts.root.err(),
-            },
+            root: RootStatus::new(facts.root),
+            system_root: facts.system_root == SystemRootState::Present,
             journal: JournalStatus { seq: record.seq, copies: facts.journal_copies },
             advice,
         }

@@ -65,7 +65,7 @@ pub struct SlotStatus {
     pub default: Option<bool>,
     /// Whether it is being tried.
     pub on_trial: bool,
-    /// What became of its last content, if it is empty for a reason.
+    /// What became of its last content, if it is empty for a reason; that it holds an unknown release, after a repair.
     pub note: Option<String>,
 }
 
@@ -83,7 +83,11 @@ pub(super) fn status(facts: &Facts<'_>, slot: Slot) -> SlotStatus {
         booted: facts.power == Power::On && facts.booted == slot,
         default: facts.default.as_ref().ok().map(|default| *default == slot),
         on_trial: state == SlotState::OnTrial,
-        note: if state == SlotState::Empty { what_was(facts, slot) } else { None },
+        note: match state {
+            SlotState::Empty => what_was(facts, slot),
+            SlotState::Running | SlotState::Default if named.is_none() => Some("unknown release".into()),
+            _ => None,
+        },
     }
 }
 

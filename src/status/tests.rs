@@ -70,6 +70,7 @@ fn facts<'a>((record, now): &'a (Record, Now), booted: Slot, default: Slot) -> F
         booted,
         default: Ok(default),
         root: Ok(RootFacts { version: 1, demo: false }),
+        system_root: SystemRootState::Present,
         journal_copies: [Some(record.seq), Some(record.seq.saturating_sub(1))],
     }
 }

@@ -190,9 +190,12 @@ fn both_journal_copies_damaged_is_said_and_repaired() {
     for at in JOURNAL {
         pi.scribble(Partition::State, byte(at), &noise(4, COPY_BYTES));
     }
-    for verb in ["status", "history", "preflight", "install @good.bundle", "update @good.bundle", "resume"] {
+    for verb in ["history", "preflight", "install @good.bundle", "update @good.bundle", "resume"] {
         pi.run(verb).must(1, &["both journal copies are damaged", "bistable repair"]);
     }
+    let status = pi.status();
+    assert_eq!((&status["state"], &status["slots"]["a"]["version"]), (&"lost".into(), &"1.0.0".into()));
+    assert!(status["advice"].as_str().unwrap().contains("until `bistable repair`"), "{status:#}");
     pi.slot_a_is_untouched();
     pi.run("sim power cycle").must(0, &["slot A"]);
     pi.run("repair").must(0, &[]);
@@ -242,9 +245,9 @@ fn one_damaged_root_copy_is_no_matter_and_two_refuse_everything() {
     }
     pi.run("preflight").must(1, &["no root of trust"]);
     pi.is_unharmed();
-    for at in ROOT {
-        pi.scribble(Partition::State, byte(at), &product().root.bytes);
-    }
+    pi.file("product.root", &product().root.bytes);
+    pi.run("repair").must(5, &["no root of trust", "bistable repair --root-file FILE"]);
+    pi.run("repair --root-file @product.root").must(0, &[]);
     pi.takes_the_good_update();
 }
 
@@ -285,7 +288,8 @@ fn a_damaged_stored_release_is_never_committed() {
     for at in JOURNAL {
         pi.scribble(Partition::State, byte(at), &[0; COPY_BYTES]);
     }
-    pi.run("repair").must(5, &["the release stored for slot A"]);
+    pi.run("repair")
+        .must(2, &["the release stored for slot A is lost, too", "bistable repair --release FILE"]);
     pi.slot_a_is_untouched();
 }
 

@@ -153,7 +153,7 @@ fn a_plan_that_names_a_pin_twice_is_not_even_built() {
     let mut options =
         BuildOptions::new("greenhouse", version, "pi4", at("system"), at("boot"), at("x.bundle"));
     options.keys = vec![product().release_key.clone()];
-    options.root = Some(product().root.root.clone());
+    options.root = Some(product().root.clone());
     options.self_tests = SELF_TESTS.replace("in = 27", "in = 17");
     let e = build(&options, &Silent).unwrap_err();
     let source = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();

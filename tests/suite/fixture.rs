@@ -123,7 +123,7 @@ impl Product {
                 out.clone(),
             );
             o.keys = vec![release_key.clone()];
-            o.root = Some(root.root.clone());
+            o.root = Some(root.clone());
             o.security_version = 2;
             o.build_time = 1_700_000_000;
             o.self_tests = SELF_TESTS.into();

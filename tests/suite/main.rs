@@ -24,7 +24,9 @@ mod fleet_lock;
 mod follow_channel;
 mod following;
 mod health;
+mod kept_floors;
 mod lost_flag;
+mod lost_state;
 mod memory;
 mod operator_checks;
 mod pi;
@@ -46,6 +48,7 @@ mod source_memory;
 mod source_server;
 #[cfg(target_os = "linux")]
 mod sysroot;
+mod system_root;
 mod uboot;
 mod update_flow;
 mod vectors;

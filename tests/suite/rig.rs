@@ -16,7 +16,7 @@ use bistable::{
     fleet_lock::Request,
     ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
 };
-use bistable_boot::{BootId, Slot, layout::Partition};
+use bistable_boot::{BootId, BySlot, Slot, layout::Partition};
 use std::{
     cell::Cell,
     num::NonZeroUsize,
@@ -144,7 +144,7 @@ impl Partitions for TappedCard {
 }
 
 /// The simulated host; the reboot is the test's.
-struct Rebooting(Box<dyn Host>, BootId);
+struct Rebooting(Box<dyn Host>, BootId, Option<Vec<u8>>);
 
 impl Host for Rebooting {
     fn run(&mut self, command: &[String], timeout: Duration) -> Result<Exit, HostError> {
@@ -168,6 +168,9 @@ impl Host for Rebooting {
     fn unix_time(&mut self) -> Result<u64, HostError> {
         self.0.unix_time()
     }
+    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
+        Ok(self.2.clone())
+    }
     fn serial(&mut self) -> Result<String, HostError> {
         self.0.serial()
     }
@@ -184,6 +187,8 @@ pub(crate) struct Rig {
     pub(crate) booted: Slot,
     /// What the owner configured, but for what makes writes foreseeable.
     pub(crate) settings: Settings,
+    /// The signed root in each slot's system, if it has one.
+    pub(crate) system_roots: BySlot<Option<Vec<u8>>>,
     once: Rc<Cell<bool>>,
     /// Whether it was set when the running system was booted.
     flagged: bool,
@@ -197,6 +202,7 @@ impl Rig {
             pi: Pi::new(),
             booted: Slot::A,
             settings: Settings::default(),
+            system_roots: BySlot { a: None, b: None },
             once: Rc::default(),
             flagged: false,
             boots: 1,
@@ -247,7 +253,8 @@ impl Rig {
         let once = Box::new(move |set| once.set(set));
         let booted = Booted { slot: self.booted, flagged: self.flagged };
         board.boot = boot_control(&mut card, Flow::Tryboot, booted, once).unwrap();
-        board.host = Box::new(Rebooting(board.host, BootId::numbered(self.boots)));
+        let system_root = self.system_roots[self.booted].clone();
+        board.host = Box::new(Rebooting(board.host, BootId::numbered(self.boots), system_root));
         board.partitions = Box::new(card);
         let settings = Settings { flush_bytes: 1, workers: Some(NonZeroUsize::MIN), ..self.settings.clone() };
         what(&mut Agent::start(Device::open(board, settings)?, listener)?)

@@ -19,7 +19,7 @@ use bistable::{
     },
 };
 use bistable_boot::{Floors, SECTOR, Saved, Slot, layout};
-use bistable_format::{Channel, Envelope, Role, Root, repository};
+use bistable_format::{Channel, Envelope, Role, RootChain, repository};
 
 /// Who signs channels under root 3.
 const LAST_PUBLISHER: u8 = 16;
@@ -45,8 +45,7 @@ fn roots_on_the_card(rig: &Rig) -> [u32; 2] {
     let state = rig.pi.partition(layout::Partition::State);
     layout::ROOT.map(|at| {
         let stored = &state[usize::try_from(at.0).unwrap() * SECTOR..];
-        let whole = Envelope::stored_len(stored, Role::Root).unwrap();
-        Root::open(&stored[..whole]).unwrap().version
+        RootChain::decode(stored).unwrap().open_newest().unwrap().version
     })
 }
 

@@ -16,7 +16,7 @@ use bistable::{
 use bistable_boot::{Record, SECTOR, Target, layout};
 use bistable_format::{
     Artifact, Channel, Chunk, ChunkList, Content, Digest, Encoding, Extensions, Head, Key, KeyKind, Offer,
-    Release, Role, RoleKeys, Root, Volumes,
+    Release, Role, RoleKeys, Root, RootChain, SignedRoot, Volumes,
     channel::{Act, Gates, Passage},
     envelope,
     open::OpenList,
@@ -280,12 +280,18 @@ pub(crate) fn publish_by(shop: &mut Memory, channel: &Channel, by: u8) {
 /// A device that trusts the usual root, with a clock that shows [`NOW`].
 pub(crate) fn device() -> Rig {
     let rig = Rig::new();
-    let root = signed_root(&root(1));
-    for at in layout::ROOT {
-        rig.pi.scribble(layout::Partition::State, at.0 * SECTOR as u64, &root);
-    }
+    store_roots(&rig, &[signed_root(&root(1))]);
     at_time(&rig, NOW);
     rig
+}
+
+/// Put a chain of these roots into both places, behind everybody's back.
+pub(crate) fn store_roots(rig: &Rig, roots: &[Vec<u8>]) {
+    let mut chain = RootChain::of(SignedRoot::open(&roots[0]).unwrap());
+    roots[1..].iter().for_each(|next| chain.push(next, None).unwrap());
+    for at in layout::ROOT {
+        rig.pi.scribble(layout::Partition::State, at.0 * SECTOR as u64, &chain.encode());
+    }
 }
 
 /// What its synchronized clock shows from now on.

@@ -18,6 +18,7 @@ use crate::keys::SecretKey;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
+use crate::root::SignedRoot;
 use crate::volume::tree::Tree;
 use crate::volume::{
     self, BootFlow, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId,
@@ -103,9 +104,9 @@ pub struct BuildOptions {
     pub backend: Ext4Backend,
     /// Keys that sign the release.
     pub keys: Vec<SecretKey>,
-    /// The root that devices have: it says of which repository the release is, and the keys are compared with it before
-    /// anything else is done. Without one, nothing can be built.
-    pub root: Option<Root>,
+    /// The root that devices have: it says of which repository the release is, the keys are compared with it before anything
+    /// else is done, and the system carries it. Without one, nothing can be built.
+    pub root: Option<SignedRoot>,
     /// Raw bytes in a chunk.
     pub chunk_size: ChunkSize,
     /// How hard to compress.
@@ -181,7 +182,7 @@ impl BuildOptions {
     }
 
     fn root(&self) -> Result<&Root, BuildError> {
-        self.root.as_ref().ok_or(BuildError::NoRoot)
+        self.root.as_ref().map(|root| &root.root).ok_or(BuildError::NoRoot)
     }
 
     fn seal(&self, release: &Release) -> Result<Vec<u8>, TrustError> {
@@ -318,7 +319,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     let (boot, system, dissected) = match &options.input {
         Input::Volumes { system, boot } => (BootSource::Path(boot), system.clone(), None),
         Input::Disk(disk) => {
-            let parts = disk::dissect(disk, epoch, size, &options.out, progress)?;
+            let parts = disk::dissect(disk, options.root.as_ref(), epoch, size, &options.out, progress)?;
             parts.dissected.notes.iter().for_each(|note| progress.note(note));
             _folder = parts.folder;
             (BootSource::Tree(&disk.image, parts.boot), parts.system, Some(parts.dissected))
@@ -439,5 +440,10 @@ fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePla
 fn plan_system(options: &BuildOptions, path: &Path) -> Result<VolumePlan, VolumeError> {
     let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::System));
     let (size, owner, backend) = (options.system_size, options.owner, options.backend);
-    open_system(path, &SystemOptions { size, owner, backend, ..SystemOptions::new(id, options.build_time) })
+    // A disk image's has it already.
+    let root = options.root.clone().filter(|_| matches!(options.input, Input::Volumes { .. }));
+    open_system(
+        path,
+        &SystemOptions { size, owner, backend, root, ..SystemOptions::new(id, options.build_time) },
+    )
 }

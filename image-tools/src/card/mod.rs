@@ -17,12 +17,12 @@ use crate::clock::Stopwatch;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::Progress;
-use crate::root::SignedRoot;
+use crate::root;
 use crate::verify::{self, VerifyError};
 use crate::volume::VolumeError;
 use bistable_boot::layout::Partition;
 use bistable_boot::{Image, Record, ReleaseId, Slot};
-use bistable_format::{Digest, Release, TrustError, VolumeKind};
+use bistable_format::{Digest, Release, RootChain, SignedRoot, TrustError, VolumeKind};
 use image::CardImage;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub struct CardOptions {
     /// The bundle that slot A is filled from.
     pub bundle: PathBuf,
     /// The root that the card's device will trust; the bundle is verified against it.
-    pub root: SignedRoot,
+    pub root: root::SignedRoot,
     /// Whether it may have demo keys.
     pub demo_keys: DemoKeys,
     /// The card image. Its block map gets the same name with `.bmap` added.
@@ -78,7 +78,7 @@ pub struct CardOptions {
 
 impl CardOptions {
     /// The defaults for all that has one.
-    pub fn new(bundle: PathBuf, root: SignedRoot, out: PathBuf) -> Self {
+    pub fn new(bundle: PathBuf, root: root::SignedRoot, out: PathBuf) -> Self {
         CardOptions {
             bundle,
             root,
@@ -107,6 +107,9 @@ pub enum CardError {
         "the root is not for products; use one with production keys, or --allow-demo for a device on your desk"
     )]
     Demo(#[source] TrustError),
+    /// The root isn't one that its own keys signed.
+    #[error("the root can't go onto a card")]
+    Root(#[source] TrustError),
     /// A slot is smaller than its image.
     #[error(
         "the {kind} volume needs {image} bytes and the slot would have {slot}; give --slot-size {kind}=SIZE of at least that"
@@ -224,12 +227,13 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
         version: release.version.clone(),
         security_version: release.security_version,
     };
+    let roots = SignedRoot::open(&options.root.bytes).map_err(CardError::Root)?;
     let record = Record::provision(release.product(), image, options.root.root.version);
     state::write(
         &mut card,
         plan.place(Partition::State),
         &record,
-        &options.root.bytes,
+        &RootChain::of(roots),
         &signed,
         options.flow,
     )?;

@@ -2,14 +2,15 @@
 use super::BootFlow;
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::{CardError, Place};
-use bistable_boot::layout::{BOOT_BLOCK, METADATA_BYTES, RELEASE, ROOT};
-use bistable_boot::{Blocks, BootBlock, Journal, JournalError, Lba, Record, SECTOR};
+use bistable_boot::layout::{BOOT_BLOCK, FLOORS, METADATA_BYTES, RELEASE, ROOT};
+use bistable_boot::{Blocks, BootBlock, FloorsCopy, Journal, JournalError, Lba, Record, SECTOR};
+use bistable_format::RootChain;
 
 pub(super) fn write(
     card: &mut CardImage,
     place: Place,
     record: &Record,
-    root: &[u8],
+    roots: &RootChain,
     release: &[u8],
     flow: BootFlow,
 ) -> Result<(), CardError> {
@@ -19,7 +20,12 @@ pub(super) fn write(
     };
     let mut blocks = PartitionBlocks { file: card.file(), place };
     for at in ROOT {
-        put(&mut blocks, at, root).map_err(failed)?;
+        put(&mut blocks, at, &roots.encode()).map_err(failed)?;
+    }
+    let floors = FloorsCopy::of(record, 1).encode();
+    let floors = floors.ok_or_else(|| CardError::Internal("the floors: a name is too long".into()))?;
+    for at in FLOORS {
+        blocks.write(at, &floors).map_err(failed)?;
     }
     put(&mut blocks, RELEASE.a, release).map_err(failed)?;
     if flow == BootFlow::Uboot {
@@ -36,10 +42,10 @@ pub(super) fn write(
     Ok(())
 }
 
-/// A signed envelope as it is, filled up to whole sectors with zeros. It knows its own length.
-fn put(blocks: &mut PartitionBlocks<'_>, at: Lba, envelope: &[u8]) -> Result<(), AccessError> {
-    debug_assert!(envelope.len() <= METADATA_BYTES);
-    let mut bytes = envelope.to_vec();
+/// A signed release or a chain of roots as it is, filled up to whole sectors with zeros. It knows its own length.
+fn put(blocks: &mut PartitionBlocks<'_>, at: Lba, signed: &[u8]) -> Result<(), AccessError> {
+    debug_assert!(signed.len() <= METADATA_BYTES);
+    let mut bytes = signed.to_vec();
     bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
     blocks.write(at, &bytes)
 }

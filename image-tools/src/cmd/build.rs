@@ -124,7 +124,8 @@ pub struct Args {
     /// Worker threads; as many as there are processors if not given. Changes no byte of the bundle.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// The devices' root: of which repository the release is, and whether devices will accept its keys
+    /// The devices' root: of which repository the release is, and whether devices will accept its keys. It is put into the
+    /// system as /usr/share/bistable/root.root, which the root that a device has stored must descend from
     #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT", required = true)]
     root: Option<PathBuf>,
 }
@@ -197,7 +198,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         owner: if args.root_owner { Owner::Root } else { Owner::Keep },
         backend: if args.mke2fs { Ext4Backend::Mke2fs } else { Ext4Backend::Mkext4 },
         keys: args.key.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
-        root: args.root.map(|p| root::read(&p)).transpose()?.map(|r| r.root),
+        root: args.root.map(|p| root::read(&p)).transpose()?,
         chunk_size: args.chunk_size.unwrap_or_default(),
         level: args.level.unwrap_or_default(),
         threads: args.threads.map_or_else(Threads::available, Threads::new),

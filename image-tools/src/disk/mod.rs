@@ -16,6 +16,7 @@ mod error;
 mod fat;
 mod fstab;
 mod overlay;
+mod root;
 mod script;
 mod system;
 mod table;
@@ -29,6 +30,7 @@ pub(crate) use table::read as read_table;
 
 use crate::output::OutputError;
 use crate::progress::{Progress, Stage};
+use crate::root::SignedRoot;
 use crate::volume::tree::Tree;
 use crate::volume::{InputKind, VolumeSize, ready};
 use content::{Content, Found};
@@ -94,9 +96,10 @@ fn temporary(out: &Path) -> Result<TempDir, DiskError> {
     Ok(made.map_err(OutputError::io("make a temporary folder in", &folder))?)
 }
 
-/// Take an image apart. `epoch` is the time of what is new, `size` that of the system volume; `out` is the bundle.
+/// Take an image apart. `root` is what the system shall carry, `epoch` is the time of what is new, `size` that of the system volume; `out` is the bundle.
 pub(crate) fn dissect(
     options: &DiskOptions,
+    root: Option<&SignedRoot>,
     epoch: u64,
     size: VolumeSize,
     out: &Path,
@@ -154,6 +157,9 @@ pub(crate) fn dissect(
         overlay::decide(overlay, &view, epoch, &mut edits, &mut notes)?;
     }
     system::decide(&view, epoch, &mut edits, &mut notes).map_err(&failed)?;
+    if let Some(root) = root {
+        root::decide(&view, root, epoch, &mut edits).map_err(&failed)?;
+    }
     notes.extend(lacking(&view, &edits).map_err(&failed)?);
     debugfs::apply(image, folder.path(), SYSTEM, &view, &edits, epoch)?;
     progress.end(Stage::Edit);

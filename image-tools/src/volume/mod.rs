@@ -32,6 +32,7 @@ mod mke2fs;
 mod options;
 mod plan;
 pub(crate) mod ready;
+pub(crate) mod system_root;
 mod tar;
 pub mod tree;
 pub(crate) mod uboot;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::root::SignedRoot;
 use sha2::{Digest, Sha256};
 
 /// The unit in which volume sizes are counted: 4096 bytes.
@@ -97,6 +98,9 @@ pub struct SystemOptions {
     pub id: VolumeId,
     /// Seconds since 1970. Files keep their times; later ones are set to this.
     pub source_date_epoch: u64,
+    /// The root that the system carries: put into a directory or a tar; a ready image and the backend mke2fs are taken as
+    /// they are.
+    pub root: Option<SignedRoot>,
     /// Where temporary files go; `None` is the system's folder for them.
     pub temp_dir: Option<PathBuf>,
 }
@@ -139,6 +143,7 @@ impl SystemOptions {
             label: "system".into(),
             id,
             source_date_epoch,
+            root: None,
             temp_dir: None,
         }
     }

@@ -8,7 +8,7 @@ use super::detect::{self, InputKind};
 use super::error::VolumeError;
 use super::options::{BLOCK, BootFlow, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
 use super::tree::Tree;
-use super::{dir, ext4, fat, mke2fs, ready, tar, uboot};
+use super::{dir, ext4, fat, mke2fs, ready, system_root, tar, uboot};
 
 /// What is streamed at a time, in bytes.
 const PIECE: usize = 1 << 20;
@@ -95,18 +95,26 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
     let mut warnings = Vec::new();
     let image = match (kind, options.backend) {
         (InputKind::Ext4 | InputKind::Squashfs | InputKind::Erofs, _) => {
+            if options.root.is_some() {
+                warnings.push(not_added(&kind.to_string()));
+            }
             ready_image(path, kind, options.size)?
         }
         (InputKind::Directory | InputKind::Tar(_), Ext4Backend::Mke2fs) => {
+            if options.root.is_some() {
+                warnings.push(not_added("what mke2fs makes"));
+            }
             let file = mke2fs::make(path, kind, options, &mut warnings)?;
             temporary(file, path)?
         }
         (InputKind::Directory, Ext4Backend::Mkext4) => {
-            let tree = dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?;
+            let mut tree = dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?;
+            add_root(path, &mut tree, options)?;
             Image::Ext4(Box::new(ext4::plan(path, tree, options)?))
         }
         (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
-            let tree = tar::read(path, compression, options, &mut warnings)?;
+            let mut tree = tar::read(path, compression, options, &mut warnings)?;
+            add_root(path, &mut tree, options)?;
             Image::Ext4(Box::new(ext4::plan(path, tree, options)?))
         }
         (InputKind::Fat, _) => {
@@ -118,6 +126,18 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
         }
     };
     Ok(VolumePlan { kind, image, warnings })
+}
+
+fn not_added(what: &str) -> String {
+    format!(
+        "{what} is taken as it is, and its root with it: have the file of --root in it as /{}, or its devices hold the root \
+         that they have stored against nothing",
+        system_root::path()
+    )
+}
+
+fn add_root(path: &Path, tree: &mut Tree, options: &SystemOptions) -> Result<(), VolumeError> {
+    options.root.as_ref().map_or(Ok(()), |root| system_root::add(path, tree, root, options))
 }
 
 /// Reads what `path` is and plans the boot volume: a directory or a ready FAT image.

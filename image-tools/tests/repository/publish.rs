@@ -39,7 +39,7 @@ pub(crate) fn bundle_of(
     let out = path(&format!("{minor}-{content}.bundle"));
     let mut options = BuildOptions::new(name, version, "pi4", path("system"), path("boot"), out);
     options.keys = vec![product.release_key.clone()];
-    options.root = Some(product.root.root.clone());
+    options.root = Some(product.root.clone());
     options.build_time = 1_700_000_000;
     options.boot_size = VolumeSize::Exact(4 << 20);
     options.threads = Threads::new(1);

@@ -68,7 +68,7 @@ fn what_is_built_verifies_and_says_what_was_asked_for() {
     options.description = "A test".into();
     options.self_tests = "[[test]]\nname = \"x\"\nkind = \"command\"\nrun = [\"/bin/true\"]\n".into();
     options.health = "deadline_s = 60\n".into();
-    options.root = Some(product.root.root.clone());
+    options.root = Some(product.root.clone());
     let built = build(&options, &Silent).unwrap();
     let verified = verify::verify(&options.out, &product.root.root, Threads::new(2), &Silent).unwrap();
     assert_eq!(verified.release, built.release);
@@ -153,7 +153,7 @@ fn a_release_that_makes_no_sense_is_refused_at_once() {
         ("health", |o, _| o.health = "unknown = 1".into()),
         ("a key of another role", |o, p| {
             o.keys = vec![p.channel_key.clone()];
-            o.root = Some(p.root.root.clone());
+            o.root = Some(p.root.clone());
         }),
         ("description", |o, _| o.description = "x".repeat(5000)),
     ];
@@ -191,4 +191,40 @@ fn progress_rises_to_its_total_stage_by_stage() {
     build(&product.options("x.bundle"), &log).unwrap();
     verify::verify(&product.path("x.bundle"), &product.root.root, Threads::new(2), &log).unwrap();
     assert_eq!(log.0.into_inner().unwrap().len(), 7);
+}
+
+/// The file at that path of the system volume, and who owns it.
+fn in_system(bundle: &std::path::Path, product: &Product, path: &str) -> Option<Vec<u8>> {
+    let raw = raw_image(bundle, VolumeKind::System, &product.root);
+    let fs = ext4_view::Ext4::load(Box::new(raw)).unwrap();
+    fs.exists(path).unwrap().then(|| fs.read(path).unwrap())
+}
+
+#[test]
+fn the_system_carries_the_root_and_nothing_else_changes() {
+    const PATH: &str = "/usr/share/bistable/root.root";
+    let product = Product::new();
+    assert_eq!(in_system(&product.bundle(), &product, PATH), None);
+    let mut options = product.options("with.bundle");
+    options.root = Some(product.root.clone());
+    build(&options, &Silent).unwrap();
+    assert_eq!(in_system(&options.out, &product, PATH).as_ref(), Some(&product.root.bytes));
+    // The same is there already: the same volume.
+    let Input::Volumes { system, .. } = &options.input else { panic!("{:?}", options.input) };
+    let place = system.join(PATH.trim_start_matches('/'));
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, &product.root.bytes).unwrap();
+    options.out = product.path("again.bundle");
+    build(&options, &Silent).unwrap();
+    assert_eq!(in_system(&options.out, &product, PATH).as_ref(), Some(&product.root.bytes));
+    // Something else is there.
+    fs::write(&place, &product.root.bytes[..100]).unwrap();
+    options.out = product.path("wrong.bundle");
+    let e = build(&options, &Silent).unwrap_err();
+    let text = std::error::Error::source(&e).unwrap().to_string();
+    assert!(
+        text.contains("root.root is not a valid root") && text.contains("take it out of the system"),
+        "{text}"
+    );
+    assert!(!options.out.exists());
 }

@@ -1,9 +1,11 @@
 //! A card image, read back with other code than what made it.
 use crate::fixture::{Product, names, raw_image};
-use bistable_boot::layout::{self, BOOT_PARTITIONS, Partition, RELEASE, ROOT};
-use bistable_boot::{Autoboot, Blocks, BootBlock, Journal, Lba, Memory, Outcome, SECTOR, Saved, Slot};
+use bistable_boot::layout::{self, BOOT_PARTITIONS, FLOORS, Partition, RELEASE, ROOT};
+use bistable_boot::{
+    Autoboot, Blocks, BootBlock, FloorsCopy, Journal, Lba, Memory, Outcome, SECTOR, Saved, Slot,
+};
 use bistable_boot::{bootblock, fat::Fat};
-use bistable_format::{Envelope, Release, Role, Root, VolumeKind};
+use bistable_format::{Envelope, Release, Role, RootChain, VolumeKind};
 use bistable_image::card::{self, BootFlow, Card, CardError, CardOptions};
 use bistable_image::{Existing, OutputError, Silent, Threads};
 use gptman::{GPT, GPTHeader};
@@ -101,7 +103,7 @@ fn autoboot_is_where_the_device_looks_and_boots_slot_a() {
 }
 
 #[test]
-fn state_holds_journal_root_and_release() {
+fn state_holds_journal_roots_floors_and_release() {
     let made = made(|_| {});
     let record = Journal::new(made.blocks(Partition::State)).load().unwrap();
     assert_eq!((record.product.as_str(), &record.state), ("greenhouse", &Saved::Idle));
@@ -113,9 +115,14 @@ fn state_holds_journal_root_and_release() {
     let state = made.partition(Partition::State);
     let at = |lba: Lba| &state[usize::try_from(lba.0).unwrap() * SECTOR..];
     for copy in ROOT {
-        let len = Envelope::stored_len(at(copy), Role::Root).unwrap();
-        assert_eq!(at(copy)[..len], made.product.root.bytes);
-        assert_eq!(Root::open(&at(copy)[..len]).unwrap(), made.product.root.root);
+        let chain = RootChain::decode(at(copy)).unwrap();
+        assert_eq!(chain.roots().len(), 1);
+        assert_eq!(chain.newest().bytes(), made.product.root.bytes);
+        assert_eq!(*chain.open_newest().unwrap(), made.product.root.root);
+    }
+    for copy in FLOORS {
+        let floors = FloorsCopy::decode(at(copy)[..SECTOR].try_into().unwrap()).unwrap();
+        assert!(floors.is_of(&record), "{floors:?}");
     }
     let len = Envelope::stored_len(at(RELEASE.a), Role::Release).unwrap();
     let signed = &at(RELEASE.a)[..len];

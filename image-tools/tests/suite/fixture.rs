@@ -85,7 +85,7 @@ impl Product {
             self.path(out),
         );
         o.keys = vec![self.release_key.clone()];
-        o.root = Some(self.root.root.clone());
+        o.root = Some(self.root.clone());
         o.build_time = 1_700_000_000;
         o.boot_size = VolumeSize::Exact(4 << 20);
         o.chunk_size = bistable_image::build::ChunkSize::new(256 << 10).unwrap();

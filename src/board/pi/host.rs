@@ -10,6 +10,7 @@ use crate::{
     selftest::{printable, shorten},
 };
 use bistable_boot::BootId;
+use bistable_format::Root;
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -74,6 +75,10 @@ impl Host for PiHost {
 
     fn unix_time(&mut self) -> Result<u64, HostError> {
         crate::board::unix_time()
+    }
+
+    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
+        self.sysroot.bytes(Root::SYSTEM_PATH).map_err(|e| HostError::Failed(e.to_string()))
     }
 
     fn serial(&mut self) -> Result<String, HostError> {

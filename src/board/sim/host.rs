@@ -3,7 +3,7 @@ use super::{clock::SimClock, world::Facts};
 use crate::fleet_lock::Request;
 use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState, WallClock};
 use bistable_boot::BootId;
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 const BODY_MAX: usize = 64 << 10;
 const SAID_MAX: usize = 200;
@@ -13,6 +13,7 @@ pub struct SimHost {
     facts: Facts,
     clock: SimClock,
     boot_id: BootId,
+    system_root: Option<PathBuf>,
     reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
 }
 
@@ -24,7 +25,13 @@ impl SimHost {
         boot_id: BootId,
         reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
     ) -> SimHost {
-        SimHost { facts, clock, boot_id, reboot }
+        SimHost { facts, clock, boot_id, system_root: None, reboot }
+    }
+
+    /// The same, and the running system's root is in that file, if there is one.
+    #[must_use]
+    pub fn with_system_root(self, path: PathBuf) -> SimHost {
+        SimHost { system_root: Some(path), ..self }
     }
 
     // An answer exactly when the timeout ends is in time.
@@ -86,6 +93,15 @@ impl Host for SimHost {
         match self.facts.time {
             Some(at) => Ok(at),
             None => crate::board::unix_time(),
+        }
+    }
+
+    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
+        let Some(path) = &self.system_root else { return Ok(None) };
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(HostError::Failed(format!("{}: {e}", path.display()))),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
     status::Power,
 };
 use bistable_boot::{BootId, Journal, Slot, layout::Partition};
+use bistable_format::Root;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -164,6 +165,11 @@ impl Machine {
     /// Whether it is switched on. One that was never on may be switched on.
     pub fn power(&self) -> Power {
         if self.state.off { Power::Off } else { Power::On }
+    }
+
+    /// Where the running system's root is, if it has one: in the folder that stands for its files.
+    pub fn system_root(&self) -> PathBuf {
+        self.folder.join("root").join(Root::SYSTEM_PATH.trim_start_matches('/'))
     }
 
     /// An id that no other boot has.

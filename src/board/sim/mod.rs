@@ -8,7 +8,7 @@
 //! | `machine.json` | power, the running slot, the one-shot boot flag, the time since power-on |
 //! | `world.toml` | what the Pi is wired to, and what runs on it |
 //! | `pins.json` | the pins that are not in their safe state, while there are any |
-//! | `root/` | the running system's `/etc/bistable` and so on |
+//! | `root/` | the running system's files: `etc/bistable`, `usr/share/bistable/root.root` and so on |
 //!
 //! | file | noun |
 //! |---|---|
@@ -122,7 +122,7 @@ impl Sim {
         let facts = machine.facts(&card, booted);
         let clock = SimClock::new(machine.uptime()).at_pace(machine.world.pace);
         let name = machine.world.board.clone();
-        let boot_id = machine.boot_id();
+        let (boot_id, system_root) = (machine.boot_id(), machine.system_root());
         let mut gpio = SimGpio::new(machine.world.gpio.clone(), clock.clone());
         if let Some(path) = path {
             gpio = gpio.with_registers(Registers::beside(&folder(path)));
@@ -147,7 +147,7 @@ impl Sim {
             partitions: Box::new(Shared(card)),
             gpio: Box::new(gpio),
             buses: Box::new(buses),
-            host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot)),
+            host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot).with_system_root(system_root)),
             clock: Box::new(clock.clone()),
         };
         Ok(Sim { board, power, machine, clock, meter })

@@ -75,6 +75,11 @@ impl Pen {
             (None, None) => (Paint::Bad, "no root of trust".into()),
         };
         lines.extend(self.labelled("trust", paint, &trust));
+        if status.root.problem.is_none() && !status.system_root {
+            let text = "the running system carries no root, so the stored one is held against nothing: build the next \
+                        release with `--root`";
+            lines.extend(self.labelled("", Paint::Busy, text));
+        }
         let seq = status.journal.seq;
         let (paint, journal) = match status.journal.copies {
             [Some(_), Some(_)] => (Paint::Plain, format!("save {seq}, both copies good")),

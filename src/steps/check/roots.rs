@@ -24,7 +24,8 @@ pub(super) fn follow(
     // While a boot has shown something that no decision followed, nothing else is saved. What is found is as good for this
     // check, and is followed again at the next one.
     let saves = remember == Remember::Yes && device.is_as_saved();
-    let trusted = device.root()?;
+    // Below the floor is only what newer roots don't follow: if the stored chain was lost, the repository has them still.
+    let (trusted, floor) = (device.anchor()?, device.record.floors.root_version);
     let mut floors = device.record.floors;
     if trusted.version > floors.root_version {
         // The power went between a newer root and its floors.
@@ -33,13 +34,28 @@ pub(super) fn follow(
             settle(device, floors)?;
         }
     }
-    let mut newest: Option<(Root, Vec<u8>)> = None;
-    let ended = climb(&trusted, device.settings.allow_demo_keys, source, &mut newest);
-    let Some((root, bytes)) = newest else { return ended.map(|()| Followed { root: trusted, floors }) };
-    floors = under(Some(&trusted), &root, floors);
+    let mut newer: Vec<(Root, Vec<u8>)> = Vec::new();
+    let ended = climb(&trusted, device.settings.allow_demo_keys, source, &mut newer);
+    let Some(root) = newer.last().map(|(root, _)| root.clone()) else {
+        ended?;
+        device.not_below(&trusted, floor)?;
+        return Ok(Followed { root: trusted, floors });
+    };
+    if root.version < floor {
+        ended?;
+        return device.not_below(&root, floor).map(|()| Followed { root, floors });
+    }
+    let before = if trusted.version < floor {
+        newer.iter().map(|(root, _)| root).find(|r| r.version == floor)
+    } else {
+        Some(&trusted)
+    };
+    floors = under(before, &root, floors);
+    let bytes: Vec<Vec<u8>> = newer.into_iter().map(|(_, bytes)| bytes).collect();
+    let chain = device.chain_with(&bytes)?;
     if saves {
         // First what is trusted, then that nothing older is: in between, the old floor fits both.
-        device.store_root(&bytes)?;
+        device.store_chain(&chain)?;
         log::info!("root={}", root.version);
         settle(device, floors)?;
     }
@@ -51,10 +67,10 @@ fn climb(
     trusted: &Root,
     allow_demo_keys: bool,
     source: &mut dyn Source,
-    newest: &mut Option<(Root, Vec<u8>)>,
+    newer: &mut Vec<(Root, Vec<u8>)>,
 ) -> Result<(), Error> {
     for _ in 0..STEPS {
-        let root = newest.as_ref().map_or(trusted, |(root, _)| root);
+        let root = newer.last().map_or(trusted, |(root, _)| root);
         let Some(version) = root.version.checked_add(1) else { break };
         let path = repository::root(version);
         let Some(bytes) = source.small(&path, Envelope::MAX_BYTES).map_err(CheckError::Source)? else {
@@ -65,7 +81,7 @@ fn climb(
         if !allow_demo_keys {
             next.refuse_demo().map_err(untrusted)?;
         }
-        *newest = Some((next, bytes));
+        newer.push((next, bytes));
     }
     Ok(())
 }
@@ -99,5 +115,5 @@ fn settle(device: &mut Device, floors: Floors) -> Result<(), Error> {
     }
     next.floors = floors;
     device.save(next)?;
-    device.mend_root()
+    device.mend_root().map(drop)
 }

@@ -73,6 +73,9 @@ impl Host for Script {
     fn unix_time(&mut self) -> Result<u64, HostError> {
         unreachable!()
     }
+    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
+        unreachable!()
+    }
     fn serial(&mut self) -> Result<String, HostError> {
         unreachable!()
     }
@@ -204,6 +207,9 @@ fn an_answer_after_its_timeout_is_bad() {
             unreachable!()
         }
         fn unix_time(&mut self) -> Result<u64, HostError> {
+            unreachable!()
+        }
+        fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
             unreachable!()
         }
         fn serial(&mut self) -> Result<String, HostError> {

@@ -7,7 +7,7 @@ use crate::prove::places::Places;
 use anyhow::{Result, bail};
 use bistable_boot::{
     Lba, SECTOR, Slot,
-    layout::{HEADER_BYTES, JOURNAL, METADATA_BYTES, Partition, RELEASE, ROOT},
+    layout::{FLOORS, HEADER_BYTES, JOURNAL, METADATA_BYTES, Partition, RELEASE, ROOT},
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -23,6 +23,8 @@ pub enum Kind {
     Release,
     /// A copy of the root was mended.
     Root,
+    /// A copy of the floors, because one changed.
+    Floors,
     /// The boot flag.
     Flag,
     /// The first sectors of a boot volume, or some of them, became zeros.
@@ -39,6 +41,7 @@ impl fmt::Display for Kind {
             Kind::Journal => "journal",
             Kind::Release => "release",
             Kind::Root => "root",
+            Kind::Floors => "floors",
             Kind::Flag => "boot flag",
             Kind::Erased => "header erased",
             Kind::Header => "header",
@@ -165,7 +168,7 @@ impl Phase {
                     must(w.bytes == SECTOR as u64, "not exactly one sector");
                     must(alone, "not flushed before and right after");
                 }
-                Kind::Journal => {
+                Kind::Journal | Kind::Floors => {
                     must(w.bytes == PAGE && w.is_aligned(), "not exactly one copy");
                     must(alone, "not flushed before and right after");
                 }
@@ -190,6 +193,7 @@ fn kind(partition: Partition, at: u64, data: &[u8]) -> Result<Kind> {
             Kind::Release
         }
         Partition::State if ROOT.iter().any(|r| within(r, METADATA_BYTES as u64)) => Kind::Root,
+        Partition::State if FLOORS.iter().any(|f| within(f, PAGE)) => Kind::Floors,
         Partition::Boot(_) if at < HEADER_BYTES as u64 && zeros => Kind::Erased,
         Partition::Boot(_) if at == 0 => Kind::Header,
         Partition::Boot(_) | Partition::System(_) => Kind::Data,
@@ -236,7 +240,7 @@ mod tests {
         const FLAG: Partition = Partition::Bootconfig;
         const STATE: Partition = Partition::State;
         const BOOT: Partition = Partition::Boot(Slot::B);
-        let table: [(&[Access], usize); 9] = [
+        let table: [(&[Access], usize); 12] = [
             (&[Some((FLAG, 9 * 512, 512)), None, Some((STATE, 0, 4096)), None], 0),
             (&[Some((FLAG, 9 * 512, 512))], 1),
             (&[Some((FLAG, 8 * 512, 4096)), None], 1),
@@ -246,6 +250,10 @@ mod tests {
             (&[Some((BOOT, 8192, 4096)), Some((BOOT, 0, 8192)), None], 1),
             (&[Some((BOOT, 8192, 4096)), None, Some((BOOT, 0, 8192)), None], 0),
             (&[Some((STATE, 16 << 20, 1024)), Some((BOOT, 8192, 512)), None], 1),
+            // The floors: a page, flushed before the other copy and the journal follow.
+            (&[Some((STATE, 10 << 20, 4096)), None, Some((STATE, 14 << 20, 4096)), None], 0),
+            (&[Some((STATE, 10 << 20, 4096)), Some((STATE, 0, 4096)), None], 2),
+            (&[Some((STATE, 10 << 20, 512)), None], 1),
         ];
         for (entries, rules) in table {
             let broken = phase(entries).unwrap().broken();
