@@ -230,10 +230,11 @@ impl Record {
         self.equivocation = None;
     }
 
-    /// The end of a trial that this device's configuration kept from being judged: no verdict on the release (I16).
+    /// The end of a trial that this device kept from being judged or committed, with its configuration or its boot flag: no
+    /// verdict on the release (I16).
     ///
     /// It is installed again by itself only while preflight finds nothing wrong, and preflight refuses while the slot that
-    /// runs has that configuration. But the configuration may be the new image's own, and right in the old one. So the third
+    /// runs has that problem. But the problem may be the new image's own, and unknown in the old one. So the third
     /// trial of a release that ends like this is its last (I11).
     pub fn untested(&self, release: &ReleaseId, why: &str) -> Failure {
         let is_untested =

@@ -59,7 +59,8 @@ pub enum Reason {
     Health,
     /// Asked for by a person.
     Operator,
-    /// The new slot booted, but this device's configuration kept it from being judged. Says nothing against the release.
+    /// The new slot booted, but this device kept it from being judged or committed, with its configuration or its boot
+    /// flag. Says nothing against the release.
     Environment,
     /// One that a newer agent gave, by its number.
     Unknown(u8),
@@ -122,7 +123,7 @@ impl fmt::Display for Reason {
             Reason::OutOfAttempts => "out of attempts",
             Reason::Health => "health check failed",
             Reason::Operator => "asked for by an operator",
-            Reason::Environment => "could not be tested here",
+            Reason::Environment => "could not be decided here",
         })
     }
 }

@@ -285,7 +285,7 @@ fn switch_always(machine: &mut Machine, up: &Up, work: &mut Work, target: &Targe
         return Next::End(Agent::Stuck(Stuck::NotRunning));
     }
     match machine.flag().default_slot() {
-        None => return saved(machine, work, &[failed(Reason::Health)], After::Again),
+        None => return saved(machine, work, &[failed(Reason::Environment)], After::Again),
         Some(default) if default == target.slot => {}
         Some(_) => {
             machine.witness.kept = None;

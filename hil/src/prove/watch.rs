@@ -13,6 +13,7 @@ use bistable_boot::{
     Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
 };
+use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -32,8 +33,9 @@ pub struct Watch {
     trials: u8,
     /// Trials of the update in flight.
     happened: u8,
-    /// How many the device may count beyond them. After a power cut between a request and its reboot, tryboot leaves no
-    /// evidence that the trial never began; U-Boot may fail between its count and the boot.
+    /// How many the device may count beyond them, after one power cut or two. Tryboot leaves no evidence that the trial
+    /// never began if the power goes between a request and its reboot, so each cut may cost an attempt. U-Boot counts,
+    /// and only a cut between its count and the boot is one too many.
     excused: u8,
     /// What the journal told last of how an update ended.
     last_entry: Option<Entry>,
@@ -73,7 +75,11 @@ impl Watch {
     /// That many trials came before the power went, once or twice.
     pub fn after_trials(mut self, trials: u8) -> Watch {
         self.trials = trials;
-        (self.happened, self.excused) = (trials, 2);
+        self.happened = trials;
+        self.excused = match self.product.flow {
+            BootFlow::Tryboot => 2,
+            BootFlow::Uboot => 1,
+        };
         self
     }
 
