@@ -36,5 +36,5 @@ pub mod status;
 pub mod steps;
 pub mod teardown;
 
-pub use device::{Device, Repaired, release_id};
+pub use device::{AgentFormats, Device, Repaired, release_id};
 pub use error::Error;

@@ -25,19 +25,26 @@ pub struct Image {
     pub version: Version,
     /// That release's security version.
     pub security_version: u32,
+    /// The highest format of durable structures that the agent in that release reads.
+    pub durable: u16,
 }
 
 impl Image {
     /// What an update to this image, which a slot holds, is about.
     pub fn in_slot(self, slot: crate::Slot) -> Target {
-        let Image { release, version, security_version } = self;
-        Target { slot, release, version, security_version }
+        let Image { release, version, security_version, durable } = self;
+        Target { slot, release, version, security_version, durable }
     }
 }
 
 impl From<&Target> for Image {
     fn from(t: &Target) -> Self {
-        Image { release: t.release, version: t.version.clone(), security_version: t.security_version }
+        Image {
+            release: t.release,
+            version: t.version.clone(),
+            security_version: t.security_version,
+            durable: t.durable,
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Target {
     pub version: Version,
     /// That release's security version: becomes the floor at commit.
     pub security_version: u32,
+    /// The highest format of durable structures that the agent in that release reads.
+    pub durable: u16,
 }
 
 /// Why an update was given up.

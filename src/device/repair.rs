@@ -1,6 +1,6 @@
 //! What a person has made anew when it is lost: the journal, the boot flag, or both.
 use super::{
-    Device, release_id,
+    AgentFormats, Device, release_id,
     stored::{Verified, read_release, read_root},
 };
 use crate::{
@@ -88,7 +88,8 @@ impl Device {
     /// When the journal is fine, or what is needed can't be read and verified.
     pub fn rebuild(mut board: Board, settings: Settings) -> Result<Device, Error> {
         let state = board.partitions.open(Partition::State)?;
-        let mut journal = Journal::new(Sectors(Arc::clone(&state)));
+        let formats = AgentFormats::default();
+        let mut journal = Journal::new(Sectors(Arc::clone(&state))).with_formats(formats.ours);
         match journal.load() {
             Ok(_) => {
                 return Err(Error::NothingToDo("the journal is readable: there is nothing to repair".into()));
@@ -127,6 +128,7 @@ impl Device {
                 release: release_id(&bytes),
                 version: release.version.clone(),
                 security_version: release.security_version,
+                durable: (formats.of_release)(&release),
             };
             Ok((release, image))
         };
@@ -140,6 +142,6 @@ impl Device {
             entry.outcome = bistable_boot::Outcome::Rebuilt;
         }
         journal.format(&record)?;
-        Device::new(board, settings, record, journal, state)
+        Device::new(board, settings, record, journal, formats, state)
     }
 }

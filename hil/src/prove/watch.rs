@@ -10,7 +10,7 @@ use bistable::{
     ports::Sectors,
 };
 use bistable_boot::{
-    Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
+    Autoboot, BootBlock, Entry, Floors, Formats, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
 };
 use bistable_image::card::BootFlow;
@@ -87,6 +87,11 @@ impl Watch {
     pub fn booted(&mut self, slot: Slot, image: &Image) -> bool {
         (self.booted, self.self_tests, self.healthy) = (slot, false, false);
         let stored = record(image, &self.product.places);
+        if let (Some(newest), Some(release)) = (&stored, self.product.in_slot(image, slot))
+            && read(image, &self.product.places, release.agent().ours).as_ref() != Some(newest)
+        {
+            self.break_rule("an agent was booted that can't read the newest record");
+        }
         self.armed = stored
             .as_ref()
             .is_some_and(|r| matches!(r.state, Saved::Armed { .. } | Saved::Committing { .. }));
@@ -242,7 +247,13 @@ pub fn flag(image: &Image, product: &Product) -> Option<Slot> {
     boot_control(&mut card, product.boot_loader(), any, Box::new(|_| {})).ok()?.default_slot().ok()
 }
 
-/// The record on a card.
+/// The record on a card, as the newest agent reads it.
 pub fn record(image: &Image, places: &Arc<Places>) -> Option<Record> {
-    Journal::new(Sectors(Still::new(image, places).volume(Partition::State))).load().ok()
+    read(image, places, Formats::TOMORROW)
+}
+
+/// The record on a card, as an agent with these formats reads it.
+fn read(image: &Image, places: &Arc<Places>, formats: Formats) -> Option<Record> {
+    let state = Still::new(image, places).volume(Partition::State);
+    Journal::new(Sectors(state)).with_formats(formats).load().ok()
 }

@@ -21,7 +21,7 @@ use crate::root::SignedRoot;
 use crate::verify::{self, VerifyError};
 use crate::volume::VolumeError;
 use bistable_boot::layout::Partition;
-use bistable_boot::{Image, Record, ReleaseId, Slot};
+use bistable_boot::{FIRST_FORMAT, Image, Record, ReleaseId, Slot};
 use bistable_format::{Digest, Release, TrustError, VolumeKind};
 use image::CardImage;
 use std::io;
@@ -217,6 +217,7 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
         release: ReleaseId(digest.0),
         version: release.version.clone(),
         security_version: release.security_version,
+        durable: FIRST_FORMAT,
     };
     let record = Record::provision(&release.product, image, options.root.root.version);
     state::write(
