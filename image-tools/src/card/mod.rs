@@ -236,6 +236,7 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
         release: ReleaseId(digest.0),
         version: release.version.clone(),
         security_version: release.security_version,
+        durable: release.durable,
     };
     let roots = RootChain::of(SignedRoot::open(&options.root.bytes).map_err(CardError::Root)?);
     let record = Record::provision(release.product(), image, options.root.root.version);
