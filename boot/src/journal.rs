@@ -20,7 +20,9 @@ use crc::{Crc, Table};
 /// Bytes in one copy: a card's smallest page.
 pub const COPY_BYTES: usize = 4096;
 const MAGIC: [u8; 4] = *b"BJRN";
-const FORMAT: u16 = 1;
+/// The highest format of the durable structures on `state` that this version reads and writes. An image says it in
+/// `/usr/share/bistable/formats` and its release repeats it, so that each slot's agent writes what the other one reads (I18).
+pub const JOURNAL_FORMAT: u16 = 1;
 const HEAD: usize = 16;
 const BODY_END: usize = COPY_BYTES - 4;
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
@@ -234,7 +236,7 @@ pub(crate) fn encode(record: &Record) -> Option<[u8; COPY_BYTES]> {
     let mut copy = [0; COPY_BYTES];
     let len = postcard::to_slice(record, &mut copy[HEAD..BODY_END]).ok()?.len();
     copy[..4].copy_from_slice(&MAGIC);
-    copy[4..6].copy_from_slice(&FORMAT.to_le_bytes());
+    copy[4..6].copy_from_slice(&JOURNAL_FORMAT.to_le_bytes());
     copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
     copy[8..16].copy_from_slice(&record.seq.to_le_bytes());
     let crc = CRC.checksum(&copy[..BODY_END]);
@@ -254,7 +256,7 @@ pub(crate) fn decode(copy: &[u8; COPY_BYTES]) -> Result<Record, DecodeError> {
     let format = u16::from_le_bytes([copy[4], copy[5]]);
     let len = usize::from(u16::from_le_bytes([copy[6], copy[7]]));
     let seq = copy[8..HEAD].iter().rev().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
-    if format != FORMAT {
+    if format != JOURNAL_FORMAT {
         return Err(DecodeError::Format { format, seq });
     }
     let body = copy[HEAD..BODY_END].get(..len).ok_or(DecodeError::Content)?;

@@ -54,7 +54,7 @@ pub use event::{Action, Event, Refused};
 pub use extension::{EXTENSIONS_BYTES, Extension};
 pub use floors::{BadFloors, FLOORS_BYTES, FloorsCopy};
 pub use history::{Entry, Outcome};
-pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError};
+pub use journal::{COPY_BYTES, DecodeError, JOURNAL_FORMAT, Journal, JournalError};
 pub use now::Now;
 pub use record::{
     Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, PayloadDigest, REJECTED_LEN, Record,
