@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers")]
 #![allow(clippy::disallowed_methods, reason = "files of a test, in folders that go away")]
 
-use bistable_boot::{Slot, layout::Partition};
-use bistable_format::health::DEADLINE_MAX_S;
+use bistable_boot::{Formats, Slot, layout::Partition};
+use bistable_format::{Release, health::DEADLINE_MAX_S};
 use bistable_hil::package::{About, Arch, Entry, files, installed, workspace};
 use std::{
     collections::BTreeSet,
@@ -328,6 +328,10 @@ fn the_package_has_program_pages_and_completions() {
     }
     let program = entries.iter().find(|e| e.path == "usr/bin/bistable").unwrap();
     assert_eq!((program.mode, program.bytes.as_deref()), (0o755, Some(&b"program"[..])));
+    let formats = Release::FORMATS_PATH.trim_start_matches('/');
+    let formats = entries.iter().find(|e| e.path == formats).unwrap();
+    assert_eq!(formats.mode, 0o644);
+    assert_eq!(formats.bytes.as_deref(), Some(format!("{}\n", Formats::OURS.newest()).as_bytes()));
     // What the units start is in the package, or in one that it depends on.
     let elsewhere = ["/bin/sh", "/usr/sbin/e2fsck", "/usr/lib/systemd/systemd-growfs"];
     let mut started = 0;

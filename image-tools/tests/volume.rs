@@ -301,6 +301,78 @@ fn ready_images() {
     assert!(matches!(open_system(&path, &larger), Err(VolumeError::TooSmall { .. })));
 }
 
+/// In a tar, in a directory, and in the ready image that is made of it.
+#[test]
+fn the_number_of_formats_comes_from_the_system() {
+    const PATH: &str = "usr/share/bistable/formats";
+    let table: [(Vec<Entry>, Result<u16, &str>); 9] = [
+        (vec![], Ok(1)),
+        (vec![dir("usr/share/bistable")], Ok(1)),
+        (vec![file(PATH, "1\n")], Ok(1)),
+        (vec![file(PATH, "513\n")], Ok(513)),
+        (vec![file(PATH, "")], Err("/usr/share/bistable/formats has \"\" in it")),
+        (vec![file(PATH, "0\n")], Err("/usr/share/bistable/formats has \"0\" in it")),
+        (vec![file(PATH, "two\n")], Err("/usr/share/bistable/formats has \"two\" in it")),
+        (vec![file(PATH, [b'1'; 65])], Err("/usr/share/bistable/formats has more than 64 bytes")),
+        (vec![symlink(PATH, "/dev/zero")], Err("/usr/share/bistable/formats is not a file")),
+    ];
+    for (entries, wanted) in table {
+        let (_folder, path) = on_disk(&tar(&[&[dir("etc")], &entries[..]].concat()));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("etc")).unwrap();
+        for entry in &entries {
+            let place = folder.path().join(std::str::from_utf8(&entry.name).unwrap());
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            match entry.kind {
+                b'5' => std::fs::create_dir(place).unwrap(),
+                b'2' => link("/dev/zero", place).unwrap(),
+                _ => std::fs::write(place, &entry.data).unwrap(),
+            }
+        }
+        for input in [&*path, folder.path()] {
+            match (open_system(input, &options()), wanted) {
+                (Ok(plan), Ok(number)) => {
+                    assert_eq!(plan.durable(), number);
+                    let (_folder, path) = on_disk(&image(&plan));
+                    let ready = open_system(&path, &options()).unwrap();
+                    assert_eq!((ready.durable(), ready.warnings()), (number, &[][..]));
+                }
+                (Err(e), Err(words)) => assert!(text(&e).contains(words), "{}", text(&e)),
+                (found, _) => panic!("{wanted:?}: {found:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ready_image_whose_number_of_formats_is_wrong_is_refused() {
+    let with = |text: &str| image_of_tar(&tar(&[file("usr/share/bistable/formats", text)]));
+    let mut made = with("12345");
+    let at = made.windows(5).position(|bytes| bytes == b"12345").unwrap();
+    made[at..at + 5].copy_from_slice(b"x2345");
+    let (_folder, path) = on_disk(&made);
+    let error = text(&open_system(&path, &options()).unwrap_err());
+    assert!(error.contains("/usr/share/bistable/formats has \"x2345\" in it"), "{error}");
+}
+
+#[test]
+fn a_ready_image_that_can_not_be_read_has_the_first_formats_and_a_note() {
+    let mut squashfs = vec![0; 4096];
+    squashfs[..4].copy_from_slice(b"hsqs");
+    squashfs[28] = 4;
+    squashfs[40..42].copy_from_slice(&4096u16.to_le_bytes());
+    // It needs features that nobody knows.
+    let mut ext4 = image_of_tar(&tar(&[file("usr/share/bistable/formats", "2\n")]));
+    ext4[1024 + 0x60..1024 + 0x64].copy_from_slice(&u32::MAX.to_le_bytes());
+    for bytes in [squashfs, ext4] {
+        let (_folder, path) = on_disk(&bytes);
+        let plan = open_system(&path, &options()).unwrap();
+        assert_eq!(plan.durable(), 1);
+        let [note] = plan.warnings() else { panic!("{:?}", plan.warnings()) };
+        assert!(note.contains("/usr/share/bistable/formats can't be read"), "{note}");
+    }
+}
+
 fn boot_options() -> BootOptions {
     BootOptions::new(VolumeId::from_name("test/boot"), EPOCH)
 }

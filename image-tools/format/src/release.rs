@@ -79,6 +79,9 @@ pub struct Release {
 }
 
 impl Release {
+    /// Where a system says [`Release::durable`] of its agent: a decimal number and a line end.
+    pub const FORMATS_PATH: &str = "/usr/share/bistable/formats";
+
     /// A release with the defaults for all that has one: security version 0, no checks, nothing to tell.
     pub fn new(head: Head, version: Version, boards: Vec<String>, content: Content) -> Release {
         Release {

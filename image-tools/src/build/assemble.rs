@@ -72,12 +72,13 @@ impl Assembly {
     pub(super) fn finish(
         self,
         options: &BuildOptions,
+        durable: u16,
         boot: &Encoded,
         system: &Encoded,
         progress: &dyn Progress,
     ) -> Result<Assembled, BuildError> {
         let volumes = Volumes { boot: boot.volume.clone(), system: system.volume.clone() };
-        let release = options.release(options.root()?, volumes);
+        let release = options.release(options.root()?, durable, volumes);
         let signed = options.seal(&release).map_err(BuildError::Release)?;
         let frame = Frame::new(&signed, &release);
         let total = frame.bundle_bytes();

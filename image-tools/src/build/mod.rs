@@ -56,9 +56,6 @@ impl Input {
     }
 }
 
-/// The highest format of durable structures that this version's agent reads: see [`Release::durable`].
-const DURABLE: u16 = 1;
-
 /// What to build.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
@@ -160,12 +157,12 @@ impl BuildOptions {
         }
     }
 
-    /// The release with these volumes.
-    fn release(&self, root: &Root, volumes: Volumes) -> Release {
+    /// The release with these volumes, whose agent reads these formats.
+    fn release(&self, root: &Root, durable: u16, volumes: Volumes) -> Release {
         let head = Head::new(root.repository(), &self.product);
         let (version, boards) = (self.version.clone(), self.boards.clone());
         Release {
-            durable: DURABLE,
+            durable,
             security_version: self.security_version,
             requires: self.requires.clone(),
             urgency: self.urgency.clone(),
@@ -329,12 +326,13 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     // Both inputs are read before any is compressed: what is wrong with the second shows at once.
     let boot = Planned::new(VolumeKind::Boot, || plan_boot(options, boot), progress)?;
     let system = Planned::new(VolumeKind::System, || plan_system(options, &system), progress)?;
+    let durable = system.plan.durable();
     let assembly = assemble::Assembly::begin(output, options, &[boot.plan.size(), system.plan.size()]);
     let (boot, boot_report) = boot.encode(options, progress, assembly.data(None))?;
     let (system, system_report) = system.encode(options, progress, assembly.data(Some(&boot)))?;
 
     let assemble_watch = Stopwatch::start();
-    let made = assembly.finish(options, &boot, &system, progress)?;
+    let made = assembly.finish(options, durable, &boot, &system, progress)?;
     Ok(Built {
         release: made.release,
         digest: made.digest,
@@ -414,7 +412,7 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
         data_bytes: 1,
         data: zero,
     };
-    let draft = options.release(root, Volumes { boot: volume.clone(), system: volume });
+    let draft = options.release(root, 1, Volumes { boot: volume.clone(), system: volume });
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
     Release::open(&signed, root).map_err(BuildError::Untrusted)?;
     Ok(())

@@ -32,7 +32,8 @@ use crate::output::OutputError;
 use crate::progress::{Progress, Stage};
 use crate::root::SignedRoot;
 use crate::volume::tree::Tree;
-use crate::volume::{InputKind, VolumeSize, ready};
+use crate::volume::{InputKind, VolumeSize, formats, ready};
+use bistable_format::Release;
 use content::{Content, Found};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -160,6 +161,9 @@ pub(crate) fn dissect(
     if let Some(root) = root {
         root::decide(&view, root, epoch, &mut edits).map_err(&failed)?;
     }
+    // The number comes from the copy later; here the message can name the image and its partition.
+    let said = system::file_at(&view, &edits, Release::FORMATS_PATH, formats::MOST).map_err(&failed)?;
+    said.map_or(Ok(0), |text| formats::parse(&text)).map_err(&failed)?;
     notes.extend(lacking(&view, &edits).map_err(&failed)?);
     debugfs::apply(image, folder.path(), SYSTEM, &view, &edits, epoch)?;
     progress.end(Stage::Edit);

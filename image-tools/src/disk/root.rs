@@ -1,7 +1,6 @@
 //! The root in a root file system that somebody else made: see [`system_root`].
-use super::system::{Data, Edit, Edits};
+use super::system::{Data, Edit, Edits, file_at};
 use super::view::{Attributes, Entry, View};
-use crate::output::read_limited;
 use crate::root::SignedRoot;
 use crate::volume::system_root;
 use bistable_format::Envelope;
@@ -17,20 +16,7 @@ pub(super) fn decide(
     edits: &mut Edits,
 ) -> Result<(), String> {
     let path = format!("/{}", system_root::path());
-    let there = match edits.get(&path) {
-        Some(Edit::File(Data::Bytes(bytes), _)) => Some(bytes.clone()),
-        Some(Edit::File(Data::Host(host), _)) => {
-            let read = read_limited(host, Envelope::MAX_BYTES);
-            Some(read.map_err(|e| format!("can't read {}: {e}", host.display()))?)
-        }
-        Some(_) => return Err(format!("{path} in the overlay is not a file")),
-        None => match view.entry(&path)? {
-            None => None,
-            Some(Entry::File) => Some(view.read(&path, Envelope::MAX_BYTES as u64)?),
-            Some(_) => return Err(format!("{path} is there and is not a file")),
-        },
-    };
-    if let Some(there) = there {
+    if let Some(there) = file_at(view, edits, &path, Envelope::MAX_BYTES)? {
         return system_root::check(&there, root);
     }
     let mtime = i64::try_from(epoch).unwrap_or(i64::MAX);

@@ -2,6 +2,7 @@
 //! doing.
 use super::fstab;
 use super::view::{Attributes, Entry, View};
+use crate::output::read_limited;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -37,6 +38,31 @@ pub(super) enum Edit {
 
 /// Changes by absolute path without symlinks on the way, each folder before what is in it.
 pub(super) type Edits = BTreeMap<String, Edit>;
+
+/// The bytes of a file of at most `limit` bytes, as it is with the edits. `None`: nothing is there.
+///
+/// # Errors
+/// What can't be read, or isn't a file, for people.
+pub(super) fn file_at(
+    view: &dyn View,
+    edits: &Edits,
+    path: &str,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, String> {
+    match edits.get(path) {
+        Some(Edit::File(Data::Bytes(bytes), _)) => Ok(Some(bytes.clone())),
+        Some(Edit::File(Data::Host(host), _)) => {
+            let read = read_limited(host, limit);
+            read.map(Some).map_err(|e| format!("can't read {}: {e}", host.display()))
+        }
+        Some(_) => Err(format!("{path} in the overlay is not a file")),
+        None => match view.entry(path)? {
+            None => Ok(None),
+            Some(Entry::File) => view.read(path, limit as u64).map(Some),
+            Some(_) => Err(format!("{path} is there and is not a file")),
+        },
+    }
+}
 
 /// Decide. Adds to `edits`, and to `notes` what a person should know.
 ///
@@ -209,6 +235,29 @@ mod tests {
         }
         fn real(&self, path: &str) -> Result<String, String> {
             Ok(path.to_owned())
+        }
+    }
+
+    #[test]
+    fn a_file_is_as_the_overlay_has_it() {
+        const AT: &str = "/usr/share/bistable/formats";
+        let empty = Memory::new(&[]);
+        let image = Memory::new(&[(AT, Some("1"))]);
+        let folder = Memory::new(&[(AT, None)]);
+        let over = |edit| Edits::from([(AT.to_owned(), edit)]);
+        let bytes = Edit::File(Data::Bytes(b"2".to_vec()), OLD);
+        for (view, edits, wanted) in [
+            (&empty, Edits::new(), Ok(None)),
+            (&image, Edits::new(), Ok(Some(b"1".to_vec()))),
+            (&image, over(bytes), Ok(Some(b"2".to_vec()))),
+            (&image, over(Edit::Folder(OLD)), Err("in the overlay is not a file")),
+            (&folder, Edits::new(), Err("is there and is not a file")),
+        ] {
+            match (file_at(view, &edits, AT, 64), wanted) {
+                (Ok(found), Ok(wanted)) => assert_eq!(found, wanted),
+                (Err(why), Err(words)) => assert!(why.starts_with(AT) && why.ends_with(words), "{why}"),
+                (found, wanted) => panic!("{found:?} instead of {wanted:?}"),
+            }
         }
     }
 

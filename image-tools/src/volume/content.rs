@@ -96,6 +96,7 @@ impl Reader<'_> {
         let file = match &self.file {
             Opened::Own(file) => file,
             Opened::Shared(file) => file,
+            Opened::None if buffer.is_empty() => return Ok(()),
             Opened::None => return Err(VolumeError::Internal("read from an empty file".into())),
         };
         file.read_exact_at(buffer, self.base + offset).map_err(|source| {

@@ -28,6 +28,7 @@ mod dir;
 mod error;
 mod ext4;
 pub(crate) mod fat;
+pub(crate) mod formats;
 mod mke2fs;
 mod options;
 mod plan;

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use bistable_format::Release;
+
 use super::detect::{self, InputKind};
 use super::error::VolumeError;
 use super::options::{BLOCK, BootFlow, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
 use super::tree::Tree;
-use super::{dir, ext4, fat, mke2fs, ready, system_root, tar, uboot};
+use super::{dir, ext4, fat, formats, mke2fs, ready, system_root, tar, uboot};
 
 /// What is streamed at a time, in bytes.
 const PIECE: usize = 1 << 20;
@@ -19,6 +21,7 @@ pub struct VolumePlan {
     kind: InputKind,
     image: Image,
     warnings: Vec<String>,
+    durable: u16,
 }
 
 /// Where the image's bytes come from.
@@ -57,6 +60,13 @@ impl VolumePlan {
         &self.warnings
     }
 
+    /// The highest format of durable structures that the agent in a system volume reads; 1 where none is said. See
+    /// [`Release::durable`](bistable_format::Release::durable).
+    #[must_use]
+    pub fn durable(&self) -> u16 {
+        self.durable
+    }
+
     /// Writes the whole image to `out`, from its first byte to its last, and tells `progress` how many bytes
     /// are out. May be called again and writes the same bytes.
     ///
@@ -93,29 +103,35 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
         });
     }
     let mut warnings = Vec::new();
-    let image = match (kind, options.backend) {
+    let (image, durable) = match (kind, options.backend) {
         (InputKind::Ext4 | InputKind::Squashfs | InputKind::Erofs, _) => {
             if options.root.is_some() {
                 warnings.push(not_added(&kind.to_string()));
             }
-            ready_image(path, kind, options.size)?
+            let image = ready_image(path, kind, options.size)?;
+            let durable = durable_of(path, kind, &image, &mut warnings)?;
+            (image, durable)
         }
         (InputKind::Directory | InputKind::Tar(_), Ext4Backend::Mke2fs) => {
             if options.root.is_some() {
                 warnings.push(not_added("what mke2fs makes"));
             }
             let file = mke2fs::make(path, kind, options, &mut warnings)?;
-            temporary(file, path)?
+            let image = temporary(file, path)?;
+            let durable = durable_of(path, InputKind::Ext4, &image, &mut warnings)?;
+            (image, durable)
         }
         (InputKind::Directory, Ext4Backend::Mkext4) => {
             let mut tree = dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?;
             add_root(path, &mut tree, options)?;
-            Image::Ext4(Box::new(ext4::plan(path, tree, options)?))
+            let durable = formats::of_tree(path, &mut tree)?;
+            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable)
         }
         (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
             let mut tree = tar::read(path, compression, options, &mut warnings)?;
             add_root(path, &mut tree, options)?;
-            Image::Ext4(Box::new(ext4::plan(path, tree, options)?))
+            let durable = formats::of_tree(path, &mut tree)?;
+            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable)
         }
         (InputKind::Fat, _) => {
             return Err(VolumeError::WrongInput {
@@ -125,7 +141,7 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             });
         }
     };
-    Ok(VolumePlan { kind, image, warnings })
+    Ok(VolumePlan { kind, image, warnings, durable })
 }
 
 fn not_added(what: &str) -> String {
@@ -134,6 +150,27 @@ fn not_added(what: &str) -> String {
          that they have stored against nothing",
         system_root::path()
     )
+}
+
+/// The number of formats in an image that is taken as it is. Of one that can't be read it is the first, and a note says so.
+fn durable_of(
+    path: &Path,
+    kind: InputKind,
+    image: &Image,
+    warnings: &mut Vec<String>,
+) -> Result<u16, VolumeError> {
+    let found = match (kind, image) {
+        (InputKind::Ext4, Image::File { file, .. }) => formats::of_ext4(path, file)?,
+        _ => Err("files in such an image are not read".into()),
+    };
+    found.or_else(|why| {
+        warnings.push(format!(
+            "{kind}: {} can't be read ({why}): the release says that its agent reads durable structures of format {} only",
+            Release::FORMATS_PATH,
+            formats::FIRST
+        ));
+        Ok(formats::FIRST)
+    })
 }
 
 fn add_root(path: &Path, tree: &mut Tree, options: &SystemOptions) -> Result<(), VolumeError> {
@@ -170,7 +207,7 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
             });
         }
     };
-    Ok(VolumePlan { kind, image, warnings })
+    Ok(VolumePlan { kind, image, warnings, durable: formats::FIRST })
 }
 
 /// Plans the boot volume from a tree, wherever it came from; `source` is for messages.
@@ -186,7 +223,7 @@ pub(crate) fn plan_boot(
         uboot::add(source, &mut tree, options)?;
     }
     let file = fat::make(source, &tree, options, &mut warnings)?;
-    Ok(VolumePlan { kind, image: temporary(file, source)?, warnings })
+    Ok(VolumePlan { kind, image: temporary(file, source)?, warnings, durable: formats::FIRST })
 }
 
 fn check_size(size: VolumeSize) -> Result<(), VolumeError> {

@@ -193,6 +193,28 @@ fn progress_rises_to_its_total_stage_by_stage() {
     assert_eq!(log.0.into_inner().unwrap().len(), 7);
 }
 
+#[test]
+fn the_release_says_which_formats_its_agent_reads() {
+    const PATH: &str = "usr/share/bistable/formats";
+    let product = Product::new();
+    let mut options = product.options("x.bundle");
+    assert_eq!(build(&options, &Silent).unwrap().release.durable, 1);
+    let Input::Volumes { system, .. } = &options.input else { panic!("{:?}", options.input) };
+    let place = system.join(PATH);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "2\n").unwrap();
+    options.out = product.path("second.bundle");
+    assert_eq!(build(&options, &Silent).unwrap().release.durable, 2);
+    let reader = verify::open(&options.out, &product.root.root).unwrap();
+    assert_eq!(reader.release().durable, 2);
+    fs::write(&place, "1.0\n").unwrap();
+    options.out = product.path("wrong.bundle");
+    let e = build(&options, &Silent).unwrap_err();
+    let text = std::error::Error::source(&e).unwrap().to_string();
+    assert!(text.contains("/usr/share/bistable/formats has \"1.0\" in it"), "{text}");
+    assert!(!options.out.exists());
+}
+
 /// The file at that path of the system volume, and who owns it.
 fn in_system(bundle: &std::path::Path, product: &Product, path: &str) -> Option<Vec<u8>> {
     let raw = raw_image(bundle, VolumeKind::System, &product.root);

@@ -325,6 +325,7 @@ fn tools_an_overlay_comes_over_the_system() {
             // Through a link of the image.
             ("lib/udev/rules.d/90 \"quoted\".rules", b"rule"),
             ("etc/new/deep/file", b""),
+            ("usr/share/bistable/formats", b"3\n"),
         ],
     );
     symlink("/usr/bin/bistable", overlay.join("etc/new/link")).unwrap();
@@ -335,6 +336,7 @@ fn tools_an_overlay_comes_over_the_system() {
     }
     let built = build(&options, &Silent).unwrap();
     assert!(!built.dissected.unwrap().notes.iter().any(|n| n.contains("the program bistable")));
+    assert_eq!(built.release.durable, 3);
     let (_, system) = volumes(&product, &options.out);
     let dump = product.path("dumped");
     in_ext4(&system, &format!("dump /usr/bin/bistable {}", text(&dump)));
@@ -351,6 +353,12 @@ fn tools_an_overlay_comes_over_the_system() {
     let again = BuildOptions { out: product.path("again.bundle"), ..options.clone() };
     build(&again, &Silent).unwrap();
     assert!(fs::read(&again.out).unwrap() == fs::read(&options.out).unwrap());
+    // A number that is none names the image.
+    put(&overlay, &[("usr/share/bistable/formats", b"three\n")]);
+    let refused = build(&BuildOptions { out: product.path("no.bundle"), ..options.clone() }, &Silent);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("partition 2: /usr/share/bistable/formats has \"three\" in it"), "{refused}");
+    put(&overlay, &[("usr/share/bistable/formats", b"3\n")]);
     // What can't be copied is told.
     fs::remove_file(overlay.join("usr/bin/app")).unwrap();
     put(&overlay, &[("usr/bin/app/inside", b"")]);
