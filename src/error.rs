@@ -160,7 +160,12 @@ impl From<JournalError<Fault>> for Error {
 }
 
 fn journal_hint(e: &JournalError<Fault>) -> &'static str {
+    const NEWER: &str = ": boot the slot with the newer agent, or write a newer release with a card reader";
     match e {
+        JournalError::Newer(_) => NEWER,
+        JournalError::Lost { first, second } if first.newer_agents().or(second.newer_agents()).is_some() => {
+            NEWER
+        }
         JournalError::Lost { .. } => {
             ": the device still boots and slots are untouched; `bistable repair` makes the journal anew"
         }

@@ -36,5 +36,7 @@ pub mod status;
 pub mod steps;
 pub mod teardown;
 
-pub use device::{Device, Known, ReadRelease, Rebuilt, Remains, Repaired, SystemRootState, release_id};
+pub use device::{
+    AgentFormats, Device, Known, ReadRelease, Rebuilt, Remains, Repaired, SystemRootState, release_id,
+};
 pub use error::Error;

@@ -12,19 +12,21 @@
 //! A copy is written with one write and one flush and read back, and never the copy that was loaded: whatever a power
 //! cut leaves of it, or a card makes of it, the other one still reads as the record before.
 //!
-//! A copy that only a newer agent can read is never taken for a damaged one: if it is the newest, the journal can't be
+//! A copy is written in the format that the agents of both slots read (see [`Formats`]). A copy that only a newer agent can read is never taken for a damaged one: if it is the newest, the journal can't be
 //! used (I10), because the floors in the other copy may be lower.
-use crate::{Blocks, Extension, Lba, Record, layout};
+use crate::{Blocks, Extension, Formats, Lba, Record, layout};
+use alloc::vec::Vec;
 use crc::{Crc, Table};
 
 /// Bytes in one copy: a card's smallest page.
 pub const COPY_BYTES: usize = 4096;
 const MAGIC: [u8; 4] = *b"BJRN";
-/// The highest format of the durable structures on `state` that this version reads and writes. An image says it in
-/// `/usr/share/bistable/formats` and its release repeats it, so that each slot's agent writes what the other one reads (I18).
-pub const JOURNAL_FORMAT: u16 = 1;
 const HEAD: usize = 16;
 const BODY_END: usize = COPY_BYTES - 4;
+/// From this format on, a copy has [this extension](REQUIRED).
+const WITH_REQUIRED: u16 = 2;
+/// What only agents know that read [`WITH_REQUIRED`].
+const REQUIRED: u16 = 1;
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Why one copy isn't a record.
@@ -99,15 +101,22 @@ pub enum JournalError<E: core::error::Error + 'static> {
 #[derive(Debug)]
 pub struct Journal<B> {
     blocks: B,
+    formats: Formats,
     /// The copy whose write failed. Reads may show it complete although it isn't durable, so it isn't trusted, and
     /// written again first; the other one is what a power cut would leave.
     unsure: Option<usize>,
 }
 
 impl<B: Blocks> Journal<B> {
-    /// Use the `state` partition, or a file of its size.
+    /// Use the `state` partition, or a file of its size, as this version's agent.
     pub fn new(blocks: B) -> Self {
-        Journal { blocks, unsure: None }
+        Journal { blocks, formats: Formats::OURS, unsure: None }
+    }
+
+    /// Use it as an agent that reads these formats.
+    #[must_use]
+    pub fn with_formats(self, formats: Formats) -> Self {
+        Journal { formats, ..self }
     }
 
     /// Give the blocks back.
@@ -185,11 +194,12 @@ impl<B: Blocks> Journal<B> {
     fn get(&mut self, at: Lba) -> Result<Result<Record, DecodeError>, B::Error> {
         let mut copy = [0; COPY_BYTES];
         self.blocks.read(at, &mut copy)?;
-        Ok(decode(&copy))
+        Ok(decode(&copy, self.formats))
     }
 
     fn put(&mut self, copy: usize, record: &Record) -> Result<(), JournalError<B::Error>> {
-        let bytes = encode(record).ok_or(JournalError::TooLarge)?;
+        let format = self.formats.to_write(&record.slots);
+        let bytes = copy_in_format(record, format).ok_or(JournalError::TooLarge)?;
         self.unsure = Some(copy);
         self.blocks.write(layout::JOURNAL[copy], &bytes).map_err(JournalError::Io)?;
         self.blocks.flush().map_err(JournalError::Io)?;
@@ -228,15 +238,22 @@ fn is_ahead(e: DecodeError, seq: u64) -> bool {
     e.newer_agents().is_some_and(|ahead| is_newer(ahead, seq))
 }
 
-/// One copy's bytes. `None` if the record doesn't fit.
-pub(crate) fn encode(record: &Record) -> Option<[u8; COPY_BYTES]> {
+/// One copy's bytes in a format, which [`Formats::to_write`] chooses. `None` if the record doesn't fit.
+pub fn copy_in_format(record: &Record, format: u16) -> Option<[u8; COPY_BYTES]> {
     if !record.is_bounded() {
         return None;
     }
     let mut copy = [0; COPY_BYTES];
-    let len = postcard::to_slice(record, &mut copy[HEAD..BODY_END]).ok()?.len();
+    let body = &mut copy[HEAD..BODY_END];
+    let len = if format < WITH_REQUIRED {
+        postcard::to_slice(record, body).ok()?.len()
+    } else {
+        let mut record = record.clone();
+        record.extensions.push(Extension { id: REQUIRED, bytes: Vec::new() });
+        postcard::to_slice(&record, body).ok()?.len()
+    };
     copy[..4].copy_from_slice(&MAGIC);
-    copy[4..6].copy_from_slice(&JOURNAL_FORMAT.to_le_bytes());
+    copy[4..6].copy_from_slice(&format.to_le_bytes());
     copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
     copy[8..16].copy_from_slice(&record.seq.to_le_bytes());
     let crc = CRC.checksum(&copy[..BODY_END]);
@@ -245,7 +262,7 @@ pub(crate) fn encode(record: &Record) -> Option<[u8; COPY_BYTES]> {
 }
 
 /// Read one copy: total, any bytes give a record or an error.
-pub(crate) fn decode(copy: &[u8; COPY_BYTES]) -> Result<Record, DecodeError> {
+fn decode(copy: &[u8; COPY_BYTES], formats: Formats) -> Result<Record, DecodeError> {
     if copy[..4] != MAGIC {
         return Err(DecodeError::Magic);
     }
@@ -256,15 +273,21 @@ pub(crate) fn decode(copy: &[u8; COPY_BYTES]) -> Result<Record, DecodeError> {
     let format = u16::from_le_bytes([copy[4], copy[5]]);
     let len = usize::from(u16::from_le_bytes([copy[6], copy[7]]));
     let seq = copy[8..HEAD].iter().rev().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
-    if format != JOURNAL_FORMAT {
+    if !formats.reads(format) {
         return Err(DecodeError::Format { format, seq });
     }
     let body = copy[HEAD..BODY_END].get(..len).ok_or(DecodeError::Content)?;
-    match postcard::take_from_bytes::<Record>(body) {
-        Ok((record, [])) if record.is_bounded() => match record.extensions.iter().find(|e| e.is_required()) {
-            None => Ok(Record { seq, ..record }),
-            Some(Extension { id, .. }) => Err(DecodeError::Extension { id: *id, seq }),
-        },
-        _ => Err(DecodeError::Content),
+    let Ok((mut record, [])) = postcard::take_from_bytes::<Record>(body) else {
+        return Err(DecodeError::Content);
+    };
+    if format >= WITH_REQUIRED {
+        record.extensions.pop_if(|last| last.id == REQUIRED).ok_or(DecodeError::Content)?;
+    }
+    if !record.is_bounded() {
+        return Err(DecodeError::Content);
+    }
+    match record.extensions.iter().find(|e| e.is_required()) {
+        None => Ok(Record { seq, ..record }),
+        Some(Extension { id, .. }) => Err(DecodeError::Extension { id: *id, seq }),
     }
 }

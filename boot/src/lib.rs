@@ -15,6 +15,7 @@
 //! | [`target`](Target) | what an update is about, and why one failed |
 //! | [`record`](Record) | all that the agent remembers |
 //! | [`history`](Entry) | past updates |
+//! | [`durable`](Formats) | which formats an agent reads, and in which one it writes |
 //! | [`extension`](Extension) | what newer agents add to a durable structure |
 //! | [`journal`](Journal) | the record on its two copies |
 //! | [`floors`](FloorsCopy) | the anti-rollback floors, copied beside the roots |
@@ -33,6 +34,7 @@ pub mod autoboot;
 mod blocks;
 pub mod bootblock;
 pub mod contract;
+mod durable;
 mod event;
 mod extension;
 pub mod fat;
@@ -50,11 +52,12 @@ pub use attempt::{Asked, Boot, BootId, Evidence, MAX_ATTEMPTS, Tries};
 pub use autoboot::Autoboot;
 pub use blocks::{Blocks, Lba, Memory, OutOfRange, SECTOR};
 pub use bootblock::BootBlock;
+pub use durable::{FIRST_FORMAT, Formats, format_to_write};
 pub use event::{Action, Event, Refused};
 pub use extension::{EXTENSIONS_BYTES, Extension};
 pub use floors::{BadFloors, FLOORS_BYTES, FloorsCopy};
 pub use history::{Entry, Outcome};
-pub use journal::{COPY_BYTES, DecodeError, JOURNAL_FORMAT, Journal, JournalError};
+pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError, copy_in_format};
 pub use now::Now;
 pub use record::{
     Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, PayloadDigest, REJECTED_LEN, Record,

@@ -25,19 +25,26 @@ pub struct Image {
     pub version: Version,
     /// That release's security version.
     pub security_version: u32,
+    /// The highest format of durable structures that the agent in that release reads.
+    pub durable: u16,
 }
 
 impl Image {
     /// What an update to this image, which a slot holds, is about.
     pub fn in_slot(self, slot: crate::Slot) -> Target {
-        let Image { release, version, security_version } = self;
-        Target { slot, release, version, security_version }
+        let Image { release, version, security_version, durable } = self;
+        Target { slot, release, version, security_version, durable }
     }
 }
 
 impl From<&Target> for Image {
     fn from(t: &Target) -> Self {
-        Image { release: t.release, version: t.version.clone(), security_version: t.security_version }
+        Image {
+            release: t.release,
+            version: t.version.clone(),
+            security_version: t.security_version,
+            durable: t.durable,
+        }
     }
 }
 
@@ -230,10 +237,11 @@ impl Record {
         self.equivocation = None;
     }
 
-    /// The end of a trial that this device's configuration kept from being judged: no verdict on the release (I16).
+    /// The end of a trial that this device kept from being judged or committed, with its configuration or its boot flag: no
+    /// verdict on the release (I16).
     ///
     /// It is installed again by itself only while preflight finds nothing wrong, and preflight refuses while the slot that
-    /// runs has that configuration. But the configuration may be the new image's own, and right in the old one. So the third
+    /// runs has that problem. But the problem may be the new image's own, and unknown in the old one. So the third
     /// trial of a release that ends like this is its last (I11).
     pub fn untested(&self, release: &ReleaseId, why: &str) -> Failure {
         let is_untested =

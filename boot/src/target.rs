@@ -41,6 +41,8 @@ pub struct Target {
     pub version: Version,
     /// That release's security version: becomes the floor at commit.
     pub security_version: u32,
+    /// The highest format of durable structures that the agent in that release reads.
+    pub durable: u16,
 }
 
 /// Why an update was given up.
@@ -59,7 +61,8 @@ pub enum Reason {
     Health,
     /// Asked for by a person.
     Operator,
-    /// The new slot booted, but this device's configuration kept it from being judged. Says nothing against the release.
+    /// The new slot booted, but this device kept it from being judged or committed, with its configuration or its boot
+    /// flag. Says nothing against the release.
     Environment,
     /// One that a newer agent gave, by its number.
     Unknown(u8),
@@ -122,7 +125,7 @@ impl fmt::Display for Reason {
             Reason::OutOfAttempts => "out of attempts",
             Reason::Health => "health check failed",
             Reason::Operator => "asked for by an operator",
-            Reason::Environment => "could not be tested here",
+            Reason::Environment => "could not be decided here",
         })
     }
 }

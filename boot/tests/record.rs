@@ -28,6 +28,7 @@ fn any_target() -> impl Strategy<Value = Target> {
         release: ReleaseId([id; 32]),
         version,
         security_version,
+        durable: 1,
     })
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers")]
 #![allow(clippy::disallowed_methods, reason = "files of a test, in folders that go away")]
 
-use bistable_boot::{JOURNAL_FORMAT, Slot, layout::Partition};
+use bistable_boot::{Formats, Slot, layout::Partition};
 use bistable_format::{Release, health::DEADLINE_MAX_S};
 use bistable_hil::package::{About, Arch, Entry, files, installed, workspace};
 use std::{
@@ -331,7 +331,7 @@ fn the_package_has_program_pages_and_completions() {
     let formats = Release::FORMATS_PATH.trim_start_matches('/');
     let formats = entries.iter().find(|e| e.path == formats).unwrap();
     assert_eq!(formats.mode, 0o644);
-    assert_eq!(formats.bytes.as_deref(), Some(format!("{JOURNAL_FORMAT}\n").as_bytes()));
+    assert_eq!(formats.bytes.as_deref(), Some(format!("{}\n", Formats::OURS.newest()).as_bytes()));
     // What the units start is in the package, or in one that it depends on.
     let elsewhere = ["/bin/sh", "/usr/sbin/e2fsck", "/usr/lib/systemd/systemd-growfs"];
     let mut started = 0;

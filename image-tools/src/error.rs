@@ -198,7 +198,9 @@ impl Error {
             Error::Promote(PromoteError::Edit(e)) | Error::Edit(e) => edit(e),
             Error::Promote(PromoteError::NothingNewer { .. }) => Exit::NothingToDo,
             Error::Promote(PromoteError::Itself(_)) => Exit::Usage,
-            Error::Card(CardError::Demo(_)) => Exit::Untrusted,
+            Error::Card(CardError::Demo(_) | CardError::Root(_) | CardError::SystemRoot { .. }) => {
+                Exit::Untrusted
+            }
             Error::Card(CardError::SlotTooSmall { .. } | CardError::TooSmall { .. }) => Exit::Incompatible,
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
             _ => Exit::Failed,

@@ -180,7 +180,7 @@ impl<'a> Agent<'a> {
                 },
                 Action::Try => return self.reboot_into_trial(),
                 Action::HealthCheck => failed = self.trial()?,
-                Action::Commit => self.commit()?,
+                Action::Commit => failed = self.commit()?,
                 Action::Revert => match self.revert() {
                     // The reboot is the way back; the news is why.
                     Err(e) if is_reboot(&e) => return Err(failed.unwrap_or(e)),

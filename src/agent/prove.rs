@@ -72,20 +72,23 @@ impl Agent<'_> {
         verdict
     }
 
-    pub(super) fn commit(&mut self) -> Result<(), Error> {
-        let Now::Saved(Saved::Committing { target, .. }) = self.now().clone() else { return Ok(()) };
+    /// Make the slot on trial the default. Gives why that can't be done, if the trial ends for it.
+    pub(super) fn commit(&mut self) -> Result<Option<Error>, Error> {
+        let Now::Saved(Saved::Committing { target, .. }) = self.now().clone() else { return Ok(None) };
         match commit::run(&mut *self.device.board.boot, &target) {
-            // A flag that nobody can write: going back needs no write. One that is only in use says nothing about the
-            // release: the commit stays to be done, and a boot that doesn't get to it counts as an attempt.
+            // A flag that nobody can write says nothing about the release (I16), and going back needs no write. The
+            // preflight in the old slot finds out whether another trial has a chance. One that is only in use stays to be
+            // written, and a boot that doesn't get to it counts as an attempt.
             Err(Error::Fault(Fault::Unfit(problem))) => {
                 let why = format!("the boot flag can't be written: {problem}");
-                return self.on(Event::Failed(Failure::new(Reason::Health, &why)));
+                self.on(Event::Failed(self.device.record.untested(&target.release, &why)))?;
+                return Ok(Some(Error::NotNow(why)));
             }
             done => done?,
         }
         self.on(Event::Committed)?;
         self.listener.hear(Note::Committed(&target));
-        Ok(())
+        Ok(None)
     }
 
     /// A person wants the trial finished, or the running slot made the default although nothing is in flight (the

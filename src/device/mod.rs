@@ -7,12 +7,15 @@
 //! | `stored` | the signed things in the `state` partition |
 //! | `lost` | what can be known without a journal |
 //! | `repair` | what a person has made again: the root, the journal, the boot flag |
+//! | `formats` | which formats of durable structures the two agents read |
 mod floors;
+mod formats;
 mod lost;
 mod repair;
 mod roots;
 mod stored;
 
+pub use formats::AgentFormats;
 pub use lost::Remains;
 pub use repair::{Known, ReadRelease, Rebuilt, Repaired};
 pub use roots::SystemRootState;
@@ -51,6 +54,7 @@ pub struct Device {
     /// What follows from that and from the boot that runs.
     now: Now,
     journal: Journal<Sectors>,
+    formats: AgentFormats,
     state: Arc<dyn Volume>,
     system_root: SystemRoot,
     verified: Verified,
@@ -61,11 +65,19 @@ impl Device {
     ///
     /// # Errors
     /// When the card can't be read, or both journal copies are damaged.
-    pub fn open(mut board: Board, settings: Settings) -> Result<Device, Error> {
+    pub fn open(board: Board, settings: Settings) -> Result<Device, Error> {
+        Device::open_as(board, settings, AgentFormats::default())
+    }
+
+    /// The same as another version's agent.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_as(mut board: Board, settings: Settings, formats: AgentFormats) -> Result<Device, Error> {
         let state = board.partitions.open(Partition::State)?;
-        let mut journal = Journal::new(Sectors(Arc::clone(&state)));
+        let mut journal = Journal::new(Sectors(Arc::clone(&state))).with_formats(formats.ours);
         let record = journal.load()?;
-        Device::new(board, settings, record, journal, state)
+        Device::new(board, settings, record, journal, formats, state)
     }
 
     fn new(
@@ -73,12 +85,14 @@ impl Device {
         settings: Settings,
         record: Record,
         journal: Journal<Sectors>,
+        formats: AgentFormats,
         state: Arc<dyn Volume>,
     ) -> Result<Device, Error> {
         let now = Now::Saved(record.state.clone());
         let system_root = SystemRoot::read(&mut board);
         let verified = Verified::default();
-        let mut device = Device { board, settings, record, now, journal, state, system_root, verified };
+        let mut device =
+            Device { board, settings, record, now, journal, formats, state, system_root, verified };
         device.locate()?;
         Ok(device)
     }
@@ -216,6 +230,11 @@ impl Device {
             trusted => trusted.map_err(|e| bad(e.to_string()))?,
         };
         open_release(&bytes, &trusted).map_err(|e| bad(e.to_string()))
+    }
+
+    /// The highest format of durable structures that the agent in a release reads.
+    pub(crate) fn durable(&self, release: &Release) -> u16 {
+        (self.formats.of_release)(release)
     }
 
     /// The signed release that a slot was last written from, or begun to be. Not verified.

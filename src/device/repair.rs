@@ -9,7 +9,7 @@
 //! | the floors, too | nothing: they start again at the root's version and the release's security version, which is reported |
 //! | boot flag | the running slot |
 use super::{
-    Device, floors, open_release, release_id,
+    AgentFormats, Device, floors, open_release, release_id,
     roots::{SystemRoot, Trusted, Verified, choose, read_copies, refuse_demo, trusted, write_copies},
     stored::{read_release, write_stored},
 };
@@ -19,8 +19,8 @@ use crate::{
     ports::{Board, Sectors, Volume},
 };
 use bistable_boot::{
-    BySlot, Entry, Equivocation, FloorsCopy, Image, Journal, JournalError, Now, Outcome, Record, ReleaseId,
-    Saved, Slot,
+    BySlot, Entry, Equivocation, FIRST_FORMAT, FloorsCopy, Image, Journal, JournalError, Now, Outcome,
+    Record, ReleaseId, Saved, Slot,
     layout::{self, Partition},
 };
 use bistable_format::{Release, Root, RootChain, SignedRoot};
@@ -191,7 +191,8 @@ impl Device {
         known: &mut Known<'_>,
     ) -> Result<(Device, Rebuilt), Error> {
         let state = board.partitions.open(Partition::State)?;
-        let mut journal = Journal::new(Sectors(Arc::clone(&state)));
+        let formats = AgentFormats::default();
+        let mut journal = Journal::new(Sectors(Arc::clone(&state))).with_formats(formats.ours);
         match journal.load() {
             Ok(_) => {
                 return Err(Error::NothingToDo("the journal is readable: there is nothing to repair".into()));
@@ -234,7 +235,7 @@ impl Device {
         write_copies(&*state, &read_copies(&*state)?, &trusted.chain)?;
         floors::keep_floors(&*state, &record)?;
         journal.format(&record)?;
-        Ok((Device::new(board, settings, record, journal, state)?, rebuilt))
+        Ok((Device::new(board, settings, record, journal, formats, state)?, rebuilt))
     }
 }
 
@@ -308,13 +309,19 @@ fn image_of(signed: &[u8], release: &Release) -> Image {
         release: release_id(signed),
         version: release.version.clone(),
         security_version: release.security_version,
+        durable: release.durable,
     }
 }
 
 /// A record that knows the product, and what runs if that is known. The other slot may be half written: nothing but the
 /// journal would know, so it counts as empty.
 fn new_record(product: &str, running: Option<&Image>, booted: Slot, root: &Root) -> Record {
-    let nothing = Image { release: ReleaseId([0; 32]), version: Version::new(0, 0, 0), security_version: 0 };
+    let nothing = Image {
+        release: ReleaseId([0; 32]),
+        version: Version::new(0, 0, 0),
+        security_version: 0,
+        durable: FIRST_FORMAT,
+    };
     let mut record = Record::provision(product, running.cloned().unwrap_or(nothing), root.version);
     record.slots = BySlot { a: None, b: None };
     record.slots[booted] = running.cloned();

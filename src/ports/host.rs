@@ -103,6 +103,10 @@ pub trait Host {
     /// When it is there and can't be read.
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError>;
 
+    /// What the wall clock showed when the service that sets it last saved that, in seconds since 1970: the time is at least
+    /// this. `None` if it never did.
+    fn saved_time(&mut self) -> Option<u64>;
+
     /// What no other device has: the board's serial number.
     ///
     /// # Errors

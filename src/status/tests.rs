@@ -18,17 +18,16 @@ fn release(version: &str) -> ReleaseId {
 }
 
 fn image(version: &str) -> Image {
-    Image { release: release(version), version: Version::parse(version).unwrap(), security_version: 3 }
+    Image {
+        release: release(version),
+        version: Version::parse(version).unwrap(),
+        security_version: 3,
+        durable: 1,
+    }
 }
 
 fn target() -> Target {
-    let image = image(NEW);
-    Target {
-        slot: Slot::B,
-        release: image.release,
-        version: image.version,
-        security_version: image.security_version,
-    }
+    image(NEW).in_slot(Slot::B)
 }
 
 /// What happens to a device.

@@ -101,15 +101,22 @@ impl Product {
         fs::write(at("system/usr/bin/zeros"), vec![0; 900_000]).unwrap();
         fs::write(at("boot/config.txt"), "arm_64bit=1\n").unwrap();
         let (root_key, release_key, channel_key) = (key(1, kind), key(2, kind), key(3, kind));
-        let root = root::create(&RootOptions {
-            root_keys: vec![root_key.public()],
-            release_keys: vec![release_key.public()],
-            channel_keys: vec![channel_key.public()],
-            thresholds: vec![(Role::Root, 1)],
-            sign: vec![root_key.clone()],
-            ..RootOptions::default()
-        })
-        .unwrap();
+        let root = match kind {
+            // The one that repositories in memory have, too: see `shop`.
+            KeyKind::Production => {
+                let root = crate::shop::root(1);
+                SignedRoot { bytes: crate::shop::signed_root(&root), root }
+            }
+            KeyKind::Demo => root::create(&RootOptions {
+                root_keys: vec![root_key.public()],
+                release_keys: vec![release_key.public()],
+                channel_keys: vec![channel_key.public()],
+                thresholds: vec![(Role::Root, 1)],
+                sign: vec![root_key.clone()],
+                ..RootOptions::default()
+            })
+            .unwrap(),
+        };
         let bundle = |version: &str, seed| {
             fs::write(at("system/usr/bin/app"), noise(seed, 300_000)).unwrap();
             fs::write(at("boot/kernel8.img"), noise(seed + 1, 300_000)).unwrap();

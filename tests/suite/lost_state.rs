@@ -202,3 +202,30 @@ fn the_other_slots_release_says_which_product_it_is() {
     let found = [&status["product"], &status["booted"], &status["slots"]["b"]["version"]];
     assert_eq!(found, [&"greenhouse".into(), &"B".into(), &serde_json::Value::Null], "{status:#}");
 }
+
+#[test]
+fn the_power_goes_at_any_write_of_a_repair() {
+    let mut cuts = 0;
+    loop {
+        let pi = Pi::new();
+        carry(&pi, product());
+        old(&pi, product());
+        lose(&pi, &|bytes| vec![0; bytes]);
+        pi.run(&format!("sim cut --at-write {}", cuts + 1)).must(0, &[]);
+        let repaired = pi.run("repair --release @old.bundle");
+        if repaired.code == 0 {
+            break;
+        }
+        repaired.must(1, &["power lost"]);
+        cuts += 1;
+        pi.run("sim power on").must(0, &["slot A"]);
+        // It is done again, unless the journal was the last thing that lacked.
+        let again = pi.run("repair --release @old.bundle");
+        assert!(matches!(again.code, 0 | 3), "after a cut in write {cuts}: {again:#?}");
+        let status = pi.rests("A", "1.0.0");
+        assert_eq!(status["floors"]["security_version"], 2, "{status:#}");
+        pi.run("self-test").must(0, &[]);
+        pi.slot_a_is_untouched();
+    }
+    assert!(cuts >= 7, "a release, two chains, two copies of the floors and two journals are {cuts} writes");
+}

@@ -17,6 +17,7 @@ mod bad_config;
 mod bad_media;
 mod bundle_bits;
 mod check;
+mod demands;
 mod draft;
 mod equivocation;
 mod fixture;

@@ -91,7 +91,7 @@ fn an_untrusted_required_check_ends_a_trial_and_rejects_nothing() {
     );
     pi.run("resume").must(8, &[&why]);
     pi.run("resume")
-        .must(0, &["release 1.1.0 in slot B is given up (could not be tested here: check required.d"]);
+        .must(0, &["release 1.1.0 in slot B is given up (could not be decided here: check required.d"]);
     went_back_untested(&pi);
     // The same release is refused while the check is wrong, and taken when it is right again.
     pi.run_on("update", &good).must(1, &["preflight failed: operator's checks"]);
@@ -103,7 +103,7 @@ fn an_untrusted_required_check_ends_a_trial_and_rejects_nothing() {
 fn went_back_untested(pi: &Pi) {
     let status = pi.rests("A", "1.0.0");
     assert_eq!(status["rejected"], serde_json::json!([]), "{status:#}");
-    assert!(pi.run("history").must(0, &[]).out.contains("could not be tested here"));
+    assert!(pi.run("history").must(0, &[]).out.contains("could not be decided here"));
 }
 
 #[test]

@@ -539,3 +539,26 @@ fn the_command_line_chooses_the_board() {
     sys.run("status").must(2, &["this is no Raspberry Pi", "--card FILE or BISTABLE_CARD"]);
     sys.run("status --board pi").must(1, &["this is no Raspberry Pi"]);
 }
+
+#[test]
+fn the_root_of_the_running_system_is_read_from_its_file() {
+    let sys = Sys::new(PI4);
+    fs::write(sys.path("good.bundle"), &product().good).unwrap();
+    assert_eq!(sys.open(Access::Look).unwrap().board.host.system_root(), Ok(None));
+    assert_eq!(sys.run("status --json").json()["system_root"], false);
+    sys.folder("usr/share/bistable");
+    let place = sys.path("usr/share/bistable/root.root");
+    fs::write(&place, &product().root.bytes).unwrap();
+    let read = sys.open(Access::Look).unwrap().board.host.system_root();
+    assert_eq!(read, Ok(Some(product().root.bytes.clone())));
+    assert_eq!(sys.run("status --json").json()["system_root"], true);
+    sys.run("install -n good.bundle").must(0, &[]);
+    // What is stored is another root than this system's.
+    let strangers = crate::shop::root_of(1, &[77, 78], &[77], &[77]);
+    let strangers =
+        crate::shop::sealed(bistable_format::Role::Root, &crate::shop::payload(&strangers), &[77, 78]);
+    fs::write(&place, strangers).unwrap();
+    sys.run("install -n good.bundle").must(5, &["does not descend from the root of the running system"]);
+    fs::write(&place, &product().root.bytes[..50]).unwrap();
+    sys.run("install -n good.bundle").must(5, &["the root in the running system", "root.root"]);
+}

@@ -168,6 +168,9 @@ impl Host for Rebooting {
     fn unix_time(&mut self) -> Result<u64, HostError> {
         self.0.unix_time()
     }
+    fn saved_time(&mut self) -> Option<u64> {
+        self.0.saved_time()
+    }
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
         Ok(self.2.clone())
     }

@@ -14,6 +14,7 @@ pub fn target(slot: Slot, n: u8) -> Target {
         release: ReleaseId([n; 32]),
         version: Version::new(1, u64::from(n), 0),
         security_version: u32::from(n),
+        durable: 1,
     }
 }
 
@@ -46,8 +47,9 @@ pub fn largest_record() -> Record {
     let (version, release, security_version) = (longest_version(), ReleaseId([0xff; 32]), u32::MAX);
     let failure = Failure::new(Reason::Operator, &"𝕏".repeat(Detail::MAX / 4));
     assert_eq!(failure.detail.as_str().len(), Detail::MAX);
-    let image = Image { release, version: version.clone(), security_version };
-    let target = Target { slot: Slot::B, release, version: version.clone(), security_version };
+    let durable = u16::MAX;
+    let image = Image { release, version: version.clone(), security_version, durable };
+    let target = Target { slot: Slot::B, release, version: version.clone(), security_version, durable };
     let entry = Entry {
         version: version.clone(),
         release,

@@ -61,7 +61,7 @@ pub fn accepts(machine: &Machine, slot: Slot, memory: &Memory, rel: Rel, retry: 
     // A release that is armed is tried, whatever is offered.
     let possible = matches!(memory.now().todo(), Action::Wait | Action::Install | Action::SelfTest);
     let preflight = machine.flag().default_slot() == Some(slot);
-    let Image { release, version, security_version } = rel.image();
+    let Image { release, version, security_version, .. } = rel.image();
     let running = memory.slots[slot].as_ref();
     possible
         && preflight
@@ -285,7 +285,7 @@ fn switch_always(machine: &mut Machine, up: &Up, work: &mut Work, target: &Targe
         return Next::End(Agent::Stuck(Stuck::NotRunning));
     }
     match machine.flag().default_slot() {
-        None => return saved(machine, work, &[failed(Reason::Health)], After::Again),
+        None => return saved(machine, work, &[failed(Reason::Environment)], After::Again),
         Some(default) if default == target.slot => {}
         Some(_) => {
             machine.witness.kept = None;

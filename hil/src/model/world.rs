@@ -70,7 +70,7 @@ impl Rel {
     pub fn image(self) -> Image {
         let mut release = ReleaseId([0; 32]);
         release.0[0] = self.0;
-        Image { release, version: self.version(), security_version: self.security_version() }
+        Image { release, version: self.version(), security_version: self.security_version(), durable: 1 }
     }
 
     /// As an update of that slot.

@@ -1,7 +1,7 @@
 //! What the package installs.
 use super::{About, docs};
 use anyhow::{Context, Result};
-use bistable_boot::JOURNAL_FORMAT;
+use bistable_boot::Formats;
 use bistable_format::Release;
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 use std::{fs, path::Path};
@@ -109,7 +109,10 @@ pub fn installed(workspace: &Path, about: &About, program: Vec<u8>) -> Result<Ve
     let mut entries = files(workspace)?;
     entries.push(Entry::program("usr/bin/bistable", program));
     // From the constant, so that the file can't lag behind the program.
-    entries.push(Entry::file(Release::FORMATS_PATH.trim_start_matches('/'), format!("{JOURNAL_FORMAT}\n")));
+    entries.push(Entry::file(
+        Release::FORMATS_PATH.trim_start_matches('/'),
+        format!("{}\n", Formats::OURS.newest()),
+    ));
     entries.extend(docs::entries(&time.strftime("%Y-%m-%d").to_string())?);
     entries.extend(FOLDERS.map(Entry::folder));
     let changes = workspace.join("CHANGELOG.md");

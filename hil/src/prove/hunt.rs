@@ -29,7 +29,7 @@ impl Catch {
 }
 
 /// Scenarios in which mutants show, the quick ones first.
-const GROUNDS: [&str; 7] = [
+const GROUNDS: [&str; 8] = [
     "killed in a save",
     "unwired jig",
     "sick release",
@@ -37,6 +37,7 @@ const GROUNDS: [&str; 7] = [
     "good release",
     "operator's revert",
     "second update",
+    "newer agent",
 ];
 
 /// Hunt one mutant. `larger` is a product with some chunks, for the cards that fail.

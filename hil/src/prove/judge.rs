@@ -229,10 +229,12 @@ impl Case<'_> {
         let Some(record) = record(image, &product.places) else {
             return self.wrong(Wrong::Broken, "the journal is lost");
         };
-        // Where the boot loader refuses, the update waits for a person.
-        let waits = matches!(&record.state, Saved::Armed { tries, .. } if tries.are_refused())
-            && matches!(self.bench.scenario.reboots, Reboots::Ignored(_));
-        if !waits && !matches!(record.state, Saved::Idle | Saved::Installing(_)) {
+        // Where the boot loader refuses, the update waits for a person, in its slot.
+        let waits = match (&record.state, self.bench.scenario.reboots) {
+            (Saved::Armed { target, tries }, Reboots::Ignored(_)) if tries.are_refused() => Some(target.slot),
+            _ => None,
+        };
+        if waits.is_none() && !matches!(record.state, Saved::Idle | Saved::Installing(_)) {
             self.wrong(Wrong::Broken, format!("at rest while {}", record.state.name()));
         }
         for s in Slot::ALL {
@@ -242,7 +244,10 @@ impl Case<'_> {
             {
                 self.wrong(Wrong::Broken, format!("the journal says that slot {s} holds {}", known.version));
             }
-            if product.looks_bootable(image, s) && !waits && holds.is_none_or(|r| r.nature != Nature::Good) {
+            if product.looks_bootable(image, s)
+                && waits != Some(s)
+                && holds.is_none_or(|r| r.nature != Nature::Good)
+            {
                 self.wrong(Wrong::Broken, format!("slot {s} looks bootable and holds nothing good"));
             }
         }

@@ -73,8 +73,8 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
-    /// Single cuts only, from one slot in each boot flow, in `uboot` without a second update; leaves failing cards and
-    /// mutants to `cargo test`: takes some four minutes
+    /// Single cuts only, from one slot in each boot flow, in `uboot` without a second update, in neither with a third wish;
+    /// leaves failing cards and mutants to `cargo test`: takes some four minutes
     #[arg(long, conflicts_with = "long")]
     quick: bool,
     /// Only this boot flow, with pairs of cuts; both if not given, with pairs in `tryboot`
@@ -136,7 +136,7 @@ impl Options {
     /// Whether a scenario is run in a flow.
     fn wants(&self, scenario: &Scenario, flow: Flow) -> bool {
         let updates = scenario.wishes.iter().filter(|wish| matches!(wish, Wish::Offer(_))).count();
-        let short = !self.quick || flow == Flow::Tryboot || updates < 2;
+        let short = !self.quick || scenario.wishes.len() < 3 && (flow == Flow::Tryboot || updates < 2);
         short && self.scenario.as_ref().is_none_or(|part| scenario.name.contains(part.as_str()))
     }
 

@@ -55,6 +55,8 @@ pub enum Mutant {
     CommittingNotSaved,
     /// What a killed agent wrote to the journal is trusted without a flush.
     StartNotFlushed,
+    /// The journal is saved in the newest format of the agent that runs, whatever the other slot's agent reads.
+    NewestFormat,
 }
 
 /// What must come of a mutant.
@@ -70,7 +72,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 22] = [
+    pub const ALL: [Mutant; 23] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -93,6 +95,7 @@ impl Mutant {
         Mutant::CachedReadBack,
         Mutant::CommittingNotSaved,
         Mutant::StartNotFlushed,
+        Mutant::NewestFormat,
     ];
 
     /// The boot flow that it is wrong in. Most are wrong in what both share.

@@ -236,7 +236,9 @@ impl Pi {
     /// The agent starts, and then everything stands still until the watchdog resets the machine. Always false.
     fn hang(&self, slot: Slot, release: &Made) -> bool {
         let mut ears = Ears { card: &self.card, good: false };
-        if let Ok(device) = self.board(slot, release).and_then(|b| Device::open(b, self.settings())) {
+        if let Ok(device) =
+            self.board(slot, release).and_then(|b| Device::open_as(b, self.settings(), release.agent()))
+        {
             let _ = Agent::start(device, &mut ears);
         }
         false
@@ -261,7 +263,7 @@ impl Pi {
     }
 
     fn agent(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
-        let device = Device::open(self.board(slot, release)?, self.settings())?;
+        let device = Device::open_as(self.board(slot, release)?, self.settings(), release.agent())?;
         let (card, product) = (self.card.clone(), Arc::clone(&self.product));
         let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
         let mut agent = Agent::start(device, &mut ears)?;
@@ -324,6 +326,7 @@ impl Pi {
                 inner: partitions,
                 mutant,
                 pretence: self.pretence.clone(),
+                agent: release.agent().ours,
                 has_written: Arc::default(),
             });
         }

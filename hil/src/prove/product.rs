@@ -5,8 +5,8 @@ use super::{
     places::{Places, Still},
 };
 use anyhow::{Context, Result};
-use bistable::board::sim::firmware::Flow;
-use bistable_boot::{SECTOR, Slot, fat::Fat, layout::Partition};
+use bistable::{AgentFormats, board::sim::firmware::Flow};
+use bistable_boot::{Formats, SECTOR, Slot, fat::Fat, layout::Partition};
 use bistable_format::{
     Artifact, Chunk, ChunkList, Content, Digest, Encoding, Head, KeyKind, Release, Role, Root, Volumes,
     bundle,
@@ -56,6 +56,13 @@ pub struct Made {
     pub system: Vec<u8>,
 }
 
+impl Made {
+    /// Its agent.
+    pub fn agent(&self) -> AgentFormats {
+        AgentFormats { ours: formats(&self.version), of_release: |r| formats(&r.version).newest() }
+    }
+}
+
 /// All releases, by version, and the factory's card.
 #[derive(Clone, Debug)]
 pub struct Product {
@@ -71,8 +78,9 @@ pub struct Product {
     pub old_card: Image,
 }
 
-/// Release, nature, security version. What the scenarios call them by is the version.
-const RELEASES: [(&str, Nature, u32); 8] = [
+/// Release, nature, security version. What the scenarios call them by is the version; that of the first agent with newer
+/// formats of durable structures begins with 5.
+const RELEASES: [(&str, Nature, u32); 12] = [
     ("1.0.0", Nature::Good, 1),
     ("1.1.0", Nature::Good, 1),
     ("2.0.0", Nature::Good, 2),
@@ -81,7 +89,16 @@ const RELEASES: [(&str, Nature, u32); 8] = [
     ("3.0.0", Nature::Sick, 4),
     ("3.1.0", Nature::Dead, 4),
     ("3.2.0", Nature::Hanging, 4),
+    ("5.0.0", Nature::Sick, 1),
+    ("5.1.0", Nature::Good, 1),
+    ("5.2.0", Nature::Good, 1),
+    ("6.0.0", Nature::Good, 1),
 ];
+
+/// What the agent in a release of that version reads of durable structures.
+fn formats(version: &Version) -> Formats {
+    if version.major == 5 { Formats::TOMORROW } else { Formats::OURS }
+}
 
 const SELF_TESTS: &str = "[[test]]\nname = \"relay\"\nkind = \"loopback\"\nout = 17\nin = 27\n";
 const HEALTH: &str = "deadline_s = 60\nsettle_s = 5\n[[check]]\nname = \"application\"\nkind = \"unit\"\nunit = \"app.service\"\n";

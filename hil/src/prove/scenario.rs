@@ -102,7 +102,7 @@ impl Scenario {
 use Wish::{Offer, Return};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 17] = [
+pub const ALL: [Scenario; 20] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
@@ -151,6 +151,22 @@ pub const ALL: [Scenario; 17] = [
     .rejects(&["2.2.0"]),
     Scenario::new("torn flag", "autoboot.txt is half old; then an update", &[Offer("2.0.0")], "2.0.0")
         .starts(Start::TornFlag),
+    // Releases from 5.0.0 to 5.2.0 have an agent that reads one more format of durable structures.
+    Scenario::new("newer agent", "sick: the older agent reads what it wrote", &[Offer("5.0.0")], "1.1.0")
+        .rejects(&["5.0.0"]),
+    Scenario::new(
+        "two agents",
+        "a newer one fails, the next is committed, then back on purpose",
+        &[Offer("5.0.0"), Offer("5.1.0"), Return("1.1.0")],
+        "1.1.0",
+    )
+    .rejects(&["5.0.0", "5.1.0"]),
+    Scenario::new(
+        "older agent",
+        "both slots get the newer agent, then one an older one",
+        &[Offer("5.1.0"), Offer("5.2.0"), Offer("6.0.0")],
+        "6.0.0",
+    ),
     Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0"),
     Scenario::new(
         "good after sick",

@@ -2,7 +2,8 @@
 use super::mutant::Mutant;
 use bistable::ports::{BootControl, Fault, Partitions, Support, Switch, Volume};
 use bistable_boot::{
-    Blocks, COPY_BYTES, Evidence, Journal, Lba, OutOfRange, Record, SECTOR, Saved, Slot, Tries,
+    Blocks, COPY_BYTES, Evidence, Formats, Journal, Lba, OutOfRange, Record, SECTOR, Saved, Slot, Tries,
+    copy_in_format,
     layout::{BOOT_BLOCK, HEADER_BYTES, JOURNAL, Partition},
 };
 use std::{
@@ -85,6 +86,8 @@ pub struct Tampered {
     pub mutant: Mutant,
     /// What is pretended.
     pub pretence: Pretence,
+    /// The formats of the agent that runs.
+    pub agent: Formats,
     /// Whether this process has written to the journal.
     pub has_written: Arc<AtomicBool>,
 }
@@ -98,7 +101,8 @@ impl Partitions for Tampered {
         };
         let inner = self.inner.open(wrong)?;
         let (pretence, has_written) = (self.pretence.clone(), Arc::clone(&self.has_written));
-        Ok(Arc::new(TamperedVolume { inner, partition, mutant: self.mutant, pretence, has_written }))
+        let (mutant, agent) = (self.mutant, self.agent);
+        Ok(Arc::new(TamperedVolume { inner, partition, mutant, pretence, agent, has_written }))
     }
 }
 
@@ -107,6 +111,7 @@ struct TamperedVolume {
     partition: Partition,
     mutant: Mutant,
     pretence: Pretence,
+    agent: Formats,
     has_written: Arc<AtomicBool>,
 }
 
@@ -147,6 +152,9 @@ impl TamperedVolume {
                 record.floors.security_version = target.security_version;
             }
             (Mutant::RejectionForgotten, _) => record.rejected.clear(),
+            (Mutant::NewestFormat, _) => {
+                return copy_in_format(&record, self.agent.newest()).map(|copy| copy.to_vec());
+            }
             _ => return Some(copy.to_vec()),
         }
         encode(&record)
@@ -294,13 +302,13 @@ impl Blocks for Alone {
 
 /// The record in one journal copy.
 pub(super) fn decode(copy: &[u8]) -> Option<Record> {
-    let [first, _] = Journal::new(Alone(copy.try_into().ok()?)).copies();
+    let [first, _] = Journal::new(Alone(copy.try_into().ok()?)).with_formats(Formats::TOMORROW).copies();
     first.ok()?.ok()
 }
 
 /// One journal copy with that record.
 fn encode(record: &Record) -> Option<Vec<u8>> {
-    let mut journal = Journal::new(Alone([0; COPY_BYTES]));
+    let mut journal = Journal::new(Alone([0; COPY_BYTES])).with_formats(Formats::TOMORROW);
     // The second copy isn't kept, so the save can't be whole; the first one is.
     let _ = journal.format(record);
     let copy = journal.into_inner().0;

@@ -10,9 +10,10 @@ use bistable::{
     ports::Sectors,
 };
 use bistable_boot::{
-    Autoboot, BootBlock, Entry, Floors, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
+    Autoboot, BootBlock, Entry, Floors, Formats, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
 };
+use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -32,8 +33,9 @@ pub struct Watch {
     trials: u8,
     /// Trials of the update in flight.
     happened: u8,
-    /// How many the device may count beyond them. After a power cut between a request and its reboot, tryboot leaves no
-    /// evidence that the trial never began; U-Boot may fail between its count and the boot.
+    /// How many the device may count beyond them, after one power cut or two. Tryboot leaves no evidence that the trial
+    /// never began if the power goes between a request and its reboot, so each cut may cost an attempt. U-Boot counts,
+    /// and only a cut between its count and the boot is one too many.
     excused: u8,
     /// What the journal told last of how an update ended.
     last_entry: Option<Entry>,
@@ -73,7 +75,11 @@ impl Watch {
     /// That many trials came before the power went, once or twice.
     pub fn after_trials(mut self, trials: u8) -> Watch {
         self.trials = trials;
-        (self.happened, self.excused) = (trials, 2);
+        self.happened = trials;
+        self.excused = match self.product.flow {
+            BootFlow::Tryboot => 2,
+            BootFlow::Uboot => 1,
+        };
         self
     }
 
@@ -81,6 +87,11 @@ impl Watch {
     pub fn booted(&mut self, slot: Slot, image: &Image) -> bool {
         (self.booted, self.self_tests, self.healthy) = (slot, false, false);
         let stored = record(image, &self.product.places);
+        if let (Some(newest), Some(release)) = (&stored, self.product.in_slot(image, slot))
+            && read(image, &self.product.places, release.agent().ours).as_ref() != Some(newest)
+        {
+            self.break_rule("an agent was booted that can't read the newest record");
+        }
         self.armed = stored
             .as_ref()
             .is_some_and(|r| matches!(r.state, Saved::Armed { .. } | Saved::Committing { .. }));
@@ -236,7 +247,13 @@ pub fn flag(image: &Image, product: &Product) -> Option<Slot> {
     boot_control(&mut card, product.boot_loader(), any, Box::new(|_| {})).ok()?.default_slot().ok()
 }
 
-/// The record on a card.
+/// The record on a card, as the newest agent reads it.
 pub fn record(image: &Image, places: &Arc<Places>) -> Option<Record> {
-    Journal::new(Sectors(Still::new(image, places).volume(Partition::State))).load().ok()
+    read(image, places, Formats::TOMORROW)
+}
+
+/// The record on a card, as an agent with these formats reads it.
+fn read(image: &Image, places: &Arc<Places>, formats: Formats) -> Option<Record> {
+    let state = Still::new(image, places).volume(Partition::State);
+    Journal::new(Sectors(state)).with_formats(formats).load().ok()
 }

@@ -188,7 +188,7 @@ fn limits_themselves_are_allowed() {
 }
 
 #[test]
-fn the_largest_release_that_passes_its_checks_can_be_sealed() {
+fn a_release_with_the_longest_texts_and_requirements_can_be_sealed() {
     let long = |i: usize| requirement(&format!("=1.0.0-{}", format!("{i:03}x").repeat(62)));
     let mut release = release();
     release.head.product = "p".repeat(limits::NAME);
@@ -202,6 +202,31 @@ fn the_largest_release_that_passes_its_checks_can_be_sealed() {
     let bytes = release.seal(&[&signer(4)]).unwrap();
     assert!(bytes.len() > 48 << 10, "{}", bytes.len());
     assert_eq!(Release::open(&bytes, &root()), Ok(release));
+}
+
+#[test]
+fn a_release_that_has_the_most_of_everything_is_refused_by_its_writer() {
+    let long = |i: usize| requirement(&format!("=1.0.0-{}", format!("{i:03}x").repeat(62)));
+    let most = || (0..limits::COMPONENTS).map(|i| (format!("{i:064}"), long(i))).collect::<Vec<_>>();
+    let bound = (0..limits::COMPONENTS)
+        .map(|i| common::bound(&format!("{i:064}"), &format!("1.0.0-{}", "a".repeat(58))));
+    let mut release = release();
+    release.boards = (0..limits::BOARDS).map(|i| format!("{i:064}")).collect();
+    release.requires.running = Some(long(999));
+    (release.requires.components, release.requires.conflicts) = (most(), most());
+    release.head.product = "p".repeat(limits::NAME);
+    release.author = "a".repeat(limits::NAME);
+    release.origin = "o".repeat(limits::REASON);
+    release.bound = bound.collect::<Vec<_>>().into();
+    release.description = "d".repeat(limits::DESCRIPTION);
+    release.self_tests = format!("#{}", "t".repeat(limits::PLAN - 1));
+    release.health = format!("#{}", "h".repeat(limits::PLAN - 1));
+    let bytes = postcard::to_allocvec(&release).unwrap().len();
+    let limit = limits::ENVELOPE_PAYLOAD;
+    let encoded = |release: &Release| release.encode().map(|bytes| bytes.len());
+    assert_eq!(encoded(&release), Err(DecodeError::TooLarge { what: "release", bytes, limit }));
+    release.description.clear();
+    assert_eq!(encoded(&release), Ok(bytes - limits::DESCRIPTION - 1), "only all of it together doesn't fit");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod image;
 mod plan;
 mod script;
 mod state;
+mod system_root;
 mod table;
 
 pub use plan::{CardPlan, Place};
@@ -110,6 +111,15 @@ pub enum CardError {
     /// The root isn't one that its own keys signed.
     #[error("the root can't go onto a card")]
     Root(#[source] TrustError),
+    /// The system in slot A has a root that the card's does not descend from.
+    #[error(
+        "{path} in the system {why}; the device would refuse the card's root: use the root that the release was built with, \
+         or build it again with --root", path = bistable_format::Root::SYSTEM_PATH
+    )]
+    SystemRoot {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A slot is smaller than its image.
     #[error(
         "the {kind} volume needs {image} bytes and the slot would have {slot}; give --slot-size {kind}=SIZE of at least that"
@@ -226,17 +236,11 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
         release: ReleaseId(digest.0),
         version: release.version.clone(),
         security_version: release.security_version,
+        durable: release.durable,
     };
-    let roots = SignedRoot::open(&options.root.bytes).map_err(CardError::Root)?;
+    let roots = RootChain::of(SignedRoot::open(&options.root.bytes).map_err(CardError::Root)?);
     let record = Record::provision(release.product(), image, options.root.root.version);
-    state::write(
-        &mut card,
-        plan.place(Partition::State),
-        &record,
-        &RootChain::of(roots),
-        &signed,
-        options.flow,
-    )?;
+    state::write(&mut card, plan.place(Partition::State), &record, &roots, &signed, options.flow)?;
 
     // Slot A: what the sink gets is verified; the file gets its name only when all of it is.
     let start = |kind| plan.place(slot_a(kind)).start;
@@ -247,6 +251,7 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
             BundleError::Sink { source, .. } => OutputError::io("write", &options.out)(source).into(),
             source => CardError::Bundle(VerifyError::Bundle { path: options.bundle.clone(), source }),
         })?;
+    system_root::check(&card, plan.place(Partition::System(Slot::A)), &roots)?;
     for (kind, volume) in volumes.iter() {
         card.map(start(kind), volume.bytes);
     }

@@ -1,13 +1,15 @@
 //! A card image, read back with other code than what made it.
-use crate::fixture::{Product, names, raw_image};
+use crate::fixture::{Product, names, raw_image, root_of};
 use bistable_boot::layout::{self, BOOT_PARTITIONS, FLOORS, Partition, RELEASE, ROOT};
 use bistable_boot::{
     Autoboot, Blocks, BootBlock, FloorsCopy, Journal, Lba, Memory, Outcome, SECTOR, Saved, Slot,
 };
 use bistable_boot::{bootblock, fat::Fat};
-use bistable_format::{Envelope, Release, Role, RootChain, VolumeKind};
+use bistable_format::{Envelope, Release, Role, Root, RootChain, VolumeKind};
 use bistable_image::card::{self, BootFlow, Card, CardError, CardOptions};
-use bistable_image::{Existing, OutputError, Silent, Threads};
+use bistable_image::keys::SecretKey;
+use bistable_image::root::{self, RootOptions, SignedRoot};
+use bistable_image::{Existing, OutputError, Silent, Threads, build};
 use gptman::{GPT, GPTHeader};
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
@@ -328,5 +330,36 @@ fn a_card_for_u_boot_has_its_script_and_block() {
         let found = card::make(&options, &Silent).unwrap_err();
         assert!(matches!(found, CardError::BootFile { .. }), "{name}: {found:?}");
         fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_card_whose_root_the_system_would_refuse_is_not_made() {
+    let product = Product::new();
+    let mut options = product.options("carries.bundle");
+    options.root = Some(product.root.clone());
+    build(&options, &Silent).unwrap();
+    let make = |root: &SignedRoot, out: &str| {
+        let options = CardOptions::new(options.out.clone(), root.clone(), product.path(out));
+        card::make(&options, &Silent)
+    };
+    make(&product.root, "same.img").unwrap();
+    // The next root follows the system's.
+    let next = |current: &SignedRoot, by: &SecretKey| {
+        let options = RootOptions { sign: vec![by.clone()], ..RootOptions::default() };
+        let bytes = root::next(&current.root, &options).unwrap();
+        SignedRoot { root: Root::open(&bytes).unwrap(), bytes }
+    };
+    let second = next(&product.root, &product.root_key);
+    make(&second, "next.img").unwrap();
+    // The one after it does not, by itself; and neither do other people's, though they name the same release key.
+    let third = next(&second, &product.root_key);
+    let stranger = root_of(&product.channel_key, &product.release_key, &product.channel_key);
+    for (root, words) in [(&third, "the next one is version 3"), (&stranger, "is another root than that of")]
+    {
+        let e = make(root, "refused.img").unwrap_err();
+        assert!(matches!(e, CardError::SystemRoot { .. }), "{e:?}");
+        assert!(e.to_string().contains(words), "{e}");
+        assert!(!product.path("refused.img").exists());
     }
 }

@@ -15,6 +15,9 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const SERIAL: &str = "/proc/device-tree/serial-number";
+/// systemd-timesyncd touches it whenever it sets the clock, and at least each minute while that is synchronized
+/// (systemd-timesyncd.service(8)).
+const SAVED_CLOCK: &str = "/var/lib/systemd/timesync/clock";
 /// systemd-timesyncd makes it when it has set the clock (systemd-time-wait-sync.service(8)).
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 const SAID_MAX: usize = 200;
@@ -75,6 +78,11 @@ impl Host for PiHost {
 
     fn unix_time(&mut self) -> Result<u64, HostError> {
         crate::board::unix_time()
+    }
+
+    fn saved_time(&mut self) -> Option<u64> {
+        let saved = std::fs::metadata(self.sysroot.join(SAVED_CLOCK)).ok()?.modified().ok()?;
+        Some(saved.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
     }
 
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {

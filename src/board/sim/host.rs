@@ -96,6 +96,10 @@ impl Host for SimHost {
         }
     }
 
+    fn saved_time(&mut self) -> Option<u64> {
+        self.facts.saved_time
+    }
+
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
         let Some(path) = &self.system_root else { return Ok(None) };
         match std::fs::read(path) {

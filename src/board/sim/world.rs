@@ -152,6 +152,9 @@ pub struct World {
     /// What its wall clock shows, in seconds since 1970; that of this machine if it isn't said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
+    /// What the clock showed when that was last saved, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_time: Option<u64>,
     /// The board's serial number.
     pub serial: String,
     /// Real time that waiting takes, per simulated time: to watch it, or to stop it in the middle.
@@ -186,6 +189,7 @@ impl Default for World {
             board: "pi4".into(),
             wall_clock: WallClock::Synchronized,
             time: None,
+            saved_time: None,
             serial: "simulated".into(),
             pace: 0,
             free_mib: 1024,
@@ -212,6 +216,8 @@ pub struct Facts {
     pub wall_clock: WallClock,
     /// What its wall clock shows, in seconds since 1970; that of this machine if it isn't said.
     pub time: Option<u64>,
+    /// What the clock showed when that was last saved.
+    pub saved_time: Option<u64>,
     /// The board's serial number.
     pub serial: String,
     /// MiB that are free on the persistent partition; `None` if it isn't mounted.
@@ -270,6 +276,7 @@ impl World {
             boots: Boots::Yes,
             wall_clock: self.wall_clock,
             time: self.time,
+            saved_time: self.saved_time,
             serial: self.serial.clone(),
             free_mib: u32::try_from(self.free_mib).ok(),
             units: self.units.clone(),

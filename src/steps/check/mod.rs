@@ -9,11 +9,13 @@
 //! | `report` | what the device makes of each offer |
 //! | `unusable` | offers that fit and can't be opened |
 //! | `demands` | what the root demands of offers |
+//! | `time` | the time, as far as it is known |
 mod demands;
 mod equivocation;
 mod newest;
 mod report;
 mod roots;
+mod time;
 mod unusable;
 
 pub use demands::DemandError;
@@ -26,18 +28,18 @@ use crate::{
     Device, Error,
     agent::Agent,
     date::utc_date,
-    ports::{HostError, WallClock},
+    ports::HostError,
     source::{Source, SourceError},
 };
 use bistable_boot::{
-    Equivocation, Floors, Image, Now, PayloadDigest, Reason, Rejected, Saved, Slot, Target, layout::Partition,
+    Equivocation, Image, Now, PayloadDigest, Reason, Rejected, Saved, Slot, Target, layout::Partition,
 };
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
     channel::OfferError,
     choice::{self, Chooser},
     compat::{self, Direction},
-    fresh::{self, Clock, Floor, Stale},
+    fresh::{self, Clock, Stale},
     rollout::{Member, Pace},
 };
 use semver::Version;
@@ -257,7 +259,7 @@ pub fn run(
     remember: Remember,
 ) -> Result<Found, Error> {
     let Followed { root, floors } = roots::follow(device, source, remember)?;
-    let clock = clock(device);
+    let clock = time::clock(device);
     if let Clock::Synchronized(now) = clock
         && let Some(expires_at) = root.expires_at
         && root.is_expired(now)
@@ -265,7 +267,7 @@ pub fn run(
         let (at, version) = (source.name(), root.version);
         return Err(CheckError::RootExpired { at, version, expires_at }.into());
     }
-    let floor = floor(&device.record.channel, floors, channel);
+    let floor = time::floor(device, floors, channel, clock);
     let (file, at, bytes) = newest::fetch(source, channel, floor.sequence)?;
     let opened =
         Channel::open(&bytes, &root).map_err(|problem| CheckError::Untrusted { at: at.clone(), problem })?;
@@ -479,20 +481,6 @@ fn in_flight(device: &Device) -> Result<Option<InFlight>, Error> {
         read => read.ok(),
     };
     Ok(Some(InFlight { target: target.clone(), signed }))
-}
-
-/// What was seen of a channel before. The numbers of another one say nothing about this one, the time does.
-fn floor(seen: &str, floors: Floors, channel: &str) -> Floor {
-    let sequence = if seen == channel { floors.channel_sequence } else { 0 };
-    Floor { sequence, issued_at: floors.issued_at }
-}
-
-fn clock(device: &mut Device) -> Clock {
-    let host = &mut device.board.host;
-    match (host.wall_clock(), host.unix_time()) {
-        (Ok(WallClock::Synchronized), Ok(at)) => Clock::Synchronized(at),
-        _ => Clock::Free,
-    }
 }
 
 /// Remember that this was seen: nothing older counts from now on. Whoever looks at another channel once, by name, has the

@@ -73,6 +73,9 @@ impl Host for Script {
     fn unix_time(&mut self) -> Result<u64, HostError> {
         unreachable!()
     }
+    fn saved_time(&mut self) -> Option<u64> {
+        unreachable!()
+    }
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
         unreachable!()
     }
@@ -207,6 +210,9 @@ fn an_answer_after_its_timeout_is_bad() {
             unreachable!()
         }
         fn unix_time(&mut self) -> Result<u64, HostError> {
+            unreachable!()
+        }
+        fn saved_time(&mut self) -> Option<u64> {
             unreachable!()
         }
         fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {

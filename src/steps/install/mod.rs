@@ -85,6 +85,7 @@ pub fn accept(
         release: id,
         version: release.version.clone(),
         security_version: release.security_version,
+        durable: device.durable(release),
     })
 }
 

@@ -1,8 +1,7 @@
 //! Envelopes, heads and payloads.
-use crate::common;
 use crate::common::{
-    bound, channel, channel_keys, containers, containers_release, delta, directory_release, frame, head, id,
-    key, offer, raw_channel, raw_release, release, role_keys, root, sealed_as, volumes,
+    self, bound, channel, channel_keys, containers, containers_release, delta, directory_release, frame,
+    head, id, key, offer, raw_channel, raw_release, release, role_keys, root, sealed_as, volumes,
 };
 use crate::errors::{ENVELOPE, Section, and, bytes_over, changed, cut, odd, section, spoiled, unordered};
 use bistable_format::channel::LONGEST;
