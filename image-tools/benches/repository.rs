@@ -188,6 +188,7 @@ impl Bench {
             bundle: self.bundles[1].clone(),
             passage: Default::default(),
             rollout: Default::default(),
+            fixes_security: false,
             threads: Threads::new(1),
         };
         let (_, cost) = counted.cost(|store| {

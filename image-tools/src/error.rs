@@ -242,9 +242,11 @@ fn contents(error: &ContentsError) -> Exit {
 fn edit(error: &EditError) -> Exit {
     match error {
         EditError::AlreadyOffered { .. } | EditError::Already(_) => Exit::NothingToDo,
-        EditError::Unsatisfiable { .. } | EditError::OtherContent { .. } | EditError::Withdrawn { .. } => {
-            Exit::Incompatible
-        }
+        EditError::Unsatisfiable { .. }
+        | EditError::SecurityVersion { .. }
+        | EditError::NotRaised { .. }
+        | EditError::OtherContent { .. }
+        | EditError::Withdrawn { .. } => Exit::Incompatible,
         EditError::TooYoung { .. } | EditError::TooSoon { .. } => Exit::TryLater,
         _ => Exit::Failed,
     }

@@ -81,6 +81,7 @@ impl<'a> Repo<'a> {
             bundle,
             passage: Default::default(),
             rollout: Rollout::default(),
+            fixes_security: false,
             threads: Threads::new(1),
         };
         publish(&self.store, &self.roots, &log, &self.committer(), &publication, &Silent).unwrap();

@@ -171,7 +171,7 @@ impl Rig {
             &self.bench.product.places,
             // A card that fails between a request and its reboot, or between U-Boot's count and the boot, leaves an
             // attempt that nothing tells from one that died early.
-            Watch::new(&self.bench.product, proven).after_trials(0),
+            Watch::new(&self.bench.product, proven).after_trials(0, 1),
             trouble,
         ))
     }

@@ -251,6 +251,7 @@ impl Run {
             // Their commit may be on the card, and nobody has said so.
             before.proven.extend(held.coming.clone());
             before.lost_neighbour |= held.lost_neighbour;
+            before.cuts += held.cuts;
             if seen.insert((crash.image.key(), before.clone())) {
                 let verdict = self.bench.judge_knowing(&crash.image, &before, Some(known));
                 row.count_in(&verdict, || format!("{first}; then {crash}"));
@@ -274,6 +275,7 @@ pub fn before(log: &[Op], crash: &Crash, at_first: &Version) -> Before {
         coming: log[crash.at..].iter().find_map(promise).into_iter().collect(),
         proven: factory.into_iter().chain(past.iter().filter_map(promise)).collect(),
         trials: u8::try_from(trials).unwrap_or(u8::MAX),
+        cuts: 1,
         lost_neighbour: matches!(crash.flight, Flight::Neighbour(..) | Flight::Page(..)),
     }
 }

@@ -58,6 +58,8 @@ pub struct Before {
     pub proven: Vec<Version>,
     /// Trials of the update in flight.
     pub trials: u8,
+    /// Power cuts, this one included.
+    pub cuts: u8,
     /// Whether a sector was lost that nobody was writing: then even a complete slot need not be complete any more.
     pub lost_neighbour: bool,
 }
@@ -83,7 +85,7 @@ impl Bench {
     /// A card with this content, watched by somebody who knows what came before.
     pub fn card(&self, image: &Image, before: &Before) -> Card {
         let proven = before.proven.iter().cloned().collect();
-        let watch = Watch::new(&self.product, proven).after_trials(before.trials);
+        let watch = Watch::new(&self.product, proven).after_trials(before.trials, before.cuts);
         Card::new(image, &self.product.places, watch, None)
     }
 
@@ -92,8 +94,8 @@ impl Bench {
         let Ok(promised) = self.scenario.ends.parse() else {
             return Verdict { wrong: vec![(Wrong::Broken, "no version".into())], log: Vec::new(), boots: 0 };
         };
-        let before =
-            Before { promised, coming: Vec::new(), proven: Vec::new(), trials: 0, lost_neighbour: false };
+        let (coming, proven) = (Vec::new(), Vec::new());
+        let before = Before { promised, coming, proven, trials: 0, cuts: 0, lost_neighbour: false };
         let mut case = Case { bench: self, before: &before, wrong: Vec::new() };
         case.lies(image);
         case.ends(image, life);

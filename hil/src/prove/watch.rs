@@ -33,9 +33,8 @@ pub struct Watch {
     trials: u8,
     /// Trials of the update in flight.
     happened: u8,
-    /// How many the device may count beyond them, after one power cut or two. Tryboot leaves no evidence that the trial
-    /// never began if the power goes between a request and its reboot, so each cut may cost an attempt. U-Boot counts,
-    /// and only a cut between its count and the boot is one too many.
+    /// How many the device may count beyond them. Tryboot leaves no evidence that the trial never began if the power goes
+    /// between a request and its reboot. U-Boot counts, and each cut between its count and the boot is one too many.
     excused: u8,
     /// What the journal told last of how an update ended.
     last_entry: Option<Entry>,
@@ -72,13 +71,13 @@ impl Watch {
         &self.proven
     }
 
-    /// That many trials came before the power went, once or twice.
-    pub fn after_trials(mut self, trials: u8) -> Watch {
+    /// That many trials came before the power went, the last time of `cuts`.
+    pub fn after_trials(mut self, trials: u8, cuts: u8) -> Watch {
         self.trials = trials;
         self.happened = trials;
         self.excused = match self.product.flow {
             BootFlow::Tryboot => 2,
-            BootFlow::Uboot => 1,
+            BootFlow::Uboot => cuts,
         };
         self
     }

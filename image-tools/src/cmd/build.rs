@@ -4,13 +4,14 @@ use crate::build::{self, BuildOptions, Built, ChunkSize, Input, Level};
 use crate::clock;
 use crate::disk::DiskOptions;
 use crate::error::Error;
+use crate::inspect::{self, Content};
 use crate::keys::SecretKey;
 use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::root;
 use crate::size::Bytes;
 use crate::volume::{BootFlow, Ext4Backend, Owner, VolumeSize};
-use bistable_format::{Digest, Requires, Urgency, limits, release::DataPolicy};
+use bistable_format::{Digest, Requires, Root, Urgency, limits, release::DataPolicy};
 use semver::{Version, VersionReq};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -66,9 +67,15 @@ pub struct Args {
     /// Replace the bundle if it exists.
     #[arg(long)]
     force: bool,
-    /// Raise it when older releases must never come back.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    security_version: u32,
+    /// Security version: raise it when older releases must never come back. That of --previous if not given, else 0
+    #[arg(long, value_name = "N")]
+    security_version: Option<u32>,
+    /// The release before this one, a bundle: its security version is this one's
+    #[arg(long, value_name = "X.bundle", conflicts_with = "security_version")]
+    previous: Option<PathBuf>,
+    /// This release closes a hole: its security version is one above that of --previous
+    #[arg(long, requires = "previous")]
+    fixes_security: bool,
     /// What the running version must be, for example `>=1.2`.
     #[arg(long, value_name = "REQ", value_parser = requirement)]
     requires_running: Option<VersionReq>,
@@ -164,11 +171,19 @@ fn chunk_size(text: &str) -> Result<ChunkSize, String> {
 }
 
 pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
+    let root = args.root.map(|path| root::read(&path)).transpose()?;
+    let security_version = match &args.previous {
+        None => args.security_version.unwrap_or(0),
+        Some(previous) => {
+            let before = previous_security_version(previous, &args.product, root.as_ref().map(|r| &r.root))?;
+            before.saturating_add(u32::from(args.fixes_security))
+        }
+    };
     let size = |size: Option<Bytes>| size.map_or(VolumeSize::Fit, |b| VolumeSize::Exact(b.0));
     let options = BuildOptions {
         product: args.product,
         version: args.version,
-        security_version: args.security_version,
+        security_version,
         boards: args.board,
         requires: Requires {
             running: args.requires_running,
@@ -198,7 +213,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         owner: if args.root_owner { Owner::Root } else { Owner::Keep },
         backend: if args.mke2fs { Ext4Backend::Mke2fs } else { Ext4Backend::Mkext4 },
         keys: args.key.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
-        root: args.root.map(|p| root::read(&p)).transpose()?,
+        root,
         chunk_size: args.chunk_size.unwrap_or_default(),
         level: args.level.unwrap_or_default(),
         threads: args.threads.map_or_else(Threads::available, Threads::new),
@@ -237,6 +252,19 @@ fn build_time() -> Result<u64, Error> {
             Error::Usage(format!("SOURCE_DATE_EPOCH is {text:?}: give seconds since 1970, or unset it"))
         }),
     }
+}
+
+/// The security version of the release before this one.
+fn previous_security_version(path: &Path, product: &str, root: Option<&Root>) -> Result<u32, Error> {
+    let (Content::Bundle(file, _) | Content::Release(file)) = inspect::inspect(path, root)?.content else {
+        return Err(Error::Usage(format!("{} is neither a bundle nor a release", path.display())));
+    };
+    let release = file.release;
+    if release.product() != product {
+        let found = release.product();
+        return Err(Error::Usage(format!("{} is of product {found}, not of {product}", path.display())));
+    }
+    Ok(release.security_version)
 }
 
 /// SHA-256 of a list of materials.

@@ -24,6 +24,9 @@ pub struct Args {
     /// Devices have to run this release before they take a newer one.
     #[arg(long)]
     barrier: bool,
+    /// It closes a hole: refuse it unless its security version is above all that the channel offers
+    #[arg(long)]
+    fixes_security: bool,
     #[command(flatten)]
     rollout: Waves,
     /// Worker threads; as many as there are processors if not given.
@@ -40,6 +43,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         bundle: args.bundle.clone(),
         passage: if args.barrier { Passage::Barrier } else { Passage::Free },
         rollout: args.rollout.rollout(HostClock.now())?,
+        fixes_security: args.fixes_security,
         threads: args.threads.map_or_else(Threads::available, Threads::new),
     };
     let progress = out.progress();

@@ -79,6 +79,8 @@ pub struct Publication {
     pub passage: Passage,
     /// Which devices get it, and when.
     pub rollout: Rollout,
+    /// Whether it closes a hole: its security version must be higher than any that the channel offers.
+    pub fixes_security: bool,
     /// Threads that verify.
     pub threads: Threads,
 }
@@ -154,6 +156,9 @@ pub fn publish(
     };
     let mut draft = committer.next(log)?;
     let now = draft.issued_at;
+    if publication.fixes_security {
+        edit::raises_security(&draft, &offer)?;
+    }
     match edit::publish(&mut draft, offer.clone(), now) {
         Err(EditError::AlreadyOffered { .. }) => {}
         allowed => allowed?,

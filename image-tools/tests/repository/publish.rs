@@ -63,6 +63,7 @@ pub(crate) fn publication(bundle: &Path) -> Publication {
         bundle: bundle.into(),
         passage: Default::default(),
         rollout: Default::default(),
+        fixes_security: false,
         threads: Threads::new(1),
     }
 }

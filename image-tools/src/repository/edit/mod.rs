@@ -12,7 +12,7 @@ mod rollout;
 mod tests;
 mod withdraw;
 
-pub use offer::{Attested, Promotion, promote, publish};
+pub use offer::{Attested, Promotion, promote, publish, raises_security};
 pub use rollout::{Change, change};
 pub use withdraw::{barrier, pin, stranded, unpin, withdraw};
 
@@ -162,6 +162,38 @@ pub enum EditError {
         release: String,
         /// What is missing.
         problem: String,
+    },
+    /// Its security version is lower than that of an older release: a way back to what was closed.
+    #[error(
+        "{release} has security version {found}, and {older}, which is older and on offer in channel {channel}, has {needed}: \
+         build it with --security-version {needed} or higher"
+    )]
+    SecurityVersion {
+        /// The channel.
+        channel: String,
+        /// The release.
+        release: String,
+        /// Its security version.
+        found: u32,
+        /// The older release.
+        older: String,
+        /// That one's security version.
+        needed: u32,
+    },
+    /// It is said to close a hole, and nothing keeps devices from going back to what has it.
+    #[error(
+        "{release} is to fix security, but its security version {found} is not above {highest}, the highest in channel {channel}: \
+         build it with --previous and --fixes-security, or with --security-version {}", .highest.saturating_add(1)
+    )]
+    NotRaised {
+        /// The channel.
+        channel: String,
+        /// The release.
+        release: String,
+        /// Its security version.
+        found: u32,
+        /// The highest of the product that the channel offers.
+        highest: u32,
     },
     /// It is so already.
     #[error("{0} already: nothing to do")]

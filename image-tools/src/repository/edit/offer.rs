@@ -18,6 +18,7 @@ pub fn publish(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), Edit
             return Ok(());
         }
         admit(draft, &offer)?;
+        secure(draft, &offer)?;
         if draft.gates != Gates::default() {
             return Err(EditError::Gated { channel: draft.name.clone() });
         }
@@ -66,6 +67,7 @@ pub fn promote(
             return Ok(());
         }
         admit(draft, &offer)?;
+        secure(draft, &offer)?;
         no_barrier_before(from, draft, source)?;
         gates(from, draft, source, attested, now)?;
         satisfiable(draft, &offer)?;
@@ -164,6 +166,50 @@ fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     match channel.offers.iter().any(same) {
         true => Err(EditError::OtherContent { channel: channel.name.clone(), release: named(offer) }),
         false => Ok(()),
+    }
+}
+
+/// The security version never falls from an older release to a newer one for the same board.
+fn secure(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
+    let (new, mut older) = (&offer.terms, channel.offers.iter().filter(|o| is_older(o, offer)));
+    match older.find(|o| o.terms.security_version > new.security_version) {
+        None => Ok(()),
+        Some(older) => Err(EditError::SecurityVersion {
+            channel: channel.name.clone(),
+            release: named(offer),
+            found: new.security_version,
+            older: named(older),
+            needed: older.terms.security_version,
+        }),
+    }
+}
+
+fn is_older(there: &Offer, offer: &Offer) -> bool {
+    let (there, new) = (&there.terms, &offer.terms);
+    there.product == new.product
+        && there.component == new.component
+        && there.boards.iter().any(|b| new.boards.contains(b))
+        && is_newer(&new.version, &there.version)
+}
+
+/// Whether the security version of a release that closes a hole is above all that the channel offers of its product.
+///
+/// # Errors
+/// [`EditError::NotRaised`].
+pub fn raises_security(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
+    let same = channel.offers.iter().filter(|o| {
+        o.terms.product == offer.terms.product
+            && o.terms.component == offer.terms.component
+            && o.identity != offer.identity
+    });
+    match same.map(|o| o.terms.security_version).max() {
+        Some(highest) if offer.terms.security_version <= highest => Err(EditError::NotRaised {
+            channel: channel.name.clone(),
+            release: named(offer),
+            found: offer.terms.security_version,
+            highest,
+        }),
+        _ => Ok(()),
     }
 }
 

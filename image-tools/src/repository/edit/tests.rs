@@ -591,3 +591,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn security_version_never_falls_from_an_older_release_to_a_newer_one() {
+    let secure = |version: &str, security: u32, board: &str| {
+        let mut offer = offer("hub", version);
+        (offer.terms.security_version, offer.terms.boards) = (security, vec![board.into()]);
+        offer
+    };
+    let there = with("staging", &[secure("1.1.0", 3, "pi4")]);
+    for (new, fine) in [
+        (secure("1.2.0", 3, "pi4"), true),
+        (secure("1.2.0", 4, "pi4"), true),
+        (secure("1.2.0", 2, "pi4"), false),
+        (secure("1.2.0", 2, "pi5"), true),
+        // An older one may have a lower one: devices' floors keep it from them.
+        (secure("1.0.5", 2, "pi4"), true),
+    ] {
+        let published = publish(&mut there.clone(), new.clone(), NOW);
+        let refused = matches!(&published, Err(EditError::SecurityVersion { found: 2, needed: 3, .. }));
+        assert_eq!((published.is_ok(), refused), (fine, !fine), "{published:?}");
+        let mut into = with("production", &[secure("1.1.0", 3, "pi4")]);
+        let from = with("staging", std::slice::from_ref(&new));
+        let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW };
+        assert_eq!(promote(&from, &mut into, &new.identity, how).is_ok(), fine);
+        assert_eq!(raises_security(&there, &new).is_ok(), new.terms.security_version > 3);
+    }
+    assert_eq!(raises_security(&channel("staging"), &secure("1.0.0", 0, "pi4")), Ok(()));
+}
