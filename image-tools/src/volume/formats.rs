@@ -2,13 +2,14 @@
 //! ([`Release::durable`]), so that the agents of both slots write what the other one reads (I18).
 use super::error::VolumeError;
 use super::tree::{Kind, Tree};
+use bistable_boot::FIRST_FORMAT;
 use bistable_format::Release;
 use ext4_view::{Ext4, Ext4Error, FileType};
 use std::fs::File;
 use std::path::Path;
 
 /// What a system without the file reads: the formats of the first agents.
-pub(crate) const FIRST: u16 = 1;
+pub(crate) const FIRST: u16 = FIRST_FORMAT;
 /// Most bytes of the file: a number, a line end, and room for blanks.
 pub(crate) const MOST: usize = 64;
 
