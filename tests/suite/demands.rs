@@ -61,9 +61,10 @@ fn expired_root_takes_no_update_until_its_successor_is_there() {
     let mut rig = device();
     store_roots(&rig, &[signed_root(&first)]);
     let next = Root { head: Head::new(first.repository(), ""), expires_at: None, ..root(2) };
-    let file = |head: &Head| {
-        let shop = Channel { head: head.clone(), issued_at: expires_at - DAY, ..channel(SEEN, Vec::new()) };
-        shop
+    let file = |head: &Head| Channel {
+        head: head.clone(),
+        issued_at: expires_at - DAY,
+        ..channel(SEEN, Vec::new())
     };
     let head = Head::new(first.repository(), "");
     let mut shop = shop();
@@ -73,7 +74,7 @@ fn expired_root_takes_no_update_until_its_successor_is_there() {
     seen(&mut rig, &mut shop).unwrap();
     at_time(&rig, expires_at);
     says(&seen(&mut rig, &mut shop).unwrap_err(), Exit::TryLater, "root 1 of memory expired on");
-    free_clock(&mut rig);
+    free_clock(&rig);
     seen(&mut rig, &mut shop).unwrap();
     // The chain is followed first: an expired root still introduces its successor.
     at_time(&rig, expires_at + DAY);

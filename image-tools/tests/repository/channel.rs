@@ -217,6 +217,7 @@ fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
 
     let mut next = product.root.root.clone();
     next.version = 2;
+    next.head.repository = product.root.root.repository();
     let new_key = key(9);
     next.keys.retain(|k| k.id() != product.channel_key.public().id());
     next.keys.push(new_key.public());

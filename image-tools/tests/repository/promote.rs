@@ -33,6 +33,10 @@ impl Shop {
     /// Version 1.`minor`.0 of a product, always of the same files.
     fn publish(&self, name: &str, minor: u64) -> Published {
         let folder = tempfile::tempdir().unwrap();
+        // The root is one of these files: after a rotation the system still carries the one that it was built with.
+        let carried = folder.path().join("system/usr/share/bistable");
+        std::fs::create_dir_all(&carried).unwrap();
+        std::fs::write(carried.join("root.root"), &self.roots().first().bytes).unwrap();
         let bundle = bundle_of(name, &self.product, &folder, minor, name);
         published(&self.product, &self.store, &self.roots(), &bundle).unwrap()
     }

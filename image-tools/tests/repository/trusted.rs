@@ -346,13 +346,16 @@ fn later_root_does_not_establish_or_change_whose_repository_a_place_is() {
     // It names the product's root key, too, so that the genuine second root follows it.
     let attackers = attackers_root_of(&life, vec![life.product.root_key.public(), key(66).public()]);
     fs::write(&first, &attackers).unwrap();
-    nothing_is_signed(&life, &["--root", &life.path("2.root")], "shows another first root");
-    // A computer that knows nothing of the place can't tell the two from each other.
+    nothing_is_signed(&life, &["--root", &life.path("2.root")], "the root is of repository");
+    // The genuine second root names the genuine first one, so a computer that knows nothing of the place sees it, too.
     let fresh = life.folder.path().join("fresh");
-    for root in [attackers, life.product.root.bytes.clone()] {
+    for (root, exit, text) in [
+        (attackers, 5, "the root is of repository"),
+        (life.product.root.bytes.clone(), 2, "first root (version 1)"),
+    ] {
         fs::write(&first, root).unwrap();
-        let (_, refused) = on(&fresh, &life.repo, &refresh, 2);
-        assert!(refused.contains("first root (version 1)"), "{refused}");
+        let (_, refused) = on(&fresh, &life.repo, &refresh, exit);
+        assert!(refused.contains(text), "{refused}");
     }
 }
 

@@ -45,6 +45,8 @@ const BUILD: &[&str] = &[
     "boot",
     "--key",
     "release.key",
+    "--root",
+    "root.root",
     "--out",
     "x.bundle",
     "--level",
@@ -81,6 +83,7 @@ fn key_that_others_can_read_is_refused_by_every_verb() {
     for name in ["one", "two", "real"] {
         ends(&product, &["key", "new", "--out", name], 0);
     }
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
     fs::set_permissions(product.path("real.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let new = ["root", "new", "--root-key", "one.pub", "--root-key", "real.pub", "--release-key", "two.pub"];
     let build: Vec<_> =
@@ -129,7 +132,7 @@ fn a_whole_life() {
     let made = json(&product, &[&root[..], &["--sign", "three.key"]].concat());
     assert_eq!(made["roles"][0]["threshold"], 2);
 
-    let built = json(&product, &[BUILD, &["--root", "root.root"]].concat());
+    let built = json(&product, BUILD);
     assert_eq!(built["volumes"][1]["name"], "system");
     let (stdout, stderr) = ends(&product, BUILD, 1);
     assert!(stdout.is_empty() && stderr.contains("--force"), "{stderr}");
@@ -210,6 +213,7 @@ fn a_bad_source_date_epoch_is_told() {
     let (help, _) = ends(&product, &["build", "--help"], 0);
     assert!(help.contains("SOURCE_DATE_EPOCH"), "{help}");
     product.release_key.write(&product.path("release")).unwrap();
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
         .args(BUILD)
         .current_dir(product.folder.path())

@@ -12,6 +12,7 @@ fn product() -> Product {
     fs::write(product.path("boot.img"), boot).unwrap();
     fs::write(product.path("system/large"), noise(9, 9 << 20)).unwrap();
     product.release_key.write(&product.path("release")).unwrap();
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
     fs::create_dir(product.path("out")).unwrap();
     product
 }
@@ -21,6 +22,7 @@ fn build(product: &Product, before: &str, out: &Path) -> Output {
     Command::new("sh")
         .args(["-c", &format!("{before}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_bistable-image")])
         .args(["build", "--product", "p", "--version", "1.0.0", "--board", "b", "--key", "release.key"])
+        .args(["--root", "root.root"])
         .args(["--system", "system", "--boot", "boot.img", "--level", "1", "--out"])
         .arg(out)
         .current_dir(product.folder.path())

@@ -223,11 +223,13 @@ fn a_full_disk_is_told() {
     let packed = zstd::encode_all(&*[disk(300, &[(0x0c, 8, 100)]), noise(1, 9 << 20)].concat(), 1).unwrap();
     fs::write(product.path("card.img.zst"), packed).unwrap();
     product.release_key.write(&product.path("release")).unwrap();
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
     fs::create_dir(product.path("out")).unwrap();
     let out = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 16384; unset TMPDIR; exec \"$@\"", "sh"])
         .arg(env!("CARGO_BIN_EXE_bistable-image"))
         .args(["build", "--product", "p", "--version", "1.0.0", "--board", "b", "--key", "release.key"])
+        .args(["--root", "root.root"])
         .args(["--from-img", "card.img.zst", "--out", "out/x.bundle"])
         .current_dir(product.folder.path())
         .output()
@@ -242,6 +244,7 @@ fn a_full_disk_is_told() {
 fn the_options_exclude_each_other() {
     let product = Product::new();
     product.release_key.write(&product.path("release")).unwrap();
+    fs::write(product.path("root.root"), &product.root.bytes).unwrap();
     let base = [
         "build",
         "--product",

@@ -1,6 +1,7 @@
 //! Who signed it.
 use crate::fixture::{Product, key, root_of};
 use bistable_format::{KeyKind, TrustError};
+use bistable_image::build::BuildError;
 use bistable_image::bundle::BundleError;
 use bistable_image::card::{CardError, CardOptions, DemoKeys};
 use bistable_image::inspect::{Content, Trust, inspect};
@@ -30,10 +31,9 @@ fn a_key_of_another_role_does_not_count() {
     for wrong in [&product.channel_key, &product.root_key] {
         let mut options = product.options("x.bundle");
         options.keys = vec![wrong.clone()];
-        options.existing = bistable_image::Existing::Replace;
-        build(&options, &Silent).unwrap();
-        let why = refusal(&product, &product.root.root);
-        assert!(matches!(why, TrustError::WrongRole { .. }), "{why:?}");
+        let why = build(&options, &Silent).unwrap_err();
+        assert!(matches!(why, BuildError::Untrusted(TrustError::WrongRole { .. })), "{why:?}");
+        assert!(!options.out.exists());
     }
 }
 
