@@ -339,7 +339,7 @@ fn a_card_for_u_boot_has_its_script_and_block() {
 #[test]
 fn a_card_whose_root_the_system_would_refuse_is_not_made() {
     let product = Product::new();
-    let mut options = product.options("carries.bundle");
+    let options = product.options("carries.bundle");
     build(&options, &Silent).unwrap();
     let make = |root: &SignedRoot, out: &str| {
         let options = CardOptions::new(options.out.clone(), root.clone(), product.path(out));
