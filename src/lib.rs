@@ -36,5 +36,7 @@ pub mod status;
 pub mod steps;
 pub mod teardown;
 
+#[doc(hidden)]
+pub use device::fuzz as device_fuzz;
 pub use device::{Device, Repaired, release_id};
 pub use error::Error;

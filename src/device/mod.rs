@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `stored` | the signed things in the `state` partition |
 //! | `repair` | what a person has made anew: the journal, the boot flag |
+#[doc(hidden)]
+pub mod fuzz;
 mod repair;
 mod stored;
 

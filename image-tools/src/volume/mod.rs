@@ -28,6 +28,8 @@ mod dir;
 mod error;
 mod ext4;
 pub(crate) mod fat;
+#[doc(hidden)]
+pub mod fuzz;
 mod mke2fs;
 mod options;
 mod plan;
