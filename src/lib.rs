@@ -36,6 +36,8 @@ pub mod status;
 pub mod steps;
 pub mod teardown;
 
+#[doc(hidden)]
+pub use device::fuzz as device_fuzz;
 pub use device::{
     AgentFormats, Device, Known, ReadRelease, Rebuilt, Remains, Repaired, SystemRootState, release_id,
 };

@@ -148,6 +148,12 @@ impl Card {
         self.file.file().metadata().map_or(0, |m| m.ino())
     }
 
+    /// First and last byte (exclusive) of each partition, by [`Partition::ALL`]: for fuzzing.
+    #[doc(hidden)]
+    pub fn ranges(&self) -> [(u64, u64); 7] {
+        self.ranges
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         self.file.path()

@@ -52,6 +52,8 @@ mod component;
 mod declared;
 mod error;
 mod fragment;
+#[doc(hidden)]
+pub mod fuzz;
 mod key;
 mod keys;
 mod kind;
@@ -115,7 +117,17 @@ pub(crate) fn read(root: &Path) -> Result<Loaded, ConfigError> {
 
 fn read_as(root: &Path, owners: Owners) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
-    let (found, mut merged) = merged(root, owners, &mut problems);
+    let (found, merged) = merged(root, owners, &mut problems);
+    checked(root, owners, found, merged, problems)
+}
+
+fn checked(
+    root: &Path,
+    owners: Owners,
+    found: Fragments,
+    mut merged: Fragment,
+    mut problems: Vec<Problem>,
+) -> Result<Loaded, ConfigError> {
     let self_test_plan = replacement(root, owners, SELF_TEST, &mut merged, Plan::parse_known, &mut problems);
     let health_profile = replacement(root, owners, HEALTH, &mut merged, Profile::parse_known, &mut problems);
     let inputs = merged.inputs();

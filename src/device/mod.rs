@@ -10,6 +10,8 @@
 //! | `formats` | which formats of durable structures the two agents read |
 mod floors;
 mod formats;
+#[doc(hidden)]
+pub mod fuzz;
 mod lost;
 mod repair;
 mod roots;

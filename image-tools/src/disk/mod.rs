@@ -15,6 +15,8 @@ mod debugfs;
 mod error;
 mod fat;
 mod fstab;
+#[doc(hidden)]
+pub mod fuzz;
 mod overlay;
 mod root;
 mod script;

@@ -29,6 +29,8 @@ mod error;
 mod ext4;
 pub(crate) mod fat;
 pub(crate) mod formats;
+#[doc(hidden)]
+pub mod fuzz;
 mod mke2fs;
 mod options;
 mod plan;

@@ -22,6 +22,8 @@ mod eeprom;
 mod error;
 mod family;
 pub mod flow;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gpio;
 mod host;
 mod http;

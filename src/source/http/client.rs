@@ -4,12 +4,15 @@ use crate::source::SourceError;
 use std::{fs, sync::Arc};
 use ureq::{
     Agent, Body,
+    config::{Config, ConfigBuilder},
     http::Response,
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+    typestate::AgentScope,
 };
 
 /// Certificate authorities that the system's owner trusts: of Debian, and of most others.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Asks. Connections that are fine are used again.
 pub(super) struct Client {
     limits: Limits,
@@ -28,7 +31,28 @@ impl Client {
         if let Some(agent) = if scheme == Scheme::Https { encrypted } else { plain } {
             return agent.clone();
         }
-        let mut config = Agent::config_builder()
+        let mut config = self.config();
+        if scheme == Scheme::Https
+            && let Some(roots) = system_roots()
+        {
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+        let agent: Agent = config.build().into();
+        let [plain, encrypted] = &mut self.agents;
+        *(if scheme == Scheme::Https { encrypted } else { plain }) = Some(agent.clone());
+        agent
+    }
+
+    /// Asks through this agent, with and without encryption.
+    pub(super) fn through(limits: Limits, agent: impl FnOnce(Config) -> Agent) -> Client {
+        let mut client = Client::new(limits);
+        let agent = agent(client.config().build());
+        client.agents = [Some(agent.clone()), Some(agent)];
+        client
+    }
+
+    fn config(&self) -> ConfigBuilder<AgentScope> {
+        Agent::config_builder()
             .http_status_as_error(false)
             // The library would read a redirect's body to its end, if it has one.
             .max_redirects(0)
@@ -44,16 +68,7 @@ impl Client {
             .timeout_send_request(Some(self.limits.answer))
             .timeout_recv_response(Some(self.limits.answer))
             .timeout_per_read(Some(self.limits.stall))
-            .timeout_per_write(Some(self.limits.stall));
-        if scheme == Scheme::Https
-            && let Some(roots) = system_roots()
-        {
-            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
-        }
-        let agent: Agent = config.build().into();
-        let [plain, encrypted] = &mut self.agents;
-        *(if scheme == Scheme::Https { encrypted } else { plain }) = Some(agent.clone());
-        agent
+            .timeout_per_write(Some(self.limits.stall))
     }
 
     /// Ask, and follow redirects. `bytes` is how far the answer may have to be read.

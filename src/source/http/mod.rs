@@ -30,7 +30,7 @@ use client::Client;
 use kept::Kept;
 use rate::Meter;
 use std::io::Read;
-use ureq::{BodyReader, http::HeaderMap};
+use ureq::{Agent, BodyReader, config::Config, http::HeaderMap};
 
 /// Fewest bytes that a server may send of a range before its end: one that sent it byte by byte would never be too slow.
 const PART_MIN: u64 = 64 << 10;
@@ -97,6 +97,17 @@ impl Http {
             broken: false,
             vain: 0,
         }
+    }
+
+    /// The same through the caller's agent, which needs no network: for fuzzing.
+    #[doc(hidden)]
+    pub fn through(
+        base: Address,
+        limits: Limits,
+        clock: Box<dyn Clock>,
+        agent: impl FnOnce(Config) -> Agent,
+    ) -> Http {
+        Http { client: Client::through(limits, agent), ..Http::new(base, limits, clock) }
     }
 
     /// Forget what was known of a file.
