@@ -1,5 +1,7 @@
 //! What a root file system holds: the port through which edits are decided, and ext4 behind it.
+use crate::volume::load_ext4;
 use ext4_view::{Ext4, Ext4Error, FileType, Path as InnerPath};
+use std::fs::File;
 use std::path::Path;
 
 /// What is at a path.
@@ -42,9 +44,9 @@ pub(super) struct Ext4View(Ext4);
 
 impl Ext4View {
     pub(super) fn open(path: &Path) -> Result<Ext4View, String> {
-        Ext4::load_from_path(path)
-            .map(Ext4View)
-            .map_err(|e| format!("its ext4 file system can't be read: {e}"))
+        let unreadable = |e: &dyn std::fmt::Display| format!("its ext4 file system can't be read: {e}");
+        let file = File::open(path).map_err(|e| unreadable(&e))?;
+        load_ext4(Box::new(file)).map(Ext4View).map_err(|e| unreadable(&e))
     }
 
     /// Call `take` with a file's bytes, piece by piece.

@@ -1,10 +1,11 @@
 //! The formats that a system's agent reads: `/usr/share/bistable/formats`, one decimal number. The release repeats it
 //! ([`Release::durable`]), so that the agents of both slots write what the other one reads (I18).
 use super::error::VolumeError;
+use super::load_ext4::load_ext4;
 use super::tree::{Kind, Tree};
 use bistable_boot::FIRST_FORMAT;
 use bistable_format::Release;
-use ext4_view::{Ext4, Ext4Error, FileType};
+use ext4_view::{Ext4Error, FileType};
 use std::fs::File;
 use std::path::Path;
 
@@ -48,7 +49,7 @@ pub(super) fn of_ext4(source: &Path, image: &File) -> Result<Result<u16, String>
 
 /// The file's bytes, if it is there, or why it can't be the right one.
 fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, String>>, Ext4Error> {
-    let fs = Ext4::load(Box::new(image.try_clone().map_err(|e| Ext4Error::Io(Box::new(e)))?))?;
+    let fs = load_ext4(Box::new(image.try_clone().map_err(|e| Ext4Error::Io(Box::new(e)))?))?;
     let meta = match fs.symlink_metadata(Release::FORMATS_PATH) {
         Ok(meta) => meta,
         Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => return Ok(None),
