@@ -260,15 +260,15 @@ fn what_expired_is_said_in_days() {
     let rig = device();
     shelve(&rig.pi, "shop", &offering());
     at_time(&rig, NOW + 30 * 86_400);
-    rig.pi.run("check --source @shop").must(75, &["expired 23 days ago", "has to renew it"]);
+    rig.pi.run_once_free("check --source @shop").must(75, &["expired 23 days ago", "has to renew it"]);
     // Who has no clock to go by believes it, since nothing newer was seen; but a root of its own it must have.
     crate::shop::free_clock(&rig);
-    rig.pi.run("check --source @shop").must(0, &[]);
+    rig.pi.run_once_free("check --source @shop").must(0, &[]);
     for at in bistable_boot::layout::ROOT {
         let byte = at.0 * bistable_boot::SECTOR as u64;
         rig.pi.scribble(bistable_boot::layout::Partition::State, byte, &[0; 512]);
     }
-    rig.pi.run("check --source @shop").must(5, &["no root of trust"]);
+    rig.pi.run_once_free("check --source @shop").must(5, &["no root of trust"]);
 }
 
 /// Many versions in one channel, as people read it.

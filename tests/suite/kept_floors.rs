@@ -44,7 +44,7 @@ fn repair_keeps_the_floors_and_a_replay_is_refused() {
             scribble(&rig, layout::FLOORS[copy], &[0xa5; FLOORS_BYTES]);
         }
         lose_the_journal(&rig);
-        let repaired = rig.pi.run("repair").must(0, &[]);
+        let repaired = rig.pi.run_once_free("repair").must(0, &[]);
         assert!(!repaired.err.contains("warning: the anti-rollback floors were lost"), "{repaired:#?}");
         let after = record(&mut rig);
         assert_eq!((after.floors, &after.channel), (before.floors, &before.channel));
@@ -64,7 +64,11 @@ fn floors_that_are_lost_everywhere_are_reported_loudly() {
     let before = record(&mut rig).floors;
     lose_the_journal(&rig);
     layout::FLOORS.iter().for_each(|at| scribble(&rig, *at, &[0; FLOORS_BYTES]));
-    let answer = rig.pi.run("repair --json").must(0, &["warning: the anti-rollback floors were lost"]).json();
+    let answer = rig
+        .pi
+        .run_once_free("repair --json")
+        .must(0, &["warning: the anti-rollback floors were lost"])
+        .json();
     assert_eq!(answer["floors_lost"], true);
     // What the stored root and release say is kept.
     let kept = Floors { channel_sequence: 0, issued_at: 0, ..before };
@@ -112,8 +116,8 @@ fn after_a_cut_at_any_write_repair_gives_no_floor_below_what_was_saved_nor_above
         // Now the journal is lost, as it was left by the cut.
         let saved = record(&mut rig).floors;
         lose_the_journal(&rig);
-        rig.pi.run("sim power cycle").must(0, &[]);
-        rig.pi.run("repair").must(0, &[]);
+        rig.pi.run_once_free("sim power cycle").must(0, &[]);
+        rig.pi.run_once_free("repair").must(0, &[]);
         // The rig's own firmware agrees about the slot that runs.
         rig.power_on();
         let repaired = record(&mut rig).floors;

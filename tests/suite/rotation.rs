@@ -397,7 +397,7 @@ fn a_lost_journal_can_be_made_anew_after_it_too() {
     for at in layout::JOURNAL {
         rig.pi.scribble(layout::Partition::State, at.0 * SECTOR as u64, &[0; 64 << 10]);
     }
-    rig.pi.run("repair").must(0, &[]);
+    rig.pi.run_once_free("repair").must(0, &[]);
     rig.pi.rests("A", "1.0.0");
     assert_eq!(floors(&mut rig).root_version, 2);
     let mut after = release_key_retired();

@@ -431,7 +431,7 @@ fn a_power_cut_at_every_write_costs_nothing_but_time() {
     let mut writes = 0;
     loop {
         let mut rig = Rig::new();
-        rig.pi.run(&format!("sim cut --at-write {}", writes + 1)).must(0, &[]);
+        rig.pi.run_once_free(&format!("sim cut --at-write {}", writes + 1)).must(0, &[]);
         let cut = install(&mut rig, &mut good.clone(), release);
         if cut.is_ok() {
             break;

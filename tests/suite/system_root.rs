@@ -171,9 +171,9 @@ fn a_root_of_strangers_is_refused_everywhere_until_repair_puts_the_systems_in_it
     // And no check of a release is run under it.
     let e = rig.run(|agent| agent.self_test()).unwrap_err();
     says(&e, Exit::Untrusted, "the release stored for slot A");
-    rig.pi.run("status").must(0, &[]);
-    rig.pi.run("repair").must(0, &[]);
-    rig.pi.run("repair").must(3, &["nothing to repair"]);
+    rig.pi.run_once_free("status").must(0, &[]);
+    rig.pi.run_once_free("repair").must(0, &[]);
+    rig.pi.run_once_free("repair").must(3, &["nothing to repair"]);
     assert_eq!(stored(&rig), [[1], [1]]);
     rig.run(|agent| agent.self_test()).unwrap();
     look_and_see(&mut rig, &mut shop(), SEEN);
@@ -286,7 +286,7 @@ fn a_system_without_a_root_works_and_status_says_so() {
     );
     assert_eq!(rig.pi.status()["system_root"], false);
     carry(&mut rig, &usual(1));
-    assert!(!rig.pi.run("status").must(0, &[]).out.contains("carries no root"));
+    assert!(!rig.pi.run_once_free("status").must(0, &[]).out.contains("carries no root"));
     assert_eq!(rig.pi.status()["system_root"], true);
 }
 
@@ -346,8 +346,8 @@ fn repair_takes_the_bundle_of_what_runs_though_its_key_was_retired() {
     lose(&rig, &[layout::RELEASE.a]);
     rig.pi.file("old.bundle", &crate::fixture::product().old);
     rig.pi.file("forged.release", &made_by("1.0.0", &[STRANGER], |_| {}).signed);
-    rig.pi.run("repair --release @forged.release").must(5, &["was the key retired"]);
-    rig.pi.run("repair --release @old.bundle").must(0, &[]);
+    rig.pi.run_once_free("repair --release @forged.release").must(5, &["was the key retired"]);
+    rig.pi.run_once_free("repair --release @old.bundle").must(0, &[]);
     rig.pi.rests("A", "1.0.0");
     rig.run(|agent| agent.self_test()).unwrap();
     assert_eq!(
