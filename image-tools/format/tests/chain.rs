@@ -6,6 +6,15 @@ use common::{role_keys, root, signer};
 use proptest::prelude::*;
 use std::{fs, path::Path};
 
+/// The usual root, as this version of it.
+fn of_version(version: u32) -> Root {
+    let mut root = Root { version, ..root() };
+    if version > 1 {
+        root.head.repository = common::root().repository();
+    }
+    root
+}
+
 /// A root of that version, signed by those keys.
 fn signed(version: u32, by: &[u8]) -> SignedRoot {
     labeled(version, by, "")
@@ -13,7 +22,7 @@ fn signed(version: u32, by: &[u8]) -> SignedRoot {
 
 /// The same, and its payload differs with the label.
 fn labeled(version: u32, by: &[u8], label: &str) -> SignedRoot {
-    let mut root = Root { version, ..root() };
+    let mut root = of_version(version);
     root.keys[5].label.push_str(label);
     sealed(&root, by)
 }
@@ -25,9 +34,9 @@ fn sealed(root: &Root, by: &[u8]) -> SignedRoot {
 
 /// A root whose root keys are other ones, that the usual keys and its own signed.
 fn moved(version: u32) -> Root {
-    let mut root = Root { version, ..root() };
-    root.keys.extend((7..=9).map(common::key));
-    root.roles[0] = role_keys(Role::Root, 2, &[7, 8, 9]);
+    let mut root = of_version(version);
+    root.keys.extend((17..=19).map(common::key));
+    root.roles[0] = role_keys(Role::Root, 2, &[17, 18, 19]);
     root
 }
 
@@ -93,12 +102,12 @@ fn what_descends_from_a_systems_root() {
     let same_two = signed(2, &[2, 3]);
     let strangers = |version| {
         let mut root = moved(version);
-        root.roles[0] = role_keys(Role::Root, 1, &[7]);
-        sealed(&root, &[7])
+        root.roles[0] = role_keys(Role::Root, 1, &[17]);
+        sealed(&root, &[17])
     };
     // Whoever writes the chain can sign a real root, too: nothing covers an envelope's signatures.
     let real_two_signed_by_stranger = {
-        let keys = [signer(7)];
+        let keys = [signer(17)];
         let envelope = Envelope::parse(two.bytes(), Role::Root).unwrap();
         SignedRoot::decode(&envelope.add_signatures(&keys.iter().collect::<Vec<_>>()).unwrap()).unwrap()
     };
@@ -148,9 +157,9 @@ fn a_root_that_does_not_follow_is_not_added() {
         assert_eq!(chain, before);
     }
     // Signed by the keys of both, it is, and then the old keys count no more.
-    chain.push(sealed(&moved(2), &[1, 2, 7, 8]).bytes(), None).unwrap();
+    chain.push(sealed(&moved(2), &[1, 2, 17, 18]).bytes(), None).unwrap();
     assert!(chain.push(signed(3, &[1, 2]).bytes(), None).is_err());
-    chain.push(sealed(&moved(3), &[7, 8]).bytes(), None).unwrap();
+    chain.push(sealed(&moved(3), &[17, 18]).bytes(), None).unwrap();
     assert_eq!((versions(&chain), chain.open_newest().unwrap().version), (vec![1, 2, 3], 3));
 }
 
