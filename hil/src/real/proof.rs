@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use bistable_boot::{Slot, layout::Partition};
+use bistable_format::Root;
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
@@ -125,13 +126,26 @@ fn tool(claim: &str, name: &str, option: &str, image: &Path) -> Claim {
     Claim::new(claim, findings)
 }
 
+/// `build` adds the devices' root, perhaps in a folder of its own, and nothing else.
+fn with_root(mut findings: Vec<String>) -> Vec<String> {
+    let added = |path: &str| format!("{path}: only right");
+    let before = findings.len();
+    findings.retain(|finding| *finding != added(Root::SYSTEM_PATH));
+    if findings.len() == before {
+        findings.push(format!("{}: missing", Root::SYSTEM_PATH));
+    }
+    let folder = Root::SYSTEM_PATH.rsplit_once('/').map(|(folder, _)| added(folder));
+    findings.retain(|finding| Some(finding) != folder.as_ref());
+    findings
+}
+
 /// The system volume's tree equals the tar's: owners, modes, times, links, devices, attributes, content.
 fn system_tree(tar: &Path, slot: Slot, image: &Path) -> Result<Claim> {
     let source = Tree::from_tar(tar).with_context(|| format!("reading {}", tar.display()))?;
     let found = Tree::from_ext4(image);
     let counts = counts(&source);
     let findings = match found {
-        Ok(found) => diff(&source, &found).iter().map(ToString::to_string).collect(),
+        Ok(found) => with_root(diff(&source, &found).iter().map(ToString::to_string).collect()),
         Err(e) => vec![format!("{:#}", anyhow::Error::from(e))],
     };
     Ok(Claim::new(format!("slot {slot}'s file tree equals its source tar ({counts})"), findings))
