@@ -18,8 +18,7 @@ fuzz() { verb=$1; shift; cargo fuzz "$verb" --fuzz-dir . --sanitizer none "$@"; 
 
 # What these found isn't mended yet (see their seeds `found`): they run by name only.
 pending="card config disk_ext4"
-named() { for target in $pending; do [ "$1" != "$target" ] || return 0; done; return 1; }
-targets=${*:-$(for target in $(ls fuzz_targets | sed -n 's/\.rs$//p'); do named "$target" || echo "$target"; done)}
+targets=${*:-$(ls fuzz_targets | sed -n 's/\.rs$//p' | grep -vxF "$(printf '%s\n' $pending)")}
 fuzz build
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
