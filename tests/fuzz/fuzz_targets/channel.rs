@@ -2,35 +2,15 @@
 //! back as the same value, and what a device makes of it keeps the promises of a choice.
 #![no_main]
 use bistable_format::{
-    Channel, Digest, Extensions, Head, Key, KeyId, KeyKind, Role, RoleKeys, Root,
+    Channel, Digest, Head,
     choice::{Chooser, Verdict, choose, path},
     compat::{Device, Direction, is_newer},
     fresh::{AHEAD, Clock, FURTHEST, Floor, check},
     rollout::Member,
 };
-use ed25519_dalek::SigningKey;
+use bistable_fuzz::{KEY, ROOT};
 use libfuzzer_sys::fuzz_target;
 use semver::Version;
-use std::sync::LazyLock;
-
-static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf5; 32]));
-
-/// One key for everything.
-static ROOT: LazyLock<Root> = LazyLock::new(|| {
-    let public = KEY.verifying_key().to_bytes();
-    let key = Key { public, label: "fuzz".into(), kind: KeyKind::Production };
-    let keys = vec![KeyId::of(&public)];
-    let role = |role| RoleKeys { role, channels: vec![], threshold: 1, keys: keys.clone() };
-    Root {
-        head: Head::new(Digest([0; 32]), ""),
-        version: 1,
-        expires_at: None,
-        keys: vec![key],
-        roles: Role::IN_ROOT.map(role).to_vec(),
-        demands: vec![],
-        extensions: Extensions::default(),
-    }
-});
 
 /// A number out of the input, so that a fuzzer has a say in what the device has seen.
 fn number(data: &[u8]) -> u64 {

@@ -1,32 +1,9 @@
 //! Any bytes as a delta, signed and as a payload: nothing is believed that our key didn't sign, and what decodes is written
 //! back as the same value.
 #![no_main]
-use bistable_format::{
-    Delta, Digest, Extensions, Head, Key, KeyId, KeyKind, Role, RoleKeys, Root, limits, release::check_name,
-};
-use ed25519_dalek::SigningKey;
+use bistable_format::{Delta, Head, limits, release::check_name};
+use bistable_fuzz::{KEY, ROOT, STRANGER};
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
-
-static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf5; 32]));
-static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf6; 32]));
-
-/// One key for everything.
-static ROOT: LazyLock<Root> = LazyLock::new(|| {
-    let public = KEY.verifying_key().to_bytes();
-    let key = Key { public, label: "fuzz".into(), kind: KeyKind::Production };
-    let keys = vec![KeyId::of(&public)];
-    let role = |role| RoleKeys { role, channels: vec![], threshold: 1, keys: keys.clone() };
-    Root {
-        head: Head::new(Digest([0; 32]), ""),
-        version: 1,
-        expires_at: None,
-        keys: vec![key],
-        roles: Role::IN_ROOT.map(role).to_vec(),
-        demands: vec![],
-        extensions: Extensions::default(),
-    }
-});
 
 fuzz_target!(|data: &[u8]| {
     assert!(Delta::open(data, &ROOT).is_err(), "a forgery");

@@ -1,33 +1,9 @@
 //! Any bytes as an envelope, and as the payload of a signed root: nothing that our keys didn't sign is trusted, and a
 //! root that opens is written back as the same value.
 #![no_main]
-use bistable_format::{
-    Digest, Envelope, Extensions, Head, Key, KeyId, KeyKind, Role, RoleKeys, Root, envelope::seal,
-};
-use ed25519_dalek::SigningKey;
+use bistable_format::{Envelope, Head, KeyId, Role, Root, envelope::seal};
+use bistable_fuzz::{KEY, ROOT, STRANGER};
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
-
-// None of these signed a seed.
-static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf5; 32]));
-static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf6; 32]));
-
-/// One key for everything.
-static ROOT: LazyLock<Root> = LazyLock::new(|| {
-    let public = KEY.verifying_key().to_bytes();
-    let key = Key { public, label: "fuzz".into(), kind: KeyKind::Production };
-    let keys = vec![KeyId::of(&public)];
-    let role = |role| RoleKeys { role, channels: vec![], threshold: 1, keys: keys.clone() };
-    Root {
-        head: Head::new(Digest([0; 32]), ""),
-        version: 1,
-        expires_at: None,
-        keys: vec![key],
-        roles: Role::IN_ROOT.map(role).to_vec(),
-        demands: vec![],
-        extensions: Extensions::default(),
-    }
-});
 
 fuzz_target!(|data: &[u8]| {
     for role in Role::IN_ROOT {

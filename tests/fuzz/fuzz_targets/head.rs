@@ -1,32 +1,9 @@
 //! Any bytes as a head: what reads is written back as the same value, and decides alone whether an agent goes on.
 #![no_main]
 use bistable_format::head::AGENT;
-use bistable_format::{
-    Digest, EnvelopeError, Extensions, Head, Key, KeyId, KeyKind, Role, RoleKeys, Root, TrustError,
-    envelope::seal,
-};
-use ed25519_dalek::SigningKey;
+use bistable_format::{EnvelopeError, Head, Role, TrustError, envelope::seal};
+use bistable_fuzz::{KEY, ROOT};
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
-
-static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[0xf5; 32]));
-
-/// One key for everything.
-static ROOT: LazyLock<Root> = LazyLock::new(|| {
-    let public = KEY.verifying_key().to_bytes();
-    let key = Key { public, label: "fuzz".into(), kind: KeyKind::Production };
-    let keys = vec![KeyId::of(&public)];
-    let role = |role| RoleKeys { role, channels: vec![], threshold: 1, keys: keys.clone() };
-    Root {
-        head: Head::new(Digest([0; 32]), ""),
-        version: 1,
-        expires_at: None,
-        keys: vec![key],
-        roles: Role::IN_ROOT.map(role).to_vec(),
-        demands: vec![],
-        extensions: Extensions::default(),
-    }
-});
 
 fuzz_target!(|data: &[u8]| {
     let Ok(signed) = seal(Role::Release, data, &[&KEY]) else { return };

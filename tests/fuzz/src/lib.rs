@@ -1,9 +1,11 @@
 //! What several targets share.
 mod disk;
 mod served;
+mod signed;
 
 pub use disk::Disk;
 pub use served::{Served, agent};
+pub use signed::{KEY, ROOT, STRANGER};
 
 /// Takes bytes off the front of an input; what isn't there reads as nothing.
 pub struct Input<'a>(pub &'a [u8]);
