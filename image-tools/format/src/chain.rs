@@ -16,7 +16,7 @@
 //! lies before the running system's: the first one names the repository, and the ones from the system's on are the proof.
 //! If only those are left, no newer root can be followed until a release with a newer root in its system is installed. That takes
 //! more than thirty rotations without such an update.
-use crate::{Digest, Envelope, EnvelopeError, Role, Root, TrustError, root::SignedRoot};
+use crate::{Digest, Envelope, Role, Root, TrustError, root::SignedRoot};
 use alloc::vec::Vec;
 
 const MAGIC: [u8; 4] = *b"BRTS";
@@ -236,11 +236,7 @@ impl RootChain {
         let mut rest = body.get(HEAD..).unwrap_or_default();
         let mut roots: Vec<SignedRoot> = Vec::with_capacity(count);
         while !rest.is_empty() {
-            let len = match Envelope::stored_len(rest, Role::Root) {
-                // A root that needs a newer program is known to be one; what does not decode is not.
-                Err(EnvelopeError::Format { format, .. }) => return Err(ChainError::Format(format.into())),
-                len => len.map_err(|_| ChainError::Content)?,
-            };
+            let len = Envelope::stored_len(rest, Role::Root).map_err(|_| ChainError::Content)?;
             let (root, after) = rest.split_at_checked(len).ok_or(ChainError::Content)?;
             let root = SignedRoot::decode(root).map_err(|_| ChainError::Content)?;
             if roots.last().is_some_and(|before| before.root().version >= root.root().version)
