@@ -7,14 +7,10 @@ use crate::{
     status::{self, Charset, Facts, Lost, LostFacts, Power, RootFacts, Status, Style},
 };
 use bistable_boot::BySlot;
-use bistable_format::Root;
 
 pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
     let default = device.board.boot.default_slot().map_err(|e| e.to_string());
-    let root = device
-        .root()
-        .map(|root| RootFacts { version: root.version, demo: root.refuse_demo().is_err() })
-        .map_err(|e| e.to_string());
+    let root = device.root().map(|root| RootFacts::from(&root)).map_err(|e| e.to_string());
     let journal_copies = device.journal_copies();
     let status = Status::new(Facts {
         record: &device.record,
@@ -38,13 +34,12 @@ pub(super) fn lost(
     problem: String,
 ) -> Result<Answer, Error> {
     let remains = Device::remains(&mut board, settings)?;
-    let root = |root: Root| RootFacts { version: root.version, demo: root.refuse_demo().is_err() };
     let lost = Lost::new(LostFacts {
         board: &board.name,
         power,
         booted: board.boot.booted(),
         default: board.boot.default_slot().map_err(|e| e.to_string()),
-        root: remains.root.map(root).map_err(|e| e.to_string()),
+        root: remains.root.map(|root| RootFacts::from(&root)).map_err(|e| e.to_string()),
         releases: BySlot::new(|slot| {
             let release = remains.releases[slot].as_ref()?;
             Some((release.product().to_owned(), release.version.to_string()))

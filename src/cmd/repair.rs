@@ -1,7 +1,7 @@
 //! `repair`: recreates a lost root, journal or boot flag, and acknowledges an equivocation.
 use super::{Answer, say};
 use crate::{
-    Device, Error, Known, Repaired,
+    Device, Error, Known, ReadRelease, Repaired,
     cli::RepairArgs,
     config::Settings,
     ports::Board,
@@ -17,12 +17,9 @@ use std::{
 
 pub(super) fn run(board: Board, settings: Settings, args: &RepairArgs) -> Result<Answer, Error> {
     let root = args.root_file.as_deref().map(|path| read(&mut open(path)?, path)).transpose()?;
-    let path = args.release.clone();
-    let mut open_release = |roots: &[&Root]| signed_release(path.as_deref().unwrap_or(Path::new("")), roots);
-    let mut known = Known { root, product: args.product.clone(), release: None };
-    if args.release.is_some() {
-        known.release = Some(&mut open_release);
-    }
+    let mut release = args.release.as_deref().map(|path| move |roots: &[&Root]| signed_release(path, roots));
+    let release = release.as_mut().map(|read| read as &mut ReadRelease<'_>);
+    let mut known = Known { root, product: args.product.clone(), release };
     let (device, repaired) = Device::repair(board, settings, &mut known)?;
     warn(&repaired);
     let fields = json!({

@@ -22,7 +22,11 @@ pub(super) fn read_floors(state: &dyn Volume) -> Result<[Option<FloorsCopy>; 2],
 
 /// Whether both copies hold the floors of a record.
 pub(super) fn are_kept(state: &dyn Volume, record: &Record) -> Result<bool, Fault> {
-    Ok(read_floors(state)?.iter().all(|copy| copy.as_ref().is_some_and(|copy| copy.is_of(record))))
+    Ok(all_hold(&read_floors(state)?, record))
+}
+
+fn all_hold(copies: &[Option<FloorsCopy>; 2], record: &Record) -> bool {
+    copies.iter().all(|copy| copy.as_ref().is_some_and(|copy| copy.is_of(record)))
 }
 
 /// Make both copies hold the floors of a record that is about to be saved. Each write may cost the roots in its group, so
@@ -31,10 +35,10 @@ pub(super) fn are_kept(state: &dyn Volume, record: &Record) -> Result<bool, Faul
 /// # Errors
 /// When the card fails, or gives back something else than was written.
 pub(super) fn keep_floors(state: &dyn Volume, record: &Record) -> Result<(), Error> {
-    if are_kept(state, record)? {
+    let copies = read_floors(state)?;
+    if all_hold(&copies, record) {
         return Ok(());
     }
-    let copies = read_floors(state)?;
     let newest = FloorsCopy::newest(copies.clone());
     let number = newest.map_or(0, |copy| copy.number).saturating_add(1);
     let Some(bytes) = FloorsCopy::of(record, number).encode() else { return Ok(()) };

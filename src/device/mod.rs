@@ -170,22 +170,24 @@ impl Device {
     ///
     /// # Errors
     /// When the card fails, or gives back something else than was written.
-    pub fn save(&mut self, mut next: Record) -> Result<(), Error> {
+    pub fn save(&mut self, next: Record) -> Result<(), Error> {
         debug_assert_eq!(next.state, self.record.state, "a decision is saved as one");
-        self.keep_floors(&next)?;
-        self.journal.save(&mut next)?;
-        self.record = next;
-        Ok(())
+        self.store(next)
     }
 
     /// The same for a record with a new state: once it is saved, that is where the device is.
     ///
     /// # Errors
     /// As for [`save`](Self::save).
-    pub(crate) fn save_state(&mut self, mut next: Record) -> Result<(), Error> {
+    pub(crate) fn save_state(&mut self, next: Record) -> Result<(), Error> {
+        self.store(next)?;
+        self.now = Now::Saved(self.record.state.clone());
+        Ok(())
+    }
+
+    fn store(&mut self, mut next: Record) -> Result<(), Error> {
         self.keep_floors(&next)?;
         self.journal.save(&mut next)?;
-        self.now = Now::Saved(next.state.clone());
         self.record = next;
         Ok(())
     }
@@ -319,9 +321,9 @@ impl Device {
 
 /// Open a release with the trusted root, or else with an older one of its chain. The error is what the trusted one says.
 fn open_release(bytes: &[u8], trusted: &Trusted) -> Result<Release, TrustError> {
-    let mut roots = trusted.all().map(|root| Release::open(bytes, root));
-    let first = roots.next().unwrap_or_else(|| Release::open(bytes, &trusted.root));
-    first.or_else(|e| roots.find_map(Result::ok).ok_or(e))
+    let mut older = trusted.all().skip(1);
+    Release::open(bytes, &trusted.root)
+        .or_else(|e| older.find_map(|root| Release::open(bytes, root).ok()).ok_or(e))
 }
 
 fn operator_check(check: &OperatorCheck) -> health::Check {

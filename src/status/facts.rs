@@ -1,5 +1,6 @@
 use crate::SystemRootState;
 use bistable_boot::{Now, Record, Slot};
+use bistable_format::Root;
 use serde::Serialize;
 
 /// What a status is made from: gathered by the caller, who does the I/O.
@@ -32,6 +33,12 @@ pub struct RootFacts {
     pub version: u32,
     /// Whether its keys are the public demo keys.
     pub demo: bool,
+}
+
+impl From<&Root> for RootFacts {
+    fn from(root: &Root) -> RootFacts {
+        RootFacts { version: root.version, demo: root.refuse_demo().is_err() }
+    }
 }
 
 /// Whether a board has power.
