@@ -2,7 +2,7 @@
 //! ([`Release::durable`]), so that the agents of both slots write what the other one reads (I18).
 use super::error::VolumeError;
 use super::load_ext4::load_ext4;
-use super::tree::{Kind, Tree};
+use super::tree::{Tree, Unfit};
 use bistable_boot::FIRST_FORMAT;
 use bistable_format::Release;
 use ext4_view::{Ext4Error, FileType};
@@ -20,17 +20,9 @@ pub(crate) const MOST: usize = 64;
 /// The file has no such number, or something else has its name.
 pub(super) fn of_tree(source: &Path, tree: &mut Tree) -> Result<u16, VolumeError> {
     let path = Release::FORMATS_PATH.trim_start_matches('/');
-    let names: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
-    let Some((name, folders)) = names.split_last() else { return Ok(FIRST) };
-    let failed = |problem| VolumeError::Entry { path: source.into(), entry: path.into(), problem };
-    let Some(folder) = tree.folder(folders, None).map_err(failed)? else { return Ok(FIRST) };
-    let Some(there) = tree.child(folder, name).map_err(failed)? else { return Ok(FIRST) };
+    let Some(file) = tree.file_at(source, path, MOST)? else { return Ok(FIRST) };
     let refuse = |why: String| VolumeError::BadImage { path: source.into(), why };
-    let Kind::File(data) = &tree.node(there).kind else { return Err(refuse(not_a_file())) };
-    let bytes = usize::try_from(data.size).ok().filter(|bytes| *bytes <= MOST);
-    let mut text = vec![0; bytes.ok_or_else(|| refuse(too_long()))?];
-    tree.contents.open(data)?.read_at(0, &mut text)?;
-    parse(&text).map_err(refuse)
+    file.map_err(why_unfit).and_then(|text| parse(&text)).map_err(refuse)
 }
 
 /// The number in an ext4 image, or why the file system can't be read.
@@ -41,14 +33,13 @@ pub(super) fn of_ext4(source: &Path, image: &File) -> Result<Result<u16, String>
     let refuse = |why: String| VolumeError::BadImage { path: source.into(), why };
     match read_ext4(image) {
         Ok(None) => Ok(Ok(FIRST)),
-        Ok(Some(Ok(text))) => parse(&text).map(Ok).map_err(refuse),
-        Ok(Some(Err(why))) => Err(refuse(why)),
+        Ok(Some(file)) => file.map_err(why_unfit).and_then(|text| parse(&text)).map(Ok).map_err(refuse),
         Err(e) => Ok(Err(e.to_string())),
     }
 }
 
 /// The file's bytes, if it is there, or why it can't be the right one.
-fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, String>>, Ext4Error> {
+fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, Unfit>>, Ext4Error> {
     let fs = load_ext4(Box::new(image.try_clone().map_err(|e| Ext4Error::Io(Box::new(e)))?))?;
     let meta = match fs.symlink_metadata(Release::FORMATS_PATH) {
         Ok(meta) => meta,
@@ -56,10 +47,10 @@ fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, String>>, Ext4Error>
         Err(e) => return Err(e),
     };
     if meta.file_type() != FileType::Regular {
-        return Ok(Some(Err(not_a_file())));
+        return Ok(Some(Err(Unfit::NotAFile)));
     }
     if meta.len() > MOST as u64 {
-        return Ok(Some(Err(too_long())));
+        return Ok(Some(Err(Unfit::TooLarge)));
     }
     Ok(Some(Ok(fs.read(Release::FORMATS_PATH)?)))
 }
@@ -78,12 +69,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<u16, String> {
     }
 }
 
-pub(crate) fn not_a_file() -> String {
-    wrong("is not a file")
-}
-
-pub(crate) fn too_long() -> String {
-    wrong(&format!("has more than {MOST} bytes"))
+fn why_unfit(file: Unfit) -> String {
+    match file {
+        Unfit::NotAFile => wrong("is not a file"),
+        Unfit::TooLarge => wrong(&format!("has more than {MOST} bytes")),
+    }
 }
 
 fn wrong(what: &str) -> String {

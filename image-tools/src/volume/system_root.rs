@@ -2,7 +2,7 @@
 //! nobody who can write the partition `state` alone decides whom the device trusts.
 use super::error::VolumeError;
 use super::options::SystemOptions;
-use super::tree::{Kind, Meta, Tree};
+use super::tree::{Meta, Tree, Unfit};
 use crate::root::SignedRoot;
 use bistable_format::{Envelope, Root};
 use std::path::Path;
@@ -23,31 +23,25 @@ pub(crate) fn add(
     root: &SignedRoot,
     options: &SystemOptions,
 ) -> Result<(), VolumeError> {
-    let names: Vec<&[u8]> = path().split('/').map(str::as_bytes).collect();
-    let Some((name, folders)) = names.split_last() else { return Ok(()) };
-    let failed = |problem| VolumeError::Entry { path: source.into(), entry: path().into(), problem };
-    let implied = Meta::implied_folder(options.source_date_epoch);
-    let folder = tree.folder(folders, Some(implied)).map_err(failed)?;
-    let there = match folder {
-        Some(folder) => tree.child(folder, name).map_err(failed)?,
-        None => None,
-    };
-    let Some(there) = there else {
-        return tree.put_file(path(), &root.bytes, options.source_date_epoch, options.temp_dir.as_deref());
-    };
     let refuse = |why: String| VolumeError::BadImage { path: source.into(), why };
-    let Kind::File(data) = &tree.node(there).kind else {
-        return Err(refuse(format!(
-            "/{} is not a file: take it away, and `build` puts the root there",
-            path()
-        )));
-    };
-    if data.size > Envelope::MAX_BYTES as u64 {
-        return Err(refuse(format!("/{} is larger than a root can be", path())));
+    match tree.file_at(source, path(), Envelope::MAX_BYTES)? {
+        Some(Ok(there)) => check(&there, root).map_err(refuse),
+        Some(Err(Unfit::NotAFile)) => {
+            Err(refuse(format!("/{} is not a file: take it away, and `build` puts the root there", path())))
+        }
+        Some(Err(Unfit::TooLarge)) => Err(refuse(format!("/{} is larger than a root can be", path()))),
+        None => {
+            let folders: Vec<&[u8]> = path().split('/').map(str::as_bytes).collect();
+            let folders = folders.split_last().map_or(&[][..], |(_, folders)| folders);
+            let implied = Meta::implied_folder(options.source_date_epoch);
+            tree.folder(folders, Some(implied)).map_err(|problem| VolumeError::Entry {
+                path: source.into(),
+                entry: path().into(),
+                problem,
+            })?;
+            tree.put_file(path(), &root.bytes, options.source_date_epoch, options.temp_dir.as_deref())
+        }
     }
-    let mut bytes = vec![0; usize::try_from(data.size).unwrap_or_default()];
-    tree.contents.open(data)?.read_at(0, &mut bytes)?;
-    check(&bytes, root).map_err(refuse)
 }
 
 /// Whether a root that a system has already may stay there.

@@ -159,6 +159,15 @@ pub struct Node {
     pub links: u32,
 }
 
+/// Why an entry isn't the small file that was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It's a folder, a symlink or something else.
+    NotAFile,
+    /// It has more bytes than it may have.
+    TooLarge,
+}
+
 /// A file tree with the contents it refers to.
 #[derive(Debug)]
 pub struct Tree {
@@ -278,6 +287,31 @@ impl Tree {
             }
         }
         Ok(Some(at))
+    }
+
+    /// The bytes of the file of at most `limit` bytes at a path (with `/` between names), or why what is there isn't one.
+    /// `None`: nothing is there. `from` is where the tree came from.
+    ///
+    /// # Errors
+    /// A path that leads through something else than folders, or contents that can't be read.
+    pub(crate) fn file_at(
+        &mut self,
+        from: &Path,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Result<Vec<u8>, Unfit>>, VolumeError> {
+        let failed = |problem| VolumeError::Entry { path: from.into(), entry: path.into(), problem };
+        let mut names: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
+        let name = names.pop().unwrap_or_default();
+        let Some(folder) = self.folder(&names, None).map_err(failed)? else { return Ok(None) };
+        let Some(there) = self.child(folder, name).map_err(failed)? else { return Ok(None) };
+        let Kind::File(data) = &self.node(there).kind else { return Ok(Some(Err(Unfit::NotAFile))) };
+        let Some(size) = usize::try_from(data.size).ok().filter(|size| *size <= limit) else {
+            return Ok(Some(Err(Unfit::TooLarge)));
+        };
+        let mut bytes = vec![0; size];
+        self.contents.open(data)?.read_at(0, &mut bytes)?;
+        Ok(Some(Ok(bytes)))
     }
 
     /// Puts a small file of these bytes at a path (with `/` between names), over one that is there; its folders must
