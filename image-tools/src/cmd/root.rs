@@ -37,16 +37,8 @@ pub struct Rotate {
     /// Public keys that may sign channels from now on.
     #[arg(long, value_name = "NAME.pub")]
     channel_key: Vec<PathBuf>,
-    /// Public key that may sign one channel, which no other key may sign then: `staging=ci.pub`. Repeat it
-    #[arg(long, value_name = "CHANNEL=NAME.pub", value_parser = named)]
-    own_channel_key: Vec<(String, PathBuf)>,
-    /// Attestation that devices demand of releases from a channel, and the public key that gives it:
-    /// `production:tests-passed=bench.pub`, or without a channel for each one. Repeat it
-    #[arg(long, value_name = "[CHANNEL:]KIND=NAME.pub", value_parser = named)]
-    demand: Vec<(String, PathBuf)>,
-    /// How long devices take updates with this root, from now on: 365d, for example, or never
-    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = Lifetime::parse)]
-    expires: Lifetime,
+    #[command(flatten)]
+    rules: Rules,
     /// How many keys of a role must sign: `root=2`. Otherwise as many as before.
     #[arg(long, value_name = "ROLE=N", value_parser = threshold)]
     threshold: Vec<(Role, u8)>,
@@ -89,16 +81,8 @@ pub struct New {
     /// Public key that may sign channels. Without one there can be no repository, only updates from files.
     #[arg(long, value_name = "NAME.pub")]
     channel_key: Vec<PathBuf>,
-    /// Public key that may sign one channel, which no other key may sign then: `staging=ci.pub`. Repeat it
-    #[arg(long, value_name = "CHANNEL=NAME.pub", value_parser = named)]
-    own_channel_key: Vec<(String, PathBuf)>,
-    /// Attestation that devices demand of releases from a channel, and the public key that gives it:
-    /// `production:tests-passed=bench.pub`, or without a channel for each one. Repeat it
-    #[arg(long, value_name = "[CHANNEL:]KIND=NAME.pub", value_parser = named)]
-    demand: Vec<(String, PathBuf)>,
-    /// How long devices take updates with this root, from now on: 365d, for example, or never
-    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = Lifetime::parse)]
-    expires: Lifetime,
+    #[command(flatten)]
+    rules: Rules,
     /// How many keys of a role must sign: `root=2`. Otherwise more than half of the root keys, and one of the others.
     #[arg(long, value_name = "ROLE=N", value_parser = threshold)]
     threshold: Vec<(Role, u8)>,
@@ -111,6 +95,44 @@ pub struct New {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+}
+
+/// What a root says but for the keys of its roles: the same for a first one and a next one.
+#[derive(Debug, clap::Args)]
+struct Rules {
+    /// Public key that may sign one channel, which no other key may sign then: `staging=ci.pub`. Repeat it
+    #[arg(long, value_name = "CHANNEL=NAME.pub", value_parser = named)]
+    own_channel_key: Vec<(String, PathBuf)>,
+    /// Attestation that devices demand of releases from a channel, and the public key that gives it:
+    /// `production:tests-passed=bench.pub`, or without a channel for each one. Repeat it
+    #[arg(long, value_name = "[CHANNEL:]KIND=NAME.pub", value_parser = named)]
+    demand: Vec<(String, PathBuf)>,
+    /// How long devices take updates with this root, from now on: 365d, for example, or never
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = Lifetime::parse)]
+    expires: Lifetime,
+}
+
+impl Rules {
+    /// The options of a root with these public keys for its roles, signed with these secret keys.
+    fn options(
+        &self,
+        [root, release, channel]: [&[PathBuf]; 3],
+        thresholds: Vec<(Role, u8)>,
+        sign: &[PathBuf],
+    ) -> Result<RootOptions, keys::KeyError> {
+        let read =
+            |paths: &[PathBuf]| paths.iter().map(|p| keys::read_public(p)).collect::<Result<Vec<Key>, _>>();
+        Ok(RootOptions {
+            root_keys: read(root)?,
+            release_keys: read(release)?,
+            channel_keys: read(channel)?,
+            own_channel_keys: own_keys(&self.own_channel_key)?,
+            demands: demands(&self.demand)?,
+            expires_at: self.expires.expires_at(),
+            thresholds,
+            sign: sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// How long a root is good.
@@ -166,22 +188,9 @@ pub(crate) fn run(verb: Root, out: Out) -> Result<(), Error> {
 }
 
 fn rotate(args: Rotate, out: Out) -> Result<(), Error> {
-    let read =
-        |paths: &[PathBuf]| paths.iter().map(|p| keys::read_public(p)).collect::<Result<Vec<Key>, _>>();
     let current = root::read(&args.current)?.root;
-    let bytes = root::next(
-        &current,
-        &RootOptions {
-            root_keys: read(&args.root_key)?,
-            release_keys: read(&args.release_key)?,
-            channel_keys: read(&args.channel_key)?,
-            own_channel_keys: own_keys(&args.own_channel_key)?,
-            demands: demands(&args.demand)?,
-            expires_at: args.expires.expires_at(),
-            thresholds: args.threshold,
-            sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
-        },
-    )?;
+    let keys = [&args.root_key[..], &args.release_key, &args.channel_key];
+    let bytes = root::next(&current, &args.rules.options(keys, args.threshold, &args.sign)?)?;
     let next = Envelope::parse(&bytes, Role::Root).map_err(Into::into).and_then(|next| decode(next.payload));
     refuse_weak(&next.map_err(root::RootError::Unusable)?, args.yes_weak)?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
@@ -232,18 +241,8 @@ fn made(path: &Path, current: &bistable_format::Root, bytes: &[u8], out: Out) ->
 }
 
 fn new(args: New, out: Out) -> Result<(), Error> {
-    let read =
-        |paths: &[PathBuf]| paths.iter().map(|p| keys::read_public(p)).collect::<Result<Vec<Key>, _>>();
-    let made = root::create(&RootOptions {
-        root_keys: read(&args.root_key)?,
-        release_keys: read(&args.release_key)?,
-        channel_keys: read(&args.channel_key)?,
-        own_channel_keys: own_keys(&args.own_channel_key)?,
-        demands: demands(&args.demand)?,
-        expires_at: args.expires.expires_at(),
-        thresholds: args.threshold,
-        sign: args.sign.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,
-    })?;
+    let keys = [&args.root_key[..], &args.release_key, &args.channel_key];
+    let made = root::create(&args.rules.options(keys, args.threshold, &args.sign)?)?;
     refuse_weak(&made.root, args.yes_weak)?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     output::write(&args.out, &made.bytes, existing, Access::Public)?;
