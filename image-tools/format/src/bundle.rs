@@ -16,9 +16,10 @@
 //! ```
 //! There is one way to write each byte of it. A reader therefore doesn't parse tar headers or JSON of strangers: once
 //! the release is verified, everything around the data is a function of the release, and is compared. A bit that
-//! flips anywhere is found.
-use crate::{Digest, Release, limits};
-use alloc::{format, string::String, vec::Vec};
+//! flips anywhere is found. [`Frame::delta`] is the same for a delta.
+pub use crate::frame::{Frame, Kind};
+use crate::{Digest, limits};
+use alloc::{format, string::String};
 
 /// Bytes of a tar block.
 pub const BLOCK: usize = 512;
@@ -41,6 +42,10 @@ pub const LIST_TYPE: &str = "application/vnd.bistable.chunks.v1";
 pub const BLOB_TYPE: &str = "application/vnd.bistable.blob.v1";
 /// Media type of a volume's data.
 pub const DATA_TYPE: &str = "application/vnd.bistable.volume.v1+zstd";
+/// Media type of a delta's bundle and of the signed delta.
+pub const DELTA_TYPE: &str = "application/vnd.bistable.delta.v1";
+/// Media type of a delta's data: zstd frames that need the base as their prefix.
+pub const PATCH_TYPE: &str = "application/vnd.bistable.patch.v1+zstd";
 
 /// An entry's header: name and size are all that varies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,89 +122,4 @@ pub fn blob_name(digest: &Digest) -> String {
 /// The digest in a blob's name.
 pub fn blob_digest(name: &str) -> Option<Digest> {
     Digest::parse(name.strip_prefix("blobs/sha256/")?)
-}
-
-/// All entries of a bundle but for the contents of lists and data: a function of the signed release alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Content of `index.json`.
-    pub index: String,
-    /// Content of the manifest's blob.
-    pub manifest: String,
-    /// Every entry's header, in order.
-    pub headers: Vec<Header>,
-}
-
-impl Frame {
-    /// Of the signed release `bytes`, which decode to `release`.
-    pub fn new(bytes: &[u8], release: &Release) -> Frame {
-        let release_digest = Digest::of(bytes);
-        let descriptor = |media: &str, digest: &Digest, bytes: u64, title: &str| {
-            format!(
-                "{{\"mediaType\":\"{media}\",\"digest\":\"sha256:{digest}\",\"size\":{bytes},\
-                 \"annotations\":{{\"org.opencontainers.image.title\":\"{title}\"}}}}"
-            )
-        };
-        let mut layers =
-            alloc::vec![descriptor(RELEASE_TYPE, &release_digest, bytes.len() as u64, "release")];
-        let mut lists = Vec::new();
-        let mut data = Vec::new();
-        let artifacts = release.content.artifacts();
-        for (name, a) in &artifacts {
-            layers.push(descriptor(LIST_TYPE, &a.list, a.list_bytes.into(), &format!("{name}.chunks")));
-            lists.push(Header::blob(&a.list, a.list_bytes.into()));
-        }
-        for blob in release.content.blobs() {
-            layers.push(descriptor(BLOB_TYPE, &blob.digest, blob.bytes.into(), "blob"));
-            lists.push(Header::blob(&blob.digest, blob.bytes.into()));
-        }
-        let suffix = if release.volumes().is_some() { "img.zst" } else { "tar.zst" };
-        for (name, a) in &artifacts {
-            layers.push(descriptor(DATA_TYPE, &a.data, a.data_bytes, &format!("{name}.{suffix}")));
-            data.push(Header::blob(&a.data, a.data_bytes));
-        }
-        let empty = Digest::of(EMPTY.as_bytes());
-        // Product and version are names of a checked alphabet: nothing in them needs escaping.
-        let manifest = format!(
-            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\
-             \"artifactType\":\"{RELEASE_TYPE}\",\
-             \"config\":{{\"mediaType\":\"application/vnd.oci.empty.v1+json\",\"digest\":\"sha256:{empty}\",\"size\":{}}},\
-             \"layers\":[{}],\
-             \"annotations\":{{\"org.opencontainers.image.title\":\"{}\",\"org.opencontainers.image.version\":\"{}\"}}}}",
-            EMPTY.len(),
-            layers.join(","),
-            release.product(),
-            release.version,
-        );
-        let manifest_digest = Digest::of(manifest.as_bytes());
-        // A tag is what `skopeo` and `oras` address an image by; it has no `+`.
-        let tag: String = format!("{}-{}", release.product(), release.version)
-            .replace('+', "_")
-            .chars()
-            .take(128)
-            .collect();
-        let index = format!(
-            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\
-             \"manifests\":[{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\
-             \"digest\":\"sha256:{manifest_digest}\",\"size\":{},\"artifactType\":\"{RELEASE_TYPE}\",\
-             \"annotations\":{{\"org.opencontainers.image.ref.name\":\"{tag}\"}}}}]}}",
-            manifest.len(),
-        );
-        let mut headers = alloc::vec![
-            Header { name: LAYOUT_NAME.into(), bytes: LAYOUT.len() as u64 },
-            Header { name: INDEX_NAME.into(), bytes: index.len() as u64 },
-            Header::blob(&manifest_digest, manifest.len() as u64),
-            Header::blob(&empty, EMPTY.len() as u64),
-            Header::blob(&release_digest, bytes.len() as u64),
-        ];
-        headers.extend(lists);
-        headers.extend(data);
-        Frame { index, manifest, headers }
-    }
-
-    /// Bytes of the whole bundle.
-    pub fn bundle_bytes(&self) -> u64 {
-        let entries: u64 = self.headers.iter().map(|h| BLOCK as u64 + h.bytes + h.padding() as u64).sum();
-        entries + END_BYTES as u64
-    }
 }

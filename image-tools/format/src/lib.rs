@@ -49,6 +49,7 @@ pub mod delta;
 mod digest;
 pub mod envelope;
 pub mod extensions;
+mod frame;
 pub mod fresh;
 pub mod head;
 pub mod health;

@@ -102,16 +102,25 @@ fn bundle_frames_of_each_content() {
         [("image", release()), ("directory", directory_release()), ("containers", containers_release())]
     {
         let signed = release.seal(&[&signer(4)]).unwrap();
-        let frame = Frame::new(&signed, &release);
-        golden(&format!("{name}.index.json"), frame.index.as_bytes());
-        golden(&format!("{name}.manifest.json"), frame.manifest.as_bytes());
-        let headers: Vec<u8> = frame.headers.iter().flat_map(|h| h.encode().unwrap()).collect();
-        let stored = golden(&format!("{name}.headers.bin"), &headers);
-        let (blocks, rest) = stored.as_chunks::<BLOCK>();
-        assert!(rest.is_empty());
-        let decoded: Vec<Header> = blocks.iter().map(|b| Header::decode(b).unwrap()).collect();
-        assert_eq!(decoded, frame.headers);
+        golden_frame(name, &Frame::new(&signed, &release));
     }
+}
+
+#[test]
+fn bundle_frame_of_a_delta() {
+    let signed = (release().seal(&[&signer(4)]).unwrap(), delta().seal(&[&signer(4)]).unwrap());
+    golden_frame("delta", &Frame::delta((&signed.0, &release()), (&signed.1, &delta())));
+}
+
+fn golden_frame(name: &str, frame: &Frame) {
+    golden(&format!("{name}.index.json"), frame.index.as_bytes());
+    golden(&format!("{name}.manifest.json"), frame.manifest.as_bytes());
+    let headers: Vec<u8> = frame.headers.iter().flat_map(|h| h.encode().unwrap()).collect();
+    let stored = golden(&format!("{name}.headers.bin"), &headers);
+    let (blocks, rest) = stored.as_chunks::<BLOCK>();
+    assert!(rest.is_empty());
+    let decoded: Vec<Header> = blocks.iter().map(|b| Header::decode(b).unwrap()).collect();
+    assert_eq!(decoded, frame.headers);
 }
 
 #[test]
@@ -156,6 +165,11 @@ fn text_of_everything() {
         let frame = Frame::new(&signed, release);
         frame.headers.iter().map(|h| format!("{:>10}  {}\n", h.bytes, h.name)).collect()
     };
+    let of_delta = {
+        let signed = (release().seal(&[&signer(4)]).unwrap(), delta().seal(&[&signer(4)]).unwrap());
+        let frame = Frame::delta((&signed.0, &release()), (&signed.1, &delta()));
+        frame.headers.iter().map(|h| format!("{:>10}  {}\n", h.bytes, h.name)).collect()
+    };
     let sections = [
         ("root", format!("{:#?}", root())),
         ("next root", format!("{:#?}", next_root())),
@@ -172,6 +186,7 @@ fn text_of_everything() {
         ("entries of an image", entries(&release())),
         ("entries of a directory", entries(&directory_release())),
         ("entries of containers", entries(&containers_release())),
+        ("entries of a delta", of_delta),
     ];
     let text: String = sections.iter().map(|(name, text)| format!("{name}\n{text}\n\n")).collect();
     golden("dump.txt", text.as_bytes());
