@@ -49,9 +49,11 @@ pub enum Verb {
     Root(cmd::root::Root),
     /// Build a signed bundle from a root file system and a boot volume.
     Build(Box<cmd::build::Args>),
-    /// Show what a bundle, release, root or key says.
+    /// Make a delta: how a release is made from the one that devices run
+    Delta(cmd::delta::Args),
+    /// Show what a bundle, delta, release, root or key says.
     Inspect(cmd::inspect::Args),
-    /// Check every byte of a bundle against a root.
+    /// Check every byte of a bundle or delta against a root.
     Verify(cmd::verify::Args),
     /// Make a card image from a bundle and a root.
     Card(cmd::card::Args),
@@ -104,6 +106,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Key(verb) => cmd::key::run(verb, out),
         Verb::Root(verb) => cmd::root::run(verb, out),
         Verb::Build(args) => cmd::build::run(*args, out),
+        Verb::Delta(args) => cmd::delta::run(&args, out),
         Verb::Inspect(args) => cmd::inspect::run(&args, out),
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),

@@ -2,6 +2,7 @@
 use crate::build::BuildError;
 use crate::bundle::BundleError;
 use crate::card::CardError;
+use crate::delta::{ApplyError, DeltaError, VerifyDeltaError};
 use crate::inspect::InspectError;
 use crate::keys::KeyError;
 use crate::output::OutputError;
@@ -60,6 +61,12 @@ pub enum Error {
     /// While verifying.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// While making a delta.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    /// While verifying a delta.
+    #[error(transparent)]
+    VerifyDelta(#[from] VerifyDeltaError),
     /// While inspecting.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -151,6 +158,8 @@ impl Error {
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
+            Error::Delta(e) => delta(e),
+            Error::VerifyDelta(e) => verify_delta(e),
             Error::Store(e) => store(e),
             Error::Probe(e) => probe(e),
             Error::Channel(e) => channel(e),
@@ -320,9 +329,32 @@ fn catalog(error: &CatalogError) -> Exit {
     }
 }
 
+fn delta(error: &DeltaError) -> Exit {
+    match error {
+        DeltaError::Bundle(VerifyError::Bundle { source, .. }) => bundle(source),
+        DeltaError::Untrusted(_) => Exit::Untrusted,
+        DeltaError::NoKey | DeltaError::Same { .. } | DeltaError::Twice { .. } => Exit::Usage,
+        DeltaError::OtherProduct { .. } => Exit::Incompatible,
+        _ => Exit::Failed,
+    }
+}
+
+fn verify_delta(error: &VerifyDeltaError) -> Exit {
+    match error {
+        VerifyDeltaError::Bundle { source, .. } => bundle(source),
+        VerifyDeltaError::Base(e) => delta(e),
+        VerifyDeltaError::OtherBase { .. } => Exit::Incompatible,
+        VerifyDeltaError::Apply { source: ApplyError::Read(_), .. } | VerifyDeltaError::Open { .. } => {
+            Exit::Failed
+        }
+        _ => Exit::Untrusted,
+    }
+}
+
 fn bundle(error: &BundleError) -> Exit {
     match error {
         BundleError::Read { .. } | BundleError::Sink { .. } => Exit::Failed,
+        BundleError::IsDelta | BundleError::NotDelta => Exit::Usage,
         BundleError::Delta { .. } | BundleError::NotAnImage => Exit::Incompatible,
         _ => Exit::Untrusted,
     }

@@ -1,11 +1,11 @@
 //! What a file says, without or with a root to hold it against.
-use crate::bundle::{BundleError, Reader};
+use crate::bundle::{BundleError, DeltaReader, Reader};
 use crate::keys::{self, KeyFileKind, SecretKey};
 use crate::{output, root};
 use bistable_format::bundle::LAYOUT_NAME;
 use bistable_format::{
-    ChunkList, DecodeError, Digest, Encoding, Envelope, Key, Release, Role, Root, TrustError, VolumeKind,
-    release,
+    ChunkList, DecodeError, Delta, Digest, Encoding, Envelope, Key, Release, Role, Root, TrustError,
+    VolumeKind, release,
 };
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,6 +27,8 @@ pub struct Inspected {
 pub enum Content {
     /// A bundle, of which everything but the data was read.
     Bundle(ReleaseFile, Vec<ListSummary>),
+    /// A delta's bundle, of which everything but the data was read, or a signed delta alone.
+    Delta(Box<DeltaFile>),
     /// A signed release.
     Release(ReleaseFile),
     /// A signed root.
@@ -44,6 +46,15 @@ pub struct ReleaseFile {
     pub release: Release,
     /// Its identity: see [`bistable_format::release::identity`].
     pub digest: Digest,
+}
+
+/// A delta.
+#[derive(Clone, Debug)]
+pub struct DeltaFile {
+    /// What it says.
+    pub delta: Delta,
+    /// The release that it makes, if it is in the file.
+    pub release: Option<Release>,
 }
 
 /// What there is to say about a chunk list.
@@ -85,7 +96,7 @@ pub enum InspectError {
         source: io::Error,
     },
     /// It is nothing of ours.
-    #[error("{path} is neither a bundle, a release, a root nor a key", path = path.display())]
+    #[error("{path} is neither a bundle, a delta, a release, a root nor a key", path = path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
@@ -127,7 +138,7 @@ pub enum InspectError {
     },
 }
 
-/// Look into a bundle, release, root or key. With `trusted`, it must be signed by keys that this root names; without,
+/// Look into a bundle, delta, release, root or key. With `trusted`, it must be signed by keys that this root names; without,
 /// nothing vouches for what is shown.
 ///
 /// # Errors
@@ -169,11 +180,25 @@ fn bundle(path: &Path, trusted: Option<&Root>) -> Result<(Content, Trust), Inspe
         Some(root) => Reader::open(file, root),
         None => Reader::open_unverified(file),
     };
-    let reader = reader.map_err(wrong)?;
+    let reader = match reader {
+        Err(BundleError::IsDelta) => return delta(path, trusted),
+        reader => reader.map_err(wrong)?,
+    };
     let lists = reader.lists().iter().map(|(kind, list)| summary(*kind, list)).collect();
     let signed = reader.signed_release();
     let file = ReleaseFile { release: reader.release().clone(), digest: release::identity(signed) };
     Ok((Content::Bundle(file, lists), vouched(trusted, Role::Release, signed)))
+}
+
+fn delta(path: &Path, trusted: Option<&Root>) -> Result<(Content, Trust), InspectError> {
+    let file = File::open(path).map_err(|source| InspectError::Read { path: path.into(), source })?;
+    let reader = match trusted {
+        Some(root) => DeltaReader::open(file, root),
+        None => DeltaReader::open_unverified(file),
+    };
+    let reader = reader.map_err(|source| InspectError::Bundle { path: path.into(), source })?;
+    let file = DeltaFile { delta: reader.delta().clone(), release: Some(reader.release().clone()) };
+    Ok((Content::Delta(Box::new(file)), vouched(trusted, Role::Delta, reader.signed())))
 }
 
 fn metadata(
@@ -208,9 +233,16 @@ fn metadata(
             let file = ReleaseFile { release, digest: release::identity(bytes) };
             Ok((Content::Release(file), vouched(trusted, role, bytes)))
         }
-        Role::Channel | Role::Attestation | Role::Delta => {
-            Err(InspectError::Role { path: path.into(), role })
+        Role::Delta => {
+            let payload = match trusted {
+                Some(root) => root.verify(role, bytes).map_err(untrusted)?,
+                None => Envelope::parse(bytes, role).map_err(|e| untrusted(e.into()))?.payload,
+            };
+            let delta = Delta::decode(payload).map_err(damaged)?;
+            let file = DeltaFile { delta, release: None };
+            Ok((Content::Delta(Box::new(file)), vouched(trusted, role, bytes)))
         }
+        Role::Channel | Role::Attestation => Err(InspectError::Role { path: path.into(), role }),
     }
 }
 

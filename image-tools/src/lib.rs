@@ -14,6 +14,7 @@
 //! | [`volume`] | directories, tars and images become raw volume images |
 //! | [`disk`] | a finished disk image becomes the two volumes |
 //! | [`mod@build`] | raw volumes become a signed bundle |
+//! | [`delta`] | a release made from the one before |
 //! | [`bundle`] | reads a bundle as a stream, strictly |
 //! | [`mod@verify`] | a bundle held against a root |
 //! | [`mod@inspect`] | what a file says, whether one trusts it or not |
@@ -31,6 +32,7 @@ pub mod build;
 pub mod bundle;
 pub mod card;
 pub mod cli;
+pub mod delta;
 pub mod disk;
 mod error;
 pub mod inspect;

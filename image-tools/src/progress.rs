@@ -16,6 +16,10 @@ pub enum Stage {
     Assemble,
     /// Checking a volume of a bundle. Counts raw bytes.
     Verify(VolumeKind),
+    /// Reading a base, to know what is where. Counts raw bytes.
+    Index(VolumeKind),
+    /// Finding a volume in its base. Counts raw bytes.
+    Delta(VolumeKind),
     /// Bringing a bundle's blobs into a repository. Counts bytes of the file.
     Upload,
     /// Hashing the card image for its block map. Counts mapped bytes.
@@ -35,6 +39,10 @@ impl Stage {
             Stage::Assemble => "assemble",
             Stage::Verify(VolumeKind::Boot) => "verify boot",
             Stage::Verify(VolumeKind::System) => "verify system",
+            Stage::Index(VolumeKind::Boot) => "index boot",
+            Stage::Index(VolumeKind::System) => "index system",
+            Stage::Delta(VolumeKind::Boot) => "delta boot",
+            Stage::Delta(VolumeKind::System) => "delta system",
             Stage::Upload => "upload",
             Stage::BlockMap => "block map",
         }

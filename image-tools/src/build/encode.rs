@@ -50,6 +50,13 @@ impl Level {
     pub fn new(level: i32) -> Option<Level> {
         (1..=19).contains(&level).then_some(Level(level))
     }
+
+    /// The best.
+    pub const BEST: Level = Level(19);
+
+    pub(crate) fn number(self) -> i32 {
+        self.0
+    }
 }
 
 impl Default for Level {

@@ -33,6 +33,18 @@ pub enum BundleError {
     /// The release isn't trusted.
     #[error("its release is not trusted")]
     Trust(#[source] TrustError),
+    /// The delta isn't trusted.
+    #[error("its delta is not trusted")]
+    TrustDelta(#[source] TrustError),
+    /// The release in it isn't the one that the delta makes.
+    #[error("its delta makes another release than the one in it; make the delta again")]
+    OtherTarget,
+    /// A delta where a release is wanted.
+    #[error("it is a delta, which makes a release from another one: give the bundle of the release")]
+    IsDelta,
+    /// A release where a delta is wanted.
+    #[error("it is the bundle of a release, not a delta")]
+    NotDelta,
     /// Bytes that follow from the release are others.
     #[error(
         "the {part} differs from what the release says, at byte {offset}: the file is damaged or was changed; copy or fetch it again"
@@ -134,6 +146,9 @@ pub enum Part {
     /// The signed release.
     #[error("release")]
     Release,
+    /// The signed delta.
+    #[error("delta")]
+    Delta,
     /// A chunk list.
     #[error("chunk list of the {0} volume")]
     List(VolumeKind),

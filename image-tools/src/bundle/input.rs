@@ -49,6 +49,32 @@ impl<R: Read> Counted<R> {
         Ok(bytes)
     }
 
+    /// A header as it must be.
+    pub(super) fn header(&mut self, header: Option<&Header>, part: Part) -> Result<(), BundleError> {
+        let offset = self.offset;
+        let found = self.block(part)?;
+        match header {
+            Some(header) => compare(part, offset, &found, &super::encode(header, part, offset)?),
+            None => Err(BundleError::Differs { part, offset }),
+        }
+    }
+
+    /// That many zeros.
+    pub(super) fn zeros(&mut self, count: usize, part: Part) -> Result<(), BundleError> {
+        let offset = self.offset;
+        let found = self.bytes(count as u64, part)?;
+        compare(part, offset, &found, &vec![0; count])
+    }
+
+    /// Nothing more.
+    pub(super) fn end(&mut self) -> Result<(), BundleError> {
+        let offset = self.offset;
+        match self.up_to(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(BundleError::Trailing { offset }),
+        }
+    }
+
     fn exactly(&mut self, into: &mut [u8], part: Part) -> Result<(), BundleError> {
         if self.up_to(into)? < into.len() {
             return Err(BundleError::Truncated { offset: self.offset, part });

@@ -3,19 +3,21 @@
 //! Everything but the contents of lists and data is a function of the signed release ([`Frame`]); the reader collects
 //! the few entries before the release, verifies that, and then compares every byte, those before it included.
 mod chunks;
+mod delta;
 mod error;
 mod input;
 
+pub use delta::DeltaReader;
 pub use error::{BundleError, ChunkProblem, Part};
 
 use crate::parallel::{self, Threads};
 use crate::progress::{Progress, Stage};
-use bistable_format::bundle::{self, BLOCK, EMPTY, Frame, Header, LAYOUT};
+use bistable_format::bundle::{self, BLOCK, EMPTY, Frame, Header, Kind, LAYOUT};
 use bistable_format::{
     ChunkList, Digest, Envelope, Hasher, Release, Role, Root, TrustError, VolumeKind, limits,
 };
 use chunks::{Checked, Job, read_frames, unpack};
-use input::{Counted, compare};
+use input::{Counted, Entry, compare};
 use std::io::{self, Read};
 
 /// Entries up to the signed release, which is the last of them.
@@ -56,17 +58,9 @@ impl<R: Read> Reader<R> {
         release: impl FnOnce(&[u8]) -> Result<Release, TrustError>,
     ) -> Result<Self, BundleError> {
         let mut input = Counted { input, offset: 0 };
-        let parts = [Part::Layout, Part::Index, Part::Manifest, Part::Config, Part::Release];
-        let most = [
-            LAYOUT.len() as u64,
-            limits::BUNDLE_TEXT,
-            limits::BUNDLE_TEXT,
-            EMPTY.len() as u64,
-            Envelope::MAX_BYTES as u64,
-        ];
-        let mut head = Vec::with_capacity(HEAD_ENTRIES);
-        for (part, most) in parts.into_iter().zip(most) {
-            head.push(input.entry(part, most)?);
+        let head = read_head(&mut input)?;
+        if head.get(2).map(|manifest| Kind::claimed(&manifest.content)) == Some(Kind::Delta) {
+            return Err(BundleError::IsDelta);
         }
         let signed = head.last().map(|e| e.content.clone()).unwrap_or_default();
         let release = release(&signed).map_err(BundleError::Trust)?;
@@ -74,7 +68,9 @@ impl<R: Read> Reader<R> {
         let frame = Frame::new(&signed, &release);
         let contents =
             [LAYOUT.as_bytes(), frame.index.as_bytes(), frame.manifest.as_bytes(), EMPTY.as_bytes(), &signed];
-        for (((entry, header), content), part) in head.iter().zip(&frame.headers).zip(contents).zip(parts) {
+        for (((entry, header), content), part) in
+            head.iter().zip(&frame.headers).zip(contents).zip(HEAD_PARTS)
+        {
             compare(part, entry.offset, &entry.header, &encode(header, part, entry.offset)?)?;
             compare(part, entry.offset + BLOCK as u64, &entry.content, content)?;
         }
@@ -143,12 +139,8 @@ impl<R: Read> Reader<R> {
             self.volume(*kind, list, threads, progress, sink)?;
             self.expect_padding(index, Part::Data(*kind))?;
         }
-        self.expect_zeros(bundle::END_BYTES, Part::End)?;
-        let offset = self.input.offset;
-        match self.input.up_to(&mut [0])? {
-            0 => Ok(()),
-            _ => Err(BundleError::Trailing { offset }),
-        }
+        self.input.zeros(bundle::END_BYTES, Part::End)?;
+        self.input.end()
     }
 
     fn volume(
@@ -190,25 +182,48 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
+    /// Where each volume's data begins.
+    pub(crate) fn data_at(&self) -> Vec<(VolumeKind, u64)> {
+        let entries = entries(&self.frame);
+        let data = entries.iter().skip(HEAD_ENTRIES + self.lists.len()).map(|(at, _)| *at);
+        self.lists.iter().map(|(kind, _)| *kind).zip(data).collect()
+    }
+
     fn expect_header(&mut self, index: usize, part: Part) -> Result<(), BundleError> {
-        let offset = self.input.offset;
-        let found = self.input.block(part)?;
-        match self.frame.headers.get(index) {
-            Some(header) => compare(part, offset, &found, &encode(header, part, offset)?),
-            None => Err(BundleError::Differs { part, offset }),
-        }
+        self.input.header(self.frame.headers.get(index), part)
     }
 
     fn expect_padding(&mut self, index: usize, part: Part) -> Result<(), BundleError> {
         let padding = self.frame.headers.get(index).map_or(0, Header::padding);
-        self.expect_zeros(padding, part)
+        self.input.zeros(padding, part)
     }
+}
 
-    fn expect_zeros(&mut self, count: usize, part: Part) -> Result<(), BundleError> {
-        let offset = self.input.offset;
-        let found = self.input.bytes(count as u64, part)?;
-        compare(part, offset, &found, &vec![0; count])
-    }
+/// The parts up to the signed release.
+const HEAD_PARTS: [Part; HEAD_ENTRIES] =
+    [Part::Layout, Part::Index, Part::Manifest, Part::Config, Part::Release];
+
+/// Read the entries up to the signed release. Nothing of them is verified.
+fn read_head<R: Read>(input: &mut Counted<R>) -> Result<Vec<Entry>, BundleError> {
+    let most = [
+        LAYOUT.len() as u64,
+        limits::BUNDLE_TEXT,
+        limits::BUNDLE_TEXT,
+        EMPTY.len() as u64,
+        Envelope::MAX_BYTES as u64,
+    ];
+    HEAD_PARTS.into_iter().zip(most).map(|(part, most)| input.entry(part, most)).collect()
+}
+
+/// Each entry's header, with where its content begins.
+fn entries(frame: &Frame) -> Vec<(u64, Header)> {
+    let mut at = 0;
+    let place = |header: &Header| {
+        let content = at + BLOCK as u64;
+        at = content + header.bytes + header.padding() as u64;
+        (content, header.clone())
+    };
+    frame.headers.iter().map(place).collect()
 }
 
 /// A header as it must be.

@@ -2,12 +2,14 @@
 use super::Out;
 use crate::build::{self, BuildOptions, Built, ChunkSize, Input, Level};
 use crate::clock;
+use crate::delta::{self, DeltaOptions, Made};
 use crate::disk::DiskOptions;
 use crate::error::Error;
 use crate::inspect::{self, Content};
 use crate::keys::SecretKey;
 use crate::output::Existing;
 use crate::parallel::Threads;
+use crate::progress::Progress;
 use crate::root;
 use crate::size::Bytes;
 use crate::volume::{BootFlow, Ext4Backend, Owner, VolumeSize};
@@ -131,6 +133,9 @@ pub struct Args {
     /// Worker threads; as many as there are processors if not given. Changes no byte of the bundle.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Bundle of a release that devices run: make the delta from it, too, beside the bundle. Repeat it for more
+    #[arg(long, value_name = "OLD.bundle")]
+    delta_from: Vec<PathBuf>,
     /// The devices' root: of which repository the release is, and whether devices will accept its keys. It is put into the
     /// system as /usr/share/bistable/root.root, which the root that a device has stored must descend from
     #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT", required = true)]
@@ -161,7 +166,7 @@ fn data(text: &str) -> Result<DataPolicy, String> {
     known.into_iter().find(|d| d.name() == text).ok_or_else(|| "give compatible or migrates".into())
 }
 
-fn level(text: &str) -> Result<Level, String> {
+pub(super) fn level(text: &str) -> Result<Level, String> {
     text.parse().ok().and_then(Level::new).ok_or_else(|| "give a level from 1 to 19".into())
 }
 
@@ -222,8 +227,25 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     };
     let progress = out.progress();
     let built = build::build(&options, &*progress)?;
+    let deltas = deltas(&args.delta_from, &options, &*progress)?;
     drop(progress);
-    report(&built, &options.out, out)
+    report(&built, &deltas, &options.out, out)
+}
+
+/// The deltas from these bundles to the one that was built. It stays if they fail.
+fn deltas(from: &[PathBuf], options: &BuildOptions, progress: &dyn Progress) -> Result<Vec<Made>, Error> {
+    let Some(root) = options.root.as_ref().filter(|_| !from.is_empty()) else { return Ok(Vec::new()) };
+    let folder = options.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let target = &options.out;
+    let options = DeltaOptions {
+        root: &root.root,
+        keys: &options.keys,
+        level: Level::BEST,
+        threads: options.threads,
+        folder,
+        existing: options.existing,
+    };
+    Ok(delta::make(from, target, &options, progress)?)
 }
 
 fn input(
@@ -281,7 +303,7 @@ fn text(path: Option<&Path>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::Usage(format!("{} is no text", path.display())))
 }
 
-fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
+fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), Error> {
     let mut text = format!("{}  {}\n", path.display(), Bytes(built.bytes));
     let image = built.dissected.as_ref().map(|d| {
         let (table, boot, system) = (d.table.name(), d.boot_partition, d.system_partition);
@@ -326,6 +348,7 @@ fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
         release.version,
         built.assemble_time.as_secs_f64(),
     ));
+    text.extend(deltas.iter().map(super::delta::line));
     out.result(
         json!({
             "file": path,
@@ -335,6 +358,7 @@ fn report(built: &Built, path: &Path, out: Out) -> Result<(), Error> {
             "release": built.digest.to_string(),
             "volumes": volumes,
             "from_img": image,
+            "deltas": deltas.iter().map(super::delta::as_json).collect::<Vec<_>>(),
             "assemble_seconds": built.assemble_time.as_secs_f64(),
             "seconds": seconds,
         }),

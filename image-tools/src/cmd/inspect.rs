@@ -1,7 +1,7 @@
 //! `inspect`.
 use super::Out;
 use crate::error::Error;
-use crate::inspect::{self, Content, ListSummary, ReleaseFile, Trust};
+use crate::inspect::{self, Content, DeltaFile, ListSummary, ReleaseFile, Trust};
 use crate::keys;
 use crate::repository::audit::timestamp;
 use crate::root as roots;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A bundle, release, root or key.
+    /// A bundle, delta, release, root or key.
     file: PathBuf,
     /// Hold it against this root.
     #[arg(long, value_name = "FILE")]
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let found = inspect::inspect(&args.file, trusted.as_ref().map(|r| &r.root))?;
     let (what, (mut json, text)) = match &found.content {
         Content::Bundle(file, lists) => ("bundle", release(file, lists)),
+        Content::Delta(file) => ("delta", delta(file)),
         Content::Release(file) => ("release", release(file, &[])),
         Content::Root(found) => ("root", root(found)),
         Content::PublicKey(key) => ("public key", (key_json(key), format!("key {}\n", key_line(key)))),
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             format!("NOT VERIFIED, but signed by its own keys: {}\n", names(keys)),
             json!({"verified": false, "signed_by": ids(keys)}),
         ),
-        (Trust::Verified(keys), Content::Bundle(..)) => (
+        (Trust::Verified(keys), Content::Bundle(..) | Content::Delta(_)) => (
             format!("verified all but the data (for that: verify), signed by {}\n", names(keys)),
             json!({"verified": true, "signed_by": ids(keys)}),
         ),
@@ -118,6 +119,41 @@ pub(super) fn root(root: &Root) -> (Value, String) {
         "expires_at": expires,
         "roles": roles,
         "demands": demands,
+    });
+    (json, text)
+}
+
+fn delta(file: &DeltaFile) -> (Value, String) {
+    let (delta, mut text) = (&file.delta, String::new());
+    line(&mut text, format_args!("makes             {}", delta.target));
+    line(&mut text, format_args!("from              {}", delta.base));
+    line(&mut text, format_args!("repository        {}", delta.head.repository));
+    line(&mut text, format_args!("needs bistable    {}", delta.head.agent));
+    line(&mut text, format_args!("product           {}", delta.head.product));
+    let version = file.release.as_ref().map(|release| release.version.to_string());
+    if let Some(version) = &version {
+        line(&mut text, format_args!("version           {version}"));
+    }
+    let mut artifacts = Vec::new();
+    for a in &delta.artifacts {
+        let (data, list) = (Bytes(a.data_bytes), Bytes(a.list_bytes.into()));
+        line(&mut text, format_args!("{:18}{data} of data, {list} of chunk list", a.name));
+        artifacts.push(json!({
+            "name": a.name,
+            "data_bytes": a.data_bytes,
+            "data_sha256": a.data.to_string(),
+            "list_bytes": a.list_bytes,
+            "list_sha256": a.list.to_string(),
+        }));
+    }
+    let json = json!({
+        "release": delta.target.to_string(),
+        "base": delta.base.to_string(),
+        "repository": delta.head.repository.to_string(),
+        "needs_bistable": delta.head.agent,
+        "product": delta.head.product,
+        "version": version,
+        "artifacts": artifacts,
     });
     (json, text)
 }

@@ -223,3 +223,83 @@ fn a_bad_source_date_epoch_is_told() {
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8(out.stderr).unwrap().contains("SOURCE_DATE_EPOCH"));
 }
+
+#[test]
+fn delta_is_made_inspected_and_verified() {
+    let product = Product::new();
+    for name in ["root", "release", "channel"] {
+        ends(&product, &["key", "new", "--out", name], 0);
+    }
+    let keys = ["--root-key", "root.pub", "--release-key", "release.pub", "--channel-key", "channel.pub"];
+    let weak = ["--sign", "root.key", "--out", "root.root", "--yes-weak"];
+    ends(&product, &[&["root", "new"][..], &keys, &weak].concat(), 0);
+    ends(&product, BUILD, 0);
+    fs::write(product.path("system/etc/os-release"), "ID=next\n").unwrap();
+    let other = |arg: &&'static str| match *arg {
+        "x.bundle" => "y.bundle",
+        "1.0.0" => "1.1.0",
+        arg => arg,
+    };
+    let next: Vec<&str> = BUILD.iter().map(other).collect();
+    // The same by `build --delta-from` and by `delta`.
+    fs::create_dir(product.path("out")).unwrap();
+    let built = json(&product, &[&next[..], &["--delta-from", "x.bundle"]].concat());
+    let args = [
+        "delta",
+        "--from",
+        "x.bundle",
+        "y.bundle",
+        "--key",
+        "release.key",
+        "--root",
+        "root.root",
+        "-o",
+        "out",
+    ];
+    let made = json(&product, &args);
+    let name = "greenhouse-1.1.0-from-1.0.0.delta";
+    let path = format!("out/{name}");
+    assert_eq!(made["deltas"][0]["file"], path);
+    assert_eq!(built["deltas"][0]["bytes"], made["deltas"][0]["bytes"]);
+    assert_eq!(fs::read(product.path(name)).unwrap(), fs::read(product.path(&path)).unwrap());
+    let (_, stderr) = ends(&product, &args, 1);
+    assert!(stderr.contains("exists already"), "{stderr}");
+    ends(&product, &[&args[..], &["--force"]].concat(), 0);
+
+    let shown = json(&product, &["inspect", &path, "--root", "root.root"]);
+    assert_eq!((&shown["kind_of_file"], &shown["version"]), (&"delta".into(), &"1.1.0".into()));
+    assert_eq!(shown["trust"]["verified"], true);
+    let (stdout, _) = ends(&product, &["inspect", &path], 0);
+    assert!(stdout.contains("NOT VERIFIED"), "{stdout}");
+    let verified = json(&product, &["verify", &path, "--root", "root.root", "--base", "x.bundle"]);
+    assert_eq!((&verified["applied"], &verified["base"]), (&true.into(), &made["deltas"][0]["base"]));
+    let (stdout, _) = ends(&product, &["verify", &path, "--root", "root.root"], 0);
+    assert!(stdout.contains("not applied: give --base OLD.bundle"), "{stdout}");
+    ends(&product, &["verify", &path, "--root", "root.root", "--base", "y.bundle"], 6);
+    ends(&product, &["verify", "x.bundle", "--root", "root.root", "--base", "y.bundle"], 2);
+    let bytes = fs::read(product.path(&path)).unwrap();
+    fs::write(product.path("cut.delta"), &bytes[..bytes.len() - 1]).unwrap();
+    ends(&product, &["verify", "cut.delta", "--root", "root.root"], 5);
+    ends(
+        &product,
+        &["delta", "--from", "y.bundle", "y.bundle", "--key", "release.key", "--root", "root.root"],
+        2,
+    );
+    ends(
+        &product,
+        &[
+            "delta",
+            "--from",
+            "x.bundle",
+            "y.bundle",
+            "--key",
+            "channel.key",
+            "--root",
+            "root.root",
+            "-o",
+            "out",
+            "--force",
+        ],
+        5,
+    );
+}

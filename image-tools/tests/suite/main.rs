@@ -10,6 +10,7 @@ mod build;
 mod card;
 mod cli;
 mod damage;
+mod delta;
 mod disk_full;
 mod fixture;
 mod from_img;
