@@ -4,10 +4,13 @@ use crate::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{ALIGN, Partition, STATE_BYTES};
 use std::{
     fs::{File, TryLockError},
-    io,
+    io::{self, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// The most partitions that a table may have; 128 are usual.
+const ENTRIES_MAX: u32 = 1024;
 
 /// What a card is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,11 +186,32 @@ impl Partitions for &Card {
     }
 }
 
+/// Compare what a GPT's header claims with what there can be. The reader takes memory for every entry that a whole header claims,
+/// and computes with their place, before it looks at one of them.
+fn check_header(mut file: &File, sector: u64, bytes: u64) -> Result<(), String> {
+    if file.seek(SeekFrom::Start(sector * 512)).is_err() {
+        return Ok(());
+    }
+    // What is no header fails where the table is read, or the other header serves.
+    let Ok(header) = gptman::GPTHeader::read_from(&mut file) else { return Ok(()) };
+    let (entries, first) = (header.number_of_partition_entries, header.partition_entry_lba);
+    if entries > ENTRIES_MAX {
+        return Err(format!("its header claims {entries} partitions; at most {ENTRIES_MAX} are possible"));
+    }
+    if first >= bytes / 512 {
+        return Err(format!("its header claims entries in sector {first}, behind the end"));
+    }
+    Ok(())
+}
+
 /// First and last byte (exclusive) of each partition, by [`Partition::ALL`].
 pub(super) fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7], CardError> {
     let bytes = bytes_of(file).map_err(|source| CardError::Open { path: path.into(), source })?;
-    let gpt = gptman::GPT::read_from(&mut file, 512)
-        .map_err(|e| CardError::NotACard { path: path.into(), reason: e.to_string() })?;
+    let not_a_card = |reason| CardError::NotACard { path: path.into(), reason };
+    for header in [1, (bytes / 512).saturating_sub(1)] {
+        check_header(file, header, bytes).map_err(not_a_card)?;
+    }
+    let gpt = gptman::GPT::read_from(&mut file, 512).map_err(|e| not_a_card(e.to_string()))?;
     let mut ranges = [(0, 0); 7];
     for (range, partition) in ranges.iter_mut().zip(Partition::ALL) {
         let (name, number) = (partition.name(), partition.number());

@@ -100,13 +100,48 @@ fn a_card_whose_partitions_overlap_is_refused() {
     head[last..last + 8].copy_from_slice(&(boot_a + 1).to_le_bytes());
     let entries = crc32(&head[1024..]);
     head[512 + 88..512 + 92].copy_from_slice(&entries.to_le_bytes());
-    head[512 + 16..512 + 20].fill(0);
-    let header = crc32(&head[512..512 + 92]);
-    head[512 + 16..512 + 20].copy_from_slice(&header.to_le_bytes());
+    sum_header(&mut head[512..]);
     File::options().write(true).open(&path).unwrap().write_all_at(&head, 0).unwrap();
     let text = open(&path, Access::Look).unwrap_err().to_string();
     assert!(text.contains("partitions \"boot_a\" and \"boot_b\" overlap"), "{text}");
     assert!(text.contains(&path.display().to_string()), "{text}");
+}
+
+/// Put the right checksum into a header.
+fn sum_header(header: &mut [u8]) {
+    header[16..20].fill(0);
+    let sum = crc32(&header[..92]);
+    header[16..20].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[test]
+fn a_table_that_claims_more_than_there_can_be_is_refused_before_memory_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let last = file.metadata().unwrap().len() - 512;
+    let claims: [(usize, &[u8], &str); 3] = [
+        (80, &u32::MAX.to_le_bytes(), "claims 4294967295 partitions"),
+        (80, &1025_u32.to_le_bytes(), "claims 1025 partitions"),
+        (72, &u64::MAX.to_le_bytes(), "claims entries in sector 18446744073709551615"),
+    ];
+    for at in [512, last] {
+        for (field, claim, text) in claims {
+            let mut whole = [0; 512];
+            file.read_exact_at(&mut whole, at).unwrap();
+            let mut header = whole;
+            header[field..field + claim.len()].copy_from_slice(claim);
+            // With a wrong checksum it is damage, for which there is the other header.
+            file.write_all_at(&header, at).unwrap();
+            open(&path, Access::Look).unwrap();
+            sum_header(&mut header);
+            file.write_all_at(&header, at).unwrap();
+            let e = open(&path, Access::Look).unwrap_err().to_string();
+            assert!(e.contains(text), "{e}");
+            file.write_all_at(&whole, at).unwrap();
+        }
+    }
+    open(&path, Access::Look).unwrap();
 }
 
 #[test]

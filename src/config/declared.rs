@@ -117,7 +117,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn problem(&mut self, at: &Set, text: String) {
-        self.problems.push(Problem { file: at.file.clone(), line: at.line, text });
+        self.problems.push(Problem::new(&at.file, at.line, &text));
     }
 
     /// Every key of a component that was set, by its full name.

@@ -1,3 +1,4 @@
+use bistable_format::text::printable;
 use std::{fmt, path::PathBuf};
 
 /// One thing that is wrong.
@@ -9,6 +10,13 @@ pub struct Problem {
     pub line: Option<usize>,
     /// What is wrong, and what is allowed.
     pub text: String,
+}
+
+impl Problem {
+    /// A problem in a file. Much of its text quotes the file, so that it is made printable.
+    pub(super) fn new(file: impl Into<PathBuf>, line: Option<usize>, text: &str) -> Problem {
+        Problem { file: file.into(), line, text: printable(text, &[]) }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -171,7 +171,7 @@ impl Reader<'_> {
 
     fn problem(&mut self, at: usize, text: String) {
         let line = Some(self.line(at));
-        self.problems.push(Problem { file: self.file.into(), line, text });
+        self.problems.push(Problem::new(self.file, line, &text));
     }
 
     fn line(&self, at: usize) -> usize {

@@ -34,7 +34,7 @@ pub(super) fn fragments(root: &Path, owners: Owners, problems: &mut Vec<Problem>
         if folder.symlink_metadata().is_ok()
             && let Err(distrust) = trust::follow(root, &folder, owners)
         {
-            problems.push(Problem { text: distrust.about(&folder), file: folder, line: None });
+            problems.push(Problem::new(&folder, None, &distrust.about(&folder)));
             continue;
         }
         match names(&folder) {
@@ -43,7 +43,7 @@ pub(super) fn fragments(root: &Path, owners: Owners, problems: &mut Vec<Problem>
                 files.entry(n).or_default().push(path);
             }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => problems.push(Problem { file: folder, line: None, text: e.to_string() }),
+            Err(e) => problems.push(Problem::new(folder, None, &e.to_string())),
         }
     }
     let mut found = Fragments::default();
@@ -71,7 +71,7 @@ fn names(folder: &Path) -> io::Result<Vec<OsString>> {
 /// The text of a file that is there and trusted.
 pub(super) fn text(root: &Path, path: &Path, owners: Owners, problems: &mut Vec<Problem>) -> Option<String> {
     let mut problem = |text: String| {
-        problems.push(Problem { file: path.into(), line: None, text });
+        problems.push(Problem::new(path, None, &text));
         None
     };
     let at = match trust::file(root, path, owners) {

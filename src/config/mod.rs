@@ -213,7 +213,7 @@ fn named<T>(
     let path = below(root, value.as_str()?);
     if !path.exists() {
         let text = format!("{} does not exist", path.display());
-        problems.push(Problem { file: file.clone(), line: *line, text });
+        problems.push(Problem::new(file, *line, &text));
         return None;
     }
     parsed(root, owners, path, parse, problems)
@@ -230,7 +230,7 @@ fn parsed<T>(
     match parse(&text) {
         Ok(value) => Some(value),
         Err(e) => {
-            problems.push(Problem { file: path, line: None, text: e.to_string() });
+            problems.push(Problem::new(path, None, &e.to_string()));
             None
         }
     }

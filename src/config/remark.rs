@@ -33,7 +33,7 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { file, line, text } = &self.about;
         let text = format!("{}: {text}", self.level);
-        Problem { file: file.clone(), line: *line, text }.fmt(f)
+        Problem::new(file, *line, &text).fmt(f)
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
     // Each is about a key that was set, where it was set last.
     let mut remark = |level, key: &str, text: &str| {
         if let Some(set) = merged.all(key).last() {
-            let about = Problem { file: set.file.clone(), line: set.line, text: format!("{key} {text}") };
+            let about = Problem::new(&set.file, set.line, &format!("{key} {text}"));
             found.push(Remark { level, about });
         }
     };
@@ -88,15 +88,14 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
                 let by = again.file.file_name().unwrap_or_default().display();
                 let line = again.line.map_or(String::new(), |line| format!(":{line}"));
                 let text = format!("{name} is set again in this folder, by {by}{line}, which wins");
-                let about = Problem { file: set.file.clone(), line: set.line, text };
+                let about = Problem::new(&set.file, set.line, &text);
                 found.push(Remark { level: Level::Warning, about });
             }
         }
     }
     for check in &settings.checks {
         if let Some(why) = &check.refused {
-            let about =
-                Problem { file: check.program.clone(), line: None, text: format!("is not run: {why}") };
+            let about = Problem::new(&check.program, None, &format!("is not run: {why}"));
             found.push(Remark { level: Level::Warning, about });
         }
     }

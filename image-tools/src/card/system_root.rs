@@ -29,7 +29,9 @@ impl Ext4Read for Reader {
 /// Check the card's root against it. A system without one, or whose file system is another than ext4, is taken as it is.
 pub(super) fn check(card: &CardImage, place: Place, roots: &RootChain) -> Result<(), CardError> {
     let file = card.file().try_clone().map_err(|e| card.error(e))?;
-    let Ok(system) = load_ext4(Box::new(Reader { file, start: place.start })) else { return Ok(()) };
+    let Ok(system) = load_ext4(Box::new(Reader { file, start: place.start }), place.bytes) else {
+        return Ok(());
+    };
     let Ok(meta) = system.metadata(Root::SYSTEM_PATH) else { return Ok(()) };
     if meta.len() > Envelope::MAX_BYTES as u64 {
         return Err(CardError::SystemRoot { why: "is larger than a root can be".into() });

@@ -46,7 +46,8 @@ impl Ext4View {
     pub(super) fn open(path: &Path) -> Result<Ext4View, String> {
         let unreadable = |e: &dyn std::fmt::Display| format!("its ext4 file system can't be read: {e}");
         let file = File::open(path).map_err(|e| unreadable(&e))?;
-        load_ext4(Box::new(file)).map(Ext4View).map_err(|e| unreadable(&e))
+        let bytes = file.metadata().map_err(|e| unreadable(&e))?.len();
+        load_ext4(Box::new(file), bytes).map(Ext4View).map_err(|e| unreadable(&e))
     }
 
     /// Call `take` with a file's bytes, piece by piece.

@@ -40,7 +40,9 @@ pub(super) fn of_ext4(source: &Path, image: &File) -> Result<Result<u16, String>
 
 /// The file's bytes, if it is there, or why it can't be the right one.
 fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, Unfit>>, Ext4Error> {
-    let fs = load_ext4(Box::new(image.try_clone().map_err(|e| Ext4Error::Io(Box::new(e)))?))?;
+    let failed = |e| Ext4Error::Io(Box::new(e));
+    let bytes = image.metadata().map_err(failed)?.len();
+    let fs = load_ext4(Box::new(image.try_clone().map_err(failed)?), bytes)?;
     let meta = match fs.symlink_metadata(Release::FORMATS_PATH) {
         Ok(meta) => meta,
         Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => return Ok(None),

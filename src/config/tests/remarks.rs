@@ -52,3 +52,14 @@ fn twice_in_one_folder_is_doubtful_and_in_two_is_what_folders_are_for() {
     let components = |name: &str| format!("[component.{name}]\ninstalled = '1.0.0'");
     assert_eq!(remarks(&[(ETC, &components("x")), (b, &components("y"))]), [""; 0]);
 }
+
+#[test]
+fn what_a_problem_quotes_is_made_printable() {
+    let root = tree(&[(
+        ETC,
+        "[component.web]\nkind = 'containers'\nproject = \"hu\tb\"\nservice = 'web'\nversion_file = 'V'",
+    )]);
+    let text =
+        read(root.path()).unwrap_err().problems.iter().map(|p| p.text.clone()).collect::<Vec<_>>().join("|");
+    assert!(text.contains("not \"hu\u{fffd}b\""), "{text}");
+}
