@@ -163,6 +163,9 @@ pub struct Source {
     /// Install it even though this device rejected it before
     #[arg(long)]
     pub retry_rejected: bool,
+    /// Install a bundle even though the channel withdrew its release
+    #[arg(long)]
+    pub force_withdrawn: bool,
 }
 
 /// What can be asked about the configuration.

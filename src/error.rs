@@ -80,6 +80,17 @@ pub enum Error {
         .0.version, .0.failure
     )]
     Rejected(Rejected),
+    /// The channel withdrew the release.
+    #[error(
+        "release {version} was withdrawn from channel {channel}: install another version, or use --force-withdrawn to install \
+         it anyway"
+    )]
+    Withdrawn {
+        /// Its version.
+        version: Version,
+        /// The channel.
+        channel: String,
+    },
     /// Nothing to be done.
     #[error("{0}")]
     NothingToDo(String),
@@ -237,7 +248,7 @@ impl Error {
             Error::Check(e) if e.needs_update() => Exit::Incompatible,
             Error::Check(e) if e.is_untrusted() => Exit::Untrusted,
             Error::Check(CheckError::NoSource) => Exit::Usage,
-            Error::Incompatible { .. } | Error::Rejected(_) => Exit::Incompatible,
+            Error::Incompatible { .. } | Error::Rejected(_) | Error::Withdrawn { .. } => Exit::Incompatible,
             Error::SelfTest(_) => Exit::SelfTest,
             Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,

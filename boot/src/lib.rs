@@ -61,7 +61,7 @@ pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError, copy_in_format
 pub use now::Now;
 pub use record::{
     Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, PayloadDigest, REJECTED_LEN, Record,
-    Rejected,
+    Rejected, WITHDRAWN_LEN,
 };
 pub use saved::Saved;
 pub use slot::{BySlot, Slot};

@@ -9,9 +9,11 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 /// How many past updates are remembered; the oldest goes first.
-pub const HISTORY_LEN: usize = 10;
+pub const HISTORY_LEN: usize = 8;
 /// How many rejected releases are remembered; the oldest goes first.
 pub const REJECTED_LEN: usize = 8;
+/// How many withdrawn releases are remembered; the oldest goes first.
+pub const WITHDRAWN_LEN: usize = 8;
 /// Longest product name and longest version, in bytes: the same limit that signed releases have. With it, and with
 /// the lengths above, every record fits its journal copy.
 pub const NAME_BYTES: usize = 64;
@@ -133,6 +135,9 @@ pub struct Record {
     pub channel_payload: Option<PayloadDigest>,
     /// What that channel was caught at.
     pub equivocation: Option<Equivocation>,
+    /// Releases of this product that this channel withdrew, oldest first, at most [`WITHDRAWN_LEN`]: a bundle of one of them is
+    /// installed only if an operator insists.
+    pub withdrawn: Vec<ReleaseId>,
     /// Oldest first, at most [`REJECTED_LEN`].
     pub rejected: Vec<Rejected>,
     /// Oldest first, at most [`HISTORY_LEN`].
@@ -164,6 +169,7 @@ impl Record {
             channel: String::new(),
             channel_payload: None,
             equivocation: None,
+            withdrawn: Vec::new(),
             rejected: Vec::new(),
             history: alloc::vec![entry],
             extensions: Vec::new(),
@@ -230,11 +236,20 @@ impl Record {
         self.channel_payload = Some(payload);
     }
 
+    /// What that file withdraws of this product, oldest first. A release that only an earlier file names stays withdrawn.
+    pub fn accept_withdrawn(&mut self, releases: impl IntoIterator<Item = ReleaseId>) {
+        for release in releases {
+            self.withdrawn.retain(|known| *known != release);
+            push_bounded(&mut self.withdrawn, release, WITHDRAWN_LEN);
+        }
+    }
+
     /// What was seen of a channel says nothing any more: the device follows another one, or another key signs it.
     pub fn forget_channel(&mut self) {
         self.floors.channel_sequence = 0;
         self.channel_payload = None;
         self.equivocation = None;
+        self.withdrawn.clear();
     }
 
     /// The end of a trial that this device kept from being judged or committed, with its configuration or its boot flag: no
@@ -269,6 +284,7 @@ impl Record {
         let target = self.state.target().map(|t| &t.version);
         self.product.len() <= NAME_BYTES
             && self.channel.len() <= NAME_BYTES
+            && self.withdrawn.len() <= WITHDRAWN_LEN
             && self.rejected.len() <= REJECTED_LEN
             && self.history.len() <= HISTORY_LEN
             && extension::are_bounded(&self.extensions)

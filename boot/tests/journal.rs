@@ -451,8 +451,7 @@ fn golden() -> Record {
         Outcome::Committed,
         Outcome::Abandoned(failure(Reason::Install)),
         Outcome::Abandoned(failure(Reason::SelfTest)),
-        Outcome::Reverted(failure(Reason::OutOfAttempts)),
-        Outcome::Reverted(failure(Reason::Health)),
+        // The reasons of what is rejected below are not repeated.
         Outcome::Reverted(failure(Reason::Operator)),
         Outcome::Rebuilt,
         Outcome::Reverted(failure(Reason::Environment)),
@@ -485,6 +484,7 @@ fn golden() -> Record {
         channel: "production".into(),
         channel_payload: Some(PayloadDigest([6; 32])),
         equivocation: Some(Equivocation { sequence: 4_242, refused: PayloadDigest([7; 32]) }),
+        withdrawn: vec![ReleaseId([9; 32])],
         rejected: vec![
             rejected(4, Reason::OutOfAttempts),
             rejected(5, Reason::Health),

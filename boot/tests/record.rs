@@ -4,7 +4,7 @@ mod common;
 use bistable_boot::{
     Asked, Boot, BootId, COPY_BYTES, Event, Evidence, Failure, HISTORY_LEN, Image, Journal, JournalError,
     MAX_ATTEMPTS, NAME_BYTES, Now, Origin, Outcome, PayloadDigest, REJECTED_LEN, Reason, Record, ReleaseId,
-    Saved, Slot, Target,
+    Saved, Slot, Target, WITHDRAWN_LEN,
 };
 use common::{ASKED, Agent, TwoCopies, boots, largest_record, longest_version, provisioned, target};
 use proptest::prelude::*;
@@ -419,4 +419,20 @@ fn a_channel_keeps_the_digest_of_its_newest_number() {
         (record.floors.channel_sequence, record.channel_payload, record.equivocation),
         (0, None, None)
     );
+}
+
+#[test]
+fn the_newest_withdrawals_are_kept_and_the_same_file_again_changes_nothing() {
+    let mut record = provisioned();
+    let releases = |range: std::ops::Range<u8>| range.map(|n| ReleaseId([n; 32])).collect::<Vec<_>>();
+    record.accept_withdrawn(releases(1..4));
+    record.accept_withdrawn(releases(2..5));
+    assert_eq!(record.withdrawn, releases(1..5));
+    let last = u8::try_from(WITHDRAWN_LEN).unwrap();
+    for _ in 0..2 {
+        record.accept_withdrawn(releases(10..30));
+        assert_eq!(record.withdrawn, releases(30 - last..30));
+    }
+    record.forget_channel();
+    assert_eq!(record.withdrawn, []);
 }

@@ -5,7 +5,7 @@ use crate::{
     ports::{BootControl, Never, Switch},
     selftest,
     steps::{
-        install::{self, Bundle, Content, Rejections},
+        install::{self, Bundle, Content, Overrides},
         preflight,
     },
 };
@@ -29,9 +29,9 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// As for [`install`](Self::install).
-    pub fn check(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
+    pub fn check(&mut self, source: &mut dyn Read, overrides: Overrides) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.accept(&Bundle::open(source, &root)?, rejections, Direction::Forward)
+        self.accept(&Bundle::open(source, &root)?, overrides, Direction::Forward)
     }
 
     /// The same for a release that was verified already.
@@ -41,11 +41,11 @@ impl Agent<'_> {
     pub fn check_content(
         &mut self,
         content: &dyn Content,
-        rejections: Rejections,
+        overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
         self.ready()?;
-        self.accept(content, rejections, direction)
+        self.accept(content, overrides, direction)
     }
 
     /// Whether no trial has to be decided first.
@@ -78,10 +78,10 @@ impl Agent<'_> {
     fn accept(
         &mut self,
         content: &dyn Content,
-        rejections: Rejections,
+        overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
-        let target = install::accept(&mut self.device, content, rejections, direction)?;
+        let target = install::accept(&mut self.device, content, overrides, direction)?;
         // One that the boot loader never tried makes way.
         if let Now::Saved(Saved::Armed { target: armed, .. }) = self.now()
             && *armed != target
@@ -102,9 +102,9 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// When the bundle, the device or the card is at fault: the running slot stays as it is and the default.
-    pub fn install(&mut self, source: &mut dyn Read, rejections: Rejections) -> Result<Target, Error> {
+    pub fn install(&mut self, source: &mut dyn Read, overrides: Overrides) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.put(&mut Bundle::open(source, &root)?, rejections, Direction::Forward)
+        self.put(&mut Bundle::open(source, &root)?, overrides, Direction::Forward)
     }
 
     /// The same for a release that was verified already with this device's [root](crate::Device::root): one in a
@@ -115,20 +115,20 @@ impl Agent<'_> {
     pub fn install_from(
         &mut self,
         content: &mut dyn Content,
-        rejections: Rejections,
+        overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
         self.ready()?;
-        self.put(content, rejections, direction)
+        self.put(content, overrides, direction)
     }
 
     fn put(
         &mut self,
         content: &mut dyn Content,
-        rejections: Rejections,
+        overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
-        let target = self.accept(content, rejections, direction)?;
+        let target = self.accept(content, overrides, direction)?;
         match self.now() {
             // There is nothing left to install: an update that was cut short goes on from where it is.
             Now::Saved(Saved::Staged(there) | Saved::Armed { target: there, .. }) if *there == target => {

@@ -6,7 +6,7 @@ use crate::{
     cli::{Source, Verb},
     source::{self, Location, SourceError, Stream, http::Scheme},
     steps::check::{Remember, Unusable},
-    steps::install::{BundleError, Content, Rejections},
+    steps::install::{BundleError, Content, Overrides},
 };
 use bistable_boot::{Now, Saved};
 use semver::Version;
@@ -143,12 +143,12 @@ fn self_test(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
 }
 
 fn dry_run(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Answer, Error> {
-    let rejections = rejections(source);
+    let overrides = overrides(source);
     let target = match Wanted::of(source) {
-        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.check(bundle, rejections))?,
+        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.check(bundle, overrides))?,
         Wanted::Offer(version) => {
             let check = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
-                agent.check_content(offer, rejections, direction)
+                agent.check_content(offer, overrides, direction)
             };
             follow::with_offer(agent, source, version.as_ref(), Remember::No, unusable, check)?
         }
@@ -164,12 +164,12 @@ fn install(
     source: &Source,
     unusable: &mut Vec<Unusable>,
 ) -> Result<bistable_boot::Target, Error> {
-    let rejections = rejections(source);
+    let overrides = overrides(source);
     match Wanted::of(source) {
-        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.install(bundle, rejections)),
+        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.install(bundle, overrides)),
         Wanted::Offer(version) => {
             let install = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
-                agent.install_from(offer, rejections, direction)
+                agent.install_from(offer, overrides, direction)
             };
             follow::with_offer(agent, source, version.as_ref(), Remember::Yes, unusable, install)
         }
@@ -196,8 +196,8 @@ impl Wanted<'_> {
     }
 }
 
-fn rejections(source: &Source) -> Rejections {
-    if source.retry_rejected { Rejections::Retry } else { Rejections::Respect }
+fn overrides(source: &Source) -> Overrides {
+    Overrides { rejected: source.retry_rejected, withdrawn: source.force_withdrawn }
 }
 
 fn update(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Rest, Error> {

@@ -3,14 +3,14 @@ use crate::{
     fixture::product,
     rig::{CHUNK, Rig, Wrong},
 };
-use bistable::{Error, agent::Rest, steps::install::Rejections};
+use bistable::{Error, agent::Rest, steps::install::Overrides};
 use bistable_boot::{
     SECTOR, Slot,
     layout::{JOURNAL, Partition, RELEASE},
 };
 
 fn install(rig: &mut Rig) -> Result<bistable_boot::Target, Error> {
-    rig.run(|agent| agent.install(&mut &product().good[..], Rejections::Retry))
+    rig.run(|agent| agent.install(&mut &product().good[..], Overrides::RETRY))
 }
 
 #[track_caller]
@@ -31,7 +31,7 @@ fn fails(rig: &mut Rig, wrong: Wrong, words: &[&str]) {
 fn takes_the_update(rig: &mut Rig) {
     rig.wrong(None);
     rig.reboots(|agent| {
-        agent.install(&mut &product().good[..], Rejections::Retry)?;
+        agent.install(&mut &product().good[..], Overrides::RETRY)?;
         agent.resume()
     });
     assert_eq!(rig.run(|agent| agent.resume()).unwrap(), Rest::Idle);
@@ -98,7 +98,7 @@ fn a_header_that_was_not_written_leaves_nothing_bootable() {
 fn a_flag_that_was_not_written_ends_the_trial() {
     let mut rig = Rig::new();
     rig.reboots(|agent| {
-        agent.install(&mut &product().good[..], Rejections::Respect)?;
+        agent.install(&mut &product().good[..], Overrides::NONE)?;
         agent.resume()
     });
     let (partition, at, _) = {

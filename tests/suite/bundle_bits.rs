@@ -12,7 +12,7 @@ use bistable::{
         sim::{Sim, machine::SimError},
     },
     config::Settings,
-    steps::install::{BundleError, Rejections},
+    steps::install::{BundleError, Overrides},
 };
 use bistable_boot::{
     Slot, Target,
@@ -23,7 +23,7 @@ use std::path::Path;
 fn install(card: &Path, bundle: &[u8]) -> Result<Target, Error> {
     let sim = opened(card)?;
     let device = Device::open(sim.board, Settings::default())?;
-    Agent::start(device, &mut Silence)?.install(&mut &*bundle, Rejections::Respect)
+    Agent::start(device, &mut Silence)?.install(&mut &*bundle, Overrides::NONE)
 }
 
 /// Another test's thread that starts a program shares all our files, and so the card's lock, for the moment between

@@ -11,7 +11,7 @@ use bistable::{
     Error,
     error::Exit,
     source::{Flaw, Memory},
-    steps::{check::Report, install::Rejections},
+    steps::{check::Report, install::Overrides},
 };
 use bistable_boot::{SECTOR, Slot, layout};
 use bistable_format::{
@@ -227,6 +227,44 @@ fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
 }
 
 #[test]
+fn a_bundle_of_a_withdrawn_release_is_installed_only_if_an_operator_insists() {
+    let mut rig = device();
+    let mut shop = shop();
+    let good = &product().good[..];
+    let signed = &good[crate::draft::parts(good)[4].content.clone()];
+    let withdrawal = |product: &str| Withdrawal {
+        product: product.into(),
+        version: "1.1.0".parse().unwrap(),
+        identity: release::identity(signed),
+        reason: "the fan stops".into(),
+        at: NOW,
+        extensions: Default::default(),
+    };
+    let withdrawn =
+        |n, of: Vec<Withdrawal>| Channel { withdrawn: of.into(), ..channel(SEEN + n, Vec::new()) };
+    // What another product withdraws is nothing to this one.
+    publish(&mut shop, &withdrawn(1, vec![withdrawal("kiosk")]));
+    report(&mut rig, &mut shop);
+    rig.run(|agent| agent.check(&mut &*good, Overrides::NONE)).unwrap();
+    publish(&mut shop, &withdrawn(2, vec![withdrawal("greenhouse")]));
+    report(&mut rig, &mut shop);
+    // A later file that no longer says it does not take it back.
+    publish(&mut shop, &withdrawn(3, Vec::new()));
+    report(&mut rig, &mut shop);
+    for overrides in [Overrides::NONE, Overrides::RETRY] {
+        let e = rig.run(|agent| agent.install(&mut &*good, overrides)).unwrap_err();
+        assert_eq!(e.exit(), Exit::Incompatible);
+        let text = "release 1.1.0 was withdrawn from channel production: install another version, or use --force-withdrawn to \
+                    install it anyway";
+        assert_eq!(e.to_string(), text);
+        assert_eq!(record(&mut rig).state, bistable_boot::Saved::Idle);
+    }
+    let insists = Overrides { withdrawn: true, ..Overrides::NONE };
+    let target = rig.run(|agent| agent.install(&mut &*good, insists)).unwrap();
+    assert_eq!(target.version.to_string(), "1.1.0");
+}
+
+#[test]
 fn a_withdrawal_is_no_way_below_the_security_floor() {
     let mut rig = device();
     let mut shop = shop();
@@ -439,7 +477,7 @@ fn the_update_in_flight_is_opened_from_the_card_when_the_repository_lost_its_rel
     let cut = rig.run(|agent| {
         let (opened, direction) = look(&mut agent.device, &mut shop)?.open(&mut shop, None)?;
         shop.always = Some(Flaw::Unreachable);
-        agent.install_from(&mut opened.from(&mut shop), Rejections::Respect, direction)
+        agent.install_from(&mut opened.from(&mut shop), Overrides::NONE, direction)
     });
     assert_eq!(cut.unwrap_err().exit(), Exit::TryLater);
     assert_eq!(state(&mut rig).name(), "installing");

@@ -144,10 +144,7 @@ fn the_copies_are_written_only_when_a_floor_changes() {
     assert_eq!(wrote(&mut rig), 2);
     // An update from a file that raises none.
     rig.reboots(|agent| {
-        agent.install(
-            &mut &crate::fixture::product().good[..],
-            bistable::steps::install::Rejections::Respect,
-        )?;
+        agent.install(&mut &crate::fixture::product().good[..], bistable::steps::install::Overrides::NONE)?;
         agent.resume()
     });
     rig.run(|agent| agent.resume()).unwrap();

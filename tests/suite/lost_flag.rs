@@ -5,7 +5,7 @@ use crate::{
     pi::Pi,
     rig::Rig,
 };
-use bistable::{agent::is_reboot, steps::install::Rejections};
+use bistable::{agent::is_reboot, steps::install::Overrides};
 use bistable_boot::{
     Autoboot, COPY_BYTES, SECTOR, Slot,
     layout::{BOOT_PARTITIONS, JOURNAL, Partition},
@@ -300,12 +300,11 @@ fn a_status_says_on_trial_before_anything_else_ran() {
 fn an_update_given_up_before_its_reboot_leaves_no_one_shot_flag() {
     let mut rig = Rig::new();
     let good = &product().good;
-    let ended =
-        rig.run(|agent| agent.install(&mut &good[..], Rejections::Respect).and_then(|_| agent.resume()));
+    let ended = rig.run(|agent| agent.install(&mut &good[..], Overrides::NONE).and_then(|_| agent.resume()));
     assert!(ended.as_ref().is_err_and(is_reboot), "{ended:?}");
     rig.run(|agent| agent.go_back()).unwrap();
     let other = product().draft().pack(&[&product().release_key]);
-    rig.run(|agent| agent.install(&mut &other[..], Rejections::Respect)).unwrap();
+    rig.run(|agent| agent.install(&mut &other[..], Overrides::NONE)).unwrap();
     rig.reset();
     assert_eq!(rig.booted, Slot::A);
 }

@@ -15,7 +15,7 @@ use bistable::{
     source::{Flaw, Memory},
     steps::{
         check::{self, Remember},
-        install::Rejections,
+        install::Overrides,
     },
 };
 use bistable_boot::{Floors, SECTOR, Saved, Slot, layout};
@@ -173,7 +173,7 @@ fn the_power_goes_at_any_write_of_a_rotation_that_keeps_the_channel_key() {
         let cut = rig.power_on();
         assert_eq!(ended.is_err(), cut);
         // An installation from a file, in between, must not make it forget.
-        let _ = rig.run(|agent| agent.install(&mut &product().good[..], Rejections::Retry));
+        let _ = rig.run(|agent| agent.install(&mut &product().good[..], Overrides::RETRY));
         let mut old = crate::shop::shop();
         renewed(&mut old);
         says(&seen(&mut rig, &mut old).unwrap_err(), Exit::Untrusted, "is older than number 12");
@@ -353,7 +353,7 @@ fn what_is_installed_outlives_the_key_that_signed_it() {
     publish(&mut after, &channel(SEEN + 3, vec![offer]));
     let e = rig.run(|agent| install(agent, &mut after, None)).unwrap_err();
     says(&e, Exit::Untrusted, "was the key retired");
-    let e = rig.run(|agent| agent.install(&mut &product().good[..], Rejections::Retry)).unwrap_err();
+    let e = rig.run(|agent| agent.install(&mut &product().good[..], Overrides::RETRY)).unwrap_err();
     says(&e, Exit::Untrusted, "was the key retired");
     // ... and there is a way back, tested and tried like any other.
     rig.reboots(|agent| agent.go_back());

@@ -10,7 +10,7 @@ use bistable::{
     source::Memory,
     steps::{
         check::{self, Remember},
-        install::Rejections,
+        install::Overrides,
     },
 };
 use bistable_boot::{Record, SECTOR, Target, layout};
@@ -324,7 +324,7 @@ pub(crate) fn install(
     let version: Option<Version> = version.map(|v| v.parse().unwrap());
     found.recall(agent, version.as_ref())?;
     let (opened, direction) = found.open(shop, version.as_ref())?;
-    agent.install_from(&mut opened.from(shop), Rejections::Respect, direction)
+    agent.install_from(&mut opened.from(shop), Overrides::NONE, direction)
 }
 
 /// Install what the channel offers, reboot into it, and let its health decide. Gives what the last step says.

@@ -12,7 +12,7 @@ use bistable::{
     agent::{Agent, Listener, Note},
     board::sim::clock::SimClock,
     source::{Flaw, Limits, Memory, Mirrors, Patience, Retry, Source, SourceError},
-    steps::install::{BundleError, Rejections, Remote, Stats},
+    steps::install::{BundleError, Overrides, Remote, Stats},
 };
 use bistable_boot::{
     Saved, Slot,
@@ -60,7 +60,7 @@ fn install(rig: &mut Rig, source: &mut dyn Source, release: Digest) -> Result<Op
     rig.run_heard(&mut hears, |agent: &mut Agent<'_>| {
         let root = agent.device.root()?;
         let mut remote = Remote::open(source, release, &root)?;
-        agent.install_from(&mut remote, Rejections::Respect, Direction::Forward)
+        agent.install_from(&mut remote, Overrides::NONE, Direction::Forward)
     })?;
     Ok(hears.0)
 }
@@ -184,7 +184,7 @@ fn what_is_there_is_not_fetched_a_second_time() {
     let again = rig.run(|agent| {
         let root = agent.device.root()?;
         let mut remote = Remote::open(&mut source, release, &root)?;
-        agent.install_from(&mut remote, Rejections::Retry, Direction::Forward)
+        agent.install_from(&mut remote, Overrides::RETRY, Direction::Forward)
     });
     again.unwrap();
     is_installed(&mut rig);

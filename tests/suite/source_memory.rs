@@ -12,7 +12,7 @@ use bistable::{
     board::sim::Sim,
     config::Settings,
     source::Location,
-    steps::install::{Rejections, Remote},
+    steps::install::{Overrides, Remote},
 };
 use bistable_format::compat::Direction;
 use bistable_format::{Digest, bundle::blob_name};
@@ -30,7 +30,7 @@ fn measured() {
     let source = Location::parse(&url).unwrap().open().unwrap();
     let root = agent.device.root().unwrap();
     let mut remote = Remote::open(source, release, &root).unwrap();
-    agent.install_from(&mut remote, Rejections::Respect, Direction::Forward).unwrap();
+    agent.install_from(&mut remote, Overrides::NONE, Direction::Forward).unwrap();
     // Not what `getrusage` says: that counts what the process was before it became this program.
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -7,7 +7,7 @@ use crate::{
         stock, store_roots, update,
     },
 };
-use bistable::{Error, error::Exit, source::Memory, steps::install::Rejections};
+use bistable::{Error, error::Exit, source::Memory, steps::install::Overrides};
 use bistable_boot::{
     Blocks as _, COPY_BYTES, Journal, Memory as Blocks, Record, ReleaseId, SECTOR, Slot, layout,
 };
@@ -165,7 +165,7 @@ fn a_root_of_strangers_is_refused_everywhere_until_repair_puts_the_systems_in_it
     says(&e, Exit::Untrusted, "does not descend from the root of the running system");
     says(&e, Exit::Untrusted, "`bistable repair`");
     let e = rig
-        .run(|agent| agent.install(&mut &crate::fixture::product().good[..], Rejections::Retry))
+        .run(|agent| agent.install(&mut &crate::fixture::product().good[..], Overrides::RETRY))
         .unwrap_err();
     says(&e, Exit::Untrusted, "does not descend");
     // And no check of a release is run under it.
@@ -321,7 +321,7 @@ fn another_key_in_a_newer_system_root_takes_the_old_ones_rights() {
     // What runs was signed by the old key, when it counted: it can still be tested.
     rig.run(|agent| agent.self_test()).unwrap();
     let e = rig
-        .run(|agent| agent.install(&mut &crate::fixture::product().good[..], Rejections::Retry))
+        .run(|agent| agent.install(&mut &crate::fixture::product().good[..], Overrides::RETRY))
         .unwrap_err();
     says(&e, Exit::Untrusted, "was the key retired");
 }
@@ -332,7 +332,7 @@ fn a_copy_that_does_not_descend_is_written_again_by_the_next_install() {
     carry(&mut rig, &usual(1));
     store(&rig, 1, &[strangers(9)]);
     assert_eq!(rig.run(|agent| agent.device.root_copies()).unwrap(), [true, false]);
-    rig.run(|agent| agent.install(&mut &crate::fixture::product().good[..], Rejections::Respect)).unwrap();
+    rig.run(|agent| agent.install(&mut &crate::fixture::product().good[..], Overrides::NONE)).unwrap();
     assert_eq!(rig.run(|agent| agent.device.root_copies()).unwrap(), [true, true]);
     assert_eq!(stored(&rig), [[1], [1]]);
 }

@@ -3,7 +3,7 @@ use crate::{
     fixture::{WORLD, product},
     rig::Rig,
 };
-use bistable::{agent::Rest, steps::install::Rejections};
+use bistable::{agent::Rest, steps::install::Overrides};
 use bistable_boot::{
     COPY_BYTES, SECTOR, Slot,
     layout::{HEADER_BYTES, JOURNAL, METADATA_BYTES, Partition, RELEASE},
@@ -31,7 +31,7 @@ fn written(rig: &Rig) -> Vec<&'static str> {
 fn an_update_saves_the_journal_five_times_and_writes_one_release_and_one_sector_of_the_flag() {
     let mut rig = Rig::new();
     rig.reboots(|agent| {
-        agent.install(&mut &product().good[..], Rejections::Respect)?;
+        agent.install(&mut &product().good[..], Overrides::NONE)?;
         agent.resume()
     });
     assert_eq!(rig.booted, Slot::B);
@@ -49,7 +49,7 @@ fn an_update_saves_the_journal_five_times_and_writes_one_release_and_one_sector_
 #[test]
 fn arming_and_a_trial_write_the_journal_only() {
     let mut rig = Rig::new();
-    rig.run(|agent| agent.install(&mut &product().good[..], Rejections::Respect)).unwrap();
+    rig.run(|agent| agent.install(&mut &product().good[..], Overrides::NONE)).unwrap();
     written(&rig);
     rig.run(|agent| agent.arm()).unwrap();
     assert_eq!(written(&rig), ["journal"]);
@@ -73,7 +73,7 @@ fn arming_and_a_trial_write_the_journal_only() {
 fn a_revert_writes_the_journal_and_the_failed_slots_header() {
     let mut rig = Rig::new();
     rig.reboots(|agent| {
-        agent.install(&mut &product().good[..], Rejections::Respect)?;
+        agent.install(&mut &product().good[..], Overrides::NONE)?;
         agent.resume()
     });
     written(&rig);

@@ -3,7 +3,7 @@
 use bistable_boot::{
     Asked, Blocks, Boot, BootId, BySlot, COPY_BYTES, Detail, EXTENSIONS_BYTES, Entry, Equivocation, Event,
     Evidence, Extension, Failure, Floors, HISTORY_LEN, Image, Lba, NAME_BYTES, Now, Outcome, PayloadDigest,
-    REJECTED_LEN, Reason, Record, Refused, Rejected, ReleaseId, Saved, Slot, Target, layout,
+    REJECTED_LEN, Reason, Record, Refused, Rejected, ReleaseId, Saved, Slot, Target, WITHDRAWN_LEN, layout,
 };
 use semver::Version;
 use std::{cell::RefCell, rc::Rc};
@@ -74,6 +74,7 @@ pub fn largest_record() -> Record {
         channel: "c".repeat(NAME_BYTES),
         channel_payload: Some(PayloadDigest([0xff; 32])),
         equivocation: Some(Equivocation { sequence: u64::MAX, refused: PayloadDigest([0xff; 32]) }),
+        withdrawn: vec![release; WITHDRAWN_LEN],
         rejected: vec![rejected; REJECTED_LEN],
         history: vec![entry; HISTORY_LEN],
         // Extensions without content take the most for what they say.

@@ -28,7 +28,7 @@ use bistable::{
     config::Settings,
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
     selftest,
-    steps::{health, install::Rejections},
+    steps::{health, install::Overrides},
 };
 use bistable_boot::{BootId, Saved, Slot, bootblock::start, layout::Partition};
 use bistable_format::selftest::Pin;
@@ -274,7 +274,7 @@ impl Pi {
                     let Some(offer) = product.release(version) else { return Ok(()) };
                     card.watch(Watch::offered);
                     card.note(Op::Wished);
-                    match agent.install(&mut &offer.bundle[..], Rejections::Respect) {
+                    match agent.install(&mut &offer.bundle[..], Overrides::NONE) {
                         Ok(_) => {
                             if agent.now().is_refused() {
                                 // The owner has looked after the boot loader.

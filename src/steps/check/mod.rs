@@ -32,7 +32,8 @@ use crate::{
     source::{Source, SourceError},
 };
 use bistable_boot::{
-    Equivocation, Image, Now, PayloadDigest, Reason, Rejected, Saved, Slot, Target, layout::Partition,
+    Equivocation, Image, Now, PayloadDigest, Reason, Rejected, ReleaseId, Saved, Slot, Target,
+    layout::Partition,
 };
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
@@ -495,6 +496,8 @@ fn raise(device: &mut Device, channel: &Channel, payload: PayloadDigest) -> Resu
     }
     if next.channel == channel.name {
         next.accept_channel(channel.sequence, payload);
+        let own = channel.withdrawn.iter().filter(|w| w.product == next.product);
+        next.accept_withdrawn(own.map(|w| ReleaseId(w.identity.0)).collect::<Vec<_>>());
     }
     next.floors.issued_at = next.floors.issued_at.max(channel.issued_at);
     // While a boot has shown something that no decision followed, nothing else is saved; the next check raises them.

@@ -32,24 +32,31 @@ use crate::{Device, Error, ports::BootControl};
 use bistable_boot::{Slot, Target, layout::Partition};
 use bistable_format::compat::{self, Direction};
 
-/// Whether a release that this device rejected may be tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejections {
-    /// What was rejected stays rejected.
-    Respect,
-    /// An operator wants it tried again.
-    Retry,
+/// What an operator insists on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Install a release that this device rejected.
+    pub rejected: bool,
+    /// Install a release that the channel withdrew.
+    pub withdrawn: bool,
+}
+
+impl Overrides {
+    /// Nothing: what was rejected or withdrawn stays out.
+    pub const NONE: Overrides = Overrides { rejected: false, withdrawn: false };
+    /// A rejected release is tried again.
+    pub const RETRY: Overrides = Overrides { rejected: true, withdrawn: false };
 }
 
 /// Decide whether a verified release may go into the inactive slot: a newer one, or with [`Direction::Back`] any.
 ///
 /// # Errors
-/// [`Error::NothingToDo`] when it's running already, [`Error::Rejected`], or [`Error::Incompatible`] with every
+/// [`Error::NothingToDo`] when it's running already, [`Error::Rejected`], [`Error::Withdrawn`], or [`Error::Incompatible`] with every
 /// reason.
 pub fn accept(
     device: &mut Device,
     content: &dyn Content,
-    rejections: Rejections,
+    overrides: Overrides,
     direction: Direction,
 ) -> Result<Target, Error> {
     let release = content.release();
@@ -62,8 +69,12 @@ pub fn accept(
         let text = format!("release {} is what runs already: nothing to do", release.version);
         return Err(Error::NothingToDo(text));
     }
-    if let (Rejections::Respect, Some(rejected)) = (rejections, device.record.rejection(&id)) {
+    if let Some(rejected) = device.record.rejection(&id).filter(|_| !overrides.rejected) {
         return Err(Error::Rejected(rejected.clone()));
+    }
+    if device.record.withdrawn.contains(&id) && !overrides.withdrawn {
+        let (version, channel) = (release.version.clone(), device.record.channel.clone());
+        return Err(Error::Withdrawn { version, channel });
     }
     let slots = open_slot(device, slot)?;
     let facts = compat::Device {
