@@ -6,7 +6,7 @@ use super::{
         machine::{Machine, Memory, SimError},
     },
 };
-use crate::status::Power;
+use crate::{ports::KnownTime, status::Power};
 use bistable_boot::{
     Slot,
     layout::{ALIGN, Partition, STATE_BYTES},
@@ -15,6 +15,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 const SECTORS: u64 = ALIGN / 512;
@@ -221,4 +222,30 @@ fn a_cut_is_remembered_until_the_power_goes() {
         assert_eq!(cut_at(), left.map(|write| Cut { write, byte: Some(5) }));
     }
     assert_eq!(Machine::load(&folder(&path)).unwrap().power(), Power::Off);
+}
+
+#[test]
+fn what_is_known_of_the_time_outlives_an_invocation_and_not_a_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = whole(&dir);
+    let mut machine = Machine::load(&folder(&path)).unwrap();
+    machine.state.booted = Some(Slot::A);
+    machine.save().unwrap();
+    let known = KnownTime { unix: 1_700_000_000, uptime: Duration::from_secs(5) };
+    let mut sim = Sim::open(&path).unwrap();
+    let keeper = sim.keeper();
+    assert_eq!(sim.board.host.known_time(), None);
+    sim.board.host.keep_time(known);
+    keeper.save().unwrap();
+    drop((sim, keeper));
+    let mut sim = Sim::open(&path).unwrap();
+    assert_eq!(sim.board.host.known_time(), Some(known));
+    drop(sim);
+    let mut machine = Machine::load(&folder(&path)).unwrap();
+    machine.power_off();
+    assert_eq!(machine.state.known_time, None);
+    assert_eq!(
+        [5, 7, 4].map(|s| known.at(Duration::from_secs(s))),
+        [Some(1_700_000_000), Some(1_700_000_002), None]
+    );
 }

@@ -116,8 +116,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn problem(&mut self, at: &Set, text: String) {
-        self.problems.push(Problem::new(&at.file, at.line, &text));
+    fn problem(&mut self, at: &Set, text: &str) {
+        self.problems.push(Problem::new(&at.file, at.line, text));
     }
 
     /// Every key of a component that was set, by its full name.
@@ -132,7 +132,7 @@ impl Check<'_> {
         let text =
             format!("{} components are declared; at most {} are allowed", declared.len(), limits::COMPONENTS);
         if let Some(at) = at {
-            self.problem(&at, text);
+            self.problem(&at, &text);
         }
     }
 
@@ -180,7 +180,7 @@ impl Check<'_> {
             }
         }
         for (at, text) in found {
-            self.problem(&at, text);
+            self.problem(&at, &text);
         }
     }
 
@@ -210,7 +210,7 @@ impl Check<'_> {
 
     fn about(&mut self, key: &str, text: &str) {
         if let Some(at) = self.merged.all(key).last() {
-            self.problem(&at.clone(), format!("{key} {text}"));
+            self.problem(&at.clone(), &format!("{key} {text}"));
         }
     }
 }

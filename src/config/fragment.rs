@@ -92,7 +92,7 @@ impl Fragment {
         match DeTable::parse(text) {
             Ok(table) => reader.table("", table.get_ref()),
             Err(e) => {
-                reader.problem(e.span().map_or(0, |s| s.start), e.message().into());
+                reader.problem(e.span().map_or(0, |s| s.start), e.message());
                 reader.found.lose_file();
             }
         }
@@ -121,7 +121,7 @@ impl Reader<'_> {
             if let Some(known) = keys::find(&name) {
                 self.value(known, table, &name, key, value);
             } else if let Some(why) = owners_name(table, last) {
-                self.problem(key.span().start, why);
+                self.problem(key.span().start, &why);
             } else if !keys::is_table(&name) {
                 self.unknown(table, last, key);
             } else if let Some(inner) = value.get_ref().as_table() {
@@ -139,7 +139,7 @@ impl Reader<'_> {
             Some(instead) => instead.into(),
             None => format!("known: {}", keys::known(table)),
         };
-        self.problem(key.span().start, format!("{place}unknown key \"{}\"; {known}", last.escape_debug()));
+        self.problem(key.span().start, &format!("{place}unknown key \"{}\"; {known}", last.escape_debug()));
     }
 
     fn value(&mut self, key: &dyn Key, table: &str, name: &str, at: &Name<'_>, written: &Written<'_>) {
@@ -166,12 +166,12 @@ impl Reader<'_> {
         let found = self.text.get(value.span()).unwrap_or_default().lines().next().unwrap_or_default();
         let found = crate::selftest::shorten(found, 40);
         let colon = if why.is_empty() { "" } else { ": " };
-        self.problem(value.span().start, format!("{name} is {allowed}, not {found}{colon}{why}"));
+        self.problem(value.span().start, &format!("{name} is {allowed}, not {found}{colon}{why}"));
     }
 
-    fn problem(&mut self, at: usize, text: String) {
+    fn problem(&mut self, at: usize, text: &str) {
         let line = Some(self.line(at));
-        self.problems.push(Problem::new(self.file, line, &text));
+        self.problems.push(Problem::new(self.file, line, text));
     }
 
     fn line(&self, at: usize) -> usize {

@@ -44,6 +44,24 @@ pub enum WallClock {
     Free,
 }
 
+/// A moment that is known to have passed, and when in this boot that was known: with the clock of the boot it says what the time
+/// is at least, however the wall clock is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownTime {
+    /// Seconds since 1970: the time was at least this.
+    pub unix: u64,
+    /// What [`Clock::now`](super::Clock::now) showed then.
+    pub uptime: Duration,
+}
+
+impl KnownTime {
+    /// What the time is at least at a later moment of the same boot, in seconds since 1970. An earlier moment is of another
+    /// boot, of which nothing is known.
+    pub fn at(self, uptime: Duration) -> Option<u64> {
+        Some(self.unix.saturating_add(uptime.checked_sub(self.uptime)?.as_secs()))
+    }
+}
+
 /// Why the host couldn't answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
@@ -106,6 +124,12 @@ pub trait Host {
     /// What the wall clock showed when the service that sets it last saved that, in seconds since 1970: the time is at least
     /// this. `None` if it never did.
     fn saved_time(&mut self) -> Option<u64>;
+
+    /// What [`keep_time`](Self::keep_time) was given last in this boot. `None` after another boot, or if it wasn't kept.
+    fn known_time(&mut self) -> Option<KnownTime>;
+
+    /// Keep this until the next boot, across programs. What can't be kept only makes a later lower bound weaker.
+    fn keep_time(&mut self, known: KnownTime);
 
     /// What no other device has: the board's serial number.
     ///

@@ -20,7 +20,7 @@ pub use boot_control::{BootControl, Support, Switch};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
 pub use gpio::{Gpio, GpioError};
-pub use host::{Answer, Exit, Host, HostError, UnitState, WallClock};
+pub use host::{Answer, Exit, Host, HostError, KnownTime, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
 
 use std::{convert::Infallible, fmt, io};

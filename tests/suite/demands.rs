@@ -11,6 +11,7 @@ use bistable::{Error, error::Exit, source::Memory};
 use bistable_format::{
     Channel, Digest, Extensions, Head, Root, attestation::Attestation, repository, root::Demand,
 };
+use std::time::Duration;
 
 fn seen(rig: &mut Rig, shop: &mut Memory) -> Result<u64, Error> {
     rig.run(|agent| Ok(look(&mut agent.device, shop)?.channel.sequence))
@@ -125,4 +126,28 @@ fn offer_without_the_attestation_that_the_root_demands_is_not_taken() {
     }
     put(&mut shop, path, said(identity, "tests-passed").seal(rig_key.signing()).unwrap());
     assert_eq!(update(&mut shop).unwrap().version.to_string(), "1.1.0");
+}
+
+/// Between two checks of one boot time does not stand still, although nothing says what it is.
+#[test]
+fn time_that_passed_since_an_earlier_check_counts_without_a_clock() {
+    let mut rig = device();
+    free_clock(&rig);
+    let mut shop = shop();
+    publish(&mut shop, &Channel { issued_at: NOW, ..channel(SEEN, Vec::new()) });
+    let after = |rig: &mut Rig, shop: &mut Memory, waits: &[u64]| {
+        rig.run(|agent| {
+            for wait in waits {
+                look(&mut agent.device, shop)?;
+                agent.device.board.clock.wait(Duration::from_millis(wait * 1000));
+            }
+            look(&mut agent.device, shop).map(drop)
+        })
+    };
+    after(&mut rig, &mut shop, &[7 * DAY - 1]).unwrap();
+    // Fractions of a second that pass between checks are not lost.
+    let e = after(&mut rig, &mut shop, &[6 * DAY, DAY]).unwrap_err();
+    says(&e, Exit::TryLater, "expired 0 s ago");
+    // How long a device was off isn't known: the next boot begins with what the floors say.
+    after(&mut rig, &mut shop, &[]).unwrap();
 }

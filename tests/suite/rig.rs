@@ -14,7 +14,10 @@ use bistable::{
     },
     config::Settings,
     fleet_lock::Request,
-    ports::{Answer, Exit, Fault, Host, HostError, Never, Partitions, Stop, UnitState, Volume, WallClock},
+    ports::{
+        Answer, Exit, Fault, Host, HostError, KnownTime, Never, Partitions, Stop, UnitState, Volume,
+        WallClock,
+    },
 };
 use bistable_boot::{BootId, BySlot, Slot, layout::Partition};
 use std::{
@@ -170,6 +173,12 @@ impl Host for Rebooting {
     }
     fn saved_time(&mut self) -> Option<u64> {
         self.0.saved_time()
+    }
+    fn known_time(&mut self) -> Option<KnownTime> {
+        self.0.known_time()
+    }
+    fn keep_time(&mut self, known: KnownTime) {
+        self.0.keep_time(known);
     }
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
         Ok(self.2.clone())

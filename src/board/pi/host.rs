@@ -5,13 +5,14 @@ use super::{
     units,
 };
 use crate::{
+    durable,
     fleet_lock::{Post, Request, Web},
-    ports::{Answer, Exit, Fault, Host, HostError, Never, UnitState, WallClock},
+    ports::{Answer, Exit, Fault, Host, HostError, KnownTime, Never, UnitState, WallClock},
     selftest::{printable, shorten},
 };
 use bistable_boot::BootId;
 use bistable_format::Root;
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, io, rc::Rc, time::Duration};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const SERIAL: &str = "/proc/device-tree/serial-number";
@@ -20,6 +21,8 @@ const SERIAL: &str = "/proc/device-tree/serial-number";
 const SAVED_CLOCK: &str = "/var/lib/systemd/timesync/clock";
 /// systemd-timesyncd makes it when it has set the clock (systemd-time-wait-sync.service(8)).
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+/// A lower bound of the time, until the next boot: the file system is one in memory.
+const KNOWN_TIME: &str = "/run/bistable/time.json";
 const SAID_MAX: usize = 200;
 
 /// The system around the agent.
@@ -85,6 +88,22 @@ impl Host for PiHost {
         Some(saved.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
     }
 
+    fn known_time(&mut self) -> Option<KnownTime> {
+        let bytes = self.sysroot.bytes(KNOWN_TIME).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn keep_time(&mut self, known: KnownTime) {
+        let path = self.sysroot.join(KNOWN_TIME);
+        let kept = serde_json::to_vec(&known).map_err(io::Error::from).and_then(|bytes| {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            durable::write(&path, &bytes)
+        });
+        if let Err(e) = kept {
+            log::warn!("time=not-kept path={} {e}", path.display());
+        }
+    }
+
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
         self.sysroot.bytes(Root::SYSTEM_PATH).map_err(|e| HostError::Failed(e.to_string()))
     }
@@ -117,5 +136,34 @@ impl Host for PiHost {
             Box::new(NoMachine(self.sysroot.clone()))
         };
         reboot::run(&self.sysroot, self.next.get(), &PiClock, &mut *power)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_kept_in_run_and_what_cannot_be_kept_or_read_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = || PiHost {
+            sysroot: Sysroot::new(dir.path()),
+            boot_id: BootId([0; 16]),
+            next: Rc::default(),
+            persistent: DevNo { major: 179, minor: 6 },
+        };
+        assert_eq!(host().known_time(), None);
+        let known = KnownTime { unix: 1_700_000_000, uptime: Duration::from_millis(2_500) };
+        host().keep_time(known);
+        assert_eq!(host().known_time(), Some(known));
+        let path = dir.path().join("run/bistable/time.json");
+        for damaged in ["", "{", "{\"unix\":-1,\"uptime\":{\"secs\":0,\"nanos\":0}}"] {
+            durable::write(&path, damaged.as_bytes()).unwrap();
+            assert_eq!(host().known_time(), None, "{damaged}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        host().keep_time(known);
+        assert_eq!(host().known_time(), None);
     }
 }

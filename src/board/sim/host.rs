@@ -1,9 +1,9 @@
 //! Programs, units and web servers that answer what the world says they do, as late as it says.
 use super::{clock::SimClock, world::Facts};
 use crate::fleet_lock::Request;
-use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, Never, UnitState, WallClock};
+use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, KnownTime, Never, UnitState, WallClock};
 use bistable_boot::BootId;
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{cell::Cell, fmt, path::PathBuf, rc::Rc, time::Duration};
 
 const BODY_MAX: usize = 64 << 10;
 const SAID_MAX: usize = 200;
@@ -14,6 +14,7 @@ pub struct SimHost {
     clock: SimClock,
     boot_id: BootId,
     system_root: Option<PathBuf>,
+    known_time: Rc<Cell<Option<KnownTime>>>,
     reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
 }
 
@@ -25,13 +26,19 @@ impl SimHost {
         boot_id: BootId,
         reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
     ) -> SimHost {
-        SimHost { facts, clock, boot_id, system_root: None, reboot }
+        SimHost { facts, clock, boot_id, system_root: None, known_time: Rc::default(), reboot }
     }
 
     /// The same, and the running system's root is in that file, if there is one.
     #[must_use]
     pub fn with_system_root(self, path: PathBuf) -> SimHost {
         SimHost { system_root: Some(path), ..self }
+    }
+
+    /// The same, and what is known of the time lies there: it outlives this program, not the boot.
+    #[must_use]
+    pub fn with_known_time(self, known_time: Rc<Cell<Option<KnownTime>>>) -> SimHost {
+        SimHost { known_time, ..self }
     }
 
     // An answer exactly when the timeout ends is in time.
@@ -98,6 +105,14 @@ impl Host for SimHost {
 
     fn saved_time(&mut self) -> Option<u64> {
         self.facts.saved_time
+    }
+
+    fn known_time(&mut self) -> Option<KnownTime> {
+        self.known_time.get()
+    }
+
+    fn keep_time(&mut self, known: KnownTime) {
+        self.known_time.set(Some(known));
     }
 
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     board::{Card, CardError, Cut},
     durable,
-    ports::{Fault, Sectors},
+    ports::{Fault, KnownTime, Sectors},
     status::Power,
 };
 use bistable_boot::{BootId, Journal, Slot, layout::Partition};
@@ -81,6 +81,9 @@ pub struct Memory {
     pub flagged: bool,
     /// Milliseconds since the last boot.
     pub uptime_ms: u64,
+    /// What is known of the time.
+    #[serde(default)]
+    pub known_time: Option<KnownTime>,
     /// Where the power will go by itself.
     pub cut_at: Option<Cut>,
 }
@@ -234,6 +237,7 @@ impl Machine {
             self.state.boots += 1;
             self.state.flagged = once;
             self.state.uptime_ms = 0;
+            self.state.known_time = None;
             self.console.push(note);
             let facts = self.facts(card, slot);
             let version =

@@ -33,7 +33,7 @@ use super::{
     uboot::Uboot,
 };
 use crate::{
-    ports::{Board, BootControl, Fault, Never, Partitions, Stop, Support},
+    ports::{Board, BootControl, Fault, KnownTime, Never, Partitions, Stop, Support},
     status::Power,
 };
 use bistable_boot::{Slot, layout::Partition};
@@ -44,7 +44,7 @@ use host::SimHost;
 use machine::{Machine, SimError};
 use registers::Registers;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -65,6 +65,7 @@ pub struct Sim {
     pub power: Power,
     machine: Rc<RefCell<Machine>>,
     clock: SimClock,
+    known_time: Rc<Cell<Option<KnownTime>>>,
     meter: Meter,
 }
 
@@ -141,21 +142,31 @@ impl Sim {
                 Err(Fault::Stopping(Stop::Reboot))
             })
         };
+        let known_time = Rc::new(Cell::new(machine.borrow().state.known_time));
+        let host = SimHost::new(facts, clock.clone(), boot_id, reboot)
+            .with_system_root(system_root)
+            .with_known_time(Rc::clone(&known_time));
         let board = Board {
             name,
             boot,
             partitions: Box::new(Shared(card)),
             gpio: Box::new(gpio),
             buses: Box::new(buses),
-            host: Box::new(SimHost::new(facts, clock.clone(), boot_id, reboot).with_system_root(system_root)),
+            host: Box::new(host),
             clock: Box::new(clock.clone()),
         };
-        Ok(Sim { board, power, machine, clock, meter })
+        Ok(Sim { board, power, machine, clock, known_time, meter })
     }
 
     /// Keep what the machine would remember, when an invocation ends.
     pub fn keeper(&self) -> Keeper {
-        Keeper { machine: Rc::clone(&self.machine), clock: self.clock.clone(), meter: self.meter.clone() }
+        Keeper {
+            machine: Rc::clone(&self.machine),
+            boots: self.machine.borrow().state.boots,
+            clock: self.clock.clone(),
+            known_time: Rc::clone(&self.known_time),
+            meter: self.meter.clone(),
+        }
     }
 }
 
@@ -163,7 +174,10 @@ impl Sim {
 #[derive(Debug)]
 pub struct Keeper {
     machine: Rc<RefCell<Machine>>,
+    /// The number of the boot in which the invocation began.
+    boots: u64,
     clock: SimClock,
+    known_time: Rc<Cell<Option<KnownTime>>>,
     meter: Meter,
 }
 
@@ -202,6 +216,9 @@ impl Keeper {
                 machine.state.cut_at = Some(Cut { write, ..at });
             }
             machine.set_uptime(self.clock.time());
+            if machine.state.boots == self.boots {
+                machine.state.known_time = self.known_time.get();
+            }
         }
         machine.save()
     }

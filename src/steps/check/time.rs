@@ -1,9 +1,13 @@
 //! The time, as far as it is known, when a repository is looked at.
 //!
 //! A clock that another clock sets can be believed. Without one, time has lower bounds that cost nothing: the newest file of a
-//! channel that was seen, the moment at which the running release was built, and what the service that sets the clock
-//! saved when it last did. A channel that expired before them has expired.
-use crate::{Device, ports::WallClock};
+//! channel that was seen, the moment at which the running release was built, what the service that sets the clock saved when
+//! it last did, and the bound of an earlier check of this boot with the time that has passed since. A channel that expired
+//! before them has expired.
+use crate::{
+    Device,
+    ports::{KnownTime, WallClock},
+};
 use bistable_boot::Floors;
 use bistable_format::fresh::{AHEAD_WITHOUT_CLOCK, Clock, Floor};
 
@@ -22,9 +26,24 @@ pub(super) fn floor(device: &mut Device, floors: Floors, channel: &str, clock: C
     let sequence = if device.record.channel == channel { floors.channel_sequence } else { 0 };
     let issued_at = match clock {
         Clock::Synchronized(_) => floors.issued_at,
-        Clock::Free => floors.issued_at.max(built_or_saved(device)),
+        Clock::Free => at_least(device, floors.issued_at),
     };
     Floor { sequence, issued_at }
+}
+
+/// What the time is at least, kept for later checks.
+fn at_least(device: &mut Device, seen: u64) -> u64 {
+    let bound = seen.max(built_or_saved(device));
+    let uptime = device.board.clock.now();
+    let host = &mut device.board.host;
+    match host.known_time().and_then(|known| known.at(uptime)) {
+        // With each newer start, what is left of a second would be lost.
+        Some(known) if known >= bound => known,
+        _ => {
+            host.keep_time(KnownTime { unix: bound, uptime });
+            bound
+        }
+    }
 }
 
 /// When the running release was built, or the clock was last saved, in seconds since 1970; 0 if neither is known.

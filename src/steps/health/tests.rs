@@ -73,6 +73,12 @@ impl Host for Script {
     fn unix_time(&mut self) -> Result<u64, HostError> {
         unreachable!()
     }
+    fn known_time(&mut self) -> Option<crate::ports::KnownTime> {
+        unreachable!()
+    }
+    fn keep_time(&mut self, _: crate::ports::KnownTime) {
+        unreachable!()
+    }
     fn saved_time(&mut self) -> Option<u64> {
         unreachable!()
     }
@@ -210,6 +216,12 @@ fn an_answer_after_its_timeout_is_bad() {
             unreachable!()
         }
         fn unix_time(&mut self) -> Result<u64, HostError> {
+            unreachable!()
+        }
+        fn known_time(&mut self) -> Option<crate::ports::KnownTime> {
+            unreachable!()
+        }
+        fn keep_time(&mut self, _: crate::ports::KnownTime) {
             unreachable!()
         }
         fn saved_time(&mut self) -> Option<u64> {
