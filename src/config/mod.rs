@@ -34,7 +34,7 @@
 //! [update]
 //! group = "canary"                   # this device's label in rollouts that name groups
 //! ```
-//! The table of all keys is in the README, and in `keys.rs`, from which it is made.
+//! The table of all keys is in `src/docs/configuration.md`; a test writes it from `keys.rs`.
 //!
 //! Fragments are the files `*.toml` in `/usr/lib/bistable/config.d`, `/etc/bistable/config.d` and
 //! `/run/bistable/config.d`. As with systemd, one in a later folder masks its namesakes in earlier ones, and what is left

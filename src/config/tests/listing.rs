@@ -106,8 +106,8 @@ const BEGIN: &str = "<!-- settings: `BLESS=1 cargo test -p bistable config` writ
 const END: &str = "\n<!-- end of the settings -->";
 
 #[test]
-fn the_readme_has_every_key() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+fn configuration_page_has_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/configuration.md");
     let text = fs::read_to_string(&path).unwrap();
     let (head, rest) = text.split_once(BEGIN).expect("the table's first marker");
     let (old, tail) = rest.split_once(END).expect("the table's last marker");
@@ -116,6 +116,11 @@ fn the_readme_has_every_key() {
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, [head, BEGIN, &table, END, tail].concat()).unwrap();
     } else {
-        assert_eq!(old, table, "README.md is not what the code does; see the marker for how to renew it");
+        assert_eq!(
+            old,
+            table,
+            "{} is not what the code does; see the marker for how to renew it",
+            path.display()
+        );
     }
 }

@@ -54,7 +54,7 @@ pub struct Options {
 
 fn load(options: &Options) -> Result<Bench> {
     let path =
-        options.bench.as_ref().context("a real Pi needs --bench FILE; hil/README.md has an example")?;
+        options.bench.as_ref().context("a real Pi needs --bench FILE; hil/docs/bench.md has an example")?;
     Ok(Bench::load(path)?)
 }
 

@@ -132,10 +132,9 @@ fn a_file_that_is_not_there_is_a_problem() {
 }
 
 #[test]
-fn the_example_in_the_readme_is_good() {
-    let readme = include_str!("../../../../README.md");
-    let example = readme
-        .split("```toml\n")
-        .find_map(|part| part.split("```").next().filter(|t| t.contains("[serial]")));
+fn example_of_the_bench_page_is_valid() {
+    let page = include_str!("../../../../docs/bench.md");
+    let example =
+        page.split("```toml\n").find_map(|part| part.split("```").next().filter(|t| t.contains("[serial]")));
     parse(example.expect("an example")).unwrap();
 }
