@@ -240,8 +240,8 @@ impl Error {
             Error::NoRoot(_) | Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => {
                 Exit::Untrusted
             }
-            Error::Bundle(e) if e.is_transport() => Exit::TryLater,
-            Error::Bundle(BundleError::Untrusted(e)) if e.needs_update() => Exit::Incompatible,
+            Error::Bundle(e) if e.is_passing() => Exit::TryLater,
+            Error::Bundle(e) if e.is_incompatible() => Exit::Incompatible,
             Error::Bundle(e) if e.is_untrusted() => Exit::Untrusted,
             // Something is missing or expired in the repository: it may still be on its way there.
             Error::Check(e) if e.is_passing() => Exit::TryLater,

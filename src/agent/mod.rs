@@ -39,8 +39,10 @@ pub enum Note<'a> {
     Accepted(&'a Target, &'a Release),
     /// Its data is about to be written.
     Writing(&'a Target, &'a Release),
-    /// Bytes of the bundle that were read since the last time.
+    /// Bytes of the slot that were done with since the last time.
     Read(u64),
+    /// Something about how the release is fetched.
+    Remark(&'a str),
     /// The image is on the card, and was read back.
     Installed(&'a Target, &'a Stats),
     /// The self-tests ran.

@@ -4,6 +4,7 @@ use crate::{
     Error,
     ports::{BootControl, Never, Switch},
     selftest,
+    source::Source,
     steps::{
         install::{self, Bundle, Content, Overrides},
         preflight,
@@ -107,6 +108,21 @@ impl Agent<'_> {
         self.put(&mut Bundle::open(source, &root)?, overrides, Direction::Forward)
     }
 
+    /// The same, with a repository where full data may be had for what a delta's bundle can't make.
+    ///
+    /// # Errors
+    /// As for [`install`](Self::install).
+    pub fn install_or_fetch(
+        &mut self,
+        source: &mut dyn Read,
+        repository: Option<Box<dyn Source>>,
+        overrides: Overrides,
+    ) -> Result<Target, Error> {
+        let root = self.ready()?;
+        let mut bundle = Bundle::open(source, &root)?.or_fetch(repository);
+        self.put(&mut bundle, overrides, Direction::Forward)
+    }
+
     /// The same for a release that was verified already with this device's [root](crate::Device::root): one in a
     /// repository, for example.
     ///
@@ -147,8 +163,23 @@ impl Agent<'_> {
         let listener = &mut *self.listener;
         let written =
             install::write(&mut self.device, &target, content, &mut |n| listener.hear(Note::Read(n)));
+        for remark in content.remarks() {
+            self.listener.hear(Note::Remark(&remark));
+        }
         match written {
             Ok(stats) => {
+                log::info!(
+                    "event=installed version={} full_bytes={} delta_bytes={} reused_bytes={} chunks={} patched={} \
+                     reused={} stale={}",
+                    target.version,
+                    stats.fetched_bytes.saturating_sub(stats.delta_bytes),
+                    stats.delta_bytes,
+                    stats.reused_bytes,
+                    stats.chunks,
+                    stats.patched,
+                    stats.reused,
+                    stats.stale,
+                );
                 self.listener.hear(Note::Installed(&target, &stats));
                 self.on(Event::Installed)?;
                 Ok(target)

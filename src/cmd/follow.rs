@@ -142,6 +142,13 @@ fn look_at(
     }
 }
 
+/// The configured repositories, if there are any that can be used.
+pub(super) fn configured(settings: &Settings) -> Option<Box<dyn Source>> {
+    let locations = locations(settings, &Repository::default()).ok()?;
+    let (limits, patience) = limits(&settings.source.limits);
+    Location::open_all(&locations, limits, patience).ok()
+}
+
 /// The repositories that the command line names, or else the configuration.
 fn locations(settings: &Settings, asked: &Repository) -> Result<Vec<Location>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();

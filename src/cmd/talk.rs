@@ -78,15 +78,21 @@ impl Listener for Talk {
                 target.slot
             )),
             Note::Writing(target, release) => {
-                let bytes = release.content.artifacts().iter().map(|(_, a)| a.data_bytes).sum();
+                let bytes = release.content.artifacts().iter().map(|(_, a)| a.bytes).sum();
                 self.progress.start(&format!("write slot {}", target.slot), bytes);
             }
             Note::Read(bytes) => self.progress.advance(bytes),
+            Note::Remark(text) => self.tell(text),
             Note::Installed(target, stats) => {
                 self.progress.finish();
+                let by_delta = if stats.delta_bytes > 0 {
+                    format!(" ({} MiB of it by delta)", mib(stats.delta_bytes))
+                } else {
+                    String::new()
+                };
                 self.tell(&format!(
                     "slot {}: {} MiB written, {} of {} chunks were right already, {} MiB read back and compared, {} \
-                     MiB fetched, {} MiB taken from the running slot",
+                     MiB fetched{by_delta}, {} MiB taken from the running slot",
                     target.slot,
                     mib(stats.written_bytes),
                     stats.skipped,
@@ -95,6 +101,12 @@ impl Listener for Talk {
                     mib(stats.fetched_bytes),
                     mib(stats.reused_bytes),
                 ));
+                if stats.stale > 0 {
+                    self.tell(&format!(
+                        "{} chunks of the running system changed since it was installed: their full data was fetched",
+                        stats.stale
+                    ));
+                }
             }
             Note::SelfTests(report) => self.self_tests(report),
             Note::Health(verdict) => self.health(verdict),

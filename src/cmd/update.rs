@@ -166,7 +166,10 @@ fn install(
 ) -> Result<bistable_boot::Target, Error> {
     let overrides = overrides(source);
     match Wanted::of(source) {
-        Wanted::Bundle(path) => with_bundle(path, |bundle| agent.install(bundle, overrides)),
+        Wanted::Bundle(path) => {
+            let mut repository = follow::configured(&agent.device.settings);
+            with_bundle(path, |bundle| agent.install_or_fetch(bundle, repository.take(), overrides))
+        }
         Wanted::Offer(version) => {
             let install = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
                 agent.install_from(offer, overrides, direction)

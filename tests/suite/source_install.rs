@@ -23,7 +23,7 @@ use bistable_format::{ChunkList, Digest, Encoding, bundle::blob_name};
 use std::{collections::BTreeSet, fs};
 
 /// The files of a repository with these bundles' releases, and the digest of the last one.
-fn repository(bundles: &[&[u8]]) -> (Files, Digest) {
+pub(crate) fn repository(bundles: &[&[u8]]) -> (Files, Digest) {
     let mut files = Files::new();
     let mut release = Digest([0; 32]);
     for bundle in bundles {
@@ -39,30 +39,60 @@ fn repository(bundles: &[&[u8]]) -> (Files, Digest) {
     (files, release)
 }
 
-fn memory(bundles: &[&[u8]]) -> (Memory, Digest) {
+pub(crate) fn memory(bundles: &[&[u8]]) -> (Memory, Digest) {
     let (files, release) = repository(bundles);
     (Memory::new(files), release)
 }
 
-struct Hears(Option<Stats>);
+/// What was heard of an installation.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) stats: Option<Stats>,
+    pub(crate) remarks: Vec<String>,
+}
 
-impl Listener for Hears {
+impl Listener for Heard {
     fn hear(&mut self, note: Note<'_>) {
-        if let Note::Installed(_, stats) = note {
-            self.0 = Some(*stats);
+        match note {
+            Note::Installed(_, stats) => self.stats = Some(*stats),
+            Note::Remark(text) => self.remarks.push(text.into()),
+            _ => {}
         }
     }
 }
 
 /// Install into the rig's inactive slot.
 fn install(rig: &mut Rig, source: &mut dyn Source, release: Digest) -> Result<Option<Stats>, Error> {
-    let mut hears = Hears(None);
-    rig.run_heard(&mut hears, |agent: &mut Agent<'_>| {
+    Ok(install_heard(rig, source, release)?.stats)
+}
+
+/// The same, with all that was heard.
+pub(crate) fn install_heard(rig: &mut Rig, source: &mut dyn Source, release: Digest) -> Result<Heard, Error> {
+    install_if(rig, source, release, Overrides::NONE)
+}
+
+/// The same for a release that was given up before.
+pub(crate) fn install_retried(
+    rig: &mut Rig,
+    source: &mut dyn Source,
+    release: Digest,
+) -> Result<Heard, Error> {
+    install_if(rig, source, release, Overrides::RETRY)
+}
+
+fn install_if(
+    rig: &mut Rig,
+    source: &mut dyn Source,
+    release: Digest,
+    overrides: Overrides,
+) -> Result<Heard, Error> {
+    let mut heard = Heard::default();
+    rig.run_heard(&mut heard, |agent: &mut Agent<'_>| {
         let root = agent.device.root()?;
         let mut remote = Remote::open(source, release, &root)?;
-        agent.install_from(&mut remote, Overrides::NONE, Direction::Forward)
+        agent.install_from(&mut remote, overrides, Direction::Forward)
     })?;
-    Ok(hears.0)
+    Ok(heard)
 }
 
 fn target() -> Draft {
@@ -96,7 +126,7 @@ fn lacking(with_running: bool) -> u64 {
 
 /// Slot B holds the good release, to the byte.
 #[track_caller]
-fn is_installed(rig: &mut Rig) {
+pub(crate) fn is_installed(rig: &mut Rig) {
     let state = rig.run(|agent| Ok(agent.device.record.state.clone())).unwrap();
     assert!(matches!(state, Saved::Staged(_)), "{state:?}");
     let good = target();
@@ -108,7 +138,7 @@ fn is_installed(rig: &mut Rig) {
 
 /// Whatever is in slot B was there before or belongs there, and it doesn't look bootable.
 #[track_caller]
-fn nothing_wrong_is_written(rig: &Rig, before: &[Vec<u8>; 2], case: &str) {
+pub(crate) fn nothing_wrong_is_written(rig: &Rig, before: &[Vec<u8>; 2], case: &str) {
     let good = target();
     let slot = rig.pi.slot(Slot::B);
     for ((now, before), volume) in slot.iter().zip(before).zip([&good.boot, &good.system]) {

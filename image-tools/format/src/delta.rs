@@ -78,7 +78,8 @@ impl Delta {
     /// Whether it makes `target`, which has this identity, from `base`, which has that one.
     ///
     /// # Errors
-    /// [`DecodeError::Invalid`] for a delta between other releases, or of artifacts that the target doesn't have.
+    /// [`DecodeError::Invalid`] for a delta between other releases, for another product, or of artifacts that the target
+    /// doesn't have.
     pub fn check_between(
         &self,
         target: (&Digest, &Release),
@@ -90,6 +91,10 @@ impl Delta {
         }
         if self.base != *base.0 {
             return invalid(format!("it takes release {:.12}, not {:.12}", self.base, base.0));
+        }
+        let (ours, theirs) = (&self.head, &target.1.head);
+        if (ours.repository, &ours.product) != (theirs.repository, &theirs.product) {
+            return invalid(format!("it is for another product or repository than release {:.12}", target.0));
         }
         let (targets, bases) = (target.1.content.artifacts(), base.1.content.artifacts());
         for one in &self.artifacts {

@@ -104,6 +104,9 @@ fn a_delta_makes_its_target_from_its_base_and_nothing_else() {
         delta.check_between(target, base).map_err(|e| e.to_string())
     };
     assert_eq!(between(&delta(), (&target_id, &target), (&base_id, &base)), Ok(()));
+    let (mut for_kitchen, mut of_others) = (delta(), delta());
+    for_kitchen.head.product = "kitchen".into();
+    of_others.head.repository = other;
     let table = [
         (
             "other target",
@@ -119,6 +122,16 @@ fn a_delta_makes_its_target_from_its_base_and_nothing_else() {
             "the wrong way around",
             between(&delta(), (&base_id, &base), (&target_id, &target)),
             format!("delta: it makes release {target_id:.12}, not {base_id:.12}"),
+        ),
+        (
+            "another product",
+            between(&for_kitchen, (&target_id, &target), (&base_id, &base)),
+            format!("delta: it is for another product or repository than release {target_id:.12}"),
+        ),
+        (
+            "another repository",
+            between(&of_others, (&target_id, &target), (&base_id, &base)),
+            format!("delta: it is for another product or repository than release {target_id:.12}"),
         ),
         (
             "target without the artifact",

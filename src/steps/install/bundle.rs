@@ -1,15 +1,27 @@
 //! Reads a bundle from a stream, strictly: a bit that isn't as it must be is an error that says where.
 use super::{
-    content::{Content, Feed, Flow, Spot, encoding},
+    buffer::Loan,
+    content::{Attempt, Base, Content, Feed, Flow, Kind, Spot},
+    fetch::Budget,
+    full::Full,
     pipeline::{InstallError, Looked, Payload},
 };
-use crate::source::SourceError;
-use bistable_format::{
-    ChunkList, DecodeError, Digest, Envelope, Release, Root, TrustError, VolumeKind, Volumes,
-    bundle::{self, Frame, Header},
-    limits,
+use crate::{
+    Device,
+    source::{Source as Repository, SourceError},
 };
-use std::io::{self, Read};
+use bistable_format::{
+    ChunkList, DecodeError, Delta, Digest, Encoding, Envelope, Release, Root, TrustError, VolumeKind,
+    Volumes,
+    bundle::{self, Frame, Header},
+    delta::ArtifactDelta,
+    limits, release,
+};
+use semver::Version;
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 /// Why a bundle can't be installed.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +112,65 @@ pub enum BundleError {
         /// Which chunk, from 0.
         index: usize,
     },
-    /// A delta, which needs another installer.
-    #[error("this bundle is a delta; this version installs full bundles only: fetch the full one")]
-    Delta,
+    /// A delta's list makes no sense, though its digest is right.
+    #[error("the delta's chunk list of the {volume} volume: {source}")]
+    DeltaList {
+        /// Which volume.
+        volume: VolumeKind,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// A signed delta is not one between these releases.
+    #[error("{0}")]
+    DeltaOfOthers(DecodeError),
+    /// A delta from another release than the one that runs.
+    #[error("this delta takes {base} to {target}; this device runs {running}: use the full bundle")]
+    OtherBase {
+        /// What it takes: the version if this device knows that release, else its identity.
+        base: String,
+        /// What it makes.
+        target: Version,
+        /// What runs.
+        running: String,
+    },
+    /// A delta without a part of the release.
+    #[error("this delta does not make the {volume} volume: use the full bundle")]
+    Partial {
+        /// Which volume.
+        volume: VolumeKind,
+    },
+    /// Parts of the running system are not as they were installed, and their full data is not to be had.
+    #[error(
+        "{chunks} chunk{} can't be made by the delta, because the running system changed since it was installed; all others \
+         are in place: `bistable install` with the full bundle or a repository fetches only what is missing{}",
+        if *.chunks == 1 { "" } else { "s" },
+        .problem.as_ref().map_or_else(String::new, |problem| format!(" (the configured repository: {problem})"))
+    )]
+    Stale {
+        /// How many.
+        chunks: usize,
+        /// Why the configured repository was no help, if there is one.
+        problem: Option<String>,
+    },
+    /// More would have to be fetched than is allowed.
+    #[error(
+        "{bytes} bytes have to be fetched, and `update.max_download` allows {most}: name the version to install it all the same"
+    )]
+    TooMuch {
+        /// Bytes at most.
+        bytes: u64,
+        /// Bytes allowed.
+        most: u64,
+    },
+    /// There is no delta, and only a delta is allowed.
+    #[error(
+        "there is no delta from what runs, so up to {bytes} bytes have to be fetched, and `update.deltas_only` is set: name \
+         the version to install it all the same"
+    )]
+    NoDelta {
+        /// Bytes at most.
+        bytes: u64,
+    },
     /// A release of something else than a system.
     #[error("this release is not an image, and this version installs images only: update Bistable first")]
     NotAnImage,
@@ -122,7 +190,11 @@ impl BundleError {
             BundleError::Read { .. }
                 | BundleError::Source(_)
                 | BundleError::Missing { .. }
-                | BundleError::Delta
+                | BundleError::OtherBase { .. }
+                | BundleError::Partial { .. }
+                | BundleError::Stale { .. }
+                | BundleError::TooMuch { .. }
+                | BundleError::NoDelta { .. }
                 | BundleError::NotAnImage
                 | BundleError::NotABundle { .. }
         )
@@ -137,7 +209,38 @@ impl BundleError {
                 | BundleError::Source(_)
                 | BundleError::Missing { .. }
                 | BundleError::Blob { .. }
+                | BundleError::Stale { .. }
+                | BundleError::TooMuch { .. }
+                | BundleError::NoDelta { .. }
         )
+    }
+
+    /// Whether this device can't take it, whoever signed it.
+    pub fn is_incompatible(&self) -> bool {
+        match self {
+            BundleError::OtherBase { .. } | BundleError::Partial { .. } => true,
+            BundleError::Untrusted(e) => e.needs_update(),
+            _ => false,
+        }
+    }
+
+    /// Whether something that is missing now may be there later.
+    pub fn is_passing(&self) -> bool {
+        let waits = matches!(
+            self,
+            BundleError::Stale { .. } | BundleError::TooMuch { .. } | BundleError::NoDelta { .. }
+        );
+        waits || self.is_transport()
+    }
+
+    /// That a delta takes another release than the one that runs.
+    pub(super) fn other_base(device: &Device, base: Digest, target: &Version) -> BundleError {
+        let slots = &device.record.slots;
+        let known = [&slots.a, &slots.b].into_iter().flatten().find(|image| image.release.0 == base.0);
+        let base = known.map_or_else(|| format!("release {base:.12}"), |image| image.version.to_string());
+        let running = device.running();
+        let running = running.map_or_else(|| "an unknown release".into(), |image| image.version.to_string());
+        BundleError::OtherBase { base, target: target.clone(), running }
     }
 
     /// Whether the same may work later.
@@ -215,6 +318,12 @@ pub struct Bundle<R> {
     pub release: Release,
     /// Its signed bytes.
     pub signed: Vec<u8>,
+    /// What makes it from another release, if this is the bundle of a delta.
+    delta: Option<Delta>,
+    /// What runs; a delta needs it.
+    base: Option<Base>,
+    /// Where full data may be had for what a delta can't make.
+    repository: Option<Box<dyn Repository>>,
 }
 
 impl<R: Read> Bundle<R> {
@@ -246,7 +355,16 @@ impl<R: Read> Bundle<R> {
         seen.push(header);
 
         let release = Release::open(&signed, root)?;
-        let frame = Frame::new(&signed, &release);
+        let (frame, delta) = match contents.get(1).map(|manifest| bundle::Kind::claimed(manifest)) {
+            Some(bundle::Kind::Delta) => {
+                let header = source.header("delta")?;
+                let signed_delta = source.content(&header, Envelope::MAX_BYTES as u64, "delta")?;
+                seen.push(header);
+                let delta = Delta::open(&signed_delta, root)?;
+                (Frame::delta((&signed, &release), (&signed_delta, &delta)), Some(delta))
+            }
+            Some(bundle::Kind::Full) | None => (Frame::new(&signed, &release), None),
+        };
         let want = [frame.index.as_bytes(), frame.manifest.as_bytes(), bundle::EMPTY.as_bytes()];
         for (got, (want, within)) in contents.iter().zip(want.iter().zip(["index", "manifest", "config"])) {
             if got != want {
@@ -256,23 +374,84 @@ impl<R: Read> Bundle<R> {
         if frame.headers.get(..seen.len()) != Some(&seen[..]) {
             return Err(BundleError::Damaged { at: starts, within: "head".into() });
         }
-        Ok(Bundle { source, release, signed })
+        let identity = release::identity(&signed);
+        if let Some(delta) = delta.as_ref().filter(|delta| delta.target != identity) {
+            let problem = format!("it makes release {:.12}, not {identity:.12}", delta.target);
+            return Err(BundleError::DeltaOfOthers(DecodeError::Invalid { what: "delta", problem }));
+        }
+        Ok(Bundle { source, release, signed, delta, base: None, repository: None })
+    }
+
+    /// Where full data may be had for what a delta can't make.
+    #[must_use]
+    pub fn or_fetch(self, repository: Option<Box<dyn Repository>>) -> Self {
+        Bundle { repository, ..self }
     }
 
     fn list(&mut self, volume: VolumeKind) -> Result<ChunkList, BundleError> {
         let within = format!("{volume} volume's chunk list");
         let v = volumes(&self.release)?.get(volume).clone();
+        let by_delta = self.by_delta(volume)?;
+        let (list, list_bytes) = by_delta.map_or((v.list, v.list_bytes), |a| (a.list, a.list_bytes));
         let start = self.source.at;
-        let header = Header::blob(&v.list, v.list_bytes.into());
+        let header = Header::blob(&list, list_bytes.into());
         if self.source.header(&within)? != header {
             return Err(BundleError::Damaged { at: start, within });
         }
         let start = self.source.at;
         let encoded = self.source.content(&header, limits::CHUNK_LIST as u64, &within)?;
-        if Digest::of(&encoded) != v.list {
+        if Digest::of(&encoded) != list {
             return Err(BundleError::Damaged { at: start, within });
         }
-        ChunkList::decode(&encoded, &v).map_err(|source| BundleError::List { volume, source })
+        match (self.by_delta(volume)?, &self.base) {
+            (Some(artifact), Some(base)) => artifact
+                .list(&encoded, &v, volumes(&base.release)?.get(volume))
+                .map_err(|source| BundleError::DeltaList { volume, source }),
+            _ => ChunkList::decode(&encoded, &v).map_err(|source| BundleError::List { volume, source }),
+        }
+    }
+
+    /// How a delta makes a volume.
+    fn by_delta(&self, volume: VolumeKind) -> Result<Option<&ArtifactDelta>, BundleError> {
+        let Some(delta) = &self.delta else { return Ok(None) };
+        delta.artifact(volume.name()).map(Some).ok_or(BundleError::Partial { volume })
+    }
+
+    /// A delta is between these very releases.
+    fn check_base(&self) -> Result<(), BundleError> {
+        let Some(delta) = &self.delta else { return Ok(()) };
+        let Some(base) = &self.base else {
+            let running = "a release that is not stored on it".into();
+            let (base, target) = (format!("release {:.12}", delta.base), self.release.version.clone());
+            return Err(BundleError::OtherBase { base, target, running });
+        };
+        let target = (&release::identity(&self.signed), &self.release);
+        delta.check_between(target, (&base.identity, &base.release)).map_err(BundleError::DeltaOfOthers)
+    }
+
+    /// Fetch what the running slot was no good for: from the repository, if there is one.
+    fn mend(&mut self, feed: &mut Feed<'_>, header_is_stale: bool) -> Result<(), InstallError> {
+        let mut stale = feed.shared.attempts.settle();
+        if header_is_stale {
+            stale.push(Spot { volume: VolumeKind::Boot, index: 0 });
+        }
+        if stale.is_empty() || feed.stopped() {
+            return Ok(());
+        }
+        let chunks = stale.len();
+        log::info!("event=stale-chunks chunks={chunks}");
+        let Some(repository) = &mut self.repository else {
+            return Err(BundleError::Stale { chunks, problem: None }.into());
+        };
+        let (mut full, mut budget) = (Full::default(), Budget::default());
+        match full.bring_again(repository, &self.release, feed, &stale, &mut budget) {
+            // The stream was right: that the repository isn't says nothing about it.
+            Err(InstallError::Bundle(e)) => {
+                let problem = Some(e.to_string());
+                Err(BundleError::Stale { chunks, problem }.into())
+            }
+            done => done.map(drop),
+        }
     }
 
     /// The header before a volume's data.
@@ -313,7 +492,8 @@ impl<R: Read> Bundle<R> {
 
     fn data_header(&self, volume: VolumeKind) -> Result<Header, BundleError> {
         let v = volumes(&self.release)?.get(volume);
-        Ok(Header::blob(&v.data, v.data_bytes))
+        let (data, bytes) = self.by_delta(volume)?.map_or((v.data, v.data_bytes), |a| (a.data, a.data_bytes));
+        Ok(Header::blob(&data, bytes))
     }
 }
 
@@ -331,37 +511,88 @@ impl<R: Read> Content for Bundle<R> {
         &self.signed
     }
 
-    fn lists(&mut self) -> Result<[ChunkList; 2], BundleError> {
+    fn reuses(&self) -> bool {
+        self.delta.is_some()
+    }
+
+    fn offer(&mut self, running: Base) {
+        self.base = Some(running);
+    }
+
+    fn needs(&self) -> Option<Digest> {
+        self.delta.as_ref().map(|delta| delta.base)
+    }
+
+    fn lists(&mut self) -> Result<[Arc<ChunkList>; 2], BundleError> {
+        self.check_base()?;
         let boot = self.list(VolumeKind::Boot)?;
         let system = self.list(VolumeKind::System)?;
-        Ok([boot, system])
+        Ok([Arc::new(boot), Arc::new(system)])
     }
 
     /// A stream has every chunk, in order, so every one is read; which of them the slot has already is found out later,
     /// by several threads.
     fn feed(&mut self, feed: &mut Feed<'_>) -> Result<(), InstallError> {
+        let kind = if self.delta.is_some() { Kind::Delta } else { Kind::Full };
+        let mut header_is_stale = false;
         for (volume, list) in VolumeKind::ALL.into_iter().zip(feed.lists()) {
             self.begin(volume)?;
             for (index, chunk) in list.chunks.iter().enumerate() {
                 if feed.stopped() {
                     return Ok(());
                 }
-                let (bytes, digest, zero) = encoding(&chunk.encoding)?;
-                let mut encoded = feed.encoded(bytes);
-                let at = self.encoded(volume, &mut encoded)?;
-                if Digest::of(&encoded) != digest {
-                    return Err(BundleError::Chunk { volume, index, at }.into());
-                }
-                feed.fetched(bytes.into());
-                feed.progress(bytes);
-                let payload = if zero { Payload::Zero } else { Payload::Zstd(encoded) };
-                if feed.send(Spot { volume, index }, payload, Looked::No) == Flow::Stopped {
+                let spot = Spot { volume, index };
+                let payload = match &chunk.encoding {
+                    Encoding::Copy(range) => Payload::Copy(*range),
+                    Encoding::Zero { bytes, digest } => {
+                        self.frame(feed, (spot, kind), *bytes, digest)?;
+                        Payload::Zero
+                    }
+                    Encoding::Zstd { bytes, digest } => {
+                        Payload::Zstd(self.frame(feed, (spot, kind), *bytes, digest)?)
+                    }
+                    Encoding::Patch { bytes, digest, prefix } => {
+                        Payload::Patch(self.frame(feed, (spot, kind), *bytes, digest)?, prefix.clone())
+                    }
+                };
+                feed.progress(spot);
+                let flow = match kind {
+                    Kind::Full => feed.send(spot, payload, Looked::No),
+                    Kind::Delta => match feed.attempt(spot, payload, Looked::No)? {
+                        Attempt::Sent(flow) => flow,
+                        Attempt::Stale => {
+                            header_is_stale = true;
+                            Flow::On
+                        }
+                    },
+                };
+                if flow == Flow::Stopped {
                     return Ok(());
                 }
             }
             self.finish(volume)?;
         }
-        Ok(self.end()?)
+        self.end()?;
+        self.mend(feed, header_is_stale)
+    }
+}
+
+impl<R: Read> Bundle<R> {
+    /// The next chunk's encoded bytes, verified.
+    fn frame(
+        &mut self,
+        feed: &Feed<'_>,
+        (Spot { volume, index }, kind): (Spot, Kind),
+        bytes: u32,
+        digest: &Digest,
+    ) -> Result<Loan, BundleError> {
+        let mut encoded = feed.encoded(bytes);
+        let at = self.encoded(volume, &mut encoded)?;
+        if Digest::of(&encoded) != *digest {
+            return Err(BundleError::Chunk { volume, index, at });
+        }
+        feed.fetched(kind, bytes.into());
+        Ok(encoded)
     }
 }
 

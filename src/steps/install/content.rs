@@ -1,11 +1,12 @@
 //! What is installed, wherever it comes from: a bundle's stream, or a repository.
 use super::{
+    attempts::Ticket,
     buffer::{Loan, Pool},
     bundle::BundleError,
-    pipeline::{InstallError, Job, Looked, Payload, Shared, Slots},
+    pipeline::{InstallError, Job, Looked, Payload, Place, Shared, Slots, make},
 };
-use bistable_format::{ChunkList, Digest, Encoding, Release, VolumeKind};
-use std::sync::{atomic::Ordering, mpsc};
+use bistable_format::{ChunkList, Digest, Release, VolumeKind};
+use std::sync::{Arc, atomic::Ordering, mpsc};
 
 /// A verified release with its data, which is verified chunk by chunk as it comes.
 pub trait Content {
@@ -23,17 +24,27 @@ pub trait Content {
     /// What runs now: chunks that it has needn't be fetched. Read only, and nothing of it is believed.
     fn offer(&mut self, _running: Base) {}
 
+    /// The release that must run, by its identity: without it, this can't be installed.
+    fn needs(&self) -> Option<Digest> {
+        None
+    }
+
     /// Both chunk lists, verified, in the order of [`VolumeKind::ALL`].
     ///
     /// # Errors
     /// See [`BundleError`].
-    fn lists(&mut self) -> Result<[ChunkList; 2], BundleError>;
+    fn lists(&mut self) -> Result<[Arc<ChunkList>; 2], BundleError>;
 
     /// Bring all chunks that the slot needs. What was brought counts, even if this fails later.
     ///
     /// # Errors
     /// See [`InstallError`].
     fn feed(&mut self, feed: &mut Feed<'_>) -> Result<(), InstallError>;
+
+    /// What a person should know of how it was fetched, each once.
+    fn remarks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A release and the slot that holds it.
@@ -42,6 +53,8 @@ pub trait Content {
 pub struct Base {
     /// The release that the slot was written from.
     pub release: Release,
+    /// Its identity.
+    pub identity: Digest,
     /// Its volumes.
     pub slots: Slots,
 }
@@ -49,7 +62,7 @@ pub struct Base {
 /// The beginning of the pipeline: where content goes.
 #[allow(missing_debug_implementations, reason = "the progress is a function")]
 pub struct Feed<'a> {
-    pub(super) lists: &'a [ChunkList; 2],
+    pub(super) lists: &'a [Arc<ChunkList>; 2],
     /// Bytes of both raw images.
     pub(super) bytes: [u64; 2],
     pub(super) shared: &'a Shared<'a>,
@@ -68,8 +81,24 @@ pub(super) enum Flow {
     Stopped,
 }
 
-/// A chunk by its place.
+/// Whether encoded bytes are of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Full,
+    Delta,
+}
+
+/// What became of a chunk that can be had in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// It was sent, or nobody takes it any more.
+    Sent(Flow),
+    /// It did not come out right.
+    Stale,
+}
+
+/// A chunk by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
     pub(super) volume: VolumeKind,
     pub(super) index: usize,
@@ -83,7 +112,7 @@ impl Spot {
 }
 
 impl<'a> Feed<'a> {
-    pub(super) fn lists(&self) -> &'a [ChunkList; 2] {
+    pub(super) fn lists(&self) -> &'a [Arc<ChunkList>; 2] {
         self.lists
     }
 
@@ -96,19 +125,68 @@ impl<'a> Feed<'a> {
         self.encoded.take(len as usize)
     }
 
-    /// So many bytes of the release's data are done with.
-    pub(super) fn progress(&mut self, bytes: u32) {
+    /// A chunk is done with, as far as progress goes.
+    pub(super) fn progress(&mut self, spot: Spot) {
+        let bytes = self.raw_bytes(spot);
         (self.progress)(bytes.into());
     }
 
-    /// So many bytes of it came from elsewhere.
-    pub(super) fn fetched(&self, bytes: u64) {
+    /// This many encoded bytes came from elsewhere.
+    pub(super) fn fetched(&self, kind: Kind, bytes: u64) {
         self.shared.fetched.fetch_add(bytes, Ordering::Relaxed);
+        if kind == Kind::Delta {
+            self.shared.of_delta.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Raw bytes of a chunk.
+    pub(super) fn raw_bytes(&self, spot: Spot) -> u32 {
+        let [boot, system] = self.lists;
+        match spot.volume {
+            VolumeKind::Boot => boot.raw_bytes(spot.index, self.bytes[0]),
+            VolumeKind::System => system.raw_bytes(spot.index, self.bytes[1]),
+        }
     }
 
     /// A chunk goes on its way; the one with the header stays here.
     pub(super) fn send(&mut self, spot: Spot, payload: Payload, looked: Looked) -> Flow {
-        let Some(job) = job(self.lists, self.bytes, spot, payload, looked) else { return Flow::Stopped };
+        self.try_send(spot, payload, looked, None)
+    }
+
+    /// A chunk that can be had in another way goes on its way. The one with the header is made here and now, because that
+    /// way is closed when it is written. Gives whether it goes; if not, it is stale.
+    ///
+    /// # Errors
+    /// When the machine goes down.
+    pub(super) fn attempt(
+        &mut self,
+        spot: Spot,
+        payload: Payload,
+        looked: Looked,
+    ) -> Result<Attempt, InstallError> {
+        if !spot.has_header() {
+            let ticket = self.shared.attempts.begin(spot);
+            return Ok(Attempt::Sent(self.try_send(spot, payload, looked, Some(ticket))));
+        }
+        let Some(Job { volume, index, at, digest, .. }) =
+            job(self.lists, self.bytes, spot, Payload::Zero, looked)
+        else {
+            return Ok(Attempt::Sent(Flow::Stopped));
+        };
+        // Of the larger kind: the others are needed while this one is kept.
+        let mut raw = self.encoded(self.raw_bytes(spot));
+        let place = Place { volume, index, at, digest };
+        if make(self.shared, place, &payload, &mut raw, &mut None)? {
+            drop(payload);
+            return Ok(Attempt::Sent(self.send(spot, Payload::Raw(raw), looked)));
+        }
+        self.shared.stale.fetch_add(1, Ordering::Relaxed);
+        Ok(Attempt::Stale)
+    }
+
+    fn try_send(&mut self, spot: Spot, payload: Payload, looked: Looked, ticket: Option<Ticket>) -> Flow {
+        let Some(mut job) = job(self.lists, self.bytes, spot, payload, looked) else { return Flow::Stopped };
+        job.ticket = ticket;
         if spot.has_header() {
             self.header = Some(job);
             return Flow::On;
@@ -122,7 +200,7 @@ impl<'a> Feed<'a> {
 
 /// What a list says about a chunk; `None` behind its end.
 pub(super) fn job(
-    lists: &[ChunkList; 2],
+    lists: &[Arc<ChunkList>; 2],
     bytes: [u64; 2],
     spot: Spot,
     payload: Payload,
@@ -139,14 +217,6 @@ pub(super) fn job(
         digest: list.chunks.get(index)?.digest,
         payload,
         looked,
+        ticket: None,
     })
-}
-
-/// What is to be verified of a chunk's encoding; a delta's are for another installer.
-pub(super) fn encoding(of: &Encoding) -> Result<(u32, Digest, bool), BundleError> {
-    match of {
-        Encoding::Zstd { bytes, digest } => Ok((*bytes, *digest, false)),
-        Encoding::Zero { bytes, digest } => Ok((*bytes, *digest, true)),
-        Encoding::Copy(_) | Encoding::Patch { .. } => Err(BundleError::Delta),
-    }
 }

@@ -1,5 +1,6 @@
 //! The header: what makes a slot look bootable. Erased first, written last.
 use super::{
+    BundleError,
     buffer::Buffer,
     pipeline::{InstallError, Job, Place, Shared, Slots, is_right, make},
 };
@@ -60,8 +61,8 @@ pub(super) fn write_header(shared: &Shared<'_>, job: Job) -> Result<(), InstallE
     let mut raw = shared.raw.take(job.raw_bytes as usize);
     let place = Place { volume: job.volume, index: job.index, at: job.at, digest: job.digest };
     let right = is_right(shared, place, &mut raw)?;
-    if !right {
-        make(shared, place, &job.payload, &mut raw, &mut None)?;
+    if !right && !make(shared, place, &job.payload, &mut raw, &mut None)? {
+        return Err(BundleError::Content { volume: place.volume, index: place.index }.into());
     }
     drop(job.payload);
     // What was found right may have been written by a program that was killed before its flush.

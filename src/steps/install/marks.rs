@@ -15,7 +15,10 @@ use super::{
 };
 use bistable_boot::layout::HEADER_BYTES;
 use bistable_format::{ChunkList, Digest, VolumeKind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// Bytes of a mark: a page of most cards.
 const MARK_BYTES: usize = 4096;
@@ -42,7 +45,7 @@ struct Volume {
 
 impl Marks {
     /// For images of so many bytes, in the order of [`VolumeKind::ALL`], as the lists are.
-    pub(super) fn new(lists: &[ChunkList; 2], bytes: [u64; 2]) -> Marks {
+    pub(super) fn new(lists: &[Arc<ChunkList>; 2], bytes: [u64; 2]) -> Marks {
         // Both are powers of two, so the marks lie at the beginnings of both volumes' chunks.
         let stride = lists.iter().map(|l| l.chunk_bytes as usize).min().unwrap_or(MARK_BYTES).max(MARK_BYTES);
         let volume = |i: usize| Volume {
@@ -99,7 +102,7 @@ fn short_digest(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::ports::{Fault, Volume as Port};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     struct Memory(Mutex<Vec<u8>>);
 
@@ -139,7 +142,7 @@ mod tests {
     }
 
     fn slot() -> (Slots, Marks) {
-        let lists = [list(LARGE), list(SMALL)];
+        let lists = [list(LARGE), list(SMALL)].map(Arc::new);
         let marks = Marks::new(&lists, BYTES.map(|b| b as u64));
         let volumes = [0, 1].map(|i: usize| {
             let bytes = content(u32::try_from(i).unwrap(), BYTES[i]);

@@ -6,16 +6,26 @@
 //! | `bundle` | the stream: strict, verified before use |
 //! | `remote` | the repository: only what the device lacks |
 //! | `plan` | what is done about each chunk of it |
+//! | `delta` | what makes a release from the one that runs |
+//! | `full` | the release's own lists and data there |
+//! | `fetch` | blobs, verified: as a whole, or frame by frame |
+//! | `patch` | raw bytes made from those of the running slot |
+//! | `attempts` | which of these did not come out right |
 //! | `running` | the running slot, to be read |
 //! | `pipeline` | the threads that bring its data onto the card |
 //! | `marks` | what is looked at a second time |
 //! | `header` | what makes a slot look bootable: erased first, written last |
 //! | `buffer` | aligned memory, as much as allowed |
+mod attempts;
 mod buffer;
 mod bundle;
 mod content;
+mod delta;
+mod fetch;
+mod full;
 mod header;
 mod marks;
+mod patch;
 mod pipeline;
 mod plan;
 mod remote;
@@ -24,9 +34,11 @@ mod running;
 pub use buffer::{ALIGN, Buffer};
 pub use bundle::{Bundle, BundleError};
 pub use content::{Base, Content, Feed};
+pub use delta::{Download, Known};
 pub use header::erase_header;
 pub use pipeline::{InstallError, Slots, Stats};
 pub use remote::{Opened, Remote};
+pub use running::known as running_release;
 
 use crate::{Device, Error, ports::BootControl};
 use bistable_boot::{Slot, Target, layout::Partition};
@@ -76,6 +88,11 @@ pub fn accept(
         let (version, channel) = (release.version.clone(), device.record.channel.clone());
         return Err(Error::Withdrawn { version, channel });
     }
+    if let Some(base) = content.needs()
+        && running.as_ref().is_none_or(|image| image.release.0 != base.0)
+    {
+        return Err(BundleError::other_base(device, base, &release.version).into());
+    }
     let slots = open_slot(device, slot)?;
     let facts = compat::Device {
         product: &device.record.product,
@@ -113,13 +130,15 @@ pub fn write(
     let slots = open_slot(device, target.slot)?;
     device.mend_root()?;
     device.store_release(target.slot, content.signed())?;
+    let mut base = None;
     if content.reuses()
-        && let Some(running) = running::base(device)?
+        && let Some(running) = running::base(device, target.slot)?
     {
+        base = Some(running.slots.clone());
         content.offer(running);
     }
     let lists = content.lists()?;
-    pipeline::run(content, &lists, &slots, &device.settings, progress).map_err(|e| match e {
+    pipeline::run(content, &lists, &slots, base, &device.settings, progress).map_err(|e| match e {
         InstallError::Bundle(e) => Error::Bundle(e),
         InstallError::Fault(e) => Error::Fault(e),
         e => Error::Card(crate::board::CardError::Failing(e.to_string())),

@@ -12,17 +12,19 @@
 //! have landed on what was right (see `marks`).
 use super::{
     BundleError,
+    attempts::{Attempts, Ticket},
     buffer::{Buffer, Loan, Pool},
     bundle::volumes,
     content::{Content, Feed},
     header::{erase_header, write_header},
     marks::Marks,
+    patch::FromBase,
 };
 use crate::{
     config::Settings,
     ports::{Fault, Volume},
 };
-use bistable_format::{ChunkList, Digest, VolumeKind, limits};
+use bistable_format::{ChunkList, Digest, VolumeKind, chunklist::Range, limits};
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -96,10 +98,16 @@ pub struct Stats {
     pub skipped: u64,
     /// Of these, taken from the running slot.
     pub reused: u64,
+    /// Of these, made from parts of the running slot and a delta's data.
+    pub patched: u64,
+    /// Of these, made from a place of the running slot that had changed, so that their full data was needed.
+    pub stale: u64,
     /// Bytes taken from the running slot.
     pub reused_bytes: u64,
     /// Bytes of encoded chunks that were read from a bundle or a repository.
     pub fetched_bytes: u64,
+    /// Of these, of a delta.
+    pub delta_bytes: u64,
     /// Bytes written into the slot.
     pub written_bytes: u64,
     /// Bytes of the slot that were read back and compared, or found right.
@@ -120,6 +128,8 @@ pub(super) struct Job {
     pub(super) digest: Digest,
     pub(super) payload: Payload,
     pub(super) looked: Looked,
+    /// Of a chunk whose full data can still be had if it doesn't come out right.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// What a chunk's raw bytes are made from.
@@ -130,6 +140,10 @@ pub(super) enum Payload {
     Zstd(Loan),
     /// The raw bytes themselves; their digest was checked.
     Raw(Loan),
+    /// A range of the running slot's volume.
+    Copy(Range),
+    /// A zstd frame, whose digest was checked, and the ranges of the running slot's volume that are its prefix.
+    Patch(Loan, Vec<Range>),
 }
 
 /// Whether somebody looked for a chunk in the slot.
@@ -162,6 +176,9 @@ struct Written {
 /// What the threads share.
 pub(super) struct Shared<'a> {
     pub(super) slots: &'a Slots,
+    /// What runs, if the content needs it.
+    pub(super) base: Option<FromBase>,
+    pub(super) attempts: Attempts,
     pub(super) raw: Pool,
     pub(super) marks: Marks,
     pub(super) failed: Mutex<Option<InstallError>>,
@@ -169,7 +186,10 @@ pub(super) struct Shared<'a> {
     pub(super) skipped: AtomicU64,
     pub(super) reused: AtomicU64,
     pub(super) reused_bytes: AtomicU64,
+    pub(super) patched: AtomicU64,
+    pub(super) stale: AtomicU64,
     pub(super) fetched: AtomicU64,
+    pub(super) of_delta: AtomicU64,
     pub(super) written: AtomicU64,
     pub(super) verified: AtomicU64,
 }
@@ -193,14 +213,15 @@ impl Shared<'_> {
 
 /// Bring the data of `content`, whose chunk lists these are, into the slot.
 ///
-/// `progress` is called with the number of bytes of the release's data that were done with since the last call.
+/// `progress` is called with the number of bytes of the slot that were done with since the last call.
 ///
 /// # Errors
 /// See [`InstallError`]; the slot then doesn't look bootable, unless nothing of it had to be changed.
 pub(super) fn run(
     content: &mut dyn Content,
-    lists: &[ChunkList; 2],
+    lists: &[Arc<ChunkList>; 2],
     slots: &Slots,
+    base: Option<Slots>,
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Stats, InstallError> {
@@ -213,6 +234,8 @@ pub(super) fn run(
     // The checker holds one buffer while it compares; that one is its own.
     let shared = Shared {
         slots,
+        base: base.map(FromBase::new),
+        attempts: Attempts::default(),
         raw: Pool::new(count, largest as usize),
         marks: Marks::new(lists, bytes),
         failed: Mutex::new(None),
@@ -220,7 +243,10 @@ pub(super) fn run(
         skipped: AtomicU64::new(0),
         reused: AtomicU64::new(0),
         reused_bytes: AtomicU64::new(0),
+        patched: AtomicU64::new(0),
+        stale: AtomicU64::new(0),
         fetched: AtomicU64::new(0),
+        of_delta: AtomicU64::new(0),
         written: AtomicU64::new(0),
         verified: AtomicU64::new(0),
     };
@@ -259,8 +285,11 @@ pub(super) fn run(
         chunks: lists.iter().map(|l| l.chunks.len() as u64).sum(),
         skipped: shared.skipped.into_inner(),
         reused: shared.reused.into_inner(),
+        patched: shared.patched.into_inner(),
+        stale: shared.stale.into_inner(),
         reused_bytes: shared.reused_bytes.into_inner(),
         fetched_bytes: shared.fetched.into_inner(),
+        delta_bytes: shared.of_delta.into_inner(),
         written_bytes: shared.written.into_inner(),
         verified_bytes: shared.verified.into_inner(),
     })
@@ -305,7 +334,16 @@ fn prepare(
             if looked == Looked::No && is_right(shared, place, &mut raw)? {
                 return Ok(None);
             }
-            make(shared, place, &payload, &mut raw, decompressor)?;
+            if !make(shared, place, &payload, &mut raw, decompressor)? {
+                return match job.ticket {
+                    Some(ticket) => {
+                        shared.stale.fetch_add(1, Ordering::Relaxed);
+                        ticket.stale();
+                        Ok(None)
+                    }
+                    None => Err(BundleError::Content { volume, index }.into()),
+                };
+            }
             raw
         }
     };
@@ -337,39 +375,59 @@ pub(super) fn is_right(shared: &Shared<'_>, place: Place, raw: &mut [u8]) -> Res
     Ok(true)
 }
 
-/// Fill `raw` with what the slot must hold, and check that: not for trust (the encoded bytes were verified) but for
-/// blame: what differs after this was the card.
+/// Fill `raw` with what the slot must hold, and check that. Where the encoded bytes were verified, this is not for trust but
+/// for blame: what differs after it was the card. Where they lean on the running slot, it is for trust.
+///
+/// Gives whether it is right.
 pub(super) fn make(
     shared: &Shared<'_>,
     place: Place,
     payload: &Payload,
     raw: &mut [u8],
     decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
-) -> Result<(), InstallError> {
-    let got = match payload {
+) -> Result<bool, InstallError> {
+    let filled = match payload {
         Payload::Zero => {
             raw.fill(0);
-            Some(raw.len())
+            true
         }
         Payload::Raw(bytes) if bytes.len() == raw.len() => {
             raw.copy_from_slice(bytes);
-            Some(raw.len())
+            true
         }
-        Payload::Raw(_) => None,
+        Payload::Raw(_) => false,
         Payload::Zstd(encoded) => {
             let decompressor = match decompressor {
                 Some(d) => d,
                 none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| InstallError::Stopped)?),
             };
             // Bounded by the buffer: a frame that would give more is an error, not a larger buffer.
-            decompressor.decompress_to_buffer(encoded, raw).ok()
+            decompressor.decompress_to_buffer(encoded, raw).ok() == Some(raw.len())
         }
+        Payload::Copy(range) => match &shared.base {
+            Some(base) => base.copy(place.volume, *range, raw)?,
+            None => false,
+        },
+        Payload::Patch(frame, prefix) => match &shared.base {
+            Some(base) => base.decode(place.volume, frame, prefix, raw)?,
+            None => false,
+        },
     };
-    if got != Some(raw.len()) || Digest::of(raw) != place.digest {
-        return Err(BundleError::Content { volume: place.volume, index: place.index }.into());
+    if !filled || Digest::of(raw) != place.digest {
+        return Ok(false);
+    }
+    match payload {
+        Payload::Copy(_) => {
+            shared.reused.fetch_add(1, Ordering::Relaxed);
+            shared.reused_bytes.fetch_add(raw.len() as u64, Ordering::Relaxed);
+        }
+        Payload::Patch(..) => {
+            shared.patched.fetch_add(1, Ordering::Relaxed);
+        }
+        Payload::Zero | Payload::Zstd(_) | Payload::Raw(_) => {}
     }
     shared.marks.set(place.volume, place.at, raw);
-    Ok(())
+    Ok(true)
 }
 
 /// Write in the order of arrival, flush every `flush_bytes`, hand what is durable to the checker.

@@ -3,8 +3,8 @@ use super::{
     content::Spot,
     pipeline::{Place, Shared, is_right},
 };
-use bistable_format::{Chunk, ChunkList, Digest, Encoding, VolumeKind};
-use std::sync::mpsc;
+use bistable_format::{Chunk, ChunkList, Digest, Encoding, VolumeKind, chunklist};
+use std::sync::{Arc, mpsc};
 
 /// Raw bytes that are planned at a time.
 const WINDOW_BYTES: u64 = 32 << 20;
@@ -19,16 +19,24 @@ pub(super) struct Held {
 /// What is done about a chunk.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
+    /// Nothing: the slot has it.
     Had,
+    /// Make zeros.
     Zero,
+    /// Copy it from the running slot.
+    Copy(chunklist::Range),
+    /// Fetch a delta's frame, and decode it with what the running slot has.
+    Patch,
+    /// Copy what the running slot should hold according to its own list.
     Reuse(Held),
+    /// Fetch its full data.
     Fetch,
 }
 
 /// Look for every chunk but the one with the header in the slot, and say what is to be done about it.
 pub(super) fn plan(
     shared: &Shared<'_>,
-    lists: &[ChunkList; 2],
+    lists: &[Arc<ChunkList>; 2],
     bytes: [u64; 2],
     held: &[(Digest, Held)],
     to_feed: &mpsc::SyncSender<Vec<(Spot, Step)>>,
@@ -68,21 +76,34 @@ pub(super) fn plan(
 }
 
 /// What is done about a chunk that the slot lacks.
-pub(super) fn step(lists: &[ChunkList; 2], spot: Spot, held: &[(Digest, Held)]) -> Step {
+pub(super) fn step(lists: &[Arc<ChunkList>; 2], spot: Spot, held: &[(Digest, Held)]) -> Step {
     let Some(chunk) = chunk(lists, spot) else { return Step::Fetch };
-    if matches!(chunk.encoding, Encoding::Zero { .. }) {
-        return Step::Zero;
+    let is_of_delta = list(lists, spot).base.is_some();
+    match &chunk.encoding {
+        Encoding::Zero { .. } => Step::Zero,
+        Encoding::Copy(range) => Step::Copy(*range),
+        Encoding::Patch { .. } => Step::Patch,
+        // One that is no smaller as a patch: its frame is in the delta's data, too.
+        Encoding::Zstd { .. } if is_of_delta => Step::Patch,
+        Encoding::Zstd { .. } => full_step(chunk, held),
     }
+}
+
+/// What is done about a chunk without a delta.
+pub(super) fn full_step(chunk: &Chunk, held: &[(Digest, Held)]) -> Step {
     match held.binary_search_by_key(&chunk.digest, |(digest, _)| *digest) {
         Ok(at) => held.get(at).map_or(Step::Fetch, |(_, held)| Step::Reuse(*held)),
         Err(_) => Step::Fetch,
     }
 }
 
-pub(super) fn chunk(lists: &[ChunkList; 2], spot: Spot) -> Option<&Chunk> {
+pub(super) fn chunk(lists: &[Arc<ChunkList>; 2], spot: Spot) -> Option<&Chunk> {
+    list(lists, spot).chunks.get(spot.index)
+}
+
+fn list(lists: &[Arc<ChunkList>; 2], spot: Spot) -> &ChunkList {
     let [boot, system] = lists;
-    let list = if spot.volume == VolumeKind::Boot { boot } else { system };
-    list.chunks.get(spot.index)
+    if spot.volume == VolumeKind::Boot { boot } else { system }
 }
 
 /// A list's chunks that aren't all zeros.

@@ -1,45 +1,44 @@
-//! A release in a repository: only what the device lacks is fetched, in as few requests as that takes.
-//!
-//! ```text
-//! planner                              caller's thread
-//! is the slot's chunk right? ──▶ had   pass over it
-//! all zeros?                     zero  make it here
-//! in the running slot?           reuse read it there, hash it; fetch it after all if it isn't the same
-//! none of these                  fetch neighbours in one request; hash each; a wrong one from another mirror
-//! ```
-//! The chunk with the header comes last: an installation that is cut short has nothing that is fetched twice, but for
-//! the chunk that it was cut in.
+//! Installs from a repository: the release is verified, its chunk lists and data are fetched by digest, and only of
+//! chunks that the device doesn't have: neither in the slot that is written, nor in the running one. Where there is a delta
+//! from what runs, its lists and data take their place.
 use super::{
     buffer::Loan,
     bundle::{BundleError, volumes},
-    content::{Base, Content, Feed, Flow, Spot, encoding},
+    content::{Attempt, Base, Content, Feed, Flow, Kind, Spot},
+    delta::{self, Asked, Download, Known},
+    fetch::{Budget, Data, must},
+    full::{Full, Turn, fetch_list, place},
     pipeline::{InstallError, Looked, Payload},
-    plan::{Held, Step, chunk, full_chunks, plan, step},
+    plan::{Held, Step, chunk, full_chunks, full_step, plan, step},
 };
-use crate::source::{Others, Source, SourceError, Span, fill};
-use bistable_format::{ChunkList, Digest, Envelope, Release, Root, VolumeKind, bundle, limits};
+use crate::source::Source;
+use bistable_format::{ChunkList, Delta, Digest, Encoding, Envelope, Release, Root, VolumeKind, limits};
 use std::{
-    ops::Range,
-    sync::{atomic::Ordering, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     thread,
 };
 
-/// The same thing is taken so often, wrong each time, before it is given up.
-const WRONG_MAX: u32 = 8;
-/// … and so often if there is nobody else to ask: something on the way may have flipped a bit.
-const WRONG_ALONE: u32 = 2;
+/// What may be fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Bytes at most; `None` for any number.
+    pub bytes: Option<u64>,
+    /// Whether the full data of a whole volume may not be.
+    pub deltas_only: bool,
+}
 
 /// A release in a repository. It was verified; its lists and data weren't fetched yet.
 #[allow(missing_debug_implementations, reason = "holds a source and volumes")]
 pub struct Remote<S> {
     source: S,
-    release: Release,
-    signed: Vec<u8>,
+    opened: Opened,
     base: Option<Base>,
     /// What the running slot should hold of what is wanted, by digest.
     held: Vec<(Digest, Held)>,
-    /// Where each chunk's data begins, and where the last one's ends.
-    offsets: [Vec<u64>; 2],
+    full: Full,
+    /// The delta's data for each volume that is made by it.
+    patches: [Option<Data>; 2],
+    budget: Budget,
 }
 
 /// A release that was fetched and verified.
@@ -47,6 +46,11 @@ pub struct Remote<S> {
 pub struct Opened {
     release: Release,
     signed: Vec<u8>,
+    root: Root,
+    allowed: Allowed,
+    /// The delta from what runs, once it was asked for.
+    asked: Option<Option<Box<Delta>>>,
+    remarks: Vec<String>,
 }
 
 impl Opened {
@@ -64,7 +68,8 @@ impl Opened {
     /// See [`BundleError`].
     pub(crate) fn from_signed(signed: Vec<u8>, root: &Root) -> Result<Opened, BundleError> {
         let release = Release::open(&signed, root)?;
-        Ok(Opened { release, signed })
+        let (allowed, remarks) = (Allowed::default(), Vec::new());
+        Ok(Opened { release, signed, root: root.clone(), allowed, asked: None, remarks })
     }
 
     /// Its signed bytes.
@@ -72,10 +77,67 @@ impl Opened {
         &self.signed
     }
 
+    /// What may be fetched of it.
+    #[must_use]
+    pub fn allow(self, allowed: Allowed) -> Opened {
+        Opened { allowed, ..self }
+    }
+
     /// The release with where its lists and data are fetched from.
     pub fn from<S: Source>(self, source: S) -> Remote<S> {
-        let Opened { release, signed } = self;
-        Remote { source, release, signed, base: None, held: Vec::new(), offsets: [Vec::new(), Vec::new()] }
+        let budget = Budget::new(self.allowed.bytes);
+        let (held, full, patches) = (Vec::new(), Full::default(), [None, None]);
+        Remote { source, opened: self, base: None, held, full, patches, budget }
+    }
+
+    /// Ask once whether there is a delta from what runs, and say what has to be fetched.
+    ///
+    /// # Errors
+    /// When the way to the repository failed; [`BundleError::TooMuch`] or [`BundleError::NoDelta`] when that isn't allowed.
+    pub fn ask(
+        &mut self,
+        mut source: &mut dyn Source,
+        running: Option<&Known>,
+    ) -> Result<Download, BundleError> {
+        let found = match (&self.asked, running) {
+            (Some(found), _) => found.clone(),
+            (None, None) => None,
+            (None, Some(base)) => {
+                let target = Known::of(&self.release, &self.signed);
+                match delta::find(&mut source, &self.root, &target, base)? {
+                    Asked::Found(delta) => Some(delta),
+                    Asked::None => None,
+                    Asked::Unusable(problem) => {
+                        self.refuse(&problem);
+                        None
+                    }
+                }
+            }
+        };
+        self.asked = Some(found);
+        let delta = self.asked.as_ref().and_then(Option::as_deref);
+        delta::download(&self.release, delta, running.map(|known| &known.release.version))
+    }
+
+    /// Whether that much may be fetched.
+    ///
+    /// # Errors
+    /// [`BundleError::TooMuch`] or [`BundleError::NoDelta`].
+    pub fn check(&self, download: &Download) -> Result<(), BundleError> {
+        if self.allowed.deltas_only && download.delta_from.is_none() {
+            return Err(BundleError::NoDelta { bytes: download.full_bytes });
+        }
+        match self.allowed.bytes {
+            Some(most) if download.bytes > most => Err(BundleError::TooMuch { bytes: download.bytes, most }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The delta isn't used, or not any more.
+    fn refuse(&mut self, problem: &str) {
+        log::warn!("event=delta-refused version={} reason=\"{problem}\"", self.release.version);
+        self.remarks.push(format!("the delta is not used, full data is fetched instead: {problem}"));
+        self.asked = Some(None);
     }
 }
 
@@ -88,42 +150,80 @@ impl<S: Source> Remote<S> {
         Ok(Opened::fetch(&mut source, release, root)?.from(source))
     }
 
-    fn list(&mut self, release: &Release, volume: VolumeKind) -> Result<ChunkList, BundleError> {
-        let v = volumes(release)?.get(volume);
-        let limit = limits::CHUNK_LIST.min(v.list_bytes as usize);
-        let what = format!("chunk list of the {volume} volume");
-        let bytes = must(&mut self.source, &what, &v.list, limit)?;
-        ChunkList::decode(&bytes, v).map_err(|source| BundleError::List { volume, source })
+    /// The lists of the volumes that a delta makes; none if there is no delta, or anything is wrong with it.
+    ///
+    /// # Errors
+    /// When the way to the repository failed.
+    fn delta_lists(&mut self) -> Result<[Option<Arc<ChunkList>>; 2], BundleError> {
+        let Some(base) = self.base.clone() else { return Ok([None, None]) };
+        let known = Known { identity: base.identity, release: base.release };
+        self.opened.ask(&mut self.source, Some(&known))?;
+        let Some(Some(delta)) = self.opened.asked.clone() else { return Ok([None, None]) };
+        match self.fetch_delta_lists(&delta, &known.release) {
+            Err(e) if e.is_transport() => Err(e),
+            Err(e) => {
+                self.patches = [None, None];
+                self.opened.refuse(&e.to_string());
+                Ok([None, None])
+            }
+            Ok(lists) => Ok(lists),
+        }
     }
 
-    /// What the running slot should hold of what is wanted. Its lists are in the repository, if its release still is.
-    fn find_held(&mut self, lists: &[ChunkList; 2]) {
+    fn fetch_delta_lists(
+        &mut self,
+        delta: &Delta,
+        base: &Release,
+    ) -> Result<[Option<Arc<ChunkList>>; 2], BundleError> {
+        let mut lists = [None, None];
+        for volume in VolumeKind::ALL {
+            let Some(artifact) = delta.artifact(volume.name()) else { continue };
+            if !delta::is_smaller(&self.opened.release, delta, volume)? {
+                continue;
+            }
+            let limit = limits::CHUNK_LIST.min(artifact.list_bytes as usize);
+            let what = format!("delta's chunk list of the {volume} volume");
+            let bytes = must(&mut self.source, &what, &artifact.list, limit)?;
+            let (target, base) = (volumes(&self.opened.release)?.get(volume), volumes(base)?.get(volume));
+            let list = artifact
+                .list(&bytes, target, base)
+                .map_err(|source| BundleError::DeltaList { volume, source })?;
+            self.patches[place(volume)] = Some(Data::new(Kind::Delta, volume, &artifact.data, &list));
+            lists[place(volume)] = Some(Arc::new(list));
+        }
+        Ok(lists)
+    }
+
+    /// What the running slot should hold of what is wanted of these volumes. Its lists are in the repository, if its release
+    /// still is.
+    fn find_held(&mut self, wanted: &[Arc<ChunkList>]) {
         let Some(base) = self.base.clone() else { return };
-        let mut wanted: Vec<Digest> = lists.iter().flat_map(full_chunks).map(|(_, digest)| digest).collect();
-        wanted.sort_unstable();
-        for (volume, target) in VolumeKind::ALL.into_iter().zip(lists) {
-            let (Some(running), Some(target_volumes)) = (base.release.volumes(), self.release.volumes())
+        let mut digests: Vec<Digest> =
+            wanted.iter().flat_map(|list| full_chunks(list)).map(|(_, digest)| digest).collect();
+        if digests.is_empty() {
+            return;
+        }
+        digests.sort_unstable();
+        for volume in VolumeKind::ALL {
+            let (Some(running), Some(target)) = (base.release.volumes(), self.opened.release.volumes())
             else {
                 return;
             };
             let v = running.get(volume);
-            let fetched;
-            let list = if v.list == target_volumes.get(volume).list {
-                target
+            let list = if v.list == target.get(volume).list {
+                self.full.list(&mut self.source, &self.opened.release, volume)
             } else {
-                match self.list(&base.release, volume) {
-                    Ok(list) => {
-                        fetched = list;
-                        &fetched
-                    }
-                    Err(e) => {
-                        log::info!("reuse=none volume={volume} running={} {e}", base.release.version);
-                        continue;
-                    }
+                fetch_list(&mut self.source, &base.release, volume).map(Arc::new)
+            };
+            let list = match list {
+                Ok(list) => list,
+                Err(e) => {
+                    log::info!("reuse=none volume={volume} running={} {e}", base.release.version);
+                    continue;
                 }
             };
-            for (index, digest) in full_chunks(list) {
-                if wanted.binary_search(&digest).is_ok() {
+            for (index, digest) in full_chunks(&list) {
+                if digests.binary_search(&digest).is_ok() {
                     let at = index as u64 * u64::from(list.chunk_bytes);
                     let held = Held { volume, at, bytes: list.raw_bytes(index, v.bytes) };
                     self.held.push((digest, held));
@@ -134,56 +234,143 @@ impl<S: Source> Remote<S> {
         self.held.dedup_by_key(|(digest, _)| *digest);
     }
 
-    /// Do what was planned for chunks that follow one another.
+    /// Do what was planned for chunks that follow one another, until all of them are on their way.
     fn bring(&mut self, feed: &mut Feed<'_>, window: &[(Spot, Step)]) -> Result<Flow, InstallError> {
         let mut at = 0;
-        while let Some((spot, step)) = window.get(at).copied() {
+        while let Some((spot, planned)) = window.get(at).copied() {
             if feed.stopped() {
                 return Ok(Flow::Stopped);
             }
             at += 1;
-            let flow = match step {
+            let flow = match self.now(feed, spot, planned) {
                 Step::Had => {
-                    self.done(feed, spot);
+                    feed.progress(spot);
                     Flow::On
                 }
-                Step::Zero => self.send(feed, spot, Payload::Zero),
+                Step::Zero => self.send(feed, spot, Payload::Zero)?,
+                Step::Copy(range) => self.send(feed, spot, Payload::Copy(range))?,
+                Step::Patch => match self.patch(feed, spot)? {
+                    Some(payload) => self.send(feed, spot, payload)?,
+                    // The delta is gone by now.
+                    None => {
+                        at -= 1;
+                        Flow::On
+                    }
+                },
                 Step::Reuse(held) => match self.reuse(feed, spot, held)? {
-                    Some(raw) => self.send(feed, spot, Payload::Raw(raw)),
-                    None => self.fetch(feed, spot.volume, spot.index..spot.index + 1)?,
+                    Some(raw) => self.send(feed, spot, Payload::Raw(raw))?,
+                    None => self.fetch(feed, spot, spot.index + 1, Turn::First)?,
                 },
                 Step::Fetch => {
                     let mut end = spot.index + 1;
-                    while let Some((Spot { volume, index }, Step::Fetch)) = window.get(at)
-                        && (*volume, *index) == (spot.volume, end)
+                    while let Some((next, planned)) = window.get(at)
+                        && (next.volume, next.index) == (spot.volume, end)
+                        && matches!(self.now(feed, *next, *planned), Step::Fetch)
                     {
                         (at, end) = (at + 1, end + 1);
                     }
-                    self.fetch(feed, spot.volume, spot.index..end)?
+                    self.fetch(feed, spot, end, Turn::First)?
                 }
             };
             if flow == Flow::Stopped {
                 return Ok(flow);
             }
         }
-        Ok(Flow::On)
+        self.mend(feed)
     }
 
-    fn done(&self, feed: &mut Feed<'_>, spot: Spot) {
-        let [from, to] = self.places(spot.volume, spot.index..spot.index + 1);
-        feed.progress(u32::try_from(to - from).unwrap_or(u32::MAX));
+    /// What is done about a chunk now: the delta may have been given up since it was planned.
+    fn now(&self, feed: &Feed<'_>, spot: Spot, planned: Step) -> Step {
+        match planned {
+            Step::Copy(_) | Step::Patch if self.patches[place(spot.volume)].is_none() => {
+                chunk(feed.lists(), spot).map_or(Step::Fetch, |chunk| full_step(chunk, &self.held))
+            }
+            planned => planned,
+        }
     }
 
-    fn send(&self, feed: &mut Feed<'_>, spot: Spot, payload: Payload) -> Flow {
-        self.done(feed, spot);
-        feed.send(spot, payload, Looked::NotThere)
+    /// A chunk goes on its way. If its volume is made by a delta and it doesn't come out right, its full data is fetched.
+    fn send(&mut self, feed: &mut Feed<'_>, spot: Spot, payload: Payload) -> Result<Flow, InstallError> {
+        feed.progress(spot);
+        if self.patches[place(spot.volume)].is_none() || matches!(payload, Payload::Raw(_)) {
+            return Ok(feed.send(spot, payload, Looked::NotThere));
+        }
+        match feed.attempt(spot, payload, Looked::NotThere)? {
+            Attempt::Sent(flow) => Ok(flow),
+            Attempt::Stale => self.fetch(feed, spot, spot.index + 1, Turn::Again),
+        }
     }
 
-    /// First and last byte (exclusive) of the data of some chunks.
-    fn places(&self, volume: VolumeKind, chunks: Range<usize>) -> [u64; 2] {
-        let [boot, system] = &self.offsets;
-        let offsets = if volume == VolumeKind::Boot { boot } else { system };
-        [chunks.start, chunks.end].map(|index| offsets.get(index).copied().unwrap_or(0))
+    /// A chunk of a delta. If its data can't be had, the delta is given up.
+    fn patch(&mut self, feed: &Feed<'_>, spot: Spot) -> Result<Option<Payload>, InstallError> {
+        let volume = place(spot.volume);
+        let (Some(chunk), Some(data)) = (chunk(feed.lists(), spot), &mut self.patches[volume]) else {
+            return Ok(None);
+        };
+        let (digest, prefix) = match &chunk.encoding {
+            Encoding::Patch { digest, prefix, .. } => (digest, Some(prefix.clone())),
+            Encoding::Zstd { digest, .. } => (digest, None),
+            // These have a step of their own.
+            Encoding::Zero { .. } => return Ok(Some(Payload::Zero)),
+            Encoding::Copy(range) => return Ok(Some(Payload::Copy(*range))),
+        };
+        let all = feed.lists()[volume].chunks.len();
+        match data.frame(&mut self.source, feed, spot.index..all, digest, &mut self.budget) {
+            Ok(frame) => Ok(Some(match prefix {
+                Some(prefix) => Payload::Patch(frame, prefix),
+                None => Payload::Zstd(frame),
+            })),
+            Err(e) if e.is_transport() || matches!(e, BundleError::TooMuch { .. }) => Err(e.into()),
+            Err(e) => {
+                self.give_up(feed, &e.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    /// From now on without the delta, as if there were none.
+    fn give_up(&mut self, feed: &Feed<'_>, problem: &str) {
+        self.opened.refuse(problem);
+        let by_delta = std::mem::take(&mut self.patches);
+        let lists = feed.lists().iter().zip(by_delta).filter(|(_, data)| data.is_some());
+        let wanted: Vec<_> = lists.map(|(list, _)| Arc::clone(list)).collect();
+        self.find_held(&wanted);
+    }
+
+    /// Fetch what was made wrongly from the running slot.
+    fn mend(&mut self, feed: &mut Feed<'_>) -> Result<Flow, InstallError> {
+        let stale = feed.shared.attempts.settle();
+        if feed.stopped() {
+            return Ok(Flow::Stopped);
+        }
+        if stale.is_empty() {
+            return Ok(Flow::On);
+        }
+        log::info!("event=stale-chunks chunks={}", stale.len());
+        if feed.shared.attempts.are_vain() && self.patches.iter().any(Option::is_some) {
+            self.give_up(feed, "the running system was changed in too many places since it was installed");
+        }
+        self.leave_deltas();
+        let Remote { source, opened, full, budget, .. } = self;
+        full.bring_again(source, &opened.release, feed, &stale, budget)
+    }
+
+    /// The source is needed for something else.
+    fn leave_deltas(&mut self) {
+        self.patches.iter_mut().flatten().for_each(Data::close);
+    }
+
+    /// Fetch neighbours of a volume, from a chunk to another one (exclusive).
+    fn fetch(
+        &mut self,
+        feed: &mut Feed<'_>,
+        spot: Spot,
+        end: usize,
+        turn: Turn,
+    ) -> Result<Flow, InstallError> {
+        self.leave_deltas();
+        let Remote { source, opened, full, budget, .. } = self;
+        full.bring(source, &opened.release, feed, (spot.volume, spot.index..end, turn), budget)
     }
 
     /// A chunk from the running slot, if it is there as it should be: somebody may have written to that system.
@@ -203,58 +390,15 @@ impl<S: Source> Remote<S> {
         feed.shared.reused_bytes.fetch_add(raw.len() as u64, Ordering::Relaxed);
         Ok(Some(raw))
     }
-
-    /// Fetch neighbours in one request. One that comes wrong is asked for again, with what follows it.
-    fn fetch(
-        &mut self,
-        feed: &mut Feed<'_>,
-        volume: VolumeKind,
-        mut chunks: Range<usize>,
-    ) -> Result<Flow, InstallError> {
-        let path = bundle::blob_name(&volumes(&self.release)?.get(volume).data);
-        let mut wrong = 0;
-        'again: while !chunks.is_empty() {
-            let [from, to] = self.places(volume, chunks.clone());
-            let mut begun = self.source.begin(&path, Span::new(from, to));
-            while !chunks.is_empty() {
-                let spot = Spot { volume, index: chunks.start };
-                let Some(chunk) = chunk(feed.lists(), spot) else { return Ok(Flow::Stopped) };
-                let (bytes, digest, _) = encoding(&chunk.encoding)?;
-                if feed.stopped() {
-                    return Ok(Flow::Stopped);
-                }
-                let mut encoded = feed.encoded(bytes);
-                let came =
-                    std::mem::replace(&mut begun, Ok(())).and_then(|()| fill(&mut self.source, &mut encoded));
-                match came {
-                    Ok(()) => feed.fetched(bytes.into()),
-                    // Named by its digest, it is the same: it has to be asked for anew.
-                    Err(SourceError::Changed { .. }) => {}
-                    Err(e) => return Err(BundleError::Source(e).into()),
-                }
-                if Digest::of(&encoded) != digest {
-                    let what = format!("data of chunk {} of the {volume} volume", spot.index);
-                    was_wrong(&mut self.source, &mut wrong, &what, &digest)?;
-                    continue 'again;
-                }
-                wrong = 0;
-                chunks.start += 1;
-                if self.send(feed, spot, Payload::Zstd(encoded)) == Flow::Stopped {
-                    return Ok(Flow::Stopped);
-                }
-            }
-        }
-        Ok(Flow::On)
-    }
 }
 
 impl<S: Source> Content for Remote<S> {
     fn release(&self) -> &Release {
-        &self.release
+        &self.opened.release
     }
 
     fn signed(&self) -> &[u8] {
-        &self.signed
+        &self.opened.signed
     }
 
     fn reuses(&self) -> bool {
@@ -265,18 +409,22 @@ impl<S: Source> Content for Remote<S> {
         self.base = Some(running);
     }
 
-    fn lists(&mut self) -> Result<[ChunkList; 2], BundleError> {
-        let release = self.release.clone();
-        let lists = [self.list(&release, VolumeKind::Boot)?, self.list(&release, VolumeKind::System)?];
-        self.offsets = lists.each_ref().map(|list| {
-            let ends = list.chunks.iter().scan(0, |end, chunk| {
-                *end += u64::from(chunk.encoding.data_bytes());
-                Some(*end)
+    fn lists(&mut self) -> Result<[Arc<ChunkList>; 2], BundleError> {
+        let by_delta = self.delta_lists()?;
+        let mut lists = Vec::new();
+        let mut full = Vec::new();
+        for (volume, list) in VolumeKind::ALL.into_iter().zip(by_delta) {
+            lists.push(match list {
+                Some(list) => list,
+                None => {
+                    let list = self.full.list(&mut self.source, &self.opened.release, volume)?;
+                    full.push(Arc::clone(&list));
+                    list
+                }
             });
-            std::iter::once(0).chain(ends).collect()
-        });
-        self.find_held(&lists);
-        Ok(lists)
+        }
+        self.find_held(&full);
+        <[_; 2]>::try_from(lists).map_err(|_| BundleError::NotAnImage)
     }
 
     fn feed(&mut self, feed: &mut Feed<'_>) -> Result<(), InstallError> {
@@ -301,13 +449,17 @@ impl<S: Source> Content for Remote<S> {
         }
         match there {
             Some(raw) => {
-                self.send(feed, header, Payload::Raw(raw));
+                self.send(feed, header, Payload::Raw(raw))?;
             }
             None => {
                 self.bring(feed, &[(header, step(lists, header, &held))])?;
             }
         }
         Ok(())
+    }
+
+    fn remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.opened.remarks)
     }
 }
 
@@ -324,35 +476,4 @@ impl<S: Source> Remote<S> {
             _ => Ok(None),
         }
     }
-}
-
-/// A small blob that has to be there, verified.
-fn must(source: &mut impl Source, what: &str, digest: &Digest, limit: usize) -> Result<Vec<u8>, BundleError> {
-    let mut wrong = 0;
-    loop {
-        let Some(bytes) = source.small(&bundle::blob_name(digest), limit)? else {
-            return Err(BundleError::Missing { what: what.into(), digest: *digest, from: source.name() });
-        };
-        if Digest::of(&bytes) == *digest {
-            return Ok(bytes);
-        }
-        was_wrong(source, &mut wrong, what, digest)?;
-    }
-}
-
-/// What came had another digest: ask somebody else, as long as there is hope.
-fn was_wrong(
-    source: &mut impl Source,
-    wrong: &mut u32,
-    what: &str,
-    digest: &Digest,
-) -> Result<(), BundleError> {
-    *wrong += 1;
-    let from = source.name();
-    let hope = match source.blame() {
-        Others::Next => *wrong < WRONG_MAX,
-        Others::None => *wrong < WRONG_ALONE,
-    };
-    log::warn!("wrong={wrong} from={from} {what}");
-    if hope { Ok(()) } else { Err(BundleError::Blob { what: what.into(), digest: *digest, from }) }
 }

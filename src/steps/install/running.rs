@@ -1,10 +1,11 @@
 //! The running slot, to be read: what it has needn't be fetched.
-use super::{content::Base, pipeline::Slots};
+use super::{content::Base, delta::Known, pipeline::Slots};
 use crate::{
     Device, Error,
     ports::{Fault, Volume},
 };
-use bistable_boot::layout::Partition;
+use bistable_boot::{Slot, layout::Partition};
+use bistable_format::Digest;
 use std::sync::Arc;
 
 /// A volume that nobody writes through.
@@ -25,23 +26,42 @@ impl Volume for ReadOnly {
     }
 }
 
-/// The running slot, if the device knows what it was written from. That it doesn't is no reason to fail: everything is
-/// fetched then.
+/// The running slot, if the device knows what it was written from, and it isn't the one that is written. That it doesn't know is
+/// no reason to fail: everything is fetched then.
 ///
 /// # Errors
 /// When the machine goes down.
-pub(super) fn base(device: &mut Device) -> Result<Option<Base>, Error> {
+pub(super) fn base(device: &mut Device, written: Slot) -> Result<Option<Base>, Error> {
     let slot = device.board.boot.booted();
-    let found = device.release_of(slot).and_then(|release| {
-        let partitions = &mut device.board.partitions;
-        let mut open = |partition| -> Result<Arc<dyn Volume>, Error> {
-            Ok(Arc::new(ReadOnly(partitions.open(partition)?)))
-        };
-        let slots = Slots { boot: open(Partition::Boot(slot))?, system: open(Partition::System(slot))? };
-        Ok(Base { release, slots })
+    if slot == written {
+        return Ok(None);
+    }
+    let Some(Known { identity, release }) = known(device)? else { return Ok(None) };
+    let partitions = &mut device.board.partitions;
+    let mut open =
+        |partition| -> Result<Arc<dyn Volume>, Fault> { Ok(Arc::new(ReadOnly(partitions.open(partition)?))) };
+    let slots = open(Partition::Boot(slot)).and_then(|boot| {
+        let system = open(Partition::System(slot))?;
+        Ok(Slots { boot, system })
     });
+    Ok(unless_stopping(slots.map_err(Error::Fault))?.map(|slots| Base { release, identity, slots }))
+}
+
+/// The release that runs, if the device knows it.
+///
+/// # Errors
+/// When the machine goes down.
+pub fn known(device: &mut Device) -> Result<Option<Known>, Error> {
+    let slot = device.board.boot.booted();
+    let found = device.release_of(slot);
+    let identity = device.running().map(|image| Digest(image.release.0));
+    let release = unless_stopping(found)?;
+    Ok(identity.zip(release).map(|(identity, release)| Known { identity, release }))
+}
+
+fn unless_stopping<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
     match found {
-        Ok(base) => Ok(Some(base)),
+        Ok(found) => Ok(Some(found)),
         Err(Error::Fault(fault)) if fault.stopping().is_some() => Err(fault.into()),
         Err(e) => {
             log::info!("reuse=none {e}");

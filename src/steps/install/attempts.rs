@@ -1,0 +1,119 @@
+//! Chunks that are made from the running slot: how many are under way, and which did not come out right.
+//!
+//! The running system may have been written to since it was installed. A chunk that is made from such a place comes out
+//! wrong, which says nothing about the release: it is a *stale* chunk, and its full data are fetched instead. Workers
+//! find that out long after the chunk was handed to them, so each gets a ticket.
+use super::content::Spot;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// This many of the first chunks tell whether the base is what the delta was made for.
+const SAMPLE: u32 = 64;
+/// One in this many may be stale; with more, the delta isn't worth its bytes.
+const STALE_SHARE: u32 = 4;
+
+/// All attempts of an installation. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attempts(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct State {
+    begun: u32,
+    under_way: u32,
+    /// Stale ones among the first [`SAMPLE`].
+    stale_early: u32,
+    /// Stale chunks that nobody has taken yet.
+    stale: Vec<Spot>,
+}
+
+/// One attempt; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    attempts: Attempts,
+    number: u32,
+    spot: Spot,
+}
+
+impl Attempts {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A chunk is about to be made from the running slot.
+    pub(super) fn begin(&self, spot: Spot) -> Ticket {
+        let mut state = self.state();
+        let number = state.begun;
+        state.begun += 1;
+        state.under_way += 1;
+        Ticket { attempts: self.clone(), number, spot }
+    }
+
+    /// Wait until none is under way, and take the stale chunks, in order.
+    pub(super) fn settle(&self) -> Vec<Spot> {
+        let mut state = self.state();
+        while state.under_way > 0 {
+            state = self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut stale = std::mem::take(&mut state.stale);
+        stale.sort_unstable();
+        stale
+    }
+
+    /// Whether so many of the first chunks were stale that the others will be, too.
+    pub(super) fn are_vain(&self) -> bool {
+        self.state().stale_early > SAMPLE / STALE_SHARE
+    }
+}
+
+impl Ticket {
+    /// The chunk did not come out right.
+    pub(super) fn stale(self) {
+        let mut state = self.attempts.state();
+        state.stale.push(self.spot);
+        state.stale_early += u32::from(self.number < SAMPLE);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.attempts.state().under_way -= 1;
+        self.attempts.0.1.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable_format::VolumeKind;
+
+    fn spot(index: usize) -> Spot {
+        Spot { volume: VolumeKind::System, index }
+    }
+
+    #[test]
+    fn stale_chunks_are_given_once_in_order_when_all_attempts_ended() {
+        let attempts = Attempts::default();
+        let tickets = [5, 1, 3].map(|index| attempts.begin(spot(index)));
+        let other = attempts.clone();
+        let waiting = std::thread::spawn(move || other.settle());
+        let [five, one, three] = tickets;
+        five.stale();
+        one.stale();
+        drop(three);
+        assert_eq!(waiting.join().unwrap(), [spot(1), spot(5)]);
+        assert!(attempts.settle().is_empty());
+    }
+
+    #[test]
+    fn more_than_a_quarter_of_the_first_64_is_too_much_and_later_ones_do_not_count() {
+        for (early, late, vain) in [(16, 100, false), (17, 0, true)] {
+            let attempts = Attempts::default();
+            for number in 0..64 + late {
+                let ticket = attempts.begin(spot(number));
+                if number < early || number >= 64 {
+                    ticket.stale();
+                }
+            }
+            assert_eq!(attempts.are_vain(), vain, "{early} early, {late} late");
+        }
+    }
+}
