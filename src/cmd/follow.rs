@@ -8,20 +8,31 @@ use crate::{
     source::{Limits, Location, Patience, Source, SourceError, http::Rate},
     steps::{
         check::{self, CheckError, Found, Remember, Unusable},
-        install::Content,
+        install::{Allowed, Content, running_release},
     },
 };
-use bistable_boot::Target;
+use bistable_boot::{Now, Saved, Target};
 use bistable_format::{channel::check_channel_name, compat::Direction};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
 pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<Answer, Failed> {
     let (mut mirrors, mut found) = look(agent, repository, Remember::Yes)?;
-    let opened = found.open(&mut *mirrors, None).map(drop);
-    let report = found.report();
+    let opened = found.open(&mut *mirrors, None);
+    let mut report = found.report();
     match opened {
-        Ok(()) => Ok(Answer::new(report.text(), &report)),
+        Ok((mut opened, _)) => {
+            let running = running_release(&mut agent.device)?;
+            match opened.ask(&mut *mirrors, running.as_ref()) {
+                Ok(download) => report.download = Some(download),
+                // Only how much it is stays unknown.
+                Err(e) => log::warn!("event=delta-unknown reason=\"{e}\""),
+            }
+            for remark in opened.remarks() {
+                say(remark);
+            }
+            Ok(Answer::new(report.text(), &report))
+        }
         Err(e) => {
             let fields = serde_json::to_value(&report).unwrap_or_default();
             Err(Failed::with(
@@ -60,6 +71,22 @@ pub(super) fn with_offer(
     let (opened, direction) = opened?;
     for Unusable { version, problem, .. } in found.unusable() {
         say(&format!("release {version} can't be used: {problem}"));
+    }
+    // What somebody names is fetched, however large it is.
+    let settings = &agent.device.settings.update;
+    let allowed = match version {
+        Some(_) => Allowed::default(),
+        None => Allowed { bytes: settings.max_download, deltas_only: settings.deltas_only },
+    };
+    let mut opened = opened.allow(allowed);
+    let is_written = matches!(
+        agent.now(),
+        Now::Saved(Saved::Staged(target) | Saved::Armed { target, .. }) if target.release == opened.release_id()
+    );
+    if !is_written {
+        let running = running_release(&mut agent.device)?;
+        let download = opened.ask(&mut *mirrors, running.as_ref())?;
+        opened.check(&download)?;
     }
     act(agent, &mut opened.from(mirrors), direction)
 }

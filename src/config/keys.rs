@@ -191,6 +191,15 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "what its place in rollouts is drawn from, instead of the board's serial number",
     },
     &One {
+        name: "update.max_download", field: |i| &mut i.settings.update.max_download,
+        kind: Optional(Number { what: "a number of bytes", least: 1, most: 64 << 30 }),
+        help: "most that is fetched for an update whose version nobody named",
+    },
+    &One {
+        name: "update.deltas_only", kind: Flag, field: |i| &mut i.settings.update.deltas_only,
+        help: "without a delta, install nothing that nobody named",
+    },
+    &One {
         name: "update.fleet_lock", kind: Optional(WEB), field: |i| &mut i.settings.update.fleet_lock,
         help: "a FleetLock server that is asked before a reboot into a trial",
     },

@@ -55,6 +55,10 @@ pub struct UpdateSettings {
     pub group: Option<String>,
     /// What its place in a rollout is drawn from, instead of the board's serial number; 1 to 64 of A-Z a-z 0-9 . _ : -.
     pub id: Option<String>,
+    /// Most bytes that are fetched for an update whose version nobody named.
+    pub max_download: Option<u64>,
+    /// Whether such an update needs a delta.
+    pub deltas_only: bool,
     /// The `FleetLock` server to ask before a reboot into a trial: an http or https address without a slash at its end.
     pub fleet_lock: Option<String>,
     /// This device's group there: 1 to 64 of A-Z a-z 0-9 . -.
@@ -155,6 +159,8 @@ impl Default for Settings {
                 group: None,
                 id: None,
                 fleet_lock: None,
+                max_download: None,
+                deltas_only: false,
                 fleet_lock_group: "default".into(),
             },
         }

@@ -18,6 +18,7 @@ mod bad_media;
 mod bundle_bits;
 mod check;
 mod delta_bundle;
+mod delta_channel;
 mod delta_draft;
 mod delta_source;
 mod demands;

@@ -3,6 +3,7 @@ use super::Found;
 use crate::{
     date::{utc_date, utc_minute},
     status::Equivocation,
+    steps::install::Download,
 };
 use bistable_format::{
     Channel,
@@ -53,6 +54,8 @@ pub struct Report {
     pub equivocation: Option<Equivocation>,
     /// The version that `update` would install.
     pub takes: Option<String>,
+    /// What has to be fetched for that at most, if that was asked.
+    pub download: Option<Download>,
     /// Everything on offer for this product, newest first.
     pub offers: Vec<Line>,
     /// Offers and withdrawals that this version can't read, and why.
@@ -79,6 +82,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         way_back: found.way_back().map(|image| image.version.to_string()),
         equivocation: found.equivocation.as_ref().map(Equivocation::from),
         takes: choice.taken.map(|o| o.terms.version.to_string()),
+        download: None,
         offers: choice.considered.iter().map(line).collect(),
         unreadable: unreadable(&found.channel),
     }
@@ -135,6 +139,20 @@ pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static st
     }
 }
 
+/// What a delta saves, if there is one.
+fn by_delta(download: &Download) -> String {
+    let Some(from) = &download.delta_from else { return String::new() };
+    format!(" ({} of {} by delta from {from})", size(download.bytes), size(download.full_bytes))
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    // A tenth of the unit, rounded up: nothing is less than it says.
+    let (unit, tenth) = if bytes < 100_000 { ("kB", 100) } else { ("MB", 100_000) };
+    let tenths = bytes.div_ceil(tenth);
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
 impl Report {
     /// One line of why there is nothing to do.
     pub(super) fn nothing(&self) -> String {
@@ -187,7 +205,10 @@ impl Report {
             text.push_str(&format!("    {line}\n"));
         }
         text.push_str(&match &self.takes {
-            Some(version) => format!("update to {version}: `bistable update`"),
+            Some(version) => format!(
+                "update to {version}: `bistable update`{}",
+                self.download.as_ref().map_or_else(String::new, by_delta)
+            ),
             None => format!("nothing to do: {}", self.nothing()),
         });
         text

@@ -50,10 +50,12 @@ impl Full {
         source: &mut impl Source,
         release: &Release,
         volume: VolumeKind,
+        budget: &mut Budget,
     ) -> Result<Arc<ChunkList>, BundleError> {
         if let Some((list, _)) = &self.volumes[place(volume)] {
             return Ok(Arc::clone(list));
         }
+        budget.spend(volumes(release)?.get(volume).list_bytes.into())?;
         let list = Arc::new(fetch_list(source, release, volume)?);
         let data = Data::new(Kind::Full, volume, &volumes(release)?.get(volume).data, &list);
         self.volumes[place(volume)] = Some((Arc::clone(&list), data));
@@ -70,7 +72,7 @@ impl Full {
         (volume, mut chunks, turn): (VolumeKind, Range<usize>, Turn),
         budget: &mut Budget,
     ) -> Result<Flow, InstallError> {
-        let list = self.list(source, release, volume)?;
+        let list = self.list(source, release, volume, budget)?;
         let Some((_, data)) = &mut self.volumes[place(volume)] else { return Ok(Flow::Stopped) };
         data.close();
         while !chunks.is_empty() {

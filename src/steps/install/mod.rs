@@ -37,7 +37,7 @@ pub use content::{Base, Content, Feed};
 pub use delta::{Download, Known};
 pub use header::erase_header;
 pub use pipeline::{InstallError, Slots, Stats};
-pub use remote::{Opened, Remote};
+pub use remote::{Allowed, Opened, Remote};
 pub use running::known as running_release;
 
 use crate::{Device, Error, ports::BootControl};

@@ -12,6 +12,7 @@ use super::{
     plan::{Held, Step, chunk, full_chunks, full_step, plan, step},
 };
 use crate::source::Source;
+use bistable_boot::ReleaseId;
 use bistable_format::{ChunkList, Delta, Digest, Encoding, Envelope, Release, Root, VolumeKind, limits};
 use std::{
     sync::{Arc, atomic::Ordering, mpsc},
@@ -75,6 +76,16 @@ impl Opened {
     /// Its signed bytes.
     pub fn signed(&self) -> &[u8] {
         &self.signed
+    }
+
+    /// What it is known by on this device.
+    pub fn release_id(&self) -> ReleaseId {
+        crate::device::release_id(&self.signed)
+    }
+
+    /// What a person should know of the delta.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// What may be fetched of it.
@@ -183,6 +194,7 @@ impl<S: Source> Remote<S> {
             }
             let limit = limits::CHUNK_LIST.min(artifact.list_bytes as usize);
             let what = format!("delta's chunk list of the {volume} volume");
+            self.budget.spend(artifact.list_bytes.into())?;
             let bytes = must(&mut self.source, &what, &artifact.list, limit)?;
             let (target, base) = (volumes(&self.opened.release)?.get(volume), volumes(base)?.get(volume));
             let list = artifact
@@ -211,7 +223,7 @@ impl<S: Source> Remote<S> {
             };
             let v = running.get(volume);
             let list = if v.list == target.get(volume).list {
-                self.full.list(&mut self.source, &self.opened.release, volume)
+                self.full.list(&mut self.source, &self.opened.release, volume, &mut self.budget)
             } else {
                 fetch_list(&mut self.source, &base.release, volume).map(Arc::new)
             };
@@ -417,7 +429,8 @@ impl<S: Source> Content for Remote<S> {
             lists.push(match list {
                 Some(list) => list,
                 None => {
-                    let list = self.full.list(&mut self.source, &self.opened.release, volume)?;
+                    let list =
+                        self.full.list(&mut self.source, &self.opened.release, volume, &mut self.budget)?;
                     full.push(Arc::clone(&list));
                     list
                 }
