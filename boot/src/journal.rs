@@ -98,6 +98,28 @@ pub enum JournalError<E: core::error::Error + 'static> {
 /// The two copies, on the `state` partition.
 ///
 /// Sequence numbers may wrap: of two copies, the newer is the one that is less than half the range ahead.
+///
+/// ```
+/// use bistable_boot::{Image, Journal, Memory, Record, ReleaseId, SECTOR, layout};
+///
+/// let image = Image {
+///     release: ReleaseId([1; 32]),
+///     version: semver::Version::new(1, 0, 0),
+///     security_version: 0,
+///     durable: 1,
+/// };
+/// let mut journal = Journal::new(Memory::new(layout::STATE_BYTES as usize / SECTOR));
+/// let mut record = Record::provision("hub", image, 1);
+/// journal.format(&record)?;
+/// journal.save(&mut record)?;
+///
+/// // A copy that is damaged costs nothing: the other one counts, and the next save repairs it.
+/// let mut card = journal.into_inner();
+/// card.bytes_mut()[100] ^= 1;
+/// let mut journal = Journal::new(card);
+/// assert_eq!(journal.load()?.product, "hub");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Journal<B> {
     blocks: B,

@@ -9,6 +9,34 @@ use crate::{
 /// Saved as armed and booted from the target's slot, it is on trial; saved as armed and booted from the other one, the
 /// trial ended without a verdict or never began: [`attempt`](crate::Tries) says which. Only a decision leads from here to
 /// what is saved next, so a trial can't be saved.
+///
+/// ```
+/// use bistable_boot::{Action, Event, Failure, Now, Reason, ReleaseId, Saved, Slot, Target};
+///
+/// let target = Target {
+///     slot: Slot::B,
+///     release: ReleaseId([1; 32]),
+///     version: semver::Version::new(1, 1, 0),
+///     security_version: 0,
+///     durable: 1,
+/// };
+/// let saved = Now::Saved(Saved::Idle).on(Event::Offer(target.clone()))?;
+/// assert_eq!(Now::Saved(saved.clone()).todo(), Action::Install);
+///
+/// let staged = Now::Saved(saved).on(Event::Installed)?;
+/// let armed = Now::Saved(staged).on(Event::SelfTestsPassed)?;
+/// assert_eq!(Now::Saved(armed.clone()).todo(), Action::Try);
+///
+/// // Booted into slot B, it is on trial. Health decides.
+/// let trial = Now::Trial { target, attempts: 1 };
+/// assert_eq!(trial.todo(), Action::HealthCheck);
+/// let bad = trial.on(Event::Failed(Failure::new(Reason::Health, "the fan stays off")))?;
+/// assert_eq!(Now::Saved(bad).todo(), Action::Revert);
+///
+/// // What makes no sense is refused.
+/// assert!(Now::Saved(armed).on(Event::Healthy).is_err());
+/// # Ok::<(), bistable_boot::Refused>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Now {
     /// A state that the journal could hold. It need not hold it yet: the boot may have shown an attempt that counts.

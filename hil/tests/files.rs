@@ -9,6 +9,7 @@ use bistable_hil::package::{About, Arch, Entry, files, installed, workspace};
 use std::{
     collections::BTreeSet,
     fs::{self, Permissions},
+    io::Read as _,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -316,6 +317,9 @@ fn the_package_has_program_pages_and_completions() {
     for path in [
         "usr/share/man/man1/bistable.1.gz",
         "usr/share/man/man1/bistable-update.1.gz",
+        "usr/share/man/man5/bistable-config.5.gz",
+        "usr/share/man/man5/bistable-self-test.toml.5.gz",
+        "usr/share/man/man5/bistable-health.toml.5.gz",
         "usr/share/bash-completion/completions/bistable",
         "usr/share/zsh/vendor-completions/_bistable",
         "usr/share/fish/vendor_completions.d/bistable.fish",
@@ -399,6 +403,40 @@ fn systemd_understands_the_units() {
 
 /// In tenths, as `systemd-analyze security --threshold` counts.
 const EXPOSURE_MAX: &str = "50";
+
+#[test]
+fn man_pages_have_all_sections_and_no_errors_of_roff() {
+    let entries = installed(&workspace(), &about(), b"program".to_vec()).unwrap();
+    let has_man = Command::new("man").arg("--version").output().is_ok();
+    let folder = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for entry in entries.iter().filter(|e| e.path.starts_with("usr/share/man/")) {
+        let mut text = String::new();
+        let bytes = entry.bytes.as_deref().unwrap();
+        flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap();
+        let sections: &[&str] = if entry.path.ends_with(".1.gz") {
+            &["NAME", "SYNOPSIS", "EXIT STATUS", "FILES", "SEE ALSO"]
+        } else {
+            &["NAME", "DESCRIPTION"]
+        };
+        for section in sections {
+            let found = text.lines().any(|line| line.replace('"', "") == format!(".SH {section}"));
+            assert!(found, "{} has no section {section}:\n{text}", entry.path);
+        }
+        if has_man {
+            let path = folder.path().join("page");
+            fs::write(&path, &text).unwrap();
+            let out = run(Command::new("man").args(["--warnings", "-l"]).arg(&path).env("LC_ALL", "C.UTF-8"));
+            assert!(out.status.success() && out.stderr.is_empty(), "{}: {out:?}", entry.path);
+        }
+        count += 1;
+    }
+    assert!(count > 15, "{count}");
+    let update = entries.iter().find(|e| e.path.ends_with("bistable-update.1.gz")).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(update.bytes.as_deref().unwrap()).read_to_string(&mut text).unwrap();
+    assert!(text.contains(".SH EXAMPLES") && text.contains("bistable update"), "{text}");
+}
 
 #[test]
 fn every_service_gives_up_what_it_does_not_need() {

@@ -1,5 +1,5 @@
 //! Man pages and shell completions, from the command line's own description.
-use super::tree::Entry;
+use super::{man, tree::Entry};
 use anyhow::{Context, Result};
 use bistable::cli::Cli;
 use clap::{Command, CommandFactory};
@@ -17,6 +17,10 @@ pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
     let mut whole = Cli::command().disable_help_subcommand(true);
     whole.build();
     pages(&whole, date, &mut entries)?;
+    for (name, about, markdown) in man::FORMATS {
+        let text = man::format(name, about, markdown, date);
+        entries.push(Entry::file(format!("usr/share/man/man5/{name}.5.gz"), gzip(text.as_bytes())?));
+    }
     let shells = [
         (Shell::Bash, "usr/share/bash-completion/completions/bistable"),
         (Shell::Zsh, "usr/share/zsh/vendor-completions/_bistable"),
@@ -38,6 +42,7 @@ fn pages(command: &Command, date: &str, entries: &mut Vec<Entry>) -> Result<()> 
         .manual("Bistable");
     let mut text = Vec::new();
     page.render(&mut text).with_context(|| format!("the man page of {name}"))?;
+    text.extend(man::sections(&name).into_bytes());
     entries.push(Entry::file(format!("usr/share/man/man1/{name}.1.gz"), gzip(&text)?));
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         pages(verb, date, entries)?;

@@ -6,6 +6,7 @@
 //! | `build` | the program, cross-built |
 //! | `tools` | what has to be installed here, and what is missing |
 //! | `docs` | man pages and completions, from the command line's own description |
+//! | `man` | what man pages have beyond that, and pages of file formats |
 //! | `tree` | what the package installs: path, mode, bytes |
 //! | `deb` | the package from the tree |
 //! | `debian/` | the package's own scripts |
@@ -15,6 +16,7 @@ mod arch;
 mod build;
 mod deb;
 mod docs;
+mod man;
 mod tools;
 mod tree;
 

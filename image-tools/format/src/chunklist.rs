@@ -121,6 +121,24 @@ pub struct Chunk {
 }
 
 /// All chunks of one artifact.
+///
+/// ```
+/// use bistable_format::{Chunk, ChunkList, Digest, Encoding};
+///
+/// let raw = vec![7; (1 << 20) + 4096];
+/// let chunks = raw.chunks(1 << 20).map(|chunk| Chunk {
+///     digest: Digest::of(chunk),
+///     encoding: Encoding::Zstd { bytes: 64, digest: Digest::of(b"its zstd frame") },
+/// });
+/// let list = ChunkList { chunk_bytes: 1 << 20, base: None, chunks: chunks.collect() };
+/// assert_eq!(list.raw_bytes(0, raw.len() as u64), 1 << 20);
+/// assert_eq!(list.raw_bytes(1, raw.len() as u64), 4096);
+///
+/// // What a release says of all chunks together: a list with another order hashes to something else.
+/// let mut swapped = list.clone();
+/// swapped.chunks.swap(0, 1);
+/// assert_ne!(swapped.chunks_digest(), list.chunks_digest());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChunkList {
     /// Raw bytes in each chunk but the last: a power of two between the limits.

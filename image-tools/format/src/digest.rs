@@ -4,6 +4,15 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 /// A SHA-256 digest. Prints as hexadecimal digits, as many as the precision says.
+///
+/// ```
+/// use bistable_format::Digest;
+///
+/// let digest = Digest::of(b"abc");
+/// assert_eq!(format!("{digest:.12}"), "ba7816bf8f01");
+/// assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+/// assert_eq!(Digest::parse("BA7816BF"), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 

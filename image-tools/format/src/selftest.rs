@@ -294,6 +294,24 @@ pub struct Test {
 }
 
 /// All tests, in the order in which they run.
+///
+/// ```
+/// use bistable_format::selftest::Plan;
+///
+/// let text = r#"
+///     [[test]]
+///     name = "relay"
+///     kind = "loopback"
+///     out = 17
+///     in = 27
+/// "#;
+/// let plan = Plan::parse(text)?;
+/// assert_eq!(plan.tests[0].name, "relay");
+///
+/// let twice = text.replace("27", "17");
+/// assert!(Plan::parse(&twice).is_err(), "one pin can't be both ends");
+/// # Ok::<(), bistable_format::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The tests. No two of them share a pin.
