@@ -189,6 +189,9 @@ impl Bench {
             passage: Default::default(),
             rollout: Default::default(),
             fixes_security: false,
+            deltas: vec![],
+            last: 3,
+            require_deltas: false,
             threads: Threads::new(1),
         };
         let (_, cost) = counted.cost(|store| {

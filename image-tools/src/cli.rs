@@ -73,6 +73,8 @@ pub enum Verb {
     Withdraw(cmd::withdraw::Args),
     /// Put a bundle into a repository and offer it in a channel.
     Publish(Box<cmd::publish::Args>),
+    /// Show which deltas a channel's devices could use, and how to make those that are missing
+    Deltas(cmd::deltas::Args),
     /// Show the releases of a channel.
     List(cmd::list::Args),
     /// Find releases in all channels.
@@ -117,6 +119,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Rollout(args) => cmd::promote::rollout(&args, out),
         Verb::Withdraw(args) => cmd::withdraw::run(&args, out),
         Verb::Publish(args) => cmd::publish::run(&args, out),
+        Verb::Deltas(args) => cmd::deltas::run(&args, out),
         Verb::List(args) => cmd::list::run(&args, out),
         Verb::Search(args) => cmd::search::run(&args, out),
         Verb::Show(args) => cmd::search::show(&args, out),

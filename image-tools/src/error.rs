@@ -11,6 +11,7 @@ use crate::repository::audit::AuditError;
 use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
 use crate::repository::contents::ContentsError;
+use crate::repository::delta_publish::{BaseError, DeltaPublishError};
 use crate::repository::edit::EditError;
 use crate::repository::hold::HoldError;
 use crate::repository::holdings::HoldingsError;
@@ -165,6 +166,8 @@ impl Error {
             Error::Channel(e) => channel(e),
             Error::Catalog(e) => catalog(e),
             Error::Publish(PublishError::Bundle(VerifyError::Bundle { source, .. })) => bundle(source),
+            Error::Publish(PublishError::Delta(e)) => publish_delta(e),
+            Error::Publish(PublishError::Holdings(e)) => holdings(e),
             Error::Publish(PublishError::Store(e)) => store(e),
             Error::Publish(PublishError::Channel(e)) => channel(e),
             Error::Publish(PublishError::Catalog(e)) => catalog(e),
@@ -335,6 +338,23 @@ fn delta(error: &DeltaError) -> Exit {
         DeltaError::Untrusted(_) => Exit::Untrusted,
         DeltaError::NoKey | DeltaError::Same { .. } | DeltaError::Twice { .. } => Exit::Usage,
         DeltaError::OtherProduct { .. } => Exit::Incompatible,
+        _ => Exit::Failed,
+    }
+}
+
+fn publish_delta(error: &DeltaPublishError) -> Exit {
+    match error {
+        DeltaPublishError::Delta(e) => verify_delta(e),
+        DeltaPublishError::OtherTarget { .. } => Exit::Usage,
+        DeltaPublishError::Base { source, .. } => match &**source {
+            BaseError::Contents(e) => contents(e),
+            BaseError::Store(e) => store(e),
+            BaseError::Damaged(_) | BaseError::List(_) => Exit::Untrusted,
+            BaseError::Missing(_) | BaseError::Io(_) => Exit::Failed,
+        },
+        DeltaPublishError::Holdings(e) => holdings(e),
+        DeltaPublishError::Audit(e) => audit(e),
+        DeltaPublishError::Store(e) => store(e),
         _ => Exit::Failed,
     }
 }

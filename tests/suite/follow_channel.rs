@@ -82,6 +82,9 @@ impl<'a> Repo<'a> {
             passage: Default::default(),
             rollout: Rollout::default(),
             fixes_security: false,
+            deltas: vec![],
+            last: 3,
+            require_deltas: false,
             threads: Threads::new(1),
         };
         publish(&self.store, &self.roots, &log, &self.committer(), &publication, &Silent).unwrap();

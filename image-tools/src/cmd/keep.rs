@@ -106,6 +106,29 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             "why": word,
         }));
     }
+    for delta in plan.deltas.iter().filter(|delta| delta.for_room) {
+        let name = |id| {
+            holdings
+                .releases
+                .get(id)
+                .map_or_else(|| format!("{id:.12}"), |held| held.entry.version.to_string())
+        };
+        let (target, base, frees) = (name(&delta.target), name(&delta.base), Bytes(delta.frees));
+        let _ =
+            writeln!(text, "delta to {target} from {base}  frees {frees}  for room; nothing offers {target}");
+    }
+    let deltas: Vec<_> = plan
+        .deltas
+        .iter()
+        .map(|delta| {
+            json!({
+                "release": delta.target.to_string(),
+                "base": delta.base.to_string(),
+                "frees": delta.frees,
+                "why": if delta.for_room { "room" } else { "release" },
+            })
+        })
+        .collect();
     // Afterwards what there is counts: the catalogues were written anew, and what others left may be gone, too.
     let (removed, after) = if args.dry_run {
         (prune::Removed::default(), plan.bytes[1])
@@ -123,7 +146,11 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         Bytes(after)
     );
     if !args.dry_run {
-        let _ = writeln!(text, "{} files removed, {}", removed.files, Bytes(removed.bytes));
+        let deltas = match removed.deltas {
+            0 => String::new(),
+            n => format!(" ({n} deltas)"),
+        };
+        let _ = writeln!(text, "{} files removed{deltas}, {}", removed.files, Bytes(removed.bytes));
     }
     if plan.too_large {
         text.push_str("warning: still more than allowed; all the rest is on offer, pinned, among the newest, or the way back\n");
@@ -132,9 +159,11 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         json!({
             "dry_run": args.dry_run,
             "releases": going,
+            "deltas": deltas,
             "bytes_before": plan.bytes[0],
             "bytes_after": after,
             "too_large": plan.too_large,
+            "removed_deltas": removed.deltas,
             "removed_files": removed.files,
             "removed_bytes": removed.bytes,
         }),
@@ -207,6 +236,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             "channels": report.channels,
             "offered": report.offered,
             "catalogued": report.catalogued,
+            "deltas": report.deltas,
             "not_kept": report.not_kept,
             "blobs": report.blobs,
             "orphan_bytes": report.orphan_bytes,

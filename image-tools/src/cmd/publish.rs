@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::parallel::Threads;
 use crate::repository::channel::Log;
 use crate::repository::publish::{Publication, publish};
+use crate::repository::wanted::LAST;
 use crate::size::Bytes;
 use bistable_format::channel::Passage;
 use serde_json::json;
@@ -18,6 +19,15 @@ use std::path::PathBuf;
 pub struct Args {
     /// The bundle.
     bundle: PathBuf,
+    /// Deltas to it: each is applied before it is published
+    #[arg(value_name = "X.delta")]
+    deltas: Vec<PathBuf>,
+    /// Fail if a release that devices of the channel may run has no delta to this one
+    #[arg(long)]
+    require_deltas: bool,
+    /// How many releases of the product back devices of the channel may be, for --require-deltas and the warning without it
+    #[arg(long, value_name = "N", default_value_t = LAST)]
+    last: usize,
     /// The channel that offers it. One that isn't there begins.
     #[arg(long, value_name = "NAME", default_value = "staging")]
     channel: String,
@@ -44,11 +54,27 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         passage: if args.barrier { Passage::Barrier } else { Passage::Free },
         rollout: args.rollout.rollout(HostClock.now())?,
         fixes_security: args.fixes_security,
+        deltas: args.deltas.clone(),
+        last: args.last,
+        require_deltas: args.require_deltas,
         threads: args.threads.map_or_else(Threads::available, Threads::new),
     };
     let progress = out.progress();
     let published = publish(&bench.store, &bench.roots, &log, &bench.committer(), &publication, &*progress)?;
     drop(progress);
+    let mut deltas = String::new();
+    for delta in &published.deltas {
+        let there = if delta.is_new { "" } else { "; there is another one already, which stays" };
+        deltas.push_str(&format!("delta from {}: {}{there}\n", delta.base.version, Bytes(delta.bytes)));
+    }
+    if !published.without_delta.is_empty() {
+        let versions: Vec<_> = published.without_delta.iter().map(ToString::to_string).collect();
+        deltas.push_str(&format!(
+            "warning: devices that run {} fetch the whole release; `bistable-image deltas {}` says how to make the deltas\n",
+            versions.join(" or "),
+            args.channel
+        ));
+    }
     let rest = rest(&publication.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     let release = &published.release;
     let sequence = published.committed.as_ref().map(|c| c.file.channel.sequence);
@@ -66,9 +92,16 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             "release": published.identity.to_string(),
             "bytes": published.bytes,
             "uploaded_bytes": published.uploaded,
+            "deltas": published.deltas.iter().map(|delta| json!({
+                "base": delta.identity.to_string(),
+                "base_version": delta.base.version.to_string(),
+                "bytes": delta.bytes,
+                "new": delta.is_new,
+            })).collect::<Vec<_>>(),
+            "without_delta_from": published.without_delta.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
         &format!(
-            "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{}",
+            "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{deltas}{}",
             release.product(),
             release.version,
             published.identity,

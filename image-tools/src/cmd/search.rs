@@ -6,6 +6,7 @@ use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
 use crate::repository::contents;
+use crate::repository::delta_file::{self, StoredDelta};
 use crate::repository::holdings::{Held, Holdings, Standing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
@@ -220,6 +221,14 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
         .iter()
         .filter_map(|f| f.path.rsplit('/').next()?.strip_suffix(".attestation").map(ToOwned::to_owned))
         .collect();
+    let deltas = delta_file::of(&store, &roots, &entry.identity)?;
+    let base = |delta: &StoredDelta| {
+        let base = &delta.delta.base;
+        holdings
+            .releases
+            .get(base)
+            .map_or_else(|| format!("{base:.12}"), |held| held.entry.version.to_string())
+    };
     let requires = &release.requires;
     let list = |list: &[(String, VersionReq)]| {
         let all: Vec<_> = list.iter().map(|(name, req)| format!("{name} {req}")).collect();
@@ -250,6 +259,8 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("requires", &list(&requires.components));
     line("conflicts", &list(&requires.conflicts));
     line("attested", &if attested.is_empty() { "nothing".into() } else { attested.join(", ") });
+    let made: Vec<_> = deltas.good.iter().map(|d| format!("{} from {}", Bytes(d.bytes()), base(d))).collect();
+    line("deltas", &if made.is_empty() { "none".into() } else { made.join(", ") });
     line("built", &timestamp(release.build_time));
     line("author", &entry.author);
     line("bytes", &Bytes(entry.bytes).to_string());
@@ -265,6 +276,10 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
         }
     }
     json["attested"] = attested.into();
+    let deltas = deltas.good.iter().map(|delta| {
+        json!({"base": delta.delta.base.to_string(), "base_version": base(delta), "bytes": delta.bytes()})
+    });
+    json["deltas"] = deltas.collect::<Vec<_>>().into();
     json["complete"] = whole.is_none().into();
     json["description"] = release.description.clone().into();
     let blobs: Vec<String> = stored.parts().iter().map(|p| digest_text(&p.digest)).collect();

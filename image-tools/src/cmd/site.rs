@@ -5,6 +5,7 @@ use crate::clock::{Clock, HostClock};
 use crate::disk;
 use crate::error::Error;
 use crate::output::{self, Access, Existing};
+use crate::repository::delta_file;
 use crate::repository::holdings::Holdings;
 use crate::repository::roots::Roots;
 use crate::repository::site::{Card, Site, imager, page};
@@ -59,9 +60,12 @@ fn board(text: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
-    let holdings = Holdings::read(&store, &Roots::load(&store)?, None)?;
+    let roots = Roots::load(&store)?;
+    let holdings = Holdings::read(&store, &roots, None)?;
+    let deltas = delta_file::all(&store, &roots)?.good;
     let now = HostClock.now();
-    let html = page(&Site { title: &args.title, url: args.url.as_deref(), holdings: &holdings, now });
+    let (title, url) = (args.title.as_str(), args.url.as_deref());
+    let html = page(&Site { title, url, holdings: &holdings, deltas: &deltas, now });
     let base = args.url.as_deref().unwrap_or_default().trim_end_matches('/');
     let cards =
         args.card.iter().map(|path| card(path, base, &args.board, now)).collect::<Result<Vec<_>, Error>>()?;

@@ -35,7 +35,9 @@ mod verify;
 pub use crate::build::Level;
 pub use apply::{ApplyError, ApplyProblem};
 pub use make::{DeltaOptions, Made, file_name, make};
+pub(crate) use raw::Image;
 pub use raw::Raw;
+pub(crate) use verify::Opened;
 pub use verify::{DeltaVerified, VerifyDeltaError, verify};
 
 use crate::output::OutputError;

@@ -17,6 +17,9 @@
 //! | [`sequence`] | numbered files, and the newest of them |
 //! | [`channel`] | a channel's files, and the commit of the next |
 //! | [`contents`] | what a release consists of |
+//! | [`delta_file`] | a delta that fits its name |
+//! | [`delta_publish`] | a delta becomes blobs and a file, once it was applied |
+//! | [`wanted`] | which deltas devices could use |
 //! | [`edit`] | what an act makes of a channel |
 //! | [`mod@promote`] | offering in another channel |
 //! | [`hold`] | files that somebody relies on who has not committed yet |
@@ -39,6 +42,8 @@ pub mod audit;
 pub mod catalog;
 pub mod channel;
 pub mod contents;
+pub mod delta_file;
+pub mod delta_publish;
 pub mod edit;
 pub mod fsck;
 mod hashed;
@@ -59,6 +64,7 @@ pub mod store;
 pub mod sync;
 pub mod trust;
 mod version_name;
+pub mod wanted;
 pub mod words;
 
 pub use crate::clock::{Clock, HostClock};

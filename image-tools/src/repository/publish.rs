@@ -4,12 +4,15 @@
 //! between leaves blobs that nobody names; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committed, Committer, Log};
+use super::delta_publish::{self, DeltaPublishError, PublishedDelta};
 use super::edit::{self, EditError};
 use super::hashed::Hashed;
 use super::hold::{Hold, HoldError};
+use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
 use super::version_name;
+use super::wanted;
 use crate::bundle::Reader;
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
@@ -53,6 +56,22 @@ pub enum PublishError {
     /// Not into this channel as it is.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// A delta is wrong.
+    #[error(transparent)]
+    Delta(#[from] Box<DeltaPublishError>),
+    /// What the channel had can't be found out.
+    #[error(transparent)]
+    Holdings(#[from] HoldingsError),
+    /// Devices would have to fetch the whole release.
+    #[error(
+        "devices that run {} would fetch the whole release: make the deltas with `bistable-image delta`, or leave \
+         --require-deltas out",
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    )]
+    NoDeltas {
+        /// The versions from which there is none.
+        missing: Vec<Version>,
+    },
     /// A prune is at it.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -81,6 +100,12 @@ pub struct Publication {
     pub rollout: Rollout,
     /// Whether it closes a hole: its security version must be higher than any that the channel offers.
     pub fixes_security: bool,
+    /// Deltas to it, which are applied before they are published.
+    pub deltas: Vec<PathBuf>,
+    /// Releases of the product back to which devices of the channel are expected to be.
+    pub last: usize,
+    /// Whether each of these, and what is offered now, needs a delta.
+    pub require_deltas: bool,
     /// Threads that verify.
     pub threads: Threads,
 }
@@ -96,6 +121,10 @@ pub struct Published {
     pub uploaded: u64,
     /// Bytes of all its blobs.
     pub bytes: u64,
+    /// The deltas that were given.
+    pub deltas: Vec<PublishedDelta>,
+    /// Versions that devices may run and from which there is no delta.
+    pub without_delta: Vec<Version>,
     /// The channel's new file; none if it offers the release already.
     pub committed: Option<Committed>,
 }
@@ -163,14 +192,52 @@ pub fn publish(
         Err(EditError::AlreadyOffered { .. }) => {}
         allowed => allowed?,
     }
+    let deltas =
+        delta_publish::check(store, roots, &identity, &publication.deltas, publication.threads, progress)
+            .map_err(Box::new)?;
+    let given: Vec<Digest> = deltas.iter().map(delta_publish::Checked::base).collect();
+    let without_delta = without_delta(store, roots, log, &offer, publication.last, &given)?;
+    if publication.require_deltas && !without_delta.is_empty() {
+        return Err(PublishError::NoDeltas { missing: without_delta });
+    }
     // With these keys, too: what is refused only at the end has taken its version for ever.
     committer.seal(log, &draft)?;
     let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
-    let _hold = Hold::take(store, committer.clock, blobs)?;
+    let held = deltas.iter().flat_map(delta_publish::Checked::held);
+    let _hold = Hold::take(store, committer.clock, blobs.chain(held))?;
     let (uploaded, bytes) = upload(store, &mut file, path, &frame, progress)?;
+    // Before the offer: the first device that sees it finds them.
+    let deltas = deltas
+        .into_iter()
+        .map(|delta| delta.publish(store, committer))
+        .collect::<Result<_, _>>()
+        .map_err(Box::new)?;
     let committed =
         committer.commit(log, |draft| add(log, store, draft, &release, offer.clone(), entry.clone()))?;
-    Ok(Published { release, identity, uploaded, bytes, committed })
+    Ok(Published { release, identity, uploaded, bytes, deltas, without_delta, committed })
+}
+
+/// The versions that devices of the channel may run, and from which there is no delta.
+fn without_delta(
+    store: &Store,
+    roots: &Roots,
+    log: &Log<'_>,
+    offer: &Offer,
+    last: usize,
+    given: &[Digest],
+) -> Result<Vec<Version>, PublishError> {
+    if !super::channel::names(store)?.iter().any(|name| name == log.name()) {
+        return Ok(Vec::new());
+    }
+    let holdings = Holdings::read(store, roots, Some(log.name()))?;
+    let mut missing = Vec::new();
+    for base in wanted::bases(&holdings, log.name(), (&offer.terms, &offer.identity), last) {
+        let identity = base.entry.identity;
+        if !given.contains(&identity) && !delta_publish::exists(store, roots, &offer.identity, &identity)? {
+            missing.push(base.entry.version.clone());
+        }
+    }
+    Ok(missing)
 }
 
 /// Offer a release, too.

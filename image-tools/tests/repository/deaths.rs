@@ -16,13 +16,22 @@ type Done = Result<(), String>;
 
 /// Give what a second call may say instead of doing it again.
 fn each_death(name: &str, again: &[&str], world: &World, act: &dyn Fn(&Store) -> Done) {
-    let undisturbed = Store::new(world.memory.fork());
+    each_death_from(name, again, &world.memory, act);
+}
+
+/// The same from another repository, where the second call does it again.
+pub(crate) fn each_death_of(name: &str, from: &Memory, act: &dyn Fn(&Store) -> Done) {
+    each_death_from(name, &[], from, act);
+}
+
+fn each_death_from(name: &str, again: &[&str], from: &Memory, act: &dyn Fn(&Store) -> Done) {
+    let undisturbed = Store::new(from.fork());
     act(&undisturbed).unwrap();
     assert_clean(&undisturbed, name);
     let want = snapshot(&undisturbed);
     let mut deaths = 0;
     for dies_at in 0.. {
-        let memory = world.memory.fork();
+        let memory = from.fork();
         let dying = Faults { dies_at: Some(dies_at), ..Faults::default() };
         let faulty = Store::new(Faulty::new(memory.clone(), dying));
         let died = act(&faulty);

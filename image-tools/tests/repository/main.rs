@@ -12,6 +12,7 @@ mod cli;
 mod copies;
 mod counted;
 mod deaths;
+mod deltas;
 mod hostile;
 mod init;
 mod life;

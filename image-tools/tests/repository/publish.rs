@@ -64,6 +64,9 @@ pub(crate) fn publication(bundle: &Path) -> Publication {
         passage: Default::default(),
         rollout: Default::default(),
         fixes_security: false,
+        deltas: vec![],
+        last: 3,
+        require_deltas: false,
         threads: Threads::new(1),
     }
 }

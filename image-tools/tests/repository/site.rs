@@ -75,6 +75,7 @@ fn nothing_that_somebody_wrote_becomes_markup() {
     product.committer("ada").commit(&log, hostile).unwrap();
     let holdings = Holdings::read(&store, &roots, None).unwrap();
     let site = Site {
+        deltas: &[],
         title: "<A & B>",
         url: Some("https://x.example/'\"<"),
         holdings: &holdings,
@@ -93,7 +94,7 @@ fn nothing_that_somebody_wrote_becomes_markup() {
         assert!(!html.contains(outside), "{outside}");
     }
     let empty = Holdings { channels: Default::default(), releases: Default::default() };
-    assert_balanced(&page(&Site { title: "x", url: None, holdings: &empty, now: 0 }));
+    assert_balanced(&page(&Site { title: "x", url: None, holdings: &empty, deltas: &[], now: 0 }));
 }
 
 /// The fields and types that the imager's own schema demands of an item.

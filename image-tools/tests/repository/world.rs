@@ -86,6 +86,7 @@ pub(crate) struct Snapshot {
     channels: Vec<String>,
     records: Vec<String>,
     catalogue: Vec<Digest>,
+    deltas: Vec<String>,
     roots: u32,
 }
 
@@ -104,6 +105,7 @@ pub(crate) fn snapshot(store: &Store) -> Snapshot {
     Snapshot {
         channels: holdings.channels.values().map(|f| one(&f.channel)).collect(),
         records: records.iter().map(|r| format!("{} {}", r.record.verb, r.record.about)).collect(),
+        deltas: store.list("deltas").unwrap().into_iter().map(|file| file.path).collect(),
         catalogue: holdings.releases.keys().copied().collect(),
         roots: roots.newest().root.version,
     }

@@ -2,8 +2,10 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `deltas` | deltas: signed, in their place, with their blobs, between releases that are there |
 //! | `named` | files that have to fit their names: versions, attestations |
 //! | `repair` | hints made anew; what is worth nothing removed |
+mod deltas;
 mod named;
 mod repair;
 
@@ -109,6 +111,8 @@ pub struct Report {
     pub catalogued: usize,
     /// Of these, ones whose files are not kept here.
     pub not_kept: usize,
+    /// Deltas.
+    pub deltas: usize,
     /// Blobs.
     pub blobs: usize,
     /// Bytes of blobs that nobody names.
@@ -156,6 +160,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     let (mut named, mut old) = (BTreeSet::new(), BTreeSet::new());
     let mut versions = named::Versions::new();
     let mut releases: BTreeMap<Digest, Option<Offer>> = BTreeMap::new();
+    let mut identities = deltas::Known::new();
     for name in channel::names(store)? {
         report.channels += 1;
         let log = Log::new(store, roots, name.as_str());
@@ -180,6 +185,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         for entry in catalog::newest_first(store, &file.channel.catalog) {
             match entry {
                 Ok(entry) => {
+                    identities.entry(entry.identity).or_default().insert(entry.release);
                     releases.entry(entry.release).or_insert(None);
                     versions.entry((entry.product, entry.version)).or_default().insert(entry.identity);
                 }
@@ -188,6 +194,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
             }
         }
         for offer in file.channel.offers {
+            identities.entry(offer.identity).or_default().insert(offer.release);
             releases.insert(offer.release, Some(offer));
         }
     }
@@ -198,6 +205,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         report.offered += usize::from(offer.is_some());
         release(store, roots, &mut report, digest, offer.as_ref(), &blobs, &mut named);
     }
+    deltas::check(store, roots, &mut report, &identities, &blobs, &mut named)?;
     if depth == Depth::Bytes {
         // Those that nobody names, too: who publishes finds them there.
         for digest in blobs.keys() {

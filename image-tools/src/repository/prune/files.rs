@@ -1,6 +1,7 @@
 //! The blobs of a repository, and which of them each release consists of: releases share what is the same in them.
 use super::{Parts, PruneError};
 use crate::repository::contents::{self, ContentsError};
+use crate::repository::delta_file;
 use crate::repository::holdings::Holdings;
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
@@ -14,6 +15,19 @@ pub struct Files {
     pub bytes: BTreeMap<Digest, u64>,
     /// What each release consists of, by its identity. A blob may belong to many.
     pub of: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// What makes a release from another one.
+    pub deltas: Vec<DeltaFiles>,
+}
+
+/// A delta, and its blobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeltaFiles {
+    /// What it makes.
+    pub target: Digest,
+    /// What it takes.
+    pub base: Digest,
+    /// Its blobs. Others may have the same.
+    pub blobs: BTreeSet<Digest>,
 }
 
 impl Files {
@@ -23,7 +37,7 @@ impl Files {
     /// When the store fails.
     pub fn read(store: &Store, roots: &Roots, holdings: &Holdings) -> Result<Files, PruneError> {
         let mut parts = Parts { store, roots, read: BTreeMap::new() };
-        let mut files = Files { bytes: contents::blobs(store)?, of: BTreeMap::new() };
+        let mut files = Files { bytes: contents::blobs(store)?, ..Files::default() };
         for (identity, held) in &holdings.releases {
             let mut all = held.signed.clone();
             for signed in &held.signed {
@@ -34,6 +48,10 @@ impl Files {
                 }
             }
             files.of.insert(*identity, all);
+        }
+        for delta in delta_file::all(store, roots)?.good {
+            let blobs = delta.parts().iter().map(|part| part.digest).collect();
+            files.deltas.push(DeltaFiles { target: delta.delta.target, base: delta.delta.base, blobs });
         }
         Ok(files)
     }

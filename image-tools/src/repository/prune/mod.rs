@@ -4,6 +4,8 @@
 //! Whoever is stopped in between leaves files that nothing names, which the next prune removes; never a name without its
 //! file. What somebody is just publishing is [held](super::hold).
 //!
+//! A delta lives as long as both of its releases; its file goes before its blobs.
+//!
 //! Files that nothing names any more, or not yet (a publish was stopped, a catalogue was written anew), go when they were found
 //! so a day before.
 //!
@@ -16,12 +18,13 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use files::{Files, blob_bytes};
-pub use plan::{Goes, Going, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan};
+pub use files::{DeltaFiles, Files, blob_bytes};
+pub use plan::{Goes, Going, GoingDelta, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan};
 
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committer, Log};
 use super::contents::{self, ContentsError};
+use super::delta_file::{self, StoredDelta};
 use super::hold;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
@@ -99,6 +102,8 @@ pub enum PruneError {
 pub struct Removed {
     /// Files.
     pub files: u64,
+    /// Of these, deltas.
+    pub deltas: u64,
     /// Their bytes.
     pub bytes: u64,
 }
@@ -135,6 +140,19 @@ pub fn run(
         // What can't be read any more takes nothing with it but itself.
         candidates.extend(parts.of(signed).unwrap_or_default());
     }
+    let for_room: BTreeSet<(Digest, Digest)> =
+        plan.deltas.iter().filter(|d| d.for_room).map(|d| (d.target, d.base)).collect();
+    let mut staying = staying;
+    for delta in delta_file::all(store, roots)?.good {
+        let is_kept = |id: &Digest| holdings.releases.contains_key(id) && !going.contains(id);
+        let blobs = delta.parts().into_iter().map(|part| part.digest);
+        if lives(&delta, &for_room, is_kept) {
+            staying.extend(blobs);
+        } else {
+            // The file itself is no blob, but whoever publishes it holds its digest.
+            candidates.extend(blobs.chain([delta.digest]));
+        }
+    }
     let others = hold::pendings(store)?;
     candidates.extend(others.iter().flat_map(|(_, blobs)| blobs));
     let seen = orphans(store)?;
@@ -149,10 +167,25 @@ pub fn run(
     for name in holdings.channels.keys() {
         forget(store, roots, committer, name, &going)?;
     }
-    // First the holds: who lets one go has committed, and is seen in the channels.
-    let mut needed_now = hold::held(store, now)?;
-    needed_now.extend(needed(&Holdings::read(store, roots, None)?, &BTreeSet::new(), &mut parts)?);
+    // First the deltas, then the holds: who lets one go has committed, and is seen in the channels.
+    let deltas = delta_file::all(store, roots)?.good;
+    let held = hold::held(store, now)?;
+    let holdings = Holdings::read(store, roots, None)?;
     let mut removed = Removed::default();
+    for delta in deltas {
+        let is_kept = |id: &Digest| holdings.releases.contains_key(id);
+        if !lives(&delta, &for_room, is_kept) && !held.contains(&delta.digest) {
+            pending.check(store)?;
+            store.delete(&delta.path)?;
+            removed.files += 1;
+            removed.deltas += 1;
+        }
+    }
+    let mut needed_now = held;
+    needed_now.extend(needed(&holdings, &BTreeSet::new(), &mut parts)?);
+    // Those that came meanwhile, too.
+    let deltas = delta_file::all(store, roots)?.good;
+    needed_now.extend(deltas.iter().flat_map(StoredDelta::parts).map(|part| part.digest));
     for digest in candidates.difference(&needed_now) {
         let path = names::blob(digest);
         if let Some(bytes) = store.size(&path)? {
@@ -169,6 +202,16 @@ pub fn run(
     store.put(LAST, format!("{now}\n").as_bytes())?;
     store.delete(&pending.path)?;
     Ok(removed)
+}
+
+/// Whether a delta stays: both releases are there, and it doesn't go for room.
+fn lives(
+    delta: &StoredDelta,
+    for_room: &BTreeSet<(Digest, Digest)>,
+    is_kept: impl Fn(&Digest) -> bool,
+) -> bool {
+    let (target, base) = (delta.delta.target, delta.delta.base);
+    is_kept(&target) && is_kept(&base) && !for_room.contains(&(target, base))
 }
 
 /// What this prune may remove, told to those who publish.

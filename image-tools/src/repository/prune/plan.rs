@@ -57,11 +57,26 @@ pub struct Going {
     pub frees: u64,
 }
 
+/// A delta that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoingDelta {
+    /// What it makes.
+    pub target: Digest,
+    /// What it takes.
+    pub base: Digest,
+    /// Whether it goes for room; otherwise it goes with one of the two.
+    pub for_room: bool,
+    /// Bytes that become free.
+    pub frees: u64,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Releases that go, in this order.
     pub go: Vec<Going>,
+    /// Deltas that go: first those for room, then each with its release.
+    pub deltas: Vec<GoingDelta>,
     /// Releases that stay.
     pub stay: Vec<(Digest, Stays)>,
     /// Bytes of all blobs before and after.
@@ -73,7 +88,7 @@ pub struct Plan {
 /// The room that releases take: each blob once, whoever shares it.
 struct Room<'a> {
     files: &'a Files,
-    /// How many releases have each blob.
+    /// How many releases and deltas have each blob.
     users: BTreeMap<Digest, usize>,
     bytes: u64,
 }
@@ -81,7 +96,8 @@ struct Room<'a> {
 impl<'a> Room<'a> {
     fn of(holdings: &Holdings, files: &'a Files) -> Room<'a> {
         let mut users: BTreeMap<Digest, usize> = BTreeMap::new();
-        for blob in holdings.releases.keys().filter_map(|id| files.of.get(id)).flatten() {
+        let releases = holdings.releases.keys().filter_map(|id| files.of.get(id));
+        for blob in releases.chain(files.deltas.iter().map(|delta| &delta.blobs)).flatten() {
             *users.entry(*blob).or_default() += 1;
         }
         let bytes = users.keys().filter_map(|blob| files.bytes.get(blob)).sum();
@@ -90,8 +106,13 @@ impl<'a> Room<'a> {
 
     /// Let a release go. What becomes free is what nobody else has.
     fn free(&mut self, release: &Digest) -> u64 {
+        let files = self.files;
+        self.free_blobs(files.of.get(release).into_iter().flatten())
+    }
+
+    fn free_blobs<'b>(&mut self, blobs: impl IntoIterator<Item = &'b Digest>) -> u64 {
         let mut freed = 0;
-        for blob in self.files.of.get(release).into_iter().flatten() {
+        for blob in blobs {
             let Some(users) = self.users.get_mut(blob) else { continue };
             *users -= 1;
             if *users == 0 {
@@ -122,9 +143,20 @@ pub fn plan(holdings: &Holdings, files: &Files, policy: &Policy, now: u64) -> Pl
     });
 
     let (mut go, mut gone): (Vec<Going>, BTreeSet<Digest>) = Default::default();
+    let mut deltas = Leaving { files, gone: vec![false; files.deltas.len()], go: Vec::new() };
+    // Those that were left when a prune was stopped, or whose release was forgotten.
+    let unknown = |id: &Digest| !holdings.releases.contains_key(id);
+    deltas.leave(&mut room, false, unknown, unknown);
+    // A device that has no delta fetches the release: so deltas go first, but for those to what is on offer.
+    let is_offered =
+        |id: &Digest| holdings.releases.get(id).is_some_and(|held| held.standing() == Standing::Offered);
+    if policy.most_bytes.is_some_and(|most| room.is_above(most, STAGING_GOES)) {
+        deltas.leave(&mut room, true, |target| !is_offered(target), |_| false);
+    }
     let mut drop = |room: &mut Room<'_>, id: &Digest, why| {
         if gone.insert(*id) {
-            go.push(Going { release: *id, why, frees: room.free(id) });
+            let with_it = deltas.leave(room, false, |target| target == id, |base| base == id);
+            go.push(Going { release: *id, why, frees: with_it + room.free(id) });
         }
     };
     if let Some(oldest) = policy.older_than {
@@ -148,7 +180,37 @@ pub fn plan(holdings: &Holdings, files: &Files, policy: &Policy, now: u64) -> Pl
     let mut stay: Vec<(Digest, Stays)> = stays.map(|(id, _)| (**id, Stays::NoReason)).collect();
     stay.extend(kept);
     let too_large = policy.most_bytes.is_some_and(|most| room.bytes > most);
-    Plan { go, stay, bytes: [before, others + room.bytes], too_large }
+    let deltas = deltas.go;
+    Plan { go, deltas, stay, bytes: [before, others + room.bytes], too_large }
+}
+
+/// The deltas that leave.
+struct Leaving<'a> {
+    files: &'a Files,
+    gone: Vec<bool>,
+    go: Vec<GoingDelta>,
+}
+
+impl Leaving<'_> {
+    /// Let all go whose target or base is meant. Gives the bytes that become free.
+    fn leave(
+        &mut self,
+        room: &mut Room<'_>,
+        for_room: bool,
+        is_target: impl Fn(&Digest) -> bool,
+        is_base: impl Fn(&Digest) -> bool,
+    ) -> u64 {
+        let mut freed = 0;
+        for (delta, gone) in self.files.deltas.iter().zip(&mut self.gone) {
+            if !*gone && (is_target(&delta.target) || is_base(&delta.base)) {
+                *gone = true;
+                let frees = room.free_blobs(&delta.blobs);
+                self.go.push(GoingDelta { target: delta.target, base: delta.base, for_room, frees });
+                freed += frees;
+            }
+        }
+        freed
+    }
 }
 
 /// What stays, whatever the policy says.

@@ -10,6 +10,7 @@ mod page;
 pub use imager::{Card, imager};
 pub use page::page;
 
+use super::delta_file::StoredDelta;
 use super::holdings::Holdings;
 use bistable_format::{Digest, Offer};
 
@@ -22,6 +23,8 @@ pub struct Site<'a> {
     pub url: Option<&'a str>,
     /// What there is.
     pub holdings: &'a Holdings,
+    /// Its deltas.
+    pub deltas: &'a [StoredDelta],
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -55,6 +58,19 @@ impl Site<'_> {
             x.product.cmp(&y.product).then(y.version.cmp_precedence(&x.version))
         });
         rows
+    }
+
+    /// From which versions a device fetches how many bytes to have a release, newest version first.
+    fn deltas(&self, identity: &Digest) -> Vec<(&semver::Version, u64)> {
+        let to = self.deltas.iter().filter(|stored| stored.delta.target == *identity);
+        let mut deltas: Vec<_> = to
+            .filter_map(|stored| {
+                let base = self.holdings.releases.get(&stored.delta.base)?;
+                Some((&base.entry.version, stored.bytes()))
+            })
+            .collect();
+        deltas.sort_by(|a, b| b.0.cmp_precedence(a.0));
+        deltas
     }
 
     /// The channels that also offer a release, but for this one.

@@ -129,6 +129,14 @@ fn offer(site: &Site<'_>, channel: &Channel, row: &Row<'_>, html: &mut String) {
     if !row.description.is_empty() {
         add(html, format_args!("<p>{}</p>", escape(row.description).replace('\n', "<br>")));
     }
+    let deltas: Vec<String> = site
+        .deltas(&row.offer.identity)
+        .into_iter()
+        .map(|(base, bytes)| format!("{} from {base}", Bytes(bytes)))
+        .collect();
+    if !deltas.is_empty() {
+        add(html, format_args!("<p class=\"dim\">update: {}</p>", escape(&deltas.join(", "))));
+    }
     let others = site.also_in(&row.offer.identity, &channel.name);
     if !others.is_empty() {
         add(html, format_args!("<p class=\"dim\">also in {}</p>", escape(&others.join(", "))));

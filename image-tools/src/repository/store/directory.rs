@@ -19,8 +19,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// What a repository has in its folder: other entries there are somebody else's, and never opened.
-const FOLDERS: [&str; 8] =
-    ["attestations", "audit", "blobs", "channels", "holds", "prune", "roots", "versions"];
+const FOLDERS: [&str; 9] =
+    ["attestations", "audit", "blobs", "channels", "deltas", "holds", "prune", "roots", "versions"];
 /// The files directly in the folder that are read.
 const FILES: [&str; 5] = ["index.json", "mirror", "oci-layout", "partial-copy", "single-writer"];
 

@@ -2,7 +2,7 @@
 //! before what names it: whoever reads the copy meanwhile finds the state of before, or that of after.
 //!
 //! ```text
-//! blobs ─► roots ─► versions ─► attestations ─► channels' newest files ─► older ones, backwards ─► audit, in order ─► hints
+//! blobs ─► roots ─► deltas ─► versions ─► attestations ─► channels' newest files ─► older ones, backwards ─► audit, in order ─► hints
 //! ```
 //! A copy says in a file that it is one, so that nobody acts on it: [`PARTIAL`], if it has not all of the history, or [`MIRROR`].
 //! It can be read and copied like any other; what is copied from it is recorded nowhere, for its audit is its original's.
@@ -21,6 +21,7 @@ use super::audit::AuditError;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, Log};
 use super::contents::{self, ContentsError, Part};
+use super::delta_file;
 use super::hold::{Hold, HoldError};
 use super::index;
 use super::roots::{Roots, RootsError};
@@ -221,14 +222,29 @@ pub fn sync(
         }
         newest.push((*name, file.channel.sequence));
     }
+    // A copy of what is on offer has what makes it from any release: devices have the base. A file that can't be believed
+    // stays where it is.
+    let mut deltas = Vec::new();
+    let there = delta_file::all(from, &roots)?;
+    for (path, why) in &there.bad {
+        work.skip(path, why);
+    }
+    for delta in there.good.into_iter().filter(|delta| identities.contains(&delta.delta.target)) {
+        blobs.extend(delta.parts());
+        deltas.push(delta);
+    }
     // A copy that has all of the history keeps it.
     let whole = work.begin(source, everything && how.only.is_empty())?;
-    let _hold = Hold::take(to, how.clock, blobs.iter().map(|part| part.digest))?;
+    let held = blobs.iter().map(|part| part.digest).chain(deltas.iter().map(|delta| delta.digest));
+    let _hold = Hold::take(to, how.clock, held)?;
     for part in &blobs {
         work.blob(&part.digest, part.bytes)?;
     }
     work.layout()?;
     work.roots(&roots)?;
+    for delta in &deltas {
+        work.delta(delta)?;
+    }
     work.versions(|identity| whole || identities.contains(identity))?;
     let keys = attestation_file::attestors(from, &roots)?;
     for identity in &identities {

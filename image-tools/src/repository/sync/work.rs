@@ -4,6 +4,7 @@ use crate::repository::attestation_file::{self, Attestors};
 use crate::repository::audit::{self, Act, AuditError};
 use crate::repository::channel::{self, ChannelError, Log};
 use crate::repository::contents::ContentsError;
+use crate::repository::delta_file::StoredDelta;
 use crate::repository::hashed::Hashed;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
@@ -129,6 +130,22 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A delta's file, as it was verified. One that the copy has already stays: it is as good.
+    pub(super) fn delta(&mut self, delta: &StoredDelta) -> Result<(), SyncError> {
+        if self.to.size(&delta.path)?.is_some() {
+            self.copied.there += 1;
+            return Ok(());
+        }
+        let bytes = self.from.get(&delta.path, Envelope::MAX_BYTES)?.unwrap_or_default();
+        // What was verified, and nothing that took its place since.
+        if Digest::of(&bytes) == delta.digest {
+            self.same(&delta.path, &bytes, Envelope::MAX_BYTES)
+        } else {
+            self.skip(&delta.path, &"was changed or removed meanwhile");
+            Ok(())
+        }
     }
 
     /// Leave a file where it is, and report that.

@@ -1,0 +1,91 @@
+//! `deltas`.
+use super::Out;
+use super::place::Place;
+use crate::error::Error;
+use crate::repository::delta_file;
+use crate::repository::holdings::Holdings;
+use crate::repository::roots::Roots;
+use crate::repository::store::Missing;
+use crate::repository::wanted::{LAST, Wanted, wanted};
+use crate::size::Bytes;
+use bistable_format::{Digest, repository as names};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Arguments of `deltas`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The channel
+    channel: String,
+    /// How many releases of a product back its devices may be
+    #[arg(long, value_name = "N", default_value_t = LAST)]
+    last: usize,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
+    let store = args.place.open(Missing::Refuse)?;
+    let roots = Roots::load(&store)?;
+    let holdings = Holdings::read(&store, &roots, Some(&args.channel))?;
+    let there = delta_file::all(&store, &roots)?;
+    let there: BTreeMap<(Digest, Digest), u64> =
+        there.good.iter().map(|d| ((d.delta.target, d.delta.base), d.bytes())).collect();
+    let all = wanted(&holdings, &args.channel, args.last);
+    let (mut text, mut missing) = (String::new(), 0);
+    // The deltas to one release are made together: its bundle is read once.
+    let mut commands: Vec<(String, String)> = Vec::new();
+    let mut list = Vec::new();
+    for Wanted { target, base } in &all {
+        let (target, base) = (&target.entry, &base.entry);
+        let bytes = there.get(&(target.identity, base.identity)).copied();
+        let (product, new, old) = (&target.product, &target.version, &base.version);
+        let state = bytes.map_or_else(|| "missing".into(), |bytes| Bytes(bytes).to_string());
+        let full = Bytes(target.bytes);
+        let _ = writeln!(text, "{product} {old} to {new}: {state:>10}  (all of it: {full})");
+        let bundle = format!("{product}-{new}.bundle");
+        let command = bytes.is_none().then(|| {
+            missing += 1;
+            let from = format!(" --from {product}-{old}.bundle");
+            match commands.iter_mut().find(|(to, _)| *to == bundle) {
+                Some((_, all)) => all.push_str(&from),
+                None => commands.push((bundle.clone(), from.clone())),
+            }
+            format!("bistable-image delta{from} {bundle} --key release.key")
+        });
+        list.push(json!({
+            "product": product,
+            "version": new.to_string(),
+            "release": target.identity.to_string(),
+            "base_version": old.to_string(),
+            "base": base.identity.to_string(),
+            "file": names::delta(&target.identity, &base.identity),
+            "bytes": bytes,
+            "full_bytes": target.bytes,
+            "command": command,
+        }));
+    }
+    if all.is_empty() {
+        let _ = writeln!(
+            text,
+            "no device of channel {} takes a delta: it had one release, or none",
+            args.channel
+        );
+    }
+    if !commands.is_empty() {
+        text.push_str("where the key of releases is, and then publish the bundle again with the deltas:\n");
+    }
+    for (bundle, from) in commands {
+        let _ = writeln!(text, "  bistable-image delta{from} {bundle} --key release.key");
+    }
+    out.result(
+        json!({
+            "repository": store.place(),
+            "channel": args.channel,
+            "missing": missing,
+            "deltas": list,
+        }),
+        &text,
+    )
+}
