@@ -167,7 +167,6 @@ impl Error {
             Error::Catalog(e) => catalog(e),
             Error::Publish(PublishError::Bundle(VerifyError::Bundle { source, .. })) => bundle(source),
             Error::Publish(PublishError::Delta(e)) => publish_delta(e),
-            Error::Publish(PublishError::Holdings(e)) => holdings(e),
             Error::Publish(PublishError::Store(e)) => store(e),
             Error::Publish(PublishError::Channel(e)) => channel(e),
             Error::Publish(PublishError::Catalog(e)) => catalog(e),

@@ -2,7 +2,7 @@
 use super::audit::{self, Act, AuditError};
 use super::channel::Committer;
 use super::contents::{self, ContentsError, Stored};
-use super::delta_file::{self, parts};
+use super::delta_file::parts;
 use super::hashed::Hashed;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
@@ -272,13 +272,4 @@ fn unpack(store: &Store, artifact: &Artifact) -> Result<Image, BaseError> {
         offset += raw.len() as u64;
     }
     if hasher.finish() == artifact.digest { Ok(image) } else { Err(damaged()) }
-}
-
-/// Whether a file of the repository is a delta between these releases.
-///
-/// # Errors
-/// When the store fails.
-pub fn exists(store: &Store, roots: &Roots, target: &Digest, base: &Digest) -> Result<bool, StoreError> {
-    let read = delta_file::read(store, roots, &names::delta(target, base))?;
-    Ok(matches!(read, Some(Ok(_))))
 }

@@ -4,11 +4,11 @@
 //! between leaves blobs that nobody names; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committed, Committer, Log};
+use super::delta_file;
 use super::delta_publish::{self, DeltaPublishError, PublishedDelta};
 use super::edit::{self, EditError};
 use super::hashed::Hashed;
 use super::hold::{Hold, HoldError};
-use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
 use super::version_name;
@@ -25,6 +25,9 @@ use semver::Version;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+/// How many of a channel's newest releases are read to know which versions its devices may run.
+const LOOK_BACK: usize = 64;
 
 /// Why nothing is published.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +62,6 @@ pub enum PublishError {
     /// A delta is wrong.
     #[error(transparent)]
     Delta(#[from] Box<DeltaPublishError>),
-    /// What the channel had can't be found out.
-    #[error(transparent)]
-    Holdings(#[from] HoldingsError),
     /// Devices would have to fetch the whole release.
     #[error(
         "devices that run {} would fetch the whole release: make the deltas with `bistable-image delta`, or leave \
@@ -196,7 +196,7 @@ pub fn publish(
         delta_publish::check(store, roots, &identity, &publication.deltas, publication.threads, progress)
             .map_err(Box::new)?;
     let given: Vec<Digest> = deltas.iter().map(delta_publish::Checked::base).collect();
-    let without_delta = without_delta(store, roots, log, &offer, publication.last, &given)?;
+    let without_delta = without_delta(store, roots, &draft, &offer, publication.last, &given)?;
     if publication.require_deltas && !without_delta.is_empty() {
         return Err(PublishError::NoDeltas { missing: without_delta });
     }
@@ -221,23 +221,30 @@ pub fn publish(
 fn without_delta(
     store: &Store,
     roots: &Roots,
-    log: &Log<'_>,
+    channel: &Channel,
     offer: &Offer,
     last: usize,
     given: &[Digest],
 ) -> Result<Vec<Version>, PublishError> {
-    if !super::channel::names(store)?.iter().any(|name| name == log.name()) {
-        return Ok(Vec::new());
-    }
-    let holdings = Holdings::read(store, roots, Some(log.name()))?;
-    let mut missing = Vec::new();
-    for base in wanted::bases(&holdings, log.name(), (&offer.terms, &offer.identity), last) {
-        let identity = base.entry.identity;
-        if !given.contains(&identity) && !delta_publish::exists(store, roots, &offer.identity, &identity)? {
-            missing.push(base.entry.version.clone());
+    let mut newest = Vec::new();
+    // Enough of the product are among these, and no publish reads all of a large catalogue.
+    for entry in catalog::newest_first(store, &channel.catalog).take(LOOK_BACK) {
+        let entry = entry?;
+        if newest.len() == last {
+            break;
+        }
+        let is_there = newest.iter().any(|there: &Entry| there.identity == entry.identity);
+        if entry.product == offer.terms.product && entry.identity != offer.identity && !is_there {
+            newest.push(entry);
         }
     }
-    Ok(missing)
+    let bases = wanted::bases(channel, &newest, (&offer.terms, &offer.identity), last);
+    if bases.iter().all(|base| given.contains(&base.identity)) {
+        return Ok(Vec::new());
+    }
+    let there = delta_file::of(store, roots, &offer.identity)?.good;
+    let has = |base: &Digest| given.contains(base) || there.iter().any(|delta| delta.delta.base == *base);
+    Ok(bases.into_iter().filter(|base| !has(&base.identity)).map(|base| base.version).collect())
 }
 
 /// Offer a release, too.

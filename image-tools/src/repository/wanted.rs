@@ -1,7 +1,8 @@
 //! Which deltas devices could use: from each release that they may run to each that they are offered. A pure function.
-use super::holdings::{Held, Holdings, Standing};
-use bistable_format::{Digest, Offer, Terms};
-use std::collections::BTreeSet;
+use super::catalog::Entry;
+use super::holdings::{Held, Holdings};
+use bistable_format::{Channel, Digest, Offer, Terms};
+use semver::Version;
 
 /// How many releases back devices are expected to be, if nobody says otherwise.
 pub const LAST: usize = 3;
@@ -20,100 +21,91 @@ pub fn wanted<'a>(holdings: &'a Holdings, channel: &str, last: usize) -> Vec<Wan
     let Some(file) = holdings.channels.get(channel) else { return Vec::new() };
     let mut offers: Vec<&Offer> = file.channel.offers.iter().collect();
     offers.sort_by(|a, b| b.terms.version.cmp_precedence(&a.terms.version));
+    let mut newest: Vec<&Held> =
+        holdings.releases.values().filter(|held| held.channels.contains_key(channel)).collect();
+    let since = |held: &Held| held.channels.get(channel).map(|(_, at)| *at);
+    newest.sort_by(|a, b| {
+        let versions = b.entry.version.cmp_precedence(&a.entry.version);
+        since(b).cmp(&since(a)).then(versions).then(a.entry.identity.cmp(&b.entry.identity))
+    });
     let mut all = Vec::new();
     for offer in offers {
         let Some(target) = holdings.releases.get(&offer.identity) else { continue };
-        let bases = bases(holdings, channel, (&offer.terms, &offer.identity), last);
-        all.extend(bases.into_iter().map(|base| Wanted { target, base }));
+        let entries = newest.iter().map(|held| &held.entry);
+        let bases = bases(&file.channel, entries, (&offer.terms, &offer.identity), last);
+        let held = bases.iter().filter_map(|base| holdings.releases.get(&base.identity));
+        all.extend(held.map(|base| Wanted { target, base }));
     }
     all
 }
 
+/// A release that devices may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Its identity.
+    pub identity: Digest,
+    /// Its version.
+    pub version: Version,
+    boards: Vec<String>,
+}
+
 /// The releases that devices of a channel may run when they are offered one with these terms: those that it offers, and the
-/// last of its product. Not those that wouldn't take it: newer ones, other boards, versions that it doesn't go with.
+/// last of its product, of these from its catalogue, newest first. Not those that wouldn't take it: newer ones, other boards,
+/// versions that it doesn't go with.
 pub fn bases<'a>(
-    holdings: &'a Holdings,
-    channel: &str,
+    channel: &Channel,
+    newest: impl IntoIterator<Item = &'a Entry>,
     (target, identity): (&Terms, &Digest),
     last: usize,
-) -> Vec<&'a Held> {
+) -> Vec<Base> {
     if target.component.is_some() {
         return Vec::new();
     }
-    let mut there: Vec<(u64, &Held)> = holdings
-        .releases
-        .values()
-        .filter(|held| held.entry.product == target.product && held.entry.identity != *identity)
-        .filter_map(|held| Some((held.channels.get(channel)?.1, held)))
-        .collect();
-    there.sort_by(|(a, x), (b, y)| {
-        b.cmp(a)
-            .then(y.entry.version.cmp_precedence(&x.entry.version))
-            .then(x.entry.identity.cmp(&y.entry.identity))
+    let offered = channel.offers.iter().filter(|o| o.terms.product == target.product).map(|o| Base {
+        identity: o.identity,
+        version: o.terms.version.clone(),
+        boards: o.terms.boards.clone(),
     });
-    let recent: BTreeSet<Digest> = there.iter().take(last).map(|(_, held)| held.entry.identity).collect();
-    let offered = |held: &Held| held.channels.get(channel).is_some_and(|(s, _)| *s == Standing::Offered);
-    let takes = |held: &Held| {
-        let entry = &held.entry;
-        entry.version.cmp_precedence(&target.version).is_lt()
-            && entry.boards.iter().any(|board| target.boards.contains(board))
-            && target.requires.running.as_ref().is_none_or(|req| req.matches(&entry.version))
-    };
-    let mut bases: Vec<&Held> = there
-        .into_iter()
-        .map(|(_, held)| held)
-        .filter(|held| offered(held) || recent.contains(&held.entry.identity))
-        .filter(|held| takes(held))
+    let recent = newest.into_iter().filter(|e| e.product == target.product && e.identity != *identity);
+    let recent = recent.take(last).map(|e| Base {
+        identity: e.identity,
+        version: e.version.clone(),
+        boards: e.boards.clone(),
+    });
+    let mut bases: Vec<Base> = offered
+        .chain(recent)
+        .filter(|base| {
+            base.identity != *identity
+                && base.version.cmp_precedence(&target.version).is_lt()
+                && base.boards.iter().any(|board| target.boards.contains(board))
+                && target.requires.running.as_ref().is_none_or(|req| req.matches(&base.version))
+        })
         .collect();
-    bases.sort_by(|a, b| b.entry.version.cmp_precedence(&a.entry.version));
+    bases.sort_by(|a, b| {
+        b.version.cmp_precedence(&a.version).then(b.version.cmp(&a.version)).then(a.identity.cmp(&b.identity))
+    });
+    bases.dedup_by_key(|base| base.identity);
     bases
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::catalog::Entry;
-    use bistable_format::{Requires, Urgency};
-    use semver::{Version, VersionReq};
-    use std::collections::BTreeMap;
+    use bistable_format::channel::{Act, Gates, Passage};
+    use bistable_format::{Extensions, Head, Requires, Urgency};
+    use semver::VersionReq;
 
-    fn held(minor: u64, at: u64, standing: Standing, board: &str) -> Held {
-        let digest = Digest::of(&minor.to_le_bytes());
-        Held {
-            entry: Entry {
-                product: "hub".into(),
-                version: Version::new(1, minor, 0),
-                release: digest,
-                identity: digest,
-                security_version: 0,
-                boards: vec![board.into()],
-                at,
-                description: String::new(),
-                author: String::new(),
-                bytes: 1,
-            },
-            channels: [("production".to_owned(), (standing, at))].into(),
-            pinned: false,
-            signed: [digest].into(),
-        }
+    fn id(minor: u64) -> Digest {
+        Digest::of(&minor.to_le_bytes())
     }
 
-    fn minors(all: &[Held], target: &Terms, last: usize) -> Vec<u64> {
-        let releases = all.iter().map(|held| (held.entry.identity, held.clone())).collect();
-        let holdings = Holdings { channels: BTreeMap::new(), releases };
-        let identity = Digest::of(&target.version.minor.to_le_bytes());
-        let bases = bases(&holdings, "production", (target, &identity), last);
-        assert!(super::bases(&holdings, "staging", (target, &identity), last).is_empty());
-        bases.iter().map(|held| held.entry.version.minor).collect()
-    }
-
-    fn terms(minor: u64) -> Terms {
+    fn terms(minor: u64, board: &str) -> Terms {
         Terms {
             product: "hub".into(),
             component: None,
             version: Version::new(1, minor, 0),
             security_version: 0,
-            boards: vec!["pi4".into()],
+            boards: vec![board.into()],
             requires: Requires::default(),
             urgency: Urgency::Normal,
             content: 1,
@@ -121,29 +113,73 @@ mod tests {
         }
     }
 
+    fn entry(minor: u64, board: &str) -> Entry {
+        Entry {
+            product: "hub".into(),
+            version: Version::new(1, minor, 0),
+            release: id(minor),
+            identity: id(minor),
+            security_version: 0,
+            boards: vec![board.into()],
+            at: minor,
+            description: String::new(),
+            author: String::new(),
+            bytes: 1,
+        }
+    }
+
+    fn channel(offered: &[u64]) -> Channel {
+        let offer = |minor: &u64| Offer {
+            terms: terms(*minor, "pi4"),
+            release: id(*minor),
+            release_bytes: 1,
+            identity: id(*minor),
+            since: 1,
+            passage: Passage::Free,
+            rollout: Default::default(),
+            extensions: Extensions::default(),
+        };
+        Channel {
+            head: Head::new(id(99), ""),
+            name: "production".into(),
+            sequence: 1,
+            previous: None,
+            issued_at: 1,
+            lifetime: 1,
+            act: Act { by: String::new(), verb: String::new(), about: String::new() },
+            offers: offered.iter().map(offer).collect::<Vec<_>>().into(),
+            withdrawn: vec![].into(),
+            pins: vec![],
+            gates: Gates::default(),
+            promoted_at: 0,
+            catalog: vec![],
+            extensions: Extensions::default(),
+        }
+    }
+
     #[test]
     fn bases_are_what_is_offered_and_the_last_of_the_product() {
-        use Standing::{Offered, Past, Withdrawn};
-        let all = [
-            held(1, 10, Offered, "pi4"),
-            held(2, 20, Past, "pi4"),
-            held(3, 30, Past, "pi4"),
-            held(4, 40, Withdrawn, "pi4"),
-            held(5, 50, Past, "pi5"),
-            held(6, 60, Offered, "pi4"),
-        ];
+        let channel = channel(&[1, 6]);
+        let newest: Vec<Entry> =
+            (1..=6).rev().map(|n| entry(n, if n == 5 { "pi5" } else { "pi4" })).collect();
+        let minors = |target: &Terms, last| -> Vec<u64> {
+            let target = (target, &id(target.version.minor));
+            bases(&channel, &newest, target, last).iter().map(|base| base.version.minor).collect()
+        };
         // 1.5.0 is of another board, and counts among the last.
-        assert_eq!(minors(&all, &terms(6), 3), [4, 3, 1]);
-        assert_eq!(minors(&all, &terms(6), 0), [1]);
-        assert_eq!(minors(&all, &terms(6), 9), [4, 3, 2, 1]);
+        assert_eq!(minors(&terms(6, "pi4"), 3), [4, 3, 1]);
+        assert_eq!(minors(&terms(6, "pi4"), 0), [1]);
+        assert_eq!(minors(&terms(6, "pi4"), 9), [4, 3, 2, 1]);
+        assert_eq!(minors(&terms(6, "pi5"), 9), [5]);
         // Devices take nothing older.
-        assert_eq!(minors(&all, &terms(3), 9), [2, 1]);
+        assert_eq!(minors(&terms(3, "pi4"), 9), [2, 1]);
         let demanding = |req: &str| Terms {
             requires: Requires { running: Some(VersionReq::parse(req).unwrap()), ..Requires::default() },
-            ..terms(6)
+            ..terms(6, "pi4")
         };
-        assert_eq!(minors(&all, &demanding(">=1.3"), 9), [4, 3]);
-        assert_eq!(minors(&all, &Terms { product: "lamp".into(), ..terms(6) }, 9), [] as [u64; 0]);
-        assert_eq!(minors(&all, &Terms { component: Some("app".into()), ..terms(6) }, 9), [] as [u64; 0]);
+        assert_eq!(minors(&demanding(">=1.3"), 9), [4, 3]);
+        let none: [u64; 0] = [];
+        assert_eq!(minors(&Terms { product: "lamp".into(), ..terms(6, "pi4") }, 9), none);
+        assert_eq!(minors(&Terms { component: Some("app".into()), ..terms(6, "pi4") }, 9), none);
     }
 }

@@ -43,6 +43,7 @@ pub(super) const TRIES: &[Try] = &[
     reads("audit verify", &[]),
     reads("channel show", &[]),
     reads("channel show", &["production", "--json"]),
+    reads("deltas", &["staging"]),
     reads("list", &["--all"]),
     reads("search", &[]),
     reads("show", &["1.1.0"]),
