@@ -1,11 +1,7 @@
-//! The command line: what can be asked, and who answers.
-use crate::{
-    cmd::{self, Form, RebootCode},
-    error::Exit,
-};
+//! The command line: what can be asked.
 use bistable_format::selftest::{I2C_ADDRESSES, Pin};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 /// A/B updates for Raspberry Pi products: the device always rests in one of two good states.
 #[derive(Debug, Parser)]
@@ -299,39 +295,6 @@ pub enum StuckAt {
     High,
     /// At ground
     Low,
-}
-
-/// Run the program with these arguments, the first being its name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let told = match Cli::try_parse_from(&args) {
-        Ok(cli) => {
-            let form = if cli.at.json { Form::Json } else { Form::Text };
-            let code = if cli.at.reboot_exit_code { RebootCode::Own } else { RebootCode::Done };
-            cmd::told(cmd::run(&cli), form, code)
-        }
-        Err(e) => {
-            // Nothing can be done about a closed terminal.
-            let _ = e.print();
-            if !e.use_stderr() {
-                return Exit::Done;
-            }
-            // It was not understood, but this much of it can be seen.
-            let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
-            let text = e.render().to_string();
-            cmd::told_usage(
-                text.trim_start_matches("error: ").trim_end(),
-                if json { Form::Json } else { Form::Text },
-            )
-        }
-    };
-    if !told.err.is_empty() {
-        cmd::say(&told.err);
-    }
-    if !told.out.is_empty() {
-        cmd::out(&told.out);
-    }
-    told.exit
 }
 
 #[cfg(test)]

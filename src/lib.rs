@@ -1,8 +1,10 @@
 #![doc = include_str!("docs/ARCHITECTURE.md")]
 pub mod agent;
+mod aligned;
 pub mod board;
 pub mod boot_flag;
 pub mod cli;
+pub mod clock;
 mod cmd;
 pub mod config;
 mod date;
@@ -10,6 +12,7 @@ mod device;
 mod durable;
 pub mod error;
 pub mod fleet_lock;
+pub mod http_client;
 pub mod logging;
 pub mod ports;
 pub mod progress;
@@ -18,7 +21,9 @@ pub mod source;
 pub mod status;
 pub mod steps;
 pub mod teardown;
+mod text;
 
+pub use cmd::program;
 #[doc(hidden)]
 pub use device::fuzz as device_fuzz;
 pub use device::{

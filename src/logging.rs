@@ -1,5 +1,5 @@
 //! The log on standard error, filtered by `RUST_LOG`. Reasons in it are foreign text, so it is made printable.
-use crate::selftest::printable;
+use crate::text::printable;
 use std::io::Write;
 
 /// Log from now on, warnings and errors if nothing else is asked for.

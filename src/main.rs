@@ -1,6 +1,6 @@
 //! The device's side of Bistable, as a program.
 use bistable::{
-    cli, logging,
+    logging, program,
     teardown::{AtEnd, signals},
 };
 use std::process::ExitCode;
@@ -13,5 +13,5 @@ fn main() -> ExitCode {
     if let Err(e) = handled {
         log::warn!("signals end the program at once, without releasing pins: {e}");
     }
-    ExitCode::from(cli::run(std::env::args_os()).code())
+    ExitCode::from(program(std::env::args_os()).code())
 }

@@ -35,7 +35,7 @@ pub fn answer_to_name() -> Option<ExitCode> {
         let _ = bistable::teardown::signals::handle();
         let _at_end = bistable::teardown::AtEnd;
         bistable::logging::init();
-        return Some(ExitCode::from(bistable::cli::run(args()).code()));
+        return Some(ExitCode::from(bistable::program(args()).code()));
     }
     (name == Program::Host.name()).then(|| bistable_image::cli::run(args()))
 }

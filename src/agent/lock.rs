@@ -2,8 +2,8 @@
 use super::Agent;
 use crate::{
     Error,
-    fleet_lock::{Held, Lock, Phase, Post, Request, ask},
-    ports::{Answer, Host, HostError},
+    fleet_lock::{Held, Lock, Phase, Post, ask},
+    ports::{Answer, Host, HostError, Request},
 };
 use std::time::Duration;
 

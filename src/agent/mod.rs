@@ -13,10 +13,12 @@
 //! | `stage` | from an offer to a reboot into the trial |
 //! | `prove` | the trial: health and commit |
 //! | `back` | the way back |
+//! | `recall` | an update in flight that its channel takes back |
 //! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
 mod lock;
 mod prove;
+mod recall;
 mod stage;
 
 use crate::{

@@ -94,9 +94,6 @@ pub enum CardError {
         /// The one that begins before it ends.
         second: &'static str,
     },
-    /// It gives back other bytes than were written.
-    #[error("{0}")]
-    Failing(String),
 }
 
 /// An open card; locked against other processes, unless it is only looked at.

@@ -1,8 +1,8 @@
 //! A partition: a range of a file, or a block device. Direct I/O where it is possible, past the page cache in any case.
 use super::{Access, Meter, meter::Fate};
 use crate::{
+    aligned::{ALIGN, Buffer},
     ports::{Fault, Stop, Volume},
-    steps::install::{ALIGN, Buffer},
 };
 use std::{
     fs::{File, OpenOptions},

@@ -6,7 +6,7 @@ use super::{
         machine::{Machine, Memory, SimError},
     },
 };
-use crate::{ports::KnownTime, status::Power};
+use crate::ports::{KnownTime, Power};
 use bistable_boot::{
     Slot,
     layout::{ALIGN, Partition, STATE_BYTES},

@@ -1,5 +1,5 @@
 //! What a verb answers: one result, as text for people or as one JSON object for programs.
-use crate::{Error, error::Exit, selftest::printable_lines};
+use crate::{Error, error::Exit, text::printable_lines};
 use bistable_format::text::is_printable_char;
 use serde::Serialize;
 use serde_json::{Map, Value, json};

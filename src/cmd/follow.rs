@@ -55,7 +55,7 @@ pub(super) fn with_offer(
 ) -> Result<Target, Error> {
     let (mut mirrors, mut found) = look(agent, &source.repository, remember)?;
     if remember == Remember::Yes {
-        found.recall(agent, version)?;
+        agent.recall(&found, version)?;
     }
     if source.retry_rejected {
         found.forgive();
@@ -93,7 +93,8 @@ pub(super) fn with_offer(
 
 /// Give up what is in flight if nobody is to have it any more.
 pub(super) fn recall(agent: &mut Agent<'_>, repository: &Repository) -> Result<(), Error> {
-    look(agent, repository, Remember::Yes)?.1.recall(agent, None)
+    let (_, found) = look(agent, repository, Remember::Yes)?;
+    agent.recall(&found, None)
 }
 
 /// Look at the channel, unless a trial has to be decided first: nobody else gets at the card meanwhile, and a server may take

@@ -4,7 +4,8 @@ use crate::{
     Device, Error,
     config::Settings,
     ports::Board,
-    status::{self, Charset, Facts, Lost, LostFacts, Power, RootFacts, Status, Style},
+    ports::Power,
+    status::{self, Charset, Facts, Lost, LostFacts, RootFacts, Status, Style},
 };
 use bistable_boot::BySlot;
 

@@ -9,7 +9,7 @@ use crate::{
     cli::{At, BoardKind, Cli},
     config::BoardSettings,
     ports::Board,
-    status::Power,
+    ports::Power,
 };
 use bistable_boot::Slot;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ mod health;
 mod inspect;
 mod machine;
 mod repair;
+mod run;
 mod sim;
 mod talk;
 #[cfg(target_os = "linux")]
@@ -19,12 +20,14 @@ use crate::{
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
     ports::Board,
-    selftest::printable_lines,
+    text::printable_lines,
 };
 use bistable_boot::JournalError;
 use machine::{Keeper, Machine, Place};
 use std::io::{self, Write};
 use talk::Talk;
+
+pub use run::run as program;
 
 pub(crate) use answer::{Answer, Failed, Form, Reboot, RebootCode, told, told_usage};
 

@@ -4,7 +4,8 @@ use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
     cli::{Source, Verb},
-    source::{self, Location, SourceError, Stream, http::Scheme},
+    http_client::Scheme,
+    source::{self, Location, SourceError, Stream},
     steps::check::{Remember, Unusable},
     steps::install::{BundleError, Content, Overrides},
 };

@@ -164,7 +164,7 @@ impl Reader<'_> {
 
     fn wrong(&mut self, name: &str, allowed: &str, value: &Written<'_>, why: &str) {
         let found = self.text.get(value.span()).unwrap_or_default().lines().next().unwrap_or_default();
-        let found = crate::selftest::shorten(found, 40);
+        let found = crate::text::shorten(found, 40);
         let colon = if why.is_empty() { "" } else { ": " };
         self.problem(value.span().start, &format!("{name} is {allowed}, not {found}{colon}{why}"));
     }

@@ -1,7 +1,6 @@
 //! Signed things in their places in the `state` partition: the chain of roots, and each slot's release.
 use crate::{
     Error,
-    board::CardError,
     ports::{Fault, Volume},
 };
 use bistable_boot::{Lba, SECTOR, Slot, layout};
@@ -80,5 +79,5 @@ pub(super) fn write_stored(state: &dyn Volume, at: Lba, bytes: &[u8]) -> Result<
     let text = format!(
         "what was written to partition state at byte {at} reads back differently: the card is failing"
     );
-    Err(CardError::Failing(text).into())
+    Err(Fault::Failing(text).into())
 }

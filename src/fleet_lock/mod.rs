@@ -12,16 +12,14 @@
 //! | any other | not done; the body may say why: `{"kind":"…","value":"…"}` |
 //!
 //! A server that can't be reached has not granted anything.
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod web;
 
-#[cfg(target_os = "linux")]
-pub use web::Web;
-
 use crate::{
     config::UpdateSettings,
-    ports::{Answer, HostError},
-    selftest::{printable, shorten},
+    ports::{Answer, HostError, Request},
+    text::{printable, shorten},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -92,17 +90,6 @@ pub enum Held {
     /// There was no answer.
     #[error("the fleet lock can't be asked: {0}")]
     Unreachable(#[source] HostError),
-}
-
-/// A request to a web server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Address.
-    pub url: String,
-    /// Headers beyond those of every request.
-    pub headers: [(&'static str, &'static str); 2],
-    /// Body.
-    pub body: String,
 }
 
 /// The way to a web server.

@@ -1,5 +1,4 @@
 use super::{Fault, Never};
-use crate::fleet_lock::Request;
 use bistable_boot::BootId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -11,6 +10,17 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The last line that it printed, for reports; at most 200 bytes.
     pub said: String,
+}
+
+/// A request to a web server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Address.
+    pub url: String,
+    /// Headers beyond those of every request.
+    pub headers: [(&'static str, &'static str); 2],
+    /// Body.
+    pub body: String,
 }
 
 /// A web server's answer.
@@ -31,6 +41,17 @@ pub enum UnitState {
     Other(String),
     /// There is no such unit.
     Missing,
+}
+
+/// Whether a board has power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// It runs.
+    #[default]
+    On,
+    /// It doesn't.
+    Off,
 }
 
 /// What the system's wall clock goes by.

@@ -20,7 +20,7 @@ pub use boot_control::{BootControl, Support, Switch};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
 pub use gpio::{Gpio, GpioError};
-pub use host::{Answer, Exit, Host, HostError, KnownTime, UnitState, WallClock};
+pub use host::{Answer, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
 
 use std::{convert::Infallible, fmt, io};
@@ -47,6 +47,9 @@ pub enum Fault {
     /// release: try again.
     #[error("{0}")]
     InUse(String),
+    /// A card gives back other bytes than were written.
+    #[error("{0}")]
+    Failing(String),
 }
 
 impl Fault {

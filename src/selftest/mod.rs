@@ -23,7 +23,7 @@ mod report;
 mod tests;
 
 pub use report::{Report, TestReport, Verdict};
-pub(crate) use report::{millis, need, printable, printable_lines, shorten};
+pub(crate) use report::{millis, need};
 
 use crate::ports::{Buses, Clock, Gpio, Host, I2cChip, SpiSelect};
 use bistable_format::selftest::{Kind, Pin, Plan, Test};

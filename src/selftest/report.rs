@@ -1,8 +1,6 @@
+use crate::text::{printable, shorten};
 use bistable_boot::Detail;
-use bistable_format::{
-    selftest::{Need, Test},
-    text::{self, is_printable_char},
-};
+use bistable_format::selftest::{Need, Test};
 use serde::{Serialize, Serializer};
 use std::{fmt, time::Duration};
 
@@ -131,30 +129,6 @@ impl Outcome {
     pub(super) fn error(measured: impl Into<String>) -> Outcome {
         Outcome { verdict: Verdict::Error, measured: measured.into() }
     }
-}
-
-/// At most `max` bytes of a text, cut between characters, with an ellipsis where something is missing.
-pub(crate) fn shorten(text: &str, max: usize) -> String {
-    const MARK: &str = "…";
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let mut end = max.saturating_sub(MARK.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{MARK}", text.get(..end).unwrap_or_default())
-}
-
-/// Text from programs and servers goes to terminals and logs: on one line, without control and invisible characters.
-pub(crate) fn printable(text: &str) -> String {
-    let blank = |c| if is_printable_char(c) { c } else { ' ' };
-    text.chars().map(blank).collect::<String>().trim().to_owned()
-}
-
-/// The same for text of several lines.
-pub(crate) fn printable_lines(text: &str) -> String {
-    text::printable(text, &['\n', '\t'])
 }
 
 pub(crate) fn need<S: Serializer>(need: &Need, to: S) -> Result<S::Ok, S::Error> {

@@ -1,9 +1,6 @@
 //! What an owner writes: an address or a path.
-use super::{
-    Dir, Http, Limits, Mirrors, Patience, Retry, Source, SourceError, SystemClock,
-    http::{Address, Scheme},
-    random,
-};
+use super::{Dir, Http, Limits, Mirrors, Patience, Retry, Source, SourceError, http::Address, random};
+use crate::{clock::SystemClock, http_client::Scheme};
 use std::path::{Path, PathBuf};
 
 /// Where a source is.

@@ -9,8 +9,6 @@
 //! | `retry` | a source asked again, with growing pauses |
 //! | `location` | what an owner writes: an address or a path |
 //! | `stream` | one file as a stream from its beginning |
-//! | `clock` | time on any system |
-mod clock;
 mod dir;
 mod error;
 pub mod http;
@@ -20,7 +18,6 @@ mod mirrors;
 mod retry;
 mod stream;
 
-pub use clock::SystemClock;
 pub use dir::Dir;
 pub use error::SourceError;
 pub use http::{Http, Limits};

@@ -1,4 +1,5 @@
-use super::{Facts, Power};
+use super::Facts;
+use crate::ports::Power;
 use bistable_boot::{MAX_ATTEMPTS, Now, Outcome, Record, Saved, Slot};
 
 /// What to do next: one line, with the command.

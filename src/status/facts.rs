@@ -1,7 +1,6 @@
-use crate::SystemRootState;
+use crate::{SystemRootState, ports::Power};
 use bistable_boot::{Now, Record, Slot};
 use bistable_format::Root;
-use serde::Serialize;
 
 /// What a status is made from: gathered by the caller, who does the I/O.
 #[derive(Clone, Debug)]
@@ -39,15 +38,4 @@ impl From<&Root> for RootFacts {
     fn from(root: &Root) -> RootFacts {
         RootFacts { version: root.version, demo: root.refuse_demo().is_err() }
     }
-}
-
-/// Whether a board has power.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Power {
-    /// It runs.
-    #[default]
-    On,
-    /// It doesn't.
-    Off,
 }

@@ -1,6 +1,7 @@
 //! The status of a device that lost its memory: what the card and the boot flag still say, what is lost, and the command that
 //! repairs it.
-use super::{Power, RootFacts, RootStatus, SCHEMA};
+use super::{RootFacts, RootStatus, SCHEMA};
+use crate::ports::Power;
 use bistable_boot::{BySlot, Floors, Slot};
 use serde::Serialize;
 

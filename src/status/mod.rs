@@ -24,7 +24,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Facts, Power, RootFacts};
+pub use facts::{Facts, RootFacts};
 pub use history::{Ending, History, Past, history, history_text};
 pub use lost::{Lost, LostFacts, LostSlot};
 pub use picture::picture;
@@ -33,6 +33,7 @@ pub use steps::{Mark, Step, StepName, Update};
 pub use style::{Charset, Color, Style};
 
 use crate::SystemRootState;
+use crate::ports::Power;
 use bistable_boot::{BySlot, Floors, Now, ReleaseId, Saved, Slot};
 use serde::Serialize;
 

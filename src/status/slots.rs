@@ -1,4 +1,5 @@
-use super::{Digest, Facts, Power};
+use super::{Digest, Facts};
+use crate::ports::Power;
 use bistable_boot::{Now, Outcome, Saved, Slot};
 use serde::Serialize;
 use std::fmt;

@@ -9,7 +9,7 @@
 //! [`signals`] does it for SIGTERM, SIGINT and SIGHUP. Nothing can be done about SIGKILL.
 pub mod signals;
 
-use crate::{ports::Clock, source::SystemClock};
+use crate::{clock::SystemClock, ports::Clock};
 use std::{
     collections::BTreeMap,
     mem,

@@ -13,9 +13,8 @@ use bistable::{
         tryboot::Booted,
     },
     config::Settings,
-    fleet_lock::Request,
     ports::{
-        Answer, Exit, Fault, Host, HostError, KnownTime, Never, Partitions, Stop, UnitState, Volume,
+        Answer, Exit, Fault, Host, HostError, KnownTime, Never, Partitions, Request, Stop, UnitState, Volume,
         WallClock,
     },
 };

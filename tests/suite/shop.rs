@@ -322,7 +322,7 @@ pub(crate) fn install(
 ) -> Result<Target, Error> {
     let mut found = look(&mut agent.device, shop)?;
     let version: Option<Version> = version.map(|v| v.parse().unwrap());
-    found.recall(agent, version.as_ref())?;
+    agent.recall(&found, version.as_ref())?;
     let (opened, direction) = found.open(shop, version.as_ref())?;
     agent.install_from(&mut opened.from(shop), Overrides::NONE, direction)
 }

@@ -6,8 +6,9 @@ use crate::{
 };
 use bistable::{
     board::sim::clock::SimClock,
+    clock::SystemClock,
     source::{
-        Http, Limits, Mirrors, Patience, Retry, Source, SourceError, Span, SystemClock, fill,
+        Http, Limits, Mirrors, Patience, Retry, Source, SourceError, Span, fill,
         http::{Address, Rate},
     },
 };

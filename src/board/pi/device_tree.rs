@@ -29,7 +29,7 @@ impl DeviceTree {
     pub(super) fn board(&self) -> Result<&'static str, PiError> {
         let compatible = self.compatible()?;
         names::board(&compatible)
-            .ok_or_else(|| PiError::UnknownBoard(crate::selftest::shorten(&compatible.join(", "), 100)))
+            .ok_or_else(|| PiError::UnknownBoard(crate::text::shorten(&compatible.join(", "), 100)))
     }
 
     /// A number that the boot loader left; `None` if it didn't.

@@ -5,10 +5,9 @@ use super::{
     units,
 };
 use crate::{
-    durable,
-    fleet_lock::{Post, Request, Web},
-    ports::{Answer, Exit, Fault, Host, HostError, KnownTime, Never, UnitState, WallClock},
-    selftest::{printable, shorten},
+    durable, http_client,
+    ports::{Answer, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock},
+    text::{printable, shorten},
 };
 use bistable_boot::BootId;
 use bistable_format::Root;
@@ -65,7 +64,7 @@ impl Host for PiHost {
     }
 
     fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
-        Web.post(request, timeout)
+        http_client::post(request, timeout)
     }
 
     fn boot_id(&self) -> BootId {

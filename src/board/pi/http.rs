@@ -1,61 +1,22 @@
 //! Asking a web server on this device.
-use crate::ports::{Answer, HostError};
-use std::{
-    io::{self, Read},
-    time::Duration,
+use crate::{
+    http_client::{Scheme, exchange},
+    ports::{Answer, HostError},
 };
-use ureq::tls::{RootCerts, TlsConfig};
-
-/// Bytes of a body that are read.
-const BODY_MAX: u64 = 64 << 10;
+use std::time::Duration;
 
 /// One GET: no encryption, no proxy, no redirects; all of it within the timeout.
 pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, HostError> {
-    let scheme = url.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
-    if scheme.is_none() {
+    if Scheme::of(url) != Some(Scheme::Http) {
         return Err(HostError::Failed(format!("{url} is no http:// address")));
     }
-    exchange(timeout, None, |agent| agent.get(url).call())
-}
-
-/// One question and its answer: no proxy, no redirects; all of it within the timeout. Who asks with encryption says whom to
-/// trust.
-pub(crate) fn exchange(
-    timeout: Duration,
-    roots: Option<RootCerts>,
-    ask: impl FnOnce(&ureq::Agent) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> Result<Answer, HostError> {
-    // The library takes no time at all for no limit.
-    if timeout.is_zero() {
-        return Err(HostError::Timeout(timeout));
-    }
-    let mut config = ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .user_agent("bistable");
-    if let Some(roots) = roots {
-        config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
-    }
-    let agent: ureq::Agent = config.build().into();
-    let failed = |e: ureq::Error| match e {
-        ureq::Error::Timeout(_) => HostError::Timeout(timeout),
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => HostError::Timeout(timeout),
-        ureq::Error::Io(e) => HostError::Failed(e.to_string()),
-        e => HostError::Failed(e.to_string()),
-    };
-    let response = ask(&agent).map_err(failed)?;
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    let read = response.into_body().into_reader().take(BODY_MAX).read_to_end(&mut body);
-    read.map_err(|e| failed(ureq::Error::from(e)))?;
-    Ok(Answer { status, body })
+    exchange(timeout, Scheme::Http, |agent| agent.get(url).call())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http_client::BODY_MAX;
     use std::{
         io::{BufRead, BufReader, Write},
         net::TcpListener,

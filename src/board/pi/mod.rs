@@ -41,7 +41,6 @@ mod units;
 pub(in crate::board) use calls::drop_cache;
 pub use clock::PiClock;
 pub use error::PiError;
-pub(crate) use http::exchange;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 

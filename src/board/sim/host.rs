@@ -1,7 +1,8 @@
 //! Programs, units and web servers that answer what the world says they do, as late as it says.
 use super::{clock::SimClock, world::Facts};
-use crate::fleet_lock::Request;
-use crate::ports::{Answer, Clock, Exit, Fault, Host, HostError, KnownTime, Never, UnitState, WallClock};
+use crate::ports::{
+    Answer, Clock, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock,
+};
 use bistable_boot::BootId;
 use std::{cell::Cell, fmt, path::PathBuf, rc::Rc, time::Duration};
 
@@ -66,7 +67,7 @@ impl Host for SimHost {
         };
         self.delay(known.delay_ms, timeout)?;
         let last = known.says.lines().next_back().unwrap_or_default();
-        Ok(Exit { code: Some(known.exit), said: crate::selftest::shorten(last, SAID_MAX) })
+        Ok(Exit { code: Some(known.exit), said: crate::text::shorten(last, SAID_MAX) })
     }
 
     fn unit(&mut self, unit: &str, _timeout: Duration) -> Result<UnitState, HostError> {

@@ -7,8 +7,7 @@ use super::{
 use crate::{
     board::{Card, CardError, Cut},
     durable,
-    ports::{Fault, KnownTime, Sectors},
-    status::Power,
+    ports::{Fault, KnownTime, Power, Sectors},
 };
 use bistable_boot::{BootId, Journal, Slot, layout::Partition};
 use bistable_format::Root;

@@ -32,10 +32,7 @@ use super::{
     tryboot::{Booted, Tryboot},
     uboot::Uboot,
 };
-use crate::{
-    ports::{Board, BootControl, Fault, KnownTime, Never, Partitions, Stop, Support},
-    status::Power,
-};
+use crate::ports::{Board, BootControl, Fault, KnownTime, Never, Partitions, Power, Stop, Support};
 use bistable_boot::{Slot, layout::Partition};
 use clock::SimClock;
 use firmware::Flow;

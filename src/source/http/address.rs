@@ -1,28 +1,10 @@
 //! Addresses: as far as a source needs them.
-use crate::source::{SourceError, is_plain};
+use crate::{
+    http_client::Scheme,
+    source::{SourceError, is_plain},
+};
 use std::fmt;
 use ureq::http::Uri;
-
-/// With or without encryption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Without.
-    Http,
-    /// With.
-    Https,
-}
-
-impl Scheme {
-    /// What an address begins with; `None` when it isn't one of the two.
-    pub fn of(text: &str) -> Option<Scheme> {
-        let (scheme, _) = text.split_once("://")?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => Some(Scheme::Http),
-            "https" => Some(Scheme::Https),
-            _ => None,
-        }
-    }
-}
 
 /// `http[s]://host[:port]/path[?query]`
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,17 +1,15 @@
 //! One question to a server, and where its redirects lead.
-use super::{Address, Limits, Scheme, answer::location, trouble};
-use crate::source::SourceError;
-use std::{fs, sync::Arc};
+use super::{Address, Limits, answer::location, trouble};
+use crate::{
+    http_client::{self, Scheme},
+    source::SourceError,
+};
 use ureq::{
     Agent, Body,
     config::{Config, ConfigBuilder},
     http::Response,
-    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
     typestate::AgentScope,
 };
-
-/// Certificate authorities that the system's owner trusts: of Debian, and of most others.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Asks. Connections that are fine are used again.
 pub(super) struct Client {
@@ -31,13 +29,7 @@ impl Client {
         if let Some(agent) = if scheme == Scheme::Https { encrypted } else { plain } {
             return agent.clone();
         }
-        let mut config = self.config();
-        if scheme == Scheme::Https
-            && let Some(roots) = system_roots()
-        {
-            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
-        }
-        let agent: Agent = config.build().into();
+        let agent: Agent = http_client::trusting(self.config(), scheme).build().into();
         let [plain, encrypted] = &mut self.agents;
         *(if scheme == Scheme::Https { encrypted } else { plain }) = Some(agent.clone());
         agent
@@ -52,12 +44,8 @@ impl Client {
     }
 
     fn config(&self) -> ConfigBuilder<AgentScope> {
-        Agent::config_builder()
-            .http_status_as_error(false)
-            // The library would read a redirect's body to its end, if it has one.
-            .max_redirects(0)
+        http_client::config()
             .max_redirects_will_error(false)
-            .proxy(None)
             .user_agent(concat!("bistable/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
             .max_response_header_size(self.limits.header_bytes)
@@ -106,18 +94,6 @@ fn after_redirect(from: &Address, location: Option<&str>) -> Result<Address, Sou
         return Err(wrong("a redirect from https to http, which is not followed".into()));
     }
     Ok(next)
-}
-
-/// The system's certificate authorities; without them, those that are built in.
-pub(crate) fn system_roots() -> Option<RootCerts> {
-    let pem = fs::read(SYSTEM_ROOTS).ok()?;
-    let roots: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    (!roots.is_empty()).then(|| RootCerts::Specific(Arc::new(roots)))
 }
 
 #[cfg(test)]

@@ -17,9 +17,8 @@ mod limits;
 mod rate;
 mod trouble;
 
-pub use address::{Address, Scheme};
+pub use address::Address;
 #[cfg(target_os = "linux")]
-pub(crate) use client::system_roots;
 pub use limits::Limits;
 pub use rate::Rate;
 

@@ -12,9 +12,10 @@ mod glyphs;
 mod slots;
 
 use super::{
-    Charset, Power, Status, Style,
+    Charset, Status, Style,
     text::{Line, Paint, printable, render, wrap},
 };
+use crate::ports::Power;
 use glyphs::{ASCII, Glyphs, UNICODE};
 
 /// Blanks at both sides.

@@ -1,7 +1,8 @@
 //! The boot flag, its arrows, and the two boxes.
 use super::{GAP, Glyphs, MARGIN, Pen, flow, indent};
+use crate::ports::Power;
 use crate::status::{
-    Power, SlotState, SlotStatus, Status,
+    SlotState, SlotStatus, Status,
     text::{Line, Paint, wrap},
 };
 use bistable_boot::Slot;

@@ -26,14 +26,12 @@ pub use unusable::Unusable;
 
 use crate::{
     Device, Error,
-    agent::Agent,
     date::utc_date,
     ports::HostError,
     source::{Source, SourceError},
 };
 use bistable_boot::{
-    Equivocation, Image, Now, PayloadDigest, Reason, Rejected, ReleaseId, Saved, Slot, Target,
-    layout::Partition,
+    Equivocation, Image, Now, PayloadDigest, Rejected, ReleaseId, Saved, Slot, Target, layout::Partition,
 };
 use bistable_format::{
     Channel, Digest, Offer, Root, TrustError,
@@ -41,7 +39,7 @@ use bistable_format::{
     choice::{self, Chooser},
     compat::{self, Direction},
     fresh::{self, Clock, Stale},
-    rollout::{Member, Pace},
+    rollout::Member,
 };
 use semver::Version;
 
@@ -385,29 +383,6 @@ impl Found {
     /// Take what was rejected for as good as what wasn't: a person wants it tried again.
     pub fn forgive(&mut self) {
         self.rejected.clear();
-    }
-
-    /// Give up an update in flight whose release was withdrawn meanwhile, before it is tried; or whose rollout was halted,
-    /// unless a person names it, or it is armed: what comes back from there is rejected, and a halt is no verdict.
-    ///
-    /// # Errors
-    /// When that can't be saved or done.
-    pub fn recall(&self, agent: &mut Agent<'_>, named: Option<&Version>) -> Result<(), Error> {
-        let Now::Saved(
-            saved @ (Saved::Installing(target) | Saved::Staged(target) | Saved::Armed { target, .. }),
-        ) = agent.now()
-        else {
-            return Ok(());
-        };
-        let identity = Digest(target.release.0);
-        if let Some(withdrawal) = self.channel.withdrawal(&identity) {
-            return agent.give_up(Reason::Operator, &format!("withdrawn: {}", withdrawal.reason));
-        }
-        let halted = self.channel.offer(&identity).is_some_and(|o| o.rollout.pace == Pace::Halted);
-        if halted && named != Some(&target.version) && !matches!(saved, Saved::Armed { .. }) {
-            return agent.give_up(Reason::Install, "its rollout was halted");
-        }
-        Ok(())
     }
 
     fn choose(&self) -> choice::Choice<'_> {

@@ -21,7 +21,8 @@ pub use report::{CheckReport, Finding, Report, Standing, Verdict};
 
 use crate::{
     ports::{Buses, Clock, Gpio, Host},
-    selftest::{self, shorten},
+    selftest,
+    text::shorten,
 };
 use bistable_format::{
     health::{Check, Profile, SelfTests},

@@ -1,6 +1,7 @@
 use crate::{
     config::OperatorCheck,
-    selftest::{self, millis, need, printable, shorten},
+    selftest::{self, millis, need},
+    text::{printable, shorten},
 };
 use bistable_boot::Detail;
 use bistable_format::{health::Check, selftest::Need};

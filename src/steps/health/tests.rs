@@ -67,7 +67,7 @@ impl Host for Script {
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
         Ok(WallClock::Free)
     }
-    fn http_post(&mut self, _: &crate::fleet_lock::Request, _: Duration) -> Result<Answer, HostError> {
+    fn http_post(&mut self, _: &crate::ports::Request, _: Duration) -> Result<Answer, HostError> {
         unreachable!()
     }
     fn unix_time(&mut self) -> Result<u64, HostError> {
@@ -212,7 +212,7 @@ fn an_answer_after_its_timeout_is_bad() {
         fn wall_clock(&mut self) -> Result<WallClock, HostError> {
             Ok(WallClock::Free)
         }
-        fn http_post(&mut self, _: &crate::fleet_lock::Request, _: Duration) -> Result<Answer, HostError> {
+        fn http_post(&mut self, _: &crate::ports::Request, _: Duration) -> Result<Answer, HostError> {
             unreachable!()
         }
         fn unix_time(&mut self) -> Result<u64, HostError> {

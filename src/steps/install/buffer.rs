@@ -1,47 +1,9 @@
-//! Buffers that direct I/O accepts, and as many of them as memory allows.
+//! As many buffers for direct I/O as memory allows.
+use crate::aligned::Buffer;
 use std::{
     ops::{Deref, DerefMut},
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
-
-/// What direct I/O wants a buffer's address to be a multiple of: a page.
-pub const ALIGN: usize = 4096;
-
-/// Bytes whose first lies at a multiple of [`ALIGN`].
-#[derive(Debug)]
-pub struct Buffer {
-    memory: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl Buffer {
-    /// That many zeros.
-    pub fn new(len: usize) -> Buffer {
-        let memory = vec![0; len + ALIGN];
-        // Never moved again: a `Vec`'s content stays where it is when the `Vec` moves.
-        let start = memory.as_ptr().align_offset(ALIGN).min(ALIGN);
-        Buffer { memory, start, len }
-    }
-
-    /// Use fewer or again as many bytes as there were at first.
-    pub fn resize(&mut self, len: usize) {
-        self.len = len.min(self.memory.len() - ALIGN);
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
-    }
-}
 
 /// A bounded number of buffers, made when they are needed: who takes one when there may be no more waits until one is
 /// given back. That bounds the memory of the whole pipeline, whatever a bundle says.
@@ -117,6 +79,7 @@ impl DerefMut for Loan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aligned::ALIGN;
 
     #[test]
     fn buffers_are_aligned_and_come_back() {

@@ -1,9 +1,9 @@
 //! The header: what makes a slot look bootable. Erased first, written last.
 use super::{
     BundleError,
-    buffer::Buffer,
     pipeline::{InstallError, Job, Place, Shared, Slots, is_right, make},
 };
+use crate::aligned::Buffer;
 use crate::ports::{Fault, Volume};
 use bistable_boot::{SECTOR, layout::HEADER_BYTES};
 use bistable_format::VolumeKind;

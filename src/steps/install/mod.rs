@@ -31,7 +31,6 @@ mod plan;
 mod remote;
 mod running;
 
-pub use buffer::{ALIGN, Buffer};
 pub use bundle::{Bundle, BundleError};
 pub use content::{Base, Content, Feed};
 pub use delta::{Download, Known};
@@ -40,7 +39,10 @@ pub use pipeline::{InstallError, Slots, Stats};
 pub use remote::{Allowed, Opened, Remote};
 pub use running::known as running_release;
 
-use crate::{Device, Error, ports::BootControl};
+use crate::{
+    Device, Error,
+    ports::{BootControl, Fault},
+};
 use bistable_boot::{Slot, Target, layout::Partition};
 use bistable_format::compat::{self, Direction};
 
@@ -141,7 +143,7 @@ pub fn write(
     pipeline::run(content, &lists, &slots, base, &device.settings, progress).map_err(|e| match e {
         InstallError::Bundle(e) => Error::Bundle(e),
         InstallError::Fault(e) => Error::Fault(e),
-        e => Error::Card(crate::board::CardError::Failing(e.to_string())),
+        e => Error::Fault(Fault::Failing(e.to_string())),
     })
 }
 

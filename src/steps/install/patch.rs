@@ -2,10 +2,8 @@
 //!
 //! The base's bytes are the one thing that isn't authenticated before use. They are data and never control: the decoder
 //! takes the same path whatever they are, and what comes out is nothing until its digest is right (I8).
-use super::{
-    buffer::{ALIGN, Pool},
-    pipeline::Slots,
-};
+use super::{buffer::Pool, pipeline::Slots};
+use crate::aligned::ALIGN;
 use crate::ports::{Fault, Volume};
 use bistable_boot::SECTOR;
 use bistable_format::{VolumeKind, chunklist::Range, limits};

@@ -13,7 +13,7 @@
 use super::{
     BundleError,
     attempts::{Attempts, Ticket},
-    buffer::{Buffer, Loan, Pool},
+    buffer::{Loan, Pool},
     bundle::volumes,
     content::{Content, Feed},
     header::{erase_header, write_header},
@@ -21,6 +21,7 @@ use super::{
     patch::FromBase,
 };
 use crate::{
+    aligned::Buffer,
     config::Settings,
     ports::{Fault, Volume},
 };

@@ -50,7 +50,7 @@ fn by_uboot(line: &str) -> Result<Option<Slot>, PiError> {
         ([], []) => Ok(None),
         (["A"], ["0" | "1"]) => Ok(Some(Slot::A)),
         (["B"], ["0" | "1"]) => Ok(Some(Slot::B)),
-        _ => Err(PiError::CommandLine { found: crate::selftest::shorten(&words.join(" "), 100) }),
+        _ => Err(PiError::CommandLine { found: crate::text::shorten(&words.join(" "), 100) }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Time on any system, for what talks to the network: a simulated Pi's clock stands still while a server stalls.
+//! Time on any system, for what talks to the network and for the end of the program: a simulated Pi's clock stands still while a server stalls.
 use crate::ports::Clock;
 use std::{
     sync::OnceLock,

@@ -1,0 +1,38 @@
+//! From the words of a command line to an exit code.
+use super::{Form, RebootCode, out, say, told, told_usage};
+use crate::{cli::Cli, error::Exit};
+use clap::Parser;
+use std::ffi::OsString;
+
+/// Run the program with these arguments, the first being its name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let told = match Cli::try_parse_from(&args) {
+        Ok(cli) => {
+            let form = if cli.at.json { Form::Json } else { Form::Text };
+            let code = if cli.at.reboot_exit_code { RebootCode::Own } else { RebootCode::Done };
+            told(super::run(&cli), form, code)
+        }
+        Err(e) => {
+            // Nothing can be done about a closed terminal.
+            let _ = e.print();
+            if !e.use_stderr() {
+                return Exit::Done;
+            }
+            // It was not understood, but this much of it can be seen.
+            let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+            let text = e.render().to_string();
+            told_usage(
+                text.trim_start_matches("error: ").trim_end(),
+                if json { Form::Json } else { Form::Text },
+            )
+        }
+    };
+    if !told.err.is_empty() {
+        say(&told.err);
+    }
+    if !told.out.is_empty() {
+        out(&told.out);
+    }
+    told.exit
+}

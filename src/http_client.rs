@@ -1,0 +1,104 @@
+//! What all HTTP clients of this program have in common: whom they trust, and that they follow no proxy and no redirect.
+use crate::ports::{Answer, HostError, Request};
+use std::{
+    fs,
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
+use ureq::{
+    Agent, Body,
+    config::ConfigBuilder,
+    http::Response,
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+    typestate::AgentScope,
+};
+
+/// Certificate authorities that the system's owner trusts: of Debian, and of most others.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Bytes of a body that [`exchange`] reads.
+pub(crate) const BODY_MAX: u64 = 64 << 10;
+
+/// With or without encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Without.
+    Http,
+    /// With.
+    Https,
+}
+
+impl Scheme {
+    /// What an address begins with; `None` when it isn't one of the two.
+    pub fn of(text: &str) -> Option<Scheme> {
+        let (scheme, _) = text.split_once("://")?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" => Some(Scheme::Http),
+            "https" => Some(Scheme::Https),
+            _ => None,
+        }
+    }
+}
+
+/// What every client begins with.
+pub(crate) fn config() -> ConfigBuilder<AgentScope> {
+    // The library would read a redirect's body to its end, if it has one.
+    Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None)
+}
+
+/// With encryption, those are trusted whom the system's owner trusts.
+pub(crate) fn trusting(config: ConfigBuilder<AgentScope>, scheme: Scheme) -> ConfigBuilder<AgentScope> {
+    match (scheme == Scheme::Https).then(system_roots).flatten() {
+        Some(roots) => config.tls_config(TlsConfig::builder().root_certs(roots).build()),
+        None => config,
+    }
+}
+
+/// Send something to a web server by POST. Redirects are answers like any other.
+#[cfg(target_os = "linux")]
+pub(crate) fn post(request: &Request, timeout: Duration) -> Result<Answer, HostError> {
+    exchange(timeout, Scheme::of(&request.url).unwrap_or(Scheme::Http), |agent| {
+        let post = agent.post(&request.url);
+        let post = request.headers.into_iter().fold(post, |post, (name, value)| post.header(name, value));
+        post.send(&request.body)
+    })
+}
+
+/// One question and its answer: no proxy, no redirects; all of it within the timeout.
+pub(crate) fn exchange(
+    timeout: Duration,
+    scheme: Scheme,
+    ask: impl FnOnce(&Agent) -> Result<Response<Body>, ureq::Error>,
+) -> Result<Answer, HostError> {
+    // The library takes no time at all for no limit.
+    if timeout.is_zero() {
+        return Err(HostError::Timeout(timeout));
+    }
+    let config = config().timeout_global(Some(timeout)).user_agent("bistable");
+    let agent: Agent = trusting(config, scheme).build().into();
+    let failed = |e: ureq::Error| match e {
+        ureq::Error::Timeout(_) => HostError::Timeout(timeout),
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => HostError::Timeout(timeout),
+        ureq::Error::Io(e) => HostError::Failed(e.to_string()),
+        e => HostError::Failed(e.to_string()),
+    };
+    let response = ask(&agent).map_err(failed)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    let read = response.into_body().into_reader().take(BODY_MAX).read_to_end(&mut body);
+    read.map_err(|e| failed(ureq::Error::from(e)))?;
+    Ok(Answer { status, body })
+}
+
+/// The system's certificate authorities; without them, those that are built in.
+fn system_roots() -> Option<RootCerts> {
+    let pem = fs::read(SYSTEM_ROOTS).ok()?;
+    let roots: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    (!roots.is_empty()).then(|| RootCerts::Specific(Arc::new(roots)))
+}
