@@ -12,6 +12,9 @@ use std::{
 /// The most partitions that a table may have; 128 are usual.
 const ENTRIES_MAX: u32 = 1024;
 
+/// Bytes of an entry. UEFI allows larger ones, which no tool writes and the reader can't check.
+const ENTRY_BYTES: u32 = 128;
+
 /// What a card is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -194,6 +197,10 @@ fn check_header(mut file: &File, sector: u64, bytes: u64) -> Result<(), String> 
     let (entries, first) = (header.number_of_partition_entries, header.partition_entry_lba);
     if entries > ENTRIES_MAX {
         return Err(format!("its header claims {entries} partitions; at most {ENTRIES_MAX} are possible"));
+    }
+    let entry_bytes = header.size_of_partition_entry;
+    if entry_bytes != ENTRY_BYTES {
+        return Err(format!("its header claims entries of {entry_bytes} bytes instead of {ENTRY_BYTES}"));
     }
     if first >= bytes / 512 {
         return Err(format!("its header claims entries in sector {first}, behind the end"));

@@ -121,7 +121,8 @@ fn a_table_that_claims_more_than_there_can_be_is_refused_before_memory_is_taken(
     let path = whole(&dir);
     let file = File::options().read(true).write(true).open(&path).unwrap();
     let last = file.metadata().unwrap().len() - 512;
-    let claims: [(usize, &[u8], &str); 3] = [
+    let claims: [(usize, &[u8], &str); 4] = [
+        (84, &256_u32.to_le_bytes(), "claims entries of 256 bytes instead of 128"),
         (80, &u32::MAX.to_le_bytes(), "claims 4294967295 partitions"),
         (80, &1025_u32.to_le_bytes(), "claims 1025 partitions"),
         (72, &u64::MAX.to_le_bytes(), "claims entries in sector 18446744073709551615"),

@@ -8,10 +8,7 @@ const BLOCKS_LOW: usize = 0x04;
 /// How large blocks are: 1024 bytes, that many times doubled.
 const LOG_BLOCK_SIZE: usize = 0x18;
 const BLOCKS_PER_GROUP: usize = 0x20;
-const INCOMPATIBLE: usize = 0x60;
 const BLOCKS_HIGH: usize = 0x150;
-/// In the incompatible features: the high halves of numbers count.
-const IS_64BIT: u32 = 0x80;
 /// The most that ext4 knows: blocks of 64 KiB.
 const LOG_BLOCK_SIZE_MAX: u32 = 6;
 /// The least that mke2fs makes.
@@ -40,8 +37,8 @@ fn check(superblock: &[u8; 1024], bytes: u64) -> Result<(), String> {
         return Err("its superblock claims blocks of more than 64 KiB".into());
     }
     let block_bytes = 1024_u64 << log;
-    let high = if field(INCOMPATIBLE) & IS_64BIT == 0 { 0 } else { field(BLOCKS_HIGH) };
-    let blocks = u64::from(high) << 32 | u64::from(field(BLOCKS_LOW));
+    // The reader, as Linux, takes both halves, whether the file system calls itself one of 64 bits or not.
+    let blocks = u64::from(field(BLOCKS_HIGH)) << 32 | u64::from(field(BLOCKS_LOW));
     if blocks > bytes / block_bytes {
         return Err(format!(
             "its superblock claims {blocks} blocks of {block_bytes} bytes, but the volume has {bytes} bytes"
@@ -78,7 +75,7 @@ mod tests {
             (&[(0x18, u32::MAX)], "blocks of more than 64 KiB"),
             (&[(0x04, 1025)], "claims 1025 blocks of 1024 bytes, but the volume has 1048576 bytes"),
             (&[(0x04, u32::MAX)], "claims 4294967295 blocks"),
-            (&[(0x60, 0x80), (0x150, u32::MAX)], "claims 18446744069414585344 blocks"),
+            (&[(0x150, u32::MAX)], "claims 18446744069414585344 blocks"),
             (&[(0x20, 1)], "claims groups of 1 blocks"),
         ];
         for (fields, text) in cases {
@@ -86,11 +83,8 @@ mod tests {
             let e = load_ext4(Box::new(image), 1 << 20).unwrap_err();
             assert!(e.to_string().contains(text), "{e}");
         }
-        // The high half of the number of blocks counts only in a 64-bit file system.
-        for fields in [&[][..], &[(0x150, u32::MAX)]] {
-            let e = load_ext4(Box::new(superblock(fields)), 1 << 20).unwrap_err();
-            assert!(!e.to_string().contains("claims"), "{e}");
-        }
+        let e = load_ext4(Box::new(superblock(&[])), 1 << 20).unwrap_err();
+        assert!(!e.to_string().contains("claims"), "{e}");
         assert!(load_ext4(Box::new(vec![0; 100]), 100).is_err());
     }
 }
