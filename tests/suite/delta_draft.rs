@@ -44,6 +44,7 @@ pub(crate) fn frame(raw: &[u8], prefix: &[u8]) -> Vec<u8> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(3)).unwrap();
     context.set_parameter(CParameter::WindowLog(23)).unwrap();
+    context.set_parameter(CParameter::EnableLongDistanceMatching(true)).unwrap();
     context.ref_prefix(prefix).unwrap();
     let mut out = Vec::with_capacity(raw.len() + (raw.len() >> 8) + 1024);
     context.compress2(&mut out, raw).unwrap();

@@ -20,6 +20,7 @@ mod check;
 mod delta_bundle;
 mod delta_channel;
 mod delta_draft;
+mod delta_random;
 mod delta_source;
 mod demands;
 mod draft;

@@ -1,10 +1,11 @@
 //! The device's memory is bounded, whatever a bundle says: 64 MiB.
 #![cfg(target_os = "linux")]
 use crate::{
+    delta_draft::{DeltaDraft, frame},
     draft::VolumeDraft,
     fixture::{WORLD, noise, product},
 };
-use bistable_format::{Chunk, ChunkList, Digest, Encoding};
+use bistable_format::{Chunk, ChunkList, Digest, Encoding, chunklist::Range};
 use bistable_image::{
     Silent,
     card::{self, CardOptions},
@@ -33,8 +34,13 @@ pub(crate) fn volume(chunk_bytes: u32, chunks: usize, full: usize) -> VolumeDraf
 }
 
 pub(crate) fn card(folder: &Path, boot: u64, system: u64) {
+    card_of(folder, &product().old, boot, system);
+}
+
+/// A card that a bundle's release runs on.
+fn card_of(folder: &Path, old: &[u8], boot: u64, system: u64) {
     let bundle = folder.join("old.bundle");
-    fs::write(&bundle, &product().old).unwrap();
+    fs::write(&bundle, old).unwrap();
     let mut options = CardOptions::new(bundle, product().root.clone(), folder.join("card.img"));
     (options.boot_slot, options.system_slot) = (Some(boot), Some(system));
     card::make(&options, &Silent).unwrap();
@@ -79,6 +85,52 @@ fn a_large_image_in_large_chunks() {
     assert_eq!(code, 0);
     assert!(peak < MOST_KIB, "{peak} KiB");
     // What was measured was no empty run.
+    assert!(peak > 20 << 10, "{peak} KiB");
+}
+
+/// Each chunk is a patch whose prefix is as long as it may be, in as many ranges as there may be.
+#[test]
+fn a_delta_with_the_largest_chunks_and_prefixes() {
+    const CHUNK: u32 = 4 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    // What runs: 16 chunks that don't compress.
+    let base = noise(u64::from(CHUNK), CHUNK as usize);
+    let draft = product().draft().version("1.0.0").with(|d| {
+        d.system = volume(CHUNK, 16, 16);
+        d.system.digest = Digest::of(&base.repeat(16));
+    });
+    let old = draft.pack(&[&product().release_key]);
+    card_of(folder.path(), &old, 8 << 20, 64 << 20);
+    let mut new = base.clone();
+    new.rotate_left(1_000_000);
+    let prefix: Vec<Range> =
+        (0..64).map(|i| Range { offset: u64::from(CHUNK / 64) * (63 - i) + 7, bytes: CHUNK / 64 }).collect();
+    let bytes: Vec<u8> = prefix
+        .iter()
+        .flat_map(|r| {
+            let from = usize::try_from(r.offset).unwrap();
+            base.iter().cycle().skip(from).take(r.bytes as usize).copied()
+        })
+        .collect();
+    let target = product().draft().with(|d| {
+        d.system = volume(CHUNK, 16, 16);
+        for index in 0..16 {
+            d.system.list.chunks[index].digest = Digest::of(&new);
+            d.system.set_frame(index, zstd::bulk::compress(&new, 1).unwrap());
+        }
+    });
+    let target = target.pack(&[&product().release_key]);
+    let delta = DeltaDraft::between(&old, &target).with(|d| {
+        let patch = frame(&new, &bytes);
+        assert!(patch.len() < 100_000, "{} bytes", patch.len());
+        for index in 0..16 {
+            d.system.set_patch(index, patch.clone(), prefix.clone());
+        }
+    });
+    fs::write(folder.path().join("x.delta"), delta.bundle()).unwrap();
+    let (code, peak) = measure(folder.path(), "x.delta");
+    assert_eq!(code, 0);
+    assert!(peak < MOST_KIB, "{peak} KiB");
     assert!(peak > 20 << 10, "{peak} KiB");
 }
 

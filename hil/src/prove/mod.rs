@@ -12,6 +12,7 @@
 //! | [`trouble`] | what a broken card does without a power cut |
 //! | [`watch`] | the rules that hold at any time |
 //! | [`product`] | releases and cards, as small as can be |
+//! | [`by_delta`] | a release that is offered by delta |
 //! | [`pi`] | firmware, kernels, agent and owner around the card |
 //! | [`scenario`] | what happens, and how it must end |
 //! | [`fate`] | what a power cut can leave |
@@ -24,6 +25,7 @@
 //! | [`report`] | the tables |
 //! | [`disk`] | the real program on a logged disk |
 pub mod broken_card;
+pub mod by_delta;
 pub mod card;
 pub mod disk;
 pub mod explore;

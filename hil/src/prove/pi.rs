@@ -1,6 +1,7 @@
 //! A simulated Pi around a simulated card: firmware, kernels, the agent, and an owner with wishes. It lives until it
 //! comes to rest.
 use super::{
+    by_delta::Shop,
     card::{Card, Op},
     image::Image,
     mutant::Mutant,
@@ -28,10 +29,14 @@ use bistable::{
     config::Settings,
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
     selftest,
-    steps::{health, install::Overrides},
+    source::Memory,
+    steps::{
+        health,
+        install::{Overrides, Remote},
+    },
 };
-use bistable_boot::{BootId, Saved, Slot, bootblock::start, layout::Partition};
-use bistable_format::selftest::Pin;
+use bistable_boot::{BootId, Saved, Slot, Target, bootblock::start, layout::Partition};
+use bistable_format::{compat::Direction, selftest::Pin};
 use bistable_image::card::BootFlow;
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
@@ -40,6 +45,8 @@ use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 pub enum Wish {
     /// That it runs this release, if the device finds it fit.
     Offer(&'static str),
+    /// The same, from a repository that has a delta to it.
+    Delta(&'static str),
     /// That it goes back to this release, which the other slot holds.
     Return(&'static str),
 }
@@ -270,11 +277,15 @@ impl Pi {
         go_on(&mut agent)?;
         while let Some((wish, rest)) = wishes.split_first() {
             match wish {
-                Wish::Offer(version) => {
+                Wish::Offer(version) | Wish::Delta(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
                     card.watch(Watch::offered);
                     card.note(Op::Wished);
-                    match agent.install(&mut &offer.bundle[..], Overrides::NONE) {
+                    let installed = match (wish, &offer.shop) {
+                        (Wish::Delta(_), Some(shop)) => install_from(&mut agent, shop),
+                        _ => agent.install(&mut &offer.bundle[..], Overrides::NONE),
+                    };
+                    match installed {
                         Ok(_) => {
                             if agent.now().is_refused() {
                                 // The owner has looked after the boot loader.
@@ -384,6 +395,13 @@ fn is_stopping(e: &Error) -> bool {
     matches!(e, Error::Fault(f) if f.stopping().is_some())
 }
 
+/// Install from a repository.
+fn install_from(agent: &mut Agent<'_>, shop: &Shop) -> Result<Target, Error> {
+    let root = agent.device.root()?;
+    let mut remote = Remote::open(Memory::new(shop.files.iter().cloned()), shop.release, &root)?;
+    agent.install_from(&mut remote, Overrides::NONE, Direction::Forward)
+}
+
 /// Hears what the agent says, and believes only what is true.
 struct Ears<'a> {
     card: &'a Card,
@@ -413,5 +431,42 @@ impl Listener for Ears<'_> {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable::steps::install::Stats;
+
+    struct Heard(Option<Stats>);
+
+    impl Listener for Heard {
+        fn hear(&mut self, note: Note<'_>) {
+            if let Note::Installed(_, stats) = note {
+                self.0 = Some(*stats);
+            }
+        }
+    }
+
+    /// Otherwise the scenario would prove an ordinary update once more.
+    #[test]
+    fn the_delta_is_used_and_one_chunk_of_it_is_stale() {
+        let product = Arc::new(Product::new(1, BootFlow::Tryboot).unwrap());
+        let watch = Watch::new(&product, [product.releases[1].version.clone()].into());
+        let card = Card::new(&product.old_card, &product.places, watch, None);
+        let mut pi = Pi::new(&product, &card, true, None);
+        let (slot, image) = pi.start().unwrap();
+        let running = product.in_slot(&image, slot).unwrap();
+        let shop = product.release("4.0.0").unwrap().shop.as_ref().unwrap();
+        let mut heard = Heard(None);
+        let device =
+            Device::open_as(pi.board(slot, running).unwrap(), pi.settings(), running.agent()).unwrap();
+        let mut agent = Agent::start(device, &mut heard).unwrap();
+        install_from(&mut agent, shop).unwrap();
+        let stats = heard.0.unwrap();
+        assert_eq!((stats.patched, stats.stale, stats.reused), (2, 1, 0), "{stats:?}");
+        assert!(stats.delta_bytes > 0 && stats.delta_bytes < 20_000, "{stats:?}");
+        assert!(stats.fetched_bytes - stats.delta_bytes < 20_000, "only the short chunk in full: {stats:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! A product with the smallest images that there can be, so that a crash state is cheap: its releases, and the card as
 //! it left the factory.
 use super::{
+    by_delta::{self, Shop},
     image::Image,
     places::{Places, Still},
 };
@@ -54,6 +55,12 @@ pub struct Made {
     pub boot: Vec<u8>,
     /// Its raw system volume.
     pub system: Vec<u8>,
+    /// What is signed.
+    pub release: Release,
+    /// And its signed bytes.
+    pub signed: Vec<u8>,
+    /// Where it is with a delta, if it is offered so.
+    pub shop: Option<Shop>,
 }
 
 impl Made {
@@ -124,12 +131,13 @@ impl Product {
             sign: vec![root_key],
             ..RootOptions::default()
         })?;
-        let releases: Vec<_> = (1..)
+        let mut releases: Vec<_> = (1..)
             .zip(RELEASES)
             .map(|(seed, (version, nature, security))| {
                 make(seed, version, nature, security, chunks, (&release_key, &root.root))
             })
             .collect::<Result<_>>()?;
+        releases.push(by_delta(&releases[1], (&release_key, &root.root))?);
         let folder = tempfile::tempdir()?;
         let (oldest_card, places) = factory(folder.path(), &releases[0], &root, flow)?;
         let (old_card, _) = factory(folder.path(), &releases[1], &root, flow)?;
@@ -196,14 +204,41 @@ fn make(
     nature: Nature,
     security_version: u32,
     chunks: usize,
-    (key, root): (&SecretKey, &Root),
+    signer: (&SecretKey, &Root),
 ) -> Result<Made> {
-    let boot = boot_volume(seed);
     // All of it noise, so that no byte of it can stand for another.
     let system = noise(seed + 100, chunks * CHUNK_BYTES + SHORT_BYTES);
+    let packed = sign(seed, version, security_version, [boot_volume(seed), system], signer)?;
+    packed.made(nature, None)
+}
+
+/// A good release that is offered by delta from `base`.
+fn by_delta(base: &Made, signer: (&SecretKey, &Root)) -> Result<Made> {
+    let volumes = [by_delta::edited(&base.boot, 40), by_delta::edited(&base.system, 140)];
+    let packed = sign(40, by_delta::VERSION, 1, volumes, signer)?;
+    let shop = by_delta::shop(&packed, base, signer.0)?;
+    packed.made(Nature::Good, Some(shop))
+}
+
+/// A signed release with all that it names.
+pub(super) struct Packed {
+    pub(super) release: Release,
+    pub(super) signed: Vec<u8>,
+    /// Both volumes' lists, then their data.
+    pub(super) blobs: [Vec<u8>; 4],
+    pub(super) boot: Vec<u8>,
+    pub(super) system: Vec<u8>,
+}
+
+fn sign(
+    seed: u64,
+    version: &str,
+    security_version: u32,
+    [boot, system]: [Vec<u8>; 2],
+    (key, root): (&SecretKey, &Root),
+) -> Result<Packed> {
     let (boot_volume, boot_list, boot_data) = pack(&boot)?;
     let (system_volume, system_list, system_data) = pack(&system)?;
-    let version: Version = version.parse()?;
     let volumes = Volumes { boot: boot_volume, system: system_volume };
     let head = Head::new(root.repository(), "prove");
     let release = Release {
@@ -211,29 +246,34 @@ fn make(
         build_time: 1_700_000_000 + seed,
         self_tests: SELF_TESTS.into(),
         health: HEALTH.into(),
-        ..Release::new(head, version.clone(), vec!["pi4".into()], Content::Image(volumes))
+        ..Release::new(head, version.parse()?, vec!["pi4".into()], Content::Image(volumes))
     };
     let signed = release.seal(&[key.signing()])?;
-    let frame = Frame::new(&signed, &release);
-    let contents: [&[u8]; 9] = [
-        bundle::LAYOUT.as_bytes(),
-        frame.index.as_bytes(),
-        frame.manifest.as_bytes(),
-        bundle::EMPTY.as_bytes(),
-        &signed,
-        &boot_list,
-        &system_list,
-        &boot_data,
-        &system_data,
-    ];
-    let mut bytes = Vec::new();
-    for (header, content) in frame.headers.iter().zip(contents) {
-        bytes.extend_from_slice(&header.encode()?);
-        bytes.extend_from_slice(content);
-        bytes.resize(bytes.len() + header.padding(), 0);
+    Ok(Packed { release, signed, blobs: [boot_list, system_list, boot_data, system_data], boot, system })
+}
+
+impl Packed {
+    fn made(self, nature: Nature, shop: Option<Shop>) -> Result<Made> {
+        let Packed { release, signed, blobs, boot, system } = self;
+        let frame = Frame::new(&signed, &release);
+        let head: [&[u8]; 5] = [
+            bundle::LAYOUT.as_bytes(),
+            frame.index.as_bytes(),
+            frame.manifest.as_bytes(),
+            bundle::EMPTY.as_bytes(),
+            &signed,
+        ];
+        let contents = head.into_iter().chain(blobs.iter().map(Vec::as_slice));
+        let mut bytes = Vec::new();
+        for (header, content) in frame.headers.iter().zip(contents) {
+            bytes.extend_from_slice(&header.encode()?);
+            bytes.extend_from_slice(content);
+            bytes.resize(bytes.len() + header.padding(), 0);
+        }
+        bytes.resize(bytes.len() + END_BYTES, 0);
+        let (version, security_version) = (release.version.clone(), release.security_version);
+        Ok(Made { version, nature, security_version, bundle: bytes, boot, system, release, signed, shop })
     }
-    bytes.resize(bytes.len() + END_BYTES, 0);
-    Ok(Made { version, nature, security_version, bundle: bytes, boot, system })
 }
 
 /// A volume's description, its list and its data.

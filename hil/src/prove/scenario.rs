@@ -88,7 +88,9 @@ impl Scenario {
     /// What the history must end with: a version, and whether it was kept.
     pub fn last(&self) -> (&'static str, bool) {
         match self.wishes.last() {
-            Some(Wish::Offer(version)) if self.rejected.contains(version) => (version, false),
+            Some(Wish::Offer(version) | Wish::Delta(version)) if self.rejected.contains(version) => {
+                (version, false)
+            }
             _ => (self.ends, true),
         }
     }
@@ -99,12 +101,13 @@ impl Scenario {
     }
 }
 
-use Wish::{Offer, Return};
+use Wish::{Delta, Offer, Return};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 20] = [
+pub const ALL: [Scenario; 21] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
+    Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
     Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
         .rejects(&["3.0.0"]),
     Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),
