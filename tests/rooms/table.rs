@@ -101,7 +101,7 @@ pub(crate) const HOUSE: &[Plan] = &[
         left: &[
             "fat real",
             "package: docs tree",
-            "prove: card places product watch",
+            "prove: by_delta card places product watch",
             "prove: mutant tampered",
             "prove: pi scenario",
             "real: build debian desk meter proof report",
