@@ -89,7 +89,7 @@ pub enum Verb {
     Check(Repository),
     /// Verify a release and write it into the inactive slot
     Install(Source),
-    /// Run the running release's health check and say what it finds; changes nothing
+    /// Run the running release's health check and report what it finds; drives pins only if the check includes self-tests
     Health,
     /// Run the hardware-interface self-tests and say what was measured; changes nothing
     SelfTest,

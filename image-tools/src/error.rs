@@ -258,7 +258,9 @@ fn edit(error: &EditError) -> Exit {
         | EditError::NotRaised { .. }
         | EditError::OtherContent { .. }
         | EditError::Withdrawn { .. } => Exit::Incompatible,
-        EditError::TooYoung { .. } | EditError::TooSoon { .. } => Exit::TryLater,
+        EditError::TooYoung { .. } | EditError::TooSoon { .. } | EditError::NotAttested { .. } => {
+            Exit::TryLater
+        }
         _ => Exit::Failed,
     }
 }

@@ -175,7 +175,8 @@ fn changed(
 }
 
 fn report(name: &str, verb: &str, committed: Option<&Committed>, out: Out) -> Result<(), Error> {
-    let about = committed.map(|c| c.file.channel.act.about.clone()).unwrap_or_default();
+    let about = committed.map(|c| c.file.channel.act.about.as_str()).filter(|about| !about.is_empty());
+    let about = about.unwrap_or(name);
     out.result(
         json!({
             "channel": name,

@@ -175,10 +175,10 @@ fn gates_open_and_a_rollout_goes_its_way() {
     life.acts(&["channel", "gates", "production", "--min-age", "0s"], 0);
     closed(75, "the last promotion into channel production was");
     life.acts(&["channel", "gates", "production", "--min-interval", "0s"], 0);
-    closed(1, "\"tests-passed\" of hub 1.2.0");
+    closed(75, "\"tests-passed\" of hub 1.2.0");
     let attest = ["attest", "staging", "1.2.0", "--kind", "tests-passed", "--note", "rig 4"];
     life.ok(&[&attest[..], &["--key", &life.path("channel.key")]].concat());
-    closed(1, "is attested by key");
+    closed(75, "is attested by key");
     assert!(
         life.ok(&[&attest[..], &["--key", secret]].concat())
             .starts_with("attested: tests-passed of hub 1.2.0")
