@@ -24,8 +24,7 @@ mod stage;
 use crate::{
     Device, Error,
     ports::{Fault, Stop},
-    selftest,
-    steps::{health, install::Stats, preflight},
+    steps::{health, install::Stats, preflight, selftest},
 };
 use bistable_boot::{Action, Event, Failure, Now, Saved, Slot, Target};
 use bistable_format::Release;

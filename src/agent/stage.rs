@@ -3,11 +3,10 @@ use super::{Agent, Note, Rest};
 use crate::{
     Error,
     ports::{BootControl, Never, Switch},
-    selftest,
     source::Source,
     steps::{
         install::{self, Bundle, Content, Overrides},
-        preflight,
+        preflight, selftest,
     },
 };
 use bistable_boot::{Event, Failure, Now, Reason, Saved, Slot, Target};

@@ -7,8 +7,6 @@ pub mod pi;
 pub mod sim;
 #[cfg(test)]
 mod tests;
-pub mod tryboot;
-pub mod uboot;
 
 pub use card::{Access, Card, CardError};
 pub use file_volume::{CardFile, FileVolume};

@@ -4,8 +4,7 @@ use crate::{
     agent::{Listener, Note},
     cli::{At, ProgressMode},
     progress::{Mode, Progress},
-    selftest,
-    steps::{health, preflight},
+    steps::{health, preflight, selftest},
 };
 use bistable_boot::{MAX_ATTEMPTS, Now, Saved};
 use bistable_format::selftest::Need;

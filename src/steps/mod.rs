@@ -5,3 +5,4 @@ pub mod health;
 pub mod install;
 pub mod preflight;
 pub mod revert;
+pub mod selftest;

@@ -47,11 +47,10 @@ pub(crate) const HOUSE: &[Plan] = &[
         layers: &[
             "aligned date ports progress text",
             "clock config http_client logging",
-            "boot_flag fleet_lock source teardown",
+            "fleet_lock flow source teardown",
             "durable",
             "board",
             "device error status",
-            "selftest",
             "steps",
             "agent",
             "cli cmd",

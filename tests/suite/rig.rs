@@ -10,9 +10,9 @@ use bistable::{
             firmware::{self, Flow},
             machine::SimError,
         },
-        tryboot::Booted,
     },
     config::Settings,
+    flow::tryboot::Booted,
     ports::{
         Answer, Exit, Fault, Host, HostError, KnownTime, Never, Partitions, Request, Stop, UnitState, Volume,
         WallClock,

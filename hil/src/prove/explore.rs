@@ -11,7 +11,7 @@ use super::{
     watch::Watch,
 };
 use anyhow::{Result, bail};
-use bistable::board::uboot::BootBlocks;
+use bistable::flow::uboot::BootBlocks;
 use bistable_boot::{
     Autoboot, SECTOR, Slot,
     bootblock::newest,

@@ -25,14 +25,14 @@ use bistable::{
         nets::Nets,
         world::Facts,
     },
-    board::{tryboot::Booted, uboot::BootBlocks},
     config::Settings,
+    flow::{tryboot::Booted, uboot::BootBlocks},
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
-    selftest,
     source::Memory,
     steps::{
         health,
         install::{Overrides, Remote},
+        selftest,
     },
 };
 use bistable_boot::{BootId, Saved, Slot, Target, bootblock::start, layout::Partition};

@@ -5,10 +5,7 @@ use super::{
     product::Product,
     tampered::decode,
 };
-use bistable::{
-    board::{sim::boot_control, tryboot::Booted},
-    ports::Sectors,
-};
+use bistable::{board::sim::boot_control, flow::tryboot::Booted, ports::Sectors};
 use bistable_boot::{
     Autoboot, BootBlock, Entry, Floors, Formats, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},

@@ -44,13 +44,13 @@ pub use error::PiError;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 
-use super::{
-    Access, Meter,
-    tryboot::{self, Tryboot},
-    uboot::Uboot,
-};
+use super::{Access, Meter};
 use crate::{
     config::BoardSettings,
+    flow::{
+        tryboot::{self, Tryboot},
+        uboot::Uboot,
+    },
     ports::{Board, BootControl, Fault, Partitions},
 };
 use bistable_boot::layout::Partition;

@@ -2,8 +2,8 @@
 //! script instead, it starts U-Boot, which reads the real bytes of the boot block, and counts a try down on the card.
 use super::machine::SimError;
 use crate::{
-    board::uboot::BootBlocks,
-    boot_flag::BootFlag,
+    flow::boot_flag::BootFlag,
+    flow::uboot::BootBlocks,
     ports::{Fault, Partitions, Sectors},
 };
 use bistable_boot::{

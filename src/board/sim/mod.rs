@@ -27,8 +27,8 @@ pub mod nets;
 mod registers;
 pub mod world;
 
-use super::{
-    Access, Card, Cut, Meter,
+use super::{Access, Card, Cut, Meter};
+use crate::flow::{
     tryboot::{Booted, Tryboot},
     uboot::Uboot,
 };

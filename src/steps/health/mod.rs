@@ -21,7 +21,7 @@ pub use report::{CheckReport, Finding, Report, Standing, Verdict};
 
 use crate::{
     ports::{Buses, Clock, Gpio, Host},
-    selftest,
+    steps::selftest,
     text::shorten,
 };
 use bistable_format::{

@@ -1,6 +1,6 @@
 use crate::{
     config::OperatorCheck,
-    selftest::{self, millis, need},
+    steps::selftest::{self, millis, need},
     text::{printable, shorten},
 };
 use bistable_boot::Detail;

@@ -1,9 +1,7 @@
 //! The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag that the firmware forgets: simulated it is a
 //! register, on a real Pi the argument of the next reboot.
-use crate::{
-    boot_flag::BootFlag,
-    ports::{BootControl, Fault, Support, Switch, Volume},
-};
+use super::boot_flag::BootFlag;
+use crate::ports::{BootControl, Fault, Support, Switch, Volume};
 use bistable_boot::{Evidence, Slot, layout::BOOT_PARTITIONS};
 use std::sync::Arc;
 

@@ -103,7 +103,7 @@ fn compare(sent: &[u8], came: &[u8], how: &str, line: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selftest::Verdict;
+    use crate::steps::selftest::Verdict;
 
     #[test]
     fn no_simple_fault_leaves_the_pattern_unchanged() {
