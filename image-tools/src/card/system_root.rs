@@ -2,7 +2,7 @@
 //! such a card would never take an update.
 use super::image::CardImage;
 use super::{CardError, Place};
-use crate::volume::load_ext4;
+use crate::volume::{Last, load_ext4, real_path};
 use bistable_format::{Envelope, Root, RootChain, SignedRoot, Stray};
 use ext4_view::Ext4Read;
 use std::error::Error;
@@ -32,12 +32,13 @@ pub(super) fn check(card: &CardImage, place: Place, roots: &RootChain) -> Result
     let Ok(system) = load_ext4(Box::new(Reader { file, start: place.start }), place.bytes) else {
         return Ok(());
     };
-    let Ok(meta) = system.metadata(Root::SYSTEM_PATH) else { return Ok(()) };
+    let Ok(path) = real_path(&system, Root::SYSTEM_PATH, Last::Followed) else { return Ok(()) };
+    let Ok(meta) = system.symlink_metadata(path.as_str()) else { return Ok(()) };
     if meta.len() > Envelope::MAX_BYTES as u64 {
         return Err(CardError::SystemRoot { why: "is larger than a root can be".into() });
     }
     let invalid = |e: String| CardError::SystemRoot { why: format!("is not a valid root ({e})") };
-    let bytes = system.read(Root::SYSTEM_PATH).map_err(|e| invalid(e.to_string()))?;
+    let bytes = system.read(path.as_str()).map_err(|e| invalid(e.to_string()))?;
     let own = SignedRoot::open(&bytes).map_err(|e| invalid(e.to_string()))?;
     match roots.descend(&own) {
         // The system's is newer: the device trusts that one.

@@ -1,5 +1,5 @@
 //! What a root file system holds: the port through which edits are decided, and ext4 behind it.
-use crate::volume::load_ext4;
+use crate::volume::{Last, load_ext4, read_link, real_path};
 use ext4_view::{Ext4, Ext4Error, FileType, Path as InnerPath};
 use std::fs::File;
 use std::path::Path;
@@ -57,7 +57,8 @@ impl Ext4View {
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
         let said = |e: Ext4Error| format!("{path}: {e}");
-        let mut file = self.0.open(inner(path)?).map_err(said)?;
+        let real = self.real(path)?;
+        let mut file = self.0.open(inner(&real)?).map_err(said)?;
         let mut buffer = vec![0; 64 << 10];
         loop {
             match file.read_bytes(&mut buffer).map_err(said)? {
@@ -69,8 +70,13 @@ impl Ext4View {
 
     /// Where a symlink leads.
     pub(super) fn target(&self, path: &str) -> Result<Vec<u8>, String> {
-        let target = self.0.read_link(inner(path)?).map_err(|e| format!("{path}: {e}"))?;
-        Ok(target.as_ref().to_vec())
+        read_link(&self.0, &self.parent_real(path)?).map_err(|e| format!("{path}: {e}"))
+    }
+
+    /// The path, of which only the last component may be a symlink.
+    fn parent_real(&self, path: &str) -> Result<String, String> {
+        inner(path)?;
+        real_path(&self.0, path, Last::Kept).map_err(|e| format!("{path}: {e}"))
     }
 }
 
@@ -81,7 +87,7 @@ fn inner(path: &str) -> Result<InnerPath<'_>, String> {
 
 impl View for Ext4View {
     fn entry(&self, path: &str) -> Result<Option<Entry>, String> {
-        match self.0.symlink_metadata(inner(path)?) {
+        match self.0.symlink_metadata(inner(&self.parent_real(path)?)?) {
             Ok(meta) => Ok(Some(match meta.file_type() {
                 FileType::Directory => Entry::Folder,
                 FileType::Regular => Entry::File,
@@ -108,13 +114,15 @@ impl View for Ext4View {
     }
 
     fn attributes(&self, path: &str) -> Result<Attributes, String> {
-        let meta = self.0.symlink_metadata(inner(path)?).map_err(|e| format!("{path}: {e}"))?;
+        let real = self.parent_real(path)?;
+        let meta = self.0.symlink_metadata(inner(&real)?).map_err(|e| format!("{path}: {e}"))?;
         let mtime = meta.modified().seconds();
         Ok(Attributes { mode: meta.mode(), uid: meta.uid(), gid: meta.gid(), mtime })
     }
 
     fn names(&self, folder: &str) -> Result<Vec<String>, String> {
-        let entries = match self.0.read_dir(inner(folder)?) {
+        let real = real_path(&self.0, folder, Last::Followed).map_err(|e| format!("{folder}: {e}"))?;
+        let entries = match self.0.read_dir(inner(&real)?) {
             Ok(entries) => entries,
             Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => return Ok(Vec::new()),
             Err(e) => return Err(format!("{folder}: {e}")),
@@ -133,8 +141,10 @@ impl View for Ext4View {
     }
 
     fn real(&self, path: &str) -> Result<String, String> {
-        let real = self.0.canonicalize(inner(path)?).map_err(|e| format!("{path}: {e}"))?;
-        let real = real.to_str().map_err(|_| format!("{path}: its real name is no UTF-8"))?;
-        Ok(real.to_owned())
+        inner(path)?;
+        let real = real_path(&self.0, path, Last::Followed).map_err(|e| format!("{path}: {e}"))?;
+        // What isn't there has no real name.
+        self.0.symlink_metadata(inner(&real)?).map_err(|e| format!("{path}: {e}"))?;
+        Ok(real)
     }
 }

@@ -1,7 +1,7 @@
 //! The formats that a system's agent reads: `/usr/share/bistable/formats`, one decimal number. The release repeats it
 //! ([`Release::durable`]), so that the agents of both slots write what the other one reads (I18).
 use super::error::VolumeError;
-use super::load_ext4::load_ext4;
+use super::load_ext4::{Last, load_ext4, real_path};
 use super::tree::{Tree, Unfit};
 use bistable_boot::FIRST_FORMAT;
 use bistable_format::Release;
@@ -43,7 +43,8 @@ fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, Unfit>>, Ext4Error> 
     let failed = |e| Ext4Error::Io(Box::new(e));
     let bytes = image.metadata().map_err(failed)?.len();
     let fs = load_ext4(Box::new(image.try_clone().map_err(failed)?), bytes)?;
-    let meta = match fs.symlink_metadata(Release::FORMATS_PATH) {
+    let path = real_path(&fs, Release::FORMATS_PATH, Last::Kept)?;
+    let meta = match fs.symlink_metadata(path.as_str()) {
         Ok(meta) => meta,
         Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => return Ok(None),
         Err(e) => return Err(e),
@@ -54,7 +55,7 @@ fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, Unfit>>, Ext4Error> 
     if meta.len() > MOST as u64 {
         return Ok(Some(Err(Unfit::TooLarge)));
     }
-    Ok(Some(Ok(fs.read(Release::FORMATS_PATH)?)))
+    Ok(Some(Ok(fs.read(path.as_str())?)))
 }
 
 /// The number in the file's bytes.

@@ -1,5 +1,5 @@
 //! Opening a foreign ext4 file system for reading.
-use ext4_view::{Ext4, Ext4Error, Ext4Read};
+use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Path};
 use std::io;
 
 /// Where the superblock lies, and its fields (Documentation/filesystems/ext4).
@@ -11,6 +11,9 @@ const BLOCKS_PER_GROUP: usize = 0x20;
 const BLOCKS_HIGH: usize = 0x150;
 /// The most that ext4 knows: blocks of 64 KiB.
 const LOG_BLOCK_SIZE_MAX: u32 = 6;
+/// What Linux follows in one path (path_resolution(7)), and the longest path (PATH_MAX).
+const LINKS_MAX: u32 = 40;
+const LINK_BYTES_MAX: u64 = 4096;
 /// The least that mke2fs makes.
 const BLOCKS_PER_GROUP_MIN: u32 = 256;
 
@@ -53,9 +56,77 @@ fn check(superblock: &[u8; 1024], bytes: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether the last component of a path is followed if it is a symlink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    Followed,
+    Kept,
+}
+
+/// The path without symlinks. The reader takes as much memory for a symlink as its inode claims it is long, so each is looked
+/// at before it is read; with a path that has none the reader reads none. What isn't there is kept as it is.
+///
+/// # Errors
+/// When it can't be read, a symlink is longer than a path can be, or there are too many.
+pub(crate) fn real_path(fs: &Ext4, path: &str, last: Last) -> Result<String, Ext4Error> {
+    let bad = |why: &str| Ext4Error::Io(Box::new(io::Error::new(io::ErrorKind::InvalidData, why)));
+    let mut real = String::new();
+    let mut rest: Vec<String> = path.split('/').rev().map(ToOwned::to_owned).collect();
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        match part.as_str() {
+            "" | "." => continue,
+            ".." => {
+                real.truncate(real.rfind('/').unwrap_or(0));
+                continue;
+            }
+            _ => {}
+        }
+        let parent = real.len();
+        real.push('/');
+        real.push_str(&part);
+        let inner = Path::try_from(real.as_str()).map_err(|_| bad("a path is not possible"))?;
+        let meta = match fs.symlink_metadata(inner) {
+            Ok(meta) => meta,
+            Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => continue,
+            Err(e) => return Err(e),
+        };
+        let is_last = rest.iter().all(String::is_empty);
+        if meta.file_type() != FileType::Symlink || is_last && last == Last::Kept {
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(bad("a path leads through too many symlinks"));
+        }
+        let target = read_link(fs, &real)?;
+        let target =
+            String::from_utf8(target).map_err(|_| bad("a symlink leads to a name that is not UTF-8"))?;
+        real.truncate(if target.starts_with('/') { 0 } else { parent });
+        rest.extend(target.split('/').rev().map(ToOwned::to_owned));
+    }
+    if real.is_empty() {
+        real.push('/');
+    }
+    Ok(real)
+}
+
+/// Where a symlink leads; the path to it has no symlinks.
+///
+/// # Errors
+/// When it can't be read or is longer than a path can be.
+pub(crate) fn read_link(fs: &Ext4, path: &str) -> Result<Vec<u8>, Ext4Error> {
+    if fs.symlink_metadata(path)?.len() > LINK_BYTES_MAX {
+        let text = "a symlink is longer than a path can be";
+        return Err(Ext4Error::Io(Box::new(io::Error::new(io::ErrorKind::InvalidData, text))));
+    }
+    Ok(fs.read_link(path)?.as_ref().to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::{SystemOptions, VolumeId, open_system};
 
     /// A superblock in an image of 1 MiB, with `number` where the superblock has a field.
     fn superblock(fields: &[(usize, u32)]) -> Vec<u8> {
@@ -86,5 +157,65 @@ mod tests {
         let e = load_ext4(Box::new(superblock(&[])), 1 << 20).unwrap_err();
         assert!(!e.to_string().contains("claims"), "{e}");
         assert!(load_ext4(Box::new(vec![0; 100]), 100).is_err());
+    }
+
+    /// An image of a tree with symlinks, without checksums.
+    fn with_links() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("usr/lib/deep")).unwrap();
+        std::fs::write(at("usr/lib/file"), "here").unwrap();
+        for (name, target) in [
+            ("lib", "usr/lib"),
+            ("abs", "/lib/deep"),
+            ("usr/lib/deep/up", "../../lib/./file"),
+            ("loop", "loop"),
+        ] {
+            std::os::unix::fs::symlink(target, at(name)).unwrap();
+        }
+        let options = SystemOptions::new(VolumeId::from_name("links/system"), 1_700_000_000);
+        let mut image = tempfile::NamedTempFile::new().unwrap();
+        open_system(folder.path(), &options).unwrap().write_to(image.as_file_mut(), &|_| {}).unwrap();
+        let mut bytes = std::fs::read(image.path()).unwrap();
+        // The read-only compatible features, without METADATA_CSUM.
+        bytes[1024 + 101] &= !4;
+        bytes
+    }
+
+    #[test]
+    fn symlinks_are_followed_as_linux_does() {
+        let bytes = with_links();
+        let len = bytes.len() as u64;
+        let fs = load_ext4(Box::new(bytes), len).unwrap();
+        for (path, last, real) in [
+            ("/", Last::Followed, "/"),
+            ("/usr//lib/.", Last::Followed, "/usr/lib"),
+            ("/lib/file", Last::Followed, "/usr/lib/file"),
+            ("/lib", Last::Kept, "/lib"),
+            ("/lib", Last::Followed, "/usr/lib"),
+            ("/abs/up", Last::Kept, "/usr/lib/deep/up"),
+            ("/abs/up", Last::Followed, "/usr/lib/file"),
+            ("/../lib/nothing/here", Last::Followed, "/usr/lib/nothing/here"),
+            ("/usr/lib/file/below", Last::Followed, "/usr/lib/file/below"),
+        ] {
+            assert_eq!(real_path(&fs, path, last).unwrap(), real, "{path}");
+        }
+        let e = real_path(&fs, "/loop/x", Last::Kept).unwrap_err();
+        assert!(e.to_string().contains("too many symlinks"), "{e}");
+        assert_eq!(read_link(&fs, "/lib").unwrap(), b"usr/lib");
+    }
+
+    #[test]
+    fn a_symlink_that_claims_to_be_longer_than_a_path_is_refused_before_memory_is_taken() {
+        let mut bytes = with_links();
+        // A short target lies in its inode, at 40; the size is at 4.
+        let target = bytes.windows(8).position(|w| w == b"usr/lib\0").unwrap();
+        bytes[target - 36..target - 32].copy_from_slice(&0x4848_4848_u32.to_le_bytes());
+        let len = bytes.len() as u64;
+        let fs = load_ext4(Box::new(bytes), len).unwrap();
+        for e in [real_path(&fs, "/lib/file", Last::Kept).map(drop), read_link(&fs, "/lib").map(drop)] {
+            let e = e.unwrap_err().to_string();
+            assert!(e.contains("longer than a path"), "{e}");
+        }
     }
 }

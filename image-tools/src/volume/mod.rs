@@ -45,7 +45,7 @@ pub(crate) use detect::Compression;
 pub use detect::InputKind;
 pub(crate) use dir::read as read_dir;
 pub use error::{EntryProblem, VolumeError};
-pub(crate) use load_ext4::load_ext4;
+pub(crate) use load_ext4::{Last, load_ext4, read_link, real_path};
 pub use options::{BLOCK, BootFlow, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
 pub(crate) use plan::plan_boot;
 pub use plan::{VolumePlan, open_boot, open_system};
