@@ -164,7 +164,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir_all(at("usr/lib/deep")).unwrap();
-        std::fs::write(at("usr/lib/file"), "here").unwrap();
+        std::fs::create_dir(at("usr/lib/file")).unwrap();
         for (name, target) in [
             ("lib", "usr/lib"),
             ("abs", "/lib/deep"),
