@@ -51,6 +51,8 @@ pub enum Verb {
     Build(Box<cmd::build::Args>),
     /// Make a delta: how a release is made from the one that devices run
     Delta(cmd::delta::Args),
+    /// Show which files cost most in an update from one bundle to another
+    Diff(cmd::diff::Args),
     /// Show what a bundle, delta, release, root or key says.
     Inspect(cmd::inspect::Args),
     /// Check every byte of a bundle or delta against a root.
@@ -109,6 +111,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Root(verb) => cmd::root::run(verb, out),
         Verb::Build(args) => cmd::build::run(*args, out),
         Verb::Delta(args) => cmd::delta::run(&args, out),
+        Verb::Diff(args) => cmd::diff::run(&args, out),
         Verb::Inspect(args) => cmd::inspect::run(&args, out),
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),

@@ -8,6 +8,7 @@ pub(crate) mod card;
 pub(crate) mod channel;
 pub(crate) mod delta;
 pub(crate) mod deltas;
+pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod keep;
 pub(crate) mod key;

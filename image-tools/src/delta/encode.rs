@@ -10,6 +10,7 @@ use crate::progress::{Progress, Stage};
 use bistable_format::chunklist::Range;
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind, limits};
+use std::ops;
 
 /// A chunk of which at least this share was not found is compressed with long-distance matching, too.
 const LONG_FROM: usize = 4;
@@ -46,6 +47,8 @@ pub(super) struct Encoded {
 pub(super) struct Packed {
     encoding: Encoding,
     frame: Vec<u8>,
+    /// Pieces of the chunk that are nowhere in the base.
+    pub(super) unmatched: Vec<ops::Range<usize>>,
 }
 
 impl Packed {
@@ -178,14 +181,14 @@ fn pack(
     let mut raw = vec![0; target.list.raw_bytes(place.index, target.artifact.bytes) as usize];
     target.raw.read_at(offset, &mut raw).map_err(DeltaError::Raw)?;
     let (prefix, unmatched) = match matcher.find(offset, &raw).map_err(DeltaError::Raw)? {
-        Way::Zero => return full(target, place),
+        Way::Zero => return full(target, place, Vec::new()),
         Way::Copy(range) => {
-            return Ok(Packed { encoding: Encoding::Copy(range), frame: Vec::new() });
+            return Ok(Packed { encoding: Encoding::Copy(range), frame: Vec::new(), unmatched: Vec::new() });
         }
         Way::Patch { prefix, unmatched } => (prefix, unmatched),
     };
     if prefix.is_empty() {
-        return full(target, place);
+        return full(target, place, unmatched);
     }
     let bytes = read_ranges(base.raw, &prefix).map_err(DeltaError::Raw)?;
     let zstd = |code| DeltaError::Zstd(codec::name(code));
@@ -198,7 +201,7 @@ fn pack(
         }
     }
     if frame.len() >= place.chunk.encoding.data_bytes() as usize {
-        return full(target, place);
+        return full(target, place, unmatched);
     }
     // Devices can't ask again: what doesn't give the chunk back here must not leave the house.
     let again =
@@ -213,11 +216,15 @@ fn pack(
         digest: Digest::of(&frame),
         prefix,
     };
-    Ok(Packed { encoding, frame })
+    Ok(Packed { encoding, frame, unmatched })
 }
 
 /// The release's own frame.
-fn full(target: Target<'_>, place: &Place<'_>) -> Result<Packed, DeltaError> {
+fn full(
+    target: Target<'_>,
+    place: &Place<'_>,
+    unmatched: Vec<ops::Range<usize>>,
+) -> Result<Packed, DeltaError> {
     let encoding = place.chunk.encoding.clone();
     let (Encoding::Zero { bytes, digest } | Encoding::Zstd { bytes, digest }) = &encoding else {
         return Err(DeltaError::Changed);
@@ -227,7 +234,7 @@ fn full(target: Target<'_>, place: &Place<'_>) -> Result<Packed, DeltaError> {
     if Digest::of(&frame) != *digest {
         return Err(DeltaError::Changed);
     }
-    Ok(Packed { encoding, frame })
+    Ok(Packed { encoding, frame, unmatched })
 }
 
 /// A patch's prefix: these ranges of the base, one after another.

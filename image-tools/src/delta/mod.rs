@@ -18,14 +18,17 @@
 //! | `codec` | a zstd frame with a prefix |
 //! | `encode` | an artifact's chunk list and data |
 //! | `make` | from two bundles to a delta's bundle |
+//! | `diff`, `owners` | what an update costs, file by file |
 //! | `apply` | what a delta makes |
 //! | `verify` | a delta's bundle held against a root, and against its base |
 mod apply;
 mod codec;
+mod diff;
 mod encode;
 mod index;
 mod make;
 mod matching;
+mod owners;
 mod ranges;
 mod raw;
 #[cfg(test)]
@@ -34,6 +37,7 @@ mod verify;
 
 pub use crate::build::Level;
 pub use apply::{ApplyError, ApplyProblem};
+pub use diff::{Cost, Diff, diff};
 pub use make::{DeltaOptions, Made, file_name, make};
 pub(crate) use raw::Image;
 pub use raw::Raw;

@@ -302,4 +302,16 @@ fn delta_is_made_inspected_and_verified() {
         ],
         5,
     );
+
+    // The file that changed costs all of it: on the boot volume nothing did.
+    let found = json(&product, &["diff", "x.bundle", "y.bundle", "--root", "root.root"]);
+    let costs = found["files"].as_array().unwrap();
+    let of = |path: &str| costs.iter().find(|cost| cost["path"] == path);
+    assert!(of("/etc/os-release").is_some(), "{found}");
+    assert!(of("/usr/bin/app").is_none(), "{found}");
+    assert_eq!(found["volumes"][0], serde_json::json!({"name": "boot", "bytes": 0}));
+    let sum: u64 = costs.iter().map(|cost| cost["bytes"].as_u64().unwrap()).sum();
+    assert!(sum > 0 && sum <= found["volumes"][1]["bytes"].as_u64().unwrap(), "{found}");
+    let (stdout, _) = ends(&product, &["diff", "x.bundle", "y.bundle", "--root", "root.root"], 0);
+    assert!(stdout.contains("system: /etc/os-release"), "{stdout}");
 }
