@@ -38,7 +38,7 @@ impl Owners {
     /// Of this image; none if it is not ext4, or can't be read as such.
     pub(super) fn of(image: &dyn Raw) -> Option<Owners> {
         let fs = Fs::open(Source(image)).ok()?;
-        let block = u64::from(fs.superblock().block_size());
+        let block = fs.superblock().block_size();
         let mut owners = Owners::default();
         let (mut folders, mut seen) = (vec![(ROOT, String::new())], BTreeSet::from([ROOT]));
         while let Some((folder, at)) = folders.pop() {
