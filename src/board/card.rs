@@ -2,6 +2,7 @@
 use super::{CardFile, FileVolume, Meter, file_volume::bytes_of};
 use crate::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{ALIGN, Partition, STATE_BYTES};
+use gptman::{GPTHeader, GPTPartitionEntry};
 use std::{
     fs::{File, TryLockError},
     io::{self, Seek, SeekFrom},
@@ -186,14 +187,17 @@ impl Partitions for &Card {
     }
 }
 
-/// Compare what a GPT's header claims with what there can be. The reader takes memory for every entry that a whole header claims,
-/// and computes with their place, before it looks at one of them.
-fn check_header(mut file: &File, sector: u64, bytes: u64) -> Result<(), String> {
-    if file.seek(SeekFrom::Start(sector * 512)).is_err() {
-        return Ok(());
-    }
-    // What is no header fails where the table is read, or the other header serves.
-    let Ok(header) = gptman::GPTHeader::read_from(&mut file) else { return Ok(()) };
+/// The entries of the table, or of its copy at the end if the first one is damaged.
+fn entries(file: &File, bytes: u64) -> Result<Vec<GPTPartitionEntry>, String> {
+    let last = (bytes / 512).saturating_sub(1);
+    entries_of(file, 1, bytes).or_else(|why| entries_of(file, last, bytes).map_err(|_| why))
+}
+
+/// The entries that the header in a sector names. The reader takes memory for as many as a whole header claims, and computes
+/// with their place and size, before it looks at one of them: so these claims are compared with what there can be first.
+fn entries_of(mut file: &File, sector: u64, bytes: u64) -> Result<Vec<GPTPartitionEntry>, String> {
+    file.seek(SeekFrom::Start(sector * 512)).map_err(|e| e.to_string())?;
+    let header = GPTHeader::read_from(&mut file).map_err(|e| e.to_string())?;
     let (entries, first) = (header.number_of_partition_entries, header.partition_entry_lba);
     if entries > ENTRIES_MAX {
         return Err(format!("its header claims {entries} partitions; at most {ENTRIES_MAX} are possible"));
@@ -205,24 +209,20 @@ fn check_header(mut file: &File, sector: u64, bytes: u64) -> Result<(), String> 
     if first >= bytes / 512 {
         return Err(format!("its header claims entries in sector {first}, behind the end"));
     }
-    Ok(())
+    header.read_partitions(&mut file, 512).map_err(|e| e.to_string())
 }
 
 /// First and last byte (exclusive) of each partition, by [`Partition::ALL`].
-pub(super) fn partitions(path: &Path, mut file: &File) -> Result<[(u64, u64); 7], CardError> {
+pub(super) fn partitions(path: &Path, file: &File) -> Result<[(u64, u64); 7], CardError> {
     let bytes = bytes_of(file).map_err(|source| CardError::Open { path: path.into(), source })?;
-    let not_a_card = |reason| CardError::NotACard { path: path.into(), reason };
-    for header in [1, (bytes / 512).saturating_sub(1)] {
-        check_header(file, header, bytes).map_err(not_a_card)?;
-    }
-    let gpt = gptman::GPT::read_from(&mut file, 512).map_err(|e| not_a_card(e.to_string()))?;
+    let entries = entries(file, bytes).map_err(|reason| CardError::NotACard { path: path.into(), reason })?;
     let mut ranges = [(0, 0); 7];
     for (range, partition) in ranges.iter_mut().zip(Partition::ALL) {
         let (name, number) = (partition.name(), partition.number());
         let missing = || CardError::NoPartition { path: path.into(), partition: name, number };
-        let (_, entry) = gpt
-            .iter()
-            .find(|(n, p)| *n == u32::from(number) && p.is_used() && p.partition_name.as_str() == name)
+        let entry = entries
+            .get(usize::from(number) - 1)
+            .filter(|entry| entry.is_used() && entry.partition_name.as_str() == name)
             .ok_or_else(missing)?;
         let start = entry.starting_lba.checked_mul(512).ok_or_else(missing)?;
         let end = entry.ending_lba.checked_add(1).and_then(|n| n.checked_mul(512)).ok_or_else(missing)?;
