@@ -23,15 +23,16 @@
 //!
 //! [`start`] is the whole decision of `boot/files/boot.cmd`, in Rust: the simulator runs it, and the emulated Pi runs the
 //! script.
-use crate::{SECTOR, Slot};
+use crate::{
+    SECTOR, Slot,
+    checksum::{CHECKSUM_BYTES, checksum},
+};
 use core::fmt::{self, Write};
-use crc::{Crc, Table};
 
 /// U-Boot's side of it, as text: what becomes `boot.scr`.
 pub const SCRIPT: &str = include_str!("../files/boot.cmd");
 
-static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
-const BODY: usize = 4;
+const BODY: usize = CHECKSUM_BYTES;
 
 /// The names in the block, in its order.
 pub const KEYS: [&str; 4] = ["bistable_default", "bistable_left", "bistable_seq", "bistable_trial"];
@@ -86,8 +87,8 @@ impl BootBlock {
             letter(self.default),
             self.seq
         );
-        let crc = CRC.checksum(&sector[BODY..]);
-        sector[..BODY].copy_from_slice(&crc.to_le_bytes());
+        let sum = checksum(&sector[BODY..]);
+        sector[..BODY].copy_from_slice(&sum);
         sector
     }
 
@@ -96,7 +97,7 @@ impl BootBlock {
     /// # Errors
     /// See [`BadBlock`].
     pub fn parse(sector: &[u8; SECTOR]) -> Result<BootBlock, BadBlock> {
-        if CRC.checksum(&sector[BODY..]).to_le_bytes() != sector[..BODY] {
+        if checksum(&sector[BODY..]) != sector[..BODY] {
             return Err(BadBlock::Checksum);
         }
         let value = |key: &str| {

@@ -13,9 +13,11 @@
 //! hole. A power cut between the copies and the journal leaves copies that are ahead. Nothing raises a floor before it was
 //! verified, so they hold what was verified, and never less than the newest record that was saved. One write can damage
 //! one copy; the other one still holds the floors of before.
-use crate::{Floors, NAME_BYTES, PayloadDigest, Record};
+use crate::{
+    Floors, NAME_BYTES, PayloadDigest, Record,
+    checksum::{self, CHECKSUM_BYTES},
+};
 use alloc::string::String;
-use crc::{Crc, Table};
 use serde::{Deserialize, Serialize};
 
 /// Bytes in one copy: a sector. The largest copy takes 150 bytes.
@@ -23,8 +25,7 @@ pub const FLOORS_BYTES: usize = 512;
 const MAGIC: [u8; 4] = *b"BFLR";
 const FORMAT: u16 = 1;
 const HEAD: usize = 8;
-const BODY_END: usize = FLOORS_BYTES - 4;
-static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
+const BODY_END: usize = FLOORS_BYTES - CHECKSUM_BYTES;
 
 /// Why a sector isn't a copy of the floors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,8 +97,7 @@ impl FloorsCopy {
         copy[..4].copy_from_slice(&MAGIC);
         copy[4..6].copy_from_slice(&FORMAT.to_le_bytes());
         copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
-        let crc = CRC.checksum(&copy[..BODY_END]);
-        copy[BODY_END..].copy_from_slice(&crc.to_le_bytes());
+        checksum::seal(&mut copy);
         Some(copy)
     }
 
@@ -109,7 +109,7 @@ impl FloorsCopy {
         if copy[..4] != MAGIC {
             return Err(BadFloors::Magic);
         }
-        if CRC.checksum(&copy[..BODY_END]).to_le_bytes() != copy[BODY_END..] {
+        if !checksum::is_whole(copy) {
             return Err(BadFloors::Checksum);
         }
         // The checksum comes first: a format number is only worth a message if it's what was written.

@@ -12,22 +12,25 @@
 //! A copy is written with one write and one flush and read back, and never the copy that was loaded: whatever a power
 //! cut leaves of it, or a card makes of it, the other one still reads as the record before.
 //!
-//! A copy is written in the format that the agents of both slots read (see [`Formats`]). A copy that only a newer agent can read is never taken for a damaged one: if it is the newest, the journal can't be
-//! used (I10), because the floors in the other copy may be lower.
-use crate::{Blocks, Extension, Formats, Lba, Record, layout};
+//! A copy is written in the format that the agents of both slots read (see [`Formats`]). A copy that only a newer agent can
+//! read is never taken for a damaged one: if it is the newest, the journal can't be used (I10), because the floors in the
+//! other copy may be lower.
+use crate::{
+    Blocks, Extension, Formats, Lba, Record,
+    checksum::{self, CHECKSUM_BYTES},
+    layout,
+};
 use alloc::vec::Vec;
-use crc::{Crc, Table};
 
 /// Bytes in one copy: a card's smallest page.
 pub const COPY_BYTES: usize = 4096;
 const MAGIC: [u8; 4] = *b"BJRN";
 const HEAD: usize = 16;
-const BODY_END: usize = COPY_BYTES - 4;
+const BODY_END: usize = COPY_BYTES - CHECKSUM_BYTES;
 /// From this format on, a copy has [this extension](REQUIRED).
 const WITH_REQUIRED: u16 = 2;
 /// What only agents know that read [`WITH_REQUIRED`].
 const REQUIRED: u16 = 1;
-static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Why one copy isn't a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -278,8 +281,7 @@ pub fn copy_in_format(record: &Record, format: u16) -> Option<[u8; COPY_BYTES]> 
     copy[4..6].copy_from_slice(&format.to_le_bytes());
     copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
     copy[8..16].copy_from_slice(&record.seq.to_le_bytes());
-    let crc = CRC.checksum(&copy[..BODY_END]);
-    copy[BODY_END..].copy_from_slice(&crc.to_le_bytes());
+    checksum::seal(&mut copy);
     Some(copy)
 }
 
@@ -288,7 +290,7 @@ fn decode(copy: &[u8; COPY_BYTES], formats: Formats) -> Result<Record, DecodeErr
     if copy[..4] != MAGIC {
         return Err(DecodeError::Magic);
     }
-    if CRC.checksum(&copy[..BODY_END]).to_le_bytes() != copy[BODY_END..] {
+    if !checksum::is_whole(copy) {
         return Err(DecodeError::Checksum);
     }
     // The checksum comes first: a format number is only worth a message if it's what was written.

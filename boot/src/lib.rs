@@ -21,6 +21,7 @@
 //! | [`floors`](FloorsCopy) | the anti-rollback floors, copied beside the roots |
 //! | [`autoboot`] | the boot flag of the Raspberry Pi firmware |
 //! | [`bootblock`] | the boot flag of U-Boot, and what its script makes of it |
+//! | `checksum` | the CRC-32 of copies and boot blocks
 //! | [`fat`] | where the boot flag's sector is |
 //! | [`layout`] | the card's partitions and the map of the state partition |
 //! | [`blocks`](Blocks) | the port through which all of it is read and written |
@@ -33,6 +34,7 @@ mod attempt;
 pub mod autoboot;
 mod blocks;
 pub mod bootblock;
+mod checksum;
 pub mod contract;
 mod durable;
 mod event;

@@ -16,7 +16,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "boot/src",
         layers: &[
-            "blocks extension slot",
+            "blocks checksum extension slot",
             "autoboot bootblock contract fat layout target",
             "attempt",
             "event history now saved",
