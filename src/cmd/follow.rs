@@ -8,7 +8,7 @@ use crate::{
     source::{Limits, Location, Patience, Source, SourceError, http::Rate},
     steps::{
         check::{self, CheckError, Found, Remember, Unusable},
-        install::{Allowed, Content, running_release},
+        install::{Allowed, Content, Opened, running_release},
     },
 };
 use bistable_boot::{Now, Saved, Target};
@@ -23,8 +23,13 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<An
     match opened {
         Ok((mut opened, _)) => {
             let running = running_release(&mut agent.device)?;
+            opened = opened.allow(allowed(&agent.device.settings, None));
             match opened.ask(&mut *mirrors, running.as_ref()) {
-                Ok(download) => report.download = Some(download),
+                Ok(download) => {
+                    let refused = opened.check(&download).err().filter(|_| !is_written(agent, &opened));
+                    report.refused = refused.map(|e| e.to_string());
+                    report.download = Some(download);
+                }
                 // Only how much it is stays unknown.
                 Err(e) => log::warn!("event=delta-unknown reason=\"{e}\""),
             }
@@ -72,23 +77,29 @@ pub(super) fn with_offer(
     for Unusable { version, problem, .. } in found.unusable() {
         say(&format!("release {version} can't be used: {problem}"));
     }
-    // What somebody names is fetched, however large it is.
-    let settings = &agent.device.settings.update;
-    let allowed = match version {
-        Some(_) => Allowed::default(),
-        None => Allowed { bytes: settings.max_download, deltas_only: settings.deltas_only },
-    };
-    let mut opened = opened.allow(allowed);
-    let is_written = matches!(
-        agent.now(),
-        Now::Saved(Saved::Staged(target) | Saved::Armed { target, .. }) if target.release == opened.release_id()
-    );
-    if !is_written {
+    let mut opened = opened.allow(allowed(&agent.device.settings, version));
+    if !is_written(agent, &opened) {
         let running = running_release(&mut agent.device)?;
         let download = opened.ask(&mut *mirrors, running.as_ref())?;
         opened.check(&download)?;
     }
     act(agent, &mut opened.from(mirrors), direction)
+}
+
+/// What somebody names is fetched, however large it is.
+fn allowed(settings: &Settings, version: Option<&Version>) -> Allowed {
+    match version {
+        Some(_) => Allowed::default(),
+        None => Allowed { bytes: settings.update.max_download, deltas_only: settings.update.deltas_only },
+    }
+}
+
+/// Whether the inactive slot holds it already, tested.
+fn is_written(agent: &Agent<'_>, opened: &Opened) -> bool {
+    matches!(
+        agent.now(),
+        Now::Saved(Saved::Staged(target) | Saved::Armed { target, .. }) if target.release == opened.release_id()
+    )
 }
 
 /// Give up what is in flight if nobody is to have it any more.

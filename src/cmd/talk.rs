@@ -85,7 +85,7 @@ impl Listener for Talk {
             Note::Installed(target, stats) => {
                 self.progress.finish();
                 let by_delta = if stats.delta_bytes > 0 {
-                    format!(" ({} MiB of it by delta)", mib(stats.delta_bytes))
+                    format!(" ({} MiB of it by delta)", tenths_of_mib(stats.delta_bytes))
                 } else {
                     String::new()
                 };
@@ -97,14 +97,15 @@ impl Listener for Talk {
                     stats.skipped,
                     stats.chunks,
                     mib(stats.verified_bytes),
-                    mib(stats.fetched_bytes),
-                    mib(stats.reused_bytes),
+                    tenths_of_mib(stats.fetched_bytes),
+                    tenths_of_mib(stats.reused_bytes),
                 ));
-                if stats.stale > 0 {
-                    self.tell(&format!(
-                        "{} chunks of the running system changed since it was installed: their full data was fetched",
-                        stats.stale
-                    ));
+                match stats.stale {
+                    0 => {}
+                    1 => self.tell("one chunk of the running system changed since it was installed: its full data was fetched"),
+                    stale => self.tell(&format!(
+                        "{stale} chunks of the running system changed since it was installed: their full data was fetched"
+                    )),
                 }
             }
             Note::SelfTests(report) => self.self_tests(report),
@@ -183,4 +184,10 @@ impl Talk {
 
 fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
+}
+
+/// What goes over the air may be far below one MiB.
+fn tenths_of_mib(bytes: u64) -> String {
+    let tenths = (bytes * 10).div_ceil(1 << 20);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }

@@ -93,10 +93,15 @@ fn what_is_fetched_without_being_named_is_bounded() {
         (format!("max_download = {}", full - 1), false, 75, "`update.max_download` allows"),
         (format!("max_download = {full}"), false, 0, "state: staged"),
         ("deltas_only = true".into(), true, 0, "by delta"),
-        ("deltas_only = true".into(), false, 75, "there is no delta"),
+        ("deltas_only = true".into(), false, 75, "there is no usable delta"),
     ] {
         let pi = pi(with_delta.then_some(&delta));
         pi.config(&format!("[update]\n{config}\n"));
+        let checked = pi.run("check --source @shop");
+        assert!(checked.out.contains("update to 1.1.0: `bistable update"), "{checked:?}");
+        let refused = checked.out.split_once("not by itself").is_some_and(|(_, why)| why.contains(words));
+        assert_eq!(refused, code == 75, "{checked:?}");
+        checked.must(0, &[]);
         pi.run("install --source @shop").must(code, &[words]);
         if code == 75 {
             pi.is_unharmed();
@@ -125,4 +130,32 @@ fn full_data_of_stale_chunks_counts_and_what_is_written_stays() {
     assert_eq!(pi.status()["state"], "installing");
     pi.slot_a_is_untouched();
     pi.run("install 1.1.0 --source @shop").must(0, &["state: staged"]);
+}
+
+/// Whatever is wrong with the delta, and whenever that is found: no volume is fetched whole.
+#[test]
+fn deltas_only_holds_when_the_delta_turns_out_to_be_useless() {
+    use bistable_boot::{Slot, layout::Partition};
+    let delta = DeltaDraft::of_product();
+    for at in 0..delta.files().len() {
+        let mut shop = offering(Some(&delta));
+        let (path, _) = delta.files().swap_remove(at);
+        shop.files.get_mut(&path).unwrap().fill(0);
+        let Rig { pi, .. } = device();
+        shelve(&pi, "shop", &shop);
+        pi.config("[update]\ndeltas_only = true\n");
+        pi.run("install --source @shop").must(75, &["there is no usable delta"]);
+        pi.slot_a_is_untouched();
+        pi.run("install 1.1.0 --source @shop").must(0, &["state: staged"]);
+    }
+    // Chunks of a base that was changed are no volume.
+    let mut pi = pi(Some(&delta));
+    pi.config("[update]\ndeltas_only = true\n");
+    let size = product().range(Partition::System(Slot::A));
+    let bytes = usize::try_from(size.end - size.start).unwrap();
+    pi.scribble(Partition::System(Slot::A), 0, &crate::fixture::noise(8, bytes));
+    pi.remember_slot_a();
+    pi.run("install --source @shop")
+        .must(0, &["chunks of the running system changed since it was installed"]);
+    pi.slot_a_is_untouched();
 }

@@ -56,6 +56,8 @@ pub struct Report {
     pub takes: Option<String>,
     /// What has to be fetched for that at most, if that was asked.
     pub download: Option<Download>,
+    /// Why `update` without a version would not fetch that, if it wouldn't.
+    pub refused: Option<String>,
     /// Everything on offer for this product, newest first.
     pub offers: Vec<Line>,
     /// Offers and withdrawals that this version can't read, and why.
@@ -83,6 +85,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         equivocation: found.equivocation.as_ref().map(Equivocation::from),
         takes: choice.taken.map(|o| o.terms.version.to_string()),
         download: None,
+        refused: None,
         offers: choice.considered.iter().map(line).collect(),
         unreadable: unreadable(&found.channel),
     }
@@ -205,10 +208,15 @@ impl Report {
             text.push_str(&format!("    {line}\n"));
         }
         text.push_str(&match &self.takes {
-            Some(version) => format!(
-                "update to {version}: `bistable update`{}",
-                self.download.as_ref().map_or_else(String::new, by_delta)
-            ),
+            Some(version) => {
+                let saves = self.download.as_ref().map_or_else(String::new, by_delta);
+                match &self.refused {
+                    None => format!("update to {version}: `bistable update`{saves}"),
+                    Some(why) => format!(
+                        "update to {version}: `bistable update {version}`{saves}\n  not by itself: {why}"
+                    ),
+                }
+            }
             None => format!("nothing to do: {}", self.nothing()),
         });
         text

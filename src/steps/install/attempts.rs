@@ -4,9 +4,10 @@
 //! wrong, which says nothing about the release: it is a *stale* chunk, and its full data are fetched instead. Workers
 //! find that out long after the chunk was handed to them, so each gets a ticket.
 use super::content::Spot;
+use bistable_format::VolumeKind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// This many of the first chunks tell whether the base is what the delta was made for.
+/// This many of the first chunks of a volume that are made from the base tell whether it is what the delta was made for.
 const SAMPLE: u32 = 64;
 /// One in this many may be stale; with more, the delta isn't worth its bytes.
 const STALE_SHARE: u32 = 4;
@@ -17,19 +18,34 @@ pub(super) struct Attempts(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct State {
-    begun: u32,
+    /// Chunks made from the base, for each volume.
+    sampled: [u32; 2],
     under_way: u32,
-    /// Stale ones among the first [`SAMPLE`].
-    stale_early: u32,
+    /// Stale ones among the first [`SAMPLE`] of each volume.
+    stale_early: [u32; 2],
     /// Stale chunks that nobody has taken yet.
     stale: Vec<Spot>,
+}
+
+/// What a chunk is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// The running slot.
+    Base,
+    /// Nothing but itself.
+    Nothing,
+}
+
+fn place(spot: Spot) -> usize {
+    usize::from(spot.volume == VolumeKind::System)
 }
 
 /// One attempt; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Ticket {
     attempts: Attempts,
-    number: u32,
+    /// Whether it is one of the first [`SAMPLE`].
+    is_early: bool,
     spot: Spot,
 }
 
@@ -38,13 +54,14 @@ impl Attempts {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A chunk is about to be made from the running slot.
-    pub(super) fn begin(&self, spot: Spot) -> Ticket {
+    /// A chunk of a delta is about to be made. Only one that is made from the running slot says anything about that.
+    pub(super) fn begin(&self, spot: Spot, needs: Needs) -> Ticket {
         let mut state = self.state();
-        let number = state.begun;
-        state.begun += 1;
+        let sampled = &mut state.sampled[place(spot)];
+        let is_early = needs == Needs::Base && *sampled < SAMPLE;
+        *sampled += u32::from(is_early);
         state.under_way += 1;
-        Ticket { attempts: self.clone(), number, spot }
+        Ticket { attempts: self.clone(), is_early, spot }
     }
 
     /// Wait until none is under way, and take the stale chunks, in order.
@@ -60,7 +77,7 @@ impl Attempts {
 
     /// Whether so many of the first chunks were stale that the others will be, too.
     pub(super) fn are_vain(&self) -> bool {
-        self.state().stale_early > SAMPLE / STALE_SHARE
+        self.state().stale_early.iter().any(|stale| *stale > SAMPLE / STALE_SHARE)
     }
 }
 
@@ -69,7 +86,7 @@ impl Ticket {
     pub(super) fn stale(self) {
         let mut state = self.attempts.state();
         state.stale.push(self.spot);
-        state.stale_early += u32::from(self.number < SAMPLE);
+        state.stale_early[place(self.spot)] += u32::from(self.is_early);
     }
 }
 
@@ -83,7 +100,6 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bistable_format::VolumeKind;
 
     fn spot(index: usize) -> Spot {
         Spot { volume: VolumeKind::System, index }
@@ -92,7 +108,7 @@ mod tests {
     #[test]
     fn stale_chunks_are_given_once_in_order_when_all_attempts_ended() {
         let attempts = Attempts::default();
-        let tickets = [5, 1, 3].map(|index| attempts.begin(spot(index)));
+        let tickets = [5, 1, 3].map(|index| attempts.begin(spot(index), Needs::Base));
         let other = attempts.clone();
         let waiting = std::thread::spawn(move || other.settle());
         let [five, one, three] = tickets;
@@ -108,12 +124,26 @@ mod tests {
         for (early, late, vain) in [(16, 100, false), (17, 0, true)] {
             let attempts = Attempts::default();
             for number in 0..64 + late {
-                let ticket = attempts.begin(spot(number));
+                let ticket = attempts.begin(spot(number), Needs::Base);
                 if number < early || number >= 64 {
                     ticket.stale();
                 }
             }
             assert_eq!(attempts.are_vain(), vain, "{early} early, {late} late");
         }
+    }
+
+    #[test]
+    fn each_volume_has_a_sample_of_its_own_and_chunks_that_need_no_base_are_not_in_it() {
+        let attempts = Attempts::default();
+        for index in 0..64 {
+            drop(attempts.begin(Spot { volume: VolumeKind::Boot, index }, Needs::Base));
+            attempts.begin(spot(index), Needs::Nothing).stale();
+        }
+        assert!(!attempts.are_vain());
+        for index in 0..17 {
+            attempts.begin(spot(index), Needs::Base).stale();
+        }
+        assert!(attempts.are_vain());
     }
 }

@@ -154,7 +154,7 @@ pub enum BundleError {
     },
     /// More would have to be fetched than is allowed.
     #[error(
-        "{bytes} bytes have to be fetched, and `update.max_download` allows {most}: name the version to install it all the same"
+        "up to {bytes} bytes have to be fetched, and `update.max_download` allows {most}: name the version to install it anyway"
     )]
     TooMuch {
         /// Bytes at most.
@@ -164,8 +164,8 @@ pub enum BundleError {
     },
     /// There is no delta, and only a delta is allowed.
     #[error(
-        "there is no delta from what runs, so up to {bytes} bytes have to be fetched, and `update.deltas_only` is set: name \
-         the version to install it all the same"
+        "there is no usable delta from what runs, so up to {bytes} bytes have to be fetched, and `update.deltas_only` is set: name \
+         the version to install it anyway"
     )]
     NoDelta {
         /// Bytes at most.

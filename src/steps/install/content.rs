@@ -1,6 +1,6 @@
 //! What is installed, wherever it comes from: a bundle's stream, or a repository.
 use super::{
-    attempts::Ticket,
+    attempts::{Needs, Ticket},
     buffer::{Loan, Pool},
     bundle::BundleError,
     pipeline::{InstallError, Job, Looked, Payload, Place, Shared, Slots, make},
@@ -165,7 +165,9 @@ impl<'a> Feed<'a> {
         looked: Looked,
     ) -> Result<Attempt, InstallError> {
         if !spot.has_header() {
-            let ticket = self.shared.attempts.begin(spot);
+            let is_of_base = matches!(payload, Payload::Copy(_) | Payload::Patch(..));
+            let needs = if is_of_base { Needs::Base } else { Needs::Nothing };
+            let ticket = self.shared.attempts.begin(spot, needs);
             return Ok(Attempt::Sent(self.try_send(spot, payload, looked, Some(ticket))));
         }
         let Some(Job { volume, index, at, digest, .. }) =

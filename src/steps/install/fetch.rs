@@ -27,6 +27,11 @@ impl Budget {
         Budget { most, spent: 0 }
     }
 
+    /// How many more may be fetched.
+    pub(super) fn left(&self) -> u64 {
+        self.most.map_or(u64::MAX, |most| most.saturating_sub(self.spent))
+    }
+
     /// These bytes are about to be fetched.
     pub(super) fn spend(&mut self, bytes: u64) -> Result<(), BundleError> {
         let spent = self.spent.saturating_add(bytes);
@@ -85,7 +90,9 @@ impl Data {
         let mut wrong = 0;
         loop {
             let mut encoded = feed.encoded(u32::try_from(bytes).unwrap_or(u32::MAX));
-            budget.spend(bytes)?;
+            budget.spend(bytes.saturating_add(self.skipped(from, end)))?;
+            // What is asked for is on its way, wanted or not.
+            let to = to.min(end.saturating_add(budget.left()));
             match self.read(source, from, to, &mut encoded) {
                 Ok(()) => feed.fetched(self.kind, bytes),
                 // Named by its digest, it is the same: it has to be asked for anew.
@@ -109,8 +116,9 @@ impl Data {
         into: &mut [u8],
     ) -> Result<(), SourceError> {
         let end = from + into.len() as u64;
-        let gap = if self.kind == Kind::Delta { GAP } else { 0 };
-        let open = self.open.take().filter(|(at, until)| (*at..=*at + gap).contains(&from) && end <= *until);
+        // Whatever fails, the range is lost.
+        let open = self.going_on(from, end);
+        self.close();
         let (mut at, until) = match open {
             Some(open) => open,
             None => {
@@ -127,6 +135,17 @@ impl Data {
         fill(source, into)?;
         self.open = Some((end, until));
         Ok(())
+    }
+
+    /// The range that is being read, if these bytes lie ahead in it, and near enough.
+    fn going_on(&self, from: u64, end: u64) -> Option<(u64, u64)> {
+        let gap = if self.kind == Kind::Delta { GAP } else { 0 };
+        self.open.filter(|(at, until)| (*at..=*at + gap).contains(&from) && end <= *until)
+    }
+
+    /// Bytes that are read on the way to these ones.
+    fn skipped(&self, from: u64, end: u64) -> u64 {
+        self.going_on(from, end).map_or(0, |(at, _)| from - at)
     }
 }
 

@@ -119,7 +119,7 @@ impl Opened {
                     Asked::Found(delta) => Some(delta),
                     Asked::None => None,
                     Asked::Unusable(problem) => {
-                        self.refuse(&problem);
+                        self.note(&problem);
                         None
                     }
                 }
@@ -135,7 +135,9 @@ impl Opened {
     /// # Errors
     /// [`BundleError::TooMuch`] or [`BundleError::NoDelta`].
     pub fn check(&self, download: &Download) -> Result<(), BundleError> {
-        if self.allowed.deltas_only && download.delta_from.is_none() {
+        let by_delta = self.asked.as_ref().and_then(Option::as_deref);
+        let makes = |volume: &VolumeKind| by_delta.is_some_and(|d| d.artifact(volume.name()).is_some());
+        if self.allowed.deltas_only && !VolumeKind::ALL.iter().all(makes) {
             return Err(BundleError::NoDelta { bytes: download.full_bytes });
         }
         match self.allowed.bytes {
@@ -145,9 +147,22 @@ impl Opened {
     }
 
     /// The delta isn't used, or not any more.
-    fn refuse(&mut self, problem: &str) {
+    ///
+    /// # Errors
+    /// [`BundleError::NoDelta`] if nothing else is allowed.
+    fn refuse(&mut self, problem: &str) -> Result<(), BundleError> {
+        self.note(problem);
+        if self.allowed.deltas_only {
+            let bytes = delta::download(&self.release, None, None)?.full_bytes;
+            return Err(BundleError::NoDelta { bytes });
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, problem: &str) {
         log::warn!("event=delta-refused version={} reason=\"{problem}\"", self.release.version);
-        self.remarks.push(format!("the delta is not used, full data is fetched instead: {problem}"));
+        let instead = if self.allowed.deltas_only { "" } else { ", full data is fetched instead" };
+        self.remarks.push(format!("the delta is not used{instead}: {problem}"));
         self.asked = Some(None);
     }
 }
@@ -174,7 +189,7 @@ impl<S: Source> Remote<S> {
             Err(e) if e.is_transport() => Err(e),
             Err(e) => {
                 self.patches = [None, None];
-                self.opened.refuse(&e.to_string());
+                self.opened.refuse(&e.to_string())?;
                 Ok([None, None])
             }
             Ok(lists) => Ok(lists),
@@ -207,8 +222,8 @@ impl<S: Source> Remote<S> {
     }
 
     /// What the running slot should hold of what is wanted of these volumes. Its lists are in the repository, if its release
-    /// still is.
-    fn find_held(&mut self, wanted: &[Arc<ChunkList>]) {
+    /// still is; they aren't worth it if then less than these bytes may be fetched.
+    fn find_held(&mut self, wanted: &[Arc<ChunkList>], reserved: u64) {
         let Some(base) = self.base.clone() else { return };
         let mut digests: Vec<Digest> =
             wanted.iter().flat_map(|list| full_chunks(list)).map(|(_, digest)| digest).collect();
@@ -224,8 +239,14 @@ impl<S: Source> Remote<S> {
             let v = running.get(volume);
             let list = if v.list == target.get(volume).list {
                 self.full.list(&mut self.source, &self.opened.release, volume, &mut self.budget)
+            } else if self.budget.left().saturating_sub(reserved) < v.list_bytes.into() {
+                log::info!("reuse=none volume={volume} reason=max_download");
+                continue;
             } else {
-                fetch_list(&mut self.source, &base.release, volume).map(Arc::new)
+                self.budget
+                    .spend(v.list_bytes.into())
+                    .and_then(|()| fetch_list(&mut self.source, &base.release, volume))
+                    .map(Arc::new)
             };
             let list = match list {
                 Ok(list) => list,
@@ -334,19 +355,20 @@ impl<S: Source> Remote<S> {
             })),
             Err(e) if e.is_transport() || matches!(e, BundleError::TooMuch { .. }) => Err(e.into()),
             Err(e) => {
-                self.give_up(feed, &e.to_string());
+                self.give_up(feed, &e.to_string())?;
                 Ok(None)
             }
         }
     }
 
     /// From now on without the delta, as if there were none.
-    fn give_up(&mut self, feed: &Feed<'_>, problem: &str) {
-        self.opened.refuse(problem);
+    fn give_up(&mut self, feed: &Feed<'_>, problem: &str) -> Result<(), BundleError> {
+        self.opened.refuse(problem)?;
         let by_delta = std::mem::take(&mut self.patches);
         let lists = feed.lists().iter().zip(by_delta).filter(|(_, data)| data.is_some());
         let wanted: Vec<_> = lists.map(|(list, _)| Arc::clone(list)).collect();
-        self.find_held(&wanted);
+        self.find_held(&wanted, 0);
+        Ok(())
     }
 
     /// Fetch what was made wrongly from the running slot.
@@ -360,7 +382,7 @@ impl<S: Source> Remote<S> {
         }
         log::info!("event=stale-chunks chunks={}", stale.len());
         if feed.shared.attempts.are_vain() && self.patches.iter().any(Option::is_some) {
-            self.give_up(feed, "the running system was changed in too many places since it was installed");
+            self.give_up(feed, "the running system was changed in too many places since it was installed")?;
         }
         self.leave_deltas();
         let Remote { source, opened, full, budget, .. } = self;
@@ -436,7 +458,9 @@ impl<S: Source> Content for Remote<S> {
                 }
             });
         }
-        self.find_held(&full);
+        let data =
+            full.iter().flat_map(|list| &list.chunks).map(|chunk| u64::from(chunk.encoding.data_bytes()));
+        self.find_held(&full, data.sum());
         <[_; 2]>::try_from(lists).map_err(|_| BundleError::NotAnImage)
     }
 
