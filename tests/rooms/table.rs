@@ -100,7 +100,7 @@ pub(crate) const HOUSE: &[Plan] = &[
         left: &[
             "fat real",
             "package: docs tree",
-            "prove: by_delta card places product watch",
+            "prove: card places product watch",
             "prove: mutant tampered",
             "prove: pi scenario",
             "real: build debian desk meter proof report",

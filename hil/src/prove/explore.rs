@@ -74,6 +74,14 @@ impl Row {
         self.wrong.keys().all(|w| *w == Wrong::NeedsHands)
     }
 
+    /// All of these, but for what was wrong in words.
+    pub fn sum<'a>(name: &'static str, rows: impl IntoIterator<Item = &'a Row>) -> Row {
+        let mut sum = Row { name, ..Row::default() };
+        rows.into_iter().for_each(|row| sum.add(row));
+        sum.examples.clear();
+        sum
+    }
+
     /// Put another one's counts to these.
     pub fn add(&mut self, other: &Row) {
         self.accesses = self.accesses.max(other.accesses);

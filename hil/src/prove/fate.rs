@@ -6,7 +6,7 @@
 use super::{
     card::{Op, Pending},
     image::{Image, PAGE},
-    product::noise,
+    pack::noise,
 };
 use bistable_boot::{SECTOR, layout::ALIGN};
 use std::{collections::BTreeSet, fmt};

@@ -4,7 +4,7 @@ use super::{
     card::{Card, Op},
     image::Image,
     mutant::Mutant,
-    pi::{End, Life, Pi},
+    pi::{End, Life, Pi, Wish},
     places::Still,
     product::{Nature, Product},
     scenario::{Reboots, Scenario},
@@ -68,7 +68,7 @@ pub struct Before {
 #[derive(Debug, Default)]
 pub struct Known(HashMap<AtRest, Vec<(Wrong, String)>>);
 
-type AtRest = (u128, Option<Slot>, BTreeSet<Version>);
+type AtRest = (u128, Option<Slot>, BTreeSet<Version>, &'static [Wish]);
 
 /// The bench: a product, a scenario, and perhaps a protocol that is wrong on purpose.
 #[derive(Clone, Debug)]
@@ -123,7 +123,8 @@ impl Bench {
         case.rests(&card.seen(), &life, lost_map);
         let mut broken = card.watch(|w| std::mem::take(&mut w.broken));
         if !lost_map && !matches!(life.end, End::Brick(_)) {
-            let key = (card.seen().key(), life.slot, card.watch(|w| w.proven().clone()));
+            let wishes = self.scenario.wishes(before.cuts);
+            let key = (card.seen().key(), life.slot, card.watch(|w| w.proven().clone()), wishes);
             match known.filter(|_| card.is_durable()) {
                 Some(known) => {
                     let next = known.0.entry(key).or_insert_with(|| case.offered_again(&card, &mut pi));
@@ -266,7 +267,7 @@ impl Case<'_> {
 
     /// The wishes again, on a card that came to rest: what is wrong in the end.
     fn offered_again(&self, card: &Card, pi: &mut Pi) -> Vec<(Wrong, String)> {
-        let again = pi.live(self.bench.scenario.wishes);
+        let again = pi.live(self.bench.scenario.wishes(self.before.cuts));
         let mut case = Case { bench: self.bench, before: self.before, wrong: Vec::new() };
         case.ends(&card.seen(), &again);
         case.wrong.extend(

@@ -31,7 +31,7 @@ use bistable::{
     source::Memory,
     steps::{
         health,
-        install::{Overrides, Remote},
+        install::{BundleError, Overrides, Remote},
         selftest,
     },
 };
@@ -41,12 +41,14 @@ use bistable_image::card::BootFlow;
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
 /// What an owner wants of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wish {
     /// That it runs this release, if the device finds it fit.
     Offer(&'static str),
     /// The same, from a repository that has a delta to it.
     Delta(&'static str),
+    /// The same, with the bundle of a delta to it. What that can't make, the owner brings with their next wish.
+    DeltaFile(&'static str),
     /// That it goes back to this release, which the other slot holds.
     Return(&'static str),
 }
@@ -277,12 +279,15 @@ impl Pi {
         go_on(&mut agent)?;
         while let Some((wish, rest)) = wishes.split_first() {
             match wish {
-                Wish::Offer(version) | Wish::Delta(version) => {
+                Wish::Offer(version) | Wish::Delta(version) | Wish::DeltaFile(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
                     card.watch(Watch::offered);
                     card.note(Op::Wished);
                     let installed = match (wish, &offer.shop) {
                         (Wish::Delta(_), Some(shop)) => install_from(&mut agent, shop),
+                        (Wish::DeltaFile(_), Some(shop)) => {
+                            agent.install(&mut &shop.bundle[..], Overrides::NONE)
+                        }
                         _ => agent.install(&mut &offer.bundle[..], Overrides::NONE),
                     };
                     match installed {
@@ -293,7 +298,12 @@ impl Pi {
                             }
                             go_on(&mut agent)?;
                         }
-                        Err(Error::NothingToDo(_) | Error::Rejected(_) | Error::Incompatible { .. }) => {
+                        Err(
+                            Error::NothingToDo(_)
+                            | Error::Rejected(_)
+                            | Error::Incompatible { .. }
+                            | Error::Bundle(BundleError::Stale { .. }),
+                        ) => {
                             (*wishes, self.failed) = (rest, 0);
                         }
                         Err(e) if is_stopping(&e) || self.failed == TRIES => return Err(e),
@@ -436,6 +446,7 @@ impl Listener for Ears<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::by_delta;
     use super::*;
     use bistable::steps::install::Stats;
 
@@ -449,24 +460,35 @@ mod tests {
         }
     }
 
-    /// Otherwise the scenario would prove an ordinary update once more.
-    #[test]
-    fn the_delta_is_used_and_one_chunk_of_it_is_stale() {
+    fn installed(version: &str) -> Stats {
         let product = Arc::new(Product::new(1, BootFlow::Tryboot).unwrap());
         let watch = Watch::new(&product, [product.releases[1].version.clone()].into());
         let card = Card::new(&product.old_card, &product.places, watch, None);
         let mut pi = Pi::new(&product, &card, true, None);
         let (slot, image) = pi.start().unwrap();
         let running = product.in_slot(&image, slot).unwrap();
-        let shop = product.release("4.0.0").unwrap().shop.as_ref().unwrap();
+        let shop = product.release(version).unwrap().shop.as_ref().unwrap();
         let mut heard = Heard(None);
         let device =
             Device::open_as(pi.board(slot, running).unwrap(), pi.settings(), running.agent()).unwrap();
         let mut agent = Agent::start(device, &mut heard).unwrap();
         install_from(&mut agent, shop).unwrap();
-        let stats = heard.0.unwrap();
-        assert_eq!((stats.patched, stats.stale, stats.reused), (2, 1, 0), "{stats:?}");
-        assert!(stats.delta_bytes > 0 && stats.delta_bytes < 20_000, "{stats:?}");
-        assert!(stats.fetched_bytes - stats.delta_bytes < 20_000, "only the short chunk in full: {stats:?}");
+        assert!(card.watch(|w| w.broken.is_empty()));
+        heard.0.unwrap()
+    }
+
+    /// Otherwise the scenarios would prove an ordinary update once more. There are three chunks.
+    #[test]
+    fn deltas_are_used_and_chunks_of_them_are_stale() {
+        for (version, patched, copied, stale, full_bytes) in [
+            (by_delta::PATCHED, 2, 0, 1, 12_000..20_000),
+            (by_delta::COPIED, 0, 3, 0, 0..1),
+            (by_delta::STALE, 1, 0, 2, 280_000..300_000),
+        ] {
+            let stats = installed(version);
+            assert_eq!((stats.patched, stats.reused, stats.stale), (patched, copied, stale), "{stats:?}");
+            assert!(stats.delta_bytes < 20_000, "{stats:?}");
+            assert!(full_bytes.contains(&(stats.fetched_bytes - stats.delta_bytes)), "{stats:?}");
+        }
     }
 }

@@ -1,18 +1,15 @@
 //! A product with the smallest images that there can be, so that a crash state is cheap: its releases, and the card as
 //! it left the factory.
 use super::{
-    by_delta::{self, Shop},
+    by_delta::{RECIPES, Recipe, Shop},
     image::Image,
+    pack::{CHUNK_BYTES, Packed, noise},
     places::{Places, Still},
 };
 use anyhow::{Context, Result};
 use bistable::{AgentFormats, board::sim::firmware::Flow};
 use bistable_boot::{Formats, SECTOR, Slot, fat::Fat, layout::Partition};
-use bistable_format::{
-    Artifact, Chunk, ChunkList, Content, Digest, Encoding, Head, KeyKind, Release, Role, Root, Volumes,
-    bundle,
-    bundle::{END_BYTES, Frame},
-};
+use bistable_format::{KeyKind, Role, Root};
 use bistable_image::{
     Silent,
     card::{self, BootFlow, CardOptions},
@@ -51,19 +48,19 @@ pub struct Made {
     pub security_version: u32,
     /// Its bundle.
     pub bundle: Vec<u8>,
-    /// Its raw boot volume.
-    pub boot: Vec<u8>,
-    /// Its raw system volume.
-    pub system: Vec<u8>,
-    /// What is signed.
-    pub release: Release,
-    /// And its signed bytes.
-    pub signed: Vec<u8>,
+    /// What is signed, and its raw volumes.
+    pub packed: Packed,
     /// Where it is with a delta, if it is offered so.
     pub shop: Option<Shop>,
 }
 
 impl Made {
+    fn new(packed: Packed, nature: Nature, shop: Option<Shop>) -> Result<Made> {
+        let release = &packed.release;
+        let (version, security_version) = (release.version.clone(), release.security_version);
+        Ok(Made { version, nature, security_version, bundle: packed.bundle()?, packed, shop })
+    }
+
     /// Its agent.
     pub fn agent(&self) -> AgentFormats {
         AgentFormats { ours: formats(&self.version), of_release: |r| formats(&r.version).newest() }
@@ -107,11 +104,6 @@ fn formats(version: &Version) -> Formats {
     if version.major == 5 { Formats::TOMORROW } else { Formats::OURS }
 }
 
-const SELF_TESTS: &str = "[[test]]\nname = \"relay\"\nkind = \"loopback\"\nout = 17\nin = 27\n";
-const HEALTH: &str = "deadline_s = 60\nsettle_s = 5\n[[check]]\nname = \"application\"\nkind = \"unit\"\nunit = \"app.service\"\n";
-
-/// The least that a chunk may have, so that a volume has more than one and is small.
-pub const CHUNK_BYTES: usize = 256 << 10;
 const BOOT_BYTES: usize = 24 << 10;
 const SHORT_BYTES: usize = 12 << 10;
 
@@ -137,7 +129,10 @@ impl Product {
                 make(seed, version, nature, security, chunks, (&release_key, &root.root))
             })
             .collect::<Result<_>>()?;
-        releases.push(by_delta(&releases[1], (&release_key, &root.root))?);
+        let base = releases[1].packed.clone();
+        for recipe in &RECIPES {
+            releases.push(by_delta(recipe, &base, (&release_key, &root.root))?);
+        }
         let folder = tempfile::tempdir()?;
         let (oldest_card, places) = factory(folder.path(), &releases[0], &root, flow)?;
         let (old_card, _) = factory(folder.path(), &releases[1], &root, flow)?;
@@ -161,8 +156,8 @@ impl Product {
     pub fn in_slot(&self, image: &Image, slot: Slot) -> Option<&Made> {
         let at = |p| self.places.start(p);
         self.releases.iter().find(|r| {
-            image.holds(at(Partition::System(slot)), &r.system)
-                && image.holds(at(Partition::Boot(slot)), &r.boot)
+            image.holds(at(Partition::System(slot)), &r.packed.system)
+                && image.holds(at(Partition::Boot(slot)), &r.packed.boot)
         })
     }
 
@@ -208,101 +203,16 @@ fn make(
 ) -> Result<Made> {
     // All of it noise, so that no byte of it can stand for another.
     let system = noise(seed + 100, chunks * CHUNK_BYTES + SHORT_BYTES);
-    let packed = sign(seed, version, security_version, [boot_volume(seed), system], signer)?;
-    packed.made(nature, None)
+    let packed = Packed::new(seed, version, security_version, [boot_volume(seed), system], signer)?;
+    Made::new(packed, nature, None)
 }
 
 /// A good release that is offered by delta from `base`.
-fn by_delta(base: &Made, signer: (&SecretKey, &Root)) -> Result<Made> {
-    let volumes = [by_delta::edited(&base.boot, 40), by_delta::edited(&base.system, 140)];
-    let packed = sign(40, by_delta::VERSION, 1, volumes, signer)?;
-    let shop = by_delta::shop(&packed, base, signer.0)?;
-    packed.made(Nature::Good, Some(shop))
-}
-
-/// A signed release with all that it names.
-pub(super) struct Packed {
-    pub(super) release: Release,
-    pub(super) signed: Vec<u8>,
-    /// Both volumes' lists, then their data.
-    pub(super) blobs: [Vec<u8>; 4],
-    pub(super) boot: Vec<u8>,
-    pub(super) system: Vec<u8>,
-}
-
-fn sign(
-    seed: u64,
-    version: &str,
-    security_version: u32,
-    [boot, system]: [Vec<u8>; 2],
-    (key, root): (&SecretKey, &Root),
-) -> Result<Packed> {
-    let (boot_volume, boot_list, boot_data) = pack(&boot)?;
-    let (system_volume, system_list, system_data) = pack(&system)?;
-    let volumes = Volumes { boot: boot_volume, system: system_volume };
-    let head = Head::new(root.repository(), "prove");
-    let release = Release {
-        security_version,
-        build_time: 1_700_000_000 + seed,
-        self_tests: SELF_TESTS.into(),
-        health: HEALTH.into(),
-        ..Release::new(head, version.parse()?, vec!["pi4".into()], Content::Image(volumes))
-    };
-    let signed = release.seal(&[key.signing()])?;
-    Ok(Packed { release, signed, blobs: [boot_list, system_list, boot_data, system_data], boot, system })
-}
-
-impl Packed {
-    fn made(self, nature: Nature, shop: Option<Shop>) -> Result<Made> {
-        let Packed { release, signed, blobs, boot, system } = self;
-        let frame = Frame::new(&signed, &release);
-        let head: [&[u8]; 5] = [
-            bundle::LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            bundle::EMPTY.as_bytes(),
-            &signed,
-        ];
-        let contents = head.into_iter().chain(blobs.iter().map(Vec::as_slice));
-        let mut bytes = Vec::new();
-        for (header, content) in frame.headers.iter().zip(contents) {
-            bytes.extend_from_slice(&header.encode()?);
-            bytes.extend_from_slice(content);
-            bytes.resize(bytes.len() + header.padding(), 0);
-        }
-        bytes.resize(bytes.len() + END_BYTES, 0);
-        let (version, security_version) = (release.version.clone(), release.security_version);
-        Ok(Made { version, nature, security_version, bundle: bytes, boot, system, release, signed, shop })
-    }
-}
-
-/// A volume's description, its list and its data.
-fn pack(raw: &[u8]) -> Result<(Artifact, Vec<u8>, Vec<u8>)> {
-    let frames: Vec<_> =
-        raw.chunks(CHUNK_BYTES).map(|c| zstd::bulk::compress(c, 3)).collect::<std::io::Result<_>>()?;
-    let chunks = raw.chunks(CHUNK_BYTES).zip(&frames).map(|(chunk, frame)| {
-        let encoding = Encoding::Zstd { bytes: u32::try_from(frame.len())?, digest: Digest::of(frame) };
-        Ok(Chunk { digest: Digest::of(chunk), encoding })
-    });
-    let list = ChunkList {
-        chunk_bytes: u32::try_from(CHUNK_BYTES)?,
-        base: None,
-        chunks: chunks.collect::<Result<_>>()?,
-    };
-    let data = frames.concat();
-    let (chunk_bytes, chunks) = (list.chunk_bytes, list.chunks_digest());
-    let list = list.encode(raw.len() as u64, data.len() as u64)?;
-    let volume = Artifact {
-        bytes: raw.len() as u64,
-        digest: Digest::of(raw),
-        chunk_bytes,
-        chunks,
-        list_bytes: u32::try_from(list.len())?,
-        list: Digest::of(&list),
-        data_bytes: data.len() as u64,
-        data: Digest::of(&data),
-    };
-    Ok((volume, list, data))
+fn by_delta(recipe: &Recipe, base: &Packed, signer: (&SecretKey, &Root)) -> Result<Made> {
+    let volumes = recipe.volumes([&base.boot, &base.system]);
+    let packed = Packed::new(recipe.seed, recipe.version, 1, volumes, signer)?;
+    let shop = recipe.shop(&packed, base, signer.0)?;
+    Made::new(packed, Nature::Good, Some(shop))
 }
 
 /// A FAT16 volume of 24 KiB with nothing in its root directory and noise where files would be: a firmware would take it
@@ -321,18 +231,6 @@ fn boot_volume(seed: u64) -> Vec<u8> {
     let noise = noise(seed, BOOT_BYTES - 4 * SECTOR);
     volume[4 * SECTOR..].copy_from_slice(&noise);
     volume
-}
-
-/// Bytes that look random, the same ones for the same seed.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        x.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(len).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{
     trouble::{Harm, Trouble, When},
 };
 use bistable_boot::layout::Partition;
+use bistable_image::card::BootFlow;
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,10 @@ pub struct Scenario {
     pub what: &'static str,
     /// What the owner wants, in this order.
     pub wishes: &'static [Wish],
+    /// What they want after a power cut instead; after another one it is `wishes` again.
+    pub again: Option<&'static [Wish]>,
+    /// The only boot flow that a quick proof runs it in, if it isn't both.
+    pub quick: Option<BootFlow>,
     /// The version that must run in the end, power cut or not.
     pub ends: &'static str,
     /// Versions that the device must have rejected in the end, and no others.
@@ -57,7 +62,30 @@ impl Scenario {
     ) -> Scenario {
         let start = Start::Settled;
         let reboots = Reboots::Work;
-        Scenario { name, what, wishes, ends, rejected: &[], wired: true, start, killed: None, reboots }
+        let (again, quick, killed) = (None, None, None);
+        Scenario {
+            name,
+            what,
+            wishes,
+            again,
+            quick,
+            ends,
+            rejected: &[],
+            wired: true,
+            start,
+            killed,
+            reboots,
+        }
+    }
+
+    const fn again(mut self, wishes: &'static [Wish]) -> Scenario {
+        self.again = Some(wishes);
+        self
+    }
+
+    const fn quick(mut self, flow: BootFlow) -> Scenario {
+        self.quick = Some(flow);
+        self
     }
 
     const fn rejects(mut self, versions: &'static [&'static str]) -> Scenario {
@@ -85,10 +113,23 @@ impl Scenario {
         self
     }
 
+    /// What the owner wants after so many power cuts.
+    pub fn wishes(&self, cuts: u8) -> &'static [Wish] {
+        self.again.filter(|_| cuts % 2 == 1).unwrap_or(self.wishes)
+    }
+
+    /// Whether a delta is installed in it.
+    pub fn is_by_delta(&self) -> bool {
+        let all = self.wishes.iter().chain(self.again.unwrap_or_default());
+        all.into_iter().any(|wish| matches!(wish, Wish::Delta(_) | Wish::DeltaFile(_)))
+    }
+
     /// What the history must end with: a version, and whether it was kept.
     pub fn last(&self) -> (&'static str, bool) {
         match self.wishes.last() {
-            Some(Wish::Offer(version) | Wish::Delta(version)) if self.rejected.contains(version) => {
+            Some(Wish::Offer(version) | Wish::Delta(version) | Wish::DeltaFile(version))
+                if self.rejected.contains(version) =>
+            {
                 (version, false)
             }
             _ => (self.ends, true),
@@ -101,13 +142,35 @@ impl Scenario {
     }
 }
 
-use Wish::{Delta, Offer, Return};
+use Wish::{Delta, DeltaFile, Offer, Return};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 21] = [
+pub const ALL: [Scenario; 26] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
+    Scenario::new("delta of copies", "nothing but the lists is fetched", &[Delta("4.1.0")], "4.1.0")
+        .quick(BootFlow::Uboot),
+    Scenario::new(
+        "stale patches",
+        "what runs was written to: most is fetched in full, with the header",
+        &[Delta("4.2.0")],
+        "4.2.0",
+    )
+    .quick(BootFlow::Tryboot),
+    Scenario::new("full after delta", "a cut, then the bundle", &[Delta("4.0.0")], "4.0.0")
+        .again(&[Offer("4.0.0")])
+        .quick(BootFlow::Tryboot),
+    Scenario::new("delta after full", "a cut, then the delta", &[Offer("4.0.0")], "4.0.0")
+        .again(&[Delta("4.0.0")])
+        .quick(BootFlow::Uboot),
+    Scenario::new(
+        "delta's bundle",
+        "it can't make all of it, and the full bundle completes it",
+        &[DeltaFile("4.2.0"), Offer("4.2.0")],
+        "4.2.0",
+    )
+    .quick(BootFlow::Uboot),
     Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
         .rejects(&["3.0.0"]),
     Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),

@@ -8,7 +8,7 @@ use super::{
 use bistable::{board::sim::boot_control, flow::tryboot::Booted, ports::Sectors};
 use bistable_boot::{
     Autoboot, BootBlock, Entry, Floors, Formats, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
-    layout::{BOOT_BLOCK, BOOT_PARTITIONS, JOURNAL, Partition},
+    layout::{BOOT_BLOCK, BOOT_PARTITIONS, HEADER_BYTES, JOURNAL, Partition},
 };
 use bistable_image::card::BootFlow;
 use semver::Version;
@@ -142,6 +142,9 @@ impl Watch {
                 if default.is_some_and(|d| d != self.booted) {
                     self.break_rule("a slot was written during a trial");
                 }
+                if !self.is_of_a_release(partition, at, data) {
+                    self.break_rule("bytes were written into a slot that are no release's");
+                }
             }
             Partition::Bootconfig => {
                 let new = Autoboot::read(data).default_slot(BOOT_PARTITIONS);
@@ -154,6 +157,17 @@ impl Watch {
             Partition::State => self.state_write(image, at, data),
             Partition::Persistent => self.break_rule("the persistent partition was written"),
         }
+    }
+
+    /// Whether these bytes belong there in any release, or erase the header. What was decoded or copied and not compared
+    /// with its digest may be anything.
+    fn is_of_a_release(&self, partition: Partition, at: u64, data: &[u8]) -> bool {
+        let Ok(from) = usize::try_from(at) else { return false };
+        let until = from + data.len();
+        let is_boot = matches!(partition, Partition::Boot(_));
+        let erases = is_boot && until <= HEADER_BYTES && data.iter().all(|b| *b == 0);
+        let mut volumes = self.product.releases.iter().map(|r| [&r.packed.boot, &r.packed.system]);
+        erases || volumes.any(|v| v[usize::from(!is_boot)].get(from..until) == Some(data))
     }
 
     fn flag_write(&mut self, default: Option<Slot>, new: Option<Slot>, image: &Image, data: &[u8]) {
