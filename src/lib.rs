@@ -14,6 +14,7 @@ pub mod fleet_lock;
 pub mod flow;
 pub mod http_client;
 pub mod logging;
+pub mod offer;
 pub mod ports;
 pub mod progress;
 pub mod source;

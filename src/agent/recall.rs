@@ -1,6 +1,6 @@
 //! What a channel says meanwhile of the update in flight.
 use super::Agent;
-use crate::{Error, steps::check::Found};
+use crate::{Error, offer::channel::Found};
 use bistable_boot::{Now, Reason, Saved};
 use bistable_format::{Digest, rollout::Pace};
 use semver::Version;

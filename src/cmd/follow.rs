@@ -5,11 +5,10 @@ use crate::{
     agent::Agent,
     cli::{self, Repository},
     config::{Settings, SourceLimits},
+    error::CheckError,
+    offer::channel::{self, Found, Remember, Unusable},
     source::{Limits, Location, Patience, Source, SourceError, http::Rate},
-    steps::{
-        check::{self, CheckError, Found, Remember, Unusable},
-        install::{Allowed, Content, Opened, running_release},
-    },
+    steps::install::{Allowed, Content, Opened, running_release},
 };
 use bistable_boot::{Now, Saved, Target};
 use bistable_format::{channel::check_channel_name, compat::Direction};
@@ -138,7 +137,7 @@ fn look_at(
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
     let mut all = open(&locations)?;
-    let untrusted = match check::run(device, &mut *all, &channel, remember) {
+    let untrusted = match channel::check(device, &mut *all, &channel, remember) {
         Err(Error::Check(e)) if e.is_untrusted() && locations.len() > 1 => e,
         found => return Ok((all, found?)),
     };
@@ -148,7 +147,7 @@ fn look_at(
     let mut equivocation = None;
     for (first, location) in locations.iter().enumerate() {
         let alone = open(std::slice::from_ref(location));
-        match alone.and_then(|mut one| check::run(device, &mut *one, &channel, remember)) {
+        match alone.and_then(|mut one| channel::check(device, &mut *one, &channel, remember)) {
             Ok(found) if newest.as_ref().is_none_or(|(_, before)| found.is_newer(before)) => {
                 newest = Some((first, found));
             }

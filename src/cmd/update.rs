@@ -5,8 +5,8 @@ use crate::{
     agent::{Agent, Rest, is_reboot},
     cli::{Source, Verb},
     http_client::Scheme,
+    offer::channel::{Remember, Unusable},
     source::{self, Location, SourceError, Stream},
-    steps::check::{Remember, Unusable},
     steps::install::{BundleError, Content, Overrides},
 };
 use bistable_boot::{Now, Saved};

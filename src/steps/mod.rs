@@ -1,5 +1,4 @@
 //! One file per step of an update. The agent calls them in the order of the states.
-pub mod check;
 pub mod commit;
 pub mod health;
 pub mod install;

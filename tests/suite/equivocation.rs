@@ -6,9 +6,9 @@ use crate::{
 };
 use bistable::{
     Error,
-    error::Exit,
+    error::{CheckError, Exit},
+    offer::{self, channel::Remember},
     source::Memory,
-    steps::check::{self, CheckError, Remember},
 };
 use bistable_boot::{Floors, Record};
 use bistable_format::repository;
@@ -75,7 +75,7 @@ fn a_look_without_remembering_refuses_it_too_and_writes_nothing() {
     let (mut honest, mut forged) = (store(NUMBER, &[]), store(NUMBER, &["1.1.0"]));
     rig.run(|agent| look(&mut agent.device, &mut honest)).unwrap();
     rig.writes();
-    let dry = rig.run(|agent| check::run(&mut agent.device, &mut forged, CHANNEL, Remember::No));
+    let dry = rig.run(|agent| offer::channel::check(&mut agent.device, &mut forged, CHANNEL, Remember::No));
     assert!(matches!(dry, Err(Error::Check(e)) if e.is_equivocation()));
     assert_eq!(rig.writes(), []);
 }
@@ -102,7 +102,7 @@ fn another_channel_or_another_channel_key_starts_without_a_digest() {
     rig.run(|agent| look(&mut agent.device, &mut store)).unwrap();
     let before = record(&mut rig);
     rig.settings.source.channel = "staging".into();
-    rig.run(|agent| check::run(&mut agent.device, &mut store, "staging", Remember::Yes)).unwrap();
+    rig.run(|agent| offer::channel::check(&mut agent.device, &mut store, "staging", Remember::Yes)).unwrap();
     let after = record(&mut rig);
     assert_eq!((&*after.channel, after.floors.channel_sequence), ("staging", NUMBER));
     assert_ne!(after.channel_payload, before.channel_payload);

@@ -10,8 +10,9 @@ use crate::{
 use bistable::{
     Error,
     error::Exit,
+    offer::channel::Report,
     source::{Flaw, Memory},
-    steps::{check::Report, install::Overrides},
+    steps::install::Overrides,
 };
 use bistable_boot::{SECTOR, Slot, layout};
 use bistable_format::{

@@ -12,11 +12,9 @@ use bistable::{
     Error,
     agent::Rest,
     error::Exit,
+    offer::{self, channel::Remember},
     source::{Flaw, Memory},
-    steps::{
-        check::{self, Remember},
-        install::Overrides,
-    },
+    steps::install::Overrides,
 };
 use bistable_boot::{Floors, SECTOR, Saved, Slot, layout};
 use bistable_format::{Channel, Envelope, Role, RootChain, repository};
@@ -110,7 +108,8 @@ fn another_channel_key_ends_a_fast_forward_attack() {
     // Who only looks sees the same, and writes nothing.
     rig.writes();
     let mut shop = recovered();
-    let dry = rig.run(|agent| check::run(&mut agent.device, &mut shop, CHANNEL, Remember::No)).unwrap();
+    let dry =
+        rig.run(|agent| offer::channel::check(&mut agent.device, &mut shop, CHANNEL, Remember::No)).unwrap();
     assert_eq!((dry.channel.sequence, dry.root.version, dry.now), (SEEN + 1, 3, NOW));
     assert_eq!(rig.writes(), []);
     assert_eq!(floors(&mut rig), before);
@@ -246,7 +245,7 @@ fn a_source_that_serves_the_same_for_ever() {
         ..channel(1, Vec::new())
     };
     publish(&mut shop, &staging);
-    rig.run(|agent| check::run(&mut agent.device, &mut shop, "staging", Remember::Yes)).unwrap();
+    rig.run(|agent| offer::channel::check(&mut agent.device, &mut shop, "staging", Remember::Yes)).unwrap();
     says(&seen(&mut rig, &mut shop).unwrap_err(), Exit::TryLater, "expired 1 s ago");
 }
 
@@ -310,7 +309,9 @@ fn trouble_on_the_way_says_nothing_about_what_is_there() {
         for flaw in [Flaw::Unreachable, Flaw::Cut(3)] {
             let mut shop = recovered();
             shop.flaws = std::iter::repeat_n(Flaw::None, at).chain([flaw]).collect();
-            if let Err(e) = rig.run(|agent| check::run(&mut agent.device, &mut shop, CHANNEL, Remember::No)) {
+            if let Err(e) =
+                rig.run(|agent| offer::channel::check(&mut agent.device, &mut shop, CHANNEL, Remember::No))
+            {
                 assert_eq!(e.exit(), Exit::TryLater, "{e}");
             }
         }
@@ -427,7 +428,9 @@ fn another_channel_begins_anew_and_a_look_aside_forgets_nothing() {
     let before = record(&mut rig);
     assert_eq!((&*before.channel, before.floors.channel_sequence), (CHANNEL, SEEN));
     let aside = |rig: &mut Rig, shop: &mut Memory| {
-        rig.run(|agent| Ok(check::run(&mut agent.device, shop, "staging", Remember::Yes)?.channel.sequence))
+        rig.run(|agent| {
+            Ok(offer::channel::check(&mut agent.device, shop, "staging", Remember::Yes)?.channel.sequence)
+        })
     };
     // Somebody looks what staging has.
     assert_eq!(aside(&mut rig, &mut shop).unwrap(), 3);

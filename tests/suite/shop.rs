@@ -7,11 +7,9 @@ use crate::{
 use bistable::{
     Device, Error,
     agent::Agent,
+    offer::{self, channel::Remember},
     source::Memory,
-    steps::{
-        check::{self, Remember},
-        install::Overrides,
-    },
+    steps::install::Overrides,
 };
 use bistable_boot::{Record, SECTOR, Target, layout};
 use bistable_format::{
@@ -310,8 +308,8 @@ pub(crate) fn record(rig: &mut Rig) -> Record {
 }
 
 /// Look at the channel, as `check` does.
-pub(crate) fn look(device: &mut Device, shop: &mut Memory) -> Result<check::Found, Error> {
-    check::run(device, shop, CHANNEL, Remember::Yes)
+pub(crate) fn look(device: &mut Device, shop: &mut Memory) -> Result<offer::channel::Found, Error> {
+    offer::channel::check(device, shop, CHANNEL, Remember::Yes)
 }
 
 /// Install what the channel offers, or that version of it, as `install` does.

@@ -6,9 +6,10 @@
 //!
 //! For the same reason it must not cost the update in flight: that one's signed release is in the `state` partition, and nothing
 //! older is taken instead of it.
-use super::{CheckError, Found, InFlight};
+use super::{Found, InFlight};
 use crate::{
     Error,
+    error::CheckError,
     source::Source,
     steps::install::{BundleError, Opened},
 };

@@ -1,37 +1,11 @@
 //! What the root demands of releases from a channel: attestations, which the device verifies itself. A channel's gates bind the
 //! host that promotes; whoever has the channel's key passes them.
-use super::{CheckError, Found};
-use crate::source::Source;
-use bistable_format::{Envelope, Offer, TrustError, attestation::Attestation, repository};
-
-/// An attestation that a root demands isn't there, or isn't good.
-#[derive(Debug, thiserror::Error)]
-pub enum DemandError {
-    /// It isn't there: perhaps not yet.
-    #[error("{at} is missing: the root demands that key {label} attests {kind}")]
-    Missing {
-        /// Where it should be.
-        at: String,
-        /// What is demanded.
-        kind: String,
-        /// The key's label.
-        label: String,
-    },
-    /// It isn't signed by that key, or doesn't decode.
-    #[error("{at}: {problem}")]
-    Untrusted {
-        /// Where it was found.
-        at: String,
-        /// Why it isn't trusted.
-        problem: TrustError,
-    },
-    /// It is of another release, or says something else.
-    #[error("{at} is another release's, or says something else than its name")]
-    Other {
-        /// Where it was found.
-        at: String,
-    },
-}
+use super::Found;
+use crate::{
+    error::{CheckError, DemandError},
+    source::Source,
+};
+use bistable_format::{Envelope, Offer, attestation::Attestation, repository};
 
 impl Found {
     /// Verify everything that the root demands of an offer of this channel.

@@ -1,6 +1,5 @@
 //! The channel's newest file. Its numbers have no gaps, so that the newest is found in a few steps, whatever the hint says.
-use super::CheckError;
-use crate::source::Source;
+use crate::{error::CheckError, source::Source};
 use bistable_format::{Envelope, repository};
 
 /// Bytes of a hint.

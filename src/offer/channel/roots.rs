@@ -1,6 +1,6 @@
 //! The keys: a newer root, if there is one.
-use super::{CheckError, Remember};
-use crate::{Device, Error, source::Source};
+use super::Remember;
+use crate::{Device, Error, error::CheckError, source::Source};
 use bistable_boot::Floors;
 use bistable_format::{Envelope, Role, RoleKeys, Root, repository};
 
