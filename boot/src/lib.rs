@@ -8,6 +8,7 @@
 //! | file | noun |
 //! |---|---|
 //! | [`slot`](Slot) | A, B, and a pair of things indexed by them |
+//! | [`flow`](Flow) | the two boot loaders |
 //! | [`saved`](Saved) | what the journal holds of an update |
 //! | [`now`](Now) | where the device is, and the table: state × event → state |
 //! | [`event`](Event) | what is decided, and what a state asks for |
@@ -41,6 +42,7 @@ mod event;
 mod extension;
 pub mod fat;
 mod floors;
+mod flow;
 mod history;
 mod journal;
 pub mod layout;
@@ -58,6 +60,7 @@ pub use durable::{FIRST_FORMAT, Formats, format_to_write};
 pub use event::{Action, Event, Refused};
 pub use extension::{EXTENSIONS_BYTES, Extension};
 pub use floors::{BadFloors, FLOORS_BYTES, FloorsCopy};
+pub use flow::{Flow, UnknownFlow};
 pub use history::{Entry, Outcome};
 pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError, copy_in_format};
 pub use now::Now;

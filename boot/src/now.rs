@@ -1,7 +1,7 @@
 //! Where the device is, and the update state machine: one table.
 use crate::{
     Action, Event, Failure, Reason, Refused, Saved, Target,
-    attempt::{MAX_ATTEMPTS, Tries},
+    attempt::{Boot, MAX_ATTEMPTS, Tries},
 };
 
 /// Where the device is: what follows from what is [saved](Saved) and from the boot that runs.
@@ -48,6 +48,39 @@ pub enum Now {
         /// Trials that began, this one included.
         attempts: u8,
     },
+}
+
+impl Saved {
+    /// Where the device is in that boot. The same boot always gives the same answer, so it needs no save.
+    pub fn booted(&self, boot: Boot) -> Now {
+        Now::Saved(match self.clone() {
+            Saved::Armed { target, tries } if boot.slot == target.slot => {
+                return Now::Trial { target, attempts: tries.begun() };
+            }
+            Saved::Armed { target, tries } => Saved::Armed { target, tries: tries.judged(boot) },
+            // Power went between verdict and flag. The verdict was about another boot: prove it again, and keep counting,
+            // so that a flag that can't be written doesn't repeat this forever.
+            Saved::Committing { target, attempts } if boot.slot != target.slot => {
+                Saved::Armed { target, tries: Tries::after(attempts) }
+            }
+            // A firmware that finds nothing in the old slot walks to this one again.
+            Saved::Reverting { target, failure, reboots, asked: Some(asked) }
+                if boot.slot == target.slot && boot.id != asked =>
+            {
+                Saved::Reverting { target, failure, reboots: reboots.saturating_add(1), asked: None }
+            }
+            state => state,
+        })
+    }
+
+    /// Where the device is if the verdict may be about another boot than this one, and the flag doesn't say yet that it
+    /// counted: on trial again. `None` where there is no verdict.
+    pub fn unproven(&self) -> Option<Now> {
+        match self.clone() {
+            Saved::Committing { target, attempts } => Some(Now::Trial { target, attempts }),
+            _ => None,
+        }
+    }
 }
 
 impl Now {

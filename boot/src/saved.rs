@@ -1,7 +1,7 @@
 //! What the journal holds of an update.
 use crate::{
-    Failure, Now, Target,
-    attempt::{Boot, BootId, Tries},
+    Failure, Target,
+    attempt::{BootId, Tries},
 };
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// done twice: after a power cut the agent loads the state and does it again. There is no recovery code.
 ///
 /// What is saved is what was decided, never where the device is: that follows from what is saved and from the boot that
-/// runs, each time again. So a trial isn't among these states: it is a [`Now`].
+/// runs, each time again. So a trial isn't among these states: it is a [`Now`](crate::Now).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Saved {
     /// Nothing in flight.
@@ -70,37 +70,6 @@ impl Saved {
     /// Whether the boot loader refused the trial so often that the update waits for a person.
     pub const fn is_refused(&self) -> bool {
         matches!(self, Saved::Armed { tries, .. } if tries.are_refused())
-    }
-
-    /// Where the device is in that boot. The same boot always gives the same answer, so it needs no save.
-    pub fn booted(&self, boot: Boot) -> Now {
-        Now::Saved(match self.clone() {
-            Saved::Armed { target, tries } if boot.slot == target.slot => {
-                return Now::Trial { target, attempts: tries.begun() };
-            }
-            Saved::Armed { target, tries } => Saved::Armed { target, tries: tries.judged(boot) },
-            // Power went between verdict and flag. The verdict was about another boot: prove it again, and keep counting,
-            // so that a flag that can't be written doesn't repeat this forever.
-            Saved::Committing { target, attempts } if boot.slot != target.slot => {
-                Saved::Armed { target, tries: Tries::after(attempts) }
-            }
-            // A firmware that finds nothing in the old slot walks to this one again.
-            Saved::Reverting { target, failure, reboots, asked: Some(asked) }
-                if boot.slot == target.slot && boot.id != asked =>
-            {
-                Saved::Reverting { target, failure, reboots: reboots.saturating_add(1), asked: None }
-            }
-            state => state,
-        })
-    }
-
-    /// Where the device is if the verdict may be about another boot than this one, and the flag doesn't say yet that it
-    /// counted: on trial again. `None` where there is no verdict.
-    pub fn unproven(&self) -> Option<Now> {
-        match self.clone() {
-            Saved::Committing { target, attempts } => Some(Now::Trial { target, attempts }),
-            _ => None,
-        }
     }
 
     /// The state's name, as status and logs print it.

@@ -1,7 +1,7 @@
 //! The proof in small: some scenarios with a few fates, the right ways to fail, and every mutant caught. `cargo prove`
 //! runs all of it with all fates.
 #![allow(clippy::unwrap_used)]
-use bistable_boot::Slot;
+use bistable_boot::{Flow, Slot};
 use bistable_hil::prove::{
     broken_card,
     explore::{Extent, Row, Run},
@@ -12,27 +12,24 @@ use bistable_hil::prove::{
     product::Product,
     scenario::{self, Scenario},
 };
-use bistable_image::card::BootFlow;
 use std::sync::{Arc, OnceLock};
 
-const FLOWS: [BootFlow; 2] = [BootFlow::Tryboot, BootFlow::Uboot];
-
-fn product(flow: BootFlow) -> &'static Arc<Product> {
+fn product(flow: Flow) -> &'static Arc<Product> {
     static PRODUCTS: [OnceLock<Arc<Product>>; 2] = [const { OnceLock::new() }; 2];
-    PRODUCTS[usize::from(flow == BootFlow::Uboot)].get_or_init(|| Arc::new(Product::new(1, flow).unwrap()))
+    PRODUCTS[usize::from(flow == Flow::Uboot)].get_or_init(|| Arc::new(Product::new(1, flow).unwrap()))
 }
 
-fn bench(scenario: Scenario, flow: BootFlow) -> Bench {
+fn bench(scenario: Scenario, flow: Flow) -> Bench {
     Bench { product: Arc::clone(product(flow)), scenario, mutant: None }
 }
 
-fn explore(scenario: Scenario, flow: BootFlow, slot: Slot, first: Depth) -> Row {
+fn explore(scenario: Scenario, flow: Flow, slot: Slot, first: Depth) -> Row {
     let extent = Extent { first, pairs: None, most_pairs: 0, first_only: false };
     Run::new(&bench(scenario, flow), slot).unwrap().explore(&extent).unwrap()
 }
 
 fn every_scenario_survives(slot: Slot) {
-    for (flow, scenario) in FLOWS.into_iter().flat_map(|f| scenario::ALL.map(|s| (f, s))) {
+    for (flow, scenario) in Flow::ALL.into_iter().flat_map(|f| scenario::ALL.map(|s| (f, s))) {
         let row = explore(scenario, flow, slot, Depth::coarse(7));
         assert!(row.holds(), "{}, {flow:?}, slot {slot}: {:#?}", scenario.name, row.examples);
         let least = if scenario.wishes.is_empty() { 1 } else { 40 };
@@ -55,7 +52,7 @@ fn pairs_of_power_cuts_are_survived() {
     let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
     let depth = Depth::coarse(7);
     let extent = Extent { first: depth, pairs: Some(depth), most_pairs: u64::MAX, first_only: false };
-    let row = Run::new(&bench(good, BootFlow::Tryboot), Slot::A).unwrap().explore(&extent).unwrap();
+    let row = Run::new(&bench(good, Flow::Tryboot), Slot::A).unwrap().explore(&extent).unwrap();
     assert!(row.holds() && row.pairs > 1000, "{row:#?}");
 }
 
@@ -65,7 +62,7 @@ fn pairs_of_power_cuts_are_survived() {
 fn only_a_lost_flag_volume_needs_hands() {
     let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
     let depth = Depth { every_byte: false, ends: 1, neighbours: 1, ..Depth::full(7) };
-    let row = explore(good, BootFlow::Tryboot, Slot::A, depth);
+    let row = explore(good, Flow::Tryboot, Slot::A, depth);
     assert!(row.count(Wrong::NeedsHands) > 0);
     assert!(
         row.examples.iter().all(|e| e.contains("Neighbour") || e.contains("Page")),
@@ -76,7 +73,7 @@ fn only_a_lost_flag_volume_needs_hands() {
 
 #[test]
 fn a_card_that_fails_is_noticed_and_survived() {
-    for (flow, slot) in FLOWS.into_iter().flat_map(|f| Slot::ALL.map(|s| (f, s))) {
+    for (flow, slot) in Flow::ALL.into_iter().flat_map(|f| Slot::ALL.map(|s| (f, s))) {
         let larger = Arc::new(Product::new(3, flow).unwrap());
         for tally in broken_card::run(&larger, slot, None, 20, 7).unwrap() {
             assert!(tally.wrong.is_empty(), "{}, {flow:?}, slot {slot}: {:#?}", tally.name, tally.wrong);
@@ -89,7 +86,7 @@ fn a_card_that_fails_is_noticed_and_survived() {
 
 #[test]
 fn every_mutant_is_caught_or_harmless_for_a_reason() {
-    let larger = FLOWS.map(|flow| Arc::new(Product::new(3, flow).unwrap()));
+    let larger = Flow::ALL.map(|flow| Arc::new(Product::new(3, flow).unwrap()));
     let (mut caught, mut harmless) = (0, 0);
     for mutant in Mutant::ALL {
         // That one does no harm takes a close look at everything: `cargo prove` takes it.
@@ -98,7 +95,7 @@ fn every_mutant_is_caught_or_harmless_for_a_reason() {
             harmless += 1;
             continue;
         }
-        let larger = &larger[usize::from(mutant.flow() == BootFlow::Uboot)];
+        let larger = &larger[usize::from(mutant.flow() == Flow::Uboot)];
         let catch = hunt(product(mutant.flow()), larger, mutant, 7).unwrap();
         assert!(catch.holds(), "{mutant:?} was not caught");
         caught += 1;

@@ -1,8 +1,8 @@
 //! All scenarios on the simulated Pi: what the emulated one is then asked to do as well.
 use anyhow::{Result, ensure};
+use bistable_boot::Flow;
 use bistable_hil::run::{
     play,
-    qemu::machine::Flow,
     scenario::{self, Needs},
     sim::Sim,
 };

@@ -1,5 +1,5 @@
 //! The card: a disk or a file with our partitions on it.
-use super::{CardFile, FileVolume, Meter, file_volume::bytes_of};
+use super::{Access, CardFile, FileVolume, Meter, card_file::bytes_of};
 use crate::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{ALIGN, Partition, STATE_BYTES};
 use gptman::{GPTHeader, GPTPartitionEntry};
@@ -15,15 +15,6 @@ const ENTRIES_MAX: u32 = 1024;
 
 /// Bytes of an entry. UEFI allows larger ones, which no tool writes and the reader can't check.
 const ENTRY_BYTES: u32 = 128;
-
-/// What a card is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// To work on it: nobody else may meanwhile.
-    Exclusive,
-    /// To look at it, even while somebody works on it or where it can't be written.
-    Look,
-}
 
 /// Why a card can't be used.
 #[derive(Debug, thiserror::Error)]

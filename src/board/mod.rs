@@ -1,5 +1,8 @@
 //! Boards: implementations of all ports together.
+#[cfg(target_os = "linux")]
+mod calls;
 mod card;
+mod card_file;
 mod file_volume;
 mod meter;
 #[cfg(target_os = "linux")]
@@ -8,8 +11,9 @@ pub mod sim;
 #[cfg(test)]
 mod tests;
 
-pub use card::{Access, Card, CardError};
-pub use file_volume::{CardFile, FileVolume};
+pub use card::{Card, CardError};
+pub use card_file::{Access, CardFile};
+pub use file_volume::FileVolume;
 pub use meter::{Cut, Meter};
 
 /// What this machine's wall clock shows, in seconds since 1970.

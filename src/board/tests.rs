@@ -2,8 +2,8 @@
 use super::{
     Access, Card, CardError, Cut, Meter,
     sim::{
-        Sim, folder,
-        machine::{Machine, Memory, SimError},
+        Sim, SimError, folder,
+        machine::{Machine, Memory},
     },
 };
 use crate::ports::{KnownTime, Power};

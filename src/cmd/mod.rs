@@ -16,7 +16,7 @@ mod update;
 use crate::{
     Device, Error,
     agent::Agent,
-    board::{Access, sim::machine::SimError},
+    board::{Access, sim::SimError},
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
     ports::Board,

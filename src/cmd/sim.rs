@@ -3,11 +3,7 @@ use super::{Answer, say};
 use crate::{
     board::{
         Access, Card, Cut, Meter,
-        sim::{
-            buses::Line,
-            folder,
-            machine::{Machine, SimError},
-        },
+        sim::{SimError, buses::Line, folder, machine::Machine},
     },
     cli::{Connected, Power, SimVerb, StuckAt},
     ports::I2cChip,

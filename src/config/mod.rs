@@ -49,6 +49,7 @@
 //! Everything wrong is reported at once, with file and line. Nothing is guessed: with a problem there are no settings.
 mod checks;
 mod component;
+mod components;
 mod declared;
 mod error;
 mod fragment;
@@ -133,7 +134,7 @@ fn checked(
     let inputs = merged.inputs();
     let profile =
         |set: &Set, problems: &mut Vec<Problem>| named(root, owners, set, Profile::parse_known, problems);
-    let components = declared::components(&inputs.components, &merged, profile, &mut problems);
+    let components = components::find(&inputs.components, &merged, profile, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }

@@ -133,7 +133,7 @@ pub enum Error {
     Pi(Box<crate::board::pi::PiError>),
     /// The simulated Pi can't go on.
     #[error(transparent)]
-    Sim(Box<crate::board::sim::machine::SimError>),
+    Sim(Box<crate::board::sim::SimError>),
     /// A required self-test failed.
     #[error("self-test failed: {0}")]
     SelfTest(String),

@@ -16,7 +16,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "boot/src",
         layers: &[
-            "blocks checksum extension slot",
+            "blocks checksum extension flow slot",
             "autoboot bootblock contract fat layout target",
             "attempt",
             "event history now saved",
@@ -24,7 +24,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "durable floors",
             "journal",
         ],
-        left: &["now saved"],
+        left: &[],
     },
     Plan {
         folder: "image-tools/format/src",
@@ -58,10 +58,6 @@ pub(crate) const HOUSE: &[Plan] = &[
             "main",
         ],
         left: &[
-            "board/pi/gpio: cdev edges",
-            "board/sim: firmware machine",
-            "board: card file_volume pi",
-            "config: declared fragment key keys",
             "device error steps",
             "error -> steps",
             "steps/install: attempts bundle content fetch full header marks patch pipeline",
@@ -97,7 +93,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     },
     Plan {
         folder: "hil/src",
-        layers: &["model package program tree", "fat real", "prove", "demo run", "main"],
+        layers: &["flow model package program tree", "fat real", "prove", "demo run", "main"],
         left: &[
             "fat real",
             "package: docs tree",

@@ -9,7 +9,7 @@ use bistable::{
     agent::{Agent, Silence},
     board::{
         CardError,
-        sim::{Sim, machine::SimError},
+        sim::{Sim, SimError},
     },
     config::Settings,
     steps::install::{BundleError, Overrides},

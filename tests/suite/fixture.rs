@@ -1,11 +1,11 @@
 //! A small product, made once: keys, a root, releases 1.0.0 and 1.1.0, a card with 1.0.0 in slot A.
 use crate::draft::Draft;
-use bistable_boot::layout::Partition;
+use bistable_boot::{Flow, layout::Partition};
 use bistable_format::{KeyKind, Role};
 use bistable_image::{
     BuildOptions, Silent, Threads, build,
     build::{ChunkSize, Level},
-    card::{self, BootFlow, CardOptions, CardPlan, DemoKeys},
+    card::{self, CardOptions, CardPlan, DemoKeys},
     keys::SecretKey,
     root::{self, RootOptions, SignedRoot},
     volume::VolumeSize,
@@ -76,23 +76,23 @@ pub(crate) fn key(n: u8, kind: KeyKind) -> SecretKey {
 
 pub(crate) fn product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
-    PRODUCT.get_or_init(|| Product::new(KeyKind::Production, BootFlow::Tryboot))
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Production, Flow::Tryboot))
 }
 
 /// The same product, for a desk.
 pub(crate) fn demo_product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
-    PRODUCT.get_or_init(|| Product::new(KeyKind::Demo, BootFlow::Tryboot))
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Demo, Flow::Tryboot))
 }
 
 /// The same product, on boards that U-Boot starts.
 pub(crate) fn uboot_product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
-    PRODUCT.get_or_init(|| Product::new(KeyKind::Production, BootFlow::Uboot))
+    PRODUCT.get_or_init(|| Product::new(KeyKind::Production, Flow::Uboot))
 }
 
 impl Product {
-    fn new(kind: KeyKind, flow: BootFlow) -> Product {
+    fn new(kind: KeyKind, flow: Flow) -> Product {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("system/usr/bin")).unwrap();

@@ -5,11 +5,7 @@ use bistable::{
     agent::{Agent, Listener, Silence, is_reboot},
     board::{
         Access, Card, CardError, Meter,
-        sim::{
-            Sim, boot_control,
-            firmware::{self, Flow},
-            machine::SimError,
-        },
+        sim::{Sim, SimError, boot_control, firmware},
     },
     config::Settings,
     flow::tryboot::Booted,
@@ -18,7 +14,7 @@ use bistable::{
         WallClock,
     },
 };
-use bistable_boot::{BootId, BySlot, Slot, layout::Partition};
+use bistable_boot::{BootId, BySlot, Flow, Slot, layout::Partition};
 use std::{
     cell::Cell,
     num::NonZeroUsize,

@@ -13,11 +13,10 @@ use super::{
 use anyhow::{Result, bail};
 use bistable::flow::uboot::BootBlocks;
 use bistable_boot::{
-    Autoboot, SECTOR, Slot,
+    Autoboot, Flow, SECTOR, Slot,
     bootblock::newest,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, Partition},
 };
-use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -150,7 +149,7 @@ pub fn start(product: &Arc<Product>, scenario: &Scenario, slot: Slot) -> Result<
             card.seen()
         }
     };
-    if scenario.start == Start::TornFlag && product.flow == BootFlow::Uboot {
+    if scenario.start == Start::TornFlag && product.flow == Flow::Uboot {
         // The older copy, torn while it was being replaced by one that would try the other slot.
         let state = Still::new(&image, &product.places).volume(Partition::State);
         let Some((newest, block)) = newest(BootBlocks::new(state).copies()?) else {

@@ -11,8 +11,7 @@ use super::{
     watch::{Watch, flag, record},
 };
 use bistable::ports::Sectors;
-use bistable_boot::{Outcome, Saved, Slot, fat::Fat, layout::Partition};
-use bistable_image::card::BootFlow;
+use bistable_boot::{Flow, Outcome, Saved, Slot, fat::Fat, layout::Partition};
 use semver::Version;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -146,7 +145,7 @@ impl Bench {
 /// Whether the way to the boot flag is still there: the tables of its volume. Nobody can write the flag without. The boot
 /// block has a place of its own, and U-Boot its script in tables that nobody writes to.
 fn has_map(image: &Image, product: &Product) -> bool {
-    if product.flow == BootFlow::Uboot {
+    if product.flow == Flow::Uboot {
         return true;
     }
     let mut sectors = Sectors(Still::new(image, &product.places).volume(Partition::Bootconfig));

@@ -46,8 +46,7 @@ pub mod trouble;
 pub mod watch;
 
 use anyhow::{Context, Result, bail};
-use bistable_boot::Slot;
-use bistable_image::card::BootFlow;
+use bistable_boot::{Flow, Slot};
 use explore::{Extent, Row, Run};
 use fate::Depth;
 use judge::Bench;
@@ -56,7 +55,6 @@ use pi::Wish;
 use product::Product;
 use scenario::Scenario;
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -82,42 +80,11 @@ pub struct Options {
     #[arg(long, conflicts_with = "long")]
     quick: bool,
     /// Only this boot flow, with pairs of cuts; both if not given, with pairs in `tryboot`
-    #[arg(long, value_enum, value_name = "FLOW")]
+    #[arg(long, value_parser = crate::flow::parser(), value_name = "FLOW")]
     flow: Option<Flow>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Boot flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Flow {
-    /// The firmware's autoboot.txt
-    Tryboot,
-    /// U-Boot's boot block
-    Uboot,
-}
-
-/// Both.
-pub const FLOWS: [Flow; 2] = [Flow::Tryboot, Flow::Uboot];
-
-impl Flow {
-    /// As cards are made for it.
-    pub fn of_card(self) -> BootFlow {
-        match self {
-            Flow::Tryboot => BootFlow::Tryboot,
-            Flow::Uboot => BootFlow::Uboot,
-        }
-    }
-}
-
-impl fmt::Display for Flow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Flow::Tryboot => "tryboot",
-            Flow::Uboot => "uboot",
-        })
-    }
 }
 
 impl Options {
@@ -141,7 +108,7 @@ impl Options {
     fn wants(&self, scenario: &Scenario, flow: Flow) -> bool {
         let updates = scenario.wishes.iter().filter(|wish| matches!(wish, Wish::Offer(_))).count();
         let short = !self.quick || scenario.wishes.len() < 3 && (flow == Flow::Tryboot || updates < 2);
-        let short = short && (!self.quick || scenario.quick.is_none_or(|only| only == flow.of_card()));
+        let short = short && (!self.quick || scenario.quick.is_none_or(|only| only == flow));
         short && self.scenario.as_ref().is_none_or(|part| scenario.name.contains(part.as_str()))
     }
 
@@ -174,8 +141,8 @@ pub fn run(options: &Options) -> Result<bool> {
     let began = Instant::now();
     let mut proofs = Vec::new();
     let mut laps = [0; 3];
-    for flow in FLOWS.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
-        let product = Arc::new(Product::new(1, flow.of_card()).context("making the product")?);
+    for flow in Flow::ALL.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
+        let product = Arc::new(Product::new(1, flow).context("making the product")?);
         proofs.push((flow, scenarios(&product, flow, options)?));
     }
     laps[0] = began.elapsed().as_secs();
@@ -194,7 +161,7 @@ pub fn run(options: &Options) -> Result<bool> {
     if options.scenario.is_none() && !options.quick {
         for (flow, _) in &proofs {
             let silent = if options.long { 10_000 } else { 500 };
-            let larger = Arc::new(Product::new(3, flow.of_card()).context("making the product")?);
+            let larger = Arc::new(Product::new(3, *flow).context("making the product")?);
             let done =
                 in_parallel(&Slot::ALL, |slot| broken_card::run(&larger, *slot, None, silent, options.seed));
             for (slot, done) in Slot::ALL.into_iter().zip(done) {
@@ -202,8 +169,7 @@ pub fn run(options: &Options) -> Result<bool> {
             }
         }
         laps[1] = began.elapsed().as_secs() - laps[0];
-        for flow in FLOWS.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
-            let flow = flow.of_card();
+        for flow in Flow::ALL.into_iter().filter(|f| options.flow.is_none_or(|wanted| wanted == *f)) {
             let product = Arc::new(Product::new(1, flow).context("making the product")?);
             let larger = Arc::new(Product::new(3, flow).context("making the product")?);
             let mutants: Vec<_> = Mutant::ALL.into_iter().filter(|m| m.flow() == flow).collect();

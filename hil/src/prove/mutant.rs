@@ -2,11 +2,11 @@
 //! between the agent and its ports, so that the agent's own code stays what is shipped.
 use super::tampered::ForGood;
 use bistable::{config::Settings, ports::BootControl};
+use bistable_boot::Flow;
 use bistable_format::{
     health::{Profile, SelfTests},
     selftest::Plan,
 };
-use bistable_image::card::BootFlow;
 
 /// A wrong protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +99,10 @@ impl Mutant {
     ];
 
     /// The boot flow that it is wrong in. Most are wrong in what both share.
-    pub fn flow(self) -> BootFlow {
+    pub fn flow(self) -> Flow {
         match self {
-            Mutant::OneBootBlock => BootFlow::Uboot,
-            _ => BootFlow::Tryboot,
+            Mutant::OneBootBlock => Flow::Uboot,
+            _ => Flow::Tryboot,
         }
     }
 

@@ -15,15 +15,8 @@ use bistable::{
     Device, Error,
     agent::{Agent, Listener, Note},
     board::sim::{
-        boot_control,
-        buses::SimBuses,
-        clock::SimClock,
-        firmware::{self, Flow},
-        gpio::SimGpio,
-        host::SimHost,
-        machine::SimError,
-        nets::Nets,
-        world::Facts,
+        SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
+        nets::Nets, world::Facts,
     },
     config::Settings,
     flow::{tryboot::Booted, uboot::BootBlocks},
@@ -35,9 +28,8 @@ use bistable::{
         selftest,
     },
 };
-use bistable_boot::{BootId, Saved, Slot, Target, bootblock::start, layout::Partition};
+use bistable_boot::{BootId, Flow, Saved, Slot, Target, bootblock::start, layout::Partition};
 use bistable_format::{compat::Direction, selftest::Pin};
-use bistable_image::card::BootFlow;
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
 /// What an owner wants of a device.
@@ -158,7 +150,7 @@ impl Pi {
             let (slot, image) = match self.start() {
                 Ok(started) => started,
                 // U-Boot's script resets the machine when it can't start anything, and goes on after a power cut.
-                Err(e) if self.product.flow == BootFlow::Uboot && resets < RESETS => {
+                Err(e) if self.product.flow == Flow::Uboot && resets < RESETS => {
                     resets += 1;
                     if matches!(e, SimError::Fault(Fault::Stopping(_))) {
                         self.card.revive();
@@ -201,7 +193,7 @@ impl Pi {
     /// The boot loader chooses: gives the slot, and the card as the kernel finds it.
     fn start(&mut self) -> Result<(Slot, Image), SimError> {
         let once = self.once.take();
-        let loader = self.product.boot_loader();
+        let loader = self.product.flow;
         (self.flagged, self.boot_id) = (once, self.next_boot());
         if let Reboots::Ignored(left @ 1..) = self.reboots
             && let Some(default) = self.ignores(once)
@@ -236,8 +228,8 @@ impl Pi {
         let default = flag(&image, &self.product)?;
         let state = Still::new(&image, &self.product.places).volume(Partition::State);
         let asked = match self.product.flow {
-            BootFlow::Tryboot => once,
-            BootFlow::Uboot => BootBlocks::new(state).copies().is_ok_and(|copies| start(copies).trial),
+            Flow::Tryboot => once,
+            Flow::Uboot => BootBlocks::new(state).copies().is_ok_and(|copies| start(copies).trial),
         };
         asked.then_some(default)
     }
@@ -355,7 +347,7 @@ impl Pi {
         let once = Rc::clone(&self.once);
         let once = Box::new(move |set| once.set(set));
         let booted = Booted { slot, flagged: self.flagged };
-        let boot = boot_control(&mut *partitions, self.product.boot_loader(), booted, once)?;
+        let boot = boot_control(&mut *partitions, self.product.flow, booted, once)?;
         let mut nets = Nets::default();
         if self.wired {
             nets.wire(Pin(17), Pin(27));
@@ -461,7 +453,7 @@ mod tests {
     }
 
     fn installed(version: &str) -> Stats {
-        let product = Arc::new(Product::new(1, BootFlow::Tryboot).unwrap());
+        let product = Arc::new(Product::new(1, Flow::Tryboot).unwrap());
         let watch = Watch::new(&product, [product.releases[1].version.clone()].into());
         let card = Card::new(&product.old_card, &product.places, watch, None);
         let mut pi = Pi::new(&product, &card, true, None);

@@ -7,12 +7,12 @@ use super::{
     places::{Places, Still},
 };
 use anyhow::{Context, Result};
-use bistable::{AgentFormats, board::sim::firmware::Flow};
-use bistable_boot::{Formats, SECTOR, Slot, fat::Fat, layout::Partition};
+use bistable::AgentFormats;
+use bistable_boot::{Flow, Formats, SECTOR, Slot, fat::Fat, layout::Partition};
 use bistable_format::{KeyKind, Role, Root};
 use bistable_image::{
     Silent,
-    card::{self, BootFlow, CardOptions},
+    card::{self, CardOptions},
     keys::SecretKey,
     root::{self, RootOptions, SignedRoot},
 };
@@ -73,7 +73,7 @@ pub struct Product {
     /// The releases.
     pub releases: Vec<Made>,
     /// What starts the slots.
-    pub flow: BootFlow,
+    pub flow: Flow,
     /// Where the partitions are.
     pub places: Arc<Places>,
     /// A card with the first release in slot A.
@@ -112,7 +112,7 @@ impl Product {
     ///
     /// # Errors
     /// When the temporary folder can't be used.
-    pub fn new(chunks: usize, flow: BootFlow) -> Result<Product> {
+    pub fn new(chunks: usize, flow: Flow) -> Result<Product> {
         let key = |n| SecretKey::from_seed([n; 32], "prove", KeyKind::Production);
         let (root_key, release_key, channel_key) = (key(1)?, key(2)?, key(3)?);
         let root = root::create(&RootOptions {
@@ -144,14 +144,6 @@ impl Product {
         self.releases.iter().find(|r| r.version.to_string() == version)
     }
 
-    /// What the simulated firmware has to know.
-    pub fn boot_loader(&self) -> Flow {
-        match self.flow {
-            BootFlow::Tryboot => Flow::Tryboot,
-            BootFlow::Uboot => Flow::Uboot,
-        }
-    }
-
     /// The release that a slot holds, complete to the last byte.
     pub fn in_slot(&self, image: &Image, slot: Slot) -> Option<&Made> {
         let at = |p| self.places.start(p);
@@ -170,7 +162,7 @@ impl Product {
     }
 }
 
-fn factory(folder: &Path, release: &Made, root: &SignedRoot, flow: BootFlow) -> Result<(Image, Places)> {
+fn factory(folder: &Path, release: &Made, root: &SignedRoot, flow: Flow) -> Result<(Image, Places)> {
     let bundle = folder.join(format!("{}.bundle", release.version));
     let out = folder.join(format!("{}.img", release.version));
     fs::File::create(&bundle)?.write_all(&release.bundle)?;
@@ -239,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_factory_card_holds_what_it_says() {
-        let product = Product::new(1, BootFlow::Tryboot).unwrap();
+        let product = Product::new(1, Flow::Tryboot).unwrap();
         let old = product.in_slot(&product.old_card, Slot::A).unwrap();
         assert_eq!(old.version, Version::new(1, 1, 0));
         assert!(product.in_slot(&product.old_card, Slot::B).is_none());

@@ -1,6 +1,6 @@
 //! What was found, as tables for people and as JSON.
-use super::{Flow, broken_card::Tally, explore::Row, hunt::Catch, judge::Wrong, mutant::Fate};
-use bistable_boot::Slot;
+use super::{broken_card::Tally, explore::Row, hunt::Catch, judge::Wrong, mutant::Fate};
+use bistable_boot::{Flow, Slot};
 use serde_json::{Value, json};
 
 /// The table of scenarios, both slots of one in a line.

@@ -3,8 +3,8 @@ use super::{
     pi::Wish,
     trouble::{Harm, Trouble, When},
 };
+use bistable_boot::Flow;
 use bistable_boot::layout::Partition;
-use bistable_image::card::BootFlow;
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub struct Scenario {
     /// What they want after a power cut instead; after another one it is `wishes` again.
     pub again: Option<&'static [Wish]>,
     /// The only boot flow that a quick proof runs it in, if it isn't both.
-    pub quick: Option<BootFlow>,
+    pub quick: Option<Flow>,
     /// The version that must run in the end, power cut or not.
     pub ends: &'static str,
     /// Versions that the device must have rejected in the end, and no others.
@@ -83,7 +83,7 @@ impl Scenario {
         self
     }
 
-    const fn quick(mut self, flow: BootFlow) -> Scenario {
+    const fn quick(mut self, flow: Flow) -> Scenario {
         self.quick = Some(flow);
         self
     }
@@ -150,27 +150,27 @@ pub const ALL: [Scenario; 26] = [
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
     Scenario::new("delta of copies", "nothing but the lists is fetched", &[Delta("4.1.0")], "4.1.0")
-        .quick(BootFlow::Uboot),
+        .quick(Flow::Uboot),
     Scenario::new(
         "stale patches",
         "what runs was written to: most is fetched in full, with the header",
         &[Delta("4.2.0")],
         "4.2.0",
     )
-    .quick(BootFlow::Tryboot),
+    .quick(Flow::Tryboot),
     Scenario::new("full after delta", "a cut, then the bundle", &[Delta("4.0.0")], "4.0.0")
         .again(&[Offer("4.0.0")])
-        .quick(BootFlow::Tryboot),
+        .quick(Flow::Tryboot),
     Scenario::new("delta after full", "a cut, then the delta", &[Offer("4.0.0")], "4.0.0")
         .again(&[Delta("4.0.0")])
-        .quick(BootFlow::Uboot),
+        .quick(Flow::Uboot),
     Scenario::new(
         "delta's bundle",
         "it can't make all of it, and the full bundle completes it",
         &[DeltaFile("4.2.0"), Offer("4.2.0")],
         "4.2.0",
     )
-    .quick(BootFlow::Uboot),
+    .quick(Flow::Uboot),
     Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
         .rejects(&["3.0.0"]),
     Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),

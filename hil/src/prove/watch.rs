@@ -7,10 +7,10 @@ use super::{
 };
 use bistable::{board::sim::boot_control, flow::tryboot::Booted, ports::Sectors};
 use bistable_boot::{
-    Autoboot, BootBlock, Entry, Floors, Formats, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved, Slot,
+    Autoboot, BootBlock, Entry, Floors, Flow, Formats, Journal, MAX_ATTEMPTS, Outcome, Record, SECTOR, Saved,
+    Slot,
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, HEADER_BYTES, JOURNAL, Partition},
 };
-use bistable_image::card::BootFlow;
 use semver::Version;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -73,8 +73,8 @@ impl Watch {
         self.trials = trials;
         self.happened = trials;
         self.excused = match self.product.flow {
-            BootFlow::Tryboot => 2,
-            BootFlow::Uboot => cuts,
+            Flow::Tryboot => 2,
+            Flow::Uboot => cuts,
         };
         self
     }
@@ -254,7 +254,7 @@ impl Watch {
 pub fn flag(image: &Image, product: &Product) -> Option<Slot> {
     let mut card = Still::new(image, &product.places);
     let any = Booted { slot: Slot::A, flagged: false };
-    boot_control(&mut card, product.boot_loader(), any, Box::new(|_| {})).ok()?.default_slot().ok()
+    boot_control(&mut card, product.flow, any, Box::new(|_| {})).ok()?.default_slot().ok()
 }
 
 /// The record on a card, as the newest agent reads it.

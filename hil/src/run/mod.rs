@@ -23,13 +23,14 @@ pub mod seen;
 pub mod sim;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use bistable_boot::Flow;
 use clap::ValueEnum;
 use clock::Clock;
 use device::Device;
 use qemu::{
     Bench, Qemu, fetch,
     image::{self, Kit},
-    machine::{Flow, Machine},
+    machine::Machine,
 };
 use report::Row;
 use rig::Rig;
@@ -65,7 +66,7 @@ pub struct Options {
     #[arg(long, value_enum)]
     pub machine: Option<Machine>,
     /// Only this boot flow
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = crate::flow::parser())]
     pub flow: Option<Flow>,
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]

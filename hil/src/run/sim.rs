@@ -2,14 +2,14 @@
 //! takes a moment here, so this is where a scenario itself is tried first.
 use super::{
     clock::Clock,
-    qemu::{flow, machine::Flow},
+    qemu::flow,
     release::{self, FACTORY, HEALTH, Nature, PRODUCT, Release},
     rig::{Jig, Pace, Power, Rig},
     seen::{Fault, Line, Seen, What, unframed},
 };
 use crate::program::Program;
 use anyhow::{Context, Result, bail, ensure};
-use bistable_boot::Slot;
+use bistable_boot::{Flow, Slot};
 use std::{
     collections::VecDeque,
     fs,

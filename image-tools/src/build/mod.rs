@@ -21,9 +21,10 @@ use crate::progress::{Progress, Stage};
 use crate::root::SignedRoot;
 use crate::volume::tree::Tree;
 use crate::volume::{
-    self, BootFlow, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId,
-    VolumePlan, VolumeSize, open_boot, open_system,
+    self, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan,
+    VolumeSize, open_boot, open_system,
 };
+use bistable_boot::Flow;
 use bistable_format::{
     Artifact, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency, VolumeKind,
     Volumes, health, limits, release::DataPolicy, selftest,
@@ -90,7 +91,7 @@ pub struct BuildOptions {
     /// What the volumes are made from.
     pub input: Input,
     /// What starts the kernel.
-    pub flow: BootFlow,
+    pub flow: Flow,
     /// How large the system volume shall be.
     pub system_size: VolumeSize,
     /// How large the boot volume shall be.
@@ -142,7 +143,7 @@ impl BuildOptions {
             health: String::new(),
             build_time: 0,
             input: Input::Volumes { system, boot },
-            flow: BootFlow::Firmware,
+            flow: Flow::Tryboot,
             system_size: VolumeSize::Fit,
             boot_size: VolumeSize::Fit,
             owner: Owner::Keep,

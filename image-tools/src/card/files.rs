@@ -1,12 +1,12 @@
 //! The two file systems that don't come from the bundle: boot configuration and `persistent`.
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::plan::PERSISTENT_BYTES;
-use super::{BootFlow, CardError, CardOptions, CardPlan, Place, script};
+use super::{CardError, CardOptions, CardPlan, Place, script};
 use crate::output::OutputError;
 use crate::volume::{BootOptions, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan, VolumeSize};
 use bistable_boot::fat::{Fat, FatError};
 use bistable_boot::layout::{BOOT_PARTITIONS, Partition};
-use bistable_boot::{Autoboot, Blocks, SECTOR, Slot};
+use bistable_boot::{Autoboot, Blocks, Flow, SECTOR, Slot};
 use bistable_format::Release;
 use std::cell::Cell;
 use std::fs::{self, File, Permissions};
@@ -43,8 +43,8 @@ pub(super) fn bootconfig(
     }
     let flag = Autoboot { partitions: BOOT_PARTITIONS, default: Slot::A }.render();
     let (name, content) = match options.flow {
-        BootFlow::Tryboot => (AUTOBOOT, flag.to_vec()),
-        BootFlow::Uboot => (SCRIPT, script::image(bistable_boot::bootblock::SCRIPT, time)),
+        Flow::Tryboot => (AUTOBOOT, flag.to_vec()),
+        Flow::Uboot => (SCRIPT, script::image(bistable_boot::bootblock::SCRIPT, time)),
     };
     let path = folder.path().join(name);
     let mut file = File::create_new(&path).map_err(at("write", &path))?;
@@ -62,8 +62,8 @@ pub(super) fn bootconfig(
     let volume = crate::volume::open_boot(folder.path(), &fat);
     put(card, Partition::Bootconfig, place, volume)?;
     match options.flow {
-        BootFlow::Tryboot => check_autoboot(card, place, &flag),
-        BootFlow::Uboot => Ok(()),
+        Flow::Tryboot => check_autoboot(card, place, &flag),
+        Flow::Uboot => Ok(()),
     }
 }
 

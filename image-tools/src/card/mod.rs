@@ -22,7 +22,7 @@ use crate::root;
 use crate::verify::{self, VerifyError};
 use crate::volume::VolumeError;
 use bistable_boot::layout::Partition;
-use bistable_boot::{Image, Record, ReleaseId, Slot};
+use bistable_boot::{Flow, Image, Record, ReleaseId, Slot};
 use bistable_format::{Digest, Release, RootChain, SignedRoot, TrustError, VolumeKind};
 use image::CardImage;
 use std::io;
@@ -37,17 +37,6 @@ pub enum DemoKeys {
     Refuse,
     /// Yes: the card is for a demonstration or a developer's desk.
     Allow,
-}
-
-/// Which boot loader starts the slots.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BootFlow {
-    /// The Raspberry Pi's firmware: autoboot.txt names the default slot.
-    #[default]
-    Tryboot,
-    /// U-Boot: boot.scr on the boot configuration reads the boot block in `state`. What starts U-Boot itself comes with
-    /// [`CardOptions::bootconfig`].
-    Uboot,
 }
 
 /// What card to make.
@@ -68,7 +57,7 @@ pub struct CardOptions {
     /// Bytes of each system slot; `None` for the image and half as much again.
     pub system_slot: Option<u64>,
     /// Which boot loader starts the slots.
-    pub flow: BootFlow,
+    pub flow: Flow,
     /// A folder whose files go onto the boot configuration volume, beside autoboot.txt or boot.scr.
     pub bootconfig: Option<PathBuf>,
     /// Worker threads. Changes no byte of the result.
@@ -88,7 +77,7 @@ impl CardOptions {
             size: None,
             boot_slot: None,
             system_slot: None,
-            flow: BootFlow::default(),
+            flow: Flow::default(),
             bootconfig: None,
             threads: Threads::default(),
             existing: Existing::Refuse,

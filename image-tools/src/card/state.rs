@@ -1,9 +1,8 @@
 //! The `state` partition of a new card: journal, root of trust, the release in slot A, and U-Boot's boot block.
-use super::BootFlow;
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::{CardError, Place};
 use bistable_boot::layout::{BOOT_BLOCK, FLOORS, METADATA_BYTES, RELEASE, ROOT};
-use bistable_boot::{Blocks, BootBlock, FloorsCopy, Journal, JournalError, Lba, Record, SECTOR};
+use bistable_boot::{Blocks, BootBlock, FloorsCopy, Flow, Journal, JournalError, Lba, Record, SECTOR};
 use bistable_format::RootChain;
 
 pub(super) fn write(
@@ -12,7 +11,7 @@ pub(super) fn write(
     record: &Record,
     roots: &RootChain,
     release: &[u8],
-    flow: BootFlow,
+    flow: Flow,
 ) -> Result<(), CardError> {
     let failed = |e: AccessError| match e {
         AccessError::Io(e) => CardError::Output(card.error(e)),
@@ -28,7 +27,7 @@ pub(super) fn write(
         blocks.write(at, &floors).map_err(failed)?;
     }
     put(&mut blocks, RELEASE.a, release).map_err(failed)?;
-    if flow == BootFlow::Uboot {
+    if flow == Flow::Uboot {
         for at in BOOT_BLOCK {
             blocks.write(at, &BootBlock::FIRST.render()).map_err(failed)?;
         }

@@ -12,7 +12,8 @@ use crate::parallel::Threads;
 use crate::progress::Progress;
 use crate::root;
 use crate::size::Bytes;
-use crate::volume::{BootFlow, Ext4Backend, Owner, VolumeSize};
+use crate::volume::{Ext4Backend, Owner, VolumeSize};
+use bistable_boot::Flow;
 use bistable_format::{Digest, Requires, Root, Urgency, limits, release::DataPolicy};
 use semver::{Version, VersionReq};
 use serde_json::json;
@@ -212,7 +213,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
             args.system_partition,
             args.overlay,
         )?,
-        flow: if args.uboot { BootFlow::Uboot } else { BootFlow::Firmware },
+        flow: if args.uboot { Flow::Uboot } else { Flow::Tryboot },
         system_size: size(args.system_size),
         boot_size: size(args.boot_size),
         owner: if args.root_owner { Owner::Root } else { Owner::Keep },

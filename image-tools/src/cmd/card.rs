@@ -1,12 +1,14 @@
 //! `card`.
 use super::Out;
-use crate::card::{self, BootFlow, CardOptions, DemoKeys};
+use crate::card::{self, CardOptions, DemoKeys};
 use crate::error::Error;
 use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::root;
 use crate::size::Bytes;
+use bistable_boot::Flow;
 use bistable_format::VolumeKind;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -29,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "VOLUME=SIZE", value_parser = slot_size)]
     slot_size: Vec<(VolumeKind, u64)>,
     /// What starts the slots: the Raspberry Pi's own firmware (Pi 4, 5 and their modules), or U-Boot (any board).
-    #[arg(long, value_enum, default_value = "tryboot")]
+    #[arg(long, value_parser = boot_flow(), default_value = "tryboot")]
     boot_flow: Flow,
     /// Folder whose files go beside autoboot.txt or boot.scr: what older firmware needs, or what starts U-Boot.
     #[arg(long, value_name = "DIR")]
@@ -45,13 +47,14 @@ pub struct Args {
     force: bool,
 }
 
-/// Boot flows.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Flow {
-    /// autoboot.txt and the firmware's one-shot flag
-    Tryboot,
-    /// boot.scr and the boot block; --bootconfig brings U-Boot itself
-    Uboot,
+fn boot_flow() -> impl TypedValueParser<Value = Flow> {
+    let values = Flow::ALL.map(|flow| {
+        PossibleValue::new(flow.name()).help(match flow {
+            Flow::Tryboot => "autoboot.txt and the firmware's one-shot flag",
+            Flow::Uboot => "boot.scr and the boot block; --bootconfig brings U-Boot itself",
+        })
+    });
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Flow>())
 }
 
 fn slot_size(text: &str) -> Result<(VolumeKind, u64), String> {
@@ -72,10 +75,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         system_slot: slot(VolumeKind::System),
         threads: args.threads.map_or_else(Threads::available, Threads::new),
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
-        flow: match args.boot_flow {
-            Flow::Tryboot => BootFlow::Tryboot,
-            Flow::Uboot => BootFlow::Uboot,
-        },
+        flow: args.boot_flow,
         bundle: args.bundle,
         out: args.out,
         bootconfig: args.bootconfig,

@@ -46,7 +46,7 @@ pub use detect::InputKind;
 pub(crate) use dir::read as read_dir;
 pub use error::{EntryProblem, VolumeError};
 pub(crate) use load_ext4::{Last, load_ext4, read_link, real_path};
-pub use options::{BLOCK, BootFlow, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
+pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
 pub(crate) use plan::plan_boot;
 pub use plan::{VolumePlan, open_boot, open_system};
 pub(crate) use tar::decoder;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::root::SignedRoot;
+use bistable_boot::Flow;
 use sha2::{Digest, Sha256};
 
 /// The unit in which volume sizes are counted: 4096 bytes.
@@ -105,23 +106,14 @@ pub struct SystemOptions {
     pub temp_dir: Option<PathBuf>,
 }
 
-/// What starts the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BootFlow {
-    /// The Pi's firmware: the volume stays as it is.
-    #[default]
-    Firmware,
-    /// U-Boot: the volume gets a `bistable.env`, from which the boot script knows what to load and to check.
-    Uboot,
-}
-
 /// How the boot volume is made.
 #[derive(Debug, Clone)]
 pub struct BootOptions {
     /// Its size. A ready image keeps its own size under [`VolumeSize::Fit`].
     pub size: VolumeSize,
-    /// What starts the kernel.
-    pub flow: BootFlow,
+    /// What starts the kernel: for U-Boot, the volume gets a `bistable.env`, from which the boot script knows what to load and to
+    /// check; for the firmware it stays as it is.
+    pub flow: Flow,
     /// The volume's label, at most 11 characters of those that FAT allows.
     pub label: String,
     /// The volume's identity.
@@ -155,7 +147,7 @@ impl BootOptions {
     pub fn new(id: VolumeId, source_date_epoch: u64) -> Self {
         Self {
             size: VolumeSize::Fit,
-            flow: BootFlow::Firmware,
+            flow: Flow::Tryboot,
             label: "BOOT".into(),
             id,
             source_date_epoch,

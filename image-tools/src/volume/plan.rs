@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use bistable_boot::Flow;
 use bistable_format::Release;
 
 use super::detect::{self, InputKind};
 use super::error::VolumeError;
-use super::options::{BLOCK, BootFlow, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
+use super::options::{BLOCK, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
 use super::tree::Tree;
 use super::{dir, ext4, fat, formats, mke2fs, ready, system_root, tar, uboot};
 
@@ -187,8 +188,8 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
     check_size(options.size)?;
     let mut warnings = Vec::new();
     let image = match (kind, options.flow) {
-        (InputKind::Fat, BootFlow::Firmware) => ready_image(path, kind, options.size)?,
-        (InputKind::Fat, BootFlow::Uboot) => {
+        (InputKind::Fat, Flow::Tryboot) => ready_image(path, kind, options.size)?,
+        (InputKind::Fat, Flow::Uboot) => {
             return Err(VolumeError::WrongInput {
                 path: path.into(),
                 found: format!("{kind}, which is taken as it is and so can't get a {}", uboot::NAME),
@@ -219,7 +220,7 @@ pub(crate) fn plan_boot(
     mut warnings: Vec<String>,
 ) -> Result<VolumePlan, VolumeError> {
     check_size(options.size)?;
-    if options.flow == BootFlow::Uboot {
+    if options.flow == Flow::Uboot {
         uboot::add(source, &mut tree, options)?;
     }
     let file = fat::make(source, &tree, options, &mut warnings)?;

@@ -2,13 +2,13 @@
 use crate::fixture::{Product, names, raw_image, root_of};
 use bistable_boot::layout::{self, BOOT_PARTITIONS, FLOORS, Partition, RELEASE, ROOT};
 use bistable_boot::{
-    Autoboot, Blocks, BootBlock, FloorsCopy, Journal, Lba, Memory, Outcome, SECTOR, Saved, Slot,
+    Autoboot, Blocks, BootBlock, FloorsCopy, Flow, Journal, Lba, Memory, Outcome, SECTOR, Saved, Slot,
 };
 use bistable_boot::{bootblock, fat::Fat};
 use bistable_format::TrustError;
 use bistable_format::{Envelope, Release, Role, Root, RootChain, VolumeKind};
 use bistable_image::bundle::BundleError;
-use bistable_image::card::{self, BootFlow, Card, CardError, CardOptions};
+use bistable_image::card::{self, Card, CardError, CardOptions};
 use bistable_image::keys::SecretKey;
 use bistable_image::root::{self, RootOptions, SignedRoot};
 use bistable_image::verify::VerifyError;
@@ -310,7 +310,7 @@ fn a_card_for_u_boot_has_its_script_and_block() {
     fs::create_dir_all(&extra).unwrap();
     fs::write(extra.join("u-boot.bin"), "stands for U-Boot").unwrap();
     let mut options = CardOptions::new(product.bundle(), product.root.clone(), product.path("card.img"));
-    options.flow = BootFlow::Uboot;
+    options.flow = Flow::Uboot;
     options.bootconfig = Some(extra.clone());
     let card = card::make(&options, &Silent).unwrap();
     let made = Made { product, options, card };

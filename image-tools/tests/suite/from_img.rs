@@ -1,13 +1,13 @@
 //! Finished card images, made by other people's tools, become releases. CI has the tools and runs these with
 //! `--include-ignored`.
 use crate::fixture::{Product, noise, raw_image};
-use bistable_boot::Slot;
 use bistable_boot::layout::Partition;
+use bistable_boot::{Flow, Slot};
 use bistable_format::VolumeKind;
 use bistable_image::build::{BuildError, Built, Input};
 use bistable_image::card::{self, CardOptions};
 use bistable_image::disk::{DiskError, DiskOptions, TableKind};
-use bistable_image::volume::{BootFlow, VolumeSize};
+use bistable_image::volume::VolumeSize;
 use bistable_image::{BuildOptions, Silent, build};
 use std::fs;
 use std::io::Write;
@@ -287,7 +287,7 @@ fn tools_logical_partitions_older_ext_and_a_larger_volume() {
     let image = disk(&product, script, &[(4, &fat), (49, &ext)], 120);
     let mut options = options(&product, &image, "x.bundle");
     options.system_size = VolumeSize::Exact(64 * MIB);
-    options.flow = BootFlow::Uboot;
+    options.flow = Flow::Uboot;
     let built = build(&options, &Silent).unwrap();
     assert_eq!(built.dissected.as_ref().unwrap().system_partition, 6);
     let (boot, system) = edited(&product, &built, &options.out);

@@ -1,8 +1,9 @@
 //! Card images that are none, are damaged, or want to do harm: a clear error each, exit code 1 or 2, and nothing left.
 use crate::fixture::{Product, names, noise};
+use bistable_boot::Flow;
 use bistable_image::build::{BuildError, Input};
 use bistable_image::disk::{DiskError, DiskOptions};
-use bistable_image::volume::{BootFlow, BootOptions, VolumeId, VolumeSize, open_boot};
+use bistable_image::volume::{BootOptions, VolumeId, VolumeSize, open_boot};
 use bistable_image::{BuildOptions, Silent, build};
 use std::fs;
 use std::io::Write;
@@ -282,7 +283,7 @@ fn the_options_exclude_each_other() {
 fn u_boots_file_is_made_for_a_folder() {
     let product = Product::new();
     let boot = product.path("boot");
-    let options = BootOptions { flow: BootFlow::Uboot, ..BootOptions::new(VolumeId::from_name("x"), 0) };
+    let options = BootOptions { flow: Flow::Uboot, ..BootOptions::new(VolumeId::from_name("x"), 0) };
     let why = |boot: &Path| open_boot(boot, &options).unwrap_err().to_string();
     fs::write(boot.join("cmdline.txt"), "console=tty1 root=/dev/x quiet\n").unwrap();
     let mut image = Vec::new();

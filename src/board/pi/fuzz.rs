@@ -1,5 +1,5 @@
 //! What `tests/fuzz` asks of this board.
-use super::{DeviceTree, Firmware, PiError, Sysroot, flow::Booted};
+use super::{Booted, DeviceTree, Firmware, PiError, Sysroot};
 
 /// What a device tree says, as far as it says it.
 #[derive(Clone, Debug, PartialEq, Eq)]

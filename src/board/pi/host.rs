@@ -1,10 +1,11 @@
 //! The system around the agent: systemd, processes, local web servers, the reboot.
 use super::{
-    DevNo, Mounts, PiClock, PiError, Sysroot, calls, http, process,
+    DevNo, Mounts, PiClock, PiError, Sysroot, http, process,
     reboot::{self, Next, NoMachine, Power, ThisMachine},
     units,
 };
 use crate::{
+    board::calls,
     durable, http_client,
     ports::{Answer, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock},
     text::{printable, shorten},

@@ -4,24 +4,22 @@
 //! |---|---|
 //! | `sysroot` | where `/proc`, `/sys`, `/dev` and `/run` are |
 //! | `device_tree`, `names` | what the firmware tells Linux; how releases name this board |
-//! | [`flow`] | how it was booted: by the firmware's `tryboot`, or by U-Boot |
+//! | `booted` | how it was booted: by the firmware's `tryboot`, or by U-Boot |
 //! | `eeprom` | whether the firmware can switch slots |
 //! | `root`, `sysfs`, `mounts` | the disk that the system runs from, what is on it, what is mounted |
 //! | [`disk`], `node`, `bootconfig`, `looked` | its partitions: who may be read, who may be written |
 //! | `host`, `process`, `family`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
 //! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
-//! | `calls` | the system calls that no crate wraps |
 mod bootconfig;
+mod booted;
 pub mod buses;
-mod calls;
 mod clock;
 mod device_tree;
 pub mod disk;
 mod eeprom;
 mod error;
 mod family;
-pub mod flow;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gpio;
@@ -38,7 +36,7 @@ mod sysfs;
 mod sysroot;
 mod units;
 
-pub(in crate::board) use calls::drop_cache;
+pub use booted::Booted;
 pub use clock::PiClock;
 pub use error::PiError;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
@@ -53,11 +51,10 @@ use crate::{
     },
     ports::{Board, BootControl, Fault, Partitions},
 };
-use bistable_boot::layout::Partition;
+use bistable_boot::{Flow, layout::Partition};
 use device_tree::DeviceTree;
 use disk::Disk;
 use eeprom::Firmware;
-use flow::{Booted, Flow};
 use host::PiHost;
 use reboot::Next;
 use root::Running;

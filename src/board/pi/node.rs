@@ -5,7 +5,7 @@ use super::{
     sysfs::{Device, Part},
 };
 use crate::{
-    board::{Access, CardFile, file_volume::bytes_of},
+    board::{Access, CardFile, card_file::bytes_of},
     ports::Fault,
 };
 use nix::{errno::Errno, fcntl::OFlag};

@@ -2,8 +2,9 @@
 //!
 //! It runs in a session of its own. When it has ended, when its time is over, and when this program ends (I15), all its
 //! descendants are killed: see `family`.
-use super::{calls, family::Family};
+use super::family::Family;
 use crate::{
+    board::calls,
     ports::{Clock, HostError},
     teardown::{self, Entry},
 };

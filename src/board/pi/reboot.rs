@@ -3,8 +3,9 @@
 //! 1. What the firmware shall hear is put where systemd looks for it, or taken away from there.
 //! 2. Process 1 is asked to reboot. It stops everything, this process too, and at last hands the argument to the kernel.
 //! 3. If it hasn't after [`PATIENCE`], or there is no systemd: sync, and reboot(2) with the argument.
-use super::{Sysroot, calls};
+use super::Sysroot;
 use crate::{
+    board::calls,
     durable,
     ports::{Clock, Fault, Never, Stop},
     teardown::signals,

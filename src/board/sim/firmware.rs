@@ -1,13 +1,13 @@
 //! The firmware: reads the real bytes of `autoboot.txt` and looks for something that boots. Where it finds U-Boot's
 //! script instead, it starts U-Boot, which reads the real bytes of the boot block, and counts a try down on the card.
-use super::machine::SimError;
+use super::SimError;
 use crate::{
     flow::boot_flag::BootFlag,
     flow::uboot::BootBlocks,
     ports::{Fault, Partitions, Sectors},
 };
 use bistable_boot::{
-    Slot,
+    Flow, Slot,
     autoboot::Reading,
     bootblock::{self, Start},
     fat::{Fat, FatError},
@@ -16,15 +16,6 @@ use bistable_boot::{
 
 /// The boot script's name as FAT stores it.
 const SCRIPT: &[u8; 11] = b"BOOT    SCR";
-
-/// Which boot loader starts the slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// The firmware itself: `autoboot.txt` and a one-shot flag in a register.
-    Tryboot,
-    /// U-Boot: the boot block.
-    Uboot,
-}
 
 /// Which boot loader a card has: the boot configuration holds U-Boot's script, or it doesn't. Damaged tables hold none.
 ///

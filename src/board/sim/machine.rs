@@ -1,13 +1,14 @@
 //! The machine around the card: power, resets, and what RAM and registers hold while the power is on.
 use super::{
+    SimError,
     firmware::{self, Choice},
     registers::Registers,
     world::{Boots, Facts, World},
 };
 use crate::{
-    board::{Card, CardError, Cut},
+    board::{Card, Cut},
     durable,
-    ports::{Fault, KnownTime, Power, Sectors},
+    ports::{KnownTime, Power, Sectors},
 };
 use bistable_boot::{BootId, Journal, Slot, layout::Partition};
 use bistable_format::Root;
@@ -18,45 +19,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-
-/// Why the simulated machine can't go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SimError {
-    /// The card can't be used.
-    #[error(transparent)]
-    Card(#[from] CardError),
-    /// A port failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-    /// The machine is switched off.
-    #[error("the simulated Pi has no power: `bistable sim power on --card {}` switches it on", .card.display())]
-    Off {
-        /// The card.
-        card: PathBuf,
-    },
-    /// It is to be switched on and is on.
-    #[error("the simulated Pi is on already")]
-    OnAlready,
-    /// Nothing boots.
-    #[error("the simulated Pi does not boot: {0}")]
-    Dead(String),
-    /// The files beside the card can't be used.
-    #[error("{}: {source}", .path.display())]
-    Folder {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// One of them makes no sense.
-    #[error("{}: {problem}; delete it to begin with a new machine", .path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
-}
 
 /// What power loss takes, and what it leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@
 //! | `registers` | the pins as they are seen from outside |
 pub mod buses;
 pub mod clock;
+mod error;
 pub mod firmware;
 pub mod gpio;
 pub mod host;
@@ -27,18 +28,19 @@ pub mod nets;
 mod registers;
 pub mod world;
 
+pub use error::SimError;
+
 use super::{Access, Card, Cut, Meter};
 use crate::flow::{
     tryboot::{Booted, Tryboot},
     uboot::Uboot,
 };
 use crate::ports::{Board, BootControl, Fault, KnownTime, Never, Partitions, Power, Stop, Support};
-use bistable_boot::{Slot, layout::Partition};
+use bistable_boot::{Flow, Slot, layout::Partition};
 use clock::SimClock;
-use firmware::Flow;
 use gpio::SimGpio;
 use host::SimHost;
-use machine::{Machine, SimError};
+use machine::Machine;
 use registers::Registers;
 use std::{
     cell::{Cell, RefCell},

@@ -1,8 +1,8 @@
 //! Any bytes as properties of the device tree and as the kernel's command line: nothing is made of them but a board and a
 //! slot that they name.
 #![no_main]
-use bistable::board::pi::{Sysroot, flow::Flow, fuzz::device_tree};
-use bistable_boot::layout::BOOT_PARTITIONS;
+use bistable::board::pi::{Sysroot, fuzz::device_tree};
+use bistable_boot::{Flow, layout::BOOT_PARTITIONS};
 use bistable_fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 use std::fs;

@@ -26,7 +26,7 @@ pub mod trace;
 
 use super::{judge::Wrong, product::Product};
 use anyhow::{Context, Result};
-use bistable_image::card::BootFlow;
+use bistable_boot::Flow;
 use crashes::Tally;
 use economy::Phase;
 use kills::Kills;
@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<bool> {
 /// As for [`run`].
 pub fn study(options: &Options) -> Result<Report> {
     export::available()?;
-    let product = Arc::new(Product::new(1, BootFlow::Tryboot).context("making the product")?);
+    let product = Arc::new(Product::new(1, Flow::Tryboot).context("making the product")?);
     let bundles = Bundles::new(&product)?;
     let recordings = story::ALL
         .iter()

@@ -1,7 +1,8 @@
 //! `bench.toml`: what stands on the bench, and how it is switched.
 use super::reader::{Reader, Table};
-use crate::run::{qemu::machine::Flow, rig::Pace};
+use crate::run::rig::Pace;
 use bistable::config::{ConfigError, Problem};
+use bistable_boot::Flow;
 use bistable_format::release::check_name;
 use std::{
     fmt, fs,
@@ -289,7 +290,7 @@ fn on_bench(r: &mut Reader<'_>, t: Table<'_, '_>) -> Option<Device> {
         None if !t.has("board") => r.missing(Some(t), "needs a board, like \"pi4\""),
         None => {}
     }
-    let flows = [("tryboot", Flow::Tryboot), ("uboot", Flow::Uboot)];
+    let flows = Flow::ALL.map(|flow| (flow.name(), flow));
     let flow = r.choice(t, "boot_flow", &flows).unwrap_or(Flow::Tryboot);
     let bundles = r.string(t, "bundles").unwrap_or_else(|| "/persistent/bundles".into());
     // It becomes part of a line that a shell reads.

@@ -5,12 +5,9 @@ use super::{
     program,
     serial::pause,
 };
-use crate::run::{
-    clock::Clock,
-    qemu::{flow, machine::Flow},
-};
+use crate::run::{clock::Clock, qemu::flow};
 use anyhow::{Context, Result, ensure};
-use bistable_boot::Slot;
+use bistable_boot::{Flow, Slot};
 use std::{fs::File, time::Duration};
 
 /// A card of 32 GB takes half an hour in a slow reader.

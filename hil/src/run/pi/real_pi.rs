@@ -11,13 +11,12 @@ use super::{
 use crate::run::{
     clock::Clock,
     device::Status,
-    qemu::machine::Flow,
     release::PRODUCT,
     rig::{Jig, Pace, Power, Rig},
     seen::{self, Fault, Line, Seen, What},
 };
 use anyhow::{Context, Result, bail, ensure};
-use bistable_boot::{Slot, layout::Partition};
+use bistable_boot::{Flow, Slot, layout::Partition};
 use std::{
     collections::VecDeque,
     fs::{self, File},

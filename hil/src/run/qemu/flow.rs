@@ -1,8 +1,8 @@
 //! What the two boot flows need that differs: what is beside the kernel, and where a card keeps its boot flag.
-use super::{firmware::Card, machine::Flow};
+use super::firmware::Card;
 use anyhow::{Context, Result};
 use bistable_boot::{
-    Autoboot, SECTOR, Slot,
+    Autoboot, Flow, SECTOR, Slot,
     bootblock::{BootBlock, newest},
     layout::{BOOT_BLOCK, BOOT_PARTITIONS, Partition},
 };

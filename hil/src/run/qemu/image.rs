@@ -3,7 +3,7 @@
 use super::{
     fetch::{Tree, put},
     flow, initramfs,
-    machine::{Flow, Machine},
+    machine::Machine,
     overlay::{self, Overlay, Piece},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     run::release::{self, FACTORY, HEALTH, PRODUCT, Release},
 };
 use anyhow::{Context, Result, bail};
-use bistable_boot::layout::Partition;
+use bistable_boot::{Flow, layout::Partition};
 use bistable_image::volume::{SystemOptions, VolumeId, VolumeSize, open_system};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};

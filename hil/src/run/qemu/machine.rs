@@ -16,29 +16,11 @@ pub enum Machine {
     Virt,
 }
 
-/// How it boots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
-pub enum Flow {
-    /// The Pi's firmware, played by the rig, with `autoboot.txt` and the one-shot flag.
-    Tryboot,
-    /// U-Boot with `boot.scr` and the boot block.
-    Uboot,
-}
-
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Machine::Pi3 => "pi3",
             Machine::Virt => "virt",
-        })
-    }
-}
-
-impl fmt::Display for Flow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Flow::Tryboot => "tryboot",
-            Flow::Uboot => "uboot",
         })
     }
 }

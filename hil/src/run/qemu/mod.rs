@@ -32,13 +32,13 @@ use super::{
 use crate::prove::disk::log;
 use anyhow::{Context, Result, bail};
 use bistable_boot::{
-    Slot,
+    Flow, Slot,
     layout::{BOOT_PARTITIONS, Partition},
 };
 use fetch::Loaders;
 use firmware::{Choice, Registers};
 use image::Kit;
-use machine::{Disk, Flow, Machine, Start};
+use machine::{Disk, Machine, Start};
 use process::{Input, Process};
 use serde_json::Value;
 use std::{

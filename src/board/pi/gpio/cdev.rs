@@ -1,5 +1,9 @@
 //! The pins through the kernel, with gpiocdev: works on any kernel with a GPIO chip, and nobody's pin can be taken.
-use super::{chip::Chip, edges};
+use super::{
+    chip::Chip,
+    edges,
+    safe::{rest, undo},
+};
 use crate::{
     ports::{Clock, Gpio, GpioError},
     teardown::{self, Entry},
@@ -8,7 +12,7 @@ use bistable_format::selftest::{Level, Pin, Pull};
 use gpiocdev::{
     Request,
     line::{Bias, Value},
-    request::{Builder, Config},
+    request::Builder,
 };
 use std::{collections::BTreeMap, mem, rc::Rc, sync::Arc, time::Duration};
 
@@ -125,28 +129,6 @@ impl Drop for Cdev {
         for (pin, claim) in mem::take(&mut self.claims) {
             rest(pin, &claim.request);
         }
-    }
-}
-
-/// Makes the line safe when the program ends. The kernel then refuses to drive it, because it is an input. Nothing is logged: a
-/// full standard error would keep what comes after it from being undone.
-pub(super) fn undo(pin: Pin, request: &Arc<Request>) -> teardown::Undo {
-    let request = Arc::clone(request);
-    Box::new(move || {
-        let _ = request.reconfigure(&safe(pin));
-    })
-}
-
-/// An input without pull. The kernel may leave a line that is closed as it is.
-fn safe(pin: Pin) -> Config {
-    let mut safe = Config::default();
-    safe.with_line(pin.0.into()).as_input().with_bias(Bias::Disabled);
-    safe
-}
-
-fn rest(pin: Pin, request: &Request) {
-    if let Err(e) = request.reconfigure(&safe(pin)) {
-        log::warn!("pin={pin} could not be made an input: {e}");
     }
 }
 

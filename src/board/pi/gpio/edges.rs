@@ -1,5 +1,5 @@
 //! Rising edges, counted by the kernel's interrupts: registers alone would miss those between two looks.
-use super::{cdev, chip::Chip};
+use super::{chip::Chip, safe};
 use crate::{
     ports::{Clock, GpioError},
     teardown,
@@ -41,7 +41,7 @@ pub(super) fn rising(
         .with_kernel_event_buffer_size(KEPT);
     let start = || builder.request().map(Arc::new);
     // Dropped before the request: this line is closed as it is, and safe again when its claim is released.
-    let (request, _entry) = teardown::begin(start, |request| cdev::undo(pin, request))
+    let (request, _entry) = teardown::begin(start, |request| safe::undo(pin, request))
         .map_err(|e: gpiocdev::Error| chip.refused(pin, &e))?;
     let end = clock.now().saturating_add(window);
     let mut edges = 0;

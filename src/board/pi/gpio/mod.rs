@@ -7,6 +7,7 @@
 //! | `rppal` | the first implementation: the chip's registers |
 //! | `cdev` | the second: the kernel's character device |
 //! | `edges` | pulses, counted by the kernel for both |
+//! | `safe` | the state that a line is left in |
 //!
 //! Before a pin is claimed, by either, the chip is asked who uses it.
 mod cdev;
@@ -14,6 +15,7 @@ mod chip;
 mod choice;
 mod edges;
 mod rppal;
+mod safe;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -1,7 +1,5 @@
-use crate::run::{
-    pi::bench::{Bench, Switch},
-    qemu::machine::Flow,
-};
+use crate::run::pi::bench::{Bench, Switch};
+use bistable_boot::Flow;
 use std::{path::Path, time::Duration};
 
 pub(super) const GOOD: &str = r#"

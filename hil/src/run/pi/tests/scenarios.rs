@@ -32,7 +32,7 @@ fn run(name: &str, greeting: Greeting, password: &str, relay: bool) -> Played {
     bench.off = Duration::ZERO;
     // Nobody can reach this card from outside.
     (bench.card.write, bench.card.multiplexer) = (None, None);
-    bench.device.flow = crate::run::qemu::machine::Flow::Tryboot;
+    bench.device.flow = bistable_boot::Flow::Tryboot;
     bench.device.login = (greeting == Greeting::Login).then(|| Login {
         user: "root".into(),
         password: password.into(),

@@ -1,4 +1,4 @@
-//! The system calls that no crate wraps. All `unsafe` of this folder but the pins' is here.
+//! The system calls that no crate wraps. All `unsafe` of the boards but the pins' and the serial ports' is here.
 #![expect(unsafe_code, reason = "system calls that neither std nor nix has")]
 use nix::{errno::Errno, libc, sys::signal::SigSet, unistd::setsid};
 use std::{
@@ -13,7 +13,7 @@ use std::{
 ///
 /// # Errors
 /// The system's: only root may.
-pub(in crate::board) fn drop_cache(device: &File) -> io::Result<()> {
+pub(super) fn drop_cache(device: &File) -> io::Result<()> {
     // linux/fs.h: _IO(0x12, 97).
     const BLKFLSBUF: libc::Ioctl = 0x1261;
     // SAFETY: the descriptor is open for as long as `device` is borrowed, and this request reads no third argument.
