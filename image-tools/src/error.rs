@@ -11,10 +11,12 @@ use crate::repository::audit::AuditError;
 use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
 use crate::repository::contents::ContentsError;
-use crate::repository::delta_publish::{BaseError, DeltaPublishError};
+use crate::repository::delta_file::DeltaFileError;
+use crate::repository::delta_publish::DeltaPublishError;
 use crate::repository::edit::EditError;
 use crate::repository::hold::HoldError;
 use crate::repository::holdings::HoldingsError;
+use crate::repository::images::BaseError;
 use crate::repository::init::InitError;
 use crate::repository::probe::ProbeError;
 use crate::repository::promote::PromoteError;
@@ -353,6 +355,11 @@ fn publish_delta(error: &DeltaPublishError) -> Exit {
             BaseError::Damaged(_) | BaseError::List(_) => Exit::Untrusted,
             BaseError::Missing(_) | BaseError::Io(_) => Exit::Failed,
         },
+        DeltaPublishError::There { why, .. } => match &**why {
+            DeltaFileError::Untrusted(e) if e.needs_update() => Exit::Incompatible,
+            _ => Exit::Untrusted,
+        },
+        DeltaPublishError::Incomplete { .. } | DeltaPublishError::Damaged { .. } => Exit::Untrusted,
         DeltaPublishError::Holdings(e) => holdings(e),
         DeltaPublishError::Audit(e) => audit(e),
         DeltaPublishError::Store(e) => store(e),

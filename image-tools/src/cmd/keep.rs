@@ -216,6 +216,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         (repaired.hints, "hint", "made anew"),
         (repaired.names, "version name", "kept again"),
         (repaired.damaged, "damaged file", "removed"),
+        (repaired.deltas, "delta", "removed"),
         (repaired.leftovers, "leftover file", "removed"),
     ] {
         if number > 0 {
@@ -237,12 +238,14 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             "offered": report.offered,
             "catalogued": report.catalogued,
             "deltas": report.deltas,
+            "proven_deltas": report.proven,
             "not_kept": report.not_kept,
             "blobs": report.blobs,
             "orphan_bytes": report.orphan_bytes,
             "mended": repaired.hints,
             "repaired_names": repaired.names,
             "removed_damaged": repaired.damaged,
+            "removed_deltas": repaired.deltas,
             "removed_leftovers": repaired.leftovers,
         }),
         &text,

@@ -41,8 +41,8 @@ pub use diff::{Cost, Diff, diff};
 pub use make::{DeltaOptions, Made, file_name, make};
 pub(crate) use raw::Image;
 pub use raw::Raw;
-pub(crate) use verify::Opened;
 pub use verify::{DeltaVerified, VerifyDeltaError, verify};
+pub(crate) use verify::{Opened, Whole};
 
 use crate::output::OutputError;
 use crate::verify::VerifyError;

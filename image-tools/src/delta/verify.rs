@@ -180,41 +180,68 @@ impl Opened {
         threads: Threads,
         progress: &dyn Progress,
     ) -> Result<Vec<(VolumeKind, Counts)>, VerifyDeltaError> {
+        let part = |(kind, at): &(VolumeKind, u64)| {
+            let artifact = self.delta.artifact(&kind.to_string())?;
+            Some((*kind, Part { file: &self.file, at: *at, bytes: artifact.data_bytes }))
+        };
+        let parts: Vec<_> = self.data_at.iter().filter_map(part).collect();
+        let data: Vec<(VolumeKind, &dyn Raw)> = parts.iter().map(|(kind, part)| (*kind, part as _)).collect();
+        let whole = Whole { path: &self.path, delta: &self.delta, lists: &self.lists, data: &data };
+        whole.apply((&self.identity, &self.release), base, raw, threads, progress)
+    }
+}
+
+/// A delta with its lists, whose digests are right, and its data, wherever they lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole<'a> {
+    /// As messages name it.
+    pub(crate) path: &'a Path,
+    pub(crate) delta: &'a Delta,
+    pub(crate) lists: &'a [(VolumeKind, Vec<u8>)],
+    pub(crate) data: &'a [(VolumeKind, &'a dyn Raw)],
+}
+
+impl Whole<'_> {
+    /// Make `target` from `base`, as a device would, and compare every byte.
+    pub(crate) fn apply(
+        &self,
+        target: (&Digest, &Release),
+        base: (&Digest, &Release),
+        raw: &[(VolumeKind, &dyn Raw)],
+        threads: Threads,
+        progress: &dyn Progress,
+    ) -> Result<Vec<(VolumeKind, Counts)>, VerifyDeltaError> {
+        let name = || named(target.1, target.0);
         if self.delta.base != *base.0 {
             return Err(VerifyDeltaError::OtherBase {
-                path: self.path.clone(),
-                target: named(&self.release, &self.identity),
+                path: self.path.into(),
+                target: name(),
                 base: self.delta.base,
                 given: named(base.1, base.0),
             });
         }
-        self.delta.check_between((&self.identity, &self.release), base).map_err(VerifyDeltaError::Between)?;
+        self.delta.check_between(target, base).map_err(VerifyDeltaError::Between)?;
         let volume = |release: &Release, kind| -> Option<Artifact> {
             release.volumes().map(|volumes| volumes.get(kind).clone())
         };
         let mut counts = Vec::new();
-        for (kind, encoded) in &self.lists {
-            let find = |(other, _): &&(VolumeKind, _)| other == kind;
-            let (Some(target), Some(there), Some(artifact), Some((_, raw)), Some((_, at))) = (
-                volume(&self.release, *kind),
+        for (kind, encoded) in self.lists {
+            let find = |(other, _): &&(VolumeKind, &dyn Raw)| other == kind;
+            let (Some(made), Some(there), Some(artifact), Some((_, raw)), Some((_, data))) = (
+                volume(target.1, *kind),
                 volume(base.1, *kind),
                 self.delta.artifact(&kind.to_string()),
-                raw.iter().find(|(other, _)| other == kind),
-                self.data_at.iter().find(find),
+                raw.iter().find(find),
+                self.data.iter().find(find),
             ) else {
                 continue;
             };
             let list = artifact
-                .list(encoded, &target, &there)
+                .list(encoded, &made, &there)
                 .map_err(|source| VerifyDeltaError::List { kind: *kind, source })?;
-            let data = Part { file: &self.file, at: *at, bytes: artifact.data_bytes };
-            let making = Making { kind: *kind, target: &target, list: &list, data: &data, base: *raw };
+            let making = Making { kind: *kind, target: &made, list: &list, data: *data, base: *raw };
             apply(making, threads, progress, &mut |_, _| Ok(())).map_err(|source| {
-                VerifyDeltaError::Apply {
-                    path: self.path.clone(),
-                    target: named(&self.release, &self.identity),
-                    source,
-                }
+                VerifyDeltaError::Apply { path: self.path.into(), target: name(), source }
             })?;
             counts.push((*kind, Counts::of(&list)));
         }

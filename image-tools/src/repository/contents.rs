@@ -1,10 +1,12 @@
 //! What a release consists of in a repository: the signed release, two chunk lists, two volumes' data, and what an OCI
 //! image layout has besides.
+use super::hashed::Hashed;
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::bundle::{EMPTY, Frame, blob_digest};
 use bistable_format::{Digest, Envelope, Release, Role, TrustError, release, repository as names};
 use std::collections::BTreeMap;
+use std::io;
 
 /// Why a release in a repository can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +105,22 @@ pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, Con
 pub fn blobs(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
     let all = store.list("blobs")?;
     Ok(all.iter().filter_map(|file| Some((blob_digest(&file.path)?, file.bytes))).collect())
+}
+
+/// What is wrong with a blob.
+pub(super) struct Wrong {
+    /// What.
+    pub(super) text: String,
+    /// Whether its bytes could be read and are others than its name says: then it is worth nothing.
+    pub(super) is_worthless: bool,
+}
+
+/// Read a blob to its end. One that isn't there isn't wrong.
+pub(super) fn read_through(store: &Store, digest: &Digest) -> Result<Result<(), Wrong>, StoreError> {
+    let Some(reader) = store.read(&names::blob(digest))? else { return Ok(Ok(())) };
+    let mut hashed = Hashed::new(reader, *digest, "has another digest than its name says", |_| {});
+    let read = io::copy(&mut hashed, &mut io::sink());
+    Ok(read.map(|_| ()).map_err(|e| Wrong { text: e.to_string(), is_worthless: hashed.is_wrong() }))
 }
 
 impl Stored {

@@ -11,15 +11,36 @@ pub(super) const FOLDER: &str = "deltas";
 /// Why a file isn't a delta that can be believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaFileError {
-    /// It has another name than a delta can have, or more bytes.
-    #[error("is not called as a delta can be, or is too large for one")]
+    /// It has a name that no delta can have.
+    #[error("does not have the name of a delta")]
     Foreign,
+    /// It has more bytes than a delta.
+    #[error("is too large for a delta")]
+    TooLarge,
     /// No root vouches for it, or it doesn't decode.
     #[error("is not a delta signed with the keys of releases: {0}")]
     Untrusted(TrustError),
+    /// Only an older root vouches for it, and devices know the newest one.
+    #[error("is signed with keys that only root {root} names for releases; they were retired since")]
+    Retired {
+        /// The newest root that vouches for it.
+        root: u32,
+    },
     /// It is between other releases.
     #[error("makes another release, or takes another one, than its name says")]
     Misplaced,
+}
+
+impl DeltaFileError {
+    /// Whether the file only blocks its name: no device will ever take it. One that a later version made may be good, and
+    /// one with another name blocks nothing.
+    pub fn is_worthless(&self) -> bool {
+        match self {
+            DeltaFileError::Foreign => false,
+            DeltaFileError::Untrusted(e) => !e.needs_update(),
+            DeltaFileError::TooLarge | DeltaFileError::Retired { .. } | DeltaFileError::Misplaced => true,
+        }
+    }
 }
 
 /// A delta in a repository, verified.
@@ -43,6 +64,20 @@ impl StoredDelta {
     pub fn bytes(&self) -> u64 {
         self.parts().iter().map(|part| part.bytes).sum()
     }
+
+    /// The first of its blobs that is missing or has another size. What it has is not read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn lacks(&self, store: &Store) -> Result<Option<String>, StoreError> {
+        for part in self.parts() {
+            let path = names::blob(&part.digest);
+            if store.size(&path)? != Some(part.bytes) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The blobs that a delta names.
@@ -63,18 +98,19 @@ pub fn releases(path: &str) -> Option<(Digest, Digest)> {
     Some((Digest::parse(target)?, Digest::parse(file.strip_suffix(".delta")?)?))
 }
 
-/// Open a delta's file. A root that isn't in force any more may vouch for it.
-///
-/// # Errors
-/// See [`DeltaFileError`].
-pub fn open(path: &str, bytes: &[u8], roots: &Roots) -> Result<Delta, DeltaFileError> {
+/// Open a delta's file. Gives the version of the newest root that vouches for it, too.
+fn open(path: &str, bytes: &[u8], roots: &Roots) -> Result<(StoredDelta, u32), DeltaFileError> {
     let (target, base) = releases(path).ok_or(DeltaFileError::Foreign)?;
-    let opened = roots.vouching(Role::Delta, bytes).and_then(|root| Delta::open(bytes, root));
-    let delta = opened.map_err(DeltaFileError::Untrusted)?;
-    if (delta.target, delta.base) == (target, base) { Ok(delta) } else { Err(DeltaFileError::Misplaced) }
+    let opened = roots.vouching(Role::Delta, bytes);
+    let opened = opened.and_then(|root| Ok((Delta::open(bytes, root)?, root.version)));
+    let (delta, version) = opened.map_err(DeltaFileError::Untrusted)?;
+    if (delta.target, delta.base) != (target, base) {
+        return Err(DeltaFileError::Misplaced);
+    }
+    Ok((StoredDelta { path: path.into(), digest: Digest::of(bytes), delta }, version))
 }
 
-/// One delta's file; none if it isn't there.
+/// What lies at a delta's place, as devices see it, who know the newest root; none if nothing does.
 ///
 /// # Errors
 /// When the store fails.
@@ -83,23 +119,42 @@ pub fn read(
     roots: &Roots,
     path: &str,
 ) -> Result<Option<Result<StoredDelta, DeltaFileError>>, StoreError> {
-    let bytes = match store.get(path, Envelope::MAX_BYTES) {
-        Err(StoreError::TooLarge { .. }) => return Ok(Some(Err(DeltaFileError::Foreign))),
-        bytes => bytes?,
-    };
-    Ok(bytes.map(|bytes| {
-        let delta = open(path, &bytes, roots)?;
-        Ok(StoredDelta { path: path.into(), digest: Digest::of(&bytes), delta })
+    let found = read_any(store, roots, path)?;
+    Ok(found.map(|found| match found? {
+        (delta, root) if root == roots.newest().root.version => Ok(delta),
+        (_, root) => Err(DeltaFileError::Retired { root }),
     }))
 }
 
-/// All deltas that can be believed, and what is wrong with the other files of the folder.
+type AnyRoot = Result<(StoredDelta, u32), DeltaFileError>;
+
+fn read_any(store: &Store, roots: &Roots, path: &str) -> Result<Option<AnyRoot>, StoreError> {
+    let bytes = match store.get(path, Envelope::MAX_BYTES) {
+        Err(StoreError::TooLarge { .. }) => {
+            let why = releases(path).map_or(DeltaFileError::Foreign, |_| DeltaFileError::TooLarge);
+            return Ok(Some(Err(why)));
+        }
+        bytes => bytes?,
+    };
+    Ok(bytes.map(|bytes| open(path, &bytes, roots)))
+}
+
+/// The deltas that devices take, and what is wrong with the other files of the folder.
 #[derive(Clone, Debug, Default)]
 pub struct Deltas {
-    /// Those that can be believed.
+    /// Those that devices take.
     pub good: Vec<StoredDelta>,
+    /// Those signed with keys that were retired since, each with the newest root that vouches for it.
+    pub retired: Vec<(StoredDelta, u32)>,
     /// Each other file, with what is wrong with it.
     pub bad: Vec<(String, DeltaFileError)>,
+}
+
+impl Deltas {
+    /// All that were ever published: each has blobs of its own.
+    pub fn into_known(self) -> impl Iterator<Item = StoredDelta> {
+        self.good.into_iter().chain(self.retired.into_iter().map(|(delta, _)| delta))
+    }
 }
 
 /// All files of the folder.
@@ -121,8 +176,9 @@ pub fn of(store: &Store, roots: &Roots, target: &Digest) -> Result<Deltas, Store
 fn in_folder(store: &Store, roots: &Roots, folder: &str) -> Result<Deltas, StoreError> {
     let mut deltas = Deltas::default();
     for file in store.list(folder)? {
-        match read(store, roots, &file.path)? {
-            Some(Ok(delta)) => deltas.good.push(delta),
+        match read_any(store, roots, &file.path)? {
+            Some(Ok((delta, root))) if root == roots.newest().root.version => deltas.good.push(delta),
+            Some(Ok(retired)) => deltas.retired.push(retired),
             Some(Err(e)) => deltas.bad.push((file.path, e)),
             // It went meanwhile.
             None => {}

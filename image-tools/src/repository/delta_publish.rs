@@ -1,23 +1,20 @@
 //! Deltas become files of a repository: each is applied first, to the release that the repository has.
 use super::audit::{self, Act, AuditError};
 use super::channel::Committer;
-use super::contents::{self, ContentsError, Stored};
-use super::delta_file::parts;
+use super::contents::{self, ContentsError, Part, Stored};
+use super::delta_file::{self, DeltaFileError, StoredDelta, parts};
 use super::hashed::Hashed;
 use super::holdings::{Holdings, HoldingsError};
+use super::images::{BaseError, Images};
 use super::roots::Roots;
 use super::store::{Claim, Store, StoreError};
-use crate::delta::{Image, Opened, Raw, VerifyDeltaError};
+use crate::delta::{Opened, VerifyDeltaError};
 use crate::parallel::Threads;
 use crate::progress::Progress;
-use bistable_format::{
-    Artifact, ChunkList, DecodeError, Digest, Encoding, Envelope, Hasher, Release, VolumeKind, limits,
-    repository as names,
-};
+use bistable_format::{Digest, Envelope, Release, repository as names};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
-use zstd::bulk::Decompressor;
+use std::path::{Path, PathBuf};
 
 /// Why a delta isn't published.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +51,38 @@ pub enum DeltaPublishError {
         /// Why.
         source: Box<BaseError>,
     },
+    /// What has its name in the repository is not a delta that devices take.
+    #[error("{path} can't be published: {place} already has a file with its name, and that {why}; {advice}", path = path.display(), advice = advice(why))]
+    There {
+        /// The delta.
+        path: PathBuf,
+        /// The repository.
+        place: String,
+        /// What is wrong with the file there.
+        why: Box<DeltaFileError>,
+    },
+    /// Another delta has its place, and lacks something.
+    #[error("{path} can't be published: {place} already has another delta between the same releases, which lacks {blob}; {REPAIR}", path = path.display())]
+    Incomplete {
+        /// The delta.
+        path: PathBuf,
+        /// The repository.
+        place: String,
+        /// What it lacks.
+        blob: String,
+    },
+    /// A blob that is there has other bytes than its name says.
+    #[error("{path} can't be published: {blob} in {place} {why}; {REPAIR}", path = path.display())]
+    Damaged {
+        /// The delta.
+        path: PathBuf,
+        /// The repository.
+        place: String,
+        /// The blob.
+        blob: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The delta's file can't be read any more.
     #[error("can't read the delta {path}", path = path.display())]
     Read {
@@ -68,32 +97,6 @@ pub enum DeltaPublishError {
     /// Of the audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a base can't be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BaseError {
-    /// Of the release.
-    #[error(transparent)]
-    Contents(#[from] ContentsError),
-    /// A blob is gone.
-    #[error("it lacks {0}")]
-    Missing(String),
-    /// A chunk list is not what it has to be.
-    #[error("a chunk list of it can't be used")]
-    List(#[from] DecodeError),
-    /// Its bytes are others.
-    #[error(
-        "{0} is damaged: `bistable-image fsck --deep --repair` removes it; then publish its bundle again"
-    )]
-    Damaged(String),
-    /// It can't be read, or the temporary file of its image can't be written.
-    #[error("reading it into a temporary file failed; TMPDIR says where that is")]
-    Io(#[from] io::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -154,28 +157,61 @@ pub(super) fn check(
             ContentsError::NoRelease { .. } => no_base(),
             e => cant(e.into()),
         })?;
-        let mut images = Vec::new();
-        for (kind, _) in &file.lists {
-            if let Some(volumes) = stored.release.volumes() {
-                images.push((*kind, unpack(store, volumes.get(*kind)).map_err(cant)?));
-            }
-        }
-        let raw: Vec<(VolumeKind, &dyn Raw)> =
-            images.iter().map(|(kind, i)| (*kind, i as &dyn Raw)).collect();
+        let kinds = file.lists.iter().map(|(kind, _)| *kind);
+        let images = Images::unpack(store, &stored, kinds).map_err(cant)?;
         let Stored { release, identity, .. } = stored;
-        file.apply((&identity, &release), &raw, threads, progress)?;
-        let there = store.get(&names::delta(target, &base), Envelope::MAX_BYTES)?;
-        let taken = there.is_some_and(|there| there != file.signed);
-        if taken {
-            progress.note(&format!(
-                "{}: {} has another delta between the same releases already, which stays",
-                path.display(),
-                store.place()
-            ));
-        }
+        file.apply((&identity, &release), &images.raw(), threads, progress)?;
+        let taken = is_taken(store, roots, &file)?;
         checked.push(Checked { file, base: release, taken });
     }
     Ok(checked)
+}
+
+/// Whether another good delta has its place. What is there and isn't good stops everything: a file of a repository is created
+/// once and never changed, so that two who publish at once, and every cache in between, agree on it. Only `fsck` removes.
+fn is_taken(store: &Store, roots: &Roots, file: &Opened) -> Result<bool, DeltaPublishError> {
+    let there = delta_file::read(store, roots, &names::delta(&file.delta.target, &file.delta.base))?;
+    let other = other(store, &file.path, &file.signed, there)?;
+    let place = || store.place().to_owned();
+    let parts = match &other {
+        None => parts(&file.delta),
+        Some(other) => other.parts(),
+    };
+    for Part { digest, bytes } in parts {
+        let blob = names::blob(&digest);
+        match store.size(&blob)? {
+            // Read, because a blob that has its size is never written again.
+            Some(there) if there == bytes => {
+                if let Err(wrong) = contents::read_through(store, &digest)? {
+                    let (path, why) = (file.path.clone(), wrong.text);
+                    return Err(DeltaPublishError::Damaged { path, place: place(), blob, why });
+                }
+            }
+            // Ours is about to be written.
+            _ if other.is_none() => {}
+            _ => {
+                let path = file.path.clone();
+                return Err(DeltaPublishError::Incomplete { path, place: place(), blob });
+            }
+        }
+    }
+    Ok(other.is_some())
+}
+
+/// The good delta that has the place of the one with these bytes, unless it is the same.
+fn other(
+    store: &Store,
+    path: &Path,
+    ours: &[u8],
+    there: Option<Result<StoredDelta, DeltaFileError>>,
+) -> Result<Option<StoredDelta>, DeltaPublishError> {
+    match there {
+        Some(Ok(there)) => Ok((there.digest != Digest::of(ours)).then_some(there)),
+        None => Ok(None),
+        Some(Err(why)) => {
+            Err(DeltaPublishError::There { path: path.into(), place: store.place().into(), why: why.into() })
+        }
+    }
 }
 
 impl Checked {
@@ -194,6 +230,7 @@ impl Checked {
     pub(super) fn publish(
         self,
         store: &Store,
+        roots: &Roots,
         committer: &Committer<'_>,
     ) -> Result<PublishedDelta, DeltaPublishError> {
         let Opened { path, file, delta, signed, lists, data_at, release, .. } = self.file;
@@ -220,11 +257,23 @@ impl Checked {
                 );
                 let act = Act { who: committer.who.clone(), verb: "delta".into(), about };
                 audit::append_once(store, committer.clock, &act, |_| true)?;
+            } else {
+                // Somebody was faster.
+                let _ = other(store, &path, &signed, delta_file::read(store, roots, &name)?)?;
             }
             ours
         };
         Ok(PublishedDelta { base: self.base, identity: delta.base, bytes, is_new })
     }
+}
+
+/// What to do about a file that only blocks its name.
+const REPAIR: &str =
+    "run `bistable-image fsck --deep --repair`, which removes it, then publish the delta again";
+
+/// What to do about a file that has a delta's place.
+fn advice(why: &DeltaFileError) -> &'static str {
+    if why.is_worthless() { REPAIR } else { "use the version of bistable-image that made that file" }
 }
 
 const CHANGED: &str = "the delta was changed after it was verified";
@@ -238,38 +287,4 @@ fn read_from(file: &File, at: u64, bytes: u64) -> io::Result<impl Read> {
     let mut file = file.try_clone()?;
     file.seek(SeekFrom::Start(at))?;
     Ok(file.take(bytes))
-}
-
-/// A volume of a stored release, chunk by chunk into a temporary file: each frame is hashed before it is decompressed.
-fn unpack(store: &Store, artifact: &Artifact) -> Result<Image, BaseError> {
-    let path = names::blob(&artifact.list);
-    let list = store.get(&path, limits::CHUNK_LIST)?.ok_or_else(|| BaseError::Missing(path.clone()))?;
-    if Digest::of(&list) != artifact.list {
-        return Err(BaseError::Damaged(path));
-    }
-    let list = ChunkList::decode(&list, artifact)?;
-    let path = names::blob(&artifact.data);
-    let mut data = store.read(&path)?.ok_or_else(|| BaseError::Missing(path.clone()))?;
-    let damaged = || BaseError::Damaged(path.clone());
-    let image = Image::create(None, artifact.bytes)?;
-    let (mut decompressor, mut hasher, mut offset) = (Decompressor::new()?, Hasher::new(), 0);
-    for (i, chunk) in list.chunks.iter().enumerate() {
-        let mut frame = vec![0; chunk.encoding.data_bytes() as usize];
-        data.read_exact(&mut frame)?;
-        let (Encoding::Zero { digest, .. } | Encoding::Zstd { digest, .. }) = &chunk.encoding else {
-            return Err(damaged());
-        };
-        if Digest::of(&frame) != *digest {
-            return Err(damaged());
-        }
-        let bytes = list.raw_bytes(i, artifact.bytes) as usize;
-        let raw = decompressor.decompress(&frame, bytes).map_err(|_| damaged())?;
-        if raw.len() != bytes {
-            return Err(damaged());
-        }
-        hasher.update(&raw);
-        image.write_at(offset, &raw)?;
-        offset += raw.len() as u64;
-    }
-    if hasher.finish() == artifact.digest { Ok(image) } else { Err(damaged()) }
 }

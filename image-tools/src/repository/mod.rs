@@ -19,6 +19,7 @@
 //! | [`contents`] | what a release consists of |
 //! | [`delta_file`] | a delta that fits its name |
 //! | [`delta_publish`] | a delta becomes blobs and a file, once it was applied |
+//! | [`images`] | volumes of a release as raw images |
 //! | [`wanted`] | which deltas devices could use |
 //! | [`edit`] | what an act makes of a channel |
 //! | [`mod@promote`] | offering in another channel |
@@ -49,6 +50,7 @@ pub mod fsck;
 mod hashed;
 pub mod hold;
 pub mod holdings;
+pub mod images;
 pub mod index;
 pub mod init;
 pub mod listing;

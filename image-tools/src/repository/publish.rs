@@ -209,7 +209,7 @@ pub fn publish(
     // Before the offer: the first device that sees it finds them.
     let deltas = deltas
         .into_iter()
-        .map(|delta| delta.publish(store, committer))
+        .map(|delta| delta.publish(store, roots, committer))
         .collect::<Result<_, _>>()
         .map_err(Box::new)?;
     let committed =
@@ -242,8 +242,13 @@ fn without_delta(
     if bases.iter().all(|base| given.contains(&base.identity)) {
         return Ok(Vec::new());
     }
-    let there = delta_file::of(store, roots, &offer.identity)?.good;
-    let has = |base: &Digest| given.contains(base) || there.iter().any(|delta| delta.delta.base == *base);
+    let mut there = given.to_vec();
+    for delta in delta_file::of(store, roots, &offer.identity)?.good {
+        if delta.lacks(store)?.is_none() {
+            there.push(delta.delta.base);
+        }
+    }
+    let has = |base: &Digest| there.contains(base);
     Ok(bases.into_iter().filter(|base| !has(&base.identity)).map(|base| base.version).collect())
 }
 

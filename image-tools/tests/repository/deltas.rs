@@ -23,15 +23,15 @@ use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 /// Bundles 1.0.0 to 1.2.0, and the deltas from 1.0.0 and from 1.1.0 to 1.2.0.
-struct World {
-    product: Product,
-    folder: TempDir,
-    memory: Memory,
-    bundles: Vec<PathBuf>,
-    deltas: Vec<PathBuf>,
+pub(crate) struct World {
+    pub(crate) product: Product,
+    pub(crate) folder: TempDir,
+    pub(crate) memory: Memory,
+    pub(crate) bundles: Vec<PathBuf>,
+    pub(crate) deltas: Vec<PathBuf>,
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
     let bundles: Vec<_> = (0..3).map(|n| bundle(&product, &folder, n, &format!("content {n}"))).collect();
     let keys = [product.release_key.clone()];
@@ -51,11 +51,11 @@ fn world() -> World {
 }
 
 impl World {
-    fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::new(self.memory.clone())
     }
 
-    fn publish_with(
+    pub(crate) fn publish_with(
         &self,
         store: &Store,
         n: usize,
@@ -69,12 +69,17 @@ impl World {
     }
 
     /// With deltas of these numbers.
-    fn publish(&self, store: &Store, n: usize, deltas: &[usize]) -> Result<Published, PublishError> {
+    pub(crate) fn publish(
+        &self,
+        store: &Store,
+        n: usize,
+        deltas: &[usize],
+    ) -> Result<Published, PublishError> {
         self.publish_with(store, n, |p| p.deltas = deltas.iter().map(|n| self.deltas[*n].clone()).collect())
     }
 
     /// All three releases, and both deltas.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let store = self.store();
         for n in 0..3 {
             self.publish(&store, n, if n == 2 { &[0, 1] } else { &[] }).unwrap();
@@ -82,28 +87,28 @@ impl World {
         }
     }
 
-    fn identity(&self, n: usize) -> Digest {
+    pub(crate) fn identity(&self, n: usize) -> Digest {
         let reader = verify::open(&self.bundles[n], &self.product.root.root).unwrap();
         release::identity(reader.signed_release())
     }
 
     /// Its path in a repository: to 1.2.0.
-    fn path(&self, base: usize) -> String {
+    pub(crate) fn path(&self, base: usize) -> String {
         names::delta(&self.identity(2), &self.identity(base))
     }
 }
 
-fn paths(store: &Store) -> Vec<String> {
+pub(crate) fn paths(store: &Store) -> Vec<String> {
     store.list("deltas").unwrap().into_iter().map(|file| file.path).collect()
 }
 
 /// Put other bytes into a file that is never changed.
-fn replace(store: &Store, path: &str, bytes: &[u8]) {
+pub(crate) fn replace(store: &Store, path: &str, bytes: &[u8]) {
     store.delete(path).unwrap();
     let _ = store.create(path, bytes).unwrap();
 }
 
-fn problems(store: &Store) -> Vec<Problem> {
+pub(crate) fn problems(store: &Store) -> Vec<Problem> {
     fsck(store, &Roots::load(store).unwrap(), Depth::Bytes).unwrap().problems
 }
 
@@ -237,7 +242,7 @@ fn delta_of_another_release_or_without_its_base_is_refused() {
 }
 
 /// A delta's file with something changed, signed by that key.
-fn forged(
+pub(crate) fn forged(
     world: &World,
     signer: &bistable_image::keys::SecretKey,
     change: impl FnOnce(&mut ChunkList),

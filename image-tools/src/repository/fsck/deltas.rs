@@ -1,30 +1,60 @@
-//! Deltas: each has to be signed, to be what its name says, to have its blobs, and to describe how its release is made. Whether
-//! it makes every byte was found out when it was published; `--deep` finds blobs that changed since.
-use super::{Fault, Report, full};
+//! Deltas: each has to be signed for the newest root, to be what its name says, to have its blobs, and to describe how its
+//! release is made. `--deep` applies those whose base is here, as publishing did, and compares every byte.
+use super::{Depth, Fault, Report, full};
+use crate::delta::{ApplyError, Raw, VerifyDeltaError, Whole};
+use crate::parallel::Threads;
+use crate::progress::Silent;
 use crate::repository::contents::{self, ContentsError, Stored};
-use crate::repository::delta_file::{self, StoredDelta};
+use crate::repository::delta_file::{self, DeltaFileError, StoredDelta};
+use crate::repository::images::{self, BaseError, Images};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
-use bistable_format::{DecodeError, Digest, limits, repository as names};
+use bistable_format::{DecodeError, Digest, TrustError, VolumeKind, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The signed releases that channels name, by identity.
 pub(super) type Known = BTreeMap<Digest, BTreeSet<Digest>>;
 
+/// A delta's file that only blocks its name: no device takes it, and no other delta can have its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Worthless {
+    path: String,
+    /// SHA-256 of a file that is signed well and yet can't be right. Others are judged again before they are removed.
+    judged: Option<Digest>,
+}
+
+const REPAIR: &str = "`bistable-image fsck --deep --repair` removes it; devices fetch the whole release";
+
 /// Check all, and add the blobs that they name.
 pub(super) fn check(
-    store: &Store,
-    roots: &Roots,
+    (store, roots): (&Store, &Roots),
+    depth: Depth,
     report: &mut Report,
     known: &Known,
     blobs: &BTreeMap<Digest, u64>,
     named: &mut BTreeSet<Digest>,
 ) -> Result<(), StoreError> {
-    let deltas = delta_file::all(store, roots)?;
+    let mut deltas = delta_file::all(store, roots)?;
     for (path, why) in deltas.bad {
-        report.add(Fault::Untrusted, path, format!("{why}; remove it: devices fetch the whole release"));
+        let advice = if why.is_worthless() {
+            report.worthless.push(Worthless { path: path.clone(), judged: None });
+            REPAIR
+        } else {
+            "no device reads it: remove it, or use the version of bistable-image that made it"
+        };
+        report.add(Fault::Untrusted, path, format!("{why}; {advice}"));
+    }
+    for (delta, root) in deltas.retired {
+        named.extend(delta.parts().iter().map(|part| part.digest));
+        report.worthless.push(Worthless { path: delta.path.clone(), judged: None });
+        let why = DeltaFileError::Retired { root };
+        report.add(Fault::Untrusted, delta.path, format!("{why}; {REPAIR}"));
     }
     report.deltas = deltas.good.len();
+    // Those of a base one after another: it is unpacked once.
+    deltas.good.sort_by_key(|delta| delta.delta.base);
+    let mut images: Option<(Digest, Images)> = None;
     for delta in &deltas.good {
         let mut is_whole = true;
         for part in delta.parts() {
@@ -46,15 +76,118 @@ pub(super) fn check(
                 "is between releases of which no channel has {gone:.12}: `bistable-image prune` removes it"
             );
             report.add(Fault::Orphan, &delta.path, text);
-        } else if is_whole
-            && let (Some(target), Some(base)) =
-                (stored(store, roots, known, target), stored(store, roots, known, base))
-            && let Err(e) = lists(store, delta, &target, &base)?
-        {
-            report.add(Fault::Damaged, &delta.path, full(&e));
+            continue;
+        }
+        let stored = |identity| stored(store, roots, known, identity);
+        let (true, Some(target), Some(base)) = (is_whole, stored(target), stored(base)) else { continue };
+        let wrong = match lists(store, delta, &target, &base)? {
+            Err(e) => Some((full(&e), !TrustError::Decode(e).needs_update())),
+            Ok(()) if depth == Depth::Names => None,
+            Ok(()) => match prove(store, delta, &target, &base, &mut images) {
+                Ok(()) => {
+                    report.proven += 1;
+                    None
+                }
+                Err(NotProven::Store(e)) => return Err(e),
+                // What is wrong with the blobs is reported for each.
+                Err(NotProven::Blobs) => None,
+                Err(NotProven::Temporary(why)) => {
+                    report.add(Fault::Unproven, &delta.path, why);
+                    None
+                }
+                Err(NotProven::Wrong(e)) => Some((full(&e), true)),
+            },
+        };
+        if let Some((why, is_worthless)) = wrong {
+            if is_worthless {
+                let judged = Some(delta.digest);
+                report.worthless.push(Worthless { path: delta.path.clone(), judged });
+            }
+            report.add(Fault::Damaged, &delta.path, format!("{why}; {REPAIR}"));
         }
     }
     Ok(())
+}
+
+/// Remove what the check found to be worth nothing, and deltas that lack a blob: whoever has them publishes them again, and
+/// nobody else could take their place. Gives how many.
+pub(super) fn remove(store: &Store, roots: &Roots, report: &Report) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for Worthless { path, judged } in &report.worthless {
+        let is_worthless = match delta_file::read(store, roots, path)? {
+            Some(Ok(delta)) => Some(delta.digest) == *judged,
+            Some(Err(why)) => why.is_worthless(),
+            None => false,
+        };
+        if is_worthless {
+            store.delete(path)?;
+            removed += 1;
+        }
+    }
+    for delta in delta_file::all(store, roots)?.good {
+        if delta.lacks(store)?.is_some() {
+            store.delete(&delta.path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Why it isn't known that a delta makes its release.
+enum NotProven {
+    Store(StoreError),
+    /// A blob of it or of its base is missing or damaged.
+    Blobs,
+    /// There is no room for a temporary file.
+    Temporary(String),
+    /// It makes something else.
+    Wrong(VerifyDeltaError),
+}
+
+impl From<BaseError> for NotProven {
+    fn from(e: BaseError) -> NotProven {
+        match e {
+            BaseError::Store(e) | BaseError::Contents(ContentsError::Store(e)) => NotProven::Store(e),
+            BaseError::Io(_) => NotProven::Temporary(format!("was not applied: {}", full(&e))),
+            _ => NotProven::Blobs,
+        }
+    }
+}
+
+/// Apply a delta to its base, which stays unpacked for the next one.
+fn prove(
+    store: &Store,
+    delta: &StoredDelta,
+    target: &Stored,
+    base: &Stored,
+    images: &mut Option<(Digest, Images)>,
+) -> Result<(), NotProven> {
+    if images.as_ref().is_none_or(|(of, _)| *of != base.identity) {
+        // The old ones first: only one base at a time takes room.
+        *images = None;
+        let kinds = [VolumeKind::Boot, VolumeKind::System];
+        *images = Some((base.identity, Images::unpack(store, base, kinds)?));
+    }
+    let Some((_, images)) = images else { return Ok(()) };
+    let (mut lists, mut files) = (Vec::new(), Vec::new());
+    for kind in [VolumeKind::Boot, VolumeKind::System] {
+        let Some(artifact) = delta.delta.artifact(&kind.to_string()) else { continue };
+        let list = store.get(&names::blob(&artifact.list), limits::CHUNK_LIST).map_err(NotProven::Store)?;
+        let list = list.filter(|list| Digest::of(list) == artifact.list).ok_or(NotProven::Blobs)?;
+        lists.push((kind, list));
+        files.push((kind, images::fetch(store, &artifact.data, artifact.data_bytes)?));
+    }
+    let data: Vec<(VolumeKind, &dyn Raw)> = files.iter().map(|(kind, file)| (*kind, file as _)).collect();
+    let path = Path::new(&delta.path);
+    let whole = Whole { path, delta: &delta.delta, lists: &lists, data: &data };
+    let (target, base) = ((&target.identity, &target.release), (&base.identity, &base.release));
+    match whole.apply(target, base, &images.raw(), Threads::available(), &Silent) {
+        Ok(_) => Ok(()),
+        Err(e @ VerifyDeltaError::Apply { source: ApplyError::Read(_), .. }) => {
+            Err(NotProven::Temporary(format!("was not applied: {}", full(&e))))
+        }
+        Err(e) => Err(NotProven::Wrong(e)),
+    }
 }
 
 /// A release, if it is kept here and can be used: what is wrong with it is told elsewhere.

@@ -15,7 +15,6 @@ use super::audit;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, Log, OldRoot};
 use super::contents::{self, ContentsError};
-use super::hashed::Hashed;
 use super::index;
 use super::roots::Roots;
 use super::sequence::Sequence;
@@ -25,7 +24,6 @@ use bistable_format::bundle::INDEX_NAME;
 use bistable_format::channel::check_channel_name;
 use bistable_format::{Digest, Offer, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
 /// Seconds after which nobody writes any more what a stopped program left.
 const LEFTOVER_AGE: u64 = 86_400;
@@ -56,6 +54,8 @@ pub enum Fault {
     Foreign,
     /// A version that was published has no file that keeps its name: another release could get it.
     Unnamed,
+    /// A delta could not be applied: whether it makes its release is not known.
+    Unproven,
     /// A hint is wrong: readers are slower.
     Hint,
     /// Nobody names this file.
@@ -75,6 +75,7 @@ impl Fault {
             Fault::Unrecorded => "unrecorded",
             Fault::Foreign => "foreign",
             Fault::Unnamed => "unnamed",
+            Fault::Unproven => "unproven",
             Fault::Hint => "hint",
             Fault::Orphan => "orphan",
             Fault::Leftover => "leftover",
@@ -111,12 +112,15 @@ pub struct Report {
     pub catalogued: usize,
     /// Of these, ones whose files are not kept here.
     pub not_kept: usize,
-    /// Deltas.
+    /// Deltas that devices take.
     pub deltas: usize,
+    /// Of these, ones that were applied and made every byte of their release.
+    pub proven: usize,
     /// Blobs.
     pub blobs: usize,
     /// Bytes of blobs that nobody names.
     pub orphan_bytes: u64,
+    worthless: Vec<deltas::Worthless>,
 }
 
 impl Report {
@@ -205,11 +209,11 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         report.offered += usize::from(offer.is_some());
         release(store, roots, &mut report, digest, offer.as_ref(), &blobs, &mut named);
     }
-    deltas::check(store, roots, &mut report, &identities, &blobs, &mut named)?;
+    deltas::check((store, roots), depth, &mut report, &identities, &blobs, &mut named)?;
     if depth == Depth::Bytes {
         // Those that nobody names, too: who publishes finds them there.
         for digest in blobs.keys() {
-            if let Err(wrong) = read_through(store, digest)? {
+            if let Err(wrong) = contents::read_through(store, digest)? {
                 report.add(Fault::Damaged, names::blob(digest), wrong.text);
             }
         }
@@ -326,21 +330,6 @@ fn release(
             None => report.add(Fault::Missing, names::blob(&part.digest), about),
         }
     }
-}
-
-/// What is wrong with a blob.
-struct Wrong {
-    text: String,
-    /// Whether its bytes could be read and are others than its name says: then it is worth nothing.
-    is_worthless: bool,
-}
-
-/// Read a blob to its end. One that isn't there isn't wrong.
-fn read_through(store: &Store, digest: &Digest) -> Result<Result<(), Wrong>, StoreError> {
-    let Some(reader) = store.read(&names::blob(digest))? else { return Ok(Ok(())) };
-    let mut hashed = Hashed::new(reader, *digest, "has another digest than its name says", |_| {});
-    let read = io::copy(&mut hashed, &mut io::sink());
-    Ok(read.map(|_| ()).map_err(|e| Wrong { text: e.to_string(), is_worthless: hashed.is_wrong() }))
 }
 
 /// An error with all its causes.

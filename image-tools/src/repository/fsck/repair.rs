@@ -1,6 +1,7 @@
 //! What fsck can mend by itself: hints are made anew, and files are removed that are worth nothing.
-use super::{Fault, Report, read_through};
+use super::{Fault, Report, deltas};
 use crate::repository::catalog::Entry;
+use crate::repository::contents;
 use crate::repository::holdings::{Held, Holdings};
 use crate::repository::index;
 use crate::repository::roots::Roots;
@@ -18,6 +19,8 @@ pub struct Repaired {
     pub hints: u64,
     /// Blobs removed because their bytes weren't what their names say: who publishes or copies skips what is there.
     pub damaged: u64,
+    /// Deltas removed that only blocked their names.
+    pub deltas: u64,
     /// Files of versions' names made anew.
     pub names: u64,
     /// Files removed that a program left which was stopped.
@@ -45,6 +48,10 @@ pub fn repair(store: &Store, roots: &Roots, report: &Report) -> Result<Repaired,
             }
             _ => {}
         }
+    }
+    // After the blobs: a delta of one that was removed is worth nothing.
+    if report.is_serious() {
+        done.deltas = deltas::remove(store, roots, report)?;
     }
     Ok(done)
 }
@@ -83,7 +90,7 @@ fn names_again(store: &Store, roots: &Roots, report: &Report) -> Result<u64, Sto
 /// Remove a blob, but only if it was read whole and is another one: what can't be read now may be read later.
 fn remove_damaged(store: &Store, path: &str) -> Result<bool, StoreError> {
     let Some(digest) = blob_digest(path) else { return Ok(false) };
-    let worthless = read_through(store, &digest)?.is_err_and(|wrong| wrong.is_worthless);
+    let worthless = contents::read_through(store, &digest)?.is_err_and(|wrong| wrong.is_worthless);
     if worthless {
         store.delete(path)?;
     }

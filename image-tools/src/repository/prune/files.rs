@@ -49,7 +49,7 @@ impl Files {
             }
             files.of.insert(*identity, all);
         }
-        for delta in delta_file::all(store, roots)?.good {
+        for delta in delta_file::all(store, roots)?.into_known() {
             let blobs = delta.parts().iter().map(|part| part.digest).collect();
             files.deltas.push(DeltaFiles { target: delta.delta.target, base: delta.delta.base, blobs });
         }

@@ -143,7 +143,7 @@ pub fn run(
     let for_room: BTreeSet<(Digest, Digest)> =
         plan.deltas.iter().filter(|d| d.for_room).map(|d| (d.target, d.base)).collect();
     let mut staying = staying;
-    for delta in delta_file::all(store, roots)?.good {
+    for delta in delta_file::all(store, roots)?.into_known() {
         let is_kept = |id: &Digest| holdings.releases.contains_key(id) && !going.contains(id);
         let blobs = delta.parts().into_iter().map(|part| part.digest);
         if lives(&delta, &for_room, is_kept) {
@@ -168,7 +168,7 @@ pub fn run(
         forget(store, roots, committer, name, &going)?;
     }
     // First the deltas, then the holds: who lets one go has committed, and is seen in the channels.
-    let deltas = delta_file::all(store, roots)?.good;
+    let deltas: Vec<_> = delta_file::all(store, roots)?.into_known().collect();
     let held = hold::held(store, now)?;
     let holdings = Holdings::read(store, roots, None)?;
     let mut removed = Removed::default();
@@ -184,7 +184,7 @@ pub fn run(
     let mut needed_now = held;
     needed_now.extend(needed(&holdings, &BTreeSet::new(), &mut parts)?);
     // Those that came meanwhile, too.
-    let deltas = delta_file::all(store, roots)?.good;
+    let deltas: Vec<_> = delta_file::all(store, roots)?.into_known().collect();
     needed_now.extend(deltas.iter().flat_map(StoredDelta::parts).map(|part| part.digest));
     for digest in candidates.difference(&needed_now) {
         let path = names::blob(digest);

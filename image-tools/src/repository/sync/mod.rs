@@ -21,7 +21,7 @@ use super::audit::AuditError;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, Log};
 use super::contents::{self, ContentsError, Part};
-use super::delta_file;
+use super::delta_file::{self, DeltaFileError};
 use super::hold::{Hold, HoldError};
 use super::index;
 use super::roots::{Roots, RootsError};
@@ -229,6 +229,9 @@ pub fn sync(
     for (path, why) in &there.bad {
         work.skip(path, why);
     }
+    for (delta, root) in &there.retired {
+        work.skip(&delta.path, &DeltaFileError::Retired { root: *root });
+    }
     for delta in there.good.into_iter().filter(|delta| identities.contains(&delta.delta.target)) {
         blobs.extend(delta.parts());
         deltas.push(delta);
@@ -243,7 +246,7 @@ pub fn sync(
     work.layout()?;
     work.roots(&roots)?;
     for delta in &deltas {
-        work.delta(delta)?;
+        work.delta(&roots, delta)?;
     }
     work.versions(|identity| whole || identities.contains(identity))?;
     let keys = attestation_file::attestors(from, &roots)?;

@@ -4,7 +4,7 @@ use crate::repository::attestation_file::{self, Attestors};
 use crate::repository::audit::{self, Act, AuditError};
 use crate::repository::channel::{self, ChannelError, Log};
 use crate::repository::contents::ContentsError;
-use crate::repository::delta_file::StoredDelta;
+use crate::repository::delta_file::{self, StoredDelta};
 use crate::repository::hashed::Hashed;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
@@ -132,11 +132,19 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A delta's file, as it was verified. One that the copy has already stays: it is as good.
-    pub(super) fn delta(&mut self, delta: &StoredDelta) -> Result<(), SyncError> {
-        if self.to.size(&delta.path)?.is_some() {
-            self.copied.there += 1;
-            return Ok(());
+    /// A delta's file, as it was verified. One that the copy has already stays, if it is as good.
+    pub(super) fn delta(&mut self, roots: &Roots, delta: &StoredDelta) -> Result<(), SyncError> {
+        match delta_file::read(self.to, roots, &delta.path)? {
+            None => {}
+            Some(Ok(_)) => {
+                self.copied.there += 1;
+                return Ok(());
+            }
+            Some(Err(why)) => {
+                let advice = "run `bistable-image fsck --deep --repair` on the copy, then sync again";
+                self.skip(&delta.path, &format!("is in the copy already, and {why}; {advice}"));
+                return Ok(());
+            }
         }
         let bytes = self.from.get(&delta.path, Envelope::MAX_BYTES)?.unwrap_or_default();
         // What was verified, and nothing that took its place since.
