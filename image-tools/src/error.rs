@@ -26,6 +26,7 @@ use crate::repository::roots::RootsError;
 use crate::repository::sync::SyncError;
 use crate::repository::trust::{PinError, TrustStoreError};
 use crate::root::RootError;
+use crate::size::Count;
 use crate::verify::VerifyError;
 
 /// How the program ends. Part of its interface: scripts rely on the numbers.
@@ -126,7 +127,7 @@ pub enum Error {
     Sync(#[from] SyncError),
     /// Fsck found something.
     #[error(
-        "{place} has {serious} faults that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again, or sync again if this is a copy"
+        "{place} has {} that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles and deltas again, or sync again if this is a copy", Count(*serious, "fault")
     )]
     Damaged {
         /// The repository.

@@ -40,6 +40,20 @@ pub enum OutputError {
         /// The key file.
         path: PathBuf,
     },
+    /// It names a folder.
+    #[error("{path} names a folder: give the name of a file in it", path = path.display())]
+    NoName {
+        /// The output.
+        path: PathBuf,
+    },
+    /// Its folder isn't there.
+    #[error("there is no folder {folder} for {name}: make it first, or write elsewhere", folder = folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is to be written.
+        name: String,
+    },
     /// It is one of the inputs.
     #[error("{path} is also an input: it would be lost; give another name", path = path.display())]
     Input {
@@ -95,6 +109,11 @@ pub(crate) struct NewFile {
 impl NewFile {
     /// Begin. Fails at once if the target is there and must not be replaced.
     pub(crate) fn create(path: &Path, existing: Existing, access: Access) -> Result<NewFile, OutputError> {
+        let Some(name) = path.file_name().filter(|_| !ends_in_slash(path) && !path.is_dir()) else {
+            return Err(OutputError::NoName { path: path.into() });
+        };
+        let name = name.to_string_lossy();
+        require_folder(folder(path), &name)?;
         if existing == Existing::Refuse && path.symlink_metadata().is_ok() {
             return Err(OutputError::Exists { path: path.into() });
         }
@@ -105,7 +124,6 @@ impl NewFile {
             Access::Public => 0o666,
             Access::Secret => 0o600,
         };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .suffix(".part")
@@ -166,6 +184,18 @@ pub(crate) fn write(
     let new = NewFile::create(path, existing, access)?;
     new.file().write_all(bytes).map_err(OutputError::io("write", path))?;
     new.commit()
+}
+
+/// Refuse a folder that isn't there: `what` is to be written into it.
+pub(crate) fn require_folder(folder: &Path, what: &str) -> Result<(), OutputError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(OutputError::NoFolder { folder: folder.into(), name: what.into() })
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 fn folder(path: &Path) -> &Path {
@@ -238,6 +268,22 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         write(&path, b"new", Existing::Replace, Access::Public).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn output_needs_a_name_and_a_folder_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = |path: &Path| NewFile::create(path, Existing::Replace, Access::Public).map(|_| ());
+        for path in
+            [folder.path().into(), folder.path().join("x/"), folder.path().join(".."), "".into(), "/".into()]
+        {
+            let found: Result<(), OutputError> = new(&path);
+            assert!(matches!(found, Err(OutputError::NoName { .. })), "{}: {found:?}", path.display());
+        }
+        let missing = new(&folder.path().join("missing/x")).unwrap_err();
+        let text = format!("there is no folder {} for x: ", folder.path().join("missing").display());
+        assert!(missing.to_string().starts_with(&text), "{missing}");
+        assert!(names(folder.path()).is_empty());
     }
 
     /// It appears after the check and before the commit.

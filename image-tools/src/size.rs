@@ -6,6 +6,17 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
+/// How many of something, in the right form: `1 chunk`, `2 chunks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count<N>(pub(crate) N, pub(crate) &'static str);
+
+impl<N: fmt::Display + TryInto<u64> + Copy> fmt::Display for Count<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.0.try_into().is_ok_and(|n| n == 1) { "" } else { "s" };
+        write!(f, "{} {}{s}", self.0, self.1)
+    }
+}
+
 /// Why a text is no number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("give a number of bytes such as 67108864, 65536K, 64M or 4G")]
@@ -45,6 +56,12 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        let text = |n: u64| Count(n, "chunk").to_string();
+        assert_eq!([0, 1, 2, 11].map(text), ["0 chunks", "1 chunk", "2 chunks", "11 chunks"]);
+    }
 
     #[test]
     fn sizes_parse() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum VerifyError {
     /// It can't be opened.
-    #[error("can't open the bundle {path}", path = path.display())]
+    #[error("can't open {path}", path = path.display())]
     Open {
         /// The bundle.
         path: PathBuf,

@@ -92,11 +92,10 @@ impl<R: Read> DeltaReader<R> {
             let Some(artifact) = self.delta.artifact(&kind.to_string()).cloned() else { continue };
             let part = Part::List(kind);
             self.expect_header(HEAD_ENTRIES + 1 + i, part)?;
-            let offset = self.input.offset;
             // The delta limits the length.
             let bytes = self.input.bytes(u64::from(artifact.list_bytes), part)?;
             if Digest::of(&bytes) != artifact.list {
-                return Err(BundleError::ListDigest { kind, offset });
+                return Err(BundleError::DeltaPart { part });
             }
             self.expect_padding(HEAD_ENTRIES + 1 + i, part)?;
             self.lists.push((kind, bytes));
@@ -164,7 +163,7 @@ impl<R: Read> DeltaReader<R> {
                 left -= piece.len() as u64;
             }
             if hasher.finish() != artifact.data {
-                return Err(BundleError::Volume { kind: *kind, what: "data" });
+                return Err(BundleError::DeltaPart { part });
             }
             self.expect_padding(index, part)?;
         }

@@ -23,7 +23,7 @@ pub enum BundleError {
         part: Part,
     },
     /// It starts as something else.
-    #[error("it is no bundle: the {part} at byte {offset} is not as a bundle has it")]
+    #[error("it is neither a bundle nor a delta: the {part} at byte {offset} is not as they have it")]
     NotBundle {
         /// Where.
         offset: u64,
@@ -37,17 +37,19 @@ pub enum BundleError {
     #[error("its delta is not trusted")]
     TrustDelta(#[source] TrustError),
     /// The release in it isn't the one that the delta makes.
-    #[error("its delta makes another release than the one in it; make the delta again")]
+    #[error(
+        "its delta makes another release than the one in it; make the delta again with `bistable-image delta`"
+    )]
     OtherTarget,
     /// A delta where a release is wanted.
     #[error("it is a delta, which makes a release from another one: give the bundle of the release")]
     IsDelta,
     /// A release where a delta is wanted.
-    #[error("it is the bundle of a release, not a delta")]
+    #[error("it is the bundle of a release, not a delta: give a file that `bistable-image delta` made")]
     NotDelta,
     /// Bytes that follow from the release are others.
     #[error(
-        "the {part} differs from what the release says, at byte {offset}: the file is damaged or was changed; copy or fetch it again"
+        "the {part} differs from what is signed, at byte {offset}: the file is damaged or was changed; copy or fetch it again"
     )]
     Differs {
         /// Which part.
@@ -64,6 +66,14 @@ pub enum BundleError {
         kind: VolumeKind,
         /// Where the list begins.
         offset: u64,
+    },
+    /// A delta's chunk list or data is not what the signed delta names.
+    #[error(
+        "the {part} is not what the delta names: the file is damaged or was changed; copy or fetch the delta again, or make it again with `bistable-image delta`"
+    )]
+    DeltaPart {
+        /// Which part.
+        part: Part,
     },
     /// The chunk list is the signed one, and makes no sense.
     #[error(
@@ -111,9 +121,7 @@ pub enum BundleError {
         what: &'static str,
     },
     /// Bytes follow the end.
-    #[error(
-        "bytes that do not belong to it follow the bundle's end at byte {offset}; copy or fetch it again"
-    )]
+    #[error("bytes that do not belong to it follow its end at byte {offset}; copy or fetch it again")]
     Trailing {
         /// Where they begin.
         offset: u64,

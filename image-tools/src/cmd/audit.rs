@@ -8,6 +8,7 @@ use crate::repository::channel::{Log, names};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::sync::Kind;
+use crate::size::Count;
 use bistable_format::text::printable;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -66,7 +67,7 @@ fn verify(place: &Place, out: Out) -> Result<(), Error> {
         // The first is from when the repository began.
         return Err(AuditError::Missing { place: store.place().into(), sequence: 1 }.into());
     }
-    let mut text = format!("{} records, each follows the one before\n", found.records);
+    let mut text = format!("{}, each follows the one before\n", Count(found.records, "record"));
     for (name, sequence) in &found.channels {
         let _ = writeln!(text, "{name}: recorded up to number {sequence}");
     }
@@ -96,7 +97,7 @@ fn repair(place: &Place, out: Out) -> Result<(), Error> {
     }
     let text = match added {
         0 => "nothing is missing\n".into(),
-        added => format!("{added} records added\n"),
+        added => format!("{} added\n", Count(added, "record")),
     };
     out.result(json!({ "repository": store.place(), "added": added }), &text)
 }

@@ -11,7 +11,7 @@ use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::progress::Progress;
 use crate::root;
-use crate::size::Bytes;
+use crate::size::{Bytes, Count};
 use crate::volume::{Ext4Backend, Owner, VolumeSize};
 use bistable_boot::Flow;
 use bistable_format::{Digest, Requires, Root, Urgency, limits, release::DataPolicy};
@@ -316,13 +316,13 @@ fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), E
     let mut volumes = Vec::new();
     for v in &built.volumes {
         text.push_str(&format!(
-            "{:8}{:>12} raw {:>12} compressed  from {}: read in {:.1} s, {} chunks of {} ({} zero) in {:.1} s\n",
+            "{:8}{:>12} raw {:>12} compressed  from {}: read in {:.1} s, {} of {} ({} zero) in {:.1} s\n",
             v.kind,
             Bytes(v.volume.bytes).to_string(),
             Bytes(v.volume.data_bytes).to_string(),
             v.input,
             v.plan_time.as_secs_f64(),
-            v.chunks,
+            Count(v.chunks, "chunk"),
             Bytes(v.chunk_bytes.into()),
             v.zero_chunks,
             v.encode_time.as_secs_f64(),

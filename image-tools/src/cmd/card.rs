@@ -18,8 +18,8 @@ pub struct Args {
     /// The bundle that slot A is filled from. It is verified against the root.
     #[arg(long, value_name = "X.bundle")]
     bundle: PathBuf,
-    /// The root that the device will trust.
-    #[arg(long, value_name = "FILE")]
+    /// The root that the device will trust
+    #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
     root: PathBuf,
     /// The card image to make; its block map gets the same name with .bmap added.
     #[arg(long, value_name = "card.img")]

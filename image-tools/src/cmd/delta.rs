@@ -6,7 +6,7 @@ use crate::keys::SecretKey;
 use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::root;
-use crate::size::Bytes;
+use crate::size::{Bytes, Count};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -45,6 +45,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let beside =
         args.new.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| ".".into(), Into::into);
     let folder: PathBuf = args.out.clone().unwrap_or(beside);
+    if folder.is_file() {
+        return Err(Error::Usage(format!(
+            "--out {} is a file: give the folder for the deltas, whose names follow from the versions",
+            folder.display()
+        )));
+    }
     let options = DeltaOptions {
         root: &root.root,
         keys: &keys,
@@ -81,7 +87,7 @@ pub(super) fn line(made: &Made) -> String {
 /// How the chunks of a volume are made, for people.
 pub(super) fn counts_line(name: &str, counts: &Counts) -> String {
     let Counts { zero, copied, patched, full } = counts;
-    format!("{name:8}{patched} chunks patched, {full} new, {copied} copied, {zero} zero")
+    format!("{name:8}{} patched, {full} new, {copied} copied, {zero} zero", Count(*patched, "chunk"))
 }
 
 pub(super) fn counts_json(name: &str, counts: &Counts) -> Value {

@@ -13,6 +13,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// The options of `delta` that a person has to adapt.
+const SIGNED: &str = "--key release.key --root root.root";
+
 /// Arguments of `deltas`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +55,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
                 Some((_, all)) => all.push_str(&from),
                 None => commands.push((bundle.clone(), from.clone())),
             }
-            format!("bistable-image delta{from} {bundle} --key release.key")
+            format!("bistable-image delta{from} {bundle} {SIGNED}")
         });
         list.push(json!({
             "product": product,
@@ -74,10 +77,10 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         );
     }
     if !commands.is_empty() {
-        text.push_str("where the key of releases is, and then publish the bundle again with the deltas:\n");
+        text.push_str("to make them, run this where the release key is, then publish the bundle again with the deltas:\n");
     }
     for (bundle, from) in commands {
-        let _ = writeln!(text, "  bistable-image delta{from} {bundle} --key release.key");
+        let _ = writeln!(text, "  bistable-image delta{from} {bundle} {SIGNED}");
     }
     out.result(
         json!({

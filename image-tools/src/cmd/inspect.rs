@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub struct Args {
     /// A bundle, delta, release, root or key.
     file: PathBuf,
-    /// Hold it against this root.
+    /// Root to verify it against
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
 }

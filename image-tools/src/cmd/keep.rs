@@ -6,12 +6,12 @@ use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::fsck::{Depth, Repaired, fsck, repair};
 use crate::repository::holdings::Holdings;
-use crate::repository::prune::{self, Files, Goes, Policy, plan};
+use crate::repository::prune::{self, DeltaGoes, Files, Goes, Policy, plan};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
 use crate::repository::sync::{Copying, Extent, sync};
 use crate::repository::words::seconds;
-use crate::size::Bytes;
+use crate::size::{Bytes, Count};
 use bistable_format::text::printable;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -106,7 +106,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             "why": word,
         }));
     }
-    for delta in plan.deltas.iter().filter(|delta| delta.for_room) {
+    for delta in plan.deltas.iter().filter(|delta| delta.why != DeltaGoes::Release) {
         let name = |id| {
             holdings
                 .releases
@@ -114,8 +114,11 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
                 .map_or_else(|| format!("{id:.12}"), |held| held.entry.version.to_string())
         };
         let (target, base, frees) = (name(&delta.target), name(&delta.base), Bytes(delta.frees));
-        let _ =
-            writeln!(text, "delta to {target} from {base}  frees {frees}  for room; nothing offers {target}");
+        let why = match delta.why {
+            DeltaGoes::Room => format!("for room; nothing offers {target}"),
+            _ => "orphaned; one of the two releases is gone".into(),
+        };
+        let _ = writeln!(text, "delta to {target} from {base}  frees {frees}  {why}");
     }
     let deltas: Vec<_> = plan
         .deltas
@@ -125,7 +128,11 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
                 "release": delta.target.to_string(),
                 "base": delta.base.to_string(),
                 "frees": delta.frees,
-                "why": if delta.for_room { "room" } else { "release" },
+                "why": match delta.why {
+                    DeltaGoes::Orphan => "orphan",
+                    DeltaGoes::Room => "room",
+                    DeltaGoes::Release => "release",
+                },
             })
         })
         .collect();
@@ -139,18 +146,15 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     let verb = if args.dry_run { "would go" } else { "gone" };
     let _ = writeln!(
         text,
-        "{} of {} releases {verb}; {} before, {} after",
+        "{} of {} and {} {verb}; {} before, {} after",
         plan.go.len(),
-        holdings.releases.len(),
+        Count(holdings.releases.len(), "release"),
+        Count(if args.dry_run { plan.deltas.len() as u64 } else { removed.deltas }, "delta"),
         Bytes(plan.bytes[0]),
         Bytes(after)
     );
     if !args.dry_run {
-        let deltas = match removed.deltas {
-            0 => String::new(),
-            n => format!(" ({n} deltas)"),
-        };
-        let _ = writeln!(text, "{} files removed{deltas}, {}", removed.files, Bytes(removed.bytes));
+        let _ = writeln!(text, "{} removed, {}", Count(removed.files, "file"), Bytes(removed.bytes));
     }
     if plan.too_large {
         text.push_str("warning: still more than allowed; all the rest is on offer, pinned, among the newest, or the way back\n");
@@ -197,19 +201,17 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     }
     let _ = writeln!(
         text,
-        "{} channels, {} releases on offer, {} in catalogues ({} not kept here), {} blobs: {}",
-        report.channels,
-        report.offered,
+        "{}, {} on offer, {} in catalogs ({} not kept here), {}{}, {}: {}",
+        Count(report.channels, "channel"),
+        Count(report.offered, "release"),
         report.catalogued,
         report.not_kept,
-        report.blobs,
-        if report.problems.is_empty() {
-            "fine".into()
-        } else {
-            match report.problems.len() {
-                1 => "1 problem".into(),
-                n => format!("{n} problems"),
-            }
+        Count(report.deltas, "delta"),
+        if args.deep { format!(" ({} applied)", report.proven) } else { String::new() },
+        Count(report.blobs, "blob"),
+        match report.problems.len() {
+            0 => "no problems".into(),
+            n => Count(n, "problem").to_string(),
         }
     );
     for (number, what, done) in [
@@ -220,8 +222,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         (repaired.leftovers, "leftover file", "removed"),
     ] {
         if number > 0 {
-            let s = if number == 1 { "" } else { "s" };
-            let _ = writeln!(text, "{number} {what}{s} {done}");
+            let _ = writeln!(text, "{} {done}", Count(number, what));
         }
     }
     let problems: Vec<Value> = report
@@ -279,10 +280,10 @@ pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
             "skipped": copied.skipped.iter().map(|(path, why)| json!({ "path": path, "text": why })).collect::<Vec<_>>(),
         }),
         &format!(
-            "{} → {}: {} files copied, {}; {} were there\n",
+            "{} → {}: {} copied, {}; {} were there\n",
             from.place(),
             to.place(),
-            copied.files,
+            Count(copied.files, "file"),
             Bytes(copied.bytes),
             copied.there
         ),

@@ -80,7 +80,7 @@ pub(crate) fn complain(error: &Error) {
     let mut text = format!("error: {error}");
     let mut cause = std::error::Error::source(error);
     while let Some(e) = cause {
-        text.push_str("\n  because: ");
+        text.push_str("\n  caused by: ");
         text.push_str(&e.to_string());
         cause = e.source();
     }

@@ -31,8 +31,8 @@ pub enum Repo {
 pub struct Init {
     #[command(flatten)]
     place: Place,
-    /// The product's first root.
-    #[arg(long, value_name = "FILE")]
+    /// The product's first root
+    #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
     root: PathBuf,
     /// Take a root that names no key for channels: nobody can publish until `repo root` gives it a root that does.
     #[arg(long)]

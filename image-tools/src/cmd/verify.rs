@@ -13,13 +13,13 @@ use std::path::PathBuf;
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The bundle, or a delta.
+    /// The bundle, or a delta
     bundle: PathBuf,
     /// Bundle of the release that a delta takes: check that it makes every byte of its release
     #[arg(long, value_name = "OLD.bundle")]
     base: Option<PathBuf>,
-    /// The root that it must be signed for.
-    #[arg(long, value_name = "FILE")]
+    /// The root that it must be signed for
+    #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
     root: PathBuf,
     /// Worker threads; as many as there are processors if not given.
     #[arg(long, value_name = "N")]

@@ -16,7 +16,7 @@ pub enum ApplyError {
     #[error("the base or the delta's data can't be read")]
     Read(#[source] io::Error),
     /// A chunk is not what it has to be.
-    #[error("chunk {index} of the {kind} volume: {problem}; make the delta again")]
+    #[error("chunk {index} of the {kind} volume: {problem}")]
     Chunk {
         /// Which volume.
         kind: VolumeKind,
@@ -26,9 +26,7 @@ pub enum ApplyError {
         problem: ApplyProblem,
     },
     /// All chunks are as listed, and the whole isn't.
-    #[error(
-        "the {kind} volume that it makes does not have the digest that the release names; make the delta again"
-    )]
+    #[error("the {kind} volume that it makes does not have the digest that the release names")]
     Volume {
         /// Which volume.
         kind: VolumeKind,

@@ -4,7 +4,7 @@ use super::raw::{Image, Part};
 use super::{Counts, DeltaError, Level};
 use crate::clock::Stopwatch;
 use crate::keys::SecretKey;
-use crate::output::{Access, Existing, NewFile, OutputError};
+use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::Progress;
 use crate::verify::{self, VerifyError};
@@ -77,6 +77,7 @@ pub fn make(
     if options.keys.is_empty() {
         return Err(DeltaError::NoKey);
     }
+    output::require_folder(options.folder, "the deltas")?;
     let new = Unpacked::open(target, options, progress)?;
     // All that can be known to be wrong, before the long work begins.
     let mut outputs: Vec<(&PathBuf, PathBuf)> = Vec::new();

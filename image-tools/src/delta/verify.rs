@@ -15,6 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What to do about a delta that was made wrongly.
+const AGAIN: &str = "make the delta again from the two bundles, with `bistable-image delta`";
+
 /// Why a delta isn't verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,18 +54,25 @@ pub enum VerifyDeltaError {
         given: String,
     },
     /// A list doesn't go with the two releases.
-    #[error("the delta's chunk list of the {kind} volume is signed but can't be right; make the delta again")]
+    #[error("{path} is signed, but its chunk list of the {kind} volume can't be right; {AGAIN}", path = path.display())]
     List {
+        /// The delta.
+        path: PathBuf,
         /// Which volume's.
         kind: VolumeKind,
         /// What is wrong.
         source: DecodeError,
     },
     /// It is of other artifacts.
-    #[error("the delta is signed but can't be right; make it again")]
-    Between(#[source] DecodeError),
+    #[error("{path} is signed, but can't be right; {AGAIN}", path = path.display())]
+    Between {
+        /// The delta.
+        path: PathBuf,
+        /// What is wrong.
+        source: DecodeError,
+    },
     /// It makes something else.
-    #[error("{path} does not make {target}", path = path.display())]
+    #[error("{path} does not make {target}; {AGAIN}", path = path.display())]
     Apply {
         /// The delta.
         path: PathBuf,
@@ -220,7 +230,9 @@ impl Whole<'_> {
                 given: named(base.1, base.0),
             });
         }
-        self.delta.check_between(target, base).map_err(VerifyDeltaError::Between)?;
+        self.delta
+            .check_between(target, base)
+            .map_err(|source| VerifyDeltaError::Between { path: self.path.into(), source })?;
         let volume = |release: &Release, kind| -> Option<Artifact> {
             release.volumes().map(|volumes| volumes.get(kind).clone())
         };
@@ -236,9 +248,11 @@ impl Whole<'_> {
             ) else {
                 continue;
             };
-            let list = artifact
-                .list(encoded, &made, &there)
-                .map_err(|source| VerifyDeltaError::List { kind: *kind, source })?;
+            let list = artifact.list(encoded, &made, &there).map_err(|source| VerifyDeltaError::List {
+                path: self.path.into(),
+                kind: *kind,
+                source,
+            })?;
             let making = Making { kind: *kind, target: &made, list: &list, data: *data, base: *raw };
             apply(making, threads, progress, &mut |_, _| Ok(())).map_err(|source| {
                 VerifyDeltaError::Apply { path: self.path.into(), target: name(), source }

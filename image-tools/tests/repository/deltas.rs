@@ -303,6 +303,8 @@ fn hostile_deltas_are_refused_before_anything_is_written() {
             cause = e.source();
         }
         assert!(text.contains(why), "{why}: {text}");
+        assert!(text.starts_with(path.to_str().unwrap()), "the file to blame: {text}");
+        assert!(!text.contains("build the bundle again"), "the release is good: {text}");
         assert_eq!(store.list("").unwrap(), before, "{why}");
     };
     // By the key of channels, which the root names for something else.
@@ -331,6 +333,15 @@ fn hostile_deltas_are_refused_before_anything_is_written() {
     let cut = world.folder.path().join("cut.delta");
     fs::write(&cut, &bytes[..bytes.len() - 600]).unwrap();
     refused(&cut, "truncated");
+    // One bit of the data, and one of a list.
+    let list = bytes.len() - 512 * 8;
+    for at in [bytes.len() - 2000, list] {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        let damaged = world.folder.path().join("damaged.delta");
+        fs::write(&damaged, flipped).unwrap();
+        refused(&damaged, "is not what the delta names");
+    }
     refused(&world.bundles[1], "not a delta");
     // And the same without a change is fine.
     let fine = forged(&world, &key, |_| {});
@@ -452,7 +463,7 @@ fn deltas_to_what_nothing_offers_go_first_when_room_is_short() {
     world.product.committer("ada").commit(&log, drop).unwrap();
     let made = plan(&store, 1);
     assert_eq!((made.deltas.len(), made.go.len()), (2, 0), "all releases stay");
-    assert!(made.deltas.iter().all(|d| d.for_room));
+    assert!(made.deltas.iter().all(|d| d.why == prune::DeltaGoes::Room));
     assert_eq!(plan(&store, u64::MAX).deltas, []);
     prune::run(&store, &roots, &world.product.committer("ada"), &made).unwrap();
     assert_eq!(paths(&store), [] as [String; 0]);
@@ -530,54 +541,4 @@ fn copies_have_the_deltas_to_what_they_have_and_nothing_that_is_not_one() {
             assert_eq!(to.size(&names::blob(&part.digest)).unwrap(), Some(part.bytes));
         }
     }
-}
-
-/// As a person does it.
-#[test]
-fn verbs_publish_list_and_show_deltas() {
-    use crate::cli::at;
-    let (world, place) = (world(), crate::places::directory());
-    world.product.init(&place.store);
-    let repo = place.url.as_deref().unwrap();
-    let key = world.product.channel_key.write(&world.folder.path().join("channel")).unwrap();
-    let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let key = text(&key.secret);
-    let json = |args: &[&str]| -> serde_json::Value {
-        serde_json::from_str(&at(repo, &[args, &["--json"]].concat(), 0).0).unwrap()
-    };
-    let [first, second, third] = [0, 1, 2].map(|n| text(&world.bundles[n]));
-    at(repo, &["publish", &first, "--key", &key], 0);
-    let (stdout, _) = at(repo, &["publish", &second, "--key", &key], 0);
-    assert!(stdout.contains("warning: devices that run 1.0.0 fetch the whole release"), "{stdout}");
-    let (stdout, _) = at(repo, &["deltas", "staging"], 0);
-    assert!(stdout.contains("hub 1.0.0 to 1.1.0:    missing"), "{stdout}");
-    assert!(
-        stdout
-            .contains("  bistable-image delta --from hub-1.0.0.bundle hub-1.1.0.bundle --key release.key\n"),
-        "{stdout}"
-    );
-    let [from_first, from_second] = [0, 1].map(|n| text(&world.deltas[n]));
-    let (_, stderr) = at(repo, &["publish", &third, &from_second, "--key", &key, "--require-deltas"], 1);
-    assert!(stderr.contains("devices that run 1.0.0 would fetch the whole release"), "{stderr}");
-    let published = json(&["publish", &third, &from_second, &from_first, "--key", &key, "--require-deltas"]);
-    assert_eq!(published["deltas"][0]["base_version"], "1.1.0");
-    assert_eq!(published["without_delta_from"], serde_json::json!([]));
-    let listed = json(&["deltas", "staging"]);
-    assert_eq!(listed["missing"], 1);
-    assert_eq!(
-        (&listed["deltas"][0]["version"], &listed["deltas"][0]["base_version"]),
-        (&"1.2.0".into(), &"1.1.0".into())
-    );
-    assert!(listed["deltas"][0]["bytes"].as_u64().unwrap() > 0 && listed["deltas"][0]["command"].is_null());
-    let (stdout, _) = at(repo, &["show", "1.2.0"], 0);
-    assert!(stdout.contains("deltas") && stdout.contains("from 1.1.0"), "{stdout}");
-    assert_eq!(json(&["show", "1.2.0"])["deltas"].as_array().unwrap().len(), 2);
-    at(repo, &["site", "--title", "hub"], 0);
-    let page = String::from_utf8(place.store.get("index.html", 1 << 20).unwrap().unwrap()).unwrap();
-    assert!(page.contains("<p class=\"dim\">update: ") && page.contains(" from 1.1.0, "), "{page}");
-    let (stdout, _) = at(repo, &["audit"], 0);
-    assert!(stdout.contains("hub 1.2.0 from 1.1.0"), "{stdout}");
-    at(repo, &["fsck", "--deep"], 0);
-    let pruned = json(&["prune", "--key", &key, "--keep", "1", "--older-than", "1s", "--dry-run"]);
-    assert_eq!(pruned["deltas"], serde_json::json!([]), "all are on offer");
 }

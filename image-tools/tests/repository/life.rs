@@ -274,7 +274,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
     );
     life.acts(&direct, 0);
     assert!(life.ok(&["audit", "verify"]).contains("each follows the one before"));
-    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn keys_change_and_channels_are_signed_anew() {
         &["channel", "refresh", "staging", "--accept-old-root", "--key", new.secret.to_str().unwrap()],
         0,
     );
-    assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &[], 0).ends_with("no problems\n"));
     assert_eq!(life.ok(&["audit"]).matches("version 2").count(), 1);
 }
 
@@ -353,7 +353,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     life.acts(&[&prune[..], &["--interval", "1h"]].concat(), 3);
     assert_eq!(life.ok(&["audit"]).matches("  prune ").count(), 1);
     assert_eq!(versions(&life.json(&["list", "--all"])), ["1.4.0", "1.3.0"]);
-    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 
     let folder = Path::new(&life.repo);
     for hint in ["channels/staging/latest", "audit/latest", "index.json"] {
@@ -361,7 +361,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     }
     assert!(life.fsck(&life.repo, &[], 0).ends_with("3 problems\n"));
     let mended = life.fsck(&life.repo, &["--repair"], 0);
-    assert!(mended.contains("3 hints made anew") && mended.contains("fine\n"), "{mended}");
+    assert!(mended.contains("3 hints made anew") && mended.contains("no problems\n"), "{mended}");
     fs::write(folder.join("index.json"), "{\"manifests\":[{\"digest\":\"sha256:0\"}]}").unwrap();
     assert!(life.fsck(&life.repo, &[], 0).starts_with("hint       index.json"));
     life.fsck(&life.repo, &["--repair"], 0);
@@ -374,7 +374,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     let mut byte = [0];
     file.read_exact_at(&mut byte, 100).unwrap();
     file.write_all_at(&[byte[0] ^ 1], 100).unwrap();
-    assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"), "only --deep reads all");
+    assert!(life.fsck(&life.repo, &[], 0).ends_with("no problems\n"), "only --deep reads all");
     assert!(life.fsck(&life.repo, &["--deep"], 5).starts_with("damaged    blobs/sha256/"));
     let (_, advice) = life.ends(&["fsck", "--deep"], 5);
     let (_, refused) = life.ends(&["sync", &life.path("copy")], 5);
@@ -388,7 +388,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     assert!(refused.contains("publish its bundle again"), "{refused}");
     assert!(advice.contains("publish the bundles again"), "{advice}");
     life.acts(&["publish", life.bundle(4).to_str().unwrap(), "--progress", "quiet"], 0);
-    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }
 
 /// Else its volumes would be nobody's, and go.
@@ -405,7 +405,7 @@ fn nothing_is_pruned_while_the_files_of_an_offer_are_unknown() {
     assert!(refused.contains("channel staging offers hub 1.2.0") && refused.contains(&signed), "{refused}");
     life.acts(&["publish", life.bundle(2).to_str().unwrap(), "--progress", "quiet"], 0);
     life.acts(&prune, 0);
-    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn copies_of_either_kind() {
         let sync = [&["sync", to.as_str()], args].concat();
         assert!(life.json(&sync)["files"].as_u64().unwrap() > 10);
         assert_eq!(life.json(&sync)["files"], 0, "{to}");
-        assert!(life.fsck(to, &["--deep"], 0).ends_with("fine\n"));
+        assert!(life.fsck(to, &["--deep"], 0).ends_with("no problems\n"));
         assert!(at(to, &["list"], 0).0.contains("hub 1.3.0"));
     }
     assert_eq!(life.ok(&["audit"]).matches("  sync ").count(), 2);
@@ -430,7 +430,7 @@ fn copies_of_either_kind() {
     life.acts(&["channel", "refresh", "staging"], 0);
     life.acts(&["channel", "refresh", "staging"], 0);
     life.ok(&["sync", &stick]);
-    assert!(life.fsck(&stick, &[], 0).ends_with("fine\n"));
+    assert!(life.fsck(&stick, &[], 0).ends_with("no problems\n"));
     let refresh = ["channel", "refresh", "staging", "--key", &key, "--by", "grace"];
     let (_, refused) = at(&mirror, &refresh, 2);
     assert!(refused.contains("remove its file `mirror`"), "{refused}");

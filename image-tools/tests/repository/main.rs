@@ -13,6 +13,7 @@ mod copies;
 mod counted;
 mod deaths;
 mod deltas;
+mod deltas_cli;
 mod deltas_wrong;
 mod hostile;
 mod init;

@@ -29,7 +29,7 @@ fn a_release_that_is_rotten_as_a_whole_is_published_anew() {
     let (removed, _) = at(&life.repo, &["fsck", "--deep", "--repair"], 5);
     assert!(removed.contains(&format!("{} damaged files removed", rotten.len())), "{removed}");
     life.acts(&["publish", life.bundle(1).to_str().unwrap(), "--progress", "quiet"], 0);
-    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_rotten_stick_is_copied_anew() {
     assert!(removed.contains("1 damaged file removed") && removed.starts_with("missing    "), "{removed}");
     assert!(!rotten.exists());
     life.ok(&["sync", &stick]);
-    assert!(life.fsck(&stick, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&stick, &["--deep"], 0).ends_with("no problems\n"));
 }
 
 /// Else another release could be published under it.
@@ -62,12 +62,12 @@ fn a_versions_name_is_kept_again() {
     );
     life.fsck(&life.repo, &["--repair"], 0);
     assert_eq!(fs::read(&name).unwrap(), text);
-    assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &[], 0).ends_with("no problems\n"));
     // A copy of what is on offer has only the names of that.
     life.acts(&["withdraw", "staging", "1.1.0", "--reason", "bad"], 0);
     let stick = life.path("stick");
     life.ok(&["sync", &stick]);
-    assert!(life.fsck(&stick, &[], 0).ends_with("fine\n"));
+    assert!(life.fsck(&stick, &[], 0).ends_with("no problems\n"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn acts_without_a_record_are_told() {
     let told = life.fsck(&life.repo, &[], 0);
     assert!(told.starts_with("unrecorded  channels/staging  1 ") && told.contains("audit repair"), "{told}");
     life.ok(&["audit", "repair"]);
-    assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &[], 0).ends_with("no problems\n"));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn what_does_not_belong_there_is_told() {
     let path = |name: &str| Path::new(&life.repo).join(name);
     let folder = fs::read_dir(path("attestations")).unwrap().next().unwrap().unwrap().path();
     let good = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-    assert!(life.fsck(&life.repo, &[], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &[], 0).ends_with("no problems\n"));
     let other = fs::read(path("versions/hub/1.2.0")).unwrap();
     fs::write(path("versions/hub/1.1.0"), other).unwrap();
     fs::write(path("versions/hub/1.2.0"), "rubbish").unwrap();
@@ -118,7 +118,7 @@ fn hints_are_mended_whatever_a_channel_is_called() {
     fs::write(path("channels/staging/99999999.channel"), "x").unwrap();
     fs::remove_file(path("channels/staging/latest")).unwrap();
     let mended = life.fsck(&life.repo, &["--repair"], 0);
-    assert!(mended.contains("2 hints made anew") && mended.contains("fine\n"), "{mended}");
+    assert!(mended.contains("2 hints made anew") && mended.contains("no problems\n"), "{mended}");
     for hint in ["channels/latest/latest", "channels/staging/latest"] {
         assert_eq!(fs::read_to_string(path(hint)).unwrap(), "1\n", "{hint}");
     }
@@ -137,7 +137,7 @@ fn what_a_stopped_upload_left_is_removed_after_a_day() {
     let told = life.fsck(&life.repo, &[], 0);
     assert!(told.starts_with("leftover   blobs/sha256/000") && told.ends_with("1 problem\n"), "{told}");
     let mended = life.fsck(&life.repo, &["--repair"], 0);
-    assert!(mended.contains("fine\n") && mended.contains("1 leftover file removed"), "{mended}");
+    assert!(mended.contains("no problems\n") && mended.contains("1 leftover file removed"), "{mended}");
     assert!(!old.exists() && young.exists());
 }
 
@@ -153,5 +153,5 @@ fn what_other_programs_leave_in_a_folder_stops_nobody() {
     }
     life.ok(&["sync", "--everything", &life.path("mirror")]);
     life.acts(&["prune"], 0);
-    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("fine\n"));
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }

@@ -5,13 +5,18 @@ use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::{Command, Output};
 
-fn run(product: &Product, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bistable-image"))
+fn command(product: &Product, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable-image"));
+    command
         .args(args)
         .current_dir(product.folder.path())
         .env("SOURCE_DATE_EPOCH", "1700000000")
-        .output()
-        .unwrap()
+        .env("BISTABLE_STATE_DIR", product.path("state"));
+    command
+}
+
+fn run(product: &Product, args: &[&str]) -> Output {
+    command(product, args).output().unwrap()
 }
 
 #[track_caller]
@@ -265,6 +270,14 @@ fn delta_is_made_inspected_and_verified() {
     let (_, stderr) = ends(&product, &args, 1);
     assert!(stderr.contains("exists already"), "{stderr}");
     ends(&product, &[&args[..], &["--force"]].concat(), 0);
+    let into = |out| [&args[..args.len() - 1], &[out]].concat();
+    let (_, stderr) = ends(&product, &into("missing"), 1);
+    assert!(stderr.contains("there is no folder missing for the deltas: make it first"), "{stderr}");
+    let (_, stderr) = ends(&product, &into("root.root"), 2);
+    assert!(stderr.contains("--out root.root is a file: give the folder for the deltas"), "{stderr}");
+    let named: Vec<&str> = BUILD.iter().map(|arg| if *arg == "x.bundle" { "out/" } else { arg }).collect();
+    let (_, stderr) = ends(&product, &named, 1);
+    assert!(stderr.contains("out/ names a folder: give the name of a file in it"), "{stderr}");
 
     let shown = json(&product, &["inspect", &path, "--root", "root.root"]);
     assert_eq!((&shown["kind_of_file"], &shown["version"]), (&"delta".into(), &"1.1.0".into()));
@@ -276,6 +289,15 @@ fn delta_is_made_inspected_and_verified() {
     let (stdout, _) = ends(&product, &["verify", &path, "--root", "root.root"], 0);
     assert!(stdout.contains("not applied: give --base OLD.bundle"), "{stdout}");
     ends(&product, &["verify", &path, "--root", "root.root", "--base", "y.bundle"], 6);
+    ends(&product, &["verify", &path], 2);
+    // Where other verbs find the root, these do, too.
+    let card = ["card", "--bundle", "x.bundle", "--out", "x.img"];
+    for args in [&["verify", &path][..], &["repo", "init", "--repo", "repo"], &card] {
+        let out = command(&product, args).env("BISTABLE_ROOT", "root.root").output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    let (_, stderr) = ends(&product, &["verify", "no.delta", "--root", "root.root"], 1);
+    assert!(stderr.contains("can't open no.delta\n"), "{stderr}");
     ends(&product, &["verify", "x.bundle", "--root", "root.root", "--base", "y.bundle"], 2);
     let bytes = fs::read(product.path(&path)).unwrap();
     fs::write(product.path("cut.delta"), &bytes[..bytes.len() - 1]).unwrap();

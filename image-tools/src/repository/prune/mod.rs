@@ -19,7 +19,9 @@ mod plan;
 mod tests;
 
 pub use files::{DeltaFiles, Files, blob_bytes};
-pub use plan::{Goes, Going, GoingDelta, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan};
+pub use plan::{
+    DeltaGoes, Goes, Going, GoingDelta, PRODUCTION_GOES, Plan, Policy, STAGING_GOES, Stays, plan,
+};
 
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{Change, ChannelError, Committer, Log};
@@ -29,6 +31,7 @@ use super::hold;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
+use crate::size::Count;
 use bistable_format::{DecodeError, Digest, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,7 +144,7 @@ pub fn run(
         candidates.extend(parts.of(signed).unwrap_or_default());
     }
     let for_room: BTreeSet<(Digest, Digest)> =
-        plan.deltas.iter().filter(|d| d.for_room).map(|d| (d.target, d.base)).collect();
+        plan.deltas.iter().filter(|d| d.why == DeltaGoes::Room).map(|d| (d.target, d.base)).collect();
     let mut staying = staying;
     for delta in delta_file::all(store, roots)?.into_known() {
         let is_kept = |id: &Digest| holdings.releases.contains_key(id) && !going.contains(id);
@@ -334,7 +337,7 @@ fn forget(
 
 /// `3 releases: hub 1.2.0, hub 1.1.0, …`, as long as the audit takes.
 fn about(gone: &[Entry]) -> String {
-    let mut text = format!("{} releases", gone.len());
+    let mut text = Count(gone.len(), "release").to_string();
     for (i, entry) in gone.iter().enumerate() {
         let next = format!("{}{} {}", if i == 0 { ": " } else { ", " }, entry.product, entry.version);
         if text.len() + next.len() > limits::REASON - ", …".len() {

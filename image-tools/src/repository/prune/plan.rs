@@ -57,6 +57,17 @@ pub struct Going {
     pub frees: u64,
 }
 
+/// Why a delta goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaGoes {
+    /// One of its releases went before.
+    Orphan,
+    /// There is too little room, and nothing offers the release that it makes.
+    Room,
+    /// One of its releases goes.
+    Release,
+}
+
 /// A delta that goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoingDelta {
@@ -64,8 +75,8 @@ pub struct GoingDelta {
     pub target: Digest,
     /// What it takes.
     pub base: Digest,
-    /// Whether it goes for room; otherwise it goes with one of the two.
-    pub for_room: bool,
+    /// Why.
+    pub why: DeltaGoes,
     /// Bytes that become free.
     pub frees: u64,
 }
@@ -75,7 +86,7 @@ pub struct GoingDelta {
 pub struct Plan {
     /// Releases that go, in this order.
     pub go: Vec<Going>,
-    /// Deltas that go: first those for room, then each with its release.
+    /// Deltas that go: first orphans, then those for room, then each with its release.
     pub deltas: Vec<GoingDelta>,
     /// Releases that stay.
     pub stay: Vec<(Digest, Stays)>,
@@ -146,16 +157,16 @@ pub fn plan(holdings: &Holdings, files: &Files, policy: &Policy, now: u64) -> Pl
     let mut deltas = Leaving { files, gone: vec![false; files.deltas.len()], go: Vec::new() };
     // Those that were left when a prune was stopped, or whose release was forgotten.
     let unknown = |id: &Digest| !holdings.releases.contains_key(id);
-    deltas.leave(&mut room, false, unknown, unknown);
+    deltas.leave(&mut room, DeltaGoes::Orphan, unknown, unknown);
     // A device that has no delta fetches the release: so deltas go first, but for those to what is on offer.
     let is_offered =
         |id: &Digest| holdings.releases.get(id).is_some_and(|held| held.standing() == Standing::Offered);
     if policy.most_bytes.is_some_and(|most| room.is_above(most, STAGING_GOES)) {
-        deltas.leave(&mut room, true, |target| !is_offered(target), |_| false);
+        deltas.leave(&mut room, DeltaGoes::Room, |target| !is_offered(target), |_| false);
     }
     let mut drop = |room: &mut Room<'_>, id: &Digest, why| {
         if gone.insert(*id) {
-            let with_it = deltas.leave(room, false, |target| target == id, |base| base == id);
+            let with_it = deltas.leave(room, DeltaGoes::Release, |target| target == id, |base| base == id);
             go.push(Going { release: *id, why, frees: with_it + room.free(id) });
         }
     };
@@ -196,7 +207,7 @@ impl Leaving<'_> {
     fn leave(
         &mut self,
         room: &mut Room<'_>,
-        for_room: bool,
+        why: DeltaGoes,
         is_target: impl Fn(&Digest) -> bool,
         is_base: impl Fn(&Digest) -> bool,
     ) -> u64 {
@@ -205,7 +216,7 @@ impl Leaving<'_> {
             if !*gone && (is_target(&delta.target) || is_base(&delta.base)) {
                 *gone = true;
                 let frees = room.free_blobs(&delta.blobs);
-                self.go.push(GoingDelta { target: delta.target, base: delta.base, for_room, frees });
+                self.go.push(GoingDelta { target: delta.target, base: delta.base, why, frees });
                 freed += frees;
             }
         }

@@ -120,7 +120,12 @@ impl Directory {
             return Ok(Vec::new());
         }
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.folder.join(path)).map_err(&failed)? {
+        let there = match fs::read_dir(self.folder.join(path)) {
+            // Removed meanwhile.
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            there => there.map_err(&failed)?,
+        };
+        for entry in there {
             let entry = entry.map_err(&failed)?;
             let Some(name) = entry.file_name().to_str().filter(|name| is_plain(name)).map(str::to_owned)
             else {
@@ -270,7 +275,13 @@ impl Backend for Directory {
 
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.check_parents("delete", path)?;
-        self.objects.delete(path)
+        self.objects.delete(path)?;
+        // A release's folder of deltas goes with the last of them. One that somebody writes into has a file already.
+        let folder = path.strip_prefix("deltas/").and_then(|path| path.split_once('/'));
+        if let Some((release, _)) = folder {
+            let _ = fs::remove_dir(self.folder.join("deltas").join(release));
+        }
+        Ok(())
     }
 
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
