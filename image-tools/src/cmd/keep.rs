@@ -143,13 +143,16 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         let removed = prune::run(&bench.store, &bench.roots, &bench.committer(), &plan)?;
         (removed, prune::blob_bytes(&bench.store)?)
     };
+    let deltas_too = match if args.dry_run { plan.deltas.len() as u64 } else { removed.deltas } {
+        0 => String::new(),
+        n => format!(" and {}", Count(n, "delta")),
+    };
     let verb = if args.dry_run { "would go" } else { "gone" };
     let _ = writeln!(
         text,
-        "{} of {} and {} {verb}; {} before, {} after",
+        "{} of {}{deltas_too} {verb}; {} before, {} after",
         plan.go.len(),
         Count(holdings.releases.len(), "release"),
-        Count(if args.dry_run { plan.deltas.len() as u64 } else { removed.deltas }, "delta"),
         Bytes(plan.bytes[0]),
         Bytes(after)
     );

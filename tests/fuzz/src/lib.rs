@@ -1,8 +1,10 @@
 //! What several targets share.
+mod bundled;
 mod disk;
 mod served;
 mod signed;
 
+pub use bundled::{BASE, Bundled, TARGET, no_slots};
 pub use disk::Disk;
 pub use served::{Served, agent};
 pub use signed::{KEY, ROOT, STRANGER};
