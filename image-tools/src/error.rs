@@ -127,7 +127,7 @@ pub enum Error {
     Sync(#[from] SyncError),
     /// Fsck found something.
     #[error(
-        "{place} has {} that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles and deltas again, or sync again if this is a copy", Count(*serious, "fault")
+        "{place} has {} that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again with their deltas, or sync again if this is a copy", Count(*serious, "fault")
     )]
     Damaged {
         /// The repository.
