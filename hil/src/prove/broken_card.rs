@@ -16,11 +16,20 @@ use anyhow::{Context, Result, bail};
 use bistable_boot::{SECTOR, Slot, layout::Partition};
 use std::sync::Arc;
 
+/// The scenarios that a card fails in.
+pub const SCENARIOS: [&str; 2] = [FULL, BY_DELTA];
+/// An update with a bundle.
+pub const FULL: &str = "good release";
+/// One by delta: cards fail to read what runs, too.
+pub const BY_DELTA: &str = "by delta";
+
 /// One way to fail, at all places.
 #[derive(Clone, Debug)]
 pub struct Tally {
     /// What the card does.
     pub name: &'static str,
+    /// In which scenario.
+    pub scenario: &'static str,
     /// In how many runs.
     pub cases: u64,
     /// In how many of them the agent noticed, and said so.
@@ -29,20 +38,21 @@ pub struct Tally {
     pub wrong: Vec<String>,
 }
 
-/// All ways, on one slot, with the right protocol or a wrong one. `silent` is how many cases of each kind of silent
+/// All ways, in one scenario on one slot, with the right protocol or a wrong one. `silent` is how many cases of each kind of silent
 /// error are drawn.
 ///
 /// # Errors
 /// When the scenario can't begin.
 pub fn run(
     product: &Arc<Product>,
+    scenario: &str,
     slot: Slot,
     mutant: Option<Mutant>,
     silent: usize,
     seed: u64,
 ) -> Result<Vec<Tally>> {
-    let good = scenario::ALL.into_iter().find(|s| s.name == "good release").context("no such scenario")?;
-    let rig = Rig::new(product, good, slot, mutant)?;
+    let scenario = scenario::ALL.into_iter().find(|s| s.name == scenario).context("no such scenario")?;
+    let rig = Rig::new(product, scenario, slot, mutant)?;
     let n = rig.accesses;
     let at_each = |what: fn(u64) -> Trouble| (1..=n).map(what).collect::<Vec<_>>();
     let writes: Vec<u64> = rig.writes.iter().map(|w| w.access).collect();
@@ -182,7 +192,8 @@ impl Rig {
     }
 
     fn tally(&self, name: &'static str, troubles: Vec<Trouble>, then: Then) -> Result<Tally> {
-        let mut tally = Tally { name, cases: 0, noticed: 0, wrong: Vec::new() };
+        let scenario = self.bench.scenario.name;
+        let mut tally = Tally { name, scenario, cases: 0, noticed: 0, wrong: Vec::new() };
         for trouble in troubles {
             tally.cases += 1;
             let card = self.card(Some(trouble))?;

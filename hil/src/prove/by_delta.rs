@@ -72,6 +72,13 @@ pub struct Shop {
     pub lists: [ChunkList; 2],
 }
 
+impl Shop {
+    /// Whether the delta gives all of a release on this device.
+    pub(super) fn is_whole(&self, release: &Packed) -> bool {
+        self.made == [&release.boot[..], &release.system]
+    }
+}
+
 impl Recipe {
     /// The boot and the system volume that it makes of a base's.
     pub(super) fn volumes(&self, [boot, system]: [&[u8]; 2]) -> [Vec<u8>; 2] {

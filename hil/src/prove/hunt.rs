@@ -40,6 +40,9 @@ const GROUNDS: [&str; 8] = [
     "newer agent",
 ];
 
+/// Those in which mutants of deltas show.
+const DELTA_GROUNDS: [&str; 1] = [broken_card::BY_DELTA];
+
 /// Hunt one mutant. `larger` is a product with some chunks, for the cards that fail.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub fn hunt(product: &Arc<Product>, larger: &Arc<Product>, mutant: Mutant, seed:
     let extent = |first| Extent { first, pairs: None, most_pairs: 0, first_only: true };
     // First a glance at each, then a closer look.
     for depth in [Depth::coarse(seed), Depth::medium(seed)] {
-        for scenario in grounds() {
+        for scenario in grounds(mutant) {
             for slot in Slot::ALL {
                 let bench = Bench { product: Arc::clone(product), scenario, mutant: Some(mutant) };
                 let row = Run::new(&bench, slot)?.explore(&extent(depth))?;
@@ -62,8 +65,9 @@ pub fn hunt(product: &Arc<Product>, larger: &Arc<Product>, mutant: Mutant, seed:
     if mutant.fate() != Fate::CaughtByTrouble {
         return Ok(Catch { mutant, by: None });
     }
+    let of = if mutant.is_of_deltas() { broken_card::BY_DELTA } else { broken_card::FULL };
     for slot in Slot::ALL {
-        for tally in broken_card::run(larger, slot, Some(mutant), 8, seed)? {
+        for tally in broken_card::run(larger, of, slot, Some(mutant), 8, seed)? {
             if let Some(how) = tally.wrong.into_iter().next() {
                 return Ok(Catch { mutant, by: Some(format!("{}, slot {slot}: {how}", tally.name)) });
             }
@@ -72,6 +76,7 @@ pub fn hunt(product: &Arc<Product>, larger: &Arc<Product>, mutant: Mutant, seed:
     Ok(Catch { mutant, by: None })
 }
 
-fn grounds() -> impl Iterator<Item = Scenario> {
-    GROUNDS.into_iter().filter_map(|name| scenario::ALL.into_iter().find(|s| s.name == name))
+fn grounds(mutant: Mutant) -> impl Iterator<Item = Scenario> {
+    let names = if mutant.is_of_deltas() { &DELTA_GROUNDS[..] } else { &GROUNDS };
+    names.iter().filter_map(|name| scenario::ALL.into_iter().find(|s| s.name == *name))
 }

@@ -22,6 +22,7 @@
 //! | [`broken_card`] | errors without a power cut, loud and silent |
 //! | [`mutant`] | protocols that are wrong on purpose |
 //! | [`tampered`] | the ports as these have them |
+//! | `tampered_content` | the repository as these have it |
 //! | [`hunt`] | whether each of them is caught |
 //! | [`report`] | the tables |
 //! | [`disk`] | the real program on a logged disk |
@@ -42,6 +43,7 @@ pub mod product;
 pub mod report;
 pub mod scenario;
 pub mod tampered;
+mod tampered_content;
 pub mod trouble;
 pub mod watch;
 
@@ -162,10 +164,13 @@ pub fn run(options: &Options) -> Result<bool> {
         for (flow, _) in &proofs {
             let silent = if options.long { 10_000 } else { 500 };
             let larger = Arc::new(Product::new(3, *flow).context("making the product")?);
-            let done =
-                in_parallel(&Slot::ALL, |slot| broken_card::run(&larger, *slot, None, silent, options.seed));
-            for (slot, done) in Slot::ALL.into_iter().zip(done) {
-                tallies.extend(done?.into_iter().map(|t| (*flow, slot, t)));
+            let jobs: Vec<_> =
+                broken_card::SCENARIOS.iter().flat_map(|name| Slot::ALL.map(|slot| (*name, slot))).collect();
+            let done = in_parallel(&jobs, |(name, slot)| {
+                broken_card::run(&larger, name, *slot, None, silent, options.seed)
+            });
+            for ((_, slot), done) in jobs.iter().zip(done) {
+                tallies.extend(done?.into_iter().map(|t| (*flow, *slot, t)));
             }
         }
         laps[1] = began.elapsed().as_secs() - laps[0];

@@ -57,6 +57,16 @@ pub enum Mutant {
     StartNotFlushed,
     /// The journal is saved in the newest format of the agent that runs, whatever the other slot's agent reads.
     NewestFormat,
+    /// What a delta copies or patches is taken for right, whatever its digest.
+    BaseNotHashed,
+    /// What a delta copies or patches is written before its digest is compared.
+    PatchWrittenFirst,
+    /// A list that makes another release is accepted.
+    OthersList,
+    /// That a chunk is stale is held against the release: it is rejected.
+    StaleRejects,
+    /// What is fetched in place of a stale chunk isn't read back.
+    FallbackNotReadBack,
 }
 
 /// What must come of a mutant.
@@ -72,7 +82,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 23] = [
+    pub const ALL: [Mutant; 28] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -96,7 +106,24 @@ impl Mutant {
         Mutant::CommittingNotSaved,
         Mutant::StartNotFlushed,
         Mutant::NewestFormat,
+        Mutant::BaseNotHashed,
+        Mutant::PatchWrittenFirst,
+        Mutant::OthersList,
+        Mutant::StaleRejects,
+        Mutant::FallbackNotReadBack,
     ];
+
+    /// Whether it is wrong in updates by delta, and in nothing else.
+    pub fn is_of_deltas(self) -> bool {
+        matches!(
+            self,
+            Mutant::BaseNotHashed
+                | Mutant::PatchWrittenFirst
+                | Mutant::OthersList
+                | Mutant::StaleRejects
+                | Mutant::FallbackNotReadBack
+        )
+    }
 
     /// The boot flow that it is wrong in. Most are wrong in what both share.
     pub fn flow(self) -> Flow {
@@ -109,7 +136,7 @@ impl Mutant {
     /// What must come of it.
     pub fn fate(self) -> Fate {
         match self {
-            Mutant::CachedReadBack => Fate::CaughtByTrouble,
+            Mutant::CachedReadBack | Mutant::FallbackNotReadBack => Fate::CaughtByTrouble,
             Mutant::CommittingNotSaved => Fate::Harmless(
                 "a power cut after the flag finds the new slot booted and Armed stored: tried, found healthy and \
                  committed once more",

@@ -9,6 +9,7 @@ use super::{
     product::{Made, Nature, Product},
     scenario::Reboots,
     tampered::{Pretence, Tampered},
+    tampered_content::{self, TamperedContent},
     watch::{Watch, flag, record},
 };
 use bistable::{
@@ -276,7 +277,7 @@ impl Pi {
                     card.watch(Watch::offered);
                     card.note(Op::Wished);
                     let installed = match (wish, &offer.shop) {
-                        (Wish::Delta(_), Some(shop)) => install_from(&mut agent, shop),
+                        (Wish::Delta(_), Some(shop)) => self.install_from(&mut agent, offer, shop),
                         (Wish::DeltaFile(_), Some(shop)) => {
                             agent.install(&mut &shop.bundle[..], Overrides::NONE)
                         }
@@ -321,6 +322,24 @@ impl Pi {
             }
         }
         Ok(())
+    }
+
+    /// Install from a repository.
+    fn install_from(&self, agent: &mut Agent<'_>, offer: &Made, shop: &Shop) -> Result<Target, Error> {
+        let root = agent.device.root()?;
+        let mut remote = Remote::open(Memory::new(shop.files.iter().cloned()), shop.release, &root)?;
+        let Some(mutant) = self.mutant.filter(|mutant| mutant.is_of_deltas()) else {
+            return agent.install_from(&mut remote, Overrides::NONE, Direction::Forward);
+        };
+        let (product, card, slot) = (&*self.product, &self.card, agent.device.inactive());
+        let packed = &offer.packed;
+        let mut content = TamperedContent { inner: remote, mutant, product, shop, packed, card, slot };
+        let installed = agent.install_from(&mut content, Overrides::NONE, Direction::Forward);
+        if let (Mutant::StaleRejects, Err(Error::Bundle(BundleError::Content { .. }))) = (mutant, &installed)
+        {
+            tampered_content::reject(agent, packed)?;
+        }
+        installed
     }
 
     fn settings(&self) -> Settings {
@@ -397,13 +416,6 @@ fn is_stopping(e: &Error) -> bool {
     matches!(e, Error::Fault(f) if f.stopping().is_some())
 }
 
-/// Install from a repository.
-fn install_from(agent: &mut Agent<'_>, shop: &Shop) -> Result<Target, Error> {
-    let root = agent.device.root()?;
-    let mut remote = Remote::open(Memory::new(shop.files.iter().cloned()), shop.release, &root)?;
-    agent.install_from(&mut remote, Overrides::NONE, Direction::Forward)
-}
-
 /// Hears what the agent says, and believes only what is true.
 struct Ears<'a> {
     card: &'a Card,
@@ -459,12 +471,14 @@ mod tests {
         let mut pi = Pi::new(&product, &card, true, None);
         let (slot, image) = pi.start().unwrap();
         let running = product.in_slot(&image, slot).unwrap();
-        let shop = product.release(version).unwrap().shop.as_ref().unwrap();
+        let offer = product.release(version).unwrap();
+        let shop = offer.shop.as_ref().unwrap();
+        assert_eq!(shop.is_whole(&offer.packed), version == by_delta::COPIED);
         let mut heard = Heard(None);
         let device =
             Device::open_as(pi.board(slot, running).unwrap(), pi.settings(), running.agent()).unwrap();
         let mut agent = Agent::start(device, &mut heard).unwrap();
-        install_from(&mut agent, shop).unwrap();
+        pi.install_from(&mut agent, offer, shop).unwrap();
         assert!(card.watch(|w| w.broken.is_empty()));
         heard.0.unwrap()
     }

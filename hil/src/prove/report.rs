@@ -46,13 +46,14 @@ pub fn scenarios(rows: &[Row]) -> String {
 /// The table of broken cards.
 pub fn broken_cards(tallies: &[(Flow, Slot, Tally)]) -> String {
     let mut text = format!(
-        "{:<40}{:>9}{:>6}{:>8}{:>10}{:>8}\n",
-        "a card that fails without a power cut", "flow", "slot", "runs", "noticed", "wrong"
+        "{:<40}{:>14}{:>9}{:>6}{:>8}{:>10}{:>8}\n",
+        "a card that fails without a power cut", "scenario", "flow", "slot", "runs", "noticed", "wrong"
     );
     for (flow, slot, t) in tallies {
         text += &format!(
-            "{:<40}{:>9}{:>6}{:>8}{:>10}{:>8}\n",
+            "{:<40}{:>14}{:>9}{:>6}{:>8}{:>10}{:>8}\n",
             t.name,
+            t.scenario,
             flow.to_string(),
             slot.to_string(),
             t.cases,
@@ -108,7 +109,7 @@ pub fn json(
             "examples": r.examples,
         })).collect::<Vec<_>>(),
         "broken_cards": tallies.iter().map(|(flow, slot, t)| json!({
-            "flow": flow.to_string(), "name": t.name, "slot": slot.to_string(), "runs": t.cases, "noticed": t.noticed, "wrong": t.wrong,
+            "flow": flow.to_string(), "name": t.name, "scenario": t.scenario, "slot": slot.to_string(), "runs": t.cases, "noticed": t.noticed, "wrong": t.wrong,
         })).collect::<Vec<_>>(),
         "mutants": catches.iter().map(|c| json!({
             "name": format!("{:?}", c.mutant), "given_away_by": c.by,

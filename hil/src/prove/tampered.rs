@@ -1,5 +1,5 @@
 //! What sits between the agent and its ports when a protocol is to be wrong.
-use super::mutant::Mutant;
+use super::{mutant::Mutant, pack::CHUNK_BYTES};
 use bistable::ports::{BootControl, Fault, Partitions, Support, Switch, Volume};
 use bistable_boot::{
     Blocks, COPY_BYTES, Evidence, Formats, Journal, Lba, OutOfRange, Record, SECTOR, Saved, Slot, Tries,
@@ -128,6 +128,11 @@ impl TamperedVolume {
         matches!(self.partition, Partition::Boot(_))
     }
 
+    /// Whether a write is that of the system volume's last, short chunk: in the scenario "by delta" that one is stale.
+    fn is_stale(&self, at: u64, data: &[u8]) -> bool {
+        matches!(self.partition, Partition::System(_)) && at > 0 && data.len() < CHUNK_BYTES
+    }
+
     /// Where an access goes: for some mutants two copies are one.
     fn place(&self, at: u64) -> u64 {
         match self.mutant {
@@ -208,7 +213,8 @@ impl Volume for TamperedVolume {
                 overlay(at, from, page, &mut around);
                 return self.inner.write(page, &around);
             }
-            Mutant::CachedReadBack if self.is_slot() => {
+            Mutant::FallbackNotReadBack if !self.is_stale(at, from) => {}
+            Mutant::CachedReadBack | Mutant::FallbackNotReadBack if self.is_slot() => {
                 self.inner.write(at, from)?;
                 self.pretend(at, from);
                 return Ok(());

@@ -142,8 +142,8 @@ impl Watch {
                 if default.is_some_and(|d| d != self.booted) {
                     self.break_rule("a slot was written during a trial");
                 }
-                if !self.is_of_a_release(partition, at, data) {
-                    self.break_rule("bytes were written into a slot that are no release's");
+                if !self.is_of_the_release(image, partition, at, data) {
+                    self.break_rule("bytes were written into a slot that are not the release's");
                 }
             }
             Partition::Bootconfig => {
@@ -159,15 +159,25 @@ impl Watch {
         }
     }
 
-    /// Whether these bytes belong there in any release, or erase the header. What was decoded or copied and not compared
-    /// with its digest may be anything.
-    fn is_of_a_release(&self, partition: Partition, at: u64, data: &[u8]) -> bool {
+    /// Whether these bytes belong there in the release that is being installed, or erase the header. What was copied or
+    /// decoded and not compared with its digest may be anything.
+    fn is_of_the_release(&self, image: &Image, partition: Partition, at: u64, data: &[u8]) -> bool {
         let Ok(from) = usize::try_from(at) else { return false };
         let until = from + data.len();
         let is_boot = matches!(partition, Partition::Boot(_));
-        let erases = is_boot && until <= HEADER_BYTES && data.iter().all(|b| *b == 0);
-        let mut volumes = self.product.releases.iter().map(|r| [&r.packed.boot, &r.packed.system]);
-        erases || volumes.any(|v| v[usize::from(!is_boot)].get(from..until) == Some(data))
+        if is_boot && until <= HEADER_BYTES && data.iter().all(|b| *b == 0) {
+            return true;
+        }
+        // A card that dropped the record without a word is not the agent's fault: then any release will do.
+        let installing = match record(image, &self.product.places).map(|r| r.state) {
+            Some(Saved::Installing(target)) => Some(target.version),
+            _ => None,
+        };
+        let mut releases = self.product.releases.iter();
+        releases.any(|r| {
+            let volume = if is_boot { &r.packed.boot } else { &r.packed.system };
+            volume.get(from..until) == Some(data) && installing.as_ref().is_none_or(|v| *v == r.version)
+        })
     }
 
     fn flag_write(&mut self, default: Option<Slot>, new: Option<Slot>, image: &Image, data: &[u8]) {
