@@ -19,7 +19,7 @@ use bistable_boot::{
 use bistable_format::{Digest, Encoding, Role, bundle::blob_name, chunklist::Range};
 
 /// A repository with both releases and a delta between them.
-fn shop(delta: &DeltaDraft) -> (Memory, Digest) {
+pub(crate) fn shop(delta: &DeltaDraft) -> (Memory, Digest) {
     let (mut source, release) = memory(&[&product().old, &product().good]);
     source.files.extend(delta.files());
     (source, release)
@@ -32,7 +32,7 @@ fn full_data() -> [String; 2] {
 }
 
 /// Bytes of the good release's own data that were served.
-fn full_bytes(source: &Memory) -> u64 {
+pub(crate) fn full_bytes(source: &Memory) -> u64 {
     let names = full_data();
     let runs = source.served().runs();
     runs.iter().filter(|(path, ..)| names.contains(path)).map(|(_, from, to)| to - from).sum()
@@ -43,7 +43,7 @@ fn install(rig: &mut Rig, source: &mut Memory, release: Digest) -> Result<Heard,
 }
 
 #[track_caller]
-fn installs(rig: &mut Rig, source: &mut Memory, release: Digest) -> (Stats, Vec<String>) {
+pub(crate) fn installs(rig: &mut Rig, source: &mut Memory, release: Digest) -> (Stats, Vec<String>) {
     let heard = install(rig, source, release).unwrap();
     is_installed(rig);
     (heard.stats.unwrap(), heard.remarks)

@@ -17,6 +17,8 @@ mod bad_config;
 mod bad_media;
 mod bundle_bits;
 mod check;
+#[cfg(target_os = "linux")]
+mod delta_base;
 mod delta_bundle;
 mod delta_channel;
 mod delta_draft;

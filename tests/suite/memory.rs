@@ -38,7 +38,7 @@ pub(crate) fn card(folder: &Path, boot: u64, system: u64) {
 }
 
 /// A card that a bundle's release runs on.
-fn card_of(folder: &Path, old: &[u8], boot: u64, system: u64) {
+pub(crate) fn card_of(folder: &Path, old: &[u8], boot: u64, system: u64) {
     let bundle = folder.join("old.bundle");
     fs::write(&bundle, old).unwrap();
     let mut options = CardOptions::new(bundle, product().root.clone(), folder.join("card.img"));

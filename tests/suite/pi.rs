@@ -67,6 +67,14 @@ impl Pi {
         pi
     }
 
+    /// With a card that somebody makes in its folder. What slots hold on it isn't looked at.
+    pub(crate) fn made(make: impl FnOnce(&Path)) -> Pi {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path());
+        let card = folder.path().join("card.img");
+        Pi { product: product(), folder, card, slot_a: [Vec::new(), Vec::new()] }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

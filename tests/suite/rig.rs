@@ -17,7 +17,9 @@ use bistable::{
 use bistable_boot::{BootId, BySlot, Flow, Slot, layout::Partition};
 use std::{
     cell::Cell,
+    io,
     num::NonZeroUsize,
+    ops::Range,
     rc::Rc,
     sync::{Arc, Mutex},
     thread,
@@ -50,6 +52,10 @@ struct State {
     wrong: Option<Wrong>,
     /// Writes until the power goes, in the middle of the last of them.
     cut: Option<usize>,
+    /// What can't be read.
+    unreadable: Option<(Partition, Range<u64>)>,
+    /// A partition that ends there.
+    short: Option<(Partition, u64)>,
 }
 
 /// All that goes to the card.
@@ -66,9 +72,20 @@ struct TappedVolume {
 
 impl Volume for TappedVolume {
     fn bytes(&self) -> u64 {
-        self.inner.bytes()
+        match self.tap.0.lock().unwrap().short {
+            Some((partition, bytes)) if partition == self.partition => bytes,
+            _ => self.inner.bytes(),
+        }
     }
     fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Fault> {
+        let end = at + into.len() as u64;
+        if end > self.bytes() {
+            return Err(Fault::Unfit("behind the end".into()));
+        }
+        let lost = self.tap.0.lock().unwrap().unreadable.clone();
+        if lost.is_some_and(|(p, range)| p == self.partition && at < range.end && range.start < end) {
+            return Err(Fault::io("reading")(io::Error::from_raw_os_error(5)));
+        }
         self.inner.read(at, into)?;
         self.tap.0.lock().unwrap().reads.push((self.partition, at));
         Ok(())
@@ -220,6 +237,16 @@ impl Rig {
     /// From now on.
     pub(crate) fn wrong(&self, wrong: Option<Wrong>) {
         self.tap.0.lock().unwrap().wrong = wrong;
+    }
+
+    /// From now on, reads that touch this range fail.
+    pub(crate) fn unreadable(&self, partition: Partition, range: Range<u64>) {
+        self.tap.0.lock().unwrap().unreadable = Some((partition, range));
+    }
+
+    /// From now on, a partition ends there.
+    pub(crate) fn shorten(&self, partition: Partition, bytes: u64) {
+        self.tap.0.lock().unwrap().short = Some((partition, bytes));
     }
 
     /// The power goes in the middle of this write, counted from now: 1 is the next.
