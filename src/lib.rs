@@ -1,6 +1,7 @@
 #![doc = include_str!("docs/ARCHITECTURE.md")]
 pub mod agent;
 mod aligned;
+pub mod app;
 pub mod board;
 pub mod cli;
 pub mod clock;
@@ -17,6 +18,8 @@ pub mod logging;
 pub mod offer;
 pub mod ports;
 pub mod progress;
+#[cfg(test)]
+mod schema;
 pub mod source;
 pub mod status;
 pub mod steps;

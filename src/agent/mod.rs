@@ -92,6 +92,8 @@ pub enum Rest {
 pub struct Agent<'a> {
     /// The device.
     pub device: Device,
+    /// What was written and fetched by the last installation.
+    pub installed: Option<Stats>,
     listener: &'a mut dyn Listener,
 }
 
@@ -102,7 +104,7 @@ impl<'a> Agent<'a> {
     /// # Errors
     /// When the boot flag can't be read, or not be mended.
     pub fn start(device: Device, listener: &'a mut dyn Listener) -> Result<Self, Error> {
-        let mut agent = Agent { device, listener };
+        let mut agent = Agent { device, installed: None, listener };
         // A journal copy that an agent wrote which was killed before its flush reads well and isn't durable: without
         // this, the next save would go over the only copy that is.
         agent.device.settle()?;
@@ -151,7 +153,7 @@ impl<'a> Agent<'a> {
 
     /// Look at the device without taking it over: nothing is saved.
     pub fn look(device: Device, listener: &'a mut dyn Listener) -> Self {
-        Agent { device, listener }
+        Agent { device, installed: None, listener }
     }
 
     /// Where the device is.

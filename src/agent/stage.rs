@@ -179,6 +179,7 @@ impl Agent<'_> {
                     stats.reused,
                     stats.stale,
                 );
+                self.installed = Some(stats);
                 self.listener.hear(Note::Installed(&target, &stats));
                 self.on(Event::Installed)?;
                 Ok(target)

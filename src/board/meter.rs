@@ -8,6 +8,7 @@ use std::sync::{
 /// Where the power goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cut {
     /// In which write, counted from 1 from now on.
     pub write: u64,

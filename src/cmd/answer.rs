@@ -1,11 +1,12 @@
-//! What a verb answers: one result, as text for people or as one JSON object for programs.
-use crate::{Error, error::Exit, text::printable_lines};
+//! How a verb's end is told: as text for people or as one JSON object for programs.
+use crate::{
+    Error,
+    app::{self, Code, Document, Failure},
+    error::Exit,
+    steps::check::Unusable,
+    text::printable_lines,
+};
 use bistable_format::text::is_printable_char;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-
-/// Version of the JSON objects on standard output. Fields may be added; a change of meaning gets a new number.
-pub(crate) const SCHEMA: u32 = 1;
 
 /// How the result is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,40 +38,32 @@ pub(crate) enum Reboot {
 }
 
 /// The result of a verb that ended well.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     text: String,
-    json: String,
+    document: Document,
     reboot: Reboot,
 }
 
 impl Answer {
-    /// Text, which may be empty, and an object that has its schema's number already.
-    pub(crate) fn new(text: impl Into<String>, object: &impl Serialize) -> Answer {
-        Answer::styled(printable_lines(&text.into()), object)
+    /// Text, which may be empty, and the same as data.
+    pub(crate) fn new(text: impl Into<String>, answer: app::Answer) -> Answer {
+        Answer::styled(printable_lines(&text.into()), answer)
     }
 
     /// The same for text with colors, whose foreign parts were made printable before.
-    pub(crate) fn styled(text: impl Into<String>, object: &impl Serialize) -> Answer {
-        // Only a map whose keys aren't strings fails, and there is none.
-        let json = serde_json::to_string(object).unwrap_or_default();
-        Answer { text: text.into(), json, reboot: Reboot::No }
-    }
-
-    /// Text, and the fields of an object.
-    pub(crate) fn with(text: impl Into<String>, fields: Value) -> Answer {
-        Answer::new(text, &with_schema(fields))
+    pub(crate) fn styled(text: impl Into<String>, answer: app::Answer) -> Answer {
+        Answer { text: text.into(), document: Document::of(answer), reboot: Reboot::No }
     }
 
     pub(crate) fn reboot(self, reboot: Reboot) -> Answer {
         Answer { reboot, ..self }
     }
 
-    /// One more field.
-    pub(crate) fn and(self, (name, value): (&str, Value)) -> Answer {
-        let Ok(Value::Object(mut object)) = serde_json::from_str(&self.json) else { return self };
-        object.insert(name.into(), value);
-        Answer { json: Value::Object(object).to_string(), ..self }
+    /// Offers were passed over.
+    pub(crate) fn passing_over(mut self, unusable: &[Unusable]) -> Answer {
+        self.document.unusable = unusable.to_vec();
+        self
     }
 }
 
@@ -78,31 +71,26 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Failed {
     error: Box<Error>,
-    /// The fields of a report that says why.
-    report: Value,
+    /// The report that says why.
+    report: Option<app::Answer>,
+    unusable: Vec<Unusable>,
 }
 
 impl Failed {
     /// An error with the report that it was drawn from.
-    pub(crate) fn with(error: Error, report: Value) -> Failed {
-        Failed { error: Box::new(error), report }
+    pub(crate) fn with(error: Error, report: app::Answer) -> Failed {
+        Failed { error: Box::new(error), report: Some(report), unusable: Vec::new() }
     }
 
-    /// One more field.
-    pub(crate) fn and(mut self, (name, value): (&str, Value)) -> Failed {
-        match &mut self.report {
-            Value::Object(fields) => {
-                fields.insert(name.into(), value);
-            }
-            report => *report = json!({ name: value }),
-        }
-        self
+    /// Offers were passed over.
+    pub(crate) fn passing_over(self, unusable: &[Unusable]) -> Failed {
+        Failed { unusable: unusable.to_vec(), ..self }
     }
 }
 
 impl<E: Into<Error>> From<E> for Failed {
     fn from(error: E) -> Failed {
-        Failed::with(error.into(), Value::Null)
+        Failed { error: Box::new(error.into()), report: None, unusable: Vec::new() }
     }
 }
 
@@ -119,43 +107,34 @@ pub(crate) struct Told {
 /// What is to be told about how a verb ended.
 pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) -> Told {
     match ended {
-        Ok(Answer { text, json, reboot }) => Told {
-            out: if form == Form::Json { escaped(&json) } else { text },
+        Ok(Answer { text, document, reboot }) => Told {
+            out: if form == Form::Json { escaped(&document.json()) } else { text },
             err: String::new(),
             exit: match (reboot, code) {
                 (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
                 (Reboot::Done | Reboot::Needed, RebootCode::Own) => Exit::RebootNeeded,
             },
         },
-        Err(Failed { error, report }) => {
+        Err(Failed { error, report, unusable }) => {
             let text = full_text(&*error);
             let what = if matches!(*error, Error::NothingToDo(_)) { "" } else { "error: " };
             let err = format!("{what}{text}");
-            told_error(&text, err, error.exit(), report, form)
+            let (code, exit) = (Code::of(&error), error.exit());
+            let failure = Failure { error: text, code, exit: exit.code() };
+            told_failure(Document { unusable, ..Document::failed(failure, report) }, err, exit, form)
         }
     }
 }
 
 /// What is to be told about a command line that says nothing.
 pub(crate) fn told_usage(text: &str, form: Form) -> Told {
-    told_error(text, String::new(), Exit::Usage, Value::Null, form)
+    let failure = Failure { error: text.into(), code: Code::Usage, exit: Exit::Usage.code() };
+    told_failure(Document::failed(failure, None), String::new(), Exit::Usage, form)
 }
 
-fn told_error(text: &str, err: String, exit: Exit, report: Value, form: Form) -> Told {
-    let mut object = with_schema(report);
-    object.insert("error".into(), text.into());
-    object.insert("exit".into(), exit.code().into());
-    let out = if form == Form::Json { escaped(&Value::Object(object).to_string()) } else { String::new() };
+fn told_failure(document: Document, err: String, exit: Exit, form: Form) -> Told {
+    let out = if form == Form::Json { escaped(&document.json()) } else { String::new() };
     Told { out, err, exit }
-}
-
-fn with_schema(fields: Value) -> Map<String, Value> {
-    let mut object = match fields {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    };
-    object.insert("schema".into(), json!(SCHEMA));
-    object
 }
 
 /// JSON without control characters for a terminal: unprintable characters occur only in strings, and become escapes.
@@ -191,49 +170,53 @@ fn full_text(e: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::{Preflighted, Rested, Word};
+    use serde_json::{Value, json};
 
     /// How a verb ended; then text, words on standard error, exit code with one for reboots, object.
     type End = (Result<Answer, Failed>, &'static str, &'static str, Exit, Value);
 
+    fn rested(text: &str, state: &str) -> Answer {
+        let rested =
+            Rested { state: state.into(), rebooted: false, slot: None, running: None, installed: None };
+        Answer::new(text, app::Answer::Rested(rested))
+    }
+
     fn ends() -> Vec<End> {
-        let idle = || Answer::with("at rest", json!({ "state": "idle" }));
-        let stop = json!({ "verdict": "stop", "checks": [] });
+        let idle = || rested("at rest", "idle");
+        let stop = app::Answer::Preflighted(Preflighted { verdict: Word::Stop, checks: Vec::new() });
+        let state = |name: &str| {
+            json!({
+                "schema": 1, "state": name, "rebooted": false, "slot": null, "running": null, "installed": null,
+            })
+        };
         vec![
-            (Ok(idle()), "at rest", "", Exit::Done, json!({ "schema": 1, "state": "idle" })),
-            (
-                Ok(idle().reboot(Reboot::Done)),
-                "at rest",
-                "",
-                Exit::RebootNeeded,
-                json!({ "schema": 1, "state": "idle" }),
-            ),
-            (
-                Ok(Answer::new("", &json!({ "schema": 1 })).reboot(Reboot::Needed)),
-                "",
-                "",
-                Exit::RebootNeeded,
-                json!({ "schema": 1 }),
-            ),
+            (Ok(idle()), "at rest", "", Exit::Done, state("idle")),
+            (Ok(idle().reboot(Reboot::Done)), "at rest", "", Exit::RebootNeeded, state("idle")),
+            (Ok(rested("", "armed").reboot(Reboot::Needed)), "", "", Exit::RebootNeeded, state("armed")),
             (
                 Err(Error::NothingToDo("is on already".into()).into()),
                 "",
                 "is on already",
                 Exit::NothingToDo,
-                json!({ "schema": 1, "error": "is on already", "exit": 3 }),
+                json!({ "schema": 1, "error": "is on already", "code": "nothing-to-do", "exit": 3 }),
             ),
             (
                 Err(Error::Health("sick".into()).into()),
                 "",
                 "error: health check failed: sick",
                 Exit::Health,
-                json!({ "schema": 1, "error": "health check failed: sick", "exit": 8 }),
+                json!({ "schema": 1, "error": "health check failed: sick", "code": "health", "exit": 8 }),
             ),
             (
                 Err(Failed::with(Error::Preflight("no flag".into()), stop)),
                 "",
                 "error: preflight failed: no flag",
                 Exit::Failed,
-                json!({ "schema": 1, "verdict": "stop", "checks": [], "error": "preflight failed: no flag", "exit": 1 }),
+                json!({
+                    "schema": 1, "verdict": "stop", "checks": [], "error": "preflight failed: no flag", "code": "preflight",
+                    "exit": 1,
+                }),
             ),
         ]
     }
@@ -263,23 +246,22 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_work_the_terminal() {
-        let answer = Answer::with("one\n\u{1b}[2Jtwo\u{202e}eerht", json!({}));
+        let answer = rested("one\n\u{1b}[2Jtwo\u{202e}eerht", "idle");
         let told = told(Ok(answer), Form::Text, RebootCode::Done);
         assert_eq!(told.out, "one\n\u{fffd}[2Jtwo\u{fffd}eerht");
         // A program reads the same string.
         let reason = "a\u{9b}2J\u{202e}b\u{e0041}\u{1b}";
-        let told =
-            super::told(Ok(Answer::with("", json!({ "reason": reason }))), Form::Json, RebootCode::Done);
+        let told = super::told(Ok(rested("", reason)), Form::Json, RebootCode::Done);
         assert!(told.out.is_ascii(), "{}", told.out);
         let json: Value = serde_json::from_str(&told.out).unwrap();
-        assert_eq!(json["reason"], reason);
+        assert_eq!(json["state"], reason);
     }
 
     #[test]
     fn a_wrong_command_line_is_one_object_too() {
         let told = told_usage("no such verb", Form::Json);
         let json: Value = serde_json::from_str(&told.out).unwrap();
-        assert_eq!(json, json!({ "schema": 1, "error": "no such verb", "exit": 2 }));
+        assert_eq!(json, json!({ "schema": 1, "error": "no such verb", "code": "usage", "exit": 2 }));
         assert_eq!((&*told.err, told.exit), ("", Exit::Usage), "clap prints it, in colour");
         assert_eq!(told_usage("no such verb", Form::Text).out, "");
     }

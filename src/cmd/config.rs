@@ -2,10 +2,10 @@
 use super::{Answer, Failed, machine::Place};
 use crate::{
     Error,
+    app::{self, ConfigChecked, Problems},
     cli::{At, ConfigVerb},
-    config::{self, ConfigError, Level, Problem, Remark},
+    config::{self, ConfigError, Level, Remark},
 };
-use serde_json::{Value, json};
 
 pub(super) fn run(at: &At, verb: ConfigVerb) -> Result<Answer, Failed> {
     let root = match &at.root {
@@ -17,21 +17,19 @@ pub(super) fn run(at: &At, verb: ConfigVerb) -> Result<Answer, Failed> {
         ConfigVerb::Check => {
             let remarks = loaded.remarks();
             let files = loaded.files().len();
-            let fields = json!({ "files": files, "remarks": remarks.iter().map(remark).collect::<Vec<_>>() });
-            Ok(Answer::with(text(files, &remarks), fields))
+            let text = text(files, &remarks);
+            Ok(Answer::new(text, app::Answer::ConfigChecked(ConfigChecked { files, remarks })))
         }
         ConfigVerb::Show => {
             let listing = loaded.listing();
-            // Only a map whose keys aren't strings fails, and there is none.
-            let fields = serde_json::to_value(&listing).unwrap_or_default();
-            Ok(Answer::with(listing.text(), fields))
+            Ok(Answer::new(listing.text(), app::Answer::ConfigShown(listing)))
         }
     }
 }
 
 fn failed(e: ConfigError) -> Failed {
-    let problems: Vec<Value> = e.problems.iter().map(problem).collect();
-    Failed::with(Error::Config(e), json!({ "problems": problems }))
+    let problems = e.problems.clone();
+    Failed::with(Error::Config(e), app::Answer::Problems(Problems { problems }))
 }
 
 fn text(files: usize, remarks: &[Remark]) -> String {
@@ -47,14 +45,4 @@ fn text(files: usize, remarks: &[Remark]) -> String {
 
 fn counted(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
-}
-
-fn problem(Problem { file, line, text }: &Problem) -> Value {
-    json!({ "file": file.display().to_string(), "line": line, "text": text })
-}
-
-fn remark(Remark { level, about }: &Remark) -> Value {
-    let mut fields = problem(about);
-    fields["level"] = level.to_string().into();
-    fields
 }

@@ -3,6 +3,7 @@ use super::{Answer, Failed, say};
 use crate::{
     Device, Error,
     agent::Agent,
+    app,
     cli::{self, Repository},
     config::{Settings, SourceLimits},
     error::CheckError,
@@ -35,14 +36,11 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<An
             for remark in opened.remarks() {
                 say(remark);
             }
-            Ok(Answer::new(report.text(), &report))
+            Ok(Answer::new(report.text(), app::Answer::Checked(Box::new(report))))
         }
         Err(e) => {
-            let fields = serde_json::to_value(&report).unwrap_or_default();
-            Err(Failed::with(
-                if matches!(e, Error::NothingToDo(_)) { Error::NothingToDo(report.text()) } else { e },
-                fields,
-            ))
+            let e = if matches!(e, Error::NothingToDo(_)) { Error::NothingToDo(report.text()) } else { e };
+            Err(Failed::with(e, app::Answer::Checked(Box::new(report))))
         }
     }
 }

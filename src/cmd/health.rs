@@ -1,14 +1,12 @@
 //! `health`: would this system, as it runs now, pass its trial?
 use super::{Answer, Failed};
-use crate::{Error, agent::Agent};
-use serde_json::json;
+use crate::{Error, agent::Agent, app};
 
 pub(super) fn run(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
     let verdict = agent.health()?;
-    let word = if verdict.unhealthy().is_none() { "healthy" } else { "unhealthy" };
-    let fields = json!({ "verdict": word, "reason": verdict.unhealthy(), "report": verdict.report() });
+    let answer = app::Answer::Health((&verdict).into());
     match verdict.unhealthy() {
-        None => Ok(Answer::with("healthy", fields)),
-        Some(reason) => Err(Failed::with(Error::Health(reason.into()), fields)),
+        None => Ok(Answer::new("healthy", answer)),
+        Some(reason) => Err(Failed::with(Error::Health(reason.into()), answer)),
     }
 }

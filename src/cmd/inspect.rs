@@ -1,7 +1,7 @@
 //! `status` and `history`: look, and change nothing.
 use super::Answer;
 use crate::{
-    Device, Error,
+    Device, Error, app,
     config::Settings,
     ports::Board,
     ports::Power,
@@ -24,7 +24,7 @@ pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
         system_root: device.system_root(),
         journal_copies,
     });
-    Answer::styled(status::picture(&status, style(ascii)), &status)
+    Answer::styled(status::picture(&status, style(ascii)), app::Answer::Status(Box::new(status)))
 }
 
 /// `status` where both copies of the journal are lost.
@@ -48,12 +48,12 @@ pub(super) fn lost(
         floors: remains.floors,
         problem,
     });
-    Ok(Answer::new(lost.text(), &lost))
+    Ok(Answer::new(lost.text(), app::Answer::Lost(Box::new(lost))))
 }
 
 pub(super) fn history(device: &Device) -> Answer {
     let history = status::history(&device.record);
-    Answer::styled(status::history_text(&history, style(false)), &history)
+    Answer::styled(status::history_text(&history, style(false)), app::Answer::History(history))
 }
 
 fn style(ascii: bool) -> Style {

@@ -1,14 +1,13 @@
 //! `repair`: recreates a lost root, journal or boot flag, and acknowledges an equivocation.
 use super::{Answer, say};
 use crate::{
-    Device, Error, Known, ReadRelease, Repaired,
+    Device, Error, Known, ReadRelease, Repaired, app,
     cli::RepairArgs,
     config::Settings,
     ports::Board,
     steps::install::{Bundle, Content},
 };
 use bistable_format::{Envelope, Role, Root};
-use serde_json::json;
 use std::{
     fs::File,
     io::{Read, Seek},
@@ -22,17 +21,8 @@ pub(super) fn run(board: Board, settings: Settings, args: &RepairArgs) -> Result
     let mut known = Known { root, product: args.product.clone(), release };
     let (device, repaired) = Device::repair(board, settings, &mut known)?;
     warn(&repaired);
-    let fields = json!({
-        "repaired": true,
-        "seq": device.record.seq,
-        "journal": repaired.journal.is_some(),
-        "floors_lost": repaired.journal.is_some_and(|journal| !journal.floors_kept),
-        "release_known": device.running().is_some(),
-        "root": repaired.root,
-        "boot_flag": repaired.flag,
-        "acknowledged": repaired.acknowledged.map(|found| found.sequence),
-    });
-    Ok(Answer::with(text(&repaired), fields))
+    let answer = app::Repair::new(device.record.seq, device.running().is_some(), &repaired);
+    Ok(Answer::new(text(&repaired), app::Answer::Repaired(answer)))
 }
 
 /// What was done, one line each.

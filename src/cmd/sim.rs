@@ -1,15 +1,15 @@
 //! `sim`: change the simulated Pi.
 use super::{Answer, say};
 use crate::{
+    app::{self, CutAt, Powered, Worlds},
     board::{
         Access, Card, Cut, Meter,
-        sim::{SimError, buses::Line, folder, machine::Machine},
+        sim::{SimError, buses::Line, folder, machine::Machine, world::World},
     },
     cli::{Connected, Power, SimVerb, StuckAt},
     ports::I2cChip,
 };
 use bistable_format::selftest::{Level, Pin};
-use serde_json::json;
 use std::path::Path;
 
 pub(super) fn run(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
@@ -20,7 +20,7 @@ pub(super) fn run(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
     machine.insert(&card);
     let answer = match verb {
         SimVerb::World => {
-            return Ok(Answer::with(machine.world.to_toml(), json!({ "world": machine.world })));
+            return Ok(Answer::new(machine.world.to_toml(), world(machine.world)));
         }
         SimVerb::Power { what } => {
             let done = power(&mut machine, &card, *what);
@@ -32,22 +32,27 @@ pub(super) fn run(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
                 machine.save()?;
             }
             done?;
-            Answer::with("", json!({ "power": machine.power(), "booted": machine.state.booted }))
+            let answer = Powered { power: machine.power(), booted: machine.state.booted };
+            Answer::new("", app::Answer::Powered(answer))
         }
         SimVerb::Cut { at_write, at_byte } => {
             machine.state.cut_at = Some(Cut { write: *at_write, byte: *at_byte });
             let place = at_byte.map_or_else(|| "in the middle".into(), |byte| format!("at byte {byte}"));
             say(&format!("the power will fail {place} of card write {at_write} from now"));
             machine.save()?;
-            Answer::with("", json!({ "cut_at": machine.state.cut_at }))
+            Answer::new("", app::Answer::CutAt(CutAt { cut_at: machine.state.cut_at }))
         }
         change => {
             rewire(&mut machine, change);
             machine.save_world()?;
-            Answer::with("", json!({ "world": machine.world }))
+            Answer::new("", world(machine.world))
         }
     };
     Ok(answer)
+}
+
+fn world(world: World) -> app::Answer {
+    app::Answer::World(Worlds { world })
 }
 
 fn power(machine: &mut Machine, card: &Card, what: Power) -> Result<(), SimError> {

@@ -3,6 +3,7 @@ use super::{Answer, Failed, Reboot, follow, health, machine::Keeper, say};
 use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
+    app::{self, MayInstall, Preflighted, Rested, SelfTested, SelfTestsVerdict, Word},
     cli::{Source, Verb},
     http_client::Scheme,
     offer::channel::{Remember, Unusable},
@@ -11,7 +12,6 @@ use crate::{
 };
 use bistable_boot::{Now, Saved};
 use semver::Version;
-use serde_json::json;
 use std::{
     fs::File,
     io::{self, Read},
@@ -53,11 +53,7 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
 
 /// A program is told, too, which offers were passed over because they couldn't be opened.
 fn with_unusable(ended: Result<Answer, Failed>, unusable: &[Unusable]) -> Result<Answer, Failed> {
-    if unusable.is_empty() {
-        return ended;
-    }
-    let field = || ("unusable", json!(unusable));
-    ended.map(|answer| answer.and(field())).map_err(|failed| failed.and(field()))
+    ended.map(|answer| answer.passing_over(unusable)).map_err(|failed| failed.passing_over(unusable))
 }
 
 /// Where the agent came to rest, or that the machine rebooted, as was asked for.
@@ -79,13 +75,14 @@ pub(super) fn answer(
                 Reboot::No | Reboot::Needed => Some(agent.device.board.boot.booted()),
             };
             let running = slot.and_then(|slot| agent.device.record.slots[slot].as_ref());
-            let fields = json!({
-                "state": agent.now().name(),
-                "rebooted": reboot == Reboot::Done,
-                "slot": slot,
-                "running": running.map(|image| image.version.to_string()),
-            });
-            Ok(Answer::with(text, fields).reboot(reboot))
+            let rested = Rested {
+                state: agent.now().name().into(),
+                rebooted: reboot == Reboot::Done,
+                slot,
+                running: running.map(|image| image.version.to_string()),
+                installed: agent.installed,
+            };
+            Ok(Answer::new(text, app::Answer::Rested(rested)).reboot(reboot))
         }
     }
 }
@@ -120,27 +117,28 @@ fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
 fn preflight(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
     let report = agent.preflight()?;
     let problem = report.problem();
-    let verdict = if problem.is_none() { "fine" } else { "stop" };
-    let fields = json!({ "verdict": verdict, "checks": report.checks });
+    let verdict = if problem.is_none() { Word::Fine } else { Word::Stop };
+    let answer = app::Answer::Preflighted(Preflighted { verdict, checks: report.checks });
     match problem {
-        None => Ok(Answer::with("an update may begin", fields)),
-        Some(problem) => Err(Failed::with(Error::Preflight(problem), fields)),
+        None => Ok(Answer::new("an update may begin", answer)),
+        Some(problem) => Err(Failed::with(Error::Preflight(problem), answer)),
     }
 }
 
 fn self_test(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
     let report = agent.self_test()?;
-    let refused = report.refusal().is_some();
-    let verdict = if refused { "failed" } else { "passed" };
-    let fields = json!({ "verdict": verdict, "backend": report.backend, "tests": report.tests });
-    if refused {
-        return Err(Failed::with(Error::SelfTest(report.summary()), fields));
-    }
+    let refused = report.refusal().map(|_| report.summary());
     let text = match report.tests.len() {
         0 => "the plan has no tests".into(),
+        1 => "1 test ran: passed".into(),
         tests => format!("{tests} tests ran: passed"),
     };
-    Ok(Answer::with(text, fields))
+    let verdict = if refused.is_some() { SelfTestsVerdict::Failed } else { SelfTestsVerdict::Passed };
+    let answer = app::Answer::SelfTested(SelfTested { verdict, report });
+    match refused {
+        None => Ok(Answer::new(text, answer)),
+        Some(summary) => Err(Failed::with(Error::SelfTest(summary), answer)),
+    }
 }
 
 fn dry_run(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>) -> Result<Answer, Error> {
@@ -156,8 +154,8 @@ fn dry_run(agent: &mut Agent<'_>, source: &Source, unusable: &mut Vec<Unusable>)
     };
     let text =
         format!("release {} may be installed into slot {}; nothing was written", target.version, target.slot);
-    let fields = json!({ "would_install": target.version.to_string(), "slot": target.slot });
-    Ok(Answer::with(text, fields))
+    let answer = MayInstall { would_install: target.version.to_string(), slot: target.slot };
+    Ok(Answer::new(text, app::Answer::MayInstall(answer)))
 }
 
 fn install(

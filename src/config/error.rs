@@ -1,15 +1,26 @@
 use bistable_format::text::printable;
-use std::{fmt, path::PathBuf};
+use serde::{Serialize, Serializer};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Problem {
     /// The file.
+    #[serde(serialize_with = "shown")]
     pub file: PathBuf,
     /// Its line, from 1, if one is to blame.
     pub line: Option<usize>,
     /// What is wrong, and what is allowed.
     pub text: String,
+}
+
+/// A name that is no Unicode is shown all the same.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl Problem {

@@ -78,7 +78,7 @@ pub use layers::FOLDERS;
 pub use mirror::Mirror;
 pub use remark::{Level, Remark};
 pub use settings::{BoardSettings, Settings, SourceLimits, SourceSettings, UpdateSettings};
-pub(crate) use show::Listing;
+pub use show::Listing;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
 use fragment::{Fragment, Set};

@@ -1,9 +1,12 @@
 //! What is legal and yet doubtful.
 use super::{Mirror, Problem, Settings, declared, fragment::Fragment};
+use serde::Serialize;
 use std::fmt;
 
 /// How much a remark matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Level {
     /// It may be a mistake.
     Warning,
@@ -21,11 +24,13 @@ impl fmt::Display for Level {
 }
 
 /// Something legal that the owner may not have meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Remark {
     /// How much it matters.
     pub level: Level,
     /// What it is, and where.
+    #[serde(flatten)]
     pub about: Problem,
 }
 

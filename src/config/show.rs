@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// Every setting, in the order of the table of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Listing {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Listing {
     /// Files that count because of where they are, weakest first.
     files: Vec<String>,
     /// Files that don't count, because a namesake in a later folder masks them.
@@ -15,12 +16,14 @@ pub(crate) struct Listing {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Masked {
     file: String,
     by: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Setting {
     name: String,
     /// Null if it isn't set and there is no default.
@@ -35,6 +38,7 @@ struct Setting {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Origin {
     file: String,
     /// Null if the file counts because it is there.
@@ -42,6 +46,7 @@ struct Origin {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Said {
     value: Value,
     #[serde(flatten)]

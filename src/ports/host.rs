@@ -46,6 +46,7 @@ pub enum UnitState {
 /// Whether a board has power.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Power {
     /// It runs.
     #[default]
@@ -57,6 +58,7 @@ pub enum Power {
 /// What the system's wall clock goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum WallClock {
     /// By another clock: it can be believed.
     #[default]
@@ -68,6 +70,7 @@ pub enum WallClock {
 /// A moment that is known to have passed, and when in this boot that was known: with the clock of the boot it says what the time
 /// is at least, however the wall clock is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KnownTime {
     /// Seconds since 1970: the time was at least this.
     pub unix: u64,

@@ -1,5 +1,5 @@
 use super::{
-    Charset, Digest, SCHEMA, Style,
+    Charset, Digest, Style,
     text::{Line, Paint, printable, render, wrap},
 };
 use bistable_boot::{Outcome, Record, Slot};
@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 /// How an update ended, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Ending {
     /// Made at the factory.
     Provisioned,
@@ -53,15 +54,15 @@ impl fmt::Display for Ending {
 
 /// The past updates that are remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct History {
-    /// Always [`SCHEMA`].
-    pub schema: u32,
     /// Oldest first.
     pub updates: Vec<Past>,
 }
 
 /// One past update. There is no time in it: the device may have no clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Past {
     /// Its place among those remembered: 1 is the oldest.
     pub number: usize,
@@ -70,6 +71,7 @@ pub struct Past {
     /// The release.
     pub release: Digest,
     /// The slot that it was about.
+    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
     pub slot: Slot,
     /// How it ended.
     pub outcome: Ending,
@@ -93,7 +95,7 @@ pub fn history(record: &Record) -> History {
         rejected: record.rejection(&entry.release).is_some(),
         reason: entry.outcome.failure().map(ToString::to_string),
     };
-    History { schema: SCHEMA, updates: record.history.iter().enumerate().map(past).collect() }
+    History { updates: record.history.iter().enumerate().map(past).collect() }
 }
 
 const HEAD: [&str; 6] = ["#", "version", "slot", "outcome", "boots", "reason"];

@@ -1,6 +1,6 @@
 //! The status of a device that lost its memory: what the card and the boot flag still say, what is lost, and the command that
 //! repairs it.
-use super::{RootFacts, RootStatus, SCHEMA};
+use super::{RootFacts, RootStatus};
 use crate::ports::Power;
 use bistable_boot::{BySlot, Floors, Slot};
 use serde::Serialize;
@@ -28,6 +28,7 @@ pub struct LostFacts<'a> {
 
 /// A slot, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LostSlot {
     /// The version that it was written from last, or begun to be: not proof that it is complete.
     pub version: Option<String>,
@@ -39,9 +40,8 @@ pub struct LostSlot {
 
 /// The status of a device without a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lost {
-    /// Always [`SCHEMA`].
-    pub schema: u32,
     /// The product, if a stored release says so.
     pub product: Option<String>,
     /// The kind of board.
@@ -53,14 +53,18 @@ pub struct Lost {
     /// Why the journal can't be used.
     pub problem: String,
     /// The slot that is running; without power, the one that ran last.
+    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
     pub booted: Slot,
     /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
     pub default: Option<Slot>,
     /// Why the boot flag can't be read.
     pub default_problem: Option<String>,
     /// The two slots.
+    #[cfg_attr(test, schemars(with = "crate::schema::BySlot<LostSlot>"))]
     pub slots: BySlot<LostSlot>,
     /// The anti-rollback floors, from their copy; `None` if they are lost, too.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Floors>"))]
     pub floors: Option<Floors>,
     /// The root of trust.
     pub root: RootStatus,
@@ -80,7 +84,6 @@ impl Lost {
         });
         let advice = advice(booted, default.as_ref().ok().copied(), root.is_ok(), &slots);
         Lost {
-            schema: SCHEMA,
             product: product(booted).or(product(!booted)),
             board: board.to_owned(),
             power,

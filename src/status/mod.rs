@@ -37,15 +37,10 @@ use crate::ports::Power;
 use bistable_boot::{BySlot, Floors, Now, ReleaseId, Saved, Slot};
 use serde::Serialize;
 
-/// Version of the JSON that [`Status`] and [`History`] serialize to. Fields may be added to it; a change of meaning
-/// gets a new number.
-pub const SCHEMA: u32 = 1;
-
 /// Everything worth knowing about the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
-    /// Always [`SCHEMA`].
-    pub schema: u32,
     /// The product that this device is.
     pub product: String,
     /// The kind of board.
@@ -57,18 +52,23 @@ pub struct Status {
     /// Whether the running slot isn't the default one; `None` if the boot flag can't be read or nothing runs.
     pub pending: Option<bool>,
     /// The slot that is running; without power, the one that ran last.
+    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
     pub booted: Slot,
     /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
     pub default: Option<Slot>,
     /// Why the boot flag can't be read.
     pub default_problem: Option<String>,
     /// The slot that the next reboot tries, once.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
     pub once: Option<Slot>,
     /// The two slots.
+    #[cfg_attr(test, schemars(with = "crate::schema::BySlot<SlotStatus>"))]
     pub slots: BySlot<SlotStatus>,
     /// The update in flight, else the newest past one; `None` if there was none since the card was made.
     pub update: Option<Update>,
     /// What must not be undercut.
+    #[cfg_attr(test, schemars(with = "crate::schema::Floors"))]
     pub floors: Floors,
     /// The channel that `floors.channel_sequence` is of; empty as long as none was seen.
     pub channel: String,
@@ -88,6 +88,7 @@ pub struct Status {
 
 /// A rejected release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RejectedRelease {
     /// Its version.
     pub version: String,
@@ -99,6 +100,7 @@ pub struct RejectedRelease {
 
 /// Two files of one channel with the same number were signed, and the second one was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Equivocation {
     /// The number of both.
     pub sequence: u64,
@@ -125,6 +127,7 @@ impl Equivocation {
 
 /// A digest, long and short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Digest {
     /// The first 12 hexadecimal digits: enough for people.
     pub short: String,
@@ -140,6 +143,7 @@ impl From<&ReleaseId> for Digest {
 
 /// The root of trust.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RootStatus {
     /// Its version; `None` if there is none that may be trusted.
     pub version: Option<u32>,
@@ -161,6 +165,7 @@ impl RootStatus {
 
 /// The agent's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JournalStatus {
     /// How often it was saved.
     pub seq: u64,
@@ -196,7 +201,6 @@ impl Status {
         let slots = BySlot::new(|slot| slots::status(&facts, slot));
         let advice = advice::advice(&facts);
         Status {
-            schema: SCHEMA,
             product: record.product.clone(),
             board: facts.board.to_owned(),
             power: facts.power,

@@ -7,6 +7,7 @@ use std::fmt;
 /// The one word for a slot: what it is to the device right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum SlotState {
     /// Nothing that could boot.
     Empty,
@@ -53,6 +54,7 @@ impl fmt::Display for SlotState {
 
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SlotStatus {
     /// The version in it, or being written into it.
     pub version: Option<String>,

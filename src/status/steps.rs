@@ -6,6 +6,7 @@ use std::fmt;
 /// The steps of an update, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum StepName {
     /// Signatures, compatibility, preflight.
     Check,
@@ -43,6 +44,7 @@ impl fmt::Display for StepName {
 /// How far a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Mark {
     /// Done.
     Done,
@@ -56,6 +58,7 @@ pub enum Mark {
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// Which one.
     pub step: StepName,
@@ -67,12 +70,14 @@ pub struct Step {
 
 /// The update in flight, or the newest past one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Update {
     /// The release's version.
     pub version: String,
     /// The release.
     pub release: Digest,
     /// The slot that it is about.
+    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
     pub slot: Slot,
     /// How it ended; `None` while it is in flight.
     pub outcome: Option<Ending>,

@@ -45,7 +45,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "src",
         layers: &[
-            "aligned date ports progress text",
+            "aligned date ports progress schema text",
             "clock config http_client logging",
             "fleet_lock flow source teardown",
             "durable",
@@ -53,7 +53,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "device error status",
             "steps",
             "offer",
-            "agent",
+            "agent app",
             "cli cmd",
             "main",
         ],

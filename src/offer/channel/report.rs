@@ -16,6 +16,7 @@ use serde::Serialize;
 
 /// An offer, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Line {
     /// Its version.
     pub version: String,
@@ -29,9 +30,8 @@ pub struct Line {
 
 /// What a channel has on offer for this device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// Version of this report's form.
-    pub schema: u32,
     /// The repository.
     pub source: String,
     /// The channel.
@@ -72,7 +72,6 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         Line { version: c.offer.terms.version.to_string(), verdict, why, turn_at }
     };
     Report {
-        schema: 1,
         source: found.source.clone(),
         channel: found.channel.name.clone(),
         sequence: found.channel.sequence,

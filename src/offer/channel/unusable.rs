@@ -26,6 +26,7 @@ const TRIED_MAX: usize = 4;
 
 /// An offer that fits this device and can't be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unusable {
     /// Its version.
     pub version: String,

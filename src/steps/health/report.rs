@@ -22,6 +22,7 @@ pub enum Finding {
 /// How a check stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Standing {
     /// The last try was good.
     Good,
@@ -33,6 +34,7 @@ pub enum Standing {
 
 /// One check's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckReport {
     /// The check's name in the profile.
     pub name: String,
@@ -40,6 +42,7 @@ pub struct CheckReport {
     pub kind: String,
     /// What a failure means.
     #[serde(serialize_with = "need")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Need"))]
     pub need: Need,
     /// What the last try found.
     pub standing: Standing,
@@ -49,6 +52,7 @@ pub struct CheckReport {
     pub tries: u32,
     /// Since when each try has been good, counted from the start of the health check.
     #[serde(rename = "good_since_ms", serialize_with = "maybe_millis")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub good_since: Option<Duration>,
     /// What the last bad try said, if there was one. Printable, at most 200 bytes.
     pub last_bad: Option<String>,
@@ -107,15 +111,19 @@ impl CheckReport {
 
 /// What the health check saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// Time that it was given.
     #[serde(rename = "deadline_ms", serialize_with = "millis")]
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub deadline: Duration,
     /// How long everything had to stay good.
     #[serde(rename = "settle_ms", serialize_with = "millis")]
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub settle: Duration,
     /// How long it took.
     #[serde(rename = "took_ms", serialize_with = "millis")]
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub took: Duration,
     /// The self-tests on this system, if the profile has them run again.
     pub self_tests: Option<selftest::Report>,

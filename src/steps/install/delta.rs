@@ -28,6 +28,7 @@ impl Known {
 
 /// What has to be fetched of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Download {
     /// Bytes at most: what the device has already isn't fetched.
     pub bytes: u64,

@@ -92,6 +92,7 @@ pub enum InstallError {
 
 /// What an installation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stats {
     /// Chunks of both volumes.
     pub chunks: u64,

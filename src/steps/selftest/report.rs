@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// What was measured is what was expected.
     Passed,
@@ -31,6 +32,7 @@ impl fmt::Display for Verdict {
 
 /// One test's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TestReport {
     /// The test's name in the plan.
     pub name: String,
@@ -38,6 +40,7 @@ pub struct TestReport {
     pub kind: String,
     /// What a failure means.
     #[serde(serialize_with = "need")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Need"))]
     pub need: Need,
     /// How it ended.
     pub verdict: Verdict,
@@ -47,6 +50,7 @@ pub struct TestReport {
     pub expected: String,
     /// How long it took.
     #[serde(rename = "took_ms", serialize_with = "millis")]
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub took: Duration,
 }
 
@@ -71,6 +75,7 @@ impl TestReport {
 
 /// All tests' results, in the plan's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// Which GPIO implementation measured.
     pub backend: String,

@@ -1,0 +1,229 @@
+//! The result of a verb that ended well, or of one that ended with a verdict against going on.
+use crate::{
+    Repaired,
+    board::{Cut, sim::world::World},
+    config::{Listing, Problem, Remark},
+    ports::Power,
+    status::{History, Lost, Status},
+    steps::{check, health, install::Stats, preflight, selftest},
+};
+use bistable_boot::Slot;
+use serde::Serialize;
+
+/// What a verb answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Answer {
+    /// `install`, `arm`, `reboot`, `update`, `resume`, `commit`, `revert`.
+    Rested(Rested),
+    /// `install --dry-run`, `update --dry-run`.
+    MayInstall(MayInstall),
+    /// `preflight`.
+    Preflighted(Preflighted),
+    /// `self-test`.
+    SelfTested(SelfTested),
+    /// `health`.
+    Health(HealthVerdict),
+    /// `check`.
+    Checked(Box<check::Report>),
+    /// `status`.
+    Status(Box<Status>),
+    /// `status` on a device whose journal is lost.
+    Lost(Box<Lost>),
+    /// `history`.
+    History(History),
+    /// `repair`.
+    Repaired(Repair),
+    /// `config check`.
+    ConfigChecked(ConfigChecked),
+    /// `config show`.
+    ConfigShown(Listing),
+    /// What is wrong with a configuration: a failure of any verb.
+    Problems(Problems),
+    /// `sim power`.
+    Powered(Powered),
+    /// `sim cut`.
+    CutAt(CutAt),
+    /// `sim world`, and each verb that changes it.
+    World(Worlds),
+}
+
+/// Where the device is now.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rested {
+    /// The state of the update.
+    pub state: String,
+    /// Whether the machine was rebooted, as was asked for.
+    pub rebooted: bool,
+    /// The slot that runs.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    pub slot: Option<Slot>,
+    /// The version in it.
+    pub running: Option<String>,
+    /// What was written and fetched, if anything was installed.
+    pub installed: Option<Stats>,
+}
+
+/// A release that may be installed.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MayInstall {
+    /// Its version.
+    pub would_install: String,
+    /// The slot that it would go into.
+    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    pub slot: Slot,
+}
+
+/// Whether an update may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Word {
+    /// It may.
+    Fine,
+    /// It may not.
+    Stop,
+}
+
+/// What the preflight found.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Preflighted {
+    /// Whether an update may begin.
+    pub verdict: Word,
+    /// The checks, in order.
+    pub checks: Vec<preflight::Check>,
+}
+
+/// How the self-tests ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum SelfTestsVerdict {
+    /// All that are required passed.
+    Passed,
+    /// One that is required didn't.
+    Failed,
+}
+
+/// What the self-tests measured.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SelfTested {
+    /// How they ended.
+    pub verdict: SelfTestsVerdict,
+    /// What was measured.
+    #[serde(flatten)]
+    pub report: selftest::Report,
+}
+
+/// Whether this system, as it runs now, would pass its trial.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HealthVerdict {
+    /// `healthy` or `unhealthy`.
+    pub verdict: String,
+    /// Why it is unhealthy.
+    pub reason: Option<String>,
+    /// What was seen.
+    pub report: health::Report,
+}
+
+impl From<&health::Verdict> for HealthVerdict {
+    fn from(verdict: &health::Verdict) -> Self {
+        let word = if verdict.unhealthy().is_none() { "healthy" } else { "unhealthy" };
+        HealthVerdict {
+            verdict: word.into(),
+            reason: verdict.unhealthy().map(ToOwned::to_owned),
+            report: verdict.report().clone(),
+        }
+    }
+}
+
+/// What was made again.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Repair {
+    /// Always true.
+    pub repaired: bool,
+    /// The journal's number now.
+    pub seq: u64,
+    /// Whether the journal was made anew.
+    pub journal: bool,
+    /// Whether the anti-rollback floors were lost with it.
+    pub floors_lost: bool,
+    /// Whether it is known which release runs.
+    pub release_known: bool,
+    /// Version of the root that was written again.
+    pub root: Option<u32>,
+    /// The default slot that the boot flag was written again with.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    pub boot_flag: Option<Slot>,
+    /// The channel number of the equivocation that was acknowledged.
+    pub acknowledged: Option<u64>,
+}
+
+impl Repair {
+    /// Of a device after a repair.
+    pub(crate) fn new(seq: u64, release_known: bool, repaired: &Repaired) -> Repair {
+        Repair {
+            repaired: true,
+            seq,
+            journal: repaired.journal.is_some(),
+            floors_lost: repaired.journal.is_some_and(|journal| !journal.floors_kept),
+            release_known,
+            root: repaired.root,
+            boot_flag: repaired.flag,
+            acknowledged: repaired.acknowledged.map(|found| found.sequence),
+        }
+    }
+}
+
+/// A configuration without problems.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConfigChecked {
+    /// How many files count.
+    pub files: usize,
+    /// What is legal and yet doubtful.
+    pub remarks: Vec<Remark>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Problems {
+    /// All problems.
+    pub problems: Vec<Problem>,
+}
+
+/// The power of a simulated Pi.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Powered {
+    /// Whether it is on.
+    pub power: Power,
+    /// The slot that runs.
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    pub booted: Option<Slot>,
+}
+
+/// When the power of a simulated Pi will fail.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CutAt {
+    /// In which of its next writes.
+    pub cut_at: Option<Cut>,
+}
+
+/// The world around a simulated Pi: the content of its `world.toml`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Worlds {
+    /// The world.
+    #[cfg_attr(test, schemars(with = "serde_json::Value"))]
+    pub world: World,
+}

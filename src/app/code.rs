@@ -1,0 +1,183 @@
+//! What kind of failure it was: for programs, which must not read words for people.
+use crate::{
+    Error,
+    board::CardError,
+    steps::{check::CheckError, install::BundleError},
+};
+use bistable_format::fresh::Stale;
+use serde::{Deserialize, Serialize};
+
+/// The kind of a failure. Kinds may be added; whoever doesn't know one goes by the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum Code {
+    /// There is nothing to do.
+    NothingToDo,
+    /// The command line can't be understood, or lacks something.
+    Usage,
+    /// Something else has to happen first.
+    NotNow,
+    /// Another process works on the card.
+    Busy,
+    /// The configuration has problems.
+    Config,
+    /// The card, or what lies on it, can't be used.
+    Card,
+    /// The journal can't be used.
+    Journal,
+    /// A port to the machine failed.
+    Machine,
+    /// A file can't be opened.
+    Open,
+    /// The device has no root of trust.
+    NoRoot,
+    /// The stored root, or that of the running system, is not to be trusted.
+    UntrustedRoot,
+    /// A bundle, a release or a channel has no valid signature of this device's keys.
+    Untrusted,
+    /// Bytes aren't those that were signed.
+    Damaged,
+    /// A file isn't what it should be.
+    NotABundle,
+    /// Something could not be fetched.
+    Unreachable,
+    /// A repository lacks something that a signed file names.
+    Missing,
+    /// The delta takes another release than the one that runs.
+    OtherBase,
+    /// The delta doesn't make all volumes.
+    PartialDelta,
+    /// Parts of the running system changed, and nobody has their full data.
+    StaleBase,
+    /// `update.max_download` allows less.
+    TooMuch,
+    /// `update.deltas_only` is set, and there is no usable delta.
+    NoDelta,
+    /// The release is not for this device.
+    Incompatible,
+    /// This device rejected the release before.
+    Rejected,
+    /// The channel withdrew the release.
+    Withdrawn,
+    /// What the channel says has expired.
+    Expired,
+    /// What the channel says is older than what this device saw.
+    Replayed,
+    /// The newest root has expired.
+    RootExpired,
+    /// What the channel offers is older than the update in flight.
+    Older,
+    /// Only a newer version of this program can read it.
+    NeedsNewerAgent,
+    /// Two files of the channel with one number were signed.
+    Equivocation,
+    /// The channel doesn't exist.
+    NoChannel,
+    /// No repository is configured or named.
+    NoSource,
+    /// An offer lacks an attestation that its channel demands.
+    NotAttested,
+    /// The preflight found a reason not to begin.
+    Preflight,
+    /// A self-test failed.
+    SelfTest,
+    /// The health check failed.
+    Health,
+    /// A check must not be run: others could change its file.
+    UntrustedCheck,
+    /// The device can't test any release as it is.
+    Environment,
+    /// The boot loader did not begin the trial.
+    NotTried,
+    /// The reboot did not take place.
+    NotRebooted,
+    /// What is stored of a slot's release is missing or damaged.
+    StoredRelease,
+    /// The verb doesn't fit the state of the update.
+    WrongState,
+    /// The simulated Pi can't go on.
+    Simulator,
+}
+
+impl Code {
+    /// The kind of an error.
+    pub fn of(e: &Error) -> Code {
+        match e {
+            Error::NothingToDo(_) => Code::NothingToDo,
+            Error::Usage(_) => Code::Usage,
+            Error::NotNow(_) => Code::NotNow,
+            Error::Card(CardError::Busy { .. }) => Code::Busy,
+            Error::Card(_) => Code::Card,
+            Error::Config(_) => Code::Config,
+            Error::Journal(_) => Code::Journal,
+            Error::Fault(_) => Code::Machine,
+            #[cfg(target_os = "linux")]
+            Error::Pi(_) => Code::Machine,
+            Error::Open { .. } => Code::Open,
+            Error::NoRoot(_) => Code::NoRoot,
+            Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => Code::UntrustedRoot,
+            Error::Bundle(e) => Code::of_bundle(e),
+            Error::Check(e) => Code::of_check(e),
+            Error::Incompatible { .. } => Code::Incompatible,
+            Error::Rejected(_) => Code::Rejected,
+            Error::Withdrawn { .. } => Code::Withdrawn,
+            Error::Environment(_) => Code::Environment,
+            Error::NotTried { .. } => Code::NotTried,
+            Error::NotRebooted(_) => Code::NotRebooted,
+            Error::Refused(_) => Code::WrongState,
+            Error::Sim(_) => Code::Simulator,
+            Error::SelfTest(_) => Code::SelfTest,
+            Error::Health(_) => Code::Health,
+            Error::UntrustedCheck { .. } => Code::UntrustedCheck,
+            Error::Preflight(_) => Code::Preflight,
+            Error::StoredRelease { .. } => Code::StoredRelease,
+        }
+    }
+
+    fn of_bundle(e: &BundleError) -> Code {
+        match e {
+            BundleError::Read { .. } | BundleError::Source(_) | BundleError::Truncated { .. } => {
+                Code::Unreachable
+            }
+            BundleError::Missing { .. } => Code::Missing,
+            BundleError::Untrusted(e) if e.needs_update() => Code::NeedsNewerAgent,
+            BundleError::Untrusted(_) => Code::Untrusted,
+            BundleError::NotAnImage => Code::NeedsNewerAgent,
+            BundleError::Blob { .. }
+            | BundleError::Damaged { .. }
+            | BundleError::List { .. }
+            | BundleError::Chunk { .. }
+            | BundleError::Content { .. }
+            | BundleError::DeltaList { .. }
+            | BundleError::DeltaOfOthers(_)
+            | BundleError::Trailing { .. } => Code::Damaged,
+            BundleError::NotABundle { .. } => Code::NotABundle,
+            BundleError::OtherBase { .. } => Code::OtherBase,
+            BundleError::Partial { .. } => Code::PartialDelta,
+            BundleError::Stale { .. } => Code::StaleBase,
+            BundleError::TooMuch { .. } => Code::TooMuch,
+            BundleError::NoDelta { .. } => Code::NoDelta,
+        }
+    }
+
+    fn of_check(e: &CheckError) -> Code {
+        match e {
+            e if e.needs_update() => Code::NeedsNewerAgent,
+            CheckError::Source(_) => Code::Unreachable,
+            CheckError::Untrusted { .. } | CheckError::Offer { .. } => Code::Untrusted,
+            CheckError::Stale { problem: Stale::Expired { .. }, .. } => Code::Expired,
+            CheckError::Stale { .. } => Code::Replayed,
+            CheckError::Older { .. } => Code::Older,
+            CheckError::Equivocation { .. } => Code::Equivocation,
+            CheckError::RootExpired { .. } => Code::RootExpired,
+            CheckError::Demand(_) => Code::NotAttested,
+            CheckError::Unusable { forged: true, .. } => Code::Untrusted,
+            CheckError::Unusable { forged: false, .. } => Code::Missing,
+            CheckError::NoChannel { .. } => Code::NoChannel,
+            CheckError::NoSource => Code::NoSource,
+            CheckError::NoId(_) => Code::Machine,
+        }
+    }
+}
