@@ -3,12 +3,13 @@ use crate::{
     Repaired,
     board::{Cut, sim::world::World},
     config::{Listing, Problem, Remark},
+    offer::channel,
     ports::Power,
     status::{History, Lost, Status},
-    steps::{check, health, install::Stats, preflight, selftest},
+    steps::{health, install::Stats, preflight, selftest},
 };
 use bistable_boot::Slot;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a verb answers.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +27,7 @@ pub enum Answer {
     /// `health`.
     Health(HealthVerdict),
     /// `check`.
-    Checked(Box<check::Report>),
+    Checked(Box<channel::Report>),
     /// `status`.
     Status(Box<Status>),
     /// `status` on a device whose journal is lost.
@@ -46,11 +47,11 @@ pub enum Answer {
     /// `sim cut`.
     CutAt(CutAt),
     /// `sim world`, and each verb that changes it.
-    World(Worlds),
+    World(Box<Worlds>),
 }
 
 /// Where the device is now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rested {
     /// The state of the update.
@@ -64,6 +65,18 @@ pub struct Rested {
     pub running: Option<String>,
     /// What was written and fetched, if anything was installed.
     pub installed: Option<Stats>,
+    /// What was written to the card in all.
+    pub card: CardWrites,
+}
+
+/// Writes to a card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CardWrites {
+    /// How many.
+    pub writes: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
 }
 
 /// A release that may be installed.

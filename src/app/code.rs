@@ -1,9 +1,5 @@
 //! What kind of failure it was: for programs, which must not read words for people.
-use crate::{
-    Error,
-    board::CardError,
-    steps::{check::CheckError, install::BundleError},
-};
+use crate::{Error, board::CardError, error::CheckError, steps::install::BundleError};
 use bistable_format::fresh::Stale;
 use serde::{Deserialize, Serialize};
 

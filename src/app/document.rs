@@ -1,6 +1,6 @@
 //! The one JSON object that a verb prints.
 use super::{Answer, Code};
-use crate::steps::check::Unusable;
+use crate::offer::channel::Unusable;
 use serde::Serialize;
 
 /// Version of the JSON objects on standard output. Fields may be added; a change of meaning gets a new number.

@@ -3,7 +3,7 @@ use crate::{
     Error,
     app::{self, Code, Document, Failure},
     error::Exit,
-    steps::check::Unusable,
+    offer::channel::Unusable,
     text::printable_lines,
 };
 use bistable_format::text::is_printable_char;
@@ -72,14 +72,14 @@ impl Answer {
 pub(crate) struct Failed {
     error: Box<Error>,
     /// The report that says why.
-    report: Option<app::Answer>,
+    report: Option<Box<app::Answer>>,
     unusable: Vec<Unusable>,
 }
 
 impl Failed {
     /// An error with the report that it was drawn from.
     pub(crate) fn with(error: Error, report: app::Answer) -> Failed {
-        Failed { error: Box::new(error), report: Some(report), unusable: Vec::new() }
+        Failed { error: Box::new(error), report: Some(Box::new(report)), unusable: Vec::new() }
     }
 
     /// Offers were passed over.
@@ -121,7 +121,12 @@ pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) 
             let err = format!("{what}{text}");
             let (code, exit) = (Code::of(&error), error.exit());
             let failure = Failure { error: text, code, exit: exit.code() };
-            told_failure(Document { unusable, ..Document::failed(failure, report) }, err, exit, form)
+            told_failure(
+                &Document { unusable, ..Document::failed(failure, report.map(|report| *report)) },
+                err,
+                exit,
+                form,
+            )
         }
     }
 }
@@ -129,10 +134,10 @@ pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) 
 /// What is to be told about a command line that says nothing.
 pub(crate) fn told_usage(text: &str, form: Form) -> Told {
     let failure = Failure { error: text.into(), code: Code::Usage, exit: Exit::Usage.code() };
-    told_failure(Document::failed(failure, None), String::new(), Exit::Usage, form)
+    told_failure(&Document::failed(failure, None), String::new(), Exit::Usage, form)
 }
 
-fn told_failure(document: Document, err: String, exit: Exit, form: Form) -> Told {
+fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Told {
     let out = if form == Form::Json { escaped(&document.json()) } else { String::new() };
     Told { out, err, exit }
 }
@@ -170,15 +175,21 @@ fn full_text(e: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{Preflighted, Rested, Word};
+    use crate::app::{CardWrites, Preflighted, Rested, Word};
     use serde_json::{Value, json};
 
     /// How a verb ended; then text, words on standard error, exit code with one for reboots, object.
     type End = (Result<Answer, Failed>, &'static str, &'static str, Exit, Value);
 
     fn rested(text: &str, state: &str) -> Answer {
-        let rested =
-            Rested { state: state.into(), rebooted: false, slot: None, running: None, installed: None };
+        let rested = Rested {
+            state: state.into(),
+            rebooted: false,
+            slot: None,
+            running: None,
+            installed: None,
+            card: CardWrites::default(),
+        };
         Answer::new(text, app::Answer::Rested(rested))
     }
 
@@ -188,6 +199,7 @@ mod tests {
         let state = |name: &str| {
             json!({
                 "schema": 1, "state": name, "rebooted": false, "slot": null, "running": null, "installed": null,
+                "card": { "writes": 0, "bytes": 0 },
             })
         };
         vec![

@@ -52,7 +52,7 @@ pub(super) fn run(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
 }
 
 fn world(world: World) -> app::Answer {
-    app::Answer::World(Worlds { world })
+    app::Answer::World(Box::new(Worlds { world }))
 }
 
 fn power(machine: &mut Machine, card: &Card, what: Power) -> Result<(), SimError> {

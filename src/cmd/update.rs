@@ -3,7 +3,7 @@ use super::{Answer, Failed, Reboot, follow, health, machine::Keeper, say};
 use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
-    app::{self, MayInstall, Preflighted, Rested, SelfTested, SelfTestsVerdict, Word},
+    app::{self, CardWrites, MayInstall, Preflighted, Rested, SelfTested, SelfTestsVerdict, Word},
     cli::{Source, Verb},
     http_client::Scheme,
     offer::channel::{Remember, Unusable},
@@ -81,6 +81,10 @@ pub(super) fn answer(
                 slot,
                 running: running.map(|image| image.version.to_string()),
                 installed: agent.installed,
+                card: {
+                    let (bytes, writes) = keeper.written();
+                    CardWrites { writes, bytes }
+                },
             };
             Ok(Answer::new(text, app::Answer::Rested(rested)).reboot(reboot))
         }

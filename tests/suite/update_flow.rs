@@ -11,13 +11,11 @@ use std::{
     process::{Child, Stdio},
 };
 
-/// Chunks that were right already, of how many, and MiB written, as an installation says.
+/// Chunks that were right already, of how many, and bytes written, as an installation answers.
 fn stats(ended: &Ended) -> (u64, u64, u64) {
-    let line = ended.err.lines().find(|l| l.contains("chunks were right already")).unwrap();
-    let numbers: Vec<u64> =
-        line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
-    let [written, skipped, chunks, ..] = numbers[..] else { panic!("{line}") };
-    (skipped, chunks, written)
+    let installed = &ended.json()["installed"];
+    let number = |name: &str| installed[name].as_u64().unwrap_or_else(|| panic!("{ended:#?}"));
+    (number("skipped"), number("chunks"), number("written_bytes"))
 }
 
 /// An installation that reads from a pipe and has got so many bytes of it.
@@ -32,7 +30,7 @@ fn begun(pi: &Pi, bytes: &[u8]) -> Child {
 #[test]
 fn a_pipe_is_as_good_as_a_file() {
     let pi = Pi::new();
-    pi.run_with("install -", &product().good)
+    pi.run_with("install - --json", &product().good)
         .must(0, &["signature and compatibility are fine", "state: staged"]);
     pi.run("arm").must(0, &["self-test relay", "state: armed"]);
     pi.run("reboot").must(0, &["slot B is tried once"]);
@@ -43,7 +41,7 @@ fn a_pipe_is_as_good_as_a_file() {
 
 #[test]
 fn killed_and_started_again_it_goes_on() {
-    let fresh = stats(&Pi::new().run_with("install -", &product().good).must(0, &[]));
+    let fresh = stats(&Pi::new().run_with("install - --json", &product().good).must(0, &[]));
     let good = &product().good;
     let data = parts(good)[7].content.start;
     let mut kept = 0;
@@ -52,7 +50,7 @@ fn killed_and_started_again_it_goes_on() {
         let mut child = begun(&pi, &good[..data + (good.len() - data - 100) * tenth / 10]);
         child.kill().unwrap();
         child.wait().unwrap();
-        let again = pi.run_with("install -", good).must(0, &[]);
+        let again = pi.run_with("install - --json", good).must(0, &[]);
         let (skipped, chunks, _) = stats(&again);
         assert_eq!(chunks, fresh.1);
         // How far it came when it was killed is chance; that nothing has to be written twice isn't.
@@ -76,7 +74,7 @@ fn what_is_right_already_is_not_written_again() {
     let before = pi.slot(Slot::B);
     pi.run("revert").must(0, &[]);
     pi.is_unharmed();
-    let again = pi.run_on("install --retry-rejected", &pi.good()).must(0, &[]);
+    let again = pi.run_on("install --json --retry-rejected", &pi.good()).must(0, &[]);
     let (skipped, chunks, written) = stats(&again);
     assert_eq!((skipped, written), (chunks, 0));
     assert!(pi.slot(Slot::B) == before);
@@ -223,7 +221,7 @@ fn power_lost_in_any_state_boots_slot_a() {
     for steps in [&[][..], &["install"], &["install", "arm"], &["install", "arm", "reboot"]] {
         for step in steps {
             match *step {
-                "install" => pi.run_on("install --retry-rejected", &pi.good()).must(0, &[]),
+                "install" => pi.run_on("install --json --retry-rejected", &pi.good()).must(0, &[]),
                 step => pi.run(step).must(0, &[]),
             };
         }

@@ -40,7 +40,6 @@ pub struct Cost {
 pub(super) struct Ended {
     pub(super) cost: Cost,
     pub(super) stdout: String,
-    pub(super) stderr: String,
 }
 
 /// Be the process in between.
@@ -127,7 +126,7 @@ impl Metered {
             cost.seconds,
             super::report::mib(cost.peak_bytes)
         ));
-        Ok(Ended { cost, stdout, stderr })
+        Ok(Ended { cost, stdout })
     }
 
     /// The same call without a meter, for those who want to handle the process themselves.

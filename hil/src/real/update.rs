@@ -7,6 +7,7 @@ use super::{
 };
 use crate::program::Program;
 use anyhow::{Context, Result, bail};
+use bistable::app::Rested;
 use bistable_boot::Slot;
 use serde::Deserialize;
 use std::{
@@ -22,44 +23,27 @@ struct ProgressLine {
     finished: bool,
 }
 
-/// Its log says how much was written.
 fn device(line: &str) -> Metered {
-    Metered::new(Program::Device, &format!("--card {CARD} {line}")).with("RUST_LOG", "bistable=info")
+    Metered::new(Program::Device, &format!("--card {CARD} {line}"))
 }
 
 /// Install the new release on the card as it is.
 pub(super) fn install(desk: &Desk, more: &str) -> Result<Install> {
-    let line = format!("install --progress plain {} {more}", Version::New.bundle());
+    let line = format!("install --json --progress plain {} {more}", Version::New.bundle());
     let ended = device(&line).run(&desk.folder, 0)?;
     figures(&ended)
 }
 
 fn figures(ended: &Ended) -> Result<Install> {
-    let number = |key: &str| {
-        let mut words = ended.stderr.split_whitespace().rev();
-        words.find_map(|word| word.strip_prefix(key)).and_then(|value| value.parse().ok())
-    };
-    let (written, writes) = number("written_bytes=")
-        .zip(number("writes="))
-        .with_context(|| format!("the device did not say how much it wrote, but:\n{}", ended.stderr))?;
-    let (right, chunks) = right_already(&ended.stderr)
-        .with_context(|| format!("the device did not say what was right already, but:\n{}", ended.stderr))?;
+    let rested: Rested = serde_json::from_str(&ended.stdout).context("reading what install answered")?;
+    let installed = rested.installed.context("install did not say what it did")?;
     Ok(Install {
         seconds: ended.cost.seconds,
         peak_bytes: ended.cost.peak_bytes,
-        card_bytes: written,
-        writes,
-        chunks,
-        chunks_right_already: right,
-    })
-}
-
-/// From "slot B: 5 MiB written, 3 of 9 chunks were right already, …".
-fn right_already(said: &str) -> Option<(u64, u64)> {
-    let words: Vec<_> = said.split_whitespace().collect();
-    words.windows(5).find_map(|w| match w {
-        [right, "of", chunks, "chunks", "were"] => right.parse().ok().zip(chunks.parse().ok()),
-        _ => None,
+        card_bytes: rested.card.bytes,
+        writes: rested.card.writes,
+        chunks: installed.chunks,
+        chunks_right_already: installed.skipped,
     })
 }
 
@@ -139,7 +123,6 @@ pub(super) fn to_commit(desk: &Desk) -> Result<Claim> {
         ("/state", "idle".into()),
         ("/booted", serde_json::to_value(Slot::B)?),
         ("/default", serde_json::to_value(Slot::B)?),
-        ("/pending", false.into()),
         ("/update/outcome", "committed".into()),
     ];
     let findings = wanted
@@ -148,22 +131,4 @@ pub(super) fn to_commit(desk: &Desk) -> Result<Claim> {
         .map(|(at, want)| format!("status {at} is {:?} instead of {want}", status.pointer(at)))
         .collect();
     Ok(Claim::new("the new release was armed, tried and committed: slot B is booted and default", findings))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_device_says_is_understood() {
-        let stderr = "state: installing\n\
-                      slot B: 5 MiB written, 3 of 9 chunks were right already, 9 MiB read back and compared\n\
-                      [2026-01-01T00:00:00Z INFO  bistable::cmd::update] written_bytes=5242880 writes=17\n";
-        let ended = Ended { cost: Default::default(), stdout: String::new(), stderr: stderr.into() };
-        let install = figures(&ended).unwrap();
-        assert_eq!((install.card_bytes, install.writes), (5_242_880, 17));
-        assert_eq!((install.chunks_right_already, install.chunks), (3, 9));
-        let silent = Ended { stderr: "state: installing\n".into(), ..ended };
-        assert!(figures(&silent).is_err());
-    }
 }

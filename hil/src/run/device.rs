@@ -282,7 +282,7 @@ fn json<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
 mod tests {
     use super::*;
 
-    const STATUS: &str = r#"{"schema":1,"state":"idle","pending":false,"booted":"B","default":"B","slots":{"a":{"version":"1.0.0"},"b":{"version":"2.0.0"}},"rejected":[]}"#;
+    const STATUS: &str = r#"{"schema":1,"state":"idle","booted":"B","default":"B","slots":{"a":{"version":"1.0.0"},"b":{"version":"2.0.0"}},"rejected":[]}"#;
 
     #[test]
     fn an_answer_is_found_among_other_lines() {
