@@ -58,7 +58,8 @@ impl<R: Read> DeltaReader<R> {
         head.push(input.entry(Part::Delta, Envelope::MAX_BYTES as u64)?);
         let signed = head.last().map(|e| e.content.clone()).unwrap_or_default();
         let delta = open_delta(&signed).map_err(BundleError::TrustDelta)?;
-        if delta.target != bistable_format::release::identity(&signed_release) {
+        let made = (bistable_format::release::identity(&signed_release), &release.head.product);
+        if (delta.target, &delta.head.product) != made {
             return Err(BundleError::OtherTarget);
         }
         let frame = Frame::delta((&signed_release, &release), (&signed, &delta));

@@ -36,11 +36,11 @@ pub(super) fn signed_next_root() -> Vec<u8> {
 }
 
 /// What is wrong, in bytes.
-type Vector = (&'static str, Vec<u8>);
+pub(super) type Vector = (&'static str, Vec<u8>);
 
 /// Every vector by its file's name.
 pub(super) fn all() -> Vec<Vector> {
-    [roots(), channels(), contents(), releases(), data()].concat()
+    [roots(), channels(), contents(), releases(), data(), super::deltas::all()].concat()
 }
 
 /// Any value as root 2, by the usual keys.
@@ -59,7 +59,7 @@ fn payload_end(signed: &[u8]) -> usize {
     16 + usize::try_from(u32::from_le_bytes(signed[12..16].try_into().unwrap())).unwrap()
 }
 
-fn with(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(super) fn with(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     change(&mut bytes);
     bytes
 }
@@ -74,7 +74,7 @@ fn signed_again(signed: Vec<u8>) -> Vec<u8> {
 }
 
 /// A web server's answer where there is no such file, given as if there were.
-fn page() -> Vec<u8> {
+pub(super) fn page() -> Vec<u8> {
     b"<!doctype html><title>Not found</title><p>There is nothing here.\n".to_vec()
 }
 
@@ -182,12 +182,12 @@ fn published(channel: &Channel) -> Vec<u8> {
 }
 
 /// An extension that nobody knows, and everybody must.
-fn odd() -> Extension {
+pub(super) fn odd() -> Extension {
     Extension { id: 7, bytes: vec![1, 2, 3] }
 }
 
 /// A payload that is for later agents only: after its head come bytes that no decoder of today takes.
-fn for_later(repository: &Digest) -> Vec<u8> {
+pub(super) fn for_later(repository: &Digest) -> Vec<u8> {
     let head = Head { agent: ">=9.1.0".into(), ..Head::new(*repository, "") };
     [payload(&head), vec![0xff; 20]].concat()
 }
