@@ -97,12 +97,21 @@ pub enum Verb {
 
 /// Run with these arguments, the program's name first. Prints, and gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(e) => {
             // Nothing can be done about a closed stderr.
             let _ = e.print();
-            return if e.use_stderr() { code(Exit::Usage) } else { code(Exit::Done) };
+            if !e.use_stderr() {
+                return code(Exit::Done);
+            }
+            // It was not understood, but this much of it can be seen.
+            if args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
+                let text = e.render().to_string();
+                cmd::complain_of_usage(text.trim_start_matches("error: ").trim_end());
+            }
+            return code(Exit::Usage);
         }
     };
     let out = cmd::Out { json: cli.json, progress: cli.progress };
@@ -135,7 +144,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => code(Exit::Done),
         Err(e) => {
-            cmd::complain(&e);
+            out.complain(&e);
             code(e.exit())
         }
     }

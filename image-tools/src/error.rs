@@ -49,6 +49,21 @@ pub enum Exit {
     TryLater = 75,
 }
 
+impl Exit {
+    /// The same as a word: the `code` of a failure in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::NothingToDo => "nothing-to-do",
+            Exit::Untrusted => "untrusted",
+            Exit::Incompatible => "incompatible",
+            Exit::TryLater => "try-later",
+        }
+    }
+}
+
 /// Any verb's failure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -144,12 +159,16 @@ pub enum Error {
     /// Arguments that contradict each other or can't be used.
     #[error("{0}")]
     Usage(String),
+    /// One that is on standard output already, with the report that it was drawn from.
+    #[error(transparent)]
+    Told(Box<Error>),
 }
 
 impl Error {
     /// The exit code that tells it to scripts.
     pub fn exit(&self) -> Exit {
         match self {
+            Error::Told(e) => e.exit(),
             Error::Usage(_) => Exit::Usage,
             Error::Root(RootError::Invalid { .. }) | Error::Build(BuildError::Untrusted(_)) => {
                 Exit::Untrusted

@@ -233,8 +233,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         .iter()
         .map(|p| json!({ "fault": p.fault.name(), "path": p.path, "text": p.text }))
         .collect();
-    out.result(
-        json!({
+    let json = json!({
             "repository": store.place(),
             "fine": report.problems.is_empty(),
             "problems": problems,
@@ -251,12 +250,10 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             "removed_damaged": repaired.damaged,
             "removed_deltas": repaired.deltas,
             "removed_leftovers": repaired.leftovers,
-        }),
-        &text,
-    )?;
+    });
     match report.problems.iter().filter(|p| p.fault.is_serious()).count() {
-        0 => Ok(()),
-        serious => Err(Error::Damaged { place: store.place().into(), serious }),
+        0 => out.result(json, &text),
+        serious => Err(out.report(json, &text, Error::Damaged { place: store.place().into(), serious })),
     }
 }
 

@@ -26,9 +26,10 @@ mod waves;
 pub(crate) mod withdraw;
 
 use crate::cli::ProgressStyle;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::progress::{Progress, Silent};
 use bistable_format::text::{is_printable_char, printable};
+use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 
 /// The schema of all JSON results. Rises when a field changes its meaning or goes.
@@ -53,42 +54,89 @@ impl Out {
     }
 
     /// Print the result: as text, or as JSON with the schema's number.
-    pub(crate) fn result(self, json: serde_json::Value, text: &str) -> Result<(), Error> {
-        let mut stdout = io::stdout().lock();
-        let printed = if self.json {
-            let mut with_schema = serde_json::Map::new();
-            with_schema.insert("schema".into(), SCHEMA.into());
-            if let serde_json::Value::Object(fields) = json {
-                with_schema.extend(fields);
-            }
-            writeln!(stdout, "{}", json_text(&serde_json::Value::Object(with_schema)))
-        } else {
-            // Names and descriptions are foreign text.
-            stdout.write_all(printable(text, &['\n', '\t']).as_bytes())
-        };
-        match printed.and_then(|()| stdout.flush()) {
-            // Whoever reads has enough.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(e) => Err(crate::OutputError::io("write to", "standard output".as_ref())(e).into()),
-            Ok(()) => Ok(()),
+    pub(crate) fn result(self, json: Value, text: &str) -> Result<(), Error> {
+        // Names and descriptions are foreign text.
+        if self.json { print(&object(json, None)) } else { print(&printable(text, &['\n', '\t'])) }
+    }
+
+    /// Print the report of a verb that fails because of it; as JSON, with the failure.
+    pub(crate) fn report(self, json: Value, text: &str, why: Error) -> Error {
+        if !self.json {
+            return self.result(json, text).err().unwrap_or(why);
+        }
+        match print(&object(json, Some(&Failure::from(&why)))) {
+            Ok(()) => Error::Told(Box::new(why)),
+            Err(e) => e,
+        }
+    }
+
+    /// Tell what failed: on standard error, and as JSON.
+    pub(crate) fn complain(self, error: &Error) {
+        lines::say(&format!("error: {}", causes(error, "\n  caused by: ")));
+        if self.json && !matches!(error, Error::Told(_)) {
+            // Nothing can be done about a closed standard output.
+            let _ = print(&object(Value::Null, Some(&Failure::from(error))));
         }
     }
 }
 
-/// Report what failed, and each cause of it.
-pub(crate) fn complain(error: &Error) {
-    let mut text = format!("error: {error}");
+/// What failed, for programs.
+struct Failure {
+    error: String,
+    exit: Exit,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Failure {
+        Failure { error: causes(error, ": "), exit: error.exit() }
+    }
+}
+
+/// The one JSON object of a command line that can't be understood.
+pub(crate) fn complain_of_usage(text: &str) {
+    let failure = Failure { error: text.into(), exit: Exit::Usage };
+    // Nothing can be done about a closed standard output.
+    let _ = print(&object(Value::Null, Some(&failure)));
+}
+
+fn object(json: Value, failure: Option<&Failure>) -> String {
+    let mut all = serde_json::Map::new();
+    all.insert("schema".into(), SCHEMA.into());
+    if let Value::Object(fields) = json {
+        all.extend(fields);
+    }
+    if let Some(Failure { error, exit }) = failure {
+        all.insert("error".into(), error.as_str().into());
+        all.insert("code".into(), exit.name().into());
+        all.insert("exit".into(), (*exit as u8).into());
+    }
+    json_text(&Value::Object(all)) + "\n"
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Whoever reads has enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(crate::OutputError::io("write to", "standard output".as_ref())(e).into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// An error and each cause of it.
+fn causes(error: &Error, between: &str) -> String {
+    let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(e) = cause {
-        text.push_str("\n  caused by: ");
+        text.push_str(between);
         text.push_str(&e.to_string());
         cause = e.source();
     }
-    lines::say(&text);
+    text
 }
 
 /// JSON with every character that is not printable escaped: it may reach a terminal, too.
-fn json_text(value: &serde_json::Value) -> String {
+fn json_text(value: &Value) -> String {
     let mut text = String::new();
     for c in format!("{value:#}").chars() {
         if c == '\n' || is_printable_char(c) {
@@ -104,8 +152,8 @@ fn json_text(value: &serde_json::Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::json_text;
-    use serde_json::{Value, json};
+    use super::{Value, json_text};
+    use serde_json::json;
 
     #[test]
     fn json_has_only_printable_characters_and_says_the_same() {

@@ -47,6 +47,31 @@ pub(crate) fn on(state: &Path, repo: &str, args: &[&str], code: i32) -> (String,
     (stdout, stderr)
 }
 
+/// A program needs no words for people, whatever went wrong.
+#[test]
+fn a_failure_is_one_object_too() {
+    let place = places::directory();
+    let repo = place.url.as_ref().unwrap();
+    for (args, code, word) in [
+        (&["list", "--json"][..], 1, "failed"),
+        (&["show", "--json"], 2, "usage"),
+        (&["channel", "refresh", "--all", "--json"], 2, "usage"),
+    ] {
+        let (stdout, stderr) = at(repo, args, code);
+        let told: Value = serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {stdout}"));
+        assert_eq!(
+            (&told["schema"], &told["code"], &told["exit"]),
+            (&1.into(), &word.into(), &code.into()),
+            "{told}"
+        );
+        let first = told["error"].as_str().unwrap().split([':', '\n']).next().unwrap();
+        assert!(!first.is_empty() && stderr.contains(first), "{told}\n{stderr}");
+        // For people, standard output stays empty.
+        let args: Vec<_> = args.iter().copied().filter(|arg| *arg != "--json").collect();
+        assert_eq!(at(repo, &args, code).0, "");
+    }
+}
+
 #[test]
 fn from_nothing_to_a_repaired_audit() {
     let product = Product::new();
