@@ -1,10 +1,6 @@
 //! The way back.
 use super::{Agent, Note, Rest};
-use crate::{
-    Error,
-    ports::{Fault, Switch},
-    steps::revert,
-};
+use crate::{Error, ports::Fault, steps::revert};
 use bistable_boot::{Asked, Event, Failure, Now, Origin, Reason, Saved};
 
 impl Agent<'_> {
@@ -14,7 +10,7 @@ impl Agent<'_> {
         revert::restore_flag(boot, &target)?;
         // Of a reboot into the trial that never came about, the one-shot flag may be left: any reset would follow it,
         // into whatever the slot holds by then.
-        match boot.switch(!target.slot, Switch::Once) {
+        match boot.try_once(!target.slot) {
             // Without a flag that can be read there is no telling; nor does the firmware know.
             Err(Fault::Unfit(problem)) => log::warn!("one-shot flag left as it is: {problem}"),
             done => done?,

@@ -134,12 +134,12 @@ impl<'a> Agent<'a> {
     fn mend_flag(&mut self) -> Result<(), Error> {
         let Some(old) = self.device.record.state.target().map(|target| !target.slot) else { return Ok(()) };
         let boot = &mut self.device.board.boot;
-        match boot.check_content() {
+        match boot.read().and_then(|flag| flag.check_content()) {
             // Nor can a sector be read, for some cards, after its write was cut short; writing it mends it.
             Err(e) if e.stopping().is_none() => log::warn!("boot flag lost during an update: {e}"),
             sound => return Ok(sound?),
         }
-        match boot.rewrite(old) {
+        match boot.overwrite(old) {
             // Its file can't be found: the steps that need it say so, and going back needs no write. What is only in use
             // can be written when it isn't any more; until then the update stays where it is.
             Err(Fault::Unfit(problem)) => log::warn!("boot flag can't be written again: {problem}"),

@@ -105,7 +105,7 @@ impl Agent<'_> {
         if !self.now().is_idle() || self.device.board.boot.default_slot()? == booted {
             return Err(Error::NothingToDo("no release is on trial: nothing to commit".into()));
         }
-        self.device.board.boot.check()?;
+        self.device.board.boot.read()?.check()?;
         let image = self.device.running().cloned().ok_or_else(|| {
             Error::NotNow(format!("slot {booted} runs a release that the journal does not know"))
         })?;

@@ -2,7 +2,7 @@
 use super::{Agent, Note, Rest};
 use crate::{
     Error,
-    ports::{BootControl, Never, Switch},
+    ports::Never,
     source::Source,
     steps::{
         install::{self, Bundle, Content, Overrides},
@@ -157,7 +157,7 @@ impl Agent<'_> {
                 self.on(Event::Offer(target.clone()))?;
             }
         }
-        self.device.board.boot.settle()?;
+        self.device.board.boot.forget(target.slot)?;
         self.listener.hear(Note::Writing(&target, content.release()));
         let listener = &mut *self.listener;
         let written =
@@ -323,7 +323,7 @@ impl Agent<'_> {
     }
 
     fn reboot_once(&mut self, slot: Slot) -> Result<Never, Error> {
-        self.device.board.boot.switch(slot, Switch::Once)?;
+        self.device.board.boot.try_once(slot)?;
         self.listener.hear(Note::Rebooting(slot));
         Ok(self.device.board.host.reboot()?)
     }
@@ -337,7 +337,7 @@ impl Agent<'_> {
         if goes_down(&why) {
             return why;
         }
-        let taken_back = match self.device.board.boot.switch(old, Switch::Once) {
+        let taken_back = match self.device.board.boot.try_once(old) {
             Ok(()) => self.on(Event::RebootCanceled).and_then(|()| self.save_derived()),
             Err(e) => Err(e.into()),
         };
@@ -354,8 +354,6 @@ impl Agent<'_> {
 
     /// A flag that was torn names the default slot twice: a trial would boot the old system. Write it whole.
     fn repair_flag(&mut self) -> Result<Option<Slot>, Error> {
-        let boot: &mut dyn BootControl = &mut *self.device.board.boot;
-        let default = boot.default_slot()?;
-        Ok(boot.repair()?.then_some(default))
+        Ok(self.device.board.boot.mend()?)
     }
 }

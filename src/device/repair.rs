@@ -128,11 +128,8 @@ impl Device {
     fn mend_flag(&mut self) -> Result<Option<Slot>, Error> {
         let boot = &mut self.board.boot;
         // One that is in use isn't lost.
-        match boot.check_content() {
-            Ok(()) => {
-                let default = boot.default_slot()?;
-                return Ok(boot.repair()?.then_some(default));
-            }
+        match boot.read().and_then(|flag| flag.check_content()) {
+            Ok(()) => return Ok(boot.mend()?),
             Err(e) if e.stopping().is_some() => return Err(e.into()),
             Err(_) => {}
         }
@@ -142,7 +139,7 @@ impl Device {
             | Now::Saved(Saved::Committing { target, .. } | Saved::Reverting { target, .. }) => !target.slot,
             _ => booted,
         };
-        boot.rewrite(slot)?;
+        boot.overwrite(slot)?;
         Ok(Some(slot))
     }
 

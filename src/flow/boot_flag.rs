@@ -1,5 +1,5 @@
 //! The boot flag on the card: finding the one sector of `autoboot.txt`, and changing it.
-use crate::ports::{Fault, Sectors, Volume};
+use crate::ports::{Content, Fault, Flag, Sectors, Volume, Writable};
 use bistable_boot::{
     Autoboot, Blocks, BySlot, Lba, SECTOR, Slot,
     autoboot::Reading,
@@ -27,23 +27,44 @@ impl BootFlag {
         BootFlag { sectors: Sectors(bootconfig), partitions }
     }
 
-    /// What the flag says, as the firmware reads it.
+    /// What the firmware makes of it.
     ///
     /// # Errors
     /// When the file can't be found or read.
-    pub fn read(&mut self) -> Result<Reading, Fault> {
-        let (_, sector) = self.sector()?;
-        Ok(Autoboot::read(&sector))
+    pub fn reading(&mut self) -> Result<Reading, Fault> {
+        self.sector().map(|(_, sector)| Autoboot::read(&sector))
     }
 
-    /// The default slot.
+    /// What the flag holds.
     ///
     /// # Errors
-    /// When the file can't be read or names no slot.
-    pub fn default_slot(&mut self) -> Result<Slot, Fault> {
-        self.read()?
-            .default_slot(self.partitions)
-            .ok_or_else(|| Fault::Unfit(format!("autoboot.txt names no boot partition of a slot: {REPAIR}")))
+    /// When the card fails.
+    pub fn read(&mut self) -> Result<Flag, Fault> {
+        let content = match self.sector() {
+            Ok((_, sector)) => self.content(&sector),
+            Err(Fault::Unfit(why)) => Content::Unreadable(why),
+            Err(e) => return Err(e),
+        };
+        let writable = match self.sectors.0.check_use() {
+            Ok(()) => Writable::Yes,
+            Err(Fault::InUse(by)) => Writable::InUse(by),
+            Err(e) if e.stopping().is_some() => return Err(e),
+            Err(e) => Writable::Unknown(e.to_string()),
+        };
+        Ok(Flag { content, writable })
+    }
+
+    fn content(&self, sector: &[u8; SECTOR]) -> Content {
+        let reading = Autoboot::read(sector);
+        match (reading.default_slot(self.partitions), self.recognize(sector)) {
+            (Some(default), Ok(())) if reading.is_torn() => Content::Torn { default },
+            (Some(default), Ok(())) => Content::Whole { default },
+            (default @ Some(_), Err(e)) => Content::Foreign { default, why: e.to_string() },
+            (None, _) => {
+                let why = format!("autoboot.txt names no boot partition of a slot: {REPAIR}");
+                Content::Foreign { default: None, why }
+            }
+        }
     }
 
     /// Make `slot` the default: one sector, durable and read back. Writes nothing when it is so already, but flushes.
@@ -57,7 +78,7 @@ impl BootFlag {
             // It may have been written by a program that was killed before its flush.
             return self.sectors.flush();
         }
-        self.recognise(&there)?;
+        self.recognize(&there)?;
         self.put(at, &text)
     }
 
@@ -87,19 +108,8 @@ impl BootFlag {
         ))
     }
 
-    /// Whether the sector holds what [`write`](Self::write) would overwrite.
-    ///
-    /// # Errors
-    /// When the file can't be found or read, or somebody else wrote it; [`Fault::InUse`] when all is well with it but
-    /// that somebody else uses the partition.
-    pub fn check(&mut self) -> Result<(), Fault> {
-        let (_, there) = self.sector()?;
-        self.recognise(&there)?;
-        self.sectors.0.check_use()
-    }
-
     // Never trust a place that one was led to: a damaged FAT could point anywhere.
-    fn recognise(&self, there: &[u8; SECTOR]) -> Result<(), Fault> {
+    fn recognize(&self, there: &[u8; SECTOR]) -> Result<(), Fault> {
         match Autoboot::recognise(there, self.partitions) {
             Some(_) => Ok(()),
             None => Err(Fault::Unfit(format!(

@@ -1,7 +1,7 @@
 //! The boot flow `tryboot`: `autoboot.txt` on the card, and a one-shot flag that the firmware forgets: simulated it is a
 //! register, on a real Pi the argument of the next reboot.
 use super::boot_flag::BootFlag;
-use crate::ports::{BootControl, Fault, Support, Switch, Volume};
+use crate::ports::{BootControl, Fault, Flag, Support, Volume};
 use bistable_boot::{Evidence, Slot, layout::BOOT_PARTITIONS};
 use std::sync::Arc;
 
@@ -42,27 +42,22 @@ impl BootControl for Tryboot {
         self.booted.slot
     }
 
-    fn default_slot(&mut self) -> Result<Slot, Fault> {
-        self.flag.default_slot()
+    fn read(&mut self) -> Result<Flag, Fault> {
+        self.flag.read()
     }
 
-    fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault> {
-        match how {
-            Switch::Always => self.flag.write(slot),
-            Switch::Once => {
-                // The firmware's one-shot flag means "the other one": it can't name a slot.
-                let other = self.flag.default_slot()? != slot;
-                (self.once)(other)
-            }
-        }
+    fn try_once(&mut self, slot: Slot) -> Result<(), Fault> {
+        // The firmware's one-shot flag means "the other one": it can't name a slot.
+        let other = self.flag.read()?.default_slot()? != slot;
+        (self.once)(other)
     }
 
-    fn rewrite(&mut self, slot: Slot) -> Result<(), Fault> {
+    fn make_default(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.flag.write(slot)
+    }
+
+    fn overwrite(&mut self, slot: Slot) -> Result<(), Fault> {
         self.flag.rewrite(slot)
-    }
-
-    fn check(&mut self) -> Result<(), Fault> {
-        self.flag.check()
     }
 
     fn support(&mut self) -> Result<Support, Fault> {
@@ -82,10 +77,6 @@ impl BootControl for Tryboot {
             Err(Fault::Unfit(_)) => Ok(Evidence::NotTried),
             Err(e) => Err(e),
         }
-    }
-
-    fn is_torn(&mut self) -> Result<bool, Fault> {
-        Ok(self.flag.read()?.is_torn())
     }
 }
 

@@ -1,8 +1,8 @@
 //! The boot flow `uboot`: the boot block in the `state` partition, which U-Boot's script reads and counts down.
 //!
-//! `Once` is a write here, of the copy that doesn't count; it survives the power, and the script uses it up before it
+//! A request for a trial is a write here, of the copy that doesn't count; it survives the power, and the script uses it up before it
 //! boots what is on trial. So a trial and a revert need no write of ours, as in the other flow.
-use crate::ports::{BootControl, Fault, Sectors, Support, Switch, Volume};
+use crate::ports::{BootControl, Content, Fault, Flag, Sectors, Support, Volume, Writable};
 use bistable_boot::{
     Blocks, BootBlock, Evidence, SECTOR, Slot,
     bootblock::{Try, newest, start},
@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 /// How often a copy is written before a card that gives back something else counts as failing.
 const TRIES: u32 = 3;
+/// What is wrong when no copy is valid.
+const LOST: &str = "both copies of the boot block are damaged: `bistable repair` writes it anew, with the running slot as \
+                    the default";
 
 /// The two copies of the boot block.
 #[derive(Clone)]
@@ -74,16 +77,26 @@ impl BootBlocks {
         self.put(spare, next)
     }
 
+    /// The same for a block that need not differ.
+    fn change(
+        &mut self,
+        copies: [Option<BootBlock>; 2],
+        now: &BootBlock,
+        next: &BootBlock,
+    ) -> Result<(), Fault> {
+        if (next.default, next.pending()) == (now.default, now.pending()) {
+            // It may have been written by a program that was killed before its flush.
+            return self.0.flush();
+        }
+        self.save(copies, next)
+    }
+
     /// The block that counts.
     fn newest(&mut self) -> Result<([Option<BootBlock>; 2], BootBlock), Fault> {
         let copies = self.copies()?;
         match newest(copies) {
             Some((_, block)) => Ok((copies, block)),
-            None => Err(Fault::Unfit(
-                "both copies of the boot block are damaged: `bistable repair` writes it anew, with the running slot \
-                 as the default"
-                    .into(),
-            )),
+            None => Err(Fault::Unfit(LOST.into())),
         }
     }
 }
@@ -107,25 +120,29 @@ impl BootControl for Uboot {
         self.booted
     }
 
-    fn default_slot(&mut self) -> Result<Slot, Fault> {
-        Ok(self.blocks.newest()?.1.default)
-    }
-
-    fn switch(&mut self, slot: Slot, how: Switch) -> Result<(), Fault> {
-        let (copies, block) = self.blocks.newest()?;
-        // A switch to what is the default takes back what was armed.
-        let next = match how {
-            Switch::Once if slot != block.default => block.armed(slot),
-            _ => block.committed(if how == Switch::Always { slot } else { block.default }),
+    fn read(&mut self) -> Result<Flag, Fault> {
+        let copies = self.blocks.copies()?;
+        let content = match newest(copies) {
+            None => Content::Foreign { default: None, why: LOST.into() },
+            Some((_, BootBlock { default, .. })) if copies.contains(&None) => Content::Torn { default },
+            Some((_, BootBlock { default, .. })) => Content::Whole { default },
         };
-        if (next.default, next.pending()) == (block.default, block.pending()) {
-            // It may have been written by a program that was killed before its flush.
-            return self.blocks.0.flush();
-        }
-        self.blocks.save(copies, &next)
+        Ok(Flag { content, writable: Writable::Yes })
     }
 
-    fn rewrite(&mut self, slot: Slot) -> Result<(), Fault> {
+    fn try_once(&mut self, slot: Slot) -> Result<(), Fault> {
+        let (copies, block) = self.blocks.newest()?;
+        // A request for the default takes back what was armed.
+        let next = if slot == block.default { block.committed(slot) } else { block.armed(slot) };
+        self.blocks.change(copies, &block, &next)
+    }
+
+    fn make_default(&mut self, slot: Slot) -> Result<(), Fault> {
+        let (copies, block) = self.blocks.newest()?;
+        self.blocks.change(copies, &block, &block.committed(slot))
+    }
+
+    fn overwrite(&mut self, slot: Slot) -> Result<(), Fault> {
         // What can't be read can be written.
         let copies = match self.blocks.copies() {
             Err(e) if e.stopping().is_some() => return Err(e),
@@ -134,10 +151,6 @@ impl BootControl for Uboot {
         let next = newest(copies)
             .map_or(BootBlock { default: slot, ..BootBlock::FIRST }, |(_, b)| b.committed(slot));
         self.blocks.save(copies, &next)
-    }
-
-    fn check(&mut self) -> Result<(), Fault> {
-        self.blocks.newest().map(|_| ())
     }
 
     fn support(&mut self) -> Result<Support, Fault> {
@@ -169,22 +182,9 @@ impl BootControl for Uboot {
         })
     }
 
-    fn is_torn(&mut self) -> Result<bool, Fault> {
-        Ok(self.blocks.copies()?.contains(&None))
-    }
-
-    fn repair(&mut self) -> Result<bool, Fault> {
-        let (copies, block) = self.blocks.newest()?;
-        if !copies.contains(&None) {
-            return Ok(false);
-        }
-        self.blocks.save(copies, &block.committed(block.default))?;
-        Ok(true)
-    }
-
     /// The older copy may name as its default, or for a try, the slot that is about to be written. It counts if the
     /// newer one is lost.
-    fn settle(&mut self) -> Result<(), Fault> {
+    fn forget(&mut self, slot: Slot) -> Result<(), Fault> {
         let (copies, block) = self.blocks.newest()?;
         let plan = |copy| start([copy, None]);
         let settled = plan(Some(block.committed(block.default)));
@@ -194,7 +194,7 @@ impl BootControl for Uboot {
         self.blocks.save(copies, &block.committed(block.default))?;
         match block.pending() {
             // What counted until now is to be replaced, too: one after the other, each with the other one whole.
-            Some(_) => self.settle(),
+            Some(_) => self.forget(slot),
             None => Ok(()),
         }
     }
@@ -239,6 +239,14 @@ mod tests {
         (Arc::clone(&state), Uboot::new(state, Slot::A))
     }
 
+    fn default_of(boot: &mut dyn BootControl) -> Slot {
+        boot.default_slot().unwrap()
+    }
+
+    fn mend(boot: &mut dyn BootControl) -> Option<Slot> {
+        boot.mend().unwrap()
+    }
+
     fn writes(state: &State) -> u32 {
         std::mem::take(&mut *state.1.lock().unwrap())
     }
@@ -246,23 +254,23 @@ mod tests {
     #[test]
     fn a_trial_and_its_commit_are_one_sector_each() {
         let (state, mut boot) = flag([Some(BootBlock::FIRST); 2]);
-        boot.switch(Slot::B, Switch::Once).unwrap();
-        boot.switch(Slot::B, Switch::Once).unwrap();
+        boot.try_once(Slot::B).unwrap();
+        boot.try_once(Slot::B).unwrap();
         assert_eq!(writes(&state), 1);
         let plan = start(boot.blocks.copies().unwrap());
         assert_eq!((plan.order[0], plan.trial), (Slot::B, true));
         let (copy, counted) = plan.count.unwrap();
         boot.blocks.put(copy, &counted).unwrap();
         writes(&state);
-        assert_eq!(boot.default_slot().unwrap(), Slot::A);
+        assert_eq!(default_of(&mut boot), Slot::A);
         assert!(!start(boot.blocks.copies().unwrap()).trial, "used up");
         // Back to the old slot: nothing to be written.
-        boot.switch(Slot::A, Switch::Once).unwrap();
-        boot.switch(Slot::A, Switch::Always).unwrap();
+        boot.try_once(Slot::A).unwrap();
+        boot.make_default(Slot::A).unwrap();
         assert_eq!(writes(&state), 0);
-        boot.switch(Slot::B, Switch::Always).unwrap();
-        boot.switch(Slot::B, Switch::Always).unwrap();
-        assert_eq!((writes(&state), boot.default_slot().unwrap()), (1, Slot::B));
+        boot.make_default(Slot::B).unwrap();
+        boot.make_default(Slot::B).unwrap();
+        assert_eq!((writes(&state), default_of(&mut boot)), (1, Slot::B));
     }
 
     #[test]
@@ -275,7 +283,7 @@ mod tests {
                 let (state, mut boot) = flag([Some(before), None]);
                 let counter = boot.counter().unwrap();
                 if became != Became::NeverSet {
-                    boot.switch(Slot::B, Switch::Once).unwrap();
+                    boot.try_once(Slot::B).unwrap();
                 }
                 if matches!(became, Became::Runs | Became::Died) {
                     let (copy, counted) = start(boot.blocks.copies().unwrap()).count.unwrap();
@@ -291,16 +299,16 @@ mod tests {
     fn a_block_that_was_written_again_is_no_evidence() {
         let (_, mut boot) = flag([Some(BootBlock::FIRST); 2]);
         let counter = boot.counter().unwrap();
-        boot.switch(Slot::B, Switch::Once).unwrap();
-        boot.switch(Slot::A, Switch::Once).unwrap();
+        boot.try_once(Slot::B).unwrap();
+        boot.try_once(Slot::A).unwrap();
         assert_eq!(boot.evidence(Slot::B, counter).unwrap(), Evidence::Unknown);
     }
 
     #[test]
     fn what_was_armed_can_be_taken_back() {
         let (state, mut boot) = flag([Some(BootBlock::FIRST); 2]);
-        boot.switch(Slot::B, Switch::Once).unwrap();
-        boot.switch(Slot::A, Switch::Once).unwrap();
+        boot.try_once(Slot::B).unwrap();
+        boot.try_once(Slot::A).unwrap();
         assert_eq!(writes(&state), 2);
         assert_eq!(start(boot.blocks.copies().unwrap()).order[0], Slot::A);
     }
@@ -311,16 +319,20 @@ mod tests {
             let mut copies = [Some(BootBlock { seq: 9, default: Slot::B, trial: None }); 2];
             copies[copy] = None;
             let (state, mut boot) = flag(copies);
-            boot.check().unwrap();
-            assert!(boot.is_torn().unwrap() && boot.repair().unwrap());
-            assert!(!boot.is_torn().unwrap() && !boot.repair().unwrap());
-            assert_eq!((writes(&state), boot.default_slot().unwrap()), (1, Slot::B));
+            boot.read().unwrap().check().unwrap();
+            assert!(boot.read().unwrap().is_torn());
+            assert_eq!(mend(&mut boot), Some(Slot::B));
+            assert!(!boot.read().unwrap().is_torn());
+            assert_eq!(mend(&mut boot), None);
+            assert_eq!((writes(&state), default_of(&mut boot)), (1, Slot::B));
         }
         let (_, mut boot) = flag([None, None]);
-        assert!(matches!(boot.check(), Err(Fault::Unfit(text)) if text.contains("bistable repair")));
-        assert!(boot.switch(Slot::A, Switch::Always).is_err());
-        boot.rewrite(Slot::B).unwrap();
-        assert_eq!(boot.default_slot().unwrap(), Slot::B);
+        assert!(
+            matches!(boot.read().unwrap().check(), Err(Fault::Unfit(text)) if text.contains("bistable repair"))
+        );
+        assert!(boot.make_default(Slot::A).is_err());
+        boot.overwrite(Slot::B).unwrap();
+        assert_eq!(default_of(&mut boot), Slot::B);
     }
 
     #[test]
@@ -335,8 +347,8 @@ mod tests {
         ];
         for (copies, wanted) in table {
             let (state, mut boot) = flag(copies);
-            let default = boot.default_slot().unwrap();
-            boot.settle().unwrap();
+            let default = default_of(&mut boot);
+            boot.forget(!default).unwrap();
             assert_eq!(writes(&state), wanted, "{copies:?}");
             for copy in boot.blocks.copies().unwrap() {
                 let plan = start([copy, None]);

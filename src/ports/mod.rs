@@ -16,7 +16,7 @@ mod gpio;
 mod host;
 mod volume;
 
-pub use boot_control::{BootControl, Support, Switch};
+pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
 pub use gpio::{Gpio, GpioError};

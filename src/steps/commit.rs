@@ -1,8 +1,5 @@
 //! Commit: make the slot on trial the default. One sector.
-use crate::{
-    Error,
-    ports::{BootControl, Switch},
-};
+use crate::{Error, ports::BootControl};
 use bistable_boot::Target;
 
 /// Make the target's slot the default, durably. The state is `Committing` and saved; may be done again.
@@ -13,5 +10,5 @@ pub fn run(boot: &mut dyn BootControl, target: &Target) -> Result<(), Error> {
     if boot.booted() != target.slot {
         return Err(Error::NotNow(format!("slot {} is not running: it can't be committed", target.slot)));
     }
-    Ok(boot.switch(target.slot, Switch::Always)?)
+    Ok(boot.make_default(target.slot)?)
 }

@@ -1,7 +1,7 @@
 //! Preflight: what has to be right before an update begins.
 use crate::{
     Device, Error,
-    ports::{Support, WallClock},
+    ports::{Flag, Support, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
 use bistable_format::selftest::Need;
@@ -75,13 +75,15 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         _ => add("journal", Verdict::Note, "one copy is damaged; the next save repairs it".into()),
     }
     let booted = device.board.boot.booted();
-    match device.board.boot.default_slot() {
+    let flag = device.board.boot.read();
+    let is_torn = flag.as_ref().is_ok_and(Flag::is_torn);
+    match flag.and_then(|flag| Ok((flag.default_slot()?, flag))) {
         // A flag that can't be written would only show at the commit.
-        Ok(default) if default == booted => match device.board.boot.check() {
+        Ok((default, flag)) if default == booted => match flag.check() {
             Ok(()) => add("boot flag", Verdict::Fine, format!("slot {booted} is running and the default")),
             Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
         },
-        Ok(default) => {
+        Ok((default, _)) => {
             let found = format!(
                 "slot {booted} is running, but {default} is the default: `bistable commit` keeps what runs if it is \
                  healthy, `bistable reboot` boots the default"
@@ -90,7 +92,7 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         }
         Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
     }
-    if device.board.boot.is_torn().unwrap_or(false) {
+    if is_torn {
         add("boot flag", Verdict::Note, "torn by a power cut; repaired before the next trial".into());
     }
     match device.board.boot.support() {

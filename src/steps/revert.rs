@@ -1,7 +1,7 @@
 //! Revert: the old slot is default and running, and the failed one doesn't look bootable.
 use crate::{
     Device, Error,
-    ports::{BootControl, Fault, Switch},
+    ports::{BootControl, Fault},
     steps::install,
 };
 use bistable_boot::{Entry, Target, layout::Partition};
@@ -20,13 +20,13 @@ use bistable_format::compat::{self, Direction};
 pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), Error> {
     let old = !target.slot;
     // One that is in use isn't lost: mostly there is nothing to write.
-    match boot.check_content() {
-        Ok(()) if boot.default_slot()? != old => Ok(boot.switch(old, Switch::Always)?),
+    match boot.read().and_then(|flag| flag.check_content().map(|()| flag)) {
+        Ok(flag) if flag.default_slot()? != old => Ok(boot.make_default(old)?),
         // Torn, it boots the old slot, but the next trial would not boot the new one: mended while this state is what is
         // stored, so that a power cut in that write is seen here again.
-        Ok(()) => Ok(boot.repair().map(|_| ())?),
+        Ok(_) => Ok(boot.mend().map(|_| ())?),
         Err(e) if e.stopping().is_some() => Err(e.into()),
-        Err(_) => match boot.rewrite(old) {
+        Err(_) => match boot.overwrite(old) {
             // Its file can't be found. What the firmware makes of that, only a reboot tells.
             Err(Fault::Unfit(problem)) => {
                 log::warn!("boot flag can't be written: {problem}");
@@ -54,7 +54,7 @@ pub fn erase(device: &mut Device, target: &Target) -> Result<(), Error> {
 pub fn previous(device: &mut Device) -> Result<Target, Error> {
     let slot = device.inactive();
     // As for an update: from here on the flag is ours to write.
-    device.board.boot.check()?;
+    device.board.boot.read()?.check()?;
     if device.board.boot.default_slot()? == slot {
         let text = format!("slot {slot} is the default already: `bistable reboot` boots it");
         return Err(Error::NotNow(text));

@@ -1,7 +1,7 @@
 //! The real board on real block devices: each partition is a loop device. Root only, so it runs when it is asked for:
 //! `cargo test -p bistable --test suite -- --ignored real_block`.
 use crate::sysroot::{PI4, Sys, write};
-use bistable::{board::Access, ports::Switch};
+use bistable::board::Access;
 use bistable_boot::{Slot, layout::Partition};
 use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf, process::Command};
 
@@ -108,7 +108,7 @@ fn partitions_that_are_block_devices() {
     let end = volume.bytes();
     assert!(volume.write(end, &[0; 512]).is_err() && volume.read(end - 512, &mut [0; 1024]).is_err());
     for default in [Slot::B, Slot::A] {
-        pi.board.boot.switch(default, Switch::Always).unwrap();
+        pi.board.boot.make_default(default).unwrap();
         assert_eq!(pi.board.boot.default_slot().unwrap(), default);
     }
     succeed("mke2fs", &["-q", loops.device(boot_b)]).expect_err("claimed by us");
@@ -133,10 +133,10 @@ fn partitions_that_are_block_devices() {
     // nothing can be seen, it isn't.
     let mut claim = fs::OpenOptions::new();
     let claim = claim.read(true).custom_flags(nix::libc::O_EXCL).open(loops.device(flag)).unwrap();
-    let said = pi.board.boot.switch(Slot::B, Switch::Always).unwrap_err().to_string();
+    let said = pi.board.boot.make_default(Slot::B).unwrap_err().to_string();
     assert!(said.contains("in use by the kernel or another program"), "{said}");
     loops.sys.mount(&format!("{} / /boot ro - vfat x ro", loops.dev(flag)));
-    pi.board.boot.switch(Slot::B, Switch::Always).unwrap();
+    pi.board.boot.make_default(Slot::B).unwrap();
     assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
     drop((pi, claim));
 

@@ -6,7 +6,7 @@ use crate::{
 use bistable::{
     board::{Access, CardError, pi::PiError},
     config::BoardSettings,
-    ports::{Fault, Support, Switch, WallClock},
+    ports::{Fault, Support, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
 use std::{
@@ -229,7 +229,7 @@ fn only_what_may_be_written_is_opened_for_writing() {
         let done = write(&mut *pi.board.partitions, partition);
         assert!(done.unwrap_err().to_string().contains("opened to look at it only"), "{partition:?}");
     }
-    assert!(pi.board.boot.switch(Slot::B, Switch::Always).is_err());
+    assert!(pi.board.boot.make_default(Slot::B).is_err());
     drop(pi);
     let after: Vec<Vec<u8>> = Partition::ALL.map(|p| sys.bytes(p)).into();
     assert!(before == after, "something was written");
@@ -250,11 +250,11 @@ fn what_is_mounted_is_never_written() {
     write(&mut *pi.board.partitions, system_b).unwrap();
     // The boot flag: reading is always fine, writing unless a file system may write, too.
     sys.mount("179:1 / /boot/config ro - vfat /dev/mmcblk0p1 ro");
-    pi.board.boot.switch(Slot::B, Switch::Always).unwrap();
+    pi.board.boot.make_default(Slot::B).unwrap();
     assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
     let before = sys.bytes(Partition::Bootconfig);
     sys.mount("179:1 / /mnt/flag ro - vfat /dev/mmcblk0p1 rw");
-    let said = pi.board.boot.switch(Slot::A, Switch::Always).unwrap_err().to_string();
+    let said = pi.board.boot.make_default(Slot::A).unwrap_err().to_string();
     assert!(said.contains("is mounted read-write on /mnt/flag") && said.contains("remount,ro"), "{said}");
     assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
     assert!(sys.bytes(Partition::Bootconfig) == before);
@@ -320,14 +320,14 @@ fn a_reboot_of_what_is_not_the_running_system_fails() {
     let sys = Sys::new(PI4);
     sys.folder("run/systemd/system");
     let mut pi = sys.open(Access::Exclusive).unwrap();
-    pi.board.boot.switch(Slot::B, Switch::Once).unwrap();
+    pi.board.boot.try_once(Slot::B).unwrap();
     let failed = pi.board.host.reboot().unwrap_err();
     assert!(matches!(failed, Fault::Io { .. }), "{failed}");
     let request = sys.path("run/systemd/reboot-param");
     assert!(!request.exists(), "the next boot is not a trial");
     // Nor is it one after another process left the request there.
     fs::write(&request, "0 tryboot\n").unwrap();
-    pi.board.boot.switch(Slot::A, Switch::Once).unwrap();
+    pi.board.boot.try_once(Slot::A).unwrap();
     assert!(!request.exists());
     assert!(pi.board.host.reboot().is_err());
 }
@@ -363,8 +363,9 @@ fn no_update_begins_while_the_boot_flag_is_mounted_for_writing() {
     }
     assert_eq!(sys.run("status --json").json()["state"], "idle");
     let mut pi = sys.open(Access::Exclusive).unwrap();
-    assert!(matches!(pi.board.boot.check(), Err(Fault::InUse(_))));
-    pi.board.boot.check_content().unwrap();
+    let flag = pi.board.boot.read().unwrap();
+    assert!(matches!(flag.check(), Err(Fault::InUse(_))));
+    flag.check_content().unwrap();
     drop(pi);
     // It isn't lost.
     sys.run("repair").must(3, &["nothing to repair"]);

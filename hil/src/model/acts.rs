@@ -27,17 +27,17 @@ pub enum Act {
     RepairFlag,
     /// `Agent::on`: what these events make of the record is saved, once for all of them.
     Save(&'static [Event]),
-    /// `BootControl::switch(target, Once)`: no write, forgotten without power.
+    /// `BootControl::try_once(target)`: no write, forgotten without power.
     SetOnce,
     /// `Host::reboot`. Flushes nothing.
     Reboot,
     /// `health::check` in `Agent::trial`: the self-tests again, and the checks to the deadline.
     Health,
-    /// `steps::commit::run`: `BootControl::switch(target, Always)`.
+    /// `steps::commit::run`: `BootControl::make_default(target)`.
     SwitchAlways,
     /// `steps::revert::restore_flag`: written only if it isn't the old slot's, whole.
     RestoreFlag,
-    /// `BootControl::switch(old, Once)`: a reboot that was asked for and never came must not try the slot later.
+    /// `BootControl::try_once(old)`: a reboot that was asked for and never came must not try the slot later.
     ClearOnce,
     /// `Agent::revert`, in the slot that is given up: ask for the reboot out of it, and do it.
     Leave,

@@ -1,6 +1,6 @@
 //! What sits between the agent and its ports when a protocol is to be wrong.
 use super::{mutant::Mutant, pack::CHUNK_BYTES};
-use bistable::ports::{BootControl, Fault, Partitions, Support, Switch, Volume};
+use bistable::ports::{BootControl, Fault, Flag, Partitions, Support, Volume};
 use bistable_boot::{
     Blocks, COPY_BYTES, Evidence, Formats, Journal, Lba, OutOfRange, Record, SECTOR, Saved, Slot, Tries,
     copy_in_format,
@@ -21,35 +21,29 @@ impl BootControl for ForGood {
     fn booted(&self) -> Slot {
         self.0.booted()
     }
-    fn default_slot(&mut self) -> Result<Slot, Fault> {
-        self.0.default_slot()
-    }
-    fn switch(&mut self, slot: Slot, _: Switch) -> Result<(), Fault> {
-        self.0.switch(slot, Switch::Always)
-    }
-    fn rewrite(&mut self, slot: Slot) -> Result<(), Fault> {
-        self.0.rewrite(slot)
-    }
-    fn check(&mut self) -> Result<(), Fault> {
-        self.0.check()
-    }
     fn support(&mut self) -> Result<Support, Fault> {
         self.0.support()
+    }
+    fn read(&mut self) -> Result<Flag, Fault> {
+        self.0.read()
+    }
+    fn try_once(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.0.make_default(slot)
+    }
+    fn make_default(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.0.make_default(slot)
+    }
+    fn overwrite(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.0.overwrite(slot)
+    }
+    fn forget(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.0.forget(slot)
     }
     fn counter(&mut self) -> Result<u32, Fault> {
         self.0.counter()
     }
     fn evidence(&mut self, slot: Slot, counter: u32) -> Result<Evidence, Fault> {
         self.0.evidence(slot, counter)
-    }
-    fn is_torn(&mut self) -> Result<bool, Fault> {
-        self.0.is_torn()
-    }
-    fn repair(&mut self) -> Result<bool, Fault> {
-        self.0.repair()
-    }
-    fn settle(&mut self) -> Result<(), Fault> {
-        self.0.settle()
     }
 }
 

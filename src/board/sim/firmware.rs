@@ -89,7 +89,7 @@ fn uboot(card: &mut dyn Partitions) -> Result<Choice, SimError> {
 /// # Errors
 /// [`SimError::Dead`] when no slot looks bootable; [`SimError::Fault`] when the card is gone.
 fn tryboot(card: &mut dyn Partitions, once: bool) -> Result<Choice, SimError> {
-    let reading = BootFlag::new(card.open(Partition::Bootconfig)?, BOOT_PARTITIONS).read();
+    let reading = BootFlag::new(card.open(Partition::Bootconfig)?, BOOT_PARTITIONS).reading();
     let wanted = wanted(reading.as_ref().ok(), once);
     let said = match &reading {
         Ok(_) => format!("firmware: autoboot.txt{}", if once { ", one-shot flag set" } else { "" }),
