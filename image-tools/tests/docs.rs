@@ -12,7 +12,7 @@
 use bistable_boot::layout::{self, Partition};
 use bistable_boot::{Autoboot, BootBlock, BySlot, Failure, Lba, Outcome, Reason, SECTOR, Slot};
 use bistable_format::channel::Passage;
-use bistable_format::chunklist::{self, Encoding, Range};
+use bistable_format::chunklist::{Encoding, Range};
 use bistable_format::envelope::seal;
 use bistable_format::fresh::{AHEAD, AHEAD_WITHOUT_CLOCK, FURTHEST};
 use bistable_format::release::DataPolicy;
@@ -112,7 +112,7 @@ fn other_limits() -> Vec<Limit> {
         Envelope::MAX_BYTES, Bytes, "envelope", "head, largest payload, most signatures";
         RootChain::MAX_ROOTS, Count, "roots of a stored chain", "thirty rotations between two system updates; the first root and those since the system's stay";
         RootChain::MAX_BYTES, Bytes, "stored chain of roots", "in memory as a whole while it is verified";
-        chunklist::MIN_BYTES, Bytes, "shortest chunk list", "chunk size, no base, number of chunks";
+        limits::CHUNK_LIST_MIN, Bytes, "shortest chunk list", "chunk size, no base, number of chunks";
         channel::LONGEST, Seconds, "lifetime of a channel file", "a channel that never expires could be held back forever";
         FURTHEST, Count, "numbers that a channel may skip", "a stolen channel key must not use up all numbers";
         AHEAD, Seconds, "how far in the future a channel may be issued", "clocks differ";

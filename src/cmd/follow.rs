@@ -12,7 +12,7 @@ use crate::{
     steps::install::{Allowed, Content, Opened, running_release},
 };
 use bistable_boot::{Now, Saved, Target};
-use bistable_format::{channel::check_channel_name, compat::Direction};
+use bistable_format::{compat::Direction, name::check_channel_name};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.

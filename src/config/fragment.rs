@@ -7,7 +7,7 @@ use super::{
     kind::{Place, Wrong},
     name,
 };
-use bistable_format::release::check_name;
+use bistable_format::name::check_name;
 use serde_json::Value;
 use std::{
     borrow::Cow,

@@ -1,6 +1,6 @@
 //! What is allowed in quotes, key by key.
 use super::kind::{Text, Time};
-use bistable_format::{channel::check_channel_name, release::check_name};
+use bistable_format::name::{check_channel_name, check_name};
 use semver::Version;
 use std::{
     path::{Component, Path, PathBuf},

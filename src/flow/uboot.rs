@@ -99,6 +99,23 @@ impl BootBlocks {
             None => Err(Fault::Unfit(LOST.into())),
         }
     }
+
+    /// The older copy may name as its default, or for a try, the slot that is about to be written. It counts if the
+    /// newer one is lost.
+    fn settle(&mut self) -> Result<(), Fault> {
+        let (copies, block) = self.newest()?;
+        let plan = |copy| start([copy, None]);
+        let settled = plan(Some(block.committed(block.default)));
+        if copies.into_iter().all(|copy| plan(copy) == settled) && !copies.contains(&None) {
+            return Ok(());
+        }
+        self.save(copies, &block.committed(block.default))?;
+        match block.pending() {
+            // What counted until now is to be replaced, too: one after the other, each with the other one whole.
+            Some(_) => self.settle(),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The boot flag of a machine that U-Boot starts.
@@ -182,21 +199,9 @@ impl BootControl for Uboot {
         })
     }
 
-    /// The older copy may name as its default, or for a try, the slot that is about to be written. It counts if the
-    /// newer one is lost.
-    fn forget(&mut self, slot: Slot) -> Result<(), Fault> {
-        let (copies, block) = self.blocks.newest()?;
-        let plan = |copy| start([copy, None]);
-        let settled = plan(Some(block.committed(block.default)));
-        if copies.into_iter().all(|copy| plan(copy) == settled) && !copies.contains(&None) {
-            return Ok(());
-        }
-        self.blocks.save(copies, &block.committed(block.default))?;
-        match block.pending() {
-            // What counted until now is to be replaced, too: one after the other, each with the other one whole.
-            Some(_) => self.forget(slot),
-            None => Ok(()),
-        }
+    fn forget(&mut self, _: Slot) -> Result<(), Fault> {
+        // The only slot beside the default one.
+        self.blocks.settle()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     world::{Nature, Rel},
 };
 use bistable_boot::{Action, Event, Failure, Image, Now, Origin, Reason, Saved, Slot, Target};
-use bistable_format::compat;
+use bistable_format::version;
 
 /// How a check turned out, or whether a step that may fail did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn accepts(machine: &Machine, slot: Slot, memory: &Memory, rel: Rel, retry: 
     possible
         && preflight
         && (retry || memory.rejection(&release).is_none())
-        && running.is_none_or(|r| r.release != release && compat::is_newer(&version, &r.version))
+        && running.is_none_or(|r| r.release != release && version::is_newer(&version, &r.version))
         && security_version >= memory.floors.security_version
 }
 

@@ -1,5 +1,5 @@
 //! An artifact: bytes that a release consists of, cut into chunks and encoded.
-use crate::{DecodeError, Digest, chunklist, limits};
+use crate::{DecodeError, Digest, limits};
 use alloc::{format, string::String};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ pub(crate) fn check_encoded(what: &'static str, list_bytes: u32, data_bytes: u64
         return invalid(format!("{data_bytes} bytes of data are too many"));
     }
     let bytes = usize::try_from(list_bytes).unwrap_or(usize::MAX);
-    if !(chunklist::MIN_BYTES..=limits::CHUNK_LIST).contains(&bytes) {
+    if !(limits::CHUNK_LIST_MIN..=limits::CHUNK_LIST).contains(&bytes) {
         return invalid(format!("a chunk list of {list_bytes} bytes"));
     }
     Ok(())

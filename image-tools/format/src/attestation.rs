@@ -2,7 +2,7 @@
 //! takes a release, and a root before devices take one from a channel. Which keys may say what is said there.
 use crate::{
     DecodeError, Digest, Envelope, Extensions, Head, Key, KeyId, Role, TrustError, envelope, from_postcard,
-    limits, release::check_name, text::is_printable, to_postcard,
+    limits, name::check_name, text::is_printable, to_postcard,
 };
 use alloc::{string::String, vec::Vec};
 use ed25519_dalek::{SigningKey, VerifyingKey};

@@ -1,9 +1,9 @@
 //! A component that an image brings along: it is switched with the image's slot.
 use crate::{
     DecodeError, Digest, Extensions, limits,
+    name::check_name,
     open::{self, Entry},
-    release::check_name,
-    terms::check_version,
+    version::check_version,
 };
 use alloc::string::String;
 use semver::Version;

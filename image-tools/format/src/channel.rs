@@ -7,12 +7,13 @@
 use crate::{
     DecodeError, Digest, Envelope, Extensions, Head, Key, Release, Role, Root, Terms, TrustError, envelope,
     from_postcard, limits,
+    name::{check_channel_name, check_name},
     open::{self, Entry, OpenList},
-    release::{self, check_name},
+    release,
     rollout::Rollout,
-    terms::check_version,
     text::is_printable,
     to_postcard,
+    version::check_version,
 };
 use alloc::{format, string::String, vec::Vec};
 use ed25519_dalek::SigningKey;
@@ -334,19 +335,6 @@ impl Offer {
         }
         Ok(release)
     }
-}
-
-/// Names of channels: as other names, shorter, and without dots, because they are folders.
-///
-/// # Errors
-/// [`DecodeError::Invalid`], which says what is allowed.
-pub fn check_channel_name(name: &str) -> Result<(), DecodeError> {
-    check_name("channel: name", name)?;
-    if name.len() <= limits::CHANNEL_NAME && !name.contains('.') {
-        return Ok(());
-    }
-    let problem = format!("\"{name}\" is no name: use 1 to {} of a-z 0-9 _ -", limits::CHANNEL_NAME);
-    Err(DecodeError::Invalid { what: "channel: name", problem })
 }
 
 fn check_text(what: &'static str, text: &str, limit: usize) -> Result<(), DecodeError> {

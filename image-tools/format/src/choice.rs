@@ -2,8 +2,9 @@
 use crate::{
     Channel, Digest, Offer,
     channel::Passage,
-    compat::{self, Direction, Incompatible, is_newer},
+    compat::{self, Direction, Incompatible},
     rollout::{Admission, Member},
+    version::{is_newer, meets},
 };
 use alloc::{string::String, vec::Vec};
 use semver::Version;
@@ -112,7 +113,7 @@ fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: 
     // A person who goes back knows what they do; a device that leaves a bad release keeps to what a release demands.
     if let (Direction::Back, Some(required)) = (direction, &offer.terms.requires.running)
         && chooser.device.running.is_some_and(|running| is_newer(&offer.terms.version, running))
-        && !chooser.device.running.is_some_and(|running| compat::meets(required, running))
+        && !chooser.device.running.is_some_and(|running| meets(required, running))
     {
         let running = chooser.device.running.cloned();
         reasons.push(Incompatible::Running { required: required.clone(), running });
@@ -179,7 +180,7 @@ pub fn path(
         let next = ahead
             .iter()
             .filter(|o| barrier.is_none_or(|b| !is_newer(&o.terms.version, b)))
-            .filter(|o| o.terms.requires.running.as_ref().is_none_or(|r| compat::meets(r, &at)))
+            .filter(|o| o.terms.requires.running.as_ref().is_none_or(|r| meets(r, &at)))
             .map(|o| &o.terms.version)
             .max_by(|a, b| a.cmp_precedence(b));
         match next {

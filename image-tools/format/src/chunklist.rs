@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize, Serializer};
 
 const WHAT: &str = "chunk list";
 
-/// Fewest bytes that an encoded list can have.
-pub const MIN_BYTES: usize = 4;
-
 /// A run of bytes of a base image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {

@@ -1,8 +1,8 @@
 //! What a release consists of: an open set of kinds.
 use crate::{
     Artifact, DecodeError, Digest, limits,
+    name::check_name,
     open::{self, Unknown},
-    release::check_name,
 };
 use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

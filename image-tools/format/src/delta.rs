@@ -4,7 +4,7 @@
 //! signed release names ([`Artifact::chunks`]): a delta can say how bytes are made, never which.
 use crate::{
     Artifact, ChunkList, DecodeError, Digest, Extensions, Head, Release, Role, Root, TrustError,
-    artifact::check_encoded, envelope, from_postcard, limits, release::check_name, to_postcard,
+    artifact::check_encoded, envelope, from_postcard, limits, name::check_name, to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
 use ed25519_dalek::SigningKey;

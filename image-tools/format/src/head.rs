@@ -5,13 +5,17 @@
 //! ```
 //! Lengths are postcard's varints. An agent that knows nothing else of a payload still decodes its head, so it can always
 //! say which version of Bistable it needs, and which repository and product the payload is of.
-use crate::{DecodeError, Digest, compat, envelope::Envelope, limits, release::check_name, root::TrustError};
+use crate::{
+    DecodeError, Digest, TrustError,
+    envelope::Envelope,
+    limits,
+    name::check_name,
+    version::{AGENT, meets},
+};
 use alloc::{format, string::String};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-/// The version of this agent.
-pub const AGENT: &str = env!("CARGO_PKG_VERSION");
 /// What payloads in the formats of this version require of an agent: the first version that reads them.
 /// `-0` is the lowest pre-release, so a release candidate of that version reads them, too.
 pub const REQUIREMENT: &str = ">=0.1.0-0";
@@ -46,7 +50,7 @@ impl Head {
 
     /// Whether an agent of a version can use the payload.
     pub fn admits(&self, agent: &Version) -> bool {
-        VersionReq::parse(&self.agent).is_ok_and(|required| compat::meets(&required, agent))
+        VersionReq::parse(&self.agent).is_ok_and(|required| meets(&required, agent))
     }
 
     /// The head of a verified payload that this agent can use.

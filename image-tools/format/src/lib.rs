@@ -9,6 +9,8 @@
 //! | [`head`] | the first fields of every payload: which agents can use it |
 //! | [`extensions`] | what later versions add to a structure |
 //! | [`open`] | values whose kind a later version may know |
+//! | [`key`] | a public key |
+//! | [`trust`](TrustError) | why signed metadata is not trusted |
 //! | [`root`] | which keys may sign what |
 //! | [`release`] | the description of an image or a component: what is signed |
 //! | [`content`] | what a release consists of |
@@ -29,6 +31,8 @@
 //! | [`selftest`] | the plan of hardware-interface self-tests |
 //! | [`health`] | the profile of the boot health check |
 //! | [`limits`] | how large anything may be |
+//! | [`name`] | which names there can be |
+//! | [`version`] | how versions compare |
 //! | [`text`] | which characters may reach a terminal |
 #![no_std]
 extern crate alloc;
@@ -49,11 +53,12 @@ pub mod delta;
 mod digest;
 pub mod envelope;
 pub mod extensions;
-mod frame;
 pub mod fresh;
 pub mod head;
 pub mod health;
+pub mod key;
 pub mod limits;
+pub mod name;
 pub mod open;
 pub mod release;
 pub mod repository;
@@ -62,6 +67,8 @@ pub mod root;
 pub mod selftest;
 pub mod terms;
 pub mod text;
+mod trust;
+pub mod version;
 
 pub use artifact::Artifact;
 pub use bound::Bound;
@@ -74,9 +81,11 @@ pub use digest::{Digest, Hasher};
 pub use envelope::{Envelope, EnvelopeError, Role};
 pub use extensions::Extensions;
 pub use head::Head;
+pub use key::{Key, KeyId, KeyKind};
 pub use release::Release;
-pub use root::{Key, KeyId, KeyKind, RoleKeys, Root, SignedRoot, TrustError};
+pub use root::{RoleKeys, Root, SignedRoot};
 pub use terms::{Requires, Terms, Urgency};
+pub use trust::TrustError;
 
 /// Bytes that don't decode to what they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -32,6 +32,8 @@ pub const CHUNK_MAX: u32 = 4 << 20;
 pub const CHUNKS: u64 = 1 << 16;
 /// Bytes of an encoded chunk list.
 pub const CHUNK_LIST: usize = 8 << 20;
+/// Fewest bytes of an encoded chunk list.
+pub const CHUNK_LIST_MIN: usize = 4;
 /// Ranges of the base image that one chunk of a delta can name.
 pub const RANGES: usize = 64;
 /// Ranges in all of a chunk list: they take more memory than bytes in the list.

@@ -227,30 +227,26 @@ impl Release {
     }
 }
 
+impl From<&Release> for Terms {
+    fn from(release: &Release) -> Self {
+        Terms {
+            product: release.product().into(),
+            component: release.component.clone(),
+            version: release.version.clone(),
+            security_version: release.security_version,
+            boards: release.boards.clone(),
+            requires: release.requires.clone(),
+            urgency: release.urgency.clone(),
+            content: release.content.kind(),
+            bytes: release.content.artifacts().iter().map(|(_, artifact)| artifact.bytes).collect(),
+        }
+    }
+}
+
 /// The name of a release: the digest of its payload. Not that of the whole envelope, because signatures can be added
 /// and taken away without the release becoming another one: a device that rejected it must know it again.
 ///
 /// For bytes that are no signed release, which nobody trusts, it is the digest of the bytes.
 pub fn identity(signed: &[u8]) -> Digest {
     Digest::of(Envelope::parse(signed, Role::Release).map_or(signed, |e| e.payload))
-}
-
-/// Names go into messages, file names and host names: `a-z`, `0-9`, `.`, `_`, `-`, starting with a letter or digit.
-///
-/// # Errors
-/// [`DecodeError::Invalid`], which says what is allowed.
-pub fn check_name(what: &'static str, name: &str) -> Result<(), DecodeError> {
-    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if starts && name.len() <= limits::NAME && name.chars().all(fine) {
-        return Ok(());
-    }
-    Err(DecodeError::Invalid {
-        what,
-        problem: format!(
-            "\"{}\" is no name: use 1 to {} of a-z 0-9 . _ -",
-            name.escape_debug(),
-            limits::NAME
-        ),
-    })
 }

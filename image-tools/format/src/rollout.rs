@@ -14,8 +14,8 @@
 //! A device that was let in stays in, whatever wave is added: the share at a time is the largest that any wave gives.
 use crate::{
     DecodeError, Digest, Hasher, limits,
+    name::check_name,
     open::{self, Entry, OpenList},
-    release::check_name,
 };
 use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize, Serializer};

@@ -1,64 +1,14 @@
 //! Root metadata: which keys may sign what. The only thing a device trusts from the start.
 use crate::{
-    DecodeError, Digest, Envelope, EnvelopeError, Extensions, Head, Role, channel::check_channel_name,
-    envelope, from_postcard, head::AGENT, limits, release::check_name, text::is_printable, to_postcard,
+    DecodeError, Digest, Envelope, Extensions, Head, Key, KeyId, KeyKind, Role, TrustError, envelope,
+    from_postcard, limits,
+    name::{check_channel_name, check_name},
+    text::is_printable,
+    to_postcard,
 };
 use alloc::{format, string::String, vec::Vec};
-use core::fmt;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
-
-/// The first 16 bytes of the SHA-256 of a public key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyId(pub [u8; 16]);
-
-impl KeyId {
-    /// Of a public key.
-    pub fn of(public: &[u8; 32]) -> Self {
-        let mut id = [0; 16];
-        id.copy_from_slice(&Digest::of(public).0[..16]);
-        KeyId(id)
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(f.precision().unwrap_or(16)).try_for_each(|b| write!(f, "{b:02x}"))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
-    }
-}
-
-/// What a key is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyKind {
-    /// For products.
-    Production,
-    /// Made for a demonstration or a developer's desk: refused by a device in production.
-    Demo,
-}
-
-/// A public key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// Ed25519.
-    pub public: [u8; 32],
-    /// What its owner calls it.
-    pub label: String,
-    /// Whether production may trust it.
-    pub kind: KeyKind,
-}
-
-impl Key {
-    /// Its id.
-    pub fn id(&self) -> KeyId {
-        KeyId::of(&self.public)
-    }
-}
 
 /// The keys of one role, and how many of them must sign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,112 +105,6 @@ impl SignedRoot {
     pub fn payload(&self) -> &[u8] {
         // It was parsed when this was made.
         Envelope::parse(&self.bytes, Role::Root).map_or(&[], |envelope| envelope.payload)
-    }
-}
-
-/// Why signed metadata isn't trusted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TrustError {
-    /// It's no envelope of the role.
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
-    /// It carries no signature.
-    #[error("the {0} is not signed: sign it with a key that the root names for {keys}", keys = .0.keys())]
-    Unsigned(Role),
-    /// None of its signatures is by a key that the root knows.
-    #[error(
-        "the {role} is signed by key {key:.4}, which this root does not know: was the key retired, or is it meant for another product?"
-    )]
-    UnknownKey {
-        /// What was signed.
-        role: Role,
-        /// The first unknown key.
-        key: KeyId,
-    },
-    /// Signed by a key that the root names, but not for this.
-    #[error("the {role} is signed by key {key:.4} ({label}), which the root does not name for {keys}", keys = .role.keys())]
-    WrongRole {
-        /// What was signed.
-        role: Role,
-        /// The key.
-        key: KeyId,
-        /// The key's label.
-        label: String,
-    },
-    /// A signature by the right key doesn't fit the content.
-    #[error("the signature of key {key:.4} does not fit the {role}: it was changed after signing")]
-    BadSignature {
-        /// What was signed.
-        role: Role,
-        /// The key.
-        key: KeyId,
-    },
-    /// Fewer distinct keys signed than needed.
-    #[error("the {role} has {have} of the {need} signatures that the root demands")]
-    Threshold {
-        /// What was signed.
-        role: Role,
-        /// Valid signatures by distinct keys.
-        have: u8,
-        /// Signatures needed.
-        need: u8,
-    },
-    /// Signed well, but the content doesn't decode.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// A demo key where none may be.
-    #[error(
-        "the root trusts the demo key \"{label}\", which production refuses: make real keys, or allow demo keys"
-    )]
-    DemoKey {
-        /// The key's label.
-        label: String,
-    },
-    /// Signed well, but of another repository.
-    #[error(
-        "the {role} is of repository {found:.12}, not of {wanted:.12}: two repositories share a key, or it was made with another root"
-    )]
-    OtherRepository {
-        /// What was signed.
-        role: Role,
-        /// The repository that it says.
-        found: Digest,
-        /// The repository that is trusted.
-        wanted: Digest,
-    },
-    /// Signed well, but for another version of this program.
-    #[error("the {role} needs bistable {required}, and this is {AGENT}: update Bistable first")]
-    NeedsAgent {
-        /// What was signed.
-        role: Role,
-        /// The versions that can use it.
-        required: String,
-    },
-    /// Signed with keys of other channels.
-    #[error("channel {channel} is signed with keys that the root names for other channels only")]
-    OtherChannel {
-        /// The channel.
-        channel: String,
-    },
-    /// A new root that isn't the one after the current.
-    #[error("root version {found} can't follow version {current}: install each version in order")]
-    Successor {
-        /// Version in force.
-        current: u32,
-        /// Version offered.
-        found: u32,
-    },
-}
-
-impl TrustError {
-    /// Whether nothing is wrong but that this version is too old for it.
-    pub fn needs_update(&self) -> bool {
-        matches!(
-            self,
-            TrustError::NeedsAgent { .. }
-                | TrustError::Envelope(EnvelopeError::Format { .. })
-                | TrustError::Decode(DecodeError::Kind { .. } | DecodeError::Extension { .. })
-        )
     }
 }
 

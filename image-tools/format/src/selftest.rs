@@ -56,7 +56,7 @@
 //!
 //! A later version may know more kinds and keys. So a test of an unknown kind, or with an unknown key, is
 //! [`Kind::Unknown`] and not an error; [`Plan::parse_known`] is for plans that a person just wrote.
-use crate::{DecodeError, limits, release::check_name, text::is_printable_char};
+use crate::{DecodeError, limits, name::check_name, text::is_printable_char};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::RangeInclusive;
 use serde::Deserialize;

@@ -1,11 +1,12 @@
 //! The terms of a release: all of it that decides onto which device it may go. A channel repeats them, so that a device
 //! can choose without reading a single release; what it chose must then say the same.
 use crate::{
-    DecodeError, Release, VolumeKind,
+    DecodeError, VolumeKind,
     content::{self, check_sectors},
     limits,
+    name::check_name,
     open::{self, Unknown},
-    release::check_name,
+    version::{check_version, text_bytes},
 };
 use alloc::{format, string::String, vec::Vec};
 use semver::{Version, VersionReq};
@@ -165,46 +166,5 @@ impl Requires {
             }
         }
         Ok(())
-    }
-}
-
-impl From<&Release> for Terms {
-    fn from(release: &Release) -> Self {
-        Terms {
-            product: release.product().into(),
-            component: release.component.clone(),
-            version: release.version.clone(),
-            security_version: release.security_version,
-            boards: release.boards.clone(),
-            requires: release.requires.clone(),
-            urgency: release.urgency.clone(),
-            content: release.content.kind(),
-            bytes: release.content.artifacts().iter().map(|(_, artifact)| artifact.bytes).collect(),
-        }
-    }
-}
-
-/// A version's text is limited.
-pub(crate) fn check_version(what: &'static str, version: &Version) -> Result<(), DecodeError> {
-    if text_bytes(version) > limits::VERSION {
-        return Err(DecodeError::Invalid { what, problem: format!("longer than {} bytes", limits::VERSION) });
-    }
-    Ok(())
-}
-
-/// Bytes of what a value prints, without keeping them.
-fn text_bytes(value: &impl core::fmt::Display) -> usize {
-    struct Count(usize);
-    impl core::fmt::Write for Count {
-        fn write_str(&mut self, text: &str) -> core::fmt::Result {
-            self.0 = self.0.saturating_add(text.len());
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Counting can't fail; a value that refuses to print is too long for any limit.
-    match core::fmt::write(&mut count, format_args!("{value}")) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
     }
 }

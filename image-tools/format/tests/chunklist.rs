@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 
-use bistable_format::chunklist::{MIN_BYTES, Range};
+use bistable_format::chunklist::Range;
 use bistable_format::{Chunk, ChunkList, DecodeError, Digest, Encoding, limits};
 use common::{CHUNK, artifact_of, delta_list, list, problem};
 use proptest::prelude::*;
@@ -197,7 +197,7 @@ fn the_smallest_list_is_no_smaller_than_promised() {
     let chunk =
         Chunk { digest: Digest::of(b""), encoding: Encoding::Zero { bytes: 1, digest: Digest::of(b"") } };
     let list = ChunkList { chunk_bytes: limits::CHUNK_MIN, base: None, chunks: vec![chunk] };
-    assert!(list.encode(512, 1).unwrap().len() >= MIN_BYTES);
+    assert!(list.encode(512, 1).unwrap().len() >= limits::CHUNK_LIST_MIN);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 
-use bistable_format::compat::{Device, Direction, Incompatible, check, is_newer, meets};
+use bistable_format::compat::{Device, Direction, Incompatible, check};
+use bistable_format::version::{is_newer, meets};
 use bistable_format::{Release, VolumeKind};
 use common::release;
 use proptest::prelude::*;

@@ -3,8 +3,8 @@
 mod common;
 
 use bistable_format::attestation::Attestation;
-use bistable_format::compat::meets;
-use bistable_format::head::{AGENT, REQUIREMENT};
+use bistable_format::head::REQUIREMENT;
+use bistable_format::version::{AGENT, meets};
 use bistable_format::{
     Channel, DecodeError, Delta, Digest, EnvelopeError, Head, Release, Role, Root, TrustError, limits,
 };

@@ -3,9 +3,7 @@
 mod common;
 
 use bistable_format::content::Containers;
-use bistable_format::{
-    Bound, Content, DecodeError, Digest, Release, VolumeKind, limits, release::check_name,
-};
+use bistable_format::{Bound, Content, DecodeError, Digest, Release, VolumeKind, limits, name::check_name};
 use common::{problem, release, root, signer, volumes};
 use semver::{Version, VersionReq};
 

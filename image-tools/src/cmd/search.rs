@@ -11,7 +11,7 @@ use crate::repository::holdings::{Held, Holdings, Standing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::size::Bytes;
-use bistable_format::compat::meets;
+use bistable_format::version::meets;
 use bistable_format::{Digest, repository as names};
 use clap::ValueEnum;
 use semver::{Version, VersionReq};

@@ -10,7 +10,7 @@ use crate::repository::holdings::Holdings;
 use crate::repository::roots::Roots;
 use crate::repository::site::{Card, Site, imager, page};
 use crate::repository::store::Missing;
-use bistable_format::release::check_name;
+use bistable_format::name::check_name;
 use bistable_format::{Digest, Hasher};
 use serde_json::json;
 use std::fmt::Write as _;

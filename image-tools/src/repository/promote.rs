@@ -8,8 +8,8 @@ use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::attestation::Attestation;
 use bistable_format::channel::OfferError;
-use bistable_format::compat::is_newer;
 use bistable_format::rollout::{Pace, Rollout};
+use bistable_format::version::is_newer;
 use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, TrustError, repository as names};
 
 /// Why a release can't be promoted.

@@ -4,9 +4,10 @@
 use bistable_format::{
     Channel, Digest, Head,
     choice::{Chooser, Verdict, choose, path},
-    compat::{Device, Direction, is_newer},
+    compat::{Device, Direction},
     fresh::{AHEAD, Clock, FURTHEST, Floor, check},
     rollout::Member,
+    version::is_newer,
 };
 use bistable_fuzz::{KEY, ROOT};
 use libfuzzer_sys::fuzz_target;

@@ -2,7 +2,7 @@
 //! is accepted is shown as a fragment that says the same.
 #![no_main]
 use bistable::config::{Target, fuzz};
-use bistable_format::{limits, release::check_name};
+use bistable_format::{limits, name::check_name};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

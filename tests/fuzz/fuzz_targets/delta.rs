@@ -1,7 +1,7 @@
 //! Any bytes as a delta, signed and as a payload: nothing is believed that our key didn't sign, and what decodes is written
 //! back as the same value.
 #![no_main]
-use bistable_format::{Delta, Head, limits, release::check_name};
+use bistable_format::{Delta, Head, limits, name::check_name};
 use bistable_fuzz::{KEY, ROOT, STRANGER};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,6 +1,6 @@
 //! Any bytes as a head: what reads is written back as the same value, and decides alone whether an agent goes on.
 #![no_main]
-use bistable_format::head::AGENT;
+use bistable_format::version::AGENT;
 use bistable_format::{EnvelopeError, Head, Role, TrustError, envelope::seal};
 use bistable_fuzz::{KEY, ROOT};
 use libfuzzer_sys::fuzz_target;

@@ -5,7 +5,7 @@ use bistable_format::health::{DEADLINE_MAX_S, Profile};
 use bistable_format::selftest::{
     BAUDS, I2C_ADDRESSES, Kind, Pin, Plan, SPI_BUS_MAX, SPI_HZ, SPI_SELECT_MAX, TIMEOUT_MAX_MS,
 };
-use bistable_format::{DecodeError, limits, release::check_name};
+use bistable_format::{DecodeError, limits, name::check_name};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,7 +2,8 @@
 //! compared with a device.
 #![no_main]
 use bistable_format::bundle::{Frame, Header};
-use bistable_format::compat::{Device, Direction, check, check_release, meets};
+use bistable_format::compat::{Device, Direction, check, check_release};
+use bistable_format::version::meets;
 use bistable_format::{Digest, Release, VolumeKind, limits};
 use libfuzzer_sys::fuzz_target;
 

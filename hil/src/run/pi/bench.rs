@@ -3,7 +3,7 @@ use super::reader::{Reader, Table};
 use crate::run::rig::Pace;
 use bistable::config::{ConfigError, Problem};
 use bistable_boot::Flow;
-use bistable_format::release::check_name;
+use bistable_format::name::check_name;
 use std::{
     fmt, fs,
     path::{Path, PathBuf},

@@ -3,9 +3,9 @@ use super::{EditError, ROOM, named, not_offered, whole, withdrawn};
 use bistable_format::{
     Channel, Digest, KeyId, Offer,
     channel::{Gates, Passage},
-    compat::{is_newer, meets},
     limits,
     rollout::{Pace, Rollout},
+    version::{is_newer, meets},
 };
 
 /// Put a release on offer that this channel never had, or that was signed again since.

@@ -21,7 +21,7 @@ use super::sequence::Sequence;
 use super::store::{Oddity, Store, StoreError};
 use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
-use bistable_format::channel::check_channel_name;
+use bistable_format::name::check_channel_name;
 use bistable_format::{Digest, Offer, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@
 //! blobs/sha256/<data> × n            its data, as the chunk lists: 0 bytes where the base has everything
 //! two blocks of zeros, and then nothing
 //! ```
-use crate::bundle::{
+use super::entry::{
     BLOB_TYPE, BLOCK, DATA_TYPE, DELTA_TYPE, EMPTY, END_BYTES, Header, INDEX_NAME, LAYOUT, LAYOUT_NAME,
     LIST_TYPE, PATCH_TYPE, RELEASE_TYPE,
 };

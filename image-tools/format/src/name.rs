@@ -1,0 +1,36 @@
+//! Names: of products, boards, components, tests, channels.
+use crate::{DecodeError, limits};
+use alloc::format;
+
+/// Names go into messages, file names and host names: `a-z`, `0-9`, `.`, `_`, `-`, starting with a letter or digit.
+///
+/// # Errors
+/// [`DecodeError::Invalid`], which says what is allowed.
+pub fn check_name(what: &'static str, name: &str) -> Result<(), DecodeError> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if starts && name.len() <= limits::NAME && name.chars().all(fine) {
+        return Ok(());
+    }
+    Err(DecodeError::Invalid {
+        what,
+        problem: format!(
+            "\"{}\" is no name: use 1 to {} of a-z 0-9 . _ -",
+            name.escape_debug(),
+            limits::NAME
+        ),
+    })
+}
+
+/// Names of channels: as other names, shorter, and without dots, because they are folders.
+///
+/// # Errors
+/// [`DecodeError::Invalid`], which says what is allowed.
+pub fn check_channel_name(name: &str) -> Result<(), DecodeError> {
+    check_name("channel: name", name)?;
+    if name.len() <= limits::CHANNEL_NAME && !name.contains('.') {
+        return Ok(());
+    }
+    let problem = format!("\"{name}\" is no name: use 1 to {} of a-z 0-9 _ -", limits::CHANNEL_NAME);
+    Err(DecodeError::Invalid { what: "channel: name", problem })
+}
