@@ -4,7 +4,7 @@
 //! reserved (boot sector) │ table × 1 or 2 │ root directory (not FAT32) │ clusters from number 2
 //! directory: records of 32 bytes: pieces of a long name, last piece first, and then the short name with the file
 //! ```
-use crate::real::hex;
+use crate::hex::hex;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use std::{

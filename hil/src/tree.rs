@@ -6,6 +6,7 @@
 mod ext4;
 mod tar;
 
+use crate::hex::hex;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -261,10 +262,6 @@ impl fmt::Display for Difference {
 
 fn value(bytes: Option<&[u8]>) -> String {
     bytes.map_or("none".into(), hex)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Kind {

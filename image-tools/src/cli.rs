@@ -1,7 +1,7 @@
 //! The command line: what can be asked for, and how it ends.
-use crate::cmd;
+use crate::cmd::{self, ProgressStyle};
 use crate::error::Exit;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -21,21 +21,6 @@ pub struct Cli {
     /// Print the result as JSON.
     #[arg(long, global = true)]
     pub json: bool,
-}
-
-/// How progress is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ProgressStyle {
-    /// A bar on a terminal, plain lines elsewhere.
-    #[default]
-    Auto,
-    /// A line now and then.
-    Plain,
-    /// One JSON object per line.
-    Json,
-    /// Nothing.
-    #[value(alias = "none")]
-    Quiet,
 }
 
 /// The verbs.

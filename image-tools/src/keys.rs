@@ -12,7 +12,7 @@
 //! A secret key that its group or others can read is refused, as ssh does, whoever owns it. That holds on file systems without
 //! permissions (FAT), too, where a mount shows everybody's: such a key is as readable as it looks, unless the mount hides it
 //! (`umask=077`). Demo keys are public and may be readable. What isn't a regular file, as a pipe, has no permissions to compare.
-use crate::output::{self, Access, Existing, OutputError};
+use crate::output::{self, Access, Existing, OutputError, SECRET_HEAD};
 use bistable_format::{Digest, Key, KeyKind, limits, text::is_printable};
 use ed25519_dalek::SigningKey;
 use std::fmt;
@@ -21,7 +21,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-const SECRET_HEAD: &str = "BISTABLE SECRET KEY 1";
 const PUBLIC_HEAD: &str = "BISTABLE PUBLIC KEY 1";
 /// Most bytes that a key file can have.
 const FILE_BYTES: usize = 1024;
@@ -73,11 +72,6 @@ pub enum KeyError {
     /// The files can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-}
-
-/// Whether a secret key lies there: such a file is never replaced.
-pub(crate) fn is_secret(path: &Path) -> bool {
-    output::read_limited(path, FILE_BYTES).is_ok_and(|bytes| bytes.starts_with(SECRET_HEAD.as_bytes()))
 }
 
 /// A secret key, with what its public key file says about it. Its memory is cleared when it is dropped, and it never

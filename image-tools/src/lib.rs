@@ -27,6 +27,7 @@ mod clock;
 mod cmd;
 mod output;
 mod parallel;
+mod zero;
 
 pub mod build;
 pub mod bundle;

@@ -5,6 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// What a file with a secret key begins with.
+pub(crate) const SECRET_HEAD: &str = "BISTABLE SECRET KEY 1";
+
 /// What to do when the output is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
@@ -117,7 +120,7 @@ impl NewFile {
         if existing == Existing::Refuse && path.symlink_metadata().is_ok() {
             return Err(OutputError::Exists { path: path.into() });
         }
-        if crate::keys::is_secret(path) {
+        if is_secret(path) {
             return Err(OutputError::KeyExists { path: path.into() });
         }
         let mode = match access {
@@ -219,6 +222,11 @@ pub(crate) fn read_open(file: File, limit: usize) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// Whether a secret key lies there: such a file is never replaced.
+fn is_secret(path: &Path) -> bool {
+    read_limited(path, 1024).is_ok_and(|bytes| bytes.starts_with(SECRET_HEAD.as_bytes()))
 }
 
 #[cfg(test)]

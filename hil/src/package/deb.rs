@@ -1,7 +1,8 @@
 //! The package: a staged tree, packed by `dpkg-deb`.
 use super::{
     About, Arch,
-    tree::{Entry, MAINTAINER, enabled},
+    entry::Entry,
+    tree::{MAINTAINER, enabled},
 };
 use anyhow::{Context, Result, bail};
 use std::{

@@ -1,5 +1,5 @@
 //! Man pages and shell completions, from the command line's own description.
-use super::{man, tree::Entry};
+use super::{entry::Entry, man};
 use anyhow::{Context, Result};
 use bistable::cli::Cli;
 use clap::{Command, CommandFactory};

@@ -7,6 +7,7 @@
 //! | `tools` | what has to be installed here, and what is missing |
 //! | `docs` | man pages and completions, from the command line's own description |
 //! | `man` | what man pages have beyond that, and pages of file formats |
+//! | `entry` | a file or folder: path, mode, bytes |
 //! | `tree` | what the package installs: path, mode, bytes |
 //! | `deb` | the package from the tree |
 //! | `debian/` | the package's own scripts |
@@ -16,12 +17,14 @@ mod arch;
 mod build;
 mod deb;
 mod docs;
+mod entry;
 mod man;
 mod tools;
 mod tree;
 
 pub use arch::Arch;
-pub use tree::{Entry, files, installed};
+pub use entry::Entry;
+pub use tree::{files, installed};
 
 use anyhow::{Context, Result, bail};
 use std::{

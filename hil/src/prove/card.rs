@@ -3,14 +3,13 @@
 use super::{
     image::Image,
     places::Places,
-    trouble::{Harm, Trouble},
+    trouble::{Harm, Trouble, eio},
     watch::Watch,
 };
 use bistable::ports::{Fault, Partitions, Stop, Volume};
 use bistable_boot::{SECTOR, layout::Partition};
 use std::{
     collections::HashMap,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -228,10 +227,6 @@ impl Partitions for Card {
 struct CardVolume {
     card: Card,
     partition: Partition,
-}
-
-pub(super) fn eio(doing: &str, partition: Partition) -> Fault {
-    Fault::io(format!("{doing} partition {}", partition.name()))(io::Error::from_raw_os_error(5))
 }
 
 impl Volume for CardVolume {

@@ -1,5 +1,5 @@
 //! Where a card's partitions are, and a look at them in an image that nobody changes.
-use super::{card::eio, image::Image};
+use super::{image::Image, trouble::eio};
 use bistable::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{Partition, STATE_BYTES};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What a broken card does without a power cut, and a program that is killed.
+use bistable::ports::Fault;
 use bistable_boot::layout::Partition;
-use std::ops::Range;
+use std::{io, ops::Range};
 
 /// What comes of one write or flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,4 +108,9 @@ impl Trouble {
             _ => vec![(place, 0..len)],
         }
     }
+}
+
+/// The fault of a card that fails.
+pub(super) fn eio(doing: &str, partition: Partition) -> Fault {
+    Fault::io(format!("{doing} partition {}", partition.name()))(io::Error::from_raw_os_error(5))
 }

@@ -1,14 +1,18 @@
 //! From the two systems to a card: keys, bundles, what their releases say.
 use super::{
     Effort,
-    desk::{Desk, PRISTINE, Version, put},
+    claim::Claim,
+    desk::{Desk, PRISTINE, Version},
     meter::Metered,
-    proof::{Claim, Image},
     report::{Build, Volume},
+    tools::put,
 };
 use crate::program::Program;
 use anyhow::{Context, Result, ensure};
-use bistable_boot::layout::ALIGN;
+use bistable_boot::{
+    Slot,
+    layout::{ALIGN, Partition},
+};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -16,6 +20,22 @@ use std::{
     io::Read as _,
     path::Path,
 };
+
+/// A volume, as the signed release describes it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Image {
+    pub(super) name: String,
+    pub(super) raw_bytes: u64,
+    pub(super) raw_sha256: String,
+    pub(super) data_sha256: String,
+}
+
+impl Image {
+    /// Where it lies in a slot.
+    pub(super) fn partition(&self, slot: Slot) -> Partition {
+        if self.name == "boot" { Partition::Boot(slot) } else { Partition::System(slot) }
+    }
+}
 
 /// The build time of both releases: a fixed day, so that two builds are equal.
 const EPOCH: &str = "1764547200";
@@ -181,7 +201,7 @@ fn sha256(path: &Path) -> Result<String> {
     loop {
         let read = file.read(&mut part).with_context(|| path.display().to_string())?;
         if read == 0 {
-            return Ok(super::card::hex(&sha.finalize()));
+            return Ok(crate::hex::hex(&sha.finalize()));
         }
         sha.update(part.get(..read).unwrap_or_default());
     }

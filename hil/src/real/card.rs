@@ -1,4 +1,5 @@
 //! Partitions of a card image, found through its partition table, and copies of them.
+use crate::hex::hex;
 use anyhow::{Context, Result, ensure};
 use bistable_boot::layout::Partition;
 use sha2::{Digest as _, Sha256};
@@ -98,11 +99,6 @@ fn parts(
     Ok(())
 }
 
-/// Hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +111,7 @@ mod tests {
         let mut bytes = vec![0; 3 * PART + 700];
         bytes[10] = 1;
         bytes[3 * PART + 5] = 2;
-        super::super::desk::put(&from, &bytes).unwrap();
+        super::super::tools::put(&from, &bytes).unwrap();
         let to = dir.path().join("to");
         let mut seen = Vec::new();
         let file = File::open(&from).unwrap();

@@ -124,7 +124,7 @@ fn set_up(systems_to_build: &[&str]) -> Result<()> {
 
 fn missing_tools() -> Vec<&'static str> {
     let there = |folder: &Path, tool: &str| folder.join(tool).is_file();
-    let path = super::proof::path_with_system_folders();
+    let path = super::tools::path_with_system_folders();
     TOOLS.into_iter().filter(|tool| !env::split_paths(&path).any(|folder| there(&folder, tool))).collect()
 }
 

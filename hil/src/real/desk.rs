@@ -1,9 +1,8 @@
 //! The folder that the suite works in.
-use super::debian::Input;
+use super::{debian::Input, tools::put};
 use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File},
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -99,12 +98,6 @@ impl Desk {
         }
         Ok(())
     }
-}
-
-/// Write a throw-away file.
-pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).with_context(|| format!("making {}", path.display()))?;
-    file.write_all(bytes).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Copy a file; what is zero stays a hole.

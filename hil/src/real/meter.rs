@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let unit = if cfg!(target_os = "linux") { 1024 } else { 1 };
     let peak_bytes = u64::try_from(usage.max_rss()).unwrap_or_default().saturating_mul(unit);
     let text = serde_json::to_vec(&Cost { seconds, peak_bytes })?;
-    super::desk::put(&args.report, &text)?;
+    super::tools::put(&args.report, &text)?;
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) => Ok(ExitCode::from(code)),
         None => bail!("{} was ended: {status}", name.display()),
@@ -124,7 +124,7 @@ impl Metered {
         super::tell(&format!(
             "  {:.1} s, at most {:.0} MiB",
             cost.seconds,
-            super::report::mib(cost.peak_bytes)
+            super::tools::mib(cost.peak_bytes)
         ));
         Ok(Ended { cost, stdout })
     }

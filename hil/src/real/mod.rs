@@ -8,32 +8,35 @@
 //! | `build` | keys, bundles and the card |
 //! | `update` | the steps on the virtual Pi: install, cut short, install again, commit |
 //! | `race` | installing against `zstd -dc \| dd` of the same data |
+//! | `claim` | what is claimed, and what speaks against it |
 //! | `card` | partitions of a card image, read through its table |
 //! | `proof` | claims, and what speaks against them |
+//! | `tools` | small things that several of these need |
 //! | `report` | everything measured, as a table and as JSON |
 mod build;
 mod card;
+mod claim;
 mod debian;
 mod desk;
 pub mod meter;
 mod proof;
 mod race;
 mod report;
+mod tools;
 mod update;
 
 use anyhow::{Context, Result};
-pub(crate) use card::hex;
 pub(crate) use debian::SMALL_FOLDER;
 use debian::Size;
 use desk::Desk;
-#[cfg(test)]
-pub(crate) use desk::put;
 use report::Report;
 use std::{
     io::{self, Write},
     path::PathBuf,
     time::Instant,
 };
+#[cfg(test)]
+pub(crate) use tools::put;
 
 /// What the suite uses.
 #[derive(Clone, Debug, clap::Args)]

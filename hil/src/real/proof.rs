@@ -2,51 +2,22 @@
 use super::{
     build,
     card::CardImage,
+    claim::Claim,
     desk::{CARD, Desk, Version},
+    tools::path_with_system_folders,
 };
 use crate::{
     fat,
     tree::{Tree, diff},
 };
 use anyhow::{Context, Result};
-use bistable_boot::{Slot, layout::Partition};
+use bistable_boot::Slot;
 use bistable_format::Root;
-use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
-
-/// A claim with everything found that speaks against it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Claim {
-    /// What is claimed.
-    pub(super) claim: String,
-    /// What speaks against it: empty means that it holds.
-    pub(super) findings: Vec<String>,
-}
-
-impl Claim {
-    pub(super) fn new(claim: impl Into<String>, findings: Vec<String>) -> Claim {
-        Claim { claim: claim.into(), findings }
-    }
-}
-
-/// A volume, as the signed release describes it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Image {
-    pub(super) name: String,
-    pub(super) raw_bytes: u64,
-    pub(super) raw_sha256: String,
-    pub(super) data_sha256: String,
-}
-
-impl Image {
-    fn partition(&self, slot: Slot) -> Partition {
-        if self.name == "boot" { Partition::Boot(slot) } else { Partition::System(slot) }
-    }
-}
 
 /// Everything that can be said of the card after the update.
 pub(super) fn all(desk: &Desk) -> Result<Vec<Claim>> {
@@ -99,13 +70,6 @@ pub(super) fn fill_inactive(desk: &Desk, held: Version) -> Result<()> {
         card.duplicate(image.partition(Slot::A), image.partition(Slot::B), image.raw_bytes)?;
     }
     Ok(())
-}
-
-/// The checkers lie where only root's PATH leads.
-pub(super) fn path_with_system_folders() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/sbin");
-    path
 }
 
 /// A file system checker is content with an image.

@@ -4,8 +4,9 @@
 //! decompresses, reads the slot to find what is right already, and reads everything back.
 use super::{
     build,
+    claim::Claim,
     desk::{Desk, Version},
-    proof::{self, Claim},
+    proof,
     report::Pair,
     update,
 };
@@ -69,7 +70,7 @@ fn pair(desk: &Desk, before: Before, bytes: u64, caches_dropped: &mut bool) -> R
 }
 
 /// Both volumes' data, one after the other, as they are in the bundle: what `zstd -dc` takes.
-fn extract_data(desk: &Desk, images: &[proof::Image]) -> Result<()> {
+fn extract_data(desk: &Desk, images: &[build::Image]) -> Result<()> {
     let path = desk.path(&Version::New.bundle());
     let bundle = File::open(&path).with_context(|| path.display().to_string())?;
     let out = desk.path(DATA);

@@ -1,5 +1,5 @@
 //! Everything measured and proven, as a table and as JSON.
-use super::proof::Claim;
+use super::{claim::Claim, tools::mib};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -88,12 +88,6 @@ pub(super) struct Report {
     /// Seconds until both systems were there.
     pub(super) seconds_debian: f64,
     pub(super) seconds: f64,
-}
-
-/// MiB.
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-pub(super) fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }
 
 /// The middle one; the mean of the two in the middle if their number is even; 0 of none.

@@ -1,8 +1,8 @@
 //! The steps of an update, on the virtual Pi: install, cut short, install again, commit.
 use super::{
+    claim::Claim,
     desk::{CARD, Desk, Version},
     meter::{Ended, Metered},
-    proof::Claim,
     report::{Again, Install, Pair, Resume},
 };
 use crate::program::Program;

@@ -4,6 +4,7 @@
 //! ```text
 //! │ head and lists: at most `reserve` bytes │ boot data │ pad │ header │ system data │ pad │ end │
 //! ```
+use super::data::{Data, write_at};
 use super::encode::{Encoded, list_bound};
 use super::{BuildError, BuildOptions};
 use crate::output::{NewFile, OutputError};
@@ -34,21 +35,6 @@ pub(super) struct Assembled {
     /// The release's identity.
     pub(super) digest: Digest,
     pub(super) bytes: u64,
-}
-
-/// Where a volume's data goes.
-#[derive(Debug)]
-pub(super) struct Data<'a> {
-    output: &'a NewFile,
-    at: u64,
-}
-
-impl Data<'_> {
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        write_at(self.output, bytes, self.at)?;
-        self.at += bytes.len() as u64;
-        Ok(())
-    }
 }
 
 impl Assembly {
@@ -166,10 +152,6 @@ fn read_up_to(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
         }
     }
     Ok(got)
-}
-
-fn write_at(output: &NewFile, bytes: &[u8], at: u64) -> Result<(), OutputError> {
-    output.file().write_all_at(bytes, at).map_err(OutputError::io("write", output.path()))
 }
 
 /// Bytes of a content with its padding.

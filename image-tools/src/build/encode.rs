@@ -1,9 +1,10 @@
 //! A volume's raw bytes become chunks, and each chunk one zstd frame.
-use super::assemble::Data;
+use super::data::Data;
 use super::{BuildError, BuildOptions};
 use crate::parallel::{self, Feed};
 use crate::progress::{Progress, Stage};
 use crate::volume::{VolumeError, VolumePlan};
+use crate::zero::is_zero;
 use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind, limits};
 use std::io::{self, Write};
 use zstd::bulk::Compressor;
@@ -173,12 +174,6 @@ fn pack(raw: &[u8], level: i32, compressor: &mut Option<Compressor<'static>>) ->
     let encoding =
         if is_zero(raw) { Encoding::Zero { bytes, digest } } else { Encoding::Zstd { bytes, digest } };
     Ok(Packed { chunk: Chunk { digest: Digest::of(raw), encoding }, frame, raw: raw.len() })
-}
-
-/// Whether all bytes are zero.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<16>();
-    words.iter().all(|w| u128::from_ne_bytes(*w) == 0) && rest.iter().all(|b| *b == 0)
 }
 
 /// Cuts a stream into chunks, and hashes it as it passes.

@@ -7,9 +7,9 @@
 //! The same input, options and build time give the same bytes, on any machine with any number of threads. Memory is
 //! bounded by two chunks per thread, whatever the size of the image.
 mod assemble;
+mod data;
 mod encode;
 
-pub(crate) use encode::is_zero;
 pub use encode::{ChunkSize, Level};
 
 use crate::clock::Stopwatch;
@@ -375,7 +375,7 @@ impl Planned {
         self,
         options: &BuildOptions,
         progress: &dyn Progress,
-        data: assemble::Data<'_>,
+        data: data::Data<'_>,
     ) -> Result<(encode::Encoded, BuiltVolume), BuildError> {
         let watch = Stopwatch::start();
         let encoded = encode::volume(self.kind, &self.plan, options, progress, data)?;

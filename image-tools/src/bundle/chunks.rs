@@ -65,7 +65,7 @@ pub(super) fn unpack(
     if raw.len() != raw_bytes || Digest::of(&raw) != chunk.digest {
         return Err(wrong(ChunkProblem::Raw));
     }
-    if zero && !crate::build::is_zero(&raw) {
+    if zero && !crate::zero::is_zero(&raw) {
         return Err(wrong(ChunkProblem::NotZero));
     }
     Ok(Checked { frame, raw })

@@ -1,6 +1,6 @@
 //! The card image's file: sparse, and it knows which blocks matter.
-use crate::build::is_zero;
 use crate::output::{NewFile, OutputError};
+use crate::zero::is_zero;
 use bistable_boot::{Blocks, Lba, OutOfRange, SECTOR};
 use std::fs::File;
 use std::io;

@@ -126,7 +126,7 @@ pub struct Args {
     #[arg(long)]
     mke2fs: bool,
     /// zstd level, 1 to 19.
-    #[arg(long, value_parser = level)]
+    #[arg(long, value_parser = super::delta::level)]
     level: Option<Level>,
     /// Raw bytes in a chunk: a power of two from 256K to 4M.
     #[arg(long, value_name = "SIZE", value_parser = chunk_size)]
@@ -165,10 +165,6 @@ fn urgency(text: &str) -> Result<Urgency, String> {
 fn data(text: &str) -> Result<DataPolicy, String> {
     let known = [DataPolicy::Compatible, DataPolicy::Migrates];
     known.into_iter().find(|d| d.name() == text).ok_or_else(|| "give compatible or migrates".into())
-}
-
-pub(super) fn level(text: &str) -> Result<Level, String> {
-    text.parse().ok().and_then(Level::new).ok_or_else(|| "give a level from 1 to 19".into())
 }
 
 fn chunk_size(text: &str) -> Result<ChunkSize, String> {

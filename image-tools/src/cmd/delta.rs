@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// zstd level, 1 to 19; 9 takes a tenth of the time of 19 and makes a delta an eighth larger
-    #[arg(long, default_value = "19", value_parser = super::build::level)]
+    #[arg(long, default_value = "19", value_parser = level)]
     level: Level,
     /// Worker threads; as many as there are processors if not given. Changes no byte of the delta
     #[arg(long, value_name = "N")]
@@ -37,6 +37,11 @@ pub struct Args {
     /// Replace deltas that exist
     #[arg(long)]
     force: bool,
+}
+
+/// A level of compression, as it is given.
+pub(super) fn level(text: &str) -> Result<Level, String> {
+    text.parse().ok().and_then(Level::new).ok_or_else(|| "give a level from 1 to 19".into())
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {

@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 30)]
     top: usize,
     /// zstd level, 1 to 19
-    #[arg(long, default_value = "9", value_parser = super::build::level)]
+    #[arg(long, default_value = "9", value_parser = super::delta::level)]
     level: Level,
     /// Worker threads; as many as there are processors if not given
     #[arg(long, value_name = "N")]

@@ -25,15 +25,30 @@ pub(crate) mod verify;
 mod waves;
 pub(crate) mod withdraw;
 
-use crate::cli::ProgressStyle;
 use crate::error::{Error, Exit};
 use crate::progress::{Progress, Silent};
 use bistable_format::text::{is_printable_char, printable};
+use clap::ValueEnum;
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 
 /// The schema of all JSON results. Rises when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// One JSON object per line.
+    Json,
+    /// Nothing.
+    #[value(alias = "none")]
+    Quiet,
+}
 
 /// How the result and the progress are shown.
 #[derive(Clone, Copy, Debug)]

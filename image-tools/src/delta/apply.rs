@@ -2,9 +2,9 @@
 use super::codec;
 use super::encode::read_ranges;
 use super::raw::Raw;
-use crate::build::is_zero;
 use crate::parallel::{self, Stopped, Threads};
 use crate::progress::{Progress, Stage};
+use crate::zero::is_zero;
 use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind};
 use std::io;
 

@@ -4,8 +4,8 @@
 //! place that the bytes before it choose, so it is found again after an insertion, too. Neither needs to know which file
 //! system it is.
 use super::raw::Raw;
-use crate::build::is_zero;
 use crate::parallel::{self, Stopped, Threads};
+use crate::zero::is_zero;
 use std::io;
 
 /// Bytes of a block: that of the usual file systems.

@@ -2,7 +2,7 @@
 use super::index::{BLOCK, Index, UNIT};
 use super::ranges::{Candidate, Most, choose};
 use super::raw::Raw;
-use crate::build::is_zero;
+use crate::zero::is_zero;
 use bistable_format::chunklist::Range;
 use std::io;
 use std::ops;

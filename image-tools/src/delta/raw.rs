@@ -74,7 +74,7 @@ impl Image {
 
     /// Write a piece, once.
     pub(crate) fn write_at(&self, offset: u64, piece: &[u8]) -> io::Result<()> {
-        if crate::build::is_zero(piece) { Ok(()) } else { self.file.write_all_at(piece, offset) }
+        if crate::zero::is_zero(piece) { Ok(()) } else { self.file.write_all_at(piece, offset) }
     }
 }
 

@@ -4,7 +4,8 @@
 //! don't exist in a tree.
 use super::DiskError;
 use super::table::Partition;
-use crate::volume::tree::{FileData, Kind, Meta, Node, NodeId, ROOT, Source, Time, Tree};
+use crate::volume::data::{FileData, Source};
+use crate::volume::tree::{Kind, Meta, Node, NodeId, ROOT, Time, Tree};
 use fatfs::FatVolume;
 use fatfs::sync::dir::{DirectoryEntry, FatDir, FileEntry};
 use fatfs::sync::read::FileReader;

@@ -3,7 +3,8 @@
 use super::DiskError;
 use super::system::{Data, Edit, Edits};
 use super::view::{Attributes, Entry, View};
-use crate::volume::tree::{Kind, NodeId, ROOT, Source};
+use crate::volume::data::Source;
+use crate::volume::tree::{Kind, NodeId, ROOT};
 use crate::volume::{Owner, read_dir};
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! From a file, compressed or not, to a disk that can be read at any place.
 use super::DiskError;
 use super::content::{self, Content};
-use crate::build::is_zero;
 use crate::output::OutputError;
 use crate::progress::{Progress, Stage};
 use crate::volume::{Compression, VolumeError, decoder};
+use crate::zero::is_zero;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::FileExt;

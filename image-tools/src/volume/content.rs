@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
+use super::data::{FileData, Range, Source};
 use super::error::VolumeError;
-use super::tree::{FileData, Range, Source};
+use crate::zero::is_zero;
 
 /// Files below this size, in bytes, have no holes.
 pub(crate) const SPARSE_FROM: u64 = 1 << 20;
@@ -183,10 +184,4 @@ pub(crate) fn allocated(path: &Path, size: u64) -> Option<Vec<Range>> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn allocated(_path: &Path, _size: u64) -> Option<Vec<Range>> {
     None
-}
-
-/// Whether all bytes are zero.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    let (chunks, rest) = bytes.as_chunks::<32>();
-    chunks.iter().all(|chunk| *chunk == [0; 32]) && rest.iter().all(|byte| *byte == 0)
 }

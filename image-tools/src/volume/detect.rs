@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::VolumeError;
+use super::tar::Compression;
 
 /// What `--system` takes, for messages.
 pub(crate) const SYSTEM_INPUTS: &str =
@@ -28,19 +29,6 @@ pub enum InputKind {
     Erofs,
     /// A FAT image.
     Fat,
-}
-
-/// How a tar is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// gzip.
-    Gzip,
-    /// xz.
-    Xz,
-    /// Zstandard.
-    Zstd,
 }
 
 impl fmt::Display for InputKind {

@@ -9,9 +9,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::content;
+use super::data::{FileData, Source};
 use super::error::{EntryProblem, VolumeError, lossy};
 use super::options::Owner;
-use super::tree::{FileData, Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Source, Time, Tree, Xattr};
+use super::tree::{Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Time, Tree, Xattr};
 
 /// Reads the tree under `root`; the directory itself gives the volume's root folder its owner and mode.
 /// Symlinks are taken as they are and never followed.

@@ -7,9 +7,10 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use super::detect::{Compression, InputKind};
+use super::detect::InputKind;
 use super::error::VolumeError;
 use super::options::{BLOCK, Owner, SystemOptions, VolumeSize};
+use super::tar::Compression;
 use super::{dir, ext4};
 
 /// The first version that reads tars and obeys SOURCE_DATE_EPOCH.

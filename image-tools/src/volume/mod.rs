@@ -23,6 +23,7 @@
 
 pub(crate) mod config_txt;
 mod content;
+pub mod data;
 mod detect;
 mod dir;
 mod error;
@@ -41,7 +42,6 @@ mod tar;
 pub mod tree;
 pub(crate) mod uboot;
 
-pub(crate) use detect::Compression;
 pub use detect::InputKind;
 pub(crate) use dir::read as read_dir;
 pub use error::{EntryProblem, VolumeError};
@@ -49,4 +49,5 @@ pub(crate) use load_ext4::{Last, load_ext4, read_link, real_path};
 pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, SystemOptions, VolumeId, VolumeSize};
 pub(crate) use plan::plan_boot;
 pub use plan::{VolumePlan, open_boot, open_system};
+pub(crate) use tar::Compression;
 pub(crate) use tar::decoder;

@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::path::Path;
 
 use super::content::Contents;
+use super::data::{FileData, Source};
 use super::error::{EntryProblem, VolumeError, lossy};
 
 /// The most entries a tree may have. Each takes about 1 KiB of memory until the image is written (measured: 1.0 GB
@@ -81,39 +82,6 @@ impl Meta {
         let time = Time { secs: i64::MAX, nanos: 0 };
         Self { mode: 0o755, uid: 0, gid: 0, mtime: time.clamp(epoch) }
     }
-}
-
-/// Where a file's bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// It has none.
-    Empty,
-    /// In a file of the host.
-    Disk(Box<Path>),
-    /// In the (uncompressed) archive, from this byte on.
-    Archive(u64),
-    /// In the temporary file, from this byte on.
-    Spool(u64),
-}
-
-/// A run of bytes in a file: offset and length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    /// First byte.
-    pub offset: u64,
-    /// Number of bytes.
-    pub len: u64,
-}
-
-/// The contents of a regular file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileData {
-    /// Size in bytes, holes included.
-    pub size: u64,
-    /// Where the bytes are.
-    pub source: Source,
-    /// The runs that hold data; all else is a hole. `None`: no holes.
-    pub data: Option<Box<[Range]>>,
 }
 
 /// What an inode is.

@@ -2,7 +2,8 @@
 #![no_main]
 use bistable_fuzz::Disk;
 use bistable_image::volume::fuzz::tar;
-use bistable_image::volume::tree::{FileData, Kind, MAX_NAME, MAX_TARGET, Source};
+use bistable_image::volume::data::{FileData, Source};
+use bistable_image::volume::tree::{Kind, MAX_NAME, MAX_TARGET};
 use bistable_image::volume::{SystemOptions, VolumeId};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;

@@ -118,7 +118,7 @@ fn key(tree: &Tree, package: &Package, machine: Machine) -> Result<String> {
         overlay::boot(machine),
         release::ALL.map(|r| overlay::system(r, machine))
     ));
-    Ok(crate::real::hex(sha.finalize().get(..8).unwrap_or_default()))
+    Ok(crate::hex::hex(sha.finalize().get(..8).unwrap_or_default()))
 }
 
 struct Maker<'a> {

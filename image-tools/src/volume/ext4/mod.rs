@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use mkext4::{FsBuilder, InodeCount, InodeHandle, Layout, Options, SparseSeg, SpecialKind};
 
+use super::data::FileData;
 use super::error::{EntryProblem, VolumeError, lossy};
 use super::options::{BLOCK, SystemOptions, VolumeSize};
-use super::tree::{FileData, Kind, Node, NodeId, ROOT, Tree};
+use super::tree::{Kind, Node, NodeId, ROOT, Tree};
 use names::Patches;
 use size::Need;
 

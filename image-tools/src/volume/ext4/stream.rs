@@ -11,9 +11,10 @@ use mkext4::RegionSink;
 use super::Ext4Image;
 use super::names::Patches;
 use crate::volume::content::{PIECE, PIECE_LEN, Reader};
+use crate::volume::data::Range;
 use crate::volume::error::VolumeError;
 use crate::volume::options::BLOCK;
-use crate::volume::tree::{Kind, NodeId, Range};
+use crate::volume::tree::{Kind, NodeId};
 
 /// How many bytes are read from a file at a time.
 const BUFFER: usize = 1 << 20;

@@ -8,6 +8,7 @@
 //! nobody described are 0755 and root's. Stricter than GNU tar: `..`, a path through a symlink, an archive
 //! without its end mark, and data behind that mark are errors.
 
+mod compression;
 mod header;
 mod pax;
 mod sparse;
@@ -17,15 +18,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
+pub(crate) use compression::Compression;
 pub(crate) use header::looks_like_header;
 pub(crate) use stream::decoder;
 
 use super::content::PIECE;
-use super::detect::Compression;
+use super::data::{FileData, Range, Source};
 use super::dir::supported;
 use super::error::{EntryProblem, VolumeError, lossy};
 use super::options::{Owner, SystemOptions};
-use super::tree::{FileData, Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Range, Source, Tree, Xattr};
+use super::tree::{Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Tree, Xattr};
 use header::{Header, RawKind};
 use pax::Pax;
 use stream::{Spool, Stream};
@@ -309,7 +311,7 @@ impl Archive<'_> {
             return Err(self.problem(name, EntryProblem::FileTooLarge { size }));
         }
         let spool = Spool::get(&mut self.spool, self.options.temp_dir.as_deref())?;
-        let (offset, data) = spool.append_sparse(&mut self.stream, map)?;
+        let (offset, data) = spool.append_sparse(&mut self.stream, map.size, &map.ranges)?;
         self.stream.skip(map.rest)?;
         self.stream.pad(map.stored)?;
         let source = if size == 0 { Source::Empty } else { Source::Spool(offset) };

@@ -3,8 +3,8 @@
 use super::header::{Header, TAR_BLOCK, number};
 use super::pax::SparseRecords;
 use super::stream::Stream;
+use crate::volume::data::Range;
 use crate::volume::error::VolumeError;
-use crate::volume::tree::Range;
 
 /// A sparse file: the ranges that the archive holds, one after another.
 #[derive(Debug)]

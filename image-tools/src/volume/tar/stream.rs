@@ -5,13 +5,12 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::compression::Compression;
 use super::header::{Header, TAR_BLOCK};
 use super::join;
-use super::sparse::Map;
 use crate::volume::content::{self, PIECE, PIECE_LEN, SPARSE_FROM};
-use crate::volume::detect::Compression;
+use crate::volume::data::Range;
 use crate::volume::error::VolumeError;
-use crate::volume::tree::Range;
 
 /// The most memory that an xz stream may ask for, in bytes: `xz -9` needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
@@ -135,7 +134,7 @@ impl Stream {
     pub(super) fn header(&mut self) -> Result<Option<Header>, VolumeError> {
         let mut block = [0; TAR_BLOCK];
         self.exact(&mut block, "before its end mark")?;
-        if content::is_zero(&block) {
+        if crate::zero::is_zero(&block) {
             return Ok(None);
         }
         Header::decode(&block).map(Some).map_err(|why| self.invalid(&why))
@@ -206,7 +205,7 @@ impl Stream {
         let mut buffer = [0; 8192];
         loop {
             let got = self.fill(&mut buffer)?;
-            if !content::is_zero(buffer.get(..got).unwrap_or_default()) {
+            if !crate::zero::is_zero(buffer.get(..got).unwrap_or_default()) {
                 return Err(self.invalid(
                     "there is data behind the archive's end; if these are archives one after another, unpack \
                      and pack them as one",
@@ -280,7 +279,7 @@ impl Spool {
             let len = PIECE.min(size - at);
             let piece = buffer.get_mut(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
             stream.exact(piece, "within a file")?;
-            if !content::is_zero(piece) {
+            if !crate::zero::is_zero(piece) {
                 self.file.write_all_at(piece, start + at).map_err(self.failed())?;
                 join(&mut data, at, len);
             }
@@ -295,11 +294,12 @@ impl Spool {
     pub(super) fn append_sparse(
         &mut self,
         stream: &mut Stream,
-        map: &Map,
+        size: u64,
+        ranges: &[Range],
     ) -> Result<(u64, Option<Box<[Range]>>), VolumeError> {
-        let start = self.reserve(map.size)?;
+        let start = self.reserve(size)?;
         let mut buffer = vec![0; PIECE_LEN];
-        for range in &map.ranges {
+        for range in ranges {
             let mut at = 0;
             while at < range.len {
                 let len = PIECE.min(range.len - at);
@@ -310,7 +310,7 @@ impl Spool {
             }
         }
         self.extend()?;
-        let data = content::file_data_ranges(&self.file, &self.folder, start, map.size, &map.ranges)?;
+        let data = content::file_data_ranges(&self.file, &self.folder, start, size, ranges)?;
         Ok((start, data))
     }
 
