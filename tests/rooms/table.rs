@@ -88,6 +88,6 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "hil/src",
         layers: &["flow hex model package program tree", "fat", "real", "prove", "demo run", "main"],
-        left: &["prove: mutant tampered", "prove: pi scenario"],
+        left: &[],
     },
 ];

@@ -142,7 +142,7 @@ pub fn start(product: &Arc<Product>, scenario: &Scenario, slot: Slot) -> Result<
             let watch =
                 Watch::new(product, product.releases.iter().take(1).map(|r| r.version.clone()).collect());
             let card = Card::new(&product.oldest_card, &product.places, watch, None);
-            let life = Pi::new(product, &card, true, None).live(&[super::pi::Wish::Offer(OLD)]);
+            let life = Pi::new(product, &card, true, None).live(&[super::wish::Wish::Offer(OLD)]);
             if life.end != End::Settled || life.slot != Some(Slot::B) {
                 bail!("the card can't be brought to slot B: {life:?}");
             }

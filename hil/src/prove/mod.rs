@@ -46,6 +46,7 @@ pub mod tampered;
 mod tampered_content;
 pub mod trouble;
 pub mod watch;
+pub mod wish;
 
 use anyhow::{Context, Result, bail};
 use bistable_boot::{Flow, Slot};
@@ -53,7 +54,6 @@ use explore::{Extent, Row, Run};
 use fate::Depth;
 use judge::Bench;
 use mutant::Mutant;
-use pi::Wish;
 use product::Product;
 use scenario::Scenario;
 use std::{
@@ -64,6 +64,7 @@ use std::{
     thread,
     time::Instant,
 };
+use wish::Wish;
 
 /// What to prove.
 #[derive(Clone, Debug, clap::Args)]

@@ -1,7 +1,6 @@
 //! Protocols that are wrong on purpose: if the harness can't tell them from the right one, it proves nothing. Each sits
 //! between the agent and its ports, so that the agent's own code stays what is shipped.
-use super::tampered::ForGood;
-use bistable::{config::Settings, ports::BootControl};
+use bistable::config::Settings;
 use bistable_boot::Flow;
 use bistable_format::{
     health::{Profile, SelfTests},
@@ -156,9 +155,5 @@ impl Mutant {
             _ => {}
         }
         settings
-    }
-
-    pub(super) fn boot(self, boot: Box<dyn BootControl>) -> Box<dyn BootControl> {
-        if self == Mutant::TriedForGood { Box::new(ForGood(boot)) } else { boot }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     tampered::{Pretence, Tampered},
     tampered_content::{self, TamperedContent},
     watch::{Watch, flag, record},
+    wish::Wish,
 };
 use bistable::{
     Device, Error,
@@ -32,19 +33,6 @@ use bistable::{
 use bistable_boot::{BootId, Flow, Saved, Slot, Target, bootblock::start, layout::Partition};
 use bistable_format::{compat::Direction, selftest::Pin};
 use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
-
-/// What an owner wants of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
-    /// That it runs this release, if the device finds it fit.
-    Offer(&'static str),
-    /// The same, from a repository that has a delta to it.
-    Delta(&'static str),
-    /// The same, with the bundle of a delta to it. What that can't make, the owner brings with their next wish.
-    DeltaFile(&'static str),
-    /// That it goes back to this release, which the other slot holds.
-    Return(&'static str),
-}
 
 /// How a device came to rest.
 #[derive(Clone, Debug, PartialEq, Eq)]

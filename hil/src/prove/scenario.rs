@@ -1,7 +1,7 @@
 //! The scenarios: what an owner wants of a device in which state, and how it must end.
 use super::{
-    pi::Wish,
     trouble::{Harm, Trouble, When},
+    wish::Wish,
 };
 use bistable_boot::Flow;
 use bistable_boot::layout::Partition;

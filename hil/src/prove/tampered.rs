@@ -14,6 +14,12 @@ use std::{
     },
 };
 
+impl Mutant {
+    pub(super) fn boot(self, boot: Box<dyn BootControl>) -> Box<dyn BootControl> {
+        if self == Mutant::TriedForGood { Box::new(ForGood(boot)) } else { boot }
+    }
+}
+
 /// The flag, always set for good.
 pub(super) struct ForGood(pub(super) Box<dyn BootControl>);
 

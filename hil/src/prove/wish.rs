@@ -1,0 +1,14 @@
+//! What an owner wants of a device.
+
+/// What an owner wants of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// That it runs this release, if the device finds it fit.
+    Offer(&'static str),
+    /// The same, from a repository that has a delta to it.
+    Delta(&'static str),
+    /// The same, with the bundle of a delta to it. What that can't make, the owner brings with their next wish.
+    DeltaFile(&'static str),
+    /// That it goes back to this release, which the other slot holds.
+    Return(&'static str),
+}
