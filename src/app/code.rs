@@ -1,5 +1,9 @@
 //! What kind of failure it was: for programs, which must not read words for people.
-use crate::{Error, board::CardError, error::CheckError, steps::install::BundleError};
+use crate::{
+    Error,
+    board::CardError,
+    error::{BundleError, CheckError},
+};
 use bistable_format::fresh::Stale;
 use serde::{Deserialize, Serialize};
 

@@ -5,10 +5,11 @@ use crate::{
     agent::{Agent, Rest, is_reboot},
     app::{self, CardWrites, MayInstall, Preflighted, Rested, SelfTested, SelfTestsVerdict, Word},
     cli::{Source, Verb},
+    error::BundleError,
     http_client::Scheme,
     offer::channel::{Remember, Unusable},
     source::{self, Location, SourceError, Stream},
-    steps::install::{BundleError, Content, Overrides},
+    steps::install::{Content, Overrides},
 };
 use bistable_boot::{Now, Saved};
 use semver::Version;

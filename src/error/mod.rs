@@ -1,11 +1,13 @@
 //! What can go wrong on the device, and which exit code says so.
+mod bundle;
 mod check;
 mod exit;
 
+pub use bundle::BundleError;
 pub use check::{CheckError, DemandError};
 pub use exit::Exit;
 
-use crate::{board::CardError, config::ConfigError, ports::Fault, steps::install::BundleError};
+use crate::{board::CardError, config::ConfigError, ports::Fault};
 use bistable_boot::{JournalError, Refused, Rejected};
 use bistable_format::{TrustError, compat::Incompatible};
 use semver::Version;

@@ -58,11 +58,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "cli cmd",
             "main",
         ],
-        left: &[
-            "device error steps",
-            "error -> steps",
-            "steps/install: attempts bundle content fetch full header marks patch pipeline",
-        ],
+        left: &[],
     },
     Plan {
         folder: "image-tools/src",

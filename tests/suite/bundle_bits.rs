@@ -12,7 +12,8 @@ use bistable::{
         sim::{Sim, SimError},
     },
     config::Settings,
-    steps::install::{BundleError, Overrides},
+    error::BundleError,
+    steps::install::Overrides,
 };
 use bistable_boot::{
     Slot, Target,

@@ -12,8 +12,9 @@ use crate::{
 };
 use bistable::{
     Error,
+    error::BundleError,
     source::Memory,
-    steps::install::{self, BundleError, Overrides, Remote},
+    steps::install::{self, Overrides, Remote},
 };
 use bistable_boot::{ReleaseId, SECTOR, Saved, Slot, Target, layout::Partition};
 use bistable_format::{Digest, Encoding, bundle::blob_name, chunklist::Range, release};

@@ -6,10 +6,7 @@ use crate::{
     rig::Rig,
     source_install::{is_installed, nothing_wrong_is_written, repository},
 };
-use bistable::{
-    Error,
-    steps::install::{BundleError, Overrides},
-};
+use bistable::{Error, error::BundleError, steps::install::Overrides};
 use bistable_boot::{
     Slot,
     layout::{HEADER_BYTES, Partition},

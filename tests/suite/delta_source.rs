@@ -9,8 +9,9 @@ use crate::{
 };
 use bistable::{
     Error,
+    error::BundleError,
     source::{Flaw, Memory},
-    steps::install::{BundleError, Stats},
+    steps::install::Stats,
 };
 use bistable_boot::{
     Slot,

@@ -11,8 +11,9 @@ use bistable::{
     Error,
     agent::{Agent, Listener, Note},
     board::sim::clock::SimClock,
+    error::BundleError,
     source::{Flaw, Limits, Memory, Mirrors, Patience, Retry, Source, SourceError},
-    steps::install::{BundleError, Overrides, Remote, Stats},
+    steps::install::{Overrides, Remote, Stats},
 };
 use bistable_boot::{
     Saved, Slot,

@@ -5,11 +5,11 @@ use super::{
     image::Image,
     mutant::Mutant,
     pi::{End, Life, Pi},
-    wish::Wish,
     places::Still,
     product::{Nature, Product},
     scenario::{Reboots, Scenario},
     watch::{Watch, flag, record},
+    wish::Wish,
 };
 use bistable::ports::Sectors;
 use bistable_boot::{Flow, Outcome, Saved, Slot, fat::Fat, layout::Partition};

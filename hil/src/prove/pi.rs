@@ -21,12 +21,13 @@ use bistable::{
         nets::Nets, world::Facts,
     },
     config::Settings,
+    error::BundleError,
     flow::{tryboot::Booted, uboot::BootBlocks},
     ports::{Board, Clock, Fault, Never, Partitions, Stop},
     source::Memory,
     steps::{
         health,
-        install::{BundleError, Overrides, Remote},
+        install::{Overrides, Remote},
         selftest,
     },
 };

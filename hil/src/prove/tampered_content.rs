@@ -8,9 +8,10 @@ use super::{
 };
 use bistable::{
     agent::Agent,
+    error::BundleError,
     ports::Fault,
     source::Source,
-    steps::install::{Base, BundleError, Content, Feed, InstallError, Remote, Slots, erase_header},
+    steps::install::{Base, Content, Feed, InstallError, Remote, Slots, erase_header},
 };
 use bistable_boot::{Failure, Reason, Rejected, ReleaseId, Slot, layout::Partition};
 use bistable_format::{ChunkList, Digest, Release, VolumeKind, release};

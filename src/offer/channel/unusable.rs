@@ -9,9 +9,9 @@
 use super::{Found, InFlight};
 use crate::{
     Error,
-    error::CheckError,
+    error::{BundleError, CheckError},
     source::Source,
-    steps::install::{BundleError, Opened},
+    steps::install::Opened,
 };
 use bistable_format::{
     Digest, Offer, TrustError, choice,

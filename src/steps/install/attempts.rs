@@ -3,7 +3,7 @@
 //! The running system may have been written to since it was installed. A chunk that is made from such a place comes out
 //! wrong, which says nothing about the release: it is a *stale* chunk, and its full data are fetched instead. Workers
 //! find that out long after the chunk was handed to them, so each gets a ticket.
-use super::content::Spot;
+use super::chunk::ChunkAddr;
 use bistable_format::VolumeKind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,7 @@ struct State {
     /// Stale ones among the first [`SAMPLE`] of each volume.
     stale_early: [u32; 2],
     /// Stale chunks that nobody has taken yet.
-    stale: Vec<Spot>,
+    stale: Vec<ChunkAddr>,
 }
 
 /// What a chunk is made from.
@@ -36,7 +36,7 @@ pub(super) enum Needs {
     Nothing,
 }
 
-fn place(spot: Spot) -> usize {
+fn place(spot: ChunkAddr) -> usize {
     usize::from(spot.volume == VolumeKind::System)
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Ticket {
     attempts: Attempts,
     /// Whether it is one of the first [`SAMPLE`].
     is_early: bool,
-    spot: Spot,
+    spot: ChunkAddr,
 }
 
 impl Attempts {
@@ -55,7 +55,7 @@ impl Attempts {
     }
 
     /// A chunk of a delta is about to be made. Only one that is made from the running slot says anything about that.
-    pub(super) fn begin(&self, spot: Spot, needs: Needs) -> Ticket {
+    pub(super) fn begin(&self, spot: ChunkAddr, needs: Needs) -> Ticket {
         let mut state = self.state();
         let sampled = &mut state.sampled[place(spot)];
         let is_early = needs == Needs::Base && *sampled < SAMPLE;
@@ -65,7 +65,7 @@ impl Attempts {
     }
 
     /// Wait until none is under way, and take the stale chunks, in order.
-    pub(super) fn settle(&self) -> Vec<Spot> {
+    pub(super) fn settle(&self) -> Vec<ChunkAddr> {
         let mut state = self.state();
         while state.under_way > 0 {
             state = self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -101,8 +101,8 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
-    fn spot(index: usize) -> Spot {
-        Spot { volume: VolumeKind::System, index }
+    fn spot(index: usize) -> ChunkAddr {
+        ChunkAddr { volume: VolumeKind::System, index }
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
     fn each_volume_has_a_sample_of_its_own_and_chunks_that_need_no_base_are_not_in_it() {
         let attempts = Attempts::default();
         for index in 0..64 {
-            drop(attempts.begin(Spot { volume: VolumeKind::Boot, index }, Needs::Base));
+            drop(attempts.begin(ChunkAddr { volume: VolumeKind::Boot, index }, Needs::Base));
             attempts.begin(spot(index), Needs::Nothing).stale();
         }
         assert!(!attempts.are_vain());

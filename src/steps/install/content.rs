@@ -2,10 +2,14 @@
 use super::{
     attempts::{Needs, Ticket},
     buffer::{Loan, Pool},
-    bundle::BundleError,
-    pipeline::{InstallError, Job, Looked, Payload, Place, Shared, Slots, make},
+    chunk::{ChunkAddr, Wanted},
+    error::InstallError,
+    job::{Job, Looked, Payload},
+    shared::{Shared, make},
+    slots::Slots,
 };
-use bistable_format::{ChunkList, Digest, Release, VolumeKind};
+use crate::error::BundleError;
+use bistable_format::{ChunkList, Digest, Release, VolumeKind, Volumes};
 use std::sync::{Arc, atomic::Ordering, mpsc};
 
 /// A verified release with its data, which is verified chunk by chunk as it comes.
@@ -97,20 +101,6 @@ pub(super) enum Attempt {
     Stale,
 }
 
-/// A chunk by its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Spot {
-    pub(super) volume: VolumeKind,
-    pub(super) index: usize,
-}
-
-impl Spot {
-    /// The chunk whose beginning makes a slot look bootable.
-    pub(super) fn has_header(self) -> bool {
-        self.volume == VolumeKind::Boot && self.index == 0
-    }
-}
-
 impl<'a> Feed<'a> {
     pub(super) fn lists(&self) -> &'a [Arc<ChunkList>; 2] {
         self.lists
@@ -126,8 +116,8 @@ impl<'a> Feed<'a> {
     }
 
     /// A chunk is done with, as far as progress goes.
-    pub(super) fn progress(&mut self, spot: Spot) {
-        let bytes = self.raw_bytes(spot);
+    pub(super) fn progress(&mut self, addr: ChunkAddr) {
+        let bytes = self.raw_bytes(addr);
         (self.progress)(bytes.into());
     }
 
@@ -140,17 +130,17 @@ impl<'a> Feed<'a> {
     }
 
     /// Raw bytes of a chunk.
-    pub(super) fn raw_bytes(&self, spot: Spot) -> u32 {
+    pub(super) fn raw_bytes(&self, addr: ChunkAddr) -> u32 {
         let [boot, system] = self.lists;
-        match spot.volume {
-            VolumeKind::Boot => boot.raw_bytes(spot.index, self.bytes[0]),
-            VolumeKind::System => system.raw_bytes(spot.index, self.bytes[1]),
+        match addr.volume {
+            VolumeKind::Boot => boot.raw_bytes(addr.index, self.bytes[0]),
+            VolumeKind::System => system.raw_bytes(addr.index, self.bytes[1]),
         }
     }
 
     /// A chunk goes on its way; the one with the header stays here.
-    pub(super) fn send(&mut self, spot: Spot, payload: Payload, looked: Looked) -> Flow {
-        self.try_send(spot, payload, looked, None)
+    pub(super) fn send(&mut self, addr: ChunkAddr, payload: Payload, looked: Looked) -> Flow {
+        self.try_send(addr, payload, looked, None)
     }
 
     /// A chunk that can be had in another way goes on its way. The one with the header is made here and now, because that
@@ -160,36 +150,39 @@ impl<'a> Feed<'a> {
     /// When the machine goes down.
     pub(super) fn attempt(
         &mut self,
-        spot: Spot,
+        addr: ChunkAddr,
         payload: Payload,
         looked: Looked,
     ) -> Result<Attempt, InstallError> {
-        if !spot.has_header() {
+        if !addr.has_header() {
             let is_of_base = matches!(payload, Payload::Copy(_) | Payload::Patch(..));
             let needs = if is_of_base { Needs::Base } else { Needs::Nothing };
-            let ticket = self.shared.attempts.begin(spot, needs);
-            return Ok(Attempt::Sent(self.try_send(spot, payload, looked, Some(ticket))));
+            let ticket = self.shared.attempts.begin(addr, needs);
+            return Ok(Attempt::Sent(self.try_send(addr, payload, looked, Some(ticket))));
         }
-        let Some(Job { volume, index, at, digest, .. }) =
-            job(self.lists, self.bytes, spot, Payload::Zero, looked)
-        else {
+        let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else {
             return Ok(Attempt::Sent(Flow::Stopped));
         };
         // Of the larger kind: the others are needed while this one is kept.
-        let mut raw = self.encoded(self.raw_bytes(spot));
-        let place = Place { volume, index, at, digest };
-        if make(self.shared, place, &payload, &mut raw, &mut None)? {
+        let mut raw = self.encoded(self.raw_bytes(addr));
+        if make(self.shared, wanted, &payload, &mut raw, &mut None)? {
             drop(payload);
-            return Ok(Attempt::Sent(self.send(spot, Payload::Raw(raw), looked)));
+            return Ok(Attempt::Sent(self.send(addr, Payload::Raw(raw), looked)));
         }
         self.shared.stale.fetch_add(1, Ordering::Relaxed);
         Ok(Attempt::Stale)
     }
 
-    fn try_send(&mut self, spot: Spot, payload: Payload, looked: Looked, ticket: Option<Ticket>) -> Flow {
-        let Some(mut job) = job(self.lists, self.bytes, spot, payload, looked) else { return Flow::Stopped };
-        job.ticket = ticket;
-        if spot.has_header() {
+    fn try_send(
+        &mut self,
+        addr: ChunkAddr,
+        payload: Payload,
+        looked: Looked,
+        ticket: Option<Ticket>,
+    ) -> Flow {
+        let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else { return Flow::Stopped };
+        let job = Job { wanted, payload, looked, ticket };
+        if addr.has_header() {
             self.header = Some(job);
             return Flow::On;
         }
@@ -200,25 +193,7 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// What a list says about a chunk; `None` behind its end.
-pub(super) fn job(
-    lists: &[Arc<ChunkList>; 2],
-    bytes: [u64; 2],
-    spot: Spot,
-    payload: Payload,
-    looked: Looked,
-) -> Option<Job> {
-    let Spot { volume, index } = spot;
-    let ((_, list), bytes) =
-        VolumeKind::ALL.into_iter().zip(lists).zip(bytes).find(|((kind, _), _)| *kind == volume)?;
-    Some(Job {
-        volume,
-        index,
-        at: index as u64 * u64::from(list.chunk_bytes),
-        raw_bytes: list.raw_bytes(index, bytes),
-        digest: list.chunks.get(index)?.digest,
-        payload,
-        looked,
-        ticket: None,
-    })
+/// The volumes of an image. Of another release nothing is installed: it was refused when it was offered.
+pub(super) fn volumes(release: &Release) -> Result<&Volumes, BundleError> {
+    release.volumes().ok_or(BundleError::NotAnImage)
 }

@@ -1,11 +1,8 @@
 //! The delta that makes a release from what runs: asked for in a repository, verified, and used where it is smaller.
 //!
 //! That it is missing, or wrong in whatever way, costs its bytes and nothing else: the release's own data is fetched.
-use super::{
-    bundle::{BundleError, volumes},
-    fetch::ask_others,
-};
-use crate::source::Source;
+use super::{content::volumes, fetch::ask_others};
+use crate::{error::BundleError, source::Source};
 use bistable_format::{Delta, Digest, Envelope, Release, Root, VolumeKind, release, repository};
 use semver::Version;
 use serde::Serialize;

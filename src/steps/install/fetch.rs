@@ -1,10 +1,12 @@
 //! Blobs of a repository, verified: small ones as a whole, data frame by frame.
 use super::{
     buffer::Loan,
-    bundle::BundleError,
     content::{Feed, Kind},
 };
-use crate::source::{Others, Source, SourceError, Span, fill};
+use crate::{
+    error::BundleError,
+    source::{Others, Source, SourceError, Span, fill},
+};
 use bistable_format::{ChunkList, Digest, VolumeKind, bundle};
 use std::ops::Range;
 

@@ -1,11 +1,12 @@
 //! The release's own data in a repository. Its chunk lists are fetched when they are first needed.
 use super::{
-    bundle::{BundleError, volumes},
-    content::{Feed, Flow, Kind, Spot},
+    chunk::ChunkAddr,
+    content::{Feed, Flow, Kind, volumes},
+    error::InstallError,
     fetch::{Budget, Data, must},
-    pipeline::{InstallError, Looked, Payload},
+    job::{Looked, Payload},
 };
-use crate::source::Source;
+use crate::{error::BundleError, source::Source};
 use bistable_format::{ChunkList, Encoding, Release, VolumeKind, limits};
 use std::{ops::Range, sync::Arc};
 
@@ -85,7 +86,7 @@ impl Full {
                 Some(Encoding::Copy(_) | Encoding::Patch { .. }) | None => return Ok(Flow::Stopped),
             };
             let frame = data.frame(source, feed, chunks.clone(), digest, budget)?;
-            let spot = Spot { volume, index: chunks.start };
+            let spot = ChunkAddr { volume, index: chunks.start };
             if turn == Turn::First {
                 feed.progress(spot);
             }
@@ -103,7 +104,7 @@ impl Full {
         source: &mut impl Source,
         release: &Release,
         feed: &mut Feed<'_>,
-        spots: &[Spot],
+        spots: &[ChunkAddr],
         budget: &mut Budget,
     ) -> Result<Flow, InstallError> {
         for run in spots.chunk_by(|a, b| a.volume == b.volume && a.index + 1 == b.index) {

@@ -1,10 +1,16 @@
 //! The header: what makes a slot look bootable. Erased first, written last.
 use super::{
-    BundleError,
-    pipeline::{InstallError, Job, Place, Shared, Slots, is_right, make},
+    chunk::ChunkAddr,
+    error::InstallError,
+    job::Job,
+    shared::{Shared, is_right, make},
+    slots::Slots,
 };
-use crate::aligned::Buffer;
-use crate::ports::{Fault, Volume};
+use crate::{
+    aligned::Buffer,
+    error::BundleError,
+    ports::{Fault, Volume},
+};
 use bistable_boot::{SECTOR, layout::HEADER_BYTES};
 use bistable_format::VolumeKind;
 use std::sync::atomic::Ordering;
@@ -58,11 +64,12 @@ fn holds(volume: &dyn Volume, at: u64, want: &[u8]) -> Result<bool, Fault> {
 /// The last writes of an installation: all of the boot volume's first chunk but its first sector, and, when everything
 /// is on the card and was read back, that sector. From then on the slot looks bootable.
 pub(super) fn write_header(shared: &Shared<'_>, job: Job) -> Result<(), InstallError> {
-    let mut raw = shared.raw.take(job.raw_bytes as usize);
-    let place = Place { volume: job.volume, index: job.index, at: job.at, digest: job.digest };
-    let right = is_right(shared, place, &mut raw)?;
-    if !right && !make(shared, place, &job.payload, &mut raw, &mut None)? {
-        return Err(BundleError::Content { volume: place.volume, index: place.index }.into());
+    let wanted = job.wanted;
+    let ChunkAddr { volume, index } = wanted.addr;
+    let mut raw = shared.raw.take(wanted.raw_bytes as usize);
+    let right = is_right(shared, wanted, &mut raw)?;
+    if !right && !make(shared, wanted, &job.payload, &mut raw, &mut None)? {
+        return Err(BundleError::Content { volume, index }.into());
     }
     drop(job.payload);
     // What was found right may have been written by a program that was killed before its flush.
@@ -72,7 +79,7 @@ pub(super) fn write_header(shared: &Shared<'_>, job: Job) -> Result<(), InstallE
     if right && shared.written.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }
-    let boot = shared.slots.get(place.volume);
+    let boot = shared.slots.get(volume);
     let (first, rest) = raw.split_at(SECTOR.min(raw.len()));
     if right {
         return shared.marks.look(shared.slots);
@@ -87,10 +94,10 @@ pub(super) fn write_header(shared: &Shared<'_>, job: Job) -> Result<(), InstallE
         if !holds(boot, at, part)? {
             // What isn't complete must not look bootable. The card is failing, so it may not even do that.
             let _ = erase_header(shared.slots);
-            return Err(InstallError::ReadBack { volume: place.volume, index: place.index });
+            return Err(InstallError::ReadBack { volume, index });
         }
     }
-    shared.written.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);
-    shared.verified.fetch_add(job.raw_bytes.into(), Ordering::Relaxed);
+    shared.written.fetch_add(wanted.raw_bytes.into(), Ordering::Relaxed);
+    shared.verified.fetch_add(wanted.raw_bytes.into(), Ordering::Relaxed);
     Ok(())
 }

@@ -9,7 +9,7 @@
 //! is written to a wrong place covers the beginning of at least one mark, wherever it lands. It is seen if the two differ
 //! there. They need not, if both are zeros for example; but a card that wraps does so with everything beyond its end,
 //! and one of these chunks is enough. Only a volume's last chunk may be shorter than that.
-use super::pipeline::{InstallError, Slots};
+use super::{error::InstallError, slots::Slots};
 use crate::aligned::Buffer;
 use bistable_boot::layout::HEADER_BYTES;
 use bistable_format::{ChunkList, Digest, VolumeKind};

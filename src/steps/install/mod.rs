@@ -2,6 +2,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `chunk` | a chunk's address, and what the slot must hold there |
 //! | `content` | what is installed, wherever it comes from |
 //! | `bundle` | the stream: strict, verified before use |
 //! | `remote` | the repository: only what the device lacks |
@@ -12,6 +13,7 @@
 //! | `patch` | raw bytes made from those of the running slot |
 //! | `attempts` | which of these did not come out right |
 //! | `running` | the running slot, to be read |
+//! | `job`, `shared` | a chunk on its way, and what the threads share |
 //! | `pipeline` | the threads that bring its data onto the card |
 //! | `marks` | what is looked at a second time |
 //! | `header` | what makes a slot look bootable: erased first, written last |
@@ -19,32 +21,44 @@
 mod attempts;
 mod buffer;
 mod bundle;
+mod chunk;
 mod content;
 mod delta;
+mod error;
 mod fetch;
 mod full;
 mod header;
+mod job;
 mod marks;
 mod patch;
 mod pipeline;
 mod plan;
 mod remote;
 mod running;
+mod shared;
+mod slots;
 
-pub use bundle::{Bundle, BundleError};
+pub use bundle::Bundle;
 pub use content::{Base, Content, Feed};
 pub use delta::{Download, Known};
+pub use error::InstallError;
 pub use header::erase_header;
-pub use pipeline::{InstallError, Slots, Stats};
+pub use pipeline::Stats;
 pub use remote::{Allowed, Opened, Remote};
 pub use running::known as running_release;
+pub use slots::Slots;
 
 use crate::{
     Device, Error,
+    error::BundleError,
     ports::{BootControl, Fault},
 };
 use bistable_boot::{Slot, Target, layout::Partition};
-use bistable_format::compat::{self, Direction};
+use bistable_format::{
+    Digest,
+    compat::{self, Direction},
+};
+use semver::Version;
 
 /// What an operator insists on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +107,7 @@ pub fn accept(
     if let Some(base) = content.needs()
         && running.as_ref().is_none_or(|image| image.release.0 != base.0)
     {
-        return Err(BundleError::other_base(device, base, &release.version).into());
+        return Err(other_base(device, base, &release.version).into());
     }
     let slots = open_slot(device, slot)?;
     let facts = compat::Device {
@@ -117,6 +131,16 @@ pub fn accept(
         security_version: release.security_version,
         durable: device.durable(release),
     })
+}
+
+/// That a delta takes another release than the one that runs.
+fn other_base(device: &Device, base: Digest, target: &Version) -> BundleError {
+    let slots = &device.record.slots;
+    let known = [&slots.a, &slots.b].into_iter().flatten().find(|image| image.release.0 == base.0);
+    let base = known.map_or_else(|| format!("release {base:.12}"), |image| image.version.to_string());
+    let running = device.running();
+    let running = running.map_or_else(|| "an unknown release".into(), |image| image.version.to_string());
+    BundleError::OtherBase { base, target: target.clone(), running }
 }
 
 /// Write the release's data into the target's slot. The state is `Installing` and saved.

@@ -2,7 +2,7 @@
 //!
 //! The base's bytes are the one thing that isn't authenticated before use. They are data and never control: the decoder
 //! takes the same path whatever they are, and what comes out is nothing until its digest is right (I8).
-use super::{buffer::Pool, pipeline::Slots};
+use super::{buffer::Pool, slots::Slots};
 use crate::aligned::ALIGN;
 use crate::ports::{Fault, Volume};
 use bistable_boot::SECTOR;

@@ -1,7 +1,7 @@
 //! What is done about each chunk of a release in a repository: looked up before anything is fetched.
 use super::{
-    content::Spot,
-    pipeline::{Place, Shared, is_right},
+    chunk::{ChunkAddr, Wanted},
+    shared::{Shared, is_right},
 };
 use bistable_format::{Chunk, ChunkList, Digest, Encoding, VolumeKind, chunklist};
 use std::sync::{Arc, mpsc};
@@ -39,13 +39,13 @@ pub(super) fn plan(
     lists: &[Arc<ChunkList>; 2],
     bytes: [u64; 2],
     held: &[(Digest, Held)],
-    to_feed: &mpsc::SyncSender<Vec<(Spot, Step)>>,
+    to_feed: &mpsc::SyncSender<Vec<(ChunkAddr, Step)>>,
 ) {
     let mut window = Vec::new();
     let mut planned = 0;
     for ((volume, list), bytes) in VolumeKind::ALL.into_iter().zip(lists).zip(bytes) {
         for (index, chunk) in list.chunks.iter().enumerate() {
-            let spot = Spot { volume, index };
+            let spot = ChunkAddr { volume, index };
             if spot.has_header() {
                 continue;
             }
@@ -54,8 +54,8 @@ pub(super) fn plan(
             }
             let at = index as u64 * u64::from(list.chunk_bytes);
             let raw_bytes = list.raw_bytes(index, bytes);
-            let place = Place { volume, index, at, digest: chunk.digest };
-            let right = is_right(shared, place, &mut shared.raw.take(raw_bytes as usize));
+            let wanted = Wanted { addr: spot, at, raw_bytes, digest: chunk.digest };
+            let right = is_right(shared, wanted, &mut shared.raw.take(raw_bytes as usize));
             let step = match right {
                 Ok(true) => Step::Had,
                 Ok(false) => step(lists, spot, held),
@@ -76,7 +76,7 @@ pub(super) fn plan(
 }
 
 /// What is done about a chunk that the slot lacks.
-pub(super) fn step(lists: &[Arc<ChunkList>; 2], spot: Spot, held: &[(Digest, Held)]) -> Step {
+pub(super) fn step(lists: &[Arc<ChunkList>; 2], spot: ChunkAddr, held: &[(Digest, Held)]) -> Step {
     let Some(chunk) = chunk(lists, spot) else { return Step::Fetch };
     let is_of_delta = list(lists, spot).base.is_some();
     match &chunk.encoding {
@@ -97,11 +97,11 @@ pub(super) fn full_step(chunk: &Chunk, held: &[(Digest, Held)]) -> Step {
     }
 }
 
-pub(super) fn chunk(lists: &[Arc<ChunkList>; 2], spot: Spot) -> Option<&Chunk> {
+pub(super) fn chunk(lists: &[Arc<ChunkList>; 2], spot: ChunkAddr) -> Option<&Chunk> {
     list(lists, spot).chunks.get(spot.index)
 }
 
-fn list(lists: &[Arc<ChunkList>; 2], spot: Spot) -> &ChunkList {
+fn list(lists: &[Arc<ChunkList>; 2], spot: ChunkAddr) -> &ChunkList {
     let [boot, system] = lists;
     if spot.volume == VolumeKind::Boot { boot } else { system }
 }

@@ -3,15 +3,16 @@
 //! from what runs, its lists and data take their place.
 use super::{
     buffer::Loan,
-    bundle::{BundleError, volumes},
-    content::{Attempt, Base, Content, Feed, Flow, Kind, Spot},
+    chunk::ChunkAddr,
+    content::{Attempt, Base, Content, Feed, Flow, Kind, volumes},
     delta::{self, Asked, Download, Known},
+    error::InstallError,
     fetch::{Budget, Data, must},
     full::{Full, Turn, fetch_list, place},
-    pipeline::{InstallError, Looked, Payload},
+    job::{Looked, Payload},
     plan::{Held, Step, chunk, full_chunks, full_step, plan, step},
 };
-use crate::source::Source;
+use crate::{error::BundleError, source::Source};
 use bistable_boot::ReleaseId;
 use bistable_format::{ChunkList, Delta, Digest, Encoding, Envelope, Release, Root, VolumeKind, limits};
 use std::{
@@ -268,7 +269,7 @@ impl<S: Source> Remote<S> {
     }
 
     /// Do what was planned for chunks that follow one another, until all of them are on their way.
-    fn bring(&mut self, feed: &mut Feed<'_>, window: &[(Spot, Step)]) -> Result<Flow, InstallError> {
+    fn bring(&mut self, feed: &mut Feed<'_>, window: &[(ChunkAddr, Step)]) -> Result<Flow, InstallError> {
         let mut at = 0;
         while let Some((spot, planned)) = window.get(at).copied() {
             if feed.stopped() {
@@ -313,7 +314,7 @@ impl<S: Source> Remote<S> {
     }
 
     /// What is done about a chunk now: the delta may have been given up since it was planned.
-    fn now(&self, feed: &Feed<'_>, spot: Spot, planned: Step) -> Step {
+    fn now(&self, feed: &Feed<'_>, spot: ChunkAddr, planned: Step) -> Step {
         match planned {
             Step::Copy(_) | Step::Patch if self.patches[place(spot.volume)].is_none() => {
                 chunk(feed.lists(), spot).map_or(Step::Fetch, |chunk| full_step(chunk, &self.held))
@@ -323,7 +324,7 @@ impl<S: Source> Remote<S> {
     }
 
     /// A chunk goes on its way. If its volume is made by a delta and it doesn't come out right, its full data is fetched.
-    fn send(&mut self, feed: &mut Feed<'_>, spot: Spot, payload: Payload) -> Result<Flow, InstallError> {
+    fn send(&mut self, feed: &mut Feed<'_>, spot: ChunkAddr, payload: Payload) -> Result<Flow, InstallError> {
         feed.progress(spot);
         if self.patches[place(spot.volume)].is_none() || matches!(payload, Payload::Raw(_)) {
             return Ok(feed.send(spot, payload, Looked::NotThere));
@@ -335,7 +336,7 @@ impl<S: Source> Remote<S> {
     }
 
     /// A chunk of a delta. If its data can't be had, the delta is given up.
-    fn patch(&mut self, feed: &Feed<'_>, spot: Spot) -> Result<Option<Payload>, InstallError> {
+    fn patch(&mut self, feed: &Feed<'_>, spot: ChunkAddr) -> Result<Option<Payload>, InstallError> {
         let volume = place(spot.volume);
         let (Some(chunk), Some(data)) = (chunk(feed.lists(), spot), &mut self.patches[volume]) else {
             return Ok(None);
@@ -398,7 +399,7 @@ impl<S: Source> Remote<S> {
     fn fetch(
         &mut self,
         feed: &mut Feed<'_>,
-        spot: Spot,
+        spot: ChunkAddr,
         end: usize,
         turn: Turn,
     ) -> Result<Flow, InstallError> {
@@ -408,7 +409,7 @@ impl<S: Source> Remote<S> {
     }
 
     /// A chunk from the running slot, if it is there as it should be: somebody may have written to that system.
-    fn reuse(&self, feed: &Feed<'_>, spot: Spot, held: Held) -> Result<Option<Loan>, InstallError> {
+    fn reuse(&self, feed: &Feed<'_>, spot: ChunkAddr, held: Held) -> Result<Option<Loan>, InstallError> {
         let Some(base) = &self.base else { return Ok(None) };
         let Some(chunk) = chunk(feed.lists(), spot) else { return Ok(None) };
         let mut raw = feed.shared.raw.take(held.bytes as usize);
@@ -465,7 +466,7 @@ impl<S: Source> Content for Remote<S> {
     }
 
     fn feed(&mut self, feed: &mut Feed<'_>) -> Result<(), InstallError> {
-        let header = Spot { volume: VolumeKind::Boot, index: 0 };
+        let header = ChunkAddr { volume: VolumeKind::Boot, index: 0 };
         // Looked for before anything is written, because the first write erases it.
         let there = self.header_there(feed, header)?;
         let (lists, bytes, shared) = (feed.lists(), feed.bytes, feed.shared);
@@ -502,7 +503,7 @@ impl<S: Source> Content for Remote<S> {
 
 impl<S: Source> Remote<S> {
     /// The chunk with the header, if the slot has it.
-    fn header_there(&self, feed: &Feed<'_>, spot: Spot) -> Result<Option<Loan>, InstallError> {
+    fn header_there(&self, feed: &Feed<'_>, spot: ChunkAddr) -> Result<Option<Loan>, InstallError> {
         let [boot, _] = feed.lists();
         let Some(chunk) = boot.chunks.first() else { return Ok(None) };
         // Of the larger kind: the others are needed while this one is kept.

@@ -1,5 +1,5 @@
 //! The running slot, to be read: what it has needn't be fetched.
-use super::{content::Base, delta::Known, pipeline::Slots};
+use super::{content::Base, delta::Known, slots::Slots};
 use crate::{
     Device, Error,
     ports::{Fault, Volume},

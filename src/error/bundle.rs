@@ -1,0 +1,221 @@
+//! Why a release can't be installed from a bundle or a repository.
+use crate::source::SourceError;
+use bistable_format::{DecodeError, Digest, TrustError, VolumeKind};
+use semver::Version;
+use std::io;
+
+/// Why a bundle can't be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The stream failed.
+    #[error("reading the bundle at byte {at}: {source}")]
+    Read {
+        /// Where.
+        at: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The way to the bundle or repository failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A repository lacks something that its metadata names.
+    #[error("the {what} ({digest:.12}) is not in {from}: the repository is incomplete")]
+    Missing {
+        /// What it is.
+        what: String,
+        /// Its digest.
+        digest: Digest,
+        /// Address or path of the repository.
+        from: String,
+    },
+    /// Whoever was asked gave other bytes than those of that digest.
+    #[error("the {what} ({digest:.12}) is damaged in {from}, and nobody else has it right")]
+    Blob {
+        /// What it is.
+        what: String,
+        /// Its digest.
+        digest: Digest,
+        /// Address or path of the repository.
+        from: String,
+    },
+    /// The stream ended early.
+    #[error("the bundle ends at byte {at}, in its {within}: fetch or copy it again")]
+    Truncated {
+        /// Where.
+        at: u64,
+        /// In which part.
+        within: String,
+    },
+    /// It doesn't begin as a bundle does.
+    #[error("this is not a bundle (byte {at}): `bistable-image build` makes them")]
+    NotABundle {
+        /// Where.
+        at: u64,
+    },
+    /// A byte around the data isn't as it must be.
+    #[error("the bundle is damaged at byte {at}, in its {within}: fetch or copy it again")]
+    Damaged {
+        /// Where the damaged part begins.
+        at: u64,
+        /// Which part.
+        within: String,
+    },
+    /// The release isn't signed as this device demands, or doesn't make sense.
+    #[error("{0}")]
+    Untrusted(#[from] TrustError),
+    /// A chunk list makes no sense, though its digest is right: the release was built wrongly.
+    #[error("the chunk list of the {volume} volume: {source}")]
+    List {
+        /// Which volume.
+        volume: VolumeKind,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// A chunk's encoded bytes have another digest.
+    #[error(
+        "chunk {index} of the {volume} volume is damaged (bundle byte {at}): fetch or copy the bundle again"
+    )]
+    Chunk {
+        /// Which volume.
+        volume: VolumeKind,
+        /// Which chunk, from 0.
+        index: usize,
+        /// Where it begins in the bundle.
+        at: u64,
+    },
+    /// A chunk that was verified doesn't decode to what the list says: the release was built wrongly.
+    #[error(
+        "chunk {index} of the {volume} volume does not decode to what its list says: the release was built wrongly"
+    )]
+    Content {
+        /// Which volume.
+        volume: VolumeKind,
+        /// Which chunk, from 0.
+        index: usize,
+    },
+    /// A delta's list makes no sense, though its digest is right.
+    #[error("the delta's chunk list of the {volume} volume: {source}")]
+    DeltaList {
+        /// Which volume.
+        volume: VolumeKind,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// A signed delta is not one between these releases.
+    #[error("{0}")]
+    DeltaOfOthers(DecodeError),
+    /// A delta from another release than the one that runs.
+    #[error("this delta takes {base} to {target}; this device runs {running}: use the full bundle")]
+    OtherBase {
+        /// What it takes: the version if this device knows that release, else its identity.
+        base: String,
+        /// What it makes.
+        target: Version,
+        /// What runs.
+        running: String,
+    },
+    /// A delta without a part of the release.
+    #[error("this delta does not make the {volume} volume: use the full bundle")]
+    Partial {
+        /// Which volume.
+        volume: VolumeKind,
+    },
+    /// Parts of the running system are not as they were installed, and their full data is not to be had.
+    #[error(
+        "{chunks} chunk{} can't be made by the delta, because the running system changed since it was installed; all others \
+         are in place: `bistable install` with the full bundle or a repository fetches only what is missing{}",
+        if *.chunks == 1 { "" } else { "s" },
+        .problem.as_ref().map_or_else(String::new, |problem| format!(" (the configured repository: {problem})"))
+    )]
+    Stale {
+        /// How many.
+        chunks: usize,
+        /// Why the configured repository was no help, if there is one.
+        problem: Option<String>,
+    },
+    /// More would have to be fetched than is allowed.
+    #[error(
+        "up to {bytes} bytes have to be fetched, and `update.max_download` allows {most}: name the version to install it anyway"
+    )]
+    TooMuch {
+        /// Bytes at most.
+        bytes: u64,
+        /// Bytes allowed.
+        most: u64,
+    },
+    /// There is no delta, and only a delta is allowed.
+    #[error(
+        "there is no usable delta from what runs, so up to {bytes} bytes have to be fetched, and `update.deltas_only` is set: name \
+         the version to install it anyway"
+    )]
+    NoDelta {
+        /// Bytes at most.
+        bytes: u64,
+    },
+    /// A release of something else than a system.
+    #[error("this release is not an image, and this version installs images only: update Bistable first")]
+    NotAnImage,
+    /// Bytes follow the end.
+    #[error("bytes follow the end of the bundle (byte {at}): it was not made by `bistable-image build`")]
+    Trailing {
+        /// Where.
+        at: u64,
+    },
+}
+
+impl BundleError {
+    /// Whether a signature or digest is what's wrong.
+    pub fn is_untrusted(&self) -> bool {
+        !matches!(
+            self,
+            BundleError::Read { .. }
+                | BundleError::Source(_)
+                | BundleError::Missing { .. }
+                | BundleError::OtherBase { .. }
+                | BundleError::Partial { .. }
+                | BundleError::Stale { .. }
+                | BundleError::TooMuch { .. }
+                | BundleError::NoDelta { .. }
+                | BundleError::NotAnImage
+                | BundleError::NotABundle { .. }
+        )
+    }
+
+    /// Whether only the way to the bytes failed: what was written stays, and the same release goes on from there.
+    pub fn is_resumable(&self) -> bool {
+        matches!(
+            self,
+            BundleError::Truncated { .. }
+                | BundleError::Read { .. }
+                | BundleError::Source(_)
+                | BundleError::Missing { .. }
+                | BundleError::Blob { .. }
+                | BundleError::Stale { .. }
+                | BundleError::TooMuch { .. }
+                | BundleError::NoDelta { .. }
+        )
+    }
+
+    /// Whether this device can't take it, whoever signed it.
+    pub fn is_incompatible(&self) -> bool {
+        match self {
+            BundleError::OtherBase { .. } | BundleError::Partial { .. } => true,
+            BundleError::Untrusted(e) => e.needs_update(),
+            _ => false,
+        }
+    }
+
+    /// Whether something that is missing now may be there later.
+    pub fn is_passing(&self) -> bool {
+        let waits = matches!(
+            self,
+            BundleError::Stale { .. } | BundleError::TooMuch { .. } | BundleError::NoDelta { .. }
+        );
+        waits || self.is_transport()
+    }
+
+    /// Whether the same may work later.
+    pub fn is_transport(&self) -> bool {
+        matches!(self, BundleError::Source(e) if e.is_transport())
+    }
+}
