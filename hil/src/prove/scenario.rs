@@ -152,7 +152,7 @@ pub const ALL: [Scenario; 26] = [
     Scenario::new("delta of copies", "nothing but the lists is fetched", &[Delta("4.1.0")], "4.1.0")
         .quick(Flow::Uboot),
     Scenario::new(
-        "stale patches",
+        "stale delta",
         "what runs was written to: most is fetched in full, with the header",
         &[Delta("4.2.0")],
         "4.2.0",
