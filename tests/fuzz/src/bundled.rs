@@ -6,7 +6,8 @@ use bistable_format::bundle::{EMPTY, END_BYTES, Frame, LAYOUT};
 use bistable_format::chunklist::Range;
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::{
-    Artifact, Chunk, ChunkList, Content, Delta, Digest, Encoding, Extensions, Head, Release, Volumes, release,
+    Artifact, Chunk, ChunkList, Content, Delta, Digest, Encoding, Extensions, Head, Release, Volumes, limits,
+    release,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -26,7 +27,8 @@ pub struct Made {
 fn artifact(byte: u8) -> Artifact {
     let digest = Digest::of(&[byte; 64 << 10]);
     let encoding = Encoding::Zstd { bytes: 4, digest: Digest::of(b"data") };
-    let list = ChunkList { chunk_bytes: 64 << 10, base: None, chunks: vec![Chunk { digest, encoding }] };
+    let list =
+        ChunkList { chunk_bytes: limits::CHUNK_MIN, base: None, chunks: vec![Chunk { digest, encoding }] };
     let (bytes, data_bytes) = (64 << 10, 4);
     let encoded = list.encode(bytes, data_bytes).unwrap();
     Artifact {
@@ -72,7 +74,7 @@ fn list(input: &mut Input, byte: u8) -> Option<(Vec<u8>, Vec<u8>)> {
     };
     let digest = Digest::of(&[byte + 2; 64 << 10]);
     let base = Some(Digest::of(&[byte + 1; 64 << 10]));
-    let list = ChunkList { chunk_bytes: 64 << 10, base, chunks: vec![Chunk { digest, encoding }] };
+    let list = ChunkList { chunk_bytes: limits::CHUNK_MIN, base, chunks: vec![Chunk { digest, encoding }] };
     Some((postcard::to_allocvec(&list).ok()?, data))
 }
 
