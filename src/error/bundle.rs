@@ -29,7 +29,7 @@ pub enum BundleError {
         from: String,
     },
     /// Whoever was asked gave other bytes than those of that digest.
-    #[error("the {what} ({digest:.12}) is damaged in {from}, and nobody else has it right")]
+    #[error("the {what} ({digest:.12}) is damaged in {from}, and no other mirror has a valid copy")]
     Blob {
         /// What it is.
         what: String,

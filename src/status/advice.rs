@@ -29,7 +29,7 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
         ),
         Now::Saved(Saved::Idle) => idle(record),
         Now::Saved(Saved::Installing(t)) => {
-            format!("installing: `bistable install` of {} again goes on where it stopped", t.version)
+            format!("installing: run `bistable install` for {} again to resume", t.version)
         }
         Now::Saved(Saved::Staged(_)) => "staged: `bistable arm` tests and arms it".into(),
         Now::Saved(Saved::Armed { target, .. }) if booted == target.slot => {

@@ -11,6 +11,7 @@ mod card;
 mod cli;
 mod damage;
 mod delta;
+mod delta_images;
 mod disk_full;
 mod fixture;
 mod from_img;

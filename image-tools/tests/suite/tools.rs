@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// Run a tool; it must succeed. Gives what it printed.
 #[track_caller]
-fn tool(name: &str, args: &[&str]) -> Vec<u8> {
+pub(crate) fn tool(name: &str, args: &[&str]) -> Vec<u8> {
     let path = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/bin";
     let out = Command::new(name).args(args).env("PATH", path).output();
     let out = out.unwrap_or_else(|e| panic!("{name}: {e}: is it installed?"));
@@ -20,7 +20,7 @@ fn tool(name: &str, args: &[&str]) -> Vec<u8> {
     out.stdout
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

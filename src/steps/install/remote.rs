@@ -161,7 +161,8 @@ impl Opened {
     }
 
     fn note(&mut self, problem: &str) {
-        log::warn!("event=delta-refused version={} reason=\"{problem}\"", self.release.version);
+        // Whoever narrates the remarks tells a person of it.
+        log::info!("event=delta-refused version={} reason=\"{problem}\"", self.release.version);
         let instead = if self.allowed.deltas_only { "" } else { ", full data is fetched instead" };
         self.remarks.push(format!("the delta is not used{instead}: {problem}"));
         self.asked = Some(None);
