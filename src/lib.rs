@@ -11,6 +11,7 @@ mod date;
 mod device;
 mod durable;
 pub mod error;
+pub mod event;
 pub mod fleet_lock;
 pub mod flow;
 pub mod http_client;

@@ -54,8 +54,11 @@ struct Stage {
 
 /// One line for programs.
 #[derive(Serialize)]
-struct Object<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Object<'a> {
+    /// Version of this form.
     schema: u32,
+    /// What is under way.
     stage: &'a str,
     /// Bytes.
     done: u64,

@@ -14,65 +14,23 @@
 //! | `prove` | the trial: health and commit |
 //! | `back` | the way back |
 //! | `recall` | an update in flight that its channel takes back |
+//! | `note` | what it tells while it works |
 //! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
 mod lock;
+mod note;
 mod prove;
 mod recall;
 mod stage;
 
+pub use note::{Listener, Note, Silence};
+
 use crate::{
     Device, Error,
     ports::{Fault, Stop},
-    steps::{health, install::Stats, preflight, selftest},
+    steps::install::Stats,
 };
-use bistable_boot::{Action, Event, Failure, Now, Saved, Slot, Target};
-use bistable_format::Release;
-
-/// What the agent tells while it works.
-#[allow(missing_debug_implementations, reason = "reports are borrowed for a moment only")]
-pub enum Note<'a> {
-    /// The state changed. The change is saved, unless it only says where the device is.
-    State(&'a Now),
-    /// The preflight ran.
-    Preflight(&'a preflight::Report),
-    /// A release was verified and accepted.
-    Accepted(&'a Target, &'a Release),
-    /// Its data is about to be written.
-    Writing(&'a Target, &'a Release),
-    /// Bytes of the slot that were done with since the last time.
-    Read(u64),
-    /// Something about how the release is fetched.
-    Remark(&'a str),
-    /// The image is on the card, and was read back.
-    Installed(&'a Target, &'a Stats),
-    /// The self-tests ran.
-    SelfTests(&'a selftest::Report),
-    /// The health check ran.
-    Health(&'a health::Verdict),
-    /// The boot flag was written whole again after a power cut in its write; this slot is the default.
-    Repaired(Slot),
-    /// The one-shot boot flag is set; the reboot follows.
-    Rebooting(Slot),
-    /// The slot is the default now.
-    Committed(&'a Target),
-    /// The old slot is default and running again.
-    Reverted(&'a Target, &'a Failure),
-}
-
-/// Who listens.
-pub trait Listener {
-    /// Hear a note.
-    fn hear(&mut self, note: Note<'_>);
-}
-
-/// Nobody listens.
-#[derive(Clone, Copy, Debug)]
-pub struct Silence;
-
-impl Listener for Silence {
-    fn hear(&mut self, _: Note<'_>) {}
-}
+use bistable_boot::{Action, Event, Now, Saved, Target};
 
 /// Where the agent comes to rest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
 use super::{Answer, Failure};
+use crate::{event::Numbered, progress};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use std::{fs, path::Path};
 
@@ -27,4 +28,6 @@ fn published(name: &str, schema: &Schema) {
 fn what_programs_read_is_as_published() {
     published("answer.json", &schema::<Answer>());
     published("failure.json", &schema::<Failure>());
+    published("event.json", &schema::<Numbered>());
+    published("progress.json", &schema::<progress::Object<'_>>());
 }

@@ -143,7 +143,7 @@ fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Tol
 }
 
 /// JSON without control characters for a terminal: unprintable characters occur only in strings, and become escapes.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if is_printable_char(c) {

@@ -1,8 +1,9 @@
 //! Tells a person, step by step, what the agent does and why. On standard error; the result goes to standard output.
-use super::say;
+use super::{answer::escaped, say};
 use crate::{
     agent::{Listener, Note},
     cli::{At, ProgressMode},
+    event::Counter,
     progress::{Mode, Progress},
     steps::{health, preflight, selftest},
 };
@@ -17,6 +18,8 @@ use std::{
 pub(super) struct Talk {
     progress: Progress,
     quiet: bool,
+    /// For programs, what happens goes between the lines of progress.
+    events: Option<Counter>,
 }
 
 impl Talk {
@@ -33,7 +36,8 @@ impl Talk {
         #[expect(clippy::disallowed_methods, reason = "only says how often progress is printed")]
         let start = Instant::now();
         let progress = Progress::new(mode, terminal, Box::new(io::stderr()), move || start.elapsed());
-        Talk { progress, quiet }
+        let events = (at.progress == ProgressMode::Json).then(Counter::default);
+        Talk { progress, quiet, events }
     }
 
     fn tell(&self, text: &str) {
@@ -45,6 +49,7 @@ impl Talk {
 
 impl Listener for Talk {
     fn hear(&mut self, note: Note<'_>) {
+        self.report(note);
         match note {
             Note::State(Now::Saved(Saved::Idle)) => {}
             // Asking for a trial counts nothing, but it is the next one.
@@ -134,6 +139,15 @@ impl Listener for Talk {
 }
 
 impl Talk {
+    /// As an event, for programs.
+    fn report(&mut self, note: Note<'_>) {
+        if let (Some(counter), Some(event)) = (&mut self.events, note.event())
+            && let Ok(line) = serde_json::to_string(&counter.number(event))
+        {
+            say(&escaped(&line));
+        }
+    }
+
     fn preflight(&self, report: &preflight::Report) {
         for check in &report.checks {
             let mark = match check.verdict {

@@ -53,7 +53,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "board",
             "device error status",
             "steps",
-            "offer",
+            "event offer",
             "agent app",
             "cli cmd",
             "main",

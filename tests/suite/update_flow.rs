@@ -278,8 +278,25 @@ fn what_programs_read_is_json() {
         .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")))
         .collect();
     assert!(lines.len() >= 2 && lines.iter().all(|l| l["schema"] == 1), "{lines:#?}");
-    let last = &lines[lines.len() - 1];
+    let (events, progress): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["seq"].is_u64());
+    let last = progress.last().unwrap();
     assert_eq!((&last["finished"], &last["done"]), (&true.into(), &last["total"]), "{last:#}");
+    assert!(events.iter().zip(1..).all(|(event, seq)| event["seq"] == seq), "{events:#?}");
+    let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        types,
+        [
+            "update.preflight",
+            "update.accepted",
+            "update.state",
+            "update.writing",
+            "update.written",
+            "update.state"
+        ]
+    );
+    let written = &events[4]["data"];
+    assert_eq!((&written["version"], &written["slot"]), (&"1.1.0".into(), &"B".into()), "{written:#}");
+    assert_eq!(written["stats"], installed.json()["installed"], "{written:#}");
     assert_eq!(pi.run("--json arm").must(0, &[]).json()["state"], "armed");
     // A reboot is an answer, too.
     pi.run("--json reboot").must(0, &[]).json();
