@@ -196,7 +196,7 @@ impl Bench {
         };
         let (_, cost) = counted.cost(|store| {
             let log = Log::new(store, &roots, "staging");
-            publish(store, &roots, &log, &self.product.committer("ada"), &publication, &Silent).unwrap()
+            publish(&self.product.committer("ada").writer(&log), &publication, &Silent).unwrap()
         });
         cost.operations
     }

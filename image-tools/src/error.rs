@@ -18,13 +18,15 @@ use crate::repository::hold::HoldError;
 use crate::repository::holdings::HoldingsError;
 use crate::repository::images::BaseError;
 use crate::repository::init::InitError;
+use crate::repository::memory::TrustStoreError;
 use crate::repository::probe::ProbeError;
 use crate::repository::promote::PromoteError;
 use crate::repository::prune::PruneError;
 use crate::repository::publish::PublishError;
+use crate::repository::recording::RecordingError;
 use crate::repository::roots::RootsError;
 use crate::repository::sync::SyncError;
-use crate::repository::trust::{PinError, TrustStoreError};
+use crate::repository::trust::PinError;
 use crate::root::RootError;
 use crate::size::Count;
 use crate::verify::VerifyError;
@@ -134,6 +136,9 @@ pub enum Error {
     /// Of a release in a repository.
     #[error(transparent)]
     Contents(#[from] ContentsError),
+    /// The audit, held against the channels.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// While pruning.
     #[error(transparent)]
     Prune(#[from] PruneError),
@@ -208,6 +213,7 @@ impl Error {
             Error::Init(InitError::Store(e)) => store(e),
             Error::Init(InitError::Probe(e)) => probe(e),
             Error::Init(InitError::Roots(e)) => roots(e),
+            Error::Recording(e) => recording(e),
             Error::Init(InitError::Audit(e)) | Error::Audit(e) | Error::Sync(SyncError::Audit(e)) => audit(e),
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Damaged { .. } => Exit::Untrusted,
@@ -337,11 +343,17 @@ fn memory(error: &TrustStoreError) -> Exit {
     }
 }
 
+fn recording(error: &RecordingError) -> Exit {
+    match error {
+        RecordingError::Audit(e) => audit(e),
+        RecordingError::Channel { source, .. } => channel(source),
+    }
+}
+
 fn audit(error: &AuditError) -> Exit {
     match error {
         AuditError::Store(e) => store(e),
         AuditError::Missing { .. } | AuditError::Damaged { .. } | AuditError::Lost { .. } => Exit::Untrusted,
-        AuditError::Channel { source, .. } => channel(source),
         AuditError::Busy { .. } => Exit::TryLater,
         AuditError::Random => Exit::Failed,
     }

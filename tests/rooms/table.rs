@@ -79,7 +79,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "cli",
             "main",
         ],
-        left: &["repository: audit channel contents index roots trust"],
+        left: &[],
     },
     Plan {
         folder: "hil/src",

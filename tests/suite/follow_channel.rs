@@ -11,7 +11,7 @@ use bistable_image::{
     Silent, Threads,
     repository::{
         Clock, Store,
-        channel::{Change, ChannelError, Committer, LIFETIME, Log, OldRoot},
+        channel::{ChannelError, Log, OldRoot},
         edit::{self, Selector},
         init::{Writers, init},
         notice::NoNotices,
@@ -20,6 +20,7 @@ use bistable_image::{
         roots::Roots,
         store::Missing,
         trust::Known,
+        writer::{Change, Committer, LIFETIME},
     },
 };
 use serde_json::Value;
@@ -87,7 +88,7 @@ impl<'a> Repo<'a> {
             require_deltas: false,
             threads: Threads::new(1),
         };
-        publish(&self.store, &self.roots, &log, &self.committer(), &publication, &Silent).unwrap();
+        publish(&self.committer().writer(&log), &publication, &Silent).unwrap();
     }
 
     fn promote(&self, version: &str, rollout: Rollout) {
@@ -98,7 +99,7 @@ impl<'a> Repo<'a> {
     fn withdraw(&self, version: &str, reason: &str) {
         let log = Log::new(&self.store, &self.roots, "production");
         let selector = Selector { product: None, what: version.into() };
-        let committed = self.committer().commit(&log, |draft| -> Result<Change, ChannelError> {
+        let committed = self.committer().writer(&log).commit(|draft| -> Result<Change, ChannelError> {
             let identity = selector.find(draft).unwrap().identity;
             edit::withdraw(draft, &identity, reason, NOW).unwrap();
             Ok(Change::Made { verb: "withdraw".into(), about: version.into() })

@@ -4,12 +4,13 @@ use super::place::{By, Pinned, Place};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::keys::SecretKey;
-use crate::repository::channel::{Change, Committed, Committer, Log, OldRoot};
+use crate::repository::channel::{Log, OldRoot};
 use crate::repository::edit::{EditError, Selector};
 use crate::repository::roots::Roots;
 use crate::repository::store::Store;
 use crate::repository::trust::{Known, Recognized};
 use crate::repository::words;
+use crate::repository::writer::{Change, Committed, Committer};
 use bistable_format::{Channel, limits};
 use std::path::PathBuf;
 
@@ -91,7 +92,7 @@ impl Bench {
         change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
     ) -> Result<Option<Committed>, Error> {
         // A typo must not create a new channel.
-        self.committer().existing(&Log::new(&self.store, &self.roots, channel))?;
+        self.committer().writer(&Log::new(&self.store, &self.roots, channel)).existing()?;
         self.change_or_begin(channel, verb, change)
     }
 
@@ -103,7 +104,7 @@ impl Bench {
         mut change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
     ) -> Result<Option<Committed>, Error> {
         let log = Log::new(&self.store, &self.roots, channel);
-        self.committer().commit(&log, |draft| -> Result<Change, Error> {
+        self.committer().writer(&log).commit(|draft| -> Result<Change, Error> {
             let about = words::shorten(&change(draft, draft.issued_at)?, limits::REASON);
             Ok(Change::Made { verb: verb.into(), about })
         })

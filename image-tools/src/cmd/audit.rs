@@ -5,6 +5,7 @@ use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::audit::{self, AuditError, Record};
 use crate::repository::channel::{Log, names};
+use crate::repository::recording;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::sync::Kind;
@@ -61,7 +62,7 @@ fn show(args: &Args, out: Out) -> Result<(), Error> {
 fn verify(place: &Place, out: Out) -> Result<(), Error> {
     let store = place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
-    let found = audit::verify(&store, &roots)?;
+    let found = recording::verify(&store, &roots)?;
     let kind = Kind::of(&store)?;
     if found.records == 0 && kind != Kind::Partial {
         // The first is from when the repository began.
@@ -93,7 +94,7 @@ fn repair(place: &Place, out: Out) -> Result<(), Error> {
     let mut added = 0;
     for name in names(&store)? {
         let log = Log::new(&store, &roots, name);
-        added += audit::catch_up(&store, &HostClock, &log, log.sequence()?)?;
+        added += recording::catch_up(&store, &HostClock, &log, log.sequence()?)?;
     }
     let text = match added {
         0 => "nothing is missing\n".into(),

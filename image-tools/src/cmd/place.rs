@@ -1,11 +1,10 @@
 //! The arguments of all verbs that work on a repository: where it is, and who does it.
 use crate::error::Error;
 use crate::repository::init::{Writers, writers};
+use crate::repository::memory::{StateFolder, TrustStore};
 use crate::repository::store::{Missing, Store, default_place};
 use crate::repository::sync::{Kind, MIRROR, PARTIAL};
-use crate::repository::trust::{
-    PinError, Recognized, StateFolder, TrustStore, Trusted, recognize, recognize_to_repair,
-};
+use crate::repository::trust::{PinError, Recognized, Trusted, recognize, recognize_to_repair};
 use crate::root::{self, SignedRoot};
 use bistable_format::limits;
 use bistable_format::text::{is_printable, is_printable_char};

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         threads: args.threads.map_or_else(Threads::available, Threads::new),
     };
     let progress = out.progress();
-    let published = publish(&bench.store, &bench.roots, &log, &bench.committer(), &publication, &*progress)?;
+    let published = publish(&bench.committer().writer(&log), &publication, &*progress)?;
     drop(progress);
     let mut deltas = String::new();
     for delta in &published.deltas {

@@ -1,37 +1,23 @@
-//! A channel's files in a repository: the newest, the older ones, and the commit of the next.
-//!
-//! ```text
-//! read the newest ─► change it ─► sign ─► create number n + 1 ─┬─ created: write the hint, record it in the audit
-//!       ▲                                                      │
-//!       └───────────────── somebody else was first ◄───────────┘
-//! ```
-//! The newest is compared with what this computer [remembers](super::trust), which also says in what order a file is signed,
-//! created and remembered.
-use super::audit::{self, AuditError};
-use super::index;
-use super::notice::{Notice, Notices};
+//! A channel's files in a repository: the newest, and those before it.
+use super::audit::AuditError;
+use super::catalog::CatalogError;
+use super::contents::ContentsError;
+use super::hold::HoldError;
+use super::mark::{Mark, payload_digest};
+use super::memory::TrustStoreError;
 use super::roots::Roots;
 use super::sequence::Sequence;
 use super::store::{Claim, Store, StoreError};
-use super::trust::{Known, Lacking, Mark, TrustStoreError, lost, payload_digest};
-use crate::clock::{Clock, back_off};
-use bistable_format::channel::{Act, Channel, Gates, Offer};
+use bistable_format::channel::Channel;
 use bistable_format::name::check_channel_name;
-use bistable_format::open::OpenList;
-use bistable_format::{DecodeError, Digest, Envelope, Extensions, Head, Role, TrustError, repository};
-use ed25519_dalek::SigningKey;
+use bistable_format::{DecodeError, Digest, Envelope, Role, TrustError, repository};
 
 mod lost;
 
 pub use lost::LOST;
 
-/// Seconds that a new channel's files are believed: a week.
-pub const LIFETIME: u64 = 7 * 86_400;
 /// Tries against others who commit at once. Each that fails means that another's commit was made.
-const TRIES: u32 = 200;
-/// How far behind the newest file a clock may be, in seconds.
-const BEHIND: u64 = 86_400;
-
+pub(super) const TRIES: u32 = 200;
 /// Why a channel can't be read or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -275,6 +261,21 @@ pub enum ChannelError {
     },
 }
 
+/// What keeps a pending file from being created: something that it names can't be downloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lacking {
+    /// A release.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// A part of its catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A prune may be removing it.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+}
+
 /// A channel's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelFile {
@@ -475,7 +476,7 @@ impl<'a> Log<'a> {
         Ok(claim)
     }
 
-    fn open(&self, sequence: u64, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
+    pub(super) fn open(&self, sequence: u64, bytes: &[u8]) -> Result<ChannelFile, ChannelError> {
         let file = self.open_numbered(sequence, bytes)?;
         if file.channel.name != self.name || file.channel.sequence != sequence {
             return Err(ChannelError::Misplaced {
@@ -503,27 +504,13 @@ impl<'a> Log<'a> {
         Ok(ChannelFile { channel, digest: Digest::of(bytes), payload, root: root.version })
     }
 
-    fn trusted(&self, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
+    pub(super) fn trusted(&self, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
         if file.root == self.roots.newest().root.version {
             return Ok(file);
         }
         // A root that only changed other keys vouches, too: then it is the one that is named.
         Err(ChannelError::OldRoot { name: self.name.clone(), sequence: file.channel.sequence })
     }
-}
-
-/// What a change makes of a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is another one now.
-    Made {
-        /// The verb, for the audit.
-        verb: String,
-        /// About what, for the audit.
-        about: String,
-    },
-    /// It is so already: nothing is committed.
-    Nothing,
 }
 
 /// Whether a file is taken over that only an older root vouches for.
@@ -534,244 +521,4 @@ pub enum OldRoot {
     Refuse,
     /// Somebody looked at it.
     Accept,
-}
-
-/// Who commits, and with what.
-#[derive(Clone, Debug)]
-pub struct Committer<'a> {
-    /// Who, for the audit.
-    pub who: String,
-    /// Channel keys that sign.
-    pub keys: Vec<&'a SigningKey>,
-    /// Seconds that the channel's files are believed from now on; the channel's own time if none is given.
-    pub lifetime: Option<u64>,
-    /// What about a newest file that only an older root vouches for.
-    pub old_root: OldRoot,
-    /// Give up the lost numbers up to this one, and continue above it.
-    pub continue_after: Option<u64>,
-    /// What this computer remembers of the repository.
-    pub known: &'a Known,
-    /// The time.
-    pub clock: &'a dyn Clock,
-    /// Where it is reported what is going on.
-    pub notices: &'a dyn Notices,
-}
-
-/// What was committed.
-#[derive(Debug)]
-pub struct Committed {
-    /// The new newest file.
-    pub file: ChannelFile,
-    /// Why the audit lacks its record, if it does. The commit stands; whoever commits next adds the record.
-    pub unrecorded: Option<AuditError>,
-    /// Tries that it took.
-    pub tries: u32,
-}
-
-fn same_releases(before: &[Offer], after: &[Offer]) -> bool {
-    before.iter().map(|o| o.release).eq(after.iter().map(|o| o.release))
-}
-
-impl Committer<'_> {
-    /// Change a channel, or begin it. `change` gets the newest one as a draft, with the number, times and predecessor of the next
-    /// already in it, and is called again with a newer one as often as somebody else commits first: it decides by what it is given.
-    /// Nothing is committed if it fails or says [`Change::Nothing`].
-    ///
-    /// # Errors
-    /// What `change` says; see [`ChannelError`].
-    pub fn commit<E: From<ChannelError>>(
-        &self,
-        log: &Log<'_>,
-        mut change: impl FnMut(&mut Channel) -> Result<Change, E>,
-    ) -> Result<Option<Committed>, E> {
-        check_channel_name(&log.name).map_err(ChannelError::from)?;
-        let mut newest = self.settled(log)?;
-        if let Some(after) = self.continue_after {
-            self.report_continuing(log, newest.as_ref(), after);
-        }
-        // Whoever died after a commit and comes back finds nothing to do: the record of it is made up for here. And a number
-        // that was given once is never given again.
-        let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
-        // Any other trouble with the audit is the next one's, too.
-        if let Err(lost @ AuditError::Lost { .. }) = audit::catch_up(log.store, self.clock, log, there)
-            && self.continue_after.is_none()
-        {
-            return Err(ChannelError::Lost(Box::new(lost)).into());
-        }
-        for tries in 1..=TRIES {
-            let mut draft = self.draft(log, newest.as_ref())?;
-            let (verb, about) = match change(&mut draft)? {
-                Change::Made { verb, about } => (verb, about),
-                Change::Nothing => {
-                    let _ = index::refresh(log.store, log.roots);
-                    return Ok(None);
-                }
-            };
-            draft.act = Act { by: self.who.clone(), verb, about };
-            let bytes = self.seal(log, &draft)?;
-            let sequence = draft.sequence;
-            log.check_root()?;
-            let file = log.open(sequence, &bytes)?;
-            if let Some(after) = self.continue_after {
-                log.give_up(newest.as_ref().map_or(0, |n| n.channel.sequence), after)?;
-            }
-            let (given_up, clock, notices) = (self.continue_after, self.clock, self.notices);
-            if let Some(Claim::Ours) = self.known.commit(log, &file, &bytes, given_up, clock, notices)? {
-                let unrecorded = audit::catch_up(log.store, self.clock, log, sequence).err();
-                let before = newest.as_ref().map_or(&[][..], |n| &n.channel.offers);
-                if !same_releases(before, &file.channel.offers) {
-                    // A hint: a failed write is repaired by the next one, or by fsck.
-                    let _ = index::refresh(log.store, log.roots);
-                }
-                return Ok(Some(Committed { file, unrecorded, tries }));
-            }
-            if tries > 1 {
-                self.clock.wait(back_off(tries / 2));
-            }
-            newest = self.settled(log)?;
-        }
-        Err(ChannelError::Busy { name: log.name.clone() }.into())
-    }
-
-    /// The newest file that may be acted on: trusted by the newest root, and not older than what this computer has seen.
-    ///
-    /// # Errors
-    /// [`ChannelError::None`] if there is none; see [`ChannelError`].
-    pub fn newest_of(&self, log: &Log<'_>) -> Result<ChannelFile, ChannelError> {
-        log.trusted(self.existing(log)?)
-    }
-
-    /// The newest file that may be changed: one that only an older root vouches for, too, if that is wanted.
-    ///
-    /// # Errors
-    /// As for [`newest_of`](Self::newest_of).
-    pub fn existing(&self, log: &Log<'_>) -> Result<ChannelFile, ChannelError> {
-        self.compared(log)?.ok_or_else(|| log.none())
-    }
-
-    /// Compare every channel that this computer remembers with the store: one that was removed isn't listed there.
-    ///
-    /// # Errors
-    /// The first that was lost or replaced.
-    pub fn compare_all(&self, store: &Store, roots: &Roots) -> Result<(), ChannelError> {
-        for name in self.known.channels()? {
-            self.compared(&Log::new(store, roots, name))?;
-        }
-        Ok(())
-    }
-
-    /// What the next file is made from: whatever this computer signed before is in the store.
-    fn settled(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
-        // A file whose number is given up is not created after all.
-        if self.continue_after.is_none() {
-            self.known.settle(log, &|| self.compared(log), self.clock, self.notices)?;
-        }
-        self.compared(log)
-    }
-
-    fn report_continuing(&self, log: &Log<'_>, newest: Option<&ChannelFile>, after: u64) {
-        let channel = newest.map(|newest| &newest.channel);
-        self.notices.notice(&Notice::Continuing {
-            channel: log.name.clone(),
-            from: channel.map_or(0, |channel| channel.sequence),
-            offers: channel.map_or(0, |channel| channel.offers.len()),
-            withdrawn: channel.map_or(0, |channel| channel.withdrawn.len()),
-            after,
-        });
-    }
-
-    /// The store's newest file, compared with what is remembered.
-    fn compared(&self, log: &Log<'_>) -> Result<Option<ChannelFile>, ChannelError> {
-        // Before the store, or what another process commits meanwhile would look lost.
-        let remembered = self.known.channel(&log.name)?;
-        let newest = match (log.sequence()?, self.continue_after) {
-            (0, _) => None,
-            (n, None) => Some(log.history(n).map_err(|e| lost(log, remembered, e))?),
-            // A crash may have left marks without the file after them.
-            (n, Some(_)) => log.kept(n)?,
-        };
-        let newest = newest.map(|file| self.acceptable(log, file)).transpose()?;
-        match self.continue_after {
-            None => self.known.check(log, remembered, newest.as_ref())?,
-            Some(after) => {
-                let there = newest.as_ref().map_or(0, |newest| newest.channel.sequence);
-                let seen = self.known.highest(log)?;
-                // A typo must not create a new channel.
-                if there == 0 && seen == 0 && log.sequence()? == 0 && !audit::knows(log.store, &log.name)? {
-                    return Err(log.none());
-                }
-                log.may_give_up(there, after, seen)?;
-            }
-        }
-        Ok(newest)
-    }
-
-    /// What the next commit begins with: for a rehearsal, before anything is done that takes long.
-    ///
-    /// # Errors
-    /// See [`ChannelError`].
-    pub(super) fn next(&self, log: &Log<'_>) -> Result<Channel, ChannelError> {
-        self.draft(log, self.compared(log)?.as_ref())
-    }
-
-    fn acceptable(&self, log: &Log<'_>, file: ChannelFile) -> Result<ChannelFile, ChannelError> {
-        match self.old_root {
-            OldRoot::Accept => Ok(file),
-            OldRoot::Refuse => log.trusted(file),
-        }
-    }
-
-    fn draft(&self, log: &Log<'_>, newest: Option<&ChannelFile>) -> Result<Channel, ChannelError> {
-        let now = self.clock.now();
-        // A verb until the change says which: a draft makes sense at any time.
-        let act = Act { by: self.who.clone(), verb: "change".into(), about: String::new() };
-        let after = |there: u64| self.continue_after.unwrap_or(there) + 1;
-        let Some(ChannelFile { channel, digest, .. }) = newest else {
-            return Ok(Channel {
-                head: Head::new(log.roots.newest().root.repository(), ""),
-                name: log.name.clone(),
-                sequence: after(0),
-                // After lost numbers, there is no predecessor to name.
-                previous: self.continue_after.map(|_| Digest::of(LOST)),
-                issued_at: now,
-                lifetime: self.lifetime.unwrap_or(LIFETIME),
-                act,
-                offers: OpenList::default(),
-                withdrawn: OpenList::default(),
-                pins: Vec::new(),
-                gates: Gates::default(),
-                promoted_at: 0,
-                catalog: Vec::new(),
-                extensions: Extensions::default(),
-            });
-        };
-        if channel.issued_at.saturating_sub(now) > BEHIND {
-            let hours = (channel.issued_at - now) / 3600;
-            return Err(ChannelError::Clock { name: log.name.clone(), sequence: channel.sequence, hours });
-        }
-        // Never before the one before: devices would refuse it.
-        let issued_at = now.max(channel.issued_at);
-        Ok(Channel {
-            sequence: after(channel.sequence),
-            previous: Some(*digest),
-            issued_at,
-            lifetime: self.lifetime.unwrap_or(channel.lifetime),
-            act,
-            ..channel.clone()
-        })
-    }
-
-    /// Sign, and look whether devices will trust it.
-    ///
-    /// # Errors
-    /// [`ChannelError::Keys`] if they would not; [`ChannelError::Invalid`].
-    pub(super) fn seal(&self, log: &Log<'_>, draft: &Channel) -> Result<Vec<u8>, ChannelError> {
-        let keys = |source| ChannelError::Keys { name: log.name.clone(), source };
-        let bytes = draft.seal(&self.keys).map_err(|e| match e {
-            TrustError::Decode(e) => ChannelError::Invalid(e),
-            e => keys(e),
-        })?;
-        Channel::open(&bytes, &log.roots.newest().root).map_err(keys)?;
-        Ok(bytes)
-    }
 }

@@ -1,6 +1,5 @@
 //! Deltas become files of a repository: each is applied first, to the release that the repository has.
 use super::audit::{self, Act, AuditError};
-use super::channel::Committer;
 use super::contents::{self, ContentsError, Part, Stored};
 use super::delta_file::{self, DeltaFileError, StoredDelta, parts};
 use super::hashed::Hashed;
@@ -8,6 +7,7 @@ use super::holdings::{Holdings, HoldingsError};
 use super::images::{BaseError, Images};
 use super::roots::Roots;
 use super::store::{Claim, Store, StoreError};
+use super::writer::Committer;
 use crate::delta::{Opened, VerifyDeltaError};
 use crate::parallel::Threads;
 use crate::progress::Progress;

@@ -13,9 +13,12 @@
 //! | [`mod@probe`] | whether the store tells the truth |
 //! | [`mod@init`] | a new repository |
 //! | [`roots`] | the roots, each vouching for the next |
-//! | [`trust`] | what this computer remembers of repositories, so that a store can't go back |
+//! | [`mark`] | a numbered payload, by its digest |
+//! | [`memory`] | what this computer remembers of repositories |
+//! | [`trust`] | a repository held against that memory, so that a store can't go back |
 //! | [`sequence`] | numbered files, and the newest of them |
-//! | [`channel`] | a channel's files, and the commit of the next |
+//! | [`channel`] | a channel's files |
+//! | [`writer`] | the commit of a channel's next file |
 //! | [`contents`] | what a release consists of |
 //! | [`delta_file`] | a delta that fits its name |
 //! | [`delta_publish`] | a delta becomes blobs and a file, once it was applied |
@@ -38,6 +41,7 @@
 //! | [`mod@listing`] | the newest of them |
 //! | [`mod@publish`] | a bundle becomes blobs and an offer |
 //! | [`audit`] | who did what |
+//! | [`recording`] | what channels' files tell the audit |
 mod attestation_file;
 pub mod audit;
 pub mod catalog;
@@ -54,11 +58,14 @@ pub mod images;
 pub mod index;
 pub mod init;
 pub mod listing;
+pub mod mark;
+pub mod memory;
 pub mod notice;
 pub mod probe;
 pub mod promote;
 pub mod prune;
 pub mod publish;
+pub mod recording;
 pub mod roots;
 pub mod sequence;
 pub mod site;
@@ -68,6 +75,7 @@ pub mod trust;
 mod version_name;
 pub mod wanted;
 pub mod words;
+pub mod writer;
 
 pub use crate::clock::{Clock, HostClock};
 pub use store::{Store, StoreError};

@@ -1,11 +1,12 @@
 //! Promote: offer in another channel what is offered in one.
 use super::catalog::{self, CatalogError, Entry};
-use super::channel::{Change, ChannelError, Committed, Committer, Log};
+use super::channel::{ChannelError, Log};
 use super::contents::{self, ContentsError, Stored};
 use super::edit::{self, EditError, Promotion, Selector};
 use super::hold::{Hold, HoldError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
+use super::writer::{Change, Committed, Committer};
 use bistable_format::attestation::Attestation;
 use bistable_format::channel::OfferError;
 use bistable_format::rollout::{Pace, Rollout};
@@ -96,8 +97,8 @@ pub fn promote(
         root.refuse_demo().map_err(PromoteError::Demo)?;
     }
     let mut promoted: Option<(Offer, Stored, Hold)> = None;
-    let committed = committer.commit(&into, |draft| -> Result<Change, PromoteError> {
-        let from = committer.newest_of(&Log::new(store, roots, wish.from))?.channel;
+    let committed = committer.writer(&into).commit(|draft| -> Result<Change, PromoteError> {
+        let from = committer.writer(&Log::new(store, roots, wish.from)).newest()?.channel;
         let product = wish.product.map(str::to_owned);
         let offer = match wish.what {
             Some(what) => Selector { product, what: what.into() }.find(&from)?.clone(),

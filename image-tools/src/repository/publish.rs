@@ -3,7 +3,7 @@
 //! Blobs come first, so that what a channel offers can be fetched; until the commit they are [held](super::hold). Who dies in
 //! between leaves blobs that nobody names; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
 use super::catalog::{self, CatalogError, Entry};
-use super::channel::{Change, ChannelError, Committed, Committer, Log};
+use super::channel::{ChannelError, Log};
 use super::delta_file;
 use super::delta_publish::{self, DeltaPublishError, PublishedDelta};
 use super::edit::{self, EditError};
@@ -13,6 +13,7 @@ use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
 use super::version_name;
 use super::wanted;
+use super::writer::{Change, ChannelWriter, Committed};
 use crate::bundle::Reader;
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
@@ -134,13 +135,12 @@ pub struct Published {
 /// # Errors
 /// See [`PublishError`]. Without a commit, what was uploaded is found again by the next try.
 pub fn publish(
-    store: &Store,
-    roots: &Roots,
-    log: &Log<'_>,
-    committer: &Committer<'_>,
+    writer: &ChannelWriter<'_>,
     publication: &Publication,
     progress: &dyn Progress,
 ) -> Result<Published, PublishError> {
+    let (log, committer) = (writer.log, writer.by);
+    let (store, roots) = (log.store(), log.roots());
     let path = publication.bundle.as_path();
     let root = &roots.newest().root;
     if log.name() == "production" {
@@ -183,7 +183,7 @@ pub fn publish(
         author: release.author.clone(),
         bytes: blob_bytes(&frame),
     };
-    let mut draft = committer.next(log)?;
+    let mut draft = writer.next()?;
     let now = draft.issued_at;
     if publication.fixes_security {
         edit::raises_security(&draft, &offer)?;
@@ -201,7 +201,7 @@ pub fn publish(
         return Err(PublishError::NoDeltas { missing: without_delta });
     }
     // With these keys, too: what is refused only at the end has taken its version for ever.
-    committer.seal(log, &draft)?;
+    writer.seal(&draft)?;
     let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
     let held = deltas.iter().flat_map(delta_publish::Checked::held);
     let _hold = Hold::take(store, committer.clock, blobs.chain(held))?;
@@ -212,8 +212,7 @@ pub fn publish(
         .map(|delta| delta.publish(store, roots, committer))
         .collect::<Result<_, _>>()
         .map_err(Box::new)?;
-    let committed =
-        committer.commit(log, |draft| add(log, store, draft, &release, offer.clone(), entry.clone()))?;
+    let committed = writer.commit(|draft| add(log, store, draft, &release, offer.clone(), entry.clone()))?;
     Ok(Published { release, identity, uploaded, bytes, deltas, without_delta, committed })
 }
 

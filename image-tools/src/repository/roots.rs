@@ -1,7 +1,7 @@
 //! The repository's roots: the first one, and each that followed, signed by the keys of the one before and its own.
 use super::audit::{self, Act, AuditError};
+use super::mark::Mark;
 use super::store::{Claim, Store, StoreError};
-use super::trust::Mark;
 use crate::clock::Clock;
 use crate::root::SignedRoot;
 use bistable_format::{Digest, Envelope, Role, Root, TrustError, repository as names};

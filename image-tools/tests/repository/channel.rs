@@ -3,9 +3,11 @@ use crate::product::{Product, key};
 use bistable_format::{KeyKind, Role, repository as names};
 use bistable_image::repository::Store;
 use bistable_image::repository::audit::{self, AuditError};
-use bistable_image::repository::channel::{Change, ChannelError, Log, OldRoot};
+use bistable_image::repository::channel::{ChannelError, Log, OldRoot};
+use bistable_image::repository::recording::{self, RecordingError};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Created, Faults, Faulty, Memory};
+use bistable_image::repository::writer::Change;
 use std::sync::atomic::Ordering;
 
 /// From its death at each change on: the commit is there or not, and the next act makes the audit whole.
@@ -24,10 +26,10 @@ fn a_death_at_any_change_loses_no_commit_and_no_record() {
         let log = Log::new(&store, &roots, "staging");
         let there = log.sequence().unwrap();
         assert_eq!(there == 2, second.is_ok(), "died at change {dies_at}");
-        let missing = audit::verify(&store, &roots).unwrap().missing.get("staging").copied().unwrap_or(0);
+        let missing = recording::verify(&store, &roots).unwrap().missing.get("staging").copied().unwrap_or(0);
         died_between |= missing == 1;
         product.offer(&log, "c", 3).unwrap();
-        let verified = audit::verify(&store, &roots).unwrap();
+        let verified = recording::verify(&store, &roots).unwrap();
         assert_eq!(verified.records, 1 + there + 1, "died at change {dies_at}");
         assert!(verified.missing.is_empty());
         assert_eq!(audit::newest(&store).unwrap().unwrap().record.who, "c");
@@ -55,7 +57,10 @@ fn a_number_that_was_lost_is_never_given_again() {
         assert!(matches!(refused, Err(ChannelError::Lost(_))), "{refused:?}");
         assert!(says.contains("number 3 of channel staging, which isn't there"), "{says}");
     }
-    assert!(matches!(audit::catch_up(&store, &product.clock, &log, 0), Err(AuditError::Lost { .. })));
+    assert!(matches!(
+        recording::catch_up(&store, &product.clock, &log, 0),
+        Err(RecordingError::Audit(AuditError::Lost { .. }))
+    ));
 }
 
 #[test]
@@ -69,7 +74,7 @@ fn lost_answers_make_no_act_happen_twice() {
     for n in 1..=10 {
         assert_eq!(product.offer(&log, "a", n).unwrap().file.channel.sequence, n);
     }
-    assert_eq!(audit::verify(&store, &roots).unwrap().records, 11);
+    assert_eq!(recording::verify(&store, &roots).unwrap().records, 11);
 }
 
 #[test]
@@ -84,10 +89,10 @@ fn a_repair_adds_what_is_missing() {
     for record in [3, 4] {
         store.delete(&names::audit(record)).unwrap();
     }
-    assert_eq!(audit::verify(&store, &roots).unwrap().missing["staging"], 2);
-    assert_eq!(audit::catch_up(&store, &product.clock, &log, 3).unwrap(), 2);
-    assert_eq!(audit::catch_up(&store, &product.clock, &log, 3).unwrap(), 0);
-    assert!(audit::verify(&store, &roots).unwrap().missing.is_empty());
+    assert_eq!(recording::verify(&store, &roots).unwrap().missing["staging"], 2);
+    assert_eq!(recording::catch_up(&store, &product.clock, &log, 3).unwrap(), 2);
+    assert_eq!(recording::catch_up(&store, &product.clock, &log, 3).unwrap(), 0);
+    assert!(recording::verify(&store, &roots).unwrap().missing.is_empty());
 }
 
 #[test]
@@ -104,7 +109,7 @@ fn a_changed_record_is_found() {
     let replaced = |with: &str| {
         store.delete(&path).unwrap();
         assert_eq!(store.create(&path, with.as_bytes()).unwrap(), Created::Created);
-        audit::verify(&store, &roots)
+        recording::verify(&store, &roots)
     };
     for lie in [
         text.replace("\"a\"", "\"b\""),
@@ -113,11 +118,11 @@ fn a_changed_record_is_found() {
         "{}".into(),
     ] {
         assert_ne!(lie, text);
-        assert!(matches!(replaced(&lie), Err(AuditError::Damaged { .. })), "{lie}");
+        assert!(matches!(replaced(&lie), Err(RecordingError::Audit(AuditError::Damaged { .. }))), "{lie}");
     }
     assert!(replaced(&text).is_ok());
     store.delete(&path).unwrap();
-    assert!(audit::verify(&store, &roots).is_err());
+    assert!(recording::verify(&store, &roots).is_err());
 }
 
 #[test]
@@ -128,9 +133,9 @@ fn a_commit_that_changes_nothing_or_fails_leaves_nothing() {
     let before = store.list("").unwrap();
     let log = Log::new(&store, &roots, "staging");
     let committer = product.committer("a");
-    let nothing = committer.commit(&log, |_| Ok::<_, ChannelError>(Change::Nothing)).unwrap();
+    let nothing = committer.writer(&log).commit(|_| Ok::<_, ChannelError>(Change::Nothing)).unwrap();
     assert!(nothing.is_none());
-    let failed = committer.commit(&log, |_| Err(ChannelError::Busy { name: "x".into() }));
+    let failed = committer.writer(&log).commit(|_| Err(ChannelError::Busy { name: "x".into() }));
     assert!(failed.is_err());
     assert_eq!(store.list("").unwrap(), before);
     assert!(matches!(log.newest(), Err(ChannelError::None { .. })));
@@ -146,9 +151,9 @@ fn a_key_that_may_not_sign_is_refused_before_anything_is_written() {
     let log = Log::new(&store, &roots, "staging");
     let mut committer = product.committer("a");
     committer.keys = vec![product.release_key.signing()];
-    let refused = committer.commit(&log, |_| {
-        Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() })
-    });
+    let refused = committer
+        .writer(&log)
+        .commit(|_| Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() }));
     assert!(matches!(refused, Err(ChannelError::Keys { .. })));
     assert_eq!(log.sequence().unwrap(), 0);
 }
@@ -201,7 +206,7 @@ fn nothing_is_signed_under_a_root_that_was_followed_meanwhile() {
         roots.follow(&store, &next, "grace", &product.clock).unwrap();
         Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() })
     };
-    let refused = product.committer("a").commit(&log, slow);
+    let refused = product.committer("a").writer(&log).commit(slow);
     assert!(matches!(refused, Err(ChannelError::NewRoot { version: 2, .. })), "{refused:?}");
     assert_eq!(log.sequence().unwrap(), 0);
     product.offer(&Log::new(&store, &Roots::load(&store).unwrap(), "staging"), "a", 1).unwrap();
@@ -233,10 +238,10 @@ fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
     committer.keys = vec![new_key.signing()];
     let renew =
         |_: &mut _| Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() });
-    assert!(matches!(committer.commit(&log, renew), Err(ChannelError::OldRoot { sequence: 1, .. })));
+    assert!(matches!(committer.writer(&log).commit(renew), Err(ChannelError::OldRoot { sequence: 1, .. })));
     committer.old_root = OldRoot::Accept;
-    assert_eq!(committer.commit(&log, renew).unwrap().unwrap().file.root, 2);
+    assert_eq!(committer.writer(&log).commit(renew).unwrap().unwrap().file.root, 2);
     assert!(log.newest().is_ok());
     assert_eq!(log.backwards().map(Result::unwrap).count(), 2);
-    assert!(audit::verify(&store, &roots).is_ok());
+    assert!(recording::verify(&store, &roots).is_ok());
 }

@@ -5,7 +5,7 @@ use bistable_format::{Envelope, repository as names};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
 use bistable_image::repository::sync::{Copying, Extent, sync};
-use bistable_image::repository::{Store, audit};
+use bistable_image::repository::{Store, audit, recording};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -162,7 +162,7 @@ fn the_audit_of_a_mirror_is_never_ahead_of_its_channels() {
     copies.world.promote(&copies.original, "1.3.0").unwrap();
     copies.of(&copies.original, &mirror, Extent::Offers, &["production"]).unwrap();
     assert_sound(&mirror, "one channel");
-    audit::verify(&mirror, &Roots::load(&mirror).unwrap()).unwrap();
+    recording::verify(&mirror, &Roots::load(&mirror).unwrap()).unwrap();
     copies.mirror(&copies.original, &mirror);
 }
 

@@ -2,13 +2,14 @@
 use crate::world::{HOUR, World, assert_clean, assert_sound, snapshot};
 use bistable_format::Channel;
 use bistable_format::rollout::{WHOLE, Wave};
-use bistable_image::repository::channel::{Change, Log};
+use bistable_image::repository::channel::Log;
 use bistable_image::repository::edit::{self, EditError, Selector};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::prune::{self, Policy};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory};
 use bistable_image::repository::sync::{Copying, Extent, sync};
+use bistable_image::repository::writer::Change;
 use bistable_image::repository::{Store, channel};
 use std::sync::atomic::Ordering;
 
@@ -63,7 +64,7 @@ fn change(
 ) -> Done {
     let roots = Roots::load(store).map_err(|e| e.to_string())?;
     let log = Log::new(store, &roots, name);
-    let made = world.product.committer("ada").commit(&log, |draft| -> Result<Change, Failed> {
+    let made = world.product.committer("ada").writer(&log).commit(|draft| -> Result<Change, Failed> {
         change(draft, draft.issued_at)?;
         Ok(Change::Made { verb: "change".into(), about: name.into() })
     });

@@ -65,7 +65,7 @@ impl World {
         let mut publication = publication(&self.bundles[n]);
         change(&mut publication);
         let log = Log::new(store, &roots, "staging");
-        publish(store, &roots, &log, &self.product.committer("ada"), &publication, &Silent)
+        publish(&self.product.committer("ada").writer(&log), &publication, &Silent)
     }
 
     /// With deltas of these numbers.
@@ -412,7 +412,8 @@ fn pruned(product: &Product, store: &Store, policy: &Policy) -> Result<prune::Re
 
 /// Staging offers 1.2.0 alone, and 1.1.0 is the way back.
 fn only_the_newest(world: &World) {
-    use bistable_image::repository::channel::{Change, ChannelError};
+    use bistable_image::repository::channel::ChannelError;
+    use bistable_image::repository::writer::Change;
     let store = world.store();
     let roots = Roots::load(&store).unwrap();
     let log = Log::new(&store, &roots, "staging");
@@ -420,7 +421,7 @@ fn only_the_newest(world: &World) {
         draft.offers.retain(|o| o.terms.version.minor == 2);
         Ok::<_, ChannelError>(Change::Made { verb: "room".into(), about: "old".into() })
     };
-    world.product.committer("ada").commit(&log, drop).unwrap();
+    world.product.committer("ada").writer(&log).commit(drop).unwrap();
     world.product.clock.0.fetch_add(HOUR, Ordering::SeqCst);
 }
 
@@ -454,13 +455,14 @@ fn deltas_to_what_nothing_offers_go_first_when_room_is_short() {
         prune::plan(&holdings, &files, &policy, world.product.clock.0.load(Ordering::SeqCst))
     };
     assert_eq!(plan(&store, 1).deltas, [], "1.2.0 is on offer");
-    use bistable_image::repository::channel::{Change, ChannelError};
+    use bistable_image::repository::channel::ChannelError;
+    use bistable_image::repository::writer::Change;
     let log = Log::new(&store, &roots, "staging");
     let drop = |draft: &mut bistable_format::Channel| {
         draft.offers.retain(|o| o.terms.version.minor < 2);
         Ok::<_, ChannelError>(Change::Made { verb: "room".into(), about: "new".into() })
     };
-    world.product.committer("ada").commit(&log, drop).unwrap();
+    world.product.committer("ada").writer(&log).commit(drop).unwrap();
     let made = plan(&store, 1);
     assert_eq!((made.deltas.len(), made.go.len()), (2, 0), "all releases stay");
     assert!(made.deltas.iter().all(|d| d.why == prune::DeltaGoes::Room));

@@ -7,7 +7,7 @@ use bistable_image::repository::init::{InitError, Initialised, Writers, init, wr
 use bistable_image::repository::probe::{Lie, ProbeError, probe};
 use bistable_image::repository::roots::{Roots, RootsError};
 use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
-use bistable_image::repository::{Store, audit};
+use bistable_image::repository::{Store, recording};
 use bistable_image::root::{RootOptions, SignedRoot, create, next};
 use std::sync::{Arc, Barrier};
 
@@ -75,7 +75,7 @@ fn a_death_at_any_change_does_no_harm() {
         let store = Store::new(memory);
         product.init(&store);
         let roots = Roots::load(&store).unwrap();
-        assert_eq!(audit::verify(&store, &roots).unwrap().records, 1, "died at change {dies_at}");
+        assert_eq!(recording::verify(&store, &roots).unwrap().records, 1, "died at change {dies_at}");
         assert!(files(&store).contains(&"oci-layout".to_owned()));
         if !died {
             assert!(dies_at > 10, "{dies_at}");

@@ -10,8 +10,8 @@ use bistable_format::{
 use bistable_image::repository::Store;
 use bistable_image::repository::audit;
 use bistable_image::repository::catalog::{self, Entry};
-use bistable_image::repository::channel::LIFETIME;
 use bistable_image::repository::store::Memory;
+use bistable_image::repository::writer::LIFETIME;
 use semver::Version;
 use std::sync::atomic::Ordering;
 

@@ -3,13 +3,12 @@ use bistable_format::channel::{Channel, Offer, Passage};
 use bistable_format::content::IMAGE_KIND;
 use bistable_format::{Digest, Key, KeyKind, Requires, Terms, Urgency};
 use bistable_image::keys::SecretKey;
-use bistable_image::repository::channel::{
-    Change, ChannelError, Committed, Committer, LIFETIME, Log, OldRoot,
-};
+use bistable_image::repository::channel::{ChannelError, Log, OldRoot};
 use bistable_image::repository::init::{Writers, init};
 use bistable_image::repository::notice::NoNotices;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::trust::Known;
+use bistable_image::repository::writer::{Change, Committed, Committer, LIFETIME};
 use bistable_image::repository::{Clock, Store};
 use bistable_image::root::{self, RootOptions, SignedRoot};
 use semver::Version;
@@ -89,7 +88,7 @@ impl Product {
 
     /// Offer version 1.`n`.0.
     pub(crate) fn offer(&self, log: &Log<'_>, who: &str, n: u64) -> Result<Committed, ChannelError> {
-        let committed = self.committer(who).commit(log, |draft: &mut Channel| {
+        let committed = self.committer(who).writer(log).commit(|draft: &mut Channel| {
             draft.offers.push(offer(n));
             // A channel offers only so many.
             if draft.offers.len() > 8 {

@@ -4,12 +4,13 @@ use crate::publish::{bundle_of, published};
 use crate::world::assert_clean;
 use bistable_format::{Channel, Offer};
 use bistable_image::keys::SecretKey;
-use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, Log};
 use bistable_image::repository::edit::{self, EditError, Selector};
 use bistable_image::repository::promote::{PromoteError, Wish, promote};
 use bistable_image::repository::publish::Published;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
+use bistable_image::repository::writer::Change;
 use bistable_image::repository::{Store, contents};
 use std::sync::atomic::Ordering;
 
@@ -95,7 +96,7 @@ fn what_was_halted_in_staging_goes_no_further() {
         Ok::<_, ChannelError>(Change::Made { verb: "rollout".into(), about: "halt hub 1.2.0".into() })
     };
     let roots = shop.roots();
-    shop.product.committer("ada").commit(&Log::new(&shop.store, &roots, "staging"), halt).unwrap();
+    shop.product.committer("ada").writer(&Log::new(&shop.store, &roots, "staging")).commit(halt).unwrap();
     let halted = shop.promote(None, Some("1.2.0"));
     assert!(matches!(halted, Err(PromoteError::Edit(EditError::Halted { .. }))), "{halted:?}");
     assert_eq!(shop.promote(None, None).unwrap().terms.version.minor, 1);

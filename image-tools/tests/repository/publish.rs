@@ -3,12 +3,13 @@ use crate::places;
 use crate::product::Product;
 use bistable_format::channel::Channel;
 use bistable_format::{Digest, limits, release, repository as names};
-use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, Log};
 use bistable_image::repository::edit::EditError;
 use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
-use bistable_image::repository::{Store, audit, catalog};
+use bistable_image::repository::writer::Change;
+use bistable_image::repository::{Store, audit, catalog, recording};
 use bistable_image::volume::VolumeSize;
 use bistable_image::{BuildOptions, Silent, Threads, build, verify};
 use std::fs;
@@ -54,7 +55,7 @@ pub(crate) fn published(
     bundle: &Path,
 ) -> Result<Published, PublishError> {
     let log = Log::new(store, roots, "staging");
-    publish(store, roots, &log, &product.committer("ada"), &publication(bundle), &Silent)
+    publish(&product.committer("ada").writer(&log), &publication(bundle), &Silent)
 }
 
 /// Into a channel as it comes.
@@ -125,7 +126,7 @@ fn a_version_names_one_release_and_a_withdrawn_one_stays_away() {
         });
         Ok::<_, ChannelError>(Change::Made { verb: "withdraw".into(), about: "hub 1.1.0".into() })
     };
-    product.committer("ada").commit(&Log::new(&store, &roots, "staging"), withdraw).unwrap();
+    product.committer("ada").writer(&Log::new(&store, &roots, "staging")).commit(withdraw).unwrap();
     let refused = published(&product, &store, &roots, &good);
     assert!(matches!(refused, Err(PublishError::Edit(EditError::Withdrawn { .. }))), "{refused:?}");
 }
@@ -147,8 +148,8 @@ fn a_death_while_publishing_offers_nothing_half() {
         let log = Log::new(&store, &roots, "staging");
         let channel = log.newest().unwrap().channel;
         assert_eq!((channel.sequence, channel.offers.len()), (1, 1), "died at change {dies_at}");
-        audit::catch_up(&store, &product.clock, &log, 1).unwrap();
-        assert!(audit::verify(&store, &roots).unwrap().missing.is_empty());
+        recording::catch_up(&store, &product.clock, &log, 1).unwrap();
+        assert!(recording::verify(&store, &roots).unwrap().missing.is_empty());
         if dies_at > 24 {
             break;
         }
@@ -188,7 +189,7 @@ fn a_key_that_may_not_sign_uploads_nothing_and_takes_no_version() {
     for minor in [1, 2] {
         let before = store.list("").unwrap();
         let [first, rebuilt] = ["a", "b"].map(|content| bundle(&product, &folder, minor, content));
-        let refused = publish(&store, &roots, &log, &wrong, &publication(&first), &Silent);
+        let refused = publish(&wrong.writer(&log), &publication(&first), &Silent);
         assert!(matches!(refused, Err(PublishError::Channel(ChannelError::Keys { .. }))), "{refused:?}");
         assert_eq!(store.list("").unwrap(), before);
         published(&product, &store, &roots, &rebuilt).unwrap();
@@ -232,7 +233,7 @@ fn the_oldest_version_makes_room() {
         draft.pins = vec![draft.offers[0].identity];
         Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: "many".into() })
     };
-    product.committer("ada").commit(&log, fill).unwrap();
+    product.committer("ada").writer(&log).commit(fill).unwrap();
     published(&product, &store, &roots, &bundle(&product, &folder, 1, "a")).unwrap();
     let offers = log.newest().unwrap().channel.offers;
     assert_eq!(offers.len(), limits::OFFERS);

@@ -3,14 +3,14 @@ use crate::product::{Product, key};
 use crate::publish::{bundle, published};
 use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
-use bistable_image::repository::channel::{Change, ChannelError, Committer, Log, OldRoot};
+use bistable_image::repository::channel::{ChannelError, Log, OldRoot};
+use bistable_image::repository::memory::{Forgetful, Lock, Record, Remembered, TrustStore, TrustStoreError};
 use bistable_image::repository::notice::{Notice, Notices};
 use bistable_image::repository::publish::PublishError;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory};
-use bistable_image::repository::trust::{
-    Forgetful, Known, Lock, Record, Remembered, TrustStore, TrustStoreError,
-};
+use bistable_image::repository::trust::Known;
+use bistable_image::repository::writer::{Change, Committer};
 use bistable_image::root::{self, RootOptions, SignedRoot};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,7 +110,7 @@ impl Desk {
         let change = |_: &mut Channel| {
             Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() })
         };
-        let committed = committer.commit(&Log::new(store, &roots, "staging"), change)?;
+        let committed = committer.writer(&Log::new(store, &roots, "staging")).commit(change)?;
         Ok(committed.unwrap().file.channel.sequence)
     }
 
@@ -121,7 +121,7 @@ impl Desk {
 
     /// Make another file that names no release.
     fn change(&self, committer: &Committer<'_>, log: &Log<'_>, n: u64) -> Result<u64, ChannelError> {
-        let committed = committer.commit(log, |draft: &mut Channel| {
+        let committed = committer.writer(log).commit(|draft: &mut Channel| {
             draft.gates.min_age = n;
             Ok::<_, ChannelError>(Change::Made { verb: "gates".into(), about: n.to_string() })
         })?;
@@ -301,7 +301,7 @@ fn giving_up_numbers_that_was_stopped_anywhere_can_be_finished() {
         let next = desk.offer(&desk.plain(), 3).unwrap();
         assert_eq!(desk.look(&when), next, "{when}");
         let roots = Roots::load(&desk.plain()).unwrap();
-        let verified = bistable_image::repository::audit::verify(&desk.plain(), &roots).unwrap();
+        let verified = bistable_image::repository::recording::verify(&desk.plain(), &roots).unwrap();
         assert_eq!(verified.channels["staging"], next, "{when}");
     }
 }
@@ -318,7 +318,7 @@ fn pending_file_is_finished_by_a_change_of_its_channel_only_and_that_is_reported
     let committer = Committer { notices: &recorder, ..committer };
     let roots = Roots::load(&store).unwrap();
     let [staging, other] = ["staging", "production"].map(|name| Log::new(&store, &roots, name));
-    assert_eq!(committer.newest_of(&staging).unwrap().channel.sequence, 1);
+    assert_eq!(committer.writer(&staging).newest().unwrap().channel.sequence, 1);
     assert_eq!(desk.change(&committer, &other, 7).unwrap(), 1);
     assert_eq!((staging.sequence().unwrap(), recorder.0.lock().unwrap().len()), (1, 0));
     assert_eq!(desk.change(&committer, &staging, 3).unwrap(), 3);
@@ -390,7 +390,7 @@ fn file_that_another_process_signed_meanwhile_is_settled_before_the_next() {
     let store = desk.plain();
     let roots = Roots::load(&store).unwrap();
     let (log, mut others) = (Log::new(&store, &roots, "staging"), 1);
-    let committed = desk.product.committer("ada").commit(&log, |draft: &mut Channel| {
+    let committed = desk.product.committer("ada").writer(&log).commit(|draft: &mut Channel| {
         if others > 0 {
             others -= 1;
             desk.offer(&desk.dead(), 22).unwrap_err();

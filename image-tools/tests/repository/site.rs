@@ -4,10 +4,11 @@ use crate::product::Product;
 use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
 use bistable_image::repository::catalog::{self, Entry};
-use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, Log};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::site::{Site, page};
 use bistable_image::repository::store::Memory;
+use bistable_image::repository::writer::Change;
 use serde_json::Value;
 use std::fs;
 
@@ -72,7 +73,7 @@ fn nothing_that_somebody_wrote_becomes_markup() {
         });
         Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() })
     };
-    product.committer("ada").commit(&log, hostile).unwrap();
+    product.committer("ada").writer(&log).commit(hostile).unwrap();
     let holdings = Holdings::read(&store, &roots, None).unwrap();
     let site = Site {
         deltas: &[],

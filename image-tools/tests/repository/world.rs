@@ -3,13 +3,14 @@ use crate::product::{Product, key};
 use crate::publish::{bundle, published};
 use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
 use bistable_format::{Channel, Digest, Offer};
-use bistable_image::repository::channel::{Change, ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, Log};
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
 use bistable_image::repository::holdings::Holdings;
 use bistable_image::repository::promote::{Wish, promote};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
-use bistable_image::repository::{Store, audit, contents};
+use bistable_image::repository::writer::Change;
+use bistable_image::repository::{Store, audit, contents, recording};
 use bistable_image::root::SignedRoot;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -44,7 +45,7 @@ impl World {
             Ok::<_, ChannelError>(Change::Made { verb, about })
         };
         let log = Log::new(&store, &roots, "staging");
-        world.product.committer("ada").commit(&log, drop).unwrap();
+        world.product.committer("ada").writer(&log).commit(drop).unwrap();
         world.product.clock.0.fetch_add(HOUR, Ordering::SeqCst);
         world
     }
@@ -99,7 +100,7 @@ pub(crate) fn snapshot(store: &Store) -> Snapshot {
         let withdrawn: Vec<_> = c.withdrawn.iter().map(|w| w.version.to_string()).collect();
         format!("{} {} {offers:?} {withdrawn:?} {:?}", c.name, c.sequence, c.pins)
     };
-    let verified = audit::verify(store, &roots).unwrap();
+    let verified = recording::verify(store, &roots).unwrap();
     assert!(verified.missing.is_empty(), "{:?}", verified.missing);
     let records = audit::tail(store, verified.records).unwrap();
     Snapshot {

@@ -3,8 +3,8 @@ use crate::places::{self, Place};
 use crate::product::Product;
 use crate::world::assert_clean;
 use bistable_image::repository::Store;
-use bistable_image::repository::audit;
 use bistable_image::repository::channel::Log;
+use bistable_image::repository::recording;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Missing;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ fn check_whole(place: &Place, roots: &Roots) {
     acts.sort();
     acts.dedup();
     assert_eq!(acts.len() as u64, WRITERS * ACTS, "{}", place.name);
-    let verified = audit::verify(&place.store, roots).unwrap();
+    let verified = recording::verify(&place.store, roots).unwrap();
     assert_eq!(verified.records, 1 + WRITERS * ACTS, "{}", place.name);
     assert_eq!(verified.channels["staging"], WRITERS * ACTS);
     assert!(verified.missing.is_empty());
@@ -114,7 +114,7 @@ fn eight_people_publish_and_promote() {
             }
         });
         let each = WRITERS * ACTS / 2;
-        let verified = audit::verify(&place.store, &roots).unwrap();
+        let verified = recording::verify(&place.store, &roots).unwrap();
         assert_eq!(verified.records, 1 + WRITERS * ACTS, "{}", place.name);
         assert!(verified.missing.is_empty(), "{}", place.name);
         for (name, verb) in [("staging", "publish"), ("production", "promote")] {

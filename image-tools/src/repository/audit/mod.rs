@@ -10,18 +10,13 @@
 //! ```
 //! What was done to a channel is in the channel's own signed file; its record repeats it. Each record also says up to which number
 //! each channel is recorded (`channels`). So what is missing is known from the newest record alone, and whoever comes next
-//! [catches up](catch_up): a program that died between the two, or two that catch up at once, leave each act recorded exactly once.
-use super::channel::{ChannelError, ChannelFile, Log};
+//! [catches up](super::recording::catch_up): a program that died between the two, or two that catch up at once, leave each act recorded exactly once.
 use super::sequence::Sequence;
 use super::store::{Claim, Store, StoreError};
 use crate::clock::{Clock, back_off};
 use bistable_format::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-mod verify;
-
-pub use verify::{Verified, verify};
 
 /// The schema of records. Rises when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -103,14 +98,6 @@ pub enum AuditError {
         sequence: u64,
         /// What is wrong.
         why: String,
-    },
-    /// A channel can't be read.
-    #[error("the audit can't be completed: channel {name} can't be read")]
-    Channel {
-        /// The channel.
-        name: String,
-        /// Why.
-        source: Box<ChannelError>,
     },
     /// It tells of files of a channel that aren't there.
     #[error(
@@ -231,75 +218,8 @@ pub fn append_once(
     append(store, clock, act).map(|_| ())
 }
 
-/// Record what channel's files tell and no record says yet, in their order: all up to number `up_to`.
-///
-/// # Errors
-/// [`AuditError::Lost`] if a later one is recorded, and isn't there. See [`AuditError`].
-pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> Result<u64, AuditError> {
-    let name = log.name();
-    let channel = |e| AuditError::Channel { name: name.into(), source: Box::new(e) };
-    let mut added = 0;
-    let mut last = newest(store)?;
-    let recorded = recorded_in(last.as_ref(), name);
-    // More than there was a moment ago is fine, if somebody committed it since.
-    if recorded > up_to && store.size(&Sequence::Channel(name.into()).path(recorded))?.is_none() {
-        return Err(AuditError::Lost { place: store.place().into(), name: name.into(), recorded });
-    }
-    loop {
-        let recorded = recorded_in(last.as_ref(), name);
-        let found = (recorded + 1..=up_to).find_map(|next| match log.history(next) {
-            Err(ChannelError::LostNumber { .. }) => None,
-            file => Some(file.map(|file| (next, file))),
-        });
-        let Some(found) = found else { return Ok(added) };
-        let (next, file) = found.map_err(channel)?;
-        let record = of_channel(&file);
-        let done = add(store, clock, last, |last| {
-            // Somebody else may have recorded it meanwhile.
-            if recorded_in(last, name) != recorded {
-                return None;
-            }
-            let mut following = following(last);
-            following.channels.insert(name.into(), next);
-            Some(Record {
-                sequence: following.sequence,
-                previous: following.previous,
-                channels: following.channels,
-                ..record.clone()
-            })
-        })?;
-        added += u64::from(done.is_some());
-        last = match done {
-            Some(done) => Some(done),
-            None => newest(store)?,
-        };
-    }
-}
-
-/// Up to which number a channel is recorded.
-fn recorded_in(last: Option<&Entry>, name: &str) -> u64 {
-    last.and_then(|l| l.record.channels.get(name)).copied().unwrap_or(0)
-}
-
-/// What the record of a channel's file says, but for its place in the chain.
-fn of_channel(file: &ChannelFile) -> Record {
-    let channel = &file.channel;
-    Record {
-        at: timestamp(channel.issued_at),
-        who: channel.act.by.clone(),
-        verb: channel.act.verb.clone(),
-        about: channel.act.about.clone(),
-        channel: Some(Commit {
-            name: channel.name.clone(),
-            sequence: channel.sequence,
-            digest: file.digest.to_string(),
-        }),
-        ..following(None)
-    }
-}
-
 /// A record after this one that says nothing yet.
-fn following(last: Option<&Entry>) -> Record {
+pub(super) fn following(last: Option<&Entry>) -> Record {
     Record {
         schema: SCHEMA,
         sequence: last.map_or(1, |l| l.record.sequence + 1),
@@ -316,7 +236,7 @@ fn following(last: Option<&Entry>) -> Record {
 
 /// Add the record that `next` wants after the last one. It is asked again after each record that somebody else added first, and
 /// can say that there is nothing to add any more.
-fn add(
+pub(super) fn add(
     store: &Store,
     clock: &dyn Clock,
     mut last: Option<Entry>,

@@ -20,7 +20,7 @@ pub const LOST: &[u8] = b"This number of the channel was lost. The channel conti
 const GIVEN_UP: u64 = 10_000;
 impl Log<'_> {
     /// The newest file up to a number that isn't lost; none if all are.
-    pub(super) fn kept(&self, mut sequence: u64) -> Result<Option<ChannelFile>, ChannelError> {
+    pub(in crate::repository) fn kept(&self, mut sequence: u64) -> Result<Option<ChannelFile>, ChannelError> {
         while sequence > 0 {
             match self.history(sequence) {
                 Err(ChannelError::LostNumber { .. }) => sequence -= 1,
@@ -41,7 +41,7 @@ impl Log<'_> {
 
     /// Mark all numbers after `kept` and up to `after` as lost. If a crash follows, the newest file is such a mark: devices report
     /// that it isn't signed and keep what they have, until the same command is run again.
-    pub(super) fn give_up(&self, kept: u64, after: u64) -> Result<(), ChannelError> {
+    pub(in crate::repository) fn give_up(&self, kept: u64, after: u64) -> Result<(), ChannelError> {
         let refused = |why: String| ChannelError::GiveUp { name: self.name.clone(), after, why };
         let numbered = Sequence::Channel(self.name.clone());
         // Before the first is marked: what is there isn't lost, and a mark can't be taken back.
@@ -63,7 +63,12 @@ impl Log<'_> {
 
     /// Refuse to give up numbers that are there, too few, or so many that it must be a typo. `seen` is the highest number that this
     /// computer has seen.
-    pub(super) fn may_give_up(&self, there: u64, after: u64, seen: u64) -> Result<(), ChannelError> {
+    pub(in crate::repository) fn may_give_up(
+        &self,
+        there: u64,
+        after: u64,
+        seen: u64,
+    ) -> Result<(), ChannelError> {
         let why = if after <= there {
             format!("number {there} is there")
         } else if after < seen {

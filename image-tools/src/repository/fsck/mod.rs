@@ -11,11 +11,11 @@ mod repair;
 
 pub use repair::{Repaired, repair};
 
-use super::audit;
 use super::catalog::{self, CatalogError};
 use super::channel::{self, Log, OldRoot};
 use super::contents::{self, ContentsError};
 use super::index;
+use super::recording;
 use super::roots::Roots;
 use super::sequence::Sequence;
 use super::store::{Oddity, Store, StoreError};
@@ -229,7 +229,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     if !partial {
         let newest = Sequence::Audit.newest(store)?;
         check_hint(store, &mut report, &names::audit_hint(), newest)?;
-        match audit::verify(store, roots) {
+        match recording::verify(store, roots) {
             Err(e) => report.add(Fault::Damaged, "audit", full(&e)),
             Ok(verified) => {
                 for (name, missing) in verified.missing {

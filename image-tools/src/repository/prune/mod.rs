@@ -24,13 +24,14 @@ pub use plan::{
 };
 
 use super::catalog::{self, CatalogError, Entry};
-use super::channel::{Change, ChannelError, Committer, Log};
+use super::channel::{ChannelError, Log};
 use super::contents::{self, ContentsError};
 use super::delta_file::{self, StoredDelta};
 use super::hold;
 use super::holdings::{Holdings, HoldingsError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
+use super::writer::{Change, Committer};
 use crate::size::Count;
 use bistable_format::{DecodeError, Digest, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
@@ -316,7 +317,7 @@ fn forget(
     going: &BTreeSet<Digest>,
 ) -> Result<(), PruneError> {
     let log = Log::new(store, roots, name);
-    committer.commit(&log, |draft| -> Result<Change, PruneError> {
+    committer.writer(&log).commit(|draft| -> Result<Change, PruneError> {
         let (mut stay, mut gone) = (Vec::new(), Vec::new());
         for entry in catalog::newest_first(store, &draft.catalog) {
             let entry = entry?;

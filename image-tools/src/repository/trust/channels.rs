@@ -1,7 +1,8 @@
 //! A channel held against what is remembered of it.
-use super::{Forgetful, Held, Lock, Mark, Record, Standing, TrustStore, TrustStoreError};
 use crate::clock::{Clock, back_off};
 use crate::repository::channel::{ChannelError, ChannelFile, Log};
+use crate::repository::mark::{Mark, Standing};
+use crate::repository::memory::{Forgetful, Held, Lock, Record, TrustStore, TrustStoreError};
 use crate::repository::notice::{Notice, Notices};
 use crate::repository::store::{Claim, Store};
 use bistable_format::{Digest, repository as names};

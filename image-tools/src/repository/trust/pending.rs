@@ -1,29 +1,15 @@
 //! A signed file whose creation in the store isn't confirmed, and how the next change of its channel finishes it.
-use super::{Known, TrustStoreError};
+use super::Known;
 use crate::clock::Clock;
 use crate::repository::catalog::CatalogError;
-use crate::repository::channel::{ChannelError, ChannelFile, Log};
-use crate::repository::contents::{self, ContentsError};
-use crate::repository::hold::{Hold, HoldError};
+use crate::repository::channel::{ChannelError, ChannelFile, Lacking, Log};
+use crate::repository::contents;
+use crate::repository::hold::Hold;
+use crate::repository::memory::TrustStoreError;
 use crate::repository::notice::{Notice, Notices};
 use crate::repository::store::Claim;
 use bistable_format::repository as names;
 use std::collections::BTreeSet;
-
-/// What keeps a pending file from being created: something that it names can't be downloaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Lacking {
-    /// A release.
-    #[error(transparent)]
-    Contents(#[from] ContentsError),
-    /// A part of its catalog.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// A prune may be removing it.
-    #[error(transparent)]
-    Hold(#[from] HoldError),
-}
 
 impl Known {
     /// The highest number of a channel that was signed or accepted here, created in the store or not.

@@ -1,5 +1,7 @@
 //! Whether the repository at a place is the one that it was.
-use super::{Known, Mark, Record, TrustStore, TrustStoreError};
+use super::Known;
+use crate::repository::mark::Mark;
+use crate::repository::memory::{Record, TrustStore, TrustStoreError};
 use crate::repository::roots::{Roots, RootsError};
 use crate::repository::store::{Store, StoreError};
 use crate::root::SignedRoot;

@@ -1,8 +1,7 @@
-//! What is remembered of one repository, and how a store compares with it.
+//! A numbered payload, and how a store compares with one that is remembered.
 use crate::root::SignedRoot;
 use bistable_format::{Digest, Envelope, Role};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// A numbered signed payload: a root by its version, a channel's file by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,16 +12,6 @@ pub struct Mark {
     /// SHA-256 of its payload. Signatures can be added to an envelope without a key, so they don't count.
     #[serde(with = "hex")]
     pub digest: Digest,
-}
-
-/// What is remembered of one repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// The newest root that was accepted.
-    pub root: Mark,
-    /// Of each channel, the newest payload that was signed or accepted here.
-    pub channels: BTreeMap<String, Mark>,
 }
 
 /// How the newest of a store's numbered payloads compares with the newest that is remembered.
@@ -50,26 +39,6 @@ impl Mark {
     }
 }
 
-impl Record {
-    /// Of a repository with this newest root.
-    pub fn new(root: Mark) -> Record {
-        Record { root, channels: BTreeMap::new() }
-    }
-
-    /// Take over what is newer (I9). Of two with the same number the first one stays: it is the evidence.
-    pub fn merge(&mut self, seen: &Record) {
-        if seen.root.number > self.root.number {
-            self.root = seen.root;
-        }
-        for (name, mark) in &seen.channels {
-            let known = self.channels.entry(name.clone()).or_insert(*mark);
-            if mark.number > known.number {
-                *known = *mark;
-            }
-        }
-    }
-}
-
 impl SignedRoot {
     /// Its version and payload.
     pub fn mark(&self) -> Mark {
@@ -78,7 +47,7 @@ impl SignedRoot {
 }
 
 /// SHA-256 of an envelope's payload. What is no envelope is all payload.
-pub(in crate::repository) fn payload_digest(bytes: &[u8], role: Role) -> Digest {
+pub(super) fn payload_digest(bytes: &[u8], role: Role) -> Digest {
     Digest::of(Envelope::parse(bytes, role).map_or(bytes, |envelope| envelope.payload))
 }
 
@@ -87,14 +56,14 @@ pub(super) mod hex {
     use super::Digest;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(in super::super) fn serialize<S: Serializer>(
+    pub(in crate::repository) fn serialize<S: Serializer>(
         digest: &Digest,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(digest)
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::repository) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Digest, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -105,7 +74,6 @@ pub(super) mod hex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn mark(number: u64, content: u8) -> Mark {
         Mark { number, digest: Digest::of(&[content]) }
@@ -122,26 +90,6 @@ mod tests {
             (Some(mark(6, 1)), Standing::Ahead),
         ] {
             assert_eq!(known.standing(found.as_ref()), want, "{found:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn remembered_numbers_never_fall_and_never_change_their_digest(
-            seen in proptest::collection::vec((0_u8..3, 1_u64..6, 0_u8..3), 1..20),
-        ) {
-            let mut record = Record::new(mark(1, 0));
-            for (channel, number, content) in seen {
-                let before = record.clone();
-                let mut news = Record::new(mark(number, content));
-                news.channels.insert(channel.to_string(), mark(number, content));
-                record.merge(&news);
-                prop_assert!(record.root == before.root || record.root.number > before.root.number);
-                for (name, known) in &before.channels {
-                    let now = record.channels[name];
-                    prop_assert!(now == *known || now.number > known.number);
-                }
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The whole audit, walked through and held against the channels' files.
-use super::{AuditError, Entry, get, of_channel};
+use super::{RecordingError, of_channel};
+use crate::repository::audit::{AuditError, Entry, get};
 use crate::repository::channel::{Log, names};
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
@@ -22,8 +23,8 @@ pub struct Verified {
 ///
 /// # Errors
 /// The first record that isn't right.
-pub fn verify(store: &Store, roots: &Roots) -> Result<Verified, AuditError> {
-    let newest = Sequence::Audit.newest(store)?;
+pub fn verify(store: &Store, roots: &Roots) -> Result<Verified, RecordingError> {
+    let newest = Sequence::Audit.newest(store).map_err(AuditError::from)?;
     let mut last: Option<Entry> = None;
     for sequence in 1..=newest {
         let entry = get(store, sequence)?;
@@ -32,8 +33,8 @@ pub fn verify(store: &Store, roots: &Roots) -> Result<Verified, AuditError> {
     }
     let channels = last.map(|l| l.record.channels).unwrap_or_default();
     let mut missing = BTreeMap::new();
-    for name in names(store)? {
-        let there = Sequence::Channel(name.clone()).newest(store)?;
+    for name in names(store).map_err(AuditError::from)? {
+        let there = Sequence::Channel(name.clone()).newest(store).map_err(AuditError::from)?;
         let recorded = channels.get(&name).copied().unwrap_or(0);
         if there > recorded {
             missing.insert(name, there - recorded);
@@ -42,10 +43,10 @@ pub fn verify(store: &Store, roots: &Roots) -> Result<Verified, AuditError> {
     Ok(Verified { records: newest, channels, missing })
 }
 
-fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) -> Result<(), AuditError> {
+fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) -> Result<(), RecordingError> {
     let record = &entry.record;
     let damaged = |why: String| {
-        Err(AuditError::Damaged { place: store.place().into(), sequence: record.sequence, why })
+        Err(AuditError::Damaged { place: store.place().into(), sequence: record.sequence, why }.into())
     };
     if record.previous != last.map(|l| l.digest.to_string()) {
         return damaged("it doesn't name the record before it: one of the two was changed".into());
@@ -54,7 +55,7 @@ fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) ->
     if let Some(commit) = &record.channel {
         let recorded = channels.insert(commit.name.clone(), commit.sequence).unwrap_or(0);
         let log = Log::new(store, roots, &commit.name);
-        let channel = |e| AuditError::Channel { name: commit.name.clone(), source: Box::new(e) };
+        let channel = |e| RecordingError::Channel { name: commit.name.clone(), source: Box::new(e) };
         let mut next = recorded + 1;
         while next < commit.sequence && log.is_lost(next).map_err(channel)? {
             next += 1;

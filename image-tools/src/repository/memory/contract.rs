@@ -1,5 +1,6 @@
 //! What every [`TrustStore`] must do: tests that run on the real one and on its twin.
-use super::{Lock, Mark, Record, TrustStore};
+use super::{Lock, Record, TrustStore};
+use crate::repository::mark::Mark;
 use bistable_format::Digest;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;

@@ -1,7 +1,7 @@
 //! The memory in a folder of the user's, one small file per place and per repository.
-use super::record::hex;
 use super::{Held, Lock, Record, TrustStore};
 use crate::output::{self, Access, Existing, OutputError};
+use crate::repository::mark::hex;
 use crate::repository::store::create_folders;
 use bistable_format::{Digest, Envelope};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -300,8 +300,9 @@ fn lock_file(path: &Path) -> Result<File, TrustStoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Mark, contract};
+    use super::super::contract;
     use super::*;
+    use crate::repository::mark::Mark;
 
     fn record(number: u64) -> Record {
         Record::new(Mark { number, digest: Digest::of(b"root") })
