@@ -78,6 +78,7 @@ fn limits_table() -> Vec<Limit> {
         CHUNK_MAX, Bytes, "largest chunk", "a device holds a chunk, its encoding and a delta's prefix in memory; also an erase group";
         CHUNKS, Count, "chunks of an artifact", "a full list is in memory during an installation";
         CHUNK_LIST, Bytes, "encoded chunk list", "the most chunks with one frame each take 4.4 MiB; a delta's ranges need the rest";
+        CHUNK_LIST_MIN, Bytes, "shortest chunk list", "chunk size, no base, number of chunks";
         RANGES, Count, "ranges of the base for one chunk", "each is a read at another place of the card";
         LIST_RANGES, Count, "ranges of the base in a list", "two bytes in the list are 16 in memory: 4 MiB in all";
         BUNDLE_TEXT, Bytes, "index or manifest of a bundle", "the manifest names each file of a bundle with the most layers and blobs";
@@ -112,7 +113,6 @@ fn other_limits() -> Vec<Limit> {
         Envelope::MAX_BYTES, Bytes, "envelope", "head, largest payload, most signatures";
         RootChain::MAX_ROOTS, Count, "roots of a stored chain", "thirty rotations between two system updates; the first root and those since the system's stay";
         RootChain::MAX_BYTES, Bytes, "stored chain of roots", "in memory as a whole while it is verified";
-        limits::CHUNK_LIST_MIN, Bytes, "shortest chunk list", "chunk size, no base, number of chunks";
         channel::LONGEST, Seconds, "lifetime of a channel file", "a channel that never expires could be held back forever";
         FURTHEST, Count, "numbers that a channel may skip", "a stolen channel key must not use up all numbers";
         AHEAD, Seconds, "how far in the future a channel may be issued", "clocks differ";
