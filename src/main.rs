@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let _at_end = AtEnd;
     logging::init();
     if let Err(e) = handled {
-        log::warn!("signals end the program at once, without releasing pins: {e}");
+        log::warn!(reason:% = e; "signals_not_handled");
     }
     ExitCode::from(program(std::env::args_os()).code())
 }

@@ -12,7 +12,7 @@ impl Agent<'_> {
         // into whatever the slot holds by then.
         match boot.try_once(!target.slot) {
             // Without a flag that can be read there is no telling; nor does the firmware know.
-            Err(Fault::Unfit(problem)) => log::warn!("one-shot flag left as it is: {problem}"),
+            Err(Fault::Unfit(problem)) => log::warn!(reason:% = problem; "one_shot_flag_left"),
             done => done?,
         }
         if self.device.board.boot.booted() == target.slot {

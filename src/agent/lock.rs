@@ -42,7 +42,7 @@ impl Agent<'_> {
             return;
         }
         if let Err(held) = self.ask(Phase::SteadyState) {
-            log::warn!("fleet_lock=not_given_back {held}");
+            log::warn!(reason:% = held; "fleet_lock_not_given_back");
         }
     }
 
@@ -54,7 +54,7 @@ impl Agent<'_> {
         match Lock::of(&self.device.settings.update, &id) {
             Some(lock) => {
                 let host = &mut *self.device.board.host;
-                ask(&mut ByHost(host), &lock, phase, TIMEOUT).map(|_| log::info!("fleet_lock={phase:?}"))
+                ask(&mut ByHost(host), &lock, phase, TIMEOUT).map(|_| log::info!(phase:?; "fleet_lock_asked"))
             }
             None => Ok(()),
         }

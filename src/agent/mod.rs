@@ -94,13 +94,13 @@ impl<'a> Agent<'a> {
         let boot = &mut self.device.board.boot;
         match boot.read().and_then(|flag| flag.check_content()) {
             // Nor can a sector be read, for some cards, after its write was cut short; writing it mends it.
-            Err(e) if e.stopping().is_none() => log::warn!("boot flag lost during an update: {e}"),
+            Err(e) if e.stopping().is_none() => log::warn!(reason:% = e; "boot_flag_lost"),
             sound => return Ok(sound?),
         }
         match boot.overwrite(old) {
             // Its file can't be found: the steps that need it say so, and going back needs no write. What is only in use
             // can be written when it isn't any more; until then the update stays where it is.
-            Err(Fault::Unfit(problem)) => log::warn!("boot flag can't be written again: {problem}"),
+            Err(Fault::Unfit(problem)) => log::warn!(reason:% = problem; "boot_flag_not_written"),
             done => {
                 done?;
                 self.listener.hear(Note::Repaired(old));
@@ -169,7 +169,7 @@ impl<'a> Agent<'a> {
         }
         if changed {
             self.device.save_state(next)?;
-            log::info!("event={names} state={}", self.now().name());
+            log::info!(decided = names, state = self.now().name(); "state_saved");
             self.listener.hear(Note::State(self.device.now()));
         }
         Ok(())
@@ -188,7 +188,7 @@ impl<'a> Agent<'a> {
     }
 
     fn say_state(&mut self) {
-        log::info!("saved={} state={}", self.device.record.state.name(), self.now().name());
+        log::info!(saved = self.device.record.state.name(), state = self.now().name(); "state_derived");
         self.listener.hear(Note::State(self.device.now()));
     }
 }

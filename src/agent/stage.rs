@@ -168,16 +168,15 @@ impl Agent<'_> {
         match written {
             Ok(stats) => {
                 log::info!(
-                    "event=installed version={} full_bytes={} delta_bytes={} reused_bytes={} chunks={} patched={} \
-                     reused={} stale={}",
-                    target.version,
-                    stats.fetched_bytes.saturating_sub(stats.delta_bytes),
-                    stats.delta_bytes,
-                    stats.reused_bytes,
-                    stats.chunks,
-                    stats.patched,
-                    stats.reused,
-                    stats.stale,
+                    version:% = target.version,
+                    full_bytes = stats.fetched_bytes.saturating_sub(stats.delta_bytes),
+                    delta_bytes = stats.delta_bytes,
+                    reused_bytes = stats.reused_bytes,
+                    chunks = stats.chunks,
+                    patched = stats.patched,
+                    reused = stats.reused,
+                    stale = stats.stale;
+                    "installed"
                 );
                 self.installed = Some(stats);
                 self.listener.hear(Note::Installed(&target, &stats));
@@ -343,7 +342,7 @@ impl Agent<'_> {
         };
         match taken_back {
             Err(e) if goes_down(&e) => return e,
-            Err(e) => log::warn!("event=reboot_not_canceled reason=\"{e}\""),
+            Err(e) => log::warn!(reason:% = e; "reboot_not_canceled"),
             Ok(()) => {}
         }
         match why {

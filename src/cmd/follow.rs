@@ -31,7 +31,7 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<An
                     report.download = Some(download);
                 }
                 // Only how much it is stays unknown.
-                Err(e) => log::warn!("event=delta-unknown reason=\"{e}\""),
+                Err(e) => log::warn!(reason:% = e; "delta_unknown"),
             }
             for remark in opened.remarks() {
                 say(remark);
@@ -154,7 +154,7 @@ fn look_at(
                 equivocation.get_or_insert(e);
             }
             Err(e) => {
-                log::warn!("not_used={e}");
+                log::warn!(reason:% = e; "mirror_not_used");
                 if matches!(&e, Error::Check(CheckError::Source(e)) if e.is_transport()) {
                     unreachable.get_or_insert(e);
                 }

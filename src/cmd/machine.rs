@@ -85,7 +85,7 @@ fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error
     let sysroot = Sysroot::new(cli.at.sysroot.clone().unwrap_or_else(|| "/".into()));
     let patience = turn::patience(&cli.verb);
     let tell = |path: &Path| {
-        log::info!("waiting_for={}", path.display());
+        log::info!(path:% = path.display(); "waiting");
         // Words between JSON lines would be no JSON.
         if !matches!(cli.at.progress, crate::cli::ProgressMode::Json | crate::cli::ProgressMode::Quiet) {
             say(&turn::text(path, patience));

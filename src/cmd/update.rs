@@ -48,7 +48,7 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         | Verb::Sim(_) => agent.resume(),
     };
     let (bytes, writes) = keeper.written();
-    log::info!("written_bytes={bytes} writes={writes}");
+    log::info!(bytes, writes; "card_written");
     with_unusable(answer(agent, rest, keeper), &unusable)
 }
 

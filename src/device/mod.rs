@@ -127,7 +127,7 @@ impl Device {
             Saved::Armed { target, tries: Tries { asked: Some(asked), .. } } if asked.boot != id => {
                 match boot.evidence(target.slot, asked.counter) {
                     Err(e) if e.stopping().is_none() => {
-                        log::warn!("event=no_evidence reason=\"{e}\"");
+                        log::warn!(reason:% = e; "no_evidence");
                         Evidence::Unknown
                     }
                     found => found?,
@@ -204,7 +204,7 @@ impl Device {
         match kept {
             Err(Error::Fault(e)) if e.stopping().is_some() => Err(e.into()),
             Err(e) => {
-                log::warn!("event=floors_not_copied reason=\"{e}\"");
+                log::warn!(reason:% = e; "floors_not_copied");
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -167,7 +167,7 @@ pub trait Host {
     /// When it isn't mounted, or can't be asked.
     fn free_bytes(&mut self) -> Result<u64, HostError>;
 
-    /// Reboot, into what [`BootControl::switch`](super::BootControl::switch) chose. Ends as
+    /// Reboot, into what [`BootControl::try_once`](super::BootControl::try_once) chose. Ends as
     /// [`Fault::Stopping`] when it works.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl Location {
             match location.impatient(limits) {
                 Ok(source) => mirrors.push(source),
                 Err(e) => {
-                    log::info!("left_out={location:?} {e}");
+                    log::info!(location:?, reason:% = e; "mirror_left_out");
                     failed = Some(e);
                 }
             }

@@ -64,7 +64,7 @@ impl Mirrors {
         }
         self.at += 1;
         if self.at < self.turn.len() {
-            log::warn!("next_mirror={} {e}", self.at);
+            log::warn!(mirror:% = self.at, reason:% = e; "next_mirror");
             if e.is_transport() {
                 self.passing.get_or_insert(e);
             }

@@ -90,7 +90,7 @@ impl<S: Source> Retry<S> {
             return Err(e);
         }
         let pause = self.patience.pause(self.fruitless, (self.random)());
-        log::warn!("try={} pause_ms={} {e}", self.fruitless, pause.as_millis());
+        log::warn!(attempt = self.fruitless, pause_ms:% = pause.as_millis(), reason:% = e; "retry");
         self.clock.wait(pause);
         Ok(())
     }

@@ -29,7 +29,7 @@ pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), E
         Err(_) => match boot.overwrite(old) {
             // Its file can't be found. What the firmware makes of that, only a reboot tells.
             Err(Fault::Unfit(problem)) => {
-                log::warn!("boot flag can't be written: {problem}");
+                log::warn!(reason:% = problem; "boot_flag_not_written");
                 Ok(())
             }
             done => Ok(done?),

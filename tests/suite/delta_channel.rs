@@ -70,7 +70,7 @@ fn check_says_what_a_delta_saves() {
     // One that can't be used is said, and no failure.
     let bad = pi(Some(&delta.clone().with(|d| d.delta.head.product = "kitchen".into())));
     let ended = bad.run("check --source @shop --json").must(0, &["the delta is not used"]);
-    assert!(!ended.err.contains("delta-refused"), "the same once more, for a log: {}", ended.err);
+    assert!(!ended.err.contains("delta_refused"), "the same once more, for a log: {}", ended.err);
     let json = ended.json();
     assert_eq!(json["download"]["bytes"], full);
 }

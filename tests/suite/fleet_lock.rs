@@ -107,7 +107,9 @@ fn a_place_is_given_back_when_the_network_is_there() {
     let pi = device().pi;
     pi.config("[update]\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
     shelve(&pi, "shop", &shop());
-    for (status, says) in [(503, "fleet_lock=not_given_back"), (200, "fleet_lock=SteadyState")] {
+    for (status, says) in
+        [(503, "event=fleet_lock_not_given_back"), (200, "event=fleet_lock_asked phase=SteadyState")]
+    {
         answers(&pi, status);
         let mut command = pi.command();
         command.args(["check", "--source", "shop"]).env("RUST_LOG", "info");

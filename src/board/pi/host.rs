@@ -100,7 +100,7 @@ impl Host for PiHost {
             durable::write(&path, &bytes)
         });
         if let Err(e) = kept {
-            log::warn!("time=not-kept path={} {e}", path.display());
+            log::warn!(path:% = path.display(), reason:% = e; "time_not_kept");
         }
     }
 

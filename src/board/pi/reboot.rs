@@ -64,7 +64,7 @@ pub(super) fn run(
     match attempt(sysroot, next, clock, power) {
         Err(e) if e.stopping().is_none() => {
             if let Err(left) = take_back(sysroot) {
-                log::warn!("event=reboot_argument_left reason=\"{left}\"");
+                log::warn!(reason:% = left; "reboot_argument_left");
             }
             Err(e)
         }
@@ -88,9 +88,9 @@ fn attempt(sysroot: &Sysroot, next: Next, clock: &dyn Clock, power: &mut dyn Pow
                     }
                     clock.wait(POLL);
                 }
-                log::warn!("systemd did not reboot within {} s: reboot by force", PATIENCE.as_secs());
+                log::warn!(seconds = PATIENCE.as_secs(); "reboot_forced");
             }
-            Err(e) => log::warn!("systemd can't be asked to reboot: {e}"),
+            Err(e) => log::warn!(reason:% = e; "reboot_forced"),
         }
     }
     power.force(next.argument()).map_err(Fault::io("rebooting"))?;

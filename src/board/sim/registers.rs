@@ -28,7 +28,7 @@ impl Registers {
             File::create(&self.0).and_then(|mut file| file.write_all(text.as_bytes()))
         };
         if let Err(e) = done {
-            log::debug!("file={} problem=\"{e}\"", self.0.display());
+            log::debug!(path:% = self.0.display(), reason:% = e; "registers_not_written");
         }
     }
 

@@ -51,7 +51,7 @@ pub(super) fn remember(device: &mut Device, found: Equivocation) -> Result<(), E
     if device.record.equivocation == Some(found) || !device.is_as_saved() {
         return Ok(());
     }
-    log::warn!("event=equivocation number={} payload={}", found.sequence, found.refused);
+    log::warn!(number = found.sequence, payload:% = found.refused; "equivocation");
     let mut next = device.record.clone();
     next.equivocation = Some(found);
     device.save(next)

@@ -56,7 +56,7 @@ pub(super) fn follow(
     if saves {
         // First what is trusted, then that nothing older is: in between, the old floor fits both.
         device.store_chain(&chain)?;
-        log::info!("root={}", root.version);
+        log::info!(version = root.version; "root_followed");
         settle(device, floors)?;
     }
     ended.map(|()| Followed { root, floors })

@@ -75,7 +75,7 @@ impl Found {
                 Err(e) => e,
             };
             if let Some(opened) = self.stored(offer) {
-                log::warn!("event=offer-from-card version={} reason=\"{e}\"", offer.terms.version);
+                log::warn!(version:% = offer.terms.version, reason:% = e; "offer_from_card");
                 return Ok((opened, direction));
             }
             let (forged, problem) = match e {
@@ -91,7 +91,7 @@ impl Found {
                 e => return Err(e),
             };
             let (version, identity) = (offer.terms.version.to_string(), offer.identity);
-            log::warn!("event=offer-unusable version={version} reason=\"{problem}\"");
+            log::warn!(version, reason = problem; "offer_unusable");
             self.unusable.push(Unusable { version, problem, forged, identity });
         }
     }

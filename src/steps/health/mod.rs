@@ -61,12 +61,12 @@ pub fn check(
     };
     match unhealthy {
         None => {
-            log::info!("health verdict=healthy took_ms={}", report.took.as_millis());
+            log::info!(verdict = "healthy", took_ms:% = report.took.as_millis(); "health_check");
             Verdict::Healthy(report)
         }
         Some(reason) => {
             let reason = shorten(&reason, Verdict::REASON_MAX);
-            log::info!("health verdict=unhealthy took_ms={} reason=\"{reason}\"", report.took.as_millis());
+            log::info!(verdict = "unhealthy", took_ms:% = report.took.as_millis(), reason:%; "health_check");
             Verdict::Unhealthy { reason, report }
         }
     }

@@ -213,7 +213,7 @@ impl<R: Read> Bundle<R> {
             return Ok(());
         }
         let chunks = stale.len();
-        log::info!("event=stale-chunks chunks={chunks}");
+        log::info!(chunks; "stale_chunks");
         let Some(repository) = &mut self.repository else {
             return Err(BundleError::Stale { chunks, problem: None }.into());
         };

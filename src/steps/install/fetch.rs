@@ -191,6 +191,6 @@ pub(super) fn ask_others(source: &mut impl Source, wrong: &mut u32, what: &str) 
         Others::Next => *wrong < WRONG_MAX,
         Others::None => *wrong < WRONG_ALONE,
     };
-    log::warn!("wrong={wrong} from={from} {what}");
+    log::warn!(wrong = *wrong, from, what; "wrong_bytes");
     hope
 }

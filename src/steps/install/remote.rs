@@ -162,7 +162,7 @@ impl Opened {
 
     fn note(&mut self, problem: &str) {
         // Whoever narrates the remarks tells a person of it.
-        log::info!("event=delta-refused version={} reason=\"{problem}\"", self.release.version);
+        log::info!(version:% = self.release.version, reason = problem; "delta_refused");
         let instead = if self.allowed.deltas_only { "" } else { ", full data is fetched instead" };
         self.remarks.push(format!("the delta is not used{instead}: {problem}"));
         self.asked = Some(None);
@@ -242,7 +242,7 @@ impl<S: Source> Remote<S> {
             let list = if v.list == target.get(volume).list {
                 self.full.list(&mut self.source, &self.opened.release, volume, &mut self.budget)
             } else if self.budget.left().saturating_sub(reserved) < v.list_bytes.into() {
-                log::info!("reuse=none volume={volume} reason=max_download");
+                log::info!(volume:%, reason = "update.max_download"; "nothing_reused");
                 continue;
             } else {
                 self.budget
@@ -253,7 +253,7 @@ impl<S: Source> Remote<S> {
             let list = match list {
                 Ok(list) => list,
                 Err(e) => {
-                    log::info!("reuse=none volume={volume} running={} {e}", base.release.version);
+                    log::info!(volume:%, running:% = base.release.version, reason:% = e; "nothing_reused");
                     continue;
                 }
             };
@@ -382,7 +382,7 @@ impl<S: Source> Remote<S> {
         if stale.is_empty() {
             return Ok(Flow::On);
         }
-        log::info!("event=stale-chunks chunks={}", stale.len());
+        log::info!(chunks = stale.len(); "stale_chunks");
         if feed.shared.attempts.are_vain() && self.patches.iter().any(Option::is_some) {
             self.give_up(feed, "the running system was changed in too many places since it was installed")?;
         }

@@ -64,7 +64,7 @@ fn unless_stopping<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
         Ok(found) => Ok(Some(found)),
         Err(Error::Fault(fault)) if fault.stopping().is_some() => Err(fault.into()),
         Err(e) => {
-            log::info!("reuse=none {e}");
+            log::info!(reason:% = e; "nothing_reused");
             Ok(None)
         }
     }

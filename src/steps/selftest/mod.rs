@@ -59,10 +59,10 @@ pub fn run_until(
         let others = other_inputs(plan, test);
         let outcome = limit.outcome(perform(&test.kind, &others, gpio, buses, host, &limit));
         log::info!(
-            "self-test name={} verdict={} measured=\"{}\"",
-            test.name,
-            outcome.verdict,
-            outcome.measured
+            name = test.name,
+            verdict:% = outcome.verdict,
+            measured = outcome.measured;
+            "self_test"
         );
         tests.push(TestReport::new(test, expected(&test.kind), &outcome, limit.took()));
     }

@@ -69,7 +69,7 @@ impl Drop for Held {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
         if let Err(e) = tcsetattr(&self.file, SetArg::TCSANOW, &self.before) {
-            log::warn!("a serial port's settings could not be put back: {e}");
+            log::warn!(reason:% = e; "uart_settings_not_restored");
         }
         // SAFETY: the request takes no argument, and the descriptor is open as long as `self.file` lives. A port that
         // was unplugged meanwhile has nobody to keep out.

@@ -40,7 +40,7 @@ fn choose(clock: Rc<dyn Clock>) -> Box<dyn Gpio> {
     });
     let label = chip.as_ref().map(Chip::label).map_err(String::as_str);
     let choice = Choice::of(label, registers.as_ref().map(|_| ()));
-    log::info!("gpio backend=\"{}\"", choice.name());
+    log::info!(backend = choice.name(); "gpio_chosen");
     match (choice, chip, registers) {
         (Choice::Rppal, Ok(chip), Ok(registers)) => Box::new(Rppal::new(registers, chip, clock)),
         (choice @ Choice::Kernel(_), Ok(chip), _) => Box::new(Cdev::new(chip, clock, choice.name())),

@@ -23,6 +23,6 @@ fn safe(pin: Pin) -> Config {
 /// Make the line safe, because its pin is released.
 pub(super) fn rest(pin: Pin, request: &Request) {
     if let Err(e) = request.reconfigure(&safe(pin)) {
-        log::warn!("pin={pin} could not be made an input: {e}");
+        log::warn!(pin:%, reason:% = e; "pin_not_released");
     }
 }
