@@ -1,4 +1,5 @@
 //! The boot flag on the card: finding the one sector of `autoboot.txt`, and changing it.
+use super::sector;
 use crate::ports::{Content, Fault, Flag, Sectors, Volume, Writable};
 use bistable_boot::{
     Autoboot, Blocks, BySlot, Lba, SECTOR, Slot,
@@ -7,8 +8,6 @@ use bistable_boot::{
 };
 use std::sync::Arc;
 
-/// How often the sector is written before a card that gives back something else counts as failing.
-const TRIES: u32 = 3;
 /// The file's name as FAT stores it.
 const NAME: &[u8; 11] = b"AUTOBOOTTXT";
 /// What a person can do about a flag that isn't ours.
@@ -93,19 +92,7 @@ impl BootFlag {
     }
 
     fn put(&mut self, at: Lba, text: &[u8; SECTOR]) -> Result<(), Fault> {
-        // One lost write shall not cost a healthy release.
-        for _ in 0..TRIES {
-            self.sectors.write(at, text)?;
-            self.sectors.flush()?;
-            let mut there = [0; SECTOR];
-            self.sectors.read(at, &mut there)?;
-            if there == *text {
-                return Ok(());
-            }
-        }
-        Err(Fault::Unfit(
-            "autoboot.txt reads back differently than it was written: the card is failing".into(),
-        ))
+        sector::put(&mut self.sectors, at, text, "autoboot.txt")
     }
 
     // Never trust a place that one was led to: a damaged FAT could point anywhere.

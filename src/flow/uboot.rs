@@ -2,6 +2,7 @@
 //!
 //! A request for a trial is a write here, of the copy that doesn't count; it survives the power, and the script uses it up before it
 //! boots what is on trial. So a trial and a revert need no write of ours, as in the other flow.
+use super::sector;
 use crate::ports::{BootControl, Content, Fault, Flag, Sectors, Support, Volume, Writable};
 use bistable_boot::{
     Blocks, BootBlock, Evidence, SECTOR, Slot,
@@ -10,8 +11,6 @@ use bistable_boot::{
 };
 use std::sync::Arc;
 
-/// How often a copy is written before a card that gives back something else counts as failing.
-const TRIES: u32 = 3;
 /// What is wrong when no copy is valid.
 const LOST: &str = "both copies of the boot block are damaged: `bistable repair` writes it anew, with the running slot as \
                     the default";
@@ -55,20 +54,7 @@ impl BootBlocks {
     /// # Errors
     /// When the card fails, or gives back something else.
     pub fn put(&mut self, copy: usize, block: &BootBlock) -> Result<(), Fault> {
-        let text = block.render();
-        // One lost write shall not cost a healthy release.
-        for _ in 0..TRIES {
-            self.0.write(BOOT_BLOCK[copy], &text)?;
-            self.0.flush()?;
-            let mut there = [0; SECTOR];
-            self.0.read(BOOT_BLOCK[copy], &mut there)?;
-            if there == text {
-                return Ok(());
-            }
-        }
-        Err(Fault::Unfit(
-            "the boot block reads back differently than it was written: the card is failing".into(),
-        ))
+        sector::put(&mut self.0, BOOT_BLOCK[copy], &block.render(), "the boot block")
     }
 
     /// Replace the newest block by the next one, in the other copy.
