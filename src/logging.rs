@@ -1,7 +1,7 @@
 //! The log on standard error, filtered by `RUST_LOG`: one event per line, with its fields, as text or as JSON.
 //!
 //! An event's name is the message of the log call. Reasons in its fields are foreign text, so they are made printable.
-use crate::text::printable;
+use crate::{ports::BOOT_ID, text::printable};
 use env_logger::fmt::Formatter;
 use log::{
     Record,
@@ -13,13 +13,10 @@ use std::{
     fmt::Write as _,
     hash::{BuildHasher, RandomState},
     io::{self, Write},
-    path::Path,
 };
 
 /// `json` for objects.
 const FORM: &str = "BISTABLE_LOG";
-/// Another one after each boot: <https://docs.kernel.org/admin-guide/sysctl/kernel.html#random>.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Log from now on, warnings and errors if nothing else is asked for.
 pub fn init() {
@@ -81,7 +78,7 @@ struct Object<'a> {
 
 impl Run {
     fn new() -> Run {
-        let boot_id = std::fs::read_to_string(Path::new(BOOT_ID)).ok();
+        let boot_id = std::fs::read_to_string(BOOT_ID).ok();
         // A seed of the standard library's that is random for each process: it only has to tell runs apart.
         let session = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
         Run { session, boot_id: boot_id.map(|id| id.trim().to_owned()) }

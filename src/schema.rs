@@ -38,3 +38,43 @@ pub(crate) enum Need {
     /// It should: a failure is only told.
     Wanted,
 }
+
+/// What is drawn here is what is written there.
+mod tests {
+    use crate::steps::selftest::need;
+    use bistable_format::selftest::Need;
+    use schemars::{JsonSchema, schema_for};
+    use serde::Serialize;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    #[derive(Serialize)]
+    struct Written(#[serde(serialize_with = "need")] Need);
+
+    fn fields<T: JsonSchema>(original: &impl Serialize) {
+        let Value::Object(written) = serde_json::to_value(original).unwrap() else { panic!("no object") };
+        let schema = schema_for!(T);
+        let drawn = schema.get("properties").and_then(Value::as_object).unwrap();
+        let names = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(names(drawn), names(&written));
+    }
+
+    fn words<T: JsonSchema>(written: &[Value]) {
+        let schema = schema_for!(T);
+        let drawn: Vec<&Value> = match (schema.get("enum"), schema.get("oneOf")) {
+            (Some(Value::Array(all)), _) => all.iter().collect(),
+            (_, Some(Value::Array(all))) => all.iter().map(|one| &one["const"]).collect(),
+            _ => panic!("{schema:?}"),
+        };
+        assert_eq!(drawn, written.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn stand_ins_look_like_their_originals() {
+        fields::<super::Floors>(&bistable_boot::Floors::default());
+        fields::<super::BySlot<u8>>(&bistable_boot::BySlot::new(|_| 0_u8));
+        words::<super::Slot>(&bistable_boot::Slot::ALL.map(|slot| serde_json::to_value(slot).unwrap()));
+        let needs = [Need::Required, Need::Wanted].map(|need| serde_json::to_value(Written(need)).unwrap());
+        words::<super::Need>(&needs);
+    }
+}

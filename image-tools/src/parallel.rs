@@ -18,6 +18,11 @@ impl Threads {
         Threads(NonZeroUsize::new(n.min(Self::MAX)).unwrap_or(NonZeroUsize::MIN))
     }
 
+    /// That many if somebody says so, else as many as are [available](Self::available).
+    pub fn asked(n: Option<usize>) -> Threads {
+        n.map_or_else(Threads::available, Threads::new)
+    }
+
     /// As many as the machine has processors for us.
     pub fn available() -> Threads {
         Threads::new(thread::available_parallelism().map_or(1, NonZeroUsize::get))

@@ -53,10 +53,9 @@ impl Note<'_> {
             }
             Note::Preflight(report) => Event::Preflight { problem: report.problem() },
             Note::Accepted(target, _) => Event::Accepted(target.into()),
-            Note::Writing(target, release) => Event::Writing {
-                at: target.into(),
-                bytes: release.content.artifacts().iter().map(|(_, a)| a.bytes).sum(),
-            },
+            Note::Writing(target, release) => {
+                Event::Writing { at: target.into(), bytes: release.content.bytes() }
+            }
             Note::Remark(text) => Event::Remark { text: text.into() },
             Note::Installed(target, stats) => Event::Written { at: target.into(), stats: *stats },
             Note::SelfTests(report) => Event::SelfTest { passed: report.passed(), report: report.clone() },

@@ -25,7 +25,7 @@ pub enum Answer {
     /// `self-test`.
     SelfTested(SelfTested),
     /// `health`.
-    Health(HealthVerdict),
+    Health(HealthChecked),
     /// `check`.
     Checked(Box<channel::Report>),
     /// `status`.
@@ -94,7 +94,7 @@ pub struct MayInstall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Word {
+pub enum Readiness {
     /// It may.
     Fine,
     /// It may not.
@@ -106,7 +106,7 @@ pub enum Word {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Preflighted {
     /// Whether an update may begin.
-    pub verdict: Word,
+    pub verdict: Readiness,
     /// The checks, in order.
     pub checks: Vec<preflight::Check>,
 }
@@ -134,23 +134,34 @@ pub struct SelfTested {
 }
 
 /// Whether this system, as it runs now, would pass its trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum HealthVerdict {
+    /// It would.
+    Healthy,
+    /// It would not.
+    Unhealthy,
+}
+
+/// What the health check saw.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct HealthVerdict {
-    /// `healthy` or `unhealthy`.
-    pub verdict: String,
+pub struct HealthChecked {
+    /// Whether this system would pass its trial.
+    pub verdict: HealthVerdict,
     /// Why it is unhealthy.
     pub reason: Option<String>,
     /// What was seen.
     pub report: health::Report,
 }
 
-impl From<&health::Verdict> for HealthVerdict {
+impl From<&health::Verdict> for HealthChecked {
     fn from(verdict: &health::Verdict) -> Self {
-        let word = if verdict.unhealthy().is_none() { "healthy" } else { "unhealthy" };
-        HealthVerdict {
-            verdict: word.into(),
-            reason: verdict.unhealthy().map(ToOwned::to_owned),
+        let reason = verdict.unhealthy();
+        HealthChecked {
+            verdict: if reason.is_none() { HealthVerdict::Healthy } else { HealthVerdict::Unhealthy },
+            reason: reason.map(ToOwned::to_owned),
             report: verdict.report().clone(),
         }
     }

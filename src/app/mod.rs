@@ -13,8 +13,8 @@ mod document;
 mod schemas;
 
 pub use answer::{
-    Answer, CardWrites, ConfigChecked, CutAt, HealthVerdict, MayInstall, Powered, Preflighted, Problems,
-    Repair, Rested, SelfTested, SelfTestsVerdict, Word, Worlds,
+    Answer, CardWrites, ConfigChecked, CutAt, HealthChecked, HealthVerdict, MayInstall, Powered, Preflighted,
+    Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict, Worlds,
 };
 pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};

@@ -6,7 +6,7 @@ use crate::{
     offer::channel::Unusable,
     text::printable_lines,
 };
-use bistable_format::text::is_printable_char;
+use bistable_format::text::printable_json;
 
 /// How the result is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub(crate) struct Told {
 pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) -> Told {
     match ended {
         Ok(Answer { text, document, reboot }) => Told {
-            out: if form == Form::Json { escaped(&document.json()) } else { text },
+            out: if form == Form::Json { printable_json(&document.json()) } else { text },
             err: String::new(),
             exit: match (reboot, code) {
                 (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
@@ -138,23 +138,8 @@ pub(crate) fn told_usage(text: &str, form: Form) -> Told {
 }
 
 fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Told {
-    let out = if form == Form::Json { escaped(&document.json()) } else { String::new() };
+    let out = if form == Form::Json { printable_json(&document.json()) } else { String::new() };
     Told { out, err, exit }
-}
-
-/// JSON without control characters for a terminal: unprintable characters occur only in strings, and become escapes.
-pub(super) fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if is_printable_char(c) {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    out
 }
 
 /// An error with all that caused it, none of it twice.
@@ -175,7 +160,7 @@ fn full_text(e: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{CardWrites, Preflighted, Rested, Word};
+    use crate::app::{CardWrites, Preflighted, Readiness, Rested};
     use serde_json::{Value, json};
 
     /// How a verb ended; then text, words on standard error, exit code with one for reboots, object.
@@ -195,7 +180,7 @@ mod tests {
 
     fn ends() -> Vec<End> {
         let idle = || rested("at rest", "idle");
-        let stop = app::Answer::Preflighted(Preflighted { verdict: Word::Stop, checks: Vec::new() });
+        let stop = app::Answer::Preflighted(Preflighted { verdict: Readiness::Stop, checks: Vec::new() });
         let state = |name: &str| {
             json!({
                 "schema": 1, "state": name, "rebooted": false, "slot": null, "running": null, "installed": null,

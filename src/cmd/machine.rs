@@ -2,6 +2,7 @@
 use super::say;
 use crate::{
     Error,
+    app::CardWrites,
     board::{
         Access,
         sim::{self, Sim},
@@ -133,13 +134,14 @@ impl Keeper {
         }
     }
 
-    /// Bytes that this invocation wrote, and in how many writes.
-    pub(super) fn written(&self) -> (u64, u64) {
-        match self {
+    /// What this invocation wrote.
+    pub(super) fn written(&self) -> CardWrites {
+        let (bytes, writes) = match self {
             Keeper::Sim(keeper) => keeper.written(),
             #[cfg(target_os = "linux")]
             Keeper::Pi(meter) => (meter.bytes(), meter.writes()),
-        }
+        };
+        CardWrites { writes, bytes }
     }
 
     /// The slot that runs after a reboot that this invocation asked for; `None` while that isn't known.

@@ -1,5 +1,5 @@
 //! Tells a person, step by step, what the agent does and why. On standard error; the result goes to standard output.
-use super::{answer::escaped, say};
+use super::say;
 use crate::{
     agent::{Listener, Note},
     cli::{At, ProgressMode},
@@ -8,7 +8,7 @@ use crate::{
     steps::{health, preflight, selftest},
 };
 use bistable_boot::{MAX_ATTEMPTS, Now, Saved};
-use bistable_format::selftest::Need;
+use bistable_format::{selftest::Need, text::printable_json};
 use std::{
     io::{self, IsTerminal},
     time::Instant,
@@ -82,8 +82,7 @@ impl Listener for Talk {
                 target.slot
             )),
             Note::Writing(target, release) => {
-                let bytes = release.content.artifacts().iter().map(|(_, a)| a.bytes).sum();
-                self.progress.start(&format!("write slot {}", target.slot), bytes);
+                self.progress.start(&format!("write slot {}", target.slot), release.content.bytes());
             }
             Note::Read(bytes) => self.progress.advance(bytes),
             Note::Remark(text) => self.tell(text),
@@ -144,7 +143,7 @@ impl Talk {
         if let (Some(counter), Some(event)) = (&mut self.events, note.event())
             && let Ok(line) = serde_json::to_string(&counter.number(event))
         {
-            say(&escaped(&line));
+            say(&printable_json(&line));
         }
     }
 

@@ -3,7 +3,7 @@ use super::{Answer, Failed, Reboot, follow, health, machine::Keeper, say};
 use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
-    app::{self, CardWrites, MayInstall, Preflighted, Rested, SelfTested, SelfTestsVerdict, Word},
+    app::{self, CardWrites, MayInstall, Preflighted, Readiness, Rested, SelfTested, SelfTestsVerdict},
     cli::{Source, Verb},
     error::BundleError,
     http_client::Scheme,
@@ -47,7 +47,7 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         | Verb::Config(_)
         | Verb::Sim(_) => agent.resume(),
     };
-    let (bytes, writes) = keeper.written();
+    let CardWrites { writes, bytes } = keeper.written();
     log::info!(bytes, writes; "card_written");
     with_unusable(answer(agent, rest, keeper), &unusable)
 }
@@ -82,10 +82,7 @@ pub(super) fn answer(
                 slot,
                 running: running.map(|image| image.version.to_string()),
                 installed: agent.installed,
-                card: {
-                    let (bytes, writes) = keeper.written();
-                    CardWrites { writes, bytes }
-                },
+                card: keeper.written(),
             };
             Ok(Answer::new(text, app::Answer::Rested(rested)).reboot(reboot))
         }
@@ -122,7 +119,7 @@ fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
 fn preflight(agent: &mut Agent<'_>) -> Result<Answer, Failed> {
     let report = agent.preflight()?;
     let problem = report.problem();
-    let verdict = if problem.is_none() { Word::Fine } else { Word::Stop };
+    let verdict = if problem.is_none() { Readiness::Fine } else { Readiness::Stop };
     let answer = app::Answer::Preflighted(Preflighted { verdict, checks: report.checks });
     match problem {
         None => Ok(Answer::new("an update may begin", answer)),

@@ -3,6 +3,9 @@ use bistable_boot::BootId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// Where Linux has an id of this boot: <https://docs.kernel.org/admin-guide/sysctl/kernel.html#random>.
+pub const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
@@ -123,7 +126,7 @@ pub trait Host {
     /// See [`HostError`].
     fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError>;
 
-    /// An id that changes with each boot and never within one.
+    /// An id that changes with each boot and never within one; of a real machine, that of the file [`BOOT_ID`].
     fn boot_id(&self) -> BootId;
 
     /// What the wall clock goes by.

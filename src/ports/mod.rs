@@ -20,7 +20,7 @@ pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
 pub use gpio::{Gpio, GpioError};
-pub use host::{Answer, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
+pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
 
 use std::{convert::Infallible, fmt, io};

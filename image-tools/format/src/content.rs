@@ -153,6 +153,11 @@ impl Content {
         }
     }
 
+    /// Bytes of all artifacts, as they are on the device.
+    pub fn bytes(&self) -> u64 {
+        self.artifacts().iter().map(|(_, artifact)| artifact.bytes).sum()
+    }
+
     /// Files that are stored as they are.
     pub fn blobs(&self) -> &[Blob] {
         match self {

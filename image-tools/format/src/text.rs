@@ -4,6 +4,7 @@
 //! order (bidirectional controls), begin a line of its own, or hide characters. None of that is text. One function decides for both
 //! programs, and for all decoders.
 use alloc::string::String;
+use core::fmt::Write as _;
 
 /// What stands in the place of a character that is not printable.
 pub const REPLACEMENT: char = '\u{fffd}';
@@ -40,6 +41,23 @@ pub fn is_printable(text: &str, but: &[char]) -> bool {
 /// A text to print: each character that is not [printable](is_printable_char) is replaced, but for the named ones.
 pub fn printable(text: &str, but: &[char]) -> String {
     text.chars().map(|c| if is_printable_char(c) || but.contains(&c) { c } else { REPLACEMENT }).collect()
+}
+
+/// JSON that may reach a terminal: each character that is not [printable](is_printable_char) becomes an escape, but for the line feeds of
+/// its layout. Such characters occur within strings only, where the escape is the same character.
+pub fn printable_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_printable_char(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string doesn't fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -218,7 +218,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         root,
         chunk_size: args.chunk_size.unwrap_or_default(),
         level: args.level.unwrap_or_default(),
-        threads: args.threads.map_or_else(Threads::available, Threads::new),
+        threads: Threads::asked(args.threads),
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
         out: args.out,
     };

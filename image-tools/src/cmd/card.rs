@@ -73,7 +73,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         size: args.size.map(|b| b.0),
         boot_slot: slot(VolumeKind::Boot),
         system_slot: slot(VolumeKind::System),
-        threads: args.threads.map_or_else(Threads::available, Threads::new),
+        threads: Threads::asked(args.threads),
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
         flow: args.boot_flow,
         bundle: args.bundle,

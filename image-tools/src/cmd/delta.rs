@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         root: &root.root,
         keys: &keys,
         level: args.level,
-        threads: args.threads.map_or_else(Threads::available, Threads::new),
+        threads: Threads::asked(args.threads),
         folder: &folder,
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
     };

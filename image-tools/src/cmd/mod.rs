@@ -27,7 +27,7 @@ pub(crate) mod withdraw;
 
 use crate::error::{Error, Exit};
 use crate::progress::{Progress, Silent};
-use bistable_format::text::{is_printable_char, printable};
+use bistable_format::text::{printable, printable_json};
 use clap::ValueEnum;
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
@@ -150,19 +150,9 @@ fn causes(error: &Error, between: &str) -> String {
     text
 }
 
-/// JSON with every character that is not printable escaped: it may reach a terminal, too.
+/// As JSON that may reach a terminal, too.
 fn json_text(value: &Value) -> String {
-    let mut text = String::new();
-    for c in format!("{value:#}").chars() {
-        if c == '\n' || is_printable_char(c) {
-            text.push(c);
-        } else {
-            // Outside of strings all is ASCII, and within them this is the same character.
-            let mut units = [0; 2];
-            text.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    text
+    printable_json(&format!("{value:#}"))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         deltas: args.deltas.clone(),
         last: args.last,
         require_deltas: args.require_deltas,
-        threads: args.threads.map_or_else(Threads::available, Threads::new),
+        threads: Threads::asked(args.threads),
     };
     let progress = out.progress();
     let published = publish(&bench.committer().writer(&log), &publication, &*progress)?;

@@ -28,7 +28,7 @@ pub struct Args {
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let root = root::read(&args.root)?;
-    let threads = args.threads.map_or_else(Threads::available, Threads::new);
+    let threads = Threads::asked(args.threads);
     let progress = out.progress();
     let verified = match verify::verify(&args.bundle, &root.root, threads, &*progress) {
         Err(VerifyError::Bundle { source: BundleError::IsDelta, .. }) => {

@@ -7,14 +7,13 @@ use super::{
 use crate::{
     board::calls,
     durable, http_client,
-    ports::{Answer, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock},
+    ports::{Answer, BOOT_ID, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock},
     text::{printable, shorten},
 };
 use bistable_boot::BootId;
 use bistable_format::Root;
 use std::{cell::Cell, io, rc::Rc, time::Duration};
 
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const SERIAL: &str = "/proc/device-tree/serial-number";
 /// systemd-timesyncd touches it whenever it sets the clock, and at least each minute while that is synchronized
 /// (systemd-timesyncd.service(8)).

@@ -165,12 +165,11 @@ fn prove(
     if images.as_ref().is_none_or(|(of, _)| *of != base.identity) {
         // The old ones first: only one base at a time takes room.
         *images = None;
-        let kinds = [VolumeKind::Boot, VolumeKind::System];
-        *images = Some((base.identity, Images::unpack(store, base, kinds)?));
+        *images = Some((base.identity, Images::unpack(store, base, VolumeKind::ALL)?));
     }
     let Some((_, images)) = images else { return Ok(()) };
     let (mut lists, mut files) = (Vec::new(), Vec::new());
-    for kind in [VolumeKind::Boot, VolumeKind::System] {
+    for kind in VolumeKind::ALL {
         let Some(artifact) = delta.delta.artifact(&kind.to_string()) else { continue };
         let list = store.get(&names::blob(&artifact.list), limits::CHUNK_LIST).map_err(NotProven::Store)?;
         let list = list.filter(|list| Digest::of(list) == artifact.list).ok_or(NotProven::Blobs)?;
