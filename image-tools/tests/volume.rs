@@ -13,6 +13,7 @@ mod volume_support;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink as link};
 use std::path::Path;
 
+use bistable_boot::Flow;
 use bistable_image::volume::{
     BootOptions, InputKind, Owner, VolumeError, VolumeId, VolumeSize, open_boot, open_system,
 };
@@ -390,6 +391,62 @@ fn boot_tree(root: &Path) {
     link("kernel8.img", root.join("kernel_2712.img")).unwrap();
     link("../config.txt", root.join("overlays/config.txt")).unwrap();
     link("overlays", root.join("same")).unwrap();
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What the kernel of 64-bit Arm begins with: its magic, at byte 56.
+fn arm64_kernel() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..600_000_u32).flat_map(u32::to_le_bytes).collect();
+    bytes[56..60].copy_from_slice(b"ARM\x64");
+    bytes
+}
+
+#[test]
+fn plain_boot_stores_the_kernel_without_compression_and_says_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    boot_tree(folder.path());
+    std::fs::write(folder.path().join("kernel8.img"), gzip(&arm64_kernel())).unwrap();
+    std::fs::write(folder.path().join("other.gz"), gzip(&[7; 300_000])).unwrap();
+    let packed = open_boot(folder.path(), &boot_options()).unwrap();
+    assert!(!packed.warnings().iter().any(|note| note.contains("plain-boot")), "{:?}", packed.warnings());
+
+    let options = BootOptions { plain: true, flow: Flow::Uboot, ..boot_options() };
+    let plan = open_boot(folder.path(), &options).unwrap();
+    let warnings = plan.warnings().join("\n");
+    assert!(
+        warnings.contains("kernel8.img: the kernel has 2.2 MiB without compression instead of "),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("--plain-boot: each slot needs ") && warnings.contains("no real firmware"),
+        "{warnings}"
+    );
+    // The volume holds the kernel's bytes, and U-Boot is told their number: not that of the compressed file.
+    let bytes = image(&plan);
+    let sector = |wanted: &[u8]| bytes.chunks(512).find(|sector| sector.starts_with(wanted));
+    for piece in [&arm64_kernel()[..512], &arm64_kernel()[2_000_896..][..512]] {
+        assert!(sector(piece).is_some(), "unpacked");
+    }
+    let env = String::from_utf8_lossy(sector(b"bistable_format=1\n").unwrap());
+    assert!(env.contains("\nkernel_bytes=249f00\n"), "{env}");
+    assert!(
+        sector(&gzip(&[7; 300_000])[..300]).is_some(),
+        "a compressed file of another kind stays as it is"
+    );
+
+    // With nothing to unpack it says so; an image is taken as it is.
+    std::fs::write(folder.path().join("kernel8.img"), arm64_kernel()).unwrap();
+    let options = BootOptions { plain: true, ..boot_options() };
+    let plan = open_boot(folder.path(), &options).unwrap();
+    assert!(plan.warnings().iter().any(|note| note.contains("--plain-boot changed nothing")));
+    let (_folder, path) = on_disk(&image(&plan));
+    let error = open_boot(&path, &options).unwrap_err().to_string();
+    assert!(error.contains("leave --plain-boot out"), "{error}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
 use crate::root::SignedRoot;
+use crate::volume::kernels::LargeFile;
 use crate::volume::tree::Tree;
 use crate::volume::{
     self, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan,
@@ -92,6 +93,8 @@ pub struct BuildOptions {
     pub input: Input,
     /// What starts the kernel.
     pub flow: Flow,
+    /// The boot volume's kernel and initramfs are stored without compression.
+    pub plain_boot: bool,
     /// How large the system volume shall be.
     pub system_size: VolumeSize,
     /// How large the boot volume shall be.
@@ -144,6 +147,7 @@ impl BuildOptions {
             build_time: 0,
             input: Input::Volumes { system, boot },
             flow: Flow::Tryboot,
+            plain_boot: false,
             system_size: VolumeSize::Fit,
             boot_size: VolumeSize::Fit,
             owner: Owner::Keep,
@@ -327,6 +331,9 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     // Both inputs are read before any is compressed: what is wrong with the second shows at once.
     let boot = Planned::new(VolumeKind::Boot, || plan_boot(options, boot), progress)?;
     let system = Planned::new(VolumeKind::System, || plan_system(options, &system), progress)?;
+    for note in twice(boot.plan.large_files(), system.plan.large_files()) {
+        progress.note(&note);
+    }
     let durable = system.plan.durable();
     let assembly = assemble::Assembly::begin(output, options, &[boot.plan.size(), system.plan.size()]);
     let (boot, boot_report) = boot.encode(options, progress, assembly.data(None))?;
@@ -419,6 +426,19 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// Of each large file that both volumes hold, that they do.
+fn twice(boot: &[LargeFile], system: &[LargeFile]) -> Vec<String> {
+    let same = |file: &LargeFile| boot.iter().find(|other| other.digest == file.digest);
+    let note = |file: &LargeFile, other: &LargeFile| {
+        format!(
+            "system: /{} is the boot volume's {}: each update that changes it sends it twice; leave it out of the system if \
+             nothing reads it there",
+            file.path, other.path
+        )
+    };
+    system.iter().filter_map(|file| Some(note(file, same(file)?))).collect()
+}
+
 /// Where a boot volume comes from.
 enum BootSource<'a> {
     Path(&'a Path),
@@ -428,8 +448,8 @@ enum BootSource<'a> {
 
 fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePlan, VolumeError> {
     let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::Boot));
-    let (size, flow) = (options.boot_size, options.flow);
-    let boot = BootOptions { size, flow, ..BootOptions::new(id, options.build_time) };
+    let (size, flow, plain) = (options.boot_size, options.flow, options.plain_boot);
+    let boot = BootOptions { size, flow, plain, ..BootOptions::new(id, options.build_time) };
     match source {
         BootSource::Path(path) => open_boot(path, &boot),
         BootSource::Tree(image, tree) => volume::plan_boot(image, InputKind::Fat, tree, &boot, Vec::new()),

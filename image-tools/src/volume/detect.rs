@@ -70,14 +70,8 @@ pub(crate) fn detect(path: &Path) -> Result<InputKind, VolumeError> {
     }
     let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     // The boot sector comes last: its mark of two bytes is the weakest of them all.
-    let kind = if at(0, b"\x1f\x8b") {
-        InputKind::Tar(Compression::Gzip)
-    } else if at(0, b"\xfd7zXZ\0") {
-        InputKind::Tar(Compression::Xz)
-    } else if at(0, b"\x28\xb5\x2f\xfd")
-        || (at(1, b"\x2a\x4d\x18") && head.first().is_some_and(|b| b & 0xf0 == 0x50))
-    {
-        InputKind::Tar(Compression::Zstd)
+    let kind = if let Some(compression) = Compression::of(&head) {
+        InputKind::Tar(compression)
     } else if at(0, b"hsqs") {
         InputKind::Squashfs
     } else if at(1024, b"\xe2\xe1\xf5\xe0") {

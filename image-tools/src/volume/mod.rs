@@ -32,9 +32,11 @@ pub(crate) mod fat;
 pub(crate) mod formats;
 #[doc(hidden)]
 pub mod fuzz;
+pub(crate) mod kernels;
 mod load_ext4;
 mod mke2fs;
 mod options;
+mod plain;
 mod plan;
 pub(crate) mod ready;
 pub(crate) mod system_root;

@@ -114,6 +114,8 @@ pub struct BootOptions {
     /// What starts the kernel: for U-Boot, the volume gets a `bistable.env`, from which the boot script knows what to load and to
     /// check; for the firmware it stays as it is.
     pub flow: Flow,
+    /// Kernel and initramfs are stored without compression.
+    pub plain: bool,
     /// The volume's label, at most 11 characters of those that FAT allows.
     pub label: String,
     /// The volume's identity.
@@ -148,6 +150,7 @@ impl BootOptions {
         Self {
             size: VolumeSize::Fit,
             flow: Flow::Tryboot,
+            plain: false,
             label: "BOOT".into(),
             id,
             source_date_epoch,

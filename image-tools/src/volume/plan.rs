@@ -9,9 +9,10 @@ use bistable_format::Release;
 
 use super::detect::{self, InputKind};
 use super::error::VolumeError;
+use super::kernels::LargeFile;
 use super::options::{BLOCK, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
 use super::tree::Tree;
-use super::{dir, ext4, fat, formats, mke2fs, ready, system_root, tar, uboot};
+use super::{dir, ext4, fat, formats, kernels, mke2fs, plain, ready, system_root, tar, uboot};
 
 /// What is streamed at a time, in bytes.
 const PIECE: usize = 1 << 20;
@@ -23,6 +24,7 @@ pub struct VolumePlan {
     image: Image,
     warnings: Vec<String>,
     durable: u16,
+    large: Vec<LargeFile>,
 }
 
 /// Where the image's bytes come from.
@@ -68,6 +70,11 @@ impl VolumePlan {
         self.durable
     }
 
+    /// The large files that are, or may be, a kernel or an initramfs; none of an image that is not read.
+    pub(crate) fn large_files(&self) -> &[LargeFile] {
+        &self.large
+    }
+
     /// Writes the whole image to `out`, from its first byte to its last, and tells `progress` how many bytes
     /// are out. May be called again and writes the same bytes.
     ///
@@ -104,14 +111,15 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
         });
     }
     let mut warnings = Vec::new();
-    let (image, durable) = match (kind, options.backend) {
+    let (image, durable, large) = match (kind, options.backend) {
         (InputKind::Ext4 | InputKind::Squashfs | InputKind::Erofs, _) => {
             if options.root.is_some() {
                 warnings.push(not_added(&kind.to_string()));
             }
             let image = ready_image(path, kind, options.size)?;
             let durable = durable_of(path, kind, &image, &mut warnings)?;
-            (image, durable)
+            let large = large_of(kind, &image);
+            (image, durable, large)
         }
         (InputKind::Directory | InputKind::Tar(_), Ext4Backend::Mke2fs) => {
             if options.root.is_some() {
@@ -120,19 +128,22 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             let file = mke2fs::make(path, kind, options, &mut warnings)?;
             let image = temporary(file, path)?;
             let durable = durable_of(path, InputKind::Ext4, &image, &mut warnings)?;
-            (image, durable)
+            let large = large_of(InputKind::Ext4, &image);
+            (image, durable, large)
         }
         (InputKind::Directory, Ext4Backend::Mkext4) => {
             let mut tree = dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?;
             add_root(path, &mut tree, options)?;
             let durable = formats::of_tree(path, &mut tree)?;
-            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable)
+            let large = kernels::of_tree(&tree)?;
+            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable, large)
         }
         (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
             let mut tree = tar::read(path, compression, options, &mut warnings)?;
             add_root(path, &mut tree, options)?;
             let durable = formats::of_tree(path, &mut tree)?;
-            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable)
+            let large = kernels::of_tree(&tree)?;
+            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable, large)
         }
         (InputKind::Fat, _) => {
             return Err(VolumeError::WrongInput {
@@ -142,7 +153,7 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             });
         }
     };
-    Ok(VolumePlan { kind, image, warnings, durable })
+    Ok(VolumePlan { kind, image, warnings, durable, large })
 }
 
 fn not_added(what: &str) -> String {
@@ -174,6 +185,13 @@ fn durable_of(
     })
 }
 
+fn large_of(kind: InputKind, image: &Image) -> Vec<LargeFile> {
+    match (kind, image) {
+        (InputKind::Ext4, Image::File { file, .. }) => kernels::of_ext4(file),
+        _ => Vec::new(),
+    }
+}
+
 fn add_root(path: &Path, tree: &mut Tree, options: &SystemOptions) -> Result<(), VolumeError> {
     options.root.as_ref().map_or(Ok(()), |root| system_root::add(path, tree, root, options))
 }
@@ -188,6 +206,13 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
     check_size(options.size)?;
     let mut warnings = Vec::new();
     let image = match (kind, options.flow) {
+        (InputKind::Fat, _) if options.plain => {
+            return Err(VolumeError::WrongInput {
+                path: path.into(),
+                found: format!("{kind}, which is taken as it is"),
+                wanted: "a directory with its files, or leave --plain-boot out",
+            });
+        }
         (InputKind::Fat, Flow::Tryboot) => ready_image(path, kind, options.size)?,
         (InputKind::Fat, Flow::Uboot) => {
             return Err(VolumeError::WrongInput {
@@ -208,7 +233,7 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
             });
         }
     };
-    Ok(VolumePlan { kind, image, warnings, durable: formats::FIRST })
+    Ok(VolumePlan { kind, image, warnings, durable: formats::FIRST, large: Vec::new() })
 }
 
 /// Plans the boot volume from a tree, wherever it came from; `source` is for messages.
@@ -220,11 +245,17 @@ pub(crate) fn plan_boot(
     mut warnings: Vec<String>,
 ) -> Result<VolumePlan, VolumeError> {
     check_size(options.size)?;
+    let mut large = kernels::of_boot(source, &tree)?;
+    if options.plain {
+        plain::apply(source, &mut tree, options.temp_dir.as_deref(), &mut warnings)?;
+        large.extend(kernels::of_boot(source, &tree)?);
+    }
+    // It has the sizes and checksums of the files as they are now.
     if options.flow == Flow::Uboot {
         uboot::add(source, &mut tree, options)?;
     }
     let file = fat::make(source, &tree, options, &mut warnings)?;
-    Ok(VolumePlan { kind, image: temporary(file, source)?, warnings, durable: formats::FIRST })
+    Ok(VolumePlan { kind, image: temporary(file, source)?, warnings, durable: formats::FIRST, large })
 }
 
 fn check_size(size: VolumeSize) -> Result<(), VolumeError> {

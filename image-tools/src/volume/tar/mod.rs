@@ -20,7 +20,7 @@ use std::path::Path;
 
 pub(crate) use compression::Compression;
 pub(crate) use header::looks_like_header;
-pub(crate) use stream::decoder;
+pub(crate) use stream::{XZ_MEMORY, ZSTD_WINDOW, decoder};
 
 use super::content::PIECE;
 use super::data::{FileData, Range, Source};

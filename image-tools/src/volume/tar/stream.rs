@@ -13,9 +13,9 @@ use crate::volume::data::Range;
 use crate::volume::error::VolumeError;
 
 /// The most memory that an xz stream may ask for, in bytes: `xz -9` needs 65 MiB.
-const XZ_MEMORY: u64 = 256 << 20;
+pub(crate) const XZ_MEMORY: u64 = 256 << 20;
 /// The largest zstd window that is accepted, as a power of two: 128 MiB.
-const ZSTD_WINDOW: u32 = 27;
+pub(crate) const ZSTD_WINDOW: u32 = 27;
 /// Read buffer in bytes.
 const BUFFER: usize = 256 << 10;
 
@@ -41,23 +41,24 @@ pub(crate) fn decoder(
     compression: Compression,
 ) -> Result<(Box<dyn Read>, &'static str), VolumeError> {
     let raw = BufReader::with_capacity(BUFFER, file);
-    let damaged =
-        |format| move |source: io::Error| VolumeError::Damaged { path: path.into(), format, source };
-    Ok(match compression {
-        Compression::None => (Box::new(raw), "raw"),
-        Compression::Gzip => (Box::new(flate2::bufread::MultiGzDecoder::new(raw)), "gzip"),
+    let format = compression.name();
+    let damaged = |source: io::Error| VolumeError::Damaged { path: path.into(), format, source };
+    let decoder: Box<dyn Read> = match compression {
+        Compression::None => Box::new(raw),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
         Compression::Xz => {
             let stream =
                 liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
-                    .map_err(|error| damaged("xz")(error.into()))?;
-            (Box::new(liblzma::bufread::XzDecoder::new_stream(raw, stream)), "xz")
+                    .map_err(|error| damaged(error.into()))?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(raw, stream))
         }
         Compression::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(raw).map_err(damaged("zstd"))?;
-            decoder.window_log_max(ZSTD_WINDOW).map_err(damaged("zstd"))?;
-            (Box::new(decoder), "zstd")
+            let mut decoder = zstd::Decoder::with_buffer(raw).map_err(damaged)?;
+            decoder.window_log_max(ZSTD_WINDOW).map_err(damaged)?;
+            Box::new(decoder)
         }
-    })
+    };
+    Ok((decoder, format))
 }
 
 impl Stream {
