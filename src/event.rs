@@ -20,7 +20,7 @@ pub enum Event {
         /// The release that it is about.
         version: Option<String>,
         /// That release's slot.
-        #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+        #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
         slot: Option<Slot>,
     },
     /// The preflight ran.
@@ -76,14 +76,14 @@ pub enum Event {
     #[serde(rename = "boot_flag.repaired")]
     FlagRepaired {
         /// The default slot.
-        #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+        #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
         slot: Slot,
     },
     /// The machine reboots into a slot.
     #[serde(rename = "update.rebooting")]
     Rebooting {
         /// The slot.
-        #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+        #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
         slot: Slot,
     },
     /// The new slot is the default.
@@ -111,7 +111,7 @@ pub struct At {
     /// Its identity: SHA-256 of the signed payload, in hexadecimal.
     pub release: String,
     /// The slot.
-    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
     pub slot: Slot,
 }
 

@@ -19,8 +19,6 @@ pub mod logging;
 pub mod offer;
 pub mod ports;
 pub mod progress;
-#[cfg(test)]
-mod schema;
 pub mod source;
 pub mod status;
 pub mod steps;

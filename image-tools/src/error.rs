@@ -30,12 +30,16 @@ use crate::repository::trust::PinError;
 use crate::root::RootError;
 use crate::size::Count;
 use crate::verify::VerifyError;
+use serde::Serialize;
 
-/// How the program ends. Part of its interface: scripts rely on the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the program ends. Part of its interface: scripts rely on the numbers, and on the words in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Code"))]
 #[repr(u8)]
 pub enum Exit {
     /// It is done.
+    #[cfg_attr(test, schemars(skip))]
     Done = 0,
     /// It failed.
     Failed = 1,
@@ -49,21 +53,6 @@ pub enum Exit {
     Incompatible = 6,
     /// Not now: a gate opens later.
     TryLater = 75,
-}
-
-impl Exit {
-    /// The same as a word: the `code` of a failure in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Exit::Done => "done",
-            Exit::Failed => "failed",
-            Exit::Usage => "usage",
-            Exit::NothingToDo => "nothing-to-do",
-            Exit::Untrusted => "untrusted",
-            Exit::Incompatible => "incompatible",
-            Exit::TryLater => "try-later",
-        }
-    }
 }
 
 /// Any verb's failure.

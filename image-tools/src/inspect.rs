@@ -39,6 +39,20 @@ pub enum Content {
     SecretKey(Key),
 }
 
+impl Content {
+    /// What kind of file it is in.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Content::Bundle(..) => "bundle",
+            Content::Delta(_) => "delta",
+            Content::Release(_) => "release",
+            Content::Root(_) => "root",
+            Content::PublicKey(_) => "public key",
+            Content::SecretKey(_) => "secret key",
+        }
+    }
+}
+
 /// A release with its name.
 #[derive(Clone, Debug)]
 pub struct ReleaseFile {

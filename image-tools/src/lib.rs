@@ -21,6 +21,7 @@
 //! | [`card`] | a flashable card image with its block map |
 //! | [`repository`] | releases and channels in a directory or bucket |
 //! | [`progress`] | how far the work is |
+//! | [`answer`] | what each verb answers; the JSON schemas are published from these types |
 //! | [`cli`], `cmd/` | the command line, one file per verb |
 
 mod clock;
@@ -29,6 +30,7 @@ mod output;
 mod parallel;
 mod zero;
 
+pub mod answer;
 pub mod build;
 pub mod bundle;
 pub mod card;

@@ -59,7 +59,7 @@ pub struct Rested {
     /// Whether the machine was rebooted, as was asked for.
     pub rebooted: bool,
     /// The slot that runs.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub slot: Option<Slot>,
     /// The version in it.
     pub running: Option<String>,
@@ -86,7 +86,7 @@ pub struct MayInstall {
     /// Its version.
     pub would_install: String,
     /// The slot that it would go into.
-    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
     pub slot: Slot,
 }
 
@@ -184,7 +184,7 @@ pub struct Repair {
     /// Version of the root that was written again.
     pub root: Option<u32>,
     /// The default slot that the boot flag was written again with.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub boot_flag: Option<Slot>,
     /// The channel number of the equivocation that was acknowledged.
     pub acknowledged: Option<u64>,
@@ -231,7 +231,7 @@ pub struct Powered {
     /// Whether it is on.
     pub power: Power,
     /// The slot that runs.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub booted: Option<Slot>,
 }
 

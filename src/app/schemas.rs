@@ -1,33 +1,26 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
 use super::{Answer, Failure};
-use crate::{event::Numbered, progress};
-use schemars::{JsonSchema, Schema, generate::SchemaSettings};
-use std::{fs, path::Path};
+use crate::{event::Numbered, progress, steps::selftest::need};
+use bistable_format::selftest::Need;
+use bistable_schema::{assert_published, assert_words};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
-/// A schema of what is written, not of what would be read.
-fn schema<T: JsonSchema>() -> Schema {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
-}
-
-fn published(name: &str, schema: &Schema) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/schemas").join(name);
-    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
-    if std::env::var_os("BLESS").is_some() {
-        #[expect(clippy::disallowed_methods, reason = "a file of the sources")]
-        fs::write(&path, &text).unwrap();
-    }
-    let old = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        old == text,
-        "{} is not what the types say: BLESS=1 writes it, then read the difference",
-        path.display()
-    );
+fn published(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/schemas").join(name)
 }
 
 #[test]
 fn what_programs_read_is_as_published() {
-    published("answer.json", &schema::<Answer>());
-    published("failure.json", &schema::<Failure>());
-    published("event.json", &schema::<Numbered>());
-    published("progress.json", &schema::<progress::Object<'_>>());
+    assert_published::<Answer>(&published("answer.json"));
+    assert_published::<Failure>(&published("failure.json"));
+    assert_published::<Numbered>(&published("event.json"));
+    assert_published::<progress::Object<'_>>(&published("progress.json"));
+}
+
+#[test]
+fn stand_in_of_need_has_the_words_that_are_written() {
+    #[derive(Serialize)]
+    struct Written(#[serde(serialize_with = "need")] Need);
+    assert_words::<bistable_schema::Need>(&[Need::Required, Need::Wanted].map(Written));
 }

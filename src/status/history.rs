@@ -71,7 +71,7 @@ pub struct Past {
     /// The release.
     pub release: Digest,
     /// The slot that it was about.
-    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
     pub slot: Slot,
     /// How it ended.
     pub outcome: Ending,

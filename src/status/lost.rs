@@ -53,18 +53,18 @@ pub struct Lost {
     /// Why the journal can't be used.
     pub problem: String,
     /// The slot that is running; without power, the one that ran last.
-    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
     pub booted: Slot,
     /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub default: Option<Slot>,
     /// Why the boot flag can't be read.
     pub default_problem: Option<String>,
     /// The two slots.
-    #[cfg_attr(test, schemars(with = "crate::schema::BySlot<LostSlot>"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::BySlot<LostSlot>"))]
     pub slots: BySlot<LostSlot>,
     /// The anti-rollback floors, from their copy; `None` if they are lost, too.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Floors>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Floors>"))]
     pub floors: Option<Floors>,
     /// The root of trust.
     pub root: RootStatus,

@@ -52,23 +52,23 @@ pub struct Status {
     /// Whether the running slot isn't the default one; `None` if the boot flag can't be read or nothing runs.
     pub pending: Option<bool>,
     /// The slot that is running; without power, the one that ran last.
-    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
     pub booted: Slot,
     /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub default: Option<Slot>,
     /// Why the boot flag can't be read.
     pub default_problem: Option<String>,
     /// The slot that the next reboot tries, once.
-    #[cfg_attr(test, schemars(with = "Option<crate::schema::Slot>"))]
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub once: Option<Slot>,
     /// The two slots.
-    #[cfg_attr(test, schemars(with = "crate::schema::BySlot<SlotStatus>"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::BySlot<SlotStatus>"))]
     pub slots: BySlot<SlotStatus>,
     /// The update in flight, else the newest past one; `None` if there was none since the card was made.
     pub update: Option<Update>,
     /// What must not be undercut.
-    #[cfg_attr(test, schemars(with = "crate::schema::Floors"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Floors"))]
     pub floors: Floors,
     /// The channel that `floors.channel_sequence` is of; empty as long as none was seen.
     pub channel: String,

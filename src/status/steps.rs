@@ -77,7 +77,7 @@ pub struct Update {
     /// The release.
     pub release: Digest,
     /// The slot that it is about.
-    #[cfg_attr(test, schemars(with = "crate::schema::Slot"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Slot"))]
     pub slot: Slot,
     /// How it ended; `None` while it is in flight.
     pub outcome: Option<Ending>,

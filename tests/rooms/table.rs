@@ -75,6 +75,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "delta",
             "card inspect repository",
             "error",
+            "answer",
             "cmd",
             "cli",
             "main",

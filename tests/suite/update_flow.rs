@@ -272,11 +272,7 @@ fn what_programs_read_is_json() {
     pi.run_on("--json install -n", &good).must(0, &[]).json();
     let installed = pi.run_on("--json --progress json install", &good).must(0, &[]);
     assert_eq!(installed.json()["state"], "staged");
-    let lines: Vec<serde_json::Value> = installed
-        .err
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")))
-        .collect();
+    let lines = bistable_schema::lines(&installed.err);
     assert!(lines.len() >= 2 && lines.iter().all(|l| l["schema"] == 1), "{lines:#?}");
     let (events, progress): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["seq"].is_u64());
     let last = progress.last().unwrap();

@@ -2,6 +2,7 @@
 use super::Out;
 use super::act::Which;
 use super::place::{By, Pinned, Place};
+use crate::answer::{Answer, Attested};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::SecretKey;
@@ -11,7 +12,6 @@ use crate::repository::store::Claim;
 use crate::repository::trust::Recognized;
 use bistable_format::attestation::Attestation;
 use bistable_format::{Envelope, Extensions, Head, repository as names};
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Arguments of `attest`.
@@ -84,7 +84,13 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     audit::append_once(&store, &HostClock, &act, |record| record.at >= since)?;
     let text = if new { "attested" } else { "attested before" };
     out.result(
-        json!({ "product": product, "version": version.to_string(), "kind": args.kind, "file": path, "new": new }),
+        Answer::Attested(Attested {
+            product: product.clone(),
+            version: version.to_string(),
+            kind: args.kind.clone(),
+            file: path,
+            new,
+        }),
         &format!("{text}: {} of {product} {version}\n", args.kind),
     )
 }

@@ -1,6 +1,7 @@
 //! `audit`, `audit verify`, `audit repair`.
 use super::Out;
 use super::place::Place;
+use crate::answer::{Answer, Audit, AuditRepaired, AuditVerified};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::audit::{self, AuditError, Record};
@@ -11,7 +12,6 @@ use crate::repository::store::Missing;
 use crate::repository::sync::Kind;
 use crate::size::Count;
 use bistable_format::text::printable;
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Arguments of `audit`.
@@ -55,8 +55,8 @@ fn show(args: &Args, out: Out) -> Result<(), Error> {
         let line = format!("{sequence:>6}  {at}  {who:<16}  {verb:<9}  {channel:<14}  {about}");
         let _ = writeln!(text, "{}", printable(&line, &[]).trim_end());
     }
-    let records: Vec<Value> = entries.iter().filter_map(|e| serde_json::to_value(&e.record).ok()).collect();
-    out.result(json!({ "repository": store.place(), "records": records }), &text)
+    let records = entries.into_iter().map(|entry| entry.record).collect();
+    out.result(Answer::Audit(Audit { repository: store.place().into(), records }), &text)
 }
 
 fn verify(place: &Place, out: Out) -> Result<(), Error> {
@@ -79,13 +79,13 @@ fn verify(place: &Place, out: Out) -> Result<(), Error> {
         };
         let _ = writeln!(text, "{name}: {missing} {why}");
     }
-    let json = json!({
-        "repository": store.place(),
-        "records": found.records,
-        "channels": found.channels,
-        "missing": found.missing,
-    });
-    out.result(json, &text)
+    let answer = AuditVerified {
+        repository: store.place().into(),
+        records: found.records,
+        channels: found.channels,
+        missing: found.missing,
+    };
+    out.result(Answer::AuditVerified(answer), &text)
 }
 
 fn repair(place: &Place, out: Out) -> Result<(), Error> {
@@ -100,5 +100,5 @@ fn repair(place: &Place, out: Out) -> Result<(), Error> {
         0 => "nothing is missing\n".into(),
         added => format!("{} added\n", Count(added, "record")),
     };
-    out.result(json!({ "repository": store.place(), "added": added }), &text)
+    out.result(Answer::AuditRepaired(AuditRepaired { repository: store.place().into(), added }), &text)
 }

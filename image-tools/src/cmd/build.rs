@@ -1,5 +1,6 @@
 //! `build`.
 use super::Out;
+use crate::answer::{self, Answer, DeltaMade};
 use crate::build::{self, BuildOptions, Built, ChunkSize, Input, Level};
 use crate::clock;
 use crate::delta::{self, DeltaOptions, Made};
@@ -16,7 +17,6 @@ use crate::volume::{Ext4Backend, Owner, VolumeSize};
 use bistable_boot::Flow;
 use bistable_format::{Digest, Requires, Root, Urgency, limits, release::DataPolicy};
 use semver::{Version, VersionReq};
-use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// What `build --help` ends with.
@@ -307,14 +307,14 @@ fn text(path: Option<&Path>) -> Result<String, Error> {
 
 fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), Error> {
     let mut text = format!("{}  {}\n", path.display(), Bytes(built.bytes));
-    let image = built.dissected.as_ref().map(|d| {
-        let (table, boot, system) = (d.table.name(), d.boot_partition, d.system_partition);
+    if let Some(found) = &built.dissected {
         text.push_str(&format!(
-            "from a card image ({table}): boot is partition {boot}, system is partition {system}\n"
+            "from a card image ({}): boot is partition {}, system is partition {}\n",
+            found.table.name(),
+            found.boot_partition,
+            found.system_partition
         ));
-        json!({"table": table, "boot_partition": boot, "system_partition": system, "notes": d.notes})
-    });
-    let mut volumes = Vec::new();
+    }
     for v in &built.volumes {
         text.push_str(&format!(
             "{:8}{:>12} raw {:>12} compressed  from {}: read in {:.1} s, {} of {} ({} zero) in {:.1} s\n",
@@ -328,18 +328,6 @@ fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), E
             v.zero_chunks,
             v.encode_time.as_secs_f64(),
         ));
-        volumes.push(json!({
-            "name": v.kind.to_string(),
-            "input": v.input,
-            "raw_bytes": v.volume.bytes,
-            "raw_sha256": v.volume.digest.to_string(),
-            "data_bytes": v.volume.data_bytes,
-            "chunk_bytes": v.chunk_bytes,
-            "chunks": v.chunks,
-            "zero_chunks": v.zero_chunks,
-            "read_seconds": v.plan_time.as_secs_f64(),
-            "encode_seconds": v.encode_time.as_secs_f64(),
-        }));
     }
     let release = &built.release;
     let seconds = built.time.as_secs_f64();
@@ -351,19 +339,6 @@ fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), E
         built.assemble_time.as_secs_f64(),
     ));
     text.extend(deltas.iter().map(super::delta::line));
-    out.result(
-        json!({
-            "file": path,
-            "bytes": built.bytes,
-            "product": release.product(),
-            "version": release.version.to_string(),
-            "release": built.digest.to_string(),
-            "volumes": volumes,
-            "from_img": image,
-            "deltas": deltas.iter().map(super::delta::as_json).collect::<Vec<_>>(),
-            "assemble_seconds": built.assemble_time.as_secs_f64(),
-            "seconds": seconds,
-        }),
-        &text,
-    )
+    let deltas = deltas.iter().map(DeltaMade::from).collect();
+    out.result(Answer::Built(Box::new(answer::Built::new(path, built, deltas))), &text)
 }

@@ -1,5 +1,6 @@
 //! `card`.
 use super::Out;
+use crate::answer::{Answer, CardMade};
 use crate::card::{self, CardOptions, DemoKeys};
 use crate::error::Error;
 use crate::output::Existing;
@@ -9,7 +10,6 @@ use crate::size::Bytes;
 use bistable_boot::Flow;
 use bistable_format::VolumeKind;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Arguments of `card`.
@@ -85,7 +85,6 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     drop(progress);
 
     let mut text = format!("{}  {}\n", options.out.display(), Bytes(made.plan.bytes()));
-    let mut partitions = Vec::new();
     for (partition, place) in made.plan.partitions() {
         text.push_str(&format!(
             "  {} {:12} at {:>10}  {:>10}\n",
@@ -94,8 +93,6 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
             Bytes(place.start).to_string(),
             Bytes(place.bytes).to_string(),
         ));
-        let (number, name) = (partition.number(), partition.name());
-        partitions.push(json!({"number": number, "name": name, "start": place.start, "bytes": place.bytes}));
     }
     let release = &made.release;
     text.push_str(&format!(
@@ -106,18 +103,5 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         made.bmap.display(),
         Bytes(made.mapped),
     ));
-    out.result(
-        json!({
-            "file": options.out,
-            "bytes": made.plan.bytes(),
-            "bmap": made.bmap,
-            "mapped_bytes": made.mapped,
-            "partitions": partitions,
-            "product": release.product(),
-            "version": release.version.to_string(),
-            "release": made.digest.to_string(),
-            "seconds": made.time.as_secs_f64(),
-        }),
-        &text,
-    )
+    out.result(Answer::CardMade(CardMade::new(&options.out, &made)), &text)
 }

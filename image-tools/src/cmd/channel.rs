@@ -3,6 +3,7 @@ use super::Out;
 use super::act::{Acting, Which, committed_line};
 use super::place::Place;
 use super::waves::{stage, to_come};
+use crate::answer::{Answer, ChannelChanged, Channels, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::read_public;
@@ -15,7 +16,6 @@ use crate::repository::words::seconds;
 use crate::repository::writer::Committed;
 use bistable_format::channel::Passage;
 use bistable_format::{Channel as Content, Key};
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -179,12 +179,12 @@ fn report(name: &str, verb: &str, committed: Option<&Committed>, out: Out) -> Re
     let about = committed.map(|c| c.file.channel.act.about.as_str()).filter(|about| !about.is_empty());
     let about = about.unwrap_or(name);
     out.result(
-        json!({
-            "channel": name,
-            "verb": verb,
-            "about": about,
-            "sequence": committed.map(|c| c.file.channel.sequence),
-            "expires_at": committed.map(|c| c.file.channel.expires_at()),
+        Answer::ChannelChanged(ChannelChanged {
+            channel: name.into(),
+            verb: verb.into(),
+            about: about.into(),
+            sequence: sequence(committed),
+            expires_at: committed.map(|c| c.file.channel.expires_at()),
         }),
         &format!("{verb} {about}\n{}", committed_line(committed)),
     )
@@ -202,7 +202,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
         // What only an older root vouches for, too: who renews it has to see it first.
         let ChannelFile { channel, root, .. } =
             Log::new(&store, &roots, name).newest_or_old(OldRoot::Accept)?;
-        all.push(json_of(&channel));
+        all.push((&channel).into());
         text.push_str(&text_of(&channel, HostClock.now()));
         if root != roots.newest().root.version {
             text.push_str(&format!(
@@ -215,7 +215,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
     if all.is_empty() {
         text.push_str("no channel yet: `bistable-image publish` begins one\n");
     }
-    out.result(json!({ "channels": all }), &text)
+    out.result(Answer::Channels(Channels { channels: all }), &text)
 }
 
 fn text_of(channel: &Content, now: u64) -> String {
@@ -265,32 +265,4 @@ fn text_of(channel: &Content, now: u64) -> String {
         ));
     }
     text
-}
-
-fn json_of(channel: &Content) -> Value {
-    json!({
-        "name": channel.name,
-        "sequence": channel.sequence,
-        "issued_at": channel.issued_at,
-        "expires_at": channel.expires_at(),
-        "promoted_at": channel.promoted_at,
-        "offers": channel.offers.iter().map(|o| json!({
-            "product": o.terms.product,
-            "version": o.terms.version.to_string(),
-            "release": o.identity.to_string(),
-            "boards": o.terms.boards,
-            "since": o.since,
-            "barrier": o.passage == Passage::Barrier,
-            "pinned": channel.pins.contains(&o.identity),
-            "rollout": o.rollout,
-        })).collect::<Vec<_>>(),
-        "withdrawn": channel.withdrawn,
-        "gates": {
-            "min_age": channel.gates.min_age,
-            "min_interval": channel.gates.min_interval,
-            "attestations": channel.gates.attestations.iter()
-                .map(|(kind, key)| json!({ "kind": kind, "key": key.id().to_string(), "label": key.label }))
-                .collect::<Vec<_>>(),
-        },
-    })
 }

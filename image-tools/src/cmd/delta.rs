@@ -1,5 +1,6 @@
 //! `delta`.
 use super::Out;
+use crate::answer::{Answer, DeltaMade, DeltasMade};
 use crate::delta::{self, Counts, DeltaOptions, Level, Made};
 use crate::error::Error;
 use crate::keys::SecretKey;
@@ -7,7 +8,6 @@ use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::root;
 use crate::size::{Bytes, Count};
-use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Arguments of `delta`.
@@ -68,10 +68,11 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let made = delta::make(&args.from, &args.new, &options, &*progress)?;
     drop(progress);
     let text: String = made.iter().map(line).collect();
-    out.result(json!({"deltas": made.iter().map(as_json).collect::<Vec<_>>()}), &text)
+    let deltas = made.iter().map(DeltaMade::from).collect();
+    out.result(Answer::DeltasMade(DeltasMade { deltas }), &text)
 }
 
-/// A delta that was made, for people.
+/// A delta that was made, human-readable.
 pub(super) fn line(made: &Made) -> String {
     let mut text = format!(
         "{}  {}, instead of {}: {} {} to {} in {:.1} s\n",
@@ -89,29 +90,8 @@ pub(super) fn line(made: &Made) -> String {
     text
 }
 
-/// How the chunks of a volume are made, for people.
+/// How the chunks of a volume are made, human-readable.
 pub(super) fn counts_line(name: &str, counts: &Counts) -> String {
     let Counts { zero, copied, patched, full } = counts;
     format!("{name:8}{} patched, {full} new, {copied} copied, {zero} zero", Count(*patched, "chunk"))
-}
-
-pub(super) fn counts_json(name: &str, counts: &Counts) -> Value {
-    let Counts { zero, copied, patched, full } = counts;
-    json!({"name": name, "patched": patched, "new": full, "copied": copied, "zero": zero})
-}
-
-pub(super) fn as_json(made: &Made) -> Value {
-    let volumes = made.volumes.iter().map(|(kind, counts)| counts_json(&kind.to_string(), counts));
-    json!({
-        "file": made.path,
-        "bytes": made.bytes,
-        "full_bytes": made.full_bytes,
-        "product": made.target.product(),
-        "version": made.target.version.to_string(),
-        "release": made.delta.target.to_string(),
-        "base_version": made.base.version.to_string(),
-        "base": made.delta.base.to_string(),
-        "volumes": volumes.collect::<Vec<_>>(),
-        "seconds": made.time.as_secs_f64(),
-    })
 }

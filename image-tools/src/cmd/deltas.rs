@@ -1,6 +1,7 @@
 //! `deltas`.
 use super::Out;
 use super::place::Place;
+use crate::answer::{Answer, WantedDelta, WantedDeltas};
 use crate::error::Error;
 use crate::repository::delta_file;
 use crate::repository::holdings::Holdings;
@@ -9,7 +10,6 @@ use crate::repository::store::Missing;
 use crate::repository::wanted::{LAST, Wanted, wanted};
 use crate::size::Bytes;
 use bistable_format::{Digest, repository as names};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -57,17 +57,17 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             }
             format!("bistable-image delta{from} {bundle} {SIGNED}")
         });
-        list.push(json!({
-            "product": product,
-            "version": new.to_string(),
-            "release": target.identity.to_string(),
-            "base_version": old.to_string(),
-            "base": base.identity.to_string(),
-            "file": names::delta(&target.identity, &base.identity),
-            "bytes": bytes,
-            "full_bytes": target.bytes,
-            "command": command,
-        }));
+        list.push(WantedDelta {
+            product: product.clone(),
+            version: new.to_string(),
+            release: target.identity.to_string(),
+            base_version: old.to_string(),
+            base: base.identity.to_string(),
+            file: names::delta(&target.identity, &base.identity),
+            bytes,
+            full_bytes: target.bytes,
+            command,
+        });
     }
     if all.is_empty() {
         let _ = writeln!(
@@ -83,11 +83,11 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         let _ = writeln!(text, "  bistable-image delta{from} {bundle} {SIGNED}");
     }
     out.result(
-        json!({
-            "repository": store.place(),
-            "channel": args.channel,
-            "missing": missing,
-            "deltas": list,
+        Answer::WantedDeltas(WantedDeltas {
+            repository: store.place().into(),
+            channel: args.channel.clone(),
+            missing,
+            deltas: list,
         }),
         &text,
     )

@@ -1,11 +1,11 @@
 //! `diff`.
 use super::Out;
+use crate::answer::Answer;
 use crate::delta::{Level, diff};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::root;
 use crate::size::Bytes;
-use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -53,23 +53,5 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     if let Some(more) = found.files.len().checked_sub(args.top).filter(|more| *more > 0) {
         let _ = writeln!(text, "and {more} more: --top {}, or --json", found.files.len());
     }
-    let files = found.files.iter().map(|cost| {
-        json!({
-            "volume": cost.kind.to_string(),
-            "path": cost.path,
-            "bytes": cost.bytes,
-            "changed_bytes": cost.changed,
-        })
-    });
-    let volumes = found.volumes.iter().map(|(kind, bytes)| json!({"name": kind.to_string(), "bytes": bytes}));
-    out.result(
-        json!({
-            "product": target.product(),
-            "version": target.version.to_string(),
-            "base_version": base.version.to_string(),
-            "volumes": volumes.collect::<Vec<_>>(),
-            "files": files.collect::<Vec<_>>(),
-        }),
-        &text,
-    )
+    out.result(Answer::Diff((&found).into()), &text)
 }

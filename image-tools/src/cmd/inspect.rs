@@ -1,5 +1,6 @@
 //! `inspect`.
 use super::Out;
+use crate::answer::{Answer, Inspected};
 use crate::error::Error;
 use crate::inspect::{self, Content, DeltaFile, ListSummary, ReleaseFile, Trust};
 use crate::keys;
@@ -9,7 +10,6 @@ use crate::size::Bytes;
 use bistable_format::content::kind_name;
 use bistable_format::text::printable;
 use bistable_format::{Key, Root};
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -26,43 +26,28 @@ pub struct Args {
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let trusted = args.root.as_deref().map(roots::read).transpose()?;
     let found = inspect::inspect(&args.file, trusted.as_ref().map(|r| &r.root))?;
-    let (what, (mut json, text)) = match &found.content {
-        Content::Bundle(file, lists) => ("bundle", release(file, lists)),
-        Content::Delta(file) => ("delta", delta(file)),
-        Content::Release(file) => ("release", release(file, &[])),
-        Content::Root(found) => ("root", root(found)),
-        Content::PublicKey(key) => ("public key", (key_json(key), format!("key {}\n", key_line(key)))),
-        Content::SecretKey(key) => ("secret key", (key_json(key), format!("key {}\n", key_line(key)))),
+    let text = match &found.content {
+        Content::Bundle(file, lists) => release(file, lists),
+        Content::Delta(file) => delta(file),
+        Content::Release(file) => release(file, &[]),
+        Content::Root(found) => root(found),
+        Content::PublicKey(key) | Content::SecretKey(key) => format!("key {}\n", key_line(key)),
     };
     let names = |keys: &[Key]| keys.iter().map(key_line).collect::<Vec<_>>().join(", ");
-    let ids = |keys: &[Key]| keys.iter().map(key_json).collect::<Vec<_>>();
-    let (trust, trust_json) = match (&found.trust, &found.content) {
-        (_, Content::PublicKey(_) | Content::SecretKey(_)) => (String::new(), Value::Null),
-        (Trust::NotVerified, _) => (
-            "NOT VERIFIED: nothing vouches for what follows; give --root\n".into(),
-            json!({"verified": false, "signed_by": []}),
-        ),
-        (Trust::OwnKeys(keys), _) => (
-            format!("NOT VERIFIED, but signed by its own keys: {}\n", names(keys)),
-            json!({"verified": false, "signed_by": ids(keys)}),
-        ),
-        (Trust::Verified(keys), Content::Bundle(..) | Content::Delta(_)) => (
-            format!("verified all but the data (for that: verify), signed by {}\n", names(keys)),
-            json!({"verified": true, "signed_by": ids(keys)}),
-        ),
-        (Trust::Verified(keys), _) => (
-            format!("verified, signed by {}\n", names(keys)),
-            json!({"verified": true, "signed_by": ids(keys)}),
-        ),
+    let trust = match (&found.trust, &found.content) {
+        (_, Content::PublicKey(_) | Content::SecretKey(_)) => String::new(),
+        (Trust::NotVerified, _) => "NOT VERIFIED: nothing vouches for what follows; give --root\n".into(),
+        (Trust::OwnKeys(keys), _) => format!("NOT VERIFIED, but signed by its own keys: {}\n", names(keys)),
+        (Trust::Verified(keys), Content::Bundle(..) | Content::Delta(_)) => {
+            format!("verified all but the data (for that: verify), signed by {}\n", names(keys))
+        }
+        (Trust::Verified(keys), _) => format!("verified, signed by {}\n", names(keys)),
     };
-    json["kind_of_file"] = what.into();
-    json["file"] = args.file.display().to_string().into();
-    json["file_bytes"] = found.bytes.into();
-    if !trust_json.is_null() {
-        json["trust"] = trust_json;
-    }
-    let head = format!("{}: {what}, {}\n", args.file.display(), Bytes(found.bytes));
-    out.result(json, &format!("{head}{trust}{text}"))
+    let head = format!("{}: {}, {}\n", args.file.display(), found.content.name(), Bytes(found.bytes));
+    out.result(
+        Answer::Inspected(Box::new(Inspected::new(&args.file, &found))),
+        &format!("{head}{trust}{text}"),
+    )
 }
 
 /// A key on one line.
@@ -70,22 +55,12 @@ pub(super) fn key_line(key: &Key) -> String {
     format!("{} \"{}\" ({})", key.id(), key.label.escape_debug(), keys::kind_name(key.kind))
 }
 
-pub(super) fn key_json(key: &Key) -> Value {
-    json!({
-        "id": key.id().to_string(),
-        "label": key.label,
-        "kind": keys::kind_name(key.kind),
-        "public": bistable_format::Digest(key.public).to_string(),
-    })
-}
-
-/// A root as JSON and text.
-pub(super) fn root(root: &Root) -> (Value, String) {
+/// A root, human-readable.
+pub(super) fn root(root: &Root) -> String {
     let mut text = format!("root version {}\n", root.version);
     let (repository, expires) = (root.repository(), root.expires_at.map(timestamp));
     line(&mut text, format_args!("repository {repository}"));
     line(&mut text, format_args!("expires {}", expires.as_deref().unwrap_or("never")));
-    let mut roles = Vec::new();
     for role in &root.roles {
         let keys: Vec<&Key> = role.keys.iter().filter_map(|id| root.key(id)).collect();
         let channels = match role.channels.as_slice() {
@@ -97,68 +72,34 @@ pub(super) fn root(root: &Root) -> (Value, String) {
         for key in &keys {
             line(&mut text, format_args!("  {}", key_line(key)));
         }
-        roles.push(json!({
-            "role": role.role.name(),
-            "channels": role.channels,
-            "threshold": role.threshold,
-            "keys": keys.into_iter().map(key_json).collect::<Vec<_>>(),
-        }));
     }
-    let mut demands = Vec::new();
     for demand in &root.demands {
         let channels =
             if demand.channels.is_empty() { "every channel".into() } else { demand.channels.join(", ") };
         let key = root.key(&demand.key).map(key_line).unwrap_or_default();
         line(&mut text, format_args!("devices demand {} in {channels} from {key}", demand.kind));
-        demands
-            .push(json!({"kind": demand.kind, "channels": demand.channels, "key": demand.key.to_string()}));
     }
-    let json = json!({
-        "version": root.version,
-        "repository": repository.to_string(),
-        "expires_at": expires,
-        "roles": roles,
-        "demands": demands,
-    });
-    (json, text)
+    text
 }
 
-fn delta(file: &DeltaFile) -> (Value, String) {
+fn delta(file: &DeltaFile) -> String {
     let (delta, mut text) = (&file.delta, String::new());
     line(&mut text, format_args!("makes             {}", delta.target));
     line(&mut text, format_args!("from              {}", delta.base));
     line(&mut text, format_args!("repository        {}", delta.head.repository));
     line(&mut text, format_args!("needs bistable    {}", delta.head.agent));
     line(&mut text, format_args!("product           {}", delta.head.product));
-    let version = file.release.as_ref().map(|release| release.version.to_string());
-    if let Some(version) = &version {
-        line(&mut text, format_args!("version           {version}"));
+    if let Some(release) = &file.release {
+        line(&mut text, format_args!("version           {}", release.version));
     }
-    let mut artifacts = Vec::new();
     for a in &delta.artifacts {
         let (data, list) = (Bytes(a.data_bytes), Bytes(a.list_bytes.into()));
         line(&mut text, format_args!("{:18}{data} of data, {list} of chunk list", a.name));
-        artifacts.push(json!({
-            "name": a.name,
-            "data_bytes": a.data_bytes,
-            "data_sha256": a.data.to_string(),
-            "list_bytes": a.list_bytes,
-            "list_sha256": a.list.to_string(),
-        }));
     }
-    let json = json!({
-        "release": delta.target.to_string(),
-        "base": delta.base.to_string(),
-        "repository": delta.head.repository.to_string(),
-        "needs_bistable": delta.head.agent,
-        "product": delta.head.product,
-        "version": version,
-        "artifacts": artifacts,
-    });
-    (json, text)
+    text
 }
 
-fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
+fn release(file: &ReleaseFile, lists: &[ListSummary]) -> String {
     let (release, mut text) = (&file.release, String::new());
     let time = i64::try_from(release.build_time).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
     let time = time.map_or_else(|| format!("{} s after 1970", release.build_time), |t| t.to_string());
@@ -200,7 +141,6 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
     let bound: Vec<String> = release.bound.iter().map(|b| format!("{} {}", b.component, b.version)).collect();
     line(&mut text, format_args!("brings along      {}", or_none(&bound.join(", "))));
     line(&mut text, format_args!("content           {}", kind_name(release.content.kind())));
-    let mut volumes = Vec::new();
     for (name, v) in release.content.artifacts() {
         line(&mut text, format_args!("{name}"));
         line(
@@ -217,15 +157,6 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
             ),
         );
         line(&mut text, format_args!("  chunk list      {} bytes, sha256 {}", v.list_bytes, v.list));
-        let mut volume = json!({
-            "name": name,
-            "raw_bytes": v.bytes,
-            "raw_sha256": v.digest.to_string(),
-            "data_bytes": v.data_bytes,
-            "data_sha256": v.data.to_string(),
-            "list_bytes": v.list_bytes,
-            "list_sha256": v.list.to_string(),
-        });
         if let Some(list) = lists.iter().find(|l| l.kind.name() == name) {
             let base = list.base.map(|b| b.to_string());
             let chunk = Bytes(list.chunk_bytes.into());
@@ -236,44 +167,11 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> (Value, String) {
             if let Some(base) = &base {
                 line(&mut text, format_args!("  delta against   {base}"));
             }
-            volume["chunk_bytes"] = list.chunk_bytes.into();
-            volume["chunks"] = list.chunks.into();
-            volume["zero_chunks"] = list.zero_chunks.into();
-            volume["base_sha256"] = base.into();
         }
-        volumes.push(volume);
     }
     block(&mut text, "self-tests", &release.self_tests, "none");
     block(&mut text, "health profile", &release.health, "the defaults");
-    let map = |list: &[(String, semver::VersionReq)]| -> serde_json::Map<String, Value> {
-        list.iter().map(|(n, r)| (n.clone(), r.to_string().into())).collect()
-    };
-    let json = json!({
-        "release": file.digest.to_string(),
-        "repository": release.head.repository.to_string(),
-        "needs_bistable": release.head.agent,
-        "component": release.component,
-        "content": kind_name(release.content.kind()),
-        "urgency": release.urgency.name(),
-        "data": release.data.name(),
-        "durable": release.durable,
-        "origin": release.origin,
-        "sbom_sha256": sbom,
-        "bound": bound,
-        "product": release.product(),
-        "version": release.version.to_string(),
-        "security_version": release.security_version,
-        "boards": release.boards,
-        "requires": {"running": running, "components": map(&release.requires.components)},
-        "conflicts": map(&release.requires.conflicts),
-        "build_time": release.build_time,
-        "author": release.author,
-        "description": release.description,
-        "volumes": volumes,
-        "self_tests": release.self_tests,
-        "health": release.health,
-    });
-    (json, text)
+    text
 }
 
 fn line(text: &mut String, args: std::fmt::Arguments<'_>) {

@@ -2,6 +2,7 @@
 use super::Out;
 use super::act::Acting;
 use super::place::{By, Place};
+use crate::answer::{self, Answer, GoneDelta, GoneRelease, Pruned, Skipped, Synced};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::fsck::{Depth, Repaired, fsck, repair};
@@ -13,7 +14,6 @@ use crate::repository::sync::{Copying, Extent, sync};
 use crate::repository::words::seconds;
 use crate::size::{Bytes, Count};
 use bistable_format::text::printable;
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Arguments of `prune`.
@@ -97,14 +97,14 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             held.entry.version,
             Bytes(leaving.frees)
         );
-        going.push(json!({
-            "product": held.entry.product,
-            "version": held.entry.version.to_string(),
-            "release": leaving.release.to_string(),
-            "bytes": held.entry.bytes,
-            "frees": leaving.frees,
-            "why": word,
-        }));
+        going.push(GoneRelease {
+            product: held.entry.product.clone(),
+            version: held.entry.version.to_string(),
+            release: leaving.release.to_string(),
+            bytes: held.entry.bytes,
+            frees: leaving.frees,
+            why: word.into(),
+        });
     }
     for delta in plan.deltas.iter().filter(|delta| delta.why != DeltaGoes::Release) {
         let name = |id| {
@@ -120,22 +120,16 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         };
         let _ = writeln!(text, "delta to {target} from {base}  frees {frees}  {why}");
     }
-    let deltas: Vec<_> = plan
-        .deltas
-        .iter()
-        .map(|delta| {
-            json!({
-                "release": delta.target.to_string(),
-                "base": delta.base.to_string(),
-                "frees": delta.frees,
-                "why": match delta.why {
-                    DeltaGoes::Orphan => "orphan",
-                    DeltaGoes::Room => "room",
-                    DeltaGoes::Release => "release",
-                },
-            })
-        })
-        .collect();
+    let deltas = plan.deltas.iter().map(|delta| GoneDelta {
+        release: delta.target.to_string(),
+        base: delta.base.to_string(),
+        frees: delta.frees,
+        why: match delta.why {
+            DeltaGoes::Orphan => "orphan".into(),
+            DeltaGoes::Room => "room".into(),
+            DeltaGoes::Release => "release".into(),
+        },
+    });
     // Afterwards what there is counts: the catalogues were written anew, and what others left may be gone, too.
     let (removed, after) = if args.dry_run {
         (prune::Removed::default(), plan.bytes[1])
@@ -163,17 +157,17 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         text.push_str("warning: still more than allowed; all the rest is on offer, pinned, among the newest, or the way back\n");
     }
     out.result(
-        json!({
-            "dry_run": args.dry_run,
-            "releases": going,
-            "deltas": deltas,
-            "bytes_before": plan.bytes[0],
-            "bytes_after": after,
-            "too_large": plan.too_large,
-            "removed_deltas": removed.deltas,
-            "removed_files": removed.files,
-            "removed_bytes": removed.bytes,
-        }),
+        Answer::Pruned(Box::new(Pruned {
+            dry_run: args.dry_run,
+            releases: going,
+            deltas: deltas.collect(),
+            bytes_before: plan.bytes[0],
+            bytes_after: after,
+            too_large: plan.too_large,
+            removed_deltas: removed.deltas,
+            removed_files: removed.files,
+            removed_bytes: removed.bytes,
+        })),
         &text,
     )
 }
@@ -228,32 +222,10 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
             let _ = writeln!(text, "{} {done}", Count(number, what));
         }
     }
-    let problems: Vec<Value> = report
-        .problems
-        .iter()
-        .map(|p| json!({ "fault": p.fault.name(), "path": p.path, "text": p.text }))
-        .collect();
-    let json = json!({
-            "repository": store.place(),
-            "fine": report.problems.is_empty(),
-            "problems": problems,
-            "channels": report.channels,
-            "offered": report.offered,
-            "catalogued": report.catalogued,
-            "deltas": report.deltas,
-            "proven_deltas": report.proven,
-            "not_kept": report.not_kept,
-            "blobs": report.blobs,
-            "orphan_bytes": report.orphan_bytes,
-            "mended": repaired.hints,
-            "repaired_names": repaired.names,
-            "removed_damaged": repaired.damaged,
-            "removed_deltas": repaired.deltas,
-            "removed_leftovers": repaired.leftovers,
-    });
+    let answer = Answer::Fsck(Box::new(answer::Fsck::new(store.place(), &report, &repaired)));
     match report.problems.iter().filter(|p| p.fault.is_serious()).count() {
-        0 => out.result(json, &text),
-        serious => Err(out.report(json, &text, Error::Damaged { place: store.place().into(), serious })),
+        0 => out.result(answer, &text),
+        serious => Err(out.report(answer, &text, Error::Damaged { place: store.place().into(), serious })),
     }
 }
 
@@ -271,13 +243,13 @@ pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
         super::lines::say(&format!("warning: copied, but {} has no record of it: {e}", from.place()));
     }
     out.result(
-        json!({
-            "from": from.place(),
-            "to": to.place(),
-            "files": copied.files,
-            "bytes": copied.bytes,
-            "already_there": copied.there,
-            "skipped": copied.skipped.iter().map(|(path, why)| json!({ "path": path, "text": why })).collect::<Vec<_>>(),
+        Answer::Synced(Synced {
+            from: from.place().into(),
+            to: to.place().into(),
+            files: copied.files,
+            bytes: copied.bytes,
+            already_there: copied.there,
+            skipped: copied.skipped.into_iter().map(|(path, text)| Skipped { path, text }).collect(),
         }),
         &format!(
             "{} → {}: {} copied, {}; {} were there\n",

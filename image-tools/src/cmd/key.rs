@@ -1,9 +1,9 @@
 //! `key new`.
 use super::Out;
+use crate::answer::{Answer, KeyMade};
 use crate::error::Error;
 use crate::keys::{self, kind_name};
 use bistable_format::KeyKind;
-use serde_json::json;
 use std::path::PathBuf;
 
 /// The verb.
@@ -35,13 +35,7 @@ pub(crate) fn run(Key::New(args): Key, out: Out) -> Result<(), Error> {
     let files = key.write(&args.out)?;
     let public = key.public();
     out.result(
-        json!({
-            "secret": files.secret,
-            "public": files.public,
-            "id": public.id().to_string(),
-            "label": label,
-            "kind": kind_name(kind),
-        }),
+        Answer::KeyMade(KeyMade::new(&files, &public)),
         &format!(
             "{}  secret: keep it offline, with a copy\n{}  public\nkey {} \"{label}\", {}\n",
             files.secret.display(),

@@ -1,10 +1,10 @@
 //! Progress as lines: for logs, and as JSON for programs.
+use crate::answer::{Line, Step};
 use crate::clock::Stopwatch;
 use crate::progress::{Progress, Stage};
 use crate::repository::notice::{Notice, Notices};
 use crate::size::Bytes;
 use bistable_format::text::printable;
-use serde_json::json;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -44,19 +44,19 @@ impl Lines {
         Lines { format: Format::Json, ..Lines::plain() }
     }
 
-    fn tell(&self, event: &str, stage: Stage, done: u64, state: &State) {
-        let took = self.watch.elapsed().saturating_sub(state.began);
-        say(&match (self.format, event) {
-            (Format::Json, _) => {
-                let (stage, total) = (stage.name(), state.total);
-                json!({"event": event, "stage": stage, "done": done, "total": total}).to_string()
-            }
-            (Format::Plain, "progress") => {
+    fn tell(&self, event: fn(Step) -> Line, stage: Stage, done: u64, state: &State) {
+        let line = event(Step::new(stage, done, state.total));
+        say(&match (self.format, &line) {
+            (Format::Json, _) => line.json(),
+            (Format::Plain, Line::Progress(_)) => {
                 let percent = done.saturating_mul(100) / state.total.max(1);
                 format!("{}: {percent} % of {}", stage.name(), Bytes(state.total))
             }
-            (Format::Plain, "end") => format!("{}: done in {:.1} s", stage.name(), took.as_secs_f64()),
-            (Format::Plain, _) => return,
+            (Format::Plain, Line::End(_)) => {
+                let took = self.watch.elapsed().saturating_sub(state.began);
+                format!("{}: done in {:.1} s", stage.name(), took.as_secs_f64())
+            }
+            (Format::Plain, Line::Begin(_) | Line::Note { .. }) => return,
         });
     }
 
@@ -70,7 +70,7 @@ impl Progress for Lines {
         self.with(|state| {
             let now = self.watch.elapsed();
             *state = State { total, began: now, said: now, tenth: 0 };
-            self.tell("begin", stage, 0, state);
+            self.tell(Line::Begin, stage, 0, state);
         });
     }
 
@@ -90,18 +90,18 @@ impl Progress for Lines {
             }
             state.said = now;
             state.tenth = tenth;
-            self.tell("progress", stage, done, state);
+            self.tell(Line::Progress, stage, done, state);
         });
     }
 
     fn end(&self, stage: Stage) {
-        self.with(|state| self.tell("end", stage, state.total, state));
+        self.with(|state| self.tell(Line::End, stage, state.total, state));
     }
 
     fn note(&self, text: &str) {
         say(&match self.format {
             Format::Plain => format!("note: {text}"),
-            Format::Json => json!({"event": "note", "text": text}).to_string(),
+            Format::Json => Line::note(text).json(),
         });
     }
 }

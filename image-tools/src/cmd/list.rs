@@ -2,6 +2,7 @@
 use super::Out;
 use super::place::Place;
 use super::search;
+use crate::answer::{Answer, Listed, ListedRelease};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
 use crate::repository::channel::Log;
@@ -10,7 +11,6 @@ use crate::repository::listing::{Wanted, listing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use bistable_format::{Channel, rollout::Pace};
-use serde_json::{Value, json};
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -57,22 +57,18 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     if found.is_empty() {
         text.push_str(if args.all { "no release\n" } else { "no release is on offer\n" });
     }
-    let all: Vec<Value> = found
-        .iter()
-        .map(|held| {
-            let mut release = search::json_of(held);
-            release["state"] = held.standing().name().into();
-            release["rollout"] = pace(&channel, held).map(Pace::name).into();
-            release
-        })
-        .collect();
+    let releases = found.iter().map(|held| ListedRelease {
+        release: held.into(),
+        state: held.standing().into(),
+        rollout: pace(&channel, held).map(Into::into),
+    });
     out.result(
-        json!({
-            "repository": store.place(),
-            "channel": args.channel,
-            "sequence": channel.sequence,
-            "expires_at": timestamp(channel.expires_at()),
-            "releases": all,
+        Answer::Listed(Listed {
+            repository: store.place().into(),
+            channel: args.channel.clone(),
+            sequence: channel.sequence,
+            expires_at: timestamp(channel.expires_at()),
+            releases: releases.collect(),
         }),
         &text,
     )

@@ -25,15 +25,12 @@ pub(crate) mod verify;
 mod waves;
 pub(crate) mod withdraw;
 
+use crate::answer::{Answer, Document, Failure};
 use crate::error::{Error, Exit};
 use crate::progress::{Progress, Silent};
-use bistable_format::text::{printable, printable_json};
+use bistable_format::text::printable;
 use clap::ValueEnum;
-use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
-
-/// The schema of all JSON results. Rises when a field changes its meaning or goes.
-const SCHEMA: u32 = 1;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -68,18 +65,18 @@ impl Out {
         }
     }
 
-    /// Print the result: as text, or as JSON with the schema's number.
-    pub(crate) fn result(self, json: Value, text: &str) -> Result<(), Error> {
+    /// Print the result: as text, or as JSON.
+    pub(crate) fn result(self, answer: Answer, text: &str) -> Result<(), Error> {
         // Names and descriptions are foreign text.
-        if self.json { print(&object(json, None)) } else { print(&printable(text, &['\n', '\t'])) }
+        if self.json { object(&Document::of(answer)) } else { print(&printable(text, &['\n', '\t'])) }
     }
 
     /// Print the report of a verb that fails because of it; as JSON, with the failure.
-    pub(crate) fn report(self, json: Value, text: &str, why: Error) -> Error {
+    pub(crate) fn report(self, answer: Answer, text: &str, why: Error) -> Error {
         if !self.json {
-            return self.result(json, text).err().unwrap_or(why);
+            return self.result(answer, text).err().unwrap_or(why);
         }
-        match print(&object(json, Some(&Failure::from(&why)))) {
+        match object(&Document::failed(failure(&why), Some(answer))) {
             Ok(()) => Error::Told(Box::new(why)),
             Err(e) => e,
         }
@@ -90,42 +87,23 @@ impl Out {
         lines::say(&format!("error: {}", causes(error, "\n  caused by: ")));
         if self.json && !matches!(error, Error::Told(_)) {
             // Nothing can be done about a closed standard output.
-            let _ = print(&object(Value::Null, Some(&Failure::from(error))));
+            let _ = object(&Document::failed(failure(error), None));
         }
     }
 }
 
-/// What failed, for programs.
-struct Failure {
-    error: String,
-    exit: Exit,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Failure {
-        Failure { error: causes(error, ": "), exit: error.exit() }
-    }
+fn failure(error: &Error) -> Failure {
+    Failure::new(causes(error, ": "), error.exit())
 }
 
 /// The one JSON object of a command line that can't be understood.
 pub(crate) fn complain_of_usage(text: &str) {
-    let failure = Failure { error: text.into(), exit: Exit::Usage };
     // Nothing can be done about a closed standard output.
-    let _ = print(&object(Value::Null, Some(&failure)));
+    let _ = object(&Document::failed(Failure::new(text, Exit::Usage), None));
 }
 
-fn object(json: Value, failure: Option<&Failure>) -> String {
-    let mut all = serde_json::Map::new();
-    all.insert("schema".into(), SCHEMA.into());
-    if let Value::Object(fields) = json {
-        all.extend(fields);
-    }
-    if let Some(Failure { error, exit }) = failure {
-        all.insert("error".into(), error.as_str().into());
-        all.insert("code".into(), exit.name().into());
-        all.insert("exit".into(), (*exit as u8).into());
-    }
-    json_text(&Value::Object(all)) + "\n"
+fn object(document: &Document) -> Result<(), Error> {
+    print(&(document.json() + "\n"))
 }
 
 fn print(text: &str) -> Result<(), Error> {
@@ -148,24 +126,4 @@ fn causes(error: &Error, between: &str) -> String {
         cause = e.source();
     }
     text
-}
-
-/// As JSON that may reach a terminal, too.
-fn json_text(value: &Value) -> String {
-    printable_json(&format!("{value:#}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Value, json_text};
-    use serde_json::json;
-
-    #[test]
-    fn json_has_only_printable_characters_and_says_the_same() {
-        let value = json!({ "a\u{7f}": "\u{1b}[2J \u{9b}31m \u{202e}x\u{e0041} ü 🚀 \n\t\"\\" });
-        let text = json_text(&value);
-        assert!(bistable_format::text::is_printable(&text, &['\n']), "{text:?}");
-        assert!(text.contains("\\udb40\\udc41") && text.contains("ü 🚀"), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-    }
 }

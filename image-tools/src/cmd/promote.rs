@@ -2,12 +2,12 @@
 use super::Out;
 use super::act::{Acting, Which, committed_line};
 use super::waves::{rest, stage, to_come};
+use crate::answer::{Answer, Promoted, RolloutChanged, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::promote::{Wish, promote};
 use crate::repository::words::{WaveAfter, in_order, percent};
 use bistable_format::rollout::{Pace, Rollout, Wave};
-use serde_json::json;
 
 /// Arguments of `promote`.
 #[derive(Debug, clap::Args)]
@@ -69,13 +69,13 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     };
     let rest = rest(&wish.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     out.result(
-        json!({
-            "product": product,
-            "version": version.to_string(),
-            "release": offer.identity.to_string(),
-            "from": args.from,
-            "into": args.into,
-            "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
+        Answer::Promoted(Promoted {
+            product: product.clone(),
+            version: version.to_string(),
+            release: offer.identity.to_string(),
+            from: args.from.clone(),
+            into: args.into.clone(),
+            sequence: sequence(committed.as_ref()),
         }),
         &format!(
             "promoted {product} {version} from {} into {}: {who}\n{rest}{}",
@@ -182,7 +182,11 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
     }
     text.push_str(&committed_line(committed.as_ref()));
     out.result(
-        json!({ "channel": args.channel, "rollout": about, "sequence": committed.as_ref().map(|c| c.file.channel.sequence) }),
+        Answer::RolloutChanged(RolloutChanged {
+            channel: args.channel.clone(),
+            rollout: about,
+            sequence: sequence(committed.as_ref()),
+        }),
         &text,
     )
 }

@@ -3,6 +3,7 @@ use super::Out;
 use super::act::{Acting, committed_line};
 use super::promote::Waves;
 use super::waves::rest;
+use crate::answer::{self, Answer, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::parallel::Threads;
@@ -11,7 +12,6 @@ use crate::repository::publish::{Publication, publish};
 use crate::repository::wanted::LAST;
 use crate::size::Bytes;
 use bistable_format::channel::Passage;
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Arguments of `publish`.
@@ -77,29 +77,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     }
     let rest = rest(&publication.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     let release = &published.release;
-    let sequence = published.committed.as_ref().map(|c| c.file.channel.sequence);
-    let what = match sequence {
+    let what = match sequence(published.committed.as_ref()) {
         Some(sequence) => format!("number {sequence} of channel {} offers it", args.channel),
         None => format!("channel {} offers it already", args.channel),
     };
     out.result(
-        json!({
-            "repository": bench.store.place(),
-            "channel": args.channel,
-            "sequence": sequence,
-            "product": release.product(),
-            "version": release.version.to_string(),
-            "release": published.identity.to_string(),
-            "bytes": published.bytes,
-            "uploaded_bytes": published.uploaded,
-            "deltas": published.deltas.iter().map(|delta| json!({
-                "base": delta.identity.to_string(),
-                "base_version": delta.base.version.to_string(),
-                "bytes": delta.bytes,
-                "new": delta.is_new,
-            })).collect::<Vec<_>>(),
-            "without_delta_from": published.without_delta.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        }),
+        Answer::Published(Box::new(answer::Published::new(bench.store.place(), &args.channel, &published))),
         &format!(
             "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{deltas}{}",
             release.product(),

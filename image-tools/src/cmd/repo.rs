@@ -2,6 +2,7 @@
 use super::Out;
 use super::lines::{OnStderr, say};
 use super::place::{By, Pinned, Place, memory, report_trust, warn_of};
+use crate::answer::{Answer, Forgotten, Initialized, NextRoot as Followed, Probed};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::init::{Initialised, Writers, init, writers};
@@ -10,7 +11,6 @@ use crate::repository::store::Missing;
 use crate::repository::trust::{Trusted, recognize};
 use crate::root;
 use bistable_format::Role;
-use serde_json::json;
 use std::path::PathBuf;
 
 /// The verb.
@@ -110,10 +110,10 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                 Initialised::Already => "was this repository already",
             };
             out.result(
-                json!({
-                    "repository": store.place(),
-                    "new": made == Initialised::New,
-                    "single_writer": writers == Writers::Single,
+                Answer::Initialized(Initialized {
+                    repository: store.place().into(),
+                    new: made == Initialised::New,
+                    single_writer: writers == Writers::Single,
                 }),
                 &format!("{}: {what}\n", store.place()),
             )
@@ -129,7 +129,7 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             let version = next.root.version;
             let what = if added { "from now on" } else { "already" };
             out.result(
-                json!({ "repository": store.place(), "version": version, "new": added }),
+                Answer::NextRoot(Followed { repository: store.place().into(), version, new: added }),
                 &format!(
                     "{}: root version {version} {what}; if its channel keys are others, sign each channel anew with \
                      `channel refresh NAME --accept-old-root`\n",
@@ -146,13 +146,15 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                 [] => format!("{}: no channel was remembered\n", store.place()),
                 names => format!("{}: forgot {}\n", store.place(), names.join(", ")),
             };
-            out.result(json!({ "repository": store.place(), "forgotten": forgotten }), &text)
+            let forgotten = forgotten.into_iter().collect();
+            out.result(Answer::Forgotten(Forgotten { repository: store.place().into(), forgotten }), &text)
         }
         Repo::Probe(args) => {
             let store = args.place.open(Missing::Refuse)?;
             probe(&store)?;
             let text = format!("{} keeps what was created first\n", store.place());
-            out.result(json!({ "repository": store.place(), "keeps_what_was_created": true }), &text)
+            let answer = Probed { repository: store.place().into(), keeps_what_was_created: true };
+            out.result(Answer::Probed(answer), &text)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `root new`, `root rotate`, `root sign`.
 use super::Out;
+use crate::answer::{Answer, RootMade, RootSigned, path_text};
 use crate::clock;
 use crate::error::Error;
 use crate::keys::{self, SecretKey};
@@ -236,8 +237,7 @@ fn made(path: &Path, current: &bistable_format::Root, bytes: &[u8], out: Out) ->
             format!("{}: not enough yet: {why}; `bistable-image root sign` adds signatures\n", path.display())
         }
     };
-    let json = serde_json::json!({ "file": path.display().to_string(), "complete": lacks.is_none(), "lacks": lacks });
-    out.result(json, &text)
+    out.result(Answer::RootSigned(RootSigned::new(path, lacks)), &text)
 }
 
 fn new(args: New, out: Out) -> Result<(), Error> {
@@ -251,7 +251,7 @@ fn new(args: New, out: Out) -> Result<(), Error> {
             "warning: without --channel-key no channel can be signed for this root: it is only for updates from files",
         );
     }
-    let (mut json, text) = super::inspect::root(&made.root);
-    json["file"] = args.out.display().to_string().into();
-    out.result(json, &format!("{}\n{text}", args.out.display()))
+    let file = path_text(&args.out);
+    let text = format!("{file}\n{}", super::inspect::root(&made.root));
+    out.result(Answer::RootMade(RootMade { file, root: (&made.root).into() }), &text)
 }

@@ -2,6 +2,7 @@
 use super::Out;
 use super::place::Place;
 use super::waves::{stage, to_come};
+use crate::answer::{Answer, Base, Found, Release, Shown};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
@@ -11,11 +12,10 @@ use crate::repository::holdings::{Held, Holdings, Standing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::size::Bytes;
+use bistable_format::repository as names;
 use bistable_format::version::meets;
-use bistable_format::{Digest, repository as names};
 use clap::ValueEnum;
 use semver::{Version, VersionReq};
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Arguments of `search`.
@@ -112,8 +112,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     if found.is_empty() {
         text.push_str("nothing fits\n");
     }
-    let all: Vec<Value> = found.iter().map(|held| json_of(held)).collect();
-    out.result(json!({ "repository": store.place(), "releases": all }), &text)
+    let releases = found.into_iter().map(Release::from).collect();
+    out.result(Answer::Found(Found { repository: store.place().into(), releases }), &text)
 }
 
 /// A release in a line: what the channels make of it is for the caller to say.
@@ -160,31 +160,6 @@ fn channels(held: &Held) -> String {
         other => format!("{name} ({})", other.name()),
     };
     held.channels.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-pub(crate) fn json_of(held: &Held) -> Value {
-    let entry = &held.entry;
-    let channels: serde_json::Map<String, Value> = held
-        .channels
-        .iter()
-        .map(|(name, (standing, at))| {
-            (name.clone(), json!({ "state": standing.name(), "since": timestamp(*at) }))
-        })
-        .collect();
-    json!({
-        "product": entry.product,
-        "version": entry.version.to_string(),
-        "release": entry.identity.to_string(),
-        "blob": entry.release.to_string(),
-        "security_version": entry.security_version,
-        "boards": entry.boards,
-        "since": timestamp(held.since()),
-        "channels": channels,
-        "pinned": held.pinned,
-        "bytes": entry.bytes,
-        "author": entry.author,
-        "description": entry.description,
-    })
 }
 
 pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
@@ -266,27 +241,26 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("bytes", &Bytes(entry.bytes).to_string());
     line("files", whole.as_deref().unwrap_or("all there"));
     line("description", &release.description);
-    let mut json = json_of(held);
+    let mut shown = Release::from(held);
     for (name, file) in &holdings.channels {
-        if let Some(offer) = file.channel.offer(&entry.identity) {
-            json["channels"][name]["rollout"] = json!(offer.rollout);
-        }
-        if let Some(bad) = file.channel.withdrawal(&entry.identity) {
-            json["channels"][name]["reason"] = bad.reason.clone().into();
-        }
+        let Some(in_channel) = shown.channels.get_mut(name) else { continue };
+        in_channel.rollout = file.channel.offer(&entry.identity).map(|offer| (&offer.rollout).into());
+        in_channel.reason = file.channel.withdrawal(&entry.identity).map(|bad| bad.reason.clone());
     }
-    json["attested"] = attested.into();
-    let deltas = deltas.good.iter().map(|delta| {
-        json!({"base": delta.delta.base.to_string(), "base_version": base(delta), "bytes": delta.bytes()})
+    shown.description.clone_from(&release.description);
+    let deltas = deltas.good.iter().map(|delta| Base {
+        base: delta.delta.base.to_string(),
+        base_version: base(delta),
+        bytes: delta.bytes(),
     });
-    json["deltas"] = deltas.collect::<Vec<_>>().into();
-    json["complete"] = whole.is_none().into();
-    json["description"] = release.description.clone().into();
-    let blobs: Vec<String> = stored.parts().iter().map(|p| digest_text(&p.digest)).collect();
-    json["blobs"] = blobs.into();
-    out.result(json, &text)
-}
-
-fn digest_text(digest: &Digest) -> String {
-    format!("sha256:{digest}")
+    out.result(
+        Answer::Shown(Box::new(Shown {
+            release: shown,
+            attested,
+            deltas: deltas.collect(),
+            complete: whole.is_none(),
+            blobs: stored.parts().iter().map(|part| format!("sha256:{}", part.digest)).collect(),
+        })),
+        &text,
+    )
 }

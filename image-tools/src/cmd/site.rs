@@ -1,6 +1,7 @@
 //! `site`.
 use super::Out;
 use super::place::Place;
+use crate::answer::{Answer, SiteWritten, path_text};
 use crate::clock::{Clock, HostClock};
 use crate::disk;
 use crate::error::Error;
@@ -12,7 +13,6 @@ use crate::repository::site::{Card, Site, imager, page};
 use crate::repository::store::Missing;
 use bistable_format::name::check_name;
 use bistable_format::{Digest, Hasher};
-use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
                 std::fs::create_dir_all(folder).map_err(output::OutputError::io("make", folder))?;
                 let path = folder.join(name);
                 output::write(&path, content.as_bytes(), Existing::Replace, Access::Public)?;
-                written.push(path.display().to_string());
+                written.push(path_text(&path));
             }
             None => {
                 store.put(name, content.as_bytes())?;
@@ -86,7 +86,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         }
     }
     let text: String = written.iter().map(|path| format!("{path}\n")).collect();
-    out.result(json!({ "files": written, "channels": holdings.channels.len(), "cards": cards.len() }), &text)
+    let answer = SiteWritten { files: written, channels: holdings.channels.len(), cards: cards.len() };
+    out.result(Answer::SiteWritten(answer), &text)
 }
 
 fn card(path: &Path, base: &str, boards: &[String], now: u64) -> Result<Card, Error> {

@@ -1,5 +1,6 @@
 //! `verify`.
 use super::Out;
+use crate::answer::Answer;
 use crate::bundle::BundleError;
 use crate::delta::{self, DeltaVerified};
 use crate::error::Error;
@@ -7,7 +8,6 @@ use crate::parallel::Threads;
 use crate::size::Bytes;
 use crate::verify::VerifyError;
 use crate::{root, verify};
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Arguments of `verify`.
@@ -46,15 +46,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let release = &verified.release;
     let signers: Vec<_> = verified.signers.iter().map(super::inspect::key_line).collect();
     out.result(
-        json!({
-            "verified": true,
-            "product": release.product(),
-            "version": release.version.to_string(),
-            "release": verified.digest.to_string(),
-            "bytes": verified.bytes,
-            "signed_by": verified.signers.iter().map(super::inspect::key_json).collect::<Vec<_>>(),
-            "seconds": verified.time.as_secs_f64(),
-        }),
+        Answer::Verified((&verified).into()),
         &format!(
             "verified: {} {}, all of {} in {:.1} s\nrelease {}\nsigned by {}\n",
             release.product(),
@@ -71,9 +63,6 @@ fn report_delta(verified: &DeltaVerified, out: Out) -> Result<(), Error> {
     let release = &verified.release;
     let signers: Vec<_> = verified.signers.iter().map(super::inspect::key_line).collect();
     let applied = verified.applied.as_ref();
-    let volumes: Option<Vec<_>> = applied.map(|v| {
-        v.iter().map(|(kind, counts)| super::delta::counts_json(&kind.to_string(), counts)).collect()
-    });
     let mut text = format!(
         "verified: delta to {} {}, all of {} in {:.1} s\nrelease {}\nfrom    {}\nsigned by {}\n",
         release.product(),
@@ -93,19 +82,5 @@ fn report_delta(verified: &DeltaVerified, out: Out) -> Result<(), Error> {
             }
         }
     }
-    out.result(
-        json!({
-            "verified": true,
-            "applied": applied.is_some(),
-            "volumes": volumes,
-            "product": release.product(),
-            "version": release.version.to_string(),
-            "release": verified.identity.to_string(),
-            "base": verified.delta.base.to_string(),
-            "bytes": verified.bytes,
-            "signed_by": verified.signers.iter().map(super::inspect::key_json).collect::<Vec<_>>(),
-            "seconds": verified.time.as_secs_f64(),
-        }),
-        &text,
-    )
+    out.result(Answer::DeltaVerified(Box::new(verified.into())), &text)
 }

@@ -1,11 +1,11 @@
 //! `withdraw`.
 use super::Out;
 use super::act::{Acting, Bench, Which, committed_line};
+use crate::answer::{Answer, Withdrew, sequence};
 use crate::error::Error;
 use crate::repository::channel::{ChannelFile, Log, names};
 use crate::repository::edit::{EditError, stranded, withdraw};
 use bistable_format::Digest;
-use serde_json::json;
 
 /// Arguments of `withdraw`.
 #[derive(Debug, clap::Args)]
@@ -65,13 +65,13 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     }
     text.push_str(&committed_line(committed.as_ref()));
     out.result(
-        json!({
-            "channel": args.channel,
-            "withdrawn": about,
-            "reason": args.reason,
-            "boards_without_offer": nowhere,
-            "still_offered_in": others,
-            "sequence": committed.as_ref().map(|c| c.file.channel.sequence),
+        Answer::Withdrew(Withdrew {
+            channel: args.channel.clone(),
+            withdrawn: about,
+            reason: args.reason.clone(),
+            boards_without_offer: nowhere,
+            still_offered_in: others,
+            sequence: sequence(committed.as_ref()),
         }),
         &text,
     )

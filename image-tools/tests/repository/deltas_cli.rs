@@ -3,6 +3,7 @@ use crate::cli::at;
 use crate::deltas::{World, replace, world};
 use crate::places::{Place, directory};
 use bistable_format::{Delta, Digest, repository as names};
+use bistable_schema::object;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -45,7 +46,7 @@ fn prune_shows_orphaned_deltas_before_they_go_and_leaves_no_empty_folder() {
         "{stdout}"
     );
     assert!(stdout.contains("0 of 3 releases and 1 delta would go"), "{stdout}");
-    let json: Value = serde_json::from_str(&at(repo, &[&dry[..], &["--json"]].concat(), 0).0).unwrap();
+    let json = object(&at(repo, &[&dry[..], &["--json"]].concat(), 0).0);
     assert_eq!((&json["deltas"][0]["why"], json["deltas"].as_array().unwrap().len()), (&"orphan".into(), 1));
     let folder = Path::new(repo).join(names::deltas(&stray.target));
     assert!(folder.is_dir());
@@ -79,7 +80,7 @@ fn fsck_counts_deltas_and_removes_worthless_ones() {
     let (stdout, _) = at(repo, &["fsck", "--deep", "--repair"], 0);
     assert!(stdout.ends_with("1 delta removed\n"), "{stdout}");
     at(repo, &["publish", &bundle, &delta, "--key", &key], 0);
-    let json: Value = serde_json::from_str(&at(repo, &["fsck", "--deep", "--json"], 0).0).unwrap();
+    let json = object(&at(repo, &["fsck", "--deep", "--json"], 0).0);
     assert_eq!((&json["deltas"], &json["proven_deltas"]), (&2.into(), &2.into()));
 }
 
@@ -108,9 +109,7 @@ fn verbs_publish_list_and_show_deltas() {
     let repo = place.url.as_deref().unwrap();
     let key = world.product.channel_key.write(&world.folder.path().join("channel")).unwrap();
     let key = text(&key.secret);
-    let json = |args: &[&str]| -> Value {
-        serde_json::from_str(&at(repo, &[args, &["--json"]].concat(), 0).0).unwrap()
-    };
+    let json = |args: &[&str]| -> Value { object(&at(repo, &[args, &["--json"]].concat(), 0).0) };
     let [first, second, third] = [0, 1, 2].map(|n| text(&world.bundles[n]));
     at(repo, &["publish", &first, "--key", &key], 0);
     let (stdout, _) = at(repo, &["publish", &second, "--key", &key], 0);

@@ -78,9 +78,7 @@ impl Life {
 
     #[track_caller]
     pub(crate) fn json(&self, args: &[&str]) -> Value {
-        let value: Value = serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap();
-        assert_eq!(value["schema"], 1);
-        value
+        bistable_schema::object(&self.ok(&[args, &["--json"]].concat()))
     }
 
     #[track_caller]
@@ -231,6 +229,14 @@ fn gates_open_and_a_rollout_goes_its_way() {
         (&json["releases"][0]["state"], &json["releases"][0]["rollout"]),
         (&"offered".into(), &"paused".into())
     );
+    let shown = &life.json(&["channel", "show", "production"])["channels"][0]["offers"];
+    let rollout =
+        shown.as_array().unwrap().iter().find(|o| o["version"] == "1.2.0").unwrap()["rollout"].clone();
+    assert_eq!((&rollout["pace"], &rollout["canaries"][0]), (&"paused".into(), &"lab".into()), "{rollout}");
+    let second = &rollout["waves"][1];
+    assert_eq!((&second["share"], &second["over"]), (&1000.into(), &7200.into()), "{rollout}");
+    assert!(rollout["paused_at"].is_u64() && second["at"].is_u64(), "{rollout}");
+    assert_eq!(life.json(&["show", "1.2.0"])["channels"]["production"]["rollout"], rollout);
     let shown = life.ok(&["show", "1.2.0"]);
     for text in ["rollout           production: paused at 1 % and group lab\n", "wave 2 of 2: 10 %"] {
         assert!(shown.contains(text), "{shown}");
@@ -248,8 +254,11 @@ fn gates_open_and_a_rollout_goes_its_way() {
         fine.contains("offered the newest other") && fine.contains("note: staging still offers it"),
         "{fine}"
     );
+    let withdrawn = &life.json(&["channel", "show", "production"])["channels"][0]["withdrawn"];
+    let identity = withdrawn[0]["release"].as_str().unwrap();
+    assert_eq!((identity.len(), &withdrawn[0]["reason"]), (64, &"bad".into()), "{withdrawn}");
     let withdraw = ["withdraw", "production", "1.2.0", "--reason", "bad", "--json"];
-    let nowhere: Value = serde_json::from_str(&life.acts(&withdraw, 0).0).unwrap();
+    let nowhere = bistable_schema::object(&life.acts(&withdraw, 0).0);
     assert_eq!(
         (&nowhere["boards_without_offer"][0], &nowhere["still_offered_in"][0]),
         (&"pi4".into(), &"staging".into())

@@ -1,7 +1,9 @@
 //! The program itself: what it prints where, and how it ends.
 use crate::fixture::Product;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::{Command, Output};
 
@@ -31,9 +33,7 @@ fn ends(product: &Product, args: &[&str], code: i32) -> (String, String) {
 #[track_caller]
 fn json(product: &Product, args: &[&str]) -> Value {
     let (stdout, _) = ends(product, &[args, &["--json"]].concat(), 0);
-    let value: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(value["schema"], 1);
-    value
+    bistable_schema::object(&stdout)
 }
 
 const BUILD: &[&str] = &[
@@ -206,10 +206,20 @@ fn progress_goes_to_stderr_as_asked() {
     let (_, stderr) = ends(&product, &[&verify[..], &["plain"]].concat(), 0);
     assert!(stderr.lines().any(|l| l.starts_with("verify system: done")), "{stderr}");
     let (_, stderr) = ends(&product, &[&verify[..], &["json"]].concat(), 0);
-    let events: Vec<Value> = stderr.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let events = bistable_schema::lines(&stderr);
     let last = events.last().unwrap();
     assert_eq!((&last["event"], &last["stage"]), (&"end".into(), &"verify system".into()));
     assert_eq!(last["done"], last["total"]);
+}
+
+#[test]
+fn path_that_is_not_unicode_is_answered_with_replacements() {
+    let product = Product::new();
+    let mut command = command(&product, &["key", "new", "--json", "--out"]);
+    let out = command.arg(OsStr::from_bytes(b"k\xff")).output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let answer = bistable_schema::object(&String::from_utf8(out.stdout).unwrap());
+    assert_eq!((&answer["secret"], &answer["label"]), (&"k\u{fffd}.key".into(), &"k\u{fffd}".into()));
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub struct CheckReport {
     pub kind: String,
     /// What a failure means.
     #[serde(serialize_with = "need")]
-    #[cfg_attr(test, schemars(with = "crate::schema::Need"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Need"))]
     pub need: Need,
     /// What the last try found.
     pub standing: Standing,

@@ -40,7 +40,7 @@ pub struct TestReport {
     pub kind: String,
     /// What a failure means.
     #[serde(serialize_with = "need")]
-    #[cfg_attr(test, schemars(with = "crate::schema::Need"))]
+    #[cfg_attr(test, schemars(with = "bistable_schema::Need"))]
     pub need: Need,
     /// How it ended.
     pub verdict: Verdict,

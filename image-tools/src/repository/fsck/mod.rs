@@ -23,6 +23,7 @@ use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
 use bistable_format::name::check_channel_name;
 use bistable_format::{Digest, Offer, repository as names};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds after which nobody writes any more what a stopped program left.
@@ -38,7 +39,9 @@ pub enum Depth {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Fault {
     /// Something that is on offer lacks a file: devices will fail.
     Missing,

@@ -1,0 +1,131 @@
+//! What the program answers: one type for each verb's result, and one for a failure. `cmd` prints them, as text or as JSON;
+//! `docs/schemas` is published from these types.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `document` | the one JSON object on standard output |
+//! | `key`, `root` | of keys and roots |
+//! | `made` | of what `build` and `card` make |
+//! | `delta` | of deltas |
+//! | `inspected`, `verified` | of files that are looked at |
+//! | `release` | of releases that are found |
+//! | `rollout`, `channel` | of channels, shown |
+//! | `change` | of channels, changed |
+//! | `upkeep`, `repository` | of repositories |
+//! | `progress` | one line of `--progress json` |
+mod change;
+mod channel;
+mod delta;
+mod document;
+mod inspected;
+mod key;
+mod made;
+mod progress;
+mod release;
+mod repository;
+mod rollout;
+mod root;
+#[cfg(test)]
+mod schemas;
+mod upkeep;
+mod verified;
+
+pub(crate) use change::sequence;
+pub use change::{Attested, ChannelChanged, Promoted, Published, PublishedDelta, RolloutChanged, Withdrew};
+pub use channel::{Channel, Channels, Demand, Gates, Offer, Withdrawal};
+pub use delta::{
+    Base, DeltaMade, DeltasMade, Diff, FileCost, VolumeBytes, VolumeChunks, WantedDelta, WantedDeltas,
+};
+pub use document::{Document, Failure, SCHEMA};
+pub use inspected::{
+    Chunks, DeltaArtifact, Inspected, InspectedContent, InspectedDelta, InspectedRelease, InspectedVolume,
+    List, Requires, Trust,
+};
+pub use key::{KeyInfo, KeyKind, KeyMade};
+pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition};
+pub use progress::{Line, Step};
+pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown, Standing};
+pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
+pub use rollout::{Pace, Rollout, Wave};
+pub use root::{Role, RootDemand, RootInfo, RootMade, RootSigned};
+pub use upkeep::{Audit, AuditRepaired, AuditVerified, Fsck, GoneDelta, GoneRelease, Problem, Pruned};
+pub use verified::{DeltaVerified, Verified};
+
+use serde::Serialize;
+use std::path::Path;
+
+/// What a verb answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Answer {
+    /// `key new`.
+    KeyMade(KeyMade),
+    /// `root new`.
+    RootMade(RootMade),
+    /// `root rotate`, `root sign`.
+    RootSigned(RootSigned),
+    /// `build`.
+    Built(Box<Built>),
+    /// `delta`.
+    DeltasMade(DeltasMade),
+    /// `diff`.
+    Diff(Diff),
+    /// `inspect`.
+    Inspected(Box<Inspected>),
+    /// `verify` of a bundle.
+    Verified(Verified),
+    /// `verify` of a delta.
+    DeltaVerified(Box<DeltaVerified>),
+    /// `card`.
+    CardMade(CardMade),
+    /// `repo init`.
+    Initialized(Initialized),
+    /// `repo root`.
+    NextRoot(NextRoot),
+    /// `repo forget`.
+    Forgotten(Forgotten),
+    /// `repo probe`.
+    Probed(Probed),
+    /// `publish`.
+    Published(Box<Published>),
+    /// `attest`.
+    Attested(Attested),
+    /// `promote`.
+    Promoted(Promoted),
+    /// `rollout`.
+    RolloutChanged(RolloutChanged),
+    /// `withdraw`.
+    Withdrew(Withdrew),
+    /// `channel show`.
+    Channels(Channels),
+    /// `channel refresh`, `gates`, `pin`, `unpin`, `barrier`.
+    ChannelChanged(ChannelChanged),
+    /// `list`.
+    Listed(Listed),
+    /// `search`.
+    Found(Found),
+    /// `show`.
+    Shown(Box<Shown>),
+    /// `deltas`.
+    WantedDeltas(WantedDeltas),
+    /// `prune`.
+    Pruned(Box<Pruned>),
+    /// `fsck`.
+    Fsck(Box<Fsck>),
+    /// `sync`.
+    Synced(Synced),
+    /// `site`.
+    SiteWritten(SiteWritten),
+    /// `audit`.
+    Audit(Audit),
+    /// `audit verify`.
+    AuditVerified(AuditVerified),
+    /// `audit repair`.
+    AuditRepaired(AuditRepaired),
+}
+
+/// A path as text: JSON has no other.
+pub(crate) fn path_text(path: &Path) -> String {
+    path.display().to_string()
+}
