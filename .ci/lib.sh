@@ -146,7 +146,7 @@ wheels() { # NAME==VERSION...
 
 # ---- what both do ----
 
-# The device's packages, built as they are shipped: without the checks of a debug build.
+# The device's packages, built as they are shipped: without the simulated Pi and the checks of a debug build.
 device_packages() {
     local package=(env -u CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS -u CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS
         target/release/bistable-hil package)

@@ -1,6 +1,10 @@
 //! The command line: what can be asked.
-use bistable_format::selftest::{I2C_ADDRESSES, Pin};
+#[cfg(feature = "sim")]
+mod sim;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+#[cfg(feature = "sim")]
+pub use sim::{Connected, Power, SimVerb, StuckAt};
 use std::path::PathBuf;
 
 /// A/B updates for Raspberry Pi products: the device always rests in one of two good states.
@@ -18,13 +22,14 @@ pub struct Cli {
 /// Where the device is, and how to answer.
 #[derive(Clone, Debug, Args)]
 pub struct At {
-    /// The kind of board; if it isn't said, sim where a card is named, and pi elsewhere
+    /// The kind of board
     #[arg(long, value_enum, global = true)]
     pub board: Option<BoardKind>,
-    /// The simulated Pi's card, as `bistable-image card` makes it
+    /// The simulated Pi's card, as `bistable-image card` makes it; its configuration is in FILE.sim/root
+    #[cfg(feature = "sim")]
     #[arg(long, value_name = "FILE", env = "BISTABLE_CARD", global = true)]
     pub card: Option<PathBuf>,
-    /// Where the running system's configuration is: / on a Pi, CARD.sim/root on a simulated one
+    /// Where the running system's configuration is, if not at /
     #[arg(long, value_name = "DIR", global = true)]
     pub root: Option<PathBuf>,
     /// Where /proc, /sys, /dev and /run of a Pi are: for tests
@@ -44,16 +49,20 @@ pub struct At {
 /// Boards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BoardKind {
-    /// This Raspberry Pi
+    /// This Raspberry Pi: the default
     Pi,
-    /// A simulated Pi whose card is a file
+    /// A simulated Pi whose card is a file: the default with --card
+    #[cfg(feature = "sim")]
     Sim,
 }
 
 impl At {
     /// The kind of board.
     pub fn board(&self) -> BoardKind {
+        #[cfg(feature = "sim")]
         let default = if self.card.is_some() { BoardKind::Sim } else { BoardKind::Pi };
+        #[cfg(not(feature = "sim"))]
+        let default = BoardKind::Pi;
         self.board.unwrap_or(default)
     }
 }
@@ -114,6 +123,7 @@ pub enum Verb {
     #[command(subcommand)]
     Config(ConfigVerb),
     /// Change the simulated Pi: its power and its wiring
+    #[cfg(feature = "sim")]
     #[command(subcommand)]
     Sim(SimVerb),
 }
@@ -173,130 +183,6 @@ pub enum ConfigVerb {
     Show,
 }
 
-/// What can be done to a simulated Pi.
-#[derive(Clone, Debug, Subcommand)]
-pub enum SimVerb {
-    /// Cut or restore its power
-    Power {
-        /// off, on, or cycle: off and on
-        #[arg(value_enum)]
-        what: Power,
-    },
-    /// Let the power fail in the middle of a write to the card
-    Cut {
-        /// Which one, counted from now: 1 is the next
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-        at_write: u64,
-        /// How many bytes of that write still reach the card; half of them if this isn't said
-        #[arg(long, value_name = "M")]
-        at_byte: Option<u64>,
-    },
-    /// Connect two pins with a wire
-    Wire {
-        /// One end
-        #[arg(value_parser = pin())]
-        a: u8,
-        /// The other end
-        #[arg(value_parser = pin())]
-        b: u8,
-    },
-    /// Take everything off a pin: wires, pulses, whatever it is stuck at
-    Unwire {
-        /// The pin
-        #[arg(value_parser = pin())]
-        pin: u8,
-    },
-    /// Tie a pin to the supply or to ground
-    Stuck {
-        /// The pin
-        #[arg(value_parser = pin())]
-        pin: u8,
-        /// high or low
-        #[arg(value_enum)]
-        level: StuckAt,
-    },
-    /// Feed pulses into a pin, as a fan's tachometer does
-    Pulse {
-        /// The pin
-        #[arg(value_parser = pin())]
-        pin: u8,
-        /// Pulses per second
-        hz: u32,
-    },
-    /// Connect a chip to an I²C bus, or take it away
-    I2c {
-        /// The bus: N in /dev/i2c-N
-        bus: u8,
-        /// The chip's address, for example 0x48
-        #[arg(value_parser = i2c_address)]
-        address: u8,
-        /// on or off
-        #[arg(value_enum)]
-        what: Connected,
-    },
-    /// Connect what an SPI bus or a serial port sends to what it receives, or break that
-    Loop {
-        /// The device: for example /dev/spidev0.0 or /dev/serial0
-        device: String,
-        /// on or off
-        #[arg(value_enum)]
-        what: Connected,
-    },
-    /// Say what the service manager says of a unit
-    Unit {
-        /// The unit, for example app.service
-        unit: String,
-        /// For example active or failed
-        state: String,
-        /// Only while a system of this version runs
-        #[arg(long)]
-        version: Option<semver::Version>,
-    },
-    /// Show what the simulated Pi is wired to and what runs on it
-    World,
-}
-
-fn pin() -> clap::builder::RangedI64ValueParser<u8> {
-    clap::value_parser!(u8).range(0..=i64::from(Pin::MAX))
-}
-
-fn i2c_address(text: &str) -> Result<u8, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u8::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    };
-    parsed.filter(|a| I2C_ADDRESSES.contains(a)).ok_or_else(|| "addresses go from 0x08 to 0x77".into())
-}
-
-/// Whether something is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Connected {
-    /// Connected
-    On,
-    /// Not connected
-    Off,
-}
-
-/// Power verbs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Power {
-    /// Switch on
-    On,
-    /// Switch off
-    Off,
-    /// Off and on
-    Cycle,
-}
-
-/// Where a pin can be stuck.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StuckAt {
-    /// At the supply
-    High,
-    /// At ground
-    Low,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +209,7 @@ mod tests {
         assert!(Cli::try_parse_from(["bistable", "status", "--progress", "bar"]).is_err());
     }
 
+    #[cfg(feature = "sim")]
     #[test]
     fn a_card_makes_it_a_simulated_pi() {
         let table: [(&[&str], BoardKind); 4] = [
@@ -337,17 +224,6 @@ mod tests {
             if std::env::var_os("BISTABLE_CARD").is_none() {
                 assert_eq!(cli.at.board(), kind, "{args:?}");
             }
-        }
-    }
-
-    #[test]
-    fn addresses_in_both_notations() {
-        for (text, address) in
-            [("0x48", Some(0x48)), ("72", Some(72)), ("0x08", Some(8)), ("0x77", Some(0x77))]
-                .into_iter()
-                .chain(["7", "0x78", "0x", "48h", "-1", ""].map(|bad| (bad, None)))
-        {
-            assert_eq!(i2c_address(text).ok(), address, "{text}");
         }
     }
 

@@ -1,4 +1,7 @@
 #![doc = include_str!("docs/ARCHITECTURE.md")]
+#[cfg(not(any(target_os = "linux", feature = "sim")))]
+compile_error!("without the feature `sim`, there is only the board of a Linux system");
+
 pub mod agent;
 mod aligned;
 pub mod app;

@@ -1,10 +1,10 @@
 //! The result of a verb that ended well, or of one that ended with a verdict against going on.
+#[cfg(feature = "sim")]
+use super::{CutAt, Powered, Worlds};
 use crate::{
     Repaired,
-    board::{Cut, sim::world::World},
     config::{Listing, Problem, Remark},
     offer::channel,
-    ports::Power,
     status::{History, Lost, Status},
     steps::{health, install::Stats, preflight, selftest},
 };
@@ -43,10 +43,13 @@ pub enum Answer {
     /// What is wrong with a configuration: a failure of any verb.
     Problems(Problems),
     /// `sim power`.
+    #[cfg(feature = "sim")]
     Powered(Powered),
     /// `sim cut`.
+    #[cfg(feature = "sim")]
     CutAt(CutAt),
     /// `sim world`, and each verb that changes it.
+    #[cfg(feature = "sim")]
     World(Box<Worlds>),
 }
 
@@ -222,32 +225,4 @@ pub struct ConfigChecked {
 pub struct Problems {
     /// All problems.
     pub problems: Vec<Problem>,
-}
-
-/// The power of a simulated Pi.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Powered {
-    /// Whether it is on.
-    pub power: Power,
-    /// The slot that runs.
-    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
-    pub booted: Option<Slot>,
-}
-
-/// When the power of a simulated Pi will fail.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct CutAt {
-    /// In which of its next writes.
-    pub cut_at: Option<Cut>,
-}
-
-/// The world around a simulated Pi: the content of its `world.toml`.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Worlds {
-    /// The world.
-    #[cfg_attr(test, schemars(with = "serde_json::Value"))]
-    pub world: World,
 }

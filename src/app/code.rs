@@ -127,6 +127,7 @@ impl Code {
             Error::NotTried { .. } => Code::NotTried,
             Error::NotRebooted(_) => Code::NotRebooted,
             Error::Refused(_) => Code::WrongState,
+            #[cfg(feature = "sim")]
             Error::Sim(_) => Code::Simulator,
             Error::SelfTest(_) => Code::SelfTest,
             Error::Health(_) => Code::Health,

@@ -6,15 +6,21 @@
 //! | `answer` | the result of a verb that ended well |
 //! | `code` | what kind of failure it was |
 //! | `document` | the one JSON object on standard output |
+//! | `simulated` | what the verbs of the simulated Pi answer |
 mod answer;
 mod code;
 mod document;
 #[cfg(test)]
+#[cfg(feature = "sim")]
 mod schemas;
+#[cfg(feature = "sim")]
+mod simulated;
 
 pub use answer::{
-    Answer, CardWrites, ConfigChecked, CutAt, HealthChecked, HealthVerdict, MayInstall, Powered, Preflighted,
-    Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict, Worlds,
+    Answer, CardWrites, ConfigChecked, HealthChecked, HealthVerdict, MayInstall, Preflighted, Problems,
+    Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
 };
 pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};
+#[cfg(feature = "sim")]
+pub use simulated::{CutAt, Powered, Worlds};

@@ -7,6 +7,7 @@ mod file_volume;
 mod meter;
 #[cfg(target_os = "linux")]
 pub mod pi;
+#[cfg(any(test, feature = "sim"))]
 pub mod sim;
 #[cfg(test)]
 mod tests;

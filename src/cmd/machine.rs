@@ -3,10 +3,7 @@ use super::say;
 use crate::{
     Error,
     app::CardWrites,
-    board::{
-        Access,
-        sim::{self, Sim},
-    },
+    board::{Access, Meter},
     cli::{At, BoardKind, Cli},
     config::BoardSettings,
     ports::Board,
@@ -19,6 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A simulated Pi with this card.
+    #[cfg(feature = "sim")]
     Sim(PathBuf),
     /// This machine.
     Pi,
@@ -32,31 +30,41 @@ pub(super) struct Machine {
 }
 
 /// What is done when a verb has ended, however it ended.
-pub(super) enum Keeper {
-    /// A simulated machine remembers what a machine remembers.
-    Sim(sim::Keeper),
-    /// A real one does that by itself.
-    #[cfg(target_os = "linux")]
-    Pi(crate::board::Meter),
+pub(super) struct Keeper {
+    /// What this invocation writes.
+    pub(super) meter: Meter,
+    /// What only a simulated machine needs.
+    pub(super) memory: Option<Box<dyn Memory>>,
+}
+
+/// What a simulated machine has to be told that a real one does by itself.
+pub(super) trait Memory {
+    /// Tell what came over the machine's console.
+    fn tell_console(&self);
+    /// Keep what the machine would remember, and tell what happened to it.
+    fn save(&self) -> Result<(), Error>;
+    /// The slot that runs.
+    fn booted(&self) -> Option<Slot>;
 }
 
 impl Place {
     /// Where the command line says.
     pub(super) fn of(at: &At) -> Result<Place, Error> {
-        match (at.board(), &at.card) {
-            (BoardKind::Pi, _) => Ok(Place::Pi),
-            (BoardKind::Sim, Some(card)) => Ok(Place::Sim(card.clone())),
-            (BoardKind::Sim, None) => {
+        match at.board() {
+            BoardKind::Pi => Ok(Place::Pi),
+            #[cfg(feature = "sim")]
+            BoardKind::Sim => at.card.clone().map(Place::Sim).ok_or_else(|| {
                 let text = "which card? Name the simulated Pi's card with --card FILE or BISTABLE_CARD";
-                Err(Error::Usage(text.into()))
-            }
+                Error::Usage(text.into())
+            }),
         }
     }
 
     /// Where the running system's configuration is.
     pub(super) fn root(&self, at: &At) -> PathBuf {
         at.root.clone().unwrap_or_else(|| match self {
-            Place::Sim(card) => sim::folder(card).join("root"),
+            #[cfg(feature = "sim")]
+            Place::Sim(card) => crate::board::sim::folder(card).join("root"),
             Place::Pi => "/".into(),
         })
     }
@@ -64,19 +72,11 @@ impl Place {
     /// Open the machine there, to work on it or to look at it.
     pub(super) fn open(&self, cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
         match self {
-            Place::Sim(card) => sim(card, access),
+            #[cfg(feature = "sim")]
+            Place::Sim(card) => super::sim::open(card, access),
             Place::Pi => pi(cli, board, access),
         }
     }
-}
-
-fn sim(card: &Path, access: Access) -> Result<Machine, Error> {
-    let sim = match access {
-        Access::Exclusive => Sim::open(card)?,
-        Access::Look => Sim::look(card)?,
-    };
-    let keeper = Keeper::Sim(sim.keeper());
-    Ok(Machine { board: sim.board, power: sim.power, keeper })
 }
 
 #[cfg(target_os = "linux")]
@@ -93,7 +93,11 @@ fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error
         }
     };
     turn::wait(&PiClock, patience, tell, || match Pi::open(&sysroot, board, access) {
-        Ok(pi) => Ok(Machine { board: pi.board, power: Power::On, keeper: Keeper::Pi(pi.meter) }),
+        Ok(pi) => Ok(Machine {
+            board: pi.board,
+            power: Power::On,
+            keeper: Keeper { meter: pi.meter, memory: None },
+        }),
         // Nobody said that this is one.
         Err(e @ PiError::NotAPi(_)) if cli.at.board.is_none() => Err(Error::Usage(e.to_string())),
         Err(e) => Err(e.into()),
@@ -110,47 +114,24 @@ fn pi(_: &Cli, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
 impl Keeper {
     /// Tell what came over the machine's console.
     pub(super) fn tell_console(&self) {
-        match self {
-            Keeper::Sim(keeper) => keeper.console().iter().for_each(|line| say(&format!("  {line}"))),
-            #[cfg(target_os = "linux")]
-            Keeper::Pi(_) => {}
+        if let Some(memory) = &self.memory {
+            memory.tell_console();
         }
     }
 
     /// Keep what the machine would remember, and tell what happened to it.
     pub(super) fn save(&self) -> Result<(), Error> {
-        match self {
-            Keeper::Sim(keeper) => {
-                let console = keeper.console();
-                keeper.save()?;
-                console.iter().for_each(|line| say(&format!("  {line}")));
-                if keeper.lost_power() {
-                    say("  power lost in the middle of a write; `bistable sim power on` restores it");
-                }
-                Ok(())
-            }
-            #[cfg(target_os = "linux")]
-            Keeper::Pi(_) => Ok(()),
-        }
+        self.memory.as_ref().map_or(Ok(()), |memory| memory.save())
     }
 
     /// What this invocation wrote.
     pub(super) fn written(&self) -> CardWrites {
-        let (bytes, writes) = match self {
-            Keeper::Sim(keeper) => keeper.written(),
-            #[cfg(target_os = "linux")]
-            Keeper::Pi(meter) => (meter.bytes(), meter.writes()),
-        };
-        CardWrites { writes, bytes }
+        CardWrites { writes: self.meter.writes(), bytes: self.meter.bytes() }
     }
 
     /// The slot that runs after a reboot that this invocation asked for; `None` while that isn't known.
     pub(super) fn booted(&self) -> Option<Slot> {
-        match self {
-            Keeper::Sim(keeper) => keeper.booted(),
-            #[cfg(target_os = "linux")]
-            Keeper::Pi(_) => None,
-        }
+        self.memory.as_ref()?.booted()
     }
 }
 

@@ -7,6 +7,7 @@ mod inspect;
 mod machine;
 mod repair;
 mod run;
+#[cfg(feature = "sim")]
 mod sim;
 mod talk;
 #[cfg(target_os = "linux")]
@@ -16,7 +17,7 @@ mod update;
 use crate::{
     Device, Error,
     agent::Agent,
-    board::{Access, sim::SimError},
+    board::Access,
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
     ports::Board,
@@ -40,13 +41,10 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         return config::run(&cli.at, verb);
     }
     let place = Place::of(&cli.at)?;
-    match (&cli.verb, &place) {
-        (Verb::Sim(verb), Place::Sim(card)) => Ok(sim::run(card, verb)?),
-        (Verb::Sim(_), Place::Pi) => {
-            let text = "`sim` changes a simulated Pi: name its card with --card FILE or BISTABLE_CARD";
-            Err(Error::Usage(text.into()).into())
-        }
-        (Verb::Status { .. } | Verb::History, _) => Ok(look(cli, &place)?),
+    match &cli.verb {
+        #[cfg(feature = "sim")]
+        Verb::Sim(verb) => Ok(sim::run(&place, verb)?),
+        Verb::Status { .. } | Verb::History => Ok(look(cli, &place)?),
         _ => work(cli, &place),
     }
 }
@@ -82,6 +80,7 @@ fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     let loaded = load(&root).map(|settings| settings.read_below(&root)).map(|settings| match place {
         Place::Pi => settings.with_checks_below(&root),
         // The simulated Pi's world has programs by their paths on the device.
+        #[cfg(feature = "sim")]
         Place::Sim(_) => settings,
     });
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
@@ -143,15 +142,4 @@ pub(crate) fn out(text: &str) {
 /// Words for people, on standard error. Much of it is foreign: texts of releases and servers, names of files.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable_lines(text.trim_end_matches('\n')));
-}
-
-impl From<SimError> for Error {
-    fn from(e: SimError) -> Self {
-        match e {
-            SimError::Card(e) => Error::Card(e),
-            SimError::Fault(e) => Error::Fault(e),
-            e @ SimError::OnAlready => Error::NothingToDo(e.to_string()),
-            e => Error::Sim(Box::new(e)),
-        }
-    }
 }

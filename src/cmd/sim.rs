@@ -1,18 +1,76 @@
-//! `sim`: change the simulated Pi.
-use super::{Answer, say};
+//! The simulated Pi: opened for a verb, and changed by `sim`.
+use super::{
+    Answer,
+    machine::{self, Keeper, Memory, Place},
+    say,
+};
 use crate::{
+    Error,
     app::{self, CutAt, Powered, Worlds},
     board::{
         Access, Card, Cut, Meter,
-        sim::{SimError, buses::Line, folder, machine::Machine, world::World},
+        sim::{self, Sim, SimError, buses::Line, folder, machine::Machine, world::World},
     },
     cli::{Connected, Power, SimVerb, StuckAt},
     ports::I2cChip,
 };
+use bistable_boot::Slot;
 use bistable_format::selftest::{Level, Pin};
 use std::path::Path;
 
-pub(super) fn run(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
+/// The machine with this card, to work on it or to look at it.
+pub(super) fn open(card: &Path, access: Access) -> Result<machine::Machine, Error> {
+    let sim = match access {
+        Access::Exclusive => Sim::open(card)?,
+        Access::Look => Sim::look(card)?,
+    };
+    let memory: Box<dyn Memory> = Box::new(sim.keeper());
+    let keeper = Keeper { meter: sim.meter, memory: Some(memory) };
+    Ok(machine::Machine { board: sim.board, power: sim.power, keeper })
+}
+
+impl Memory for sim::Keeper {
+    fn tell_console(&self) {
+        self.console().iter().for_each(|line| say(&format!("  {line}")));
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        let console = self.console();
+        sim::Keeper::save(self)?;
+        console.iter().for_each(|line| say(&format!("  {line}")));
+        if self.lost_power() {
+            say("  power lost in the middle of a write; `bistable sim power on` restores it");
+        }
+        Ok(())
+    }
+
+    fn booted(&self) -> Option<Slot> {
+        sim::Keeper::booted(self)
+    }
+}
+
+impl From<SimError> for Error {
+    fn from(e: SimError) -> Self {
+        match e {
+            SimError::Card(e) => Error::Card(e),
+            SimError::Fault(e) => Error::Fault(e),
+            e @ SimError::OnAlready => Error::NothingToDo(e.to_string()),
+            e => Error::Sim(Box::new(e)),
+        }
+    }
+}
+
+pub(super) fn run(place: &Place, verb: &SimVerb) -> Result<Answer, Error> {
+    match place {
+        Place::Sim(card) => Ok(change(card, verb)?),
+        Place::Pi => {
+            let text = "`sim` changes a simulated Pi: name its card with --card FILE or BISTABLE_CARD";
+            Err(Error::Usage(text.into()))
+        }
+    }
+}
+
+fn change(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
     let access = if matches!(verb, SimVerb::World) { Access::Look } else { Access::Exclusive };
     // The lock on the card is the lock on the whole machine.
     let card = Card::open(path, Meter::default(), access)?;

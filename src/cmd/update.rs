@@ -40,12 +40,11 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         Verb::Commit => agent.keep(),
         Verb::Revert => agent.go_back(),
         // The others never get here.
-        Verb::Resume
-        | Verb::Status { .. }
-        | Verb::History
-        | Verb::Repair(_)
-        | Verb::Config(_)
-        | Verb::Sim(_) => agent.resume(),
+        Verb::Resume | Verb::Status { .. } | Verb::History | Verb::Repair(_) | Verb::Config(_) => {
+            agent.resume()
+        }
+        #[cfg(feature = "sim")]
+        Verb::Sim(_) => agent.resume(),
     };
     let CardWrites { writes, bytes } = keeper.written();
     log::info!(bytes, writes; "card_written");

@@ -134,6 +134,7 @@ pub enum Error {
     #[error(transparent)]
     Pi(Box<crate::board::pi::PiError>),
     /// The simulated Pi can't go on.
+    #[cfg(feature = "sim")]
     #[error(transparent)]
     Sim(Box<crate::board::sim::SimError>),
     /// A required self-test failed.

@@ -8,6 +8,9 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// What goes onto a device: no simulated Pi.
+const SHIPPED: [&str; 3] = ["-p", "bistable", "--no-default-features"];
+
 /// The program, and a line for each crate that is in it: name, version, licence, source.
 ///
 /// # Errors
@@ -16,7 +19,7 @@ pub(super) fn program(workspace: &Path, arch: Arch) -> Result<(PathBuf, Option<S
     let target = arch.target();
     let under = target.replace('-', "_");
     let mut cargo = cargo(workspace);
-    cargo.args(["build", "--locked", "--profile", "dist", "-p", "bistable", "--target", target]);
+    cargo.args(["build", "--locked", "--profile", "dist"]).args(SHIPPED).args(["--target", target]);
     if !tools::has_std(arch) {
         // From source, with the compiler that is there: the library is the compiler's own, only ready-made it isn't
         // offered. The variable lets a stable compiler do it.
@@ -75,7 +78,9 @@ fn target_folder(workspace: &Path) -> Result<PathBuf> {
 
 fn crates(workspace: &Path, target: &str) -> Result<String> {
     let out = cargo(workspace)
-        .args(["tree", "--locked", "-p", "bistable", "-e", "normal", "--target", target])
+        .args(["tree", "--locked", "-e", "normal"])
+        .args(SHIPPED)
+        .args(["--target", target])
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p} | {l} | {r}"])
         .stderr(Stdio::inherit())
         .output()

@@ -14,7 +14,7 @@ use std::io::Write;
 /// When a page can't be rendered.
 pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    let mut whole = Cli::command().disable_help_subcommand(true);
+    let mut whole = shipped().disable_help_subcommand(true);
     whole.build();
     pages(&whole, date, &mut entries)?;
     for (name, about, markdown) in man::FORMATS {
@@ -28,10 +28,28 @@ pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
     ];
     for (shell, path) in shells {
         let mut text = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "bistable", &mut text);
+        clap_complete::generate(shell, &mut shipped(), "bistable", &mut text);
         entries.push(Entry::file(path, text));
     }
     Ok(entries)
+}
+
+/// The command line of the program in the package. It has no simulated Pi; the one that is linked here has.
+fn shipped() -> Command {
+    let linked = Cli::command();
+    let args = linked.get_arguments().filter(|arg| arg.get_id() != "card").cloned();
+    let verbs = linked.get_subcommands().filter(|verb| verb.get_name() != "sim").cloned();
+    Command::new("bistable")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(linked.get_about().cloned().unwrap_or_default())
+        .args(args)
+        .mut_arg("board", |board| {
+            let kinds = board.get_possible_values().into_iter().filter(|kind| kind.get_name() != "sim");
+            let kinds: Vec<_> = kinds.collect();
+            board.value_parser(kinds)
+        })
+        .subcommands(verbs)
+        .subcommand_required(true)
 }
 
 fn pages(command: &Command, date: &str, entries: &mut Vec<Entry>) -> Result<()> {
@@ -54,4 +72,22 @@ fn pages(command: &Command, date: &str, entries: &mut Vec<Entry>) -> Result<()> 
 pub(super) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut gz = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     gz.write_all(bytes).and_then(|()| gz.finish()).context("compressing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_says_nothing_of_the_simulated_pi() {
+        let mut shipped = shipped();
+        shipped.build();
+        shipped.clone().debug_assert();
+        let mut text = shipped.render_long_help().to_string();
+        for verb in shipped.get_subcommands_mut() {
+            text += &verb.render_long_help().to_string();
+        }
+        assert!(text.contains("--board") && text.contains("install") && !text.contains("imulated"), "{text}");
+        assert!(!text.contains("--card"), "{text}");
+    }
 }

@@ -12,7 +12,15 @@ pub enum PiError {
     #[error(transparent)]
     Fault(#[from] Fault),
     /// There is no device tree, so this is something else.
-    #[error("this is no Raspberry Pi: there is no {}; a simulated one is named by its card, with --card FILE or BISTABLE_CARD", .0.display())]
+    #[cfg_attr(
+        feature = "sim",
+        error(
+            "this is no Raspberry Pi: there is no {}; a simulated one is named by its card, with --card FILE or \
+             BISTABLE_CARD",
+            .0.display()
+        )
+    )]
+    #[cfg_attr(not(feature = "sim"), error("this is no Raspberry Pi: there is no {}", .0.display()))]
     NotAPi(PathBuf),
     /// A file of the running system can't be read.
     #[error("{}: {source}", .path.display())]

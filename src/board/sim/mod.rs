@@ -65,7 +65,8 @@ pub struct Sim {
     machine: Rc<RefCell<Machine>>,
     clock: SimClock,
     known_time: Rc<Cell<Option<KnownTime>>>,
-    meter: Meter,
+    /// What is written to the card.
+    pub meter: Meter,
 }
 
 impl Sim {
@@ -189,11 +190,6 @@ impl Keeper {
     /// Whether the power went in this invocation.
     pub fn lost_power(&self) -> bool {
         self.meter.is_cut()
-    }
-
-    /// Bytes that this invocation wrote to the card, and in how many writes.
-    pub fn written(&self) -> (u64, u64) {
-        (self.meter.bytes(), self.meter.writes())
     }
 
     /// The slot that runs now: after a reboot, the one that was booted.
