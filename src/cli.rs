@@ -92,6 +92,8 @@ pub enum Verb {
     },
     /// Show how past updates ended
     History,
+    /// Show what happened on this device, from the event log
+    Events(EventArgs),
     /// Check what has to be right before an update; changes nothing
     Preflight,
     /// Say what the channel has on offer for this device, and why or why not
@@ -126,6 +128,39 @@ pub enum Verb {
     #[cfg(feature = "sim")]
     #[command(subcommand)]
     Sim(SimVerb),
+}
+
+/// Which events to show, and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EventArgs {
+    /// Only events with a higher number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub after: u64,
+    /// Only events of this stream: device, component/NAME or job/ID
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// Only from this number in the stream on
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "stream")]
+    pub from: u64,
+    /// Only events of this type; `update.*` is all that begin with `update.`. Repeat it for more
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kinds: Vec<String>,
+    /// Go on showing events as they come
+    #[arg(short, long, conflicts_with = "json")]
+    pub follow: bool,
+    /// One line for each event: text, or json
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
+    pub format: EventFormat,
+}
+
+/// Ways to show an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EventFormat {
+    /// A line of text
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// What to go by where a lost `state` partition leaves nothing.

@@ -15,6 +15,42 @@ pub(crate) fn utc_date(seconds: u64) -> String {
     format!("{:04}-{month:02}-{day:02}", era * 400 + year + carry)
 }
 
+/// The second, in UTC, of a number of seconds since 1970, as RFC 3339 has it.
+pub(crate) fn rfc3339(seconds: u64) -> String {
+    let of_day = seconds % 86_400;
+    format!("{}T{:02}:{:02}:{:02}Z", utc_date(seconds), of_day / 3600, of_day / 60 % 60, of_day % 60)
+}
+
+/// Seconds since 1970 of a text that [`rfc3339`] wrote. `None` for anything else.
+pub(crate) fn from_rfc3339(text: &str) -> Option<u64> {
+    let bytes = text.as_bytes();
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
+    if bytes.len() != 20 || marks.iter().any(|(at, mark)| bytes.get(*at) != Some(mark)) {
+        return None;
+    }
+    let number = |from: usize, until: usize| -> Option<u64> {
+        let digits = text.get(from..until).filter(|part| part.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse().ok()
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if year < 1970
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    // Years from March, as above.
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let seconds = (days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second;
+    // The 31st of a short month isn't a day.
+    (rfc3339(seconds) == text).then_some(seconds)
+}
+
 /// The minute, in UTC, of a number of seconds since 1970.
 pub(crate) fn utc_minute(seconds: u64) -> String {
     let minutes = seconds / 60 % (24 * 60);
@@ -23,7 +59,22 @@ pub(crate) fn utc_minute(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{utc_date, utc_minute};
+    use super::{from_rfc3339, rfc3339, utc_date, utc_minute};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn seconds_come_back_as_they_were_written(seconds in 0..253_402_300_800_u64) {
+            prop_assert_eq!(from_rfc3339(&rfc3339(seconds)), Some(seconds));
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_none(text in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z|\\PC{0,24}") {
+            if let Some(seconds) = from_rfc3339(&text) {
+                prop_assert_eq!(rfc3339(seconds), text);
+            }
+        }
+    }
 
     #[test]
     fn minutes() {

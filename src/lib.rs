@@ -15,6 +15,7 @@ mod device;
 mod durable;
 pub mod error;
 pub mod event;
+pub mod events;
 pub mod fleet_lock;
 pub mod flow;
 pub mod http_client;

@@ -13,6 +13,7 @@ use std::{
     fmt::Write as _,
     hash::{BuildHasher, RandomState},
     io::{self, Write},
+    sync::OnceLock,
 };
 
 /// `json` for objects.
@@ -76,11 +77,17 @@ struct Object<'a> {
     fields: BTreeMap<String, String>,
 }
 
+/// The name of this run of the program, in log lines and events.
+pub(crate) fn session() -> &'static str {
+    static SESSION: OnceLock<String> = OnceLock::new();
+    // A seed of the standard library's that is random for each process: it only has to tell runs apart.
+    SESSION.get_or_init(|| format!("{:016x}", RandomState::new().hash_one(std::process::id())))
+}
+
 impl Run {
     fn new() -> Run {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok();
-        // A seed of the standard library's that is random for each process: it only has to tell runs apart.
-        let session = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+        let session = session().to_owned();
         Run { session, boot_id: boot_id.map(|id| id.trim().to_owned()) }
     }
 
@@ -151,6 +158,6 @@ mod tests {
                 "session": "00ff", "boot_id": "b-1", "fields": { "reason": "x y", "chunks": "3" },
             })
         );
-        assert_ne!(Run::new().session, Run::new().session);
+        assert_eq!(Run::new().session, Run::new().session, "one run, one name");
     }
 }

@@ -19,6 +19,7 @@ impl Agent<'_> {
             let asked = Asked::uncounted(self.device.board.host.boot_id());
             match self.on(Event::Rebooting(asked)) {
                 Err(Error::Refused(_)) => {
+                    self.listener.hear(Note::RollbackFailed(&target, &failure));
                     return Err(Error::NotNow(format!(
                         "slot {} does not boot, so this device stays in slot {}, whose release failed \
                          ({failure}): write a fixed release with a card reader, or repair the card's slot {}",

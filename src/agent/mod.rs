@@ -163,13 +163,20 @@ impl<'a> Agent<'a> {
     fn on_all(&mut self, events: &[Event]) -> Result<(), Error> {
         let names = events.iter().map(Event::name).collect::<Vec<_>>().join(", ");
         let (mut next, mut now) = (self.device.record.clone(), self.now().clone());
-        let mut changed = false;
+        let (mut changed, was_idle) = (false, now.is_idle());
         for event in events {
             changed |= next.on(&mut now, event.clone())?;
         }
         if changed {
             self.device.save_state(next)?;
             log::info!(decided = names, state = self.now().name(); "state_saved");
+            if let Some(entry) = self.device.record.history.last()
+                && !was_idle
+                && self.device.now().is_idle()
+            {
+                self.listener.hear(Note::Ended(entry));
+            }
+            self.listener.hear(Note::Saved(self.device.now()));
             self.listener.hear(Note::State(self.device.now()));
         }
         Ok(())
@@ -184,7 +191,9 @@ impl<'a> Agent<'a> {
         let mut next = self.device.record.clone();
         next.state = shown.clone();
         next.attempts = self.now().attempts().unwrap_or(next.attempts);
-        self.device.save_state(next)
+        self.device.save_state(next)?;
+        self.listener.hear(Note::Saved(self.device.now()));
+        Ok(())
     }
 
     fn say_state(&mut self) {

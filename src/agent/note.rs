@@ -3,7 +3,7 @@ use crate::{
     event::Event,
     steps::{health, install::Stats, preflight, selftest},
 };
-use bistable_boot::{Failure, Now, Slot, Target};
+use bistable_boot::{Entry, Failure, Now, Slot, Target};
 use bistable_format::Release;
 
 /// What the agent tells while it works.
@@ -36,13 +36,19 @@ pub enum Note<'a> {
     Committed(&'a Target),
     /// The old slot is default and running again.
     Reverted(&'a Target, &'a Failure),
+    /// The old slot doesn't boot: the device stays in the slot of the release that failed.
+    RollbackFailed(&'a Target, &'a Failure),
+    /// The update in flight ended, and the history says how; the state that follows comes next.
+    Ended(&'a Entry),
+    /// The state was saved. It comes before [`State`](Note::State), and before anything is done about it.
+    Saved(&'a Now),
 }
 
 impl Note<'_> {
     /// The same as an event; progress is none.
     pub fn event(self) -> Option<Event> {
         Some(match self {
-            Note::Read(_) => return None,
+            Note::Read(_) | Note::RollbackFailed(..) | Note::Ended(_) | Note::Saved(_) => return None,
             Note::State(now) => {
                 let target = now.target();
                 Event::State {

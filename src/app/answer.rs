@@ -4,6 +4,7 @@ use super::{CutAt, Powered, Worlds};
 use crate::{
     Repaired,
     config::{Listing, Problem, Remark},
+    events::Entry,
     offer::channel,
     status::{History, Lost, Status},
     steps::{health, install::Stats, preflight, selftest},
@@ -34,6 +35,8 @@ pub enum Answer {
     Lost(Box<Lost>),
     /// `history`.
     History(History),
+    /// `events`.
+    Events(Events),
     /// `repair`.
     Repaired(Repair),
     /// `config check`.
@@ -168,6 +171,18 @@ impl From<&health::Verdict> for HealthChecked {
             report: verdict.report().clone(),
         }
     }
+}
+
+/// What happened.
+#[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Events {
+    /// The events that were asked for, by number.
+    pub events: Vec<Entry>,
+    /// Those of this boot that are in memory only, because the partition `persistent` could not be used: their numbers are their own.
+    pub volatile: Vec<Entry>,
+    /// Damaged lines in the files that were read.
+    pub damaged: u64,
 }
 
 /// What was made again.

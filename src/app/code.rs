@@ -115,7 +115,7 @@ impl Code {
             Error::Fault(_) => Code::Machine,
             #[cfg(target_os = "linux")]
             Error::Pi(_) => Code::Machine,
-            Error::Open { .. } => Code::Open,
+            Error::Open { .. } | Error::Events(_) => Code::Open,
             Error::NoRoot(_) => Code::NoRoot,
             Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => Code::UntrustedRoot,
             Error::Bundle(e) => Code::of_bundle(e),

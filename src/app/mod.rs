@@ -17,8 +17,8 @@ mod schemas;
 mod simulated;
 
 pub use answer::{
-    Answer, CardWrites, ConfigChecked, HealthChecked, HealthVerdict, MayInstall, Preflighted, Problems,
-    Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
+    Answer, CardWrites, ConfigChecked, Events, HealthChecked, HealthVerdict, MayInstall, Preflighted,
+    Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
 };
 pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};

@@ -1,6 +1,11 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
 use super::{Answer, Failure};
-use crate::{event::Numbered, progress, steps::selftest::need};
+use crate::{
+    event::Numbered,
+    events::{Entry, Transition},
+    progress,
+    steps::selftest::need,
+};
 use bistable_format::selftest::Need;
 use bistable_schema::{assert_published, assert_words};
 use serde::Serialize;
@@ -15,6 +20,8 @@ fn what_programs_read_is_as_published() {
     assert_published::<Answer>(&published("answer.json"));
     assert_published::<Failure>(&published("failure.json"));
     assert_published::<Numbered>(&published("event.json"));
+    assert_published::<Entry>(&published("log-entry.json"));
+    assert_published::<Transition>(&published("log-transition.json"));
     assert_published::<progress::Object<'_>>(&published("progress.json"));
 }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod card;
 mod card_file;
+mod event_folder;
 mod file_volume;
 mod meter;
 #[cfg(target_os = "linux")]

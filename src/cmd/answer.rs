@@ -56,6 +56,11 @@ impl Answer {
         Answer { text: text.into(), document: Document::of(answer), reboot: Reboot::No }
     }
 
+    /// What is answered.
+    pub(crate) fn answer(&self) -> Option<&app::Answer> {
+        self.document.answer.as_ref()
+    }
+
     pub(crate) fn reboot(self, reboot: Reboot) -> Answer {
         Answer { reboot, ..self }
     }
@@ -80,6 +85,16 @@ impl Failed {
     /// An error with the report that it was drawn from.
     pub(crate) fn with(error: Error, report: app::Answer) -> Failed {
         Failed { error: Box::new(error), report: Some(Box::new(report)), unusable: Vec::new() }
+    }
+
+    /// Why it failed.
+    pub(crate) fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The report that says why.
+    pub(crate) fn report(&self) -> Option<&app::Answer> {
+        self.report.as_deref()
     }
 
     /// Offers were passed over.

@@ -3,9 +3,10 @@ use super::Answer;
 use crate::{
     Device, Error, app,
     config::Settings,
+    events::{self, End},
     ports::Board,
     ports::Power,
-    status::{self, Charset, Facts, Lost, LostFacts, RootFacts, Status, Style},
+    status::{self, Charset, Date, Facts, Lost, LostFacts, RootFacts, Status, Style},
 };
 use bistable_boot::BySlot;
 
@@ -51,9 +52,31 @@ pub(super) fn lost(
     Ok(Answer::new(lost.text(), app::Answer::Lost(Box::new(lost))))
 }
 
-pub(super) fn history(device: &Device) -> Answer {
-    let history = status::history(&device.record);
+pub(super) fn history(device: &Device, ends: &[End]) -> Answer {
+    let history = status::history(&device.record, &dates(device, ends));
     Answer::styled(status::history_text(&history, style(false)), app::Answer::History(history))
+}
+
+/// When each past update ended, as far as the log knows. The newest ones are held against each other first: the same release
+/// may have ended in the same way before.
+fn dates(device: &Device, ends: &[End]) -> Vec<Option<Date>> {
+    let mut ends = ends.iter().rev().peekable();
+    let mut dates: Vec<Option<Date>> = device
+        .record
+        .history
+        .iter()
+        .rev()
+        .map(|entry| {
+            let ended = events::ended(entry)?;
+            // What the log doesn't have is passed over; what the journal doesn't have, too.
+            let mut rest = ends.clone();
+            let end = rest.find(|end| end.release == ended.release && end.kind == ended.kind)?;
+            ends = rest;
+            Some(Date { time: end.timestamp.clone(), synchronized: end.synchronized })
+        })
+        .collect();
+    dates.reverse();
+    dates
 }
 
 fn style(ascii: bool) -> Style {

@@ -6,8 +6,7 @@ use crate::{
     board::{Access, Meter},
     cli::{At, BoardKind, Cli},
     config::BoardSettings,
-    ports::Board,
-    ports::Power,
+    ports::{Board, EventPorts, Power},
 };
 use bistable_boot::Slot;
 use std::path::{Path, PathBuf};
@@ -27,6 +26,7 @@ pub(super) struct Machine {
     pub(super) board: Board,
     pub(super) power: Power,
     pub(super) keeper: Keeper,
+    pub(super) events: EventPorts,
 }
 
 /// What is done when a verb has ended, however it ended.
@@ -97,6 +97,7 @@ fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error
             board: pi.board,
             power: Power::On,
             keeper: Keeper { meter: pi.meter, memory: None },
+            events: pi.events,
         }),
         // Nobody said that this is one.
         Err(e @ PiError::NotAPi(_)) if cli.at.board.is_none() => Err(Error::Usage(e.to_string())),

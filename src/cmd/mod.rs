@@ -1,6 +1,7 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
 mod config;
+mod events;
 mod follow;
 mod health;
 mod inspect;
@@ -16,10 +17,12 @@ mod update;
 
 use crate::{
     Device, Error,
-    agent::Agent,
+    agent::{Agent, Listener},
     board::Access,
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
+    events::{Log, Recorder, Session, SharedLog},
+    logging,
     ports::Board,
     text::printable_lines,
 };
@@ -45,6 +48,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         #[cfg(feature = "sim")]
         Verb::Sim(verb) => Ok(sim::run(&place, verb)?),
         Verb::Status { .. } | Verb::History => Ok(look(cli, &place)?),
+        Verb::Events(args) => Ok(events::run(cli, &place, args)?),
         _ => work(cli, &place),
     }
 }
@@ -70,7 +74,7 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
     };
     match cli.verb {
         Verb::Status { ascii } => Ok(inspect::status(device, machine.power, ascii)),
-        _ => Ok(inspect::history(&device)),
+        _ => Ok(inspect::history(&device, &events::ends(machine.events))),
     }
 }
 
@@ -84,10 +88,20 @@ fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
         Place::Sim(_) => settings,
     });
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
-    let Machine { board, keeper, .. } = place.open(cli, &board, access(&cli.verb, place))?;
+    let access = access(&cli.verb, place);
+    let Machine { board, keeper, events, .. } = place.open(cli, &board, access)?;
+    // Who only looks writes nothing.
+    let log = (access == Access::Exclusive && !is_dry(&cli.verb)).then(|| {
+        let session = logging::session();
+        SharedLog::new(Log::open(events, Session { id: session.into(), request: session.into() }))
+    });
     // A simulated machine that was never on boots first: that comes before what the verb does.
     keeper.tell_console();
-    let ended = on_board(cli, board, loaded, &keeper);
+    if let Some(log) = &log {
+        events::configured(log, &root);
+    }
+    let ended = on_board(cli, board, loaded, &keeper, log.as_ref());
+    drop(log);
     // Whatever happened, the machine remembers what a machine remembers.
     keeper.save()?;
     ended
@@ -98,9 +112,14 @@ fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
 fn access(verb: &Verb, place: &Place) -> Access {
     match (verb, place) {
         (Verb::Preflight, Place::Pi) => Access::Look,
-        (Verb::Install(s) | Verb::Update(s), Place::Pi) if s.dry_run => Access::Look,
+        (verb, Place::Pi) if is_dry(verb) => Access::Look,
         _ => Access::Exclusive,
     }
+}
+
+/// Whether a verb only says what it would do.
+fn is_dry(verb: &Verb) -> bool {
+    matches!(verb, Verb::Install(source) | Verb::Update(source) if source.dry_run)
 }
 
 fn on_board(
@@ -108,30 +127,57 @@ fn on_board(
     board: Board,
     loaded: Result<Settings, ConfigError>,
     keeper: &Keeper,
+    log: Option<&SharedLog>,
 ) -> Result<Answer, Failed> {
     let settings = match (loaded, &cli.verb) {
         (Ok(settings), _) => settings,
         // A system on trial that can't be configured goes back: the boot unit must not just stop.
         (Err(e), Verb::Resume) => {
             let device = Device::open(board, Settings::default())?;
-            let mut talk = Talk::new(&cli.at);
-            let mut agent = Agent::start(device, &mut talk)?;
-            let rest = agent.unfit(e);
-            return update::answer(&agent, rest, keeper);
+            return listening(cli, log, |listener| {
+                let mut agent = start(device, log, listener)?;
+                let rest = agent.unfit(e);
+                update::answer(&agent, rest, keeper)
+            });
         }
         (Err(e), _) => return Err(e.into()),
     };
+    if let Some(log) = log {
+        events::request(log, &cli.verb);
+    }
     if let Verb::Repair(args) = &cli.verb {
         return Ok(repair::run(board, settings, args)?);
     }
     let device = Device::open(board, settings)?;
+    listening(cli, log, |listener| {
+        let mut agent = match &cli.verb {
+            Verb::Preflight | Verb::SelfTest | Verb::Health => Agent::look(device, listener),
+            verb if is_dry(verb) => Agent::look(device, listener),
+            _ => start(device, log, listener)?,
+        };
+        update::run(&mut agent, &cli.verb, keeper, log)
+    })
+}
+
+/// Take the device over, with a log that agrees with its journal.
+fn start<'a>(
+    device: Device,
+    log: Option<&SharedLog>,
+    listener: &'a mut dyn Listener,
+) -> Result<Agent<'a>, Error> {
+    if let Some(log) = log {
+        log.reconcile(&device);
+    }
+    Agent::start(device, listener)
+}
+
+/// Do something while a person or a program is told of it, and the log.
+fn listening<T>(cli: &Cli, log: Option<&SharedLog>, work: impl FnOnce(&mut dyn Listener) -> T) -> T {
     let mut talk = Talk::new(&cli.at);
-    let mut agent = match &cli.verb {
-        Verb::Preflight | Verb::SelfTest | Verb::Health => Agent::look(device, &mut talk),
-        Verb::Install(s) | Verb::Update(s) if s.dry_run => Agent::look(device, &mut talk),
-        _ => Agent::start(device, &mut talk)?,
-    };
-    update::run(&mut agent, &cli.verb, keeper)
+    match log {
+        Some(log) => work(&mut Recorder::new(log.clone(), &mut talk)),
+        None => work(&mut talk),
+    }
 }
 
 /// A result, on standard output. A reader that has gone away is no error of ours.

@@ -26,7 +26,7 @@ pub(super) fn open(card: &Path, access: Access) -> Result<machine::Machine, Erro
     };
     let memory: Box<dyn Memory> = Box::new(sim.keeper());
     let keeper = Keeper { meter: sim.meter, memory: Some(memory) };
-    Ok(machine::Machine { board: sim.board, power: sim.power, keeper })
+    Ok(machine::Machine { board: sim.board, power: sim.power, keeper, events: sim.events })
 }
 
 impl Memory for sim::Keeper {

@@ -85,6 +85,8 @@ impl Listener for Talk {
                 self.progress.start(&format!("write slot {}", target.slot), release.content.bytes());
             }
             Note::Read(bytes) => self.progress.advance(bytes),
+            // The error says it; the state and what follows say it.
+            Note::RollbackFailed(..) | Note::Ended(_) | Note::Saved(_) => {}
             Note::Remark(text) => self.tell(text),
             Note::Installed(target, stats) => {
                 self.progress.finish();

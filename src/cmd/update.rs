@@ -6,6 +6,7 @@ use crate::{
     app::{self, CardWrites, MayInstall, Preflighted, Readiness, Rested, SelfTested, SelfTestsVerdict},
     cli::{Source, Verb},
     error::BundleError,
+    events::SharedLog,
     http_client::Scheme,
     offer::channel::{Remember, Unusable},
     source::{self, Location, SourceError, Stream},
@@ -19,11 +20,22 @@ use std::{
     path::Path,
 };
 
-pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result<Answer, Failed> {
+pub(super) fn run(
+    agent: &mut Agent<'_>,
+    verb: &Verb,
+    keeper: &Keeper,
+    log: Option<&SharedLog>,
+) -> Result<Answer, Failed> {
     let mut unusable = Vec::new();
     let rest = match verb {
         Verb::Preflight => return preflight(agent),
-        Verb::Check(repository) => return follow::check(agent, repository),
+        Verb::Check(repository) => {
+            let checked = follow::check(agent, repository);
+            if let Some(log) = log {
+                super::events::checked(log, &checked);
+            }
+            return checked;
+        }
         Verb::SelfTest => return self_test(agent),
         Verb::Health => return health::run(agent),
         Verb::Install(source) | Verb::Update(source) if source.dry_run => {
@@ -40,9 +52,12 @@ pub(super) fn run(agent: &mut Agent<'_>, verb: &Verb, keeper: &Keeper) -> Result
         Verb::Commit => agent.keep(),
         Verb::Revert => agent.go_back(),
         // The others never get here.
-        Verb::Resume | Verb::Status { .. } | Verb::History | Verb::Repair(_) | Verb::Config(_) => {
-            agent.resume()
-        }
+        Verb::Resume
+        | Verb::Status { .. }
+        | Verb::History
+        | Verb::Events(_)
+        | Verb::Repair(_)
+        | Verb::Config(_) => agent.resume(),
         #[cfg(feature = "sim")]
         Verb::Sim(_) => agent.resume(),
     };

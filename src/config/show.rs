@@ -2,7 +2,8 @@
 use super::{Loaded, declared::TABLE, fragment::Set, key::Shown, keys::KEYS, name};
 use serde::Serialize;
 use serde_json::Value;
-use std::path::Path;
+use sha2::{Digest as _, Sha256};
+use std::{collections::BTreeMap, path::Path};
 
 /// Every setting, in the order of the table of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,6 +72,24 @@ impl Listing {
             masked: masked.map(|(file, by)| Masked { file: path(file), by: path(by) }).collect(),
             settings,
         }
+    }
+
+    /// What somebody set, by name: of each value a digest, which is enough to see a change. Nothing secret is a value.
+    pub(crate) fn digests(&self) -> BTreeMap<String, String> {
+        let set = self.settings.iter().filter(|setting| setting.origin.is_some());
+        set.map(|setting| {
+            let digest = Sha256::digest(setting.value.to_string());
+            (
+                setting.name.clone(),
+                digest.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}")),
+            )
+        })
+        .collect()
+    }
+
+    /// Files that count, weakest first.
+    pub(crate) fn files(&self) -> &[String] {
+        &self.files
     }
 
     /// As a file that says the same, with where each value comes from beside it.

@@ -63,6 +63,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The event log can't be read.
+    #[error("the event log can't be read: {0}")]
+    Events(#[source] io::Error),
     /// The bundle can't be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),

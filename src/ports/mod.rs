@@ -9,9 +9,11 @@
 //! | [`Buses`] | I²C, SPI, serial ports |
 //! | [`Host`] | processes, services, local web servers, the reboot |
 //! | [`Clock`] | monotonic time |
+//! | [`EventStore`], [`Stamps`] | the folder of the event log, and the moment of an event |
 pub(crate) mod boot_control;
 mod buses;
 mod clock;
+mod event_store;
 mod gpio;
 mod host;
 mod volume;
@@ -19,6 +21,7 @@ mod volume;
 pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
+pub use event_store::{EventPorts, EventStore, Stamp, Stamps};
 pub use gpio::{Gpio, GpioError};
 pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};

@@ -60,7 +60,17 @@ pub struct History {
     pub updates: Vec<Past>,
 }
 
-/// One past update. There is no time in it: the device may have no clock.
+/// When something ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Date {
+    /// What the wall clock showed, in UTC (RFC 3339).
+    pub time: String,
+    /// Whether the clock went by another clock. If it didn't, it may be any time.
+    pub synchronized: bool,
+}
+
+/// One past update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Past {
@@ -81,10 +91,12 @@ pub struct Past {
     pub rejected: bool,
     /// Why it was given up.
     pub reason: Option<String>,
+    /// When it ended, if the event log still knows.
+    pub ended: Option<Date>,
 }
 
-/// The past updates, oldest first.
-pub fn history(record: &Record) -> History {
+/// The past updates, oldest first, with the dates that the event log has of them, in the same order.
+pub fn history(record: &Record, dates: &[Option<Date>]) -> History {
     let past = |(i, entry): (usize, &bistable_boot::Entry)| Past {
         number: i + 1,
         version: entry.version.to_string(),
@@ -94,11 +106,12 @@ pub fn history(record: &Record) -> History {
         attempts: entry.attempts,
         rejected: record.rejection(&entry.release).is_some(),
         reason: entry.outcome.failure().map(ToString::to_string),
+        ended: dates.get(i).cloned().flatten(),
     };
     History { updates: record.history.iter().enumerate().map(past).collect() }
 }
 
-const HEAD: [&str; 6] = ["#", "version", "slot", "outcome", "boots", "reason"];
+const HEAD: [&str; 7] = ["#", "version", "slot", "outcome", "boots", "ended", "reason"];
 /// Columns of blanks between two cells, and left of the table.
 const BETWEEN: usize = 2;
 /// A reason in fewer columns than this reads badly: it then gets lines of its own.
@@ -107,20 +120,24 @@ const REASON_MIN: usize = 36;
 /// The past updates as a table, newest last. Ends with a newline; no line is wider than the style's width.
 pub fn history_text(history: &History, style: Style) -> String {
     let columns = style.columns();
-    let rows: Vec<[String; 5]> = history.updates.iter().map(|past| cells(past, style.charset)).collect();
-    let mut widths: [usize; 5] = std::array::from_fn(|i| {
+    let rows: Vec<[String; 6]> = history.updates.iter().map(|past| cells(past, style.charset)).collect();
+    let mut widths: [usize; 6] = std::array::from_fn(|i| {
         rows.iter().map(|row| row[i].width()).chain([HEAD[i].width()]).max().unwrap_or_default()
     });
     // Only versions can be long.
     widths[1] = widths[1].min(columns / 4);
+    // Dates are left out where none is known, and where there is no room for them.
+    let all = 1 + widths.iter().map(|width| width + BETWEEN).sum::<usize>() - BETWEEN;
+    let shown = if all <= columns && history.updates.iter().any(|past| past.ended.is_some()) { 6 } else { 5 };
+    let widths = &widths[..shown];
     let reason_at = 1 + widths.iter().map(|width| width + BETWEEN).sum::<usize>();
     let beside = columns.saturating_sub(reason_at + 1);
     let reason_beside = beside >= REASON_MIN;
 
-    let mut heading = row_line(&HEAD[..5], &widths, |_| Paint::Faint);
+    let mut heading = row_line(&HEAD[..shown], widths, |_| Paint::Faint);
     if reason_beside && history.updates.iter().any(|past| past.reason.is_some()) {
         heading.pad(reason_at);
-        heading.push(Paint::Faint, HEAD[5]);
+        heading.push(Paint::Faint, HEAD[6]);
     }
     let mut lines = vec![heading];
     for (past, row) in history.updates.iter().zip(&rows) {
@@ -135,11 +152,11 @@ pub fn history_text(history: &History, style: Style) -> String {
         for i in 0..version.len().max(reason.len()) {
             let version = version.get(i).map_or("", String::as_str);
             let mut line = if i == 0 {
-                row_line(&[&row[0], version, &row[2], &row[3], &row[4]], &widths, |cell| {
+                row_line(&[&row[0], version, &row[2], &row[3], &row[4], &row[5]][..shown], widths, |cell| {
                     if cell == 3 { paint } else { Paint::Plain }
                 })
             } else {
-                row_line(&["", version, "", "", ""], &widths, |_| Paint::Plain)
+                row_line(&["", version], widths, |_| Paint::Plain)
             };
             if let Some(part) = reason.get(i) {
                 line.pad(reason_at);
@@ -162,7 +179,7 @@ pub fn history_text(history: &History, style: Style) -> String {
     render(&lines, &style)
 }
 
-fn cells(past: &Past, charset: Charset) -> [String; 5] {
+fn cells(past: &Past, charset: Charset) -> [String; 6] {
     let boots = if past.attempts == 0 { "-".into() } else { past.attempts.to_string() };
     [
         past.number.to_string(),
@@ -170,7 +187,14 @@ fn cells(past: &Past, charset: Charset) -> [String; 5] {
         past.slot.to_string(),
         past.outcome.to_string(),
         boots,
+        past.ended.as_ref().map_or_else(|| "-".into(), day),
     ]
+}
+
+/// The day; with a question mark if the clock couldn't be believed.
+fn day(date: &Date) -> String {
+    let day = date.time.get(..10).unwrap_or_default();
+    if date.synchronized { day.into() } else { format!("{day}?") }
 }
 
 fn row_line(cells: &[&str], widths: &[usize], paint: impl Fn(usize) -> Paint) -> Line {

@@ -25,7 +25,7 @@ mod text;
 mod tests;
 
 pub use facts::{Facts, RootFacts};
-pub use history::{Ending, History, Past, history, history_text};
+pub use history::{Date, Ending, History, Past, history, history_text};
 pub use lost::{Lost, LostFacts, LostSlot};
 pub use picture::picture;
 pub use slots::{SlotState, SlotStatus};

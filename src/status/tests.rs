@@ -260,7 +260,9 @@ fn the_past() {
         outcome: Outcome::Abandoned(Failure::new(Reason::Install, "chunk 17: connection reset")),
         attempts: 0,
     });
-    let history = history(&record);
+    let date = |time: &str, synchronized| Some(Date { time: time.into(), synchronized });
+    let dates = [None, date("2026-11-29T12:00:00Z", true), date("1970-01-02T00:00:10Z", false), None];
+    let history = history(&record, &dates);
     let mut text = String::new();
     for (title, style) in STYLES {
         let table = history_text(&history, style);
@@ -278,13 +280,13 @@ fn what_a_newer_agent_wrote_is_shown_as_unknown() {
     record.history.push(Entry { outcome: Outcome::Unknown { kind: 9, content: vec![1] }, ..entry.clone() });
     let failure = Failure::new(Reason::Unknown(9), "quota exceeded");
     record.history.push(Entry { outcome: Outcome::Reverted(failure), ..entry });
-    let [.., newest, last] = &history(&record).updates[..] else { panic!("two were added") };
+    let [.., newest, last] = &history(&record, &[]).updates[..] else { panic!("two were added") };
     assert_eq!((newest.outcome, newest.reason.as_deref()), (Ending::Unknown, None));
     assert_eq!(
         (last.outcome, last.reason.as_deref()),
         (Ending::Reverted, Some("unknown reason 9: quota exceeded"))
     );
-    let text = history_text(&history(&record), STYLES[0].1);
+    let text = history_text(&history(&record, &[]), STYLES[0].1);
     assert!(text.contains(" unknown "), "{text}");
 }
 
@@ -510,7 +512,7 @@ proptest! {
         let status = Status::new(facts);
         let drawn = picture(&status, style);
         assert_drawable(&drawn, style);
-        assert_drawable(&history_text(&history(&device.0), style), style);
+        assert_drawable(&history_text(&history(&device.0, &[]), style), style);
         assert_frames(&drawn, style);
     }
 

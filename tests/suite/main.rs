@@ -27,6 +27,7 @@ mod delta_source;
 mod demands;
 mod draft;
 mod equivocation;
+mod events;
 mod fixture;
 mod fleet_lock;
 mod follow_channel;

@@ -16,7 +16,7 @@ pub(super) const EXIT_CODES: [(u8, &str); 10] = [
     (75, "try again later: card in use, repository incomplete, channel or root expired, reboot refused"),
 ];
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("/etc/bistable/config.d/*.toml", "configuration: see bistable-config(5)"),
     (
         "/etc/bistable/self-test.toml",
@@ -25,14 +25,17 @@ const FILES: [(&str, &str); 6] = [
     ("/etc/bistable/health.toml", "health profile instead of the release's: see bistable-health.toml(5)"),
     ("/etc/bistable/check/required.d, wanted.d", "the operator's health checks"),
     ("/usr/share/bistable/root.root", "the root of trust that the image carries"),
+    ("/persistent/bistable/events", "event log: see bistable-events(5)"),
     ("/dev/disk/by-slot/", "links to the volumes of the active and the other slot"),
 ];
 
 /// Calls worth showing, by the verb's name.
-const EXAMPLES: [(&str, &str, &str); 14] = [
+const EXAMPLES: [(&str, &str, &str); 16] = [
     ("bistable", "bistable status", "show both slots and what to do next"),
     ("bistable", "bistable update hub-1.1.0.bundle", "install, test, and reboot into the trial"),
     ("bistable-status", "bistable --json status", "the same for a program"),
+    ("bistable-events", "bistable events --type 'rollback.*'", "when this device went back, and why"),
+    ("bistable-events", "bistable events --follow --format json", "events for a program, as they come"),
     ("bistable-check", "bistable check --channel staging", "what another channel has on offer"),
     ("bistable-install", "bistable install https://example.org/hub-1.1.0.bundle", "write while downloading"),
     ("bistable-install", "bistable install -n hub-1.1.0.bundle", "verify and check only"),
@@ -80,7 +83,7 @@ fn entry(text: &mut String, term: &str, is: &str) {
 }
 
 /// The pages of file formats: name, one line on it, and the project's page from which it is made.
-pub(super) const FORMATS: [(&str, &str, &str); 3] = [
+pub(super) const FORMATS: [(&str, &str, &str); 4] = [
     (
         "bistable-config",
         "configuration of the update agent",
@@ -92,6 +95,7 @@ pub(super) const FORMATS: [(&str, &str, &str); 3] = [
         include_str!("../../../src/docs/self-tests.md"),
     ),
     ("bistable-health.toml", "profile of the health check", include_str!("../../../src/docs/health.md")),
+    ("bistable-events", "the event log and its types", include_str!("../../../src/docs/events.md")),
 ];
 
 /// A page of section 5 from a page in Markdown, of this date.

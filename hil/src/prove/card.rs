@@ -33,6 +33,8 @@ pub enum Op {
     Trial,
     /// The owner wished for something: trials count anew.
     Wished,
+    /// The event log was told that this event is durable, by its number and its line: from here on it must be there.
+    Logged(u64, Arc<[u8]>),
 }
 
 impl Op {
@@ -144,6 +146,13 @@ impl Card {
     /// The one who watches it.
     pub fn watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
         f(&mut self.lock().watch)
+    }
+
+    /// Something happens that is no write: may it?
+    pub fn acts(&self, what: &str) {
+        let mut card = self.lock();
+        let card = &mut *card;
+        card.watch.acts(&card.durable, &card.seen, what);
     }
 
     /// The program that was killed is started again.
@@ -264,6 +273,7 @@ impl Volume for CardVolume {
         let harm = card.harm();
         let card = &mut *card;
         let image = &card.seen;
+        card.watch.acts_on(&card.durable, image, self.partition, at);
         card.watch.write(image, self.partition, at, from);
         match harm {
             None => {

@@ -1,6 +1,7 @@
 //! One scenario on one slot: run it once and count, then cut the power everywhere, and everywhere in the recovery.
 use super::{
     card::{Card, Op},
+    event_rules::Lines,
     fate::{Crash, Depth, Flight, crashes},
     image::Image,
     judge::{Before, Bench, Known, Verdict, Wrong},
@@ -192,6 +193,7 @@ impl Run {
         let card = Card::new(&start, &bench.product.places, watch, bench.scenario.trouble());
         let mut pi = Pi::new(&bench.product, &card, bench.scenario.wired, bench.mutant);
         pi.reboots = bench.scenario.reboots;
+        pi.logs = bench.scenario.logs;
         let life = pi.live(bench.scenario.wishes);
         let broken = card.watch(|w| std::mem::take(&mut w.broken));
         Ok(Run { bench: bench.clone(), start, log: card.take_log(), life, broken, end: card.seen() })
@@ -211,13 +213,13 @@ impl Run {
         let uncut = self.bench.judge_end(&self.end, &self.life, &self.broken);
         row.count_in(&uncut, || "without a power cut".into());
         row.distinct = 0;
-        let (mut seen, mut known) = (HashSet::new(), Known::default());
+        let (mut seen, mut known, mut logged) = (HashSet::new(), Known::default(), Logged::default());
         crashes(&self.start, &self.log, &extent.first, &mut |crash| {
             if extent.first_only && !row.holds() {
                 return;
             }
             row.single += 1;
-            let before = before(&self.log, &crash, &old);
+            let before = before(&self.log, &crash, &old, logged.until(&self.log, crash.at));
             if seen.insert((crash.image.key(), before.clone())) {
                 let verdict = self.bench.judge_knowing(&crash.image, &before, Some(&mut known));
                 row.count_in(&verdict, || crash.to_string());
@@ -243,11 +245,12 @@ impl Run {
         known: &mut Known,
         row: &mut Row,
     ) {
-        let held = before(&self.log, first, old);
+        let held = before(&self.log, first, old, Logged::default().until(&self.log, first.at));
         let recovery = self.bench.judge(&first.image, &held).log;
+        let mut logged = Logged(0, Arc::clone(&held.logged));
         crashes(&first.image, &recovery, depth, &mut |crash| {
             row.pairs += 1;
-            let mut before = before(&recovery, &crash, &held.promised);
+            let mut before = before(&recovery, &crash, &held.promised, logged.until(&recovery, crash.at));
             if !recovery[..crash.at].iter().any(|op| matches!(op, Op::Promised(_))) {
                 before.coming.extend(held.coming.clone());
             }
@@ -267,8 +270,24 @@ impl Run {
     }
 }
 
+/// The events that were promised up to a place in a log. Places only rise, and crash states of one place share them.
+#[derive(Default)]
+struct Logged(usize, Arc<Lines>);
+
+impl Logged {
+    fn until(&mut self, log: &[Op], at: usize) -> Arc<Lines> {
+        for op in &log[self.0..at] {
+            if let Op::Logged(number, line) = op {
+                Arc::make_mut(&mut self.1).insert(*number, Arc::clone(line));
+            }
+        }
+        self.0 = at;
+        Arc::clone(&self.1)
+    }
+}
+
 /// What the device had promised when the power went, and what it was about to promise.
-pub fn before(log: &[Op], crash: &Crash, at_first: &Version) -> Before {
+pub fn before(log: &[Op], crash: &Crash, at_first: &Version, logged: Arc<Lines>) -> Before {
     let promise = |op: &Op| match op {
         Op::Promised(version) => Some(version.clone()),
         _ => None,
@@ -283,6 +302,7 @@ pub fn before(log: &[Op], crash: &Crash, at_first: &Version) -> Before {
         proven: factory.into_iter().chain(past.iter().filter_map(promise)).collect(),
         trials: u8::try_from(trials).unwrap_or(u8::MAX),
         cuts: 1,
+        logged,
         lost_neighbour: matches!(crash.flight, Flight::Neighbour(..) | Flight::Page(..)),
     }
 }

@@ -8,7 +8,10 @@ use super::{
     image::{Image, PAGE},
     pack::noise,
 };
-use bistable_boot::{SECTOR, layout::ALIGN};
+use bistable_boot::{
+    SECTOR,
+    layout::{ALIGN, Partition},
+};
 use std::{collections::BTreeSet, fmt};
 
 /// What became of bytes that were lost.
@@ -115,8 +118,8 @@ pub fn crashes(start: &Image, log: &[Op], depth: &Depth, visit: &mut dyn FnMut(C
         if op.is_access() {
             let here = Here { at, durable: &durable, pending: &pending, depth };
             here.caches(visit);
-            if let Op::Write { at: place, data, .. } = op {
-                here.flights(*place, data, visit);
+            if let Op::Write { partition, at: place, data } = op {
+                here.flights(*partition, *place, data, visit);
             }
         }
         match op {
@@ -130,7 +133,7 @@ pub fn crashes(start: &Image, log: &[Op], depth: &Depth, visit: &mut dyn FnMut(C
                 }
                 !ours
             }),
-            Op::Promised(_) | Op::Trial | Op::Wished => {}
+            Op::Promised(_) | Op::Trial | Op::Wished | Op::Logged(..) => {}
         }
     }
     // And after all of it.
@@ -184,10 +187,10 @@ impl Here<'_> {
     }
 
     /// Every end of the write in flight, with all and with nothing of the cache.
-    fn flights(&self, place: u64, data: &[u8], visit: &mut dyn FnMut(Crash)) {
+    fn flights(&self, partition: Partition, place: u64, data: &[u8], visit: &mut dyn FnMut(Crash)) {
         let caches: &[Cache] =
             if self.pending.is_empty() { &[Cache::Lost] } else { &[Cache::Lost, Cache::Kept] };
-        let flights = self.ways(place, data);
+        let flights = self.ways(partition, place, data);
         for cache in caches {
             let before = self.with(*cache);
             for flight in &flights {
@@ -198,7 +201,7 @@ impl Here<'_> {
         }
     }
 
-    fn ways(&self, place: u64, data: &[u8]) -> Vec<Flight> {
+    fn ways(&self, partition: Partition, place: u64, data: &[u8]) -> Vec<Flight> {
         let sectors = data.len() / SECTOR;
         if self.depth.middle_only {
             return vec![Flight::Until(data.len() / 2), Flight::Sector(sectors - 1, Fill::Ones)];
@@ -222,8 +225,12 @@ impl Here<'_> {
             ways.extend(FILLS.map(|fill| Flight::Page(*sector, fill)));
         }
         // Every byte of each sector of a short write: journal, flag, header. Of a long one, which is data that is hashed
-        // as a whole, some bytes of one sector.
-        let (torn, step) = if sectors <= 8 { (sectors, 1) } else { (1, 16) };
+        // as a whole, some bytes of one sector. Events are lines with a checksum, and most of their block is blank.
+        let (torn, step) = match partition {
+            Partition::Persistent => (2.min(sectors), 32),
+            _ if sectors <= 8 => (sectors, 1),
+            _ => (1, 16),
+        };
         for sector in ends.iter().take(torn) {
             let step = if self.depth.every_byte { step } else { 171 };
             for byte in (1..SECTOR).step_by(step) {

@@ -43,6 +43,9 @@ const GROUNDS: [&str; 8] = [
 /// Those in which mutants of deltas show.
 const DELTA_GROUNDS: [&str; 1] = [broken_card::BY_DELTA];
 
+/// Those in which mutants of the event log show.
+const LOG_GROUNDS: [&str; 2] = ["log", "log of a failure"];
+
 /// Hunt one mutant. `larger` is a product with some chunks, for the cards that fail.
 ///
 /// # Errors
@@ -77,6 +80,10 @@ pub fn hunt(product: &Arc<Product>, larger: &Arc<Product>, mutant: Mutant, seed:
 }
 
 fn grounds(mutant: Mutant) -> impl Iterator<Item = Scenario> {
-    let names = if mutant.is_of_deltas() { &DELTA_GROUNDS[..] } else { &GROUNDS };
+    let names = match mutant {
+        mutant if mutant.is_of_deltas() => &DELTA_GROUNDS[..],
+        mutant if mutant.is_of_events() => &LOG_GROUNDS,
+        _ => &GROUNDS,
+    };
     names.iter().filter_map(|name| scenario::ALL.into_iter().find(|s| s.name == *name))
 }

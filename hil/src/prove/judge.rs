@@ -2,6 +2,7 @@
 //! the same wishes again.
 use super::{
     card::{Card, Op},
+    event_rules::{self, Lines, LogLies},
     image::Image,
     mutant::Mutant,
     pi::{End, Life, Pi},
@@ -60,6 +61,8 @@ pub struct Before {
     pub trials: u8,
     /// Power cuts, this one included.
     pub cuts: u8,
+    /// Events that the log was told are durable.
+    pub logged: Arc<Lines>,
     /// Whether a sector was lost that nobody was writing: then even a complete slot need not be complete any more.
     pub lost_neighbour: bool,
 }
@@ -95,10 +98,12 @@ impl Bench {
             return Verdict { wrong: vec![(Wrong::Broken, "no version".into())], log: Vec::new(), boots: 0 };
         };
         let (coming, proven) = (Vec::new(), Vec::new());
-        let before = Before { promised, coming, proven, trials: 0, cuts: 0, lost_neighbour: false };
+        let logged = Arc::default();
+        let before = Before { promised, coming, proven, trials: 0, cuts: 0, logged, lost_neighbour: false };
         let mut case = Case { bench: self, before: &before, wrong: Vec::new() };
         case.lies(image);
         case.ends(image, life);
+        case.logs(image, &Lines::new(), &LogLies::default());
         let mut wrong = case.wrong;
         wrong.extend(broken.iter().map(|rule| (Wrong::Broken, rule.clone())));
         Verdict { wrong, log: Vec::new(), boots: life.boots }
@@ -118,9 +123,13 @@ impl Bench {
         let card = self.card(image, before);
         let mut pi = Pi::new(&self.product, &card, self.scenario.wired, self.mutant);
         pi.reboots = self.scenario.reboots;
+        pi.logs = self.scenario.logs;
 
         let life = pi.live(&[]);
         case.rests(&card.seen(), &life, lost_map);
+        if !matches!(life.end, End::Brick(_)) {
+            case.logs(&card.seen(), &before.logged, &event_rules::log(image, &self.product.places));
+        }
         let mut broken = card.watch(|w| std::mem::take(&mut w.broken));
         if !lost_map && !matches!(life.end, End::Brick(_)) {
             let wishes = self.scenario.wishes(before.cuts);
@@ -265,11 +274,25 @@ impl Case<'_> {
         }
     }
 
+    /// The event log, where it is written. What lay beside a write is lost without anybody's fault, events too.
+    fn logs(&mut self, image: &Image, promised: &Lines, before: &LogLies) {
+        if !self.bench.scenario.logs || self.before.lost_neighbour {
+            return;
+        }
+        let places = &self.bench.product.places;
+        for wrong in event_rules::broken(image, places, record(image, places), promised, before) {
+            self.wrong(Wrong::Broken, wrong);
+        }
+    }
+
     /// The wishes again, on a card that came to rest: what is wrong in the end.
     fn offered_again(&self, card: &Card, pi: &mut Pi) -> Vec<(Wrong, String)> {
+        let lies =
+            self.bench.scenario.logs.then(|| event_rules::log(&card.seen(), &self.bench.product.places));
         let again = pi.live(self.bench.scenario.wishes(self.before.cuts));
         let mut case = Case { bench: self.bench, before: self.before, wrong: Vec::new() };
         case.ends(&card.seen(), &again);
+        case.logs(&card.seen(), &Lines::new(), &lies.unwrap_or_default());
         case.wrong.extend(
             card.watch(|w| std::mem::take(&mut w.broken)).into_iter().map(|rule| (Wrong::Broken, rule)),
         );

@@ -12,6 +12,7 @@
 //! | [`trouble`] | what a broken card does without a power cut |
 //! | [`watch`] | the rules that hold at any time |
 //! | [`product`] | releases and cards, as small as can be |
+//! | `event_volume`, `event_promise`, [`event_rules`] | the event log on the card, what it promises, and what must hold of it |
 //! | [`pack`] | signed releases, and what they are packed into |
 //! | [`by_delta`] | releases that are offered by delta |
 //! | [`pi`] | firmware, kernels, agent and owner around the card |
@@ -22,7 +23,7 @@
 //! | [`broken_card`] | errors without a power cut, loud and silent |
 //! | [`mutant`] | protocols that are wrong on purpose |
 //! | [`tampered`] | the ports as these have them |
-//! | `tampered_content` | the repository as these have it |
+//! | `tampered_content`, `tampered_events` | the repository and the event log as these have them |
 //! | [`hunt`] | whether each of them is caught |
 //! | [`report`] | the tables |
 //! | [`disk`] | the real program on a logged disk |
@@ -30,6 +31,9 @@ pub mod broken_card;
 pub mod by_delta;
 pub mod card;
 pub mod disk;
+mod event_promise;
+pub mod event_rules;
+mod event_volume;
 pub mod explore;
 pub mod fate;
 pub mod hunt;
@@ -44,6 +48,7 @@ pub mod report;
 pub mod scenario;
 pub mod tampered;
 mod tampered_content;
+mod tampered_events;
 pub mod trouble;
 pub mod watch;
 pub mod wish;

@@ -66,6 +66,14 @@ pub enum Mutant {
     StaleRejects,
     /// What is fetched in place of a stale chunk isn't read back.
     FallbackNotReadBack,
+    /// Events aren't flushed.
+    EventsNotFlushed,
+    /// An event is written when the next one comes: after what it tells of.
+    EventAfterAct,
+    /// A line that is torn is overwritten, and its number used again.
+    NumberReused,
+    /// A whole line before a torn one goes, too.
+    LastLineCut,
 }
 
 /// What must come of a mutant.
@@ -81,7 +89,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 32] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -110,6 +118,10 @@ impl Mutant {
         Mutant::OthersList,
         Mutant::StaleRejects,
         Mutant::FallbackNotReadBack,
+        Mutant::EventsNotFlushed,
+        Mutant::EventAfterAct,
+        Mutant::NumberReused,
+        Mutant::LastLineCut,
     ];
 
     /// Whether it is wrong in updates by delta, and in nothing else.
@@ -121,6 +133,14 @@ impl Mutant {
                 | Mutant::OthersList
                 | Mutant::StaleRejects
                 | Mutant::FallbackNotReadBack
+        )
+    }
+
+    /// Whether it is wrong in the event log, and in nothing else.
+    pub fn is_of_events(self) -> bool {
+        matches!(
+            self,
+            Mutant::EventsNotFlushed | Mutant::EventAfterAct | Mutant::NumberReused | Mutant::LastLineCut
         )
     }
 

@@ -3,6 +3,8 @@
 use super::{
     by_delta::Shop,
     card::{Card, Op},
+    event_promise::Promising,
+    event_volume::EventVolume,
     image::Image,
     mutant::Mutant,
     places::Still,
@@ -10,6 +12,7 @@ use super::{
     scenario::Reboots,
     tampered::{Pretence, Tampered},
     tampered_content::{self, TamperedContent},
+    tampered_events::TamperedEvents,
     watch::{Watch, flag, record},
     wish::Wish,
 };
@@ -22,8 +25,9 @@ use bistable::{
     },
     config::Settings,
     error::BundleError,
+    events::{Log, Recorder, Session, SharedLog},
     flow::{tryboot::Booted, uboot::BootBlocks},
-    ports::{Board, Clock, Fault, Never, Partitions, Stop},
+    ports::{Board, Clock, EventPorts, EventStore, Fault, Never, Partitions, Stamp, Stamps, Stop},
     source::Memory,
     steps::{
         health,
@@ -33,7 +37,7 @@ use bistable::{
 };
 use bistable_boot::{BootId, Flow, Saved, Slot, Target, bootblock::start, layout::Partition};
 use bistable_format::{compat::Direction, selftest::Pin};
-use std::{cell::Cell, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, io, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
 /// How a device came to rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub struct Pi {
     down: Rc<Cell<bool>>,
     /// What becomes of reboots into a trial from now on.
     pub reboots: Reboots,
+    /// Whether the agent writes its event log.
+    pub logs: bool,
     /// Reboots that fail from now on: those that the agent still asks for in this boot.
     failing: Rc<Cell<u32>>,
     /// Whether the one-shot flag was set at this boot.
@@ -112,6 +118,7 @@ impl Pi {
             once: Rc::default(),
             down: Rc::default(),
             reboots: Reboots::Work,
+            logs: false,
             failing: Rc::default(),
             flagged: false,
             boot_id: BootId::numbered(0),
@@ -255,9 +262,42 @@ impl Pi {
 
     fn agent(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
         let device = Device::open_as(self.board(slot, release)?, self.settings(), release.agent())?;
-        let (card, product) = (self.card.clone(), Arc::clone(&self.product));
+        let card = self.card.clone();
         let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
-        let mut agent = Agent::start(device, &mut ears)?;
+        if !self.logs {
+            return self.serve(device, &mut ears, release, wishes);
+        }
+        let log = self.log();
+        card.watch(Watch::logs);
+        log.reconcile(&device);
+        self.serve(device, &mut Recorder::new(log, &mut ears), release, wishes)
+    }
+
+    /// The event log, as the agent's program opens it.
+    fn log(&self) -> SharedLog {
+        let folder = Box::new(EventVolume(self.card.volume(Partition::Persistent)));
+        let inner: Box<dyn EventStore> = match self.mutant.filter(|mutant| mutant.is_of_events()) {
+            Some(mutant) => Box::new(TamperedEvents::new(folder, mutant)),
+            None => folder,
+        };
+        let promising = Promising { inner, card: self.card.clone(), appended: Vec::new() };
+        let ports = EventPorts {
+            persistent: Ok(Box::new(promising)),
+            volatile: Err(io::ErrorKind::NotFound.into()),
+            stamps: Box::new(Noon(self.boot_id)),
+        };
+        SharedLog::new(Log::open(ports, Session { id: "session".into(), request: "request".into() }))
+    }
+
+    fn serve(
+        &mut self,
+        device: Device,
+        listener: &mut dyn Listener,
+        release: &Made,
+        wishes: &mut &[Wish],
+    ) -> Result<(), Error> {
+        let (card, product) = (self.card.clone(), Arc::clone(&self.product));
+        let mut agent = Agent::start(device, listener)?;
         go_on(&mut agent)?;
         while let Some((wish, rest)) = wishes.split_first() {
             match wish {
@@ -366,8 +406,9 @@ impl Pi {
             units: [("app.service".to_owned(), state.to_owned())].into(),
             ..Facts::default()
         };
-        let (down, failing) = (Rc::clone(&self.down), Rc::clone(&self.failing));
+        let (down, failing, card) = (Rc::clone(&self.down), Rc::clone(&self.failing), self.card.clone());
         let reboot = Box::new(move || -> Result<Never, Fault> {
+            card.acts("a reboot");
             if let Some(left) = failing.get().checked_sub(1) {
                 failing.set(left);
                 return Err(Fault::Unfit("the reboot fails".into()));
@@ -388,6 +429,15 @@ impl Pi {
             host: Box::new(SimHost::new(facts, clock.clone(), self.boot_id, reboot)),
             clock: Box::new(clock) as Box<dyn Clock>,
         })
+    }
+}
+
+/// It is always the same time: a card holds the same bytes after the same events.
+struct Noon(BootId);
+
+impl Stamps for Noon {
+    fn now(&mut self) -> Stamp {
+        Stamp { unix: 1_800_000_000, synchronized: true, boot: self.0, uptime: Duration::from_secs(5) }
     }
 }
 

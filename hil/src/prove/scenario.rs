@@ -31,6 +31,8 @@ pub struct Scenario {
     pub killed: Option<When>,
     /// What becomes of the first reboots into a trial, after each power-on.
     pub reboots: Reboots,
+    /// Whether the agent writes its event log, and what must hold of it is judged.
+    pub logs: bool,
 }
 
 /// What becomes of reboots into a trial.
@@ -75,7 +77,13 @@ impl Scenario {
             start,
             killed,
             reboots,
+            logs: false,
         }
+    }
+
+    const fn logs(mut self) -> Scenario {
+        self.logs = true;
+        self
     }
 
     const fn again(mut self, wishes: &'static [Wish]) -> Scenario {
@@ -145,7 +153,7 @@ impl Scenario {
 use Wish::{Delta, DeltaFile, Offer, Return};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 26] = [
+pub const ALL: [Scenario; 29] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
@@ -241,6 +249,17 @@ pub const ALL: [Scenario; 26] = [
         "2.1.0",
     )
     .rejects(&["3.0.0"]),
+    Scenario::new("log", "a good release, and the event log", &[Offer("2.0.0")], "2.0.0")
+        .logs()
+        .quick(Flow::Tryboot),
+    Scenario::new("log of a failure", "a sick release, and the event log", &[Offer("3.0.0")], "1.1.0")
+        .logs()
+        .rejects(&["3.0.0"])
+        .quick(Flow::Uboot),
+    Scenario::new("log of a hang", "three trials, and the event log", &[Offer("3.2.0")], "1.1.0")
+        .logs()
+        .rejects(&["3.2.0"])
+        .quick(Flow::Tryboot),
     Scenario::new(
         "sick after good",
         "an update, then a sick release",

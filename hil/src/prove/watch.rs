@@ -1,5 +1,6 @@
 //! Watches every write of the agent while it happens: what holds at any time must not only hold at the end.
 use super::{
+    event_rules,
     image::Image,
     places::{Places, Still},
     product::Product,
@@ -35,6 +36,8 @@ pub struct Watch {
     excused: u8,
     /// What the journal told last of how an update ended.
     last_entry: Option<Entry>,
+    /// Whether an agent with an event log runs.
+    logs: bool,
     /// Rules that were broken, in words.
     pub broken: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl Watch {
             happened: 0,
             excused: 0,
             last_entry: None,
+            logs: false,
             broken: Vec::new(),
         }
     }
@@ -81,7 +85,7 @@ impl Watch {
 
     /// A system came up, or tried to. Gives whether that is a trial.
     pub fn booted(&mut self, slot: Slot, image: &Image) -> bool {
-        (self.booted, self.self_tests, self.healthy) = (slot, false, false);
+        (self.booted, self.self_tests, self.healthy, self.logs) = (slot, false, false, false);
         let stored = record(image, &self.product.places);
         if let (Some(newest), Some(release)) = (&stored, self.product.in_slot(image, slot))
             && read(image, &self.product.places, release.agent().ours).as_ref() != Some(newest)
@@ -115,6 +119,36 @@ impl Watch {
     /// A health check ran.
     pub fn health_checked(&mut self, passed: bool) {
         self.healthy = passed;
+    }
+
+    /// An agent opens its event log: from here on, what it decides is logged before it acts.
+    pub fn logs(&mut self) {
+        self.logs = true;
+    }
+
+    /// Before a write: what is written has to be decided, and the decision has to be in the log.
+    pub fn acts_on(&mut self, durable: &Image, image: &Image, partition: Partition, at: u64) {
+        let is_block = BOOT_BLOCK.iter().any(|b| b.0 * SECTOR as u64 == at);
+        let is_act = match partition {
+            Partition::Boot(_) | Partition::System(_) | Partition::Bootconfig => true,
+            Partition::State => is_block,
+            Partition::Persistent => false,
+        };
+        if is_act {
+            self.acts(durable, image, partition.name());
+        }
+    }
+
+    /// The same for what is no write.
+    pub fn acts(&mut self, durable: &Image, image: &Image, what: &str) {
+        if self.logs
+            && let Some(how) =
+                event_rules::disagrees(durable, record(image, &self.product.places), &self.product.places)
+        {
+            self.break_rule(&format!(
+                "{what}: the agent acted before the event of its decision was durable: {how}"
+            ));
+        }
     }
 
     /// An operator may want another trial of what was tried before.
@@ -155,6 +189,7 @@ impl Watch {
                 self.flag_write(default, block.map(|b| b.default), image, data);
             }
             Partition::State => self.state_write(image, at, data),
+            Partition::Persistent if self.logs => {}
             Partition::Persistent => self.break_rule("the persistent partition was written"),
         }
     }

@@ -10,6 +10,7 @@
 //! | [`disk`], `node`, `bootconfig`, `looked` | its partitions: who may be read, who may be written |
 //! | `host`, `process`, `family`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
+//! | `events` | where the event log lies |
 //! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
 mod bootconfig;
 mod booted;
@@ -19,6 +20,7 @@ mod device_tree;
 pub mod disk;
 mod eeprom;
 mod error;
+mod events;
 mod family;
 #[doc(hidden)]
 pub mod fuzz;
@@ -49,7 +51,7 @@ use crate::{
         tryboot::{self, Tryboot},
         uboot::Uboot,
     },
-    ports::{Board, BootControl, Fault, Partitions},
+    ports::{Board, BootControl, EventPorts, Fault, Partitions},
 };
 use bistable_boot::{Flow, layout::Partition};
 use device_tree::DeviceTree;
@@ -69,6 +71,8 @@ pub struct Pi {
     pub booted: Booted,
     /// Counts what is written.
     pub meter: Meter,
+    /// Where its events go.
+    pub events: EventPorts,
 }
 
 impl Pi {
@@ -92,7 +96,11 @@ impl Pi {
         let boot = control(sysroot, booted, &mut disk, &next)?;
         let guard = control(sysroot, booted, &mut disk, &next)?;
         disk.guard(guard);
-        let host = PiHost::new(sysroot, next, disk.number(Partition::Persistent)?)?;
+        let persistent = disk.number(Partition::Persistent)?;
+        let host = PiHost::new(sysroot, Rc::clone(&next), persistent)?;
+        // A host of its own: the log outlives the agent that has the other one.
+        let stamps = PiHost::new(sysroot, next, persistent)?;
+        let events = events::ports(sysroot, &mounts, persistent, access, stamps);
         let gpio = gpio::open(Box::new(PiClock));
         let board = Board {
             name,
@@ -103,7 +111,7 @@ impl Pi {
             host: Box::new(host),
             clock: Box::new(PiClock),
         };
-        Ok(Pi { board, booted, meter })
+        Ok(Pi { board, booted, meter, events })
     }
 }
 

@@ -154,9 +154,16 @@ impl Machine {
     /// The power goes: RAM and registers are empty.
     pub fn power_off(&mut self) {
         Registers::beside(&self.folder).reset();
+        self.empty_run();
         let last = self.state.booted.or(self.state.last);
         let Memory { boots, card, .. } = self.state;
         self.state = Memory { last, off: true, boots, card, ..Memory::default() };
+    }
+
+    /// `/run` is a file system in memory.
+    fn empty_run(&self) {
+        // Mostly there is none.
+        let _ = std::fs::remove_dir_all(self.folder.join("run"));
     }
 
     /// The power comes, or came for the first time.
@@ -190,6 +197,7 @@ impl Machine {
     /// From reset to a running system. A kernel that panics or hangs is reset by the watchdog, as on a real Pi.
     fn boot(&mut self, mut card: &Card) -> Result<(), SimError> {
         Registers::beside(&self.folder).reset();
+        self.empty_run();
         let flow = firmware::flow(&mut card)?;
         // A default slot that never comes up would go on like this for ever.
         for _ in 0..3 {

@@ -9,17 +9,20 @@
 //! | `world.toml` | what the Pi is wired to, and what runs on it |
 //! | `pins.json` | the pins that are not in their safe state, while there are any |
 //! | `root/` | the running system's files: `etc/bistable`, `usr/share/bistable/root.root` and so on |
+//! | `persistent/` | the partition `persistent` |
+//! | `run/` | `/run` of the running system |
 //!
 //! | file | noun |
 //! |---|---|
 //! | [`machine`] | power, resets, the memory of one power-on |
 //! | [`firmware`] | firmware or U-Boot: reads the boot flag from the card and chooses a slot |
 //! | [`world`] | nets, buses, units, web servers |
-//! | [`gpio`], [`buses`], [`host`], [`clock`] | the ports |
+//! | [`gpio`], [`buses`], [`host`], [`clock`], `events` | the ports |
 //! | `registers` | the pins as they are seen from outside |
 pub mod buses;
 pub mod clock;
 mod error;
+mod events;
 pub mod firmware;
 pub mod gpio;
 pub mod host;
@@ -35,7 +38,9 @@ use crate::flow::{
     tryboot::{Booted, Tryboot},
     uboot::Uboot,
 };
-use crate::ports::{Board, BootControl, Fault, KnownTime, Never, Partitions, Power, Stop, Support};
+use crate::ports::{
+    Board, BootControl, EventPorts, Fault, KnownTime, Never, Partitions, Power, Stop, Support,
+};
 use bistable_boot::{Flow, Slot, layout::Partition};
 use clock::SimClock;
 use gpio::SimGpio;
@@ -62,6 +67,8 @@ pub struct Sim {
     pub board: Board,
     /// Whether it is switched on: always, unless it is only looked at.
     pub power: Power,
+    /// Where its events go.
+    pub events: EventPorts,
     machine: Rc<RefCell<Machine>>,
     clock: SimClock,
     known_time: Rc<Cell<Option<KnownTime>>>,
@@ -83,7 +90,7 @@ impl Sim {
             machine.power_on(&card)?;
         }
         let booted = machine.running()?;
-        Sim::plug(card, machine, booted, meter, Some(path))
+        Sim::plug(card, machine, booted, meter, (path, Access::Exclusive))
     }
 
     /// Look at the machine from outside, whether its power is on or not, and whoever works on it. Nothing can be
@@ -105,16 +112,16 @@ impl Sim {
                 machine.running()?
             }
         };
-        Sim::plug(card, machine, booted, meter, None)
+        Sim::plug(card, machine, booted, meter, (path, Access::Look))
     }
 
-    /// With the card's `path` the pins can be used.
+    /// Only with exclusive access the pins can be used.
     fn plug(
         card: Rc<Card>,
         machine: Machine,
         booted: Slot,
         meter: Meter,
-        path: Option<&Path>,
+        (path, access): (&Path, Access),
     ) -> Result<Sim, SimError> {
         let power = machine.power();
         if let Some(at) = machine.state.cut_at {
@@ -125,10 +132,11 @@ impl Sim {
         let name = machine.world.board.clone();
         let (boot_id, system_root) = (machine.boot_id(), machine.system_root());
         let mut gpio = SimGpio::new(machine.world.gpio.clone(), clock.clone());
-        if let Some(path) = path {
+        if access == Access::Exclusive {
             gpio = gpio.with_registers(Registers::beside(&folder(path)));
         }
         let buses = machine.world.buses(clock.clone());
+        let events = events::ports(&folder(path), access, &facts, boot_id, clock.clone(), &meter);
         let machine = Rc::new(RefCell::new(machine));
         let register = Rc::clone(&machine);
         let once = Box::new(move |once| register.borrow_mut().state.tryboot = once);
@@ -155,7 +163,7 @@ impl Sim {
             host: Box::new(host),
             clock: Box::new(clock.clone()),
         };
-        Ok(Sim { board, power, machine, clock, known_time, meter })
+        Ok(Sim { board, power, events, machine, clock, known_time, meter })
     }
 
     /// Keep what the machine would remember, when an invocation ends.

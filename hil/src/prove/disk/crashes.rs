@@ -61,7 +61,7 @@ pub fn explore(recording: &Recording, product: &Arc<Product>, first: &Version, s
     let log = &recording.ops;
     crashes(&product.old_card, log, &Depth::full(seed), &mut |crash| {
         tally.states += 1;
-        let before = before(log, &crash, first);
+        let before = before(log, &crash, first, std::sync::Arc::default());
         if seen.insert((crash.image.key(), before.clone())) {
             tally.distinct += 1;
             tally.add(&bench.judge(&crash.image, &before), || crash.to_string());

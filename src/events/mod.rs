@@ -1,0 +1,53 @@
+//! The event log: what happened on this device, numbered, for longer than one run of the program and one boot.
+//!
+//! It is a view of what the journal decides, never the other way round: nothing is decided by it, and nothing waits for it that
+//! it could refuse. See `docs/events.md`.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `kind` | the types of events: one table of what follows from a type |
+//! | [`entry`](Entry) | one event and its line |
+//! | [`segment`](Segment) | a file of the log |
+//! | `snapshot` | the fold in its file |
+//! | [`fold`](Fold) | what follows from all events |
+//! | [`shown`](Shown) | where the update is |
+//! | [`retention`](Limits) | how long events are kept |
+//! | [`quota`](Quota), `repeats` | how much a source may report |
+//! | [`reading`](Reading) | the log as it is read |
+//! | [`log`](Log) | the log as it is written |
+//! | [`recorder`](Recorder) | writes what the agent does |
+//! | [`filter`](Filter) | which events somebody wants |
+//! | [`follow`] | events as they come |
+//! | `text` | an event on a line, for people |
+mod entry;
+mod filter;
+mod fold;
+pub mod follow;
+mod kind;
+mod log;
+mod quota;
+mod reading;
+mod recorder;
+mod repeats;
+mod retention;
+mod segment;
+mod shown;
+mod snapshot;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::log::{DELAY, Log, Place, Session};
+pub use entry::{Entry, LINE_MAX, Priority, VERSION};
+pub use filter::Filter;
+pub use fold::{End, Ended, Fold, Transition};
+pub use kind::{Kind, StreamKind, Traits};
+pub use quota::{Allowance, Passage, Quota};
+pub use reading::Reading;
+pub use recorder::{Recorder, SharedLog, ended};
+pub use retention::Limits;
+pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
+pub use shown::{Shown, Subject};
+pub use snapshot::SNAPSHOT;
+pub use text::line as text_line;

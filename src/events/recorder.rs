@@ -1,0 +1,163 @@
+//! Writes into the log what the agent does, before anybody else hears of it.
+use super::{Ended, Kind, Log, Priority, Shown, Subject, Transition};
+use crate::{
+    Device,
+    agent::{Listener, Note},
+    event::Event,
+};
+use bistable_boot::{Entry, Now, Outcome, Saved};
+use serde_json::{Value, json};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+const AGENT: &str = "agent";
+
+/// A log that several parts of one run write to. What waits is written when the last of them lets it go.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "the ports are trait objects")]
+pub struct SharedLog(Rc<RefCell<Log>>);
+
+impl SharedLog {
+    /// Share a log.
+    pub fn new(log: Log) -> SharedLog {
+        SharedLog(Rc::new(RefCell::new(log)))
+    }
+
+    /// Report something: see [`Log::append`].
+    pub fn append(&self, kind: Kind, source: &str, data: Value) {
+        self.0.borrow_mut().append(kind, source, data);
+    }
+
+    /// The configuration that counts now: see [`Log::configured`].
+    pub fn configured(&self, set: &BTreeMap<String, String>, files: &[String]) {
+        self.0.borrow_mut().configured(set, files);
+    }
+
+    /// Make the log agree with the journal and with this boot, before anything is done. A power cut may have come between a
+    /// save of the journal and its event; and where the device is follows from each boot again.
+    pub fn reconcile(&self, device: &Device) {
+        let saved = Shown::of(&Now::Saved(device.record.state.clone()));
+        let ended = device.record.history.last().and_then(ended);
+        self.0.borrow_mut().reconcile(saved, ended);
+        self.derived(device.now());
+    }
+
+    fn derived(&self, now: &Now) {
+        let update = Shown::of(now);
+        if self.0.borrow().fold().update.as_ref() != Some(&update) {
+            let reason = update.reason.clone();
+            self.transition(kind_of(now), Transition { update, derived: true, ended: None, reason });
+        }
+    }
+
+    fn transition(&self, kind: Kind, data: Transition) {
+        self.append(kind, AGENT, serde_json::to_value(data).unwrap_or_default());
+    }
+
+    /// Why events couldn't be written, if they couldn't, and how many.
+    pub fn trouble(&self) -> Option<(u64, String)> {
+        let log = self.0.borrow();
+        log.trouble().map(|(events, why)| (events, why.to_owned()))
+    }
+}
+
+/// Listens to the agent, and passes on what it hears.
+#[allow(missing_debug_implementations, reason = "the listener is a trait object")]
+pub struct Recorder<'a> {
+    log: SharedLog,
+    inner: &'a mut dyn Listener,
+    /// An update that ended: the state that is saved next says so.
+    ended: Option<(Ended, Option<String>)>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Record into a log what `inner` hears, too.
+    pub fn new(log: SharedLog, inner: &'a mut dyn Listener) -> Recorder<'a> {
+        Recorder { log, inner, ended: None }
+    }
+
+    fn saved(&mut self, now: &Now) {
+        let (ended, why) = self.ended.take().unzip();
+        let kind = ended.as_ref().and_then(|ended: &Ended| Kind::named(&ended.kind)).unwrap_or(kind_of(now));
+        let update = Shown::of(now);
+        let reason = why.flatten().or_else(|| update.reason.clone());
+        self.log.transition(kind, Transition { update, derived: false, ended, reason });
+    }
+
+    fn record(&mut self, note: Note<'_>) {
+        match note {
+            Note::Saved(now) => return self.saved(now),
+            Note::State(now) => return self.log.derived(now),
+            Note::Ended(entry) => {
+                let why = entry.outcome.failure().map(ToString::to_string);
+                self.ended = ended(entry).map(|ended| (ended, why));
+                return;
+            }
+            Note::RollbackFailed(target, failure) => {
+                let data = json!({ "release": subject(target), "reason": failure.to_string() });
+                return self.log.append(Kind::RollbackFailed, AGENT, data);
+            }
+            _ => {}
+        }
+        let Some(event) = note.event() else { return };
+        let Some((kind, failed)) = kind(&event) else { return };
+        let priority = if failed { Priority::Error } else { kind.traits().priority };
+        let data =
+            serde_json::to_value(&event).ok().and_then(|mut event| Some(event.get_mut("data")?.take()));
+        self.log.0.borrow_mut().append_as(kind, priority, AGENT, data.unwrap_or_default());
+    }
+}
+
+impl Listener for Recorder<'_> {
+    fn hear(&mut self, note: Note<'_>) {
+        self.record(note);
+        self.inner.hear(note);
+    }
+}
+
+/// The type of the event that says where the device is.
+fn kind_of(now: &Now) -> Kind {
+    match now {
+        Now::Trial { .. } => Kind::Trial,
+        Now::Saved(saved) => match saved {
+            Saved::Idle => Kind::Reconciled,
+            Saved::Installing(_) => Kind::Installing,
+            Saved::Staged(_) => Kind::Staged,
+            Saved::Armed { .. } => Kind::Armed,
+            Saved::Committing { .. } => Kind::Committing,
+            Saved::Reverting { .. } => Kind::RollbackStarted,
+        },
+    }
+}
+
+/// An event's type in the log, and whether it says that something failed. What a state says already has none.
+fn kind(event: &Event) -> Option<(Kind, bool)> {
+    Some(match event {
+        Event::State { .. } | Event::Committed(_) | Event::Reverted { .. } => return None,
+        Event::Preflight { problem } => (Kind::Preflight, problem.is_some()),
+        Event::Accepted(_) => (Kind::Accepted, false),
+        Event::Writing { .. } => (Kind::Writing, false),
+        Event::Remark { .. } => (Kind::Remark, false),
+        Event::Written { .. } => (Kind::Written, false),
+        Event::SelfTest { passed, .. } => (Kind::SelfTest, !passed),
+        Event::Health { reason, .. } => (Kind::Health, reason.is_some()),
+        Event::FlagRepaired { .. } => (Kind::FlagRepaired, false),
+        Event::Rebooting { .. } => (Kind::Rebooting, false),
+    })
+}
+
+fn subject(target: &bistable_boot::Target) -> Subject {
+    Subject { version: target.version.to_string(), identity: target.release.to_string(), slot: target.slot }
+}
+
+/// How a past update ended. What was no update isn't one.
+pub fn ended(entry: &Entry) -> Option<Ended> {
+    let kind = match entry.outcome {
+        Outcome::Committed => Kind::Committed,
+        Outcome::Abandoned(_) => Kind::Failed,
+        Outcome::Reverted(_) => Kind::RollbackCompleted,
+        Outcome::Provisioned | Outcome::Rebuilt | Outcome::Unknown { .. } => return None,
+    };
+    let release =
+        Subject { version: entry.version.to_string(), identity: entry.release.to_string(), slot: entry.slot };
+    Some(Ended { release, kind: kind.traits().name.into() })
+}
