@@ -1,5 +1,5 @@
 //! `config`: is the configuration right, and what does it come to? Neither a board nor a card is looked at.
-use super::{Answer, Failed, machine::Place};
+use super::{Answer, Failed, place::Place};
 use crate::{
     Error,
     app::{self, ConfigChecked, Problems},

@@ -1,5 +1,5 @@
 //! `events`, and what verbs themselves report.
-use super::{Answer, Failed, machine::Place};
+use super::{Answer, Failed, place::Place};
 use crate::{
     Error,
     app::{self, Events},

@@ -4,22 +4,13 @@ use crate::{
     Error,
     app::CardWrites,
     board::{Access, Meter},
-    cli::{At, BoardKind, Cli},
+    cli::Cli,
     config::BoardSettings,
     ports::{Board, EventPorts, Power},
 };
 use bistable_boot::Slot;
-use std::path::{Path, PathBuf};
-
-/// Where a machine is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// A simulated Pi with this card.
-    #[cfg(feature = "sim")]
-    Sim(PathBuf),
-    /// This machine.
-    Pi,
-}
+#[cfg(target_os = "linux")]
+use std::path::Path;
 
 /// A machine, opened.
 pub(super) struct Machine {
@@ -47,40 +38,8 @@ pub(super) trait Memory {
     fn booted(&self) -> Option<Slot>;
 }
 
-impl Place {
-    /// Where the command line says.
-    pub(super) fn of(at: &At) -> Result<Place, Error> {
-        match at.board() {
-            BoardKind::Pi => Ok(Place::Pi),
-            #[cfg(feature = "sim")]
-            BoardKind::Sim => at.card.clone().map(Place::Sim).ok_or_else(|| {
-                let text = "which card? Name the simulated Pi's card with --card FILE or BISTABLE_CARD";
-                Error::Usage(text.into())
-            }),
-        }
-    }
-
-    /// Where the running system's configuration is.
-    pub(super) fn root(&self, at: &At) -> PathBuf {
-        at.root.clone().unwrap_or_else(|| match self {
-            #[cfg(feature = "sim")]
-            Place::Sim(card) => crate::board::sim::folder(card).join("root"),
-            Place::Pi => "/".into(),
-        })
-    }
-
-    /// Open the machine there, to work on it or to look at it.
-    pub(super) fn open(&self, cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
-        match self {
-            #[cfg(feature = "sim")]
-            Place::Sim(card) => super::sim::open(card, access),
-            Place::Pi => pi(cli, board, access),
-        }
-    }
-}
-
 #[cfg(target_os = "linux")]
-fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+pub(super) fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
     use super::turn;
     use crate::board::pi::{Pi, PiClock, PiError, Sysroot};
     let sysroot = Sysroot::new(cli.at.sysroot.clone().unwrap_or_else(|| "/".into()));
@@ -106,7 +65,7 @@ fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pi(_: &Cli, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
+pub(super) fn pi(_: &Cli, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
     let text =
         "this is no Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
     Err(Error::Usage(text.into()))

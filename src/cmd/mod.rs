@@ -6,6 +6,7 @@ mod follow;
 mod health;
 mod inspect;
 mod machine;
+mod place;
 mod repair;
 mod run;
 #[cfg(feature = "sim")]
@@ -27,7 +28,8 @@ use crate::{
     text::printable_lines,
 };
 use bistable_boot::JournalError;
-use machine::{Keeper, Machine, Place};
+use machine::{Keeper, Machine};
+use place::Place;
 use std::io::{self, Write};
 use talk::Talk;
 
@@ -46,7 +48,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
     let place = Place::of(&cli.at)?;
     match &cli.verb {
         #[cfg(feature = "sim")]
-        Verb::Sim(verb) => Ok(sim::run(&place, verb)?),
+        Verb::Sim(verb) => Ok(sim::run(place.card(), verb)?),
         Verb::Status { .. } | Verb::History => Ok(look(cli, &place)?),
         Verb::Events(args) => Ok(events::run(cli, &place, args)?),
         _ => work(cli, &place),

@@ -1,7 +1,7 @@
 //! The simulated Pi: opened for a verb, and changed by `sim`.
 use super::{
     Answer,
-    machine::{self, Keeper, Memory, Place},
+    machine::{self, Keeper, Memory},
     say,
 };
 use crate::{
@@ -60,10 +60,10 @@ impl From<SimError> for Error {
     }
 }
 
-pub(super) fn run(place: &Place, verb: &SimVerb) -> Result<Answer, Error> {
-    match place {
-        Place::Sim(card) => Ok(change(card, verb)?),
-        Place::Pi => {
+pub(super) fn run(card: Option<&Path>, verb: &SimVerb) -> Result<Answer, Error> {
+    match card {
+        Some(card) => Ok(change(card, verb)?),
+        None => {
             let text = "`sim` changes a simulated Pi: name its card with --card FILE or BISTABLE_CARD";
             Err(Error::Usage(text.into()))
         }

@@ -1,0 +1,64 @@
+//! Where the machine is that a verb runs on.
+use super::machine::{self, Machine};
+#[cfg(feature = "sim")]
+use super::sim;
+use crate::{
+    Error,
+    board::Access,
+    cli::{At, BoardKind, Cli},
+    config::BoardSettings,
+};
+#[cfg(feature = "sim")]
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Where a machine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A simulated Pi with this card.
+    #[cfg(feature = "sim")]
+    Sim(PathBuf),
+    /// This machine.
+    Pi,
+}
+
+impl Place {
+    /// Where the command line says.
+    pub(super) fn of(at: &At) -> Result<Place, Error> {
+        match at.board() {
+            BoardKind::Pi => Ok(Place::Pi),
+            #[cfg(feature = "sim")]
+            BoardKind::Sim => at.card.clone().map(Place::Sim).ok_or_else(|| {
+                let text = "which card? Name the simulated Pi's card with --card FILE or BISTABLE_CARD";
+                Error::Usage(text.into())
+            }),
+        }
+    }
+
+    /// The card of a simulated Pi.
+    #[cfg(feature = "sim")]
+    pub(super) fn card(&self) -> Option<&Path> {
+        match self {
+            Place::Sim(card) => Some(card),
+            Place::Pi => None,
+        }
+    }
+
+    /// Where the running system's configuration is.
+    pub(super) fn root(&self, at: &At) -> PathBuf {
+        at.root.clone().unwrap_or_else(|| match self {
+            #[cfg(feature = "sim")]
+            Place::Sim(card) => crate::board::sim::folder(card).join("root"),
+            Place::Pi => "/".into(),
+        })
+    }
+
+    /// Open the machine there, to work on it or to look at it.
+    pub(super) fn open(&self, cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+        match self {
+            #[cfg(feature = "sim")]
+            Place::Sim(card) => sim::open(card, access),
+            Place::Pi => machine::pi(cli, board, access),
+        }
+    }
+}
