@@ -149,7 +149,7 @@ wheels() { # NAME==VERSION...
 # The device's packages, built as they are shipped: without the simulated Pi and the checks of a debug build.
 device_packages() {
     local package=(env -u CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS -u CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS
-        target/release/bistable-hil package)
+        target/release/bistable-package)
     rm -rf "$logs/arm64" "$logs"/bistable_*.deb
     "${package[@]}" --arch arm64 --tree "$logs/arm64"
     # What systemd is tried with is the package's files; the program in it is a stand-in.

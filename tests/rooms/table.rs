@@ -85,8 +85,16 @@ pub(crate) const HOUSE: &[Plan] = &[
         left: &[],
     },
     Plan {
-        folder: "hil/src",
-        layers: &["flow hex model package program tree", "fat", "real", "prove", "demo run", "main"],
+        folder: "image-tools/package/src",
+        layers: &["arch entry man", "docs tools", "build tree", "deb", "main"],
         left: &[],
     },
+    Plan { folder: "tests/kit/src", layers: &["disk_log flow hex program put", "tree", "fat"], left: &[] },
+    Plan { folder: "tests/proof/src", layers: &["model prove", "main"], left: &[] },
+    Plan {
+        folder: "tests/real/src",
+        layers: &["claim tools", "card debian meter", "desk report", "build proof race update", "main"],
+        left: &[],
+    },
+    Plan { folder: "hil/src", layers: &["demo run", "main"], left: &[] },
 ];

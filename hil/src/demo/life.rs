@@ -1,7 +1,7 @@
 //! The story: one chapter for each thing that can happen to a device.
 use super::{Options, material, tell};
-use crate::program::{Call, Program};
 use anyhow::{Context, Result, ensure};
+use bistable_kit::program::{Call, Program};
 use std::{
     fs,
     path::{Path, PathBuf},

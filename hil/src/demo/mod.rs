@@ -7,8 +7,6 @@ mod tell;
 use anyhow::{Context, Result};
 use std::{fs, path::PathBuf};
 
-pub use tell::complain;
-
 /// What the demo uses.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {

@@ -50,8 +50,3 @@ pub(super) fn end(text: &str) {
     line("");
     line(&styled("1;32", text));
 }
-
-/// What went wrong.
-pub fn complain(e: &anyhow::Error) {
-    let _ = writeln!(io::stderr(), "error: {e:#}");
-}

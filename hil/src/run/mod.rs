@@ -66,7 +66,7 @@ pub struct Options {
     #[arg(long, value_enum)]
     pub machine: Option<Machine>,
     /// Only this boot flow
-    #[arg(long, value_parser = crate::flow::parser())]
+    #[arg(long, value_parser = bistable_kit::flow::parser())]
     pub flow: Option<Flow>,
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
@@ -87,7 +87,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub device: Option<PathBuf>,
     /// Folder with v1/, the Debian system that is emulated: system.tar and boot/; built if it is missing
-    #[arg(long, value_name = "DIR", default_value = crate::real::SMALL_FOLDER)]
+    #[arg(long, value_name = "DIR", default_value = bistable_kit::SMALL_DEBIAN)]
     pub debian: PathBuf,
     /// Where everything is made and kept
     #[arg(long, value_name = "DIR", default_value = "target/hil")]

@@ -7,9 +7,9 @@ use super::{
     rig::{Jig, Pace, Power, Rig},
     seen::{Fault, Line, Seen, What, unframed},
 };
-use crate::program::Program;
 use anyhow::{Context, Result, bail, ensure};
 use bistable_boot::{Flow, Slot};
+use bistable_kit::program::Program;
 use std::{
     collections::VecDeque,
     fs,

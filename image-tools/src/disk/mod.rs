@@ -197,7 +197,7 @@ fn lacking(view: &dyn view::View, edits: &system::Edits) -> Result<Option<String
     Ok((!missing.is_empty()).then(|| {
         format!(
             "the system lacks {}: a device that runs it takes no further update by itself; bring Bistable's package \
-             with --overlay DIR (`bistable-hil package --tree DIR` makes it)",
+             with --overlay DIR (`bistable-package --tree DIR` makes it)",
             missing.join(", ")
         )
     }))

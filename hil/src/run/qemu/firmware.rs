@@ -5,8 +5,8 @@
 //! `autoboot.txt`, the one-shot tryboot flag, `config.txt` of the partition that is chosen. What the kernel is told in
 //! `/chosen/bootloader` is what the Pi's own firmware tells it.
 use super::config_txt::{Boot, settings};
-use crate::fat::FatVolume;
 use anyhow::{Context, Result, ensure};
+use bistable_kit::fat::FatVolume;
 use std::{collections::BTreeMap, fs::File, io::Read as _, ops::Range, path::Path};
 
 const SECTOR: u64 = 512;

@@ -6,13 +6,11 @@ use super::{
     machine::Machine,
     overlay::{self, Overlay, Piece},
 };
-use crate::{
-    program::Program,
-    run::release::{self, FACTORY, HEALTH, PRODUCT, Release},
-};
+use crate::run::release::{self, FACTORY, HEALTH, PRODUCT, Release};
 use anyhow::{Context, Result, bail};
 use bistable_boot::{Flow, layout::Partition};
 use bistable_image::volume::{SystemOptions, VolumeId, VolumeSize, open_system};
+use bistable_kit::program::Program;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -118,7 +116,7 @@ fn key(tree: &Tree, package: &Package, machine: Machine) -> Result<String> {
         overlay::boot(machine),
         release::ALL.map(|r| overlay::system(r, machine))
     ));
-    Ok(crate::hex::hex(sha.finalize().get(..8).unwrap_or_default()))
+    Ok(bistable_kit::hex::hex(sha.finalize().get(..8).unwrap_or_default()))
 }
 
 struct Maker<'a> {

@@ -29,12 +29,12 @@ use super::{
     rig::{Jig, Pace, Power, Rig, Written},
     seen::{self, Fault, Line, Lines, Seen, What},
 };
-use crate::prove::disk::log;
 use anyhow::{Context, Result, bail};
 use bistable_boot::{
     Flow, Slot,
     layout::{BOOT_PARTITIONS, Partition},
 };
+use bistable_kit::disk_log;
 use fetch::Loaders;
 use firmware::{Choice, Registers};
 use image::Kit;
@@ -410,14 +410,14 @@ impl Rig for Qemu {
         let mut entries = Vec::new();
         for log in &logs {
             let bytes = fs::read(log).with_context(|| log.display().to_string())?;
-            entries.extend(log::parse(&bytes)?);
+            entries.extend(disk_log::parse(&bytes)?);
             fs::remove_file(log)?;
         }
         let card = firmware::Card::open(&self.card)?;
         let places: Vec<_> =
             Partition::ALL.into_iter().filter_map(|p| card.place(p.number()).map(|at| (p, at))).collect();
         let writes = entries.into_iter().filter_map(|entry| match entry.what {
-            log::What::Write { at, data, .. } => Some((at, data.len() as u64)),
+            disk_log::What::Write { at, data, .. } => Some((at, data.len() as u64)),
             _ => None,
         });
         Ok(writes

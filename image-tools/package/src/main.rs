@@ -1,0 +1,24 @@
+//! Makes the Debian package of the device's program.
+use clap::Parser;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Makes the Debian package of the device's program.
+#[derive(Debug, Parser)]
+#[command(name = "bistable-package", version)]
+struct Cli {
+    #[command(flatten)]
+    options: bistable_package::Options,
+}
+
+fn main() -> ExitCode {
+    match bistable_package::run(&Cli::parse().options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

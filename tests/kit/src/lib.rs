@@ -1,0 +1,22 @@
+//! What several kinds of tests share.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`program`] | the two programs, each in a process of its own; how a program of the tests ends |
+//! | [`flow`] | boot flows on the command line |
+//! | [`disk_log`] | what was written to a disk, and when it was flushed |
+//! | [`fat`] | the files of a FAT volume, by a reader of our own |
+//! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
+//! | [`mod@hex`] | bytes as digits |
+pub mod disk_log;
+pub mod fat;
+pub mod flow;
+pub mod hex;
+pub mod program;
+mod put;
+pub mod tree;
+
+pub use put::put;
+
+/// Where the small systems of the suite `real` are, and of the emulated Pi, which runs the first.
+pub const SMALL_DEBIAN: &str = "target/debian-small";
