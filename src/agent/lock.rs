@@ -31,16 +31,20 @@ impl Agent<'_> {
             return Err(Error::Environment(problem));
         }
         self.ask(Phase::PreReboot).map_err(|held| {
-            Error::NotNow(format!("{held}; the release stays where it is: `bistable resume` tries again"))
+            Error::NotNow(format!("{held}; the release stays where it is: run the command again later"))
         })
     }
 
     /// At rest: give back the place, if there is a lock. Who fails to, perhaps because there is no network yet, does it at the
     /// next boot, or when it looks what is on offer.
     pub fn give_back(&mut self) {
-        if !self.now().is_idle() {
-            return;
+        if self.now().is_idle() {
+            self.release_lock();
         }
+    }
+
+    /// Give back the place: no reboot follows now.
+    pub(super) fn release_lock(&mut self) {
         if let Err(held) = self.ask(Phase::SteadyState) {
             log::warn!(reason:% = held; "fleet_lock_not_given_back");
         }

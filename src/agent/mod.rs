@@ -119,7 +119,28 @@ impl<'a> Agent<'a> {
         self.device.now()
     }
 
-    /// Load the journal and go on until there is nothing to do, or the machine reboots: what the boot unit runs.
+    /// What a boot does by itself: [`resume`](Self::resume), but `waits` says what of it waits for a person, and why.
+    ///
+    /// # Errors
+    /// [`Error::NotNow`] with the reason when the next trial waits; see also [`resume`](Self::resume).
+    pub fn boot(&mut self, waits: impl Fn(&Now) -> Option<String>) -> Result<Rest, Error> {
+        let Some(why) = waits(self.now()) else { return self.resume() };
+        log::info!(state = self.now().name(), reason = why; "update_waits");
+        // A power cut may have come after the lock was taken for a reboot that now waits.
+        self.release_lock();
+        match self.now().clone() {
+            Now::Saved(Saved::Staged(target)) => Ok(Rest::Staged(target)),
+            Now::Saved(Saved::Armed { target, .. }) => {
+                // A request of an earlier attempt would be honored by any reboot, and what this boot shows of that attempt
+                // is gone with the next one.
+                Err(self.not_rebooted(!target.slot, Error::NotNow(why)))
+            }
+            // A decision that was made never waits.
+            _ => self.resume(),
+        }
+    }
+
+    /// Go on from where the journal is, until there is nothing to do or the machine reboots. A person asked for it.
     ///
     /// # Errors
     /// [`Fault::Stopping`] when the machine goes down; otherwise what went wrong. The state is saved in any case.

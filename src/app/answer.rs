@@ -69,6 +69,9 @@ pub struct Rested {
     pub slot: Option<Slot>,
     /// The version in it.
     pub running: Option<String>,
+    /// Why the update waits for a person, if it does.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// What was written and fetched, if anything was installed.
     pub installed: Option<Stats>,
     /// What was written to the card in all.

@@ -6,10 +6,12 @@
 //! | `answer` | the result of a verb that ended well |
 //! | `code` | what kind of failure it was |
 //! | `document` | the one JSON object on standard output |
+//! | [`policy`] | what the device does without being asked |
 //! | `simulated` | what the verbs of the simulated Pi answer |
 mod answer;
 mod code;
 mod document;
+pub mod policy;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod schemas;

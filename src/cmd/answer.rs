@@ -187,6 +187,7 @@ mod tests {
             rebooted: false,
             slot: None,
             running: None,
+            waits: None,
             installed: None,
             card: CardWrites::default(),
         };
@@ -198,7 +199,7 @@ mod tests {
         let stop = app::Answer::Preflighted(Preflighted { verdict: Readiness::Stop, checks: Vec::new() });
         let state = |name: &str| {
             json!({
-                "schema": 1, "state": name, "rebooted": false, "slot": null, "running": null, "installed": null,
+                "schema": 1, "state": name, "rebooted": false, "slot": null, "running": null, "waits": null, "installed": null,
                 "card": { "writes": 0, "bytes": 0 },
             })
         };

@@ -1,7 +1,8 @@
 //! `status` and `history`: look, and change nothing.
 use super::Answer;
 use crate::{
-    Device, Error, app,
+    Device, Error,
+    app::{self, policy},
     config::Settings,
     events::{self, End},
     ports::Board,
@@ -23,6 +24,7 @@ pub(super) fn status(mut device: Device, power: Power, ascii: bool) -> Answer {
         default,
         root,
         system_root: device.system_root(),
+        waits: policy::waits(device.now(), device.board.boot.booted(), device.settings.update.mode),
         journal_copies,
     });
     Answer::styled(status::picture(&status, style(ascii)), app::Answer::Status(Box::new(status)))

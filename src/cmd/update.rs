@@ -3,7 +3,9 @@ use super::{Answer, Failed, Reboot, follow, health, machine::Keeper, say};
 use crate::{
     Error,
     agent::{Agent, Rest, is_reboot},
-    app::{self, CardWrites, MayInstall, Preflighted, Readiness, Rested, SelfTested, SelfTestsVerdict},
+    app::{
+        self, CardWrites, MayInstall, Preflighted, Readiness, Rested, SelfTested, SelfTestsVerdict, policy,
+    },
     cli::{Source, Verb},
     error::BundleError,
     events::SharedLog,
@@ -51,13 +53,14 @@ pub(super) fn run(
         Verb::Update(source) => update(agent, source, &mut unusable),
         Verb::Commit => agent.keep(),
         Verb::Revert => agent.go_back(),
+        Verb::Resume => {
+            let (booted, mode) = (agent.device.board.boot.booted(), agent.device.settings.update.mode);
+            agent.boot(|now| policy::waits(now, booted, mode))
+        }
         // The others never get here.
-        Verb::Resume
-        | Verb::Status { .. }
-        | Verb::History
-        | Verb::Events(_)
-        | Verb::Repair(_)
-        | Verb::Config(_) => agent.resume(),
+        Verb::Status { .. } | Verb::History | Verb::Events(_) | Verb::Repair(_) | Verb::Config(_) => {
+            agent.resume()
+        }
         #[cfg(feature = "sim")]
         Verb::Sim(_) => agent.resume(),
     };
@@ -95,6 +98,7 @@ pub(super) fn answer(
                 rebooted: reboot == Reboot::Done,
                 slot,
                 running: running.map(|image| image.version.to_string()),
+                waits: waits(agent).filter(|_| reboot != Reboot::Done),
                 installed: agent.installed,
                 card: keeper.written(),
             };
@@ -122,12 +126,19 @@ fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
             format!("release {} is half installed: `bistable install` with its bundle goes on", t.version)
         }
         Rest::Staged(t) => {
-            format!("release {} is staged in slot {}; slot {slot} is untouched", t.version, t.slot)
+            let done =
+                format!("release {} is staged in slot {}; slot {slot} is untouched", t.version, t.slot);
+            waits(agent).map_or_else(|| done.clone(), |why| format!("{done}\n{why}"))
         }
         Rest::Armed(t) => {
             format!("release {} is armed: the next reboot tries slot {}, once", t.version, t.slot)
         }
     }
+}
+
+/// Why the update waits for a person, if it does.
+fn waits(agent: &Agent<'_>) -> Option<String> {
+    policy::waits(agent.now(), agent.device.board.boot.booted(), agent.device.settings.update.mode)
 }
 
 fn preflight(agent: &mut Agent<'_>) -> Result<Answer, Failed> {

@@ -1,4 +1,5 @@
 //! What the owner declares about components: what is updated beside the slots, and what releases may require.
+use super::Mode;
 use bistable_format::health::Profile;
 use semver::Version;
 use std::{path::PathBuf, time::Duration};
@@ -79,25 +80,6 @@ impl ComponentKind {
             ComponentKind::Containers => 5,
         })
     }
-}
-
-/// How far an offer is followed without being asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Report it.
-    Check,
-    /// Download and verify it, then wait for a person or a program.
-    Stage,
-    /// Like `Stage`, and switch at the next reboot.
-    Reboot,
-    /// Switch in a maintenance window.
-    Auto,
-}
-
-impl Mode {
-    /// Each with its name in files.
-    pub(super) const ALL: &[(&str, Mode)] =
-        &[("check", Mode::Check), ("stage", Mode::Stage), ("reboot", Mode::Reboot), ("auto", Mode::Auto)];
 }
 
 /// What is saved before a component is replaced.

@@ -1,7 +1,7 @@
 //! What files say about a component.
 use super::{
-    Component,
-    component::{Backup, ComponentKind, Managed, Mode, Target},
+    Component, Mode,
+    component::{Backup, ComponentKind, Managed, Target},
     name,
 };
 use bistable_format::health::Profile;

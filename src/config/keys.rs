@@ -1,6 +1,7 @@
 //! Every key there is, in one table: files are read by it, `config show` and the reference are made from it.
 use super::{
-    component::{ComponentKind, Mode},
+    Mode,
+    component::ComponentKind,
     key::{Each, Key, Of, One},
     kind::{Choice, Flag, Mirrors, Number, Optional, WEB},
     name,
@@ -189,6 +190,10 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &One {
         name: "update.id", kind: Optional(ID), field: |i| &mut i.settings.update.id,
         help: "what its place in rollouts is drawn from, instead of the board's serial number",
+    },
+    &One {
+        name: "update.mode", kind: Choice(Mode::ALL), field: |i| &mut i.settings.update.mode,
+        help: "what the device does with a release without being asked: report it; stage it; also try it at the next boot; or in a window",
     },
     &One {
         name: "update.max_download", field: |i| &mut i.settings.update.max_download,

@@ -33,6 +33,7 @@
 //!
 //! [update]
 //! group = "canary"                   # this device's label in rollouts that name groups
+//! mode = "stage"                     # what happens to a release without being asked
 //! ```
 //! The table of all keys is in `src/docs/configuration.md`; a test writes it from `keys.rs`.
 //!
@@ -60,6 +61,7 @@ mod keys;
 mod kind;
 mod layers;
 mod mirror;
+mod mode;
 mod name;
 mod remark;
 mod settings;
@@ -71,11 +73,12 @@ mod time;
 mod trust;
 
 pub use checks::OperatorCheck;
-pub use component::{Backup, Component, ComponentKind, Managed, Mode, Target};
+pub use component::{Backup, Component, ComponentKind, Managed, Target};
 pub use error::{ConfigError, Problem};
 pub use keys::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
 pub use layers::FOLDERS;
 pub use mirror::Mirror;
+pub use mode::Mode;
 pub use remark::{Level, Remark};
 pub use settings::{BoardSettings, Settings, SourceLimits, SourceSettings, UpdateSettings};
 pub use show::Listing;

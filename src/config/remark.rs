@@ -58,7 +58,10 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
     }
     if settings.source.urls.is_empty() {
         let keys = merged.iter().map(|(name, _)| name);
-        for key in keys.filter(|k| k.starts_with("update.") || k.starts_with("source.")) {
+        // A staged release may also come from a file.
+        let is_about_offers =
+            |k: &&str| *k != "update.mode" && (k.starts_with("update.") || k.starts_with("source."));
+        for key in keys.filter(is_about_offers) {
             let text =
                 if key == "source.urls" { "is empty" } else { "has no effect while source.urls is empty" };
             remark(Level::Warning, key, text);

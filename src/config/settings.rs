@@ -1,5 +1,5 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::{Component, Mirror, OperatorCheck, load};
+use super::{Component, Mirror, Mode, OperatorCheck, load};
 use bistable_format::{
     health::Profile,
     selftest::{Need, Plan},
@@ -51,6 +51,8 @@ pub struct SourceLimits {
 /// How this device takes part in rollouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdateSettings {
+    /// What the device does with a release without being asked.
+    pub mode: Mode,
     /// Its label in rollouts that name groups: 1 to 32 of a-z 0-9 -.
     pub group: Option<String>,
     /// What its place in a rollout is drawn from, instead of the board's serial number; 1 to 64 of A-Z a-z 0-9 . _ : -.
@@ -156,6 +158,7 @@ impl Default for Settings {
                 },
             },
             update: UpdateSettings {
+                mode: Mode::default(),
                 group: None,
                 id: None,
                 fleet_lock: None,

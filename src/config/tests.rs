@@ -50,7 +50,7 @@ fn everything_can_be_set() {
         [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
-        [update]\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n";
+        [update]\nmode = 'auto'\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n";
     let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
     let settings =
         loaded(&[(ETC, text), ("data/plan.toml", plan), ("data/health.toml", "deadline_s = 77")]).unwrap();
@@ -83,6 +83,7 @@ fn everything_can_be_set() {
     assert_eq!(
         settings.update,
         UpdateSettings {
+            mode: Mode::Auto,
             group: Some("canary".into()),
             id: Some("Hub:7".into()),
             max_download: Some(20_000_000),

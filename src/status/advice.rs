@@ -18,6 +18,9 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
         return "without a root of trust every release is refused: `bistable repair` says what it needs"
             .into();
     }
+    if let Some(why) = &facts.waits {
+        return why.clone();
+    }
     match facts.now {
         Now::Saved(Saved::Idle) if booted != *default => format!(
             "slot {booted} runs although {default} is the default and no update is in flight: `bistable reboot` \
@@ -31,7 +34,10 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
         Now::Saved(Saved::Installing(t)) => {
             format!("installing: run `bistable install` for {} again to resume", t.version)
         }
-        Now::Saved(Saved::Staged(_)) => "staged: `bistable arm` tests and arms it".into(),
+        Now::Saved(Saved::Staged(_)) => {
+            "staged: the next boot tests it and tries it; `bistable arm` and `bistable reboot` do so now"
+                .into()
+        }
         Now::Saved(Saved::Armed { target, .. }) if booted == target.slot => {
             resume("slot", target.slot, "starts its trial")
         }

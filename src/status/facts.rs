@@ -21,6 +21,8 @@ pub struct Facts<'a> {
     pub root: Result<RootFacts, String>,
     /// Whether the running system carries a root.
     pub system_root: SystemRootState,
+    /// Why the update waits for a person, if it does.
+    pub waits: Option<String>,
     /// Sequence number of each journal copy, `None` for one that can't be read.
     pub journal_copies: [Option<u64>; 2],
 }

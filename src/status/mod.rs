@@ -82,6 +82,8 @@ pub struct Status {
     pub system_root: bool,
     /// The agent's memory.
     pub journal: JournalStatus,
+    /// Why the update waits for a person, if it does.
+    pub waits: Option<String>,
     /// What to do next.
     pub advice: String,
 }
@@ -219,6 +221,7 @@ impl Status {
             root: RootStatus::new(facts.root),
             system_root: facts.system_root == SystemRootState::Present,
             journal: JournalStatus { seq: record.seq, copies: facts.journal_copies },
+            waits: facts.waits,
             advice,
         }
     }

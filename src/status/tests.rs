@@ -70,6 +70,7 @@ fn facts<'a>((record, now): &'a (Record, Now), booted: Slot, default: Slot) -> F
         default: Ok(default),
         root: Ok(RootFacts { version: 1, demo: false }),
         system_root: SystemRootState::Present,
+        waits: None,
         journal_copies: [Some(record.seq), Some(record.seq.saturating_sub(1))],
     }
 }
@@ -156,7 +157,12 @@ fn installing() {
 
 #[test]
 fn staged() {
-    golden_pictures("staged", &status_of(&good()[..2], Slot::A, Slot::A));
+    let device = after(&good()[..2]);
+    let mut facts = facts(&device, Slot::A, Slot::A);
+    let goes_on = Status::new(facts.clone());
+    assert!(goes_on.waits.is_none() && goes_on.advice.contains("the next boot tests it"), "{goes_on:?}");
+    facts.waits = Some("staged; waits for `bistable arm`, since update.mode is \"stage\"".into());
+    golden_pictures("staged", &Status::new(facts));
 }
 
 #[test]

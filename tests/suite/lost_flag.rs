@@ -16,7 +16,7 @@ fn text(default: Slot) -> [u8; SECTOR] {
 }
 
 /// Where the sector of `autoboot.txt` is, in `bootconfig`, while it holds what it should.
-fn flag(pi: &Pi) -> u64 {
+pub(crate) fn flag(pi: &Pi) -> u64 {
     let bytes = pi.partition(Partition::Bootconfig);
     (bytes.chunks(SECTOR).position(|sector| sector.starts_with(&text(Slot::A)[..30])).unwrap() * SECTOR)
         as u64
@@ -35,7 +35,7 @@ fn lost(new: Slot) -> Vec<Vec<u8>> {
     ]
 }
 
-fn next(pi: &Pi) -> std::path::PathBuf {
+pub(crate) fn next(pi: &Pi) -> std::path::PathBuf {
     pi.file("next.bundle", &product().draft().pack(&[&product().release_key]))
 }
 
@@ -214,6 +214,7 @@ fn a_flag_lost_before_a_trial_is_written_again() {
     for state in ["staged", "armed"] {
         for left in lost(Slot::A).into_iter().chain([by_hand()]) {
             let pi = Pi::new();
+            pi.config("[update]\nmode = \"reboot\"\n");
             let at = flag(&pi);
             pi.run_on("install", &pi.good()).must(0, &[]);
             if state == "armed" {

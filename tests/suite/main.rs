@@ -39,6 +39,7 @@ mod lost_state;
 mod memory;
 mod operator_checks;
 mod pi;
+mod policy;
 mod power_cut;
 #[cfg(target_os = "linux")]
 mod real_block;

@@ -201,6 +201,14 @@ impl Pi {
         s
     }
 
+    /// A person arms what is staged and reboots, and the boot unit of the new system commits it.
+    #[track_caller]
+    pub(crate) fn tries_what_is_staged(&self) {
+        self.run("arm").must(0, &[]);
+        self.run("reboot").must(0, &["is tried once"]);
+        self.run("resume").must(0, &["is the default now"]);
+    }
+
     /// After whatever was: a good update works.
     #[track_caller]
     pub(crate) fn takes_the_good_update(&self) {

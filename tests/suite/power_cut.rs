@@ -44,7 +44,8 @@ fn live(pi: &Pi) -> Option<u32> {
         let status = status.json();
         let ended = match status["state"].as_str().unwrap() {
             "idle" if tried(&status) => return Some(calls),
-            "idle" | "installing" => pi.run("update @good.bundle"),
+            // What is staged waits for the owner.
+            "idle" | "installing" | "staged" => pi.run("update @good.bundle"),
             _ => pi.run("resume"),
         };
         if power_is_off(pi) {

@@ -56,8 +56,7 @@ fn killed_and_started_again_it_goes_on() {
         // How far it came when it was killed is chance; that nothing has to be written twice isn't.
         assert!(skipped >= fresh.0, "{tenth}/10: {skipped} of {chunks}, {} on an empty card", fresh.0);
         kept = kept.max(skipped);
-        pi.run("resume").must(0, &[]);
-        pi.run("resume").must(0, &[]);
+        pi.tries_what_is_staged();
         pi.rests("B", "1.1.0");
         pi.slot_a_is_untouched();
     }
@@ -319,8 +318,7 @@ fn two_at_once() {
     pi.run_on("update", &bundle).must(75, &["in use by another process"]);
     first.stdin.take().unwrap().write_all(&good[300_000..]).unwrap();
     assert_eq!(first.wait_with_output().unwrap().status.code(), Some(0));
-    pi.run("resume").must(0, &[]);
-    pi.run("resume").must(0, &[]);
+    pi.tries_what_is_staged();
     pi.rests("B", "1.1.0");
 }
 

@@ -71,7 +71,7 @@ fn one(device: &mut Device<'_>, after: Duration) -> Result<(Status, &'static str
     device.power(Power::Off)?;
     let from = device.seen.len();
     device.power(Power::On)?;
-    // By itself, whichever system it is; a staged release goes on to its trial.
+    // By itself, whichever system it is; a staged release waits for the operator.
     let up = device.watch(from, pace.boot, |s| matches!(s.what, What::Up { .. }))?;
     up.with_context(|| format!("nothing came up; {}", device.last()))?;
     let status = device.settle(pace.boot * 3 + pace.install)?;
@@ -88,6 +88,7 @@ fn one(device: &mut Device<'_>, after: Duration) -> Result<(Status, &'static str
     let what = match (running == GOOD.version, status.state.as_str()) {
         (true, _) => "committed by itself",
         (false, "installing") => "half installed",
+        (false, "staged") => "staged",
         (false, _) => "back at the old release",
     };
     Ok((status, what))

@@ -229,8 +229,8 @@ impl<'a> Device<'a> {
         while self.clock.now() < end {
             let from = self.seen.len();
             if let Some(status) = self.status()? {
-                // "Installing" is half an installation that waits for its bundle.
-                if matches!(status.state.as_str(), "idle" | "installing") {
+                // "Installing" is half an installation that waits for its bundle, and "staged" waits for the operator.
+                if matches!(status.state.as_str(), "idle" | "installing" | "staged") {
                     return Ok(status);
                 }
                 last = Some(status.state);

@@ -1,6 +1,9 @@
 //! What a component is, when all files are merged.
 use super::*;
-use crate::config::component::{Backup, Managed, Mode, Target};
+use crate::config::{
+    Mode,
+    component::{Backup, Managed, Target},
+};
 use proptest::prelude::*;
 
 const APP: &str = "[component.app]\nkind = 'directory'\nunit = 'app.service'\npath = '/opt/app'\n";

@@ -119,6 +119,41 @@ fn attempts_that_are_not_counted_are_caught() {
 }
 
 #[test]
+fn a_boot_may_leave_what_is_staged_and_a_person_tries_it_later() {
+    let model = Model { bounds: Counts { cuts: 1, ..NONE }, ..Model::default() };
+    let checker = model.checker().threads(2);
+    let by = "a release is committed after a cut";
+    let found = checker.finish_when(HasDiscoveries::AnyOf([by].into())).spawn_bfs().join();
+    assert!(found.discovery(by).is_some());
+    // Staged, left alone by the boot, and no power cut follows: only an offer goes on.
+    let mut machines = model.init_states();
+    let mut left = None;
+    let mut cut = false;
+    for _ in 0..60 {
+        let machine = machines.pop().unwrap();
+        let mut steps = Vec::new();
+        model.actions(&machine, &mut steps);
+        if steps.contains(&Step::Leave) {
+            let left_alone = model.next_state(&machine, Step::Leave).unwrap();
+            let mut then = Vec::new();
+            model.actions(&left_alone, &mut then);
+            assert!(
+                !then.contains(&Step::Start) && then.iter().any(|s| matches!(s, Step::Offer(_))),
+                "{then:?}"
+            );
+            left = Some(left_alone);
+            break;
+        }
+        let staged = machine.medium.seen.load().is_some_and(|m| m.now().todo() == Action::SelfTest);
+        let next = steps.iter().find(|s| matches!(s, Step::Cut(_)) && staged && !cut);
+        cut |= next.is_some();
+        let next = next.or_else(|| steps.iter().find(|s| !matches!(s, Step::Cut(_)))).unwrap().clone();
+        machines.push(model.next_state(&machine, next).unwrap());
+    }
+    assert!(left.is_some(), "no boot found a staged release");
+}
+
+#[test]
 fn a_reboot_that_fails_is_no_attempt() {
     let found = within(Counts { faults: 1, ..NONE });
     assert_eq!(broken(&found), [""; 0]);

@@ -150,3 +150,11 @@ fn every_mutant_of_deltas_is_caught() {
 fn every_mutant_of_the_event_log_is_caught() {
     assert_eq!(hunted(Part::Events), [4, 0]);
 }
+
+#[test]
+fn a_boot_that_tries_what_waits_for_the_owner_is_caught() {
+    let larger = Arc::new(Product::new(3, Flow::Tryboot).unwrap());
+    let catch = hunt(product(Flow::Tryboot), &larger, Mutant::PolicyIgnored, 7).unwrap();
+    let by = catch.by.unwrap_or_default();
+    assert!(by.contains("a boot tried what waits for the owner"), "{by}");
+}

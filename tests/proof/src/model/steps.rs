@@ -8,7 +8,7 @@ use super::{
     memory::Memory,
     world::Rel,
 };
-use bistable_boot::{Event, Slot};
+use bistable_boot::{Action, Event, Slot};
 use std::fmt;
 
 /// What happens.
@@ -20,6 +20,8 @@ pub enum Step {
     HangAtBoot,
     /// `Agent::start`, by the boot unit or by what watches over it.
     Start,
+    /// The same, in a mode that leaves what is staged to a person.
+    Leave,
     /// The agent does its next act.
     Do(Act, Verdict),
     /// It makes its last write safe.
@@ -99,9 +101,24 @@ pub fn possible(model: &Model, machine: &Machine, steps: &mut Vec<Step>) {
                 steps.push(Step::Do(act, verdict));
             }
         }
-        Agent::Due | Agent::Resting => verbs(model, machine, up, steps),
+        Agent::Due | Agent::Resting => {
+            if up.agent == Agent::Due && leaves(machine, up) {
+                steps.push(Step::Leave);
+            }
+            verbs(model, machine, up, steps);
+        }
         Agent::Stuck(_) => {}
     }
+}
+
+/// Whether there is something staged that the boot may leave alone. A flag to be mended is mended first.
+fn leaves(machine: &Machine, up: &Up) -> bool {
+    let waits = |memory: Memory| {
+        let target = memory.now().target().map(|target| target.slot);
+        memory.now().todo() == Action::SelfTest && target != Some(up.slot)
+    };
+    let staged = agent::wake(machine, up).is_ok_and(waits);
+    staged && agent::lost_flag(machine).is_none()
 }
 
 fn verbs(model: &Model, machine: &Machine, up: &Up, steps: &mut Vec<Step>) {
@@ -147,12 +164,16 @@ pub fn take(model: &Model, before: &Machine, step: &Step) -> Option<Machine> {
             let goes_on = state.target().is_some_and(|t| Rel::named(&t.release) == *rel);
             *offers += u8::from(!goes_on);
         }
-        Step::Boot | Step::Start | Step::Flush => {}
+        Step::Boot | Step::Start | Step::Leave | Step::Flush => {}
     }
     match step {
         Step::Boot => boot(&mut machine, Verdict::Well),
         Step::HangAtBoot => boot(&mut machine, Verdict::Badly),
         Step::Start => start(model, &mut machine, Wish::None),
+        Step::Leave => {
+            wake(model, &mut machine)?;
+            machine.with_up(|up| up.agent = Agent::Resting);
+        }
         Step::Offer(rel) | Step::Insist(rel) => start(model, &mut machine, Wish::Bundle(*rel)),
         Step::GoBack => go_back(model, &mut machine)?,
         Step::Do(_, verdict) => agent::go_on(&model.protocol, &mut machine, *verdict)?,
@@ -241,6 +262,7 @@ impl fmt::Display for Step {
                 write!(f, "the kernel hangs, though its release is good: the watchdog resets")
             }
             Step::Start => write!(f, "the agent starts"),
+            Step::Leave => write!(f, "the agent starts, and leaves what is staged to a person"),
             Step::Do(Act::Save(events), _) => {
                 let names: Vec<_> = events.iter().map(Event::name).collect();
                 write!(f, "the agent writes the journal: {}", names.join(" and "))

@@ -194,6 +194,7 @@ impl Run {
         let mut pi = Pi::new(&bench.product, &card, bench.scenario.wired, bench.mutant);
         pi.reboots = bench.scenario.reboots;
         pi.logs = bench.scenario.logs;
+        pi.mode = bench.scenario.mode;
         let life = pi.live(bench.scenario.wishes);
         let broken = card.watch(|w| std::mem::take(&mut w.broken));
         Ok(Run { bench: bench.clone(), start, log: card.take_log(), life, broken, end: card.seen() })

@@ -12,8 +12,8 @@ use super::{
     watch::{Watch, flag, record},
     wish::Wish,
 };
-use bistable::ports::Sectors;
-use bistable_boot::{Flow, Outcome, Saved, Slot, fat::Fat, layout::Partition};
+use bistable::{app::policy, ports::Sectors};
+use bistable_boot::{Flow, Now, Outcome, Saved, Slot, fat::Fat, layout::Partition};
 use semver::Version;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -124,6 +124,7 @@ impl Bench {
         let mut pi = Pi::new(&self.product, &card, self.scenario.wired, self.mutant);
         pi.reboots = self.scenario.reboots;
         pi.logs = self.scenario.logs;
+        pi.mode = self.scenario.mode;
 
         let life = pi.live(&[]);
         case.rests(&card.seen(), &life, lost_map);
@@ -244,6 +245,12 @@ impl Case<'_> {
         // Where the boot loader refuses, the update waits for a person, in its slot.
         let waits = match (&record.state, self.bench.scenario.reboots) {
             (Saved::Armed { target, tries }, Reboots::Ignored(_)) if tries.are_refused() => Some(target.slot),
+            // And where the mode says so.
+            (state, _)
+                if policy::waits(&Now::Saved(state.clone()), slot, self.bench.scenario.mode).is_some() =>
+            {
+                state.target().map(|target| target.slot)
+            }
             _ => None,
         };
         if waits.is_none() && !matches!(record.state, Saved::Idle | Saved::Installing(_)) {

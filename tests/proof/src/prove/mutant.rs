@@ -40,6 +40,8 @@ pub enum Mutant {
     RequestsCounted,
     /// Attempts aren't counted.
     AttemptsForgotten,
+    /// A boot tries what is staged, whatever the owner configured.
+    PolicyIgnored,
     /// The security floor rises when the release is staged.
     FloorEarly,
     /// What was rejected is forgotten.
@@ -89,7 +91,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 32] = [
+    pub const ALL: [Mutant; 33] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -105,6 +107,7 @@ impl Mutant {
         Mutant::AttemptsAfterReboot,
         Mutant::RequestsCounted,
         Mutant::AttemptsForgotten,
+        Mutant::PolicyIgnored,
         Mutant::FloorEarly,
         Mutant::RejectionForgotten,
         Mutant::WrongSlot,

@@ -18,12 +18,13 @@ use super::{
 };
 use bistable::{
     Device, Error,
-    agent::{Agent, Listener, Note},
+    agent::{Agent, Listener, Note, Rest},
+    app::policy,
     board::sim::{
         SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
         nets::Nets, world::Facts,
     },
-    config::Settings,
+    config::{Mode, Settings, UpdateSettings},
     error::BundleError,
     events::{Log, Recorder, Session, SharedLog},
     flow::{tryboot::Booted, uboot::BootBlocks},
@@ -35,7 +36,7 @@ use bistable::{
         selftest,
     },
 };
-use bistable_boot::{BootId, Flow, Saved, Slot, Target, bootblock::start, layout::Partition};
+use bistable_boot::{BootId, Flow, Now, Saved, Slot, Target, bootblock::start, layout::Partition};
 use bistable_format::{compat::Direction, selftest::Pin};
 use std::{cell::Cell, io, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
@@ -85,6 +86,8 @@ pub struct Pi {
     pub reboots: Reboots,
     /// Whether the agent writes its event log.
     pub logs: bool,
+    /// What the device does without being asked.
+    pub mode: Mode,
     /// Reboots that fail from now on: those that the agent still asks for in this boot.
     failing: Rc<Cell<u32>>,
     /// Whether the one-shot flag was set at this boot.
@@ -119,6 +122,7 @@ impl Pi {
             down: Rc::default(),
             reboots: Reboots::Work,
             logs: false,
+            mode: Mode::Stage,
             failing: Rc::default(),
             flagged: false,
             boot_id: BootId::numbered(0),
@@ -298,13 +302,16 @@ impl Pi {
     ) -> Result<(), Error> {
         let (card, product) = (self.card.clone(), Arc::clone(&self.product));
         let mut agent = Agent::start(device, listener)?;
-        go_on(&mut agent)?;
+        self.boot_unit(&mut agent)?;
         while let Some((wish, rest)) = wishes.split_first() {
             match wish {
                 Wish::Offer(version) | Wish::Delta(version) | Wish::DeltaFile(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
-                    card.watch(Watch::offered);
-                    card.note(Op::Wished);
+                    // To go on with what is armed is no new wish: the trials that happened still count.
+                    if !matches!(agent.now(), Now::Saved(Saved::Armed { .. })) {
+                        card.watch(Watch::offered);
+                        card.note(Op::Wished);
+                    }
                     let installed = match (wish, &offer.shop) {
                         (Wish::Delta(_), Some(shop)) => self.install_from(&mut agent, offer, shop),
                         (Wish::DeltaFile(_), Some(shop)) => {
@@ -335,6 +342,23 @@ impl Pi {
                         }
                     }
                 }
+                Wish::Stage(version) => {
+                    let Some(offer) = product.release(version) else { return Ok(()) };
+                    card.watch(Watch::offered);
+                    card.note(Op::Wished);
+                    match agent.install(&mut &offer.bundle[..], Overrides::NONE) {
+                        Ok(_) => {
+                            if policy::waits(agent.now(), agent.device.board.boot.booted(), self.mode)
+                                .is_some()
+                            {
+                                *wishes = rest;
+                            }
+                            match agent.device.board.host.reboot()? {}
+                        }
+                        Err(Error::NothingToDo(_) | Error::Rejected(_)) => *wishes = rest,
+                        Err(e) => return Err(e),
+                    }
+                }
                 Wish::Return(version) => {
                     if release.version.to_string() == *version && agent.now().is_idle() {
                         *wishes = rest;
@@ -351,6 +375,25 @@ impl Pi {
             }
         }
         Ok(())
+    }
+
+    /// What the boot unit does, and whether it leaves alone what waits for the owner.
+    fn boot_unit(&self, agent: &mut Agent<'_>) -> Result<(), Error> {
+        let (booted, mode) = (agent.device.board.boot.booted(), self.mode);
+        let waits = |now: &Now| policy::waits(now, booted, mode);
+        let before = agent.now().clone();
+        let must_wait = waits(&before).is_some();
+        let ended = match self.mutant {
+            Some(Mutant::PolicyIgnored) => agent.boot(|_| None),
+            _ => agent.boot(waits),
+        };
+        if must_wait && (self.down.get() || *agent.now() != before) {
+            self.card.watch(|w| w.break_rule("a boot tried what waits for the owner"));
+        }
+        match ended {
+            Err(Error::NotNow(_)) if must_wait => Ok(()),
+            ended => rested(agent, ended),
+        }
     }
 
     /// Install from a repository.
@@ -374,6 +417,8 @@ impl Pi {
     fn settings(&self) -> Settings {
         // One worker, so that the writes come in the same order each time.
         let settings = Settings { workers: NonZeroUsize::new(1), ..Settings::default() };
+        let update = UpdateSettings { mode: self.mode, ..settings.update.clone() };
+        let settings = Settings { update, ..settings };
         match self.mutant {
             Some(mutant) => mutant.settings(settings),
             None => settings,
@@ -443,7 +488,12 @@ impl Stamps for Noon {
 
 /// Let the agent go on. What failed for good is news, not a reason to start it again.
 fn go_on(agent: &mut Agent<'_>) -> Result<(), Error> {
-    match agent.resume() {
+    let ended = agent.resume();
+    rested(agent, ended)
+}
+
+fn rested(agent: &Agent<'_>, ended: Result<Rest, Error>) -> Result<(), Error> {
+    match ended {
         // A person has to look after the boot loader.
         Err(Error::NotTried { .. }) => Ok(()),
         Err(e) if is_stopping(&e) || !agent.now().is_idle() => Err(e),

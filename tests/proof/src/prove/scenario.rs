@@ -3,6 +3,7 @@ use super::{
     trouble::{Harm, Trouble, When},
     wish::Wish,
 };
+use bistable::config::Mode;
 use bistable_boot::Flow;
 use bistable_boot::layout::Partition;
 
@@ -33,6 +34,8 @@ pub struct Scenario {
     pub reboots: Reboots,
     /// Whether the agent writes its event log, and what must hold of it is judged.
     pub logs: bool,
+    /// What the device does without being asked.
+    pub mode: Mode,
 }
 
 /// What becomes of reboots into a trial.
@@ -78,7 +81,13 @@ impl Scenario {
             killed,
             reboots,
             logs: false,
+            mode: Mode::Stage,
         }
+    }
+
+    const fn mode(mut self, mode: Mode) -> Scenario {
+        self.mode = mode;
+        self
     }
 
     const fn logs(mut self) -> Scenario {
@@ -135,11 +144,9 @@ impl Scenario {
     /// What the history must end with: a version, and whether it was kept.
     pub fn last(&self) -> (&'static str, bool) {
         match self.wishes.last() {
-            Some(Wish::Offer(version) | Wish::Delta(version) | Wish::DeltaFile(version))
-                if self.rejected.contains(version) =>
-            {
-                (version, false)
-            }
+            Some(
+                Wish::Offer(version) | Wish::Stage(version) | Wish::Delta(version) | Wish::DeltaFile(version),
+            ) if self.rejected.contains(version) => (version, false),
             _ => (self.ends, true),
         }
     }
@@ -150,10 +157,10 @@ impl Scenario {
     }
 }
 
-use Wish::{Delta, DeltaFile, Offer, Return};
+use Wish::{Delta, DeltaFile, Offer, Return, Stage};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 29] = [
+pub const ALL: [Scenario; 33] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
@@ -241,6 +248,25 @@ pub const ALL: [Scenario; 29] = [
         &[Offer("5.1.0"), Offer("5.2.0"), Offer("6.0.0")],
         "6.0.0",
     ),
+    Scenario::new(
+        "staged and left",
+        "no boot tries it by itself; then the owner asks for it",
+        &[Stage("2.0.0"), Offer("2.0.0")],
+        "2.0.0",
+    ),
+    Scenario::new("staged, then tried", "the next boot tests and tries it", &[Stage("2.0.0")], "2.0.0")
+        .mode(Mode::Reboot),
+    Scenario::new("staged, then hangs", "boots alone make all three trials", &[Stage("3.2.0")], "1.1.0")
+        .mode(Mode::Reboot)
+        .rejects(&["3.2.0"]),
+    Scenario::new(
+        "hangs and waits",
+        "after the first trial, each boot waits for the owner, who asks again",
+        &[Offer("3.2.0")],
+        "1.1.0",
+    )
+    .mode(Mode::Check)
+    .rejects(&["3.2.0"]),
     Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0"),
     Scenario::new(
         "good after sick",

@@ -156,7 +156,8 @@ impl Watch {
         self.trials = 0;
     }
 
-    fn break_rule(&mut self, rule: &str) {
+    /// A rule was broken.
+    pub fn break_rule(&mut self, rule: &str) {
         if !self.broken.iter().any(|b| b == rule) {
             self.broken.push(rule.into());
         }

@@ -5,7 +5,9 @@
 pub enum Wish {
     /// That it runs this release, if the device finds it fit.
     Offer(&'static str),
-    /// The same, from a repository that has a delta to it.
+    /// That it holds this release, ready to be tried; then they reboot it by hand.
+    Stage(&'static str),
+    /// The same as the first, from a repository that has a delta to it.
     Delta(&'static str),
     /// The same, with the bundle of a delta to it. What that can't make, the owner brings with their next wish.
     DeltaFile(&'static str),

@@ -112,7 +112,8 @@ fn one(
         if calls > MANY_CALLS {
             bail!("after {MANY_CALLS} calls it is {state:?} and runs {running:?}");
         }
-        let call = if matches!(state, Some("idle" | "installing")) { UPDATE } else { RESUME };
+        // What is staged waits for the owner, who asks again.
+        let call = if matches!(state, Some("idle" | "installing" | "staged")) { UPDATE } else { RESUME };
         let ended = device.call(&as_args(&bundles.words(call)))?;
         ensure!(ended.code == Some(0), "{:?} ended with {:?}: {}", call.0, ended.code, ended.err);
     };
