@@ -1,4 +1,4 @@
-//! Days and times, for people.
+//! Days and times, human-readable.
 
 /// The day, in UTC, of a number of seconds since 1970.
 pub(crate) fn utc_date(seconds: u64) -> String {

@@ -1,4 +1,4 @@
-//! How far a long step is: a bar for people, lines for logs, objects for programs. Always on stderr.
+//! How far a long step is: a bar on a terminal, lines for logs, objects for programs. Always on stderr.
 use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 use std::{fmt, io::Write, time::Duration};

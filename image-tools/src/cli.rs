@@ -1,89 +1,136 @@
 //! The command line: what can be asked for, and how it ends.
 use crate::cmd::{self, ProgressStyle};
 use crate::error::Exit;
-use clap::{Parser, Subcommand};
+use crate::manual::HOST;
+use bistable_format::failure::asks_for_json;
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Build, sign, inspect and verify Bistable bundles, and make SD card images.
+/// Build, sign, inspect and verify Bistable bundles, make SD card images, and publish releases
 #[derive(Debug, Parser)]
-#[command(name = "bistable-image", version)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 signature or digest, 6 incompatible, 75 not now."
-)]
+#[command(name = "bistable-image", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-    /// How progress is shown on stderr.
+    /// How to show progress on standard error
     #[arg(long, global = true, value_enum, default_value_t, value_name = "HOW")]
     pub progress: ProgressStyle,
-    /// Print the result as JSON.
+    /// Answer with exactly one JSON object on standard output, for programs
     #[arg(long, global = true)]
     pub json: bool,
 }
 
-/// The verbs.
+/// The verbs, in the order in which a product needs them.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Make keys.
+    /// Make keys
     #[command(subcommand)]
     Key(cmd::key::Key),
-    /// Make the root: which keys may sign what.
+    /// Make the root: which keys may sign what
     #[command(subcommand)]
     Root(cmd::root::Root),
-    /// Build a signed bundle from a root file system and a boot volume.
+    /// Build a signed bundle from a root file system and a boot volume
     Build(Box<cmd::build::Args>),
+    /// Show what a bundle, delta, release, root or key says
+    Inspect(cmd::inspect::Args),
+    /// Check every byte of a bundle or delta against a root
+    Verify(cmd::verify::Args),
+    /// Make a card image from a bundle and a root
+    Card(cmd::card::Args),
     /// Make a delta: how a release is made from the one that devices run
     Delta(cmd::delta::Args),
     /// Show which files cost most in an update from one bundle to another
     Diff(cmd::diff::Args),
-    /// Show what a bundle, delta, release, root or key says.
-    Inspect(cmd::inspect::Args),
-    /// Check every byte of a bundle or delta against a root.
-    Verify(cmd::verify::Args),
-    /// Make a card image from a bundle and a root.
-    Card(cmd::card::Args),
-    /// Make a repository, and look whether its store can be one.
+    /// Make a repository, and check whether its store can hold one
     #[command(subcommand)]
     Repo(cmd::repo::Repo),
-    /// Show channels, renew them, set their gates, pin releases.
-    #[command(subcommand)]
-    Channel(cmd::channel::Channel),
-    /// Say something about a release that a channel's gates demand.
-    Attest(cmd::attest::Args),
-    /// Offer in another channel what is offered in one: the same release.
-    Promote(cmd::promote::Args),
-    /// Change who gets a release, and when.
-    Rollout(cmd::promote::RolloutArgs),
-    /// Take a bad release off a channel.
-    Withdraw(cmd::withdraw::Args),
-    /// Put a bundle into a repository and offer it in a channel.
+    /// Put a bundle into a repository and offer it in a channel
     Publish(Box<cmd::publish::Args>),
     /// Show which deltas a channel's devices could use, and how to make those that are missing
     Deltas(cmd::deltas::Args),
-    /// Show the releases of a channel.
+    /// Attest something about a release that a channel's gates demand
+    Attest(cmd::attest::Args),
+    /// Offer a channel's release in another channel
+    Promote(cmd::promote::Args),
+    /// Change which devices get a release, and when
+    Rollout(cmd::promote::RolloutArgs),
+    /// Withdraw a bad release from a channel
+    Withdraw(cmd::withdraw::Args),
+    /// Show channels, renew them, set their gates, pin releases
+    #[command(subcommand)]
+    Channel(cmd::channel::Channel),
+    /// List the releases of a channel
     List(cmd::list::Args),
-    /// Find releases in all channels.
+    /// Find releases in all channels
     Search(Box<cmd::search::Args>),
-    /// Show all of one release.
+    /// Show all of one release
     Show(cmd::search::ShowArgs),
-    /// Let releases go that nobody needs any more.
-    Prune(cmd::keep::Prune),
-    /// Look for what is missing, damaged, unsigned or nobody's.
+    /// Check for missing, damaged, unsigned and orphaned files
     Fsck(cmd::keep::Fsck),
-    /// Copy what is missing to another place: a bucket, a USB stick.
+    /// Delete releases that are no longer referenced
+    Prune(cmd::keep::Prune),
+    /// Copy what is missing to another place: a bucket, a USB stick
     Sync(cmd::keep::Sync),
-    /// Make a page for people, and a list for Raspberry Pi Imager.
+    /// Make a web page of the releases, and a list for Raspberry Pi Imager
     Site(cmd::site::Args),
-    /// Show who did what to a repository.
+    /// Show who did what to a repository
     Audit(cmd::audit::Args),
+    /// Write the manual pages of this program, and of the files that releases carry
+    Manual(cmd::manual::Args),
+    /// Print completions for a shell
+    Completions(cmd::manual::Completions),
+}
+
+/// The verbs as help shows them: the order is that of [`Verb`].
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Keys", &["key", "root"]),
+    ("Releases", &["build", "inspect", "verify", "card", "delta", "diff"]),
+    ("Publish", &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "channel"]),
+    ("Find", &["list", "search", "show"]),
+    ("Maintain", &["fsck", "prune", "sync", "site", "audit"]),
+    ("About this program", &["manual", "completions"]),
+];
+
+/// The command line, with the verbs in groups.
+pub fn command() -> Command {
+    let command = Cli::command();
+    let mut verbs = String::new();
+    for (title, names) in GROUPS {
+        verbs.push_str(&format!("{title}:\n"));
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            verbs.push_str(&format!("  {name:<11} {about}\n"));
+        }
+        verbs.push('\n');
+    }
+    command
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{verbs}Options:\n{{options}}{{after-help}}"
+        ))
+        .after_help(after_help())
+}
+
+/// Examples and exit codes, as the manual page has them.
+fn after_help() -> String {
+    let mut text = String::from("Examples:\n");
+    for (_, call, does) in HOST.examples.iter().filter(|(page, ..)| *page == "bistable-image") {
+        text.push_str(&format!("  {call}\n      {does}\n"));
+    }
+    text.push_str("\nExit codes:\n");
+    for (code, means) in HOST.exit_codes {
+        text.push_str(&format!("  {code:<3} {means}\n"));
+    }
+    text
 }
 
 /// Run with these arguments, the program's name first. Prints, and gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let parsed = command().try_get_matches_from(&args).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => {
             // Nothing can be done about a closed stderr.
@@ -91,8 +138,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             if !e.use_stderr() {
                 return code(Exit::Done);
             }
-            // It was not understood, but this much of it can be seen.
-            if args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
+            if asks_for_json(&args) {
                 let text = e.render().to_string();
                 cmd::complain_of_usage(text.trim_start_matches("error: ").trim_end());
             }
@@ -125,6 +171,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Sync(args) => cmd::keep::copy(&args, out),
         Verb::Site(args) => cmd::site::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
+        Verb::Manual(args) => cmd::manual::run(&args, Cli::command(), out),
+        Verb::Completions(args) => cmd::manual::completions(&args, &mut Cli::command(), out),
     };
     match result {
         Ok(()) => code(Exit::Done),
@@ -137,4 +185,42 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn code(exit: Exit) -> ExitCode {
     ExitCode::from(exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn each_verb_is_in_one_group_in_the_order_of_the_verbs() {
+        let command = command();
+        let verbs: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+        assert_eq!(GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect::<Vec<_>>(), verbs);
+    }
+
+    #[test]
+    fn each_example_is_a_call_of_its_page() {
+        for (page, call, _) in HOST.examples {
+            assert!(Cli::try_parse_from(call.split_whitespace()).is_ok(), "{call}");
+            assert!(call.replace(' ', "-").starts_with(page), "{call} is not a call of {page}");
+        }
+    }
+
+    #[test]
+    fn help_has_each_verb_with_what_it_does_and_each_exit_code() {
+        let help = command().render_help().to_string();
+        for verb in command().get_subcommands() {
+            let about = verb.get_about().unwrap().to_string();
+            assert!(help.contains(&format!("  {:<11} {about}\n", verb.get_name())), "{help}");
+        }
+        for exit in Exit::ALL {
+            assert!(help.contains(&format!("\n  {:<3} ", exit as u8)), "{exit:?}: {help}");
+        }
+        assert!(help.contains("--progress") && help.contains("Examples:"), "{help}");
+    }
 }

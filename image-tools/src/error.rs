@@ -55,6 +55,19 @@ pub enum Exit {
     TryLater = 75,
 }
 
+impl Exit {
+    /// All of them.
+    pub const ALL: [Exit; 7] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::NothingToDo,
+        Exit::Untrusted,
+        Exit::Incompatible,
+        Exit::TryLater,
+    ];
+}
+
 /// Any verb's failure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -119,7 +119,7 @@ pub enum InspectError {
     #[error(transparent)]
     Key(#[from] keys::KeyError),
     /// It is a bundle, but damaged or not trusted.
-    #[error("{path} is no valid bundle", path = path.display())]
+    #[error("{path} is not a valid bundle", path = path.display())]
     Bundle {
         /// The file.
         path: PathBuf,

@@ -40,7 +40,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The file is something else.
-    #[error("{path} is no {wanted} key file: {why}", path = path.display())]
+    #[error("{path} is not a {wanted} key file: {why}", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -259,7 +259,8 @@ fn parse(text: &str, head: &str, field: &str) -> Result<(String, KeyKind, [u8; 3
     if lines.next() != Some(head) {
         return Err("its first line is not that of one");
     }
-    let label = lines.next().and_then(|l| l.strip_prefix("label: ")).ok_or("its second line is no label")?;
+    let label =
+        lines.next().and_then(|l| l.strip_prefix("label: ")).ok_or("its second line is not a label")?;
     let kind = lines.next().and_then(|l| l.strip_prefix("kind: "));
     let kind = match kind {
         Some("production") => KeyKind::Production,

@@ -22,6 +22,7 @@
 //! | [`repository`] | releases and channels in a directory or bucket |
 //! | [`progress`] | how far the work is |
 //! | [`answer`] | what each verb answers; the JSON schemas are published from these types |
+//! | [`manual`] | manual pages of both programs |
 //! | [`cli`], `cmd/` | the command line, one file per verb |
 
 mod clock;
@@ -40,6 +41,7 @@ pub mod disk;
 mod error;
 pub mod inspect;
 pub mod keys;
+pub mod manual;
 pub mod progress;
 pub mod repository;
 pub mod root;

@@ -196,7 +196,7 @@ pub struct Repair {
     pub repaired: bool,
     /// The journal's number now.
     pub seq: u64,
-    /// Whether the journal was made anew.
+    /// Whether the journal was recreated.
     pub journal: bool,
     /// Whether the anti-rollback floors were lost with it.
     pub floors_lost: bool,

@@ -27,7 +27,7 @@ pub struct Document {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failure {
-    /// What went wrong, for people.
+    /// What went wrong, human-readable.
     pub error: String,
     /// What kind of failure it is.
     pub code: Code,

@@ -1,4 +1,4 @@
-//! How a verb's end is told: as text for people or as one JSON object for programs.
+//! How a verb's end is told: as text human-readable or as one JSON object.
 use crate::{
     Error,
     app::{self, Code, Document, Failure},
@@ -6,7 +6,10 @@ use crate::{
     offer::channel::Unusable,
     text::printable_lines,
 };
-use bistable_format::text::printable_json;
+use bistable_format::{
+    failure::{on_lines, on_one_line},
+    text::printable_json,
+};
 
 /// How the result is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,11 +134,10 @@ pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) 
             },
         },
         Err(Failed { error, report, unusable }) => {
-            let text = full_text(&*error);
             let what = if matches!(*error, Error::NothingToDo(_)) { "" } else { "error: " };
-            let err = format!("{what}{text}");
+            let err = format!("{what}{}", on_lines(&*error));
             let (code, exit) = (Code::of(&error), error.exit());
-            let failure = Failure { error: text, code, exit: exit.code() };
+            let failure = Failure { error: on_one_line(&*error), code, exit: exit.code() };
             told_failure(
                 &Document { unusable, ..Document::failed(failure, report.map(|report| *report)) },
                 err,
@@ -155,21 +157,6 @@ pub(crate) fn told_usage(text: &str, form: Form) -> Told {
 fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Told {
     let out = if form == Form::Json { printable_json(&document.json()) } else { String::new() };
     Told { out, err, exit }
-}
-
-/// An error with all that caused it, none of it twice.
-fn full_text(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut source = e.source();
-    while let Some(cause) = source {
-        let line = cause.to_string();
-        if !text.contains(&line) {
-            text.push_str(": ");
-            text.push_str(&line);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

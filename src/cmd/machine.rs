@@ -67,7 +67,7 @@ pub(super) fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Mac
 #[cfg(not(target_os = "linux"))]
 pub(super) fn pi(_: &Cli, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
     let text =
-        "this is no Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
+        "this is not a Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
     Err(Error::Usage(text.into()))
 }
 

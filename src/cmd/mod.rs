@@ -187,7 +187,7 @@ pub(crate) fn out(text: &str) {
     let _ = writeln!(io::stdout(), "{}", text.trim_end_matches('\n'));
 }
 
-/// Words for people, on standard error. Much of it is foreign: texts of releases and servers, names of files.
+/// Messages, on standard error. Much of it is foreign: texts of releases and servers, names of files.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable_lines(text.trim_end_matches('\n')));
 }

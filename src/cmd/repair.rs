@@ -30,11 +30,10 @@ fn text(repaired: &Repaired) -> String {
     let root =
         repaired.root.map(|version| format!("the root was written again: version {version} is trusted"));
     let journal =
-        repaired.journal.map(|journal| format!("the journal was made anew at number {}", journal.seq));
+        repaired.journal.map(|journal| format!("the journal was recreated at number {}", journal.seq));
     let release =
         repaired.release.as_ref().map(|version| format!("the running slot is known to hold {version} now"));
-    let flag =
-        repaired.flag.map(|slot| format!("the boot flag was written anew: slot {slot} is the default"));
+    let flag = repaired.flag.map(|slot| format!("the boot flag was rewritten: slot {slot} is the default"));
     let acknowledged = repaired.acknowledged.map(|found| {
         format!("the equivocation at number {} is acknowledged and no longer shown", found.sequence)
     });

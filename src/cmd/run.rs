@@ -1,6 +1,7 @@
 //! From the words of a command line to an exit code.
 use super::{Form, RebootCode, out, say, told, told_usage};
 use crate::{cli::Cli, error::Exit};
+use bistable_format::failure::asks_for_json;
 use clap::Parser;
 use std::ffi::OsString;
 
@@ -19,8 +20,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             if !e.use_stderr() {
                 return Exit::Done;
             }
-            // It was not understood, but this much of it can be seen.
-            let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+            let json = asks_for_json(&args);
             let text = e.render().to_string();
             told_usage(
                 text.trim_start_matches("error: ").trim_end(),

@@ -198,11 +198,11 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &One {
         name: "update.max_download", field: |i| &mut i.settings.update.max_download,
         kind: Optional(Number { what: "a number of bytes", least: 1, most: 64 << 30 }),
-        help: "most that is fetched for an update whose version nobody named",
+        help: "most that is fetched for an update whose version was not named",
     },
     &One {
         name: "update.deltas_only", kind: Flag, field: |i| &mut i.settings.update.deltas_only,
-        help: "without a delta, install nothing that nobody named",
+        help: "without a delta, install nothing that was not named",
     },
     &One {
         name: "update.fleet_lock", kind: Optional(WEB), field: |i| &mut i.settings.update.fleet_lock,

@@ -57,7 +57,7 @@ pub struct UpdateSettings {
     pub group: Option<String>,
     /// What its place in a rollout is drawn from, instead of the board's serial number; 1 to 64 of A-Z a-z 0-9 . _ : -.
     pub id: Option<String>,
-    /// Most bytes that are fetched for an update whose version nobody named.
+    /// Most bytes that are fetched for an update whose version was not named.
     pub max_download: Option<u64>,
     /// Whether such an update needs a delta.
     pub deltas_only: bool,

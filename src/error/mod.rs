@@ -185,7 +185,7 @@ fn journal_hint(e: &JournalError<Fault>) -> &'static str {
             NEWER
         }
         JournalError::Lost { .. } => {
-            ": the device still boots and slots are untouched; `bistable repair` makes the journal anew"
+            ": the device still boots and slots are untouched; `bistable repair` recreates the journal"
         }
         _ => "",
     }

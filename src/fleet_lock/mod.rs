@@ -79,7 +79,7 @@ pub enum Held {
     Refused {
         /// The reason's name, one of few, for metrics. One line.
         kind: String,
-        /// The reason, for people. One line.
+        /// The reason, human-readable. One line.
         value: String,
     },
     /// The server answered with this status, without a reason.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The file's name as FAT stores it.
 const NAME: &[u8; 11] = b"AUTOBOOTTXT";
 /// What a person can do about a flag that isn't ours.
-const REPAIR: &str = "`bistable repair` writes it anew, with the running slot as the default";
+const REPAIR: &str = "`bistable repair` recreates it, with the running slot as the default";
 
 /// The sector of `autoboot.txt` in the `bootconfig` partition.
 #[allow(missing_debug_implementations, reason = "the volume is a trait object")]

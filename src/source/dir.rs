@@ -31,7 +31,7 @@ impl Dir {
         let failed = |source| SourceError::File { path: folder.into(), source };
         let real = folder.canonicalize().map_err(failed)?;
         if !real.is_dir() {
-            return Err(failed(io::Error::new(io::ErrorKind::NotADirectory, "this is no folder")));
+            return Err(failed(io::Error::new(io::ErrorKind::NotADirectory, "this is not a folder")));
         }
         Ok(Dir { folder: real, open: None })
     }
@@ -43,7 +43,7 @@ impl Dir {
         let refused = |problem| SourceError::Refused { path: full.clone(), problem };
         let failed = |source| SourceError::File { path: full.clone(), source };
         if !is_plain(path) {
-            return Err(refused("this is no path in a repository"));
+            return Err(refused("this is not a path in a repository"));
         }
         let real = match full.canonicalize() {
             Ok(real) => real,
@@ -56,7 +56,7 @@ impl Dir {
         // Before it is opened: opening a pipe would wait for somebody to write into it.
         let metadata = real.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(refused("this is no ordinary file"));
+            return Err(refused("this is not an ordinary file"));
         }
         let file = File::open(&real).map_err(failed)?;
         Ok(Some((file, metadata.len(), full)))

@@ -7,7 +7,7 @@ use std::{io, path::PathBuf, time::Duration};
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// What was given is no address.
-    #[error("{text:?} is no address of a repository or bundle: {problem}")]
+    #[error("{text:?} is not an address of a repository or bundle: {problem}")]
     Address {
         /// What was given.
         text: String,

@@ -62,7 +62,7 @@ pub enum Others {
 ///
 /// A range is read as from a tape: [`begin`](Self::begin) names it, [`read`](Self::read) gives its next bytes.
 pub trait Source {
-    /// Address or path, for people.
+    /// Address or path, human-readable.
     fn name(&self) -> String;
 
     /// A whole small file of at most `limit` bytes; `None` when it isn't there.

@@ -1,4 +1,4 @@
-//! What the device is like, for people and for programs: one plain value, made by a pure function.
+//! What the device is like, human-readable and for programs: one plain value, made by a pure function.
 //!
 //! | file | noun |
 //! |---|---|
@@ -117,7 +117,7 @@ impl From<&bistable_boot::Equivocation> for Equivocation {
 }
 
 impl Equivocation {
-    /// One line, for people.
+    /// One line, human-readable.
     pub fn text(&self, channel: &str) -> String {
         format!(
             "EQUIVOCATION: a second file of channel {channel} is signed as number {} (payload {}); it was refused: find \

@@ -29,7 +29,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "image-tools/format/src",
         layers: &[
-            "digest limits open text",
+            "digest failure limits open text",
             "extensions key name version",
             "artifact envelope",
             "chunklist content trust",
@@ -77,7 +77,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "delta",
             "card inspect repository",
             "error",
-            "answer",
+            "answer manual",
             "cmd",
             "cli",
             "main",

@@ -65,7 +65,7 @@ fn what_check_says_and_how_it_ends() {
     for name in ["../production", "Beta", "a.b", ""] {
         let mut command = pi.command();
         command.args(["check", "--channel", name]);
-        crate::pi::end(command, name).must(2, &["is no name"]);
+        crate::pi::end(command, name).must(2, &["is not a name"]);
     }
     pi.run("check --source @elsewhere").must(75, &["elsewhere"]);
     pi.run("check --source ftp://example.org/").must(1, &["ftp"]);
@@ -151,7 +151,7 @@ fn an_offer_that_cannot_be_opened_is_reported_and_the_next_is_taken() {
 #[test]
 fn a_release_that_is_no_file_of_the_repository_does_not_stop_the_next() {
     for (words, leads_out) in
-        [("this is no ordinary file", false), ("this leads out of the repository", true)]
+        [("this is not an ordinary file", false), ("this leads out of the repository", true)]
     {
         let pi = pi();
         let mut shop = shop();

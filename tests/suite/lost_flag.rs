@@ -255,7 +255,7 @@ fn repair_mends_whichever_is_broken() {
     lose_the_journal(&pi);
     pi.scribble(Partition::Bootconfig, at, &[0; SECTOR]);
     let out = pi.run("repair").must(0, &[]).out;
-    assert!(out.contains("journal was made anew") && out.contains("boot flag was written anew"), "{out}");
+    assert!(out.contains("journal was recreated") && out.contains("boot flag was rewritten"), "{out}");
     pi.is_unharmed();
     pi.takes_the_good_update();
     pi.run("sim power cycle").must(0, &["slot B"]);

@@ -72,10 +72,10 @@ fn what_is_wrong_is_told() {
     type Case = (&'static str, fn(&Sys), &'static str);
     #[rustfmt::skip]
     let table: [Case; 21] = [
-        ("no device tree", |s| fs::remove_dir_all(s.path("proc/device-tree")).unwrap(), "this is no Raspberry Pi: there is no "),
+        ("no device tree", |s| fs::remove_dir_all(s.path("proc/device-tree")).unwrap(), "this is not a Raspberry Pi: there is no "),
         ("no bootloader node", |s| fs::remove_dir_all(s.path("proc/device-tree/chosen")).unwrap(), "so it isn't known which slot was booted"),
-        ("a bootloader node of another size", |s| fs::write(s.bootloader("partition"), [0; 8]).unwrap(), "has 8 bytes, and is no 32-bit number"),
-        ("no slot's partition", |s| s.number("partition", 1), "the firmware booted partition 1, which is no slot's: slots boot from 2 and 3"),
+        ("a bootloader node of another size", |s| fs::write(s.bootloader("partition"), [0; 8]).unwrap(), "has 8 bytes, and is not a 32-bit number"),
+        ("no slot's partition", |s| s.number("partition", 1), "the firmware booted partition 1, which does not belong to a slot: slots boot from 2 and 3"),
         ("little-endian", |s| fs::write(s.bootloader("partition"), [2, 0, 0, 0]).unwrap(), "booted partition 33554432"),
         ("root of the other slot", |s| s.number("partition", 3), "slot B was booted, but / is on mmcblk0p4, not on partition 5 (system_b)"),
         ("root of the other slot, U-Boot", |s| s.text("proc/cmdline", "bistable.slot=B bistable.trial=1"), "slot B was booted, but / is on mmcblk0p4"),
@@ -153,7 +153,7 @@ fn the_disk_is_found_below_what_hides_it() {
     let refused = |path: &str| sys.open_with(&disk(path), Access::Look).err().unwrap().to_string();
     assert_eq!(refused("/dev/sdb"), "[board] disk: /dev/sdb does not exist");
     assert!(refused("/dev/mmcblk0p4").contains("is a partition: name the disk"));
-    assert!(refused("/dev/disk").contains("is no disk"));
+    assert!(refused("/dev/disk").contains("is not a disk"));
     // It never overrules what is known.
     sys.boots(Slot::A);
     sys.device("sys/devices/usb/block/sda", "sda", "8:0", "");
@@ -537,8 +537,8 @@ fn the_command_line_chooses_the_board() {
     assert_eq!(status["board"], "pi400", "looking works with what can be read");
     sys.run("preflight").must(1, &["unknown key \"typo\""]);
     fs::remove_dir_all(sys.path("proc/device-tree")).unwrap();
-    sys.run("status").must(2, &["this is no Raspberry Pi", "--card FILE or BISTABLE_CARD"]);
-    sys.run("status --board pi").must(1, &["this is no Raspberry Pi"]);
+    sys.run("status").must(2, &["this is not a Raspberry Pi", "--card FILE or BISTABLE_CARD"]);
+    sys.run("status --board pi").must(1, &["this is not a Raspberry Pi"]);
 }
 
 #[test]

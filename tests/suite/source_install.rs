@@ -515,6 +515,6 @@ fn the_program_takes_an_address() {
     let pi = crate::pi::Pi::new();
     pi.run(&format!("update {}", server.url("y.bundle"))).must(1, &["y.bundle is not there"]);
     pi.run("install https://user:secret@localhost/x").must(1, &["don't belong into an address"]);
-    pi.run("install http://").must(1, &["is no address"]);
+    pi.run("install http://").must(1, &["is not an address"]);
     assert_eq!(pi.status()["state"], "idle");
 }

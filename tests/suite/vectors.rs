@@ -308,7 +308,7 @@ fn the_files_are_what_their_makers_make() {
             fs::write(&path, bytes).unwrap();
         }
         let there = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; BLESS=1 makes it", path.display()));
-        assert!(there == *bytes, "{name} is not what is made: BLESS=1 makes it anew, if that is right");
+        assert!(there == *bytes, "{name} is not what is made: BLESS=1 recreates it, if that is right");
     }
     let rows = TABLE.iter().map(|(name, ..)| *name).chain(deltas_table::TABLE.iter().map(|(name, ..)| *name));
     let table: BTreeSet<&str> = rows.clone().collect();

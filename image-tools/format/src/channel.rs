@@ -69,11 +69,11 @@ impl Entry for Offer {
 pub struct Withdrawal {
     /// Whose.
     pub product: String,
-    /// Its version, for people.
+    /// Its version, human-readable.
     pub version: Version,
     /// The release.
     pub identity: Digest,
-    /// Why, for people.
+    /// Why, human-readable.
     pub reason: String,
     /// When, in seconds since 1970.
     pub at: u64,

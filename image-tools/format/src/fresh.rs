@@ -67,7 +67,7 @@ pub enum Stale {
     },
     /// Too far ahead.
     #[error(
-        "number {found} of channel {name} is more than {FURTHEST} after number {floor}: nobody issues that many"
+        "number {found} of channel {name} is more than {FURTHEST} after number {floor}: no repository issues that many"
     )]
     TooFar {
         /// The channel.

@@ -222,10 +222,10 @@ fn check_kind(kind: &Kind) -> Result<(), String> {
             let rest = url.strip_prefix("http://").unwrap_or_default();
             let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
             if host.is_empty() || host.starts_with(':') || !url.chars().all(|c| c.is_ascii_graphic()) {
-                return Err(format!("\"{}\" is no http:// address", url.escape_debug()));
+                return Err(format!("\"{}\" is not an http:// address", url.escape_debug()));
             }
             if !(100..600).contains(status) {
-                return Err(format!("{status} is no HTTP status"));
+                return Err(format!("{status} is not an HTTP status"));
             }
             Ok(())
         }
@@ -236,7 +236,7 @@ fn check_kind(kind: &Kind) -> Result<(), String> {
             if named && unit.len() < 256 && !unit.starts_with('-') && unit.chars().all(fine) {
                 return Ok(());
             }
-            Err(format!("\"{}\" is no unit name with its suffix", unit.escape_debug()))
+            Err(format!("\"{}\" is not a unit name with its suffix", unit.escape_debug()))
         }
         Kind::Unknown { .. } => Ok(()),
     }

@@ -34,6 +34,7 @@
 //! | [`name`] | which names there can be |
 //! | [`version`] | how versions compare |
 //! | [`text`] | which characters may reach a terminal |
+//! | [`failure`] | how both programs report one |
 #![no_std]
 extern crate alloc;
 
@@ -53,6 +54,7 @@ pub mod delta;
 mod digest;
 pub mod envelope;
 pub mod extensions;
+pub mod failure;
 pub mod fresh;
 pub mod head;
 pub mod health;

@@ -15,7 +15,7 @@ pub fn check_name(what: &'static str, name: &str) -> Result<(), DecodeError> {
     Err(DecodeError::Invalid {
         what,
         problem: format!(
-            "\"{}\" is no name: use 1 to {} of a-z 0-9 . _ -",
+            "\"{}\" is not a name: use 1 to {} of a-z 0-9 . _ -",
             name.escape_debug(),
             limits::NAME
         ),
@@ -31,6 +31,6 @@ pub fn check_channel_name(name: &str) -> Result<(), DecodeError> {
     if name.len() <= limits::CHANNEL_NAME && !name.contains('.') {
         return Ok(());
     }
-    let problem = format!("\"{name}\" is no name: use 1 to {} of a-z 0-9 _ -", limits::CHANNEL_NAME);
+    let problem = format!("\"{name}\" is not a name: use 1 to {} of a-z 0-9 _ -", limits::CHANNEL_NAME);
     Err(DecodeError::Invalid { what: "channel: name", problem })
 }

@@ -329,7 +329,7 @@ impl Root {
         self.check_roles()?;
         self.check_demands()?;
         if self.role(Role::Root).is_none() {
-            return invalid("nobody may sign the next root".into());
+            return invalid("no key may sign the next root".into());
         }
         Ok(())
     }

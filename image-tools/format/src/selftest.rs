@@ -473,7 +473,9 @@ fn check_kind(kind: &Kind, timeout_ms: u32) -> Result<(), String> {
             check_device(device)?;
             match BAUDS.contains(baud) {
                 true => Ok(()),
-                false => Err(format!("baud {baud} is no usual rate from 300 to 4000000, as 9600 or 115200")),
+                false => {
+                    Err(format!("baud {baud} is not a usual rate from 300 to 4000000, as 9600 or 115200"))
+                }
             }
         }
         Kind::Loopback { .. } | Kind::Level { .. } | Kind::Unknown { .. } => Ok(()),
@@ -500,7 +502,7 @@ fn check_device(device: &str) -> Result<(), String> {
     };
     match device.strip_prefix("/dev/") {
         Some(rest) if device.len() <= DEVICE_MAX && rest.split('/').all(plain) => Ok(()),
-        _ => Err(format!("\"{}\" is no device, as /dev/serial0", device.escape_debug())),
+        _ => Err(format!("\"{}\" is not a device such as /dev/serial0", device.escape_debug())),
     }
 }
 
@@ -598,7 +600,7 @@ pub(crate) fn check_command(run: &[String]) -> Result<(), String> {
     }
     match run.first() {
         Some(program) if program.starts_with('/') => Ok(()),
-        Some(program) => Err(format!("\"{}\" is no absolute path", program.escape_debug())),
+        Some(program) => Err(format!("\"{}\" is not an absolute path", program.escape_debug())),
         None => Err("run is empty".into()),
     }
 }

@@ -40,9 +40,9 @@ fn what_makes_no_sense_is_refused() {
     let withdrawal = |identity| Withdrawal { identity, ..withdrawal() };
     #[rustfmt::skip]
     let table: [(&str, String); 15] = [
-        ("is no name", refused(|c| c.name = "../production".into())),
-        ("is no name", refused(|c| c.name = "pro.duction".into())),
-        ("is no name", refused(|c| c.name = "p".repeat(limits::CHANNEL_NAME + 1))),
+        ("is not a name", refused(|c| c.name = "../production".into())),
+        ("is not a name", refused(|c| c.name = "pro.duction".into())),
+        ("is not a name", refused(|c| c.name = "p".repeat(limits::CHANNEL_NAME + 1))),
         ("don't fit", refused(|c| c.sequence = 0)),
         ("don't fit", refused(|c| c.sequence = 1)),
         ("don't fit", refused(|c| c.previous = None)),

@@ -54,11 +54,15 @@ fn each_problem_is_named_by_writer_and_reader() {
     type Spoil = fn(&mut Delta);
     let table: [(&str, Spoil, &str); 12] = [
         ("product-none", |d| d.head.product.clear(), "delta: head: names no product"),
-        ("product-no-name", |d| d.head.product = "A".into(), "head: product: \"A\" is no name"),
+        ("product-no-name", |d| d.head.product = "A".into(), "head: product: \"A\" is not a name"),
         ("requirement", |d| d.head.agent = "new".into(), "head: \"new\" is not a version requirement"),
         ("base-is-target", |d| d.base = d.target, "delta: target and base are the same release"),
         ("artifacts-none", |d| d.artifacts.clear(), "delta: 0 artifacts: 1 to 128 are possible"),
-        ("artifact-no-name", |d| d.artifacts[0].name = "../x".into(), "delta: artifact: \"../x\" is no name"),
+        (
+            "artifact-no-name",
+            |d| d.artifacts[0].name = "../x".into(),
+            "delta: artifact: \"../x\" is not a name",
+        ),
         (
             "artifact-twice",
             |d| d.artifacts[0].name = "system".into(),

@@ -322,7 +322,7 @@ fn one_undecodable_bound_component_refuses_the_release_by_name_of_the_reason() {
             frame(&bound("App", "1.0.0")),
             DecodeError::Invalid {
                 what: "release: bound component",
-                problem: "\"App\" is no name: use 1 to 64 of a-z 0-9 . _ -".into(),
+                problem: "\"App\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into(),
             },
         ),
     ];

@@ -105,9 +105,9 @@ fn each_problem_of_a_plan_is_named() {
         ("kind = 'pulse'\npin = 58\nmin_hz = 1\nmax_hz = 2\nwindow_ms = 9", "there is no GPIO58"),
         ("kind = 'command'", "\"x\": missing field `run`"),
         ("kind = 'command'\nrun = []", "test \"x\": run is empty"),
-        ("kind = 'command'\nrun = ['true']", "test \"x\": \"true\" is no absolute path"),
-        ("kind = 'command'\nrun = ['./true']", "\"./true\" is no absolute path"),
-        ("kind = 'command'\nrun = ['']", "\"\" is no absolute path"),
+        ("kind = 'command'\nrun = ['true']", "test \"x\": \"true\" is not an absolute path"),
+        ("kind = 'command'\nrun = ['./true']", "\"./true\" is not an absolute path"),
+        ("kind = 'command'\nrun = ['']", "\"\" is not an absolute path"),
         ("kind = 'command'\nrun = '/bin/true'", "\"x\": "),
         ("kind = 'command'\nrun = [\"/bin/true\", \"a\\u0000b\"]", "an argument has a NUL"),
         ("kind = 'command'\nrun = ['/x']\nshell = true", "\"x\": unknown key \"shell\""),
@@ -139,18 +139,18 @@ fn each_problem_of_a_plan_is_named() {
         ("kind = 'spi'\nbus = 0\nselect = 0\nspeed = 1", "\"x\": unknown key \"speed\""),
         ("kind = 'spi'\nbus = 0\nselect = 0\nbaud = 9600", "\"x\": a spi has no key baud; it has bus, select, hz"),
         ("kind = 'uart'", "\"x\": missing field `device`"),
-        ("kind = 'uart'\ndevice = '/dev/serial0'\nbaud = 115201", "test \"x\": baud 115201 is no usual rate"),
-        ("kind = 'uart'\ndevice = '/dev/serial0'\nbaud = 0", "test \"x\": baud 0 is no usual rate"),
+        ("kind = 'uart'\ndevice = '/dev/serial0'\nbaud = 115201", "test \"x\": baud 115201 is not a usual rate"),
+        ("kind = 'uart'\ndevice = '/dev/serial0'\nbaud = 0", "test \"x\": baud 0 is not a usual rate"),
         ("kind = 'uart'\ndevice = '/dev/serial0'\nparity = 'even'", "\"x\": unknown key \"parity\""),
-        ("kind = 'uart'\ndevice = 'serial0'", "test \"x\": \"serial0\" is no device, as /dev/serial0"),
-        ("kind = 'uart'\ndevice = '/dev/'", "\"/dev/\" is no device"),
-        ("kind = 'uart'\ndevice = '/dev/../etc/passwd'", "is no device"),
-        ("kind = 'uart'\ndevice = '/dev/./x'", "is no device"),
-        ("kind = 'uart'\ndevice = '/dev//x'", "is no device"),
-        ("kind = 'uart'\ndevice = '/dev/x/'", "is no device"),
-        ("kind = 'uart'\ndevice = '/dev/a b'", "is no device"),
-        ("kind = 'uart'\ndevice = \"/dev/\\u001b[2J\"", r#""/dev/\u{1b}[2J" is no device"#),
-        ("kind = 'uart'\ndevice = '/dev/ttyaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "is no device"),
+        ("kind = 'uart'\ndevice = 'serial0'", "test \"x\": \"serial0\" is not a device such as /dev/serial0"),
+        ("kind = 'uart'\ndevice = '/dev/'", "\"/dev/\" is not a device"),
+        ("kind = 'uart'\ndevice = '/dev/../etc/passwd'", "is not a device"),
+        ("kind = 'uart'\ndevice = '/dev/./x'", "is not a device"),
+        ("kind = 'uart'\ndevice = '/dev//x'", "is not a device"),
+        ("kind = 'uart'\ndevice = '/dev/x/'", "is not a device"),
+        ("kind = 'uart'\ndevice = '/dev/a b'", "is not a device"),
+        ("kind = 'uart'\ndevice = \"/dev/\\u001b[2J\"", r#""/dev/\u{1b}[2J" is not a device"#),
+        ("kind = 'uart'\ndevice = '/dev/ttyaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "is not a device"),
     ];
     assert_eq!(TIMEOUT_MAX_MS, 300_000);
     for (entry, expected) in entries {
@@ -163,7 +163,7 @@ fn each_problem_of_a_plan_is_named() {
     let plans = [
         (format!("[[test]]\n{command}"), "test 1 has no name"),
         (format!("[[test]]\nname='x'\n{command}\n[[test]]\nname=7\n{command}"), "test 2 has no name"),
-        (format!("[[test]]\nname='X y'\n{command}"), "\"X y\" is no name"),
+        (format!("[[test]]\nname='X y'\n{command}"), "\"X y\" is not a name"),
         (format!("[[test]]\nname='x'\n{command}\n[[test]]\nname='x'\n{command}"), "two tests are called \"x\""),
         (format!("{}{}", level("a", 9), level("b", 9)), "GPIO9 is named twice, by \"a\" and by \"b\""),
         (format!("[[test]]\nname='a'\nkind='loopback'\nout=4\nin=9\n{}", level("b", 9)), "GPIO9 is named twice, by \"a\" and by \"b\""),
@@ -287,7 +287,10 @@ fn addresses_and_units_are_checked() {
         " http://a",
     ] {
         let text = problem(http(bad));
-        assert!(text.contains("check \"x\": ") && text.contains("is no http:// address"), "{bad}: {text}");
+        assert!(
+            text.contains("check \"x\": ") && text.contains("is not an http:// address"),
+            "{bad}: {text}"
+        );
     }
     let unit = |unit: &str| Profile::parse(&format!("[[check]]\nname='x'\nkind='unit'\nunit='{unit}'"));
     for good in
@@ -308,7 +311,7 @@ fn addresses_and_units_are_checked() {
         &long,
     ] {
         let text = problem(unit(bad));
-        assert!(text.contains("is no unit name with its suffix"), "{bad}: {text}");
+        assert!(text.contains("is not a unit name with its suffix"), "{bad}: {text}");
     }
 }
 
@@ -322,11 +325,11 @@ fn each_problem_of_a_profile_is_named() {
         ("kind = 'unit'\nunit = 'a.service'\nurl = 'http://a'", "\"x\": a unit has no key url; it has unit"),
         ("kind = 'unit'\nunit = 'a.service'\nstate = 'active'", "\"x\": unknown key \"state\""),
         ("kind = 'http'", "\"x\": missing field `url`"),
-        ("kind = 'http'\nurl = 'http://a'\nstatus = 99", "check \"x\": 99 is no HTTP status"),
-        ("kind = 'http'\nurl = 'http://a'\nstatus = 600", "check \"x\": 600 is no HTTP status"),
+        ("kind = 'http'\nurl = 'http://a'\nstatus = 99", "check \"x\": 99 is not an HTTP status"),
+        ("kind = 'http'\nurl = 'http://a'\nstatus = 600", "check \"x\": 600 is not an HTTP status"),
         ("kind = 'http'\nurl = 'http://a'\nstatus = 70000", "\"x\": "),
         ("kind = 'http'\nurl = 'http://a'\nrun = ['/x']", "\"x\": a http has no key run"),
-        ("kind = 'command'\nrun = ['x']", "check \"x\": \"x\" is no absolute path"),
+        ("kind = 'command'\nrun = ['x']", "check \"x\": \"x\" is not an absolute path"),
         ("kind = 'command'\nrun = ['/x']\ntimeout_ms = 0", "check \"x\": timeout_ms is"),
         ("kind = 'command'\nrun = ['/x']\nneed = ''", "check \"x\": need is"),
         ("kind = 'command'\nrun = ['/x']\nat = ''", "check \"x\": at is"),

@@ -28,9 +28,14 @@ fn each_problem_is_named_by_writer_and_reader() {
     type Spoil = fn(&mut Release);
     let table: [(&str, Spoil, &str, &str); 34] = [
         ("product-empty", |r| r.head.product.clear(), "head", "names no product"),
-        ("product-upper-case", |r| r.head.product = "Fan".into(), "product", "\"Fan\" is no name"),
-        ("product-path", |r| r.head.product = "../fan".into(), "product", "is no name"),
-        ("product-escape", |r| r.head.product = "a\u{1b}[2J".into(), "product", r#""a\u{1b}[2J" is no name"#),
+        ("product-upper-case", |r| r.head.product = "Fan".into(), "product", "\"Fan\" is not a name"),
+        ("product-path", |r| r.head.product = "../fan".into(), "product", "is not a name"),
+        (
+            "product-escape",
+            |r| r.head.product = "a\u{1b}[2J".into(),
+            "product",
+            r#""a\u{1b}[2J" is not a name"#,
+        ),
         (
             "version-long",
             |r| r.version = Version::parse(&format!("1.0.0-{}", "a".repeat(59))).unwrap(),
@@ -44,7 +49,7 @@ fn each_problem_is_named_by_writer_and_reader() {
             "boards",
             "1 to 32 boards",
         ),
-        ("board-no-name", |r| r.boards[1] = "pi 5".into(), "boards", "is no name"),
+        ("board-no-name", |r| r.boards[1] = "pi 5".into(), "boards", "is not a name"),
         ("board-twice", |r| r.boards[1] = "pi4".into(), "boards", "pi4 is there twice"),
         (
             "components-many",
@@ -52,7 +57,7 @@ fn each_problem_is_named_by_writer_and_reader() {
             "requires",
             "more than 32",
         ),
-        ("component-no-name", |r| r.requires.components[0].0 = "-x".into(), "requires", "is no name"),
+        ("component-no-name", |r| r.requires.components[0].0 = "-x".into(), "requires", "is not a name"),
         (
             "component-twice",
             |r| r.requires.components.push(("boot-loader".into(), VersionReq::STAR)),
@@ -282,7 +287,7 @@ fn only_images_bring_components_along_and_only_once() {
         (
             "component-no-name",
             |r| r.component = Some("My App".into()),
-            "release: component: \"My App\" is no name",
+            "release: component: \"My App\" is not a name",
         ),
         (
             "bound",
@@ -311,7 +316,7 @@ fn only_images_bring_components_along_and_only_once() {
     let containers: [(&str, Spoil, &str); 12] = [
         ("services-none", |r| stack(r).services.clear(), "0 services: 1 to 16 are possible"),
         ("blobs-none", |r| stack(r).blobs.clear(), "0 blobs: 1 to 32 are possible"),
-        ("service-no-name", |r| stack(r).services[0].name = "a/b".into(), "\"a/b\" is no name"),
+        ("service-no-name", |r| stack(r).services[0].name = "a/b".into(), "\"a/b\" is not a name"),
         ("service-twice", |r| stack(r).services[1].name = "web".into(), "service web is there twice"),
         (
             "manifest-absent",

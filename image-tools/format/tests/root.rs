@@ -50,7 +50,7 @@ fn each_problem_is_named_by_writer_and_reader() {
         (
             "channel-no-name",
             |r| r.roles[3] = channel_keys(&["../staging"], 1, &[8]),
-            "\"../staging\" is no name",
+            "\"../staging\" is not a name",
         ),
         (
             "too-many-channels-in-an-entry",
@@ -81,11 +81,11 @@ fn each_problem_is_named_by_writer_and_reader() {
             |r| r.demands.push(r.demands[0].clone()),
             "attestation tests-passed is demanded twice",
         ),
-        ("demand-no-name", |r| r.demands[0].kind = "tests passed".into(), "\"tests passed\" is no name"),
+        ("demand-no-name", |r| r.demands[0].kind = "tests passed".into(), "\"tests passed\" is not a name"),
         (
             "demand-of-no-channel",
             |r| r.demands[0].channels.push("a.b".into()),
-            "\"a.b\" is no name: use 1 to 32",
+            "\"a.b\" is not a name: use 1 to 32",
         ),
         (
             "too-many-demands",
@@ -97,7 +97,7 @@ fn each_problem_is_named_by_writer_and_reader() {
         ("threshold-zero", |r| r.roles[1].threshold = 0, "demands 0 signatures from 1 keys"),
         ("threshold-above-keys", |r| r.roles[0].threshold = 4, "demands 4 signatures from 3 keys"),
         ("role-without-keys", |r| r.roles[1].keys.clear(), "demands 1 signatures from 0 keys"),
-        ("no-root-role", |r| drop(r.roles.remove(0)), "nobody may sign the next root"),
+        ("no-root-role", |r| drop(r.roles.remove(0)), "no key may sign the next root"),
         ("not-a-point", |r| r.keys[5].public = not_a_point(), "is not a usable Ed25519 key"),
         (
             "threshold-above-what-an-envelope-carries",

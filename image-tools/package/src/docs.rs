@@ -2,9 +2,9 @@
 use super::{entry::Entry, man};
 use anyhow::{Context, Result};
 use bistable::cli::Cli;
+use bistable_image::manual::{self, Page};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
-use clap_mangen::Man;
 use flate2::{Compression, GzBuilder};
 use std::io::Write;
 
@@ -14,12 +14,10 @@ use std::io::Write;
 /// When a page can't be rendered.
 pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    let mut whole = shipped().disable_help_subcommand(true);
-    whole.build();
-    pages(&whole, date, &mut entries)?;
-    for (name, about, markdown) in man::FORMATS {
-        let text = man::format(name, about, markdown, date);
-        entries.push(Entry::file(format!("usr/share/man/man5/{name}.5.gz"), gzip(text.as_bytes())?));
+    let pages = manual::pages(shipped(), &man::DEVICE, date).context("the man pages")?;
+    for Page { name, section, text } in pages.into_iter().chain(formats(date)) {
+        let path = format!("usr/share/man/man{section}/{name}.{section}.gz");
+        entries.push(Entry::file(path, gzip(text.as_bytes())?));
     }
     let shells = [
         (Shell::Bash, "usr/share/bash-completion/completions/bistable"),
@@ -52,20 +50,12 @@ fn shipped() -> Command {
         .subcommand_required(true)
 }
 
-fn pages(command: &Command, date: &str, entries: &mut Vec<Entry>) -> Result<()> {
-    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let page = Man::new(command.clone())
-        .date(date)
-        .source(format!("Bistable {}", env!("CARGO_PKG_VERSION")))
-        .manual("Bistable");
-    let mut text = Vec::new();
-    page.render(&mut text).with_context(|| format!("the man page of {name}"))?;
-    text.extend(man::sections(&name).into_bytes());
-    entries.push(Entry::file(format!("usr/share/man/man1/{name}.1.gz"), gzip(&text)?));
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        pages(verb, date, entries)?;
-    }
-    Ok(())
+fn formats(date: &str) -> impl Iterator<Item = Page> {
+    man::FILE_PAGES.into_iter().chain(manual::FORMATS).map(move |(name, about, markdown)| Page {
+        name: name.into(),
+        section: 5,
+        text: manual::format(name, about, markdown, date),
+    })
 }
 
 /// Compressed, without a name or a time.

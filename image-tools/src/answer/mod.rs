@@ -12,6 +12,7 @@
 //! | `rollout`, `channel` | of channels, shown |
 //! | `change` | of channels, changed |
 //! | `upkeep`, `repository` | of repositories |
+//! | `manual` | of manual pages and completions |
 //! | `progress` | one line of `--progress json` |
 mod change;
 mod channel;
@@ -20,6 +21,7 @@ mod document;
 mod inspected;
 mod key;
 mod made;
+mod manual;
 mod progress;
 mod release;
 mod repository;
@@ -43,6 +45,7 @@ pub use inspected::{
 };
 pub use key::{KeyInfo, KeyKind, KeyMade};
 pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition};
+pub use manual::{CompletionsPrinted, ManualWritten};
 pub use progress::{Line, Step};
 pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown, Standing};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
@@ -123,6 +126,10 @@ pub enum Answer {
     AuditVerified(AuditVerified),
     /// `audit repair`.
     AuditRepaired(AuditRepaired),
+    /// `manual`.
+    ManualWritten(ManualWritten),
+    /// `completions`.
+    CompletionsPrinted(CompletionsPrinted),
 }
 
 /// A path as text: JSON has no other.

@@ -21,13 +21,13 @@ pub struct Args {
     channel: String,
     #[command(flatten)]
     which: Which,
-    /// What is said of it: `tests-passed`, for example.
+    /// What is attested: `tests-passed`, for example
     #[arg(long)]
     kind: String,
-    /// For people: where the tests ran, for example.
+    /// Human-readable note: where the tests ran, for example
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
-    /// Secret key that says so: the one whose public half the channel's gates name.
+    /// Secret key that signs it: the one whose public half the channel's gates name
     #[arg(long, value_name = "NAME.key")]
     key: PathBuf,
     #[command(flatten)]

@@ -269,7 +269,7 @@ fn input(
 }
 
 /// SOURCE_DATE_EPOCH, or else now.
-fn build_time() -> Result<u64, Error> {
+pub(super) fn build_time() -> Result<u64, Error> {
     match std::env::var_os("SOURCE_DATE_EPOCH") {
         None => Ok(clock::unix_now()),
         Some(text) => text.to_str().and_then(|t| t.parse().ok()).ok_or_else(|| {
@@ -302,7 +302,7 @@ fn text(path: Option<&Path>) -> Result<String, Error> {
     let Some(path) = path else { return Ok(String::new()) };
     let bytes = crate::output::read_limited(path, limits::PLAN)
         .map_err(|e| Error::Usage(format!("can't read {}: {e}", path.display())))?;
-    String::from_utf8(bytes).map_err(|_| Error::Usage(format!("{} is no text", path.display())))
+    String::from_utf8(bytes).map_err(|_| Error::Usage(format!("{} is not UTF-8 text", path.display())))
 }
 
 fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), Error> {

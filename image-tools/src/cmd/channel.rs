@@ -22,17 +22,17 @@ use std::path::PathBuf;
 /// The verb.
 #[derive(Debug, clap::Subcommand)]
 pub enum Channel {
-    /// Show what a channel offers, or all of them.
+    /// Show what a channel offers, or all of them
     Show(Show),
-    /// Sign a channel anew, so that it doesn't expire.
+    /// Sign a channel again, so that it doesn't expire
     Refresh(Refresh),
-    /// Say what has to be before a release is promoted into a channel.
+    /// Set what a release needs to be promoted into a channel: age, interval, attestations
     Gates(Gates),
-    /// Keep a release from being pruned.
+    /// Keep a release from being pruned
     Pin(Pin),
-    /// The opposite of pin.
+    /// Allow a pinned release to be pruned again
     Unpin(Pin),
-    /// Say that every older device has to run a release before it takes a newer one.
+    /// Make devices run a release before they take a newer one
     Barrier(Pin),
 }
 
@@ -61,18 +61,18 @@ pub struct Refresh {
 /// Arguments of `channel gates`.
 #[derive(Debug, clap::Args)]
 pub struct Gates {
-    /// The channel. One that isn't there begins, so that the first promotion is gated, too.
+    /// The channel. It is created if it isn't there, so that the first promotion is gated, too
     name: String,
-    /// How long a release has to be in the channel that it comes from: 24h, 7d.
+    /// Least time that a release has been in the channel that it comes from: 24h, 7d
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     min_age: Option<u64>,
-    /// How long after the last promotion the next may be.
+    /// Least time between two promotions: 24h, 7d
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     min_interval: Option<u64>,
-    /// What has to be attested, and by which key: `tests-passed=ci.pub`. Repeat it for more.
+    /// Attestation that a release needs, and the key that gives it: `tests-passed=ci.pub`. Repeat it for more
     #[arg(long, value_name = "KIND=NAME.pub", value_parser = demand)]
     require: Vec<(String, PathBuf)>,
-    /// Demand no attestation but those given now.
+    /// Demand only the attestations given now
     #[arg(long)]
     no_others: bool,
     #[command(flatten)]
@@ -207,7 +207,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
         if root != roots.newest().root.version {
             text.push_str(&format!(
                 "  no device takes it: it is signed by a key that the newest root does not name any more; if it is right, \
-                 `bistable-image channel refresh {} --accept-old-root` signs it anew\n",
+                 `bistable-image channel refresh {} --accept-old-root` signs it again\n",
                 channel.name
             ));
         }

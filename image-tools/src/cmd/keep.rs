@@ -19,20 +19,20 @@ use std::fmt::Write as _;
 /// Arguments of `prune`.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
-    /// So many of each product stay, the newest.
+    /// Number of releases of each product that stay, the newest
     #[arg(long, value_name = "N", default_value_t = 10)]
     keep: usize,
-    /// What is older than this may go: 90d.
+    /// Age from which a release may be deleted: 90d
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     older_than: Option<u64>,
-    /// Bytes that all releases may take, what they share counted once: 50G. Above 80 % of it old releases go that were only in staging, above 90 %
-    /// old ones of production, too.
+    /// Size of all releases together, what they share counted once: 50G. Above 80 % of it old releases are deleted that were only in staging,
+    /// above 90 % old ones of production, too
     #[arg(long, value_name = "BYTES")]
     max_size: Option<Bytes>,
-    /// At most once in this time.
+    /// Least time between two runs: 1d
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = seconds)]
     interval: u64,
-    /// Only say what would go.
+    /// Report what would be deleted; delete nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     #[command(flatten)]
@@ -42,11 +42,11 @@ pub struct Prune {
 /// Arguments of `fsck`.
 #[derive(Debug, clap::Args)]
 pub struct Fsck {
-    /// Read every byte.
+    /// Read every byte, and apply each delta
     #[arg(long)]
     deep: bool,
-    /// Make wrong hints anew, and remove what is worth nothing: what stopped programs left, and blobs whose bytes are not what
-    /// their names say. Damage is only found if it is looked for: --deep.
+    /// Recreate wrong hints, and delete what is useless: leftovers of stopped programs, and blobs whose bytes are not what their
+    /// names say. Only --deep finds damaged bytes
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -56,13 +56,13 @@ pub struct Fsck {
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
 pub struct Sync {
-    /// Where to: a directory, a USB stick, s3://BUCKET/PREFIX.
+    /// The copy: a directory, a USB stick, s3://BUCKET/PREFIX
     to: String,
     /// Only this channel. Repeat it for more.
     #[arg(long, value_name = "NAME")]
     channel: Vec<String>,
-    /// A mirror of everything: all releases, all of the channels' history, the audit. Otherwise what is on offer. Nobody can act
-    /// on a copy; if the original is lost, remove the file `mirror` of a mirror, and that is the original.
+    /// A mirror of everything: all releases, all of the channels' history, the audit. Otherwise what is on offer. A copy can't
+    /// be changed; if the original is lost, remove the file `mirror` of a mirror to make it the original
     #[arg(long)]
     everything: bool,
     #[command(flatten)]
@@ -212,8 +212,8 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         }
     );
     for (number, what, done) in [
-        (repaired.hints, "hint", "made anew"),
-        (repaired.names, "version name", "kept again"),
+        (repaired.hints, "hint", "recreated"),
+        (repaired.names, "version name", "recreated"),
         (repaired.damaged, "damaged file", "removed"),
         (repaired.deltas, "delta", "removed"),
         (repaired.leftovers, "leftover file", "removed"),

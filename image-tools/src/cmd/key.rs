@@ -19,7 +19,7 @@ pub struct New {
     /// Name of both files, without .key and .pub. Existing ones are never overwritten.
     #[arg(long, value_name = "NAME")]
     out: PathBuf,
-    /// What people call the key; the file's name if not given.
+    /// Label of the key. Default: the file's name
     #[arg(long)]
     label: Option<String>,
     /// For a demonstration or a developer's desk: devices in production refuse it.

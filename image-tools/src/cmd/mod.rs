@@ -14,6 +14,7 @@ pub(crate) mod keep;
 pub(crate) mod key;
 mod lines;
 pub(crate) mod list;
+pub(crate) mod manual;
 mod place;
 pub(crate) mod promote;
 pub(crate) mod publish;
@@ -28,6 +29,7 @@ pub(crate) mod withdraw;
 use crate::answer::{Answer, Document, Failure};
 use crate::error::{Error, Exit};
 use crate::progress::{Progress, Silent};
+use bistable_format::failure::{on_lines, on_one_line};
 use bistable_format::text::printable;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal, Write};
@@ -38,7 +40,7 @@ pub enum ProgressStyle {
     /// A bar on a terminal, plain lines elsewhere.
     #[default]
     Auto,
-    /// A line now and then.
+    /// A line now and then
     Plain,
     /// One JSON object per line.
     Json,
@@ -84,7 +86,7 @@ impl Out {
 
     /// Tell what failed: on standard error, and as JSON.
     pub(crate) fn complain(self, error: &Error) {
-        lines::say(&format!("error: {}", causes(error, "\n  caused by: ")));
+        lines::say(&format!("error: {}", on_lines(error)));
         if self.json && !matches!(error, Error::Told(_)) {
             // Nothing can be done about a closed standard output.
             let _ = object(&Document::failed(failure(error), None));
@@ -93,7 +95,7 @@ impl Out {
 }
 
 fn failure(error: &Error) -> Failure {
-    Failure::new(causes(error, ": "), error.exit())
+    Failure::new(on_one_line(error), error.exit())
 }
 
 /// The one JSON object of a command line that can't be understood.
@@ -114,16 +116,4 @@ fn print(text: &str) -> Result<(), Error> {
         Err(e) => Err(crate::OutputError::io("write to", "standard output".as_ref())(e).into()),
         Ok(()) => Ok(()),
     }
-}
-
-/// An error and each cause of it.
-fn causes(error: &Error, between: &str) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(e) = cause {
-        text.push_str(between);
-        text.push_str(&e.to_string());
-        cause = e.source();
-    }
-    text
 }

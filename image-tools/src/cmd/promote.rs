@@ -14,9 +14,9 @@ use bistable_format::rollout::{Pace, Rollout, Wave};
 pub struct Args {
     /// The channel that offers it now, for example staging.
     from: String,
-    /// The channel that shall offer it, for example production.
+    /// The channel to offer it in, for example production
     into: String,
-    /// Which one, by version or identity; the newest that isn't there yet, if this is left out.
+    /// Which one, by version or identity. Default: the newest that isn't there yet
     version: Option<String>,
     /// Of which product, if the channel has several.
     #[arg(long)]
@@ -31,10 +31,10 @@ pub struct Args {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Waves {
     /// Share of the fleet, and when from now: `1%,10%@6h,50%@1d+6h,100%@3d`; each larger and no earlier than the one
-    /// before. Without it everybody gets it at once.
+    /// before. Default: all devices at once
     #[arg(long, value_name = "SHARE%[@AFTER][+OVER]", value_delimiter = ',', value_parser = WaveAfter::parse)]
     waves: Vec<WaveAfter>,
-    /// Group of devices, by their label, that gets it before all waves. Repeat it for more.
+    /// Group of devices, by their label, that gets it before all waves. Repeat it for more
     #[arg(long, value_name = "GROUP", requires = "waves")]
     canary: Vec<String>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let there = committed.as_ref().and_then(|c| c.file.channel.offer(&offer.identity));
     let waves = &there.map_or(&wish.rollout, |there| &there.rollout).waves;
     let who = match waves.first() {
-        None => "every device gets it".to_owned(),
+        None => "all devices get it".to_owned(),
         Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
     let rest = rest(&wish.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
@@ -101,20 +101,20 @@ pub struct RolloutArgs {
 /// What can be done about a rollout.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum RolloutVerb {
-    /// Begin anew with these waves, at least one. Who was let in by the old ones may wait again.
+    /// Start again with these waves, at least one. Devices that the old ones let in may have to wait again
     Set(SetArgs),
-    /// Add a wave: nobody loses what they were promised.
+    /// Add a wave after the others
     Wave(WaveArgs),
-    /// Let one more group go first.
+    /// Add a group of devices that gets it before all waves
     Canary(CanaryArgs),
-    /// Let nobody else in: the waves stop where they are. Who was let in before still gets it, and so do the groups that
-    /// go first: only `halt` keeps it from them.
+    /// Stop the waves where they are. Devices that were let in before still get it, and so do canary groups: only `halt` keeps it
+    /// from them
     Pause(Acting),
-    /// Go on where it was paused.
+    /// Resume a paused rollout
     Resume(Acting),
-    /// Stop it for everybody who doesn't have it yet, for good: only `set` or `everyone` begin it anew.
+    /// Stop it for all devices that don't have it yet; only `set` or `everyone` starts it again
     Halt(Acting),
-    /// Let everybody in now.
+    /// Offer it to all devices now
     Everyone(Acting),
 }
 
@@ -178,7 +178,9 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
         text.push_str(&format!("  {line}\n"));
     }
     if matches!(is_now.pace, Pace::Paused(_)) {
-        text.push_str("  who was let in before still gets it; `rollout … halt` keeps it from them, too\n");
+        text.push_str(
+            "  devices that were let in before still get it; `rollout … halt` keeps it from them, too\n",
+        );
     }
     text.push_str(&committed_line(committed.as_ref()));
     out.result(

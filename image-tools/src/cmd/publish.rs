@@ -28,10 +28,10 @@ pub struct Args {
     /// How many releases of the product back devices of the channel may be, for --require-deltas and the warning without it
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
-    /// The channel that offers it. One that isn't there begins.
+    /// The channel to offer it in; it is created if it isn't there
     #[arg(long, value_name = "NAME", default_value = "staging")]
     channel: String,
-    /// Devices have to run this release before they take a newer one.
+    /// Make devices run this release before they take a newer one
     #[arg(long)]
     barrier: bool,
     /// It closes a hole: refuse it unless its security version is above all that the channel offers
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     if !published.without_delta.is_empty() {
         let versions: Vec<_> = published.without_delta.iter().map(ToString::to_string).collect();
         deltas.push_str(&format!(
-            "warning: devices that run {} fetch the whole release; `bistable-image deltas {}` says how to make the deltas\n",
+            "warning: devices that run {} fetch the whole release; `bistable-image deltas {}` lists the commands that make the deltas\n",
             versions.join(" or "),
             args.channel
         ));

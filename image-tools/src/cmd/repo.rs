@@ -16,13 +16,13 @@ use std::path::PathBuf;
 /// The verb.
 #[derive(Debug, clap::Subcommand)]
 pub enum Repo {
-    /// Make a repository. Again is harmless.
+    /// Make a repository; does nothing if it is there already
     Init(Init),
     /// Give a repository its next root: devices follow it at their next check.
     Root(NextRoot),
     /// Forget the numbers of a repository's channels: for one that was made again and that no device has followed.
     Forget(Forget),
-    /// Look whether a store keeps what was created first. Leaves nothing behind.
+    /// Check whether a store can hold a repository: of two programs that create a file, only one may succeed
     Probe(Probe),
 }
 
@@ -34,10 +34,10 @@ pub struct Init {
     /// The product's first root
     #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
     root: PathBuf,
-    /// Take a root that names no key for channels: nobody can publish until `repo root` gives it a root that does.
+    /// Accept a root that names no key for channels: nothing can be published until `repo root` gives it a root that does
     #[arg(long)]
     channel_key_later: bool,
-    /// Take a store that does not keep what was created first: only ever one program at a time may write there.
+    /// Accept a store that can't create a file exclusively: only one program at a time may write there
     #[arg(long)]
     single_writer: bool,
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             let root = root::read(&args.root)?;
             if root.root.role(Role::Channel).is_none() && !args.channel_key_later {
                 return Err(Error::Usage(format!(
-                    "{} names no key for channels, so nobody could publish: make the root anew with `root new --channel-key \
+                    "{} names no key for channels, so nothing could be published: make the root again with `root new --channel-key \
                      NAME.pub`; if devices trust this one already, give --channel-key-later, and then `repo root` the one that \
                      `root rotate --channel-key NAME.pub` makes",
                     args.root.display()
@@ -131,7 +131,7 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             out.result(
                 Answer::NextRoot(Followed { repository: store.place().into(), version, new: added }),
                 &format!(
-                    "{}: root version {version} {what}; if its channel keys are others, sign each channel anew with \
+                    "{}: root version {version} {what}; if its channel keys are others, sign each channel again with \
                      `channel refresh NAME --accept-old-root`\n",
                     store.place()
                 ),

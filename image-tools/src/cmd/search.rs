@@ -47,7 +47,7 @@ pub struct Args {
     /// In which order.
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
-    /// At most so many.
+    /// Show at most N releases
     #[arg(long, value_name = "N")]
     last: Option<usize>,
     #[command(flatten)]
@@ -90,7 +90,7 @@ pub struct ShowArgs {
 }
 
 fn day(text: &str) -> Result<u64, String> {
-    let wrong = || format!("\"{text}\" is no day like 2026-11-01");
+    let wrong = || format!("\"{text}\" is not a day like 2026-11-01");
     let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
     let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
     u64::try_from(zoned.timestamp().as_second()).map_err(|_| wrong())

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `site`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to write `index.html` and `rpi-imager.json`; into the repository itself if this is left out.
+    /// Where to write `index.html` and `rpi-imager.json`. Default: into the repository
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The page's name.
@@ -97,7 +97,7 @@ fn card(path: &Path, base: &str, boards: &[String], now: u64) -> Result<Card, Er
     disk::read_table(&file, size).map_err(|why| {
         let path = path.display();
         Error::Usage(format!(
-            "{path} is no card image ({why}): make one with `bistable-image card`, and leave it unpacked"
+            "{path} is not a card image ({why}): make one with `bistable-image card`, and leave it unpacked"
         ))
     })?;
     let (mut hasher, mut buffer, mut bytes) = (Hasher::new(), vec![0; 1 << 20], 0_u64);

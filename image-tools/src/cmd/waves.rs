@@ -15,7 +15,7 @@ pub(crate) fn stage(rollout: &Rollout, now: u64) -> String {
     match rollout.pace {
         Pace::Halted => "halted".into(),
         Pace::Paused(_) => format!("paused at {share}"),
-        Pace::Running if rollout.is_done(now) => "everybody".into(),
+        Pace::Running if rollout.is_done(now) => "all devices".into(),
         Pace::Running => share,
     }
 }
@@ -52,7 +52,7 @@ pub(crate) fn to_come(rollout: &Rollout, now: u64) -> Vec<String> {
     lines
 }
 
-/// That the waves don't come to everybody, if they don't.
+/// A line on devices that no wave reaches, if there are any.
 pub(crate) fn rest(rollout: &Rollout) -> Option<String> {
     let last = rollout.last_share();
     (last < WHOLE).then(|| {
@@ -109,6 +109,6 @@ mod tests {
         let halted = rollout(Pace::Halted);
         assert_eq!((stage(&halted, NOW).as_str(), to_come(&halted, NOW).len()), ("halted", 0));
         let all = Rollout::default();
-        assert_eq!((stage(&all, NOW).as_str(), to_come(&all, NOW).len()), ("everybody", 0));
+        assert_eq!((stage(&all, NOW).as_str(), to_come(&all, NOW).len()), ("all devices", 0));
     }
 }

@@ -14,7 +14,7 @@ pub struct Args {
     channel: String,
     #[command(flatten)]
     which: Which,
-    /// Why: devices tell it to their users.
+    /// Why: devices report it to their users
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]

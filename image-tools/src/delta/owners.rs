@@ -1,4 +1,4 @@
-//! Which file has which bytes of an ext4 image. Only for people: nothing that is wrong with a file system changes a delta.
+//! Which file has which bytes of an ext4 image. Only reports use it: an error in a file system changes no delta.
 use super::raw::Raw;
 use mkext4::reader::{Fs, ReadAt};
 use std::collections::BTreeSet;

@@ -40,7 +40,7 @@ pub enum DiskError {
     #[error(transparent)]
     Damaged(VolumeError),
     /// It would be larger than any card is taken to be.
-    #[error("{path} has more than {limit} bytes when it is decompressed: that is no card image", path = path.display())]
+    #[error("{path} has more than {limit} bytes when it is decompressed: that is not a card image", path = path.display())]
     TooLarge {
         /// The input.
         path: PathBuf,

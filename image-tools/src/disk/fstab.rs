@@ -8,7 +8,7 @@ const SYSTEM: &str = "/dev/disk/by-slot/active/system";
 /// What the boot volume is.
 const BOOT: &str = "/dev/disk/by-slot/active/boot";
 /// The line of what outlives updates: the service manager lets its file system grow, and boots without it. It neither
-/// makes it anew, which a damaged one would not survive, nor checks it, which may end in a maintenance shell.
+/// recreates it, which a damaged one would not survive, nor checks it, which may end in a maintenance shell.
 const PERSISTENT: &str = "PARTLABEL=persistent /persistent ext4 defaults,noatime,nofail,x-systemd.growfs 0 0";
 
 /// Whether the system brings a mount of its own for what outlives updates: a line would take its place.

@@ -28,7 +28,7 @@ pub(super) fn decide(
     let mut places: HashMap<NodeId, String> = HashMap::from([(ROOT, String::new())]);
     tree.walk(|path, parent, name, id| {
         let shown = String::from_utf8_lossy(path).into_owned();
-        let name = std::str::from_utf8(name).map_err(|_| failed(&shown, "its name is no UTF-8".into()))?;
+        let name = std::str::from_utf8(name).map_err(|_| failed(&shown, "its name is not UTF-8".into()))?;
         let Some(parent) = places.get(&parent) else { return Ok(()) };
         let place = format!("{parent}/{name}");
         let there = view.entry(&place).map_err(|why| failed(&shown, why))?;
@@ -70,7 +70,7 @@ pub(super) fn decide(
             },
             Kind::Symlink(target) => {
                 let target = std::str::from_utf8(target);
-                let target = target.map_err(|_| failed(&shown, "its target is no UTF-8".into()))?;
+                let target = target.map_err(|_| failed(&shown, "its target is not UTF-8".into()))?;
                 Edit::Symlink(target.to_owned(), Attributes { mode: 0o777, ..attributes })
             }
             _ => return Err(failed(&shown, "only files, folders and symlinks can be copied".into())),

@@ -8,7 +8,7 @@ use bistable_format::Envelope;
 /// Add what puts the root there, unless it or one that it follows is there, in the image or in the overlay.
 ///
 /// # Errors
-/// Another root is there, or something that is no folder is in the way, for people.
+/// Another root is there, or something that is no folder is in the way, human-readable.
 pub(super) fn decide(
     view: &dyn View,
     root: &SignedRoot,

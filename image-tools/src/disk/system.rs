@@ -42,7 +42,7 @@ pub(super) type Edits = BTreeMap<String, Edit>;
 /// The bytes of a file of at most `limit` bytes, as it is with the edits. `None`: nothing is there.
 ///
 /// # Errors
-/// What can't be read, or isn't a file, for people.
+/// What can't be read, or isn't a file, human-readable.
 pub(super) fn file_at(
     view: &dyn View,
     edits: &Edits,
@@ -67,7 +67,7 @@ pub(super) fn file_at(
 /// Decide. Adds to `edits`, and to `notes` what a person should know.
 ///
 /// # Errors
-/// What can't be a root file system, or can't be read, for people.
+/// What can't be a root file system, or can't be read, human-readable.
 pub(super) fn decide(
     view: &dyn View,
     epoch: u64,
@@ -75,7 +75,7 @@ pub(super) fn decide(
     notes: &mut Vec<String>,
 ) -> Result<(), String> {
     if view.entry("/etc")? != Some(Entry::Folder) {
-        return Err("it has no folder /etc, so it is no root file system".into());
+        return Err("it has no folder /etc, so it is not a root file system".into());
     }
     let mtime = i64::try_from(epoch).unwrap_or(i64::MAX);
     let new = |mode| Attributes { mode, uid: 0, gid: 0, mtime };
@@ -87,7 +87,7 @@ pub(super) fn decide(
             edits.insert("/persistent".into(), Edit::Folder(new(0o755)));
         }
         Some(Entry::Folder) => {}
-        Some(_) => return Err("/persistent is there and is no folder".into()),
+        Some(_) => return Err("/persistent is there and is not a folder".into()),
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ fn fstab(view: &dyn View, new: Attributes, edits: &mut Edits, notes: &mut Vec<St
     if edits.contains_key(&path) {
         return Ok(()); // The overlay brings one.
     }
-    let text = String::from_utf8(original).map_err(|_| format!("{PATH} is no UTF-8 text"))?;
+    let text = String::from_utf8(original).map_err(|_| format!("{PATH} is not UTF-8 text"))?;
     let unit = match comes(view, edits, "/usr/lib/systemd/system/persistent.mount")? {
         true => fstab::PersistentUnit::Its,
         false => fstab::PersistentUnit::None,

@@ -205,7 +205,7 @@ fn read_segment(store: &Store, segment: &Segment) -> Result<Vec<Entry>, CatalogE
         match decode(&bytes) {
             Some(entries) if u32::try_from(entries.len()) == Ok(segment.entries) => return Ok(entries),
             Some(_) => "it has another number of entries than the channel says",
-            None => "it is no catalogue",
+            None => "it is not a catalog",
         }
     };
     Err(CatalogError::Damaged { place: place(), path, why })

@@ -60,7 +60,7 @@ pub enum ChannelError {
     },
     /// A file that is another one.
     #[error(
-        "the file of number {sequence} of channel {name} is number {found} of channel {found_name}: somebody copied it there"
+        "the file of number {sequence} of channel {name} is number {found} of channel {found_name}: it was copied there"
     )]
     Misplaced {
         /// The channel.
@@ -84,7 +84,7 @@ pub enum ChannelError {
     },
     /// The newest file was signed by a key that the newest root doesn't name any more.
     #[error(
-        "number {sequence} of channel {name} is signed by a key that the newest root does not name any more: look at it (`bistable-image channel show {name}`), then sign it anew with --accept-old-root"
+        "number {sequence} of channel {name} is signed by a key that the newest root does not name any more: look at it (`bistable-image channel show {name}`), then sign it again with --accept-old-root"
     )]
     OldRoot {
         /// The channel.
@@ -140,7 +140,7 @@ pub enum ChannelError {
     /// A number that was given up.
     #[error(
         "number {sequence} of channel {name} is marked as lost, and no file follows it: run `bistable-image channel refresh {name} \
-         --continue-after {sequence}`; if nobody gave numbers up, restore the file from a mirror or a backup"
+         --continue-after {sequence}`; if no numbers were given up, restore the file from a mirror or a backup"
     )]
     LostNumber {
         /// The channel.
@@ -254,7 +254,7 @@ pub enum ChannelError {
         hours: u64,
     },
     /// Others were always faster.
-    #[error("channel {name} is too busy: {TRIES} times somebody else was faster; try again")]
+    #[error("channel {name} is too busy: another program was faster {TRIES} times; try again")]
     Busy {
         /// The channel.
         name: String,

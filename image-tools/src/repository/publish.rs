@@ -78,7 +78,7 @@ pub enum PublishError {
     Hold(#[from] HoldError),
     /// Another release has this version.
     #[error(
-        "{product} {version} is another release already ({there:.12}): a version names one release for ever; build it under another one"
+        "{product} {version} is already taken by release {there:.12}; versions are immutable: build under a new version"
     )]
     Taken {
         /// The product.

@@ -6,7 +6,7 @@ use bistable_format::rollout::{WHOLE, Wave};
 /// # Errors
 /// What may be written.
 pub fn seconds(text: &str) -> Result<u64, String> {
-    let wrong = || format!("\"{text}\" is no time: write it like 90s, 15m, 24h, 7d, 2w or 1d12h");
+    let wrong = || format!("\"{text}\" is not a duration: write it like 90s, 15m, 24h, 7d, 2w or 1d12h");
     let (mut sum, mut number) = (0_u64, String::new());
     for c in text.chars() {
         if c.is_ascii_digit() {
@@ -43,7 +43,7 @@ impl WaveAfter {
     /// What may be written.
     pub fn parse(text: &str) -> Result<WaveAfter, String> {
         let wrong = |why: &str| {
-            format!("\"{text}\" is no wave ({why}): write SHARE%[@AFTER][+OVER], for example 10%@6h+2h")
+            format!("\"{text}\" is not a wave ({why}): write SHARE%[@AFTER][+OVER], for example 10%@6h+2h")
         };
         let (share, rest) = text.split_once('%').ok_or_else(|| wrong("there is no %"))?;
         let (after, over) = match rest.split_once('+') {
@@ -73,7 +73,7 @@ pub fn in_order(waves: &[Wave]) -> Result<(), String> {
     let wrong = waves.iter().zip(waves.iter().skip(1)).find_map(|(a, b)| {
         let (before, after) = (percent(a.share), percent(b.share));
         if b.share <= a.share {
-            Some(format!("a wave of {after} after one of {before} lets nobody else in"))
+            Some(format!("a wave of {after} after one of {before} lets no further device in"))
         } else if b.at < a.at {
             Some(format!("the wave of {after} would begin before that of {before}"))
         } else {
@@ -98,7 +98,7 @@ fn parts(text: &str) -> Option<u16> {
     (1..=WHOLE).contains(&parts).then_some(parts)
 }
 
-/// A share, for people.
+/// A share, human-readable.
 pub fn percent(share: u16) -> String {
     match share % 100 {
         0 => format!("{} %", share / 100),
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(in_order(&waves(fine)), Ok(()), "{fine:?}");
         }
         for (wrong, why) in [
-            (&["50%", "10%"][..], "a wave of 10 % after one of 50 % lets nobody else in"),
+            (&["50%", "10%"][..], "a wave of 10 % after one of 50 % lets no further device in"),
             (&["1%", "10%@1h", "10%@6h"], "a wave of 10 % after one of 10 %"),
             (&["10%@6h", "50%@1h"], "the wave of 50 % would begin before that of 10 %"),
         ] {

@@ -261,7 +261,7 @@ impl VolumeError {
     }
 }
 
-/// A name for people: lossy, because errors are text and names are bytes.
+/// A human-readable name: lossy, because errors are text and names are bytes.
 pub(crate) fn lossy(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }

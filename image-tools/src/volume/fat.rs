@@ -230,7 +230,7 @@ pub(crate) fn contents(
     mut take: impl FnMut(&[u8]) -> Result<(), VolumeError>,
 ) -> Result<(), VolumeError> {
     let Kind::File(data) = &tree.node(node).kind else {
-        return Err(VolumeError::Internal("a file is no file".into()));
+        return Err(VolumeError::Internal("a file is not a file".into()));
     };
     let reader = tree.contents.open(data)?;
     let mut buffer = vec![0; usize::try_from(data.size).map_or(BUFFER, |size| size.min(BUFFER))];

@@ -57,7 +57,7 @@ impl VolumePlan {
         self.kind
     }
 
-    /// What was left out or is odd, one line each, for people.
+    /// What was left out or is odd, one line each, human-readable.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings

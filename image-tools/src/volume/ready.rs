@@ -17,7 +17,7 @@ pub(crate) fn check(file: &File, path: &Path, kind: InputKind) -> Result<u64, Vo
     let bad = |why: String| VolumeError::BadImage { path: path.into(), why };
     if len % SECTOR != 0 {
         return Err(bad(format!(
-            "the image has {len} bytes, which is no multiple of 512; it is cut off or has something appended"
+            "the image has {len} bytes, which is not a multiple of 512; it is cut off or has something appended"
         )));
     }
     let mut head = [0; HEAD];
@@ -43,7 +43,7 @@ pub(crate) fn claimed(head: &[u8; HEAD], kind: InputKind) -> Result<u64, String>
         InputKind::Squashfs => Ok(head.u64(40)),
         InputKind::Erofs => erofs(&head),
         InputKind::Fat => fat(&head),
-        InputKind::Directory | InputKind::Tar(_) => Err("it is no image".into()),
+        InputKind::Directory | InputKind::Tar(_) => Err("it is not an image".into()),
     }
 }
 
@@ -110,7 +110,7 @@ fn fat(head: &Header<'_>) -> Result<u64, String> {
         return wrong("the sector size is none of 512, 1024, 2048 and 4096");
     }
     if !cluster.is_power_of_two() {
-        return wrong("the cluster size is no power of two");
+        return wrong("the cluster size is not a power of two");
     }
     if reserved == 0 || !(1..=2).contains(&fats) || fat_sectors == 0 {
         return wrong("there are no reserved sectors or no FATs");

@@ -145,7 +145,7 @@ pub(crate) fn read_text(source: &Path, tree: &Tree, file: &BootFile) -> Result<S
         bytes.extend_from_slice(piece);
         Ok(())
     })?;
-    String::from_utf8(bytes).map_err(|_| refuse("is no UTF-8 text"))
+    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text"))
 }
 
 fn bad(source: &Path, why: String) -> VolumeError {

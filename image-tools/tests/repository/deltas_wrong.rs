@@ -9,12 +9,13 @@ use bistable_image::bundle::DeltaReader;
 use bistable_image::repository::fsck::{Depth, Fault, Problem, Repaired, fsck, repair};
 use bistable_image::repository::publish::PublishError;
 use bistable_image::repository::roots::Roots;
-use bistable_image::repository::store::Memory;
+use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
 use bistable_image::repository::sync::{Copying, Extent, sync};
 use bistable_image::repository::{Store, delta_file};
 use bistable_image::root::{self, RootOptions, SignedRoot};
 use semver::Version;
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 /// Three releases, and the deltas to the last.
 fn filled() -> World {
@@ -222,6 +223,32 @@ fn copy_with_a_worthless_delta_is_reported_by_sync() {
     assert_eq!(repaired(&to).deltas, 1);
     assert_eq!(copy(), []);
     assert_eq!(to.get(&path, 1 << 16).unwrap(), store.get(&path, 1 << 16).unwrap());
+}
+
+#[test]
+fn deep_check_reads_each_list_of_a_delta_once() {
+    let world = filled();
+    let lists: Vec<Digest> = [0, 1]
+        .into_iter()
+        .flat_map(|base| signed(&world, base).1.artifacts.into_iter().map(|artifact| artifact.list))
+        .collect();
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let log = Arc::clone(&asked);
+    let before = move |operation, path: &str| {
+        if operation == Operation::Get {
+            log.lock().unwrap().push(path.into());
+        }
+    };
+    let faults = Faults { before: Some(Arc::new(before)), ..Faults::default() };
+    let store = Store::new(Faulty::new(world.memory.clone(), faults));
+    let report = fsck(&store, &Roots::load(&store).unwrap(), Depth::Bytes).unwrap();
+    assert_eq!(report.proven, 2);
+    let asked = asked.lock().unwrap();
+    for list in &lists {
+        // Hashing a blob reads ranges of it. Deltas may share a list.
+        let reads = asked.iter().filter(|path| **path == names::blob(list)).count();
+        assert_eq!(reads, lists.iter().filter(|other| *other == list).count(), "{list}");
+    }
 }
 
 #[test]

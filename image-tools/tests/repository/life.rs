@@ -96,7 +96,7 @@ fn what_is_published_is_found() {
     let life = Life::new(3);
     let shown = life.ok(&["channel", "show"]);
     assert!(
-        shown.starts_with("channel staging, number 3\n") && shown.contains("hub 1.3.0  everybody"),
+        shown.starts_with("channel staging, number 3\n") && shown.contains("hub 1.3.0  all devices"),
         "{shown}"
     );
     assert_eq!(
@@ -153,7 +153,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
     let promote = ["promote", "staging", "production"];
     let (first, _) = life.acts(&[&promote[..], &["1.1.0"]].concat(), 0);
     assert!(
-        first.starts_with("promoted hub 1.1.0 from staging into production: every device gets it"),
+        first.starts_with("promoted hub 1.1.0 from staging into production: all devices get it"),
         "{first}"
     );
     let demand = format!("tests-passed={public}");
@@ -202,7 +202,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
         (&["set", "--waves", "50%,10%"], 2, "a wave of 10 % after one of 50 %"),
         (&["set", "--waves", "10%@6h,50%@1h"], 2, "would begin before"),
         (&["set", "--waves", "5%"], 0, "the last wave is 5 %: the rest of the fleet waits"),
-        (&["everyone"], 0, "rollout everyone hub 1.2.0: everybody"),
+        (&["everyone"], 0, "rollout everyone hub 1.2.0: all devices"),
         (&["halt"], 0, "rollout halt"),
         (&["resume"], 1, "rollout everyone"),
         (&["everyone"], 0, "rollout everyone"),
@@ -370,7 +370,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     }
     assert!(life.fsck(&life.repo, &[], 0).ends_with("3 problems\n"));
     let mended = life.fsck(&life.repo, &["--repair"], 0);
-    assert!(mended.contains("3 hints made anew") && mended.contains("no problems\n"), "{mended}");
+    assert!(mended.contains("3 hints recreated") && mended.contains("no problems\n"), "{mended}");
     fs::write(folder.join("index.json"), "{\"manifests\":[{\"digest\":\"sha256:0\"}]}").unwrap();
     assert!(life.fsck(&life.repo, &[], 0).starts_with("hint       index.json"));
     life.fsck(&life.repo, &["--repair"], 0);
@@ -447,7 +447,7 @@ fn copies_of_either_kind() {
     fs::remove_file(Path::new(&mirror).join("mirror")).unwrap();
     at(&mirror, &refresh, 0);
     let (_, diverged) = life.ends(&["sync", &mirror, "--everything"], 6);
-    assert!(diverged.contains("somebody published in both"), "{diverged}");
+    assert!(diverged.contains("releases were published in both"), "{diverged}");
     life.ends(&["sync", &life.repo], 2);
     let (_, none) = life.ends(&["sync", &stick, "--channel", "beta"], 2);
     assert!(none.contains("it has: staging"), "{none}");

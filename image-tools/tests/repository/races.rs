@@ -32,7 +32,7 @@ fn each_moment(world: &'static World, one: Act<'static>, other: Act<'static>) ->
             if let Err(e) = done {
                 assert!(
                     e.contains("a prune of memory is under way")
-                        || e.contains("somebody else began to prune"),
+                        || e.contains("another program began to prune"),
                     "at operation {n}: {e}"
                 );
                 later[i] += 1;

@@ -124,7 +124,7 @@ fn hints_are_mended_whatever_a_channel_is_called() {
     fs::write(path("channels/staging/99999999.channel"), "x").unwrap();
     fs::remove_file(path("channels/staging/latest")).unwrap();
     let mended = life.fsck(&life.repo, &["--repair"], 0);
-    assert!(mended.contains("2 hints made anew") && mended.contains("no problems\n"), "{mended}");
+    assert!(mended.contains("2 hints recreated") && mended.contains("no problems\n"), "{mended}");
     for hint in ["channels/latest/latest", "channels/staging/latest"] {
         assert_eq!(fs::read_to_string(path(hint)).unwrap(), "1\n", "{hint}");
     }

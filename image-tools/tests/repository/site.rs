@@ -140,7 +140,7 @@ fn the_imagers_list_is_as_its_schema_says() {
     let told = with(&["--board", "BAD BOARD"], 2);
     assert!(told.contains("a-z 0-9"), "{told}");
     let told = with(&["--url", "https://x.example", "--card", &path("1.root")], 2);
-    assert!(told.contains("1.root is no card image"), "{told}");
+    assert!(told.contains("1.root is not a card image"), "{told}");
     at(&repo, &site, 0);
     at(&repo, &[&site[..], &["--out", &path("www")]].concat(), 0);
     let list: Value = serde_json::from_slice(&fs::read(format!("{repo}/rpi-imager.json")).unwrap()).unwrap();

@@ -223,6 +223,29 @@ fn path_that_is_not_unicode_is_answered_with_replacements() {
 }
 
 #[test]
+fn manual_has_a_page_for_each_verb_and_for_plan_and_profile() {
+    let product = Product::new();
+    let written = json(&product, &["manual", "--out", "man"]);
+    let read = |name: &str| fs::read_to_string(product.path("man").join(name)).unwrap();
+    for file in written["files"].as_array().unwrap() {
+        assert!(product.path(file.as_str().unwrap()).is_file(), "{file}");
+    }
+    let publish = read("man1/bistable-image-publish.1");
+    for part in
+        ["2023-11-14", ".SH EXIT STATUS", ".SH FILES", ".SH ENVIRONMENT", ".SH EXAMPLES", "require\\-deltas"]
+    {
+        assert!(publish.contains(part), "{part}: {publish}");
+    }
+    assert!(read("man1/bistable-image-channel-gates.1").contains(".SH EXIT STATUS"));
+    for name in ["bistable-self-test.toml.5", "bistable-health.toml.5"] {
+        assert!(read(&format!("man5/{name}")).contains(".SH DESCRIPTION"), "{name}");
+    }
+    let (script, _) = ends(&product, &["completions", "bash"], 0);
+    assert!(script.contains("complete -F _bistable__image") && script.contains("withdraw"), "{script}");
+    assert_eq!(json(&product, &["completions", "fish"])["shell"], "fish");
+}
+
+#[test]
 fn a_bad_source_date_epoch_is_told() {
     let product = Product::new();
     let (help, _) = ends(&product, &["build", "--help"], 0);

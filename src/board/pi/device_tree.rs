@@ -39,7 +39,7 @@ impl DeviceTree {
         match <[u8; 4]>::try_from(bytes.as_slice()) {
             Ok(bytes) => Ok(Some(u32::from_be_bytes(bytes))),
             Err(_) => {
-                let problem = format!("has {} bytes, and is no 32-bit number", bytes.len());
+                let problem = format!("has {} bytes, and is not a 32-bit number", bytes.len());
                 Err(PiError::Content { path: self.0.join(path), problem })
             }
         }

@@ -15,12 +15,12 @@ pub enum PiError {
     #[cfg_attr(
         feature = "sim",
         error(
-            "this is no Raspberry Pi: there is no {}; a simulated one is named by its card, with --card FILE or \
+            "this is not a Raspberry Pi: there is no {}; a simulated one is named by its card, with --card FILE or \
              BISTABLE_CARD",
             .0.display()
         )
     )]
-    #[cfg_attr(not(feature = "sim"), error("this is no Raspberry Pi: there is no {}", .0.display()))]
+    #[cfg_attr(not(feature = "sim"), error("this is not a Raspberry Pi: there is no {}", .0.display()))]
     NotAPi(PathBuf),
     /// A file of the running system can't be read.
     #[error("{}: {source}", .path.display())]
@@ -51,7 +51,7 @@ pub enum PiError {
     )]
     NoBootedPartition(PathBuf),
     /// It booted something else than a slot.
-    #[error("the firmware booted partition {partition}, which is no slot's: slots boot from {} and {}", .slots[0], .slots[1])]
+    #[error("the firmware booted partition {partition}, which does not belong to a slot: slots boot from {} and {}", .slots[0], .slots[1])]
     NotASlot {
         /// The partition's number.
         partition: u32,

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// One GET: no encryption, no proxy, no redirects; all of it within the timeout.
 pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, HostError> {
     if Scheme::of(url) != Some(Scheme::Http) {
-        return Err(HostError::Failed(format!("{url} is no http:// address")));
+        return Err(HostError::Failed(format!("{url} is not an http:// address")));
     }
     exchange(timeout, Scheme::Http, |agent| agent.get(url).call())
 }

@@ -74,7 +74,7 @@ pub(super) fn open_disk(sysroot: &Sysroot, disk: &Device) -> Result<File, PiErro
 fn check(sysroot: &Sysroot, file: &File, dev: DevNo) -> Result<(), String> {
     let metadata = file.metadata().map_err(|e: io::Error| e.to_string())?;
     if !metadata.file_type().is_block_device() {
-        return if sysroot.is_real() { Err("is no block device".into()) } else { Ok(()) };
+        return if sysroot.is_real() { Err("is not a block device".into()) } else { Ok(()) };
     }
     let (major, minor) = (nix::sys::stat::major(metadata.rdev()), nix::sys::stat::minor(metadata.rdev()));
     if (u64::from(dev.major), u64::from(dev.minor)) == (major, minor) {

@@ -92,7 +92,7 @@ fn linked(sysroot: &Sysroot) -> Result<Option<Device>, PiError> {
 fn named(sysroot: &Sysroot, path: &Path) -> Result<Device, PiError> {
     let wrong = |problem| PiError::Disk { path: path.into(), problem };
     let node = sysroot.join(path).canonicalize().map_err(|_| wrong("does not exist"))?;
-    let device = Device::by_name(sysroot, &node)?.ok_or_else(|| wrong("is no disk"))?;
+    let device = Device::by_name(sysroot, &node)?.ok_or_else(|| wrong("is not a disk"))?;
     match device.partition {
         Some(_) => Err(wrong("is a partition: name the disk that it is on")),
         None => Ok(device),

@@ -128,7 +128,7 @@ impl Part {
             // Always in units of 512 bytes, whatever the disk's own (kernel, Documentation/ABI/stable/sysfs-block).
             sectors.and_then(|n| n.checked_mul(512)).ok_or_else(|| PiError::Content {
                 path: device.folder.join(file),
-                problem: "is missing or is no number".into(),
+                problem: "is missing or is not a number".into(),
             })
         };
         let (start, len) = (bytes("start")?, bytes("size")?);

@@ -62,9 +62,9 @@ fn each_error_of_a_component_says_where_and_what_is_allowed() {
         ("[component]\nmodem = '4.1.0'", ":2: component.modem is a table: [component.modem], not '4.1.0'".into()),
         ("component = 1", ":1: component is a table: [component], not 1".into()),
         // Names.
-        ("[component.MODEM]\ninstalled = '4.0.0'", ":1: component: \"MODEM\" is no name: use 1 to 64 of a-z 0-9 . _ -".into()),
-        ("[component.'']\ninstalled = '4.0.0'", ":1: component: \"\" is no name: use 1 to 64 of a-z 0-9 . _ -".into()),
-        ("[component.'../x']", ":1: component: \"../x\" is no name: use 1 to 64 of a-z 0-9 . _ -".into()),
+        ("[component.MODEM]\ninstalled = '4.0.0'", ":1: component: \"MODEM\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into()),
+        ("[component.'']\ninstalled = '4.0.0'", ":1: component: \"\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into()),
+        ("[component.'../x']", ":1: component: \"../x\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into()),
         ("[component.app]\nversion = '4.0.0'", ":2: [component.app] unknown key \"version\"; known: kind, unit, path, version_file, project, service, health, mode, start_wait, installed, [component.app.backup]".into()),
         ("[component.'a.b'.backup]\nday = 1", ":2: [component.\"a.b\".backup] unknown key \"day\"; known: path, keep, days".into()),
         ("[component.app]\n'backup.keep' = 1", ":2: [component.app] unknown key \"backup.keep\"; known: kind, unit, path, version_file, project, service, health, mode, start_wait, installed, [component.app.backup]".into()),

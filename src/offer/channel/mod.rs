@@ -42,7 +42,7 @@ const OTHERS: usize = 5;
 /// A channel that may be believed, and what the device is, as far as it decides.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The repository's name, for people.
+    /// The repository's name, human-readable.
     pub source: String,
     /// The root that everything was verified with.
     pub root: Root,

@@ -1,4 +1,4 @@
-//! What the device makes of each offer, for people and for programs.
+//! What the device makes of each offer, human-readable and for programs.
 use super::Found;
 use crate::{
     date::{utc_date, utc_minute},
@@ -123,7 +123,9 @@ pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static st
         }
         Verdict::Enough(failed) => one(
             "enough",
-            format!("so many failed on this device that it takes only what is newer than {failed} by itself"),
+            format!(
+                "too many releases failed on this device; only versions newer than {failed} are installed automatically"
+            ),
         ),
         Verdict::Behind(first) => one("behind", format!("only after {first}, which every device has to run")),
         Verdict::Waits(Admission::Later { wave, at }) => {

@@ -50,7 +50,7 @@ impl Address {
         }
         let refused = |problem: &str| SourceError::Address { text: path.into(), problem: problem.into() };
         if !is_plain(path) {
-            return Err(refused("this is no path in a repository"));
+            return Err(refused("this is not a path in a repository"));
         }
         if !self.query.is_empty() {
             return Err(refused("nothing lies below an address with a query"));

@@ -2,7 +2,7 @@
 use super::{
     buffer::Loan,
     chunk::ChunkAddr,
-    content::{Attempt, Base, Content, Feed, Flow, Kind, volumes},
+    content::{Attempt, Base, Content, Feed, Kind, Pipeline, volumes},
     error::InstallError,
     fetch::Budget,
     full::Full,
@@ -331,11 +331,11 @@ impl<R: Read> Content for Bundle<R> {
                         Attempt::Sent(flow) => flow,
                         Attempt::Stale => {
                             header_is_stale = true;
-                            Flow::On
+                            Pipeline::Open
                         }
                     },
                 };
-                if flow == Flow::Stopped {
+                if flow == Pipeline::Stopped {
                     return Ok(());
                 }
             }

@@ -79,8 +79,8 @@ pub struct Feed<'a> {
 
 /// Whether the pipeline takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
-    On,
+pub(super) enum Pipeline {
+    Open,
     /// Something else failed, and is known.
     Stopped,
 }
@@ -96,7 +96,7 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     /// It was sent, or nobody takes it any more.
-    Sent(Flow),
+    Sent(Pipeline),
     /// It did not come out right.
     Stale,
 }
@@ -139,7 +139,7 @@ impl<'a> Feed<'a> {
     }
 
     /// A chunk goes on its way; the one with the header stays here.
-    pub(super) fn send(&mut self, addr: ChunkAddr, payload: Payload, looked: Looked) -> Flow {
+    pub(super) fn send(&mut self, addr: ChunkAddr, payload: Payload, looked: Looked) -> Pipeline {
         self.try_send(addr, payload, looked, None)
     }
 
@@ -161,7 +161,7 @@ impl<'a> Feed<'a> {
             return Ok(Attempt::Sent(self.try_send(addr, payload, looked, Some(ticket))));
         }
         let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else {
-            return Ok(Attempt::Sent(Flow::Stopped));
+            return Ok(Attempt::Sent(Pipeline::Stopped));
         };
         // Of the larger kind: the others are needed while this one is kept.
         let mut raw = self.encoded(self.raw_bytes(addr));
@@ -179,16 +179,16 @@ impl<'a> Feed<'a> {
         payload: Payload,
         looked: Looked,
         ticket: Option<Ticket>,
-    ) -> Flow {
-        let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else { return Flow::Stopped };
+    ) -> Pipeline {
+        let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else { return Pipeline::Stopped };
         let job = Job { wanted, payload, looked, ticket };
         if addr.has_header() {
             self.header = Some(job);
-            return Flow::On;
+            return Pipeline::Open;
         }
         match self.to_workers.send(job) {
-            Ok(()) => Flow::On,
-            Err(_) => Flow::Stopped,
+            Ok(()) => Pipeline::Open,
+            Err(_) => Pipeline::Stopped,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The release's own data in a repository. Its chunk lists are fetched when they are first needed.
 use super::{
     chunk::ChunkAddr,
-    content::{Feed, Flow, Kind, volumes},
+    content::{Feed, Kind, Pipeline, volumes},
     error::InstallError,
     fetch::{Budget, Data, must},
     job::{Looked, Payload},
@@ -72,30 +72,30 @@ impl Full {
         feed: &mut Feed<'_>,
         (volume, mut chunks, turn): (VolumeKind, Range<usize>, Turn),
         budget: &mut Budget,
-    ) -> Result<Flow, InstallError> {
+    ) -> Result<Pipeline, InstallError> {
         let list = self.list(source, release, volume, budget)?;
-        let Some((_, data)) = &mut self.volumes[place(volume)] else { return Ok(Flow::Stopped) };
+        let Some((_, data)) = &mut self.volumes[place(volume)] else { return Ok(Pipeline::Stopped) };
         data.close();
         while !chunks.is_empty() {
             if feed.stopped() {
-                return Ok(Flow::Stopped);
+                return Ok(Pipeline::Stopped);
             }
             let digest = match list.chunks.get(chunks.start).map(|chunk| &chunk.encoding) {
                 Some(Encoding::Zstd { digest, .. } | Encoding::Zero { digest, .. }) => digest,
                 // A full list has no others.
-                Some(Encoding::Copy(_) | Encoding::Patch { .. }) | None => return Ok(Flow::Stopped),
+                Some(Encoding::Copy(_) | Encoding::Patch { .. }) | None => return Ok(Pipeline::Stopped),
             };
             let frame = data.frame(source, feed, chunks.clone(), digest, budget)?;
             let spot = ChunkAddr { volume, index: chunks.start };
             if turn == Turn::First {
                 feed.progress(spot);
             }
-            if feed.send(spot, Payload::Zstd(frame), Looked::NotThere) == Flow::Stopped {
-                return Ok(Flow::Stopped);
+            if feed.send(spot, Payload::Zstd(frame), Looked::NotThere) == Pipeline::Stopped {
+                return Ok(Pipeline::Stopped);
             }
             chunks.start += 1;
         }
-        Ok(Flow::On)
+        Ok(Pipeline::Open)
     }
 
     /// Fetch chunks that were made wrongly: in order, neighbours together.
@@ -106,16 +106,16 @@ impl Full {
         feed: &mut Feed<'_>,
         spots: &[ChunkAddr],
         budget: &mut Budget,
-    ) -> Result<Flow, InstallError> {
+    ) -> Result<Pipeline, InstallError> {
         for run in spots.chunk_by(|a, b| a.volume == b.volume && a.index + 1 == b.index) {
             let [first, ..] = run else { continue };
             let chunks = first.index..first.index + run.len();
             if self.bring(source, release, feed, (first.volume, chunks, Turn::Again), budget)?
-                == Flow::Stopped
+                == Pipeline::Stopped
             {
-                return Ok(Flow::Stopped);
+                return Ok(Pipeline::Stopped);
             }
         }
-        Ok(Flow::On)
+        Ok(Pipeline::Open)
     }
 }

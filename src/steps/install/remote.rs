@@ -4,7 +4,7 @@
 use super::{
     buffer::Loan,
     chunk::ChunkAddr,
-    content::{Attempt, Base, Content, Feed, Flow, Kind, volumes},
+    content::{Attempt, Base, Content, Feed, Kind, Pipeline, volumes},
     delta::{self, Asked, Download, Known},
     error::InstallError,
     fetch::{Budget, Data, must},
@@ -270,17 +270,17 @@ impl<S: Source> Remote<S> {
     }
 
     /// Do what was planned for chunks that follow one another, until all of them are on their way.
-    fn bring(&mut self, feed: &mut Feed<'_>, window: &[(ChunkAddr, Step)]) -> Result<Flow, InstallError> {
+    fn bring(&mut self, feed: &mut Feed<'_>, window: &[(ChunkAddr, Step)]) -> Result<Pipeline, InstallError> {
         let mut at = 0;
         while let Some((spot, planned)) = window.get(at).copied() {
             if feed.stopped() {
-                return Ok(Flow::Stopped);
+                return Ok(Pipeline::Stopped);
             }
             at += 1;
             let flow = match self.now(feed, spot, planned) {
                 Step::Had => {
                     feed.progress(spot);
-                    Flow::On
+                    Pipeline::Open
                 }
                 Step::Zero => self.send(feed, spot, Payload::Zero)?,
                 Step::Copy(range) => self.send(feed, spot, Payload::Copy(range))?,
@@ -289,7 +289,7 @@ impl<S: Source> Remote<S> {
                     // The delta is gone by now.
                     None => {
                         at -= 1;
-                        Flow::On
+                        Pipeline::Open
                     }
                 },
                 Step::Reuse(held) => match self.reuse(feed, spot, held)? {
@@ -307,7 +307,7 @@ impl<S: Source> Remote<S> {
                     self.fetch(feed, spot, end, Turn::First)?
                 }
             };
-            if flow == Flow::Stopped {
+            if flow == Pipeline::Stopped {
                 return Ok(flow);
             }
         }
@@ -325,7 +325,12 @@ impl<S: Source> Remote<S> {
     }
 
     /// A chunk goes on its way. If its volume is made by a delta and it doesn't come out right, its full data is fetched.
-    fn send(&mut self, feed: &mut Feed<'_>, spot: ChunkAddr, payload: Payload) -> Result<Flow, InstallError> {
+    fn send(
+        &mut self,
+        feed: &mut Feed<'_>,
+        spot: ChunkAddr,
+        payload: Payload,
+    ) -> Result<Pipeline, InstallError> {
         feed.progress(spot);
         if self.patches[place(spot.volume)].is_none() || matches!(payload, Payload::Raw(_)) {
             return Ok(feed.send(spot, payload, Looked::NotThere));
@@ -374,13 +379,13 @@ impl<S: Source> Remote<S> {
     }
 
     /// Fetch what was made wrongly from the running slot.
-    fn mend(&mut self, feed: &mut Feed<'_>) -> Result<Flow, InstallError> {
+    fn mend(&mut self, feed: &mut Feed<'_>) -> Result<Pipeline, InstallError> {
         let stale = feed.shared.attempts.settle();
         if feed.stopped() {
-            return Ok(Flow::Stopped);
+            return Ok(Pipeline::Stopped);
         }
         if stale.is_empty() {
-            return Ok(Flow::On);
+            return Ok(Pipeline::Open);
         }
         log::info!(chunks = stale.len(); "stale_chunks");
         if feed.shared.attempts.are_vain() && self.patches.iter().any(Option::is_some) {
@@ -403,7 +408,7 @@ impl<S: Source> Remote<S> {
         spot: ChunkAddr,
         end: usize,
         turn: Turn,
-    ) -> Result<Flow, InstallError> {
+    ) -> Result<Pipeline, InstallError> {
         self.leave_deltas();
         let Remote { source, opened, full, budget, .. } = self;
         full.bring(source, &opened.release, feed, (spot.volume, spot.index..end, turn), budget)
@@ -477,13 +482,13 @@ impl<S: Source> Content for Remote<S> {
             let held = &held;
             scope.spawn(move || plan(shared, lists, bytes, held, &to_feed));
             for window in windows {
-                if self.bring(feed, &window)? == Flow::Stopped {
-                    return Ok(Flow::Stopped);
+                if self.bring(feed, &window)? == Pipeline::Stopped {
+                    return Ok(Pipeline::Stopped);
                 }
             }
-            Ok::<_, InstallError>(Flow::On)
+            Ok::<_, InstallError>(Pipeline::Open)
         })?;
-        if flow == Flow::Stopped || feed.stopped() {
+        if flow == Pipeline::Stopped || feed.stopped() {
             return Ok(());
         }
         match there {

@@ -284,7 +284,7 @@ fn on_bench(r: &mut Reader<'_>, t: Table<'_, '_>) -> Option<Device> {
     match &board {
         Some(name) => {
             if let Err(e) = check_name("device.board", name) {
-                r.at(t, "board", &format!("is no board's name: {e}"));
+                r.at(t, "board", &format!("is not a name of a board: {e}"));
             }
         }
         None if !t.has("board") => r.missing(Some(t), "needs a board, like \"pi4\""),

@@ -84,7 +84,7 @@ pub enum AuditError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A record is missing.
-    #[error("audit record {sequence} of {place} is missing: somebody removed it, or the copy is not whole")]
+    #[error("audit record {sequence} of {place} is missing: it was removed, or the copy is incomplete")]
     Missing {
         /// The repository.
         place: String,
@@ -114,7 +114,7 @@ pub enum AuditError {
         recorded: u64,
     },
     /// Others were always faster.
-    #[error("{place} is too busy: {TRIES} times somebody else was faster; try again")]
+    #[error("{place} is too busy: another program was faster {TRIES} times; try again")]
     Busy {
         /// The repository.
         place: String,

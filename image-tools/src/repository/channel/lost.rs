@@ -55,7 +55,7 @@ impl Log<'_> {
         }
         for n in kept + 1..=after {
             if let Claim::Theirs(_) = self.store.claim(&numbered.path(n), LOST, Envelope::MAX_BYTES)? {
-                return Err(refused(format!("somebody else has just created number {n}")));
+                return Err(refused(format!("another program has just created number {n}")));
             }
         }
         Ok(())

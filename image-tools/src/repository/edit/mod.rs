@@ -73,7 +73,7 @@ pub enum EditError {
     },
     /// Stopped where it comes from.
     #[error(
-        "the rollout of {release} is halted in channel {channel}: begin it anew there (`bistable-image rollout`), or promote another release"
+        "the rollout of {release} is halted in channel {channel}: start it again there (`bistable-image rollout`), or promote another release"
     )]
     Halted {
         /// Where it comes from.

@@ -46,13 +46,13 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
         // Without waves everybody is in, whatever groups go first.
         Change::Replace(rollout) if rollout.waves.total() == 0 => {
             return refuse(
-                "would let everybody in without a wave: say which with `rollout set --waves …`, or let all in with `rollout everyone`",
+                "would offer it to all devices without a wave: name waves with `rollout set --waves …`, or offer it to all with `rollout everyone`",
             );
         }
         Change::Replace(rollout) => next = rollout.clone(),
         Change::Wave(_) if for_all => {
             return refuse(
-                "is for everybody: a wave would take it away from those who have not fetched it yet; `rollout set` does that",
+                "is for all devices: a wave would take it away from those that have not fetched it yet; `rollout set` does that",
             );
         }
         // What lets in nobody who isn't let in: the same command again, for example.
@@ -62,13 +62,13 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
             return already("has a wave that lets as many in, no later,".into());
         }
         Change::Wave(wave) => next.waves.push(*wave),
-        Change::Canary(_) if for_all => return already("is for everybody".into()),
+        Change::Canary(_) if for_all => return already("is for all devices".into()),
         Change::Canary(group) if next.canaries.contains(group) => {
             return already(format!("lets group {group} go first"));
         }
         Change::Canary(group) => next.canaries.push(group.clone()),
         Change::Pause => match next.pace {
-            Pace::Running if for_all => return refuse("is for everybody: `rollout halt` stops it"),
+            Pace::Running if for_all => return refuse("is for all devices: `rollout halt` stops it"),
             Pace::Running => next.pace = Pace::Paused(now),
             Pace::Paused(_) => return already("is paused".into()),
             Pace::Halted => return refuse("is halted, which is more than paused"),
@@ -78,7 +78,7 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
             // It was bad enough to take it from those who were in; and time went on for its waves, nobody knows since when.
             Pace::Halted => {
                 return refuse(
-                    "was halted: begin it anew with `rollout set --waves …`, or let all in with `rollout everyone`",
+                    "was halted: start it again with `rollout set --waves …`, or offer it to all devices with `rollout everyone`",
                 );
             }
             Pace::Paused(_) => next.resume(now),

@@ -1,6 +1,6 @@
 //! Deltas: each has to be signed for the newest root, to be what its name says, to have its blobs, and to describe how its
 //! release is made. `--deep` applies those whose base is here, as publishing did, and compares every byte.
-use super::{Depth, Fault, Report, full};
+use super::{Depth, Fault, Report};
 use crate::delta::{ApplyError, Raw, VerifyDeltaError, Whole};
 use crate::parallel::Threads;
 use crate::progress::Silent;
@@ -9,6 +9,7 @@ use crate::repository::delta_file::{self, DeltaFileError, StoredDelta};
 use crate::repository::images::{self, BaseError, Images};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
+use bistable_format::failure::on_one_line;
 use bistable_format::{DecodeError, Digest, TrustError, VolumeKind, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -81,9 +82,9 @@ pub(super) fn check(
         let stored = |identity| stored(store, roots, known, identity);
         let (true, Some(target), Some(base)) = (is_whole, stored(target), stored(base)) else { continue };
         let wrong = match lists(store, delta, &target, &base)? {
-            Err(e) => Some((full(&e), !TrustError::Decode(e).needs_update())),
-            Ok(()) if depth == Depth::Names => None,
-            Ok(()) => match prove(store, delta, &target, &base, &mut images) {
+            Err(e) => Some((on_one_line(&e), !TrustError::Decode(e).needs_update())),
+            Ok(_) if depth == Depth::Names => None,
+            Ok(lists) => match prove(store, (delta, &lists), &target, &base, &mut images) {
                 Ok(()) => {
                     report.proven += 1;
                     None
@@ -95,7 +96,7 @@ pub(super) fn check(
                     report.add(Fault::Unproven, &delta.path, why);
                     None
                 }
-                Err(NotProven::Wrong(e)) => Some((full(&e), true)),
+                Err(NotProven::Wrong(e)) => Some((on_one_line(&e), true)),
             },
         };
         if let Some((why, is_worthless)) = wrong {
@@ -148,16 +149,16 @@ impl From<BaseError> for NotProven {
     fn from(e: BaseError) -> NotProven {
         match e {
             BaseError::Store(e) | BaseError::Contents(ContentsError::Store(e)) => NotProven::Store(e),
-            BaseError::Io(_) => NotProven::Temporary(format!("was not applied: {}", full(&e))),
+            BaseError::Io(_) => NotProven::Temporary(format!("was not applied: {}", on_one_line(&e))),
             _ => NotProven::Blobs,
         }
     }
 }
 
-/// Apply a delta to its base, which stays unpacked for the next one.
+/// Apply a delta with its lists to its base, which stays unpacked for the next one.
 fn prove(
     store: &Store,
-    delta: &StoredDelta,
+    (delta, lists): (&StoredDelta, &Lists),
     target: &Stored,
     base: &Stored,
     images: &mut Option<(Digest, Images)>,
@@ -168,22 +169,20 @@ fn prove(
         *images = Some((base.identity, Images::unpack(store, base, VolumeKind::ALL)?));
     }
     let Some((_, images)) = images else { return Ok(()) };
-    let (mut lists, mut files) = (Vec::new(), Vec::new());
+    let (mut of_volumes, mut files) = (Vec::new(), Vec::new());
     for kind in VolumeKind::ALL {
         let Some(artifact) = delta.delta.artifact(&kind.to_string()) else { continue };
-        let list = store.get(&names::blob(&artifact.list), limits::CHUNK_LIST).map_err(NotProven::Store)?;
-        let list = list.filter(|list| Digest::of(list) == artifact.list).ok_or(NotProven::Blobs)?;
-        lists.push((kind, list));
+        of_volumes.push((kind, lists.get(&artifact.list).ok_or(NotProven::Blobs)?.clone()));
         files.push((kind, images::fetch(store, &artifact.data, artifact.data_bytes)?));
     }
     let data: Vec<(VolumeKind, &dyn Raw)> = files.iter().map(|(kind, file)| (*kind, file as _)).collect();
     let path = Path::new(&delta.path);
-    let whole = Whole { path, delta: &delta.delta, lists: &lists, data: &data };
+    let whole = Whole { path, delta: &delta.delta, lists: &of_volumes, data: &data };
     let (target, base) = ((&target.identity, &target.release), (&base.identity, &base.release));
     match whole.apply(target, base, &images.raw(), Threads::available(), &Silent) {
         Ok(_) => Ok(()),
         Err(e @ VerifyDeltaError::Apply { source: ApplyError::Read(_), .. }) => {
-            Err(NotProven::Temporary(format!("was not applied: {}", full(&e))))
+            Err(NotProven::Temporary(format!("was not applied: {}", on_one_line(&e))))
         }
         Err(e) => Err(NotProven::Wrong(e)),
     }
@@ -196,28 +195,35 @@ fn stored(store: &Store, roots: &Roots, known: &Known, identity: &Digest) -> Opt
     signed.iter().find_map(|digest| read(digest).ok())
 }
 
-/// Whether the lists describe the target's chunks, made of the base and of the data.
+/// A delta's lists that have their digests.
+type Lists = BTreeMap<Digest, Vec<u8>>;
+
+/// The lists, if they describe the target's chunks, made of the base and of the data.
 fn lists(
     store: &Store,
     delta: &StoredDelta,
     target: &Stored,
     base: &Stored,
-) -> Result<Result<(), DecodeError>, StoreError> {
+) -> Result<Result<Lists, DecodeError>, StoreError> {
     let ends = ((&target.identity, &target.release), (&base.identity, &base.release));
     if let Err(e) = delta.delta.check_between(ends.0, ends.1) {
         return Ok(Err(e));
     }
     let (targets, bases) = (target.release.content.artifacts(), base.release.content.artifacts());
+    let mut lists = Lists::new();
     for artifact in &delta.delta.artifacts {
         let bytes = store.get(&names::blob(&artifact.list), limits::CHUNK_LIST)?.unwrap_or_default();
+        // Another digest is found by `--deep`.
+        if Digest::of(&bytes) != artifact.list {
+            continue;
+        }
         let find = |(name, _): &&(String, _)| *name == artifact.name;
         if let (Some((_, target)), Some((_, base))) = (targets.iter().find(find), bases.iter().find(find))
-            // Another digest is found by `--deep`.
-            && Digest::of(&bytes) == artifact.list
             && let Err(e) = artifact.list(&bytes, target, base)
         {
             return Ok(Err(e));
         }
+        lists.insert(artifact.list, bytes);
     }
-    Ok(Ok(()))
+    Ok(Ok(lists))
 }

@@ -21,6 +21,7 @@ use super::sequence::Sequence;
 use super::store::{Oddity, Store, StoreError};
 use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
+use bistable_format::failure::on_one_line;
 use bistable_format::name::check_channel_name;
 use bistable_format::{Digest, Offer, repository as names};
 use serde::Serialize;
@@ -174,7 +175,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         let folder = names::channel_folder(&name);
         let newest = log.newest();
         if let Err(e) = &newest {
-            report.add(Fault::Untrusted, &folder, full(e));
+            report.add(Fault::Untrusted, &folder, on_one_line(e));
         }
         // What follows is looked at in any case, as far as any root vouches for it.
         let Ok(file) = newest.or_else(|_| log.newest_or_old(OldRoot::Accept)) else { continue };
@@ -183,7 +184,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
             match before {
                 // Nobody reads older catalogues, but they are no strangers' files.
                 Ok(before) => old.extend(before.channel.catalog.iter().map(|s| s.digest)),
-                Err(e) => report.add(Fault::Untrusted, &folder, full(&e)),
+                Err(e) => report.add(Fault::Untrusted, &folder, on_one_line(&e)),
             }
         }
         for segment in &file.channel.catalog {
@@ -196,8 +197,8 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
                     releases.entry(entry.release).or_insert(None);
                     versions.entry((entry.product, entry.version)).or_default().insert(entry.identity);
                 }
-                Err(e @ CatalogError::Damaged { .. }) => report.add(Fault::Damaged, &folder, full(&e)),
-                Err(e) => report.add(Fault::Missing, &folder, full(&e)),
+                Err(e @ CatalogError::Damaged { .. }) => report.add(Fault::Damaged, &folder, on_one_line(&e)),
+                Err(e) => report.add(Fault::Missing, &folder, on_one_line(&e)),
             }
         }
         for offer in file.channel.offers {
@@ -233,7 +234,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         let newest = Sequence::Audit.newest(store)?;
         check_hint(store, &mut report, &names::audit_hint(), newest)?;
         match recording::verify(store, roots) {
-            Err(e) => report.add(Fault::Damaged, "audit", full(&e)),
+            Err(e) => report.add(Fault::Damaged, "audit", on_one_line(&e)),
             Ok(verified) => {
                 for (name, missing) in verified.missing {
                     let text = format!(
@@ -313,13 +314,13 @@ fn release(
             return;
         }
         Err(e @ ContentsError::Damaged { .. }) => {
-            return report.add(Fault::Damaged, names::blob(digest), full(&e));
+            return report.add(Fault::Damaged, names::blob(digest), on_one_line(&e));
         }
-        Err(e) => return report.add(Fault::Untrusted, names::blob(digest), full(&e)),
+        Err(e) => return report.add(Fault::Untrusted, names::blob(digest), on_one_line(&e)),
     };
     // Devices know the newest root only.
     if let Some(Err(e)) = offer.map(|offer| offer.open(&stored.signed, &roots.newest().root)) {
-        report.add(Fault::Untrusted, names::blob(digest), full(&e));
+        report.add(Fault::Untrusted, names::blob(digest), on_one_line(&e));
     }
     for part in stored.parts() {
         named.insert(part.digest);
@@ -333,16 +334,4 @@ fn release(
             None => report.add(Fault::Missing, names::blob(&part.digest), about),
         }
     }
-}
-
-/// An error with all its causes.
-fn full(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut cause = e.source();
-    while let Some(e) = cause {
-        text.push_str(": ");
-        text.push_str(&e.to_string());
-        cause = e.source();
-    }
-    text
 }

@@ -33,13 +33,13 @@ pub(super) fn versions<'a>(
     let mut unnamed: BTreeSet<_> = known.keys().collect();
     for file in store.list("versions")? {
         let Some(version) = version_name::version(&file.path) else {
-            report.add(Fault::Foreign, file.path, "this is no version's name");
+            report.add(Fault::Foreign, file.path, "is not the name of a version");
             continue;
         };
         unnamed.remove(&version);
         match small(store, &file.path, version_name::BYTES)?.as_deref().and_then(version_name::named) {
             None => {
-                let text = "names no release: nobody can publish this version before the file is removed";
+                let text = "names no release: this version can't be published before the file is removed";
                 report.add(Fault::Foreign, file.path, text);
             }
             Some(release) if known.get(&version).is_some_and(|there| !there.contains(&release)) => {

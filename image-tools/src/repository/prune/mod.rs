@@ -64,7 +64,7 @@ pub enum PruneError {
     Contents(#[from] ContentsError),
     /// Of a release that is on offer nobody knows the files.
     #[error(
-        "nothing is pruned: channel {channel} offers {release}, but its signed part is missing ({path}), so nobody knows which files are its; publish its bundle again, restore that file from a copy, or withdraw the release"
+        "nothing is pruned: channel {channel} offers {release}, but its signed part is missing ({path}), so its files are unknown; publish its bundle again, restore that file from a copy, or withdraw the release"
     )]
     Unknown {
         /// The channel.
@@ -94,7 +94,7 @@ pub enum PruneError {
         interval: u64,
     },
     /// Another prune goes on with what this one began.
-    #[error("somebody else began to prune {0} meanwhile, and does the rest")]
+    #[error("another program began to prune {0} meanwhile, and does the rest")]
     Overtaken(String),
     /// The system gives no randomness.
     #[error("the system gives no random numbers")]

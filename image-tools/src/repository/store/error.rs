@@ -27,7 +27,7 @@ impl std::error::Error for Cause {}
 pub enum StoreError {
     /// No place for files can be called that.
     #[error(
-        "{place:?} is no place for a repository: give a directory, file:///DIR, s3://BUCKET/PREFIX, gs://… or az://…"
+        "{place:?} can't hold a repository: give a directory, file:///DIR, s3://BUCKET/PREFIX, gs://… or az://…"
     )]
     Place {
         /// What was given.

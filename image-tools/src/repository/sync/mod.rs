@@ -114,7 +114,7 @@ pub enum SyncError {
     },
     /// The copy went its own way.
     #[error(
-        "{path} is not the same in {from} and in {to}: somebody published in both. Only one of them can be the original"
+        "{path} is not the same in {from} and in {to}: releases were published in both. Only one of them can be the original"
     )]
     Diverged {
         /// The file.

@@ -99,7 +99,7 @@ impl Merge<'_, '_> {
     /// file that goes on behind `offset` is remembered by going back to it.
     fn file(&mut self, id: NodeId, runs: &[(u64, u64)], offset: u64) -> Result<(), VolumeError> {
         let Kind::File(data) = &self.image.tree.node(id).kind else {
-            return Err(VolumeError::Internal("a file is no file".into()));
+            return Err(VolumeError::Internal("a file is not a file".into()));
         };
         let whole = [Range { offset: 0, len: data.size }];
         let ranges = data.data.as_deref().unwrap_or(&whole);

@@ -57,7 +57,7 @@ impl Gatherer<'_> {
         let depth = open.len();
         let Some((folder, Kind::Folder(entries))) = way.last().map(|id| (*id, &self.tree.node(*id).kind))
         else {
-            return Err(VolumeError::Internal("a folder is no folder".into()));
+            return Err(VolumeError::Internal("a folder is not a folder".into()));
         };
         open.push(folder);
         let mut folded = HashSet::new();
@@ -165,7 +165,7 @@ impl Gatherer<'_> {
             Kind::Folder(_) => way.push(next),
             _ => {
                 return Err(format!(
-                    "the symlink to {:?} goes through something that is no folder",
+                    "the symlink to {:?} goes through something that is not a folder",
                     lossy(target)
                 ));
             }

@@ -67,9 +67,9 @@ impl RawKind {
         match self {
             Self::Other(b'M') => ('M', "the archive is one part of several; put them together first"),
             Self::Other(b'D') => {
-                ('D', "this is an incremental backup; pack the tree anew without --incremental")
+                ('D', "this is an incremental backup; pack the tree again without --incremental")
             }
-            Self::Other(kind) => (kind.into(), "pack the tree anew with `tar --format=posix`"),
+            Self::Other(kind) => (kind.into(), "pack the tree again with `tar --format=posix`"),
             _ => ('?', "it has no place here"),
         }
     }
@@ -90,7 +90,7 @@ impl Header {
         };
         let kind = RawKind::new(raw.entry_type().as_byte());
         let field =
-            |name: &str, bytes: &[u8]| number(bytes).ok_or_else(|| format!("the {name} is no number"));
+            |name: &str, bytes: &[u8]| number(bytes).ok_or_else(|| format!("the {name} is not a number"));
         let size = field("size", &old.size)?;
         let mode = field("mode", &old.mode)?;
         let has_data = matches!(

@@ -111,7 +111,7 @@ pub(super) fn gnu_map(stream: &mut Stream, header: &Header, stored: u64) -> Resu
             .get(at..at + 12)
             .and_then(number)
             .and_then(|value| u64::try_from(value).ok())
-            .ok_or_else(|| MapError::Wrong("the sparse map is no number".into()))
+            .ok_or_else(|| MapError::Wrong("the sparse map is not a number".into()))
     };
     let used = |block: &[u8], at: usize| block.get(at).is_some_and(|byte| *byte != 0);
     let block = &header.block[..];

@@ -49,7 +49,7 @@ impl Held {
         }
         let before = tcgetattr(&file).map_err(|e| match e {
             Errno::ENOTTY => {
-                BusError::Failed { device: device.into(), problem: "it is no serial port".into() }
+                BusError::Failed { device: device.into(), problem: "it is not a serial port".into() }
             }
             other => problem(device, &other.into()),
         })?;
@@ -219,7 +219,7 @@ mod tests {
         let clock = SimClock::default();
         // Nobody has this one open.
         let failed = exchange("/dev/full", 9600, &[1], Duration::from_secs(1), &clock).unwrap_err();
-        assert_eq!(failed.to_string(), "/dev/full: it is no serial port");
+        assert_eq!(failed.to_string(), "/dev/full: it is not a serial port");
         let (name, pty) = port(Some);
         let other = File::from(pty.slave.try_clone().unwrap());
         other.lock().unwrap();

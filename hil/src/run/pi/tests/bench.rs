@@ -86,7 +86,7 @@ fn each_thing_that_is_wrong_is_told_with_its_line() {
         ("if={image}", "if=card.img", "card.write needs {image}"),
         ("disk = \"/dev/sdz\"", "by_hand = true", "needs either write, or by_hand = true"),
         ("disk = \"/dev/sdz\"", "", "needs to_pc, to_pi and disk together"),
-        ("board = \"pi4\"", "board = \"Pi 4\"", "device.board is no board's name"),
+        ("board = \"pi4\"", "board = \"Pi 4\"", "device.board is not a name of a board"),
         ("board = \"pi4\"", "", "needs a board"),
         (
             "boot_flow = \"uboot\"",
