@@ -119,6 +119,11 @@ impl<'a> Agent<'a> {
         self.device.now()
     }
 
+    /// Tell whoever listens something for people.
+    pub fn remark(&mut self, text: &str) {
+        self.listener.hear(Note::Remark(text));
+    }
+
     /// What a boot does by itself: [`resume`](Self::resume), but `waits` says what of it waits for a person, and why.
     ///
     /// # Errors

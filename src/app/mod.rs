@@ -6,12 +6,24 @@
 //! | `answer` | the result of a verb that ended well |
 //! | `code` | what kind of failure it was |
 //! | `document` | the one JSON object on standard output |
+//! | `request` | what can be asked |
+//! | `reply` | how a request ended, and what it needs beside the agent |
+//! | `handle` | what each request does |
+//! | `dates` | when past updates ended |
+//! | `channel` | what `check`, `install` and `update` take from a channel |
+//! | `mailbox` | a thread that owns the agent |
 //! | [`policy`] | what the device does without being asked |
 //! | `simulated` | what the verbs of the simulated Pi answer |
 mod answer;
+mod channel;
 mod code;
+mod dates;
 mod document;
+mod handle;
+mod mailbox;
 pub mod policy;
+mod reply;
+mod request;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod schemas;
@@ -24,5 +36,10 @@ pub use answer::{
 };
 pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};
+pub use handle::handle;
+pub(crate) use handle::rested;
+pub use mailbox::{Mailbox, NotTaken, Pending, Subscription};
+pub use reply::{Context, Failed, Reboot, Reply};
+pub use request::{From, Offers, Request, Wanted};
 #[cfg(feature = "sim")]
 pub use simulated::{CutAt, Powered, Worlds};

@@ -1,5 +1,5 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
-use super::{Answer, Failure};
+use super::{Answer, Failure, Request};
 use crate::{
     event::Numbered,
     events::{Entry, Transition},
@@ -7,7 +7,7 @@ use crate::{
     steps::selftest::need,
 };
 use bistable_format::selftest::Need;
-use bistable_schema::{assert_published, assert_words};
+use bistable_schema::{assert_published, assert_request_published, assert_words};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ fn published(name: &str) -> PathBuf {
 #[test]
 fn what_programs_read_is_as_published() {
     assert_published::<Answer>(&published("answer.json"));
+    assert_request_published::<Request>(&published("request.json"));
     assert_published::<Failure>(&published("failure.json"));
     assert_published::<Numbered>(&published("event.json"));
     assert_published::<Entry>(&published("log-entry.json"));

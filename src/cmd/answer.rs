@@ -1,10 +1,8 @@
 //! How a verb's end is told: as text human-readable or as one JSON object.
 use crate::{
     Error,
-    app::{self, Code, Document, Failure},
+    app::{Code, Document, Failed, Failure, Reboot, Reply},
     error::Exit,
-    offer::channel::Unusable,
-    text::printable_lines,
 };
 use bistable_format::{
     failure::{on_lines, on_one_line},
@@ -29,89 +27,6 @@ pub(crate) enum RebootCode {
     Own,
 }
 
-/// What a verb that ended well has to do with a reboot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reboot {
-    /// Nothing.
-    No,
-    /// It took place, as was asked for.
-    Done,
-    /// It has to follow.
-    Needed,
-}
-
-/// The result of a verb that ended well.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    text: String,
-    document: Document,
-    reboot: Reboot,
-}
-
-impl Answer {
-    /// Text, which may be empty, and the same as data.
-    pub(crate) fn new(text: impl Into<String>, answer: app::Answer) -> Answer {
-        Answer::styled(printable_lines(&text.into()), answer)
-    }
-
-    /// The same for text with colors, whose foreign parts were made printable before.
-    pub(crate) fn styled(text: impl Into<String>, answer: app::Answer) -> Answer {
-        Answer { text: text.into(), document: Document::of(answer), reboot: Reboot::No }
-    }
-
-    /// What is answered.
-    pub(crate) fn answer(&self) -> Option<&app::Answer> {
-        self.document.answer.as_ref()
-    }
-
-    pub(crate) fn reboot(self, reboot: Reboot) -> Answer {
-        Answer { reboot, ..self }
-    }
-
-    /// Offers were passed over.
-    pub(crate) fn passing_over(mut self, unusable: &[Unusable]) -> Answer {
-        self.document.unusable = unusable.to_vec();
-        self
-    }
-}
-
-/// A verb that failed.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    error: Box<Error>,
-    /// The report that says why.
-    report: Option<Box<app::Answer>>,
-    unusable: Vec<Unusable>,
-}
-
-impl Failed {
-    /// An error with the report that it was drawn from.
-    pub(crate) fn with(error: Error, report: app::Answer) -> Failed {
-        Failed { error: Box::new(error), report: Some(Box::new(report)), unusable: Vec::new() }
-    }
-
-    /// Why it failed.
-    pub(crate) fn error(&self) -> &Error {
-        &self.error
-    }
-
-    /// The report that says why.
-    pub(crate) fn report(&self) -> Option<&app::Answer> {
-        self.report.as_deref()
-    }
-
-    /// Offers were passed over.
-    pub(crate) fn passing_over(self, unusable: &[Unusable]) -> Failed {
-        Failed { unusable: unusable.to_vec(), ..self }
-    }
-}
-
-impl<E: Into<Error>> From<E> for Failed {
-    fn from(error: E) -> Failed {
-        Failed { error: Box::new(error.into()), report: None, unusable: Vec::new() }
-    }
-}
-
 /// What the program prints and how it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
@@ -123,10 +38,13 @@ pub(crate) struct Told {
 }
 
 /// What is to be told about how a verb ended.
-pub(crate) fn told(ended: Result<Answer, Failed>, form: Form, code: RebootCode) -> Told {
+pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -> Told {
     match ended {
-        Ok(Answer { text, document, reboot }) => Told {
-            out: if form == Form::Json { printable_json(&document.json()) } else { text },
+        Ok(Reply { text, answer, unusable, reboot }) => Told {
+            out: match form {
+                Form::Json => printable_json(&Document { unusable, ..Document::of(answer) }.json()),
+                Form::Text => text,
+            },
             err: String::new(),
             exit: match (reboot, code) {
                 (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
@@ -162,13 +80,13 @@ fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Tol
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{CardWrites, Preflighted, Readiness, Rested};
+    use crate::app::{self, CardWrites, Preflighted, Readiness, Rested};
     use serde_json::{Value, json};
 
     /// How a verb ended; then text, words on standard error, exit code with one for reboots, object.
-    type End = (Result<Answer, Failed>, &'static str, &'static str, Exit, Value);
+    type End = (Result<Reply, Failed>, &'static str, &'static str, Exit, Value);
 
-    fn rested(text: &str, state: &str) -> Answer {
+    fn rested(text: &str, state: &str) -> Reply {
         let rested = Rested {
             state: state.into(),
             rebooted: false,
@@ -178,7 +96,7 @@ mod tests {
             installed: None,
             card: CardWrites::default(),
         };
-        Answer::new(text, app::Answer::Rested(rested))
+        Reply::new(text, app::Answer::Rested(rested))
     }
 
     fn ends() -> Vec<End> {

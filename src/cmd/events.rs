@@ -2,16 +2,15 @@
 use super::{Answer, Failed, place::Place};
 use crate::{
     Error,
-    app::{self, Events},
+    app::{self, Events, From, Request},
     board::Access,
-    cli::{Cli, EventArgs, EventFormat, Verb},
+    cli::{Cli, EventArgs, EventFormat},
     clock::SystemClock,
     config::{self, board_settings, load},
     events::{End, Entry, Filter, Kind, Reading, SharedLog, follow::follow, text_line},
     ports::{EventPorts, EventStore},
 };
 use bistable_format::text::printable_json;
-use semver::Version;
 use serde_json::json;
 use std::{
     io::{self, Write},
@@ -97,26 +96,38 @@ pub(super) fn configured(log: &SharedLog, root: &Path) {
 }
 
 /// Who asks for what, before anything is done about it. The boot unit's `resume` isn't asked for by anybody.
-pub(super) fn request(log: &SharedLog, verb: &Verb) {
-    let (operation, what) = match verb {
-        Verb::Install(source) => ("install", source.what.as_deref()),
-        Verb::Update(source) => ("update", source.what.as_deref()),
-        Verb::Arm => ("arm", None),
-        Verb::Reboot => ("reboot", None),
-        Verb::Commit => ("commit", None),
-        Verb::Revert => ("revert", None),
-        Verb::Repair(_) => ("repair", None),
-        _ => return,
+pub(super) fn request(log: &SharedLog, request: &Request) {
+    let (operation, wanted) = match request {
+        Request::Install(wanted) => ("install", Some(wanted)),
+        Request::Update(wanted) => ("update", Some(wanted)),
+        Request::Arm => ("arm", None),
+        Request::Reboot => ("reboot", None),
+        Request::Commit => ("commit", None),
+        Request::Revert => ("revert", None),
+        Request::Status
+        | Request::History
+        | Request::Preflight
+        | Request::Check(_)
+        | Request::Health
+        | Request::SelfTest
+        | Request::Resume => return,
     };
     // An address may hold a secret, so only a version is named.
-    let named = |what: &Path| {
-        what.to_str().filter(|text| Version::parse(text).is_ok()).unwrap_or("bundle").to_owned()
-    };
-    let what = what.map(named);
-    let forced = match verb {
-        Verb::Install(source) | Verb::Update(source) => source.retry_rejected || source.force_withdrawn,
-        _ => false,
-    };
+    let what = wanted.and_then(|wanted| match &wanted.from {
+        From::Channel => None,
+        From::Version(version) => Some(version.to_string()),
+        From::Bundle(_) => Some("bundle".into()),
+    });
+    let forced = wanted.is_some_and(|wanted| wanted.retry_rejected || wanted.force_withdrawn);
+    audit(log, operation, what.as_deref(), forced);
+}
+
+/// Somebody asks for a repair, which no agent does.
+pub(super) fn repair(log: &SharedLog) {
+    audit(log, "repair", None, false);
+}
+
+fn audit(log: &SharedLog, operation: &str, what: Option<&str>, forced: bool) {
     let uid = nix::unistd::getuid().as_raw();
     let sudo = std::env::var("SUDO_USER").ok();
     let data = json!({ "operation": operation, "what": what, "forced": forced, "uid": uid, "user": sudo });
@@ -126,12 +137,12 @@ pub(super) fn request(log: &SharedLog, verb: &Verb) {
 /// What the channel has on offer.
 pub(super) fn checked(log: &SharedLog, checked: &Result<Answer, Failed>) {
     let report = match checked {
-        Ok(answer) => answer.answer(),
-        Err(failed) => failed.report(),
+        Ok(reply) => Some(&reply.answer),
+        Err(failed) => failed.report.as_deref(),
     };
     let Some(app::Answer::Checked(report)) = report else {
         if let Err(failed) = checked {
-            let (error, code) = (failed.error(), app::Code::of(failed.error()));
+            let (error, code) = (&failed.error, app::Code::of(&failed.error));
             log.append(Kind::Check, "agent", json!({ "problem": error.to_string(), "code": code }));
         }
         return;

@@ -1,24 +1,24 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
+mod bundle;
 mod config;
 mod events;
-mod follow;
-mod health;
 mod inspect;
 mod machine;
 mod place;
 mod repair;
+mod request;
 mod run;
 #[cfg(feature = "sim")]
 mod sim;
 mod talk;
 #[cfg(target_os = "linux")]
 mod turn;
-mod update;
 
 use crate::{
     Device, Error,
-    agent::{Agent, Listener},
+    agent::{Agent, Listener, Silence},
+    app::{self, Request},
     board::Access,
     cli::{Cli, Verb},
     config::{ConfigError, Settings, board_settings, load},
@@ -28,6 +28,7 @@ use crate::{
     text::printable_lines,
 };
 use bistable_boot::JournalError;
+use bundle::{Opener, Seen};
 use machine::{Keeper, Machine};
 use place::Place;
 use std::io::{self, Write};
@@ -35,7 +36,8 @@ use talk::Talk;
 
 pub use run::run as program;
 
-pub(crate) use answer::{Answer, Failed, Form, Reboot, RebootCode, told, told_usage};
+pub(crate) use crate::app::{Failed, Reply as Answer};
+pub(crate) use answer::{Form, RebootCode, told, told_usage};
 
 /// Do what the command line says.
 ///
@@ -49,14 +51,16 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
     match &cli.verb {
         #[cfg(feature = "sim")]
         Verb::Sim(verb) => Ok(sim::run(place.card(), verb)?),
-        Verb::Status { .. } | Verb::History => Ok(look(cli, &place)?),
         Verb::Events(args) => Ok(events::run(cli, &place, args)?),
-        _ => work(cli, &place),
+        verb => match request::request(verb) {
+            Some(request @ (Request::Status | Request::History)) => look(cli, &place, &request),
+            request => work(cli, &place, request.as_ref()),
+        },
     }
 }
 
 /// `status` and `history`: nothing is locked and nothing saved, so that they work at any time.
-fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
+fn look(cli: &Cli, place: &Place, request: &Request) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
     // Looking must be possible above all when something is wrong.
     let loaded = load(&root);
@@ -70,18 +74,19 @@ fn look(cli: &Cli, place: &Place) -> Result<Answer, Error> {
         // Looking must be possible above all when something is wrong.
         (Err(Error::Journal(e @ JournalError::Lost { .. })), Verb::Status { .. }) => {
             let machine = place.open(cli, &board, Access::Look)?;
-            return inspect::lost(machine.board, &settings, machine.power, e.to_string());
+            return Ok(inspect::lost(machine.board, &settings, machine.power, e.to_string())?);
         }
         (opened, _) => opened?,
     };
-    match cli.verb {
-        Verb::Status { ascii } => Ok(inspect::status(device, machine.power, ascii)),
-        _ => Ok(inspect::history(&device, &events::ends(machine.events))),
-    }
+    let mut silence = Silence;
+    let mut seen = Seen { power: machine.power, events: Some(machine.events) };
+    let reply = app::handle(&mut Agent::look(device, &mut silence), request, &mut seen)?;
+    let ascii = matches!(cli.verb, Verb::Status { ascii: true });
+    Ok(inspect::drawn(reply, ascii))
 }
 
 /// The verbs that work on a machine, or may.
-fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
+fn work(cli: &Cli, place: &Place, request: Option<&Request>) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
     let loaded = load(&root).map(|settings| settings.read_below(&root)).map(|settings| match place {
         Place::Pi => settings.with_checks_below(&root),
@@ -102,7 +107,7 @@ fn work(cli: &Cli, place: &Place) -> Result<Answer, Failed> {
     if let Some(log) = &log {
         events::configured(log, &root);
     }
-    let ended = on_board(cli, board, loaded, &keeper, log.as_ref());
+    let ended = on_board(cli, board, loaded, request, &keeper, log.as_ref());
     drop(log);
     // Whatever happened, the machine remembers what a machine remembers.
     keeper.save()?;
@@ -128,6 +133,7 @@ fn on_board(
     cli: &Cli,
     board: Board,
     loaded: Result<Settings, ConfigError>,
+    request: Option<&Request>,
     keeper: &Keeper,
     log: Option<&SharedLog>,
 ) -> Result<Answer, Failed> {
@@ -139,25 +145,33 @@ fn on_board(
             return listening(cli, log, |listener| {
                 let mut agent = start(device, log, listener)?;
                 let rest = agent.unfit(e);
-                update::answer(&agent, rest, keeper)
+                app::rested(&agent, rest, &Opener { keeper, log })
             });
         }
         (Err(e), _) => return Err(e.into()),
     };
-    if let Some(log) = log {
-        events::request(log, &cli.verb);
-    }
     if let Verb::Repair(args) = &cli.verb {
+        if let Some(log) = log {
+            events::repair(log);
+        }
         return Ok(repair::run(board, settings, args)?);
+    }
+    // The verbs that ask for nothing of the agent never get here.
+    let request = request.unwrap_or(&Request::Resume);
+    if let Some(log) = log {
+        events::request(log, request);
     }
     let device = Device::open(board, settings)?;
     listening(cli, log, |listener| {
-        let mut agent = match &cli.verb {
-            Verb::Preflight | Verb::SelfTest | Verb::Health => Agent::look(device, listener),
-            verb if is_dry(verb) => Agent::look(device, listener),
-            _ => start(device, log, listener)?,
+        let mut agent = match request.only_looks() {
+            true => Agent::look(device, listener),
+            false => start(device, log, listener)?,
         };
-        update::run(&mut agent, &cli.verb, keeper, log)
+        let ended = app::handle(&mut agent, request, &mut Opener { keeper, log });
+        if let (Some(log), Request::Check(_)) = (log, request) {
+            events::checked(log, &ended);
+        }
+        ended
     })
 }
 

@@ -1,5 +1,5 @@
 //! Writes into the log what the agent does, before anybody else hears of it.
-use super::{Ended, Kind, Log, Priority, Shown, Subject, Transition};
+use super::{End, Ended, Kind, Log, Priority, Shown, Subject, Transition};
 use crate::{
     Device,
     agent::{Listener, Note},
@@ -30,6 +30,11 @@ impl SharedLog {
     /// The configuration that counts now: see [`Log::configured`].
     pub fn configured(&self, set: &BTreeMap<String, String>, files: &[String]) {
         self.0.borrow_mut().configured(set, files);
+    }
+
+    /// How past updates ended; the oldest first.
+    pub fn ends(&self) -> Vec<End> {
+        self.0.borrow().fold().ends.clone()
     }
 
     /// Make the log agree with the journal and with this boot, before anything is done. A power cut may have come between a

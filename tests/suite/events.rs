@@ -78,6 +78,40 @@ fn an_update_is_told_from_the_request_to_the_commit() {
 }
 
 #[test]
+fn request_is_recorded_before_it_is_done_and_names_only_a_version() {
+    let pi = Pi::new();
+    for words in [
+        "check",
+        "health",
+        "resume",
+        "update --retry-rejected 1.2.0",
+        "update",
+        "install --force-withdrawn missing.bundle",
+        "commit",
+        "repair",
+    ] {
+        // Some of them fail, which changes nothing about what was asked for.
+        pi.run(words);
+    }
+    let asked: Vec<_> = events(&pi, "--type audit.request")
+        .iter()
+        .map(|event| event["data"].clone())
+        .map(|data| (data["operation"].clone(), data["what"].clone(), data["forced"].clone()))
+        .collect();
+    let expected = [
+        ("update", Some("1.2.0"), true),
+        ("update", None, false),
+        ("install", Some("bundle"), true),
+        ("commit", None, false),
+        ("repair", None, false),
+    ];
+    assert_eq!(
+        asked,
+        expected.map(|(operation, what, forced)| (operation.into(), what.into(), forced.into()))
+    );
+}
+
+#[test]
 fn what_only_looks_writes_nothing() {
     let pi = Pi::new();
     for verb in ["status", "history", "events", "config check"] {

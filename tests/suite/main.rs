@@ -36,6 +36,7 @@ mod health;
 mod kept_floors;
 mod lost_flag;
 mod lost_state;
+mod mailbox;
 mod memory;
 mod operator_checks;
 mod pi;

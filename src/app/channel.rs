@@ -1,10 +1,8 @@
 //! `check`, and what `install` and `update` take from a channel.
-use super::{Answer, Failed, say};
+use super::{Answer, Failed, Offers, Reply, Wanted};
 use crate::{
     Device, Error,
     agent::Agent,
-    app,
-    cli::{self, Repository},
     config::{Settings, SourceLimits},
     error::CheckError,
     offer::channel::{self, Found, Remember, Unusable},
@@ -16,7 +14,7 @@ use bistable_format::{compat::Direction, name::check_channel_name};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
-pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<Answer, Failed> {
+pub(super) fn check(agent: &mut Agent<'_>, repository: &Offers) -> Result<Reply, Failed> {
     let (mut mirrors, mut found) = look(agent, repository, Remember::Yes)?;
     let opened = found.open(&mut *mirrors, None);
     let mut report = found.report();
@@ -34,13 +32,13 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<An
                 Err(e) => log::warn!(reason:% = e; "delta_unknown"),
             }
             for remark in opened.remarks() {
-                say(remark);
+                agent.remark(remark);
             }
-            Ok(Answer::new(report.text(), app::Answer::Checked(Box::new(report))))
+            Ok(Reply::new(report.text(), Answer::Checked(Box::new(report))))
         }
         Err(e) => {
             let e = if matches!(e, Error::NothingToDo(_)) { Error::NothingToDo(report.text()) } else { e };
-            Err(Failed::with(e, app::Answer::Checked(Box::new(report))))
+            Err(Failed::with(e, Answer::Checked(Box::new(report))))
         }
     }
 }
@@ -49,30 +47,33 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Repository) -> Result<An
 /// offers that couldn't be opened.
 pub(super) fn with_offer(
     agent: &mut Agent<'_>,
-    source: &cli::Source,
+    wanted: &Wanted,
     version: Option<&Version>,
     remember: Remember,
     unusable: &mut Vec<Unusable>,
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
-    let (mut mirrors, mut found) = look(agent, &source.repository, remember)?;
+    let (mut mirrors, mut found) = look(agent, &wanted.offers, remember)?;
     if remember == Remember::Yes {
         agent.recall(&found, version)?;
     }
-    if source.retry_rejected {
+    if wanted.retry_rejected {
         found.forgive();
     }
     if version.is_some()
         && let (offer, _) = found.pick(version)?
         && let Some(why) = found.held(offer)
     {
-        say(&format!("release {}: {why}; installing it because it was requested", offer.terms.version));
+        agent.remark(&format!(
+            "release {}: {why}; installing it because it was requested",
+            offer.terms.version
+        ));
     }
     let opened = found.open(&mut *mirrors, version);
     unusable.extend_from_slice(found.unusable());
     let (opened, direction) = opened?;
     for Unusable { version, problem, .. } in found.unusable() {
-        say(&format!("release {version} can't be used: {problem}"));
+        agent.remark(&format!("release {version} can't be used: {problem}"));
     }
     let mut opened = opened.allow(allowed(&agent.device.settings, version));
     if !is_written(agent, &opened) {
@@ -100,7 +101,7 @@ fn is_written(agent: &Agent<'_>, opened: &Opened) -> bool {
 }
 
 /// Give up what is in flight if nobody is to have it any more.
-pub(super) fn recall(agent: &mut Agent<'_>, repository: &Repository) -> Result<(), Error> {
+pub(super) fn recall(agent: &mut Agent<'_>, repository: &Offers) -> Result<(), Error> {
     let (_, found) = look(agent, repository, Remember::Yes)?;
     agent.recall(&found, None)
 }
@@ -109,12 +110,17 @@ pub(super) fn recall(agent: &mut Agent<'_>, repository: &Repository) -> Result<(
 /// its time.
 fn look(
     agent: &mut Agent<'_>,
-    asked: &Repository,
+    asked: &Offers,
     remember: Remember,
 ) -> Result<(Box<dyn Source>, Found), Error> {
     let locations = locations(&agent.device.settings, asked)?;
     agent.is_free()?;
-    let seen = look_at(&mut agent.device, locations, asked, remember)?;
+    let mut remark = None;
+    let seen = look_at(&mut agent.device, locations, asked, remember, &mut remark);
+    if let Some(remark) = remark {
+        agent.remark(&remark);
+    }
+    let seen = seen?;
     if remember == Remember::Yes {
         // Whoever could not do it while booting, without a network, can now.
         agent.give_back();
@@ -125,8 +131,9 @@ fn look(
 fn look_at(
     device: &mut Device,
     locations: Vec<Location>,
-    asked: &Repository,
+    asked: &Offers,
     remember: Remember,
+    remark: &mut Option<String>,
 ) -> Result<(Box<dyn Source>, Found), Error> {
     let (limits, patience) = limits(&device.settings.source.limits);
     let open = |locations: &[Location]| {
@@ -164,7 +171,7 @@ fn look_at(
     match (newest, unreachable, equivocation) {
         (Some((first, found)), _, equivocation) => {
             if let Some(e) = equivocation {
-                say(&format!("warning: this mirror is not used: {e}"));
+                *remark = Some(format!("warning: this mirror is not used: {e}"));
             }
             let mut turned = locations;
             turned.rotate_left(first);
@@ -180,31 +187,23 @@ fn look_at(
 
 /// The configured repositories, if there are any that can be used.
 pub(super) fn configured(settings: &Settings) -> Option<Box<dyn Source>> {
-    let locations = locations(settings, &Repository::default()).ok()?;
+    let locations = locations(settings, &Offers::default()).ok()?;
     let (limits, patience) = limits(&settings.source.limits);
     Location::open_all(&locations, limits, patience).ok()
 }
 
-/// The repositories that the command line names, or else the configuration.
-fn locations(settings: &Settings, asked: &Repository) -> Result<Vec<Location>, Error> {
+/// The repositories that the request names, or else the configuration.
+fn locations(settings: &Settings, asked: &Offers) -> Result<Vec<Location>, Error> {
     let configured = || settings.source.urls.iter().map(ToString::to_string).collect();
     let urls: Vec<String> = match asked.source.as_slice() {
         [] => configured(),
-        named => named.iter().map(|url| from_here(url)).collect(),
+        named => named.to_vec(),
     };
     if urls.is_empty() {
         return Err(CheckError::NoSource.into());
     }
     let locations: Result<_, SourceError> = urls.iter().map(|url| Location::parse(url)).collect();
     Ok(locations.map_err(CheckError::Source)?)
-}
-
-/// On a command line, a path may begin where one is.
-fn from_here(url: &str) -> String {
-    match std::path::absolute(url) {
-        Ok(path) if !url.contains("://") => path.to_str().map_or_else(|| url.into(), Into::into),
-        _ => url.into(),
-    }
 }
 
 /// What a server may take, and how often it is asked, as configured.

@@ -1,0 +1,96 @@
+//! How a request ended.
+use super::{Answer, CardWrites};
+use crate::{Error, events::End, offer::channel::Unusable, ports::Power, text::printable_lines};
+use bistable_boot::Slot;
+use std::{io::Read, path::Path};
+
+/// What a request needs beside the agent.
+pub trait Context {
+    /// Whether the board has power. One that answers has; a simulated one may not.
+    fn power(&self) -> Power;
+    /// What was written to the card since the machine was opened.
+    fn written(&self) -> CardWrites;
+    /// The slot that runs after a reboot that was asked for; `None` while that isn't known.
+    fn booted(&self) -> Option<Slot>;
+    /// How past updates ended, as far as the event log knows; the oldest first.
+    fn ends(&mut self) -> Vec<End>;
+    /// Open the bundle of that name, from its beginning.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    fn bundle(&mut self, name: &Path) -> Result<Box<dyn Read>, Error>;
+}
+
+/// What a request that ended well has to do with a reboot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reboot {
+    /// Nothing.
+    No,
+    /// It took place, as was asked for.
+    Done,
+    /// It has to follow.
+    Needed,
+}
+
+/// The result of a request that ended well.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// For a person; may be empty.
+    pub text: String,
+    /// The same as data.
+    pub answer: Answer,
+    /// Offers that were passed over.
+    pub unusable: Vec<Unusable>,
+    /// What it has to do with a reboot.
+    pub reboot: Reboot,
+}
+
+impl Reply {
+    /// Text, and the same as data.
+    pub(crate) fn new(text: impl Into<String>, answer: Answer) -> Reply {
+        Reply::styled(printable_lines(&text.into()), answer)
+    }
+
+    /// The same for text with colors, whose foreign parts were made printable before.
+    pub(crate) fn styled(text: impl Into<String>, answer: Answer) -> Reply {
+        Reply { text: text.into(), answer, unusable: Vec::new(), reboot: Reboot::No }
+    }
+
+    pub(crate) fn reboot(self, reboot: Reboot) -> Reply {
+        Reply { reboot, ..self }
+    }
+
+    /// Offers were passed over.
+    pub(crate) fn passing_over(self, unusable: &[Unusable]) -> Reply {
+        Reply { unusable: unusable.to_vec(), ..self }
+    }
+}
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: Box<Error>,
+    /// The report that says why, if there is one.
+    pub report: Option<Box<Answer>>,
+    /// Offers that were passed over.
+    pub unusable: Vec<Unusable>,
+}
+
+impl Failed {
+    /// An error with the report that it was drawn from.
+    pub(crate) fn with(error: Error, report: Answer) -> Failed {
+        Failed { error: Box::new(error), report: Some(Box::new(report)), unusable: Vec::new() }
+    }
+
+    /// Offers were passed over.
+    pub(crate) fn passing_over(self, unusable: &[Unusable]) -> Failed {
+        Failed { unusable: unusable.to_vec(), ..self }
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed { error: Box::new(error.into()), report: None, unusable: Vec::new() }
+    }
+}

@@ -1,0 +1,149 @@
+//! What can be asked of a device: one variant for each verb of the agent. The command line builds them from its words, and
+//! whatever else asks sends the same.
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", content = "payload", rename_all = "kebab-case", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Request {
+    /// Both slots, the boot flag, the last update and what to do next.
+    Status,
+    /// How past updates ended.
+    History,
+    /// Whether an update may begin.
+    Preflight,
+    /// What the channel has on offer.
+    Check(Offers),
+    /// Write a release into the inactive slot.
+    Install(Wanted),
+    /// The running release's health check, as a report.
+    Health,
+    /// The self-tests, as a report.
+    SelfTest,
+    /// Run the self-tests, and have the next reboot try what is staged.
+    Arm,
+    /// Reboot; into the trial if a release is armed.
+    Reboot,
+    /// All of it up to the reboot into the trial.
+    Update(Wanted),
+    /// What a boot does by itself.
+    Resume,
+    /// Finish a trial now.
+    Commit,
+    /// Go back.
+    Revert,
+}
+
+impl Request {
+    /// Whether the device is only looked at: nothing is saved, and nothing that a power cut left is mended first.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Request::Status | Request::History | Request::Preflight | Request::SelfTest | Request::Health => {
+                true
+            }
+            Request::Install(wanted) | Request::Update(wanted) => wanted.dry_run,
+            Request::Check(_)
+            | Request::Arm
+            | Request::Reboot
+            | Request::Resume
+            | Request::Commit
+            | Request::Revert => false,
+        }
+    }
+}
+
+/// Where releases are on offer, if it isn't where the configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Offers {
+    /// Repositories with the same content: addresses, or absolute paths of folders.
+    pub source: Vec<String>,
+    /// The channel.
+    pub channel: Option<String>,
+}
+
+/// Which release, and how it is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Wanted {
+    /// Where it comes from.
+    pub from: From,
+    /// Where releases are on offer.
+    pub offers: Offers,
+    /// Verify and check only; write nothing.
+    pub dry_run: bool,
+    /// Install it even though this device rejected it before.
+    pub retry_rejected: bool,
+    /// Install a bundle even though the channel withdrew its release.
+    pub force_withdrawn: bool,
+}
+
+/// Where a release comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum From {
+    /// What the channel offers.
+    #[default]
+    Channel,
+    /// That version of what the channel offers.
+    Version(#[cfg_attr(test, schemars(with = "String"))] Version),
+    /// A bundle. Who asks opens it: see [`Context::bundle`](super::Context::bundle).
+    Bundle(PathBuf),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_is_read_as_it_is_written() {
+        let wanted = Wanted {
+            from: From::Version(Version::new(1, 2, 0)),
+            offers: Offers { source: vec!["/repo".into()], channel: Some("beta".into()) },
+            dry_run: true,
+            ..Wanted::default()
+        };
+        let bundle = Wanted { from: From::Bundle("x.bundle".into()), ..Wanted::default() };
+        for (request, operation) in [
+            (Request::Status, "status"),
+            (Request::History, "history"),
+            (Request::Preflight, "preflight"),
+            (Request::Check(Offers::default()), "check"),
+            (Request::Install(bundle), "install"),
+            (Request::Health, "health"),
+            (Request::SelfTest, "self-test"),
+            (Request::Arm, "arm"),
+            (Request::Reboot, "reboot"),
+            (Request::Update(wanted), "update"),
+            (Request::Resume, "resume"),
+            (Request::Commit, "commit"),
+            (Request::Revert, "revert"),
+        ] {
+            let json = serde_json::to_value(&request).unwrap();
+            assert_eq!(json["operation"], operation);
+            assert_eq!(serde_json::from_value::<Request>(json).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default_and_what_is_unknown_is_refused() {
+        let read = |text: &str| serde_json::from_str::<Request>(text);
+        let any = Request::Update(Wanted::default());
+        assert_eq!(read(r#"{"operation":"update","payload":{}}"#).unwrap(), any);
+        for bad in [
+            r#"{"operation":"update","payload":{"force":true}}"#,
+            r#"{"operation":"format"}"#,
+            r#"{"operation":"install","payload":{"from":{"version":"1"}}}"#,
+            r#"{"operation":"arm","payload":{},"also":1}"#,
+            "{}",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the agent is given by the command line beside its words: bundles, and what the machine says of itself.
+use super::machine::Keeper;
+use crate::{
+    Error,
+    app::{CardWrites, Context},
+    error::BundleError,
+    events::{End, SharedLog},
+    http_client::Scheme,
+    ports::{EventPorts, Power},
+    source::{self, Location, SourceError, Stream},
+};
+use bistable_boot::Slot;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// For verbs that work on a machine.
+pub(super) struct Opener<'a> {
+    pub(super) keeper: &'a Keeper,
+    /// The event log, if something is written to it.
+    pub(super) log: Option<&'a SharedLog>,
+}
+
+impl Context for Opener<'_> {
+    fn power(&self) -> Power {
+        Power::On
+    }
+
+    fn written(&self) -> CardWrites {
+        self.keeper.written()
+    }
+
+    fn booted(&self) -> Option<Slot> {
+        self.keeper.booted()
+    }
+
+    fn ends(&mut self) -> Vec<End> {
+        self.log.map(SharedLog::ends).unwrap_or_default()
+    }
+
+    fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
+        if path == Path::new("-") {
+            return Ok(Box::new(io::stdin().lock()));
+        }
+        if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {
+            return Ok(Box::new(download(url).map_err(BundleError::Source)?));
+        }
+        let file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
+        if file.metadata().is_ok_and(|m| m.is_dir()) {
+            let source = io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a bundle");
+            return Err(Error::Open { path: path.into(), source });
+        }
+        Ok(Box::new(file))
+    }
+}
+
+/// For verbs that only look: a machine with that power.
+pub(super) struct Seen {
+    pub(super) power: Power,
+    /// Where its event log is, until that was read.
+    pub(super) events: Option<EventPorts>,
+}
+
+impl Context for Seen {
+    fn power(&self) -> Power {
+        self.power
+    }
+
+    fn written(&self) -> CardWrites {
+        CardWrites::default()
+    }
+
+    fn booted(&self) -> Option<Slot> {
+        None
+    }
+
+    fn ends(&mut self) -> Vec<End> {
+        self.events.take().map(super::events::ends).unwrap_or_default()
+    }
+
+    fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
+        let source = io::ErrorKind::Unsupported.into();
+        Err(Error::Open { path: path.into(), source })
+    }
+}
+
+/// A bundle on a web server, from its beginning; a connection that breaks is made again, and goes on where it was.
+fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
+    Stream::open(Location::parse(url)?.open()?, "")
+}

@@ -1,0 +1,117 @@
+//! From the words of a command line to what is asked of the device.
+use crate::{
+    app::{From, Offers, Request, Wanted},
+    cli::{Repository, Source, Verb},
+};
+use semver::Version;
+
+/// What a verb asks of the agent; `None` for one that works without it.
+pub(super) fn request(verb: &Verb) -> Option<Request> {
+    Some(match verb {
+        Verb::Status { .. } => Request::Status,
+        Verb::History => Request::History,
+        Verb::Preflight => Request::Preflight,
+        Verb::Check(repository) => Request::Check(offers(repository)),
+        Verb::Install(source) => Request::Install(wanted(source)),
+        Verb::Health => Request::Health,
+        Verb::SelfTest => Request::SelfTest,
+        Verb::Arm => Request::Arm,
+        Verb::Reboot => Request::Reboot,
+        Verb::Update(source) => Request::Update(wanted(source)),
+        Verb::Resume => Request::Resume,
+        Verb::Commit => Request::Commit,
+        Verb::Revert => Request::Revert,
+        Verb::Events(_) | Verb::Repair(_) | Verb::Config(_) => return None,
+        #[cfg(feature = "sim")]
+        Verb::Sim(_) => return None,
+    })
+}
+
+fn wanted(source: &Source) -> Wanted {
+    Wanted {
+        from: from(source),
+        offers: offers(&source.repository),
+        dry_run: source.dry_run,
+        retry_rejected: source.retry_rejected,
+        force_withdrawn: source.force_withdrawn,
+    }
+}
+
+/// A file whose name looks like a version is named with a folder: `./1.2.3`.
+fn from(source: &Source) -> From {
+    match &source.what {
+        None => From::Channel,
+        Some(path) => match path.to_str().map(Version::parse) {
+            Some(Ok(version)) => From::Version(version),
+            _ => From::Bundle(path.clone()),
+        },
+    }
+}
+
+fn offers(repository: &Repository) -> Offers {
+    let source = repository.source.iter().map(|url| from_here(url)).collect();
+    Offers { source, channel: repository.channel.clone() }
+}
+
+/// On a command line, a path may begin where one is.
+fn from_here(url: &str) -> String {
+    match std::path::absolute(url) {
+        Ok(path) if !url.contains("://") => path.to_str().map_or_else(|| url.into(), Into::into),
+        _ => url.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+
+    fn asked(words: &str) -> Option<Request> {
+        let words = ["bistable"].into_iter().chain(words.split_whitespace());
+        request(&Cli::try_parse_from(words).unwrap().verb)
+    }
+
+    #[test]
+    fn words_ask_for_what_they_say() {
+        let wanted = |from| Wanted { from, ..Wanted::default() };
+        let from_folder = Offers { source: vec!["/repo".into()], channel: Some("beta".into()) };
+        let forced =
+            Wanted { dry_run: true, retry_rejected: true, force_withdrawn: true, ..Wanted::default() };
+        for (words, request) in [
+            ("status --ascii", Request::Status),
+            ("history", Request::History),
+            ("preflight", Request::Preflight),
+            ("check --source /repo --channel beta", Request::Check(from_folder.clone())),
+            ("install x.bundle", Request::Install(wanted(From::Bundle("x.bundle".into())))),
+            ("install -", Request::Install(wanted(From::Bundle("-".into())))),
+            ("install 1.2.0", Request::Install(wanted(From::Version(Version::new(1, 2, 0))))),
+            ("install ./1.2.0", Request::Install(wanted(From::Bundle("./1.2.0".into())))),
+            ("update", Request::Update(wanted(From::Channel))),
+            ("update -n --retry-rejected --force-withdrawn", Request::Update(forced)),
+            ("health", Request::Health),
+            ("self-test", Request::SelfTest),
+            ("arm", Request::Arm),
+            ("reboot", Request::Reboot),
+            ("resume", Request::Resume),
+            ("commit", Request::Commit),
+            ("revert", Request::Revert),
+        ] {
+            assert_eq!(asked(words), Some(request), "{words}");
+        }
+        for words in ["events", "repair", "config show"] {
+            assert_eq!(asked(words), None, "{words}");
+        }
+        #[cfg(feature = "sim")]
+        assert_eq!(asked("sim world"), None);
+    }
+
+    #[test]
+    fn path_of_a_repository_begins_where_the_command_line_is() {
+        let here = std::env::current_dir().unwrap().join("repo");
+        let Some(Request::Check(offers)) = asked("check --source repo --source https://x/y") else {
+            panic!()
+        };
+        assert_eq!(offers.source, [here.to_str().unwrap(), "https://x/y"]);
+    }
+}
