@@ -190,12 +190,15 @@ pub const ALL: [Scenario; 33] = [
         .rejects(&["3.0.0"]),
     Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),
     Scenario::new("hanging release", "the watchdog resets it", &[Offer("3.2.0")], "1.1.0")
-        .rejects(&["3.2.0"]),
+        .rejects(&["3.2.0"])
+        .quick(Flow::Tryboot),
     Scenario::new("failing reboot", "three reboots fail: none counts", &[Offer("2.0.0")], "2.0.0")
-        .reboots(Reboots::Fail(3)),
+        .reboots(Reboots::Fail(3))
+        .quick(Flow::Uboot),
     Scenario::new("failing return", "three reboots fail, then a sick release", &[Offer("3.0.0")], "1.1.0")
         .reboots(Reboots::Fail(3))
-        .rejects(&["3.0.0"]),
+        .rejects(&["3.0.0"])
+        .quick(Flow::Tryboot),
     // It stops after the third, and the owner arms it again.
     Scenario::new(
         "ignored request",
@@ -203,7 +206,8 @@ pub const ALL: [Scenario; 33] = [
         &[Offer("2.0.0")],
         "2.0.0",
     )
-    .reboots(Reboots::Ignored(3)),
+    .reboots(Reboots::Ignored(3))
+    .quick(Flow::Tryboot),
     Scenario::new("unwired jig", "self-tests fail before the flag moves", &[Offer("2.0.0")], "1.1.0")
         .rejects(&["2.0.0"])
         .unwired(),
@@ -213,10 +217,12 @@ pub const ALL: [Scenario; 33] = [
         &[Offer("2.0.0")],
         "2.0.0",
     )
-    .killed(When::Access(9)),
+    .killed(When::Access(9))
+    .quick(Flow::Uboot),
     // The first is "installing", the second the release, the third "staged".
     Scenario::new("killed in a save", "before the flush; its copy reads well", &[Offer("2.0.0")], "2.0.0")
-        .killed(When::Flush(Partition::State, 3)),
+        .killed(When::Flush(Partition::State, 3))
+        .quick(Flow::Tryboot),
     Scenario::new(
         "downgrade",
         "an update, then an older release is offered",
