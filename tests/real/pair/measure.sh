@@ -2,7 +2,7 @@
 # What updates of the pair cost: every body of every HTTP response of one `bistable update` is counted, beside xdelta3 and
 # `zstd --patch-from` on the same raw images. Prints Markdown.
 #
-#   pair.sh DIR; measure.sh DIR WORKDIR [LEVEL]
+#   make.sh DIR; measure.sh DIR WORKDIR [LEVEL]
 #
 # `bistable` and `bistable-image` come from PATH. WORKDIR needs 30 GB.
 set -euo pipefail
@@ -17,7 +17,7 @@ export BISTABLE_CHANNEL_KEY=$PWD/channel.key BISTABLE_ROOT=$PWD/root.root
 
 if [ ! -f root.root ]; then
     for name in root release channel; do bistable-image key new --out $name; done
-    bistable-image root new --out root.root --root-key root.pub --release-key release.pub --channel-key channel.pub --sign root.key
+    bistable-image root new --out root.root --root-key root.pub --release-key release.pub --channel-key channel.pub --sign root.key --yes-weak
 fi >/dev/null
 
 mkdir -p tiny
@@ -26,13 +26,13 @@ echo arm_64bit=1 >tiny/config.txt
 bundle() { # NAME VERSION SYSTEM BOOT [OPTION...]
     local name=$1 version=$2 system=$3 boot=$4
     shift 4
-    [ -f "$name.bundle" ] || bistable-image build -q --product pair --version "$version" --board pi4 --key release.key \
+    [ -f "$name.bundle" ] || bistable-image build --progress quiet --product pair --version "$version" --board pi4 --key release.key \
         --out "$name.bundle" --system "$system" --boot "$boot" "$@" >"$name.log" 2>&1 || { cat "$name.log" >&2; exit 1; }
 }
 
 raw() { # NAME: the raw system volume, from a card that holds the release
     [ -f "$1.raw" ] && return
-    bistable-image card -q --bundle "$1.bundle" --out "$1.card" >/dev/null
+    bistable-image card --progress quiet --bundle "$1.bundle" --out "$1.card" >/dev/null
     local start size
     read -r start size < <(sfdisk --json "$1.card" | python3 -c 'import json, sys
 for p in json.load(sys.stdin)["partitiontable"]["partitions"]:
@@ -47,12 +47,12 @@ fetched() { # OLD NEW
     local repo="$1-$2.repo" delta
     rm -rf "$repo" count port out.d
     mkdir out.d
-    bistable-image delta -q --from "$1.bundle" "$2.bundle" --key release.key --level "$level" -o out.d >/dev/null 2>&1
+    bistable-image delta --progress quiet --from "$1.bundle" "$2.bundle" --key release.key --level "$level" -o out.d >/dev/null 2>&1
     delta=$(echo out.d/*.delta)
     bistable-image repo init --repo "$repo" --root root.root >/dev/null
-    bistable-image publish -q "$1.bundle" --repo "$repo" --channel stable >/dev/null
-    bistable-image publish -q "$2.bundle" "$delta" --repo "$repo" --channel stable >/dev/null
-    [ -f "$1.card" ] || bistable-image card -q --bundle "$1.bundle" --out "$1.card" >/dev/null
+    bistable-image publish --progress quiet "$1.bundle" --repo "$repo" --channel stable >/dev/null
+    bistable-image publish --progress quiet "$2.bundle" "$delta" --repo "$repo" --channel stable >/dev/null
+    [ -f "$1.card" ] || bistable-image card --progress quiet --bundle "$1.bundle" --out "$1.card" >/dev/null
     cp --sparse=always "$1.card" device.card
     python3 "$here/serve.py" "$repo" port count &
     local server=$!

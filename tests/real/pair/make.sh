@@ -1,8 +1,8 @@
 #!/bin/bash
 # The pair by which small updates are measured: five versions of a system of 368 Debian packages (bookworm, arm64), unpacked without
-# running anything, and the boot volumes of two of them. The same bytes wherever it runs: pair/*.sha256 has each package.
+# running anything, and the boot volumes of two of them. The same bytes wherever it runs: *.sha256 has each package.
 #
-#   pair.sh OUTDIR
+#   make.sh OUTDIR
 #
 #   OUTDIR/v1/system    bookworm as of its release 12.15
 #   OUTDIR/v2/system    the same with 87 packages from -updates and -security, as of 2026-11-29: kernel, OpenSSL, Python, Perl, PAM, Django …
@@ -19,8 +19,8 @@ export LC_ALL=C TZ=UTC
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 epoch=1764547200
 
-die() { echo "pair.sh: $*" >&2; exit 1; }
-[ $# -eq 1 ] || die "usage: pair.sh OUTDIR"
+die() { echo "make.sh: $*" >&2; exit 1; }
+[ $# -eq 1 ] || die "usage: make.sh OUTDIR"
 for tool in curl dpkg-deb cpio zstd sha256sum; do command -v $tool >/dev/null || die "$tool is needed: install it"; done
 
 # shellcheck disable=SC2016  # apt fills these in
@@ -43,7 +43,7 @@ fetch() { # LIST: what is not in the cache yet
     while read -r digest path; do
         name=${path##*/}
         [ -f "cache/$name" ] && continue
-        echo "$digest  cache/$name.part" | sha256sum --check --quiet || die "$path: the mirror has other bytes; see MIRROR in pair.sh"
+        echo "$digest  cache/$name.part" | sha256sum --check --quiet || die "$path: the mirror has other bytes; see MIRROR in make.sh"
         mv "cache/$name.part" "cache/$name"
     done <"$1"
     rm -f cache/wanted
@@ -83,13 +83,13 @@ boot() { # VERSION
     rm -rf "$1/bare/boot"
 }
 
-for list in both v1 v2; do fetch "$here/pair/$list.sha256"; done
+for list in both v1 v2; do fetch "$here/$list.sha256"; done
 rm -rf v1 v2 v3 v4 v5
-unpack v1/system "$here"/pair/{both,v1}.sha256
-unpack v2/system "$here"/pair/{both,v2}.sha256
+unpack v1/system "$here"/{both,v1}.sha256
+unpack v2/system "$here"/{both,v2}.sha256
 for version in v3 v4 v5; do mkdir $version && cp -al v1/system $version/system; done
 
-grep -E '/(git-lfs|python3-django)_' "$here/pair/v2.sha256" >cache/small
+grep -E '/(git-lfs|python3-django)_' "$here/v2.sha256" >cache/small
 rm -rf v3/system/usr/lib/python3/dist-packages/django
 unpack v3/system cache/small
 rm cache/small
