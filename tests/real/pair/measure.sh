@@ -6,6 +6,7 @@
 #
 # `bistable` and `bistable-image` come from PATH. WORKDIR needs 30 GB.
 set -euo pipefail
+shopt -s inherit_errexit
 export LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1764547200
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: measure.sh DIR WORKDIR [LEVEL]" >&2; exit 2; }
@@ -13,7 +14,7 @@ pair=$(cd "$1" && pwd)
 level=${3:-19}
 mkdir -p "$2"
 cd "$2"
-export BISTABLE_CHANNEL_KEY=$PWD/channel.key BISTABLE_ROOT=$PWD/root.root
+export BISTABLE_CHANNEL_KEY=$PWD/channel.key BISTABLE_ROOT=$PWD/root.root BISTABLE_STATE_DIR=$PWD/state
 
 if [ ! -f root.root ]; then
     for name in root release channel; do bistable-image key new --out $name; done
@@ -30,9 +31,13 @@ bundle() { # NAME VERSION SYSTEM BOOT [OPTION...]
         --out "$name.bundle" --system "$system" --boot "$boot" "$@" >"$name.log" 2>&1 || { cat "$name.log" >&2; exit 1; }
 }
 
+card() { # NAME: a card that holds the release
+    [ -f "$1.card" ] || bistable-image card --progress quiet --bundle "$1.bundle" --out "$1.card" >/dev/null
+}
+
 raw() { # NAME: the raw system volume, from a card that holds the release
     [ -f "$1.raw" ] && return
-    bistable-image card --progress quiet --bundle "$1.bundle" --out "$1.card" >/dev/null
+    card "$1"
     local start size
     read -r start size < <(sfdisk --json "$1.card" | python3 -c 'import json, sys
 for p in json.load(sys.stdin)["partitiontable"]["partitions"]:
@@ -44,25 +49,27 @@ bytes() { stat -c %s "$1"; }
 
 # One update over HTTP from a repository with the delta; prints the bytes of all bodies.
 fetched() { # OLD NEW
-    local repo="$1-$2.repo" delta
-    rm -rf "$repo" count port out.d
-    mkdir out.d
-    bistable-image delta --progress quiet --from "$1.bundle" "$2.bundle" --key release.key --level "$level" -o out.d >/dev/null 2>&1
-    delta=$(echo out.d/*.delta)
+    local repo="$1-$2.repo" folder="$1-$2.$level"
+    rm -rf "$repo" device.card device.card.sim state count port
+    if [ ! -d "$folder" ]; then
+        mkdir -p "$folder.part"
+        bistable-image delta --progress quiet --from "$1.bundle" "$2.bundle" --key release.key --level "$level" -o "$folder.part" >/dev/null
+        mv "$folder.part" "$folder"
+    fi
     bistable-image repo init --repo "$repo" --root root.root >/dev/null
     bistable-image publish --progress quiet "$1.bundle" --repo "$repo" --channel stable >/dev/null
-    bistable-image publish --progress quiet "$2.bundle" "$delta" --repo "$repo" --channel stable >/dev/null
-    [ -f "$1.card" ] || bistable-image card --progress quiet --bundle "$1.bundle" --out "$1.card" >/dev/null
+    bistable-image publish --progress quiet "$2.bundle" "$folder"/*.delta --repo "$repo" --channel stable >/dev/null
+    card "$1"
     cp --sparse=always "$1.card" device.card
     python3 "$here/serve.py" "$repo" port count &
     local server=$!
     while [ ! -s port ]; do sleep 0.1; done
-    BISTABLE_CARD=device.card bistable update --channel stable --source "http://127.0.0.1:$(cat port)" >update.log 2>&1 || true
+    BISTABLE_CARD=device.card bistable update --channel stable --source "http://127.0.0.1:$(cat port)" >update.log 2>&1 || { cat update.log >&2; exit 1; }
     kill $server
-    BISTABLE_CARD=device.card bistable resume >>update.log 2>&1
-    grep -q committed update.log || { cat update.log >&2; exit 1; }
+    BISTABLE_CARD=device.card bistable resume >>update.log 2>&1 || true
+    grep -q "at rest: slot B runs" update.log || { cat update.log >&2; exit 1; }
     cut -d ' ' -f 1 count
-    rm -rf "$repo" device.card
+    rm -rf "$repo" device.card device.card.sim
 }
 
 mb() { python3 -c "print(f'{$1 / 1e6:.2f}')"; }
