@@ -2,7 +2,8 @@
 //! one. What was appended may be there or not until it is flushed, in any part; a name is durable at once, as a journal of a
 //! file system makes it.
 //!
-//! A file has a region of its own, and ends where the last byte is that isn't zero. The names lie in two copies, written in turn.
+//! A file has a region of its own, and ends where the last byte is that isn't zero. The names lie in two copies, and before a file
+//! is appended to both are the newest: a damaged neighbour of what is written costs one of them at most.
 use super::image::PAGE;
 use bistable::ports::{EventStore, Fault, Volume};
 use bistable_boot::SECTOR;
@@ -33,29 +34,45 @@ impl EventVolume {
         Ok(block)
     }
 
+    /// Both copies of the names, with their turns; `None` for one that is not whole.
+    fn copies(&self) -> io::Result<[Option<(u64, Names)>; 2]> {
+        let read = |at| {
+            let copy = self.block(at)?;
+            let whole = std::str::from_utf8(&copy).ok().and_then(|text| {
+                let (json, end) = text.trim_end_matches('\0').rsplit_once('\n')?;
+                if end != "end" { None } else { serde_json::from_str(json).ok() }
+            });
+            Ok::<_, io::Error>(whole)
+        };
+        Ok([read(BASE)?, read(BASE + PAGE as u64)?])
+    }
+
     /// The newer whole copy of the names: its turn, and they.
     fn names(&self) -> io::Result<(u64, Names)> {
-        let copies = [self.block(BASE)?, self.block(BASE + PAGE as u64)?];
-        let whole = copies.iter().filter_map(|copy| {
-            let text = std::str::from_utf8(copy).ok()?.trim_end_matches('\0');
-            let (json, end) = text.rsplit_once('\n')?;
-            if end != "end" { None } else { serde_json::from_str::<(u64, Names)>(json).ok() }
-        });
+        let whole = self.copies()?.into_iter().flatten();
         Ok(whole.max_by_key(|(turn, _)| *turn).unwrap_or_default())
+    }
+
+    /// Write those copies of the names that are not these.
+    fn put_names(&self, names: &(u64, Names)) -> io::Result<()> {
+        for (i, there) in self.copies()?.into_iter().enumerate() {
+            if there.as_ref() != Some(names) {
+                let mut copy = serde_json::to_vec(names)?;
+                copy.extend_from_slice(b"\nend");
+                copy.resize(PAGE, 0);
+                let place = BASE + (i * PAGE) as u64;
+                self.0.write(place, &copy).and_then(|()| self.0.flush()).map_err(|e| error(&e))?;
+            }
+        }
+        Ok(())
     }
 
     fn region(&mut self, name: &str) -> io::Result<u64> {
         let (turn, mut names) = self.names()?;
-        if let Some(at) = names.get(name) {
-            return Ok(*at);
-        }
-        let at = FIRST + names.len() as u64 * REGION;
+        let there = names.get(name).copied();
+        let at = there.unwrap_or(FIRST + names.len() as u64 * REGION);
         names.insert(name.to_owned(), at);
-        let mut copy = serde_json::to_vec(&(turn + 1, names))?;
-        copy.extend_from_slice(b"\nend");
-        copy.resize(PAGE, 0);
-        let place = BASE + (turn % 2) * PAGE as u64;
-        self.0.write(place, &copy).and_then(|()| self.0.flush()).map_err(|e| error(&e))?;
+        self.put_names(&(turn + u64::from(there.is_none()), names))?;
         Ok(at)
     }
 

@@ -259,12 +259,15 @@ pub const ALL: [Scenario; 33] = [
         "no boot tries it by itself; then the owner asks for it",
         &[Stage("2.0.0"), Offer("2.0.0")],
         "2.0.0",
-    ),
+    )
+    .quick(Flow::Tryboot),
     Scenario::new("staged, then tried", "the next boot tests and tries it", &[Stage("2.0.0")], "2.0.0")
-        .mode(Mode::Reboot),
+        .mode(Mode::Reboot)
+        .quick(Flow::Uboot),
     Scenario::new("staged, then hangs", "boots alone make all three trials", &[Stage("3.2.0")], "1.1.0")
         .mode(Mode::Reboot)
-        .rejects(&["3.2.0"]),
+        .rejects(&["3.2.0"])
+        .quick(Flow::Tryboot),
     Scenario::new(
         "hangs and waits",
         "after the first trial, each boot waits for the owner, who asks again",
@@ -272,7 +275,8 @@ pub const ALL: [Scenario; 33] = [
         "1.1.0",
     )
     .mode(Mode::Check)
-    .rejects(&["3.2.0"]),
+    .rejects(&["3.2.0"])
+    .quick(Flow::Uboot),
     Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0"),
     Scenario::new(
         "good after sick",
