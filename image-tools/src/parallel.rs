@@ -18,7 +18,7 @@ impl Threads {
         Threads(NonZeroUsize::new(n.min(Self::MAX)).unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// That many if somebody says so, else as many as are [available](Self::available).
+    /// The number that was asked for, else as many as are [available](Self::available).
     pub fn asked(n: Option<usize>) -> Threads {
         n.map_or_else(Threads::available, Threads::new)
     }

@@ -426,7 +426,7 @@ fn plain_boot_stores_the_kernel_without_compression_and_says_what_it_costs() {
         warnings.contains("--plain-boot: each slot needs ") && warnings.contains("no real firmware"),
         "{warnings}"
     );
-    // The volume holds the kernel's bytes, and U-Boot is told their number: not that of the compressed file.
+    // The volume holds the kernel's bytes, and bistable.env has their number, not that of the compressed file.
     let bytes = image(&plan);
     let sector = |wanted: &[u8]| bytes.chunks(512).find(|sector| sector.starts_with(wanted));
     for piece in [&arm64_kernel()[..512], &arm64_kernel()[2_000_896..][..512]] {

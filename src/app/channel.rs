@@ -43,16 +43,16 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Offers) -> Result<Reply,
     }
 }
 
-/// Find what the channel offers, or this version of it, and do something with its verified release. `unusable` gets the
+/// Find what the channel offers, or the version of it that is wanted, and do something with its verified release. `unusable` gets the
 /// offers that couldn't be opened.
 pub(super) fn with_offer(
     agent: &mut Agent<'_>,
     wanted: &Wanted,
-    version: Option<&Version>,
     remember: Remember,
     unusable: &mut Vec<Unusable>,
     act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
+    let version = wanted.version();
     let (mut mirrors, mut found) = look(agent, &wanted.offers, remember)?;
     if remember == Remember::Yes {
         agent.recall(&found, version)?;

@@ -1,6 +1,7 @@
 //! The one JSON object that a verb prints.
 use super::{Answer, Code};
 use crate::offer::channel::Unusable;
+use bistable_format::text::printable_json;
 use serde::Serialize;
 
 /// Version of the JSON objects on standard output. Fields may be added; a change of meaning gets a new number.
@@ -46,9 +47,9 @@ impl Document {
         Document { schema: SCHEMA, answer: report, unusable: Vec::new(), failure: Some(failure) }
     }
 
-    /// The object, on one line.
+    /// The object, on one line; it may reach a terminal.
     pub fn json(&self) -> String {
         // Only a map whose keys aren't strings fails, and there is none.
-        serde_json::to_string(self).unwrap_or_default()
+        printable_json(&serde_json::to_string(self).unwrap_or_default())
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Reply, Request, Rested, SelfTested, SelfTestsVerdict, Wanted, channel, dates::dates, policy,
 };
 use crate::{
-    Error,
+    Device, Error,
     agent::{Agent, Rest, is_reboot},
     offer::channel::{Remember, Unusable},
     status::{self, Facts, RootFacts, Status},
@@ -69,7 +69,7 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
         default,
         root,
         system_root: device.system_root(),
-        waits: policy::waits(device.now(), device.board.boot.booted(), device.settings.update.mode),
+        waits: waits(device),
         journal_copies,
     })
 }
@@ -103,7 +103,7 @@ pub(crate) fn rested(
                 rebooted: reboot == Reboot::Done,
                 slot,
                 running: running.map(|image| image.version.to_string()),
-                waits: waits(agent).filter(|_| reboot != Reboot::Done),
+                waits: waits(&agent.device).filter(|_| reboot != Reboot::Done),
                 installed: agent.installed,
                 card: context.written(),
             };
@@ -133,7 +133,7 @@ fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
         Rest::Staged(t) => {
             let done =
                 format!("release {} is staged in slot {}; slot {slot} is untouched", t.version, t.slot);
-            waits(agent).map_or_else(|| done.clone(), |why| format!("{done}\n{why}"))
+            waits(&agent.device).map_or_else(|| done.clone(), |why| format!("{done}\n{why}"))
         }
         Rest::Armed(t) => {
             format!("release {} is armed: the next reboot tries slot {}, once", t.version, t.slot)
@@ -142,8 +142,8 @@ fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
 }
 
 /// Why the update waits for a person, if it does.
-fn waits(agent: &Agent<'_>) -> Option<String> {
-    policy::waits(agent.now(), agent.device.board.boot.booted(), agent.device.settings.update.mode)
+fn waits(device: &Device) -> Option<String> {
+    policy::waits(device.now(), device.board.boot.booted(), device.settings.update.mode)
 }
 
 fn preflight(agent: &mut Agent<'_>) -> Result<Reply, Failed> {
@@ -194,8 +194,9 @@ fn dry_run(
     };
     let target = match &wanted.from {
         From::Bundle(path) => agent.check(&mut *context.bundle(path)?, overrides)?,
-        From::Channel => channel::with_offer(agent, wanted, None, Remember::No, unusable, check)?,
-        From::Version(v) => channel::with_offer(agent, wanted, Some(v), Remember::No, unusable, check)?,
+        From::Channel | From::Version(_) => {
+            channel::with_offer(agent, wanted, Remember::No, unusable, check)?
+        }
     };
     let text =
         format!("release {} may be installed into slot {}; nothing was written", target.version, target.slot);
@@ -218,8 +219,9 @@ fn install(
             let repository = channel::configured(&agent.device.settings);
             agent.install_or_fetch(&mut *context.bundle(path)?, repository, overrides)
         }
-        From::Channel => channel::with_offer(agent, wanted, None, Remember::Yes, unusable, install),
-        From::Version(v) => channel::with_offer(agent, wanted, Some(v), Remember::Yes, unusable, install),
+        From::Channel | From::Version(_) => {
+            channel::with_offer(agent, wanted, Remember::Yes, unusable, install)
+        }
     }
 }
 

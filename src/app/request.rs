@@ -44,7 +44,7 @@ impl Request {
             Request::Status | Request::History | Request::Preflight | Request::SelfTest | Request::Health => {
                 true
             }
-            Request::Install(wanted) | Request::Update(wanted) => wanted.dry_run,
+            Request::Install(_) | Request::Update(_) => self.is_dry_run(),
             Request::Check(_)
             | Request::Arm
             | Request::Reboot
@@ -52,6 +52,19 @@ impl Request {
             | Request::Commit
             | Request::Revert => false,
         }
+    }
+
+    /// The release that is asked for, if one is.
+    pub fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Request::Install(wanted) | Request::Update(wanted) => Some(wanted),
+            _ => None,
+        }
+    }
+
+    /// Whether a release is only verified and checked.
+    pub fn is_dry_run(&self) -> bool {
+        self.wanted().is_some_and(|wanted| wanted.dry_run)
     }
 }
 
@@ -95,6 +108,16 @@ pub enum From {
     Version(#[cfg_attr(test, schemars(with = "String"))] Version),
     /// A bundle. Who asks opens it: see [`Context::bundle`](super::Context::bundle).
     Bundle(PathBuf),
+}
+
+impl Wanted {
+    /// The version, if one was named.
+    pub fn version(&self) -> Option<&Version> {
+        match &self.from {
+            From::Version(version) => Some(version),
+            From::Channel | From::Bundle(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use std::{
 /// No segment is larger; what is, wasn't written by us.
 const FILE_MAX: u64 = 8 << 20;
 const LOCK: &str = "lock";
+/// Where the folder lies, in the partition or in memory.
+const BELOW: &str = "bistable/events";
 const BLOCK: usize = 4096;
 
 /// The folder. Who writes has its lock, as long as this lives: it is taken after the device's.
@@ -24,12 +26,12 @@ pub(super) struct EventFolder {
 }
 
 impl EventFolder {
-    /// Open `below` in a folder: to write in it, if that folder is there, or only to read what there may be.
+    /// Open the one in a partition that is mounted there: to write in it, or only to read what there may be.
     ///
     /// # Errors
-    /// When the folder isn't there, can't be written, or another process writes.
-    pub(super) fn open(folder: &Path, below: &str, access: Access) -> io::Result<EventFolder> {
-        let path = folder.join(below);
+    /// When nothing is mounted there, it can't be written, or another process writes.
+    pub(super) fn open(folder: &Path, access: Access) -> io::Result<EventFolder> {
+        let path = folder.join(BELOW);
         let mut lock = None;
         if access == Access::Exclusive {
             if !folder.is_dir() {
@@ -52,6 +54,11 @@ impl EventFolder {
         }
         Ok(EventFolder { path, _lock: lock, open: None })
     }
+}
+
+/// Why there is none on the partition that outlives updates.
+pub(super) fn not_mounted() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the partition persistent is not mounted")
 }
 
 /// No link is followed: whoever may write to the partition must not lead us elsewhere.
@@ -160,7 +167,7 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path, access: Access) -> io::Result<EventFolder> {
-        EventFolder::open(dir, "bistable/events", access)
+        EventFolder::open(dir, access)
     }
 
     #[test]
@@ -197,7 +204,7 @@ mod tests {
     fn links_and_pipes_are_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = open(dir.path(), Access::Exclusive).unwrap();
-        let inside = dir.path().join("bistable/events");
+        let inside = dir.path().join(BELOW);
         std::os::unix::fs::symlink(dir.path().join("other"), inside.join("a")).unwrap();
         nix::unistd::mkfifo(&inside.join("p"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         store.append("a", 0, b"x").unwrap_err();

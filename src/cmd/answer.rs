@@ -1,13 +1,10 @@
-//! How a verb's end is told: as text human-readable or as one JSON object.
+//! How a verb's end is told: as text or as one JSON object.
 use crate::{
     Error,
     app::{Code, Document, Failed, Failure, Reboot, Reply},
     error::Exit,
 };
-use bistable_format::{
-    failure::{on_lines, on_one_line},
-    text::printable_json,
-};
+use bistable_format::failure::{on_lines, on_one_line};
 
 /// How the result is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +39,7 @@ pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -
     match ended {
         Ok(Reply { text, answer, unusable, reboot }) => Told {
             out: match form {
-                Form::Json => printable_json(&Document { unusable, ..Document::of(answer) }.json()),
+                Form::Json => Document { unusable, ..Document::of(answer) }.json(),
                 Form::Text => text,
             },
             err: String::new(),
@@ -73,7 +70,7 @@ pub(crate) fn told_usage(text: &str, form: Form) -> Told {
 }
 
 fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Told {
-    let out = if form == Form::Json { printable_json(&document.json()) } else { String::new() };
+    let out = if form == Form::Json { document.json() } else { String::new() };
     Told { out, err, exit }
 }
 

@@ -97,13 +97,13 @@ pub(super) fn configured(log: &SharedLog, root: &Path) {
 
 /// Who asks for what, before anything is done about it. The boot unit's `resume` isn't asked for by anybody.
 pub(super) fn request(log: &SharedLog, request: &Request) {
-    let (operation, wanted) = match request {
-        Request::Install(wanted) => ("install", Some(wanted)),
-        Request::Update(wanted) => ("update", Some(wanted)),
-        Request::Arm => ("arm", None),
-        Request::Reboot => ("reboot", None),
-        Request::Commit => ("commit", None),
-        Request::Revert => ("revert", None),
+    let operation = match request {
+        Request::Install(_) => "install",
+        Request::Update(_) => "update",
+        Request::Arm => "arm",
+        Request::Reboot => "reboot",
+        Request::Commit => "commit",
+        Request::Revert => "revert",
         Request::Status
         | Request::History
         | Request::Preflight
@@ -112,6 +112,7 @@ pub(super) fn request(log: &SharedLog, request: &Request) {
         | Request::SelfTest
         | Request::Resume => return,
     };
+    let wanted = request.wanted();
     // An address may hold a secret, so only a version is named.
     let what = wanted.and_then(|wanted| match &wanted.from {
         From::Channel => None,

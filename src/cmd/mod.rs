@@ -31,6 +31,7 @@ use bistable_boot::JournalError;
 use bundle::{Opener, Seen};
 use machine::{Keeper, Machine};
 use place::Place;
+use request::{Asked, Work, asked};
 use std::io::{self, Write};
 use talk::Talk;
 
@@ -44,18 +45,16 @@ pub(crate) use answer::{Form, RebootCode, told, told_usage};
 /// # Errors
 /// What went wrong.
 pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
-    if let Verb::Config(verb) = cli.verb {
-        return config::run(&cli.at, verb);
-    }
-    let place = Place::of(&cli.at)?;
-    match &cli.verb {
+    let place = || Place::of(&cli.at);
+    match asked(&cli.verb) {
+        Asked::Config(verb) => config::run(&cli.at, verb),
         #[cfg(feature = "sim")]
-        Verb::Sim(verb) => Ok(sim::run(place.card(), verb)?),
-        Verb::Events(args) => Ok(events::run(cli, &place, args)?),
-        verb => match request::request(verb) {
-            Some(request @ (Request::Status | Request::History)) => look(cli, &place, &request),
-            request => work(cli, &place, request.as_ref()),
-        },
+        Asked::Sim(verb) => Ok(sim::run(place()?.card(), verb)?),
+        Asked::Events(args) => Ok(events::run(cli, &place()?, args)?),
+        Asked::Work(Work::Ask(request @ (Request::Status | Request::History))) => {
+            look(cli, &place()?, &request)
+        }
+        Asked::Work(asked) => work(cli, &place()?, &asked),
     }
 }
 
@@ -86,7 +85,7 @@ fn look(cli: &Cli, place: &Place, request: &Request) -> Result<Answer, Failed> {
 }
 
 /// The verbs that work on a machine, or may.
-fn work(cli: &Cli, place: &Place, request: Option<&Request>) -> Result<Answer, Failed> {
+fn work(cli: &Cli, place: &Place, asked: &Work<'_>) -> Result<Answer, Failed> {
     let root = place.root(&cli.at);
     let loaded = load(&root).map(|settings| settings.read_below(&root)).map(|settings| match place {
         Place::Pi => settings.with_checks_below(&root),
@@ -95,10 +94,10 @@ fn work(cli: &Cli, place: &Place, request: Option<&Request>) -> Result<Answer, F
         Place::Sim(_) => settings,
     });
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
-    let access = access(&cli.verb, place);
+    let access = access(asked, place);
     let Machine { board, keeper, events, .. } = place.open(cli, &board, access)?;
     // Who only looks writes nothing.
-    let log = (access == Access::Exclusive && !is_dry(&cli.verb)).then(|| {
+    let log = (access == Access::Exclusive && !asked.is_dry_run()).then(|| {
         let session = logging::session();
         SharedLog::new(Log::open(events, Session { id: session.into(), request: session.into() }))
     });
@@ -107,7 +106,7 @@ fn work(cli: &Cli, place: &Place, request: Option<&Request>) -> Result<Answer, F
     if let Some(log) = &log {
         events::configured(log, &root);
     }
-    let ended = on_board(cli, board, loaded, request, &keeper, log.as_ref());
+    let ended = on_board(cli, board, loaded, asked, &keeper, log.as_ref());
     drop(log);
     // Whatever happened, the machine remembers what a machine remembers.
     keeper.save()?;
@@ -116,31 +115,26 @@ fn work(cli: &Cli, place: &Place, request: Option<&Request>) -> Result<Answer, F
 
 /// What a verb needs of its machine. What changes nothing and has no use for pins keeps nobody out on a real board. A
 /// simulated one may have to boot first.
-fn access(verb: &Verb, place: &Place) -> Access {
-    match (verb, place) {
-        (Verb::Preflight, Place::Pi) => Access::Look,
-        (verb, Place::Pi) if is_dry(verb) => Access::Look,
+fn access(asked: &Work<'_>, place: &Place) -> Access {
+    match (asked, place) {
+        (Work::Ask(Request::Preflight), Place::Pi) => Access::Look,
+        (asked, Place::Pi) if asked.is_dry_run() => Access::Look,
         _ => Access::Exclusive,
     }
-}
-
-/// Whether a verb only says what it would do.
-fn is_dry(verb: &Verb) -> bool {
-    matches!(verb, Verb::Install(source) | Verb::Update(source) if source.dry_run)
 }
 
 fn on_board(
     cli: &Cli,
     board: Board,
     loaded: Result<Settings, ConfigError>,
-    request: Option<&Request>,
+    asked: &Work<'_>,
     keeper: &Keeper,
     log: Option<&SharedLog>,
 ) -> Result<Answer, Failed> {
-    let settings = match (loaded, &cli.verb) {
+    let settings = match (loaded, asked) {
         (Ok(settings), _) => settings,
         // A system on trial that can't be configured goes back: the boot unit must not just stop.
-        (Err(e), Verb::Resume) => {
+        (Err(e), Work::Ask(Request::Resume)) => {
             let device = Device::open(board, Settings::default())?;
             return listening(cli, log, |listener| {
                 let mut agent = start(device, log, listener)?;
@@ -150,14 +144,15 @@ fn on_board(
         }
         (Err(e), _) => return Err(e.into()),
     };
-    if let Verb::Repair(args) = &cli.verb {
-        if let Some(log) = log {
-            events::repair(log);
+    let request = match asked {
+        Work::Ask(request) => request,
+        Work::Repair(args) => {
+            if let Some(log) = log {
+                events::repair(log);
+            }
+            return Ok(repair::run(board, settings, args)?);
         }
-        return Ok(repair::run(board, settings, args)?);
-    }
-    // The verbs that ask for nothing of the agent never get here.
-    let request = request.unwrap_or(&Request::Resume);
+    };
     if let Some(log) = log {
         events::request(log, request);
     }

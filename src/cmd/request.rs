@@ -1,13 +1,43 @@
 //! From the words of a command line to what is asked of the device.
+#[cfg(feature = "sim")]
+use crate::cli::SimVerb;
 use crate::{
     app::{From, Offers, Request, Wanted},
-    cli::{Repository, Source, Verb},
+    cli::{ConfigVerb, EventArgs, RepairArgs, Repository, Source, Verb},
 };
 use semver::Version;
 
-/// What a verb asks of the agent; `None` for one that works without it.
-pub(super) fn request(verb: &Verb) -> Option<Request> {
-    Some(match verb {
+/// What a verb asks for.
+pub(super) enum Asked<'a> {
+    /// Something about the configuration.
+    Config(ConfigVerb),
+    /// Something of a simulated Pi's world.
+    #[cfg(feature = "sim")]
+    Sim(&'a SimVerb),
+    /// What happened.
+    Events(&'a EventArgs),
+    /// Work on a machine, or a look at it.
+    Work(Work<'a>),
+}
+
+/// What is done on a machine.
+pub(super) enum Work<'a> {
+    /// What the agent does.
+    Ask(Request),
+    /// What no agent does.
+    Repair(&'a RepairArgs),
+}
+
+impl Work<'_> {
+    /// Whether a release is only verified and checked.
+    pub(super) fn is_dry_run(&self) -> bool {
+        matches!(self, Work::Ask(request) if request.is_dry_run())
+    }
+}
+
+/// What a verb asks for.
+pub(super) fn asked(verb: &Verb) -> Asked<'_> {
+    let request = match verb {
         Verb::Status { .. } => Request::Status,
         Verb::History => Request::History,
         Verb::Preflight => Request::Preflight,
@@ -21,10 +51,13 @@ pub(super) fn request(verb: &Verb) -> Option<Request> {
         Verb::Resume => Request::Resume,
         Verb::Commit => Request::Commit,
         Verb::Revert => Request::Revert,
-        Verb::Events(_) | Verb::Repair(_) | Verb::Config(_) => return None,
+        Verb::Repair(args) => return Asked::Work(Work::Repair(args)),
+        Verb::Events(args) => return Asked::Events(args),
+        Verb::Config(verb) => return Asked::Config(*verb),
         #[cfg(feature = "sim")]
-        Verb::Sim(_) => return None,
-    })
+        Verb::Sim(verb) => return Asked::Sim(verb),
+    };
+    Asked::Work(Work::Ask(request))
 }
 
 fn wanted(source: &Source) -> Wanted {
@@ -69,7 +102,10 @@ mod tests {
 
     fn asked(words: &str) -> Option<Request> {
         let words = ["bistable"].into_iter().chain(words.split_whitespace());
-        request(&Cli::try_parse_from(words).unwrap().verb)
+        match super::asked(&Cli::try_parse_from(words).unwrap().verb) {
+            Asked::Work(Work::Ask(request)) => Some(request),
+            _ => None,
+        }
     }
 
     #[test]

@@ -80,9 +80,8 @@ impl Log {
         };
         let (store, reading) =
             opened.map_or((None, Reading::default()), |(store, reading)| (Some(store), reading));
+        let last = reading.last();
         let Reading { entries, fold, damaged, newest } = reading;
-        let names = newest.values().map(|newest| newest.name.first);
-        let last = names.chain([fold.seq]).max().unwrap_or_default();
         let skipped = if newest.values().any(|newest| newest.torn) { TORN_NUMBERS } else { 0 };
         let mut log = Log {
             store,
@@ -288,11 +287,11 @@ impl Log {
     /// After a write that failed: some of its lines may be there. They count, once they are durable.
     fn read_again(&mut self) -> io::Result<()> {
         let Some(store) = self.store.as_mut().filter(|_| self.doubt) else { return Ok(()) };
-        let Reading { entries, fold, newest, .. } = Reading::after(&mut **store, 0)?;
+        let reading = Reading::after(&mut **store, 0)?;
+        self.next = reading.last().max(self.next - 1).saturating_add(1);
+        let Reading { entries, fold, newest, .. } = reading;
         let found = entries.iter().filter(|entry| entry.seq > self.fold.seq).count();
         self.dropped = self.dropped.saturating_sub(found as u64);
-        let names = newest.values().map(|newest| newest.name.first);
-        self.next = names.chain([fold.seq, self.next - 1]).max().unwrap_or_default().saturating_add(1);
         (self.fold, self.newest, self.doubt) = (fold, newest, false);
         Ok(())
     }

@@ -61,6 +61,12 @@ impl Reading {
         Ok(reading)
     }
 
+    /// The highest number that may stand for an event.
+    pub(super) fn last(&self) -> u64 {
+        let names = self.newest.values().map(|newest| newest.name.first);
+        names.chain([self.fold.seq]).max().unwrap_or_default()
+    }
+
     fn add(&mut self, store: &mut dyn EventStore, name: SegmentName, is_newest: bool) -> io::Result<()> {
         let file = name.to_string();
         let bytes = match store.read(&file) {

@@ -98,7 +98,7 @@ impl<'a> Recorder<'a> {
                 return;
             }
             Note::RollbackFailed(target, failure) => {
-                let data = json!({ "release": subject(target), "reason": failure.to_string() });
+                let data = json!({ "release": Subject::from(target), "reason": failure.to_string() });
                 return self.log.append(Kind::RollbackFailed, AGENT, data);
             }
             _ => {}
@@ -148,10 +148,6 @@ fn kind(event: &Event) -> Option<(Kind, bool)> {
         Event::FlagRepaired { .. } => (Kind::FlagRepaired, false),
         Event::Rebooting { .. } => (Kind::Rebooting, false),
     })
-}
-
-fn subject(target: &bistable_boot::Target) -> Subject {
-    Subject { version: target.version.to_string(), identity: target.release.to_string(), slot: target.slot }
 }
 
 /// How a past update ended. What was no update isn't one.

@@ -1,5 +1,5 @@
 //! Where the update is, as `status` shows it: the part of the fold that must agree with the journal.
-use bistable_boot::{Failure, Now, Saved, Slot};
+use bistable_boot::{Failure, Now, Saved, Slot, Target};
 use serde::{Deserialize, Serialize};
 
 /// Where the update is.
@@ -38,6 +38,13 @@ pub struct Subject {
     pub slot: Slot,
 }
 
+impl From<&Target> for Subject {
+    fn from(target: &Target) -> Subject {
+        let (version, identity) = (target.version.to_string(), target.release.to_string());
+        Subject { version, identity, slot: target.slot }
+    }
+}
+
 impl Shown {
     /// What is shown of a device there.
     pub fn of(now: &Now) -> Shown {
@@ -47,11 +54,7 @@ impl Shown {
         };
         Shown {
             state: now.name().into(),
-            release: now.target().map(|target| Subject {
-                version: target.version.to_string(),
-                identity: target.release.to_string(),
-                slot: target.slot,
-            }),
+            release: now.target().map(Subject::from),
             attempts: now.attempts(),
             refused: tries.map_or(0, |tries| tries.refused),
             asked: tries.is_some_and(|tries| tries.asked.is_some()),

@@ -15,7 +15,9 @@ use std::io::Write;
 pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let pages = manual::pages(shipped(), &man::DEVICE, date).context("the man pages")?;
-    for Page { name, section, text } in pages.into_iter().chain(formats(date)) {
+    let formats = man::FILE_PAGES.into_iter().chain(manual::FORMATS);
+    let formats = formats.map(|format| manual::format_page(format, date));
+    for Page { name, section, text } in pages.into_iter().chain(formats) {
         let path = format!("usr/share/man/man{section}/{name}.{section}.gz");
         entries.push(Entry::file(path, gzip(text.as_bytes())?));
     }
@@ -48,14 +50,6 @@ fn shipped() -> Command {
         })
         .subcommands(verbs)
         .subcommand_required(true)
-}
-
-fn formats(date: &str) -> impl Iterator<Item = Page> {
-    man::FILE_PAGES.into_iter().chain(manual::FORMATS).map(move |(name, about, markdown)| Page {
-        name: name.into(),
-        section: 5,
-        text: manual::format(name, about, markdown, date),
-    })
 }
 
 /// Compressed, without a name or a time.

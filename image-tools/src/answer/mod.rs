@@ -47,7 +47,7 @@ pub use key::{KeyInfo, KeyKind, KeyMade};
 pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition};
 pub use manual::{CompletionsPrinted, ManualWritten};
 pub use progress::{Line, Step};
-pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown, Standing};
+pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
 pub use rollout::{Pace, Rollout, Wave};
 pub use root::{Role, RootDemand, RootInfo, RootMade, RootSigned};

@@ -1,32 +1,9 @@
 //! Releases of a repository.
 use super::{Base, Pace, Rollout};
 use crate::repository::audit::timestamp;
-use crate::repository::holdings::{self, Held};
+use crate::repository::holdings::{Held, Standing};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// What a channel makes of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Standing {
-    /// It offered it once.
-    Past,
-    /// It withdrew it.
-    Withdrawn,
-    /// It offers it.
-    Offered,
-}
-
-impl From<holdings::Standing> for Standing {
-    fn from(standing: holdings::Standing) -> Standing {
-        match standing {
-            holdings::Standing::Past => Standing::Past,
-            holdings::Standing::Withdrawn => Standing::Withdrawn,
-            holdings::Standing::Offered => Standing::Offered,
-        }
-    }
-}
 
 /// A release.
 #[derive(Clone, Debug, Serialize)]
@@ -77,9 +54,8 @@ pub struct InChannel {
 impl From<&Held> for Release {
     fn from(held: &Held) -> Release {
         let entry = &held.entry;
-        let in_channel = |(name, (standing, at)): (&String, &(holdings::Standing, u64))| {
-            let state = Standing::from(*standing);
-            (name.clone(), InChannel { state, since: timestamp(*at), rollout: None, reason: None })
+        let in_channel = |(name, (state, at)): (&String, &(Standing, u64))| {
+            (name.clone(), InChannel { state: *state, since: timestamp(*at), rollout: None, reason: None })
         };
         Release {
             product: entry.product.clone(),

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     }
     let releases = found.iter().map(|held| ListedRelease {
         release: held.into(),
-        state: held.standing().into(),
+        state: held.standing(),
         rollout: pace(&channel, held).map(Into::into),
     });
     out.result(

@@ -8,7 +8,7 @@ use bistable_format::Envelope;
 /// Add what puts the root there, unless it or one that it follows is there, in the image or in the overlay.
 ///
 /// # Errors
-/// Another root is there, or something that is no folder is in the way, human-readable.
+/// The message when another root is there, or something else than a folder is in its way.
 pub(super) fn decide(
     view: &dyn View,
     root: &SignedRoot,

@@ -42,7 +42,7 @@ pub(super) type Edits = BTreeMap<String, Edit>;
 /// The bytes of a file of at most `limit` bytes, as it is with the edits. `None`: nothing is there.
 ///
 /// # Errors
-/// What can't be read, or isn't a file, human-readable.
+/// The message when it can't be read or isn't a file.
 pub(super) fn file_at(
     view: &dyn View,
     edits: &Edits,
@@ -67,7 +67,7 @@ pub(super) fn file_at(
 /// Decide. Adds to `edits`, and to `notes` what a person should know.
 ///
 /// # Errors
-/// What can't be a root file system, or can't be read, human-readable.
+/// The message when it can't be a root file system or can't be read.
 pub(super) fn decide(
     view: &dyn View,
     epoch: u64,

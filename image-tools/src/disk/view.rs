@@ -24,7 +24,7 @@ pub(super) struct Attributes {
     pub(super) mtime: i64,
 }
 
-/// A root file system, read-only. Errors are what is wrong, human-readable.
+/// A root file system, read-only. Errors are messages that say what is wrong.
 pub(super) trait View {
     /// What is at an absolute path; its last component isn't followed. `None`: nothing.
     fn entry(&self, path: &str) -> Result<Option<Entry>, String>;

@@ -9,7 +9,6 @@ mod host;
 mod roff;
 
 pub use host::{EXIT_CODES, HOST};
-pub use roff::format;
 
 use clap::Command;
 use clap_mangen::Man;
@@ -50,6 +49,11 @@ pub const FORMATS: [(&str, &str, &str); 2] = [
     ),
     ("bistable-health.toml", "profile of the health check", include_str!("../../../src/docs/health.md")),
 ];
+
+/// A page of section 5 from the project's page about a file: its name, one line on it, and the text in Markdown.
+pub fn format_page((name, about, markdown): (&str, &str, &str), date: &str) -> Page {
+    Page { name: name.into(), section: 5, text: roff::format(name, about, markdown, date) }
+}
 
 /// A page for the program and each of its verbs, of this date.
 ///

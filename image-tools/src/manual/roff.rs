@@ -1,13 +1,13 @@
 //! A page in Markdown as one in roff.
 use std::fmt::Write as _;
 
-/// A term and what is said of it.
+/// A term and its explanation.
 pub(super) fn entry(term: &str, is: &str) -> String {
     format!(".TP\n\\fB{}\\fR\n{}\n", escaped(term), line(is))
 }
 
 /// A page of section 5 from a page in Markdown, of this date.
-pub fn format(name: &str, about: &str, markdown: &str, date: &str) -> String {
+pub(super) fn format(name: &str, about: &str, markdown: &str, date: &str) -> String {
     let source = super::source();
     let mut text = format!(
         ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n.TH {name} 5 \"{date}\" \"{source}\" \"Bistable\"\n\
@@ -41,7 +41,7 @@ pub fn format(name: &str, about: &str, markdown: &str, date: &str) -> String {
     text
 }
 
-/// A row becomes a term and what is said of it; the head and its rule say nothing more.
+/// A row becomes a term and its explanation; the head and its rule are left out.
 fn table_row(text: &mut String, row: &str) {
     let cells: Vec<_> = row.trim_end_matches('|').split('|').map(str::trim).collect();
     let [term, rest @ ..] = &cells[..] else { return };

@@ -4,6 +4,7 @@ use super::channel::{ChannelError, ChannelFile, Log, names};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::{Channel, Digest};
+use serde::Serialize;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,13 +24,15 @@ pub enum HoldingsError {
 }
 
 /// What a channel makes of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Standing {
-    /// It was there once.
+    /// It offered it once.
     Past,
-    /// Taken off, because it is bad.
+    /// It withdrew it.
     Withdrawn,
-    /// On offer.
+    /// It offers it.
     Offered,
 }
 

@@ -63,6 +63,12 @@ impl Contents {
         written.map(Source::Spool).map_err(failed)
     }
 
+    /// Writes a whole file's bytes to the temporary file.
+    pub(crate) fn store(&mut self, bytes: &[u8], temp_dir: Option<&Path>) -> Result<FileData, VolumeError> {
+        let source = if bytes.is_empty() { Source::Empty } else { self.append(bytes, temp_dir)? };
+        Ok(FileData { size: bytes.len() as u64, source, data: None })
+    }
+
     /// Opens a file's contents.
     ///
     /// A file of the host is opened without following a link and must still have the size it had.

@@ -245,6 +245,16 @@ pub(crate) fn contents(
     Ok(())
 }
 
+/// All bytes of a file.
+pub(crate) fn read(tree: &Tree, node: NodeId) -> Result<Vec<u8>, VolumeError> {
+    let mut bytes = Vec::new();
+    contents(tree, node, |piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
 /// The formatter stamps the label with the time of day; this replaces it.
 fn stamp_label(pages: &mut Pages, params: &FormatParams, epoch: u64) -> Result<(), VolumeError> {
     // On FAT32 the root folder is the first cluster; before that it lies between the tables and the clusters.

@@ -61,7 +61,7 @@ fn read_ext4(image: &File) -> Result<Option<Result<Vec<u8>, Unfit>>, Ext4Error> 
 /// The number in the file's bytes.
 ///
 /// # Errors
-/// What is there instead, human-readable.
+/// A message that says what is there instead.
 pub(crate) fn parse(bytes: &[u8]) -> Result<u16, String> {
     let text = bytes.trim_ascii();
     // `parse` also takes a sign.

@@ -132,18 +132,10 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             (image, durable, large)
         }
         (InputKind::Directory, Ext4Backend::Mkext4) => {
-            let mut tree = dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?;
-            add_root(path, &mut tree, options)?;
-            let durable = formats::of_tree(path, &mut tree)?;
-            let large = kernels::of_tree(&tree)?;
-            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable, large)
+            of_tree(path, dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?, options)?
         }
         (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
-            let mut tree = tar::read(path, compression, options, &mut warnings)?;
-            add_root(path, &mut tree, options)?;
-            let durable = formats::of_tree(path, &mut tree)?;
-            let large = kernels::of_tree(&tree)?;
-            (Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable, large)
+            of_tree(path, tar::read(path, compression, options, &mut warnings)?, options)?
         }
         (InputKind::Fat, _) => {
             return Err(VolumeError::WrongInput {
@@ -154,6 +146,20 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
         }
     };
     Ok(VolumePlan { kind, image, warnings, durable, large })
+}
+
+/// The image of a tree by the built-in writer, with what is known of it only while it is a tree.
+fn of_tree(
+    path: &Path,
+    mut tree: Tree,
+    options: &SystemOptions,
+) -> Result<(Image, u16, Vec<LargeFile>), VolumeError> {
+    if let Some(root) = &options.root {
+        system_root::add(path, &mut tree, root, options)?;
+    }
+    let durable = formats::of_tree(path, &mut tree)?;
+    let large = kernels::of_tree(&tree)?;
+    Ok((Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable, large))
 }
 
 fn not_added(what: &str) -> String {
@@ -190,10 +196,6 @@ fn large_of(kind: InputKind, image: &Image) -> Vec<LargeFile> {
         (InputKind::Ext4, Image::File { file, .. }) => kernels::of_ext4(file),
         _ => Vec::new(),
     }
-}
-
-fn add_root(path: &Path, tree: &mut Tree, options: &SystemOptions) -> Result<(), VolumeError> {
-    options.root.as_ref().map_or(Ok(()), |root| system_root::add(path, tree, root, options))
 }
 
 /// Reads what `path` is and plans the boot volume: a directory or a ready FAT image.

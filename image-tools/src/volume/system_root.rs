@@ -47,7 +47,7 @@ pub(crate) fn add(
 /// Whether a root that a system has already may stay there.
 ///
 /// # Errors
-/// Why not, human-readable.
+/// A message that says why not.
 pub(crate) fn check(there: &[u8], root: &SignedRoot) -> Result<(), String> {
     let refuse = |why: String| {
         format!("/{} {why}: take it out of the system, and `build` puts the root of --root there", path())

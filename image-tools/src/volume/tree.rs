@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::path::Path;
 
 use super::content::Contents;
-use super::data::{FileData, Source};
+use super::data::FileData;
 use super::error::{EntryProblem, VolumeError, lossy};
 
 /// The most entries a tree may have. Each takes about 1 KiB of memory until the image is written (measured: 1.0 GB
@@ -299,8 +299,7 @@ impl Tree {
         let name = names.pop().unwrap_or_default();
         let folder = self.folder(&names, None).map_err(failed)?;
         let folder = folder.ok_or_else(|| failed(EntryProblem::ThroughFile { parent: path.into() }))?;
-        let source = if bytes.is_empty() { Source::Empty } else { self.contents.append(bytes, temp_dir)? };
-        let kind = Kind::File(FileData { size: bytes.len() as u64, source, data: None });
+        let kind = Kind::File(self.contents.store(bytes, temp_dir)?);
         let secs = i64::try_from(mtime).unwrap_or(i64::MAX);
         let meta = Meta { mode: 0o644, uid: 0, gid: 0, mtime: Time { secs, nanos: 0 }.clamp(mtime) };
         self.insert(folder, name, Node { kind, meta, xattrs: Vec::new(), links: 1 }).map_err(failed)?;

@@ -140,12 +140,7 @@ pub(crate) fn read_text(source: &Path, tree: &Tree, file: &BootFile) -> Result<S
     if u64::from(file.size) > TEXT {
         return Err(refuse("has more than 1 MiB, so it is not what its name says"));
     }
-    let mut bytes = Vec::new();
-    fat::contents(tree, file.node, |piece| {
-        bytes.extend_from_slice(piece);
-        Ok(())
-    })?;
-    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text"))
+    String::from_utf8(fat::read(tree, file.node)?).map_err(|_| refuse("is not UTF-8 text"))
 }
 
 fn bad(source: &Path, why: String) -> VolumeError {

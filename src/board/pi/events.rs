@@ -2,7 +2,10 @@
 //! `/run/bistable/events`.
 use super::{DevNo, Mounts, PiClock, Sysroot, host::PiHost};
 use crate::{
-    board::{Access, event_folder::EventFolder},
+    board::{
+        Access,
+        event_folder::{EventFolder, not_mounted},
+    },
     ports::{Clock, EventPorts, EventStore, Host, Stamp, Stamps, WallClock},
 };
 use std::{io, path::Path};
@@ -16,10 +19,9 @@ pub(super) fn ports(
     host: PiHost,
 ) -> EventPorts {
     let open = |folder: &Path| -> io::Result<Box<dyn EventStore>> {
-        let store = EventFolder::open(&sysroot.join(folder), "bistable/events", access)?;
+        let store = EventFolder::open(&sysroot.join(folder), access)?;
         Ok(Box::new(store))
     };
-    let not_mounted = || io::Error::new(io::ErrorKind::NotFound, "the partition persistent is not mounted");
     EventPorts {
         persistent: mounts.folder(persistent).ok_or_else(not_mounted).and_then(open),
         volatile: open(Path::new("/run")),

@@ -1,7 +1,10 @@
 //! Where a simulated Pi's events go: a folder that stands for the partition `persistent`, and one for `/run`.
 use super::{clock::SimClock, world::Facts};
 use crate::{
-    board::{Access, Meter, event_folder::EventFolder},
+    board::{
+        Access, Meter,
+        event_folder::{EventFolder, not_mounted},
+    },
     ports::{EventPorts, EventStore, Stamp, Stamps, WallClock},
 };
 use bistable_boot::BootId;
@@ -21,12 +24,12 @@ pub(super) fn ports(
         if access == Access::Exclusive {
             fs::create_dir_all(&top)?;
         }
-        let inner = EventFolder::open(&top, "bistable/events", access)?;
+        let inner = EventFolder::open(&top, access)?;
         Ok(Box::new(SimStore { inner, meter: meter.clone(), is_full }))
     };
     let persistent = match facts.free_mib {
         Some(mib) => open("persistent", mib == 0),
-        None => Err(io::Error::new(io::ErrorKind::NotFound, "the partition persistent is not mounted")),
+        None => Err(not_mounted()),
     };
     let stamps = SimStamps { facts: facts.clone(), boot, clock };
     EventPorts { persistent, volatile: open("run", false), stamps: Box::new(stamps) }

@@ -8,7 +8,6 @@ mod unpack;
 
 use std::path::Path;
 
-use super::data::{FileData, Source};
 use super::error::VolumeError;
 use super::fat::{self, BootFile};
 use super::tree::{Kind, Tree};
@@ -33,7 +32,7 @@ pub(crate) fn apply(
     let files = fat::files(source, tree)?;
     // A file with two names is unpacked once; the second time it is plain already.
     for file in files.iter().filter(|file| (SMALLEST..=MOST).contains(&file.size)) {
-        let bytes = read(tree, file)?;
+        let bytes = fat::read(tree, file.node)?;
         match unpack(&bytes, MOST as usize) {
             Found::Other | Found::Plain => {}
             Found::Kept(why) => warnings.push(format!("{} stays compressed: {why}", file.path)),
@@ -44,7 +43,7 @@ pub(crate) fn apply(
                     Bytes(plain.len() as u64),
                     Bytes(file.size.into())
                 ));
-                replace(tree, file, &plain, temp_dir)?;
+                tree.node_mut(file.node).kind = Kind::File(tree.contents.store(&plain, temp_dir)?);
             }
         }
     }
@@ -63,24 +62,4 @@ pub(crate) fn apply(
 
 fn total(files: &[BootFile]) -> u64 {
     files.iter().map(|file| u64::from(file.size)).sum()
-}
-
-fn read(tree: &Tree, file: &BootFile) -> Result<Vec<u8>, VolumeError> {
-    let mut bytes = Vec::with_capacity(file.size as usize);
-    fat::contents(tree, file.node, |piece| {
-        bytes.extend_from_slice(piece);
-        Ok(())
-    })?;
-    Ok(bytes)
-}
-
-fn replace(
-    tree: &mut Tree,
-    file: &BootFile,
-    bytes: &[u8],
-    temp_dir: Option<&Path>,
-) -> Result<(), VolumeError> {
-    let source = if bytes.is_empty() { Source::Empty } else { tree.contents.append(bytes, temp_dir)? };
-    tree.node_mut(file.node).kind = Kind::File(FileData { size: bytes.len() as u64, source, data: None });
-    Ok(())
 }
