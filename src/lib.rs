@@ -23,6 +23,8 @@ pub mod logging;
 pub mod offer;
 pub mod ports;
 pub mod progress;
+#[cfg(feature = "daemon")]
+pub mod serve;
 pub mod source;
 pub mod status;
 pub mod steps;

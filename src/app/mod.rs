@@ -11,6 +11,7 @@
 //! | `handle` | what each request does |
 //! | `dates` | when past updates ended |
 //! | `channel` | what `check`, `install` and `update` take from a channel |
+//! | `job` | a request in a queue, and the newest ones |
 //! | `mailbox` | a thread that owns the agent |
 //! | [`policy`] | what the device does without being asked |
 //! | `simulated` | what the verbs of the simulated Pi answer |
@@ -20,6 +21,7 @@ mod code;
 mod dates;
 mod document;
 mod handle;
+mod job;
 mod mailbox;
 pub mod policy;
 mod reply;
@@ -38,6 +40,7 @@ pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};
 pub use handle::handle;
 pub(crate) use handle::rested;
+pub use job::{Asker, JOBS, Job, JobProgress, JobState, Jobs, NotCancelled, Outcome, Via};
 pub use mailbox::{Mailbox, NotTaken, Pending, Subscription};
 pub use reply::{Context, Failed, Reboot, Reply};
 pub use request::{From, Offers, Request, Wanted};

@@ -38,6 +38,25 @@ pub enum Request {
 }
 
 impl Request {
+    /// Its name, as it is written.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Request::Status => "status",
+            Request::History => "history",
+            Request::Preflight => "preflight",
+            Request::Check(_) => "check",
+            Request::Install(_) => "install",
+            Request::Health => "health",
+            Request::SelfTest => "self-test",
+            Request::Arm => "arm",
+            Request::Reboot => "reboot",
+            Request::Update(_) => "update",
+            Request::Resume => "resume",
+            Request::Commit => "commit",
+            Request::Revert => "revert",
+        }
+    }
+
     /// Whether the device is only looked at: nothing is saved, and nothing that a power cut left is mended first.
     pub fn only_looks(&self) -> bool {
         match self {
@@ -149,7 +168,7 @@ mod tests {
             (Request::Revert, "revert"),
         ] {
             let json = serde_json::to_value(&request).unwrap();
-            assert_eq!(json["operation"], operation);
+            assert_eq!((json["operation"].as_str(), request.operation()), (Some(operation), operation));
             assert_eq!(serde_json::from_value::<Request>(json).unwrap(), request);
         }
     }

@@ -1,5 +1,5 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
-use super::{Answer, Failure, Request};
+use super::{Answer, Failure, Job, Request};
 use crate::{
     event::Numbered,
     events::{Entry, Transition},
@@ -19,6 +19,7 @@ fn published(name: &str) -> PathBuf {
 fn what_programs_read_is_as_published() {
     assert_published::<Answer>(&published("answer.json"));
     assert_request_published::<Request>(&published("request.json"));
+    assert_published::<Job>(&published("job.json"));
     assert_published::<Failure>(&published("failure.json"));
     assert_published::<Numbered>(&published("event.json"));
     assert_published::<Entry>(&published("log-entry.json"));

@@ -57,6 +57,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "agent",
             "events",
             "app",
+            "serve",
             "cli cmd",
             "main",
         ],

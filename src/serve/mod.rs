@@ -1,0 +1,4 @@
+//! The daemon's API.
+mod desk;
+
+pub use desk::{Desk, Found, NotTaken, Outlook};
