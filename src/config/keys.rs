@@ -3,11 +3,11 @@ use super::{
     Mode,
     component::ComponentKind,
     key::{Each, Key, Of, One},
-    kind::{Choice, Flag, Mirrors, Number, Optional, WEB},
+    kind::{Choice, Flag, MIRRORS, Number, Optional, WEB, WINDOWS},
     name,
     texts::{
-        BOARD, CHANNEL, DISK, FOLDER, GROUP, ID, LOCK_GROUP, PATH, PROJECT, SERVICE, TREE, UNIT, VERSION,
-        WITHIN, time,
+        BOARD, CHANNEL, DISK, FOLDER, GROUP, ID, LOCK_GROUP, PATH, PROJECT, SERVICE, TIME_ZONE, TREE, UNIT,
+        VERSION, WITHIN, time,
     },
 };
 
@@ -150,7 +150,7 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "instead of the release's self-test plan and of `/etc/bistable/self-test.toml`",
     },
     &One {
-        name: "source.urls", kind: Mirrors, field: |i| &mut i.settings.source.urls,
+        name: "source.urls", kind: MIRRORS, field: |i| &mut i.settings.source.urls,
         help: "the same repository in several places; the first that answers is used",
     },
     &One {
@@ -194,6 +194,26 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &One {
         name: "update.mode", kind: Choice(Mode::ALL), field: |i| &mut i.settings.update.mode,
         help: "what the device does with a release without being asked: report it; stage it; also try it at the next boot; or in a window",
+    },
+    &One {
+        name: "update.check_interval", kind: time(300, 30 * 86_400), field: |i| &mut i.settings.update.check_interval,
+        help: "how often the daemon asks the channel what is on offer",
+    },
+    &One {
+        name: "update.windows", kind: WINDOWS, field: |i| &mut i.settings.update.windows,
+        help: "mode \"auto\": when the device may switch by itself; an empty list: at any time",
+    },
+    &One {
+        name: "update.time_zone", kind: TIME_ZONE, field: |i| &mut i.settings.update.time_zone,
+        help: "the time zone of `windows`",
+    },
+    &One {
+        name: "update.windows_need_clock", kind: Flag, field: |i| &mut i.settings.update.windows_need_clock,
+        help: "`windows` are closed until the clock is synchronized; false: they go by the clock as it is",
+    },
+    &One {
+        name: "update.force_after", kind: Optional(time(3600, 365 * 86_400)), field: |i| &mut i.settings.update.force_after,
+        help: "a release that was staged this long ago no longer waits for `windows`",
     },
     &One {
         name: "update.max_download", field: |i| &mut i.settings.update.max_download,

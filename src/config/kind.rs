@@ -1,10 +1,7 @@
 //! Kinds of values: what is allowed, how it is read, how it is shown.
-use super::{Mirror, mirror, time};
+use super::{Mirror, Window, mirror, time};
 use serde_json::Value;
 use std::{fmt::Display, time::Duration};
-
-/// Most repositories in a list.
-const MIRRORS: usize = 16;
 
 /// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,39 +175,59 @@ impl<K: Kind> Kind for Optional<K> {
     }
 }
 
-/// Repositories with the same content, each once.
-pub(super) struct Mirrors;
+/// A list of texts, no two with the same meaning.
+pub(super) struct List<T> {
+    pub(super) allowed: &'static str,
+    /// Most items.
+    pub(super) most: usize,
+    /// An item's value, or why it has none: may be empty.
+    pub(super) read: fn(&str) -> Result<T, String>,
+}
 
-impl Kind for Mirrors {
-    type Value = Vec<Mirror>;
+impl<T: PartialEq + Display> Kind for List<T> {
+    type Value = Vec<T>;
 
     fn allowed(&self) -> String {
-        "a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"]".into()
+        self.allowed.into()
     }
 
-    fn read(&self, value: &Value) -> Checked<Vec<Mirror>> {
+    fn read(&self, value: &Value) -> Checked<Vec<T>> {
         let Some(items) = value.as_array() else { return wrong("") };
-        if items.len() > MIRRORS {
-            return wrong(format!("there are more than {MIRRORS}"));
+        if items.len() > self.most {
+            return wrong(format!("there are more than {}", self.most));
         }
         let mut found = Vec::new();
         let mut problems = Vec::new();
         for (i, item) in items.iter().enumerate() {
-            match item.as_str().map_or(Err(String::new()), Mirror::parse) {
-                Ok(mirror) if found.contains(&mirror) => {
+            match item.as_str().map_or(Err(String::new()), self.read) {
+                Ok(value) if found.contains(&value) => {
                     problems.push(Wrong { place: Place::Item(i), why: "it is there twice".into() });
                 }
-                Ok(mirror) => found.push(mirror),
+                Ok(value) => found.push(value),
                 Err(why) => problems.push(Wrong { place: Place::Item(i), why }),
             }
         }
         if problems.is_empty() { Ok(found) } else { Err(problems) }
     }
 
-    fn show(&self, value: &Vec<Mirror>) -> Value {
+    fn show(&self, value: &Vec<T>) -> Value {
         value.iter().map(ToString::to_string).collect()
     }
 }
+
+/// Repositories with the same content.
+pub(super) const MIRRORS: List<Mirror> = List {
+    allowed: "a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"]",
+    most: 16,
+    read: Mirror::parse,
+};
+
+/// When the device may switch by itself.
+pub(super) const WINDOWS: List<Window> = List {
+    allowed: "a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"]",
+    most: 32,
+    read: Window::parse,
+};
 
 /// An address to which paths can be added.
 pub(super) const WEB: Text<String> =

@@ -34,6 +34,8 @@
 //! [update]
 //! group = "canary"                   # this device's label in rollouts that name groups
 //! mode = "stage"                     # what happens to a release without being asked
+//! check_interval = "24h"             # how often the channel is checked
+//! windows = ["Mon-Fri 02:00-05:00"]  # when mode "auto" may switch, in the zone of time_zone
 //! ```
 //! The table of all keys is in `src/docs/configuration.md`; a test writes it from `keys.rs`.
 //!
@@ -71,6 +73,7 @@ mod tests;
 mod texts;
 mod time;
 mod trust;
+mod window;
 
 pub use checks::OperatorCheck;
 pub use component::{Backup, Component, ComponentKind, Managed, Target};
@@ -82,6 +85,7 @@ pub use mode::Mode;
 pub use remark::{Level, Remark};
 pub use settings::{BoardSettings, Settings, SourceLimits, SourceSettings, UpdateSettings};
 pub use show::Listing;
+pub use window::Window;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
 use fragment::{Fragment, Set};

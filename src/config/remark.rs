@@ -1,7 +1,10 @@
 //! What is legal and yet doubtful.
-use super::{Mirror, Problem, Settings, declared, fragment::Fragment};
+use super::{Mirror, Mode, Problem, Settings, declared, fragment::Fragment};
 use serde::Serialize;
 use std::fmt;
+
+/// Keys that mean nothing without `update.windows`.
+const OF_WINDOWS: [&str; 3] = ["update.time_zone", "update.windows_need_clock", "update.force_after"];
 
 /// How much a remark matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,12 +62,26 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
     if settings.source.urls.is_empty() {
         let keys = merged.iter().map(|(name, _)| name);
         // A staged release may also come from a file.
-        let is_about_offers =
-            |k: &&str| *k != "update.mode" && (k.starts_with("update.") || k.starts_with("source."));
+        let is_about_offers = |k: &&str| {
+            let of_switches = *k == "update.mode" || *k == "update.windows" || OF_WINDOWS.contains(k);
+            !of_switches && (k.starts_with("update.") || k.starts_with("source."))
+        };
         for key in keys.filter(is_about_offers) {
             let text =
                 if key == "source.urls" { "is empty" } else { "has no effect while source.urls is empty" };
             remark(Level::Warning, key, text);
+        }
+    }
+    if settings.update.mode != Mode::Auto && !settings.update.windows.is_empty() {
+        let text = format!(
+            "has no effect while update.mode is \"{}\": only \"auto\" waits for windows",
+            settings.update.mode
+        );
+        remark(Level::Warning, "update.windows", &text);
+    }
+    if settings.update.windows.is_empty() {
+        for key in OF_WINDOWS {
+            remark(Level::Warning, key, "has no effect without update.windows");
         }
     }
     if settings.update.fleet_lock.is_none() {

@@ -1,5 +1,5 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::{Component, Mirror, Mode, OperatorCheck, load};
+use super::{Component, Mirror, Mode, OperatorCheck, Window, load};
 use bistable_format::{
     health::Profile,
     selftest::{Need, Plan},
@@ -48,7 +48,7 @@ pub struct SourceLimits {
     pub retry_wait: Duration,
 }
 
-/// How this device takes part in rollouts.
+/// How this device takes part in rollouts, and when it acts by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdateSettings {
     /// What the device does with a release without being asked.
@@ -57,6 +57,16 @@ pub struct UpdateSettings {
     pub group: Option<String>,
     /// What its place in a rollout is drawn from, instead of the board's serial number; 1 to 64 of A-Z a-z 0-9 . _ : -.
     pub id: Option<String>,
+    /// How often the channel is checked: 5 minutes to 30 days.
+    pub check_interval: Duration,
+    /// When the device may switch by itself, at most 32, none twice; at any time if empty.
+    pub windows: Vec<Window>,
+    /// The windows' time zone: a name as the zone database has them; this device may not have it.
+    pub time_zone: String,
+    /// Whether the windows are closed until the clock is synchronized.
+    pub windows_need_clock: bool,
+    /// How long a staged release waits for the windows: 1 hour to 365 days; without a limit if `None`.
+    pub force_after: Option<Duration>,
     /// Most bytes that are fetched for an update whose version was not named.
     pub max_download: Option<u64>,
     /// Whether such an update needs a delta.
@@ -161,6 +171,11 @@ impl Default for Settings {
                 mode: Mode::default(),
                 group: None,
                 id: None,
+                check_interval: Duration::from_secs(86_400),
+                windows: Vec::new(),
+                time_zone: "UTC".into(),
+                windows_need_clock: true,
+                force_after: None,
                 fleet_lock: None,
                 max_download: None,
                 deltas_only: false,

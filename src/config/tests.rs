@@ -50,7 +50,7 @@ fn everything_can_be_set() {
         [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
-        [update]\nmode = 'auto'\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n";
+        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n";
     let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
     let settings =
         loaded(&[(ETC, text), ("data/plan.toml", plan), ("data/health.toml", "deadline_s = 77")]).unwrap();
@@ -86,6 +86,13 @@ fn everything_can_be_set() {
             mode: Mode::Auto,
             group: Some("canary".into()),
             id: Some("Hub:7".into()),
+            check_interval: Duration::from_secs(6 * 3600),
+            windows: ["Mon-Fri 02:00-05:00", "Mon,Sat,Sun 22:00-02:00"]
+                .map(|w| Window::parse(w).unwrap())
+                .into(),
+            time_zone: "Europe/Berlin".into(),
+            windows_need_clock: false,
+            force_after: Some(Duration::from_secs(14 * 86_400)),
             max_download: Some(20_000_000),
             deltas_only: true,
             fleet_lock: Some("http://lock.example".into()),
@@ -216,6 +223,27 @@ fn each_error_says_where_and_what_is_allowed() {
         ("[source.limits]\nrate_window = 07:32:00", ":2: source.limits.rate_window is a time in quotes from \"1s\" to \"1h\", not 07:32:00"),
         ("[update]\ngroup = 'a b'", ":2: update.group is 1 to 64 of a-z 0-9 . _ - in quotes, not 'a b'"),
         ("[update]\nid = 'ü'", ":2: update.id is 1 to 64 of A-Z a-z 0-9 . _ : - in quotes, not 'ü'"),
+        ("[update]\ncheck_interval = '4m59s'", ":2: update.check_interval is a time in quotes from \"5m\" to \"30d\", not '4m59s'"),
+        ("[update]\ncheck_interval = '31d'", ":2: update.check_interval is a time in quotes from \"5m\" to \"30d\", not '31d'"),
+        ("[update]\ncheck_interval = 86400", ":2: update.check_interval is a time in quotes from \"5m\" to \"30d\", not 86400"),
+        ("[update]\nforce_after = '59m'", ":2: update.force_after is a time in quotes from \"1h\" to \"365d\", not '59m'"),
+        ("[update]\nforce_after = '366d'", ":2: update.force_after is a time in quotes from \"1h\" to \"365d\", not '366d'"),
+        ("[update]\nforce_after = false", ":2: update.force_after is a time in quotes from \"1h\" to \"365d\", not false"),
+        ("[update]\nwindows_need_clock = 'no'", ":2: update.windows_need_clock is true or false, not 'no'"),
+        ("[update]\nwindows = '02:00-05:00'", ":2: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not '02:00-05:00'"),
+        ("[update]\nwindows = [\n'02:00-05:00',\n7]", ":4: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not 7"),
+        ("[update]\nwindows = ['Mon 02:00']", ":2: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not 'Mon 02:00'"),
+        ("[update]\nwindows = ['24:00-02:00']", ":2: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not '24:00-02:00': a window can't open at 24:00: write 00:00 of the next day"),
+        ("[update]\nwindows = ['Mon 02:00-02:00']", ":2: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not 'Mon 02:00-02:00': it opens and closes at the same time: write 00:00-24:00 for a whole day"),
+        ("[update]\nwindows = ['Mo 02:00-03:00']", ":2: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not 'Mo 02:00-03:00': \"Mo\" is not one of Mon Tue Wed Thu Fri Sat Sun"),
+        ("[update]\nwindows = ['Sat,Sun 02:00-03:00',\n'Sun,Sat 02:00-03:00']", ":3: update.windows is a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"], not 'Sun,Sat 02:00-03:00': it is there twice"),
+        ("[update]\ntime_zone = ''", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not ''"),
+        ("[update]\ntime_zone = '/etc/localtime'", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not '/etc/localtime'"),
+        ("[update]\ntime_zone = '../UTC'", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not '../UTC'"),
+        ("[update]\ntime_zone = 'Europe/'", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not 'Europe/'"),
+        ("[update]\ntime_zone = 'Europe/.x'", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not 'Europe/.x'"),
+        ("[update]\ntime_zone = 'Central European'", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not 'Central European'"),
+        ("[update]\ntime_zone = 1", ":2: update.time_zone is a time zone's IANA name in quotes, like \"Europe/Berlin\", not 1"),
         ("[update]\nfleet_lock = '/x'", ":2: update.fleet_lock is an http:// or https:// address in quotes, not '/x': it doesn't begin with http:// or https://"),
         ("[update]\nfleet_lock_group = 'a_b'", ":2: update.fleet_lock_group is 1 to 64 of A-Z a-z 0-9 . - in quotes, not 'a_b'"),
         ("a = 1\na = 2", ":2: duplicate key"),
@@ -224,6 +252,31 @@ fn each_error_says_where_and_what_is_allowed() {
     for (text, expected) in table {
         assert_eq!(problems(&[(ETC, text)]), [format!("{ETC}{expected}")]);
     }
+}
+
+#[test]
+fn windows_are_limited_in_number_and_may_overlap() {
+    let windows = |n: usize| {
+        let items: Vec<String> =
+            (0..n).map(|i| format!("'{:02}:00-{:02}:30'", i % 24, 23 - i / 24)).collect();
+        format!("update.windows = [{}]", items.join(", "))
+    };
+    assert_eq!(loaded(&[(ETC, &windows(32))]).unwrap().update.windows.len(), 32);
+    let found = problems(&[(ETC, &windows(33))]);
+    assert!(found.len() == 1 && found[0].ends_with(": there are more than 32"), "{found:?}");
+    let longest = format!("update.time_zone = '{}'", "a".repeat(64));
+    assert_eq!(loaded(&[(ETC, &longest)]).unwrap().update.time_zone.len(), 64);
+    assert_eq!(problems(&[(ETC, &longest.replace("'a", "'aa"))]).len(), 1);
+}
+
+#[test]
+fn empty_list_overrides_the_windows_of_an_earlier_layer() {
+    let usr = "usr/lib/bistable/config.d/a.toml";
+    let settings = loaded(&[
+        (usr, "update.windows = ['02:00-03:00']"),
+        ("etc/bistable/config.d/b.toml", "update.windows = []"),
+    ]);
+    assert_eq!(settings.unwrap().update.windows, []);
 }
 
 #[test]

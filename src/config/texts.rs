@@ -136,6 +136,19 @@ pub(super) const ID: Text<String> = Text {
     show: String::clone,
 };
 
+/// As the zone database has its names. Whether the device has that zone shows when it is used: the database may be missing.
+pub(super) const TIME_ZONE: Text<String> = Text {
+    allowed: "a time zone's IANA name in quotes, like \"Europe/Berlin\"",
+    read: |s| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-');
+        // Names are looked up as paths.
+        let good =
+            |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(letter);
+        if s.len() <= 64 && s.split('/').all(good) { Ok(s.into()) } else { Err(String::new()) }
+    },
+    show: String::clone,
+};
+
 // As the protocol has it.
 pub(super) const LOCK_GROUP: Text<String> = Text {
     allowed: "1 to 64 of A-Z a-z 0-9 . - in quotes",

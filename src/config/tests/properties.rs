@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// A line that sets a key: its table, itself, values of which all are allowed.
-const LINES: [(&str, &str, &[&str]); 14] = [
+const LINES: [(&str, &str, &[&str]); 16] = [
     ("", "allow_demo_keys", &["true", "false"]),
     ("install", "flush_bytes", &["16777216", "0x1000001", "67_108_864"]),
     ("board", "name", &["'pi4'", "\"pi5\""]),
@@ -18,6 +18,8 @@ const LINES: [(&str, &str, &[&str]); 14] = [
     ("source", "urls", &["[]", "['/a']", "[\n  '/a', # one\n  'http://b',\n]"]),
     ("source.limits", "retry_wait", &["'1s'", "'1m1s'"]),
     ("update", "group", &["'a'", "'b'"]),
+    ("update", "windows", &["[]", "['Sat-Mon 22:00-24:00', '02:00-03:00']"]),
+    ("update", "check_interval", &["'5m'", "'30d'"]),
     ("update", "fleet_lock", &["'http://x'", "'https://y/z'"]),
 ];
 

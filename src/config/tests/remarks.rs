@@ -11,7 +11,7 @@ fn remarks(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn each_remark_says_where_and_why() {
     #[rustfmt::skip]
-    let table: [(&str, &[&str]); 14] = [
+    let table: [(&str, &[&str]); 19] = [
         ("", &[]),
         ("[install]\nflush_bytes = 16777216\n[board]\nname = 'pi4'", &[]),
         ("source.urls = ['https://x', '/y']\nsource.channel = 'a'\n[update]\ngroup = 'b'\nid = 'c'", &[]),
@@ -23,6 +23,14 @@ fn each_remark_says_where_and_why() {
         ("source.urls = ['http://x', '/y']", &[":1: note: source.urls has an http:// address: others may see what is fetched, not change it, as all of it is signed"]),
         ("source.urls = ['/y']\nupdate.fleet_lock = 'http://x'\nupdate.fleet_lock_group = 'a'", &[":2: note: update.fleet_lock is an http:// address: whoever is on the way can hold this device's updates back"]),
         ("source.urls = ['/y']\nupdate.fleet_lock_group = 'a'", &[":2: warning: update.fleet_lock_group has no effect without update.fleet_lock"]),
+        ("[update]\nmode = 'auto'\nwindows = ['02:00-03:00']\ntime_zone = 'Asia/Tokyo'\nforce_after = '2d'\nwindows_need_clock = false", &[]),
+        ("[update]\nwindows = ['02:00-03:00']\nforce_after = '2d'", &[":2: warning: update.windows has no effect while update.mode is \"stage\": only \"auto\" waits for windows"]),
+        ("[update]\nmode = 'auto'\nforce_after = '2d'", &[":3: warning: update.force_after has no effect without update.windows"]),
+        ("[update]\nwindows = []\ntime_zone = 'UTC'\nwindows_need_clock = true", &[
+            ":3: warning: update.time_zone has no effect without update.windows",
+            ":4: warning: update.windows_need_clock has no effect without update.windows",
+        ]),
+        ("[update]\ncheck_interval = '1h'", &[":2: warning: update.check_interval has no effect while source.urls is empty"]),
         ("[component.modem]\ninstalled = '1.0.0'", &[]),
         ("[component.web]\nproject = 'hub'\nservice = 'web'\nkind = 'containers'", &[":4: note: component.web.kind has no effect yet: this version of bistable updates no components; releases that require web are compared with its key installed"]),
         ("source.urls = ['http://y']\nallow_demo_keys = true", &[
