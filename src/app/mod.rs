@@ -14,6 +14,7 @@
 //! | `job` | a request in a queue, and the newest ones |
 //! | `mailbox` | a thread that owns the agent |
 //! | [`policy`] | what the device does without being asked |
+//! | [`schedule`] | when it does that |
 //! | `simulated` | what the verbs of the simulated Pi answer |
 mod answer;
 mod channel;
@@ -26,6 +27,7 @@ mod mailbox;
 pub mod policy;
 mod reply;
 mod request;
+pub mod schedule;
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod schemas;

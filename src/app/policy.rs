@@ -4,6 +4,7 @@
 //! decision of a boot that was made before, a verdict, a commit or a revert, never waits.
 use crate::config::Mode;
 use bistable_boot::{MAX_ATTEMPTS, Now, Saved, Slot};
+use serde::Serialize;
 use std::fmt;
 
 /// Whether the next act of an update may follow by itself.
@@ -16,7 +17,8 @@ pub enum Next {
 }
 
 /// What waits for a person, and in which mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A staged release waits to be armed.
     Staged(Mode),

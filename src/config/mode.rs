@@ -1,8 +1,10 @@
 //! How far an offer is followed without being asked: of the image, and of each component.
+use serde::Serialize;
 use std::fmt;
 
 /// How far an offer is followed without being asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Report it.
     Check,

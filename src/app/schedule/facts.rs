@@ -1,0 +1,91 @@
+//! What the schedule is a function of, beside the clocks: the device, its rules, and what happened.
+use super::{
+    due::{LastTry, Seed},
+    moment::When,
+    windows::Windows,
+    zone::Zone,
+};
+use crate::config::{Mode, UpdateSettings};
+use bistable_boot::{BootId, Now, Slot};
+use std::time::Duration;
+
+/// The device, and where its update stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The update.
+    pub now: Now,
+    /// The slot that runs.
+    pub booted: Slot,
+    /// What identifies the device in rollouts: its draws are made from it.
+    pub id: String,
+    /// This boot.
+    pub boot: BootId,
+}
+
+/// What the owner wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How far an offer is followed (`update.mode`).
+    pub mode: Mode,
+    /// Whether there is a channel to follow (`source.urls`).
+    pub follows: bool,
+    /// How often the channel is looked at (`update.check_interval`).
+    pub interval: Duration,
+    /// When the device may switch (`update.windows`).
+    pub windows: Windows,
+    /// The zone of the windows (`update.time_zone`).
+    pub zone: Zone,
+    /// Whether the windows are closed while the clock is not synchronized (`update.windows_need_clock`).
+    pub windows_need_clock: bool,
+    /// How long a staged release waits for a window (`update.force_after`).
+    pub force_after: Option<Duration>,
+}
+
+/// What happened, as the daemon knows it from events, and from those who asked it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The last look at the channel, or the last attempt to go on with an installation.
+    pub last_look: Option<LastTry>,
+    /// Since when a release is staged.
+    pub staged: Option<When>,
+    /// What holds a switch back.
+    pub inhibitors: Vec<Inhibitor>,
+    /// When updates were rolled back.
+    pub rollbacks: Vec<When>,
+    /// The last switch, if it was refused: by FleetLock, by a hook.
+    pub switch_refused: Option<LastTry>,
+    /// Whether the boot's own service has not yet decided what this boot is.
+    pub trial_pending: bool,
+}
+
+/// A lease that holds a switch back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inhibitor {
+    /// Who has it.
+    pub owner: String,
+    /// What for.
+    pub reason: String,
+    /// When it ends, in time since the boot.
+    pub ends: Duration,
+}
+
+impl Rules {
+    /// The rules that are configured. The zone database is read here, and only here.
+    pub fn of(update: &UpdateSettings, follows: bool) -> Rules {
+        Rules {
+            mode: update.mode,
+            follows,
+            interval: update.check_interval,
+            windows: update.windows.clone().into(),
+            zone: Zone::named(&update.time_zone),
+            windows_need_clock: update.windows_need_clock,
+            force_after: update.force_after,
+        }
+    }
+}
+
+impl Standing {
+    pub(super) fn seed(&self) -> Seed<'_> {
+        Seed { id: &self.id, boot: self.boot }
+    }
+}

@@ -1,0 +1,120 @@
+//! Why the device waits, for programs and in words.
+use super::due::Pace;
+use crate::{app::policy, date::utc_minute};
+use serde::Serialize;
+use std::fmt;
+
+/// Why nothing is done now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Why {
+    /// The next look at the channel is due later.
+    Check(Pace),
+    /// A half-written slot is written again later.
+    Install(Pace),
+    /// There is no channel to look at.
+    NoSource,
+    /// It waits for a person.
+    Person {
+        /// What does.
+        what: policy::Why,
+    },
+    /// The next boot tries the release.
+    NextBoot,
+    /// The boot's own service decides, or resumes what a boot interrupted.
+    Boot {
+        /// The update's state.
+        state: &'static str,
+    },
+    /// The boot loader refused the trial for good.
+    NotTried {
+        /// How often it did.
+        refused: u8,
+    },
+    /// An inhibitor holds the switch back.
+    Inhibited {
+        /// Who has it.
+        owner: String,
+        /// What for.
+        reason: String,
+    },
+    /// Too many updates were rolled back.
+    Rollbacks {
+        /// How many, within an hour.
+        count: usize,
+    },
+    /// The switch was refused.
+    SwitchRefused {
+        /// How often in a row.
+        failures: u32,
+    },
+    /// The windows are closed.
+    Window {
+        /// The second since 1970 at which they open, if known.
+        opens: Option<u64>,
+    },
+    /// The windows are closed because the clock isn't synchronized.
+    Clock,
+    /// The windows are closed because the device doesn't have their zone.
+    Zone {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Check(pace) => paced(f, "the next check of the channel", *pace),
+            Why::Install(pace) => paced(f, "the next attempt to install", *pace),
+            Why::NoSource => f.write_str("no repository is configured: set `source.urls`"),
+            Why::Person { what } => what.fmt(f),
+            Why::NextBoot => f.write_str("the next boot tries the release"),
+            Why::Boot { state } => write!(f, "{state}: `bistable resume` decides, not the daemon"),
+            Why::NotTried { refused } => write!(
+                f,
+                "the boot loader did not try the release in {refused} reboots; see `bistable preflight`; `bistable arm` asks \
+                 for it again"
+            ),
+            Why::Inhibited { owner, reason } => write!(f, "{owner} holds the switch back: {reason}"),
+            Why::Rollbacks { count } => {
+                write!(f, "{count} updates were rolled back within an hour; at most {MAX_ROLLBACKS} may be")
+            }
+            Why::SwitchRefused { failures } => {
+                write!(f, "the switch was refused ({failures} in a row); the next attempt is delayed")
+            }
+            Why::Window { opens: Some(at) } => {
+                write!(f, "waits for the maintenance window that opens at {}", utc_minute(*at))
+            }
+            Why::Window { opens: None } => f.write_str(
+                "waits for a maintenance window; the clock shows a time that no calendar has, so that none opens",
+            ),
+            Why::Clock => f.write_str(
+                "waits for a maintenance window; all are closed until the clock is synchronized \
+                 (update.windows_need_clock)",
+            ),
+            Why::Zone { name } => write!(
+                f,
+                "waits for a maintenance window; all are closed, since this device has no time zone \"{name}\": install the \
+                 zone database or change update.time_zone"
+            ),
+        }
+    }
+}
+
+/// Rollbacks within an hour after which a device doesn't switch by itself.
+pub(super) const MAX_ROLLBACKS: usize = 3;
+
+fn paced(f: &mut fmt::Formatter<'_>, what: &str, pace: Pace) -> fmt::Result {
+    match pace {
+        Pace::Interval => write!(f, "{what} is due later (update.check_interval)"),
+        Pace::AfterBoot => {
+            write!(
+                f,
+                "{what} is delayed after a boot, so that devices that start together don't all ask at once"
+            )
+        }
+        Pace::BackOff { failures } => write!(f, "{what} is delayed: {failures} failed in a row"),
+        Pace::RetryAfter => write!(f, "{what} is delayed: the server asked to wait"),
+    }
+}
