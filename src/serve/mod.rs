@@ -1,4 +1,80 @@
-//! The daemon's API.
+//! The daemon's API: HTTP/1.1 and JSON on a Unix socket. See `docs/api.md`.
+//!
+//! A request passes these stages, in this order, and each may refuse it: the limits of connection, head and body; method,
+//! path and schema; who asks; the policy (nothing is done while a trial is undecided); the agent's queue. The server itself
+//! knows nothing of the device: a [`Desk`] answers.
+//!
+//! This is the one room that names axum, hyper and tokio.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`desk`](Desk) | the port that answers |
+//! | `routes`, `router` | the table of routes: router, `Allow` and the OpenAPI document follow from it |
+//! | `dispatch` | the stages of a request |
+//! | `answer` | what each route answers |
+//! | `context` | what all requests share; calls of the desk that may block |
+//! | `payload` | the body of an act, as a request that names nothing on this machine |
+//! | `query` | the question after a path, as a filter of events |
+//! | `repeats` | `Idempotency-Key` |
+//! | `cache` | an answer that is used again for a moment |
+//! | `feed` | server-sent events |
+//! | `problem` | a refusal, as RFC 9457 has it |
+//! | `listener` | connections, and when they end |
+//! | `patience` | a stream that gives up a peer which reads nothing |
+//! | [`limits`](Limits) | what a peer may cost |
+//! | [`stop`](Stopper) | how the server is told to end |
+mod answer;
+mod cache;
+mod context;
 mod desk;
+mod dispatch;
+mod feed;
+mod limits;
+mod listener;
+#[cfg(test)]
+mod openapi;
+mod patience;
+mod payload;
+mod problem;
+mod query;
+mod repeats;
+mod router;
+mod routes;
+mod stop;
+#[cfg(test)]
+mod tests;
 
 pub use desk::{Desk, Found, NotTaken, Outlook};
+pub use limits::Limits;
+pub use stop::{Stopped, Stopper};
+
+use std::{io, os::unix::net::UnixListener, sync::Arc};
+
+/// Serve the API on this thread until [`Stopper::stop`] is called, or the last stopper is dropped.
+///
+/// # Errors
+/// When there can be no event loop, or the listener can't be used.
+pub fn serve(desk: Arc<dyn Desk>, listener: UnixListener, stopped: Stopped) -> io::Result<()> {
+    serve_within(desk, listener, stopped, Limits::default())
+}
+
+/// The same with other limits.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_within(
+    desk: Arc<dyn Desk>,
+    listener: UnixListener,
+    stopped: Stopped,
+    limits: Limits,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(limits.calls.max(1))
+        .build()?;
+    let served = runtime.block_on(listener::run(desk, listener, stopped, limits));
+    // A call of the desk that doesn't return must not keep the daemon from ending.
+    runtime.shutdown_background();
+    served
+}

@@ -30,9 +30,7 @@ pub(crate) struct Crate {
 impl Crate {
     /// Read the sources below a folder.
     pub(crate) fn read(folder: &Path) -> Crate {
-        let mut files = BTreeMap::new();
-        collect(folder, folder, &mut files);
-        Crate::of(&files)
+        Crate::of(&files(folder))
     }
 
     /// From the texts of files, by their paths.
@@ -147,6 +145,13 @@ fn module(path: &str) -> Module {
         module.pop();
     }
     module
+}
+
+/// The texts of all sources below a folder, by their paths.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    collect(folder, folder, &mut files);
+    files
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {

@@ -61,6 +61,35 @@ fn no_circle_of_folders_and_no_arrow_upward() {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
+/// Libraries of which only one room of the device's program may know.
+const ASYNCHRONOUS: [&str; 4] = ["axum", "hyper", "hyper_util", "tokio"];
+
+/// Which of the device's files name one of them, outside of their room.
+fn asynchronous<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let outside = files.into_iter().filter(|(path, _)| !path.starts_with("serve/"));
+    let named = outside.flat_map(|(path, text)| {
+        let words = source::words(text);
+        ASYNCHRONOUS
+            .iter()
+            .filter(move |name| words.iter().any(|word| word == *name))
+            .map(move |name| format!("{path}: {name}"))
+    });
+    named.collect()
+}
+
+#[test]
+fn only_the_server_is_asynchronous() {
+    let files = graph::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(files.keys().any(|path| path.starts_with("serve/")));
+    assert_eq!(asynchronous(files.iter().map(|(path, text)| (&**path, &**text))), Vec::<String>::new());
+    let planted = [
+        ("serve/mod.rs", "use tokio::net;"),
+        ("app/mod.rs", "// tokio\nconst A: &str = \"axum\"; fn f() { tokio::spawn(g()); }"),
+        ("cmd/run.rs", "use {axum::Router, hyper_util as u};"),
+    ];
+    assert_eq!(asynchronous(planted), ["app/mod.rs: tokio", "cmd/run.rs: axum", "cmd/run.rs: hyper_util"]);
+}
+
 /// A house of two layers, with some of its files changed.
 fn checked(left: &'static [&'static str], changed: &[(&str, &str)]) -> Vec<String> {
     let mut files: BTreeMap<String, String> = [

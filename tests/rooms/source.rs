@@ -43,6 +43,11 @@ pub(crate) fn read(text: &str) -> Named {
     named
 }
 
+/// The words of a file's code.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    tokens(text).into_iter().filter(|token| is_word(token)).collect()
+}
+
 /// A tree of a `use`; gives the place after it.
 fn tree(tokens: &[String], mut at: usize, before: &[String], named: &mut Named) -> usize {
     let mut path = before.to_vec();

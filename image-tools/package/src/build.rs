@@ -8,8 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What goes onto a device: no simulated Pi.
-const SHIPPED: [&str; 3] = ["-p", "bistable", "--no-default-features"];
+/// What goes onto a device: the daemon, and no simulated Pi.
+const SHIPPED: [&str; 5] = ["-p", "bistable", "--no-default-features", "--features", "daemon"];
 
 /// The program, and a line for each crate that is in it: name, version, licence, source.
 ///

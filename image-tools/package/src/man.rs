@@ -63,13 +63,14 @@ pub(super) const DEVICE: Extra<'static> = Extra {
 };
 
 /// The pages of the device's own files: name, one line on it, and the project's page from which it is made.
-pub(super) const FILE_PAGES: [(&str, &str, &str); 2] = [
+pub(super) const FILE_PAGES: [(&str, &str, &str); 3] = [
     (
         "bistable-config",
         "configuration of the update agent",
         include_str!("../../../src/docs/configuration.md"),
     ),
     ("bistable-events", "the event log and its types", include_str!("../../../src/docs/events.md")),
+    ("bistable-api", "the API of the daemon", include_str!("../../../src/docs/api.md")),
 ];
 
 #[cfg(test)]

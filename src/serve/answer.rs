@@ -1,0 +1,152 @@
+//! What each route answers.
+use super::{
+    context::Context,
+    desk::Desk,
+    feed,
+    problem::{Kind, Problem},
+    query::Question,
+    routes::{JOBS, Target},
+};
+use crate::{
+    app::{Job, Request, SCHEMA},
+    events::Entry,
+};
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bistable_format::text::printable_json;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The OpenAPI document; a test writes it.
+const OPEN_API: &str = include_str!("../docs/openapi.json");
+
+/// One job.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct OneJob {
+    /// Version of this form.
+    pub(super) schema: u32,
+    /// The job.
+    #[serde(flatten)]
+    pub(super) job: Job,
+}
+
+/// The jobs that are remembered.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct AllJobs {
+    /// Version of this form.
+    schema: u32,
+    /// The jobs, the oldest first.
+    jobs: Vec<Job>,
+}
+
+/// Events that were found.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Page {
+    /// Version of this form.
+    schema: u32,
+    /// Those that were asked for, by number.
+    events: Vec<Entry>,
+    /// The number to ask after for those that come next.
+    next: u64,
+}
+
+/// What a route other than an act answers.
+pub(super) async fn answer(
+    context: &Arc<Context>,
+    target: Target,
+    head: &Parts,
+) -> Result<Response, Problem> {
+    let path = head.uri.path();
+    match target {
+        Target::Status => status(context).await.map(body),
+        Target::History => document(context.call(|desk| desk.look(&Request::History)).await?),
+        Target::Config => document(context.call(Desk::config).await?),
+        Target::Jobs => Ok(json(&AllJobs { schema: SCHEMA, jobs: context.desk.jobs() })),
+        Target::Job => {
+            let id = path.strip_prefix(JOBS).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+            let job = context.desk.job(id).ok_or_else(|| {
+                Problem::new(
+                    Kind::NotFound,
+                    format!("there is no job {id}, or it is too old to be remembered"),
+                )
+            })?;
+            Ok(json(&OneJob { schema: SCHEMA, job }))
+        }
+        Target::Events => events(context, head).await,
+        Target::Live => {
+            let outlook = context.desk.outlook();
+            if !outlook.alive {
+                let why = outlook.why.unwrap_or_else(|| "no reason is known".into());
+                return Err(Problem::new(Kind::NotAlive, why));
+            }
+            Ok(json(&outlook))
+        }
+        Target::OpenApi => Ok(body(OPEN_API)),
+        Target::Cancel => {
+            let id = path.strip_prefix(JOBS).and_then(|rest| rest.strip_prefix('/')?.strip_suffix("/cancel"));
+            let id = id.unwrap_or_default().to_owned();
+            let job = context.call(move |desk| desk.cancel(&id)).await??;
+            Ok(json(&OneJob { schema: SCHEMA, job }))
+        }
+        // They go into the queue.
+        Target::Act(_) => Err(Problem::no_path(path)),
+    }
+}
+
+/// The answer of `status`, a moment old at most.
+async fn status(context: &Context) -> Result<Bytes, Problem> {
+    let cached = || context.status.get(context.desk.revision());
+    if let Some(body) = cached() {
+        return Ok(body);
+    }
+    let _turn = context.status.turn().await;
+    if let Some(body) = cached() {
+        return Ok(body);
+    }
+    // Asked before the look: what changes meanwhile is looked at again.
+    let revision = context.desk.revision();
+    let document = context.call(|desk| desk.look(&Request::Status)).await?.map_err(Problem::failed)?;
+    let body = Bytes::from(document.json());
+    context.status.keep(body.clone(), revision, context.limits.fresh);
+    Ok(body)
+}
+
+async fn events(context: &Arc<Context>, head: &Parts) -> Result<Response, Problem> {
+    let Question { filter, limit } = Question::of(head.uri.query(), &head.headers)?;
+    if wants_feed(&head.headers) {
+        return feed::start(context, filter);
+    }
+    let found = context.call(move |desk| desk.events(&filter, limit)).await?.map_err(Problem::failed)?;
+    let next = found.events.last().map_or(0, |entry| entry.seq).max(found.searched);
+    Ok(json(&Page { schema: SCHEMA, events: found.events, next }))
+}
+
+fn wants_feed(headers: &HeaderMap) -> bool {
+    let named = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = named.flat_map(|value| value.split(',')).filter_map(|one| one.split(';').next());
+    types.any(|one| one.trim().eq_ignore_ascii_case(feed::MEDIA_TYPE))
+}
+
+fn document<T: Serialize>(document: Result<T, Box<crate::app::Document>>) -> Result<Response, Problem> {
+    document.map(|document| json(&document)).map_err(Problem::failed)
+}
+
+/// A response of one JSON object; it may reach a terminal.
+pub(super) fn json(answer: &impl Serialize) -> Response {
+    match serde_json::to_string(answer) {
+        Ok(text) => body(printable_json(&text)),
+        Err(e) => Problem::new(Kind::Internal, format!("the answer can't be written: {e}")).into_response(),
+    }
+}
+
+fn body(body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,291 @@
+//! Publishes the OpenAPI document, from the table of routes and the types that are read and written.
+use super::{
+    answer::{AllJobs, OneJob, Page},
+    desk::Outlook,
+    problem::{self, Kind},
+    query,
+    repeats::HEADER,
+    routes::{Act, Method, Route, TABLE, Target},
+};
+use crate::{
+    app::{Failure, HealthChecked, MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted},
+    config::Listing,
+    offer::channel,
+    status::{History, Lost, Status},
+};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// Version of the API: the `1` of `/v1`, then what was added.
+const VERSION: &str = "1.0.0";
+
+struct Writer {
+    read: SchemaGenerator,
+    written: SchemaGenerator,
+}
+
+impl Writer {
+    fn new() -> Writer {
+        let settings =
+            || SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
+        Writer { read: settings().into_generator(), written: settings().for_serialize().into_generator() }
+    }
+
+    fn written<T: JsonSchema>(&mut self) -> Value {
+        self.written.subschema_for::<T>().to_value()
+    }
+
+    /// What the command line prints with `--json`, too.
+    fn document(answers: &[Value]) -> Value {
+        let schema = json!({ "type": "object", "properties": { "schema": { "type": "integer" } }, "required": ["schema"] });
+        json!({ "allOf": [schema, { "anyOf": answers }] })
+    }
+
+    fn answer(&mut self, target: Target) -> Value {
+        match target {
+            Target::Status => {
+                let answers = [self.written::<Status>(), self.written::<Lost>()];
+                Self::document(&answers)
+            }
+            Target::History => {
+                let answers = [self.written::<History>()];
+                Self::document(&answers)
+            }
+            Target::Config => {
+                let answers = [self.written::<Listing>()];
+                Self::document(&answers)
+            }
+            Target::Jobs => self.written::<AllJobs>(),
+            Target::Job | Target::Cancel | Target::Act(_) => self.written::<OneJob>(),
+            Target::Events => self.written::<Page>(),
+            Target::Live => self.written::<Outlook>(),
+            Target::OpenApi => json!({ "type": "object" }),
+        }
+    }
+
+    /// What a job answers. A job's type knows the answers of all verbs, most of which no job gives.
+    fn outcome(&mut self) -> Value {
+        let answers = [
+            self.written::<Rested>(),
+            self.written::<MayInstall>(),
+            self.written::<channel::Report>(),
+            self.written::<Preflighted>(),
+            self.written::<SelfTested>(),
+            self.written::<HealthChecked>(),
+            self.written::<Failure>(),
+        ];
+        Self::document(&answers)
+    }
+
+    /// The schema of an act's body.
+    fn body(&mut self, act: Act) -> Value {
+        match act {
+            Act::Check => self.read.subschema_for::<Offers>().to_value(),
+            Act::Install | Act::Update => self.read.subschema_for::<Wanted>().to_value(),
+            _ => json!({ "type": "object", "additionalProperties": false }),
+        }
+    }
+
+    fn operation(&mut self, route: &Route) -> Value {
+        let mut content = json!({ "application/json": { "schema": self.answer(route.target) } });
+        if route.target == Target::Events {
+            content["text/event-stream"] = json!({ "schema": { "type": "string" } });
+        }
+        let mut good = json!({ "description": "The answer", "content": content });
+        let mut parameters = Vec::new();
+        if route.path.contains("{id}") {
+            let schema = json!({ "type": "string" });
+            parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
+        }
+        let number = json!({ "type": "integer", "minimum": 0 });
+        let text = json!({ "type": "string" });
+        if route.target == Target::Events {
+            let limit = json!({ "type": "integer", "minimum": 1, "maximum": query::LIMIT_MAX });
+            for (place, name, schema, means) in [
+                ("query", "after", number.clone(), "Only events with higher numbers"),
+                (
+                    "query",
+                    "type",
+                    json!({ "type": "array", "items": text }),
+                    "Only these types; `update.*` is all of a group",
+                ),
+                ("query", "stream", text.clone(), "Only this stream"),
+                ("query", "from", number.clone(), "Only from this number of the stream on"),
+                ("query", "limit", limit, "How many at most; a stream of server-sent events has no end"),
+                ("header", "Last-Event-ID", number, "Of a client that resumes: counts more than `after`"),
+            ] {
+                parameters.push(json!({ "name": name, "in": place, "description": means, "schema": schema }));
+            }
+        }
+        let mut operation = json!({ "operationId": id(route), "summary": route.summary });
+        let status = match route.target {
+            Target::Act(act) => {
+                let means = "The same key and request again get the same job";
+                parameters
+                    .push(json!({ "name": HEADER, "in": "header", "description": means, "schema": text }));
+                let schema = self.body(act);
+                operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
+                good["description"] = json!("The job that was put into the queue");
+                good["headers"] = json!({ "Location": { "description": "The job's path", "schema": text } });
+                "202"
+            }
+            _ => "200",
+        };
+        if !parameters.is_empty() {
+            operation["parameters"] = parameters.into();
+        }
+        let refused = json!({ "$ref": "#/components/responses/Problem" });
+        operation["responses"] = json!({ status: good, "default": refused });
+        operation
+    }
+
+    fn document_of_all(mut self) -> Value {
+        let mut paths = Map::new();
+        for route in TABLE {
+            let method = match route.method {
+                Method::Get => "get",
+                Method::Post => "post",
+            };
+            let operation = self.operation(route);
+            paths.entry(route.path).or_insert_with(|| json!({}))[method] = operation;
+        }
+        let problem = self.written::<problem::Written<'_>>();
+        let outcome = self.outcome();
+        let mut schemas = self.written.take_definitions(true);
+        for (name, schema) in self.read.take_definitions(true) {
+            let before = schemas.insert(name.clone(), schema);
+            assert!(before.is_none(), "two types of the name {name}");
+        }
+        schemas.insert("Document".into(), outcome);
+        drop_unused(&mut schemas, &[paths.clone().into(), problem.clone()]);
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Bistable",
+                "version": VERSION,
+                "summary": "The API of the daemon on a device",
+                "description": "On a Unix socket; who may open it may ask. Problems are as RFC 9457 has them.",
+                "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+            },
+            "servers": [{ "url": "http://localhost" }],
+            "paths": paths,
+            "components": {
+                "responses": { "Problem": {
+                    "description": "A refusal or failure",
+                    "content": { problem::MEDIA_TYPE: { "schema": problem } },
+                } },
+                "schemas": schemas,
+            },
+        })
+    }
+}
+
+fn id(route: &Route) -> String {
+    let path = route.path.trim_start_matches("/v1/").trim_end_matches(".json");
+    let words = path.split(['/', '-']).map(|word| word.trim_matches(['{', '}']));
+    let name = words.collect::<Vec<_>>().join("_");
+    match route.method {
+        Method::Get => format!("get_{name}"),
+        Method::Post => name,
+    }
+}
+
+/// Drop the schemas that nothing leads to.
+fn drop_unused(schemas: &mut Map<String, Value>, roots: &[Value]) {
+    let (mut open, mut used): (Vec<Value>, BTreeSet<String>) = (roots.to_vec(), BTreeSet::new());
+    while let Some(value) = open.pop() {
+        for reference in references(&value) {
+            let name = reference.trim_start_matches("#/components/schemas/");
+            if used.insert(name.to_owned()) {
+                open.extend(schemas.get(name).cloned());
+            }
+        }
+    }
+    schemas.retain(|name, _| used.contains(name));
+}
+
+/// All references within a value.
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(all) => all.iter().flat_map(references).collect(),
+        Value::Object(fields) => {
+            let own = fields.get("$ref").and_then(Value::as_str).map(ToOwned::to_owned);
+            own.into_iter().chain(fields.values().flat_map(references)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A line for each path and each schema: small enough to be in a device's program, and differences can be read.
+fn text(value: &Value, depth: usize) -> String {
+    match value {
+        Value::Object(fields) if depth > 0 && !fields.is_empty() => {
+            let lines: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{}:{}", json!(name), text(value, depth - 1)))
+                .collect();
+            format!("{{\n{}\n}}", lines.join(",\n"))
+        }
+        value => value.to_string(),
+    }
+}
+
+fn file(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs").join(name)
+}
+
+#[test]
+fn document_is_what_routes_and_types_say() {
+    let text = text(&Writer::new().document_of_all(), 3) + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        #[expect(clippy::disallowed_methods, reason = "a golden file, which git keeps")]
+        fs::write(file("openapi.json"), &text).unwrap();
+    }
+    let old = fs::read_to_string(file("openapi.json")).unwrap();
+    assert!(
+        old == text,
+        "openapi.json is not what the types say: BLESS=1 writes it, then read the difference"
+    );
+}
+
+#[test]
+fn document_has_the_paths_of_the_router_and_nothing_else() {
+    let document: Value = serde_json::from_str(include_str!("../docs/openapi.json")).unwrap();
+    let documented: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone()))
+        })
+        .collect();
+    let routed: BTreeSet<(String, String)> =
+        TABLE.iter().map(|route| (route.path.into(), format!("{:?}", route.method).to_lowercase())).collect();
+    assert_eq!(documented, routed);
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document: Value = serde_json::from_str(include_str!("../docs/openapi.json")).unwrap();
+    let references = references(&document);
+    for reference in &references {
+        let target = reference.strip_prefix('#').and_then(|path| document.pointer(path));
+        assert!(target.is_some(), "{reference}");
+    }
+    assert!(references.len() > TABLE.len());
+}
+
+#[test]
+fn page_names_each_route_and_each_code() {
+    let page = fs::read_to_string(file("api.md")).unwrap();
+    for route in TABLE {
+        let path = route.path.replace("{id}", "ID");
+        assert!(page.contains(&path), "docs/api.md does not name {path}");
+    }
+    for kind in Kind::ALL {
+        let (status, code, _) = kind.traits();
+        let row = format!("| {} | `{code}` |", status.as_u16());
+        assert!(page.contains(&row), "docs/api.md has no row {row}");
+    }
+}

@@ -1,0 +1,74 @@
+//! The body of an act, as a request.
+//!
+//! The daemon is root and the one who asks isn't: a request over the socket must not name anything on this machine, or it
+//! would have root open it.
+use super::{
+    problem::{Kind, Problem},
+    routes::Act,
+};
+use crate::{
+    app::{From, Request, Wanted},
+    source::Location,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// The body of what has no parameters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// The request that an act's body makes. No body is the same as `{}`.
+pub(super) fn request(act: Act, body: &[u8]) -> Result<Request, Problem> {
+    let request = match act {
+        Act::Check => Request::Check(read(body)?),
+        Act::Install => Request::Install(read(body)?),
+        Act::Update => Request::Update(read(body)?),
+        Act::Preflight => plain(body, Request::Preflight)?,
+        Act::SelfTest => plain(body, Request::SelfTest)?,
+        Act::Health => plain(body, Request::Health)?,
+        Act::Arm => plain(body, Request::Arm)?,
+        Act::Reboot => plain(body, Request::Reboot)?,
+        Act::Commit => plain(body, Request::Commit)?,
+        Act::Revert => plain(body, Request::Revert)?,
+    };
+    names_nothing_here(&request)?;
+    Ok(request)
+}
+
+fn plain(body: &[u8], request: Request) -> Result<Request, Problem> {
+    read(body).map(|Nothing {}| request)
+}
+
+fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    // A list would be read as fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Kind::Malformed, "the body: expected a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|e| Problem::new(Kind::Malformed, format!("the body: {e}")))
+}
+
+fn names_nothing_here(request: &Request) -> Result<(), Problem> {
+    if let Some(Wanted { from: From::Bundle(_), .. }) = request.wanted() {
+        let detail =
+            "`from.bundle` names a file: name a version, or install the file with `bistable install FILE`";
+        return Err(Problem::new(Kind::LocalPath, detail));
+    }
+    let offers = match request {
+        Request::Check(offers) => Some(offers),
+        request => request.wanted().map(|wanted| &wanted.offers),
+    };
+    for source in offers.into_iter().flat_map(|offers| &offers.source) {
+        match Location::parse(source) {
+            Ok(Location::Web(_)) => {}
+            Ok(Location::Folder(_)) => {
+                let detail = format!("the source {source} is a folder: only https:// and http:// are served");
+                return Err(Problem::new(Kind::LocalPath, detail));
+            }
+            Err(e) => return Err(Problem::new(Kind::Malformed, format!("the source {source}: {e}"))),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! `Idempotency-Key`: who asks twice because no answer came gets the job that the first request made.
+use super::problem::{Kind, Problem};
+use crate::app::Request;
+use axum::http::HeaderMap;
+use sha2::{Digest as _, Sha256};
+
+/// The header.
+pub(super) const HEADER: &str = "idempotency-key";
+/// A longer key is refused.
+const KEY_MAX: usize = 255;
+
+/// A key, and who used it: two users may use the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    key: String,
+    uid: Option<u32>,
+}
+
+impl Key {
+    /// The key of a request, if it has one.
+    pub(super) fn of(headers: &HeaderMap, uid: Option<u32>) -> Result<Option<Key>, Problem> {
+        let mut keys = headers.get_all(HEADER).iter();
+        let Some(key) = keys.next() else { return Ok(None) };
+        let text = key.to_str().ok().filter(|text| (1..=KEY_MAX).contains(&text.len()));
+        match text {
+            Some(key) if keys.next().is_none() => Ok(Some(Key { key: key.into(), uid })),
+            _ => {
+                let detail =
+                    format!("Idempotency-Key must be one text of 1 to {KEY_MAX} printable ASCII characters");
+                Err(Problem::new(Kind::Malformed, detail))
+            }
+        }
+    }
+}
+
+/// The keys of the jobs that are remembered.
+#[derive(Debug, Default)]
+pub(super) struct Repeats(Vec<Used>);
+
+#[derive(Debug)]
+struct Used {
+    key: Key,
+    asked: [u8; 32],
+    job: String,
+}
+
+impl Repeats {
+    /// The job that this request made before, under this key.
+    ///
+    /// # Errors
+    /// When another request used the key.
+    pub(super) fn find(
+        &mut self,
+        key: &Key,
+        request: &Request,
+        is_kept: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, Problem> {
+        self.0.retain(|used| is_kept(&used.job));
+        match self.0.iter().find(|used| used.key == *key) {
+            None => Ok(None),
+            Some(used) if used.asked == digest(request) => Ok(Some(used.job.clone())),
+            Some(used) => {
+                let detail = format!("this Idempotency-Key made job {} with another request", used.job);
+                Err(Problem::new(Kind::KeyReused, detail))
+            }
+        }
+    }
+
+    /// A request made a job.
+    pub(super) fn add(&mut self, key: Key, request: &Request, job: &str) {
+        self.0.push(Used { key, asked: digest(request), job: job.into() });
+    }
+}
+
+/// Of what is asked for, not of how it is written.
+fn digest(request: &Request) -> [u8; 32] {
+    // Only a path that isn't Unicode fails, and no request over the socket has one.
+    Sha256::digest(serde_json::to_vec(request).unwrap_or_default()).into()
+}

@@ -1,0 +1,97 @@
+//! The table of routes. The router, the header `Allow` and the OpenAPI document follow from it.
+/// Where the jobs are.
+pub(super) const JOBS: &str = "/v1/jobs";
+
+/// What a route answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Status,
+    History,
+    Jobs,
+    Job,
+    Events,
+    Config,
+    Live,
+    OpenApi,
+    /// Something that goes into the queue.
+    Act(Act),
+    Cancel,
+}
+
+/// What can be asked for over the socket, and goes into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Check,
+    Preflight,
+    SelfTest,
+    Health,
+    Install,
+    Update,
+    Arm,
+    Reboot,
+    Commit,
+    Revert,
+}
+
+/// A method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) target: Target,
+    /// What it does, for the document.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the document is written by a test"))]
+    pub(super) summary: &'static str,
+}
+
+const fn get(path: &'static str, target: Target, summary: &'static str) -> Route {
+    Route { method: Method::Get, path, target, summary }
+}
+
+const fn act(path: &'static str, act: Act, summary: &'static str) -> Route {
+    Route { method: Method::Post, path, target: Target::Act(act), summary }
+}
+
+/// All routes.
+pub(super) const TABLE: &[Route] = &[
+    get("/v1/status", Target::Status, "Both slots, the boot flag, the last update and what to do next"),
+    get("/v1/history", Target::History, "How past updates ended"),
+    get(JOBS, Target::Jobs, "The newest jobs, the oldest first"),
+    get("/v1/jobs/{id}", Target::Job, "One job"),
+    get("/v1/events", Target::Events, "Events by number, as one object or as a stream"),
+    get("/v1/config", Target::Config, "Each setting with its value and origin"),
+    get("/v1/health/live", Target::Live, "Whether the daemon's loop lives, and what it does next"),
+    get("/v1/openapi.json", Target::OpenApi, "This document"),
+    act("/v1/check", Act::Check, "Ask what the channel offers"),
+    act("/v1/preflight", Act::Preflight, "Check whether an update may begin"),
+    act("/v1/self-test", Act::SelfTest, "Run the self-tests, as a report"),
+    act("/v1/health", Act::Health, "Run the health check, as a report"),
+    act("/v1/install", Act::Install, "Write a release into the inactive slot"),
+    act("/v1/update", Act::Update, "Install a release, test it and reboot into its trial"),
+    act("/v1/arm", Act::Arm, "Run the self-tests, and have the next reboot try what is staged"),
+    act("/v1/reboot", Act::Reboot, "Reboot; into the trial if a release is armed"),
+    act("/v1/commit", Act::Commit, "Commit the release on trial now"),
+    act("/v1/revert", Act::Revert, "Return to the other slot, or give up what is staged"),
+    Route {
+        method: Method::Post,
+        path: "/v1/jobs/{id}/cancel",
+        target: Target::Cancel,
+        summary: "Take back a job that has not switched anything yet",
+    },
+];
+
+/// The value of `Allow` for a path.
+pub(super) fn allow(path: &str) -> String {
+    let methods = TABLE.iter().filter(|route| route.path == path).map(|route| match route.method {
+        Method::Get => "GET, HEAD",
+        Method::Post => "POST",
+    });
+    methods.collect::<Vec<_>>().join(", ")
+}

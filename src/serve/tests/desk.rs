@@ -1,0 +1,174 @@
+//! A desk in memory.
+use super::super::{Desk, Found, NotTaken, Outlook};
+use crate::{
+    app::{
+        Answer, Asker, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted, Readiness,
+        Request,
+    },
+    events::{Entry, Filter, Priority, VERSION},
+    status::Date,
+};
+use serde_json::json;
+use std::sync::{Mutex, MutexGuard};
+
+/// What it does.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) jobs: Jobs,
+    pub(super) log: Vec<Entry>,
+    pub(super) revision: u64,
+    /// How often it was looked at, and events were asked for.
+    pub(super) looks: usize,
+    pub(super) searches: usize,
+    /// What it refuses.
+    pub(super) admits: bool,
+    pub(super) refuses: Option<NotTaken>,
+    pub(super) alive: bool,
+    /// It answers reads with a failure of this kind.
+    pub(super) fails: Option<Code>,
+    pub(super) panics: bool,
+}
+
+/// A desk in memory.
+#[derive(Debug)]
+pub(super) struct FakeDesk {
+    state: Mutex<State>,
+    /// Held by a test, it keeps whoever looks waiting.
+    pub(super) door: Mutex<()>,
+}
+
+impl FakeDesk {
+    pub(super) fn new() -> FakeDesk {
+        let state = State {
+            jobs: Jobs::new("b007b007", "5e55"),
+            log: Vec::new(),
+            revision: 0,
+            looks: 0,
+            searches: 0,
+            admits: true,
+            refuses: None,
+            alive: true,
+            fails: None,
+            panics: false,
+        };
+        FakeDesk { state: Mutex::new(state), door: Mutex::new(()) }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Something happens.
+    pub(super) fn log(&self, seq: u64, kind: &str) {
+        let entry = Entry {
+            version: VERSION,
+            seq,
+            id: format!("b-{seq}"),
+            stream: if kind.starts_with("job") { "job/1" } else { "device" }.into(),
+            stream_seq: seq,
+            kind: kind.into(),
+            source: "agent".into(),
+            priority: Priority::Info,
+            timestamp: "2026-11-29T12:00:00Z".into(),
+            synchronized: true,
+            boot_id: "b".into(),
+            session: "s".into(),
+            correlation_id: "c".into(),
+            repeats: 0,
+            data: json!({ "n": seq }),
+        };
+        self.state().log.push(entry);
+    }
+
+    /// A job ends well.
+    pub(super) fn end(&self, id: &str) {
+        let outcome = Outcome { exit: 0, code: None, error: None, answer: Some(answer()) };
+        self.state().jobs.end(id, outcome);
+    }
+
+    fn read(&self) -> Result<Document, Box<Document>> {
+        let _door = self.door.lock().unwrap();
+        let fails = self.state().fails;
+        match fails {
+            None => Ok(answer()),
+            Some(code) => Err(Box::new(failure(code))),
+        }
+    }
+}
+
+fn answer() -> Document {
+    Document::of(Answer::Preflighted(Preflighted { verdict: Readiness::Fine, checks: Vec::new() }))
+}
+
+fn failure(code: Code) -> Document {
+    Document::failed(Failure { error: "the card\u{1b}[2J is gone".into(), code, exit: 1 }, None)
+}
+
+impl Desk for FakeDesk {
+    fn look(&self, request: &Request) -> Result<Document, Box<Document>> {
+        assert!(matches!(request, Request::Status | Request::History), "{request:?}");
+        let panics = {
+            let mut state = self.state();
+            state.looks += 1;
+            state.panics
+        };
+        assert!(!panics, "as the test wants it");
+        self.read()
+    }
+
+    fn revision(&self) -> u64 {
+        self.state().revision
+    }
+
+    fn admits(&self, by: &Asker, _request: &Request) -> bool {
+        assert!(by.uid.is_some());
+        self.state().admits
+    }
+
+    fn ask(&self, request: Request, by: Asker) -> Result<Job, NotTaken> {
+        let mut state = self.state();
+        match &state.refuses {
+            Some(why) => Err(why.clone()),
+            None => {
+                let asked = Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true };
+                Ok(state.jobs.ask(&request, by, asked))
+            }
+        }
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        self.state().jobs.all().cloned().collect()
+    }
+
+    fn job(&self, id: &str) -> Option<Job> {
+        self.state().jobs.get(id).cloned()
+    }
+
+    fn cancel(&self, id: &str) -> Result<Job, NotCancelled> {
+        self.state().jobs.take_back(id)
+    }
+
+    fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>> {
+        let mut state = self.state();
+        state.searches += 1;
+        if let Some(code) = state.fails {
+            return Err(Box::new(failure(code)));
+        }
+        let mut wanted = state.log.iter().filter(|entry| filter.wants(entry)).cloned();
+        let events: Vec<Entry> = wanted.by_ref().take(limit).collect();
+        let newest = state.log.last().map_or(0, |entry| entry.seq);
+        let last = events.last().map_or(filter.after, |entry| entry.seq);
+        let searched = if events.len() < limit { newest.max(filter.after) } else { last };
+        Ok(Found { events, searched })
+    }
+
+    fn config(&self) -> Result<Document, Box<Document>> {
+        self.read()
+    }
+
+    fn outlook(&self) -> Outlook {
+        let alive = self.state().alive;
+        let why = (!alive).then(|| "no heartbeat for 10 min".to_owned());
+        Outlook { alive, doing: None, next: Some("check".into()), at: None, why }
+    }
+}

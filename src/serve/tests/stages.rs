@@ -1,0 +1,135 @@
+//! Each stage refuses, in its order.
+use super::{
+    super::{NotTaken, routes::TABLE},
+    client::{Api, post},
+};
+use crate::app::Code;
+use serde_json::json;
+
+#[test]
+fn each_stage_refuses_before_the_ones_behind_it() {
+    let api = Api::new();
+    {
+        let mut state = api.desk.state();
+        (state.admits, state.refuses) = (false, Some(NotTaken::Trial));
+    }
+    let wrong = r#"{"force":true}"#;
+    let text =
+        "POST /v1/update HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 1\r\n\r\n{";
+    let huge = format!("x-pad: {}\r\n", "x".repeat(40 << 10));
+    let refused = |reply: super::client::Reply, status: u16, code: &str| {
+        assert_eq!(reply.problem(), (status, code.to_owned()), "{reply:?}");
+        assert_eq!(api.desk.state().jobs.all().count(), 0);
+    };
+    refused(api.post_with("/v1/update", wrong, &huge), 431, "head-too-large");
+    refused(api.post_with("/v1/nothing", wrong, &huge), 431, "head-too-large");
+    refused(api.post("/v1/update", &"x".repeat((1 << 20) + 1)), 413, "body-too-large");
+    refused(api.post("/v1/nothing", wrong), 404, "not-found");
+    refused(api.post("/v1/status", wrong), 405, "method-not-allowed");
+    refused(api.raw(text.as_bytes()), 415, "not-json");
+    refused(api.post("/v1/update", wrong), 400, "malformed");
+    refused(api.post("/v1/update", "{}"), 403, "not-admitted");
+    api.desk.state().admits = true;
+    refused(api.post("/v1/update", "{}"), 409, "trial-undecided");
+    api.desk.state().refuses = Some(NotTaken::Busy);
+    refused(api.post("/v1/update", "{}"), 503, "busy");
+    assert!(api.post("/v1/update", "{}").header("retry-after").is_some());
+    api.desk.state().refuses = Some(NotTaken::Closed);
+    refused(api.post("/v1/update", "{}"), 503, "closing");
+
+    api.desk.state().refuses = None;
+    let reply = api.post("/v1/update", "{}");
+    let job = reply.json();
+    assert_eq!((reply.status, &job["operation"], &job["state"]), (202, &json!("update"), &json!("queued")));
+    assert_eq!(
+        job["by"],
+        json!({ "via": "api", "uid": nix::unistd::getuid().as_raw() }),
+        "as the kernel says"
+    );
+    let location = reply.header("location").unwrap();
+    assert_eq!(api.get(location).json(), job);
+}
+
+#[test]
+fn each_path_has_its_methods_and_says_which() {
+    let api = Api::new();
+    for route in TABLE {
+        let path = route.path.replace("{id}", "x");
+        let allow = super::super::routes::allow(route.path);
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+            let mut connection = api.connect();
+            connection.send(format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+            let reply = connection.head().unwrap();
+            let allowed = allow.split(", ").any(|one| one == method);
+            assert_eq!(reply.status == 405, !allowed, "{method} {path}: {reply:?}");
+            if !allowed {
+                assert_eq!(reply.header("allow"), Some(&*allow), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reads_are_answered() {
+    let api = Api::new();
+    for path in ["/v1/status", "/v1/history", "/v1/config"] {
+        let reply = api.get(path);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{path}");
+        assert_eq!(reply.json(), json!({ "schema": 1, "verdict": "fine", "checks": [] }));
+    }
+    assert_eq!(api.get("/v1/jobs").json(), json!({ "schema": 1, "jobs": [] }));
+    assert_eq!(api.get("/v1/openapi.json").json()["openapi"], "3.1.0");
+    assert_eq!(api.get("/v1/health/live").json()["next"], "check");
+    api.desk.state().alive = false;
+    let reply = api.get("/v1/health/live");
+    assert_eq!(reply.problem(), (503, "not-alive".into()));
+    assert_eq!(reply.json()["detail"], "no heartbeat for 10 min");
+}
+
+#[test]
+fn failure_of_the_device_is_a_problem_with_its_code_and_report() {
+    let api = Api::new();
+    api.desk.state().fails = Some(Code::Card);
+    for path in ["/v1/status", "/v1/history", "/v1/config", "/v1/events"] {
+        let reply = api.get(path);
+        assert_eq!(reply.problem(), (500, "card".into()), "{path}");
+        assert!(reply.body.is_ascii() && !reply.body.contains('\u{1b}'), "it may reach a terminal");
+        assert_eq!(reply.json()["report"]["exit"], 1);
+    }
+    api.desk.state().fails = Some(Code::Busy);
+    let reply = api.get("/v1/status");
+    assert_eq!((reply.problem(), reply.header("retry-after").is_some()), ((503, "busy".into()), true));
+    api.desk.state().fails = None;
+    assert_eq!(api.get("/v1/status").status, 200, "a failure is not kept");
+}
+
+#[test]
+fn answer_is_used_again_until_something_changes() {
+    let api = Api::new();
+    let mut connection = api.connect();
+    for _ in 0..100 {
+        connection.send(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(connection.reply().status, 200);
+    }
+    assert_eq!(api.desk.state().looks, 1);
+    api.desk.state().revision += 1;
+    api.get("/v1/status");
+    api.get("/v1/status");
+    assert_eq!(api.desk.state().looks, 2);
+
+    let old = super::super::Limits { fresh: std::time::Duration::ZERO, ..super::client::patient() };
+    let api = Api::within(old);
+    api.get("/v1/status");
+    api.get("/v1/status");
+    assert_eq!(api.desk.state().looks, 2, "its time was over");
+}
+
+#[test]
+fn requests_on_one_connection_are_answered_in_order() {
+    let api = Api::new();
+    let mut connection = api.connect();
+    let both = post("/v1/arm", "", "") + "GET /v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n";
+    connection.send(both.as_bytes());
+    assert_eq!(connection.reply().status, 202);
+    assert_eq!(connection.reply().json()["jobs"][0]["operation"], "arm");
+}
