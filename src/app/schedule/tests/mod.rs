@@ -1,8 +1,11 @@
 //! What holds for the schedule.
 mod due;
+mod minutes;
 mod next;
 mod spread;
 mod windows;
+mod world;
+mod year;
 
 use super::{Facts, LastTry, Moment, Next, Rules, Standing, When, Windows, Zone};
 use crate::{config::Mode, date::from_rfc3339};

@@ -1,16 +1,11 @@
 //! Windows against tables of daylight saving time, and against all minutes of years.
-use super::super::{
-    windows::{Openness, Windows},
-    zone::Zone,
+use super::{
+    super::{Openness, Windows, Zone},
+    minutes::Year,
 };
 use crate::{
     config::Window,
     date::{from_rfc3339, rfc3339},
-};
-use jiff::{
-    Timestamp,
-    civil::DateTime,
-    tz::{AmbiguousOffset, TimeZone},
 };
 use proptest::prelude::*;
 
@@ -126,94 +121,37 @@ fn closed_without_an_end_where_no_zone_or_no_calendar_is() {
     );
 }
 
-/// Each minute of a year, as a local clock shows it: the day of the week and the minute of the day.
-struct Year {
-    zone: &'static str,
-    first: u64,
-    minutes: Vec<(u8, u16)>,
-}
-
-impl Year {
-    fn of(zone: &'static str, first: &str) -> Year {
-        let (rules, first) = (TimeZone::get(zone).unwrap(), from_rfc3339(first).unwrap());
-        let minutes = (0..366 * 1440_u64).map(|minute| {
-            let local =
-                rules.to_datetime(Timestamp::from_second((first + minute * 60).cast_signed()).unwrap());
-            let day = local.weekday().to_monday_zero_offset().cast_unsigned();
-            (day, u16::from(local.hour().cast_unsigned()) * 60 + u16::from(local.minute().cast_unsigned()))
-        });
-        Year { zone, first, minutes: minutes.collect() }
-    }
-
-    /// Which minutes are open: those that a local clock shows, and the length of each window that is skipped.
-    fn open(&self, windows: &[Window]) -> Vec<bool> {
-        let shows = |&(day, minute): &(u8, u16)| {
-            windows.iter().any(|w| {
-                let (from, until) = (w.from(), w.from() + w.minutes());
-                let yesterday = (day + 6) % 7;
-                w.opens_on(day) && (from..until).contains(&minute)
-                    || w.opens_on(yesterday) && (from..until).contains(&(minute + 1440))
-            })
+/// Follow the windows from change to change, and compare with each minute between.
+fn follow(year: &Year, windows: &[Window]) {
+    let (zone, open) = (Zone::named(year.zone), year.open(windows));
+    let known = Windows::from(windows.to_vec());
+    // The ends of a year don't show what is before and after.
+    let (mut minute, last) = (3 * 1440, open.len() - 3 * 1440);
+    while minute < last {
+        let unix = year.first + minute as u64 * 60;
+        let (is_open, change) = match known.at(&zone, unix) {
+            Openness::Open { until } => (true, until),
+            Openness::Closed { opens } => (false, Some(opens.unwrap())),
         };
-        let mut open: Vec<bool> = self.minutes.iter().map(shows).collect();
-        let rules = TimeZone::get(self.zone).unwrap();
-        let gap = |local: DateTime| {
-            matches!(rules.to_ambiguous_timestamp(local).offset(), AmbiguousOffset::Gap { .. })
-        };
-        let mut date = rules.to_datetime(Timestamp::from_second(self.first.cast_signed()).unwrap()).date();
-        for _ in 0..364 {
-            date = date.tomorrow().unwrap();
-            let today = |w: &&Window| w.opens_on(date.weekday().to_monday_zero_offset().cast_unsigned());
-            for window in windows.iter().filter(today) {
-                let minute = |n: u16| {
-                    date.at(0, 0, 0, 0) + jiff::SignedDuration::from_mins((window.from() + n).into())
-                };
-                if !(gap(minute(0)) && (0..window.minutes()).all(|n| gap(minute(n)))) {
-                    continue;
-                }
-                let exists = (0..).map(minute).find(|local| !gap(*local)).unwrap();
-                let at =
-                    rules.to_ambiguous_timestamp(exists).unambiguous().unwrap().as_second().cast_unsigned();
-                let at = usize::try_from((at - self.first) / 60).unwrap();
-                open[at..at + usize::from(window.minutes())].fill(true);
+        let next = change.map_or(minute + 14 * 1440, |at| usize::try_from((at - year.first) / 60).unwrap());
+        let place = format!("{known} in {} from {}", year.zone, rfc3339(unix));
+        let same = open[minute..next.min(last)].iter().take_while(|o| **o == is_open).count();
+        assert_eq!(
+            minute + same,
+            next.min(last),
+            "{place}: {}",
+            rfc3339(year.first + (minute + same) as u64 * 60)
+        );
+        if change.is_some() && next < last {
+            assert_ne!(open[next], is_open, "{place}: the next change is later");
+        }
+        // In the middle and at the last second it is the same.
+        for inside in [unix + (next - minute) as u64 * 30, year.first + next as u64 * 60 - 1] {
+            if change.is_some() {
+                assert_eq!(known.at(&zone, inside), known.at(&zone, unix), "{place}");
             }
         }
-        open
-    }
-
-    /// Follow the windows from change to change, and compare with each minute between.
-    fn follow(&self, windows: &[Window]) {
-        let (zone, open) = (Zone::named(self.zone), self.open(windows));
-        let known = Windows::from(windows.to_vec());
-        // The ends of a year don't show what is before and after.
-        let (mut minute, last) = (3 * 1440, open.len() - 3 * 1440);
-        while minute < last {
-            let unix = self.first + minute as u64 * 60;
-            let (is_open, change) = match known.at(&zone, unix) {
-                Openness::Open { until } => (true, until),
-                Openness::Closed { opens } => (false, Some(opens.unwrap())),
-            };
-            let next =
-                change.map_or(minute + 14 * 1440, |at| usize::try_from((at - self.first) / 60).unwrap());
-            let place = format!("{known} in {} from {}", self.zone, rfc3339(unix));
-            let same = open[minute..next.min(last)].iter().take_while(|o| **o == is_open).count();
-            assert_eq!(
-                minute + same,
-                next.min(last),
-                "{place}: {}",
-                rfc3339(self.first + (minute + same) as u64 * 60)
-            );
-            if change.is_some() && next < last {
-                assert_ne!(open[next], is_open, "{place}: the next change is later");
-            }
-            // In the middle and at the last second it is the same.
-            for inside in [unix + (next - minute) as u64 * 30, self.first + next as u64 * 60 - 1] {
-                if change.is_some() {
-                    assert_eq!(known.at(&zone, inside), known.at(&zone, unix), "{place}");
-                }
-            }
-            minute = next;
-        }
+        minute = next;
     }
 }
 
@@ -229,7 +167,7 @@ fn every_minute_of_a_year_is_as_a_local_clock_shows_it() {
     let fixed =
         ["02:15-02:45", "Fri 08:00-09:00", "Sun 01:40-01:50", "Sat-Mon 22:00-02:10", "Mon-Sat 00:00-24:00"];
     for year in &years {
-        fixed.iter().for_each(|window| year.follow(&[Window::parse(window).unwrap()]));
+        fixed.iter().for_each(|window| follow(year, &[Window::parse(window).unwrap()]));
     }
     let text = (0..7_usize, 0..7_usize, 0..1440_u32, 1..1440_u32).prop_map(|(first, last, from, minutes)| {
         let name = |n: usize| ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][n];
@@ -242,7 +180,7 @@ fn every_minute_of_a_year_is_as_a_local_clock_shows_it() {
     runner
         .run(&(proptest::collection::vec(text, 1..4), 0..years.len()), |(texts, year)| {
             let windows: Vec<Window> = texts.iter().map(|text| Window::parse(text).unwrap()).collect();
-            years[year].follow(&windows);
+            follow(&years[year], &windows);
             Ok(())
         })
         .unwrap();
