@@ -19,6 +19,7 @@ pub enum Next {
 /// What waits for a person, and in which mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Why {
     /// A staged release waits to be armed.
     Staged(Mode),

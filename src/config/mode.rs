@@ -5,6 +5,7 @@ use std::fmt;
 /// How far an offer is followed without being asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Mode {
     /// Report it.
     Check,

@@ -53,6 +53,7 @@ pub struct Due {
 /// Why something is due when it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "pace", rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Pace {
     /// As the interval has it.
     Interval,

@@ -13,6 +13,7 @@
 //! refused it for good. A device may switch while no inhibitor lives, fewer than 3 updates were rolled back within an hour,
 //! the last refusal is long enough ago, and a window is open or the release was staged `force_after` ago, in this order.
 use super::{
+    due::Due,
     facts::{Facts, Rules, Standing},
     moment::Moment,
     why::{MAX_ROLLBACKS, Why},
@@ -35,6 +36,7 @@ const ROLLBACK_COUNTS: Duration = Duration::from_secs(3600);
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Next {
     /// Do that now.
     Do {
@@ -45,6 +47,7 @@ pub enum Next {
     Sleep {
         /// In time since the boot; always later than now.
         #[serde(rename = "until_uptime_s", serialize_with = "seconds")]
+        #[cfg_attr(test, schemars(with = "u64"))]
         until: Duration,
         /// Why nothing is done.
         why: Why,
@@ -59,6 +62,7 @@ fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Er
 /// What a device does by itself. Each is one request to the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Act {
     /// Look at what the channel offers, and download, verify and stage it.
     Look,
@@ -94,6 +98,12 @@ pub fn next(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) -> Ne
     }
 }
 
+/// When the next look at the channel is due, whatever else the device does until then. `None` if there is no channel.
+pub fn next_look(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) -> Option<Due> {
+    let last = facts.last_look.as_ref();
+    rules.follows.then(|| device.seed().look(rules.interval, now, last))
+}
+
 struct Plan<'a> {
     now: &'a Moment,
     device: &'a Standing,
@@ -111,8 +121,7 @@ impl Plan<'_> {
 
     // A look if it is due; else what else waits says why.
     fn look(&self, act: Act, wait: Option<Wait>) -> Next {
-        let last = self.facts.last_look.as_ref();
-        let due = self.rules.follows.then(|| self.device.seed().look(self.rules.interval, self.now, last));
+        let due = next_look(self.now, self.device, self.rules, self.facts);
         let (until, why) = match (due, wait) {
             (Some(due), _) if due.at <= self.now.uptime => return Next::Do { act },
             (Some(due), None) => (Some(due.at), Why::Check(due.pace)),

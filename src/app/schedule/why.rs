@@ -7,6 +7,7 @@ use std::fmt;
 /// Why nothing is done now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Why {
     /// The next look at the channel is due later.
     Check(Pace),

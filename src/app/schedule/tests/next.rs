@@ -1,6 +1,6 @@
 //! What is done next, state by state and rule by rule.
 use super::{
-    super::{Act, BACK_OFF_MAX, Inhibitor, Pace, Why, next},
+    super::{Act, BACK_OFF_MAX, Inhibitor, Pace, Why, next, next_look},
     *,
 };
 use crate::config::UpdateSettings;
@@ -63,9 +63,12 @@ fn sleep_ends_later_than_now_and_at_the_next_look_at_the_latest() {
             look,
             "the window opens in six days"
         );
+        let due = next_look(&noon(), &staged(), &closed, &rested()).unwrap();
+        assert_eq!((due.at - noon().uptime, due.pace), (look, Pace::Interval));
         let nowhere = Rules { follows: false, ..rules(mode, &[]) };
         let (why, time) = wait(next(&noon(), &device(Saved::Idle), &nowhere, &Facts::default()));
         assert_eq!((why, time), (Why::NoSource, DAY), "no channel, no look");
+        assert_eq!(next_look(&noon(), &staged(), &nowhere, &Facts::default()), None);
     }
 }
 
