@@ -56,7 +56,7 @@ pub(super) struct Page {
     next: u64,
 }
 
-/// What a route other than an act answers.
+/// What a route answers that only reads.
 pub(super) async fn answer(
     context: &Arc<Context>,
     target: Target,
@@ -88,14 +88,8 @@ pub(super) async fn answer(
             Ok(json(&outlook))
         }
         Target::OpenApi => Ok(body(OPEN_API)),
-        Target::Cancel => {
-            let id = path.strip_prefix(JOBS).and_then(|rest| rest.strip_prefix('/')?.strip_suffix("/cancel"));
-            let id = id.unwrap_or_default().to_owned();
-            let job = context.call(move |desk| desk.cancel(&id)).await??;
-            Ok(json(&OneJob { schema: SCHEMA, job }))
-        }
-        // They go into the queue.
-        Target::Act(_) => Err(Problem::no_path(path)),
+        // They change something: see `acts`.
+        Target::Act(_) | Target::Cancel => Err(Problem::no_path(path)),
     }
 }
 

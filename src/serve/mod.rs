@@ -11,7 +11,8 @@
 //! | [`desk`](Desk) | the port that answers |
 //! | `routes`, `router` | the table of routes: router, `Allow` and the OpenAPI document follow from it |
 //! | `dispatch` | the stages of a request |
-//! | `answer` | what each route answers |
+//! | `answer` | what each route answers that only reads |
+//! | `acts` | what changes something: acts go into the queue, jobs are taken back |
 //! | `context` | what all requests share; calls of the desk that may block |
 //! | `payload` | the body of an act, as a request that names nothing on this machine |
 //! | `query` | the question after a path, as a filter of events |
@@ -23,6 +24,7 @@
 //! | `patience` | a stream that gives up a peer which reads nothing |
 //! | [`limits`](Limits) | what a peer may cost |
 //! | [`stop`](Stopper) | how the server is told to end |
+mod acts;
 mod answer;
 mod cache;
 mod context;

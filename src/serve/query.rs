@@ -99,6 +99,16 @@ fn decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_question_or_refused(text in "([%+&=a-z0-9.*]|\\PC){0,40}", name in "after|type|stream|from|limit") {
+            let _ = read(&format!("{name}={text}"));
+            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(read(&format!("type={encoded}")).unwrap().filter.kinds, [text]);
+        }
+    }
 
     fn read(query: &str) -> Result<Question, String> {
         Question::of(Some(query), &HeaderMap::new()).map_err(|problem| problem.json())

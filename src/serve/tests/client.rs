@@ -3,6 +3,10 @@ use super::{
     super::{Limits, Stopper, serve_within},
     desk::FakeDesk,
 };
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeValLike,
+};
 use serde_json::Value;
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -24,7 +28,7 @@ pub(super) fn patient() -> Limits {
 pub(super) struct Api {
     pub(super) desk: Arc<FakeDesk>,
     stopper: Stopper,
-    server: Option<JoinHandle<io::Result<()>>>,
+    server: Option<JoinHandle<(io::Result<()>, Duration)>>,
     socket: PathBuf,
     _folder: TempDir,
 }
@@ -41,8 +45,14 @@ impl Api {
         let desk = Arc::new(FakeDesk::new());
         let (stopper, stopped) = Stopper::new();
         let served = Arc::clone(&desk);
-        let server = thread::spawn(move || serve_within(served, listener, stopped, limits));
+        let server =
+            thread::spawn(move || (serve_within(served, listener, stopped, limits), processor_time()));
         Api { desk, stopper, server: Some(server), socket, _folder: folder }
+    }
+
+    /// Where it listens.
+    pub(super) fn socket(&self) -> &str {
+        self.socket.to_str().unwrap()
     }
 
     pub(super) fn connect(&self) -> Connection {
@@ -70,12 +80,13 @@ impl Api {
         self.raw(post(path, body, head).as_bytes())
     }
 
-    /// End the server.
-    pub(super) fn stop(&mut self) {
+    /// End the server; gives the processor time that its thread took.
+    pub(super) fn stop(&mut self) -> Duration {
         self.stopper.stop();
-        if let Some(server) = self.server.take() {
-            server.join().unwrap().unwrap();
-        }
+        let Some(server) = self.server.take() else { return Duration::ZERO };
+        let (served, took) = server.join().unwrap();
+        served.unwrap();
+        took
     }
 }
 
@@ -83,6 +94,13 @@ impl Drop for Api {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// What this thread took of a processor so far.
+fn processor_time() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+    let all = usage.user_time() + usage.system_time();
+    Duration::from_micros(u64::try_from(all.num_microseconds()).unwrap())
 }
 
 /// The bytes of a POST.

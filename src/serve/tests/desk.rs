@@ -40,7 +40,7 @@ pub(super) struct FakeDesk {
 impl FakeDesk {
     pub(super) fn new() -> FakeDesk {
         let state = State {
-            jobs: Jobs::new("b007b007", "5e55"),
+            jobs: Jobs::new("4f1c8a52", "00ff00ff"),
             log: Vec::new(),
             revision: 0,
             looks: 0,

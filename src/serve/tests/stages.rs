@@ -1,10 +1,18 @@
 //! Each stage refuses, in its order.
 use super::{
-    super::{NotTaken, routes::TABLE},
-    client::{Api, post},
+    super::{
+        NotTaken, Stopper,
+        context::Context,
+        dispatch::dispatch,
+        routes::{Act, TABLE, Target},
+    },
+    client::{Api, patient, post},
+    desk::FakeDesk,
 };
 use crate::app::Code;
+use axum::{body::Body, extract::Request};
 use serde_json::json;
+use std::sync::Arc;
 
 #[test]
 fn each_stage_refuses_before_the_ones_behind_it() {
@@ -48,6 +56,20 @@ fn each_stage_refuses_before_the_ones_behind_it() {
     );
     let location = reply.header("location").unwrap();
     assert_eq!(api.get(location).json(), job);
+}
+
+#[test]
+fn nothing_is_changed_for_a_user_whom_nobody_knows() {
+    let desk = Arc::new(FakeDesk::new());
+    let (_stopper, stopped) = Stopper::new();
+    let context = Arc::new(Context::new(Arc::<FakeDesk>::clone(&desk), patient(), stopped));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for target in [Target::Act(Act::Arm), Target::Cancel] {
+        // No connection says who it is.
+        let answered = runtime.block_on(dispatch(Arc::clone(&context), target, Request::new(Body::empty())));
+        assert_eq!(answered.status(), 403, "{target:?}");
+    }
+    assert_eq!(desk.state().jobs.all().count(), 0);
 }
 
 #[test]
@@ -117,7 +139,7 @@ fn answer_is_used_again_until_something_changes() {
     api.get("/v1/status");
     assert_eq!(api.desk.state().looks, 2);
 
-    let old = super::super::Limits { fresh: std::time::Duration::ZERO, ..super::client::patient() };
+    let old = super::super::Limits { fresh: std::time::Duration::ZERO, ..patient() };
     let api = Api::within(old);
     api.get("/v1/status");
     api.get("/v1/status");
