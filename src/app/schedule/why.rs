@@ -77,9 +77,9 @@ impl fmt::Display for Why {
                 "the boot loader did not try the release in {refused} reboots; see `bistable preflight`; `bistable arm` asks \
                  for it again"
             ),
-            Why::Inhibited { owner, reason } => write!(f, "{owner} holds the switch back: {reason}"),
+            Why::Inhibited { owner, reason } => write!(f, "{owner} inhibits the switch: {reason}"),
             Why::Rollbacks { count } => {
-                write!(f, "{count} updates were rolled back within an hour; at most {MAX_ROLLBACKS} may be")
+                write!(f, "{count} updates were rolled back within an hour; the next one waits until fewer than {MAX_ROLLBACKS} were")
             }
             Why::SwitchRefused { failures } => {
                 write!(f, "the switch was refused ({failures} in a row); the next attempt is delayed")
@@ -108,7 +108,7 @@ pub(super) const MAX_ROLLBACKS: usize = 3;
 
 fn paced(f: &mut fmt::Formatter<'_>, what: &str, pace: Pace) -> fmt::Result {
     match pace {
-        Pace::Interval => write!(f, "{what} is due later (update.check_interval)"),
+        Pace::Interval => write!(f, "{what} is not due yet (update.check_interval)"),
         Pace::AfterBoot => {
             write!(
                 f,
@@ -117,5 +117,39 @@ fn paced(f: &mut fmt::Formatter<'_>, what: &str, pace: Pace) -> fmt::Result {
         }
         Pace::BackOff { failures } => write!(f, "{what} is delayed: {failures} failed in a row"),
         Pace::RetryAfter => write!(f, "{what} is delayed: the server asked to wait"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Mode;
+
+    #[test]
+    fn each_reason_in_words() {
+        let check = |pace| Why::Check(pace);
+        #[rustfmt::skip]
+        let table = [
+            (check(Pace::Interval), "the next check of the channel is not due yet (update.check_interval)"),
+            (check(Pace::AfterBoot), "the next check of the channel is delayed after a boot, so that devices that start together don't all ask at once"),
+            (check(Pace::BackOff { failures: 3 }), "the next check of the channel is delayed: 3 failed in a row"),
+            (check(Pace::RetryAfter), "the next check of the channel is delayed: the server asked to wait"),
+            (Why::Install(Pace::BackOff { failures: 1 }), "the next attempt to install is delayed: 1 failed in a row"),
+            (Why::NoSource, "no repository is configured: set `source.urls`"),
+            (Why::Person { what: policy::Why::Staged(Mode::Stage) }, "staged; waits for `bistable arm`, since update.mode is \"stage\""),
+            (Why::NextBoot, "the next boot tries the release"),
+            (Why::Boot { state: "on trial" }, "on trial: `bistable resume` decides, not the daemon"),
+            (Why::NotTried { refused: 3 }, "the boot loader did not try the release in 3 reboots; see `bistable preflight`; `bistable arm` asks for it again"),
+            (Why::Inhibited { owner: "lab".into(), reason: "a measurement".into() }, "lab inhibits the switch: a measurement"),
+            (Why::Rollbacks { count: 3 }, "3 updates were rolled back within an hour; the next one waits until fewer than 3 were"),
+            (Why::SwitchRefused { failures: 2 }, "the switch was refused (2 in a row); the next attempt is delayed"),
+            (Why::Window { opens: Some(951_782_400) }, "waits for the maintenance window that opens at 2000-02-29 00:00 UTC"),
+            (Why::Window { opens: None }, "waits for a maintenance window; the clock shows a time that no calendar has, so that none opens"),
+            (Why::Clock, "waits for a maintenance window; all are closed until the clock is synchronized (update.windows_need_clock)"),
+            (Why::Zone { name: "Mars/Base".into() }, "waits for a maintenance window; all are closed, since this device has no time zone \"Mars/Base\": install the zone database or change update.time_zone"),
+        ];
+        for (why, words) in table {
+            assert_eq!(why.to_string(), words);
+        }
     }
 }

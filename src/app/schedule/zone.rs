@@ -1,5 +1,8 @@
 //! A time zone by its name, as the device's zone database has it.
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 use std::fmt;
 
 /// A time zone. It is read from the zone database once, when the configuration is; from then on it is data.
@@ -24,7 +27,12 @@ impl Zone {
     /// The zone of that name (`update.time_zone`). One that the database doesn't have, or that is looked for where no
     /// database is, is a value as well: nothing is open in it. `UTC` needs no database.
     pub fn named(name: &str) -> Zone {
-        Zone { name: name.into(), rules: TimeZone::get(name).ok() }
+        Zone::among(jiff::tz::db(), name)
+    }
+
+    fn among(database: &TimeZoneDatabase, name: &str) -> Zone {
+        let rules = if name == "UTC" { Some(TimeZone::UTC) } else { database.get(name).ok() };
+        Zone { name: name.into(), rules }
     }
 
     /// Its name.
@@ -77,6 +85,13 @@ mod tests {
             assert!(!zone.is_known() && zone.stretches(0, 1).is_empty(), "{name}");
             assert_eq!(zone.name(), name);
         }
+    }
+
+    #[test]
+    fn utc_needs_no_database() {
+        let none = TimeZoneDatabase::none();
+        assert!(Zone::among(&none, "UTC").is_known());
+        assert!(!Zone::among(&none, "Europe/Berlin").is_known() && !Zone::among(&none, "utc").is_known());
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn inhibitor_holds_a_switch_while_it_lives() {
         |leases: Vec<Inhibitor>| next(&noon(), &staged(), &auto, &Facts { inhibitors: leases, ..rested() });
     let (why, time) = wait(with(vec![lease("a", HOUR / 2), lease("b", HOUR), lease("c", Duration::ZERO)]));
     assert_eq!(time, HOUR);
-    assert_eq!(why.to_string(), "b holds the switch back: a surgery");
+    assert_eq!(why.to_string(), "b inhibits the switch: a surgery");
     assert_eq!(shown(&with(vec![lease("c", Duration::ZERO)])), "Switch", "it ended");
     let armed = next(
         &noon(),
