@@ -20,6 +20,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// Version of the API: the `1` of `/v1`, then what was added.
 const VERSION: &str = "1.0.0";
 
+/// The form of a version, as semver.org has it.
+const SEMVER: &str = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\
+    (-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?\
+    (\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$";
+
 struct Writer {
     read: SchemaGenerator,
     written: SchemaGenerator,
@@ -122,8 +127,9 @@ impl Writer {
         let status = match route.target {
             Target::Act(act) => {
                 let means = "The same key and request again get the same job";
+                let key = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
                 parameters
-                    .push(json!({ "name": HEADER, "in": "header", "description": means, "schema": text }));
+                    .push(json!({ "name": HEADER, "in": "header", "description": means, "schema": key }));
                 let schema = self.body(act);
                 operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
                 good["description"] = json!("The job that was put into the queue");
@@ -158,6 +164,7 @@ impl Writer {
             assert!(before.is_none(), "two types of the name {name}");
         }
         schemas.insert("Document".into(), outcome);
+        narrow(&mut schemas);
         drop_unused(&mut schemas, &[paths.clone().into(), problem.clone()]);
         json!({
             "openapi": "3.1.0",
@@ -189,6 +196,19 @@ fn id(route: &Route) -> String {
         Method::Get => format!("get_{name}"),
         Method::Post => name,
     }
+}
+
+/// What the command line may ask for and the socket must not: see `payload`. And what a text must look like.
+fn narrow(schemas: &mut Map<String, Value>) {
+    let from = schemas["From"]["oneOf"].as_array_mut().unwrap();
+    let before = from.len();
+    from.retain(|one| one["properties"]["bundle"].is_null());
+    assert_eq!(from.len(), before - 1, "a bundle is a file");
+    let version = from.iter_mut().find_map(|one| one.get_mut("properties")?.get_mut("version")).unwrap();
+    version["pattern"] = json!(SEMVER);
+    let source = &mut schemas["Offers"]["properties"]["source"];
+    source["description"] = json!("Repositories with the same content: their addresses.");
+    source["items"]["pattern"] = json!("^https?://[a-z0-9.-]+(:[0-9]+)?(/.*)?$");
 }
 
 /// Drop the schemas that nothing leads to.

@@ -64,11 +64,71 @@ fn names_nothing_here(request: &Request) -> Result<(), Problem> {
         match Location::parse(source) {
             Ok(Location::Web(_)) => {}
             Ok(Location::Folder(_)) => {
-                let detail = format!("the source {source} is a folder: only https:// and http:// are served");
+                let detail =
+                    format!("the source {source:?} is a folder: only https:// and http:// are served");
                 return Err(Problem::new(Kind::LocalPath, detail));
             }
-            Err(e) => return Err(Problem::new(Kind::Malformed, format!("the source {source}: {e}"))),
+            Err(_) => {
+                let detail = format!("the source {source:?} is not an https:// or http:// address");
+                return Err(Problem::new(Kind::Malformed, detail));
+            }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const ACTS: [Act; 3] = [Act::Check, Act::Install, Act::Update];
+
+    /// Texts that look like addresses and paths.
+    fn source() -> impl Strategy<Value = String> {
+        "((https?|HTTPS|file|FILE|s3|)(://|:/|:|))?(localhost|[a-z.%/ \\\\-]{0,3}|\\PC){0,4}"
+    }
+
+    fn from() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(json!("channel")),
+            Just(json!({ "version": "1.2.0" })),
+            source().prop_map(|path| json!({ "bundle": path })),
+            source().prop_map(|text| json!({ "version": text })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_names_nothing_here(
+            act in prop::sample::select(&ACTS[..]),
+            sources in prop::collection::vec(source(), 0..3),
+            from in from(),
+        ) {
+            let offers = json!({ "source": sources });
+            let body = if act == Act::Check { offers } else { json!({ "from": from, "offers": offers }) };
+            match request(act, body.to_string().as_bytes()) {
+                Ok(Request::Check(offers)) => prop_assert!(offers.source.iter().all(|url| is_web(url))),
+                Ok(Request::Install(wanted) | Request::Update(wanted)) => {
+                    prop_assert!(!matches!(wanted.from, From::Bundle(_)));
+                    prop_assert!(wanted.offers.source.iter().all(|url| is_web(url)));
+                }
+                Ok(other) => prop_assert!(false, "{other:?}"),
+                Err(problem) => prop_assert!(!problem.json().contains(char::is_control)),
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_request_or_refused(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
+            for act in ACTS {
+                prop_assert!(request(act, &bytes).is_err());
+            }
+        }
+    }
+
+    fn is_web(url: &str) -> bool {
+        let url = url.to_ascii_lowercase();
+        url.starts_with("https://") || url.starts_with("http://")
+    }
 }

@@ -21,12 +21,14 @@ impl Key {
     pub(super) fn of(headers: &HeaderMap, uid: Option<u32>) -> Result<Option<Key>, Problem> {
         let mut keys = headers.get_all(HEADER).iter();
         let Some(key) = keys.next() else { return Ok(None) };
-        let text = key.to_str().ok().filter(|text| (1..=KEY_MAX).contains(&text.len()));
+        let is_key =
+            |text: &&str| (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let text = key.to_str().ok().filter(is_key);
         match text {
             Some(key) if keys.next().is_none() => Ok(Some(Key { key: key.into(), uid })),
             _ => {
                 let detail =
-                    format!("Idempotency-Key must be one text of 1 to {KEY_MAX} printable ASCII characters");
+                    format!("Idempotency-Key must be one text of 1 to {KEY_MAX} visible ASCII characters");
                 Err(Problem::new(Kind::Malformed, detail))
             }
         }

@@ -46,9 +46,9 @@ fn nothing_on_this_machine_is_named() {
         ("/v1/check", r#"{"source":["https://x/y","/etc"]}"#, "is a folder"),
         ("/v1/update", r#"{"offers":{"source":["file:///etc"]}}"#, "is a folder"),
         ("/v1/update", r#"{"offers":{"source":["FILE://localhost/etc"]}}"#, "is a folder"),
-        ("/v1/update", r#"{"offers":{"source":["../etc"]}}"#, "the source ../etc"),
-        ("/v1/update", r#"{"offers":{"source":[""]}}"#, "the source "),
-        ("/v1/update", r#"{"offers":{"source":["s3://x"]}}"#, "the source s3://x"),
+        ("/v1/update", r#"{"offers":{"source":["../etc"]}}"#, "is not an https:// or http:// address"),
+        ("/v1/update", r#"{"offers":{"source":[""]}}"#, "is not an https:// or http:// address"),
+        ("/v1/update", r#"{"offers":{"source":["s3://x"]}}"#, "is not an https:// or http:// address"),
     ] {
         refused(&api, path, body, 400, says);
     }

@@ -75,6 +75,7 @@ fn odd_keys_are_refused() {
     let long = format!("idempotency-key: {}\r\n", "k".repeat(256));
     for head in [
         "idempotency-key: \r\n",
+        "idempotency-key: a b\r\n",
         "idempotency-key: \u{e9}\r\n",
         "idempotency-key: a\r\nidempotency-key: b\r\n",
         &long,
