@@ -84,6 +84,7 @@ fn control(tree: &[Entry], about: &About) -> String {
          Maintainer: {MAINTAINER}\n\
          Installed-Size: {size}\n\
          Depends: systemd (>= 247), udev, e2fsprogs\n\
+         Recommends: tzdata\n\
          Section: admin\n\
          Priority: optional\n\
          Description: A/B updater for Raspberry Pi products\n \
