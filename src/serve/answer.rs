@@ -1,7 +1,7 @@
 //! What each route answers.
 use super::{
     context::Context,
-    desk::Desk,
+    desk::{Desk, Outlook},
     feed,
     problem::{Kind, Problem},
     query::Question,
@@ -42,6 +42,17 @@ pub(super) struct AllJobs {
     schema: u32,
     /// The jobs, the oldest first.
     jobs: Vec<Job>,
+}
+
+/// Whether the daemon's loop lives.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Live {
+    /// Version of this form.
+    schema: u32,
+    /// What it does, and what it does next.
+    #[serde(flatten)]
+    outlook: Outlook,
 }
 
 /// Events that were found.
@@ -85,7 +96,7 @@ pub(super) async fn answer(
                 let why = outlook.why.unwrap_or_else(|| "no reason is known".into());
                 return Err(Problem::new(Kind::NotAlive, why));
             }
-            Ok(json(&outlook))
+            Ok(json(&Live { schema: SCHEMA, outlook }))
         }
         Target::OpenApi => Ok(body(OPEN_API)),
         // They change something: see `acts`.

@@ -1,7 +1,6 @@
 //! Publishes the OpenAPI document, from the table of routes and the types that are read and written.
 use super::{
-    answer::{AllJobs, OneJob, Page},
-    desk::Outlook,
+    answer::{AllJobs, Live, OneJob, Page},
     problem::{self, Kind},
     query,
     repeats::HEADER,
@@ -64,7 +63,7 @@ impl Writer {
             Target::Jobs => self.written::<AllJobs>(),
             Target::Job | Target::Cancel | Target::Act(_) => self.written::<OneJob>(),
             Target::Events => self.written::<Page>(),
-            Target::Live => self.written::<Outlook>(),
+            Target::Live => self.written::<Live>(),
             Target::OpenApi => json!({ "type": "object" }),
         }
     }
