@@ -1,10 +1,10 @@
 //! `events`, and what verbs themselves report.
-use super::{Answer, Failed, place::Place};
+use super::{Answer, Failed, work::Workplace};
 use crate::{
     Error,
     app::{self, Events, From, Request},
     board::Access,
-    cli::{Cli, EventArgs, EventFormat},
+    cli::{EventArgs, EventFormat},
     clock::SystemClock,
     config::{self, board_settings, load},
     events::{End, Entry, Filter, Kind, Reading, SharedLog, follow::follow, text_line},
@@ -18,12 +18,28 @@ use std::{
     path::Path,
 };
 
-const CLI: &str = "cli";
+/// Who asks for something.
+pub(super) struct By {
+    /// The part of Bistable through which they ask.
+    pub(super) source: &'static str,
+    /// The user; `None` where nobody is one.
+    pub(super) uid: Option<u32>,
+    /// The user that `sudo` was called by.
+    pub(super) user: Option<String>,
+}
 
-pub(super) fn run(cli: &Cli, place: &Place, args: &EventArgs) -> Result<Answer, Error> {
-    let root = place.root(&cli.at);
+impl By {
+    /// Who runs this program.
+    pub(super) fn cli() -> By {
+        let uid = Some(nix::unistd::getuid().as_raw());
+        By { source: "cli", uid, user: std::env::var("SUDO_USER").ok() }
+    }
+}
+
+pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer, Error> {
+    let root = workplace.root();
     let board = load(&root).map_or_else(|_| board_settings(&root), |settings| settings.board);
-    let EventPorts { persistent, volatile, .. } = place.open(cli, &board, Access::Look)?.events;
+    let EventPorts { persistent, volatile, .. } = workplace.open(&board, Access::Look)?.events;
     let filter =
         Filter { after: args.after, stream: args.stream.clone(), from: args.from, kinds: args.kinds.clone() };
     if args.follow {
@@ -96,7 +112,7 @@ pub(super) fn configured(log: &SharedLog, root: &Path) {
 }
 
 /// Who asks for what, before anything is done about it. The boot unit's `resume` isn't asked for by anybody.
-pub(super) fn request(log: &SharedLog, request: &Request) {
+pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
     let operation = match request {
         Request::Install(_) => "install",
         Request::Update(_) => "update",
@@ -120,19 +136,18 @@ pub(super) fn request(log: &SharedLog, request: &Request) {
         From::Bundle(_) => Some("bundle".into()),
     });
     let forced = wanted.is_some_and(|wanted| wanted.retry_rejected || wanted.force_withdrawn);
-    audit(log, operation, what.as_deref(), forced);
+    audit(log, by, operation, what.as_deref(), forced);
 }
 
 /// Somebody asks for a repair, which no agent does.
-pub(super) fn repair(log: &SharedLog) {
-    audit(log, "repair", None, false);
+pub(super) fn repair(log: &SharedLog, by: &By) {
+    audit(log, by, "repair", None, false);
 }
 
-fn audit(log: &SharedLog, operation: &str, what: Option<&str>, forced: bool) {
-    let uid = nix::unistd::getuid().as_raw();
-    let sudo = std::env::var("SUDO_USER").ok();
-    let data = json!({ "operation": operation, "what": what, "forced": forced, "uid": uid, "user": sudo });
-    log.append(Kind::Request, CLI, data);
+fn audit(log: &SharedLog, by: &By, operation: &str, what: Option<&str>, forced: bool) {
+    let By { source, uid, user } = by;
+    let data = json!({ "operation": operation, "what": what, "forced": forced, "uid": uid, "user": user });
+    log.append(Kind::Request, source, data);
 }
 
 /// What the channel has on offer.
@@ -144,11 +159,17 @@ pub(super) fn checked(log: &SharedLog, checked: &Result<Answer, Failed>) {
     let Some(app::Answer::Checked(report)) = report else {
         if let Err(failed) = checked {
             let (error, code) = (&failed.error, app::Code::of(&failed.error));
-            log.append(Kind::Check, "agent", json!({ "problem": error.to_string(), "code": code }));
+            log.append(
+                Kind::Check,
+                "agent",
+                json!({ "problem": error.to_string(), "code": code, "uptime": log.uptime() }),
+            );
         }
         return;
     };
-    let data = json!({ "channel": report.channel, "sequence": report.sequence, "version": report.takes });
+    let data = json!({
+        "channel": report.channel, "sequence": report.sequence, "version": report.takes, "uptime": log.uptime(),
+    });
     let kind = if report.takes.is_some() { Kind::Available } else { Kind::UpToDate };
     log.append(kind, "agent", data);
 }

@@ -4,13 +4,14 @@ use crate::{
     Error,
     app::CardWrites,
     board::{Access, Meter},
-    cli::Cli,
+    cli::At,
     config::BoardSettings,
     ports::{Board, EventPorts, Power},
 };
 use bistable_boot::Slot;
 #[cfg(target_os = "linux")]
 use std::path::Path;
+use std::time::Duration;
 
 /// A machine, opened.
 pub(super) struct Machine {
@@ -39,15 +40,19 @@ pub(super) trait Memory {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+pub(super) fn pi(
+    at: &At,
+    patience: Duration,
+    board: &BoardSettings,
+    access: Access,
+) -> Result<Machine, Error> {
     use super::turn;
     use crate::board::pi::{Pi, PiClock, PiError, Sysroot};
-    let sysroot = Sysroot::new(cli.at.sysroot.clone().unwrap_or_else(|| "/".into()));
-    let patience = turn::patience(&cli.verb);
+    let sysroot = Sysroot::new(at.sysroot.clone().unwrap_or_else(|| "/".into()));
     let tell = |path: &Path| {
         log::info!(path:% = path.display(); "waiting");
         // Words between JSON lines would be no JSON.
-        if !matches!(cli.at.progress, crate::cli::ProgressMode::Json | crate::cli::ProgressMode::Quiet) {
+        if !matches!(at.progress, crate::cli::ProgressMode::Json | crate::cli::ProgressMode::Quiet) {
             say(&turn::text(path, patience));
         }
     };
@@ -59,13 +64,13 @@ pub(super) fn pi(cli: &Cli, board: &BoardSettings, access: Access) -> Result<Mac
             events: pi.events,
         }),
         // Nobody said that this is one.
-        Err(e @ PiError::NotAPi(_)) if cli.at.board.is_none() => Err(Error::Usage(e.to_string())),
+        Err(e @ PiError::NotAPi(_)) if at.board.is_none() => Err(Error::Usage(e.to_string())),
         Err(e) => Err(e.into()),
     })
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn pi(_: &Cli, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
+pub(super) fn pi(_: &At, _: Duration, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
     let text =
         "this is not a Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
     Err(Error::Usage(text.into()))

@@ -5,12 +5,12 @@ use super::sim;
 use crate::{
     Error,
     board::Access,
-    cli::{At, BoardKind, Cli},
+    cli::{At, BoardKind},
     config::BoardSettings,
 };
 #[cfg(feature = "sim")]
 use std::path::Path;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Where a machine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +54,18 @@ impl Place {
     }
 
     /// Open the machine there, to work on it or to look at it.
-    pub(super) fn open(&self, cli: &Cli, board: &BoardSettings, access: Access) -> Result<Machine, Error> {
+    /// `patience` is how long it waits for another process that works on it.
+    pub(super) fn open(
+        &self,
+        at: &At,
+        patience: Duration,
+        board: &BoardSettings,
+        access: Access,
+    ) -> Result<Machine, Error> {
         match self {
             #[cfg(feature = "sim")]
             Place::Sim(card) => sim::open(card, access),
-            Place::Pi => machine::pi(cli, board, access),
+            Place::Pi => machine::pi(at, patience, board, access),
         }
     }
 }

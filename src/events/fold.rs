@@ -1,7 +1,7 @@
 //! What follows from all events: the state of the update, how past ones ended, and counts.
 //!
 //! `fold(snapshot, tail)` is the same as the fold of everything, so segments may go whose entries are in a snapshot.
-use super::{Entry, Kind, Shown, Subject, kind::StreamKind};
+use super::{Entry, Kind, Remembered, Shown, Subject, kind::StreamKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub struct Fold {
     pub dropped: u64,
     /// Damaged lines that were reported, by the segment that they are in.
     pub damaged: BTreeMap<String, u64>,
+    /// What the daemon knows again after a boot.
+    #[serde(default)]
+    pub remembered: Remembered,
 }
 
 /// How a past update ended, and when.
@@ -69,6 +72,9 @@ impl Fold {
         if has_room(&self.counts, &entry.kind) {
             let count = self.counts.entry(entry.kind.clone()).or_default();
             *count = count.saturating_add(1).saturating_add(entry.repeats);
+        }
+        if let Some(kind) = Kind::named(&entry.kind) {
+            self.remembered.add(kind, entry);
         }
         let number = |name: &str| entry.data.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
         match Kind::named(&entry.kind) {

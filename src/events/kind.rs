@@ -69,6 +69,10 @@ pub enum Kind {
     Throttled,
     /// Somebody asked for something.
     Request,
+    /// The daemon began a job.
+    JobStarted,
+    /// A job of the daemon's ended.
+    JobEnded,
     /// The configuration isn't what it was.
     ConfigChanged,
 }
@@ -92,7 +96,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 29] = [
+    pub const ALL: [Kind; 31] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -121,6 +125,8 @@ impl Kind {
         Kind::Dropped,
         Kind::Throttled,
         Kind::Request,
+        Kind::JobStarted,
+        Kind::JobEnded,
         Kind::ConfigChanged,
     ];
 
@@ -157,6 +163,8 @@ impl Kind {
             Kind::Throttled => device("storage.throttled", Warning),
             Kind::ConfigChanged => Traits { class: Class::Audit, ..verdict("config.changed", Info) },
             Kind::Request => Traits { class: Class::Audit, ..verdict("audit.request", Info) },
+            Kind::JobStarted => job("job.started", Info),
+            Kind::JobEnded => job("job.ended", Info),
         }
     }
 
@@ -201,6 +209,8 @@ impl Kind {
             Kind::ConfigChanged => {
                 "the configuration is not what it was: `keys` that differ, `files` that count, and of each value that is set a digest"
             }
+            Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
+            Kind::JobEnded => "a job ended: `exit` as of the same verb on a command line, `error`",
             Kind::Request => "somebody asked for something: `operation`, `what`, `forced`, `uid`, `user`",
         }
     }

@@ -126,6 +126,11 @@ impl Log {
         }
     }
 
+    /// The moment that is now.
+    pub fn now(&mut self) -> Stamp {
+        self.stamps.now()
+    }
+
     /// Where events go.
     pub fn place(&self) -> Place {
         self.place

@@ -11,6 +11,7 @@
 //! | `snapshot` | the fold in its file |
 //! | [`fold`](Fold) | what follows from all events |
 //! | [`shown`](Shown) | where the update is |
+//! | [`remembered`](Remembered) | what the daemon knows again after a boot |
 //! | [`retention`](Limits) | how long events are kept |
 //! | [`quota`](Quota), `repeats` | how much a source may report |
 //! | [`reading`](Reading) | the log as it is read |
@@ -28,6 +29,7 @@ mod log;
 mod quota;
 mod reading;
 mod recorder;
+mod remembered;
 mod repeats;
 mod retention;
 mod segment;
@@ -46,6 +48,7 @@ pub use kind::{Kind, StreamKind, Traits};
 pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
 pub use recorder::{Recorder, SharedLog, ended};
+pub use remembered::{JOBS, JobEnd, JobStart, Looked, Moment, PastEnd, PastJob, Remembered};
 pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
 pub use shown::{Shown, Subject};

@@ -27,6 +27,11 @@ impl SharedLog {
         self.0.borrow_mut().append(kind, source, data);
     }
 
+    /// Whole seconds since some moment of this boot.
+    pub fn uptime(&self) -> u64 {
+        self.0.borrow_mut().now().uptime.as_secs()
+    }
+
     /// The configuration that counts now: see [`Log::configured`].
     pub fn configured(&self, set: &BTreeMap<String, String>, files: &[String]) {
         self.0.borrow_mut().configured(set, files);

@@ -1,0 +1,188 @@
+//! A machine at a place: opened for one request, worked on or looked at, and closed again.
+use super::{
+    Answer, Failed,
+    bundle::{Opener, Seen},
+    events::{self, By},
+    inspect,
+    machine::{Keeper, Machine},
+    place::Place,
+    repair,
+    request::Work,
+    say,
+};
+use crate::{
+    Device, Error,
+    agent::{Agent, Listener, Silence},
+    app::{self, Request},
+    board::Access,
+    cli::At,
+    config::{ConfigError, Settings, board_settings, load},
+    events::{Log, Recorder, Session, SharedLog},
+    ports::Board,
+};
+use bistable_boot::JournalError;
+use std::{path::PathBuf, time::Duration};
+
+/// Where a machine is, and how it is opened.
+pub(super) struct Workplace<'a> {
+    pub(super) at: &'a At,
+    pub(super) place: Place,
+    /// How long another process that works on it is waited for.
+    pub(super) patience: Duration,
+}
+
+impl Workplace<'_> {
+    /// Where the running system's configuration is.
+    pub(super) fn root(&self) -> PathBuf {
+        self.place.root(self.at)
+    }
+
+    /// Open the machine.
+    pub(super) fn open(
+        &self,
+        board: &crate::config::BoardSettings,
+        access: Access,
+    ) -> Result<Machine, Error> {
+        self.place.open(self.at, self.patience, board, access)
+    }
+
+    /// `status` and `history`: nothing is locked and nothing saved, so that they work at any time.
+    pub(super) fn look(&self, request: &Request) -> Result<Answer, Failed> {
+        let root = self.root();
+        // Looking must be possible above all when something is wrong.
+        let loaded = load(&root);
+        let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
+        let machine = self.open(&board, Access::Look)?;
+        let settings = loaded.unwrap_or_else(|e| {
+            say(&format!("warning: {e}"));
+            Settings::default()
+        });
+        let device = match (Device::open(machine.board, settings.clone()), request) {
+            // Looking must be possible above all when something is wrong.
+            (Err(Error::Journal(e @ JournalError::Lost { .. })), Request::Status) => {
+                let machine = self.open(&board, Access::Look)?;
+                return Ok(inspect::lost(machine.board, &settings, machine.power, e.to_string())?);
+            }
+            (opened, _) => opened?,
+        };
+        let mut silence = Silence;
+        let mut seen = Seen { power: machine.power, events: Some(machine.events) };
+        app::handle(&mut Agent::look(device, &mut silence), request, &mut seen)
+    }
+
+    /// What works on a machine, or may. `listener` is told what happens, and so is the event log, as a part of `session`.
+    pub(super) fn work(
+        &self,
+        asked: &Work<'_>,
+        by: &By,
+        session: Session,
+        listener: &mut dyn Listener,
+    ) -> Result<Answer, Failed> {
+        let root = self.root();
+        let loaded =
+            load(&root).map(|settings| settings.read_below(&root)).map(|settings| match self.place {
+                Place::Pi => settings.with_checks_below(&root),
+                // The simulated Pi's world has programs by their paths on the device.
+                #[cfg(feature = "sim")]
+                Place::Sim(_) => settings,
+            });
+        let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
+        let access = access(asked, &self.place);
+        let Machine { board, keeper, events, .. } = self.open(&board, access)?;
+        // Who only looks writes nothing.
+        let log = (access == Access::Exclusive && !asked.is_dry_run())
+            .then(|| SharedLog::new(Log::open(events, session)));
+        // A simulated machine that was never on boots first: that comes before what the verb does.
+        keeper.tell_console();
+        if let Some(log) = &log {
+            events::configured(log, &root);
+        }
+        let ended = on_board(board, loaded, asked, by, &keeper, log.as_ref(), listener);
+        drop(log);
+        // Whatever happened, the machine remembers what a machine remembers.
+        keeper.save()?;
+        ended
+    }
+}
+
+/// What a verb needs of its machine. What changes nothing and has no use for pins keeps nobody out on a real board. A
+/// simulated one may have to boot first.
+fn access(asked: &Work<'_>, place: &Place) -> Access {
+    match (asked, place) {
+        (Work::Ask(Request::Preflight), Place::Pi) => Access::Look,
+        (asked, Place::Pi) if asked.is_dry_run() => Access::Look,
+        _ => Access::Exclusive,
+    }
+}
+
+fn on_board(
+    board: Board,
+    loaded: Result<Settings, ConfigError>,
+    asked: &Work<'_>,
+    by: &By,
+    keeper: &Keeper,
+    log: Option<&SharedLog>,
+    listener: &mut dyn Listener,
+) -> Result<Answer, Failed> {
+    let settings = match (loaded, asked) {
+        (Ok(settings), _) => settings,
+        // A system on trial that can't be configured goes back: the boot unit must not just stop.
+        (Err(e), Work::Ask(Request::Resume)) => {
+            let device = Device::open(board, Settings::default())?;
+            return listening(log, listener, |listener| {
+                let mut agent = start(device, log, listener)?;
+                let rest = agent.unfit(e);
+                app::rested(&agent, rest, &Opener { keeper, log })
+            });
+        }
+        (Err(e), _) => return Err(e.into()),
+    };
+    let request = match asked {
+        Work::Ask(request) => request,
+        Work::Repair(args) => {
+            if let Some(log) = log {
+                events::repair(log, by);
+            }
+            return Ok(repair::run(board, settings, args)?);
+        }
+    };
+    if let Some(log) = log {
+        events::request(log, request, by);
+    }
+    let device = Device::open(board, settings)?;
+    listening(log, listener, |listener| {
+        let mut agent = match request.only_looks() {
+            true => Agent::look(device, listener),
+            false => start(device, log, listener)?,
+        };
+        let ended = app::handle(&mut agent, request, &mut Opener { keeper, log });
+        if let (Some(log), Request::Check(_)) = (log, request) {
+            events::checked(log, &ended);
+        }
+        ended
+    })
+}
+
+/// Take the device over, with a log that agrees with its journal.
+fn start<'a>(
+    device: Device,
+    log: Option<&SharedLog>,
+    listener: &'a mut dyn Listener,
+) -> Result<Agent<'a>, Error> {
+    if let Some(log) = log {
+        log.reconcile(&device);
+    }
+    Agent::start(device, listener)
+}
+
+/// Do something while somebody is told of it, and the log.
+fn listening<T>(
+    log: Option<&SharedLog>,
+    listener: &mut dyn Listener,
+    work: impl FnOnce(&mut dyn Listener) -> T,
+) -> T {
+    match log {
+        Some(log) => work(&mut Recorder::new(log.clone(), listener)),
+        None => work(listener),
+    }
+}

@@ -1,0 +1,208 @@
+//! What the daemon knows again after a boot: when it looked at the channel, since when a release is staged, and its jobs.
+use super::{Entry, Kind};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Jobs that are remembered.
+pub const JOBS: usize = 32;
+
+/// What follows for the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Remembered {
+    /// The last look at the channel.
+    pub looked: Option<Looked>,
+    /// When the release that is staged was.
+    pub staged: Option<Moment>,
+    /// The newest jobs, the oldest first.
+    pub jobs: Vec<PastJob>,
+}
+
+/// When something happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// What the wall clock showed, in UTC (RFC 3339).
+    pub timestamp: String,
+    /// Whether it could be believed.
+    pub synchronized: bool,
+    /// The boot.
+    pub boot_id: String,
+    /// Whole seconds since some moment of that boot, if the event says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<u64>,
+}
+
+/// A look at the channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// When.
+    #[serde(flatten)]
+    pub at: Moment,
+    /// How many looks in a row failed, this one included.
+    #[serde(default)]
+    pub failures: u32,
+}
+
+/// A job of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastJob {
+    /// Its id.
+    pub id: String,
+    /// What was asked for.
+    pub operation: String,
+    /// Through which part of Bistable.
+    pub via: String,
+    /// The user who asked; `None` where nobody is one.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// When it began.
+    pub began: Moment,
+    /// How it ended; `None` if that isn't known.
+    #[serde(default)]
+    pub ended: Option<PastEnd>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastEnd {
+    /// When.
+    pub at: Moment,
+    /// The exit code that the same verb has on a command line.
+    pub exit: u8,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+impl Moment {
+    fn of(entry: &Entry) -> Moment {
+        Moment {
+            timestamp: entry.timestamp.clone(),
+            synchronized: entry.synchronized,
+            boot_id: entry.boot_id.clone(),
+            uptime: entry.data.get("uptime").and_then(serde_json::Value::as_u64),
+        }
+    }
+
+    /// Seconds since 1970, if the clock could be believed.
+    pub fn wall(&self) -> Option<u64> {
+        crate::date::from_rfc3339(&self.timestamp).filter(|_| self.synchronized)
+    }
+
+    /// Time since the start of this boot, if it was in this boot.
+    pub fn uptime(&self, boot_id: &str) -> Option<Duration> {
+        self.uptime.filter(|_| self.boot_id == boot_id).map(Duration::from_secs)
+    }
+}
+
+impl Remembered {
+    /// One more event.
+    pub(super) fn add(&mut self, kind: Kind, entry: &Entry) {
+        let at = || Moment::of(entry);
+        match kind {
+            Kind::Available | Kind::UpToDate => self.looked = Some(Looked { at: at(), failures: 0 }),
+            Kind::Check => {
+                let before = self.looked.as_ref().map_or(0, |looked| looked.failures);
+                let failures = before.saturating_add(1);
+                self.looked = Some(Looked { at: at(), failures });
+            }
+            Kind::Staged => self.staged = Some(at()),
+            Kind::JobStarted => {
+                if let Ok(JobStart { operation, via, uid }) = serde_json::from_value(entry.data.clone()) {
+                    let id = entry.correlation_id.clone();
+                    self.jobs.retain(|job| job.id != id);
+                    self.jobs.push(PastJob { id, operation, via, uid, began: at(), ended: None });
+                    let over = self.jobs.len().saturating_sub(JOBS);
+                    self.jobs.drain(..over);
+                }
+            }
+            Kind::JobEnded => {
+                if let Ok(JobEnd { exit, error }) = serde_json::from_value(entry.data.clone())
+                    && let Some(job) = self.jobs.iter_mut().rfind(|job| job.id == entry.correlation_id)
+                {
+                    job.ended = Some(PastEnd { at: at(), exit, error });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The data of [`Kind::JobStarted`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobStart {
+    /// What was asked for.
+    pub operation: String,
+    /// Through which part of Bistable.
+    pub via: String,
+    /// The user who asked.
+    pub uid: Option<u32>,
+}
+
+/// The data of [`Kind::JobEnded`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobEnd {
+    /// The exit code that the same verb has on a command line.
+    pub exit: u8,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::tests::entry;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn add(remembered: &mut Remembered, seq: u64, kind: Kind, data: Value) {
+        let job = format!("b-{}", seq / 10);
+        let entry = Entry { data, correlation_id: job, ..entry(seq, kind.traits().name) };
+        remembered.add(kind, &entry);
+    }
+
+    #[test]
+    fn failures_count_until_a_look_succeeds() {
+        let mut remembered = Remembered::default();
+        for (seq, kind, failures) in [
+            (1, Kind::Check, 1),
+            (2, Kind::Check, 2),
+            (3, Kind::UpToDate, 0),
+            (4, Kind::Check, 1),
+            (5, Kind::Available, 0),
+        ] {
+            add(&mut remembered, seq, kind, json!({ "uptime": seq * 100 }));
+            let looked = remembered.looked.clone().unwrap();
+            assert_eq!(looked.failures, failures, "event {seq}");
+            assert_eq!(looked.at.uptime("b"), Some(Duration::from_secs(seq * 100)));
+            assert_eq!(looked.at.uptime("another boot"), None);
+        }
+    }
+
+    #[test]
+    fn a_job_that_no_end_is_known_of_has_none() {
+        let mut remembered = Remembered::default();
+        let started = json!({ "operation": "update", "via": "api", "uid": 1000 });
+        add(&mut remembered, 10, Kind::JobStarted, started.clone());
+        add(&mut remembered, 20, Kind::JobStarted, started.clone());
+        add(&mut remembered, 21, Kind::JobEnded, json!({ "exit": 75, "error": "no network" }));
+        add(&mut remembered, 31, Kind::JobEnded, json!({ "exit": 0, "error": null }));
+        let ends: Vec<_> =
+            remembered.jobs.iter().map(|job| (&*job.id, job.ended.as_ref().map(|end| end.exit))).collect();
+        assert_eq!(ends, [("b-1", None), ("b-2", Some(75))]);
+        for seq in 4..100 {
+            add(&mut remembered, seq * 10, Kind::JobStarted, started.clone());
+        }
+        assert_eq!(remembered.jobs.len(), JOBS);
+        assert_eq!(remembered.jobs.last().map(|job| &*job.id), Some("b-99"));
+    }
+
+    #[test]
+    fn what_it_knows_comes_back_from_a_snapshot_and_from_one_without_it() {
+        let mut remembered = Remembered::default();
+        add(&mut remembered, 1, Kind::Check, json!({ "uptime": 7 }));
+        add(&mut remembered, 2, Kind::Staged, json!({}));
+        let bytes = serde_json::to_vec(&remembered).unwrap();
+        assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
+        assert_eq!(serde_json::from_str::<Remembered>("{}").unwrap(), Remembered::default());
+    }
+}
