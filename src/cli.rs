@@ -121,9 +121,15 @@ pub enum Verb {
     Revert,
     /// Recreate the root, the journal or the boot flag if it is damaged, and acknowledge an equivocation
     Repair(RepairArgs),
+    /// Hold the daemon's switch into a trial off while a program runs, or for some time
+    #[cfg(feature = "daemon")]
+    Inhibit(InhibitArgs),
     /// Say whether the configuration is right, and what it comes to
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Look for updates by itself and do what the configuration wants of them; what systemd runs
+    #[cfg(feature = "daemon")]
+    Daemon(DaemonArgs),
     /// Change the simulated Pi: its power and its wiring
     #[cfg(feature = "sim")]
     #[command(subcommand)]
@@ -161,6 +167,30 @@ pub enum EventFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// What holds a switch off, and for how long.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Args)]
+pub struct InhibitArgs {
+    /// Why: `status` and the API show it
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// For how long at most, up to 24h
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = crate::config::time)]
+    pub time: std::time::Duration,
+    /// The program to run meanwhile, with its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// How the daemon is reached.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Default, Args)]
+pub struct DaemonArgs {
+    /// Make the socket of the API here, instead of taking the one that systemd passes
+    #[arg(long, value_name = "FILE")]
+    pub socket: Option<PathBuf>,
 }
 
 /// What to go by where a lost `state` partition leaves nothing.

@@ -10,6 +10,8 @@ pub mod cli;
 pub mod clock;
 mod cmd;
 pub mod config;
+#[cfg(feature = "daemon")]
+pub mod daemon;
 mod date;
 mod device;
 mod durable;
@@ -31,6 +33,9 @@ pub mod steps;
 pub mod teardown;
 mod text;
 
+#[cfg(feature = "daemon")]
+#[doc(hidden)]
+pub use cmd::daemon_device;
 pub use cmd::program;
 #[doc(hidden)]
 pub use device::fuzz as device_fuzz;

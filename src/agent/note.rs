@@ -5,6 +5,7 @@ use crate::{
 };
 use bistable_boot::{Entry, Failure, Now, Slot, Target};
 use bistable_format::Release;
+use std::ops::ControlFlow;
 
 /// What the agent tells while it works.
 #[allow(missing_debug_implementations, reason = "reports are borrowed for a moment only")]
@@ -83,6 +84,12 @@ impl Note<'_> {
 pub trait Listener {
     /// Hear a note.
     fn hear(&mut self, note: Note<'_>);
+
+    /// Whether an installation goes on: asked after each [`Note::Read`]. One that doesn't ends as
+    /// [`Error::Cancelled`](crate::Error::Cancelled), and the release is given up, not rejected.
+    fn wants_more(&self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// Nobody listens.

@@ -160,8 +160,10 @@ impl Agent<'_> {
         self.device.board.boot.forget(target.slot)?;
         self.listener.hear(Note::Writing(&target, content.release()));
         let listener = &mut *self.listener;
-        let written =
-            install::write(&mut self.device, &target, content, &mut |n| listener.hear(Note::Read(n)));
+        let written = install::write(&mut self.device, &target, content, &mut |n| {
+            listener.hear(Note::Read(n));
+            listener.wants_more()
+        });
         for remark in content.remarks() {
             self.listener.hear(Note::Remark(&remark));
         }
@@ -195,7 +197,7 @@ impl Agent<'_> {
         Ok(Rest::WantsBundle(target))
     }
 
-    /// A card that fails ends the attempt. A bundle that was cut short doesn't, nor does a server that is gone: what is
+    /// A card that fails ends the attempt, and so does who asked for it. A bundle that was cut short doesn't, nor does a server that is gone: what is
     /// written stays, and the same release goes on from there.
     fn install_failed(&mut self, e: Error) -> Result<Error, Error> {
         let resumable = matches!(&e, Error::Bundle(e) if e.is_resumable());

@@ -11,6 +11,8 @@ use crate::{
 };
 use bistable_boot::Slot;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "daemon")]
+use std::path::PathBuf;
 
 /// What a verb answers.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +41,9 @@ pub enum Answer {
     Events(Events),
     /// `repair`.
     Repaired(Repair),
+    /// `inhibit`.
+    #[cfg(feature = "daemon")]
+    Inhibited(Inhibited),
     /// `config check`.
     ConfigChecked(ConfigChecked),
     /// `config show`.
@@ -225,6 +230,17 @@ impl Repair {
             acknowledged: repaired.acknowledged.map(|found| found.sequence),
         }
     }
+}
+
+/// What held a switch off.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Inhibited {
+    /// The file that does it, as long as it is there.
+    pub file: PathBuf,
+    /// How the program ended, as a shell shows it; `None` without one.
+    pub status: Option<i32>,
 }
 
 /// A configuration without problems.

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Code {
+    /// Whoever asked for it took it back.
+    Cancelled,
     /// There is nothing to do.
     NothingToDo,
     /// The command line can't be understood, or lacks something.
@@ -116,6 +118,8 @@ impl Code {
             #[cfg(target_os = "linux")]
             Error::Pi(_) => Code::Machine,
             Error::Open { .. } | Error::Events(_) => Code::Open,
+            Error::Cancelled => Code::Cancelled,
+            Error::Daemon(_) | Error::Program { .. } => Code::Machine,
             Error::NoRoot(_) => Code::NoRoot,
             Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => Code::UntrustedRoot,
             Error::Bundle(e) => Code::of_bundle(e),

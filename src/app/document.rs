@@ -1,7 +1,7 @@
 //! The one JSON object that a verb prints.
-use super::{Answer, Code};
-use crate::offer::channel::Unusable;
-use bistable_format::text::printable_json;
+use super::{Answer, Code, Failed, Reply};
+use crate::{error::Exit, offer::channel::Unusable};
+use bistable_format::{failure::on_one_line, text::printable_json};
 use serde::Serialize;
 
 /// Version of the JSON objects on standard output. Fields may be added; a change of meaning gets a new number.
@@ -37,6 +37,20 @@ pub struct Failure {
 }
 
 impl Document {
+    /// Of a request that ended, with the exit code that it has on a command line.
+    pub fn ended(ended: Result<Reply, Failed>) -> (Document, Exit) {
+        match ended {
+            Ok(Reply { answer, unusable, .. }) => (Document { unusable, ..Document::of(answer) }, Exit::Done),
+            Err(Failed { error, report, unusable }) => {
+                let exit = error.exit();
+                let failure =
+                    Failure { error: on_one_line(&*error), code: Code::of(&error), exit: exit.code() };
+                let report = report.map(|report| *report);
+                (Document { unusable, ..Document::failed(failure, report) }, exit)
+            }
+        }
+    }
+
     /// Of a verb that ended well.
     pub fn of(answer: Answer) -> Document {
         Document { schema: SCHEMA, answer: Some(answer), unusable: Vec::new(), failure: None }

@@ -195,6 +195,11 @@ impl Jobs {
         }
     }
 
+    /// A job that was refused after all: it is as if it had never been asked for.
+    pub fn forget(&mut self, id: &str) {
+        self.jobs.retain(|job| job.id != id);
+    }
+
     /// The machine goes down, or the agent has ended: what hasn't ended never will.
     pub fn lose(&mut self) {
         for job in self.jobs.iter_mut().filter(|job| !job.state.is_final()) {

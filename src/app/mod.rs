@@ -34,6 +34,8 @@ mod schemas;
 #[cfg(feature = "sim")]
 mod simulated;
 
+#[cfg(feature = "daemon")]
+pub use answer::Inhibited;
 pub use answer::{
     Answer, CardWrites, ConfigChecked, Events, HealthChecked, HealthVerdict, MayInstall, Preflighted,
     Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,

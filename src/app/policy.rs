@@ -39,8 +39,9 @@ pub fn next(now: &Now, booted: Slot, mode: Mode) -> Next {
         // which is bounded and ends in a commit or on the old slot.
         Now::Saved(Saved::Staged(target)) if target.slot == booted => Next::Go,
         Now::Saved(Saved::Staged(_)) => match mode {
-            Mode::Check | Mode::Stage => Next::Wait(Why::Staged(mode)),
-            Mode::Reboot | Mode::Auto => Next::Go,
+            // In mode `auto` the daemon switches, which knows the windows and what inhibits.
+            Mode::Check | Mode::Stage | Mode::Auto => Next::Wait(Why::Staged(mode)),
+            Mode::Reboot => Next::Go,
         },
         // Who armed it wanted the trial, and one power cut must not need them again; unless the device is to do nothing by
         // itself. After the last trial only the way back follows, and that never waits.
@@ -74,6 +75,12 @@ pub fn waits(now: &Now, booted: Slot, mode: Mode) -> Option<String> {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Why::Staged(Mode::Auto) => {
+                write!(
+                    f,
+                    "staged; waits for the daemon to switch as update.windows allow, or for `bistable arm`"
+                )
+            }
             Why::Staged(mode) => {
                 write!(f, "staged; waits for `bistable arm`, since update.mode is \"{mode}\"")
             }
@@ -116,7 +123,7 @@ mod tests {
         let table = [
             ("idle", Now::Saved(Saved::Idle), [false; 4]),
             ("installing", Now::Saved(Saved::Installing(target())), [false; 4]),
-            ("staged", Now::Saved(Saved::Staged(target())), [true, true, false, false]),
+            ("staged", Now::Saved(Saved::Staged(target())), [true, true, false, true]),
             ("armed", armed(Tries::default()), [false; 4]),
             ("armed, refused once", armed(Tries { refused: 1, ..Tries::default() }), [false; 4]),
             ("armed, 1 trial", armed(Tries::after(1)), [true, false, false, false]),

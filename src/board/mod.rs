@@ -18,6 +18,24 @@ pub use card_file::{Access, CardFile};
 pub use file_volume::FileVolume;
 pub use meter::{Cut, Meter};
 
+/// The socket that the service manager passed to this process, if it passed one.
+///
+/// # Errors
+/// When what it says of it makes no sense, or there is none.
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+pub(crate) fn passed_socket() -> std::io::Result<Option<std::os::unix::net::UnixListener>> {
+    calls::passed_socket()
+}
+
+/// There is no service manager that passes any.
+///
+/// # Errors
+/// Never.
+#[cfg(all(feature = "daemon", not(target_os = "linux")))]
+pub(crate) fn passed_socket() -> std::io::Result<Option<std::os::unix::net::UnixListener>> {
+    Ok(None)
+}
+
 /// What this machine's wall clock shows, in seconds since 1970.
 pub(crate) fn unix_time() -> Result<u64, crate::ports::HostError> {
     #[expect(clippy::disallowed_methods, reason = "this is what implements the port")]

@@ -4,7 +4,7 @@ use crate::{
     app::{Code, Document, Failed, Failure, Reboot, Reply},
     error::Exit,
 };
-use bistable_format::failure::{on_lines, on_one_line};
+use bistable_format::failure::on_lines;
 
 /// How the result is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,28 +37,25 @@ pub(crate) struct Told {
 /// What is to be told about how a verb ended.
 pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -> Told {
     match ended {
-        Ok(Reply { text, answer, unusable, reboot }) => Told {
-            out: match form {
-                Form::Json => Document { unusable, ..Document::of(answer) }.json(),
-                Form::Text => text,
-            },
-            err: String::new(),
-            exit: match (reboot, code) {
-                (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
-                (Reboot::Done | Reboot::Needed, RebootCode::Own) => Exit::RebootNeeded,
-            },
-        },
-        Err(Failed { error, report, unusable }) => {
-            let what = if matches!(*error, Error::NothingToDo(_)) { "" } else { "error: " };
-            let err = format!("{what}{}", on_lines(&*error));
-            let (code, exit) = (Code::of(&error), error.exit());
-            let failure = Failure { error: on_one_line(&*error), code, exit: exit.code() };
-            told_failure(
-                &Document { unusable, ..Document::failed(failure, report.map(|report| *report)) },
-                err,
-                exit,
-                form,
-            )
+        Ok(reply) => {
+            let (text, reboot) = (reply.text.clone(), reply.reboot);
+            Told {
+                out: match form {
+                    Form::Json => Document::ended(Ok(reply)).0.json(),
+                    Form::Text => text,
+                },
+                err: String::new(),
+                exit: match (reboot, code) {
+                    (Reboot::No, _) | (_, RebootCode::Done) => Exit::Done,
+                    (Reboot::Done | Reboot::Needed, RebootCode::Own) => Exit::RebootNeeded,
+                },
+            }
+        }
+        Err(failed) => {
+            let what = if matches!(*failed.error, Error::NothingToDo(_)) { "" } else { "error: " };
+            let err = format!("{what}{}", on_lines(&*failed.error));
+            let (document, exit) = Document::ended(Err(failed));
+            told_failure(&document, err, exit, form)
         }
     }
 }

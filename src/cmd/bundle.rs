@@ -4,9 +4,9 @@ use crate::{
     Error,
     app::{CardWrites, Context},
     error::BundleError,
-    events::{End, SharedLog},
+    events::{End, Reading, SharedLog},
     http_client::Scheme,
-    ports::{EventPorts, Power},
+    ports::{EventPorts, EventStore, Power},
     source::{self, Location, SourceError, Stream},
 };
 use bistable_boot::Slot;
@@ -77,7 +77,7 @@ impl Context for Seen {
     }
 
     fn ends(&mut self) -> Vec<End> {
-        self.events.take().map(super::events::ends).unwrap_or_default()
+        self.events.take().map(ends).unwrap_or_default()
     }
 
     fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
@@ -89,4 +89,16 @@ impl Context for Seen {
 /// A bundle on a web server, from its beginning; a connection that breaks is made again, and goes on where it was.
 fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
     Stream::open(Location::parse(url)?.open()?, "")
+}
+
+/// How past updates ended, as far as the log can be read.
+fn ends(ports: EventPorts) -> Vec<End> {
+    let read = |mut store: Box<dyn EventStore>| Reading::after(&mut *store, u64::MAX);
+    match ports.persistent.and_then(read) {
+        Ok(reading) => reading.fold.ends,
+        Err(e) => {
+            log::info!(reason:% = e; "no_dates");
+            Vec::new()
+        }
+    }
 }

@@ -1,8 +1,13 @@
 //! One file per verb, or family of verbs. Each gives one answer, which is told at the end.
 mod answer;
+mod audit;
 mod bundle;
 mod config;
+#[cfg(feature = "daemon")]
+mod daemon;
 mod events;
+#[cfg(feature = "daemon")]
+mod inhibit;
 mod inspect;
 mod machine;
 mod place;
@@ -23,13 +28,15 @@ use crate::{
     logging,
     text::printable_lines,
 };
-use events::By;
+use audit::By;
 use place::Place;
 use request::{Asked, Work, asked};
 use std::io::{self, Write};
 use talk::Talk;
 use work::Workplace;
 
+#[cfg(feature = "daemon")]
+pub use daemon::device as daemon_device;
 pub use run::run as program;
 
 pub(crate) use crate::app::{Failed, Reply as Answer};
@@ -48,6 +55,10 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         #[cfg(feature = "sim")]
         Asked::Sim(verb) => Ok(sim::run(Place::of(&cli.at)?.card(), verb)?),
         Asked::Events(args) => Ok(events::run(&workplace()?, args)?),
+        #[cfg(feature = "daemon")]
+        Asked::Daemon(args) => daemon::run(&cli.at, args),
+        #[cfg(feature = "daemon")]
+        Asked::Inhibit(args) => inhibit::run(&cli.at, args),
         Asked::Work(Work::Ask(request @ (Request::Status | Request::History))) => {
             let ascii = matches!(cli.verb, Verb::Status { ascii: true });
             Ok(inspect::drawn(workplace()?.look(&request)?, ascii))

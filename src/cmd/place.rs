@@ -53,6 +53,16 @@ impl Place {
         })
     }
 
+    /// Where the partition that outlives updates is.
+    #[cfg(feature = "daemon")]
+    pub(super) fn persistent(&self, at: &At) -> PathBuf {
+        match self {
+            #[cfg(feature = "sim")]
+            Place::Sim(card) => crate::board::sim::folder(card).join("persistent"),
+            Place::Pi => at.sysroot.clone().unwrap_or_else(|| "/".into()).join("persistent"),
+        }
+    }
+
     /// Open the machine there, to work on it or to look at it.
     /// `patience` is how long it waits for another process that works on it.
     pub(super) fn open(

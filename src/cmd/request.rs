@@ -1,6 +1,8 @@
 //! From the words of a command line to what is asked of the device.
 #[cfg(feature = "sim")]
 use crate::cli::SimVerb;
+#[cfg(feature = "daemon")]
+use crate::cli::{DaemonArgs, InhibitArgs};
 use crate::{
     app::{From, Offers, Request, Wanted},
     cli::{ConfigVerb, EventArgs, RepairArgs, Repository, Source, Verb},
@@ -16,6 +18,12 @@ pub(super) enum Asked<'a> {
     Sim(&'a SimVerb),
     /// What happened.
     Events(&'a EventArgs),
+    /// To hold a switch off.
+    #[cfg(feature = "daemon")]
+    Inhibit(&'a InhibitArgs),
+    /// To look after updates.
+    #[cfg(feature = "daemon")]
+    Daemon(&'a DaemonArgs),
     /// Work on a machine, or a look at it.
     Work(Work<'a>),
 }
@@ -54,6 +62,10 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Repair(args) => return Asked::Work(Work::Repair(args)),
         Verb::Events(args) => return Asked::Events(args),
         Verb::Config(verb) => return Asked::Config(*verb),
+        #[cfg(feature = "daemon")]
+        Verb::Daemon(args) => return Asked::Daemon(args),
+        #[cfg(feature = "daemon")]
+        Verb::Inhibit(args) => return Asked::Inhibit(args),
         #[cfg(feature = "sim")]
         Verb::Sim(verb) => return Asked::Sim(verb),
     };

@@ -5,13 +5,15 @@ use std::{path::Path, time::Duration};
 
 /// How long such a verb waits. An installation may take that long; nothing else comes near it.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a person waits: the daemon looks at a channel in less.
+const BRIEF: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_secs(1);
 
 /// How long a verb waits for its turn.
 pub(super) fn patience(verb: &Verb) -> Duration {
     match verb {
         Verb::Resume | Verb::Health => PATIENCE,
-        _ => Duration::ZERO,
+        _ => BRIEF,
     }
 }
 
@@ -44,9 +46,9 @@ pub(super) fn wait<T>(
 /// What a person is told who waits.
 pub(super) fn text(path: &Path, patience: Duration) -> String {
     format!(
-        "another process works on {}: waiting for its end, at most {} min; `fuser -v {0}` shows who it is",
+        "another process works on {}: waiting for its end, at most {} s; `fuser -v {0}` shows who it is",
         path.display(),
-        patience.as_secs() / 60
+        patience.as_secs()
     )
 }
 
@@ -87,7 +89,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "another process works on /dev/x: waiting for its end, at most 10 min; `fuser -v /dev/x` shows who it is"
+                "another process works on /dev/x: waiting for its end, at most 600 s; `fuser -v /dev/x` shows who it is"
             ]
         );
         let (opened, seconds, tries, told) = waited(PATIENCE, free_at(u32::MAX));
@@ -96,10 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn other_verbs_and_other_errors_do_not_wait() {
+    fn other_verbs_wait_for_a_look_of_the_daemon_and_other_errors_for_nothing() {
         let (opened, seconds, tries, told) = waited(patience(&Verb::SelfTest), |_| busy());
         assert!(matches!(opened, Err(Error::Card(CardError::Busy { .. }))));
-        assert_eq!((seconds, tries, told.len()), (0, 1, 0));
+        assert_eq!((seconds, tries, told.len()), (5, 6, 1));
         let (opened, seconds, tries, _) =
             waited(patience(&Verb::Health), |_| Err(Error::NotNow("no".into())));
         assert!(matches!(opened, Err(Error::NotNow(_))));

@@ -1,8 +1,8 @@
 //! A machine at a place: opened for one request, worked on or looked at, and closed again.
 use super::{
     Answer, Failed,
+    audit::{self, By},
     bundle::{Opener, Seen},
-    events::{self, By},
     inspect,
     machine::{Keeper, Machine},
     place::Place,
@@ -95,7 +95,7 @@ impl Workplace<'_> {
         // A simulated machine that was never on boots first: that comes before what the verb does.
         keeper.tell_console();
         if let Some(log) = &log {
-            events::configured(log, &root);
+            audit::configured(log, &root);
         }
         let ended = on_board(board, loaded, asked, by, &keeper, log.as_ref(), listener);
         drop(log);
@@ -141,14 +141,32 @@ fn on_board(
         Work::Ask(request) => request,
         Work::Repair(args) => {
             if let Some(log) = log {
-                events::repair(log, by);
+                audit::repair(log, by);
             }
             return Ok(repair::run(board, settings, args)?);
         }
     };
     if let Some(log) = log {
-        events::request(log, request, by);
+        if by.is_job {
+            audit::started(log, request.operation(), by);
+        }
+        audit::request(log, request, by);
     }
+    let ended = ask(board, settings, request, keeper, log, listener);
+    if let Some(log) = log.filter(|_| by.is_job) {
+        audit::ended(log, &ended);
+    }
+    ended
+}
+
+fn ask(
+    board: Board,
+    settings: Settings,
+    request: &Request,
+    keeper: &Keeper,
+    log: Option<&SharedLog>,
+    listener: &mut dyn Listener,
+) -> Result<Answer, Failed> {
     let device = Device::open(board, settings)?;
     listening(log, listener, |listener| {
         let mut agent = match request.only_looks() {
@@ -157,7 +175,7 @@ fn on_board(
         };
         let ended = app::handle(&mut agent, request, &mut Opener { keeper, log });
         if let (Some(log), Request::Check(_)) = (log, request) {
-            events::checked(log, &ended);
+            audit::checked(log, &ended);
         }
         ended
     })

@@ -85,6 +85,8 @@ pub use mode::Mode;
 pub use remark::{Level, Remark};
 pub use settings::{BoardSettings, Settings, SourceLimits, SourceSettings, UpdateSettings};
 pub use show::Listing;
+#[cfg(feature = "daemon")]
+pub use time::time;
 pub use window::Window;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};

@@ -24,6 +24,15 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     }
 }
 
+/// The same for a command line.
+///
+/// # Errors
+/// What a time looks like.
+#[cfg(feature = "daemon")]
+pub fn time(text: &str) -> Result<Duration, String> {
+    parse(text).ok_or_else(|| "a time is written like 90s, 30m, 1h30m or 7d".into())
+}
+
 /// The shortest text that [`parse`] reads as this; what is less than a millisecond is dropped.
 pub(super) fn show(time: Duration) -> String {
     let mut rest = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

@@ -11,7 +11,11 @@ use crate::{board::CardError, config::ConfigError, ports::Fault};
 use bistable_boot::{JournalError, Refused, Rejected};
 use bistable_format::{TrustError, compat::Incompatible};
 use semver::Version;
-use std::{io, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,17 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A program that was to be run ended badly.
+    #[error("{} ended with {status}", Path::new(.program).display())]
+    Program {
+        /// The program.
+        program: OsString,
+        /// How it ended, as a shell shows it.
+        status: i32,
+    },
+    /// The daemon can't begin.
+    #[error("the daemon can't begin: {0}")]
+    Daemon(#[source] io::Error),
     /// The event log can't be read.
     #[error("the event log can't be read: {0}")]
     Events(#[source] io::Error),
@@ -97,6 +112,9 @@ pub enum Error {
         /// The channel.
         channel: String,
     },
+    /// Whoever asked for an installation took it back.
+    #[error("the installation was cancelled: the release is given up, and may be installed again")]
+    Cancelled,
     /// Nothing to be done.
     #[error("{0}")]
     NothingToDo(String),

@@ -51,6 +51,13 @@ pub struct End {
     pub synchronized: bool,
 }
 
+impl End {
+    /// Seconds since 1970, if the clock could be believed then.
+    pub fn time(&self) -> Option<u64> {
+        crate::date::from_rfc3339(&self.timestamp).filter(|_| self.synchronized)
+    }
+}
+
 impl Fold {
     /// What follows from a snapshot and the entries behind it. Entries that the snapshot has already are passed over.
     pub fn of<'a>(snapshot: Fold, tail: impl IntoIterator<Item = &'a Entry>) -> Fold {

@@ -7,7 +7,7 @@ use crate::{
 };
 use bistable_boot::{Entry, Now, Outcome, Saved};
 use serde_json::{Value, json};
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 
 const AGENT: &str = "agent";
 
@@ -121,6 +121,10 @@ impl Listener for Recorder<'_> {
     fn hear(&mut self, note: Note<'_>) {
         self.record(note);
         self.inner.hear(note);
+    }
+
+    fn wants_more(&self) -> ControlFlow<()> {
+        self.inner.wants_more()
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "events",
             "app",
             "serve",
+            "daemon",
             "cli cmd",
             "main",
         ],

@@ -112,7 +112,7 @@ fn the_base_is_never_the_slot_that_is_written() {
     let written = rig.run(|agent| {
         let root = agent.device.root()?;
         let mut remote = Remote::open(source.clone(), Digest::of(&signed), &root)?;
-        install::write(&mut agent.device, &target, &mut remote, &mut |_| {})
+        install::write(&mut agent.device, &target, &mut remote, &mut |_| std::ops::ControlFlow::Continue(()))
     });
     assert!(matches!(&written, Err(Error::NotNow(why)) if why.contains("slot A is running")), "{written:?}");
     assert!(rig.writes().is_empty());

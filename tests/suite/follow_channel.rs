@@ -38,16 +38,16 @@ impl Clock for Stopped {
 }
 
 /// A repository beside the card, with three releases in staging and the first in production.
-struct Repo<'a> {
+pub(crate) struct Repo<'a> {
     pi: &'a Pi,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     store: Store,
     roots: Roots,
     known: Known,
 }
 
 impl<'a> Repo<'a> {
-    fn new(pi: &'a Pi) -> Repo<'a> {
+    pub(crate) fn new(pi: &'a Pi) -> Repo<'a> {
         let product = product();
         let folder = pi.path("repo");
         let store = Store::open(folder.to_str().unwrap(), Missing::Create).unwrap();
@@ -91,7 +91,7 @@ impl<'a> Repo<'a> {
         publish(&self.committer().writer(&log), &publication, &Silent).unwrap();
     }
 
-    fn promote(&self, version: &str, rollout: Rollout) {
+    pub(crate) fn promote(&self, version: &str, rollout: Rollout) {
         let wish = Wish { from: "staging", into: "production", product: None, what: Some(version), rollout };
         promote(&self.store, &self.roots, &self.committer(), &wish).unwrap();
     }
@@ -105,6 +105,11 @@ impl<'a> Repo<'a> {
             Ok(Change::Made { verb: "withdraw".into(), about: version.into() })
         });
         assert!(committed.unwrap().is_some());
+    }
+
+    /// Where a device finds it.
+    pub(crate) fn url(&self) -> String {
+        self.folder.display().to_string()
     }
 
     /// A web server for the folder as it is.

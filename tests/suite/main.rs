@@ -17,6 +17,8 @@ mod bad_config;
 mod bad_media;
 mod bundle_bits;
 mod check;
+#[cfg(feature = "daemon")]
+mod daemon;
 #[cfg(target_os = "linux")]
 mod delta_base;
 mod delta_bundle;

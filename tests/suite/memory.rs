@@ -12,7 +12,8 @@ use bistable_image::{
 };
 use std::{fs, path::Path, process::Command};
 
-pub(crate) const MOST_KIB: i64 = 64 << 10;
+/// For the program as it ships, which was measured to take 59 MiB at most. Its code alone is some MiB larger without optimization.
+pub(crate) const MOST_KIB: i64 = if cfg!(debug_assertions) { 68 << 10 } else { 64 << 10 };
 
 /// A volume of chunks, the first `full` of which don't compress and have their data; the others' isn't there.
 pub(crate) fn volume(chunk_bytes: u32, chunks: usize, full: usize) -> VolumeDraft {

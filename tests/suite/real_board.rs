@@ -276,8 +276,18 @@ fn one_process_works_and_any_number_looks() {
         "{busy}"
     );
     fs::write(sys.path("good.bundle"), &product().good).unwrap();
-    for verb in ["self-test", "arm", "commit", "revert", "repair", "update good.bundle"] {
-        sys.run(verb).must(75, &["is in use by another process"]);
+    // All at once, for each waits a while.
+    let verbs = ["self-test", "arm", "commit", "revert", "repair", "update good.bundle"];
+    let started = verbs.map(|verb| {
+        let mut command = sys.command(verb);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        (verb, command.spawn().unwrap())
+    });
+    for (verb, child) in started {
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(75), "{verb}: {said}");
+        assert!(said.contains("is in use by another process"), "{verb}: {said}");
     }
     for verb in ["status", "history", "preflight", "install -n good.bundle", "update -n good.bundle"] {
         sys.run(verb).must(0, &[]);

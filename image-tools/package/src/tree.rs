@@ -10,7 +10,9 @@ const UNITS: &str = "usr/lib/systemd/system";
 
 /// Files of `boot/files` and where they are installed. What lies directly in it (config.txt.part, cmdline-a.txt, …) is for
 /// boot volumes and goes into [`EXAMPLES`].
-const PLACES: [(&str, &str, u32); 16] = [
+const PLACES: [(&str, &str, u32); 19] = [
+    ("systemd/bistable.service", UNITS, 0o644),
+    ("systemd/bistable-api.socket", UNITS, 0o644),
     ("systemd/bistable-resume.service", UNITS, 0o644),
     ("systemd/bistable-health.service", UNITS, 0o644),
     ("systemd/bistable-trial.timer", UNITS, 0o644),
@@ -28,6 +30,7 @@ const PLACES: [(&str, &str, u32); 16] = [
     ("systemd/bistable-trial-generator", "usr/lib/systemd/system-generators", 0o755),
     ("systemd/50-bistable.conf", "usr/lib/systemd/system.conf.d", 0o644),
     ("sysctl/50-bistable.conf", "usr/lib/sysctl.d", 0o644),
+    ("sysusers/bistable.conf", "usr/lib/sysusers.d", 0o644),
     ("tmpfiles/bistable.conf", "usr/lib/tmpfiles.d", 0o644),
     ("udev/60-bistable.rules", "usr/lib/udev/rules.d", 0o644),
     ("udev/by-slot", "usr/lib/bistable", 0o755),

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::error::BundleError;
 use bistable_format::{ChunkList, Digest, Release, VolumeKind, Volumes};
-use std::sync::{Arc, atomic::Ordering, mpsc};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering, mpsc},
+};
 
 /// A verified release with its data, which is verified chunk by chunk as it comes.
 pub trait Content {
@@ -74,7 +77,7 @@ pub struct Feed<'a> {
     pub(super) to_workers: mpsc::SyncSender<Job>,
     /// The chunk with the header, which is written last.
     pub(super) header: Option<Job>,
-    pub(super) progress: &'a mut dyn FnMut(u64),
+    pub(super) progress: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
 }
 
 /// Whether the pipeline takes more.
@@ -115,10 +118,12 @@ impl<'a> Feed<'a> {
         self.encoded.take(len as usize)
     }
 
-    /// A chunk is done with, as far as progress goes.
+    /// A chunk is done with, as far as progress goes. Whoever hears it may have had enough: then the pipeline stops.
     pub(super) fn progress(&mut self, addr: ChunkAddr) {
         let bytes = self.raw_bytes(addr);
-        (self.progress)(bytes.into());
+        if (self.progress)(bytes.into()).is_break() {
+            self.shared.note(InstallError::Cancelled);
+        }
     }
 
     /// This many encoded bytes came from elsewhere.

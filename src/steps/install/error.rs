@@ -32,6 +32,9 @@ pub enum InstallError {
         /// Which chunk, from 0.
         index: usize,
     },
+    /// Whoever asked for it took it back.
+    #[error("the installation was cancelled")]
+    Cancelled,
     /// A thread ended without saying why.
     #[error("the installer stopped unexpectedly")]
     Stopped,

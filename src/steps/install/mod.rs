@@ -59,6 +59,7 @@ use bistable_format::{
     compat::{self, Direction},
 };
 use semver::Version;
+use std::ops::ControlFlow;
 
 /// What an operator insists on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,12 +147,12 @@ fn other_base(device: &Device, base: Digest, target: &Version) -> BundleError {
 /// Write the release's data into the target's slot. The state is `Installing` and saved.
 ///
 /// # Errors
-/// When the content or the card is at fault; the slot then doesn't look bootable, unless nothing of it was changed.
+/// When the content or the card is at fault, or `progress` had enough; the slot then doesn't look bootable, unless nothing of it was changed.
 pub fn write(
     device: &mut Device,
     target: &Target,
     content: &mut dyn Content,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Stats, Error> {
     let slots = open_slot(device, target.slot)?;
     device.mend_root()?;
@@ -167,6 +168,7 @@ pub fn write(
     pipeline::run(content, &lists, &slots, base, &device.settings, progress).map_err(|e| match e {
         InstallError::Bundle(e) => Error::Bundle(e),
         InstallError::Fault(e) => Error::Fault(e),
+        InstallError::Cancelled => Error::Cancelled,
         e => Error::Fault(Fault::Failing(e.to_string())),
     })
 }

@@ -27,6 +27,7 @@ use crate::{aligned::Buffer, config::Settings, error::BundleError};
 use bistable_format::{ChunkList, Digest, VolumeKind, limits};
 use std::{
     num::NonZeroUsize,
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -74,7 +75,8 @@ struct Made {
 
 /// Bring the data of `content`, whose chunk lists these are, into the slot.
 ///
-/// `progress` is called with the number of bytes of the slot that were done with since the last call.
+/// `progress` is called with the number of bytes of the slot that were done with since the last call. When it breaks, the
+/// pipeline stops.
 ///
 /// # Errors
 /// See [`InstallError`]; the slot then doesn't look bootable, unless nothing of it had to be changed.
@@ -84,7 +86,7 @@ pub(super) fn run(
     slots: &Slots,
     base: Option<Slots>,
     settings: &Settings,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Stats, InstallError> {
     let volumes = volumes(content.release())?;
     let bytes = VolumeKind::ALL.map(|kind| volumes.get(kind).bytes);

@@ -46,6 +46,9 @@ const DELTA_GROUNDS: [&str; 1] = [broken_card::BY_DELTA];
 /// Those in which mutants of the event log show.
 const LOG_GROUNDS: [&str; 2] = ["log", "log of a failure"];
 
+/// Those in which mutants of the daemon show.
+const DAEMON_GROUNDS: [&str; 1] = ["only reported"];
+
 /// Hunt one mutant. `larger` is a product with some chunks, for the cards that fail.
 ///
 /// # Errors
@@ -83,6 +86,7 @@ fn grounds(mutant: Mutant) -> impl Iterator<Item = Scenario> {
     let names = match mutant {
         mutant if mutant.is_of_deltas() => &DELTA_GROUNDS[..],
         mutant if mutant.is_of_events() => &LOG_GROUNDS,
+        mutant if mutant.is_of_daemon() => &DAEMON_GROUNDS,
         _ => &GROUNDS,
     };
     names.iter().filter_map(|name| scenario::ALL.into_iter().find(|s| s.name == *name))

@@ -31,11 +31,13 @@ pub mod broken_card;
 pub mod by_delta;
 pub mod card;
 pub mod disk;
+mod ears;
 mod event_promise;
 pub mod event_rules;
 mod event_volume;
 pub mod explore;
 pub mod fate;
+mod follow;
 pub mod hunt;
 pub mod image;
 pub mod judge;
@@ -116,7 +118,9 @@ impl Options {
     fn wants(&self, scenario: &Scenario, flow: Flow) -> bool {
         let updates = scenario.wishes.iter().filter(|wish| matches!(wish, Wish::Offer(_))).count();
         let short = !self.quick || scenario.wishes.len() < 3 && (flow == Flow::Tryboot || updates < 2);
-        let short = short && (!self.quick || scenario.quick.is_none_or(|only| only == flow));
+        let short = short
+            && !(self.quick && scenario.whole_only)
+            && (!self.quick || scenario.quick.is_none_or(|only| only == flow));
         short && self.scenario.as_ref().is_none_or(|part| scenario.name.contains(part.as_str()))
     }
 

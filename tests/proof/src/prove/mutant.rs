@@ -42,6 +42,8 @@ pub enum Mutant {
     AttemptsForgotten,
     /// A boot tries what is staged, whatever the owner configured.
     PolicyIgnored,
+    /// The daemon switches, whatever the owner configured.
+    ModeIgnored,
     /// The security floor rises when the release is staged.
     FloorEarly,
     /// What was rejected is forgotten.
@@ -91,7 +93,7 @@ pub enum Fate {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 33] = [
+    pub const ALL: [Mutant; 34] = [
         Mutant::JournalNotFlushed,
         Mutant::FlagNotFlushed,
         Mutant::SystemNotFlushed,
@@ -108,6 +110,7 @@ impl Mutant {
         Mutant::RequestsCounted,
         Mutant::AttemptsForgotten,
         Mutant::PolicyIgnored,
+        Mutant::ModeIgnored,
         Mutant::FloorEarly,
         Mutant::RejectionForgotten,
         Mutant::WrongSlot,
@@ -145,6 +148,11 @@ impl Mutant {
             self,
             Mutant::EventsNotFlushed | Mutant::EventAfterAct | Mutant::NumberReused | Mutant::LastLineCut
         )
+    }
+
+    /// Whether it is one of the daemon.
+    pub fn is_of_daemon(self) -> bool {
+        self == Mutant::ModeIgnored
     }
 
     /// The boot flow that it is wrong in. Most are wrong in what both share.

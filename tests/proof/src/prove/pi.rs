@@ -3,8 +3,10 @@
 use super::{
     by_delta::Shop,
     card::{Card, Op},
+    ears::Ears,
     event_promise::Promising,
     event_volume::EventVolume,
+    follow::{Home, Rested, follow},
     image::Image,
     mutant::Mutant,
     places::Still,
@@ -18,7 +20,7 @@ use super::{
 };
 use bistable::{
     Device, Error,
-    agent::{Agent, Listener, Note, Rest},
+    agent::{Agent, Listener, Rest},
     app::policy,
     board::sim::{
         SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
@@ -30,11 +32,7 @@ use bistable::{
     flow::{tryboot::Booted, uboot::BootBlocks},
     ports::{Board, Clock, EventPorts, EventStore, Fault, Never, Partitions, Stamp, Stamps, Stop},
     source::Memory,
-    steps::{
-        health,
-        install::{Overrides, Remote},
-        selftest,
-    },
+    steps::install::{Overrides, Remote},
 };
 use bistable_boot::{BootId, Flow, Now, Saved, Slot, Target, bootblock::start, layout::Partition};
 use bistable_format::{compat::Direction, selftest::Pin};
@@ -237,7 +235,7 @@ impl Pi {
 
     /// The agent starts, and then everything stands still until the watchdog resets the machine. Always false.
     fn hang(&self, slot: Slot, release: &Made) -> bool {
-        let mut ears = Ears { card: &self.card, good: false };
+        let mut ears = Ears { card: self.card.clone(), good: false };
         if let Ok(device) =
             self.board(slot, release).and_then(|b| Device::open_as(b, self.settings(), release.agent()))
         {
@@ -265,20 +263,41 @@ impl Pi {
     }
 
     fn agent(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
+        if let Some((Wish::Follow(version), rest)) = wishes.split_first() {
+            // The boot's own service, and then the daemon.
+            self.program(slot, release, &mut &[][..])?;
+            let product = Arc::clone(&self.product);
+            if let Some(offer) = product.release(version).filter(|_| !self.down.get())
+                && let Rested::Settled = follow(self, slot, release, offer)?
+            {
+                *wishes = rest;
+            }
+            return Ok(());
+        }
+        self.program(slot, release, wishes)
+    }
+
+    /// One run of the agent's program.
+    fn program(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
         let device = Device::open_as(self.board(slot, release)?, self.settings(), release.agent())?;
         let card = self.card.clone();
-        let mut ears = Ears { card: &card, good: release.nature == Nature::Good && self.wired };
+        let mut ears = self.ears_in(release);
         if !self.logs {
             return self.serve(device, &mut ears, release, wishes);
         }
-        let log = self.log();
+        let log = self.open_log();
         card.watch(Watch::logs);
         log.reconcile(&device);
         self.serve(device, &mut Recorder::new(log, &mut ears), release, wishes)
     }
 
+    /// Hears what an agent in that release says.
+    fn ears_in(&self, release: &Made) -> Ears {
+        Ears { card: self.card.clone(), good: release.nature == Nature::Good && self.wired }
+    }
+
     /// The event log, as the agent's program opens it.
-    fn log(&self) -> SharedLog {
+    fn open_log(&self) -> SharedLog {
         let folder = Box::new(EventVolume(self.card.volume(Partition::Persistent)));
         let inner: Box<dyn EventStore> = match self.mutant.filter(|mutant| mutant.is_of_events()) {
             Some(mutant) => Box::new(TamperedEvents::new(folder, mutant)),
@@ -359,6 +378,8 @@ impl Pi {
                         Err(e) => return Err(e),
                     }
                 }
+                // The daemon's; see `agent`.
+                Wish::Follow(_) => return Ok(()),
                 Wish::Return(version) => {
                     if release.version.to_string() == *version && agent.now().is_idle() {
                         *wishes = rest;
@@ -477,6 +498,30 @@ impl Pi {
     }
 }
 
+impl Home for Pi {
+    fn open(&self, slot: Slot, release: &Made) -> Result<Device, Error> {
+        Device::open_as(self.board(slot, release)?, self.settings(), release.agent())
+    }
+    fn log(&self) -> SharedLog {
+        self.open_log()
+    }
+    fn events(&self) -> EventVolume {
+        EventVolume(self.card.volume(Partition::Persistent))
+    }
+    fn ears(&self, release: &Made) -> Ears {
+        self.ears_in(release)
+    }
+    fn card(&self) -> &Card {
+        &self.card
+    }
+    fn mutant(&self) -> Option<Mutant> {
+        self.mutant
+    }
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+}
+
 /// It is always the same time: a card holds the same bytes after the same events.
 struct Noon(BootId);
 
@@ -505,43 +550,11 @@ fn is_stopping(e: &Error) -> bool {
     matches!(e, Error::Fault(f) if f.stopping().is_some())
 }
 
-/// Hears what the agent says, and believes only what is true.
-struct Ears<'a> {
-    card: &'a Card,
-    /// Whether the system that runs passes an honest self-test and health check.
-    good: bool,
-}
-
-impl Listener for Ears<'_> {
-    fn hear(&mut self, note: Note<'_>) {
-        match note {
-            Note::SelfTests(report) => {
-                let passed = report.verdict() == selftest::Verdict::Passed && !report.tests.is_empty();
-                self.card.watch(|w| w.self_tested(passed));
-            }
-            Note::Health(verdict) => {
-                let healthy = matches!(verdict, health::Verdict::Healthy(_)) && self.good;
-                let tests = verdict.report().self_tests.as_ref();
-                let tested = tests.is_some_and(|r| r.refusal().is_none() && !r.tests.is_empty());
-                self.card.watch(|w| {
-                    w.health_checked(healthy && !verdict.report().checks.is_empty());
-                    w.self_tested(tested);
-                });
-            }
-            Note::Committed(target) => {
-                self.card.note(Op::Promised(target.version.clone()));
-                self.card.watch(|w| w.promised(&target.version));
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::by_delta;
     use super::*;
-    use bistable::steps::install::Stats;
+    use bistable::{agent::Note, steps::install::Stats};
 
     struct Heard(Option<Stats>);
 

@@ -20,6 +20,8 @@ pub struct Scenario {
     pub again: Option<&'static [Wish]>,
     /// The only boot flow that a quick proof runs it in, if it isn't both.
     pub quick: Option<Flow>,
+    /// Whether a quick proof leaves it out.
+    pub whole_only: bool,
     /// The version that must run in the end, power cut or not.
     pub ends: &'static str,
     /// Versions that the device must have rejected in the end, and no others.
@@ -74,6 +76,7 @@ impl Scenario {
             wishes,
             again,
             quick,
+            whole_only: false,
             ends,
             rejected: &[],
             wired: true,
@@ -107,6 +110,11 @@ impl Scenario {
 
     const fn rejects(mut self, versions: &'static [&'static str]) -> Scenario {
         self.rejected = versions;
+        self
+    }
+
+    const fn whole_only(mut self) -> Scenario {
+        self.whole_only = true;
         self
     }
 
@@ -145,7 +153,11 @@ impl Scenario {
     pub fn last(&self) -> (&'static str, bool) {
         match self.wishes.last() {
             Some(
-                Wish::Offer(version) | Wish::Stage(version) | Wish::Delta(version) | Wish::DeltaFile(version),
+                Wish::Offer(version)
+                | Wish::Stage(version)
+                | Wish::Delta(version)
+                | Wish::DeltaFile(version)
+                | Wish::Follow(version),
             ) if self.rejected.contains(version) => (version, false),
             _ => (self.ends, true),
         }
@@ -157,10 +169,10 @@ impl Scenario {
     }
 }
 
-use Wish::{Delta, DeltaFile, Offer, Return, Stage};
+use Wish::{Delta, DeltaFile, Follow, Offer, Return, Stage};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
-pub const ALL: [Scenario; 33] = [
+pub const ALL: [Scenario; 37] = [
     Scenario::new("first boot", "a card from the factory, and nothing on offer", &[], "1.1.0"),
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
@@ -296,6 +308,29 @@ pub const ALL: [Scenario; 33] = [
         .logs()
         .rejects(&["3.2.0"])
         .quick(Flow::Tryboot),
+    Scenario::new("followed", "the daemon stages, tests and switches by itself", &[Follow("2.0.0")], "2.0.0")
+        .mode(Mode::Auto)
+        .logs()
+        .quick(Flow::Tryboot),
+    Scenario::new("followed, sick", "the daemon leaves the verdict to the boot", &[Follow("3.0.0")], "1.1.0")
+        .mode(Mode::Auto)
+        .logs()
+        .rejects(&["3.0.0"])
+        .quick(Flow::Uboot),
+    Scenario::new(
+        "followed, hangs",
+        "the daemon makes the attempts that are left",
+        &[Follow("3.2.0")],
+        "1.1.0",
+    )
+    .mode(Mode::Auto)
+    .logs()
+    .rejects(&["3.2.0"])
+    .whole_only(),
+    Scenario::new("only reported", "the daemon writes nothing but events", &[Follow("2.0.0")], "1.1.0")
+        .mode(Mode::Check)
+        .logs()
+        .quick(Flow::Uboot),
     Scenario::new(
         "sick after good",
         "an update, then a sick release",

@@ -5,6 +5,8 @@
 pub enum Wish {
     /// That it runs this release, if the device finds it fit.
     Offer(&'static str),
+    /// That it follows its channel, which offers this release, by itself: what its mode allows.
+    Follow(&'static str),
     /// That it holds this release, ready to be tried; then they reboot it by hand.
     Stage(&'static str),
     /// The same as the first, from a repository that has a delta to it.

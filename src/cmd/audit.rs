@@ -1,0 +1,117 @@
+//! What verbs themselves report to the event log: who asks for what, and what the channel offered.
+use super::{Answer, Failed};
+use crate::{
+    app::{self, From, Request},
+    config,
+    error::Exit,
+    events::{JobEnd, JobStart, Kind, SharedLog},
+};
+use bistable_format::failure::on_one_line;
+use serde_json::json;
+use std::path::Path;
+
+/// Who asks for something.
+pub(super) struct By {
+    /// The part of Bistable through which they ask.
+    pub(super) source: &'static str,
+    /// The user; `None` where nobody is one.
+    pub(super) uid: Option<u32>,
+    /// The user that `sudo` was called by.
+    pub(super) user: Option<String>,
+    /// Whether it is a job of the daemon's, whose begin and end are events.
+    pub(super) is_job: bool,
+}
+
+impl By {
+    /// Who runs this program.
+    pub(super) fn cli() -> By {
+        let uid = Some(nix::unistd::getuid().as_raw());
+        By { source: "cli", uid, user: std::env::var("SUDO_USER").ok(), is_job: false }
+    }
+}
+
+/// The configuration, if it isn't what it was. What can't be read is reported by whoever needs it.
+pub(super) fn configured(log: &SharedLog, root: &Path) {
+    if let Ok(loaded) = config::read(root) {
+        let listing = loaded.listing();
+        log.configured(&listing.digests(), listing.files());
+    }
+}
+
+/// Who asks for what, before anything is done about it. The boot unit's `resume` isn't asked for by anybody.
+pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
+    let operation = match request {
+        Request::Install(_) => "install",
+        Request::Update(_) => "update",
+        Request::Arm => "arm",
+        Request::Reboot => "reboot",
+        Request::Commit => "commit",
+        Request::Revert => "revert",
+        Request::Status
+        | Request::History
+        | Request::Preflight
+        | Request::Check(_)
+        | Request::Health
+        | Request::SelfTest
+        | Request::Resume => return,
+    };
+    let wanted = request.wanted();
+    // An address may hold a secret, so only a version is named.
+    let what = wanted.and_then(|wanted| match &wanted.from {
+        From::Channel => None,
+        From::Version(version) => Some(version.to_string()),
+        From::Bundle(_) => Some("bundle".into()),
+    });
+    let forced = wanted.is_some_and(|wanted| wanted.retry_rejected || wanted.force_withdrawn);
+    audit(log, by, operation, what.as_deref(), forced);
+}
+
+/// A job of the daemon's begins.
+pub(super) fn started(log: &SharedLog, operation: &str, by: &By) {
+    let data = JobStart { operation: operation.into(), via: by.source.into(), uid: by.uid };
+    log.append(Kind::JobStarted, "daemon", serde_json::to_value(data).unwrap_or_default());
+}
+
+/// A job of the daemon's ended.
+pub(super) fn ended(log: &SharedLog, ended: &Result<Answer, Failed>) {
+    let data = match ended {
+        Ok(_) => JobEnd { exit: Exit::Done.code(), error: None },
+        Err(failed) => JobEnd { exit: failed.error.exit().code(), error: Some(on_one_line(&*failed.error)) },
+    };
+    log.append(Kind::JobEnded, "daemon", serde_json::to_value(data).unwrap_or_default());
+}
+
+/// Somebody asks for a repair, which no agent does.
+pub(super) fn repair(log: &SharedLog, by: &By) {
+    audit(log, by, "repair", None, false);
+}
+
+fn audit(log: &SharedLog, by: &By, operation: &str, what: Option<&str>, forced: bool) {
+    let By { source, uid, user, .. } = by;
+    let data = json!({ "operation": operation, "what": what, "forced": forced, "uid": uid, "user": user });
+    log.append(Kind::Request, source, data);
+}
+
+/// What the channel has on offer.
+pub(super) fn checked(log: &SharedLog, checked: &Result<Answer, Failed>) {
+    let report = match checked {
+        Ok(reply) => Some(&reply.answer),
+        Err(failed) => failed.report.as_deref(),
+    };
+    let Some(app::Answer::Checked(report)) = report else {
+        if let Err(failed) = checked {
+            let (error, code) = (&failed.error, app::Code::of(&failed.error));
+            log.append(
+                Kind::Check,
+                "agent",
+                json!({ "problem": error.to_string(), "code": code, "uptime": log.uptime() }),
+            );
+        }
+        return;
+    };
+    let data = json!({
+        "channel": report.channel, "sequence": report.sequence, "version": report.takes, "uptime": log.uptime(),
+    });
+    let kind = if report.takes.is_some() { Kind::Available } else { Kind::UpToDate };
+    log.append(kind, "agent", data);
+}

@@ -1,0 +1,281 @@
+//! `daemon`: the device is opened for each act, as if somebody had typed it.
+use super::{Answer, Failed, audit::By, place::Place, request::Work, work::Workplace};
+use crate::{
+    Device, Error,
+    agent::Listener,
+    app::{
+        Asker, Document, Reply, Request, Via,
+        schedule::{Moment, Rules, Standing, When},
+    },
+    board::{self, Access},
+    cli::{At, DaemonArgs},
+    config,
+    daemon::{self, Daemon, Survey, Window, Works, inhibitors, watchdog},
+    events::{End, Entry, Filter, Kind, Reading, Session},
+    logging,
+    ports::{EventPorts, Stamp, Stamps},
+    serve::{self, Found, Stopper},
+    status::Date,
+};
+#[cfg(feature = "sim")]
+use crate::{clock::SystemClock, ports::Clock};
+use std::{
+    fs,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+/// Who may open a socket that the daemon makes itself: owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Work until the machine goes down.
+pub(super) fn run(at: &At, args: &DaemonArgs) -> Result<Answer, Failed> {
+    let (bench, pane) = device(at)?;
+    let watched = bench.folders();
+    let (daemon, front, letters) = Daemon::new(bench, Box::new(pane), logging::session());
+    // Dropped when the machine goes down: then nobody is answered any more.
+    let (_stopper, stopped) = Stopper::new();
+    if let Some(listener) = listener(args.socket.as_deref())? {
+        let desk = Arc::clone(&front);
+        let server = thread::Builder::new().name("api".into());
+        let served = server.spawn(move || {
+            if let Err(e) = serve::serve(desk, listener, stopped) {
+                log::error!(reason:% = e; "api_ended");
+            }
+        });
+        served.map_err(Error::Daemon)?;
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(e) = daemon::watch::start(&front, &watched) {
+        log::warn!(reason:% = e; "changes_not_watched");
+    }
+    watchdog::ready();
+    log::info!("daemon_ready");
+    daemon::run(daemon, &letters);
+    let seen = Workplace { at, place: Place::of(at)?, patience: Duration::ZERO }.look(&Request::Status)?;
+    Ok(Answer { text: "the machine goes down".into(), ..seen })
+}
+
+/// The device that the daemon works on, and what answers of it.
+///
+/// # Errors
+/// When there is none.
+pub fn device(at: &At) -> Result<(Bench, Pane), Error> {
+    let place = Place::of(at)?;
+    let mut bench = Bench { at: at.clone(), place: place.clone(), stamps: None };
+    bench.stamps = Some(bench.stamps()?);
+    Ok((bench, Pane { at: at.clone(), place }))
+}
+
+/// The socket that systemd passes, or one with that name.
+fn listener(socket: Option<&Path>) -> Result<Option<UnixListener>, Error> {
+    let Some(path) = socket else {
+        return board::passed_socket().map_err(Error::Daemon);
+    };
+    let open = |source| Error::Open { path: path.into(), source };
+    // One that a daemon left which was killed.
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        fs::remove_file(path).map_err(open)?;
+    }
+    let listener = UnixListener::bind(path).map_err(open)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(open)?;
+    Ok(Some(listener))
+}
+
+/// Where acts are done.
+#[allow(missing_debug_implementations, reason = "the clock is a trait object")]
+pub struct Bench {
+    at: At,
+    place: Place,
+    stamps: Option<Box<dyn Stamps>>,
+}
+
+impl Bench {
+    fn workplace(&self) -> Workplace<'_> {
+        Workplace { at: &self.at, place: self.place.clone(), patience: Duration::ZERO }
+    }
+
+    /// What says when it is, for longer than an act.
+    fn stamps(&self) -> Result<Box<dyn Stamps>, Error> {
+        let workplace = self.workplace();
+        let board = config::board_settings(&workplace.root());
+        let stamps = workplace.open(&board, Access::Look)?.events.stamps;
+        Ok(match self.place {
+            Place::Pi => stamps,
+            #[cfg(feature = "sim")]
+            Place::Sim(_) => Box::new(Flowing::new(stamps)),
+        })
+    }
+
+    fn stamp(&mut self) -> Option<Stamp> {
+        if self.stamps.is_none() {
+            self.stamps = self.stamps().ok();
+        }
+        self.stamps.as_mut().map(|stamps| stamps.now())
+    }
+
+    /// Folders in which a change matters.
+    fn folders(&self) -> Vec<PathBuf> {
+        let root = self.workplace().root();
+        let mut folders: Vec<PathBuf> = config::FOLDERS.map(|folder| root.join(folder)).into();
+        folders.push(root.join(inhibitors::FOLDER));
+        folders.push(self.place.persistent(&self.at).join("bistable/events"));
+        folders
+    }
+}
+
+impl Works for Bench {
+    fn act(
+        &mut self,
+        job: &str,
+        request: &Request,
+        by: &Asker,
+        listener: &mut dyn Listener,
+    ) -> Result<Reply, Failed> {
+        let source = match by.via {
+            Via::Api => "api",
+            Via::Schedule => "schedule",
+        };
+        let by = By { source, uid: by.uid, user: None, is_job: true };
+        let session = Session { id: logging::session().into(), request: job.into() };
+        self.workplace().work(&Work::Ask(request.clone()), &by, session, listener)
+    }
+
+    fn survey(&mut self) -> Result<Survey, Error> {
+        let workplace = self.workplace();
+        let root = workplace.root();
+        let settings = config::load(&root)?;
+        let machine = workplace.open(&settings.board, Access::Look)?;
+        let reading = machine.events.persistent.and_then(|mut store| Reading::after(&mut *store, u64::MAX));
+        let fold = reading.map(|reading| reading.fold).unwrap_or_default();
+        let mut device = Device::open(machine.board, settings)?;
+        let rolled_back = Kind::RollbackCompleted.traits().name;
+        // An event says when it was by the wall clock only.
+        let when = |end: &End| When { wall: end.time(), uptime: None };
+        let inhibitors = self.stamp().map(|now| inhibitors::read(&root, &now));
+        Ok(Survey {
+            standing: Standing {
+                now: device.now().clone(),
+                booted: device.board.boot.booted(),
+                // Without one, all such devices have the same place: they are few.
+                id: device.id().unwrap_or_default(),
+                boot: device.board.host.boot_id(),
+            },
+            rules: Rules::of(&device.settings.update, !device.settings.source.urls.is_empty()),
+            inhibitors: inhibitors.unwrap_or_default(),
+            rollbacks: fold.ends.iter().filter(|end| end.kind == rolled_back).map(when).collect(),
+            remembered: fold.remembered,
+        })
+    }
+
+    fn moment(&mut self) -> Moment {
+        match self.stamp() {
+            Some(stamp) => Moment {
+                uptime: stamp.uptime,
+                wall: stamp.synchronized.then_some(stamp.unix),
+                unverified: Some(stamp.unix),
+            },
+            // Then nothing else of the device can be had either.
+            None => Moment { uptime: Duration::ZERO, wall: None, unverified: None },
+        }
+    }
+}
+
+/// Time that goes on from a moment of the simulated Pi, as fast as real time.
+#[cfg(feature = "sim")]
+struct Flowing {
+    from: Stamp,
+    since: Duration,
+}
+
+#[cfg(feature = "sim")]
+impl Flowing {
+    fn new(mut stamps: Box<dyn Stamps>) -> Flowing {
+        Flowing { from: stamps.now(), since: SystemClock.now() }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl Stamps for Flowing {
+    fn now(&mut self) -> Stamp {
+        let passed = SystemClock.now().saturating_sub(self.since);
+        let (unix, uptime) = (self.from.unix.saturating_add(passed.as_secs()), self.from.uptime + passed);
+        Stamp { unix, uptime, ..self.from }
+    }
+}
+
+/// Answers what needs no agent that has taken the device over.
+#[allow(missing_debug_implementations, reason = "nobody prints it")]
+pub struct Pane {
+    at: At,
+    place: Place,
+}
+
+impl Pane {
+    fn workplace(&self) -> Workplace<'_> {
+        Workplace { at: &self.at, place: self.place.clone(), patience: Duration::ZERO }
+    }
+}
+
+impl Window for Pane {
+    fn look(&self, request: &Request) -> Result<Document, Box<Document>> {
+        answered(self.workplace().look(request))
+    }
+
+    fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>> {
+        let workplace = self.workplace();
+        let board = config::board_settings(&workplace.root());
+        let found = workplace.open(&board, Access::Look).and_then(|machine| {
+            let EventPorts { persistent, volatile, .. } = machine.events;
+            let mut store = persistent.or(volatile).map_err(Error::Events)?;
+            let reading = Reading::after(&mut *store, filter.after).map_err(Error::Events)?;
+            Ok(first(reading, filter, limit))
+        });
+        found.map_err(|e| Box::new(Document::ended(Err(e.into())).0))
+    }
+
+    fn config(&self) -> Result<Document, Box<Document>> {
+        answered(super::config::run(&self.at, crate::cli::ConfigVerb::Show))
+    }
+
+    fn date(&self) -> Date {
+        let workplace = self.workplace();
+        let board = config::board_settings(&workplace.root());
+        let (unix, synchronized) = match workplace.open(&board, Access::Look) {
+            Ok(mut machine) => {
+                let stamp = machine.events.stamps.now();
+                (stamp.unix, stamp.synchronized)
+            }
+            Err(_) => (board::unix_time().unwrap_or_default(), false),
+        };
+        Date { time: crate::date::rfc3339(unix), synchronized }
+    }
+
+    fn beat(&self) {
+        watchdog::beat();
+    }
+}
+
+fn answered(ended: Result<Answer, Failed>) -> Result<Document, Box<Document>> {
+    let failed = ended.is_err();
+    let (document, _) = Document::ended(ended);
+    if failed { Err(Box::new(document)) } else { Ok(document) }
+}
+
+/// The first events that a filter wants.
+fn first(reading: Reading, filter: &Filter, limit: usize) -> Found {
+    let newest = reading.fold.seq.max(filter.after);
+    let wanted: Vec<Entry> =
+        reading.entries.into_iter().filter(|entry| filter.wants(entry)).take(limit).collect();
+    let searched = match wanted.last() {
+        Some(last) if wanted.len() == limit => last.seq,
+        _ => newest,
+    };
+    Found { events: wanted, searched }
+}

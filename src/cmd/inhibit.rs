@@ -1,0 +1,88 @@
+//! `inhibit`: no switch into a trial while a program runs.
+use super::{Answer, Failed, place::Place};
+use crate::{
+    Error, app,
+    app::Inhibited,
+    board::unix_time,
+    cli::{At, InhibitArgs},
+    daemon::inhibitors::{FOLDER, LONGEST},
+    teardown,
+};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// Hold a switch off until the program has ended, or for as long as was said if there is no program.
+pub(super) fn run(at: &At, args: &InhibitArgs) -> Result<Answer, Failed> {
+    let folder = Place::of(at)?.root(at).join(FOLDER);
+    let held = Held::new(&folder, &args.why, args.time)?;
+    let Some((program, words)) = args.command.split_first() else {
+        let path = held.keep();
+        let text = format!(
+            "no switch into a trial as long as {} is there, at most for {:?}",
+            path.display(),
+            args.time
+        );
+        return Ok(Answer::new(text, app::Answer::Inhibited(Inhibited { file: path, status: None })));
+    };
+    let open = |source| Error::Open { path: program.into(), source };
+    let status = Command::new(program).args(words).status().map_err(open)?;
+    let path = held.path.clone();
+    drop(held);
+    // As a shell shows it.
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    match status.success() {
+        true => Ok(Answer::new("", app::Answer::Inhibited(Inhibited { file: path, status: Some(code) }))),
+        false => {
+            let error = Error::Program { program: program.clone(), status: code };
+            Err(Failed::with(error, app::Answer::Inhibited(Inhibited { file: path, status: Some(code) })))
+        }
+    }
+}
+
+/// A file that holds a switch off; it goes with this.
+struct Held {
+    path: PathBuf,
+    /// A signal that ends this program removes it, too.
+    _at_signal: teardown::Entry,
+    keep: bool,
+}
+
+impl Held {
+    fn new(folder: &Path, why: &str, time: Duration) -> Result<Held, Error> {
+        let path = folder.join(format!("inhibit-{}", std::process::id()));
+        let open = |source: io::Error| Error::Open { path: path.clone(), source };
+        fs::create_dir_all(folder).map_err(open)?;
+        let remove = path.clone();
+        let (mut file, at_signal) = teardown::begin(
+            || File::options().write(true).create_new(true).open(&path),
+            |_| Box::new(move || drop(fs::remove_file(remove))),
+        )
+        .map_err(open)?;
+        let held = Held { path: path.clone(), _at_signal: at_signal, keep: false };
+        writeln!(file, "{why}").map_err(open)?;
+        let now = unix_time().map_err(|e| Error::Usage(e.to_string()))?;
+        let changed = Duration::from_secs(now) + time.min(LONGEST) - LONGEST;
+        file.set_modified(UNIX_EPOCH + changed).map_err(open)?;
+        Ok(held)
+    }
+
+    fn keep(mut self) -> PathBuf {
+        self.keep = true;
+        self.path.clone()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.keep {
+            // It ends by itself if it can't be removed.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

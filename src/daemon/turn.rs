@@ -1,0 +1,270 @@
+//! One turn of the daemon's loop: an act, or a sleep.
+use super::{Front, Letter, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter};
+use crate::{
+    Error,
+    agent::is_reboot,
+    app::{
+        Asker, Document, Failed, Jobs, Outcome, Reboot, Reply, Request, Via, Wanted,
+        schedule::{self, Act, Facts, LastTry, Moment, Next, When},
+    },
+    board::CardError,
+    error::Exit,
+    ports::Fault,
+    serve::Outlook,
+};
+use bistable_boot::{Now, Saved};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    time::Duration,
+};
+
+/// What was seen of the device is believed for so long, if nobody says that it changed.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Something was done: another turn may follow at once.
+    Acted,
+    /// There is nothing to do for so long, unless a letter comes.
+    Sleep(Duration),
+    /// The machine goes down.
+    Down,
+}
+
+/// The daemon.
+#[derive(Debug)]
+pub struct Daemon<W> {
+    works: W,
+    front: Arc<Front>,
+    /// What was asked for and is done in the next turn: the others wait in the channel, which is bounded.
+    asked: Option<(String, Request, Asker)>,
+    seen: Option<(Duration, Survey)>,
+    /// The last look at the channel, of this run.
+    look: Option<LastTry>,
+    /// The last switch, if it was refused.
+    refused: Option<LastTry>,
+    /// Another process works on the device: nothing is tried again before this.
+    busy_until: Duration,
+}
+
+/// Who asks when nobody does.
+const SCHEDULE: Asker = Asker { via: Via::Schedule, uid: None };
+
+impl<W: Works> Daemon<W> {
+    /// A daemon, its front, and its letters. `session` is the run of the program.
+    pub fn new(
+        mut works: W,
+        window: Box<dyn Window>,
+        session: &str,
+    ) -> (Daemon<W>, Arc<Front>, Receiver<Letter>) {
+        let (sender, letters) = sync_channel(DEPTH);
+        let survey = works.survey().ok();
+        let boot = survey.as_ref().map(|survey| survey.standing.boot.to_string());
+        let mut jobs = Jobs::new(&boot.unwrap_or_default(), session);
+        if let Some(survey) = &survey {
+            jobs.restore(survey.remembered.jobs.iter().map(past::job));
+        }
+        let front = Arc::new(Front::new(window, sender, jobs));
+        let daemon = Daemon {
+            works,
+            front: Arc::clone(&front),
+            asked: None,
+            seen: None,
+            look: None,
+            refused: None,
+            busy_until: Duration::ZERO,
+        };
+        (daemon, front, letters)
+    }
+
+    /// Take in a letter. What it asks for is done in the next turn: one at a time.
+    pub fn take(&mut self, letter: Letter) {
+        match letter {
+            Letter::Job(id, request, by) => self.asked = Some((id, request, by)),
+            Letter::Nudge => self.seen = None,
+        }
+    }
+
+    /// Do the next thing, or say how long there is nothing to do.
+    pub fn turn(&mut self) -> Turn {
+        self.front.beat();
+        if let Some((id, request, by)) = self.asked.take() {
+            if !self.front.begin(&id) {
+                return Turn::Acted;
+            }
+            return self.perform(&id, &request, by).map_or(Turn::Down, |_| Turn::Acted);
+        }
+        let moment = self.works.moment();
+        let survey = match self.survey(&moment) {
+            Ok(survey) => survey,
+            Err(e) => {
+                log::warn!(reason:% = e; "device_not_read");
+                let why = Some(e.to_string());
+                let outlook = Outlook { alive: true, doing: None, next: None, at: None, why };
+                self.front.foresee(outlook, false);
+                return Turn::Sleep(TICK);
+            }
+        };
+        if moment.uptime < self.busy_until {
+            return Turn::Sleep(self.busy_until - moment.uptime);
+        }
+        match self.next(&moment, &survey) {
+            Next::Do { act } => self.act(act),
+            Next::Sleep { until, why } => {
+                let time = until.saturating_sub(moment.uptime);
+                let at = moment.wall.map(|wall| crate::date::rfc3339(wall.saturating_add(time.as_secs())));
+                let outlook =
+                    Outlook { alive: true, doing: None, next: None, at, why: Some(why.to_string()) };
+                self.front.foresee(outlook, survey.is_undecided());
+                Turn::Sleep(time.max(Duration::from_secs(1)))
+            }
+        }
+    }
+
+    fn survey(&mut self, moment: &Moment) -> Result<Survey, Error> {
+        match &self.seen {
+            Some((at, survey)) if moment.uptime.saturating_sub(*at) < FRESH => Ok(survey.clone()),
+            _ => {
+                let survey = self.works.survey()?;
+                self.seen = Some((moment.uptime, survey.clone()));
+                Ok(survey)
+            }
+        }
+    }
+
+    fn next(&self, moment: &Moment, survey: &Survey) -> Next {
+        let facts = Facts {
+            last_look: self.look.or_else(|| past::look(survey)),
+            staged: past::staged(survey),
+            inhibitors: survey.inhibitors.clone(),
+            rollbacks: survey.rollbacks.clone(),
+            switch_refused: self.refused,
+            trial_pending: false,
+        };
+        schedule::next(moment, &survey.standing, &survey.rules, &facts)
+    }
+
+    /// What the schedule wants.
+    fn act(&mut self, act: Act) -> Turn {
+        let done = match act {
+            Act::Report => self.own(&Request::Check(Default::default())).map(|end| self.looked(&end)),
+            Act::Look => self.look_and_stage(),
+            Act::GoOn => self.own(&Request::Install(Wanted::default())).map(|end| self.looked(&end)),
+            Act::Switch => self.switch(),
+        };
+        done.map_or(Turn::Down, |()| Turn::Acted)
+    }
+
+    /// See what is on offer, and have it staged if it is for this device. A release in flight is looked at again: it may be
+    /// withdrawn by now.
+    fn look_and_stage(&mut self) -> Option<()> {
+        let checked = self.own(&Request::Check(Default::default()))?;
+        let in_flight = self.seen.as_ref().is_some_and(|(_, survey)| !survey.standing.now.is_idle());
+        if checked.exit == Exit::Done || (checked.exit == Exit::NothingToDo && in_flight) {
+            let installed = self.own(&Request::Install(Wanted::default()))?;
+            self.looked(&installed);
+        } else {
+            self.looked(&checked);
+        }
+        Some(())
+    }
+
+    /// Into the trial: by way of the self-tests, if they didn't pass yet.
+    fn switch(&mut self) -> Option<()> {
+        let is_staged = self
+            .seen
+            .as_ref()
+            .is_some_and(|(_, survey)| matches!(survey.standing.now, Now::Saved(Saved::Staged(_))));
+        let armed = if is_staged { Some(self.own(&Request::Arm)?) } else { None };
+        let end = match armed {
+            Some(end) if end.exit != Exit::Done => end,
+            _ => self.own(&Request::Reboot)?,
+        };
+        let tried = self.tried(self.refused);
+        self.refused = is_passing(end.exit).then_some(tried);
+        Some(())
+    }
+
+    /// Something was tried just now, once more in vain.
+    fn tried(&mut self, before: Option<LastTry>) -> LastTry {
+        let Moment { uptime, wall, .. } = self.works.moment();
+        let failures = before.map_or(0, |before| before.failures).saturating_add(1);
+        LastTry { when: When { wall, uptime: Some(uptime) }, failures, not_before: None }
+    }
+
+    /// A look ended: when the next one is due follows from how.
+    fn looked(&mut self, end: &End) {
+        if end.busy {
+            return;
+        }
+        let tried = self.tried(self.look);
+        let failures = if is_passing(end.exit) { tried.failures } else { 0 };
+        self.look = Some(LastTry { failures, ..tried });
+    }
+
+    fn own(&mut self, request: &Request) -> Option<End> {
+        let id = self.front.own(request, SCHEDULE);
+        self.front.begin(&id);
+        self.perform(&id, request, SCHEDULE)
+    }
+
+    /// Do what a job asks for; `None` if the machine goes down.
+    fn perform(&mut self, id: &str, request: &Request, by: Asker) -> Option<End> {
+        let mut reporter = Reporter::new(&self.front, id);
+        let ended = self.works.act(id, request, &by, &mut reporter);
+        self.seen = None;
+        let goes_down = goes_down(&ended);
+        let busy =
+            matches!(&ended, Err(failed) if matches!(&*failed.error, Error::Card(CardError::Busy { .. })));
+        if busy {
+            self.busy_until = self.works.moment().uptime.saturating_add(TICK);
+        }
+        let cancelled = matches!(&ended, Err(failed) if matches!(*failed.error, Error::Cancelled));
+        let (document, exit) = Document::ended(ended);
+        if let Some(failure) = &document.failure {
+            log::info!(job = id, operation = request.operation(), reason = failure.error; "job_failed");
+        }
+        let failure = document.failure.clone();
+        let outcome = Outcome {
+            exit: exit.code(),
+            code: failure.as_ref().map(|failure| failure.code),
+            error: failure.map(|failure| failure.error),
+            answer: Some(document),
+        };
+        self.front.end(id, (!cancelled).then_some(outcome));
+        if goes_down {
+            self.front.close();
+            return None;
+        }
+        // Who cancels a look doesn't want the next one at once.
+        let exit = if cancelled { Exit::NothingToDo } else { exit };
+        Some(End { exit, busy })
+    }
+}
+
+/// How an act of the daemon's own ended.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    exit: Exit,
+    /// Another process works on the device.
+    busy: bool,
+}
+
+/// Whether the same may end well a while later.
+fn is_passing(exit: Exit) -> bool {
+    matches!(exit, Exit::TryLater | Exit::Failed)
+}
+
+fn goes_down(ended: &Result<Reply, Failed>) -> bool {
+    match ended {
+        Ok(reply) => reply.reboot == Reboot::Done,
+        Err(failed) => {
+            is_reboot(&failed.error)
+                || matches!(&*failed.error, Error::Fault(fault) if Fault::stopping(fault).is_some())
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The port to the device: what the daemon acts through.
+//!
+//! It is opened for each act and closed again, so between two acts nothing is locked: the boot's own service and a person on
+//! the command line work beside the daemon as if there were none.
+use crate::{
+    Error,
+    agent::Listener,
+    app::{
+        Asker, Failed, Reply, Request,
+        schedule::{Inhibitor, Moment, Rules, Standing, When},
+    },
+    events::Remembered,
+};
+use bistable_boot::Now;
+
+/// A device that is opened for each act.
+pub trait Works {
+    /// Do what a job asks for, from opening the device to closing it. What happens goes into the event log, in the stream of the
+    /// job, and to `listener`.
+    ///
+    /// # Errors
+    /// What went wrong, as on the command line.
+    fn act(
+        &mut self,
+        job: &str,
+        request: &Request,
+        by: &Asker,
+        listener: &mut dyn Listener,
+    ) -> Result<Reply, Failed>;
+
+    /// Look at everything that decides about the next act. Locks nothing and saves nothing.
+    ///
+    /// # Errors
+    /// When the device or its configuration can't be read.
+    fn survey(&mut self) -> Result<Survey, Error>;
+
+    /// The moment that is now.
+    fn moment(&mut self) -> Moment;
+}
+
+/// What decides about the next act.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The device, and where its update stands.
+    pub standing: Standing,
+    /// What the owner wants.
+    pub rules: Rules,
+    /// What is known from before.
+    pub remembered: Remembered,
+    /// What holds a switch off.
+    pub inhibitors: Vec<Inhibitor>,
+    /// When past updates were rolled back.
+    pub rollbacks: Vec<When>,
+}
+
+impl Survey {
+    /// Whether the boot's own service has something to decide: nobody else acts before it has.
+    pub fn is_undecided(&self) -> bool {
+        use bistable_boot::Saved;
+        match &self.standing.now {
+            Now::Trial { .. } | Now::Saved(Saved::Committing { .. } | Saved::Reverting { .. }) => true,
+            Now::Saved(Saved::Idle | Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) => false,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The daemon on the simulated Pi, with one release on offer: from a boot until there is nothing left for it to do.
+use super::{
+    card::{Card, Op},
+    ears::Ears,
+    event_volume::EventVolume,
+    mutant::Mutant,
+    product::Made,
+    watch::Watch,
+};
+use bistable::{
+    Device, Error,
+    agent::{Agent, Listener, Note},
+    app::{
+        self, Answer, Asker, CardWrites, Context, Document, Failed, Reboot, Reply, Request,
+        schedule::{Moment, Rules, Standing},
+    },
+    config::Mode,
+    daemon::{Daemon, Survey, Turn, Window, Works},
+    events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
+    ports::{Fault, Power, Stop},
+    serve::Found,
+    status::Date,
+    steps::install::Overrides,
+};
+use bistable_boot::Slot;
+use serde_json::json;
+use std::{cell::Cell, io::Read, ops::ControlFlow, path::Path, rc::Rc, time::Duration};
+
+/// After a boot, devices that start together don't ask at once. This one has waited long enough.
+const AWAKE: Duration = Duration::from_secs(2 * 3600);
+/// More turns than any boot may take.
+const MANY_TURNS: u32 = 200;
+
+/// How the daemon came to rest.
+pub(super) enum Rested {
+    /// There is nothing left to do for it.
+    Settled,
+    /// The machine goes down.
+    Down,
+}
+
+/// The device that the daemon works on.
+pub(super) trait Home {
+    fn open(&self, slot: Slot, release: &Made) -> Result<Device, Error>;
+    /// The event log, to be written.
+    fn log(&self) -> SharedLog;
+    /// Its folder.
+    fn events(&self) -> EventVolume;
+    /// Hears what an agent in that release says.
+    fn ears(&self, release: &Made) -> Ears;
+    fn card(&self) -> &Card;
+    /// What is wrong with the agent, if anything is.
+    fn mutant(&self) -> Option<Mutant>;
+    /// What the owner configured.
+    fn mode(&self) -> Mode;
+}
+
+/// What the daemon does from the end of the boot's own service on.
+pub(super) fn follow(home: &dyn Home, slot: Slot, release: &Made, offer: &Made) -> Result<Rested, Error> {
+    let seen = Rc::new(Seen::default());
+    seen.passed.set(AWAKE);
+    let works = Followed { home, slot, release, offer, seen: Rc::clone(&seen) };
+    let (mut daemon, front, _letters) = Daemon::new(works, Box::new(Blind), "session");
+    for _ in 0..MANY_TURNS {
+        match daemon.turn() {
+            Turn::Acted => {}
+            Turn::Down => return if seen.lost.get() { Err(power_lost()) } else { Ok(Rested::Down) },
+            Turn::Sleep(_) if seen.lost.get() => return Err(power_lost()),
+            Turn::Sleep(_) if seen.settled.get() => return Ok(Rested::Settled),
+            Turn::Sleep(time) => seen.passed.set(seen.passed.get().saturating_add(time)),
+        }
+    }
+    let jobs = front.jobs_now().len();
+    Err(Error::NotNow(format!("the daemon does not come to rest in {MANY_TURNS} turns and {jobs} jobs")))
+}
+
+fn power_lost() -> Error {
+    Error::Fault(Fault::Stopping(Stop::PowerLost))
+}
+
+/// What the works tell whoever turns the daemon.
+#[derive(Default)]
+struct Seen {
+    passed: Cell<Duration>,
+    /// The power went.
+    lost: Cell<bool>,
+    /// What is on offer runs, or is nothing for this device or its mode.
+    settled: Cell<bool>,
+}
+
+struct Followed<'a> {
+    home: &'a dyn Home,
+    slot: Slot,
+    release: &'a Made,
+    offer: &'a Made,
+    seen: Rc<Seen>,
+}
+
+impl Followed<'_> {
+    fn open(&self) -> Result<Device, Error> {
+        self.home.open(self.slot, self.release)
+    }
+
+    /// The power may have gone.
+    fn note(&self, e: &Error) {
+        if matches!(e, Error::Fault(Fault::Stopping(Stop::PowerLost))) {
+            self.seen.lost.set(true);
+        }
+    }
+
+    fn request(&mut self, request: &Request, listener: &mut dyn Listener) -> Result<Reply, Failed> {
+        let device = self.open()?;
+        let (card, log) = (self.home.card().clone(), self.home.log());
+        card.watch(Watch::logs);
+        log.append(
+            Kind::JobStarted,
+            "daemon",
+            json!({ "operation": request.operation(), "via": "schedule", "uid": null }),
+        );
+        log.reconcile(&device);
+        let mut both = Both(self.home.ears(self.release), listener);
+        let mut recorder = Recorder::new(log.clone(), &mut both);
+        let mut agent = Agent::start(device, &mut recorder)?;
+        match request {
+            Request::Check(_) if self.runs(&agent) => {
+                self.seen.settled.set(true);
+                Err(Error::NothingToDo("it runs".into()).into())
+            }
+            Request::Check(_) => {
+                self.seen.settled.set(self.home.mode() == Mode::Check);
+                Ok(done(self.slot))
+            }
+            Request::Install(_) => {
+                // To go on with what is in flight is no new wish: the trials that happened still count.
+                if agent.now().is_idle() {
+                    card.watch(Watch::offered);
+                    card.note(Op::Wished);
+                }
+                let installed = agent.install(&mut &self.offer.bundle[..], Overrides::NONE);
+                if matches!(installed, Err(Error::Rejected(_))) {
+                    self.seen.settled.set(true);
+                }
+                installed.map(|target| done(target.slot)).map_err(Into::into)
+            }
+            request => {
+                if self.home.mode() != Mode::Auto {
+                    card.watch(|watch| {
+                        watch.break_rule("the daemon switched, and the owner didn't want that");
+                    });
+                }
+                app::handle(&mut agent, request, &mut Bare)
+            }
+        }
+    }
+
+    fn runs(&self, agent: &Agent<'_>) -> bool {
+        agent.now().is_idle() && self.release.version == self.offer.version
+    }
+}
+
+impl Works for Followed<'_> {
+    fn act(
+        &mut self,
+        _: &str,
+        request: &Request,
+        _: &Asker,
+        listener: &mut dyn Listener,
+    ) -> Result<Reply, Failed> {
+        let ended = self.request(request, listener);
+        if let Err(failed) = &ended {
+            self.note(&failed.error);
+        }
+        ended
+    }
+
+    fn survey(&mut self) -> Result<Survey, Error> {
+        let device = self.open().inspect_err(|e| self.note(e))?;
+        let fold = Reading::after(&mut self.home.events(), u64::MAX).map(|reading| reading.fold);
+        let fold = fold.unwrap_or_default();
+        let mut update = device.settings.update.clone();
+        if self.home.mutant() == Some(Mutant::ModeIgnored) {
+            update.mode = Mode::Auto;
+        }
+        Ok(Survey {
+            standing: Standing {
+                now: device.now().clone(),
+                booted: device.board.boot.booted(),
+                id: "hub-7".into(),
+                boot: device.board.host.boot_id(),
+            },
+            rules: Rules::of(&update, true),
+            inhibitors: Vec::new(),
+            rollbacks: Vec::new(),
+            remembered: fold.remembered,
+        })
+    }
+
+    fn moment(&mut self) -> Moment {
+        Moment { uptime: self.seen.passed.get(), wall: None, unverified: None }
+    }
+}
+
+fn done(slot: Slot) -> Reply {
+    let answer = Answer::MayInstall(app::MayInstall { would_install: String::new(), slot });
+    Reply { text: String::new(), answer, unusable: Vec::new(), reboot: Reboot::No }
+}
+
+/// Two listeners as one.
+struct Both<'a>(Ears, &'a mut dyn Listener);
+
+impl Listener for Both<'_> {
+    fn hear(&mut self, note: Note<'_>) {
+        self.0.hear(note);
+        self.1.hear(note);
+    }
+
+    fn wants_more(&self) -> ControlFlow<()> {
+        self.1.wants_more()
+    }
+}
+
+/// A device on which nobody asks for anything but what the daemon does.
+struct Bare;
+
+impl Context for Bare {
+    fn power(&self) -> Power {
+        Power::On
+    }
+    fn written(&self) -> CardWrites {
+        CardWrites::default()
+    }
+    fn booted(&self) -> Option<Slot> {
+        None
+    }
+    fn ends(&mut self) -> Vec<End> {
+        Vec::new()
+    }
+    fn bundle(&mut self, name: &Path) -> Result<Box<dyn Read>, Error> {
+        Err(Error::Open { path: name.into(), source: std::io::ErrorKind::NotFound.into() })
+    }
+}
+
+/// Nobody looks in.
+struct Blind;
+
+impl Window for Blind {
+    fn look(&self, _: &Request) -> Result<Document, Box<Document>> {
+        Err(Box::new(Document::ended(Err(Error::NotNow("nobody looks in".into()).into())).0))
+    }
+    fn events(&self, filter: &Filter, _: usize) -> Result<Found, Box<Document>> {
+        Ok(Found { events: Vec::<Entry>::new(), searched: filter.after })
+    }
+    fn config(&self) -> Result<Document, Box<Document>> {
+        self.look(&Request::Status)
+    }
+    fn date(&self) -> Date {
+        Date { time: "2027-01-15T08:00:00Z".into(), synchronized: true }
+    }
+    fn beat(&self) {}
+}

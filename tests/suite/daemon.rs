@@ -1,0 +1,342 @@
+//! The daemon on a simulated Pi, in a time that the test makes: a device that is left alone with its configuration.
+use crate::{
+    fixture::WORLD,
+    follow_channel::Repo,
+    pi::Pi,
+    shop::{DAY, NOW},
+};
+use bistable::{
+    Error,
+    agent::{Listener, Note},
+    app::{Asker, Failed, From, JobState, Reply, Request, Via, Wanted, schedule::Moment},
+    board::{Access, Card, Meter},
+    cli::Cli,
+    daemon::{Daemon, Front, Letter, Survey, TICK, Turn, Works},
+    daemon_device,
+    serve::{Desk, NotTaken},
+};
+use bistable_format::rollout::Rollout;
+use clap::Parser;
+use serde_json::Value;
+use std::{
+    cell::{Cell, RefCell},
+    ops::ControlFlow,
+    rc::Rc,
+    sync::{Arc, mpsc::Receiver},
+    time::Duration,
+};
+
+/// What is done when a chunk is.
+type AtChunk = Rc<RefCell<Option<Box<dyn FnOnce()>>>>;
+
+/// The device, in another time.
+struct Timed<W> {
+    works: W,
+    passed: Rc<Cell<Duration>>,
+    at_chunk: AtChunk,
+}
+
+/// Does something when a first chunk is done.
+struct Hears<'a>(&'a mut dyn Listener, AtChunk);
+
+impl Listener for Hears<'_> {
+    fn hear(&mut self, note: Note<'_>) {
+        self.0.hear(note);
+        if matches!(note, Note::Read(_))
+            && let Some(act) = self.1.take()
+        {
+            act();
+        }
+    }
+
+    fn wants_more(&self) -> ControlFlow<()> {
+        self.0.wants_more()
+    }
+}
+
+impl<W: Works> Works for Timed<W> {
+    fn act(
+        &mut self,
+        job: &str,
+        request: &Request,
+        by: &Asker,
+        listener: &mut dyn Listener,
+    ) -> Result<Reply, Failed> {
+        self.works.act(job, request, by, &mut Hears(listener, Rc::clone(&self.at_chunk)))
+    }
+
+    fn survey(&mut self) -> Result<Survey, Error> {
+        self.works.survey()
+    }
+
+    fn moment(&mut self) -> Moment {
+        let passed = self.passed.get();
+        let wall = Some(NOW + passed.as_secs());
+        Moment { uptime: passed, wall, unverified: wall }
+    }
+}
+
+/// A run of the daemon, from a boot on.
+struct Run {
+    turn: Box<dyn FnMut(Option<Letter>) -> Turn>,
+    front: Arc<Front>,
+    letters: Receiver<Letter>,
+    passed: Rc<Cell<Duration>>,
+    at_chunk: AtChunk,
+}
+
+impl Run {
+    fn on(pi: &Pi) -> Run {
+        let cli = Cli::try_parse_from(["bistable", "status", "--card", pi.card.to_str().unwrap()]).unwrap();
+        let (works, window) = daemon_device(&cli.at).unwrap();
+        let passed = Rc::new(Cell::new(Duration::from_secs(30)));
+        let at_chunk = AtChunk::default();
+        let timed = Timed { works, passed: Rc::clone(&passed), at_chunk: Rc::clone(&at_chunk) };
+        let (mut daemon, front, letters) = Daemon::new(timed, Box::new(window), "test");
+        let turn = Box::new(move |letter: Option<Letter>| {
+            letter.into_iter().for_each(|letter| daemon.take(letter));
+            daemon.turn()
+        });
+        Run { turn, front, letters, passed, at_chunk }
+    }
+
+    /// Turn until that much time has passed, or the machine goes down; whether it does.
+    fn goes_down_within(&mut self, time: Duration) -> bool {
+        let until = self.passed.get() + time;
+        while self.passed.get() < until {
+            let letter = self.letters.try_recv().ok();
+            match (self.turn)(letter) {
+                Turn::Acted => {}
+                Turn::Sleep(time) => self.passed.set(self.passed.get() + time.min(TICK)),
+                Turn::Down => return true,
+            }
+        }
+        false
+    }
+
+    fn rests(&mut self, time: Duration) {
+        assert!(!self.goes_down_within(time), "the machine went down");
+    }
+
+    /// The jobs so far: what, and with which exit code.
+    fn jobs(&self) -> Vec<(String, u8)> {
+        let jobs = self.front.jobs().into_iter();
+        jobs.filter_map(|job| Some((job.operation, job.outcome?.exit))).collect()
+    }
+
+    fn why(&self) -> String {
+        self.front.outlook().why.unwrap_or_default()
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * DAY)
+}
+
+fn configured(pi: &Pi, repo: &Repo<'_>, update: &str) {
+    pi.world(&format!("time = {NOW}\n{WORLD}"));
+    let url = repo.url();
+    pi.config(&format!("[source]\nurls = [{url:?}]\n[update]\nid = \"hub-7\"\n{update}"));
+}
+
+fn state(pi: &Pi) -> String {
+    pi.status()["state"].as_str().unwrap().to_owned()
+}
+
+fn job(operation: &str, exit: u8) -> (String, u8) {
+    (operation.into(), exit)
+}
+
+#[test]
+fn device_that_is_left_alone_gets_what_its_mode_allows() {
+    for (mode, ends_in) in
+        [("check", "idle"), ("stage", "staged"), ("reboot", "staged"), ("auto", "on trial")]
+    {
+        let pi = Pi::new();
+        let repo = Repo::new(&pi);
+        repo.promote("1.1.0", Rollout::default());
+        configured(&pi, &repo, &format!("mode = {mode:?}\n"));
+        let mut run = Run::on(&pi);
+        let down = run.goes_down_within(days(1));
+        assert_eq!(down, mode == "auto", "{mode}");
+        assert_eq!(state(&pi), ends_in, "{mode}: {:?} {}", run.jobs(), run.why());
+        let jobs = run.jobs();
+        let expected: &[(String, u8)] = match mode {
+            "check" => &[job("check", 0)],
+            "auto" => &[job("check", 0), job("install", 0), job("arm", 0), job("reboot", 0)],
+            _ => &[job("check", 0), job("install", 0)],
+        };
+        assert_eq!(&jobs[..expected.len()], expected, "{mode}");
+        // The boot's own service decides, and a daemon that is started early leaves it alone.
+        if mode == "auto" {
+            let mut early = Run::on(&pi);
+            early.rests(HOUR);
+            assert_eq!(state(&pi), "on trial");
+            assert!(matches!(
+                early.front.ask(Request::Revert, Asker { via: Via::Api, uid: Some(0) }),
+                Err(NotTaken::Trial)
+            ));
+            pi.run("resume").must(0, &["slot B is the default now"]);
+            pi.rests("B", "1.1.0");
+        }
+        // Each look is an event, and so is each job.
+        let events = pi.run("events --json").must(0, &[]).json();
+        let types: Vec<&str> =
+            events["events"].as_array().unwrap().iter().filter_map(|e| e["type"].as_str()).collect();
+        assert!(types.contains(&"job.started") && types.contains(&"update.available"), "{types:?}");
+    }
+}
+
+#[test]
+fn power_cycle_installs_nothing_in_mode_stage() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"stage\"\n");
+    Run::on(&pi).rests(days(1));
+    for _ in 0..3 {
+        pi.run("sim power cycle").must(0, &[]);
+        pi.run("resume").must(0, &[]);
+        Run::on(&pi).rests(HOUR * 2);
+        assert_eq!(state(&pi), "staged");
+    }
+    pi.slot_a_is_untouched();
+}
+
+#[test]
+fn nothing_switches_while_something_holds_it_off() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"auto\"\n");
+    let file = pi.file("card.img.sim/root/run/bistable/inhibit.d/backup", b"the backup runs\n");
+    let changed = std::time::UNIX_EPOCH + Duration::from_secs(NOW);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(changed).unwrap();
+    let mut run = Run::on(&pi);
+    run.rests(HOUR * 6);
+    assert_eq!(state(&pi), "staged", "{:?}", run.jobs());
+    assert!(run.why().contains("the backup runs"), "{}", run.why());
+    std::fs::remove_file(file).unwrap();
+    run.front.nudge();
+    assert!(run.goes_down_within(HOUR), "{}", run.why());
+}
+
+#[test]
+fn window_is_waited_for() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    // NOW is a Friday at 08:00 UTC.
+    configured(&pi, &repo, "mode = \"auto\"\nwindows = [\"Sat 02:00-03:00\"]\n");
+    let mut run = Run::on(&pi);
+    run.rests(Duration::from_secs(18 * 3600 - 60));
+    assert_eq!(state(&pi), "staged");
+    assert!(run.goes_down_within(HOUR), "{}", run.why());
+}
+
+#[test]
+fn network_that_fails_costs_patience_and_nothing_else() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"stage\"\n");
+    let moved = pi.path("moved");
+    std::fs::rename(&repo.folder, &moved).unwrap();
+    let mut run = Run::on(&pi);
+    run.rests(days(1));
+    let failed = run.jobs().len();
+    assert!((4..=40).contains(&failed), "{failed} looks in a day");
+    assert!(run.jobs().iter().all(|(what, exit)| what == "check" && *exit == 75), "{:?}", run.jobs());
+    std::fs::rename(&moved, &repo.folder).unwrap();
+    run.rests(days(1));
+    assert_eq!(state(&pi), "staged");
+    pi.slot_a_is_untouched();
+}
+
+#[test]
+fn who_asks_gets_a_job_and_a_look_at_it_after_the_next_boot() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"check\"\n");
+    let by = Asker { via: Via::Api, uid: Some(1000) };
+    let mut run = Run::on(&pi);
+    let asked = run.front.ask(Request::Install(Wanted::default()), by).unwrap();
+    let taken_back = run.front.ask(Request::Arm, by).unwrap();
+    run.front.cancel(&taken_back.id).unwrap();
+    run.rests(Duration::from_secs(60));
+    let done = run.front.job(&asked.id).unwrap();
+    assert_eq!((done.state, done.outcome.map(|outcome| outcome.exit)), (JobState::Ended, Some(0)));
+    assert_eq!(run.front.job(&taken_back.id).unwrap().state, JobState::Cancelled);
+    assert_eq!(state(&pi), "staged", "it was installed, and not armed");
+    let switched = run.front.ask(Request::Update(Wanted::default()), by).unwrap();
+    assert!(run.goes_down_within(HOUR));
+    assert!(matches!(run.front.ask(Request::Arm, by), Err(NotTaken::Closed)));
+    pi.run("resume").must(0, &["slot B is the default now"]);
+    // Another run, another boot.
+    let after = Run::on(&pi);
+    let found = after.front.job(&asked.id).unwrap();
+    assert_eq!((found.state, found.by, found.outcome.unwrap().exit), (JobState::Ended, by, 0));
+    assert!(after.front.job(&switched.id).is_some());
+    let audit = pi.run("events --json --type audit.*").must(0, &[]).json();
+    let uids: Vec<&Value> = audit["events"].as_array().unwrap().iter().map(|e| &e["data"]["uid"]).collect();
+    assert!(uids.contains(&&Value::from(1000)), "{audit:#}");
+}
+
+#[test]
+fn device_in_use_is_left_alone_for_a_minute() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    configured(&pi, &repo, "mode = \"stage\"\n");
+    let held = Card::open(&pi.card, Meter::default(), Access::Exclusive).unwrap();
+    let mut run = Run::on(&pi);
+    let by = Asker { via: Via::Api, uid: None };
+    let asked = run.front.ask(Request::Check(Default::default()), by).unwrap();
+    run.rests(Duration::from_secs(30));
+    assert_eq!(run.front.job(&asked.id).unwrap().outcome.unwrap().exit, 75);
+    drop(held);
+    run.rests(days(1));
+    assert!(run.jobs().contains(&job("check", 3)), "{:?}", run.jobs());
+}
+
+#[test]
+fn queue_is_bounded_and_bundles_need_who_asks_to_open_them() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    configured(&pi, &repo, "mode = \"check\"\n");
+    let run = Run::on(&pi);
+    let by = Asker { via: Via::Api, uid: None };
+    let install = || Request::Install(Wanted { from: From::Channel, ..Wanted::default() });
+    for _ in 0..bistable::daemon::DEPTH {
+        run.front.ask(install(), by).unwrap();
+    }
+    assert!(matches!(run.front.ask(install(), by), Err(NotTaken::Busy)));
+    assert_eq!(run.front.jobs().len(), bistable::daemon::DEPTH, "what was refused is no job");
+}
+
+#[test]
+fn installation_that_runs_is_cancelled_and_given_up_not_rejected() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"check\"\n");
+    let by = Asker { via: Via::Api, uid: None };
+    let mut run = Run::on(&pi);
+    let install = || Request::Install(Wanted::default());
+    let asked = run.front.ask(install(), by).unwrap();
+    // Somebody cancels as soon as a first chunk is done.
+    let (front, id) = (Arc::clone(&run.front), asked.id.clone());
+    *run.at_chunk.borrow_mut() = Some(Box::new(move || drop(front.cancel(&id).unwrap())));
+    run.rests(Duration::from_secs(30));
+    let job = run.front.job(&asked.id).unwrap();
+    assert_eq!(job.state, JobState::Cancelled, "{job:#?}");
+    assert_eq!(state(&pi), "idle");
+    pi.is_unharmed();
+    // It may be installed again, at once.
+    let again = run.front.ask(install(), by).unwrap();
+    run.rests(Duration::from_secs(90));
+    assert_eq!(run.front.job(&again.id).unwrap().outcome.unwrap().exit, 0);
+    assert_eq!(state(&pi), "staged");
+}
