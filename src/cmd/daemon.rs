@@ -9,16 +9,15 @@ use crate::{
     },
     board::{self, Access},
     cli::{At, DaemonArgs},
+    clock::SystemClock,
     config,
     daemon::{self, Daemon, Survey, Window, Works, inhibitors, watchdog},
     events::{End, Entry, Filter, Kind, Reading, Session},
     logging,
-    ports::{EventPorts, Stamp, Stamps},
+    ports::{Clock, EventPorts, Stamp, Stamps},
     serve::{self, Found, Stopper},
     status::Date,
 };
-#[cfg(feature = "sim")]
-use crate::{clock::SystemClock, ports::Clock};
 use std::{
     fs,
     os::unix::{
@@ -259,6 +258,10 @@ impl Window for Pane {
 
     fn beat(&self) {
         watchdog::beat();
+    }
+
+    fn now(&self) -> Duration {
+        SystemClock.now()
     }
 }
 

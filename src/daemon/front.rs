@@ -5,13 +5,19 @@ use crate::{
     serve::{Desk, Found, NotTaken, Outlook},
     status::Date,
 };
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    mpsc::{SyncSender, TrySendError},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{SyncSender, TrySendError},
+    },
+    time::Duration,
 };
 
 /// Requests that may wait while one is done.
 pub const DEPTH: usize = 16;
+
+/// Without a sign of life for so long, the loop hangs: systemd thinks so, too (`WatchdogSec=` of the unit).
+const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 /// What comes to the daemon.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub trait Window: Send + Sync {
     fn date(&self) -> Date;
     /// The daemon lives: tell who watches over it.
     fn beat(&self);
+    /// Time since some moment of this run.
+    fn now(&self) -> Duration;
 }
 
 /// The daemon's front: what it shares with whoever asks.
@@ -59,6 +67,8 @@ struct Shared {
     /// The job that can be stopped now, and whether it is to be.
     stoppable: Option<(String, bool)>,
     revision: u64,
+    /// When it last gave a sign of life.
+    beat: Duration,
     closed: bool,
 }
 
@@ -72,7 +82,15 @@ impl Front {
     pub(super) fn new(window: Box<dyn Window>, letters: SyncSender<Letter>, jobs: Jobs) -> Front {
         let outlook =
             Outlook { alive: true, doing: None, next: None, at: None, why: Some("it has just begun".into()) };
-        let shared = Shared { jobs, outlook, undecided: false, stoppable: None, revision: 0, closed: false };
+        let shared = Shared {
+            jobs,
+            outlook,
+            undecided: false,
+            stoppable: None,
+            revision: 0,
+            beat: window.now(),
+            closed: false,
+        };
         Front { window, letters, shared: Mutex::new(shared) }
     }
 
@@ -93,6 +111,8 @@ impl Front {
     /// The daemon lives.
     pub(super) fn beat(&self) {
         self.window.beat();
+        let now = self.window.now();
+        self.shared().beat = now;
     }
 
     /// A job of the daemon's own.
@@ -153,7 +173,6 @@ impl Front {
     pub(super) fn close(&self) {
         let mut shared = self.shared();
         shared.closed = true;
-        shared.outlook.alive = false;
         shared.jobs.lose();
     }
 }
@@ -217,6 +236,57 @@ impl Desk for Front {
     }
 
     fn outlook(&self) -> Outlook {
-        self.shared().outlook.clone()
+        let now = self.window.now();
+        let shared = self.shared();
+        let alive = !shared.closed && now.saturating_sub(shared.beat) < SILENCE_MAX;
+        Outlook { alive, ..shared.outlook.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::sync_channel,
+    };
+
+    /// A window in which only time passes.
+    struct Hours(Arc<AtomicU64>);
+
+    impl Window for Hours {
+        fn look(&self, _: &Request) -> Result<Document, Box<Document>> {
+            unreachable!("nobody looks")
+        }
+        fn events(&self, _: &Filter, _: usize) -> Result<Found, Box<Document>> {
+            unreachable!("nobody reads")
+        }
+        fn config(&self) -> Result<Document, Box<Document>> {
+            unreachable!("nobody asks")
+        }
+        fn date(&self) -> Date {
+            Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true }
+        }
+        fn beat(&self) {}
+        fn now(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    #[test]
+    fn loop_that_gives_no_sign_of_life_is_not_said_to_live() {
+        let time = Arc::new(AtomicU64::new(5000));
+        let (letters, _inbox) = sync_channel(1);
+        let front = Front::new(Box::new(Hours(Arc::clone(&time))), letters, Jobs::new("b", "s"));
+        assert!(front.outlook().alive, "it has just begun");
+        time.store(5599, Ordering::SeqCst);
+        assert!(front.outlook().alive);
+        time.store(5600, Ordering::SeqCst);
+        assert!(!front.outlook().alive, "ten minutes without a sign of life");
+        front.beat();
+        assert!(front.outlook().alive, "a fsync of some minutes is over");
+        front.close();
+        assert!(!front.outlook().alive);
     }
 }

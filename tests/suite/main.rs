@@ -19,6 +19,8 @@ mod bundle_bits;
 mod check;
 #[cfg(feature = "daemon")]
 mod daemon;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod daemon_process;
 #[cfg(target_os = "linux")]
 mod delta_base;
 mod delta_bundle;

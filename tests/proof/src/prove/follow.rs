@@ -257,4 +257,7 @@ impl Window for Blind {
         Date { time: "2027-01-15T08:00:00Z".into(), synchronized: true }
     }
     fn beat(&self) {}
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
 }
