@@ -203,7 +203,7 @@ impl<W: Works> Daemon<W> {
         }
         let tried = self.tried(self.look);
         let failures = if is_passing(end.exit) { tried.failures } else { 0 };
-        self.look = Some(LastTry { failures, ..tried });
+        self.look = Some(LastTry { failures, not_before: end.not_before, ..tried });
     }
 
     fn own(&mut self, request: &Request) -> Option<End> {
@@ -224,6 +224,7 @@ impl<W: Works> Daemon<W> {
             self.busy_until = self.works.moment().uptime.saturating_add(TICK);
         }
         let cancelled = matches!(&ended, Err(failed) if matches!(*failed.error, Error::Cancelled));
+        let not_before = ended.as_ref().err().and_then(|failed| failed.error.retry_after());
         let (document, exit) = Document::ended(ended);
         if let Some(failure) = &document.failure {
             log::info!(job = id, operation = request.operation(), reason = failure.error; "job_failed");
@@ -242,7 +243,7 @@ impl<W: Works> Daemon<W> {
         }
         // Who cancels a look doesn't want the next one at once.
         let exit = if cancelled { Exit::NothingToDo } else { exit };
-        Some(End { exit, busy })
+        Some(End { exit, busy, not_before })
     }
 }
 
@@ -252,6 +253,8 @@ struct End {
     exit: Exit,
     /// Another process works on the device.
     busy: bool,
+    /// How long the other side asks to be left alone.
+    not_before: Option<Duration>,
 }
 
 /// Whether the same may end well a while later.

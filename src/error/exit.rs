@@ -1,6 +1,7 @@
 //! Which exit code says what went wrong.
-use super::{CheckError, Error};
+use super::{BundleError, CheckError, Error};
 use crate::board::CardError;
+use std::time::Duration;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,14 @@ impl Exit {
 }
 
 impl Error {
+    /// How long a server asks to be left alone, if that is why.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Check(CheckError::Source(e)) | Error::Bundle(BundleError::Source(e)) => e.retry_after(),
+            _ => None,
+        }
+    }
+
     /// The exit code that says what kind of error this is.
     pub fn exit(&self) -> Exit {
         match self {

@@ -63,6 +63,8 @@ pub enum SourceError {
         at: String,
         /// Its status code.
         status: u16,
+        /// How long it asks to be left alone (`Retry-After`), if it does.
+        retry_after: Option<Duration>,
     },
     /// There is more of it than there may be.
     #[error("{at} has more than the {limit} bytes allowed")]
@@ -115,6 +117,14 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// How long the other side asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SourceError::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether it may pass by itself: the same question, asked later, may be answered.
     pub fn is_transport(&self) -> bool {
         match self {

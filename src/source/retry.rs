@@ -89,7 +89,12 @@ impl<S: Source> Retry<S> {
         if !e.is_transport() || self.fruitless >= self.patience.attempts {
             return Err(e);
         }
-        let pause = self.patience.pause(self.fruitless, (self.random)());
+        let asked = e.retry_after().unwrap_or_default();
+        if asked > self.patience.longest {
+            // Whoever asks for this comes back later.
+            return Err(e);
+        }
+        let pause = self.patience.pause(self.fruitless, (self.random)()).max(asked);
         log::warn!(attempt = self.fruitless, pause_ms:% = pause.as_millis(), reason:% = e; "retry");
         self.clock.wait(pause);
         Ok(())

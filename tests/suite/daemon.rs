@@ -4,6 +4,7 @@ use crate::{
     follow_channel::Repo,
     pi::Pi,
     shop::{DAY, NOW},
+    source_server::{Reply as Answered, Server},
 };
 use bistable::{
     Error,
@@ -253,6 +254,26 @@ fn network_that_fails_costs_patience_and_nothing_else() {
     run.rests(days(1));
     assert_eq!(state(&pi), "staged");
     pi.slot_a_is_untouched();
+}
+
+#[test]
+fn server_that_asks_to_be_left_alone_is_left_alone() {
+    let pi = Pi::new();
+    let server = Server::new(|_| {
+        Answered::new("503 Busy", &["Retry-After: 7200".into(), "Content-Length: 0".into()], b"")
+    });
+    pi.world(&format!("time = {NOW}\n{WORLD}"));
+    pi.config(&format!("[source]\nurls = [\"{}\"]\n[update]\nid = \"hub-7\"\n", server.url("/")));
+    let mut run = Run::on(&pi);
+    while run.jobs().is_empty() {
+        run.rests(TICK);
+    }
+    assert_eq!(run.jobs(), [job("check", 75)]);
+    let asked = server.requests().len();
+    run.rests(HOUR * 2 - TICK * 2);
+    assert_eq!(server.requests().len(), asked, "{}", run.why());
+    run.rests(HOUR);
+    assert!(server.requests().len() > asked, "{}", run.why());
 }
 
 #[test]

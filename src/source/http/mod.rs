@@ -24,7 +24,9 @@ pub use rate::Rate;
 
 use super::{Others, Source, SourceError, Span};
 use crate::ports::Clock;
-use answer::{ContentRange, content_length, content_range, content_total, etag, is_packed, strong_etag};
+use answer::{
+    ContentRange, content_length, content_range, content_total, etag, is_packed, retry_after, strong_etag,
+};
 use client::Client;
 use kept::Kept;
 use rate::Meter;
@@ -185,7 +187,10 @@ impl Http {
                     wanted: span.to.unwrap_or(span.from),
                 });
             }
-            status => return Err(SourceError::Status { at: address.to_string(), status }),
+            status => {
+                let retry_after = retry_after(response.headers());
+                return Err(SourceError::Status { at: address.to_string(), status, retry_after });
+            }
         };
         if is_packed(response.headers()) {
             return Err(wrong("the file comes packed, which was not asked for".into()));
@@ -282,7 +287,9 @@ impl Source for Http {
             }
             // As for a range.
             403 | 404 | 410 => return Ok(None),
-            status => return Err(SourceError::Status { at, status }),
+            status => {
+                return Err(SourceError::Status { at, status, retry_after: retry_after(response.headers()) });
+            }
         }
         if content_length(response.headers()).is_some_and(|length| length > limit) {
             return Err(SourceError::TooLarge { at, limit });
