@@ -99,6 +99,7 @@ impl<W: Works> Daemon<W> {
             return self.perform(&id, &request, by).map_or(Turn::Down, |_| Turn::Acted);
         }
         let moment = self.works.moment();
+        let is_new = self.seen.is_none();
         let survey = match self.survey(&moment) {
             Ok(survey) => survey,
             Err(e) => {
@@ -113,6 +114,11 @@ impl<W: Works> Daemon<W> {
             return Turn::Sleep(self.busy_until - moment.uptime);
         }
         match self.next(&moment, &survey) {
+            // Somebody may hold it off by now, and nothing says that a folder is there that wasn't.
+            Next::Do { act: Act::Switch } if !is_new => {
+                self.seen = None;
+                Turn::Acted
+            }
             Next::Do { act } => self.act(act),
             Next::Sleep { until, why } => {
                 let time = until.saturating_sub(moment.uptime);
@@ -162,8 +168,8 @@ impl<W: Works> Daemon<W> {
     /// See what is on offer, and have it staged if it is for this device. A release in flight is looked at again: it may be
     /// withdrawn by now.
     fn look_and_stage(&mut self) -> Option<()> {
-        let checked = self.own(&Request::Check(Default::default()))?;
         let in_flight = self.seen.as_ref().is_some_and(|(_, survey)| !survey.standing.now.is_idle());
+        let checked = self.own(&Request::Check(Default::default()))?;
         if checked.exit == Exit::Done || (checked.exit == Exit::NothingToDo && in_flight) {
             let installed = self.own(&Request::Install(Wanted::default()))?;
             self.looked(&installed);

@@ -237,6 +237,38 @@ fn window_is_waited_for() {
     assert!(run.goes_down_within(HOUR), "{}", run.why());
 }
 
+/// Nobody tells the daemon of the file: the folder was not there when it began.
+#[test]
+fn what_is_held_off_just_before_a_window_opens_stays_held_off() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"auto\"\nwindows = [\"Sat 02:00-03:00\"]\n");
+    let mut run = Run::on(&pi);
+    run.rests(Duration::from_secs(18 * 3600 - 90));
+    assert_eq!(state(&pi), "staged");
+    let file = pi.file("card.img.sim/root/run/bistable/inhibit.d/exhibition", b"open until four\n");
+    let changed = std::time::UNIX_EPOCH + Duration::from_secs(NOW + 18 * 3600);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(changed).unwrap();
+    run.rests(HOUR);
+    assert!(run.why().contains("open until four"), "{}", run.why());
+}
+
+#[test]
+fn release_that_is_withdrawn_while_it_waits_is_given_up() {
+    let pi = Pi::new();
+    let repo = Repo::new(&pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(&pi, &repo, "mode = \"stage\"\n");
+    let mut run = Run::on(&pi);
+    run.rests(HOUR * 2);
+    assert_eq!(state(&pi), "staged");
+    repo.withdraw("1.1.0", "the relay sticks");
+    run.rests(days(2));
+    assert_eq!(state(&pi), "idle", "{:?}", run.jobs());
+    pi.is_unharmed();
+}
+
 #[test]
 fn network_that_fails_costs_patience_and_nothing_else() {
     let pi = Pi::new();

@@ -96,7 +96,7 @@ impl<'a> Repo<'a> {
         promote(&self.store, &self.roots, &self.committer(), &wish).unwrap();
     }
 
-    fn withdraw(&self, version: &str, reason: &str) {
+    pub(crate) fn withdraw(&self, version: &str, reason: &str) {
         let log = Log::new(&self.store, &self.roots, "production");
         let selector = Selector { product: None, what: version.into() };
         let committed = self.committer().writer(&log).commit(|draft| -> Result<Change, ChannelError> {
