@@ -173,7 +173,7 @@ pub enum EventFormat {
 #[cfg(feature = "daemon")]
 #[derive(Clone, Debug, Args)]
 pub struct InhibitArgs {
-    /// Why: `status` and the API show it
+    /// Why: the API shows it
     #[arg(long, value_name = "TEXT")]
     pub why: String,
     /// For how long at most, up to 24h

@@ -6,6 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+static AT_WAIT: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// Do this whenever a thread of this program has waited through a clock: whoever waits lives. Only the first one counts.
+#[cfg(feature = "daemon")]
+pub(crate) fn at_wait(act: impl Fn() + Send + Sync + 'static) {
+    let _ = AT_WAIT.set(Box::new(act));
+}
+
+/// This thread waited.
+pub(crate) fn waited() {
+    if let Some(act) = AT_WAIT.get() {
+        act();
+    }
+}
+
 /// The system's monotonic clock, from the first time that anybody asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
@@ -20,5 +35,6 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the port")]
     fn wait(&self, time: Duration) {
         thread::sleep(time);
+        waited();
     }
 }

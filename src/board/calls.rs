@@ -77,6 +77,15 @@ pub(super) fn in_new_session(command: &mut Command) {
     }
 }
 
+/// Start a program with no signal blocked; it would inherit the signals that this program blocks.
+#[cfg(feature = "daemon")]
+pub(super) fn with_signals(command: &mut Command) {
+    // SAFETY: as above.
+    unsafe {
+        command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
+    }
+}
+
 /// Whether the kernel's wall clock is synchronized with another one: adjtimex(2), without changing anything.
 ///
 /// # Errors

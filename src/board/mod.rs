@@ -18,6 +18,15 @@ pub use card_file::{Access, CardFile};
 pub use file_volume::FileVolume;
 pub use meter::{Cut, Meter};
 
+/// Start a program with no signal blocked, as it would inherit those that this program blocks.
+#[cfg(feature = "daemon")]
+pub(crate) fn with_signals(command: &mut std::process::Command) {
+    #[cfg(target_os = "linux")]
+    calls::with_signals(command);
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
 /// The socket that the service manager passed to this process, if it passed one.
 ///
 /// # Errors

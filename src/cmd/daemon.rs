@@ -9,7 +9,7 @@ use crate::{
     },
     board::{self, Access},
     cli::{At, DaemonArgs},
-    clock::SystemClock,
+    clock::{self, SystemClock},
     config,
     daemon::{self, Daemon, Survey, Window, Works, inhibitors, watchdog},
     events::{End, Entry, Filter, Kind, Reading, Session},
@@ -54,6 +54,13 @@ pub(super) fn run(at: &At, args: &DaemonArgs) -> Result<Answer, Failed> {
     if let Err(e) = daemon::watch::start(&front, &watched) {
         log::warn!(reason:% = e; "changes_not_watched");
     }
+    // An act may take an hour in which nothing is told but waited: a health check, or retries.
+    let (beats, own) = (Arc::clone(&front), thread::current().id());
+    clock::at_wait(move || {
+        if thread::current().id() == own {
+            beats.beat();
+        }
+    });
     watchdog::ready();
     log::info!("daemon_ready");
     daemon::run(daemon, &letters);
@@ -75,7 +82,11 @@ pub fn device(at: &At) -> Result<(Bench, Pane), Error> {
 /// The socket that systemd passes, or one with that name.
 fn listener(socket: Option<&Path>) -> Result<Option<UnixListener>, Error> {
     let Some(path) = socket else {
-        return board::passed_socket().map_err(Error::Daemon);
+        let passed = board::passed_socket().map_err(Error::Daemon)?;
+        if passed.is_none() {
+            log::warn!("api_not_served");
+        }
+        return Ok(passed);
     };
     let open = |source| Error::Open { path: path.into(), source };
     // One that a daemon left which was killed.
@@ -124,6 +135,7 @@ impl Bench {
         let root = self.workplace().root();
         let mut folders: Vec<PathBuf> = config::FOLDERS.map(|folder| root.join(folder)).into();
         folders.push(root.join(inhibitors::FOLDER));
+        folders.push(root.join("run/bistable/events"));
         folders.push(self.place.persistent(&self.at).join("bistable/events"));
         folders
     }
@@ -151,7 +163,8 @@ impl Works for Bench {
         let root = workplace.root();
         let settings = config::load(&root)?;
         let machine = workplace.open(&settings.board, Access::Look)?;
-        let reading = machine.events.persistent.and_then(|mut store| Reading::after(&mut *store, u64::MAX));
+        let store = machine.events.persistent.or(machine.events.volatile);
+        let reading = store.and_then(|mut store| Reading::after(&mut *store, u64::MAX));
         let fold = reading.map(|reading| reading.fold).unwrap_or_default();
         let mut device = Device::open(machine.board, settings)?;
         let rolled_back = Kind::RollbackCompleted.traits().name;

@@ -3,10 +3,10 @@ use super::{Answer, Failed, place::Place};
 use crate::{
     Error, app,
     app::Inhibited,
-    board::unix_time,
+    board::{self, unix_time},
     cli::{At, InhibitArgs},
     daemon::inhibitors::{FOLDER, LONGEST},
-    teardown,
+    logging, teardown,
 };
 use std::{
     fs::{self, File},
@@ -31,7 +31,9 @@ pub(super) fn run(at: &At, args: &InhibitArgs) -> Result<Answer, Failed> {
         return Ok(Answer::new(text, app::Answer::Inhibited(Inhibited { file: path, status: None })));
     };
     let open = |source| Error::Open { path: program.into(), source };
-    let status = Command::new(program).args(words).status().map_err(open)?;
+    let mut command = Command::new(program);
+    board::with_signals(command.args(words));
+    let status = command.status().map_err(open)?;
     let path = held.path.clone();
     drop(held);
     // As a shell shows it.
@@ -55,7 +57,7 @@ struct Held {
 
 impl Held {
     fn new(folder: &Path, why: &str, time: Duration) -> Result<Held, Error> {
-        let path = folder.join(format!("inhibit-{}", std::process::id()));
+        let path = folder.join(format!("inhibit-{}", logging::session()));
         let open = |source: io::Error| Error::Open { path: path.clone(), source };
         fs::create_dir_all(folder).map_err(open)?;
         let remove = path.clone();
@@ -67,7 +69,7 @@ impl Held {
         let held = Held { path: path.clone(), _at_signal: at_signal, keep: false };
         writeln!(file, "{why}").map_err(open)?;
         let now = unix_time().map_err(|e| Error::Usage(e.to_string()))?;
-        let changed = Duration::from_secs(now) + time.min(LONGEST) - LONGEST;
+        let changed = Duration::from_secs(now).saturating_add(time.min(LONGEST)).saturating_sub(LONGEST);
         file.set_modified(UNIX_EPOCH + changed).map_err(open)?;
         Ok(held)
     }

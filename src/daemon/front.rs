@@ -8,6 +8,7 @@ use crate::{
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{SyncSender, TrySendError},
     },
     time::Duration,
@@ -17,7 +18,7 @@ use std::{
 pub const DEPTH: usize = 16;
 
 /// Without a sign of life for so long, the loop hangs: systemd thinks so, too (`WatchdogSec=` of the unit).
-const SILENCE_MAX: Duration = Duration::from_secs(600);
+const SILENCE_MAX: Duration = Duration::from_secs(900);
 
 /// What comes to the daemon.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ pub trait Window: Send + Sync {
 pub struct Front {
     window: Box<dyn Window>,
     letters: SyncSender<Letter>,
+    nudged: AtomicBool,
     shared: Mutex<Shared>,
 }
 
@@ -91,7 +93,7 @@ impl Front {
             beat: window.now(),
             closed: false,
         };
-        Front { window, letters, shared: Mutex::new(shared) }
+        Front { window, letters, nudged: AtomicBool::new(false), shared: Mutex::new(shared) }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -103,13 +105,21 @@ impl Front {
         self.shared().jobs.all().cloned().collect()
     }
 
-    /// Something changed: the daemon looks again. One such word is as good as many.
+    /// Something changed: the daemon looks again. One such word is as good as many, and no more than one takes a place in the
+    /// queue.
     pub fn nudge(&self) {
-        let _ = self.letters.try_send(Letter::Nudge);
+        if !self.nudged.swap(true, Ordering::SeqCst) && self.letters.try_send(Letter::Nudge).is_err() {
+            self.nudge_came();
+        }
+    }
+
+    /// The word that something changed has come.
+    pub(super) fn nudge_came(&self) {
+        self.nudged.store(false, Ordering::SeqCst);
     }
 
     /// The daemon lives.
-    pub(super) fn beat(&self) {
+    pub(crate) fn beat(&self) {
         self.window.beat();
         let now = self.window.now();
         self.shared().beat = now;
@@ -162,10 +172,15 @@ impl Front {
         shared.revision = shared.revision.wrapping_add(1);
     }
 
-    /// What comes next, and whether a trial is undecided.
-    pub(super) fn foresee(&self, outlook: Outlook, undecided: bool) {
+    /// Whether a trial is undecided.
+    pub(super) fn undecided(&self, undecided: bool) {
+        self.shared().undecided = undecided;
+    }
+
+    /// What comes next.
+    pub(super) fn foresee(&self, outlook: Outlook) {
         let mut shared = self.shared();
-        (shared.outlook, shared.undecided) = (outlook, undecided);
+        shared.outlook = outlook;
         shared.revision = shared.revision.wrapping_add(1);
     }
 
@@ -246,11 +261,7 @@ impl Desk for Front {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::sync_channel,
-    };
+    use std::sync::{Arc, atomic::AtomicU64, mpsc::sync_channel};
 
     /// A window in which only time passes.
     struct Hours(Arc<AtomicU64>);
@@ -280,10 +291,10 @@ mod tests {
         let (letters, _inbox) = sync_channel(1);
         let front = Front::new(Box::new(Hours(Arc::clone(&time))), letters, Jobs::new("b", "s"));
         assert!(front.outlook().alive, "it has just begun");
-        time.store(5599, Ordering::SeqCst);
+        time.store(5899, Ordering::SeqCst);
         assert!(front.outlook().alive);
-        time.store(5600, Ordering::SeqCst);
-        assert!(!front.outlook().alive, "ten minutes without a sign of life");
+        time.store(5900, Ordering::SeqCst);
+        assert!(!front.outlook().alive, "a quarter of an hour without a sign of life");
         front.beat();
         assert!(front.outlook().alive, "a fsync of some minutes is over");
         front.close();

@@ -1,10 +1,11 @@
 //! What holds a switch off for a while: files in a folder of this boot. The text of one is the reason, its owner is who wants
 //! it, and a day after it was last changed it holds nothing any more.
 use crate::{app::schedule::Inhibitor, ports::Stamp, text::shorten};
+use nix::fcntl::OFlag;
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     time::Duration,
 };
@@ -13,30 +14,39 @@ use std::{
 pub(crate) const FOLDER: &str = "run/bistable/inhibit.d";
 /// No file holds a switch off for longer, however its time is set.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Files that count: who may write there may not make the daemon read for ever.
+/// Files that are told apart.
 const FILES: usize = 64;
+/// Files that are looked at: who may write there may not make the daemon read for ever.
+const LOOKED_AT: usize = 1024;
 /// Bytes of a reason that are shown.
 const REASON: usize = 200;
 
-/// Those that hold now, by name.
+/// Those that hold now, by name. Of too many, what is left out counts as one more: a flood must not let a switch through.
 pub(crate) fn read(root: &Path, now: &Stamp) -> Vec<Inhibitor> {
     let Ok(folder) = fs::read_dir(root.join(FOLDER)) else { return Vec::new() };
-    let mut names: Vec<_> = folder.filter_map(|entry| Some(entry.ok()?.path())).take(FILES).collect();
+    let mut names: Vec<_> = folder.filter_map(|entry| Some(entry.ok()?.path())).take(LOOKED_AT + 1).collect();
+    let too_many = names.len() > LOOKED_AT;
     names.sort();
-    names.iter().filter_map(|path| one(path, now).ok().flatten()).collect()
+    let mut found: Vec<Inhibitor> = names.iter().filter_map(|path| one(path, now).ok().flatten()).collect();
+    if too_many || found.len() > FILES {
+        found.truncate(FILES);
+        let reason = format!("there are more than {FILES} files that hold it off");
+        found.push(Inhibitor { owner: FOLDER.into(), reason, ends: now.uptime.saturating_add(LONGEST) });
+    }
+    found
 }
 
-/// `None` for what is no file, and for one that is too old.
+/// `None` for what is no file, and for one that is too old. Whoever may write there may put anything there at any moment: no link
+/// is followed, and nothing is waited for.
 fn one(path: &Path, now: &Stamp) -> io::Result<Option<Inhibitor>> {
-    // What a link leads to is somebody else's, and a pipe may be waited for without an end.
-    if !fs::symlink_metadata(path)?.is_file() {
+    let flags = OFlag::O_NOFOLLOW.bits() | OFlag::O_NONBLOCK.bits();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
         return Ok(None);
     }
-    let file = File::open(path)?;
-    let found = file.metadata()?;
-    let changed = u64::try_from(found.mtime()).unwrap_or(0);
-    let end = changed.saturating_add(LONGEST.as_secs());
-    let left = Duration::from_secs(end.saturating_sub(now.unix)).min(LONGEST);
+    let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
+    let left = left(seconds(found.mtime()), seconds(found.ctime()), now);
     if left.is_zero() {
         return Ok(None);
     }
@@ -52,16 +62,29 @@ fn one(path: &Path, now: &Stamp) -> io::Result<Option<Inhibitor>> {
     }))
 }
 
+/// How long a file still holds that says it was changed then, and that the kernel saw touched then. Its own time may only say that
+/// it ends earlier, and a clock that was set forward since then makes it older than the boot is: that doesn't count.
+fn left(changed: u64, touched: u64, now: &Stamp) -> Duration {
+    let jump = now.unix.saturating_sub(touched).saturating_sub(now.uptime.as_secs());
+    let end = changed.min(touched).saturating_add(LONGEST.as_secs()).saturating_add(jump);
+    Duration::from_secs(end.saturating_sub(now.unix)).min(LONGEST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use bistable_boot::BootId;
     use std::{os::unix::fs::symlink, time::UNIX_EPOCH};
 
-    const NOW: u64 = 1_800_000_000;
+    const HOUR: u64 = 3600;
 
-    fn stamp() -> Stamp {
-        Stamp { unix: NOW, synchronized: true, boot: BootId([0; 16]), uptime: Duration::from_secs(1000) }
+    fn stamp(unix: u64) -> Stamp {
+        let uptime = Duration::from_secs(1000 * HOUR);
+        Stamp { unix, synchronized: true, boot: BootId([0; 16]), uptime }
+    }
+
+    fn now() -> u64 {
+        crate::board::unix_time().unwrap()
     }
 
     fn put(root: &Path, name: &str, text: &str, changed: u64) {
@@ -75,32 +98,52 @@ mod tests {
     }
 
     #[test]
-    fn one_holds_for_a_day_at_most_whatever_its_time_is() {
-        let root = tempfile::tempdir().unwrap();
-        assert!(read(root.path(), &stamp()).is_empty(), "there is no folder");
-        put(root.path(), "a-hour", "backup runs\nmore\n", NOW - 23 * 3600);
-        put(root.path(), "b-ahead", "", NOW + 900_000);
-        put(root.path(), "c-over", "x", NOW - 24 * 3600);
-        put(root.path(), "d-old", "x", 0);
-        let found = read(root.path(), &stamp());
-        let ends: Vec<_> = found.iter().map(|i| (i.reason.as_str(), i.ends.as_secs())).collect();
-        assert_eq!(ends, [("backup runs", 1000 + 3600), ("no reason is given", 1000 + 24 * 3600)]);
-        assert!(found[0].owner.starts_with("a-hour (user "), "{}", found[0].owner);
+    fn one_holds_for_a_day_at_most_whatever_its_time_and_the_clock_are() {
+        const NOW: u64 = 1_800_000_000;
+        for (what, changed, touched, hours) in [
+            ("just now", NOW, NOW, 24),
+            ("for one hour", NOW - 23 * HOUR, NOW, 1),
+            ("since a day", NOW - 24 * HOUR, NOW - 24 * HOUR, 0),
+            ("in 2099", NOW + 900_000_000, NOW - HOUR, 23),
+            ("long ago", 0, NOW, 0),
+            ("before the clock was set back", NOW + 900_000, NOW + 900_000, 24),
+            // 40 years of which the boot saw 1000 hours.
+            ("before the clock was set forward", NOW - 350_000 * HOUR, NOW - 350_000 * HOUR, 0),
+        ] {
+            assert_eq!(left(changed, touched, &stamp(NOW)), Duration::from_secs(hours * HOUR), "{what}");
+        }
+        let booted_lately = Stamp { uptime: Duration::from_secs(HOUR), ..stamp(NOW) };
+        let before = NOW - 350_000 * HOUR;
+        assert_eq!(left(before, before, &booted_lately), Duration::from_secs(23 * HOUR));
     }
 
     #[test]
-    fn what_is_no_file_holds_nothing_and_a_flood_is_bounded() {
+    fn reason_is_the_first_line_and_the_owner_is_the_files() {
+        let (root, now) = (tempfile::tempdir().unwrap(), now());
+        assert!(read(root.path(), &stamp(now)).is_empty(), "there is no folder");
+        put(root.path(), "a", "backup runs\nmore\n", now);
+        put(root.path(), "b", "", now);
+        let found = read(root.path(), &stamp(now));
+        let reasons: Vec<_> = found.iter().map(|i| i.reason.as_str()).collect();
+        assert_eq!(reasons, ["backup runs", "no reason is given"]);
+        assert!(found[0].owner.starts_with("a (user "), "{}", found[0].owner);
+    }
+
+    #[test]
+    fn what_is_no_file_holds_nothing_and_a_flood_holds_it_off() {
         let root = tempfile::tempdir().unwrap();
-        put(root.path(), "z", "x", NOW);
+        let now = now();
+        put(root.path(), "z", "x", now);
         let folder = root.path().join(FOLDER);
         symlink("/etc/passwd", folder.join("link")).unwrap();
         nix::unistd::mkfifo(&folder.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         fs::create_dir(folder.join("folder")).unwrap();
-        assert_eq!(read(root.path(), &stamp()).len(), 1);
+        assert_eq!(read(root.path(), &stamp(now)).len(), 1);
         for n in 0..200 {
-            put(root.path(), &format!("n{n}"), &"long ".repeat(1000), NOW);
+            put(root.path(), &format!("n{n}"), &"long ".repeat(1000), now);
         }
-        let found = read(root.path(), &stamp());
-        assert!(found.len() <= FILES && found.iter().all(|i| i.reason.len() <= REASON + 4), "{found:?}");
+        let found = read(root.path(), &stamp(now));
+        assert!(found.last().is_some_and(|last| last.reason.starts_with("there are more than")));
+        assert!(found.len() <= FILES + 1 && found.iter().all(|i| i.reason.len() <= REASON + 4), "{found:?}");
     }
 }

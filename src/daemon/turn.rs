@@ -4,13 +4,13 @@ use crate::{
     Error,
     agent::is_reboot,
     app::{
-        Asker, Document, Failed, Jobs, Outcome, Reboot, Reply, Request, Via, Wanted,
+        Asker, Code, Document, Failed, Jobs, Outcome, Reboot, Reply, Request, Via, Wanted,
         schedule::{self, Act, Facts, LastTry, Moment, Next, When},
     },
     board::CardError,
     error::Exit,
     ports::Fault,
-    serve::Outlook,
+    serve::{Desk, NotTaken, Outlook},
 };
 use bistable_boot::{Now, Saved};
 use std::{
@@ -68,7 +68,10 @@ impl<W: Works> Daemon<W> {
         if let Some(survey) = &survey {
             jobs.restore(survey.remembered.jobs.iter().map(past::job));
         }
+        // Of a device that can't be read nobody knows whether a trial is undecided.
+        let undecided = survey.as_ref().is_none_or(Survey::is_undecided);
         let front = Arc::new(Front::new(window, sender, jobs));
+        front.undecided(undecided);
         let daemon = Daemon {
             works,
             front: Arc::clone(&front),
@@ -85,7 +88,10 @@ impl<W: Works> Daemon<W> {
     pub fn take(&mut self, letter: Letter) {
         match letter {
             Letter::Job(id, request, by) => self.asked = Some((id, request, by)),
-            Letter::Nudge => self.seen = None,
+            Letter::Nudge => {
+                self.front.nudge_came();
+                self.seen = None;
+            }
         }
     }
 
@@ -93,20 +99,24 @@ impl<W: Works> Daemon<W> {
     pub fn turn(&mut self) -> Turn {
         self.front.beat();
         if let Some((id, request, by)) = self.asked.take() {
-            if !self.front.begin(&id) {
-                return Turn::Acted;
-            }
-            return self.perform(&id, &request, by).map_or(Turn::Down, |_| Turn::Acted);
+            return self.asked_for(&id, &request, by);
         }
         let moment = self.works.moment();
         let is_new = self.seen.is_none();
         let survey = match self.survey(&moment) {
             Ok(survey) => survey,
             Err(e) => {
-                log::warn!(reason:% = e; "device_not_read");
-                let why = Some(e.to_string());
-                let outlook = Outlook { alive: true, doing: None, next: None, at: None, why };
-                self.front.foresee(outlook, false);
+                let why = e.to_string();
+                if self.front.outlook().why.as_ref() != Some(&why) {
+                    log::warn!(reason = why; "device_not_read");
+                }
+                self.front.foresee(Outlook {
+                    alive: true,
+                    doing: None,
+                    next: None,
+                    at: None,
+                    why: Some(why),
+                });
                 return Turn::Sleep(TICK);
             }
         };
@@ -125,10 +135,29 @@ impl<W: Works> Daemon<W> {
                 let at = moment.wall.map(|wall| crate::date::rfc3339(wall.saturating_add(time.as_secs())));
                 let outlook =
                     Outlook { alive: true, doing: None, next: None, at, why: Some(why.to_string()) };
-                self.front.foresee(outlook, survey.is_undecided());
+                self.front.foresee(outlook);
                 Turn::Sleep(time.max(Duration::from_secs(1)))
             }
         }
+    }
+
+    /// Do what somebody asked for, unless they took it back or a trial is undecided by now.
+    fn asked_for(&mut self, id: &str, request: &Request, by: Asker) -> Turn {
+        if !self.front.begin(id) {
+            return Turn::Acted;
+        }
+        let moment = self.works.moment();
+        if self.survey(&moment).is_ok_and(|survey| survey.is_undecided()) {
+            let error = NotTaken::Trial.to_string();
+            let (exit, code) = (Exit::TryLater.code(), Some(Code::NotNow));
+            self.front.end(id, Some(Outcome { exit, code, error: Some(error), answer: None }));
+            return Turn::Acted;
+        }
+        let Some(end) = self.perform(id, request, by) else { return Turn::Down };
+        if matches!(request, Request::Check(_)) {
+            self.looked(&end);
+        }
+        Turn::Acted
     }
 
     fn survey(&mut self, moment: &Moment) -> Result<Survey, Error> {
@@ -136,6 +165,7 @@ impl<W: Works> Daemon<W> {
             Some((at, survey)) if moment.uptime.saturating_sub(*at) < FRESH => Ok(survey.clone()),
             _ => {
                 let survey = self.works.survey()?;
+                self.front.undecided(survey.is_undecided());
                 self.seen = Some((moment.uptime, survey.clone()));
                 Ok(survey)
             }
@@ -159,7 +189,7 @@ impl<W: Works> Daemon<W> {
         let done = match act {
             Act::Report => self.own(&Request::Check(Default::default())).map(|end| self.looked(&end)),
             Act::Look => self.look_and_stage(),
-            Act::GoOn => self.own(&Request::Install(Wanted::default())).map(|end| self.looked(&end)),
+            Act::GoOn => self.own(&Request::Install(Wanted::default())).map(|end| self.went_on(&end)),
             Act::Switch => self.switch(),
         };
         done.map_or(Turn::Down, |()| Turn::Acted)
@@ -191,7 +221,7 @@ impl<W: Works> Daemon<W> {
             _ => self.own(&Request::Reboot)?,
         };
         let tried = self.tried(self.refused);
-        self.refused = is_passing(end.exit).then_some(tried);
+        self.refused = (end.exit != Exit::Done && !end.busy).then_some(tried);
         Some(())
     }
 
@@ -204,11 +234,20 @@ impl<W: Works> Daemon<W> {
 
     /// A look ended: when the next one is due follows from how.
     fn looked(&mut self, end: &End) {
+        self.tried_to_look(end, matches!(end.exit, Exit::Done | Exit::NothingToDo | Exit::Incompatible));
+    }
+
+    /// To go on with a half-written slot was tried: as long as it is half written, that is tried again, but not at once.
+    fn went_on(&mut self, end: &End) {
+        self.tried_to_look(end, end.exit == Exit::Done);
+    }
+
+    fn tried_to_look(&mut self, end: &End, succeeded: bool) {
         if end.busy {
             return;
         }
         let tried = self.tried(self.look);
-        let failures = if is_passing(end.exit) { tried.failures } else { 0 };
+        let failures = if succeeded { 0 } else { tried.failures };
         self.look = Some(LastTry { failures, not_before: end.not_before, ..tried });
     }
 
@@ -261,11 +300,6 @@ struct End {
     busy: bool,
     /// How long the other side asks to be left alone.
     not_before: Option<Duration>,
-}
-
-/// Whether the same may end well a while later.
-fn is_passing(exit: Exit) -> bool {
-    matches!(exit, Exit::TryLater | Exit::Failed)
 }
 
 fn goes_down(ended: &Result<Reply, Failed>) -> bool {

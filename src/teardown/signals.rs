@@ -52,7 +52,13 @@ pub fn handle() -> io::Result<()> {
 /// A reboot was asked for: SIGTERM and SIGHUP are now the news that it has begun, and no reason to end before the answer
 /// was given.
 pub(crate) fn expect_end() {
+    TOLD.store(false, Ordering::SeqCst);
     AWAITED.store(true, Ordering::SeqCst);
+}
+
+/// There is no reboot after all: whoever runs on can be ended again.
+pub(crate) fn expect_no_end() {
+    AWAITED.store(false, Ordering::SeqCst);
 }
 
 /// Whether the news has come since [`expect_end`].

@@ -288,6 +288,38 @@ fn network_that_fails_costs_patience_and_nothing_else() {
     pi.slot_a_is_untouched();
 }
 
+/// A slot that is half written, as a bundle leaves it that was cut off.
+fn half_written(pi: &Pi) {
+    let whole = std::fs::read(pi.good()).unwrap();
+    let short = pi.file("short.bundle", &whole[..whole.len() * 9 / 10]);
+    assert_ne!(pi.run_on("install", &short).code, 0);
+    assert_eq!(state(pi), "installing");
+}
+
+#[test]
+fn half_written_slot_without_a_repository_waits_for_a_person() {
+    let pi = Pi::new();
+    half_written(&pi);
+    pi.config("[update]\nid = \"hub-7\"\nmode = \"auto\"\n");
+    let mut run = Run::on(&pi);
+    run.rests(days(1));
+    assert_eq!(run.jobs(), []);
+    assert!(run.why().contains("source.urls"), "{}", run.why());
+}
+
+#[test]
+fn half_written_slot_that_nobody_can_fill_is_no_reason_to_hurry() {
+    let pi = Pi::new();
+    half_written(&pi);
+    let server = Server::new(|_| Answered::new("404 Gone", &["Content-Length: 0".into()], b""));
+    pi.world(&format!("time = {NOW}\n{WORLD}"));
+    pi.config(&format!("[source]\nurls = [\"{}\"]\n[update]\nid = \"hub-7\"\n", server.url("/")));
+    let mut run = Run::on(&pi);
+    run.rests(days(2));
+    let jobs = run.jobs().len();
+    assert!((4..=40).contains(&jobs), "{jobs} attempts in two days: {:?}", run.jobs());
+}
+
 #[test]
 fn server_that_asks_to_be_left_alone_is_left_alone() {
     let pi = Pi::new();

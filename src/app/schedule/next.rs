@@ -134,6 +134,9 @@ impl Plan<'_> {
 
     // What a power cut interrupted is spread after a boot, what failed is backed off, and the rest goes on at once.
     fn go_on(&self) -> Next {
+        if !self.rules.follows {
+            return self.sleep(self.now.uptime + REST, Why::NoSource);
+        }
         let seed = self.device.seed();
         let due = match &self.facts.last_look {
             Some(last) if last.failures > 0 => seed.look(self.rules.interval, self.now, Some(last)),

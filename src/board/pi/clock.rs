@@ -17,6 +17,7 @@ impl Clock for PiClock {
     #[expect(clippy::disallowed_methods, reason = "this is the port")]
     fn wait(&self, time: Duration) {
         thread::sleep(time);
+        crate::clock::waited();
     }
 }
 

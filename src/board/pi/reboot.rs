@@ -136,10 +136,12 @@ impl Power for ThisMachine {
 
     fn force(&mut self, argument: Option<&CStr>) -> io::Result<()> {
         nix::unistd::sync();
-        match argument {
+        let forced = match argument {
             Some(argument) => calls::restart_with(argument),
-            None => match reboot(RebootMode::RB_AUTOBOOT)? {},
-        }
+            None => reboot(RebootMode::RB_AUTOBOOT).map(|never| match never {}).map_err(io::Error::from),
+        };
+        // A daemon runs on.
+        forced.inspect_err(|_| signals::expect_no_end())
     }
 }
 
