@@ -297,13 +297,11 @@ pub const ALL: [Scenario; 37] = [
         "2.1.0",
     )
     .rejects(&["3.0.0"]),
-    Scenario::new("log", "a good release, and the event log", &[Offer("2.0.0")], "2.0.0")
-        .logs()
-        .quick(Flow::Tryboot),
+    Scenario::new("log", "a good release, and the event log", &[Offer("2.0.0")], "2.0.0").logs().whole_only(),
     Scenario::new("log of a failure", "a sick release, and the event log", &[Offer("3.0.0")], "1.1.0")
         .logs()
         .rejects(&["3.0.0"])
-        .quick(Flow::Uboot),
+        .whole_only(),
     Scenario::new("log of a hang", "three trials, and the event log", &[Offer("3.2.0")], "1.1.0")
         .logs()
         .rejects(&["3.2.0"])
