@@ -401,9 +401,8 @@ fn systemd_understands_the_units() {
     }
 }
 
-/// In tenths, as `systemd-analyze security --threshold` counts. The daemon's sandbox is that of the boot's service, to which
-/// three directives don't count: it runs in a special boot phase.
-const EXPOSURE_MAX: &str = "52";
+/// In tenths, as `systemd-analyze security --threshold` counts.
+const EXPOSURE_MAX: &str = "50";
 
 #[test]
 fn man_pages_have_all_sections_and_no_errors_of_roff() {
