@@ -51,6 +51,11 @@ pub(crate) fn from_rfc3339(text: &str) -> Option<u64> {
     (rfc3339(seconds) == text).then_some(seconds)
 }
 
+/// The same of a time stamp, if the clock that wrote it was synchronized.
+pub(crate) fn believed(timestamp: &str, synchronized: bool) -> Option<u64> {
+    from_rfc3339(timestamp).filter(|_| synchronized)
+}
+
 /// The minute, in UTC, of a number of seconds since 1970.
 pub(crate) fn utc_minute(seconds: u64) -> String {
     let minutes = seconds / 60 % (24 * 60);

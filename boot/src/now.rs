@@ -105,6 +105,14 @@ impl Now {
         matches!(self, Now::Saved(Saved::Idle))
     }
 
+    /// Whether a trial has to be decided first, or a commit or a revert to be finished: nothing else may begin before that.
+    pub const fn is_undecided(&self) -> bool {
+        match self {
+            Now::Trial { .. } | Now::Saved(Saved::Committing { .. } | Saved::Reverting { .. }) => true,
+            Now::Saved(Saved::Idle | Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) => false,
+        }
+    }
+
     /// Whether the boot loader refused the trial so often that the update waits for a person.
     pub const fn is_refused(&self) -> bool {
         matches!(self, Now::Saved(saved) if saved.is_refused())

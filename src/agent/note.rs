@@ -85,8 +85,8 @@ pub trait Listener {
     /// Hear a note.
     fn hear(&mut self, note: Note<'_>);
 
-    /// Whether an installation goes on: asked after each [`Note::Read`]. One that doesn't ends as
-    /// [`Error::Cancelled`](crate::Error::Cancelled), and the release is given up, not rejected.
+    /// Whether the agent continues an installation; it asks after each [`Note::Read`]. On a break it returns
+    /// [`Error::Cancelled`](crate::Error::Cancelled) and gives the release up without rejecting it.
     fn wants_more(&self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -53,13 +53,11 @@ impl Agent<'_> {
     /// # Errors
     /// [`Error::NotNow`] if one has.
     pub fn is_free(&self) -> Result<(), Error> {
-        match self.now() {
-            Now::Saved(Saved::Idle | Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) => Ok(()),
-            other => {
-                let text = format!("an update is {}: `bistable resume` finishes it", other.name());
-                Err(Error::NotNow(text))
-            }
+        if self.now().is_undecided() {
+            let text = format!("an update is {}: `bistable resume` finishes it", self.now().name());
+            return Err(Error::NotNow(text));
         }
+        Ok(())
     }
 
     /// Whether an update may begin at all.
@@ -197,8 +195,8 @@ impl Agent<'_> {
         Ok(Rest::WantsBundle(target))
     }
 
-    /// A card that fails ends the attempt, and so does who asked for it. A bundle that was cut short doesn't, nor does a server that is gone: what is
-    /// written stays, and the same release goes on from there.
+    /// A card that fails ends the attempt, and so does a request to cancel it. A bundle that was cut short doesn't, nor does a
+    /// server that is gone: what is written stays, and the same release continues from there.
     fn install_failed(&mut self, e: Error) -> Result<Error, Error> {
         let resumable = matches!(&e, Error::Bundle(e) if e.is_resumable());
         let stopping = matches!(&e, Error::Fault(f) if f.stopping().is_some());

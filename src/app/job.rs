@@ -65,6 +65,23 @@ pub enum Via {
     Schedule,
 }
 
+impl Via {
+    const ALL: [Via; 2] = [Via::Api, Via::Schedule];
+
+    /// Its name, as in JSON and in the event log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Via::Api => "api",
+            Via::Schedule => "schedule",
+        }
+    }
+
+    /// The way of that name.
+    pub fn named(name: &str) -> Option<Via> {
+        Via::ALL.into_iter().find(|via| via.name() == name)
+    }
+}
+
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -263,6 +280,17 @@ mod tests {
             "ab--1",
             "whatever a boot id is, a name is one part of a path"
         );
+    }
+
+    #[test]
+    fn way_has_one_name_in_json_and_in_the_log() {
+        for via in Via::ALL {
+            assert_eq!(
+                (serde_json::to_value(via).unwrap(), Via::named(via.name())),
+                (via.name().into(), Some(via))
+            );
+        }
+        assert_eq!(Via::named("pigeon"), None);
     }
 
     #[test]

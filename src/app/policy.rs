@@ -94,13 +94,13 @@ impl fmt::Display for Why {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use bistable_boot::{Failure, Reason, ReleaseId, Slot, Target, Tries};
 
-    const MODES: [Mode; 4] = [Mode::Check, Mode::Stage, Mode::Reboot, Mode::Auto];
+    pub(in crate::app) const MODES: [Mode; 4] = [Mode::Check, Mode::Stage, Mode::Reboot, Mode::Auto];
 
-    fn target() -> Target {
+    pub(in crate::app) fn target() -> Target {
         Target {
             slot: Slot::B,
             release: ReleaseId([1; 32]),

@@ -64,23 +64,19 @@ pub(super) fn signal_init(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Start a program in its own session and with no signal blocked; it would inherit the signals that this program blocks.
+/// Start a program in its own session and with no signal blocked.
 pub(super) fn in_new_session(command: &mut Command) {
-    // SAFETY: between fork and exec only setsid(2) and pthread_sigmask(3) are called: both are async-signal-safe
-    // (signal-safety(7)), and neither the calls nor their errors allocate.
+    // SAFETY: between fork and exec only setsid(2) is called: it is async-signal-safe (signal-safety(7)), and neither the call nor
+    // its error allocates.
     unsafe {
-        command.pre_exec(|| {
-            setsid()?;
-            SigSet::empty().thread_set_mask()?;
-            Ok(())
-        });
+        command.pre_exec(|| Ok(setsid().map(drop)?));
     }
+    unblock_signals(command);
 }
 
 /// Start a program with no signal blocked; it would inherit the signals that this program blocks.
-#[cfg(feature = "daemon")]
-pub(super) fn with_signals(command: &mut Command) {
-    // SAFETY: as above.
+pub(super) fn unblock_signals(command: &mut Command) {
+    // SAFETY: as in `in_new_session`, with pthread_sigmask(3).
     unsafe {
         command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
     }

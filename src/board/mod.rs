@@ -20,28 +20,22 @@ pub use meter::{Cut, Meter};
 
 /// Start a program with no signal blocked, as it would inherit those that this program blocks.
 #[cfg(feature = "daemon")]
-pub(crate) fn with_signals(command: &mut std::process::Command) {
+pub(crate) fn unblock_signals(command: &mut std::process::Command) {
     #[cfg(target_os = "linux")]
-    calls::with_signals(command);
+    calls::unblock_signals(command);
     #[cfg(not(target_os = "linux"))]
     let _ = command;
 }
 
-/// The socket that the service manager passed to this process, if it passed one.
+/// The socket that the service manager passed to this process, if it passed one. Only Linux has one that does.
 ///
 /// # Errors
 /// When what it says of it makes no sense, or there is none.
-#[cfg(all(feature = "daemon", target_os = "linux"))]
+#[cfg(feature = "daemon")]
 pub(crate) fn passed_socket() -> std::io::Result<Option<std::os::unix::net::UnixListener>> {
-    calls::passed_socket()
-}
-
-/// There is no service manager that passes any.
-///
-/// # Errors
-/// Never.
-#[cfg(all(feature = "daemon", not(target_os = "linux")))]
-pub(crate) fn passed_socket() -> std::io::Result<Option<std::os::unix::net::UnixListener>> {
+    #[cfg(target_os = "linux")]
+    return calls::passed_socket();
+    #[cfg(not(target_os = "linux"))]
     Ok(None)
 }
 

@@ -4,7 +4,7 @@ use crate::{
     Device, Error,
     agent::Listener,
     app::{
-        Asker, Document, Reply, Request, Via,
+        Asker, Document, Reply, Request,
         schedule::{Moment, Rules, Standing, When},
     },
     board::{self, Access},
@@ -73,10 +73,8 @@ pub(super) fn run(at: &At, args: &DaemonArgs) -> Result<Answer, Failed> {
 /// # Errors
 /// When there is none.
 pub fn device(at: &At) -> Result<(Bench, Pane), Error> {
-    let place = Place::of(at)?;
-    let mut bench = Bench { at: at.clone(), place: place.clone(), stamps: None };
-    bench.stamps = Some(bench.stamps()?);
-    Ok((bench, Pane { at: at.clone(), place }))
+    let pane = Pane { at: at.clone(), place: Place::of(at)? };
+    Ok((Bench { stamps: pane.stamps()?, pane: pane.clone() }, pane))
 }
 
 /// The socket that systemd passes, or one with that name.
@@ -101,42 +99,19 @@ fn listener(socket: Option<&Path>) -> Result<Option<UnixListener>, Error> {
 /// Where acts are done.
 #[allow(missing_debug_implementations, reason = "the clock is a trait object")]
 pub struct Bench {
-    at: At,
-    place: Place,
-    stamps: Option<Box<dyn Stamps>>,
+    pane: Pane,
+    /// What says when it is, for longer than an act.
+    stamps: Box<dyn Stamps>,
 }
 
 impl Bench {
-    fn workplace(&self) -> Workplace<'_> {
-        Workplace { at: &self.at, place: self.place.clone(), patience: Duration::ZERO }
-    }
-
-    /// What says when it is, for longer than an act.
-    fn stamps(&self) -> Result<Box<dyn Stamps>, Error> {
-        let workplace = self.workplace();
-        let board = config::board_settings(&workplace.root());
-        let stamps = workplace.open(&board, Access::Look)?.events.stamps;
-        Ok(match self.place {
-            Place::Pi => stamps,
-            #[cfg(feature = "sim")]
-            Place::Sim(_) => Box::new(Flowing::new(stamps)),
-        })
-    }
-
-    fn stamp(&mut self) -> Option<Stamp> {
-        if self.stamps.is_none() {
-            self.stamps = self.stamps().ok();
-        }
-        self.stamps.as_mut().map(|stamps| stamps.now())
-    }
-
     /// Folders in which a change matters.
     fn folders(&self) -> Vec<PathBuf> {
-        let root = self.workplace().root();
+        let root = self.pane.workplace().root();
         let mut folders: Vec<PathBuf> = config::FOLDERS.map(|folder| root.join(folder)).into();
         folders.push(root.join(inhibitors::FOLDER));
         folders.push(root.join("run/bistable/events"));
-        folders.push(self.place.persistent(&self.at).join("bistable/events"));
+        folders.push(self.pane.place.persistent(&self.pane.at).join("bistable/events"));
         folders
     }
 }
@@ -149,17 +124,13 @@ impl Works for Bench {
         by: &Asker,
         listener: &mut dyn Listener,
     ) -> Result<Reply, Failed> {
-        let source = match by.via {
-            Via::Api => "api",
-            Via::Schedule => "schedule",
-        };
-        let by = By { source, uid: by.uid, user: None, is_job: true };
+        let by = By { source: by.via.name(), uid: by.uid, user: None, is_job: true };
         let session = Session { id: logging::session().into(), request: job.into() };
-        self.workplace().work(&Work::Ask(request.clone()), &by, session, listener)
+        self.pane.workplace().work(&Work::Ask(request.clone()), &by, session, listener)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {
-        let workplace = self.workplace();
+        let workplace = self.pane.workplace();
         let root = workplace.root();
         let settings = config::load(&root)?;
         let machine = workplace.open(&settings.board, Access::Look)?;
@@ -170,7 +141,6 @@ impl Works for Bench {
         let rolled_back = Kind::RollbackCompleted.traits().name;
         // An event says when it was by the wall clock only.
         let when = |end: &End| When { wall: end.time(), uptime: None };
-        let inhibitors = self.stamp().map(|now| inhibitors::read(&root, &now));
         Ok(Survey {
             standing: Standing {
                 now: device.now().clone(),
@@ -180,22 +150,15 @@ impl Works for Bench {
                 boot: device.board.host.boot_id(),
             },
             rules: Rules::of(&device.settings.update, !device.settings.source.urls.is_empty()),
-            inhibitors: inhibitors.unwrap_or_default(),
+            inhibitors: inhibitors::read(&root, &self.stamps.now()),
             rollbacks: fold.ends.iter().filter(|end| end.kind == rolled_back).map(when).collect(),
             remembered: fold.remembered,
         })
     }
 
     fn moment(&mut self) -> Moment {
-        match self.stamp() {
-            Some(stamp) => Moment {
-                uptime: stamp.uptime,
-                wall: stamp.synchronized.then_some(stamp.unix),
-                unverified: Some(stamp.unix),
-            },
-            // Then nothing else of the device can be had either.
-            None => Moment { uptime: Duration::ZERO, wall: None, unverified: None },
-        }
+        let Stamp { uptime, unix, synchronized, .. } = self.stamps.now();
+        Moment { uptime, wall: synchronized.then_some(unix), unverified: Some(unix) }
     }
 }
 
@@ -223,6 +186,7 @@ impl Stamps for Flowing {
 }
 
 /// Answers what needs no agent that has taken the device over.
+#[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "nobody prints it")]
 pub struct Pane {
     at: At,
@@ -233,6 +197,22 @@ impl Pane {
     fn workplace(&self) -> Workplace<'_> {
         Workplace { at: &self.at, place: self.place.clone(), patience: Duration::ZERO }
     }
+
+    /// What of the machine has to do with events. Nothing is locked, and the rest of the configuration may be wrong.
+    fn events(&self) -> Result<EventPorts, Error> {
+        let workplace = self.workplace();
+        Ok(workplace.open(&config::board_settings(&workplace.root()), Access::Look)?.events)
+    }
+
+    /// What says when it is.
+    fn stamps(&self) -> Result<Box<dyn Stamps>, Error> {
+        let stamps = self.events()?.stamps;
+        Ok(match self.place {
+            Place::Pi => stamps,
+            #[cfg(feature = "sim")]
+            Place::Sim(_) => Box::new(Flowing::new(stamps)),
+        })
+    }
 }
 
 impl Window for Pane {
@@ -241,10 +221,7 @@ impl Window for Pane {
     }
 
     fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>> {
-        let workplace = self.workplace();
-        let board = config::board_settings(&workplace.root());
-        let found = workplace.open(&board, Access::Look).and_then(|machine| {
-            let EventPorts { persistent, volatile, .. } = machine.events;
+        let found = Pane::events(self).and_then(|EventPorts { persistent, volatile, .. }| {
             let mut store = persistent.or(volatile).map_err(Error::Events)?;
             let reading = Reading::after(&mut *store, filter.after).map_err(Error::Events)?;
             Ok(first(reading, filter, limit))
@@ -257,12 +234,10 @@ impl Window for Pane {
     }
 
     fn date(&self) -> Date {
-        let workplace = self.workplace();
-        let board = config::board_settings(&workplace.root());
-        let (unix, synchronized) = match workplace.open(&board, Access::Look) {
-            Ok(mut machine) => {
-                let stamp = machine.events.stamps.now();
-                (stamp.unix, stamp.synchronized)
+        let (unix, synchronized) = match Pane::events(self) {
+            Ok(mut events) => {
+                let Stamp { unix, synchronized, .. } = events.stamps.now();
+                (unix, synchronized)
             }
             Err(_) => (board::unix_time().unwrap_or_default(), false),
         };

@@ -32,7 +32,7 @@ pub(super) fn run(at: &At, args: &InhibitArgs) -> Result<Answer, Failed> {
     };
     let open = |source| Error::Open { path: program.into(), source };
     let mut command = Command::new(program);
-    board::with_signals(command.args(words));
+    board::unblock_signals(command.args(words));
     let status = command.status().map_err(open)?;
     let path = held.path.clone();
     drop(held);

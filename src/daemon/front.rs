@@ -100,11 +100,6 @@ impl Front {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The jobs that are remembered, the oldest first.
-    pub fn jobs_now(&self) -> Vec<Job> {
-        self.shared().jobs.all().cloned().collect()
-    }
-
     /// Something changed: the daemon looks again. One such word is as good as many, and no more than one takes a place in the
     /// queue.
     pub fn nudge(&self) {
@@ -177,10 +172,10 @@ impl Front {
         self.shared().undecided = undecided;
     }
 
-    /// What comes next.
-    pub(super) fn foresee(&self, outlook: Outlook) {
+    /// Nothing is done now: until when, if that is known, and why.
+    pub(super) fn rest(&self, at: Option<String>, why: String) {
         let mut shared = self.shared();
-        shared.outlook = outlook;
+        shared.outlook = Outlook { alive: true, doing: None, next: None, at, why: Some(why) };
         shared.revision = shared.revision.wrapping_add(1);
     }
 
@@ -224,7 +219,7 @@ impl Desk for Front {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        self.jobs_now()
+        self.shared().jobs.all().cloned().collect()
     }
 
     fn job(&self, id: &str) -> Option<Job> {

@@ -26,7 +26,7 @@ fn when(survey: &Survey, moment: &Moment) -> When {
 
 /// A job of an earlier run. What it answered is in the event log only.
 pub(super) fn job(past: &PastJob) -> Job {
-    let via = if past.via == "schedule" { Via::Schedule } else { Via::Api };
+    let via = Via::named(&past.via).unwrap_or(Via::Api);
     let outcome = past.ended.as_ref().map(|PastEnd { exit, error, .. }| Outcome {
         exit: *exit,
         code: None,

@@ -10,7 +10,7 @@ use crate::{
     board::CardError,
     error::Exit,
     ports::Fault,
-    serve::{Desk, NotTaken, Outlook},
+    serve::{Desk, NotTaken},
 };
 use bistable_boot::{Now, Saved};
 use std::{
@@ -110,13 +110,7 @@ impl<W: Works> Daemon<W> {
                 if self.front.outlook().why.as_ref() != Some(&why) {
                     log::warn!(reason = why; "device_not_read");
                 }
-                self.front.foresee(Outlook {
-                    alive: true,
-                    doing: None,
-                    next: None,
-                    at: None,
-                    why: Some(why),
-                });
+                self.front.rest(None, why);
                 return Turn::Sleep(TICK);
             }
         };
@@ -133,9 +127,7 @@ impl<W: Works> Daemon<W> {
             Next::Sleep { until, why } => {
                 let time = until.saturating_sub(moment.uptime);
                 let at = moment.wall.map(|wall| crate::date::rfc3339(wall.saturating_add(time.as_secs())));
-                let outlook =
-                    Outlook { alive: true, doing: None, next: None, at, why: Some(why.to_string()) };
-                self.front.foresee(outlook);
+                self.front.rest(at, why.to_string());
                 Turn::Sleep(time.max(Duration::from_secs(1)))
             }
         }

@@ -11,7 +11,6 @@ use crate::{
     },
     events::Remembered,
 };
-use bistable_boot::Now;
 
 /// A device that is opened for each act.
 pub trait Works {
@@ -56,10 +55,6 @@ pub struct Survey {
 impl Survey {
     /// Whether the boot's own service has something to decide: nobody else acts before it has.
     pub fn is_undecided(&self) -> bool {
-        use bistable_boot::Saved;
-        match &self.standing.now {
-            Now::Trial { .. } | Now::Saved(Saved::Committing { .. } | Saved::Reverting { .. }) => true,
-            Now::Saved(Saved::Idle | Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) => false,
-        }
+        self.standing.now.is_undecided()
     }
 }

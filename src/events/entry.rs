@@ -77,7 +77,7 @@ fn is_zero(n: &u64) -> bool {
 impl Entry {
     /// Seconds since 1970, if the clock could be believed then.
     pub fn time(&self) -> Option<u64> {
-        crate::date::from_rfc3339(&self.timestamp).filter(|_| self.synchronized)
+        crate::date::believed(&self.timestamp, self.synchronized)
     }
 
     /// Its line, with the newline. `None` for one that is too long.
@@ -107,12 +107,12 @@ impl Entry {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
 
-    pub(in crate::events) fn entry(seq: u64, kind: &str) -> Entry {
+    pub(crate) fn entry(seq: u64, kind: &str) -> Entry {
         Entry {
             version: VERSION,
             seq,

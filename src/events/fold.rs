@@ -54,7 +54,7 @@ pub struct End {
 impl End {
     /// Seconds since 1970, if the clock could be believed then.
     pub fn time(&self) -> Option<u64> {
-        crate::date::from_rfc3339(&self.timestamp).filter(|_| self.synchronized)
+        crate::date::believed(&self.timestamp, self.synchronized)
     }
 }
 

@@ -41,6 +41,8 @@ mod text;
 mod tests;
 
 pub use self::log::{DELAY, Log, Place, Session};
+#[cfg(all(test, feature = "daemon"))]
+pub(crate) use entry::tests::entry as test_entry;
 pub use entry::{Entry, LINE_MAX, Priority, VERSION};
 pub use filter::Filter;
 pub use fold::{End, Ended, Fold, Transition};

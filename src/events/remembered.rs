@@ -86,7 +86,7 @@ impl Moment {
 
     /// Seconds since 1970, if the clock could be believed.
     pub fn wall(&self) -> Option<u64> {
-        crate::date::from_rfc3339(&self.timestamp).filter(|_| self.synchronized)
+        crate::date::believed(&self.timestamp, self.synchronized)
     }
 
     /// Time since the start of this boot, if it was in this boot.

@@ -3,7 +3,7 @@
 //! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`) on threads of its own, several at once, and
 //! gives an answer up after a while. The others answer from memory.
 use crate::{
-    app::{self, Asker, Document, Job, NotCancelled, Request},
+    app::{Asker, Document, Job, NotCancelled, Request},
     events::{Entry, Filter},
 };
 use serde::Serialize;
@@ -97,13 +97,4 @@ pub enum NotTaken {
     /// A trial is undecided.
     #[error("the release on trial is not decided yet: only reads are served until then")]
     Trial,
-}
-
-impl From<app::NotTaken> for NotTaken {
-    fn from(reason: app::NotTaken) -> NotTaken {
-        match reason {
-            app::NotTaken::Busy => NotTaken::Busy,
-            app::NotTaken::Closed => NotTaken::Closed,
-        }
-    }
 }

@@ -22,6 +22,7 @@ use serde_json::Value;
 use std::{
     cell::{Cell, RefCell},
     ops::ControlFlow,
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, mpsc::Receiver},
     time::Duration,
@@ -136,10 +137,26 @@ fn days(days: u64) -> Duration {
     Duration::from_secs(days * DAY)
 }
 
-fn configured(pi: &Pi, repo: &Repo<'_>, update: &str) {
+/// A device that follows a repository, which offers it 1.1.0.
+pub(crate) fn follows<'a>(pi: &'a Pi, update: &str) -> Repo<'a> {
+    let repo = Repo::new(pi);
+    repo.promote("1.1.0", Rollout::default());
+    configured(pi, &repo.url(), update);
+    repo
+}
+
+/// A device that looks at this address.
+fn configured(pi: &Pi, url: &str, update: &str) {
     pi.world(&format!("time = {NOW}\n{WORLD}"));
-    let url = repo.url();
     pi.config(&format!("[source]\nurls = [{url:?}]\n[update]\nid = \"hub-7\"\n{update}"));
+}
+
+/// A file that holds a switch off, as of that time.
+fn held_off(pi: &Pi, reason: &str, since: u64) -> PathBuf {
+    let file = pi.file("card.img.sim/root/run/bistable/inhibit.d/test", reason.as_bytes());
+    let changed = std::time::UNIX_EPOCH + Duration::from_secs(since);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(changed).unwrap();
+    file
 }
 
 fn state(pi: &Pi) -> String {
@@ -156,9 +173,7 @@ fn device_that_is_left_alone_gets_what_its_mode_allows() {
         [("check", "idle"), ("stage", "staged"), ("reboot", "staged"), ("auto", "on trial")]
     {
         let pi = Pi::new();
-        let repo = Repo::new(&pi);
-        repo.promote("1.1.0", Rollout::default());
-        configured(&pi, &repo, &format!("mode = {mode:?}\n"));
+        follows(&pi, &format!("mode = {mode:?}\n"));
         let mut run = Run::on(&pi);
         let down = run.goes_down_within(days(1));
         assert_eq!(down, mode == "auto", "{mode}");
@@ -193,9 +208,7 @@ fn device_that_is_left_alone_gets_what_its_mode_allows() {
 #[test]
 fn power_cycle_installs_nothing_in_mode_stage() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"stage\"\n");
+    follows(&pi, "mode = \"stage\"\n");
     Run::on(&pi).rests(days(1));
     for _ in 0..3 {
         pi.run("sim power cycle").must(0, &[]);
@@ -209,12 +222,8 @@ fn power_cycle_installs_nothing_in_mode_stage() {
 #[test]
 fn nothing_switches_while_something_holds_it_off() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"auto\"\n");
-    let file = pi.file("card.img.sim/root/run/bistable/inhibit.d/backup", b"the backup runs\n");
-    let changed = std::time::UNIX_EPOCH + Duration::from_secs(NOW);
-    std::fs::File::options().write(true).open(&file).unwrap().set_modified(changed).unwrap();
+    follows(&pi, "mode = \"auto\"\n");
+    let file = held_off(&pi, "the backup runs\n", NOW);
     let mut run = Run::on(&pi);
     run.rests(HOUR * 6);
     assert_eq!(state(&pi), "staged", "{:?}", run.jobs());
@@ -227,10 +236,8 @@ fn nothing_switches_while_something_holds_it_off() {
 #[test]
 fn window_is_waited_for() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
     // NOW is a Friday at 08:00 UTC.
-    configured(&pi, &repo, "mode = \"auto\"\nwindows = [\"Sat 02:00-03:00\"]\n");
+    follows(&pi, "mode = \"auto\"\nwindows = [\"Sat 02:00-03:00\"]\n");
     let mut run = Run::on(&pi);
     run.rests(Duration::from_secs(18 * 3600 - 60));
     assert_eq!(state(&pi), "staged");
@@ -241,15 +248,11 @@ fn window_is_waited_for() {
 #[test]
 fn what_is_held_off_just_before_a_window_opens_stays_held_off() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"auto\"\nwindows = [\"Sat 02:00-03:00\"]\n");
+    follows(&pi, "mode = \"auto\"\nwindows = [\"Sat 02:00-03:00\"]\n");
     let mut run = Run::on(&pi);
     run.rests(Duration::from_secs(18 * 3600 - 90));
     assert_eq!(state(&pi), "staged");
-    let file = pi.file("card.img.sim/root/run/bistable/inhibit.d/exhibition", b"open until four\n");
-    let changed = std::time::UNIX_EPOCH + Duration::from_secs(NOW + 18 * 3600);
-    std::fs::File::options().write(true).open(&file).unwrap().set_modified(changed).unwrap();
+    held_off(&pi, "open until four\n", NOW + 18 * 3600);
     run.rests(HOUR);
     assert!(run.why().contains("open until four"), "{}", run.why());
 }
@@ -257,9 +260,7 @@ fn what_is_held_off_just_before_a_window_opens_stays_held_off() {
 #[test]
 fn release_that_is_withdrawn_while_it_waits_is_given_up() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"stage\"\n");
+    let repo = follows(&pi, "mode = \"stage\"\n");
     let mut run = Run::on(&pi);
     run.rests(HOUR * 2);
     assert_eq!(state(&pi), "staged");
@@ -272,9 +273,7 @@ fn release_that_is_withdrawn_while_it_waits_is_given_up() {
 #[test]
 fn network_that_fails_costs_patience_and_nothing_else() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"stage\"\n");
+    let repo = follows(&pi, "mode = \"stage\"\n");
     let moved = pi.path("moved");
     std::fs::rename(&repo.folder, &moved).unwrap();
     let mut run = Run::on(&pi);
@@ -312,8 +311,7 @@ fn half_written_slot_that_nobody_can_fill_is_no_reason_to_hurry() {
     let pi = Pi::new();
     half_written(&pi);
     let server = Server::new(|_| Answered::new("404 Gone", &["Content-Length: 0".into()], b""));
-    pi.world(&format!("time = {NOW}\n{WORLD}"));
-    pi.config(&format!("[source]\nurls = [\"{}\"]\n[update]\nid = \"hub-7\"\n", server.url("/")));
+    configured(&pi, &server.url("/"), "");
     let mut run = Run::on(&pi);
     run.rests(days(2));
     let jobs = run.jobs().len();
@@ -326,8 +324,7 @@ fn server_that_asks_to_be_left_alone_is_left_alone() {
     let server = Server::new(|_| {
         Answered::new("503 Busy", &["Retry-After: 7200".into(), "Content-Length: 0".into()], b"")
     });
-    pi.world(&format!("time = {NOW}\n{WORLD}"));
-    pi.config(&format!("[source]\nurls = [\"{}\"]\n[update]\nid = \"hub-7\"\n", server.url("/")));
+    configured(&pi, &server.url("/"), "");
     let mut run = Run::on(&pi);
     while run.jobs().is_empty() {
         run.rests(TICK);
@@ -343,9 +340,7 @@ fn server_that_asks_to_be_left_alone_is_left_alone() {
 #[test]
 fn who_asks_gets_a_job_and_a_look_at_it_after_the_next_boot() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"check\"\n");
+    follows(&pi, "mode = \"check\"\n");
     let by = Asker { via: Via::Api, uid: Some(1000) };
     let mut run = Run::on(&pi);
     let asked = run.front.ask(Request::Install(Wanted::default()), by).unwrap();
@@ -374,7 +369,7 @@ fn who_asks_gets_a_job_and_a_look_at_it_after_the_next_boot() {
 fn device_in_use_is_left_alone_for_a_minute() {
     let pi = Pi::new();
     let repo = Repo::new(&pi);
-    configured(&pi, &repo, "mode = \"stage\"\n");
+    configured(&pi, &repo.url(), "mode = \"stage\"\n");
     let held = Card::open(&pi.card, Meter::default(), Access::Exclusive).unwrap();
     let mut run = Run::on(&pi);
     let by = Asker { via: Via::Api, uid: None };
@@ -390,7 +385,7 @@ fn device_in_use_is_left_alone_for_a_minute() {
 fn queue_is_bounded_and_bundles_need_who_asks_to_open_them() {
     let pi = Pi::new();
     let repo = Repo::new(&pi);
-    configured(&pi, &repo, "mode = \"check\"\n");
+    configured(&pi, &repo.url(), "mode = \"check\"\n");
     let run = Run::on(&pi);
     let by = Asker { via: Via::Api, uid: None };
     let install = || Request::Install(Wanted { from: From::Channel, ..Wanted::default() });
@@ -404,9 +399,7 @@ fn queue_is_bounded_and_bundles_need_who_asks_to_open_them() {
 #[test]
 fn installation_that_runs_is_cancelled_and_given_up_not_rejected() {
     let pi = Pi::new();
-    let repo = Repo::new(&pi);
-    repo.promote("1.1.0", Rollout::default());
-    configured(&pi, &repo, "mode = \"check\"\n");
+    follows(&pi, "mode = \"check\"\n");
     let by = Asker { via: Via::Api, uid: None };
     let mut run = Run::on(&pi);
     let install = || Request::Install(Wanted::default());

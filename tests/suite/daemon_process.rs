@@ -1,6 +1,5 @@
 //! The daemon as a process: asked over its socket, killed in the middle of what it does, and started again.
-use crate::{fixture::WORLD, follow_channel::Repo, pi::Pi, shop::NOW, signals::until};
-use bistable_format::rollout::Rollout;
+use crate::{daemon::follows, pi::Pi, signals::until};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -82,18 +81,10 @@ impl Drop for Daemon {
     }
 }
 
-fn configured(pi: &Pi, update: &str) {
-    let repo = Repo::new(pi);
-    repo.promote("1.1.0", Rollout::default());
-    pi.world(&format!("time = {NOW}\n{WORLD}"));
-    let url = repo.url();
-    pi.config(&format!("[source]\nurls = [{url:?}]\n[update]\nid = \"hub-7\"\n{update}"));
-}
-
 #[test]
 fn what_the_command_line_answers_is_what_the_socket_answers() {
     let pi = Pi::new();
-    configured(&pi, "mode = \"check\"\n");
+    follows(&pi, "mode = \"check\"\n");
     pi.run("status").must(0, &[]);
     let daemon = Daemon::start(&pi);
     let mode = std::fs::metadata(&daemon.socket).unwrap().permissions().mode();
@@ -127,7 +118,7 @@ fn what_the_command_line_answers_is_what_the_socket_answers() {
 #[test]
 fn daemon_that_is_killed_leaves_what_a_power_cut_leaves() {
     let pi = Pi::new();
-    configured(&pi, "mode = \"check\"\n");
+    follows(&pi, "mode = \"check\"\n");
     let daemon = Daemon::start(&pi);
     let job = daemon.post("install");
     // Killed as soon as it has begun to write, if it isn't done by then.

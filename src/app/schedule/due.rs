@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// Least time after a failure.
 pub const BACK_OFF_MIN: Duration = Duration::from_secs(30);
-/// Most time after failures that nobody asked for.
+/// Longest back-off after failures, unless a server asks for more.
 pub const BACK_OFF_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Longest time over which overdue looks are spread after a boot.
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(3600);

@@ -1,7 +1,7 @@
 //! Now and then, by the clocks that can tell.
 //!
-//! The boot clock (`CLOCK_BOOTTIME`) runs evenly and begins again with each boot. The wall clock goes on from boot to boot, may
-//! jump, and counts only while it is synchronized. What happened in this boot is measured by the boot clock alone.
+//! The boot clock (`CLOCK_BOOTTIME`) runs evenly and starts at zero with each boot. The wall clock continues from boot to boot, may
+//! jump, and is used only while it is synchronized. Times within this boot are measured by the boot clock alone.
 use std::time::Duration;
 
 /// Now.

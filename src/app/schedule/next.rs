@@ -54,7 +54,7 @@ pub enum Next {
     },
 }
 
-// In whole seconds, rounded up: nobody who sleeps that long asks too early.
+// In whole seconds, rounded up, so that a caller that sleeps that long does not ask too early.
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
@@ -132,7 +132,7 @@ impl Plan<'_> {
         self.sleep(until.unwrap_or(self.now.uptime + REST), why)
     }
 
-    // What a power cut interrupted is spread after a boot, what failed is backed off, and the rest goes on at once.
+    // After a boot the device waits for its share of the catch-up time; after a failure it backs off; otherwise it continues at once.
     fn go_on(&self) -> Next {
         if !self.rules.follows {
             return self.sleep(self.now.uptime + REST, Why::NoSource);

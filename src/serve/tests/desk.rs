@@ -5,10 +5,9 @@ use crate::{
         Answer, Asker, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted, Readiness,
         Request,
     },
-    events::{Entry, Filter, Priority, VERSION},
+    events::{Entry, Filter, test_entry},
     status::Date,
 };
-use serde_json::json;
 use std::sync::{Mutex, MutexGuard};
 
 /// What it does.
@@ -60,23 +59,8 @@ impl FakeDesk {
 
     /// Something happens.
     pub(super) fn log(&self, seq: u64, kind: &str) {
-        let entry = Entry {
-            version: VERSION,
-            seq,
-            id: format!("b-{seq}"),
-            stream: if kind.starts_with("job") { "job/1" } else { "device" }.into(),
-            stream_seq: seq,
-            kind: kind.into(),
-            source: "agent".into(),
-            priority: Priority::Info,
-            timestamp: "2026-11-29T12:00:00Z".into(),
-            synchronized: true,
-            boot_id: "b".into(),
-            session: "s".into(),
-            correlation_id: "c".into(),
-            repeats: 0,
-            data: json!({ "n": seq }),
-        };
+        let stream = if kind.starts_with("job") { "job/1" } else { "device" }.into();
+        let entry = Entry { stream, ..test_entry(seq, kind) };
         self.state().log.push(entry);
     }
 

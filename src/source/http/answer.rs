@@ -1,6 +1,7 @@
 //! What a server's answer says about the bytes that follow it.
+use crate::source::SourceError;
 use std::time::Duration;
-use ureq::http::{HeaderMap, header};
+use ureq::http::{HeaderMap, Response, header};
 
 /// Longest validator that is kept.
 const ETAG_MAX: usize = 256;
@@ -52,9 +53,15 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     number(text(headers, header::CONTENT_LENGTH)?.trim())
 }
 
+/// An answer that nothing is made of.
+pub(super) fn refusal<T>(at: String, response: &Response<T>) -> SourceError {
+    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+    SourceError::Status { at, status, retry_after }
+}
+
 /// How long the server asks to be left alone (RFC 9110, 10.2.3). A date is not understood: it would have to be compared with a
 /// clock that may not be set.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     number(text(headers, header::RETRY_AFTER)?.trim()).map(Duration::from_secs)
 }
 

@@ -25,7 +25,7 @@ pub use rate::Rate;
 use super::{Others, Source, SourceError, Span};
 use crate::ports::Clock;
 use answer::{
-    ContentRange, content_length, content_range, content_total, etag, is_packed, retry_after, strong_etag,
+    ContentRange, content_length, content_range, content_total, etag, is_packed, refusal, strong_etag,
 };
 use client::Client;
 use kept::Kept;
@@ -187,10 +187,7 @@ impl Http {
                     wanted: span.to.unwrap_or(span.from),
                 });
             }
-            status => {
-                let retry_after = retry_after(response.headers());
-                return Err(SourceError::Status { at: address.to_string(), status, retry_after });
-            }
+            _ => return Err(refusal(address.to_string(), &response)),
         };
         if is_packed(response.headers()) {
             return Err(wrong("the file comes packed, which was not asked for".into()));
@@ -287,9 +284,7 @@ impl Source for Http {
             }
             // As for a range.
             403 | 404 | 410 => return Ok(None),
-            status => {
-                return Err(SourceError::Status { at, status, retry_after: retry_after(response.headers()) });
-            }
+            _ => return Err(refusal(at, &response)),
         }
         if content_length(response.headers()).is_some_and(|length| length > limit) {
             return Err(SourceError::TooLarge { at, limit });

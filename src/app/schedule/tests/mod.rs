@@ -8,25 +8,18 @@ mod world;
 mod year;
 
 use super::{Facts, LastTry, Moment, Next, Rules, Standing, When, Windows, Zone};
-use crate::{config::Mode, date::from_rfc3339};
-use bistable_boot::{BootId, Now, ReleaseId, Saved, Slot, Target, Tries};
+use crate::{
+    app::policy::tests::{MODES, target},
+    config::Mode,
+    date::from_rfc3339,
+};
+use bistable_boot::{BootId, Now, Saved, Slot, Tries};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
-const MODES: [Mode; 4] = [Mode::Check, Mode::Stage, Mode::Reboot, Mode::Auto];
 /// A Friday.
 const NOON: &str = "2026-01-02T12:00:00Z";
-
-fn target() -> Target {
-    Target {
-        slot: Slot::B,
-        release: ReleaseId([1; 32]),
-        version: semver::Version::new(1, 1, 0),
-        security_version: 0,
-        durable: 1,
-    }
-}
 
 fn armed(tries: Tries) -> Saved {
     Saved::Armed { target: target(), tries }

@@ -18,7 +18,7 @@ use bistable::{
     daemon::{Daemon, Survey, Turn, Window, Works},
     events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
     ports::{Fault, Power, Stop},
-    serve::Found,
+    serve::{Desk as _, Found},
     status::Date,
     steps::install::Overrides,
 };
@@ -70,7 +70,7 @@ pub(super) fn follow(home: &dyn Home, slot: Slot, release: &Made, offer: &Made) 
             Turn::Sleep(time) => seen.passed.set(seen.passed.get().saturating_add(time)),
         }
     }
-    let jobs = front.jobs_now().len();
+    let jobs = front.jobs().len();
     Err(Error::NotNow(format!("the daemon does not come to rest in {MANY_TURNS} turns and {jobs} jobs")))
 }
 
