@@ -94,6 +94,8 @@ pub enum Verb {
     History,
     /// Show what happened on this device, from the event log
     Events(EventArgs),
+    /// Show what the device measures of itself, as text for Prometheus
+    Metrics(MetricsArgs),
     /// Check what has to be right before an update; changes nothing
     Preflight,
     /// Say what the channel has on offer for this device, and why or why not
@@ -167,6 +169,14 @@ pub enum EventFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// Where to write what is measured.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MetricsArgs {
+    /// Replace this file with it, at once, instead of showing it: for node-exporter, which reads NAME.prom
+    #[arg(long, value_name = "FILE")]
+    pub textfile: Option<PathBuf>,
 }
 
 /// What holds a switch off, and for how long.

@@ -22,6 +22,7 @@ pub mod fleet_lock;
 pub mod flow;
 pub mod http_client;
 pub mod logging;
+pub mod metrics;
 pub mod offer;
 pub mod ports;
 pub mod progress;

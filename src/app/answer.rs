@@ -11,7 +11,6 @@ use crate::{
 };
 use bistable_boot::Slot;
 use serde::{Deserialize, Serialize};
-#[cfg(feature = "daemon")]
 use std::path::PathBuf;
 
 /// What a verb answers.
@@ -39,6 +38,8 @@ pub enum Answer {
     History(History),
     /// `events`.
     Events(Events),
+    /// `metrics`.
+    Metrics(Metrics),
     /// `repair`.
     Repaired(Repair),
     /// `inhibit`.
@@ -230,6 +231,16 @@ impl Repair {
             acknowledged: repaired.acknowledged.map(|found| found.sequence),
         }
     }
+}
+
+/// What the device measures of itself.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Metrics {
+    /// Prometheus' text; `None` if it was written into a file.
+    pub metrics: Option<String>,
+    /// That file.
+    pub file: Option<PathBuf>,
 }
 
 /// What held a switch off.

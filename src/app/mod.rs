@@ -37,8 +37,8 @@ mod simulated;
 #[cfg(feature = "daemon")]
 pub use answer::Inhibited;
 pub use answer::{
-    Answer, CardWrites, ConfigChecked, Events, HealthChecked, HealthVerdict, MayInstall, Preflighted,
-    Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
+    Answer, CardWrites, ConfigChecked, Events, HealthChecked, HealthVerdict, MayInstall, Metrics,
+    Preflighted, Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
 };
 pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};

@@ -110,7 +110,8 @@ pub(super) fn checked(log: &SharedLog, checked: &Result<Answer, Failed>) {
         return;
     };
     let data = json!({
-        "channel": report.channel, "sequence": report.sequence, "version": report.takes, "uptime": log.uptime(),
+        "channel": report.channel, "sequence": report.sequence, "expires": report.expires_at, "version": report.takes,
+        "uptime": log.uptime(),
     });
     let kind = if report.takes.is_some() { Kind::Available } else { Kind::UpToDate };
     log.append(kind, "agent", data);

@@ -14,6 +14,7 @@ use crate::{
     daemon::{self, Daemon, Survey, Window, Works, inhibitors, watchdog},
     events::{End, Entry, Filter, Kind, Reading, Session},
     logging,
+    metrics::{Format, Live},
     ports::{Clock, EventPorts, Stamp, Stamps},
     serve::{self, Found, Stopper},
     status::Date,
@@ -233,6 +234,12 @@ impl Window for Pane {
         answered(super::config::run(&self.at, crate::cli::ConfigVerb::Show))
     }
 
+    fn metrics(&self, format: Format, live: Live) -> Result<String, Box<Document>> {
+        let live = Live { resident: resident(), ..live };
+        super::metrics::text(&self.workplace(), format, live)
+            .map_err(|e| Box::new(Document::ended(Err(e.into())).0))
+    }
+
     fn date(&self) -> Date {
         let (unix, synchronized) = match Pane::events(self) {
             Ok(mut events) => {
@@ -251,6 +258,13 @@ impl Window for Pane {
     fn now(&self) -> Duration {
         SystemClock.now()
     }
+}
+
+/// Bytes of memory that this process has; only Linux says it here.
+fn resident() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn answered(ended: Result<Answer, Failed>) -> Result<Document, Box<Document>> {

@@ -10,6 +10,7 @@ mod events;
 mod inhibit;
 mod inspect;
 mod machine;
+mod metrics;
 mod place;
 mod repair;
 mod request;
@@ -55,6 +56,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         #[cfg(feature = "sim")]
         Asked::Sim(verb) => Ok(sim::run(Place::of(&cli.at)?.card(), verb)?),
         Asked::Events(args) => Ok(events::run(&workplace()?, args)?),
+        Asked::Metrics(args) => metrics::run(&workplace()?, args),
         #[cfg(feature = "daemon")]
         Asked::Daemon(args) => daemon::run(&cli.at, args),
         #[cfg(feature = "daemon")]

@@ -54,7 +54,6 @@ impl Place {
     }
 
     /// Where the partition that outlives updates is.
-    #[cfg(feature = "daemon")]
     pub(super) fn persistent(&self, at: &At) -> PathBuf {
         match self {
             #[cfg(feature = "sim")]

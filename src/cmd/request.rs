@@ -5,7 +5,7 @@ use crate::cli::SimVerb;
 use crate::cli::{DaemonArgs, InhibitArgs};
 use crate::{
     app::{From, Offers, Request, Wanted},
-    cli::{ConfigVerb, EventArgs, RepairArgs, Repository, Source, Verb},
+    cli::{ConfigVerb, EventArgs, MetricsArgs, RepairArgs, Repository, Source, Verb},
 };
 use semver::Version;
 
@@ -18,6 +18,8 @@ pub(super) enum Asked<'a> {
     Sim(&'a SimVerb),
     /// What happened.
     Events(&'a EventArgs),
+    /// What is measured.
+    Metrics(&'a MetricsArgs),
     /// To hold a switch off.
     #[cfg(feature = "daemon")]
     Inhibit(&'a InhibitArgs),
@@ -61,6 +63,7 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Revert => Request::Revert,
         Verb::Repair(args) => return Asked::Work(Work::Repair(args)),
         Verb::Events(args) => return Asked::Events(args),
+        Verb::Metrics(args) => return Asked::Metrics(args),
         Verb::Config(verb) => return Asked::Config(*verb),
         #[cfg(feature = "daemon")]
         Verb::Daemon(args) => return Asked::Daemon(args),

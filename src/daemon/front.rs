@@ -2,6 +2,7 @@
 use crate::{
     app::{Asker, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
     events::Filter,
+    metrics::{Format, Live},
     serve::{Desk, Found, NotTaken, Outlook},
     status::Date,
 };
@@ -46,6 +47,11 @@ pub trait Window: Send + Sync {
     /// # Errors
     /// As for [`look`](Self::look).
     fn config(&self) -> Result<Document, Box<Document>>;
+    /// What is measured, with what only the daemon knows of itself: see [`Desk::metrics`].
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    fn metrics(&self, format: Format, live: Live) -> Result<String, Box<Document>>;
     /// What the clock on the wall shows.
     fn date(&self) -> Date;
     /// The daemon lives: tell who watches over it.
@@ -71,6 +77,8 @@ struct Shared {
     revision: u64,
     /// When it last gave a sign of life.
     beat: Duration,
+    /// What it measures of itself.
+    live: Live,
     closed: bool,
 }
 
@@ -91,6 +99,7 @@ impl Front {
             stoppable: None,
             revision: 0,
             beat: window.now(),
+            live: Live::default(),
             closed: false,
         };
         Front { window, letters, nudged: AtomicBool::new(false), shared: Mutex::new(shared) }
@@ -245,6 +254,11 @@ impl Desk for Front {
         self.window.config()
     }
 
+    fn metrics(&self, format: Format) -> Result<String, Box<Document>> {
+        let live = self.shared().live.clone();
+        self.window.metrics(format, live)
+    }
+
     fn outlook(&self) -> Outlook {
         let now = self.window.now();
         let shared = self.shared();
@@ -270,6 +284,9 @@ mod tests {
         }
         fn config(&self) -> Result<Document, Box<Document>> {
             unreachable!("nobody asks")
+        }
+        fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
+            unreachable!("nobody measures")
         }
         fn date(&self) -> Date {
             Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true }

@@ -62,6 +62,18 @@ fn one(path: &Path, now: &Stamp) -> io::Result<Option<Inhibitor>> {
     }))
 }
 
+/// For how long the oldest file has held a switch off: since it was last touched, and not since before this boot.
+pub(crate) fn held_for(root: &Path, now: &Stamp) -> Duration {
+    let Ok(folder) = fs::read_dir(root.join(FOLDER)) else { return Duration::ZERO };
+    let age = |path: &Path| {
+        one(path, now).ok().flatten()?;
+        let touched = u64::try_from(fs::symlink_metadata(path).ok()?.ctime()).ok()?;
+        Some(Duration::from_secs(now.unix.saturating_sub(touched)).min(now.uptime))
+    };
+    let files = folder.filter_map(|entry| Some(entry.ok()?.path())).take(LOOKED_AT);
+    files.filter_map(|path| age(&path)).max().unwrap_or_default()
+}
+
 /// How long a file still holds that says it was changed then, and that the kernel saw touched then. Its own time may only say that
 /// it ends earlier, and a clock that was set forward since then makes it older than the boot is: that doesn't count.
 fn left(changed: u64, touched: u64, now: &Stamp) -> Duration {

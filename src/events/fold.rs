@@ -1,7 +1,7 @@
 //! What follows from all events: the state of the update, how past ones ended, and counts.
 //!
 //! `fold(snapshot, tail)` is the same as the fold of everything, so segments may go whose entries are in a snapshot.
-use super::{Entry, Kind, Remembered, Shown, Subject, kind::StreamKind};
+use super::{Ended, Entry, Kind, Remembered, Shown, Subject, Tally, Transition, kind::StreamKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,6 +34,9 @@ pub struct Fold {
     /// What the daemon knows again after a boot.
     #[serde(default)]
     pub remembered: Remembered,
+    /// Totals, for metrics.
+    #[serde(default)]
+    pub tally: Tally,
 }
 
 /// How a past update ended, and when.
@@ -82,6 +85,7 @@ impl Fold {
         }
         if let Some(kind) = Kind::named(&entry.kind) {
             self.remembered.add(kind, entry);
+            self.tally.add(kind, entry);
         }
         let number = |name: &str| entry.data.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
         match Kind::named(&entry.kind) {
@@ -110,7 +114,7 @@ impl Fold {
             self.saved = Some(update.clone());
         }
         self.update = Some(update);
-        let Some(Ended { release, kind }) = ended else { return };
+        let Some(Ended { release, kind, .. }) = ended else { return };
         self.ends.push(End {
             seq: entry.seq,
             release,
@@ -131,33 +135,6 @@ impl Fold {
 
 fn has_room(names: &BTreeMap<String, u64>, name: &str) -> bool {
     names.len() < NAMES_MAX || names.contains_key(name)
-}
-
-/// The data of an event that says where the update is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Transition {
-    /// Where the update is now.
-    pub update: Shown,
-    /// Whether that only follows from the boot that runs: the journal holds something else.
-    #[serde(default)]
-    pub derived: bool,
-    /// The update that ended with this, if one did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Ended>,
-    /// Why, where something was given up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// An update that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Ended {
-    /// The release.
-    pub release: Subject,
-    /// The type of event that says so: that of this event, unless it is `reconciled`.
-    pub kind: String,
 }
 
 /// The stream of a type, in a request of that name.
@@ -185,7 +162,8 @@ mod tests {
             asked: false,
             reason: None,
         };
-        let ended = what.is_multiple_of(2).then(|| Ended { release, kind: "update.committed".into() });
+        let ended =
+            what.is_multiple_of(2).then(|| Ended { release, kind: "update.committed".into(), reason: None });
         let data =
             serde_json::to_value(Transition { update, derived: what.is_multiple_of(3), ended, reason: None })
                 .unwrap();

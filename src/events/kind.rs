@@ -173,7 +173,7 @@ impl Kind {
         match self {
             Kind::Check => "the channel could not be read: `problem`, `code`",
             Kind::Available => {
-                "the channel offers a release that this device takes: `channel`, `sequence`, `version`"
+                "the channel offers a release that this device takes: `channel`, `sequence`, `expires`, `version`"
             }
             Kind::UpToDate => "the channel offers nothing that this device takes",
             Kind::Preflight => "the preflight ran: `problem`",

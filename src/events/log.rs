@@ -3,8 +3,8 @@
 //! Whoever holds the device's lock writes it. Nothing here fails: an update doesn't depend on its log (I19). What can't be
 //! written is counted, and reported as soon as something can be written again.
 use super::{
-    Class, Entry, Fold, Kind, Limits, Passage, Priority, Quota, Reading, SNAPSHOT, Segment, SegmentName,
-    Shown, VERSION, fold, packed, padded,
+    Class, Ended, Entry, Fold, Kind, Limits, Passage, Priority, Quota, Reading, SNAPSHOT, Segment,
+    SegmentName, Shown, Transition, VERSION, fold, packed, padded,
     reading::Newest,
     repeats::{Repeated, Repeats},
     retention::{Kept, expired},
@@ -378,7 +378,7 @@ impl Log {
 
     /// What the journal holds, if the log has anything else: then a power cut came between the two, or this is the first
     /// event. `ended` is the newest past update.
-    pub fn reconcile(&mut self, saved: Shown, ended: Option<fold::Ended>) {
+    pub fn reconcile(&mut self, saved: Shown, ended: Option<Ended>) {
         let Some(before) = &self.fold.saved else {
             return self.reconciled(Priority::Info, saved, None);
         };
@@ -386,15 +386,14 @@ impl Log {
             return;
         }
         let last = self.fold.ends.last();
-        let is_told = |ended: &fold::Ended| {
-            last.is_some_and(|end| end.release == ended.release && end.kind == ended.kind)
-        };
+        let is_told =
+            |ended: &Ended| last.is_some_and(|end| end.release == ended.release && end.kind == ended.kind);
         let ended = ended.filter(|ended| !is_told(ended));
         self.reconciled(Priority::Warning, saved, ended);
     }
 
-    fn reconciled(&mut self, priority: Priority, update: Shown, ended: Option<fold::Ended>) {
-        let data = fold::Transition { update, derived: false, ended, reason: None };
+    fn reconciled(&mut self, priority: Priority, update: Shown, ended: Option<Ended>) {
+        let data = Transition { update, derived: false, ended, reason: None };
         self.append_as(Kind::Reconciled, priority, "log", serde_json::to_value(data).unwrap_or_default());
     }
 }

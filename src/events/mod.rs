@@ -10,8 +10,10 @@
 //! | [`segment`](Segment) | a file of the log |
 //! | `snapshot` | the fold in its file |
 //! | [`fold`](Fold) | what follows from all events |
+//! | [`transition`](Transition) | what an event says of that |
 //! | [`shown`](Shown) | where the update is |
 //! | [`remembered`](Remembered) | what the daemon knows again after a boot |
+//! | [`tally`](Tally) | totals, for metrics |
 //! | [`retention`](Limits) | how long events are kept |
 //! | [`quota`](Quota), `repeats` | how much a source may report |
 //! | [`reading`](Reading) | the log as it is read |
@@ -35,7 +37,9 @@ mod retention;
 mod segment;
 mod shown;
 mod snapshot;
+mod tally;
 mod text;
+mod transition;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +49,7 @@ pub use self::log::{DELAY, Log, Place, Session};
 pub(crate) use entry::tests::entry as test_entry;
 pub use entry::{Entry, LINE_MAX, Priority, VERSION};
 pub use filter::Filter;
-pub use fold::{End, Ended, Fold, Transition};
+pub use fold::{End, Fold};
 pub use kind::{Kind, StreamKind, Traits};
 pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
@@ -55,4 +59,6 @@ pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
 pub use shown::{Shown, Subject};
 pub use snapshot::SNAPSHOT;
+pub use tally::{STEPS, Tally, Took};
 pub use text::line as text_line;
+pub use transition::{Ended, Transition};

@@ -5,7 +5,7 @@ use crate::{
     agent::{Listener, Note},
     event::Event,
 };
-use bistable_boot::{Entry, Now, Outcome, Saved};
+use bistable_boot::{Entry, Now, Outcome, Reason, Saved};
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 
@@ -169,5 +169,19 @@ pub fn ended(entry: &Entry) -> Option<Ended> {
     };
     let release =
         Subject { version: entry.version.to_string(), identity: entry.release.to_string(), slot: entry.slot };
-    Some(Ended { release, kind: kind.traits().name.into() })
+    let reason = entry.outcome.failure().map(|failure| word(failure.reason).to_owned());
+    Some(Ended { release, kind: kind.traits().name.into(), reason })
+}
+
+/// A reason in one word, for metrics.
+const fn word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Install => "install",
+        Reason::SelfTest => "self_test",
+        Reason::OutOfAttempts => "out_of_attempts",
+        Reason::Health => "health",
+        Reason::Operator => "operator",
+        Reason::Environment => "environment",
+        Reason::Unknown(_) => "other",
+    }
 }

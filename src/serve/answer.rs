@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::{Job, Request, SCHEMA},
     events::Entry,
+    metrics::Format,
 };
 use axum::{
     body::{Body, Bytes},
@@ -90,6 +91,12 @@ pub(super) async fn answer(
             Ok(json(&OneJob { schema: SCHEMA, job }))
         }
         Target::Events => events(context, head).await,
+        Target::Metrics => {
+            let accept = head.headers.get_all(header::ACCEPT);
+            let format = Format::accepted(accept.iter().filter_map(|value| value.to_str().ok()));
+            let text = context.call(move |desk| desk.metrics(format)).await?.map_err(Problem::failed)?;
+            Ok(typed(text, format.media_type()))
+        }
         Target::Live => {
             let outlook = context.desk.outlook();
             if !outlook.alive {
@@ -151,7 +158,11 @@ pub(super) fn json(answer: &impl Serialize) -> Response {
 }
 
 fn body(body: impl Into<Body>) -> Response {
+    typed(body, "application/json")
+}
+
+fn typed(body: impl Into<Body>, media_type: &'static str) -> Response {
     let mut response = Response::new(body.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

@@ -1,10 +1,11 @@
 //! The port behind the server: what answers it. The daemon implements it; tests have a twin in memory.
 //!
-//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`) on threads of its own, several at once, and
+//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`, `metrics`) on threads of its own, several at once, and
 //! gives an answer up after a while. The others answer from memory.
 use crate::{
     app::{Asker, Document, Job, NotCancelled, Request},
     events::{Entry, Filter},
+    metrics::Format,
 };
 use serde::Serialize;
 
@@ -54,6 +55,12 @@ pub trait Desk: Send + Sync + 'static {
     /// # Errors
     /// The failure, as the command line prints it.
     fn config(&self) -> Result<Document, Box<Document>>;
+
+    /// What the device measures of itself.
+    ///
+    /// # Errors
+    /// The failure, as the command line prints it.
+    fn metrics(&self, format: Format) -> Result<String, Box<Document>>;
 
     /// Whether the daemon's loop lives, and what it does next.
     fn outlook(&self) -> Outlook;

@@ -64,6 +64,7 @@ impl Writer {
             Target::Job | Target::Cancel | Target::Act(_) => self.written::<OneJob>(),
             Target::Events => self.written::<Page>(),
             Target::Live => self.written::<Live>(),
+            Target::Metrics => json!({ "type": "string" }),
             Target::OpenApi => json!({ "type": "object" }),
         }
     }
@@ -95,6 +96,10 @@ impl Writer {
         let mut content = json!({ "application/json": { "schema": self.answer(route.target) } });
         if route.target == Target::Events {
             content["text/event-stream"] = json!({ "schema": { "type": "string" } });
+        }
+        if route.target == Target::Metrics {
+            let text = json!({ "schema": { "type": "string" } });
+            content = json!({ "text/plain": text, "application/openmetrics-text": text });
         }
         let mut good = json!({ "description": "The answer", "content": content });
         let mut parameters = Vec::new();

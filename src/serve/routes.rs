@@ -11,6 +11,7 @@ pub(super) enum Target {
     Job,
     Events,
     Config,
+    Metrics,
     Live,
     OpenApi,
     /// Something that goes into the queue.
@@ -67,6 +68,7 @@ pub(super) const TABLE: &[Route] = &[
     get("/v1/jobs/{id}", Target::Job, "One job"),
     get("/v1/events", Target::Events, "Events by number, as one object or as a stream"),
     get("/v1/config", Target::Config, "Each setting with its value and origin"),
+    get("/v1/metrics", Target::Metrics, "What the device measures of itself, for Prometheus"),
     get("/v1/health/live", Target::Live, "Whether the daemon's loop lives, and what it does next"),
     get("/v1/openapi.json", Target::OpenApi, "This document"),
     act("/v1/check", Act::Check, "Ask what the channel offers"),

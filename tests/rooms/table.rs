@@ -56,6 +56,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "event offer",
             "agent",
             "events",
+            "metrics",
             "app",
             "serve",
             "daemon",

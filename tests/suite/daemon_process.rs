@@ -12,14 +12,17 @@ use std::{
     process::{Child, Stdio},
 };
 
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     socket: PathBuf,
 }
 
 impl Daemon {
     fn start(pi: &Pi) -> Daemon {
-        let socket = pi.path("api.sock");
+        Daemon::start_at(pi, pi.path("api.sock"))
+    }
+
+    pub(crate) fn start_at(pi: &Pi, socket: PathBuf) -> Daemon {
         let mut command = pi.command();
         command.arg("daemon").arg("--socket").arg(&socket);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

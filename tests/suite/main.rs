@@ -42,6 +42,8 @@ mod lost_flag;
 mod lost_state;
 mod mailbox;
 mod memory;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod monitoring;
 mod operator_checks;
 mod pi;
 mod policy;

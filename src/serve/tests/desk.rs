@@ -6,6 +6,7 @@ use crate::{
         Request,
     },
     events::{Entry, Filter, test_entry},
+    metrics::Format,
     status::Date,
 };
 use std::sync::{Mutex, MutexGuard};
@@ -148,6 +149,11 @@ impl Desk for FakeDesk {
 
     fn config(&self) -> Result<Document, Box<Document>> {
         self.read()
+    }
+
+    fn metrics(&self, format: Format) -> Result<String, Box<Document>> {
+        let failed = self.state().fails;
+        failed.map_or_else(|| Ok(format!("# {format:?}\n")), |code| Err(Box::new(failure(code))))
     }
 
     fn outlook(&self) -> Outlook {

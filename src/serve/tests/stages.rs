@@ -110,10 +110,25 @@ fn reads_are_answered() {
 }
 
 #[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let api = Api::new();
+    let plain = api.get("/v1/metrics");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!((plain.status, &*plain.body), (200, "# Prometheus\n"));
+    let open = "accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
+    let open = api.raw(format!("GET /v1/metrics HTTP/1.1\r\nhost: x\r\n{open}\r\n").as_bytes());
+    assert_eq!(
+        open.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert_eq!(open.body, "# OpenMetrics\n");
+}
+
+#[test]
 fn failure_of_the_device_is_a_problem_with_its_code_and_report() {
     let api = Api::new();
     api.desk.state().fails = Some(Code::Card);
-    for path in ["/v1/status", "/v1/history", "/v1/config", "/v1/events"] {
+    for path in ["/v1/status", "/v1/history", "/v1/config", "/v1/events", "/v1/metrics"] {
         let reply = api.get(path);
         assert_eq!(reply.problem(), (500, "card".into()), "{path}");
         assert!(reply.body.is_ascii() && !reply.body.contains('\u{1b}'), "it may reach a terminal");

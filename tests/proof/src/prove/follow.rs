@@ -17,6 +17,7 @@ use bistable::{
     config::Mode,
     daemon::{Daemon, Survey, Turn, Window, Works},
     events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
+    metrics::{Format, Live},
     ports::{Fault, Power, Stop},
     serve::{Desk as _, Found},
     status::Date,
@@ -252,6 +253,9 @@ impl Window for Blind {
     }
     fn config(&self) -> Result<Document, Box<Document>> {
         self.look(&Request::Status)
+    }
+    fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
+        Ok(String::new())
     }
     fn date(&self) -> Date {
         Date { time: "2027-01-15T08:00:00Z".into(), synchronized: true }

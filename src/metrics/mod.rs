@@ -1,0 +1,23 @@
+//! What the device measures of itself, in Prometheus' text format. See `docs/metrics.md`.
+//!
+//! A scrape is a function of facts: what follows from the event log, what `status` shows, and what the daemon knows of itself.
+//! Counters come from the log, so they go on after a restart and after a boot.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`family`](Family) | a metric: name, type, labels; the table of all |
+//! | [`facts`](Facts) | what a scrape is a function of |
+//! | [`scrape`] | the facts as samples |
+//! | [`exposition`](Format) | samples as text |
+mod exposition;
+mod facts;
+mod family;
+mod scrape;
+
+pub use exposition::Format;
+pub use facts::{Facts, Live, Storage};
+pub use family::{FAMILIES, Family, Type};
+pub use scrape::scrape;
+
+/// What the names of all metrics begin with.
+pub const PREFIX: &str = "bistable_";

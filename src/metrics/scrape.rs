@@ -1,0 +1,210 @@
+//! The facts as samples.
+use super::{
+    Facts, Family, Format, Live, Storage,
+    exposition::{Sample, write},
+    family as f,
+};
+use crate::{
+    events::{STEPS, Tally},
+    status::Status,
+};
+use bistable_boot::Slot;
+use std::collections::BTreeMap;
+
+/// The states that an update can be in.
+const STATES: [&str; 7] = ["idle", "installing", "staged", "armed", "on trial", "committing", "reverting"];
+/// How an update ends.
+const RESULTS: [&str; 3] = ["committed", "rolled_back", "failed"];
+/// What updates are of: components are not updated yet.
+const IMAGE: &str = "image";
+
+/// The text of a scrape.
+pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
+    let tally = &facts.fold.tally;
+    let Live { resident, healthy, checked_in } = &facts.live;
+    let samples: [(&Family, Vec<Sample>); f::FAMILIES.len()] = [
+        (&f::STATE, facts.status.map_or_else(Vec::new, states)),
+        (&f::SLOT, facts.status.map_or_else(Vec::new, slots)),
+        (&f::COMPONENT, components(facts)),
+        (&f::HEALTHY, maybe(healthy.map(flag))),
+        (&f::HEALTH_SECONDS, maybe(checked_in.map(|time| time.as_secs_f64()))),
+        (&f::UPDATES, updates(tally)),
+        (&f::ROLLBACKS, words(&tally.rollbacks, &["health", "out_of_attempts", "operator"])),
+        (&f::FAILED_IN_A_ROW, vec![one(number(tally.failed_in_a_row))]),
+        (&f::DURATION, durations(tally)),
+        (&f::OVER, STEPS.map(|(step, _)| labeled([step], number(took(tally, step).over))).into()),
+        (&f::LAST_CHECK, maybe(tally.last_check.map(number))),
+        (&f::LAST_SUCCESS, maybe(tally.last_success.map(number))),
+        (&f::EXPIRES, maybe(tally.expires.map(number))),
+        (&f::CHECK_FAILURES, words(&tally.check_failures, &["network"])),
+        (&f::DOWNLOADED, downloaded(tally)),
+        (&f::STORAGE, facts.storage.iter().map(|Storage { name, used }| labeled([*name], *used)).collect()),
+        (&f::INHIBITED, vec![one(facts.inhibited.as_secs_f64())]),
+        (&f::DROPPED, vec![one(number(facts.fold.dropped))]),
+        (&f::SYNCHRONIZED, vec![one(flag(facts.synchronized))]),
+        (&f::RESIDENT, maybe(resident.map(number))),
+    ];
+    write(format, samples)
+}
+
+fn states(status: &Status) -> Vec<Sample> {
+    STATES.map(|state| labeled([state], flag(status.state == state))).into()
+}
+
+fn slots(status: &Status) -> Vec<Sample> {
+    let slot = |slot: Slot| {
+        let found = &status.slots[slot];
+        let word = |known: Option<bool>| known.map_or("unknown".into(), |is| is.to_string());
+        let release = found.release.as_ref().map(|release| release.short.clone());
+        labeled(
+            [
+                slot.to_string(),
+                found.version.clone().unwrap_or_default(),
+                release.unwrap_or_default(),
+                found.state.to_string(),
+                found.booted.to_string(),
+                word(found.default),
+            ],
+            1.0,
+        )
+    };
+    vec![slot(Slot::A), slot(Slot::B)]
+}
+
+// As many as the configuration may declare.
+fn components(facts: &Facts<'_>) -> Vec<Sample> {
+    let one = |component: &crate::config::Component| {
+        let version = component.installed.as_ref().map(ToString::to_string).unwrap_or_default();
+        labeled([component.name.clone(), version], 1.0)
+    };
+    facts.components.iter().map(one).collect()
+}
+
+fn updates(tally: &Tally) -> Vec<Sample> {
+    let of = |result: &str| tally.updates.get(result).copied().unwrap_or(0);
+    RESULTS.map(|result| labeled([result, IMAGE], number(of(result)))).into()
+}
+
+fn took(tally: &Tally, step: &str) -> crate::events::Took {
+    tally.steps.get(step).copied().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "of milliseconds, a few in centuries")]
+fn durations(tally: &Tally) -> Vec<Sample> {
+    let of = |(step, _): (&str, u64)| {
+        let took = took(tally, step);
+        let labels = || vec![step.to_owned()];
+        [
+            Sample { suffix: "_sum", labels: labels(), value: took.millis as f64 / 1000.0 },
+            Sample { suffix: "_count", labels: labels(), value: number(took.count) },
+        ]
+    };
+    STEPS.into_iter().flat_map(of).collect()
+}
+
+fn downloaded(tally: &Tally) -> Vec<Sample> {
+    vec![labeled(["full"], number(tally.full_bytes)), labeled(["delta"], number(tally.delta_bytes))]
+}
+
+/// Totals by word. Those that always are there begin at 0, so that the first one is an increase.
+fn words(totals: &BTreeMap<String, u64>, always: &[&str]) -> Vec<Sample> {
+    let mut all: BTreeMap<&str, u64> = always.iter().map(|word| (*word, 0)).collect();
+    all.extend(totals.iter().map(|(word, total)| (word.as_str(), *total)));
+    all.into_iter().map(|(word, total)| labeled([word], number(total))).collect()
+}
+
+fn maybe(value: Option<f64>) -> Vec<Sample> {
+    value.map(one).into_iter().collect()
+}
+
+fn one(value: f64) -> Sample {
+    Sample { suffix: "", labels: Vec::new(), value }
+}
+
+fn labeled<T: Into<String>, const N: usize>(labels: [T; N], value: f64) -> Sample {
+    Sample { labels: labels.map(Into::into).into(), ..one(value) }
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has no other numbers")]
+fn number(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fold;
+    use std::time::Duration;
+
+    fn text(fold: &Fold, live: Live) -> String {
+        let storage = vec![Storage { name: "persistent", used: 0.5 }];
+        let facts = Facts {
+            fold,
+            status: None,
+            components: &[],
+            storage,
+            synchronized: true,
+            inhibited: Duration::from_secs(90),
+            live,
+        };
+        scrape(&facts, Format::Prometheus)
+    }
+
+    fn value(text: &str, sample: &str) -> Option<String> {
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map(ToOwned::to_owned)
+    }
+
+    #[test]
+    fn samples_are_in_the_order_of_the_table_and_have_all_its_labels() {
+        let live =
+            Live { resident: Some(7), healthy: Some(false), checked_in: Some(Duration::from_millis(1500)) };
+        let text = text(&Fold::default(), live);
+        let names: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let of_status = ["bistable_state", "bistable_slot_info", "bistable_component_info"];
+        let in_vain = [
+            "bistable_last_check_timestamp_seconds",
+            "bistable_last_success_timestamp_seconds",
+            "bistable_channel_expires_timestamp_seconds",
+        ];
+        let all: Vec<&str> = f::FAMILIES
+            .iter()
+            .map(|family| family.name)
+            .filter(|name| !of_status.contains(name) && !in_vain.contains(name))
+            .collect();
+        assert_eq!(names, all);
+        for (sample, expected) in [
+            ("bistable_healthy", "0"),
+            ("bistable_health_check_seconds", "1.5"),
+            ("bistable_process_resident_bytes", "7"),
+            ("bistable_inhibited_seconds", "90"),
+            ("bistable_storage_used_ratio{fs=\"persistent\"}", "0.5"),
+            ("bistable_updates_total{result=\"committed\",component=\"image\"}", "0"),
+            ("bistable_rollbacks_total{reason=\"health\"}", "0"),
+        ] {
+            assert_eq!(value(&text, sample).as_deref(), Some(expected), "{sample}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_daemon_knows_is_absent_without_it() {
+        let text = text(&Fold::default(), Live::default());
+        assert!(!text.contains("bistable_healthy") && !text.contains("process_resident"), "{text}");
+    }
+
+    #[test]
+    fn number_of_samples_is_bounded_whatever_the_log_holds() {
+        let mut fold = Fold::default();
+        for n in 0..33 {
+            fold.tally.check_failures.insert(format!("c{n}"), 1);
+            fold.tally.rollbacks.insert(format!("r{n}"), 1);
+        }
+        let samples = text(&fold, Live::default()).lines().filter(|line| !line.starts_with('#')).count();
+        assert!(samples < 120, "{samples}");
+    }
+}
