@@ -1,8 +1,10 @@
 //! The command line: what can be asked.
+mod help;
 #[cfg(feature = "sim")]
 mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use help::{EXAMPLES, EXIT_CODES, command};
 #[cfg(feature = "sim")]
 pub use sim::{Connected, Power, SimVerb, StuckAt};
 use std::path::PathBuf;
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 pub struct Cli {
     /// What to do it on.
     #[command(flatten)]
-    pub at: At,
+    pub at: GlobalArgs,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -21,7 +23,7 @@ pub struct Cli {
 
 /// Where the device is, and how to answer.
 #[derive(Clone, Debug, Args)]
-pub struct At {
+pub struct GlobalArgs {
     /// The kind of board
     #[arg(long, value_enum, global = true)]
     pub board: Option<BoardKind>,
@@ -41,7 +43,7 @@ pub struct At {
     /// How to show progress on standard error
     #[arg(long, value_enum, default_value = "auto", global = true)]
     pub progress: ProgressMode,
-    /// Exit with 4 instead of 0 where a reboot took place, or is needed to go on as after `arm`
+    /// Exit with 4 instead of 0 when a reboot took place, or is needed to continue as after `arm`
     #[arg(long, global = true)]
     pub reboot_exit_code: bool,
 }
@@ -56,7 +58,7 @@ pub enum BoardKind {
     Sim,
 }
 
-impl At {
+impl GlobalArgs {
     /// The kind of board.
     pub fn board(&self) -> BoardKind {
         #[cfg(feature = "sim")]
@@ -76,12 +78,12 @@ pub enum ProgressMode {
     Plain,
     /// One JSON object a line
     Json,
-    /// No progress, and no words about what is going on
+    /// No progress and no status messages
     #[value(alias = "none")]
     Quiet,
 }
 
-/// The verbs.
+/// The verbs, in the order in which a device's owner needs them.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show both slots, the boot flag, the last update and what to do next
@@ -96,40 +98,40 @@ pub enum Verb {
     Events(EventArgs),
     /// Show what the device measures of itself, as text for Prometheus
     Metrics(MetricsArgs),
+    /// Show what the channel offers to this device, and why it is taken or not
+    Check(Repository),
     /// Check what has to be right before an update; changes nothing
     Preflight,
-    /// Say what the channel has on offer for this device, and why or why not
-    Check(Repository),
     /// Verify a release and write it into the inactive slot
     Install(Source),
-    /// Run the running release's health check and report what it finds; drives pins only if the check includes self-tests
-    Health,
-    /// Run the hardware-interface self-tests and say what was measured; changes nothing
+    /// Run the hardware self-tests and report what was measured; changes nothing
     SelfTest,
-    /// Run the self-tests, and if they pass set the one-shot boot flag with the next reboot
+    /// Run the self-tests, and if they pass set the one-shot boot flag for the next reboot
     Arm,
     /// Reboot: into the trial if a release is armed
     Reboot,
-    /// check, install, self-test, arm and reboot in one go
+    /// Check, install, self-test, arm and reboot in one go
     Update(Source),
-    /// Go on with what the journal says: what runs at each boot
+    /// Continue with what the journal says: what runs at each boot
     Resume,
+    /// Run the running release's health check and report what it finds; drives pins only if the check includes self-tests
+    Health,
     /// Finish a trial now: check its health, and make it the default if it is healthy
     Commit,
     /// Go back: give up the update in flight, or try the other slot's release again
     ///
     /// A release that is given up by hand is rejected: this device doesn't install it again, unless `install` or
-    /// `update` is told to with --retry-rejected.
+    /// `update` is given --retry-rejected.
     Revert,
-    /// Recreate the root, the journal or the boot flag if it is damaged, and acknowledge an equivocation
-    Repair(RepairArgs),
-    /// Hold the daemon's switch into a trial off while a program runs, or for some time
-    #[cfg(feature = "daemon")]
-    Inhibit(InhibitArgs),
-    /// Say whether the configuration is right, and what it comes to
+    /// Check the configuration, or show what it comes to
     #[command(subcommand)]
     Config(ConfigVerb),
-    /// Look for updates by itself and do what the configuration wants of them; what systemd runs
+    /// Delay the daemon's switch into a trial while a program runs, or for some time
+    #[cfg(feature = "daemon")]
+    Inhibit(InhibitArgs),
+    /// Recreate the root, the journal or the boot flag if it is damaged, and acknowledge an equivocation
+    Repair(RepairArgs),
+    /// Look for updates and install them as the configuration says; systemd runs it
     #[cfg(feature = "daemon")]
     Daemon(DaemonArgs),
     /// Change the simulated Pi: its power and its wiring
@@ -153,7 +155,7 @@ pub struct EventArgs {
     /// Only events of this type; `update.*` is all that begin with `update.`. Repeat it for more
     #[arg(long = "type", value_name = "TYPE")]
     pub kinds: Vec<String>,
-    /// Go on showing events as they come
+    /// Continue with events as they come
     #[arg(short, long, conflicts_with = "json")]
     pub follow: bool,
     /// One line for each event: text, or json
@@ -179,14 +181,14 @@ pub struct MetricsArgs {
     pub textfile: Option<PathBuf>,
 }
 
-/// What holds a switch off, and for how long.
+/// What delays a switch, and for how long.
 #[cfg(feature = "daemon")]
 #[derive(Clone, Debug, Args)]
 pub struct InhibitArgs {
-    /// Why: the API shows it
+    /// Reason, shown by the API
     #[arg(long, value_name = "TEXT")]
     pub why: String,
-    /// For how long at most, up to 24h
+    /// Longest delay, up to 24h
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = crate::config::time)]
     pub time: std::time::Duration,
     /// The program to run meanwhile, with its arguments
@@ -203,7 +205,7 @@ pub struct DaemonArgs {
     pub socket: Option<PathBuf>,
 }
 
-/// What to go by where a lost `state` partition leaves nothing.
+/// What to use where a lost `state` partition leaves nothing.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RepairArgs {
     /// The release that the running slot was written from, if the stored one is lost: its bundle, or the signed release
@@ -235,7 +237,7 @@ pub struct Source {
     /// offers; without it, what the channel offers
     #[arg(value_name = "VERSION|FILE|URL")]
     pub what: Option<PathBuf>,
-    /// Where releases are on offer
+    /// Where releases are on offer.
     #[command(flatten)]
     pub repository: Repository,
     /// Verify and check only; write nothing
@@ -252,7 +254,7 @@ pub struct Source {
 /// What can be asked about the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum ConfigVerb {
-    /// Say all that is wrong or doubtful, with file and line
+    /// Report everything that is wrong or doubtful, with file and line
     Check,
     /// Show every setting, with where its value comes from and what that overrides
     Show,

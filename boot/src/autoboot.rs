@@ -74,7 +74,7 @@ impl Autoboot {
 
     /// Whether the sector holds one of our two texts, or a byte-wise mix of them: the only thing that may be
     /// overwritten. Gives what it says.
-    pub fn recognise(sector: &[u8; SECTOR], partitions: BySlot<u8>) -> Option<Reading> {
+    pub fn recognize(sector: &[u8; SECTOR], partitions: BySlot<u8>) -> Option<Reading> {
         let [a, b] = Slot::ALL.map(|default| Autoboot { partitions, default }.render());
         let ours = sector.iter().zip(a.iter().zip(&b)).all(|(s, (a, b))| s == a || s == b);
         ours.then(|| Autoboot::read(sector))
@@ -133,13 +133,13 @@ mod tests {
 
     /// All 1,026 byte-wise splits: 513 places, both ways.
     #[test]
-    fn every_split_boots_a_slot_and_is_recognised() {
+    fn every_split_boots_a_slot_and_is_recognized() {
         let mut torn = 0;
         for (old, new) in [(Slot::A, Slot::B), (Slot::B, Slot::A)] {
             for cut in 0..=SECTOR {
                 let mut mix = text(old);
                 mix[..cut].copy_from_slice(&text(new)[..cut]);
-                let r = Autoboot::recognise(&mix, P).unwrap();
+                let r = Autoboot::recognize(&mix, P).unwrap();
                 assert!(r.tryboot_a_b, "cut at {cut}");
                 let default = r.default_slot(P).unwrap();
                 assert!(default == old || default == new);
@@ -180,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_text_is_not_recognised() {
+    fn somebody_elses_text_is_not_recognized() {
         let mut other = text(Slot::A);
         other[500] = b'x';
-        assert_eq!(Autoboot::recognise(&other, P), None);
-        assert_eq!(Autoboot::recognise(&[0; SECTOR], P), None);
+        assert_eq!(Autoboot::recognize(&other, P), None);
+        assert_eq!(Autoboot::recognize(&[0; SECTOR], P), None);
         assert!(!Reading::default().is_torn(), "a text that says nothing is not a torn one");
     }
 }

@@ -70,7 +70,7 @@ fn writes_touch_nothing_else<B: Blocks>(b: &mut B) {
 fn a_flush_keeps_content<B: Blocks>(b: &mut B) {
     assert!(b.write(Lba(2), &pattern(77)).is_ok());
     assert!(b.flush().is_ok());
-    assert!(b.flush().is_ok(), "nothing to flush is no error");
+    assert!(b.flush().is_ok(), "nothing to flush is not an error");
     assert_eq!(get(b, 2), pattern(77));
 }
 

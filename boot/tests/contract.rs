@@ -36,7 +36,7 @@ enum Defect {
     /// Part sectors are rounded down.
     RoundsDown,
     /// A write clears the sector behind it.
-    ErasesTheNeighbour,
+    ErasesTheNeighbor,
     /// A read past the end gives zeros.
     ReadsZerosPastTheEnd,
     /// An empty write is an error.
@@ -59,7 +59,7 @@ const DEFECTS: [Defect; 17] = [
     Defect::FlushNeedsAReason,
     Defect::PadsPartSectors,
     Defect::RoundsDown,
-    Defect::ErasesTheNeighbour,
+    Defect::ErasesTheNeighbor,
     Defect::ReadsZerosPastTheEnd,
     Defect::RefusesNothing,
     Defect::Grows,
@@ -140,7 +140,7 @@ impl Blocks for Mutant {
                 self.seen.write(at, &whole)
             }
             Defect::RoundsDown => self.seen.write(at, &from[..from.len() / SECTOR * SECTOR]),
-            Defect::ErasesTheNeighbour => {
+            Defect::ErasesTheNeighbor => {
                 self.seen.write(at, from)?;
                 self.seen.write(Lba(at.0 + (from.len() / SECTOR) as u64), &[0; SECTOR]).or(Ok(()))
             }

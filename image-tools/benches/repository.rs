@@ -22,8 +22,8 @@ mod product;
 
 use bistable_format::repository as names;
 use bistable_image::card::{self, CardOptions};
-use bistable_image::repository::channel::Log;
-use bistable_image::repository::holdings::Holdings;
+use bistable_image::repository::channel::ChannelLog;
+use bistable_image::repository::inventory::Inventory;
 use bistable_image::repository::listing::{Wanted, listing};
 use bistable_image::repository::roots::Roots;
 use bistable_image::volume::VolumeSize;
@@ -195,7 +195,7 @@ impl Bench {
             threads: Threads::new(1),
         };
         let (_, cost) = counted.cost(|store| {
-            let log = Log::new(store, &roots, "staging");
+            let log = ChannelLog::new(store, &roots, "staging");
             publish(&self.product.committer("ada").writer(&log), &publication, &Silent).unwrap()
         });
         cost.operations
@@ -208,11 +208,11 @@ const HOST: &str = env!("CARGO_BIN_EXE_bistable-image");
 fn costs(counted: &Counted) -> (Cost, Cost) {
     let (_, list) = counted.cost(|store| {
         let roots = Roots::load(store).unwrap();
-        let channel = Log::new(store, &roots, "staging").newest().unwrap().channel;
+        let channel = ChannelLog::new(store, &roots, "staging").newest().unwrap().channel;
         listing(store, &channel, Wanted::Offered).take(20).map(Result::unwrap).count()
     });
     let (_, search) = counted
-        .cost(|store| Holdings::read(store, &Roots::load(store).unwrap(), None).unwrap().releases.len());
+        .cost(|store| Inventory::read(store, &Roots::load(store).unwrap(), None).unwrap().releases.len());
     (list, search)
 }
 

@@ -3,6 +3,7 @@ use crate::cmd::{self, ProgressStyle};
 use crate::error::Exit;
 use crate::manual::HOST;
 use bistable_format::failure::asks_for_json;
+use bistable_format::help::{Groups, examples, exit_status, verbs};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -68,11 +69,11 @@ pub enum Verb {
     /// Show all of one release
     Show(cmd::search::ShowArgs),
     /// Check for missing, damaged, unsigned and orphaned files
-    Fsck(cmd::keep::Fsck),
+    Fsck(cmd::maintenance::Fsck),
     /// Delete releases that are no longer referenced
-    Prune(cmd::keep::Prune),
+    Prune(cmd::maintenance::Prune),
     /// Copy what is missing to another place: a bucket, a USB stick
-    Sync(cmd::keep::Sync),
+    Sync(cmd::maintenance::Sync),
     /// Make a web page of the releases, and a list for Raspberry Pi Imager
     Site(cmd::site::Args),
     /// Show who did what to a repository
@@ -84,7 +85,7 @@ pub enum Verb {
 }
 
 /// The verbs as help shows them: the order is that of [`Verb`].
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: Groups<'static> = &[
     ("Keys", &["key", "root"]),
     ("Releases", &["build", "inspect", "verify", "card", "delta", "diff"]),
     ("Publish", &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "channel"]),
@@ -96,34 +97,30 @@ const GROUPS: [(&str, &[&str]); 6] = [
 /// The command line, with the verbs in groups.
 pub fn command() -> Command {
     let command = Cli::command();
-    let mut verbs = String::new();
-    for (title, names) in GROUPS {
-        verbs.push_str(&format!("{title}:\n"));
-        for name in names {
-            let about = command.find_subcommand(name).and_then(Command::get_about);
-            let about = about.map(ToString::to_string).unwrap_or_default();
-            verbs.push_str(&format!("  {name:<11} {about}\n"));
-        }
-        verbs.push('\n');
-    }
+    let about = |name: &str| Some(command.find_subcommand(name)?.get_about()?.to_string());
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}Options:\n{{options}}{{after-help}}",
+        verbs(GROUPS, about)
+    );
+    let end = format!("{}\n{}", examples(HOST.examples, "bistable-image"), exit_status(HOST.exit_codes));
     command
-        .help_template(format!(
-            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{verbs}Options:\n{{options}}{{after-help}}"
-        ))
-        .after_help(after_help())
+        .help_template(template)
+        .after_help(end)
+        .mut_subcommands(|verb| with_examples(verb, "bistable-image"))
 }
 
-/// Examples and exit codes, as the manual page has them.
-fn after_help() -> String {
-    let mut text = String::from("Examples:\n");
-    for (_, call, does) in HOST.examples.iter().filter(|(page, ..)| *page == "bistable-image") {
-        text.push_str(&format!("  {call}\n      {does}\n"));
-    }
-    text.push_str("\nExit codes:\n");
-    for (code, means) in HOST.exit_codes {
-        text.push_str(&format!("  {code:<3} {means}\n"));
-    }
-    text
+/// A verb with the examples of its manual page, and the same for its own verbs.
+fn with_examples(verb: Command, above: &str) -> Command {
+    let page = format!("{above}-{}", verb.get_name());
+    let verb = match examples(HOST.examples, &page) {
+        none if none.is_empty() => verb,
+        // Where a verb explains its arguments there already, that stays in front.
+        some => match verb.get_after_help().map(ToString::to_string) {
+            Some(before) => verb.after_help(format!("{before}\n\n{some}")),
+            None => verb.after_help(some),
+        },
+    };
+    verb.mut_subcommands(|below| with_examples(below, &page))
 }
 
 /// Run with these arguments, the program's name first. Prints, and gives the exit code.
@@ -166,9 +163,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::List(args) => cmd::list::run(&args, out),
         Verb::Search(args) => cmd::search::run(&args, out),
         Verb::Show(args) => cmd::search::show(&args, out),
-        Verb::Prune(args) => cmd::keep::prune(&args, out),
-        Verb::Fsck(args) => cmd::keep::check(&args, out),
-        Verb::Sync(args) => cmd::keep::copy(&args, out),
+        Verb::Prune(args) => cmd::maintenance::prune(&args, out),
+        Verb::Fsck(args) => cmd::maintenance::check(&args, out),
+        Verb::Sync(args) => cmd::maintenance::copy(&args, out),
         Verb::Site(args) => cmd::site::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
         Verb::Manual(args) => cmd::manual::run(&args, Cli::command(), out),

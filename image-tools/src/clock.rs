@@ -9,7 +9,7 @@ pub(crate) struct Stopwatch(Instant);
 impl Stopwatch {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the port: it measures for people, nothing waits for it"
+        reason = "this is the port: it measures what is shown, nothing waits for it"
     )]
     pub(crate) fn start() -> Self {
         Stopwatch(Instant::now())

@@ -10,14 +10,14 @@ use crate::repository::StoreError;
 use crate::repository::audit::AuditError;
 use crate::repository::catalog::CatalogError;
 use crate::repository::channel::ChannelError;
-use crate::repository::contents::ContentsError;
 use crate::repository::delta_file::DeltaFileError;
 use crate::repository::delta_publish::DeltaPublishError;
 use crate::repository::edit::EditError;
-use crate::repository::hold::HoldError;
-use crate::repository::holdings::HoldingsError;
 use crate::repository::images::BaseError;
 use crate::repository::init::InitError;
+use crate::repository::inventory::InventoryError;
+use crate::repository::lease::LeaseError;
+use crate::repository::manifest::ManifestError;
 use crate::repository::memory::TrustStoreError;
 use crate::repository::probe::ProbeError;
 use crate::repository::promote::PromoteError;
@@ -126,7 +126,7 @@ pub enum Error {
     /// While promoting.
     #[error(transparent)]
     Promote(#[from] PromoteError),
-    /// Of a channel's catalogue.
+    /// Of a channel's catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// While publishing.
@@ -134,10 +134,10 @@ pub enum Error {
     Publish(#[from] PublishError),
     /// What there is can't be found out.
     #[error(transparent)]
-    Holdings(#[from] HoldingsError),
+    Holdings(#[from] InventoryError),
     /// Of a release in a repository.
     #[error(transparent)]
-    Contents(#[from] ContentsError),
+    Contents(#[from] ManifestError),
     /// The audit, held against the channels.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -219,7 +219,7 @@ impl Error {
             Error::Init(InitError::Audit(e)) | Error::Audit(e) | Error::Sync(SyncError::Audit(e)) => audit(e),
             Error::NothingToDo(_) => Exit::NothingToDo,
             Error::Damaged { .. } => Exit::Untrusted,
-            Error::Holdings(e) | Error::Prune(PruneError::Holdings(e)) => holdings(e),
+            Error::Holdings(e) | Error::Prune(PruneError::Holdings(e)) => inventory(e),
             Error::Contents(e)
             | Error::Prune(PruneError::Contents(e))
             | Error::Sync(SyncError::Contents(e)) => contents(e),
@@ -256,27 +256,27 @@ fn store(error: &StoreError) -> Exit {
     }
 }
 
-fn hold(error: &HoldError) -> Exit {
+fn hold(error: &LeaseError) -> Exit {
     match error {
-        HoldError::Store(e) => store(e),
-        HoldError::Pruning { .. } => Exit::TryLater,
-        HoldError::Random => Exit::Failed,
+        LeaseError::Store(e) => store(e),
+        LeaseError::Pruning { .. } => Exit::TryLater,
+        LeaseError::Random => Exit::Failed,
     }
 }
 
-fn holdings(error: &HoldingsError) -> Exit {
+fn inventory(error: &InventoryError) -> Exit {
     match error {
-        HoldingsError::Store(e) => store(e),
-        HoldingsError::Channel(e) => channel(e),
-        HoldingsError::Catalog(e) => catalog(e),
+        InventoryError::Store(e) => store(e),
+        InventoryError::Channel(e) => channel(e),
+        InventoryError::Catalog(e) => catalog(e),
     }
 }
 
-fn contents(error: &ContentsError) -> Exit {
+fn contents(error: &ManifestError) -> Exit {
     match error {
-        ContentsError::Store(e) => store(e),
-        ContentsError::Untrusted { .. } | ContentsError::Damaged { .. } => Exit::Untrusted,
-        ContentsError::NoRelease { .. } | ContentsError::Incomplete { .. } => Exit::Failed,
+        ManifestError::Store(e) => store(e),
+        ManifestError::Untrusted { .. } | ManifestError::Damaged { .. } => Exit::Untrusted,
+        ManifestError::NoRelease { .. } | ManifestError::Incomplete { .. } => Exit::Failed,
     }
 }
 
@@ -394,7 +394,7 @@ fn publish_delta(error: &DeltaPublishError) -> Exit {
             _ => Exit::Untrusted,
         },
         DeltaPublishError::Incomplete { .. } | DeltaPublishError::Damaged { .. } => Exit::Untrusted,
-        DeltaPublishError::Holdings(e) => holdings(e),
+        DeltaPublishError::Holdings(e) => inventory(e),
         DeltaPublishError::Audit(e) => audit(e),
         DeltaPublishError::Store(e) => store(e),
         _ => Exit::Failed,

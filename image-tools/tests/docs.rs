@@ -14,9 +14,9 @@ use bistable_boot::{Autoboot, BootBlock, BySlot, Failure, Lba, Outcome, Reason, 
 use bistable_format::channel::Passage;
 use bistable_format::chunklist::{Encoding, Range};
 use bistable_format::envelope::seal;
-use bistable_format::fresh::{AHEAD, AHEAD_WITHOUT_CLOCK, FURTHEST};
+use bistable_format::freshness::{AHEAD, AHEAD_WITHOUT_CLOCK, FURTHEST};
 use bistable_format::release::DataPolicy;
-use bistable_format::rollout::{Pace, WHOLE, Wave};
+use bistable_format::rollout::{RolloutState, WHOLE, Wave};
 use bistable_format::{
     Content, Digest, Envelope, KeyId, KeyKind, Role, RootChain, Urgency, bundle, channel, content, health,
     limits, repository, selftest,
@@ -268,9 +268,11 @@ fn choices() -> String {
     for (passage, name) in [(Passage::Free, "free"), (Passage::Barrier, "barrier")] {
         row("passage", number(&passage), name);
     }
-    for (pace, name) in
-        [(Pace::Running, "running"), (Pace::Paused(1), "paused, since: varint"), (Pace::Halted, "halted")]
-    {
+    for (pace, name) in [
+        (RolloutState::Running, "running"),
+        (RolloutState::Paused(1), "paused, since: varint"),
+        (RolloutState::Halted, "halted"),
+    ] {
         row("pace", number(&pace), name);
     }
     for (origin, name) in [(bistable_boot::Origin::Bundle, "bundle"), (bistable_boot::Origin::Slot, "slot")] {
@@ -442,9 +444,8 @@ fn wire(kind: &str) -> String {
         "u16" | "u32" | "u64" => "varint".into(),
         "Digest" | "PayloadDigest" | "ReleaseId" | "[u8; 32]" => "32 bytes".into(),
         "KeyId" | "BootId" => "16 bytes".into(),
-        "KeyKind" | "DataPolicy" | "Passage" | "Pace" | "Origin" | "Slot" | "crate::Slot" | "Role" => {
-            "choice".into()
-        }
+        "KeyKind" | "DataPolicy" | "Passage" | "RolloutState" | "Origin" | "Slot" | "crate::Slot"
+        | "Role" => "choice".into(),
         "Urgency" | "Content" | "Outcome" | "Encoding" => format!("kind: {}", words(kind)),
         "Reason" => "byte: reason".into(),
         name => words(name),

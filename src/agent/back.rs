@@ -1,5 +1,5 @@
 //! The way back.
-use super::{Agent, Note, Rest};
+use super::{Agent, AgentEvent, Rest};
 use crate::{Error, ports::Fault, steps::revert};
 use bistable_boot::{Asked, Event, Failure, Now, Origin, Reason, Saved};
 
@@ -19,7 +19,7 @@ impl Agent<'_> {
             let asked = Asked::uncounted(self.device.board.host.boot_id());
             match self.on(Event::Rebooting(asked)) {
                 Err(Error::Refused(_)) => {
-                    self.listener.hear(Note::RollbackFailed(&target, &failure));
+                    self.observer.on_event(AgentEvent::RollbackFailed(&target, &failure));
                     return Err(Error::NotNow(format!(
                         "slot {} does not boot, so this device stays in slot {}, whose release failed \
                          ({failure}): write a fixed release with a card reader, or repair the card's slot {}",
@@ -37,7 +37,7 @@ impl Agent<'_> {
             revert::erase(&mut self.device, &target)?;
         }
         self.on(Event::Reverted)?;
-        self.listener.hear(Note::Reverted(&target, &failure));
+        self.observer.on_event(AgentEvent::Reverted(&target, &failure));
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// When there is nothing to go back to; see also [`resume`](Self::resume).
-    pub fn go_back(&mut self) -> Result<Rest, Error> {
+    pub fn roll_back(&mut self) -> Result<Rest, Error> {
         let by_operator = || Event::Failed(Failure::new(Reason::Operator, ""));
         match self.now() {
             Now::Saved(Saved::Idle) => {

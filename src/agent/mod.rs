@@ -14,16 +14,16 @@
 //! | `prove` | the trial: health and commit |
 //! | `back` | the way back |
 //! | `recall` | an update in flight that its channel takes back |
-//! | `note` | what it tells while it works |
+//! | `observer` | what it reports while it works, and to whom |
 //! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
 mod lock;
-mod note;
+mod observer;
 mod prove;
 mod recall;
 mod stage;
 
-pub use note::{Listener, Note, Silence};
+pub use observer::{AgentEvent, Observer, Silence};
 
 use crate::{
     Device, Error,
@@ -46,13 +46,13 @@ pub enum Rest {
 }
 
 /// The agent of one device.
-#[allow(missing_debug_implementations, reason = "the listener is a trait object")]
+#[allow(missing_debug_implementations, reason = "the observer is a trait object")]
 pub struct Agent<'a> {
     /// The device.
     pub device: Device,
     /// What was written and fetched by the last installation.
     pub installed: Option<Stats>,
-    listener: &'a mut dyn Listener,
+    observer: &'a mut dyn Observer,
 }
 
 impl<'a> Agent<'a> {
@@ -61,8 +61,8 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     /// When the boot flag can't be read, or not be mended.
-    pub fn start(device: Device, listener: &'a mut dyn Listener) -> Result<Self, Error> {
-        let mut agent = Agent { device, installed: None, listener };
+    pub fn start(device: Device, observer: &'a mut dyn Observer) -> Result<Self, Error> {
+        let mut agent = Agent { device, installed: None, observer };
         // A journal copy that an agent wrote which was killed before its flush reads well and isn't durable: without
         // this, the next save would go over the only copy that is.
         agent.device.settle()?;
@@ -103,15 +103,15 @@ impl<'a> Agent<'a> {
             Err(Fault::Unfit(problem)) => log::warn!(reason:% = problem; "boot_flag_not_written"),
             done => {
                 done?;
-                self.listener.hear(Note::Repaired(old));
+                self.observer.on_event(AgentEvent::Repaired(old));
             }
         }
         Ok(())
     }
 
     /// Look at the device without taking it over: nothing is saved.
-    pub fn look(device: Device, listener: &'a mut dyn Listener) -> Self {
-        Agent { device, installed: None, listener }
+    pub fn attach(device: Device, observer: &'a mut dyn Observer) -> Self {
+        Agent { device, installed: None, observer }
     }
 
     /// Where the device is.
@@ -121,7 +121,7 @@ impl<'a> Agent<'a> {
 
     /// Tell whoever listens something for people.
     pub fn remark(&mut self, text: &str) {
-        self.listener.hear(Note::Remark(text));
+        self.observer.on_event(AgentEvent::Remark(text));
     }
 
     /// What a boot does by itself: [`resume`](Self::resume), but `waits` says what of it waits for a person, and why.
@@ -169,7 +169,7 @@ impl<'a> Agent<'a> {
                 },
                 Action::Try => return self.reboot_into_trial(),
                 Action::HealthCheck => failed = self.trial()?,
-                Action::Commit => failed = self.commit()?,
+                Action::Commit => failed = self.commit_slot()?,
                 Action::Revert => match self.revert() {
                     // The reboot is the way back; the news is why.
                     Err(e) if is_reboot(&e) => return Err(failed.unwrap_or(e)),
@@ -200,10 +200,10 @@ impl<'a> Agent<'a> {
                 && !was_idle
                 && self.device.now().is_idle()
             {
-                self.listener.hear(Note::Ended(entry));
+                self.observer.on_event(AgentEvent::Ended(entry));
             }
-            self.listener.hear(Note::Saved(self.device.now()));
-            self.listener.hear(Note::State(self.device.now()));
+            self.observer.on_event(AgentEvent::Saved(self.device.now()));
+            self.observer.on_event(AgentEvent::State(self.device.now()));
         }
         Ok(())
     }
@@ -218,13 +218,13 @@ impl<'a> Agent<'a> {
         next.state = shown.clone();
         next.attempts = self.now().attempts().unwrap_or(next.attempts);
         self.device.save_state(next)?;
-        self.listener.hear(Note::Saved(self.device.now()));
+        self.observer.on_event(AgentEvent::Saved(self.device.now()));
         Ok(())
     }
 
     fn say_state(&mut self) {
         log::info!(saved = self.device.record.state.name(), state = self.now().name(); "state_derived");
-        self.listener.hear(Note::State(self.device.now()));
+        self.observer.on_event(AgentEvent::State(self.device.now()));
     }
 }
 

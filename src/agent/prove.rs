@@ -1,5 +1,5 @@
 //! The trial: health, commit, and the ways in which it may have been cut short.
-use super::{Agent, Note, Rest, is_reboot};
+use super::{Agent, AgentEvent, Rest, is_reboot};
 use crate::{
     Error,
     config::ConfigError,
@@ -68,12 +68,12 @@ impl Agent<'_> {
         );
         let refused = self.device.settings.checks.iter().filter_map(health::CheckReport::refused);
         verdict.report_mut().checks.extend(refused);
-        self.listener.hear(Note::Health(&verdict));
+        self.observer.on_event(AgentEvent::Health(&verdict));
         verdict
     }
 
     /// Make the slot on trial the default. Gives why that can't be done, if the trial ends for it.
-    pub(super) fn commit(&mut self) -> Result<Option<Error>, Error> {
+    pub(super) fn commit_slot(&mut self) -> Result<Option<Error>, Error> {
         let Now::Saved(Saved::Committing { target, .. }) = self.now().clone() else { return Ok(None) };
         match commit::run(&mut *self.device.board.boot, &target) {
             // A flag that nobody can write says nothing about the release (I16), and going back needs no write. The
@@ -87,7 +87,7 @@ impl Agent<'_> {
             done => done?,
         }
         self.on(Event::Committed)?;
-        self.listener.hear(Note::Committed(&target));
+        self.observer.on_event(AgentEvent::Committed(&target));
         Ok(None)
     }
 
@@ -96,7 +96,7 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// [`Error::NothingToDo`]; see also [`resume`](Self::resume).
-    pub fn keep(&mut self) -> Result<Rest, Error> {
+    pub fn commit(&mut self) -> Result<Rest, Error> {
         let booted = self.device.board.boot.booted();
         // Whether the flag can be read is seen where it matters: a trial may be finished in any case.
         if matches!(self.now(), Now::Trial { .. } | Now::Saved(Saved::Committing { .. })) {
@@ -122,7 +122,7 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// As for [`resume`](Self::resume); `why` itself when nothing is on trial.
-    pub fn unfit(&mut self, why: ConfigError) -> Result<Rest, Error> {
+    pub fn fail_trial(&mut self, why: ConfigError) -> Result<Rest, Error> {
         let (Now::Trial { target, .. } | Now::Saved(Saved::Committing { target, .. })) = self.now().clone()
         else {
             return Err(why.into());

@@ -2,7 +2,7 @@
 use super::Agent;
 use crate::{Error, offer::channel::Found};
 use bistable_boot::{Now, Reason, Saved};
-use bistable_format::{Digest, rollout::Pace};
+use bistable_format::{Digest, rollout::RolloutState};
 use semver::Version;
 
 impl Agent<'_> {
@@ -22,7 +22,7 @@ impl Agent<'_> {
         if let Some(withdrawal) = found.channel.withdrawal(&identity) {
             return self.give_up(Reason::Operator, &format!("withdrawn: {}", withdrawal.reason));
         }
-        let halted = found.channel.offer(&identity).is_some_and(|o| o.rollout.pace == Pace::Halted);
+        let halted = found.channel.offer(&identity).is_some_and(|o| o.rollout.pace == RolloutState::Halted);
         if halted && named != Some(&target.version) && !matches!(saved, Saved::Armed { .. }) {
             return self.give_up(Reason::Install, "its rollout was halted");
         }

@@ -1,5 +1,5 @@
 //! From an offer to a reboot into the trial.
-use super::{Agent, Note, Rest};
+use super::{Agent, AgentEvent, Rest};
 use crate::{
     Error,
     ports::Never,
@@ -21,7 +21,7 @@ impl Agent<'_> {
     /// When a port fails in a way that the report can't hold.
     pub fn preflight(&mut self) -> Result<preflight::Report, Error> {
         let report = preflight::run(&mut self.device)?;
-        self.listener.hear(Note::Preflight(&report));
+        self.observer.on_event(AgentEvent::Preflight(&report));
         Ok(report)
     }
 
@@ -91,7 +91,7 @@ impl Agent<'_> {
             );
             return Err(Error::NotNow(text));
         }
-        self.listener.hear(Note::Accepted(&target, content.release()));
+        self.observer.on_event(AgentEvent::Accepted(&target, content.release()));
         Ok(target)
     }
 
@@ -102,7 +102,7 @@ impl Agent<'_> {
     /// When the bundle, the device or the card is at fault: the running slot stays as it is and the default.
     pub fn install(&mut self, source: &mut dyn Read, overrides: Overrides) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.put(&mut Bundle::open(source, &root)?, overrides, Direction::Forward)
+        self.install_content(&mut Bundle::open(source, &root)?, overrides, Direction::Forward)
     }
 
     /// The same, with a repository where full data may be had for what a delta's bundle can't make.
@@ -117,7 +117,7 @@ impl Agent<'_> {
     ) -> Result<Target, Error> {
         let root = self.ready()?;
         let mut bundle = Bundle::open(source, &root)?.or_fetch(repository);
-        self.put(&mut bundle, overrides, Direction::Forward)
+        self.install_content(&mut bundle, overrides, Direction::Forward)
     }
 
     /// The same for a release that was verified already with this device's [root](crate::Device::root): one in a
@@ -132,10 +132,10 @@ impl Agent<'_> {
         direction: Direction,
     ) -> Result<Target, Error> {
         self.ready()?;
-        self.put(content, overrides, direction)
+        self.install_content(content, overrides, direction)
     }
 
-    fn put(
+    fn install_content(
         &mut self,
         content: &mut dyn Content,
         overrides: Overrides,
@@ -156,14 +156,14 @@ impl Agent<'_> {
             }
         }
         self.device.board.boot.forget(target.slot)?;
-        self.listener.hear(Note::Writing(&target, content.release()));
-        let listener = &mut *self.listener;
+        self.observer.on_event(AgentEvent::Writing(&target, content.release()));
+        let observer = &mut *self.observer;
         let written = install::write(&mut self.device, &target, content, &mut |n| {
-            listener.hear(Note::Read(n));
-            listener.wants_more()
+            observer.on_event(AgentEvent::Read(n));
+            observer.wants_more()
         });
         for remark in content.remarks() {
-            self.listener.hear(Note::Remark(&remark));
+            self.observer.on_event(AgentEvent::Remark(&remark));
         }
         match written {
             Ok(stats) => {
@@ -179,7 +179,7 @@ impl Agent<'_> {
                     "installed"
                 );
                 self.installed = Some(stats);
-                self.listener.hear(Note::Installed(&target, &stats));
+                self.observer.on_event(AgentEvent::Installed(&target, &stats));
                 self.on(Event::Installed)?;
                 Ok(target)
             }
@@ -221,7 +221,7 @@ impl Agent<'_> {
         let board = &mut self.device.board;
         let report =
             selftest::run(&plan, &mut *board.gpio, &mut *board.buses, &mut *board.host, &*board.clock);
-        self.listener.hear(Note::SelfTests(&report));
+        self.observer.on_event(AgentEvent::SelfTests(&report));
         Ok(report)
     }
 
@@ -310,7 +310,7 @@ impl Agent<'_> {
             return Err(self.not_rebooted(!target.slot, e));
         }
         if let Some(slot) = self.repair_flag()? {
-            self.listener.hear(Note::Repaired(slot));
+            self.observer.on_event(AgentEvent::Repaired(slot));
         }
         let asked = self.device.ask()?;
         self.on_all(&[decisions, &[Event::Rebooting(asked)]].concat())?;
@@ -323,7 +323,7 @@ impl Agent<'_> {
 
     fn reboot_once(&mut self, slot: Slot) -> Result<Never, Error> {
         self.device.board.boot.try_once(slot)?;
-        self.listener.hear(Note::Rebooting(slot));
+        self.observer.on_event(AgentEvent::Rebooting(slot));
         Ok(self.device.board.host.reboot()?)
     }
 

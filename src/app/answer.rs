@@ -111,7 +111,7 @@ pub struct MayInstall {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Readiness {
     /// It may.
-    Fine,
+    Ready,
     /// It may not.
     Stop,
 }

@@ -6,7 +6,7 @@ use crate::{
     config::{Settings, SourceLimits},
     error::CheckError,
     offer::channel::{self, Found, Remember, Unusable},
-    source::{Limits, Location, Patience, Source, SourceError, http::Rate},
+    source::{Limits, Location, RetryPolicy, Source, SourceError, http::Rate},
     steps::install::{Allowed, Content, Opened, running_release},
 };
 use bistable_boot::{Now, Saved, Target};
@@ -66,7 +66,7 @@ pub(super) fn with_offer(
     {
         agent.remark(&format!(
             "release {}: {why}; installing it because it was requested",
-            offer.terms.version
+            offer.constraints.version
         ));
     }
     let opened = found.open(&mut *mirrors, version);
@@ -207,7 +207,7 @@ fn locations(settings: &Settings, asked: &Offers) -> Result<Vec<Location>, Error
 }
 
 /// What a server may take, and how often it is asked, as configured.
-fn limits(wanted: &SourceLimits) -> (Limits, Patience) {
+fn limits(wanted: &SourceLimits) -> (Limits, RetryPolicy) {
     let window = wanted.rate_window;
     let bytes = wanted.minimum_rate_bytes.saturating_mul(window.as_secs());
     let limits = Limits {
@@ -217,5 +217,5 @@ fn limits(wanted: &SourceLimits) -> (Limits, Patience) {
         rate: Rate { bytes, window },
         ..Limits::default()
     };
-    (limits, Patience { attempts: wanted.attempts, base: wanted.retry_wait, ..Patience::default() })
+    (limits, RetryPolicy { attempts: wanted.attempts, base: wanted.retry_wait, ..RetryPolicy::default() })
 }

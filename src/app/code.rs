@@ -4,7 +4,7 @@ use crate::{
     board::CardError,
     error::{BundleError, CheckError},
 };
-use bistable_format::fresh::Stale;
+use bistable_format::freshness::Stale;
 use serde::{Deserialize, Serialize};
 
 /// The kind of a failure. Kinds may be added; whoever doesn't know one goes by the exit code.

@@ -42,8 +42,8 @@ pub fn handle(agent: &mut Agent<'_>, request: &Request, context: &mut dyn Contex
         Request::Arm => agent.arm().map(Rest::Armed),
         Request::Reboot => reboot(agent),
         Request::Update(wanted) => update(agent, wanted, context, &mut unusable),
-        Request::Commit => agent.keep(),
-        Request::Revert => agent.go_back(),
+        Request::Commit => agent.commit(),
+        Request::Revert => agent.roll_back(),
         Request::Resume => {
             let (booted, mode) = (agent.device.board.boot.booted(), agent.device.settings.update.mode);
             agent.boot(|now| policy::waits(now, booted, mode))
@@ -128,7 +128,7 @@ fn rest_text(agent: &Agent<'_>, rest: &Rest) -> String {
             format!("at rest: slot {slot} runs {running}")
         }
         Rest::WantsBundle(t) => {
-            format!("release {} is half installed: `bistable install` with its bundle goes on", t.version)
+            format!("release {} is incomplete: run `bistable install` with its bundle to resume", t.version)
         }
         Rest::Staged(t) => {
             let done =
@@ -149,7 +149,7 @@ fn waits(device: &Device) -> Option<String> {
 fn preflight(agent: &mut Agent<'_>) -> Result<Reply, Failed> {
     let report = agent.preflight()?;
     let problem = report.problem();
-    let verdict = if problem.is_none() { Readiness::Fine } else { Readiness::Stop };
+    let verdict = if problem.is_none() { Readiness::Ready } else { Readiness::Stop };
     let answer = Answer::Preflighted(Preflighted { verdict, checks: report.checks });
     match problem {
         None => Ok(Reply::new("an update may begin", answer)),

@@ -6,7 +6,7 @@
 use super::{Context, Failed, Reboot, Reply, Request, handle};
 use crate::{
     Device, Error,
-    agent::{Agent, Listener, Note},
+    agent::{Agent, AgentEvent, Observer},
     event::{Counter, Numbered},
 };
 use std::{
@@ -162,9 +162,9 @@ struct Broadcast {
     counter: Counter,
 }
 
-impl Listener for Broadcast {
-    fn hear(&mut self, note: Note<'_>) {
-        let Some(event) = note.event() else { return };
+impl Observer for Broadcast {
+    fn on_event(&mut self, event: AgentEvent<'_>) {
+        let Some(event) = event.event() else { return };
         let event = self.counter.number(event);
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(subscribers) = &mut *subscribers else { return };

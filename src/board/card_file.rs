@@ -11,10 +11,10 @@ use std::{
 /// What a card is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// To work on it: nobody else may meanwhile.
+    /// To work on it: no other process may meanwhile.
     Exclusive,
-    /// To look at it, even while somebody works on it or where it can't be written.
-    Look,
+    /// To read it, even while another process works on it or where it can't be written.
+    ReadOnly,
 }
 
 /// The file that all volumes of a card are ranges of, opened through the page cache.

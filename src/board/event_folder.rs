@@ -180,7 +180,7 @@ mod tests {
         store.replace("b", b"x").unwrap();
         store.append("a", 6, b"!").unwrap();
         assert_eq!(open(dir.path(), Access::Exclusive).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        let mut reader = open(dir.path(), Access::Look).unwrap();
+        let mut reader = open(dir.path(), Access::ReadOnly).unwrap();
         assert_eq!(reader.files().unwrap(), [("a".to_owned(), 7), ("b".to_owned(), 1)]);
         assert_eq!(reader.read("a").unwrap(), b"onetwo!");
         reader.sync("a").unwrap();
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_reader_makes_nothing_and_a_missing_partition_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let mut reader = open(dir.path(), Access::Look).unwrap();
+        let mut reader = open(dir.path(), Access::ReadOnly).unwrap();
         assert_eq!(reader.files().unwrap(), []);
         assert!(!dir.path().join("bistable").exists());
         let missing = open(&dir.path().join("no"), Access::Exclusive).unwrap_err();

@@ -91,7 +91,7 @@ impl Volume for FileVolume {
 
     fn write(&self, at: u64, from: &[u8]) -> Result<(), Fault> {
         let place = self.check(at, from.len())?;
-        if self.buffered.access() == Access::Look {
+        if self.buffered.access() == Access::ReadOnly {
             return Err(Fault::Unfit(format!("partition {} was opened to look at it only", self.name)));
         }
         match self.meter.count(from.len()) {
@@ -164,7 +164,7 @@ mod tests {
         let mut permissions = std::fs::metadata(&path).unwrap().permissions();
         permissions.set_readonly(true);
         std::fs::set_permissions(&path, permissions).unwrap();
-        let look = at(&path, Access::Look, &meter);
+        let look = at(&path, Access::ReadOnly, &meter);
         let mut there = [0; 512];
         look.read(512, &mut there).unwrap();
         assert_eq!(there, [9; 512]);

@@ -103,7 +103,7 @@ fn a_card_whose_partitions_overlap_is_refused() {
     head[512 + 88..512 + 92].copy_from_slice(&entries.to_le_bytes());
     sum_header(&mut head[512..]);
     File::options().write(true).open(&path).unwrap().write_all_at(&head, 0).unwrap();
-    let text = open(&path, Access::Look).unwrap_err().to_string();
+    let text = open(&path, Access::ReadOnly).unwrap_err().to_string();
     assert!(text.contains("partitions \"boot_a\" and \"boot_b\" overlap"), "{text}");
     assert!(text.contains(&path.display().to_string()), "{text}");
 }
@@ -139,15 +139,15 @@ fn a_table_that_claims_more_than_there_can_be_is_refused_before_memory_is_taken(
     for (field, claim, text) in claims {
         // One header is as good as two.
         let first = claim_at(512, field, claim);
-        open(&path, Access::Look).unwrap();
+        open(&path, Access::ReadOnly).unwrap();
         let second = claim_at(last, field, claim);
-        let e = open(&path, Access::Look).unwrap_err().to_string();
+        let e = open(&path, Access::ReadOnly).unwrap_err().to_string();
         assert!(e.contains(text), "{e}");
         for (at, whole) in [first, second] {
             file.write_all_at(&whole, at).unwrap();
         }
     }
-    open(&path, Access::Look).unwrap();
+    open(&path, Access::ReadOnly).unwrap();
 }
 
 #[test]
@@ -156,14 +156,14 @@ fn one_works_and_others_look() {
     let path = whole(&dir);
     let working = open(&path, Access::Exclusive).unwrap();
     assert!(matches!(open(&path, Access::Exclusive), Err(CardError::Busy { .. })));
-    let look = open(&path, Access::Look).unwrap();
+    let look = open(&path, Access::ReadOnly).unwrap();
     working.volume(Partition::State).unwrap().write(0, &[7; 512]).unwrap();
     let mut there = [0; 512];
     look.volume(Partition::State).unwrap().read(0, &mut there).unwrap();
     assert_eq!(there, [7; 512]);
     assert!(look.volume(Partition::State).unwrap().write(0, &there).is_err());
     make_read_only(&path);
-    assert!(open(&path, Access::Look).is_ok());
+    assert!(open(&path, Access::ReadOnly).is_ok());
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn looking_at_a_machine_without_power_shows_the_slot_that_ran_last() {
         machine.save().unwrap();
         let before = fs::read(folder(&path).join("machine.json")).unwrap();
         assert!(matches!(Sim::open(&path), Err(SimError::Off { .. })));
-        let sim = Sim::look(&path).unwrap();
+        let sim = Sim::open_read_only(&path).unwrap();
         assert_eq!((sim.power, sim.board.boot.booted()), (Power::Off, shown));
         assert_eq!(fs::read(folder(&path).join("machine.json")).unwrap(), before);
     }
@@ -192,7 +192,7 @@ fn looking_while_somebody_works() {
     machine.state.booted = Some(Slot::B);
     machine.save().unwrap();
     let working = Sim::open(&path).unwrap();
-    let sim = Sim::look(&path).unwrap();
+    let sim = Sim::open_read_only(&path).unwrap();
     assert_eq!((sim.power, sim.board.boot.booted()), (Power::On, Slot::B));
     assert!(matches!(Sim::open(&path), Err(SimError::Card(CardError::Busy { .. }))));
     drop(working);
@@ -203,7 +203,7 @@ fn a_machine_that_was_never_on_is_not_made_by_looking() {
     let dir = tempfile::tempdir().unwrap();
     let path = whole(&dir);
     // It has nothing that boots; but that is found out, not written down.
-    assert!(matches!(Sim::look(&path), Err(SimError::Dead(_))));
+    assert!(matches!(Sim::open_read_only(&path), Err(SimError::Dead(_))));
     assert!(!folder(&path).exists());
 }
 
@@ -218,12 +218,12 @@ fn a_cut_is_remembered_until_the_power_goes() {
     let cut_at = || Machine::load(&folder(&path)).unwrap().state.cut_at;
     for (writes, left) in [(0, Some(3)), (2, Some(1)), (1, None)] {
         let mut sim = Sim::open(&path).unwrap();
-        let keeper = sim.keeper();
+        let session = sim.session();
         let state = sim.board.partitions.open(Partition::State).unwrap();
         for _ in 0..writes {
             assert_eq!(state.write(0, &[1; 512]).is_ok(), left.is_some());
         }
-        keeper.save().unwrap();
+        session.save().unwrap();
         assert_eq!(cut_at(), left.map(|write| Cut { write, byte: Some(5) }));
     }
     assert_eq!(Machine::load(&folder(&path)).unwrap().power(), Power::Off);
@@ -238,11 +238,11 @@ fn what_is_known_of_the_time_outlives_an_invocation_and_not_a_boot() {
     machine.save().unwrap();
     let known = KnownTime { unix: 1_700_000_000, uptime: Duration::from_secs(5) };
     let mut sim = Sim::open(&path).unwrap();
-    let keeper = sim.keeper();
+    let session = sim.session();
     assert_eq!(sim.board.host.known_time(), None);
     sim.board.host.keep_time(known);
-    keeper.save().unwrap();
-    drop((sim, keeper));
+    session.save().unwrap();
+    drop((sim, session));
     let mut sim = Sim::open(&path).unwrap();
     assert_eq!(sim.board.host.known_time(), Some(known));
     drop(sim);

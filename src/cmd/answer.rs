@@ -26,7 +26,7 @@ pub(crate) enum RebootCode {
 
 /// What the program prints and how it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Output {
     /// For standard output: nothing, text, or exactly one JSON object.
     pub(crate) out: String,
     /// For standard error.
@@ -35,11 +35,11 @@ pub(crate) struct Told {
 }
 
 /// What is to be told about how a verb ended.
-pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -> Told {
+pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -> Output {
     match ended {
         Ok(reply) => {
             let (text, reboot) = (reply.text.clone(), reply.reboot);
-            Told {
+            Output {
                 out: match form {
                     Form::Json => Document::ended(Ok(reply)).0.json(),
                     Form::Text => text,
@@ -61,14 +61,14 @@ pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -
 }
 
 /// What is to be told about a command line that says nothing.
-pub(crate) fn told_usage(text: &str, form: Form) -> Told {
+pub(crate) fn told_usage(text: &str, form: Form) -> Output {
     let failure = Failure { error: text.into(), code: Code::Usage, exit: Exit::Usage.code() };
     told_failure(&Document::failed(failure, None), String::new(), Exit::Usage, form)
 }
 
-fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Told {
+fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Output {
     let out = if form == Form::Json { document.json() } else { String::new() };
-    Told { out, err, exit }
+    Output { out, err, exit }
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
         let told = told_usage("no such verb", Form::Json);
         let json: Value = serde_json::from_str(&told.out).unwrap();
         assert_eq!(json, json!({ "schema": 1, "error": "no such verb", "code": "usage", "exit": 2 }));
-        assert_eq!((&*told.err, told.exit), ("", Exit::Usage), "clap prints it, in colour");
+        assert_eq!((&*told.err, told.exit), ("", Exit::Usage), "clap prints it, in color");
         assert_eq!(told_usage("no such verb", Form::Text).out, "");
     }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 pub(super) struct By {
     /// The part of Bistable through which they ask.
     pub(super) source: &'static str,
-    /// The user; `None` where nobody is one.
+    /// The user; `None` where there is none.
     pub(super) uid: Option<u32>,
     /// The user that `sudo` was called by.
     pub(super) user: Option<String>,
@@ -81,7 +81,7 @@ pub(super) fn ended(log: &SharedLog, ended: &Result<Answer, Failed>) {
     log.append(Kind::JobEnded, "daemon", serde_json::to_value(data).unwrap_or_default());
 }
 
-/// Somebody asks for a repair, which no agent does.
+/// A repair was asked for, which no agent does.
 pub(super) fn repair(log: &SharedLog, by: &By) {
     audit(log, by, "repair", None, false);
 }

@@ -1,5 +1,5 @@
 //! What the agent is given by the command line beside its words: bundles, and what the machine says of itself.
-use super::machine::Keeper;
+use super::machine::VerbEnd;
 use crate::{
     Error,
     app::{CardWrites, Context},
@@ -18,7 +18,7 @@ use std::{
 
 /// For verbs that work on a machine.
 pub(super) struct Opener<'a> {
-    pub(super) keeper: &'a Keeper,
+    pub(super) verb_end: &'a VerbEnd,
     /// The event log, if something is written to it.
     pub(super) log: Option<&'a SharedLog>,
 }
@@ -29,11 +29,11 @@ impl Context for Opener<'_> {
     }
 
     fn written(&self) -> CardWrites {
-        self.keeper.written()
+        self.verb_end.written()
     }
 
     fn booted(&self) -> Option<Slot> {
-        self.keeper.booted()
+        self.verb_end.booted()
     }
 
     fn ends(&mut self) -> Vec<End> {
@@ -86,7 +86,7 @@ impl Context for Seen {
     }
 }
 
-/// A bundle on a web server, from its beginning; a connection that breaks is made again, and goes on where it was.
+/// A bundle on a web server, from its beginning; a connection that breaks is made again and resumes where it was.
 fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
     Stream::open(Location::parse(url)?.open()?, "")
 }

@@ -3,11 +3,11 @@ use super::{Answer, Failed, place::Place};
 use crate::{
     Error,
     app::{self, ConfigChecked, Problems},
-    cli::{At, ConfigVerb},
+    cli::{ConfigVerb, GlobalArgs},
     config::{self, ConfigError, Level, Remark},
 };
 
-pub(super) fn run(at: &At, verb: ConfigVerb) -> Result<Answer, Failed> {
+pub(super) fn run(at: &GlobalArgs, verb: ConfigVerb) -> Result<Answer, Failed> {
     let root = match &at.root {
         Some(root) => root.clone(),
         None => Place::of(at)?.root(at),
@@ -39,7 +39,7 @@ fn text(files: usize, remarks: &[Remark]) -> String {
         n => format!(", {}", counted(n, word)),
     };
     let (warnings, notes) = (count(Level::Warning, "warning"), count(Level::Note, "note"));
-    text += &format!("{}, fine{warnings}{notes}", counted(files, "file"));
+    text += &format!("{}, no errors{warnings}{notes}", counted(files, "file"));
     text
 }
 

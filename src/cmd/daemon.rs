@@ -2,13 +2,13 @@
 use super::{Answer, Failed, audit::By, place::Place, request::Work, work::Workplace};
 use crate::{
     Device, Error,
-    agent::Listener,
+    agent::Observer,
     app::{
         Asker, Document, Reply, Request,
         schedule::{Moment, Rules, Standing, When},
     },
     board::{self, Access},
-    cli::{At, DaemonArgs},
+    cli::{DaemonArgs, GlobalArgs},
     clock::{self, SystemClock},
     config,
     daemon::{self, Daemon, Survey, Window, Works, inhibitors, watchdog},
@@ -35,7 +35,7 @@ use std::{
 const SOCKET_MODE: u32 = 0o660;
 
 /// Work until the machine goes down.
-pub(super) fn run(at: &At, args: &DaemonArgs) -> Result<Answer, Failed> {
+pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> {
     let (bench, pane) = device(at)?;
     let watched = bench.folders();
     let (daemon, front, letters) = Daemon::new(bench, Box::new(pane), logging::session());
@@ -73,7 +73,7 @@ pub(super) fn run(at: &At, args: &DaemonArgs) -> Result<Answer, Failed> {
 ///
 /// # Errors
 /// When there is none.
-pub fn device(at: &At) -> Result<(Bench, Pane), Error> {
+pub fn device(at: &GlobalArgs) -> Result<(Bench, Pane), Error> {
     let pane = Pane { at: at.clone(), place: Place::of(at)? };
     Ok((Bench { stamps: pane.stamps()?, pane: pane.clone() }, pane))
 }
@@ -123,18 +123,18 @@ impl Works for Bench {
         job: &str,
         request: &Request,
         by: &Asker,
-        listener: &mut dyn Listener,
+        observer: &mut dyn Observer,
     ) -> Result<Reply, Failed> {
         let by = By { source: by.via.name(), uid: by.uid, user: None, is_job: true };
         let session = Session { id: logging::session().into(), request: job.into() };
-        self.pane.workplace().work(&Work::Ask(request.clone()), &by, session, listener)
+        self.pane.workplace().work(&Work::Ask(request.clone()), &by, session, observer)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {
         let workplace = self.pane.workplace();
         let root = workplace.root();
         let settings = config::load(&root)?;
-        let machine = workplace.open(&settings.board, Access::Look)?;
+        let machine = workplace.open(&settings.board, Access::ReadOnly)?;
         let store = machine.events.persistent.or(machine.events.volatile);
         let reading = store.and_then(|mut store| Reading::after(&mut *store, u64::MAX));
         let fold = reading.map(|reading| reading.fold).unwrap_or_default();
@@ -190,7 +190,7 @@ impl Stamps for Flowing {
 #[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "nobody prints it")]
 pub struct Pane {
-    at: At,
+    at: GlobalArgs,
     place: Place,
 }
 
@@ -202,7 +202,7 @@ impl Pane {
     /// What of the machine has to do with events. Nothing is locked, and the rest of the configuration may be wrong.
     fn events(&self) -> Result<EventPorts, Error> {
         let workplace = self.workplace();
-        Ok(workplace.open(&config::board_settings(&workplace.root()), Access::Look)?.events)
+        Ok(workplace.open(&config::board_settings(&workplace.root()), Access::ReadOnly)?.events)
     }
 
     /// What says when it is.

@@ -19,7 +19,7 @@ use std::{
 pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer, Error> {
     let root = workplace.root();
     let board = load(&root).map_or_else(|_| board_settings(&root), |settings| settings.board);
-    let EventPorts { persistent, volatile, .. } = workplace.open(&board, Access::Look)?.events;
+    let EventPorts { persistent, volatile, .. } = workplace.open(&board, Access::ReadOnly)?.events;
     let filter =
         Filter { after: args.after, stream: args.stream.clone(), from: args.from, kinds: args.kinds.clone() };
     if args.follow {

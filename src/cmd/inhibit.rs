@@ -4,7 +4,7 @@ use crate::{
     Error, app,
     app::Inhibited,
     board::{self, unix_time},
-    cli::{At, InhibitArgs},
+    cli::{GlobalArgs, InhibitArgs},
     daemon::inhibitors::{FOLDER, LONGEST},
     logging, teardown,
 };
@@ -17,8 +17,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-/// Hold a switch off until the program has ended, or for as long as was said if there is no program.
-pub(super) fn run(at: &At, args: &InhibitArgs) -> Result<Answer, Failed> {
+/// Delay a switch until the program has ended, or for the given time if there is no program.
+pub(super) fn run(at: &GlobalArgs, args: &InhibitArgs) -> Result<Answer, Failed> {
     let folder = Place::of(at)?.root(at).join(FOLDER);
     let held = Held::new(&folder, &args.why, args.time)?;
     let Some((program, words)) = args.command.split_first() else {

@@ -4,7 +4,7 @@ use crate::{
     Error,
     app::CardWrites,
     board::{Access, Meter},
-    cli::At,
+    cli::GlobalArgs,
     config::BoardSettings,
     ports::{Board, EventPorts, Power},
 };
@@ -17,12 +17,12 @@ use std::time::Duration;
 pub(super) struct Machine {
     pub(super) board: Board,
     pub(super) power: Power,
-    pub(super) keeper: Keeper,
+    pub(super) verb_end: VerbEnd,
     pub(super) events: EventPorts,
 }
 
 /// What is done when a verb has ended, however it ended.
-pub(super) struct Keeper {
+pub(super) struct VerbEnd {
     /// What this invocation writes.
     pub(super) meter: Meter,
     /// What only a simulated machine needs.
@@ -41,26 +41,26 @@ pub(super) trait Memory {
 
 #[cfg(target_os = "linux")]
 pub(super) fn pi(
-    at: &At,
+    at: &GlobalArgs,
     patience: Duration,
     board: &BoardSettings,
     access: Access,
 ) -> Result<Machine, Error> {
-    use super::turn;
+    use super::lock_wait;
     use crate::board::pi::{Pi, PiClock, PiError, Sysroot};
     let sysroot = Sysroot::new(at.sysroot.clone().unwrap_or_else(|| "/".into()));
     let tell = |path: &Path| {
         log::info!(path:% = path.display(); "waiting");
         // Words between JSON lines would be no JSON.
         if !matches!(at.progress, crate::cli::ProgressMode::Json | crate::cli::ProgressMode::Quiet) {
-            say(&turn::text(path, patience));
+            say(&lock_wait::text(path, patience));
         }
     };
-    turn::wait(&PiClock, patience, tell, || match Pi::open(&sysroot, board, access) {
+    lock_wait::wait(&PiClock, patience, tell, || match Pi::open(&sysroot, board, access) {
         Ok(pi) => Ok(Machine {
             board: pi.board,
             power: Power::On,
-            keeper: Keeper { meter: pi.meter, memory: None },
+            verb_end: VerbEnd { meter: pi.meter, memory: None },
             events: pi.events,
         }),
         // Nobody said that this is one.
@@ -70,13 +70,13 @@ pub(super) fn pi(
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn pi(_: &At, _: Duration, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
+pub(super) fn pi(_: &GlobalArgs, _: Duration, _: &BoardSettings, _: Access) -> Result<Machine, Error> {
     let text =
         "this is not a Raspberry Pi; a simulated one is named by its card, with --card FILE or BISTABLE_CARD";
     Err(Error::Usage(text.into()))
 }
 
-impl Keeper {
+impl VerbEnd {
     /// Tell what came over the machine's console.
     pub(super) fn tell_console(&self) {
         if let Some(memory) = &self.memory {

@@ -9,17 +9,17 @@ mod events;
 #[cfg(feature = "daemon")]
 mod inhibit;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod lock_wait;
 mod machine;
 mod metrics;
+mod narrator;
 mod place;
 mod repair;
 mod request;
 mod run;
 #[cfg(feature = "sim")]
 mod sim;
-mod talk;
-#[cfg(target_os = "linux")]
-mod turn;
 mod work;
 
 use crate::{
@@ -30,10 +30,10 @@ use crate::{
     text::printable_lines,
 };
 use audit::By;
+use narrator::Narrator;
 use place::Place;
 use request::{Asked, Work, asked};
 use std::io::{self, Write};
-use talk::Talk;
 use work::Workplace;
 
 #[cfg(feature = "daemon")]
@@ -49,7 +49,11 @@ pub(crate) use answer::{Form, RebootCode, told, told_usage};
 /// What went wrong.
 pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
     let workplace = || {
-        Place::of(&cli.at).map(|place| Workplace { at: &cli.at, place, patience: turn::patience(&cli.verb) })
+        Place::of(&cli.at).map(|place| Workplace {
+            at: &cli.at,
+            place,
+            patience: lock_wait::patience(&cli.verb),
+        })
     };
     match asked(&cli.verb) {
         Asked::Config(verb) => config::run(&cli.at, verb),
@@ -68,12 +72,12 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Work(asked) => {
             let session = logging::session();
             let session = Session { id: session.into(), request: session.into() };
-            workplace()?.work(&asked, &By::cli(), session, &mut Talk::new(&cli.at))
+            workplace()?.work(&asked, &By::cli(), session, &mut Narrator::new(&cli.at))
         }
     }
 }
 
-/// A result, on standard output. A reader that has gone away is no error of ours.
+/// A result, on standard output. A reader that has gone away is not our error.
 pub(crate) fn out(text: &str) {
     let _ = writeln!(io::stdout(), "{}", text.trim_end_matches('\n'));
 }

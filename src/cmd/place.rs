@@ -5,7 +5,7 @@ use super::sim;
 use crate::{
     Error,
     board::Access,
-    cli::{At, BoardKind},
+    cli::{BoardKind, GlobalArgs},
     config::BoardSettings,
 };
 #[cfg(feature = "sim")]
@@ -24,7 +24,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Where the command line says.
-    pub(super) fn of(at: &At) -> Result<Place, Error> {
+    pub(super) fn of(at: &GlobalArgs) -> Result<Place, Error> {
         match at.board() {
             BoardKind::Pi => Ok(Place::Pi),
             #[cfg(feature = "sim")]
@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// Where the running system's configuration is.
-    pub(super) fn root(&self, at: &At) -> PathBuf {
+    pub(super) fn root(&self, at: &GlobalArgs) -> PathBuf {
         at.root.clone().unwrap_or_else(|| match self {
             #[cfg(feature = "sim")]
             Place::Sim(card) => crate::board::sim::folder(card).join("root"),
@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// Where the partition that outlives updates is.
-    pub(super) fn persistent(&self, at: &At) -> PathBuf {
+    pub(super) fn persistent(&self, at: &GlobalArgs) -> PathBuf {
         match self {
             #[cfg(feature = "sim")]
             Place::Sim(card) => crate::board::sim::folder(card).join("persistent"),
@@ -66,7 +66,7 @@ impl Place {
     /// `patience` is how long it waits for another process that works on it.
     pub(super) fn open(
         &self,
-        at: &At,
+        at: &GlobalArgs,
         patience: Duration,
         board: &BoardSettings,
         access: Access,

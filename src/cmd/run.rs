@@ -1,14 +1,18 @@
 //! From the words of a command line to an exit code.
 use super::{Form, RebootCode, out, say, told, told_usage};
-use crate::{cli::Cli, error::Exit};
+use crate::{
+    cli::{self, Cli},
+    error::Exit,
+};
 use bistable_format::failure::asks_for_json;
-use clap::Parser;
+use clap::FromArgMatches;
 use std::ffi::OsString;
 
 /// Run the program with these arguments, the first being its name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    let told = match Cli::try_parse_from(&args) {
+    let parsed = cli::command().try_get_matches_from(&args).and_then(|found| Cli::from_arg_matches(&found));
+    let told = match parsed {
         Ok(cli) => {
             let form = if cli.at.json { Form::Json } else { Form::Text };
             let code = if cli.at.reboot_exit_code { RebootCode::Own } else { RebootCode::Done };

@@ -1,7 +1,7 @@
 //! The simulated Pi: opened for a verb, and changed by `sim`.
 use super::{
     Answer,
-    machine::{self, Keeper, Memory},
+    machine::{self, Memory, VerbEnd},
     say,
 };
 use crate::{
@@ -22,21 +22,21 @@ use std::path::Path;
 pub(super) fn open(card: &Path, access: Access) -> Result<machine::Machine, Error> {
     let sim = match access {
         Access::Exclusive => Sim::open(card)?,
-        Access::Look => Sim::look(card)?,
+        Access::ReadOnly => Sim::open_read_only(card)?,
     };
-    let memory: Box<dyn Memory> = Box::new(sim.keeper());
-    let keeper = Keeper { meter: sim.meter, memory: Some(memory) };
-    Ok(machine::Machine { board: sim.board, power: sim.power, keeper, events: sim.events })
+    let memory: Box<dyn Memory> = Box::new(sim.session());
+    let verb_end = VerbEnd { meter: sim.meter, memory: Some(memory) };
+    Ok(machine::Machine { board: sim.board, power: sim.power, verb_end, events: sim.events })
 }
 
-impl Memory for sim::Keeper {
+impl Memory for sim::SimSession {
     fn tell_console(&self) {
         self.console().iter().for_each(|line| say(&format!("  {line}")));
     }
 
     fn save(&self) -> Result<(), Error> {
         let console = self.console();
-        sim::Keeper::save(self)?;
+        sim::SimSession::save(self)?;
         console.iter().for_each(|line| say(&format!("  {line}")));
         if self.lost_power() {
             say("  power lost in the middle of a write; `bistable sim power on` restores it");
@@ -45,7 +45,7 @@ impl Memory for sim::Keeper {
     }
 
     fn booted(&self) -> Option<Slot> {
-        sim::Keeper::booted(self)
+        sim::SimSession::booted(self)
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn run(card: Option<&Path>, verb: &SimVerb) -> Result<Answer, Error> 
 }
 
 fn change(path: &Path, verb: &SimVerb) -> Result<Answer, SimError> {
-    let access = if matches!(verb, SimVerb::World) { Access::Look } else { Access::Exclusive };
+    let access = if matches!(verb, SimVerb::World) { Access::ReadOnly } else { Access::Exclusive };
     // The lock on the card is the lock on the whole machine.
     let card = Card::open(path, Meter::default(), access)?;
     let mut machine = Machine::load(&folder(path))?;

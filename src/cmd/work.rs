@@ -4,7 +4,7 @@ use super::{
     audit::{self, By},
     bundle::{Opener, Seen},
     inspect,
-    machine::{Keeper, Machine},
+    machine::{Machine, VerbEnd},
     place::Place,
     repair,
     request::Work,
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     Device, Error,
-    agent::{Agent, Listener, Silence},
+    agent::{Agent, Observer, Silence},
     app::{self, Request},
     board::Access,
-    cli::At,
+    cli::GlobalArgs,
     config::{ConfigError, Settings, board_settings, load},
     events::{Log, Recorder, Session, SharedLog},
     ports::Board,
@@ -25,7 +25,7 @@ use std::{path::PathBuf, time::Duration};
 
 /// Where a machine is, and how it is opened.
 pub(super) struct Workplace<'a> {
-    pub(super) at: &'a At,
+    pub(super) at: &'a GlobalArgs,
     pub(super) place: Place,
     /// How long another process that works on it is waited for.
     pub(super) patience: Duration,
@@ -52,7 +52,7 @@ impl Workplace<'_> {
         // Looking must be possible above all when something is wrong.
         let loaded = load(&root);
         let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
-        let machine = self.open(&board, Access::Look)?;
+        let machine = self.open(&board, Access::ReadOnly)?;
         let settings = loaded.unwrap_or_else(|e| {
             say(&format!("warning: {e}"));
             Settings::default()
@@ -60,23 +60,23 @@ impl Workplace<'_> {
         let device = match (Device::open(machine.board, settings.clone()), request) {
             // Looking must be possible above all when something is wrong.
             (Err(Error::Journal(e @ JournalError::Lost { .. })), Request::Status) => {
-                let machine = self.open(&board, Access::Look)?;
+                let machine = self.open(&board, Access::ReadOnly)?;
                 return Ok(inspect::lost(machine.board, &settings, machine.power, e.to_string())?);
             }
             (opened, _) => opened?,
         };
         let mut silence = Silence;
         let mut seen = Seen { power: machine.power, events: Some(machine.events) };
-        app::handle(&mut Agent::look(device, &mut silence), request, &mut seen)
+        app::handle(&mut Agent::attach(device, &mut silence), request, &mut seen)
     }
 
-    /// What works on a machine, or may. `listener` is told what happens, and so is the event log, as a part of `session`.
+    /// What works on a machine, or may. `observer` and the event log get what happens, as a part of `session`.
     pub(super) fn work(
         &self,
         asked: &Work<'_>,
         by: &By,
         session: Session,
-        listener: &mut dyn Listener,
+        observer: &mut dyn Observer,
     ) -> Result<Answer, Failed> {
         let root = self.root();
         let loaded =
@@ -88,29 +88,29 @@ impl Workplace<'_> {
             });
         let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
         let access = access(asked, &self.place);
-        let Machine { board, keeper, events, .. } = self.open(&board, access)?;
+        let Machine { board, verb_end, events, .. } = self.open(&board, access)?;
         // Who only looks writes nothing.
         let log = (access == Access::Exclusive && !asked.is_dry_run())
             .then(|| SharedLog::new(Log::open(events, session)));
         // A simulated machine that was never on boots first: that comes before what the verb does.
-        keeper.tell_console();
+        verb_end.tell_console();
         if let Some(log) = &log {
             audit::configured(log, &root);
         }
-        let ended = on_board(board, loaded, asked, by, &keeper, log.as_ref(), listener);
+        let ended = on_board(board, loaded, asked, by, &verb_end, log.as_ref(), observer);
         drop(log);
         // Whatever happened, the machine remembers what a machine remembers.
-        keeper.save()?;
+        verb_end.save()?;
         ended
     }
 }
 
-/// What a verb needs of its machine. What changes nothing and has no use for pins keeps nobody out on a real board. A
+/// What a verb needs of its machine. What changes nothing and has no use for pins keeps no other process out on a real board. A
 /// simulated one may have to boot first.
 fn access(asked: &Work<'_>, place: &Place) -> Access {
     match (asked, place) {
-        (Work::Ask(Request::Preflight), Place::Pi) => Access::Look,
-        (asked, Place::Pi) if asked.is_dry_run() => Access::Look,
+        (Work::Ask(Request::Preflight), Place::Pi) => Access::ReadOnly,
+        (asked, Place::Pi) if asked.is_dry_run() => Access::ReadOnly,
         _ => Access::Exclusive,
     }
 }
@@ -120,19 +120,19 @@ fn on_board(
     loaded: Result<Settings, ConfigError>,
     asked: &Work<'_>,
     by: &By,
-    keeper: &Keeper,
+    verb_end: &VerbEnd,
     log: Option<&SharedLog>,
-    listener: &mut dyn Listener,
+    observer: &mut dyn Observer,
 ) -> Result<Answer, Failed> {
     let settings = match (loaded, asked) {
         (Ok(settings), _) => settings,
         // A system on trial that can't be configured goes back: the boot unit must not just stop.
         (Err(e), Work::Ask(Request::Resume)) => {
             let device = Device::open(board, Settings::default())?;
-            return listening(log, listener, |listener| {
-                let mut agent = start(device, log, listener)?;
-                let rest = agent.unfit(e);
-                app::rested(&agent, rest, &Opener { keeper, log })
+            return listening(log, observer, |observer| {
+                let mut agent = start(device, log, observer)?;
+                let rest = agent.fail_trial(e);
+                app::rested(&agent, rest, &Opener { verb_end, log })
             });
         }
         (Err(e), _) => return Err(e.into()),
@@ -152,7 +152,7 @@ fn on_board(
         }
         audit::request(log, request, by);
     }
-    let ended = ask(board, settings, request, keeper, log, listener);
+    let ended = ask(board, settings, request, verb_end, log, observer);
     if let Some(log) = log.filter(|_| by.is_job) {
         audit::ended(log, &ended);
     }
@@ -163,17 +163,17 @@ fn ask(
     board: Board,
     settings: Settings,
     request: &Request,
-    keeper: &Keeper,
+    verb_end: &VerbEnd,
     log: Option<&SharedLog>,
-    listener: &mut dyn Listener,
+    observer: &mut dyn Observer,
 ) -> Result<Answer, Failed> {
     let device = Device::open(board, settings)?;
-    listening(log, listener, |listener| {
+    listening(log, observer, |observer| {
         let mut agent = match request.only_looks() {
-            true => Agent::look(device, listener),
-            false => start(device, log, listener)?,
+            true => Agent::attach(device, observer),
+            false => start(device, log, observer)?,
         };
-        let ended = app::handle(&mut agent, request, &mut Opener { keeper, log });
+        let ended = app::handle(&mut agent, request, &mut Opener { verb_end, log });
         if let (Some(log), Request::Check(_)) = (log, request) {
             audit::checked(log, &ended);
         }
@@ -185,22 +185,22 @@ fn ask(
 fn start<'a>(
     device: Device,
     log: Option<&SharedLog>,
-    listener: &'a mut dyn Listener,
+    observer: &'a mut dyn Observer,
 ) -> Result<Agent<'a>, Error> {
     if let Some(log) = log {
         log.reconcile(&device);
     }
-    Agent::start(device, listener)
+    Agent::start(device, observer)
 }
 
-/// Do something while somebody is told of it, and the log.
+/// Do something while an observer and the event log are told of it.
 fn listening<T>(
     log: Option<&SharedLog>,
-    listener: &mut dyn Listener,
-    work: impl FnOnce(&mut dyn Listener) -> T,
+    observer: &mut dyn Observer,
+    work: impl FnOnce(&mut dyn Observer) -> T,
 ) -> T {
     match log {
-        Some(log) => work(&mut Recorder::new(log.clone(), listener)),
-        None => work(listener),
+        Some(log) => work(&mut Recorder::new(log.clone(), observer)),
+        None => work(observer),
     }
 }

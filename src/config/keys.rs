@@ -168,7 +168,7 @@ pub(super) static KEYS: &[&dyn Key] = &[
     },
     &One {
         name: "source.limits.connect_timeout", kind: time(1, 300), field: |i| &mut i.settings.source.limits.connect_timeout,
-        help: "until a connection stands",
+        help: "time allowed to establish a connection",
     },
     &One {
         name: "source.limits.answer_timeout", kind: time(1, 600), field: |i| &mut i.settings.source.limits.answer_timeout,

@@ -113,8 +113,8 @@ impl Listing {
                 text += &format!("{}\n", line.set);
                 continue;
             }
-            let neighbours = lines.iter().filter(|l| l.table == table && !l.origin.is_empty());
-            let widths = neighbours.map(|l| l.set.chars().count()).filter(|w| *w <= WIDTH);
+            let neighbors = lines.iter().filter(|l| l.table == table && !l.origin.is_empty());
+            let widths = neighbors.map(|l| l.set.chars().count()).filter(|w| *w <= WIDTH);
             let width = widths.max().unwrap_or(0);
             text += &format!("{:width$}  # {}\n", line.set, line.origin);
         }

@@ -1,12 +1,12 @@
 //! Listens to the agent for a job: how far it is, and that it lives.
 use super::Front;
 use crate::{
-    agent::{Listener, Note},
+    agent::{AgentEvent, Observer},
     app::JobProgress,
 };
 use std::{ops::ControlFlow, sync::Arc};
 
-/// The listener of one job.
+/// The observer of one job.
 pub(super) struct Reporter {
     front: Arc<Front>,
     job: String,
@@ -25,22 +25,22 @@ impl Reporter {
     }
 }
 
-impl Listener for Reporter {
-    fn hear(&mut self, note: Note<'_>) {
-        match note {
-            Note::Read(bytes) => {
+impl Observer for Reporter {
+    fn on_event(&mut self, event: AgentEvent<'_>) {
+        match event {
+            AgentEvent::Read(bytes) => {
                 self.progress.done = self.progress.done.saturating_add(bytes).min(self.progress.total);
                 self.front.progress(&self.job, &self.progress);
             }
-            Note::Writing(_, release) => {
+            AgentEvent::Writing(_, release) => {
                 self.step("write", release.content.bytes());
                 self.front.stoppable(&self.job, true);
             }
-            Note::Installed(..) => self.front.stoppable(&self.job, false),
-            Note::Preflight(_) => self.step("preflight", 0),
-            Note::SelfTests(_) => self.step("self-test", 0),
-            Note::Health(_) => self.step("health", 0),
-            Note::State(now) => {
+            AgentEvent::Installed(..) => self.front.stoppable(&self.job, false),
+            AgentEvent::Preflight(_) => self.step("preflight", 0),
+            AgentEvent::SelfTests(_) => self.step("self-test", 0),
+            AgentEvent::Health(_) => self.step("health", 0),
+            AgentEvent::State(now) => {
                 let name = now.name();
                 self.step(name, 0);
             }

@@ -4,7 +4,7 @@
 //! the command line work beside the daemon as if there were none.
 use crate::{
     Error,
-    agent::Listener,
+    agent::Observer,
     app::{
         Asker, Failed, Reply, Request,
         schedule::{Inhibitor, Moment, Rules, Standing, When},
@@ -15,7 +15,7 @@ use crate::{
 /// A device that is opened for each act.
 pub trait Works {
     /// Do what a job asks for, from opening the device to closing it. What happens goes into the event log, in the stream of the
-    /// job, and to `listener`.
+    /// job, and to `observer`.
     ///
     /// # Errors
     /// What went wrong, as on the command line.
@@ -24,7 +24,7 @@ pub trait Works {
         job: &str,
         request: &Request,
         by: &Asker,
-        listener: &mut dyn Listener,
+        observer: &mut dyn Observer,
     ) -> Result<Reply, Failed>;
 
     /// Look at everything that decides about the next act. Locks nothing and saves nothing.

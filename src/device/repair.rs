@@ -340,6 +340,6 @@ fn unknown_product(booted: Slot) -> String {
     format!(
         "the release stored for slot {booted} is lost, too, and with it the name of this device's product: \
          `bistable repair --release FILE` takes both from the bundle of the release that runs, \
-         `bistable repair --product NAME` goes on without knowing which release that is"
+         `bistable repair --product NAME` continues without knowing which release that is"
     )
 }

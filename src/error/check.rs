@@ -1,7 +1,7 @@
 //! Why an offer's metadata isn't believed.
 use crate::{date::utc_date, ports::HostError, source::SourceError};
 use bistable_boot::{Equivocation, PayloadDigest};
-use bistable_format::{TrustError, channel::OfferError, fresh::Stale};
+use bistable_format::{TrustError, channel::OfferError, freshness::Stale};
 
 /// Why a repository's metadata isn't believed. None of it says anything about a release.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,20 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them.
+    pub const ALL: [Exit; 10] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::NothingToDo,
+        Exit::RebootNeeded,
+        Exit::Untrusted,
+        Exit::Incompatible,
+        Exit::SelfTest,
+        Exit::Health,
+        Exit::TryLater,
+    ];
+
     /// The exit code.
     pub const fn code(self) -> u8 {
         match self {

@@ -204,14 +204,14 @@ impl Kind {
             Kind::Damaged => "lines of a file of the log are damaged and are passed over: `segment`, `lines`",
             Kind::Dropped => "events could not be written: `events`, `reason`",
             Kind::Throttled => {
-                "a source reported more than it may, and so many events were left out: `source`, `events`"
+                "a source exceeded its quota; this many events were left out: `source`, `events`"
             }
             Kind::ConfigChanged => {
                 "the configuration is not what it was: `keys` that differ, `files` that count, and of each value that is set a digest"
             }
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => "a job ended: `exit` as of the same verb on a command line, `error`",
-            Kind::Request => "somebody asked for something: `operation`, `what`, `forced`, `uid`, `user`",
+            Kind::Request => "a request was made: `operation`, `what`, `forced`, `uid`, `user`",
         }
     }
 

@@ -2,7 +2,7 @@
 use super::{End, Ended, Kind, Log, Priority, Shown, Subject, Transition};
 use crate::{
     Device,
-    agent::{Listener, Note},
+    agent::{AgentEvent, Observer},
     event::Event,
 };
 use bistable_boot::{Entry, Now, Outcome, Reason, Saved};
@@ -71,17 +71,17 @@ impl SharedLog {
 }
 
 /// Listens to the agent, and passes on what it hears.
-#[allow(missing_debug_implementations, reason = "the listener is a trait object")]
+#[allow(missing_debug_implementations, reason = "the observer is a trait object")]
 pub struct Recorder<'a> {
     log: SharedLog,
-    inner: &'a mut dyn Listener,
+    inner: &'a mut dyn Observer,
     /// An update that ended: the state that is saved next says so.
     ended: Option<(Ended, Option<String>)>,
 }
 
 impl<'a> Recorder<'a> {
     /// Record into a log what `inner` hears, too.
-    pub fn new(log: SharedLog, inner: &'a mut dyn Listener) -> Recorder<'a> {
+    pub fn new(log: SharedLog, inner: &'a mut dyn Observer) -> Recorder<'a> {
         Recorder { log, inner, ended: None }
     }
 
@@ -93,22 +93,22 @@ impl<'a> Recorder<'a> {
         self.log.transition(kind, Transition { update, derived: false, ended, reason });
     }
 
-    fn record(&mut self, note: Note<'_>) {
-        match note {
-            Note::Saved(now) => return self.saved(now),
-            Note::State(now) => return self.log.derived(now),
-            Note::Ended(entry) => {
+    fn record(&mut self, event: AgentEvent<'_>) {
+        match event {
+            AgentEvent::Saved(now) => return self.saved(now),
+            AgentEvent::State(now) => return self.log.derived(now),
+            AgentEvent::Ended(entry) => {
                 let why = entry.outcome.failure().map(ToString::to_string);
                 self.ended = ended(entry).map(|ended| (ended, why));
                 return;
             }
-            Note::RollbackFailed(target, failure) => {
+            AgentEvent::RollbackFailed(target, failure) => {
                 let data = json!({ "release": Subject::from(target), "reason": failure.to_string() });
                 return self.log.append(Kind::RollbackFailed, AGENT, data);
             }
             _ => {}
         }
-        let Some(event) = note.event() else { return };
+        let Some(event) = event.event() else { return };
         let Some((kind, failed)) = kind(&event) else { return };
         let priority = if failed { Priority::Error } else { kind.traits().priority };
         let data =
@@ -117,10 +117,10 @@ impl<'a> Recorder<'a> {
     }
 }
 
-impl Listener for Recorder<'_> {
-    fn hear(&mut self, note: Note<'_>) {
-        self.record(note);
-        self.inner.hear(note);
+impl Observer for Recorder<'_> {
+    fn on_event(&mut self, event: AgentEvent<'_>) {
+        self.record(event);
+        self.inner.on_event(event);
     }
 
     fn wants_more(&self) -> ControlFlow<()> {

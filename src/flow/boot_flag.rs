@@ -97,7 +97,7 @@ impl BootFlag {
 
     // Never trust a place that one was led to: a damaged FAT could point anywhere.
     fn recognize(&self, there: &[u8; SECTOR]) -> Result<(), Fault> {
-        match Autoboot::recognise(there, self.partitions) {
+        match Autoboot::recognize(there, self.partitions) {
             Some(_) => Ok(()),
             None => Err(Fault::Unfit(format!(
                 "autoboot.txt was not written by Bistable, or is damaged, so it is left alone: {REPAIR}"

@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn able() -> AskFirmware {
-        Box::new(|| Ok(Support::Fine("an EEPROM".into())))
+        Box::new(|| Ok(Support::Supported("an EEPROM".into())))
     }
 
     #[test]

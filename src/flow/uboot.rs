@@ -12,7 +12,7 @@ use bistable_boot::{
 use std::sync::Arc;
 
 /// What is wrong when no copy is valid.
-const LOST: &str = "both copies of the boot block are damaged: `bistable repair` writes it anew, with the running slot as \
+const LOST: &str = "both copies of the boot block are damaged: `bistable repair` writes it again, with the running slot as \
                     the default";
 
 /// The two copies of the boot block.
@@ -158,7 +158,7 @@ impl BootControl for Uboot {
 
     fn support(&mut self) -> Result<Support, Fault> {
         // It has booted this system, so the script is there and works.
-        Ok(Support::Fine("U-Boot, with our script".into()))
+        Ok(Support::Supported("U-Boot, with our script".into()))
     }
 
     fn counter(&mut self) -> Result<u32, Fault> {

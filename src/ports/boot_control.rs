@@ -5,7 +5,7 @@ use bistable_boot::{Evidence, Slot};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support {
     /// All that is needed. In words, what it is.
-    Fine(String),
+    Supported(String),
     /// All that is needed, as far as that is known; in words, what isn't, or what it lacks.
     Note(String),
 }

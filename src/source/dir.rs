@@ -68,7 +68,7 @@ impl Source for Dir {
         self.folder.display().to_string()
     }
 
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         let Some((file, _, path)) = self.file(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let limit = limit as u64;
@@ -80,7 +80,7 @@ impl Source for Dir {
         Ok(Some(bytes))
     }
 
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
         self.open = None;
         let Some((mut file, bytes, full)) = self.file(path)? else {
             return Err(SourceError::NotThere { at: self.folder.join(path).display().to_string() });
@@ -139,11 +139,11 @@ mod tests {
         symlink("../..", folder.join("sub/up")).unwrap();
         let mut dir = Dir::new(&folder).unwrap();
         for path in ["../secret", "link", "sub/up/secret", "sub", "/etc/passwd", ""] {
-            let refused = dir.small(path, 100);
+            let refused = dir.get(path, 100);
             assert!(matches!(refused, Err(SourceError::Refused { .. })), "{path}: {refused:?}");
-            assert!(dir.begin(path, Span::WHOLE).is_err(), "{path}");
+            assert!(dir.open_range(path, Span::WHOLE).is_err(), "{path}");
         }
-        assert!(matches!(dir.small("nothing", 9), Ok(None)));
+        assert!(matches!(dir.get("nothing", 9), Ok(None)));
         assert!(matches!(Dir::new(&outer.path().join("secret")), Err(SourceError::File { .. })));
     }
 }

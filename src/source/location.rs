@@ -1,5 +1,5 @@
 //! What an owner writes: an address or a path.
-use super::{Dir, Http, Limits, Mirrors, Patience, Retry, Source, SourceError, http::Address, random};
+use super::{Dir, Http, Limits, Mirrors, Retry, RetryPolicy, Source, SourceError, http::Address, random};
 use crate::{clock::SystemClock, http_client::Scheme};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ impl Location {
         let one = self.impatient(Limits::default())?;
         Ok(match self {
             Location::Folder(_) => one,
-            Location::Web(_) => patient(one, Patience::default()),
+            Location::Web(_) => patient(one, RetryPolicy::default()),
         })
     }
 
@@ -59,7 +59,7 @@ impl Location {
     pub fn open_all(
         locations: &[Location],
         limits: Limits,
-        patience: Patience,
+        patience: RetryPolicy,
     ) -> Result<Box<dyn Source>, SourceError> {
         let mut mirrors = Vec::new();
         let mut failed = None;
@@ -86,7 +86,7 @@ impl Location {
     }
 }
 
-fn patient(source: impl Source + 'static, patience: Patience) -> Box<dyn Source> {
+fn patient(source: impl Source + 'static, patience: RetryPolicy) -> Box<dyn Source> {
     Box::new(Retry::new(source, patience, Box::new(SystemClock), random))
 }
 
@@ -127,10 +127,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let both = [folder.path().into(), folder.path().join("gone")].map(Location::Folder);
         let [_, gone] = &both;
-        let open = |all: &[Location]| Location::open_all(all, Limits::default(), Patience::default());
-        assert!(open(&both).unwrap().small("x", 1).unwrap().is_none());
+        let open = |all: &[Location]| Location::open_all(all, Limits::default(), RetryPolicy::default());
+        assert!(open(&both).unwrap().get("x", 1).unwrap().is_none());
         assert!(matches!(open(&both[1..]), Err(SourceError::File { .. })));
         assert!(matches!(gone.open(), Err(SourceError::File { .. })));
-        assert!(open(&[]).unwrap().small("x", 1).is_err());
+        assert!(open(&[]).unwrap().get("x", 1).is_err());
     }
 }

@@ -86,7 +86,7 @@ impl Memory {
     fn flawed(at: &str, flaw: Flaw) -> Result<(), SourceError> {
         let at = at.to_owned();
         match flaw {
-            Flaw::Unreachable => Err(SourceError::Unreachable { at, problem: "nobody answers".into() }),
+            Flaw::Unreachable => Err(SourceError::Unreachable { at, problem: "no answer".into() }),
             Flaw::Changed => Err(SourceError::Changed { at }),
             Flaw::Missing => Err(SourceError::NotThere { at }),
             Flaw::None | Flaw::Cut(_) | Flaw::Flip(_) => Ok(()),
@@ -99,7 +99,7 @@ impl Source for Memory {
         "memory".into()
     }
 
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         let flaw = self.flaw();
         if flaw == Flaw::Missing {
             return Ok(None);
@@ -121,7 +121,7 @@ impl Source for Memory {
         Ok(Some(bytes))
     }
 
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
         self.open = None;
         let flaw = self.flaw();
         Memory::flawed(path, flaw)?;
@@ -163,7 +163,7 @@ impl Source for Memory {
         Ok(bytes.len())
     }
 
-    fn blame(&mut self) -> Others {
+    fn report_corrupt(&mut self) -> Others {
         Others::None
     }
 }

@@ -78,7 +78,7 @@ impl Mirrors {
         let (path, span) = (self.path.clone(), self.span);
         loop {
             let Some(mirror) = self.current() else { return Err(none()) };
-            match mirror.source.begin(&path, span) {
+            match mirror.source.open_range(&path, span) {
                 Ok(()) => return Ok(()),
                 Err(e) => self.next(e)?,
             }
@@ -97,12 +97,12 @@ impl Source for Mirrors {
     }
 
     /// The first answer counts. That it isn't there is only an answer if no other has it.
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         self.all();
         let mut missing = false;
         let mut failed = none();
         while let Some(mirror) = self.current() {
-            match mirror.source.small(path, limit) {
+            match mirror.source.get(path, limit) {
                 Ok(Some(bytes)) => return Ok(Some(bytes)),
                 Ok(None) => {
                     missing = true;
@@ -117,7 +117,7 @@ impl Source for Mirrors {
         if missing { Ok(None) } else { Err(failed) }
     }
 
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
         (self.path, self.span) = (path.into(), span);
         self.all();
         self.go()
@@ -139,7 +139,7 @@ impl Source for Mirrors {
         }
     }
 
-    fn blame(&mut self) -> Others {
+    fn report_corrupt(&mut self) -> Others {
         if let Some(mirror) = self.current() {
             mirror.wrong += 1;
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn whole(mirrors: &mut Mirrors) -> Result<Vec<u8>, SourceError> {
-        mirrors.begin("f", Span::WHOLE)?;
+        mirrors.open_range("f", Span::WHOLE)?;
         let mut bytes = vec![0; 200];
         fill(mirrors, &mut bytes).map(|()| bytes)
     }
@@ -188,10 +188,10 @@ mod tests {
     fn who_gave_wrong_bytes_comes_last_but_is_still_asked() {
         let (mut m, served) = mirrors(&[&[], &[Flaw::Cut(10), Flaw::Unreachable, Flaw::Cut(10)]]);
         whole(&mut m).unwrap();
-        assert_eq!(m.blame(), Others::Next);
+        assert_eq!(m.report_corrupt(), Others::Next);
         whole(&mut m).unwrap();
         assert_eq!(bytes(&served), [200 + 190, 10]);
-        assert_eq!(m.blame(), Others::Next, "the other one may still be right");
+        assert_eq!(m.report_corrupt(), Others::Next, "the other one may still be right");
         whole(&mut m).unwrap();
         whole(&mut m).unwrap();
         assert_eq!(bytes(&served), [390 + 200 + 190, 20]);
@@ -202,17 +202,17 @@ mod tests {
         let (mut m, _) = mirrors(&[&[Flaw::Cut(3)], &[Flaw::Cut(4)]]);
         assert!(matches!(whole(&mut m), Err(SourceError::Cut { byte: 7, .. })));
         let (mut m, _) = mirrors(&[&[Flaw::Missing], &[]]);
-        assert_eq!(m.small("f", 999).unwrap().unwrap().len(), 200);
+        assert_eq!(m.get("f", 999).unwrap().unwrap().len(), 200);
         let (mut m, _) = mirrors(&[&[Flaw::Missing], &[Flaw::Unreachable]]);
-        assert!(m.small("f", 999).unwrap().is_none());
+        assert!(m.get("f", 999).unwrap().is_none());
         let (mut m, _) = mirrors(&[&[Flaw::Unreachable], &[Flaw::Unreachable]]);
-        assert!(m.small("f", 999).is_err());
+        assert!(m.get("f", 999).is_err());
         // Who may be there again knows better than who hasn't got it.
         for flaws in [[Flaw::Unreachable, Flaw::Missing], [Flaw::Missing, Flaw::Unreachable]] {
             let (mut m, _) = mirrors(&[&flaws[..1], &flaws[1..]]);
-            assert!(m.begin("f", Span::WHOLE).unwrap_err().is_transport(), "{flaws:?}");
+            assert!(m.open_range("f", Span::WHOLE).unwrap_err().is_transport(), "{flaws:?}");
         }
-        assert!(Mirrors::new([]).begin("f", Span::WHOLE).is_err());
-        assert!(Mirrors::new([]).small("f", 1).is_err());
+        assert!(Mirrors::new([]).open_range("f", Span::WHOLE).is_err());
+        assert!(Mirrors::new([]).get("f", 1).is_err());
     }
 }

@@ -24,7 +24,7 @@ pub use http::{Http, Limits};
 pub use location::Location;
 pub use memory::{Flaw, Memory, Served};
 pub use mirrors::Mirrors;
-pub use retry::{Patience, Retry, random};
+pub use retry::{Retry, RetryPolicy, random};
 pub use stream::Stream;
 
 /// A range of a file's bytes.
@@ -60,7 +60,7 @@ pub enum Others {
 /// Paths are relative, with `/` between plain names (see [`is_plain`]). What comes from a source is at most as many
 /// bytes as were asked for, and every call ends in bounded time; apart from that a source may say and give anything.
 ///
-/// A range is read as from a tape: [`begin`](Self::begin) names it, [`read`](Self::read) gives its next bytes.
+/// A range is read as from a tape: [`open_range`](Self::open_range) names it, [`read`](Self::read) gives its next bytes.
 pub trait Source {
     /// Address or path, human-readable.
     fn name(&self) -> String;
@@ -69,13 +69,13 @@ pub trait Source {
     ///
     /// # Errors
     /// [`SourceError::TooLarge`] for more; otherwise what went wrong on the way.
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError>;
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError>;
 
     /// Go to a range of a file. An earlier range is left, wherever it was. Does not wait for data.
     ///
     /// # Errors
     /// [`SourceError::NotThere`] when there is no such file; otherwise what went wrong on the way.
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError>;
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError>;
 
     /// The range's next bytes, at least one for an `into` that isn't empty. None at its end, and only there.
     ///
@@ -83,8 +83,8 @@ pub trait Source {
     /// What went wrong on the way; the range is left then, and has to be begun again where it ended.
     fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError>;
 
-    /// What was read last turned out wrong: ask others first from now on, if there are any.
-    fn blame(&mut self) -> Others {
+    /// What was read last is corrupt: ask other servers first from now on, if there are any.
+    fn report_corrupt(&mut self) -> Others {
         Others::None
     }
 }
@@ -93,17 +93,17 @@ impl<S: Source + ?Sized> Source for &mut S {
     fn name(&self) -> String {
         (**self).name()
     }
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        (**self).small(path, limit)
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        (**self).get(path, limit)
     }
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
-        (**self).begin(path, span)
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+        (**self).open_range(path, span)
     }
     fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
         (**self).read(into)
     }
-    fn blame(&mut self) -> Others {
-        (**self).blame()
+    fn report_corrupt(&mut self) -> Others {
+        (**self).report_corrupt()
     }
 }
 
@@ -111,17 +111,17 @@ impl<S: Source + ?Sized> Source for Box<S> {
     fn name(&self) -> String {
         (**self).name()
     }
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        (**self).small(path, limit)
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        (**self).get(path, limit)
     }
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
-        (**self).begin(path, span)
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+        (**self).open_range(path, span)
     }
     fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
         (**self).read(into)
     }
-    fn blame(&mut self) -> Others {
-        (**self).blame()
+    fn report_corrupt(&mut self) -> Others {
+        (**self).report_corrupt()
     }
 }
 

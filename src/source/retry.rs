@@ -8,26 +8,26 @@ use std::{
 
 /// How often something is tried again, and how long the pauses are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// So many fruitless attempts in a row, and it is given up.
+pub struct RetryPolicy {
+    /// Number of failed attempts in a row after which it is given up.
     pub attempts: u32,
     /// The longest pause after the first of them; it doubles with each one.
     pub base: Duration,
     /// No pause is longer.
     pub longest: Duration,
-    /// An attempt that brought so many bytes was not fruitless.
-    pub fruit: u64,
+    /// An attempt that brought at least this many bytes is not counted as failed.
+    pub progress_bytes: u64,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         let base = Duration::from_secs(1);
-        Patience { attempts: 6, base, longest: Duration::from_secs(60), fruit: 16 << 10 }
+        RetryPolicy { attempts: 6, base, longest: Duration::from_secs(60), progress_bytes: 16 << 10 }
     }
 }
 
-impl Patience {
-    /// The pause after fruitless attempt `n`, counted from 1: anything up to a limit that doubles, so that devices which
+impl RetryPolicy {
+    /// The pause after failed attempt `n`, counted from 1: anything up to a limit that doubles, so that devices which
     /// lost their server at the same moment don't come back at the same moment.
     pub fn pause(&self, n: u32, random: u64) -> Duration {
         let doubled = self.base.saturating_mul(1 << n.saturating_sub(1).min(30));
@@ -47,12 +47,12 @@ pub fn random() -> u64 {
 /// A source that is asked again as long as its trouble may pass by itself, from the byte that it had reached.
 pub struct Retry<S> {
     source: S,
-    patience: Patience,
+    patience: RetryPolicy,
     clock: Box<dyn Clock>,
     random: Box<dyn FnMut() -> u64>,
     path: String,
     span: Span,
-    fruitless: u32,
+    failures: u32,
     /// Bytes since the last trouble.
     came: u64,
 }
@@ -67,7 +67,7 @@ impl<S: Source> Retry<S> {
     /// Ask `source` with `patience`; `clock` waits, `random` makes the pauses differ.
     pub fn new(
         source: S,
-        patience: Patience,
+        patience: RetryPolicy,
         clock: Box<dyn Clock>,
         random: impl FnMut() -> u64 + 'static,
     ) -> Self {
@@ -78,15 +78,15 @@ impl<S: Source> Retry<S> {
             random: Box::new(random),
             path: String::new(),
             span: Span::WHOLE,
-            fruitless: 0,
+            failures: 0,
             came: 0,
         }
     }
 
     /// Wait, unless it is given up.
     fn pause(&mut self, e: SourceError) -> Result<(), SourceError> {
-        self.fruitless += 1;
-        if !e.is_transport() || self.fruitless >= self.patience.attempts {
+        self.failures += 1;
+        if !e.is_transport() || self.failures >= self.patience.attempts {
             return Err(e);
         }
         let asked = e.retry_after().unwrap_or_default();
@@ -94,8 +94,8 @@ impl<S: Source> Retry<S> {
             // Whoever asks for this comes back later.
             return Err(e);
         }
-        let pause = self.patience.pause(self.fruitless, (self.random)()).max(asked);
-        log::warn!(attempt = self.fruitless, pause_ms:% = pause.as_millis(), reason:% = e; "retry");
+        let pause = self.patience.pause(self.failures, (self.random)()).max(asked);
+        log::warn!(attempt = self.failures, pause_ms:% = pause.as_millis(), reason:% = e; "retry");
         self.clock.wait(pause);
         Ok(())
     }
@@ -106,21 +106,21 @@ impl<S: Source> Source for Retry<S> {
         self.source.name()
     }
 
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        self.fruitless = 0;
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        self.failures = 0;
         loop {
-            match self.source.small(path, limit) {
+            match self.source.get(path, limit) {
                 Err(e) => self.pause(e)?,
                 done => return done,
             }
         }
     }
 
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
         (self.path, self.span) = (path.into(), span);
-        (self.fruitless, self.came) = (0, 0);
+        (self.failures, self.came) = (0, 0);
         loop {
-            match self.source.begin(path, span) {
+            match self.source.open_range(path, span) {
                 Err(e) => self.pause(e)?,
                 done => return done,
             }
@@ -137,13 +137,13 @@ impl<S: Source> Source for Retry<S> {
                 }
                 Err(e) => e,
             };
-            if self.came >= self.patience.fruit {
-                self.fruitless = 0;
+            if self.came >= self.patience.progress_bytes {
+                self.failures = 0;
             }
             self.came = 0;
             loop {
                 self.pause(failed)?;
-                match self.source.begin(&self.path, self.span) {
+                match self.source.open_range(&self.path, self.span) {
                     Ok(()) => break,
                     Err(e) => failed = e,
                 }
@@ -151,8 +151,8 @@ impl<S: Source> Source for Retry<S> {
         }
     }
 
-    fn blame(&mut self) -> Others {
-        self.source.blame()
+    fn report_corrupt(&mut self) -> Others {
+        self.source.report_corrupt()
     }
 }
 
@@ -164,8 +164,12 @@ mod tests {
         source::{Flaw, Memory, fill},
     };
 
-    const PATIENCE: Patience =
-        Patience { attempts: 4, base: Duration::from_secs(1), longest: Duration::from_secs(5), fruit: 100 };
+    const PATIENCE: RetryPolicy = RetryPolicy {
+        attempts: 4,
+        base: Duration::from_secs(1),
+        longest: Duration::from_secs(5),
+        progress_bytes: 100,
+    };
 
     #[test]
     fn pauses_double_up_to_the_longest_and_any_shorter_one_is_possible() {
@@ -176,7 +180,7 @@ mod tests {
             assert_eq!(PATIENCE.pause(n, nanos + 1), Duration::ZERO, "{n}");
             assert!((0..1000).all(|i| PATIENCE.pause(n, random().wrapping_add(i)) <= most), "{n}");
         }
-        let endless = Patience { base: Duration::MAX, longest: Duration::MAX, ..PATIENCE };
+        let endless = RetryPolicy { base: Duration::MAX, longest: Duration::MAX, ..PATIENCE };
         assert_eq!(endless.pause(40, 7), Duration::from_nanos(7));
     }
 
@@ -193,7 +197,7 @@ mod tests {
         use Flaw::{Cut, Unreachable};
         let (mut source, clock, served) =
             retry(&[Unreachable, Cut(300), Unreachable, Unreachable, Cut(150), Cut(1)]);
-        source.begin("f", Span::new(100, 900)).unwrap();
+        source.open_range("f", Span::new(100, 900)).unwrap();
         let mut bytes = vec![0; 800];
         fill(&mut source, &mut bytes).unwrap();
         let want: Vec<u8> = (0..=255).cycle().skip(100).take(800).collect();
@@ -206,15 +210,15 @@ mod tests {
     #[test]
     fn gives_up_after_fruitless_attempts_and_at_once_when_asking_again_does_not_help() {
         let (mut source, clock, _) = retry(&[Flaw::Unreachable; 9]);
-        assert!(matches!(source.small("f", 9999), Err(SourceError::Unreachable { .. })));
+        assert!(matches!(source.get("f", 9999), Err(SourceError::Unreachable { .. })));
         assert_eq!(clock.now(), Duration::from_secs(3), "three pauses");
         let (mut source, clock, served) = retry(&[Flaw::Cut(99); 9]);
-        source.begin("f", Span::WHOLE).unwrap();
+        source.open_range("f", Span::WHOLE).unwrap();
         assert!(matches!(fill(&mut source, &mut [0; 1000]), Err(SourceError::Cut { byte: 396, .. })));
         assert_eq!((clock.now(), served.bytes()), (Duration::from_secs(3), 396));
         for flaw in [Flaw::Missing, Flaw::Changed] {
             let (mut source, clock, _) = retry(&[flaw; 9]);
-            assert!(!source.begin("f", Span::WHOLE).unwrap_err().is_transport());
+            assert!(!source.open_range("f", Span::WHOLE).unwrap_err().is_transport());
             assert_eq!(clock.now(), Duration::ZERO);
         }
     }

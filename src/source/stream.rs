@@ -12,7 +12,7 @@ impl<S: Source> Stream<S> {
     /// # Errors
     /// When there is no such file, or it can't be reached.
     pub fn open(mut source: S, path: &str) -> Result<Self, SourceError> {
-        source.begin(path, Span::WHOLE)?;
+        source.open_range(path, Span::WHOLE)?;
         Ok(Stream(source))
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
             target.slot
         ),
         Now::Trial { target, .. } if booted == target.slot => {
-            "on trial: `bistable resume` checks its health, then commits it or goes back".into()
+            "on trial: `bistable resume` checks its health, then commits it or rolls back".into()
         }
         Now::Trial { .. } => {
             "the trial ended without a verdict: `bistable resume` tries again or gives up".into()

@@ -9,10 +9,10 @@ pub enum Charset {
     Ascii,
 }
 
-/// Whether colours may be used.
+/// Whether colors may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
-    /// ANSI's sixteen colours.
+    /// ANSI's sixteen colors.
     Ansi,
     /// None: every meaning is in the text too.
     None,
@@ -23,7 +23,7 @@ pub enum Color {
 pub struct Style {
     /// Which characters.
     pub charset: Charset,
-    /// Whether colours.
+    /// Whether colors.
     pub color: Color,
     /// Columns. What is drawn keeps to it, but is never narrower than [`Style::NARROWEST`] nor wider than
     /// [`Style::WIDEST`].
@@ -38,7 +38,7 @@ impl Style {
     /// What is assumed if nobody says anything.
     pub const USUAL: usize = 80;
 
-    /// Without colours.
+    /// Without colors.
     pub const fn plain(charset: Charset, width: usize) -> Style {
         Style { charset, color: Color::None, width }
     }
@@ -46,7 +46,7 @@ impl Style {
     /// What the environment says of the output.
     ///
     /// Unicode if the locale (`LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set) is UTF-8, but not on the kernel's
-    /// console, whose font has none of the marks. Colours on a terminal only, unless `NO_COLOR` is set. With
+    /// console, whose font has none of the marks. Colors on a terminal only, unless `NO_COLOR` is set. With
     /// `TERM=dumb` neither. The width is `COLUMNS`, or 80.
     pub fn detect(stdout_is_terminal: bool, env: impl Fn(&str) -> Option<String>) -> Style {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());

@@ -3,7 +3,7 @@ use super::{Charset, Color, Style};
 use bistable_format::text::is_printable_char;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What a piece of text means, and so which colour it has.
+/// What a piece of text means, and so which color it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paint {
     Plain,
@@ -27,7 +27,7 @@ impl Paint {
     }
 }
 
-/// One line, made of painted pieces; colours don't count for its width.
+/// One line, made of painted pieces; colors don't count for its width.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line(Vec<(Paint, String)>);
 

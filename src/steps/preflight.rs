@@ -25,8 +25,8 @@ pub struct Check {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// As it should be.
-    Fine,
-    /// Worth knowing; the update mends it or can live with it.
+    Pass,
+    /// Worth knowing; the update repairs it or can do without it.
     Note,
     /// No update may begin.
     Stop,
@@ -59,19 +59,19 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         Ok(root) => {
             let demo = root.refuse_demo().is_err();
             let found = format!("version {}{}", root.version, if demo { ", with demo keys" } else { "" });
-            add("root of trust", if demo { Verdict::Note } else { Verdict::Fine }, found);
+            add("root of trust", if demo { Verdict::Note } else { Verdict::Pass }, found);
         }
         Err(e) => add("root of trust", Verdict::Stop, e.to_string()),
     }
     if matches!(device.root_copies()?, [true, false] | [false, true]) {
-        add("root of trust", Verdict::Note, "one copy is damaged; the next install mends it".into());
+        add("root of trust", Verdict::Note, "one copy is damaged; the next install repairs it".into());
     }
     match device.board.partitions.open(Partition::State).and_then(|state| state.check_use()) {
         Ok(()) => {}
         Err(e) => add("journal", Verdict::Stop, e.to_string()),
     }
     match device.journal_copies() {
-        [Some(_), Some(_)] => add("journal", Verdict::Fine, "both copies are readable".into()),
+        [Some(_), Some(_)] => add("journal", Verdict::Pass, "both copies are readable".into()),
         _ => add("journal", Verdict::Note, "one copy is damaged; the next save repairs it".into()),
     }
     let booted = device.board.boot.booted();
@@ -80,7 +80,7 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
     match flag.and_then(|flag| Ok((flag.default_slot()?, flag))) {
         // A flag that can't be written would only show at the commit.
         Ok((default, flag)) if default == booted => match flag.check() {
-            Ok(()) => add("boot flag", Verdict::Fine, format!("slot {booted} is running and the default")),
+            Ok(()) => add("boot flag", Verdict::Pass, format!("slot {booted} is running and the default")),
             Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
         },
         Ok((default, _)) => {
@@ -96,7 +96,7 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         add("boot flag", Verdict::Note, "torn by a power cut; repaired before the next trial".into());
     }
     match device.board.boot.support() {
-        Ok(Support::Fine(found)) => add("boot loader", Verdict::Fine, found),
+        Ok(Support::Supported(found)) => add("boot loader", Verdict::Pass, found),
         Ok(Support::Note(found)) => add("boot loader", Verdict::Note, found),
         Err(e) => add("boot loader", Verdict::Stop, e.to_string()),
     }
@@ -105,18 +105,18 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
         // Who only looks has it open although somebody else uses it.
         match opened.and_then(|volume| volume.check_use().map(|()| volume)) {
             Ok(volume) => {
-                add(slot_name(partition), Verdict::Fine, format!("{} MiB", volume.bytes() >> 20));
+                add(slot_name(partition), Verdict::Pass, format!("{} MiB", volume.bytes() >> 20));
             }
             Err(e) => add(slot_name(partition), Verdict::Stop, e.to_string()),
         }
     }
     // Neither is needed to update from a file.
     match device.board.host.free_bytes() {
-        Ok(bytes) => add("persistent volume", Verdict::Fine, format!("{} MiB free", bytes >> 20)),
+        Ok(bytes) => add("persistent volume", Verdict::Pass, format!("{} MiB free", bytes >> 20)),
         Err(e) => add("persistent volume", Verdict::Note, e.to_string()),
     }
     match device.board.host.wall_clock() {
-        Ok(WallClock::Synchronized) => add("wall clock", Verdict::Fine, "synchronized".into()),
+        Ok(WallClock::Synchronized) => add("wall clock", Verdict::Pass, "synchronized".into()),
         Ok(WallClock::Free) => {
             let found = "not synchronized: dates aren't believed until it is".into();
             add("wall clock", Verdict::Note, found);
@@ -139,7 +139,7 @@ fn operator_checks(device: &Device, add: &mut impl FnMut(&'static str, Verdict, 
     if !checks.is_empty() && checks.iter().all(|check| check.refused.is_none()) {
         let required = checks.iter().filter(|check| check.need == Need::Required).count();
         let found = format!("{required} required, {} wanted", checks.len() - required);
-        add("operator's checks", Verdict::Fine, found);
+        add("operator's checks", Verdict::Pass, found);
     }
 }
 

@@ -78,7 +78,7 @@ pub fn previous(device: &mut Device) -> Result<Target, Error> {
         boot_bytes: device.board.partitions.open(Partition::Boot(slot))?.bytes(),
         system_bytes: device.board.partitions.open(Partition::System(slot))?.bytes(),
     };
-    let reasons = compat::check(&release.terms(), &facts, Direction::Back);
+    let reasons = compat::check(&release.constraints(), &facts, Direction::Back);
     if !reasons.is_empty() {
         return Err(Error::Incompatible { version: release.version, reasons });
     }

@@ -87,7 +87,7 @@ fn config(root: &Path, words: &str) -> Ended {
 #[test]
 fn a_configuration_is_checked_and_shown_without_card_and_board() {
     let root = tempfile::tempdir().unwrap();
-    assert_eq!(config(root.path(), "config check").must(0, &[]).out, "0 files, fine\n");
+    assert_eq!(config(root.path(), "config check").must(0, &[]).out, "0 files, no errors\n");
     let folder = root.path().join("etc/bistable/config.d");
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("a.toml");
@@ -98,7 +98,7 @@ fn a_configuration_is_checked_and_shown_without_card_and_board() {
     let at = file.display().to_string();
     assert!(lines[0].starts_with(&format!("{at}:1: warning: allow_demo_keys")), "{checked}");
     assert!(lines[1].starts_with(&format!("{at}:3: note: source.urls")), "{checked}");
-    assert_eq!(lines[2..], ["1 file, fine, 1 warning, 1 note"]);
+    assert_eq!(lines[2..], ["1 file, no errors, 1 warning, 1 note"]);
     let json = config(root.path(), "config check --json").must(0, &[]).json();
     assert_eq!((&json["files"], &json["remarks"][1]["line"]), (&1.into(), &3.into()));
     assert_eq!(json["remarks"][0]["level"], "warning");

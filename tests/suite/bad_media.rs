@@ -74,7 +74,7 @@ fn a_header_that_was_not_erased_is_noticed() {
     for wrong in [Wrong::Drop(place), Wrong::Flip(place)] {
         rig.wrong(Some(wrong));
         rig.run(|agent| agent.arm()).unwrap();
-        let text = rig.run(|agent| agent.go_back()).unwrap_err().to_string();
+        let text = rig.run(|agent| agent.roll_back()).unwrap_err().to_string();
         assert!(text.contains("header was erased and reads back differently"), "{wrong:?}: {text}");
         assert_eq!(rig.pi.status()["state"], "reverting", "it is not done");
         rig.wrong(None);

@@ -7,7 +7,7 @@ use crate::{
     shop::{CHANNEL, NOW, SEEN, at_time, channel, device, made, publish, put, shop, stock},
 };
 use bistable::source::Memory;
-use bistable_format::{Channel, Digest, repository, rollout::Pace, rollout::Rollout};
+use bistable_format::{Channel, Digest, repository, rollout::Rollout, rollout::RolloutState};
 use std::fs;
 
 /// The repository as a folder beside the card.
@@ -77,7 +77,7 @@ fn nothing_to_do_is_json_too_with_all_that_there_is() {
     let pi = pi();
     let mut shop = offering();
     let mut offer = stock(&mut shop, &made("1.1.0"));
-    offer.rollout = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    offer.rollout = Rollout { pace: RolloutState::Halted, ..Rollout::default() };
     publish(&mut shop, &channel(SEEN + 2, vec![offer]));
     shelve(&pi, "shop", &shop);
     let json = pi.run("check --source @shop --json").must(3, &[]).json();
@@ -219,7 +219,7 @@ fn a_halt_stops_what_is_staged_unless_a_person_wants_it() {
     shelve(&pi, "shop", &shop);
     pi.run("install --source @shop").must(0, &["state: staged"]);
     let mut offer = stock(&mut shop, &made("1.1.0"));
-    offer.rollout = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    offer.rollout = Rollout { pace: RolloutState::Halted, ..Rollout::default() };
     publish(&mut shop, &channel(SEEN + 2, vec![offer]));
     shelve(&pi, "shop", &shop);
     pi.run("install 1.1.0 --source @shop")

@@ -8,7 +8,7 @@ use crate::{
 };
 use bistable::{
     Error,
-    agent::{Listener, Note},
+    agent::{AgentEvent, Observer},
     app::{Asker, Failed, From, JobState, Reply, Request, Via, Wanted, schedule::Moment},
     board::{Access, Card, Meter},
     cli::Cli,
@@ -39,12 +39,12 @@ struct Timed<W> {
 }
 
 /// Does something when a first chunk is done.
-struct Hears<'a>(&'a mut dyn Listener, AtChunk);
+struct Hears<'a>(&'a mut dyn Observer, AtChunk);
 
-impl Listener for Hears<'_> {
-    fn hear(&mut self, note: Note<'_>) {
-        self.0.hear(note);
-        if matches!(note, Note::Read(_))
+impl Observer for Hears<'_> {
+    fn on_event(&mut self, event: AgentEvent<'_>) {
+        self.0.on_event(event);
+        if matches!(event, AgentEvent::Read(_))
             && let Some(act) = self.1.take()
         {
             act();
@@ -62,7 +62,7 @@ impl<W: Works> Works for Timed<W> {
         job: &str,
         request: &Request,
         by: &Asker,
-        listener: &mut dyn Listener,
+        listener: &mut dyn Observer,
     ) -> Result<Reply, Failed> {
         self.works.act(job, request, by, &mut Hears(listener, Rc::clone(&self.at_chunk)))
     }

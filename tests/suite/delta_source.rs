@@ -85,7 +85,7 @@ fn what_is_there_already_is_neither_made_nor_fetched_again() {
     let (mut source, release) = shop(&DeltaDraft::of_product());
     let mut rig = Rig::new();
     installs(&mut rig, &mut source, release);
-    rig.run(|agent| agent.go_back()).unwrap();
+    rig.run(|agent| agent.roll_back()).unwrap();
     let (again, _) = installs_again(&mut rig, &mut source, release);
     // The way back erased the header.
     assert!(again.skipped + 2 >= again.chunks, "{again:?}");

@@ -11,11 +11,11 @@ use bistable_image::{
     Silent, Threads,
     repository::{
         Clock, Store,
-        channel::{ChannelError, Log, OldRoot},
+        channel::{ChannelError, ChannelLog, OldRoot},
         edit::{self, Selector},
         init::{Writers, init},
         notice::NoNotices,
-        promote::{Wish, promote},
+        promote::{Request, promote},
         publish::{Publication, publish},
         roots::Roots,
         store::Missing,
@@ -77,7 +77,7 @@ impl<'a> Repo<'a> {
     }
 
     fn publish(&self, bundle: PathBuf) {
-        let log = Log::new(&self.store, &self.roots, "staging");
+        let log = ChannelLog::new(&self.store, &self.roots, "staging");
         let publication = Publication {
             bundle,
             passage: Default::default(),
@@ -92,12 +92,13 @@ impl<'a> Repo<'a> {
     }
 
     pub(crate) fn promote(&self, version: &str, rollout: Rollout) {
-        let wish = Wish { from: "staging", into: "production", product: None, what: Some(version), rollout };
-        promote(&self.store, &self.roots, &self.committer(), &wish).unwrap();
+        let request =
+            Request { from: "staging", into: "production", product: None, what: Some(version), rollout };
+        promote(&self.store, &self.roots, &self.committer(), &request).unwrap();
     }
 
     pub(crate) fn withdraw(&self, version: &str, reason: &str) {
-        let log = Log::new(&self.store, &self.roots, "production");
+        let log = ChannelLog::new(&self.store, &self.roots, "production");
         let selector = Selector { product: None, what: version.into() };
         let committed = self.committer().writer(&log).commit(|draft| -> Result<Change, ChannelError> {
             let identity = selector.find(draft).unwrap().identity;
@@ -207,7 +208,7 @@ fn a_web_server_is_followed() {
     let repo = Repo::new(&pi);
     let server = repo.serve();
     repo.is_followed(&[server.url("")], || server.body_bytes());
-    // One question for neighbours, not one for each chunk, and the connection is kept.
+    // One question for neighbors, not one for each chunk, and the connection is kept.
     let (requests, connections) = (server.requests().len(), server.connections());
     assert!(connections < 20 && requests < 200, "{connections} {requests}");
 }

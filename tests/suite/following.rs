@@ -19,7 +19,7 @@ use bistable_format::{
     Channel, Digest, Offer, Release, Role,
     channel::{Passage, Withdrawal},
     release, repository,
-    rollout::{Pace, Rollout, Wave},
+    rollout::{Rollout, RolloutState, Wave},
 };
 
 /// Publish these versions, with what is special about each.
@@ -107,7 +107,7 @@ fn a_wave_comes_when_its_time_comes() {
 
 #[test]
 fn a_rollout_that_is_held_is_for_nobody_but_a_person() {
-    for (pace, word) in [(Pace::Paused(NOW - 5), "paused"), (Pace::Halted, "halted")] {
+    for (pace, word) in [(RolloutState::Paused(NOW - 5), "paused"), (RolloutState::Halted, "halted")] {
         let mut rig = device();
         let mut shop = shop();
         offers(&mut shop, 1, &["1.1.0"], |_, offer| offer.rollout = Rollout { pace, ..tomorrow() });
@@ -328,7 +328,7 @@ fn a_person_names_a_version() {
 
 /// Somebody puts together what was signed apart.
 #[test]
-fn the_terms_of_one_release_with_the_blob_of_another() {
+fn the_constraints_of_one_release_with_the_blob_of_another() {
     let mut rig = device();
     let mut shop = shop();
     let (new, old) = (made("1.1.0"), made("1.0.1"));
@@ -337,7 +337,7 @@ fn the_terms_of_one_release_with_the_blob_of_another() {
     let crossed = [
         Offer { release: other.release, ..good.clone() },
         Offer { release: other.release, identity: other.identity, ..good.clone() },
-        Offer { terms: good.terms.clone(), ..other.clone() },
+        Offer { constraints: good.constraints.clone(), ..other.clone() },
     ];
     for (number, offer) in (1..).zip(crossed) {
         publish(&mut shop, &channel(SEEN + number, vec![offer]));
@@ -373,7 +373,7 @@ fn the_report_as_people_and_programs_read_it() {
             _ => {}
         }
         if version == "1.3.0" {
-            offer.rollout = Rollout { pace: Pace::Halted, ..Rollout::default() };
+            offer.rollout = Rollout { pace: RolloutState::Halted, ..Rollout::default() };
         }
     });
     let all = [channel.offers.to_vec(), vec![other]].concat();
@@ -422,7 +422,11 @@ pub(crate) const UNUSABLE: [(&str, Spoil, bool); 5] = [
     ),
     (
         "the channel says something else of release",
-        |shop, v| Offer { since: NOW, terms: made("1.3.1").release.terms(), ..stock(shop, &made(v)) },
+        |shop, v| Offer {
+            since: NOW,
+            constraints: made("1.3.1").release.constraints(),
+            ..stock(shop, &made(v))
+        },
         true,
     ),
 ];

@@ -303,7 +303,7 @@ fn an_update_given_up_before_its_reboot_leaves_no_one_shot_flag() {
     let good = &product().good;
     let ended = rig.run(|agent| agent.install(&mut &good[..], Overrides::NONE).and_then(|_| agent.resume()));
     assert!(ended.as_ref().is_err_and(is_reboot), "{ended:?}");
-    rig.run(|agent| agent.go_back()).unwrap();
+    rig.run(|agent| agent.roll_back()).unwrap();
     let other = product().draft().pack(&[&product().release_key]);
     rig.run(|agent| agent.install(&mut &other[..], Overrides::NONE)).unwrap();
     rig.reset();

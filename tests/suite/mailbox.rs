@@ -5,7 +5,7 @@ use bistable::{
     app::{Answer, CardWrites, Context, From, Mailbox, NotTaken, Offers, Reboot, Request, Wanted},
     board::{
         Meter,
-        sim::{Keeper, Sim},
+        sim::{Sim, SimSession},
     },
     config::Settings,
     events::End,
@@ -21,7 +21,7 @@ use std::{
 
 /// Bundles that come when the test says so.
 struct OnCue {
-    keeper: Keeper,
+    session: SimSession,
     meter: Meter,
     cue: Receiver<()>,
 }
@@ -34,7 +34,7 @@ impl Context for OnCue {
         CardWrites { writes: self.meter.writes(), bytes: self.meter.bytes() }
     }
     fn booted(&self) -> Option<Slot> {
-        self.keeper.booted()
+        self.session.booted()
     }
     fn ends(&mut self) -> Vec<End> {
         Vec::new()
@@ -50,7 +50,7 @@ impl Context for OnCue {
 
 impl Drop for OnCue {
     fn drop(&mut self) {
-        self.keeper.save().unwrap();
+        self.session.save().unwrap();
     }
 }
 
@@ -61,7 +61,7 @@ fn start(card: &Path) -> (Mailbox, Thread, Sender<()>) {
     let card = PathBuf::from(card);
     let open = move || {
         let sim = Sim::open(&card)?;
-        let context = OnCue { keeper: sim.keeper(), meter: sim.meter.clone(), cue: waits };
+        let context = OnCue { session: sim.session(), meter: sim.meter.clone(), cue: waits };
         Ok((Device::open(sim.board, Settings::default())?, context))
     };
     let (mailbox, thread) = Mailbox::start(open).unwrap();

@@ -20,21 +20,21 @@ use std::{
 #[test]
 fn good_boards_are_understood() {
     let said = |s: Support| match s {
-        Support::Fine(s) => format!("fine: {s}"),
+        Support::Supported(s) => format!("supported: {s}"),
         Support::Note(s) => format!("note: {s}"),
     };
     let table: [(Kind, &str, &str); 4] = [
-        (PI4, "pi4", "fine: EEPROM of 2025-09-01"),
-        (PI5_NVME, "pi5", "fine: EEPROM of 2025-09-01"),
+        (PI4, "pi4", "supported: EEPROM of 2025-09-01"),
+        (PI5_NVME, "pi5", "supported: EEPROM of 2025-09-01"),
         (
             PI3_QEMU,
             "pi3",
             "note: this board has no boot EEPROM: switching slots by autoboot.txt isn't verified",
         ),
-        (PI4_USB, "pi4", "fine: EEPROM of 2025-09-01"),
+        (PI4_USB, "pi4", "supported: EEPROM of 2025-09-01"),
     ];
     for (kind, name, support) in table {
-        for access in [Access::Look, Access::Exclusive] {
+        for access in [Access::ReadOnly, Access::Exclusive] {
             let sys = Sys::new(kind);
             if name == "pi5" {
                 // Nobody says what these bits are there.
@@ -63,7 +63,7 @@ fn a_board_may_be_named() {
     sys.text("proc/device-tree/compatible", "linux,dummy-virt\0");
     assert!(sys.refused().starts_with("this board (linux,dummy-virt) is none that is known"));
     let settings = BoardSettings { name: Some("pi4".into()), disk: None };
-    assert_eq!(sys.open_with(&settings, Access::Look).unwrap().board.name, "pi4");
+    assert_eq!(sys.open_with(&settings, Access::ReadOnly).unwrap().board.name, "pi4");
 }
 
 /// What is wrong with a Pi, and what is said about it.
@@ -128,7 +128,7 @@ fn the_disk_is_found_below_what_hides_it() {
     let sys = Sys::new(PI4);
     sys.mounts(overlay);
     symlink("../../../mmcblk0p4", sys.folder("dev/disk/by-slot/active").join("system")).unwrap();
-    assert_eq!(sys.open(Access::Look).unwrap().board.boot.booted(), Slot::A);
+    assert_eq!(sys.open(Access::ReadOnly).unwrap().board.boot.booted(), Slot::A);
     sys.number("partition", 3);
     assert!(sys.refused().starts_with("slot B was booted, but / is on mmcblk0p4"));
     // dm-verity with the hash tree behind the data, and apart from it.
@@ -150,7 +150,7 @@ fn the_disk_is_found_below_what_hides_it() {
     for path in ["/dev/mmcblk0", "/dev/disk/by-id/mmc-x"] {
         assert!(sys.open_with(&disk(path), Access::Exclusive).is_ok(), "{path}");
     }
-    let refused = |path: &str| sys.open_with(&disk(path), Access::Look).err().unwrap().to_string();
+    let refused = |path: &str| sys.open_with(&disk(path), Access::ReadOnly).err().unwrap().to_string();
     assert_eq!(refused("/dev/sdb"), "[board] disk: /dev/sdb does not exist");
     assert!(refused("/dev/mmcblk0p4").contains("is a partition: name the disk"));
     assert!(refused("/dev/disk").contains("is not a disk"));
@@ -224,7 +224,7 @@ fn only_what_may_be_written_is_opened_for_writing() {
         }
     }
     drop(pi);
-    let mut pi = sys.open(Access::Look).unwrap();
+    let mut pi = sys.open(Access::ReadOnly).unwrap();
     for partition in Partition::ALL {
         let done = write(&mut *pi.board.partitions, partition);
         assert!(done.unwrap_err().to_string().contains("opened to look at it only"), "{partition:?}");
@@ -292,7 +292,7 @@ fn one_process_works_and_any_number_looks() {
     for verb in ["status", "history", "preflight", "install -n good.bundle", "update -n good.bundle"] {
         sys.run(verb).must(0, &[]);
     }
-    assert!(sys.open(Access::Look).is_ok());
+    assert!(sys.open(Access::ReadOnly).is_ok());
     drop(pi);
     assert!(sys.open(Access::Exclusive).is_ok());
 }
@@ -463,7 +463,7 @@ fn an_update_on_the_real_board() {
     let preflight = sys
         .run("preflight --json")
         .must(0, &["ok   boot loader: EEPROM of 2025-09-01", "ok   persistent volume: "]);
-    assert_eq!(preflight.json()["verdict"], "fine");
+    assert_eq!(preflight.json()["verdict"], "ready");
     let health = sys.run("health --json").must(0, &["ok   health app (command): exit code 0"]).json();
     assert_eq!((&health["verdict"], &health["reason"]), (&"healthy".into(), &serde_json::Value::Null));
     sys.text("run/reboots", "");
@@ -524,7 +524,7 @@ fn preflight_stops_where_a_trial_could_not_come_about() {
     fs::remove_file(sys.path("dev/vcio")).unwrap();
     sys.text("proc/cmdline", "bistable.slot=A bistable.trial=0");
     let mut pi = sys.open(Access::Exclusive).unwrap();
-    assert_eq!(pi.board.boot.support().unwrap(), Support::Fine("U-Boot, with our script".into()));
+    assert_eq!(pi.board.boot.support().unwrap(), Support::Supported("U-Boot, with our script".into()));
     drop(pi);
     // 2025-03-09, which chooses no command line by the slot on a Pi 5.
     let sys = Sys::new(PI5_NVME);
@@ -555,12 +555,12 @@ fn the_command_line_chooses_the_board() {
 fn the_root_of_the_running_system_is_read_from_its_file() {
     let sys = Sys::new(PI4);
     fs::write(sys.path("good.bundle"), &product().good).unwrap();
-    assert_eq!(sys.open(Access::Look).unwrap().board.host.system_root(), Ok(None));
+    assert_eq!(sys.open(Access::ReadOnly).unwrap().board.host.system_root(), Ok(None));
     assert_eq!(sys.run("status --json").json()["system_root"], false);
     sys.folder("usr/share/bistable");
     let place = sys.path("usr/share/bistable/root.root");
     fs::write(&place, &product().root.bytes).unwrap();
-    let read = sys.open(Access::Look).unwrap().board.host.system_root();
+    let read = sys.open(Access::ReadOnly).unwrap().board.host.system_root();
     assert_eq!(read, Ok(Some(product().root.bytes.clone())));
     assert_eq!(sys.run("status --json").json()["system_root"], true);
     sys.run("install -n good.bundle").must(0, &[]);

@@ -2,7 +2,7 @@
 use crate::pi::Pi;
 use bistable::{
     Device, Error,
-    agent::{Agent, Listener, Silence, is_reboot},
+    agent::{Agent, Observer, Silence, is_reboot},
     board::{
         Access, Card, CardError, Meter,
         sim::{Sim, SimError, boot_control, firmware},
@@ -278,7 +278,7 @@ impl Rig {
     /// The same, and somebody listens.
     pub(crate) fn run_heard<T>(
         &mut self,
-        listener: &mut dyn Listener,
+        listener: &mut dyn Observer,
         what: impl FnOnce(&mut Agent<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut board = open(&self.pi.card).board;
@@ -307,7 +307,7 @@ impl Rig {
 
     /// The firmware chooses a slot.
     pub(crate) fn reset(&mut self) {
-        let mut card = Card::open(&self.pi.card, Meter::default(), Access::Look).unwrap();
+        let mut card = Card::open(&self.pi.card, Meter::default(), Access::ReadOnly).unwrap();
         let flow = firmware::flow(&mut card).unwrap();
         self.flagged = self.once.take();
         self.boots += 1;

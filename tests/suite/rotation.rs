@@ -357,7 +357,7 @@ fn what_is_installed_outlives_the_key_that_signed_it() {
     let e = rig.run(|agent| agent.install(&mut &product().good[..], Overrides::RETRY)).unwrap_err();
     says(&e, Exit::Untrusted, "was the key retired");
     // ... and there is a way back, tested and tried like any other.
-    rig.reboots(|agent| agent.go_back());
+    rig.reboots(|agent| agent.roll_back());
     assert_eq!(rig.run(|agent| agent.resume()).unwrap(), Rest::Idle);
     assert_eq!((running(&mut rig), rig.booted), ("1.0.0".into(), Slot::A));
     let offer = stock(&mut after, &made_by("1.3.0", &[NEW_RELEASER], |_| {}));

@@ -213,7 +213,7 @@ pub(crate) fn made(version: &str) -> Made {
 /// What a channel says of it.
 pub(crate) fn offer(made: &Made) -> Offer {
     Offer {
-        terms: made.release.terms(),
+        constraints: made.release.constraints(),
         release: Digest::of(&made.signed),
         release_bytes: u32::try_from(made.signed.len()).unwrap(),
         identity: release::identity(&made.signed),

@@ -7,7 +7,7 @@ use crate::{
 use bistable::{
     board::sim::clock::SimClock,
     source::{
-        Dir, Limits, Location, Memory, Mirrors, Patience, Retry, Source, SourceError, Span, Stream, fill,
+        Dir, Limits, Location, Memory, Mirrors, Retry, RetryPolicy, Source, SourceError, Span, Stream, fill,
     },
 };
 use std::{fs, io::Read};
@@ -41,13 +41,13 @@ fn each(mut check: impl FnMut(&str, &mut dyn Source)) {
     check("location", &mut Location::parse(&text).unwrap().open().unwrap());
     check("memory", &mut memory());
     check("http", &mut web());
-    check("retry", &mut Retry::new(web(), Patience::default(), clock, || 0));
+    check("retry", &mut Retry::new(web(), RetryPolicy::default(), clock, || 0));
     check("mirrors", &mut Mirrors::new(two));
 }
 
 fn range(source: &mut dyn Source, from: u64, to: u64) -> Result<Vec<u8>, SourceError> {
     let mut source = source;
-    source.begin("blobs/sha256/data", Span::new(from, to))?;
+    source.open_range("blobs/sha256/data", Span::new(from, to))?;
     let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
     fill(&mut source, &mut bytes)?;
     assert_eq!(source.read(&mut [0; 10])?, 0, "nothing behind the end");
@@ -71,11 +71,11 @@ fn ranges_hold_what_the_file_holds() {
 fn a_range_that_is_left_is_left() {
     let data = files()["blobs/sha256/data"].clone();
     each(|name, source| {
-        source.begin("blobs/sha256/data", Span::new(100, 40_000)).unwrap();
+        source.open_range("blobs/sha256/data", Span::new(100, 40_000)).unwrap();
         assert!(source.read(&mut [0; 10]).unwrap() > 0);
         assert!(range(source, 20, 60).unwrap() == data[20..60], "{name}");
-        source.begin("blobs/sha256/data", Span::new(100, 40_000)).unwrap();
-        assert_eq!(source.small("channels/stable/latest", 10).unwrap().unwrap(), noise(2, 10), "{name}");
+        source.open_range("blobs/sha256/data", Span::new(100, 40_000)).unwrap();
+        assert_eq!(source.get("channels/stable/latest", 10).unwrap().unwrap(), noise(2, 10), "{name}");
         assert!(range(source, 20, 60).unwrap() == data[20..60], "{name}");
     });
 }
@@ -96,12 +96,12 @@ fn what_reaches_over_the_end_is_an_error() {
 #[test]
 fn small_files_have_a_limit_and_may_be_missing() {
     each(|name, source| {
-        assert_eq!(source.small("channels/stable/latest", 10).unwrap(), Some(noise(2, 10)), "{name}");
-        assert_eq!(source.small("empty", 0).unwrap(), Some(Vec::new()), "{name}");
-        assert_eq!(source.small("channels/stable/00000001.channel", 10).unwrap(), None, "{name}");
-        let e = source.small("channels/stable/latest", 9).unwrap_err();
+        assert_eq!(source.get("channels/stable/latest", 10).unwrap(), Some(noise(2, 10)), "{name}");
+        assert_eq!(source.get("empty", 0).unwrap(), Some(Vec::new()), "{name}");
+        assert_eq!(source.get("channels/stable/00000001.channel", 10).unwrap(), None, "{name}");
+        let e = source.get("channels/stable/latest", 9).unwrap_err();
         assert!(matches!(e, SourceError::TooLarge { limit: 9, .. }), "{name}: {e}");
-        let e = source.begin("nothing", Span::new(0, 1)).unwrap_err();
+        let e = source.open_range("nothing", Span::new(0, 1)).unwrap_err();
         assert!(matches!(e, SourceError::NotThere { .. }), "{name}: {e}");
         assert!(!source.name().is_empty(), "{name}");
     });

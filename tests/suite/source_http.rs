@@ -8,7 +8,7 @@ use bistable::{
     board::sim::clock::SimClock,
     clock::SystemClock,
     source::{
-        Http, Limits, Mirrors, Patience, Retry, Source, SourceError, Span, fill,
+        Http, Limits, Mirrors, Retry, RetryPolicy, Source, SourceError, Span, fill,
         http::{Address, Rate},
     },
 };
@@ -48,11 +48,16 @@ pub(crate) fn http(server: &Server, limits: Limits) -> Http {
 
 /// Pauses take no time.
 fn patient(source: impl Source) -> Retry<impl Source> {
-    Retry::new(source, Patience { fruit: 500, ..Patience::default() }, Box::new(SimClock::default()), || 1)
+    Retry::new(
+        source,
+        RetryPolicy { progress_bytes: 500, ..RetryPolicy::default() },
+        Box::new(SimClock::default()),
+        || 1,
+    )
 }
 
 fn range(source: &mut impl Source) -> Result<Vec<u8>, SourceError> {
-    source.begin("f", Span::new(FROM, TO))?;
+    source.open_range("f", Span::new(FROM, TO))?;
     let mut bytes = vec![0; usize::try_from(TO - FROM).unwrap()];
     fill(source, &mut bytes)?;
     assert_eq!(source.read(&mut [0; 9])?, 0);
@@ -86,12 +91,12 @@ fn a_good_server_is_asked_once_over_one_connection() {
     let server = Server::good(files());
     let mut source = http(&server, Limits::default());
     assert!(range(&mut source).unwrap() == right());
-    source.begin("f", Span::new(95_000, 95_100)).unwrap();
+    source.open_range("f", Span::new(95_000, 95_100)).unwrap();
     let mut bytes = [0; 100];
     fill(&mut source, &mut bytes).unwrap();
     assert!(bytes[..] == files()["f"][95_000..95_100]);
-    assert!(source.small("g", 5_000).unwrap().unwrap() == files()["g"]);
-    assert!(source.small("h", 5_000).unwrap().is_none());
+    assert!(source.get("g", 5_000).unwrap().unwrap() == files()["g"]);
+    assert!(source.get("h", 5_000).unwrap().is_none());
     assert_eq!((server.requests().len(), server.connections()), (4, 1));
     assert_eq!(server.body_bytes(), TO - FROM + 100 + 5_000);
     assert!(server.requests()[1].if_range.is_some(), "what is known of the file is said");
@@ -102,13 +107,13 @@ fn what_has_not_changed_is_not_sent_again() {
     let server = Server::good(files());
     let mut source = http(&server, Limits::default());
     for _ in 0..3 {
-        assert!(source.small("g", 5_000).unwrap().unwrap() == files()["g"]);
+        assert!(source.get("g", 5_000).unwrap().unwrap() == files()["g"]);
     }
     assert_eq!(server.body_bytes(), 5_000);
-    assert!(matches!(source.small("g", 4_999), Err(SourceError::TooLarge { limit: 4_999, .. })));
+    assert!(matches!(source.get("g", 4_999), Err(SourceError::TooLarge { limit: 4_999, .. })));
     // Nobody asked whether it changed.
     let server = always(|_, _| Reply::new("304 Not Modified", &[], b""));
-    let strange = http(&server, Limits::default()).small("g", 5_000);
+    let strange = http(&server, Limits::default()).get("g", 5_000);
     assert!(matches!(strange, Err(SourceError::Status { status: 304, .. })), "{strange:?}");
 }
 
@@ -120,12 +125,12 @@ fn what_turned_out_wrong_is_not_kept() {
         if request.n == 0 { Reply { body: noise(9, 5_000), ..reply } } else { reply }
     });
     let mut source = http(&server, Limits::default());
-    assert!(source.small("g", 5_000).unwrap().unwrap() == noise(9, 5_000));
+    assert!(source.get("g", 5_000).unwrap().unwrap() == noise(9, 5_000));
     // The server would say that it is still the same.
-    source.blame();
-    assert!(source.small("g", 5_000).unwrap().unwrap() == crate::source_http::files()["g"]);
+    source.report_corrupt();
+    assert!(source.get("g", 5_000).unwrap().unwrap() == crate::source_http::files()["g"]);
     let server = always(|_, _| Reply::new("403 No", &["Content-Length: 0".into()], b""));
-    assert!(http(&server, Limits::default()).small("g", 5_000).unwrap().is_none());
+    assert!(http(&server, Limits::default()).get("g", 5_000).unwrap().is_none());
 }
 
 /// Kinds of errors.
@@ -349,7 +354,7 @@ fn a_server_without_ranges_sends_the_file_once() {
     let server = always(whole);
     let mut source = http(&server, Limits::default());
     for (from, to) in [(500, 700), (700, 710), (50_000, 60_000), (99_000, 100_000)] {
-        source.begin("f", Span::new(from as u64, to as u64)).unwrap();
+        source.open_range("f", Span::new(from as u64, to as u64)).unwrap();
         let mut bytes = vec![0; to - from];
         fill(&mut source, &mut bytes).unwrap();
         assert!(bytes == files()["f"][from..to], "{from}");
@@ -358,9 +363,9 @@ fn a_server_without_ranges_sends_the_file_once() {
     assert_eq!((server.requests().len(), server.body_bytes()), (1, BYTES as u64));
     // Cut, it begins anew: the bytes in vain are counted.
     let server = nth(0, |r| Reply::new("200 OK", &["Content-Length: 100000".into()], &r.body).cut(20_000));
-    let limits = Limits { vain_bytes: 10_000, ..Limits::default() };
+    let limits = Limits { wasted_bytes: 10_000, ..Limits::default() };
     let mut source = http(&server, limits);
-    source.begin("f", Span::new(15_000, 90_000)).unwrap();
+    source.open_range("f", Span::new(15_000, 90_000)).unwrap();
     let refused = source.read(&mut [0; 100]).unwrap_err();
     assert_eq!(kind(&refused), Kind::Protocol, "{refused}");
 }
@@ -414,7 +419,7 @@ fn a_small_file_has_a_limit_whatever_the_server_says() {
         ("server-error", always(|_, _| Reply::new("500 No", &[], b"")), Some(Kind::Status)),
     ] {
         let limits = limits(want.unwrap_or(Kind::Other));
-        let e = http(&server, limits).small("g", 20_000).unwrap_err();
+        let e = http(&server, limits).get("g", 20_000).unwrap_err();
         match want {
             None => assert!(matches!(e, SourceError::TooLarge { limit: 20_000, .. }), "{name}: {e}"),
             Some(want) => assert_eq!(kind(&e), want, "{name}: {e}"),
@@ -430,7 +435,7 @@ fn nobody_there_is_said_so() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = Address::parse(&format!("http://127.0.0.1:{port}")).unwrap();
     let mut source = Http::new(address, Limits::default(), Box::new(SystemClock));
-    for e in [source.small("f", 9).unwrap_err(), source.begin("f", Span::WHOLE).unwrap_err()] {
+    for e in [source.get("f", 9).unwrap_err(), source.open_range("f", Span::WHOLE).unwrap_err()] {
         assert_eq!(kind(&e), Kind::Unreachable, "{e}");
         assert!(e.is_transport());
     }

@@ -9,10 +9,10 @@ use crate::{
 };
 use bistable::{
     Error,
-    agent::{Agent, Listener, Note},
+    agent::{Agent, AgentEvent, Observer},
     board::sim::clock::SimClock,
     error::BundleError,
-    source::{Flaw, Limits, Memory, Mirrors, Patience, Retry, Source, SourceError},
+    source::{Flaw, Limits, Memory, Mirrors, Retry, RetryPolicy, Source, SourceError},
     steps::install::{Overrides, Remote, Stats},
 };
 use bistable_boot::{
@@ -52,11 +52,11 @@ pub(crate) struct Heard {
     pub(crate) remarks: Vec<String>,
 }
 
-impl Listener for Heard {
-    fn hear(&mut self, note: Note<'_>) {
-        match note {
-            Note::Installed(_, stats) => self.stats = Some(*stats),
-            Note::Remark(text) => self.remarks.push(text.into()),
+impl Observer for Heard {
+    fn on_event(&mut self, event: AgentEvent<'_>) {
+        match event {
+            AgentEvent::Installed(_, stats) => self.stats = Some(*stats),
+            AgentEvent::Remark(text) => self.remarks.push(text.into()),
             _ => {}
         }
     }
@@ -180,7 +180,7 @@ fn only_what_the_device_lacks_is_fetched() {
 }
 
 #[test]
-fn neighbours_come_in_one_request() {
+fn neighbors_come_in_one_request() {
     let (files, release) = repository(&[&product().good]);
     let server = Server::good(files);
     let mut rig = Rig::new();
@@ -210,7 +210,7 @@ fn what_is_there_is_not_fetched_a_second_time() {
     let (mut source, release) = memory(&[&product().good]);
     let mut rig = Rig::new();
     install(&mut rig, &mut source, release).unwrap();
-    rig.run(|agent| agent.go_back()).unwrap();
+    rig.run(|agent| agent.roll_back()).unwrap();
     let before = source.served().bytes();
     let again = rig.run(|agent| {
         let root = agent.device.root()?;
@@ -413,7 +413,7 @@ fn hostile_servers_harm_nothing() {
         ("closes", TryLater, |r| Reply { head: String::new(), ..r.cut(0) }),
     ];
     let (files, release) = repository(&[&product().good]);
-    let patience = Patience { attempts: 3, fruit: 10_000, ..Patience::default() };
+    let patience = RetryPolicy { attempts: 3, progress_bytes: 10_000, ..RetryPolicy::default() };
     for (name, want, wrong) in table {
         let (wrong, served) = (*wrong, files.clone());
         let server = Server::new(move |request| {

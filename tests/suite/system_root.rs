@@ -214,7 +214,7 @@ fn an_image_with_a_newer_root_raises_the_devices_and_there_is_a_way_back() {
     assert_eq!(stored(&rig), [[1, 2], [1, 2]]);
     let floors = record(&mut rig).floors;
     assert_eq!((floors.root_version, floors.channel_sequence), (2, SEEN + 1), "the same key signs channels");
-    rig.reboots(|agent| agent.go_back());
+    rig.reboots(|agent| agent.roll_back());
     rig.run(|agent| agent.resume()).unwrap();
     assert_eq!((rig.booted, running(&mut rig)), (Slot::A, "1.0.0".into()));
     assert_eq!(rig.run(|agent| agent.device.root()).unwrap().version, 2);

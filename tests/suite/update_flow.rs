@@ -31,7 +31,7 @@ fn begun(pi: &Pi, bytes: &[u8]) -> Child {
 fn a_pipe_is_as_good_as_a_file() {
     let pi = Pi::new();
     pi.run_with("install - --json", &product().good)
-        .must(0, &["signature and compatibility are fine", "state: staged"]);
+        .must(0, &["signature verified, compatible with this device", "state: staged"]);
     pi.run("arm").must(0, &["self-test relay", "state: armed"]);
     pi.run("reboot").must(0, &["slot B is tried once"]);
     pi.run("commit").must(0, &["slot B is the default now"]);

@@ -154,7 +154,8 @@ fn spoilt(serve: Serve, file: &[u8]) -> Memory {
             in_place_of(&Digest::of(file));
             let mut offer = Offer { release: Digest::of(file), release_bytes: bytes, ..offer(&good) };
             if serve == Serve::TrueRelease {
-                offer.terms = bistable_format::Release::open(file, &crate::shop::root(1)).unwrap().terms();
+                offer.constraints =
+                    bistable_format::Release::open(file, &crate::shop::root(1)).unwrap().constraints();
                 offer.identity = release::identity(file);
             }
             publish_by(&mut shop, &channel(NEXT, vec![offer]), publisher);

@@ -152,10 +152,6 @@ fn card(story: &mut Story<'_>) -> Result<()> {
     fs::create_dir_all(&config)?;
     material::put(&config.join("50-demo.toml"), "# A desk, not production.\nallow_demo_keys = true\n")?;
     material::put(&sim.join("world.toml"), WORLD)?;
-    // What the system has at this path, which the virtual Pi does not read out of its card.
-    let carried = sim.join("root/usr/share/bistable");
-    fs::create_dir_all(&carried)?;
-    fs::copy(story.folder.join("root.root"), carried.join("root.root"))?;
     tell::why(
         "The virtual Pi is wired as card.img.sim/world.toml says: GPIO17 to GPIO27, a closed door contact, a fan.",
     );

@@ -3,10 +3,10 @@
 use super::{
     clock::Clock,
     device::{Device, Status},
+    observations::What,
     release::{FACTORY, GOOD, NEXT},
     rig::Power,
-    scenario::{Told, commit, first_boot},
-    seen::What,
+    scenario::{Outcome, commit, first_boot},
 };
 use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
@@ -22,7 +22,7 @@ const BEHIND: f64 = 1.15;
 ///
 /// # Errors
 /// What is wrong with the device after a cut, and which cut it was.
-pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Result<Told> {
+pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Result<Outcome> {
     let clock = Clock::start();
     let mut random = Random(seed);
     first_boot(device)?;
@@ -53,7 +53,7 @@ pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Resul
     }
     device.power(Power::Off)?;
     let found: Vec<_> = found.iter().map(|(what, n)| format!("{n} {what}")).collect();
-    Ok(Told {
+    Ok(Outcome {
         what: "cuts",
         time: clock.now(),
         bar: None,

@@ -1,8 +1,8 @@
 //! The device as its operator meets it: power, a root shell on the console, and patience.
 use super::{
     clock::Clock,
+    observations::{self, Line, Seen, What, is_up},
     rig::{Jig, Power, Rig},
-    seen::{self, Line, Seen, What, is_up},
 };
 use anyhow::{Context, Result, bail, ensure};
 use bistable_boot::Slot;
@@ -169,7 +169,7 @@ impl<'a> Device<'a> {
         self.question += 1;
         let question = self.question;
         let from = self.seen.len();
-        self.rig.send(&seen::framed(question, command))?;
+        self.rig.send(&observations::framed(question, command))?;
         let over = |s: &Seen| match &s.what {
             What::Line(Line::End(q, _)) => *q == question,
             What::Up { .. } | What::Off | What::Reset | What::Loader => true,
@@ -193,7 +193,7 @@ impl<'a> Device<'a> {
     /// When it can't be typed.
     pub fn start(&mut self, command: &str) -> Result<()> {
         self.question += 1;
-        self.rig.send(&seen::framed(self.question, command))
+        self.rig.send(&observations::framed(self.question, command))
     }
 
     /// What the device says of itself. None if it didn't answer.

@@ -5,7 +5,7 @@
 //! | [`rig`] | what a scenario runs on |
 //! | [`scenario`] | what happens, and what must have become of the device |
 //! | [`device`] | the dialogue with the device |
-//! | [`seen`] | what is seen from outside, in order |
+//! | [`observations`] | what is seen from outside, in order |
 //! | [`release`] | good and bad releases |
 //! | [`cuts`] | power cuts at random moments |
 //! | [`qemu`], [`sim`], [`pi`] | the rigs |
@@ -13,13 +13,13 @@
 pub mod clock;
 pub mod cuts;
 pub mod device;
+pub mod observations;
 pub mod pi;
 pub mod qemu;
 pub mod release;
 pub mod report;
 pub mod rig;
 pub mod scenario;
-pub mod seen;
 pub mod sim;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -34,7 +34,7 @@ use qemu::{
 };
 use report::Row;
 use rig::Rig;
-use scenario::{Needs, Scenario, Told};
+use scenario::{Needs, Outcome, Scenario};
 use sim::Sim;
 use std::{
     env, fs,
@@ -309,13 +309,13 @@ fn device(folder: &Path) -> Result<PathBuf> {
 pub fn play(
     rig: &mut dyn Rig,
     name: &str,
-    story: impl FnOnce(&mut Device<'_>) -> Result<Told>,
+    story: impl FnOnce(&mut Device<'_>) -> Result<Outcome>,
 ) -> Result<Row> {
     let (machine, flow) = rig.name();
     let clock = Clock::start();
     let mut device = Device::new(&mut *rig, name)?;
     let ended = story(&mut device).map_err(|e| format!("{e:#}"));
-    let boots = seen::boots(&device.seen);
+    let boots = observations::boots(&device.seen);
     rig.done(ended.is_ok())?;
     Ok(Row { scenario: name.into(), machine, flow, boots, took: clock.now(), ended })
 }

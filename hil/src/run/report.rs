@@ -1,5 +1,5 @@
 //! What came of it: a table for people, JSON for programs.
-use super::scenario::Told;
+use super::scenario::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct Row {
     /// All of it, in real time.
     pub took: Duration,
     /// What is told of it, or what is wrong.
-    pub ended: Result<Told, String>,
+    pub ended: Result<Outcome, String>,
 }
 
 /// The table's head.
@@ -84,7 +84,7 @@ mod tests {
             took: Duration::from_millis(61_240),
             ended,
         };
-        let good = row(Ok(Told {
+        let good = row(Ok(Outcome {
             what: "commit",
             time: Duration::from_millis(1260),
             bar: None,

@@ -1,5 +1,5 @@
 //! What a scenario runs on: a machine with a card, a console with a root shell, a power switch, and a jig on its pins.
-use super::seen::Seen;
+use super::observations::Seen;
 use anyhow::{Result, bail};
 use bistable_boot::{Slot, layout::Partition};
 use std::time::Duration;

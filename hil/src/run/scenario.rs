@@ -2,9 +2,9 @@
 use super::{
     clock::Clock,
     device::{Device, Status},
+    observations::{self, What},
     release::{FACTORY, GOOD, HANGS, HEALTH_DEADLINE_S, NEXT, NO_INIT, PANICS, Release, SICK},
     rig::{Jig, Power, Written},
-    seen::{self, What},
 };
 use anyhow::{Context, Result, ensure};
 use bistable_boot::{
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What is told of a scenario that went as it must.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Outcome {
     /// What was timed, in one word.
     pub what: &'static str,
     /// How long it took.
@@ -32,7 +32,7 @@ pub struct Scenario {
     /// Its name.
     pub name: &'static str,
     /// What happens; an error is what is wrong.
-    pub story: fn(&mut Device<'_>) -> Result<Told>,
+    pub story: fn(&mut Device<'_>) -> Result<Outcome>,
     /// What the rig must have for it.
     pub needs: Needs,
 }
@@ -111,7 +111,7 @@ pub fn commit(device: &mut Device<'_>, release: Release, slot: Slot) -> Result<D
     Ok(took)
 }
 
-fn update(device: &mut Device<'_>) -> Result<Told> {
+fn update(device: &mut Device<'_>) -> Result<Outcome> {
     first_boot(device)?;
     let time = commit(device, GOOD, Slot::B).context("into slot B")?;
     device.off_with_default(Slot::B)?;
@@ -123,10 +123,10 @@ fn update(device: &mut Device<'_>) -> Result<Told> {
     at_rest(&device.settle(pace.boot)?, GOOD, Slot::B).context("after a power cycle")?;
     commit(device, NEXT, Slot::A).context("into slot A")?;
     device.off_with_default(Slot::A)?;
-    Ok(Told { what: "commit", time, bar: None, note: String::new() })
+    Ok(Outcome { what: "commit", time, bar: None, note: String::new() })
 }
 
-fn refused(device: &mut Device<'_>) -> Result<Told> {
+fn refused(device: &mut Device<'_>) -> Result<Outcome> {
     first_boot(device)?;
     device.jig(Jig::Unwired)?;
     let install = device.rig().pace().install;
@@ -139,14 +139,14 @@ fn refused(device: &mut Device<'_>) -> Result<Told> {
     ensure!(said.code == 7, "`bistable update` ended with {} instead of 7: {}", said.code, said.text);
     let rest = device.rig().pace().answer;
     at_rest(&device.settle(rest)?, FACTORY, Slot::A)?;
-    let boots = seen::boots(&device.seen);
+    let boots = observations::boots(&device.seen);
     ensure!(boots <= 1, "the device booted {boots} times");
     device.off_with_default(Slot::A)?;
-    Ok(Told { what: "refused", time, bar: None, note: String::new() })
+    Ok(Outcome { what: "refused", time, bar: None, note: String::new() })
 }
 
 /// A release that is bad in some way: it is tried, and the old one comes back by itself.
-fn reverted(device: &mut Device<'_>, bad: Release, bar: Bar) -> Result<Told> {
+fn reverted(device: &mut Device<'_>, bad: Release, bar: Bar) -> Result<Outcome> {
     let one_boot = first_boot(device)?;
     let bundle = device.rig().bundle(bad.version);
     let from = device.seen.len();
@@ -154,7 +154,7 @@ fn reverted(device: &mut Device<'_>, bad: Release, bar: Bar) -> Result<Told> {
     back(device, bad, from, bar, one_boot)
 }
 
-fn kernel_damaged(device: &mut Device<'_>) -> Result<Told> {
+fn kernel_damaged(device: &mut Device<'_>) -> Result<Outcome> {
     let one_boot = first_boot(device)?;
     let install = device.rig().pace().install;
     let bundle = device.rig().bundle(GOOD.version);
@@ -168,7 +168,7 @@ fn kernel_damaged(device: &mut Device<'_>) -> Result<Told> {
 }
 
 /// After the reboot into a bad release: the old one must come back, know why, and be at rest.
-fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: Duration) -> Result<Told> {
+fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: Duration) -> Result<Outcome> {
     let pace = device.rig().pace();
     let deadline = pace.install + pace.boot + pace.boot + Duration::from_secs(HEALTH_DEADLINE_S);
     let reset = device.watch(from, deadline, |s| matches!(s.what, What::Reset | What::Loader))?;
@@ -187,7 +187,7 @@ fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: 
     ensure!(rejected, "{} was not rejected", bad.version);
     device.off_with_default(Slot::A)?;
     let part = device.seen.get(from..).unwrap_or_default();
-    let time = seen::time_back(part, bad.version, FACTORY.version).context("no fault was seen")?;
+    let time = observations::time_back(part, bad.version, FACTORY.version).context("no fault was seen")?;
     let bar = match bar {
         // The first boot says how fast the host is now.
         Bar::Seconds(seconds) => {
@@ -202,11 +202,11 @@ fn back(device: &mut Device<'_>, bad: Release, from: usize, bar: Bar, one_boot: 
         time.as_secs_f64(),
         bar.as_secs_f64()
     );
-    Ok(Told { what: "revert", time, bar: Some(bar), note: String::new() })
+    Ok(Outcome { what: "revert", time, bar: Some(bar), note: String::new() })
 }
 
 /// A whole update, and what it wrote: slot B, the journal, and for the commit one sector.
-fn writes(device: &mut Device<'_>) -> Result<Told> {
+fn writes(device: &mut Device<'_>) -> Result<Outcome> {
     ensure!(device.rig().log_writes(), "this rig doesn't log what is written");
     first_boot(device)?;
     let time = commit(device, GOOD, Slot::B)?;
@@ -249,5 +249,5 @@ fn writes(device: &mut Device<'_>) -> Result<Told> {
         sum(&|w| w.partition == Some(Partition::Persistent)),
         sum(&slot),
     );
-    Ok(Told { what: "commit", time, bar: None, note })
+    Ok(Outcome { what: "commit", time, bar: None, note })
 }

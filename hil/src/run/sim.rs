@@ -2,10 +2,10 @@
 //! takes a moment here, so this is where a scenario itself is tried first.
 use super::{
     clock::Clock,
+    observations::{Fault, Line, Seen, What, unframed},
     qemu::flow,
     release::{self, FACTORY, HEALTH, Nature, PRODUCT, Release},
     rig::{Jig, Pace, Power, Rig},
-    seen::{Fault, Line, Seen, What, unframed},
 };
 use anyhow::{Context, Result, bail, ensure};
 use bistable_boot::{Flow, Slot};

@@ -2,11 +2,11 @@
 //!
 //! Each change is a new numbered file that is created once and never changed, which names the one before it. So the
 //! files are their own history, and whoever loses a race for a number knows it. What a device needs is all in the newest
-//! file, whose size is bounded, however many releases there ever were: those are in the catalogue, which a device never
+//! file, whose size is bounded, however many releases there ever were: those are in the catalog, which a device never
 //! reads.
 use crate::{
-    DecodeError, Digest, Envelope, Extensions, Head, Key, Release, Role, Root, Terms, TrustError, envelope,
-    from_postcard, limits,
+    Constraints, DecodeError, Digest, Envelope, Extensions, Head, Key, Release, Role, Root, TrustError,
+    envelope, from_postcard, limits,
     name::{check_channel_name, check_name},
     open::{self, Entry, OpenList},
     release,
@@ -37,7 +37,7 @@ pub enum Passage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// All of the release that decides onto which device it may go.
-    pub terms: Terms,
+    pub constraints: Constraints,
     /// SHA-256 of the signed release: its blob.
     pub release: Digest,
     /// Bytes of that blob.
@@ -124,7 +124,7 @@ pub struct Act {
     pub about: String,
 }
 
-/// A part of the catalogue of all releases that this channel ever had: a blob, sorted and never changed.
+/// A part of the catalog of all releases that this channel ever had: a blob, sorted and never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// SHA-256 of the blob.
@@ -301,7 +301,7 @@ pub enum OfferError {
     #[error(
         "the channel says something else of release {version} than the release itself: the two don't belong together"
     )]
-    Terms {
+    Constraints {
         /// The release's version.
         version: Version,
     },
@@ -309,7 +309,7 @@ pub enum OfferError {
 
 impl Offer {
     fn check(&self) -> Result<(), DecodeError> {
-        self.terms.check()?;
+        self.constraints.check()?;
         self.rollout.check()?;
         self.extensions.check("channel: offer")?;
         if usize::try_from(self.release_bytes).unwrap_or(usize::MAX) > Envelope::MAX_BYTES {
@@ -330,8 +330,8 @@ impl Offer {
             return Err(OfferError::Digest { found, wanted: self.release });
         }
         let release = Release::open(bytes, root)?;
-        if release.terms() != self.terms || release::identity(bytes) != self.identity {
-            return Err(OfferError::Terms { version: release.version });
+        if release.constraints() != self.constraints || release::identity(bytes) != self.identity {
+            return Err(OfferError::Constraints { version: release.version });
         }
         Ok(release)
     }

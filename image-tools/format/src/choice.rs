@@ -39,7 +39,7 @@ pub enum Verdict {
     /// It failed on this device before.
     Rejected,
     /// So many others failed on this device, up to this version, that it takes only what is newer.
-    Enough(Version),
+    TooManyFailures(Version),
     /// An older device has to run this release before.
     Behind(Version),
     /// Not its turn.
@@ -75,12 +75,12 @@ pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
     let withdrawal = chooser.running.and_then(|running| channel.withdrawal(&running));
     let direction = if withdrawal.is_some() { Direction::Back } else { Direction::Forward };
     let mut offers: Vec<&Offer> =
-        channel.offers.iter().filter(|o| o.terms.product == chooser.device.product).collect();
+        channel.offers.iter().filter(|o| o.constraints.product == chooser.device.product).collect();
     // Of what differs in build metadata alone, the one that was offered last.
     offers.sort_by(|a, b| {
-        b.terms
+        b.constraints
             .version
-            .cmp_precedence(&a.terms.version)
+            .cmp_precedence(&a.constraints.version)
             .then(b.since.cmp(&a.since))
             .then(b.identity.cmp(&a.identity))
     });
@@ -90,8 +90,8 @@ pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
         .into_iter()
         .map(|offer| {
             let verdict = match (verdict(offer, chooser, direction, barrier), enough) {
-                (Verdict::Fits(_), Some(failed)) if !is_newer(&offer.terms.version, failed) => {
-                    Verdict::Enough(failed.clone())
+                (Verdict::Fits(_), Some(failed)) if !is_newer(&offer.constraints.version, failed) => {
+                    Verdict::TooManyFailures(failed.clone())
                 }
                 (verdict, _) => verdict,
             };
@@ -109,10 +109,10 @@ fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: 
     if chooser.rejected.contains(&offer.identity) {
         return Verdict::Rejected;
     }
-    let mut reasons = compat::check(&offer.terms, &chooser.device, direction);
+    let mut reasons = compat::check(&offer.constraints, &chooser.device, direction);
     // A person who goes back knows what they do; a device that leaves a bad release keeps to what a release demands.
-    if let (Direction::Back, Some(required)) = (direction, &offer.terms.requires.running)
-        && chooser.device.running.is_some_and(|running| is_newer(&offer.terms.version, running))
+    if let (Direction::Back, Some(required)) = (direction, &offer.constraints.requires.running)
+        && chooser.device.running.is_some_and(|running| is_newer(&offer.constraints.version, running))
         && !chooser.device.running.is_some_and(|running| meets(required, running))
     {
         let running = chooser.device.running.cloned();
@@ -122,7 +122,7 @@ fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: 
         return Verdict::Incompatible(reasons);
     }
     if let Some(first) = barrier
-        && is_newer(&offer.terms.version, first)
+        && is_newer(&offer.constraints.version, first)
     {
         return Verdict::Behind(first.clone());
     }
@@ -136,7 +136,7 @@ fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: 
 fn enough<'a>(newest_first: &[&'a Offer], chooser: &Chooser<'_>) -> Option<&'a Version> {
     let mut failed = newest_first.iter().filter(|o| chooser.rejected.contains(&o.identity));
     let newest = failed.next()?;
-    (failed.count() + 1 >= FAILURES).then_some(&newest.terms.version)
+    (failed.count() + 1 >= FAILURES).then_some(&newest.constraints.version)
 }
 
 /// The oldest barrier that the device hasn't passed and that is meant for its board.
@@ -144,10 +144,10 @@ fn first_barrier<'a>(offers: &[&'a Offer], chooser: &Chooser<'_>) -> Option<&'a 
     let running = chooser.device.running?;
     let ahead = offers.iter().filter(|o| {
         o.passage == Passage::Barrier
-            && is_newer(&o.terms.version, running)
-            && o.terms.boards.iter().any(|b| b == chooser.device.board)
+            && is_newer(&o.constraints.version, running)
+            && o.constraints.boards.iter().any(|b| b == chooser.device.board)
     });
-    ahead.map(|o| &o.terms.version).min_by(|a, b| a.cmp_precedence(b))
+    ahead.map(|o| &o.constraints.version).min_by(|a, b| a.cmp_precedence(b))
 }
 
 /// The versions that a device of a version has to go through to come to another, oldest first and the last one included:
@@ -166,22 +166,22 @@ pub fn path(
     let mut at = from.clone();
     while is_newer(to, &at) {
         let fits = |o: &&Offer| {
-            o.terms.product == product
-                && o.terms.boards.iter().any(|b| b == board)
-                && is_newer(&o.terms.version, &at)
-                && !is_newer(&o.terms.version, to)
+            o.constraints.product == product
+                && o.constraints.boards.iter().any(|b| b == board)
+                && is_newer(&o.constraints.version, &at)
+                && !is_newer(&o.constraints.version, to)
         };
         let ahead: Vec<&Offer> = offers.iter().filter(fits).collect();
         let barrier = ahead
             .iter()
             .filter(|o| o.passage == Passage::Barrier)
-            .map(|o| &o.terms.version)
+            .map(|o| &o.constraints.version)
             .min_by(|a, b| a.cmp_precedence(b));
         let next = ahead
             .iter()
-            .filter(|o| barrier.is_none_or(|b| !is_newer(&o.terms.version, b)))
-            .filter(|o| o.terms.requires.running.as_ref().is_none_or(|r| meets(r, &at)))
-            .map(|o| &o.terms.version)
+            .filter(|o| barrier.is_none_or(|b| !is_newer(&o.constraints.version, b)))
+            .filter(|o| o.constraints.requires.running.as_ref().is_none_or(|r| meets(r, &at)))
+            .map(|o| &o.constraints.version)
             .max_by(|a, b| a.cmp_precedence(b));
         match next {
             Some(next) => {
@@ -196,10 +196,10 @@ pub fn path(
 
 fn stuck(ahead: &[&Offer], product: &str, board: &str, at: &Version, to: &Version) -> String {
     use alloc::format;
-    let Some(wanted) = ahead.iter().find(|o| o.terms.version.cmp_precedence(to).is_eq()) else {
+    let Some(wanted) = ahead.iter().find(|o| o.constraints.version.cmp_precedence(to).is_eq()) else {
         return format!("no release {to} of {product} for board {board} is on offer");
     };
-    match (&wanted.terms.requires.running, ahead.len()) {
+    match (&wanted.constraints.requires.running, ahead.len()) {
         (Some(required), 1) => format!(
             "release {to} requires a running version {required}; {at} is not, and nothing between the two is on offer"
         ),

@@ -1,6 +1,6 @@
 //! Whether a release may go onto a device, and each reason why not.
 use crate::{
-    DecodeError, Release, Terms, VolumeKind,
+    Constraints, DecodeError, Release, VolumeKind,
     content::{self, kind_name},
     selftest::{At, Need},
     version::{is_newer, meets},
@@ -146,7 +146,7 @@ pub enum Incompatible {
 }
 
 /// Every reason why `release` may not go onto `device`; none means that it may.
-pub fn check(release: &Terms, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
+pub fn check(release: &Constraints, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
     let mut reasons = Vec::new();
     if release.product != device.product {
         reasons
@@ -207,7 +207,7 @@ pub fn check(release: &Terms, device: &Device<'_>, direction: Direction) -> Vec<
     reasons
 }
 
-/// Every reason why this version of the program can't install a release, apart from its [`Terms`]: what only the release
+/// Every reason why this version of the program can't install a release, apart from its [`Constraints`]: what only the release
 /// itself says.
 ///
 /// A required check of an unknown kind that runs on the trial only is left to the release's own agent; a wanted one is

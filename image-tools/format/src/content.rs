@@ -181,7 +181,7 @@ impl Content {
             }
             Content::Directory(directory) => directory.archive.check("release: archive"),
             Content::Containers(containers) => containers.check(),
-            // The terms of an image name its volumes, which can't be read here.
+            // The constraints of an image name its volumes, which can't be read here.
             Content::Unknown(Unknown { kind: IMAGE, .. }) => {
                 Err(DecodeError::Kind { what: "release: content", kind: IMAGE })
             }

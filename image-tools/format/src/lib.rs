@@ -18,9 +18,9 @@
 //! | [`bound`] | a component that an image brings along |
 //! | [`delta`] | how one release is made from another |
 //! | [`chain`] | the roots that a device has followed, as it stores them |
-//! | [`terms`] | what of a release decides onto which device it may go |
+//! | [`constraints`] | what of a release decides onto which device it may go |
 //! | [`channel`] | which releases are on offer |
-//! | [`fresh`] | whether a channel may be believed now |
+//! | [`freshness`] | whether a channel may be believed now |
 //! | [`rollout`] | which devices get a release, and when |
 //! | [`choice`] | which release a device takes, and why not the others |
 //! | [`attestation`] | somebody's signed word about a release |
@@ -35,6 +35,7 @@
 //! | [`version`] | how versions compare |
 //! | [`text`] | which characters may reach a terminal |
 //! | [`failure`] | how both programs report one |
+//! | [`help`] | how both programs show their verbs, examples and exit codes |
 #![no_std]
 extern crate alloc;
 
@@ -49,15 +50,17 @@ pub mod channel;
 pub mod choice;
 pub mod chunklist;
 pub mod compat;
+pub mod constraints;
 pub mod content;
 pub mod delta;
 mod digest;
 pub mod envelope;
 pub mod extensions;
 pub mod failure;
-pub mod fresh;
+pub mod freshness;
 pub mod head;
 pub mod health;
+pub mod help;
 pub mod key;
 pub mod limits;
 pub mod name;
@@ -67,7 +70,6 @@ pub mod repository;
 pub mod rollout;
 pub mod root;
 pub mod selftest;
-pub mod terms;
 pub mod text;
 mod trust;
 pub mod version;
@@ -77,6 +79,7 @@ pub use bound::Bound;
 pub use chain::{ChainError, RootChain, Stray};
 pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
+pub use constraints::{Constraints, Requires, Urgency};
 pub use content::{Content, VolumeKind, Volumes};
 pub use delta::Delta;
 pub use digest::{Digest, Hasher};
@@ -86,7 +89,6 @@ pub use head::Head;
 pub use key::{Key, KeyId, KeyKind};
 pub use release::Release;
 pub use root::{RoleKeys, Root, SignedRoot};
-pub use terms::{Requires, Terms, Urgency};
 pub use trust::TrustError;
 
 /// Bytes that don't decode to what they should be.

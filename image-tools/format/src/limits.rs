@@ -64,13 +64,13 @@ pub const ROLE_CHANNELS: usize = 32;
 pub const WAVES: usize = 16;
 /// Groups that get a release before all waves.
 pub const CANARIES: usize = 8;
-/// Releases that a channel offers at a time. What it ever offered is in its catalogue.
+/// Releases that a channel offers at a time. What it ever offered is in its catalog.
 pub const OFFERS: usize = 64;
 /// Withdrawals that a channel remembers.
 pub const WITHDRAWN: usize = 128;
 /// Releases that a channel keeps from being pruned.
 pub const PINS: usize = 128;
-/// Segments of a channel's catalogue.
+/// Segments of a channel's catalog.
 pub const SEGMENTS: usize = 96;
 /// Attestations that a channel can demand.
 pub const ATTESTATIONS: usize = 8;

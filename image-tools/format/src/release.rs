@@ -1,10 +1,10 @@
 //! A release: the signed description of an image or of a component.
 use crate::{
     Bound, Content, DecodeError, Digest, Envelope, Extensions, Head, Role, Root, TrustError, Volumes,
+    constraints::{Constraints, Requires, Urgency},
     envelope, from_postcard, health, limits,
     open::OpenList,
     selftest,
-    terms::{Requires, Terms, Urgency},
     text::is_printable,
     to_postcard,
 };
@@ -156,8 +156,8 @@ impl Release {
     }
 
     /// All of it that decides onto which device it may go.
-    pub fn terms(&self) -> Terms {
-        Terms::from(self)
+    pub fn constraints(&self) -> Constraints {
+        Constraints::from(self)
     }
 
     /// The self-test plan. Was checked when the release was decoded.
@@ -181,7 +181,7 @@ impl Release {
         self.head.check_for("release: head", true)?;
         self.extensions.check("release")?;
         self.content.check()?;
-        self.terms().check()?;
+        self.constraints().check()?;
         if self.durable == 0 {
             return invalid("release: durable", "formats are counted from 1".into());
         }
@@ -227,9 +227,9 @@ impl Release {
     }
 }
 
-impl From<&Release> for Terms {
+impl From<&Release> for Constraints {
     fn from(release: &Release) -> Self {
-        Terms {
+        Constraints {
             product: release.product().into(),
             component: release.component.clone(),
             version: release.version.clone(),

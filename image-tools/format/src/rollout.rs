@@ -62,24 +62,24 @@ impl Entry for Wave {
 
 /// Whether time goes on for a rollout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Pace {
+pub enum RolloutState {
     /// As the waves say.
     #[default]
     Running,
     /// Nobody else is let in since this time, in seconds since 1970. Who was in by then stays in, and canaries were in from
-    /// the beginning: only [`Halted`](Pace::Halted) keeps it from them.
+    /// the beginning: only [`Halted`](RolloutState::Halted) keeps it from them.
     Paused(u64),
     /// Nobody is let in, not even who was.
     Halted,
 }
 
-impl Pace {
+impl RolloutState {
     /// In a word.
     pub const fn name(self) -> &'static str {
         match self {
-            Pace::Running => "running",
-            Pace::Paused(_) => "paused",
-            Pace::Halted => "halted",
+            RolloutState::Running => "running",
+            RolloutState::Paused(_) => "paused",
+            RolloutState::Halted => "halted",
         }
     }
 }
@@ -88,7 +88,7 @@ impl Pace {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
     /// Whether time goes on.
-    pub pace: Pace,
+    pub pace: RolloutState,
     /// Groups of devices, by their label, that get it before all waves.
     #[serde(deserialize_with = "crate::limited::<_, _, { limits::CANARIES }>")]
     pub canaries: Vec<String>,
@@ -168,9 +168,9 @@ impl Rollout {
     /// Whether a device gets the release of this name at a time, in seconds since 1970.
     pub fn admits(&self, member: &Member<'_>, release: &Digest, now: u64) -> Admission {
         let now = match self.pace {
-            Pace::Halted => return Admission::Halted,
-            Pace::Paused(at) => now.min(at),
-            Pace::Running => now,
+            RolloutState::Halted => return Admission::Halted,
+            RolloutState::Paused(at) => now.min(at),
+            RolloutState::Running => now,
         };
         if self.waves.total() == 0 {
             return Admission::Everyone;
@@ -182,7 +182,7 @@ impl Rollout {
         let turns = self.waves.iter().enumerate().filter_map(|(i, w)| Some((w.reaches(place)?, i + 1)));
         match turns.min() {
             Some((at, wave)) if at <= now => Admission::Wave(wave),
-            _ if matches!(self.pace, Pace::Paused(_)) => Admission::Paused,
+            _ if matches!(self.pace, RolloutState::Paused(_)) => Admission::Paused,
             Some((at, wave)) => Admission::Later { wave, at },
             None => Admission::NoWave,
         }
@@ -191,9 +191,9 @@ impl Rollout {
     /// The share of the fleet that is let in at a time, of [`WHOLE`]; canaries aren't counted.
     pub fn share(&self, now: u64) -> u16 {
         let now = match self.pace {
-            Pace::Halted => return 0,
-            Pace::Paused(at) => now.min(at),
-            Pace::Running => now,
+            RolloutState::Halted => return 0,
+            RolloutState::Paused(at) => now.min(at),
+            RolloutState::Running => now,
         };
         if self.waves.total() == 0 {
             return WHOLE;
@@ -219,13 +219,13 @@ impl Rollout {
     /// Let time go on after a pause: all waves move by as much as the pause took, so that at this moment exactly those
     /// are in that were in when it began.
     pub fn resume(&mut self, now: u64) {
-        if let Pace::Paused(since) = self.pace {
+        if let RolloutState::Paused(since) = self.pace {
             let pause = now.saturating_sub(since);
             for wave in &mut self.waves {
                 wave.at = wave.at.saturating_add(pause);
             }
         }
-        self.pace = Pace::Running;
+        self.pace = RolloutState::Running;
     }
 
     pub(crate) fn check(&self) -> Result<(), DecodeError> {

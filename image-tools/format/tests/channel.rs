@@ -7,7 +7,7 @@ use bistable_format::{
     attestation::Attestation,
     channel::{Gates, LONGEST, OfferError, Passage, Withdrawal},
     limits,
-    rollout::{Pace, Wave},
+    rollout::{RolloutState, Wave},
 };
 use common::{
     attestation, channel, channel_keys, id, key, offer, problem, release, repository, root, signer,
@@ -54,7 +54,7 @@ fn what_makes_no_sense_is_refused() {
         ("65 offers", refused(|c| c.offers = vec![offer(); limits::OFFERS + 1].into())),
         ("a wave's share", refused(|c| c.offers[0].rollout.waves.push(Wave { at: 0, over: 0, share: 0 }))),
         ("a wave's share", refused(|c| c.offers[0].rollout.waves.push(Wave { at: 0, over: 0, share: 10_001 }))),
-        ("whole sectors", refused(|c| c.offers[0].terms.bytes[1] += 1)),
+        ("whole sectors", refused(|c| c.offers[0].constraints.bytes[1] += 1)),
     ];
     for (want, found) in table {
         assert!(found.contains(want), "{want}: {found}");
@@ -69,7 +69,7 @@ fn a_full_channel_fits() {
             let mut one = offer();
             one.identity = Digest::of(&i.to_le_bytes());
             one.passage = Passage::Barrier;
-            one.rollout.pace = Pace::Paused(u64::MAX);
+            one.rollout.pace = RolloutState::Paused(u64::MAX);
             one.rollout.waves = vec![Wave { at: u64::MAX, over: u32::MAX, share: 10_000 }; 8].into();
             one
         })
@@ -97,8 +97,8 @@ fn an_offer_is_held_against_its_release() {
     let sealed = release().seal(&[&signer(4)]).unwrap();
     assert_eq!(offer().open(&sealed, &root()), Ok(release()));
     let mut other = offer();
-    other.terms.security_version -= 1;
-    assert_eq!(other.open(&sealed, &root()), Err(OfferError::Terms { version: release().version }));
+    other.constraints.security_version -= 1;
+    assert_eq!(other.open(&sealed, &root()), Err(OfferError::Constraints { version: release().version }));
     let twice = release().seal(&[&signer(4), &signer(7)]).unwrap();
     assert!(matches!(offer().open(&twice, &root()), Err(OfferError::Digest { .. })));
     let by_a_stranger = release().seal(&[&signer(5)]).unwrap();
@@ -194,10 +194,10 @@ fn sixty_four_offers_of_realistic_size_fit_with_room_to_spare() {
         let mut one = offer();
         one.identity = Digest::of(&i.to_le_bytes());
         one.release = Digest::of(&i.to_be_bytes());
-        one.terms.boards =
+        one.constraints.boards =
             ["pi3", "pi3a", "pi3b", "pi4", "pi400", "pi5", "cm4", "cm5"].map(String::from).to_vec();
-        one.terms.requires.running = Some(requirement(">=1.2.0, <2.0.0"));
-        one.terms.requires.components =
+        one.constraints.requires.running = Some(requirement(">=1.2.0, <2.0.0"));
+        one.constraints.requires.components =
             vec![("boot-loader".into(), requirement("^2.1")), ("app".into(), requirement(">=3.0.0"))];
         one.rollout.canaries = vec!["lab".into(), "friendly-customers".into()];
         let wave = |n: u64| Wave { at: 1_700_000_000 + n * 86_400, over: 14_400, share: 10_000 };
@@ -214,7 +214,7 @@ fn sixty_four_offers_of_realistic_size_fit_with_room_to_spare() {
 fn a_channel_that_would_not_fit_is_refused_by_its_writer() {
     let mut large = channel();
     let mut one = offer();
-    one.terms.boards = (0..limits::BOARDS).map(|i| format!("{i:064}")).collect();
+    one.constraints.boards = (0..limits::BOARDS).map(|i| format!("{i:064}")).collect();
     let offers = (0..limits::OFFERS).map(|i| Offer { identity: Digest::of(&i.to_le_bytes()), ..one.clone() });
     large.offers = offers.collect::<Vec<_>>().into();
     let bytes = large.payload_bytes();

@@ -7,7 +7,7 @@ use bistable_format::{
     channel::{Passage, Withdrawal},
     choice::{Choice, Chooser, Verdict, choose, path},
     compat::{Device, Direction, Incompatible},
-    rollout::{Admission, Member, Pace, Rollout, Wave},
+    rollout::{Admission, Member, Rollout, RolloutState, Wave},
 };
 use semver::{Version, VersionReq};
 
@@ -22,8 +22,8 @@ fn id(text: &str) -> Digest {
 /// An offer whose identity is that of its version's text.
 fn plain(text: &str) -> Offer {
     let mut offer = common::offer();
-    offer.terms.version = version(text);
-    offer.terms.requires = bistable_format::Requires::default();
+    offer.constraints.version = version(text);
+    offer.constraints.requires = bistable_format::Requires::default();
     offer.identity = id(text);
     offer.rollout = Rollout::default();
     offer
@@ -31,7 +31,7 @@ fn plain(text: &str) -> Offer {
 
 fn requiring(text: &str, running: &str) -> Offer {
     let mut offer = plain(text);
-    offer.terms.requires.running = Some(VersionReq::parse(running).unwrap());
+    offer.constraints.requires.running = Some(VersionReq::parse(running).unwrap());
     offer
 }
 
@@ -84,15 +84,15 @@ fn ask(
         now: 1000,
     };
     let Choice { considered, taken, direction, .. } = choose(channel, &chooser);
-    let all = considered.into_iter().map(|c| (c.offer.terms.version.to_string(), c.verdict)).collect();
-    (taken.map(|o| o.terms.version.to_string()), all, direction)
+    let all = considered.into_iter().map(|c| (c.offer.constraints.version.to_string(), c.verdict)).collect();
+    (taken.map(|o| o.constraints.version.to_string()), all, direction)
 }
 
 #[test]
 fn what_is_taken() {
     let waits =
         || Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }].into(), ..Rollout::default() };
-    let halted = Rollout { pace: Pace::Halted, ..Rollout::default() };
+    let halted = Rollout { pace: RolloutState::Halted, ..Rollout::default() };
     // What it is about, offers, withdrawn, running, rejected, taken.
     type Row<'a> = (&'a str, Vec<Offer>, &'a [&'a str], &'a str, &'a [&'a str], Option<&'a str>);
     #[rustfmt::skip]
@@ -132,9 +132,9 @@ fn each_offer_gets_its_reason() {
     let waits =
         Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }].into(), ..Rollout::default() };
     let mut low = plain("1.6.0");
-    low.terms.security_version = 2;
+    low.constraints.security_version = 2;
     let mut other = plain("9.0.0");
-    other.terms.product = "fan".into();
+    other.constraints.product = "fan".into();
     let offers = [
         plain("1.0.0"),
         plain("1.1.0"),
@@ -188,7 +188,7 @@ fn a_device_on_which_everything_fails_comes_to_rest() {
 #[test]
 fn a_device_that_leaves_a_bad_release_still_keeps_to_its_security_floor() {
     let mut low = plain("1.0.0");
-    low.terms.security_version = 2;
+    low.constraints.security_version = 2;
     let (taken, all, direction) = ask(&channel(&[low], &["1.1.0"]), "1.1.0", &[]);
     assert_eq!((taken, direction), (None, Direction::Back));
     assert!(matches!(&all[0].1, Verdict::Incompatible(_)));

@@ -47,7 +47,7 @@ impl Bench {
             boot_bytes: self.boot_bytes,
             system_bytes: self.system_bytes,
         };
-        check(&release.terms(), &device, direction)
+        check(&release.constraints(), &device, direction)
     }
 }
 

@@ -8,7 +8,7 @@ use bistable_format::choice::{Chooser, Verdict, choose};
 use bistable_format::compat::{self, Device, Direction, Incompatible};
 use bistable_format::extensions::Extension;
 use bistable_format::open::Unknown;
-use bistable_format::rollout::{Admission, Member, Pace, Rollout, WHOLE};
+use bistable_format::rollout::{Admission, Member, Rollout, RolloutState, WHOLE};
 use bistable_format::{
     Bound, Channel, ChunkList, Content, DecodeError, Delta, Digest, Extensions, Offer, Release, Root,
     Urgency, limits,
@@ -70,7 +70,7 @@ fn a_release_of_an_unknown_content_kind_is_read_kept_and_not_installed() {
         assert_eq!((&read.content, read.content.kind()), (&content, kind));
         assert!(read.content.artifacts().is_empty() && read.content.blobs().is_empty());
         assert_eq!(read.volumes(), None);
-        let reasons = judge(&read.terms());
+        let reasons = judge(&read.constraints());
         let text = format!(
             "it is a version of component module ({name}), and this version of Bistable installs images only"
         );
@@ -79,7 +79,7 @@ fn a_release_of_an_unknown_content_kind_is_read_kept_and_not_installed() {
 }
 
 /// What a device for which an image would fit says.
-fn judge(terms: &bistable_format::Terms) -> Vec<Incompatible> {
+fn judge(constraints: &bistable_format::Constraints) -> Vec<Incompatible> {
     let running = Version::new(1, 3, 9);
     let components = [("boot-loader".into(), Version::new(2, 4, 0))];
     let device = Device {
@@ -91,7 +91,7 @@ fn judge(terms: &bistable_format::Terms) -> Vec<Incompatible> {
         boot_bytes: 64 << 20,
         system_bytes: 1 << 30,
     };
-    compat::check(terms, &device, Direction::Forward)
+    compat::check(constraints, &device, Direction::Forward)
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn a_known_content_in_an_unknown_form_is_not_understood() {
             let later = Release { content: content.clone(), ..release.clone() };
             let read = kept(&later.encode().unwrap());
             assert_eq!(read.content, content, "{name}");
-            let reasons = judge(&Release { head: release.head.clone(), ..read }.terms());
+            let reasons = judge(&Release { head: release.head.clone(), ..read }.constraints());
             let [Incompatible::NotNewer { .. } | Incompatible::Content { .. }, ..] = &reasons[..] else {
                 panic!("{name}: {reasons:?}")
             };
             assert!(reasons.iter().any(|r| matches!(r, Incompatible::Content { kind: k, .. } if *k == kind)));
         }
     }
-    // The terms of an image name its volumes: without them it is refused.
+    // The constraints of an image name its volumes: without them it is refused.
     let good = fields(&release().content);
     for bytes in [[&good[..], &[0]].concat(), good[..9].to_vec(), vec![]] {
         let later = Release { content: Content::Unknown(unknown(1, &bytes)), ..release() };
@@ -129,7 +129,7 @@ fn an_unknown_urgency_is_kept_and_treated_as_normal() {
         let read = kept(&Release { urgency: urgency.clone(), ..release() }.encode().unwrap());
         assert_eq!((&read.urgency, read.urgency.name()), (&urgency, "unknown"));
         assert_ne!(read.urgency, Urgency::Security);
-        assert_eq!(judge(&read.terms()), [], "it is no reason against a release");
+        assert_eq!(judge(&read.constraints()), [], "it is no reason against a release");
     }
     for urgency in [Urgency::Normal, Urgency::Security] {
         assert_eq!(
@@ -140,7 +140,7 @@ fn an_unknown_urgency_is_kept_and_treated_as_normal() {
 }
 
 /// The channel with one offer that has these waves, and the offer.
-fn with_waves(pace: Pace, waves: &[Vec<u8>]) -> Channel {
+fn with_waves(pace: RolloutState, waves: &[Vec<u8>]) -> Channel {
     let mut one = offer();
     one.rollout.pace = pace;
     kept_channel(&raw_channel(&channel(), &[raw_offer(&one, waves)], &[]))
@@ -161,7 +161,7 @@ fn an_unknown_wave_lets_nobody_in() {
         DecodeError::Malformed("channel: wave"),
     ];
     // Only unknown waves: nobody, not everybody.
-    let nobody = with_waves(Pace::Running, &strange);
+    let nobody = with_waves(RolloutState::Running, &strange);
     let rollout = &nobody.offers[0].rollout;
     let found: Vec<_> = rollout.waves.unreadable().iter().map(|u| u.why.clone()).collect();
     assert_eq!((rollout.waves.len(), rollout.waves.total(), &found[..]), (0, 4, &whys[..]));
@@ -171,22 +171,22 @@ fn an_unknown_wave_lets_nobody_in() {
     }
     assert_eq!((rollout.share(u64::MAX), rollout.last_share(), rollout.is_done(u64::MAX)), (0, 0, false));
     // Beside a known one, only that counts.
-    let some = with_waves(Pace::Running, &[&[all][..], &strange].concat());
+    let some = with_waves(RolloutState::Running, &[&[all][..], &strange].concat());
     let rollout = &some.offers[0].rollout;
     assert_eq!(admission(rollout, 1, None), Admission::Wave(1));
     assert_eq!((rollout.share(0), rollout.is_done(0)), (WHOLE, true));
-    let paused = with_waves(Pace::Paused(u64::MAX), &strange);
+    let paused = with_waves(RolloutState::Paused(u64::MAX), &strange);
     assert_eq!(admission(&paused.offers[0].rollout, 1, None), Admission::Paused);
-    let halted = with_waves(Pace::Halted, &strange);
+    let halted = with_waves(RolloutState::Halted, &strange);
     assert_eq!(admission(&halted.offers[0].rollout, 1, Some("lab")), Admission::Halted);
     // No waves at all are still everybody.
-    let everybody = with_waves(Pace::Running, &[]);
+    let everybody = with_waves(RolloutState::Running, &[]);
     assert_eq!(admission(&everybody.offers[0].rollout, 1, None), Admission::Everyone);
 }
 
 #[test]
 fn a_device_does_not_take_an_offer_whose_waves_it_cannot_read() {
-    let nobody = with_waves(Pace::Running, &[raw_wave(7, b"by region")]);
+    let nobody = with_waves(RolloutState::Running, &[raw_wave(7, b"by region")]);
     let choice = choose(&nobody, &chooser(None));
     assert_eq!((choice.taken, &choice.considered[0].verdict), (None, &Verdict::Waits(Admission::NoWave)));
     assert_eq!(choose(&nobody, &chooser(Some("lab"))).taken, Some(&nobody.offers[0]));
@@ -244,7 +244,10 @@ fn a_list_with_an_unknown_encoding_is_refused() {
 
 #[test]
 fn one_undecodable_offer_leaves_the_others_usable() {
-    let bad_terms = Offer { terms: bistable_format::Terms { boards: vec![], ..offer().terms }, ..offer() };
+    let bad_constraints = Offer {
+        constraints: bistable_format::Constraints { boards: vec![], ..offer().constraints },
+        ..offer()
+    };
     let strange = [
         (vec![], DecodeError::Malformed("channel: offer")),
         (b"something of 2030".to_vec(), DecodeError::Malformed("channel: offer")),
@@ -254,13 +257,13 @@ fn one_undecodable_offer_leaves_the_others_usable() {
             DecodeError::Extension { what: "channel: offer", id: 9 },
         ),
         (
-            frame(&bad_terms),
+            frame(&bad_constraints),
             DecodeError::Invalid { what: "release: boards", problem: "1 to 32 boards are needed".into() },
         ),
     ];
     let mut other = offer();
     other.identity = Digest::of(b"another release");
-    other.terms.version = Version::new(1, 3, 95);
+    other.constraints.version = Version::new(1, 3, 95);
     let good = [frame(&offer()), frame(&other)];
     let frames: Vec<_> = good.iter().cloned().chain(strange.iter().map(|(bytes, _)| bytes.clone())).collect();
     let read = kept_channel(&raw_channel(&channel(), &frames, &[]));

@@ -374,7 +374,7 @@ fn artifacts_are_named_in_the_order_of_a_bundle() {
     assert_eq!(names(release()), ["boot", "system"]);
     assert_eq!(names(common::directory_release()), ["archive"]);
     assert_eq!(names(common::containers_release()), ["layer-1", "layer-2", "layer-3"]);
-    let bytes: Vec<u64> = common::containers_release().terms().bytes;
+    let bytes: Vec<u64> = common::containers_release().constraints().bytes;
     assert_eq!(bytes, [5_000_000, 70_000, 123]);
 }
 

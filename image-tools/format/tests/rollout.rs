@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 use bistable_format::{
     Digest,
-    rollout::{Admission, Member, Pace, Rollout, WHOLE, Wave},
+    rollout::{Admission, Member, Rollout, RolloutState, WHOLE, Wave},
 };
 use proptest::prelude::*;
 
@@ -23,9 +23,9 @@ fn any_wave() -> impl Strategy<Value = Wave> {
 
 fn any_rollout() -> impl Strategy<Value = Rollout> {
     let pace = prop_oneof![
-        4 => Just(Pace::Running),
-        2 => (0..8000_u64).prop_map(Pace::Paused),
-        1 => Just(Pace::Halted)
+        4 => Just(RolloutState::Running),
+        2 => (0..8000_u64).prop_map(RolloutState::Paused),
+        1 => Just(RolloutState::Halted)
     ];
     (pace, prop::collection::vec(any_wave(), 0..5), prop::bool::ANY).prop_map(|(pace, waves, canaries)| {
         Rollout { pace, canaries: if canaries { vec!["canary".into()] } else { vec![] }, waves: waves.into() }
@@ -79,8 +79,8 @@ fn what_a_device_is_told() {
         ask(&rollout, Some("lab"), 0),
         ask(&rollout, None, 150),
         ask(&rollout, Some("attic"), 200),
-        ask(&Rollout { pace: Pace::Paused(150), ..rollout.clone() }, None, 300),
-        ask(&Rollout { pace: Pace::Halted, ..rollout.clone() }, Some("lab"), 300),
+        ask(&Rollout { pace: RolloutState::Paused(150), ..rollout.clone() }, None, 300),
+        ask(&Rollout { pace: RolloutState::Halted, ..rollout.clone() }, Some("lab"), 300),
         ask(&waves(&[(0, 0, 1)]), None, 300),
         ask(&Rollout::default(), None, 0),
     ];
@@ -116,7 +116,7 @@ proptest! {
     fn canaries_are_first(r in any_rollout(), seed: u32, now in 0..9000_u64) {
         prop_assume!(!r.canaries.is_empty());
         prop_assert!(!is_in(&r, seed, None, now) || is_in(&r, seed, Some("canary"), now));
-        prop_assert!(r.pace == Pace::Halted || is_in(&r, seed, Some("canary"), now));
+        prop_assert!(r.pace == RolloutState::Halted || is_in(&r, seed, Some("canary"), now));
     }
 
     #[test]
@@ -124,8 +124,8 @@ proptest! {
         r in any_rollout(), seed: u32, canary: bool, at in 0..9000_u64, now in 0..9000_u64,
     ) {
         let group = canary.then_some("canary");
-        let running = Rollout { pace: Pace::Running, ..r };
-        let paused = Rollout { pace: Pace::Paused(at), ..running.clone() };
+        let running = Rollout { pace: RolloutState::Running, ..r };
+        let paused = Rollout { pace: RolloutState::Paused(at), ..running.clone() };
         prop_assert_eq!(is_in(&paused, seed, group, now), is_in(&running, seed, group, now.min(at)));
     }
 
@@ -133,15 +133,15 @@ proptest! {
     fn after_a_pause_it_goes_on_where_it_was(
         r in any_rollout(), seed: u32, at in 0..9000_u64, pause in 0..9000_u64, later in 0..9000_u64,
     ) {
-        let running = Rollout { pace: Pace::Running, ..r };
-        let mut resumed = Rollout { pace: Pace::Paused(at), ..running.clone() };
+        let running = Rollout { pace: RolloutState::Running, ..r };
+        let mut resumed = Rollout { pace: RolloutState::Paused(at), ..running.clone() };
         resumed.resume(at + pause);
         prop_assert_eq!(is_in(&resumed, seed, None, at + pause + later), is_in(&running, seed, None, at + later));
     }
 
     #[test]
     fn a_halt_stops_everybody(r in any_rollout(), seed: u32, now in 0..9000_u64) {
-        let halted = Rollout { pace: Pace::Halted, ..r };
+        let halted = Rollout { pace: RolloutState::Halted, ..r };
         prop_assert!(!is_in(&halted, seed, None, now) && !is_in(&halted, seed, Some("canary"), now));
         prop_assert_eq!(halted.share(now), 0);
     }
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn the_last_share_is_reached_and_never_passed(r in any_rollout(), now in 0..9000_u64) {
-        let running = Rollout { pace: Pace::Running, ..r };
+        let running = Rollout { pace: RolloutState::Running, ..r };
         prop_assert!(running.share(now) <= running.last_share());
         prop_assert_eq!(running.share(9000), running.last_share());
     }

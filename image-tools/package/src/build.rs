@@ -11,7 +11,7 @@ use std::{
 /// What goes onto a device: the daemon, and no simulated Pi.
 const SHIPPED: [&str; 5] = ["-p", "bistable", "--no-default-features", "--features", "daemon"];
 
-/// The program, and a line for each crate that is in it: name, version, licence, source.
+/// The program, and a line for each crate that is in it: name, version, license, source.
 ///
 /// # Errors
 /// When the build fails.

@@ -89,7 +89,7 @@ fn control(tree: &[Entry], about: &About) -> String {
          Priority: optional\n\
          Description: A/B updater for Raspberry Pi products\n \
          Installs signed bundles into the slot that isn't running, tests the product's\n \
-         hardware, tries the new system once, and keeps it or goes back.\n \
+         hardware, tries the new system once, and commits it or rolls back.\n \
          .\n \
          It is for devices with a card that bistable-image made. It also switches the\n \
          hardware watchdog on.{cpu}\n",

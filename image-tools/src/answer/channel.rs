@@ -99,10 +99,10 @@ pub struct Demand {
 impl From<&channel::Channel> for Channel {
     fn from(channel: &channel::Channel) -> Channel {
         let offer = |offer: &channel::Offer| Offer {
-            product: offer.terms.product.clone(),
-            version: offer.terms.version.to_string(),
+            product: offer.constraints.product.clone(),
+            version: offer.constraints.version.to_string(),
             release: offer.identity.to_string(),
-            boards: offer.terms.boards.clone(),
+            boards: offer.constraints.boards.clone(),
             since: offer.since,
             barrier: offer.passage == Passage::Barrier,
             pinned: channel.pins.contains(&offer.identity),

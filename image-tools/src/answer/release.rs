@@ -1,7 +1,7 @@
 //! Releases of a repository.
 use super::{Base, Pace, Rollout};
 use crate::repository::audit::timestamp;
-use crate::repository::holdings::{Held, Standing};
+use crate::repository::inventory::{HeldRelease, Standing};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -51,8 +51,8 @@ pub struct InChannel {
     pub reason: Option<String>,
 }
 
-impl From<&Held> for Release {
-    fn from(held: &Held) -> Release {
+impl From<&HeldRelease> for Release {
+    fn from(held: &HeldRelease) -> Release {
         let entry = &held.entry;
         let in_channel = |(name, (state, at)): (&String, &(Standing, u64))| {
             (name.clone(), InChannel { state: *state, since: timestamp(*at), rollout: None, reason: None })

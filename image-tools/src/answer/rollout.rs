@@ -15,12 +15,12 @@ pub enum Pace {
     Halted,
 }
 
-impl From<rollout::Pace> for Pace {
-    fn from(pace: rollout::Pace) -> Pace {
+impl From<rollout::RolloutState> for Pace {
+    fn from(pace: rollout::RolloutState) -> Pace {
         match pace {
-            rollout::Pace::Running => Pace::Running,
-            rollout::Pace::Paused(_) => Pace::Paused,
-            rollout::Pace::Halted => Pace::Halted,
+            rollout::RolloutState::Running => Pace::Running,
+            rollout::RolloutState::Paused(_) => Pace::Paused,
+            rollout::RolloutState::Halted => Pace::Halted,
         }
     }
 }
@@ -57,8 +57,8 @@ impl From<&rollout::Rollout> for Rollout {
         Rollout {
             pace: rollout.pace.into(),
             paused_at: match rollout.pace {
-                rollout::Pace::Paused(at) => Some(at),
-                rollout::Pace::Running | rollout::Pace::Halted => None,
+                rollout::RolloutState::Paused(at) => Some(at),
+                rollout::RolloutState::Running | rollout::RolloutState::Halted => None,
             },
             canaries: rollout.canaries.clone(),
             waves: rollout.waves.iter().map(wave).collect(),

@@ -1,13 +1,13 @@
 //! `attest`.
 use super::Out;
-use super::act::Which;
-use super::place::{By, Pinned, Place};
+use super::place::{Actor, Pinned, Place};
+use super::write_args::ReleaseArg;
 use crate::answer::{Answer, Attested};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::repository::audit::{self, Act};
-use crate::repository::channel::Log;
+use crate::repository::channel::ChannelLog;
 use crate::repository::store::Claim;
 use crate::repository::trust::Recognized;
 use bistable_format::attestation::Attestation;
@@ -20,7 +20,7 @@ pub struct Args {
     /// The channel that offers it, for example staging.
     channel: String,
     #[command(flatten)]
-    which: Which,
+    which: ReleaseArg,
     /// What is attested: `tests-passed`, for example
     #[arg(long)]
     kind: String,
@@ -35,18 +35,18 @@ pub struct Args {
     #[command(flatten)]
     pinned: Pinned,
     #[command(flatten)]
-    by: By,
+    by: Actor,
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let (key, who) = (SecretKey::read(&args.key)?, args.by.name()?);
     let store = args.place.open_to_write()?;
     let Recognized { roots, known, .. } = args.pinned.recognize(&store)?;
-    let channel = known.newest(&Log::new(&store, &roots, &args.channel))?.channel;
+    let channel = known.newest(&ChannelLog::new(&store, &roots, &args.channel))?.channel;
     let offer = args.which.selector().find(&channel)?;
     let repository = roots.newest().root.repository();
     let word = Attestation {
-        head: Head::new(repository, &offer.terms.product),
+        head: Head::new(repository, &offer.constraints.product),
         release: offer.identity,
         kind: args.kind.clone(),
         at: HostClock.now(),
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         },
     };
     let new = there.is_none();
-    let (product, version) = (&offer.terms.product, &offer.terms.version);
+    let (product, version) = (&offer.constraints.product, &offer.constraints.version);
     let about = format!("{} of {product} {version} by key {:.4}", args.kind, key.public().id());
     // Who died between the two makes up for it now: no record of it is older than what was attested.
     let since = audit::timestamp(at);

@@ -5,7 +5,7 @@ use crate::answer::{Answer, Audit, AuditRepaired, AuditVerified};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::audit::{self, AuditError, Record};
-use crate::repository::channel::{Log, names};
+use crate::repository::channel::{ChannelLog, names};
 use crate::repository::recording;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
@@ -93,7 +93,7 @@ fn repair(place: &Place, out: Out) -> Result<(), Error> {
     let roots = Roots::load(&store)?;
     let mut added = 0;
     for name in names(&store)? {
-        let log = Log::new(&store, &roots, name);
+        let log = ChannelLog::new(&store, &roots, name);
         added += recording::catch_up(&store, &HostClock, &log, log.sequence()?)?;
     }
     let text = match added {

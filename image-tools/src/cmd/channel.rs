@@ -1,14 +1,14 @@
 //! `channel`: look at one, renew it, set its gates, pin releases.
 use super::Out;
-use super::act::{Acting, Which, committed_line};
 use super::place::Place;
 use super::waves::{stage, to_come};
+use super::write_args::{ReleaseArg, WriteArgs, committed_line};
 use crate::answer::{Answer, ChannelChanged, Channels, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::read_public;
 use crate::repository::audit::timestamp;
-use crate::repository::channel::{ChannelFile, Log, OldRoot, names};
+use crate::repository::channel::{ChannelFile, ChannelLog, OldRoot, names};
 use crate::repository::edit::{EditError, barrier, people, pin, unpin};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
@@ -55,7 +55,7 @@ pub struct Refresh {
     #[arg(long, value_name = "N")]
     continue_after: Option<u64>,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 /// Arguments of `channel gates`.
@@ -76,7 +76,7 @@ pub struct Gates {
     #[arg(long)]
     no_others: bool,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 /// Arguments of `channel pin`, `unpin` and `barrier`.
@@ -85,9 +85,9 @@ pub struct Pin {
     /// The channel.
     name: String,
     #[command(flatten)]
-    which: Which,
+    which: ReleaseArg,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 fn demand(text: &str) -> Result<(String, PathBuf), String> {
@@ -108,12 +108,12 @@ pub(crate) fn run(verb: &Channel, out: Out) -> Result<(), Error> {
 
 fn refresh(args: &Refresh, out: Out) -> Result<(), Error> {
     let Some(after) = args.continue_after else {
-        return changed(&args.name, &args.acting, out, "refresh", |_, _| Ok(String::new()));
+        return changed(&args.name, &args.write, out, "refresh", |_, _| Ok(String::new()));
     };
-    let mut bench = args.acting.open()?;
-    bench.continue_after = Some(after);
+    let mut session = args.write.open()?;
+    session.continue_after = Some(after);
     let about = format!("{}, continued after number {after}", args.name);
-    let committed = bench.change_or_begin(&args.name, "refresh", |_, _| Ok(about.clone()))?;
+    let committed = session.change_or_begin(&args.name, "refresh", |_, _| Ok(about.clone()))?;
     report(&args.name, "refresh", committed.as_ref(), out)
 }
 
@@ -123,7 +123,7 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
         .iter()
         .map(|(kind, path)| Ok((kind.clone(), read_public(path)?)))
         .collect::<Result<Vec<(String, Key)>, Error>>()?;
-    let committed = args.acting.open()?.change_or_begin(&args.name, "gates", |draft, _| {
+    let committed = args.write.open()?.change_or_begin(&args.name, "gates", |draft, _| {
         let before = draft.gates.clone();
         let gates = &mut draft.gates;
         gates.min_age = args.min_age.unwrap_or(gates.min_age);
@@ -156,9 +156,10 @@ fn marked(
     mark: impl Fn(&mut Content, &bistable_format::Digest) -> Result<(), EditError>,
 ) -> Result<(), Error> {
     let selector = args.which.selector();
-    changed(&args.name, &args.acting, out, verb, |draft, _| {
+    changed(&args.name, &args.write, out, verb, |draft, _| {
         let offer = selector.find(draft)?;
-        let (identity, about) = (offer.identity, format!("{} {}", offer.terms.product, offer.terms.version));
+        let (identity, about) =
+            (offer.identity, format!("{} {}", offer.constraints.product, offer.constraints.version));
         mark(draft, &identity)?;
         Ok(about)
     })
@@ -166,12 +167,12 @@ fn marked(
 
 fn changed(
     name: &str,
-    acting: &Acting,
+    write: &WriteArgs,
     out: Out,
     verb: &str,
     change: impl FnMut(&mut Content, u64) -> Result<String, EditError>,
 ) -> Result<(), Error> {
-    let committed = acting.open()?.change(name, verb, change)?;
+    let committed = write.open()?.change(name, verb, change)?;
     report(name, verb, committed.as_ref(), out)
 }
 
@@ -201,7 +202,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
     for name in wanted {
         // What only an older root vouches for, too: who renews it has to see it first.
         let ChannelFile { channel, root, .. } =
-            Log::new(&store, &roots, name).newest_or_old(OldRoot::Accept)?;
+            ChannelLog::new(&store, &roots, name).newest_or_old(OldRoot::Accept)?;
         all.push((&channel).into());
         text.push_str(&text_of(&channel, HostClock.now()));
         if root != roots.newest().root.version {
@@ -233,15 +234,18 @@ fn text_of(channel: &Content, now: u64) -> String {
     ));
     let mut offers: Vec<_> = channel.offers.iter().collect();
     offers.sort_by(|a, b| {
-        a.terms.product.cmp(&b.terms.product).then(b.terms.version.cmp_precedence(&a.terms.version))
+        a.constraints
+            .product
+            .cmp(&b.constraints.product)
+            .then(b.constraints.version.cmp_precedence(&a.constraints.version))
     });
     for offer in offers {
         let barrier = if offer.passage == Passage::Barrier { "  barrier" } else { "" };
         let pinned = if channel.pins.contains(&offer.identity) { "  pinned" } else { "" };
         line(format_args!(
             "  {} {}  {}  {:.12}  since {}{barrier}{pinned}",
-            offer.terms.product,
-            offer.terms.version,
+            offer.constraints.product,
+            offer.constraints.version,
             stage(&offer.rollout, now),
             offer.identity,
             timestamp(offer.since),

@@ -4,7 +4,7 @@ use super::place::Place;
 use crate::answer::{Answer, WantedDelta, WantedDeltas};
 use crate::error::Error;
 use crate::repository::delta_file;
-use crate::repository::holdings::Holdings;
+use crate::repository::inventory::Inventory;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::wanted::{LAST, Wanted, wanted};
@@ -13,7 +13,7 @@ use bistable_format::{Digest, repository as names};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The options of `delta` that a person has to adapt.
+/// The options of `delta` to adapt.
 const SIGNED: &str = "--key release.key --root root.root";
 
 /// Arguments of `deltas`.
@@ -31,11 +31,11 @@ pub struct Args {
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
-    let holdings = Holdings::read(&store, &roots, Some(&args.channel))?;
+    let inventory = Inventory::read(&store, &roots, Some(&args.channel))?;
     let there = delta_file::all(&store, &roots)?;
     let there: BTreeMap<(Digest, Digest), u64> =
         there.good.iter().map(|d| ((d.delta.target, d.delta.base), d.bytes())).collect();
-    let all = wanted(&holdings, &args.channel, args.last);
+    let all = wanted(&inventory, &args.channel, args.last);
     let (mut text, mut missing) = (String::new(), 0);
     // The deltas to one release are made together: its bundle is read once.
     let mut commands: Vec<(String, String)> = Vec::new();

@@ -5,12 +5,12 @@ use super::search;
 use crate::answer::{Answer, Listed, ListedRelease};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
-use crate::repository::channel::Log;
-use crate::repository::holdings::Held;
+use crate::repository::channel::ChannelLog;
+use crate::repository::inventory::HeldRelease;
 use crate::repository::listing::{Wanted, listing};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
-use bistable_format::{Channel, rollout::Pace};
+use bistable_format::{Channel, rollout::RolloutState};
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -32,14 +32,14 @@ pub struct Args {
 }
 
 /// The pace at which a channel rolls a release out, if it offers it.
-fn pace(channel: &Channel, held: &Held) -> Option<Pace> {
+fn pace(channel: &Channel, held: &HeldRelease) -> Option<RolloutState> {
     channel.offer(&held.entry.identity).map(|offer| offer.rollout.pace)
 }
 
 /// What a channel makes of a release, in a word.
-fn word(channel: &Channel, held: &Held) -> &'static str {
+fn word(channel: &Channel, held: &HeldRelease) -> &'static str {
     match pace(channel, held) {
-        None | Some(Pace::Running) => held.standing().name(),
+        None | Some(RolloutState::Running) => held.standing().name(),
         Some(stopped) => stopped.name(),
     }
 }
@@ -47,8 +47,9 @@ fn word(channel: &Channel, held: &Held) -> &'static str {
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
-    let channel = Log::new(&store, &roots, &args.channel).newest()?.channel;
-    let wanted = |held: &Held| args.product.as_ref().is_none_or(|product| *product == held.entry.product);
+    let channel = ChannelLog::new(&store, &roots, &args.channel).newest()?.channel;
+    let wanted =
+        |held: &HeldRelease| args.product.as_ref().is_none_or(|product| *product == held.entry.product);
     let found = listing(&store, &channel, if args.all { Wanted::All } else { Wanted::Offered })
         .filter(|held| held.as_ref().map_or(true, wanted))
         .take(args.last.unwrap_or(usize::MAX))

@@ -1,8 +1,6 @@
 //! One file per verb: from arguments to options, and from the result to text or JSON.
-pub(crate) mod act;
 pub(crate) mod attest;
 pub(crate) mod audit;
-mod bars;
 pub(crate) mod build;
 pub(crate) mod card;
 pub(crate) mod channel;
@@ -10,12 +8,13 @@ pub(crate) mod delta;
 pub(crate) mod deltas;
 pub(crate) mod diff;
 pub(crate) mod inspect;
-pub(crate) mod keep;
 pub(crate) mod key;
-mod lines;
 pub(crate) mod list;
+pub(crate) mod maintenance;
 pub(crate) mod manual;
 mod place;
+mod progress_bar;
+mod progress_lines;
 pub(crate) mod promote;
 pub(crate) mod publish;
 pub(crate) mod repo;
@@ -25,6 +24,7 @@ pub(crate) mod site;
 pub(crate) mod verify;
 mod waves;
 pub(crate) mod withdraw;
+pub(crate) mod write_args;
 
 use crate::answer::{Answer, Document, Failure};
 use crate::error::{Error, Exit};
@@ -60,9 +60,9 @@ impl Out {
     pub(crate) fn progress(self) -> Box<dyn Progress> {
         let terminal = io::stderr().is_terminal();
         match self.progress {
-            ProgressStyle::Auto if terminal => Box::new(bars::Bars::new()),
-            ProgressStyle::Auto | ProgressStyle::Plain => Box::new(lines::Lines::plain()),
-            ProgressStyle::Json => Box::new(lines::Lines::json()),
+            ProgressStyle::Auto if terminal => Box::new(progress_bar::Bars::new()),
+            ProgressStyle::Auto | ProgressStyle::Plain => Box::new(progress_lines::Lines::plain()),
+            ProgressStyle::Json => Box::new(progress_lines::Lines::json()),
             ProgressStyle::Quiet => Box::new(Silent),
         }
     }
@@ -86,7 +86,7 @@ impl Out {
 
     /// Tell what failed: on standard error, and as JSON.
     pub(crate) fn complain(self, error: &Error) {
-        lines::say(&format!("error: {}", on_lines(error)));
+        progress_lines::say(&format!("error: {}", on_lines(error)));
         if self.json && !matches!(error, Error::Told(_)) {
             // Nothing can be done about a closed standard output.
             let _ = object(&Document::failed(failure(error), None));

@@ -98,7 +98,7 @@ pub(crate) fn report_trust(recognized: &Recognized, store: &Store) {
         Trusted::InsteadOf(old) => format!(" instead of the repository with the first root {old:.12}"),
     };
     let newest = recognized.roots.newest_mark();
-    super::lines::say(&format!(
+    super::progress_lines::say(&format!(
         "trusting root {} ({:.12}) of {} from now on{instead}",
         newest.number,
         newest.digest,
@@ -114,7 +114,7 @@ pub(crate) fn memory() -> Result<Arc<dyn TrustStore>, Error> {
 /// Warn on stderr that a store doesn't keep what was created first.
 pub(crate) fn warn_of(writers: Writers, store: &Store) {
     if writers == Writers::Single {
-        super::lines::say(&format!(
+        super::progress_lines::say(&format!(
             "warning: {} was made with --single-writer: make sure that no other program writes to it now",
             store.place()
         ));
@@ -123,13 +123,13 @@ pub(crate) fn warn_of(writers: Writers, store: &Store) {
 
 /// Who does it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct By {
+pub(crate) struct Actor {
     /// Who does this, for the audit. Default: the user's and the machine's name.
     #[arg(long, value_name = "NAME", env = "BISTABLE_BY")]
     by: Option<String>,
 }
 
-impl By {
+impl Actor {
     /// The name.
     pub(crate) fn name(&self) -> Result<String, Error> {
         match &self.by {

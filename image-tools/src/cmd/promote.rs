@@ -1,13 +1,13 @@
 //! `promote`.
 use super::Out;
-use super::act::{Acting, Which, committed_line};
 use super::waves::{rest, stage, to_come};
+use super::write_args::{ReleaseArg, WriteArgs, committed_line};
 use crate::answer::{Answer, Promoted, RolloutChanged, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
-use crate::repository::promote::{Wish, promote};
+use crate::repository::promote::{Request, promote};
 use crate::repository::words::{WaveAfter, in_order, percent};
-use bistable_format::rollout::{Pace, Rollout, Wave};
+use bistable_format::rollout::{Rollout, RolloutState, Wave};
 
 /// Arguments of `promote`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
     #[command(flatten)]
     rollout: Waves,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 /// Who gets it, and when.
@@ -44,30 +44,30 @@ impl Waves {
     pub(crate) fn rollout(&self, now: u64) -> Result<Rollout, Error> {
         let waves: Vec<Wave> = self.waves.iter().map(|w| w.from(now)).collect();
         in_order(&waves).map_err(|why| Error::Usage(format!("--waves: {why}")))?;
-        Ok(Rollout { pace: Pace::Running, canaries: self.canary.clone(), waves: waves.into() })
+        Ok(Rollout { pace: RolloutState::Running, canaries: self.canary.clone(), waves: waves.into() })
     }
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let rollout = args.rollout.rollout(HostClock.now())?;
-    let bench = args.acting.open()?;
-    let wish = Wish {
+    let session = args.write.open()?;
+    let request = Request {
         from: &args.from,
         into: &args.into,
         product: args.product.as_deref(),
         what: args.version.as_deref(),
         rollout,
     };
-    let (offer, committed) = promote(&bench.store, &bench.roots, &bench.committer(), &wish)?;
-    let (product, version) = (&offer.terms.product, &offer.terms.version);
+    let (offer, committed) = promote(&session.store, &session.roots, &session.committer(), &request)?;
+    let (product, version) = (&offer.constraints.product, &offer.constraints.version);
     // One that was only signed again keeps the rollout that it had.
     let there = committed.as_ref().and_then(|c| c.file.channel.offer(&offer.identity));
-    let waves = &there.map_or(&wish.rollout, |there| &there.rollout).waves;
+    let waves = &there.map_or(&request.rollout, |there| &there.rollout).waves;
     let who = match waves.first() {
         None => "all devices get it".to_owned(),
         Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
-    let rest = rest(&wish.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
+    let rest = rest(&request.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     out.result(
         Answer::Promoted(Promoted {
             product: product.clone(),
@@ -92,7 +92,7 @@ pub struct RolloutArgs {
     /// The channel.
     channel: String,
     #[command(flatten)]
-    which: Which,
+    which: ReleaseArg,
     /// What to do about it.
     #[command(subcommand)]
     verb: RolloutVerb,
@@ -109,13 +109,13 @@ pub(crate) enum RolloutVerb {
     Canary(CanaryArgs),
     /// Stop the waves where they are. Devices that were let in before still get it, and so do canary groups: only `halt` keeps it
     /// from them
-    Pause(Acting),
+    Pause(WriteArgs),
     /// Resume a paused rollout
-    Resume(Acting),
+    Resume(WriteArgs),
     /// Stop it for all devices that don't have it yet; only `set` or `everyone` starts it again
-    Halt(Acting),
+    Halt(WriteArgs),
     /// Offer it to all devices now
-    Everyone(Acting),
+    Everyone(WriteArgs),
 }
 
 /// Arguments of `rollout set`.
@@ -124,7 +124,7 @@ pub(crate) struct SetArgs {
     #[command(flatten)]
     waves: Waves,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 /// Arguments of `rollout wave`.
@@ -134,7 +134,7 @@ pub(crate) struct WaveArgs {
     #[arg(value_name = "SHARE%[@AFTER][+OVER]", value_parser = WaveAfter::parse)]
     wave: WaveAfter,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 /// Arguments of `rollout canary`.
@@ -143,28 +143,28 @@ pub(crate) struct CanaryArgs {
     /// The devices' label.
     group: String,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
     use crate::repository::edit::{Change, change};
     let now = HostClock.now();
-    let (acting, wanted, word) = match &args.verb {
-        RolloutVerb::Set(a) => (&a.acting, Change::Replace(a.waves.rollout(now)?), "set"),
-        RolloutVerb::Wave(a) => (&a.acting, Change::Wave(a.wave.from(now)), "wave"),
-        RolloutVerb::Canary(a) => (&a.acting, Change::Canary(a.group.clone()), "canary"),
+    let (write, wanted, word) = match &args.verb {
+        RolloutVerb::Set(a) => (&a.write, Change::Replace(a.waves.rollout(now)?), "set"),
+        RolloutVerb::Wave(a) => (&a.write, Change::Wave(a.wave.from(now)), "wave"),
+        RolloutVerb::Canary(a) => (&a.write, Change::Canary(a.group.clone()), "canary"),
         RolloutVerb::Pause(a) => (a, Change::Pause, "pause"),
         RolloutVerb::Resume(a) => (a, Change::Resume, "resume"),
         RolloutVerb::Halt(a) => (a, Change::Halt, "halt"),
         RolloutVerb::Everyone(a) => (a, Change::Everyone, "everyone"),
     };
-    let bench = acting.open()?;
+    let session = write.open()?;
     let selector = args.which.selector();
     let (mut about, mut is_now) = (String::new(), Rollout::default());
-    let committed = bench.change(&args.channel, "rollout", |draft, now| {
+    let committed = session.change(&args.channel, "rollout", |draft, now| {
         let offer = selector.find(draft)?;
         let identity = offer.identity;
-        about = format!("{word} {} {}", offer.terms.product, offer.terms.version);
+        about = format!("{word} {} {}", offer.constraints.product, offer.constraints.version);
         change(draft, &identity, &wanted, now)?;
         if let Some(offer) = draft.offer(&identity) {
             is_now.clone_from(&offer.rollout);
@@ -177,7 +177,7 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
     for line in to_come(&is_now, now) {
         text.push_str(&format!("  {line}\n"));
     }
-    if matches!(is_now.pace, Pace::Paused(_)) {
+    if matches!(is_now.pace, RolloutState::Paused(_)) {
         text.push_str(
             "  devices that were let in before still get it; `rollout … halt` keeps it from them, too\n",
         );

@@ -1,13 +1,13 @@
 //! `publish`.
 use super::Out;
-use super::act::{Acting, committed_line};
 use super::promote::Waves;
 use super::waves::rest;
+use super::write_args::{WriteArgs, committed_line};
 use crate::answer::{self, Answer, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::repository::channel::Log;
+use crate::repository::channel::ChannelLog;
 use crate::repository::publish::{Publication, publish};
 use crate::repository::wanted::LAST;
 use crate::size::Bytes;
@@ -43,12 +43,12 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
-    let bench = args.acting.open()?;
-    let log = Log::new(&bench.store, &bench.roots, &args.channel);
+    let session = args.write.open()?;
+    let log = ChannelLog::new(&session.store, &session.roots, &args.channel);
     let publication = Publication {
         bundle: args.bundle.clone(),
         passage: if args.barrier { Passage::Barrier } else { Passage::Free },
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         threads: Threads::asked(args.threads),
     };
     let progress = out.progress();
-    let published = publish(&bench.committer().writer(&log), &publication, &*progress)?;
+    let published = publish(&session.committer().writer(&log), &publication, &*progress)?;
     drop(progress);
     let mut deltas = String::new();
     for delta in &published.deltas {
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         None => format!("channel {} offers it already", args.channel),
     };
     out.result(
-        Answer::Published(Box::new(answer::Published::new(bench.store.place(), &args.channel, &published))),
+        Answer::Published(Box::new(answer::Published::new(session.store.place(), &args.channel, &published))),
         &format!(
             "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{deltas}{}",
             release.product(),

@@ -1,11 +1,11 @@
 //! `repo init`, `repo root`, `repo forget`, `repo probe`.
 use super::Out;
-use super::lines::{OnStderr, say};
-use super::place::{By, Pinned, Place, memory, report_trust, warn_of};
+use super::place::{Actor, Pinned, Place, memory, report_trust, warn_of};
+use super::progress_lines::{OnStderr, say};
 use crate::answer::{Answer, Forgotten, Initialized, NextRoot as Followed, Probed};
 use crate::clock::HostClock;
 use crate::error::Error;
-use crate::repository::init::{Initialised, Writers, init, writers};
+use crate::repository::init::{Creation, Writers, init, writers};
 use crate::repository::probe::probe;
 use crate::repository::store::Missing;
 use crate::repository::trust::{Trusted, recognize};
@@ -41,7 +41,7 @@ pub struct Init {
     #[arg(long)]
     single_writer: bool,
     #[command(flatten)]
-    by: By,
+    by: Actor,
 }
 
 /// Arguments of `repo root`.
@@ -55,7 +55,7 @@ pub struct NextRoot {
     #[command(flatten)]
     pinned: Pinned,
     #[command(flatten)]
-    by: By,
+    by: Actor,
 }
 
 /// Arguments of `repo forget`.
@@ -92,11 +92,11 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             let made = init(&store, &root, wanted, &who, &HostClock)?;
             let recognized = recognize(&memory, &store, Some(&root))?;
             // Of a repository that was just made nothing can be remembered.
-            if made == Initialised::Already || matches!(recognized.trusted, Trusted::InsteadOf(_)) {
+            if made == Creation::Already || matches!(recognized.trusted, Trusted::InsteadOf(_)) {
                 report_trust(&recognized, &store);
             }
             let remembered = recognized.known.channels()?;
-            if made == Initialised::New && !remembered.is_empty() {
+            if made == Creation::New && !remembered.is_empty() {
                 say(&format!(
                     "warning: this computer has signed channels of this repository ({}): before they are signed again, restore \
                      their files from a mirror or a backup, or, if no device has ever seen them, run `bistable-image repo forget`",
@@ -106,13 +106,13 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             let writers = writers(&store)?;
             warn_of(writers, &store);
             let what = match made {
-                Initialised::New => "a new repository",
-                Initialised::Already => "was this repository already",
+                Creation::New => "a new repository",
+                Creation::Already => "was this repository already",
             };
             out.result(
                 Answer::Initialized(Initialized {
                     repository: store.place().into(),
-                    new: made == Initialised::New,
+                    new: made == Creation::New,
                     single_writer: writers == Writers::Single,
                 }),
                 &format!("{}: {what}\n", store.place()),

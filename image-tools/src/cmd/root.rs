@@ -210,7 +210,7 @@ fn refuse_weak(root: &bistable_format::Root, yes_weak: bool) -> Result<(), Error
         return Err(root::RootError::Weak(weaknesses).into());
     }
     for weakness in weaknesses {
-        super::lines::say(&format!("warning: the root is weak: {weakness}"));
+        super::progress_lines::say(&format!("warning: the root is weak: {weakness}"));
     }
     Ok(())
 }
@@ -247,7 +247,7 @@ fn new(args: New, out: Out) -> Result<(), Error> {
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     output::write(&args.out, &made.bytes, existing, Access::Public)?;
     if made.root.role(Role::Channel).is_none() {
-        super::lines::say(
+        super::progress_lines::say(
             "warning: without --channel-key no channel can be signed for this root: it is only for updates from files",
         );
     }

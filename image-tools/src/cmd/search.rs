@@ -6,9 +6,9 @@ use crate::answer::{Answer, Base, Found, Release, Shown};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
-use crate::repository::contents;
 use crate::repository::delta_file::{self, StoredDelta};
-use crate::repository::holdings::{Held, Holdings, Standing};
+use crate::repository::inventory::{HeldRelease, Inventory, Standing};
+use crate::repository::manifest;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::size::Bytes;
@@ -98,10 +98,10 @@ fn day(text: &str) -> Result<u64, String> {
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
-    let holdings = Holdings::read(&store, &Roots::load(&store)?, args.channel.as_deref())?;
+    let inventory = Inventory::read(&store, &Roots::load(&store)?, args.channel.as_deref())?;
     let words: Vec<String> = args.words.iter().map(|w| w.to_lowercase()).collect();
-    let mut found: Vec<&Held> =
-        holdings.sorted().into_iter().filter(|held| fits(args, &words, held)).collect();
+    let mut found: Vec<&HeldRelease> =
+        inventory.sorted().into_iter().filter(|held| fits(args, &words, held)).collect();
     match args.sort {
         Sort::Version => {}
         Sort::Date => found.sort_by_key(|h| std::cmp::Reverse(h.since())),
@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
 }
 
 /// A release in a line: what the channels make of it is for the caller to say.
-pub(crate) fn line(held: &Held, standing: &str) -> String {
+pub(crate) fn line(held: &HeldRelease, standing: &str) -> String {
     let entry = &held.entry;
     let first = entry.description.lines().next().unwrap_or_default();
     let line = format!(
@@ -131,7 +131,7 @@ pub(crate) fn line(held: &Held, standing: &str) -> String {
     format!("{}\n", line.trim_end())
 }
 
-fn fits(args: &Args, words: &[String], held: &Held) -> bool {
+fn fits(args: &Args, words: &[String], held: &HeldRelease) -> bool {
     let entry = &held.entry;
     let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
     let state = match args.state {
@@ -154,7 +154,7 @@ fn fits(args: &Args, words: &[String], held: &Held) -> bool {
 }
 
 /// What each channel makes of it.
-fn channels(held: &Held) -> String {
+fn channels(held: &HeldRelease) -> String {
     let one = |(name, (standing, _)): (&String, &(Standing, u64))| match standing {
         Standing::Offered => name.clone(),
         other => format!("{name} ({})", other.name()),
@@ -165,16 +165,16 @@ fn channels(held: &Held) -> String {
 pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
-    let holdings = Holdings::read(&store, &roots, None)?;
+    let inventory = Inventory::read(&store, &roots, None)?;
     let version = Version::parse(&args.version).ok();
-    let is_meant = |held: &&&Held| {
+    let is_meant = |held: &&&HeldRelease| {
         args.product.as_ref().is_none_or(|p| *p == held.entry.product)
             && match &version {
                 Some(version) => held.entry.version == *version,
                 None => args.version.len() >= 8 && held.entry.identity.to_string().starts_with(&args.version),
             }
     };
-    let sorted = holdings.sorted();
+    let sorted = inventory.sorted();
     let mut found = sorted.iter().filter(is_meant);
     let held = match (found.next(), found.next()) {
         (Some(one), None) => *one,
@@ -188,7 +188,7 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
             )));
         }
     };
-    let stored = contents::read(&store, &roots, &held.entry.release)?;
+    let stored = manifest::read(&store, &roots, &held.entry.release)?;
     let (release, entry) = (&stored.release, &held.entry);
     let whole = stored.require_whole(&store).err().map(|e| e.to_string());
     let attested: Vec<String> = store
@@ -199,7 +199,7 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     let deltas = delta_file::of(&store, &roots, &entry.identity)?;
     let base = |delta: &StoredDelta| {
         let base = &delta.delta.base;
-        holdings
+        inventory
             .releases
             .get(base)
             .map_or_else(|| format!("{base:.12}"), |held| held.entry.version.to_string())
@@ -217,7 +217,7 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("product", &entry.product);
     line("version", &entry.version.to_string());
     line("channels", &channels(held));
-    for (name, file) in &holdings.channels {
+    for (name, file) in &inventory.channels {
         if let Some(offer) = file.channel.offer(&entry.identity) {
             line("rollout", &format!("{name}: {}", stage(&offer.rollout, HostClock.now())));
             for wave in to_come(&offer.rollout, HostClock.now()) {
@@ -242,7 +242,7 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("files", whole.as_deref().unwrap_or("all there"));
     line("description", &release.description);
     let mut shown = Release::from(held);
-    for (name, file) in &holdings.channels {
+    for (name, file) in &inventory.channels {
         let Some(in_channel) = shown.channels.get_mut(name) else { continue };
         in_channel.rollout = file.channel.offer(&entry.identity).map(|offer| (&offer.rollout).into());
         in_channel.reason = file.channel.withdrawal(&entry.identity).map(|bad| bad.reason.clone());

@@ -7,7 +7,7 @@ use crate::disk;
 use crate::error::Error;
 use crate::output::{self, Access, Existing};
 use crate::repository::delta_file;
-use crate::repository::holdings::Holdings;
+use crate::repository::inventory::Inventory;
 use crate::repository::roots::Roots;
 use crate::repository::site::{Card, Site, imager, page};
 use crate::repository::store::Missing;
@@ -61,11 +61,11 @@ fn board(text: &str) -> Result<String, String> {
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
-    let holdings = Holdings::read(&store, &roots, None)?;
+    let inventory = Inventory::read(&store, &roots, None)?;
     let deltas = delta_file::all(&store, &roots)?.good;
     let now = HostClock.now();
     let (title, url) = (args.title.as_str(), args.url.as_deref());
-    let html = page(&Site { title, url, holdings: &holdings, deltas: &deltas, now });
+    let html = page(&Site { title, url, inventory: &inventory, deltas: &deltas, now });
     let base = args.url.as_deref().unwrap_or_default().trim_end_matches('/');
     let cards =
         args.card.iter().map(|path| card(path, base, &args.board, now)).collect::<Result<Vec<_>, Error>>()?;
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         }
     }
     let text: String = written.iter().map(|path| format!("{path}\n")).collect();
-    let answer = SiteWritten { files: written, channels: holdings.channels.len(), cards: cards.len() };
+    let answer = SiteWritten { files: written, channels: inventory.channels.len(), cards: cards.len() };
     out.result(Answer::SiteWritten(answer), &text)
 }
 

@@ -2,7 +2,7 @@
 use crate::repository::audit::timestamp;
 use crate::repository::edit::people;
 use crate::repository::words::percent;
-use bistable_format::rollout::{Pace, Rollout, WHOLE};
+use bistable_format::rollout::{Rollout, RolloutState, WHOLE};
 
 /// What a rollout is at, in a few words.
 pub(crate) fn stage(rollout: &Rollout, now: u64) -> String {
@@ -13,19 +13,19 @@ pub(crate) fn stage(rollout: &Rollout, now: u64) -> String {
         more => format!("{share} and groups {}", more.join(", ")),
     };
     match rollout.pace {
-        Pace::Halted => "halted".into(),
-        Pace::Paused(_) => format!("paused at {share}"),
-        Pace::Running if rollout.is_done(now) => "all devices".into(),
-        Pace::Running => share,
+        RolloutState::Halted => "halted".into(),
+        RolloutState::Paused(_) => format!("paused at {share}"),
+        RolloutState::Running if rollout.is_done(now) => "all devices".into(),
+        RolloutState::Running => share,
     }
 }
 
-/// The waves that are still to come, one a line, and who waits for none of them.
+/// The waves that are still to come, one a line, and the canary groups, which wait for none of them.
 pub(crate) fn to_come(rollout: &Rollout, now: u64) -> Vec<String> {
     let stopped = match rollout.pace {
-        Pace::Halted => return Vec::new(),
-        Pace::Paused(since) => Some(since.min(now)),
-        Pace::Running => None,
+        RolloutState::Halted => return Vec::new(),
+        RolloutState::Paused(since) => Some(since.min(now)),
+        RolloutState::Running => None,
     };
     let now = stopped.unwrap_or(now);
     let count = rollout.waves.len();
@@ -71,7 +71,7 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
     const HOUR: u64 = 3600;
 
-    fn rollout(pace: Pace) -> Rollout {
+    fn rollout(pace: RolloutState) -> Rollout {
         let wave = |hours: u64, over, share| Wave { at: NOW + hours * HOUR, over, share };
         let waves = vec![wave(0, 0, 100), wave(6, 7200, 1000), wave(48, 0, 5000)];
         Rollout { pace, canaries: vec!["lab".into(), "desk".into()], waves: waves.into() }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_running_rollout_tells_times() {
-        let running = rollout(Pace::Running);
+        let running = rollout(RolloutState::Running);
         assert_eq!(stage(&running, NOW), "1 % and groups lab, desk");
         assert_eq!(
             to_come(&running, NOW + 7 * HOUR),
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_paused_rollout_tells_what_comes_after_the_pause() {
-        let paused = rollout(Pace::Paused(NOW + 7 * HOUR));
+        let paused = rollout(RolloutState::Paused(NOW + 7 * HOUR));
         assert_eq!(stage(&paused, NOW + 99 * HOUR), "paused at 5 % and groups lab, desk");
         assert_eq!(
             to_come(&paused, NOW + 99 * HOUR)[..2],
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_after_a_halt_or_the_end() {
-        let halted = rollout(Pace::Halted);
+        let halted = rollout(RolloutState::Halted);
         assert_eq!((stage(&halted, NOW).as_str(), to_come(&halted, NOW).len()), ("halted", 0));
         let all = Rollout::default();
         assert_eq!((stage(&all, NOW).as_str(), to_come(&all, NOW).len()), ("all devices", 0));

@@ -1,9 +1,9 @@
 //! `withdraw`.
 use super::Out;
-use super::act::{Acting, Bench, Which, committed_line};
+use super::write_args::{ReleaseArg, Session, WriteArgs, committed_line};
 use crate::answer::{Answer, Withdrew, sequence};
 use crate::error::Error;
-use crate::repository::channel::{ChannelFile, Log, names};
+use crate::repository::channel::{ChannelFile, ChannelLog, names};
 use crate::repository::edit::{EditError, stranded, withdraw};
 use bistable_format::Digest;
 
@@ -13,19 +13,19 @@ pub struct Args {
     /// The channel.
     channel: String,
     #[command(flatten)]
-    which: Which,
+    which: ReleaseArg,
     /// Why: devices report it to their users
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
-    let bench = args.acting.open()?;
+    let session = args.write.open()?;
     let selector = args.which.selector();
     let mut gone = None;
-    let committed = bench.change(&args.channel, "withdraw", |draft, now| {
+    let committed = session.change(&args.channel, "withdraw", |draft, now| {
         let offer = selector.find(draft).map_err(|e| match e {
             EditError::Withdrawn { channel, release, .. } => {
                 EditError::Already(format!("{release} is withdrawn from channel {channel}"))
@@ -34,15 +34,15 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         })?;
         let offer = offer.clone();
         withdraw(draft, &offer.identity, &args.reason, now)?;
-        let nowhere = stranded(draft, &offer.terms.product, &offer.terms.boards);
-        let name = format!("{} {}", offer.terms.product, offer.terms.version);
+        let nowhere = stranded(draft, &offer.constraints.product, &offer.constraints.boards);
+        let name = format!("{} {}", offer.constraints.product, offer.constraints.version);
         gone = Some((offer, nowhere));
         Ok(format!("{name}: {}", args.reason))
     })?;
     // Without an offer there would have been an error.
     let Some((offer, nowhere)) = gone else { return Ok(()) };
-    let about = format!("{} {}", offer.terms.product, offer.terms.version);
-    let others = others(&bench, &args.channel, &offer.identity);
+    let about = format!("{} {}", offer.constraints.product, offer.constraints.version);
+    let others = others(&session, &args.channel, &offer.identity);
     let channel = &args.channel;
     let mut text = match nowhere.as_slice() {
         [] => {
@@ -53,14 +53,14 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         boards => format!(
             "withdrew {about} from {channel}\nwarning: {channel} has nothing else of {} on offer for {}: devices that run it \
              have nowhere to go until you publish or promote another version\n",
-            offer.terms.product,
+            offer.constraints.product,
             boards.join(", ")
         ),
     };
     for other in &others {
         text.push_str(&format!(
             "note: {other} still offers it: `bistable-image withdraw {other} {} --reason …`\n",
-            offer.terms.version
+            offer.constraints.version
         ));
     }
     text.push_str(&committed_line(committed.as_ref()));
@@ -78,11 +78,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
 }
 
 /// The other channels that offer a release. What can't be read is left out: the withdrawal stands.
-fn others(bench: &Bench, but: &str, identity: &Digest) -> Vec<String> {
-    let mut all = names(&bench.store).unwrap_or_default();
+fn others(session: &Session, but: &str, identity: &Digest) -> Vec<String> {
+    let mut all = names(&session.store).unwrap_or_default();
     all.retain(|name| {
         let offers = |file: ChannelFile| file.channel.offer(identity).is_some();
-        name != but && Log::new(&bench.store, &bench.roots, name.as_str()).newest().is_ok_and(offers)
+        name != but
+            && ChannelLog::new(&session.store, &session.roots, name.as_str()).newest().is_ok_and(offers)
     });
     all
 }

@@ -33,7 +33,9 @@ pub(super) fn edit(
 
     let mut done = Vec::new();
     if cmdline_file.is_none() {
-        done.push(format!("there is no {name}; one is made that says little more than where the root is"));
+        done.push(format!(
+            "there is no {name}: writing one that names little more than the root file system"
+        ));
     }
     if !made.removed.is_empty() {
         done.push(format!("removed from {name}: {}", made.removed.join(" ")));

@@ -2,7 +2,7 @@
 //!
 //! Whose word counts is said by the channels' gates, which name the keys; a root doesn't name them. So only a key that somebody
 //! named can vouch for such a file: without its public half, nothing in the file is known to be true.
-use super::channel::{self, ChannelFile, Log, OldRoot};
+use super::channel::{self, ChannelFile, ChannelLog, OldRoot};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::attestation::Attestation;
@@ -71,7 +71,7 @@ pub(super) fn attestors(store: &Store, roots: &Roots) -> Result<Attestors, Store
         roots.all().flat_map(|root| &root.root.keys).map(|key| (key.id(), key.clone())).collect();
     for name in channel::names(store)? {
         // A channel file that can't be trusted names no keys.
-        let newest = Log::new(store, roots, name).newest_or_old(OldRoot::Accept);
+        let newest = ChannelLog::new(store, roots, name).newest_or_old(OldRoot::Accept);
         let Ok(ChannelFile { channel, .. }) = newest else { continue };
         keys.extend(channel.gates.attestations.into_iter().map(|(_, key)| (key.id(), key)));
     }

@@ -1,9 +1,9 @@
-//! The catalogue: all releases that a channel ever had, however many, in blobs that are never changed.
+//! The catalog: all releases that a channel ever had, however many, in blobs that are never changed.
 //!
 //! ```text
 //! publish   1  1  1 … 1        each release is a segment of its own at first
 //!           └──16 of──┘
-//!              16  16 … 16     sixteen neighbours of a level become one of the next
+//!              16  16 … 16     sixteen neighbors of a level become one of the next
 //!              └───16 of──┘
 //!                 256 …
 //! ```
@@ -27,7 +27,7 @@ pub const DESCRIPTION: usize = 1 << 10;
 /// Most bytes of a segment. Those that would become larger stay as they are.
 pub const SEGMENT_BYTES: usize = 32 << 20;
 
-/// A release, as the catalogue keeps it.
+/// A release, as the catalog keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What it is for.
@@ -52,7 +52,7 @@ pub struct Entry {
     pub bytes: u64,
 }
 
-/// Why a catalogue can't be read or written.
+/// Why a catalog can't be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogError {
@@ -60,7 +60,7 @@ pub enum CatalogError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A segment is gone.
-    #[error("part of the catalogue is missing in {place}: {path}; restore it from a copy")]
+    #[error("part of the catalog is missing in {place}: {path}; restore it from a copy")]
     Missing {
         /// The repository.
         place: String,
@@ -68,7 +68,7 @@ pub enum CatalogError {
         path: String,
     },
     /// A segment isn't what the channel names.
-    #[error("part of the catalogue is damaged in {place}: {path} ({why})")]
+    #[error("part of the catalog is damaged in {place}: {path} ({why})")]
     Damaged {
         /// The repository.
         place: String,
@@ -77,16 +77,16 @@ pub enum CatalogError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A release that the catalogue would not read back.
+    /// A release that the catalog would not read back.
     #[error(
-        "release {version} can't go into the catalogue: a text in it is too long, or has control characters or invisible ones"
+        "release {version} can't go into the catalog: a text in it is too long, or has control characters or invisible ones"
     )]
     Entry {
         /// Its version.
         version: Version,
     },
     /// It has no room left.
-    #[error("the channel's catalogue is full")]
+    #[error("the channel's catalog is full")]
     Full,
 }
 
@@ -108,7 +108,7 @@ impl Entry {
     }
 }
 
-/// The catalogue with these entries added. Writes the new segments; those that went into them stay, for older files of the
+/// The catalog with these entries added. Writes the new segments; those that went into them stay, for older files of the
 /// channel.
 ///
 /// # Errors
@@ -135,7 +135,7 @@ pub fn add(store: &Store, catalog: &[Segment], entries: &[Entry]) -> Result<Vec<
     if catalog.len() > limits::SEGMENTS { Err(CatalogError::Full) } else { Ok(catalog) }
 }
 
-/// A catalogue of these entries, oldest first, in as few segments as [`add`] would come to: of 16ᵏ entries, the large ones first.
+/// A catalog of these entries, oldest first, in as few segments as [`add`] would come to: of 16ᵏ entries, the large ones first.
 ///
 /// # Errors
 /// See [`CatalogError`].
@@ -299,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_rebuilt_catalogue_is_small_and_goes_on(count in 0_u64..5000, more in 0_u64..40) {
+        fn a_rebuilt_catalog_is_small_and_goes_on(count in 0_u64..5000, more in 0_u64..40) {
             let store = Store::new(Memory::new());
             let entries: Vec<_> = (0..count).map(entry).collect();
             let mut catalog = rebuild(&store, &entries).unwrap();

@@ -1,8 +1,8 @@
 //! A channel's files in a repository: the newest, and those before it.
 use super::audit::AuditError;
 use super::catalog::CatalogError;
-use super::contents::ContentsError;
-use super::hold::HoldError;
+use super::lease::LeaseError;
+use super::manifest::ManifestError;
 use super::mark::{Mark, payload_digest};
 use super::memory::TrustStoreError;
 use super::roots::Roots;
@@ -267,13 +267,13 @@ pub enum ChannelError {
 pub enum Lacking {
     /// A release.
     #[error(transparent)]
-    Contents(#[from] ContentsError),
+    Contents(#[from] ManifestError),
     /// A part of its catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// A prune may be removing it.
     #[error(transparent)]
-    Hold(#[from] HoldError),
+    Hold(#[from] LeaseError),
 }
 
 /// A channel's file.
@@ -317,16 +317,16 @@ pub fn names(store: &Store) -> Result<Vec<String>, StoreError> {
 
 /// The files of one channel.
 #[derive(Clone, Debug)]
-pub struct Log<'a> {
+pub struct ChannelLog<'a> {
     store: &'a Store,
     roots: &'a Roots,
     name: String,
 }
 
-impl<'a> Log<'a> {
+impl<'a> ChannelLog<'a> {
     /// Of this channel. It needs not exist.
-    pub fn new(store: &'a Store, roots: &'a Roots, name: impl Into<String>) -> Log<'a> {
-        Log { store, roots, name: name.into() }
+    pub fn new(store: &'a Store, roots: &'a Roots, name: impl Into<String>) -> ChannelLog<'a> {
+        ChannelLog { store, roots, name: name.into() }
     }
 
     /// The channel.

@@ -1,6 +1,6 @@
 //! The deltas of a repository: files at `deltas/<target>/<base>.delta`, signed with the keys of releases and created once. A device
 //! that runs one release and is offered another asks for the one path that both name.
-use super::contents::Part;
+use super::manifest::Part;
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::{Delta, Digest, Envelope, Role, TrustError, repository as names};

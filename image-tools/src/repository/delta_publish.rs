@@ -1,10 +1,10 @@
 //! Deltas become files of a repository: each is applied first, to the release that the repository has.
 use super::audit::{self, Act, AuditError};
-use super::contents::{self, ContentsError, Part, Stored};
 use super::delta_file::{self, DeltaFileError, StoredDelta, parts};
-use super::hashed::Hashed;
-use super::holdings::{Holdings, HoldingsError};
+use super::hashing_reader::HashingReader;
 use super::images::{BaseError, Images};
+use super::inventory::{Inventory, InventoryError};
+use super::manifest::{self, ManifestError, Part, Stored};
 use super::roots::Roots;
 use super::store::{Claim, Store, StoreError};
 use super::writer::Committer;
@@ -93,7 +93,7 @@ pub enum DeltaPublishError {
     },
     /// What there is can't be found out.
     #[error(transparent)]
-    Holdings(#[from] HoldingsError),
+    Holdings(#[from] InventoryError),
     /// Of the audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -136,7 +136,7 @@ pub(super) fn check(
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    let holdings = Holdings::read(store, roots, None)?;
+    let inventory = Inventory::read(store, roots, None)?;
     let mut checked = Vec::new();
     for path in paths {
         let file = Opened::open(path, &roots.newest().root)?;
@@ -147,14 +147,15 @@ pub(super) fn check(
         let base = file.delta.base;
         let place = || store.place().to_owned();
         let no_base = || DeltaPublishError::NoBase { path: path.clone(), base, place: place() };
-        let signed = holdings.releases.get(&base).and_then(|held| held.signed.first()).ok_or_else(no_base)?;
+        let signed =
+            inventory.releases.get(&base).and_then(|held| held.signed.first()).ok_or_else(no_base)?;
         let cant = |source: BaseError| DeltaPublishError::Base {
             path: path.clone(),
             place: place(),
             source: Box::new(source),
         };
-        let stored = contents::read(store, roots, signed).map_err(|e| match e {
-            ContentsError::NoRelease { .. } => no_base(),
+        let stored = manifest::read(store, roots, signed).map_err(|e| match e {
+            ManifestError::NoRelease { .. } => no_base(),
             e => cant(e.into()),
         })?;
         let kinds = file.lists.iter().map(|(kind, _)| *kind);
@@ -182,7 +183,7 @@ fn is_taken(store: &Store, roots: &Roots, file: &Opened) -> Result<bool, DeltaPu
         match store.size(&blob)? {
             // Read, because a blob that has its size is never written again.
             Some(there) if there == bytes => {
-                if let Err(wrong) = contents::read_through(store, &digest)? {
+                if let Err(wrong) = manifest::read_through(store, &digest)? {
                     let (path, why) = (file.path.clone(), wrong.text);
                     return Err(DeltaPublishError::Damaged { path, place: place(), blob, why });
                 }
@@ -239,11 +240,11 @@ impl Checked {
             for (kind, list) in &lists {
                 let Some(a) = delta.artifact(&kind.to_string()) else { continue };
                 let at = data_at.iter().find(|(other, _)| other == kind).map_or(0, |(_, at)| *at);
-                let list = Hashed::new(list.as_slice(), a.list, CHANGED, |_| {});
+                let list = HashingReader::new(list.as_slice(), a.list, CHANGED, |_| {});
                 put(store, &a.list, list, a.list_bytes.into())?;
                 let data = read_from(&file, at, a.data_bytes)
                     .map_err(|source| DeltaPublishError::Read { path: path.clone(), source })?;
-                put(store, &a.data, Hashed::new(data, a.data, CHANGED, |_| {}), a.data_bytes)?;
+                put(store, &a.data, HashingReader::new(data, a.data, CHANGED, |_| {}), a.data_bytes)?;
             }
             let name = names::delta(&delta.target, &delta.base);
             let ours = store.claim(&name, &signed, Envelope::MAX_BYTES)? == Claim::Ours;

@@ -1,5 +1,5 @@
 //! The volumes of a stored release as raw images in temporary files: what a delta is applied to.
-use super::contents::{ContentsError, Stored};
+use super::manifest::{ManifestError, Stored};
 use super::store::{Store, StoreError};
 use crate::delta::{Image, Raw};
 use bistable_format::{
@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 20;
 pub enum BaseError {
     /// Of the release.
     #[error(transparent)]
-    Contents(#[from] ContentsError),
+    Contents(#[from] ManifestError),
     /// A blob is gone.
     #[error("it lacks {0}")]
     Missing(String),

@@ -4,8 +4,8 @@
 //! It is a hint: no device reads it, and it can be made anew from what the channels say. Each entry says which signed release
 //! it is of, so that a change reads only the releases that are new to it. Of two that write it at once, one may lose an entry:
 //! fsck finds that, and the next change mends it.
-use super::channel::{Log, OldRoot, names};
-use super::contents;
+use super::channel::{ChannelLog, OldRoot, names};
+use super::manifest;
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::Digest;
@@ -100,7 +100,7 @@ fn offered(store: &Store, roots: &Roots) -> Result<BTreeSet<Digest>, StoreError>
     let mut offered = BTreeSet::new();
     for name in names(store)? {
         // One that can't be trusted offers nothing.
-        if let Ok(file) = Log::new(store, roots, name).newest_or_old(OldRoot::Accept) {
+        if let Ok(file) = ChannelLog::new(store, roots, name).newest_or_old(OldRoot::Accept) {
             offered.extend(file.channel.offers.iter().map(|o| o.release));
         }
     }
@@ -109,7 +109,7 @@ fn offered(store: &Store, roots: &Roots) -> Result<BTreeSet<Digest>, StoreError>
 
 /// A release's entry, as its bundle has it, and which release it is of. None for one that isn't there as it must be.
 fn entry(store: &Store, roots: &Roots, release: &Digest) -> Option<Value> {
-    let stored = contents::read(store, roots, release).ok()?;
+    let stored = manifest::read(store, roots, release).ok()?;
     let index = Frame::new(&stored.signed, &stored.release).index;
     let mut entry = entries(Some(index.as_bytes())).into_iter().next()?;
     let annotations: &mut Map<String, Value> = entry.get_mut("annotations")?.as_object_mut()?;

@@ -45,7 +45,7 @@ pub enum InitError {
 
 /// What was found and made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initialised {
+pub enum Creation {
     /// A new repository.
     New,
     /// It was one already, with the same root.
@@ -62,7 +62,7 @@ pub fn init(
     wanted: Writers,
     who: &str,
     clock: &dyn Clock,
-) -> Result<Initialised, InitError> {
+) -> Result<Creation, InitError> {
     match (probe(store), wanted) {
         (Err(ProbeError::Liar { .. }), Writers::Single) => {
             store.put(SINGLE_WRITER, SINGLE_WRITER_TEXT)?;
@@ -79,7 +79,7 @@ pub fn init(
     }
     // A hint: fsck makes it, too.
     let _ = index::refresh(store, &Roots::load(store)?);
-    Ok(if new { Initialised::New } else { Initialised::Already })
+    Ok(if new { Creation::New } else { Creation::Already })
 }
 
 /// Who may write to this repository.

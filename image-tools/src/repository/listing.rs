@@ -1,6 +1,6 @@
-//! A channel's releases, newest first: as much of the catalogue is read as is needed for those that are wanted.
+//! A channel's releases, newest first: as much of the catalog is read as is needed for those that are wanted.
 use super::catalog::{self, CatalogError};
-use super::holdings::Held;
+use super::inventory::HeldRelease;
 use super::store::Store;
 use bistable_format::{Channel, Digest};
 use std::collections::HashSet;
@@ -19,9 +19,9 @@ pub fn listing<'a>(
     store: &'a Store,
     channel: &'a Channel,
     wanted: Wanted,
-) -> impl Iterator<Item = Result<Held, CatalogError>> + 'a {
+) -> impl Iterator<Item = Result<HeldRelease, CatalogError>> + 'a {
     let mut entries = catalog::newest_first(store, &channel.catalog);
-    // Who comes back into a channel stands in its catalogue twice.
+    // Who comes back into a channel stands in its catalog twice.
     let mut seen: HashSet<Digest> = HashSet::new();
     let mut offered: HashSet<Digest> = channel.offers.iter().map(|o| o.identity).collect();
     let mut failed = false;
@@ -41,7 +41,7 @@ pub fn listing<'a>(
                         Wanted::All => seen.insert(entry.identity),
                     };
                     if fits {
-                        return Some(Ok(Held::of(channel, entry)));
+                        return Some(Ok(HeldRelease::of(channel, entry)));
                     }
                 }
             }

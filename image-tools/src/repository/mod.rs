@@ -19,23 +19,23 @@
 //! | [`sequence`] | numbered files, and the newest of them |
 //! | [`channel`] | a channel's files |
 //! | [`writer`] | the commit of a channel's next file |
-//! | [`contents`] | what a release consists of |
+//! | [`manifest`] | what a release consists of |
 //! | [`delta_file`] | a delta that fits its name |
 //! | [`delta_publish`] | a delta becomes blobs and a file, once it was applied |
 //! | [`images`] | volumes of a release as raw images |
 //! | [`wanted`] | which deltas devices could use |
 //! | [`edit`] | what an act makes of a channel |
 //! | [`mod@promote`] | offering in another channel |
-//! | [`hold`] | files that somebody relies on who has not committed yet |
+//! | [`lease`] | files that somebody relies on who has not committed yet |
 //! | [`index`] | what is on offer, for OCI tools |
-//! | [`holdings`] | all releases, and what the channels make of them |
+//! | [`inventory`] | all releases, and what the channels make of them |
 //! | [`mod@prune`] | what nobody needs goes |
 //! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
 //! | [`mod@sync`] | the same repository in another place |
 //! | [`site`] | a page for people |
-//! | `version_name` | which release a version is of, permanently |
+//! | `version_claim` | which release a version is of, permanently |
 //! | `attestation_file` | an attestation that fits its name |
-//! | `hashed` | a stream that has to be what its digest says |
+//! | `hashing_reader` | a stream that has to be what its digest says |
 //! | [`words`] | what people write for times and waves |
 //! | [`catalog`] | all releases that a channel ever had |
 //! | [`mod@listing`] | the newest of them |
@@ -46,18 +46,18 @@ mod attestation_file;
 pub mod audit;
 pub mod catalog;
 pub mod channel;
-pub mod contents;
 pub mod delta_file;
 pub mod delta_publish;
 pub mod edit;
 pub mod fsck;
-mod hashed;
-pub mod hold;
-pub mod holdings;
+mod hashing_reader;
 pub mod images;
 pub mod index;
 pub mod init;
+pub mod inventory;
+pub mod lease;
 pub mod listing;
+pub mod manifest;
 pub mod mark;
 pub mod memory;
 pub mod notice;
@@ -72,7 +72,7 @@ pub mod site;
 pub mod store;
 pub mod sync;
 pub mod trust;
-mod version_name;
+mod version_claim;
 pub mod wanted;
 pub mod words;
 pub mod writer;

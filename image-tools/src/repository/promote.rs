@@ -1,15 +1,15 @@
 //! Promote: offer in another channel what is offered in one.
 use super::catalog::{self, CatalogError, Entry};
-use super::channel::{ChannelError, Log};
-use super::contents::{self, ContentsError, Stored};
+use super::channel::{ChannelError, ChannelLog};
 use super::edit::{self, EditError, Promotion, Selector};
-use super::hold::{Hold, HoldError};
+use super::lease::{Lease, LeaseError};
+use super::manifest::{self, ManifestError, Stored};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use super::writer::{Change, Committed, Committer};
 use bistable_format::attestation::Attestation;
 use bistable_format::channel::OfferError;
-use bistable_format::rollout::{Pace, Rollout};
+use bistable_format::rollout::{Rollout, RolloutState};
 use bistable_format::version::is_newer;
 use bistable_format::{Channel, Digest, Envelope, KeyId, Offer, TrustError, repository as names};
 
@@ -25,8 +25,8 @@ pub enum PromoteError {
     Edit(#[from] EditError),
     /// Of the release.
     #[error(transparent)]
-    Contents(#[from] ContentsError),
-    /// Of the catalogue.
+    Contents(#[from] ManifestError),
+    /// Of the catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// The store failed.
@@ -34,7 +34,7 @@ pub enum PromoteError {
     Store(#[from] StoreError),
     /// A prune is at it.
     #[error(transparent)]
-    Hold(#[from] HoldError),
+    Hold(#[from] LeaseError),
     /// The root trusts demo keys, and the channel is the one for products.
     #[error("channel production takes no release while the root trusts demo keys")]
     Demo(#[source] TrustError),
@@ -65,7 +65,7 @@ pub enum PromoteError {
 
 /// What is promoted, and how.
 #[derive(Clone, Debug)]
-pub struct Wish<'a> {
+pub struct Request<'a> {
     /// Where from.
     pub from: &'a str,
     /// Where to.
@@ -86,55 +86,56 @@ pub fn promote(
     store: &Store,
     roots: &Roots,
     committer: &Committer<'_>,
-    wish: &Wish<'_>,
+    request: &Request<'_>,
 ) -> Result<(Offer, Option<Committed>), PromoteError> {
-    if wish.from == wish.into {
-        return Err(PromoteError::Itself(wish.from.into()));
+    if request.from == request.into {
+        return Err(PromoteError::Itself(request.from.into()));
     }
-    let into = Log::new(store, roots, wish.into);
+    let into = ChannelLog::new(store, roots, request.into);
     let root = &roots.newest().root;
-    if wish.into == "production" {
+    if request.into == "production" {
         root.refuse_demo().map_err(PromoteError::Demo)?;
     }
-    let mut promoted: Option<(Offer, Stored, Hold)> = None;
+    let mut promoted: Option<(Offer, Stored, Lease)> = None;
     let committed = committer.writer(&into).commit(|draft| -> Result<Change, PromoteError> {
-        let from = committer.writer(&Log::new(store, roots, wish.from)).newest()?.channel;
-        let product = wish.product.map(str::to_owned);
-        let offer = match wish.what {
+        let from = committer.writer(&ChannelLog::new(store, roots, request.from)).newest()?.channel;
+        let product = request.product.map(str::to_owned);
+        let offer = match request.what {
             Some(what) => Selector { product, what: what.into() }.find(&from)?.clone(),
-            None => newest_missing(&from, draft, wish.product)?,
+            None => newest_missing(&from, draft, request.product)?,
         };
         // What is on offer must be there: the second of two promotions of the same release reads it once.
         let (stored, hold) = match promoted.take() {
             Some((last, stored, hold)) if last.identity == offer.identity => (stored, hold),
             _ => {
-                let stored = contents::read(store, roots, &offer.release)?;
+                let stored = manifest::read(store, roots, &offer.release)?;
                 // Devices know the newest root only.
                 offer.open(&stored.signed, root).map_err(|source| PromoteError::Untrusted {
-                    release: format!("{} {}", offer.terms.product, offer.terms.version),
+                    release: format!("{} {}", offer.constraints.product, offer.constraints.version),
                     source: Box::new(source),
                 })?;
-                let hold = Hold::take(store, committer.clock, stored.parts().iter().map(|p| p.digest))?;
+                let hold = Lease::take(store, committer.clock, stored.parts().iter().map(|p| p.digest))?;
                 stored.require_whole(store)?;
                 (stored, hold)
             }
         };
         let attested = attested(store, &root.repository(), draft, &offer.identity)?;
         let now = committer.clock.now();
-        let how = Promotion { attested: &attested, rollout: &wish.rollout, now };
+        let how = Promotion { attested: &attested, rollout: &request.rollout, now };
         edit::promote(&from, draft, &offer.identity, how)?;
         draft.catalog = catalog::add(store, &draft.catalog, &[entry(&stored, &offer, now)])?;
-        let about = format!("{} {} from {}", offer.terms.product, offer.terms.version, wish.from);
+        let about =
+            format!("{} {} from {}", offer.constraints.product, offer.constraints.version, request.from);
         promoted = Some((offer, stored, hold));
         Ok(Change::Made { verb: "promote".into(), about })
     })?;
     match promoted {
         Some((offer, ..)) => Ok((offer, committed)),
-        None => Err(PromoteError::NothingNewer { from: wish.from.into(), into: wish.into.into() }),
+        None => Err(PromoteError::NothingNewer { from: request.from.into(), into: request.into.into() }),
     }
 }
 
-/// A release as a catalogue keeps it.
+/// A release as a catalog keeps it.
 fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     let release = &stored.release;
     Entry {
@@ -153,28 +154,29 @@ fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
 
 /// The newest that the one offers, not halted, and the other never took; of any product or of one.
 fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Result<Offer, PromoteError> {
-    let is_meant = |o: &&Offer| product.is_none_or(|product| o.terms.product == product);
+    let is_meant = |o: &&Offer| product.is_none_or(|product| o.constraints.product == product);
     if let Some(product) = product
         && !from.offers.iter().any(|o| is_meant(&o))
     {
         return Err(edit::no_product(from, product).into());
     }
     let is_missing = |o: &&Offer| {
-        o.rollout.pace != Pace::Halted
+        o.rollout.pace != RolloutState::Halted
             && into.offer(&o.identity).is_none()
             && into.withdrawal(&o.identity).is_none()
             && !into.offers.iter().any(|there| {
-                there.terms.product == o.terms.product && !is_newer(&o.terms.version, &there.terms.version)
+                there.constraints.product == o.constraints.product
+                    && !is_newer(&o.constraints.version, &there.constraints.version)
             })
     };
     let mut missing: Vec<&Offer> = from.offers.iter().filter(is_meant).filter(is_missing).collect();
-    missing.sort_by(|a, b| b.terms.version.cmp_precedence(&a.terms.version));
+    missing.sort_by(|a, b| b.constraints.version.cmp_precedence(&a.constraints.version));
     let nothing = || PromoteError::NothingNewer { from: from.name.clone(), into: into.name.clone() };
     let newest = *missing.first().ok_or_else(nothing)?;
-    if let Some(other) = missing.iter().find(|o| o.terms.product != newest.terms.product) {
+    if let Some(other) = missing.iter().find(|o| o.constraints.product != newest.constraints.product) {
         return Err(EditError::Ambiguous {
             channel: from.name.clone(),
-            what: format!("product ({}, {})", newest.terms.product, other.terms.product),
+            what: format!("product ({}, {})", newest.constraints.product, other.constraints.product),
         }
         .into());
     }

@@ -1,17 +1,17 @@
 //! Publishing: a bundle is verified, its blobs come into the repository, and a channel offers its release.
 //!
-//! Blobs come first, so that what a channel offers can be fetched; until the commit they are [held](super::hold). Who dies in
+//! Blobs come first, so that what a channel offers can be fetched; until the commit they are [leased](super::lease). Who dies in
 //! between leaves blobs that nobody names; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
 use super::catalog::{self, CatalogError, Entry};
-use super::channel::{ChannelError, Log};
+use super::channel::{ChannelError, ChannelLog};
 use super::delta_file;
 use super::delta_publish::{self, DeltaPublishError, PublishedDelta};
 use super::edit::{self, EditError};
-use super::hashed::Hashed;
-use super::hold::{Hold, HoldError};
+use super::hashing_reader::HashingReader;
+use super::lease::{Lease, LeaseError};
 use super::roots::Roots;
 use super::store::{Claim, Created, Store, StoreError};
-use super::version_name;
+use super::version_claim;
 use super::wanted;
 use super::writer::{Change, ChannelWriter, Committed};
 use crate::bundle::Reader;
@@ -51,7 +51,7 @@ pub enum PublishError {
     /// The channel can't be changed.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// The catalogue can't be changed.
+    /// The catalog can't be changed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// The root trusts demo keys, and the channel is the one for products.
@@ -75,7 +75,7 @@ pub enum PublishError {
     },
     /// A prune is at it.
     #[error(transparent)]
-    Hold(#[from] HoldError),
+    Hold(#[from] LeaseError),
     /// Another release has this version.
     #[error(
         "{product} {version} is already taken by release {there:.12}; versions are immutable: build under a new version"
@@ -156,13 +156,13 @@ pub fn publish(
 
     // Before anything is written: gigabytes for nothing are nobody's joy.
     if let Some(there) =
-        store.get(&names::version(release.product(), &release.version), version_name::BYTES)?
+        store.get(&names::version(release.product(), &release.version), version_claim::BYTES)?
     {
         check_version(&release, &identity, &there)?;
     }
     let frame = Frame::new(&signed, &release);
     let offer = Offer {
-        terms: release.terms(),
+        constraints: release.constraints(),
         release: Digest::of(&signed),
         release_bytes: u32::try_from(signed.len()).unwrap_or(u32::MAX),
         identity,
@@ -204,7 +204,7 @@ pub fn publish(
     writer.seal(&draft)?;
     let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
     let held = deltas.iter().flat_map(delta_publish::Checked::held);
-    let _hold = Hold::take(store, committer.clock, blobs.chain(held))?;
+    let _lease = Lease::take(store, committer.clock, blobs.chain(held))?;
     let (uploaded, bytes) = upload(store, &mut file, path, &frame, progress)?;
     // Before the offer: the first device that sees it finds them.
     let deltas = deltas
@@ -226,18 +226,18 @@ fn without_delta(
     given: &[Digest],
 ) -> Result<Vec<Version>, PublishError> {
     let mut newest = Vec::new();
-    // Enough of the product are among these, and no publish reads all of a large catalogue.
+    // Enough of the product are among these, and no publish reads all of a large catalog.
     for entry in catalog::newest_first(store, &channel.catalog).take(LOOK_BACK) {
         let entry = entry?;
         if newest.len() == last {
             break;
         }
         let is_there = newest.iter().any(|there: &Entry| there.identity == entry.identity);
-        if entry.product == offer.terms.product && entry.identity != offer.identity && !is_there {
+        if entry.product == offer.constraints.product && entry.identity != offer.identity && !is_there {
             newest.push(entry);
         }
     }
-    let bases = wanted::bases(channel, &newest, (&offer.terms, &offer.identity), last);
+    let bases = wanted::bases(channel, &newest, (&offer.constraints, &offer.identity), last);
     if bases.iter().all(|base| given.contains(&base.identity)) {
         return Ok(Vec::new());
     }
@@ -253,14 +253,14 @@ fn without_delta(
 
 /// Offer a release, too.
 fn add(
-    log: &Log<'_>,
+    log: &ChannelLog<'_>,
     store: &Store,
     draft: &mut Channel,
     release: &Release,
     mut offer: Offer,
     mut entry: Entry,
 ) -> Result<Change, PublishError> {
-    let about = format!("{} {}", offer.terms.product, offer.terms.version);
+    let about = format!("{} {}", offer.constraints.product, offer.constraints.version);
     let now = draft.issued_at;
     (offer.since, entry.at) = (now, now);
     let identity = offer.identity;
@@ -278,7 +278,7 @@ fn add(
 
 /// Take the version's name for this release.
 fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<(), PublishError> {
-    match version_name::claim(store, release.product(), &release.version, identity)? {
+    match version_claim::claim(store, release.product(), &release.version, identity)? {
         Claim::Ours => Ok(()),
         Claim::Theirs(there) => check_version(release, identity, &there),
     }
@@ -286,7 +286,7 @@ fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<
 
 /// Whether the file of a version's name says that it is this release's.
 fn check_version(release: &Release, identity: &Digest, there: &[u8]) -> Result<(), PublishError> {
-    if version_name::named(there) == Some(*identity) {
+    if version_claim::named(there) == Some(*identity) {
         return Ok(());
     }
     let there = String::from_utf8_lossy(there);
@@ -319,7 +319,7 @@ fn upload(
             file.seek(SeekFrom::Start(offset)).map_err(read)?;
             let from = file.by_ref().take(header.bytes);
             let (mut done, changed) = (offset, "the bundle was changed after it was verified");
-            let mut hashed = Hashed::new(from, digest, changed, |read| {
+            let mut hashed = HashingReader::new(from, digest, changed, |read| {
                 done += read;
                 progress.advance(Stage::Upload, done);
             });

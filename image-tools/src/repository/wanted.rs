@@ -1,7 +1,7 @@
 //! Which deltas devices could use: from each release that they may run to each that they are offered. A pure function.
 use super::catalog::Entry;
-use super::holdings::{Held, Holdings};
-use bistable_format::{Channel, Digest, Offer, Terms};
+use super::inventory::{HeldRelease, Inventory};
+use bistable_format::{Channel, Constraints, Digest, Offer};
 use semver::Version;
 
 /// How many releases back devices are expected to be, if nobody says otherwise.
@@ -11,29 +11,29 @@ pub const LAST: usize = 3;
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// What is offered.
-    pub target: &'a Held,
+    pub target: &'a HeldRelease,
     /// What they may run.
-    pub base: &'a Held,
+    pub base: &'a HeldRelease,
 }
 
 /// The deltas to everything that a channel offers, newest target first.
-pub fn wanted<'a>(holdings: &'a Holdings, channel: &str, last: usize) -> Vec<Wanted<'a>> {
-    let Some(file) = holdings.channels.get(channel) else { return Vec::new() };
+pub fn wanted<'a>(inventory: &'a Inventory, channel: &str, last: usize) -> Vec<Wanted<'a>> {
+    let Some(file) = inventory.channels.get(channel) else { return Vec::new() };
     let mut offers: Vec<&Offer> = file.channel.offers.iter().collect();
-    offers.sort_by(|a, b| b.terms.version.cmp_precedence(&a.terms.version));
-    let mut newest: Vec<&Held> =
-        holdings.releases.values().filter(|held| held.channels.contains_key(channel)).collect();
-    let since = |held: &Held| held.channels.get(channel).map(|(_, at)| *at);
+    offers.sort_by(|a, b| b.constraints.version.cmp_precedence(&a.constraints.version));
+    let mut newest: Vec<&HeldRelease> =
+        inventory.releases.values().filter(|held| held.channels.contains_key(channel)).collect();
+    let since = |held: &HeldRelease| held.channels.get(channel).map(|(_, at)| *at);
     newest.sort_by(|a, b| {
         let versions = b.entry.version.cmp_precedence(&a.entry.version);
         since(b).cmp(&since(a)).then(versions).then(a.entry.identity.cmp(&b.entry.identity))
     });
     let mut all = Vec::new();
     for offer in offers {
-        let Some(target) = holdings.releases.get(&offer.identity) else { continue };
+        let Some(target) = inventory.releases.get(&offer.identity) else { continue };
         let entries = newest.iter().map(|held| &held.entry);
-        let bases = bases(&file.channel, entries, (&offer.terms, &offer.identity), last);
-        let held = bases.iter().filter_map(|base| holdings.releases.get(&base.identity));
+        let bases = bases(&file.channel, entries, (&offer.constraints, &offer.identity), last);
+        let held = bases.iter().filter_map(|base| inventory.releases.get(&base.identity));
         all.extend(held.map(|base| Wanted { target, base }));
     }
     all
@@ -49,22 +49,22 @@ pub struct Base {
     boards: Vec<String>,
 }
 
-/// The releases that devices of a channel may run when they are offered one with these terms: those that it offers, and the
-/// last of its product, of these from its catalogue, newest first. Not those that wouldn't take it: newer ones, other boards,
+/// The releases that devices of a channel may run when they are offered one with these constraints: those that it offers, and the
+/// last of its product, of these from its catalog, newest first. Not those that wouldn't take it: newer ones, other boards,
 /// versions that it doesn't go with.
 pub fn bases<'a>(
     channel: &Channel,
     newest: impl IntoIterator<Item = &'a Entry>,
-    (target, identity): (&Terms, &Digest),
+    (target, identity): (&Constraints, &Digest),
     last: usize,
 ) -> Vec<Base> {
     if target.component.is_some() {
         return Vec::new();
     }
-    let offered = channel.offers.iter().filter(|o| o.terms.product == target.product).map(|o| Base {
+    let offered = channel.offers.iter().filter(|o| o.constraints.product == target.product).map(|o| Base {
         identity: o.identity,
-        version: o.terms.version.clone(),
-        boards: o.terms.boards.clone(),
+        version: o.constraints.version.clone(),
+        boards: o.constraints.boards.clone(),
     });
     let recent = newest.into_iter().filter(|e| e.product == target.product && e.identity != *identity);
     let recent = recent.take(last).map(|e| Base {
@@ -99,8 +99,8 @@ mod tests {
         Digest::of(&minor.to_le_bytes())
     }
 
-    fn terms(minor: u64, board: &str) -> Terms {
-        Terms {
+    fn constraints(minor: u64, board: &str) -> Constraints {
+        Constraints {
             product: "hub".into(),
             component: None,
             version: Version::new(1, minor, 0),
@@ -130,7 +130,7 @@ mod tests {
 
     fn channel(offered: &[u64]) -> Channel {
         let offer = |minor: &u64| Offer {
-            terms: terms(*minor, "pi4"),
+            constraints: constraints(*minor, "pi4"),
             release: id(*minor),
             release_bytes: 1,
             identity: id(*minor),
@@ -162,24 +162,24 @@ mod tests {
         let channel = channel(&[1, 6]);
         let newest: Vec<Entry> =
             (1..=6).rev().map(|n| entry(n, if n == 5 { "pi5" } else { "pi4" })).collect();
-        let minors = |target: &Terms, last| -> Vec<u64> {
+        let minors = |target: &Constraints, last| -> Vec<u64> {
             let target = (target, &id(target.version.minor));
             bases(&channel, &newest, target, last).iter().map(|base| base.version.minor).collect()
         };
         // 1.5.0 is of another board, and counts among the last.
-        assert_eq!(minors(&terms(6, "pi4"), 3), [4, 3, 1]);
-        assert_eq!(minors(&terms(6, "pi4"), 0), [1]);
-        assert_eq!(minors(&terms(6, "pi4"), 9), [4, 3, 2, 1]);
-        assert_eq!(minors(&terms(6, "pi5"), 9), [5]);
+        assert_eq!(minors(&constraints(6, "pi4"), 3), [4, 3, 1]);
+        assert_eq!(minors(&constraints(6, "pi4"), 0), [1]);
+        assert_eq!(minors(&constraints(6, "pi4"), 9), [4, 3, 2, 1]);
+        assert_eq!(minors(&constraints(6, "pi5"), 9), [5]);
         // Devices take nothing older.
-        assert_eq!(minors(&terms(3, "pi4"), 9), [2, 1]);
-        let demanding = |req: &str| Terms {
+        assert_eq!(minors(&constraints(3, "pi4"), 9), [2, 1]);
+        let demanding = |req: &str| Constraints {
             requires: Requires { running: Some(VersionReq::parse(req).unwrap()), ..Requires::default() },
-            ..terms(6, "pi4")
+            ..constraints(6, "pi4")
         };
         assert_eq!(minors(&demanding(">=1.3"), 9), [4, 3]);
         let none: [u64; 0] = [];
-        assert_eq!(minors(&Terms { product: "lamp".into(), ..terms(6, "pi4") }, 9), none);
-        assert_eq!(minors(&Terms { component: Some("app".into()), ..terms(6, "pi4") }, 9), none);
+        assert_eq!(minors(&Constraints { product: "lamp".into(), ..constraints(6, "pi4") }, 9), none);
+        assert_eq!(minors(&Constraints { component: Some("app".into()), ..constraints(6, "pi4") }, 9), none);
     }
 }

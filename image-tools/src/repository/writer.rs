@@ -8,7 +8,7 @@
 //! The newest is compared with what this computer [remembers](super::trust), which also says in what order a file is signed,
 //! created and remembered.
 use super::audit::{self, AuditError};
-use super::channel::{ChannelError, ChannelFile, LOST, Log, OldRoot, TRIES};
+use super::channel::{ChannelError, ChannelFile, ChannelLog, LOST, OldRoot, TRIES};
 use super::index;
 use super::notice::{Notice, Notices};
 use super::recording::{self, RecordingError};
@@ -77,7 +77,7 @@ pub struct Committed {
 #[derive(Clone, Copy, Debug)]
 pub struct ChannelWriter<'a> {
     /// The channel's files.
-    pub log: &'a Log<'a>,
+    pub log: &'a ChannelLog<'a>,
     /// Who commits, and with what.
     pub by: &'a Committer<'a>,
 }
@@ -88,7 +88,7 @@ fn same_releases(before: &[Offer], after: &[Offer]) -> bool {
 
 impl<'a> Committer<'a> {
     /// Who changes that channel.
-    pub fn writer(&'a self, log: &'a Log<'a>) -> ChannelWriter<'a> {
+    pub fn writer(&'a self, log: &'a ChannelLog<'a>) -> ChannelWriter<'a> {
         ChannelWriter { log, by: self }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Committer<'a> {
     /// The first that was lost or replaced.
     pub fn compare_all(&self, store: &Store, roots: &Roots) -> Result<(), ChannelError> {
         for name in self.known.channels()? {
-            self.writer(&Log::new(store, roots, name)).compared()?;
+            self.writer(&ChannelLog::new(store, roots, name)).compared()?;
         }
         Ok(())
     }

@@ -211,7 +211,7 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
         (InputKind::Fat, _) if options.plain => {
             return Err(VolumeError::WrongInput {
                 path: path.into(),
-                found: format!("{kind}, which is taken as it is"),
+                found: format!("{kind}, which is used unchanged"),
                 wanted: "a directory with its files, or leave --plain-boot out",
             });
         }
@@ -219,7 +219,7 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
         (InputKind::Fat, Flow::Uboot) => {
             return Err(VolumeError::WrongInput {
                 path: path.into(),
-                found: format!("{kind}, which is taken as it is and so can't get a {}", uboot::NAME),
+                found: format!("{kind}, which is used unchanged and so can't get a {}", uboot::NAME),
                 wanted: "a directory with its files, or leave --uboot out if that file is in it",
             });
         }

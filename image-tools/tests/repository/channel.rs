@@ -3,7 +3,7 @@ use crate::product::{Product, key};
 use bistable_format::{KeyKind, Role, repository as names};
 use bistable_image::repository::Store;
 use bistable_image::repository::audit::{self, AuditError};
-use bistable_image::repository::channel::{ChannelError, Log, OldRoot};
+use bistable_image::repository::channel::{ChannelError, ChannelLog, OldRoot};
 use bistable_image::repository::recording::{self, RecordingError};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Created, Faults, Faulty, Memory};
@@ -19,11 +19,11 @@ fn a_death_at_any_change_loses_no_commit_and_no_record() {
         let memory = Memory::new();
         let store = Store::new(memory.clone());
         let roots = product.init(&store);
-        product.offer(&Log::new(&store, &roots, "staging"), "a", 1).unwrap();
+        product.offer(&ChannelLog::new(&store, &roots, "staging"), "a", 1).unwrap();
         let dying = Faults { dies_at: Some(dies_at), ..Faults::default() };
         let dead = Store::new(Faulty::new(memory, dying));
-        let second = product.offer(&Log::new(&dead, &roots, "staging"), "b", 2);
-        let log = Log::new(&store, &roots, "staging");
+        let second = product.offer(&ChannelLog::new(&dead, &roots, "staging"), "b", 2);
+        let log = ChannelLog::new(&store, &roots, "staging");
         let there = log.sequence().unwrap();
         assert_eq!(there == 2, second.is_ok(), "died at change {dies_at}");
         let missing = recording::verify(&store, &roots).unwrap().missing.get("staging").copied().unwrap_or(0);
@@ -46,7 +46,7 @@ fn a_number_that_was_lost_is_never_given_again() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     for n in 1..=3 {
         product.offer(&log, "a", n).unwrap();
     }
@@ -70,7 +70,7 @@ fn lost_answers_make_no_act_happen_twice() {
     let roots = product.init(&Store::new(memory.clone()));
     let lossy = Faults { loses_answers: Some(1), ..Faults::default() };
     let store = Store::new(Faulty::new(memory, lossy));
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     for n in 1..=10 {
         assert_eq!(product.offer(&log, "a", n).unwrap().file.channel.sequence, n);
     }
@@ -82,7 +82,7 @@ fn a_repair_adds_what_is_missing() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     for n in 1..=3 {
         product.offer(&log, "a", n).unwrap();
     }
@@ -100,7 +100,7 @@ fn a_changed_record_is_found() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     for n in 1..=3 {
         product.offer(&log, "a", n).unwrap();
     }
@@ -131,7 +131,7 @@ fn a_commit_that_changes_nothing_or_fails_leaves_nothing() {
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
     let before = store.list("").unwrap();
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let committer = product.committer("a");
     let nothing = committer.writer(&log).commit(|_| Ok::<_, ChannelError>(Change::Nothing)).unwrap();
     assert!(nothing.is_none());
@@ -139,7 +139,7 @@ fn a_commit_that_changes_nothing_or_fails_leaves_nothing() {
     assert!(failed.is_err());
     assert_eq!(store.list("").unwrap(), before);
     assert!(matches!(log.newest(), Err(ChannelError::None { .. })));
-    let bad = Log::new(&store, &roots, "../staging");
+    let bad = ChannelLog::new(&store, &roots, "../staging");
     assert!(matches!(product.offer(&bad, "a", 1), Err(ChannelError::Invalid(_))));
 }
 
@@ -148,7 +148,7 @@ fn a_key_that_may_not_sign_is_refused_before_anything_is_written() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let mut committer = product.committer("a");
     committer.keys = vec![product.release_key.signing()];
     let refused = committer
@@ -163,7 +163,8 @@ fn what_is_put_in_place_of_a_file_is_found() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let (staging, production) = (Log::new(&store, &roots, "staging"), Log::new(&store, &roots, "production"));
+    let (staging, production) =
+        (ChannelLog::new(&store, &roots, "staging"), ChannelLog::new(&store, &roots, "production"));
     for n in 1..=3 {
         product.offer(&staging, "a", n).unwrap();
     }
@@ -186,7 +187,7 @@ fn time_never_goes_back_from_file_to_file() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let first = product.offer(&log, "a", 1).unwrap().file.channel;
     product.clock.0.fetch_sub(3600, Ordering::SeqCst);
     let second = product.offer(&log, "a", 2).unwrap().file.channel;
@@ -200,7 +201,7 @@ fn nothing_is_signed_under_a_root_that_was_followed_meanwhile() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let next = product.next_root(vec![key(9).public()]);
     let slow = |_: &mut _| {
         roots.follow(&store, &next, "grace", &product.clock).unwrap();
@@ -209,7 +210,7 @@ fn nothing_is_signed_under_a_root_that_was_followed_meanwhile() {
     let refused = product.committer("a").writer(&log).commit(slow);
     assert!(matches!(refused, Err(ChannelError::NewRoot { version: 2, .. })), "{refused:?}");
     assert_eq!(log.sequence().unwrap(), 0);
-    product.offer(&Log::new(&store, &Roots::load(&store).unwrap(), "staging"), "a", 1).unwrap();
+    product.offer(&ChannelLog::new(&store, &Roots::load(&store).unwrap(), "staging"), "a", 1).unwrap();
 }
 
 /// Who stole a key that was taken back since may still write files; nobody signs them anew unseen.
@@ -218,7 +219,7 @@ fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    product.offer(&Log::new(&store, &roots, "staging"), "a", 1).unwrap();
+    product.offer(&ChannelLog::new(&store, &roots, "staging"), "a", 1).unwrap();
 
     let mut next = product.root.root.clone();
     next.version = 2;
@@ -233,7 +234,7 @@ fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
     assert_eq!(store.create(&names::root(2), &bytes).unwrap(), Created::Created);
 
     let roots = Roots::load(&store).unwrap();
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let mut committer = product.committer("a");
     committer.keys = vec![new_key.signing()];
     let renew =

@@ -4,7 +4,7 @@ use crate::places::Place;
 use crate::product::Product;
 use bistable_image::repository::audit::AuditError;
 use bistable_image::repository::catalog::CatalogError;
-use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, ChannelLog};
 use bistable_image::repository::promote::PromoteError;
 use bistable_image::repository::roots::RootsError;
 use bistable_image::{Error, Exit};
@@ -82,7 +82,7 @@ fn from_nothing_to_a_repaired_audit() {
         assert!(stdout.contains("already"), "{stdout}");
         run(&place, &["repo", "probe"], 0);
         let roots = product.init(&place.store);
-        let log = Log::new(&place.store, &roots, "staging");
+        let log = ChannelLog::new(&place.store, &roots, "staging");
         for n in 1..=3 {
             product.offer(&log, "grace", n).unwrap();
         }

@@ -2,9 +2,9 @@
 use crate::world::{HOUR, World, assert_clean, assert_sound, snapshot};
 use bistable_format::Channel;
 use bistable_format::rollout::{WHOLE, Wave};
-use bistable_image::repository::channel::Log;
+use bistable_image::repository::channel::ChannelLog;
 use bistable_image::repository::edit::{self, EditError, Selector};
-use bistable_image::repository::holdings::Holdings;
+use bistable_image::repository::inventory::Inventory;
 use bistable_image::repository::prune::{self, Policy};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory};
@@ -63,7 +63,7 @@ fn change(
     change: &dyn Fn(&mut Channel, u64) -> Result<(), EditError>,
 ) -> Done {
     let roots = Roots::load(store).map_err(|e| e.to_string())?;
-    let log = Log::new(store, &roots, name);
+    let log = ChannelLog::new(store, &roots, name);
     let made = world.product.committer("ada").writer(&log).commit(|draft| -> Result<Change, Failed> {
         change(draft, draft.issued_at)?;
         Ok(Change::Made { verb: "change".into(), about: name.into() })
@@ -92,10 +92,10 @@ fn identity(channel: &Channel, version: &str) -> Result<bistable_format::Digest,
 pub(crate) fn pruned(world: &World, store: &Store) -> Done {
     let policy = Policy { keep: 0, older_than: Some(HOUR), most_bytes: None };
     let roots = Roots::load(store).map_err(|e| e.to_string())?;
-    let holdings = Holdings::read(store, &roots, None).map_err(|e| e.to_string())?;
+    let inventory = Inventory::read(store, &roots, None).map_err(|e| e.to_string())?;
     let now = world.product.clock.0.load(Ordering::SeqCst);
-    let files = prune::Files::read(store, &roots, &holdings).map_err(|e| e.to_string())?;
-    let plan = prune::plan(&holdings, &files, &policy, now);
+    let files = prune::Files::read(store, &roots, &inventory).map_err(|e| e.to_string())?;
+    let plan = prune::plan(&inventory, &files, &policy, now);
     prune::run(store, &roots, &world.product.committer("ada"), &plan).map(|_| ()).map_err(|e| e.to_string())
 }
 

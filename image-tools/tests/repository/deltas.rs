@@ -5,10 +5,10 @@ use crate::world::{HOUR, assert_clean, assert_sound};
 use bistable_format::bundle::{BLOCK, Frame};
 use bistable_format::{ChunkList, Delta, Digest, Encoding, Extensions, Head, release, repository as names};
 use bistable_image::delta::{self, DeltaOptions, Level};
-use bistable_image::repository::channel::Log;
+use bistable_image::repository::channel::ChannelLog;
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
-use bistable_image::repository::hold::{LONGEST, held};
-use bistable_image::repository::holdings::Holdings;
+use bistable_image::repository::inventory::Inventory;
+use bistable_image::repository::lease::{LONGEST, held};
 use bistable_image::repository::prune::{self, Policy};
 use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
@@ -64,7 +64,7 @@ impl World {
         let roots = Roots::load(store).unwrap();
         let mut publication = publication(&self.bundles[n]);
         change(&mut publication);
-        let log = Log::new(store, &roots, "staging");
+        let log = ChannelLog::new(store, &roots, "staging");
         publish(&self.product.committer("ada").writer(&log), &publication, &Silent)
     }
 
@@ -205,8 +205,8 @@ fn missing_deltas_are_told_and_refused_if_they_are_required() {
     assert_eq!(paths(&store), [] as [String; 0], "nothing was written");
     let roots = Roots::load(&store).unwrap();
     let todo = |store: &Store| -> Vec<String> {
-        let holdings = Holdings::read(store, &roots, Some("staging")).unwrap();
-        let all = wanted::wanted(&holdings, "staging", 3);
+        let inventory = Inventory::read(store, &roots, Some("staging")).unwrap();
+        let all = wanted::wanted(&inventory, "staging", 3);
         all.iter().map(|w| format!("{} from {}", w.target.entry.version, w.base.entry.version)).collect()
     };
     assert_eq!(todo(&store), ["1.1.0 from 1.0.0"]);
@@ -403,10 +403,10 @@ fn fsck_tells_what_is_wrong_with_deltas() {
 
 fn pruned(product: &Product, store: &Store, policy: &Policy) -> Result<prune::Removed, String> {
     let roots = Roots::load(store).map_err(|e| e.to_string())?;
-    let holdings = Holdings::read(store, &roots, None).map_err(|e| e.to_string())?;
-    let files = prune::Files::read(store, &roots, &holdings).map_err(|e| e.to_string())?;
+    let inventory = Inventory::read(store, &roots, None).map_err(|e| e.to_string())?;
+    let files = prune::Files::read(store, &roots, &inventory).map_err(|e| e.to_string())?;
     let now = product.clock.0.load(Ordering::SeqCst);
-    let plan = prune::plan(&holdings, &files, policy, now);
+    let plan = prune::plan(&inventory, &files, policy, now);
     prune::run(store, &roots, &product.committer("ada"), &plan).map_err(|e| e.to_string())
 }
 
@@ -416,9 +416,9 @@ fn only_the_newest(world: &World) {
     use bistable_image::repository::writer::Change;
     let store = world.store();
     let roots = Roots::load(&store).unwrap();
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let drop = |draft: &mut bistable_format::Channel| {
-        draft.offers.retain(|o| o.terms.version.minor == 2);
+        draft.offers.retain(|o| o.constraints.version.minor == 2);
         Ok::<_, ChannelError>(Change::Made { verb: "room".into(), about: "old".into() })
     };
     world.product.committer("ada").writer(&log).commit(drop).unwrap();
@@ -449,17 +449,17 @@ fn deltas_to_what_nothing_offers_go_first_when_room_is_short() {
     let store = world.store();
     let roots = Roots::load(&store).unwrap();
     let plan = |store: &Store, most: u64| {
-        let holdings = Holdings::read(store, &roots, None).unwrap();
-        let files = prune::Files::read(store, &roots, &holdings).unwrap();
+        let inventory = Inventory::read(store, &roots, None).unwrap();
+        let files = prune::Files::read(store, &roots, &inventory).unwrap();
         let policy = Policy { keep: 10, older_than: None, most_bytes: Some(most) };
-        prune::plan(&holdings, &files, &policy, world.product.clock.0.load(Ordering::SeqCst))
+        prune::plan(&inventory, &files, &policy, world.product.clock.0.load(Ordering::SeqCst))
     };
     assert_eq!(plan(&store, 1).deltas, [], "1.2.0 is on offer");
     use bistable_image::repository::channel::ChannelError;
     use bistable_image::repository::writer::Change;
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let drop = |draft: &mut bistable_format::Channel| {
-        draft.offers.retain(|o| o.terms.version.minor < 2);
+        draft.offers.retain(|o| o.constraints.version.minor < 2);
         Ok::<_, ChannelError>(Change::Made { verb: "room".into(), about: "new".into() })
     };
     world.product.committer("ada").writer(&log).commit(drop).unwrap();

@@ -3,7 +3,7 @@ use crate::places;
 use crate::product::{Product, key};
 use bistable_format::KeyKind;
 use bistable_image::keys::SecretKey;
-use bistable_image::repository::init::{InitError, Initialised, Writers, init, writers};
+use bistable_image::repository::init::{Creation, InitError, Writers, init, writers};
 use bistable_image::repository::probe::{Lie, ProbeError, probe};
 use bistable_image::repository::roots::{Roots, RootsError};
 use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
@@ -20,11 +20,11 @@ fn a_new_repository_has_its_root_and_nothing_else_and_again_is_harmless() {
     let product = Product::new();
     for place in places::all() {
         let init = || init(&place.store, &product.root, Writers::Many, "tester", &product.clock).unwrap();
-        assert_eq!(init(), Initialised::New, "{}", place.name);
+        assert_eq!(init(), Creation::New, "{}", place.name);
         let files = || files(&place.store);
         let made = files();
         assert_eq!(made, ["audit/00000001.json", "audit/latest", "index.json", "oci-layout", "roots/1.root"]);
-        assert_eq!(init(), Initialised::Already);
+        assert_eq!(init(), Creation::Already);
         assert_eq!(files(), made);
         assert_eq!(Roots::load(&place.store).unwrap().newest(), &product.root);
         assert_eq!(writers(&place.store).unwrap(), Writers::Many);

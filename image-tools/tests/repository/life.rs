@@ -3,7 +3,7 @@ use crate::cli::at;
 use crate::product::Product;
 use bistable_format::repository as names;
 use bistable_image::repository::Store;
-use bistable_image::repository::channel::Log;
+use bistable_image::repository::channel::ChannelLog;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Missing;
 use serde_json::Value;
@@ -405,8 +405,8 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
 fn nothing_is_pruned_while_the_files_of_an_offer_are_unknown() {
     let life = Life::new(2);
     let store = Store::open(&life.repo, Missing::Refuse).unwrap();
-    let channel = Log::new(&store, &Roots::load(&store).unwrap(), "staging").newest().unwrap().channel;
-    let newest = channel.offers.iter().find(|o| o.terms.version.minor == 2).unwrap();
+    let channel = ChannelLog::new(&store, &Roots::load(&store).unwrap(), "staging").newest().unwrap().channel;
+    let newest = channel.offers.iter().find(|o| o.constraints.version.minor == 2).unwrap();
     let signed = names::blob(&newest.release);
     store.delete(&signed).unwrap();
     let prune = ["prune", "--keep", "0"];

@@ -25,7 +25,7 @@ pub(crate) fn many(product: &Product, store: &Store, name: &str, count: u64) -> 
         let payload = postcard::to_allocvec(&release).unwrap();
         let signed = envelope::seal(Role::Release, &payload, &[product.release_key.signing()]).unwrap();
         let offer = Offer {
-            terms: release.terms(),
+            constraints: release.constraints(),
             release: Digest::of(&signed),
             release_bytes: u32::try_from(signed.len()).unwrap(),
             identity: release::identity(&signed),
@@ -97,7 +97,7 @@ fn release_of(product: &Product, n: u64) -> Release {
     }
 }
 
-/// The catalogue as it has become, release after release; of its segments only those that it still names.
+/// The catalog as it has become, release after release; of its segments only those that it still names.
 fn catalogued(store: &Store, entries: &[Entry]) -> Vec<Segment> {
     let all = Store::new(Memory::new());
     let catalog = catalog::add(&all, &[], entries).unwrap();

@@ -1,9 +1,9 @@
 //! A product with its keys, and a clock that nobody waits for.
 use bistable_format::channel::{Channel, Offer, Passage};
 use bistable_format::content::IMAGE_KIND;
-use bistable_format::{Digest, Key, KeyKind, Requires, Terms, Urgency};
+use bistable_format::{Constraints, Digest, Key, KeyKind, Requires, Urgency};
 use bistable_image::keys::SecretKey;
-use bistable_image::repository::channel::{ChannelError, Log, OldRoot};
+use bistable_image::repository::channel::{ChannelError, ChannelLog, OldRoot};
 use bistable_image::repository::init::{Writers, init};
 use bistable_image::repository::notice::NoNotices;
 use bistable_image::repository::roots::Roots;
@@ -87,7 +87,7 @@ impl Product {
     }
 
     /// Offer version 1.`n`.0.
-    pub(crate) fn offer(&self, log: &Log<'_>, who: &str, n: u64) -> Result<Committed, ChannelError> {
+    pub(crate) fn offer(&self, log: &ChannelLog<'_>, who: &str, n: u64) -> Result<Committed, ChannelError> {
         let committed = self.committer(who).writer(log).commit(|draft: &mut Channel| {
             draft.offers.push(offer(n));
             // A channel offers only so many.
@@ -103,7 +103,7 @@ impl Product {
 pub(crate) fn offer(n: u64) -> Offer {
     let digest = Digest::of(&n.to_le_bytes());
     Offer {
-        terms: Terms {
+        constraints: Constraints {
             product: "hub".into(),
             version: Version::new(1, n, 0),
             security_version: 1,

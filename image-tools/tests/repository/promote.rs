@@ -4,14 +4,14 @@ use crate::publish::{bundle_of, published};
 use crate::world::assert_clean;
 use bistable_format::{Channel, Offer};
 use bistable_image::keys::SecretKey;
-use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, ChannelLog};
 use bistable_image::repository::edit::{self, EditError, Selector};
-use bistable_image::repository::promote::{PromoteError, Wish, promote};
+use bistable_image::repository::promote::{PromoteError, Request, promote};
 use bistable_image::repository::publish::Published;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
 use bistable_image::repository::writer::Change;
-use bistable_image::repository::{Store, contents};
+use bistable_image::repository::{Store, manifest};
 use std::sync::atomic::Ordering;
 
 /// A repository, and whoever puts releases into it.
@@ -43,8 +43,10 @@ impl Shop {
     }
 
     fn promote(&self, product: Option<&str>, what: Option<&str>) -> Result<Offer, PromoteError> {
-        let wish = Wish { from: "staging", into: "production", product, what, rollout: Default::default() };
-        promote(&self.store, &self.roots(), &self.product.committer("ada"), &wish).map(|promoted| promoted.0)
+        let request =
+            Request { from: "staging", into: "production", product, what, rollout: Default::default() };
+        promote(&self.store, &self.roots(), &self.product.committer("ada"), &request)
+            .map(|promoted| promoted.0)
     }
 
     /// From now on only this key may sign releases.
@@ -57,9 +59,9 @@ impl Shop {
     /// The one release that a channel offers; devices take it.
     fn offer(&self, channel: &str) -> Offer {
         let roots = self.roots();
-        let channel = Log::new(&self.store, &roots, channel).newest().unwrap().channel;
+        let channel = ChannelLog::new(&self.store, &roots, channel).newest().unwrap().channel;
         let [offer] = channel.offers.as_slice() else { panic!("{:?}", channel.offers) };
-        let stored = contents::read(&self.store, &roots, &offer.release).unwrap();
+        let stored = manifest::read(&self.store, &roots, &offer.release).unwrap();
         offer.open(&stored.signed, &roots.newest().root).unwrap();
         offer.clone()
     }
@@ -77,11 +79,11 @@ fn a_product_is_promoted_without_a_version() {
     shop.publish("hub", 1);
     let which = shop.promote(None, None);
     assert!(matches!(which, Err(PromoteError::Edit(EditError::Ambiguous { .. }))), "{which:?}");
-    assert_eq!(shop.promote(Some("hub"), None).unwrap().terms.product, "hub");
+    assert_eq!(shop.promote(Some("hub"), None).unwrap().constraints.product, "hub");
     // Only the other one is left.
     let again = shop.promote(Some("hub"), None);
     assert!(matches!(again, Err(PromoteError::NothingNewer { .. })), "{again:?}");
-    assert_eq!(shop.promote(None, None).unwrap().terms.product, "radio");
+    assert_eq!(shop.promote(None, None).unwrap().constraints.product, "radio");
 }
 
 #[test]
@@ -96,10 +98,14 @@ fn what_was_halted_in_staging_goes_no_further() {
         Ok::<_, ChannelError>(Change::Made { verb: "rollout".into(), about: "halt hub 1.2.0".into() })
     };
     let roots = shop.roots();
-    shop.product.committer("ada").writer(&Log::new(&shop.store, &roots, "staging")).commit(halt).unwrap();
+    shop.product
+        .committer("ada")
+        .writer(&ChannelLog::new(&shop.store, &roots, "staging"))
+        .commit(halt)
+        .unwrap();
     let halted = shop.promote(None, Some("1.2.0"));
     assert!(matches!(halted, Err(PromoteError::Edit(EditError::Halted { .. }))), "{halted:?}");
-    assert_eq!(shop.promote(None, None).unwrap().terms.version.minor, 1);
+    assert_eq!(shop.promote(None, None).unwrap().constraints.version.minor, 1);
     let again = shop.promote(None, None);
     assert!(matches!(again, Err(PromoteError::NothingNewer { .. })), "{again:?}");
 }

@@ -3,7 +3,7 @@ use crate::places;
 use crate::product::Product;
 use bistable_format::channel::Channel;
 use bistable_format::{Digest, limits, release, repository as names};
-use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, ChannelLog};
 use bistable_image::repository::edit::EditError;
 use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
@@ -54,7 +54,7 @@ pub(crate) fn published(
     roots: &Roots,
     bundle: &Path,
 ) -> Result<Published, PublishError> {
-    let log = Log::new(store, roots, "staging");
+    let log = ChannelLog::new(store, roots, "staging");
     publish(&product.committer("ada").writer(&log), &publication(bundle), &Silent)
 }
 
@@ -84,7 +84,7 @@ fn what_is_published_can_be_fetched_and_is_listed_once() {
         assert!(again.committed.is_none());
         assert_eq!(again.uploaded, 0);
 
-        let channel = Log::new(&place.store, &roots, "staging").newest().unwrap().channel;
+        let channel = ChannelLog::new(&place.store, &roots, "staging").newest().unwrap().channel;
         let [offer] = channel.offers.as_slice() else { panic!("{:?}", channel.offers) };
         let signed = place.store.get(&names::blob(&offer.release), 1 << 20).unwrap().unwrap();
         let release = offer.open(&signed, &roots.newest().root).unwrap();
@@ -117,8 +117,8 @@ fn a_version_names_one_release_and_a_withdrawn_one_stays_away() {
     let withdraw = |draft: &mut Channel| {
         let offer = draft.offers.remove(0);
         draft.withdrawn.push(bistable_format::channel::Withdrawal {
-            product: offer.terms.product,
-            version: offer.terms.version,
+            product: offer.constraints.product,
+            version: offer.constraints.version,
             identity: offer.identity,
             reason: "too hot".into(),
             at: draft.issued_at,
@@ -126,7 +126,7 @@ fn a_version_names_one_release_and_a_withdrawn_one_stays_away() {
         });
         Ok::<_, ChannelError>(Change::Made { verb: "withdraw".into(), about: "hub 1.1.0".into() })
     };
-    product.committer("ada").writer(&Log::new(&store, &roots, "staging")).commit(withdraw).unwrap();
+    product.committer("ada").writer(&ChannelLog::new(&store, &roots, "staging")).commit(withdraw).unwrap();
     let refused = published(&product, &store, &roots, &good);
     assert!(matches!(refused, Err(PublishError::Edit(EditError::Withdrawn { .. }))), "{refused:?}");
 }
@@ -145,7 +145,7 @@ fn a_death_while_publishing_offers_nothing_half() {
         let died = published(&product, &Store::new(Faulty::new(memory, dying)), &roots, &bundle).is_err();
         deaths += u32::from(died);
         published(&product, &store, &roots, &bundle).unwrap();
-        let log = Log::new(&store, &roots, "staging");
+        let log = ChannelLog::new(&store, &roots, "staging");
         let channel = log.newest().unwrap().channel;
         assert_eq!((channel.sequence, channel.offers.len()), (1, 1), "died at change {dies_at}");
         recording::catch_up(&store, &product.clock, &log, 1).unwrap();
@@ -183,7 +183,7 @@ fn a_key_that_may_not_sign_uploads_nothing_and_takes_no_version() {
     let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let mut wrong = product.committer("ada");
     wrong.keys = vec![product.release_key.signing()];
     for minor in [1, 2] {
@@ -221,13 +221,13 @@ fn a_root_that_comes_during_the_upload_is_seen_before_a_version_is_taken() {
     published(&product, &store, &Roots::load(&store).unwrap(), &bundle).unwrap();
 }
 
-/// The offers are bounded; the catalogue isn't.
+/// The offers are bounded; the catalog isn't.
 #[test]
 fn the_oldest_version_makes_room() {
     let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let fill = |draft: &mut Channel| {
         draft.offers = (0..limits::OFFERS as u64).map(|n| crate::product::offer(100 + n)).collect();
         draft.pins = vec![draft.offers[0].identity];
@@ -237,6 +237,6 @@ fn the_oldest_version_makes_room() {
     published(&product, &store, &roots, &bundle(&product, &folder, 1, "a")).unwrap();
     let offers = log.newest().unwrap().channel.offers;
     assert_eq!(offers.len(), limits::OFFERS);
-    let minors: Vec<_> = offers.iter().map(|o| o.terms.version.minor).collect();
+    let minors: Vec<_> = offers.iter().map(|o| o.constraints.version.minor).collect();
     assert!(minors.contains(&1) && minors.contains(&100) && !minors.contains(&101), "{minors:?}");
 }

@@ -3,7 +3,7 @@ use crate::product::{Product, key};
 use crate::publish::{bundle, published};
 use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
-use bistable_image::repository::channel::{ChannelError, Log, OldRoot};
+use bistable_image::repository::channel::{ChannelError, ChannelLog, OldRoot};
 use bistable_image::repository::memory::{Forgetful, Lock, Record, Remembered, TrustStore, TrustStoreError};
 use bistable_image::repository::notice::{Notice, Notices};
 use bistable_image::repository::publish::PublishError;
@@ -110,17 +110,17 @@ impl Desk {
         let change = |_: &mut Channel| {
             Ok::<_, ChannelError>(Change::Made { verb: "refresh".into(), about: String::new() })
         };
-        let committed = committer.writer(&Log::new(store, &roots, "staging")).commit(change)?;
+        let committed = committer.writer(&ChannelLog::new(store, &roots, "staging")).commit(change)?;
         Ok(committed.unwrap().file.channel.sequence)
     }
 
     fn offer(&self, store: &Store, n: u64) -> Result<u64, ChannelError> {
         let roots = Roots::load(store).unwrap();
-        self.change(&self.product.committer("ada"), &Log::new(store, &roots, "staging"), n)
+        self.change(&self.product.committer("ada"), &ChannelLog::new(store, &roots, "staging"), n)
     }
 
     /// Make another file that names no release.
-    fn change(&self, committer: &Committer<'_>, log: &Log<'_>, n: u64) -> Result<u64, ChannelError> {
+    fn change(&self, committer: &Committer<'_>, log: &ChannelLog<'_>, n: u64) -> Result<u64, ChannelError> {
         let committed = committer.writer(log).commit(|draft: &mut Channel| {
             draft.gates.min_age = n;
             Ok::<_, ChannelError>(Change::Made { verb: "gates".into(), about: n.to_string() })
@@ -143,7 +143,7 @@ impl Desk {
     fn look(&mut self, when: &str) -> u64 {
         let store = self.plain();
         let roots = Roots::load(&store).unwrap();
-        let log = Log::new(&store, &roots, "staging");
+        let log = ChannelLog::new(&store, &roots, "staging");
         for file in log.backwards() {
             let file = file.unwrap();
             let first = *self.seen.entry(file.channel.sequence).or_insert(file.digest);
@@ -317,7 +317,7 @@ fn pending_file_is_finished_by_a_change_of_its_channel_only_and_that_is_reported
     let (store, committer) = (desk.plain(), desk.product.committer("ada"));
     let committer = Committer { notices: &recorder, ..committer };
     let roots = Roots::load(&store).unwrap();
-    let [staging, other] = ["staging", "production"].map(|name| Log::new(&store, &roots, name));
+    let [staging, other] = ["staging", "production"].map(|name| ChannelLog::new(&store, &roots, name));
     assert_eq!(committer.writer(&staging).newest().unwrap().channel.sequence, 1);
     assert_eq!(desk.change(&committer, &other, 7).unwrap(), 1);
     assert_eq!((staging.sequence().unwrap(), recorder.0.lock().unwrap().len()), (1, 0));
@@ -348,7 +348,7 @@ fn pending_file_whose_key_was_taken_back_is_not_created() {
         old_root: OldRoot::Accept,
         ..desk.product.committer("ada")
     };
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let refused = desk.change(&committer, &log, 3).unwrap_err();
     assert!(matches!(refused, ChannelError::PendingOldRoot { sequence: 2, .. }), "{refused:?}");
     assert_eq!(log.sequence().unwrap(), 1);
@@ -389,7 +389,7 @@ fn file_that_another_process_signed_meanwhile_is_settled_before_the_next() {
     desk.offer(&desk.plain(), 1).unwrap();
     let store = desk.plain();
     let roots = Roots::load(&store).unwrap();
-    let (log, mut others) = (Log::new(&store, &roots, "staging"), 1);
+    let (log, mut others) = (ChannelLog::new(&store, &roots, "staging"), 1);
     let committed = desk.product.committer("ada").writer(&log).commit(|draft: &mut Channel| {
         if others > 0 {
             others -= 1;
@@ -410,7 +410,7 @@ fn channel_that_another_process_keeps_locked_is_reported_and_not_waited_for_with
     desk.offer(&desk.plain(), 1).unwrap();
     let store = desk.plain();
     let roots = Roots::load(&store).unwrap();
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     let committer = Committer { notices: &recorder, ..desk.product.committer("ada") };
     let held = computer.try_lock(&Digest::of(b"repository"), "staging").unwrap();
     let refused = desk.change(&committer, &log, 2).unwrap_err();

@@ -4,8 +4,8 @@ use crate::many::many;
 use crate::product::Product;
 use crate::publish::{bundle, published};
 use bistable_format::limits;
-use bistable_image::repository::channel::Log;
-use bistable_image::repository::holdings::Holdings;
+use bistable_image::repository::channel::ChannelLog;
+use bistable_image::repository::inventory::Inventory;
 use bistable_image::repository::listing::{Wanted, listing};
 use bistable_image::repository::roots::Roots;
 use std::path::Path;
@@ -25,15 +25,15 @@ fn looking_reads_some_dozens_of_files_and_no_release() {
     let product = Product::new();
     let counted = repository(&product, LARGE);
     let (found, all) = counted
-        .cost(|store| Holdings::read(store, &Roots::load(store).unwrap(), None).unwrap().releases.len());
+        .cost(|store| Inventory::read(store, &Roots::load(store).unwrap(), None).unwrap().releases.len());
     assert_eq!(found as u64, LARGE);
-    // Two roots asked for, the hint, the channel, and its catalogue: 10,000 is 2710 in hexadecimal.
+    // Two roots asked for, the hint, the channel, and its catalog: 10,000 is 2710 in hexadecimal.
     assert_eq!(all.reads, 2 + 2 + (2 + 7 + 1), "{all:?}");
 
     let newest = |wanted: Wanted, last: usize| {
         counted.cost(|store| {
             let roots = Roots::load(store).unwrap();
-            let channel = Log::new(store, &roots, "staging").newest().unwrap().channel;
+            let channel = ChannelLog::new(store, &roots, "staging").newest().unwrap().channel;
             let found: Vec<_> = listing(store, &channel, wanted).take(last).map(Result::unwrap).collect();
             (found.len(), found[0].entry.version.minor)
         })

@@ -4,8 +4,8 @@ use crate::product::Product;
 use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
 use bistable_image::repository::catalog::{self, Entry};
-use bistable_image::repository::channel::{ChannelError, Log};
-use bistable_image::repository::holdings::Holdings;
+use bistable_image::repository::channel::{ChannelError, ChannelLog};
+use bistable_image::repository::inventory::Inventory;
 use bistable_image::repository::site::{Site, page};
 use bistable_image::repository::store::Memory;
 use bistable_image::repository::writer::Change;
@@ -46,13 +46,13 @@ fn nothing_that_somebody_wrote_becomes_markup() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);
-    let log = Log::new(&store, &roots, "staging");
+    let log = ChannelLog::new(&store, &roots, "staging");
     product.offer(&log, "ada", 1).unwrap();
     let hostile = |draft: &mut Channel| {
         let offer = &draft.offers[0];
         let entry = Entry {
-            product: offer.terms.product.clone(),
-            version: offer.terms.version.clone(),
+            product: offer.constraints.product.clone(),
+            version: offer.constraints.version.clone(),
             release: offer.release,
             identity: offer.identity,
             security_version: 1,
@@ -74,12 +74,12 @@ fn nothing_that_somebody_wrote_becomes_markup() {
         Ok::<_, ChannelError>(Change::Made { verb: "publish".into(), about: String::new() })
     };
     product.committer("ada").writer(&log).commit(hostile).unwrap();
-    let holdings = Holdings::read(&store, &roots, None).unwrap();
+    let inventory = Inventory::read(&store, &roots, None).unwrap();
     let site = Site {
         deltas: &[],
         title: "<A & B>",
         url: Some("https://x.example/'\"<"),
-        holdings: &holdings,
+        inventory: &inventory,
         now: 1_800_000_000,
     };
     let html = page(&site);
@@ -94,8 +94,8 @@ fn nothing_that_somebody_wrote_becomes_markup() {
     for outside in ["src=\"", "href=", "@import", "url("] {
         assert!(!html.contains(outside), "{outside}");
     }
-    let empty = Holdings { channels: Default::default(), releases: Default::default() };
-    assert_balanced(&page(&Site { title: "x", url: None, holdings: &empty, deltas: &[], now: 0 }));
+    let empty = Inventory { channels: Default::default(), releases: Default::default() };
+    assert_balanced(&page(&Site { title: "x", url: None, inventory: &empty, deltas: &[], now: 0 }));
 }
 
 /// The fields and types that the imager's own schema demands of an item.

@@ -1,16 +1,16 @@
 //! A repository with some history, from which acts begin, and what became of it.
 use crate::product::{Product, key};
 use crate::publish::{bundle, published};
-use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
+use bistable_format::rollout::{Rollout, RolloutState, WHOLE, Wave};
 use bistable_format::{Channel, Digest, Offer};
-use bistable_image::repository::channel::{ChannelError, Log};
+use bistable_image::repository::channel::{ChannelError, ChannelLog};
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
-use bistable_image::repository::holdings::Holdings;
-use bistable_image::repository::promote::{Wish, promote};
+use bistable_image::repository::inventory::Inventory;
+use bistable_image::repository::promote::{Request, promote};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Memory;
 use bistable_image::repository::writer::Change;
-use bistable_image::repository::{Store, audit, contents, recording};
+use bistable_image::repository::{Store, audit, manifest, recording};
 use bistable_image::root::SignedRoot;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -40,11 +40,11 @@ impl World {
         let world = World { product, memory, bundles, _folder: folder };
         world.promote(&store, "1.2.0").unwrap();
         let drop = |draft: &mut Channel| {
-            draft.offers.retain(|o| o.terms.version.minor >= 2);
+            draft.offers.retain(|o| o.constraints.version.minor >= 2);
             let (verb, about) = ("room".into(), "1.0.0, 1.1.0".into());
             Ok::<_, ChannelError>(Change::Made { verb, about })
         };
-        let log = Log::new(&store, &roots, "staging");
+        let log = ChannelLog::new(&store, &roots, "staging");
         world.product.committer("ada").writer(&log).commit(drop).unwrap();
         world.product.clock.0.fetch_add(HOUR, Ordering::SeqCst);
         world
@@ -52,7 +52,7 @@ impl World {
 
     pub(crate) fn promote(&self, store: &Store, version: &str) -> Result<Offer, String> {
         let now = 1_800_000_000;
-        let wish = Wish {
+        let request = Request {
             from: "staging",
             into: "production",
             product: None,
@@ -63,12 +63,14 @@ impl World {
                     Wave { at: now + 99 * HOUR, over: 0, share: WHOLE },
                 ]
                 .into(),
-                pace: Pace::Running,
+                pace: RolloutState::Running,
                 canaries: vec![],
             },
         };
         let roots = Roots::load(store).map_err(|e| e.to_string())?;
-        promote(store, &roots, &self.product.committer("ada"), &wish).map(|p| p.0).map_err(|e| e.to_string())
+        promote(store, &roots, &self.product.committer("ada"), &request)
+            .map(|p| p.0)
+            .map_err(|e| e.to_string())
     }
 
     pub(crate) fn publish(&self, store: &Store, n: usize) -> Result<(), String> {
@@ -86,17 +88,20 @@ impl World {
 pub(crate) struct Snapshot {
     channels: Vec<String>,
     records: Vec<String>,
-    catalogue: Vec<Digest>,
+    catalog: Vec<Digest>,
     deltas: Vec<String>,
     roots: u32,
 }
 
 pub(crate) fn snapshot(store: &Store) -> Snapshot {
     let roots = Roots::load(store).unwrap();
-    let holdings = Holdings::read(store, &roots, None).unwrap();
+    let inventory = Inventory::read(store, &roots, None).unwrap();
     let one = |c: &Channel| {
-        let offers: Vec<_> =
-            c.offers.iter().map(|o| format!("{} {:?} {:?}", o.terms.version, o.passage, o.rollout)).collect();
+        let offers: Vec<_> = c
+            .offers
+            .iter()
+            .map(|o| format!("{} {:?} {:?}", o.constraints.version, o.passage, o.rollout))
+            .collect();
         let withdrawn: Vec<_> = c.withdrawn.iter().map(|w| w.version.to_string()).collect();
         format!("{} {} {offers:?} {withdrawn:?} {:?}", c.name, c.sequence, c.pins)
     };
@@ -104,10 +109,10 @@ pub(crate) fn snapshot(store: &Store) -> Snapshot {
     assert!(verified.missing.is_empty(), "{:?}", verified.missing);
     let records = audit::tail(store, verified.records).unwrap();
     Snapshot {
-        channels: holdings.channels.values().map(|f| one(&f.channel)).collect(),
+        channels: inventory.channels.values().map(|f| one(&f.channel)).collect(),
         records: records.iter().map(|r| format!("{} {}", r.record.verb, r.record.about)).collect(),
         deltas: store.list("deltas").unwrap().into_iter().map(|file| file.path).collect(),
-        catalogue: holdings.releases.keys().copied().collect(),
+        catalog: inventory.releases.keys().copied().collect(),
         roots: roots.newest().root.version,
     }
 }
@@ -118,9 +123,9 @@ pub(crate) fn assert_sound(store: &Store, when: &str) {
     let roots = Roots::load(store).unwrap();
     let report = fsck(store, &roots, Depth::Bytes).unwrap();
     assert!(!report.is_serious(), "{when}: {:#?}", report.problems);
-    for file in Holdings::read(store, &roots, None).unwrap().channels.values() {
+    for file in Inventory::read(store, &roots, None).unwrap().channels.values() {
         for offer in &file.channel.offers {
-            contents::read(store, &roots, &offer.release).unwrap().require_whole(store).unwrap();
+            manifest::read(store, &roots, &offer.release).unwrap().require_whole(store).unwrap();
         }
     }
 }

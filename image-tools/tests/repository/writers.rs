@@ -3,7 +3,7 @@ use crate::places::{self, Place};
 use crate::product::Product;
 use crate::world::assert_clean;
 use bistable_image::repository::Store;
-use bistable_image::repository::channel::Log;
+use bistable_image::repository::channel::ChannelLog;
 use bistable_image::repository::recording;
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::Missing;
@@ -17,7 +17,7 @@ const ACTS: u64 = 10;
 
 /// All acts of all writers are in the files and in the audit, each once; and nothing else is.
 fn check_whole(place: &Place, roots: &Roots) {
-    let log = Log::new(&place.store, roots, "staging");
+    let log = ChannelLog::new(&place.store, roots, "staging");
     let files: Vec<_> = log.backwards().map(Result::unwrap).collect();
     assert_eq!(files.len() as u64, WRITERS * ACTS, "{}", place.name);
     let mut acts: Vec<_> = files.iter().map(|f| f.channel.act.about.clone()).collect();
@@ -31,7 +31,7 @@ fn check_whole(place: &Place, roots: &Roots) {
 }
 
 fn write(product: &Product, store: &Store, roots: &Roots, writer: u64) -> u32 {
-    let log = Log::new(store, roots, "staging");
+    let log = ChannelLog::new(store, roots, "staging");
     let mut tries = 0;
     for act in 0..ACTS {
         let committed = product.offer(&log, &format!("writer {writer}"), writer * ACTS + act).unwrap();
@@ -118,7 +118,7 @@ fn eight_people_publish_and_promote() {
         assert_eq!(verified.records, 1 + WRITERS * ACTS, "{}", place.name);
         assert!(verified.missing.is_empty(), "{}", place.name);
         for (name, verb) in [("staging", "publish"), ("production", "promote")] {
-            let log = Log::new(&place.store, &roots, name);
+            let log = ChannelLog::new(&place.store, &roots, name);
             let mut acts = BTreeMap::new();
             for file in log.backwards() {
                 let act = file.unwrap().channel.act;
@@ -128,7 +128,7 @@ fn eight_people_publish_and_promote() {
             let wanted = (0..WRITERS).map(|n| (format!("writer {n}"), each / WRITERS)).collect();
             assert_eq!(acts, wanted, "{}: {name}", place.name);
             let offers = log.newest().unwrap().channel.offers;
-            let mut versions: Vec<_> = offers.iter().map(|o| o.terms.version.minor).collect();
+            let mut versions: Vec<_> = offers.iter().map(|o| o.constraints.version.minor).collect();
             versions.sort_unstable();
             assert_eq!(versions, (0..each).collect::<Vec<_>>(), "{}: {name}", place.name);
         }

@@ -102,7 +102,7 @@ fn autoboot_is_where_the_device_looks_and_boots_slot_a() {
     assert_eq!(found.bytes, 512);
     let mut sector = [0; SECTOR];
     blocks.read(found.first, &mut sector).unwrap();
-    let reading = Autoboot::recognise(&sector, BOOT_PARTITIONS).unwrap();
+    let reading = Autoboot::recognize(&sector, BOOT_PARTITIONS).unwrap();
     assert_eq!(reading.default_slot(BOOT_PARTITIONS), Some(Slot::A));
     assert_eq!(reading.tryboot_slot(BOOT_PARTITIONS), Some(Slot::B));
 }

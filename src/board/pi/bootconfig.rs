@@ -31,7 +31,7 @@ impl Bootconfig {
         access: Access,
         meter: Meter,
     ) -> Result<Bootconfig, Fault> {
-        let look = volume(sysroot, part, Access::Look, meter.clone())?;
+        let look = volume(sysroot, part, Access::ReadOnly, meter.clone())?;
         let (writer, sysroot, part) = (Mutex::default(), sysroot.clone(), part.clone());
         Ok(Bootconfig { look, access, writer, sysroot, part, meter })
     }
@@ -60,7 +60,7 @@ impl Volume for Bootconfig {
     }
 
     fn write(&self, at: u64, from: &[u8]) -> Result<(), Fault> {
-        if self.access == Access::Look {
+        if self.access == Access::ReadOnly {
             return self.look.write(at, from);
         }
         // Each time: somebody may have mounted it since.
@@ -98,7 +98,7 @@ impl Volume for Bootconfig {
         // Who only looks claims nothing, not even for a moment: the claim of another process, which commits, would fail.
         if self.access == Access::Exclusive && mounts.of(dev).next().is_none() {
             // Nobody has it mounted here. Somebody may elsewhere, in another name space, where it can't be seen how.
-            node::open(&self.sysroot, &self.part, Access::Look, Claim::Alone)?;
+            node::open(&self.sysroot, &self.part, Access::ReadOnly, Claim::Alone)?;
         }
         Ok(())
     }

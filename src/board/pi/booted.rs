@@ -1,6 +1,6 @@
 //! What was booted, and by which boot loader.
 //!
-//! | flow | how it is recognised | what says which slot was booted |
+//! | flow | how it is recognized | what says which slot was booted |
 //! |---|---|---|
 //! | tryboot | no word of U-Boot | `/proc/device-tree/chosen/bootloader/partition` |
 //! | uboot | `bistable.slot=` on the kernel's command line | that, with `bistable.trial=` |

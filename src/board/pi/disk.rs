@@ -11,8 +11,8 @@
 use super::{
     DevNo, PiError, Sysroot,
     bootconfig::Bootconfig,
-    looked::Looked,
     node::{self, Claim},
+    read_only::ReadOnlyVolume,
     root::Running,
     sysfs::Part,
 };
@@ -65,7 +65,7 @@ impl Disk {
         }
         let lock = match access {
             Access::Exclusive => lock(sysroot, part(&parts, Partition::State)?)?,
-            Access::Look => None,
+            Access::ReadOnly => None,
         };
         let open = parts.iter().map(|_| None).collect();
         let sysroot = sysroot.clone();
@@ -88,13 +88,13 @@ impl Disk {
             Partition::Boot(slot) | Partition::System(slot) => {
                 let default = self.flag.as_mut().and_then(|flag| flag.default_slot().ok());
                 if slot == self.booted || default == Some(slot) {
-                    (Access::Look, Claim::Shared)
+                    (Access::ReadOnly, Claim::Shared)
                 } else {
                     (Access::Exclusive, Claim::Alone)
                 }
             }
             // The first opens itself for writing.
-            Partition::Bootconfig | Partition::Persistent => (Access::Look, Claim::Shared),
+            Partition::Bootconfig | Partition::Persistent => (Access::ReadOnly, Claim::Shared),
         }
     }
 }
@@ -109,8 +109,8 @@ impl Partitions for Disk {
         let meter = self.meter.clone();
         let volume: Arc<dyn Volume> = match partition {
             Partition::Bootconfig => Arc::new(Bootconfig::open(&self.sysroot, &part, self.access, meter)?),
-            _ if self.access == Access::Look => {
-                Arc::new(Looked::open(&self.sysroot, &part, partition.name(), meter)?)
+            _ if self.access == Access::ReadOnly => {
+                Arc::new(ReadOnlyVolume::open(&self.sysroot, &part, partition.name(), meter)?)
             }
             _ => {
                 let (access, claim) = self.claim(partition);

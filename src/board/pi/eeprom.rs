@@ -113,7 +113,7 @@ impl Firmware {
                  default one is damaged"
             )));
         }
-        Ok(Support::Fine(format!("EEPROM of {date}")))
+        Ok(Support::Supported(format!("EEPROM of {date}")))
     }
 }
 
@@ -152,17 +152,17 @@ mod tests {
         let foreign = |firmware| Firmware { mailbox: false, ..firmware };
         #[rustfmt::skip]
         let table = [
-            ("new", pi4(Some(PARTITION_WALK)), "Fine EEPROM of 2025-08-13"),
+            ("new", pi4(Some(PARTITION_WALK)), "Supported EEPROM of 2025-08-13"),
             ("no walk", pi4(Some(PARTITION_WALK - 1)), "Note EEPROM of 2025-08-12: switches slots"),
             ("just new enough", pi4(Some(TRYBOOT_A_B)), "Note EEPROM of 2022-11-25"),
             ("too old", pi4(Some(TRYBOOT_A_B - 1)), "Stop the boot EEPROM was built on 2022-11-24"),
             ("no date", pi4(None), "Stop the boot EEPROM doesn't say when"),
-            ("no capabilities told", Firmware { capabilities: None, ..pi4(Some(u32::MAX)) }, "Fine"),
+            ("no capabilities told", Firmware { capabilities: None, ..pi4(Some(u32::MAX)) }, "Supported"),
             ("can't", Firmware { capabilities: Some(0xfb), ..pi4(Some(u32::MAX)) }, "Stop the boot EEPROM of 2106-02-07 says"),
             ("no tryboot told", Firmware { tryboot: None, ..pi4(Some(u32::MAX)) }, "Stop the firmware doesn't say"),
             ("another kernel", foreign(pi4(Some(u32::MAX))), "Stop /dev/vcio is missing, so this is not Raspberry Pi's kernel"),
             ("another kernel on a pi 5", foreign(pi5(Some(u32::MAX))), "Stop /dev/vcio is missing"),
-            ("pi 5", pi5(Some(PARTITION_WALK)), "Fine EEPROM of 2025-08-13"),
+            ("pi 5", pi5(Some(PARTITION_WALK)), "Supported EEPROM of 2025-08-13"),
             ("pi 5, just new enough", pi5(Some(BOOT_PARTITION_FILTER)), "Note EEPROM of 2025-03-10"),
             ("pi 5, no filter", pi5(Some(BOOT_PARTITION_FILTER - 1)), "Stop the boot EEPROM was built on 2025-03-09, and [boot_partition=N]"),
             ("pi 4, filter elsewhere", pi4(Some(BOOT_PARTITION_FILTER - 1)), "Note EEPROM of 2025-03-09"),
@@ -172,7 +172,7 @@ mod tests {
         ];
         for (case, firmware, expected) in table {
             let said = match firmware.support() {
-                Ok(Support::Fine(said)) => format!("Fine {said}"),
+                Ok(Support::Supported(said)) => format!("Supported {said}"),
                 Ok(Support::Note(said)) => format!("Note {said}"),
                 Err(e) => format!("Stop {e}"),
             };

@@ -19,7 +19,7 @@ const SERIAL: &str = "/proc/device-tree/serial-number";
 /// (systemd-timesyncd.service(8)).
 const SAVED_CLOCK: &str = "/var/lib/systemd/timesync/clock";
 /// systemd-timesyncd makes it when it has set the clock (systemd-time-wait-sync.service(8)).
-const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// A lower bound of the time, until the next boot: the file system is one in memory.
 const KNOWN_TIME: &str = "/run/bistable/time.json";
 const SAID_MAX: usize = 200;
@@ -72,7 +72,7 @@ impl Host for PiHost {
     }
 
     fn wall_clock(&mut self) -> Result<WallClock, HostError> {
-        let synchronized = self.sysroot.join(SYNCHRONISED).exists()
+        let synchronized = self.sysroot.join(SYNCHRONIZED).exists()
             || self.sysroot.is_real()
                 && calls::clock_is_synchronized().map_err(|e| HostError::Failed(e.to_string()))?;
         Ok(if synchronized { WallClock::Synchronized } else { WallClock::Free })

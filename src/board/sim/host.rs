@@ -1,10 +1,10 @@
 //! Programs, units and web servers that answer what the world says they do, as late as it says.
-use super::{clock::SimClock, world::Facts};
+use super::{SystemRootFile, clock::SimClock, world::Facts};
 use crate::ports::{
     Answer, Clock, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock,
 };
 use bistable_boot::BootId;
-use std::{cell::Cell, fmt, path::PathBuf, rc::Rc, time::Duration};
+use std::{cell::Cell, fmt, rc::Rc, time::Duration};
 
 const BODY_MAX: usize = 64 << 10;
 const SAID_MAX: usize = 200;
@@ -14,7 +14,7 @@ pub struct SimHost {
     facts: Facts,
     clock: SimClock,
     boot_id: BootId,
-    system_root: Option<PathBuf>,
+    system_root: Option<SystemRootFile>,
     known_time: Rc<Cell<Option<KnownTime>>>,
     reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
 }
@@ -30,10 +30,10 @@ impl SimHost {
         SimHost { facts, clock, boot_id, system_root: None, known_time: Rc::default(), reboot }
     }
 
-    /// The same, and the running system's root is in that file, if there is one.
+    /// The same, and the running system's root is there, if it has one.
     #[must_use]
-    pub fn with_system_root(self, path: PathBuf) -> SimHost {
-        SimHost { system_root: Some(path), ..self }
+    pub fn with_system_root(self, at: SystemRootFile) -> SimHost {
+        SimHost { system_root: Some(at), ..self }
     }
 
     /// The same, and what is known of the time lies there: it outlives this program, not the boot.
@@ -117,12 +117,7 @@ impl Host for SimHost {
     }
 
     fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
-        let Some(path) = &self.system_root else { return Ok(None) };
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(HostError::Failed(format!("{}: {e}", path.display()))),
-        }
+        self.system_root.as_ref().map_or(Ok(None), SystemRootFile::read)
     }
 
     fn serial(&mut self) -> Result<String, HostError> {

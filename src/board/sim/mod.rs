@@ -8,7 +8,7 @@
 //! | `machine.json` | power, the running slot, the one-shot boot flag, the time since power-on |
 //! | `world.toml` | what the Pi is wired to, and what runs on it |
 //! | `pins.json` | the pins that are not in their safe state, while there are any |
-//! | `root/` | the running system's files: `etc/bistable`, `usr/share/bistable/root.root` and so on |
+//! | `root/` | the running system's files: `etc/bistable`, and what else is laid over its image |
 //! | `persistent/` | the partition `persistent` |
 //! | `run/` | `/run` of the running system |
 //!
@@ -19,6 +19,7 @@
 //! | [`world`] | nets, buses, units, web servers |
 //! | [`gpio`], [`buses`], [`host`], [`clock`], `events` | the ports |
 //! | `registers` | the pins as they are seen from outside |
+//! | `system_root` | the root that the running system carries |
 pub mod buses;
 pub mod clock;
 mod error;
@@ -29,9 +30,11 @@ pub mod host;
 pub mod machine;
 pub mod nets;
 mod registers;
+mod system_root;
 pub mod world;
 
 pub use error::SimError;
+pub use system_root::SystemRootFile;
 
 use super::{Access, Card, Cut, Meter};
 use crate::flow::{
@@ -98,9 +101,9 @@ impl Sim {
     ///
     /// # Errors
     /// When the card can't be read, or nothing on it boots.
-    pub fn look(path: &Path) -> Result<Sim, SimError> {
+    pub fn open_read_only(path: &Path) -> Result<Sim, SimError> {
         let meter = Meter::default();
-        let card = Rc::new(Card::open(path, meter.clone(), Access::Look)?);
+        let card = Rc::new(Card::open(path, meter.clone(), Access::ReadOnly)?);
         let mut machine = Machine::load(&folder(path))?;
         machine.insert(&card);
         let booted = match (machine.power(), machine.state.booted) {
@@ -112,7 +115,7 @@ impl Sim {
                 machine.running()?
             }
         };
-        Sim::plug(card, machine, booted, meter, (path, Access::Look))
+        Sim::plug(card, machine, booted, meter, (path, Access::ReadOnly))
     }
 
     /// Only with exclusive access the pins can be used.
@@ -130,7 +133,9 @@ impl Sim {
         let facts = machine.facts(&card, booted);
         let clock = SimClock::new(machine.uptime()).at_pace(machine.world.pace);
         let name = machine.world.board.clone();
-        let (boot_id, system_root) = (machine.boot_id(), machine.system_root());
+        let system = card.volume(Partition::System(booted)).ok();
+        let system_root = SystemRootFile { file: machine.system_root(), system };
+        let boot_id = machine.boot_id();
         let mut gpio = SimGpio::new(machine.world.gpio.clone(), clock.clone());
         if access == Access::Exclusive {
             gpio = gpio.with_registers(Registers::beside(&folder(path)));
@@ -167,8 +172,8 @@ impl Sim {
     }
 
     /// Keep what the machine would remember, when an invocation ends.
-    pub fn keeper(&self) -> Keeper {
-        Keeper {
+    pub fn session(&self) -> SimSession {
+        SimSession {
             machine: Rc::clone(&self.machine),
             boots: self.machine.borrow().state.boots,
             clock: self.clock.clone(),
@@ -180,7 +185,7 @@ impl Sim {
 
 /// Saves the machine's memory at the end of an invocation, however it ends.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct SimSession {
     machine: Rc<RefCell<Machine>>,
     /// The number of the boot in which the invocation began.
     boots: u64,
@@ -189,7 +194,7 @@ pub struct Keeper {
     meter: Meter,
 }
 
-impl Keeper {
+impl SimSession {
     /// Lines that came over the machine's console in this invocation.
     pub fn console(&self) -> Vec<String> {
         std::mem::take(&mut self.machine.borrow_mut().console)
@@ -239,7 +244,7 @@ pub fn boot_control(
 ) -> Result<Box<dyn BootControl>, Fault> {
     Ok(match flow {
         Flow::Tryboot => {
-            let support = Box::new(|| Ok(Support::Fine("simulated firmware".into())));
+            let support = Box::new(|| Ok(Support::Supported("simulated firmware".into())));
             let set = Box::new(move |other| {
                 once(other);
                 Ok(())

@@ -16,7 +16,7 @@ impl Found {
         for (demand, key) in self.root.demands_of(&self.channel.name) {
             let path = repository::attestation(&offer.identity, &demand.kind, &demand.key);
             let at = format!("{}/{path}", self.source);
-            let Some(bytes) = source.small(&path, Envelope::MAX_BYTES)? else {
+            let Some(bytes) = source.get(&path, Envelope::MAX_BYTES)? else {
                 let (kind, label) = (demand.kind.clone(), key.label.clone());
                 return Err(DemandError::Missing { at, kind, label }.into());
             };

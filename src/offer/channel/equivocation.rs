@@ -40,7 +40,7 @@ pub(super) fn earlier(source: &mut dyn Source, root: &Root, seen: Seen<'_>) -> O
         return None;
     }
     let path = repository::channel(seen.channel, seen.sequence);
-    let bytes = source.small(&path, Envelope::MAX_BYTES).ok().flatten()?;
+    let bytes = source.get(&path, Envelope::MAX_BYTES).ok().flatten()?;
     let opened = Channel::open(&bytes, root).ok()?;
     find(seen, &opened, digest(&bytes)).map(|(found, _)| found)
 }

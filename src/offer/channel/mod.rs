@@ -31,7 +31,7 @@ use bistable_format::{
     Channel, Digest, Offer, Root,
     choice::{self, Chooser},
     compat::{self, Direction},
-    fresh::{self, Clock},
+    freshness::{self, Clock},
     rollout::Member,
 };
 use semver::Version;
@@ -115,7 +115,7 @@ pub fn check(
         return Err(CheckError::Equivocation { at, channel: channel.into(), found, accepted }.into());
     }
     let is_newer = file > floor.sequence;
-    let now = fresh::check(&opened, channel, file, floor, clock)
+    let now = freshness::check(&opened, channel, file, floor, clock)
         .map_err(|problem| CheckError::Stale { at, problem })?;
     // A thief of the key who signs a higher number must not hide the file that it replaced. The higher number is accepted
     // all the same: refusing it would leave the device without updates.
@@ -150,12 +150,13 @@ impl Found {
                 None => Error::NothingToDo(report::make(self, &choice).nothing()),
             });
         };
-        let named = choice.considered.iter().find(|c| c.offer.terms.version == *version);
+        let named = choice.considered.iter().find(|c| c.offer.constraints.version == *version);
         match named.map(|c| (&c.verdict, c.offer)) {
             None => Err(Error::NothingToDo(self.not_offered(version))),
-            Some((choice::Verdict::Incompatible(reasons), offer)) => {
-                Err(Error::Incompatible { version: offer.terms.version.clone(), reasons: reasons.clone() })
-            }
+            Some((choice::Verdict::Incompatible(reasons), offer)) => Err(Error::Incompatible {
+                version: offer.constraints.version.clone(),
+                reasons: reasons.clone(),
+            }),
             Some((choice::Verdict::Behind(first), _)) => Err(Error::NotNow(format!(
                 "release {version} can't be installed yet: every device has to run {first} before"
             ))),
@@ -180,8 +181,12 @@ impl Found {
         if let Some(w) = withdrawn.iter().find(|w| w.product == *product && w.version == *version) {
             return format!("release {version} was withdrawn from channel {name}: {}", w.reason);
         }
-        let mut others: Vec<&Version> =
-            offers.iter().map(|o| &o.terms).filter(|t| t.product == *product).map(|t| &t.version).collect();
+        let mut others: Vec<&Version> = offers
+            .iter()
+            .map(|o| &o.constraints)
+            .filter(|t| t.product == *product)
+            .map(|t| &t.version)
+            .collect();
         others.sort_by(|a, b| b.cmp_precedence(a));
         let there = match others.as_slice() {
             [] => "nothing".into(),
@@ -198,7 +203,7 @@ impl Found {
         let choice = self.choose();
         let line = choice.considered.iter().find(|c| c.offer.identity == offer.identity)?;
         match line.verdict {
-            choice::Verdict::Waits(_) | choice::Verdict::Enough(_) => {
+            choice::Verdict::Waits(_) | choice::Verdict::TooManyFailures(_) => {
                 Some(report::reason(self, line).1.join("; "))
             }
             _ => None,

@@ -12,13 +12,13 @@ pub(super) fn fetch(
     channel: &str,
     floor: u64,
 ) -> Result<(u64, String, Vec<u8>), CheckError> {
-    let hint = match source.small(&repository::channel_hint(channel), HINT_BYTES) {
+    let hint = match source.get(&repository::channel_hint(channel), HINT_BYTES) {
         Ok(bytes) => bytes.as_deref().and_then(repository::parse_hint),
         // It is only a hint.
         Err(e) if e.is_transport() => return Err(e.into()),
         Err(_) => None,
     };
-    let mut get = |number: u64| source.small(&repository::channel(channel, number), Envelope::MAX_BYTES);
+    let mut get = |number: u64| source.get(&repository::channel(channel, number), Envelope::MAX_BYTES);
     let mut newest = None;
     // A source that is behind lacks what was seen; it must not be taken for one that never had the channel.
     let mut starts: Vec<u64> =
@@ -67,12 +67,12 @@ mod tests {
         fn name(&self) -> String {
             self.0.name()
         }
-        fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
             self.1 += 1;
-            self.0.small(path, limit)
+            self.0.get(path, limit)
         }
-        fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
-            self.0.begin(path, span)
+        fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+            self.0.open_range(path, span)
         }
         fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
             self.0.read(into)

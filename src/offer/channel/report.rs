@@ -69,7 +69,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
     let line = |c: &Considered<'_>| {
         let (verdict, why, turn_at) = reason(found, c);
         let verdict = if taken == Some(c.offer.identity) { "takes" } else { verdict };
-        Line { version: c.offer.terms.version.to_string(), verdict, why, turn_at }
+        Line { version: c.offer.constraints.version.to_string(), verdict, why, turn_at }
     };
     Report {
         source: found.source.clone(),
@@ -82,7 +82,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         withdrawn: choice.withdrawn.map(ToOwned::to_owned),
         way_back: found.way_back().map(|image| image.version.to_string()),
         equivocation: found.equivocation.as_ref().map(Equivocation::from),
-        takes: choice.taken.map(|o| o.terms.version.to_string()),
+        takes: choice.taken.map(|o| o.constraints.version.to_string()),
         download: None,
         refused: None,
         offers: choice.considered.iter().map(line).collect(),
@@ -112,7 +112,7 @@ pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static st
             let identity = considered.offer.identity;
             let why =
                 found.rejected.iter().find(|r| r.release.0 == identity.0).map(|r| r.failure.to_string());
-            let version = &considered.offer.terms.version;
+            let version = &considered.offer.constraints.version;
             one(
                 "rejected",
                 format!(
@@ -121,7 +121,7 @@ pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static st
                 ),
             )
         }
-        Verdict::Enough(failed) => one(
+        Verdict::TooManyFailures(failed) => one(
             "enough",
             format!(
                 "too many releases failed on this device; only versions newer than {failed} are installed automatically"

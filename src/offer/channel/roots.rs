@@ -73,7 +73,7 @@ fn climb(
         let root = newer.last().map_or(trusted, |(root, _)| root);
         let Some(version) = root.version.checked_add(1) else { break };
         let path = repository::root(version);
-        let Some(bytes) = source.small(&path, Envelope::MAX_BYTES).map_err(CheckError::Source)? else {
+        let Some(bytes) = source.get(&path, Envelope::MAX_BYTES).map_err(CheckError::Source)? else {
             break;
         };
         let untrusted = |problem| CheckError::Untrusted { at: format!("{}/{path}", source.name()), problem };

@@ -9,7 +9,7 @@ use crate::{
     ports::{KnownTime, WallClock},
 };
 use bistable_boot::Floors;
-use bistable_format::fresh::{AHEAD_WITHOUT_CLOCK, Clock, Floor};
+use bistable_format::freshness::{AHEAD_WITHOUT_CLOCK, Clock, Floor};
 
 /// What the clock says.
 pub(super) fn clock(device: &mut Device) -> Clock {

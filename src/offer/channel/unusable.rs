@@ -75,7 +75,7 @@ impl Found {
                 Err(e) => e,
             };
             if let Some(opened) = self.stored(offer) {
-                log::warn!(version:% = offer.terms.version, reason:% = e; "offer_from_card");
+                log::warn!(version:% = offer.constraints.version, reason:% = e; "offer_from_card");
                 return Ok((opened, direction));
             }
             let (forged, problem) = match e {
@@ -90,7 +90,7 @@ impl Found {
                 e @ Error::Incompatible { .. } => (false, e.to_string()),
                 e => return Err(e),
             };
-            let (version, identity) = (offer.terms.version.to_string(), offer.identity);
+            let (version, identity) = (offer.constraints.version.to_string(), offer.identity);
             log::warn!(version, reason = problem; "offer_unusable");
             self.unusable.push(Unusable { version, problem, forged, identity });
         }
@@ -110,9 +110,11 @@ impl Found {
     /// Whether an offer that nobody named may replace the update in flight.
     fn is_not_older(&self, offer: &Offer) -> Result<(), CheckError> {
         match &self.in_flight {
-            Some(InFlight { target, .. }) if offer.terms.version.cmp_precedence(&target.version).is_lt() => {
+            Some(InFlight { target, .. })
+                if offer.constraints.version.cmp_precedence(&target.version).is_lt() =>
+            {
                 Err(CheckError::Older {
-                    offered: offer.terms.version.to_string(),
+                    offered: offer.constraints.version.to_string(),
                     in_flight: target.version.to_string(),
                 })
             }

@@ -82,7 +82,7 @@ impl FakeDesk {
 }
 
 fn answer() -> Document {
-    Document::of(Answer::Preflighted(Preflighted { verdict: Readiness::Fine, checks: Vec::new() }))
+    Document::of(Answer::Preflighted(Preflighted { verdict: Readiness::Ready, checks: Vec::new() }))
 }
 
 fn failure(code: Code) -> Document {

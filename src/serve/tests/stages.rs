@@ -97,7 +97,7 @@ fn reads_are_answered() {
     for path in ["/v1/status", "/v1/history", "/v1/config"] {
         let reply = api.get(path);
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{path}");
-        assert_eq!(reply.json(), json!({ "schema": 1, "verdict": "fine", "checks": [] }));
+        assert_eq!(reply.json(), json!({ "schema": 1, "verdict": "ready", "checks": [] }));
     }
     assert_eq!(api.get("/v1/jobs").json(), json!({ "schema": 1, "jobs": [] }));
     assert_eq!(api.get("/v1/openapi.json").json()["openapi"], "3.1.0");

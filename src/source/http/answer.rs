@@ -70,7 +70,7 @@ pub(super) fn location(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether the bytes are those of the file: nothing was asked to be packed.
-pub(super) fn is_packed(headers: &HeaderMap) -> bool {
+pub(super) fn has_content_encoding(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 

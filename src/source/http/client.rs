@@ -1,5 +1,5 @@
 //! One question to a server, and where its redirects lead.
-use super::{Address, Limits, answer::location, trouble};
+use super::{Address, Limits, answer::location, error_map};
 use crate::{
     http_client::{self, Scheme},
     source::SourceError,
@@ -11,7 +11,7 @@ use ureq::{
     typestate::AgentScope,
 };
 
-/// Asks. Connections that are fine are used again.
+/// Asks. Intact connections are used again.
 pub(super) struct Client {
     limits: Limits,
     /// Without and with encryption.
@@ -74,7 +74,7 @@ impl Client {
                 request = request.header(*name, value);
             }
             let response = request.config().timeout_recv_body(Some(longest)).build().call();
-            let response = response.map_err(|e| trouble::of(e, &address, None))?;
+            let response = response.map_err(|e| error_map::of(e, &address, None))?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Bytes of headers.
     pub header_bytes: usize,
     /// Bytes that are read in vain, in all, because the server sends files only whole.
-    pub vain_bytes: u64,
+    pub wasted_bytes: u64,
 }
 
 impl Default for Limits {
@@ -30,7 +30,7 @@ impl Default for Limits {
             rate: Rate { bytes: 30 << 10, window: Duration::from_secs(30) },
             redirects: 5,
             header_bytes: 32 << 10,
-            vain_bytes: 2 << 30,
+            wasted_bytes: 2 << 30,
         }
     }
 }

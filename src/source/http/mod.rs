@@ -4,18 +4,18 @@
 //! |---|---|
 //! | `address` | where a file is |
 //! | `client` | one question, and where its redirects lead |
-//! | `kept` | small files as they were |
+//! | `cache` | small files, with their validators |
 //! | `limits` | what a server may take |
 //! | `answer` | what the server says about its bytes |
 //! | `rate` | how slow it may be |
-//! | `trouble` | what the client library says, in our words |
+//! | `error_map` | the client library's errors as ours |
 mod address;
 mod answer;
+mod cache;
 mod client;
-mod kept;
+mod error_map;
 mod limits;
 mod rate;
-mod trouble;
 
 pub use address::Address;
 #[cfg(target_os = "linux")]
@@ -25,10 +25,11 @@ pub use rate::Rate;
 use super::{Others, Source, SourceError, Span};
 use crate::ports::Clock;
 use answer::{
-    ContentRange, content_length, content_range, content_total, etag, is_packed, refusal, strong_etag,
+    ContentRange, content_length, content_range, content_total, etag, has_content_encoding, refusal,
+    strong_etag,
 };
+use cache::Cached;
 use client::Client;
-use kept::Kept;
 use rate::Meter;
 use std::io::Read;
 use ureq::{Agent, BodyReader, config::Config, http::HeaderMap};
@@ -44,7 +45,7 @@ pub struct Http {
     limits: Limits,
     clock: Box<dyn Clock>,
     client: Client,
-    kept: Kept,
+    kept: Cached,
     known: Vec<Known>,
     /// Where the reader is.
     path: String,
@@ -52,7 +53,7 @@ pub struct Http {
     open: Option<Open>,
     /// Something went wrong since the range was begun.
     broken: bool,
-    vain: u64,
+    wasted: u64,
 }
 
 /// What is known of a file of which ranges are read.
@@ -90,13 +91,13 @@ impl Http {
             limits,
             clock,
             client: Client::new(limits),
-            kept: Kept::default(),
+            kept: Cached::default(),
             known: Vec::new(),
             path: String::new(),
             span: Span::WHOLE,
             open: None,
             broken: false,
-            vain: 0,
+            wasted: 0,
         }
     }
 
@@ -117,7 +118,7 @@ impl Http {
     }
 
     /// Compare with what was known of the file, and remember.
-    fn recognise(
+    fn recognize(
         &mut self,
         at: &Address,
         path: &str,
@@ -160,7 +161,7 @@ impl Http {
                 let range = content_range(response.headers())
                     .ok_or_else(|| wrong("a part of the file without saying which".into()))?;
                 check_part(range, span, length).map_err(wrong)?;
-                self.recognise(&address, path, response.headers(), range.total)?;
+                self.recognize(&address, path, response.headers(), range.total)?;
                 if let (Some(total), Some(to)) = (range.total, span.to)
                     && to > total
                 {
@@ -169,7 +170,7 @@ impl Http {
                 (range.from, Some(range.to), true)
             }
             200 => {
-                self.recognise(&address, path, response.headers(), length)?;
+                self.recognize(&address, path, response.headers(), length)?;
                 if let (Some(bytes), wanted) = (length, span.to.unwrap_or(span.from))
                     && wanted > bytes
                 {
@@ -189,7 +190,7 @@ impl Http {
             }
             _ => return Err(refusal(address.to_string(), &response)),
         };
-        if is_packed(response.headers()) {
+        if has_content_encoding(response.headers()) {
             return Err(wrong("the file comes packed, which was not asked for".into()));
         }
         let body = response.into_body().into_with_config().limit(u64::MAX).reader();
@@ -212,7 +213,7 @@ impl Http {
                 }
                 Err((bytes, time)) => SourceError::TooSlow { at: address(), bytes, time },
             },
-            Err(e) => trouble::of(e.into(), &address(), Some(open.at)),
+            Err(e) => error_map::of(e.into(), &address(), Some(open.at)),
         };
         self.open = None;
         Err(failed)
@@ -225,14 +226,14 @@ impl Http {
             && open.at < self.span.from
         {
             let (at, left) = (open.at, self.span.from - open.at);
-            if self.vain.saturating_add(left) > self.limits.vain_bytes {
+            if self.wasted.saturating_add(left) > self.limits.wasted_bytes {
                 self.open = None;
                 let problem = "the server sends files only whole, and too much of them was not needed".into();
                 return Err(SourceError::Protocol { at: self.name(), problem });
             }
             let most = vain.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let n = self.take(&mut vain[..most])?;
-            self.vain += n as u64;
+            self.wasted += n as u64;
             if n == 0 {
                 self.open = None;
                 return Err(SourceError::Short { at: self.name(), bytes: at, wanted: self.span.from });
@@ -267,7 +268,7 @@ impl Source for Http {
         self.base.to_string().trim_end_matches('/').into()
     }
 
-    fn small(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         let address = self.base.below(path)?;
         let at = address.to_string();
         let known = self.kept.etag(path).map(str::to_owned);
@@ -289,7 +290,7 @@ impl Source for Http {
         if content_length(response.headers()).is_some_and(|length| length > limit) {
             return Err(SourceError::TooLarge { at, limit });
         }
-        if is_packed(response.headers()) {
+        if has_content_encoding(response.headers()) {
             let problem = "the file comes packed, which was not asked for".into();
             return Err(SourceError::Protocol { at, problem });
         }
@@ -301,7 +302,7 @@ impl Source for Http {
         loop {
             let before = self.clock.now();
             let n =
-                body.read(&mut piece).map_err(|e| trouble::of(e.into(), &at, Some(bytes.len() as u64)))?;
+                body.read(&mut piece).map_err(|e| error_map::of(e.into(), &at, Some(bytes.len() as u64)))?;
             let waited = self.clock.now().saturating_sub(before);
             if n == 0 {
                 break;
@@ -320,7 +321,7 @@ impl Source for Http {
         Ok(Some(bytes))
     }
 
-    fn begin(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
+    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
         (self.path, self.span, self.broken) = (path.into(), span, false);
         if span.to.is_some_and(|to| span.from >= to) {
             return Ok(());
@@ -354,8 +355,8 @@ impl Source for Http {
     }
 
     /// What was kept may be what is wrong: the server would only say that it is still so.
-    fn blame(&mut self) -> Others {
-        self.kept = Kept::default();
+    fn report_corrupt(&mut self) -> Others {
+        self.kept = Cached::default();
         self.open = None;
         Others::None
     }

@@ -322,7 +322,7 @@ fn unit_states() -> impl Strategy<Value = Vec<(f64, &'static str)>> {
 }
 
 proptest! {
-    /// The bound of the module's text, and what "healthy" promises, for any behaviour of any number of checks.
+    /// The bound of the module's text, and what "healthy" promises, for any behavior of any number of checks.
     #[test]
     fn never_later_than_promised_and_never_healthy_too_soon(
         deadline in 2u32..40,

@@ -59,7 +59,7 @@ pub(super) fn find(
     let path = repository::delta(&target.identity, &base.identity);
     let mut wrong = 0;
     loop {
-        let bytes = match source.small(&path, Envelope::MAX_BYTES) {
+        let bytes = match source.get(&path, Envelope::MAX_BYTES) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(Asked::None),
             Err(e) if e.is_transport() => return Err(e.into()),

@@ -124,7 +124,7 @@ impl Data {
         let (mut at, until) = match open {
             Some(open) => open,
             None => {
-                source.begin(&self.path, Span::new(from, to))?;
+                source.open_range(&self.path, Span::new(from, to))?;
                 (from, to)
             }
         };
@@ -160,7 +160,7 @@ pub(super) fn must(
 ) -> Result<Vec<u8>, BundleError> {
     let mut wrong = 0;
     loop {
-        let Some(bytes) = source.small(&bundle::blob_name(digest), limit)? else {
+        let Some(bytes) = source.get(&bundle::blob_name(digest), limit)? else {
             return Err(BundleError::Missing { what: what.into(), digest: *digest, from: source.name() });
         };
         if Digest::of(&bytes) == *digest {
@@ -187,7 +187,7 @@ fn was_wrong(
 pub(super) fn ask_others(source: &mut impl Source, wrong: &mut u32, what: &str) -> bool {
     *wrong += 1;
     let from = source.name();
-    let hope = match source.blame() {
+    let hope = match source.report_corrupt() {
         Others::Next => *wrong < WRONG_MAX,
         Others::None => *wrong < WRONG_ALONE,
     };

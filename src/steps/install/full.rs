@@ -63,7 +63,7 @@ impl Full {
         Ok(list)
     }
 
-    /// Fetch neighbours in one request, and send them on their way. One that comes wrong is asked for again, with what
+    /// Fetch neighbors in one request, and send them on their way. One that comes wrong is asked for again, with what
     /// follows it.
     pub(super) fn bring(
         &mut self,
@@ -98,7 +98,7 @@ impl Full {
         Ok(Pipeline::Open)
     }
 
-    /// Fetch chunks that were made wrongly: in order, neighbours together.
+    /// Fetch chunks that were made wrongly: in order, neighbors together.
     pub(super) fn bring_again(
         &mut self,
         source: &mut impl Source,

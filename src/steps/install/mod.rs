@@ -15,7 +15,7 @@
 //! | `running` | the running slot, to be read |
 //! | `job`, `shared` | a chunk on its way, and what the threads share |
 //! | `pipeline` | the threads that bring its data onto the card |
-//! | `marks` | what is looked at a second time |
+//! | `misdirected_writes` | detects later writes that landed on data verified before |
 //! | `header` | what makes a slot look bootable: erased first, written last |
 //! | `buffer` | aligned memory, as much as allowed |
 mod attempts;
@@ -29,7 +29,7 @@ mod fetch;
 mod full;
 mod header;
 mod job;
-mod marks;
+mod misdirected_writes;
 mod patch;
 mod pipeline;
 mod plan;
@@ -120,7 +120,7 @@ pub fn accept(
         boot_bytes: slots.boot.bytes(),
         system_bytes: slots.system.bytes(),
     };
-    let mut reasons = compat::check(&release.terms(), &facts, direction);
+    let mut reasons = compat::check(&release.constraints(), &facts, direction);
     reasons.extend(compat::check_release(release));
     if !reasons.is_empty() {
         return Err(Error::Incompatible { version: release.version.clone(), reasons });

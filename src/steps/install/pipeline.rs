@@ -9,7 +9,7 @@
 //! repository only those come that the device doesn't have.
 //! The first chunk of the boot volume holds what makes the slot look bootable. Before anything else is written, that
 //! header is erased; it is written last, when all else was read back, and then looked at once more: a later write may
-//! have landed on what was right (see `marks`).
+//! have landed on what was right (see `misdirected_writes`).
 use super::{
     attempts::Attempts,
     buffer::{Loan, Pool},
@@ -18,7 +18,7 @@ use super::{
     error::InstallError,
     header::{erase_header, write_header},
     job::{Job, Looked, Payload},
-    marks::Marks,
+    misdirected_writes::Marks,
     patch::FromBase,
     shared::{Shared, is_right, make},
     slots::Slots,

@@ -401,7 +401,7 @@ impl<S: Source> Remote<S> {
         self.patches.iter_mut().flatten().for_each(Data::close);
     }
 
-    /// Fetch neighbours of a volume, from a chunk to another one (exclusive).
+    /// Fetch neighbors of a volume, from a chunk to another one (exclusive).
     fn fetch(
         &mut self,
         feed: &mut Feed<'_>,

@@ -1,7 +1,7 @@
 //! What the threads share, and what each does with a chunk: look whether it is there, and make it.
 use super::{
-    attempts::Attempts, buffer::Pool, chunk::Wanted, error::InstallError, job::Payload, marks::Marks,
-    patch::FromBase, slots::Slots,
+    attempts::Attempts, buffer::Pool, chunk::Wanted, error::InstallError, job::Payload,
+    misdirected_writes::Marks, patch::FromBase, slots::Slots,
 };
 use bistable_format::Digest;
 use std::sync::{

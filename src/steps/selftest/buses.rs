@@ -1,7 +1,7 @@
 //! Chips that answer, and loops of one wire on a serial bus.
 //!
 //! What comes back over a loop must be what was sent, for patterns that no fault leaves unchanged: lines that are stuck or
-//! open give only one level, a short between neighbouring bits or a late clock changes alternating bits, and bytes that
+//! open give only one level, a short between neighboring bits or a late clock changes alternating bits, and bytes that
 //! don't repeat show what is lost or out of order.
 use super::{Early, Limit, Outcome};
 use crate::ports::{Buses, I2cAnswer, I2cChip, SpiSelect};

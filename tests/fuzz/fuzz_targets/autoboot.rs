@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
         let len = data.len().min(SECTOR);
         sector[..len].copy_from_slice(&data[..len]);
         let mix = (0..SECTOR).all(|i| sector[i] == ours[i] || sector[i] == other[i]);
-        match Autoboot::recognise(&sector, BOOT_PARTITIONS) {
+        match Autoboot::recognize(&sector, BOOT_PARTITIONS) {
             Some(reading) => {
                 assert!(mix && reading.tryboot_a_b);
                 assert!(reading.default_slot(BOOT_PARTITIONS).is_some());

@@ -5,7 +5,7 @@ use bistable_format::{
     Channel, Digest, Head,
     choice::{Chooser, Verdict, choose, path},
     compat::{Device, Direction},
-    fresh::{AHEAD, Clock, FURTHEST, Floor, check},
+    freshness::{AHEAD, Clock, FURTHEST, Floor, check},
     rollout::Member,
     version::is_newer,
 };
@@ -48,8 +48,8 @@ fuzz_target!(|data: &[u8]| {
         let rejected: Vec<Digest> = channel.offers.iter().skip(2).step_by(3).map(|o| o.identity).collect();
         let chooser = Chooser {
             device: Device {
-                product: &first.terms.product,
-                board: &first.terms.boards[0],
+                product: &first.constraints.product,
+                board: &first.constraints.boards[0],
                 running: id.map(|_| &running),
                 security_floor: 1,
                 components: &[],
@@ -68,15 +68,15 @@ fuzz_target!(|data: &[u8]| {
             continue;
         };
         assert!(channel.withdrawal(&taken.identity).is_none() && !rejected.contains(&taken.identity));
-        assert!(taken.terms.product == chooser.device.product && taken.terms.security_version >= 1);
+        assert!(taken.constraints.product == chooser.device.product && taken.constraints.security_version >= 1);
         assert!(id != Some(taken.identity));
         if choice.direction == Direction::Forward && id.is_some() {
-            assert!(is_newer(&taken.terms.version, &running));
+            assert!(is_newer(&taken.constraints.version, &running));
         }
     }
     // Every step of a way is a step forward.
-    let (product, board) = (&first.terms.product, &first.terms.boards[0]);
-    if let Ok(steps) = path(&channel.offers, product, board, &running, &first.terms.version) {
+    let (product, board) = (&first.constraints.product, &first.constraints.boards[0]);
+    if let Ok(steps) = path(&channel.offers, product, board, &running, &first.constraints.version) {
         assert!(steps.is_sorted_by(|a, b| is_newer(b, a)) && steps.len() <= channel.offers.len());
     }
 });

@@ -35,13 +35,13 @@ fuzz_target!(|data: &[u8]| {
         running: Some(&running),
         security_floor: release.security_version,
         components: &[],
-        boot_bytes: release.terms().bytes_of(VolumeKind::Boot).unwrap_or(0),
-        system_bytes: release.terms().bytes_of(VolumeKind::System).unwrap_or(0),
+        boot_bytes: release.constraints().bytes_of(VolumeKind::Boot).unwrap_or(0),
+        system_bytes: release.constraints().bytes_of(VolumeKind::System).unwrap_or(0),
     };
-    let back = check(&release.terms(), &device, Direction::Back);
+    let back = check(&release.constraints(), &device, Direction::Back);
     let is_image = release.volumes().is_some();
     assert_eq!(back.len(), release.requires.components.len() + usize::from(!is_image), "{back:?}");
     let missed = release.requires.running.as_ref().is_some_and(|r| !meets(r, &running));
-    let forward = check(&release.terms(), &device, Direction::Forward);
+    let forward = check(&release.constraints(), &device, Direction::Forward);
     assert_eq!(forward.len(), back.len() + 1 + usize::from(missed), "not newer than itself: {forward:?}");
 });

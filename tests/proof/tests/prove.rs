@@ -5,11 +5,11 @@ use bistable::config::Mode;
 use bistable_boot::{Flow, Slot};
 use bistable_proof::prove::{
     broken_card,
+    crash_state::Depth,
     explore::{Extent, Row, Run},
-    fate::Depth,
-    hunt::hunt,
-    judge::{Bench, Wrong},
     mutant::{Fate, Mutant},
+    mutation::hunt,
+    oracle::{Bench, Wrong},
     product::Product,
     scenario::{self, Scenario},
 };
@@ -32,7 +32,7 @@ fn explore(scenario: Scenario, flow: Flow, slot: Slot, first: Depth) -> Row {
 /// Crash states that a scenario has at least, at a glance.
 fn least(scenario: &Scenario) -> u64 {
     match scenario.mode {
-        _ if scenario.wishes.is_empty() => 1,
+        _ if scenario.goals.is_empty() => 1,
         // Nothing but events is written.
         Mode::Check if scenario.ends == "1.1.0" && scenario.rejected.is_empty() => 20,
         _ => 40,
@@ -72,14 +72,10 @@ fn pairs_of_power_cuts_are_survived() {
 #[test]
 fn only_a_lost_flag_volume_needs_hands() {
     let good = scenario::ALL.into_iter().find(|s| s.name == "good release").unwrap();
-    let depth = Depth { every_byte: false, ends: 1, neighbours: 1, ..Depth::full(7) };
+    let depth = Depth { every_byte: false, ends: 1, neighbors: 1, ..Depth::full(7) };
     let row = explore(good, Flow::Tryboot, Slot::A, depth);
     assert!(row.count(Wrong::NeedsHands) > 0);
-    assert!(
-        row.examples.iter().all(|e| e.contains("Neighbour") || e.contains("Page")),
-        "{:#?}",
-        row.examples
-    );
+    assert!(row.examples.iter().all(|e| e.contains("Neighbor") || e.contains("Page")), "{:#?}", row.examples);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 use super::{
     Effort,
     claim::Claim,
-    desk::{Desk, PRISTINE, Version},
     meter::Metered,
     report::{Build, Volume},
+    workdir::{PRISTINE, Version, Workdir},
 };
 use anyhow::{Context, Result, ensure};
 use bistable_boot::{
@@ -102,7 +102,7 @@ fn host(line: &str) -> Metered {
 }
 
 /// Keys, root, plan and profile.
-pub(super) fn keys(desk: &Desk) -> Result<()> {
+pub(super) fn keys(desk: &Workdir) -> Result<()> {
     let names = ["root-1", "root-2", "root-3", "release", "channel"];
     for name in names {
         host(&format!("key new --demo --out {name}")).run(&desk.folder, 0)?;
@@ -117,7 +117,7 @@ pub(super) fn keys(desk: &Desk) -> Result<()> {
 }
 
 /// Build and verify both bundles.
-pub(super) fn bundles(desk: &Desk, effort: Effort) -> Result<Vec<Build>> {
+pub(super) fn bundles(desk: &Workdir, effort: Effort) -> Result<Vec<Build>> {
     [Version::Old, Version::New]
         .into_iter()
         .map(|version| {
@@ -128,7 +128,7 @@ pub(super) fn bundles(desk: &Desk, effort: Effort) -> Result<Vec<Build>> {
         .collect()
 }
 
-fn bundle(desk: &Desk, version: Version, out: &str, effort: Effort, more: &str) -> Result<Build> {
+fn bundle(desk: &Workdir, version: Version, out: &str, effort: Effort, more: &str) -> Result<Build> {
     let input = desk.input(version);
     let level = effort.level.map_or_else(String::new, |level| format!("--level {level}"));
     let line = format!(
@@ -152,7 +152,7 @@ fn bundle(desk: &Desk, version: Version, out: &str, effort: Effort, more: &str) 
 }
 
 /// Build the old release once more, on one thread, and compare.
-pub(super) fn same_bytes(desk: &Desk, effort: Effort) -> Result<Claim> {
+pub(super) fn same_bytes(desk: &Workdir, effort: Effort) -> Result<Claim> {
     bundle(desk, Version::Old, REPEATED, effort, "--threads 1")?;
     let [first, second] = [Version::Old.bundle().as_str(), REPEATED].map(|name| sha256(&desk.path(name)));
     let (first, second) = (first?, second?);
@@ -166,7 +166,7 @@ pub(super) fn same_bytes(desk: &Desk, effort: Effort) -> Result<Claim> {
 }
 
 /// What a bundle's release says of its volumes.
-pub(super) fn images(desk: &Desk, version: Version) -> Result<Vec<Image>> {
+pub(super) fn images(desk: &Workdir, version: Version) -> Result<Vec<Image>> {
     let line = format!("inspect --json {} --root root.root", version.bundle());
     let ended = host(&line).run(&desk.folder, 0)?;
     let inspected: Inspected = serde_json::from_str(&ended.stdout).context("reading what inspect said")?;
@@ -174,7 +174,7 @@ pub(super) fn images(desk: &Desk, version: Version) -> Result<Vec<Image>> {
 }
 
 /// Make the card from the old release, with room in the slots for a quarter more than the larger of the two has.
-pub(super) fn card(desk: &Desk) -> Result<()> {
+pub(super) fn card(desk: &Workdir) -> Result<()> {
     let mut sizes = String::new();
     let (old, new) = (images(desk, Version::Old)?, images(desk, Version::New)?);
     for image in &old {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `debian` | the two versions, built if they aren't there |
 //! | `meter` | a call of a program, with its time and peak memory |
-//! | `desk` | the folder that the suite works in: inputs, bundles, the card |
+//! | `workdir` | the folder that the suite works in: inputs, bundles, the card |
 //! | `build` | keys, bundles and the card |
 //! | `update` | the steps on the virtual Pi: install, cut short, install again, commit |
 //! | `race` | installing against `zstd -dc \| dd` of the same data |
@@ -17,23 +17,23 @@ mod build;
 mod card;
 mod claim;
 mod debian;
-mod desk;
 pub mod meter;
 mod proof;
 mod race;
 mod report;
 mod tools;
 mod update;
+mod workdir;
 
 use anyhow::{Context, Result};
 use debian::Size;
-use desk::Desk;
 use report::Report;
 use std::{
     io::{self, Write},
     path::PathBuf,
     time::Instant,
 };
+use workdir::Workdir;
 
 /// What the suite uses.
 #[derive(Clone, Debug, clap::Args)]
@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let start = now();
     let size = if options.quick { Size::Small } else { Size::Product };
     let inputs = debian::ready(options.debian.as_deref().unwrap_or(size.folder()), size)?;
-    let desk = Desk::clear(&options.folder, inputs)?;
+    let desk = Workdir::clear(&options.folder, inputs)?;
     let report = life(&desk, Effort::of(options.quick), start)?;
     if options.json {
         let text = serde_json::to_string_pretty(&report).context("the report as JSON")?;
@@ -96,7 +96,7 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// Everything, in order.
-fn life(desk: &Desk, effort: Effort, start: Instant) -> Result<Report> {
+fn life(desk: &Workdir, effort: Effort, start: Instant) -> Result<Report> {
     let seconds_debian = start.elapsed().as_secs_f64();
     let mut report = Report { schema: report::SCHEMA, seconds_debian, ..Report::default() };
     build::keys(desk)?;

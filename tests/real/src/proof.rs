@@ -3,8 +3,8 @@ use super::{
     build,
     card::CardImage,
     claim::Claim,
-    desk::{CARD, Desk, Version},
     tools::path_with_system_folders,
+    workdir::{CARD, Version, Workdir},
 };
 use anyhow::{Context, Result};
 use bistable_boot::Slot;
@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Everything that can be said of the card after the update.
-pub(super) fn all(desk: &Desk) -> Result<Vec<Claim>> {
+pub(super) fn all(desk: &Workdir) -> Result<Vec<Claim>> {
     let mut claims = vec![
         slot_holds(desk, Slot::B, Version::New, "after the commit, ")?,
         slot_holds(desk, Slot::A, Version::Old, "after the commit, ")?,
@@ -45,12 +45,12 @@ pub(super) fn all(desk: &Desk) -> Result<Vec<Claim>> {
     Ok(claims)
 }
 
-fn cut_path(desk: &Desk, slot: Slot, name: &str) -> PathBuf {
+fn cut_path(desk: &Workdir, slot: Slot, name: &str) -> PathBuf {
     desk.path(&format!("cut-{slot}-{name}.img"))
 }
 
 /// A slot's partitions hold a release's images bit for bit. Leaves the images cut from the card in the folder.
-pub(super) fn slot_holds(desk: &Desk, slot: Slot, version: Version, when: &str) -> Result<Claim> {
+pub(super) fn slot_holds(desk: &Workdir, slot: Slot, version: Version, when: &str) -> Result<Claim> {
     let card = CardImage::open(&desk.path(CARD))?;
     let mut findings = Vec::new();
     for image in build::images(desk, version)? {
@@ -64,7 +64,7 @@ pub(super) fn slot_holds(desk: &Desk, slot: Slot, version: Version, when: &str) 
 }
 
 /// Put what slot A holds into slot B too, so that an installation finds an older release there.
-pub(super) fn fill_inactive(desk: &Desk, held: Version) -> Result<()> {
+pub(super) fn fill_inactive(desk: &Workdir, held: Version) -> Result<()> {
     let card = CardImage::open(&desk.path(CARD))?;
     for image in build::images(desk, held)? {
         card.duplicate(image.partition(Slot::A), image.partition(Slot::B), image.raw_bytes)?;

@@ -5,10 +5,10 @@
 use super::{
     build,
     claim::Claim,
-    desk::{Desk, Version},
     proof,
     report::Pair,
     update,
+    workdir::{Version, Workdir},
 };
 use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
@@ -40,7 +40,7 @@ pub(super) struct Race {
 }
 
 /// Run `pairs` of them, each onto a new card and over an older release.
-pub(super) fn run(desk: &Desk, pairs: usize) -> Result<Race> {
+pub(super) fn run(desk: &Workdir, pairs: usize) -> Result<Race> {
     let images = build::images(desk, Version::New)?;
     extract_data(desk, &images)?;
     let bytes = images.iter().map(|image| image.raw_bytes).sum();
@@ -57,7 +57,7 @@ pub(super) fn run(desk: &Desk, pairs: usize) -> Result<Race> {
 }
 
 /// One of each.
-fn pair(desk: &Desk, before: Before, bytes: u64, caches_dropped: &mut bool) -> Result<Pair> {
+fn pair(desk: &Workdir, before: Before, bytes: u64, caches_dropped: &mut bool) -> Result<Pair> {
     desk.fresh_card()?;
     if before == Before::OldRelease {
         proof::fill_inactive(desk, Version::Old)?;
@@ -70,7 +70,7 @@ fn pair(desk: &Desk, before: Before, bytes: u64, caches_dropped: &mut bool) -> R
 }
 
 /// Both volumes' data, one after the other, as they are in the bundle: what `zstd -dc` takes.
-fn extract_data(desk: &Desk, images: &[build::Image]) -> Result<()> {
+fn extract_data(desk: &Workdir, images: &[build::Image]) -> Result<()> {
     let path = desk.path(&Version::New.bundle());
     let bundle = File::open(&path).with_context(|| path.display().to_string())?;
     let out = desk.path(DATA);
@@ -91,7 +91,7 @@ fn extract_data(desk: &Desk, images: &[build::Image]) -> Result<()> {
 }
 
 /// Seconds that `zstd -dc | dd` takes, into a new file or into the one of the pair before.
-fn copy(desk: &Desk, before: Before, bytes: u64) -> Result<f64> {
+fn copy(desk: &Workdir, before: Before, bytes: u64) -> Result<f64> {
     let to = desk.path(COPY);
     if before == Before::Holes && to.exists() {
         fs::remove_file(&to).with_context(|| to.display().to_string())?;

@@ -1,9 +1,9 @@
 //! The steps of an update, on the virtual Pi: install, cut short, install again, commit.
 use super::{
     claim::Claim,
-    desk::{CARD, Desk, Version},
     meter::{Ended, Metered},
     report::{Again, Install, Pair, Resume},
+    workdir::{CARD, Version, Workdir},
 };
 use anyhow::{Context, Result, bail};
 use bistable::app::Rested;
@@ -28,7 +28,7 @@ fn device(line: &str) -> Metered {
 }
 
 /// Install the new release on the card as it is.
-pub(super) fn install(desk: &Desk, more: &str) -> Result<Install> {
+pub(super) fn install(desk: &Workdir, more: &str) -> Result<Install> {
     let line = format!("install --json --progress plain {} {more}", Version::New.bundle());
     let ended = device(&line).run(&desk.folder, 0)?;
     figures(&ended)
@@ -48,7 +48,7 @@ fn figures(ended: &Ended) -> Result<Install> {
 }
 
 /// Kill an installation in the middle, and start it again.
-pub(super) fn killed_and_resumed(desk: &Desk, whole: Option<&Pair>) -> Result<(Resume, Claim)> {
+pub(super) fn killed_and_resumed(desk: &Workdir, whole: Option<&Pair>) -> Result<(Resume, Claim)> {
     let whole = &whole.context("there was no whole installation to compare with")?.install;
     desk.fresh_card()?;
     let (read, total) = kill_half_way(desk)?;
@@ -65,7 +65,7 @@ pub(super) fn killed_and_resumed(desk: &Desk, whole: Option<&Pair>) -> Result<(R
 }
 
 /// Start an installation and end it with SIGKILL when half of the bundle is read. Gives how much was, and of how much.
-fn kill_half_way(desk: &Desk) -> Result<(u64, u64)> {
+fn kill_half_way(desk: &Workdir) -> Result<(u64, u64)> {
     let line = format!("install --progress json {}", Version::New.bundle());
     let mut child = device(&line)
         .command(&desk.folder)?
@@ -100,7 +100,7 @@ fn kill_half_way(desk: &Desk) -> Result<(u64, u64)> {
 }
 
 /// Give the staged release up and install it again: everything is right already.
-pub(super) fn identical_again(desk: &Desk) -> Result<(Again, Claim)> {
+pub(super) fn identical_again(desk: &Workdir) -> Result<(Again, Claim)> {
     device("revert").run(&desk.folder, 0)?;
     let install = install(desk, "--retry-rejected")?;
     let slot_chunks = install.chunks - install.chunks_right_already.min(install.chunks);
@@ -113,7 +113,7 @@ pub(super) fn identical_again(desk: &Desk) -> Result<(Again, Claim)> {
 }
 
 /// Arm, try, commit.
-pub(super) fn to_commit(desk: &Desk) -> Result<Claim> {
+pub(super) fn to_commit(desk: &Workdir) -> Result<Claim> {
     for verb in ["arm", "reboot", "resume"] {
         device(verb).run(&desk.folder, 0)?;
     }

@@ -11,7 +11,7 @@ use bistable_format::{
     chunklist::Range,
     envelope::seal,
     extensions::Extension,
-    fresh::FURTHEST,
+    freshness::FURTHEST,
     limits,
     rollout::Wave,
     root::Demand,
@@ -263,8 +263,9 @@ fn channels() -> Vec<Vector> {
         ("channel-offer-with-an-odd-extension.channel", changed(|c| c.offers[0].extensions.0.push(odd()))),
         ("channel-offer-of-a-directory.channel", {
             changed(|c| {
-                let terms = &mut c.offers[0].terms;
-                (terms.component, terms.content, terms.bytes) = (Some("app".into()), 2, vec![4096]);
+                let constraints = &mut c.offers[0].constraints;
+                (constraints.component, constraints.content, constraints.bytes) =
+                    (Some("app".into()), 2, vec![4096]);
             })
         }),
         ("channel-offer-cut-short.channel", {
@@ -353,10 +354,10 @@ fn contents() -> Vec<Vector> {
         ("channel-wave-over-everybody.channel", {
             offered(&|o| o.rollout.waves = vec![Wave { at: NOW, over: 0, share: 10_001 }].into())
         }),
-        ("channel-offer-without-boards.channel", offered(&|o| o.terms.boards.clear())),
-        ("channel-offer-of-no-bytes.channel", offered(&|o| o.terms.bytes[1] = 0)),
-        ("channel-offer-of-half-a-sector.channel", offered(&|o| o.terms.bytes[0] += 256)),
-        ("channel-offer-with-a-path.channel", offered(&|o| o.terms.product = "../greenhouse".into())),
+        ("channel-offer-without-boards.channel", offered(&|o| o.constraints.boards.clear())),
+        ("channel-offer-of-no-bytes.channel", offered(&|o| o.constraints.bytes[1] = 0)),
+        ("channel-offer-of-half-a-sector.channel", offered(&|o| o.constraints.bytes[0] += 256)),
+        ("channel-offer-with-a-path.channel", offered(&|o| o.constraints.product = "../greenhouse".into())),
         ("channel-offer-larger-than-any.channel", offered(&|o| o.release_bytes = u32::MAX)),
     ]
 }
@@ -375,7 +376,7 @@ fn releases() -> Vec<Vector> {
         ("release-other-bytes.release", made("1.0.5").signed),
         ("release-with-one-more-signature.release", by(&[RELEASER, STRANGER])),
         // Named by the channel, which says of it what is true of the good one.
-        ("release-terms-differ.release", spoilt(|r| r.security_version = 3)),
+        ("release-constraints-differ.release", spoilt(|r| r.security_version = 3)),
         ("release-of-another-version.release", made("1.0.5").signed),
         ("release-of-another-identity.release", spoilt(|r| r.description = "Not what was offered.".into())),
         ("release-other-product.release", spoilt(|r| r.head.product = "thermostat".into())),

@@ -230,7 +230,7 @@ pub(super) const TABLE: &[(&str, Serve, &str, Exit)] = &[
         "the release (44268afe33fe) is damaged in memory, and no other mirror has a valid copy", Untrusted),
     ("release-with-one-more-signature.release", Release,
         "the release (44268afe33fe) is damaged in memory, and no other mirror has a valid copy", Untrusted),
-    ("release-terms-differ.release", NamedRelease,
+    ("release-constraints-differ.release", NamedRelease,
         "memory/blobs/sha256/369558325f08c74a5c1ba1973b1ff9de98f59ef9b3b68cb9031099a111a7f50f: the channel says something else of release 1.1.0 than the release itself: the two don't belong together", Untrusted),
     ("release-of-another-version.release", NamedRelease,
         "memory/blobs/sha256/f61a0333e2a6216577c27b8b22d16c963fe4020e45509732960dcbace7035d90: the channel says something else of release 1.0.5 than the release itself: the two don't belong together", Untrusted),

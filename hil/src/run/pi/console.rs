@@ -5,7 +5,7 @@
 //! the kernel only without `quiet`, and a reset by the watchdog says nothing at all. So each boot is counted once, at the
 //! first sign of it: the firmware, U-Boot, the kernel, or at last a root shell whose boot id is a new one.
 use super::bench::Login;
-use crate::run::seen::{self, Fault, Line, Lines, What};
+use crate::run::observations::{self, Fault, Line, Lines, What};
 
 /// First line of the EEPROM's boot loader on a Pi 4 or 5 with `BOOT_UART=1`, after a time on newer ones.
 const FIRMWARE: &str = "RPi: BOOTLOADER release VERSION:";
@@ -25,7 +25,7 @@ const PROMPTS: [&str; 2] = ["# ", "$ "];
 /// A prompt is short; all else is noise.
 const TAIL: usize = 4096;
 
-/// Makes a shell what the rig's own root shell is: no echo, no prompts, and it says who it is. The words that [`seen`]
+/// Makes a shell what the rig's own root shell is: no echo, no prompts, and it says who it is. The words that [`observations`]
 /// looks for are not in it, for a terminal may echo it.
 const SHELL: &str = r#"stty -echo; dmesg -n 1 2>/dev/null; echo; printf "rig: %s version=%s boot=%s\n" up "$(cat /etc/rig-version)" "$(cat /proc/sys/kernel/random/boot_id)"; while IFS= read -r line; do eval "$line" </dev/null; done"#;
 
@@ -127,7 +127,7 @@ impl Console {
     }
 
     fn line(&mut self, line: &str, found: &mut Vec<What>) {
-        match seen::read(line) {
+        match observations::read(line) {
             What::Up { version } => {
                 let boot = line.split("boot=").nth(1).map(|id| id.trim().to_owned());
                 // Without an id every shell is taken for a new boot's.

@@ -11,9 +11,9 @@ use super::{
 use crate::run::{
     clock::Clock,
     device::Status,
+    observations::{self, Fault, Line, Seen, What},
     release::PRODUCT,
     rig::{Jig, Pace, Power, Rig},
-    seen::{self, Fault, Line, Seen, What},
 };
 use anyhow::{Context, Result, bail, ensure};
 use bistable_boot::{Flow, Slot, layout::Partition};
@@ -159,7 +159,7 @@ impl RealPi {
     fn ask(&mut self, command: &str) -> Result<(i32, String)> {
         self.questions += 1;
         let question = self.questions;
-        self.send(&seen::framed(question, command))?;
+        self.send(&observations::framed(question, command))?;
         let end = self.clock.now() + self.bench.device.pace.answer;
         let (mut before, mut text) = (VecDeque::new(), None::<Vec<String>>);
         let code = loop {

@@ -26,8 +26,8 @@ pub mod process;
 
 use super::{
     clock::Clock,
+    observations::{self, Fault, Line, Lines, Seen, What},
     rig::{Jig, Pace, Power, Rig, Written},
-    seen::{self, Fault, Line, Lines, Seen, What},
 };
 use anyhow::{Context, Result, bail};
 use bistable_boot::{
@@ -237,7 +237,7 @@ impl Qemu {
                     {
                         self.argument = Some(argument.to_owned());
                     }
-                    match seen::read(&line) {
+                    match observations::read(&line) {
                         What::Line(Line::Text(text)) if text.is_empty() => {}
                         what => self.note(what),
                     }

@@ -13,7 +13,7 @@ use bistable_format::content::{Blob, Containers, Directory, Service};
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::extensions::Extension;
 use bistable_format::release::DataPolicy;
-use bistable_format::rollout::{Pace, Rollout, Wave};
+use bistable_format::rollout::{Rollout, RolloutState, Wave};
 use bistable_format::root::Demand;
 use bistable_format::{
     Artifact, Bound, Channel, Chunk, ChunkList, Content, DecodeError, Delta, Digest, Encoding, Extensions,
@@ -411,14 +411,14 @@ pub(crate) fn offer() -> Offer {
 fn make_offer() -> Offer {
     let sealed = release().seal(&[&signer(4)]).unwrap();
     Offer {
-        terms: release().terms(),
+        constraints: release().constraints(),
         release: Digest::of(&sealed),
         release_bytes: u32::try_from(sealed.len()).unwrap(),
         identity: release::identity(&sealed),
         since: 1_700_000_100,
         passage: Passage::Free,
         rollout: Rollout {
-            pace: Pace::Running,
+            pace: RolloutState::Running,
             canaries: vec!["lab".into()],
             waves: vec![Wave { at: 1_700_000_200, over: 3600, share: 100 }].into(),
         },
@@ -519,7 +519,14 @@ pub(crate) fn raw_wave(kind: u16, fields: &[u8]) -> Vec<u8> {
 pub(crate) fn raw_offer(offer: &Offer, waves: &[Vec<u8>]) -> Vec<u8> {
     let rollout = (&offer.rollout.pace, &offer.rollout.canaries, waves);
     frame(&(
-        (&offer.terms, &offer.release, offer.release_bytes, &offer.identity, offer.since, &offer.passage),
+        (
+            &offer.constraints,
+            &offer.release,
+            offer.release_bytes,
+            &offer.identity,
+            offer.since,
+            &offer.passage,
+        ),
         rollout,
         &offer.extensions,
     ))

@@ -2,9 +2,9 @@
 use crate::common::{bound, channel, directory_release, offer, raw_release, release, root, signer};
 use crate::errors::{INCOMPATIBLE, OFFER, STALE, Section, cut, section};
 use bistable_format::compat::{Device, Direction};
-use bistable_format::fresh::{AHEAD, AHEAD_WITHOUT_CLOCK, Clock, FURTHEST, Floor};
+use bistable_format::freshness::{AHEAD, AHEAD_WITHOUT_CLOCK, Clock, FURTHEST, Floor};
 use bistable_format::open::Unknown;
-use bistable_format::{Channel, Content, Digest, Offer, Release, compat, fresh};
+use bistable_format::{Channel, Content, Digest, Offer, Release, compat, freshness};
 use semver::Version;
 
 pub(crate) fn stale() -> Section {
@@ -21,7 +21,7 @@ pub(crate) fn stale() -> Section {
         "freshness",
         &ask(|_| {}),
         |(channel, wanted, file, floor, clock): &Ask| {
-            fresh::check(channel, wanted, *file, *floor, *clock).map(drop)
+            freshness::check(channel, wanted, *file, *floor, *clock).map(drop)
         },
         &[STALE],
         vec![
@@ -66,8 +66,8 @@ pub(crate) fn offered_release() -> Section {
             ("signed-by-channel-key", naming(by(5), |_| {})),
             ("signed-by-a-stranger", naming(by(77), |_| {})),
             ("a-web-page", naming(b"<!doctype html>".to_vec(), |_| {})),
-            ("terms-differ", naming(by(4), |o| o.terms.security_version += 1)),
-            ("urgency-differs", naming(by(4), |o| o.terms.urgency = bistable_format::Urgency::Normal)),
+            ("constraints-differ", naming(by(4), |o| o.constraints.security_version += 1)),
+            ("urgency-differs", naming(by(4), |o| o.constraints.urgency = bistable_format::Urgency::Normal)),
             ("of-another-identity", naming(by(4), |o| o.identity = Digest([1; 32]))),
         ],
     )
@@ -106,7 +106,7 @@ pub(crate) fn incompatible() -> Section {
             boot_bytes: judged.boot_bytes,
             system_bytes: 1 << 30,
         };
-        let mut reasons = compat::check(&judged.release.terms(), &device, Direction::Forward);
+        let mut reasons = compat::check(&judged.release.constraints(), &device, Direction::Forward);
         reasons.extend(compat::check_release(&judged.release));
         assert!(reasons.len() <= 1, "{reasons:?}");
         reasons.into_iter().next().map_or(Ok(()), Err)
@@ -152,8 +152,8 @@ pub(crate) fn incompatible() -> Section {
             (
                 "a-directory",
                 with(|j| {
-                    let terms = j.release.requires.clone();
-                    j.release = Release { requires: terms, ..directory_release() };
+                    let constraints = j.release.requires.clone();
+                    j.release = Release { requires: constraints, ..directory_release() };
                 }),
             ),
             ("a-module", of_no_component),

@@ -4,7 +4,7 @@ use bistable_format::bundle::BadHeader;
 use bistable_format::channel::OfferError;
 use bistable_format::compat::Incompatible;
 use bistable_format::extensions::Extension;
-use bistable_format::fresh::Stale;
+use bistable_format::freshness::Stale;
 use bistable_format::{DecodeError, EnvelopeError, Extensions, TrustError};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -66,7 +66,7 @@ variants!(stale_variant, STALE, Stale:
 variants!(offer_variant, OFFER, OfferError:
     OfferError::Digest { .. } => "Offer::Digest",
     OfferError::Untrusted(_) => "Offer::Untrusted",
-    OfferError::Terms { .. } => "Offer::Terms",
+    OfferError::Constraints { .. } => "Offer::Constraints",
 );
 
 variants!(incompatible_variant, INCOMPATIBLE, Incompatible:
@@ -120,7 +120,7 @@ impl Refusal for OfferError {
     fn variants(&self) -> Vec<&'static str> {
         let inner = match self {
             OfferError::Untrusted(e) => e.variants(),
-            OfferError::Digest { .. } | OfferError::Terms { .. } => vec![],
+            OfferError::Digest { .. } | OfferError::Constraints { .. } => vec![],
         };
         [vec![offer_variant(self)], inner].concat()
     }

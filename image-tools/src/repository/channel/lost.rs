@@ -11,14 +11,14 @@
 //! never signed again.
 use super::super::sequence::Sequence;
 use super::super::store::{Claim, StoreError};
-use super::{ChannelError, ChannelFile, Log};
+use super::{ChannelError, ChannelFile, ChannelLog};
 use bistable_format::{Envelope, repository};
 
 /// What stands for a number that was lost. The numbers of a channel have no gaps, or its newest file would not be found.
 pub const LOST: &[u8] = b"This number of the channel was lost. The channel continues above it.\n";
 /// How many numbers can be given up at once.
 const GIVEN_UP: u64 = 10_000;
-impl Log<'_> {
+impl ChannelLog<'_> {
     /// The newest file up to a number that isn't lost; none if all are.
     pub(in crate::repository) fn kept(&self, mut sequence: u64) -> Result<Option<ChannelFile>, ChannelError> {
         while sequence > 0 {

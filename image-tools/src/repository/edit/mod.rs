@@ -21,7 +21,7 @@ use bistable_format::{Channel, Digest, Offer, limits};
 use semver::Version;
 
 /// Bytes of a channel's payload that offers and withdrawals may fill. The rest is for what comes in after an edit: a segment of
-/// the catalogue (42 bytes), what the act was about (200), and numbers that grow.
+/// the catalog (42 bytes), what the act was about (200), and numbers that grow.
 const ROOM: usize = limits::ENVELOPE_PAYLOAD - 512;
 
 /// Why an act can't be done on a channel. A `release` is a product with its version, as people name it.
@@ -200,7 +200,7 @@ pub enum EditError {
     Already(String),
     /// It would make no sense.
     #[error("{0}")]
-    Senseless(String),
+    Invalid(String),
 }
 
 fn or_nothing(offered: &[String]) -> String {
@@ -227,7 +227,7 @@ fn withdrawn(channel: &str, bad: &Withdrawal) -> EditError {
 
 /// An offer, as people name it.
 fn named(offer: &Offer) -> String {
-    format!("{} {}", offer.terms.product, offer.terms.version)
+    format!("{} {}", offer.constraints.product, offer.constraints.version)
 }
 
 /// A release that isn't on offer.
@@ -249,7 +249,7 @@ fn whole(
 ) -> Result<(), EditError> {
     let mut draft = channel.clone();
     edit(&mut draft)?;
-    draft.check().map_err(|e| EditError::Senseless(e.to_string()))?;
+    draft.check().map_err(|e| EditError::Invalid(e.to_string()))?;
     *channel = draft;
     Ok(())
 }
@@ -271,9 +271,9 @@ impl Selector {
     pub fn find<'a>(&self, channel: &'a Channel) -> Result<&'a Offer, EditError> {
         let version = Version::parse(&self.what).ok();
         let is_meant = |o: &&Offer| {
-            self.product.as_ref().is_none_or(|p| *p == o.terms.product)
+            self.product.as_ref().is_none_or(|p| *p == o.constraints.product)
                 && match &version {
-                    Some(version) => o.terms.version == *version,
+                    Some(version) => o.constraints.version == *version,
                     None => self.what.len() >= 8 && o.identity.to_string().starts_with(&self.what),
                 }
         };
@@ -311,7 +311,7 @@ impl Selector {
 fn names(channel: &Channel) -> Vec<String> {
     let mut offers: Vec<&Offer> = channel.offers.iter().collect();
     offers.sort_by(|a, b| {
-        let (a, b) = (&a.terms, &b.terms);
+        let (a, b) = (&a.constraints, &b.constraints);
         a.product.cmp(&b.product).then(b.version.cmp(&a.version))
     });
     offers.into_iter().map(named).collect()

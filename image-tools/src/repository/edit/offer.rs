@@ -4,7 +4,7 @@ use bistable_format::{
     Channel, Digest, KeyId, Offer,
     channel::{Gates, Passage},
     limits,
-    rollout::{Pace, Rollout},
+    rollout::{Rollout, RolloutState},
     version::{is_newer, meets},
 };
 
@@ -57,7 +57,7 @@ pub fn promote(
         return Err(withdrawn(&from.name, bad));
     }
     let source = from.offer(identity).ok_or_else(|| not_offered(from, identity))?;
-    if source.rollout.pace == Pace::Halted {
+    if source.rollout.pace == RolloutState::Halted {
         return Err(EditError::Halted { channel: from.name.clone(), release: named(source) });
     }
     let offer = Offer { since: now, rollout: rollout.clone(), ..source.clone() };
@@ -80,20 +80,22 @@ pub fn promote(
 /// Whoever takes a release from here may not skip what they could not skip there.
 fn no_barrier_before(from: &Channel, into: &Channel, source: &Offer) -> Result<(), EditError> {
     let alike = |o: &Offer| {
-        o.terms.product == source.terms.product
-            && o.terms.boards.iter().any(|b| source.terms.boards.contains(b))
+        o.constraints.product == source.constraints.product
+            && o.constraints.boards.iter().any(|b| source.constraints.boards.contains(b))
     };
     let is_past = |barrier: &Offer| {
-        into.offers.iter().any(|o| alike(o) && !is_newer(&barrier.terms.version, &o.terms.version))
+        into.offers
+            .iter()
+            .any(|o| alike(o) && !is_newer(&barrier.constraints.version, &o.constraints.version))
     };
     let before = from.offers.iter().filter(|o| {
         o.passage == Passage::Barrier
             && alike(o)
-            && is_newer(&source.terms.version, &o.terms.version)
+            && is_newer(&source.constraints.version, &o.constraints.version)
             && into.withdrawal(&o.identity).is_none()
             && !is_past(o)
     });
-    match before.min_by(|a, b| a.terms.version.cmp_precedence(&b.terms.version)) {
+    match before.min_by(|a, b| a.constraints.version.cmp_precedence(&b.constraints.version)) {
         Some(barrier) => Err(EditError::Barrier {
             channel: from.name.clone(),
             into: into.name.clone(),
@@ -159,9 +161,11 @@ fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     if channel.offer(&offer.identity).is_some() {
         return Err(EditError::AlreadyOffered { channel: channel.name.clone(), release: named(offer) });
     }
-    let (mine, board) = (&offer.terms, |b: &String| offer.terms.boards.contains(b));
+    let (mine, board) = (&offer.constraints, |b: &String| offer.constraints.boards.contains(b));
     let same = |o: &Offer| {
-        o.terms.product == mine.product && o.terms.version == mine.version && o.terms.boards.iter().any(board)
+        o.constraints.product == mine.product
+            && o.constraints.version == mine.version
+            && o.constraints.boards.iter().any(board)
     };
     match channel.offers.iter().any(same) {
         true => Err(EditError::OtherContent { channel: channel.name.clone(), release: named(offer) }),
@@ -171,21 +175,21 @@ fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
 
 /// The security version never falls from an older release to a newer one for the same board.
 fn secure(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
-    let (new, mut older) = (&offer.terms, channel.offers.iter().filter(|o| is_older(o, offer)));
-    match older.find(|o| o.terms.security_version > new.security_version) {
+    let (new, mut older) = (&offer.constraints, channel.offers.iter().filter(|o| is_older(o, offer)));
+    match older.find(|o| o.constraints.security_version > new.security_version) {
         None => Ok(()),
         Some(older) => Err(EditError::SecurityVersion {
             channel: channel.name.clone(),
             release: named(offer),
             found: new.security_version,
             older: named(older),
-            needed: older.terms.security_version,
+            needed: older.constraints.security_version,
         }),
     }
 }
 
 fn is_older(there: &Offer, offer: &Offer) -> bool {
-    let (there, new) = (&there.terms, &offer.terms);
+    let (there, new) = (&there.constraints, &offer.constraints);
     there.product == new.product
         && there.component == new.component
         && there.boards.iter().any(|b| new.boards.contains(b))
@@ -198,15 +202,15 @@ fn is_older(there: &Offer, offer: &Offer) -> bool {
 /// [`EditError::NotRaised`].
 pub fn raises_security(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     let same = channel.offers.iter().filter(|o| {
-        o.terms.product == offer.terms.product
-            && o.terms.component == offer.terms.component
+        o.constraints.product == offer.constraints.product
+            && o.constraints.component == offer.constraints.component
             && o.identity != offer.identity
     });
-    match same.map(|o| o.terms.security_version).max() {
-        Some(highest) if offer.terms.security_version <= highest => Err(EditError::NotRaised {
+    match same.map(|o| o.constraints.security_version).max() {
+        Some(highest) if offer.constraints.security_version <= highest => Err(EditError::NotRaised {
             channel: channel.name.clone(),
             release: named(offer),
-            found: offer.terms.security_version,
+            found: offer.constraints.security_version,
             highest,
         }),
         _ => Ok(()),
@@ -220,27 +224,27 @@ fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
         Err(EditError::Unsatisfiable { channel: channel.name.clone(), release: named(offer), problem })
     };
     let of = |product: &str| -> Vec<&Offer> {
-        channel.offers.iter().filter(|o| o.terms.product == *product).collect()
+        channel.offers.iter().filter(|o| o.constraints.product == *product).collect()
     };
-    if let Some(required) = &offer.terms.requires.running {
-        let mine = of(&offer.terms.product);
+    if let Some(required) = &offer.constraints.requires.running {
+        let mine = of(&offer.constraints.product);
         // The first release of a product comes onto cards, whatever they have been made with.
-        if !mine.is_empty() && !mine.iter().any(|o| meets(required, &o.terms.version)) {
+        if !mine.is_empty() && !mine.iter().any(|o| meets(required, &o.constraints.version)) {
             return failed(format!(
                 "it requires a running version {required}, and the channel has {}",
                 list(&mine)
             ));
         }
     }
-    for (name, required) in &offer.terms.requires.components {
+    for (name, required) in &offer.constraints.requires.components {
         let theirs = of(name);
-        if !theirs.is_empty() && !theirs.iter().any(|o| meets(required, &o.terms.version)) {
+        if !theirs.is_empty() && !theirs.iter().any(|o| meets(required, &o.constraints.version)) {
             return failed(format!("it requires {name} {required}, and the channel has {}", list(&theirs)));
         }
     }
-    for (name, range) in &offer.terms.requires.conflicts {
+    for (name, range) in &offer.constraints.requires.conflicts {
         let theirs = of(name);
-        if !theirs.is_empty() && theirs.iter().all(|o| meets(range, &o.terms.version)) {
+        if !theirs.is_empty() && theirs.iter().all(|o| meets(range, &o.constraints.version)) {
             return failed(format!(
                 "it does not go with {name} {range}, and the channel has only {}",
                 list(&theirs)
@@ -251,13 +255,13 @@ fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
 }
 
 fn list(offers: &[&Offer]) -> String {
-    let mut versions: Vec<_> = offers.iter().map(|o| &o.terms.version).collect();
+    let mut versions: Vec<_> = offers.iter().map(|o| &o.constraints.version).collect();
     versions.sort();
     versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Add an offer. A channel offers only so many releases at a time, in so many bytes: the oldest that nobody needs goes. It
-/// stays in the catalogue.
+/// stays in the catalog.
 fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     let coming = offer.identity;
     channel.offers.push(offer);
@@ -266,7 +270,7 @@ fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
         let oldest = channel.offers.iter().filter(goes).min_by(|a, b| {
             a.since
                 .cmp(&b.since)
-                .then(a.terms.version.cmp(&b.terms.version))
+                .then(a.constraints.version.cmp(&b.constraints.version))
                 .then(a.identity.cmp(&b.identity))
         });
         let Some(oldest) = oldest.map(|o| o.identity) else {
@@ -279,23 +283,27 @@ fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
 
 /// Whether an offer has to stay.
 fn is_needed(channel: &Channel, offer: &Offer, now: u64) -> bool {
-    let mine = &offer.terms;
-    let serves = |o: &Offer| mine.boards.iter().all(|b| o.terms.boards.contains(b));
-    let others =
-        || channel.offers.iter().filter(|o| o.identity != offer.identity && o.terms.product == mine.product);
-    let newer = |o: &Offer| is_newer(&o.terms.version, &mine.version);
+    let mine = &offer.constraints;
+    let serves = |o: &Offer| mine.boards.iter().all(|b| o.constraints.boards.contains(b));
+    let others = || {
+        channel
+            .offers
+            .iter()
+            .filter(|o| o.identity != offer.identity && o.constraints.product == mine.product)
+    };
+    let newer = |o: &Offer| is_newer(&o.constraints.version, &mine.version);
     // The newest, and the one before, which devices go back to.
     let replaced = others().filter(|o| newer(o) && serves(o) && o.rollout.is_done(now)).count() >= 2;
     // A newer one that devices come to from this one, but from no other: from one that is as good, they come to that one as
     // they come to this one. A requirement is one interval of versions; so whoever is between the two meets it, too.
     let only_way = |to: &Offer| {
-        let required = to.terms.requires.running.as_ref().filter(|r| meets(r, &mine.version));
+        let required = to.constraints.requires.running.as_ref().filter(|r| meets(r, &mine.version));
         let is_as_good = |o: &Offer| {
-            let running = &o.terms.requires.running;
+            let running = &o.constraints.requires.running;
             serves(o)
                 && o.rollout.is_done(now)
-                && is_newer(&to.terms.version, &o.terms.version)
-                && required.is_some_and(|r| meets(r, &o.terms.version))
+                && is_newer(&to.constraints.version, &o.constraints.version)
+                && required.is_some_and(|r| meets(r, &o.constraints.version))
                 && (running.is_none() || *running == mine.requires.running)
         };
         required.is_some() && !others().any(is_as_good)

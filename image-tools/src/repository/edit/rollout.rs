@@ -2,7 +2,7 @@
 use super::{EditError, offer_mut, whole};
 use bistable_format::{
     Channel, Digest,
-    rollout::{Pace, Rollout, Wave},
+    rollout::{Rollout, RolloutState, Wave},
 };
 use semver::Version;
 
@@ -32,7 +32,7 @@ pub enum Change {
 pub fn change(channel: &mut Channel, identity: &Digest, change: &Change, now: u64) -> Result<(), EditError> {
     whole(channel, |draft| {
         let offer = offer_mut(draft, identity)?;
-        offer.rollout = changed(&offer.rollout, &offer.terms.version, change, now)?;
+        offer.rollout = changed(&offer.rollout, &offer.constraints.version, change, now)?;
         Ok(())
     })
 }
@@ -40,7 +40,7 @@ pub fn change(channel: &mut Channel, identity: &Digest, change: &Change, now: u6
 fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> Result<Rollout, EditError> {
     let mut next = rollout.clone();
     let already = |text: String| Err(EditError::Already(format!("the rollout of {version} {text}")));
-    let refuse = |text: &str| Err(EditError::Senseless(format!("the rollout of {version} {text}")));
+    let refuse = |text: &str| Err(EditError::Invalid(format!("the rollout of {version} {text}")));
     let for_all = next.waves.total() == 0;
     match change {
         // Without waves everybody is in, whatever groups go first.
@@ -68,23 +68,23 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
         }
         Change::Canary(group) => next.canaries.push(group.clone()),
         Change::Pause => match next.pace {
-            Pace::Running if for_all => return refuse("is for all devices: `rollout halt` stops it"),
-            Pace::Running => next.pace = Pace::Paused(now),
-            Pace::Paused(_) => return already("is paused".into()),
-            Pace::Halted => return refuse("is halted, which is more than paused"),
+            RolloutState::Running if for_all => return refuse("is for all devices: `rollout halt` stops it"),
+            RolloutState::Running => next.pace = RolloutState::Paused(now),
+            RolloutState::Paused(_) => return already("is paused".into()),
+            RolloutState::Halted => return refuse("is halted, which is more than paused"),
         },
         Change::Resume => match next.pace {
-            Pace::Running => return already("is running".into()),
+            RolloutState::Running => return already("is running".into()),
             // It was bad enough to take it from those who were in; and time went on for its waves, nobody knows since when.
-            Pace::Halted => {
+            RolloutState::Halted => {
                 return refuse(
                     "was halted: start it again with `rollout set --waves …`, or offer it to all devices with `rollout everyone`",
                 );
             }
-            Pace::Paused(_) => next.resume(now),
+            RolloutState::Paused(_) => next.resume(now),
         },
-        Change::Halt if next.pace == Pace::Halted => return already("is halted".into()),
-        Change::Halt => next.pace = Pace::Halted,
+        Change::Halt if next.pace == RolloutState::Halted => return already("is halted".into()),
+        Change::Halt => next.pace = RolloutState::Halted,
         Change::Everyone => next = Rollout::default(),
     }
     if next == *rollout { already("is so".into()) } else { Ok(next) }

@@ -5,8 +5,8 @@ use bistable_format::channel::{Act, Gates, Passage, Segment};
 use bistable_format::choice::path;
 use bistable_format::content::IMAGE_KIND;
 use bistable_format::open::OpenList;
-use bistable_format::rollout::{Pace, Rollout, WHOLE, Wave};
-use bistable_format::{Extensions, Head, KeyKind, Requires, Terms, Urgency, limits};
+use bistable_format::rollout::{Rollout, RolloutState, WHOLE, Wave};
+use bistable_format::{Constraints, Extensions, Head, KeyKind, Requires, Urgency, limits};
 use proptest::prelude::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -38,7 +38,7 @@ fn channel(name: &str) -> Channel {
 fn offer(product: &str, version: &str) -> Offer {
     let digest = Digest::of(format!("{product} {version}").as_bytes());
     Offer {
-        terms: Terms {
+        constraints: Constraints {
             product: product.into(),
             version: Version::parse(version).unwrap(),
             security_version: 1,
@@ -61,7 +61,7 @@ fn offer(product: &str, version: &str) -> Offer {
 
 fn requiring(version: &str, running: &str) -> Offer {
     let mut offer = offer("hub", version);
-    offer.terms.requires.running = Some(running.parse().unwrap());
+    offer.constraints.requires.running = Some(running.parse().unwrap());
     offer
 }
 
@@ -85,7 +85,7 @@ fn tried<T>(
 }
 
 fn versions(channel: &Channel) -> Vec<String> {
-    let mut all: Vec<_> = channel.offers.iter().map(|o| o.terms.version.to_string()).collect();
+    let mut all: Vec<_> = channel.offers.iter().map(|o| o.constraints.version.to_string()).collect();
     all.sort();
     all
 }
@@ -99,7 +99,7 @@ fn publishing_says_why_not() {
     let mut other = offer("hub", "1.0.0");
     other.identity = Digest::of(b"other");
     assert!(matches!(publish(&there, other.clone()), Err(EditError::OtherContent { .. })));
-    other.terms.boards = vec!["pi5".into()];
+    other.constraints.boards = vec!["pi5".into()];
     assert!(publish(&there, other).is_ok(), "another board's");
     let tested = Gates { attestations: vec![("tested".into(), key(7).public())], ..Gates::default() };
     for gates in
@@ -138,13 +138,13 @@ fn what_is_signed_again_keeps_its_offer() {
 fn what_no_device_of_the_channel_could_install_is_refused() {
     let there = with("staging", &[offer("hub", "1.0.0"), offer("radio", "3.0.0")]);
     let mut fits = requiring("2.0.0", ">=1.0.0");
-    fits.terms.requires.components = vec![("radio".into(), ">=3".parse().unwrap())];
+    fits.constraints.requires.components = vec![("radio".into(), ">=3".parse().unwrap())];
     let mut needs = offer("hub", "2.0.0");
-    needs.terms.requires.components = vec![("radio".into(), ">=4".parse().unwrap())];
+    needs.constraints.requires.components = vec![("radio".into(), ">=4".parse().unwrap())];
     let mut unknown = offer("hub", "2.0.0");
-    unknown.terms.requires.components = vec![("bootloader".into(), ">=4".parse().unwrap())];
+    unknown.constraints.requires.components = vec![("bootloader".into(), ">=4".parse().unwrap())];
     let mut conflicts = offer("hub", "2.0.0");
-    conflicts.terms.requires.conflicts = vec![("radio".into(), "<4".parse().unwrap())];
+    conflicts.constraints.requires.conflicts = vec![("radio".into(), "<4".parse().unwrap())];
     for (name, offer, fine) in [
         ("fits", fits, true),
         ("older than any", requiring("2.0.0", ">=1.5.0"), false),
@@ -168,7 +168,7 @@ fn a_barrier_is_promoted_before_what_comes_after_it() {
     let mut barrier = offer("hub", "1.1.0");
     barrier.passage = Passage::Barrier;
     let mut other = offer("hub", "1.1.5");
-    (other.passage, other.terms.boards) = (Passage::Barrier, vec!["pi5".into()]);
+    (other.passage, other.constraints.boards) = (Passage::Barrier, vec!["pi5".into()]);
     let (first, last) = (offer("hub", "1.0.0"), offer("hub", "1.2.0"));
     let from = with("staging", &[first.clone(), barrier.clone(), other, last.clone()]);
     let into = |offers: &[Offer], release: &Offer| {
@@ -248,8 +248,8 @@ fn rollouts_change_as_the_table_says() {
     let wave = |share, hours| Wave { at: NOW + hours * HOUR, over: 0, share };
     let waves = Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24)].into(), ..Rollout::default() };
     let paced = |pace| Rollout { pace, ..waves.clone() };
-    let (all, paused) = (Rollout::default(), paced(Pace::Paused(NOW)));
-    let halted = Rollout { pace: Pace::Halted, ..all.clone() };
+    let (all, paused) = (Rollout::default(), paced(RolloutState::Paused(NOW)));
+    let halted = Rollout { pace: RolloutState::Halted, ..all.clone() };
     let canary = |r: &Rollout, g: &str| Rollout { canaries: vec![g.into()], ..r.clone() };
     let more =
         Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24), wave(1000, 1)].into(), ..Rollout::default() };
@@ -259,37 +259,37 @@ fn rollouts_change_as_the_table_says() {
     enum Want {
         Is(Rollout),
         Already,
-        Senseless,
+        Invalid,
     }
     use Want::*;
     let table = [
         ("set", &all, Change::Replace(waves.clone()), Is(waves.clone())),
         ("set the same", &waves, Change::Replace(waves.clone()), Already),
-        ("set nothing", &waves, Change::Replace(all.clone()), Senseless),
-        ("set nothing, halted", &paced(Pace::Halted), Change::Replace(all.clone()), Senseless),
-        ("set canaries alone", &halted, Change::Replace(canary(&all, "lab")), Senseless),
-        ("set a wave of nobody", &all, Change::Replace(odd), Senseless),
-        ("set too many waves", &all, Change::Replace(many), Senseless),
+        ("set nothing", &waves, Change::Replace(all.clone()), Invalid),
+        ("set nothing, halted", &paced(RolloutState::Halted), Change::Replace(all.clone()), Invalid),
+        ("set canaries alone", &halted, Change::Replace(canary(&all, "lab")), Invalid),
+        ("set a wave of nobody", &all, Change::Replace(odd), Invalid),
+        ("set too many waves", &all, Change::Replace(many), Invalid),
         ("wave", &waves, Change::Wave(wave(1000, 1)), Is(more.clone())),
         ("the same wave again", &more, Change::Wave(wave(1000, 1)), Already),
         ("a wave that is too late", &more, Change::Wave(wave(1000, 2)), Already),
         ("a wave of nobody", &waves, Change::Wave(wave(0, 0)), Already),
-        ("a wave of more than all", &waves, Change::Wave(wave(WHOLE + 1, 0)), Senseless),
-        ("a wave where all are in", &all, Change::Wave(wave(1000, 1)), Senseless),
+        ("a wave of more than all", &waves, Change::Wave(wave(WHOLE + 1, 0)), Invalid),
+        ("a wave where all are in", &all, Change::Wave(wave(1000, 1)), Invalid),
         ("canary", &waves, Change::Canary("lab".into()), Is(canary(&waves, "lab"))),
         ("the same canary", &canary(&waves, "lab"), Change::Canary("lab".into()), Already),
         ("a canary where all are in", &all, Change::Canary("lab".into()), Already),
-        ("no name for a group", &waves, Change::Canary("a b".into()), Senseless),
-        ("pause", &waves, Change::Pause, Is(paced(Pace::Paused(NOW + 2 * HOUR)))),
+        ("no name for a group", &waves, Change::Canary("a b".into()), Invalid),
+        ("pause", &waves, Change::Pause, Is(paced(RolloutState::Paused(NOW + 2 * HOUR)))),
         ("pause again", &paused, Change::Pause, Already),
-        ("pause where all are in", &all, Change::Pause, Senseless),
-        ("pause what is halted", &halted, Change::Pause, Senseless),
+        ("pause where all are in", &all, Change::Pause, Invalid),
+        ("pause what is halted", &halted, Change::Pause, Invalid),
         ("resume", &paused, Change::Resume, Is(later)),
         ("resume what runs", &waves, Change::Resume, Already),
-        ("resume what was for all and halted", &halted, Change::Resume, Senseless),
-        ("resume waves that were halted", &paced(Pace::Halted), Change::Resume, Senseless),
-        ("halt", &waves, Change::Halt, Is(paced(Pace::Halted))),
-        ("halt what is paused", &paused, Change::Halt, Is(paced(Pace::Halted))),
+        ("resume what was for all and halted", &halted, Change::Resume, Invalid),
+        ("resume waves that were halted", &paced(RolloutState::Halted), Change::Resume, Invalid),
+        ("halt", &waves, Change::Halt, Is(paced(RolloutState::Halted))),
+        ("halt what is paused", &paused, Change::Halt, Is(paced(RolloutState::Halted))),
         ("halt again", &halted, Change::Halt, Already),
         ("everyone", &canary(&waves, "lab"), Change::Everyone, Is(all.clone())),
         ("everyone again", &all, Change::Everyone, Already),
@@ -302,7 +302,7 @@ fn rollouts_change_as_the_table_says() {
         let got = tried(&there, |c| super::change(c, &id, &change, NOW + 2 * HOUR));
         match (want, got) {
             (Is(want), Ok(after)) => assert_eq!(after.offers[0].rollout, want, "{name}"),
-            (Already, Err(EditError::Already(_))) | (Senseless, Err(EditError::Senseless(_))) => {}
+            (Already, Err(EditError::Already(_))) | (Invalid, Err(EditError::Invalid(_))) => {}
             (_, got) => panic!("{name}: {got:?}"),
         }
     }
@@ -330,20 +330,20 @@ fn marks_and_withdrawals() {
     );
     assert!(matches!(tried(&gone, |c| withdraw(c, &id, "again", NOW)), Err(EditError::NotOffered { .. })));
     for reason in ["x".repeat(limits::REASON + 1), "two\nlines".into(), String::new(), "  ".into()] {
-        assert!(matches!(tried(&there, |c| withdraw(c, &id, &reason, NOW)), Err(EditError::Senseless(_))));
+        assert!(matches!(tried(&there, |c| withdraw(c, &id, &reason, NOW)), Err(EditError::Invalid(_))));
     }
 }
 
 #[test]
 fn boards_that_have_nowhere_to_go_are_named() {
     let mut wide = offer("hub", "1.0.0");
-    wide.terms.boards = vec!["pi4".into(), "pi5".into()];
-    let boards = wide.terms.boards.clone();
+    wide.constraints.boards = vec!["pi4".into(), "pi5".into()];
+    let boards = wide.constraints.boards.clone();
     let nowhere = |offers: &[Offer]| stranded(&with("staging", offers), "hub", &boards);
     assert_eq!(nowhere(&[]), ["pi4", "pi5"]);
     assert_eq!(nowhere(&[offer("radio", "1.0.0"), offer("hub", "1.1.0")]), ["pi5"]);
     assert_eq!(nowhere(&[wide.clone()]), [""; 0]);
-    wide.rollout.pace = Pace::Halted;
+    wide.rollout.pace = RolloutState::Halted;
     assert_eq!(nowhere(&[wide]), ["pi4", "pi5"]);
 }
 
@@ -387,7 +387,7 @@ fn room_is_made_by_the_oldest_that_nobody_needs() {
         let after = tried(&there, |c| super::publish(c, coming, NOW + HOUR))?;
         assert_eq!(after.offers.len(), limits::OFFERS);
         let gone = offers.iter().find(|o| after.offer(&o.identity).is_none());
-        Ok::<_, EditError>(gone.unwrap().terms.version.minor)
+        Ok::<_, EditError>(gone.unwrap().constraints.version.minor)
     };
     let next = || offer("hub", "2.0.0");
     assert_eq!(gone(all(""), next(), &[]), Ok(0));
@@ -402,7 +402,7 @@ fn room_is_made_by_the_oldest_that_nobody_needs() {
     // One of another product or board is needed, however old.
     let mut others = all("");
     others[0] = offer("radio", "0.1.0");
-    others[1].terms.boards = vec!["pi5".into()];
+    others[1].constraints.boards = vec!["pi5".into()];
     assert_eq!(gone(others, next(), &[]), Ok(2));
 }
 
@@ -423,7 +423,7 @@ fn room_is_counted_in_bytes_too() {
 /// A large release, and 30 bytes more of it for each letter.
 fn large(minor: usize, letters: usize) -> Offer {
     let mut large = offer("hub", &format!("1.{minor}.0"));
-    large.terms.requires.components =
+    large.constraints.requires.components =
         (0..30).map(|i| (format!("component-{i}-{}", "x".repeat(letters)), ">=1".parse().unwrap())).collect();
     large
 }
@@ -526,7 +526,7 @@ fn apply(edit: &Edit, staging: &mut Channel, production: &mut Channel, now: u64)
                 None => offer("hub", &version),
             };
             if *pi5 {
-                new.terms.boards.push("pi5".into());
+                new.constraints.boards.push("pi5".into());
             }
             if *barrier {
                 new.passage = Passage::Barrier;
@@ -579,7 +579,7 @@ proptest! {
             for o in &gone {
                 prop_assert!(o.passage == Passage::Free && o.rollout.is_done(now) && !before.0.pins.contains(&o.identity));
             }
-            let newest = staging.offers.iter().map(|o| &o.terms.version).max().unwrap();
+            let newest = staging.offers.iter().map(|o| &o.constraints.version).max().unwrap();
             for minor in (0..200).step_by(7).chain([0]).filter(|_| !gone.is_empty()) {
                 for board in ["pi4", "pi5"] {
                     let from = Version::new(1, minor, 0);
@@ -596,7 +596,7 @@ proptest! {
 fn security_version_never_falls_from_an_older_release_to_a_newer_one() {
     let secure = |version: &str, security: u32, board: &str| {
         let mut offer = offer("hub", version);
-        (offer.terms.security_version, offer.terms.boards) = (security, vec![board.into()]);
+        (offer.constraints.security_version, offer.constraints.boards) = (security, vec![board.into()]);
         offer
     };
     let there = with("staging", &[secure("1.1.0", 3, "pi4")]);
@@ -615,7 +615,7 @@ fn security_version_never_falls_from_an_older_release_to_a_newer_one() {
         let from = with("staging", std::slice::from_ref(&new));
         let how = Promotion { attested: &[], rollout: &Rollout::default(), now: NOW };
         assert_eq!(promote(&from, &mut into, &new.identity, how).is_ok(), fine);
-        assert_eq!(raises_security(&there, &new).is_ok(), new.terms.security_version > 3);
+        assert_eq!(raises_security(&there, &new).is_ok(), new.constraints.security_version > 3);
     }
     assert_eq!(raises_security(&channel("staging"), &secure("1.0.0", 0, "pi4")), Ok(()));
 }

@@ -4,7 +4,7 @@ use bistable_format::{
     Channel, Digest, Extensions,
     channel::{Passage, Withdrawal},
     limits,
-    rollout::Pace,
+    rollout::RolloutState,
 };
 
 /// Take a release off the channel: nobody gets it any more, and who runs it is offered something else.
@@ -15,7 +15,7 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
     if reason.trim().is_empty() {
         let why =
             "a withdrawal is for good, and devices tell its reason to their users: say why with --reason";
-        return Err(EditError::Senseless(why.into()));
+        return Err(EditError::Invalid(why.into()));
     }
     whole(channel, |draft| {
         let at = draft.offers.iter().position(|o| o.identity == *identity);
@@ -23,8 +23,8 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
         let offer = draft.offers.remove(at);
         draft.pins.retain(|pin| pin != identity);
         draft.withdrawn.push(Withdrawal {
-            product: offer.terms.product,
-            version: offer.terms.version,
+            product: offer.constraints.product,
+            version: offer.constraints.version,
             identity: *identity,
             reason: reason.into(),
             at: now,
@@ -44,7 +44,9 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
 pub fn stranded(channel: &Channel, product: &str, boards: &[String]) -> Vec<String> {
     let serves = |board: &String| {
         channel.offers.iter().any(|o| {
-            o.terms.product == product && o.terms.boards.contains(board) && o.rollout.pace != Pace::Halted
+            o.constraints.product == product
+                && o.constraints.boards.contains(board)
+                && o.rollout.pace != RolloutState::Halted
         })
     };
     boards.iter().filter(|board| !serves(board)).cloned().collect()

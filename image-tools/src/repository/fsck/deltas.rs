@@ -4,9 +4,9 @@ use super::{Depth, Fault, Report};
 use crate::delta::{ApplyError, Raw, VerifyDeltaError, Whole};
 use crate::parallel::Threads;
 use crate::progress::Silent;
-use crate::repository::contents::{self, ContentsError, Stored};
 use crate::repository::delta_file::{self, DeltaFileError, StoredDelta};
 use crate::repository::images::{self, BaseError, Images};
+use crate::repository::manifest::{self, ManifestError, Stored};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
 use bistable_format::failure::on_one_line;
@@ -148,7 +148,7 @@ enum NotProven {
 impl From<BaseError> for NotProven {
     fn from(e: BaseError) -> NotProven {
         match e {
-            BaseError::Store(e) | BaseError::Contents(ContentsError::Store(e)) => NotProven::Store(e),
+            BaseError::Store(e) | BaseError::Contents(ManifestError::Store(e)) => NotProven::Store(e),
             BaseError::Io(_) => NotProven::Temporary(format!("was not applied: {}", on_one_line(&e))),
             _ => NotProven::Blobs,
         }
@@ -191,7 +191,7 @@ fn prove(
 /// A release, if it is kept here and can be used: what is wrong with it is told elsewhere.
 fn stored(store: &Store, roots: &Roots, known: &Known, identity: &Digest) -> Option<Stored> {
     let signed = known.get(identity)?;
-    let read = |digest| -> Result<Stored, ContentsError> { contents::read(store, roots, digest) };
+    let read = |digest| -> Result<Stored, ManifestError> { manifest::read(store, roots, digest) };
     signed.iter().find_map(|digest| read(digest).ok())
 }
 

@@ -12,9 +12,9 @@ mod repair;
 pub use repair::{Repaired, repair};
 
 use super::catalog::{self, CatalogError};
-use super::channel::{self, Log, OldRoot};
-use super::contents::{self, ContentsError};
+use super::channel::{self, ChannelLog, OldRoot};
 use super::index;
+use super::manifest::{self, ManifestError};
 use super::recording;
 use super::roots::Roots;
 use super::sequence::Sequence;
@@ -112,7 +112,7 @@ pub struct Report {
     pub channels: usize,
     /// Releases on offer, each counted once.
     pub offered: usize,
-    /// Releases in catalogues, each counted once.
+    /// Releases in catalogs, each counted once.
     pub catalogued: usize,
     /// Of these, ones whose files are not kept here.
     pub not_kept: usize,
@@ -171,7 +171,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     let mut identities = deltas::Known::new();
     for name in channel::names(store)? {
         report.channels += 1;
-        let log = Log::new(store, roots, name.as_str());
+        let log = ChannelLog::new(store, roots, name.as_str());
         let folder = names::channel_folder(&name);
         let newest = log.newest();
         if let Err(e) = &newest {
@@ -182,7 +182,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         check_hint(store, &mut report, &names::channel_hint(&name), file.channel.sequence)?;
         for before in log.backwards().filter(|_| !partial) {
             match before {
-                // Nobody reads older catalogues, but they are no strangers' files.
+                // Nobody reads older catalogs, but they are no strangers' files.
                 Ok(before) => old.extend(before.channel.catalog.iter().map(|s| s.digest)),
                 Err(e) => report.add(Fault::Untrusted, &folder, on_one_line(&e)),
             }
@@ -207,7 +207,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         }
     }
     report.catalogued = releases.len();
-    let blobs = contents::blobs(store)?;
+    let blobs = manifest::blobs(store)?;
     report.blobs = blobs.len();
     for (digest, offer) in &releases {
         report.offered += usize::from(offer.is_some());
@@ -217,7 +217,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     if depth == Depth::Bytes {
         // Those that nobody names, too: who publishes finds them there.
         for digest in blobs.keys() {
-            if let Err(wrong) = contents::read_through(store, digest)? {
+            if let Err(wrong) = manifest::read_through(store, digest)? {
                 report.add(Fault::Damaged, names::blob(digest), wrong.text);
             }
         }
@@ -303,9 +303,9 @@ fn release(
     named: &mut BTreeSet<Digest>,
 ) {
     named.insert(*digest);
-    let stored = match contents::read(store, roots, digest) {
+    let stored = match manifest::read(store, roots, digest) {
         Ok(stored) => stored,
-        Err(ContentsError::NoRelease { path, .. }) => {
+        Err(ManifestError::NoRelease { path, .. }) => {
             if offer.is_some() {
                 report.add(Fault::Missing, path, "the signed release that a channel offers");
             } else {
@@ -313,7 +313,7 @@ fn release(
             }
             return;
         }
-        Err(e @ ContentsError::Damaged { .. }) => {
+        Err(e @ ManifestError::Damaged { .. }) => {
             return report.add(Fault::Damaged, names::blob(digest), on_one_line(&e));
         }
         Err(e) => return report.add(Fault::Untrusted, names::blob(digest), on_one_line(&e)),

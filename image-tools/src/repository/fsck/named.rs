@@ -2,28 +2,28 @@
 //! being published, or a release from being promoted.
 use super::{Fault, Report};
 use crate::repository::store::{Store, StoreError};
-use crate::repository::{attestation_file, version_name};
+use crate::repository::{attestation_file, version_claim};
 use bistable_format::{Digest, Envelope, repository as names};
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The releases that catalogues have of each product's version.
+/// The releases that catalogs have of each product's version.
 pub(super) type Versions = BTreeMap<(String, Version), BTreeSet<Digest>>;
 
-/// Versions that the catalogues have, and that have no file.
+/// Versions that the catalogs have, and that have no file.
 pub(super) struct Unnamed<'a>(BTreeSet<&'a (String, Version)>);
 
 impl Unnamed<'_> {
     pub(super) fn report_missing(self, report: &mut Report) {
         for (product, version) in self.0 {
             let text = "is gone: another release could be published under this version; `bistable-image fsck --repair` makes it \
-                        anew";
+                        again";
             report.add(Fault::Unnamed, names::version(product, version), text);
         }
     }
 }
 
-/// Whether each version's file names a release, and the one that the catalogues have, if they have one. Gives those without a
+/// Whether each version's file names a release, and the one that the catalogs have, if they have one. Gives those without a
 /// file.
 pub(super) fn versions<'a>(
     store: &Store,
@@ -32,18 +32,18 @@ pub(super) fn versions<'a>(
 ) -> Result<Unnamed<'a>, StoreError> {
     let mut unnamed: BTreeSet<_> = known.keys().collect();
     for file in store.list("versions")? {
-        let Some(version) = version_name::version(&file.path) else {
+        let Some(version) = version_claim::version(&file.path) else {
             report.add(Fault::Foreign, file.path, "is not the name of a version");
             continue;
         };
         unnamed.remove(&version);
-        match small(store, &file.path, version_name::BYTES)?.as_deref().and_then(version_name::named) {
+        match small(store, &file.path, version_claim::BYTES)?.as_deref().and_then(version_claim::named) {
             None => {
                 let text = "names no release: this version can't be published before the file is removed";
                 report.add(Fault::Foreign, file.path, text);
             }
             Some(release) if known.get(&version).is_some_and(|there| !there.contains(&release)) => {
-                let text = format!("names another release ({release:.12}) than the catalogue has");
+                let text = format!("names another release ({release:.12}) than the catalog has");
                 report.add(Fault::Foreign, file.path, text);
             }
             Some(_) => {}

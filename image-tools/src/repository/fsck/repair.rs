@@ -1,13 +1,13 @@
 //! What fsck can mend by itself: hints are made anew, and files are removed that are worth nothing.
 use super::{Fault, Report, deltas};
 use crate::repository::catalog::Entry;
-use crate::repository::contents;
-use crate::repository::holdings::{Held, Holdings};
 use crate::repository::index;
+use crate::repository::inventory::{HeldRelease, Inventory};
+use crate::repository::manifest;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::{Claim, Store, StoreError};
-use crate::repository::version_name;
+use crate::repository::version_claim;
 use bistable_format::bundle::{INDEX_NAME, blob_digest};
 use bistable_format::repository as names;
 use std::collections::BTreeMap;
@@ -69,18 +69,18 @@ fn mend_hint(store: &Store, path: &str) -> Result<bool, StoreError> {
     Ok(newest > 0)
 }
 
-/// Give the versions' names to the releases that the catalogues have under them, each to one.
+/// Give the versions' names to the releases that the catalogs have under them, each to one.
 fn names_again(store: &Store, roots: &Roots, report: &Report) -> Result<u64, StoreError> {
     // What can't be read was told of already.
-    let Ok(holdings) = Holdings::read(store, roots, None) else { return Ok(0) };
+    let Ok(inventory) = Inventory::read(store, roots, None) else { return Ok(0) };
     let mut releases: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
-    for Held { entry, .. } in holdings.releases.values() {
+    for HeldRelease { entry, .. } in inventory.releases.values() {
         releases.entry(names::version(&entry.product, &entry.version)).or_default().push(entry);
     }
     let mut done = 0;
     for problem in report.problems.iter().filter(|p| p.fault == Fault::Unnamed) {
         if let Some([only]) = releases.get(&problem.path).map(Vec::as_slice) {
-            let claimed = version_name::claim(store, &only.product, &only.version, &only.identity)?;
+            let claimed = version_claim::claim(store, &only.product, &only.version, &only.identity)?;
             done += u64::from(claimed == Claim::Ours);
         }
     }
@@ -90,7 +90,7 @@ fn names_again(store: &Store, roots: &Roots, report: &Report) -> Result<u64, Sto
 /// Remove a blob, but only if it was read whole and is another one: what can't be read now may be read later.
 fn remove_damaged(store: &Store, path: &str) -> Result<bool, StoreError> {
     let Some(digest) = blob_digest(path) else { return Ok(false) };
-    let worthless = contents::read_through(store, &digest)?.is_err_and(|wrong| wrong.is_worthless);
+    let worthless = manifest::read_through(store, &digest)?.is_err_and(|wrong| wrong.is_worthless);
     if worthless {
         store.delete(path)?;
     }

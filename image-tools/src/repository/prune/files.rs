@@ -1,8 +1,8 @@
 //! The blobs of a repository, and which of them each release consists of: releases share what is the same in them.
 use super::{Parts, PruneError};
-use crate::repository::contents::{self, ContentsError};
 use crate::repository::delta_file;
-use crate::repository::holdings::Holdings;
+use crate::repository::inventory::Inventory;
+use crate::repository::manifest::{self, ManifestError};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
 use bistable_format::Digest;
@@ -35,15 +35,15 @@ impl Files {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn read(store: &Store, roots: &Roots, holdings: &Holdings) -> Result<Files, PruneError> {
+    pub fn read(store: &Store, roots: &Roots, inventory: &Inventory) -> Result<Files, PruneError> {
         let mut parts = Parts { store, roots, read: BTreeMap::new() };
-        let mut files = Files { bytes: contents::blobs(store)?, ..Files::default() };
-        for (identity, held) in &holdings.releases {
+        let mut files = Files { bytes: manifest::blobs(store)?, ..Files::default() };
+        for (identity, held) in &inventory.releases {
             let mut all = held.signed.clone();
             for signed in &held.signed {
                 match parts.of(signed) {
                     Ok(more) => all.extend(more),
-                    Err(ContentsError::Store(e)) => return Err(e.into()),
+                    Err(ManifestError::Store(e)) => return Err(e.into()),
                     Err(_) => {}
                 }
             }
@@ -62,5 +62,5 @@ impl Files {
 /// # Errors
 /// When the store fails.
 pub fn blob_bytes(store: &Store) -> Result<u64, StoreError> {
-    Ok(contents::blobs(store)?.values().sum())
+    Ok(manifest::blobs(store)?.values().sum())
 }

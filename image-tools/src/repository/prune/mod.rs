@@ -1,12 +1,12 @@
 //! Prune: releases that nobody needs any more go.
 //!
-//! First a pure plan. Then each channel commits a catalogue without them; only then are the files removed that nothing names.
+//! First a pure plan. Then each channel commits a catalog without them; only then are the files removed that nothing names.
 //! Whoever is stopped in between leaves files that nothing names, which the next prune removes; never a name without its
-//! file. What somebody is just publishing is [held](super::hold).
+//! file. What somebody is just publishing is [leased](super::lease).
 //!
 //! A delta lives as long as both of its releases; its file goes before its blobs.
 //!
-//! Files that nothing names any more, or not yet (a publish was stopped, a catalogue was written anew), go when they were found
+//! Files that nothing names any more, or not yet (a publish was stopped, a catalog was written anew), go when they were found
 //! so a day before.
 //!
 //! | file | noun |
@@ -24,11 +24,11 @@ pub use plan::{
 };
 
 use super::catalog::{self, CatalogError, Entry};
-use super::channel::{ChannelError, Log};
-use super::contents::{self, ContentsError};
+use super::channel::{ChannelError, ChannelLog};
 use super::delta_file::{self, StoredDelta};
-use super::hold;
-use super::holdings::{Holdings, HoldingsError};
+use super::inventory::{Inventory, InventoryError};
+use super::lease;
+use super::manifest::{self, ManifestError};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use super::writer::{Change, Committer};
@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const LAST: &str = "prune/latest";
 /// Files that nothing names, each with when that was first seen: `DIGEST SECONDS`, one a line.
 const ORPHANS: &str = "prune/orphans";
-/// Seconds that nothing has to name a file before it goes: nobody takes a day from writing a catalogue to committing it.
+/// Seconds that nothing has to name a file before it goes: nobody takes a day from writing a catalog to committing it.
 const ORPHAN_AGE: u64 = 86_400;
 
 /// Why it can't be pruned.
@@ -53,15 +53,15 @@ pub enum PruneError {
     /// Of a channel.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// Of a catalogue.
+    /// Of a catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// What there is can't be read.
     #[error(transparent)]
-    Holdings(#[from] HoldingsError),
+    Holdings(#[from] InventoryError),
     /// Of a release that stays.
     #[error(transparent)]
-    Contents(#[from] ContentsError),
+    Contents(#[from] ManifestError),
     /// Of a release that is on offer nobody knows the files.
     #[error(
         "nothing is pruned: channel {channel} offers {release}, but its signed part is missing ({path}), so its files are unknown; publish its bundle again, restore that file from a copy, or withdraw the release"
@@ -136,10 +136,10 @@ pub fn run(
     let now = committer.clock.now();
     let going: BTreeSet<Digest> = plan.go.iter().map(|going| going.release).collect();
     let mut parts = Parts { store, roots, read: BTreeMap::new() };
-    let holdings = Holdings::read(store, roots, None)?;
-    let staying = needed(&holdings, &going, &mut parts)?;
+    let inventory = Inventory::read(store, roots, None)?;
+    let staying = needed(&inventory, &going, &mut parts)?;
     let mut candidates = BTreeSet::new();
-    for signed in going.iter().filter_map(|id| holdings.releases.get(id)).flat_map(|held| &held.signed) {
+    for signed in going.iter().filter_map(|id| inventory.releases.get(id)).flat_map(|held| &held.signed) {
         candidates.insert(*signed);
         // What can't be read any more takes nothing with it but itself.
         candidates.extend(parts.of(signed).unwrap_or_default());
@@ -148,36 +148,36 @@ pub fn run(
         plan.deltas.iter().filter(|d| d.why == DeltaGoes::Room).map(|d| (d.target, d.base)).collect();
     let mut staying = staying;
     for delta in delta_file::all(store, roots)?.into_known() {
-        let is_kept = |id: &Digest| holdings.releases.contains_key(id) && !going.contains(id);
+        let is_kept = |id: &Digest| inventory.releases.contains_key(id) && !going.contains(id);
         let blobs = delta.parts().into_iter().map(|part| part.digest);
         if lives(&delta, &for_room, is_kept) {
             staying.extend(blobs);
         } else {
-            // The file itself is no blob, but whoever publishes it holds its digest.
+            // The file itself is no blob, but whoever publishes it has a lease on its digest.
             candidates.extend(blobs.chain([delta.digest]));
         }
     }
-    let others = hold::pendings(store)?;
+    let others = lease::pendings(store)?;
     candidates.extend(others.iter().flat_map(|(_, blobs)| blobs));
     let seen = orphans(store)?;
     let old = |digest: &Digest| seen.get(digest).is_some_and(|at| now.saturating_sub(*at) >= ORPHAN_AGE);
-    candidates.extend(contents::blobs(store)?.into_keys().filter(old));
+    candidates.extend(manifest::blobs(store)?.into_keys().filter(old));
     candidates.retain(|digest| !staying.contains(digest));
     let pending = Pending::begin(store, now, &candidates)?;
     for (path, _) in &others {
         // Who was stopped doesn't mind; who wasn't finds out.
         store.delete(path)?;
     }
-    for name in holdings.channels.keys() {
+    for name in inventory.channels.keys() {
         forget(store, roots, committer, name, &going)?;
     }
-    // First the deltas, then the holds: who lets one go has committed, and is seen in the channels.
+    // First the deltas, then the leases: who lets one go has committed, and is seen in the channels.
     let deltas: Vec<_> = delta_file::all(store, roots)?.into_known().collect();
-    let held = hold::held(store, now)?;
-    let holdings = Holdings::read(store, roots, None)?;
+    let held = lease::held(store, now)?;
+    let inventory = Inventory::read(store, roots, None)?;
     let mut removed = Removed::default();
     for delta in deltas {
-        let is_kept = |id: &Digest| holdings.releases.contains_key(id);
+        let is_kept = |id: &Digest| inventory.releases.contains_key(id);
         if !lives(&delta, &for_room, is_kept) && !held.contains(&delta.digest) {
             pending.check(store)?;
             store.delete(&delta.path)?;
@@ -186,7 +186,7 @@ pub fn run(
         }
     }
     let mut needed_now = held;
-    needed_now.extend(needed(&holdings, &BTreeSet::new(), &mut parts)?);
+    needed_now.extend(needed(&inventory, &BTreeSet::new(), &mut parts)?);
     // Those that came meanwhile, too.
     let deltas: Vec<_> = delta_file::all(store, roots)?.into_known().collect();
     needed_now.extend(deltas.iter().flat_map(StoredDelta::parts).map(|part| part.digest));
@@ -199,7 +199,7 @@ pub fn run(
             removed.bytes += bytes;
         }
     }
-    let orphans = contents::blobs(store)?.into_keys().filter(|digest| !needed_now.contains(digest));
+    let orphans = manifest::blobs(store)?.into_keys().filter(|digest| !needed_now.contains(digest));
     let text: String =
         orphans.map(|digest| format!("{digest} {}\n", seen.get(&digest).copied().unwrap_or(now))).collect();
     store.put(ORPHANS, text.as_bytes())?;
@@ -226,8 +226,8 @@ struct Pending {
 impl Pending {
     fn begin(store: &Store, now: u64, candidates: &BTreeSet<Digest>) -> Result<Pending, PruneError> {
         let nonce = getrandom::u64().map_err(|_| PruneError::Random)?;
-        let path = format!("{}/{nonce:016x}{}", hold::PRUNES, hold::PENDING);
-        store.put(&path, hold::note(now, candidates).as_bytes())?;
+        let path = format!("{}/{nonce:016x}{}", lease::PRUNES, lease::PENDING);
+        store.put(&path, lease::note(now, candidates).as_bytes())?;
         Ok(Pending { path })
     }
 
@@ -248,11 +248,11 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn of(&mut self, signed: &Digest) -> Result<Vec<Digest>, ContentsError> {
+    fn of(&mut self, signed: &Digest) -> Result<Vec<Digest>, ManifestError> {
         if let Some(parts) = self.read.get(signed) {
             return Ok(parts.clone());
         }
-        let stored = contents::read(self.store, self.roots, signed)?;
+        let stored = manifest::read(self.store, self.roots, signed)?;
         let parts = stored.parts().iter().map(|part| part.digest).collect();
         Ok(self.read.entry(*signed).or_insert(parts).clone())
     }
@@ -260,12 +260,12 @@ impl Parts<'_> {
 
 /// All blobs that something names, but for releases that go.
 fn needed(
-    holdings: &Holdings,
+    inventory: &Inventory,
     going: &BTreeSet<Digest>,
     parts: &mut Parts<'_>,
 ) -> Result<BTreeSet<Digest>, PruneError> {
     let mut needed = BTreeSet::new();
-    for file in holdings.channels.values() {
+    for file in inventory.channels.values() {
         needed.extend(file.channel.catalog.iter().map(|s| s.digest));
         if let Some(offer) = file.channel.offers.unreadable().first() {
             return Err(PruneError::Unreadable {
@@ -276,22 +276,22 @@ fn needed(
         for offer in &file.channel.offers {
             needed.insert(offer.release);
             needed.extend(parts.of(&offer.release).map_err(|e| match e {
-                ContentsError::NoRelease { path, .. } => PruneError::Unknown {
+                ManifestError::NoRelease { path, .. } => PruneError::Unknown {
                     channel: file.channel.name.clone(),
-                    release: format!("{} {}", offer.terms.product, offer.terms.version),
+                    release: format!("{} {}", offer.constraints.product, offer.constraints.version),
                     path,
                 },
                 e => e.into(),
             })?);
         }
     }
-    for held in holdings.releases.values().filter(|held| !going.contains(&held.entry.identity)) {
+    for held in inventory.releases.values().filter(|held| !going.contains(&held.entry.identity)) {
         for signed in &held.signed {
             needed.insert(*signed);
             match parts.of(signed) {
                 Ok(parts) => needed.extend(parts),
                 // Not kept here: it has no files to be missed. It may come later.
-                Err(ContentsError::NoRelease { .. }) => {}
+                Err(ManifestError::NoRelease { .. }) => {}
                 Err(e) => return Err(e.into()),
             }
         }
@@ -300,7 +300,7 @@ fn needed(
 }
 
 fn orphans(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
-    let text = store.get(ORPHANS, hold::NOTE_BYTES)?.unwrap_or_default();
+    let text = store.get(ORPHANS, lease::NOTE_BYTES)?.unwrap_or_default();
     let line = |line: &str| {
         let (digest, at) = line.split_once(' ')?;
         Some((Digest::parse(digest)?, at.parse().ok()?))
@@ -308,7 +308,7 @@ fn orphans(store: &Store) -> Result<BTreeMap<Digest, u64>, StoreError> {
     Ok(String::from_utf8_lossy(&text).lines().filter_map(line).collect())
 }
 
-/// Take releases out of a channel's catalogue, unless it offers them again meanwhile.
+/// Take releases out of a channel's catalog, unless it offers them again meanwhile.
 fn forget(
     store: &Store,
     roots: &Roots,
@@ -316,7 +316,7 @@ fn forget(
     name: &str,
     going: &BTreeSet<Digest>,
 ) -> Result<(), PruneError> {
-    let log = Log::new(store, roots, name);
+    let log = ChannelLog::new(store, roots, name);
     committer.writer(&log).commit(|draft| -> Result<Change, PruneError> {
         let (mut stay, mut gone) = (Vec::new(), Vec::new());
         for entry in catalog::newest_first(store, &draft.catalog) {

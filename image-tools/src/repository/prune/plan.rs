@@ -1,6 +1,6 @@
 //! The plan: which releases go, and why; and why the others stay. A pure function.
 use super::Files;
-use crate::repository::holdings::{Held, Holdings, Standing};
+use crate::repository::inventory::{HeldRelease, Inventory, Standing};
 use bistable_format::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,9 +105,9 @@ struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    fn of(holdings: &Holdings, files: &'a Files) -> Room<'a> {
+    fn of(inventory: &Inventory, files: &'a Files) -> Room<'a> {
         let mut users: BTreeMap<Digest, usize> = BTreeMap::new();
-        let releases = holdings.releases.keys().filter_map(|id| files.of.get(id));
+        let releases = inventory.releases.keys().filter_map(|id| files.of.get(id));
         for blob in releases.chain(files.deltas.iter().map(|delta| &delta.blobs)).flatten() {
             *users.entry(*blob).or_default() += 1;
         }
@@ -141,14 +141,14 @@ impl<'a> Room<'a> {
 }
 
 /// Make the plan.
-pub fn plan(holdings: &Holdings, files: &Files, policy: &Policy, now: u64) -> Plan {
+pub fn plan(inventory: &Inventory, files: &Files, policy: &Policy, now: u64) -> Plan {
     let before: u64 = files.bytes.values().sum();
-    let mut room = Room::of(holdings, files);
-    // Catalogues, and what nothing names: no release takes it along.
+    let mut room = Room::of(inventory, files);
+    // Catalogs, and what nothing names: no release takes it along.
     let others = before - room.bytes;
-    let kept = kept(holdings, policy);
-    let mut free: Vec<(&Digest, &Held)> =
-        holdings.releases.iter().filter(|(id, _)| !kept.contains_key(*id)).collect();
+    let kept = kept(inventory, policy);
+    let mut free: Vec<(&Digest, &HeldRelease)> =
+        inventory.releases.iter().filter(|(id, _)| !kept.contains_key(*id)).collect();
     free.sort_by(|(a, x), (b, y)| {
         x.since().cmp(&y.since()).then(x.entry.version.cmp(&y.entry.version)).then(a.cmp(b))
     });
@@ -156,11 +156,11 @@ pub fn plan(holdings: &Holdings, files: &Files, policy: &Policy, now: u64) -> Pl
     let (mut go, mut gone): (Vec<Going>, BTreeSet<Digest>) = Default::default();
     let mut deltas = Leaving { files, gone: vec![false; files.deltas.len()], go: Vec::new() };
     // Those that were left when a prune was stopped, or whose release was forgotten.
-    let unknown = |id: &Digest| !holdings.releases.contains_key(id);
+    let unknown = |id: &Digest| !inventory.releases.contains_key(id);
     deltas.leave(&mut room, DeltaGoes::Orphan, unknown, unknown);
     // A device that has no delta fetches the release: so deltas go first, but for those to what is on offer.
     let is_offered =
-        |id: &Digest| holdings.releases.get(id).is_some_and(|held| held.standing() == Standing::Offered);
+        |id: &Digest| inventory.releases.get(id).is_some_and(|held| held.standing() == Standing::Offered);
     if policy.most_bytes.is_some_and(|most| room.is_above(most, STAGING_GOES)) {
         deltas.leave(&mut room, DeltaGoes::Room, |target| !is_offered(target), |_| false);
     }
@@ -225,9 +225,9 @@ impl Leaving<'_> {
 }
 
 /// What stays, whatever the policy says.
-fn kept(holdings: &Holdings, policy: &Policy) -> BTreeMap<Digest, Stays> {
+fn kept(inventory: &Inventory, policy: &Policy) -> BTreeMap<Digest, Stays> {
     let mut kept = BTreeMap::new();
-    let sorted = holdings.sorted();
+    let sorted = inventory.sorted();
     for held in &sorted {
         let id = held.entry.identity;
         if held.standing() == Standing::Offered {
@@ -237,7 +237,7 @@ fn kept(holdings: &Holdings, policy: &Policy) -> BTreeMap<Digest, Stays> {
         }
     }
     // The way back of each channel and product: what came in last of all that it doesn't offer any more.
-    for name in holdings.channels.keys() {
+    for name in inventory.channels.keys() {
         let mut last: BTreeMap<&str, (u64, Digest)> = BTreeMap::new();
         for held in &sorted {
             if let Some((Standing::Past, at)) = held.channels.get(name) {
@@ -263,6 +263,6 @@ fn kept(holdings: &Holdings, policy: &Policy) -> BTreeMap<Digest, Stays> {
 }
 
 /// Whether it ever was in another channel than those that releases come into first.
-fn was_in_production(held: &Held) -> bool {
+fn was_in_production(held: &HeldRelease) -> bool {
     held.channels.keys().any(|name| name != "staging")
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::repository::catalog::Entry;
-use crate::repository::holdings::{Held, Standing};
+use crate::repository::inventory::{HeldRelease, Standing};
 use proptest::prelude::*;
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const GIB: u64 = 1 << 30;
 
 /// A release of a minor version, in these channels, since its number.
-fn held(n: u64, channels: &[(&str, Standing)], pinned: bool) -> Held {
-    Held {
+fn held(n: u64, channels: &[(&str, Standing)], pinned: bool) -> HeldRelease {
+    HeldRelease {
         entry: Entry {
             product: "hub".into(),
             version: Version::new(1, n, 0),
@@ -28,19 +28,22 @@ fn held(n: u64, channels: &[(&str, Standing)], pinned: bool) -> Held {
     }
 }
 
-fn holdings(all: Vec<Held>) -> Holdings {
-    Holdings { channels: BTreeMap::new(), releases: all.into_iter().map(|h| (h.entry.identity, h)).collect() }
+fn inventory(all: Vec<HeldRelease>) -> Inventory {
+    Inventory {
+        channels: BTreeMap::new(),
+        releases: all.into_iter().map(|h| (h.entry.identity, h)).collect(),
+    }
 }
 
 /// A GiB of its own for each.
-fn files(holdings: &Holdings) -> Files {
-    sharing(holdings, |_| None)
+fn files(inventory: &Inventory) -> Files {
+    sharing(inventory, |_| None)
 }
 
 /// A GiB of its own for each, and a GiB that it shares with all of the same group.
-fn sharing(holdings: &Holdings, group: impl Fn(u64) -> Option<u8>) -> Files {
+fn sharing(inventory: &Inventory, group: impl Fn(u64) -> Option<u8>) -> Files {
     let mut files = Files::default();
-    for (identity, held) in &holdings.releases {
+    for (identity, held) in &inventory.releases {
         let shared = group(held.entry.version.minor).map(|group| Digest::of(&[group]));
         let blobs: BTreeSet<Digest> = held.signed.iter().copied().chain(shared).collect();
         files.bytes.extend(blobs.iter().map(|blob| (*blob, GIB)));
@@ -60,7 +63,7 @@ const BOTH: &[(&str, Standing)] = &[("production", Standing::Past), ("staging", 
 #[test]
 fn staging_goes_above_80_percent_and_production_above_90() {
     // Ten of one GiB each; 0 to 2 were in production.
-    let all = holdings((0..10).map(|n| held(n, if n < 3 { BOTH } else { STAGING }, false)).collect());
+    let all = inventory((0..10).map(|n| held(n, if n < 3 { BOTH } else { STAGING }, false)).collect());
     let made =
         |most| plan(&all, &files(&all), &Policy { keep: 2, older_than: None, most_bytes: Some(most) }, 100);
     assert_eq!(gone(&made(13 * GIB)), []);
@@ -77,15 +80,15 @@ fn staging_goes_above_80_percent_and_production_above_90() {
 /// Three of five releases have the same system: six GiB in all, not eight, and only the last of the three frees it.
 #[test]
 fn what_releases_share_counts_once_and_goes_with_the_last() {
-    let all = holdings((0..5).map(|n| held(n, STAGING, false)).collect());
+    let all = inventory((0..5).map(|n| held(n, STAGING, false)).collect());
     let mut files = sharing(&all, |n| (n < 3).then_some(0));
     let policy = |most| Policy { keep: 1, older_than: None, most_bytes: Some(most) };
     assert_eq!(plan(&all, &files, &policy(8 * GIB), 100).bytes, [6 * GIB, 6 * GIB]);
     let made = plan(&all, &files, &policy(4 * GIB), 100);
     let frees: Vec<u64> = made.go.iter().map(|going| going.frees / GIB).collect();
     assert_eq!((frees, made.bytes), (vec![1, 1, 2], [6 * GIB, 2 * GIB]));
-    // A catalogue lies there as well, but no release takes its room.
-    files.bytes.insert(Digest::of(b"catalogue"), 100 * GIB);
+    // A catalog lies there as well, but no release takes its room.
+    files.bytes.insert(Digest::of(b"catalog"), 100 * GIB);
     assert_eq!(plan(&all, &files, &policy(8 * GIB), 100).go, []);
     assert_eq!(plan(&all, &files, &policy(4 * GIB), 100).bytes, [106 * GIB, 102 * GIB]);
     // What is missing takes none.
@@ -96,7 +99,7 @@ fn what_releases_share_counts_once_and_goes_with_the_last() {
 #[test]
 fn what_is_needed_stays_whatever_the_policy_says() {
     let offered: &[(&str, Standing)] = &[("production", Standing::Offered)];
-    let all = holdings(vec![
+    let all = inventory(vec![
         held(0, offered, false),
         held(1, STAGING, true),
         held(2, STAGING, false),
@@ -120,24 +123,24 @@ proptest! {
         older_than in prop::option::of(0..50_u64),
         most in prop::option::of(0..40_u64),
     ) {
-        let all: Vec<Held> = (0..).zip(&kinds).map(|(n, (kind, pinned, _))| {
+        let all: Vec<HeldRelease> = (0..).zip(&kinds).map(|(n, (kind, pinned, _))| {
             let standing = match kind { 0 => Standing::Offered, 1 => Standing::Withdrawn, _ => Standing::Past };
             held(n, &[(if *kind == 3 { "production" } else { "staging" }, standing)], *pinned)
         }).collect();
         let count = all.len();
-        let holdings = holdings(all);
+        let inventory = inventory(all);
         let policy = Policy { keep, older_than, most_bytes: most.map(|m| m * GIB) };
         let groups = |n: u64| kinds[usize::try_from(n).unwrap()].2;
-        let made = plan(&holdings, &sharing(&holdings, groups), &policy, 50);
+        let made = plan(&inventory, &sharing(&inventory, groups), &policy, 50);
         prop_assert_eq!(made.go.len() + made.stay.len(), count);
         for going in &made.go {
-            let gone = &holdings.releases[&going.release];
+            let gone = &inventory.releases[&going.release];
             prop_assert!(gone.standing() != Standing::Offered && !gone.pinned);
-            let newer = holdings.releases.values().filter(|h| h.entry.version > gone.entry.version).count();
+            let newer = inventory.releases.values().filter(|h| h.entry.version > gone.entry.version).count();
             prop_assert!(newer >= keep);
         }
         // Doing it again finds nothing more.
-        let left = Holdings { channels: BTreeMap::new(), releases: holdings.releases.into_iter().filter(|(id, _)| !made.go.iter().any(|g| g.release == *id)).collect() };
+        let left = Inventory { channels: BTreeMap::new(), releases: inventory.releases.into_iter().filter(|(id, _)| !made.go.iter().any(|g| g.release == *id)).collect() };
         let files = sharing(&left, groups);
         // What is there now: each blob once.
         prop_assert_eq!(made.bytes[1], files.bytes.values().sum::<u64>());

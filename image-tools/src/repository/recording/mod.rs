@@ -1,6 +1,6 @@
 //! What channels' files tell the [audit](super::audit), and whether the two agree.
 use super::audit::{AuditError, Commit, Entry, Record, add, following, newest, timestamp};
-use super::channel::{ChannelError, ChannelFile, Log};
+use super::channel::{ChannelError, ChannelFile, ChannelLog};
 use super::sequence::Sequence;
 use super::store::Store;
 use crate::clock::Clock;
@@ -30,7 +30,12 @@ pub enum RecordingError {
 ///
 /// # Errors
 /// [`AuditError::Lost`] if a later one is recorded, and isn't there. See [`RecordingError`].
-pub fn catch_up(store: &Store, clock: &dyn Clock, log: &Log<'_>, up_to: u64) -> Result<u64, RecordingError> {
+pub fn catch_up(
+    store: &Store,
+    clock: &dyn Clock,
+    log: &ChannelLog<'_>,
+    up_to: u64,
+) -> Result<u64, RecordingError> {
     let name = log.name();
     let channel = |e| RecordingError::Channel { name: name.into(), source: Box::new(e) };
     let mut added = 0;

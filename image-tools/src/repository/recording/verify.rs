@@ -1,7 +1,7 @@
 //! The whole audit, walked through and held against the channels' files.
 use super::{RecordingError, of_channel};
 use crate::repository::audit::{AuditError, Entry, get};
-use crate::repository::channel::{Log, names};
+use crate::repository::channel::{ChannelLog, names};
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::Store;
@@ -54,7 +54,7 @@ fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) ->
     let mut channels = last.map(|l| l.record.channels.clone()).unwrap_or_default();
     if let Some(commit) = &record.channel {
         let recorded = channels.insert(commit.name.clone(), commit.sequence).unwrap_or(0);
-        let log = Log::new(store, roots, &commit.name);
+        let log = ChannelLog::new(store, roots, &commit.name);
         let channel = |e| RecordingError::Channel { name: commit.name.clone(), source: Box::new(e) };
         let mut next = recorded + 1;
         while next < commit.sequence && log.is_lost(next).map_err(channel)? {

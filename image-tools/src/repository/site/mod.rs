@@ -11,7 +11,7 @@ pub use imager::{Card, imager};
 pub use page::page;
 
 use super::delta_file::StoredDelta;
-use super::holdings::Holdings;
+use super::inventory::Inventory;
 use bistable_format::{Digest, Offer};
 
 /// What the page shows.
@@ -22,14 +22,14 @@ pub struct Site<'a> {
     /// Where devices find the repository, if that is known.
     pub url: Option<&'a str>,
     /// What there is.
-    pub holdings: &'a Holdings,
+    pub inventory: &'a Inventory,
     /// Its deltas.
     pub deltas: &'a [StoredDelta],
     /// Seconds since 1970.
     pub now: u64,
 }
 
-/// An offer with what the catalogue says of it.
+/// An offer with what the catalog says of it.
 struct Row<'a> {
     offer: &'a Offer,
     bytes: u64,
@@ -39,13 +39,13 @@ struct Row<'a> {
 impl Site<'_> {
     /// A channel's offers by product, newest first.
     fn rows(&self, channel: &str) -> Vec<Row<'_>> {
-        let Some(file) = self.holdings.channels.get(channel) else { return Vec::new() };
+        let Some(file) = self.inventory.channels.get(channel) else { return Vec::new() };
         let mut rows: Vec<Row<'_>> = file
             .channel
             .offers
             .iter()
             .map(|offer| {
-                let held = self.holdings.releases.get(&offer.identity);
+                let held = self.inventory.releases.get(&offer.identity);
                 Row {
                     offer,
                     bytes: held.map_or(0, |h| h.entry.bytes),
@@ -54,7 +54,7 @@ impl Site<'_> {
             })
             .collect();
         rows.sort_by(|a, b| {
-            let (x, y) = (&a.offer.terms, &b.offer.terms);
+            let (x, y) = (&a.offer.constraints, &b.offer.constraints);
             x.product.cmp(&y.product).then(y.version.cmp_precedence(&x.version))
         });
         rows
@@ -65,7 +65,7 @@ impl Site<'_> {
         let to = self.deltas.iter().filter(|stored| stored.delta.target == *identity);
         let mut deltas: Vec<_> = to
             .filter_map(|stored| {
-                let base = self.holdings.releases.get(&stored.delta.base)?;
+                let base = self.inventory.releases.get(&stored.delta.base)?;
                 Some((&base.entry.version, stored.bytes()))
             })
             .collect();
@@ -75,7 +75,7 @@ impl Site<'_> {
 
     /// The channels that also offer a release, but for this one.
     fn also_in(&self, identity: &Digest, but: &str) -> Vec<&str> {
-        self.holdings
+        self.inventory
             .channels
             .iter()
             .filter(|(name, file)| *name != but && file.channel.offer(identity).is_some())
@@ -90,7 +90,7 @@ impl Site<'_> {
             "production" => 2,
             _ => 1,
         };
-        let mut all: Vec<&str> = self.holdings.channels.keys().map(String::as_str).collect();
+        let mut all: Vec<&str> = self.inventory.channels.keys().map(String::as_str).collect();
         all.sort_by_key(|name| (rank(name), *name));
         all
     }

@@ -5,7 +5,7 @@ use crate::repository::words::percent;
 use crate::size::Bytes;
 use bistable_format::Channel;
 use bistable_format::channel::Passage;
-use bistable_format::rollout::{Pace, Rollout};
+use bistable_format::rollout::{Rollout, RolloutState};
 use bistable_format::text::printable;
 use std::fmt::Write as _;
 
@@ -43,7 +43,7 @@ pub fn page(site: &Site<'_>) -> String {
         if i > 0 {
             html.push_str("<div class=\"arrow\" aria-label=\"is promoted into\">→</div>\n");
         }
-        if let Some(file) = site.holdings.channels.get(*name) {
+        if let Some(file) = site.inventory.channels.get(*name) {
             channel(site, &file.channel, &mut html);
         }
     }
@@ -87,7 +87,7 @@ fn channel(site: &Site<'_>, channel: &Channel, html: &mut String) {
 }
 
 fn offer(site: &Site<'_>, channel: &Channel, row: &Row<'_>, html: &mut String) {
-    let (terms, rollout) = (&row.offer.terms, &row.offer.rollout);
+    let (constraints, rollout) = (&row.offer.constraints, &row.offer.rollout);
     let mut tags = String::new();
     if row.offer.passage == Passage::Barrier {
         tags.push_str("<span class=\"tag\">barrier</span>");
@@ -96,19 +96,19 @@ fn offer(site: &Site<'_>, channel: &Channel, row: &Row<'_>, html: &mut String) {
         tags.push_str("<span class=\"tag\">pinned</span>");
     }
     let (class, word) = match rollout.pace {
-        Pace::Halted => ("bad", "halted".to_owned()),
-        Pace::Paused(_) => ("warn", "paused".to_owned()),
-        Pace::Running if rollout.is_done(site.now) => ("good", "for all".to_owned()),
-        Pace::Running => ("warn", percent(rollout.share(site.now))),
+        RolloutState::Halted => ("bad", "halted".to_owned()),
+        RolloutState::Paused(_) => ("warn", "paused".to_owned()),
+        RolloutState::Running if rollout.is_done(site.now) => ("good", "for all".to_owned()),
+        RolloutState::Running => ("warn", percent(rollout.share(site.now))),
     };
     add(
         html,
         format_args!(
             "<article><h3>{} {}<span class=\"tag {class}\">{word}</span>{tags}</h3>\
              <p class=\"dim\">{} · {} · since {} · <code>{:.12}</code></p>",
-            escape(&terms.product),
-            escape(&terms.version.to_string()),
-            escape(&terms.boards.join(", ")),
+            escape(&constraints.product),
+            escape(&constraints.version.to_string()),
+            escape(&constraints.boards.join(", ")),
             Bytes(row.bytes),
             timestamp(row.offer.since),
             row.offer.identity,

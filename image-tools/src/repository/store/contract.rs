@@ -81,7 +81,7 @@ fn creation(store: &Store, folder: &str) -> Result<(), Breach> {
     fails("a range beyond the end fails", beyond, |_| true)?;
     holds("one's own file can be claimed again", store.claim(&path, b"first", 99), &Claim::Ours)?;
     let theirs = Claim::Theirs(b"first".to_vec());
-    holds("another's file is told", store.claim(&path, b"other", 99), &theirs)?;
+    holds("another's file is reported", store.claim(&path, b"other", 99), &theirs)?;
     let empty = format!("{folder}/empty");
     holds("an empty file is a file", store.create(&empty, b""), &Created::Created)?;
     holds("and takes its name", store.create(&empty, b"x"), &Created::Exists)?;
@@ -112,7 +112,10 @@ fn race(store: &Store, folder: &str) -> Result<(), Breach> {
                 Ok(Ok(Created::Created)) => winners.push(n),
                 Ok(Ok(Created::Exists)) => {}
                 other => {
-                    return Err(Breach { clause: "a lost race is no error", found: format!("{other:?}") });
+                    return Err(Breach {
+                        clause: "a lost race is not an error",
+                        found: format!("{other:?}"),
+                    });
                 }
             }
         }
@@ -145,7 +148,7 @@ fn uploads(store: &Store, folder: &str) -> Result<(), Breach> {
         let lies = store.upload(&path, &mut content.as_slice(), length + 1);
         fails("a shorter stream is refused", lies, |e| matches!(e, StoreError::Length { .. }))?;
         let mut broken = content.as_slice().take(length / 2).chain(Broken);
-        fails("a broken stream is told", store.upload(&path, &mut broken, length + 1), |e| {
+        fails("a broken stream is reported", store.upload(&path, &mut broken, length + 1), |e| {
             matches!(e, StoreError::Content { .. })
         })?;
         holds("and nothing is there", store.size(&path), &None)?;
@@ -176,7 +179,7 @@ fn listing(store: &Store, folder: &str) -> Result<(), Breach> {
     wanted.sort();
     holds("all below a folder is listed, sorted", names(&format!("{folder}/list")), &wanted)?;
     wanted.retain(|(path, _)| path.contains("/a/"));
-    holds("a folder's name is no prefix", names(&format!("{folder}/list/a")), &wanted)?;
+    holds("a folder's name is not a prefix", names(&format!("{folder}/list/a")), &wanted)?;
     let inside = store.folders(&format!("{folder}/list"));
     holds("folders are those directly in a folder", inside, &vec!["a".to_owned()])?;
     for path in &files {

@@ -96,7 +96,7 @@ pub enum StoreError {
         place: String,
     },
     /// A name that is taken, but no file has it.
-    #[error("{place} is said to exist but can't be read: does something else remove files there?")]
+    #[error("{place} is listed but can't be read: does something else remove files there?")]
     Vanished {
         /// The file.
         place: String,

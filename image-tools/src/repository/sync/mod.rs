@@ -19,11 +19,11 @@ mod work;
 use super::attestation_file;
 use super::audit::AuditError;
 use super::catalog::{self, CatalogError};
-use super::channel::{self, ChannelError, Log};
-use super::contents::{self, ContentsError, Part};
+use super::channel::{self, ChannelError, ChannelLog};
 use super::delta_file::{self, DeltaFileError};
-use super::hold::{Hold, HoldError};
 use super::index;
+use super::lease::{Lease, LeaseError};
+use super::manifest::{self, ManifestError, Part};
 use super::roots::{Roots, RootsError};
 use super::sequence::Sequence;
 use super::store::{Store, StoreError};
@@ -90,18 +90,18 @@ pub enum SyncError {
     /// Of a channel.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// Of a catalogue.
+    /// Of a catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// Of a release.
     #[error(transparent)]
-    Contents(#[from] ContentsError),
+    Contents(#[from] ManifestError),
     /// Of the original's audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
     /// A prune of the copy is at it.
     #[error(transparent)]
-    Hold(#[from] HoldError),
+    Hold(#[from] LeaseError),
     /// There is no such channel.
     #[error("{place} has no channel {name}; it has: {there}")]
     NoChannel {
@@ -198,7 +198,7 @@ pub fn sync(
     let mut newest = Vec::new();
     let (mut identities, mut blobs) = (BTreeSet::new(), BTreeSet::new());
     for name in &wanted {
-        let file = Log::new(from, &roots, name.as_str()).newest()?;
+        let file = ChannelLog::new(from, &roots, name.as_str()).newest()?;
         // Before anything is copied: what went its own way is left alone.
         work.same_so_far(name, file.channel.sequence)?;
         let mut releases: BTreeSet<Digest> = file.channel.offers.iter().map(|o| o.release).collect();
@@ -214,9 +214,9 @@ pub fn sync(
         let segments = file.channel.catalog.iter();
         blobs.extend(segments.map(|s| Part { digest: s.digest, bytes: s.bytes.into() }));
         for release in releases {
-            match contents::read(from, &roots, &release) {
+            match manifest::read(from, &roots, &release) {
                 // A copy of what was on offer has no others.
-                Err(ContentsError::NoRelease { .. }) if !offered.contains(&release) => {}
+                Err(ManifestError::NoRelease { .. }) if !offered.contains(&release) => {}
                 stored => blobs.extend(stored?.parts()),
             }
         }
@@ -239,7 +239,7 @@ pub fn sync(
     // A copy that has all of the history keeps it.
     let whole = work.begin(source, everything && how.only.is_empty())?;
     let held = blobs.iter().map(|part| part.digest).chain(deltas.iter().map(|delta| delta.digest));
-    let _hold = Hold::take(to, how.clock, held)?;
+    let _hold = Lease::take(to, how.clock, held)?;
     for part in &blobs {
         work.blob(&part.digest, part.bytes)?;
     }
@@ -254,7 +254,7 @@ pub fn sync(
         work.attestations(identity, &keys)?;
     }
     for (name, sequence) in &newest {
-        work.channel(&Log::new(from, &roots, name.as_str()), *sequence, whole)?;
+        work.channel(&ChannelLog::new(from, &roots, name.as_str()), *sequence, whole)?;
     }
     // Now that it is true, and before the audit, which a mirror has, too.
     if source == Kind::Original {

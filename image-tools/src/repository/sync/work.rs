@@ -2,14 +2,14 @@
 use super::{Copied, Copying, Kind, PARTIAL, PARTIAL_TEXT, SyncError};
 use crate::repository::attestation_file::{self, Attestors};
 use crate::repository::audit::{self, Act, AuditError};
-use crate::repository::channel::{self, ChannelError, Log};
-use crate::repository::contents::ContentsError;
+use crate::repository::channel::{self, ChannelError, ChannelLog};
 use crate::repository::delta_file::{self, StoredDelta};
-use crate::repository::hashed::Hashed;
+use crate::repository::hashing_reader::HashingReader;
+use crate::repository::manifest::ManifestError;
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::{Claim, Listed, Store, StoreError};
-use crate::repository::version_name;
+use crate::repository::version_claim;
 use bistable_format::{Digest, Envelope, bundle, repository as names};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -71,15 +71,15 @@ impl Work<'_> {
             return Ok(());
         }
         let place = || self.from.place().to_owned();
-        let gone = || ContentsError::NoRelease { place: place(), path: path.clone() };
+        let gone = || ManifestError::NoRelease { place: place(), path: path.clone() };
         let reader = self.from.read(&path)?.ok_or_else(gone)?;
         if reader.size() != bytes {
-            return Err(ContentsError::Damaged { place: place(), path }.into());
+            return Err(ManifestError::Damaged { place: place(), path }.into());
         }
-        let mut hashed = Hashed::new(reader, *digest, "it is not what its name says", |_| {});
+        let mut hashed = HashingReader::new(reader, *digest, "it is not what its name says", |_| {});
         let uploaded = self.to.upload(&path, &mut hashed, bytes);
         if hashed.is_wrong() {
-            return Err(ContentsError::Damaged { place: place(), path }.into());
+            return Err(ManifestError::Damaged { place: place(), path }.into());
         }
         let _ = uploaded?;
         self.count(&path, bytes);
@@ -108,10 +108,10 @@ impl Work<'_> {
     pub(super) fn versions(&mut self, wanted: impl Fn(&Digest) -> bool) -> Result<(), SyncError> {
         for Listed { path, .. } in self.from.list("versions")? {
             let named =
-                small(self.from, &path, version_name::BYTES)?.as_deref().and_then(version_name::named);
-            match (version_name::version(&path), named) {
+                small(self.from, &path, version_claim::BYTES)?.as_deref().and_then(version_claim::named);
+            match (version_claim::version(&path), named) {
                 (Some(_), Some(identity)) if wanted(&identity) => {
-                    self.same(&path, &version_name::file(&identity), version_name::BYTES)?;
+                    self.same(&path, &version_claim::file(&identity), version_claim::BYTES)?;
                 }
                 (Some(_), Some(_)) => {}
                 _ => self.skip(&path, &"is not the file of a version's name"),
@@ -163,7 +163,12 @@ impl Work<'_> {
 
     /// A channel's files, verified, the newest first, then back, if all of them are wanted: with a gap, a reader finds the one
     /// before the gap by its hint, or the newest.
-    pub(super) fn channel(&mut self, log: &Log<'_>, newest: u64, whole: bool) -> Result<(), SyncError> {
+    pub(super) fn channel(
+        &mut self,
+        log: &ChannelLog<'_>,
+        newest: u64,
+        whole: bool,
+    ) -> Result<(), SyncError> {
         let name = log.name();
         // A mark that no signed file vouches for is not copied: below the newest file, the chain decides which numbers are lost.
         let mut above = newest + 1;

@@ -1,6 +1,6 @@
 //! A channel held against what is remembered of it.
 use crate::clock::{Clock, back_off};
-use crate::repository::channel::{ChannelError, ChannelFile, Log};
+use crate::repository::channel::{ChannelError, ChannelFile, ChannelLog};
 use crate::repository::mark::{Mark, Standing};
 use crate::repository::memory::{Forgetful, Held, Lock, Record, TrustStore, TrustStoreError};
 use crate::repository::notice::{Notice, Notices};
@@ -96,7 +96,7 @@ impl Known {
     ///
     /// # Errors
     /// See [`ChannelError`].
-    pub fn newest(&self, log: &Log<'_>) -> Result<ChannelFile, ChannelError> {
+    pub fn newest(&self, log: &ChannelLog<'_>) -> Result<ChannelFile, ChannelError> {
         let remembered = self.channel(log.name())?;
         let newest = match log.newest() {
             Err(ChannelError::None { .. }) if remembered.is_some() => None,
@@ -113,7 +113,7 @@ impl Known {
     /// [`ChannelError::Behind`], [`ChannelError::Replaced`], [`ChannelError::Broken`].
     pub(in crate::repository) fn check(
         &self,
-        log: &Log<'_>,
+        log: &ChannelLog<'_>,
         remembered: Option<Mark>,
         newest: Option<&ChannelFile>,
     ) -> Result<(), ChannelError> {
@@ -144,7 +144,7 @@ impl Known {
     /// Whatever keeps it from being remembered or created.
     pub(in crate::repository) fn commit(
         &self,
-        log: &Log<'_>,
+        log: &ChannelLog<'_>,
         file: &ChannelFile,
         bytes: &[u8],
         given_up: Option<u64>,
@@ -201,7 +201,7 @@ impl Known {
 }
 
 /// Whether the remembered file is among those before the newest.
-fn contains(log: &Log<'_>, newest: &ChannelFile, remembered: &Mark) -> Result<(), ChannelError> {
+fn contains(log: &ChannelLog<'_>, newest: &ChannelFile, remembered: &Mark) -> Result<(), ChannelError> {
     let same = |file: &ChannelFile| match file.mark() == *remembered {
         true => Ok(()),
         false => Err(replaced(log, remembered.number)),
@@ -227,7 +227,7 @@ fn contains(log: &Log<'_>, newest: &ChannelFile, remembered: &Mark) -> Result<()
 
 /// A mark in place of the newest file is none that a crash left behind if this computer has seen a signed file of its number.
 pub(in crate::repository) fn lost(
-    log: &Log<'_>,
+    log: &ChannelLog<'_>,
     remembered: Option<Mark>,
     error: ChannelError,
 ) -> ChannelError {
@@ -239,6 +239,6 @@ pub(in crate::repository) fn lost(
     }
 }
 
-fn replaced(log: &Log<'_>, sequence: u64) -> ChannelError {
+fn replaced(log: &ChannelLog<'_>, sequence: u64) -> ChannelError {
     ChannelError::Replaced { place: log.place().into(), name: log.name().into(), sequence }
 }

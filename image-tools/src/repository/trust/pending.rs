@@ -2,9 +2,9 @@
 use super::Known;
 use crate::clock::Clock;
 use crate::repository::catalog::CatalogError;
-use crate::repository::channel::{ChannelError, ChannelFile, Lacking, Log};
-use crate::repository::contents;
-use crate::repository::hold::Hold;
+use crate::repository::channel::{ChannelError, ChannelFile, ChannelLog, Lacking};
+use crate::repository::lease::Lease;
+use crate::repository::manifest;
 use crate::repository::memory::TrustStoreError;
 use crate::repository::notice::{Notice, Notices};
 use crate::repository::store::Claim;
@@ -16,13 +16,16 @@ impl Known {
     ///
     /// # Errors
     /// A memory that can't be read; a pending file that can't be.
-    pub(in crate::repository) fn highest(&self, log: &Log<'_>) -> Result<u64, ChannelError> {
+    pub(in crate::repository) fn highest(&self, log: &ChannelLog<'_>) -> Result<u64, ChannelError> {
         let pending = self.pending(log)?.map_or(0, |(file, _)| file.channel.sequence);
         Ok(self.channel(log.name())?.map_or(0, |mark| mark.number).max(pending))
     }
 
     /// The pending file of a channel, and its bytes.
-    pub(super) fn pending(&self, log: &Log<'_>) -> Result<Option<(ChannelFile, Vec<u8>)>, ChannelError> {
+    pub(super) fn pending(
+        &self,
+        log: &ChannelLog<'_>,
+    ) -> Result<Option<(ChannelFile, Vec<u8>)>, ChannelError> {
         let Some(bytes) = self.memory.pending(&self.repository, log.name())? else { return Ok(None) };
         let file = log.open_any(&bytes).map_err(|source| ChannelError::Pending {
             name: log.name().into(),
@@ -40,7 +43,7 @@ impl Known {
     /// See [`ChannelError`].
     pub(in crate::repository) fn settle(
         &self,
-        log: &Log<'_>,
+        log: &ChannelLog<'_>,
         newest: &dyn Fn() -> Result<Option<ChannelFile>, ChannelError>,
         clock: &dyn Clock,
         notices: &dyn Notices,
@@ -84,7 +87,7 @@ impl Known {
     /// or whose number is given up, is replaced.
     pub(super) fn must_settle(
         &self,
-        log: &Log<'_>,
+        log: &ChannelLog<'_>,
         bytes: &[u8],
         given_up: Option<u64>,
     ) -> Result<bool, ChannelError> {
@@ -96,7 +99,7 @@ impl Known {
     /// Create a signed file, record it, and remove the pending one.
     pub(super) fn create(
         &self,
-        log: &Log<'_>,
+        log: &ChannelLog<'_>,
         file: &ChannelFile,
         bytes: &[u8],
     ) -> Result<Claim, ChannelError> {
@@ -121,15 +124,15 @@ impl Known {
 
 /// Hold all that a channel's file names, and look whether it is there: it was uploaded before the file was signed, which may be weeks
 /// ago.
-fn require_named(log: &Log<'_>, file: &ChannelFile, clock: &dyn Clock) -> Result<Hold, Lacking> {
+fn require_named(log: &ChannelLog<'_>, file: &ChannelFile, clock: &dyn Clock) -> Result<Lease, Lacking> {
     let (store, channel) = (log.store(), &file.channel);
     let mut stored = Vec::new();
     for offer in &channel.offers {
-        stored.push(contents::read(store, log.roots(), &offer.release)?);
+        stored.push(manifest::read(store, log.roots(), &offer.release)?);
     }
     let mut blobs: BTreeSet<_> = channel.catalog.iter().map(|segment| segment.digest).collect();
-    blobs.extend(stored.iter().flat_map(contents::Stored::parts).map(|part| part.digest));
-    let hold = Hold::take(store, clock, blobs)?;
+    blobs.extend(stored.iter().flat_map(manifest::Stored::parts).map(|part| part.digest));
+    let hold = Lease::take(store, clock, blobs)?;
     for stored in stored {
         stored.require_whole(store)?;
     }

@@ -22,7 +22,7 @@ pub enum PinError {
     /// Another repository is at the place.
     #[error(
         "{place} shows another first root ({found:.12}) than the one this computer trusts there ({pinned:.12}): nothing was signed. \
-         Somebody replaced the roots, or the repository was made again: restore roots/ from a mirror or a backup; if it was made \
+         The roots were replaced, or the repository was made again: restore roots/ from a mirror or a backup; if it was made \
          again on purpose, give its first root with --root FILE"
     )]
     Other {

@@ -37,7 +37,7 @@ const KINDS: [(&str, &str); 15] = [
     ("audit/00000007.json", ""),
     ("versions/hub/1.1.0", ""),
     ("attestations/", ".attestation"),
-    // A signed release, a chunk list or catalogue, and a volume's data, by their first bytes.
+    // A signed release, a chunk list or catalog, and a volume's data, by their first bytes.
     ("blobs/sha256/", "release"),
     ("blobs/sha256/", "catalog"),
     ("blobs/sha256/", "data"),

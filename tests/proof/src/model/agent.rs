@@ -3,7 +3,7 @@ use super::{
     Protocol,
     acts::Act,
     card::{Content, Flag},
-    machine::{After, Agent, Machine, Stuck, Up, Wish, Work},
+    machine::{After, Agent, Goal, Machine, Stuck, Up, Work},
     memory::Memory,
     world::{Nature, Rel},
 };
@@ -70,7 +70,7 @@ pub fn accepts(machine: &Machine, slot: Slot, memory: &Memory, rel: Rel, retry: 
         && security_version >= memory.floors.security_version
 }
 
-/// `Agent::go_back`: what an operator's wish to go back comes to, if to anything.
+/// `Agent::roll_back`: what an operator's goal to go back comes to, if to anything.
 pub fn way_back(machine: &Machine, slot: Slot, memory: &Memory) -> Option<Event> {
     match memory.now().todo() {
         // `steps::revert::previous`
@@ -124,7 +124,7 @@ pub fn go_on(protocol: &Protocol, machine: &mut Machine, verdict: Verdict) -> Op
     match next {
         Next::Flush(after) => work.flush = Some(after),
         Next::Now(After::Next) if usize::from(work.at) + 1 < acts.len() => work.at += 1,
-        Next::Now(After::Next | After::Again) => work = Work::new(work.memory, work.wish),
+        Next::Now(After::Next | After::Again) => work = Work::new(work.memory, work.goal),
         Next::Now(After::Reset) => {
             machine.reset();
             return Some(());
@@ -159,9 +159,9 @@ fn saved(machine: &mut Machine, work: &mut Work, events: &[Event], after: After)
 
 fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work: &mut Work) -> Next {
     let badly = verdict == Verdict::Badly;
-    let offered = match work.wish {
-        Wish::Bundle(rel) => Some(rel),
-        Wish::None => None,
+    let offered = match work.goal {
+        Goal::Bundle(rel) => Some(rel),
+        Goal::None => None,
     };
     let Some(target) = work.memory.now().target().cloned() else {
         return match (act, offered) {
@@ -178,7 +178,7 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
         Act::Begin => Next::Now(After::Again),
         Act::Open if offered.is_none() => Next::End(Agent::Resting),
         Act::Open if badly => {
-            work.wish = Wish::None;
+            work.goal = Goal::None;
             saved(machine, work, &[failed(Reason::Install)], After::Again)
         }
         Act::Open | Act::SelfTest if offered.is_some_and(|o| o != rel) => {
@@ -207,11 +207,11 @@ fn perform(act: Act, verdict: Verdict, machine: &mut Machine, up: &mut Up, work:
             saved(machine, work, &[failed(Reason::Install)], After::Again)
         }
         Act::SelfTest if badly => {
-            work.wish = Wish::None;
+            work.goal = Goal::None;
             saved(machine, work, &[failed(Reason::SelfTest)], After::Again)
         }
         Act::SelfTest => {
-            work.wish = Wish::None;
+            work.goal = Goal::None;
             GO_ON
         }
         // `Agent::try_once`: the boot loader refused too often.

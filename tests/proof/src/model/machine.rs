@@ -49,7 +49,7 @@ pub struct Witness {
 
 /// What a verb was called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum Goal {
     /// Nothing: `resume`.
     None,
     /// A bundle: `update`.
@@ -77,16 +77,16 @@ pub struct Work {
     /// Which act of that comes next.
     pub at: u8,
     /// What it was called with.
-    pub wish: Wish,
+    pub goal: Goal,
     /// A write was issued; its flush comes next, then this.
     pub flush: Option<After>,
 }
 
 impl Work {
     /// Begin with what the state asks for.
-    pub fn new(memory: Memory, wish: Wish) -> Work {
+    pub fn new(memory: Memory, goal: Goal) -> Work {
         let todo = memory.now().todo();
-        Work { memory, todo, at: 0, wish, flush: None }
+        Work { memory, todo, at: 0, goal, flush: None }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     acts::Act,
     agent::{self, Verdict},
     card::{Fate, Flag, Item},
-    machine::{After, Agent, At, Counts, Machine, Up, Wish, Work},
+    machine::{After, Agent, At, Counts, Goal, Machine, Up, Work},
     memory::Memory,
     world::Rel,
 };
@@ -169,13 +169,13 @@ pub fn take(model: &Model, before: &Machine, step: &Step) -> Option<Machine> {
     match step {
         Step::Boot => boot(&mut machine, Verdict::Well),
         Step::HangAtBoot => boot(&mut machine, Verdict::Badly),
-        Step::Start => start(model, &mut machine, Wish::None),
+        Step::Start => start(model, &mut machine, Goal::None),
         Step::Leave => {
             wake(model, &mut machine)?;
             machine.with_up(|up| up.agent = Agent::Resting);
         }
-        Step::Offer(rel) | Step::Insist(rel) => start(model, &mut machine, Wish::Bundle(*rel)),
-        Step::GoBack => go_back(model, &mut machine)?,
+        Step::Offer(rel) | Step::Insist(rel) => start(model, &mut machine, Goal::Bundle(*rel)),
+        Step::GoBack => roll_back(model, &mut machine)?,
         Step::Do(_, verdict) => agent::go_on(&model.protocol, &mut machine, *verdict)?,
         Step::Flush => agent::go_on(&model.protocol, &mut machine, Verdict::Well)?,
         Step::Cut(fates) => {
@@ -227,9 +227,9 @@ fn wake(model: &Model, machine: &mut Machine) -> Option<Memory> {
     }
 }
 
-fn start(model: &Model, machine: &mut Machine, wish: Wish) {
+fn start(model: &Model, machine: &mut Machine, goal: Goal) {
     let Some(memory) = wake(model, machine) else { return };
-    let mut work = Work::new(memory, wish);
+    let mut work = Work::new(memory, goal);
     if let Some(old) = agent::lost_flag(machine) {
         machine.medium.seen.flag = Flag::whole(old);
         work.flush = Some(After::Again);
@@ -237,11 +237,11 @@ fn start(model: &Model, machine: &mut Machine, wish: Wish) {
     machine.with_up(|up| up.agent = Agent::Working(work));
 }
 
-fn go_back(model: &Model, machine: &mut Machine) -> Option<()> {
+fn roll_back(model: &Model, machine: &mut Machine) -> Option<()> {
     let slot = machine.up()?.slot;
     let memory = wake(model, machine)?;
     let event: Event = agent::way_back(machine, slot, &memory)?;
-    let mut work = Work::new(memory, Wish::None);
+    let mut work = Work::new(memory, Goal::None);
     // A commit that an operator takes back is not undone by itself.
     let agent = match agent::save(machine, &mut work, &[event]) {
         Ok(_) => {

@@ -3,14 +3,14 @@
 use super::{
     card::{Card, Op},
     explore::{OLD, start},
-    judge::Bench,
+    faults::{Harm, Trouble, When},
+    invariants::Watch,
     mutant::Mutant,
+    oracle::Bench,
     pack::{CHUNK_BYTES, noise},
     pi::{End, Pi},
     product::Product,
     scenario::{self, Scenario},
-    trouble::{Harm, Trouble, When},
-    watch::Watch,
 };
 use anyhow::{Context, Result, bail};
 use bistable_boot::{SECTOR, Slot, layout::Partition};
@@ -151,7 +151,7 @@ impl Rig {
             reads: Vec::new(),
         };
         let card = rig.card(None)?;
-        let life = Pi::new(product, &card, true, mutant).live(scenario.wishes);
+        let life = Pi::new(product, &card, true, mutant).live(scenario.goals);
         if life.end != End::Settled {
             bail!("the unharmed run does not end: {life:?}");
         }
@@ -198,7 +198,7 @@ impl Rig {
             tally.cases += 1;
             let card = self.card(Some(trouble))?;
             let mut pi = Pi::new(&self.bench.product, &card, true, self.bench.mutant);
-            let mut life = pi.live(self.bench.scenario.wishes);
+            let mut life = pi.live(self.bench.scenario.goals);
             let noticed = pi.failures() > 0;
             tally.noticed += u64::from(noticed);
             let mut wrong = Vec::new();
@@ -222,7 +222,7 @@ impl Rig {
                     }
                     card.mend();
                     life = Pi::new(&self.bench.product, &card, true, self.bench.mutant)
-                        .live(self.bench.scenario.wishes);
+                        .live(self.bench.scenario.goals);
                 }
                 Then::Recovers | Then::Notices | Then::Goes => {}
             }

@@ -1,10 +1,10 @@
 //! The simulated card: what is durable, and a cache that only a flush makes so. Stricter than hardware: a reboot does
 //! not flush, and a flush of one partition is none of another.
 use super::{
+    faults::{Harm, Trouble, eio},
     image::Image,
+    invariants::Watch,
     places::Places,
-    trouble::{Harm, Trouble, eio},
-    watch::Watch,
 };
 use bistable::ports::{Fault, Partitions, Stop, Volume};
 use bistable_boot::{SECTOR, layout::Partition};
@@ -31,8 +31,8 @@ pub enum Op {
     Promised(semver::Version),
     /// A system was booted that isn't the default.
     Trial,
-    /// The owner wished for something: trials count anew.
-    Wished,
+    /// The owner set a new goal: trials count anew.
+    NewGoal,
     /// The event log was told that this event is durable, by its number and its line: from here on it must be there.
     Logged(u64, Arc<[u8]>),
 }

@@ -2,7 +2,7 @@
 use super::{
     event_volume::EventVolume,
     image::Image,
-    places::{Places, Still},
+    places::{Places, Snapshot},
 };
 use bistable::{
     events::{Entry, Reading, Segment, Shown},
@@ -29,7 +29,7 @@ pub struct LogLies {
 }
 
 fn volume(image: &Image, places: &Arc<Places>) -> EventVolume {
-    EventVolume(Still::new(image, places).volume(Partition::Persistent))
+    EventVolume(Snapshot::new(image, places).volume(Partition::Persistent))
 }
 
 /// The log on a card.

@@ -3,7 +3,7 @@
 //! file system makes it.
 //!
 //! A file has a region of its own, and ends where the last byte is that isn't zero. The names lie in two copies, and before a file
-//! is appended to both are the newest: a damaged neighbour of what is written costs one of them at most.
+//! is appended to both are the newest: a damaged neighbor of what is written costs one of them at most.
 use super::image::PAGE;
 use bistable::ports::{EventStore, Fault, Volume};
 use bistable_boot::SECTOR;

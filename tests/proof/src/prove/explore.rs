@@ -1,15 +1,15 @@
 //! One scenario on one slot: run it once and count, then cut the power everywhere, and everywhere in the recovery.
 use super::{
     card::{Card, Op},
+    crash_state::{Crash, Depth, Flight, crashes},
     event_rules::Lines,
-    fate::{Crash, Depth, Flight, crashes},
     image::Image,
-    judge::{Before, Bench, Known, Verdict, Wrong},
+    invariants::Watch,
+    oracle::{Before, Bench, Known, Verdict, Wrong},
     pi::{End, Life, Pi},
-    places::Still,
+    places::Snapshot,
     product::Product,
     scenario::{Scenario, Start},
-    watch::Watch,
 };
 use anyhow::{Result, bail};
 use bistable::flow::uboot::BootBlocks;
@@ -143,7 +143,7 @@ pub fn start(product: &Arc<Product>, scenario: &Scenario, slot: Slot) -> Result<
             let watch =
                 Watch::new(product, product.releases.iter().take(1).map(|r| r.version.clone()).collect());
             let card = Card::new(&product.oldest_card, &product.places, watch, None);
-            let life = Pi::new(product, &card, true, None).live(&[super::wish::Wish::Offer(OLD)]);
+            let life = Pi::new(product, &card, true, None).live(&[super::goal::Goal::Offer(OLD)]);
             if life.end != End::Settled || life.slot != Some(Slot::B) {
                 bail!("the card can't be brought to slot B: {life:?}");
             }
@@ -152,7 +152,7 @@ pub fn start(product: &Arc<Product>, scenario: &Scenario, slot: Slot) -> Result<
     };
     if scenario.start == Start::TornFlag && product.flow == Flow::Uboot {
         // The older copy, torn while it was being replaced by one that would try the other slot.
-        let state = Still::new(&image, &product.places).volume(Partition::State);
+        let state = Snapshot::new(&image, &product.places).volume(Partition::State);
         let Some((newest, block)) = newest(BootBlocks::new(state).copies()?) else {
             bail!("no boot block to tear")
         };
@@ -195,7 +195,7 @@ impl Run {
         pi.reboots = bench.scenario.reboots;
         pi.logs = bench.scenario.logs;
         pi.mode = bench.scenario.mode;
-        let life = pi.live(bench.scenario.wishes);
+        let life = pi.live(bench.scenario.goals);
         let broken = card.watch(|w| std::mem::take(&mut w.broken));
         Ok(Run { bench: bench.clone(), start, log: card.take_log(), life, broken, end: card.seen() })
     }
@@ -255,13 +255,13 @@ impl Run {
             if !recovery[..crash.at].iter().any(|op| matches!(op, Op::Promised(_))) {
                 before.coming.extend(held.coming.clone());
             }
-            if !recovery[..crash.at].iter().any(|op| matches!(op, Op::Wished)) {
+            if !recovery[..crash.at].iter().any(|op| matches!(op, Op::NewGoal)) {
                 before.trials = before.trials.saturating_add(held.trials);
             }
             before.proven.extend(held.proven.clone());
             // Their commit may be on the card, and nobody has said so.
             before.proven.extend(held.coming.clone());
-            before.lost_neighbour |= held.lost_neighbour;
+            before.lost_neighbor |= held.lost_neighbor;
             before.cuts += held.cuts;
             if seen.insert((crash.image.key(), before.clone())) {
                 let verdict = self.bench.judge_knowing(&crash.image, &before, Some(known));
@@ -294,8 +294,8 @@ pub fn before(log: &[Op], crash: &Crash, at_first: &Version, logged: Arc<Lines>)
         _ => None,
     };
     let past = &log[..crash.at];
-    let since_wish = past.iter().rev().take_while(|op| !matches!(op, Op::Wished));
-    let trials = since_wish.filter(|op| matches!(op, Op::Trial)).count();
+    let since_goal = past.iter().rev().take_while(|op| !matches!(op, Op::NewGoal));
+    let trials = since_goal.filter(|op| matches!(op, Op::Trial)).count();
     let factory = [Version::new(1, 0, 0), at_first.clone()];
     Before {
         promised: past.iter().rev().find_map(promise).unwrap_or_else(|| at_first.clone()),
@@ -304,6 +304,6 @@ pub fn before(log: &[Op], crash: &Crash, at_first: &Version, logged: Arc<Lines>)
         trials: u8::try_from(trials).unwrap_or(u8::MAX),
         cuts: 1,
         logged,
-        lost_neighbour: matches!(crash.flight, Flight::Neighbour(..) | Flight::Page(..)),
+        lost_neighbor: matches!(crash.flight, Flight::Neighbor(..) | Flight::Page(..)),
     }
 }

@@ -1,15 +1,15 @@
 //! The daemon on the simulated Pi, with one release on offer: from a boot until there is nothing left for it to do.
 use super::{
     card::{Card, Op},
-    ears::Ears,
     event_volume::EventVolume,
+    invariants::Watch,
     mutant::Mutant,
     product::Made,
-    watch::Watch,
+    recorder::CardRecorder,
 };
 use bistable::{
     Device, Error,
-    agent::{Agent, Listener, Note},
+    agent::{Agent, AgentEvent, Observer},
     app::{
         self, Answer, Asker, CardWrites, Context, Document, Failed, Reboot, Reply, Request,
         schedule::{Moment, Rules, Standing},
@@ -48,7 +48,7 @@ pub(super) trait Home {
     /// Its folder.
     fn events(&self) -> EventVolume;
     /// Hears what an agent in that release says.
-    fn ears(&self, release: &Made) -> Ears;
+    fn recorder(&self, release: &Made) -> CardRecorder;
     fn card(&self) -> &Card;
     /// What is wrong with the agent, if anything is.
     fn mutant(&self) -> Option<Mutant>;
@@ -109,7 +109,7 @@ impl Followed<'_> {
         }
     }
 
-    fn request(&mut self, request: &Request, listener: &mut dyn Listener) -> Result<Reply, Failed> {
+    fn request(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Reply, Failed> {
         let device = self.open()?;
         let (card, log) = (self.home.card().clone(), self.home.log());
         card.watch(Watch::logs);
@@ -119,7 +119,7 @@ impl Followed<'_> {
             json!({ "operation": request.operation(), "via": "schedule", "uid": null }),
         );
         log.reconcile(&device);
-        let mut both = Both(self.home.ears(self.release), listener);
+        let mut both = Both(self.home.recorder(self.release), observer);
         let mut recorder = Recorder::new(log.clone(), &mut both);
         let mut agent = Agent::start(device, &mut recorder)?;
         match request {
@@ -132,10 +132,10 @@ impl Followed<'_> {
                 Ok(done(self.slot))
             }
             Request::Install(_) => {
-                // To go on with what is in flight is no new wish: the trials that happened still count.
+                // To go on with what is in flight is no new goal: the trials that happened still count.
                 if agent.now().is_idle() {
                     card.watch(Watch::offered);
-                    card.note(Op::Wished);
+                    card.note(Op::NewGoal);
                 }
                 let installed = agent.install(&mut &self.offer.bundle[..], Overrides::NONE);
                 if matches!(installed, Err(Error::Rejected(_))) {
@@ -165,9 +165,9 @@ impl Works for Followed<'_> {
         _: &str,
         request: &Request,
         _: &Asker,
-        listener: &mut dyn Listener,
+        observer: &mut dyn Observer,
     ) -> Result<Reply, Failed> {
-        let ended = self.request(request, listener);
+        let ended = self.request(request, observer);
         if let Err(failed) = &ended {
             self.note(&failed.error);
         }
@@ -207,12 +207,12 @@ fn done(slot: Slot) -> Reply {
 }
 
 /// Two listeners as one.
-struct Both<'a>(Ears, &'a mut dyn Listener);
+struct Both<'a>(CardRecorder, &'a mut dyn Observer);
 
-impl Listener for Both<'_> {
-    fn hear(&mut self, note: Note<'_>) {
-        self.0.hear(note);
-        self.1.hear(note);
+impl Observer for Both<'_> {
+    fn on_event(&mut self, event: AgentEvent<'_>) {
+        self.0.on_event(event);
+        self.1.on_event(event);
     }
 
     fn wants_more(&self) -> ControlFlow<()> {

@@ -1,7 +1,7 @@
 //! The proof: every power cut that there can be, at every write of every scenario, on the real code.
 //!
 //! A scenario is run once and its writes and flushes are logged. From the log, each state that a power cut could leave of
-//! the card is made ([`fate`]), booted and judged ([`judge`]); and each state that a second cut in the recovery could
+//! the card is made ([`crash_state`]), booted and judged ([`oracle`]); and each state that a second cut in the recovery could
 //! leave.
 //!
 //! | file | noun |
@@ -9,58 +9,59 @@
 //! | [`image`] | a card's bytes, cheap to copy |
 //! | [`card`] | durable sectors and a volatile cache, behind the agent's own ports |
 //! | [`places`] | where the partitions are |
-//! | [`trouble`] | what a broken card does without a power cut |
-//! | [`watch`] | the rules that hold at any time |
+//! | [`faults`] | what a broken card does without a power cut |
+//! | [`invariants`] | the rules that hold at any time |
 //! | [`product`] | releases and cards, as small as can be |
 //! | `event_volume`, `event_promise`, [`event_rules`] | the event log on the card, what it promises, and what must hold of it |
 //! | [`pack`] | signed releases, and what they are packed into |
 //! | [`by_delta`] | releases that are offered by delta |
 //! | [`pi`] | firmware, kernels, agent and owner around the card |
 //! | [`scenario`] | what happens, and how it must end |
-//! | [`fate`] | what a power cut can leave |
-//! | [`judge`] | whether a device recovers from it |
+//! | [`crash_state`] | what a power cut can leave |
+//! | [`oracle`] | whether a device recovers from it |
 //! | [`explore`] | all of it for one scenario |
 //! | [`broken_card`] | errors without a power cut, loud and silent |
 //! | [`mutant`] | protocols that are wrong on purpose |
 //! | [`tampered`] | the ports as these have them |
 //! | `tampered_content`, `tampered_events` | the repository and the event log as these have them |
-//! | [`hunt`] | whether each of them is caught |
+//! | [`mutation`] | whether each of them is caught |
 //! | [`report`] | the tables |
 //! | [`disk`] | the real program on a logged disk |
 pub mod broken_card;
 pub mod by_delta;
 pub mod card;
+pub mod crash_state;
 pub mod disk;
-mod ears;
 mod event_promise;
 pub mod event_rules;
 mod event_volume;
 pub mod explore;
-pub mod fate;
+pub mod faults;
 mod follow;
-pub mod hunt;
+pub mod goal;
 pub mod image;
-pub mod judge;
+pub mod invariants;
 pub mod mutant;
+pub mod mutation;
+pub mod oracle;
 pub mod pack;
 pub mod pi;
 pub mod places;
 pub mod product;
+mod recorder;
 pub mod report;
 pub mod scenario;
 pub mod tampered;
 mod tampered_content;
 mod tampered_events;
-pub mod trouble;
-pub mod watch;
-pub mod wish;
 
 use anyhow::{Context, Result, bail};
 use bistable_boot::{Flow, Slot};
+use crash_state::Depth;
 use explore::{Extent, Row, Run};
-use fate::Depth;
-use judge::Bench;
+use goal::Goal;
 use mutant::Mutant;
+use oracle::Bench;
 use product::Product;
 use scenario::Scenario;
 use std::{
@@ -71,7 +72,6 @@ use std::{
     thread,
     time::Instant,
 };
-use wish::Wish;
 
 /// What to prove.
 #[derive(Clone, Debug, clap::Args)]
@@ -85,7 +85,7 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
-    /// Single cuts only, from one slot in each boot flow, in `uboot` without a second update, in neither with a third wish;
+    /// Single cuts only, from one slot in each boot flow, in `uboot` without a second update, in neither with a third goal;
     /// leaves failing cards and mutants to `cargo test`: takes some four minutes
     #[arg(long, conflicts_with = "long")]
     quick: bool,
@@ -101,11 +101,11 @@ impl Options {
     fn extent(&self, flow: Flow) -> Extent {
         let more = if self.long { 10 } else { 1 };
         let mut first = Depth::full(self.seed);
-        (first.ends, first.neighbours) = (first.ends * more, first.neighbours * more);
+        (first.ends, first.neighbors) = (first.ends * more, first.neighbors * more);
         let mut second = Depth::coarse(self.seed);
         if self.long {
             second =
-                Depth { ends: 2, neighbours: 0, subset_bits: 4, every_byte: false, ..Depth::full(self.seed) };
+                Depth { ends: 2, neighbors: 0, subset_bits: 4, every_byte: false, ..Depth::full(self.seed) };
         }
         // What follows a cut is the same in both flows but for the flag, so pairs of cuts in one of them will do, unless
         // there is time.
@@ -116,8 +116,8 @@ impl Options {
 
     /// Whether a scenario is run in a flow.
     fn wants(&self, scenario: &Scenario, flow: Flow) -> bool {
-        let updates = scenario.wishes.iter().filter(|wish| matches!(wish, Wish::Offer(_))).count();
-        let short = !self.quick || scenario.wishes.len() < 3 && (flow == Flow::Tryboot || updates < 2);
+        let updates = scenario.goals.iter().filter(|goal| matches!(goal, Goal::Offer(_))).count();
+        let short = !self.quick || scenario.goals.len() < 3 && (flow == Flow::Tryboot || updates < 2);
         let short = short
             && !(self.quick && scenario.whole_only)
             && (!self.quick || scenario.quick.is_none_or(|only| only == flow));
@@ -188,7 +188,8 @@ pub fn run(options: &Options) -> Result<bool> {
             let product = Arc::new(Product::new(1, flow).context("making the product")?);
             let larger = Arc::new(Product::new(3, flow).context("making the product")?);
             let mutants: Vec<_> = Mutant::ALL.into_iter().filter(|m| m.flow() == flow).collect();
-            let hunted = in_parallel(&mutants, |mutant| hunt::hunt(&product, &larger, *mutant, options.seed));
+            let hunted =
+                in_parallel(&mutants, |mutant| mutation::hunt(&product, &larger, *mutant, options.seed));
             catches.extend(hunted.into_iter().collect::<Result<Vec<_>>>()?);
         }
         laps[2] = began.elapsed().as_secs() - laps[0] - laps[1];
@@ -199,7 +200,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let held = !shrunk
         && proofs.iter().flat_map(|(_, rows)| rows).all(Row::holds)
         && tallies.iter().all(|(_, _, t)| t.wrong.is_empty())
-        && catches.iter().all(hunt::Catch::holds);
+        && catches.iter().all(mutation::Catch::holds);
     if options.json {
         println!("{:#}", report::json(&proofs, &tallies, &catches, held));
         return Ok(held);

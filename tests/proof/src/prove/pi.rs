@@ -1,26 +1,26 @@
-//! A simulated Pi around a simulated card: firmware, kernels, the agent, and an owner with wishes. It lives until it
+//! A simulated Pi around a simulated card: firmware, kernels, the agent, and an owner with goals. It lives until it
 //! comes to rest.
 use super::{
     by_delta::Shop,
     card::{Card, Op},
-    ears::Ears,
     event_promise::Promising,
     event_volume::EventVolume,
     follow::{Home, Rested, follow},
+    goal::Goal,
     image::Image,
+    invariants::{Watch, flag, record},
     mutant::Mutant,
-    places::Still,
+    places::Snapshot,
     product::{Made, Nature, Product},
+    recorder::CardRecorder,
     scenario::Reboots,
-    tampered::{Pretence, Tampered},
+    tampered::{DeferredWrites, Tampered},
     tampered_content::{self, TamperedContent},
     tampered_events::TamperedEvents,
-    watch::{Watch, flag, record},
-    wish::Wish,
 };
 use bistable::{
     Device, Error,
-    agent::{Agent, Listener, Rest},
+    agent::{Agent, Observer, Rest},
     app::policy,
     board::sim::{
         SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
@@ -75,7 +75,7 @@ pub struct Pi {
     card: Card,
     wired: bool,
     mutant: Option<Mutant>,
-    pretence: Pretence,
+    deferred: DeferredWrites,
     /// The firmware's one-shot flag, in a register: power loss clears it.
     once: Rc<Cell<bool>>,
     /// Whether the machine goes down for a reboot: nothing runs any more.
@@ -115,7 +115,7 @@ impl Pi {
             card,
             wired,
             mutant,
-            pretence: Pretence::default(),
+            deferred: DeferredWrites::default(),
             once: Rc::default(),
             down: Rc::default(),
             reboots: Reboots::Work,
@@ -135,9 +135,9 @@ impl Pi {
         self.failures
     }
 
-    /// Boot, and go on until everything has come to rest and no wish is left.
-    pub fn live(&mut self, wishes: &[Wish]) -> Life {
-        let (mut wishes, mut resets) = (wishes, 0);
+    /// Boot, and go on until everything has come to rest and no goal is left.
+    pub fn live(&mut self, goals: &[Goal]) -> Life {
+        let (mut goals, mut resets) = (goals, 0);
         let boots_before = self.boots;
         let mut running = None;
         let end = loop {
@@ -163,7 +163,7 @@ impl Pi {
                 self.card.note(Op::Trial);
             }
             if let Some(mutant) = self.mutant {
-                self.pretence.reboot(mutant, &mut self.card);
+                self.deferred.reboot(mutant, &mut self.card);
             }
             let product = Arc::clone(&self.product);
             let release = product.in_slot(&image, slot).filter(|r| r.nature != Nature::Dead);
@@ -179,7 +179,7 @@ impl Pi {
                 self.reboots = Reboots::Work;
                 self.failing.set(n);
             }
-            match self.run(slot, release, &mut wishes) {
+            match self.run(slot, release, &mut goals) {
                 Ended::Reboot => {}
                 Ended::Rest => break End::Settled,
                 Ended::Stuck(why) => break End::Stuck(why),
@@ -202,7 +202,7 @@ impl Pi {
         }
         let choice = match loader {
             Flow::Tryboot => {
-                firmware::choose(&mut Still::new(&self.card.seen(), &self.product.places), loader, once)
+                firmware::choose(&mut Snapshot::new(&self.card.seen(), &self.product.places), loader, once)
             }
             // It counts on the card, and the power may go while it does.
             Flow::Uboot => firmware::choose(&mut self.card, loader, once),
@@ -225,7 +225,7 @@ impl Pi {
     fn ignores(&self, once: bool) -> Option<Slot> {
         let image = self.card.seen();
         let default = flag(&image, &self.product)?;
-        let state = Still::new(&image, &self.product.places).volume(Partition::State);
+        let state = Snapshot::new(&image, &self.product.places).volume(Partition::State);
         let asked = match self.product.flow {
             Flow::Tryboot => once,
             Flow::Uboot => BootBlocks::new(state).copies().is_ok_and(|copies| start(copies).trial),
@@ -235,20 +235,20 @@ impl Pi {
 
     /// The agent starts, and then everything stands still until the watchdog resets the machine. Always false.
     fn hang(&self, slot: Slot, release: &Made) -> bool {
-        let mut ears = Ears { card: self.card.clone(), good: false };
+        let mut recorder = CardRecorder { card: self.card.clone(), good: false };
         if let Ok(device) =
             self.board(slot, release).and_then(|b| Device::open_as(b, self.settings(), release.agent()))
         {
-            let _ = Agent::start(device, &mut ears);
+            let _ = Agent::start(device, &mut recorder);
         }
         false
     }
 
     /// One boot: the agent is started, and started again if it fails or is killed.
-    fn run(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Ended {
+    fn run(&mut self, slot: Slot, release: &Made, goals: &mut &[Goal]) -> Ended {
         let mut tries = 0;
         loop {
-            let ended = self.agent(slot, release, wishes);
+            let ended = self.agent(slot, release, goals);
             if self.down.take() {
                 return Ended::Reboot;
             }
@@ -262,38 +262,38 @@ impl Pi {
         }
     }
 
-    fn agent(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
-        if let Some((Wish::Follow(version), rest)) = wishes.split_first() {
+    fn agent(&mut self, slot: Slot, release: &Made, goals: &mut &[Goal]) -> Result<(), Error> {
+        if let Some((Goal::Follow(version), rest)) = goals.split_first() {
             // The boot's own service, and then the daemon.
             self.program(slot, release, &mut &[][..])?;
             let product = Arc::clone(&self.product);
             if let Some(offer) = product.release(version).filter(|_| !self.down.get())
                 && let Rested::Settled = follow(self, slot, release, offer)?
             {
-                *wishes = rest;
+                *goals = rest;
             }
             return Ok(());
         }
-        self.program(slot, release, wishes)
+        self.program(slot, release, goals)
     }
 
     /// One run of the agent's program.
-    fn program(&mut self, slot: Slot, release: &Made, wishes: &mut &[Wish]) -> Result<(), Error> {
+    fn program(&mut self, slot: Slot, release: &Made, goals: &mut &[Goal]) -> Result<(), Error> {
         let device = Device::open_as(self.board(slot, release)?, self.settings(), release.agent())?;
         let card = self.card.clone();
-        let mut ears = self.ears_in(release);
+        let mut recorder = self.recorder_in(release);
         if !self.logs {
-            return self.serve(device, &mut ears, release, wishes);
+            return self.serve(device, &mut recorder, release, goals);
         }
         let log = self.open_log();
         card.watch(Watch::logs);
         log.reconcile(&device);
-        self.serve(device, &mut Recorder::new(log, &mut ears), release, wishes)
+        self.serve(device, &mut Recorder::new(log, &mut recorder), release, goals)
     }
 
     /// Hears what an agent in that release says.
-    fn ears_in(&self, release: &Made) -> Ears {
-        Ears { card: self.card.clone(), good: release.nature == Nature::Good && self.wired }
+    fn recorder_in(&self, release: &Made) -> CardRecorder {
+        CardRecorder { card: self.card.clone(), good: release.nature == Nature::Good && self.wired }
     }
 
     /// The event log, as the agent's program opens it.
@@ -315,25 +315,25 @@ impl Pi {
     fn serve(
         &mut self,
         device: Device,
-        listener: &mut dyn Listener,
+        observer: &mut dyn Observer,
         release: &Made,
-        wishes: &mut &[Wish],
+        goals: &mut &[Goal],
     ) -> Result<(), Error> {
         let (card, product) = (self.card.clone(), Arc::clone(&self.product));
-        let mut agent = Agent::start(device, listener)?;
+        let mut agent = Agent::start(device, observer)?;
         self.boot_unit(&mut agent)?;
-        while let Some((wish, rest)) = wishes.split_first() {
-            match wish {
-                Wish::Offer(version) | Wish::Delta(version) | Wish::DeltaFile(version) => {
+        while let Some((goal, rest)) = goals.split_first() {
+            match goal {
+                Goal::Offer(version) | Goal::Delta(version) | Goal::DeltaFile(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
-                    // To go on with what is armed is no new wish: the trials that happened still count.
+                    // To go on with what is armed is no new goal: the trials that happened still count.
                     if !matches!(agent.now(), Now::Saved(Saved::Armed { .. })) {
                         card.watch(Watch::offered);
-                        card.note(Op::Wished);
+                        card.note(Op::NewGoal);
                     }
-                    let installed = match (wish, &offer.shop) {
-                        (Wish::Delta(_), Some(shop)) => self.install_from(&mut agent, offer, shop),
-                        (Wish::DeltaFile(_), Some(shop)) => {
+                    let installed = match (goal, &offer.shop) {
+                        (Goal::Delta(_), Some(shop)) => self.install_from(&mut agent, offer, shop),
+                        (Goal::DeltaFile(_), Some(shop)) => {
                             agent.install(&mut &shop.bundle[..], Overrides::NONE)
                         }
                         _ => agent.install(&mut &offer.bundle[..], Overrides::NONE),
@@ -352,7 +352,7 @@ impl Pi {
                             | Error::Incompatible { .. }
                             | Error::Bundle(BundleError::Stale { .. }),
                         ) => {
-                            (*wishes, self.failed) = (rest, 0);
+                            (*goals, self.failed) = (rest, 0);
                         }
                         Err(e) if is_stopping(&e) || self.failed == TRIES => return Err(e),
                         Err(_) => {
@@ -361,34 +361,34 @@ impl Pi {
                         }
                     }
                 }
-                Wish::Stage(version) => {
+                Goal::Stage(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
                     card.watch(Watch::offered);
-                    card.note(Op::Wished);
+                    card.note(Op::NewGoal);
                     match agent.install(&mut &offer.bundle[..], Overrides::NONE) {
                         Ok(_) => {
                             if policy::waits(agent.now(), agent.device.board.boot.booted(), self.mode)
                                 .is_some()
                             {
-                                *wishes = rest;
+                                *goals = rest;
                             }
                             match agent.device.board.host.reboot()? {}
                         }
-                        Err(Error::NothingToDo(_) | Error::Rejected(_)) => *wishes = rest,
+                        Err(Error::NothingToDo(_) | Error::Rejected(_)) => *goals = rest,
                         Err(e) => return Err(e),
                     }
                 }
                 // The daemon's; see `agent`.
-                Wish::Follow(_) => return Ok(()),
-                Wish::Return(version) => {
+                Goal::Follow(_) => return Ok(()),
+                Goal::Return(version) => {
                     if release.version.to_string() == *version && agent.now().is_idle() {
-                        *wishes = rest;
+                        *goals = rest;
                         continue;
                     }
                     card.watch(Watch::offered);
-                    card.note(Op::Wished);
-                    match agent.go_back() {
-                        Err(Error::NothingToDo(_)) => *wishes = rest,
+                    card.note(Op::NewGoal);
+                    match agent.roll_back() {
+                        Err(Error::NothingToDo(_)) => *goals = rest,
                         Err(e) => return Err(e),
                         Ok(_) => {}
                     }
@@ -452,7 +452,7 @@ impl Pi {
             partitions = Box::new(Tampered {
                 inner: partitions,
                 mutant,
-                pretence: self.pretence.clone(),
+                deferred: self.deferred.clone(),
                 agent: release.agent().ours,
                 has_written: Arc::default(),
             });
@@ -508,8 +508,8 @@ impl Home for Pi {
     fn events(&self) -> EventVolume {
         EventVolume(self.card.volume(Partition::Persistent))
     }
-    fn ears(&self, release: &Made) -> Ears {
-        self.ears_in(release)
+    fn recorder(&self, release: &Made) -> CardRecorder {
+        self.recorder_in(release)
     }
     fn card(&self) -> &Card {
         &self.card
@@ -554,13 +554,13 @@ fn is_stopping(e: &Error) -> bool {
 mod tests {
     use super::super::by_delta;
     use super::*;
-    use bistable::{agent::Note, steps::install::Stats};
+    use bistable::{agent::AgentEvent, steps::install::Stats};
 
     struct Heard(Option<Stats>);
 
-    impl Listener for Heard {
-        fn hear(&mut self, note: Note<'_>) {
-            if let Note::Installed(_, stats) = note {
+    impl Observer for Heard {
+        fn on_event(&mut self, event: AgentEvent<'_>) {
+            if let AgentEvent::Installed(_, stats) = event {
                 self.0 = Some(*stats);
             }
         }

@@ -1,5 +1,5 @@
 //! Where a card's partitions are, and a look at them in an image that nobody changes.
-use super::{image::Image, trouble::eio};
+use super::{faults::eio, image::Image};
 use bistable::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{Partition, STATE_BYTES};
 use std::sync::Arc;
@@ -31,15 +31,15 @@ impl Places {
 
 /// Partitions of an image that nobody changes: for the firmware, and for whoever judges.
 #[derive(Clone, Debug)]
-pub struct Still<'a> {
+pub struct Snapshot<'a> {
     image: Arc<Image>,
     places: &'a Arc<Places>,
 }
 
-impl<'a> Still<'a> {
+impl<'a> Snapshot<'a> {
     /// Look at an image.
-    pub fn new(image: &Image, places: &'a Arc<Places>) -> Still<'a> {
-        Still { image: Arc::new(image.clone()), places }
+    pub fn new(image: &Image, places: &'a Arc<Places>) -> Snapshot<'a> {
+        Snapshot { image: Arc::new(image.clone()), places }
     }
 
     /// A partition.
@@ -49,7 +49,7 @@ impl<'a> Still<'a> {
     }
 }
 
-impl Partitions for Still<'_> {
+impl Partitions for Snapshot<'_> {
     fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
         Ok(self.volume(partition))
     }

@@ -4,7 +4,7 @@ use super::{
     by_delta::{RECIPES, Recipe, Shop},
     image::Image,
     pack::{CHUNK_BYTES, Packed, noise},
-    places::{Places, Still},
+    places::{Places, Snapshot},
 };
 use anyhow::{Context, Result};
 use bistable::AgentFormats;
@@ -156,7 +156,7 @@ impl Product {
     /// Whether the firmware would start a slot.
     pub fn looks_bootable(&self, image: &Image, slot: Slot) -> bool {
         Fat::open(&mut bistable::ports::Sectors(
-            Still::new(image, &self.places).volume(Partition::Boot(slot)),
+            Snapshot::new(image, &self.places).volume(Partition::Boot(slot)),
         ))
         .is_ok()
     }

@@ -1,5 +1,5 @@
 //! What was found, as tables for people and as JSON.
-use super::{broken_card::Tally, explore::Row, hunt::Catch, judge::Wrong, mutant::Fate};
+use super::{broken_card::Tally, explore::Row, mutant::Fate, mutation::Catch, oracle::Wrong};
 use bistable_boot::{Flow, Slot};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! The scenarios: what an owner wants of a device in which state, and how it must end.
 use super::{
-    trouble::{Harm, Trouble, When},
-    wish::Wish,
+    faults::{Harm, Trouble, When},
+    goal::Goal,
 };
 use bistable::config::Mode;
 use bistable_boot::Flow;
@@ -15,9 +15,9 @@ pub struct Scenario {
     /// What happens, in words.
     pub what: &'static str,
     /// What the owner wants, in this order.
-    pub wishes: &'static [Wish],
-    /// What they want after a power cut instead; after another one it is `wishes` again.
-    pub again: Option<&'static [Wish]>,
+    pub goals: &'static [Goal],
+    /// What they want after a power cut instead; after another one it is `goals` again.
+    pub again: Option<&'static [Goal]>,
     /// The only boot flow that a quick proof runs it in, if it isn't both.
     pub quick: Option<Flow>,
     /// Whether a quick proof leaves it out.
@@ -64,7 +64,7 @@ impl Scenario {
     const fn new(
         name: &'static str,
         what: &'static str,
-        wishes: &'static [Wish],
+        goals: &'static [Goal],
         ends: &'static str,
     ) -> Scenario {
         let start = Start::Settled;
@@ -73,7 +73,7 @@ impl Scenario {
         Scenario {
             name,
             what,
-            wishes,
+            goals,
             again,
             quick,
             whole_only: false,
@@ -98,8 +98,8 @@ impl Scenario {
         self
     }
 
-    const fn again(mut self, wishes: &'static [Wish]) -> Scenario {
-        self.again = Some(wishes);
+    const fn again(mut self, goals: &'static [Goal]) -> Scenario {
+        self.again = Some(goals);
         self
     }
 
@@ -139,25 +139,25 @@ impl Scenario {
     }
 
     /// What the owner wants after so many power cuts.
-    pub fn wishes(&self, cuts: u8) -> &'static [Wish] {
-        self.again.filter(|_| cuts % 2 == 1).unwrap_or(self.wishes)
+    pub fn goals(&self, cuts: u8) -> &'static [Goal] {
+        self.again.filter(|_| cuts % 2 == 1).unwrap_or(self.goals)
     }
 
     /// Whether a delta is installed in it.
     pub fn is_by_delta(&self) -> bool {
-        let all = self.wishes.iter().chain(self.again.unwrap_or_default());
-        all.into_iter().any(|wish| matches!(wish, Wish::Delta(_) | Wish::DeltaFile(_)))
+        let all = self.goals.iter().chain(self.again.unwrap_or_default());
+        all.into_iter().any(|goal| matches!(goal, Goal::Delta(_) | Goal::DeltaFile(_)))
     }
 
     /// What the history must end with: a version, and whether it was kept.
     pub fn last(&self) -> (&'static str, bool) {
-        match self.wishes.last() {
+        match self.goals.last() {
             Some(
-                Wish::Offer(version)
-                | Wish::Stage(version)
-                | Wish::Delta(version)
-                | Wish::DeltaFile(version)
-                | Wish::Follow(version),
+                Goal::Offer(version)
+                | Goal::Stage(version)
+                | Goal::Delta(version)
+                | Goal::DeltaFile(version)
+                | Goal::Follow(version),
             ) if self.rejected.contains(version) => (version, false),
             _ => (self.ends, true),
         }
@@ -169,7 +169,7 @@ impl Scenario {
     }
 }
 
-use Wish::{Delta, DeltaFile, Follow, Offer, Return, Stage};
+use Goal::{Delta, DeltaFile, Follow, Offer, Return, Stage};
 
 /// All scenarios. Each is run with the device in slot A and in slot B.
 pub const ALL: [Scenario; 37] = [

@@ -55,11 +55,11 @@ impl BootControl for ForGood {
 
 /// What a mutant pretends was written: by partition and first byte. Lives as long as the machine has power.
 #[derive(Clone, Debug, Default)]
-pub struct Pretence(Arc<Mutex<Writes>>);
+pub struct DeferredWrites(Arc<Mutex<Writes>>);
 
 type Writes = HashMap<(Partition, u64), Vec<u8>>;
 
-impl Pretence {
+impl DeferredWrites {
     fn with<T>(&self, f: impl FnOnce(&mut Writes) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -85,7 +85,7 @@ pub struct Tampered {
     /// How they are tampered with.
     pub mutant: Mutant,
     /// What is pretended.
-    pub pretence: Pretence,
+    pub deferred: DeferredWrites,
     /// The formats of the agent that runs.
     pub agent: Formats,
     /// Whether this process has written to the journal.
@@ -100,9 +100,9 @@ impl Partitions for Tampered {
             _ => partition,
         };
         let inner = self.inner.open(wrong)?;
-        let (pretence, has_written) = (self.pretence.clone(), Arc::clone(&self.has_written));
+        let (deferred, has_written) = (self.deferred.clone(), Arc::clone(&self.has_written));
         let (mutant, agent) = (self.mutant, self.agent);
-        Ok(Arc::new(TamperedVolume { inner, partition, mutant, pretence, agent, has_written }))
+        Ok(Arc::new(TamperedVolume { inner, partition, mutant, deferred, agent, has_written }))
     }
 }
 
@@ -110,14 +110,14 @@ struct TamperedVolume {
     inner: Arc<dyn Volume>,
     partition: Partition,
     mutant: Mutant,
-    pretence: Pretence,
+    deferred: DeferredWrites,
     agent: Formats,
     has_written: Arc<AtomicBool>,
 }
 
 impl TamperedVolume {
     fn pretend(&self, at: u64, data: &[u8]) {
-        self.pretence.with(|p| p.insert((self.partition, at), data.to_vec()));
+        self.deferred.with(|p| p.insert((self.partition, at), data.to_vec()));
     }
 
     fn is_slot(&self) -> bool {
@@ -177,7 +177,7 @@ impl Volume for TamperedVolume {
         if self.mutant == Mutant::ChecksumIgnored && is_copy(self.partition, at) && into.len() == COPY_BYTES {
             seal(into);
         }
-        self.pretence.with(|p| {
+        self.deferred.with(|p| {
             for ((_, start), data) in p.iter().filter(|((partition, _), _)| *partition == self.partition) {
                 overlay(*start, data, at, into);
             }
@@ -200,7 +200,7 @@ impl Volume for TamperedVolume {
             Mutant::HeaderFirst if self.is_boot() && !zeros => {
                 self.inner.write(at, from)?;
                 self.inner.flush()?;
-                let held = self.pretence.with(std::mem::take);
+                let held = self.deferred.with(std::mem::take);
                 for ((_, at), data) in held {
                     self.inner.write(at, &data)?;
                 }
@@ -224,7 +224,7 @@ impl Volume for TamperedVolume {
         // What was pretended there is no longer what was written last.
         if self.mutant == Mutant::HeaderNotErased {
             let end = at + from.len() as u64;
-            self.pretence.with(|p| {
+            self.deferred.with(|p| {
                 p.retain(|(partition, start), _| {
                     *partition != self.partition || *start < at || *start >= end
                 });
@@ -232,7 +232,7 @@ impl Volume for TamperedVolume {
         }
         if is_copy(self.partition, at) {
             // What is written now counts, whatever was pretended before.
-            self.pretence.with(|p| p.remove(&(self.partition, at)));
+            self.deferred.with(|p| p.remove(&(self.partition, at)));
             let Some(copy) = self.saved(from) else {
                 self.pretend(at, from);
                 return Ok(());

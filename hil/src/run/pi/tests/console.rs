@@ -1,9 +1,9 @@
 use crate::run::{
+    observations::{self, Fault, Line, What},
     pi::{
         bench::Login,
         console::{Console, Heard},
     },
-    seen::{self, Fault, Line, What},
 };
 
 fn up(version: &str) -> What {
@@ -90,7 +90,7 @@ fn a_login_is_gone_through_byte_by_byte() {
         assert_eq!(line.starts_with("exec sudo -n sh -c '"), sudo);
         // In single quotes, so none within.
         assert_eq!(line.matches('\'').count(), if sudo { 2 } else { 0 });
-        assert!(matches!(seen::read(line), What::Line(Line::Text(_))), "its echo says nothing");
+        assert!(matches!(observations::read(line), What::Line(Line::Text(_))), "its echo says nothing");
         assert_eq!(type_in(&format!("{line}\nrig: up version=1.0.0 boot=aaaa\r\n# ")), Vec::<String>::new());
         assert!(console.is_up());
     }

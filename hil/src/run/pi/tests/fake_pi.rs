@@ -1,11 +1,11 @@
 //! A Pi that is a thread at the other end of a pseudo terminal: it boots, logs in, answers, updates and reverts, as far as
 //! can be seen from its console.
 use crate::run::{
+    observations,
     pi::{
         person::Person,
         relay::{Contact, Relay},
     },
-    seen,
 };
 use anyhow::Result;
 use bistable_boot::{
@@ -170,7 +170,7 @@ impl State {
             }
             return;
         }
-        let Some((question, command)) = seen::unframed(line) else { return };
+        let Some((question, command)) = observations::unframed(line) else { return };
         let (question, boots) = (question, self.boots);
         self.say(&format!("@@begin {question}\r\n"));
         let code = self.run(command);

@@ -1,9 +1,9 @@
 //! Every crash state of a recorded story, booted in the simulator.
 use super::story::Recording;
 use crate::prove::{
+    crash_state::{Depth, crashes},
     explore::before,
-    fate::{Depth, crashes},
-    judge::{Bench, Verdict, Wrong},
+    oracle::{Bench, Verdict, Wrong},
     product::Product,
 };
 use semver::Version;

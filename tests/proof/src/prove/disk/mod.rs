@@ -1,5 +1,5 @@
 //! The real program on a disk that logs: what the in-memory card can't see, wrong open flags, a missing sync, a write that
-//! takes its neighbours along, is seen here.
+//! takes its neighbors along, is seen here.
 //!
 //! `qemu-storage-daemon` shows a file as another one and logs each write and flush. The program takes updates with that
 //! as its card, each call in a process of its own. Every crash state of the log is booted in the simulator; and the
@@ -22,7 +22,7 @@ pub mod kills;
 pub mod story;
 pub mod trace;
 
-use super::{judge::Wrong, product::Product};
+use super::{oracle::Wrong, product::Product};
 use anyhow::{Context, Result};
 use bistable_boot::Flow;
 use crashes::Tally;

@@ -89,7 +89,7 @@ mod tests {
         let word = |op: Op| match op {
             Op::Write { partition, .. } => format!("w{}", partition.number()),
             Op::Flush(partition) => format!("f{}", partition.number()),
-            Op::Promised(_) | Op::Trial | Op::Wished | Op::Logged(..) => "p".into(),
+            Op::Promised(_) | Op::Trial | Op::NewGoal | Op::Logged(..) => "p".into(),
         };
         ops(entries, &places(), promised).unwrap().into_iter().map(word).collect::<Vec<_>>().join(" ")
     }

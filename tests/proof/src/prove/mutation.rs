@@ -1,10 +1,10 @@
 //! Hunts the mutants: each must be caught, or do no harm for a reason that was given.
 use super::{
     broken_card,
+    crash_state::Depth,
     explore::{Extent, Run},
-    fate::Depth,
-    judge::Bench,
     mutant::{Fate, Mutant},
+    oracle::Bench,
     product::Product,
     scenario::{self, Scenario},
 };

@@ -1,10 +1,10 @@
 //! The arguments of all verbs that change a channel, and how they do it.
-use super::lines::OnStderr;
-use super::place::{By, Pinned, Place};
+use super::place::{Actor, Pinned, Place};
+use super::progress_lines::OnStderr;
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::keys::SecretKey;
-use crate::repository::channel::{Log, OldRoot};
+use crate::repository::channel::{ChannelLog, OldRoot};
 use crate::repository::edit::{EditError, Selector};
 use crate::repository::roots::Roots;
 use crate::repository::store::Store;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// Who signs, and for how long.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Acting {
+pub(crate) struct WriteArgs {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -32,12 +32,12 @@ pub(crate) struct Acting {
     #[arg(long)]
     accept_old_root: bool,
     #[command(flatten)]
-    by: By,
+    by: Actor,
 }
 
 /// A repository, opened to change a channel.
 #[derive(Debug)]
-pub(crate) struct Bench {
+pub(crate) struct Session {
     pub(crate) store: Store,
     pub(crate) roots: Roots,
     known: Known,
@@ -49,14 +49,14 @@ pub(crate) struct Bench {
     old_root: OldRoot,
 }
 
-impl Acting {
+impl WriteArgs {
     /// Open the repository and read the keys.
-    pub(crate) fn open(&self) -> Result<Bench, Error> {
+    pub(crate) fn open(&self) -> Result<Session, Error> {
         let keys = self.keys.iter().map(|path| SecretKey::read(path)).collect::<Result<_, _>>()?;
         let store = self.place.open_to_write()?;
         let Recognized { roots, known, .. } = self.pinned.recognize(&store)?;
         let old_root = if self.accept_old_root { OldRoot::Accept } else { OldRoot::Refuse };
-        Ok(Bench {
+        Ok(Session {
             store,
             roots,
             known,
@@ -69,7 +69,7 @@ impl Acting {
     }
 }
 
-impl Bench {
+impl Session {
     /// Who commits.
     pub(crate) fn committer(&self) -> Committer<'_> {
         Committer {
@@ -92,7 +92,7 @@ impl Bench {
         change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
     ) -> Result<Option<Committed>, Error> {
         // A typo must not create a new channel.
-        self.committer().writer(&Log::new(&self.store, &self.roots, channel)).existing()?;
+        self.committer().writer(&ChannelLog::new(&self.store, &self.roots, channel)).existing()?;
         self.change_or_begin(channel, verb, change)
     }
 
@@ -103,7 +103,7 @@ impl Bench {
         verb: &str,
         mut change: impl FnMut(&mut Channel, u64) -> Result<String, EditError>,
     ) -> Result<Option<Committed>, Error> {
-        let log = Log::new(&self.store, &self.roots, channel);
+        let log = ChannelLog::new(&self.store, &self.roots, channel);
         self.committer().writer(&log).commit(|draft| -> Result<Change, Error> {
             let about = words::shorten(&change(draft, draft.issued_at)?, limits::REASON);
             Ok(Change::Made { verb: verb.into(), about })
@@ -113,7 +113,7 @@ impl Bench {
 
 /// Which release.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Which {
+pub(crate) struct ReleaseArg {
     /// A version, or at least 8 digits of a release's identity.
     #[arg(value_name = "VERSION")]
     pub(crate) what: String,
@@ -122,7 +122,7 @@ pub(crate) struct Which {
     pub(crate) product: Option<String>,
 }
 
-impl Which {
+impl ReleaseArg {
     pub(crate) fn selector(&self) -> Selector {
         Selector { product: self.product.clone(), what: self.what.clone() }
     }

@@ -1,4 +1,4 @@
-//! The terms of a release: all of it that decides onto which device it may go. A channel repeats them, so that a device
+//! The constraints of a release: all of it that decides onto which device it may go. A channel repeats them, so that a device
 //! can choose without reading a single release; what it chose must then say the same.
 use crate::{
     DecodeError, VolumeKind,
@@ -73,7 +73,7 @@ impl<'de> Deserialize<'de> for Urgency {
 
 /// All of a release that decides onto which device it may go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct Constraints {
     /// What it is for.
     pub product: String,
     /// The component that it is a version of; none for an image of the whole system.
@@ -96,7 +96,7 @@ pub struct Terms {
     pub bytes: Vec<u64>,
 }
 
-impl Terms {
+impl Constraints {
     /// Bytes of one raw volume; none of what isn't an image.
     pub fn bytes_of(&self, kind: VolumeKind) -> Option<u64> {
         match (self.content, self.bytes.as_slice()) {

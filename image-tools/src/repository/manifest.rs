@@ -1,6 +1,6 @@
 //! What a release consists of in a repository: the signed release, two chunk lists, two volumes' data, and what an OCI
 //! image layout has besides.
-use super::hashed::Hashed;
+use super::hashing_reader::HashingReader;
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::bundle::{EMPTY, Frame, blob_digest};
@@ -11,7 +11,7 @@ use std::io;
 /// Why a release in a repository can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ContentsError {
+pub enum ManifestError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,18 +83,18 @@ pub struct Part {
 ///
 /// # Errors
 /// See [`ContentsError`].
-pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, ContentsError> {
+pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, ManifestError> {
     let (place, path) = (store.place().to_owned(), names::blob(digest));
     let Some(signed) = store.get(&path, Envelope::MAX_BYTES)? else {
-        return Err(ContentsError::NoRelease { place, path });
+        return Err(ManifestError::NoRelease { place, path });
     };
     if Digest::of(&signed) != *digest {
-        return Err(ContentsError::Damaged { place, path });
+        return Err(ManifestError::Damaged { place, path });
     }
     let opened = roots.vouching(Role::Release, &signed).and_then(|root| Release::open(&signed, root));
     match opened {
         Ok(release) => Ok(Stored { release, identity: release::identity(&signed), signed }),
-        Err(source) => Err(ContentsError::Untrusted { place, path, source }),
+        Err(source) => Err(ManifestError::Untrusted { place, path, source }),
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) struct Wrong {
 /// Read a blob to its end. One that isn't there isn't wrong.
 pub(super) fn read_through(store: &Store, digest: &Digest) -> Result<Result<(), Wrong>, StoreError> {
     let Some(reader) = store.read(&names::blob(digest))? else { return Ok(Ok(())) };
-    let mut hashed = Hashed::new(reader, *digest, "has another digest than its name says", |_| {});
+    let mut hashed = HashingReader::new(reader, *digest, "has another digest than its name says", |_| {});
     let read = io::copy(&mut hashed, &mut io::sink());
     Ok(read.map(|_| ()).map_err(|e| Wrong { text: e.to_string(), is_worthless: hashed.is_wrong() }))
 }
@@ -152,11 +152,11 @@ impl Stored {
     ///
     /// # Errors
     /// [`ContentsError::Incomplete`] for the first that isn't.
-    pub fn require_whole(&self, store: &Store) -> Result<(), ContentsError> {
+    pub fn require_whole(&self, store: &Store) -> Result<(), ManifestError> {
         for part in self.parts() {
             let path = names::blob(&part.digest);
             if store.size(&path)? != Some(part.bytes) {
-                return Err(ContentsError::Incomplete {
+                return Err(ManifestError::Incomplete {
                     place: store.place().into(),
                     path,
                     product: self.release.product().into(),

@@ -57,7 +57,7 @@ impl Progress for Bars {
     fn note(&self, text: &str) {
         self.with(|current| match current {
             Some(bar) => bar.println(format!("note: {}", printable(text, &['\n']))),
-            None => super::lines::say(&format!("note: {text}")),
+            None => super::progress_lines::say(&format!("note: {text}")),
         });
     }
 }

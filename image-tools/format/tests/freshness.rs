@@ -4,7 +4,7 @@ mod common;
 
 use bistable_format::{
     Channel,
-    fresh::{AHEAD, AHEAD_WITHOUT_CLOCK, Clock, FURTHEST, Floor, Stale, check, now},
+    freshness::{AHEAD, AHEAD_WITHOUT_CLOCK, Clock, FURTHEST, Floor, Stale, check, now},
 };
 use common::channel;
 

@@ -2,7 +2,7 @@
 
 /// What an owner wants of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum Goal {
     /// That it runs this release, if the device finds it fit.
     Offer(&'static str),
     /// That it follows its channel, which offers this release, by itself: what its mode allows.
@@ -11,7 +11,7 @@ pub enum Wish {
     Stage(&'static str),
     /// The same as the first, from a repository that has a delta to it.
     Delta(&'static str),
-    /// The same, with the bundle of a delta to it. What that can't make, the owner brings with their next wish.
+    /// The same, with the bundle of a delta to it. What that can't make, the owner brings with their next goal.
     DeltaFile(&'static str),
     /// That it goes back to this release, which the other slot holds.
     Return(&'static str),

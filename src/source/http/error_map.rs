@@ -1,4 +1,4 @@
-//! What the client library says, in our words.
+//! The client library's errors as ours.
 use crate::source::SourceError;
 use std::{fmt::Display, io};
 use ureq::{Error, Timeout};

@@ -1,12 +1,12 @@
 //! `prune`, `fsck`, `sync`: keeping a repository.
 use super::Out;
-use super::act::Acting;
-use super::place::{By, Place};
+use super::place::{Actor, Place};
+use super::write_args::WriteArgs;
 use crate::answer::{self, Answer, GoneDelta, GoneRelease, Pruned, Skipped, Synced};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::fsck::{Depth, Repaired, fsck, repair};
-use crate::repository::holdings::Holdings;
+use crate::repository::inventory::Inventory;
 use crate::repository::prune::{self, DeltaGoes, Files, Goes, Policy, plan};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
@@ -36,7 +36,7 @@ pub struct Prune {
     #[arg(short = 'n', long)]
     dry_run: bool,
     #[command(flatten)]
-    acting: Acting,
+    write: WriteArgs,
 }
 
 /// Arguments of `fsck`.
@@ -68,23 +68,23 @@ pub struct Sync {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    by: By,
+    by: Actor,
 }
 
 pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
-    let bench = args.acting.open()?;
+    let session = args.write.open()?;
     let now = HostClock.now();
-    prune::check_interval(&bench.store, args.interval, now)?;
+    prune::check_interval(&session.store, args.interval, now)?;
     // Before the channels are read without the memory, which can say more of what is wrong with them.
-    bench.committer().compare_all(&bench.store, &bench.roots)?;
-    let holdings = Holdings::read(&bench.store, &bench.roots, None)?;
+    session.committer().compare_all(&session.store, &session.roots)?;
+    let inventory = Inventory::read(&session.store, &session.roots, None)?;
     let policy =
         Policy { keep: args.keep, older_than: args.older_than, most_bytes: args.max_size.map(|Bytes(n)| n) };
-    let files = Files::read(&bench.store, &bench.roots, &holdings)?;
-    let plan = plan(&holdings, &files, &policy, now);
+    let files = Files::read(&session.store, &session.roots, &inventory)?;
+    let plan = plan(&inventory, &files, &policy, now);
     let (mut text, mut going) = (String::new(), Vec::new());
     for leaving in &plan.go {
-        let Some(held) = holdings.releases.get(&leaving.release) else { continue };
+        let Some(held) = inventory.releases.get(&leaving.release) else { continue };
         let (word, why) = match leaving.why {
             Goes::Age => ("age", "too old"),
             Goes::StagingForRoom => ("room", "for room; production never had it"),
@@ -108,7 +108,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     }
     for delta in plan.deltas.iter().filter(|delta| delta.why != DeltaGoes::Release) {
         let name = |id| {
-            holdings
+            inventory
                 .releases
                 .get(id)
                 .map_or_else(|| format!("{id:.12}"), |held| held.entry.version.to_string())
@@ -130,12 +130,12 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             DeltaGoes::Release => "release".into(),
         },
     });
-    // Afterwards what there is counts: the catalogues were written anew, and what others left may be gone, too.
+    // Afterwards what there is counts: the catalogs were written anew, and what others left may be gone, too.
     let (removed, after) = if args.dry_run {
         (prune::Removed::default(), plan.bytes[1])
     } else {
-        let removed = prune::run(&bench.store, &bench.roots, &bench.committer(), &plan)?;
-        (removed, prune::blob_bytes(&bench.store)?)
+        let removed = prune::run(&session.store, &session.roots, &session.committer(), &plan)?;
+        (removed, prune::blob_bytes(&session.store)?)
     };
     let deltas_too = match if args.dry_run { plan.deltas.len() as u64 } else { removed.deltas } {
         0 => String::new(),
@@ -146,7 +146,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         text,
         "{} of {}{deltas_too} {verb}; {} before, {} after",
         plan.go.len(),
-        Count(holdings.releases.len(), "release"),
+        Count(inventory.releases.len(), "release"),
         Bytes(plan.bytes[0]),
         Bytes(after)
     );
@@ -237,10 +237,13 @@ pub(crate) fn copy(args: &Sync, out: Out) -> Result<(), Error> {
     let how = Copying { extent, only: &args.channel, who: &who, clock: &HostClock };
     let copied = sync(&from, &to, how, &mut |_, _| {})?;
     for (path, why) in &copied.skipped {
-        super::lines::say(&format!("warning: not copied: {} {why}", printable(path, &[])));
+        super::progress_lines::say(&format!("warning: not copied: {} {why}", printable(path, &[])));
     }
     if let Some(e) = &copied.unrecorded {
-        super::lines::say(&format!("warning: copied, but {} has no record of it: {e}", from.place()));
+        super::progress_lines::say(&format!(
+            "warning: copied, but {} has no record of it: {e}",
+            from.place()
+        ));
     }
     out.result(
         Answer::Synced(Synced {

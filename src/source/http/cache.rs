@@ -1,13 +1,13 @@
-//! Small files as they were, for the case that the server says they still are.
+//! Small files with their validators, for the server's answer that they have not changed.
 
-/// So many files.
+/// Number of files.
 const FILES: usize = 32;
-/// Of at most so many bytes each.
+/// Largest file, in bytes.
 const BYTES: usize = 64 << 10;
 
 /// Small files with their validators.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Vec<File>);
+pub(super) struct Cached(Vec<File>);
 
 #[derive(Debug)]
 struct File {
@@ -16,7 +16,7 @@ struct File {
     bytes: Vec<u8>,
 }
 
-impl Kept {
+impl Cached {
     fn find(&self, path: &str) -> Option<&File> {
         self.0.iter().find(|file| file.path == path)
     }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn neither_many_nor_large_files_are_kept() {
-        let mut kept = Kept::default();
+        let mut kept = Cached::default();
         for n in 0..100 {
             kept.keep(&n.to_string(), Some("\"a\""), &[n]);
         }

@@ -2,7 +2,7 @@
 //!
 //! At each access of the log the power goes. What no flush has made durable may be there or not, in any combination;
 //! the write in flight may have ended anywhere, in its sectors' order or against it, with its sector torn or lost, with
-//! the page around it or a neighbour in the same erase group damaged.
+//! the page around it or a neighbor in the same erase group damaged.
 use super::{
     card::{Op, Pending},
     image::{Image, PAGE},
@@ -54,7 +54,7 @@ pub enum Flight {
     /// It ended in that page, which was lost whole.
     Page(usize, Fill),
     /// It is there, and a sector elsewhere in its erase group was lost, which begins at that byte of the card.
-    Neighbour(u64, Fill),
+    Neighbor(u64, Fill),
 }
 
 /// One crash state.
@@ -87,26 +87,26 @@ pub struct Depth {
     pub ends: usize,
     /// For a pair of cuts: of the write in flight only its middle, torn, and its last sector, erased.
     pub middle_only: bool,
-    /// Unused neighbours to damage, beside all that hold something.
-    pub neighbours: usize,
+    /// Unused neighbors to damage, beside all that hold something.
+    pub neighbors: usize,
     /// For all that is drawn.
     pub seed: u64,
 }
 
 impl Depth {
-    /// Everything, but for long writes and empty neighbours, of which some are drawn.
+    /// Everything, but for long writes and empty neighbors, of which some are drawn.
     pub const fn full(seed: u64) -> Depth {
-        Depth { subset_bits: 10, every_byte: true, ends: 8, middle_only: false, neighbours: 4, seed }
+        Depth { subset_bits: 10, every_byte: true, ends: 8, middle_only: false, neighbors: 4, seed }
     }
 
     /// Some of each kind.
     pub const fn medium(seed: u64) -> Depth {
-        Depth { every_byte: false, ends: 6, neighbours: 0, ..Depth::full(seed) }
+        Depth { every_byte: false, ends: 6, neighbors: 0, ..Depth::full(seed) }
     }
 
     /// A few fates: for pairs of cuts, of which there are many.
     pub const fn coarse(seed: u64) -> Depth {
-        Depth { subset_bits: 1, every_byte: false, ends: 2, middle_only: true, neighbours: 0, seed }
+        Depth { subset_bits: 1, every_byte: false, ends: 2, middle_only: true, neighbors: 0, seed }
     }
 }
 
@@ -133,7 +133,7 @@ pub fn crashes(start: &Image, log: &[Op], depth: &Depth, visit: &mut dyn FnMut(C
                 }
                 !ours
             }),
-            Op::Promised(_) | Op::Trial | Op::Wished | Op::Logged(..) => {}
+            Op::Promised(_) | Op::Trial | Op::NewGoal | Op::Logged(..) => {}
         }
     }
     // And after all of it.
@@ -237,26 +237,26 @@ impl Here<'_> {
                 ways.extend([Flight::Until(sector * SECTOR + byte), Flight::After(sector * SECTOR + byte)]);
             }
         }
-        self.neighbours(place, data.len() as u64, &mut ways);
+        self.neighbors(place, data.len() as u64, &mut ways);
         ways
     }
 
-    fn neighbours(&self, place: u64, bytes: u64, ways: &mut Vec<Flight>) {
-        if self.depth.neighbours == 0 {
+    fn neighbors(&self, place: u64, bytes: u64, ways: &mut Vec<Flight>) {
+        if self.depth.neighbors == 0 {
             return;
         }
         let group = place / ALIGN * ALIGN;
         let outside = |s: &u64| *s < place || *s >= place + bytes;
         let used = self.durable.used_sectors(group, group + ALIGN);
         for sector in used.into_iter().filter(outside) {
-            ways.extend(FILLS.map(|fill| Flight::Neighbour(sector, fill)));
+            ways.extend(FILLS.map(|fill| Flight::Neighbor(sector, fill)));
         }
-        let drawn = noise(self.depth.seed ^ place ^ 1, 8 * self.depth.neighbours);
+        let drawn = noise(self.depth.seed ^ place ^ 1, 8 * self.depth.neighbors);
         for d in drawn.chunks_exact(8) {
             let sector =
                 group + u64::from(u16::from_le_bytes([d[0], d[1]])) % (ALIGN / SECTOR as u64) * SECTOR as u64;
             if outside(&sector) {
-                ways.push(Flight::Neighbour(sector, Fill::Noise));
+                ways.push(Flight::Neighbor(sector, Fill::Noise));
             }
         }
     }
@@ -284,7 +284,7 @@ impl Here<'_> {
                 let page = (place + at as u64) / PAGE as u64 * PAGE as u64;
                 lose(image, fill, page, PAGE);
             }
-            Flight::Neighbour(at, fill) => {
+            Flight::Neighbor(at, fill) => {
                 image.write(place, data);
                 lose(image, fill, at, SECTOR);
             }

@@ -1,6 +1,6 @@
 //! What a repository holds: every release that any channel ever had, and what the channels make of it now.
 use super::catalog::{self, CatalogError};
-use super::channel::{ChannelError, ChannelFile, Log, names};
+use super::channel::{ChannelError, ChannelFile, ChannelLog, names};
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::{Channel, Digest};
@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Why it can't be found out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HoldingsError {
+pub enum InventoryError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Of a channel.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// Of a channel's catalogue.
+    /// Of a channel's catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
@@ -49,8 +49,8 @@ impl Standing {
 
 /// A release in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// What the catalogue says of it, where it came in first.
+pub struct HeldRelease {
+    /// What the catalog says of it, where it came in first.
     pub entry: catalog::Entry,
     /// The channels that ever had it, what they make of it now, and since when they have it.
     pub channels: BTreeMap<String, (Standing, u64)>,
@@ -62,45 +62,45 @@ pub struct Held {
 
 /// All of a repository.
 #[derive(Clone, Debug)]
-pub struct Holdings {
+pub struct Inventory {
     /// The newest file of each channel, by name.
     pub channels: BTreeMap<String, ChannelFile>,
     /// Releases by identity.
-    pub releases: BTreeMap<Digest, Held>,
+    pub releases: BTreeMap<Digest, HeldRelease>,
 }
 
-impl Holdings {
-    /// Read the newest file of every channel, or of one, and the catalogues; no release is read.
+impl Inventory {
+    /// Read the newest file of every channel, or of one, and the catalogs; no release is read.
     ///
     /// # Errors
     /// See [`HoldingsError`].
-    pub fn read(store: &Store, roots: &Roots, only: Option<&str>) -> Result<Holdings, HoldingsError> {
+    pub fn read(store: &Store, roots: &Roots, only: Option<&str>) -> Result<Inventory, InventoryError> {
         let wanted = match only {
             Some(name) => vec![name.to_owned()],
             None => names(store)?,
         };
-        let mut holdings = Holdings { channels: BTreeMap::new(), releases: BTreeMap::new() };
+        let mut inventory = Inventory { channels: BTreeMap::new(), releases: BTreeMap::new() };
         for name in wanted {
-            let file = Log::new(store, roots, name.as_str()).newest()?;
+            let file = ChannelLog::new(store, roots, name.as_str()).newest()?;
             let channel = &file.channel;
             for entry in catalog::newest_first(store, &channel.catalog) {
                 let entry = entry?;
-                let here = Held::of(channel, entry);
-                match holdings.releases.entry(here.entry.identity) {
+                let here = HeldRelease::of(channel, entry);
+                match inventory.releases.entry(here.entry.identity) {
                     Entry::Vacant(place) => {
                         place.insert(here);
                     }
                     Entry::Occupied(mut there) => there.get_mut().join(here),
                 }
             }
-            holdings.channels.insert(name, file);
+            inventory.channels.insert(name, file);
         }
-        Ok(holdings)
+        Ok(inventory)
     }
 
     /// Releases by product, newest version first.
-    pub fn sorted(&self) -> Vec<&Held> {
-        let mut all: Vec<&Held> = self.releases.values().collect();
+    pub fn sorted(&self) -> Vec<&HeldRelease> {
+        let mut all: Vec<&HeldRelease> = self.releases.values().collect();
         all.sort_by(|a, b| {
             a.entry
                 .product
@@ -112,16 +112,16 @@ impl Holdings {
     }
 }
 
-impl Held {
-    /// What one channel makes of a release in its catalogue.
-    pub(super) fn of(channel: &Channel, entry: catalog::Entry) -> Held {
+impl HeldRelease {
+    /// What one channel makes of a release in its catalog.
+    pub(super) fn of(channel: &Channel, entry: catalog::Entry) -> HeldRelease {
         let offer = channel.offer(&entry.identity);
         let standing = match offer {
             Some(_) => Standing::Offered,
             None if channel.withdrawal(&entry.identity).is_some() => Standing::Withdrawn,
             None => Standing::Past,
         };
-        Held {
+        HeldRelease {
             channels: [(channel.name.clone(), (standing, entry.at))].into(),
             pinned: channel.pins.contains(&entry.identity),
             signed: [entry.release].into_iter().chain(offer.map(|o| o.release)).collect(),
@@ -130,7 +130,7 @@ impl Held {
     }
 
     /// What the same or another channel makes of it, too.
-    fn join(&mut self, other: Held) {
+    fn join(&mut self, other: HeldRelease) {
         self.channels.extend(other.channels);
         self.signed.extend(other.signed);
         self.pinned |= other.pinned;

@@ -120,7 +120,7 @@ fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     text.find(words).and_then(|at| text.get(at + words.len()..))
 }
 
-/// Without what moves a terminal's cursor or changes its colours.
+/// Without what moves a terminal's cursor or changes its colors.
 fn without_escapes(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut chars = line.chars();

@@ -2,7 +2,7 @@
 use super::{
     event_rules,
     image::Image,
-    places::{Places, Still},
+    places::{Places, Snapshot},
     product::Product,
     tampered::decode,
 };
@@ -298,7 +298,7 @@ impl Watch {
 
 /// The default slot, if the flag names one.
 pub fn flag(image: &Image, product: &Product) -> Option<Slot> {
-    let mut card = Still::new(image, &product.places);
+    let mut card = Snapshot::new(image, &product.places);
     let any = Booted { slot: Slot::A, flagged: false };
     boot_control(&mut card, product.flow, any, Box::new(|_| {})).ok()?.default_slot().ok()
 }
@@ -310,6 +310,6 @@ pub fn record(image: &Image, places: &Arc<Places>) -> Option<Record> {
 
 /// The record on a card, as an agent with these formats reads it.
 fn read(image: &Image, places: &Arc<Places>, formats: Formats) -> Option<Record> {
-    let state = Still::new(image, places).volume(Partition::State);
+    let state = Snapshot::new(image, places).volume(Partition::State);
     Journal::new(Sectors(state)).with_formats(formats).load().ok()
 }

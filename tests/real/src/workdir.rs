@@ -15,7 +15,7 @@ pub(super) const PRISTINE: &str = "pristine.img";
 
 /// Inputs, and a folder for everything else.
 #[derive(Clone, Debug)]
-pub(super) struct Desk {
+pub(super) struct Workdir {
     pub(super) folder: PathBuf,
     inputs: [Input; 2],
 }
@@ -44,9 +44,9 @@ impl Version {
     }
 }
 
-impl Desk {
+impl Workdir {
     /// Make the folder, or clear one that an earlier run made.
-    pub(super) fn clear(folder: &Path, inputs: [Input; 2]) -> Result<Desk> {
+    pub(super) fn clear(folder: &Path, inputs: [Input; 2]) -> Result<Workdir> {
         if folder.exists() {
             let empty = fs::read_dir(folder).with_context(|| folder.display().to_string())?.next().is_none();
             if !empty && !folder.join(MARK).exists() {
@@ -60,7 +60,7 @@ impl Desk {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let folder = fs::canonicalize(folder).with_context(|| folder.display().to_string())?;
         put(&folder.join(MARK), b"")?;
-        Ok(Desk { folder, inputs })
+        Ok(Workdir { folder, inputs })
     }
 
     /// What a release is built from.

@@ -1,4 +1,4 @@
-//! The second look: whether a later write landed on what was right when it was read.
+//! Detects misdirected writes: data that changed after it had been verified.
 //!
 //! A card that has less room than it says lets addresses wrap: a chunk written beyond its end reads back right, from
 //! the place of another chunk that it just destroyed. A card whose own tables are damaged may do the same to any place.

@@ -1,21 +1,21 @@
-//! Holds: files that somebody relies on, though no channel names them yet.
+//! Leases: files that a publish relies on, though no channel names them yet.
 //!
 //! Whoever publishes finds some of a release's files there already, and a prune may be about to remove just these. So each says
 //! what it is at before it looks what the other is at, and one of the two sees the other:
 //!
 //! ```text
-//! publish: write the hold ─► is a prune at one of these? then not now ─► upload, commit ─► remove the hold
-//! prune:   write what may go ─► read the holds, then the channels ─► remove what neither names
+//! publish: write the lease ─► is a prune at one of these? then not now ─► upload, commit ─► remove the lease
+//! prune:   write what may go ─► read the leases, then the channels ─► remove what neither names
 //! ```
-//! A hold whose owner died ends by itself after [`LONGEST`].
+//! A lease whose owner died expires after [`LONGEST`].
 use super::store::{Store, StoreError};
 use crate::clock::Clock;
 use bistable_format::Digest;
 use std::collections::BTreeSet;
 
-/// Seconds after which a hold is nobody's any more: no upload takes a week.
+/// Seconds after which a lease has expired: no upload takes a week.
 pub const LONGEST: u64 = 7 * 86_400;
-/// Where holds are.
+/// Where leases are.
 const HOLDS: &str = "holds";
 /// Where prunes say what they are at.
 pub(super) const PRUNES: &str = "prune";
@@ -24,10 +24,10 @@ pub(super) const PENDING: &str = ".pending";
 /// Most bytes of these: half a million digests.
 pub(super) const NOTE_BYTES: usize = 32 << 20;
 
-/// Why nothing can be held.
+/// Why a lease can't be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HoldError {
+pub enum LeaseError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,42 +48,42 @@ pub enum HoldError {
 
 /// Files that are relied on until this is dropped.
 #[derive(Debug)]
-pub struct Hold {
+pub struct Lease {
     store: Store,
     path: String,
 }
 
-impl Hold {
-    /// Hold these blobs.
+impl Lease {
+    /// Take a lease on these blobs.
     ///
     /// # Errors
-    /// See [`HoldError`].
+    /// See [`LeaseError`].
     pub fn take(
         store: &Store,
         clock: &dyn Clock,
         blobs: impl IntoIterator<Item = Digest>,
-    ) -> Result<Hold, HoldError> {
-        let nonce = getrandom::u64().map_err(|_| HoldError::Random)?;
+    ) -> Result<Lease, LeaseError> {
+        let nonce = getrandom::u64().map_err(|_| LeaseError::Random)?;
         let blobs: BTreeSet<Digest> = blobs.into_iter().collect();
-        let hold = Hold { store: store.clone(), path: format!("{HOLDS}/{nonce:016x}") };
-        store.put(&hold.path, note(clock.now(), &blobs).as_bytes())?;
+        let lease = Lease { store: store.clone(), path: format!("{HOLDS}/{nonce:016x}") };
+        store.put(&lease.path, note(clock.now(), &blobs).as_bytes())?;
         for (path, pending) in pendings(store)? {
             if !pending.is_disjoint(&blobs) {
-                return Err(HoldError::Pruning { place: store.place().into(), note: path });
+                return Err(LeaseError::Pruning { place: store.place().into(), note: path });
             }
         }
-        Ok(hold)
+        Ok(lease)
     }
 }
 
-impl Drop for Hold {
+impl Drop for Lease {
     fn drop(&mut self) {
         // One that stays ends by itself.
         let _ = self.store.delete(&self.path);
     }
 }
 
-/// All blobs that somebody holds. Removes holds whose owner died long ago.
+/// All blobs that are leased. Removes leases whose owner died long ago.
 ///
 /// # Errors
 /// Whatever keeps them from being read.
@@ -146,11 +146,11 @@ mod tests {
     fn what_is_held_is_known_until_it_is_let_go_or_forgotten() {
         let store = Store::new(Memory::new());
         let [a, b] = [b"a", b"b"].map(|x| Digest::of(x));
-        let hold = Hold::take(&store, &At(100), [a, b]).unwrap();
+        let lease = Lease::take(&store, &At(100), [a, b]).unwrap();
         assert_eq!(held(&store, 100 + LONGEST).unwrap(), [a, b].into());
-        drop(hold);
+        drop(lease);
         assert!(held(&store, 100).unwrap().is_empty());
-        std::mem::forget(Hold::take(&store, &At(100), [a]).unwrap());
+        std::mem::forget(Lease::take(&store, &At(100), [a]).unwrap());
         store.put("holds/x", b"no time\nno digest\n").unwrap();
         assert_eq!(held(&store, 101 + LONGEST).unwrap(), [].into());
         assert!(store.list("holds").unwrap().is_empty());
@@ -161,8 +161,8 @@ mod tests {
         let store = Store::new(Memory::new());
         let [a, b] = [b"a", b"b"].map(|x| Digest::of(x));
         store.put("prune/1.pending", note(1, [&a]).as_bytes()).unwrap();
-        assert!(Hold::take(&store, &At(100), [b]).is_ok());
-        assert!(matches!(Hold::take(&store, &At(100), [a, b]), Err(HoldError::Pruning { .. })));
+        assert!(Lease::take(&store, &At(100), [b]).is_ok());
+        assert!(matches!(Lease::take(&store, &At(100), [a, b]), Err(LeaseError::Pruning { .. })));
         assert!(store.list("holds").unwrap().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! A partition that is only looked at: nothing is claimed, so that nobody who works on it is in the way.
+//! A partition opened for reading: nothing is claimed, so that reading never stops another process from working on it.
 use super::{
     Sysroot,
     node::{self, Claim},
@@ -12,26 +12,26 @@ use std::sync::Arc;
 
 /// A partition, for reading.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub(super) struct ReadOnlyVolume {
     volume: FileVolume,
     sysroot: Sysroot,
     part: Part,
 }
 
-impl Looked {
+impl ReadOnlyVolume {
     pub(super) fn open(
         sysroot: &Sysroot,
         part: &Part,
         name: &'static str,
         meter: Meter,
-    ) -> Result<Looked, Fault> {
-        let file = Arc::new(node::open(sysroot, part, Access::Look, Claim::Shared)?);
+    ) -> Result<ReadOnlyVolume, Fault> {
+        let file = Arc::new(node::open(sysroot, part, Access::ReadOnly, Claim::Shared)?);
         let volume = FileVolume::open(&file, name, 0, part.bytes, meter);
-        Ok(Looked { volume, sysroot: sysroot.clone(), part: part.clone() })
+        Ok(ReadOnlyVolume { volume, sysroot: sysroot.clone(), part: part.clone() })
     }
 }
 
-impl Volume for Looked {
+impl Volume for ReadOnlyVolume {
     fn bytes(&self) -> u64 {
         self.volume.bytes()
     }

@@ -1,16 +1,16 @@
 //! Judges one crash state: the device is switched on with that card, comes to rest with nothing on offer, and then gets
-//! the same wishes again.
+//! the same goals again.
 use super::{
     card::{Card, Op},
     event_rules::{self, Lines, LogLies},
+    goal::Goal,
     image::Image,
+    invariants::{Watch, flag, record},
     mutant::Mutant,
     pi::{End, Life, Pi},
-    places::Still,
+    places::Snapshot,
     product::{Nature, Product},
     scenario::{Reboots, Scenario},
-    watch::{Watch, flag, record},
-    wish::Wish,
 };
 use bistable::{app::policy, ports::Sectors};
 use bistable_boot::{Flow, Now, Outcome, Saved, Slot, fat::Fat, layout::Partition};
@@ -64,14 +64,14 @@ pub struct Before {
     /// Events that the log was told are durable.
     pub logged: Arc<Lines>,
     /// Whether a sector was lost that nobody was writing: then even a complete slot need not be complete any more.
-    pub lost_neighbour: bool,
+    pub lost_neighbor: bool,
 }
 
 /// What comes of cards at rest, as far as it was worked out: by content, running slot and proven versions.
 #[derive(Debug, Default)]
 pub struct Known(HashMap<AtRest, Vec<(Wrong, String)>>);
 
-type AtRest = (u128, Option<Slot>, BTreeSet<Version>, &'static [Wish]);
+type AtRest = (u128, Option<Slot>, BTreeSet<Version>, &'static [Goal]);
 
 /// The bench: a product, a scenario, and perhaps a protocol that is wrong on purpose.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Bench {
         };
         let (coming, proven) = (Vec::new(), Vec::new());
         let logged = Arc::default();
-        let before = Before { promised, coming, proven, trials: 0, cuts: 0, logged, lost_neighbour: false };
+        let before = Before { promised, coming, proven, trials: 0, cuts: 0, logged, lost_neighbor: false };
         let mut case = Case { bench: self, before: &before, wrong: Vec::new() };
         case.lies(image);
         case.ends(image, life);
@@ -133,8 +133,8 @@ impl Bench {
         }
         let mut broken = card.watch(|w| std::mem::take(&mut w.broken));
         if !lost_map && !matches!(life.end, End::Brick(_)) {
-            let wishes = self.scenario.wishes(before.cuts);
-            let key = (card.seen().key(), life.slot, card.watch(|w| w.proven().clone()), wishes);
+            let goals = self.scenario.goals(before.cuts);
+            let key = (card.seen().key(), life.slot, card.watch(|w| w.proven().clone()), goals);
             match known.filter(|_| card.is_durable()) {
                 Some(known) => {
                     let next = known.0.entry(key).or_insert_with(|| case.offered_again(&card, &mut pi));
@@ -159,7 +159,7 @@ fn has_map(image: &Image, product: &Product) -> bool {
     if product.flow == Flow::Uboot {
         return true;
     }
-    let mut sectors = Sectors(Still::new(image, &product.places).volume(Partition::Bootconfig));
+    let mut sectors = Sectors(Snapshot::new(image, &product.places).volume(Partition::Bootconfig));
     Fat::open(&mut sectors).is_ok_and(|fat| fat.find(&mut sectors, b"AUTOBOOTTXT").is_ok())
 }
 
@@ -190,7 +190,7 @@ impl Case<'_> {
             }
         }
         for slot in Slot::ALL {
-            let complete = product.in_slot(image, slot).is_some() || self.before.lost_neighbour;
+            let complete = product.in_slot(image, slot).is_some() || self.before.lost_neighbor;
             if product.looks_bootable(image, slot) && !complete {
                 self.wrong(Wrong::Broken, format!("slot {slot} looks bootable and is not complete"));
             }
@@ -202,7 +202,7 @@ impl Case<'_> {
         match &life.end {
             End::Brick(why) => return self.wrong(Wrong::Brick, why),
             // Only a cut in a write beside them may cost the tables.
-            _ if lost_map && !self.before.lost_neighbour => {
+            _ if lost_map && !self.before.lost_neighbor => {
                 self.wrong(
                     Wrong::Broken,
                     "the boot flag's volume is damaged, and nothing next to it was written",
@@ -283,7 +283,7 @@ impl Case<'_> {
 
     /// The event log, where it is written. What lay beside a write is lost without anybody's fault, events too.
     fn logs(&mut self, image: &Image, promised: &Lines, before: &LogLies) {
-        if !self.bench.scenario.logs || self.before.lost_neighbour {
+        if !self.bench.scenario.logs || self.before.lost_neighbor {
             return;
         }
         let places = &self.bench.product.places;
@@ -292,11 +292,11 @@ impl Case<'_> {
         }
     }
 
-    /// The wishes again, on a card that came to rest: what is wrong in the end.
+    /// The goals again, on a card that came to rest: what is wrong in the end.
     fn offered_again(&self, card: &Card, pi: &mut Pi) -> Vec<(Wrong, String)> {
         let lies =
             self.bench.scenario.logs.then(|| event_rules::log(&card.seen(), &self.bench.product.places));
-        let again = pi.live(self.bench.scenario.wishes(self.before.cuts));
+        let again = pi.live(self.bench.scenario.goals(self.before.cuts));
         let mut case = Case { bench: self.bench, before: self.before, wrong: Vec::new() };
         case.ends(&card.seen(), &again);
         case.logs(&card.seen(), &Lines::new(), &lies.unwrap_or_default());
@@ -306,7 +306,7 @@ impl Case<'_> {
         case.wrong
     }
 
-    /// At rest, with no wish left.
+    /// At rest, with no goal left.
     fn ends(&mut self, image: &Image, life: &Life) {
         let product = Arc::clone(&self.bench.product);
         let scenario = self.bench.scenario;

@@ -1,4 +1,4 @@
-//! What the agent tells while it works, and who listens.
+//! What the agent reports while it works, and to whom.
 use crate::{
     event::Event,
     steps::{health, install::Stats, preflight, selftest},
@@ -7,10 +7,10 @@ use bistable_boot::{Entry, Failure, Now, Slot, Target};
 use bistable_format::Release;
 use std::ops::ControlFlow;
 
-/// What the agent tells while it works.
+/// What the agent reports while it works: borrowed for the moment. [`Event`] is the owned form.
 #[allow(missing_debug_implementations, reason = "reports are borrowed for a moment only")]
 #[derive(Clone, Copy)]
-pub enum Note<'a> {
+pub enum AgentEvent<'a> {
     /// The state changed. The change is saved, unless it only says where the device is.
     State(&'a Now),
     /// The preflight ran.
@@ -19,7 +19,7 @@ pub enum Note<'a> {
     Accepted(&'a Target, &'a Release),
     /// Its data is about to be written.
     Writing(&'a Target, &'a Release),
-    /// Bytes of the slot that were done with since the last time.
+    /// Bytes of the slot that were finished since the last such event.
     Read(u64),
     /// Something about how the release is fetched.
     Remark(&'a str),
@@ -45,12 +45,15 @@ pub enum Note<'a> {
     Saved(&'a Now),
 }
 
-impl Note<'_> {
-    /// The same as an event; progress is none.
+impl AgentEvent<'_> {
+    /// The owned event; `None` for progress.
     pub fn event(self) -> Option<Event> {
         Some(match self {
-            Note::Read(_) | Note::RollbackFailed(..) | Note::Ended(_) | Note::Saved(_) => return None,
-            Note::State(now) => {
+            AgentEvent::Read(_)
+            | AgentEvent::RollbackFailed(..)
+            | AgentEvent::Ended(_)
+            | AgentEvent::Saved(_) => return None,
+            AgentEvent::State(now) => {
                 let target = now.target();
                 Event::State {
                     state: now.name().into(),
@@ -58,32 +61,34 @@ impl Note<'_> {
                     slot: target.map(|target| target.slot),
                 }
             }
-            Note::Preflight(report) => Event::Preflight { problem: report.problem() },
-            Note::Accepted(target, _) => Event::Accepted(target.into()),
-            Note::Writing(target, release) => {
+            AgentEvent::Preflight(report) => Event::Preflight { problem: report.problem() },
+            AgentEvent::Accepted(target, _) => Event::Accepted(target.into()),
+            AgentEvent::Writing(target, release) => {
                 Event::Writing { at: target.into(), bytes: release.content.bytes() }
             }
-            Note::Remark(text) => Event::Remark { text: text.into() },
-            Note::Installed(target, stats) => Event::Written { at: target.into(), stats: *stats },
-            Note::SelfTests(report) => Event::SelfTest { passed: report.passed(), report: report.clone() },
-            Note::Health(verdict) => Event::Health {
+            AgentEvent::Remark(text) => Event::Remark { text: text.into() },
+            AgentEvent::Installed(target, stats) => Event::Written { at: target.into(), stats: *stats },
+            AgentEvent::SelfTests(report) => {
+                Event::SelfTest { passed: report.passed(), report: report.clone() }
+            }
+            AgentEvent::Health(verdict) => Event::Health {
                 reason: verdict.unhealthy().map(ToOwned::to_owned),
                 report: verdict.report().clone(),
             },
-            Note::Repaired(slot) => Event::FlagRepaired { slot },
-            Note::Rebooting(slot) => Event::Rebooting { slot },
-            Note::Committed(target) => Event::Committed(target.into()),
-            Note::Reverted(target, why) => {
+            AgentEvent::Repaired(slot) => Event::FlagRepaired { slot },
+            AgentEvent::Rebooting(slot) => Event::Rebooting { slot },
+            AgentEvent::Committed(target) => Event::Committed(target.into()),
+            AgentEvent::Reverted(target, why) => {
                 Event::Reverted { at: target.into(), reason: why.to_string(), rejected: why.reason.rejects() }
             }
         })
     }
 }
 
-/// Who listens.
-pub trait Listener {
-    /// Hear a note.
-    fn hear(&mut self, note: Note<'_>);
+/// Receives agent events.
+pub trait Observer {
+    /// Handles one event.
+    fn on_event(&mut self, event: AgentEvent<'_>);
 
     /// Whether the agent continues an installation; it asks after each [`Note::Read`]. On a break it returns
     /// [`Error::Cancelled`](crate::Error::Cancelled) and gives the release up without rejecting it.
@@ -92,10 +97,10 @@ pub trait Listener {
     }
 }
 
-/// Nobody listens.
+/// Discards all events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silence;
 
-impl Listener for Silence {
-    fn hear(&mut self, _: Note<'_>) {}
+impl Observer for Silence {
+    fn on_event(&mut self, _: AgentEvent<'_>) {}
 }

@@ -1,4 +1,4 @@
-//! Waiting for one's turn: one process at a time works on a card, and some verbs must not fail because another one is
+//! Waiting for the device lock: one process at a time works on a card, and some verbs must not fail because another one is
 //! quicker. In a trial, a failed `resume` or `health` is a reset of the machine, and costs an attempt.
 use crate::{Error, board::CardError, cli::Verb, ports::Clock};
 use std::{path::Path, time::Duration};
@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const BRIEF: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_secs(1);
 
-/// How long a verb waits for its turn.
+/// How long a verb waits for the lock.
 pub(super) fn patience(verb: &Verb) -> Duration {
     match verb {
         Verb::Resume | Verb::Health => PATIENCE,
@@ -17,8 +17,8 @@ pub(super) fn patience(verb: &Verb) -> Duration {
     }
 }
 
-/// Open something, again and again while another process works on it. `tell` is told once, before the first wait, what
-/// is waited for.
+/// Open something, again and again while another process works on it. `tell` is called once, before the first wait, with
+/// what is waited for.
 ///
 /// # Errors
 /// [`CardError::Busy`] when it is still so after `patience`; any other error at once.
@@ -43,10 +43,10 @@ pub(super) fn wait<T>(
     }
 }
 
-/// What a person is told who waits.
+/// The message while waiting.
 pub(super) fn text(path: &Path, patience: Duration) -> String {
     format!(
-        "another process works on {}: waiting for its end, at most {} s; `fuser -v {0}` shows who it is",
+        "another process works on {}: waiting up to {} s for it to end; `fuser -v {0}` shows which one",
         path.display(),
         patience.as_secs()
     )

@@ -4,7 +4,7 @@ use bistable_format::{Digest, Hasher};
 use std::io::{self, Read};
 
 /// Hashes what is read.
-pub(super) struct Hashed<R, F> {
+pub(super) struct HashingReader<R, F> {
     from: R,
     digest: Digest,
     why: &'static str,
@@ -13,10 +13,10 @@ pub(super) struct Hashed<R, F> {
     advance: F,
 }
 
-impl<R: Read, F: FnMut(u64)> Hashed<R, F> {
+impl<R: Read, F: FnMut(u64)> HashingReader<R, F> {
     /// From this stream, which has to have that digest. `why` is what the error says; `advance` is told of the bytes of each read.
     pub(super) fn new(from: R, digest: Digest, why: &'static str, advance: F) -> Self {
-        Hashed { from, digest, why, hasher: Some(Hasher::new()), wrong: false, advance }
+        HashingReader { from, digest, why, hasher: Some(Hasher::new()), wrong: false, advance }
     }
 
     /// Whether it was read to its end and isn't what its digest says.
@@ -25,7 +25,7 @@ impl<R: Read, F: FnMut(u64)> Hashed<R, F> {
     }
 }
 
-impl<R: Read, F: FnMut(u64)> Read for Hashed<R, F> {
+impl<R: Read, F: FnMut(u64)> Read for HashingReader<R, F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(into)?;
         if read > 0 {
@@ -57,7 +57,7 @@ mod tests {
         for bytes in [0, 1, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 16 << 20] {
             let (content, name) = (vec![7; bytes], format!("blobs/{bytes}"));
             let upload = |digest| {
-                let mut hashed = Hashed::new(&*content, digest, "wrong", |_| {});
+                let mut hashed = HashingReader::new(&*content, digest, "wrong", |_| {});
                 let uploaded = store.upload(&name, &mut hashed, bytes as u64);
                 (uploaded, hashed.is_wrong())
             };

@@ -1,8 +1,8 @@
 //! Tells a person, step by step, what the agent does and why. On standard error; the result goes to standard output.
 use super::say;
 use crate::{
-    agent::{Listener, Note},
-    cli::{At, ProgressMode},
+    agent::{AgentEvent, Observer},
+    cli::{GlobalArgs, ProgressMode},
     event::Counter,
     progress::{Mode, Progress},
     steps::{health, preflight, selftest},
@@ -15,15 +15,15 @@ use std::{
 };
 
 /// The listener of the command line.
-pub(super) struct Talk {
+pub(super) struct Narrator {
     progress: Progress,
     quiet: bool,
     /// For programs, what happens goes between the lines of progress.
     events: Option<Counter>,
 }
 
-impl Talk {
-    pub(super) fn new(at: &At) -> Talk {
+impl Narrator {
+    pub(super) fn new(at: &GlobalArgs) -> Narrator {
         let mode = match at.progress {
             ProgressMode::Auto => Mode::Auto,
             ProgressMode::Plain => Mode::Plain,
@@ -37,7 +37,7 @@ impl Talk {
         let start = Instant::now();
         let progress = Progress::new(mode, terminal, Box::new(io::stderr()), move || start.elapsed());
         let events = (at.progress == ProgressMode::Json).then(Counter::default);
-        Talk { progress, quiet, events }
+        Narrator { progress, quiet, events }
     }
 
     fn tell(&self, text: &str) {
@@ -47,48 +47,48 @@ impl Talk {
     }
 }
 
-impl Listener for Talk {
-    fn hear(&mut self, note: Note<'_>) {
+impl Observer for Narrator {
+    fn on_event(&mut self, note: AgentEvent<'_>) {
         self.report(note);
         match note {
-            Note::State(Now::Saved(Saved::Idle)) => {}
+            AgentEvent::State(Now::Saved(Saved::Idle)) => {}
             // Asking for a trial counts nothing, but it is the next one.
-            Note::State(Now::Saved(Saved::Armed { tries, .. })) if tries.asked.is_some() => {
+            AgentEvent::State(Now::Saved(Saved::Armed { tries, .. })) if tries.asked.is_some() => {
                 self.tell(&format!(
                     "state: armed, trial {} of {MAX_ATTEMPTS}",
                     tries.attempts.saturating_add(1)
                 ));
             }
-            Note::State(Now::Saved(Saved::Armed { tries, .. })) if tries.refused > 0 => {
+            AgentEvent::State(Now::Saved(Saved::Armed { tries, .. })) if tries.refused > 0 => {
                 let n = tries.refused;
                 let s = if n == 1 { "" } else { "s" };
                 self.tell(&format!("state: armed, the boot loader did not begin the trial in {n} reboot{s}"));
             }
-            Note::State(Now::Saved(Saved::Armed { tries, .. })) if tries.attempts > 0 => {
+            AgentEvent::State(Now::Saved(Saved::Armed { tries, .. })) if tries.attempts > 0 => {
                 let n = tries.attempts;
                 self.tell(&format!("state: armed, trial {n} of {MAX_ATTEMPTS} ended without a verdict"));
             }
-            Note::State(Now::Saved(Saved::Reverting { failure: why, reboots: 0, .. })) => {
+            AgentEvent::State(Now::Saved(Saved::Reverting { failure: why, reboots: 0, .. })) => {
                 self.tell(&format!("state: reverting ({why})"));
             }
-            Note::State(Now::Saved(Saved::Reverting { .. })) => {}
-            Note::State(state) => self.tell(&format!("state: {}", state.name())),
-            Note::Preflight(report) => self.preflight(report),
-            Note::Accepted(target, release) => self.tell(&format!(
-                "release {} {} ({:.12}): signature and compatibility are fine; it goes into slot {}",
+            AgentEvent::State(Now::Saved(Saved::Reverting { .. })) => {}
+            AgentEvent::State(state) => self.tell(&format!("state: {}", state.name())),
+            AgentEvent::Preflight(report) => self.preflight(report),
+            AgentEvent::Accepted(target, release) => self.tell(&format!(
+                "release {} {} ({:.12}): signature verified, compatible with this device; installing into slot {}",
                 release.product(),
                 release.version,
                 target.release,
                 target.slot
             )),
-            Note::Writing(target, release) => {
+            AgentEvent::Writing(target, release) => {
                 self.progress.start(&format!("write slot {}", target.slot), release.content.bytes());
             }
-            Note::Read(bytes) => self.progress.advance(bytes),
+            AgentEvent::Read(bytes) => self.progress.advance(bytes),
             // The error says it; the state and what follows say it.
-            Note::RollbackFailed(..) | Note::Ended(_) | Note::Saved(_) => {}
-            Note::Remark(text) => self.tell(text),
-            Note::Installed(target, stats) => {
+            AgentEvent::RollbackFailed(..) | AgentEvent::Ended(_) | AgentEvent::Saved(_) => {}
+            AgentEvent::Remark(text) => self.tell(text),
+            AgentEvent::Installed(target, stats) => {
                 self.progress.finish();
                 let by_delta = if stats.delta_bytes > 0 {
                     format!(" ({} MiB of it by delta)", tenths_of_mib(stats.delta_bytes))
@@ -114,18 +114,18 @@ impl Listener for Talk {
                     )),
                 }
             }
-            Note::SelfTests(report) => self.self_tests(report),
-            Note::Health(verdict) => self.health(verdict),
-            Note::Repaired(slot) => {
+            AgentEvent::SelfTests(report) => self.self_tests(report),
+            AgentEvent::Health(verdict) => self.health(verdict),
+            AgentEvent::Repaired(slot) => {
                 self.tell(&format!("boot flag: was torn by a power cut; written whole for slot {slot}"));
             }
-            Note::Rebooting(slot) => {
-                self.tell(&format!("reboot: slot {slot} is tried once; power loss goes back by itself"));
+            AgentEvent::Rebooting(slot) => {
+                self.tell(&format!("reboot: booting slot {slot} once; a power loss falls back to the default slot"));
             }
-            Note::Committed(t) => {
+            AgentEvent::Committed(t) => {
                 self.tell(&format!("boot flag: slot {} is the default now, release {}", t.slot, t.version));
             }
-            Note::Reverted(t, why) => {
+            AgentEvent::Reverted(t, why) => {
                 let (version, slot) = (&t.version, t.slot);
                 self.tell(&match why.reason.rejects() {
                     true => format!(
@@ -139,9 +139,9 @@ impl Listener for Talk {
     }
 }
 
-impl Talk {
+impl Narrator {
     /// As an event, for programs.
-    fn report(&mut self, note: Note<'_>) {
+    fn report(&mut self, note: AgentEvent<'_>) {
         if let (Some(counter), Some(event)) = (&mut self.events, note.event())
             && let Ok(line) = serde_json::to_string(&counter.number(event))
         {
@@ -152,7 +152,7 @@ impl Talk {
     fn preflight(&self, report: &preflight::Report) {
         for check in &report.checks {
             let mark = match check.verdict {
-                preflight::Verdict::Fine => "ok  ",
+                preflight::Verdict::Pass => "ok  ",
                 preflight::Verdict::Note => "note",
                 preflight::Verdict::Stop => "STOP",
             };

@@ -1,0 +1,193 @@
+//! Messages and pages speak plain English. What can be held mechanically is a table of phrases that must not occur in the message
+//! strings of the programs, in their help, and in the project's pages; what may stand all the same is listed beside it.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a panic is a failure, files are the sources"
+)]
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Phrases that are no plain English, with what to write.
+const PHRASES: &[(&str, &str)] = &[
+    ("anew", "again"),
+    ("at fault", "caused by"),
+    ("behavior", "behavior"),
+    ("catalog", "catalog"),
+    ("color", "color"),
+    ("fine", "valid, supported, ready"),
+    ("for ever", "forever, permanently"),
+    ("for people", "human-readable"),
+    ("go on", "continue"),
+    ("goes on", "continues"),
+    ("going on", "continuing"),
+    ("is no", "is not a"),
+    ("is said", "is reported"),
+    ("is told", "gets, receives"),
+    ("look whether", "check whether"),
+    ("looks whether", "checks whether"),
+    ("mended", "repaired"),
+    ("mends", "repairs"),
+    ("neighbor", "neighbor"),
+    ("nobody", "no process, no user, unreferenced"),
+    ("nobody's", "orphaned, unreferenced"),
+    ("so many", "this many, N"),
+    ("somebody", "another process, a user"),
+    ("somebody's", "another's"),
+    ("was said", "was reported"),
+    ("was told", "was given"),
+    ("were told", "were given"),
+];
+
+/// Where a phrase is right: the file, and words around it.
+const RIGHT: &[(&str, &str)] = &[
+    // Which names of the JSON changed.
+    ("CHANGELOG.md", "instead of `fine` and `repaired_hints` instead of `mended`"),
+];
+
+/// Sources whose strings and help a user reads.
+const SOURCES: [&str; 5] =
+    ["src", "boot/src", "image-tools/src", "image-tools/format/src", "image-tools/package/src"];
+
+/// What is not read: other people's words, and what builds leave.
+const SKIPPED: [&str; 3] = ["target", ".git", "seeds"];
+
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+        if entry.is_dir() && !SKIPPED.contains(&name.as_str()) {
+            files(&entry, ending, found);
+        } else if name.ends_with(ending) {
+            found.push(entry);
+        }
+    }
+}
+
+/// The phrases in a text, with the words around each.
+fn phrases(text: &str) -> Vec<(&'static str, &'static str, String)> {
+    let lower = text.to_lowercase();
+    // "An Idle is_no": only whole words count.
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let mut found = Vec::new();
+    for (phrase, better) in PHRASES {
+        for (at, _) in lower.match_indices(phrase) {
+            let (before, after) = (&lower[..at], &lower[at + phrase.len()..]);
+            let whole = !before.ends_with(part) && !after.starts_with(part) && !after.starts_with('\'');
+            // "There is no card" and "is no longer" are plain.
+            let plain = *phrase == "is no" && (before.ends_with("there ") || after.starts_with(" longer"));
+            if whole && !plain {
+                let from = lower.char_indices().rev().map(|(i, _)| i).find(|i| i + 40 <= at).unwrap_or(0);
+                let words: String = lower[from..].chars().take(40 + phrase.len() + 40).collect();
+                found.push((*phrase, *better, words));
+            }
+        }
+    }
+    found
+}
+
+/// What a user may read of a Rust file: string literals outside of comments and tests, and the help of a command line.
+fn messages(source: &str, help: bool) -> String {
+    let program = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let (mut text, mut in_string) = (String::new(), false);
+    for line in program.lines() {
+        let bare = line.trim_start();
+        if !in_string && bare.starts_with("//") {
+            if help && bare.starts_with("/// ") {
+                text.push_str(&bare[4..]);
+                text.push('\n');
+            }
+            continue;
+        }
+        let mut chars = bare.chars().peekable();
+        let mut before = ' ';
+        while let Some(c) = chars.next() {
+            match c {
+                // A line that ends in a backslash continues with the next one's first word.
+                '\\' if in_string => {
+                    if matches!(chars.next(), Some('n' | 't')) {
+                        text.push(' ');
+                    }
+                }
+                '"' if !in_string && before == '\'' => {}
+                '"' => {
+                    in_string = !in_string;
+                    text.push('\n');
+                }
+                '/' if !in_string && chars.peek() == Some(&'/') => break,
+                c if in_string => text.push(c),
+                _ => {}
+            }
+            before = c;
+        }
+        if in_string && !text.ends_with(' ') {
+            text.push(' ');
+        }
+    }
+    text
+}
+
+/// A page's prose: what is in fences is what programs and people type.
+fn prose(page: &str) -> String {
+    let mut fenced = false;
+    let mut text = String::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            text.push_str(line);
+            text.push(' ');
+        }
+    }
+    text
+}
+
+#[test]
+fn messages_help_and_pages_speak_plain_english() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    for folder in SOURCES {
+        let mut found = Vec::new();
+        files(&root.join(folder), ".rs", &mut found);
+        for path in found {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            if name.contains("/tests") || name.contains("/contract") || name.contains("/fuzz") {
+                continue;
+            }
+            let help = name.contains("/cmd/") || name.contains("/cli");
+            texts.push((name, messages(&fs::read_to_string(&path).unwrap(), help)));
+        }
+    }
+    let mut pages = Vec::new();
+    files(root, ".md", &mut pages);
+    assert!(texts.len() > 300 && pages.len() > 30, "{} sources, {} pages", texts.len(), pages.len());
+    for path in pages {
+        let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        texts.push((name, prose(&fs::read_to_string(&path).unwrap())));
+    }
+    let mut used = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (name, text) in &texts {
+        for (phrase, better, words) in phrases(text) {
+            match RIGHT.iter().position(|(file, around)| file == name && text.contains(around)) {
+                Some(at) => drop(used.insert(at)),
+                None => wrong.push(format!("{name}: {phrase:?} (better: {better}) in …{words}…")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let idle: Vec<_> = (0..RIGHT.len()).filter(|at| !used.contains(at)).map(|at| RIGHT[at]).collect();
+    assert!(idle.is_empty(), "no longer needed: {idle:?}");
+}
+
+#[test]
+fn phrases_are_found_as_whole_words_in_messages_only() {
+    let source = "/// Nobody reads this.\nfn f() {\n    // nor anew this\n    g(\"the trial goes on \\\n       anew\"); // fine\n    h('\"', \"finer, there is no card, is no longer\");\n}\n#[cfg(test)]\nmod tests {\n \"nobody\" }";
+    let found: Vec<_> = phrases(&messages(source, false)).into_iter().map(|(phrase, ..)| phrase).collect();
+    assert_eq!(found, ["anew", "goes on"]);
+    assert_eq!(phrases(&messages(source, true)).len(), 3, "help counts");
+    assert_eq!(phrases(&prose("Fine.\n```\nfine\n```\nfine-tuned")).len(), 1);
+}
