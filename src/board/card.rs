@@ -101,7 +101,7 @@ pub struct Card {
 }
 
 impl Card {
-    /// Open a card. [`Access::Exclusive`] locks it for as long as this lives; [`Access::Look`] neither locks nor
+    /// Open a card. [`Access::Exclusive`] locks it for as long as this lives; [`Access::ReadOnly`] neither locks nor
     /// writes, so what it reads may be in the middle of a change.
     ///
     /// # Errors

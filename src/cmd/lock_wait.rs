@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "another process works on /dev/x: waiting for its end, at most 600 s; `fuser -v /dev/x` shows who it is"
+                "another process works on /dev/x: waiting up to 600 s for it to end; `fuser -v /dev/x` shows which one"
             ]
         );
         let (opened, seconds, tries, told) = waited(PATIENCE, free_at(u32::MAX));

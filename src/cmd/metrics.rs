@@ -46,7 +46,7 @@ pub(super) fn text(workplace: &Workplace<'_>, format: Format, live: Live) -> Res
     let root = workplace.root();
     let loaded = load(&root);
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |settings| settings.board.clone());
-    let EventPorts { persistent, volatile, mut stamps } = workplace.open(&board, Access::Look)?.events;
+    let EventPorts { persistent, volatile, mut stamps } = workplace.open(&board, Access::ReadOnly)?.events;
     let reading = persistent.or(volatile).and_then(|mut store| Reading::after(&mut *store, u64::MAX));
     let fold = reading.map(|reading| reading.fold).unwrap_or_default();
     let status = workplace.look(&Request::Status).ok().and_then(|reply| match reply.answer {

@@ -182,7 +182,7 @@ fn install_and_update_from_a_folder() {
     assert!(fs::read(&pi.card).unwrap() == before, "a dry run writes nothing");
     pi.run("install 1.2.0 --source @shop").must(3, &["offers no release 1.2.0 for greenhouse; it has 1.1.0"]);
     pi.run("install 1.1.0 --source @shop").must(0, &["state: staged"]);
-    pi.run("update --source @shop").must(0, &["slot B is tried once"]);
+    pi.run("update --source @shop").must(0, &["booting slot B once"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
     pi.run("update --source @shop").must(3, &["1.1.0 runs, and channel production offers nothing newer"]);
@@ -204,12 +204,12 @@ fn what_is_armed_is_tried_whatever_is_on_offer_by_now() {
     publish(&mut shop, &channel(SEEN + 2, both.into()));
     shelve(&pi, "shop", &shop);
     pi.run("install --source @shop").must(75, &["release 1.1.0 is armed"]);
-    pi.run("update --source @shop").must(0, &["slot B is tried once"]);
+    pi.run("update --source @shop").must(0, &["booting slot B once"]);
     // While it is on trial, nobody keeps the card for a server that may take its time.
     pi.run("check --source @shop").must(75, &["an update is on trial", "`bistable resume`"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
-    pi.run("update --source @shop").must(0, &["slot A is tried once"]);
+    pi.run("update --source @shop").must(0, &["booting slot A once"]);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_rejected_release_is_tried_again_when_a_person_wants_it() {
         .must(75, &["every device has to run 1.0.5 before"]);
     publish(&mut shop, &channel(SEEN + 3, vec![newer]));
     shelve(&pi, "shop", &shop);
-    pi.run("update --retry-rejected --source @shop").must(0, &["slot B is tried once"]);
+    pi.run("update --retry-rejected --source @shop").must(0, &["booting slot B once"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
 }

@@ -46,7 +46,7 @@ fn cut_in_the_commit(slot: Slot, left: &[u8]) -> Pi {
     if slot == Slot::A {
         pi.takes_the_good_update();
     }
-    pi.run_on("update", &next(&pi)).must(0, &[&format!("slot {slot} is tried once")]);
+    pi.run_on("update", &next(&pi)).must(0, &[&format!("booting slot {slot} once")]);
     pi.run("sim cut --at-write 2 --at-byte 0").must(0, &[]);
     pi.run("resume").must(1, &["power lost"]);
     pi.scribble(Partition::Bootconfig, at, left);

@@ -77,7 +77,7 @@ fn repair_takes_the_root_from_the_system_and_the_release_from_its_bundle() {
         pi.run("preflight").must(0, &[]);
         pi.run("repair").must(3, &["nothing to repair"]);
         pi.takes_the_good_update();
-        pi.run("revert").must(0, &["slot A is tried once"]);
+        pi.run("revert").must(0, &["booting slot A once"]);
         pi.run("resume").must(0, &[]);
         pi.rests("A", "1.0.0");
     }

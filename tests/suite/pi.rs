@@ -205,7 +205,7 @@ impl Pi {
     #[track_caller]
     pub(crate) fn tries_what_is_staged(&self) {
         self.run("arm").must(0, &[]);
-        self.run("reboot").must(0, &["is tried once"]);
+        self.run("reboot").must(0, &["booting slot"]);
         self.run("resume").must(0, &["is the default now"]);
     }
 

@@ -356,7 +356,7 @@ fn on_trial() -> Sys {
     sys.text("etc/bistable/health.toml", profile);
     fs::write(sys.path("good.bundle"), &product().good).unwrap();
     sys.text("run/reboots", "");
-    sys.run("update good.bundle").must(0, &["slot B is tried once"]);
+    sys.run("update good.bundle").must(0, &["booting slot B once"]);
     sys.boots(Slot::B);
     sys.number("tryboot", 1);
     sys
@@ -413,7 +413,7 @@ fn a_boot_flag_that_stays_in_use_ends_the_update() {
         // What watches over the trial resets the machine.
         sys.boots(Slot::A);
         sys.number("tryboot", 0);
-        let said: &[&str] = if attempt < 3 { &["slot B is tried once"] } else { &["reverted"] };
+        let said: &[&str] = if attempt < 3 { &["booting slot B once"] } else { &["reverted"] };
         sys.run("resume").must(0, said);
     }
     let status = sys.run("status --json").json();
@@ -467,7 +467,7 @@ fn an_update_on_the_real_board() {
     let health = sys.run("health --json").must(0, &["ok   health app (command): exit code 0"]).json();
     assert_eq!((&health["verdict"], &health["reason"]), (&"healthy".into(), &serde_json::Value::Null));
     sys.text("run/reboots", "");
-    sys.run("update good.bundle").must(0, &["slot B is tried once"]);
+    sys.run("update good.bundle").must(0, &["booting slot B once"]);
     let status = sys.run("status --json").must(0, &[]).json();
     assert_eq!(
         [&status["state"], &status["once"], &status["booted"], &status["board"]],

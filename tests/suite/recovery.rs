@@ -99,7 +99,7 @@ fn a_default_slot_that_rots_is_replaced_by_the_one_that_runs() {
 fn a_flag_that_nobody_can_write_ends_the_trial_and_rejects_nothing_twice() {
     let pi = Pi::new();
     for trial in 1..=3 {
-        pi.run_on("update", &pi.good()).must(0, &["slot B is tried once"]);
+        pi.run_on("update", &pi.good()).must(0, &["booting slot B once"]);
         let volume = pi.partition(Partition::Bootconfig);
         let bytes = volume.windows(11).position(|w| w == b"AUTOBOOTTXT").unwrap() as u64 + 28;
         pi.scribble(Partition::Bootconfig, bytes, &600u32.to_le_bytes());
@@ -153,7 +153,7 @@ fn a_way_back_that_was_given_up_is_still_there() {
     pi.run("revert").must(7, &["relay"]);
     pi.run("sim wire 17 27").must(0, &[]);
     // Given up in the middle of its trial.
-    pi.run("revert").must(0, &["slot A is tried once"]);
+    pi.run("revert").must(0, &["booting slot A once"]);
     pi.run("sim power cycle").must(0, &["slot B"]);
     pi.run("revert").must(0, &[]);
     let status = pi.rests("B", "1.1.0");
@@ -163,7 +163,7 @@ fn a_way_back_that_was_given_up_is_still_there() {
     pi.run("revert").must(0, &[]);
     pi.run("resume").must(0, &["slot A is the default now"]);
     pi.rests("A", "1.0.0");
-    pi.run("revert").must(0, &["slot B is tried once"]);
+    pi.run("revert").must(0, &["booting slot B once"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
 }

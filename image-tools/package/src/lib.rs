@@ -52,7 +52,7 @@ pub struct Options {
     pub program: Option<PathBuf>,
 }
 
-/// Everything that is said in the package about itself.
+/// Everything that the package states about itself.
 #[derive(Clone, Debug)]
 pub struct About {
     /// Architecture.

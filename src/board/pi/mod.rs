@@ -77,7 +77,7 @@ pub struct Pi {
 
 impl Pi {
     /// This machine. [`Access::Exclusive`] locks it against other processes, for as long as this lives;
-    /// [`Access::Look`] opens nothing for writing.
+    /// [`Access::ReadOnly`] opens nothing for writing.
     ///
     /// # Errors
     /// See [`PiError`].

@@ -75,7 +75,7 @@ fuzz_target!(|data: &[u8]| {
         if how & 1 == 1 {
             disk.sum_gpt();
         }
-        if let Ok(card) = Card::open(disk.path(), Meter::default(), Access::Look) {
+        if let Ok(card) = Card::open(disk.path(), Meter::default(), Access::ReadOnly) {
             look(&card, disk.bytes());
         }
         disk.restore();
