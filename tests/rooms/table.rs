@@ -29,7 +29,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "image-tools/format/src",
         layers: &[
-            "digest failure limits open text",
+            "digest failure help limits open text",
             "extensions key name version",
             "artifact envelope",
             "chunklist content trust",
