@@ -1,5 +1,5 @@
 //! What happens during an update, as owned data: numbered, for programs.
-use crate::steps::{health, install::Stats, selftest};
+use crate::steps::{StepName, health, install::Stats, selftest};
 use bistable_boot::{Slot, Target};
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ pub enum Event {
     /// Something about how the release is fetched.
     #[serde(rename = "update.remark")]
     Remark {
-        /// For people.
+        /// Human-readable.
         text: String,
     },
     /// All of it is on the card, and was read back.
@@ -71,6 +71,16 @@ pub enum Event {
         reason: Option<String>,
         /// What was seen.
         report: health::Report,
+    },
+    /// A step took longer than expected.
+    #[serde(rename = "update.slow")]
+    Slow {
+        /// The step.
+        step: StepName,
+        /// Seconds that it took.
+        took_s: u64,
+        /// Seconds that it takes at most if nothing is unusual.
+        expected_s: u64,
     },
     /// The boot flag was written whole again after a power cut in its write.
     #[serde(rename = "boot_flag.repaired")]

@@ -40,7 +40,7 @@ impl Default for Threads {
     }
 }
 
-/// Somebody behind us failed: there is no point in going on. The failure itself is told elsewhere.
+/// A downstream stage failed; stop producing. The failure itself is reported elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
@@ -86,7 +86,7 @@ where
         for _ in 0..threads.0.get() {
             let (results, waiting, worker, places) = (results.clone(), &waiting, &worker, &places);
             scope.spawn(move || {
-                // Only a panic needs it: an item that is never done would keep its place for ever.
+                // Only a panic needs it: an item that is never done would keep its place forever.
                 let _stop = StopOnPanic(places);
                 let mut work = worker();
                 loop {

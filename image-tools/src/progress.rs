@@ -61,7 +61,7 @@ pub trait Progress: Sync {
     fn note(&self, text: &str);
 }
 
-/// Nobody listens.
+/// Discards progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,15 +1,25 @@
 //! The way back.
-use super::{Agent, AgentEvent, Rest};
-use crate::{Error, ports::Fault, steps::revert};
-use bistable_boot::{Asked, Event, Failure, Now, Origin, Reason, Saved};
+use super::{Agent, AgentEvent, Rest, run::StepError};
+use crate::{
+    Error,
+    ports::Fault,
+    steps::{StepName, revert},
+};
+use bistable_boot::{Asked, Event, Failure, Now, Origin, Reason, Saved, Target};
 
 impl Agent<'_> {
     pub(super) fn revert(&mut self) -> Result<(), Error> {
         let Now::Saved(Saved::Reverting { target, failure, .. }) = self.now().clone() else { return Ok(()) };
+        self.step(StepName::Revert, |agent, _| {
+            agent.return_to_old_slot(&target, &failure).map_err(StepError::Blameless)
+        })
+    }
+
+    fn return_to_old_slot(&mut self, target: &Target, failure: &Failure) -> Result<(), Error> {
         let boot = &mut *self.device.board.boot;
-        revert::restore_flag(boot, &target)?;
-        // Of a reboot into the trial that never came about, the one-shot flag may be left: any reset would follow it,
-        // into whatever the slot holds by then.
+        revert::restore_flag(boot, target)?;
+        // If the reboot into the trial never happened, the one-shot flag may still be set; any reset would honor it, into
+        // whatever the slot holds by then.
         match boot.try_once(!target.slot) {
             // Without a flag that can be read there is no telling; nor does the firmware know.
             Err(Fault::Unfit(problem)) => log::warn!(reason:% = problem; "one_shot_flag_left"),
@@ -19,7 +29,7 @@ impl Agent<'_> {
             let asked = Asked::uncounted(self.device.board.host.boot_id());
             match self.on(Event::Rebooting(asked)) {
                 Err(Error::Refused(_)) => {
-                    self.observer.on_event(AgentEvent::RollbackFailed(&target, &failure));
+                    self.observer.on_event(AgentEvent::RollbackFailed(target, failure));
                     return Err(Error::NotNow(format!(
                         "slot {} does not boot, so this device stays in slot {}, whose release failed \
                          ({failure}): write a fixed release with a card reader, or repair the card's slot {}",
@@ -34,10 +44,10 @@ impl Agent<'_> {
             };
         }
         if self.device.record.origin == Origin::Bundle {
-            revert::erase(&mut self.device, &target)?;
+            revert::erase(&mut self.device, target)?;
         }
         self.on(Event::Reverted)?;
-        self.observer.on_event(AgentEvent::Reverted(&target, &failure));
+        self.observer.on_event(AgentEvent::Reverted(target, failure));
         Ok(())
     }
 

@@ -14,6 +14,7 @@
 //! | `prove` | the trial: health and commit |
 //! | `back` | the way back |
 //! | `recall` | an update in flight that its channel takes back |
+//! | `run` | the one function through which each step passes |
 //! | `observer` | what it reports while it works, and to whom |
 //! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
@@ -21,6 +22,7 @@ mod lock;
 mod observer;
 mod prove;
 mod recall;
+mod run;
 mod stage;
 
 pub use observer::{AgentEvent, Observer, Silence};

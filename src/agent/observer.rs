@@ -1,11 +1,11 @@
 //! What the agent reports while it works, and to whom.
 use crate::{
     event::Event,
-    steps::{health, install::Stats, preflight, selftest},
+    steps::{StepName, health, install::Stats, preflight, selftest},
 };
 use bistable_boot::{Entry, Failure, Now, Slot, Target};
 use bistable_format::Release;
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 /// What the agent reports while it works: borrowed for the moment. [`Event`] is the owned form.
 #[allow(missing_debug_implementations, reason = "reports are borrowed for a moment only")]
@@ -41,6 +41,8 @@ pub enum AgentEvent<'a> {
     RollbackFailed(&'a Target, &'a Failure),
     /// The update in flight ended, and the history says how; the state that follows comes next.
     Ended(&'a Entry),
+    /// A step took longer than expected, this long.
+    Slow(StepName, Duration),
     /// The state was saved. It comes before [`State`](Note::State), and before anything is done about it.
     Saved(&'a Now),
 }
@@ -75,6 +77,9 @@ impl AgentEvent<'_> {
                 reason: verdict.unhealthy().map(ToOwned::to_owned),
                 report: verdict.report().clone(),
             },
+            AgentEvent::Slow(step, took) => {
+                Event::Slow { step, took_s: took.as_secs(), expected_s: step.row().expected.as_secs() }
+            }
             AgentEvent::Repaired(slot) => Event::FlagRepaired { slot },
             AgentEvent::Rebooting(slot) => Event::Rebooting { slot },
             AgentEvent::Committed(target) => Event::Committed(target.into()),

@@ -1,46 +1,48 @@
 //! The trial: health, commit, and the ways in which it may have been cut short.
-use super::{Agent, AgentEvent, Rest, is_reboot};
+use super::{Agent, AgentEvent, Rest, is_reboot, run::StepError};
 use crate::{
     Error,
     config::ConfigError,
     ports::Fault,
-    steps::{commit, health},
+    steps::{StepName, commit, health},
 };
-use bistable_boot::{Event, Failure, Now, Reason, Saved};
+use bistable_boot::{Event, Failure, Now, Reason, Saved, Target};
 use bistable_format::{health::Profile, selftest::Plan};
 
 impl Agent<'_> {
     /// Decide the trial. Gives what failed, if it did.
     pub(super) fn trial(&mut self) -> Result<Option<Error>, Error> {
         let Now::Trial { target, .. } = self.now().clone() else { return Ok(None) };
+        match self.step(StepName::Health, |agent, _| agent.prove(&target)) {
+            Ok(()) => {
+                self.on(Event::Healthy)?;
+                Ok(None)
+            }
+            Err(e) if matches!(self.now(), Now::Trial { .. }) => Err(e),
+            decided => Ok(decided.err()),
+        }
+    }
+
+    fn prove(&mut self, target: &Target) -> Result<(), StepError> {
         let asked = (|| -> Result<(Profile, _), Error> {
             let plan = self.device.self_test_plan(target.slot)?.on_trial();
             Ok((self.device.health_profile(target.slot)?, plan))
         })();
-        let (profile, plan) = match asked {
-            Ok(asked) => asked,
+        let (profile, plan) = asked.map_err(|e| match e {
             // A card that fails for a moment says nothing about the release: what watches over this program starts it
             // again, or the machine, and the attempts are counted.
-            Err(e @ Error::Fault(_)) => return Err(e),
+            Error::Fault(_) => StepError::Passing(e),
             // This device's configuration, not the release: it goes back (I10) and rejects nothing (I16).
-            Err(e @ Error::UntrustedCheck { .. }) => {
-                self.on(Event::Failed(self.device.record.untested(&target.release, &e.to_string())))?;
-                return Ok(Some(e));
+            Error::UntrustedCheck { .. } => {
+                StepError::failed(self.device.record.untested(&target.release, &e.to_string()), e)
             }
             // The release can't say what healthy means: fail closed.
-            Err(e) => {
-                self.on(Event::Failed(Failure::new(Reason::Health, &e.to_string())))?;
-                return Ok(Some(e));
-            }
-        };
+            e => StepError::failed(Failure::new(Reason::Health, &e.to_string()), e),
+        })?;
         match self.check_health(&profile, &plan) {
-            health::Verdict::Healthy(_) => {
-                self.on(Event::Healthy)?;
-                Ok(None)
-            }
+            health::Verdict::Healthy(_) => Ok(()),
             health::Verdict::Unhealthy { reason, .. } => {
-                self.on(Event::Failed(Failure::new(Reason::Health, &reason)))?;
-                Ok(Some(Error::Health(reason)))
+                Err(StepError::failed(Failure::new(Reason::Health, &reason), Error::Health(reason)))
             }
         }
     }
@@ -75,16 +77,22 @@ impl Agent<'_> {
     /// Make the slot on trial the default. Gives why that can't be done, if the trial ends for it.
     pub(super) fn commit_slot(&mut self) -> Result<Option<Error>, Error> {
         let Now::Saved(Saved::Committing { target, .. }) = self.now().clone() else { return Ok(None) };
-        match commit::run(&mut *self.device.board.boot, &target) {
-            // A flag that nobody can write says nothing about the release (I16), and going back needs no write. The
-            // preflight in the old slot finds out whether another trial has a chance. One that is only in use stays to be
-            // written, and a boot that doesn't get to it counts as an attempt.
-            Err(Error::Fault(Fault::Unfit(problem))) => {
-                let why = format!("the boot flag can't be written: {problem}");
-                self.on(Event::Failed(self.device.record.untested(&target.release, &why)))?;
-                return Ok(Some(Error::NotNow(why)));
-            }
-            done => done?,
+        let written = self.step(StepName::Commit, |agent, _| {
+            commit::run(&mut *agent.device.board.boot, &target).map_err(|e| match e {
+                // A flag that can't be written says nothing about the release (I16), and going back needs no write. The
+                // preflight in the old slot finds out whether another trial has a chance. One that is only in use stays to
+                // be written, and a boot that doesn't get to it counts as an attempt.
+                Error::Fault(Fault::Unfit(problem)) => {
+                    let why = format!("the boot flag can't be written: {problem}");
+                    StepError::failed(agent.device.record.untested(&target.release, &why), Error::NotNow(why))
+                }
+                e => StepError::Passing(e),
+            })
+        });
+        match written {
+            Ok(()) => {}
+            Err(e) if matches!(self.now(), Now::Saved(Saved::Committing { .. })) => return Err(e),
+            decided => return Ok(decided.err()),
         }
         self.on(Event::Committed)?;
         self.observer.on_event(AgentEvent::Committed(&target));

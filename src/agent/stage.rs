@@ -1,18 +1,22 @@
 //! From an offer to a reboot into the trial.
-use super::{Agent, AgentEvent, Rest};
+use super::{
+    Agent, AgentEvent, Rest,
+    run::{Deadline, StepError},
+};
 use crate::{
     Error,
     ports::Never,
     source::Source,
     steps::{
-        install::{self, Bundle, Content, Overrides},
+        StepName,
+        install::{self, Bundle, Content, Overrides, Stats},
         preflight, selftest,
     },
 };
 use bistable_boot::{Event, Failure, Now, Reason, Saved, Slot, Target};
 use bistable_format::Root;
 use bistable_format::compat::Direction;
-use std::io::Read;
+use std::{io::Read, ops::ControlFlow, rc::Rc};
 
 impl Agent<'_> {
     /// Check what has to be right before an update.
@@ -63,13 +67,13 @@ impl Agent<'_> {
     /// Whether an update may begin at all.
     fn ready(&mut self) -> Result<Root, Error> {
         self.is_free()?;
-        // Before the preflight, which finds it too: who trusts nobody says so by its exit code.
+        // Checked first, so that a missing root of trust has its own exit code.
         let root = self.device.root()?;
-        let report = self.preflight()?;
-        match report.problem() {
-            Some(problem) => Err(Error::Preflight(problem)),
-            None => Ok(root),
-        }
+        self.step(StepName::Check, |agent, _| match agent.preflight()?.problem() {
+            Some(problem) => Err(StepError::Blameless(Error::Preflight(problem))),
+            None => Ok(()),
+        })?;
+        Ok(root)
     }
 
     /// Whether it may begin with this release.
@@ -155,55 +159,58 @@ impl Agent<'_> {
                 self.on(Event::Offer(target.clone()))?;
             }
         }
+        let stats =
+            self.step(StepName::Install, |agent, deadline| agent.write(&target, content, deadline))?;
+        log::info!(
+            version:% = target.version,
+            full_bytes = stats.fetched_bytes.saturating_sub(stats.delta_bytes),
+            delta_bytes = stats.delta_bytes,
+            reused_bytes = stats.reused_bytes,
+            chunks = stats.chunks,
+            patched = stats.patched,
+            reused = stats.reused,
+            stale = stats.stale;
+            "installed"
+        );
+        self.installed = Some(stats);
+        self.observer.on_event(AgentEvent::Installed(&target, &stats));
+        self.on(Event::Installed)?;
+        Ok(target)
+    }
+
+    /// Write the inactive slot and read it back, until the deadline at the latest.
+    fn write(
+        &mut self,
+        target: &Target,
+        content: &mut dyn Content,
+        deadline: Deadline,
+    ) -> Result<Stats, StepError> {
         self.device.board.boot.forget(target.slot)?;
-        self.observer.on_event(AgentEvent::Writing(&target, content.release()));
+        self.observer.on_event(AgentEvent::Writing(target, content.release()));
         let observer = &mut *self.observer;
-        let written = install::write(&mut self.device, &target, content, &mut |n| {
+        let clock = Rc::clone(&self.device.board.clock);
+        let mut late = false;
+        let written = install::write(&mut self.device, target, content, &mut |n| {
             observer.on_event(AgentEvent::Read(n));
-            observer.wants_more()
+            late = deadline.is_over(clock.now());
+            if late { ControlFlow::Break(()) } else { observer.wants_more() }
         });
         for remark in content.remarks() {
             self.observer.on_event(AgentEvent::Remark(&remark));
         }
-        match written {
-            Ok(stats) => {
-                log::info!(
-                    version:% = target.version,
-                    full_bytes = stats.fetched_bytes.saturating_sub(stats.delta_bytes),
-                    delta_bytes = stats.delta_bytes,
-                    reused_bytes = stats.reused_bytes,
-                    chunks = stats.chunks,
-                    patched = stats.patched,
-                    reused = stats.reused,
-                    stale = stats.stale;
-                    "installed"
-                );
-                self.installed = Some(stats);
-                self.observer.on_event(AgentEvent::Installed(&target, &stats));
-                self.on(Event::Installed)?;
-                Ok(target)
-            }
-            Err(e) => Err(self.install_failed(e)?),
-        }
+        written.map_err(|e| match e {
+            // What is written stays, and the same release continues from there.
+            Error::Cancelled if late => StepError::Passing(deadline.error()),
+            e => install_failed(e),
+        })
     }
 
-    /// Half installed, and only the bundle can help. Meanwhile the slot must not look bootable: the power may have gone
+    /// The installation is incomplete and can't continue without the bundle. Meanwhile the slot must not look bootable: the power may have gone
     /// right after its header was written, and taken something else of the slot along.
     pub(super) fn wants_bundle(&mut self) -> Result<Rest, Error> {
         let Now::Saved(Saved::Installing(target)) = self.now().clone() else { return Ok(Rest::Idle) };
         install::erase_header(&install::open_slot(&mut self.device, target.slot)?)?;
         Ok(Rest::WantsBundle(target))
-    }
-
-    /// A card that fails ends the attempt, and so does a request to cancel it. A bundle that was cut short doesn't, nor does a
-    /// server that is gone: what is written stays, and the same release continues from there.
-    fn install_failed(&mut self, e: Error) -> Result<Error, Error> {
-        let resumable = matches!(&e, Error::Bundle(e) if e.is_resumable());
-        let stopping = matches!(&e, Error::Fault(f) if f.stopping().is_some());
-        if !resumable && !stopping {
-            self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;
-        }
-        Ok(e)
     }
 
     /// Run the self-tests that the staged release brings for before the switch, or else all those of the running one.
@@ -254,21 +261,19 @@ impl Agent<'_> {
                 return Err(Error::NotNow(format!("an update is {}: see `bistable status`", other.name())));
             }
         };
-        let report = match self.self_test() {
-            Ok(report) => report,
-            Err(e @ Error::Fault(_)) => return Err(e),
-            // No plan, no test, no flag. That says nothing about the release.
-            Err(e) => {
-                self.abandon(Failure::new(Reason::Install, &e.to_string()))?;
-                return Err(e);
+        self.step(StepName::SelfTest, |agent, _| {
+            let report = agent.self_test().map_err(|e| match e {
+                Error::Fault(_) => StepError::Passing(e),
+                // No plan, no test, no flag. That says nothing about the release.
+                e => StepError::failed(Failure::new(Reason::Install, &e.to_string()), e),
+            })?;
+            if report.refusal().is_none() {
+                return Ok(());
             }
-        };
-        if report.refusal().is_none() {
-            return Ok(target);
-        }
-        let summary = report.summary();
-        self.abandon(Failure::new(Reason::SelfTest, &summary))?;
-        Err(Error::SelfTest(summary))
+            let summary = report.summary();
+            Err(StepError::failed(Failure::new(Reason::SelfTest, &summary), Error::SelfTest(summary)))
+        })?;
+        Ok(target)
     }
 
     /// Back to idle from what was not tried. An armed release leaves no trace, neither in the boot flag nor in the slot.
@@ -317,8 +322,20 @@ impl Agent<'_> {
         let Now::Saved(Saved::Armed { target, .. }) = self.now().clone() else {
             return self.resume();
         };
-        let Err(e) = self.reboot_once(target.slot);
-        Err(self.not_rebooted(!target.slot, e))
+        match self
+            .step(StepName::Arm, |agent, _| agent.reboot_once(target.slot).map_err(StepError::Blameless))
+        {
+            Ok(never) => match never {},
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The arming is undone: see [`not_rebooted`](Self::not_rebooted).
+    pub(super) fn take_back_reboot(&mut self, why: Error) -> Error {
+        match self.now().target().map(|target| !target.slot) {
+            Some(old) => self.not_rebooted(old, why),
+            None => why,
+        }
     }
 
     fn reboot_once(&mut self, slot: Slot) -> Result<Never, Error> {
@@ -355,4 +372,15 @@ impl Agent<'_> {
     fn repair_flag(&mut self) -> Result<Option<Slot>, Error> {
         Ok(self.device.board.boot.mend()?)
     }
+}
+
+/// A card that fails ends the attempt, and so does a request to cancel it. A bundle that was cut short doesn't, nor does a server
+/// that is gone: what is written stays, and the same release continues from there.
+fn install_failed(e: Error) -> StepError {
+    let resumable = matches!(&e, Error::Bundle(e) if e.is_resumable());
+    let stopping = matches!(&e, Error::Fault(f) if f.stopping().is_some());
+    if resumable || stopping {
+        return StepError::Passing(e);
+    }
+    StepError::failed(Failure::new(Reason::Install, &e.to_string()), e)
 }

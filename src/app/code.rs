@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// Whoever asked for it took it back.
     Cancelled,
+    /// A step took too long and was stopped.
+    TimedOut,
     /// There is nothing to do.
     NothingToDo,
     /// The command line can't be understood, or lacks something.
@@ -119,6 +121,7 @@ impl Code {
             Error::Pi(_) => Code::Machine,
             Error::Open { .. } | Error::Events(_) => Code::Open,
             Error::Cancelled => Code::Cancelled,
+            Error::TimedOut { .. } => Code::TimedOut,
             Error::Daemon(_) | Error::Program { .. } => Code::Machine,
             Error::NoRoot(_) => Code::NoRoot,
             Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => Code::UntrustedRoot,

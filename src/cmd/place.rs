@@ -29,7 +29,7 @@ impl Place {
             BoardKind::Pi => Ok(Place::Pi),
             #[cfg(feature = "sim")]
             BoardKind::Sim => at.card.clone().map(Place::Sim).ok_or_else(|| {
-                let text = "which card? Name the simulated Pi's card with --card FILE or BISTABLE_CARD";
+                let text = "no card given: pass --card FILE or set BISTABLE_CARD";
                 Error::Usage(text.into())
             }),
         }

@@ -38,7 +38,7 @@ pub struct SourceLimits {
     pub minimum_rate_bytes: u64,
     /// How long a transfer may be slower than that.
     pub rate_window: Duration,
-    /// Longest time until a connection stands, its encryption included.
+    /// Longest time to establish a connection, its encryption included.
     pub connect_timeout: Duration,
     /// Longest time from a request to the first byte of its answer.
     pub answer_timeout: Duration,

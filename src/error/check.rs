@@ -101,7 +101,7 @@ pub enum CheckError {
     },
     /// No repository is configured.
     #[error(
-        "where are the releases? Set `source.urls` in /etc/bistable/config.d, or name a repository with --source"
+        "no repository is configured: set `source.urls` in /etc/bistable/config.d, or name one with --source"
     )]
     NoSource,
     /// The device doesn't know what it has to.

@@ -92,6 +92,7 @@ impl Error {
             Error::Card(CardError::Busy { .. })
             | Error::NotNow(_)
             | Error::NotTried { .. }
+            | Error::TimedOut { .. }
             | Error::NotRebooted(_)
             | Error::Environment(_) => Exit::TryLater,
             _ => Exit::Failed,

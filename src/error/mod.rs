@@ -115,6 +115,14 @@ pub enum Error {
     /// Whoever asked for an installation took it back.
     #[error("the installation was cancelled: the release is given up, and may be installed again")]
     Cancelled,
+    /// A step took too long and was stopped.
+    #[error("{step} took longer than {} minutes and was stopped: run the same command again to resume", limit.as_secs() / 60)]
+    TimedOut {
+        /// The step.
+        step: &'static str,
+        /// How long it may take.
+        limit: std::time::Duration,
+    },
     /// Nothing to be done.
     #[error("{0}")]
     NothingToDo(String),

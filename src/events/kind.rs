@@ -43,6 +43,8 @@ pub enum Kind {
     Health,
     /// The trial was passed; the flag is about to be written.
     Committing,
+    /// A step took longer than expected.
+    Slow,
     /// The new slot is the default.
     Committed,
     /// The update was given up before anything was armed.
@@ -96,7 +98,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 31] = [
+    pub const ALL: [Kind; 32] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -112,6 +114,7 @@ impl Kind {
         Kind::Rebooting,
         Kind::Trial,
         Kind::Health,
+        Kind::Slow,
         Kind::Committing,
         Kind::Committed,
         Kind::Failed,
@@ -149,6 +152,7 @@ impl Kind {
             Kind::Rebooting => verdict("update.rebooting", Info),
             Kind::Trial => state("update.trial", Info),
             Kind::Health => verdict("update.health", Info),
+            Kind::Slow => job("update.slow", Warning),
             Kind::Committing => state("update.committing", Info),
             Kind::Committed => state("update.committed", Info),
             Kind::Failed => state("update.failed", Error),
@@ -187,6 +191,7 @@ impl Kind {
             Kind::Armed => "the release is armed, or an attempt of it was counted or asked for",
             Kind::Trial => "the new slot runs, on trial",
             Kind::Health => "the health check ran: `reason` if unhealthy, `report`",
+            Kind::Slow => "a step took longer than expected: `step`, `took_s`, `expected_s`",
             Kind::Committing => "the trial was passed; the boot flag is written next",
             Kind::Committed => "the new slot is the default",
             Kind::Failed => "the update was given up before anything was armed",

@@ -154,6 +154,7 @@ fn kind(event: &Event) -> Option<(Kind, bool)> {
         Event::Written { .. } => (Kind::Written, false),
         Event::SelfTest { passed, .. } => (Kind::SelfTest, !passed),
         Event::Health { reason, .. } => (Kind::Health, reason.is_some()),
+        Event::Slow { .. } => (Kind::Slow, false),
         Event::FlagRepaired { .. } => (Kind::FlagRepaired, false),
         Event::Rebooting { .. } => (Kind::Rebooting, false),
     })

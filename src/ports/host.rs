@@ -66,7 +66,7 @@ pub enum WallClock {
     /// By another clock: it can be believed.
     #[default]
     Synchronized,
-    /// By nobody's: after a boot without network, it shows anything.
+    /// Unsynchronized: after an offline boot the time is arbitrary.
     Free,
 }
 

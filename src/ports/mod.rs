@@ -26,7 +26,7 @@ pub use gpio::{Gpio, GpioError};
 pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
 
-use std::{convert::Infallible, fmt, io};
+use std::{convert::Infallible, fmt, io, rc::Rc};
 
 /// What a port returns when something can't be done.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum Fault {
     /// Something isn't as it has to be.
     #[error("{0}")]
     Unfit(String),
-    /// It is as it has to be, but somebody else uses it, so it isn't written now. That passes, and says nothing about a
+    /// Valid, but in use by another process, so it isn't written now. Transient; not a verdict on a
     /// release: try again.
     #[error("{0}")]
     InUse(String),
@@ -104,8 +104,8 @@ pub struct Board {
     pub buses: Box<dyn Buses>,
     /// Processes, services, the reboot.
     pub host: Box<dyn Host>,
-    /// Time.
-    pub clock: Box<dyn Clock>,
+    /// Time. Shared, so that a step that has the board to itself can be timed.
+    pub clock: Rc<dyn Clock>,
 }
 
 /// A reboot doesn't return.

@@ -25,7 +25,7 @@ pub trait Volume: Send + Sync {
     /// When the medium fails: nothing is known then about the writes since the last flush.
     fn flush(&self) -> Result<(), Fault>;
 
-    /// Whether somebody else uses it, so that a write would be refused: as far as that can be seen without claiming it,
+    /// Whether another process uses it, so that a write would be refused: as far as that can be seen without claiming it,
     /// and just now. Nobody else can use what is a file of ours.
     ///
     /// # Errors

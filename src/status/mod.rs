@@ -24,12 +24,13 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use crate::steps::StepName;
 pub use facts::{Facts, RootFacts};
 pub use history::{Date, Ending, History, Past, history, history_text};
 pub use lost::{Lost, LostFacts, LostSlot};
 pub use picture::picture;
 pub use slots::{SlotState, SlotStatus};
-pub use steps::{Mark, Step, StepName, Update};
+pub use steps::{Mark, Step, Update};
 pub use style::{Charset, Color, Style};
 
 use crate::SystemRootState;

@@ -1,45 +1,7 @@
 use super::{Digest, Ending};
+use crate::steps::{STEPS, StepName};
 use bistable_boot::{Entry, Failure, MAX_ATTEMPTS, Now, Outcome, Reason, Record, Saved, Slot, Target};
 use serde::Serialize;
-use std::fmt;
-
-/// The steps of an update, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum StepName {
-    /// Signatures, compatibility, preflight.
-    Check,
-    /// The inactive slot is written and read back.
-    Install,
-    /// The old system proves its hardware interfaces.
-    SelfTest,
-    /// The next reboot is to try the new slot.
-    Arm,
-    /// The new slot boots.
-    TrialBoot,
-    /// The new system proves itself.
-    Health,
-    /// The new slot becomes the default.
-    Commit,
-    /// The old slot stays the default: in the place of the commit.
-    Revert,
-}
-
-impl fmt::Display for StepName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            StepName::Check => "check",
-            StepName::Install => "install",
-            StepName::SelfTest => "self-test",
-            StepName::Arm => "arm",
-            StepName::TrialBoot => "trial boot",
-            StepName::Health => "health",
-            StepName::Commit => "commit",
-            StepName::Revert => "revert",
-        })
-    }
-}
 
 /// How far a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -207,9 +169,11 @@ fn failed(at: StepName, why: &Failure, last: StepName) -> Vec<Step> {
 }
 
 fn steps(mark: impl Fn(StepName) -> Mark, last: StepName) -> Vec<Step> {
-    use StepName::{Arm, Check, Health, Install, SelfTest, TrialBoot};
-    [Check, Install, SelfTest, Arm, TrialBoot, Health, last]
-        .into_iter()
+    let ends = [StepName::Commit, StepName::Revert];
+    STEPS
+        .iter()
+        .map(|row| row.id)
+        .filter(|step| *step == last || !ends.contains(step))
         .map(|step| Step { step, mark: mark(step), reason: None })
         .collect()
 }

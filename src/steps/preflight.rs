@@ -102,7 +102,7 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
     }
     for partition in [Partition::Boot(!booted), Partition::System(!booted)] {
         let opened = device.board.partitions.open(partition);
-        // Who only looks has it open although somebody else uses it.
+        // A process that only reads has it open although another one uses it.
         match opened.and_then(|volume| volume.check_use().map(|()| volume)) {
             Ok(volume) => {
                 add(slot_name(partition), Verdict::Pass, format!("{} MiB", volume.bytes() >> 20));

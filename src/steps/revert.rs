@@ -10,13 +10,13 @@ use bistable_format::compat::{self, Direction};
 /// Make the old slot the default again. Normally no write: the flag was only ever set once. May be done again. The
 /// state is `Reverting` and saved.
 ///
-/// A flag that isn't ours is written anew. Who may have left it? A commit whose write was cut short or read back
+/// A flag that isn't ours is written again. What may have left it? A commit whose write was cut short or read back
 /// differently, or this very function, cut short: our own writes. Or a person who edited the file in the middle of an
 /// update, against what it says: it was ours when the update was accepted. Left alone, it might never let the old slot
 /// come back, and no update would be accepted until a person comes.
 ///
 /// # Errors
-/// When the flag can't be written; [`Fault::InUse`] when it could be, but somebody else uses it now.
+/// When the flag can't be written; [`Fault::InUse`] when it could be, but another process uses it now.
 pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), Error> {
     let old = !target.slot;
     // One that is in use isn't lost: mostly there is nothing to write.

@@ -38,7 +38,7 @@ fn pi() -> Pi {
 #[test]
 fn what_check_says_and_how_it_ends() {
     let pi = pi();
-    pi.run("check").must(2, &["where are the releases?", "source.urls", "--source"]);
+    pi.run("check").must(2, &["no repository is configured", "source.urls", "--source"]);
     shelve(&pi, "shop", &shop());
     let none = pi.run("check --source @shop");
     none.must(
@@ -257,7 +257,8 @@ fn a_rejected_release_is_tried_again_when_a_person_wants_it() {
 
 #[test]
 fn what_expired_is_said_in_days() {
-    let rig = device();
+    let mut rig = device();
+    rig.pi.without_system_root();
     shelve(&rig.pi, "shop", &offering());
     at_time(&rig, NOW + 30 * 86_400);
     rig.pi.run_once_free("check --source @shop").must(75, &["expired 23 days ago", "has to renew it"]);

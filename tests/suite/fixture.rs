@@ -1,15 +1,17 @@
 //! A small product, made once: keys, a root, releases 1.0.0 and 1.1.0, a card with 1.0.0 in slot A.
 use crate::draft::Draft;
 use bistable_boot::{Flow, layout::Partition};
-use bistable_format::{KeyKind, Role};
+use bistable_format::KeyKind;
 use bistable_image::{
     BuildOptions, Silent, Threads, build,
     build::{ChunkSize, Level},
     card::{self, CardOptions, CardPlan, DemoKeys},
     keys::SecretKey,
-    root::{self, RootOptions, SignedRoot},
+    root::SignedRoot,
     volume::VolumeSize,
 };
+use bistable_kit::product::root_of;
+pub(crate) use bistable_kit::product::{key, noise};
 use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
@@ -58,22 +60,6 @@ pub(crate) struct Product {
     _folder: TempDir,
 }
 
-/// Bytes that don't compress, the same ones for the same seed.
-pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        x.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(len).collect()
-}
-
-pub(crate) fn key(n: u8, kind: KeyKind) -> SecretKey {
-    SecretKey::from_seed([n; 32], &format!("key {n}"), kind).unwrap()
-}
-
 pub(crate) fn product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
     PRODUCT.get_or_init(|| Product::new(KeyKind::Production, Flow::Tryboot))
@@ -107,15 +93,7 @@ impl Product {
                 let root = crate::shop::root(1);
                 SignedRoot { bytes: crate::shop::signed_root(&root), root }
             }
-            KeyKind::Demo => root::create(&RootOptions {
-                root_keys: vec![root_key.public()],
-                release_keys: vec![release_key.public()],
-                channel_keys: vec![channel_key.public()],
-                thresholds: vec![(Role::Root, 1)],
-                sign: vec![root_key.clone()],
-                ..RootOptions::default()
-            })
-            .unwrap(),
+            KeyKind::Demo => root_of(&root_key, &release_key, &channel_key),
         };
         let bundle = |version: &str, seed| {
             fs::write(at("system/usr/bin/app"), noise(seed, 300_000)).unwrap();

@@ -147,7 +147,8 @@ fn a_forged_release_names_nothing() {
 
 #[test]
 fn without_a_root_in_the_system_it_takes_a_file() {
-    let pi = Pi::new();
+    let mut pi = Pi::new();
+    pi.without_system_root();
     old(&pi, product());
     pi.file("product.root", &product().root.bytes);
     pi.file("broken.root", &product().root.bytes[..200]);

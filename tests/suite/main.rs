@@ -64,6 +64,7 @@ mod source_install;
 mod source_memory;
 mod source_server;
 #[cfg(target_os = "linux")]
+mod steps;
 mod sysroot;
 mod system_root;
 mod uboot;

@@ -173,6 +173,12 @@ impl Pi {
         file.write_all_at(bytes, self.product.range(partition).start + at).unwrap();
     }
 
+    /// The system in slot A carries no root: its file system can't be read.
+    pub(crate) fn without_system_root(&mut self) {
+        self.scribble(Partition::System(Slot::A), 1024 + 56, &[0; 2]);
+        self.remember_slot_a();
+    }
+
     /// From now on, slot A is untouched if it is as it is now.
     pub(crate) fn remember_slot_a(&mut self) {
         self.slot_a = self.slot(Slot::A);

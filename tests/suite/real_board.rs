@@ -61,7 +61,7 @@ fn good_boards_are_understood() {
 fn a_board_may_be_named() {
     let sys = Sys::new(PI4);
     sys.text("proc/device-tree/compatible", "linux,dummy-virt\0");
-    assert!(sys.refused().starts_with("this board (linux,dummy-virt) is none that is known"));
+    assert!(sys.refused().starts_with("unknown board (linux,dummy-virt)"));
     let settings = BoardSettings { name: Some("pi4".into()), disk: None };
     assert_eq!(sys.open_with(&settings, Access::ReadOnly).unwrap().board.name, "pi4");
 }
@@ -159,7 +159,7 @@ fn the_disk_is_found_below_what_hides_it() {
     sys.device("sys/devices/usb/block/sda", "sda", "8:0", "");
     fs::write(sys.path("dev/sda"), "").unwrap();
     let said = refused("/dev/sda");
-    assert!(said.starts_with("[board] disk is sda, but the running system is on mmcblk0"), "{said}");
+    assert!(said.starts_with("[board] disk is sda, but the system runs from mmcblk0"), "{said}");
 }
 
 /// A card in a reader looks like the one that runs.
@@ -537,7 +537,7 @@ fn preflight_stops_where_a_trial_could_not_come_about() {
 fn the_command_line_chooses_the_board() {
     let sys = Sys::new(PI4);
     sys.run("sim world").must(2, &["`sim` changes a simulated Pi: name its card"]);
-    sys.run("status --board sim").must(2, &["which card?"]);
+    sys.run("status --board sim").must(2, &["no card given"]);
     sys.run("status --board pi --card x.img").must(0, &[]);
     sys.run("history").must(0, &[]);
     sys.text("etc/bistable/config.d/a.toml", "[board]\nname = 'pi400'\n");

@@ -68,7 +68,7 @@ fn going_back_to_a_slot_that_does_not_boot_ends() {
     let mut reboots = 1;
     while pi.run("resume").err.contains("firmware") {
         reboots += 1;
-        assert!(reboots <= 3, "it would reboot for ever");
+        assert!(reboots <= 3, "it would reboot forever");
     }
     assert_eq!(reboots, 3);
     // The device stays up where it is, and says what is wrong.

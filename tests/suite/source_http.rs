@@ -282,7 +282,7 @@ fn every_defect_is_noticed_and_gives_way_to_a_good_answer() {
     }
 }
 
-/// The same defects for ever: it ends, after a bounded number of questions.
+/// The same defects forever: it ends, after a bounded number of questions.
 #[test]
 fn whatever_never_stops_is_given_up() {
     let table: &[(&str, Wrong, Kind, usize)] = &[

@@ -364,7 +364,7 @@ fn what_is_missing_is_named() {
     }
 }
 
-/// A server whose data has a defect, for ever: never a wrong byte on the card, bounded questions, and a good server
+/// A server whose data has a defect, forever: never a wrong byte on the card, bounded questions, and a good server
 /// afterwards finishes what was begun.
 #[test]
 fn hostile_servers_harm_nothing() {

@@ -272,6 +272,7 @@ fn a_stored_release_that_nobody_may_sign_is_not_used() {
 #[test]
 fn a_system_without_a_root_works_and_status_says_so() {
     let mut rig = device();
+    rig.pi.without_system_root();
     look_and_see(&mut rig, &mut rotated(SEEN + 1), SEEN + 1);
     let words = "the running system carries no root";
     assert!(

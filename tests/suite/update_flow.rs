@@ -183,7 +183,7 @@ fn from_b_to_a() {
     pi.takes_the_good_update();
     let b = pi.slot(Slot::B);
     let next = pi.file("next.bundle", &product().draft().pack(&[&product().release_key]));
-    pi.run_on("update", &next).must(0, &["it goes into slot A"]);
+    pi.run_on("update", &next).must(0, &["installing into slot A"]);
     pi.run("resume").must(0, &[]);
     pi.rests("A", "1.2.0");
     assert!(pi.slot(Slot::B) == b, "slot B changed");

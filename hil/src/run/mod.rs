@@ -320,7 +320,7 @@ pub fn play(
     Ok(Row { scenario: name.into(), machine, flow, boots, took: clock.now(), ended })
 }
 
-/// For people, while it takes its time.
+/// Human-readable, while it takes its time.
 fn tell(text: &str) {
     // A closed terminal is nobody's fault.
     let _ = writeln!(io::stderr(), "{text}");

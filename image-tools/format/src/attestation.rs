@@ -19,7 +19,7 @@ pub struct Attestation {
     pub kind: String,
     /// When, in seconds since 1970.
     pub at: u64,
-    /// For people: where the tests ran, for example.
+    /// Human-readable: where the tests ran, for example.
     pub note: String,
     /// Additions of later versions.
     pub extensions: Extensions,

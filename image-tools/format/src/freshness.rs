@@ -7,7 +7,7 @@ use crate::Channel;
 use alloc::{format, string::String};
 
 /// How far a number may be ahead of the last one seen. A thief of the channel key who signs the largest number there is
-/// would otherwise lock everybody out for ever.
+/// would otherwise lock everybody out forever.
 pub const FURTHEST: u64 = 10_000;
 /// How far in the future a channel may be issued, in seconds: clocks differ.
 pub const AHEAD: u64 = 86_400;

@@ -8,7 +8,7 @@ use bistable_boot::{BySlot, Slot};
 const HOOKS: [&str; 3] =
     ["resize", "init=/usr/lib/raspberrypi-sys-mods/firstboot", "init=/usr/lib/raspi-config/init_resize.sh"];
 /// First-boot scripts, as Raspberry Pi Imager orders them: they end by taking themselves out of this very line, which
-/// they can't in a slot, and would run and reboot for ever.
+/// they can't in a slot, and would run and reboot forever.
 const FIRST_RUN: [&str; 4] = [
     "systemd.run=",
     "systemd.run_success_action=",

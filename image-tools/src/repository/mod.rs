@@ -30,7 +30,7 @@
 //! | [`index`] | what is on offer, for OCI tools |
 //! | [`inventory`] | all releases, and what the channels make of them |
 //! | [`mod@prune`] | what nobody needs goes |
-//! | [`mod@fsck`] | what is missing, damaged, unsigned or nobody's |
+//! | [`mod@fsck`] | what is missing, damaged, unsigned or orphaned |
 //! | [`mod@sync`] | the same repository in another place |
 //! | [`site`] | a page for people |
 //! | `version_claim` | which release a version is of, permanently |

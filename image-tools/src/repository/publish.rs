@@ -154,7 +154,7 @@ pub fn publish(
     let identity = release::identity(&signed);
     reader.volumes(publication.threads, progress, &mut |_, _, _| Ok(())).map_err(wrong)?;
 
-    // Before anything is written: gigabytes for nothing are nobody's joy.
+    // Fail before uploading gigabytes.
     if let Some(there) =
         store.get(&names::version(release.product(), &release.version), version_claim::BYTES)?
     {
@@ -200,7 +200,7 @@ pub fn publish(
     if publication.require_deltas && !without_delta.is_empty() {
         return Err(PublishError::NoDeltas { missing: without_delta });
     }
-    // With these keys, too: what is refused only at the end has taken its version for ever.
+    // With these keys, too: what is refused only at the end has taken its version forever.
     writer.seal(&draft)?;
     let blobs = frame.headers.iter().filter_map(|header| blob_digest(&header.name));
     let held = deltas.iter().flat_map(delta_publish::Checked::held);

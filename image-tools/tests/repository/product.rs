@@ -41,7 +41,7 @@ pub(crate) struct Product {
 }
 
 pub(crate) fn key(n: u8) -> SecretKey {
-    SecretKey::from_seed([n; 32], &format!("key {n}"), KeyKind::Production).unwrap()
+    bistable_kit::product::key(n, KeyKind::Production)
 }
 
 impl Product {

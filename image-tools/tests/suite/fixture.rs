@@ -1,10 +1,11 @@
 //! A small product: keys, a root, a root file system, a boot volume.
 use bistable_format::KeyKind;
-use bistable_format::{Role, VolumeKind};
+use bistable_format::VolumeKind;
 use bistable_image::keys::SecretKey;
-use bistable_image::root::{self, RootOptions, SignedRoot};
+use bistable_image::root::SignedRoot;
 use bistable_image::volume::VolumeSize;
 use bistable_image::{BuildOptions, Silent, Threads, build};
+pub(crate) use bistable_kit::product::{key, noise, root_of};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -16,34 +17,6 @@ pub(crate) struct Product {
     pub(crate) root_key: SecretKey,
     pub(crate) release_key: SecretKey,
     pub(crate) channel_key: SecretKey,
-}
-
-/// Bytes that don't compress, the same ones for the same seed.
-pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        x.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(len).collect()
-}
-
-pub(crate) fn key(n: u8, kind: KeyKind) -> SecretKey {
-    SecretKey::from_seed([n; 32], &format!("key {n}"), kind).unwrap()
-}
-
-pub(crate) fn root_of(root: &SecretKey, release: &SecretKey, channel: &SecretKey) -> SignedRoot {
-    root::create(&RootOptions {
-        root_keys: vec![root.public()],
-        release_keys: vec![release.public()],
-        channel_keys: vec![channel.public()],
-        thresholds: vec![(Role::Root, 1)],
-        sign: vec![root.clone()],
-        ..RootOptions::default()
-    })
-    .unwrap()
 }
 
 impl Product {

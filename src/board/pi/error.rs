@@ -40,8 +40,7 @@ pub enum PiError {
     },
     /// The device tree names no board that releases have a word for.
     #[error(
-        "this board ({0}) is none that is known: say how releases name it with `[board] name = \"…\"` in \
-         /etc/bistable/config.d"
+        "unknown board ({0}): set `[board] name = \"…\"` in /etc/bistable/config.d to the name used in releases"
     )]
     UnknownBoard(String),
     /// The firmware doesn't say what it booted.
@@ -97,7 +96,7 @@ pub enum PiError {
     },
     /// The setting names another disk than the running one.
     #[error(
-        "[board] disk is {configured}, but the running system is on {running}: nothing else is ever written"
+        "[board] disk is {configured}, but the system runs from {running}; refusing to write to any other disk"
     )]
     OtherDisk {
         /// The disk that is set.

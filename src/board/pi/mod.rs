@@ -109,7 +109,7 @@ impl Pi {
             gpio,
             buses: buses::open(Box::new(PiClock)),
             host: Box::new(host),
-            clock: Box::new(PiClock),
+            clock: Rc::new(PiClock),
         };
         Ok(Pi { board, booted, meter, events })
     }

@@ -41,7 +41,7 @@ impl FromStr for DevNo {
 /// Whether a file system may be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// By nobody.
+    /// Not mounted.
     ReadOnly,
     /// By somebody: a read-only view of a file system that is writable elsewhere counts as this.
     ReadWrite,

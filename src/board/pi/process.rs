@@ -170,7 +170,7 @@ fn listen(reader: &mut PipeReader, tail: &mut Vec<u8>, wait: Duration) -> io::Re
     }
     let mut bytes = [0; 4096];
     match reader.read(&mut bytes) {
-        // All ends are closed: the poll would return at once for ever.
+        // All ends are closed: the poll would return at once forever.
         Ok(0) => {
             let _ = poll(&mut [], PollTimeout::from(millis));
             Ok(Heard::Nothing)

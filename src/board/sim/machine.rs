@@ -199,7 +199,7 @@ impl Machine {
         Registers::beside(&self.folder).reset();
         self.empty_run();
         let flow = firmware::flow(&mut card)?;
-        // A default slot that never comes up would go on like this for ever.
+        // A default slot that never comes up would go on like this forever.
         for _ in 0..3 {
             let once = std::mem::take(&mut self.state.tryboot);
             let Choice { slot, note } = firmware::choose(&mut card, flow, once)?;

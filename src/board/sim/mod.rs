@@ -166,7 +166,7 @@ impl Sim {
             gpio: Box::new(gpio),
             buses: Box::new(buses),
             host: Box::new(host),
-            clock: Box::new(clock.clone()),
+            clock: Rc::new(clock.clone()),
         };
         Ok(Sim { board, power, events, machine, clock, known_time, meter })
     }

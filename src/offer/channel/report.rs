@@ -183,7 +183,7 @@ impl Report {
         }
     }
 
-    /// For people.
+    /// Human-readable.
     pub fn text(&self) -> String {
         let mut text = format!(
             "channel {} of {}, number {}, issued {}, expires {}\n",

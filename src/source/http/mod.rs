@@ -191,7 +191,7 @@ impl Http {
             _ => return Err(refusal(address.to_string(), &response)),
         };
         if has_content_encoding(response.headers()) {
-            return Err(wrong("the file comes packed, which was not asked for".into()));
+            return Err(wrong("the server sent Content-Encoding although identity was requested".into()));
         }
         let body = response.into_body().into_with_config().limit(u64::MAX).reader();
         Ok(Open { path: path.into(), at, end, part, body, meter: Meter::new(self.limits.rate) })
@@ -291,7 +291,7 @@ impl Source for Http {
             return Err(SourceError::TooLarge { at, limit });
         }
         if has_content_encoding(response.headers()) {
-            let problem = "the file comes packed, which was not asked for".into();
+            let problem = "the server sent Content-Encoding although identity was requested".into();
             return Err(SourceError::Protocol { at, problem });
         }
         let etag = etag(response.headers()).map(str::to_owned);

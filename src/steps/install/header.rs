@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 /// Bytes that are compared at once with what is in memory.
 const READ_BYTES: usize = 64 << 10;
 
-/// Make a slot not look bootable, durably and read back.
+/// Invalidate a slot's boot header, durably and read back.
 ///
 /// The first sector goes first, alone, and is durable before the others: without it nothing looks bootable, while a
 /// power cut in a single write of all could leave it and take what belongs to it.

@@ -155,14 +155,7 @@ mod tests {
     }
 
     fn noise(len: usize) -> Vec<u8> {
-        let mut x = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = || {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            x.to_le_bytes()
-        };
-        std::iter::repeat_with(&mut next).flatten().take(len).collect()
+        bistable_kit::product::noise(1, len)
     }
 
     fn from_base(bytes: &[u8]) -> FromBase {

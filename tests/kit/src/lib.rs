@@ -7,11 +7,13 @@
 //! | [`disk_log`] | what was written to a disk, and when it was flushed |
 //! | [`fat`] | the files of a FAT volume, by a reader of our own |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
+//! | [`product`] | what every test product is made of: noise, keys, a root |
 //! | [`mod@hex`] | bytes as digits |
 pub mod disk_log;
 pub mod fat;
 pub mod flow;
 pub mod hex;
+pub mod product;
 pub mod program;
 mod put;
 pub mod tree;

@@ -110,7 +110,7 @@ impl Report {
         !self.proofs.is_empty() && self.proofs.iter().all(|claim| claim.findings.is_empty())
     }
 
-    /// For people.
+    /// Human-readable.
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
         // Writing to a text never fails.

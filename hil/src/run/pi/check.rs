@@ -78,7 +78,7 @@ pub fn plan(bench: &Bench, hands: bool, scenarios: &[Scenario], part: Option<&st
         .collect()
 }
 
-/// For people.
+/// Human-readable.
 pub fn table(found: &[Found], planned: &[Planned]) -> String {
     let mut text = String::new();
     for Found { what, is } in found {

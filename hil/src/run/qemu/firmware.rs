@@ -44,7 +44,7 @@ pub struct Choice {
     pub tryboot: bool,
     /// `config.txt`, filtered.
     settings: BTreeMap<String, String>,
-    /// For people.
+    /// Human-readable.
     pub note: String,
 }
 

@@ -64,7 +64,7 @@ impl Process {
         let listen = |path: &Path| UnixListener::bind(path).with_context(|| path.display().to_string());
         let listeners = [listen(&sockets.console)?, listen(&sockets.monitor)?];
         let qtest = (machine == Machine::Pi3).then(|| listen(&sockets.qtest)).transpose()?;
-        // A rig that is killed can't clean up, and a machine that runs on would hold its card for ever.
+        // A rig that is killed can't clean up, and a machine that runs on would hold its card forever.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", QEMU])
             .args(machine.arguments(start, disk, &sockets))

@@ -1,4 +1,4 @@
-//! Fsck: what is missing, damaged, unsigned or nobody's in a repository; and what can be mended of it.
+//! Fsck: what is missing, damaged, unsigned or orphaned in a repository; and what of it can be repaired.
 //!
 //! | file | noun |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Prune: releases that nobody needs any more go.
+//! Prune: deletes releases that are no longer referenced.
 //!
 //! First a pure plan. Then each channel commits a catalog without them; only then are the files removed that nothing names.
 //! Whoever is stopped in between leaves files that nothing names, which the next prune removes; never a name without its

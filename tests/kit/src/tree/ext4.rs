@@ -24,7 +24,7 @@ const XATTR_MAGIC: u32 = 0xea02_0000;
 /// seed, large directories.
 const KNOWN_INCOMPAT: u32 = 0x2 | 0x40 | 0x80 | 0x200 | 0x2000 | 0x4000;
 /// How often the size of the image a file may be, holes included; and how many runs it may have. More is damage, and would
-/// take for ever to read.
+/// take forever to read.
 const LARGEST_FILE_IN_IMAGES: u64 = 8;
 const MOST_EXTENTS: usize = 1 << 20;
 /// The longest content held in memory: a directory or a link target.

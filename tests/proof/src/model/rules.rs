@@ -147,7 +147,7 @@ fn failed_is_erased(m: &Machine) -> bool {
     m.witness.trials == 0 || other.header.is_none_or(|rel| m.witness.committed.has(rel))
 }
 
-/// Each chain of natural steps goes on for ever only through the first act of what a state asks for: it is enough to
+/// Each chain of natural steps goes on forever only through the first act of what a state asks for: it is enough to
 /// begin there, and to look at where it ends.
 fn comes_to_rest(model: &Model, m: &Machine) -> bool {
     let begins = match &m.at {

@@ -7,13 +7,14 @@ use super::{
     invariants::Watch,
     mutant::Mutant,
     oracle::Bench,
-    pack::{CHUNK_BYTES, noise},
+    pack::CHUNK_BYTES,
     pi::{End, Pi},
     product::Product,
     scenario::{self, Scenario},
 };
 use anyhow::{Context, Result, bail};
 use bistable_boot::{SECTOR, Slot, layout::Partition};
+use bistable_kit::product::noise;
 use std::sync::Arc;
 
 /// The scenarios that a card fails in.

@@ -3,7 +3,7 @@
 //! A running system writes to its own slot, and then the delta no longer fits there. Here the delta is made for other
 //! bytes than the base holds at such a place, which is the same to a device: the chunk is *stale*, and its full data is
 //! fetched.
-use super::pack::{CHUNK_BYTES, Packed, bundle, noise};
+use super::pack::{CHUNK_BYTES, Packed, bundle};
 use anyhow::{Context, Result};
 use bistable_format::{
     Chunk, ChunkList, Delta, Digest, Encoding, Extensions,
@@ -13,6 +13,7 @@ use bistable_format::{
     release, repository,
 };
 use bistable_image::keys::SecretKey;
+use bistable_kit::product::noise;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
 /// How a chunk comes from the base.

@@ -6,12 +6,12 @@
 use super::{
     card::{Op, Pending},
     image::{Image, PAGE},
-    pack::noise,
 };
 use bistable_boot::{
     SECTOR,
     layout::{ALIGN, Partition},
 };
+use bistable_kit::product::noise;
 use std::{collections::BTreeSet, fmt};
 
 /// What became of bytes that were lost.

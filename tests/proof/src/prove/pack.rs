@@ -104,15 +104,3 @@ fn volume(raw: &[u8]) -> Result<(Artifact, Vec<u8>, Vec<u8>)> {
     };
     Ok((volume, list, data))
 }
-
-/// Bytes that look random, the same ones for the same seed.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        x.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(len).collect()
-}

@@ -493,7 +493,7 @@ impl Pi {
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
             buses: Box::new(SimBuses::default()),
             host: Box::new(SimHost::new(facts, clock.clone(), self.boot_id, reboot)),
-            clock: Box::new(clock) as Box<dyn Clock>,
+            clock: Rc::new(clock) as Rc<dyn Clock>,
         })
     }
 }

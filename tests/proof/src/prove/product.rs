@@ -3,19 +3,20 @@
 use super::{
     by_delta::{RECIPES, Recipe, Shop},
     image::Image,
-    pack::{CHUNK_BYTES, Packed, noise},
+    pack::{CHUNK_BYTES, Packed},
     places::{Places, Snapshot},
 };
 use anyhow::{Context, Result};
 use bistable::AgentFormats;
 use bistable_boot::{Flow, Formats, SECTOR, Slot, fat::Fat, layout::Partition};
-use bistable_format::{KeyKind, Role, Root};
+use bistable_format::{KeyKind, Root};
 use bistable_image::{
     Silent,
     card::{self, CardOptions},
     keys::SecretKey,
-    root::{self, RootOptions, SignedRoot},
+    root::SignedRoot,
 };
+use bistable_kit::product::{noise, root_of};
 use semver::Version;
 use std::{
     fs,
@@ -115,14 +116,7 @@ impl Product {
     pub fn new(chunks: usize, flow: Flow) -> Result<Product> {
         let key = |n| SecretKey::from_seed([n; 32], "prove", KeyKind::Production);
         let (root_key, release_key, channel_key) = (key(1)?, key(2)?, key(3)?);
-        let root = root::create(&RootOptions {
-            root_keys: vec![root_key.public()],
-            release_keys: vec![release_key.public()],
-            channel_keys: vec![channel_key.public()],
-            thresholds: vec![(Role::Root, 1)],
-            sign: vec![root_key],
-            ..RootOptions::default()
-        })?;
+        let root = root_of(&root_key, &release_key, &channel_key);
         let mut releases: Vec<_> = (1..)
             .zip(RELEASES)
             .map(|(seed, (version, nature, security))| {

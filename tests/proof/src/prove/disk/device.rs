@@ -66,6 +66,8 @@ impl<'a> Device<'a> {
         command
             .arg0(Program::Device.name())
             .args([OsString::from("--board"), "sim".into(), "--card".into(), self.export.card().into()])
+            // What happens comes as events, which this program reads.
+            .args(["--progress", "json"])
             .args(args)
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
@@ -133,21 +135,25 @@ impl<'a> Device<'a> {
     }
 }
 
-/// The version in the line that says that a release is the default now.
+/// The version in the event that a release is the default now.
 fn committed(line: &str) -> Option<Version> {
-    let rest = line.strip_prefix("boot flag: slot ")?;
-    let (_, version) = rest.split_once("is the default now, release ")?;
-    version.trim().parse().ok()
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_commit = event.get("type")?.as_str() == Some("update.committed");
+    is_commit.then(|| event.get("data")?.get("version")?.as_str()?.parse().ok()).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bistable::event::{Counter, Event};
+    use bistable_boot::Slot;
 
     #[test]
     fn hears_a_commit() {
-        let line = "boot flag: slot B is the default now, release 2.0.0";
-        assert_eq!(committed(line), Some(Version::new(2, 0, 0)));
-        assert_eq!(committed("boot flag: was torn by a power cut; written whole for slot A"), None);
+        let at = bistable::event::At { version: "2.0.0".into(), release: "00".into(), slot: Slot::B };
+        let said = |event| serde_json::to_string(&Counter::default().number(event)).unwrap();
+        assert_eq!(committed(&said(Event::Committed(at))), Some(Version::new(2, 0, 0)));
+        assert_eq!(committed(&said(Event::FlagRepaired { slot: Slot::A })), None);
+        assert_eq!(committed("error: release 2.0.0 is the default now"), None);
     }
 }
