@@ -65,30 +65,73 @@ pub(crate) fn post(request: &Request, timeout: Duration) -> Result<Answer, HostE
     })
 }
 
+/// What a receiver answers that is not asked for anything.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// The status.
+    pub(crate) status: u16,
+    /// How long it asks to be left alone, in seconds as RFC 9110 has them; a date would need a clock.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Send a text to a web server by POST or PUT. Redirects are answers like any other, and the body of an answer is not read.
+#[cfg(feature = "daemon")]
+pub(crate) fn deliver(
+    method: &str,
+    url: &str,
+    headers: &[(&'static str, String)],
+    text: &str,
+    timeout: Duration,
+) -> Result<Delivered, HostError> {
+    let scheme = Scheme::of(url).ok_or_else(|| HostError::Failed("it is no address".into()))?;
+    asked(timeout, scheme, |agent| {
+        let request = if method == "PUT" { agent.put(url) } else { agent.post(url) };
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        request.send(text)
+    })
+    .map(|response| {
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let seconds = retry_after.and_then(|value| value.trim().parse().ok());
+        Delivered { status: response.status().as_u16(), retry_after: seconds.map(Duration::from_secs) }
+    })
+}
+
 /// One question and its answer: no proxy, no redirects; all of it within the timeout.
 pub(crate) fn exchange(
     timeout: Duration,
     scheme: Scheme,
     ask: impl FnOnce(&Agent) -> Result<Response<Body>, ureq::Error>,
 ) -> Result<Answer, HostError> {
+    let response = asked(timeout, scheme, ask)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    let read = response.into_body().into_reader().take(BODY_MAX).read_to_end(&mut body);
+    read.map_err(|e| failed(ureq::Error::from(e), timeout))?;
+    Ok(Answer { status, body })
+}
+
+fn asked(
+    timeout: Duration,
+    scheme: Scheme,
+    ask: impl FnOnce(&Agent) -> Result<Response<Body>, ureq::Error>,
+) -> Result<Response<Body>, HostError> {
     // The library takes no time at all for no limit.
     if timeout.is_zero() {
         return Err(HostError::Timeout(timeout));
     }
     let config = config().timeout_global(Some(timeout)).user_agent("bistable");
     let agent: Agent = trusting(config, scheme).build().into();
-    let failed = |e: ureq::Error| match e {
+    ask(&agent).map_err(|e| failed(e, timeout))
+}
+
+fn failed(e: ureq::Error, timeout: Duration) -> HostError {
+    match e {
         ureq::Error::Timeout(_) => HostError::Timeout(timeout),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => HostError::Timeout(timeout),
         ureq::Error::Io(e) => HostError::Failed(e.to_string()),
         e => HostError::Failed(e.to_string()),
-    };
-    let response = ask(&agent).map_err(failed)?;
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    let read = response.into_body().into_reader().take(BODY_MAX).read_to_end(&mut body);
-    read.map_err(|e| failed(ureq::Error::from(e)))?;
-    Ok(Answer { status, body })
+    }
 }
 
 /// The system's certificate authorities; without them, those that are built in.

@@ -23,6 +23,8 @@ pub mod flow;
 pub mod http_client;
 pub mod logging;
 pub mod metrics;
+#[cfg(feature = "daemon")]
+pub mod notify;
 pub mod offer;
 pub mod ports;
 pub mod progress;

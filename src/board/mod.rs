@@ -27,6 +27,26 @@ pub(crate) fn unblock_signals(command: &mut std::process::Command) {
     let _ = command;
 }
 
+/// Run a program of this machine's to its end, without a shell, with something to read and an environment of ours; it and all
+/// that it started are killed after `timeout`. Only Linux ends the latter, so only Linux runs it.
+///
+/// # Errors
+/// When it can't be started, or its time is over.
+#[cfg(feature = "daemon")]
+pub(crate) fn run_program(
+    program: &std::path::Path,
+    input: &str,
+    timeout: std::time::Duration,
+) -> Result<crate::ports::Exit, crate::ports::HostError> {
+    #[cfg(target_os = "linux")]
+    return pi::run_program(program, input, timeout);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (input, timeout);
+        Err(crate::ports::HostError::Failed(format!("{}: only Linux runs it", program.display())))
+    }
+}
+
 /// The socket that the service manager passed to this process, if it passed one. Only Linux has one that does.
 ///
 /// # Errors

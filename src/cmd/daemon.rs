@@ -1,4 +1,6 @@
 //! `daemon`: the device is opened for each act, as if somebody had typed it.
+mod couriers;
+
 use super::{Answer, Failed, audit::By, place::Place, request::Work, work::Workplace};
 use crate::{
     Device, Error,
@@ -11,8 +13,8 @@ use crate::{
     cli::{DaemonArgs, GlobalArgs},
     clock::{self, SystemClock},
     config,
-    daemon::{self, Daemon, Survey, Window, Works, inhibitors, watchdog},
-    events::{End, Entry, Filter, Kind, Reading, Session},
+    daemon::{self, Daemon, Report, Survey, Window, Works, inhibitors, watchdog},
+    events::{End, Entry, Filter, Kind, Log, Reading, Session},
     logging,
     metrics::{Format, Live},
     ports::{Clock, EventPorts, Stamp, Stamps},
@@ -38,7 +40,7 @@ const SOCKET_MODE: u32 = 0o660;
 pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> {
     let (bench, pane) = device(at)?;
     let watched = bench.folders();
-    let (daemon, front, letters) = Daemon::new(bench, Box::new(pane), logging::session());
+    let (daemon, front, letters) = Daemon::new(bench, Box::new(pane.clone()), logging::session());
     // Dropped when the machine goes down: then nobody is answered any more.
     let (_stopper, stopped) = Stopper::new();
     if let Some(listener) = listener(args.socket.as_deref())? {
@@ -55,6 +57,7 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
     if let Err(e) = daemon::watch::start(&front, &watched) {
         log::warn!(reason:% = e; "changes_not_watched");
     }
+    couriers::start(&pane, &front);
     // An act may take an hour in which nothing is told but waited: a health check, or retries.
     let (beats, own) = (Arc::clone(&front), thread::current().id());
     clock::at_wait(move || {
@@ -130,6 +133,19 @@ impl Works for Bench {
         self.pane.workplace().work(&Work::Ask(request.clone()), &by, session, observer)
     }
 
+    fn report(&mut self, reports: &[Report]) -> Result<(), Error> {
+        let workplace = self.pane.workplace();
+        let board = config::board_settings(&workplace.root());
+        let machine = workplace.open(&board, Access::Exclusive)?;
+        let session = logging::session();
+        let mut log = Log::open(machine.events, Session { id: session.into(), request: session.into() });
+        for Report { kind, source, data } in reports {
+            log.append(*kind, source, data.clone());
+        }
+        drop(log);
+        machine.verb_end.save()
+    }
+
     fn survey(&mut self) -> Result<Survey, Error> {
         let workplace = self.pane.workplace();
         let root = workplace.root();
@@ -195,6 +211,18 @@ pub struct Pane {
 }
 
 impl Pane {
+    /// Where the configuration is.
+    fn root(&self) -> PathBuf {
+        self.workplace().root()
+    }
+
+    /// The board's serial number.
+    fn serial(&self) -> Result<String, Error> {
+        let workplace = self.workplace();
+        let mut machine = workplace.open(&config::board_settings(&workplace.root()), Access::ReadOnly)?;
+        machine.board.host.serial().map_err(|e| Error::Environment(e.to_string()))
+    }
+
     fn workplace(&self) -> Workplace<'_> {
         Workplace { at: &self.at, place: self.place.clone(), patience: Duration::ZERO }
     }

@@ -1,15 +1,13 @@
 //! The operator's checks: programs in `/etc/bistable/check/{required,wanted}.d`, which run with the health check.
-use super::trust::{self, Distrust, Owners, Why};
-use bistable_format::selftest::Need;
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
+use super::{
+    programs::{self, Program},
+    trust::Owners,
 };
+use bistable_format::selftest::Need;
+use std::path::{Path, PathBuf};
 
 /// Below the root of the configuration.
 const FOLDER: &str = "etc/bistable/check";
-/// Programs in one folder (I11).
-const CHECKS_MAX: usize = 64;
 
 /// A program of the operator's that runs with the health check, or a reason not to run one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,79 +29,19 @@ pub(super) fn find(root: &Path, owners: Owners) -> Vec<OperatorCheck> {
 }
 
 fn of_folder(root: &Path, need: Need, name: &str, owners: Owners) -> Vec<OperatorCheck> {
-    let below = Path::new(FOLDER).join(name);
-    let folder = root.join(&below);
-    let check = |name: String, below: &Path, refused| {
-        let program = Path::new("/").join(below);
-        OperatorCheck { name, need, program, refused }
-    };
-    let refuse = |why: String| vec![check(name.into(), &below, Some(why))];
-    match fs::symlink_metadata(&folder) {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Vec::new();
-        }
-        _ => {}
-    }
-    let listed = trust::follow(root, &folder, owners)
-        .and_then(|(at, _)| names(&at).map_err(|e| Distrust::unreadable(&folder, &e)));
-    let names = match listed {
-        Err(distrust) => return refuse(distrust.about(&folder)),
-        Ok(names) if names.len() > CHECKS_MAX => {
-            return refuse(format!("{} programs, more than {CHECKS_MAX}", names.len()));
-        }
-        Ok(names) => names,
-    };
-    let found = names.into_iter().filter_map(|file| {
-        let refused = match program(root, &folder.join(&file), owners) {
-            Ok(Found::Masked) => return None,
-            Ok(Found::Program) => None,
-            Err(why) => Some(why),
-        };
-        Some(check(format!("{name}/{file}"), &below.join(&file), refused))
-    });
-    found.collect()
-}
-
-/// As `run-parts` does, without the leftovers of editors and package managers.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !name.ends_with('~') && !name.contains(".dpkg-") {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// What has the name of a check.
-enum Found {
-    Program,
-    /// A link to `/dev/null`, which masks it as it masks a fragment.
-    Masked,
-}
-
-fn program(root: &Path, path: &Path, owners: Owners) -> Result<Found, String> {
-    let (at, found) = trust::file(root, path, owners).map_err(|distrust| distrust.about(path))?;
-    let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o7777;
-    // Anything else that is no file was refused.
-    if !found.is_file() {
-        return Ok(Found::Masked);
-    }
-    let why = if mode & 0o100 == 0 {
-        Why::NotExecutable { mode }
-    } else {
-        return Ok(Found::Program);
-    };
-    Err(Distrust { path: at, why }.about(path))
+    let found = programs::find(root, &Path::new(FOLDER).join(name), owners).into_iter();
+    let check = |Program { name, program, refused }| OperatorCheck { name, need, program, refused };
+    found.map(check).collect()
 }
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "files of a test need not outlive a power cut")]
 mod tests {
     use super::*;
-    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+    };
 
     /// Folders with these programs, each with its mode; gives what is found.
     fn found(files: &[(&str, u32)]) -> Vec<(String, Option<String>)> {
@@ -168,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_folder_with_too_many_is_refused_as_a_whole() {
-        let files: Vec<String> = (0..=CHECKS_MAX).map(|n| format!("wanted.d/{n}")).collect();
+        let files: Vec<String> = (0..=64).map(|n| format!("wanted.d/{n}")).collect();
         let files: Vec<(&str, u32)> = files.iter().map(|name| (name.as_str(), 0o755)).collect();
         assert_eq!(found(&files), [("wanted.d".into(), Some("65 programs, more than 64".into()))]);
     }

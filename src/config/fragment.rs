@@ -5,7 +5,7 @@ use super::{
     key::{Inputs, Key},
     keys,
     kind::{Place, Wrong},
-    name,
+    name, webhook,
 };
 use bistable_format::name::check_name;
 use serde_json::Value;
@@ -78,12 +78,13 @@ impl Fragment {
 
     /// Nothing of a file could be read.
     pub(super) fn lose_file(&mut self) {
-        self.incomplete.insert(TABLE.into());
+        self.incomplete.extend([TABLE, webhook::TABLE].map(Into::into));
     }
 
     /// Whether a component's table may have had keys that could not be read.
     pub(super) fn is_incomplete(&self, table: &str) -> bool {
-        [table, TABLE].into_iter().any(|table| self.incomplete.contains(table))
+        let above = table.split_once('.').map_or(table, |(above, _)| above);
+        [table, above].into_iter().any(|table| self.incomplete.contains(table))
     }
 
     /// Read a file's text. Whatever is wrong is a problem; the rest is kept, so that all problems are found.
@@ -181,7 +182,8 @@ impl Reader<'_> {
 
 // What is wrong with a key's name in a table whose keys have names of the owner's.
 fn owners_name(table: &str, last: &str) -> Option<String> {
-    let checked = keys::is_owners(table).then(|| check_name(TABLE, last));
+    let what = if table == webhook::TABLE { webhook::TABLE } else { TABLE };
+    let checked = keys::is_owners(table).then(|| check_name(what, last));
     checked?.err().map(|e| e.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! What a key is: a name, a kind of values, and the field that it fills.
 use super::{
-    ComponentKind, Settings,
+    ComponentKind, Settings, Webhook,
     declared::Declared,
     kind::{Checked, Kind},
     name,
@@ -15,6 +15,7 @@ pub(super) struct Inputs {
     pub(super) self_test_plan: Option<PathBuf>,
     pub(super) health_profile: Option<PathBuf>,
     pub(super) components: BTreeMap<String, Declared>,
+    pub(super) webhooks: BTreeMap<String, Webhook>,
 }
 
 /// Which components have a key.
@@ -155,5 +156,46 @@ impl<K: Kind> Key for Each<K> {
             }
         }
         shown
+    }
+}
+
+/// A key of each webhook.
+pub(super) struct EachWebhook<K: Kind> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) kind: K,
+    pub(super) field: fn(&mut Webhook) -> &mut K::Value,
+}
+
+impl<K: Kind> Key for EachWebhook<K> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn help(&self) -> &'static str {
+        self.help
+    }
+
+    fn allowed(&self) -> String {
+        self.kind.allowed()
+    }
+
+    fn default(&self) -> Value {
+        self.kind.show((self.field)(&mut Webhook::named("")))
+    }
+
+    fn read(&self, name: &str, value: &Value, into: &mut Inputs) -> Checked<()> {
+        let value = self.kind.read(value)?;
+        let webhook = name::owners(self.name, name).unwrap_or_default();
+        *(self.field)(into.webhooks.entry(webhook.into()).or_insert_with(|| Webhook::named(webhook))) = value;
+        Ok(())
+    }
+
+    fn show(&self, inputs: &mut Inputs) -> Vec<Shown> {
+        let shown = |(webhook, declared): (&String, &mut Webhook)| {
+            let name = self.name.replacen(name::OWNERS, &name::quoted(webhook), 1);
+            Shown { name, value: self.kind.show((self.field)(declared)), default: self.default() }
+        };
+        inputs.webhooks.iter_mut().map(shown).collect()
     }
 }

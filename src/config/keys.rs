@@ -1,13 +1,13 @@
 //! Every key there is, in one table: files are read by it, `config show` and the reference are made from it.
 use super::{
-    Mode,
+    Mode, Template,
     component::ComponentKind,
-    key::{Each, Key, Of, One},
+    key::{Each, EachWebhook, Key, Of, One},
     kind::{Choice, Flag, MIRRORS, Number, Optional, WEB, WINDOWS},
     name,
     texts::{
-        BOARD, CHANNEL, DISK, FOLDER, GROUP, ID, LOCK_GROUP, PATH, PROJECT, SERVICE, TIME_ZONE, TREE, UNIT,
-        VERSION, WITHIN, time,
+        BOARD, CHANNEL, DISK, FOLDER, GROUP, ID, LOCK_GROUP, PATH, PROJECT, SECRETS, SERVICE, TIME_ZONE,
+        TREE, TYPES, UNIT, VERSION, WITHIN, time,
     },
 };
 
@@ -141,9 +141,21 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "instead of the release's health profile and of `/etc/bistable/health.toml`",
     },
     &One {
+        name: "hooks.timeout", kind: time(1, 600), field: |i| &mut i.settings.hooks.timeout,
+        help: "how long a hook may take before it and all that it started are ended",
+    },
+    &One {
         name: "install.flush_bytes", field: |i| &mut i.settings.flush_bytes,
         kind: Number { what: "a number of bytes", least: FLUSH_BYTES_MIN, most: FLUSH_BYTES_MAX },
         help: "written to the card between two flushes",
+    },
+    &One {
+        name: "metrics.push", kind: Optional(WEB), field: |i| &mut i.settings.metrics.push,
+        help: "a Prometheus Pushgateway to which the daemon sends what it measures",
+    },
+    &One {
+        name: "metrics.push_interval", kind: time(15, 86_400), field: |i| &mut i.settings.metrics.push_interval,
+        help: "how often it sends that",
     },
     &One {
         name: "self_test.plan", kind: Optional(PATH), field: |i| &mut i.self_test_plan,
@@ -231,5 +243,33 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &One {
         name: "update.fleet_lock_group", kind: LOCK_GROUP, field: |i| &mut i.settings.update.fleet_lock_group,
         help: "this device's group on that server",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.url", kind: Optional(WEB), field: |w| &mut w.url,
+        help: "where events are sent by POST",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.url_file", kind: Optional(PATH), field: |w| &mut w.url_file,
+        help: "instead of `url`, a file whose first line is the address: for one that is a secret",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.types", kind: TYPES, field: |w| &mut w.types,
+        help: "which types of events; an empty list: all",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.secret_files", kind: SECRETS, field: |w| &mut w.secret_files,
+        help: "files whose first lines are secrets that messages are signed with: two while one replaces the other",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.template", kind: Choice(Template::ALL), field: |w| &mut w.template,
+        help: "the form of a message: the event as it is, or a line of text in the form that Slack takes",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.retry_max", kind: time(1, 86_400), field: |w| &mut w.retry_max,
+        help: "the longest wait between two attempts, unless the receiver asks for a longer one",
+    },
+    &EachWebhook {
+        name: "webhook.NAME.give_up_after", kind: time(60, 30 * 86_400), field: |w| &mut w.give_up_after,
+        help: "after this time without success, the events that wait are given up",
     },
 ];

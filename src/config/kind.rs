@@ -182,9 +182,10 @@ pub(super) struct List<T> {
     pub(super) most: usize,
     /// An item's value, or why it has none: may be empty.
     pub(super) read: fn(&str) -> Result<T, String>,
+    pub(super) show: fn(&T) -> String,
 }
 
-impl<T: PartialEq + Display> Kind for List<T> {
+impl<T: PartialEq> Kind for List<T> {
     type Value = Vec<T>;
 
     fn allowed(&self) -> String {
@@ -211,7 +212,7 @@ impl<T: PartialEq + Display> Kind for List<T> {
     }
 
     fn show(&self, value: &Vec<T>) -> Value {
-        value.iter().map(ToString::to_string).collect()
+        value.iter().map(self.show).collect()
     }
 }
 
@@ -220,6 +221,7 @@ pub(super) const MIRRORS: List<Mirror> = List {
     allowed: "a list of repositories, like [\"https://example.org/repo\", \"/media/usb/repo\"]",
     most: 16,
     read: Mirror::parse,
+    show: Mirror::to_string,
 };
 
 /// When the device may switch by itself.
@@ -227,6 +229,7 @@ pub(super) const WINDOWS: List<Window> = List {
     allowed: "a list of windows, like [\"Mon-Fri 02:00-05:00\", \"Sat,Sun 22:00-02:00\"]",
     most: 32,
     read: Window::parse,
+    show: Window::to_string,
 };
 
 /// An address to which paths can be added.

@@ -36,6 +36,9 @@
 //! mode = "stage"                     # what happens to a release without being asked
 //! check_interval = "24h"             # how often the channel is checked
 //! windows = ["Mon-Fri 02:00-05:00"]  # when mode "auto" may switch, in the zone of time_zone
+//!
+//! [webhook.ops]                      # who is told of events
+//! url = "https://ops.example.org/x"
 //! ```
 //! The table of all keys is in `src/docs/configuration.md`; a test writes it from `keys.rs`.
 //!
@@ -65,7 +68,9 @@ mod layers;
 mod mirror;
 mod mode;
 mod name;
+mod programs;
 mod remark;
+mod secret;
 mod settings;
 mod show;
 #[cfg(test)]
@@ -73,6 +78,8 @@ mod tests;
 mod texts;
 mod time;
 mod trust;
+mod webhook;
+mod webhooks;
 mod window;
 
 pub use checks::OperatorCheck;
@@ -82,11 +89,16 @@ pub use keys::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
 pub use layers::FOLDERS;
 pub use mirror::Mirror;
 pub use mode::Mode;
+pub use programs::Program;
 pub use remark::{Level, Remark};
-pub use settings::{BoardSettings, Settings, SourceLimits, SourceSettings, UpdateSettings};
+pub use secret::secret;
+pub use settings::{
+    BoardSettings, HookSettings, MetricsSettings, Settings, SourceLimits, SourceSettings, UpdateSettings,
+};
 pub use show::Listing;
 #[cfg(feature = "daemon")]
 pub use time::time;
+pub use webhook::{Template, Webhook};
 pub use window::Window;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
@@ -144,12 +156,19 @@ fn checked(
     let profile =
         |set: &Set, problems: &mut Vec<Problem>| named(root, owners, set, Profile::parse_known, problems);
     let components = components::find(&inputs.components, &merged, profile, &mut problems);
+    let webhooks = webhooks::find(&inputs.webhooks, &merged, &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
     let checks = checks::find(root, owners);
-    let settings = Settings { self_test_plan, health_profile, checks, components, ..inputs.settings.clone() };
+    let settings =
+        Settings { self_test_plan, health_profile, checks, components, webhooks, ..inputs.settings.clone() };
     Ok(Loaded { settings, inputs, merged, found })
+}
+
+/// The operator's programs in a folder below `root`, in the order of their names.
+pub fn programs(root: &Path, folder: &Path) -> Vec<Program> {
+    programs::find(root, folder, Owners::of_process())
 }
 
 /// What can be read about the board while [`load`] finds something wrong: a trial that can't be configured is given up

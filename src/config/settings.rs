@@ -1,5 +1,5 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::{Component, Mirror, Mode, OperatorCheck, Window, load};
+use super::{Component, Mirror, Mode, OperatorCheck, Webhook, Window, load};
 use bistable_format::{
     health::Profile,
     selftest::{Need, Plan},
@@ -77,6 +77,22 @@ pub struct UpdateSettings {
     pub fleet_lock_group: String,
 }
 
+/// Where what is measured goes without being asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// A push gateway: an http or https address without a slash at its end.
+    pub push: Option<String>,
+    /// How often it is sent there: 15 seconds to a day.
+    pub push_interval: Duration,
+}
+
+/// How the operator's hooks are run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookSettings {
+    /// How long one may take: 1 second to 10 minutes.
+    pub timeout: Duration,
+}
+
 /// What the owner configured, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -98,6 +114,12 @@ pub struct Settings {
     pub root: Option<PathBuf>,
     /// What is updated beside the slots, and what releases may require; sorted by name.
     pub components: Vec<Component>,
+    /// Who is told of events; sorted by name.
+    pub webhooks: Vec<Webhook>,
+    /// How hooks are run.
+    pub hooks: HookSettings,
+    /// Where what is measured goes.
+    pub metrics: MetricsSettings,
     /// About the board.
     pub board: BoardSettings,
     /// Where releases come from.
@@ -154,6 +176,9 @@ impl Default for Settings {
             checks: Vec::new(),
             root: None,
             components: Vec::new(),
+            webhooks: Vec::new(),
+            hooks: HookSettings { timeout: Duration::from_secs(60) },
+            metrics: MetricsSettings { push: None, push_interval: Duration::from_secs(60) },
             board: BoardSettings::default(),
             source: SourceSettings {
                 urls: Vec::new(),

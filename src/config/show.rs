@@ -1,5 +1,5 @@
 //! Every setting with its value, and where that comes from.
-use super::{Loaded, declared::TABLE, fragment::Set, key::Shown, keys::KEYS, name};
+use super::{Loaded, declared::TABLE, fragment::Set, key::Shown, keys::KEYS, name, webhook};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -65,7 +65,7 @@ impl Listing {
                 settings.push(Setting { name, value, default, origin, overrode: said, help: key.help() });
             }
         }
-        by_component(&mut settings);
+        [TABLE, webhook::TABLE].into_iter().for_each(|table| by_name(&mut settings, table));
         let masked = loaded.found.masked.iter();
         Listing {
             files: loaded.files().into_iter().map(path).collect(),
@@ -148,14 +148,14 @@ impl Setting {
     }
 }
 
-// Each component's keys side by side, in the order of the names, as a file has them.
-fn by_component(settings: &mut [Setting]) {
+// The keys of each of the owner's tables side by side, in the order of the names, as a file has them.
+fn by_name(settings: &mut [Setting], table: &str) {
     let component = |s: &Setting| name::parts(&s.name).nth(1).unwrap_or_default().to_owned();
-    let is_of_one = |s: &Setting| name::parts(&s.name).next() == Some(TABLE);
+    let is_of_one = |s: &Setting| name::parts(&s.name).next() == Some(table);
     let from = settings.iter().position(is_of_one).unwrap_or(settings.len());
     let count = settings.iter().filter(|s| is_of_one(s)).count();
-    if let Some(components) = settings.get_mut(from..from + count) {
-        components.sort_by_key(component);
+    if let Some(of_table) = settings.get_mut(from..from + count) {
+        of_table.sort_by_key(component);
     }
 }
 

@@ -46,7 +46,9 @@ fn everything_can_be_set() {
         health = '/data/health.toml'\nmode = 'auto'\nstart_wait = '30s'\n[component.app.backup]\npath = '/data/backups'\nkeep = 3\ndays = 7\n
         [component.web]\nkind = 'containers'\nproject = 'hub'\nservice = 'web'\n
         [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\n
-        [board]\nname = 'pi4'\ndisk = '/dev/mmcblk0'\n
+        [hooks]\ntimeout = '5s'\n[metrics]\npush = 'http://gw'\npush_interval = '5m'\n
+        [webhook.ops]\nurl = 'https://ops.example/x'\ntypes = ['update.*']\nsecret_files = ['/etc/a', '/etc/b']\ntemplate = 'slack'\nretry_max = '5m'\ngive_up_after = '1d'\n
+        [webhook.chat]\nurl_file = '/etc/chat'\n        [board]\nname = 'pi4'\ndisk = '/dev/mmcblk0'\n
         [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
@@ -99,6 +101,27 @@ fn everything_can_be_set() {
             fleet_lock_group: "Hall.2".into(),
         }
     );
+    let [chat, ops] = settings.webhooks.as_slice() else { panic!("{:?}", settings.webhooks) };
+    assert_eq!((chat.name.as_str(), &chat.url, &chat.url_file), ("chat", &None, &Some("/etc/chat".into())));
+    let day = Duration::from_secs(86_400);
+    assert_eq!(
+        *ops,
+        Webhook {
+            name: "ops".into(),
+            url: Some("https://ops.example/x".into()),
+            url_file: None,
+            types: vec!["update.*".into()],
+            secret_files: vec!["/etc/a".into(), "/etc/b".into()],
+            template: Template::Slack,
+            retry_max: Duration::from_secs(300),
+            give_up_after: day,
+        }
+    );
+    assert_eq!(settings.hooks.timeout, Duration::from_secs(5));
+    assert_eq!(
+        settings.metrics,
+        MetricsSettings { push: Some("http://gw".into()), push_interval: Duration::from_secs(300) }
+    );
     for key in keys::KEYS {
         let last = key.name().rsplit('.').next().unwrap();
         assert!(text.contains(last), "{} has no line above", key.name());
@@ -110,7 +133,8 @@ fn every_default_is_allowed_and_every_key_says_what_it_is_for() {
     let kinds = [None, Some(ComponentKind::Directory), Some(ComponentKind::Containers)];
     let components =
         kinds.map(|kind| (format!("{kind:?}").to_lowercase(), declared::Declared::of_kind(kind)));
-    let mut inputs = Inputs { components: components.into(), ..Inputs::default() };
+    let webhooks = [("ops".to_owned(), Webhook::named("ops"))].into();
+    let mut inputs = Inputs { components: components.into(), webhooks, ..Inputs::default() };
     for key in keys::KEYS {
         let shown = key.show(&mut inputs);
         assert!(!shown.is_empty(), "{}", key.name());
@@ -122,6 +146,35 @@ fn every_default_is_allowed_and_every_key_says_what_it_is_for() {
         assert!(!key.help().is_empty() && !key.help().ends_with('.') && !key.help().contains('|'));
         assert!(key.name().starts_with(key.table()), "{}", key.name());
     }
+}
+
+#[test]
+fn webhook_needs_one_address_and_a_name() {
+    for (text, found) in [
+        ("[webhook.a]\ntypes = ['x']", ":2: webhook.a needs url or url_file"),
+        (
+            "[webhook.a]\nurl = 'http://x'\nurl_file = '/x'",
+            ":3: webhook.a has url and url_file: one of them is enough",
+        ),
+        ("[webhook.A]\nurl = 'http://x'", ":1: webhook: \"A\" is not a name: use 1 to 64 of a-z 0-9 . _ -"),
+        (
+            "[webhook.a]\nurl = 'http://x?token=1'",
+            ":2: webhook.a.url is an http:// or https:// address in quotes, not 'http://x?token=1': paths are added at its end, so it has no ? and #",
+        ),
+        (
+            "[webhook.a]\nurl = 'http://x'\nsecret_files = ['/a', '/b', '/c']",
+            ":3: webhook.a.secret_files is a list of at most two absolute paths, not ['/a', '/b', '/c']: there are more than 2",
+        ),
+        // What can't be read is one problem, not two.
+        ("[webhook.a]\nurl = 5", ":2: webhook.a.url is an http:// or https:// address in quotes, not 5"),
+    ] {
+        assert_eq!(problems(&[(ETC, text)]), [format!("{ETC}{found}")], "{text}");
+    }
+    let many: String = (0..17).map(|n| format!("[webhook.w{n:02}]\nurl = 'http://x'\n")).collect();
+    assert_eq!(
+        problems(&[(ETC, &many)]),
+        [format!("{ETC}:34: 17 webhooks are declared; at most 16 are allowed")]
+    );
 }
 
 #[test]
@@ -173,11 +226,11 @@ fn what_is_no_fragment_is_left_alone() {
 fn each_error_says_where_and_what_is_allowed() {
     #[rustfmt::skip]
     let table = [
-        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [component], [health], [install], [self_test], [source], [update]"),
+        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook]"),
         ("allow_demo_keys = 'yes'", ":1: allow_demo_keys is true or false, not 'yes'"),
         ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
-        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [install], [self_test], [source], [update]"),
-        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [install], [self_test], [source], [update]"),
+        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook]"),
+        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook]"),
         ("[source.limit]", ":1: [source] unknown key \"limit\"; known: urls, channel, [source.limits]"),
         ("[source.limits]\nretries = 3", ":2: [source.limits] unknown key \"retries\"; known: minimum_rate_bytes, rate_window, connect_timeout, answer_timeout, attempts, retry_wait"),
         ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),

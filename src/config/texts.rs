@@ -1,5 +1,5 @@
 //! What is allowed in quotes, key by key.
-use super::kind::{Text, Time};
+use super::kind::{List, Text, Time};
 use bistable_format::name::{check_channel_name, check_name};
 use semver::Version;
 use std::{
@@ -155,6 +155,22 @@ pub(super) const LOCK_GROUP: Text<String> = Text {
     read: |s| made_of(s, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')),
     show: String::clone,
 };
+
+/// Types of events.
+pub(super) const TYPES: List<String> = List {
+    allowed: "a list of types of events, like [\"update.*\", \"rollback.completed\"]",
+    most: 32,
+    read: |text| {
+        let fine = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '_' | '*');
+        let good = (1..=64).contains(&text.len()) && text.chars().all(fine);
+        if good { Ok(text.into()) } else { Err(String::new()) }
+    },
+    show: |text| text.clone(),
+};
+
+/// Files with secrets.
+pub(super) const SECRETS: List<PathBuf> =
+    List { allowed: "a list of at most two absolute paths", most: 2, read: PATH.read, show: PATH.show };
 
 fn path_text(path: &Path) -> String {
     path.display().to_string()

@@ -1,11 +1,13 @@
 //! What the daemon and whoever asks it share: the queue, the jobs, and what comes next. Nobody waits here for the device.
+use super::bell::Bell;
 use crate::{
     app::{Asker, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
-    events::Filter,
+    events::{Filter, Kind},
     metrics::{Format, Live},
     serve::{Desk, Found, NotTaken, Outlook},
     status::Date,
 };
+use serde_json::Value;
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -28,6 +30,19 @@ pub enum Letter {
     Job(String, Request, Asker),
     /// Something changed: look again.
     Nudge,
+    /// Something that the event log has to hold.
+    Report(Report),
+}
+
+/// Something that a part of the daemon without a device reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What happened.
+    pub kind: Kind,
+    /// The part that reports it.
+    pub source: &'static str,
+    /// More of it.
+    pub data: Value,
 }
 
 /// Answers what needs no device of its own, on the thread of whoever asks.
@@ -65,6 +80,7 @@ pub struct Front {
     window: Box<dyn Window>,
     letters: SyncSender<Letter>,
     nudged: AtomicBool,
+    bell: Bell,
     shared: Mutex<Shared>,
 }
 
@@ -102,7 +118,13 @@ impl Front {
             live: Live::default(),
             closed: false,
         };
-        Front { window, letters, nudged: AtomicBool::new(false), shared: Mutex::new(shared) }
+        Front {
+            window,
+            letters,
+            nudged: AtomicBool::new(false),
+            bell: Bell::default(),
+            shared: Mutex::new(shared),
+        }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -112,8 +134,22 @@ impl Front {
     /// Something changed: the daemon looks again. One such word is as good as many, and no more than one takes a place in the
     /// queue.
     pub fn nudge(&self) {
+        self.bell.ring();
         if !self.nudged.swap(true, Ordering::SeqCst) && self.letters.try_send(Letter::Nudge).is_err() {
             self.nudge_came();
+        }
+    }
+
+    /// What rings when something changed.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Have something written into the event log, some time soon. While too much waits, it is left out.
+    pub fn report(&self, kind: Kind, source: &'static str, data: Value) {
+        let name = kind.traits().name;
+        if self.letters.try_send(Letter::Report(Report { kind, source, data })).is_err() {
+            log::warn!(event = name; "not_reported");
         }
     }
 
@@ -174,6 +210,8 @@ impl Front {
         }
         shared.outlook.doing = None;
         shared.revision = shared.revision.wrapping_add(1);
+        drop(shared);
+        self.bell.ring();
     }
 
     /// Whether a trial is undecided.

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | [`works`](Works) | the port to the device |
 //! | [`front`](Front) | what it shares with whoever asks |
+//! | [`bell`](Bell) | wakes threads that wait for something to happen |
 //! | `turn` | one turn of its loop: an act, or a sleep |
 //! | `inhibitors` | what holds a switch off |
 //! | `reporter` | how far a job is |
 //! | `watchdog` | what systemd is told |
 //! | `watch` | files whose change makes it look again |
+mod bell;
 mod front;
 pub(crate) mod inhibitors;
 mod past;
@@ -23,7 +25,8 @@ pub(crate) mod watch;
 pub(crate) mod watchdog;
 mod works;
 
-pub use front::{DEPTH, Front, Letter, Window};
+pub use bell::Bell;
+pub use front::{DEPTH, Front, Letter, Report, Window};
 pub use turn::{Daemon, Turn};
 pub use works::{Survey, Works};
 

@@ -1,5 +1,5 @@
 //! One turn of the daemon's loop: an act, or a sleep.
-use super::{Front, Letter, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter};
+use super::{Front, Letter, Report, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter};
 use crate::{
     Error,
     agent::is_reboot,
@@ -24,6 +24,9 @@ use std::{
 /// What was seen of the device is believed for so long, if nobody says that it changed.
 const FRESH: Duration = Duration::from_secs(600);
 
+/// Reports that wait at most.
+const REPORTS: usize = 64;
+
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -42,6 +45,8 @@ pub struct Daemon<W> {
     front: Arc<Front>,
     /// What was asked for and is done in the next turn: the others wait in the channel, which is bounded.
     asked: Option<(String, Request, Asker)>,
+    /// What is to be written into the event log.
+    reports: Vec<Report>,
     seen: Option<(Duration, Survey)>,
     /// The last look at the channel, of this run.
     look: Option<LastTry>,
@@ -76,6 +81,7 @@ impl<W: Works> Daemon<W> {
             works,
             front: Arc::clone(&front),
             asked: None,
+            reports: Vec::new(),
             seen: None,
             look: None,
             refused: None,
@@ -88,6 +94,8 @@ impl<W: Works> Daemon<W> {
     pub fn take(&mut self, letter: Letter) {
         match letter {
             Letter::Job(id, request, by) => self.asked = Some((id, request, by)),
+            Letter::Report(report) if self.reports.len() < REPORTS => self.reports.push(report),
+            Letter::Report(report) => log::warn!(event = report.kind.traits().name; "not_reported"),
             Letter::Nudge => {
                 self.front.nudge_came();
                 self.seen = None;
@@ -117,6 +125,9 @@ impl<W: Works> Daemon<W> {
         if moment.uptime < self.busy_until {
             return Turn::Sleep(self.busy_until - moment.uptime);
         }
+        if !survey.is_undecided() && self.tell() {
+            return Turn::Acted;
+        }
         match self.next(&moment, &survey) {
             // Somebody may hold it off by now, and nothing says that a folder is there that wasn't.
             Next::Do { act: Act::Switch } if !is_new => {
@@ -131,6 +142,22 @@ impl<W: Works> Daemon<W> {
                 Turn::Sleep(time.max(Duration::from_secs(1)))
             }
         }
+    }
+
+    /// Have reports written; whether that worked.
+    fn tell(&mut self) -> bool {
+        if self.reports.is_empty() {
+            return false;
+        }
+        match self.works.report(&self.reports) {
+            Ok(()) => self.reports.clear(),
+            // Perhaps another process works on the device.
+            Err(e) => {
+                log::debug!(reason:% = e; "reports_wait");
+                return false;
+            }
+        }
+        true
     }
 
     /// Do what somebody asked for, unless they took it back or a trial is undecided by now.

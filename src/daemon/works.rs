@@ -2,6 +2,7 @@
 //!
 //! It is opened for each act and closed again, so between two acts nothing is locked: the boot's own service and a person on
 //! the command line work beside the daemon as if there were none.
+use super::Report;
 use crate::{
     Error,
     agent::Observer,
@@ -26,6 +27,12 @@ pub trait Works {
         by: &Asker,
         observer: &mut dyn Observer,
     ) -> Result<Reply, Failed>;
+
+    /// Write into the event log what parts of the daemon report that have no device.
+    ///
+    /// # Errors
+    /// When the device can't be opened: nothing was written then.
+    fn report(&mut self, reports: &[Report]) -> Result<(), Error>;
 
     /// Look at everything that decides about the next act. Locks nothing and saves nothing.
     ///

@@ -77,6 +77,10 @@ pub enum Kind {
     JobEnded,
     /// The configuration isn't what it was.
     ConfigChanged,
+    /// Events for a webhook are given up.
+    WebhookGivenUp,
+    /// A hook failed, or must not be run.
+    HookFailed,
 }
 
 /// What follows from a type.
@@ -98,7 +102,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 32] = [
+    pub const ALL: [Kind; 34] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -131,6 +135,8 @@ impl Kind {
         Kind::JobStarted,
         Kind::JobEnded,
         Kind::ConfigChanged,
+        Kind::WebhookGivenUp,
+        Kind::HookFailed,
     ];
 
     /// What follows from it.
@@ -169,6 +175,8 @@ impl Kind {
             Kind::Request => Traits { class: Class::Audit, ..verdict("audit.request", Info) },
             Kind::JobStarted => job("job.started", Info),
             Kind::JobEnded => job("job.ended", Info),
+            Kind::WebhookGivenUp => verdict("webhook.given_up", Error),
+            Kind::HookFailed => device("hook.failed", Warning),
         }
     }
 
@@ -213,6 +221,10 @@ impl Kind {
             }
             Kind::ConfigChanged => {
                 "the configuration is not what it was: `keys` that differ, `files` that count, and of each value that is set a digest"
+            }
+            Kind::WebhookGivenUp => "a webhook did not take events in time: `target`, `events`",
+            Kind::HookFailed => {
+                "a hook failed, or is not run because others can write it: `hook`, `seq`, `reason`"
             }
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => "a job ended: `exit` as of the same verb on a command line, `error`",

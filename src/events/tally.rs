@@ -35,6 +35,8 @@ pub struct Tally {
     pub full_bytes: u64,
     /// Bytes of deltas that installations fetched.
     pub delta_bytes: u64,
+    /// Events that were given up, by the webhook that they were for.
+    pub given_up: BTreeMap<String, u64>,
     /// Steps of updates that ended.
     pub steps: BTreeMap<String, Took>,
     /// When steps began that have not ended, in seconds since 1970.
@@ -74,6 +76,10 @@ impl Tally {
                 self.delta_bytes = self.delta_bytes.saturating_add(delta);
                 self.full_bytes =
                     self.full_bytes.saturating_add(bytes("fetched_bytes").saturating_sub(delta));
+            }
+            Kind::WebhookGivenUp => {
+                let target = data.get("target").and_then(Value::as_str).unwrap_or("other");
+                count(&mut self.given_up, target, number(data, &["events"]));
             }
             Kind::SelfTest => {
                 let tests = data.pointer("/report/tests").and_then(Value::as_array);

@@ -63,6 +63,7 @@ families! {
     STORAGE = Gauge "storage_used_ratio" ["fs"] "Part of a file system that is in use, from 0 to 1";
     INHIBITED = Gauge "inhibited_seconds" [] "Since when something holds a switch off without a break; 0 if nothing does";
     DROPPED = Counter "events_dropped_total" [] "Events that could not be written into the event log";
+    GIVEN_UP = Counter "webhook_given_up_total" ["target"] "Events that a webhook did not take in time";
     SYNCHRONIZED = Gauge "clock_synchronized" [] "1 if the wall clock is synchronized";
     RESIDENT = Gauge "process_resident_bytes" [] "Memory of the daemon";
 }

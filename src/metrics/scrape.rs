@@ -41,6 +41,7 @@ pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
         (&f::STORAGE, facts.storage.iter().map(|Storage { name, used }| labeled([*name], *used)).collect()),
         (&f::INHIBITED, vec![one(facts.inhibited.as_secs_f64())]),
         (&f::DROPPED, vec![one(number(facts.fold.dropped))]),
+        (&f::GIVEN_UP, words(&tally.given_up, &[])),
         (&f::SYNCHRONIZED, vec![one(flag(facts.synchronized))]),
         (&f::RESIDENT, maybe(resident.map(number))),
     ];
@@ -171,6 +172,7 @@ mod tests {
             "bistable_last_check_timestamp_seconds",
             "bistable_last_success_timestamp_seconds",
             "bistable_channel_expires_timestamp_seconds",
+            "bistable_webhook_given_up_total",
         ];
         let all: Vec<&str> = f::FAMILIES
             .iter()

@@ -56,7 +56,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "event offer status",
             "agent",
             "events",
-            "metrics",
+            "metrics notify",
             "app",
             "serve",
             "daemon",

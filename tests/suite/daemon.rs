@@ -12,7 +12,7 @@ use bistable::{
     app::{Asker, Failed, From, JobState, Reply, Request, Via, Wanted, schedule::Moment},
     board::{Access, Card, Meter},
     cli::Cli,
-    daemon::{Daemon, Front, Letter, Survey, TICK, Turn, Works},
+    daemon::{Daemon, Front, Letter, Report, Survey, TICK, Turn, Works},
     daemon_device,
     serve::{Desk, NotTaken},
 };
@@ -65,6 +65,10 @@ impl<W: Works> Works for Timed<W> {
         listener: &mut dyn Observer,
     ) -> Result<Reply, Failed> {
         self.works.act(job, request, by, &mut Hears(listener, Rc::clone(&self.at_chunk)))
+    }
+
+    fn report(&mut self, reports: &[Report]) -> Result<(), Error> {
+        self.works.report(reports)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {

@@ -18,7 +18,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    fn start(pi: &Pi) -> Daemon {
+    pub(crate) fn start(pi: &Pi) -> Daemon {
         Daemon::start_at(pi, pi.path("api.sock"))
     }
 
@@ -49,20 +49,20 @@ impl Daemon {
         (code, serde_json::from_str(body).unwrap())
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (code, body) = self.ask("GET", path, "");
         assert_eq!(code, 200, "{path}: {body:#}");
         body
     }
 
     /// Ask for something; the path of its job.
-    fn post(&self, what: &str) -> String {
+    pub(crate) fn post(&self, what: &str) -> String {
         let (code, body) = self.ask("POST", &format!("/v1/{what}"), "{}");
         assert_eq!(code, 202, "{what}: {body:#}");
         format!("/v1/jobs/{}", body["id"].as_str().unwrap())
     }
 
-    fn ended(&self, job: &str) -> Value {
+    pub(crate) fn ended(&self, job: &str) -> Value {
         let mut found = Value::Null;
         until("the job ends", || {
             found = self.get(job);
@@ -71,7 +71,7 @@ impl Daemon {
         found
     }
 
-    fn end(mut self, signal: Signal) {
+    pub(crate) fn end(mut self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
         assert_eq!(self.process.wait().unwrap().signal(), Some(signal as i32));
     }

@@ -52,6 +52,8 @@ mod power_cut;
 mod real_block;
 #[cfg(target_os = "linux")]
 mod real_board;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod receiver;
 mod recovery;
 mod rig;
 mod rotation;
@@ -67,6 +69,8 @@ mod source_server;
 mod steps;
 mod sysroot;
 mod system_root;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod telling;
 mod uboot;
 mod update_flow;
 mod vectors;

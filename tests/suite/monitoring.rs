@@ -1,5 +1,5 @@
 //! What is measured, read by Prometheus' own tools: each test names the package of Debian that has them.
-use crate::{daemon::follows, daemon_process::Daemon, pi::Pi, signals::until};
+use crate::{daemon::follows, daemon_process::Daemon, pi::Pi, receiver::Receiver, signals::until};
 use serde_json::Value;
 use std::{
     fs,
@@ -8,7 +8,6 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
     thread,
 };
 
@@ -17,7 +16,7 @@ fn monitoring() -> PathBuf {
 }
 
 /// A tool, which must be there.
-fn tool(name: &str, package: &str) -> Command {
+pub(crate) fn tool(name: &str, package: &str) -> Command {
     let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(found.is_ok(), "{name} is missing: install Debian's package {package}");
     Command::new(name)
@@ -35,10 +34,10 @@ fn says(command: &mut Command, input: &str) -> String {
 }
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn start(command: &mut Command) -> Running {
+    pub(crate) fn start(command: &mut Command) -> Running {
         Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }
@@ -51,7 +50,7 @@ impl Drop for Running {
 }
 
 /// A port that was free just now.
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -72,7 +71,7 @@ fn bridge(socket: &Path) -> u16 {
 }
 
 /// The body of an answer to GET; `None` while nobody answers well.
-fn get(port: u16, path: &str) -> Option<String> {
+pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -193,10 +192,10 @@ fn alert_goes_from_a_device_to_a_webhook() {
     follows(&pi, "mode = \"stage\"\n");
     let socket = pi.path("api.sock");
     let daemon = Daemon::start_at(&pi, socket.clone());
-    let (receiver, heard) = receiver();
+    let receiver = Receiver::start();
     let example = fs::read_to_string(monitoring().join("alertmanager.yml")).unwrap();
     let quick = example
-        .replace("127.0.0.1:9099", &format!("127.0.0.1:{receiver}"))
+        .replace("127.0.0.1:9099", &format!("127.0.0.1:{}", receiver.port))
         .replace("group_wait: 30s", "group_wait: 1s")
         .replace("group_wait: 10s", "group_wait: 1s");
     let config = pi.file("alertmanager.yml", quick.as_bytes());
@@ -213,37 +212,5 @@ fn alert_goes_from_a_device_to_a_webhook() {
     let (_prometheus, port) = prometheus(&pi, bridge(&socket), manager, &[alerts]);
     until("it is scraped", || query(port, "up == 1").is_some_and(|found| !found.is_empty()));
     drop(daemon);
-    until("the alert comes", || heard.lock().unwrap().iter().any(|body| body.contains("ServiceDown")));
-}
-
-/// A web server that takes everything; its port, and the bodies.
-fn receiver() -> (u16, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let bodies = Arc::clone(&heard);
-    thread::spawn(move || {
-        for mut stream in listener.incoming().filter_map(Result::ok) {
-            let mut request = Vec::new();
-            let mut bytes = [0; 4096];
-            // Until the body is whole: its length is in the head.
-            while !is_whole(&request) {
-                match stream.read(&mut bytes) {
-                    Ok(n) if n > 0 => request.extend_from_slice(&bytes[..n]),
-                    _ => break,
-                }
-            }
-            bodies.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        }
-    });
-    (port, heard)
-}
-
-fn is_whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length =
-        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
-    length.is_some_and(|length| body.len() >= length)
+    until("the alert comes", || receiver.heard().iter().any(|body| body.contains("ServiceDown")));
 }

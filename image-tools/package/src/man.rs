@@ -26,7 +26,7 @@ pub(super) const DEVICE: Extra<'static> = Extra {
 };
 
 /// The pages of the device's own files: name, one line on it, and the project's page from which it is made.
-pub(super) const FILE_PAGES: [(&str, &str, &str); 3] = [
+pub(super) const FILE_PAGES: [(&str, &str, &str); 5] = [
     (
         "bistable-config",
         "configuration of the update agent",
@@ -34,4 +34,10 @@ pub(super) const FILE_PAGES: [(&str, &str, &str); 3] = [
     ),
     ("bistable-events", "the event log and its types", include_str!("../../../src/docs/events.md")),
     ("bistable-api", "the API of the daemon", include_str!("../../../src/docs/api.md")),
+    ("bistable-metrics", "what a device measures of itself", include_str!("../../../src/docs/metrics.md")),
+    (
+        "bistable-notify",
+        "webhooks, hooks and push gateway of the daemon",
+        include_str!("../../../src/docs/notify.md"),
+    ),
 ];

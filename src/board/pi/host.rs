@@ -48,11 +48,24 @@ impl PiHost {
     }
 }
 
+/// Run a program with something to read: see [`process`].
+#[cfg(feature = "daemon")]
+pub(crate) fn run_program(
+    program: &std::path::Path,
+    input: &str,
+    timeout: Duration,
+) -> Result<Exit, HostError> {
+    let command = [program.to_string_lossy().into_owned()];
+    process::run_with(&command, input, timeout, &PiClock).map(|output| exit(&output))
+}
+
+fn exit(output: &process::Output) -> Exit {
+    Exit { code: output.code, said: shorten(&printable(output.last_line()), SAID_MAX) }
+}
+
 impl Host for PiHost {
     fn run(&mut self, command: &[String], timeout: Duration) -> Result<Exit, HostError> {
-        let output = process::run(command, timeout, &PiClock)?;
-        let said = shorten(&printable(output.last_line()), SAID_MAX);
-        Ok(Exit { code: output.code, said })
+        process::run(command, timeout, &PiClock).map(|output| exit(&output))
     }
 
     fn unit(&mut self, unit: &str, timeout: Duration) -> Result<UnitState, HostError> {

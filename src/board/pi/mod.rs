@@ -41,6 +41,8 @@ mod units;
 pub use booted::Booted;
 pub use clock::PiClock;
 pub use error::PiError;
+#[cfg(feature = "daemon")]
+pub(crate) use host::run_program;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 

@@ -16,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    io::{self, PipeReader, Read},
+    io::{self, PipeReader, Read, Write},
     os::fd::AsFd,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -26,6 +26,8 @@ use std::{
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Bytes of output that are kept: the last ones.
 const TAIL: usize = 8 << 10;
+/// Bytes that a program may be given to read: less than a pipe holds.
+const INPUT_MAX: usize = 32 << 10;
 /// Reads of what is left in the pipe at the end: more than the 64 KiB that it holds (pipe(7)), for somebody who left the
 /// group may go on writing.
 const DRAIN: u32 = 32;
@@ -52,10 +54,20 @@ impl Output {
 
 /// Run it. When it has ended, and when its time is over, it and all its descendants are killed.
 pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> Result<Output, HostError> {
+    run_with(command, "", timeout, clock)
+}
+
+/// The same with something to read: at most [`INPUT_MAX`] bytes, as nobody may be made to wait for who doesn't read.
+pub(super) fn run_with(
+    command: &[String],
+    input: &str,
+    timeout: Duration,
+    clock: &dyn Clock,
+) -> Result<Output, HostError> {
     let until = clock.now().saturating_add(timeout);
     let program = command.first().map_or("", String::as_str);
     let failed = |e: io::Error| HostError::Failed(format!("{program}: {e}"));
-    let (mut running, mut reader) = Running::start(command).map_err(failed)?;
+    let (mut running, mut reader) = Running::start(command, input).map_err(failed)?;
     let mut tail = Vec::new();
     let in_time = loop {
         if has_ended(&running.child).map_err(failed)? {
@@ -96,7 +108,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(command: &[String]) -> io::Result<(Running, PipeReader)> {
+    fn start(command: &[String], input: &str) -> io::Result<(Running, PipeReader)> {
         let (program, arguments) = command
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program is named"))?;
@@ -109,7 +121,7 @@ impl Running {
             .current_dir("/")
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C"), (name, &mark)])
-            .stdin(Stdio::null())
+            .stdin(stdin(input)?)
             .stdout(writer.try_clone()?)
             .stderr(writer);
         calls::in_new_session(&mut command);
@@ -140,6 +152,19 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Something to read: all of it lies in a pipe before the program begins.
+fn stdin(input: &str) -> io::Result<Stdio> {
+    if input.is_empty() {
+        return Ok(Stdio::null());
+    }
+    if input.len() > INPUT_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is too much to read"));
+    }
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(input.as_bytes())?;
+    Ok(reader.into())
 }
 
 /// Whether it has ended, without reaping it.
@@ -214,6 +239,21 @@ mod tests {
             let output = shell(script, LONG).unwrap();
             assert_eq!((output.code, output.last_line()), (code, line), "{script}");
         }
+    }
+
+    #[test]
+    fn what_it_is_given_to_read_is_there_and_need_not_be_read() {
+        let given = |script: &str, input: &str| {
+            let command = ["/bin/sh", "-c", script].map(str::to_owned);
+            run_with(&command, input, Duration::from_millis(LONG), &PiClock)
+        };
+        let much = "x".repeat(INPUT_MAX);
+        for (script, input, line) in
+            [("cat", "{\"a\":1}\n", "{\"a\":1}"), ("wc -c", &*much, "32768"), ("echo done", &*much, "done")]
+        {
+            assert_eq!(given(script, input).unwrap().last_line(), line, "{script}");
+        }
+        assert!(matches!(given("cat", &(much + "x")), Err(HostError::Failed(_))));
     }
 
     #[test]
@@ -303,7 +343,7 @@ mod tests {
         let word = format!("6{:06}.25", std::process::id());
         let command = ["/bin/sh", "-c", &format!("setsid sleep {word} & sleep {word}")].map(str::to_owned);
         let panicked = std::panic::catch_unwind(|| {
-            let _running = Running::start(&command).unwrap();
+            let _running = Running::start(&command, "").unwrap();
             std::panic::resume_unwind(Box::new("stop"));
         });
         assert!(panicked.is_err() && gone(&word));

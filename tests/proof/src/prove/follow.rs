@@ -15,7 +15,7 @@ use bistable::{
         schedule::{Moment, Rules, Standing},
     },
     config::Mode,
-    daemon::{Daemon, Survey, Turn, Window, Works},
+    daemon::{Daemon, Report, Survey, Turn, Window, Works},
     events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
     metrics::{Format, Live},
     ports::{Fault, Power, Stop},
@@ -172,6 +172,10 @@ impl Works for Followed<'_> {
             self.note(&failed.error);
         }
         ended
+    }
+
+    fn report(&mut self, _: &[Report]) -> Result<(), Error> {
+        Ok(())
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {

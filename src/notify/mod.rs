@@ -1,0 +1,35 @@
+//! Who is told of events, beside those who read them: webhooks, push gateways, and the operator's hooks. See `docs/notify.md`.
+//!
+//! Nothing here has the device: the log is read, and what is to be reported goes to whoever writes it. A target that is slow
+//! or hostile costs its own thread time, and nobody else.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`delivery`](Delivery) | how one target is served: what is sent next, and when |
+//! | [`target`](Target) | a webhook, ready to be served |
+//! | `message` | an event as a target gets it |
+//! | `sign` | its signature |
+//! | [`courier`](Courier) | serves all targets |
+//! | [`hooks`](Hooks) | runs the operator's programs |
+//! | [`push`](Push) | sends what is measured to a push gateway |
+//! | [`outside`](Outside) | the ports of both |
+//! | `cursors` | how far each target is, on the disk |
+mod courier;
+mod cursors;
+mod delivery;
+mod hooks;
+mod message;
+mod outside;
+mod push;
+mod sign;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use courier::Courier;
+pub use cursors::{CursorFile, Cursors};
+pub use delivery::{Answer, BACK_OFF_MIN, Cursor, Delivery, Now, Patience, RETRY_AFTER_MAX, Step};
+pub use hooks::{HOOKS, Hooks};
+pub use outside::{Message, Outside, Ran};
+pub use push::Push;
+pub use target::Target;
