@@ -17,7 +17,7 @@ pub enum Outcome {
     Abandoned(Failure),
     /// Tried or armed, then gone back from.
     Reverted(Failure),
-    /// Both journal copies were lost, and an operator had the record made anew.
+    /// Both journal copies were lost, and an operator had the record made again.
     Rebuilt,
     /// One that a newer agent wrote: kept as it is.
     Unknown {

@@ -94,7 +94,7 @@ fn a_save_torn_at_any_byte_leaves_the_old_or_the_new_record() {
             assert!(loaded == record(5) || loaded == new, "torn at {bytes}: {loaded:?}");
             outcomes[usize::from(loaded == new)] += 1;
 
-            // And it goes on from there, repairing what was torn.
+            // And it continues from there, repairing what was torn.
             medium.writes = [0, 0];
             let mut journal = Journal::new(medium);
             let mut next = journal.load().unwrap();
@@ -263,7 +263,7 @@ fn a_copy_that_cannot_be_read_is_no_loss() {
         let mut journal = Journal::new(medium);
         let mut found = journal.load().unwrap();
         assert_eq!(found, if newest == unreadable { record(4) } else { record(5) });
-        // What was found stays, and the unreadable copy is written anew.
+        // What was found stays, and the unreadable copy is written again.
         journal.save(&mut found).unwrap();
         let medium = journal.into_inner().cut();
         assert_eq!((medium.writes[unreadable], medium.writes[1 - unreadable]), (1, 0));

@@ -62,7 +62,7 @@ impl<'a> Agent<'a> {
     /// boot flag along.
     ///
     /// # Errors
-    /// When the boot flag can't be read, or not be mended.
+    /// When the boot flag can't be read, or not be repaired.
     pub fn start(device: Device, observer: &'a mut dyn Observer) -> Result<Self, Error> {
         let mut agent = Agent { device, installed: None, observer };
         // A journal copy that an agent wrote which was killed before its flush reads well and isn't durable: without
@@ -95,7 +95,7 @@ impl<'a> Agent<'a> {
         let Some(old) = self.device.record.state.target().map(|target| !target.slot) else { return Ok(()) };
         let boot = &mut self.device.board.boot;
         match boot.read().and_then(|flag| flag.check_content()) {
-            // Nor can a sector be read, for some cards, after its write was cut short; writing it mends it.
+            // Nor can a sector be read, for some cards, after its write was cut short; writing it repairs it.
             Err(e) if e.stopping().is_none() => log::warn!(reason:% = e; "boot_flag_lost"),
             sound => return Ok(sound?),
         }

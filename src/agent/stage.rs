@@ -103,7 +103,7 @@ impl Agent<'_> {
     /// Goes on where an earlier installation of the same release was cut short.
     ///
     /// # Errors
-    /// When the bundle, the device or the card is at fault: the running slot stays as it is and the default.
+    /// When the bundle, the device or the card is to blame: the running slot stays as it is and the default.
     pub fn install(&mut self, source: &mut dyn Read, overrides: Overrides) -> Result<Target, Error> {
         let root = self.ready()?;
         self.install_content(&mut Bundle::open(source, &root)?, overrides, Direction::Forward)
@@ -147,7 +147,7 @@ impl Agent<'_> {
     ) -> Result<Target, Error> {
         let target = self.accept(content, overrides, direction)?;
         match self.now() {
-            // There is nothing left to install: an update that was cut short goes on from where it is.
+            // There is nothing left to install: an update that was cut short continues from where it is.
             Now::Saved(Saved::Staged(there) | Saved::Armed { target: there, .. }) if *there == target => {
                 return Ok(target);
             }

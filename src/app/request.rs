@@ -57,7 +57,7 @@ impl Request {
         }
     }
 
-    /// Whether the device is only looked at: nothing is saved, and nothing that a power cut left is mended first.
+    /// Whether the device is only looked at: nothing is saved, and nothing that a power cut left is repaired first.
     pub fn only_looks(&self) -> bool {
         match self {
             Request::Status | Request::History | Request::Preflight | Request::SelfTest | Request::Health => {

@@ -37,7 +37,7 @@ pub(super) fn read_stored_chain(state: &dyn Volume, at: Lba) -> Result<Result<Ve
 
 /// An envelope from its place in the `state` partition; the inner error says what lies there instead.
 pub(super) fn read_stored(state: &dyn Volume, at: Lba, role: Role) -> Result<Result<Vec<u8>, String>, Fault> {
-    // Most are small: read all that there may be only when the first page says that it goes on.
+    // Most are small: read all that there may be only when the first page says that it continues.
     for most in [PAGE, Envelope::MAX_BYTES.next_multiple_of(SECTOR)] {
         let mut bytes = vec![0; most];
         state.read(at.0 * SECTOR as u64, &mut bytes)?;

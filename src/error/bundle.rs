@@ -181,7 +181,7 @@ impl BundleError {
         )
     }
 
-    /// Whether only the way to the bytes failed: what was written stays, and the same release goes on from there.
+    /// Whether only the way to the bytes failed: what was written stays, and the same release continues from there.
     pub fn is_resumable(&self) -> bool {
         matches!(
             self,

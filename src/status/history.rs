@@ -20,7 +20,7 @@ pub enum Ending {
     Abandoned,
     /// Tried or armed, then gone back from.
     Reverted,
-    /// The record was made anew.
+    /// The record was made again.
     Rebuilt,
     /// As a newer agent has it.
     Unknown,

@@ -103,7 +103,7 @@ fn on_trial() -> Status {
     status_of(&good()[..5], Slot::B, Slot::A)
 }
 
-/// Compare with a golden file; `BLESS=1` writes it anew.
+/// Compare with a golden file; `BLESS=1` writes it again.
 fn golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("BLESS").is_some() {

@@ -22,7 +22,7 @@ pub fn restore_flag(boot: &mut dyn BootControl, target: &Target) -> Result<(), E
     // One that is in use isn't lost: mostly there is nothing to write.
     match boot.read().and_then(|flag| flag.check_content().map(|()| flag)) {
         Ok(flag) if flag.default_slot()? != old => Ok(boot.make_default(old)?),
-        // Torn, it boots the old slot, but the next trial would not boot the new one: mended while this state is what is
+        // Torn, it boots the old slot, but the next trial would not boot the new one: repaired while this state is what is
         // stored, so that a power cut in that write is seen here again.
         Ok(_) => Ok(boot.mend().map(|_| ())?),
         Err(e) if e.stopping().is_some() => Err(e.into()),

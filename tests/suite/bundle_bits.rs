@@ -138,7 +138,7 @@ fn cut_off_anywhere() {
         slot_b_does_not_boot(&pi, &what);
     }
     pi.slot_a_is_untouched();
-    // What is there stays: the whole bundle goes on from it.
+    // What is there stays: the whole bundle continues from it.
     let s = pi.status();
     assert_eq!([&s["state"], &s["booted"], &s["default"]], ["installing", "A", "A"]);
     pi.takes_the_good_update();

@@ -133,7 +133,7 @@ fn daemon_that_is_killed_leaves_what_a_power_cut_leaves() {
     let state = pi.run_once_free("status --json").must(0, &[]).json()["state"].clone();
     assert!(["installing", "staged"].contains(&state.as_str().unwrap()), "{state}");
     pi.slot_a_is_untouched();
-    // The next one has its socket, knows its job, and goes on with what is half written.
+    // The next one has its socket, knows its job, and continues with what is half written.
     let daemon = Daemon::start(&pi);
     let before = daemon.get(&job);
     let known = before["state"].as_str().unwrap();

@@ -176,7 +176,7 @@ fn stale_chunks_come_from_the_configured_repository() {
     }
 }
 
-/// A bit that flips anywhere is found, and a stream that ends early goes on with the next one.
+/// A bit that flips anywhere is found, and a stream that ends early continues with the next one.
 #[test]
 fn damage_anywhere_in_a_deltas_bundle_is_found() {
     let bundle = DeltaDraft::of_product().bundle();

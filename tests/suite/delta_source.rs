@@ -331,7 +331,7 @@ fn a_power_cut_at_every_write_costs_nothing_but_time() {
     }
 }
 
-/// The delta disappears from the repository in the middle: it goes on with the full data.
+/// The delta disappears from the repository in the middle: it continues with the full data.
 #[test]
 fn a_delta_that_disappears_is_replaced_by_the_full_data() {
     let delta = DeltaDraft::of_product();
@@ -360,7 +360,7 @@ fn damaged_data_of_a_delta_is_never_decoded() {
     }
 }
 
-/// A connection that breaks ends the attempt, and the next one goes on: no chunk is made twice.
+/// A connection that breaks ends the attempt, and the next one continues: no chunk is made twice.
 #[test]
 fn after_a_broken_connection_the_delta_goes_on() {
     let delta = DeltaDraft::of_product();

@@ -181,7 +181,7 @@ fn a_full_or_missing_partition_holds_up_nothing() {
                 );
             }
         }
-        // With room again, the log goes on from what the journal has.
+        // With room again, the log continues from what the journal has.
         pi.world(WORLD);
         pi.run("resume").must(0, &[]);
         let all = events(&pi, "");
@@ -208,7 +208,7 @@ fn damage_is_passed_over_and_reported() {
     assert_eq!(events(&pi, "--type storage.*").len(), 1);
 }
 
-/// Wherever the power goes, the log goes on with higher numbers, and ends where the journal is.
+/// Wherever the power goes, the log continues with higher numbers, and ends where the journal is.
 #[test]
 fn after_a_power_cut_in_the_middle_of_an_update_the_log_agrees_with_the_journal() {
     for write in [1, 4, 9, 14, 19, 24] {

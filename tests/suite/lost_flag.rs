@@ -1,5 +1,5 @@
-//! The boot flag's sector holds nothing of use after a power cut in the middle of its write: the device goes on by
-//! itself when it was its own write, and a person has it mended when it wasn't.
+//! The boot flag's sector holds nothing of use after a power cut in the middle of its write: the device continues by
+//! itself when it was its own write, and a person has it repaired when it wasn't.
 use crate::{
     fixture::{WORLD, noise, product},
     pi::Pi,

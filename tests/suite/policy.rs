@@ -81,7 +81,7 @@ fn what_a_person_asks_for_needs_no_mode() {
         let pi = Pi::new();
         mode(&pi, name);
         pi.run_on("install", &pi.good()).must(0, &[]);
-        // `update` goes on where `install` ended.
+        // `update` continues where `install` ended.
         pi.run_on("update", &pi.good()).must(0, &["booting slot B once"]);
         pi.run("resume").must(0, &["slot B is the default now"]);
         pi.run("revert").must(0, &["booting slot A once"]);

@@ -435,7 +435,7 @@ fn another_channel_begins_anew_and_a_look_aside_forgets_nothing() {
     // Somebody looks what staging has.
     assert_eq!(aside(&mut rig, &mut shop).unwrap(), 3);
     assert_eq!(record(&mut rig).floors, before.floors);
-    // The device follows it from now on: its numbers count, the time goes on.
+    // The device follows it from now on: its numbers count, the time continues.
     rig.settings.source.channel = "staging".into();
     assert_eq!(aside(&mut rig, &mut shop).unwrap(), 3);
     let after = record(&mut rig);

@@ -361,7 +361,7 @@ fn a_server_without_ranges_sends_the_file_once() {
         assert_eq!(source.read(&mut [0; 9]).unwrap(), 0);
     }
     assert_eq!((server.requests().len(), server.body_bytes()), (1, BYTES as u64));
-    // Cut, it begins anew: the bytes in vain are counted.
+    // Cut, it begins again: the bytes in vain are counted.
     let server = nth(0, |r| Reply::new("200 OK", &["Content-Length: 100000".into()], &r.body).cut(20_000));
     let limits = Limits { wasted_bytes: 10_000, ..Limits::default() };
     let mut source = http(&server, limits);

@@ -16,7 +16,7 @@
 //! url = "http://127.0.0.1:8080/health"
 //! status = 200
 //! contains = "ok"            # in the first 64 KiB of the body
-//! need = "wanted"            # a failure is reported, and the commit goes on; `required` is the default
+//! need = "wanted"            # a failure is reported, and the commit continues; `required` is the default
 //!
 //! [[check]]
 //! name = "database"

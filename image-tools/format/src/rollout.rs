@@ -87,7 +87,7 @@ impl RolloutState {
 /// Which devices get a release, and when. By default everybody at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
-    /// Whether time goes on.
+    /// Whether time continues.
     pub pace: RolloutState,
     /// Groups of devices, by their label, that get it before all waves.
     #[serde(deserialize_with = "crate::limited::<_, _, { limits::CANARIES }>")]

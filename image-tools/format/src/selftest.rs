@@ -13,7 +13,7 @@
 //! pin = 22
 //! pull = "up"                # up, down or none (the default)
 //! expect = "low"
-//! need = "wanted"            # a failure is reported, and the update goes on; `required` is the default
+//! need = "wanted"            # a failure is reported, and the update continues; `required` is the default
 //!
 //! [[test]]
 //! name = "fan"
@@ -115,7 +115,7 @@ pub enum Need {
     /// The update is refused.
     #[default]
     Required,
-    /// It is reported, and the update goes on.
+    /// It is reported, and the update continues.
     Wanted,
 }
 

@@ -130,7 +130,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             DeltaGoes::Release => "release".into(),
         },
     });
-    // Afterwards what there is counts: the catalogs were written anew, and what others left may be gone, too.
+    // Afterwards what there is counts: the catalogs were written again, and what others left may be gone, too.
     let (removed, after) = if args.dry_run {
         (prune::Removed::default(), plan.bytes[1])
     } else {

@@ -4,7 +4,7 @@ use bistable_boot::{BySlot, Slot};
 
 /// What makes the first boot of an image grow its root partition to the end of the card, over all that lies behind it.
 /// `resize` is Raspberry Pi OS' own from Debian 13 on (raspberrypi-sys-mods, `resize_early`), the others are its
-/// predecessors; they also start anew and would do so in each trial.
+/// predecessors; they also start again and would do so in each trial.
 const HOOKS: [&str; 3] =
     ["resize", "init=/usr/lib/raspberrypi-sys-mods/firstboot", "init=/usr/lib/raspi-config/init_resize.sh"];
 /// First-boot scripts, as Raspberry Pi Imager orders them: they end by taking themselves out of this very line, which

@@ -1,7 +1,7 @@
 //! A finished disk image, taken apart into the two volumes of a release, so that it runs in either slot.
 //!
 //! ```text
-//! .img ───────────┐           ┌─ FAT  ─► tree ─► cmdline-{a,b}.txt, config.txt ─► boot volume (built anew)
+//! .img ───────────┐           ┌─ FAT  ─► tree ─► cmdline-{a,b}.txt, config.txt ─► boot volume (built again)
 //! .img.xz,.zst,.gz┴─► table ──┤
 //!          (sparse copy)      └─ ext4 ─► copy ─► fstab, machine-id, first boot ─► system volume (edited in place)
 //! ```

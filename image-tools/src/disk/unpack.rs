@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path, folder: &Path, progress: &dyn Progress) -> Resul
     };
     let disk = match compression {
         Compression::None => Disk { file, bytes: meta.len() },
-        // Opened anew: the first bytes were read from this one.
+        // Opened again: the first bytes were read from this one.
         _ => unpack(path, compression, folder, progress)?,
     };
     if disk.bytes > LIMIT {

@@ -1,9 +1,9 @@
 //! `index.json`: what makes the repository an OCI image layout that other people's tools can read: the manifests of all
 //! releases on offer, each with the tag `PRODUCT-VERSION`.
 //!
-//! It is a hint: no device reads it, and it can be made anew from what the channels say. Each entry says which signed release
+//! It is a hint: no device reads it, and it can be made again from what the channels say. Each entry says which signed release
 //! it is of, so that a change reads only the releases that are new to it. Of two that write it at once, one may lose an entry:
-//! fsck finds that, and the next change mends it.
+//! fsck finds that, and the next change repairs it.
 use super::channel::{ChannelLog, OldRoot, names};
 use super::manifest;
 use super::roots::Roots;
@@ -42,7 +42,7 @@ pub fn refresh(store: &Store, roots: &Roots) -> Result<bool, StoreError> {
     write(store, there.as_deref(), known.into_values().collect())
 }
 
-/// Make it anew, believing nothing that it says. Gives whether it said something else.
+/// Make it again, believing nothing that it says. Gives whether it said something else.
 ///
 /// # Errors
 /// When the store fails.

@@ -126,7 +126,7 @@ impl Roots {
         let invalid = |source| RootsError::Invalid { place: place.clone(), version, source };
         self.newest().root.successor(&next.bytes).map_err(invalid)?;
         if self.newest().root.refuse_demo().is_ok() {
-            // No device of a product goes on from there, nor to any root after it.
+            // No device of a product continues from there, nor to any root after it.
             next.root.refuse_demo().map_err(invalid)?;
         }
         match store.claim(&names::root(version), &next.bytes, Envelope::MAX_BYTES)? {

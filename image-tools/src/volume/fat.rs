@@ -287,7 +287,7 @@ fn fat_time(secs: i64) -> FatDateTime {
     }
 }
 
-/// Compares, in the image that was opened anew, every folder and file with what was meant.
+/// Compares, in the image that was opened again, every folder and file with what was meant.
 fn read_back(volume: &Volume, tree: &Tree, items: &[Item]) -> Result<(), VolumeError> {
     let wrong = |entry: &str| VolumeError::ReadBack { entry: entry.into() };
     let mut buffer = vec![0; BUFFER];

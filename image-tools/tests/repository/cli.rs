@@ -62,7 +62,7 @@ fn a_failure_is_one_object_too() {
         assert_eq!((&told["code"], &told["exit"]), (&word.into(), &code.into()), "{args:?}: {told}");
         let first = told["error"].as_str().unwrap().split([':', '\n']).next().unwrap();
         assert!(!first.is_empty() && stderr.contains(first), "{told}\n{stderr}");
-        // For people, standard output stays empty.
+        // As text, standard output stays empty.
         let args: Vec<_> = args.iter().copied().filter(|arg| *arg != "--json").collect();
         assert_eq!(at(repo, &args, code).0, "");
     }

@@ -1,4 +1,4 @@
-//! What fsck finds and mends, verb by verb, as a person types it.
+//! What fsck finds and repairs, verb by verb, as a person types it.
 use crate::cli::at;
 use crate::life::Life;
 use std::fs::{self, File};

@@ -74,7 +74,7 @@ fn store_that_lost_its_newest_channel_file_gets_no_other_of_that_number() {
         &[],
         "its newest number of channel staging is 1, but this computer has seen number 2",
     );
-    // As the message says: restored, all goes on.
+    // As the message says: restored, all continues.
     fs::write(Path::new(&life.repo).join(SECOND), deleted).unwrap();
     let (refreshed, _) = life.acts(&["channel", "refresh", "staging"], 0);
     assert!(refreshed.contains("now number 3"), "{refreshed}");

@@ -2,7 +2,7 @@
 use super::*;
 use crate::config::keys::KEYS;
 
-/// Compare with a golden file; `BLESS=1` writes it anew.
+/// Compare with a golden file; `BLESS=1` writes it again.
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("BLESS").is_some() {

@@ -5,10 +5,10 @@ use bistable_format::VolumeKind;
 /// Why an installation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// The bundle is at fault.
+    /// The bundle is to blame.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The card is at fault.
+    /// The card is to blame.
     #[error(transparent)]
     Fault(#[from] Fault),
     /// What was written reads back differently.

@@ -97,7 +97,7 @@ impl Data {
             let to = to.min(end.saturating_add(budget.left()));
             match self.read(source, from, to, &mut encoded) {
                 Ok(()) => feed.fetched(self.kind, bytes),
-                // Named by its digest, it is the same: it has to be asked for anew.
+                // Named by its digest, it is the same: it has to be asked for again.
                 Err(SourceError::Changed { .. }) => {}
                 Err(e) => return Err(e.into()),
             }

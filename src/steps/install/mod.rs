@@ -147,7 +147,7 @@ fn other_base(device: &Device, base: Digest, target: &Version) -> BundleError {
 /// Write the release's data into the target's slot. The state is `Installing` and saved.
 ///
 /// # Errors
-/// When the content or the card is at fault, or `progress` had enough; the slot then doesn't look bootable, unless nothing of it was changed.
+/// When the content or the card is to blame, or `progress` had enough; the slot then doesn't look bootable, unless nothing of it was changed.
 pub fn write(
     device: &mut Device,
     target: &Target,

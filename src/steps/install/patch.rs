@@ -64,7 +64,7 @@ impl FromBase {
             }
             at = end;
         }
-        // The context is small, and made anew so that nothing of one frame is left for the next.
+        // The context is small, and made again so that nothing of one frame is left for the next.
         let Some(mut decoder) = DCtx::try_create() else { return Ok(false) };
         let ready = prefix.is_empty() || decoder.ref_prefix(&prefix).is_ok();
         Ok(ready && decoder.decompress(raw, frame) == Ok(raw.len()))

@@ -1,4 +1,4 @@
-//! Any bytes as a head: what reads is written back as the same value, and decides alone whether an agent goes on.
+//! Any bytes as a head: what reads is written back as the same value, and decides alone whether an agent continues.
 #![no_main]
 use bistable_format::version::AGENT;
 use bistable_format::{EnvelopeError, Head, Role, TrustError, envelope::seal};

@@ -125,7 +125,7 @@ fn a_boot_may_leave_what_is_staged_and_a_person_tries_it_later() {
     let by = "a release is committed after a cut";
     let found = checker.finish_when(HasDiscoveries::AnyOf([by].into())).spawn_bfs().join();
     assert!(found.discovery(by).is_some());
-    // Staged, left alone by the boot, and no power cut follows: only an offer goes on.
+    // Staged, left alone by the boot, and no power cut follows: only an offer continues.
     let mut machines = model.init_states();
     let mut left = None;
     let mut cut = false;

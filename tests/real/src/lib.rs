@@ -108,7 +108,7 @@ fn life(desk: &Workdir, effort: Effort, start: Instant) -> Result<Report> {
     report.onto_new_card = race.onto_new_card;
     report.over_old_release = race.over_old_release;
     report.caches_dropped = race.caches_dropped;
-    // The card that was cut short is the one that goes on to the commit and is proven.
+    // The card that was cut short is the one that continues to the commit and is proven.
     let (resume, claim) = update::killed_and_resumed(desk, report.onto_new_card.first())?;
     report.resume = Some(resume);
     report.proofs.push(claim);

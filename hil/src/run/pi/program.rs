@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// Between two looks whether it has ended.
+/// Between two looks at whether it has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Run it to its end, without a shell. What it prints goes to standard error, for ours is the report.

@@ -1,4 +1,4 @@
-//! Reads tables of known keys from TOML. Whatever is wrong is noted with its line, and the reading goes on, so that all
+//! Reads tables of known keys from TOML. Whatever is wrong is noted with its line, and the reading continues, so that all
 //! problems of a file are told at once.
 use bistable::config::Problem;
 use std::{borrow::Cow, path::Path};

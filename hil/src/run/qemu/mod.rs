@@ -317,7 +317,7 @@ impl Rig for Qemu {
         }
         let card = self.bench.work.join(format!("{name}.img"));
         copy(&self.kit.card(self.flow), &card)?;
-        // A second card of one scenario goes on with its log.
+        // A second card of one scenario continues with its log.
         if self.card != card || self.log.is_none() {
             let log = self.bench.logs.join(format!("{name}.log"));
             self.log = Some(File::create(&log).with_context(|| log.display().to_string())?);

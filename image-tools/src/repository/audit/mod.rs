@@ -1,5 +1,5 @@
 //! The audit: who did what, when. Numbered records, each of which names the one before by its digest, so that none can be
-//! changed or taken out without all later ones being written anew.
+//! changed or taken out without all later ones being written again.
 //!
 //! ```text
 //! audit/00000041.json        audit/00000042.json

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `deltas` | deltas: signed, in their place, with their blobs, between releases that are there |
 //! | `named` | files that have to fit their names: versions, attestations |
-//! | `repair` | hints made anew; what is worth nothing removed |
+//! | `repair` | hints made again; what is worth nothing removed |
 mod deltas;
 mod named;
 mod repair;

@@ -1,4 +1,4 @@
-//! What fsck can mend by itself: hints are made anew, and files are removed that are worth nothing.
+//! What fsck can repair by itself: hints are made again, and files are removed that are worth nothing.
 use super::{Fault, Report, deltas};
 use crate::repository::catalog::Entry;
 use crate::repository::index;
@@ -12,16 +12,16 @@ use bistable_format::bundle::{INDEX_NAME, blob_digest};
 use bistable_format::repository as names;
 use std::collections::BTreeMap;
 
-/// What was mended.
+/// What was repaired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// Hints made anew.
+    /// Hints made again.
     pub hints: u64,
     /// Blobs removed because their bytes weren't what their names say: who publishes or copies skips what is there.
     pub damaged: u64,
     /// Deltas removed that only blocked their names.
     pub deltas: u64,
-    /// Files of versions' names made anew.
+    /// Files of versions' names made again.
     pub names: u64,
     /// Files removed that a program left which was stopped.
     pub leftovers: u64,

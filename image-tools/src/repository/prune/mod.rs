@@ -6,7 +6,7 @@
 //!
 //! A delta lives as long as both of its releases; its file goes before its blobs.
 //!
-//! Files that nothing names any more, or not yet (a publish was stopped, a catalog was written anew), go when they were found
+//! Files that nothing names any more, or not yet (a publish was stopped, a catalog was written again), go when they were found
 //! so a day before.
 //!
 //! | file | noun |
@@ -93,7 +93,7 @@ pub enum PruneError {
         /// Seconds that have to lie between two.
         interval: u64,
     },
-    /// Another prune goes on with what this one began.
+    /// Another prune continues with what this one began.
     #[error("another program began to prune {0} meanwhile, and does the rest")]
     Overtaken(String),
     /// The system gives no randomness.

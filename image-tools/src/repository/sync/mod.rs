@@ -167,7 +167,7 @@ pub struct Copying<'a> {
 /// says is left out and reported, so that nothing but a repository comes out of a repository.
 ///
 /// # Errors
-/// See [`SyncError`]. Doing it again goes on where it was.
+/// See [`SyncError`]. Doing it again continues where it was.
 pub fn sync(
     from: &Store,
     to: &Store,

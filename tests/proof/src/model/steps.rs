@@ -111,7 +111,7 @@ pub fn possible(model: &Model, machine: &Machine, steps: &mut Vec<Step>) {
     }
 }
 
-/// Whether there is something staged that the boot may leave alone. A flag to be mended is mended first.
+/// Whether there is something staged that the boot may leave alone. A flag to be repaired is repaired first.
 fn leaves(machine: &Machine, up: &Up) -> bool {
     let waits = |memory: Memory| {
         let target = memory.now().target().map(|target| target.slot);
@@ -135,7 +135,7 @@ fn verbs(model: &Model, machine: &Machine, up: &Up, steps: &mut Vec<Step>) {
             steps.push(Step::Insist(rel));
         }
     }
-    // A flag to be mended is mended first.
+    // A flag to be repaired is repaired first.
     let mended = agent::lost_flag(machine).is_none();
     if mended && spent.operator < most.operator && agent::way_back(machine, up.slot, &memory).is_some() {
         steps.push(Step::GoBack);

@@ -31,7 +31,7 @@ pub enum Op {
     Promised(semver::Version),
     /// A system was booted that isn't the default.
     Trial,
-    /// The owner set a new goal: trials count anew.
+    /// The owner set a new goal: trials count again.
     NewGoal,
     /// The event log was told that this event is durable, by its number and its line: from here on it must be there.
     Logged(u64, Arc<[u8]>),

@@ -148,7 +148,7 @@ impl Pi {
             self.boots += 1;
             let (slot, image) = match self.start() {
                 Ok(started) => started,
-                // U-Boot's script resets the machine when it can't start anything, and goes on after a power cut.
+                // U-Boot's script resets the machine when it can't start anything, and continues after a power cut.
                 Err(e) if self.product.flow == Flow::Uboot && resets < RESETS => {
                     resets += 1;
                     if matches!(e, SimError::Fault(Fault::Stopping(_))) {

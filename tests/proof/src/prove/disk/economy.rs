@@ -19,7 +19,7 @@ pub enum Kind {
     Journal,
     /// A signed release was stored.
     Release,
-    /// A copy of the root was mended.
+    /// A copy of the root was repaired.
     Root,
     /// A copy of the floors, because one changed.
     Floors,
