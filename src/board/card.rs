@@ -31,7 +31,7 @@ pub enum CardError {
         what: &'static str,
     },
     /// It can't be opened.
-    #[error("card {}: {source}: check its permissions and the disk it lies on", .path.display())]
+    #[error("card {}: {source}: check its permissions and its disk", .path.display())]
     Open {
         /// The card.
         path: PathBuf,

@@ -231,7 +231,7 @@ fn a_source_that_serves_the_same_for_ever() {
     seen(&mut rig, &mut shop).unwrap();
     at_time(&rig, expiry + 5 * DAY);
     let e = seen(&mut rig, &mut shop).unwrap_err();
-    says(&e, Exit::TryLater, "expired 5 days ago: whoever publishes it has to renew it");
+    says(&e, Exit::TryLater, "expired 5 days ago: its publisher has to renew it");
     // A clock that went back to before what was seen is no clock.
     at_time(&rig, 17);
     seen(&mut rig, &mut shop).unwrap();

@@ -78,7 +78,7 @@ pub enum Stale {
         floor: u64,
     },
     /// Expired.
-    #[error("number {found} of channel {name} expired {} ago: whoever publishes it has to renew it, with `bistable-image channel refresh`", span(.now - .expires_at))]
+    #[error("number {found} of channel {name} expired {} ago: its publisher has to renew it with `bistable-image channel refresh`", span(.now - .expires_at))]
     Expired {
         /// The channel.
         name: String,

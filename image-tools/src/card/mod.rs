@@ -158,7 +158,7 @@ pub enum CardError {
         source: io::Error,
     },
     /// The extra files bring one that Bistable writes, or that would lead the firmware past it.
-    #[error("{path} may not be there: Bistable decides what boots; take it away", path = path.display())]
+    #[error("{path} must not exist: Bistable decides what boots; remove it", path = path.display())]
     BootFile {
         /// The file.
         path: PathBuf,

@@ -38,7 +38,7 @@ pub enum RootsError {
         version: u32,
     },
     /// It is there, but the audit doesn't say so.
-    #[error("the root is there, but not in the audit: do it again")]
+    #[error("the root was written, but the audit lacks it: run the command again")]
     Audit(#[from] Box<AuditError>),
     /// It has another first root than the one given.
     #[error("{place} belongs to another product: its first root is not the one that was given")]
