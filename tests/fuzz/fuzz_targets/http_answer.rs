@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
 
     for _ in 0..2 {
         let before = served.connections();
-        if let Ok(Some(bytes)) = http.small("channel", SMALL) {
+        if let Ok(Some(bytes)) = http.get("channel", SMALL) {
             assert!(bytes.len() <= SMALL);
         }
         assert!(served.connections() - before <= most, "redirects without an end");
@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
         let before = served.bytes();
         let mut read = 0;
         let mut buffer = [0; 5];
-        let mut end = http.begin("blob", span).map(|()| 1);
+        let mut end = http.open_range("blob", span).map(|()| 1);
         while let Ok(1..) = end {
             end = http.read(&mut buffer);
             read += end.as_ref().map_or(0, |n| *n as u64);
