@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, io, sync::Arc};
 const BASE: u64 = 32 << 20;
 const FIRST: u64 = BASE + (1 << 20);
 const REGION: u64 = 256 << 10;
+/// Of a copy of the names that is whole.
+const END: &[u8] = b"\nend";
 
 /// The folder.
 #[allow(missing_debug_implementations, reason = "the volume is a trait object")]
@@ -24,6 +26,11 @@ impl EventVolume {
     /// Sectors that can't be read are zeros: damage, as the agent's own folder has it.
     fn block(&self, at: u64) -> io::Result<[u8; PAGE]> {
         let mut block = [0; PAGE];
+        match self.0.read(at, &mut block) {
+            Err(e) if e.stopping().is_some() => return Err(error(&e)),
+            Err(_) => {}
+            Ok(()) => return Ok(block),
+        }
         for (i, sector) in block.chunks_mut(SECTOR).enumerate() {
             match self.0.read(at + (i * SECTOR) as u64, sector) {
                 Err(e) if e.stopping().is_some() => return Err(error(&e)),
@@ -38,11 +45,9 @@ impl EventVolume {
     fn copies(&self) -> io::Result<[Option<(u64, Names)>; 2]> {
         let read = |at| {
             let copy = self.block(at)?;
-            let whole = std::str::from_utf8(&copy).ok().and_then(|text| {
-                let (json, end) = text.trim_end_matches('\0').rsplit_once('\n')?;
-                if end != "end" { None } else { serde_json::from_str(json).ok() }
-            });
-            Ok::<_, io::Error>(whole)
+            let end = copy.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+            let json = copy[..end].strip_suffix(END);
+            Ok::<_, io::Error>(json.and_then(|json| serde_json::from_slice(json).ok()))
         };
         Ok([read(BASE)?, read(BASE + PAGE as u64)?])
     }
@@ -58,7 +63,7 @@ impl EventVolume {
         for (i, there) in self.copies()?.into_iter().enumerate() {
             if there.as_ref() != Some(names) {
                 let mut copy = serde_json::to_vec(names)?;
-                copy.extend_from_slice(b"\nend");
+                copy.extend_from_slice(END);
                 copy.resize(PAGE, 0);
                 let place = BASE + (i * PAGE) as u64;
                 self.0.write(place, &copy).and_then(|()| self.0.flush()).map_err(|e| error(&e))?;

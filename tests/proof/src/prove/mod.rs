@@ -85,8 +85,8 @@ pub struct Options {
     /// Draw ten times as much: takes an hour
     #[arg(long)]
     long: bool,
-    /// Single cuts only, from one slot in each boot flow, in `uboot` without a second update, in neither with a third goal;
-    /// leaves failing cards and mutants to `cargo test`: takes some four minutes
+    /// Single cuts only, from one slot, most scenarios in one boot flow and those of a second update or a third goal mostly in
+    /// none; leaves failing cards and mutants to `cargo test`: takes some four minutes
     #[arg(long, conflicts_with = "long")]
     quick: bool,
     /// Only this boot flow, with pairs of cuts; both if not given, with pairs in `tryboot`

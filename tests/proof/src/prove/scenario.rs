@@ -177,7 +177,7 @@ pub const ALL: [Scenario; 37] = [
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
     Scenario::new("delta of copies", "nothing but the lists is fetched", &[Delta("4.1.0")], "4.1.0")
-        .quick(Flow::Uboot),
+        .quick(Flow::Tryboot),
     Scenario::new(
         "stale delta",
         "what runs was written to: most is fetched in full, with the header",
@@ -190,14 +190,14 @@ pub const ALL: [Scenario; 37] = [
         .quick(Flow::Tryboot),
     Scenario::new("delta after full", "a cut, then the delta", &[Offer("4.0.0")], "4.0.0")
         .again(&[Delta("4.0.0")])
-        .quick(Flow::Uboot),
+        .quick(Flow::Tryboot),
     Scenario::new(
         "delta's bundle",
         "it can't make all of it, and the full bundle completes it",
         &[DeltaFile("4.2.0"), Offer("4.2.0")],
         "4.2.0",
     )
-    .quick(Flow::Uboot),
+    .quick(Flow::Tryboot),
     Scenario::new("sick release", "its application fails: reverted", &[Offer("3.0.0")], "1.1.0")
         .rejects(&["3.0.0"]),
     Scenario::new("dead release", "its kernel never reports", &[Offer("3.1.0")], "1.1.0").rejects(&["3.1.0"]),
@@ -230,7 +230,7 @@ pub const ALL: [Scenario; 37] = [
         "2.0.0",
     )
     .killed(When::Access(9))
-    .quick(Flow::Uboot),
+    .quick(Flow::Tryboot),
     // The first is "installing", the second the release, the third "staged".
     Scenario::new("killed in a save", "before the flush; its copy reads well", &[Offer("2.0.0")], "2.0.0")
         .killed(When::Flush(Partition::State, 3))
@@ -289,7 +289,8 @@ pub const ALL: [Scenario; 37] = [
     .mode(Mode::Check)
     .rejects(&["3.2.0"])
     .quick(Flow::Uboot),
-    Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0"),
+    Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0")
+        .whole_only(),
     Scenario::new(
         "good after sick",
         "a sick release, then a good one",
@@ -335,5 +336,6 @@ pub const ALL: [Scenario; 37] = [
         &[Offer("2.0.0"), Offer("3.0.0")],
         "2.0.0",
     )
-    .rejects(&["3.0.0"]),
+    .rejects(&["3.0.0"])
+    .whole_only(),
 ];
