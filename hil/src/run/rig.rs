@@ -93,6 +93,14 @@ pub trait Rig {
     /// The path of a release's bundle, as the device sees it.
     fn bundle(&self, version: &str) -> String;
 
+    /// The address of a repository whose channel `staging` offers [`GOOD`](super::release::GOOD), as the device sees it.
+    ///
+    /// # Errors
+    /// When this rig's device has none in reach.
+    fn repository(&self) -> Result<String> {
+        bail!("this rig has no repository in its device's reach")
+    }
+
     /// Damage the kernel in a slot that isn't running.
     ///
     /// # Errors

@@ -44,11 +44,14 @@ pub enum Needs {
     Nothing,
     /// A log of what is written to the card.
     WriteLog,
+    /// A repository in the device's reach, and the daemon as a service.
+    Repository,
 }
 
 /// All of them, but for the power cuts.
-pub const ALL: [Scenario; 8] = [
+pub const ALL: [Scenario; 9] = [
     Scenario { name: "update", story: update, needs: Needs::Nothing },
+    Scenario { name: "left alone", story: left_alone, needs: Needs::Repository },
     Scenario { name: "self-test refused", story: refused, needs: Needs::Nothing },
     Scenario { name: "unhealthy", story: |d| reverted(d, SICK, Bar::Health), needs: Needs::Nothing },
     Scenario { name: "panic", story: |d| reverted(d, PANICS, Bar::Seconds(45)), needs: Needs::Nothing },
@@ -125,6 +128,39 @@ fn update(device: &mut Device<'_>) -> Result<Outcome> {
     device.off_with_default(Slot::A)?;
     Ok(Outcome { what: "commit", time, bar: None, note: String::new() })
 }
+
+/// Two settings, and hands off: the daemon finds the release, stages, tests and tries it, and the boot commits it.
+fn left_alone(device: &mut Device<'_>) -> Result<Outcome> {
+    first_boot(device)?;
+    let pace = device.rig().pace();
+    let settings = format!(
+        "[source]\\nurls = [\"{}\"]\\nchannel = \"staging\"\\n[update]\\nmode = \"auto\"\\ncheck_interval = \"{INTERVAL_MIN}m\"\\n",
+        device.rig().repository()?
+    );
+    let command = format!(
+        "mkdir -p /run/bistable/config.d && printf '{settings}' > /run/bistable/config.d/60-alone.toml"
+    );
+    let said = device.ask(&command, pace.answer)?.context("no answer to the settings")?;
+    ensure!(said.code == 0, "writing the settings ended with {}: {}", said.code, said.text);
+    let from = device.seen.len();
+    let start = Clock::start();
+    // A look that is overdue comes within the interval.
+    device.up(GOOD.version, from, Duration::from_secs(INTERVAL_MIN * 60) + pace.install + pace.boot)?;
+    let status = device.settle(pace.boot)?;
+    let time = start.now();
+    at_rest(&status, GOOD, Slot::B)?;
+    let history = device.history()?;
+    let last = history.last().context("no history")?;
+    ensure!(
+        last.version == GOOD.version && last.outcome == "committed",
+        "the last update in the history is {last:?}"
+    );
+    device.off_with_default(Slot::B)?;
+    Ok(Outcome { what: "commit", time, bar: None, note: format!("asked every {INTERVAL_MIN} min") })
+}
+
+/// The shortest interval between two looks at a channel that can be configured.
+const INTERVAL_MIN: u64 = 5;
 
 fn refused(device: &mut Device<'_>) -> Result<Outcome> {
     first_boot(device)?;

@@ -68,6 +68,8 @@ pub fn plan(bench: &Bench, hands: bool, scenarios: &[Scenario], part: Option<&st
         .map(|(name, scenario)| {
             let skipped = if scenario.is_some_and(|s| s.needs == Needs::WriteLog) {
                 Some("nothing logs what is written to a real card")
+            } else if scenario.is_some_and(|s| s.needs == Needs::Repository) {
+                Some("the bench has no repository in the Pi's reach")
             } else if name == UNWIRED && bench.jig.is_none() && !hands {
                 Some("nobody takes the jig's wire off")
             } else {

@@ -6,7 +6,7 @@ use super::{
     machine::Machine,
     overlay::{self, Overlay, Piece},
 };
-use crate::run::release::{self, FACTORY, HEALTH, PRODUCT, Release};
+use crate::run::release::{self, FACTORY, GOOD, HEALTH, PRODUCT, Release};
 use anyhow::{Context, Result, bail};
 use bistable_boot::{Flow, layout::Partition};
 use bistable_image::volume::{SystemOptions, VolumeId, VolumeSize, open_system};
@@ -28,7 +28,7 @@ const EPOCH: u64 = 1_764_547_200;
 const CARD: &str = "1G";
 const SLOTS: [&str; 2] = ["system=160M", "boot=32M"];
 /// Changed whenever what is made here changes in a way that its inputs don't show.
-const EDITION: &str = "2";
+const EDITION: &str = "3";
 
 /// The device's program with all that init and udev read: a folder as `package --tree` makes it.
 #[derive(Clone, Debug)]
@@ -45,6 +45,9 @@ impl Kit {
     pub fn card(&self, flow: Flow) -> PathBuf {
         self.folder.join(format!("card-{flow}.img"))
     }
+
+    /// Where the repository is on the device.
+    pub const REPOSITORY: &str = "/persistent/repository";
 
     /// Where a bundle is on the device.
     pub fn bundle(version: &str) -> String {
@@ -154,6 +157,7 @@ impl Maker<'_> {
         for release in release::ALL {
             self.bundle(release).with_context(|| format!("release {}", release.version))?;
         }
+        self.repository().context("the repository")?;
         for flow in [Flow::Tryboot, Flow::Uboot] {
             self.card(flow).with_context(|| format!("card for {flow}"))?;
         }
@@ -202,6 +206,17 @@ impl Maker<'_> {
         );
         self.host(&line.split_whitespace().collect::<Vec<_>>())?;
         fs::remove_file(&tar).with_context(|| tar.display().to_string())
+    }
+
+    /// A repository beside the bundles, which offers the good release.
+    fn repository(&self) -> Result<()> {
+        self.host(&["repo", "init", "--repo", "bundles/repository", "--root", "root.root"])?;
+        let line = format!(
+            "publish --progress none --repo bundles/repository --root root.root --channel staging --key channel.key \
+             bundles/{PRODUCT}-{}.bundle",
+            GOOD.version
+        );
+        self.host(&line.split_whitespace().collect::<Vec<_>>()).map(drop)
     }
 
     fn card(&self, flow: Flow) -> Result<()> {
@@ -259,6 +274,38 @@ impl Write for Sparse {
     }
 }
 
+/// The groups that a package asks systemd-sysusers for (sysusers.d(5)), which its installation would have made.
+fn groups(package: &Path) -> Result<Vec<String>> {
+    let mut groups = Vec::new();
+    for (path, inside) in walk(package)? {
+        if inside.starts_with("usr/lib/sysusers.d") {
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let names = text.lines().filter_map(|line| line.strip_prefix("g "));
+            groups.extend(names.filter_map(|rest| rest.split_whitespace().next()).map(str::to_owned));
+        }
+    }
+    Ok(groups)
+}
+
+/// The system's groups, and these.
+fn with_groups(system: &Path, groups: &[String]) -> Result<String> {
+    let file = File::open(system).with_context(|| system.display().to_string())?;
+    let mut text = String::new();
+    for entry in tar::Archive::new(file).entries_with_seek()? {
+        let mut entry = entry?;
+        if entry.path()?.strip_prefix(".").is_ok_and(|path| path == Path::new("etc/group")) {
+            entry.read_to_string(&mut text)?;
+        }
+    }
+    for (name, id) in groups.iter().zip(FIRST_GROUP..) {
+        text += &format!("{name}:x:{id}:\n");
+    }
+    Ok(text)
+}
+
+/// The first of the numbers that Debian leaves to systems' own groups and the small system doesn't use (Debian Policy 9.2.2).
+const FIRST_GROUP: u32 = 900;
+
 /// The Debian system, over it the package, over it the overlay: of two entries with one name the later one counts.
 fn assemble(system: &Path, package: &Package, overlay: &Overlay, out: &Path) -> Result<()> {
     let mut file = File::create(out).with_context(|| out.display().to_string())?;
@@ -281,6 +328,12 @@ fn assemble(system: &Path, package: &Package, overlay: &Overlay, out: &Path) -> 
             builder.append_data(&mut header, inside, File::open(&path)?)?;
         }
     }
+    let groups = with_groups(system, &groups(&package.0)?)?;
+    let mut header = tar::Header::new_gnu();
+    header.set_mtime(EPOCH);
+    header.set_mode(0o644);
+    header.set_size(groups.len() as u64);
+    builder.append_data(&mut header, "etc/group", groups.as_bytes())?;
     for (path, piece) in overlay {
         let mut header = tar::Header::new_gnu();
         header.set_mtime(EPOCH);
@@ -351,6 +404,22 @@ mod tests {
         for (from, to) in table {
             assert_eq!(merged(Path::new(from)), Path::new(to));
         }
+    }
+
+    #[test]
+    fn groups_of_a_package_are_added_to_those_of_the_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = dir.path().join("package/usr/lib/sysusers.d");
+        fs::create_dir_all(&conf).unwrap();
+        fs::write(conf.join("x.conf"), "# may ask\ng bistable - -\nu! other - - -\n").unwrap();
+        let groups = groups(&dir.path().join("package")).unwrap();
+        let system = dir.path().join("system.tar");
+        let mut builder = tar::Builder::new(File::create(&system).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(10);
+        builder.append_data(&mut header, "./etc/group", &b"root:x:0:\n"[..]).unwrap();
+        builder.into_inner().unwrap();
+        assert_eq!(with_groups(&system, &groups).unwrap(), "root:x:0:\nbistable:x:900:\n");
     }
 
     #[test]

@@ -382,6 +382,10 @@ impl Rig for Qemu {
         Kit::bundle(version)
     }
 
+    fn repository(&self) -> Result<String> {
+        Ok(Kit::REPOSITORY.into())
+    }
+
     fn spoil_kernel(&mut self, slot: Slot) -> Result<()> {
         let card = firmware::Card::open(&self.card)?;
         let volume = card.volume(BOOT_PARTITIONS[slot]).context("the slot has no boot volume")?;

@@ -59,9 +59,7 @@ const JIG_TEST: &str = "#!/bin/sh\ntest ! -e /run/jig-off\n";
 pub const JIG_OFF: &str = "/run/jig-off";
 
 /// Units that a product of this kind has no use for. Under emulation each program that is started counts.
-const UNNEEDED: [&str; 26] = [
-    "bistable-api.socket",
-    "bistable.service",
+const UNNEEDED: [&str; 24] = [
     "dev-hugepages.mount",
     "dev-mqueue.mount",
     "kmod-static-nodes.service",
