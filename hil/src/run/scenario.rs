@@ -145,7 +145,14 @@ fn left_alone(device: &mut Device<'_>) -> Result<Outcome> {
     let from = device.seen.len();
     let start = Clock::start();
     // A look that is overdue comes within the interval.
-    device.up(GOOD.version, from, Duration::from_secs(INTERVAL_MIN * 60) + pace.install + pace.boot)?;
+    let within = Duration::from_secs(INTERVAL_MIN * 60) + pace.install + pace.boot;
+    if let Err(e) = device.up(GOOD.version, from, within) {
+        // For the log of the console.
+        for question in ["bistable events --format text", "systemctl --no-pager status bistable.service"] {
+            device.ask(question, pace.answer)?;
+        }
+        return Err(e);
+    }
     let status = device.settle(pace.boot)?;
     let time = start.now();
     at_rest(&status, GOOD, Slot::B)?;

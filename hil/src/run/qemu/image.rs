@@ -411,7 +411,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let conf = dir.path().join("package/usr/lib/sysusers.d");
         fs::create_dir_all(&conf).unwrap();
-        fs::write(conf.join("x.conf"), "# may ask\ng bistable - -\nu! other - - -\n").unwrap();
+        put(&conf.join("x.conf"), b"# may ask\ng bistable - -\nu! other - - -\n").unwrap();
         let groups = groups(&dir.path().join("package")).unwrap();
         let system = dir.path().join("system.tar");
         let mut builder = tar::Builder::new(File::create(&system).unwrap());
