@@ -43,7 +43,7 @@ pub enum AgentEvent<'a> {
     Ended(&'a Entry),
     /// A step took longer than expected, this long.
     Slow(StepName, Duration),
-    /// The state was saved. It comes before [`State`](Note::State), and before anything is done about it.
+    /// The state was saved. It comes before [`State`](AgentEvent::State), and before anything is done about it.
     Saved(&'a Now),
 }
 
@@ -95,7 +95,7 @@ pub trait Observer {
     /// Handles one event.
     fn on_event(&mut self, event: AgentEvent<'_>);
 
-    /// Whether the agent continues an installation; it asks after each [`Note::Read`]. On a break it returns
+    /// Whether the agent continues an installation; it asks after each [`AgentEvent::Read`]. On a break it returns
     /// [`Error::Cancelled`](crate::Error::Cancelled) and gives the release up without rejecting it.
     fn wants_more(&self) -> ControlFlow<()> {
         ControlFlow::Continue(())

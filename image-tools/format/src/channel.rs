@@ -172,7 +172,7 @@ pub struct Channel {
 
 impl Channel {
     /// Verify, then decode: the only way from a file to a channel. That it is the one asked for, and the newest, is
-    /// for [`fresh::check`](crate::fresh::check) to say.
+    /// for [`freshness::check`](crate::freshness::check) to say.
     ///
     /// # Errors
     /// See [`TrustError`].

@@ -73,7 +73,7 @@ impl Inventory {
     /// Read the newest file of every channel, or of one, and the catalogs; no release is read.
     ///
     /// # Errors
-    /// See [`HoldingsError`].
+    /// See [`InventoryError`].
     pub fn read(store: &Store, roots: &Roots, only: Option<&str>) -> Result<Inventory, InventoryError> {
         let wanted = match only {
             Some(name) => vec![name.to_owned()],

@@ -82,7 +82,7 @@ pub struct Part {
 /// Read a release by the digest of its signed bytes. A root that isn't in force any more may vouch for it.
 ///
 /// # Errors
-/// See [`ContentsError`].
+/// See [`ManifestError`].
 pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, ManifestError> {
     let (place, path) = (store.place().to_owned(), names::blob(digest));
     let Some(signed) = store.get(&path, Envelope::MAX_BYTES)? else {
@@ -151,7 +151,7 @@ impl Stored {
     /// Look whether all of it is there, by name and size.
     ///
     /// # Errors
-    /// [`ContentsError::Incomplete`] for the first that isn't.
+    /// [`ManifestError::Incomplete`] for the first that isn't.
     pub fn require_whole(&self, store: &Store) -> Result<(), ManifestError> {
         for part in self.parts() {
             let path = names::blob(&part.digest);
