@@ -84,7 +84,8 @@ pub(crate) fn deliver(
     text: &str,
     timeout: Duration,
 ) -> Result<Delivered, HostError> {
-    let scheme = Scheme::of(url).ok_or_else(|| HostError::Failed("it is not an http:// or https:// address".into()))?;
+    let scheme = Scheme::of(url)
+        .ok_or_else(|| HostError::Failed("it is not an http:// or https:// address".into()))?;
     asked(timeout, scheme, |agent| {
         let request = if method == "PUT" { agent.put(url) } else { agent.post(url) };
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
