@@ -1,5 +1,6 @@
 //! `daemon`: the device is opened for each act, as if somebody had typed it.
 mod couriers;
+mod ward;
 
 use super::{Answer, Failed, audit::By, place::Place, request::Work, work::Workplace};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     clock::{self, SystemClock},
     config,
     daemon::{self, Daemon, Report, Survey, Window, Works, inhibitors, watchdog},
-    events::{End, Entry, Filter, Kind, Log, Reading, Session},
+    events::{self, End, Entry, Filter, Kind, Log, Reading, Session},
     logging,
     metrics::{Format, Live},
     ports::{Clock, EventPorts, Stamp, Stamps},
@@ -58,6 +59,7 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
         log::warn!(reason:% = e; "changes_not_watched");
     }
     couriers::start(&pane, &front);
+    ward::start(&pane, &front);
     // An act may take an hour in which nothing is told but waited: a health check, or retries.
     let (beats, own) = (Arc::clone(&front), thread::current().id());
     clock::at_wait(move || {
@@ -133,7 +135,7 @@ impl Works for Bench {
         self.pane.workplace().work(&Work::Ask(request.clone()), &by, session, observer)
     }
 
-    fn report(&mut self, reports: &[Report]) -> Result<(), Error> {
+    fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
         let workplace = self.pane.workplace();
         let board = config::board_settings(&workplace.root());
         let machine = workplace.open(&board, Access::Exclusive)?;
@@ -142,8 +144,10 @@ impl Works for Bench {
         for Report { kind, source, data } in reports {
             log.append(*kind, source, data.clone());
         }
+        log.flush();
+        let is_kept = log.place() == events::Place::Persistent && log.trouble().is_none();
         drop(log);
-        machine.verb_end.save()
+        machine.verb_end.save().map(|()| is_kept)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {
@@ -214,6 +218,11 @@ impl Pane {
     /// Where the configuration is.
     fn root(&self) -> PathBuf {
         self.workplace().root()
+    }
+
+    /// Time since some moment of this run: the simulated Pi's stands still between two programs.
+    fn uptime(&self) -> Duration {
+        SystemClock.now()
     }
 
     /// The board's serial number.

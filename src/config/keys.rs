@@ -141,6 +141,14 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "instead of the release's health profile and of `/etc/bistable/health.toml`",
     },
     &One {
+        name: "health.interval", kind: time(10, 86_400), field: |i| &mut i.settings.health.interval,
+        help: "how often the daemon runs the health checks of the running release; `command` checks every 5 minutes at most",
+    },
+    &One {
+        name: "health.revert_after", kind: Optional(time(60, 30 * 86_400)), field: |i| &mut i.settings.health.revert_after,
+        help: "unhealthy for this long, the device tries the other slot's release again, once for each release; not set: never",
+    },
+    &One {
         name: "hooks.timeout", kind: time(1, 600), field: |i| &mut i.settings.hooks.timeout,
         help: "how long a hook may take before it and all that it started are ended",
     },

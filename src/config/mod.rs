@@ -93,7 +93,8 @@ pub use programs::Program;
 pub use remark::{Level, Remark};
 pub use secret::secret;
 pub use settings::{
-    BoardSettings, HookSettings, MetricsSettings, Settings, SourceLimits, SourceSettings, UpdateSettings,
+    BoardSettings, HealthSettings, HookSettings, MetricsSettings, Settings, SourceLimits, SourceSettings,
+    UpdateSettings,
 };
 pub use show::Listing;
 #[cfg(feature = "daemon")]

@@ -86,6 +86,15 @@ pub struct MetricsSettings {
     pub push_interval: Duration,
 }
 
+/// How the health of the running release is watched after its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// How often its checks run: 10 seconds to a day.
+    pub interval: Duration,
+    /// How long it may be unhealthy until the device goes back by itself; never if `None`.
+    pub revert_after: Option<Duration>,
+}
+
 /// How the operator's hooks are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookSettings {
@@ -116,6 +125,8 @@ pub struct Settings {
     pub components: Vec<Component>,
     /// Who is told of events; sorted by name.
     pub webhooks: Vec<Webhook>,
+    /// How health is watched.
+    pub health: HealthSettings,
     /// How hooks are run.
     pub hooks: HookSettings,
     /// Where what is measured goes.
@@ -177,6 +188,7 @@ impl Default for Settings {
             root: None,
             components: Vec::new(),
             webhooks: Vec::new(),
+            health: HealthSettings { interval: Duration::from_secs(30), revert_after: None },
             hooks: HookSettings { timeout: Duration::from_secs(60) },
             metrics: MetricsSettings { push: None, push_interval: Duration::from_secs(60) },
             board: BoardSettings::default(),

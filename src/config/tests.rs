@@ -45,7 +45,7 @@ fn everything_can_be_set() {
         [component.app]\nkind = 'directory'\nunit = 'app.service'\npath = '/opt/app/'\nversion_file = 'meta/VERSION'\n
         health = '/data/health.toml'\nmode = 'auto'\nstart_wait = '30s'\n[component.app.backup]\npath = '/data/backups'\nkeep = 3\ndays = 7\n
         [component.web]\nkind = 'containers'\nproject = 'hub'\nservice = 'web'\n
-        [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\n
+        [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\ninterval = '1m'\nrevert_after = '10m'\n
         [hooks]\ntimeout = '5s'\n[metrics]\npush = 'http://gw'\npush_interval = '5m'\n
         [webhook.ops]\nurl = 'https://ops.example/x'\ntypes = ['update.*']\nsecret_files = ['/etc/a', '/etc/b']\ntemplate = 'slack'\nretry_max = '5m'\ngive_up_after = '1d'\n
         [webhook.chat]\nurl_file = '/etc/chat'\n        [board]\nname = 'pi4'\ndisk = '/dev/mmcblk0'\n
@@ -117,6 +117,9 @@ fn everything_can_be_set() {
             give_up_after: day,
         }
     );
+    let health =
+        HealthSettings { interval: Duration::from_secs(60), revert_after: Some(Duration::from_secs(600)) };
+    assert_eq!(settings.health, health);
     assert_eq!(settings.hooks.timeout, Duration::from_secs(5));
     assert_eq!(
         settings.metrics,
@@ -244,7 +247,7 @@ fn each_error_says_where_and_what_is_allowed() {
         ("[self_test]\nplan = 'x.toml'", ":2: self_test.plan is an absolute path in quotes, not 'x.toml'"),
         ("[self_test]\nplan = 7", ":2: self_test.plan is an absolute path in quotes, not 7"),
         ("[self_test]\nplan = \"/a\\nb\"", ":2: self_test.plan is an absolute path in quotes, not \"/a\\nb\""),
-        ("[health]\npath = '/x'", ":2: [health] unknown key \"path\"; known: profile"),
+        ("[health]\npath = '/x'", ":2: [health] unknown key \"path\"; known: profile, interval, revert_after"),
         ("[board]\nnam = 'pi4'", ":2: [board] unknown key \"nam\"; known: name, disk"),
         ("board = 'pi4'", ":1: board is a table: [board], not 'pi4'"),
         ("[board]\nname = 4", ":2: board.name is a board's name in quotes, like \"pi4\", not 4"),

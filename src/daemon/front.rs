@@ -1,10 +1,13 @@
 //! What the daemon and whoever asks it share: the queue, the jobs, and what comes next. Nobody waits here for the device.
-use super::bell::Bell;
+use super::{
+    bell::Bell,
+    health::{Health, Sick},
+};
 use crate::{
     app::{Asker, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
     events::{Filter, Kind},
     metrics::{Format, Live},
-    serve::{Desk, Found, NotTaken, Outlook},
+    serve::{Desk, Found, HealthNow, NotTaken, Outlook},
     status::Date,
 };
 use serde_json::Value;
@@ -93,8 +96,10 @@ struct Shared {
     revision: u64,
     /// When it last gave a sign of life.
     beat: Duration,
-    /// What it measures of itself.
-    live: Live,
+    /// How the running release is.
+    health: Health,
+    /// What is to be gone back from.
+    sick: Option<Sick>,
     closed: bool,
 }
 
@@ -115,7 +120,8 @@ impl Front {
             stoppable: None,
             revision: 0,
             beat: window.now(),
-            live: Live::default(),
+            health: Health::unknown("no check was made yet"),
+            sick: None,
             closed: false,
         };
         Front {
@@ -151,6 +157,25 @@ impl Front {
         if self.letters.try_send(Letter::Report(Report { kind, source, data })).is_err() {
             log::warn!(event = name; "not_reported");
         }
+    }
+
+    /// The running release is like that.
+    pub fn health(&self, health: Health) {
+        self.shared().health = health;
+    }
+
+    /// The running release has been unhealthy for too long.
+    pub fn sick(&self, sick: Sick) {
+        self.shared().sick = Some(sick);
+        // It wakes the daemon, and nobody else.
+        if !self.nudged.swap(true, Ordering::SeqCst) && self.letters.try_send(Letter::Nudge).is_err() {
+            self.nudge_came();
+        }
+    }
+
+    /// What is to be gone back from, once.
+    pub(super) fn take_sick(&self) -> Option<Sick> {
+        self.shared().sick.take()
     }
 
     /// The word that something changed has come.
@@ -293,8 +318,15 @@ impl Desk for Front {
     }
 
     fn metrics(&self, format: Format) -> Result<String, Box<Document>> {
-        let live = self.shared().live.clone();
+        let Health { healthy, took, checks, .. } = self.shared().health.clone();
+        let checked_in = healthy.filter(|_| !checks.is_empty()).map(|_| took);
+        let live = Live { resident: None, healthy, checked_in };
         self.window.metrics(format, live)
+    }
+
+    fn readiness(&self) -> HealthNow {
+        let Health { healthy, reason, version, took, checks } = self.shared().health.clone();
+        HealthNow { healthy, reason, version, took, checks }
     }
 
     fn outlook(&self) -> Outlook {

@@ -9,6 +9,8 @@
 //! | [`works`](Works) | the port to the device |
 //! | [`front`](Front) | what it shares with whoever asks |
 //! | [`bell`](Bell) | wakes threads that wait for something to happen |
+//! | [`health`](Health) | the health of the running release, as it is known now |
+//! | [`vitals`](Vitals) | what follows from that |
 //! | `turn` | one turn of its loop: an act, or a sleep |
 //! | `inhibitors` | what holds a switch off |
 //! | `reporter` | how far a job is |
@@ -16,10 +18,12 @@
 //! | `watch` | files whose change makes it look again |
 mod bell;
 mod front;
+mod health;
 pub(crate) mod inhibitors;
 mod past;
 mod reporter;
 mod turn;
+mod vitals;
 #[cfg(target_os = "linux")]
 pub(crate) mod watch;
 pub(crate) mod watchdog;
@@ -27,7 +31,9 @@ mod works;
 
 pub use bell::Bell;
 pub use front::{DEPTH, Front, Letter, Report, Window};
+pub use health::{Health, Sick};
 pub use turn::{Daemon, Turn};
+pub use vitals::{Follows, Vitals};
 pub use works::{Survey, Works};
 
 use std::{

@@ -1,5 +1,7 @@
 //! One turn of the daemon's loop: an act, or a sleep.
-use super::{Front, Letter, Report, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter};
+use super::{
+    Front, Letter, Report, Sick, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter,
+};
 use crate::{
     Error,
     agent::is_reboot,
@@ -9,10 +11,12 @@ use crate::{
     },
     board::CardError,
     error::Exit,
+    events::Kind,
     ports::Fault,
     serve::{Desk, NotTaken},
 };
 use bistable_boot::{Now, Saved};
+use serde_json::json;
 use std::{
     sync::{
         Arc,
@@ -23,6 +27,9 @@ use std::{
 
 /// What was seen of the device is believed for so long, if nobody says that it changed.
 const FRESH: Duration = Duration::from_secs(600);
+
+/// A way back that was refused, by FleetLock for example, is tried again after this time.
+const LEAVE_AGAIN: Duration = Duration::from_secs(15 * 60);
 
 /// Reports that wait at most.
 const REPORTS: usize = 64;
@@ -47,6 +54,8 @@ pub struct Daemon<W> {
     asked: Option<(String, Request, Asker)>,
     /// What is to be written into the event log.
     reports: Vec<Report>,
+    /// The release that this run goes back from, and when it tries that again.
+    leaving: Option<(String, Duration)>,
     seen: Option<(Duration, Survey)>,
     /// The last look at the channel, of this run.
     look: Option<LastTry>,
@@ -82,6 +91,7 @@ impl<W: Works> Daemon<W> {
             front: Arc::clone(&front),
             asked: None,
             reports: Vec::new(),
+            leaving: None,
             seen: None,
             look: None,
             refused: None,
@@ -128,6 +138,12 @@ impl<W: Works> Daemon<W> {
         if !survey.is_undecided() && self.tell() {
             return Turn::Acted;
         }
+        if survey.standing.now.is_idle()
+            && let Some(sick) = self.front.take_sick()
+            && let Some(turn) = self.leave(&moment, &survey, &sick)
+        {
+            return turn;
+        }
         match self.next(&moment, &survey) {
             // Somebody may hold it off by now, and nothing says that a folder is there that wasn't.
             Next::Do { act: Act::Switch } if !is_new => {
@@ -144,13 +160,49 @@ impl<W: Works> Daemon<W> {
         }
     }
 
+    /// Go back from a release that was unhealthy for too long: once for each release, and not before that is in the log. What is
+    /// gone back to passes self-tests, trial and health check as after any `revert`; with its commit what was left is rejected, for its
+    /// health check failed (I16), so it does not come back by itself.
+    fn leave(&mut self, moment: &Moment, survey: &Survey, sick: &Sick) -> Option<Turn> {
+        let was_left = survey.remembered.left.iter().any(|left| left.release == sick.release);
+        let is_again = self.leaving.as_ref().is_some_and(|(release, _)| *release == sick.release);
+        let is_early = self.leaving.as_ref().is_some_and(|(_, not_before)| moment.uptime < *not_before);
+        if was_left && !is_again || is_early {
+            return None;
+        }
+        if !was_left {
+            let Sick { version, release, reason } = sick;
+            let data = json!({ "version": version, "release": release, "reason": reason });
+            let report = Report { kind: Kind::HealthRevert, source: "daemon", data };
+            match self.works.report(&[report]) {
+                Ok(true) => {}
+                // What is not known after the next boot could happen again and again.
+                Ok(false) => {
+                    log::warn!(version; "unhealthy_release_stays_without_a_log");
+                    return None;
+                }
+                Err(e) => {
+                    log::warn!(version, reason:% = e; "unhealthy_release_stays_for_now");
+                    return None;
+                }
+            }
+        }
+        log::warn!(version = sick.version, reason = sick.reason; "unhealthy_release_left");
+        let Some(end) = self.own(&Request::Revert) else { return Some(Turn::Down) };
+        // Only what passes is tried again: without another release there is no way back.
+        let again = end.busy || end.exit == Exit::TryLater;
+        let not_before = if again { moment.uptime.saturating_add(LEAVE_AGAIN) } else { Duration::MAX };
+        self.leaving = Some((sick.release.clone(), not_before));
+        Some(Turn::Acted)
+    }
+
     /// Have reports written; whether that worked.
     fn tell(&mut self) -> bool {
         if self.reports.is_empty() {
             return false;
         }
         match self.works.report(&self.reports) {
-            Ok(()) => self.reports.clear(),
+            Ok(_) => self.reports.clear(),
             // Perhaps another process works on the device.
             Err(e) => {
                 log::debug!(reason:% = e; "reports_wait");

@@ -28,11 +28,11 @@ pub trait Works {
         observer: &mut dyn Observer,
     ) -> Result<Reply, Failed>;
 
-    /// Write into the event log what parts of the daemon report that have no device.
+    /// Write into the event log what parts of the daemon report that have no device; whether all of it outlives a boot.
     ///
     /// # Errors
     /// When the device can't be opened: nothing was written then.
-    fn report(&mut self, reports: &[Report]) -> Result<(), Error>;
+    fn report(&mut self, reports: &[Report]) -> Result<bool, Error>;
 
     /// Look at everything that decides about the next act. Locks nothing and saves nothing.
     ///

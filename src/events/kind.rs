@@ -77,6 +77,10 @@ pub enum Kind {
     JobEnded,
     /// The configuration isn't what it was.
     ConfigChanged,
+    /// The running release isn't as healthy as it was, or is again.
+    HealthChanged,
+    /// The running release was unhealthy for too long: the device goes back.
+    HealthRevert,
     /// Events for a webhook are given up.
     WebhookGivenUp,
     /// A hook failed, or must not be run.
@@ -102,7 +106,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 34] = [
+    pub const ALL: [Kind; 36] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -135,6 +139,8 @@ impl Kind {
         Kind::JobStarted,
         Kind::JobEnded,
         Kind::ConfigChanged,
+        Kind::HealthChanged,
+        Kind::HealthRevert,
         Kind::WebhookGivenUp,
         Kind::HookFailed,
     ];
@@ -175,6 +181,8 @@ impl Kind {
             Kind::Request => Traits { class: Class::Audit, ..verdict("audit.request", Info) },
             Kind::JobStarted => job("job.started", Info),
             Kind::JobEnded => job("job.ended", Info),
+            Kind::HealthChanged => verdict("health.changed", Warning),
+            Kind::HealthRevert => verdict("health.revert", Error),
             Kind::WebhookGivenUp => verdict("webhook.given_up", Error),
             Kind::HookFailed => device("hook.failed", Warning),
         }
@@ -221,6 +229,12 @@ impl Kind {
             }
             Kind::ConfigChanged => {
                 "the configuration is not what it was: `keys` that differ, `files` that count, and of each value that is set a digest"
+            }
+            Kind::HealthChanged => {
+                "the running release is healthy, or is not, and was otherwise before: `healthy`, `reason`, `version`"
+            }
+            Kind::HealthRevert => {
+                "the running release was unhealthy for `health.revert_after`: the device tries the other slot's release: `version`, `release`, `reason`"
             }
             Kind::WebhookGivenUp => "a webhook did not take events in time: `target`, `events`",
             Kind::HookFailed => {

@@ -54,7 +54,7 @@ pub use kind::{Kind, StreamKind, Traits};
 pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
 pub use recorder::{Recorder, SharedLog, ended};
-pub use remembered::{JOBS, JobEnd, JobStart, Looked, Moment, PastEnd, PastJob, Remembered};
+pub use remembered::{JOBS, JobEnd, JobStart, Left, Looked, Moment, PastEnd, PastJob, Remembered};
 pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
 pub use shown::{Shown, Subject};

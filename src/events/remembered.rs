@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Jobs that are remembered.
 pub const JOBS: usize = 32;
 
+/// Releases that are remembered which the device went back from.
+const LEFT: usize = 16;
+
 /// What follows for the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -16,6 +19,21 @@ pub struct Remembered {
     pub staged: Option<Moment>,
     /// The newest jobs, the oldest first.
     pub jobs: Vec<PastJob>,
+    /// Whether the running release was healthy when that changed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// Releases that the device went back from because they were unhealthy after their commit, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+}
+
+/// A release that the device went back from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Its version.
+    pub version: String,
+    /// Its identity.
+    pub release: String,
 }
 
 /// When something happened.
@@ -107,6 +125,19 @@ impl Remembered {
                 self.looked = Some(Looked { at: at(), failures });
             }
             Kind::Staged => self.staged = Some(at()),
+            // What is committed was healthy.
+            Kind::Committed => self.healthy = Some(true),
+            Kind::HealthChanged => {
+                self.healthy = entry.data.get("healthy").and_then(serde_json::Value::as_bool);
+            }
+            Kind::HealthRevert => {
+                if let Ok(left) = serde_json::from_value::<Left>(entry.data.clone()) {
+                    self.left.retain(|known| *known != left);
+                    self.left.push(left);
+                    let over = self.left.len().saturating_sub(LEFT);
+                    self.left.drain(..over);
+                }
+            }
             Kind::JobStarted => {
                 if let Ok(JobStart { operation, via, uid }) = serde_json::from_value(entry.data.clone()) {
                     let id = entry.correlation_id.clone();
@@ -194,6 +225,21 @@ mod tests {
         }
         assert_eq!(remembered.jobs.len(), JOBS);
         assert_eq!(remembered.jobs.last().map(|job| &*job.id), Some("b-99"));
+    }
+
+    #[test]
+    fn releases_that_the_device_went_back_from_are_remembered_once_and_not_all() {
+        let mut remembered = Remembered::default();
+        add(&mut remembered, 1, Kind::HealthChanged, json!({ "healthy": false }));
+        assert_eq!(remembered.healthy, Some(false));
+        for n in (0..40).chain([39]) {
+            let data = json!({ "version": format!("1.{n}.0"), "release": format!("{n}"), "reason": "x" });
+            add(&mut remembered, n + 2, Kind::HealthRevert, data);
+        }
+        assert_eq!(remembered.left.len(), LEFT);
+        assert_eq!(remembered.left.last().map(|left| &*left.version), Some("1.39.0"));
+        let bytes = serde_json::to_vec(&remembered).unwrap();
+        assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
     }
 
     #[test]

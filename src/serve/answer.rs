@@ -1,7 +1,7 @@
 //! What each route answers.
 use super::{
     context::Context,
-    desk::{Desk, Outlook},
+    desk::{Desk, HealthNow, Outlook},
     feed,
     problem::{Kind, Problem},
     query::Question,
@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use bistable_format::text::printable_json;
@@ -54,6 +54,17 @@ pub(super) struct Live {
     /// What it does, and what it does next.
     #[serde(flatten)]
     outlook: Outlook,
+}
+
+/// Whether the running release is healthy.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Ready {
+    /// Version of this form.
+    schema: u32,
+    /// How it is.
+    #[serde(flatten)]
+    readiness: HealthNow,
 }
 
 /// Events that were found.
@@ -104,6 +115,15 @@ pub(super) async fn answer(
                 return Err(Problem::new(Kind::NotAlive, why));
             }
             Ok(json(&Live { schema: SCHEMA, outlook }))
+        }
+        Target::Ready => {
+            let readiness = context.desk.readiness();
+            let is_ready = readiness.healthy == Some(true);
+            let mut response = json(&Ready { schema: SCHEMA, readiness });
+            if !is_ready {
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            }
+            Ok(response)
         }
         Target::OpenApi => Ok(body(OPEN_API)),
         // They change something: see `acts`.

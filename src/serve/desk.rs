@@ -6,8 +6,10 @@ use crate::{
     app::{Asker, Document, Job, NotCancelled, Request},
     events::{Entry, Filter},
     metrics::Format,
+    steps::{health::CheckReport, selftest::millis},
 };
 use serde::Serialize;
+use std::time::Duration;
 
 /// Answers the server's requests.
 pub trait Desk: Send + Sync + 'static {
@@ -62,6 +64,9 @@ pub trait Desk: Send + Sync + 'static {
     /// The failure, as the command line prints it.
     fn metrics(&self, format: Format) -> Result<String, Box<Document>>;
 
+    /// How the running release is, as of the last round of its checks.
+    fn readiness(&self) -> HealthNow;
+
     /// Whether the daemon's loop lives, and what it does next.
     fn outlook(&self) -> Outlook;
 }
@@ -90,6 +95,24 @@ pub struct Outlook {
     pub at: Option<String>,
     /// Why not sooner, or why nothing: human-readable.
     pub why: Option<String>,
+}
+
+/// How the running release is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HealthNow {
+    /// Whether all required health checks are good; `None` if that is not known.
+    pub healthy: Option<bool>,
+    /// Why not, or why that is not known, or that there is nothing to check: human-readable.
+    pub reason: Option<String>,
+    /// The version that runs.
+    pub version: Option<String>,
+    /// How long the last round of checks took.
+    #[serde(rename = "took_ms", serialize_with = "millis")]
+    #[cfg_attr(test, schemars(with = "u64"))]
+    pub took: Duration,
+    /// Each check, as it was asked last.
+    pub checks: Vec<CheckReport>,
 }
 
 /// Why a request was not taken.

@@ -46,7 +46,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
-pub use desk::{Desk, Found, NotTaken, Outlook};
+pub use desk::{Desk, Found, HealthNow, NotTaken, Outlook};
 pub use limits::Limits;
 pub use stop::{Stopped, Stopper};
 

@@ -1,6 +1,6 @@
 //! Publishes the OpenAPI document, from the table of routes and the types that are read and written.
 use super::{
-    answer::{AllJobs, Live, OneJob, Page},
+    answer::{AllJobs, Live, OneJob, Page, Ready},
     problem::{self, Kind},
     query,
     repeats::HEADER,
@@ -64,6 +64,7 @@ impl Writer {
             Target::Job | Target::Cancel | Target::Act(_) => self.written::<OneJob>(),
             Target::Events => self.written::<Page>(),
             Target::Live => self.written::<Live>(),
+            Target::Ready => self.written::<Ready>(),
             Target::Metrics => json!({ "type": "string" }),
             Target::OpenApi => json!({ "type": "object" }),
         }
@@ -147,6 +148,9 @@ impl Writer {
         }
         let refused = json!({ "$ref": "#/components/responses/Problem" });
         operation["responses"] = json!({ status: good, "default": refused });
+        if route.target == Target::Ready {
+            operation["responses"]["503"] = operation["responses"]["200"].clone();
+        }
         operation
     }
 

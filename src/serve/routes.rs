@@ -13,6 +13,7 @@ pub(super) enum Target {
     Config,
     Metrics,
     Live,
+    Ready,
     OpenApi,
     /// Something that goes into the queue.
     Act(Act),
@@ -70,6 +71,11 @@ pub(super) const TABLE: &[Route] = &[
     get("/v1/config", Target::Config, "Each setting with its value and origin"),
     get("/v1/metrics", Target::Metrics, "What the device measures of itself, for Prometheus"),
     get("/v1/health/live", Target::Live, "Whether the daemon's loop lives, and what it does next"),
+    get(
+        "/v1/health/ready",
+        Target::Ready,
+        "Whether the running release is healthy; 503 if it is not, or that is not known",
+    ),
     get("/v1/openapi.json", Target::OpenApi, "This document"),
     act("/v1/check", Act::Check, "Ask what the channel offers"),
     act("/v1/preflight", Act::Preflight, "Check whether an update may begin"),

@@ -67,7 +67,7 @@ impl<W: Works> Works for Timed<W> {
         self.works.act(job, request, by, &mut Hears(listener, Rc::clone(&self.at_chunk)))
     }
 
-    fn report(&mut self, reports: &[Report]) -> Result<(), Error> {
+    fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
         self.works.report(reports)
     }
 
@@ -83,16 +83,16 @@ impl<W: Works> Works for Timed<W> {
 }
 
 /// A run of the daemon, from a boot on.
-struct Run {
+pub(crate) struct Run {
     turn: Box<dyn FnMut(Option<Letter>) -> Turn>,
-    front: Arc<Front>,
+    pub(crate) front: Arc<Front>,
     letters: Receiver<Letter>,
     passed: Rc<Cell<Duration>>,
     at_chunk: AtChunk,
 }
 
 impl Run {
-    fn on(pi: &Pi) -> Run {
+    pub(crate) fn on(pi: &Pi) -> Run {
         let cli = Cli::try_parse_from(["bistable", "status", "--card", pi.card.to_str().unwrap()]).unwrap();
         let (works, window) = daemon_device(&cli.at).unwrap();
         let passed = Rc::new(Cell::new(Duration::from_secs(30)));
@@ -107,7 +107,7 @@ impl Run {
     }
 
     /// Turn until that much time has passed, or the machine goes down; whether it does.
-    fn goes_down_within(&mut self, time: Duration) -> bool {
+    pub(crate) fn goes_down_within(&mut self, time: Duration) -> bool {
         let until = self.passed.get() + time;
         while self.passed.get() < until {
             let letter = self.letters.try_recv().ok();
@@ -120,12 +120,12 @@ impl Run {
         false
     }
 
-    fn rests(&mut self, time: Duration) {
+    pub(crate) fn rests(&mut self, time: Duration) {
         assert!(!self.goes_down_within(time), "the machine went down");
     }
 
     /// The jobs so far: what, and with which exit code.
-    fn jobs(&self) -> Vec<(String, u8)> {
+    pub(crate) fn jobs(&self) -> Vec<(String, u8)> {
         let jobs = self.front.jobs().into_iter();
         jobs.filter_map(|job| Some((job.operation, job.outcome?.exit))).collect()
     }

@@ -74,4 +74,6 @@ mod telling;
 mod uboot;
 mod update_flow;
 mod vectors;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod wellbeing;
 mod writes;

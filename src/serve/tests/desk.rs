@@ -1,5 +1,5 @@
 //! A desk in memory.
-use super::super::{Desk, Found, NotTaken, Outlook};
+use super::super::{Desk, Found, HealthNow, NotTaken, Outlook};
 use crate::{
     app::{
         Answer, Asker, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted, Readiness,
@@ -9,7 +9,10 @@ use crate::{
     metrics::Format,
     status::Date,
 };
-use std::sync::{Mutex, MutexGuard};
+use std::{
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
 
 /// What it does.
 #[derive(Debug)]
@@ -154,6 +157,17 @@ impl Desk for FakeDesk {
     fn metrics(&self, format: Format) -> Result<String, Box<Document>> {
         let failed = self.state().fails;
         failed.map_or_else(|| Ok(format!("# {format:?}\n")), |code| Err(Box::new(failure(code))))
+    }
+
+    fn readiness(&self) -> HealthNow {
+        let healthy = Some(self.state().alive);
+        HealthNow {
+            healthy,
+            reason: None,
+            version: Some("1.1.0".into()),
+            took: Duration::ZERO,
+            checks: Vec::new(),
+        }
     }
 
     fn outlook(&self) -> Outlook {

@@ -110,6 +110,17 @@ fn reads_are_answered() {
 }
 
 #[test]
+fn readiness_has_its_report_whatever_its_status() {
+    let api = Api::new();
+    for (healthy, status) in [(true, 200), (false, 503)] {
+        api.desk.state().alive = healthy;
+        let ready = api.get("/v1/health/ready");
+        assert_eq!((ready.status, ready.header("content-type")), (status, Some("application/json")));
+        assert_eq!((&ready.json()["healthy"], &ready.json()["version"]), (&json!(healthy), &json!("1.1.0")));
+    }
+}
+
+#[test]
 fn metrics_come_in_the_format_that_is_asked_for() {
     let api = Api::new();
     let plain = api.get("/v1/metrics");

@@ -14,10 +14,12 @@
 //! can neither use up the deadline nor hide that a required check went bad.
 mod probe;
 mod report;
+mod rounds;
 #[cfg(test)]
 mod tests;
 
 pub use report::{CheckReport, Finding, Report, Standing, Verdict};
+pub use rounds::{COMMAND_MIN, ROUND_MAX, Rounds};
 
 use crate::{
     ports::{Buses, Clock, Gpio, Host},

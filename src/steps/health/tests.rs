@@ -356,3 +356,60 @@ proptest! {
         }
     }
 }
+
+/// A profile of a unit and a program.
+fn committed() -> Profile {
+    let check = |name: &str, rest: &str| format!("[[check]]\nname = '{name}'\n{rest}\n");
+    let text = "self_tests = true\n".to_owned()
+        + &check("app", "kind = 'unit'\nunit = 'a.service'\ntimeout_ms = 1000")
+        + &check("slow", "kind = 'unit'\nunit = 's.service'\nneed = 'wanted'\ntimeout_ms = 5000")
+        + &check("db", "kind = 'command'\nrun = ['/bin/db']\nneed = 'wanted'");
+    Profile::parse(&text).unwrap()
+}
+
+#[test]
+fn round_asks_each_check_once_in_its_interval_and_programs_seldom() {
+    let mut host = Script::default().unit("a", &[(0.0, "active")]).unit("s", &[(0.0, "active")]);
+    let clock = host.clock.clone();
+    let mut rounds = Rounds::new(committed());
+    assert_eq!((rounds.verdict(), rounds.due()), (None, Some(Duration::ZERO)));
+    let interval = Duration::from_secs(30);
+    for seconds in (0..600).step_by(10) {
+        rounds.ask(Duration::from_secs(seconds), interval, &mut host, &clock);
+        assert_eq!(rounds.verdict(), Some(Ok(())), "wanted checks decide nothing");
+    }
+    let tries = |name: &str| rounds.reports().iter().find(|report| report.name == name).unwrap().tries;
+    assert_eq!((tries("app"), tries("slow"), tries("db")), (20, 20, 2));
+}
+
+#[test]
+fn round_is_bad_with_one_bad_answer_and_good_again_with_the_next_good_one() {
+    let mut host = Script::default().unit("a", &[(0.0, "active"), (40.0, "failed"), (70.0, "active")]);
+    let clock = host.clock.clone();
+    let mut rounds = Rounds::new(committed());
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let now = clock.time();
+        rounds.ask(now, Duration::from_secs(30), &mut host, &clock);
+        seen.push(rounds.verdict().unwrap().is_ok());
+        clock.wait(Duration::from_secs(30));
+    }
+    assert_eq!(seen, [true, true, false, true]);
+}
+
+#[test]
+fn round_ends_in_time_whatever_its_checks_do() {
+    let many: String = (0..64)
+        .map(|n| {
+            format!("[[check]]\nname = 'c{n}'\nkind = 'unit'\nunit = 'u{n}.service'\ntimeout_ms = 20000\n")
+        })
+        .collect();
+    let mut host = (0..64).fold(Script::default(), |host, n| host.delay(&format!("u{n}"), 60_000));
+    let clock = host.clock.clone();
+    let mut rounds = Rounds::new(Profile::parse(&many).unwrap());
+    let took = rounds.ask(Duration::ZERO, Duration::from_secs(30), &mut host, &clock);
+    assert!(took <= ROUND_MAX, "{took:?}");
+    assert!(matches!(rounds.verdict(), Some(Err(_))));
+    // What there was no time for is still due.
+    assert_eq!(rounds.due(), Some(Duration::ZERO));
+}

@@ -174,8 +174,8 @@ impl Works for Followed<'_> {
         ended
     }
 
-    fn report(&mut self, _: &[Report]) -> Result<(), Error> {
-        Ok(())
+    fn report(&mut self, _: &[Report]) -> Result<bool, Error> {
+        Ok(true)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {

@@ -1,0 +1,165 @@
+//! The thread that watches over the health of the running release after its commit. It has no device: it reads what the release
+//! and the owner call healthy, and asks.
+use super::Pane;
+use crate::{
+    Device, Error,
+    board::Access,
+    config,
+    daemon::{Front, Health, Sick, Vitals},
+    events::{Kind, Reading},
+    ports::{Clock, EventPorts, Host},
+    steps::health::Rounds,
+};
+use serde_json::json;
+use std::{rc::Rc, sync::Arc, thread, time::Duration};
+
+/// Without anything to ask: whoever changes that tells.
+const IDLE: Duration = Duration::from_secs(3600);
+/// What can't be read is read again after this time.
+const AGAIN: Duration = Duration::from_secs(60);
+/// What is looked at is read again this often, if nobody says that it changed.
+const FRESH: Duration = Duration::from_secs(600);
+/// The daemon is told this seldom that the device has to go back: it may be busy, or have done so once.
+const TOLD: Duration = Duration::from_secs(300);
+/// A web client and a service manager need some.
+const STACK: usize = 256 << 10;
+
+/// Begin to watch. If that can't begin, it is reported, and the daemon goes on without it.
+pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
+    let (pane, front) = (pane.clone(), Arc::clone(front));
+    let watch = move || {
+        let mut ward = Ward { vitals: Vitals::known(known(&pane)), pane, front, rounds: None, told: None };
+        let mut heard = 0;
+        loop {
+            let before = heard;
+            let sleep = ward.turn();
+            ward.front.bell().wait(&mut heard, sleep);
+            if heard != before {
+                // Perhaps another profile counts by now.
+                ward.changed();
+            }
+        }
+    };
+    if let Err(e) = thread::Builder::new().name("health".into()).stack_size(STACK).spawn(watch) {
+        log::error!(reason:% = e; "health_not_watched");
+    }
+}
+
+/// What the log says of the health of the running release.
+fn known(pane: &Pane) -> Option<bool> {
+    let EventPorts { persistent, volatile, .. } = pane.events().ok()?;
+    let mut store = persistent.or(volatile).ok()?;
+    Reading::after(&mut *store, u64::MAX).ok()?.fold.remembered.healthy
+}
+
+struct Ward {
+    pane: Pane,
+    front: Arc<Front>,
+    vitals: Vitals,
+    rounds: Option<Running>,
+    /// When the daemon was told last that the device has to go back.
+    told: Option<Duration>,
+}
+
+/// What runs, and what is known of it.
+struct Running {
+    release: Option<(String, String)>,
+    profile: bistable_format::health::Profile,
+    rounds: Rounds,
+    /// When it was read, in time of this thread.
+    read: Duration,
+}
+
+impl Ward {
+    /// What runs and what is healthy is read again in the next turn. What is known of checks that stay the same is kept.
+    fn changed(&mut self) {
+        if let Some(running) = &mut self.rounds {
+            running.read = Duration::ZERO;
+        }
+    }
+
+    /// Make a round; how long nothing is due then.
+    fn turn(&mut self) -> Duration {
+        match self.round() {
+            Ok(sleep) => sleep,
+            Err(why) => {
+                log::debug!(reason:% = why; "health_not_known");
+                self.front.health(Health::unknown(&why.to_string()));
+                AGAIN
+            }
+        }
+    }
+
+    fn round(&mut self) -> Result<Duration, Error> {
+        let workplace = self.pane.workplace();
+        let root = workplace.root();
+        let settings = config::load(&root)?;
+        let (interval, revert_after) = (settings.health.interval, settings.health.revert_after);
+        let machine = workplace.open(&settings.board, Access::ReadOnly)?;
+        let now = self.pane.uptime();
+        let settings = match &self.pane.place {
+            super::Place::Pi => settings.with_checks_below(&root),
+            // The simulated Pi's world has programs by their paths on the device.
+            #[cfg(feature = "sim")]
+            super::Place::Sim(_) => settings,
+        };
+        let (mut host, clock): (Box<dyn Host>, Rc<dyn Clock>) = match &self.rounds {
+            Some(running) if !running.read.is_zero() && now.saturating_sub(running.read) < FRESH => {
+                (machine.board.host, machine.board.clock)
+            }
+            _ => {
+                let device = Device::open(machine.board, settings)?;
+                if device.now().is_undecided() {
+                    self.rounds = None;
+                    self.front.health(Health::unknown("the release on trial is not decided yet"));
+                    return Ok(AGAIN);
+                }
+                let slot = device.board.boot.booted();
+                let release =
+                    device.running().map(|image| (image.version.to_string(), image.release.to_string()));
+                let profile = device.health_profile(slot)?;
+                match &mut self.rounds {
+                    Some(running) if running.profile == profile && running.release == release => {
+                        running.read = now;
+                    }
+                    other => {
+                        let rounds = Rounds::new(profile.clone());
+                        *other = Some(Running { release, profile, rounds, read: now });
+                    }
+                }
+                (device.board.host, device.board.clock)
+            }
+        };
+        let Some(running) = &mut self.rounds else { return Ok(AGAIN) };
+        let version = running.release.as_ref().map(|(version, _)| version.clone());
+        if running.rounds.is_empty() {
+            self.front.health(Health::without_checks(version));
+            return Ok(IDLE);
+        }
+        let took = running.rounds.ask(now, interval, &mut *host, &*clock);
+        let verdict = running.rounds.verdict();
+        let reason = verdict.clone().and_then(Result::err);
+        let healthy = verdict.map(|verdict| verdict.is_ok());
+        self.front.health(Health {
+            healthy,
+            reason: reason.clone(),
+            version: version.clone(),
+            took,
+            checks: running.rounds.reports(),
+        });
+        if let Some(healthy) = healthy {
+            let follows = self.vitals.take(now, healthy, revert_after);
+            if follows.changed {
+                let data = json!({ "healthy": healthy, "reason": reason, "version": version });
+                self.front.report(Kind::HealthChanged, "daemon", data);
+            }
+            let is_due = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD);
+            if let Some((version, release)) = running.release.clone().filter(|_| follows.revert && is_due) {
+                self.told = Some(now);
+                self.front.sick(Sick { version, release, reason: reason.unwrap_or_default() });
+            }
+        }
+        let due = running.rounds.due().map_or(IDLE, |due| due.saturating_sub(now));
+        Ok(due.max(Duration::from_secs(1)))
+    }
+}
