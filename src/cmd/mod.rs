@@ -15,6 +15,7 @@ mod machine;
 mod metrics;
 mod narrator;
 mod place;
+mod pre_hooks;
 mod repair;
 mod request;
 mod run;

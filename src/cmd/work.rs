@@ -6,7 +6,7 @@ use super::{
     inspect,
     machine::{Machine, VerbEnd},
     place::Place,
-    repair,
+    pre_hooks, repair,
     request::Work,
     say,
 };
@@ -21,7 +21,10 @@ use crate::{
     ports::Board,
 };
 use bistable_boot::JournalError;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Where a machine is, and how it is opened.
 pub(super) struct Workplace<'a> {
@@ -86,6 +89,11 @@ impl Workplace<'_> {
                 #[cfg(feature = "sim")]
                 Place::Sim(_) => settings,
             });
+        let programs = match self.place {
+            Place::Pi => root.clone(),
+            #[cfg(feature = "sim")]
+            Place::Sim(_) => "/".into(),
+        };
         let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
         let access = access(asked, &self.place);
         let Machine { board, verb_end, events, .. } = self.open(&board, access)?;
@@ -97,7 +105,7 @@ impl Workplace<'_> {
         if let Some(log) = &log {
             audit::configured(log, &root);
         }
-        let ended = on_board(board, loaded, asked, by, &verb_end, log.as_ref(), observer);
+        let ended = on_board(board, loaded, &Task { asked, by, programs }, &verb_end, log.as_ref(), observer);
         drop(log);
         // Whatever happened, the machine remembers what a machine remembers.
         verb_end.save()?;
@@ -115,11 +123,17 @@ fn access(asked: &Work<'_>, place: &Place) -> Access {
     }
 }
 
+/// What is asked for, by whom, and below which folder the operator's programs are.
+struct Task<'a> {
+    asked: &'a Work<'a>,
+    by: &'a By,
+    programs: PathBuf,
+}
+
 fn on_board(
-    board: Board,
+    mut board: Board,
     loaded: Result<Settings, ConfigError>,
-    asked: &Work<'_>,
-    by: &By,
+    Task { asked, by, programs }: &Task<'_>,
     verb_end: &VerbEnd,
     log: Option<&SharedLog>,
     observer: &mut dyn Observer,
@@ -152,11 +166,31 @@ fn on_board(
         }
         audit::request(log, request, by);
     }
-    let ended = ask(board, settings, request, verb_end, log, observer);
+    let ended = match may_begin(&mut board, &settings, request, programs, log) {
+        Ok(()) => ask(board, settings, request, verb_end, log, observer),
+        Err(e) => Err(e.into()),
+    };
     if let Some(log) = log.filter(|_| by.is_job) {
         audit::ended(log, &ended);
     }
     ended
+}
+
+/// Whether the operator's programs let a request begin. A boot asks none.
+fn may_begin(
+    board: &mut Board,
+    settings: &Settings,
+    request: &Request,
+    programs: &Path,
+    log: Option<&SharedLog>,
+) -> Result<(), Error> {
+    match (&settings.root, log) {
+        (Some(root), Some(log)) => {
+            pre_hooks::ask(request, root, programs, settings.hooks.timeout, &mut *board.host, log)
+        }
+        // Who only looks writes nothing, and changes nothing.
+        _ => Ok(()),
+    }
 }
 
 fn ask(

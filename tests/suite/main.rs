@@ -48,6 +48,8 @@ mod operator_checks;
 mod pi;
 mod policy;
 mod power_cut;
+#[cfg(feature = "daemon")]
+mod pre_hooks;
 #[cfg(target_os = "linux")]
 mod real_block;
 #[cfg(target_os = "linux")]
