@@ -134,6 +134,13 @@ pub enum Verb {
     /// Look for updates and install them as the configuration says; systemd runs it
     #[cfg(feature = "daemon")]
     Daemon(DaemonArgs),
+    /// Serve the web page, as a process without privileges; systemd runs it
+    #[cfg(feature = "daemon")]
+    Web(WebArgs),
+    /// Make, list and remove tokens for the web page
+    #[cfg(feature = "daemon")]
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Change the simulated Pi: its power and its wiring
     #[cfg(feature = "sim")]
     #[command(subcommand)]
@@ -203,6 +210,57 @@ pub struct DaemonArgs {
     /// Make the socket of the API here, instead of taking the one that systemd passes
     #[arg(long, value_name = "FILE")]
     pub socket: Option<PathBuf>,
+    /// Make the socket of the web page here, likewise: on it, each request needs a token
+    #[arg(long, value_name = "FILE")]
+    pub web_socket: Option<PathBuf>,
+}
+
+/// How the web page is reached.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Default, Args)]
+pub struct WebArgs {
+    /// Listen here, instead of where web.listen says; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// The daemon's socket for the web page, if it isn't /run/bistable/web.sock
+    #[arg(long, value_name = "FILE")]
+    pub socket: Option<PathBuf>,
+    /// Print the page's address on standard output once it is there
+    #[arg(long)]
+    pub announce: bool,
+}
+
+/// What can be done about tokens.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenVerb {
+    /// Make a token and print it, once: the device stores its hash only
+    Add {
+        /// Its name, by which events say who asked
+        name: String,
+        /// What it allows
+        #[arg(long, value_enum)]
+        scope: Scope,
+    },
+    /// Show the tokens there are, by name
+    List,
+    /// Remove a token: whoever has it is refused from then on
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+/// What a token allows.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// Reads
+    Read,
+    /// Also updates, reverts, reboots, and uploads of signed bundles
+    Operate,
+    /// Also what overrides a rejection, a withdrawal or the configured repository
+    Admin,
 }
 
 /// What to use where a lost `state` partition leaves nothing.

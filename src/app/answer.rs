@@ -45,6 +45,15 @@ pub enum Answer {
     /// `inhibit`.
     #[cfg(feature = "daemon")]
     Inhibited(Inhibited),
+    /// `web`, once it has ended.
+    #[cfg(feature = "daemon")]
+    Served(Served),
+    /// `token add`.
+    #[cfg(feature = "daemon")]
+    TokenAdded(TokenAdded),
+    /// `token list`, and `token remove` with what is left.
+    #[cfg(feature = "daemon")]
+    Tokens(StoredTokens),
     /// `config check`.
     ConfigChecked(ConfigChecked),
     /// `config show`.
@@ -252,6 +261,63 @@ pub struct Inhibited {
     pub file: PathBuf,
     /// How the program ended, as a shell shows it; `None` without one.
     pub status: Option<i32>,
+}
+
+/// A web page that is no longer served.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Served {
+    /// Where it was.
+    pub address: String,
+}
+
+/// A new token. It is not stored, and never shown again.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TokenAdded {
+    /// The token.
+    pub token: String,
+    /// Its name.
+    pub name: String,
+    /// What it allows: `read`, `operate` or `admin`.
+    pub scope: String,
+    /// The file with its hash.
+    pub file: PathBuf,
+}
+
+#[cfg(feature = "daemon")]
+impl std::fmt::Debug for TokenAdded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenAdded").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The tokens of a device.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StoredTokens {
+    /// The tokens, by name.
+    pub tokens: Vec<StoredToken>,
+    /// Files that are not believed, each with the reason.
+    pub refused: Vec<String>,
+}
+
+/// One of them.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StoredToken {
+    /// Its name.
+    pub name: String,
+    /// What it allows: `read`, `operate` or `admin`.
+    pub scope: String,
+    /// When it was made (RFC 3339).
+    pub created: String,
+    /// The file with its hash.
+    pub file: PathBuf,
 }
 
 /// A configuration without problems.

@@ -122,7 +122,7 @@ impl Code {
             Error::Open { .. } | Error::Events(_) => Code::Open,
             Error::Cancelled => Code::Cancelled,
             Error::TimedOut { .. } => Code::TimedOut,
-            Error::Daemon(_) | Error::Program { .. } => Code::Machine,
+            Error::Daemon(_) | Error::Listen { .. } | Error::Program { .. } => Code::Machine,
             Error::NoRoot(_) => Code::NoRoot,
             Error::Root(_) | Error::ForeignRoot { .. } | Error::SystemRoot(_) => Code::UntrustedRoot,
             Error::Bundle(e) => Code::of_bundle(e),

@@ -61,17 +61,20 @@ impl JobState {
 pub enum Via {
     /// Over the socket.
     Api,
+    /// Over the socket of the web page, with a token.
+    Web,
     /// From the daemon's own schedule.
     Schedule,
 }
 
 impl Via {
-    const ALL: [Via; 2] = [Via::Api, Via::Schedule];
+    const ALL: [Via; 3] = [Via::Api, Via::Web, Via::Schedule];
 
     /// Its name, as in JSON and in the event log.
     pub const fn name(self) -> &'static str {
         match self {
             Via::Api => "api",
+            Via::Web => "web",
             Via::Schedule => "schedule",
         }
     }
@@ -83,13 +86,22 @@ impl Via {
 }
 
 /// Who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Asker {
     /// The way on which the request came.
     pub via: Via,
     /// The user whose process asked, as the kernel says.
     pub uid: Option<u32>,
+    /// The name of the token that was shown, where one is asked for.
+    pub token: Option<String>,
+}
+
+impl Asker {
+    /// Who asks without a token.
+    pub const fn new(via: Via, uid: Option<u32>) -> Asker {
+        Asker { via, uid, token: None }
+    }
 }
 
 /// How far a job is.
@@ -260,7 +272,7 @@ mod tests {
     }
 
     fn ask(jobs: &mut Jobs) -> String {
-        let by = Asker { via: Via::Api, uid: Some(1000) };
+        let by = Asker::new(Via::Api, Some(1000));
         let asked = Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true };
         jobs.ask(&Request::Arm, by, asked).id
     }

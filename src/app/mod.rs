@@ -15,6 +15,7 @@
 //! | `mailbox` | a thread that owns the agent |
 //! | [`policy`] | what the device does without being asked |
 //! | [`schedule`] | when it does that |
+//! | `stream` | a bundle that comes while it is installed |
 //! | `simulated` | what the verbs of the simulated Pi answer |
 mod answer;
 mod channel;
@@ -33,13 +34,14 @@ pub mod schedule;
 mod schemas;
 #[cfg(feature = "sim")]
 mod simulated;
+mod stream;
 
-#[cfg(feature = "daemon")]
-pub use answer::Inhibited;
 pub use answer::{
     Answer, CardWrites, ConfigChecked, Events, HealthChecked, HealthVerdict, MayInstall, Metrics,
     Preflighted, Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
 };
+#[cfg(feature = "daemon")]
+pub use answer::{Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
 pub use code::Code;
 pub use document::{Document, Failure, SCHEMA};
 pub use handle::handle;
@@ -50,3 +52,4 @@ pub use reply::{Context, Failed, Reboot, Reply};
 pub use request::{From, Offers, Request, Wanted};
 #[cfg(feature = "sim")]
 pub use simulated::{CutAt, Powered, Worlds};
+pub use stream::BundleStream;

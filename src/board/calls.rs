@@ -40,18 +40,20 @@ pub(super) fn restart_with(argument: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// The socket that the service manager passed to this process, if it passed one.
+/// The sockets that the service manager passed to this process, with their names (`FileDescriptorName=`).
 ///
 /// # Errors
 /// When what it says of it makes no sense, or there is none.
 #[cfg(feature = "daemon")]
-pub(super) fn passed_socket() -> io::Result<Option<std::os::unix::net::UnixListener>> {
+pub(super) fn passed_sockets() -> io::Result<Vec<(String, std::os::unix::net::UnixListener)>> {
     use std::os::fd::{FromRawFd, OwnedFd};
-    let Some(first) = sd_notify::listen_fds()?.next() else { return Ok(None) };
-    // SAFETY: `listen_fds` has just found it open. It is this process's alone, for nothing else here knows of descriptors that
-    // are passed (sd_listen_fds(3)), and the daemon asks once.
-    let owned = unsafe { OwnedFd::from_raw_fd(first) };
-    Ok(Some(owned.into()))
+    let passed = sd_notify::listen_fds_with_names()?.map(|(descriptor, name)| {
+        // SAFETY: `listen_fds_with_names` has just found it open. It is this process's alone, for nothing else here knows of
+        // descriptors that are passed (sd_listen_fds(3)), and the daemon asks once.
+        let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        (name, owned.into())
+    });
+    Ok(passed.collect())
 }
 
 /// Send process 1 a real-time signal, which nix has no names for.

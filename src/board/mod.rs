@@ -47,16 +47,16 @@ pub(crate) fn run_program(
     }
 }
 
-/// The socket that the service manager passed to this process, if it passed one. Only Linux has one that does.
+/// The sockets that the service manager passed to this process, with their names. Only Linux has one that does.
 ///
 /// # Errors
 /// When what it says of it makes no sense, or there is none.
 #[cfg(feature = "daemon")]
-pub(crate) fn passed_socket() -> std::io::Result<Option<std::os::unix::net::UnixListener>> {
+pub(crate) fn passed_sockets() -> std::io::Result<Vec<(String, std::os::unix::net::UnixListener)>> {
     #[cfg(target_os = "linux")]
-    return calls::passed_socket();
+    return calls::passed_sockets();
     #[cfg(not(target_os = "linux"))]
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// What this machine's wall clock shows, in seconds since 1970.

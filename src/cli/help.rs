@@ -8,7 +8,7 @@ const GROUPS: Groups<'static> = &[
     ("Show", &["status", "history", "events", "metrics"]),
     ("Update", &["check", "preflight", "install", "self-test", "arm", "reboot", "update"]),
     ("Trial", &["resume", "health", "commit", "revert"]),
-    ("Maintain", &["config", "inhibit", "repair", "daemon"]),
+    ("Maintain", &["config", "inhibit", "repair", "daemon", "web", "token"]),
     ("Simulate", &["sim"]),
 ];
 
@@ -51,6 +51,10 @@ pub const EXAMPLES: &[Example<'static>] = &[
         "bistable inhibit --why backup --for 2h -- /usr/local/bin/backup",
         "no switch while a backup runs",
     ),
+    #[cfg(feature = "daemon")]
+    ("bistable-web", "bistable web --listen 127.0.0.1:8080", "the page for programs on this device only"),
+    #[cfg(feature = "daemon")]
+    ("bistable-token", "bistable token add kim --scope operate", "make a token for the web page"),
     (
         "bistable-repair",
         "bistable repair --release hub-1.0.0.bundle",

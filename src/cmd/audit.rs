@@ -18,6 +18,8 @@ pub(super) struct By {
     pub(super) uid: Option<u32>,
     /// The user that `sudo` was called by.
     pub(super) user: Option<String>,
+    /// The name of the token that was shown.
+    pub(super) token: Option<String>,
     /// Whether it is a job of the daemon's, whose begin and end are events.
     pub(super) is_job: bool,
 }
@@ -26,7 +28,7 @@ impl By {
     /// Who runs this program.
     pub(super) fn cli() -> By {
         let uid = Some(nix::unistd::getuid().as_raw());
-        By { source: "cli", uid, user: std::env::var("SUDO_USER").ok(), is_job: false }
+        By { source: "cli", uid, user: std::env::var("SUDO_USER").ok(), token: None, is_job: false }
     }
 }
 
@@ -68,7 +70,8 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
 
 /// A job of the daemon's begins.
 pub(super) fn started(log: &SharedLog, operation: &str, by: &By) {
-    let data = JobStart { operation: operation.into(), via: by.source.into(), uid: by.uid };
+    let data =
+        JobStart { operation: operation.into(), via: by.source.into(), uid: by.uid, token: by.token.clone() };
     log.append(Kind::JobStarted, "daemon", serde_json::to_value(data).unwrap_or_default());
 }
 
@@ -87,8 +90,10 @@ pub(super) fn repair(log: &SharedLog, by: &By) {
 }
 
 fn audit(log: &SharedLog, by: &By, operation: &str, what: Option<&str>, forced: bool) {
-    let By { source, uid, user, .. } = by;
-    let data = json!({ "operation": operation, "what": what, "forced": forced, "uid": uid, "user": user });
+    let By { source, uid, user, token, .. } = by;
+    let data = json!({
+        "operation": operation, "what": what, "forced": forced, "uid": uid, "user": user, "token": token,
+    });
     log.append(Kind::Request, source, data);
 }
 

@@ -2,7 +2,7 @@
 use super::machine::VerbEnd;
 use crate::{
     Error,
-    app::{CardWrites, Context},
+    app::{BundleStream, CardWrites, Context},
     error::BundleError,
     events::{End, Reading, SharedLog},
     http_client::Scheme,
@@ -21,6 +21,8 @@ pub(super) struct Opener<'a> {
     pub(super) verb_end: &'a VerbEnd,
     /// The event log, if something is written to it.
     pub(super) log: Option<&'a SharedLog>,
+    /// What is read instead of standard input, if whoever asks sends a bundle.
+    pub(super) bundle: Option<BundleStream>,
 }
 
 impl Context for Opener<'_> {
@@ -42,6 +44,9 @@ impl Context for Opener<'_> {
 
     fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
         if path == Path::new("-") {
+            if let Some(bundle) = self.bundle.take() {
+                return Ok(Box::new(bundle));
+            }
             return Ok(Box::new(io::stdin().lock()));
         }
         if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {

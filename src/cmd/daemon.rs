@@ -7,19 +7,19 @@ use crate::{
     Device, Error,
     agent::Observer,
     app::{
-        Asker, Document, Reply, Request,
+        Document, Reply, Request,
         schedule::{Moment, Rules, Standing, When},
     },
     board::{self, Access},
     cli::{DaemonArgs, GlobalArgs},
     clock::{self, SystemClock},
-    config,
-    daemon::{self, Daemon, Report, Survey, Window, Works, inhibitors, watchdog},
+    config::{self, WebRead, tokens::Tokens},
+    daemon::{self, Daemon, Errand, Report, Survey, Window, Works, inhibitors, watchdog},
     events::{self, End, Entry, Filter, Kind, Log, Reading, Session},
     logging,
     metrics::{Format, Live},
     ports::{Clock, EventPorts, Stamp, Stamps},
-    serve::{self, Found, Stopper},
+    serve::{self, Door, Entrance, Found, Ledger, Stopper},
     status::Date,
 };
 use std::{
@@ -34,6 +34,8 @@ use std::{
     time::Duration,
 };
 
+/// The name under which systemd passes the web page's socket: `FileDescriptorName=` in its unit.
+const WEB: &str = "web";
 /// Who may open a socket that the daemon makes itself: owner and group.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -44,11 +46,14 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
     let (daemon, front, letters) = Daemon::new(bench, Box::new(pane.clone()), logging::session());
     // Dropped when the machine goes down: then nobody is answered any more.
     let (_stopper, stopped) = Stopper::new();
-    if let Some(listener) = listener(args.socket.as_deref())? {
+    let doors = doors(args)?;
+    if doors.is_empty() {
+        log::warn!("api_not_served");
+    } else {
         let desk = Arc::clone(&front);
         let server = thread::Builder::new().name("api".into());
         let served = server.spawn(move || {
-            if let Err(e) = serve::serve(desk, listener, stopped) {
+            if let Err(e) = serve::serve(desk, doors, stopped) {
                 log::error!(reason:% = e; "api_ended");
             }
         });
@@ -83,15 +88,20 @@ pub fn device(at: &GlobalArgs) -> Result<(Bench, Pane), Error> {
     Ok((Bench { stamps: pane.stamps()?, pane: pane.clone() }, pane))
 }
 
-/// The socket that systemd passes, or one with that name.
-fn listener(socket: Option<&Path>) -> Result<Option<UnixListener>, Error> {
-    let Some(path) = socket else {
-        let passed = board::passed_socket().map_err(Error::Daemon)?;
-        if passed.is_none() {
-            log::warn!("api_not_served");
-        }
-        return Ok(passed);
-    };
+/// The sockets that systemd passes, or those with these names.
+fn doors(args: &DaemonArgs) -> Result<Vec<Door>, Error> {
+    let named = [(&args.socket, Entrance::Socket), (&args.web_socket, Entrance::Token)];
+    if named.iter().any(|(socket, _)| socket.is_some()) {
+        let named = named.into_iter().filter_map(|(socket, entrance)| Some((socket.as_ref()?, entrance)));
+        return named.map(|(path, entrance)| Ok(Door { listener: listener(path)?, entrance })).collect();
+    }
+    let passed = board::passed_sockets().map_err(Error::Daemon)?;
+    // Any other name is that of the API, whose unit is older than names are.
+    let entrance = |name: &str| if name == WEB { Entrance::Token } else { Entrance::Socket };
+    Ok(passed.into_iter().map(|(name, listener)| Door { entrance: entrance(&name), listener }).collect())
+}
+
+fn listener(path: &Path) -> Result<UnixListener, Error> {
     let open = |source| Error::Open { path: path.into(), source };
     // One that a daemon left which was killed.
     if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
@@ -99,7 +109,7 @@ fn listener(socket: Option<&Path>) -> Result<Option<UnixListener>, Error> {
     }
     let listener = UnixListener::bind(path).map_err(open)?;
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(open)?;
-    Ok(Some(listener))
+    Ok(listener)
 }
 
 /// Where acts are done.
@@ -123,16 +133,11 @@ impl Bench {
 }
 
 impl Works for Bench {
-    fn act(
-        &mut self,
-        job: &str,
-        request: &Request,
-        by: &Asker,
-        observer: &mut dyn Observer,
-    ) -> Result<Reply, Failed> {
-        let by = By { source: by.via.name(), uid: by.uid, user: None, is_job: true };
-        let session = Session { id: logging::session().into(), request: job.into() };
-        self.pane.workplace().work(&Work::Ask(request.clone()), &by, session, observer)
+    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed> {
+        let Errand { job, request, by, bundle } = errand;
+        let by = By { source: by.via.name(), uid: by.uid, user: None, token: by.token, is_job: true };
+        let session = Session { id: logging::session().into(), request: job };
+        self.pane.workplace().work(&Work::Ask(request), &by, session, bundle, observer)
     }
 
     fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
@@ -275,6 +280,14 @@ impl Window for Pane {
         let live = Live { resident: resident(), ..live };
         super::metrics::text(&self.workplace(), format, live)
             .map_err(|e| Box::new(Document::ended(Err(e.into())).0))
+    }
+
+    fn ledger(&self) -> Ledger {
+        let root = self.workplace().root();
+        let tokens = Tokens::read(&root, &self.place.persistent(&self.at));
+        // With a configuration that can't be read, a token is needed.
+        let read = config::web_settings(&root).map(|web| web.read).unwrap_or_default();
+        Ledger { tokens, reads_are_open: read == WebRead::Open }
     }
 
     fn date(&self) -> Date {

@@ -21,6 +21,10 @@ mod request;
 mod run;
 #[cfg(feature = "sim")]
 mod sim;
+#[cfg(feature = "daemon")]
+mod token;
+#[cfg(feature = "daemon")]
+mod web;
 mod work;
 
 use crate::{
@@ -66,6 +70,10 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Daemon(args) => daemon::run(&cli.at, args),
         #[cfg(feature = "daemon")]
         Asked::Inhibit(args) => inhibit::run(&cli.at, args),
+        #[cfg(feature = "daemon")]
+        Asked::Web(args) => web::run(&cli.at, args),
+        #[cfg(feature = "daemon")]
+        Asked::Token(verb) => token::run(&cli.at, verb),
         Asked::Work(Work::Ask(request @ (Request::Status | Request::History))) => {
             let ascii = matches!(cli.verb, Verb::Status { ascii: true });
             Ok(inspect::drawn(workplace()?.look(&request)?, ascii))
@@ -73,7 +81,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Work(asked) => {
             let session = logging::session();
             let session = Session { id: session.into(), request: session.into() };
-            workplace()?.work(&asked, &By::cli(), session, &mut Narrator::new(&cli.at))
+            workplace()?.work(&asked, &By::cli(), session, None, &mut Narrator::new(&cli.at))
         }
     }
 }

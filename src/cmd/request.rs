@@ -2,7 +2,7 @@
 #[cfg(feature = "sim")]
 use crate::cli::SimVerb;
 #[cfg(feature = "daemon")]
-use crate::cli::{DaemonArgs, InhibitArgs};
+use crate::cli::{DaemonArgs, InhibitArgs, TokenVerb, WebArgs};
 use crate::{
     app::{From, Offers, Request, Wanted},
     cli::{ConfigVerb, EventArgs, MetricsArgs, RepairArgs, Repository, Source, Verb},
@@ -26,6 +26,12 @@ pub(super) enum Asked<'a> {
     /// To look after updates.
     #[cfg(feature = "daemon")]
     Daemon(&'a DaemonArgs),
+    /// To serve the web page.
+    #[cfg(feature = "daemon")]
+    Web(&'a WebArgs),
+    /// Something about the tokens of the web page.
+    #[cfg(feature = "daemon")]
+    Token(&'a TokenVerb),
     /// Work on a machine, or a look at it.
     Work(Work<'a>),
 }
@@ -69,6 +75,10 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Daemon(args) => return Asked::Daemon(args),
         #[cfg(feature = "daemon")]
         Verb::Inhibit(args) => return Asked::Inhibit(args),
+        #[cfg(feature = "daemon")]
+        Verb::Web(args) => return Asked::Web(args),
+        #[cfg(feature = "daemon")]
+        Verb::Token(verb) => return Asked::Token(verb),
         #[cfg(feature = "sim")]
         Verb::Sim(verb) => return Asked::Sim(verb),
     };

@@ -4,7 +4,7 @@ use super::{
     audit::{self, By},
     bundle::{Opener, Seen},
     inspect,
-    machine::{Machine, VerbEnd},
+    machine::Machine,
     place::Place,
     pre_hooks, repair,
     request::Work,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Device, Error,
     agent::{Agent, Observer, Silence},
-    app::{self, Request},
+    app::{self, BundleStream, Request},
     board::Access,
     cli::GlobalArgs,
     config::{ConfigError, Settings, board_settings, load},
@@ -79,6 +79,7 @@ impl Workplace<'_> {
         asked: &Work<'_>,
         by: &By,
         session: Session,
+        bundle: Option<BundleStream>,
         observer: &mut dyn Observer,
     ) -> Result<Answer, Failed> {
         let root = self.root();
@@ -105,7 +106,9 @@ impl Workplace<'_> {
         if let Some(log) = &log {
             audit::configured(log, &root);
         }
-        let ended = on_board(board, loaded, &Task { asked, by, programs }, &verb_end, log.as_ref(), observer);
+        let mut opener = Opener { verb_end: &verb_end, log: log.as_ref(), bundle };
+        let ended = on_board(board, loaded, &Task { asked, by, programs }, &mut opener, observer);
+        drop(opener);
         drop(log);
         // Whatever happened, the machine remembers what a machine remembers.
         verb_end.save()?;
@@ -134,10 +137,10 @@ fn on_board(
     mut board: Board,
     loaded: Result<Settings, ConfigError>,
     Task { asked, by, programs }: &Task<'_>,
-    verb_end: &VerbEnd,
-    log: Option<&SharedLog>,
+    opener: &mut Opener<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Answer, Failed> {
+    let log = opener.log;
     let settings = match (loaded, asked) {
         (Ok(settings), _) => settings,
         // A system on trial that can't be configured goes back: the boot unit must not just stop.
@@ -146,7 +149,7 @@ fn on_board(
             return listening(log, observer, |observer| {
                 let mut agent = start(device, log, observer)?;
                 let rest = agent.fail_trial(e);
-                app::rested(&agent, rest, &Opener { verb_end, log })
+                app::rested(&agent, rest, opener)
             });
         }
         (Err(e), _) => return Err(e.into()),
@@ -167,7 +170,7 @@ fn on_board(
         audit::request(log, request, by);
     }
     let ended = match may_begin(&mut board, &settings, request, programs, log) {
-        Ok(()) => ask(board, settings, request, verb_end, log, observer),
+        Ok(()) => ask(board, settings, request, opener, observer),
         Err(e) => Err(e.into()),
     };
     if let Some(log) = log.filter(|_| by.is_job) {
@@ -197,17 +200,17 @@ fn ask(
     board: Board,
     settings: Settings,
     request: &Request,
-    verb_end: &VerbEnd,
-    log: Option<&SharedLog>,
+    opener: &mut Opener<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Answer, Failed> {
+    let log = opener.log;
     let device = Device::open(board, settings)?;
     listening(log, observer, |observer| {
         let mut agent = match request.only_looks() {
             true => Agent::attach(device, observer),
             false => start(device, log, observer)?,
         };
-        let ended = app::handle(&mut agent, request, &mut Opener { verb_end, log });
+        let ended = app::handle(&mut agent, request, opener);
         if let (Some(log), Request::Check(_)) = (log, request) {
             audit::checked(log, &ended);
         }

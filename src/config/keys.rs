@@ -9,6 +9,7 @@ use super::{
         BOARD, CHANNEL, DISK, FOLDER, GROUP, ID, LOCK_GROUP, PATH, PROJECT, SECRETS, SERVICE, TIME_ZONE,
         TREE, TYPES, UNIT, VERSION, WITHIN, time,
     },
+    web,
 };
 
 /// Fewest bytes between two flushes.
@@ -279,5 +280,25 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &EachWebhook {
         name: "webhook.NAME.give_up_after", kind: time(60, 30 * 86_400), field: |w| &mut w.give_up_after,
         help: "after this time without success, the events that wait are given up",
+    },
+    &One {
+        name: "web.listen", kind: web::LISTEN, field: |i| &mut i.settings.web.listen,
+        help: "where the web page listens; beyond this device only with a certificate",
+    },
+    &One {
+        name: "web.names", kind: web::NAMES, field: |i| &mut i.settings.web.names,
+        help: "names by which the web page is reached, beside IP addresses and localhost",
+    },
+    &One {
+        name: "web.read", kind: web::READ, field: |i| &mut i.settings.web.read,
+        help: "who may read on the web page: whoever has a token, or whoever reaches it",
+    },
+    &One {
+        name: "web.certificate", kind: Optional(PATH), field: |i| &mut i.settings.web.certificate,
+        help: "the web page's certificate with its chain (PEM), if not in `/etc/bistable/web`",
+    },
+    &One {
+        name: "web.key", kind: Optional(PATH), field: |i| &mut i.settings.web.key,
+        help: "the key of that certificate (PEM)",
     },
 ];

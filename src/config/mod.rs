@@ -39,6 +39,9 @@
 //!
 //! [webhook.ops]                      # who is told of events
 //! url = "https://ops.example.org/x"
+//!
+//! [web]
+//! listen = "127.0.0.1:8080"          # where the web page is, if its service runs
 //! ```
 //! The table of all keys is in `src/docs/configuration.md`; a test writes it from `keys.rs`.
 //!
@@ -77,7 +80,10 @@ mod show;
 mod tests;
 mod texts;
 mod time;
+#[cfg(feature = "daemon")]
+pub mod tokens;
 mod trust;
+mod web;
 mod webhook;
 mod webhooks;
 mod window;
@@ -99,6 +105,7 @@ pub use settings::{
 pub use show::Listing;
 #[cfg(feature = "daemon")]
 pub use time::time;
+pub use web::{HostName, WebRead, WebSettings};
 pub use webhook::{Template, Webhook};
 pub use window::Window;
 
@@ -170,6 +177,21 @@ fn checked(
 /// The operator's programs in a folder below `root`, in the order of their names.
 pub fn programs(root: &Path, folder: &Path) -> Vec<Program> {
     programs::find(root, folder, Owners::of_process())
+}
+
+/// What the web page needs to know, whatever is wrong with the rest: a broken configuration is to be seen on it.
+///
+/// # Errors
+/// [`ConfigError`] with what is wrong in the table `web`, or everything if a file can't be read at all.
+#[cfg(feature = "daemon")]
+pub fn web_settings(root: &Path) -> Result<WebSettings, ConfigError> {
+    let mut problems = Vec::new();
+    let (_, merged) = merged(root, Owners::of_process(), &mut problems);
+    problems.retain(|problem| problem.text.starts_with("web.") || problem.text.starts_with("[web]"));
+    match problems.is_empty() {
+        true => Ok(merged.inputs().settings.web),
+        false => Err(ConfigError { problems }),
+    }
 }
 
 /// What can be read about the board while [`load`] finds something wrong: a trial that can't be configured is given up

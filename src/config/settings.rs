@@ -1,5 +1,5 @@
 //! What the owner configured, as the rest of the program sees it; and every default.
-use super::{Component, Mirror, Mode, OperatorCheck, Webhook, Window, load};
+use super::{Component, Mirror, Mode, OperatorCheck, WebSettings, Webhook, Window, load};
 use bistable_format::{
     health::Profile,
     selftest::{Need, Plan},
@@ -137,6 +137,8 @@ pub struct Settings {
     pub source: SourceSettings,
     /// How this device takes part in rollouts.
     pub update: UpdateSettings,
+    /// How the web page is reached.
+    pub web: WebSettings,
 }
 
 impl Settings {
@@ -218,6 +220,7 @@ impl Default for Settings {
                 deltas_only: false,
                 fleet_lock_group: "default".into(),
             },
+            web: WebSettings::default(),
         }
     }
 }

@@ -52,7 +52,8 @@ fn everything_can_be_set() {
         [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
-        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n";
+        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n\
+        [web]\nlisten = '[::]:8443'\nnames = ['Hub.local']\nread = 'open'\ncertificate = '/data/c.pem'\nkey = '/data/k.pem'\n";
     let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
     let settings =
         loaded(&[(ETC, text), ("data/plan.toml", plan), ("data/health.toml", "deadline_s = 77")]).unwrap();
@@ -124,6 +125,13 @@ fn everything_can_be_set() {
     assert_eq!(
         settings.metrics,
         MetricsSettings { push: Some("http://gw".into()), push_interval: Duration::from_secs(300) }
+    );
+    assert_eq!(settings.web.listen, "[::]:8443".parse().unwrap());
+    assert_eq!(settings.web.names.iter().map(HostName::as_str).collect::<Vec<_>>(), ["hub.local"]);
+    assert_eq!(settings.web.read, WebRead::Open);
+    assert_eq!(
+        (settings.web.certificate, settings.web.key),
+        (Some("/data/c.pem".into()), Some("/data/k.pem".into()))
     );
     for key in keys::KEYS {
         let last = key.name().rsplit('.').next().unwrap();
@@ -229,11 +237,11 @@ fn what_is_no_fragment_is_left_alone() {
 fn each_error_says_where_and_what_is_allowed() {
     #[rustfmt::skip]
     let table = [
-        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook]"),
+        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook], [web]"),
         ("allow_demo_keys = 'yes'", ":1: allow_demo_keys is true or false, not 'yes'"),
         ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
-        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook]"),
-        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook]"),
+        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook], [web]"),
+        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook], [web]"),
         ("[source.limit]", ":1: [source] unknown key \"limit\"; known: urls, channel, [source.limits]"),
         ("[source.limits]\nretries = 3", ":2: [source.limits] unknown key \"retries\"; known: minimum_rate_bytes, rate_window, connect_timeout, answer_timeout, attempts, retry_wait"),
         ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),
@@ -405,4 +413,20 @@ fn the_configuration_is_read_again_before_a_trial() {
     fs::write(folder.join("a.toml"), "unknown = 1\n").unwrap();
     assert!(settings.problem_now().unwrap().contains("unknown key \"unknown\""));
     assert_eq!(Settings::default().problem_now(), None, "settings of no file can't change");
+}
+
+#[test]
+#[cfg(feature = "daemon")]
+fn web_page_needs_only_its_own_table_to_be_right() {
+    let settings = |text: &str| {
+        let root = tree(&[(ETC, text)]);
+        web_settings(root.path()).map_err(|e| e.to_string())
+    };
+    assert_eq!(settings("nonsense = 1\n[web]\nread = 'open'").unwrap().read, WebRead::Open);
+    assert_eq!(settings("").unwrap(), WebSettings::default());
+    for wrong in
+        ["[web]\nlisten = '8080'", "[web]\nreads = 'open'", "[web]\nread = 'all'", "[web]\nnames = ['*']"]
+    {
+        assert!(settings(wrong).is_err(), "{wrong}");
+    }
 }

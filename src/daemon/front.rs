@@ -1,13 +1,14 @@
 //! What the daemon and whoever asks it share: the queue, the jobs, and what comes next. Nobody waits here for the device.
 use super::{
+    Errand,
     bell::Bell,
     health::{Health, Sick},
 };
 use crate::{
-    app::{Asker, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
+    app::{Asker, BundleStream, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
     events::{Filter, Kind},
     metrics::{Format, Live},
-    serve::{Desk, Found, HealthNow, NotTaken, Outlook},
+    serve::{Desk, Found, HealthNow, Ledger, NotTaken, Outlook},
     status::Date,
 };
 use serde_json::Value;
@@ -29,8 +30,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(900);
 /// What comes to the daemon.
 #[derive(Debug)]
 pub enum Letter {
-    /// A job, by its id.
-    Job(String, Request, Asker),
+    /// A job.
+    Job(Errand),
     /// Something changed: look again.
     Nudge,
     /// Something that the event log has to hold.
@@ -70,6 +71,8 @@ pub trait Window: Send + Sync {
     /// # Errors
     /// As for [`look`](Self::look).
     fn metrics(&self, format: Format, live: Live) -> Result<String, Box<Document>>;
+    /// Whose tokens are taken.
+    fn ledger(&self) -> Ledger;
     /// What the clock on the wall shows.
     fn date(&self) -> Date;
     /// The daemon lives: tell who watches over it.
@@ -268,7 +271,7 @@ impl Desk for Front {
         self.shared().revision
     }
 
-    fn ask(&self, request: Request, by: Asker) -> Result<Job, NotTaken> {
+    fn ask(&self, request: Request, by: Asker, bundle: Option<BundleStream>) -> Result<Job, NotTaken> {
         let date = self.window.date();
         let mut shared = self.shared();
         if shared.closed {
@@ -277,8 +280,9 @@ impl Desk for Front {
         if shared.undecided {
             return Err(NotTaken::Trial);
         }
-        let job = shared.jobs.ask(&request, by, date);
-        match self.letters.try_send(Letter::Job(job.id.clone(), request, by)) {
+        let job = shared.jobs.ask(&request, by.clone(), date);
+        let errand = Errand { job: job.id.clone(), request, by, bundle };
+        match self.letters.try_send(Letter::Job(errand)) {
             Ok(()) => Ok(job),
             Err(e) => {
                 shared.jobs.forget(&job.id);
@@ -329,6 +333,10 @@ impl Desk for Front {
         HealthNow { healthy, reason, version, took, checks }
     }
 
+    fn ledger(&self) -> Ledger {
+        self.window.ledger()
+    }
+
     fn outlook(&self) -> Outlook {
         let now = self.window.now();
         let shared = self.shared();
@@ -357,6 +365,9 @@ mod tests {
         }
         fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
             unreachable!("nobody measures")
+        }
+        fn ledger(&self) -> Ledger {
+            unreachable!("nobody shows a token")
         }
         fn date(&self) -> Date {
             Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true }

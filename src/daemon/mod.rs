@@ -7,6 +7,7 @@
 //! | file | noun |
 //! |---|---|
 //! | [`works`](Works) | the port to the device |
+//! | [`errand`](Errand) | a job as the loop takes it |
 //! | [`front`](Front) | what it shares with whoever asks |
 //! | [`bell`](Bell) | wakes threads that wait for something to happen |
 //! | [`health`](Health) | the health of the running release, as it is known now |
@@ -17,6 +18,7 @@
 //! | `watchdog` | what systemd is told |
 //! | `watch` | files whose change makes it look again |
 mod bell;
+mod errand;
 mod front;
 mod health;
 pub(crate) mod inhibitors;
@@ -30,6 +32,7 @@ pub(crate) mod watchdog;
 mod works;
 
 pub use bell::Bell;
+pub use errand::Errand;
 pub use front::{DEPTH, Front, Letter, Report, Window};
 pub use health::{Health, Sick};
 pub use turn::{Daemon, Turn};

@@ -38,7 +38,7 @@ pub(super) fn job(past: &PastJob) -> Job {
         operation: past.operation.clone(),
         state: if outcome.is_some() { JobState::Ended } else { JobState::Lost },
         asked: Date { time: past.began.timestamp.clone(), synchronized: past.began.synchronized },
-        by: Asker { via, uid: past.uid },
+        by: Asker { via, uid: past.uid, token: past.token.clone() },
         progress: None,
         outcome,
     }

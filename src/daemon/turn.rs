@@ -1,6 +1,6 @@
 //! One turn of the daemon's loop: an act, or a sleep.
 use super::{
-    Front, Letter, Report, Sick, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter,
+    Errand, Front, Letter, Report, Sick, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter,
 };
 use crate::{
     Error,
@@ -51,7 +51,7 @@ pub struct Daemon<W> {
     works: W,
     front: Arc<Front>,
     /// What was asked for and is done in the next turn: the others wait in the channel, which is bounded.
-    asked: Option<(String, Request, Asker)>,
+    asked: Option<Errand>,
     /// What is to be written into the event log.
     reports: Vec<Report>,
     /// The release that this run goes back from, and when it tries that again.
@@ -66,7 +66,7 @@ pub struct Daemon<W> {
 }
 
 /// Who asks when nobody does.
-const SCHEDULE: Asker = Asker { via: Via::Schedule, uid: None };
+const SCHEDULE: Asker = Asker::new(Via::Schedule, None);
 
 impl<W: Works> Daemon<W> {
     /// A daemon, its front, and its letters. `session` is the run of the program.
@@ -103,7 +103,7 @@ impl<W: Works> Daemon<W> {
     /// Take in a letter. What it asks for is done in the next turn: one at a time.
     pub fn take(&mut self, letter: Letter) {
         match letter {
-            Letter::Job(id, request, by) => self.asked = Some((id, request, by)),
+            Letter::Job(errand) => self.asked = Some(errand),
             Letter::Report(report) if self.reports.len() < REPORTS => self.reports.push(report),
             Letter::Report(report) => log::warn!(event = report.kind.traits().name; "not_reported"),
             Letter::Nudge => {
@@ -116,8 +116,8 @@ impl<W: Works> Daemon<W> {
     /// Do the next thing, or say how long there is nothing to do.
     pub fn turn(&mut self) -> Turn {
         self.front.beat();
-        if let Some((id, request, by)) = self.asked.take() {
-            return self.asked_for(&id, &request, by);
+        if let Some(errand) = self.asked.take() {
+            return self.asked_for(errand);
         }
         let moment = self.works.moment();
         let is_new = self.seen.is_none();
@@ -213,19 +213,20 @@ impl<W: Works> Daemon<W> {
     }
 
     /// Do what somebody asked for, unless they took it back or a trial is undecided by now.
-    fn asked_for(&mut self, id: &str, request: &Request, by: Asker) -> Turn {
-        if !self.front.begin(id) {
+    fn asked_for(&mut self, errand: Errand) -> Turn {
+        if !self.front.begin(&errand.job) {
             return Turn::Acted;
         }
         let moment = self.works.moment();
         if self.survey(&moment).is_ok_and(|survey| survey.is_undecided()) {
             let error = NotTaken::Trial.to_string();
             let (exit, code) = (Exit::TryLater.code(), Some(Code::NotNow));
-            self.front.end(id, Some(Outcome { exit, code, error: Some(error), answer: None }));
+            self.front.end(&errand.job, Some(Outcome { exit, code, error: Some(error), answer: None }));
             return Turn::Acted;
         }
-        let Some(end) = self.perform(id, request, by) else { return Turn::Down };
-        if matches!(request, Request::Check(_)) {
+        let looks = matches!(errand.request, Request::Check(_));
+        let Some(end) = self.perform(errand) else { return Turn::Down };
+        if looks {
             self.looked(&end);
         }
         Turn::Acted
@@ -323,15 +324,16 @@ impl<W: Works> Daemon<W> {
     }
 
     fn own(&mut self, request: &Request) -> Option<End> {
-        let id = self.front.own(request, SCHEDULE);
-        self.front.begin(&id);
-        self.perform(&id, request, SCHEDULE)
+        let job = self.front.own(request, SCHEDULE);
+        self.front.begin(&job);
+        self.perform(Errand { job, request: request.clone(), by: SCHEDULE, bundle: None })
     }
 
     /// Do what a job asks for; `None` if the machine goes down.
-    fn perform(&mut self, id: &str, request: &Request, by: Asker) -> Option<End> {
-        let mut reporter = Reporter::new(&self.front, id);
-        let ended = self.works.act(id, request, &by, &mut reporter);
+    fn perform(&mut self, errand: Errand) -> Option<End> {
+        let (id, operation) = (errand.job.clone(), errand.request.operation());
+        let mut reporter = Reporter::new(&self.front, &id);
+        let ended = self.works.act(errand, &mut reporter);
         self.seen = None;
         let goes_down = goes_down(&ended);
         let busy =
@@ -343,7 +345,7 @@ impl<W: Works> Daemon<W> {
         let not_before = ended.as_ref().err().and_then(|failed| failed.error.retry_after());
         let (document, exit) = Document::ended(ended);
         if let Some(failure) = &document.failure {
-            log::info!(job = id, operation = request.operation(), reason = failure.error; "job_failed");
+            log::info!(job = id, operation, reason = failure.error; "job_failed");
         }
         let failure = document.failure.clone();
         let outcome = Outcome {
@@ -352,7 +354,7 @@ impl<W: Works> Daemon<W> {
             error: failure.map(|failure| failure.error),
             answer: Some(document),
         };
-        self.front.end(id, (!cancelled).then_some(outcome));
+        self.front.end(&id, (!cancelled).then_some(outcome));
         if goes_down {
             self.front.close();
             return None;

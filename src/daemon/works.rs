@@ -2,12 +2,12 @@
 //!
 //! It is opened for each act and closed again, so between two acts nothing is locked: the boot's own service and a person on
 //! the command line work beside the daemon as if there were none.
-use super::Report;
+use super::{Errand, Report};
 use crate::{
     Error,
     agent::Observer,
     app::{
-        Asker, Failed, Reply, Request,
+        Failed, Reply,
         schedule::{Inhibitor, Moment, Rules, Standing, When},
     },
     events::Remembered,
@@ -20,13 +20,7 @@ pub trait Works {
     ///
     /// # Errors
     /// What went wrong, as on the command line.
-    fn act(
-        &mut self,
-        job: &str,
-        request: &Request,
-        by: &Asker,
-        observer: &mut dyn Observer,
-    ) -> Result<Reply, Failed>;
+    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed>;
 
     /// Write into the event log what parts of the daemon report that have no device; whether all of it outlives a boot.
     ///

@@ -78,6 +78,14 @@ pub enum Error {
     /// The daemon can't begin.
     #[error("the daemon can't begin: {0}")]
     Daemon(#[source] io::Error),
+    /// The web page can't be served.
+    #[error("the web page can't be served on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The event log can't be read.
     #[error("the event log can't be read: {0}")]
     Events(#[source] io::Error),

@@ -242,7 +242,7 @@ impl Kind {
             }
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => "a job ended: `exit` as of the same verb on a command line, `error`",
-            Kind::Request => "a request was made: `operation`, `what`, `forced`, `uid`, `user`",
+            Kind::Request => "a request was made: `operation`, `what`, `forced`, `uid`, `user`, `token`",
         }
     }
 

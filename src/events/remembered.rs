@@ -73,6 +73,9 @@ pub struct PastJob {
     /// The user who asked; `None` where nobody is one.
     #[serde(default)]
     pub uid: Option<u32>,
+    /// The name of the token that was shown, where one is asked for.
+    #[serde(default)]
+    pub token: Option<String>,
     /// When it began.
     pub began: Moment,
     /// How it ended; `None` if that isn't known.
@@ -139,10 +142,12 @@ impl Remembered {
                 }
             }
             Kind::JobStarted => {
-                if let Ok(JobStart { operation, via, uid }) = serde_json::from_value(entry.data.clone()) {
+                if let Ok(JobStart { operation, via, uid, token }) =
+                    serde_json::from_value(entry.data.clone())
+                {
                     let id = entry.correlation_id.clone();
                     self.jobs.retain(|job| job.id != id);
-                    self.jobs.push(PastJob { id, operation, via, uid, began: at(), ended: None });
+                    self.jobs.push(PastJob { id, operation, via, uid, token, began: at(), ended: None });
                     let over = self.jobs.len().saturating_sub(JOBS);
                     self.jobs.drain(..over);
                 }
@@ -168,6 +173,9 @@ pub struct JobStart {
     pub via: String,
     /// The user who asked.
     pub uid: Option<u32>,
+    /// The name of the token that was shown, where one is asked for.
+    #[serde(default)]
+    pub token: Option<String>,
 }
 
 /// The data of [`Kind::JobEnded`].

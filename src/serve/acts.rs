@@ -2,12 +2,13 @@
 use super::{
     answer,
     context::Context,
-    desk::NotTaken,
+    desk::{Desk, NotTaken},
+    gate::{Visitor, scope_of},
     problem::{Kind, Problem},
     repeats::Key,
     routes::JOBS,
 };
-use crate::app::{Asker, Job, Request, SCHEMA, Via};
+use crate::app::{Asker, Job, Request, SCHEMA};
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
@@ -19,53 +20,64 @@ pub(super) async fn take(
     context: &Arc<Context>,
     request: Request,
     headers: &HeaderMap,
-    uid: Option<u32>,
+    visitor: &Visitor,
 ) -> Result<Response, Problem> {
-    let key = Key::of(headers, uid)?;
-    let by = asker(uid)?;
+    visitor.needs(scope_of(&request))?;
+    let by = asker(visitor)?;
+    let key = Key::of(headers, &by)?;
     let repeats = Arc::clone(&context.repeats);
     let taken = context.call(move |desk| {
-        if !desk.admits(&by, &request) {
-            let user = by.uid.map_or_else(|| "this user".into(), |uid| format!("user {uid}"));
-            let detail = format!("{user} may not ask for {}", request.operation());
-            return Err(Problem::new(Kind::NotAdmitted, detail));
-        }
-        let Some(key) = key else { return desk.ask(request, by).map_err(Problem::from) };
+        admits(desk, &by, &request)?;
+        let Some(key) = key else { return desk.ask(request, by, None).map_err(Problem::from) };
         // Held until the job is there: of two requests that come together, one makes it.
         let mut repeats = repeats.lock().unwrap_or_else(PoisonError::into_inner);
         let before = repeats.find(&key, &request, |id| desk.job(id).is_some())?;
         if let Some(job) = before.and_then(|id| desk.job(&id)) {
             return Ok(job);
         }
-        let job = desk.ask(request.clone(), by)?;
+        let job = desk.ask(request.clone(), by, None)?;
         repeats.add(key, &request, &job.id);
         Ok(job)
     });
-    taken.await?.map(accepted)
+    taken.await?.map(|job| accepted(&job))
 }
 
 /// Take a job back.
-pub(super) async fn cancel(context: &Context, path: &str, uid: Option<u32>) -> Result<Response, Problem> {
-    let Asker { uid, .. } = asker(uid)?;
+pub(super) async fn cancel(context: &Context, path: &str, visitor: &Visitor) -> Result<Response, Problem> {
+    let Asker { uid, token, .. } = asker(visitor)?;
     let id = path.strip_prefix(JOBS).and_then(|rest| rest.strip_prefix('/')?.strip_suffix("/cancel"));
     let id = id.unwrap_or_default().to_owned();
     let job = context.call(move |desk| desk.cancel(&id)).await??;
-    log::info!(job:% = job.id, uid; "api_cancel");
+    log::info!(job:% = job.id, uid, token; "api_cancel");
     Ok(answer::json(&answer::OneJob { schema: SCHEMA, job }))
 }
 
 /// Who asks.
-fn asker(uid: Option<u32>) -> Result<Asker, Problem> {
-    if uid.is_none() {
+pub(super) fn asker(visitor: &Visitor) -> Result<Asker, Problem> {
+    if visitor.by.uid.is_none() {
         return Err(Problem::new(Kind::NotAdmitted, "the kernel does not say which user asks"));
     }
-    Ok(Asker { via: Via::Api, uid })
+    Ok(visitor.by.clone())
 }
 
-fn accepted(job: Job) -> Response {
-    let location = HeaderValue::try_from(format!("{JOBS}/{}", job.id));
-    let mut response = answer::json(&answer::OneJob { schema: SCHEMA, job });
+/// Refuse what the desk doesn't let this user do.
+pub(super) fn admits(desk: &dyn Desk, by: &Asker, request: &Request) -> Result<(), Problem> {
+    if desk.admits(by, request) {
+        return Ok(());
+    }
+    let user = by.uid.map_or_else(|| "this user".into(), |uid| format!("user {uid}"));
+    Err(Problem::new(Kind::NotAdmitted, format!("{user} may not ask for {}", request.operation())))
+}
+
+fn accepted(job: &Job) -> Response {
+    let mut response = answer::json(&answer::OneJob { schema: SCHEMA, job: job.clone() });
     *response.status_mut() = StatusCode::ACCEPTED;
+    with_location(response, job)
+}
+
+/// A response that says where its job is.
+pub(super) fn with_location(mut response: Response, job: &Job) -> Response {
+    let location = HeaderValue::try_from(format!("{JOBS}/{}", job.id));
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }

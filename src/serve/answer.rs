@@ -127,7 +127,7 @@ pub(super) async fn answer(
         }
         Target::OpenApi => Ok(body(OPEN_API)),
         // They change something: see `acts`.
-        Target::Act(_) | Target::Cancel => Err(Problem::no_path(path)),
+        Target::Act(_) | Target::Cancel | Target::Bundles => Err(Problem::no_path(path)),
     }
 }
 

@@ -3,12 +3,17 @@ use super::{
     Limits, Stopped,
     cache::Cache,
     desk::Desk,
+    ledger::Ledger,
     problem::{Kind, Problem},
     repeats::Repeats,
 };
 use axum::extract::Request;
 use std::sync::{Arc, Mutex};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 /// What all requests share.
 pub(super) struct Context {
@@ -17,6 +22,8 @@ pub(super) struct Context {
     pub(super) stopped: Stopped,
     pub(super) status: Cache,
     pub(super) repeats: Arc<Mutex<Repeats>>,
+    /// Whose tokens are taken, and when that was asked.
+    pub(super) ledger: tokio::sync::Mutex<Option<(Instant, Arc<Ledger>)>>,
     /// Streams of events that may still begin.
     pub(super) feeds: Arc<Semaphore>,
     calls: Arc<Semaphore>,
@@ -30,6 +37,7 @@ impl Context {
             stopped,
             status: Cache::default(),
             repeats: Arc::default(),
+            ledger: tokio::sync::Mutex::default(),
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             calls: Arc::new(Semaphore::new(limits.calls.max(1))),
         }
@@ -64,16 +72,6 @@ impl Context {
 
     /// Whether a request's head is within its limit. The library's own limit is larger, so that the refusal has a body.
     pub(super) fn head(&self, request: &Request) -> Result<(), Problem> {
-        // `GET path HTTP/1.1`, then `name: value`, each with its line's end.
-        let line =
-            request.method().as_str().len() + request.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
-        let fields =
-            request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-        let bytes = line + fields.sum::<usize>() + "\r\n".len();
-        if bytes > self.limits.head {
-            let detail = format!("the head has {bytes} bytes; {} are allowed", self.limits.head);
-            return Err(Problem::new(Kind::HeadTooLarge, detail));
-        }
-        Ok(())
+        self.limits.check_head(request)
     }
 }

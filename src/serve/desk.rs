@@ -1,9 +1,10 @@
 //! The port behind the server: what answers it. The daemon implements it; tests have a twin in memory.
 //!
-//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`, `metrics`) on threads of its own, several at once, and
-//! gives an answer up after a while. The others answer from memory.
+//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`, `metrics`, `ledger`) on threads of its own, several at once,
+//! and gives an answer up after a while. The others answer from memory.
+use super::ledger::Ledger;
 use crate::{
-    app::{Asker, Document, Job, NotCancelled, Request},
+    app::{Asker, BundleStream, Document, Job, NotCancelled, Request},
     events::{Entry, Filter},
     metrics::Format,
     steps::{health::CheckReport, selftest::millis},
@@ -28,11 +29,11 @@ pub trait Desk: Send + Sync + 'static {
         true
     }
 
-    /// Put a request into the queue.
+    /// Put a request into the queue, with the bundle if whoever asks sends one.
     ///
     /// # Errors
     /// [`NotTaken`]; nothing of it is done then.
-    fn ask(&self, request: Request, by: Asker) -> Result<Job, NotTaken>;
+    fn ask(&self, request: Request, by: Asker, bundle: Option<BundleStream>) -> Result<Job, NotTaken>;
 
     /// The jobs that are remembered, the oldest first.
     fn jobs(&self) -> Vec<Job>;
@@ -66,6 +67,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// How the running release is, as of the last round of its checks.
     fn readiness(&self) -> HealthNow;
+
+    /// Whose tokens are taken on the web page's socket.
+    fn ledger(&self) -> Ledger;
 
     /// Whether the daemon's loop lives, and what it does next.
     fn outlook(&self) -> Outlook;

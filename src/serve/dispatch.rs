@@ -1,10 +1,12 @@
-//! The stages of a request, in their order: limits, schema, who asks, policy, agent. Method and path are the router's.
+//! The stages of a request, in their order: limits, token, schema, scope and user, policy, agent. Method and path are the router's.
 use super::{
     acts, answer,
     context::Context,
+    gate::{self, Entrance, Peer},
     payload,
     problem::{Kind, Problem},
     routes::Target,
+    upload,
 };
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -15,10 +17,6 @@ use axum::{
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// The user at the other end of a connection, as the kernel says.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) Option<u32>);
-
 /// Answer a request.
 pub(super) async fn dispatch(context: Arc<Context>, target: Target, request: Request) -> Response {
     let answered = stages(&context, target, request).await;
@@ -28,23 +26,30 @@ pub(super) async fn dispatch(context: Arc<Context>, target: Target, request: Req
 async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Result<Response, Problem> {
     context.head(&request)?;
     let (head, body) = request.into_parts();
-    let uid = head.extensions.get::<Peer>().and_then(|peer| peer.0);
-    let body = read(context, &head.headers, body).await?;
+    let unknown = Peer { uid: None, entrance: Entrance::Token };
+    let peer = head.extensions.get::<Peer>().copied().unwrap_or(unknown);
+    // Before anything of the body is read: who shows no token costs as little as possible.
+    let visitor = gate::admit(context, peer, &head.headers).await?;
+    visitor.needs(target.needs())?;
     if target != Target::Events && head.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(Problem::new(Kind::Malformed, "this path takes no parameters"));
     }
+    if target == Target::Bundles {
+        return upload::take(context, &head.headers, body, &visitor).await;
+    }
+    let body = read(context, &head.headers, body).await?;
     if let Target::Act(act) = target {
         if !body.is_empty() {
             is_json(&head.headers)?;
         }
         let request = payload::request(act, &body)?;
-        return acts::take(context, request, &head.headers, uid).await;
+        return acts::take(context, request, &head.headers, &visitor).await;
     }
     if !body.is_empty() && body.trim_ascii() != b"{}" {
         return Err(Problem::new(Kind::Malformed, "this path takes no body"));
     }
     match target {
-        Target::Cancel => acts::cancel(context, head.uri.path(), uid).await,
+        Target::Cancel => acts::cancel(context, head.uri.path(), &visitor).await,
         target => answer::answer(context, target, &head).await,
     }
 }

@@ -1,4 +1,6 @@
 //! What a peer may cost.
+use super::problem::{Kind, Problem};
+use axum::extract::Request;
 use std::time::Duration;
 
 /// What a peer may cost.
@@ -17,6 +19,10 @@ pub struct Limits {
     /// Until a head has come, until a body has come, and until a peer takes the next bytes of its answer. A connection on
     /// which nothing is asked ends after this time, too.
     pub patience: Duration,
+    /// Until the next [`upload_bytes`](Self::upload_bytes) of a bundle have come, and until the agent takes some.
+    pub patience_of_upload: Duration,
+    /// Bytes of a bundle that come within that time, but for the last ones.
+    pub upload_bytes: usize,
     /// Until the desk has answered.
     pub answer: Duration,
     /// Between two looks at the event log while somebody listens.
@@ -36,10 +42,29 @@ impl Default for Limits {
             head: 32 << 10,
             body: 1 << 20,
             patience: Duration::from_secs(10),
+            patience_of_upload: Duration::from_secs(30),
+            upload_bytes: 32 << 10,
             answer: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             fresh: Duration::from_secs(1),
             farewell: Duration::from_secs(2),
         }
+    }
+}
+
+impl Limits {
+    /// Whether a request's head is within its limit.
+    pub(super) fn check_head(&self, request: &Request) -> Result<(), Problem> {
+        // `GET path HTTP/1.1`, then `name: value`, each with its line's end.
+        let line =
+            request.method().as_str().len() + request.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
+        let fields =
+            request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+        let bytes = line + fields.sum::<usize>() + "\r\n".len();
+        if bytes > self.head {
+            let detail = format!("the head has {bytes} bytes; {} are allowed", self.head);
+            return Err(Problem::new(Kind::HeadTooLarge, detail));
+        }
+        Ok(())
     }
 }

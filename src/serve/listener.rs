@@ -1,9 +1,9 @@
 //! Connections, and when they end.
 use super::{
-    Limits, Stopped,
+    Door, Limits, Stopped,
     context::Context,
     desk::Desk,
-    dispatch::Peer,
+    gate::{Entrance, Peer},
     patience::Patient,
     problem::{Kind, Problem},
     router::router,
@@ -19,7 +19,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, io::Write as _, os::unix::net::UnixListener, pin::pin, sync::Arc, time::Duration};
+use std::{io, io::Write as _, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::UnixStream,
     sync::Semaphore,
@@ -35,13 +35,32 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Serve until told to stop; then give what is being answered a moment.
 pub(super) async fn run(
     desk: Arc<dyn Desk>,
-    listener: UnixListener,
+    doors: Vec<Door>,
     stopped: Stopped,
     limits: Limits,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::UnixListener::from_std(listener)?;
     let router = router(Arc::new(Context::new(desk, limits, stopped.clone())));
+    let mut opened = Vec::new();
+    for Door { listener, entrance } in doors {
+        listener.set_nonblocking(true)?;
+        opened.push((tokio::net::UnixListener::from_std(listener)?, entrance));
+    }
+    let mut serving = JoinSet::new();
+    for (listener, entrance) in opened {
+        serving.spawn(at_door(listener, entrance, router.clone(), stopped.clone(), limits));
+    }
+    while serving.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Serve at one door. Each has places of its own: who crowds one leaves the other free.
+async fn at_door(
+    listener: tokio::net::UnixListener,
+    entrance: Entrance,
+    router: Router,
+    stopped: Stopped,
+    limits: Limits,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let (mut stopping, mut connections) = (stopped.clone(), JoinSet::new());
     loop {
@@ -53,7 +72,7 @@ pub(super) async fn run(
         };
         match (accepted, Arc::clone(&places).try_acquire_owned()) {
             (Ok((stream, _)), Ok(place)) => {
-                let serving = connection(stream, router.clone(), stopped.clone(), limits);
+                let serving = connection(stream, entrance, router.clone(), stopped.clone(), limits);
                 connections.spawn(async move {
                     let _place = place;
                     serving.await;
@@ -68,22 +87,23 @@ pub(super) async fn run(
     }
     // What is still being answered then is given up.
     let _ = timeout(limits.farewell, async { while connections.join_next().await.is_some() {} }).await;
-    Ok(())
 }
 
-async fn connection(stream: UnixStream, router: Router, mut stopped: Stopped, limits: Limits) {
-    let peer = Peer(stream.peer_cred().ok().map(|peer| peer.uid()));
+async fn connection(
+    stream: UnixStream,
+    entrance: Entrance,
+    router: Router,
+    mut stopped: Stopped,
+    limits: Limits,
+) {
+    let peer = Peer { uid: stream.peer_cred().ok().map(|peer| peer.uid()), entrance };
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.call(request)
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.patience)
-        // Twice what is allowed: a head between the two is refused with a body that says why.
-        .max_buf_size((2 * limits.head).max(BUFFER_MIN))
-        .serve_connection(TokioIo::new(Patient::new(stream, limits.patience)), service);
+    let served =
+        builder(&limits).serve_connection(TokioIo::new(Patient::new(stream, limits.patience)), service);
     let mut served = pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -95,6 +115,17 @@ async fn connection(stream: UnixStream, router: Router, mut stopped: Stopped, li
     if let Err(e) = ended {
         log::debug!(reason:% = e; "api_connection_ended");
     }
+}
+
+/// How connections are read.
+pub(super) fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.patience)
+        // Twice what is allowed: a head between the two is refused with a body that says why.
+        .max_buf_size((2 * limits.head).max(BUFFER_MIN));
+    builder
 }
 
 /// Answer a connection that is one too many, without waiting for it.

@@ -1,7 +1,7 @@
 //! The daemon's API: HTTP/1.1 and JSON on a Unix socket. See `docs/api.md`.
 //!
-//! A request passes these stages, in this order, and each may refuse it: the limits of connection, head and body; method,
-//! path and schema; who asks; the policy (nothing is done while a trial is undecided); the agent's queue. The server itself
+//! A request passes these stages, in this order, and each may refuse it: the limits of connection and head; method and path;
+//! the token, where one is asked for; body and schema; who asks; the policy (nothing is done while a trial is undecided); the agent's queue. The server itself
 //! knows nothing of the device: a [`Desk`] answers.
 //!
 //! This is the one room that names axum, hyper and tokio.
@@ -13,6 +13,9 @@
 //! | `dispatch` | the stages of a request |
 //! | `answer` | what each route answers that only reads |
 //! | `acts` | what changes something: acts go into the queue, jobs are taken back |
+//! | [`gate`](Entrance) | who comes in on which socket: tokens and their scopes |
+//! | [`ledger`](Ledger) | whose tokens are taken |
+//! | `upload` | a bundle that is installed while it comes |
 //! | `context` | what all requests share; calls of the desk that may block |
 //! | `payload` | the body of an act, as a request that names nothing on this machine |
 //! | `query` | the question after a path, as a filter of events |
@@ -23,6 +26,8 @@
 //! | `listener` | connections, and when they end |
 //! | `patience` | a stream that gives up a peer which reads nothing |
 //! | [`limits`](Limits) | what a peer may cost |
+//! | [`web`] | the web page's process |
+//! | `page` | what the device is and does, as HTML |
 //! | [`stop`](Stopper) | how the server is told to end |
 mod acts;
 mod answer;
@@ -31,10 +36,13 @@ mod context;
 mod desk;
 mod dispatch;
 mod feed;
+mod gate;
+mod ledger;
 mod limits;
 mod listener;
 #[cfg(test)]
 mod openapi;
+mod page;
 mod patience;
 mod payload;
 mod problem;
@@ -45,19 +53,32 @@ mod routes;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod upload;
+pub mod web;
 
 pub use desk::{Desk, Found, HealthNow, NotTaken, Outlook};
+pub use gate::Entrance;
+pub use ledger::Ledger;
 pub use limits::Limits;
 pub use stop::{Stopped, Stopper};
 
 use std::{io, os::unix::net::UnixListener, sync::Arc};
 
+/// A socket, and who may come in on it.
+#[derive(Debug)]
+pub struct Door {
+    /// The socket.
+    pub listener: UnixListener,
+    /// Who may come in.
+    pub entrance: Entrance,
+}
+
 /// Serve the API on this thread until [`Stopper::stop`] is called, or the last stopper is dropped.
 ///
 /// # Errors
-/// When there can be no event loop, or the listener can't be used.
-pub fn serve(desk: Arc<dyn Desk>, listener: UnixListener, stopped: Stopped) -> io::Result<()> {
-    serve_within(desk, listener, stopped, Limits::default())
+/// When there can be no event loop, or a listener can't be used.
+pub fn serve(desk: Arc<dyn Desk>, doors: Vec<Door>, stopped: Stopped) -> io::Result<()> {
+    serve_within(desk, doors, stopped, Limits::default())
 }
 
 /// The same with other limits.
@@ -66,7 +87,7 @@ pub fn serve(desk: Arc<dyn Desk>, listener: UnixListener, stopped: Stopped) -> i
 /// As [`serve`].
 pub fn serve_within(
     desk: Arc<dyn Desk>,
-    listener: UnixListener,
+    doors: Vec<Door>,
     stopped: Stopped,
     limits: Limits,
 ) -> io::Result<()> {
@@ -75,7 +96,7 @@ pub fn serve_within(
         .enable_time()
         .max_blocking_threads(limits.calls.max(1))
         .build()?;
-    let served = runtime.block_on(listener::run(desk, listener, stopped, limits));
+    let served = runtime.block_on(listener::run(desk, doors, stopped, limits));
     // A call of the desk that doesn't return must not keep the daemon from ending.
     runtime.shutdown_background();
     served

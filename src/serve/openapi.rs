@@ -61,7 +61,7 @@ impl Writer {
                 Self::document(&answers)
             }
             Target::Jobs => self.written::<AllJobs>(),
-            Target::Job | Target::Cancel | Target::Act(_) => self.written::<OneJob>(),
+            Target::Job | Target::Cancel | Target::Bundles | Target::Act(_) => self.written::<OneJob>(),
             Target::Events => self.written::<Page>(),
             Target::Live => self.written::<Live>(),
             Target::Ready => self.written::<Ready>(),
@@ -141,6 +141,13 @@ impl Writer {
                 good["headers"] = json!({ "Location": { "description": "The job's path", "schema": text } });
                 "202"
             }
+            Target::Bundles => {
+                let bundle = json!({ "type": "string", "format": "binary" });
+                operation["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": { "schema": bundle } } });
+                good["description"] = json!("The job, once the bundle is installed");
+                good["headers"] = json!({ "Location": { "description": "The job's path", "schema": text } });
+                "200"
+            }
             _ => "200",
         };
         if !parameters.is_empty() {
@@ -180,12 +187,17 @@ impl Writer {
                 "title": "Bistable",
                 "version": VERSION,
                 "summary": "The API of the daemon on a device",
-                "description": "On a Unix socket; who may open it may ask. Problems are as RFC 9457 has them.",
+                "description": "On a Unix socket: who may open it may ask. On the web page's socket and behind the page, each request needs a token. Problems are as RFC 9457 has them.",
                 "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             },
             "servers": [{ "url": "http://localhost" }],
+            "security": [{}, { "bearer": [] }, { "basic": [] }],
             "paths": paths,
             "components": {
+                "securitySchemes": {
+                    "bearer": { "type": "http", "scheme": "bearer" },
+                    "basic": { "type": "http", "scheme": "basic", "description": "The password is the token" },
+                },
                 "responses": { "Problem": {
                     "description": "A refusal or failure",
                     "content": { problem::MEDIA_TYPE: { "schema": problem } },

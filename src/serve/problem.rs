@@ -10,6 +10,9 @@ use serde::Serialize;
 
 /// The media type of all of them.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+/// How a token may be shown.
+const BASIC: &str = "Basic realm=\"bistable\", charset=\"UTF-8\"";
+const BEARER: &str = "Bearer realm=\"bistable\"";
 /// Seconds until it is worth asking again when too much is asked at once.
 const RETRY_AFTER: u32 = 5;
 
@@ -41,8 +44,20 @@ kinds! {
     Malformed = BAD_REQUEST "malformed" "The request can't be understood",
     /// It names something on this machine.
     LocalPath = BAD_REQUEST "local-path" "A request over the socket must not name files or folders of this device",
+    /// No token that is known.
+    Token = UNAUTHORIZED "token" "A token is needed",
+    /// The token's scope is too small.
+    Scope = FORBIDDEN "scope" "The token does not allow this",
     /// This user may not ask for it.
     NotAdmitted = FORBIDDEN "not-admitted" "This user may not ask for this",
+    /// It was caused by another site's page.
+    CrossSite = FORBIDDEN "cross-site" "The page of another site caused this",
+    /// The name is another machine's.
+    Misdirected = MISDIRECTED_REQUEST "misdirected" "This name is not one of this device",
+    /// Too many wrong tokens.
+    Attempts = TOO_MANY_REQUESTS "attempts" "Too many wrong tokens came from this address",
+    /// The web page's process can't reach the daemon.
+    NoDaemon = BAD_GATEWAY "no-daemon" "The daemon does not answer",
     /// There is nothing of this name.
     NotFound = NOT_FOUND "not-found" "There is nothing of this name",
     /// The path has other methods.
@@ -55,6 +70,10 @@ kinds! {
     NotCancelled = CONFLICT "not-cancelled" "The job can't be cancelled",
     /// The body is too large.
     TooLarge = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large",
+    /// The body isn't a bundle.
+    NotABundle = UNSUPPORTED_MEDIA_TYPE "not-a-bundle" "The body must be a bundle",
+    /// The bundle was not installed.
+    NotInstalled = UNPROCESSABLE_ENTITY "not-installed" "The bundle was not installed",
     /// The body isn't JSON.
     MediaType = UNSUPPORTED_MEDIA_TYPE "not-json" "The body must be JSON",
     /// The key was used for something else.
@@ -141,6 +160,22 @@ impl Problem {
             .unwrap_or_else(|| self.kind.traits().1.to_owned())
     }
 
+    /// The device's own code for it, and what the command line prints.
+    pub(super) fn with(self, code: Option<Code>, report: Option<Document>) -> Problem {
+        Problem { code, report: report.map(Box::new), ..self }
+    }
+
+    /// The status of the response.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.kind.traits().0
+    }
+
+    /// What kind of problem it is, and what it is: human-readable.
+    pub(super) fn words(&self) -> (&'static str, &str) {
+        (self.kind.traits().2, &self.detail)
+    }
+
     /// The body.
     pub(super) fn json(&self) -> String {
         let (status, word, title) = self.kind.traits();
@@ -189,11 +224,16 @@ impl IntoResponse for Problem {
             headers.insert(header::ALLOW, allow);
         }
         match self.kind {
-            Kind::Busy | Kind::Closing | Kind::Slow => {
+            Kind::Attempts | Kind::Busy | Kind::Closing | Kind::Slow => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
+            // A browser asks for a user and a password: the password is the token.
+            Kind::Token => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
+            }
             // What is left of the request isn't read.
-            Kind::TooLarge | Kind::HeadTooLarge | Kind::SlowBody => {
+            Kind::NotABundle | Kind::NotInstalled | Kind::TooLarge | Kind::HeadTooLarge | Kind::SlowBody => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: who asks twice because no answer came gets the job that the first request made.
 use super::problem::{Kind, Problem};
-use crate::app::Request;
+use crate::app::{Asker, Request};
 use axum::http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
@@ -9,23 +9,23 @@ pub(super) const HEADER: &str = "idempotency-key";
 /// A longer key is refused.
 const KEY_MAX: usize = 255;
 
-/// A key, and who used it: two users may use the same one.
+/// A key, and who used it: two users, and two tokens, may use the same one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     key: String,
-    uid: Option<u32>,
+    by: Asker,
 }
 
 impl Key {
     /// The key of a request, if it has one.
-    pub(super) fn of(headers: &HeaderMap, uid: Option<u32>) -> Result<Option<Key>, Problem> {
+    pub(super) fn of(headers: &HeaderMap, by: &Asker) -> Result<Option<Key>, Problem> {
         let mut keys = headers.get_all(HEADER).iter();
         let Some(key) = keys.next() else { return Ok(None) };
         let is_key =
             |text: &&str| (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         let text = key.to_str().ok().filter(is_key);
         match text {
-            Some(key) if keys.next().is_none() => Ok(Some(Key { key: key.into(), uid })),
+            Some(key) if keys.next().is_none() => Ok(Some(Key { key: key.into(), by: by.clone() })),
             _ => {
                 let detail =
                     format!("Idempotency-Key must be one text of 1 to {KEY_MAX} visible ASCII characters");

@@ -1,4 +1,6 @@
 //! The table of routes. The router, the header `Allow` and the OpenAPI document follow from it.
+use crate::config::tokens::Scope;
+
 /// Where the jobs are.
 pub(super) const JOBS: &str = "/v1/jobs";
 
@@ -18,6 +20,27 @@ pub(super) enum Target {
     /// Something that goes into the queue.
     Act(Act),
     Cancel,
+    /// A bundle that is installed while it comes.
+    Bundles,
+}
+
+impl Target {
+    /// What a token must allow at least. What is asked for may need more.
+    pub(super) fn needs(self) -> Scope {
+        match self {
+            Target::Act(_) | Target::Cancel | Target::Bundles => Scope::Operate,
+            Target::Status
+            | Target::History
+            | Target::Jobs
+            | Target::Job
+            | Target::Events
+            | Target::Config
+            | Target::Live
+            | Target::Ready
+            | Target::Metrics
+            | Target::OpenApi => Scope::Read,
+        }
+    }
 }
 
 /// What can be asked for over the socket, and goes into the queue.
@@ -92,6 +115,12 @@ pub(super) const TABLE: &[Route] = &[
         path: "/v1/jobs/{id}/cancel",
         target: Target::Cancel,
         summary: "Take back a job that has not switched anything yet",
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/bundles",
+        target: Target::Bundles,
+        summary: "Install the bundle that is the body, while it comes",
     },
 ];
 

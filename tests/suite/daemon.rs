@@ -12,7 +12,7 @@ use bistable::{
     app::{Asker, Failed, From, JobState, Reply, Request, Via, Wanted, schedule::Moment},
     board::{Access, Card, Meter},
     cli::Cli,
-    daemon::{Daemon, Front, Letter, Report, Survey, TICK, Turn, Works},
+    daemon::{Daemon, Errand, Front, Letter, Report, Survey, TICK, Turn, Works},
     daemon_device,
     serve::{Desk, NotTaken},
 };
@@ -57,14 +57,8 @@ impl Observer for Hears<'_> {
 }
 
 impl<W: Works> Works for Timed<W> {
-    fn act(
-        &mut self,
-        job: &str,
-        request: &Request,
-        by: &Asker,
-        listener: &mut dyn Observer,
-    ) -> Result<Reply, Failed> {
-        self.works.act(job, request, by, &mut Hears(listener, Rc::clone(&self.at_chunk)))
+    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed> {
+        self.works.act(errand, &mut Hears(observer, Rc::clone(&self.at_chunk)))
     }
 
     fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
@@ -195,7 +189,7 @@ fn device_that_is_left_alone_gets_what_its_mode_allows() {
             early.rests(HOUR);
             assert_eq!(state(&pi), "on trial");
             assert!(matches!(
-                early.front.ask(Request::Revert, Asker { via: Via::Api, uid: Some(0) }),
+                early.front.ask(Request::Revert, Asker::new(Via::Api, Some(0)), None),
                 Err(NotTaken::Trial)
             ));
             pi.run("resume").must(0, &["slot B is the default now"]);
@@ -345,19 +339,19 @@ fn server_that_asks_to_be_left_alone_is_left_alone() {
 fn who_asks_gets_a_job_and_a_look_at_it_after_the_next_boot() {
     let pi = Pi::new();
     follows(&pi, "mode = \"check\"\n");
-    let by = Asker { via: Via::Api, uid: Some(1000) };
+    let by = Asker::new(Via::Api, Some(1000));
     let mut run = Run::on(&pi);
-    let asked = run.front.ask(Request::Install(Wanted::default()), by).unwrap();
-    let taken_back = run.front.ask(Request::Arm, by).unwrap();
+    let asked = run.front.ask(Request::Install(Wanted::default()), by.clone(), None).unwrap();
+    let taken_back = run.front.ask(Request::Arm, by.clone(), None).unwrap();
     run.front.cancel(&taken_back.id).unwrap();
     run.rests(Duration::from_secs(60));
     let done = run.front.job(&asked.id).unwrap();
     assert_eq!((done.state, done.outcome.map(|outcome| outcome.exit)), (JobState::Ended, Some(0)));
     assert_eq!(run.front.job(&taken_back.id).unwrap().state, JobState::Cancelled);
     assert_eq!(state(&pi), "staged", "it was installed, and not armed");
-    let switched = run.front.ask(Request::Update(Wanted::default()), by).unwrap();
+    let switched = run.front.ask(Request::Update(Wanted::default()), by.clone(), None).unwrap();
     assert!(run.goes_down_within(HOUR));
-    assert!(matches!(run.front.ask(Request::Arm, by), Err(NotTaken::Closed)));
+    assert!(matches!(run.front.ask(Request::Arm, by.clone(), None), Err(NotTaken::Closed)));
     pi.run("resume").must(0, &["slot B is the default now"]);
     // Another run, another boot.
     let after = Run::on(&pi);
@@ -376,8 +370,8 @@ fn device_in_use_is_left_alone_for_a_minute() {
     configured(&pi, &repo.url(), "mode = \"stage\"\n");
     let held = Card::open(&pi.card, Meter::default(), Access::Exclusive).unwrap();
     let mut run = Run::on(&pi);
-    let by = Asker { via: Via::Api, uid: None };
-    let asked = run.front.ask(Request::Check(Default::default()), by).unwrap();
+    let by = Asker::new(Via::Api, None);
+    let asked = run.front.ask(Request::Check(Default::default()), by.clone(), None).unwrap();
     run.rests(Duration::from_secs(30));
     assert_eq!(run.front.job(&asked.id).unwrap().outcome.unwrap().exit, 75);
     drop(held);
@@ -391,12 +385,12 @@ fn queue_is_bounded_and_bundles_need_who_asks_to_open_them() {
     let repo = Repo::new(&pi);
     configured(&pi, &repo.url(), "mode = \"check\"\n");
     let run = Run::on(&pi);
-    let by = Asker { via: Via::Api, uid: None };
+    let by = Asker::new(Via::Api, None);
     let install = || Request::Install(Wanted { from: From::Channel, ..Wanted::default() });
     for _ in 0..bistable::daemon::DEPTH {
-        run.front.ask(install(), by).unwrap();
+        run.front.ask(install(), by.clone(), None).unwrap();
     }
-    assert!(matches!(run.front.ask(install(), by), Err(NotTaken::Busy)));
+    assert!(matches!(run.front.ask(install(), by.clone(), None), Err(NotTaken::Busy)));
     assert_eq!(run.front.jobs().len(), bistable::daemon::DEPTH, "what was refused is no job");
 }
 
@@ -404,10 +398,10 @@ fn queue_is_bounded_and_bundles_need_who_asks_to_open_them() {
 fn installation_that_runs_is_cancelled_and_given_up_not_rejected() {
     let pi = Pi::new();
     follows(&pi, "mode = \"check\"\n");
-    let by = Asker { via: Via::Api, uid: None };
+    let by = Asker::new(Via::Api, None);
     let mut run = Run::on(&pi);
     let install = || Request::Install(Wanted::default());
-    let asked = run.front.ask(install(), by).unwrap();
+    let asked = run.front.ask(install(), by.clone(), None).unwrap();
     // Somebody cancels as soon as a first chunk is done.
     let (front, id) = (Arc::clone(&run.front), asked.id.clone());
     *run.at_chunk.borrow_mut() = Some(Box::new(move || drop(front.cancel(&id).unwrap())));
@@ -417,7 +411,7 @@ fn installation_that_runs_is_cancelled_and_given_up_not_rejected() {
     assert_eq!(state(&pi), "idle");
     pi.is_unharmed();
     // It may be installed again, at once.
-    let again = run.front.ask(install(), by).unwrap();
+    let again = run.front.ask(install(), by.clone(), None).unwrap();
     run.rests(Duration::from_secs(90));
     assert_eq!(run.front.job(&again.id).unwrap().outcome.unwrap().exit, 0);
     assert_eq!(state(&pi), "staged");

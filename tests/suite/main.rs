@@ -15,6 +15,8 @@ mod bad_bundles;
 mod bad_cards;
 mod bad_config;
 mod bad_media;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod browser;
 mod bundle_bits;
 mod check;
 #[cfg(feature = "daemon")]
@@ -76,6 +78,10 @@ mod telling;
 mod uboot;
 mod update_flow;
 mod vectors;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod web_page;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod web_process;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod wellbeing;
 mod writes;

@@ -26,7 +26,7 @@ pub(super) const DEVICE: Extra<'static> = Extra {
 };
 
 /// The pages of the device's own files: name, one line on it, and the project's page from which it is made.
-pub(super) const FILE_PAGES: [(&str, &str, &str); 5] = [
+pub(super) const FILE_PAGES: [(&str, &str, &str); 6] = [
     (
         "bistable-config",
         "configuration of the update agent",
@@ -40,4 +40,5 @@ pub(super) const FILE_PAGES: [(&str, &str, &str); 5] = [
         "webhooks, hooks and push gateway of the daemon",
         include_str!("../../../src/docs/notify.md"),
     ),
+    ("bistable-web-page", "the web page and its tokens", include_str!("../../../src/docs/web.md")),
 ];

@@ -10,9 +10,11 @@ const UNITS: &str = "usr/lib/systemd/system";
 
 /// Files of `boot/files` and where they are installed. What lies directly in it (config.txt.part, cmdline-a.txt, …) is for
 /// boot volumes and goes into [`EXAMPLES`].
-const PLACES: [(&str, &str, u32); 19] = [
+const PLACES: [(&str, &str, u32); 21] = [
     ("systemd/bistable.service", UNITS, 0o644),
     ("systemd/bistable-api.socket", UNITS, 0o644),
+    ("systemd/bistable-web.socket", UNITS, 0o644),
+    ("systemd/bistable-web.service", UNITS, 0o644),
     ("systemd/bistable-resume.service", UNITS, 0o644),
     ("systemd/bistable-health.service", UNITS, 0o644),
     ("systemd/bistable-trial.timer", UNITS, 0o644),
@@ -39,15 +41,19 @@ const PLACES: [(&str, &str, u32); 19] = [
 /// Where the files for boot volumes are installed, for image builders.
 const EXAMPLES: &str = "usr/share/bistable/boot";
 
+/// Units that are for their owner to enable.
+const OFF: [&str; 1] = ["/bistable-web.service"];
+
 const DOC: &str = "usr/share/doc/bistable";
 
 /// Who the package says maintains it.
 pub(super) const MAINTAINER: &str = "The Bistable authors <bistable@localhost>";
 
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "persistent",
     "usr/lib/bistable/config.d",
     "etc/bistable/config.d",
+    "etc/bistable/web",
     "etc/bistable/check/required.d",
     "etc/bistable/check/wanted.d",
 ];
@@ -119,6 +125,9 @@ pub(super) fn enabled(tree: &[Entry]) -> Vec<(String, String)> {
     let mut links = Vec::new();
     for entry in tree {
         let (Some(unit), Some(bytes)) = (entry.path.strip_prefix(UNITS), &entry.bytes) else { continue };
+        if OFF.contains(&unit) {
+            continue;
+        }
         for line in String::from_utf8_lossy(bytes).lines() {
             let wish = line
                 .strip_prefix("WantedBy=")

@@ -501,6 +501,10 @@ fn a_tree_has_its_units_enabled() {
         let target = fs::read_link(tree.join("etc/systemd/system").join(link)).unwrap();
         assert!(tree.join(target.strip_prefix("/").unwrap()).is_file(), "{link}");
     }
+    // The web page is for the owner to enable; its socket harms nobody.
+    let web = |link: &str| tree.join("etc/systemd/system").join(link).is_symlink();
+    assert!(web("sockets.target.wants/bistable-web.socket"));
+    assert!(!web("multi-user.target.wants/bistable-web.service"));
     let mode = fs::metadata(tree.join("usr/bin/bistable")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
     assert!(!make().status.success(), "what is there is not written over");

@@ -1,6 +1,6 @@
 //! A server in a folder of its own, and bytes over its socket.
 use super::{
-    super::{Limits, Stopper, serve_within},
+    super::{Door, Entrance, Limits, Stopper, serve_within},
     desk::FakeDesk,
 };
 use nix::sys::{
@@ -19,14 +19,14 @@ use std::{
 use tempfile::TempDir;
 
 /// Limits under which nothing ends because a machine is slow.
-pub(super) fn patient() -> Limits {
+pub(in crate::serve) fn patient() -> Limits {
     let hour = Duration::from_secs(3600);
     Limits { patience: hour, answer: hour, poll: Duration::from_millis(1), fresh: hour, ..Limits::default() }
 }
 
 /// A server with its desk. It ends with this.
-pub(super) struct Api {
-    pub(super) desk: Arc<FakeDesk>,
+pub(in crate::serve) struct Api {
+    pub(in crate::serve) desk: Arc<FakeDesk>,
     stopper: Stopper,
     server: Option<JoinHandle<(io::Result<()>, Duration)>>,
     socket: PathBuf,
@@ -34,54 +34,70 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new() -> Api {
+    pub(in crate::serve) fn new() -> Api {
         Api::within(patient())
     }
 
-    pub(super) fn within(limits: Limits) -> Api {
+    pub(in crate::serve) fn within(limits: Limits) -> Api {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("api.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
+        let door = |name: &str, entrance| Door {
+            listener: UnixListener::bind(folder.path().join(name)).unwrap(),
+            entrance,
+        };
+        let doors = vec![door("api.sock", Entrance::Socket), door("web.sock", Entrance::Token)];
         let desk = Arc::new(FakeDesk::new());
         let (stopper, stopped) = Stopper::new();
         let served = Arc::clone(&desk);
-        let server =
-            thread::spawn(move || (serve_within(served, listener, stopped, limits), processor_time()));
+        let server = thread::spawn(move || (serve_within(served, doors, stopped, limits), processor_time()));
         Api { desk, stopper, server: Some(server), socket, _folder: folder }
     }
 
     /// Where it listens.
-    pub(super) fn socket(&self) -> &str {
+    pub(in crate::serve) fn socket(&self) -> &str {
         self.socket.to_str().unwrap()
     }
 
-    pub(super) fn connect(&self) -> Connection {
+    pub(in crate::serve) fn connect(&self) -> Connection {
         Connection(BufReader::new(UnixStream::connect(&self.socket).unwrap()))
     }
 
+    /// At the other door, where tokens are asked for.
+    pub(in crate::serve) fn connect_web(&self) -> Connection {
+        Connection(BufReader::new(UnixStream::connect(self.socket.with_file_name("web.sock")).unwrap()))
+    }
+
+    /// Ask there, with more lines in the head.
+    pub(in crate::serve) fn web(&self, method: &str, path: &str, head: &str) -> Reply {
+        let mut connection = self.connect_web();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{head}content-length: 0\r\n\r\n");
+        let _ = connection.try_send(request.as_bytes());
+        connection.reply()
+    }
+
     /// Ask on a connection of its own.
-    pub(super) fn raw(&self, request: &[u8]) -> Reply {
+    pub(in crate::serve) fn raw(&self, request: &[u8]) -> Reply {
         let mut connection = self.connect();
         // One that is refused early may be closed before all of it was written; the reason is there to be read.
         let _ = connection.try_send(request);
         connection.reply()
     }
 
-    pub(super) fn get(&self, path: &str) -> Reply {
+    pub(in crate::serve) fn get(&self, path: &str) -> Reply {
         self.raw(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
     }
 
-    pub(super) fn post(&self, path: &str, body: &str) -> Reply {
+    pub(in crate::serve) fn post(&self, path: &str, body: &str) -> Reply {
         self.post_with(path, body, "")
     }
 
     /// With more lines in the head.
-    pub(super) fn post_with(&self, path: &str, body: &str, head: &str) -> Reply {
+    pub(in crate::serve) fn post_with(&self, path: &str, body: &str, head: &str) -> Reply {
         self.raw(post(path, body, head).as_bytes())
     }
 
     /// End the server; gives the processor time that its thread took.
-    pub(super) fn stop(&mut self) -> Duration {
+    pub(in crate::serve) fn stop(&mut self) -> Duration {
         self.stopper.stop();
         let Some(server) = self.server.take() else { return Duration::ZERO };
         let (served, took) = server.join().unwrap();
@@ -104,7 +120,7 @@ fn processor_time() -> Duration {
 }
 
 /// The bytes of a POST.
-pub(super) fn post(path: &str, body: &str, head: &str) -> String {
+pub(in crate::serve) fn post(path: &str, body: &str, head: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{head}content-length: {}\r\n\r\n{body}",
         body.len()
@@ -112,22 +128,26 @@ pub(super) fn post(path: &str, body: &str, head: &str) -> String {
 }
 
 /// One connection.
-pub(super) struct Connection(BufReader<UnixStream>);
+pub(in crate::serve) struct Connection<S = UnixStream>(BufReader<S>);
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
+    pub(in crate::serve) fn new(stream: S) -> Connection<S> {
+        Connection(BufReader::new(stream))
+    }
+
     #[track_caller]
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(in crate::serve) fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).unwrap();
     }
 
     /// Send until the other end closes.
-    pub(super) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::serve) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
 
     /// The next response.
     #[track_caller]
-    pub(super) fn reply(&mut self) -> Reply {
+    pub(in crate::serve) fn reply(&mut self) -> Reply {
         let mut reply = self.head().unwrap();
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
@@ -137,7 +157,7 @@ impl Connection {
     }
 
     /// The head of the next response; `None` if the connection ended.
-    pub(super) fn head(&mut self) -> Option<Reply> {
+    pub(in crate::serve) fn head(&mut self) -> Option<Reply> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
@@ -150,7 +170,7 @@ impl Connection {
     }
 
     /// The next chunk of a body without a length; `None` at its end.
-    pub(super) fn chunk(&mut self) -> Option<String> {
+    pub(in crate::serve) fn chunk(&mut self) -> Option<String> {
         let bytes = usize::from_str_radix(&self.line()?, 16).unwrap();
         let mut chunk = vec![0; bytes + 2];
         self.0.read_exact(&mut chunk).ok()?;
@@ -167,7 +187,7 @@ impl Connection {
     }
 
     /// How many bytes still come.
-    pub(super) fn rest(&mut self) -> usize {
+    pub(in crate::serve) fn rest(&mut self) -> usize {
         let mut rest = Vec::new();
         // Its error says that the connection ended early.
         let _ = self.0.read_to_end(&mut rest);
@@ -175,32 +195,32 @@ impl Connection {
     }
 
     /// Whether the other end closes it.
-    pub(super) fn ends(mut self) -> bool {
+    pub(in crate::serve) fn ends(mut self) -> bool {
         matches!(self.0.read(&mut [0; 64]), Ok(0) | Err(_))
     }
 }
 
 /// A response.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(in crate::serve) struct Reply {
+    pub(in crate::serve) status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(in crate::serve) body: String,
 }
 
 impl Reply {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::serve) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::serve) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
     /// It is a problem, whole; gives its status and code.
     #[track_caller]
-    pub(super) fn problem(&self) -> (u16, String) {
+    pub(in crate::serve) fn problem(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let json = self.json();
         assert_eq!(json["status"], self.status, "{self:?}");

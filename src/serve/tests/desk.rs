@@ -1,9 +1,9 @@
 //! A desk in memory.
-use super::super::{Desk, Found, HealthNow, NotTaken, Outlook};
+use super::super::{Desk, Found, HealthNow, Ledger, NotTaken, Outlook};
 use crate::{
     app::{
-        Answer, Asker, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted, Readiness,
-        Request,
+        Answer, Asker, BundleStream, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted,
+        Readiness, Request,
     },
     events::{Entry, Filter, test_entry},
     metrics::Format,
@@ -16,32 +16,36 @@ use std::{
 
 /// What it does.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) jobs: Jobs,
-    pub(super) log: Vec<Entry>,
-    pub(super) revision: u64,
+pub(in crate::serve) struct State {
+    pub(in crate::serve) jobs: Jobs,
+    pub(in crate::serve) log: Vec<Entry>,
+    pub(in crate::serve) revision: u64,
     /// How often it was looked at, and events were asked for.
-    pub(super) looks: usize,
-    pub(super) searches: usize,
+    pub(in crate::serve) looks: usize,
+    pub(in crate::serve) searches: usize,
     /// What it refuses.
-    pub(super) admits: bool,
-    pub(super) refuses: Option<NotTaken>,
-    pub(super) alive: bool,
+    pub(in crate::serve) admits: bool,
+    pub(in crate::serve) refuses: Option<NotTaken>,
+    pub(in crate::serve) alive: bool,
     /// It answers reads with a failure of this kind.
-    pub(super) fails: Option<Code>,
-    pub(super) panics: bool,
+    pub(in crate::serve) fails: Option<Code>,
+    pub(in crate::serve) panics: bool,
+    /// Whose tokens it takes.
+    pub(in crate::serve) ledger: Ledger,
+    /// The bundle of the newest job, for a test that plays the agent.
+    pub(in crate::serve) bundle: Option<BundleStream>,
 }
 
 /// A desk in memory.
 #[derive(Debug)]
-pub(super) struct FakeDesk {
+pub(in crate::serve) struct FakeDesk {
     state: Mutex<State>,
     /// Held by a test, it keeps whoever looks waiting.
-    pub(super) door: Mutex<()>,
+    pub(in crate::serve) door: Mutex<()>,
 }
 
 impl FakeDesk {
-    pub(super) fn new() -> FakeDesk {
+    pub(in crate::serve) fn new() -> FakeDesk {
         let state = State {
             jobs: Jobs::new("4f1c8a52", "00ff00ff"),
             log: Vec::new(),
@@ -53,23 +57,25 @@ impl FakeDesk {
             alive: true,
             fails: None,
             panics: false,
+            ledger: Ledger::default(),
+            bundle: None,
         };
         FakeDesk { state: Mutex::new(state), door: Mutex::new(()) }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(in crate::serve) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Something happens.
-    pub(super) fn log(&self, seq: u64, kind: &str) {
+    pub(in crate::serve) fn log(&self, seq: u64, kind: &str) {
         let stream = if kind.starts_with("job") { "job/1" } else { "device" }.into();
         let entry = Entry { stream, ..test_entry(seq, kind) };
         self.state().log.push(entry);
     }
 
     /// A job ends well.
-    pub(super) fn end(&self, id: &str) {
+    pub(in crate::serve) fn end(&self, id: &str) {
         let outcome = Outcome { exit: 0, code: None, error: None, answer: Some(answer()) };
         self.state().jobs.end(id, outcome);
     }
@@ -113,12 +119,13 @@ impl Desk for FakeDesk {
         self.state().admits
     }
 
-    fn ask(&self, request: Request, by: Asker) -> Result<Job, NotTaken> {
+    fn ask(&self, request: Request, by: Asker, bundle: Option<BundleStream>) -> Result<Job, NotTaken> {
         let mut state = self.state();
         match &state.refuses {
             Some(why) => Err(why.clone()),
             None => {
                 let asked = Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true };
+                state.bundle = bundle;
                 Ok(state.jobs.ask(&request, by, asked))
             }
         }
@@ -168,6 +175,10 @@ impl Desk for FakeDesk {
             took: Duration::ZERO,
             checks: Vec::new(),
         }
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.state().ledger.clone()
     }
 
     fn outlook(&self) -> Outlook {

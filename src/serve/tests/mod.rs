@@ -1,10 +1,12 @@
 //! The server over a real socket, with a desk in memory: raw bytes in, raw bytes out. Nothing sleeps; where time matters,
 //! the limits are short.
-mod client;
+pub(in crate::serve) mod client;
 mod curl;
-mod desk;
+pub(in crate::serve) mod desk;
 mod events;
 mod input;
 mod jobs;
 mod limits;
 mod stages;
+pub(in crate::serve) mod tokens;
+pub(in crate::serve) mod upload;

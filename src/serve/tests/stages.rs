@@ -1,9 +1,10 @@
 //! Each stage refuses, in its order.
 use super::{
     super::{
-        NotTaken, Stopper,
+        Entrance, NotTaken, Stopper,
         context::Context,
         dispatch::dispatch,
+        gate::Peer,
         routes::{Act, TABLE, Target},
     },
     client::{Api, patient, post},
@@ -51,7 +52,7 @@ fn each_stage_refuses_before_the_ones_behind_it() {
     assert_eq!((reply.status, &job["operation"], &job["state"]), (202, &json!("update"), &json!("queued")));
     assert_eq!(
         job["by"],
-        json!({ "via": "api", "uid": nix::unistd::getuid().as_raw() }),
+        json!({ "via": "api", "uid": nix::unistd::getuid().as_raw(), "token": null }),
         "as the kernel says"
     );
     let location = reply.header("location").unwrap();
@@ -65,8 +66,12 @@ fn nothing_is_changed_for_a_user_whom_nobody_knows() {
     let context = Arc::new(Context::new(Arc::<FakeDesk>::clone(&desk), patient(), stopped));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     for target in [Target::Act(Act::Arm), Target::Cancel] {
-        // No connection says who it is.
+        // No connection says who it is, or where it came in.
         let answered = runtime.block_on(dispatch(Arc::clone(&context), target, Request::new(Body::empty())));
+        assert_eq!(answered.status(), 401, "{target:?}");
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(Peer { uid: None, entrance: Entrance::Socket });
+        let answered = runtime.block_on(dispatch(Arc::clone(&context), target, request));
         assert_eq!(answered.status(), 403, "{target:?}");
     }
     assert_eq!(desk.state().jobs.all().count(), 0);

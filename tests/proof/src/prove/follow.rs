@@ -11,15 +11,15 @@ use bistable::{
     Device, Error,
     agent::{Agent, AgentEvent, Observer},
     app::{
-        self, Answer, Asker, CardWrites, Context, Document, Failed, Reboot, Reply, Request,
+        self, Answer, CardWrites, Context, Document, Failed, Reboot, Reply, Request,
         schedule::{Moment, Rules, Standing},
     },
     config::Mode,
-    daemon::{Daemon, Report, Survey, Turn, Window, Works},
+    daemon::{Daemon, Errand, Report, Survey, Turn, Window, Works},
     events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
     metrics::{Format, Live},
     ports::{Fault, Power, Stop},
-    serve::{Desk as _, Found},
+    serve::{Desk as _, Found, Ledger},
     status::Date,
     steps::install::Overrides,
 };
@@ -160,14 +160,8 @@ impl Followed<'_> {
 }
 
 impl Works for Followed<'_> {
-    fn act(
-        &mut self,
-        _: &str,
-        request: &Request,
-        _: &Asker,
-        observer: &mut dyn Observer,
-    ) -> Result<Reply, Failed> {
-        let ended = self.request(request, observer);
+    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed> {
+        let ended = self.request(&errand.request, observer);
         if let Err(failed) = &ended {
             self.note(&failed.error);
         }
@@ -260,6 +254,9 @@ impl Window for Blind {
     }
     fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
         Ok(String::new())
+    }
+    fn ledger(&self) -> Ledger {
+        Ledger::default()
     }
     fn date(&self) -> Date {
         Date { time: "2027-01-15T08:00:00Z".into(), synchronized: true }

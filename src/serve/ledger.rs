@@ -1,0 +1,11 @@
+//! Whose tokens are taken.
+use crate::config::tokens::Tokens;
+
+/// Whose tokens are taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The tokens.
+    pub tokens: Tokens,
+    /// Whether reading needs none.
+    pub reads_are_open: bool,
+}

@@ -1,0 +1,116 @@
+//! The daemon's socket: each request goes there on a connection of its own, with what came along that the daemon needs, and
+//! nothing else.
+use super::super::problem::{Kind, Problem};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::{path::PathBuf, time::Duration};
+use tokio::{net::UnixStream, time::timeout};
+
+/// Headers of a request that the daemon needs.
+const REQUEST: [HeaderName; 5] = [
+    header::AUTHORIZATION,
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+];
+/// And those without a constant.
+const REQUEST_TOO: [&str; 2] = ["last-event-id", "idempotency-key"];
+/// Headers of a response that the client needs.
+const RESPONSE: [HeaderName; 7] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::LOCATION,
+    header::ALLOW,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    header::CACHE_CONTROL,
+];
+/// Bytes of an answer that a page is made of.
+const ANSWER: usize = 4 << 20;
+
+/// The daemon's socket.
+#[derive(Clone, Debug)]
+pub(super) struct Upstream {
+    pub(super) socket: PathBuf,
+    /// Until a connection stands, and until a form has come.
+    pub(super) patience: Duration,
+}
+
+impl Upstream {
+    /// Pass a request on, and its answer back, both while they come.
+    pub(super) async fn pass(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response<Body>, Problem> {
+        let absent = |e: &dyn std::fmt::Display| {
+            log::warn!(reason:% = e; "web_daemon_absent");
+            Problem::new(
+                Kind::NoDaemon,
+                "the daemon does not answer: `systemctl status bistable.service` says why",
+            )
+        };
+        let connected = timeout(self.patience, UnixStream::connect(&self.socket)).await;
+        let stream = connected.map_err(|e| absent(&e))?.map_err(|e| absent(&e))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| absent(&e))?;
+        // It ends with the answer's body, or when that is dropped.
+        tokio::spawn(connection);
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = target
+            .parse()
+            .map_err(|_| Problem::new(Kind::Malformed, "the request's target is not a path"))?;
+        let sent = request.headers_mut();
+        sent.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let named = REQUEST.into_iter().chain(REQUEST_TOO.map(HeaderName::from_static));
+        for name in named {
+            for value in headers.get_all(&name) {
+                sent.append(name.clone(), value.clone());
+            }
+        }
+        let answered = sender.send_request(request).await.map_err(|e| absent(&e))?;
+        let (head, body) = answered.into_parts();
+        let mut response = Response::new(Body::new(body));
+        *response.status_mut() = head.status;
+        for name in RESPONSE {
+            for value in head.headers.get_all(&name) {
+                response.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        Ok(response)
+    }
+
+    /// A read whose answer is for a page; the response itself if it is no 200.
+    pub(super) async fn read(
+        &self,
+        target: &str,
+        headers: &HeaderMap,
+    ) -> Result<Result<Value, Response<Body>>, Problem> {
+        let mut only = HeaderMap::new();
+        for token in headers.get_all(header::AUTHORIZATION) {
+            only.append(header::AUTHORIZATION, token.clone());
+        }
+        let response = self.pass(Method::GET, target, &only, Body::empty()).await?;
+        if !response.status().is_success() {
+            return Ok(Err(response));
+        }
+        value(response).await.map(Ok)
+    }
+}
+
+/// The JSON of a response.
+pub(super) async fn value(response: Response<Body>) -> Result<Value, Problem> {
+    let broken = || Problem::new(Kind::NoDaemon, "the daemon's answer can't be read");
+    let whole = Limited::new(response.into_body(), ANSWER).collect().await.map_err(|_| broken())?;
+    serde_json::from_slice(&whole.to_bytes()).map_err(|_| broken())
+}
