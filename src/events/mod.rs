@@ -59,6 +59,6 @@ pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
 pub use shown::{Shown, Subject};
 pub use snapshot::SNAPSHOT;
-pub use tally::{STEPS, Tally, Took};
+pub use tally::{TIMED, Tally, Took};
 pub use text::line as text_line;
 pub use transition::{Ended, Transition};

@@ -1,17 +1,24 @@
 //! Totals of all events: what metrics are made of, so that they outlive a run of the program and a boot.
 use super::{Ended, Entry, Kind, Transition};
+use crate::steps::StepName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Words come from files: of more than these, the rest is counted as `other`.
 const WORDS_MAX: usize = 32;
 /// A step that took longer spans a clock that was set, or a device that was put away.
 const LONGEST: u64 = 7 * 24 * 3600;
 
-/// The steps of an update, each with the seconds that are expected of it.
-pub const STEPS: [(&str, u64); 5] =
-    [("install", 300), ("self_test", 120), ("trial", 300), ("health_check", 30), ("rollback", 240)];
+/// What of an update is timed: each with the [steps](StepName) that it consists of.
+pub const TIMED: [(&str, &[StepName]); 5] = [
+    ("install", &[StepName::Install]),
+    ("self_test", &[StepName::SelfTest]),
+    // From the reboot to the verdict.
+    ("trial", &[StepName::TrialBoot, StepName::SelfTest, StepName::Health]),
+    ("health_check", &[StepName::Health]),
+    ("rollback", &[StepName::Revert]),
+];
 
 /// Totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +58,7 @@ pub struct Took {
     pub count: u64,
     /// All together, in milliseconds.
     pub millis: u64,
-    /// How often it took longer than [expected](STEPS).
+    /// How often it took longer than its steps are expected to.
     pub over: u64,
 }
 
@@ -152,12 +159,12 @@ impl Tally {
     }
 
     fn took(&mut self, step: &str, millis: u64) {
-        let expected =
-            STEPS.iter().find(|(name, _)| *name == step).map_or(u64::MAX, |(_, expected)| *expected);
+        let steps = TIMED.iter().find(|(name, _)| *name == step).map(|(_, steps)| *steps);
+        let expected: Duration = steps.into_iter().flatten().map(|step| step.row().expected).sum();
         let took = self.steps.entry(step.into()).or_default();
         took.count = took.count.saturating_add(1);
         took.millis = took.millis.saturating_add(millis);
-        took.over = took.over.saturating_add(u64::from(millis / 1000 > expected));
+        took.over = took.over.saturating_add(u64::from(Duration::from_millis(millis) > expected));
     }
 }
 
@@ -224,12 +231,12 @@ mod tests {
             ),
             state(5000, Kind::Armed, false, None),
             state(5010, Kind::Armed, true, None),
-            at(5400, Kind::Health, json!({ "report": { "took_ms": 31_000 } })),
+            at(5400, Kind::Health, json!({ "report": { "took_ms": 131_000 } })),
             state(5410, Kind::Committed, false, Some((Kind::Committed, ""))),
         ]);
         let took = |count, millis, over| Took { count, millis, over };
         let steps = [
-            ("health_check", took(1, 31_000, 1)),
+            ("health_check", took(1, 131_000, 1)),
             ("install", took(1, 100_000, 0)),
             ("self_test", took(1, 1500, 0)),
             ("trial", took(1, 400_000, 1)),

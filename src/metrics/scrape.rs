@@ -5,7 +5,7 @@ use super::{
     family as f,
 };
 use crate::{
-    events::{STEPS, Tally},
+    events::{TIMED, Tally},
     status::Status,
 };
 use bistable_boot::Slot;
@@ -32,7 +32,7 @@ pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
         (&f::ROLLBACKS, words(&tally.rollbacks, &["health", "out_of_attempts", "operator"])),
         (&f::FAILED_IN_A_ROW, vec![one(number(tally.failed_in_a_row))]),
         (&f::DURATION, durations(tally)),
-        (&f::OVER, STEPS.map(|(step, _)| labeled([step], number(took(tally, step).over))).into()),
+        (&f::OVER, TIMED.map(|(step, _)| labeled([step], number(took(tally, step).over))).into()),
         (&f::LAST_CHECK, maybe(tally.last_check.map(number))),
         (&f::LAST_SUCCESS, maybe(tally.last_success.map(number))),
         (&f::EXPIRES, maybe(tally.expires.map(number))),
@@ -92,7 +92,7 @@ fn took(tally: &Tally, step: &str) -> crate::events::Took {
 
 #[expect(clippy::cast_precision_loss, reason = "of milliseconds, a few in centuries")]
 fn durations(tally: &Tally) -> Vec<Sample> {
-    let of = |(step, _): (&str, u64)| {
+    let of = |(step, _): (&str, _)| {
         let took = took(tally, step);
         let labels = || vec![step.to_owned()];
         [
@@ -100,7 +100,7 @@ fn durations(tally: &Tally) -> Vec<Sample> {
             Sample { suffix: "_count", labels: labels(), value: number(took.count) },
         ]
     };
-    STEPS.into_iter().flat_map(of).collect()
+    TIMED.into_iter().flat_map(of).collect()
 }
 
 fn downloaded(tally: &Tally) -> Vec<Sample> {

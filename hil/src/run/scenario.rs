@@ -129,12 +129,13 @@ fn update(device: &mut Device<'_>) -> Result<Outcome> {
     Ok(Outcome { what: "commit", time, bar: None, note: String::new() })
 }
 
-/// Two settings, and hands off: the daemon finds the release, stages, tests and tries it, and the boot commits it.
+/// Some settings, and hands off: the daemon finds the release, stages, tests and tries it, and the boot commits it. The id is for
+/// boards without a serial number.
 fn left_alone(device: &mut Device<'_>) -> Result<Outcome> {
     first_boot(device)?;
     let pace = device.rig().pace();
     let settings = format!(
-        "[source]\\nurls = [\"{}\"]\\nchannel = \"staging\"\\n[update]\\nmode = \"auto\"\\ncheck_interval = \"{INTERVAL_MIN}m\"\\n",
+        "[source]\\nurls = [\"{}\"]\\nchannel = \"staging\"\\n[update]\\nid = \"rig-1\"\\nmode = \"auto\"\\ncheck_interval = \"{INTERVAL_MIN}m\"\\n",
         device.rig().repository()?
     );
     let command = format!(
