@@ -293,7 +293,8 @@ fn with_groups(system: &Path, groups: &[String]) -> Result<String> {
     let mut text = String::new();
     for entry in tar::Archive::new(file).entries_with_seek()? {
         let mut entry = entry?;
-        if entry.path()?.strip_prefix(".").is_ok_and(|path| path == Path::new("etc/group")) {
+        let path = entry.path()?.into_owned();
+        if path.strip_prefix(".").unwrap_or(&path) == Path::new("etc/group") {
             entry.read_to_string(&mut text)?;
         }
     }
