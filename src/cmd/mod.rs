@@ -9,7 +9,6 @@ mod events;
 #[cfg(feature = "daemon")]
 mod inhibit;
 mod inspect;
-#[cfg(target_os = "linux")]
 mod lock_wait;
 mod machine;
 mod metrics;

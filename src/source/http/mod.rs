@@ -18,7 +18,6 @@ mod limits;
 mod rate;
 
 pub use address::Address;
-#[cfg(target_os = "linux")]
 pub use limits::Limits;
 pub use rate::Rate;
 
