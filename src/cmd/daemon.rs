@@ -160,8 +160,7 @@ impl Works for Bench {
         let root = workplace.root();
         let settings = config::load(&root)?;
         let machine = workplace.open(&settings.board, Access::ReadOnly)?;
-        let store = machine.events.persistent.or(machine.events.volatile);
-        let reading = store.and_then(|mut store| Reading::after(&mut *store, u64::MAX));
+        let reading = machine.events.store().and_then(|mut store| Reading::after(&mut *store, u64::MAX));
         let fold = reading.map(|reading| reading.fold).unwrap_or_default();
         let mut device = Device::open(machine.board, settings)?;
         let rolled_back = Kind::RollbackCompleted.traits().name;
@@ -264,8 +263,8 @@ impl Window for Pane {
     }
 
     fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>> {
-        let found = Pane::events(self).and_then(|EventPorts { persistent, volatile, .. }| {
-            let mut store = persistent.or(volatile).map_err(Error::Events)?;
+        let found = Pane::events(self).and_then(|events| {
+            let mut store = events.store().map_err(Error::Events)?;
             let reading = Reading::after(&mut *store, filter.after).map_err(Error::Events)?;
             Ok(first(reading, filter, limit))
         });

@@ -19,12 +19,11 @@ use std::{
 pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer, Error> {
     let root = workplace.root();
     let board = load(&root).map_or_else(|_| board_settings(&root), |settings| settings.board);
-    let EventPorts { persistent, volatile, .. } = workplace.open(&board, Access::ReadOnly)?.events;
+    let events = workplace.open(&board, Access::ReadOnly)?.events;
     let filter =
         Filter { after: args.after, stream: args.stream.clone(), from: args.from, kinds: args.kinds.clone() };
     if args.follow {
-        // Without the partition, what is in memory is all there is.
-        let mut store = persistent.or(volatile).map_err(Error::Events)?;
+        let mut store = events.store().map_err(Error::Events)?;
         let mut show = |entry: &Entry| match writeln!(io::stdout(), "{}", shown(entry, args.format)) {
             Ok(()) => ControlFlow::Continue(()),
             // The reader has gone away.
@@ -33,6 +32,7 @@ pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer,
         follow(&mut *store, &filter, &SystemClock, &mut show).map_err(Error::Events)?;
         return Ok(Answer::new("", app::Answer::Events(Events::default())));
     }
+    let EventPorts { persistent, volatile, .. } = events;
     let memory = volatile.ok().map(|mut store| wanted(&mut *store, &filter)).transpose();
     let (events, damaged) = match persistent {
         Ok(mut store) => wanted(&mut *store, &filter).map_err(Error::Events)?,

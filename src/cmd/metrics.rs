@@ -12,7 +12,6 @@ use crate::{
     durable,
     events::Reading,
     metrics::{Facts, Format, Live, Storage, scrape},
-    ports::EventPorts,
 };
 use nix::sys::statvfs::statvfs;
 use std::path::Path;
@@ -46,14 +45,14 @@ pub(super) fn text(workplace: &Workplace<'_>, format: Format, live: Live) -> Res
     let root = workplace.root();
     let loaded = load(&root);
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |settings| settings.board.clone());
-    let EventPorts { persistent, volatile, mut stamps } = workplace.open(&board, Access::ReadOnly)?.events;
-    let reading = persistent.or(volatile).and_then(|mut store| Reading::after(&mut *store, u64::MAX));
+    let mut events = workplace.open(&board, Access::ReadOnly)?.events;
+    let now = events.stamps.now();
+    let reading = events.store().and_then(|mut store| Reading::after(&mut *store, u64::MAX));
     let fold = reading.map(|reading| reading.fold).unwrap_or_default();
     let status = workplace.look(&Request::Status).ok().and_then(|reply| match reply.answer {
         app::Answer::Status(status) => Some(status),
         _ => None,
     });
-    let now = stamps.now();
     #[cfg(feature = "daemon")]
     let inhibited = crate::daemon::inhibitors::held_for(&root, &now);
     #[cfg(not(feature = "daemon"))]

@@ -5,7 +5,7 @@ use crate::{
     app::{self, StoredToken, StoredTokens, TokenAdded},
     board::unix_time,
     cli::{GlobalArgs, Scope as Asked, TokenVerb},
-    config::tokens::{OF_DEVICE, Scope, Token, Tokens, written},
+    config::tokens::{OF_DEVICE, PREFIX, Scope, Token, Tokens, written},
     durable,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,8 +18,6 @@ use std::{
 
 /// Random bytes of a token.
 const BYTES: usize = 32;
-/// What each token begins with, so that one that leaked is recognized.
-const PREFIX: &str = "bst_";
 
 /// Make, list or remove tokens.
 pub(super) fn run(at: &GlobalArgs, verb: &TokenVerb) -> Result<Answer, Failed> {

@@ -1,8 +1,8 @@
 //! Tokens: who may use the web page's socket, and for what.
 //!
 //! A token is 32 random bytes that its owner keeps; the device stores its SHA-256 only. That is enough, and a slow hash for
-//! passwords would add nothing: those make guessing a short secret expensive, and nobody guesses 256 random bits. Who reads the
-//! file can't turn a hash back into a token.
+//! passwords would add nothing: those make guessing a short secret expensive, and 256 random bits can't be guessed. A reader of
+//! the file can't turn a hash back into a token.
 //!
 //! `/etc/bistable/tokens.d` has those that came with the image, `/persistent/bistable/tokens.d` those that were added on the
 //! device, which outlive updates. A file there masks its namesake in `/etc`.
@@ -18,6 +18,8 @@ use std::{
 };
 use subtle::ConstantTimeEq;
 
+/// What each token begins with, so that one that leaked is recognized.
+pub(crate) const PREFIX: &str = "bst_";
 /// Where they are below the root of the configuration.
 pub(crate) const OF_IMAGE: &str = "etc/bistable/tokens.d";
 /// Where they are below the partition that outlives updates.
@@ -101,7 +103,7 @@ impl Tokens {
         Tokens { tokens: found.into_values().collect(), refused }
     }
 
-    /// The token that somebody shows, if it is one of these.
+    /// The stored token that matches the one shown.
     pub fn of(&self, shown: &str) -> Option<&Token> {
         let digest = digest(shown);
         // All are compared, whole: how long that takes says nothing about how much of a guess is right.

@@ -1,4 +1,4 @@
-//! A webhook: who is told of events, as files say it.
+//! A webhook: a receiver of events, as it is configured.
 use std::{path::PathBuf, time::Duration};
 
 /// The table whose tables have the webhooks' names.

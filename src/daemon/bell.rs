@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-/// A bell. Who waits at it hears each ring since the last time.
+/// A bell. A waiting thread hears each ring since its last wait.
 #[derive(Debug, Default)]
 pub struct Bell {
     rings: Mutex<u64>,
@@ -24,7 +24,7 @@ impl Bell {
         self.rung.notify_all();
     }
 
-    /// Wait until it rings, or for so long. `heard` is how often it had rung.
+    /// Wait until it rings, or until `time` has passed. `heard` is the number of rings so far.
     pub fn wait(&self, heard: &mut u64, time: Duration) {
         let waited = self.rung.wait_timeout_while(self.rings(), time, |rings| *rings == *heard);
         *heard = *waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -29,14 +29,14 @@ impl Health {
         }
     }
 
-    /// There is nothing to ask: nobody says what healthy means.
+    /// There is nothing to check: no profile says what healthy means.
     pub fn without_checks(version: Option<String>) -> Health {
         let reason = Some("no checks are configured".into());
         Health { healthy: Some(true), reason, version, ..Health::unknown("") }
     }
 }
 
-/// A release that has been unhealthy for so long that its owner wants the device to go back.
+/// A release that has been unhealthy for longer than `health.revert_after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sick {
     /// Its version.

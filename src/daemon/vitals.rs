@@ -14,7 +14,7 @@ pub struct Vitals {
 pub struct Follows {
     /// That it is otherwise than before has to be reported.
     pub changed: bool,
-    /// It was unhealthy for so long that the device has to go back.
+    /// It was unhealthy for longer than `health.revert_after`: the device has to revert.
     pub revert: bool,
 }
 
@@ -24,7 +24,7 @@ impl Vitals {
         Vitals { healthy, unhealthy_since: None }
     }
 
-    /// A round was made. A release that nobody ever reported to be unhealthy was healthy: it was committed.
+    /// A round was made. A release that was never reported unhealthy is taken for healthy: it was committed.
     pub fn take(&mut self, now: Duration, healthy: bool, revert_after: Option<Duration>) -> Follows {
         let changed = self.healthy.unwrap_or(true) != healthy;
         self.healthy = Some(healthy);

@@ -45,7 +45,7 @@ pub struct Cursor {
 pub enum Answer {
     /// It has the event.
     Taken,
-    /// It doesn't, or nobody knows.
+    /// It doesn't, or that is unknown.
     Failed {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
@@ -61,7 +61,7 @@ pub enum Step<'a> {
     SleepUntil(Duration),
     /// Nothing until there is another event.
     Rest,
-    /// Give up all that waits: so many events.
+    /// Give up all events that wait: their number.
     GiveUp(usize),
 }
 
@@ -143,7 +143,7 @@ impl Delivery {
     }
 }
 
-/// The wait after so many failures in a row: drawn from all up to twice the one before, so that a fleet whose server was gone
+/// The wait after that many failures in a row: drawn from all up to twice the one before, so that a fleet whose server was gone
 /// does not come back at once.
 pub(super) fn back_off(failures: u32, most: Duration, draw: &str) -> Duration {
     let doubled = BACK_OFF_MIN.saturating_mul(2_u32.saturating_pow(failures.min(20)));
@@ -231,7 +231,7 @@ mod tests {
                         Step::Rest => prop_assert_eq!(delivery.cursor.after, events.len() as u64),
                     },
                 }
-                // The cursor never passes an event that nobody took.
+                // The cursor never passes an event that the receiver did not take.
                 for seq in given_up + 1..=delivery.cursor.after {
                     prop_assert!(taken.contains(&seq), "event {} was lost", seq);
                 }
@@ -266,7 +266,7 @@ mod tests {
             delivery.answered(1, failed, day(0, wall), PATIENCE, "t");
             assert_eq!(delivery.next(&events, day(2, wall), PATIENCE), Step::Send(&events[0]));
             assert_eq!(delivery.next(&events, day(3, wall), PATIENCE), Step::GiveUp(2));
-            // The clock goes on across a boot; without one, the time begins again.
+            // The clock continues across a boot; without one, the time starts again.
             let again = Delivery::at(delivery.cursor.clone());
             let late = Now { uptime: Duration::from_secs(60), ..day(3, wall) };
             let step = again.next(&events, late, PATIENCE);

@@ -101,7 +101,7 @@ fn run_all(entry: &Entry, hooks: &[Program], outside: &mut dyn Outside) {
         };
         let Some(why) = why else { continue };
         log::warn!(hook = hook.name, reason = why; "hook_failed");
-        // A hook that fails at its own failure would fail for ever.
+        // A hook that fails on its own failure would fail forever.
         if entry.kind != Kind::HookFailed.traits().name {
             outside.report(
                 Kind::HookFailed,

@@ -1,7 +1,7 @@
-//! Who is told of events, beside those who read them: webhooks, push gateways, and the operator's hooks. See `docs/notify.md`.
+//! Sends events to those who don't read the log: webhooks, push gateways, and the operator's hooks. See `docs/notify.md`.
 //!
 //! Nothing here has the device: the log is read, and what is to be reported goes to whoever writes it. A target that is slow
-//! or hostile costs its own thread time, and nobody else.
+//! or hostile costs only its own thread's time.
 //!
 //! | file | noun |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Sends what is measured to a push gateway, for devices that nobody can scrape.
+//! Sends what is measured to a push gateway, for devices that can't be scraped.
 use super::{Answer, Outside, delivery::back_off};
 use std::time::Duration;
 

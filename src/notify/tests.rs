@@ -134,7 +134,7 @@ fn target_that_is_added_gets_what_happens_from_then_on_and_only_what_it_wants() 
     world.happens(&["update.trial", "job.started", "update.committed"]);
     courier.turn(&mut world);
     assert_eq!(world.sent("http://a"), [3, 5]);
-    // After a restart it goes on where it was; one that is new begins then.
+    // After a restart it continues where it was; a new one starts then.
     world.targets.push(target("b", &[]));
     world.happens(&["update.available"]);
     let mut again = Courier::default();

@@ -70,3 +70,13 @@ pub struct EventPorts {
     /// When things happen.
     pub stamps: Box<dyn Stamps>,
 }
+
+impl EventPorts {
+    /// The folder that holds the log: without the partition, what is in memory is all there is.
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn store(self) -> io::Result<Box<dyn EventStore>> {
+        self.persistent.or(self.volatile)
+    }
+}

@@ -8,7 +8,7 @@ use super::{
     problem::{Kind, Problem},
     router::router,
 };
-use axum::Router;
+use axum::{Router, body::Body, response::Response};
 use hyper::{
     Request,
     body::Incoming,
@@ -19,8 +19,18 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, io::Write as _, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    io::Write,
+    pin::pin,
+    sync::Arc,
+    task::{self, Poll},
+    time::Duration,
+};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::UnixStream,
     sync::Semaphore,
     task::JoinSet,
@@ -47,40 +57,49 @@ pub(super) async fn run(
     }
     let mut serving = JoinSet::new();
     for (listener, entrance) in opened {
-        serving.spawn(at_door(listener, entrance, router.clone(), stopped.clone(), limits));
+        let (router, stopped) = (router.clone(), stopped.clone());
+        serving.spawn(async move {
+            let serve = |(stream, _)| connection(stream, entrance, router.clone(), stopped.clone(), limits);
+            // Each door has places of its own: who crowds one leaves the other free.
+            let poll = |task: &mut task::Context<'_>| listener.poll_accept(task);
+            let full = |(stream, _): (UnixStream, _)| turn_away(stream.into_std(), limits);
+            accept(poll, serve, full, stopped.clone(), limits, "api_accept_failed").await;
+        });
     }
     while serving.join_next().await.is_some() {}
     Ok(())
 }
 
-/// Serve at one door. Each has places of its own: who crowds one leaves the other free.
-async fn at_door(
-    listener: tokio::net::UnixListener,
-    entrance: Entrance,
-    router: Router,
-    stopped: Stopped,
+/// Serve each connection that comes until told to stop, and turn away those for which there is no place; then give what is
+/// being answered a moment. `failed` is the event of a connection that could not be accepted.
+pub(super) async fn accept<C, F: Future<Output = ()> + Send + 'static>(
+    poll: impl Fn(&mut task::Context<'_>) -> Poll<io::Result<C>>,
+    serve: impl Fn(C) -> F,
+    full: impl Fn(C),
+    mut stopped: Stopped,
     limits: Limits,
+    failed: &'static str,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
-    let (mut stopping, mut connections) = (stopped.clone(), JoinSet::new());
+    let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopping.wait() => break,
+            () = stopped.wait() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = poll_fn(&poll) => accepted,
         };
         match (accepted, Arc::clone(&places).try_acquire_owned()) {
-            (Ok((stream, _)), Ok(place)) => {
-                let serving = connection(stream, entrance, router.clone(), stopped.clone(), limits);
+            (Ok(connection), Ok(place)) => {
+                let serving = serve(connection);
                 connections.spawn(async move {
                     let _place = place;
                     serving.await;
                 });
             }
-            (Ok((stream, _)), Err(_)) => turn_away(stream, limits),
+            (Ok(connection), Err(_)) => full(connection),
             (Err(e), _) => {
-                log::warn!(reason:% = e; "api_accept_failed");
+                log::warn!(reason:% = e; "{failed}");
                 sleep(PAUSE).await;
             }
         }
@@ -93,7 +112,7 @@ async fn connection(
     stream: UnixStream,
     entrance: Entrance,
     router: Router,
-    mut stopped: Stopped,
+    stopped: Stopped,
     limits: Limits,
 ) {
     let peer = Peer { uid: stream.peer_cred().ok().map(|peer| peer.uid()), entrance };
@@ -102,9 +121,19 @@ async fn connection(
         request.extensions_mut().insert(peer);
         router.call(request)
     });
-    let served =
-        builder(&limits).serve_connection(TokioIo::new(Patient::new(stream, limits.patience)), service);
-    let mut served = pin!(served);
+    answers(stream, service, stopped, limits, "api_connection_ended").await;
+}
+
+/// Answer the requests of a connection until its end, or until told to stop. `broken` is the event of one that ends otherwise.
+pub(super) async fn answers(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    service: impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    mut stopped: Stopped,
+    limits: Limits,
+    broken: &'static str,
+) {
+    let stream = TokioIo::new(Patient::new(stream, limits.patience));
+    let mut served = pin!(builder(&limits).serve_connection(stream, service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
         () = stopped.wait() => {
@@ -113,12 +142,12 @@ async fn connection(
         }
     };
     if let Err(e) = ended {
-        log::debug!(reason:% = e; "api_connection_ended");
+        log::debug!(reason:% = e; "{broken}");
     }
 }
 
 /// How connections are read.
-pub(super) fn builder(limits: &Limits) -> http1::Builder {
+fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -129,9 +158,9 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
 }
 
 /// Answer a connection that is one too many, without waiting for it.
-fn turn_away(stream: UnixStream, limits: Limits) {
+pub(super) fn turn_away(stream: io::Result<impl Write>, limits: Limits) {
     let detail = format!("{} connections are open already", limits.connections);
     let problem = Problem::new(Kind::Busy, detail).raw();
     // It is new, so its buffer is empty: what doesn't fit at once is lost with its peer.
-    let _ = stream.into_std().and_then(|mut stream| stream.write_all(problem.as_bytes()));
+    let _ = stream.and_then(|mut stream| stream.write_all(problem.as_bytes()));
 }

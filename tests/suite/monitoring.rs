@@ -70,7 +70,7 @@ fn bridge(socket: &Path) -> u16 {
     port
 }
 
-/// The body of an answer to GET; `None` while nobody answers well.
+/// The body of an answer to GET; `None` while no server answers with success.
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").ok()?;
@@ -170,7 +170,7 @@ fn prometheus_scrapes_a_daemon_and_answers_each_query_of_the_dashboard() {
     for expression in queries {
         assert!(query(port, expression).is_some(), "{expression}");
     }
-    // A name that nobody measures is answered with nothing, too.
+    // The answer for a metric that doesn't exist is empty, too.
     let known: Vec<&str> = bistable::metrics::FAMILIES.iter().map(|family| family.name).collect();
     for text in ["dashboard.json", "rules.yml", "alerts.yml"]
         .map(|name| fs::read_to_string(monitoring().join(name)).unwrap())

@@ -1,4 +1,4 @@
-//! The table of steps drives the agent: when a step is stopped, and when it is said to be slow.
+//! The table of steps drives the agent: when a step is stopped, and when it is reported as slow.
 use crate::{fixture::product, rig::Rig};
 use bistable::{
     agent::{AgentEvent, Observer},

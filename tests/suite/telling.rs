@@ -53,7 +53,7 @@ fn webhook_gets_each_event_signed_and_goes_on_after_a_kill() {
     assert_eq!((event["type"].as_str(), event["device"].as_str()), (Some("update.available"), Some("hub-7")));
     assert!(!first.contains("s3cret"));
     daemon.end(Signal::SIGKILL);
-    // What happens meanwhile is told by the next one.
+    // The next daemon sends what happens meanwhile.
     pi.run("install").must(0, &[]);
     let _daemon = Daemon::start(&pi);
     until("it is told", || receiver.heard().iter().any(|told| told.contains("\"update.staged\"")));

@@ -97,7 +97,7 @@ fn whole_update_by_button_with_progress_and_then_a_revert() {
     browser.open(&format!("http://{}/", web.host));
     browser.click("#do-check");
     browser.until_text("Update to 1.1.0");
-    // What a screen reader is told.
+    // What a screen reader announces.
     browser.eval(
         "window.seen = []; new MutationObserver(() => seen.push(document.getElementById('announce').textContent))
             .observe(document.getElementById('announce'), { childList: true }); 0",

@@ -288,7 +288,7 @@ fn page_over_tls_is_what_other_programs_expect() {
     assert!(fine && status.contains("\"state\":\"idle\""), "{status}");
     let (fine, page_text) = curl(&["-u", &format!(":{read}")], "/");
     assert!(fine && page_text.contains("Slot A"), "{page_text}");
-    // In clear, nothing is said on that port.
+    // The port answers nothing to plain HTTP.
     let clear = std::process::Command::new("curl")
         .args(["-sS", &format!("http://localhost:{port}/")])
         .output()

@@ -102,7 +102,13 @@ pub fn commit(device: &mut Device<'_>, release: Release, slot: Slot) -> Result<D
     let start = Clock::start();
     device.start(&format!("bistable update --progress quiet {bundle}"))?;
     device.up(release.version, from, pace.install + pace.boot)?;
-    let status = device.settle(pace.boot)?;
+    committed(device, release, slot, start)
+}
+
+/// The device came up with a release: it must come to rest on it, and say that it was committed. Gives the time since `start`.
+fn committed(device: &mut Device<'_>, release: Release, slot: Slot, start: Clock) -> Result<Duration> {
+    let boot = device.rig().pace().boot;
+    let status = device.settle(boot)?;
     let took = start.now();
     at_rest(&status, release, slot)?;
     let history = device.history()?;
@@ -154,15 +160,7 @@ fn left_alone(device: &mut Device<'_>) -> Result<Outcome> {
         }
         return Err(e);
     }
-    let status = device.settle(pace.boot)?;
-    let time = start.now();
-    at_rest(&status, GOOD, Slot::B)?;
-    let history = device.history()?;
-    let last = history.last().context("no history")?;
-    ensure!(
-        last.version == GOOD.version && last.outcome == "committed",
-        "the last update in the history is {last:?}"
-    );
+    let time = committed(device, GOOD, Slot::B, start)?;
     device.off_with_default(Slot::B)?;
     Ok(Outcome { what: "commit", time, bar: None, note: format!("asked every {INTERVAL_MIN} min") })
 }

@@ -64,7 +64,7 @@ pub const ROLE_CHANNELS: usize = 32;
 pub const WAVES: usize = 16;
 /// Groups that get a release before all waves.
 pub const CANARIES: usize = 8;
-/// Releases that a channel offers at a time. What it ever offered is in its catalog.
+/// Releases that a channel offers at a time. All that it has ever offered is in its catalog.
 pub const OFFERS: usize = 64;
 /// Withdrawals that a channel remembers.
 pub const WITHDRAWN: usize = 128;

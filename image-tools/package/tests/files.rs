@@ -501,7 +501,7 @@ fn a_tree_has_its_units_enabled() {
         let target = fs::read_link(tree.join("etc/systemd/system").join(link)).unwrap();
         assert!(tree.join(target.strip_prefix("/").unwrap()).is_file(), "{link}");
     }
-    // The web page is for the owner to enable; its socket harms nobody.
+    // The web page is for the owner to enable; its socket alone does no harm.
     let web = |link: &str| tree.join("etc/systemd/system").join(link).is_symlink();
     assert!(web("sockets.target.wants/bistable-web.socket"));
     assert!(!web("multi-user.target.wants/bistable-web.service"));

@@ -26,7 +26,7 @@
 //! | [`wanted`] | which deltas devices could use |
 //! | [`edit`] | what an act makes of a channel |
 //! | [`mod@promote`] | offering in another channel |
-//! | [`lease`] | files that somebody relies on who has not committed yet |
+//! | [`lease`] | files that a process relies on and has not committed yet |
 //! | [`index`] | what is on offer, for OCI tools |
 //! | [`inventory`] | all releases, and what the channels make of them |
 //! | [`mod@prune`] | what nobody needs goes |

@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS needs some.
 const STACK: usize = 512 << 10;
 
-/// Begin to tell others. What can't begin is reported, and the daemon goes on without it.
+/// Start the threads that tell others. One that can't be started is logged, and the daemon continues without it.
 pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
     let webhooks = |mut street: Street| {
         let (mut courier, mut push, mut heard) = (Courier::default(), Push::default(), 0);
@@ -143,8 +143,7 @@ impl Outside for Street {
     }
 
     fn events(&mut self, after: u64, most: usize) -> io::Result<(Vec<Entry>, u64)> {
-        let EventPorts { persistent, volatile, .. } = self.pane.events().map_err(io::Error::other)?;
-        let mut store = persistent.or(volatile)?;
+        let mut store = self.pane.events().map_err(io::Error::other)?.store()?;
         let reading = Reading::after(&mut *store, after)?;
         if most == 0 {
             return Ok((Vec::new(), reading.fold.seq));

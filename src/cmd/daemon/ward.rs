@@ -7,7 +7,7 @@ use crate::{
     config,
     daemon::{Front, Health, Sick, Vitals},
     events::{Kind, Reading},
-    ports::{Clock, EventPorts, Host},
+    ports::{Clock, Host},
     steps::health::Rounds,
 };
 use serde_json::json;
@@ -17,14 +17,14 @@ use std::{rc::Rc, sync::Arc, thread, time::Duration};
 const IDLE: Duration = Duration::from_secs(3600);
 /// What can't be read is read again after this time.
 const AGAIN: Duration = Duration::from_secs(60);
-/// What is looked at is read again this often, if nobody says that it changed.
+/// Settings and status are read again this often, if no change was reported.
 const FRESH: Duration = Duration::from_secs(600);
-/// The daemon is told this seldom that the device has to go back: it may be busy, or have done so once.
+/// Time between two requests to the daemon to revert: it may be busy, or have reverted once.
 const TOLD: Duration = Duration::from_secs(300);
 /// A web client and a service manager need some.
 const STACK: usize = 256 << 10;
 
-/// Begin to watch. If that can't begin, it is reported, and the daemon goes on without it.
+/// Start to watch. If the thread can't be started, that is logged, and the daemon continues without it.
 pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
     let (pane, front) = (pane.clone(), Arc::clone(front));
     let watch = move || {
@@ -47,8 +47,7 @@ pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
 
 /// What the log says of the health of the running release.
 fn known(pane: &Pane) -> Option<bool> {
-    let EventPorts { persistent, volatile, .. } = pane.events().ok()?;
-    let mut store = persistent.or(volatile).ok()?;
+    let mut store = pane.events().ok()?.store().ok()?;
     Reading::after(&mut *store, u64::MAX).ok()?.fold.remembered.healthy
 }
 
@@ -57,7 +56,7 @@ struct Ward {
     front: Arc<Front>,
     vitals: Vitals,
     rounds: Option<Running>,
-    /// When the daemon was told last that the device has to go back.
+    /// When the daemon was last asked to revert.
     told: Option<Duration>,
 }
 

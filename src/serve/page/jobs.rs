@@ -15,7 +15,7 @@ pub(super) fn current(jobs: &Value) -> Option<&Value> {
     in_state("running").or_else(|| in_state("queued"))
 }
 
-/// An operation, as something that goes on.
+/// An operation in progress, in words.
 pub(super) fn doing(operation: &str) -> &str {
     match operation {
         "check" => "checking",

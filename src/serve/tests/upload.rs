@@ -59,7 +59,7 @@ fn client_waits_for_the_card_and_memory_does_not_grow() {
     let mut connection = api.connect();
     let client = thread::spawn(move || {
         connection.send(head(64 << 20).as_bytes());
-        // Far more than fits between the two, as long as nobody reads.
+        // Far more than fits between the two, as long as the agent doesn't read.
         let piece = vec![7; 1 << 20];
         for _ in 0..64 {
             connection.send(&piece);

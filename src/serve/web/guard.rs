@@ -7,13 +7,12 @@
 //! - **Path**: what the router doesn't need to interpret. No percent-encoding, no empty or dotted parts, no absolute form.
 //! - **Token in an address**: refused, since addresses are logged and remembered.
 use super::super::problem::{Kind, Problem};
+use crate::config::tokens::PREFIX;
 use axum::http::{HeaderMap, Method, Uri, header, request::Parts};
 use std::net::IpAddr;
 
 /// Parameters that people put secrets into.
 const SECRETS: [&str; 7] = ["token", "access_token", "auth", "authorization", "password", "key", "bearer"];
-/// What every token begins with.
-const PREFIX: &str = "bst_";
 
 /// How the page is reached.
 #[derive(Clone, Debug)]

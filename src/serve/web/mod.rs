@@ -1,6 +1,6 @@
 //! The web page's process: a TCP listener, with TLS or on this machine only, that passes requests on to the daemon's socket.
 //!
-//! It is not privileged and decides nothing: each request goes on with the token that came with it, and the daemon verifies that.
+//! It is not privileged and decides nothing: each request is passed on with its token, and the daemon verifies that.
 //! What it does itself is what a browser needs: it checks under which name and from which page a request comes, it makes HTML of
 //! what the daemon answers, and it makes requests of what forms send.
 //!
@@ -32,7 +32,7 @@ pub use certificate::{Certificate, CertificateError};
 use super::{Limits, Stopped};
 use std::{io, net::TcpListener, path::PathBuf};
 
-/// What the web page's process is told.
+/// What the web page's process needs.
 #[derive(Debug)]
 pub struct Web {
     /// Where it listens.

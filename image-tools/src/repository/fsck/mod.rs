@@ -182,7 +182,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
         check_hint(store, &mut report, &names::channel_hint(&name), file.channel.sequence)?;
         for before in log.backwards().filter(|_| !partial) {
             match before {
-                // Nobody reads older catalogs, but they are no strangers' files.
+                // Older catalogs are not read, but they are not foreign files.
                 Ok(before) => old.extend(before.channel.catalog.iter().map(|s| s.digest)),
                 Err(e) => report.add(Fault::Untrusted, &folder, on_one_line(&e)),
             }

@@ -2,7 +2,7 @@
 //!
 //! First a pure plan. Then each channel commits a catalog without them; only then are the files removed that nothing names.
 //! Whoever is stopped in between leaves files that nothing names, which the next prune removes; never a name without its
-//! file. What somebody is just publishing is [leased](super::lease).
+//! file. What another process is publishing is [leased](super::lease).
 //!
 //! A delta lives as long as both of its releases; its file goes before its blobs.
 //!
@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const LAST: &str = "prune/latest";
 /// Files that nothing names, each with when that was first seen: `DIGEST SECONDS`, one a line.
 const ORPHANS: &str = "prune/orphans";
-/// Seconds that nothing has to name a file before it goes: nobody takes a day from writing a catalog to committing it.
+/// Seconds for which a file must be unreferenced before it is deleted: committing a catalog takes less than a day after writing it.
 const ORPHAN_AGE: u64 = 86_400;
 
 /// Why it can't be pruned.
@@ -153,7 +153,7 @@ pub fn run(
         if lives(&delta, &for_room, is_kept) {
             staying.extend(blobs);
         } else {
-            // The file itself is no blob, but whoever publishes it has a lease on its digest.
+            // The file itself is not a blob, but its publisher has a lease on its digest.
             candidates.extend(blobs.chain([delta.digest]));
         }
     }
