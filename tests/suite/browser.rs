@@ -138,7 +138,7 @@ impl Browser {
 
     pub(crate) fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({ "url": url }));
-        self.until("document.readyState === 'complete'");
+        self.until("true");
     }
 
     /// The value of an expression. Works also where the page's own scripts are switched off.
@@ -153,12 +153,13 @@ impl Browser {
         self.eval("document.body.innerText").as_str().unwrap_or_default().to_owned()
     }
 
-    /// Wait for something on the page.
+    /// Wait for something on the page, and for all of the page: text is there before its style is.
     #[track_caller]
     pub(crate) fn until(&mut self, script: &str) {
+        let loaded = format!("document.readyState === 'complete' && ({script})");
         for _ in 0..1200 {
             // Between two pages, there is none.
-            let params = json!({ "expression": script, "returnByValue": true });
+            let params = json!({ "expression": loaded, "returnByValue": true });
             if self.call("Runtime.evaluate", params)["result"]["value"] == true {
                 return;
             }
