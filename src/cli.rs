@@ -3,6 +3,10 @@ mod help;
 #[cfg(feature = "sim")]
 mod sim;
 
+#[cfg(feature = "daemon")]
+use crate::config::tokens::Scope;
+#[cfg(feature = "daemon")]
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use help::{EXAMPLES, EXIT_CODES, command};
 #[cfg(feature = "sim")]
@@ -251,16 +255,20 @@ pub enum TokenVerb {
     },
 }
 
-/// What a token allows.
 #[cfg(feature = "daemon")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scope {
-    /// Reads
-    Read,
-    /// Also updates, reverts, reboots, and uploads of signed bundles
-    Operate,
-    /// Also what overrides a rejection, a withdrawal or the configured repository
-    Admin,
+impl ValueEnum for Scope {
+    fn value_variants<'a>() -> &'a [Scope] {
+        &Scope::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let allows = match self {
+            Scope::Read => "Reads",
+            Scope::Operate => "Also updates, reverts, reboots, and uploads of signed bundles",
+            Scope::Admin => "Also what overrides a rejection, a withdrawal or the configured repository",
+        };
+        Some(PossibleValue::new(self.name()).help(allows))
+    }
 }
 
 /// What to use where a lost `state` partition leaves nothing.

@@ -1,13 +1,11 @@
 //! How far a long step is: a bar on a terminal, lines for logs, objects for programs. Always on stderr.
+use bistable_format::{
+    json,
+    progress::{ProgressLine, Reader, Running, Step},
+};
 use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
-use serde::Serialize;
 use std::{fmt, io::Write, time::Duration};
 
-/// Version of the JSON lines.
-pub const SCHEMA: u32 = 1;
-
-/// A line is due at the earliest after this time, so that a fast step does not fill a log.
-const SHORTEST: Duration = Duration::from_secs(2);
 /// Redraws of the bar in a second.
 const REDRAWS: u8 = 10;
 /// The bar, with and without a total.
@@ -32,40 +30,13 @@ pub enum Mode {
 /// Where progress is told. What can't be told is left out: a full disk under a log must not stop an update.
 pub struct Progress {
     sink: Sink,
-    stage: Option<Stage>,
+    stage: Option<Running>,
 }
 
 enum Sink {
     Bar(Option<ProgressBar>),
-    Lines { out: Box<dyn Write + Send>, clock: Box<dyn Fn() -> Duration + Send>, json: bool },
+    Lines { out: Box<dyn Write + Send>, clock: Box<dyn Fn() -> Duration + Send>, reader: Reader },
     Quiet,
-}
-
-/// A stage under way.
-#[derive(Debug)]
-struct Stage {
-    name: String,
-    total: u64,
-    done: u64,
-    /// When and where the last line was.
-    told_at: Duration,
-    told_tenth: u64,
-}
-
-/// One line for programs.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Object<'a> {
-    /// Version of this form.
-    schema: u32,
-    /// What is under way.
-    stage: &'a str,
-    /// Bytes.
-    done: u64,
-    /// Bytes; 0 if it isn't known.
-    total: u64,
-    /// Whether the stage ended well.
-    finished: bool,
 }
 
 impl fmt::Debug for Progress {
@@ -82,17 +53,17 @@ impl Progress {
         out: Box<dyn Write + Send>,
         clock: impl Fn() -> Duration + Send + 'static,
     ) -> Progress {
-        let lines = |json| Sink::Lines { out, clock: Box::new(clock), json };
+        let lines = |reader| Sink::Lines { out, clock: Box::new(clock), reader };
         let sink = match mode {
             Mode::Auto if stderr_is_terminal => Sink::Bar(None),
-            Mode::Auto | Mode::Plain => lines(false),
-            Mode::Json => lines(true),
+            Mode::Auto | Mode::Plain => lines(Reader::Log),
+            Mode::Json => lines(Reader::Program),
             Mode::Quiet => Sink::Quiet,
         };
         Progress { sink, stage: None }
     }
 
-    /// Tell nobody.
+    /// Discard progress.
     pub fn quiet() -> Progress {
         Progress { sink: Sink::Quiet, stage: None }
     }
@@ -103,38 +74,27 @@ impl Progress {
         if let Sink::Bar(bar) = &mut self.sink {
             *bar = Some(new_bar(stage, total));
         }
-        let now = self.now();
-        self.stage = Some(Stage { name: stage.into(), total, done: 0, told_at: now, told_tenth: 0 });
-        self.tell(Moment::Start);
+        self.stage = Some(Running::begin(stage, total, self.now()));
+        self.tell(ProgressLine::Begin);
     }
 
     /// `bytes` more are done. Without a stage nothing happens.
     pub fn advance(&mut self, bytes: u64) {
         let now = self.now();
         let Some(stage) = &mut self.stage else { return };
-        stage.done = stage.done.saturating_add(bytes);
-        let tenth = stage.tenth();
-        let (crossed, waited) = (tenth > stage.told_tenth, now.saturating_sub(stage.told_at) >= SHORTEST);
-        let due = match &self.sink {
-            Sink::Bar(Some(bar)) => {
-                bar.set_position(stage.done);
-                false
-            }
-            Sink::Bar(None) | Sink::Quiet => false,
-            Sink::Lines { json: true, .. } => crossed || waited,
-            // Without a total there are no tenths to wait for.
-            Sink::Lines { json: false, .. } => waited && (crossed || stage.total == 0),
-        };
-        if due {
-            stage.told_at = now;
-            stage.told_tenth = tenth;
-            self.tell(Moment::Between);
+        let done = stage.step().done.saturating_add(bytes);
+        let reader = if let Sink::Lines { reader, .. } = &self.sink { *reader } else { Reader::Log };
+        let due = stage.reach(done, now, reader);
+        match &self.sink {
+            Sink::Bar(Some(bar)) => bar.set_position(done),
+            Sink::Lines { .. } if due => self.tell(ProgressLine::Progress),
+            Sink::Bar(None) | Sink::Lines { .. } | Sink::Quiet => {}
         }
     }
 
     /// The stage ended well. A stage that is dropped without this stays where it was: what failed says so itself.
     pub fn finish(&mut self) {
-        self.tell(Moment::End);
+        self.tell(ProgressLine::End);
         self.stage = None;
         if let Sink::Bar(bar) = &mut self.sink
             && let Some(bar) = bar.take()
@@ -150,53 +110,29 @@ impl Progress {
         }
     }
 
-    fn tell(&mut self, moment: Moment) {
-        let (Sink::Lines { out, json, .. }, Some(stage)) = (&mut self.sink, &self.stage) else { return };
-        let line = if *json { stage.object(moment) } else { stage.line(moment) };
-        if let Some(line) = line {
-            // One write, so that lines of several processes don't mix.
-            let _ = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    Start,
-    Between,
-    End,
-}
-
-impl Stage {
-    fn tenth(&self) -> u64 {
-        self.percent() / 10
-    }
-
-    fn percent(&self) -> u64 {
-        let percent = u128::from(self.done) * 100 / u128::from(self.total.max(1));
-        u64::try_from(percent).unwrap_or(100).min(100)
-    }
-
-    fn object(&self, moment: Moment) -> Option<String> {
-        let object = Object {
-            schema: SCHEMA,
-            stage: &self.name,
-            done: self.done,
-            total: self.total,
-            finished: moment == Moment::End,
+    fn tell(&mut self, line: fn(Step) -> ProgressLine) {
+        let (Sink::Lines { out, reader, .. }, Some(stage)) = (&mut self.sink, &self.stage) else { return };
+        let line = line(stage.step().clone());
+        let text = match reader {
+            Reader::Program => json::line(&line),
+            Reader::Log => in_words(&line, stage.percent()),
         };
-        serde_json::to_string(&object).ok()
+        // One write, so that lines of several processes don't mix.
+        let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
     }
+}
 
-    fn line(&self, moment: Moment) -> Option<String> {
-        let (name, done, total) = (&self.name, BinaryBytes(self.done), BinaryBytes(self.total));
-        Some(match (moment, self.total) {
-            (Moment::Start, 0) => format!("{name}: started"),
-            (Moment::Start, _) => format!("{name}: {total}"),
-            (Moment::Between, 0) => format!("{name}: {done}"),
-            (Moment::Between, _) => format!("{name}: {} %, {done} of {total}", self.percent()),
-            (Moment::End, _) => format!("{name}: done, {done}"),
-        })
+fn in_words(line: &ProgressLine, percent: u64) -> String {
+    let bytes = BinaryBytes;
+    match line {
+        ProgressLine::Begin(Step { stage, total: 0, .. }) => format!("{stage}: started"),
+        ProgressLine::Begin(Step { stage, total, .. }) => format!("{stage}: {}", bytes(*total)),
+        ProgressLine::Progress(Step { stage, done, total: 0, .. }) => format!("{stage}: {}", bytes(*done)),
+        ProgressLine::Progress(Step { stage, done, total, .. }) => {
+            format!("{stage}: {percent} %, {} of {}", bytes(*done), bytes(*total))
+        }
+        ProgressLine::End(Step { stage, done, .. }) => format!("{stage}: done, {}", bytes(*done)),
+        ProgressLine::Note { text, .. } => text.clone(),
     }
 }
 
@@ -229,12 +165,12 @@ mod tests {
 
     /// What was written, and a clock that a test moves.
     #[derive(Clone, Default)]
-    struct Desk {
+    struct Recorder {
         paper: Arc<Mutex<Vec<u8>>>,
         millis: Arc<AtomicU64>,
     }
 
-    impl Write for Desk {
+    impl Write for Recorder {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.paper.lock().unwrap().extend(bytes);
             Ok(bytes.len())
@@ -244,7 +180,7 @@ mod tests {
         }
     }
 
-    impl Desk {
+    impl Recorder {
         fn progress(&self, mode: Mode) -> Progress {
             let millis = Arc::clone(&self.millis);
             let clock = move || Duration::from_millis(millis.load(Ordering::Relaxed));
@@ -261,15 +197,15 @@ mod tests {
 
     /// `steps` advances of one MiB, `millis` apart.
     fn run(mode: Mode, steps: u64, millis: u64) -> Vec<String> {
-        let desk = Desk::default();
-        let mut progress = desk.progress(mode);
+        let recorder = Recorder::default();
+        let mut progress = recorder.progress(mode);
         progress.start("write", steps * MIB);
         for _ in 0..steps {
-            desk.pass(millis);
+            recorder.pass(millis);
             progress.advance(MIB);
         }
         progress.finish();
-        desk.lines()
+        recorder.lines()
     }
 
     #[test]
@@ -288,67 +224,55 @@ mod tests {
 
     #[test]
     fn without_a_total_time_alone_counts() {
-        let desk = Desk::default();
-        let mut progress = desk.progress(Mode::Plain);
+        let recorder = Recorder::default();
+        let mut progress = recorder.progress(Mode::Plain);
         progress.start("read", 0);
         for _ in 0..6 {
-            desk.pass(1_000);
+            recorder.pass(1_000);
             progress.advance(MIB);
         }
         progress.finish();
         let want =
             ["read: started", "read: 2.00 MiB", "read: 4.00 MiB", "read: 6.00 MiB", "read: done, 6.00 MiB"];
-        assert_eq!(desk.lines(), want);
+        assert_eq!(recorder.lines(), want);
     }
 
     #[test]
     fn programs_get_objects() {
         let lines = run(Mode::Json, 4, 1);
-        assert_eq!(lines[0], r#"{"schema":1,"stage":"write","done":0,"total":4194304,"finished":false}"#);
-        assert_eq!(
-            lines[5],
-            r#"{"schema":1,"stage":"write","done":4194304,"total":4194304,"finished":true}"#
-        );
+        assert_eq!(lines[0], r#"{"event":"begin","schema":1,"stage":"write","done":0,"total":4194304}"#);
+        assert_eq!(lines[5], r#"{"event":"end","schema":1,"stage":"write","done":4194304,"total":4194304}"#);
         assert_eq!(lines.len(), 6);
-        // Fast: one for each 10 %; slow: one for each 2 s.
-        assert_eq!(run(Mode::Json, 512, 1).len(), 12);
-        assert_eq!(run(Mode::Json, 100, 1_000).len(), 52);
         for line in run(Mode::Json, 100, 1_000) {
-            let object: serde_json::Value = serde_json::from_str(&line).unwrap();
-            assert!(object["done"].as_u64() <= object["total"].as_u64());
+            let line: ProgressLine = serde_json::from_str(&line).unwrap();
+            let (ProgressLine::Begin(step) | ProgressLine::Progress(step) | ProgressLine::End(step)) = line
+            else {
+                panic!("{line:?}");
+            };
+            assert!(step.done <= step.total, "{step:?}");
         }
     }
 
     #[test]
     fn quiet_is_quiet() {
         assert!(run(Mode::Quiet, 10, 10_000).is_empty());
-        let mut nobody = Progress::quiet();
-        nobody.start("write", 1);
-        nobody.advance(1);
-        nobody.finish();
+        let mut quiet = Progress::quiet();
+        quiet.start("write", 1);
+        quiet.advance(1);
+        quiet.finish();
     }
 
     #[test]
     fn a_new_stage_ends_the_old_one_and_only_a_finished_one_is_done() {
-        let desk = Desk::default();
-        let mut progress = desk.progress(Mode::Plain);
+        let recorder = Recorder::default();
+        let mut progress = recorder.progress(Mode::Plain);
         progress.advance(1);
         progress.finish();
         progress.start("write", MIB);
         progress.start("verify", MIB);
         drop(progress);
         let want = ["write: 1.00 MiB", "write: done, 0 B", "verify: 1.00 MiB"];
-        assert_eq!(desk.lines(), want);
-    }
-
-    #[test]
-    fn more_than_the_total_is_no_more_than_all() {
-        let stage =
-            |done, total| Stage { name: "write".into(), total, done, told_at: Duration::ZERO, told_tenth: 0 };
-        let table = [(0, 0, 0), (5, 10, 50), (20, 10, 100), (u64::MAX, u64::MAX, 100), (u64::MAX, 1, 100)];
-        for (done, total, percent) in table {
-            assert_eq!(stage(done, total).percent(), percent);
-        }
+        assert_eq!(recorder.lines(), want);
     }
 
     #[test]

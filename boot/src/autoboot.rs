@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_text_is_not_recognized() {
+    fn foreign_text_is_not_recognized() {
         let mut other = text(Slot::A);
         other[500] = b'x';
         assert_eq!(Autoboot::recognize(&other, P), None);

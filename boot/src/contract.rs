@@ -13,7 +13,7 @@ pub fn blocks<B: Blocks>(mut make: impl FnMut() -> B) {
     a_flush_keeps_content(&mut make());
     outside_is_refused_and_changes_nothing(&mut make());
     part_sectors_are_refused(&mut make());
-    nothing_is_fine(&mut make());
+    nothing_is_valid(&mut make());
 }
 
 fn pattern(seed: u8) -> [u8; SECTOR] {
@@ -103,7 +103,7 @@ fn part_sectors_are_refused<B: Blocks>(b: &mut B) {
     assert_eq!([1, 2].map(|at| get(b, at)), before, "a refused write changes nothing");
 }
 
-fn nothing_is_fine<B: Blocks>(b: &mut B) {
+fn nothing_is_valid<B: Blocks>(b: &mut B) {
     assert!(b.read(Lba(0), &mut []).is_ok());
     assert!(b.write(Lba(0), &[]).is_ok());
 }

@@ -8,7 +8,7 @@
 //! | a slot | its agent reads |
 //! |---|---|
 //! | holds a release | what that release says |
-//! | is empty, being written, or holds what nobody knows | only the first format, as each agent does |
+//! | is empty, being written, or holds an unknown release | only the first format, as each agent does |
 //!
 //! So the format rises with the save that says that the second of two newer agents is complete. And it falls with the save
 //! that says that a slot is about to be written, which comes before the first byte of an older agent is. That save replaces

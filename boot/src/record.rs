@@ -316,7 +316,7 @@ impl Record {
     fn committed(&mut self, t: &Target) {
         let floor = &mut self.floors.security_version;
         *floor = t.security_version.max(*floor);
-        // Somebody went back on purpose: what they left must not come back by itself.
+        // An operator went back on purpose: the release that was left must not come back by itself.
         let left = self.slots[!t.slot].clone().filter(|left| left.version.cmp_precedence(&t.version).is_gt());
         if let Some(left) = left {
             let why = Failure::new(Reason::Operator, "left for an older release");

@@ -44,7 +44,7 @@ impl fmt::Display for Slot {
     }
 }
 
-/// A pair of things, one for each slot, that can only be indexed by a [`Slot`]: nobody can mix them up by number.
+/// A pair of things, one for each slot, that can only be indexed by a [`Slot`]: they can't be mixed up by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BySlot<T> {
     /// Slot A's.

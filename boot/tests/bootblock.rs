@@ -64,7 +64,7 @@ fn what_is_no_block() {
     }
 }
 
-/// All 2 × 511 splits of each switch: a torn copy never reads as a block that nobody wrote.
+/// All 2 × 511 splits of each switch: a torn copy never reads as a block that was never written.
 #[test]
 fn a_torn_copy_is_old_new_or_none() {
     let old = BootBlock { seq: 7, default: Slot::A, trial: Some(Try { slot: Slot::B, left: 0 }) };

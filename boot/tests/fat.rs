@@ -414,7 +414,7 @@ proptest! {
     }
 }
 
-/// Against volumes made by somebody else's program. Needs dosfstools and mtools.
+/// Against volumes that another program made. Needs dosfstools and mtools.
 #[test]
 #[ignore = "needs mkfs.vfat (dosfstools) and mcopy (mtools)"]
 fn real_mkfs_vfat_images() {

@@ -363,6 +363,34 @@ fn tests_and_mutants_that_hold_an_invariant_exist() {
 }
 
 #[test]
+fn recipes_are_short_and_name_files_that_exist() {
+    let recipes = fs::read_to_string(workspace().join("src/docs/recipes.md")).unwrap();
+    let sections: Vec<_> = recipes.split("\n## ").skip(1).collect();
+    assert!(sections.len() >= 8, "{} recipes", sections.len());
+    for section in sections {
+        let title = section.lines().next().unwrap_or_default();
+        let steps = section.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
+        assert!((1..=8).contains(&steps), "{title}: {steps} steps");
+        let quoted = section.split('`').skip(1).step_by(2);
+        let of_the_tree = |path: &&str| {
+            ["boot/", "hil/", "image-tools/", "src/", "tests/"].iter().any(|top| path.starts_with(top))
+                && !path.contains("NAME")
+        };
+        for path in quoted.filter(of_the_tree) {
+            assert!(workspace().join(path).exists(), "{title}: {path} does not exist");
+        }
+    }
+}
+
+#[test]
+fn changelog_says_a_release_in_twenty_lines() {
+    let changes = fs::read_to_string(workspace().join("CHANGELOG.md")).unwrap();
+    for release in changes.split("\n## ").skip(1) {
+        assert!(release.lines().count() <= 20, "{}", release.lines().next().unwrap_or_default());
+    }
+}
+
+#[test]
 fn a_command_that_fails_is_reported() {
     let failed = std::panic::catch_unwind(|| run("page", "true\nfalse\n"));
     assert!(failed.is_err());

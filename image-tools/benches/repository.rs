@@ -117,7 +117,7 @@ impl Bench {
         options.out
     }
 
-    /// A repository with so many releases on the disk, and what is asked of it.
+    /// A repository with this many releases on the disk, and what is asked of it.
     fn row(&self, count: u64) {
         let counted = Counted::new();
         self.product.init(&counted.quiet);
@@ -129,7 +129,7 @@ impl Bench {
             let bytes = counted.quiet.get(&file.path, usize::MAX).unwrap().unwrap();
             fs::write(path, bytes).unwrap();
         }
-        // Nobody reads what came before, but it is there.
+        // What came before is not read, but it is there.
         for n in 1..count {
             for name in [names::channel("staging", n), names::version("hub", &Version::new(2, n, 0))] {
                 let path = place.join(name);
@@ -182,18 +182,10 @@ impl Bench {
     }
 
     fn publish_operations(&self, counted: &Counted) -> usize {
-        use bistable_image::repository::publish::{Publication, publish};
+        use bistable_image::repository::publish::publish;
+        use bistable_kit::product::publication;
         let roots = Roots::load(&counted.quiet).unwrap();
-        let publication = Publication {
-            bundle: self.bundles[1].clone(),
-            passage: Default::default(),
-            rollout: Default::default(),
-            fixes_security: false,
-            deltas: vec![],
-            last: 3,
-            require_deltas: false,
-            threads: Threads::new(1),
-        };
+        let publication = publication(&self.bundles[1]);
         let (_, cost) = counted.cost(|store| {
             let log = ChannelLog::new(store, &roots, "staging");
             publish(&self.product.committer("ada").writer(&log), &publication, &Silent).unwrap()

@@ -189,15 +189,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_line_is_sound() {
-        command().debug_assert();
-    }
-
-    #[test]
     fn each_verb_is_in_one_group_in_the_order_of_the_verbs() {
         let command = command();
-        let verbs: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
-        assert_eq!(GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect::<Vec<_>>(), verbs);
+        bistable_kit::command_line::assert_grouped(&command, GROUPS);
+        let grouped: usize = GROUPS.iter().map(|(_, names)| names.len()).sum();
+        assert_eq!(grouped, command.get_subcommands().count());
     }
 
     #[test]
@@ -210,14 +206,7 @@ mod tests {
 
     #[test]
     fn help_has_each_verb_with_what_it_does_and_each_exit_code() {
-        let help = command().render_help().to_string();
-        for verb in command().get_subcommands() {
-            let about = verb.get_about().unwrap().to_string();
-            assert!(help.contains(&format!("  {:<11} {about}\n", verb.get_name())), "{help}");
-        }
-        for exit in Exit::ALL {
-            assert!(help.contains(&format!("\n  {:<3} ", exit as u8)), "{exit:?}: {help}");
-        }
-        assert!(help.contains("--progress") && help.contains("Examples:"), "{help}");
+        let codes = Exit::ALL.map(|exit| exit as u8);
+        bistable_kit::command_line::assert_help(&command(), &codes);
     }
 }

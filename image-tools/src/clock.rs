@@ -1,4 +1,4 @@
-//! The only place that asks what time it is: durations for people, the build time when nobody gave one, and when something was
+//! The only place that asks what time it is: durations shown to people, the build time when none was given, and when something was
 //! done to a repository.
 use std::time::{Duration, Instant, SystemTime};
 

@@ -89,7 +89,7 @@ pub struct ListSummary {
 /// Who vouches for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Nobody was asked.
+    /// It was not checked.
     NotVerified,
     /// A root's own keys, to its own threshold. Whether they are the right ones isn't known.
     OwnKeys(Vec<Key>),

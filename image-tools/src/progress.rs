@@ -1,4 +1,4 @@
-//! What long work tells about how far it is. Who shows it, and how, is not its business.
+//! What long work tells about how far it is. How it is shown is decided elsewhere.
 use bistable_format::VolumeKind;
 
 /// A part of the work that is worth a bar of its own.

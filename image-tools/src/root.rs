@@ -138,7 +138,7 @@ pub enum RootError {
         /// What is wrong.
         source: TrustError,
     },
-    /// What was asked for would be a root that nobody can use.
+    /// What was asked for would be an unusable root.
     #[error("such a root would be refused everywhere, so it was not made")]
     Unusable(#[source] TrustError),
     /// A key that signs, but whose signature would not count.

@@ -21,6 +21,7 @@ use bistable_format::{
     Content, Digest, Envelope, KeyId, KeyKind, Role, RootChain, Urgency, bundle, channel, content, health,
     limits, repository, selftest,
 };
+use bistable_kit::hex::grouped;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,18 +146,6 @@ fn size(bytes: u64) -> String {
         }
     }
     format!("{} bytes", grouped(bytes))
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn limits_text(rows: &[Limit]) -> String {

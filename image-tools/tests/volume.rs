@@ -362,7 +362,7 @@ fn a_ready_image_that_can_not_be_read_has_the_first_formats_and_a_note() {
     squashfs[..4].copy_from_slice(b"hsqs");
     squashfs[28] = 4;
     squashfs[40..42].copy_from_slice(&4096u16.to_le_bytes());
-    // It needs features that nobody knows.
+    // It needs unknown features.
     let mut ext4 = image_of_tar(&tar(&[file("usr/share/bistable/formats", "2\n")]));
     ext4[1024 + 0x60..1024 + 0x64].copy_from_slice(&u32::MAX.to_le_bytes());
     for bytes in [squashfs, ext4] {

@@ -1,4 +1,4 @@
-//! Tars that somebody made to do harm, and those that are merely broken: each is a clear error that names the
+//! Tars that were made to do harm, and those that are merely broken: each is a clear error that names the
 //! entry, and none touches the host's files.
 #![allow(
     clippy::cast_possible_truncation,

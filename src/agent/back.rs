@@ -51,7 +51,7 @@ impl Agent<'_> {
         Ok(())
     }
 
-    /// Give up what is in flight and wasn't tried yet: nobody is to have that release now. Nothing to do when nothing is.
+    /// Give up what is in flight and wasn't tried yet: that release is not to be installed now. Nothing to do when nothing is.
     ///
     /// # Errors
     /// As for [`resume`](Self::resume).

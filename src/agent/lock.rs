@@ -35,7 +35,7 @@ impl Agent<'_> {
         })
     }
 
-    /// At rest: give back the place, if there is a lock. Who fails to, perhaps because there is no network yet, does it at the
+    /// At rest: give back the place, if there is a lock. If that fails, perhaps because there is no network yet, it is done at the
     /// next boot, or when it looks what is on offer.
     pub fn give_back(&mut self) {
         if self.now().is_idle() {

@@ -39,7 +39,7 @@ use bistable_boot::{Action, Event, Now, Saved, Target};
 pub enum Rest {
     /// Nothing in flight.
     Idle,
-    /// Half installed: goes on when the bundle is offered again.
+    /// The installation is incomplete; it resumes when the bundle is offered again.
     WantsBundle(Target),
     /// Staged, as was asked for.
     Staged(Target),
@@ -147,7 +147,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Go on from where the journal is, until there is nothing to do or the machine reboots. A person asked for it.
+    /// Continue from where the journal is, until there is nothing to do or the machine reboots. A person asked for it.
     ///
     /// # Errors
     /// [`Fault::Stopping`] when the machine goes down; otherwise what went wrong. The state is saved in any case.

@@ -125,7 +125,7 @@ impl Agent<'_> {
         self.resume()
     }
 
-    /// The configuration can't be used: a trial ends, because nobody can say what healthy means (I10). It is no verdict on the
+    /// The configuration can't be used: a trial ends, because what healthy means is unknown (I10). It is no verdict on the
     /// release (I16).
     ///
     /// # Errors

@@ -100,7 +100,7 @@ impl Agent<'_> {
     }
 
     /// Verify a bundle's release, check that it may go onto this device, and write it into the inactive slot.
-    /// Goes on where an earlier installation of the same release was cut short.
+    /// Continues where an earlier installation of the same release was cut short.
     ///
     /// # Errors
     /// When the bundle, the device or the card is to blame: the running slot stays as it is and the default.

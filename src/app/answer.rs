@@ -1,4 +1,4 @@
-//! The result of a verb that ended well, or of one that ended with a verdict against going on.
+//! The result of a verb that ended well, or of one that ended with a verdict against continuing.
 #[cfg(feature = "sim")]
 use super::{CutAt, Powered, Worlds};
 use crate::{

@@ -84,7 +84,7 @@ pub(super) fn with_offer(
     act(agent, &mut opened.from(mirrors), direction)
 }
 
-/// What somebody names is fetched, however large it is.
+/// What is named explicitly is fetched, however large it is.
 fn allowed(settings: &Settings, version: Option<&Version>) -> Allowed {
     match version {
         Some(_) => Allowed::default(),
@@ -100,13 +100,13 @@ fn is_written(agent: &Agent<'_>, opened: &Opened) -> bool {
     )
 }
 
-/// Give up what is in flight if nobody is to have it any more.
+/// Give up what is in flight if it is no longer to be installed.
 pub(super) fn recall(agent: &mut Agent<'_>, repository: &Offers) -> Result<(), Error> {
     let (_, found) = look(agent, repository, Remember::Yes)?;
     agent.recall(&found, None)
 }
 
-/// Look at the channel, unless a trial has to be decided first: nobody else gets at the card meanwhile, and a server may take
+/// Look at the channel, unless a trial has to be decided first: no other process gets at the card meanwhile, and a server may take
 /// its time.
 fn look(
     agent: &mut Agent<'_>,

@@ -53,7 +53,7 @@ pub enum Code {
     OtherBase,
     /// The delta doesn't make all volumes.
     PartialDelta,
-    /// Parts of the running system changed, and nobody has their full data.
+    /// Parts of the running system changed, and no source has their full data.
     StaleBase,
     /// `update.max_download` allows less.
     TooMuch,
@@ -101,7 +101,7 @@ pub enum Code {
     StoredRelease,
     /// The verb doesn't fit the state of the update.
     WrongState,
-    /// The simulated Pi can't go on.
+    /// The simulated Pi can't continue.
     Simulator,
 }
 

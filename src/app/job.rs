@@ -127,6 +127,7 @@ pub struct Outcome {
     /// What went wrong, human-readable, if it failed.
     pub error: Option<String>,
     /// What the command line prints with `--json`.
+    #[cfg_attr(test, schemars(with = "Option<bistable_schema::Document<super::Answered, Code>>"))]
     pub answer: Option<Document>,
 }
 
@@ -134,13 +135,13 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotCancelled {
     /// There is none of this name, or it is forgotten.
-    #[error("there is no job {0}, or it is too old to be remembered")]
+    #[error("job {0} is unknown: it was never asked for, or {JOBS} newer jobs replaced it")]
     Unknown(String),
     /// It has ended already.
-    #[error("job {0} has already ended")]
+    #[error("job {0} has already ended: there is nothing to cancel")]
     Ended(String),
     /// It is past the point up to which it can be taken back.
-    #[error("job {id} can't be cancelled any more: {why}")]
+    #[error("job {id} can no longer be cancelled: {why}")]
     TooLate {
         /// The job.
         id: String,

@@ -12,7 +12,6 @@
 //! | `dates` | when past updates ended |
 //! | `channel` | what `check`, `install` and `update` take from a channel |
 //! | `job` | a request in a queue, and the newest ones |
-//! | `mailbox` | a thread that owns the agent |
 //! | [`policy`] | what the device does without being asked |
 //! | [`schedule`] | when it does that |
 //! | `stream` | a bundle that comes while it is installed |
@@ -24,7 +23,6 @@ mod dates;
 mod document;
 mod handle;
 mod job;
-mod mailbox;
 pub mod policy;
 mod reply;
 mod request;
@@ -43,11 +41,10 @@ pub use answer::{
 #[cfg(feature = "daemon")]
 pub use answer::{Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
 pub use code::Code;
-pub use document::{Document, Failure, SCHEMA};
+pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;
 pub(crate) use handle::rested;
 pub use job::{Asker, JOBS, Job, JobProgress, JobState, Jobs, NotCancelled, Outcome, Via};
-pub use mailbox::{Mailbox, NotTaken, Pending, Subscription};
 pub use reply::{Context, Failed, Reboot, Reply};
 pub use request::{From, Offers, Request, Wanted};
 #[cfg(feature = "sim")]

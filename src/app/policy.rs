@@ -43,7 +43,7 @@ pub fn next(now: &Now, booted: Slot, mode: Mode) -> Next {
             Mode::Check | Mode::Stage | Mode::Auto => Next::Wait(Why::Staged(mode)),
             Mode::Reboot => Next::Go,
         },
-        // Who armed it wanted the trial, and one power cut must not need them again; unless the device is to do nothing by
+        // Arming asked for the trial, and one power cut must not need them again; unless the device is to do nothing by
         // itself. After the last trial only the way back follows, and that never waits.
         Now::Saved(Saved::Armed { tries, .. })
             if tries.attempts > 0 && !tries.are_used_up() && !tries.are_refused() =>

@@ -125,7 +125,7 @@ pub enum From {
     Channel,
     /// That version of what the channel offers.
     Version(#[cfg_attr(test, schemars(with = "String"))] Version),
-    /// A bundle. Who asks opens it: see [`Context::bundle`](super::Context::bundle).
+    /// A bundle. The caller opens it: see [`Context::bundle`](super::Context::bundle).
     Bundle(PathBuf),
 }
 

@@ -1,13 +1,12 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
-use super::{Answer, Failure, Job, Request};
+use super::{Answer, Code, Job, Request};
 use crate::{
     event::Numbered,
     events::{Entry, Transition},
-    progress,
     steps::selftest::need,
 };
 use bistable_format::selftest::Need;
-use bistable_schema::{assert_published, assert_request_published, assert_words};
+use bistable_schema::{Failure, ProgressLine, assert_published, assert_request_published, assert_words};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,11 +19,18 @@ fn what_programs_read_is_as_published() {
     assert_published::<Answer>(&published("answer.json"));
     assert_request_published::<Request>(&published("request.json"));
     assert_published::<Job>(&published("job.json"));
-    assert_published::<Failure>(&published("failure.json"));
+    assert_published::<Failure<Code>>(&published("failure.json"));
     assert_published::<Numbered>(&published("event.json"));
     assert_published::<Entry>(&published("log-entry.json"));
     assert_published::<Transition>(&published("log-transition.json"));
-    assert_published::<progress::Object<'_>>(&published("progress.json"));
+    assert_published::<ProgressLine>(&published("progress.json"));
+}
+
+#[test]
+fn progress_has_one_schema_for_both_programs() {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("image-tools/docs/schemas/progress.json");
+    assert_eq!(read(&published("progress.json")), read(&host));
 }
 
 #[test]

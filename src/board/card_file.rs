@@ -23,7 +23,7 @@ pub struct CardFile {
     file: File,
     path: PathBuf,
     access: Access,
-    /// Writes through the page cache, ever and until the last sync. Numbers, not a flag: who finds that another
+    /// Writes through the page cache, ever and until the last sync. Numbers, not a flag: a reader that finds that another
     /// thread is syncing must not take that for done.
     written: AtomicU64,
     synced: AtomicU64,
@@ -38,7 +38,7 @@ impl CardFile {
         CardFile::with(OpenOptions::new().read(true).write(access == Access::Exclusive), path, access)
     }
 
-    /// Open it with more flags: O_EXCL for a block device that nobody else may use, for example.
+    /// Open it with more flags: O_EXCL for exclusive use of a block device, for example.
     ///
     /// # Errors
     /// The system's.

@@ -16,7 +16,7 @@ const LOCK: &str = "lock";
 const BELOW: &str = "bistable/events";
 const BLOCK: usize = 4096;
 
-/// The folder. Who writes has its lock, as long as this lives: it is taken after the device's.
+/// The folder. A writer holds its lock, as long as this lives: it is taken after the device's.
 #[derive(Debug)]
 pub(super) struct EventFolder {
     path: PathBuf,

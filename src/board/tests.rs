@@ -185,7 +185,7 @@ fn looking_at_a_machine_without_power_shows_the_slot_that_ran_last() {
 }
 
 #[test]
-fn looking_while_somebody_works() {
+fn read_only_access_while_another_process_works() {
     let dir = tempfile::tempdir().unwrap();
     let path = whole(&dir);
     let mut machine = Machine::load(&folder(&path)).unwrap();

@@ -87,16 +87,8 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn command_line_is_sound() {
-        command().debug_assert();
-    }
-
-    #[test]
     fn each_verb_is_in_one_group_in_the_order_of_the_verbs() {
-        let command = command();
-        let verbs: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
-        let grouped = GROUPS.iter().flat_map(|(_, names)| names.iter().copied());
-        assert_eq!(grouped.filter(|name| verbs.contains(name)).collect::<Vec<_>>(), verbs);
+        bistable_kit::command_line::assert_grouped(&command(), GROUPS);
     }
 
     #[test]
@@ -113,13 +105,9 @@ mod tests {
 
     #[test]
     fn help_has_each_verb_with_what_it_does_examples_and_each_exit_code() {
-        let help = command().render_help().to_string();
-        for verb in command().get_subcommands() {
-            let about = verb.get_about().unwrap().to_string();
-            assert!(help.contains(&format!("  {:<11} {about}\n", verb.get_name())), "{help}");
-        }
         assert_eq!(EXIT_CODES.map(|(code, _)| code), Exit::ALL.map(Exit::code));
-        assert!(help.contains("--progress") && help.contains("Examples:\n  bistable status\n"), "{help}");
+        let help = bistable_kit::command_line::assert_help(&command(), &Exit::ALL.map(Exit::code));
+        assert!(help.contains("Examples:\n  bistable status\n"), "{help}");
         assert!(help.contains("Exit status:\n  0   done\n"), "{help}");
         let verb = command().find_subcommand_mut("update").unwrap().render_help().to_string();
         assert!(verb.contains("bistable update 1.1.0 --retry-rejected"), "{verb}");

@@ -1,7 +1,7 @@
 //! How a verb's end is told: as text or as one JSON object.
 use crate::{
     Error,
-    app::{Code, Document, Failed, Failure, Reboot, Reply},
+    app::{self, Code, Document, Failed, Failure, Reboot, Reply},
     error::Exit,
 };
 use bistable_format::failure::on_lines;
@@ -41,7 +41,7 @@ pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -
             let (text, reboot) = (reply.text.clone(), reply.reboot);
             Output {
                 out: match form {
-                    Form::Json => Document::ended(Ok(reply)).0.json(),
+                    Form::Json => app::document(Ok(reply)).0.json(),
                     Form::Text => text,
                 },
                 err: String::new(),
@@ -54,7 +54,7 @@ pub(crate) fn told(ended: Result<Reply, Failed>, form: Form, code: RebootCode) -
         Err(failed) => {
             let what = if matches!(*failed.error, Error::NothingToDo(_)) { "" } else { "error: " };
             let err = format!("{what}{}", on_lines(&*failed.error));
-            let (document, exit) = Document::ended(Err(failed));
+            let (document, exit) = app::document(Err(failed));
             told_failure(&document, err, exit, form)
         }
     }
@@ -74,7 +74,7 @@ fn told_failure(document: &Document, err: String, exit: Exit, form: Form) -> Out
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{self, CardWrites, Preflighted, Readiness, Rested};
+    use crate::app::{CardWrites, Preflighted, Readiness, Rested};
     use serde_json::{Value, json};
 
     /// How a verb ended; then text, words on standard error, exit code with one for reboots, object.

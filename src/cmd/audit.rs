@@ -40,7 +40,7 @@ pub(super) fn configured(log: &SharedLog, root: &Path) {
     }
 }
 
-/// Who asks for what, before anything is done about it. The boot unit's `resume` isn't asked for by anybody.
+/// Who asks for what, before anything is done about it. The boot unit's `resume` is not a request.
 pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
     let operation = match request {
         Request::Install(_) => "install",

@@ -1,25 +1,25 @@
-//! `daemon`: the device is opened for each act, as if somebody had typed it.
-mod couriers;
-mod ward;
+//! `daemon`: the device is opened for each act, as if it had been typed.
+mod deliveries;
+mod health_monitor;
 
 use super::{Answer, Failed, audit::By, place::Place, request::Work, work::Workplace};
 use crate::{
     Device, Error,
     agent::Observer,
     app::{
-        Document, Reply, Request,
+        self, Document, Reply, Request,
         schedule::{Moment, Rules, Standing, When},
     },
     board::{self, Access},
     cli::{DaemonArgs, GlobalArgs},
     clock::{self, SystemClock},
     config::{self, WebRead, tokens::Tokens},
-    daemon::{self, Daemon, Errand, Report, Survey, Window, Works, inhibitors, watchdog},
+    daemon::{self, Daemon, DevicePort, Queries, QueuedJob, Report, Survey, inhibitors, watchdog},
     events::{self, End, Entry, Filter, Kind, Log, Reading, Session},
     logging,
     metrics::{Format, Live},
     ports::{Clock, EventPorts, Stamp, Stamps},
-    serve::{self, Door, Entrance, Found, Ledger, Stopper},
+    serve::{self, Door, Entrance, Found, Stopper, TokenStore},
     status::Date,
 };
 use std::{
@@ -41,32 +41,32 @@ const SOCKET_MODE: u32 = 0o660;
 
 /// Work until the machine goes down.
 pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> {
-    let (bench, pane) = device(at)?;
-    let watched = bench.folders();
-    let (daemon, front, letters) = Daemon::new(bench, Box::new(pane.clone()), logging::session());
-    // Dropped when the machine goes down: then nobody is answered any more.
+    let (locked, read_only) = device(at)?;
+    let watched = locked.folders();
+    let (daemon, handle, messages) = Daemon::new(locked, Box::new(read_only.clone()), logging::session());
+    // Dropped when the machine goes down: then no request is answered any more.
     let (_stopper, stopped) = Stopper::new();
     let doors = doors(args)?;
     if doors.is_empty() {
         log::warn!("api_not_served");
     } else {
-        let desk = Arc::clone(&front);
+        let backend = Arc::clone(&handle);
         let server = thread::Builder::new().name("api".into());
         let served = server.spawn(move || {
-            if let Err(e) = serve::serve(desk, doors, stopped) {
+            if let Err(e) = serve::serve(backend, doors, stopped) {
                 log::error!(reason:% = e; "api_ended");
             }
         });
         served.map_err(Error::Daemon)?;
     }
     #[cfg(target_os = "linux")]
-    if let Err(e) = daemon::watch::start(&front, &watched) {
+    if let Err(e) = daemon::watch::start(&handle, &watched) {
         log::warn!(reason:% = e; "changes_not_watched");
     }
-    couriers::start(&pane, &front);
-    ward::start(&pane, &front);
+    deliveries::start(&read_only, &handle);
+    health_monitor::start(&read_only, &handle);
     // An act may take an hour in which nothing is told but waited: a health check, or retries.
-    let (beats, own) = (Arc::clone(&front), thread::current().id());
+    let (beats, own) = (Arc::clone(&handle), thread::current().id());
     clock::at_wait(move || {
         if thread::current().id() == own {
             beats.beat();
@@ -74,7 +74,7 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
     });
     watchdog::ready();
     log::info!("daemon_ready");
-    daemon::run(daemon, &letters);
+    daemon::run(daemon, &messages);
     let seen = Workplace { at, place: Place::of(at)?, patience: Duration::ZERO }.look(&Request::Status)?;
     Ok(Answer { text: "the machine goes down".into(), ..seen })
 }
@@ -83,9 +83,9 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
 ///
 /// # Errors
 /// When there is none.
-pub fn device(at: &GlobalArgs) -> Result<(Bench, Pane), Error> {
-    let pane = Pane { at: at.clone(), place: Place::of(at)? };
-    Ok((Bench { stamps: pane.stamps()?, pane: pane.clone() }, pane))
+pub fn device(at: &GlobalArgs) -> Result<(LockedDevice, ReadOnlyDevice), Error> {
+    let read_only = ReadOnlyDevice { at: at.clone(), place: Place::of(at)? };
+    Ok((LockedDevice { stamps: read_only.stamps()?, read_only: read_only.clone() }, read_only))
 }
 
 /// The sockets that systemd passes, or those with these names.
@@ -114,34 +114,34 @@ fn listener(path: &Path) -> Result<UnixListener, Error> {
 
 /// Where acts are done.
 #[allow(missing_debug_implementations, reason = "the clock is a trait object")]
-pub struct Bench {
-    pane: Pane,
+pub struct LockedDevice {
+    read_only: ReadOnlyDevice,
     /// What says when it is, for longer than an act.
     stamps: Box<dyn Stamps>,
 }
 
-impl Bench {
+impl LockedDevice {
     /// Folders in which a change matters.
     fn folders(&self) -> Vec<PathBuf> {
-        let root = self.pane.workplace().root();
+        let root = self.read_only.workplace().root();
         let mut folders: Vec<PathBuf> = config::FOLDERS.map(|folder| root.join(folder)).into();
         folders.push(root.join(inhibitors::FOLDER));
         folders.push(root.join("run/bistable/events"));
-        folders.push(self.pane.place.persistent(&self.pane.at).join("bistable/events"));
+        folders.push(self.read_only.place.persistent(&self.read_only.at).join("bistable/events"));
         folders
     }
 }
 
-impl Works for Bench {
-    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed> {
-        let Errand { job, request, by, bundle } = errand;
+impl DevicePort for LockedDevice {
+    fn act(&mut self, queued: QueuedJob, observer: &mut dyn Observer) -> Result<Reply, Failed> {
+        let QueuedJob { job, request, by, bundle } = queued;
         let by = By { source: by.via.name(), uid: by.uid, user: None, token: by.token, is_job: true };
         let session = Session { id: logging::session().into(), request: job };
-        self.pane.workplace().work(&Work::Ask(request), &by, session, bundle, observer)
+        self.read_only.workplace().work(&Work::Ask(request), &by, session, bundle, observer)
     }
 
     fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
-        let workplace = self.pane.workplace();
+        let workplace = self.read_only.workplace();
         let board = config::board_settings(&workplace.root());
         let machine = workplace.open(&board, Access::Exclusive)?;
         let session = logging::session();
@@ -156,7 +156,7 @@ impl Works for Bench {
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {
-        let workplace = self.pane.workplace();
+        let workplace = self.read_only.workplace();
         let root = workplace.root();
         let settings = config::load(&root)?;
         let machine = workplace.open(&settings.board, Access::ReadOnly)?;
@@ -187,7 +187,7 @@ impl Works for Bench {
     }
 }
 
-/// Time that goes on from a moment of the simulated Pi, as fast as real time.
+/// Time that continues from a moment of the simulated Pi, as fast as real time.
 #[cfg(feature = "sim")]
 struct Flowing {
     from: Stamp,
@@ -212,13 +212,13 @@ impl Stamps for Flowing {
 
 /// Answers what needs no agent that has taken the device over.
 #[derive(Clone)]
-#[allow(missing_debug_implementations, reason = "nobody prints it")]
-pub struct Pane {
+#[allow(missing_debug_implementations, reason = "it is never printed")]
+pub struct ReadOnlyDevice {
     at: GlobalArgs,
     place: Place,
 }
 
-impl Pane {
+impl ReadOnlyDevice {
     /// Where the configuration is.
     fn root(&self) -> PathBuf {
         self.workplace().root()
@@ -257,18 +257,18 @@ impl Pane {
     }
 }
 
-impl Window for Pane {
+impl Queries for ReadOnlyDevice {
     fn look(&self, request: &Request) -> Result<Document, Box<Document>> {
         answered(self.workplace().look(request))
     }
 
     fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>> {
-        let found = Pane::events(self).and_then(|events| {
+        let found = ReadOnlyDevice::events(self).and_then(|events| {
             let mut store = events.store().map_err(Error::Events)?;
             let reading = Reading::after(&mut *store, filter.after).map_err(Error::Events)?;
             Ok(first(reading, filter, limit))
         });
-        found.map_err(|e| Box::new(Document::ended(Err(e.into())).0))
+        found.map_err(|e| Box::new(app::document(Err(e.into())).0))
     }
 
     fn config(&self) -> Result<Document, Box<Document>> {
@@ -278,19 +278,19 @@ impl Window for Pane {
     fn metrics(&self, format: Format, live: Live) -> Result<String, Box<Document>> {
         let live = Live { resident: resident(), ..live };
         super::metrics::text(&self.workplace(), format, live)
-            .map_err(|e| Box::new(Document::ended(Err(e.into())).0))
+            .map_err(|e| Box::new(app::document(Err(e.into())).0))
     }
 
-    fn ledger(&self) -> Ledger {
+    fn token_store(&self) -> TokenStore {
         let root = self.workplace().root();
         let tokens = Tokens::read(&root, &self.place.persistent(&self.at));
         // With a configuration that can't be read, a token is needed.
         let read = config::web_settings(&root).map(|web| web.read).unwrap_or_default();
-        Ledger { tokens, reads_are_open: read == WebRead::Open }
+        TokenStore { tokens, reads_are_open: read == WebRead::Open }
     }
 
     fn date(&self) -> Date {
-        let (unix, synchronized) = match Pane::events(self) {
+        let (unix, synchronized) = match ReadOnlyDevice::events(self) {
             Ok(mut events) => {
                 let Stamp { unix, synchronized, .. } = events.stamps.now();
                 (unix, synchronized)
@@ -318,7 +318,7 @@ fn resident() -> Option<u64> {
 
 fn answered(ended: Result<Answer, Failed>) -> Result<Document, Box<Document>> {
     let failed = ended.is_err();
-    let (document, _) = Document::ended(ended);
+    let (document, _) = app::document(ended);
     if failed { Err(Box::new(document)) } else { Ok(document) }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     events::{Entry, Filter, Reading, follow::follow, text_line},
     ports::{EventPorts, EventStore},
 };
-use bistable_format::text::printable_json;
+use bistable_format::json;
 use std::{
     io::{self, Write},
     ops::ControlFlow,
@@ -67,6 +67,6 @@ fn shown(entry: &Entry, format: EventFormat) -> String {
     match format {
         EventFormat::Text => text_line(entry),
         // Only a map whose keys aren't strings fails, and there is none.
-        EventFormat::Json => printable_json(&serde_json::to_string(entry).unwrap_or_default()),
+        EventFormat::Json => json::line(entry),
     }
 }

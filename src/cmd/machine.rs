@@ -63,7 +63,7 @@ pub(super) fn pi(
             verb_end: VerbEnd { meter: pi.meter, memory: None },
             events: pi.events,
         }),
-        // Nobody said that this is one.
+        // Nothing says that this is a board.
         Err(e @ PiError::NotAPi(_)) if at.board.is_none() => Err(Error::Usage(e.to_string())),
         Err(e) => Err(e.into()),
     })

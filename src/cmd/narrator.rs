@@ -8,7 +8,7 @@ use crate::{
     steps::{health, preflight, selftest},
 };
 use bistable_boot::{MAX_ATTEMPTS, Now, Saved};
-use bistable_format::{selftest::Need, text::printable_json};
+use bistable_format::{json, selftest::Need};
 use std::{
     io::{self, IsTerminal},
     time::Instant,
@@ -146,10 +146,8 @@ impl Observer for Narrator {
 impl Narrator {
     /// As an event, for programs.
     fn report(&mut self, note: AgentEvent<'_>) {
-        if let (Some(counter), Some(event)) = (&mut self.events, note.event())
-            && let Ok(line) = serde_json::to_string(&counter.number(event))
-        {
-            say(&printable_json(&line));
+        if let (Some(counter), Some(event)) = (&mut self.events, note.event()) {
+            say(&json::line(&counter.number(event)));
         }
     }
 

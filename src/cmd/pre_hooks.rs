@@ -139,7 +139,7 @@ mod tests {
     use crate::app::Wanted;
 
     #[test]
-    fn boot_and_whatever_only_looks_ask_nobody() {
+    fn boot_and_read_only_verbs_ask_no_program() {
         let dry = Wanted { dry_run: true, ..Wanted::default() };
         for request in
             [Request::Resume, Request::Commit, Request::Revert, Request::SelfTest, Request::Update(dry)]

@@ -4,7 +4,7 @@ use crate::{
     Error,
     app::{self, StoredToken, StoredTokens, TokenAdded},
     board::unix_time,
-    cli::{GlobalArgs, Scope as Asked, TokenVerb},
+    cli::{GlobalArgs, TokenVerb},
     config::tokens::{OF_DEVICE, PREFIX, Scope, Token, Tokens, written},
     durable,
 };
@@ -25,7 +25,7 @@ pub(super) fn run(at: &GlobalArgs, verb: &TokenVerb) -> Result<Answer, Failed> {
     let (root, persistent) = (place.root(at), place.persistent(at));
     let tokens = Tokens::read(&root, &persistent);
     match verb {
-        TokenVerb::Add { name, scope } => add(&tokens, &persistent, name, scope_of(*scope)),
+        TokenVerb::Add { name, scope } => add(&tokens, &persistent, name, *scope),
         TokenVerb::List => Ok(list(&tokens)),
         TokenVerb::Remove { name } => {
             let Some(token) = tokens.all().iter().find(|token| token.name == *name) else {
@@ -39,14 +39,6 @@ pub(super) fn run(at: &GlobalArgs, verb: &TokenVerb) -> Result<Answer, Failed> {
             }
             Ok(list(&Tokens::read(&root, &persistent)))
         }
-    }
-}
-
-fn scope_of(asked: Asked) -> Scope {
-    match asked {
-        Asked::Read => Scope::Read,
-        Asked::Operate => Scope::Operate,
-        Asked::Admin => Scope::Admin,
     }
 }
 

@@ -98,7 +98,7 @@ impl Workplace<'_> {
         let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
         let access = access(asked, &self.place);
         let Machine { board, verb_end, events, .. } = self.open(&board, access)?;
-        // Who only looks writes nothing.
+        // Read-only access writes nothing.
         let log = (access == Access::Exclusive && !asked.is_dry_run())
             .then(|| SharedLog::new(Log::open(events, session)));
         // A simulated machine that was never on boots first: that comes before what the verb does.
@@ -191,7 +191,7 @@ fn may_begin(
         (Some(root), Some(log)) => {
             pre_hooks::ask(request, root, programs, settings.hooks.timeout, &mut *board.host, log)
         }
-        // Who only looks writes nothing, and changes nothing.
+        // Read-only access writes nothing, and changes nothing.
         _ => Ok(()),
     }
 }

@@ -104,16 +104,73 @@ impl<K: Kind> Key for One<K> {
     }
 }
 
-/// A key of each component.
-pub(super) struct Each<K: Kind> {
+/// What the owner declares in tables of its own, each with a name: `[component.NAME]`, `[webhook.NAME]`.
+pub(super) trait Named: Clone + 'static {
+    /// All that are declared.
+    fn all(inputs: &mut Inputs) -> &mut BTreeMap<String, Self>;
+    /// One of that name, of which nothing is said yet.
+    fn unset(name: &str) -> Self;
+    /// The same with its defaults, as far as they depend on what is said of it.
+    fn defaults(&self) -> Self;
+    /// Whether this one has such a key.
+    fn has(&self, of: Of) -> bool;
+}
+
+impl Named for Declared {
+    fn all(inputs: &mut Inputs) -> &mut BTreeMap<String, Declared> {
+        &mut inputs.components
+    }
+
+    fn unset(_: &str) -> Declared {
+        Declared::default()
+    }
+
+    fn defaults(&self) -> Declared {
+        Declared::of_kind(self.kind)
+    }
+
+    fn has(&self, of: Of) -> bool {
+        match of {
+            Of::Any => true,
+            Of::Managed => self.kind.is_some(),
+            Of::Kind(kind) => self.kind == Some(kind),
+        }
+    }
+}
+
+impl Named for Webhook {
+    fn all(inputs: &mut Inputs) -> &mut BTreeMap<String, Webhook> {
+        &mut inputs.webhooks
+    }
+
+    fn unset(name: &str) -> Webhook {
+        Webhook::named(name)
+    }
+
+    fn defaults(&self) -> Webhook {
+        Webhook::named(&self.name)
+    }
+
+    fn has(&self, of: Of) -> bool {
+        of == Of::Any
+    }
+}
+
+/// A key of each component or webhook.
+pub(super) struct Each<O: Named, K: Kind> {
     pub(super) name: &'static str,
     pub(super) of: Of,
     pub(super) help: &'static str,
     pub(super) kind: K,
-    pub(super) field: fn(&mut Declared) -> &mut K::Value,
+    pub(super) field: fn(&mut O) -> &mut K::Value,
 }
 
-impl<K: Kind> Key for Each<K> {
+/// A key of each component.
+pub(super) type OfComponent<K> = Each<Declared, K>;
+/// A key of each webhook.
+pub(super) type OfWebhook<K> = Each<Webhook, K>;
+
+impl<O: Named, K: Kind> Key for Each<O, K> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -127,7 +184,7 @@ impl<K: Kind> Key for Each<K> {
     }
 
     fn default(&self) -> Value {
-        self.kind.show((self.field)(&mut Declared::default()))
+        self.kind.show((self.field)(&mut O::unset("")))
     }
 
     fn of(&self) -> Of {
@@ -136,66 +193,19 @@ impl<K: Kind> Key for Each<K> {
 
     fn read(&self, name: &str, value: &Value, into: &mut Inputs) -> Checked<()> {
         let value = self.kind.read(value)?;
-        let component = name::owners(self.name, name).unwrap_or_default();
-        *(self.field)(into.components.entry(component.into()).or_default()) = value;
+        let owner = name::owners(self.name, name).unwrap_or_default();
+        let declared = O::all(into).entry(owner.into()).or_insert_with(|| O::unset(owner));
+        *(self.field)(declared) = value;
         Ok(())
     }
 
     fn show(&self, inputs: &mut Inputs) -> Vec<Shown> {
-        let mut shown = Vec::new();
-        for (component, declared) in &mut inputs.components {
-            let has = match self.of {
-                Of::Any => true,
-                Of::Managed => declared.kind.is_some(),
-                Of::Kind(kind) => declared.kind == Some(kind),
-            };
-            if has {
-                let name = self.name.replacen(name::OWNERS, &name::quoted(component), 1);
-                let default = self.kind.show((self.field)(&mut Declared::of_kind(declared.kind)));
-                shown.push(Shown { name, value: self.kind.show((self.field)(declared)), default });
-            }
-        }
-        shown
-    }
-}
-
-/// A key of each webhook.
-pub(super) struct EachWebhook<K: Kind> {
-    pub(super) name: &'static str,
-    pub(super) help: &'static str,
-    pub(super) kind: K,
-    pub(super) field: fn(&mut Webhook) -> &mut K::Value,
-}
-
-impl<K: Kind> Key for EachWebhook<K> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn help(&self) -> &'static str {
-        self.help
-    }
-
-    fn allowed(&self) -> String {
-        self.kind.allowed()
-    }
-
-    fn default(&self) -> Value {
-        self.kind.show((self.field)(&mut Webhook::named("")))
-    }
-
-    fn read(&self, name: &str, value: &Value, into: &mut Inputs) -> Checked<()> {
-        let value = self.kind.read(value)?;
-        let webhook = name::owners(self.name, name).unwrap_or_default();
-        *(self.field)(into.webhooks.entry(webhook.into()).or_insert_with(|| Webhook::named(webhook))) = value;
-        Ok(())
-    }
-
-    fn show(&self, inputs: &mut Inputs) -> Vec<Shown> {
-        let shown = |(webhook, declared): (&String, &mut Webhook)| {
-            let name = self.name.replacen(name::OWNERS, &name::quoted(webhook), 1);
-            Shown { name, value: self.kind.show((self.field)(declared)), default: self.default() }
+        let having = O::all(inputs).iter_mut().filter(|(_, declared)| declared.has(self.of));
+        let shown = |(owner, declared): (&String, &mut O)| Shown {
+            name: self.name.replacen(name::OWNERS, &name::quoted(owner), 1),
+            default: self.kind.show((self.field)(&mut declared.defaults())),
+            value: self.kind.show((self.field)(declared)),
         };
-        inputs.webhooks.iter_mut().map(shown).collect()
+        having.map(shown).collect()
     }
 }

@@ -2,7 +2,7 @@
 use super::{
     Mode, Template,
     component::ComponentKind,
-    key::{Each, EachWebhook, Key, Of, One},
+    key::{Key, Of, OfComponent, OfWebhook, One},
     kind::{Choice, Flag, MIRRORS, Number, Optional, WEB, WINDOWS},
     name,
     texts::{
@@ -80,59 +80,59 @@ pub(super) static KEYS: &[&dyn Key] = &[
         name: "board.disk", kind: Optional(DISK), field: |i| &mut i.settings.board.disk,
         help: "the disk that the system runs from, if / is on none that can be seen",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.kind", of: Of::Any, kind: Optional(Choice(ComponentKind::ALL)), field: |c| &mut c.kind,
         help: "what the component is made of; not set if something else updates it",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.unit", of: Of::Kind(ComponentKind::Directory), kind: Optional(UNIT), field: |c| &mut c.unit,
         help: "directory: the service that runs from it",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.path", of: Of::Kind(ComponentKind::Directory), kind: Optional(TREE), field: |c| &mut c.path,
         help: "directory: where people and programs find it",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.version_file", of: Of::Kind(ComponentKind::Directory), kind: WITHIN,
         field: |c| &mut c.version_file,
         help: "directory: the file in it that says its version",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.project", of: Of::Kind(ComponentKind::Containers), kind: Optional(PROJECT),
         field: |c| &mut c.project,
         help: "containers: the Compose project that it belongs to",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.service", of: Of::Kind(ComponentKind::Containers), kind: Optional(SERVICE),
         field: |c| &mut c.service,
         help: "containers: its service in that project",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.health", of: Of::Managed, kind: Optional(PATH), field: |c| &mut c.health,
         help: "a health profile instead of the one of its release",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.mode", of: Of::Managed, kind: Choice(Mode::ALL), field: |c| &mut c.mode,
         help: "what an offer leads to: a report; staging it; also a switch at the next reboot; or in a window",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.start_wait", of: Of::Managed, kind: Optional(time(0, 300)), field: |c| &mut c.start_wait,
         help: "from its start to the first health check; by default \"10s\" for a directory, \"5s\" for containers",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.installed", of: Of::Any, kind: Optional(VERSION), field: |c| &mut c.installed,
         help: "its version, for releases that require it",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.backup.path", of: Of::Managed, kind: FOLDER, field: |c| &mut c.backup.path,
         help: "where backups are kept",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.backup.keep", of: Of::Managed, field: |c| &mut c.backup.keep,
         kind: Number { what: "a number of backups", least: 1, most: 100 },
         help: "how many backups are kept",
     },
-    &Each {
+    &OfComponent {
         name: "component.NAME.backup.days", of: Of::Managed, field: |c| &mut c.backup.days,
         kind: Number { what: "a number of days", least: 1, most: 3650 },
         help: "how long a backup is kept",
@@ -253,32 +253,32 @@ pub(super) static KEYS: &[&dyn Key] = &[
         name: "update.fleet_lock_group", kind: LOCK_GROUP, field: |i| &mut i.settings.update.fleet_lock_group,
         help: "this device's group on that server",
     },
-    &EachWebhook {
-        name: "webhook.NAME.url", kind: Optional(WEB), field: |w| &mut w.url,
+    &OfWebhook {
+        name: "webhook.NAME.url", of: Of::Any, kind: Optional(WEB), field: |w| &mut w.url,
         help: "where events are sent by POST",
     },
-    &EachWebhook {
-        name: "webhook.NAME.url_file", kind: Optional(PATH), field: |w| &mut w.url_file,
+    &OfWebhook {
+        name: "webhook.NAME.url_file", of: Of::Any, kind: Optional(PATH), field: |w| &mut w.url_file,
         help: "instead of `url`, a file whose first line is the address: for one that is a secret",
     },
-    &EachWebhook {
-        name: "webhook.NAME.types", kind: TYPES, field: |w| &mut w.types,
+    &OfWebhook {
+        name: "webhook.NAME.types", of: Of::Any, kind: TYPES, field: |w| &mut w.types,
         help: "which types of events; an empty list: all",
     },
-    &EachWebhook {
-        name: "webhook.NAME.secret_files", kind: SECRETS, field: |w| &mut w.secret_files,
+    &OfWebhook {
+        name: "webhook.NAME.secret_files", of: Of::Any, kind: SECRETS, field: |w| &mut w.secret_files,
         help: "files whose first lines are secrets that messages are signed with: two while one replaces the other",
     },
-    &EachWebhook {
-        name: "webhook.NAME.template", kind: Choice(Template::ALL), field: |w| &mut w.template,
+    &OfWebhook {
+        name: "webhook.NAME.template", of: Of::Any, kind: Choice(Template::ALL), field: |w| &mut w.template,
         help: "the form of a message: the event as it is, or a line of text in the form that Slack takes",
     },
-    &EachWebhook {
-        name: "webhook.NAME.retry_max", kind: time(1, 86_400), field: |w| &mut w.retry_max,
+    &OfWebhook {
+        name: "webhook.NAME.retry_max", of: Of::Any, kind: time(1, 86_400), field: |w| &mut w.retry_max,
         help: "the longest wait between two attempts, unless the receiver asks for a longer one",
     },
-    &EachWebhook {
-        name: "webhook.NAME.give_up_after", kind: time(60, 30 * 86_400), field: |w| &mut w.give_up_after,
+    &OfWebhook {
+        name: "webhook.NAME.give_up_after", of: Of::Any, kind: time(60, 30 * 86_400), field: |w| &mut w.give_up_after,
         help: "after this time without success, the events that wait are given up",
     },
     &One {

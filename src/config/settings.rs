@@ -105,7 +105,7 @@ pub struct HookSettings {
 /// What the owner configured, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether a root with demo keys is trusted. Not unless somebody says so.
+    /// Whether a root with demo keys is trusted. Not unless the owner says so.
     pub allow_demo_keys: bool,
     /// Bytes written between two flushes, from [`FLUSH_BYTES_MIN`](super::FLUSH_BYTES_MIN) to
     /// [`FLUSH_BYTES_MAX`](super::FLUSH_BYTES_MAX).

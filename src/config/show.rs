@@ -29,9 +29,9 @@ struct Setting {
     name: String,
     /// Null if it isn't set and there is no default.
     value: Value,
-    /// What it would be if nobody had set it.
+    /// What it would be if it were not set.
     default: Value,
-    /// Who set it; null if nobody did.
+    /// Who set it; null if it isn't set.
     origin: Option<Origin>,
     /// What was said before and doesn't count, weakest first.
     overrode: Vec<Said>,
@@ -74,7 +74,7 @@ impl Listing {
         }
     }
 
-    /// What somebody set, by name: of each value a digest, which is enough to see a change. Nothing secret is a value.
+    /// What is set, by name: of each value a digest, which is enough to see a change. Nothing secret is a value.
     pub(crate) fn digests(&self) -> BTreeMap<String, String> {
         let set = self.settings.iter().filter(|setting| setting.origin.is_some());
         set.map(|setting| {

@@ -16,7 +16,7 @@ pub(crate) const FOLDER: &str = "run/bistable/inhibit.d";
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Files that are told apart.
 const FILES: usize = 64;
-/// Files that are looked at: who may write there may not make the daemon read forever.
+/// Files that are looked at: a process that may write there must not make the daemon read forever.
 const LOOKED_AT: usize = 1024;
 /// Bytes of a reason that are shown.
 const REASON: usize = 200;

@@ -6,9 +6,9 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`works`](Works) | the port to the device |
-//! | [`errand`](Errand) | a job as the loop takes it |
-//! | [`front`](Front) | what it shares with whoever asks |
+//! | [`device_port`](DevicePort) | the port to the device |
+//! | [`queued_job`](QueuedJob) | a job as the loop takes it |
+//! | [`handle`](Handle) | what it shares with whoever asks |
 //! | [`bell`](Bell) | wakes threads that wait for something to happen |
 //! | [`health`](Health) | the health of the running release, as it is known now |
 //! | [`vitals`](Vitals) | what follows from that |
@@ -18,48 +18,48 @@
 //! | `watchdog` | what systemd is told |
 //! | `watch` | files whose change makes it look again |
 mod bell;
-mod errand;
-mod front;
+mod device_port;
+mod handle;
 mod health;
 pub(crate) mod inhibitors;
 mod past;
+mod queued_job;
 mod reporter;
 mod turn;
 mod vitals;
 #[cfg(target_os = "linux")]
 pub(crate) mod watch;
 pub(crate) mod watchdog;
-mod works;
 
 pub use bell::Bell;
-pub use errand::Errand;
-pub use front::{DEPTH, Front, Letter, Report, Window};
+pub use device_port::{DevicePort, Survey};
+pub use handle::{DEPTH, Handle, Message, Queries, Report};
 pub use health::{Health, Sick};
+pub use queued_job::QueuedJob;
 pub use turn::{Daemon, Turn};
 pub use vitals::{Follows, Vitals};
-pub use works::{Survey, Works};
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
 
-/// Nothing is looked at more often than this, unless somebody says that it changed. A clock that is set, or a window that opens,
+/// Nothing is looked at more often than this, unless a change is reported. A clock that is set, or a window that opens,
 /// is noticed so late at most.
 pub const TICK: Duration = Duration::from_secs(60);
 
-/// Turn until the machine goes down, or nobody is left who could ask.
-pub fn run<W: Works>(mut daemon: Daemon<W>, letters: &Receiver<Letter>) {
+/// Turn until the machine goes down, or no client is left that could ask.
+pub fn run<W: DevicePort>(mut daemon: Daemon<W>, messages: &Receiver<Message>) {
     loop {
         match daemon.turn() {
             Turn::Acted => {
-                // Who asked goes before what comes next by itself.
-                if let Ok(letter) = letters.try_recv() {
-                    daemon.take(letter);
+                // Requests go before what comes next by itself.
+                if let Ok(message) = messages.try_recv() {
+                    daemon.take(message);
                 }
             }
-            Turn::Sleep(time) => match letters.recv_timeout(time.min(TICK)) {
-                Ok(letter) => daemon.take(letter),
+            Turn::Sleep(time) => match messages.recv_timeout(time.min(TICK)) {
+                Ok(message) => daemon.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             },

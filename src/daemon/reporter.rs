@@ -1,5 +1,5 @@
 //! Listens to the agent for a job: how far it is, and that it lives.
-use super::Front;
+use super::Handle;
 use crate::{
     agent::{AgentEvent, Observer},
     app::JobProgress,
@@ -8,20 +8,20 @@ use std::{ops::ControlFlow, sync::Arc};
 
 /// The observer of one job.
 pub(super) struct Reporter {
-    front: Arc<Front>,
+    handle: Arc<Handle>,
     job: String,
     progress: JobProgress,
 }
 
 impl Reporter {
-    pub(super) fn new(front: &Arc<Front>, job: &str) -> Reporter {
+    pub(super) fn new(handle: &Arc<Handle>, job: &str) -> Reporter {
         let progress = JobProgress { step: String::new(), done: 0, total: 0 };
-        Reporter { front: Arc::clone(front), job: job.into(), progress }
+        Reporter { handle: Arc::clone(handle), job: job.into(), progress }
     }
 
     fn step(&mut self, step: &str, total: u64) {
         self.progress = JobProgress { step: step.into(), done: 0, total };
-        self.front.progress(&self.job, &self.progress);
+        self.handle.progress(&self.job, &self.progress);
     }
 }
 
@@ -30,13 +30,13 @@ impl Observer for Reporter {
         match event {
             AgentEvent::Read(bytes) => {
                 self.progress.done = self.progress.done.saturating_add(bytes).min(self.progress.total);
-                self.front.progress(&self.job, &self.progress);
+                self.handle.progress(&self.job, &self.progress);
             }
             AgentEvent::Writing(_, release) => {
                 self.step("write", release.content.bytes());
-                self.front.stoppable(&self.job, true);
+                self.handle.stoppable(&self.job, true);
             }
-            AgentEvent::Installed(..) => self.front.stoppable(&self.job, false),
+            AgentEvent::Installed(..) => self.handle.stoppable(&self.job, false),
             AgentEvent::Preflight(_) => self.step("preflight", 0),
             AgentEvent::SelfTests(_) => self.step("self-test", 0),
             AgentEvent::Health(_) => self.step("health", 0),
@@ -44,11 +44,11 @@ impl Observer for Reporter {
                 let name = now.name();
                 self.step(name, 0);
             }
-            _ => self.front.beat(),
+            _ => self.handle.beat(),
         }
     }
 
     fn wants_more(&self) -> ControlFlow<()> {
-        if self.front.is_stopped(&self.job) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.handle.is_stopped(&self.job) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -1,19 +1,20 @@
 //! One turn of the daemon's loop: an act, or a sleep.
 use super::{
-    Errand, Front, Letter, Report, Sick, Survey, TICK, Window, Works, front::DEPTH, past, reporter::Reporter,
+    DevicePort, Handle, Message, Queries, QueuedJob, Report, Sick, Survey, TICK, handle::DEPTH, past,
+    reporter::Reporter,
 };
 use crate::{
     Error,
     agent::is_reboot,
     app::{
-        Asker, Code, Document, Failed, Jobs, Outcome, Reboot, Reply, Request, Via, Wanted,
+        self, Asker, Code, Failed, Jobs, Outcome, Reboot, Reply, Request, Via, Wanted,
         schedule::{self, Act, Facts, LastTry, Moment, Next, When},
     },
     board::CardError,
     error::Exit,
     events::Kind,
     ports::Fault,
-    serve::{Desk, NotTaken},
+    serve::{Backend, NotTaken},
 };
 use bistable_boot::{Now, Saved};
 use serde_json::json;
@@ -25,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-/// What was seen of the device is believed for so long, if nobody says that it changed.
+/// What was seen of the device is believed for this long, unless a change is reported.
 const FRESH: Duration = Duration::from_secs(600);
 
 /// A way back that was refused, by FleetLock for example, is tried again after this time.
@@ -39,7 +40,7 @@ const REPORTS: usize = 64;
 pub enum Turn {
     /// Something was done: another turn may follow at once.
     Acted,
-    /// There is nothing to do for so long, unless a letter comes.
+    /// There is nothing to do for so long, unless a message comes.
     Sleep(Duration),
     /// The machine goes down.
     Down,
@@ -48,10 +49,10 @@ pub enum Turn {
 /// The daemon.
 #[derive(Debug)]
 pub struct Daemon<W> {
-    works: W,
-    front: Arc<Front>,
+    port: W,
+    handle: Arc<Handle>,
     /// What was asked for and is done in the next turn: the others wait in the channel, which is bounded.
-    asked: Option<Errand>,
+    asked: Option<QueuedJob>,
     /// What is to be written into the event log.
     reports: Vec<Report>,
     /// The release that this run goes back from, and when it tries that again.
@@ -65,30 +66,30 @@ pub struct Daemon<W> {
     busy_until: Duration,
 }
 
-/// Who asks when nobody does.
+/// The daemon itself, as the one that asks.
 const SCHEDULE: Asker = Asker::new(Via::Schedule, None);
 
-impl<W: Works> Daemon<W> {
-    /// A daemon, its front, and its letters. `session` is the run of the program.
+impl<W: DevicePort> Daemon<W> {
+    /// A daemon, its front, and its messages. `session` is the run of the program.
     pub fn new(
-        mut works: W,
-        window: Box<dyn Window>,
+        mut port: W,
+        window: Box<dyn Queries>,
         session: &str,
-    ) -> (Daemon<W>, Arc<Front>, Receiver<Letter>) {
-        let (sender, letters) = sync_channel(DEPTH);
-        let survey = works.survey().ok();
+    ) -> (Daemon<W>, Arc<Handle>, Receiver<Message>) {
+        let (sender, messages) = sync_channel(DEPTH);
+        let survey = port.survey().ok();
         let boot = survey.as_ref().map(|survey| survey.standing.boot.to_string());
         let mut jobs = Jobs::new(&boot.unwrap_or_default(), session);
         if let Some(survey) = &survey {
             jobs.restore(survey.remembered.jobs.iter().map(past::job));
         }
-        // Of a device that can't be read nobody knows whether a trial is undecided.
+        // Whether a trial is undecided is unknown of a device that can't be read.
         let undecided = survey.as_ref().is_none_or(Survey::is_undecided);
-        let front = Arc::new(Front::new(window, sender, jobs));
-        front.undecided(undecided);
+        let handle = Arc::new(Handle::new(window, sender, jobs));
+        handle.undecided(undecided);
         let daemon = Daemon {
-            works,
-            front: Arc::clone(&front),
+            port,
+            handle: Arc::clone(&handle),
             asked: None,
             reports: Vec::new(),
             leaving: None,
@@ -97,17 +98,17 @@ impl<W: Works> Daemon<W> {
             refused: None,
             busy_until: Duration::ZERO,
         };
-        (daemon, front, letters)
+        (daemon, handle, messages)
     }
 
-    /// Take in a letter. What it asks for is done in the next turn: one at a time.
-    pub fn take(&mut self, letter: Letter) {
-        match letter {
-            Letter::Job(errand) => self.asked = Some(errand),
-            Letter::Report(report) if self.reports.len() < REPORTS => self.reports.push(report),
-            Letter::Report(report) => log::warn!(event = report.kind.traits().name; "not_reported"),
-            Letter::Nudge => {
-                self.front.nudge_came();
+    /// Take in a message. What it asks for is done in the next turn: one at a time.
+    pub fn take(&mut self, message: Message) {
+        match message {
+            Message::Job(queued) => self.asked = Some(queued),
+            Message::Report(report) if self.reports.len() < REPORTS => self.reports.push(report),
+            Message::Report(report) => log::warn!(event = report.kind.traits().name; "not_reported"),
+            Message::Nudge => {
+                self.handle.nudge_came();
                 self.seen = None;
             }
         }
@@ -115,20 +116,20 @@ impl<W: Works> Daemon<W> {
 
     /// Do the next thing, or say how long there is nothing to do.
     pub fn turn(&mut self) -> Turn {
-        self.front.beat();
-        if let Some(errand) = self.asked.take() {
-            return self.asked_for(errand);
+        self.handle.beat();
+        if let Some(queued) = self.asked.take() {
+            return self.asked_for(queued);
         }
-        let moment = self.works.moment();
+        let moment = self.port.moment();
         let is_new = self.seen.is_none();
         let survey = match self.survey(&moment) {
             Ok(survey) => survey,
             Err(e) => {
                 let why = e.to_string();
-                if self.front.outlook().why.as_ref() != Some(&why) {
+                if self.handle.outlook().why.as_ref() != Some(&why) {
                     log::warn!(reason = why; "device_not_read");
                 }
-                self.front.rest(None, why);
+                self.handle.rest(None, why);
                 return Turn::Sleep(TICK);
             }
         };
@@ -139,13 +140,13 @@ impl<W: Works> Daemon<W> {
             return Turn::Acted;
         }
         if survey.standing.now.is_idle()
-            && let Some(sick) = self.front.take_sick()
+            && let Some(sick) = self.handle.take_sick()
             && let Some(turn) = self.leave(&moment, &survey, &sick)
         {
             return turn;
         }
         match self.next(&moment, &survey) {
-            // Somebody may hold it off by now, and nothing says that a folder is there that wasn't.
+            // An inhibitor may hold it off by now, and nothing says that a folder is there that wasn't.
             Next::Do { act: Act::Switch } if !is_new => {
                 self.seen = None;
                 Turn::Acted
@@ -154,7 +155,7 @@ impl<W: Works> Daemon<W> {
             Next::Sleep { until, why } => {
                 let time = until.saturating_sub(moment.uptime);
                 let at = moment.wall.map(|wall| crate::date::rfc3339(wall.saturating_add(time.as_secs())));
-                self.front.rest(at, why.to_string());
+                self.handle.rest(at, why.to_string());
                 Turn::Sleep(time.max(Duration::from_secs(1)))
             }
         }
@@ -174,7 +175,7 @@ impl<W: Works> Daemon<W> {
             let Sick { version, release, reason } = sick;
             let data = json!({ "version": version, "release": release, "reason": reason });
             let report = Report { kind: Kind::HealthRevert, source: "daemon", data };
-            match self.works.report(&[report]) {
+            match self.port.report(&[report]) {
                 Ok(true) => {}
                 // What is not known after the next boot could happen again and again.
                 Ok(false) => {
@@ -201,7 +202,7 @@ impl<W: Works> Daemon<W> {
         if self.reports.is_empty() {
             return false;
         }
-        match self.works.report(&self.reports) {
+        match self.port.report(&self.reports) {
             Ok(_) => self.reports.clear(),
             // Perhaps another process works on the device.
             Err(e) => {
@@ -212,20 +213,20 @@ impl<W: Works> Daemon<W> {
         true
     }
 
-    /// Do what somebody asked for, unless they took it back or a trial is undecided by now.
-    fn asked_for(&mut self, errand: Errand) -> Turn {
-        if !self.front.begin(&errand.job) {
+    /// Do what was asked for, unless it was taken back or a trial is undecided by now.
+    fn asked_for(&mut self, queued: QueuedJob) -> Turn {
+        if !self.handle.begin(&queued.job) {
             return Turn::Acted;
         }
-        let moment = self.works.moment();
+        let moment = self.port.moment();
         if self.survey(&moment).is_ok_and(|survey| survey.is_undecided()) {
             let error = NotTaken::Trial.to_string();
             let (exit, code) = (Exit::TryLater.code(), Some(Code::NotNow));
-            self.front.end(&errand.job, Some(Outcome { exit, code, error: Some(error), answer: None }));
+            self.handle.end(&queued.job, Some(Outcome { exit, code, error: Some(error), answer: None }));
             return Turn::Acted;
         }
-        let looks = matches!(errand.request, Request::Check(_));
-        let Some(end) = self.perform(errand) else { return Turn::Down };
+        let looks = matches!(queued.request, Request::Check(_));
+        let Some(end) = self.perform(queued) else { return Turn::Down };
         if looks {
             self.looked(&end);
         }
@@ -236,8 +237,8 @@ impl<W: Works> Daemon<W> {
         match &self.seen {
             Some((at, survey)) if moment.uptime.saturating_sub(*at) < FRESH => Ok(survey.clone()),
             _ => {
-                let survey = self.works.survey()?;
-                self.front.undecided(survey.is_undecided());
+                let survey = self.port.survey()?;
+                self.handle.undecided(survey.is_undecided());
                 self.seen = Some((moment.uptime, survey.clone()));
                 Ok(survey)
             }
@@ -261,7 +262,7 @@ impl<W: Works> Daemon<W> {
         let done = match act {
             Act::Report => self.own(&Request::Check(Default::default())).map(|end| self.looked(&end)),
             Act::Look => self.look_and_stage(),
-            Act::GoOn => self.own(&Request::Install(Wanted::default())).map(|end| self.went_on(&end)),
+            Act::Resume => self.own(&Request::Install(Wanted::default())).map(|end| self.resumed(&end)),
             Act::Switch => self.switch(),
         };
         done.map_or(Turn::Down, |()| Turn::Acted)
@@ -299,7 +300,7 @@ impl<W: Works> Daemon<W> {
 
     /// Something was tried just now, once more in vain.
     fn tried(&mut self, before: Option<LastTry>) -> LastTry {
-        let Moment { uptime, wall, .. } = self.works.moment();
+        let Moment { uptime, wall, .. } = self.port.moment();
         let failures = before.map_or(0, |before| before.failures).saturating_add(1);
         LastTry { when: When { wall, uptime: Some(uptime) }, failures, not_before: None }
     }
@@ -309,8 +310,8 @@ impl<W: Works> Daemon<W> {
         self.tried_to_look(end, matches!(end.exit, Exit::Done | Exit::NothingToDo | Exit::Incompatible));
     }
 
-    /// To go on with a half-written slot was tried: as long as it is half written, that is tried again, but not at once.
-    fn went_on(&mut self, end: &End) {
+    /// Continuing a half-written slot was tried: as long as it is half written, that is tried again, but not at once.
+    fn resumed(&mut self, end: &End) {
         self.tried_to_look(end, end.exit == Exit::Done);
     }
 
@@ -324,26 +325,26 @@ impl<W: Works> Daemon<W> {
     }
 
     fn own(&mut self, request: &Request) -> Option<End> {
-        let job = self.front.own(request, SCHEDULE);
-        self.front.begin(&job);
-        self.perform(Errand { job, request: request.clone(), by: SCHEDULE, bundle: None })
+        let job = self.handle.own(request, SCHEDULE);
+        self.handle.begin(&job);
+        self.perform(QueuedJob { job, request: request.clone(), by: SCHEDULE, bundle: None })
     }
 
     /// Do what a job asks for; `None` if the machine goes down.
-    fn perform(&mut self, errand: Errand) -> Option<End> {
-        let (id, operation) = (errand.job.clone(), errand.request.operation());
-        let mut reporter = Reporter::new(&self.front, &id);
-        let ended = self.works.act(errand, &mut reporter);
+    fn perform(&mut self, queued: QueuedJob) -> Option<End> {
+        let (id, operation) = (queued.job.clone(), queued.request.operation());
+        let mut reporter = Reporter::new(&self.handle, &id);
+        let ended = self.port.act(queued, &mut reporter);
         self.seen = None;
         let goes_down = goes_down(&ended);
         let busy =
             matches!(&ended, Err(failed) if matches!(&*failed.error, Error::Card(CardError::Busy { .. })));
         if busy {
-            self.busy_until = self.works.moment().uptime.saturating_add(TICK);
+            self.busy_until = self.port.moment().uptime.saturating_add(TICK);
         }
         let cancelled = matches!(&ended, Err(failed) if matches!(*failed.error, Error::Cancelled));
         let not_before = ended.as_ref().err().and_then(|failed| failed.error.retry_after());
-        let (document, exit) = Document::ended(ended);
+        let (document, exit) = app::document(ended);
         if let Some(failure) = &document.failure {
             log::info!(job = id, operation, reason = failure.error; "job_failed");
         }
@@ -354,12 +355,12 @@ impl<W: Works> Daemon<W> {
             error: failure.map(|failure| failure.error),
             answer: Some(document),
         };
-        self.front.end(&id, (!cancelled).then_some(outcome));
+        self.handle.end(&id, (!cancelled).then_some(outcome));
         if goes_down {
-            self.front.close();
+            self.handle.close();
             return None;
         }
-        // Who cancels a look doesn't want the next one at once.
+        // After a check was cancelled, the next one must not follow at once.
         let exit = if cancelled { Exit::NothingToDo } else { exit };
         Some(End { exit, busy, not_before })
     }

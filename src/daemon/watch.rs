@@ -1,5 +1,5 @@
 //! Files whose change makes the daemon look again: the configuration, and the event log, into which others write what they did.
-use super::Front;
+use super::Handle;
 use crate::{clock::SystemClock, ports::Clock};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use std::{
@@ -20,16 +20,16 @@ const STACK: usize = 64 << 10;
 ///
 /// # Errors
 /// The system's, when it has no watches or threads left.
-pub(crate) fn start(front: &Arc<Front>, folders: &[PathBuf]) -> io::Result<()> {
+pub(crate) fn start(handle: &Arc<Handle>, folders: &[PathBuf]) -> io::Result<()> {
     let mut watches = Watches::new(folders)?;
-    let front = Arc::clone(front);
+    let handle = Arc::clone(handle);
     let watcher = thread::Builder::new().name("watch".into()).stack_size(STACK);
     watcher.spawn(move || {
         // It fails when the descriptor is closed, which nothing does.
         while let Ok(changed) = watches.wait() {
             if changed {
                 SystemClock.wait(SETTLE);
-                front.nudge();
+                handle.nudge();
             }
         }
     })?;

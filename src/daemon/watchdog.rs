@@ -11,7 +11,7 @@ pub(crate) fn beat() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// What is told is told to whoever started the program; nobody may be listening.
+/// What is told is told to whoever started the program; it may not be listening.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(states) {
         log::debug!(reason:% = e; "systemd_not_told");

@@ -1,6 +1,9 @@
 //! Why a release can't be installed from a bundle or a repository.
 use crate::source::SourceError;
-use bistable_format::{DecodeError, Digest, TrustError, VolumeKind};
+use bistable_format::{
+    DecodeError, Digest, TrustError, VolumeKind,
+    bundle::{BLOCK, LAYOUT, Part, ReadError},
+};
 use semver::Version;
 use std::io;
 
@@ -39,12 +42,12 @@ pub enum BundleError {
         from: String,
     },
     /// The stream ended early.
-    #[error("the bundle ends at byte {at}, in its {within}: fetch or copy it again")]
+    #[error("the bundle ends at byte {at}, in the {within}: fetch or copy it again")]
     Truncated {
         /// Where.
         at: u64,
         /// In which part.
-        within: String,
+        within: Part,
     },
     /// It doesn't begin as a bundle does.
     #[error("this is not a bundle (byte {at}): `bistable-image build` makes them")]
@@ -53,12 +56,12 @@ pub enum BundleError {
         at: u64,
     },
     /// A byte around the data isn't as it must be.
-    #[error("the bundle is damaged at byte {at}, in its {within}: fetch or copy it again")]
+    #[error("the bundle is damaged at byte {at}, in the {within}: fetch or copy it again")]
     Damaged {
         /// Where the damaged part begins.
         at: u64,
         /// Which part.
-        within: String,
+        within: Part,
     },
     /// The release isn't signed as this device demands, or doesn't make sense.
     #[error("{0}")]
@@ -217,5 +220,36 @@ impl BundleError {
     /// Whether the same may work later.
     pub fn is_transport(&self) -> bool {
         matches!(self, BundleError::Source(e) if e.is_transport())
+    }
+}
+
+impl From<ReadError<io::Error>> for BundleError {
+    fn from(e: ReadError<io::Error>) -> BundleError {
+        // Until its first entry is right, it is something else, not a damaged bundle.
+        let begins = (BLOCK + LAYOUT.len()) as u64;
+        match e {
+            ReadError::Truncated { at, part: Part::Layout }
+            | ReadError::NotAnEntry { at, part: Part::Layout }
+            | ReadError::Differs { at, part: Part::Layout }
+                if at < begins =>
+            {
+                BundleError::NotABundle { at }
+            }
+            ReadError::Input { at, source } => match source.downcast::<SourceError>() {
+                Ok(e) => BundleError::Source(e),
+                Err(source) => BundleError::Read { at, source },
+            },
+            ReadError::Truncated { at, part } => BundleError::Truncated { at, within: part },
+            ReadError::NotAnEntry { at, part }
+            | ReadError::Differs { at, part }
+            | ReadError::Digest { at, part } => BundleError::Damaged { at, within: part },
+            ReadError::Kind(_) => BundleError::NotABundle { at: 0 },
+            ReadError::Release(e) | ReadError::Delta(e) => BundleError::Untrusted(e),
+            ReadError::OtherTarget { made, there } => {
+                let problem = format!("it makes release {made:.12}, not {there:.12}");
+                BundleError::DeltaOfOthers(DecodeError::Invalid { what: "delta", problem })
+            }
+            ReadError::Trailing { at } => BundleError::Trailing { at },
+        }
     }
 }

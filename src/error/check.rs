@@ -41,7 +41,7 @@ pub enum CheckError {
         /// The payload that was accepted.
         accepted: PayloadDigest,
     },
-    /// The newest root that can be had has expired: somebody may be holding back its successor.
+    /// The newest root that can be had has expired: an attacker may be holding back its successor.
     #[error(
         "root {version} of {at} expired on {}: no update is taken before its successor is there; whoever holds the root keys \
          has to publish it, with `bistable-image root rotate`", utc_date(*.expires_at)

@@ -14,7 +14,7 @@ pub enum Exit {
     Usage,
     /// Nothing to do.
     NothingToDo,
-    /// A reboot is needed to go on.
+    /// A reboot is needed to continue.
     RebootNeeded,
     /// A signature or digest is wrong.
     Untrusted,

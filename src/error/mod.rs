@@ -170,7 +170,7 @@ pub enum Error {
     #[cfg(target_os = "linux")]
     #[error(transparent)]
     Pi(Box<crate::board::pi::PiError>),
-    /// The simulated Pi can't go on.
+    /// The simulated Pi can't continue.
     #[cfg(feature = "sim")]
     #[error(transparent)]
     Sim(Box<crate::board::sim::SimError>),

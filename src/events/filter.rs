@@ -1,7 +1,7 @@
-//! Which events somebody wants.
+//! Which events a reader wants.
 use super::Entry;
 
-/// Which events somebody wants: those that fit all that is said.
+/// Which events a reader wants: those that fit all that is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only those with a higher number.

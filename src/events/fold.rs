@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_ends_and_names_are_remembered() {
+    fn ends_and_names_that_are_remembered_are_limited() {
         let all: Vec<Entry> =
             (1..=1000).map(|seq| Entry { kind: format!("k{seq}"), ..entry(seq, "") }).collect();
         assert_eq!(Fold::of(Fold::default(), &all).counts.len(), NAMES_MAX);

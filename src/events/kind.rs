@@ -69,7 +69,7 @@ pub enum Kind {
     Dropped,
     /// A source reported more than it may.
     Throttled,
-    /// Somebody asked for something.
+    /// A request was made.
     Request,
     /// The daemon began a job.
     JobStarted,

@@ -22,7 +22,7 @@ use std::{
 pub const DELAY: Duration = Duration::from_secs(30);
 /// Events that wait at most.
 const WAITING_MAX: usize = 64;
-/// Numbers that a torn write may have held: they are not used again, although nobody can have read them.
+/// Numbers that a torn write may have held: they are not used again, although no reader can have seen them.
 const TORN_NUMBERS: u64 = 2 * WAITING_MAX as u64;
 
 /// Who writes.
@@ -230,7 +230,7 @@ impl Log {
         entry
     }
 
-    /// Write what waits if it has waited long enough: for who runs long.
+    /// Write what waits if it has waited long enough: for programs that run long.
     pub fn tick(&mut self) {
         if !self.waiting.is_empty() && self.stamps.now().uptime.saturating_sub(self.since) >= DELAY {
             self.flush();

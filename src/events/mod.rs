@@ -19,7 +19,7 @@
 //! | [`reading`](Reading) | the log as it is read |
 //! | [`log`](Log) | the log as it is written |
 //! | [`recorder`](Recorder) | writes what the agent does |
-//! | [`filter`](Filter) | which events somebody wants |
+//! | [`filter`](Filter) | which events a reader wants |
 //! | [`follow`] | events as they come |
 //! | `text` | an event on a line, for people |
 mod entry;
@@ -54,7 +54,7 @@ pub use kind::{Kind, StreamKind, Traits};
 pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
 pub use recorder::{Recorder, SharedLog, ended};
-pub use remembered::{JOBS, JobEnd, JobStart, Left, Looked, Moment, PastEnd, PastJob, Remembered};
+pub use remembered::{JOBS, JobEnd, JobStart, LastCheck, Left, Moment, PastEnd, PastJob, Remembered};
 pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
 pub use shown::{Shown, Subject};

@@ -39,7 +39,7 @@ pub struct Quota(BTreeMap<(Class, String), Bucket>);
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
-    /// It is written. So many of its source were left out before it.
+    /// It is written. This many of its source were left out before it.
     Passed {
         /// Left out since the last one that passed.
         over: u64,

@@ -14,7 +14,7 @@ const LEFT: usize = 16;
 #[serde(default)]
 pub struct Remembered {
     /// The last look at the channel.
-    pub looked: Option<Looked>,
+    pub looked: Option<LastCheck>,
     /// When the release that is staged was.
     pub staged: Option<Moment>,
     /// The newest jobs, the oldest first.
@@ -52,7 +52,7 @@ pub struct Moment {
 
 /// A look at the channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Looked {
+pub struct LastCheck {
     /// When.
     #[serde(flatten)]
     pub at: Moment,
@@ -70,7 +70,7 @@ pub struct PastJob {
     pub operation: String,
     /// Through which part of Bistable.
     pub via: String,
-    /// The user who asked; `None` where nobody is one.
+    /// The user who asked; `None` where there is none.
     #[serde(default)]
     pub uid: Option<u32>,
     /// The name of the token that was shown, where one is asked for.
@@ -121,11 +121,11 @@ impl Remembered {
     pub(super) fn add(&mut self, kind: Kind, entry: &Entry) {
         let at = || Moment::of(entry);
         match kind {
-            Kind::Available | Kind::UpToDate => self.looked = Some(Looked { at: at(), failures: 0 }),
+            Kind::Available | Kind::UpToDate => self.looked = Some(LastCheck { at: at(), failures: 0 }),
             Kind::Check => {
                 let before = self.looked.as_ref().map_or(0, |looked| looked.failures);
                 let failures = before.saturating_add(1);
-                self.looked = Some(Looked { at: at(), failures });
+                self.looked = Some(LastCheck { at: at(), failures });
             }
             Kind::Staged => self.staged = Some(at()),
             // What is committed was healthy.

@@ -185,7 +185,7 @@ mod tests {
     use bistable_boot::Slot;
     use serde_json::json;
 
-    /// An event, so many seconds after noon.
+    /// An event, this many seconds after noon.
     fn at(seconds: u64, kind: Kind, data: Value) -> (Kind, Entry) {
         let timestamp = crate::date::rfc3339(1_796_040_000 + seconds);
         (kind, Entry { timestamp, data, ..entry(seconds + 1, kind.traits().name) })

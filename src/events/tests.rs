@@ -26,7 +26,7 @@ struct State {
 }
 
 impl Folder {
-    /// The power goes: of what isn't durable, so many bytes are left.
+    /// The power goes: of what isn't durable, this many bytes are left.
     fn cut(&self, bytes: usize) {
         let mut state = self.0.borrow_mut();
         let State { files, durable, .. } = &mut *state;
@@ -356,7 +356,7 @@ enum Act {
     Audit(u64),
     Other(u64),
     Reopen,
-    /// The program is killed, or the power goes: of what isn't durable, so many bytes are left.
+    /// The program is killed, or the power goes: of what isn't durable, this many bytes are left.
     Killed(Option<usize>),
     Full(bool),
     Pass(u64),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 const DETAILS_MAX: usize = 300;
 
-/// When, how much it matters, what, and about what. A time that nobody believes has a question mark.
+/// When, how much it matters, what, and about what. A time that is not trusted has a question mark.
 pub fn line(entry: &Entry) -> String {
     let time = entry.timestamp.replace('T', " ");
     let doubt = if entry.synchronized { ' ' } else { '?' };

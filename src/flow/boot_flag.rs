@@ -69,7 +69,7 @@ impl BootFlag {
     /// Make `slot` the default: one sector, durable and read back. Writes nothing when it is so already, but flushes.
     ///
     /// # Errors
-    /// When the sector holds something that nobody of ours wrote, or can't be written.
+    /// When the sector holds something that Bistable didn't write, or can't be written.
     pub fn write(&mut self, slot: Slot) -> Result<(), Fault> {
         let (at, there) = self.sector()?;
         let text = Autoboot { partitions: self.partitions, default: slot }.render();

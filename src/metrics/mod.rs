@@ -1,7 +1,7 @@
 //! What the device measures of itself, in Prometheus' text format. See `docs/metrics.md`.
 //!
 //! A scrape is a function of facts: what follows from the event log, what `status` shows, and what the daemon knows of itself.
-//! Counters come from the log, so they go on after a restart and after a boot.
+//! Counters come from the log, so they continue after a restart and after a boot.
 //!
 //! | file | noun |
 //! |---|---|

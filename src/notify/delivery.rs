@@ -14,7 +14,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How patient a target's owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// The longest wait after a failure, unless the target asks for a longer one.
     pub back_off_max: Duration,
     /// After this time without success, what waits is given up.
@@ -72,23 +72,23 @@ pub struct Delivery {
     pub cursor: Cursor,
     /// Failures in a row, of this run.
     failures: u32,
-    /// It fails since then, in time since the boot: for who has no other clock.
+    /// It fails since then, in time since the boot: the only clock that is always there.
     failing_from: Option<Duration>,
     not_before: Duration,
 }
 
 impl Delivery {
-    /// Go on from a cursor.
+    /// Continue from a cursor.
     pub fn at(cursor: Cursor) -> Delivery {
         Delivery { cursor, failures: 0, failing_from: None, not_before: Duration::ZERO }
     }
 
     /// What is done next, if these events are wanted: all behind the cursor, by number.
-    pub fn next<'a>(&self, waiting: &'a [Entry], now: Now, patience: Patience) -> Step<'a> {
+    pub fn next<'a>(&self, waiting: &'a [Entry], now: Now, retry: RetryPolicy) -> Step<'a> {
         let Some(first) = waiting.iter().find(|entry| entry.seq > self.cursor.after) else {
             return Step::Rest;
         };
-        if self.failing_for(now) >= patience.give_up_after {
+        if self.failing_for(now) >= retry.give_up_after {
             return Step::GiveUp(waiting.iter().filter(|entry| entry.seq > self.cursor.after).count());
         }
         if now.uptime < self.not_before {
@@ -105,7 +105,7 @@ impl Delivery {
     }
 
     /// The target answered for the event of that number. `draw` is what its wait is drawn from.
-    pub fn answered(&mut self, seq: u64, answer: Answer, now: Now, patience: Patience, draw: &str) {
+    pub fn answered(&mut self, seq: u64, answer: Answer, now: Now, retry: RetryPolicy, draw: &str) {
         match answer {
             Answer::Taken => {
                 self.pass(seq);
@@ -115,7 +115,7 @@ impl Delivery {
                 self.failures = self.failures.saturating_add(1);
                 self.failing_from.get_or_insert(now.uptime);
                 self.cursor.failing_since = self.cursor.failing_since.or(now.wall);
-                let wait = back_off(self.failures, patience.back_off_max, draw);
+                let wait = back_off(self.failures, retry.back_off_max, draw);
                 let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
                 self.not_before = now.uptime.saturating_add(wait.max(asked));
             }
@@ -159,8 +159,10 @@ mod tests {
     use crate::events::test_entry;
     use proptest::prelude::*;
 
-    const PATIENCE: Patience =
-        Patience { back_off_max: Duration::from_secs(3600), give_up_after: Duration::from_secs(3 * 86_400) };
+    const RETRY: RetryPolicy = RetryPolicy {
+        back_off_max: Duration::from_secs(3600),
+        give_up_after: Duration::from_secs(3 * 86_400),
+    };
 
     /// What happens to a target.
     #[derive(Clone, Debug)]
@@ -206,22 +208,22 @@ mod tests {
                         delivery = Delivery::at(saved.clone());
                         earliest = Duration::ZERO;
                     }
-                    Act::Answer(good, retry_after) => match delivery.next(&events, now, PATIENCE) {
+                    Act::Answer(good, retry_after) => match delivery.next(&events, now, RETRY) {
                         Step::Send(entry) => {
                             prop_assert!(now.uptime >= earliest, "too early");
                             prop_assert_eq!(entry.seq, delivery.cursor.after + 1, "one was left out");
                             if good {
                                 taken.push(entry.seq);
-                                delivery.answered(entry.seq, Answer::Taken, now, PATIENCE, "t");
+                                delivery.answered(entry.seq, Answer::Taken, now, RETRY, "t");
                             } else {
                                 let retry_after = retry_after.map(Duration::from_secs);
-                                delivery.answered(entry.seq, Answer::Failed { retry_after }, now, PATIENCE, "t");
+                                delivery.answered(entry.seq, Answer::Failed { retry_after }, now, RETRY, "t");
                                 let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
                                 earliest = now.uptime + BACK_OFF_MIN.max(asked);
                             }
                         }
                         Step::GiveUp(count) => {
-                            prop_assert!(delivery.failing_for(now) >= PATIENCE.give_up_after);
+                            prop_assert!(delivery.failing_for(now) >= RETRY.give_up_after);
                             prop_assert!(count > 0);
                             given_up = events.len() as u64;
                             delivery.give_up(given_up);
@@ -240,15 +242,15 @@ mod tests {
 
         #[test]
         fn waits_grow_to_the_longest_and_are_never_shorter_than_a_second(failures in 1..1000_u32, draw: String) {
-            let wait = back_off(failures, PATIENCE.back_off_max, &draw);
-            prop_assert!(wait >= BACK_OFF_MIN && wait <= PATIENCE.back_off_max);
+            let wait = back_off(failures, RETRY.back_off_max, &draw);
+            prop_assert!(wait >= BACK_OFF_MIN && wait <= RETRY.back_off_max);
             prop_assert!(wait <= BACK_OFF_MIN * 2_u32.saturating_pow(failures.min(12)));
         }
     }
 
     #[test]
     fn devices_of_a_fleet_do_not_come_back_at_once() {
-        let waits = |draw: &str| back_off(12, PATIENCE.back_off_max, draw).as_secs();
+        let waits = |draw: &str| back_off(12, RETRY.back_off_max, draw).as_secs();
         let all: std::collections::BTreeSet<u64> = (0..100).map(|n| waits(&format!("hub-{n}"))).collect();
         assert!(all.len() > 90 && all.iter().min() < Some(&600) && all.iter().max() > Some(&3000), "{all:?}");
     }
@@ -263,13 +265,13 @@ mod tests {
         };
         for wall in [true, false] {
             let mut delivery = Delivery::at(Cursor::default());
-            delivery.answered(1, failed, day(0, wall), PATIENCE, "t");
-            assert_eq!(delivery.next(&events, day(2, wall), PATIENCE), Step::Send(&events[0]));
-            assert_eq!(delivery.next(&events, day(3, wall), PATIENCE), Step::GiveUp(2));
+            delivery.answered(1, failed, day(0, wall), RETRY, "t");
+            assert_eq!(delivery.next(&events, day(2, wall), RETRY), Step::Send(&events[0]));
+            assert_eq!(delivery.next(&events, day(3, wall), RETRY), Step::GiveUp(2));
             // The clock continues across a boot; without one, the time starts again.
             let again = Delivery::at(delivery.cursor.clone());
             let late = Now { uptime: Duration::from_secs(60), ..day(3, wall) };
-            let step = again.next(&events, late, PATIENCE);
+            let step = again.next(&events, late, RETRY);
             assert_eq!(step, if wall { Step::GiveUp(2) } else { Step::Send(&events[0]) });
         }
     }

@@ -58,7 +58,7 @@ impl Hooks {
         }
     }
 
-    /// Where to go on: with what happens from now on, if it was never said.
+    /// Where to continue: with what happens from now on, if it was never said.
     fn begin(&mut self, outside: &mut dyn Outside) -> Option<u64> {
         self.kept = outside.cursors().targets.get(NAME).map(|cursor| cursor.after);
         self.after = match self.kept {

@@ -9,13 +9,13 @@
 //! | [`target`](Target) | a webhook, ready to be served |
 //! | `message` | an event as a target gets it |
 //! | `sign` | its signature |
-//! | [`courier`](Courier) | serves all targets |
+//! | [`deliveries`](Deliveries) | serves all targets |
 //! | [`hooks`](Hooks) | runs the operator's programs |
 //! | [`push`](Push) | sends what is measured to a push gateway |
 //! | [`outside`](Outside) | the ports of both |
 //! | `cursors` | how far each target is, on the disk |
-mod courier;
 mod cursors;
+mod deliveries;
 mod delivery;
 mod hooks;
 mod message;
@@ -26,9 +26,9 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use courier::Courier;
 pub use cursors::{CursorFile, Cursors};
-pub use delivery::{Answer, BACK_OFF_MIN, Cursor, Delivery, Now, Patience, RETRY_AFTER_MAX, Step};
+pub use deliveries::Deliveries;
+pub use delivery::{Answer, BACK_OFF_MIN, Cursor, Delivery, Now, RETRY_AFTER_MAX, RetryPolicy, Step};
 pub use hooks::{HOOKS, Hooks};
 pub use outside::{Message, Outside, Ran};
 pub use push::Push;

@@ -1,4 +1,4 @@
-//! What the courier and the hooks need of the world; tests have a twin in memory.
+//! What deliveries and hooks need of the world; tests have a twin in memory.
 use super::{Answer, Cursors, Now, Target};
 use crate::{
     config::Program,
@@ -48,7 +48,7 @@ pub trait Outside {
     /// How long a hook may take.
     fn hook_timeout(&mut self) -> Duration;
 
-    /// Events with higher numbers, at most so many, and the number up to which the log was searched; who wants none learns the
+    /// Events with higher numbers, at most this many, and the number up to which the log was searched; a caller that wants none learns the
     /// newest number.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! A webhook, ready to be served.
-use super::Patience;
+use super::RetryPolicy;
 use crate::config::{Template, Webhook};
 use std::path::PathBuf;
 
@@ -17,21 +17,21 @@ pub struct Target {
     /// The form of its messages.
     pub template: Template,
     /// How patient its owner is.
-    pub patience: Patience,
+    pub retry: RetryPolicy,
 }
 
 impl Target {
     /// A webhook of the configuration, at that address.
     pub fn of(webhook: &Webhook, url: String) -> Target {
         let Webhook { name, types, secret_files, template, retry_max, give_up_after, .. } = webhook;
-        let patience = Patience { back_off_max: *retry_max, give_up_after: *give_up_after };
+        let retry = RetryPolicy { back_off_max: *retry_max, give_up_after: *give_up_after };
         Target {
             name: name.clone(),
             url,
             types: types.clone(),
             secrets: secret_files.clone(),
             template: *template,
-            patience,
+            retry,
         }
     }
 }

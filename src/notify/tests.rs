@@ -120,7 +120,7 @@ fn target(name: &str, types: &[&str]) -> Target {
         types: types.iter().map(ToString::to_string).collect(),
         secrets: Vec::new(),
         template: Template::Json,
-        patience: Patience { back_off_max: HOUR, give_up_after: HOUR * 72 },
+        retry: RetryPolicy { back_off_max: HOUR, give_up_after: HOUR * 72 },
     }
 }
 
@@ -128,16 +128,16 @@ fn target(name: &str, types: &[&str]) -> Target {
 fn target_that_is_added_gets_what_happens_from_then_on_and_only_what_it_wants() {
     let mut world = World { targets: vec![target("a", &["update.*"])], ..World::default() };
     world.happens(&["update.staged", "update.armed"]);
-    let mut courier = Courier::default();
-    courier.turn(&mut world);
+    let mut deliveries = Deliveries::default();
+    deliveries.turn(&mut world);
     assert_eq!(world.sent("http://a"), [0; 0]);
     world.happens(&["update.trial", "job.started", "update.committed"]);
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     assert_eq!(world.sent("http://a"), [3, 5]);
     // After a restart it continues where it was; a new one starts then.
     world.targets.push(target("b", &[]));
     world.happens(&["update.available"]);
-    let mut again = Courier::default();
+    let mut again = Deliveries::default();
     again.turn(&mut world);
     world.happens(&["update.up_to_date"]);
     again.turn(&mut world);
@@ -148,20 +148,20 @@ fn target_that_is_added_gets_what_happens_from_then_on_and_only_what_it_wants() 
 #[test]
 fn nothing_is_written_between_events_nor_while_a_target_keeps_failing() {
     let mut world = World { targets: vec![target("a", &[])], ..World::default() };
-    let mut courier = Courier::default();
-    courier.turn(&mut world);
+    let mut deliveries = Deliveries::default();
+    deliveries.turn(&mut world);
     world.happens(&["update.staged"]);
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     let writes = world.writes;
     for _ in 0..100 {
         world.uptime += HOUR;
-        assert!(courier.turn(&mut world) >= HOUR, "nothing to do, so no hurry");
+        assert!(deliveries.turn(&mut world) >= HOUR, "nothing to do, so no hurry");
     }
     assert_eq!(world.writes, writes);
     world.happens(&["update.armed"]);
     world.answers = vec![FAILED; 20].into();
     for _ in 0..20 {
-        courier.turn(&mut world);
+        deliveries.turn(&mut world);
         world.uptime += HOUR;
     }
     assert_eq!(world.writes, writes + 1, "since when it fails is written once");
@@ -170,18 +170,18 @@ fn nothing_is_written_between_events_nor_while_a_target_keeps_failing() {
 #[test]
 fn target_that_fails_holds_up_no_other_and_gets_each_event_in_its_order() {
     let mut world = World { targets: vec![target("a", &[]), target("b", &[])], ..World::default() };
-    let mut courier = Courier::default();
-    courier.turn(&mut world);
+    let mut deliveries = Deliveries::default();
+    deliveries.turn(&mut world);
     world.happens(&["x", "y"]);
     world.answers = vec![Answer::Failed { retry_after: Some(Duration::from_secs(500)) }].into();
-    let sleep = courier.turn(&mut world);
+    let sleep = deliveries.turn(&mut world);
     assert_eq!((world.sent("http://a"), world.sent("http://b")), (vec![1], vec![1, 2]));
     assert!(sleep >= Duration::from_secs(500), "{sleep:?}");
     world.uptime += Duration::from_secs(499);
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     assert_eq!(world.sent("http://a"), [1], "it asked to be left alone");
     world.uptime += Duration::from_secs(1);
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     assert_eq!(world.sent("http://a"), [1, 1, 2]);
     // The same event has the same id, so that a receiver can tell.
     let ids: Vec<&str> =
@@ -192,18 +192,18 @@ fn target_that_fails_holds_up_no_other_and_gets_each_event_in_its_order() {
 #[test]
 fn what_waits_for_three_days_is_given_up_and_reported_and_what_comes_later_is_sent() {
     let mut world = World { targets: vec![target("a", &[])], ..World::default() };
-    let mut courier = Courier::default();
-    courier.turn(&mut world);
+    let mut deliveries = Deliveries::default();
+    deliveries.turn(&mut world);
     world.happens(&["x", "y", "z"]);
     world.answers = vec![FAILED; 200].into();
     for _ in 0..80 {
-        courier.turn(&mut world);
+        deliveries.turn(&mut world);
         world.uptime += HOUR;
     }
     assert_eq!(world.reports, [(Kind::WebhookGivenUp, json!({ "target": "a", "events": 3 }))]);
     world.answers.clear();
     world.happens(&["later"]);
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     assert_eq!(world.sent("http://a").last(), Some(&4));
 }
 
@@ -211,15 +211,15 @@ fn what_waits_for_three_days_is_given_up_and_reported_and_what_comes_later_is_se
 fn no_message_goes_without_the_signature_that_its_owner_wants() {
     let signed = Target { secrets: vec!["/etc/old".into(), "/etc/new".into()], ..target("a", &[]) };
     let mut world = World { targets: vec![signed], ..World::default() };
-    let mut courier = Courier::default();
-    courier.turn(&mut world);
+    let mut deliveries = Deliveries::default();
+    deliveries.turn(&mut world);
     world.happens(&["x"]);
     world.secrets.insert("/etc/old", "o");
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     assert!(world.posted.is_empty());
     world.secrets.insert("/etc/new", "n");
     world.uptime += HOUR;
-    courier.turn(&mut world);
+    deliveries.turn(&mut world);
     let headers = &world.posted[0].1.headers;
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["webhook-id", "webhook-timestamp", "webhook-signature", "content-type"]);
@@ -229,12 +229,12 @@ fn no_message_goes_without_the_signature_that_its_owner_wants() {
 #[test]
 fn many_events_are_sent_in_turns_so_that_no_target_waits_for_another() {
     let mut world = World { targets: vec![target("a", &[]), target("b", &[])], ..World::default() };
-    let mut courier = Courier::default();
-    courier.turn(&mut world);
+    let mut deliveries = Deliveries::default();
+    deliveries.turn(&mut world);
     world.happens(&["x"; 200]);
-    assert_eq!(courier.turn(&mut world), Duration::ZERO);
+    assert_eq!(deliveries.turn(&mut world), Duration::ZERO);
     assert!(world.sent("http://a").len() < 40 && !world.sent("http://b").is_empty());
-    while courier.turn(&mut world).is_zero() {}
+    while deliveries.turn(&mut world).is_zero() {}
     assert_eq!(world.sent("http://a"), (1..=200).collect::<Vec<_>>());
     assert_eq!(world.sent("http://b"), (1..=200).collect::<Vec<_>>());
 }
@@ -292,12 +292,12 @@ fn hook_that_fails_at_its_own_failure_is_not_reported_again() {
 }
 
 #[test]
-fn without_hooks_and_targets_nothing_is_written_and_nobody_is_in_a_hurry() {
+fn without_hooks_and_targets_nothing_is_written_and_nothing_is_due() {
     let mut world = World::default();
-    let (mut courier, mut hooks, mut push) = (Courier::default(), Hooks::default(), Push::default());
+    let (mut deliveries, mut hooks, mut push) = (Deliveries::default(), Hooks::default(), Push::default());
     for _ in 0..10 {
         world.happens(&["update.staged"]);
-        let sleeps = [courier.turn(&mut world), hooks.turn(&mut world), push.turn(&mut world)];
+        let sleeps = [deliveries.turn(&mut world), hooks.turn(&mut world), push.turn(&mut world)];
         assert!(sleeps.iter().all(|sleep| *sleep >= HOUR), "{sleeps:?}");
     }
     assert_eq!(world.writes, 0);

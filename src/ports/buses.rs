@@ -27,7 +27,7 @@ impl fmt::Display for I2cChip {
 pub enum I2cAnswer {
     /// It acknowledged its address.
     Answers,
-    /// Nobody did.
+    /// No device did.
     Silent,
     /// A kernel driver has the address, so it wasn't asked: to disturb the driver's chip would be worse.
     Driver(String),
@@ -58,7 +58,7 @@ pub enum BusError {
         /// The device node.
         device: String,
     },
-    /// Somebody else uses it.
+    /// Another process uses it.
     #[error("{device} is in use by {user}")]
     InUse {
         /// The device node.
@@ -109,7 +109,7 @@ pub trait Buses {
     /// about a second on a Pi, if the bus hangs.
     ///
     /// # Errors
-    /// See [`BusError`]; that nobody answers is none.
+    /// See [`BusError`]; that no device answers is not an error.
     fn i2c_answers(&mut self, chip: I2cChip) -> Result<I2cAnswer, BusError>;
 
     /// Send bytes in one transfer of mode 0, most significant bit first, and return what came in meanwhile: as many.

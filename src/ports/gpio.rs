@@ -60,7 +60,7 @@ pub trait Gpio {
     /// See [`GpioError`].
     fn rising_edges(&mut self, pin: Pin, window: Duration) -> Result<u32, GpioError>;
 
-    /// Put a pin into its safe state: an input without pull, owned by nobody. Releasing what isn't claimed is fine.
+    /// Put a pin into its safe state: an input without pull, without an owner. Releasing what isn't claimed is fine.
     fn release(&mut self, pin: Pin);
 
     /// Which implementation this is, for reports; if it isn't the first choice, then why.

@@ -26,10 +26,10 @@ pub trait Volume: Send + Sync {
     fn flush(&self) -> Result<(), Fault>;
 
     /// Whether another process uses it, so that a write would be refused: as far as that can be seen without claiming it,
-    /// and just now. Nobody else can use what is a file of ours.
+    /// and just now. A file of this program is never in use by another process.
     ///
     /// # Errors
-    /// [`Fault::InUse`] when somebody does; another when that can't be found out.
+    /// [`Fault::InUse`] when another process does; another when that can't be found out.
     fn check_use(&self) -> Result<(), Fault> {
         Ok(())
     }

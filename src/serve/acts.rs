@@ -1,8 +1,8 @@
-//! What changes something: an act goes into the queue, a job is taken back. Who asks must be known.
+//! What changes something: an act goes into the queue, a job is taken back. The asker must be known.
 use super::{
     answer,
+    backend::{Backend, NotTaken},
     context::Context,
-    desk::{Desk, NotTaken},
     gate::{Visitor, scope_of},
     problem::{Kind, Problem},
     repeats::Key,
@@ -26,16 +26,16 @@ pub(super) async fn take(
     let by = asker(visitor)?;
     let key = Key::of(headers, &by)?;
     let repeats = Arc::clone(&context.repeats);
-    let taken = context.call(move |desk| {
-        admits(desk, &by, &request)?;
-        let Some(key) = key else { return desk.ask(request, by, None).map_err(Problem::from) };
+    let taken = context.call(move |backend| {
+        admits(backend, &by, &request)?;
+        let Some(key) = key else { return backend.ask(request, by, None).map_err(Problem::from) };
         // Held until the job is there: of two requests that come together, one makes it.
         let mut repeats = repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = repeats.find(&key, &request, |id| desk.job(id).is_some())?;
-        if let Some(job) = before.and_then(|id| desk.job(&id)) {
+        let before = repeats.find(&key, &request, |id| backend.job(id).is_some())?;
+        if let Some(job) = before.and_then(|id| backend.job(&id)) {
             return Ok(job);
         }
-        let job = desk.ask(request.clone(), by, None)?;
+        let job = backend.ask(request.clone(), by, None)?;
         repeats.add(key, &request, &job.id);
         Ok(job)
     });
@@ -47,7 +47,7 @@ pub(super) async fn cancel(context: &Context, path: &str, visitor: &Visitor) -> 
     let Asker { uid, token, .. } = asker(visitor)?;
     let id = path.strip_prefix(JOBS).and_then(|rest| rest.strip_prefix('/')?.strip_suffix("/cancel"));
     let id = id.unwrap_or_default().to_owned();
-    let job = context.call(move |desk| desk.cancel(&id)).await??;
+    let job = context.call(move |backend| backend.cancel(&id)).await??;
     log::info!(job:% = job.id, uid, token; "api_cancel");
     Ok(answer::json(&answer::OneJob { schema: SCHEMA, job }))
 }
@@ -60,9 +60,9 @@ pub(super) fn asker(visitor: &Visitor) -> Result<Asker, Problem> {
     Ok(visitor.by.clone())
 }
 
-/// Refuse what the desk doesn't let this user do.
-pub(super) fn admits(desk: &dyn Desk, by: &Asker, request: &Request) -> Result<(), Problem> {
-    if desk.admits(by, request) {
+/// Refuse what the backend doesn't let this user do.
+pub(super) fn admits(backend: &dyn Backend, by: &Asker, request: &Request) -> Result<(), Problem> {
+    if backend.admits(by, request) {
         return Ok(());
     }
     let user = by.uid.map_or_else(|| "this user".into(), |uid| format!("user {uid}"));

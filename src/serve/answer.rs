@@ -1,14 +1,14 @@
 //! What each route answers.
 use super::{
+    backend::{Backend, HealthNow, Outlook},
     context::Context,
-    desk::{Desk, HealthNow, Outlook},
     feed,
     problem::{Kind, Problem},
     query::Question,
     routes::{JOBS, Target},
 };
 use crate::{
-    app::{Job, Request, SCHEMA},
+    app::{Job, NotCancelled, Request, SCHEMA},
     events::Entry,
     metrics::Format,
 };
@@ -88,28 +88,27 @@ pub(super) async fn answer(
     let path = head.uri.path();
     match target {
         Target::Status => status(context).await.map(body),
-        Target::History => document(context.call(|desk| desk.look(&Request::History)).await?),
-        Target::Config => document(context.call(Desk::config).await?),
-        Target::Jobs => Ok(json(&AllJobs { schema: SCHEMA, jobs: context.desk.jobs() })),
+        Target::History => document(context.call(|backend| backend.look(&Request::History)).await?),
+        Target::Config => document(context.call(Backend::config).await?),
+        Target::Jobs => Ok(json(&AllJobs { schema: SCHEMA, jobs: context.backend.jobs() })),
         Target::Job => {
             let id = path.strip_prefix(JOBS).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-            let job = context.desk.job(id).ok_or_else(|| {
-                Problem::new(
-                    Kind::NotFound,
-                    format!("there is no job {id}, or it is too old to be remembered"),
-                )
-            })?;
+            let job = context
+                .backend
+                .job(id)
+                .ok_or_else(|| Problem::new(Kind::NotFound, NotCancelled::Unknown(id.into()).to_string()))?;
             Ok(json(&OneJob { schema: SCHEMA, job }))
         }
         Target::Events => events(context, head).await,
         Target::Metrics => {
             let accept = head.headers.get_all(header::ACCEPT);
             let format = Format::accepted(accept.iter().filter_map(|value| value.to_str().ok()));
-            let text = context.call(move |desk| desk.metrics(format)).await?.map_err(Problem::failed)?;
+            let text =
+                context.call(move |backend| backend.metrics(format)).await?.map_err(Problem::failed)?;
             Ok(typed(text, format.media_type()))
         }
         Target::Live => {
-            let outlook = context.desk.outlook();
+            let outlook = context.backend.outlook();
             if !outlook.alive {
                 let why = outlook.why.unwrap_or_else(|| "no reason is known".into());
                 return Err(Problem::new(Kind::NotAlive, why));
@@ -117,7 +116,7 @@ pub(super) async fn answer(
             Ok(json(&Live { schema: SCHEMA, outlook }))
         }
         Target::Ready => {
-            let readiness = context.desk.readiness();
+            let readiness = context.backend.readiness();
             let is_ready = readiness.healthy == Some(true);
             let mut response = json(&Ready { schema: SCHEMA, readiness });
             if !is_ready {
@@ -133,7 +132,7 @@ pub(super) async fn answer(
 
 /// The answer of `status`, a moment old at most.
 async fn status(context: &Context) -> Result<Bytes, Problem> {
-    let cached = || context.status.get(context.desk.revision());
+    let cached = || context.status.get(context.backend.revision());
     if let Some(body) = cached() {
         return Ok(body);
     }
@@ -142,8 +141,8 @@ async fn status(context: &Context) -> Result<Bytes, Problem> {
         return Ok(body);
     }
     // Asked before the look: what changes meanwhile is looked at again.
-    let revision = context.desk.revision();
-    let document = context.call(|desk| desk.look(&Request::Status)).await?.map_err(Problem::failed)?;
+    let revision = context.backend.revision();
+    let document = context.call(|backend| backend.look(&Request::Status)).await?.map_err(Problem::failed)?;
     let body = Bytes::from(document.json());
     context.status.keep(body.clone(), revision, context.limits.fresh);
     Ok(body)
@@ -154,7 +153,8 @@ async fn events(context: &Arc<Context>, head: &Parts) -> Result<Response, Proble
     if wants_feed(&head.headers) {
         return feed::start(context, filter);
     }
-    let found = context.call(move |desk| desk.events(&filter, limit)).await?.map_err(Problem::failed)?;
+    let found =
+        context.call(move |backend| backend.events(&filter, limit)).await?.map_err(Problem::failed)?;
     let next = found.events.last().map_or(0, |entry| entry.seq).max(found.searched);
     Ok(json(&Page { schema: SCHEMA, events: found.events, next }))
 }

@@ -1,11 +1,11 @@
 //! What all requests share.
 use super::{
     Limits, Stopped,
+    backend::Backend,
     cache::Cache,
-    desk::Desk,
-    ledger::Ledger,
     problem::{Kind, Problem},
     repeats::Repeats,
+    token_store::TokenStore,
 };
 use axum::extract::Request;
 use std::sync::{Arc, Mutex};
@@ -17,43 +17,43 @@ use tokio::{
 
 /// What all requests share.
 pub(super) struct Context {
-    pub(super) desk: Arc<dyn Desk>,
+    pub(super) backend: Arc<dyn Backend>,
     pub(super) limits: Limits,
     pub(super) stopped: Stopped,
     pub(super) status: Cache,
     pub(super) repeats: Arc<Mutex<Repeats>>,
     /// Whose tokens are taken, and when that was asked.
-    pub(super) ledger: tokio::sync::Mutex<Option<(Instant, Arc<Ledger>)>>,
+    pub(super) token_store: tokio::sync::Mutex<Option<(Instant, Arc<TokenStore>)>>,
     /// Streams of events that may still begin.
     pub(super) feeds: Arc<Semaphore>,
     calls: Arc<Semaphore>,
 }
 
 impl Context {
-    pub(super) fn new(desk: Arc<dyn Desk>, limits: Limits, stopped: Stopped) -> Context {
+    pub(super) fn new(backend: Arc<dyn Backend>, limits: Limits, stopped: Stopped) -> Context {
         Context {
-            desk,
+            backend,
             limits,
             stopped,
             status: Cache::default(),
             repeats: Arc::default(),
-            ledger: tokio::sync::Mutex::default(),
+            token_store: tokio::sync::Mutex::default(),
             feeds: Arc::new(Semaphore::new(limits.feeds)),
             calls: Arc::new(Semaphore::new(limits.calls.max(1))),
         }
     }
 
-    /// Call the desk on a thread that may block. What doesn't return keeps its place, so that calls can't pile up.
+    /// Call the backend on a thread that may block. What doesn't return keeps its place, so that calls can't pile up.
     pub(super) async fn call<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&dyn Desk) -> T + Send + 'static,
+        call: impl FnOnce(&dyn Backend) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let (desk, calls) = (Arc::clone(&self.desk), Arc::clone(&self.calls));
+        let (backend, calls) = (Arc::clone(&self.backend), Arc::clone(&self.calls));
         let called = timeout(self.limits.answer, async move {
             let place = calls.acquire_owned().await;
             spawn_blocking(move || {
                 let _place = place;
-                call(&*desk)
+                call(&*backend)
             })
             .await
         });

@@ -28,7 +28,7 @@ async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Res
     let (head, body) = request.into_parts();
     let unknown = Peer { uid: None, entrance: Entrance::Token };
     let peer = head.extensions.get::<Peer>().copied().unwrap_or(unknown);
-    // Before anything of the body is read: who shows no token costs as little as possible.
+    // Before anything of the body is read: a request without a token costs as little as possible.
     let visitor = gate::admit(context, peer, &head.headers).await?;
     visitor.needs(target.needs())?;
     if target != Target::Events && head.uri.query().is_some_and(|query| !query.is_empty()) {

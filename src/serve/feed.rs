@@ -1,4 +1,4 @@
-//! Server-sent events: those that are there, then those that come. The desk is asked again and again while somebody listens;
+//! Server-sent events: those that are there, then those that come. The backend is asked repeatedly while a client listens;
 //! a listener that lost its connection names the last number that it got and misses nothing.
 use super::{
     context::Context,
@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
-use bistable_format::text::printable_json;
+use bistable_format::json;
 use hyper::body::Frame;
 use std::{
     convert::Infallible,
@@ -65,7 +65,7 @@ async fn follow(context: &Context, mut filter: Filter, sender: &Sender<Bytes>) {
     let mut spoke = Instant::now();
     loop {
         let asked = filter.clone();
-        let found = match context.call(move |desk| desk.events(&asked, BATCH)).await {
+        let found = match context.call(move |backend| backend.events(&asked, BATCH)).await {
             Ok(Ok(found)) => found,
             Ok(Err(failed)) => return end(&Problem::failed(failed), sender).await,
             Err(problem) => return end(&problem, sender).await,
@@ -73,7 +73,7 @@ async fn follow(context: &Context, mut filter: Filter, sender: &Sender<Bytes>) {
         let may_have_more = found.events.len() >= BATCH;
         let mut text = String::new();
         for entry in &found.events {
-            // Whatever a desk answers, no number comes twice.
+            // Whatever a backend answers, no number comes twice.
             if entry.seq > filter.after {
                 filter.after = entry.seq;
                 write(&mut text, entry);
@@ -103,7 +103,7 @@ async fn end(problem: &Problem, sender: &Sender<Bytes>) {
 
 fn write(text: &mut String, entry: &Entry) {
     // Only a map whose keys aren't strings fails, and there is none.
-    let data = printable_json(&serde_json::to_string(entry).unwrap_or_default());
+    let data = json::line(entry);
     let kind: String = entry.kind.chars().filter(|c| !c.is_control()).collect();
     // A text has room.
     let _ = write!(text, "id: {}\nevent: {kind}\ndata: {data}\n\n", entry.seq);

@@ -1,10 +1,10 @@
 //! Who comes in on which socket, and what they may ask for. On the web page's socket each request shows a token: the process
 //! that passes it on is not trusted with more than carrying it.
 use super::{
+    backend::Backend,
     context::Context,
-    desk::Desk,
-    ledger::Ledger,
     problem::{Kind, Problem},
+    token_store::TokenStore,
 };
 use crate::{
     app::{Asker, Request, Via},
@@ -74,9 +74,9 @@ pub(super) async fn admit(context: &Context, peer: Peer, headers: &HeaderMap) ->
         return Ok(Visitor { by: Asker::new(Via::Api, uid), scope: Scope::Admin });
     }
     let shown = shown(headers)?;
-    let ledger = ledger(context).await?;
+    let token_store = token_store(context).await?;
     match shown {
-        Some(shown) => match ledger.tokens.of(&shown) {
+        Some(shown) => match token_store.tokens.of(&shown) {
             Some(Token { name, scope, .. }) => {
                 let by = Asker { token: Some(name.clone()), ..Asker::new(Via::Web, uid) };
                 Ok(Visitor { by, scope: *scope })
@@ -89,7 +89,9 @@ pub(super) async fn admit(context: &Context, peer: Peer, headers: &HeaderMap) ->
                 ))
             }
         },
-        None if ledger.reads_are_open => Ok(Visitor { by: Asker::new(Via::Web, uid), scope: Scope::Read }),
+        None if token_store.reads_are_open => {
+            Ok(Visitor { by: Asker::new(Via::Web, uid), scope: Scope::Read })
+        }
         None => Err(Problem::new(Kind::Token, ask_for_one(Scope::Read))),
     }
 }
@@ -99,17 +101,17 @@ fn ask_for_one(needed: Scope) -> String {
 }
 
 /// Tokens that were read a moment ago, or now. One that is removed is taken for a second at most.
-async fn ledger(context: &Context) -> Result<Arc<Ledger>, Problem> {
-    let mut kept = context.ledger.lock().await;
-    if let Some((at, ledger)) = &*kept
+async fn token_store(context: &Context) -> Result<Arc<TokenStore>, Problem> {
+    let mut kept = context.token_store.lock().await;
+    if let Some((at, token_store)) = &*kept
         && at.elapsed() < context.limits.fresh
     {
-        return Ok(Arc::clone(ledger));
+        return Ok(Arc::clone(token_store));
     }
     let at = Instant::now();
-    let ledger = Arc::new(context.call(Desk::ledger).await?);
-    *kept = Some((at, Arc::clone(&ledger)));
-    Ok(ledger)
+    let token_store = Arc::new(context.call(Backend::token_store).await?);
+    *kept = Some((at, Arc::clone(&token_store)));
+    Ok(token_store)
 }
 
 /// The token that a request shows: as a bearer's, or as the password of any user.

@@ -10,7 +10,7 @@ pub struct Limits {
     pub connections: usize,
     /// Of those, streams of events.
     pub feeds: usize,
-    /// Calls of the desk that may block, at once.
+    /// Calls of the backend that may block, at once.
     pub calls: usize,
     /// Bytes of a request's head.
     pub head: usize,
@@ -23,9 +23,9 @@ pub struct Limits {
     pub patience_of_upload: Duration,
     /// Bytes of a bundle that come within that time, but for the last ones.
     pub upload_bytes: usize,
-    /// Until the desk has answered.
+    /// Until the backend has answered.
     pub answer: Duration,
-    /// Between two looks at the event log while somebody listens.
+    /// Between two looks at the event log while a client listens.
     pub poll: Duration,
     /// How old an answer of `status` may be.
     pub fresh: Duration,

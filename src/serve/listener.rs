@@ -1,8 +1,8 @@
 //! Connections, and when they end.
 use super::{
     Door, Limits, Stopped,
+    backend::Backend,
     context::Context,
-    desk::Desk,
     gate::{Entrance, Peer},
     patience::Patient,
     problem::{Kind, Problem},
@@ -44,12 +44,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serve until told to stop; then give what is being answered a moment.
 pub(super) async fn run(
-    desk: Arc<dyn Desk>,
+    backend: Arc<dyn Backend>,
     doors: Vec<Door>,
     stopped: Stopped,
     limits: Limits,
 ) -> io::Result<()> {
-    let router = router(Arc::new(Context::new(desk, limits, stopped.clone())));
+    let router = router(Arc::new(Context::new(backend, limits, stopped.clone())));
     let mut opened = Vec::new();
     for Door { listener, entrance } in doors {
         listener.set_nonblocking(true)?;
@@ -60,7 +60,7 @@ pub(super) async fn run(
         let (router, stopped) = (router.clone(), stopped.clone());
         serving.spawn(async move {
             let serve = |(stream, _)| connection(stream, entrance, router.clone(), stopped.clone(), limits);
-            // Each door has places of its own: who crowds one leaves the other free.
+            // Each door has places of its own: clients that crowd one leave the other free.
             let poll = |task: &mut task::Context<'_>| listener.poll_accept(task);
             let full = |(stream, _): (UnixStream, _)| turn_away(stream.into_std(), limits);
             accept(poll, serve, full, stopped.clone(), limits, "api_accept_failed").await;

@@ -2,21 +2,21 @@
 //!
 //! A request passes these stages, in this order, and each may refuse it: the limits of connection and head; method and path;
 //! the token, where one is asked for; body and schema; who asks; the policy (nothing is done while a trial is undecided); the agent's queue. The server itself
-//! knows nothing of the device: a [`Desk`] answers.
+//! knows nothing of the device: a [`Backend`] answers.
 //!
 //! This is the one room that names axum, hyper and tokio.
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`desk`](Desk) | the port that answers |
+//! | [`backend`](Backend) | the port that answers |
 //! | `routes`, `router` | the table of routes: router, `Allow` and the OpenAPI document follow from it |
 //! | `dispatch` | the stages of a request |
 //! | `answer` | what each route answers that only reads |
 //! | `acts` | what changes something: acts go into the queue, jobs are taken back |
 //! | [`gate`](Entrance) | who comes in on which socket: tokens and their scopes |
-//! | [`ledger`](Ledger) | whose tokens are taken |
+//! | [`token_store`](TokenStore) | whose tokens are taken |
 //! | `upload` | a bundle that is installed while it comes |
-//! | `context` | what all requests share; calls of the desk that may block |
+//! | `context` | what all requests share; calls of the backend that may block |
 //! | `payload` | the body of an act, as a request that names nothing on this machine |
 //! | `query` | the question after a path, as a filter of events |
 //! | `repeats` | `Idempotency-Key` |
@@ -31,13 +31,12 @@
 //! | [`stop`](Stopper) | how the server is told to end |
 mod acts;
 mod answer;
+mod backend;
 mod cache;
 mod context;
-mod desk;
 mod dispatch;
 mod feed;
 mod gate;
-mod ledger;
 mod limits;
 mod listener;
 #[cfg(test)]
@@ -53,14 +52,15 @@ mod routes;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod token_store;
 mod upload;
 pub mod web;
 
-pub use desk::{Desk, Found, HealthNow, NotTaken, Outlook};
+pub use backend::{Backend, Found, HealthNow, NotTaken, Outlook};
 pub use gate::Entrance;
-pub use ledger::Ledger;
 pub use limits::Limits;
 pub use stop::{Stopped, Stopper};
+pub use token_store::TokenStore;
 
 use std::{io, os::unix::net::UnixListener, sync::Arc};
 
@@ -77,8 +77,8 @@ pub struct Door {
 ///
 /// # Errors
 /// When there can be no event loop, or a listener can't be used.
-pub fn serve(desk: Arc<dyn Desk>, doors: Vec<Door>, stopped: Stopped) -> io::Result<()> {
-    serve_within(desk, doors, stopped, Limits::default())
+pub fn serve(backend: Arc<dyn Backend>, doors: Vec<Door>, stopped: Stopped) -> io::Result<()> {
+    serve_within(backend, doors, stopped, Limits::default())
 }
 
 /// The same with other limits.
@@ -86,7 +86,7 @@ pub fn serve(desk: Arc<dyn Desk>, doors: Vec<Door>, stopped: Stopped) -> io::Res
 /// # Errors
 /// As [`serve`].
 pub fn serve_within(
-    desk: Arc<dyn Desk>,
+    backend: Arc<dyn Backend>,
     doors: Vec<Door>,
     stopped: Stopped,
     limits: Limits,
@@ -96,8 +96,8 @@ pub fn serve_within(
         .enable_time()
         .max_blocking_threads(limits.calls.max(1))
         .build()?;
-    let served = runtime.block_on(listener::run(desk, doors, stopped, limits));
-    // A call of the desk that doesn't return must not keep the daemon from ending.
+    let served = runtime.block_on(listener::run(backend, doors, stopped, limits));
+    // A call of the backend that doesn't return must not keep the daemon from ending.
     runtime.shutdown_background();
     served
 }

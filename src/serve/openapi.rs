@@ -7,11 +7,12 @@ use super::{
     routes::{Act, Method, Route, TABLE, Target},
 };
 use crate::{
-    app::{Failure, HealthChecked, MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted},
+    app::{Code, HealthChecked, MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted},
     config::Listing,
     offer::channel,
     status::{History, Lost, Status},
 };
+use bistable_schema::Failure;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -79,7 +80,7 @@ impl Writer {
             self.written::<Preflighted>(),
             self.written::<SelfTested>(),
             self.written::<HealthChecked>(),
-            self.written::<Failure>(),
+            self.written::<Failure<Code>>(),
         ];
         Self::document(&answers)
     }

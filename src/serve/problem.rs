@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bistable_format::text::printable_json;
+use bistable_format::json;
 use serde::Serialize;
 
 /// The media type of all of them.
@@ -142,7 +142,7 @@ impl Problem {
         Problem { allow: Some(allow), ..Problem::new(Kind::Method, detail) }
     }
 
-    /// What the desk failed with.
+    /// What the backend failed with.
     pub(super) fn failed(document: Box<Document>) -> Problem {
         let failure = document.failure.as_ref();
         let code = failure.map(|failure| failure.code);
@@ -188,7 +188,7 @@ impl Problem {
             report: self.report.as_deref(),
         };
         // Only a map whose keys aren't strings fails, and there is none.
-        printable_json(&serde_json::to_string(&written).unwrap_or_default())
+        json::line(&written)
     }
 
     /// The whole response, for a connection that gets no server.

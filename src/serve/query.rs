@@ -19,7 +19,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Read `after=…&type=…&stream=…&from=…&limit=…`. Of a stream that goes on, `Last-Event-ID` counts more than `after`.
+    /// Read `after=…&type=…&stream=…&from=…&limit=…`. Of a stream that continues, `Last-Event-ID` counts more than `after`.
     pub(super) fn of(query: Option<&str>, headers: &HeaderMap) -> Result<Question, Problem> {
         let mut question = Question { filter: Filter::default(), limit: LIMIT };
         let mut seen = Vec::new();

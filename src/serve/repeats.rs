@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: who asks twice because no answer came gets the job that the first request made.
+//! `Idempotency-Key`: a client that asks twice because no answer came gets the job that the first request made.
 use super::problem::{Kind, Problem};
 use crate::app::{Asker, Request};
 use axum::http::HeaderMap;

@@ -56,9 +56,9 @@ pub(super) async fn take(
     let by = acts::asker(visitor)?;
     let bundle = BundleStream::new(Pieces { receiver, rest: Bytes::new(), ended: false });
     let job = context
-        .call(move |desk| {
-            acts::admits(desk, &by, &request)?;
-            desk.ask(request, by, Some(bundle)).map_err(Problem::from)
+        .call(move |backend| {
+            acts::admits(backend, &by, &request)?;
+            backend.ask(request, by, Some(bundle)).map_err(Problem::from)
         })
         .await??;
     let mut body = body;
@@ -140,8 +140,8 @@ async fn hand_over(
             Ok(Err(_)) => return Ok(false),
             Err(_) => {
                 let id = job.to_owned();
-                let waits = context.desk.job(job).is_some_and(|job| job.state == JobState::Queued);
-                if waits && context.call(move |desk| desk.cancel(&id)).await?.is_ok() {
+                let waits = context.backend.job(job).is_some_and(|job| job.state == JobState::Queued);
+                if waits && context.call(move |backend| backend.cancel(&id)).await?.is_ok() {
                     let detail = "another job is being done: send the bundle again later";
                     return Err(Problem::new(Kind::Busy, detail));
                 }
@@ -153,7 +153,7 @@ async fn hand_over(
 /// The job, once nothing more happens to it.
 async fn ended(context: &Context, id: &str) -> Result<Job, Problem> {
     loop {
-        match context.desk.job(id) {
+        match context.backend.job(id) {
             Some(job) if job.state.is_final() => return Ok(job),
             Some(_) => sleep(context.limits.poll).await,
             None => return Err(Problem::new(Kind::NotFound, format!("job {id} is forgotten"))),

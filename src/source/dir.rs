@@ -53,7 +53,7 @@ impl Dir {
         if !real.starts_with(&self.folder) {
             return Err(refused("this leads out of the repository"));
         }
-        // Before it is opened: opening a pipe would wait for somebody to write into it.
+        // Before it is opened: opening a pipe would wait for a writer.
         let metadata = real.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(refused("this is not an ordinary file"));

@@ -10,13 +10,13 @@ use std::{
 pub enum Flaw {
     /// Nothing.
     None,
-    /// The connection breaks when so many bytes have come.
+    /// The connection breaks when this many bytes have come.
     Cut(u64),
     /// One bit of the byte at this place of the file is wrong.
     Flip(u64),
     /// It isn't there.
     Missing,
-    /// Nobody answers.
+    /// No server answers.
     Unreachable,
     /// The file is another one than before.
     Changed,

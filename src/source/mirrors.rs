@@ -4,7 +4,7 @@ use super::{Others, Source, SourceError, Span};
 /// A source that was wrong so often isn't asked any more for what was wrong.
 const WRONG_MAX: u32 = 2;
 
-/// Sources with the same files. The one that works is asked again; one that fails gives way to the next, which goes on
+/// Sources with the same files. The one that works is asked again; one that fails gives way to the next, which continues
 /// at the same byte; one that gave wrong bytes is asked last.
 #[allow(missing_debug_implementations, reason = "the sources are trait objects")]
 pub struct Mirrors {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_one_goes_on_and_is_asked_first_from_then_on() {
+    fn next_mirror_continues_and_is_asked_first_from_then_on() {
         let (mut m, served) = mirrors(&[&[Flaw::Cut(50)], &[Flaw::Unreachable], &[]]);
         assert!(whole(&mut m).unwrap() == (0..200).collect::<Vec<u8>>());
         assert_eq!(bytes(&served), [50, 0, 150]);
@@ -207,7 +207,7 @@ mod tests {
         assert!(m.get("f", 999).unwrap().is_none());
         let (mut m, _) = mirrors(&[&[Flaw::Unreachable], &[Flaw::Unreachable]]);
         assert!(m.get("f", 999).is_err());
-        // Who may be there again knows better than who hasn't got it.
+        // A mirror that may be back is worth more than one without the file.
         for flaws in [[Flaw::Unreachable, Flaw::Missing], [Flaw::Missing, Flaw::Unreachable]] {
             let (mut m, _) = mirrors(&[&flaws[..1], &flaws[1..]]);
             assert!(m.open_range("f", Span::WHOLE).unwrap_err().is_transport(), "{flaws:?}");

@@ -27,6 +27,8 @@ pub use mirrors::Mirrors;
 pub use retry::{Retry, RetryPolicy, random};
 pub use stream::Stream;
 
+use std::ops::DerefMut;
+
 /// A range of a file's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -89,25 +91,8 @@ pub trait Source {
     }
 }
 
-impl<S: Source + ?Sized> Source for &mut S {
-    fn name(&self) -> String {
-        (**self).name()
-    }
-    fn get(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        (**self).get(path, limit)
-    }
-    fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
-        (**self).open_range(path, span)
-    }
-    fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
-        (**self).read(into)
-    }
-    fn report_corrupt(&mut self) -> Others {
-        (**self).report_corrupt()
-    }
-}
-
-impl<S: Source + ?Sized> Source for Box<S> {
+/// What leads to a source is one: a box, or a loan.
+impl<S: Source + ?Sized, P: DerefMut<Target = S>> Source for P {
     fn name(&self) -> String {
         (**self).name()
     }

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_at_the_byte_that_it_reached() {
+    fn resumes_at_the_byte_that_it_reached() {
         use Flaw::{Cut, Unreachable};
         let (mut source, clock, served) =
             retry(&[Unreachable, Cut(300), Unreachable, Unreachable, Cut(150), Cut(1)]);

@@ -2,7 +2,7 @@ use crate::{SystemRootState, ports::Power};
 use bistable_boot::{Now, Record, Slot};
 use bistable_format::Root;
 
-/// What a status is made from: gathered by the caller, who does the I/O.
+/// What a status is made from: gathered by the caller, which does the I/O.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// What the device remembers.

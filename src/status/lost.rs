@@ -5,7 +5,7 @@ use crate::ports::Power;
 use bistable_boot::{BySlot, Floors, Slot};
 use serde::Serialize;
 
-/// What can be known without a journal: gathered by the caller, who does the I/O.
+/// What can be known without a journal: gathered by the caller, which does the I/O.
 #[derive(Clone, Debug)]
 pub struct LostFacts<'a> {
     /// The kind of board, as releases name it.

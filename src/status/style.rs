@@ -35,7 +35,7 @@ impl Style {
     pub const NARROWEST: usize = 40;
     /// Wider than this nothing gets easier to read.
     pub const WIDEST: usize = 100;
-    /// What is assumed if nobody says anything.
+    /// What is assumed if nothing is said.
     pub const USUAL: usize = 80;
 
     /// Without colors.

@@ -231,7 +231,7 @@ fn as_json() {
 }
 
 #[test]
-fn in_colour() {
+fn in_color() {
     let status = on_trial();
     let plain = Style::plain(Charset::Unicode, 80);
     let colored = picture(&status, Style { color: Color::Ansi, ..plain });

@@ -62,7 +62,7 @@ pub fn previous(device: &mut Device) -> Result<Target, Error> {
     let Some(image) = device.record.slots[slot].clone() else {
         return Err(Error::NothingToDo(format!("slot {slot} holds no complete release to go back to")));
     };
-    // What was only staged there never proved itself. Who wants back what they left may have it, rejected or not.
+    // What was only staged there never proved itself. An operator who wants it back may have it, rejected or not.
     let proven = |e: &Entry| e.outcome.is_proven();
     let mut past = device.record.history.iter().filter(|e| e.release == image.release).peekable();
     if past.peek().is_some() && !past.any(proven) {

@@ -30,9 +30,9 @@ pub(crate) const HOUSE: &[Plan] = &[
         folder: "image-tools/format/src",
         layers: &[
             "digest failure help limits open text",
-            "extensions key name version",
-            "artifact envelope",
-            "chunklist content trust",
+            "extensions json key name version",
+            "answer artifact envelope",
+            "chunklist content progress trust",
             "bound head selftest constraints",
             "health root rollout",
             "release",
@@ -94,7 +94,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     },
     Plan {
         folder: "tests/kit/src",
-        layers: &["disk_log flow hex product program put", "tree", "fat"],
+        layers: &["command_line disk_log flow hex product program put", "tree", "fat"],
         left: &[],
     },
     Plan { folder: "tests/proof/src", layers: &["model prove", "main"], left: &[] },

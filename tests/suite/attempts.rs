@@ -201,7 +201,7 @@ fn a_firmware_that_cannot_try_a_slot_any_more_costs_no_attempt() {
     let sys = sys();
     sys.text("run/reboots", "");
     sys.run("update good.bundle").must(0, &["booting slot B once"]);
-    // Somebody put an old EEPROM image back.
+    // An old EEPROM image was put back.
     sys.boots(Slot::A);
     sys.number("build-timestamp", 1_600_000_000);
     is_armed(&sys, 0);

@@ -255,7 +255,7 @@ const CASES: &[Case] = &[
             bad
         },
         5,
-        &["system volume's chunk list", "fetch or copy it again"],
+        &["chunk list of the system volume", "fetch or copy it again"],
     ),
     (
         "delta",

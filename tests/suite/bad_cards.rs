@@ -1,4 +1,4 @@
-//! Cards that are none, that are damaged, and that somebody else uses.
+//! Cards that are none, that are damaged, and that another process uses.
 use crate::{
     fixture::{noise, product},
     pi::{Pi, end},
@@ -115,7 +115,7 @@ fn a_read_only_card_is_named_so() {
 
 /// Whoever may not write it, though it isn't marked read-only.
 #[test]
-fn a_card_of_somebody_else_is_read_only() {
+fn card_in_use_by_another_process_is_read_only() {
     let id = Command::new("id").arg("-u").output().unwrap();
     if id.stdout != b"0\n" {
         eprintln!("skipped: only root can become somebody else");
@@ -255,7 +255,7 @@ fn one_damaged_root_copy_is_no_matter_and_two_refuse_everything() {
 #[test]
 fn a_damaged_stored_release_is_never_committed() {
     let damage = |pi: &Pi, slot| pi.scribble(Partition::State, byte(RELEASE[slot]) + 60, &[0xa5; 8]);
-    // On trial: nobody can say what healthy means.
+    // On trial: what healthy means is unknown.
     let pi = Pi::new();
     pi.run_on("update", &pi.good()).must(0, &[]);
     damage(&pi, Slot::B);
@@ -266,7 +266,7 @@ fn a_damaged_stored_release_is_never_committed() {
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
 
-    // Staged: nobody can say what to test. That is not the release's fault.
+    // Staged: what to test is unknown. That is not the release's fault.
     let pi = Pi::new();
     pi.run_on("install", &pi.good()).must(0, &[]);
     damage(&pi, Slot::B);

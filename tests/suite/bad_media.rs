@@ -107,7 +107,7 @@ fn a_flag_that_was_not_written_ends_the_trial() {
         takes_the_update(&mut other);
         other.writes().into_iter().find(|w| w.0 == Partition::Bootconfig).unwrap()
     };
-    // Half of it is wrong afterwards: nobody's text, but the old slot must come back.
+    // Half of it is wrong afterwards: no valid text, but the old slot must come back.
     rig.wrong(Some(Wrong::Flip((partition, at))));
     rig.run(|agent| agent.resume()).unwrap_err();
     rig.wrong(None);

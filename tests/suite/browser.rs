@@ -73,7 +73,7 @@ impl Browser {
         let attached = browser.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
         browser.session = attached["sessionId"].as_str().unwrap().into();
         browser.call("Page.enable", json!({}));
-        // The page itself only: what scripts send must go on while the test does something else, and what was sent with an upload
+        // The page itself only: what scripts send must continue while the test does something else, and what was sent with an upload
         // is no text.
         let patterns =
             json!([{ "urlPattern": "*/", "resourceType": "Document" }, { "urlPattern": "*/login" }]);

@@ -205,7 +205,7 @@ fn what_is_armed_is_tried_whatever_is_on_offer_by_now() {
     shelve(&pi, "shop", &shop);
     pi.run("install --source @shop").must(75, &["release 1.1.0 is armed"]);
     pi.run("update --source @shop").must(0, &["booting slot B once"]);
-    // While it is on trial, nobody keeps the card for a server that may take its time.
+    // While it is on trial, the card is not held for a server that may take its time.
     pi.run("check --source @shop").must(75, &["an update is on trial", "`bistable resume`"]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
@@ -262,7 +262,7 @@ fn what_expired_is_said_in_days() {
     shelve(&rig.pi, "shop", &offering());
     at_time(&rig, NOW + 30 * 86_400);
     rig.pi.run_once_free("check --source @shop").must(75, &["expired 23 days ago", "has to renew it"]);
-    // Who has no clock to go by believes it, since nothing newer was seen; but a root of its own it must have.
+    // A device without a clock believes it, since nothing newer was seen; but a root of its own it must have.
     crate::shop::free_clock(&rig);
     rig.pi.run_once_free("check --source @shop").must(0, &[]);
     for at in bistable_boot::layout::ROOT {

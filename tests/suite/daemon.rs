@@ -12,9 +12,9 @@ use bistable::{
     app::{Asker, Failed, From, JobState, Reply, Request, Via, Wanted, schedule::Moment},
     board::{Access, Card, Meter},
     cli::Cli,
-    daemon::{Daemon, Errand, Front, Letter, Report, Survey, TICK, Turn, Works},
+    daemon::{Daemon, DevicePort, Handle, Message, QueuedJob, Report, Survey, TICK, Turn},
     daemon_device,
-    serve::{Desk, NotTaken},
+    serve::{Backend, NotTaken},
 };
 use bistable_format::rollout::Rollout;
 use clap::Parser;
@@ -33,7 +33,7 @@ type AtChunk = Rc<RefCell<Option<Box<dyn FnOnce()>>>>;
 
 /// The device, in another time.
 struct Timed<W> {
-    works: W,
+    port: W,
     passed: Rc<Cell<Duration>>,
     at_chunk: AtChunk,
 }
@@ -56,17 +56,17 @@ impl Observer for Hears<'_> {
     }
 }
 
-impl<W: Works> Works for Timed<W> {
-    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed> {
-        self.works.act(errand, &mut Hears(observer, Rc::clone(&self.at_chunk)))
+impl<W: DevicePort> DevicePort for Timed<W> {
+    fn act(&mut self, queued: QueuedJob, observer: &mut dyn Observer) -> Result<Reply, Failed> {
+        self.port.act(queued, &mut Hears(observer, Rc::clone(&self.at_chunk)))
     }
 
     fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
-        self.works.report(reports)
+        self.port.report(reports)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {
-        self.works.survey()
+        self.port.survey()
     }
 
     fn moment(&mut self) -> Moment {
@@ -78,9 +78,9 @@ impl<W: Works> Works for Timed<W> {
 
 /// A run of the daemon, from a boot on.
 pub(crate) struct Run {
-    turn: Box<dyn FnMut(Option<Letter>) -> Turn>,
-    pub(crate) front: Arc<Front>,
-    letters: Receiver<Letter>,
+    turn: Box<dyn FnMut(Option<Message>) -> Turn>,
+    pub(crate) handle: Arc<Handle>,
+    messages: Receiver<Message>,
     passed: Rc<Cell<Duration>>,
     at_chunk: AtChunk,
 }
@@ -88,24 +88,24 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn on(pi: &Pi) -> Run {
         let cli = Cli::try_parse_from(["bistable", "status", "--card", pi.card.to_str().unwrap()]).unwrap();
-        let (works, window) = daemon_device(&cli.at).unwrap();
+        let (port, window) = daemon_device(&cli.at).unwrap();
         let passed = Rc::new(Cell::new(Duration::from_secs(30)));
         let at_chunk = AtChunk::default();
-        let timed = Timed { works, passed: Rc::clone(&passed), at_chunk: Rc::clone(&at_chunk) };
-        let (mut daemon, front, letters) = Daemon::new(timed, Box::new(window), "test");
-        let turn = Box::new(move |letter: Option<Letter>| {
-            letter.into_iter().for_each(|letter| daemon.take(letter));
+        let timed = Timed { port, passed: Rc::clone(&passed), at_chunk: Rc::clone(&at_chunk) };
+        let (mut daemon, handle, messages) = Daemon::new(timed, Box::new(window), "test");
+        let turn = Box::new(move |message: Option<Message>| {
+            message.into_iter().for_each(|message| daemon.take(message));
             daemon.turn()
         });
-        Run { turn, front, letters, passed, at_chunk }
+        Run { turn, handle, messages, passed, at_chunk }
     }
 
     /// Turn until that much time has passed, or the machine goes down; whether it does.
     pub(crate) fn goes_down_within(&mut self, time: Duration) -> bool {
         let until = self.passed.get() + time;
         while self.passed.get() < until {
-            let letter = self.letters.try_recv().ok();
-            match (self.turn)(letter) {
+            let message = self.messages.try_recv().ok();
+            match (self.turn)(message) {
                 Turn::Acted => {}
                 Turn::Sleep(time) => self.passed.set(self.passed.get() + time.min(TICK)),
                 Turn::Down => return true,
@@ -120,12 +120,12 @@ impl Run {
 
     /// The jobs so far: what, and with which exit code.
     pub(crate) fn jobs(&self) -> Vec<(String, u8)> {
-        let jobs = self.front.jobs().into_iter();
+        let jobs = self.handle.jobs().into_iter();
         jobs.filter_map(|job| Some((job.operation, job.outcome?.exit))).collect()
     }
 
     fn why(&self) -> String {
-        self.front.outlook().why.unwrap_or_default()
+        self.handle.outlook().why.unwrap_or_default()
     }
 }
 
@@ -189,7 +189,7 @@ fn device_that_is_left_alone_gets_what_its_mode_allows() {
             early.rests(HOUR);
             assert_eq!(state(&pi), "on trial");
             assert!(matches!(
-                early.front.ask(Request::Revert, Asker::new(Via::Api, Some(0)), None),
+                early.handle.ask(Request::Revert, Asker::new(Via::Api, Some(0)), None),
                 Err(NotTaken::Trial)
             ));
             pi.run("resume").must(0, &["slot B is the default now"]);
@@ -227,7 +227,7 @@ fn nothing_switches_while_something_holds_it_off() {
     assert_eq!(state(&pi), "staged", "{:?}", run.jobs());
     assert!(run.why().contains("the backup runs"), "{}", run.why());
     std::fs::remove_file(file).unwrap();
-    run.front.nudge();
+    run.handle.nudge();
     assert!(run.goes_down_within(HOUR), "{}", run.why());
 }
 
@@ -242,7 +242,7 @@ fn window_is_waited_for() {
     assert!(run.goes_down_within(HOUR), "{}", run.why());
 }
 
-/// Nobody tells the daemon of the file: the folder was not there when it began.
+/// Nothing tells the daemon of the file: the folder was not there when it began.
 #[test]
 fn what_is_held_off_just_before_a_window_opens_stays_held_off() {
     let pi = Pi::new();
@@ -305,7 +305,7 @@ fn half_written_slot_without_a_repository_waits_for_a_person() {
 }
 
 #[test]
-fn half_written_slot_that_nobody_can_fill_is_no_reason_to_hurry() {
+fn half_written_slot_that_cannot_be_filled_is_no_reason_to_hurry() {
     let pi = Pi::new();
     half_written(&pi);
     let server = Server::new(|_| Answered::new("404 Gone", &["Content-Length: 0".into()], b""));
@@ -341,23 +341,23 @@ fn who_asks_gets_a_job_and_a_look_at_it_after_the_next_boot() {
     follows(&pi, "mode = \"check\"\n");
     let by = Asker::new(Via::Api, Some(1000));
     let mut run = Run::on(&pi);
-    let asked = run.front.ask(Request::Install(Wanted::default()), by.clone(), None).unwrap();
-    let taken_back = run.front.ask(Request::Arm, by.clone(), None).unwrap();
-    run.front.cancel(&taken_back.id).unwrap();
+    let asked = run.handle.ask(Request::Install(Wanted::default()), by.clone(), None).unwrap();
+    let taken_back = run.handle.ask(Request::Arm, by.clone(), None).unwrap();
+    run.handle.cancel(&taken_back.id).unwrap();
     run.rests(Duration::from_secs(60));
-    let done = run.front.job(&asked.id).unwrap();
+    let done = run.handle.job(&asked.id).unwrap();
     assert_eq!((done.state, done.outcome.map(|outcome| outcome.exit)), (JobState::Ended, Some(0)));
-    assert_eq!(run.front.job(&taken_back.id).unwrap().state, JobState::Cancelled);
+    assert_eq!(run.handle.job(&taken_back.id).unwrap().state, JobState::Cancelled);
     assert_eq!(state(&pi), "staged", "it was installed, and not armed");
-    let switched = run.front.ask(Request::Update(Wanted::default()), by.clone(), None).unwrap();
+    let switched = run.handle.ask(Request::Update(Wanted::default()), by.clone(), None).unwrap();
     assert!(run.goes_down_within(HOUR));
-    assert!(matches!(run.front.ask(Request::Arm, by.clone(), None), Err(NotTaken::Closed)));
+    assert!(matches!(run.handle.ask(Request::Arm, by.clone(), None), Err(NotTaken::Closed)));
     pi.run("resume").must(0, &["slot B is the default now"]);
     // Another run, another boot.
     let after = Run::on(&pi);
-    let found = after.front.job(&asked.id).unwrap();
+    let found = after.handle.job(&asked.id).unwrap();
     assert_eq!((found.state, found.by, found.outcome.unwrap().exit), (JobState::Ended, by, 0));
-    assert!(after.front.job(&switched.id).is_some());
+    assert!(after.handle.job(&switched.id).is_some());
     let audit = pi.run("events --json --type audit.*").must(0, &[]).json();
     let uids: Vec<&Value> = audit["events"].as_array().unwrap().iter().map(|e| &e["data"]["uid"]).collect();
     assert!(uids.contains(&&Value::from(1000)), "{audit:#}");
@@ -371,9 +371,9 @@ fn device_in_use_is_left_alone_for_a_minute() {
     let held = Card::open(&pi.card, Meter::default(), Access::Exclusive).unwrap();
     let mut run = Run::on(&pi);
     let by = Asker::new(Via::Api, None);
-    let asked = run.front.ask(Request::Check(Default::default()), by.clone(), None).unwrap();
+    let asked = run.handle.ask(Request::Check(Default::default()), by.clone(), None).unwrap();
     run.rests(Duration::from_secs(30));
-    assert_eq!(run.front.job(&asked.id).unwrap().outcome.unwrap().exit, 75);
+    assert_eq!(run.handle.job(&asked.id).unwrap().outcome.unwrap().exit, 75);
     drop(held);
     run.rests(days(1));
     assert!(run.jobs().contains(&job("check", 3)), "{:?}", run.jobs());
@@ -388,10 +388,10 @@ fn queue_is_bounded_and_bundles_need_who_asks_to_open_them() {
     let by = Asker::new(Via::Api, None);
     let install = || Request::Install(Wanted { from: From::Channel, ..Wanted::default() });
     for _ in 0..bistable::daemon::DEPTH {
-        run.front.ask(install(), by.clone(), None).unwrap();
+        run.handle.ask(install(), by.clone(), None).unwrap();
     }
-    assert!(matches!(run.front.ask(install(), by.clone(), None), Err(NotTaken::Busy)));
-    assert_eq!(run.front.jobs().len(), bistable::daemon::DEPTH, "what was refused is no job");
+    assert!(matches!(run.handle.ask(install(), by.clone(), None), Err(NotTaken::Busy)));
+    assert_eq!(run.handle.jobs().len(), bistable::daemon::DEPTH, "what was refused is no job");
 }
 
 #[test]
@@ -401,18 +401,18 @@ fn installation_that_runs_is_cancelled_and_given_up_not_rejected() {
     let by = Asker::new(Via::Api, None);
     let mut run = Run::on(&pi);
     let install = || Request::Install(Wanted::default());
-    let asked = run.front.ask(install(), by.clone(), None).unwrap();
-    // Somebody cancels as soon as a first chunk is done.
-    let (front, id) = (Arc::clone(&run.front), asked.id.clone());
-    *run.at_chunk.borrow_mut() = Some(Box::new(move || drop(front.cancel(&id).unwrap())));
+    let asked = run.handle.ask(install(), by.clone(), None).unwrap();
+    // A user cancels as soon as a first chunk is done.
+    let (handle, id) = (Arc::clone(&run.handle), asked.id.clone());
+    *run.at_chunk.borrow_mut() = Some(Box::new(move || drop(handle.cancel(&id).unwrap())));
     run.rests(Duration::from_secs(30));
-    let job = run.front.job(&asked.id).unwrap();
+    let job = run.handle.job(&asked.id).unwrap();
     assert_eq!(job.state, JobState::Cancelled, "{job:#?}");
     assert_eq!(state(&pi), "idle");
     pi.is_unharmed();
     // It may be installed again, at once.
-    let again = run.front.ask(install(), by.clone(), None).unwrap();
+    let again = run.handle.ask(install(), by.clone(), None).unwrap();
     run.rests(Duration::from_secs(90));
-    assert_eq!(run.front.job(&again.id).unwrap().outcome.unwrap().exit, 0);
+    assert_eq!(run.handle.job(&again.id).unwrap().outcome.unwrap().exit, 0);
     assert_eq!(state(&pi), "staged");
 }

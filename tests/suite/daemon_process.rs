@@ -27,7 +27,7 @@ impl Daemon {
         command.arg("daemon").arg("--socket").arg(&socket);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let daemon = Daemon { process: command.spawn().unwrap(), socket };
-        // A socket that an earlier one left is there, and nobody answers.
+        // A socket that an earlier one left is there, and no process answers.
         until("it answers", || UnixStream::connect(&daemon.socket).is_ok());
         daemon
     }
@@ -100,7 +100,7 @@ fn what_the_command_line_answers_is_what_the_socket_answers() {
     pi.run("status").must(0, &[]);
     let daemon = Daemon::start(&pi);
     let mode = std::fs::metadata(&daemon.socket).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o660, "root and its group may ask, and nobody else");
+    assert_eq!(mode & 0o777, 0o660, "root and its group may ask, and no other user");
     for (path, verb) in [("/v1/status", "status"), ("/v1/history", "history"), ("/v1/config", "config show")]
     {
         let told = pi.run(&format!("{verb} --json")).must(0, &[]).json();

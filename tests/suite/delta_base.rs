@@ -96,7 +96,7 @@ fn base_behind_the_end_of_its_partition_is_stale() {
     }
 }
 
-/// The slot that runs is never written, not even by somebody who names it: it is what the delta leans on.
+/// The slot that runs is never written, not even if it is named: it is what the delta leans on.
 #[test]
 fn the_base_is_never_the_slot_that_is_written() {
     let (source, _) = shop(&DeltaDraft::of_product());

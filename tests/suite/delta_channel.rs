@@ -84,7 +84,7 @@ fn an_update_by_delta_from_a_channel() {
     with.slot_a_is_untouched();
 }
 
-/// Nothing is begun that would fetch more than is allowed; who names the version wants it all the same.
+/// Nothing is begun that would fetch more than is allowed; naming the version installs it all the same.
 #[test]
 fn what_is_fetched_without_being_named_is_bounded() {
     let delta = DeltaDraft::of_product();

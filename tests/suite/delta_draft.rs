@@ -5,7 +5,7 @@ use crate::{
 };
 use bistable_format::{
     Artifact, Chunk, ChunkList, Delta, Digest, Encoding, Extensions, Release, Role, VolumeKind,
-    bundle::{self, END_BYTES, Frame, blob_name},
+    bundle::{Frame, blob_name},
     chunklist::Range,
     delta::ArtifactDelta,
     envelope, release, repository,
@@ -184,26 +184,8 @@ impl DeltaDraft {
         let (delta, signed, [boot_list, system_list]) = self.seal(role, key);
         let frame = Frame::delta((&self.signed_release, &self.release), (&signed, &delta));
         let (boot_data, system_data) = (self.boot.data(), self.system.data());
-        let contents: [&[u8]; 10] = [
-            bundle::LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            bundle::EMPTY.as_bytes(),
-            &self.signed_release,
-            &signed,
-            &boot_list,
-            &system_list,
-            &boot_data,
-            &system_data,
-        ];
-        let mut bytes = Vec::new();
-        for (header, content) in frame.headers.iter().zip(contents) {
-            bytes.extend_from_slice(&header.encode().unwrap());
-            bytes.extend_from_slice(content);
-            bytes.resize(bytes.len() + header.padding(), 0);
-        }
-        bytes.resize(bytes.len() + END_BYTES, 0);
-        bytes
+        let parts = [&self.signed_release, &signed, &boot_list, &system_list, &boot_data, &system_data];
+        frame.bundle(parts.map(Vec::as_slice)).unwrap()
     }
 
     /// Its bundle.

@@ -362,7 +362,7 @@ fn damaged_data_of_a_delta_is_never_decoded() {
 
 /// A connection that breaks ends the attempt, and the next one continues: no chunk is made twice.
 #[test]
-fn after_a_broken_connection_the_delta_goes_on() {
+fn delta_resumes_after_a_broken_connection() {
     let delta = DeltaDraft::of_product();
     let (files, release) = shop(&delta);
     let largest = delta.system.frames.iter().chain(&delta.boot.frames).map(Vec::len).max().unwrap() as u64;

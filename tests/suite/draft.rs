@@ -163,24 +163,7 @@ impl Draft {
         let signed =
             bistable_format::envelope::seal(bistable_format::Role::Release, &payload, &keys).unwrap();
         let frame = Frame::new(&signed, &self.release);
-        let contents: [&[u8]; 9] = [
-            bistable_format::bundle::LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            bistable_format::bundle::EMPTY.as_bytes(),
-            &signed,
-            &boot_list,
-            &system_list,
-            &boot_data,
-            &system_data,
-        ];
-        let mut bundle = Vec::new();
-        for (header, content) in frame.headers.iter().zip(contents) {
-            bundle.extend_from_slice(&header.encode().unwrap());
-            bundle.extend_from_slice(content);
-            bundle.resize(bundle.len() + header.padding(), 0);
-        }
-        bundle.resize(bundle.len() + END_BYTES, 0);
-        bundle
+        let parts = [&signed, &boot_list, &system_list, &boot_data, &system_data];
+        frame.bundle(parts.map(Vec::as_slice)).unwrap()
     }
 }

@@ -3,17 +3,15 @@ use crate::draft::Draft;
 use bistable_boot::{Flow, layout::Partition};
 use bistable_format::KeyKind;
 use bistable_image::{
-    BuildOptions, Silent, Threads, build,
-    build::{ChunkSize, Level},
+    Silent, build,
     card::{self, CardOptions, CardPlan, DemoKeys},
-    keys::SecretKey,
     root::SignedRoot,
-    volume::VolumeSize,
 };
-use bistable_kit::product::root_of;
+use bistable_kit::product::Keys;
 pub(crate) use bistable_kit::product::{key, noise};
 use std::{
     fs::{self, File},
+    ops::Deref,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -46,10 +44,7 @@ wires = [[17, 27]]
 "#;
 
 pub(crate) struct Product {
-    pub(crate) root: SignedRoot,
-    pub(crate) root_key: SecretKey,
-    pub(crate) release_key: SecretKey,
-    pub(crate) channel_key: SecretKey,
+    keys: Keys,
     /// The bundle of 1.0.0, which the card holds.
     pub(crate) old: Vec<u8>,
     /// The bundle of 1.1.0.
@@ -77,6 +72,14 @@ pub(crate) fn uboot_product() -> &'static Product {
     PRODUCT.get_or_init(|| Product::new(KeyKind::Production, Flow::Uboot))
 }
 
+impl Deref for Product {
+    type Target = Keys;
+
+    fn deref(&self) -> &Keys {
+        &self.keys
+    }
+}
+
 impl Product {
     fn new(kind: KeyKind, flow: Flow) -> Product {
         let folder = tempfile::tempdir().unwrap();
@@ -86,59 +89,32 @@ impl Product {
         fs::write(at("system/usr/bin/library"), noise(1, 700_000)).unwrap();
         fs::write(at("system/usr/bin/zeros"), vec![0; 900_000]).unwrap();
         fs::write(at("boot/config.txt"), "arm_64bit=1\n").unwrap();
-        let (root_key, release_key, channel_key) = (key(1, kind), key(2, kind), key(3, kind));
-        let root = match kind {
+        let mut keys = Keys::new(kind);
+        if kind == KeyKind::Production {
             // The one that repositories in memory have, too: see `shop`.
-            KeyKind::Production => {
-                let root = crate::shop::root(1);
-                SignedRoot { bytes: crate::shop::signed_root(&root), root }
-            }
-            KeyKind::Demo => root_of(&root_key, &release_key, &channel_key),
-        };
+            let root = crate::shop::root(1);
+            keys.root = SignedRoot { bytes: crate::shop::signed_root(&root), root };
+        }
         let bundle = |version: &str, seed| {
             fs::write(at("system/usr/bin/app"), noise(seed, 300_000)).unwrap();
             fs::write(at("boot/kernel8.img"), noise(seed + 1, 300_000)).unwrap();
             let out = at(version);
-            let mut o = BuildOptions::new(
-                "greenhouse",
-                version.parse().unwrap(),
-                "pi4",
-                at("system"),
-                at("boot"),
-                out.clone(),
-            );
-            o.keys = vec![release_key.clone()];
-            o.root = Some(root.clone());
+            let mut o = keys.options(version, [at("system"), at("boot"), out.clone()]);
             o.security_version = 2;
-            o.build_time = 1_700_000_000;
             o.self_tests = SELF_TESTS.into();
             o.health = HEALTH.into();
-            o.boot_size = VolumeSize::Exact(4 << 20);
-            o.chunk_size = ChunkSize::new(256 << 10).unwrap();
-            o.level = Level::new(1).unwrap();
-            o.threads = Threads::new(2);
             build(&o, &Silent).unwrap();
             out
         };
         let old = bundle("1.0.0", 10);
         let good = bundle("1.1.0", 20);
-        let mut o = CardOptions::new(old.clone(), root.clone(), at("card.img"));
+        let mut o = CardOptions::new(old.clone(), keys.root.clone(), at("card.img"));
         o.demo_keys = DemoKeys::Allow;
         o.flow = flow;
         let made = card::make(&o, &Silent).unwrap();
         let blocks = blocks(&at("card.img"));
         let [old, good] = [old, good].map(|p: PathBuf| fs::read(p).unwrap());
-        Product {
-            root,
-            root_key,
-            release_key,
-            channel_key,
-            old,
-            good,
-            plan: made.plan,
-            blocks,
-            _folder: folder,
-        }
+        Product { keys, old, good, plan: made.plan, blocks, _folder: folder }
     }
 
     /// A new card.

@@ -1,4 +1,4 @@
-//! The fleet's lock: a device that may not reboot keeps what it has, and goes on when it may.
+//! The fleet's lock: a device that may not reboot keeps what it has, and continues when it may.
 use crate::{
     check::shelve,
     fixture::uboot_product,
@@ -83,7 +83,7 @@ fn update_whose_trials_are_used_up_reverts_without_the_lock() {
 }
 
 #[test]
-fn a_lock_that_nobody_answers_for_is_not_granted() {
+fn lock_without_an_answer_is_not_granted() {
     let pi = Pi::new();
     pi.config("[update]\nfleet_lock = \"http://lock.example\"\n");
     pi.run_on("update", &pi.good()).must(75, &["the fleet lock can't be asked"]);
@@ -101,7 +101,7 @@ fn the_way_back_never_asks() {
     assert_eq!(pi.status()["booted"], "A");
 }
 
-/// While booting there is no network yet: who could not give its place back then does it when it looks what is on offer.
+/// While booting there is no network yet: a device that could not give its place back then does it with its next check.
 #[test]
 fn a_place_is_given_back_when_the_network_is_there() {
     let pi = device().pi;

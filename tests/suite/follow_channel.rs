@@ -8,7 +8,7 @@ use crate::{
 };
 use bistable_format::rollout::{Rollout, Wave};
 use bistable_image::{
-    Silent, Threads,
+    Silent,
     repository::{
         Clock, Store,
         channel::{ChannelError, ChannelLog, OldRoot},
@@ -16,15 +16,21 @@ use bistable_image::{
         init::{Writers, init},
         notice::NoNotices,
         promote::{Request, promote},
-        publish::{Publication, publish},
+        publish::publish,
         roots::Roots,
         store::Missing,
         trust::Known,
         writer::{Change, Committer, LIFETIME},
     },
 };
+use bistable_kit::product::publication;
 use serde_json::Value;
-use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The time that the device's clock shows, too.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ impl<'a> Repo<'a> {
         // Nearly all of the third is as in the second.
         let third = product.draft().pack(&[&product.release_key]);
         for (name, bundle) in [("1", &product.old), ("2", &product.good), ("3", &third)] {
-            repo.publish(pi.file(name, bundle));
+            repo.publish(&pi.file(name, bundle));
         }
         repo.promote("1.0.0", Rollout::default());
         repo
@@ -76,18 +82,9 @@ impl<'a> Repo<'a> {
         }
     }
 
-    fn publish(&self, bundle: PathBuf) {
+    fn publish(&self, bundle: &Path) {
         let log = ChannelLog::new(&self.store, &self.roots, "staging");
-        let publication = Publication {
-            bundle,
-            passage: Default::default(),
-            rollout: Rollout::default(),
-            fixes_security: false,
-            deltas: vec![],
-            last: 3,
-            require_deltas: false,
-            threads: Threads::new(1),
-        };
+        let publication = publication(bundle);
         publish(&self.committer().writer(&log), &publication, &Silent).unwrap();
     }
 
@@ -214,11 +211,11 @@ fn a_web_server_is_followed() {
 }
 
 #[test]
-fn a_mirror_that_is_dead_keeps_nobody() {
+fn dead_mirror_stops_no_update() {
     let pi = Pi::new();
     let repo = Repo::new(&pi);
     let server = repo.serve();
-    // Nobody listens there any more.
+    // No server listens there any more.
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     repo.is_followed(&[format!("http://{dead}/repo"), server.url("")], || server.body_bytes());
 }
@@ -231,11 +228,11 @@ fn what_the_command_line_names_goes_before_what_is_configured() {
     pi.config("[source]\nurls = [\"/nowhere\"]\n");
     pi.run("check").must(75, &["/nowhere"]);
     pi.run("check --source @repo").must(3, &["1.0.0 runs"]);
-    // Somebody who tests wants what isn't for everybody yet.
+    // A tester wants what isn't for all devices yet.
     pi.run("update --source @repo --channel staging").must(0, &[]);
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.2.0");
-    // A person may name a version; an older one is refused, and so is one that nobody offers.
+    // A person may name a version; an older one is refused, and so is one that is not on offer.
     repo.promote("1.1.0", Rollout::default());
     pi.run("install 1.1.0 --source @repo").must(6, &["1.2.0"]);
     pi.run("install 9.0.0 --source @repo").must(3, &["offers no release 9.0.0"]);

@@ -94,7 +94,7 @@ fn a_wave_comes_when_its_time_comes() {
     assert_eq!(report(&mut rig, &mut shop).offers[0].turn_at, Some(NOW + DAY));
     at_time(&rig, NOW + DAY - 1);
     nothing(&mut rig, &mut shop, why);
-    // A clock that nobody vouches for lets no wave in ...
+    // A clock that is not synchronized lets no wave in ...
     free_clock(&rig);
     nothing(&mut rig, &mut shop, why);
     // ... but a channel that was issued later does.
@@ -106,7 +106,7 @@ fn a_wave_comes_when_its_time_comes() {
 }
 
 #[test]
-fn a_rollout_that_is_held_is_for_nobody_but_a_person() {
+fn paused_rollout_is_offered_only_by_explicit_version() {
     for (pace, word) in [(RolloutState::Paused(NOW - 5), "paused"), (RolloutState::Halted, "halted")] {
         let mut rig = device();
         let mut shop = shop();
@@ -326,7 +326,7 @@ fn a_person_names_a_version() {
     assert_eq!(asked("1.2.0").unwrap().version.to_string(), "1.2.0");
 }
 
-/// Somebody puts together what was signed apart.
+/// An attacker puts together what was signed apart.
 #[test]
 fn the_constraints_of_one_release_with_the_blob_of_another() {
     let mut rig = device();

@@ -42,7 +42,6 @@ mod health;
 mod kept_floors;
 mod lost_flag;
 mod lost_state;
-mod mailbox;
 mod memory;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod monitoring;

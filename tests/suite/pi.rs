@@ -65,7 +65,7 @@ impl Pi {
         pi
     }
 
-    /// With a card that somebody makes in its folder. What slots hold on it isn't looked at.
+    /// With a card that the caller makes in its folder. What slots hold on it isn't looked at.
     pub(crate) fn made(make: impl FnOnce(&Path)) -> Pi {
         let folder = tempfile::tempdir().unwrap();
         make(folder.path());
@@ -186,7 +186,7 @@ impl Pi {
 
     #[track_caller]
     pub(crate) fn slot_a_is_untouched(&self) {
-        // Not `assert_eq`: nobody wants to see the bytes.
+        // Not `assert_eq`: the bytes would say nothing.
         assert!(self.slot(Slot::A) == self.slot_a, "slot A changed");
     }
 

@@ -32,7 +32,7 @@ fn tried(status: &Value) -> bool {
     rejected.iter().any(|r| r["version"] == "1.1.0") || status["slots"]["b"]["default"] == true
 }
 
-/// What an owner and the boot unit do: offer the release while it is wanted, else go on. Gives the calls that it
+/// What an owner and the boot unit do: offer the release while it is wanted, else continue. Gives the calls that it
 /// took, or nothing if the power failed.
 fn live(pi: &Pi) -> Option<u32> {
     for calls in 0..20 {

@@ -83,7 +83,7 @@ fn daemon_waits_while_a_program_asks_for_it() {
 }
 
 #[test]
-fn boot_asks_nobody() {
+fn boot_asks_no_program() {
     let pi = Pi::new();
     follows(&pi, "mode = \"reboot\"\n");
     pi.run("install").must(0, &[]);

@@ -93,7 +93,7 @@ fn partitions_that_are_block_devices() {
     let (boot_b, flag) = (Partition::Boot(Slot::B), Partition::Bootconfig);
     let name = "partition boot_b (mmcblk0p3) is";
 
-    // Reading, writing, the boot flag; and what is claimed, nobody can mount.
+    // Reading, writing, the boot flag; and what is claimed can't be mounted.
     let mut pi = loops.sys.open(Access::Exclusive).unwrap();
     let volume = pi.board.partitions.open(boot_b).unwrap();
     let pattern: Vec<u8> = (0..8192u32).map(|i| (i % 251) as u8).collect();
@@ -115,7 +115,7 @@ fn partitions_that_are_block_devices() {
     drop((volume, pi));
     succeed("mke2fs", &["-q", loops.device(boot_b)]).unwrap();
 
-    // Somebody else has it, whether that can be seen or not.
+    // Another process has it, whether that can be seen or not.
     loops.mount(boot_b, "ro").unwrap();
     let mut pi = loops.sys.open(Access::Exclusive).unwrap();
     let said = write(&mut *pi.board.partitions, boot_b).unwrap_err().to_string();

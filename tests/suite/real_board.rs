@@ -37,7 +37,7 @@ fn good_boards_are_understood() {
         for access in [Access::ReadOnly, Access::Exclusive] {
             let sys = Sys::new(kind);
             if name == "pi5" {
-                // Nobody says what these bits are there.
+                // It is unknown what these bits are there.
                 sys.number("capabilities", 0);
             }
             let mut pi = sys.open(access).unwrap();
@@ -102,7 +102,7 @@ fn what_is_wrong_is_told() {
     }
 }
 
-/// A stick that somebody put in, with a root file system on its only partition.
+/// A stick that was put in, with a root file system on its only partition.
 fn foreign_root(s: &Sys) {
     let disk = "sys/devices/usb/block/foreign";
     s.device(disk, "foreign", "8:16", "DEVTYPE=disk");
@@ -258,7 +258,7 @@ fn what_is_mounted_is_never_written() {
     assert!(said.contains("is mounted read-write on /mnt/flag") && said.contains("remount,ro"), "{said}");
     assert_eq!(pi.board.boot.default_slot().unwrap(), Slot::B);
     assert!(sys.bytes(Partition::Bootconfig) == before);
-    // The journal is nobody's but ours.
+    // The journal belongs to this process alone.
     drop(pi);
     sys.mount("179:7 / /mnt/state ro - ext4 /dev/mmcblk0p7 ro");
     let mut pi = sys.open(Access::Exclusive).unwrap();
@@ -430,7 +430,7 @@ fn the_way_back_needs_no_boot_flag_that_can_be_written() {
     sys.run("resume").must(0, &["reverted: release 1.1.0"]);
 }
 
-/// Nor is one that is lost written while somebody has it mounted, and the release pays nothing for it.
+/// Nor is one that is lost written while it is mounted, and the release pays nothing for it.
 #[test]
 fn a_lost_boot_flag_that_is_in_use_costs_no_release() {
     let sys = on_trial();

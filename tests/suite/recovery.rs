@@ -1,5 +1,5 @@
 //! Rare turns that must not leave a device needing a hand: a slot that rots, a verdict of another boot, a flag that
-//! nobody can write, a new system that can't even be configured.
+//! can't be written, a new system that can't even be configured.
 use crate::{fixture::WORLD, pi::Pi};
 use bistable_boot::Slot;
 use bistable_boot::layout::Partition;
@@ -66,7 +66,7 @@ fn going_back_to_a_slot_that_does_not_boot_ends() {
     rot(&pi, Slot::A);
     pi.run("resume").must(8, &["boots partition 3, slot B"]);
     let mut reboots = 1;
-    while pi.run("resume").err.contains("firmware") {
+    while pi.run("--reboot-exit-code resume").code == 4 {
         reboots += 1;
         assert!(reboots <= 3, "it would reboot forever");
     }
@@ -93,10 +93,10 @@ fn a_default_slot_that_rots_is_replaced_by_the_one_that_runs() {
     pi.rests("B", "1.1.0");
 }
 
-/// The firmware reads a longer file all the same; nobody knows how to write it as one sector. That is no verdict on the
+/// The firmware reads a longer file all the same; it can't be written as one sector. That is no verdict on the
 /// release (I16), so it may be installed again; but the third trial that ends like this is its last (I11).
 #[test]
-fn a_flag_that_nobody_can_write_ends_the_trial_and_rejects_nothing_twice() {
+fn unwritable_flag_ends_the_trial_and_rejects_nothing_twice() {
     let pi = Pi::new();
     for trial in 1..=3 {
         pi.run_on("update", &pi.good()).must(0, &["booting slot B once"]);

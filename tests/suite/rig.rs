@@ -275,7 +275,7 @@ impl Rig {
         self.run_heard(&mut Silence, what)
     }
 
-    /// The same, and somebody listens.
+    /// The same, with an observer.
     pub(crate) fn run_heard<T>(
         &mut self,
         listener: &mut dyn Observer,

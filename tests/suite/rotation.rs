@@ -1,4 +1,4 @@
-//! Keys, floors and time: what a device goes on trusting, and what it never believes again, whoever serves what.
+//! Keys, floors and time: what a device continues to trust, and what it never believes again, whoever serves what.
 use crate::{
     fixture::product,
     rig::Rig,
@@ -74,7 +74,7 @@ fn two_rotations_in_one_go() {
     assert_eq!(floors(&mut rig).root_version, 3);
 }
 
-/// Somebody has the channel's key, and signs the highest number that is believed and, for a device without a clock, a time
+/// An attacker has the channel's key, and signs the highest number that is believed and, for a device without a clock, a time
 /// far away.
 fn attacked(rig: &mut Rig) -> Floors {
     free_clock(rig);
@@ -105,7 +105,7 @@ fn recovered() -> Memory {
 fn another_channel_key_ends_a_fast_forward_attack() {
     let mut rig = device();
     let before = attacked(&mut rig);
-    // Who only looks sees the same, and writes nothing.
+    // Read-only access sees the same, and writes nothing.
     rig.writes();
     let mut shop = recovered();
     let dry =
@@ -222,7 +222,7 @@ fn floors_are_forgotten_only_with_a_key_that_is_taken_away() {
 }
 
 #[test]
-fn a_source_that_serves_the_same_for_ever() {
+fn source_that_serves_the_same_forever() {
     let mut rig = device();
     let mut shop = shop();
     seen(&mut rig, &mut shop).unwrap();
@@ -392,7 +392,7 @@ fn an_update_in_flight_outlives_it_too() {
 }
 
 #[test]
-fn a_lost_journal_can_be_made_anew_after_it_too() {
+fn lost_journal_can_be_recreated_after_it_too() {
     let mut rig = device();
     seen(&mut rig, &mut release_key_retired()).unwrap();
     for at in layout::JOURNAL {
@@ -419,7 +419,7 @@ fn another_release_in_the_place_of_the_stored_one_is_refused() {
 }
 
 #[test]
-fn another_channel_begins_anew_and_a_look_aside_forgets_nothing() {
+fn another_channel_begins_at_zero_and_a_look_aside_forgets_nothing() {
     let mut rig = device();
     let mut shop = shop();
     let staging = |sequence| Channel { name: "staging".into(), ..channel(sequence, Vec::new()) };
@@ -432,7 +432,7 @@ fn another_channel_begins_anew_and_a_look_aside_forgets_nothing() {
             Ok(offer::channel::check(&mut agent.device, shop, "staging", Remember::Yes)?.channel.sequence)
         })
     };
-    // Somebody looks what staging has.
+    // An operator looks what staging has.
     assert_eq!(aside(&mut rig, &mut shop).unwrap(), 3);
     assert_eq!(record(&mut rig).floors, before.floors);
     // The device follows it from now on: its numbers count, the time continues.

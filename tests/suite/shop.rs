@@ -38,7 +38,7 @@ pub(crate) const RELEASER: u8 = 2;
 pub(crate) const PUBLISHER: u8 = 3;
 pub(crate) const NEW_RELEASER: u8 = 4;
 pub(crate) const NEW_PUBLISHER: u8 = 5;
-/// Nobody knows this one.
+/// This one is unknown.
 pub(crate) const STRANGER: u8 = 77;
 
 pub(crate) fn who(n: u8) -> SecretKey {
@@ -177,7 +177,7 @@ pub(crate) struct Made {
     pub(crate) blobs: Vec<Vec<u8>>,
 }
 
-/// A release of a version, changed, and signed by somebody.
+/// A release of a version, changed, and signed by this key.
 pub(crate) fn made_by(version: &str, by: &[u8], change: impl FnOnce(&mut Release)) -> Made {
     let version: Version = version.parse().unwrap();
     let seed = version.major * 10_000 + version.minor * 100 + version.patch;
@@ -297,7 +297,7 @@ pub(crate) fn at_time(rig: &Rig, time: u64) {
     rig.pi.world(&format!("time = {time}\n{WORLD}"));
 }
 
-/// What nobody can believe.
+/// What can't be believed.
 pub(crate) fn free_clock(rig: &Rig) {
     rig.pi.world(&format!("time = {NOW}\nwall_clock = \"free\"\n{WORLD}"));
 }

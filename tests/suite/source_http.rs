@@ -111,7 +111,7 @@ fn what_has_not_changed_is_not_sent_again() {
     }
     assert_eq!(server.body_bytes(), 5_000);
     assert!(matches!(source.get("g", 4_999), Err(SourceError::TooLarge { limit: 4_999, .. })));
-    // Nobody asked whether it changed.
+    // It was not asked whether it changed.
     let server = always(|_, _| Reply::new("304 Not Modified", &[], b""));
     let strange = http(&server, Limits::default()).get("g", 5_000);
     assert!(matches!(strange, Err(SourceError::Status { status: 304, .. })), "{strange:?}");
@@ -430,8 +430,8 @@ fn a_small_file_has_a_limit_whatever_the_server_says() {
 }
 
 #[test]
-fn nobody_there_is_said_so() {
-    // Bound, but nobody listens any more.
+fn unreachable_server_is_reported() {
+    // Bound, but no server listens any more.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = Address::parse(&format!("http://127.0.0.1:{port}")).unwrap();
     let mut source = Http::new(address, Limits::default(), Box::new(SystemClock));

@@ -230,7 +230,7 @@ fn what_is_there_is_not_fetched_a_second_time() {
     );
 }
 
-/// Somebody wrote to the running system: what is read there is fetched if it isn't what it was.
+/// The running system was written to: what is read there is fetched if it isn't what it was.
 #[test]
 fn a_running_system_that_was_written_to_is_not_believed() {
     let (mut source, release) = memory(&[&product().old, &product().good]);

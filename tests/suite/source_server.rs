@@ -144,7 +144,7 @@ impl Server {
         self.seen.lock().unwrap().connections
     }
 
-    /// Bytes of bodies that were sent, counted before they are: who has them finds them counted.
+    /// Bytes of bodies that were sent, counted before they are: a client that has them finds them counted.
     pub(crate) fn body_bytes(&self) -> u64 {
         self.seen.lock().unwrap().body_bytes
     }
@@ -176,7 +176,7 @@ fn serve(mut stream: &TcpStream, seen: &Mutex<Seen>, answer: &dyn Fn(&Request) -
     stream.write_all(head.as_bytes()).ok()?;
     if end == End::Drip {
         stream.set_nodelay(true).ok()?;
-        // Nobody says anything meanwhile, so reading is a pause.
+        // Nothing is sent meanwhile, so reading is a pause.
         stream.set_read_timeout(Some(Duration::from_millis(3))).ok()?;
         for byte in std::mem::take(&mut body) {
             count(1);

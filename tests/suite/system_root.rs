@@ -242,7 +242,7 @@ fn a_lost_chain_is_followed_again_and_floors_stay() {
 }
 
 #[test]
-fn a_stored_release_that_nobody_may_sign_is_not_used() {
+fn stored_release_without_a_valid_key_is_not_used() {
     let mut rig = device();
     let honest = record(&mut rig);
     for (by, words) in [(STRANGER, "signed by key"), (PUBLISHER, "does not name for release")] {

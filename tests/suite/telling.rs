@@ -26,7 +26,7 @@ fn events(pi: &Pi, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn webhook_gets_each_event_signed_and_goes_on_after_a_kill() {
+fn webhook_gets_each_event_signed_and_continues_after_a_kill() {
     let pi = Pi::new();
     let receiver = Receiver::start();
     pi.file(&format!("{ROOT}/etc/secret"), b"s3cret\n");

@@ -253,7 +253,7 @@ fn row(name: &str, served: Serve, text: &str, exit: Exit) {
     assert!(writes.iter().all(|(partition, ..)| fine(*partition)), "{name}: {writes:?}");
     let after = record(&mut rig);
     assert_eq!(after, allowed(&before, &after, served), "{name}");
-    // Again: it is as wrong as before, and nobody has got used to it.
+    // Again: it is as wrong as before, and it is refused as before.
     assert_eq!(serve(&mut rig, served, &file).0, text, "{name}");
     // What is good at the same place is as good as ever; after a bad root, even with a good one.
     let number = if served.channel_is_good() { NEXT + 1 } else { NEXT };

@@ -166,7 +166,7 @@ fn uploaded_bundle_is_installed_and_one_that_breaks_off_is_resumed() {
     let (code, body) = web.ask("POST", "/v1/bundles", &operate, b"this is no bundle");
     assert_eq!(code, 422, "{body}");
     assert_eq!(web.status(&operate)["state"], "idle", "nothing was written");
-    // Somebody pulls the plug in the middle.
+    // The connection is cut in the middle.
     let mut stream = web.connect();
     let head = format!(
         "POST /v1/bundles HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {operate}\r\nContent-Length: {}\r\n\r\n",

@@ -58,7 +58,7 @@ fn running_release_is_watched_and_only_changes_are_events_also_across_restarts()
     }
     assert_eq!(changes(&pi)[0].0, Some(false));
     assert!(changes(&pi)[0].1.contains("failed"), "{:?}", changes(&pi));
-    // Nobody drove a pin, and nothing went back.
+    // No pin was driven, and nothing went back.
     pi.rests("A", "1.0.0");
 }
 
@@ -75,7 +75,7 @@ fn unhealthy_release_is_gone_back_from_once_and_does_not_come_back_by_itself() {
         status["slots"]["b"]["release"]["full"].as_str().unwrap_or_else(|| panic!("{status:#}")).to_owned();
     let sick = || Sick { version: "1.1.0".into(), release: release.clone(), reason: "app: failed".into() };
     let mut run = Run::on(&pi);
-    run.front.sick(sick());
+    run.handle.sick(sick());
     assert!(run.goes_down_within(Duration::from_secs(3600)), "{:?}", run.jobs());
     pi.run("resume").must(0, &[]);
     pi.rests("A", "1.0.0");
@@ -101,7 +101,7 @@ fn unhealthy_release_is_gone_back_from_once_and_does_not_come_back_by_itself() {
     pi.run("resume").must(0, &[]);
     pi.rests("B", "1.1.0");
     let mut run = Run::on(&pi);
-    run.front.sick(sick());
+    run.handle.sick(sick());
     run.rests(Duration::from_secs(86_400));
     pi.rests("B", "1.1.0");
 }
@@ -115,7 +115,7 @@ fn without_a_log_that_lasts_nothing_is_gone_back_from() {
     pi.file("card.img.sim/persistent", b"");
     let release = pi.status()["slots"]["a"]["release"]["full"].as_str().unwrap().to_owned();
     let mut run = Run::on(&pi);
-    run.front.sick(Sick { version: "1.0.0".into(), release, reason: "app: failed".into() });
+    run.handle.sick(Sick { version: "1.0.0".into(), release, reason: "app: failed".into() });
     run.rests(Duration::from_secs(3600));
     assert!(run.jobs().iter().all(|(operation, _)| operation != "revert"), "{:?}", run.jobs());
 }
@@ -127,7 +127,7 @@ fn device_without_another_release_stays_and_tries_that_once() {
     let release = pi.status()["slots"]["a"]["release"]["full"].as_str().unwrap().to_owned();
     let mut run = Run::on(&pi);
     for _ in 0..5 {
-        run.front.sick(Sick {
+        run.handle.sick(Sick {
             version: "1.0.0".into(),
             release: release.clone(),
             reason: "app: failed".into(),

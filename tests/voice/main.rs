@@ -1,5 +1,6 @@
-//! Messages and pages speak plain English. What can be held mechanically is a table of phrases that must not occur in the message
-//! strings of the programs, in their help, and in the project's pages; what may stand all the same is listed beside it.
+//! Messages, pages and comments speak plain English. What can be held mechanically is a table of phrases that must not occur in the
+//! message strings of the programs, in their help, and in the project's pages; what may stand all the same is listed beside it. Of
+//! the phrases, those with one meaning must not occur in comments and names of functions either.
 #![allow(
     clippy::disallowed_methods,
     clippy::panic,
@@ -43,11 +44,28 @@ const PHRASES: &[(&str, &str)] = &[
     ("were told", "were given"),
 ];
 
-/// Where a phrase is right: the file, and words around it.
-const RIGHT: &[(&str, &str)] = &[
-    // Which names of the JSON changed.
-    ("CHANGELOG.md", "instead of `fine` and `repaired_hints` instead of `mended`"),
+/// Those that are wrong in comments, too: the others have a plain meaning there.
+const IN_COMMENTS: &[&str] = &[
+    "anew",
+    "behaviour",
+    "catalogue",
+    "colour",
+    "for ever",
+    "go on",
+    "goes on",
+    "going on",
+    "look whether",
+    "looks whether",
+    "neighbour",
+    "nobody",
+    "nobody's",
+    "so many",
+    "somebody",
+    "somebody's",
 ];
+
+/// Where a phrase is right: the file, and words around it.
+const RIGHT: &[(&str, &str)] = &[];
 
 /// Sources whose strings and help a user reads.
 const SOURCES: [&str; 5] =
@@ -134,6 +152,26 @@ fn messages(source: &str, help: bool) -> String {
     text
 }
 
+/// The comments of a Rust file, each as one text.
+fn comments(source: &str) -> String {
+    let mut text = String::new();
+    for line in source.lines().map(str::trim_start) {
+        match line.strip_prefix("//") {
+            Some(words) => text += &format!("{} ", words.trim_start_matches(['/', '!']).trim()),
+            None if !text.ends_with('\n') => text.push('\n'),
+            None => {}
+        }
+    }
+    text
+}
+
+/// The names of a Rust file's functions, as words.
+fn names(source: &str) -> String {
+    let after = source.split("fn ").skip(1);
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    after.map(|rest| name(rest).replace('_', " ") + "\n").collect()
+}
+
 /// A page's prose: what is in fences is what programs and people type.
 fn prose(page: &str) -> String {
     let mut fenced = false;
@@ -190,10 +228,37 @@ fn messages_help_and_pages_speak_plain_english() {
 }
 
 #[test]
+fn comments_and_names_speak_plain_english() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(root, ".rs", &mut found);
+    assert!(found.len() > 900, "{} sources", found.len());
+    let mut wrong = Vec::new();
+    for path in found.into_iter().filter(|path| !path.ends_with("tests/voice/main.rs")) {
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        let source = fs::read_to_string(&path).unwrap();
+        for (phrase, better, words) in phrases(&(comments(&source) + &names(&source))) {
+            if IN_COMMENTS.contains(&phrase) {
+                wrong.push(format!("{name}: {phrase:?} (better: {better}) in …{words}…"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn phrases_are_found_as_whole_words_in_messages_only() {
     let source = "/// Nobody reads this.\nfn f() {\n    // nor anew this\n    g(\"the trial goes on \\\n       anew\"); // fine\n    h('\"', \"finer, there is no card, is no longer\");\n}\n#[cfg(test)]\nmod tests {\n \"nobody\" }";
     let found: Vec<_> = phrases(&messages(source, false)).into_iter().map(|(phrase, ..)| phrase).collect();
     assert_eq!(found, ["anew", "goes on"]);
     assert_eq!(phrases(&messages(source, true)).len(), 3, "help counts");
+    let found: Vec<_> = phrases(&comments(source)).into_iter().map(|(phrase, ..)| phrase).collect();
+    assert_eq!(found, ["anew", "nobody"]);
+    assert_eq!(
+        phrases(&comments("// it goes\n    // on\nf();\n// for\ng();\n// ever")).len(),
+        1,
+        "across lines"
+    );
+    assert_eq!(phrases(&names("fn it_goes_on_anew() {}\npub fn anewly(x: u8)")).len(), 2);
     assert_eq!(phrases(&prose("Fine.\n```\nfine\n```\nfine-tuned")).len(), 1);
 }

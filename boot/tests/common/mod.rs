@@ -120,7 +120,7 @@ pub enum Fault {
     Dropped,
     /// A write looks done, and this bit of it is wrong.
     Flipped(usize),
-    /// The power goes after so many bytes of a write; nothing after that is written.
+    /// The power fails after this many bytes of a write; nothing after that is written.
     Torn(usize),
     /// Writes look done and the flush after them fails.
     FlushFails,

@@ -12,13 +12,13 @@ use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
 use std::{collections::BTreeMap, time::Duration};
 
-/// At most so many cuts on one card. What one leaves behind meets the next; a new card now and then, so that nothing
+/// The most cuts on one card. What one leaves behind meets the next; a new card now and then, so that nothing
 /// that was left hides what others leave.
 const IN_A_ROW: u32 = 5;
 /// How far behind the end of an update the power is still cut.
 const BEHIND: f64 = 1.15;
 
-/// Cut the power so many times.
+/// Cut the power this many times.
 ///
 /// # Errors
 /// What is wrong with the device after a cut, and which cut it was.

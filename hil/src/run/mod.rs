@@ -71,7 +71,7 @@ pub struct Options {
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub scenario: Option<String>,
-    /// So many power cuts on each machine in each boot flow
+    /// Power cuts on each machine in each boot flow
     #[arg(long, value_name = "N")]
     pub cuts: Option<u32>,
     /// For the moments of the power cuts
@@ -95,7 +95,7 @@ pub struct Options {
     /// Keep the cards of scenarios that passed, too
     #[arg(long)]
     pub keep: bool,
-    /// So many emulated machines at a time; each takes one processor
+    /// Emulated machines at a time; each takes one processor
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub jobs: usize,
     /// Report as JSON
@@ -255,7 +255,7 @@ fn on_qemu(options: &Options) -> Result<Vec<Row>> {
     in_parallel(options.jobs, &jobs, |(job, kit)| job.run(options, &bench, kit))
 }
 
-/// So many at a time; the results in the order of the jobs.
+/// This many at a time; the results in the order of the jobs.
 fn in_parallel<J: Sync, T: Send>(
     at_once: usize,
     jobs: &[J],
@@ -323,7 +323,7 @@ pub fn play(
 
 /// Human-readable, while it takes its time.
 fn tell(text: &str) {
-    // A closed terminal is nobody's fault.
+    // A closed terminal is not an error.
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -75,7 +75,7 @@ pub trait Rig {
     /// Type a line into the root shell, and don't wait for what comes of it.
     ///
     /// # Errors
-    /// When nobody can take it: the machine is off.
+    /// When the machine is off.
     fn send(&mut self, line: &str) -> Result<()>;
 
     /// Let the machine run until something is seen, at most so long.

@@ -8,6 +8,7 @@ use super::{
     rig::{Jig, Pace, Power, Rig},
 };
 use anyhow::{Context, Result, bail, ensure};
+use bistable::board::sim::{console::KernelLine, world::Boots};
 use bistable_boot::{Flow, Slot};
 use bistable_kit::program::Program;
 use std::{
@@ -22,7 +23,7 @@ use std::{
 /// The two pins of the jig.
 const PINS: [&str; 2] = ["23", "24"];
 const SELF_TESTS: &str = "[[test]]\nname = \"relay\"\nkind = \"loopback\"\nout = 23\nin = 24\n";
-/// A boot unit that still reboots after so many boots is given up.
+/// A boot unit that still reboots after this many boots is given up.
 const BOOTS: u32 = 20;
 
 /// A simulated Pi.
@@ -123,7 +124,7 @@ impl Sim {
         let output = self.run(Program::Device, words)?;
         let mut booted = false;
         for line in String::from_utf8_lossy(&output.stderr).lines() {
-            for what in console(line) {
+            for what in line.parse().map(started).into_iter().flatten() {
                 booted |= matches!(what, What::Up { .. });
                 self.note(what);
             }
@@ -170,21 +171,15 @@ fn different(release: Release) -> Option<&'static str> {
     }
 }
 
-/// What a line of the simulated machine's console says.
-fn console(line: &str) -> Vec<What> {
-    let Some((_, rest)) = line.split_once("kernel: slot ") else { return Vec::new() };
-    let version = rest.split(", ").nth(1).unwrap_or_default();
-    let version = version.split(':').next().unwrap_or_default().to_owned();
-    let end = if rest.contains("kernel panic") {
-        What::Fault(Fault::Panic)
-    } else if rest.contains("no sign of life") {
-        What::Fault(Fault::Hang)
-    } else if rest.contains("does not start") {
-        What::Fault(Fault::NoKernel)
-    } else {
-        What::Up { version }
+/// What is seen when the simulated machine's kernel started, or didn't.
+fn started(line: KernelLine) -> [What; 2] {
+    let end = match line.boots {
+        Boots::Yes => What::Up { version: line.version },
+        Boots::Panic => What::Fault(Fault::Panic),
+        Boots::Hang => What::Fault(Fault::Hang),
+        Boots::No => What::Fault(Fault::NoKernel),
     };
-    vec![What::Loader, end]
+    [What::Loader, end]
 }
 
 impl Rig for Sim {
@@ -282,26 +277,5 @@ impl Rig for Sim {
 
     fn done(&mut self, _passed: bool) -> Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_console_of_the_simulated_machine_is_understood() {
-        let table = [
-            ("  kernel: slot A, 1.0.0, is up", Some(What::Up { version: "1.0.0".into() })),
-            ("  kernel: slot B, 1.2.0: kernel panic; reset after 5 s", Some(What::Fault(Fault::Panic))),
-            (
-                "kernel: slot B, 1.3.0: no sign of life; the watchdog resets the machine",
-                Some(What::Fault(Fault::Hang)),
-            ),
-            ("power off", None),
-        ];
-        for (line, want) in table {
-            assert_eq!(console(line).into_iter().nth(1), want, "{line}");
-        }
     }
 }

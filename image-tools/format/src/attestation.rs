@@ -1,4 +1,4 @@
-//! An attestation: somebody's signed word about a release, such as `tests-passed`. A channel may demand some before it
+//! An attestation: a signed statement about a release, such as `tests-passed`. A channel may demand some before it
 //! takes a release, and a root before devices take one from a channel. Which keys may say what is said there.
 use crate::{
     DecodeError, Digest, Envelope, Extensions, Head, Key, KeyId, Role, TrustError, envelope, from_postcard,
@@ -8,7 +8,7 @@ use alloc::{string::String, vec::Vec};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-/// Somebody's word about a release.
+/// A statement about a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
     /// Which agents can use it, of which repository, for which product.

@@ -64,7 +64,7 @@ impl Entry for Offer {
     }
 }
 
-/// A release that turned out bad: nobody gets it any more, and who runs it is offered something better.
+/// A release that turned out bad: no device gets it any more, and devices that run it are offered something better.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
     /// Whose.

@@ -9,7 +9,7 @@ use crate::{
 use alloc::{string::String, vec::Vec};
 use semver::Version;
 
-/// Once so many of a channel's releases failed on a device, it takes only what is newer than all of them: perhaps not the
+/// Once this many of a channel's releases failed on a device, it takes only what is newer than all of them: perhaps not the
 /// releases are broken, and each try writes a whole slot. Fewer than a device remembers, so that it can't forget the first
 /// while it tries the last.
 pub const FAILURES: usize = 4;
@@ -38,7 +38,7 @@ pub enum Verdict {
     Running,
     /// It failed on this device before.
     Rejected,
-    /// So many others failed on this device, up to this version, that it takes only what is newer.
+    /// This many others failed on this device, up to this version, that it takes only what is newer.
     TooManyFailures(Version),
     /// An older device has to run this release before.
     Behind(Version),

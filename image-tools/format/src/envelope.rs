@@ -166,7 +166,7 @@ impl<'a> Envelope<'a> {
         if format == role.format() { Ok(()) } else { Err(EnvelopeError::Format { role, format }) }
     }
 
-    /// The whole envelope with signatures of these keys, too. Who signed already signs no second time.
+    /// The whole envelope with signatures of these keys, too. A key that signed already signs no second time.
     ///
     /// # Errors
     /// [`EnvelopeError::TooLarge`] for more signatures than allowed.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// An addition that this version has no name for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
-    /// What it is. Who doesn't know an even one ignores it; who doesn't know an odd one refuses the structure.
+    /// What it is. A reader that doesn't know an even one ignores it; one that doesn't know an odd one refuses the structure.
     pub id: u16,
     /// Its content.
     pub bytes: Vec<u8>,

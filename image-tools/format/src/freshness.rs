@@ -1,6 +1,6 @@
 //! Freshness: whether a channel that is well signed may also be believed now.
 //!
-//! Who can replay old files, or hold new ones back, can't undo what was seen: the floors only rise. Who holds everything
+//! An attacker who can replay old files, or hold new ones back, can't undo what was seen: the floors only rise. An attacker who holds everything
 //! back is found out by the expiry, as far as a device without a clock can: its time is at least that of the newest
 //! thing that it has seen.
 use crate::Channel;

@@ -23,7 +23,7 @@
 //! | [`freshness`] | whether a channel may be believed now |
 //! | [`rollout`] | which devices get a release, and when |
 //! | [`choice`] | which release a device takes, and why not the others |
-//! | [`attestation`] | somebody's signed word about a release |
+//! | [`attestation`] | a signed statement about a release |
 //! | [`repository`] | where all that lies in a repository |
 //! | [`chunklist`] | how a volume is cut, encoded and verified |
 //! | [`bundle`] | one file with a release and its data: a tar of an OCI image layout, to the byte |
@@ -35,12 +35,16 @@
 //! | [`version`] | how versions compare |
 //! | [`text`] | which characters may reach a terminal |
 //! | [`failure`] | how both programs report one |
+//! | [`answer`] | the one object of `--json`, of both programs |
+//! | [`progress`] | one line of `--progress json`, and when it is due |
+//! | `json` | how both programs write JSON; behind the feature of that name |
 //! | [`help`] | how both programs show their verbs, examples and exit codes |
 #![no_std]
 extern crate alloc;
 
 use alloc::vec::Vec;
 
+pub mod answer;
 pub mod artifact;
 pub mod attestation;
 pub mod bound;
@@ -61,10 +65,13 @@ pub mod freshness;
 pub mod head;
 pub mod health;
 pub mod help;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod key;
 pub mod limits;
 pub mod name;
 pub mod open;
+pub mod progress;
 pub mod release;
 pub mod repository;
 pub mod rollout;

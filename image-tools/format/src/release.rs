@@ -246,7 +246,7 @@ impl From<&Release> for Constraints {
 /// The name of a release: the digest of its payload. Not that of the whole envelope, because signatures can be added
 /// and taken away without the release becoming another one: a device that rejected it must know it again.
 ///
-/// For bytes that are no signed release, which nobody trusts, it is the digest of the bytes.
+/// For bytes that are no signed release, which is never trusted, it is the digest of the bytes.
 pub fn identity(signed: &[u8]) -> Digest {
     Digest::of(Envelope::parse(signed, Role::Release).map_or(signed, |e| e.payload))
 }

@@ -1,7 +1,7 @@
 //! A rollout: which devices get a release, and when.
 //!
 //! Everything is in the signed channel; each device finds out by itself whether it is meant. Its place in the queue is
-//! a hash of its own seed and of the release: even over a fleet, another one for each release, and known to nobody else.
+//! a hash of its own seed and of the release: even over a fleet, another one for each release, and unknown to others.
 //!
 //! ```text
 //! share of the fleet
@@ -25,7 +25,7 @@ pub const WHOLE: u16 = 10_000;
 /// What the whole fleet is, in places of the queue.
 const PLACES: u64 = 1 << 32;
 
-/// A share of the fleet from a time on. Waves are an open set of kinds: one that isn't known lets nobody in.
+/// A share of the fleet from a time on. Waves are an open set of kinds: one that isn't known lets no device in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wave {
     /// When it begins, in seconds since 1970.
@@ -60,16 +60,16 @@ impl Entry for Wave {
     }
 }
 
-/// Whether time goes on for a rollout.
+/// Whether time continues for a rollout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RolloutState {
     /// As the waves say.
     #[default]
     Running,
-    /// Nobody else is let in since this time, in seconds since 1970. Who was in by then stays in, and canaries were in from
+    /// No other device is let in since this time, in seconds since 1970. Devices that were in by then stay in, and canaries were in from
     /// the beginning: only [`Halted`](RolloutState::Halted) keeps it from them.
     Paused(u64),
-    /// Nobody is let in, not even who was.
+    /// No device is let in, not even those that were.
     Halted,
 }
 
@@ -216,7 +216,7 @@ impl Rollout {
         self.share(now) == WHOLE
     }
 
-    /// Let time go on after a pause: all waves move by as much as the pause took, so that at this moment exactly those
+    /// Let time continue after a pause: all waves move by as much as the pause took, so that at this moment exactly those
     /// are in that were in when it began.
     pub fn resume(&mut self, now: u64) {
         if let RolloutState::Paused(since) = self.pace {

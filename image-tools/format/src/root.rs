@@ -360,7 +360,7 @@ impl Root {
                     return invalid(format!("role {name} names key {id:.4} twice"));
                 }
             }
-            // An envelope carries only so many signatures: a higher threshold could never be met again.
+            // An envelope carries a limited number of signatures: a higher threshold could never be met again.
             let most = role.keys.len().min(limits::SIGNATURES);
             if role.threshold == 0 || usize::from(role.threshold) > most {
                 return invalid(format!(

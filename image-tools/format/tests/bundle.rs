@@ -3,13 +3,13 @@
 mod common;
 
 use bistable_format::bundle::{
-    BLOCK, BadHeader, EMPTY, END_BYTES, Frame, Header, INDEX_NAME, LAYOUT, LAYOUT_NAME, blob_digest,
-    blob_name,
+    BLOCK, BadHeader, EMPTY, Frame, Header, INDEX_NAME, Input, Kind, LAYOUT, LAYOUT_NAME, Part, ReadError,
+    Reader, blob_digest, blob_name,
 };
-use bistable_format::{Digest, limits};
-use common::{release, signer};
+use bistable_format::{Digest, VolumeKind, limits};
+use common::{release, root, signer};
 use proptest::prelude::*;
-use std::io::Read;
+use std::{convert::Infallible, io::Read};
 
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -143,13 +143,7 @@ fn a_bundle_is_a_tar_of_an_oci_layout() {
         boot_data,
         system_data,
     ];
-    let mut bundle = Vec::new();
-    for (header, content) in frame.headers.iter().zip(contents) {
-        bundle.extend_from_slice(&header.encode().unwrap());
-        bundle.extend_from_slice(content);
-        bundle.resize(bundle.len() + header.padding(), 0);
-    }
-    bundle.resize(bundle.len() + END_BYTES, 0);
+    let bundle = frame.bundle(contents[4..].iter().copied()).unwrap();
     assert_eq!(frame.headers.len(), contents.len());
     assert_eq!(frame.bundle_bytes(), bundle.len() as u64);
 
@@ -262,4 +256,84 @@ fn the_manifest_of_the_largest_release_fits() {
     let (bytes, limit) = (frame.manifest.len() as u64, limits::BUNDLE_TEXT);
     assert!(bytes <= limit, "{bytes} bytes of {limit}");
     assert!(frame.headers.iter().all(|h| h.encode().is_ok()));
+}
+
+/// A bundle in memory that comes in small pieces.
+struct Memory<'a>(&'a [u8]);
+
+impl Input for Memory<'_> {
+    type Error = Infallible;
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, Infallible> {
+        let bytes = into.len().min(self.0.len()).min(100);
+        let (now, later) = self.0.split_at(bytes);
+        into[..bytes].copy_from_slice(now);
+        self.0 = later;
+        Ok(bytes)
+    }
+}
+
+/// All lists and data of a bundle.
+fn read(bundle: &[u8]) -> Result<Vec<Vec<u8>>, ReadError<Infallible>> {
+    let mut reader = Reader::open(Memory(bundle), &root(), Some(Kind::Full))?;
+    let mut contents =
+        VolumeKind::ALL.into_iter().map(|kind| reader.list(kind)).collect::<Result<Vec<_>, _>>()?;
+    for kind in VolumeKind::ALL {
+        let part = Part::Data(kind);
+        let mut data = vec![0; usize::try_from(reader.begin(part)?.bytes).unwrap()];
+        let at = reader.at();
+        reader.fill(&mut data, part)?;
+        if Digest::of(&data) != reader.release().volumes().unwrap().get(kind).data {
+            return Err(ReadError::Digest { at, part });
+        }
+        reader.finish(part)?;
+        contents.push(data);
+    }
+    reader.end()?;
+    Ok(contents)
+}
+
+fn small_bundle() -> (Vec<u8>, [&'static [u8]; 4]) {
+    let (release, signed, contents) = small();
+    let parts = [&signed[..]].into_iter().chain(contents);
+    (Frame::new(&signed, &release).bundle(parts).unwrap(), contents)
+}
+
+#[test]
+fn reader_gives_what_was_written_and_finds_every_changed_byte() {
+    let (bundle, contents) = small_bundle();
+    assert_eq!(read(&bundle).unwrap(), contents);
+    for at in 0..bundle.len() {
+        let mut other = bundle.clone();
+        other[at] ^= 1;
+        let e = read(&other).unwrap_err();
+        let found = match &e {
+            ReadError::NotAnEntry { at, .. }
+            | ReadError::Differs { at, .. }
+            | ReadError::Digest { at, .. } => *at,
+            ReadError::Release(_) => continue,
+            e => panic!("byte {at}: {e:?}"),
+        };
+        // A header that was changed is reported where it begins, if it is none any more.
+        assert!(found <= at as u64, "byte {at}: {e:?}");
+    }
+}
+
+#[test]
+fn reader_finds_every_end_that_is_not_the_bundles_own() {
+    let (mut bundle, _) = small_bundle();
+    for bytes in 0..bundle.len() {
+        let e = read(&bundle[..bytes]).unwrap_err();
+        assert!(matches!(e, ReadError::Truncated { at, .. } if at == bytes as u64), "{bytes} bytes: {e:?}");
+    }
+    let at = bundle.len() as u64;
+    bundle.push(0);
+    assert_eq!(read(&bundle), Err(ReadError::Trailing { at }));
+}
+
+#[test]
+fn reader_refuses_the_other_kind_before_it_verifies_anything() {
+    let (bundle, _) = small_bundle();
+    let opened = Reader::open(Memory(&bundle), &root(), Some(Kind::Delta));
+    assert!(matches!(opened, Err(ReadError::Kind(Kind::Full))));
 }

@@ -123,7 +123,7 @@ fn a_channel_is_signed_by_the_keys_that_the_root_names_for_it() {
     assert_eq!(open(&channel(), &[8], &root()), other("production"));
     assert_eq!(open(&staging(), &[5], &root()), other("staging"));
     assert_eq!(open(&staging(), &[5, 8], &root()), Ok(staging()));
-    // A channel that no entry names belongs to the entry without names; without one, nobody may sign it.
+    // A channel that no entry names belongs to the entry without names; without one, no key may sign it.
     let mut named = root();
     named.roles[2] = channel_keys(&["production"], 1, &[5]);
     let lab = Channel { name: "lab".into(), ..channel() };

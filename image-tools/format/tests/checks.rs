@@ -61,7 +61,7 @@ fn a_required_test_that_would_gate_the_switch_must_be_known() {
         let gates = kind == KNOWN_TEST && at != "trial";
         assert_eq!(plan.is_ungated(), !gates, "{name}");
         assert!(!Plan::parse(&format!("{GATE}{text}")).unwrap().is_ungated(), "{name}");
-        // Who writes a plan is told of each mistake.
+        // The author of a plan gets each mistake.
         let written = Plan::parse_known(&format!("{GATE}{text}"));
         match kind {
             KNOWN_TEST => assert!(written.is_ok(), "{name}"),

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 
-use bistable_format::bundle::{BLOCK, EMPTY, END_BYTES, Frame, Header, Kind, LAYOUT, blob_digest};
+use bistable_format::bundle::{BLOCK, EMPTY, Frame, Header, Kind, LAYOUT, blob_digest};
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::{Artifact, Content, Delta, Digest, Release, limits};
 use common::{delta, release, signer};
@@ -58,13 +58,7 @@ fn delta_bundle_is_a_tar_of_an_oci_layout() {
         boot_data,
         system_data,
     ];
-    let mut bundle = Vec::new();
-    for (header, content) in frame.headers.iter().zip(contents) {
-        bundle.extend_from_slice(&header.encode().unwrap());
-        bundle.extend_from_slice(content);
-        bundle.resize(bundle.len() + header.padding(), 0);
-    }
-    bundle.resize(bundle.len() + END_BYTES, 0);
+    let bundle = frame.bundle(contents[4..].iter().copied()).unwrap();
     assert_eq!(frame.headers.len(), contents.len());
     assert_eq!(frame.bundle_bytes(), bundle.len() as u64);
 

@@ -151,7 +151,7 @@ fn admission(rollout: &Rollout, seed: u32, group: Option<&str>) -> Admission {
 }
 
 #[test]
-fn an_unknown_wave_lets_nobody_in() {
+fn unknown_wave_lets_no_device_in() {
     let all = frame(&(1u16, 0u64, 0u32, WHOLE));
     let strange = [raw_wave(2, &[1, 2, 3]), raw_wave(1, &[0, 0, 0x90, 0x4e, 9]), raw_wave(0, &[]), vec![]];
     let whys = [
@@ -160,7 +160,7 @@ fn an_unknown_wave_lets_nobody_in() {
         DecodeError::Kind { what: "channel: wave", kind: 0 },
         DecodeError::Malformed("channel: wave"),
     ];
-    // Only unknown waves: nobody, not everybody.
+    // Only unknown waves: no device, not all of them.
     let nobody = with_waves(RolloutState::Running, &strange);
     let rollout = &nobody.offers[0].rollout;
     let found: Vec<_> = rollout.waves.unreadable().iter().map(|u| u.why.clone()).collect();

@@ -98,7 +98,7 @@ fn what_a_device_is_told() {
 
 proptest! {
     #[test]
-    fn who_is_in_stays_in_as_time_goes_on(r in any_rollout(), seed: u32, now in 0..9000_u64, later in 0..9000_u64) {
+    fn devices_that_are_in_stay_in_as_time_passes(r in any_rollout(), seed: u32, now in 0..9000_u64, later in 0..9000_u64) {
         prop_assert!(!is_in(&r, seed, None, now) || is_in(&r, seed, None, now + later));
         prop_assert!(r.share(now) <= r.share(now + later));
     }
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn after_a_pause_it_goes_on_where_it_was(
+    fn rollout_continues_after_a_pause_where_it_was(
         r in any_rollout(), seed: u32, at in 0..9000_u64, pause in 0..9000_u64, later in 0..9000_u64,
     ) {
         let running = Rollout { pace: RolloutState::Running, ..r };

@@ -535,7 +535,7 @@ fn a_package_is_made_the_same_twice_and_enables_its_units() {
     for link in ENABLED {
         assert!(system.join(link).is_symlink(), "{link}");
     }
-    // Who disables a unit keeps it disabled over upgrades.
+    // A unit that was disabled stays disabled over upgrades.
     fs::remove_file(system.join(ENABLED[3])).unwrap();
     script("postinst", "configure");
     assert!(!system.join(ENABLED[3]).is_symlink());

@@ -13,7 +13,6 @@
 //! | `change` | of channels, changed |
 //! | `upkeep`, `repository` | of repositories |
 //! | `manual` | of manual pages and completions |
-//! | `progress` | one line of `--progress json` |
 mod change;
 mod channel;
 mod delta;
@@ -22,7 +21,6 @@ mod inspected;
 mod key;
 mod made;
 mod manual;
-mod progress;
 mod release;
 mod repository;
 mod rollout;
@@ -38,6 +36,7 @@ pub use channel::{Channel, Channels, Demand, Gates, Offer, Withdrawal};
 pub use delta::{
     Base, DeltaMade, DeltasMade, Diff, FileCost, VolumeBytes, VolumeChunks, WantedDelta, WantedDeltas,
 };
+pub(crate) use document::failure;
 pub use document::{Document, Failure, SCHEMA};
 pub use inspected::{
     Chunks, DeltaArtifact, Inspected, InspectedContent, InspectedDelta, InspectedRelease, InspectedVolume,
@@ -46,7 +45,6 @@ pub use inspected::{
 pub use key::{KeyInfo, KeyKind, KeyMade};
 pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition};
 pub use manual::{CompletionsPrinted, ManualWritten};
-pub use progress::{Line, Step};
 pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
 pub use rollout::{Pace, Rollout, Wave};

@@ -1,6 +1,7 @@
 //! Publishes the JSON schemas of what programs read, from the types that write it.
-use super::{Answer, Failure, Line};
-use bistable_schema::assert_published;
+use super::Answer;
+use crate::error::Exit;
+use bistable_schema::{Failure, ProgressLine, assert_published};
 use std::path::{Path, PathBuf};
 
 fn published(name: &str) -> PathBuf {
@@ -10,6 +11,6 @@ fn published(name: &str) -> PathBuf {
 #[test]
 fn what_programs_read_is_as_published() {
     assert_published::<Answer>(&published("answer.json"));
-    assert_published::<Failure>(&published("failure.json"));
-    assert_published::<Line>(&published("progress.json"));
+    assert_published::<Failure<Exit>>(&published("failure.json"));
+    assert_published::<ProgressLine>(&published("progress.json"));
 }

@@ -208,7 +208,7 @@ pub enum BuildError {
     /// A plan or profile with something that no device knows.
     #[error("the release's checks")]
     Checks(#[source] DecodeError),
-    /// Nobody signs.
+    /// No key signs.
     #[error("no key was given to sign with: every device refuses an unsigned release; give --key NAME.key")]
     NoKey,
     /// The given root would refuse it.

@@ -1,7 +1,7 @@
 //! From a frame in the file to verified raw bytes.
-use super::input::Counted;
-use super::{BundleError, ChunkProblem, Part};
+use super::{BundleError, ChunkProblem, Part, Stream};
 use crate::parallel::{Feed, Stopped};
+use bistable_format::bundle::Reader;
 use bistable_format::{Chunk, ChunkList, Digest, Encoding, VolumeKind};
 use std::io::{self, Read};
 use zstd::bulk::Decompressor;
@@ -22,15 +22,16 @@ pub(super) struct Checked {
 }
 
 pub(super) fn read_frames<'a, R: Read>(
-    input: &mut Counted<R>,
+    bundle: &mut Reader<Stream<R>>,
     kind: VolumeKind,
     list: &'a ChunkList,
     volume: u64,
     feed: &mut Feed<'_, Job<'a>>,
 ) -> Result<(), BundleError> {
     for (index, chunk) in list.chunks.iter().enumerate() {
-        let offset = input.offset;
-        let frame = input.bytes(chunk.encoding.data_bytes().into(), Part::Data(kind))?;
+        let offset = bundle.at();
+        let mut frame = vec![0; chunk.encoding.data_bytes() as usize];
+        bundle.fill(&mut frame, Part::Data(kind))?;
         let raw_bytes = list.raw_bytes(index, volume) as usize;
         if let Err(Stopped) = feed.send(Job { index, offset, chunk, frame, raw_bytes }) {
             // Whoever stopped tells why.

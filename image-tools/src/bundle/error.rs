@@ -1,4 +1,5 @@
 //! What can be wrong with a bundle, and where.
+use bistable_format::bundle::{Kind, Part, ReadError};
 use bistable_format::{DecodeError, TrustError, VolumeKind};
 use std::io;
 
@@ -136,36 +137,23 @@ pub enum BundleError {
     },
 }
 
-/// A part of a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Part {
-    /// `oci-layout`.
-    #[error("file oci-layout")]
-    Layout,
-    /// `index.json`.
-    #[error("file index.json")]
-    Index,
-    /// The manifest.
-    #[error("manifest")]
-    Manifest,
-    /// The empty config.
-    #[error("empty config")]
-    Config,
-    /// The signed release.
-    #[error("release")]
-    Release,
-    /// The signed delta.
-    #[error("delta")]
-    Delta,
-    /// A chunk list.
-    #[error("chunk list of the {0} volume")]
-    List(VolumeKind),
-    /// A volume's data.
-    #[error("data of the {0} volume")]
-    Data(VolumeKind),
-    /// The two blocks of zeros.
-    #[error("end")]
-    End,
+impl From<ReadError<io::Error>> for BundleError {
+    fn from(e: ReadError<io::Error>) -> BundleError {
+        match e {
+            ReadError::Input { at, source } => BundleError::Read { offset: at, source },
+            ReadError::Truncated { at, part } => BundleError::Truncated { offset: at, part },
+            ReadError::NotAnEntry { at, part } => BundleError::NotBundle { offset: at, part },
+            ReadError::Kind(Kind::Delta) => BundleError::IsDelta,
+            ReadError::Kind(Kind::Full) => BundleError::NotDelta,
+            ReadError::Release(e) => BundleError::Trust(e),
+            ReadError::Delta(e) => BundleError::TrustDelta(e),
+            ReadError::OtherTarget { .. } => BundleError::OtherTarget,
+            ReadError::Differs { at, part } => BundleError::Differs { offset: at, part },
+            ReadError::Digest { at, part: Part::List(kind) } => BundleError::ListDigest { kind, offset: at },
+            ReadError::Digest { part, .. } => BundleError::DeltaPart { part },
+            ReadError::Trailing { at } => BundleError::Trailing { offset: at },
+        }
+    }
 }
 
 /// What is wrong with a chunk.

@@ -93,7 +93,7 @@ impl CardPlan {
         found.map_or(Place { start: 0, bytes: 0 }, |(_, place)| *place)
     }
 
-    /// What was decided that nobody asked for, one line each.
+    /// What was decided without being asked for, one line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let new = there.is_none();
     let (product, version) = (&offer.constraints.product, &offer.constraints.version);
     let about = format!("{} of {product} {version} by key {:.4}", args.kind, key.public().id());
-    // Who died between the two makes up for it now: no record of it is older than what was attested.
+    // A process that died between the two is made up for now: no record of it is older than what was attested.
     let since = audit::timestamp(at);
     let act = Act { who, verb: "attest".into(), about };
     audit::append_once(&store, &HostClock, &act, |record| record.at >= since)?;

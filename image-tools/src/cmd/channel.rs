@@ -200,7 +200,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
     };
     let (mut all, mut text) = (Vec::new(), String::new());
     for name in wanted {
-        // What only an older root vouches for, too: who renews it has to see it first.
+        // What only an older root vouches for, too: the person who renews it has to see it first.
         let ChannelFile { channel, root, .. } =
             ChannelLog::new(&store, &roots, name).newest_or_old(OldRoot::Accept)?;
         all.push((&channel).into());

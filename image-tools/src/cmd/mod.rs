@@ -26,10 +26,12 @@ mod waves;
 pub(crate) mod withdraw;
 pub(crate) mod write_args;
 
-use crate::answer::{Answer, Document, Failure};
+use crate::answer::{self, Answer, Document, Failure};
 use crate::error::{Error, Exit};
 use crate::progress::{Progress, Silent};
 use bistable_format::failure::{on_lines, on_one_line};
+use bistable_format::json;
+use bistable_format::progress::Reader;
 use bistable_format::text::printable;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal, Write};
@@ -61,8 +63,8 @@ impl Out {
         let terminal = io::stderr().is_terminal();
         match self.progress {
             ProgressStyle::Auto if terminal => Box::new(progress_bar::Bars::new()),
-            ProgressStyle::Auto | ProgressStyle::Plain => Box::new(progress_lines::Lines::plain()),
-            ProgressStyle::Json => Box::new(progress_lines::Lines::json()),
+            ProgressStyle::Auto | ProgressStyle::Plain => Box::new(progress_lines::Lines::new(Reader::Log)),
+            ProgressStyle::Json => Box::new(progress_lines::Lines::new(Reader::Program)),
             ProgressStyle::Quiet => Box::new(Silent),
         }
     }
@@ -95,17 +97,17 @@ impl Out {
 }
 
 fn failure(error: &Error) -> Failure {
-    Failure::new(on_one_line(error), error.exit())
+    answer::failure(on_one_line(error), error.exit())
 }
 
 /// The one JSON object of a command line that can't be understood.
 pub(crate) fn complain_of_usage(text: &str) {
     // Nothing can be done about a closed standard output.
-    let _ = object(&Document::failed(Failure::new(text, Exit::Usage), None));
+    let _ = object(&Document::failed(answer::failure(text, Exit::Usage), None));
 }
 
 fn object(document: &Document) -> Result<(), Error> {
-    print(&(document.json() + "\n"))
+    print(&(json::pretty(document) + "\n"))
 }
 
 fn print(text: &str) -> Result<(), Error> {

@@ -65,16 +65,7 @@ pub(super) fn check_form(frame: &[u8], bytes: usize) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noise(seed: u32, len: usize) -> Vec<u8> {
-        let mut state = seed;
-        std::iter::repeat_with(|| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.to_be_bytes()[0]
-        })
-        .take(len)
-        .collect()
-    }
+    use bistable_kit::product::noise;
 
     #[test]
     fn with_its_prefix_a_frame_gives_the_bytes_back_and_is_small() {

@@ -188,11 +188,7 @@ fn block_hash(block: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Bytes that look random, the same in each run.
-    fn noise(seed: u64, len: usize) -> Vec<u8> {
-        (0..len as u64).map(|i| mix(seed << 32 | i).to_le_bytes()[0]).collect()
-    }
+    use bistable_kit::product::noise;
 
     fn index(base: &[u8]) -> Index {
         Index::of(&base.to_vec(), Threads::new(3), &mut |_| {}).unwrap()

@@ -97,7 +97,7 @@ pub enum DeltaError {
         /// The delta.
         out: PathBuf,
     },
-    /// Nobody signs.
+    /// No key signs.
     #[error("no key was given to sign with: give --key NAME.key")]
     NoKey,
     /// It can't be signed like that.

@@ -8,20 +8,10 @@ use crate::parallel::Threads;
 use crate::progress::Silent;
 use bistable_format::chunklist::Range;
 use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, VolumeKind, limits};
+use bistable_kit::product::noise;
 use proptest::prelude::*;
 
 const CHUNK: usize = limits::CHUNK_MIN as usize;
-
-/// Bytes that look random, the same in each run.
-fn noise(seed: u32, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
-    })
-    .take(len)
-    .collect()
-}
 
 /// A volume as `build` encodes it.
 struct Volume {
@@ -297,7 +287,7 @@ fn edit(image: &mut Vec<u8>, edit: &Edit) {
     match edit {
         Edit::Insert(at, count, seed) => {
             let at = at.index(len);
-            image.splice(at..at, noise(*seed, *count));
+            image.splice(at..at, noise((*seed).into(), *count));
         }
         Edit::Delete(at, count) => drop(image.drain(range(at, *count))),
         Edit::Move(from, to, count) => {
@@ -326,7 +316,7 @@ proptest! {
         all in prop::collection::vec(edits(), 0..8),
         stray in any::<prop::sample::Index>(),
     ) {
-        let mut old = noise(seed, len);
+        let mut old = noise(seed.into(), len);
         if let Some((at, count)) = hole {
             edit(&mut old, &Edit::Zero(at, count));
         }

@@ -1,5 +1,5 @@
 //! A folder of the host that is copied over a root file system: how Bistable's own program and units get into an image
-//! that somebody else made.
+//! that another program made.
 use super::DiskError;
 use super::system::{Data, Edit, Edits};
 use super::view::{Attributes, Entry, View};

@@ -1,4 +1,4 @@
-//! The root in a root file system that somebody else made: see [`system_root`].
+//! The root in a root file system that another program made: see [`system_root`].
 use super::system::{Data, Edit, Edits, file_at};
 use super::view::{Attributes, Entry, View};
 use crate::root::SignedRoot;

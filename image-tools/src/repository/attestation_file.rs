@@ -1,6 +1,6 @@
 //! The file of an attestation: it has to say what its name says, signed by the key that its name says.
 //!
-//! Whose word counts is said by the channels' gates, which name the keys; a root doesn't name them. So only a key that somebody
+//! Whose word counts is said by the channels' gates, which name the keys; a root doesn't name them. So only a key that a user
 //! named can vouch for such a file: without its public half, nothing in the file is known to be true.
 use super::channel::{self, ChannelFile, ChannelLog, OldRoot};
 use super::roots::Roots;
@@ -15,7 +15,7 @@ pub(super) enum AttestationError {
     /// No attestation can have that name, or it isn't signed by the key in its name.
     #[error("is not an attestation by the key that its name says")]
     Foreign,
-    /// Nobody named the key.
+    /// The key was not named.
     #[error("is signed by key {0}, which no channel's gates name: nothing vouches for it")]
     UnknownKey(KeyId),
     /// The key didn't sign it, or it doesn't decode.

@@ -96,7 +96,7 @@ impl Entry {
         words::shorten(description, DESCRIPTION)
     }
 
-    /// Limits as of the release itself: who reads a listing prints it.
+    /// Limits as of the release itself: readers of a listing print it.
     fn is_sound(&self) -> bool {
         let printable = |text: &str| is_printable(text, &['\n', '\t']);
         self.product.len() <= limits::NAME
@@ -299,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_rebuilt_catalog_is_small_and_goes_on(count in 0_u64..5000, more in 0_u64..40) {
+        fn rebuilt_catalog_is_small_and_can_be_extended(count in 0_u64..5000, more in 0_u64..40) {
             let store = Store::new(Memory::new());
             let entries: Vec<_> = (0..count).map(entry).collect();
             let mut catalog = rebuild(&store, &entries).unwrap();

@@ -305,7 +305,7 @@ pub fn names(store: &Store) -> Result<Vec<String>, StoreError> {
     // The folders only: a channel has as many files as there ever were changes.
     for name in store.folders("channels")? {
         let numbered = Sequence::Channel(name.clone());
-        // Who dies before a channel's first file may leave its folder.
+        // A process that dies before a channel's first file may leave its folder.
         if check_channel_name(&name).is_ok()
             && (store.size(&numbered.hint_path())?.is_some() || numbered.newest(store)? > 0)
         {
@@ -343,7 +343,7 @@ impl<'a> ChannelLog<'a> {
         Ok(Sequence::Channel(self.name.clone()).newest(self.store)?)
     }
 
-    /// Refuse to go on if the repository has got a newer root since the roots were read: hours ago, perhaps, before an upload. A
+    /// Refuse to continue if the repository has got a newer root since the roots were read: hours ago, perhaps, before an upload. A
     /// key that it takes back must sign nothing any more.
     ///
     /// # Errors
@@ -519,6 +519,6 @@ pub enum OldRoot {
     /// It isn't: a key that was taken back may have been stolen.
     #[default]
     Refuse,
-    /// Somebody looked at it.
+    /// It was looked at.
     Accept,
 }

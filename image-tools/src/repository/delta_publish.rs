@@ -259,7 +259,7 @@ impl Checked {
                 let act = Act { who: committer.who.clone(), verb: "delta".into(), about };
                 audit::append_once(store, committer.clock, &act, |_| true)?;
             } else {
-                // Somebody was faster.
+                // Another writer was faster.
                 let _ = other(store, &path, &signed, delta_file::read(store, roots, &name)?)?;
             }
             ours

@@ -72,7 +72,7 @@ pub fn init(
     // Same bytes from everybody.
     let (Created::Created | Created::Exists) = store.create("oci-layout", OCI_LAYOUT)?;
     let new = Roots::begin(store, root)?;
-    // Who died between the two makes up for it now.
+    // A process that died between the two is made up for now.
     if new || audit::newest(store)?.is_none() {
         let about = format!("root {:.12}", bistable_format::Digest::of(&root.bytes));
         audit::append(store, clock, &Act { who: who.into(), verb: "init".into(), about })?;

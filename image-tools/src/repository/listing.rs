@@ -21,7 +21,7 @@ pub fn listing<'a>(
     wanted: Wanted,
 ) -> impl Iterator<Item = Result<HeldRelease, CatalogError>> + 'a {
     let mut entries = catalog::newest_first(store, &channel.catalog);
-    // Who comes back into a channel stands in its catalog twice.
+    // A release that comes back into a channel stands in its catalog twice.
     let mut seen: HashSet<Digest> = HashSet::new();
     let mut offered: HashSet<Digest> = channel.offers.iter().map(|o| o.identity).collect();
     let mut failed = false;

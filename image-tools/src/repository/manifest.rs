@@ -148,7 +148,7 @@ impl Stored {
         self.parts().iter().map(|part| part.bytes).sum()
     }
 
-    /// Look whether all of it is there, by name and size.
+    /// Check whether all of it is there, by name and size.
     ///
     /// # Errors
     /// [`ManifestError::Incomplete`] for the first that isn't.

@@ -29,7 +29,7 @@
 //! | [`lease`] | files that a process relies on and has not committed yet |
 //! | [`index`] | what is on offer, for OCI tools |
 //! | [`inventory`] | all releases, and what the channels make of them |
-//! | [`mod@prune`] | what nobody needs goes |
+//! | [`mod@prune`] | what is not needed goes |
 //! | [`mod@fsck`] | what is missing, damaged, unsigned or orphaned |
 //! | [`mod@sync`] | the same repository in another place |
 //! | [`site`] | a page for people |

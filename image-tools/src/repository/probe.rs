@@ -26,7 +26,7 @@ pub enum ProbeError {
         /// What it did.
         lie: Lie,
     },
-    /// The system gives no randomness for a name that nobody used.
+    /// The system gives no randomness for an unused name.
     #[error("the system gives no random numbers")]
     Random,
 }

@@ -72,13 +72,13 @@ pub struct Request<'a> {
     pub into: &'a str,
     /// Only this product's.
     pub product: Option<&'a str>,
-    /// Which one, by version or identity; the newest that isn't there yet, if nobody says.
+    /// Which one, by version or identity; the newest that isn't there yet, if none is named.
     pub what: Option<&'a str>,
     /// Who gets it, and when.
     pub rollout: Rollout,
 }
 
-/// Promote. All gates are looked at again whenever somebody else commits first.
+/// Promote. All gates are looked at again whenever another writer commits first.
 ///
 /// # Errors
 /// See [`PromoteError`].

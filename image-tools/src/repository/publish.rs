@@ -1,7 +1,7 @@
 //! Publishing: a bundle is verified, its blobs come into the repository, and a channel offers its release.
 //!
-//! Blobs come first, so that what a channel offers can be fetched; until the commit they are [leased](super::lease). Who dies in
-//! between leaves blobs that nobody names; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
+//! Blobs come first, so that what a channel offers can be fetched; until the commit they are [leased](super::lease). A process that dies in
+//! between leaves unreferenced blobs; the next try finds them there. Each blob is hashed while it is sent: a bundle that is changed after it was verified is found.
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{ChannelError, ChannelLog};
 use super::delta_file;
@@ -265,7 +265,7 @@ fn add(
     (offer.since, entry.at) = (now, now);
     let identity = offer.identity;
     match edit::publish(draft, offer, now) {
-        // Somebody did it already: perhaps this very program, before it was stopped.
+        // It was done already: perhaps this very program, before it was stopped.
         Err(EditError::AlreadyOffered { .. }) => return Ok(Change::Nothing),
         published => published?,
     }

@@ -29,7 +29,7 @@ pub enum RootsError {
         /// What is wrong.
         source: TrustError,
     },
-    /// Somebody else gave it another root of that version.
+    /// Another writer gave it another root of that version.
     #[error("{place} has another root {version} already: make the next one from that (roots/{version}.root)")]
     Followed {
         /// The repository.
@@ -116,7 +116,7 @@ impl Roots {
         let act = Act { who: who.into(), verb: "root".into(), about };
         let record_once = || audit::append_once(store, clock, &act, |_| true).map_err(Box::new);
         if let Some(there) = self.all().find(|there| there.root.version == version) {
-            // Who died between the two makes up for it now.
+            // A process that died between the two is made up for now.
             if there.root != next.root {
                 return Err(RootsError::Followed { place, version });
             }

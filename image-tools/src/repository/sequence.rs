@@ -1,6 +1,6 @@
 //! Numbered files: 1, 2, 3, … without a gap, each created once and never changed. The newest is found without a listing.
 //!
-//! `latest` beside them holds the newest number that somebody wrote there. It is a hint: it can be missing, behind (a writer died
+//! `latest` beside them holds the newest number that was written there. It is a hint: it can be missing, behind (a writer died
 //! before it wrote it, or another's older one came later) or damaged. From it one looks forward in growing steps, so that a hint
 //! that is k behind costs some 2·log₂ k questions.
 use super::store::{Store, StoreError};
@@ -66,7 +66,7 @@ impl Sequence {
         }
     }
 
-    /// Remember the newest number. That it can't be written is nobody's trouble.
+    /// Remember the newest number. That it can't be written is not an error.
     pub fn remember(&self, store: &Store, newest: u64) {
         let _ = self.write_hint(store, newest);
     }

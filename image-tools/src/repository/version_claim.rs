@@ -6,7 +6,7 @@ use semver::Version;
 /// Most bytes of it.
 pub(super) const BYTES: usize = 128;
 
-/// Take the name for a release, by its identity. Who died after it has it when they come back.
+/// Take the name for a release, by its identity. A process that died after it has it when it is started again.
 ///
 /// # Errors
 /// When the store fails.

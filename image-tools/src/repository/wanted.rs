@@ -4,7 +4,7 @@ use super::inventory::{HeldRelease, Inventory};
 use bistable_format::{Channel, Constraints, Digest, Offer};
 use semver::Version;
 
-/// How many releases back devices are expected to be, if nobody says otherwise.
+/// How many releases back devices are expected to be, by default.
 pub const LAST: usize = 3;
 
 /// A delta that devices could use.

@@ -106,7 +106,7 @@ pub fn percent(share: u16) -> String {
     }
 }
 
-/// The beginning of a text, cut between two characters: at most so many bytes.
+/// The beginning of a text, cut between two characters: at most this many bytes.
 pub fn shorten(text: &str, most: usize) -> String {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

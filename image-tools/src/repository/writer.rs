@@ -3,7 +3,7 @@
 //! ```text
 //! read the newest ─► change it ─► sign ─► create number n + 1 ─┬─ created: write the hint, record it in the audit
 //!       ▲                                                      │
-//!       └───────────────── somebody else was first ◄───────────┘
+//!       └───────────────── another writer was first ◄───────────┘
 //! ```
 //! The newest is compared with what this computer [remembers](super::trust), which also says in what order a file is signed,
 //! created and remembered.
@@ -58,7 +58,7 @@ pub struct Committer<'a> {
     pub known: &'a Known,
     /// The time.
     pub clock: &'a dyn Clock,
-    /// Where it is reported what is going on.
+    /// Where progress is reported.
     pub notices: &'a dyn Notices,
 }
 
@@ -106,7 +106,7 @@ impl<'a> Committer<'a> {
 
 impl ChannelWriter<'_> {
     /// Change a channel, or begin it. `change` gets the newest one as a draft, with the number, times and predecessor of the next
-    /// already in it, and is called again with a newer one as often as somebody else commits first: it decides by what it is given.
+    /// already in it, and is called again with a newer one as often as another writer commits first: it decides by what it is given.
     /// Nothing is committed if it fails or says [`Change::Nothing`].
     ///
     /// # Errors
@@ -293,7 +293,7 @@ impl ChannelWriter<'_> {
         })
     }
 
-    /// Sign, and look whether devices will trust it.
+    /// Sign, and check whether devices will trust it.
     ///
     /// # Errors
     /// [`ChannelError::Keys`] if they would not; [`ChannelError::Invalid`].

@@ -1,5 +1,5 @@
 //! The root in a system volume: `/usr/share/bistable/root.root`. The device holds the root that it has stored against it, so that
-//! nobody who can write the partition `state` alone decides whom the device trusts.
+//! write access to the partition `state` alone never decides whom the device trusts.
 use super::error::VolumeError;
 use super::options::SystemOptions;
 use super::tree::{Meta, Tree, Unfit};

@@ -76,7 +76,7 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// A folder that nobody described: 0755, owned by root.
+    /// A folder that was not described: 0755, owned by root.
     #[must_use]
     pub fn implied_folder(epoch: u64) -> Self {
         let time = Time { secs: i64::MAX, nanos: 0 };

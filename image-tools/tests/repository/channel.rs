@@ -213,7 +213,7 @@ fn nothing_is_signed_under_a_root_that_was_followed_meanwhile() {
     product.offer(&ChannelLog::new(&store, &Roots::load(&store).unwrap(), "staging"), "a", 1).unwrap();
 }
 
-/// Who stole a key that was taken back since may still write files; nobody signs them again unseen.
+/// A thief of a key that was taken back since may still write files; they are not signed again unseen.
 #[test]
 fn what_only_an_old_root_vouches_for_is_not_taken_over_unseen() {
     let product = Product::new();

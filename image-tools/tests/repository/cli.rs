@@ -174,7 +174,7 @@ fn what_is_no_repository_is_told_with_what_to_do() {
 
 /// Not a credential is in a message.
 #[test]
-fn a_store_that_nobody_runs_is_told() {
+fn unreachable_store_is_reported() {
     let out = Command::new(env!("CARGO_BIN_EXE_bistable-image"))
         .args(["audit", "--repo", "s3://nowhere/x"])
         .env("AWS_ENDPOINT", "http://127.0.0.1:1")

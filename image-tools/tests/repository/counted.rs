@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 /// A store in memory that remembers what it was asked.
 pub(crate) struct Counted {
     pub store: Store,
-    /// The same files, and nobody counts.
+    /// The same files, without counting.
     pub quiet: Store,
     asked: Arc<Mutex<Vec<(Operation, u64)>>>,
 }

@@ -378,7 +378,7 @@ fn fsck_tells_what_is_wrong_with_deltas() {
         found(&|s| replace(s, "deltas/x/y.delta", &other)),
         [(Fault::Untrusted, "deltas/x/y.delta".into())]
     );
-    // Well signed, and between releases that nobody has.
+    // Well signed, and between releases that no device has.
     let stray = Delta {
         head: Head::new(world.product.root.root.repository(), "hub"),
         base: Digest::of(b"gone"),
@@ -472,7 +472,7 @@ fn deltas_to_what_nothing_offers_go_first_when_room_is_short() {
     assert_clean(&store, "pruned");
 }
 
-/// The release that it makes is offered by no channel yet: only the hold tells that somebody is at it.
+/// The release that it makes is offered by no channel yet: only the lease tells that a writer is at it.
 #[test]
 fn prune_leaves_a_delta_that_is_just_being_published() {
     let world = world();
@@ -493,7 +493,7 @@ fn prune_leaves_a_delta_that_is_just_being_published() {
     let none = Policy { keep: 10, older_than: None, most_bytes: None };
     assert_eq!(pruned(&world.product, &died, &none).unwrap().deltas, 0);
     assert_eq!(paths(&died), [world.path(1)]);
-    // A week later nobody holds it any more.
+    // A week later the lease is over.
     world.product.clock.0.fetch_add(LONGEST + HOUR, Ordering::SeqCst);
     assert_eq!(pruned(&world.product, &died, &none).unwrap().deltas, 1);
     assert_eq!(paths(&died), [] as [String; 0]);

@@ -112,7 +112,7 @@ fn delta_signed_with_a_retired_key_is_no_delta_any_more() {
     assert_eq!((all.good.len(), all.retired.len(), all.bad.len()), (1, 1, 0));
     let found = serious(&store);
     assert_eq!((found[0].fault, &found[0].path, found.len()), (Fault::Untrusted, &path, 1), "{found:?}");
-    // Nobody gets it from here.
+    // No device gets it from here.
     let to = Store::new(Named("copy", Memory::new()));
     let copying = Copying { extent: Extent::Offers, only: &[], who: "ada", clock: &world.product.clock };
     let copied = sync(&store, &to, copying, &mut |_, _| {}).unwrap();

@@ -287,7 +287,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
 }
 
 #[test]
-fn keys_change_and_channels_are_signed_anew() {
+fn keys_change_and_channels_are_signed_again() {
     let life = Life::new(1);
     let new = crate::product::key(11).write(&life.folder.path().join("channel2")).unwrap();
     let other = crate::product::key(12).write(&life.folder.path().join("root2")).unwrap();
@@ -333,7 +333,7 @@ fn keys_change_and_channels_are_signed_anew() {
 }
 
 #[test]
-fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
+fn unreferenced_files_go_and_what_is_wrong_is_reported() {
     let life = Life::new(4);
     for version in ["1.1.0", "1.2.0"] {
         life.acts(&["withdraw", "staging", version, "--reason", "bad"], 0);
@@ -400,7 +400,7 @@ fn what_nobody_needs_goes_and_what_is_wrong_is_told() {
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }
 
-/// Else its volumes would be nobody's, and go.
+/// Else its volumes would be orphaned, and go.
 #[test]
 fn nothing_is_pruned_while_the_files_of_an_offer_are_unknown() {
     let life = Life::new(2);
@@ -435,7 +435,7 @@ fn copies_of_either_kind() {
     let key = life.path("channel.key");
     let (_, refused) = at(&stick, &["channel", "refresh", "staging", "--key", &key], 2);
     assert!(refused.contains("act on the original"), "{refused}");
-    // After more acts, the stick is the same again; a mirror on which somebody acted isn't.
+    // After more acts, the stick is the same again; a mirror that was changed isn't.
     life.acts(&["channel", "refresh", "staging"], 0);
     life.acts(&["channel", "refresh", "staging"], 0);
     life.ok(&["sync", &stick]);

@@ -25,7 +25,7 @@ pub(crate) fn directory() -> Place {
     Place { name: "directory", store, url: Some(url), _folder: Some(folder) }
 }
 
-/// A prefix of the bucket that nobody used before.
+/// A prefix of the bucket that is unused.
 pub(crate) fn s3() -> Option<Place> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let bucket = std::env::var("BISTABLE_TEST_S3").ok()?;

@@ -1,7 +1,6 @@
-//! A product with its keys, and a clock that nobody waits for.
-use bistable_format::channel::{Channel, Offer, Passage};
-use bistable_format::content::IMAGE_KIND;
-use bistable_format::{Constraints, Digest, Key, KeyKind, Requires, Urgency};
+//! A product with its keys, and a clock that never waits.
+use bistable_format::channel::{Channel, Offer};
+use bistable_format::{Key, KeyKind};
 use bistable_image::keys::SecretKey;
 use bistable_image::repository::channel::{ChannelError, ChannelLog, OldRoot};
 use bistable_image::repository::init::{Writers, init};
@@ -11,7 +10,9 @@ use bistable_image::repository::trust::Known;
 use bistable_image::repository::writer::{Change, Committed, Committer, LIFETIME};
 use bistable_image::repository::{Clock, Store};
 use bistable_image::root::{self, RootOptions, SignedRoot};
+use bistable_kit::product::Keys;
 use semver::Version;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -31,10 +32,7 @@ impl Clock for TestClock {
 }
 
 pub(crate) struct Product {
-    pub root: SignedRoot,
-    pub root_key: SecretKey,
-    pub release_key: SecretKey,
-    pub channel_key: SecretKey,
+    pub keys: Keys,
     /// What the committer's computer remembers: nothing, unless a test says otherwise.
     pub known: Known,
     pub clock: TestClock,
@@ -44,19 +42,18 @@ pub(crate) fn key(n: u8) -> SecretKey {
     bistable_kit::product::key(n, KeyKind::Production)
 }
 
+impl Deref for Product {
+    type Target = Keys;
+
+    fn deref(&self) -> &Keys {
+        &self.keys
+    }
+}
+
 impl Product {
     pub(crate) fn new() -> Product {
-        let [root_key, release_key, channel_key] = [1, 2, 3].map(key);
-        let root = root::create(&RootOptions {
-            root_keys: vec![root_key.public()],
-            release_keys: vec![release_key.public()],
-            channel_keys: vec![channel_key.public()],
-            thresholds: vec![],
-            sign: vec![root_key.clone()],
-            ..RootOptions::default()
-        });
         let clock = TestClock(AtomicU64::new(1_800_000_000));
-        Product { root: root.unwrap(), root_key, release_key, channel_key, known: Known::nothing(), clock }
+        Product { keys: Keys::new(KeyKind::Production), known: Known::nothing(), clock }
     }
 
     /// The next root, by which these keys alone may sign releases.
@@ -90,7 +87,7 @@ impl Product {
     pub(crate) fn offer(&self, log: &ChannelLog<'_>, who: &str, n: u64) -> Result<Committed, ChannelError> {
         let committed = self.committer(who).writer(log).commit(|draft: &mut Channel| {
             draft.offers.push(offer(n));
-            // A channel offers only so many.
+            // The offers of a channel are limited.
             if draft.offers.len() > 8 {
                 draft.offers.remove(0);
             }
@@ -101,25 +98,5 @@ impl Product {
 }
 
 pub(crate) fn offer(n: u64) -> Offer {
-    let digest = Digest::of(&n.to_le_bytes());
-    Offer {
-        constraints: Constraints {
-            product: "hub".into(),
-            version: Version::new(1, n, 0),
-            security_version: 1,
-            boards: vec!["pi4".into()],
-            component: None,
-            requires: Requires::default(),
-            urgency: Urgency::Normal,
-            content: IMAGE_KIND,
-            bytes: vec![1 << 20, 1 << 20],
-        },
-        release: digest,
-        release_bytes: 1000,
-        identity: digest,
-        since: 1_800_000_000,
-        passage: Passage::Free,
-        rollout: Default::default(),
-        extensions: Default::default(),
-    }
+    bistable_kit::product::offer("hub", Version::new(1, n, 0), 1_800_000_000)
 }

@@ -1,4 +1,4 @@
-//! Promotion: which release is meant, and which may go on.
+//! Promotion: which release is meant, and which may be promoted.
 use crate::product::{Product, key};
 use crate::publish::{bundle_of, published};
 use crate::world::assert_clean;
@@ -53,7 +53,7 @@ impl Shop {
     fn rotate(&mut self, key: SecretKey) {
         let next = self.product.next_root(vec![key.public()]);
         self.roots().follow(&self.store, &next, "ada", &self.product.clock).unwrap();
-        (self.product.release_key, self.product.root) = (key, next);
+        (self.product.keys.release_key, self.product.keys.root) = (key, next);
     }
 
     /// The one release that a channel offers; devices take it.

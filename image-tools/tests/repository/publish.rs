@@ -5,13 +5,14 @@ use bistable_format::channel::Channel;
 use bistable_format::{Digest, limits, release, repository as names};
 use bistable_image::repository::channel::{ChannelError, ChannelLog};
 use bistable_image::repository::edit::EditError;
-use bistable_image::repository::publish::{Publication, PublishError, Published, publish};
+use bistable_image::repository::publish::{PublishError, Published, publish};
 use bistable_image::repository::roots::Roots;
 use bistable_image::repository::store::{Faults, Faulty, Memory, Operation};
 use bistable_image::repository::writer::Change;
 use bistable_image::repository::{Store, audit, catalog, recording};
 use bistable_image::volume::VolumeSize;
 use bistable_image::{BuildOptions, Silent, Threads, build, verify};
+pub(crate) use bistable_kit::product::publication;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -56,20 +57,6 @@ pub(crate) fn published(
 ) -> Result<Published, PublishError> {
     let log = ChannelLog::new(store, roots, "staging");
     publish(&product.committer("ada").writer(&log), &publication(bundle), &Silent)
-}
-
-/// Into a channel as it comes.
-pub(crate) fn publication(bundle: &Path) -> Publication {
-    Publication {
-        bundle: bundle.into(),
-        passage: Default::default(),
-        rollout: Default::default(),
-        fixes_security: false,
-        deltas: vec![],
-        last: 3,
-        require_deltas: false,
-        threads: Threads::new(1),
-    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn world() -> &'static World {
     Box::leak(Box::new(World::new()))
 }
 
-/// 1.0.0 goes, just when somebody offers it again.
+/// 1.0.0 goes, just when another writer offers it again.
 #[test]
 fn a_prune_and_a_publish_of_the_same_files() {
     let world = world();

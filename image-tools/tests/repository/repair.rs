@@ -19,9 +19,9 @@ fn rot(path: &Path) {
     file.write_all_at(&[byte[0] ^ 1], last).unwrap();
 }
 
-/// Without its signed release nobody names a release's other blobs: whoever publishes must not find rotten ones there.
+/// Without its signed release a release's other blobs are unreferenced: `publish` must not find rotten ones there.
 #[test]
-fn a_release_that_is_rotten_as_a_whole_is_published_anew() {
+fn release_that_is_rotten_as_a_whole_is_published_again() {
     let life = Life::new(1);
     let mut rotten = blobs(&life.repo);
     rotten.retain(|path| !fs::read(path).unwrap().starts_with(b"BISTCAT1"));
@@ -39,7 +39,7 @@ fn a_release_that_is_rotten_as_a_whole_is_published_anew() {
 }
 
 #[test]
-fn a_rotten_stick_is_copied_anew() {
+fn rotten_stick_is_copied_again() {
     let life = Life::new(1);
     let stick = life.path("stick");
     life.ok(&["sync", &stick]);
@@ -120,7 +120,7 @@ fn hints_are_mended_whatever_a_channel_is_called() {
     life.acts(&["promote", "staging", "latest"], 0);
     let path = |name: &str| Path::new(&life.repo).join(name);
     fs::write(path("channels/latest/latest"), "7\n").unwrap();
-    // Somebody's, and no reason to send readers there.
+    // Another program's, and no reason to send readers there.
     fs::write(path("channels/staging/99999999.channel"), "x").unwrap();
     fs::remove_file(path("channels/staging/latest")).unwrap();
     let mended = life.fsck(&life.repo, &["--repair"], 0);
@@ -148,7 +148,7 @@ fn what_a_stopped_upload_left_is_removed_after_a_day() {
 }
 
 #[test]
-fn what_other_programs_leave_in_a_folder_stops_nobody() {
+fn what_other_programs_leave_in_a_folder_stops_no_verb() {
     let life = Life::new(2);
     for folder in
         ["", "versions", "versions/hub", "holds", "blobs/sha256", "channels/staging", "audit", "prune"]

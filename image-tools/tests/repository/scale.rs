@@ -12,7 +12,7 @@ use std::path::Path;
 
 const LARGE: u64 = 10_000;
 
-/// A repository that has had so many releases, and nobody has counted yet.
+/// A repository that has had this many releases, and was not counted yet.
 fn repository(product: &Product, count: u64) -> Counted {
     let counted = Counted::new();
     product.init(&counted.quiet);

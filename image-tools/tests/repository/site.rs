@@ -42,7 +42,7 @@ fn assert_balanced(html: &str) {
 }
 
 #[test]
-fn nothing_that_somebody_wrote_becomes_markup() {
+fn foreign_text_never_becomes_markup() {
     let product = Product::new();
     let store = Store::new(Memory::new());
     let roots = product.init(&store);

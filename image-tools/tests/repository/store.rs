@@ -63,7 +63,7 @@ fn a_directory_is_left_with_its_files_and_nothing_else() {
     assert_eq!(names("channels/staging"), ["00000001.channel"]);
 }
 
-/// The whole repository could be lost otherwise: what lies there is somebody's.
+/// The whole repository could be lost otherwise: what lies there belongs to others.
 #[test]
 fn a_file_in_the_way_is_told() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,22 +1,27 @@
 //! A small product: keys, a root, a root file system, a boot volume.
 use bistable_format::KeyKind;
 use bistable_format::VolumeKind;
-use bistable_image::keys::SecretKey;
 use bistable_image::root::SignedRoot;
-use bistable_image::volume::VolumeSize;
-use bistable_image::{BuildOptions, Silent, Threads, build};
+use bistable_image::{BuildOptions, Silent, build};
+use bistable_kit::product::Keys;
 pub(crate) use bistable_kit::product::{key, noise, root_of};
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub(crate) struct Product {
     pub(crate) folder: TempDir,
-    pub(crate) root: SignedRoot,
-    pub(crate) root_key: SecretKey,
-    pub(crate) release_key: SecretKey,
-    pub(crate) channel_key: SecretKey,
+    keys: Keys,
+}
+
+impl Deref for Product {
+    type Target = Keys;
+
+    fn deref(&self) -> &Keys {
+        &self.keys
+    }
 }
 
 impl Product {
@@ -38,9 +43,7 @@ impl Product {
         fs::write(boot.join("config.txt"), "arm_64bit=1\n").unwrap();
         fs::write(boot.join("kernel8.img"), noise(2, 120_000)).unwrap();
         fs::write(boot.join("overlays/README"), "overlays\n").unwrap();
-        let (root_key, release_key, channel_key) = (key(1, kind), key(2, kind), key(3, kind));
-        let root = root_of(&root_key, &release_key, &channel_key);
-        Product { folder, root, root_key, release_key, channel_key }
+        Product { folder, keys: Keys::new(kind) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -48,22 +51,8 @@ impl Product {
     }
 
     pub(crate) fn options(&self, out: &str) -> BuildOptions {
-        let version = "1.2.3".parse().unwrap();
-        let mut o = BuildOptions::new(
-            "greenhouse",
-            version,
-            "pi4",
-            self.path("system"),
-            self.path("boot"),
-            self.path(out),
-        );
-        o.keys = vec![self.release_key.clone()];
-        o.root = Some(self.root.clone());
-        o.build_time = 1_700_000_000;
-        o.boot_size = VolumeSize::Exact(4 << 20);
-        o.chunk_size = bistable_image::build::ChunkSize::new(256 << 10).unwrap();
+        let mut o = self.keys.options("1.2.3", [self.path("system"), self.path("boot"), self.path(out)]);
         o.level = bistable_image::build::Level::new(3).unwrap();
-        o.threads = Threads::new(2);
         o
     }
 

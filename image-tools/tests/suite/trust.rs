@@ -50,7 +50,7 @@ fn a_card_refuses_demo_keys_unless_they_are_allowed() {
 }
 
 #[test]
-fn a_card_refuses_a_bundle_of_somebody_else() {
+fn card_refuses_a_foreign_bundle() {
     let product = Product::new();
     let bundle = product.bundle();
     let kind = KeyKind::Production;

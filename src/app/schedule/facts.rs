@@ -44,7 +44,7 @@ pub struct Rules {
 /// What happened, as the daemon knows it from events, and from those who asked it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The last look at the channel, or the last attempt to go on with an installation.
+    /// The last look at the channel, or the last attempt to continue an installation.
     pub last_look: Option<LastTry>,
     /// Since when a release is staged.
     pub staged: Option<When>,

@@ -3,7 +3,7 @@
 //! | the update | `check` | `stage` | `reboot` | `auto` |
 //! |---|---|---|---|---|
 //! | idle | reports | looks | looks | looks |
-//! | installing | goes on | goes on | goes on | goes on |
+//! | installing | continues | continues | continues | continues |
 //! | staged | reports | looks; waits for a person | looks; waits for the next boot | switches if it may, else looks |
 //! | armed | reports | reports; waits for the next boot | as `stage` | switches if it may, else reports |
 //! | armed, refused by the boot loader for good | reports | looks | looks | looks |
@@ -68,8 +68,8 @@ pub enum Act {
     Look,
     /// Look at what the channel offers, and report it. Nothing is written.
     Report,
-    /// Go on with what a slot was being written with.
-    GoOn,
+    /// Continue the installation into the slot.
+    Resume,
     /// Test the staged release, arm it and reboot into its trial.
     Switch,
 }
@@ -89,7 +89,7 @@ pub fn next(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) -> Ne
         Now::Trial { .. } => plan.boot(),
         Now::Saved(saved) if boot_decides(saved) => plan.boot(),
         Now::Saved(Saved::Idle) => plan.look(look, None),
-        Now::Saved(Saved::Installing(_)) => plan.go_on(),
+        Now::Saved(Saved::Installing(_)) => plan.continue_with(),
         Now::Saved(Saved::Armed { tries, .. }) if tries.are_refused() => {
             plan.look(look, Some((None, Why::NotTried { refused: tries.refused })))
         }
@@ -133,18 +133,18 @@ impl Plan<'_> {
     }
 
     // After a boot the device waits for its share of the catch-up time; after a failure it backs off; otherwise it continues at once.
-    fn go_on(&self) -> Next {
+    fn continue_with(&self) -> Next {
         if !self.rules.follows {
             return self.sleep(self.now.uptime + REST, Why::NoSource);
         }
         let seed = self.device.seed();
         let due = match &self.facts.last_look {
             Some(last) if last.failures > 0 => seed.look(self.rules.interval, self.now, Some(last)),
-            Some(last) if last.when.uptime.is_some() => return Next::Do { act: Act::GoOn },
+            Some(last) if last.when.uptime.is_some() => return Next::Do { act: Act::Resume },
             _ => seed.after_boot(self.rules.interval),
         };
         if due.at <= self.now.uptime {
-            return Next::Do { act: Act::GoOn };
+            return Next::Do { act: Act::Resume };
         }
         self.sleep(due.at, Why::Install(due.pace))
     }

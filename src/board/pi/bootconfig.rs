@@ -1,4 +1,4 @@
-//! The `bootconfig` partition: read at any time, opened for writing at the last moment, and only if nobody writes to it
+//! The `bootconfig` partition: read at any time, opened for writing at the last moment, and only if no other process writes to it
 //! through a file system.
 use super::{
     Mounts, Sysroot,
@@ -63,7 +63,7 @@ impl Volume for Bootconfig {
         if self.access == Access::ReadOnly {
             return self.look.write(at, from);
         }
-        // Each time: somebody may have mounted it since.
+        // Each time: it may have been mounted since.
         self.check_use()?;
         let writer = match self.writer() {
             Some(writer) => writer,
@@ -84,7 +84,7 @@ impl Volume for Bootconfig {
         }
     }
 
-    /// Who mounted it may have it read-only: then nothing but us changes it.
+    /// It may be mounted read-only: then nothing but us changes it.
     fn check_use(&self) -> Result<(), Fault> {
         let dev = self.part.device.dev;
         let mounts = Mounts::read(&self.sysroot).map_err(|e| Fault::Unfit(e.to_string()))?;
@@ -95,9 +95,9 @@ impl Volume for Bootconfig {
             );
             return Err(node::in_use(&self.part, &by));
         }
-        // Who only looks claims nothing, not even for a moment: the claim of another process, which commits, would fail.
+        // A reader claims nothing, not even for a moment: the claim of another process, which commits, would fail.
         if self.access == Access::Exclusive && mounts.of(dev).next().is_none() {
-            // Nobody has it mounted here. Somebody may elsewhere, in another name space, where it can't be seen how.
+            // It isn't mounted here. It may be elsewhere, in another name space, where it can't be seen how.
             node::open(&self.sysroot, &self.part, Access::ReadOnly, Claim::Alone)?;
         }
         Ok(())

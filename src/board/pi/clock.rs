@@ -3,7 +3,7 @@ use crate::ports::Clock;
 use nix::time::{ClockId, clock_gettime};
 use std::{thread, time::Duration};
 
-/// The kernel's `CLOCK_BOOTTIME`: never set, never slewed back, goes on in suspend.
+/// The kernel's `CLOCK_BOOTTIME`: never set, never slewed back, keeps counting in suspend.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PiClock;
 

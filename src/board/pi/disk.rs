@@ -6,7 +6,7 @@
 //! | `state` | yes, locked against a second process |
 //! | `boot`, `system` of the running slot | never |
 //! | … of the default slot | never |
-//! | … of the other slot | if nobody uses them |
+//! | … of the other slot | if no other process uses them |
 //! | `persistent` | never |
 use super::{
     DevNo, PiError, Sysroot,

@@ -7,7 +7,7 @@
 //! | `booted` | how it was booted: by the firmware's `tryboot`, or by U-Boot |
 //! | `eeprom` | whether the firmware can switch slots |
 //! | `root`, `sysfs`, `mounts` | the disk that the system runs from, what is on it, what is mounted |
-//! | [`disk`], `node`, `bootconfig`, `read_only` | its partitions: who may be read, who may be written |
+//! | [`disk`], `node`, `bootconfig`, `read_only` | its partitions: which may be read, which may be written |
 //! | `host`, `process`, `family`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
 //! | `events` | where the event log lies |

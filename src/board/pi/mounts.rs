@@ -43,7 +43,7 @@ impl FromStr for DevNo {
 pub enum Mode {
     /// Not mounted.
     ReadOnly,
-    /// By somebody: a read-only view of a file system that is writable elsewhere counts as this.
+    /// By any process: a read-only view of a file system that is writable elsewhere counts as this.
     ReadWrite,
 }
 

@@ -1,4 +1,4 @@
-//! Device nodes of partitions: opened only when they are what they seem, and for writing only when nobody uses them.
+//! Device nodes of partitions: opened only when they are what they seem, and for writing only when no other process uses them.
 use super::{
     Mounts, PiError, Sysroot,
     mounts::DevNo,
@@ -18,14 +18,14 @@ use std::{
 /// Whether others may use a device at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// It is ours alone: nobody has it mounted, mapped or claimed, nor can while this is open.
+    /// It is ours alone: no other process has it mounted, mapped or claimed, nor can while this is open.
     Alone,
     /// Others may have it, too.
     Shared,
 }
 
-/// Whether somebody uses a partition, as far as that can be seen without claiming it: in this name space it is mounted,
-/// or mapped by somebody.
+/// Whether a partition is in use, as far as that can be seen without claiming it: in this name space it is mounted,
+/// or mapped.
 pub(super) fn check_use(sysroot: &Sysroot, part: &Part) -> Result<(), Fault> {
     check_mounts(sysroot, part)?;
     if part.device.holders().is_empty() { Ok(()) } else { Err(in_use(part, &user(&part.device))) }
@@ -45,7 +45,7 @@ pub(super) fn open(sysroot: &Sysroot, part: &Part, access: Access, claim: Claim)
     if claim == Claim::Alone {
         check_mounts(sysroot, part)?;
     }
-    // For a block device without O_CREAT, O_EXCL means: only if nobody else has claimed it (open(2)).
+    // For a block device without O_CREAT, O_EXCL means: only if no other process has claimed it (open(2)).
     let flags = if claim == Claim::Alone { OFlag::O_EXCL } else { OFlag::empty() };
     let node = part.device.node(sysroot);
     let file = CardFile::open_with(&node, access, flags).map_err(|e| match Errno::try_from(e) {

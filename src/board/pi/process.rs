@@ -28,8 +28,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const TAIL: usize = 8 << 10;
 /// Bytes that a program may be given to read: less than a pipe holds.
 const INPUT_MAX: usize = 32 << 10;
-/// Reads of what is left in the pipe at the end: more than the 64 KiB that it holds (pipe(7)), for somebody who left the
-/// group may go on writing.
+/// Reads of what is left in the pipe at the end: more than the 64 KiB that it holds (pipe(7)), for a process that left the
+/// group may keep writing.
 const DRAIN: u32 = 32;
 /// How long one look at the output may take, so that the end of a program whose children still hold it is seen.
 const SLICE: Duration = Duration::from_millis(20);
@@ -57,7 +57,7 @@ pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> R
     run_with(command, "", timeout, clock)
 }
 
-/// The same with something to read: at most [`INPUT_MAX`] bytes, as nobody may be made to wait for who doesn't read.
+/// The same with something to read: at most [`INPUT_MAX`] bytes, because the program must not wait for a child that doesn't read.
 pub(super) fn run_with(
     command: &[String],
     input: &str,
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// Whether somebody still runs with this word in its command line.
+    /// Whether a process still runs with this word in its command line.
     fn anybody(word: &str) -> bool {
         std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();

@@ -96,7 +96,7 @@ pub enum Line {
     Shifted,
     /// There is no such device node.
     Missing,
-    /// Somebody else uses the device.
+    /// Another process uses the device.
     InUse,
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// A clock that only goes on when somebody waits. Clones show the same time. Counts whole nanoseconds, up to 584 years.
+/// A clock that only advances while the program waits. Clones show the same time. Counts whole nanoseconds, up to 584 years.
 #[derive(Clone, Debug, Default)]
 pub struct SimClock {
     nanos: Arc<AtomicU64>,

@@ -2,7 +2,7 @@
 use crate::{board::CardError, ports::Fault};
 use std::{io, path::PathBuf};
 
-/// Why the simulated machine can't go on.
+/// Why the simulated machine can't continue.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// The card can't be used.

@@ -1,9 +1,9 @@
-//! Simulated pins 0 to 57. Who wins on a net, strongest first:
+//! Simulated pins 0 to 57. What wins on a net, strongest first:
 //!
 //! 1. what ties it: stuck low, then stuck high
 //! 2. outputs and pulse sources: if two fight, low wins, for a transistor to ground is the stronger one
 //! 3. pull resistors, if all that are on go to the same side
-//! 4. nobody: what is read is noise, the same in each run
+//! 4. nothing: what is read is noise, the same in each run
 //!
 //! Stricter than the hardware: a pin that is claimed can't be claimed again before it is released, an output can't be
 //! read, and an input can't be driven.
@@ -101,7 +101,7 @@ enum Held {
     At(Level),
     /// A pulse source with that many pulses per second.
     Pulsing(u32),
-    /// Nobody.
+    /// Nothing.
     Noise,
 }
 

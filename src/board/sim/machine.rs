@@ -1,6 +1,7 @@
 //! The machine around the card: power, resets, and what RAM and registers hold while the power is on.
 use super::{
     SimError,
+    console::KernelLine,
     firmware::{self, Choice},
     registers::Registers,
     world::{Boots, Facts, World},
@@ -31,7 +32,7 @@ pub struct Memory {
     /// Which file the card in it is: another one, even of the same name, is a card that was just put in.
     #[serde(default)]
     pub card: Option<u64>,
-    /// Whether somebody cut the power.
+    /// Whether the power was cut.
     pub off: bool,
     /// Boots so far; makes the boot id.
     pub boots: u64,
@@ -56,7 +57,7 @@ pub struct Machine {
     pub state: Memory,
     /// What it is wired to.
     pub world: World,
-    /// What came over the serial console since somebody last looked.
+    /// What came over the serial console since it was last read.
     pub console: Vec<String>,
     folder: PathBuf,
 }
@@ -169,7 +170,7 @@ impl Machine {
     /// The power comes, or came for the first time.
     ///
     /// # Errors
-    /// When nothing on the card boots. A machine that somebody switched off stays off until they ask for this.
+    /// When nothing on the card boots. A machine that was switched off stays off until this is called.
     pub fn power_on(&mut self, card: &Card) -> Result<(), SimError> {
         if self.state.off {
             return self.running().map(|_| ());
@@ -199,7 +200,7 @@ impl Machine {
         Registers::beside(&self.folder).reset();
         self.empty_run();
         let flow = firmware::flow(&mut card)?;
-        // A default slot that never comes up would go on like this forever.
+        // A default slot that never comes up would be started forever.
         for _ in 0..3 {
             let once = std::mem::take(&mut self.state.tryboot);
             let Choice { slot, note } = firmware::choose(&mut card, flow, once)?;
@@ -211,18 +212,12 @@ impl Machine {
             let facts = self.facts(card, slot);
             let version =
                 facts.version.as_ref().map_or_else(|| "an unknown release".into(), Version::to_string);
-            let end = match facts.boots {
-                Boots::Yes => {
-                    self.state.booted = Some(slot);
-                    self.state.last = Some(slot);
-                    self.console.push(format!("kernel: slot {slot}, {version}, is up"));
-                    return Ok(());
-                }
-                Boots::Panic => "kernel panic; reset after 5 s",
-                Boots::Hang => "no sign of life; the watchdog resets the machine",
-                Boots::No => "the kernel does not start; the watchdog resets the machine",
-            };
-            self.console.push(format!("kernel: slot {slot}, {version}: {end}"));
+            self.console.push(KernelLine { slot, version, boots: facts.boots }.to_string());
+            if facts.boots == Boots::Yes {
+                self.state.booted = Some(slot);
+                self.state.last = Some(slot);
+                return Ok(());
+            }
         }
         self.state.booted = None;
         Err(SimError::Dead("the default slot was started three times and never came up".into()))

@@ -16,12 +16,14 @@
 //! |---|---|
 //! | [`machine`] | power, resets, the memory of one power-on |
 //! | [`firmware`] | firmware or U-Boot: reads the boot flag from the card and chooses a slot |
+//! | [`console`] | what the kernel says when it starts |
 //! | [`world`] | nets, buses, units, web servers |
 //! | [`gpio`], [`buses`], [`host`], [`clock`], `events` | the ports |
 //! | `registers` | the pins as they are seen from outside |
 //! | `system_root` | the root that the running system carries |
 pub mod buses;
 pub mod clock;
+pub mod console;
 mod error;
 mod events;
 pub mod firmware;
@@ -255,7 +257,7 @@ pub fn boot_control(
     })
 }
 
-/// The slot that a machine would boot which nobody switched on yet. Only a guess is possible where the flag is damaged.
+/// The slot that a machine that was never on would boot. Only a guess is possible where the flag is damaged.
 fn first_slot(card: &Card) -> Slot {
     let flow = firmware::flow(&mut &*card);
     let any = Booted { slot: Slot::A, flagged: false };

@@ -13,7 +13,7 @@ pub struct Pulse {
     hz: u32,
 }
 
-/// A pin that somebody else uses.
+/// A pin that another process uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InUse {
@@ -114,7 +114,7 @@ impl Nets {
         }
     }
 
-    /// Let somebody else use a pin.
+    /// Let another process use a pin.
     pub fn occupy(&mut self, pin: Pin, user: &str) {
         self.in_use.retain(|u| u.pin != pin.0);
         self.in_use.push(InUse { pin: pin.0, user: user.into() });

@@ -36,7 +36,7 @@ use bistable_format::{
 };
 use semver::Version;
 
-/// So many others are named when a version isn't on offer.
+/// This many others are named when a version isn't on offer.
 const OTHERS: usize = 5;
 
 /// A channel that may be believed, and what the device is, as far as it decides.
@@ -210,7 +210,7 @@ impl Found {
         }
     }
 
-    /// The release in the other slot, if it may be tried again: nobody withdrew it.
+    /// The release in the other slot, if it may be tried again: it was not withdrawn.
     fn way_back(&self) -> Option<&Image> {
         self.other.as_ref().filter(|i| self.channel.withdrawal(&Digest(i.release.0)).is_none())
     }

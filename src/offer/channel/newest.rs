@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    /// The newest of so many files, with a hint and a floor; and how many requests that took.
+    /// The newest of this many files, with a hint and a floor; and how many requests that took.
     fn newest(files: u64, hint: Option<&str>, floor: u64) -> (Option<u64>, u64) {
         let channels = (1..=files).map(|n| (repository::channel("staging", n), n.to_le_bytes().to_vec()));
         let hint = hint.map(|text| (repository::channel_hint("staging"), text.as_bytes().to_vec()));

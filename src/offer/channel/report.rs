@@ -48,7 +48,7 @@ pub struct Report {
     pub running: Option<String>,
     /// Why what runs was withdrawn, if it was.
     pub withdrawn: Option<String>,
-    /// The version that the other slot still holds, and that nobody withdrew: `revert` tries it again.
+    /// The version that the other slot still holds, and that was not withdrawn: `revert` tries it again.
     pub way_back: Option<String>,
     /// What the channel was caught at, until a higher number is accepted.
     pub equivocation: Option<Equivocation>,

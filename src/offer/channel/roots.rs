@@ -14,7 +14,7 @@ pub(super) struct Followed {
 }
 
 /// Follow the chain of roots from the one that is trusted, each signed by the keys of the one before and its own. What was
-/// followed is stored and becomes the floor, even if what comes after it is wrong: it was verified, and who holds keys
+/// followed is stored and becomes the floor, even if what comes after it is wrong: it was verified, and an attacker who holds keys
 /// that it takes away must not keep it from the device by a broken file.
 pub(super) fn follow(
     device: &mut Device,

@@ -107,7 +107,7 @@ impl Found {
         Some(opened)
     }
 
-    /// Whether an offer that nobody named may replace the update in flight.
+    /// Whether an offer that was not named explicitly may replace the update in flight.
     fn is_not_older(&self, offer: &Offer) -> Result<(), CheckError> {
         match &self.in_flight {
             Some(InFlight { target, .. })

@@ -1,7 +1,7 @@
 //! A server in a folder of its own, and bytes over its socket.
 use super::{
     super::{Door, Entrance, Limits, Stopper, serve_within},
-    desk::FakeDesk,
+    backend::FakeDesk,
 };
 use nix::sys::{
     resource::{UsageWho, getrusage},
@@ -24,9 +24,9 @@ pub(in crate::serve) fn patient() -> Limits {
     Limits { patience: hour, answer: hour, poll: Duration::from_millis(1), fresh: hour, ..Limits::default() }
 }
 
-/// A server with its desk. It ends with this.
+/// A server with its backend. It ends with this.
 pub(in crate::serve) struct Api {
-    pub(in crate::serve) desk: Arc<FakeDesk>,
+    pub(in crate::serve) backend: Arc<FakeDesk>,
     stopper: Stopper,
     server: Option<JoinHandle<(io::Result<()>, Duration)>>,
     socket: PathBuf,
@@ -46,11 +46,11 @@ impl Api {
             entrance,
         };
         let doors = vec![door("api.sock", Entrance::Socket), door("web.sock", Entrance::Token)];
-        let desk = Arc::new(FakeDesk::new());
+        let backend = Arc::new(FakeDesk::new());
         let (stopper, stopped) = Stopper::new();
-        let served = Arc::clone(&desk);
+        let served = Arc::clone(&backend);
         let server = thread::spawn(move || (serve_within(served, doors, stopped, limits), processor_time()));
-        Api { desk, stopper, server: Some(server), socket, _folder: folder }
+        Api { backend, stopper, server: Some(server), socket, _folder: folder }
     }
 
     /// Where it listens.

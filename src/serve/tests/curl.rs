@@ -13,7 +13,7 @@ fn each_command_of_the_page_is_answered() {
     for _ in 0..7 {
         api.post("/v1/arm", "");
     }
-    api.desk.log(1205, "update.armed");
+    api.backend.log(1205, "update.armed");
     let folder = tempfile::tempdir().unwrap();
     #[expect(clippy::disallowed_methods, reason = "a file of a test")]
     fs::write(folder.path().join("hub-1.2.0.bundle"), [7; 100_000]).unwrap();

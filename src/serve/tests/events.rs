@@ -36,10 +36,10 @@ fn numbers(connection: &mut Connection) -> Vec<u64> {
 }
 
 #[test]
-fn page_has_what_was_asked_for_and_says_where_to_go_on() {
+fn page_has_what_was_asked_for_and_names_the_next_one() {
     let api = Api::new();
     for seq in 1..=300 {
-        api.desk.log(seq, if seq % 3 == 0 { "update.armed" } else { "job.x" });
+        api.backend.log(seq, if seq % 3 == 0 { "update.armed" } else { "job.x" });
     }
     let page = |query: &str| {
         let page = api.get(&format!("/v1/events{query}")).json();
@@ -59,11 +59,11 @@ fn page_has_what_was_asked_for_and_says_where_to_go_on() {
 fn stream_has_what_is_there_and_what_comes() {
     let api = Api::new();
     for seq in [3, 5, 8] {
-        api.desk.log(seq, "update.armed");
+        api.backend.log(seq, "update.armed");
     }
     let mut stream = listen(&api, "", None);
     assert_eq!(numbers(&mut stream), [3, 5, 8]);
-    api.desk.log(9, "update.trial");
+    api.backend.log(9, "update.trial");
     assert_eq!(numbers(&mut stream), [9]);
     let mut some = listen(&api, "?type=*.trial&after=5", None);
     assert_eq!(numbers(&mut some), [9]);
@@ -73,12 +73,12 @@ fn stream_has_what_is_there_and_what_comes() {
 fn stream_that_resumes_loses_and_doubles_nothing() {
     let api = Api::new();
     let (mut got, mut last, mut logged) = (Vec::new(), None, 0);
-    // Each connection is lost after one read, while events go on.
+    // Each connection is lost after one read, while events continue.
     for round in 0..20 {
         let mut stream = listen(&api, "", last);
         for _ in 0..=round % 7 * 40 {
             logged += 1;
-            api.desk.log(logged, "update.x");
+            api.backend.log(logged, "update.x");
         }
         let numbers = numbers(&mut stream);
         last = numbers.last().copied();
@@ -93,16 +93,16 @@ fn stream_that_resumes_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn nobody_listens_and_nothing_is_asked() {
+fn without_listeners_nothing_is_asked() {
     let api = Api::within(Limits { feeds: 1, ..patient() });
     let mut stream = listen(&api, "", None);
-    api.desk.log(1, "x");
+    api.backend.log(1, "x");
     assert_eq!(numbers(&mut stream), [1]);
     let mut second = api.connect();
     second.send(b"GET /v1/events HTTP/1.1\r\nhost: x\r\naccept: text/event-stream, */*;q=0.1\r\n\r\n");
     assert_eq!(second.reply().problem(), (503, "busy".into()));
     drop(stream);
-    // The place is free as soon as the server has noticed; then nobody asks the log any more.
+    // The place is free as soon as the server has noticed; then the log is no longer asked.
     let head = b"GET /v1/events HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n";
     let stream = loop {
         let mut third = api.connect();
@@ -112,7 +112,7 @@ fn nobody_listens_and_nothing_is_asked() {
         }
     };
     drop(stream);
-    let searches = || api.desk.state().searches;
+    let searches = || api.backend.state().searches;
     while {
         let before = searches();
         for _ in 0..20 {
@@ -126,7 +126,7 @@ fn nobody_listens_and_nothing_is_asked() {
 fn stream_ends_with_the_reason_when_the_log_cannot_be_read() {
     let api = Api::new();
     let mut stream = listen(&api, "", None);
-    api.desk.state().fails = Some(Code::Card);
+    api.backend.state().fails = Some(Code::Card);
     let text = stream.chunk().unwrap();
     let data = text.strip_prefix("event: problem\ndata: ").unwrap_or_else(|| panic!("{text}"));
     assert_eq!(serde_json::from_str::<Value>(data.trim_end()).unwrap()["code"], "card");

@@ -33,7 +33,7 @@ fn bodies_that_are_not_the_schema_are_refused() {
     ] {
         refused(&api, path, body, 400, says);
     }
-    assert_eq!(api.desk.state().jobs.all().count(), 0);
+    assert_eq!(api.backend.state().jobs.all().count(), 0);
 }
 
 #[test]
@@ -126,6 +126,6 @@ fn what_is_not_http_ends_the_connection() {
             assert!((400..600).contains(&reply.status), "{bytes:?}: {reply:?}");
         }
     }
-    assert_eq!(api.desk.state().jobs.all().count(), 0);
+    assert_eq!(api.backend.state().jobs.all().count(), 0);
     assert_eq!(api.get("/v1/status").status, 200);
 }

@@ -45,7 +45,7 @@ fn key_makes_one_job_however_often_it_is_asked_for() {
     let other = id(&api.post_with("/v1/update", "{}", "idempotency-key: k-2\r\n"));
     assert_ne!(other, first);
     assert_ne!(id(&api.post("/v1/update", "{}")), id(&api.post("/v1/update", "{}")), "without a key");
-    api.desk.end(&first);
+    api.backend.end(&first);
     assert_eq!(
         id(&api.post_with("/v1/update", r#"{"dry_run":true}"#, key)),
         first,
@@ -53,7 +53,7 @@ fn key_makes_one_job_however_often_it_is_asked_for() {
     );
     for _ in 0..crate::app::JOBS {
         let job = id(&api.post("/v1/arm", ""));
-        api.desk.end(&job);
+        api.backend.end(&job);
     }
     assert_ne!(id(&api.post_with("/v1/arm", "", key)), first, "the job is forgotten, and its key with it");
 }
@@ -62,9 +62,9 @@ fn key_makes_one_job_however_often_it_is_asked_for() {
 fn key_of_what_was_refused_may_be_used_again() {
     let api = Api::new();
     let key = "idempotency-key: k\r\n";
-    api.desk.state().refuses = Some(super::super::NotTaken::Busy);
+    api.backend.state().refuses = Some(super::super::NotTaken::Busy);
     assert_eq!(api.post_with("/v1/arm", "", key).status, 503);
-    api.desk.state().refuses = None;
+    api.backend.state().refuses = None;
     let first = id(&api.post_with("/v1/arm", "", key));
     assert_eq!(id(&api.post_with("/v1/arm", "", key)), first);
 }
@@ -82,7 +82,7 @@ fn odd_keys_are_refused() {
     ] {
         assert_eq!(api.post_with("/v1/arm", "", head).problem(), (400, "malformed".into()), "{head}");
     }
-    assert_eq!(api.desk.state().jobs.all().count(), 0);
+    assert_eq!(api.backend.state().jobs.all().count(), 0);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn of_many_that_come_together_with_one_key_one_makes_the_job() {
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|one| *one == ids[0]), "{ids:?}");
-    assert_eq!(api.desk.state().jobs.all().count(), 1);
+    assert_eq!(api.backend.state().jobs.all().count(), 1);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn only_a_job_that_waits_is_cancelled() {
     assert_eq!(reply.problem(), (409, "not-cancelled".into()));
     assert!(reply.body.contains("has already ended"), "{reply:?}");
     let running = id(&api.post("/v1/update", ""));
-    api.desk.state().jobs.begin(&running);
+    api.backend.state().jobs.begin(&running);
     assert_eq!(api.post(&format!("/v1/jobs/{running}/cancel"), "").status, 409);
     assert_eq!(api.get(&format!("/v1/jobs/{running}")).json()["state"], "running");
     for path in ["/v1/jobs/x/cancel", "/v1/jobs/%2e%2e/cancel"] {

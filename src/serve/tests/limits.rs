@@ -61,14 +61,14 @@ fn slow_peers_are_given_up() {
     );
     assert_eq!(connection.reply().problem(), (408, "slow-body".into()));
     assert!(connection.ends());
-    assert_eq!(api.desk.state().jobs.all().count(), 0);
+    assert_eq!(api.backend.state().jobs.all().count(), 0);
 }
 
 #[test]
 fn peer_that_reads_nothing_is_given_up() {
     let api = Api::within(Limits { patience: SHORT, connections: 1, ..patient() });
     for seq in 1..=1000 {
-        api.desk.log(seq, &"x".repeat(4000));
+        api.backend.log(seq, &"x".repeat(4000));
     }
     let mut deaf = api.connect();
     deaf.send(b"GET /v1/events?limit=1000 HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -120,7 +120,7 @@ fn status_costs_less_than_a_5000th_of_a_second() {
 #[test]
 fn desk_that_hangs_costs_its_own_requests_only() {
     let api = Api::within(Limits { answer: SHORT, calls: 2, ..patient() });
-    let door = api.desk.door.lock().unwrap();
+    let door = api.backend.door.lock().unwrap();
     for _ in 0..4 {
         assert_eq!(api.get("/v1/status").problem(), (503, "slow".into()));
     }
@@ -133,9 +133,9 @@ fn desk_that_hangs_costs_its_own_requests_only() {
 #[test]
 fn desk_that_breaks_costs_its_own_request_only() {
     let api = Api::new();
-    api.desk.state().panics = true;
+    api.backend.state().panics = true;
     assert_eq!(api.get("/v1/status").problem(), (500, "internal".into()));
-    api.desk.state().panics = false;
+    api.backend.state().panics = false;
     assert_eq!(api.get("/v1/status").status, 200);
 }
 

@@ -1,8 +1,8 @@
-//! The server over a real socket, with a desk in memory: raw bytes in, raw bytes out. Nothing sleeps; where time matters,
+//! The server over a real socket, with a backend in memory: raw bytes in, raw bytes out. Nothing sleeps; where time matters,
 //! the limits are short.
+pub(in crate::serve) mod backend;
 pub(in crate::serve) mod client;
 mod curl;
-pub(in crate::serve) mod desk;
 mod events;
 mod input;
 mod jobs;

@@ -7,8 +7,8 @@ use super::{
         gate::Peer,
         routes::{Act, TABLE, Target},
     },
+    backend::FakeDesk,
     client::{Api, patient, post},
-    desk::FakeDesk,
 };
 use crate::app::Code;
 use axum::{body::Body, extract::Request};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 fn each_stage_refuses_before_the_ones_behind_it() {
     let api = Api::new();
     {
-        let mut state = api.desk.state();
+        let mut state = api.backend.state();
         (state.admits, state.refuses) = (false, Some(NotTaken::Trial));
     }
     let wrong = r#"{"force":true}"#;
@@ -28,7 +28,7 @@ fn each_stage_refuses_before_the_ones_behind_it() {
     let huge = format!("x-pad: {}\r\n", "x".repeat(40 << 10));
     let refused = |reply: super::client::Reply, status: u16, code: &str| {
         assert_eq!(reply.problem(), (status, code.to_owned()), "{reply:?}");
-        assert_eq!(api.desk.state().jobs.all().count(), 0);
+        assert_eq!(api.backend.state().jobs.all().count(), 0);
     };
     refused(api.post_with("/v1/update", wrong, &huge), 431, "head-too-large");
     refused(api.post_with("/v1/nothing", wrong, &huge), 431, "head-too-large");
@@ -38,15 +38,15 @@ fn each_stage_refuses_before_the_ones_behind_it() {
     refused(api.raw(text.as_bytes()), 415, "not-json");
     refused(api.post("/v1/update", wrong), 400, "malformed");
     refused(api.post("/v1/update", "{}"), 403, "not-admitted");
-    api.desk.state().admits = true;
+    api.backend.state().admits = true;
     refused(api.post("/v1/update", "{}"), 409, "trial-undecided");
-    api.desk.state().refuses = Some(NotTaken::Busy);
+    api.backend.state().refuses = Some(NotTaken::Busy);
     refused(api.post("/v1/update", "{}"), 503, "busy");
     assert!(api.post("/v1/update", "{}").header("retry-after").is_some());
-    api.desk.state().refuses = Some(NotTaken::Closed);
+    api.backend.state().refuses = Some(NotTaken::Closed);
     refused(api.post("/v1/update", "{}"), 503, "closing");
 
-    api.desk.state().refuses = None;
+    api.backend.state().refuses = None;
     let reply = api.post("/v1/update", "{}");
     let job = reply.json();
     assert_eq!((reply.status, &job["operation"], &job["state"]), (202, &json!("update"), &json!("queued")));
@@ -60,10 +60,10 @@ fn each_stage_refuses_before_the_ones_behind_it() {
 }
 
 #[test]
-fn nothing_is_changed_for_a_user_whom_nobody_knows() {
-    let desk = Arc::new(FakeDesk::new());
+fn nothing_is_changed_for_an_unknown_user() {
+    let backend = Arc::new(FakeDesk::new());
     let (_stopper, stopped) = Stopper::new();
-    let context = Arc::new(Context::new(Arc::<FakeDesk>::clone(&desk), patient(), stopped));
+    let context = Arc::new(Context::new(Arc::<FakeDesk>::clone(&backend), patient(), stopped));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     for target in [Target::Act(Act::Arm), Target::Cancel] {
         // No connection says who it is, or where it came in.
@@ -74,7 +74,7 @@ fn nothing_is_changed_for_a_user_whom_nobody_knows() {
         let answered = runtime.block_on(dispatch(Arc::clone(&context), target, request));
         assert_eq!(answered.status(), 403, "{target:?}");
     }
-    assert_eq!(desk.state().jobs.all().count(), 0);
+    assert_eq!(backend.state().jobs.all().count(), 0);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn reads_are_answered() {
     assert_eq!(api.get("/v1/openapi.json").json()["openapi"], "3.1.0");
     let live = api.get("/v1/health/live").json();
     assert_eq!((&live["schema"], &live["alive"], &live["next"]), (&json!(1), &json!(true), &json!("check")));
-    api.desk.state().alive = false;
+    api.backend.state().alive = false;
     let reply = api.get("/v1/health/live");
     assert_eq!(reply.problem(), (503, "not-alive".into()));
     assert_eq!(reply.json()["detail"], "no heartbeat for 10 min");
@@ -118,7 +118,7 @@ fn reads_are_answered() {
 fn readiness_has_its_report_whatever_its_status() {
     let api = Api::new();
     for (healthy, status) in [(true, 200), (false, 503)] {
-        api.desk.state().alive = healthy;
+        api.backend.state().alive = healthy;
         let ready = api.get("/v1/health/ready");
         assert_eq!((ready.status, ready.header("content-type")), (status, Some("application/json")));
         assert_eq!((&ready.json()["healthy"], &ready.json()["version"]), (&json!(healthy), &json!("1.1.0")));
@@ -143,17 +143,17 @@ fn metrics_come_in_the_format_that_is_asked_for() {
 #[test]
 fn failure_of_the_device_is_a_problem_with_its_code_and_report() {
     let api = Api::new();
-    api.desk.state().fails = Some(Code::Card);
+    api.backend.state().fails = Some(Code::Card);
     for path in ["/v1/status", "/v1/history", "/v1/config", "/v1/events", "/v1/metrics"] {
         let reply = api.get(path);
         assert_eq!(reply.problem(), (500, "card".into()), "{path}");
         assert!(reply.body.is_ascii() && !reply.body.contains('\u{1b}'), "it may reach a terminal");
         assert_eq!(reply.json()["report"]["exit"], 1);
     }
-    api.desk.state().fails = Some(Code::Busy);
+    api.backend.state().fails = Some(Code::Busy);
     let reply = api.get("/v1/status");
     assert_eq!((reply.problem(), reply.header("retry-after").is_some()), ((503, "busy".into()), true));
-    api.desk.state().fails = None;
+    api.backend.state().fails = None;
     assert_eq!(api.get("/v1/status").status, 200, "a failure is not kept");
 }
 
@@ -165,17 +165,17 @@ fn answer_is_used_again_until_something_changes() {
         connection.send(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n");
         assert_eq!(connection.reply().status, 200);
     }
-    assert_eq!(api.desk.state().looks, 1);
-    api.desk.state().revision += 1;
+    assert_eq!(api.backend.state().looks, 1);
+    api.backend.state().revision += 1;
     api.get("/v1/status");
     api.get("/v1/status");
-    assert_eq!(api.desk.state().looks, 2);
+    assert_eq!(api.backend.state().looks, 2);
 
     let old = super::super::Limits { fresh: std::time::Duration::ZERO, ..patient() };
     let api = Api::within(old);
     api.get("/v1/status");
     api.get("/v1/status");
-    assert_eq!(api.desk.state().looks, 2, "its time was over");
+    assert_eq!(api.backend.state().looks, 2, "its time was over");
 }
 
 #[test]

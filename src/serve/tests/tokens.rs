@@ -1,6 +1,6 @@
 //! The door at which each request shows a token.
 use super::{
-    super::Ledger,
+    super::TokenStore,
     client::{Api, Reply, post},
 };
 use crate::config::tokens::{OF_DEVICE, Scope, Tokens, written};
@@ -11,7 +11,7 @@ use std::{
 };
 
 /// A token for each scope, of the scope's name twice.
-pub(in crate::serve) fn ledger(reads_are_open: bool) -> Ledger {
+pub(in crate::serve) fn token_store(reads_are_open: bool) -> TokenStore {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join(OF_DEVICE);
     fs::create_dir_all(&tokens).unwrap();
@@ -24,12 +24,12 @@ pub(in crate::serve) fn ledger(reads_are_open: bool) -> Ledger {
     }
     let tokens = Tokens::read(Path::new("/nowhere"), folder.path());
     assert_eq!(tokens.refused(), [] as [String; 0]);
-    Ledger { tokens, reads_are_open }
+    TokenStore { tokens, reads_are_open }
 }
 
 fn api(reads_are_open: bool) -> Api {
     let api = Api::new();
-    api.desk.state().ledger = ledger(reads_are_open);
+    api.backend.state().token_store = token_store(reads_are_open);
     api
 }
 
@@ -56,8 +56,8 @@ fn without_a_token_nothing_is_answered_and_the_reply_says_how_to_show_one() {
     let wrong = api.web("GET", "/v1/status", &bearer("wr0ng-t0ken"));
     assert_eq!(wrong.problem(), (401, "token".into()));
     assert!(!wrong.body.contains("wr0ng-t0ken"), "{}", wrong.body);
-    assert_eq!(api.desk.state().looks, 0, "nobody was asked");
-    assert!(api.desk.state().jobs.all().next().is_none());
+    assert_eq!(api.backend.state().looks, 0, "nothing was asked");
+    assert!(api.backend.state().jobs.all().next().is_none());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Bundles that are installed while they come. The test plays the agent: it reads what the desk was given.
+//! Bundles that are installed while they come. The test plays the agent: it reads what the backend was given.
 use super::{
     super::Limits,
     client::{Api, patient},
@@ -15,7 +15,7 @@ fn head(length: usize) -> String {
 /// Wait for the bundle of the job that was asked for, and begin it.
 pub(in crate::serve) fn bundle(api: &Api) -> (String, crate::app::BundleStream) {
     loop {
-        let mut state = api.desk.state();
+        let mut state = api.backend.state();
         if let Some(bundle) = state.bundle.take() {
             let id = state.jobs.all().last().unwrap().id.clone();
             state.jobs.begin(&id);
@@ -29,7 +29,7 @@ pub(in crate::serve) fn bundle(api: &Api) -> (String, crate::app::BundleStream) 
 pub(in crate::serve) fn end(api: &Api, id: &str, exit: u8, error: Option<&str>) {
     let code = error.map(|_| Code::NotABundle);
     let outcome = Outcome { exit, code, error: error.map(Into::into), answer: None };
-    api.desk.state().jobs.end(id, outcome);
+    api.backend.state().jobs.end(id, outcome);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn upload_that_never_gets_its_turn_is_taken_back() {
     });
     let reply = client.join().unwrap();
     assert_eq!(reply.problem(), (503, "busy".into()));
-    let state = api.desk.state();
+    let state = api.backend.state();
     assert_eq!(state.jobs.all().last().unwrap().state, JobState::Cancelled);
 }
 
@@ -147,5 +147,5 @@ fn what_is_no_bundle_by_its_type_is_refused_at_once() {
     let api = Api::new();
     let reply = api.post("/v1/bundles", "{}");
     assert_eq!(reply.problem(), (415, "not-a-bundle".into()));
-    assert!(api.desk.state().jobs.all().next().is_none());
+    assert!(api.backend.state().jobs.all().next().is_none());
 }

@@ -9,7 +9,7 @@ use std::{
 const WRONG: u32 = 10;
 /// How long they count.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered. Who has more of them gets as many attempts as they have addresses, and this much memory.
+/// Addresses that are remembered. A client with more of them gets as many attempts as it has addresses, and this much memory.
 const ADDRESSES: usize = 1024;
 
 /// Wrong tokens that were shown.

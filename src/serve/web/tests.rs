@@ -1,10 +1,10 @@
-//! The web page's process in front of the daemon's server, with a desk in memory: raw bytes in, raw bytes out.
+//! The web page's process in front of the daemon's server, with a backend in memory: raw bytes in, raw bytes out.
 use super::{
     super::{
         Limits, Stopper,
         tests::{
             client::{Api, Connection, Reply, patient},
-            tokens::ledger,
+            tokens::token_store,
         },
     },
     Web,
@@ -31,7 +31,7 @@ impl Page {
 
     fn within(limits: Limits) -> Page {
         let api = Api::new();
-        api.desk.state().ledger = ledger(false);
+        api.backend.state().token_store = token_store(false);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stopped) = Stopper::new();
@@ -114,7 +114,7 @@ fn page_asks_for_a_token_and_with_one_it_is_there_with_everything_that_keeps_it_
 }
 
 #[test]
-fn requests_go_on_with_their_token_and_answers_come_back() {
+fn requests_are_forwarded_with_their_token_and_answers_come_back() {
     let page = Page::new();
     assert_eq!(page.ask("GET", "/v1/status", &bearer("read-read")).status, 200);
     assert_eq!(page.ask("POST", "/v1/update", &bearer("read-read")).problem(), (403, "scope".into()));
@@ -128,7 +128,7 @@ fn requests_go_on_with_their_token_and_answers_come_back() {
 fn buttons_work_without_a_script() {
     let page = Page::new();
     let asked = |page: &Page| {
-        let state = page.api.desk.state();
+        let state = page.api.backend.state();
         state.jobs.all().map(|job| job.operation.clone()).collect::<Vec<_>>()
     };
     let reply = page.form("update", "", "operate-operate");
@@ -137,7 +137,7 @@ fn buttons_work_without_a_script() {
     assert_eq!(page.form("revert", "", "operate-operate").status, 400, "not confirmed");
     assert_eq!(page.form("revert", "sure=yes", "operate-operate").status, 303);
     assert_eq!(asked(&page), ["update", "revert"]);
-    let id = page.api.desk.state().jobs.all().next().unwrap().id.clone();
+    let id = page.api.backend.state().jobs.all().next().unwrap().id.clone();
     assert_eq!(page.form("cancel", &format!("job={id}"), "operate-operate").status, 303);
     for (act, fields, status) in
         [("cancel", "job=../../status", 400), ("cancel", "", 400), ("format", "", 404), ("jobs", "", 404)]
@@ -170,8 +170,8 @@ fn other_sites_get_nothing_done() {
     ] {
         assert_eq!(page.ask("GET", target, &bearer("read-read")).status, 400, "{target}");
     }
-    assert!(page.api.desk.state().jobs.all().next().is_none());
-    assert_eq!(page.api.desk.state().looks, 0);
+    assert!(page.api.backend.state().jobs.all().next().is_none());
+    assert_eq!(page.api.backend.state().looks, 0);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn events_come_while_they_happen() {
     connection.send(format!("GET /v1/events HTTP/1.1\r\nhost: hub.local\r\n{head}\r\n").as_bytes());
     assert_eq!(connection.head().unwrap().header("content-type"), Some("text/event-stream"));
     assert_eq!(connection.chunk().unwrap(), "retry: 2000\n\n");
-    page.api.desk.log(1, "update.staged");
+    page.api.backend.log(1, "update.staged");
     assert!(connection.chunk().unwrap().contains("event: update.staged"));
 }
 
@@ -263,7 +263,7 @@ fn heads_and_bodies_are_bounded_and_slow_ones_end() {
         bearer("operate-operate")
     ));
     assert_eq!(never.status, 408);
-    assert!(page.api.desk.state().jobs.all().next().is_none());
+    assert!(page.api.backend.state().jobs.all().next().is_none());
 }
 
 #[test]

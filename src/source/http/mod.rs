@@ -82,8 +82,8 @@ impl std::fmt::Debug for Http {
 }
 
 impl Http {
-    /// What is at and below this address. Nothing is asked yet. `clock` measures how fast bytes come: a clock that goes
-    /// on while a server stalls.
+    /// What is at and below this address. Nothing is asked yet. `clock` measures how fast bytes come: a clock that keeps
+    /// running while a server stalls.
     pub fn new(base: Address, limits: Limits, clock: Box<dyn Clock>) -> Http {
         Http {
             base,

@@ -1,7 +1,7 @@
 //! How slow a server may be.
 use std::time::Duration;
 
-/// So many bytes in each window, or the server is given up.
+/// This many bytes in each window, or the server is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Bytes.
@@ -11,7 +11,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The longest that so many bytes may take, with room for pauses of our own.
+    /// The longest that this many bytes may take, with room for pauses of our own.
     pub(super) fn longest(&self, bytes: u64) -> Duration {
         let windows = (bytes / self.bytes.max(1)).saturating_add(10);
         self.window.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
@@ -31,7 +31,7 @@ impl Meter {
         Meter { rate, time: Duration::ZERO, bytes: 0 }
     }
 
-    /// So many bytes came after waiting for so long. What came in a window that was too slow is the error.
+    /// This many bytes came after waiting for this long. What came in a window that was too slow is the error.
     pub(super) fn add(&mut self, waited: Duration, bytes: u64) -> Result<(), (u64, Duration)> {
         self.time += waited;
         self.bytes += bytes;

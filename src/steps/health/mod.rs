@@ -82,7 +82,7 @@ struct Watch<'a> {
     until: Duration,
     settle: Duration,
     checks: Vec<(&'a Check, CheckReport)>,
-    // Where the wanted checks go on in the next pause, so that a slow one doesn't keep the others from being asked.
+    // Where the wanted checks continue in the next pause, so that a slow one doesn't keep the others from being asked.
     next_wanted: usize,
 }
 

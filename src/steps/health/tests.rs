@@ -21,6 +21,8 @@ struct Script {
     units: BTreeMap<String, Vec<(f64, UnitState)>>,
     delays: BTreeMap<String, Duration>,
     overrun: Duration,
+    /// Programs succeed just after their time-out.
+    programs_are_late: bool,
     asked: Vec<(String, Duration)>,
 }
 
@@ -41,8 +43,12 @@ impl Script {
 }
 
 impl Host for Script {
-    fn run(&mut self, _: &[String], _: Duration) -> Result<Exit, HostError> {
-        Err(HostError::Failed("no such program".into()))
+    fn run(&mut self, _: &[String], timeout: Duration) -> Result<Exit, HostError> {
+        if !self.programs_are_late {
+            return Err(HostError::Failed("no such program".into()));
+        }
+        self.clock.wait(timeout + Duration::from_millis(1));
+        Ok(Exit { code: Some(0), said: String::new() })
     }
     fn unit(&mut self, unit: &str, timeout: Duration) -> Result<UnitState, HostError> {
         assert!(!timeout.is_zero(), "{unit} was asked without any time");
@@ -194,64 +200,9 @@ fn a_check_that_hangs_is_bounded() {
 
 #[test]
 fn an_answer_after_its_timeout_is_bad() {
-    struct Late(SimClock);
-    impl Host for Late {
-        fn run(&mut self, _: &[String], timeout: Duration) -> Result<Exit, HostError> {
-            self.0.wait(timeout + Duration::from_millis(1));
-            Ok(Exit { code: Some(0), said: String::new() })
-        }
-        fn unit(&mut self, _: &str, _: Duration) -> Result<UnitState, HostError> {
-            Ok(UnitState::Missing)
-        }
-        fn http_get(&mut self, _: &str, timeout: Duration) -> Result<Answer, HostError> {
-            Err(HostError::Timeout(timeout))
-        }
-        fn boot_id(&self) -> bistable_boot::BootId {
-            bistable_boot::BootId([0; 16])
-        }
-        fn wall_clock(&mut self) -> Result<WallClock, HostError> {
-            Ok(WallClock::Free)
-        }
-        fn http_post(&mut self, _: &crate::ports::Request, _: Duration) -> Result<Answer, HostError> {
-            unreachable!()
-        }
-        fn unix_time(&mut self) -> Result<u64, HostError> {
-            unreachable!()
-        }
-        fn known_time(&mut self) -> Option<crate::ports::KnownTime> {
-            unreachable!()
-        }
-        fn keep_time(&mut self, _: crate::ports::KnownTime) {
-            unreachable!()
-        }
-        fn saved_time(&mut self) -> Option<u64> {
-            unreachable!()
-        }
-        fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
-            unreachable!()
-        }
-        fn serial(&mut self) -> Result<String, HostError> {
-            unreachable!()
-        }
-        fn free_bytes(&mut self) -> Result<u64, HostError> {
-            Err(HostError::Failed("not mounted".into()))
-        }
-        fn reboot(&mut self) -> Result<Never, Fault> {
-            Err(Fault::Stopping(Stop::Reboot))
-        }
-    }
     let text = "deadline_s = 20\nsettle_s = 0\n[[check]]\nname = 'db'\nkind = 'command'\nrun = ['/x']\n";
-    let clock = SimClock::default();
-    let mut gpio = SimGpio::new(World::default().gpio, clock.clone());
-    let profile = Profile::parse(text).unwrap();
-    let verdict = check(
-        &profile,
-        &Plan::default(),
-        &mut gpio,
-        &mut SimBuses::default(),
-        &mut Late(clock.clone()),
-        &clock,
-    );
+    let mut host = Script { programs_are_late: true, ..Script::default() };
+    let verdict = decide(&Profile::parse(text).unwrap(), &mut host);
     assert!(verdict.unhealthy().unwrap().starts_with("db not good within 20 s: took "));
 }
 

@@ -23,7 +23,7 @@ struct State {
     under_way: u32,
     /// Stale ones among the first [`SAMPLE`] of each volume.
     stale_early: [u32; 2],
-    /// Stale chunks that nobody has taken yet.
+    /// Stale chunks that no worker has taken yet.
     stale: Vec<ChunkAddr>,
 }
 
@@ -75,7 +75,7 @@ impl Attempts {
         stale
     }
 
-    /// Whether so many of the first chunks were stale that the others will be, too.
+    /// Whether enough of the first chunks were stale that the others will be, too.
     pub(super) fn are_vain(&self) -> bool {
         self.state().stale_early.iter().any(|stale| *stale > SAMPLE / STALE_SHARE)
     }

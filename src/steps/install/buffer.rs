@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
-/// A bounded number of buffers, made when they are needed: who takes one when there may be no more waits until one is
+/// A bounded number of buffers, made when they are needed: a thread that takes one when there may be no more waits until one is
 /// given back. That bounds the memory of the whole pipeline, whatever a bundle says.
 #[derive(Clone, Debug)]
 pub(super) struct Pool(Arc<(Mutex<Stock>, Condvar)>);

@@ -4,7 +4,7 @@ use super::{
     buffer::{Loan, Pool},
     chunk::{ChunkAddr, Wanted},
     error::InstallError,
-    job::{Job, Looked, Payload},
+    job::{Job, Payload, Searched},
     shared::{Shared, make},
     slots::Slots,
 };
@@ -98,7 +98,7 @@ pub(super) enum Kind {
 /// What became of a chunk that can be had in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
-    /// It was sent, or nobody takes it any more.
+    /// It was sent, or no worker takes it any more.
     Sent(Pipeline),
     /// It did not come out right.
     Stale,
@@ -143,12 +143,12 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// A chunk goes on its way; the one with the header stays here.
-    pub(super) fn send(&mut self, addr: ChunkAddr, payload: Payload, looked: Looked) -> Pipeline {
-        self.try_send(addr, payload, looked, None)
+    /// A chunk is passed on; the one with the header stays here.
+    pub(super) fn send(&mut self, addr: ChunkAddr, payload: Payload, searched: Searched) -> Pipeline {
+        self.try_send(addr, payload, searched, None)
     }
 
-    /// A chunk that can be had in another way goes on its way. The one with the header is made here and now, because that
+    /// A chunk that can be had in another way is passed on. The one with the header is made here and now, because that
     /// way is closed when it is written. Gives whether it goes; if not, it is stale.
     ///
     /// # Errors
@@ -157,13 +157,13 @@ impl<'a> Feed<'a> {
         &mut self,
         addr: ChunkAddr,
         payload: Payload,
-        looked: Looked,
+        searched: Searched,
     ) -> Result<Attempt, InstallError> {
         if !addr.has_header() {
             let is_of_base = matches!(payload, Payload::Copy(_) | Payload::Patch(..));
             let needs = if is_of_base { Needs::Base } else { Needs::Nothing };
             let ticket = self.shared.attempts.begin(addr, needs);
-            return Ok(Attempt::Sent(self.try_send(addr, payload, looked, Some(ticket))));
+            return Ok(Attempt::Sent(self.try_send(addr, payload, searched, Some(ticket))));
         }
         let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else {
             return Ok(Attempt::Sent(Pipeline::Stopped));
@@ -172,7 +172,7 @@ impl<'a> Feed<'a> {
         let mut raw = self.encoded(self.raw_bytes(addr));
         if make(self.shared, wanted, &payload, &mut raw, &mut None)? {
             drop(payload);
-            return Ok(Attempt::Sent(self.send(addr, Payload::Raw(raw), looked)));
+            return Ok(Attempt::Sent(self.send(addr, Payload::Raw(raw), searched)));
         }
         self.shared.stale.fetch_add(1, Ordering::Relaxed);
         Ok(Attempt::Stale)
@@ -182,11 +182,11 @@ impl<'a> Feed<'a> {
         &mut self,
         addr: ChunkAddr,
         payload: Payload,
-        looked: Looked,
+        searched: Searched,
         ticket: Option<Ticket>,
     ) -> Pipeline {
         let Some(wanted) = Wanted::new(self.lists, self.bytes, addr) else { return Pipeline::Stopped };
-        let job = Job { wanted, payload, looked, ticket };
+        let job = Job { wanted, payload, searched, ticket };
         if addr.has_header() {
             self.header = Some(job);
             return Pipeline::Open;

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// The same thing is taken so often, wrong each time, before it is given up.
 const WRONG_MAX: u32 = 8;
-/// … and so often if there is nobody else to ask: something on the way may have flipped a bit.
+/// … and this often if there is no other mirror to ask: something on the way may have flipped a bit.
 const WRONG_ALONE: u32 = 2;
 /// Bytes that are read through rather than asked for around: a request costs more on a mobile network.
 const GAP: u64 = 256 << 10;
@@ -119,7 +119,7 @@ impl Data {
     ) -> Result<(), SourceError> {
         let end = from + into.len() as u64;
         // Whatever fails, the range is lost.
-        let open = self.going_on(from, end);
+        let open = self.continuing(from, end);
         self.close();
         let (mut at, until) = match open {
             Some(open) => open,
@@ -140,14 +140,14 @@ impl Data {
     }
 
     /// The range that is being read, if these bytes lie ahead in it, and near enough.
-    fn going_on(&self, from: u64, end: u64) -> Option<(u64, u64)> {
+    fn continuing(&self, from: u64, end: u64) -> Option<(u64, u64)> {
         let gap = if self.kind == Kind::Delta { GAP } else { 0 };
         self.open.filter(|(at, until)| (*at..=*at + gap).contains(&from) && end <= *until)
     }
 
     /// Bytes that are read on the way to these ones.
     fn skipped(&self, from: u64, end: u64) -> u64 {
-        self.going_on(from, end).map_or(0, |(at, _)| from - at)
+        self.continuing(from, end).map_or(0, |(at, _)| from - at)
     }
 }
 
@@ -170,7 +170,7 @@ pub(super) fn must(
     }
 }
 
-/// What came had another digest: ask somebody else, as long as there is hope.
+/// What came had another digest: ask another mirror, as long as there is one.
 fn was_wrong(
     source: &mut impl Source,
     wrong: &mut u32,

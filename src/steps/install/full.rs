@@ -4,7 +4,7 @@ use super::{
     content::{Feed, Kind, Pipeline, volumes},
     error::InstallError,
     fetch::{Budget, Data, must},
-    job::{Looked, Payload},
+    job::{Payload, Searched},
 };
 use crate::{error::BundleError, source::Source};
 use bistable_format::{ChunkList, Encoding, Release, VolumeKind, limits};
@@ -90,7 +90,7 @@ impl Full {
             if turn == Turn::First {
                 feed.progress(spot);
             }
-            if feed.send(spot, Payload::Zstd(frame), Looked::NotThere) == Pipeline::Stopped {
+            if feed.send(spot, Payload::Zstd(frame), Searched::NotThere) == Pipeline::Stopped {
                 return Ok(Pipeline::Stopped);
             }
             chunks.start += 1;

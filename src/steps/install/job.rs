@@ -6,7 +6,7 @@ use bistable_format::chunklist::Range;
 pub(super) struct Job {
     pub(super) wanted: Wanted,
     pub(super) payload: Payload,
-    pub(super) looked: Looked,
+    pub(super) searched: Searched,
     /// Of a chunk whose full data can still be had if it doesn't come out right.
     pub(super) ticket: Option<Ticket>,
 }
@@ -25,9 +25,9 @@ pub(super) enum Payload {
     Patch(Loan, Vec<Range>),
 }
 
-/// Whether somebody looked for a chunk in the slot.
+/// Whether the slot was searched for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Looked {
+pub(super) enum Searched {
     /// Not yet.
     No,
     /// It isn't there.

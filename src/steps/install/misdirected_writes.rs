@@ -36,13 +36,13 @@ struct Volume {
     /// Bytes of the image; the rest of the partition isn't ours to look at.
     bytes: u64,
     chunk_bytes: u64,
-    /// The first 8 bytes of each mark's SHA-256, or [`NONE`]. Nobody makes them collide on purpose: what was written is
+    /// The first 8 bytes of each mark's SHA-256, or [`NONE`]. They are never made to collide on purpose: what was written is
     /// known to be genuine, and only the card's own mistakes are looked for.
     marks: Vec<AtomicU64>,
 }
 
 impl Marks {
-    /// For images of so many bytes, in the order of [`VolumeKind::ALL`], as the lists are.
+    /// For images of this many bytes, in the order of [`VolumeKind::ALL`], as the lists are.
     pub(super) fn new(lists: &[Arc<ChunkList>; 2], bytes: [u64; 2]) -> Marks {
         // Both are powers of two, so the marks lie at the beginnings of both volumes' chunks.
         let stride = lists.iter().map(|l| l.chunk_bytes as usize).min().unwrap_or(MARK_BYTES).max(MARK_BYTES);

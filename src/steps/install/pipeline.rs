@@ -8,7 +8,7 @@
 //! Where the bytes come from is the content's business (see [`Content`]): a stream has every chunk, in order; from a
 //! repository only those come that the device doesn't have.
 //! The first chunk of the boot volume holds what makes the slot look bootable. Before anything else is written, that
-//! header is erased; it is written last, when all else was read back, and then looked at once more: a later write may
+//! header is erased; it is written last, when all else was read back, and then read again once more: a later write may
 //! have landed on what was right (see `misdirected_writes`).
 use super::{
     attempts::Attempts,
@@ -17,7 +17,7 @@ use super::{
     content::{Content, Feed, volumes},
     error::InstallError,
     header::{erase_header, write_header},
-    job::{Job, Looked, Payload},
+    job::{Job, Payload, Searched},
     misdirected_writes::Marks,
     patch::FromBase,
     shared::{Shared, is_right, make},
@@ -186,14 +186,14 @@ fn prepare(
     decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
 ) -> Result<Option<Made>, InstallError> {
     let wanted = job.wanted;
-    let raw = match (job.looked, job.payload) {
-        (Looked::NotThere, Payload::Raw(raw)) => {
+    let raw = match (job.searched, job.payload) {
+        (Searched::NotThere, Payload::Raw(raw)) => {
             shared.marks.set(wanted.addr.volume, wanted.at, &raw);
             raw
         }
-        (looked, payload) => {
+        (searched, payload) => {
             let mut raw = shared.raw.take(wanted.raw_bytes as usize);
-            if looked == Looked::No && is_right(shared, wanted, &mut raw)? {
+            if searched == Searched::No && is_right(shared, wanted, &mut raw)? {
                 return Ok(None);
             }
             if !make(shared, wanted, &payload, &mut raw, decompressor)? {

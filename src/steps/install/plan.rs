@@ -71,7 +71,7 @@ pub(super) fn plan(
             }
         }
     }
-    // Nobody takes it when somebody failed.
+    // It is not taken once a worker failed.
     let _ = to_feed.send(window);
 }
 

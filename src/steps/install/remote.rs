@@ -9,7 +9,7 @@ use super::{
     error::InstallError,
     fetch::{Budget, Data, must},
     full::{Full, Turn, fetch_list, place},
-    job::{Looked, Payload},
+    job::{Payload, Searched},
     plan::{Held, Step, chunk, full_chunks, full_step, plan, step},
 };
 use crate::{error::BundleError, source::Source};
@@ -324,7 +324,7 @@ impl<S: Source> Remote<S> {
         }
     }
 
-    /// A chunk goes on its way. If its volume is made by a delta and it doesn't come out right, its full data is fetched.
+    /// A chunk is passed on. If its volume is made by a delta and it doesn't come out right, its full data is fetched.
     fn send(
         &mut self,
         feed: &mut Feed<'_>,
@@ -333,9 +333,9 @@ impl<S: Source> Remote<S> {
     ) -> Result<Pipeline, InstallError> {
         feed.progress(spot);
         if self.patches[place(spot.volume)].is_none() || matches!(payload, Payload::Raw(_)) {
-            return Ok(feed.send(spot, payload, Looked::NotThere));
+            return Ok(feed.send(spot, payload, Searched::NotThere));
         }
-        match feed.attempt(spot, payload, Looked::NotThere)? {
+        match feed.attempt(spot, payload, Searched::NotThere)? {
             Attempt::Sent(flow) => Ok(flow),
             Attempt::Stale => self.fetch(feed, spot, spot.index + 1, Turn::Again),
         }
@@ -414,7 +414,7 @@ impl<S: Source> Remote<S> {
         full.bring(source, &opened.release, feed, (spot.volume, spot.index..end, turn), budget)
     }
 
-    /// A chunk from the running slot, if it is there as it should be: somebody may have written to that system.
+    /// A chunk from the running slot, if it is there as it should be: that system may have been written to.
     fn reuse(&self, feed: &Feed<'_>, spot: ChunkAddr, held: Held) -> Result<Option<Loan>, InstallError> {
         let Some(base) = &self.base else { return Ok(None) };
         let Some(chunk) = chunk(feed.lists(), spot) else { return Ok(None) };
@@ -473,7 +473,7 @@ impl<S: Source> Content for Remote<S> {
 
     fn feed(&mut self, feed: &mut Feed<'_>) -> Result<(), InstallError> {
         let header = ChunkAddr { volume: VolumeKind::Boot, index: 0 };
-        // Looked for before anything is written, because the first write erases it.
+        // Searched for before anything is written, because the first write erases it.
         let there = self.header_there(feed, header)?;
         let (lists, bytes, shared) = (feed.lists(), feed.bytes, feed.shared);
         let held = std::mem::take(&mut self.held);

@@ -8,7 +8,7 @@ use bistable_boot::{Slot, layout::Partition};
 use bistable_format::Digest;
 use std::sync::Arc;
 
-/// A volume that nobody writes through.
+/// A volume that is only read through this.
 struct ReadOnly(Arc<dyn Volume>);
 
 impl Volume for ReadOnly {

@@ -1,4 +1,4 @@
-//! What the threads share, and what each does with a chunk: look whether it is there, and make it.
+//! What the threads share, and what each does with a chunk: check whether it is there, and make it.
 use super::{
     attempts::Attempts, buffer::Pool, chunk::Wanted, error::InstallError, job::Payload,
     misdirected_writes::Marks, patch::FromBase, slots::Slots,

@@ -97,7 +97,7 @@ impl Report {
         self.refusal().map_or(Verdict::Passed, |t| t.verdict)
     }
 
-    /// Whether the update may go on.
+    /// Whether the update may continue.
     pub fn passed(&self) -> bool {
         self.verdict() == Verdict::Passed
     }

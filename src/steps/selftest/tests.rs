@@ -223,7 +223,7 @@ fn a_bus_has_its_own_time_too() {
 }
 
 #[test]
-fn nothing_goes_on_beyond_the_common_end() {
+fn nothing_continues_beyond_the_common_end() {
     let text = format!("{LOOPBACK}{MODEM}{FAN}{UART}{SPI}{DOOR}");
     let world = world("[gpio]\nwires = [[17, 27]]\n[commands.'/usr/bin/x']\ndelay_ms = 999999");
     for end in (0..1400).step_by(7).map(Duration::from_millis) {

@@ -2,7 +2,7 @@
 use crate::{Input, KEY, ROOT};
 use bistable::ports::{Fault, Volume};
 use bistable::steps::install::Slots;
-use bistable_format::bundle::{EMPTY, END_BYTES, Frame, LAYOUT};
+use bistable_format::bundle::Frame;
 use bistable_format::chunklist::Range;
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::{
@@ -140,22 +140,9 @@ impl Bundled {
         let signed = delta.seal(&[&KEY]).ok()?;
         let frame = Frame::delta((&TARGET.signed, &TARGET.release), (&signed, &delta));
         lists.append(&mut datas);
-        let head = [
-            LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            EMPTY.as_bytes(),
-            &TARGET.signed,
-            &signed,
-        ];
-        let contents = head.into_iter().chain(lists.iter().map(Vec::as_slice));
-        let mut file = Vec::new();
-        for (header, content) in frame.headers.iter().zip(contents) {
-            file.extend_from_slice(&header.encode().unwrap());
-            file.extend_from_slice(content);
-            file.resize(file.len() + header.padding(), 0);
-        }
-        file.resize(file.len() + END_BYTES, 0);
+        let signed_parts = [&TARGET.signed, &signed];
+        let contents = signed_parts.into_iter().chain(&lists).map(Vec::as_slice);
+        let file = frame.bundle(contents).unwrap();
         assert_eq!(frame.bundle_bytes(), file.len() as u64);
         Some(Bundled { delta, signed, blobs: lists, file })
     }

@@ -34,7 +34,7 @@ pub enum LogError {
     /// Not the format.
     #[error("not a log of a disk: no magic number")]
     Magic,
-    /// A version that nobody knows.
+    /// An unknown version.
     #[error("version {0} of the format is not known")]
     Version(u64),
     /// A sector size that makes no sense.
@@ -89,7 +89,7 @@ pub enum What {
         /// How many.
         bytes: u64,
     },
-    /// Somebody made a mark.
+    /// A mark was made.
     Mark(Vec<u8>),
 }
 
@@ -135,7 +135,7 @@ pub fn parse(log: &[u8]) -> Result<Vec<Entry>, LogError> {
     }
 }
 
-/// How many entries are complete in a log that still grows, and where the next one begins; to go on from there.
+/// How many entries are complete in a log that still grows, and where the next one begins; to continue from there.
 /// Whoever writes it may write entries out of order: one that isn't there yet ends the count.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
@@ -149,7 +149,7 @@ impl Count {
     /// Of an empty log, with sectors of 512 bytes.
     pub const START: Count = Count { entries: 0, place: SECTOR as u64 };
 
-    /// Go on, if one more entry is complete. `read` gives bytes of the log, or nothing where it doesn't reach.
+    /// Continue, if one more entry is complete. `read` gives bytes of the log, or nothing where it doesn't reach.
     pub fn step(&mut self, bytes: u64, read: impl FnOnce(u64, &mut [u8; HEAD]) -> bool) -> bool {
         let mut head = [0; HEAD];
         if self.place + SECTOR as u64 > bytes || !read(self.place, &mut head) {
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(change(25, 0), LogError::Unit(0));
     }
 
-    /// Count on, in a log of which so many bytes are there.
+    /// Count on, in a log of which this many bytes are there.
     fn step(count: &mut Count, bytes: u64, log: &[u8]) -> bool {
         count.step(bytes, |at, head| {
             let at = usize::try_from(at).unwrap();

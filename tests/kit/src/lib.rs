@@ -3,12 +3,14 @@
 //! | file | noun |
 //! |---|---|
 //! | [`program`] | the two programs, each in a process of its own; how a program of the tests ends |
+//! | [`command_line`] | what holds for the command line of each program |
 //! | [`flow`] | boot flows on the command line |
 //! | [`disk_log`] | what was written to a disk, and when it was flushed |
 //! | [`fat`] | the files of a FAT volume, by a reader of our own |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
-//! | [`product`] | what every test product is made of: noise, keys, a root |
-//! | [`mod@hex`] | bytes as digits |
+//! | [`product`] | what every test product is made of: noise, keys, a root, small images, offers |
+//! | [`mod@hex`] | numbers and bytes as digits |
+pub mod command_line;
 pub mod disk_log;
 pub mod fat;
 pub mod flow;

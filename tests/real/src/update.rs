@@ -8,20 +8,12 @@ use super::{
 use anyhow::{Context, Result, bail};
 use bistable::app::Rested;
 use bistable_boot::Slot;
+use bistable_format::progress::{ProgressLine, Step};
 use bistable_kit::program::Program;
-use serde::Deserialize;
 use std::{
     io::{BufRead as _, BufReader},
     process::Stdio,
 };
-
-/// One line of `--progress json`.
-#[derive(Debug, Deserialize)]
-struct ProgressLine {
-    done: u64,
-    total: u64,
-    finished: bool,
-}
 
 fn device(line: &str) -> Metered {
     Metered::new(Program::Device, &format!("--card {CARD} {line}"))
@@ -78,7 +70,7 @@ fn kill_half_way(desk: &Workdir) -> Result<(u64, u64)> {
     let mut said = String::new();
     for text in BufReader::new(stderr).lines() {
         let text = text.context("reading what bistable says")?;
-        if let Ok(ProgressLine { done, total, finished: false }) = serde_json::from_str(&text)
+        if let Ok(ProgressLine::Progress(Step { done, total, .. })) = serde_json::from_str(&text)
             && done >= total / 2
             && total > 0
         {

@@ -22,4 +22,4 @@ mod standin;
 pub use compare::{assert_fields, assert_words};
 pub use object::{lines, object};
 pub use published::{assert_published, assert_request_published, schema};
-pub use standin::{BySlot, Floors, Need, Slot};
+pub use standin::{BySlot, Document, Failure, Floors, Need, ProgressLine, Slot, Step};

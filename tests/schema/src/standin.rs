@@ -41,14 +41,94 @@ pub enum Need {
     Wanted,
 }
 
+/// What a program reads: an answer, a failure, or both.
+#[derive(JsonSchema)]
+#[schemars(rename = "Document")]
+pub struct Document<A, C> {
+    /// Version of this form.
+    schema: u32,
+    #[serde(flatten)]
+    answer: Option<A>,
+    #[serde(flatten)]
+    failure: Option<Failure<C>>,
+}
+
+/// Why a verb failed.
+#[derive(JsonSchema)]
+#[schemars(rename = "Failure")]
+pub struct Failure<C> {
+    /// What went wrong, human-readable.
+    error: String,
+    /// What kind of failure it is.
+    code: C,
+    /// The exit code.
+    exit: u8,
+}
+
+/// What a program reads about the progress: one line of `--progress json`.
+#[derive(JsonSchema)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum ProgressLine {
+    /// A stage begins.
+    Begin(Step),
+    /// It is under way.
+    Progress(Step),
+    /// It is done. A stage that fails has no such line.
+    End(Step),
+    /// Something that a person should know, and that stops nothing.
+    Note {
+        /// Version of this form.
+        schema: u32,
+        /// What.
+        text: String,
+    },
+}
+
+/// How far a stage is.
+#[derive(JsonSchema)]
+pub struct Step {
+    /// Version of this form.
+    schema: u32,
+    /// The stage's name.
+    stage: String,
+    /// Bytes that are done.
+    done: u64,
+    /// Bytes in all; 0 if that isn't known.
+    total: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{assert_fields, assert_words};
+    use bistable_format::{answer, progress};
 
     #[test]
     fn stand_ins_look_like_their_originals() {
         assert_fields::<super::Floors>(&bistable_boot::Floors::default());
         assert_fields::<super::BySlot<u8>>(&bistable_boot::BySlot::new(|_| 0_u8));
         assert_words::<super::Slot>(&bistable_boot::Slot::ALL);
+        let failure = answer::Failure { error: String::new(), code: "", exit: 1 };
+        assert_fields::<super::Failure<String>>(&failure);
+        let step = progress::Running::begin("", 1, Default::default()).step().clone();
+        assert_fields::<super::Step>(&step);
+    }
+
+    #[test]
+    fn each_line_of_progress_has_the_fields_of_its_stand_in() {
+        let step = || progress::Running::begin("", 1, Default::default()).step().clone();
+        let lines = [
+            progress::ProgressLine::Begin(step()),
+            progress::ProgressLine::Progress(step()),
+            progress::ProgressLine::End(step()),
+            progress::ProgressLine::note(""),
+        ];
+        let schema = schemars::schema_for!(super::ProgressLine);
+        let drawn = schema.get("oneOf").and_then(serde_json::Value::as_array).unwrap();
+        assert_eq!(drawn.len(), lines.len());
+        for (drawn, line) in drawn.iter().zip(&lines) {
+            let written = serde_json::to_value(line).unwrap();
+            assert_eq!(drawn["properties"]["event"]["const"], written["event"], "{drawn:#}");
+            assert!(written["schema"].is_u64() && (drawn["$ref"].is_string() || written["text"].is_string()));
+        }
     }
 }

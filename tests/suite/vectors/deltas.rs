@@ -17,7 +17,7 @@ use bistable::steps::install::Overrides;
 use bistable_boot::{Saved, layout::Partition};
 use bistable_format::{
     Artifact, Chunk, ChunkList, Delta, Digest, Encoding, Extensions, Head, Role,
-    bundle::{BLOCK, EMPTY, END_BYTES, Frame, LAYOUT},
+    bundle::{BLOCK, END_BYTES, Frame},
     chunklist::Range,
     delta::ArtifactDelta,
     release,
@@ -108,22 +108,8 @@ impl Parts {
 
     fn framed(&self, frame: &Frame, signed: Option<&[u8]>) -> Vec<u8> {
         let lists = self.lists.each_ref().map(payload);
-        let head = [
-            LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            EMPTY.as_bytes(),
-            &self.target.signed,
-        ];
         let blobs = lists.iter().chain(&self.data).map(Vec::as_slice);
-        let mut bytes = Vec::new();
-        for (header, content) in frame.headers.iter().zip(head.into_iter().chain(signed).chain(blobs)) {
-            bytes.extend_from_slice(&header.encode().unwrap());
-            bytes.extend_from_slice(content);
-            bytes.resize(bytes.len() + header.padding(), 0);
-        }
-        bytes.resize(bytes.len() + END_BYTES, 0);
-        bytes
+        frame.bundle([&self.target.signed[..]].into_iter().chain(signed).chain(blobs)).unwrap()
     }
 }
 

@@ -181,7 +181,7 @@ fn published(channel: &Channel) -> Vec<u8> {
     sealed(Role::Channel, &payload(channel), &[PUBLISHER])
 }
 
-/// An extension that nobody knows, and everybody must.
+/// An unknown extension that must be known.
 pub(super) fn odd() -> Extension {
     Extension { id: 7, bytes: vec![1, 2, 3] }
 }

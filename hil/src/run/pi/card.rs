@@ -19,7 +19,7 @@ const POLLS: Duration = Duration::from_millis(100);
 /// Make it the factory's. Only without power.
 ///
 /// # Errors
-/// When a program fails, or nobody does it.
+/// When a program fails, or the person doesn't do it.
 pub fn write(card: &Card, person: &mut dyn Person) -> Result<()> {
     let image = card.image.to_str().context("the path of the card's image is no UTF-8")?;
     let Some(write) = &card.write else {

@@ -41,9 +41,9 @@ enum Stage {
 /// How far the login is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Nobody asked for a name yet.
+    /// No name was asked for yet.
     Away,
-    /// Somebody did, and it was drowned by something else.
+    /// It was, and other output drowned it.
     Missed,
     /// The name was typed.
     Named,

@@ -7,7 +7,7 @@
 //! | [`console`] | what comes over it, and the login |
 //! | [`relay`] | a relay: programs, or a GPIO line |
 //! | [`program`] | a program of the bench |
-//! | [`person`] | somebody with hands |
+//! | [`person`] | a person at the bench |
 //! | [`card`] | the factory's card, and the boot flag on it |
 //! | [`real_pi`] | all of it together: the rig |
 //! | [`releases`] | what is put over the Pi's system to make the releases |
@@ -44,7 +44,7 @@ pub struct Options {
     /// Only look at the bench, and switch nothing
     #[arg(short = 'n', long, requires = "bench")]
     pub dry_run: bool,
-    /// Nobody is at the bench: skip what needs a hand
+    /// No person is at the bench: skip what needs a hand
     #[arg(long, requires = "bench")]
     pub no_hands: bool,
     /// Run nothing, but write what makes the releases for the Pi of that bench into this folder

@@ -2,12 +2,12 @@
 use anyhow::{Context as _, Result, bail};
 use std::io::{self, BufRead as _, Write as _};
 
-/// Somebody with hands.
+/// A person at the bench.
 pub trait Person {
     /// Ask for something, and come back when it is done.
     ///
     /// # Errors
-    /// When nobody does it.
+    /// When it isn't done.
     fn please(&mut self, text: &str) -> Result<()>;
 }
 
@@ -24,7 +24,7 @@ impl Person for AtTerminal {
     }
 }
 
-/// Nobody.
+/// No person.
 #[derive(Clone, Copy, Debug)]
 pub struct Nobody;
 

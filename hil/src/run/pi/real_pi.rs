@@ -186,7 +186,7 @@ impl RealPi {
         Ok((code, text.unwrap_or_default().join("\n")))
     }
 
-    /// Switch on, ask, and switch off again: for a card that nobody but the Pi can read.
+    /// Switch on, ask, and switch off again: for a card that only the Pi can read.
     fn asked_default(&mut self) -> Result<Slot> {
         let kept = std::mem::take(&mut self.seen);
         self.power(Power::On)?;
@@ -219,7 +219,7 @@ pub(super) fn last_words(mut hear: impl FnMut() -> Result<bool>) -> Result<()> {
 }
 
 /// Damage every kernel of a slot's boot volume: a mebibyte of zeros, behind the header of an image and within a packed one.
-/// One byte would do for U-Boot's checksum, but the Pi's firmware checks none, and one byte may be one that nobody needs.
+/// One byte would do for U-Boot's checksum, but the Pi's firmware checks none, and one byte may be an unused one.
 fn spoil(slot: Slot) -> String {
     let volume = Partition::Boot(slot).name();
     format!(

@@ -89,7 +89,7 @@ impl Relay for Line {
     }
 }
 
-/// Look whether a GPIO line is there and free; gives what it is called.
+/// Check whether a GPIO line is there and free; gives what it is called.
 ///
 /// # Errors
 /// When it isn't.
@@ -104,7 +104,7 @@ pub fn look(chip: &Path, line: u32) -> Result<String> {
     Ok(format!("line {line} of {} \"{}\" is free", info.label, found.name))
 }
 
-/// Look whether a GPIO line is there.
+/// Check whether a GPIO line is there.
 ///
 /// # Errors
 /// Always: there is none here.

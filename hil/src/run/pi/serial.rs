@@ -1,4 +1,4 @@
-//! A serial port of the bench's PC, raw, without flow control. Nobody else may have it at the same time.
+//! A serial port of the bench's PC, raw, without flow control. No other process may have it at the same time.
 use super::bench::SerialLine;
 use anyhow::{Context, Result, bail};
 use nix::{
@@ -46,7 +46,7 @@ impl Serial {
     /// What came, once something did; nothing after that time.
     ///
     /// # Errors
-    /// When the port is gone: somebody pulled the adapter.
+    /// When the port is gone: the adapter was pulled.
     pub fn read(&mut self, within: Duration) -> Result<Vec<u8>> {
         if !self.ready(PollFlags::POLLIN, within)? {
             return Ok(Vec::new());

@@ -28,7 +28,7 @@ pub enum FdtError {
     /// There is no `/chosen`.
     #[error("the device tree has no /chosen")]
     NoChosen,
-    /// Somebody has put in `/chosen/bootloader` already.
+    /// There is already `/chosen/bootloader` already.
     #[error("the device tree has /chosen/bootloader already")]
     There,
 }

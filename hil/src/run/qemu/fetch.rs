@@ -153,7 +153,7 @@ impl Apt {
             ("Dir::Etc::SourceList", at("etc/sources.list")),
             ("Dir::Etc::SourceParts", "/dev/null".into()),
             ("Acquire::Languages", "none".into()),
-            // As an ordinary user there is nobody else to become; as root, that other one may not write here.
+            // As an ordinary user there is no other user to become; as root, that other one may not write here.
             ("APT::Sandbox::User", "".into()),
         ] {
             options.extend(["-o".to_owned(), format!("{key}={value}")]);

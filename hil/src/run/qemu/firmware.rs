@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fs::File, io::Read as _, ops::Range, path::Path
 const SECTOR: u64 = 512;
 /// No more of `autoboot.txt` is read.
 const AUTOBOOT_BYTES: usize = 512;
-/// `PARTITION_WALK`: so many partitions are tried after the one that was wanted.
+/// `PARTITION_WALK`: this many partitions are tried after the one that was wanted.
 const WALK: u8 = 8;
 /// A kernel is smaller than this, unpacked.
 const KERNEL_MAX: u64 = 256 << 20;

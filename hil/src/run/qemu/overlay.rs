@@ -41,7 +41,7 @@ fn desk(machine: Machine) -> String {
 
 const PANIC: &str = "#!/bin/sh\necho 'rig: fault panic' >/dev/console\necho c >/proc/sysrq-trigger\n";
 
-/// Real-time programs that never wait, one for each processor, and nobody who takes a share from them.
+/// Real-time programs that never wait, one for each processor, and no other process that takes a share from them.
 const HANG: &str = r#"#!/bin/sh
 echo -1 >/proc/sys/kernel/sched_rt_runtime_us
 echo 'rig: fault hang' >/dev/console

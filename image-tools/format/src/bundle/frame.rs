@@ -10,8 +10,8 @@
 //! two blocks of zeros, and then nothing
 //! ```
 use super::entry::{
-    BLOB_TYPE, BLOCK, DATA_TYPE, DELTA_TYPE, EMPTY, END_BYTES, Header, INDEX_NAME, LAYOUT, LAYOUT_NAME,
-    LIST_TYPE, PATCH_TYPE, RELEASE_TYPE,
+    BLOB_TYPE, BLOCK, BadHeader, DATA_TYPE, DELTA_TYPE, EMPTY, END_BYTES, Header, INDEX_NAME, LAYOUT,
+    LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE,
 };
 use crate::{Delta, Digest, Release};
 use alloc::{format, string::String, vec::Vec};
@@ -95,6 +95,30 @@ impl Frame {
             layers.add(PATCH_TYPE, a.data, a.data_bytes, &format!("{}.patch.zst", a.name));
         }
         layers.frame(Kind::Delta, release, &format!("-from-{:.12}", delta.base))
+    }
+
+    /// The whole bundle in memory, with these contents from the signed release on.
+    ///
+    /// # Errors
+    /// [`BadHeader`] for more data than an entry may have.
+    pub fn bundle<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BadHeader> {
+        let mut bytes = Vec::new();
+        let mut put = |header: &Header, content: &[u8]| {
+            bytes.extend_from_slice(&header.encode()?);
+            bytes.extend_from_slice(content);
+            bytes.resize(bytes.len() + header.padding(), 0);
+            Ok(())
+        };
+        let texts = [LAYOUT.as_bytes(), self.index.as_bytes(), self.manifest.as_bytes(), EMPTY.as_bytes()];
+        let mut headers = self.headers.iter();
+        for (text, header) in texts.into_iter().zip(&mut headers) {
+            put(header, text)?;
+        }
+        for (content, header) in contents.into_iter().zip(headers) {
+            put(header, content)?;
+        }
+        bytes.resize(bytes.len() + END_BYTES, 0);
+        Ok(bytes)
     }
 
     /// Bytes of the whole bundle.

@@ -14,14 +14,16 @@
 //! blobs/sha256/<data> × n            data, as the chunk lists
 //! two blocks of zeros, and then nothing
 //! ```
-//! There is one way to write each byte of it. A reader therefore doesn't parse tar headers or JSON of strangers: once
+//! There is one way to write each byte of it. [`Reader`] therefore doesn't parse tar headers or JSON of strangers: once
 //! the release is verified, everything around the data is a function of the release, and is compared. A bit that
 //! flips anywhere is found. [`Frame::delta`] is the same for a delta.
 mod entry;
 mod frame;
+mod reader;
 
 pub use entry::{
     BLOB_TYPE, BLOCK, BadHeader, DATA_TYPE, DELTA_TYPE, EMPTY, END_BYTES, Header, INDEX_NAME, LAYOUT,
     LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE, blob_digest, blob_name,
 };
 pub use frame::{Frame, Kind};
+pub use reader::{Anyone, Input, Part, ReadError, Reader, Trust};

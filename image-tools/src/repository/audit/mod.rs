@@ -25,7 +25,7 @@ pub const RECORD_BYTES: usize = 64 << 10;
 /// Tries against others who write at once. Each that fails means that another's record was made.
 const TRIES: u32 = 200;
 
-/// What somebody did that is in no channel.
+/// An act that is in no channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
     /// Who.
@@ -236,7 +236,7 @@ pub(super) fn following(last: Option<&Entry>) -> Record {
     }
 }
 
-/// Add the record that `next` wants after the last one. It is asked again after each record that somebody else added first, and
+/// Add the record that `next` wants after the last one. It is asked again after each record that another writer added first, and
 /// can say that there is nothing to add any more.
 pub(super) fn add(
     store: &Store,

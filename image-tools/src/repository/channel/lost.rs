@@ -6,7 +6,7 @@
 //! 00000006.channel   LOST
 //! 00000007.channel   signed; names the file 4 as the one before it
 //! ```
-//! Nobody signs a mark: the file after it shows that whoever had the channel's key gave the numbers up. A mark in place of a file that
+//! A mark is not signed: the file after it shows that whoever had the channel's key gave the numbers up. A mark in place of a file that
 //! isn't lost breaks the chain. Above them a channel continues with a number that no device has seen: a number that was used once is
 //! never signed again.
 use super::super::sequence::Sequence;
@@ -61,7 +61,7 @@ impl ChannelLog<'_> {
         Ok(())
     }
 
-    /// Refuse to give up numbers that are there, too few, or so many that it must be a typo. `seen` is the highest number that this
+    /// Refuse to give up numbers that are there, too few, or more than anything but a typo explains. `seen` is the highest number that this
     /// computer has seen.
     pub(in crate::repository) fn may_give_up(
         &self,

@@ -1,11 +1,11 @@
-//! Edits: what an act makes of a channel. Pure functions on data; one write comes after them, and if somebody else was
+//! Edits: what an act makes of a channel. Pure functions on data; one write comes after them, and if another writer was
 //! faster, they are done again on what that one wrote.
 //!
 //! | file | noun |
 //! |---|---|
 //! | `offer` | publish, promote with its gates, and the room for offers |
 //! | `rollout` | waves, canaries, pause, resume, halt |
-//! | `withdraw` | releases that turned out bad, that are kept, that nobody may go past |
+//! | `withdraw` | releases that turned out bad, that are kept, that no device may skip |
 mod offer;
 mod rollout;
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn no_barrier_before(from: &Channel, into: &Channel, source: &Offer) -> Result<(
     }
 }
 
-/// The gates, in the order in which they open by themselves or need somebody.
+/// The gates, in the order in which they open by themselves or need a person.
 fn gates(
     from: &Channel,
     into: &Channel,
@@ -218,7 +218,7 @@ pub fn raises_security(channel: &Channel, offer: &Offer) -> Result<(), EditError
 }
 
 /// Whether the channel has what a release needs: a version to run before it, and, for components that are products of
-/// this channel themselves, one that fits. What else a device has, nobody knows here.
+/// this channel themselves, one that fits. What else a device has is unknown here.
 fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     let failed = |problem: String| {
         Err(EditError::Unsatisfiable { channel: channel.name.clone(), release: named(offer), problem })
@@ -260,7 +260,7 @@ fn list(offers: &[&Offer]) -> String {
     versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Add an offer. A channel offers only so many releases at a time, in so many bytes: the oldest that nobody needs goes. It
+/// Add an offer. The releases that a channel offers at a time are limited in number and bytes: the oldest that is not needed goes. It
 /// stays in the catalog.
 fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     let coming = offer.identity;

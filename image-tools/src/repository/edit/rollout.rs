@@ -9,17 +9,17 @@ use semver::Version;
 /// A change of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These groups and waves, at least one, from now on; who was let in by the old ones may wait again.
+    /// These groups and waves, at least one, from now on; devices that the old ones let in may wait again.
     Replace(Rollout),
-    /// One more wave: who was let in stays in.
+    /// One more wave: devices that were let in stay in.
     Wave(Wave),
     /// One more group that goes first.
     Canary(String),
-    /// Nobody else is let in; who was, canaries among them, stays in.
+    /// No other device is let in; those that were, canaries among them, stay in.
     Pause,
     /// On from where it was paused. Never after a halt.
     Resume,
-    /// Nobody gets it any more: not even who was let in.
+    /// No device gets it any more: not even those that were let in.
     Halt,
     /// Everybody gets it now.
     Everyone,
@@ -55,7 +55,7 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
                 "is for all devices: a wave would take it away from those that have not fetched it yet; `rollout set` does that",
             );
         }
-        // What lets in nobody who isn't let in: the same command again, for example.
+        // What lets in no further device: the same command again, for example.
         Change::Wave(wave)
             if next.waves.iter().any(|w| w.share >= wave.share && w.at <= wave.at && w.over <= wave.over) =>
         {
@@ -75,7 +75,7 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
         },
         Change::Resume => match next.pace {
             RolloutState::Running => return already("is running".into()),
-            // It was bad enough to take it from those who were in; and time went on for its waves, nobody knows since when.
+            // It was bad enough to take it from those who were in; and time continued for its waves, it is unknown since when.
             RolloutState::Halted => {
                 return refuse(
                     "was halted: start it again with `rollout set --waves …`, or offer it to all devices with `rollout everyone`",

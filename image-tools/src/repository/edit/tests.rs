@@ -3,10 +3,9 @@ use crate::keys::SecretKey;
 use bistable_format::KeyId;
 use bistable_format::channel::{Act, Gates, Passage, Segment};
 use bistable_format::choice::path;
-use bistable_format::content::IMAGE_KIND;
 use bistable_format::open::OpenList;
 use bistable_format::rollout::{Rollout, RolloutState, WHOLE, Wave};
-use bistable_format::{Constraints, Extensions, Head, KeyKind, Requires, Urgency, limits};
+use bistable_format::{Extensions, Head, KeyKind, limits};
 use proptest::prelude::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -36,27 +35,7 @@ fn channel(name: &str) -> Channel {
 }
 
 fn offer(product: &str, version: &str) -> Offer {
-    let digest = Digest::of(format!("{product} {version}").as_bytes());
-    Offer {
-        constraints: Constraints {
-            product: product.into(),
-            version: Version::parse(version).unwrap(),
-            security_version: 1,
-            boards: vec!["pi4".into()],
-            component: None,
-            requires: Requires::default(),
-            urgency: Urgency::Normal,
-            content: IMAGE_KIND,
-            bytes: vec![1 << 20, 1 << 20],
-        },
-        release: digest,
-        release_bytes: 1000,
-        identity: digest,
-        since: NOW,
-        passage: Passage::Free,
-        rollout: Rollout::default(),
-        extensions: Extensions::default(),
-    }
+    bistable_kit::product::offer(product, Version::parse(version).unwrap(), NOW)
 }
 
 fn requiring(version: &str, running: &str) -> Offer {
@@ -371,7 +350,7 @@ fn a_release_is_found_by_version_or_identity() {
 
 /// 64 releases, and what makes room for the next.
 #[test]
-fn room_is_made_by_the_oldest_that_nobody_needs() {
+fn room_is_made_by_the_oldest_that_is_not_needed() {
     let all = |requires: &str| -> Vec<Offer> {
         let make = |n: usize| match requires {
             "" => offer("hub", &format!("1.{n}.0")),
@@ -555,7 +534,7 @@ fn apply(edit: &Edit, staging: &mut Channel, production: &mut Channel, now: u64)
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// Whatever is edited: it can be sealed, refused edits change nothing, and what makes room was needed by nobody.
+    /// Whatever is edited: it can be sealed, refused edits change nothing, and what makes room was not needed.
     #[test]
     fn any_edits_keep_a_channel_whole(edits in prop::collection::vec(edits(), 0..80)) {
         let (mut staging, mut production) = (channel("staging"), channel("production"));

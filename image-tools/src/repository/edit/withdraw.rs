@@ -1,4 +1,4 @@
-//! Releases that turned out bad, releases that are kept, and releases that nobody may go past.
+//! Releases that turned out bad, releases that are kept, and releases that no device may skip.
 use super::{EditError, ROOM, named, not_offered, offer_mut, whole};
 use bistable_format::{
     Channel, Digest, Extensions,
@@ -7,10 +7,10 @@ use bistable_format::{
     rollout::RolloutState,
 };
 
-/// Take a release off the channel: nobody gets it any more, and who runs it is offered something else.
+/// Take a release off the channel: no device gets it any more, and devices that run it are offered something else.
 ///
 /// # Errors
-/// When it isn't on offer, or nobody says why; the channel is as it was then.
+/// When it isn't on offer, or without a reason; the channel is as it was then.
 pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64) -> Result<(), EditError> {
     if reason.trim().is_empty() {
         let why =

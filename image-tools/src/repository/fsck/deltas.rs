@@ -111,7 +111,7 @@ pub(super) fn check(
 }
 
 /// Remove what the check found to be worth nothing, and deltas that lack a blob: whoever has them publishes them again, and
-/// nobody else could take their place. Gives how many.
+/// no other could take their place. Gives how many.
 pub(super) fn remove(store: &Store, roots: &Roots, report: &Report) -> Result<u64, StoreError> {
     let mut removed = 0;
     for Worthless { path, judged } in &report.worthless {

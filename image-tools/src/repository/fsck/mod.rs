@@ -27,7 +27,7 @@ use bistable_format::{Digest, Offer, repository as names};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Seconds after which nobody writes any more what a stopped program left.
+/// Seconds after which what a stopped program left is no longer written.
 const LEFTOVER_AGE: u64 = 86_400;
 
 /// How thoroughly.
@@ -62,7 +62,7 @@ pub enum Fault {
     Unproven,
     /// A hint is wrong: readers are slower.
     Hint,
-    /// Nobody names this file.
+    /// This file is unreferenced.
     Orphan,
     /// A program was stopped while it wrote this.
     Leftover,
@@ -122,7 +122,7 @@ pub struct Report {
     pub proven: usize,
     /// Blobs.
     pub blobs: usize,
-    /// Bytes of blobs that nobody names.
+    /// Bytes of unreferenced blobs.
     pub orphan_bytes: u64,
     worthless: Vec<deltas::Worthless>,
 }
@@ -215,7 +215,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     }
     deltas::check((store, roots), depth, &mut report, &identities, &blobs, &mut named)?;
     if depth == Depth::Bytes {
-        // Those that nobody names, too: who publishes finds them there.
+        // Unreferenced ones, too: `publish` finds them there.
         for digest in blobs.keys() {
             if let Err(wrong) = manifest::read_through(store, digest)? {
                 report.add(Fault::Damaged, names::blob(digest), wrong.text);

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub struct Repaired {
     /// Hints made again.
     pub hints: u64,
-    /// Blobs removed because their bytes weren't what their names say: who publishes or copies skips what is there.
+    /// Blobs removed because their bytes weren't what their names say: `publish` and `sync` skip what is there.
     pub damaged: u64,
     /// Deltas removed that only blocked their names.
     pub deltas: u64,

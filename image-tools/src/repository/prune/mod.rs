@@ -62,7 +62,7 @@ pub enum PruneError {
     /// Of a release that stays.
     #[error(transparent)]
     Contents(#[from] ManifestError),
-    /// Of a release that is on offer nobody knows the files.
+    /// The files of a release that is on offer are unknown.
     #[error(
         "nothing is pruned: channel {channel} offers {release}, but its signed part is missing ({path}), so its files are unknown; publish its bundle again, restore that file from a copy, or withdraw the release"
     )]
@@ -74,7 +74,7 @@ pub enum PruneError {
         /// The blob.
         path: String,
     },
-    /// Of an offer that this version can't read nobody knows the files.
+    /// The files of an offer that this version can't read are unknown.
     #[error(
         "nothing is pruned: channel {channel} has an offer that this version can't read ({why}), so its files aren't known: use \
          the version of bistable-image that made it"
@@ -165,13 +165,13 @@ pub fn run(
     candidates.retain(|digest| !staying.contains(digest));
     let pending = Pending::begin(store, now, &candidates)?;
     for (path, _) in &others {
-        // Who was stopped doesn't mind; who wasn't finds out.
+        // To a writer that was stopped it makes no difference; another one finds out.
         store.delete(path)?;
     }
     for name in inventory.channels.keys() {
         forget(store, roots, committer, name, &going)?;
     }
-    // First the deltas, then the leases: who lets one go has committed, and is seen in the channels.
+    // First the deltas, then the leases: a writer that ends its lease has committed, and is seen in the channels.
     let deltas: Vec<_> = delta_file::all(store, roots)?.into_known().collect();
     let held = lease::held(store, now)?;
     let inventory = Inventory::read(store, roots, None)?;
@@ -231,7 +231,7 @@ impl Pending {
         Ok(Pending { path })
     }
 
-    /// Refuse to go on if nobody is told of it any more.
+    /// Refuse to continue if the lease is gone.
     fn check(&self, store: &Store) -> Result<(), PruneError> {
         match store.size(&self.path)? {
             Some(_) => Ok(()),

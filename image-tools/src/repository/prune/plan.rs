@@ -12,7 +12,7 @@ pub const PRODUCTION_GOES: u64 = 90;
 /// What may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// So many of each product stay, the newest, whatever else is said.
+    /// This many of each product stay, the newest, whatever else is said.
     pub keep: usize,
     /// What is older than this many seconds goes.
     pub older_than: Option<u64>,
@@ -115,7 +115,7 @@ impl<'a> Room<'a> {
         Room { files, users, bytes }
     }
 
-    /// Let a release go. What becomes free is what nobody else has.
+    /// Let a release go. What becomes free is what no other release has.
     fn free(&mut self, release: &Digest) -> u64 {
         let files = self.files;
         self.free_blobs(files.of.get(release).into_iter().flatten())

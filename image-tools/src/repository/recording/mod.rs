@@ -41,7 +41,7 @@ pub fn catch_up(
     let mut added = 0;
     let mut last = newest(store)?;
     let recorded = recorded_in(last.as_ref(), name);
-    // More than there was a moment ago is fine, if somebody committed it since.
+    // More than there was a moment ago is valid, if it was committed since.
     if recorded > up_to
         && store.size(&Sequence::Channel(name.into()).path(recorded)).map_err(AuditError::from)?.is_none()
     {
@@ -57,7 +57,7 @@ pub fn catch_up(
         let (next, file) = found.map_err(channel)?;
         let record = of_channel(&file);
         let done = add(store, clock, last, |last| {
-            // Somebody else may have recorded it meanwhile.
+            // Another writer may have recorded it meanwhile.
             if recorded_in(last, name) != recorded {
                 return None;
             }

@@ -23,7 +23,7 @@ article{border-top:1px solid var(--line);margin-top:.75rem;padding-top:.75rem}h3
 code,pre{font:13px/1.5 ui-monospace,monospace}pre{margin:.5rem 0;padding:.75rem;overflow-x:auto;border:1px solid var(--line);border-radius:.4rem;user-select:all}\
 ol{margin:.25rem 0;padding-left:1.25rem;font-size:.875rem}";
 
-/// The whole page. Everything in it that somebody wrote is escaped.
+/// The whole page. All text from outside is escaped.
 pub fn page(site: &Site<'_>) -> String {
     let title = escape(site.title);
     let mut html = format!(

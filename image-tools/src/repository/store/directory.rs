@@ -2,8 +2,8 @@
 //!
 //! What `object_store` opens by its path, a symbolic link can replace by any file that the operator may read: `sync` would publish
 //! it. So everything that is read here is opened component by component from the repository's folder, without following links
-//! (`openat` with `O_NOFOLLOW`); that holds against somebody who changes the folder meanwhile. What is written, deleted or listed is
-//! checked the same way just before: somebody who can change the folder at that very moment can write there anyway. The folder
+//! (`openat` with `O_NOFOLLOW`); that holds against an attacker who changes the folder meanwhile. What is written, deleted or listed is
+//! checked the same way just before: an attacker who can change the folder at that very moment can write there anyway. The folder
 //! itself may be reached through links, since the operator named it. Hard links and mounts are not links that lead elsewhere: whoever
 //! can make them inside can read what they lead to.
 use super::error::{Cause, StoreError, at};
@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What a repository has in its folder: other entries there are somebody else's, and never opened.
+/// What a repository has in its folder: other entries there don't belong to it, and are never opened.
 const FOLDERS: [&str; 9] =
     ["attestations", "audit", "blobs", "channels", "deltas", "holds", "prune", "roots", "versions"];
 /// The files directly in the folder that are read.
@@ -276,7 +276,7 @@ impl Backend for Directory {
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.check_parents("delete", path)?;
         self.objects.delete(path)?;
-        // A release's folder of deltas goes with the last of them. One that somebody writes into has a file already.
+        // A release's folder of deltas goes with the last of them. One that is being written into has a file already.
         let folder = path.strip_prefix("deltas/").and_then(|path| path.split_once('/'));
         if let Some((release, _)) = folder {
             let _ = fs::remove_dir(self.folder.join("deltas").join(release));

@@ -163,7 +163,7 @@ pub enum StoreError {
         /// What the system said.
         source: Cause,
     },
-    /// Nobody answers, or not properly.
+    /// The server doesn't answer, or not properly.
     #[error("can't reach {place}: check the network and the endpoint (AWS_ENDPOINT), then try again")]
     Unreachable {
         /// The file.

@@ -1,5 +1,5 @@
 //! What a program that is killed while it writes leaves in a directory. `object_store` writes to `NAME#1` (2, 3, …), gives that the
-//! name `NAME` at the end, and shows it to nobody before (`LocalFileSystem`, `staged_upload_path`).
+//! name `NAME` at the end, and doesn't show it before (`LocalFileSystem`, `staged_upload_path`).
 use super::Leftover;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -26,7 +26,7 @@ pub(super) fn find(directory: &Path) -> io::Result<Vec<Leftover>> {
         for entry in entries {
             let entry = entry?;
             let path = folder.join(entry.file_name());
-            // What is behind a link is somebody else's.
+            // What is behind a link doesn't belong to the repository.
             if entry.file_type()?.is_dir() {
                 folders.push(path);
                 continue;

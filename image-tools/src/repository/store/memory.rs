@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How a file came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
-    /// By create: nobody may write over it.
+    /// By create: it must not be overwritten.
     Created,
     /// By put.
     Put,

@@ -6,7 +6,7 @@
 //!                                           ├─ Memory    for tests, stricter than the real ones
 //!                                           └─ Faulty    around any other: lies, loses answers, dies
 //! ```
-//! **Create-if-absent is the only way to commit.** [`Store::create`] makes a file that nobody has made before, and it is durable
+//! **Create-if-absent is the only way to commit.** [`Store::create`] makes a file that didn't exist, and it is durable
 //! when it returns: on a local directory the file is flushed, then hard-linked to its name, which fails if the name is taken, then
 //! its folder is flushed. `object_store` does so itself since 0.14 (`LocalFileSystem::with_fsync`), so that local directories need
 //! no code of our own.
@@ -48,7 +48,7 @@ pub enum Created {
 pub enum Claim {
     /// It holds the claimed bytes.
     Ours,
-    /// Somebody else's bytes were there first.
+    /// Another writer's bytes were there first.
     Theirs(Vec<u8>),
 }
 

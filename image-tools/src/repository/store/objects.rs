@@ -35,7 +35,7 @@ impl Objects {
         prefix: String,
         store: Arc<dyn ObjectStore>,
     ) -> Result<Objects, StoreError> {
-        // One thread, and only while somebody waits for it.
+        // One thread, and only while a caller waits for it.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| {
             StoreError::Other { action: "use the network for", place: place.clone(), source: Cause::new(e) }
         })?;

@@ -16,13 +16,13 @@ use std::time::Duration;
 /// What to do about a directory that isn't there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Fail: who only reads must not make empty repositories.
+    /// Fail: a verb that only reads must not make empty repositories.
     Refuse,
     /// Make it.
     Create,
 }
 
-/// Where the repository is when nobody says: `$XDG_DATA_HOME/bistable/repository`, or below `~/.local/share`.
+/// Where the repository is by default: `$XDG_DATA_HOME/bistable/repository`, or below `~/.local/share`.
 pub fn default_place() -> Option<PathBuf> {
     let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")))?;
@@ -106,7 +106,7 @@ fn request() -> String {
     format!("{} s", REQUEST.as_secs())
 }
 
-/// Where nobody answers, six tries take some seconds. A request that took too long, or broke off late, is made once more.
+/// Without an answer, six tries take some seconds. A request that took too long, or broke off late, is made once more.
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },

@@ -4,7 +4,7 @@
 //! ```text
 //! blobs ─► roots ─► deltas ─► versions ─► attestations ─► channels' newest files ─► older ones, backwards ─► audit, in order ─► hints
 //! ```
-//! A copy says in a file that it is one, so that nobody acts on it: [`PARTIAL`], if it has not all of the history, or [`MIRROR`].
+//! A copy says in a file that it is one, so that no verb changes it: [`PARTIAL`], if it has not all of the history, or [`MIRROR`].
 //! It can be read and copied like any other; what is copied from it is recorded nowhere, for its audit is its original's.
 //! When the original is lost, whoever removes the file `mirror` makes an original of the mirror.
 //!
@@ -145,7 +145,7 @@ pub struct Copied {
     pub there: u64,
     /// Files that were not copied because they are not what their names say, each with what is wrong with it.
     pub skipped: Vec<(String, String)>,
-    /// Why the original has no record of it, if it lacks it: it can be copied from where nobody may write. A copy needs none.
+    /// Why the original has no record of it, if it lacks it: it can be copied from a place that is not writable. A copy needs none.
     pub unrecorded: Option<AuditError>,
 }
 

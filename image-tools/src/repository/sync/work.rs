@@ -120,7 +120,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What was attested of a release, by keys that somebody named.
+    /// What was attested of a release, by keys that were named.
     pub(super) fn attestations(&mut self, identity: &Digest, attestors: &Attestors) -> Result<(), SyncError> {
         for Listed { path, .. } in self.from.list(&names::attestations(identity))? {
             let bytes = small(self.from, &path, Envelope::MAX_BYTES)?.unwrap_or_default();

@@ -122,7 +122,7 @@ impl Known {
     }
 }
 
-/// Hold all that a channel's file names, and look whether it is there: it was uploaded before the file was signed, which may be weeks
+/// Hold all that a channel's file names, and check whether it is there: it was uploaded before the file was signed, which may be weeks
 /// ago.
 fn require_named(log: &ChannelLog<'_>, file: &ChannelFile, clock: &dyn Clock) -> Result<Lease, Lacking> {
     let (store, channel) = (log.store(), &file.channel);

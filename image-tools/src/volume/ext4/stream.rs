@@ -96,7 +96,7 @@ impl Merge<'_, '_> {
     }
 
     /// Writes one file, whose runs may be interrupted by metadata: those are written by whoever called, so a
-    /// file that goes on behind `offset` is remembered by going back to it.
+    /// file that continues behind `offset` is remembered by going back to it.
     fn file(&mut self, id: NodeId, runs: &[(u64, u64)], offset: u64) -> Result<(), VolumeError> {
         let Kind::File(data) = &self.image.tree.node(id).kind else {
             return Err(VolumeError::Internal("a file is not a file".into()));

@@ -5,7 +5,7 @@
 //! of the archive. Runs of zeros take no space there.
 //!
 //! Rules, as GNU tar unpacks: a leading `/` and `./` are dropped, the last entry of a name wins, folders that
-//! nobody described are 0755 and root's. Stricter than GNU tar: `..`, a path through a symlink, an archive
+//! that are not described are 0755 and root's. Stricter than GNU tar: `..`, a path through a symlink, an archive
 //! without its end mark, and data behind that mark are errors.
 
 mod compression;

@@ -150,7 +150,7 @@ impl Kit {
         all.filter(|(path, _)| !path.ends_with("latest")).collect()
     }
 
-    /// A root of somebody who knows the product's public keys, and the first root of no device.
+    /// A root of an attacker who knows the product's public keys, and the first root of no device.
     pub(super) fn strangers_root(&self) -> Vec<u8> {
         let stranger = key(66);
         root::create(&RootOptions {

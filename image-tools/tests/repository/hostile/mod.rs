@@ -1,5 +1,5 @@
-//! Repositories that somebody else can write into: whatever is in them, no verb copies or prints a file of the operator's machine,
-//! signs for somebody else, hangs or crashes.
+//! Repositories that an attacker can write into: whatever is in them, no verb copies or prints a file of the operator's machine,
+//! signs for an attacker, hangs or crashes.
 mod kit;
 mod mutants;
 mod verbs;
@@ -90,7 +90,7 @@ fn a_link_is_named_with_what_to_do() {
     }
 }
 
-/// A bucket's server, or who answers in its place, has no more say over the terminal than a file.
+/// A bucket's server, or an attacker in its place, has no more say over the terminal than a file.
 #[test]
 fn an_answer_of_a_server_cannot_control_the_terminal() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -121,7 +121,7 @@ fn an_answer_of_a_server_cannot_control_the_terminal() {
     }
 }
 
-/// As somebody would place them who can write into a folder that an operator copies from, without a link.
+/// As an attacker would place them who can write into a folder that an operator copies from, without a link.
 #[test]
 fn sync_leaves_out_and_reports_what_is_not_what_its_name_says() {
     let kit = Kit::new();
@@ -132,7 +132,7 @@ fn sync_leaves_out_and_reports_what_is_not_what_its_name_says() {
     for path in planted.iter().chain([&kit.repository().join("oci-layout")]) {
         fs::write(path, SECRET).unwrap();
     }
-    // By a key that the root names, and by one that nobody names.
+    // By a key that the root names, and by one that is not named.
     for key in ["{channel.key}", "{stranger.key}"] {
         let ended = kit.run(&["attest", "staging", "1.2.0", "--kind", "odd", "--key", key]);
         assert_eq!(ended.code, Some(0), "{}", ended.text);

@@ -26,7 +26,7 @@ fn each_state_in_each_mode_with_and_without_a_look_that_is_due() {
     #[rustfmt::skip]
     let table = [
         ("idle", device(Saved::Idle), ["Report", "Look", "Look", "Look"], ["waits: check"; 4]),
-        ("installing", device(Saved::Installing(target())), ["GoOn"; 4], ["GoOn"; 4]),
+        ("installing", device(Saved::Installing(target())), ["Resume"; 4], ["Resume"; 4]),
         ("staged", staged(), ["Report", "Look", "Look", "Switch"], ["waits: person", "waits: person", "waits: next_boot", "Switch"]),
         ("armed", device(armed(Tries::default())), ["Report", "Report", "Report", "Switch"], ["waits: next_boot", "waits: next_boot", "waits: next_boot", "Switch"]),
         ("armed, 1 trial", device(armed(Tries::after(1))), ["Report", "Report", "Report", "Switch"], ["waits: person", "waits: next_boot", "waits: next_boot", "Switch"]),
@@ -191,7 +191,7 @@ fn switch_that_was_refused_is_tried_again_within_a_quarter_of_an_hour() {
 }
 
 #[test]
-fn half_written_slot_goes_on_at_once_after_a_boot_spread_and_after_failures_later() {
+fn half_written_slot_resumes_at_once_after_a_boot_spread_and_after_failures_later() {
     let device = device(Saved::Installing(target()));
     let stage = rules(Mode::Stage, &[]);
     let facts = |last| Facts { last_look: last, ..Facts::default() };
@@ -199,11 +199,11 @@ fn half_written_slot_goes_on_at_once_after_a_boot_spread_and_after_failures_late
     assert_eq!(shown(&next(&boot, &device, &stage, &facts(None))), "waits: install");
     let former = LastTry { when: When { wall: Some(1), uptime: None }, ..LastTry::default() };
     assert_eq!(shown(&next(&boot, &device, &stage, &facts(Some(former)))), "waits: install");
-    assert_eq!(shown(&next(&Moment { uptime: HOUR, ..boot }, &device, &stage, &facts(None))), "GoOn");
+    assert_eq!(shown(&next(&Moment { uptime: HOUR, ..boot }, &device, &stage, &facts(None))), "Resume");
     let failed = LastTry { when: ago(Duration::from_secs(29)), failures: 3, not_before: None };
     assert_eq!(shown(&next(&noon(), &device, &stage, &facts(Some(failed)))), "waits: install");
     let failed = LastTry { when: ago(Duration::from_secs(241)), ..failed };
-    assert_eq!(shown(&next(&noon(), &device, &stage, &facts(Some(failed)))), "GoOn");
+    assert_eq!(shown(&next(&noon(), &device, &stage, &facts(Some(failed)))), "Resume");
 }
 
 #[test]
@@ -241,8 +241,8 @@ fn answer_is_data() {
         r#"{"next":"sleep","until_uptime_s":3600,"why":{"code":"check","pace":"back_off","failures":3}}"#
     );
     assert_eq!(
-        serde_json::to_string(&Next::Do { act: Act::GoOn }).unwrap(),
-        r#"{"next":"do","act":"go_on"}"#
+        serde_json::to_string(&Next::Do { act: Act::Resume }).unwrap(),
+        r#"{"next":"do","act":"resume"}"#
     );
     let (why, _) = wait(next(&noon(), &staged(), &rules(Mode::Stage, &[]), &rested()));
     assert_eq!(serde_json::to_string(&why).unwrap(), r#"{"code":"person","what":{"staged":"stage"}}"#);

@@ -257,14 +257,14 @@ impl World {
         };
         let failures = if failed { before.saturating_add(1) } else { 0 };
         let tried = LastTry { when: self.when(), failures, not_before };
-        self.disturbances += u64::from(failed || not_before.is_some() || act == Act::GoOn);
+        self.disturbances += u64::from(failed || not_before.is_some() || act == Act::Resume);
         self.last_look =
             Some(Look { began, at: self.now, boot: self.boot, recorded: self.knows_the_time(), tried });
         self.facts.last_look = Some(tried);
         if self.dice.roll(30) == 0 && act == Act::Look {
             self.save(Saved::Installing(target()));
             self.reboot(10 * SECOND);
-        } else if !failed && (act == Act::GoOn || act == Act::Look && self.dice.roll(3) == 0) {
+        } else if !failed && (act == Act::Resume || act == Act::Look && self.dice.roll(3) == 0) {
             self.stage();
         }
     }

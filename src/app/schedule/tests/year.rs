@@ -87,7 +87,7 @@ impl Check<'_> {
         let (interval, fifth) = (rules.interval, rules.interval.min(CATCH_UP_MAX) / 5);
         match act {
             Act::Look => assert_ne!(rules.mode, Mode::Check),
-            Act::Report | Act::GoOn | Act::Switch => {}
+            Act::Report | Act::Resume | Act::Switch => {}
         }
         let Some(last) = *last_look else { return };
         let gap = Duration::from_millis(self.world.now - last.at);
@@ -99,11 +99,11 @@ impl Check<'_> {
                 "in the first minute: {:?}",
                 self.world
             );
-            if act != Act::GoOn && last.recorded && self.world.is_synchronized() && self.world.error == 0 {
+            if act != Act::Resume && last.recorded && self.world.is_synchronized() && self.world.error == 0 {
                 assert!(gap + 2 * SECOND >= least, "{gap:?} < {least:?} over a boot: {:?}", self.world);
                 self.count("look after a boot that knows of the last one");
             }
-        } else if act != Act::GoOn || last.tried.failures > 0 {
+        } else if act != Act::Resume || last.tried.failures > 0 {
             assert!(gap >= least, "{gap:?} < {least:?}: {:?}", self.world);
             // A look off its points may bring the next one forward, and that one's successor by as much as it was held back.
             let from_begin = Duration::from_millis(self.world.now - last.began);

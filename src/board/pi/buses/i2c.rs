@@ -58,14 +58,14 @@ pub(super) fn answers(chip: I2cChip) -> Result<I2cAnswer, BusError> {
     };
     match asked {
         Ok(()) => Ok(I2cAnswer::Answers),
-        Err(Error::Io(e)) if nobody(&e) => Ok(I2cAnswer::Silent),
+        Err(Error::Io(e)) if is_silent(&e) => Ok(I2cAnswer::Silent),
         Err(e) => Err(failed(e)),
     }
 }
 
 /// Whether an error says that no chip acknowledged. Drivers use two numbers for it (the kernel's
 /// `Documentation/i2c/fault-codes.rst` has ENXIO, the Pi's own driver returns EREMOTEIO).
-fn nobody(e: &io::Error) -> bool {
+fn is_silent(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(ENXIO | EREMOTEIO))
 }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn silence_is_told_from_a_bus_that_hangs() {
-        let silent = |code| nobody(&io::Error::from_raw_os_error(code));
+        let silent = |code| is_silent(&io::Error::from_raw_os_error(code));
         assert!(silent(ENXIO) && silent(EREMOTEIO));
         assert!(!silent(nix::libc::ETIMEDOUT) && !silent(nix::libc::EIO) && !silent(EBUSY));
     }

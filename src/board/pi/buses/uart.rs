@@ -25,7 +25,7 @@ mod ioctl {
     nix::ioctl_none_bad!(shared, TIOCNXCL);
 }
 
-/// A port that nobody else may open, until this goes.
+/// A port that no other process may open, until this goes.
 struct Held {
     file: File,
     before: Termios,
@@ -56,7 +56,7 @@ impl Held {
         Ok(Held { file, before })
     }
 
-    /// Let nobody else open it. Only after the last opening of our own: it would be refused as well.
+    /// Keep others from opening it. Only after the last opening of our own: it would be refused as well.
     #[allow(unsafe_code)]
     fn keep_others_out(&self) -> io::Result<()> {
         // SAFETY: the request takes no argument, and the descriptor is open as long as `self.file` lives.
@@ -72,7 +72,7 @@ impl Drop for Held {
             log::warn!(reason:% = e; "uart_settings_not_restored");
         }
         // SAFETY: the request takes no argument, and the descriptor is open as long as `self.file` lives. A port that
-        // was unplugged meanwhile has nobody to keep out.
+        // was unplugged meanwhile has no user to keep out.
         let _ = unsafe { ioctl::shared(self.file.as_raw_fd()) };
     }
 }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_is_no_port_or_not_ours() {
         let clock = SimClock::default();
-        // Nobody has this one open.
+        // No process has this one open.
         let failed = exchange("/dev/full", 9600, &[1], Duration::from_secs(1), &clock).unwrap_err();
         assert_eq!(failed.to_string(), "/dev/full: it is not a serial port");
         let (name, pty) = port(Some);

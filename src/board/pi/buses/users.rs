@@ -2,7 +2,7 @@
 //! login on the port would take the test's bytes for a user name.
 use std::path::Path;
 
-/// The kernel's console, or a process that has the device open; `None` if nobody is known.
+/// The kernel's console, or a process that has the device open; `None` if no user is known.
 pub(super) fn of(device: &Path) -> Option<String> {
     let name = device.strip_prefix("/dev").ok()?.to_string_lossy().into_owned();
     let consoles = std::fs::read_to_string("/proc/consoles").unwrap_or_default();

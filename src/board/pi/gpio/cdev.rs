@@ -1,5 +1,6 @@
-//! The pins through the kernel, with gpiocdev: works on any kernel with a GPIO chip, and nobody's pin can be taken.
+//! The pins through the kernel, with gpiocdev: works on any kernel with a GPIO chip, and no pin in use can be taken.
 use super::{
+    Role,
     chip::Chip,
     edges,
     safe::{rest, undo},
@@ -19,14 +20,8 @@ use std::{collections::BTreeMap, mem, rc::Rc, sync::Arc, time::Duration};
 /// A pin that is claimed. The thread that ends the program reaches it too (I15).
 struct Claim {
     request: Arc<Request>,
-    role: Role,
+    role: Role<Bias>,
     _entry: Entry,
-}
-
-#[derive(Clone, Copy)]
-enum Role {
-    Output,
-    Input(Bias),
 }
 
 /// All pins, through the kernel.
@@ -42,7 +37,12 @@ impl Cdev {
         Cdev { chip, clock, claims: BTreeMap::new(), name }
     }
 
-    fn claim(&mut self, pin: Pin, role: Role, set_up: impl FnOnce(&mut Builder)) -> Result<(), GpioError> {
+    fn claim(
+        &mut self,
+        pin: Pin,
+        role: Role<Bias>,
+        set_up: impl FnOnce(&mut Builder),
+    ) -> Result<(), GpioError> {
         if self.claims.contains_key(&pin) {
             return Err(GpioError::InUse { pin, user: "bistable".into() });
         }

@@ -53,7 +53,7 @@ impl Chip {
         self.lines.path()
     }
 
-    /// Refuse a pin that isn't there, or that somebody uses.
+    /// Refuse a pin that isn't there, or that is in use.
     pub(super) fn check_free(&self, pin: Pin) -> Result<(), GpioError> {
         if u32::from(pin.0) >= self.count {
             return Err(GpioError::NoSuchPin(pin));
@@ -64,7 +64,7 @@ impl Chip {
         }
     }
 
-    /// What went wrong with a request: somebody was faster, or something else.
+    /// What went wrong with a request: another process was faster, or something else.
     pub(super) fn refused(&self, pin: Pin, e: &gpiocdev::Error) -> GpioError {
         match self.user(pin) {
             Ok(Some(user)) => GpioError::InUse { pin, user },
@@ -114,7 +114,7 @@ fn owner(table: &str, pin: Pin) -> Option<String> {
         return None;
     }
     let function = rest.split_once(" function ").and_then(|(_, f)| f.split(' ').next()).unwrap_or("unknown");
-    // Somebody who has it as GPIO has requested the line too, or doesn't need it any more.
+    // A process that uses it as GPIO has requested the line too, or doesn't need it any more.
     (!function.starts_with("gpio")).then(|| format!("{device} (function {function})"))
 }
 

@@ -47,14 +47,14 @@ pub(super) enum Choice {
     Rppal,
     /// The kernel, and why not rppal.
     Kernel(Problem),
-    /// Nobody, and why.
+    /// No implementation, and why.
     Nobody(String),
 }
 
 impl Choice {
     /// Decide. `chip` is the label of the chip that has the pins, or why there is none; `rppal` is how that fared.
     ///
-    /// Without a chip nobody can say which pins drivers use, so the registers are left alone too.
+    /// Without a chip it is unknown which pins drivers use, so the registers are left alone too.
     pub(super) fn of(chip: Result<&str, &str>, rppal: Result<(), &Problem>) -> Choice {
         match (chip, rppal) {
             (Err(why), _) => Choice::Nobody(why.into()),

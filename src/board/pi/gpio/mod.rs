@@ -27,6 +27,13 @@ use choice::{Choice, Problem};
 use rppal::Rppal;
 use std::{cell::LazyCell, rc::Rc, time::Duration};
 
+/// What a claimed pin is for. `B` is its pull, in the words of the library.
+#[derive(Clone, Copy)]
+enum Role<B> {
+    Output,
+    Input(B),
+}
+
 /// The pins. Nothing is opened before the first pin is asked for, so that who only looks at the device touches no pin.
 pub fn open(clock: Box<dyn Clock>) -> Box<dyn Gpio> {
     Box::new(Lazy(LazyCell::new(Box::new(|| choose(clock.into())))))

@@ -3,7 +3,7 @@
 //! rppal maps the registers past the kernel, so it could take a pin away from a driver. That is why each pin is looked
 //! up first: at the kernel, and in its own function register, where the firmware may have given it to a UART that no
 //! driver has asked for.
-use super::{chip::Chip, edges};
+use super::{Role, chip::Chip, edges};
 use crate::{
     ports::{Clock, Gpio, GpioError},
     teardown::{self, Entry},
@@ -21,14 +21,8 @@ use std::{
 /// A pin that is claimed. The thread that ends the program reaches it too (I15).
 struct Claim {
     io: Arc<Mutex<IoPin>>,
-    role: Role,
+    role: Role<Bias>,
     _entry: Entry,
-}
-
-#[derive(Clone, Copy)]
-enum Role {
-    Output,
-    Input(Bias),
 }
 
 /// All pins, through registers.
@@ -45,7 +39,12 @@ impl Rppal {
     }
 
     /// Claim a pin. Nothing of it has changed if this fails.
-    fn claim(&mut self, pin: Pin, role: Role, set_up: impl FnOnce(&mut IoPin)) -> Result<(), GpioError> {
+    fn claim(
+        &mut self,
+        pin: Pin,
+        role: Role<Bias>,
+        set_up: impl FnOnce(&mut IoPin),
+    ) -> Result<(), GpioError> {
         let start = || {
             let mut io = self.take(pin)?;
             set_up(&mut io);
@@ -166,7 +165,7 @@ fn rest(io: &mut IoPin) {
     io.set_bias(Bias::Off);
 }
 
-/// Who has a pin whose register says that it is no GPIO. `Null` is what Pi 5 leaves an unused pin in.
+/// What uses a pin whose register says that it is no GPIO. `Null` is what Pi 5 leaves an unused pin in.
 fn function(mode: Mode) -> Option<String> {
     match mode {
         Mode::Input | Mode::Output | Mode::Null => None,

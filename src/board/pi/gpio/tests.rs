@@ -1,5 +1,5 @@
 //! What only a machine with pins can show. Run it there as root, on a pin that nothing is connected to:
-//! `PIN=17 USED=47 BACKEND=rppal bistable-… --ignored on_this_machine`, with `EDGES=3` if so many will come.
+//! `PIN=17 USED=47 BACKEND=rppal bistable-… --ignored on_this_machine`, with `EDGES=3` if that many will come.
 use super::*;
 use gpiocdev::line::Direction;
 use nix::time::{ClockId, clock_gettime};
@@ -90,7 +90,7 @@ fn on_this_machine() {
         gpio.release(free);
     }
 
-    // Somebody else is refused nothing, and we are.
+    // The other process is refused nothing, and this one is.
     let mut other = gpiocdev::Request::builder();
     let other = other.on_chip(chip.path()).with_consumer("somebody").with_line(free.0.into()).as_input();
     let other = other.request().unwrap();

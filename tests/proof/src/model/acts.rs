@@ -9,7 +9,7 @@ pub const REBOOTING: Event = Event::Rebooting(Asked { boot: BootId([0; 16]), cou
 pub enum Act {
     /// `Agent::install`, at rest: begin with what is offered, if anything is.
     Begin,
-    /// `Agent::install`, begun: go on with the same bundle, give up for another one, or wait for one.
+    /// `Agent::install`, begun: continue with the same bundle, give up for another one, or wait for one.
     Open,
     /// `Device::store_release`: the signed release, beside the journal.
     StoreRelease,

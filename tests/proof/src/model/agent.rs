@@ -56,7 +56,7 @@ pub fn lost_flag(machine: &Machine) -> Option<Slot> {
     Some(!target.slot)
 }
 
-/// `Agent::accept`: whether an update with this release may begin or go on.
+/// `Agent::accept`: whether an update with this release may begin or continue.
 pub fn accepts(machine: &Machine, slot: Slot, memory: &Memory, rel: Rel, retry: bool) -> bool {
     // A release that is armed is tried, whatever is offered.
     let possible = matches!(memory.now().todo(), Action::Wait | Action::Install | Action::SelfTest);
@@ -101,7 +101,7 @@ pub fn verdicts(act: Act, memory: &Memory) -> (Verdict, Option<Verdict>) {
 }
 
 /// Do the next act, or the flush that a write before it needs.
-pub fn go_on(protocol: &Protocol, machine: &mut Machine, verdict: Verdict) -> Option<()> {
+pub fn resume(protocol: &Protocol, machine: &mut Machine, verdict: Verdict) -> Option<()> {
     let (up, work) = machine.work()?;
     let (mut up, mut work) = (up.clone(), work.clone());
     let acts = (protocol.order)(work.todo);

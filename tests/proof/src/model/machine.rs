@@ -35,7 +35,7 @@ pub struct Witness {
     pub healthy: Rels,
     /// The highest floor that was ever stored.
     pub floor: u32,
-    /// The default slot of the last commit that returned, until somebody wants another one.
+    /// The default slot of the last commit that returned, until another one is wanted.
     pub kept: Option<Slot>,
     /// Boots into the slot on trial since the last offer.
     pub trials: u8,
@@ -90,7 +90,7 @@ impl Work {
     }
 }
 
-/// Why the agent can't go on, which it says and waits.
+/// Why the agent can't continue, which it says and waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stuck {
     /// Both copies of the journal are damaged.
@@ -114,7 +114,7 @@ pub enum Agent {
     Working(Work),
     /// Done, until a verb is called.
     Resting,
-    /// Unable to go on.
+    /// Unable to continue.
     Stuck(Stuck),
 }
 

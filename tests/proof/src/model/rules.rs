@@ -14,7 +14,7 @@ use stateright::Property;
 /// the most, about fifty.
 const SETTLES_WITHIN: usize = 100;
 
-/// All that can be asked within these bounds: without an operator, nobody goes back.
+/// All that can be asked within these bounds: without an operator, no device goes back.
 pub fn all(bounds: &Counts) -> Vec<Property<Model>> {
     type Is = fn(&Model, &Machine) -> bool;
     let always: [(&'static str, Is); 15] = [
@@ -102,7 +102,7 @@ fn default_is_good(card: &Card, healthy: Rels) -> bool {
 }
 
 /// With the newest copy of the journal, the last save is lost: what was decided is decided again, on what is known
-/// then. That must harm nobody; but an attempt may be made once more, and the verdict may be another one.
+/// then. That must be harmless; but an attempt may be made once more, and the verdict may be another one.
 fn loses_a_copy(m: &Machine) -> bool {
     m.spent.losses > 0
 }
@@ -147,7 +147,7 @@ fn failed_is_erased(m: &Machine) -> bool {
     m.witness.trials == 0 || other.header.is_none_or(|rel| m.witness.committed.has(rel))
 }
 
-/// Each chain of natural steps goes on forever only through the first act of what a state asks for: it is enough to
+/// Each chain of natural steps continues forever only through the first act of what a state asks for: it is enough to
 /// begin there, and to look at where it ends.
 fn comes_to_rest(model: &Model, m: &Machine) -> bool {
     let begins = match &m.at {

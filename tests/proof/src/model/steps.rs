@@ -159,7 +159,7 @@ pub fn take(model: &Model, before: &Machine, step: &Step) -> Option<Machine> {
         Step::GoBack => *operator += 1,
         Step::Insist(_) => (*offers, *operator) = (*offers + 1, *operator + 1),
         Step::Offer(rel) => {
-            // To go on with what was cut short is no new offer: who delivers does so until it is done.
+            // To continue what was cut short is no new offer: the bundle is offered until it is done.
             let state = &before.medium.seen.load()?.state;
             let goes_on = state.target().is_some_and(|t| Rel::named(&t.release) == *rel);
             *offers += u8::from(!goes_on);
@@ -176,8 +176,8 @@ pub fn take(model: &Model, before: &Machine, step: &Step) -> Option<Machine> {
         }
         Step::Offer(rel) | Step::Insist(rel) => start(model, &mut machine, Goal::Bundle(*rel)),
         Step::GoBack => roll_back(model, &mut machine)?,
-        Step::Do(_, verdict) => agent::go_on(&model.protocol, &mut machine, *verdict)?,
-        Step::Flush => agent::go_on(&model.protocol, &mut machine, Verdict::Well)?,
+        Step::Do(_, verdict) => agent::resume(&model.protocol, &mut machine, *verdict)?,
+        Step::Flush => agent::resume(&model.protocol, &mut machine, Verdict::Well)?,
         Step::Cut(fates) => {
             machine.medium.cut(fates);
             machine.once = false;

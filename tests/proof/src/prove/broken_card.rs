@@ -207,7 +207,7 @@ impl Rig {
                 wrong.push("it never came to that".to_owned());
             }
             if matches!(then, Then::Refuses | Then::Notices) && !noticed {
-                wrong.push("nobody noticed".to_owned());
+                wrong.push("it was not noticed".to_owned());
             }
             match then {
                 Then::Refuses => {

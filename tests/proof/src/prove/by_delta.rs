@@ -3,7 +3,7 @@
 //! A running system writes to its own slot, and then the delta no longer fits there. Here the delta is made for other
 //! bytes than the base holds at such a place, which is the same to a device: the chunk is *stale*, and its full data is
 //! fetched.
-use super::pack::{CHUNK_BYTES, Packed, bundle};
+use super::pack::{CHUNK_BYTES, Packed};
 use anyhow::{Context, Result};
 use bistable_format::{
     Chunk, ChunkList, Delta, Digest, Encoding, Extensions,
@@ -140,7 +140,7 @@ impl Recipe {
         let signed = delta.seal(&[key.signing()])?;
         let frame = Frame::delta((&packed.signed, &packed.release), (&signed, &delta));
         let head = [&packed.signed, &signed];
-        let bundle = bundle(&frame, head.into_iter().chain(&blobs).map(Vec::as_slice))?;
+        let bundle = frame.bundle(head.into_iter().chain(&blobs).map(Vec::as_slice))?;
         blobs.extend(packed.blobs.iter().cloned());
         blobs.push(packed.signed.clone());
         let mut files: Vec<_> = blobs.into_iter().map(|blob| (blob_name(&Digest::of(&blob)), blob)).collect();

@@ -79,7 +79,7 @@ impl fmt::Display for Crash {
 /// How closely to look.
 #[derive(Clone, Copy, Debug)]
 pub struct Depth {
-    /// Up to so many unflushed writes all subsets are tried; of more, as many as there are subsets of these.
+    /// Up to this many unflushed writes all subsets are tried; of more, as many as there are subsets of these.
     pub subset_bits: u32,
     /// Every byte of a sector as the end of a write, not only some.
     pub every_byte: bool,

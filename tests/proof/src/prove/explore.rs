@@ -31,7 +31,7 @@ pub struct Extent {
     pub first: Depth,
     /// For each of two cuts; `None` for no pairs.
     pub pairs: Option<Depth>,
-    /// Stop a scenario after so many pairs.
+    /// Stop a scenario after this many pairs.
     pub most_pairs: u64,
     /// Stop at the first thing that is wrong.
     pub first_only: bool,
@@ -259,7 +259,7 @@ impl Run {
                 before.trials = before.trials.saturating_add(held.trials);
             }
             before.proven.extend(held.proven.clone());
-            // Their commit may be on the card, and nobody has said so.
+            // Their commit may be on the card, and was not reported.
             before.proven.extend(held.coming.clone());
             before.lost_neighbor |= held.lost_neighbor;
             before.cuts += held.cuts;

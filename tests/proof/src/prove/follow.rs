@@ -15,11 +15,11 @@ use bistable::{
         schedule::{Moment, Rules, Standing},
     },
     config::Mode,
-    daemon::{Daemon, Errand, Report, Survey, Turn, Window, Works},
+    daemon::{Daemon, DevicePort, Queries, QueuedJob, Report, Survey, Turn},
     events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
     metrics::{Format, Live},
     ports::{Fault, Power, Stop},
-    serve::{Desk as _, Found, Ledger},
+    serve::{Backend as _, Found, TokenStore},
     status::Date,
     steps::install::Overrides,
 };
@@ -60,8 +60,8 @@ pub(super) trait Home {
 pub(super) fn follow(home: &dyn Home, slot: Slot, release: &Made, offer: &Made) -> Result<Rested, Error> {
     let seen = Rc::new(Seen::default());
     seen.passed.set(AWAKE);
-    let works = Followed { home, slot, release, offer, seen: Rc::clone(&seen) };
-    let (mut daemon, front, _letters) = Daemon::new(works, Box::new(Blind), "session");
+    let port = Followed { home, slot, release, offer, seen: Rc::clone(&seen) };
+    let (mut daemon, handle, _letters) = Daemon::new(port, Box::new(Blind), "session");
     for _ in 0..MANY_TURNS {
         match daemon.turn() {
             Turn::Acted => {}
@@ -71,7 +71,7 @@ pub(super) fn follow(home: &dyn Home, slot: Slot, release: &Made, offer: &Made) 
             Turn::Sleep(time) => seen.passed.set(seen.passed.get().saturating_add(time)),
         }
     }
-    let jobs = front.jobs().len();
+    let jobs = handle.jobs().len();
     Err(Error::NotNow(format!("the daemon does not come to rest in {MANY_TURNS} turns and {jobs} jobs")))
 }
 
@@ -132,7 +132,7 @@ impl Followed<'_> {
                 Ok(done(self.slot))
             }
             Request::Install(_) => {
-                // To go on with what is in flight is no new goal: the trials that happened still count.
+                // To continue what is in flight is no new goal: the trials that happened still count.
                 if agent.now().is_idle() {
                     card.watch(Watch::offered);
                     card.note(Op::NewGoal);
@@ -159,9 +159,9 @@ impl Followed<'_> {
     }
 }
 
-impl Works for Followed<'_> {
-    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed> {
-        let ended = self.request(&errand.request, observer);
+impl DevicePort for Followed<'_> {
+    fn act(&mut self, queued: QueuedJob, observer: &mut dyn Observer) -> Result<Reply, Failed> {
+        let ended = self.request(&queued.request, observer);
         if let Err(failed) = &ended {
             self.note(&failed.error);
         }
@@ -218,7 +218,7 @@ impl Observer for Both<'_> {
     }
 }
 
-/// A device on which nobody asks for anything but what the daemon does.
+/// A device on which only the daemon asks for anything.
 struct Bare;
 
 impl Context for Bare {
@@ -239,12 +239,12 @@ impl Context for Bare {
     }
 }
 
-/// Nobody looks in.
+/// Nothing is queried.
 struct Blind;
 
-impl Window for Blind {
+impl Queries for Blind {
     fn look(&self, _: &Request) -> Result<Document, Box<Document>> {
-        Err(Box::new(Document::ended(Err(Error::NotNow("nobody looks in".into()).into())).0))
+        Err(Box::new(app::document(Err(Error::NotNow("nothing is queried".into()).into())).0))
     }
     fn events(&self, filter: &Filter, _: usize) -> Result<Found, Box<Document>> {
         Ok(Found { events: Vec::<Entry>::new(), searched: filter.after })
@@ -255,8 +255,8 @@ impl Window for Blind {
     fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
         Ok(String::new())
     }
-    fn ledger(&self) -> Ledger {
-        Ledger::default()
+    fn token_store(&self) -> TokenStore {
+        TokenStore::default()
     }
     fn date(&self) -> Date {
         Date { time: "2027-01-15T08:00:00Z".into(), synchronized: true }

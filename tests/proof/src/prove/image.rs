@@ -11,7 +11,7 @@ pub const PAGE: usize = 4096;
 
 const ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// One page and, once somebody asked, its hash.
+/// One page and, once it was asked for, its hash.
 #[derive(Debug)]
 struct Page {
     bytes: [u8; PAGE],

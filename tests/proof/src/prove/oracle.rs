@@ -63,7 +63,7 @@ pub struct Before {
     pub cuts: u8,
     /// Events that the log was told are durable.
     pub logged: Arc<Lines>,
-    /// Whether a sector was lost that nobody was writing: then even a complete slot need not be complete any more.
+    /// Whether a sector was lost that was not being written: then even a complete slot need not be complete any more.
     pub lost_neighbor: bool,
 }
 
@@ -85,7 +85,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A card with this content, watched by somebody who knows what came before.
+    /// A card with this content, watched with the knowledge of what came before.
     pub fn card(&self, image: &Image, before: &Before) -> Card {
         let proven = before.proven.iter().cloned().collect();
         let watch = Watch::new(&self.product, proven).after_trials(before.trials, before.cuts);
@@ -153,8 +153,8 @@ impl Bench {
     }
 }
 
-/// Whether the way to the boot flag is still there: the tables of its volume. Nobody can write the flag without. The boot
-/// block has a place of its own, and U-Boot its script in tables that nobody writes to.
+/// Whether the way to the boot flag is still there: the tables of its volume. The flag can't be written without them. The boot
+/// block has a place of its own, and U-Boot its script in tables that are never written.
 fn has_map(image: &Image, product: &Product) -> bool {
     if product.flow == Flow::Uboot {
         return true;

@@ -1,8 +1,7 @@
 //! Signed releases and what they are packed into: chunk lists, data, bundles.
 use anyhow::Result;
 use bistable_format::{
-    Artifact, Chunk, ChunkList, Content, Digest, Encoding, Head, Release, Root, Volumes,
-    bundle::{self, END_BYTES, Frame},
+    Artifact, Chunk, ChunkList, Content, Digest, Encoding, Head, Release, Root, Volumes, bundle::Frame,
 };
 use bistable_image::keys::SecretKey;
 
@@ -54,26 +53,8 @@ impl Packed {
     /// Its bundle.
     pub(super) fn bundle(&self) -> Result<Vec<u8>> {
         let blobs = self.blobs.iter().map(Vec::as_slice);
-        bundle(&Frame::new(&self.signed, &self.release), [&self.signed[..]].into_iter().chain(blobs))
+        Ok(Frame::new(&self.signed, &self.release).bundle([&self.signed[..]].into_iter().chain(blobs))?)
     }
-}
-
-/// A bundle: what every one begins with, then these.
-pub(super) fn bundle<'a>(frame: &'a Frame, contents: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
-    let head: [&[u8]; 4] = [
-        bundle::LAYOUT.as_bytes(),
-        frame.index.as_bytes(),
-        frame.manifest.as_bytes(),
-        bundle::EMPTY.as_bytes(),
-    ];
-    let mut bytes = Vec::new();
-    for (header, content) in frame.headers.iter().zip(head.into_iter().chain(contents)) {
-        bytes.extend_from_slice(&header.encode()?);
-        bytes.extend_from_slice(content);
-        bytes.resize(bytes.len() + header.padding(), 0);
-    }
-    bytes.resize(bytes.len() + END_BYTES, 0);
-    Ok(bytes)
 }
 
 /// A volume's description, its list and its data.

@@ -43,7 +43,7 @@ use std::{cell::Cell, io, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 pub enum End {
     /// A system runs, and the agent has nothing more to do.
     Settled,
-    /// A system runs, and the agent can't go on.
+    /// A system runs, and the agent can't continue.
     Stuck(String),
     /// Nothing boots.
     Brick(String),
@@ -135,7 +135,7 @@ impl Pi {
         self.failures
     }
 
-    /// Boot, and go on until everything has come to rest and no goal is left.
+    /// Boot, and continue until everything has come to rest and no goal is left.
     pub fn live(&mut self, goals: &[Goal]) -> Life {
         let (mut goals, mut resets) = (goals, 0);
         let boots_before = self.boots;
@@ -326,7 +326,7 @@ impl Pi {
             match goal {
                 Goal::Offer(version) | Goal::Delta(version) | Goal::DeltaFile(version) => {
                     let Some(offer) = product.release(version) else { return Ok(()) };
-                    // To go on with what is armed is no new goal: the trials that happened still count.
+                    // To continue what is armed is no new goal: the trials that happened still count.
                     if !matches!(agent.now(), Now::Saved(Saved::Armed { .. })) {
                         card.watch(Watch::offered);
                         card.note(Op::NewGoal);
@@ -344,7 +344,7 @@ impl Pi {
                                 // The owner has looked after the boot loader.
                                 agent.arm()?;
                             }
-                            go_on(&mut agent)?;
+                            resume(&mut agent)?;
                         }
                         Err(
                             Error::NothingToDo(_)
@@ -531,8 +531,8 @@ impl Stamps for Noon {
     }
 }
 
-/// Let the agent go on. What failed for good is news, not a reason to start it again.
-fn go_on(agent: &mut Agent<'_>) -> Result<(), Error> {
+/// Let the agent continue. What failed for good is news, not a reason to start it again.
+fn resume(agent: &mut Agent<'_>) -> Result<(), Error> {
     let ended = agent.resume();
     rested(agent, ended)
 }

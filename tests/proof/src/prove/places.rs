@@ -1,4 +1,4 @@
-//! Where a card's partitions are, and a look at them in an image that nobody changes.
+//! Where a card's partitions are, and a look at them in an image that doesn't change.
 use super::{faults::eio, image::Image};
 use bistable::ports::{Fault, Partitions, Volume};
 use bistable_boot::layout::{Partition, STATE_BYTES};
@@ -29,7 +29,7 @@ impl Places {
     }
 }
 
-/// Partitions of an image that nobody changes: for the firmware, and for whoever judges.
+/// Partitions of an image that doesn't change: for the firmware, and for whoever judges.
 #[derive(Clone, Debug)]
 pub struct Snapshot<'a> {
     image: Arc<Image>,

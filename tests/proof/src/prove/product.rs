@@ -109,7 +109,7 @@ const BOOT_BYTES: usize = 24 << 10;
 const SHORT_BYTES: usize = 12 << 10;
 
 impl Product {
-    /// Sign and pack all releases, with so many whole chunks and a short one in each system volume, and make the factory's cards with the host's own code.
+    /// Sign and pack all releases, with this many whole chunks and a short one in each system volume, and make the factory's cards with the host's own code.
     ///
     /// # Errors
     /// When the temporary folder can't be used.

@@ -1,6 +1,7 @@
 //! What was found, as tables for people and as JSON.
 use super::{broken_card::Tally, explore::Row, mutant::Fate, mutation::Catch, oracle::Wrong};
 use bistable_boot::{Flow, Slot};
+use bistable_kit::hex::grouped;
 use serde_json::{Value, json};
 
 /// The table of scenarios, both slots of one in a line.
@@ -123,25 +124,4 @@ fn shortened(text: &str) -> String {
         return text.into();
     }
     text.chars().take(MOST).chain("…".chars()).collect()
-}
-
-/// A number with its thousands apart.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn thousands_are_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(super::grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
 }

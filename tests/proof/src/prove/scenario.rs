@@ -138,7 +138,7 @@ impl Scenario {
         self
     }
 
-    /// What the owner wants after so many power cuts.
+    /// What the owner wants after this many power cuts.
     pub fn goals(&self, cuts: u8) -> &'static [Goal] {
         self.again.filter(|_| cuts % 2 == 1).unwrap_or(self.goals)
     }

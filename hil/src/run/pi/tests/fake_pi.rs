@@ -23,7 +23,7 @@ use std::{
     thread,
 };
 
-/// Both ends of a pseudo terminal; the second one is raw and as a port is before somebody opens it.
+/// Both ends of a pseudo terminal; the second one is raw and as a port is before it is opened.
 pub(super) fn pty() -> (File, OwnedFd) {
     let ends = openpty(None, None).unwrap();
     let mut settings = termios::tcgetattr(&ends.slave).unwrap();

@@ -30,7 +30,7 @@ fn run(name: &str, greeting: Greeting, password: &str, relay: bool) -> Played {
     let mut bench = Bench::parse(Path::new("bench.toml"), super::bench::GOOD).unwrap();
     bench.serial = SerialLine { port: ttyname(&slave).unwrap(), ..bench.serial };
     bench.off = Duration::ZERO;
-    // Nobody can reach this card from outside.
+    // This card can't be reached from outside.
     (bench.card.write, bench.card.multiplexer) = (None, None);
     bench.device.flow = bistable_boot::Flow::Tryboot;
     bench.device.login = (greeting == Greeting::Login).then(|| Login {

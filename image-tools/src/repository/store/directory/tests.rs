@@ -102,7 +102,7 @@ fn impossible_names_are_left_out_and_reported() {
         let name = std::ffi::OsStr::from_bytes(name);
         fs::create_dir(folder.join("channels").join(name)).unwrap();
         fs::write(folder.join("channels/staging").join(name), "x").unwrap();
-        // Beside the repository's folders it is nobody's concern.
+        // Beside the repository's folders it doesn't matter.
         fs::write(folder.join(name), "x").unwrap();
     }
     fs::write(folder.join("channels/.DS_Store"), "x").unwrap();

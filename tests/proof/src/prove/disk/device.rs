@@ -102,7 +102,7 @@ impl<'a> Device<'a> {
         Ok(Ended { code: status.code(), out: fs::read_to_string(self.out())?, err, promised })
     }
 
-    /// Call it and kill it as soon as the log has so many entries. Gives whether it was killed; else it had ended.
+    /// Call it and kill it as soon as the log has this many entries. Gives whether it was killed; else it had ended.
     ///
     /// # Errors
     /// When it can't be started.

@@ -148,7 +148,7 @@ impl Export {
         self.count(self.begin)
     }
 
-    /// Go on counting complete entries.
+    /// Continue to count complete entries.
     ///
     /// # Errors
     /// When the log can't be read.

@@ -53,7 +53,7 @@ pub fn ops(entries: &[Entry], places: &Places, promised: &[(u64, Version)]) -> R
             }
             What::Flush => flush(&mut pending, &mut ops),
             What::Discard { at, bytes } => {
-                bail!("{bytes} bytes at {at} were discarded: nobody asked for that")
+                bail!("{bytes} bytes at {at} were discarded: that was not asked for")
             }
             What::Mark(_) => {}
         }

@@ -3,7 +3,7 @@ use crate::app::{Asker, BundleStream, Request};
 
 /// What is to be done, and for whom.
 #[derive(Debug)]
-pub struct Errand {
+pub struct QueuedJob {
     /// The name of its job.
     pub job: String,
     /// What is asked for.

@@ -1,5 +1,5 @@
-//! A desk in memory.
-use super::super::{Desk, Found, HealthNow, Ledger, NotTaken, Outlook};
+//! A backend in memory.
+use super::super::{Backend, Found, HealthNow, NotTaken, Outlook, TokenStore};
 use crate::{
     app::{
         Answer, Asker, BundleStream, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted,
@@ -31,12 +31,12 @@ pub(in crate::serve) struct State {
     pub(in crate::serve) fails: Option<Code>,
     pub(in crate::serve) panics: bool,
     /// Whose tokens it takes.
-    pub(in crate::serve) ledger: Ledger,
+    pub(in crate::serve) token_store: TokenStore,
     /// The bundle of the newest job, for a test that plays the agent.
     pub(in crate::serve) bundle: Option<BundleStream>,
 }
 
-/// A desk in memory.
+/// A backend in memory.
 #[derive(Debug)]
 pub(in crate::serve) struct FakeDesk {
     state: Mutex<State>,
@@ -57,7 +57,7 @@ impl FakeDesk {
             alive: true,
             fails: None,
             panics: false,
-            ledger: Ledger::default(),
+            token_store: TokenStore::default(),
             bundle: None,
         };
         FakeDesk { state: Mutex::new(state), door: Mutex::new(()) }
@@ -91,14 +91,14 @@ impl FakeDesk {
 }
 
 fn answer() -> Document {
-    Document::of(Answer::Preflighted(Preflighted { verdict: Readiness::Ready, checks: Vec::new() }))
+    Document::of(Answer::Preflighted(Preflighted { verdict: Readiness::Ready, checks: Vec::new() }).into())
 }
 
 fn failure(code: Code) -> Document {
     Document::failed(Failure { error: "the card\u{1b}[2J is gone".into(), code, exit: 1 }, None)
 }
 
-impl Desk for FakeDesk {
+impl Backend for FakeDesk {
     fn look(&self, request: &Request) -> Result<Document, Box<Document>> {
         assert!(matches!(request, Request::Status | Request::History), "{request:?}");
         let panics = {
@@ -177,8 +177,8 @@ impl Desk for FakeDesk {
         }
     }
 
-    fn ledger(&self) -> Ledger {
-        self.state().ledger.clone()
+    fn token_store(&self) -> TokenStore {
+        self.state().token_store.clone()
     }
 
     fn outlook(&self) -> Outlook {

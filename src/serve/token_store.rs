@@ -3,7 +3,7 @@ use crate::config::tokens::Tokens;
 
 /// Whose tokens are taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct TokenStore {
     /// The tokens.
     pub tokens: Tokens,
     /// Whether reading needs none.

@@ -2,7 +2,7 @@
 //!
 //! It is opened for each act and closed again, so between two acts nothing is locked: the boot's own service and a person on
 //! the command line work beside the daemon as if there were none.
-use super::{Errand, Report};
+use super::{QueuedJob, Report};
 use crate::{
     Error,
     agent::Observer,
@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// A device that is opened for each act.
-pub trait Works {
+pub trait DevicePort {
     /// Do what a job asks for, from opening the device to closing it. What happens goes into the event log, in the stream of the
     /// job, and to `observer`.
     ///
     /// # Errors
     /// What went wrong, as on the command line.
-    fn act(&mut self, errand: Errand, observer: &mut dyn Observer) -> Result<Reply, Failed>;
+    fn act(&mut self, queued: QueuedJob, observer: &mut dyn Observer) -> Result<Reply, Failed>;
 
     /// Write into the event log what parts of the daemon report that have no device; whether all of it outlives a boot.
     ///
@@ -54,7 +54,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Whether the boot's own service has something to decide: nobody else acts before it has.
+    /// Whether the boot's own service has something to decide: nothing else acts before it has.
     pub fn is_undecided(&self) -> bool {
         self.standing.now.is_undecided()
     }

@@ -1,15 +1,17 @@
 //! The threads that tell others: webhooks and push gateway, and hooks. Each has the log as it lies on the disk, and no device.
-use super::{Pane, first};
+use super::{ReadOnlyDevice, first};
 use crate::{
     board,
     config::{self, Program, Settings},
-    daemon::Front,
+    daemon::Handle,
     events::{Entry, Filter, Kind, Reading},
     http_client,
     metrics::Format,
-    notify::{Answer, Courier, CursorFile, Cursors, HOOKS, Hooks, Message, Now, Outside, Push, Ran, Target},
+    notify::{
+        Answer, CursorFile, Cursors, Deliveries, HOOKS, Hooks, Message, Now, Outside, Push, Ran, Target,
+    },
     ports::{EventPorts, Stamps},
-    serve::Desk as _,
+    serve::Backend as _,
 };
 use serde_json::Value;
 use std::{
@@ -26,67 +28,71 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const STACK: usize = 512 << 10;
 
 /// Start the threads that tell others. One that can't be started is logged, and the daemon continues without it.
-pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
-    let webhooks = |mut street: Street| {
-        let (mut courier, mut push, mut heard) = (Courier::default(), Push::default(), 0);
+pub(super) fn start(read_only: &ReadOnlyDevice, handle: &Arc<Handle>) {
+    let webhooks = |mut outside: HostOutside| {
+        let (mut deliveries, mut push, mut heard) = (Deliveries::default(), Push::default(), 0);
         loop {
-            let sleep = courier.turn(&mut street).min(push.turn(&mut street));
-            street.front.bell().wait(&mut heard, sleep);
+            let sleep = deliveries.turn(&mut outside).min(push.turn(&mut outside));
+            outside.handle.bell().wait(&mut heard, sleep);
         }
     };
-    let hooks = |mut street: Street| {
+    let hooks = |mut outside: HostOutside| {
         let (mut hooks, mut heard) = (Hooks::default(), 0);
         loop {
-            let sleep = hooks.turn(&mut street);
-            street.front.bell().wait(&mut heard, sleep);
+            let sleep = hooks.turn(&mut outside);
+            outside.handle.bell().wait(&mut heard, sleep);
         }
     };
-    begin("webhooks", pane, front, webhooks);
-    begin("hooks", pane, front, hooks);
+    begin("webhooks", read_only, handle, webhooks);
+    begin("hooks", read_only, handle, hooks);
 }
 
-fn begin(name: &'static str, pane: &Pane, front: &Arc<Front>, work: impl FnOnce(Street) + Send + 'static) {
-    let (pane, front) = (pane.clone(), Arc::clone(front));
-    let spawned =
-        thread::Builder::new().name(name.into()).stack_size(STACK).spawn(move || {
-            match Street::new(pane, front, name) {
-                Ok(street) => work(street),
-                Err(e) => log::error!(name, reason:% = e; "nobody_told"),
-            }
-        });
+fn begin(
+    name: &'static str,
+    read_only: &ReadOnlyDevice,
+    handle: &Arc<Handle>,
+    work: impl FnOnce(HostOutside) + Send + 'static,
+) {
+    let (read_only, handle) = (read_only.clone(), Arc::clone(handle));
+    let spawned = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(move || {
+        match HostOutside::new(read_only, handle, name) {
+            Ok(outside) => work(outside),
+            Err(e) => log::error!(name, reason:% = e; "deliveries_not_started"),
+        }
+    });
     if let Err(e) = spawned {
-        log::error!(name, reason:% = e; "nobody_told");
+        log::error!(name, reason:% = e; "deliveries_not_started");
     }
 }
 
 /// The world outside of the device.
-struct Street {
-    pane: Pane,
-    front: Arc<Front>,
+struct HostOutside {
+    read_only: ReadOnlyDevice,
+    handle: Arc<Handle>,
     stamps: Box<dyn Stamps>,
     file: CursorFile,
     device: Option<String>,
 }
 
-impl Street {
-    fn new(pane: Pane, front: Arc<Front>, name: &str) -> Result<Street, crate::Error> {
-        let EventPorts { persistent, stamps: _, .. } = pane.events()?;
+impl HostOutside {
+    fn new(read_only: ReadOnlyDevice, handle: Arc<Handle>, name: &str) -> Result<HostOutside, crate::Error> {
+        let EventPorts { persistent, stamps: _, .. } = read_only.events()?;
         // As the log itself: without the partition, until the next boot.
         let folder = match persistent {
-            Ok(_) => pane.place.persistent(&pane.at).join("bistable/notify"),
-            Err(_) => pane.root().join("run/bistable/notify"),
+            Ok(_) => read_only.place.persistent(&read_only.at).join("bistable/notify"),
+            Err(_) => read_only.root().join("run/bistable/notify"),
         };
-        let stamps = pane.stamps()?;
+        let stamps = read_only.stamps()?;
         let file = CursorFile::new(&folder, &format!("{name}.json"));
-        Ok(Street { pane, front, stamps, file, device: None })
+        Ok(HostOutside { read_only, handle, stamps, file, device: None })
     }
 
     fn settings(&self) -> io::Result<Settings> {
-        config::load(&self.pane.root()).map_err(io::Error::other)
+        config::load(&self.read_only.root()).map_err(io::Error::other)
     }
 }
 
-impl Outside for Street {
+impl Outside for HostOutside {
     fn now(&mut self) -> Now {
         let stamp = self.stamps.now();
         Now { uptime: stamp.uptime, wall: stamp.synchronized.then_some(stamp.unix) }
@@ -103,7 +109,7 @@ impl Outside for Street {
             return id;
         }
         if self.device.is_none() {
-            self.device = self.pane.serial().ok();
+            self.device = self.read_only.serial().ok();
         }
         self.device.clone().unwrap_or_else(|| "unknown".into())
     }
@@ -131,7 +137,7 @@ impl Outside for Street {
     fn hooks(&mut self, kind: &str) -> Vec<Program> {
         // A folder's name must not come from a file.
         let Some(kind) = Kind::named(kind) else { return Vec::new() };
-        let mut hooks = config::programs(&self.pane.root(), &Path::new(HOOKS).join(kind.traits().name));
+        let mut hooks = config::programs(&self.read_only.root(), &Path::new(HOOKS).join(kind.traits().name));
         for hook in &mut hooks {
             hook.program = self.below(&hook.program);
         }
@@ -143,7 +149,7 @@ impl Outside for Street {
     }
 
     fn events(&mut self, after: u64, most: usize) -> io::Result<(Vec<Entry>, u64)> {
-        let mut store = self.pane.events().map_err(io::Error::other)?.store()?;
+        let mut store = self.read_only.events().map_err(io::Error::other)?.store()?;
         let reading = Reading::after(&mut *store, after)?;
         if most == 0 {
             return Ok((Vec::new(), reading.fold.seq));
@@ -175,7 +181,7 @@ impl Outside for Street {
     }
 
     fn metrics(&mut self) -> Option<String> {
-        self.front.metrics(Format::Prometheus).ok()
+        self.handle.metrics(Format::Prometheus).ok()
     }
 
     fn run(&mut self, program: &Path, input: &str, timeout: Duration) -> Result<Ran, String> {
@@ -184,17 +190,17 @@ impl Outside for Street {
     }
 
     fn report(&mut self, kind: Kind, source: &'static str, data: Value) {
-        self.front.report(kind, source, data);
+        self.handle.report(kind, source, data);
     }
 
     fn secret(&mut self, path: &Path) -> Result<String, String> {
-        config::secret(&self.pane.root(), path)
+        config::secret(&self.read_only.root(), path)
     }
 }
 
-impl Street {
+impl HostOutside {
     fn below(&self, path: &Path) -> PathBuf {
-        self.pane.root().join(path.strip_prefix("/").unwrap_or(path))
+        self.read_only.root().join(path.strip_prefix("/").unwrap_or(path))
     }
 }
 

@@ -1,6 +1,6 @@
-//! What the daemon and whoever asks it share: the queue, the jobs, and what comes next. Nobody waits here for the device.
+//! What the daemon and whoever asks it share: the queue, the jobs, and what comes next. Nothing here waits for the device.
 use super::{
-    Errand,
+    QueuedJob,
     bell::Bell,
     health::{Health, Sick},
 };
@@ -8,7 +8,7 @@ use crate::{
     app::{Asker, BundleStream, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
     events::{Filter, Kind},
     metrics::{Format, Live},
-    serve::{Desk, Found, HealthNow, Ledger, NotTaken, Outlook},
+    serve::{Backend, Found, HealthNow, NotTaken, Outlook, TokenStore},
     status::Date,
 };
 use serde_json::Value;
@@ -29,9 +29,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(900);
 
 /// What comes to the daemon.
 #[derive(Debug)]
-pub enum Letter {
+pub enum Message {
     /// A job.
-    Job(Errand),
+    Job(QueuedJob),
     /// Something changed: look again.
     Nudge,
     /// Something that the event log has to hold.
@@ -50,13 +50,13 @@ pub struct Report {
 }
 
 /// Answers what needs no device of its own, on the thread of whoever asks.
-pub trait Window: Send + Sync {
+pub trait Queries: Send + Sync {
     /// `status` or `history`.
     ///
     /// # Errors
     /// The failure, as the command line prints it.
     fn look(&self, request: &Request) -> Result<Document, Box<Document>>;
-    /// Events from the log: see [`Desk::events`].
+    /// Events from the log: see [`Backend::events`].
     ///
     /// # Errors
     /// As for [`look`](Self::look).
@@ -66,13 +66,13 @@ pub trait Window: Send + Sync {
     /// # Errors
     /// As for [`look`](Self::look).
     fn config(&self) -> Result<Document, Box<Document>>;
-    /// What is measured, with what only the daemon knows of itself: see [`Desk::metrics`].
+    /// What is measured, with what only the daemon knows of itself: see [`Backend::metrics`].
     ///
     /// # Errors
     /// As for [`look`](Self::look).
     fn metrics(&self, format: Format, live: Live) -> Result<String, Box<Document>>;
     /// Whose tokens are taken.
-    fn ledger(&self) -> Ledger;
+    fn token_store(&self) -> TokenStore;
     /// What the clock on the wall shows.
     fn date(&self) -> Date;
     /// The daemon lives: tell who watches over it.
@@ -82,9 +82,9 @@ pub trait Window: Send + Sync {
 }
 
 /// The daemon's front: what it shares with whoever asks.
-pub struct Front {
-    window: Box<dyn Window>,
-    letters: SyncSender<Letter>,
+pub struct Handle {
+    window: Box<dyn Queries>,
+    messages: SyncSender<Message>,
     nudged: AtomicBool,
     bell: Bell,
     shared: Mutex<Shared>,
@@ -106,14 +106,14 @@ struct Shared {
     closed: bool,
 }
 
-impl std::fmt::Debug for Front {
+impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Front").finish_non_exhaustive()
+        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
-impl Front {
-    pub(super) fn new(window: Box<dyn Window>, letters: SyncSender<Letter>, jobs: Jobs) -> Front {
+impl Handle {
+    pub(super) fn new(window: Box<dyn Queries>, messages: SyncSender<Message>, jobs: Jobs) -> Handle {
         let outlook =
             Outlook { alive: true, doing: None, next: None, at: None, why: Some("it has just begun".into()) };
         let shared = Shared {
@@ -127,9 +127,9 @@ impl Front {
             sick: None,
             closed: false,
         };
-        Front {
+        Handle {
             window,
-            letters,
+            messages,
             nudged: AtomicBool::new(false),
             bell: Bell::default(),
             shared: Mutex::new(shared),
@@ -144,7 +144,7 @@ impl Front {
     /// queue.
     pub fn nudge(&self) {
         self.bell.ring();
-        if !self.nudged.swap(true, Ordering::SeqCst) && self.letters.try_send(Letter::Nudge).is_err() {
+        if !self.nudged.swap(true, Ordering::SeqCst) && self.messages.try_send(Message::Nudge).is_err() {
             self.nudge_came();
         }
     }
@@ -157,7 +157,7 @@ impl Front {
     /// Have something written into the event log, some time soon. While too much waits, it is left out.
     pub fn report(&self, kind: Kind, source: &'static str, data: Value) {
         let name = kind.traits().name;
-        if self.letters.try_send(Letter::Report(Report { kind, source, data })).is_err() {
+        if self.messages.try_send(Message::Report(Report { kind, source, data })).is_err() {
             log::warn!(event = name; "not_reported");
         }
     }
@@ -170,8 +170,8 @@ impl Front {
     /// The running release has been unhealthy for too long.
     pub fn sick(&self, sick: Sick) {
         self.shared().sick = Some(sick);
-        // It wakes the daemon, and nobody else.
-        if !self.nudged.swap(true, Ordering::SeqCst) && self.letters.try_send(Letter::Nudge).is_err() {
+        // It wakes only the daemon.
+        if !self.nudged.swap(true, Ordering::SeqCst) && self.messages.try_send(Message::Nudge).is_err() {
             self.nudge_came();
         }
     }
@@ -262,7 +262,7 @@ impl Front {
     }
 }
 
-impl Desk for Front {
+impl Backend for Handle {
     fn look(&self, request: &Request) -> Result<Document, Box<Document>> {
         self.window.look(request)
     }
@@ -281,8 +281,8 @@ impl Desk for Front {
             return Err(NotTaken::Trial);
         }
         let job = shared.jobs.ask(&request, by.clone(), date);
-        let errand = Errand { job: job.id.clone(), request, by, bundle };
-        match self.letters.try_send(Letter::Job(errand)) {
+        let queued = QueuedJob { job: job.id.clone(), request, by, bundle };
+        match self.messages.try_send(Message::Job(queued)) {
             Ok(()) => Ok(job),
             Err(e) => {
                 shared.jobs.forget(&job.id);
@@ -333,8 +333,8 @@ impl Desk for Front {
         HealthNow { healthy, reason, version, took, checks }
     }
 
-    fn ledger(&self) -> Ledger {
-        self.window.ledger()
+    fn token_store(&self) -> TokenStore {
+        self.window.token_store()
     }
 
     fn outlook(&self) -> Outlook {
@@ -353,21 +353,21 @@ mod tests {
     /// A window in which only time passes.
     struct Hours(Arc<AtomicU64>);
 
-    impl Window for Hours {
+    impl Queries for Hours {
         fn look(&self, _: &Request) -> Result<Document, Box<Document>> {
-            unreachable!("nobody looks")
+            unreachable!("not queried")
         }
         fn events(&self, _: &Filter, _: usize) -> Result<Found, Box<Document>> {
-            unreachable!("nobody reads")
+            unreachable!("not read")
         }
         fn config(&self) -> Result<Document, Box<Document>> {
-            unreachable!("nobody asks")
+            unreachable!("not asked")
         }
         fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
-            unreachable!("nobody measures")
+            unreachable!("not measured")
         }
-        fn ledger(&self) -> Ledger {
-            unreachable!("nobody shows a token")
+        fn token_store(&self) -> TokenStore {
+            unreachable!("no token is shown")
         }
         fn date(&self) -> Date {
             Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true }
@@ -381,16 +381,16 @@ mod tests {
     #[test]
     fn loop_that_gives_no_sign_of_life_is_not_said_to_live() {
         let time = Arc::new(AtomicU64::new(5000));
-        let (letters, _inbox) = sync_channel(1);
-        let front = Front::new(Box::new(Hours(Arc::clone(&time))), letters, Jobs::new("b", "s"));
-        assert!(front.outlook().alive, "it has just begun");
+        let (messages, _inbox) = sync_channel(1);
+        let handle = Handle::new(Box::new(Hours(Arc::clone(&time))), messages, Jobs::new("b", "s"));
+        assert!(handle.outlook().alive, "it has just begun");
         time.store(5899, Ordering::SeqCst);
-        assert!(front.outlook().alive);
+        assert!(handle.outlook().alive);
         time.store(5900, Ordering::SeqCst);
-        assert!(!front.outlook().alive, "a quarter of an hour without a sign of life");
-        front.beat();
-        assert!(front.outlook().alive, "a fsync of some minutes is over");
-        front.close();
-        assert!(!front.outlook().alive);
+        assert!(!handle.outlook().alive, "a quarter of an hour without a sign of life");
+        handle.beat();
+        assert!(handle.outlook().alive, "a fsync of some minutes is over");
+        handle.close();
+        assert!(!handle.outlook().alive);
     }
 }

@@ -1,11 +1,11 @@
 //! The thread that watches over the health of the running release after its commit. It has no device: it reads what the release
 //! and the owner call healthy, and asks.
-use super::Pane;
+use super::ReadOnlyDevice;
 use crate::{
     Device, Error,
     board::Access,
     config,
-    daemon::{Front, Health, Sick, Vitals},
+    daemon::{Handle, Health, Sick, Vitals},
     events::{Kind, Reading},
     ports::{Clock, Host},
     steps::health::Rounds,
@@ -25,18 +25,24 @@ const TOLD: Duration = Duration::from_secs(300);
 const STACK: usize = 256 << 10;
 
 /// Start to watch. If the thread can't be started, that is logged, and the daemon continues without it.
-pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
-    let (pane, front) = (pane.clone(), Arc::clone(front));
+pub(super) fn start(read_only: &ReadOnlyDevice, handle: &Arc<Handle>) {
+    let (read_only, handle) = (read_only.clone(), Arc::clone(handle));
     let watch = move || {
-        let mut ward = Ward { vitals: Vitals::known(known(&pane)), pane, front, rounds: None, told: None };
+        let mut health_monitor = HealthMonitor {
+            vitals: Vitals::known(known(&read_only)),
+            read_only,
+            handle,
+            rounds: None,
+            told: None,
+        };
         let mut heard = 0;
         loop {
             let before = heard;
-            let sleep = ward.turn();
-            ward.front.bell().wait(&mut heard, sleep);
+            let sleep = health_monitor.turn();
+            health_monitor.handle.bell().wait(&mut heard, sleep);
             if heard != before {
                 // Perhaps another profile counts by now.
-                ward.changed();
+                health_monitor.changed();
             }
         }
     };
@@ -46,14 +52,14 @@ pub(super) fn start(pane: &Pane, front: &Arc<Front>) {
 }
 
 /// What the log says of the health of the running release.
-fn known(pane: &Pane) -> Option<bool> {
-    let mut store = pane.events().ok()?.store().ok()?;
+fn known(read_only: &ReadOnlyDevice) -> Option<bool> {
+    let mut store = read_only.events().ok()?.store().ok()?;
     Reading::after(&mut *store, u64::MAX).ok()?.fold.remembered.healthy
 }
 
-struct Ward {
-    pane: Pane,
-    front: Arc<Front>,
+struct HealthMonitor {
+    read_only: ReadOnlyDevice,
+    handle: Arc<Handle>,
     vitals: Vitals,
     rounds: Option<Running>,
     /// When the daemon was last asked to revert.
@@ -69,7 +75,7 @@ struct Running {
     read: Duration,
 }
 
-impl Ward {
+impl HealthMonitor {
     /// What runs and what is healthy is read again in the next turn. What is known of checks that stay the same is kept.
     fn changed(&mut self) {
         if let Some(running) = &mut self.rounds {
@@ -83,20 +89,20 @@ impl Ward {
             Ok(sleep) => sleep,
             Err(why) => {
                 log::debug!(reason:% = why; "health_not_known");
-                self.front.health(Health::unknown(&why.to_string()));
+                self.handle.health(Health::unknown(&why.to_string()));
                 AGAIN
             }
         }
     }
 
     fn round(&mut self) -> Result<Duration, Error> {
-        let workplace = self.pane.workplace();
+        let workplace = self.read_only.workplace();
         let root = workplace.root();
         let settings = config::load(&root)?;
         let (interval, revert_after) = (settings.health.interval, settings.health.revert_after);
         let machine = workplace.open(&settings.board, Access::ReadOnly)?;
-        let now = self.pane.uptime();
-        let settings = match &self.pane.place {
+        let now = self.read_only.uptime();
+        let settings = match &self.read_only.place {
             super::Place::Pi => settings.with_checks_below(&root),
             // The simulated Pi's world has programs by their paths on the device.
             #[cfg(feature = "sim")]
@@ -110,7 +116,7 @@ impl Ward {
                 let device = Device::open(machine.board, settings)?;
                 if device.now().is_undecided() {
                     self.rounds = None;
-                    self.front.health(Health::unknown("the release on trial is not decided yet"));
+                    self.handle.health(Health::unknown("the release on trial is not decided yet"));
                     return Ok(AGAIN);
                 }
                 let slot = device.board.boot.booted();
@@ -132,14 +138,14 @@ impl Ward {
         let Some(running) = &mut self.rounds else { return Ok(AGAIN) };
         let version = running.release.as_ref().map(|(version, _)| version.clone());
         if running.rounds.is_empty() {
-            self.front.health(Health::without_checks(version));
+            self.handle.health(Health::without_checks(version));
             return Ok(IDLE);
         }
         let took = running.rounds.ask(now, interval, &mut *host, &*clock);
         let verdict = running.rounds.verdict();
         let reason = verdict.clone().and_then(Result::err);
         let healthy = verdict.map(|verdict| verdict.is_ok());
-        self.front.health(Health {
+        self.handle.health(Health {
             healthy,
             reason: reason.clone(),
             version: version.clone(),
@@ -150,12 +156,12 @@ impl Ward {
             let follows = self.vitals.take(now, healthy, revert_after);
             if follows.changed {
                 let data = json!({ "healthy": healthy, "reason": reason, "version": version });
-                self.front.report(Kind::HealthChanged, "daemon", data);
+                self.handle.report(Kind::HealthChanged, "daemon", data);
             }
             let is_due = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD);
             if let Some((version, release)) = running.release.clone().filter(|_| follows.revert && is_due) {
                 self.told = Some(now);
-                self.front.sick(Sick { version, release, reason: reason.unwrap_or_default() });
+                self.handle.sick(Sick { version, release, reason: reason.unwrap_or_default() });
             }
         }
         let due = running.rounds.due().map_or(IDLE, |due| due.saturating_sub(now));

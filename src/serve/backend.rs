@@ -1,8 +1,8 @@
 //! The port behind the server: what answers it. The daemon implements it; tests have a twin in memory.
 //!
-//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`, `metrics`, `ledger`) on threads of its own, several at once,
+//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`, `metrics`, `token_store`) on threads of its own, several at once,
 //! and gives an answer up after a while. The others answer from memory.
-use super::ledger::Ledger;
+use super::token_store::TokenStore;
 use crate::{
     app::{Asker, BundleStream, Document, Job, NotCancelled, Request},
     events::{Entry, Filter},
@@ -13,18 +13,18 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Answers the server's requests.
-pub trait Desk: Send + Sync + 'static {
+pub trait Backend: Send + Sync + 'static {
     /// The answer to `status` or `history`, without waiting for what is being done.
     ///
     /// # Errors
     /// The failure, as the command line prints it.
     fn look(&self, request: &Request) -> Result<Document, Box<Document>>;
 
-    /// A number that changes whenever [`look`](Desk::look) would answer something else, as soon as that is known: an answer
+    /// A number that changes whenever [`look`](Backend::look) would answer something else, as soon as that is known: an answer
     /// is used again for a second at most, and only while this number is the same. It may be a count of steps and jobs.
     fn revision(&self) -> u64;
 
-    /// Whether this asker may ask for this. Whoever could open the socket may, unless the desk knows better.
+    /// Whether this asker may ask for this. Whoever could open the socket may, unless the backend knows better.
     fn admits(&self, _by: &Asker, _request: &Request) -> bool {
         true
     }
@@ -44,7 +44,7 @@ pub trait Desk: Send + Sync + 'static {
     /// Take back a job that has not begun, or stop one that is being done before its switch.
     ///
     /// # Errors
-    /// Why it goes on.
+    /// Why it continues.
     fn cancel(&self, id: &str) -> Result<Job, NotCancelled>;
 
     /// The first events that a filter wants, by number, at most `limit`: from the log on the disk.
@@ -69,7 +69,7 @@ pub trait Desk: Send + Sync + 'static {
     fn readiness(&self) -> HealthNow;
 
     /// Whose tokens are taken on the web page's socket.
-    fn ledger(&self) -> Ledger;
+    fn token_store(&self) -> TokenStore;
 
     /// Whether the daemon's loop lives, and what it does next.
     fn outlook(&self) -> Outlook;

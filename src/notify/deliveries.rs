@@ -15,7 +15,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Serves all webhooks.
 #[derive(Debug, Default)]
-pub struct Courier {
+pub struct Deliveries {
     targets: Vec<Target>,
     deliveries: BTreeMap<String, Delivery>,
     /// What is on the disk.
@@ -23,7 +23,7 @@ pub struct Courier {
     given_up: BTreeMap<String, u64>,
 }
 
-impl Courier {
+impl Deliveries {
     /// Serve every target as far as it can be served now; how long there is nothing to do then, unless something happens.
     pub fn turn(&mut self, outside: &mut dyn Outside) -> Duration {
         match outside.targets() {
@@ -100,13 +100,13 @@ fn serve(delivery: &mut Delivery, target: &Target, outside: &mut dyn Outside) ->
         let wanted: Vec<_> = events.into_iter().filter(|entry| filter.wants(entry)).collect();
         loop {
             let now = outside.now();
-            match delivery.next(&wanted, now, target.patience) {
+            match delivery.next(&wanted, now, target.retry) {
                 Step::Send(_) if sent == TURN => return served,
                 Step::Send(entry) => {
                     sent += 1;
                     let answer = send(entry, target, outside);
                     let draw = format!("{} {}", entry.id, target.name);
-                    delivery.answered(entry.seq, answer, outside.now(), target.patience, &draw);
+                    delivery.answered(entry.seq, answer, outside.now(), target.retry, &draw);
                 }
                 Step::SleepUntil(until) => {
                     served.sleep = until.saturating_sub(now.uptime);
