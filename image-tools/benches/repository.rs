@@ -131,7 +131,8 @@ impl Bench {
         }
         // What came before is not read, but it is there.
         for n in 1..count {
-            for name in [names::channel("staging", n), names::version("hub", &Version::new(2, n, 0))] {
+            for name in [names::channel("staging", n), names::version(("hub", None), &Version::new(2, n, 0))]
+            {
                 let path = place.join(name);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, "-").unwrap();

@@ -32,7 +32,7 @@ pub enum Verb {
     /// Make the root: which keys may sign what
     #[command(subcommand)]
     Root(cmd::root::Root),
-    /// Build a signed bundle from a root file system and a boot volume
+    /// Build a signed bundle from a root file system and a boot volume, or from the tree of a component
     Build(Box<cmd::build::Args>),
     /// Show what a bundle, delta, release, root or key says
     Inspect(cmd::inspect::Args),

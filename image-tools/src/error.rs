@@ -242,7 +242,12 @@ impl Error {
             Error::Card(CardError::Demo(_) | CardError::Root(_) | CardError::SystemRoot { .. }) => {
                 Exit::Untrusted
             }
-            Error::Card(CardError::SlotTooSmall { .. } | CardError::TooSmall { .. }) => Exit::Incompatible,
+            Error::Card(
+                CardError::SlotTooSmall { .. } | CardError::TooSmall { .. } | CardError::NotAnImage { .. },
+            )
+            | Error::Build(BuildError::Bind(_)) => Exit::Incompatible,
+            Error::Verify(VerifyError::Archive { .. })
+            | Error::Publish(PublishError::Bundle(VerifyError::Archive { .. })) => Exit::Untrusted,
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
             _ => Exit::Failed,
         }
@@ -284,6 +289,7 @@ fn edit(error: &EditError) -> Exit {
     match error {
         EditError::AlreadyOffered { .. } | EditError::Already(_) => Exit::NothingToDo,
         EditError::Unsatisfiable { .. }
+        | EditError::BoundMissing { .. }
         | EditError::SecurityVersion { .. }
         | EditError::NotRaised { .. }
         | EditError::OtherContent { .. }
@@ -417,7 +423,7 @@ fn bundle(error: &BundleError) -> Exit {
     match error {
         BundleError::Read { .. } | BundleError::Sink { .. } => Exit::Failed,
         BundleError::IsDelta | BundleError::NotDelta => Exit::Usage,
-        BundleError::Delta { .. } | BundleError::NotAnImage => Exit::Incompatible,
+        BundleError::Delta { .. } | BundleError::Unreadable { .. } => Exit::Incompatible,
         _ => Exit::Untrusted,
     }
 }

@@ -4,8 +4,8 @@ use crate::keys::{self, KeyFileKind, SecretKey};
 use crate::{output, root};
 use bistable_format::bundle::LAYOUT_NAME;
 use bistable_format::{
-    ChunkList, DecodeError, Delta, Digest, Encoding, Envelope, Key, Release, Role, Root, TrustError,
-    VolumeKind, release,
+    ArtifactId, ChunkList, DecodeError, Delta, Digest, Encoding, Envelope, Key, Release, Role, Root,
+    TrustError, release,
 };
 use std::fs::File;
 use std::io::{self, Read};
@@ -74,15 +74,15 @@ pub struct DeltaFile {
 /// What there is to say about a chunk list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListSummary {
-    /// Which volume.
-    pub kind: VolumeKind,
+    /// Which artifact.
+    pub kind: ArtifactId,
     /// Raw bytes in each chunk but the last.
     pub chunk_bytes: u32,
     /// Number of chunks.
     pub chunks: usize,
     /// Chunks that are all zero.
     pub zero_chunks: usize,
-    /// The image that it is a delta against.
+    /// The content that it is a delta against.
     pub base: Option<Digest>,
 }
 
@@ -268,7 +268,7 @@ fn vouched(trusted: Option<&Root>, role: Role, bytes: &[u8]) -> Trust {
     }
 }
 
-fn summary(kind: VolumeKind, list: &ChunkList) -> ListSummary {
+fn summary(kind: ArtifactId, list: &ChunkList) -> ListSummary {
     let zero = |c: &&bistable_format::Chunk| matches!(c.encoding, Encoding::Zero { .. });
     ListSummary {
         kind,

@@ -12,6 +12,7 @@
 //! | [`keys`] | Ed25519 keys as files |
 //! | [`root`] | which keys may sign what |
 //! | [`volume`] | directories, tars and images become raw volume images |
+//! | [`archive`] | the complete tree of a component becomes one tar |
 //! | [`disk`] | a finished disk image becomes the two volumes |
 //! | [`mod@build`] | raw volumes become a signed bundle |
 //! | [`delta`] | a release made from the one before |
@@ -32,6 +33,7 @@ mod parallel;
 mod zero;
 
 pub mod answer;
+pub mod archive;
 pub mod build;
 pub mod bundle;
 pub mod card;

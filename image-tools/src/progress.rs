@@ -1,5 +1,5 @@
 //! What long work tells about how far it is. How it is shown is decided elsewhere.
-use bistable_format::VolumeKind;
+use bistable_format::ArtifactId;
 
 /// A part of the work that is worth a bar of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -8,18 +8,18 @@ pub enum Stage {
     Unpack,
     /// Making a disk image's system run in either slot. Its total is not known.
     Edit,
-    /// Reading a volume's input: its structure, before any byte of the image. Its total is not known.
-    Plan(VolumeKind),
-    /// Making, hashing and compressing a volume. Counts raw bytes.
-    Compress(VolumeKind),
+    /// Reading an artifact's input: its structure, before any byte of it. Its total is not known.
+    Plan(ArtifactId),
+    /// Making, hashing and compressing an artifact. Counts raw bytes.
+    Compress(ArtifactId),
     /// Putting the bundle together. Counts bytes of the file.
     Assemble,
-    /// Checking a volume of a bundle. Counts raw bytes.
-    Verify(VolumeKind),
+    /// Checking an artifact of a bundle. Counts raw bytes.
+    Verify(ArtifactId),
     /// Reading a base, to know what is where. Counts raw bytes.
-    Index(VolumeKind),
-    /// Finding a volume in its base. Counts raw bytes.
-    Delta(VolumeKind),
+    Index(ArtifactId),
+    /// Finding an artifact in its base. Counts raw bytes.
+    Delta(ArtifactId),
     /// Bringing a bundle's blobs into a repository. Counts bytes of the file.
     Upload,
     /// Hashing the card image for its block map. Counts mapped bytes.
@@ -28,23 +28,18 @@ pub enum Stage {
 
 impl Stage {
     /// What it is called, in bars and in JSON.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Stage::Unpack => "unpack image",
-            Stage::Edit => "edit system",
-            Stage::Plan(VolumeKind::Boot) => "read boot",
-            Stage::Plan(VolumeKind::System) => "read system",
-            Stage::Compress(VolumeKind::Boot) => "compress boot",
-            Stage::Compress(VolumeKind::System) => "compress system",
-            Stage::Assemble => "assemble",
-            Stage::Verify(VolumeKind::Boot) => "verify boot",
-            Stage::Verify(VolumeKind::System) => "verify system",
-            Stage::Index(VolumeKind::Boot) => "index boot",
-            Stage::Index(VolumeKind::System) => "index system",
-            Stage::Delta(VolumeKind::Boot) => "delta boot",
-            Stage::Delta(VolumeKind::System) => "delta system",
-            Stage::Upload => "upload",
-            Stage::BlockMap => "block map",
+            Stage::Unpack => "unpack image".into(),
+            Stage::Edit => "edit system".into(),
+            Stage::Plan(artifact) => format!("read {artifact}"),
+            Stage::Compress(artifact) => format!("compress {artifact}"),
+            Stage::Assemble => "assemble".into(),
+            Stage::Verify(artifact) => format!("verify {artifact}"),
+            Stage::Index(artifact) => format!("index {artifact}"),
+            Stage::Delta(artifact) => format!("delta {artifact}"),
+            Stage::Upload => "upload".into(),
+            Stage::BlockMap => "block map".into(),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! A bundle held against a root: every byte of it.
+use crate::archive::{ArchiveCheck, NotUnpacked};
 use crate::bundle::{BundleError, Reader};
 use crate::clock::Stopwatch;
 use crate::parallel::Threads;
@@ -21,6 +22,14 @@ pub enum VerifyError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It holds an archive that devices refuse.
+    #[error("{path} holds an archive that devices refuse to unpack; build it again with `bistable-image build --component`", path = path.display())]
+    Archive {
+        /// The bundle.
+        path: PathBuf,
+        /// What is wrong.
+        source: NotUnpacked,
     },
     /// It is wrong.
     #[error("{path} fails verification", path = path.display())]
@@ -64,10 +73,28 @@ pub fn verify(
     let digest = release::identity(reader.signed_release());
     let signers = root::signers(root, Role::Release, reader.signed_release()).into_iter().cloned().collect();
     let bytes = reader.bundle_bytes();
-    reader
-        .volumes(threads, progress, &mut |_, _, _| Ok(()))
-        .map_err(|source| VerifyError::Bundle { path: path.into(), source })?;
+    content(reader, path, threads, progress)?;
     Ok(Verified { release, digest, signers, bytes, time: watch.elapsed() })
+}
+
+/// Read the data of an opened bundle to its end, and check that a device would unpack the archive of a component.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn content(
+    reader: Reader<File>,
+    path: &Path,
+    threads: Threads,
+    progress: &dyn Progress,
+) -> Result<(), VerifyError> {
+    let mut archive = ArchiveCheck::of(reader.release());
+    let read = reader.volumes(threads, progress, &mut |id, _, bytes| archive.take(id, bytes));
+    match read {
+        Err(BundleError::Sink { .. }) | Ok(()) => {
+            archive.finish().map_err(|source| VerifyError::Archive { path: path.into(), source })
+        }
+        Err(source) => Err(VerifyError::Bundle { path: path.into(), source }),
+    }
 }
 
 /// Open a bundle's file and verify it up to its data.

@@ -92,6 +92,9 @@ fn limits_table() -> Vec<Limit> {
         BLOB, Bytes, "one manifest or configuration", "it is in memory as a whole while it is verified";
         ROLES, Count, "entries of a root for roles", "root, release, and one for each of 32 groups of channels";
         ROLE_CHANNELS, Count, "channels of one entry", "each is compared with those of all other entries";
+        ARCHIVE_ENTRIES, Count, "files, folders and links of a component's archive", "each takes an inode of the device, and 1 KiB of memory where the archive is made";
+        ARCHIVE_PATH, Bytes, "path in an archive, or target of a link", "Linux opens paths of 4,095 bytes, and the folder that it is unpacked into comes before it";
+        ARCHIVE_NAME, Bytes, "one name of such a path", "the most that Linux file systems hold";
         WAVES, Count, "waves of a rollout", "each offer has them, and 64 offers share a payload";
         CANARIES, Count, "groups that get a release first", "each offer has them, and 64 offers share a payload";
         OFFERS, Count, "releases on offer", "a device reads the whole channel for each check: 1 KiB for an offer";
@@ -355,7 +358,11 @@ fn places() -> String {
     row(repository::root(1), "each root, by its version");
     row(repository::channel("production", 42), "each file of a channel, by its number");
     row(repository::channel_hint("production"), "a hint: the newest number, perhaps");
-    row(repository::version("hub", &version), "the identity of the release with that version");
+    row(repository::version(("hub", None), &version), "the identity of the image with that version");
+    row(
+        repository::version(("hub", Some("core")), &version),
+        "the identity of a component's release with that version",
+    );
     row(repository::attestation(&DIGEST, "tests-passed", &key), "what a key says of a release");
     row(
         repository::delta(&DIGEST, &DIGEST)

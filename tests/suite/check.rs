@@ -283,6 +283,7 @@ fn a_withdrawal_is_shown_to_people() {
     let gone = Channel {
         withdrawn: vec![bistable_format::channel::Withdrawal {
             product: "greenhouse".into(),
+            component: None,
             version: "1.1.0".parse().unwrap(),
             identity: bistable_format::release::identity(&made("1.1.0").signed),
             reason: "the fan stops".into(),

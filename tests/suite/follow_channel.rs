@@ -89,14 +89,14 @@ impl<'a> Repo<'a> {
     }
 
     pub(crate) fn promote(&self, version: &str, rollout: Rollout) {
-        let request =
-            Request { from: "staging", into: "production", product: None, what: Some(version), rollout };
+        let which = Selector::new(version);
+        let request = Request { from: "staging", into: "production", which, rollout };
         promote(&self.store, &self.roots, &self.committer(), &request).unwrap();
     }
 
     pub(crate) fn withdraw(&self, version: &str, reason: &str) {
         let log = ChannelLog::new(&self.store, &self.roots, "production");
-        let selector = Selector { product: None, what: version.into() };
+        let selector = Selector::new(version);
         let committed = self.committer().writer(&log).commit(|draft| -> Result<Change, ChannelError> {
             let identity = selector.find(draft).unwrap().identity;
             edit::withdraw(draft, &identity, reason, NOW).unwrap();

@@ -159,6 +159,7 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
     let without = |number, offers| Channel {
         withdrawn: vec![Withdrawal {
             product: "greenhouse".into(),
+            component: None,
             version: "1.1.0".parse().unwrap(),
             identity: release::identity(&bad.signed),
             reason: "the fan stops".into(),
@@ -195,6 +196,7 @@ fn a_release_that_is_withdrawn_is_left_for_an_older_one() {
 fn what_is_withdrawn_before_it_was_tried_is_never_tried() {
     let withdrawal = Withdrawal {
         product: "greenhouse".into(),
+        component: None,
         version: "1.1.0".parse().unwrap(),
         identity: release::identity(&made("1.1.0").signed),
         reason: "the fan stops".into(),
@@ -235,6 +237,7 @@ fn a_bundle_of_a_withdrawn_release_is_installed_only_if_an_operator_insists() {
     let signed = &good[crate::draft::parts(good)[4].content.clone()];
     let withdrawal = |product: &str| Withdrawal {
         product: product.into(),
+        component: None,
         version: "1.1.0".parse().unwrap(),
         identity: release::identity(signed),
         reason: "the fan stops".into(),
@@ -279,6 +282,7 @@ fn a_withdrawal_is_no_way_below_the_security_floor() {
         &Channel {
             withdrawn: vec![Withdrawal {
                 product: "greenhouse".into(),
+                component: None,
                 version,
                 identity: release::identity(old),
                 reason: "a thief says so".into(),

@@ -7,7 +7,7 @@
 use crate::{
     Constraints, DecodeError, Digest, Envelope, Extensions, Head, Key, Release, Role, Root, TrustError,
     envelope, from_postcard, limits,
-    name::{check_channel_name, check_name},
+    name::{Subject, check_channel_name, check_name},
     open::{self, Entry, OpenList},
     release,
     rollout::Rollout,
@@ -69,6 +69,8 @@ impl Entry for Offer {
 pub struct Withdrawal {
     /// Whose.
     pub product: String,
+    /// The component that it is a version of; none for an image.
+    pub component: Option<String>,
     /// Its version, human-readable.
     pub version: Version,
     /// The release.
@@ -92,9 +94,17 @@ impl Entry for Withdrawal {
 }
 
 impl Withdrawal {
+    /// What it is a version of.
+    pub fn subject(&self) -> Subject<'_> {
+        (&self.product, self.component.as_deref())
+    }
+
     fn check(&self) -> Result<(), DecodeError> {
         const WHAT: &str = "channel: withdrawal";
         check_name(WHAT, &self.product)?;
+        if let Some(component) = &self.component {
+            check_name(WHAT, component)?;
+        }
         check_version(WHAT, &self.version)?;
         check_text(WHAT, &self.reason, limits::REASON)?;
         self.extensions.check(WHAT)

@@ -60,7 +60,7 @@ pub struct Considered<'a> {
 /// Which of a channel's releases a device takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice<'a> {
-    /// What is on offer for its product, newest first.
+    /// What is on offer of the image, or of the component, newest first.
     pub considered: Vec<Considered<'a>>,
     /// Why what runs was withdrawn, if it was: the device then takes an older release, too.
     pub withdrawn: Option<&'a str>,
@@ -70,12 +70,41 @@ pub struct Choice<'a> {
     pub direction: Direction,
 }
 
-/// Choose. Pure: everything that decides is in the arguments.
+/// Choose an image. Pure: everything that decides is in the arguments. What is on offer of components is not looked at.
 pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
+    choose_of(channel, None, chooser)
+}
+
+/// A component, for which releases are chosen as for the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Component<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The kinds of content that can be installed as this component: see [`Content::kind`](crate::Content::kind).
+    pub kinds: &'a [u16],
+}
+
+/// Choose a release of one component. What the chooser says of running and rejected releases, and of the security floor, is the
+/// component's; its device's other components have the image among them, under the product's name. Waves and barriers are as for
+/// images.
+pub fn choose_component<'a>(
+    channel: &'a Channel,
+    component: Component<'_>,
+    chooser: &Chooser<'_>,
+) -> Choice<'a> {
+    choose_of(channel, Some(component), chooser)
+}
+
+fn choose_of<'a>(
+    channel: &'a Channel,
+    component: Option<Component<'_>>,
+    chooser: &Chooser<'_>,
+) -> Choice<'a> {
     let withdrawal = chooser.running.and_then(|running| channel.withdrawal(&running));
     let direction = if withdrawal.is_some() { Direction::Back } else { Direction::Forward };
+    let subject = (chooser.device.product, component.map(|component| component.name));
     let mut offers: Vec<&Offer> =
-        channel.offers.iter().filter(|o| o.constraints.product == chooser.device.product).collect();
+        channel.offers.iter().filter(|o| o.constraints.subject() == subject).collect();
     // Of what differs in build metadata alone, the one that was offered last.
     offers.sort_by(|a, b| {
         b.constraints
@@ -89,7 +118,7 @@ pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
     let considered: Vec<_> = offers
         .into_iter()
         .map(|offer| {
-            let verdict = match (verdict(offer, chooser, direction, barrier), enough) {
+            let verdict = match (verdict(offer, component, chooser, direction, barrier), enough) {
                 (Verdict::Fits(_), Some(failed)) if !is_newer(&offer.constraints.version, failed) => {
                     Verdict::TooManyFailures(failed.clone())
                 }
@@ -102,14 +131,26 @@ pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
     Choice { considered, withdrawn: withdrawal.map(|w| w.reason.as_str()), taken, direction }
 }
 
-fn verdict(offer: &Offer, chooser: &Chooser<'_>, direction: Direction, barrier: Option<&Version>) -> Verdict {
+fn verdict(
+    offer: &Offer,
+    component: Option<Component<'_>>,
+    chooser: &Chooser<'_>,
+    direction: Direction,
+    barrier: Option<&Version>,
+) -> Verdict {
     if chooser.running == Some(offer.identity) {
         return Verdict::Running;
     }
     if chooser.rejected.contains(&offer.identity) {
         return Verdict::Rejected;
     }
-    let mut reasons = compat::check(&offer.constraints, &chooser.device, direction);
+    let (constraints, device) = (&offer.constraints, &chooser.device);
+    let mut reasons = match component {
+        None => compat::check(constraints, device, direction),
+        Some(Component { name, kinds }) => {
+            compat::check_component(constraints, (name, kinds), device, direction)
+        }
+    };
     // A person who goes back knows what they do; a device that leaves a bad release keeps to what a release demands.
     if let (Direction::Back, Some(required)) = (direction, &offer.constraints.requires.running)
         && chooser.device.running.is_some_and(|running| is_newer(&offer.constraints.version, running))
@@ -150,7 +191,7 @@ fn first_barrier<'a>(offers: &[&'a Offer], chooser: &Chooser<'_>) -> Option<&'a 
     ahead.map(|o| &o.constraints.version).min_by(|a, b| a.cmp_precedence(b))
 }
 
-/// The versions that a device of a version has to go through to come to another, oldest first and the last one included:
+/// The versions of an image that a device of a version has to go through to come to another, oldest first and the last one included:
 /// for people who plan. Waves and what else a device knows of itself don't count.
 ///
 /// # Errors
@@ -166,7 +207,7 @@ pub fn path(
     let mut at = from.clone();
     while is_newer(to, &at) {
         let fits = |o: &&Offer| {
-            o.constraints.product == product
+            o.constraints.subject() == (product, None)
                 && o.constraints.boards.iter().any(|b| b == board)
                 && is_newer(&o.constraints.version, &at)
                 && !is_newer(&o.constraints.version, to)

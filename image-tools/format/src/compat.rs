@@ -117,6 +117,20 @@ pub enum Incompatible {
         /// The kind of its content.
         kind: u16,
     },
+    /// It is something else than the component.
+    #[error("it is a release of {release}, not of component {wanted}")]
+    OtherComponent {
+        /// What it is of.
+        release: String,
+        /// The component.
+        wanted: String,
+    },
+    /// Of a kind that can't be installed as a component here.
+    #[error("its content is of a kind that can't be installed here ({}): update Bistable first", kind_name(*.kind))]
+    Kind {
+        /// The kind of its content.
+        kind: u16,
+    },
     /// It brings a component along.
     #[error(
         "it brings component {component} {version} along, and this version of Bistable installs no components"
@@ -147,6 +161,43 @@ pub enum Incompatible {
 
 /// Every reason why `release` may not go onto `device`; none means that it may.
 pub fn check(release: &Constraints, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
+    let mut reasons = check_terms(release, device, direction);
+    if release.content != content::IMAGE_KIND || release.component.is_some() {
+        reasons.push(Incompatible::Content { component: release.component.clone(), kind: release.content });
+    }
+    for volume in VolumeKind::ALL {
+        let slot = match volume {
+            VolumeKind::Boot => device.boot_bytes,
+            VolumeKind::System => device.system_bytes,
+        };
+        match release.bytes_of(volume) {
+            Some(image) if image > slot => reasons.push(Incompatible::TooLarge { volume, image, slot }),
+            _ => {}
+        }
+    }
+    reasons
+}
+
+/// Every reason why `release` may not be installed as a component, whose version is [`Device::running`], of one of these kinds of
+/// content. The device's other components are in [`Device::components`], and its image among them, under the product's name.
+pub fn check_component(
+    release: &Constraints,
+    (name, kinds): (&str, &[u16]),
+    device: &Device<'_>,
+    direction: Direction,
+) -> Vec<Incompatible> {
+    let mut reasons = check_terms(release, device, direction);
+    if release.component.as_deref() != Some(name) {
+        reasons.push(Incompatible::OtherComponent { release: release.what(), wanted: name.into() });
+    }
+    if !kinds.contains(&release.content) {
+        reasons.push(Incompatible::Kind { kind: release.content });
+    }
+    reasons
+}
+
+/// The reasons that images and components have in common.
+fn check_terms(release: &Constraints, device: &Device<'_>, direction: Direction) -> Vec<Incompatible> {
     let mut reasons = Vec::new();
     if release.product != device.product {
         reasons
@@ -189,19 +240,6 @@ pub fn check(release: &Constraints, device: &Device<'_>, direction: Direction) -
                 range: range.clone(),
                 found: found.clone(),
             });
-        }
-    }
-    if release.content != content::IMAGE_KIND || release.component.is_some() {
-        reasons.push(Incompatible::Content { component: release.component.clone(), kind: release.content });
-    }
-    for volume in VolumeKind::ALL {
-        let slot = match volume {
-            VolumeKind::Boot => device.boot_bytes,
-            VolumeKind::System => device.system_bytes,
-        };
-        match release.bytes_of(volume) {
-            Some(image) if image > slot => reasons.push(Incompatible::TooLarge { volume, image, slot }),
-            _ => {}
         }
     }
     reasons

@@ -4,7 +4,7 @@ use crate::{
     DecodeError, VolumeKind,
     content::{self, check_sectors},
     limits,
-    name::check_name,
+    name::{self, Subject, check_name},
     open::{self, Unknown},
     version::{check_version, text_bytes},
 };
@@ -97,6 +97,16 @@ pub struct Constraints {
 }
 
 impl Constraints {
+    /// What it is a version of: see [`name::what`].
+    pub fn what(&self) -> String {
+        name::what(self.subject())
+    }
+
+    /// What it is a version of.
+    pub fn subject(&self) -> Subject<'_> {
+        (&self.product, self.component.as_deref())
+    }
+
     /// Bytes of one raw volume; none of what isn't an image.
     pub fn bytes_of(&self, kind: VolumeKind) -> Option<u64> {
         match (self.content, self.bytes.as_slice()) {
@@ -115,6 +125,14 @@ impl Constraints {
         check_name("release: product", &self.product)?;
         if let Some(component) = &self.component {
             check_name("release: component", component)?;
+            // Commands and the repository's files tell a component from an image and from a version by its name.
+            if *component == self.product {
+                let problem = format!("{component} is the product, and so the name of its images");
+                return invalid("release: component", problem);
+            }
+            if Version::parse(component).is_ok() {
+                return invalid("release: component", format!("{component} is a version, not a name"));
+            }
         }
         check_version("release: version", &self.version)?;
         if self.boards.is_empty() || self.boards.len() > limits::BOARDS {

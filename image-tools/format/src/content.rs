@@ -35,6 +35,52 @@ impl core::fmt::Display for VolumeKind {
     }
 }
 
+/// Which artifact of a release. It is written as its name: `boot`, `system`, `archive`, `layer-1`; and as `{:#}` in words: "boot volume",
+/// "system volume", "archive", "layer 1".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ArtifactId {
+    /// A volume of an image.
+    Volume(VolumeKind),
+    /// The archive of a directory.
+    Archive,
+    /// A layer of containers, counted from 1.
+    Layer(u16),
+}
+
+impl ArtifactId {
+    /// The slot's partition that it is for; none for a part of a component.
+    pub const fn volume(self) -> Option<VolumeKind> {
+        match self {
+            ArtifactId::Volume(kind) => Some(kind),
+            ArtifactId::Archive | ArtifactId::Layer(_) => None,
+        }
+    }
+}
+
+impl From<VolumeKind> for ArtifactId {
+    fn from(kind: VolumeKind) -> ArtifactId {
+        ArtifactId::Volume(kind)
+    }
+}
+
+impl PartialEq<VolumeKind> for ArtifactId {
+    fn eq(&self, kind: &VolumeKind) -> bool {
+        self.volume() == Some(*kind)
+    }
+}
+
+impl core::fmt::Display for ArtifactId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match (self, f.alternate()) {
+            (ArtifactId::Volume(kind), false) => f.pad(kind.name()),
+            (ArtifactId::Volume(kind), true) => write!(f, "{} volume", kind.name()),
+            (ArtifactId::Archive, _) => f.pad("archive"),
+            (ArtifactId::Layer(number), false) => f.pad(&format!("layer-{number}")),
+            (ArtifactId::Layer(number), true) => write!(f, "layer {number}"),
+        }
+    }
+}
+
 /// An image: a slot's volumes. Their raw bytes are whole sectors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volumes {
@@ -118,6 +164,10 @@ const CONTAINERS: u16 = 3;
 
 /// The number of [`Content::Image`].
 pub const IMAGE_KIND: u16 = IMAGE;
+/// The number of [`Content::Directory`].
+pub const DIRECTORY_KIND: u16 = DIRECTORY;
+/// The number of [`Content::Containers`].
+pub const CONTAINERS_KIND: u16 = CONTAINERS;
 
 /// The name of a kind of content, for messages.
 pub fn kind_name(kind: u16) -> String {
@@ -140,17 +190,19 @@ impl Content {
         }
     }
 
-    /// All artifacts with their names, in the order in which a bundle has them.
-    pub fn artifacts(&self) -> Vec<(String, &Artifact)> {
+    /// All artifacts, in the order in which a bundle has them.
+    pub fn artifacts(&self) -> Vec<(ArtifactId, &Artifact)> {
         match self {
-            Content::Image(volumes) => volumes.iter().map(|(k, a)| (k.name().into(), a)).collect(),
-            Content::Directory(directory) => alloc::vec![("archive".into(), &directory.archive)],
-            Content::Containers(containers) => {
-                let layers = containers.layers.iter().enumerate();
-                layers.map(|(i, a)| (format!("layer-{}", i + 1), a)).collect()
-            }
+            Content::Image(volumes) => volumes.iter().map(|(kind, a)| (kind.into(), a)).collect(),
+            Content::Directory(directory) => alloc::vec![(ArtifactId::Archive, &directory.archive)],
+            Content::Containers(containers) => (1..).map(ArtifactId::Layer).zip(&containers.layers).collect(),
             Content::Unknown(_) => Vec::new(),
         }
+    }
+
+    /// One of them.
+    pub fn artifact(&self, id: ArtifactId) -> Option<&Artifact> {
+        self.artifacts().into_iter().find(|(other, _)| *other == id).map(|(_, artifact)| artifact)
     }
 
     /// Bytes of all artifacts, as they are on the device.

@@ -6,7 +6,11 @@ use crate::{
     Artifact, ChunkList, DecodeError, Digest, Extensions, Head, Release, Role, Root, TrustError,
     artifact::check_encoded, envelope, from_postcard, limits, name::check_name, to_postcard,
 };
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
@@ -98,9 +102,16 @@ impl Delta {
         }
         let (targets, bases) = (target.1.content.artifacts(), base.1.content.artifacts());
         for one in &self.artifacts {
-            if ![&targets, &bases].iter().all(|list| list.iter().any(|(name, _)| *name == one.name)) {
+            if ![&targets, &bases].iter().all(|list| list.iter().any(|(id, _)| id.to_string() == one.name)) {
                 return invalid(format!("one of the two releases has no artifact {}", one.name));
             }
+        }
+        if target.1.component != base.1.component {
+            return invalid(format!(
+                "it takes a release of {} to make one of {}",
+                base.1.what(),
+                target.1.what()
+            ));
         }
         Ok(())
     }

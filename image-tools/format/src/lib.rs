@@ -15,6 +15,7 @@
 //! | [`release`] | the description of an image or a component: what is signed |
 //! | [`content`] | what a release consists of |
 //! | [`artifact`] | a volume, archive or layer |
+//! | [`archive`] | what may be in the tar of a component's folder, and in which order |
 //! | [`bound`] | a component that an image brings along |
 //! | [`delta`] | how one release is made from another |
 //! | [`chain`] | the roots that a device has followed, as it stores them |
@@ -23,6 +24,7 @@
 //! | [`freshness`] | whether a channel may be believed now |
 //! | [`rollout`] | which devices get a release, and when |
 //! | [`choice`] | which release a device takes, and why not the others |
+//! | [`resolve`] | which versions of an image and of components fit together, and what comes first |
 //! | [`attestation`] | a signed statement about a release |
 //! | [`repository`] | where all that lies in a repository |
 //! | [`chunklist`] | how a volume is cut, encoded and verified |
@@ -45,6 +47,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 
 pub mod answer;
+pub mod archive;
 pub mod artifact;
 pub mod attestation;
 pub mod bound;
@@ -74,6 +77,7 @@ pub mod open;
 pub mod progress;
 pub mod release;
 pub mod repository;
+pub mod resolve;
 pub mod rollout;
 pub mod root;
 pub mod selftest;
@@ -87,7 +91,7 @@ pub use chain::{ChainError, RootChain, Stray};
 pub use channel::{Channel, Offer};
 pub use chunklist::{Chunk, ChunkList, Encoding};
 pub use constraints::{Constraints, Requires, Urgency};
-pub use content::{Content, VolumeKind, Volumes};
+pub use content::{ArtifactId, Content, VolumeKind, Volumes};
 pub use delta::Delta;
 pub use digest::{Digest, Hasher};
 pub use envelope::{Envelope, EnvelopeError, Role};

@@ -60,6 +60,13 @@ pub const ROLES: usize = 34;
 /// Channels that one entry of a root names.
 pub const ROLE_CHANNELS: usize = 32;
 
+/// Files, folders and links of an archive.
+pub const ARCHIVE_ENTRIES: u32 = 1_000_000;
+/// Bytes of a path in an archive, or of a link's target.
+pub const ARCHIVE_PATH: usize = 3_840;
+/// Bytes of one name in a path.
+pub const ARCHIVE_NAME: usize = 255;
+
 /// Waves in a rollout.
 pub const WAVES: usize = 16;
 /// Groups that get a release before all waves.

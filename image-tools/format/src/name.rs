@@ -1,6 +1,6 @@
 //! Names: of products, boards, components, tests, channels.
 use crate::{DecodeError, limits};
-use alloc::format;
+use alloc::{format, string::String};
 
 /// Names go into messages, file names and host names: `a-z`, `0-9`, `.`, `_`, `-`, starting with a letter or digit.
 ///
@@ -34,3 +34,15 @@ pub fn check_channel_name(name: &str) -> Result<(), DecodeError> {
     let problem = format!("\"{name}\" is not a name: use 1 to {} of a-z 0-9 _ -", limits::CHANNEL_NAME);
     Err(DecodeError::Invalid { what: "channel: name", problem })
 }
+
+/// What releases are versions of, as messages and commands have it: `hub` for the images of a product, `hub/core` for one of its
+/// components.
+pub fn what((product, component): Subject<'_>) -> String {
+    match component {
+        None => product.into(),
+        Some(component) => format!("{product}/{component}"),
+    }
+}
+
+/// A product with no component for its images, or with one of its components: what has versions of its own.
+pub type Subject<'a> = (&'a str, Option<&'a str>);

@@ -3,6 +3,7 @@ use crate::{
     Bound, Content, DecodeError, Digest, Envelope, Extensions, Head, Role, Root, TrustError, Volumes,
     constraints::{Constraints, Requires, Urgency},
     envelope, from_postcard, health, limits,
+    name::{self, Subject},
     open::OpenList,
     selftest,
     text::is_printable,
@@ -145,6 +146,16 @@ impl Release {
     /// The product that it is for.
     pub fn product(&self) -> &str {
         &self.head.product
+    }
+
+    /// What it is a version of, as messages have it: `hub`, or `hub/core` for a component.
+    pub fn what(&self) -> String {
+        name::what(self.subject())
+    }
+
+    /// What it is a version of.
+    pub fn subject(&self) -> Subject<'_> {
+        (self.product(), self.component.as_deref())
     }
 
     /// The volumes of an image; none of what isn't one.

@@ -6,14 +6,18 @@
 //! roots/<n>.root                            root n + 1 is signed by the keys of n and its own
 //! channels/<name>/<00000042>.channel        signed, numbered, created once, never changed
 //! channels/<name>/latest                    a hint: the newest number, perhaps
-//! versions/<product>/<version>              which release has that version
+//! versions/<product>/<version>              which image has that version
+//! versions/<product>/<component>/<version>  which release of a component has it
 //! attestations/<release>/<kind>-<key>.attestation
 //! deltas/<target>/<base>.delta              how one release is made from another: signed, created once
 //! audit/<00000042>.json                     who did what
 //! holds/  prune/                            what is just being published, and pruned
 //! partial-copy  mirror                      a copy without the history, or with it: people act on the original
 //! ```
-use crate::{Digest, KeyId};
+use crate::{
+    Digest, KeyId,
+    name::{self, Subject},
+};
 use alloc::{format, string::String};
 
 /// Content, by its digest.
@@ -26,9 +30,10 @@ pub fn root(version: u32) -> String {
     format!("roots/{version}.root")
 }
 
-/// Which release has a product's version: its identity. Created once, so that a version never names two.
-pub fn version(product: &str, version: &semver::Version) -> String {
-    format!("versions/{product}/{version}")
+/// Which release has a version of a product's images, or of one of its components: its identity. Created once, so that a version
+/// never names two.
+pub fn version(of: Subject<'_>, version: &semver::Version) -> String {
+    format!("versions/{}/{version}", name::what(of))
 }
 
 /// The folder of a channel.

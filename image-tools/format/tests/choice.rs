@@ -5,8 +5,9 @@ mod common;
 use bistable_format::{
     Channel, Digest, Extensions, Offer,
     channel::{Passage, Withdrawal},
-    choice::{Choice, Chooser, Verdict, choose, path},
+    choice::{Choice, Chooser, Component, Verdict, choose, choose_component, path},
     compat::{Device, Direction, Incompatible},
+    content::{CONTAINERS_KIND, DIRECTORY_KIND},
     rollout::{Admission, Member, Rollout, RolloutState, Wave},
 };
 use semver::{Version, VersionReq};
@@ -50,6 +51,7 @@ fn minors(range: core::ops::Range<u64>) -> Vec<Offer> {
 fn channel(offers: &[Offer], withdrawn: &[&str]) -> Channel {
     let withdrawn = withdrawn.iter().map(|text| Withdrawal {
         product: "thermostat".into(),
+        component: None,
         version: version(text),
         identity: id(text),
         reason: "the fan stops".into(),
@@ -215,4 +217,127 @@ fn the_way_from_one_version_to_another() {
     assert!(text.contains("release 5.0.0 requires a running version ^4") && text.contains("3.0.0"), "{text}");
     let text = way("1.0.0", "4.0.0").unwrap_err();
     assert!(text.contains("no release 4.0.0"), "{text}");
+}
+
+/// An offer of a component, whose identity is that of its name and version.
+fn of_component(name: &str, text: &str) -> Offer {
+    let mut offer = plain(text);
+    offer.constraints.component = Some(name.into());
+    offer.constraints.content = DIRECTORY_KIND;
+    offer.constraints.bytes = vec![1 << 20];
+    offer.identity = id(&format!("{name} {text}"));
+    offer
+}
+
+/// What a device takes of a component.
+fn ask_component(
+    channel: &Channel,
+    name: &str,
+    installed: Option<&str>,
+    rejected: &[&str],
+    others: &[(String, Version)],
+) -> (Option<String>, Vec<(String, Verdict)>) {
+    let version = installed.map(version);
+    let rejected: Vec<_> = rejected.iter().map(|r| id(&format!("{name} {r}"))).collect();
+    let chooser = Chooser {
+        device: Device {
+            product: "thermostat",
+            board: "pi4",
+            running: version.as_ref(),
+            security_floor: 3,
+            components: others,
+            boot_bytes: 0,
+            system_bytes: 0,
+        },
+        running: installed.map(|text| id(&format!("{name} {text}"))),
+        member: Member { seed: b"seed", group: None },
+        rejected: &rejected,
+        now: 1000,
+    };
+    let Choice { considered, taken, .. } =
+        choose_component(channel, Component { name, kinds: &[DIRECTORY_KIND] }, &chooser);
+    let all = considered.into_iter().map(|c| (c.offer.constraints.version.to_string(), c.verdict)).collect();
+    (taken.map(|o| o.constraints.version.to_string()), all)
+}
+
+#[test]
+fn components_do_not_disturb_the_choice_of_an_image() {
+    let images = vec![plain("1.1.0"), barrier("1.2.0"), plain("1.3.0")];
+    let alone = ask(&channel(&images, &[]), "1.0.0", &[]);
+    let mut many = images.clone();
+    // Newer ones, barriers, and more that failed than a device stands.
+    for n in 0..6 {
+        many.push(Offer { passage: Passage::Barrier, ..of_component("core", &format!("1.0.{n}")) });
+        many.push(of_component("scheduler", &format!("9.{n}.0")));
+    }
+    let failed: Vec<String> = (0..6).map(|n| format!("core 1.0.{n}")).collect();
+    let failed: Vec<&str> = failed.iter().map(String::as_str).collect();
+    for rejected in [&[][..], &failed] {
+        let (taken, all, direction) = ask(&channel(&many, &[]), "1.0.0", rejected);
+        assert_eq!((&taken, &all, direction), (&alone.0, &alone.1, alone.2));
+    }
+    assert_eq!(
+        ask(&channel(&many[3..], &[]), "1.0.0", &[]).0,
+        None,
+        "a component is never taken as the image"
+    );
+    assert_eq!(
+        path(&many, "thermostat", "pi4", &version("1.0.0"), &version("9.0.0")).unwrap_err(),
+        "no release 9.0.0 of thermostat for board pi4 is on offer"
+    );
+}
+
+#[test]
+fn a_component_is_chosen_as_an_image_is() {
+    let waits =
+        Rollout { waves: vec![Wave { at: 2000, over: 0, share: 10_000 }].into(), ..Rollout::default() };
+    let core = |text: &str| of_component("core", text);
+    let hub = |text: &str| vec![("thermostat".to_owned(), version(text))];
+    let requiring_image = || {
+        let mut offer = core("2.0.0");
+        offer.constraints.requires.components =
+            vec![("thermostat".into(), VersionReq::parse(">=1.4").unwrap())];
+        offer
+    };
+    type Row<'a> =
+        (&'a str, Vec<Offer>, Option<&'a str>, &'a [&'a str], Vec<(String, Version)>, Option<&'a str>);
+    #[rustfmt::skip]
+    let table: Vec<Row<'_>> = vec![
+        ("the newest", vec![core("1.1.0"), core("1.2.0")], Some("1.0.0"), &[], vec![], Some("1.2.0")),
+        ("the first", vec![core("1.1.0")], None, &[], vec![], Some("1.1.0")),
+        ("images and others don't count", vec![plain("2.0.0"), of_component("scheduler", "3.0.0"), core("1.1.0")], Some("1.0.0"), &[], vec![], Some("1.1.0")),
+        ("nothing newer", vec![core("1.0.0")], Some("1.0.0"), &[], vec![], None),
+        ("what failed is left out", vec![core("1.1.0"), core("1.2.0")], Some("1.0.0"), &["1.2.0"], vec![], Some("1.1.0")),
+        ("what waits is left out", vec![core("1.1.0"), Offer { rollout: waits, ..core("1.2.0") }], Some("1.0.0"), &[], vec![], Some("1.1.0")),
+        ("a barrier first", vec![Offer { passage: Passage::Barrier, ..core("1.5.0") }, core("2.0.0")], Some("1.0.0"), &[], vec![], Some("1.5.0")),
+        ("the image is new enough", vec![requiring_image()], Some("1.0.0"), &[], hub("1.4.0"), Some("2.0.0")),
+        ("the image is too old", vec![requiring_image()], Some("1.0.0"), &[], hub("1.3.0"), None),
+    ];
+    for (name, offers, installed, rejected, others, taken) in table {
+        let found = ask_component(&channel(&offers, &[]), "core", installed, rejected, &others);
+        assert_eq!(found.0.as_deref(), taken, "{name}: {:?}", found.1);
+    }
+}
+
+#[test]
+fn a_component_of_an_unknown_kind_is_refused_with_its_reason() {
+    let mut containers = of_component("core", "2.0.0");
+    containers.constraints.content = CONTAINERS_KIND;
+    let (taken, all) = ask_component(&channel(&[containers], &[]), "core", Some("1.0.0"), &[], &[]);
+    let reason = Incompatible::Kind { kind: CONTAINERS_KIND };
+    assert_eq!(
+        reason.to_string(),
+        "its content is of a kind that can't be installed here (containers): update Bistable first"
+    );
+    assert_eq!((taken, all), (None, vec![("2.0.0".into(), Verdict::Incompatible(vec![reason]))]));
+}
+
+#[test]
+fn a_withdrawn_version_of_a_component_is_left_for_an_older_one() {
+    let mut there = channel(&[of_component("core", "1.1.0")], &["1.2.0"]);
+    there.withdrawn[0].component = Some("core".into());
+    there.withdrawn[0].identity = id("core 1.2.0");
+    assert_eq!(ask_component(&there, "core", Some("1.2.0"), &[], &[]).0.as_deref(), Some("1.1.0"));
+    // The image of that version runs something else.
+    assert_eq!(ask(&there, "1.2.0", &[]).0, None);
 }

@@ -182,8 +182,8 @@ fn the_manifest_of_the_largest_delta_fits() {
         .content
         .artifacts()
         .iter()
-        .map(|(name, _)| ArtifactDelta {
-            name: name.clone(),
+        .map(|(id, _)| ArtifactDelta {
+            name: id.to_string(),
             list_bytes: u32::try_from(limits::CHUNK_LIST).unwrap(),
             data_bytes: limits::VOLUME_DATA,
             ..one.artifacts[1].clone()

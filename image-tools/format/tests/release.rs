@@ -369,7 +369,7 @@ fn stack(release: &mut Release) -> &mut Containers {
 #[test]
 fn artifacts_are_named_in_the_order_of_a_bundle() {
     let names = |release: Release| -> Vec<String> {
-        release.content.artifacts().into_iter().map(|(name, _)| name).collect()
+        release.content.artifacts().into_iter().map(|(id, _)| id.to_string()).collect()
     };
     assert_eq!(names(release()), ["boot", "system"]);
     assert_eq!(names(common::directory_release()), ["archive"]);

@@ -32,6 +32,8 @@ pub struct Published {
     pub sequence: Option<u64>,
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// Its identity.
@@ -74,6 +76,7 @@ impl Published {
             channel: channel.into(),
             sequence: sequence(published.committed.as_ref()),
             product: published.release.product().into(),
+            component: published.release.component.clone(),
             version: published.release.version.to_string(),
             release: published.identity.to_string(),
             bytes: published.bytes,
@@ -95,6 +98,8 @@ pub(crate) fn sequence(committed: Option<&Committed>) -> Option<u64> {
 pub struct Attested {
     /// The release's product.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// The release's version.
     pub version: String,
     /// What is attested.
@@ -111,6 +116,8 @@ pub struct Attested {
 pub struct Promoted {
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// Its identity.

@@ -40,6 +40,8 @@ pub struct Channel {
 pub struct Offer {
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// Its identity.
@@ -62,6 +64,8 @@ pub struct Offer {
 pub struct Withdrawal {
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// Its identity.
@@ -100,6 +104,7 @@ impl From<&channel::Channel> for Channel {
     fn from(channel: &channel::Channel) -> Channel {
         let offer = |offer: &channel::Offer| Offer {
             product: offer.constraints.product.clone(),
+            component: offer.constraints.component.clone(),
             version: offer.constraints.version.to_string(),
             release: offer.identity.to_string(),
             boards: offer.constraints.boards.clone(),
@@ -110,6 +115,7 @@ impl From<&channel::Channel> for Channel {
         };
         let withdrawal = |bad: &channel::Withdrawal| Withdrawal {
             product: bad.product.clone(),
+            component: bad.component.clone(),
             version: bad.version.to_string(),
             release: bad.identity.to_string(),
             reason: bad.reason.clone(),

@@ -2,7 +2,7 @@
 use super::path_text;
 
 use crate::delta::{self, Counts, Made};
-use bistable_format::VolumeKind;
+use bistable_format::ArtifactId;
 use serde::Serialize;
 
 /// The deltas to one release.
@@ -25,6 +25,8 @@ pub struct DeltaMade {
     pub full_bytes: u64,
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// The version that it makes.
     pub version: String,
     /// The release that it makes.
@@ -57,8 +59,8 @@ pub struct VolumeChunks {
 
 impl VolumeChunks {
     /// Of these volumes.
-    pub(crate) fn all(volumes: &[(VolumeKind, Counts)]) -> Vec<VolumeChunks> {
-        let one = |(kind, counts): &(VolumeKind, Counts)| {
+    pub(crate) fn all(volumes: &[(ArtifactId, Counts)]) -> Vec<VolumeChunks> {
+        let one = |(kind, counts): &(ArtifactId, Counts)| {
             let Counts { zero, copied, patched, full } = *counts;
             VolumeChunks { name: kind.to_string(), patched, new: full, copied, zero }
         };
@@ -73,6 +75,7 @@ impl From<&Made> for DeltaMade {
             bytes: made.bytes,
             full_bytes: made.full_bytes,
             product: made.target.product().into(),
+            component: made.target.component.clone(),
             version: made.target.version.to_string(),
             release: made.delta.target.to_string(),
             base_version: made.base.version.to_string(),
@@ -101,6 +104,8 @@ pub struct Base {
 pub struct Diff {
     /// The product.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// The new version.
     pub version: String,
     /// The version before.
@@ -138,9 +143,10 @@ pub struct FileCost {
 impl From<&delta::Diff> for Diff {
     fn from(found: &delta::Diff) -> Diff {
         let volume =
-            |(kind, bytes): &(VolumeKind, u64)| VolumeBytes { name: kind.to_string(), bytes: *bytes };
+            |(kind, bytes): &(ArtifactId, u64)| VolumeBytes { name: kind.to_string(), bytes: *bytes };
         Diff {
             product: found.target.product().into(),
+            component: found.target.component.clone(),
             version: found.target.version.to_string(),
             base_version: found.base.version.to_string(),
             volumes: found.volumes.iter().map(volume).collect(),
@@ -178,6 +184,8 @@ pub struct WantedDeltas {
 pub struct WantedDelta {
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// The version that it makes.
     pub version: String,
     /// The release that it makes.

@@ -2,7 +2,7 @@
 use super::{KeyInfo, RootInfo, path_text};
 use crate::inspect::{self, Content, DeltaFile, ListSummary, ReleaseFile};
 use bistable_format::content::kind_name;
-use bistable_format::{Artifact, Key};
+use bistable_format::{Artifact, ArtifactId, Key};
 use semver::VersionReq;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -216,7 +216,7 @@ impl InspectedRelease {
             description: release.description.clone(),
             sbom_sha256: release.sbom.map(|digest| digest.to_string()),
             bound: release.bound.iter().map(|b| format!("{} {}", b.component, b.version)).collect(),
-            volumes: release.content.artifacts().iter().map(|(name, v)| volume(name, v, lists)).collect(),
+            volumes: release.content.artifacts().iter().map(|(id, v)| volume(*id, v, lists)).collect(),
             self_tests: release.self_tests.clone(),
             health: release.health.clone(),
         }
@@ -227,9 +227,9 @@ fn by_name(list: &[(String, VersionReq)]) -> BTreeMap<String, String> {
     list.iter().map(|(name, req)| (name.clone(), req.to_string())).collect()
 }
 
-fn volume(name: &str, v: &Artifact, lists: &[ListSummary]) -> InspectedVolume {
+fn volume(id: ArtifactId, v: &Artifact, lists: &[ListSummary]) -> InspectedVolume {
     InspectedVolume {
-        name: name.into(),
+        name: id.to_string(),
         raw_bytes: v.bytes,
         raw_sha256: v.digest.to_string(),
         list: List {
@@ -238,7 +238,7 @@ fn volume(name: &str, v: &Artifact, lists: &[ListSummary]) -> InspectedVolume {
             list_bytes: v.list_bytes,
             list_sha256: v.list.to_string(),
         },
-        chunks: lists.iter().find(|list| list.kind.name() == name).map(|list| Chunks {
+        chunks: lists.iter().find(|list| list.kind == id).map(|list| Chunks {
             chunk_bytes: list.chunk_bytes,
             chunks: list.chunks,
             zero_chunks: list.zero_chunks,

@@ -15,11 +15,13 @@ pub struct Built {
     pub bytes: u64,
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// The release's identity.
     pub release: String,
-    /// Its volumes.
+    /// Its volumes, or the archive of a component.
     pub volumes: Vec<BuiltVolume>,
     /// What was found in a card image, with `--from-img`.
     pub from_img: Option<CardImage>,
@@ -31,17 +33,17 @@ pub struct Built {
     pub seconds: f64,
 }
 
-/// A volume of a bundle.
+/// An artifact of a bundle.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BuiltVolume {
-    /// boot or system.
+    /// boot or system; archive of a component.
     pub name: String,
     /// What it was made from.
     pub input: String,
-    /// Bytes of the image.
+    /// Bytes of its content.
     pub raw_bytes: u64,
-    /// SHA-256 of the image.
+    /// SHA-256 of its content.
     pub raw_sha256: String,
     /// Bytes of the compressed chunks.
     pub data_bytes: u64,
@@ -78,9 +80,10 @@ impl Built {
             file: path_text(path),
             bytes: built.bytes,
             product: built.release.product().into(),
+            component: built.release.component.clone(),
             version: built.release.version.to_string(),
             release: built.digest.to_string(),
-            volumes: built.volumes.iter().map(BuiltVolume::from).collect(),
+            volumes: built.artifacts.iter().map(BuiltVolume::from).collect(),
             from_img: built.dissected.as_ref().map(|found| CardImage {
                 table: found.table.name().into(),
                 boot_partition: found.boot_partition,
@@ -94,14 +97,14 @@ impl Built {
     }
 }
 
-impl From<&build::BuiltVolume> for BuiltVolume {
-    fn from(v: &build::BuiltVolume) -> BuiltVolume {
+impl From<&build::BuiltArtifact> for BuiltVolume {
+    fn from(v: &build::BuiltArtifact) -> BuiltVolume {
         BuiltVolume {
-            name: v.kind.to_string(),
+            name: v.id.to_string(),
             input: v.input.clone(),
-            raw_bytes: v.volume.bytes,
-            raw_sha256: v.volume.digest.to_string(),
-            data_bytes: v.volume.data_bytes,
+            raw_bytes: v.artifact.bytes,
+            raw_sha256: v.artifact.digest.to_string(),
+            data_bytes: v.artifact.data_bytes,
             chunk_bytes: v.chunk_bytes,
             chunks: v.chunks,
             zero_chunks: v.zero_chunks,
@@ -117,7 +120,7 @@ impl From<&build::BuiltVolume> for BuiltVolume {
 pub struct CardMade {
     /// Its file.
     pub file: String,
-    /// Bytes of the image.
+    /// Bytes of its content.
     pub bytes: u64,
     /// The file of its block map.
     pub bmap: String,

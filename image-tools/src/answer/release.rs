@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct Release {
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// Its identity.
@@ -59,6 +61,7 @@ impl From<&HeldRelease> for Release {
         };
         Release {
             product: entry.product.clone(),
+            component: entry.component.clone(),
             version: entry.version.to_string(),
             release: entry.identity.to_string(),
             blob: entry.release.to_string(),

@@ -34,6 +34,8 @@ pub struct Pruned {
 pub struct GoneRelease {
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// Its identity.

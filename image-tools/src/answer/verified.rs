@@ -11,6 +11,8 @@ pub struct Verified {
     pub verified: bool,
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// The release's identity.
@@ -28,6 +30,7 @@ impl From<&verify::Verified> for Verified {
         Verified {
             verified: true,
             product: verified.release.product().into(),
+            component: verified.release.component.clone(),
             version: verified.release.version.to_string(),
             release: verified.digest.to_string(),
             bytes: verified.bytes,
@@ -49,6 +52,8 @@ pub struct DeltaVerified {
     pub volumes: Option<Vec<VolumeChunks>>,
     /// The product that it is for.
     pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
     /// The version that it makes.
     pub version: String,
     /// The release that it makes.
@@ -70,6 +75,7 @@ impl From<&delta::DeltaVerified> for DeltaVerified {
             applied: verified.applied.is_some(),
             volumes: verified.applied.as_ref().map(|volumes| VolumeChunks::all(volumes)),
             product: verified.release.product().into(),
+            component: verified.release.component.clone(),
             version: verified.release.version.to_string(),
             release: verified.identity.to_string(),
             base: verified.delta.base.to_string(),

@@ -2,7 +2,7 @@
 //! its place is estimated from above, and at the end all data slides down by the few bytes that were too many.
 //!
 //! ```text
-//! │ head and lists: at most `reserve` bytes │ boot data │ pad │ header │ system data │ pad │ end │
+//! │ head and lists: at most `reserve` bytes │ first data │ pad │ header │ next data │ pad │ end │
 //! ```
 use super::data::{Data, write_at};
 use super::encode::{Encoded, list_bound};
@@ -10,13 +10,13 @@ use super::{BuildError, BuildOptions};
 use crate::output::{NewFile, OutputError};
 use crate::progress::{Progress, Stage};
 use bistable_format::bundle::{self, BLOCK, EMPTY, Frame, LAYOUT};
-use bistable_format::{Digest, Envelope, Release, VolumeKind, Volumes, limits};
+use bistable_format::{ArtifactId, Content, Digest, Envelope, Release, limits};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Entries before the chunk lists, and one header of each list and of the first data.
-const HEAD_ENTRIES: u64 = 5 + 2 + 1;
+/// Entries before the chunk lists, and the first data's.
+const HEAD_ENTRIES: u64 = 5 + 1;
 /// What is moved at a time.
 const PIECE: usize = 1 << 20;
 
@@ -24,7 +24,7 @@ const PIECE: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Assembly {
     output: NewFile,
-    /// Where the boot volume's data begins for now.
+    /// Where the first artifact's data begins for now.
     reserve: u64,
 }
 
@@ -38,8 +38,10 @@ pub(super) struct Assembled {
 }
 
 impl Assembly {
-    pub(super) fn begin(output: NewFile, options: &BuildOptions, volumes: &[u64]) -> Assembly {
-        let lists: u64 = volumes.iter().map(|bytes| blocks(list_bound(*bytes, options))).sum();
+    /// For artifacts of these sizes.
+    pub(super) fn begin(output: NewFile, options: &BuildOptions, artifacts: &[u64]) -> Assembly {
+        let list = |bytes: &u64| BLOCK as u64 + blocks(list_bound(*bytes, options));
+        let lists: u64 = artifacts.iter().map(list).sum();
         let head = HEAD_ENTRIES * BLOCK as u64
             + blocks(LAYOUT.len() as u64)
             + 2 * blocks(limits::BUNDLE_TEXT)
@@ -48,10 +50,9 @@ impl Assembly {
         Assembly { output, reserve: head + lists }
     }
 
-    /// Where a volume's data goes, if that of `before` comes before it: the boot volume's first, as in a bundle.
-    pub(super) fn data(&self, before: Option<&Encoded>) -> Data<'_> {
-        let before = before.map_or(0, |e| blocks(e.volume.data_bytes) + BLOCK as u64);
-        Data { output: &self.output, at: self.reserve + before }
+    /// Where an artifact's data goes, if that of these comes before it, in their order.
+    pub(super) fn data(&self, before: &[Encoded]) -> Data<'_> {
+        Data { output: &self.output, at: self.reserve + run(before) }
     }
 
     /// Sign, write what is around the data, and make the file durable under its name.
@@ -59,31 +60,33 @@ impl Assembly {
         self,
         options: &BuildOptions,
         durable: u16,
-        boot: &Encoded,
-        system: &Encoded,
+        content: Content,
+        artifacts: &[Encoded],
         progress: &dyn Progress,
     ) -> Result<Assembled, BuildError> {
-        let volumes = Volumes { boot: boot.volume.clone(), system: system.volume.clone() };
-        let release = options.release(options.root()?, durable, volumes);
+        let release = options.release(options.root()?, durable, content);
         let signed = options.seal(&release).map_err(BuildError::Release)?;
         let frame = Frame::new(&signed, &release);
         let total = frame.bundle_bytes();
         progress.begin(Stage::Assemble, total);
 
-        let contents: [&[u8]; 7] = [
+        let mut contents: Vec<&[u8]> = vec![
             LAYOUT.as_bytes(),
             frame.index.as_bytes(),
             frame.manifest.as_bytes(),
             EMPTY.as_bytes(),
             &signed,
-            &boot.list_bytes,
-            &system.list_bytes,
         ];
+        contents.extend(artifacts.iter().map(|e| &e.list_bytes[..]));
         let mut head = Vec::new();
         let mut data_at = Vec::new();
         let mut at = 0;
         for (i, header) in frame.headers.iter().enumerate() {
-            let block = header.encode().map_err(|_| BuildError::TooMuchData { kind: VolumeKind::System })?;
+            // What a header can't say is the size of the largest data, which was checked already.
+            let largest = || artifacts.iter().max_by_key(|e| e.artifact.data_bytes).map(|e| e.id);
+            let block = header
+                .encode()
+                .map_err(|_| BuildError::TooMuchData { id: largest().unwrap_or(ArtifactId::Archive) })?;
             match contents.get(i) {
                 Some(content) => {
                     head.extend_from_slice(&block);
@@ -95,8 +98,8 @@ impl Assembly {
             at += BLOCK as u64 + header.bytes + header.padding() as u64;
         }
 
-        // All data is one run, from the first volume's first byte to the last one's last.
-        let run = blocks(boot.volume.data_bytes) + BLOCK as u64 + blocks(system.volume.data_bytes);
+        // All data is one run, from the first artifact's first byte to the last one's last: no header follows it.
+        let run = run(artifacts).saturating_sub(BLOCK as u64);
         let first = data_at.first().map_or(0, |(at, ..)| at + BLOCK as u64);
         slide_down(&self.output, self.reserve, first, run, progress)?;
         for (at, block, header) in &data_at {
@@ -152,6 +155,11 @@ fn read_up_to(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
         }
     }
     Ok(got)
+}
+
+/// Bytes of the data of these, each with a header behind it.
+fn run(artifacts: &[Encoded]) -> u64 {
+    artifacts.iter().map(|e| blocks(e.artifact.data_bytes) + BLOCK as u64).sum()
 }
 
 /// Bytes of a content with its padding.

@@ -1,11 +1,11 @@
-//! A volume's raw bytes become chunks, and each chunk one zstd frame.
+//! An artifact's raw bytes become chunks, and each chunk one zstd frame.
 use super::data::Data;
+use super::plan::Raw;
 use super::{BuildError, BuildOptions};
 use crate::parallel::{self, Feed};
 use crate::progress::{Progress, Stage};
-use crate::volume::{VolumeError, VolumePlan};
 use crate::zero::is_zero;
-use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind, limits};
+use bistable_format::{Artifact, ArtifactId, Chunk, ChunkList, Digest, Encoding, Hasher, limits};
 use std::io::{self, Write};
 use zstd::bulk::Compressor;
 
@@ -66,10 +66,11 @@ impl Default for Level {
     }
 }
 
-/// A volume whose data is written.
+/// An artifact whose data is written.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    pub(super) volume: Artifact,
+    pub(super) id: ArtifactId,
+    pub(super) artifact: Artifact,
     pub(super) list: ChunkList,
     pub(super) list_bytes: Vec<u8>,
 }
@@ -94,14 +95,14 @@ struct Packed {
     raw: usize,
 }
 
-pub(super) fn volume(
-    kind: VolumeKind,
-    plan: &VolumePlan,
+pub(super) fn artifact(
+    id: ArtifactId,
+    plan: &Raw,
     options: &BuildOptions,
     progress: &dyn Progress,
     mut data: Data<'_>,
 ) -> Result<Encoded, BuildError> {
-    let stage = Stage::Compress(kind);
+    let stage = Stage::Compress(id);
     let total = plan.size();
     progress.begin(stage, total);
     let size = options.chunk_size.fitting(total);
@@ -116,11 +117,7 @@ pub(super) fn volume(
         |feed| {
             let mut chunker =
                 Chunker { feed, whole: &mut raw_hash, filling: Vec::new(), size: size.0 as usize, seen: 0 };
-            let written = plan.write_to(&mut chunker, &|_| {}).map_err(|source| match source {
-                // Not the volume's fault: whoever took the bytes has failed and tells why.
-                VolumeError::Output(e) => BuildError::Zstd(e.to_string()),
-                source => BuildError::Volume { kind, source },
-            });
+            let written = plan.write_to(id, &mut chunker);
             let finished =
                 written.and_then(|()| chunker.finish().map_err(|e| BuildError::Zstd(e.to_string())));
             produced = chunker.seen;
@@ -135,7 +132,7 @@ pub(super) fn volume(
             data_bytes += packed.frame.len() as u64;
             raw_bytes += packed.raw as u64;
             if data_bytes > limits::VOLUME_DATA {
-                return Err(BuildError::TooMuchData { kind });
+                return Err(BuildError::TooMuchData { id });
             }
             data.write(&packed.frame)?;
             list.chunks.push(packed.chunk);
@@ -144,10 +141,10 @@ pub(super) fn volume(
         },
     )?;
     if produced != total {
-        return Err(BuildError::Length { kind, announced: total, found: produced });
+        return Err(BuildError::Length { id, announced: total, found: produced });
     }
-    let list_bytes = list.encode(total, data_bytes).map_err(|source| BuildError::List { kind, source })?;
-    let volume = Artifact {
+    let list_bytes = list.encode(total, data_bytes).map_err(|source| BuildError::List { id, source })?;
+    let artifact = Artifact {
         bytes: total,
         digest: raw_hash.finish(),
         chunk_bytes: list.chunk_bytes,
@@ -158,7 +155,7 @@ pub(super) fn volume(
         data: data_hash.finish(),
     };
     progress.end(stage);
-    Ok(Encoded { volume, list, list_bytes })
+    Ok(Encoded { id, artifact, list, list_bytes })
 }
 
 /// Compress one chunk into one frame of its own. Deterministic: a fresh frame per chunk, nothing carried over.

@@ -1,4 +1,4 @@
-//! From a root file system and a boot volume to a signed bundle.
+//! From a root file system and a boot volume, or from a component's tree, to a signed bundle.
 //!
 //! ```text
 //! input ─► raw stream ─► chunks ─► zstd on every processor ─► in order into the output file ─► head, lists, end
@@ -7,34 +7,35 @@
 //! The same input, options and build time give the same bytes, on any machine with any number of threads. Memory is
 //! bounded by two chunks per thread, whatever the size of the image.
 mod assemble;
+mod bind;
 mod data;
 mod encode;
+mod plan;
 
+pub use bind::{BindError, BoundRelease};
 pub use encode::{ChunkSize, Level};
 
+use crate::archive::TreeError;
 use crate::clock::Stopwatch;
-use crate::disk::{self, DiskError, DiskOptions, Dissected};
+use crate::disk::{DiskError, DiskOptions, Dissected};
 use crate::keys::SecretKey;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
-use crate::progress::{Progress, Stage};
+use crate::progress::Progress;
 use crate::root::SignedRoot;
-use crate::volume::kernels::LargeFile;
-use crate::volume::tree::Tree;
-use crate::volume::{
-    self, BootOptions, Ext4Backend, InputKind, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan,
-    VolumeSize, open_boot, open_system,
-};
+use crate::volume::{Ext4Backend, Owner, VolumeError, VolumeSize};
 use bistable_boot::Flow;
+use bistable_format::content::Directory;
 use bistable_format::{
-    Artifact, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency, VolumeKind,
-    Volumes, health, limits, release::DataPolicy, selftest,
+    Artifact, ArtifactId, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency,
+    VolumeKind, Volumes, health, limits, release::DataPolicy, selftest,
 };
+use plan::Planned;
 use semver::Version;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a release's volumes are made from.
+/// What a release is made from.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// One input for each.
@@ -46,6 +47,13 @@ pub enum Input {
     },
     /// A finished disk image, taken apart.
     Disk(DiskOptions),
+    /// The complete tree of a component: a directory or a tar.
+    Tree {
+        /// The component's name.
+        component: String,
+        /// Where the tree is.
+        tree: PathBuf,
+    },
 }
 
 impl Input {
@@ -54,6 +62,29 @@ impl Input {
         match self {
             Input::Volumes { system, boot } => vec![system, boot],
             Input::Disk(disk) => vec![&disk.image],
+            Input::Tree { tree, .. } => vec![tree],
+        }
+    }
+
+    /// What is built, of its artifacts.
+    fn content(
+        &self,
+        artifact: impl Fn(ArtifactId) -> Result<Artifact, BuildError>,
+    ) -> Result<Content, BuildError> {
+        Ok(match self {
+            Input::Volumes { .. } | Input::Disk(_) => Content::Image(Volumes {
+                boot: artifact(VolumeKind::Boot.into())?,
+                system: artifact(VolumeKind::System.into())?,
+            }),
+            Input::Tree { .. } => Content::Directory(Directory { archive: artifact(ArtifactId::Archive)? }),
+        })
+    }
+
+    /// The component that is built; none for an image.
+    fn component(&self) -> Option<&str> {
+        match self {
+            Input::Volumes { .. } | Input::Disk(_) => None,
+            Input::Tree { component, .. } => Some(component),
         }
     }
 }
@@ -89,7 +120,9 @@ pub struct BuildOptions {
     pub health: String,
     /// Seconds since 1970 (SOURCE_DATE_EPOCH): stands in the release, and no file in the volumes gets a later time.
     pub build_time: u64,
-    /// What the volumes are made from.
+    /// The components that the image brings along.
+    pub binds: Vec<BoundRelease>,
+    /// What it is made from.
     pub input: Input,
     /// What starts the kernel.
     pub flow: Flow,
@@ -145,6 +178,7 @@ impl BuildOptions {
             self_tests: String::new(),
             health: String::new(),
             build_time: 0,
+            binds: Vec::new(),
             input: Input::Volumes { system, boot },
             flow: Flow::Tryboot,
             plain_boot: false,
@@ -162,12 +196,13 @@ impl BuildOptions {
         }
     }
 
-    /// The release with these volumes, whose agent reads these formats.
-    fn release(&self, root: &Root, durable: u16, volumes: Volumes) -> Release {
+    /// The release with this content; the agent in an image reads these formats.
+    fn release(&self, root: &Root, durable: u16, content: Content) -> Release {
         let head = Head::new(root.repository(), &self.product);
         let (version, boards) = (self.version.clone(), self.boards.clone());
         Release {
             durable,
+            component: self.input.component().map(Into::into),
             security_version: self.security_version,
             requires: self.requires.clone(),
             urgency: self.urgency.clone(),
@@ -179,7 +214,8 @@ impl BuildOptions {
             health: self.health.clone(),
             data: self.data,
             sbom: self.sbom,
-            ..Release::new(head, version, boards, Content::Image(volumes))
+            bound: self.binds.iter().map(BoundRelease::bound).collect(),
+            ..Release::new(head, version, boards, content)
         }
     }
 
@@ -208,55 +244,67 @@ pub enum BuildError {
     /// A plan or profile with something that no device knows.
     #[error("the release's checks")]
     Checks(#[source] DecodeError),
+    /// A component can't be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// No key signs.
     #[error("no key was given to sign with: every device refuses an unsigned release; give --key NAME.key")]
     NoKey,
     /// The given root would refuse it.
     #[error("devices with this root would refuse the release")]
     Untrusted(#[source] TrustError),
+    /// The tree of a component can't be used.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// A volume can't be made.
-    #[error("the {kind} volume can't be made")]
+    #[error("the {id:#} can't be made")]
     Volume {
         /// Which.
-        kind: VolumeKind,
+        id: ArtifactId,
         /// Why.
         source: VolumeError,
     },
     /// The disk image can't be taken apart.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A volume is larger than the format allows.
-    #[error("the {kind} volume has {bytes} bytes; the most is {limit}", limit = limits::VOLUME)]
+    /// An artifact is larger than the format allows.
+    #[error("the {id:#} has {bytes} bytes; the most is {limit}", limit = limits::VOLUME)]
     TooLarge {
         /// Which.
-        kind: VolumeKind,
+        id: ArtifactId,
         /// Its bytes.
         bytes: u64,
     },
-    /// A volume's data is larger than the format allows.
-    #[error("the {kind} volume is larger than {limit} bytes even when compressed; leave something out", limit = limits::VOLUME_DATA)]
+    /// An artifact's data is larger than the format allows.
+    #[error("the {id:#} is larger than {limit} bytes even when compressed; leave something out", limit = limits::VOLUME_DATA)]
     TooMuchData {
         /// Which.
-        kind: VolumeKind,
+        id: ArtifactId,
     },
-    /// The volume was not what it said.
-    #[error("internal: the {kind} volume announced {announced} bytes and has {found}; please report this")]
+    /// It was not what it said.
+    #[error("internal: the {id:#} announced {announced} bytes and has {found}; please report this")]
     Length {
         /// Which.
-        kind: VolumeKind,
+        id: ArtifactId,
         /// What was announced.
         announced: u64,
         /// What came.
         found: u64,
     },
+    /// An artifact is missing.
+    #[error("internal: the {id:#} was never planned; please report this")]
+    Unplanned {
+        /// Which.
+        id: ArtifactId,
+    },
     /// Compression failed.
     #[error("zstd failed: {0}")]
     Zstd(String),
     /// The chunk list is not possible.
-    #[error("the chunk list of the {kind} volume is not possible")]
+    #[error("the chunk list of the {id:#} is not possible")]
     List {
-        /// Which volume's.
-        kind: VolumeKind,
+        /// Which artifact's.
+        id: ArtifactId,
         /// Why.
         source: DecodeError,
     },
@@ -265,15 +313,15 @@ pub enum BuildError {
     Output(#[from] OutputError),
 }
 
-/// What was made of a volume.
+/// What was made of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuiltVolume {
+pub struct BuiltArtifact {
     /// Which.
-    pub kind: VolumeKind,
+    pub id: ArtifactId,
     /// What its input was.
     pub input: String,
     /// Bytes and digests.
-    pub volume: Artifact,
+    pub artifact: Artifact,
     /// Its chunks.
     pub chunks: usize,
     /// Raw bytes in each of them but the last.
@@ -295,8 +343,8 @@ pub struct Built {
     pub digest: Digest,
     /// Bytes of the bundle.
     pub bytes: u64,
-    /// Boot and system.
-    pub volumes: Vec<BuiltVolume>,
+    /// Boot and system, or the archive.
+    pub artifacts: Vec<BuiltArtifact>,
     /// What was done to the disk image, if that is where the volumes are from.
     pub dissected: Option<Dissected>,
     /// Time to put it together and flush it.
@@ -315,89 +363,51 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     output::not_an_input(&options.out, options.input.paths())?;
     let output = NewFile::create(&options.out, options.existing, Access::Public)?;
 
-    let (epoch, size) = (options.build_time, options.system_size);
-    // Keeps the disk image's temporary files until all is done.
-    let _folder;
-    let (boot, system, dissected) = match &options.input {
-        Input::Volumes { system, boot } => (BootSource::Path(boot), system.clone(), None),
-        Input::Disk(disk) => {
-            let parts = disk::dissect(disk, options.root.as_ref(), epoch, size, &options.out, progress)?;
-            parts.dissected.notes.iter().for_each(|note| progress.note(note));
-            _folder = parts.folder;
-            (BootSource::Tree(&disk.image, parts.boot), parts.system, Some(parts.dissected))
-        }
-    };
-
-    // Both inputs are read before any is compressed: what is wrong with the second shows at once.
-    let boot = Planned::new(VolumeKind::Boot, || plan_boot(options, boot), progress)?;
-    let system = Planned::new(VolumeKind::System, || plan_system(options, &system), progress)?;
-    for note in twice(boot.plan.large_files(), system.plan.large_files()) {
-        progress.note(&note);
+    let plans = plan::plan(options, progress)?;
+    let sizes: Vec<u64> = plans.artifacts.iter().map(Planned::size).collect();
+    let assembly = assemble::Assembly::begin(output, options, &sizes);
+    let (mut encoded, mut artifacts) = (Vec::new(), Vec::new());
+    for planned in &plans.artifacts {
+        let (made, report) = encode(planned, options, assembly.data(&encoded), progress)?;
+        encoded.push(made);
+        artifacts.push(report);
     }
-    let durable = system.plan.durable();
-    let assembly = assemble::Assembly::begin(output, options, &[boot.plan.size(), system.plan.size()]);
-    let (boot, boot_report) = boot.encode(options, progress, assembly.data(None))?;
-    let (system, system_report) = system.encode(options, progress, assembly.data(Some(&boot)))?;
-
     let assemble_watch = Stopwatch::start();
-    let made = assembly.finish(options, durable, &boot, &system, progress)?;
+    let content = options.input.content(|id| {
+        let made = encoded.iter().find(|e| e.id == id);
+        made.map(|e| e.artifact.clone()).ok_or(BuildError::Unplanned { id })
+    })?;
+    let made = assembly.finish(options, plans.durable, content, &encoded, progress)?;
     Ok(Built {
         release: made.release,
         digest: made.digest,
         bytes: made.bytes,
-        volumes: vec![boot_report, system_report],
-        dissected,
+        artifacts,
+        dissected: plans.dissected,
         assemble_time: assemble_watch.elapsed(),
         time: watch.elapsed(),
     })
 }
 
-/// A volume whose input is read.
-struct Planned {
-    kind: VolumeKind,
-    plan: VolumePlan,
-    time: Duration,
-}
-
-impl Planned {
-    fn new(
-        kind: VolumeKind,
-        plan: impl FnOnce() -> Result<VolumePlan, VolumeError>,
-        progress: &dyn Progress,
-    ) -> Result<Planned, BuildError> {
-        let watch = Stopwatch::start();
-        progress.begin(Stage::Plan(kind), 0);
-        let plan = plan().map_err(|source| BuildError::Volume { kind, source })?;
-        progress.end(Stage::Plan(kind));
-        for warning in plan.warnings() {
-            progress.note(&format!("{kind}: {warning}"));
-        }
-        if plan.size() > limits::VOLUME {
-            return Err(BuildError::TooLarge { kind, bytes: plan.size() });
-        }
-        Ok(Planned { kind, plan, time: watch.elapsed() })
-    }
-
-    fn encode(
-        self,
-        options: &BuildOptions,
-        progress: &dyn Progress,
-        data: data::Data<'_>,
-    ) -> Result<(encode::Encoded, BuiltVolume), BuildError> {
-        let watch = Stopwatch::start();
-        let encoded = encode::volume(self.kind, &self.plan, options, progress, data)?;
-        let report = BuiltVolume {
-            kind: self.kind,
-            input: self.plan.input().to_string(),
-            volume: encoded.volume.clone(),
-            chunks: encoded.list.chunks.len(),
-            chunk_bytes: encoded.list.chunk_bytes,
-            zero_chunks: encoded.zero_chunks(),
-            plan_time: self.time,
-            encode_time: watch.elapsed(),
-        };
-        Ok((encoded, report))
-    }
+fn encode(
+    planned: &Planned,
+    options: &BuildOptions,
+    data: data::Data<'_>,
+    progress: &dyn Progress,
+) -> Result<(encode::Encoded, BuiltArtifact), BuildError> {
+    let watch = Stopwatch::start();
+    let encoded = encode::artifact(planned.id, &planned.raw, options, progress, data)?;
+    let report = BuiltArtifact {
+        id: planned.id,
+        input: planned.raw.input().to_string(),
+        artifact: encoded.artifact.clone(),
+        chunks: encoded.list.chunks.len(),
+        chunk_bytes: encoded.list.chunk_bytes,
+        zero_chunks: encoded.zero_chunks(),
+        plan_time: planned.time,
+        encode_time: watch.elapsed(),
+    };
+    Ok((encoded, report))
 }
 
 /// All that can be known to be wrong before the long work begins.
@@ -406,11 +416,12 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
         return Err(BuildError::NoKey);
     }
     let root = options.root()?;
+    bind::check(options)?;
     // A person just wrote them: what isn't known is a mistake.
     selftest::Plan::parse_known(&options.self_tests).map_err(BuildError::Checks)?;
     health::Profile::parse_known(&options.health).map_err(BuildError::Checks)?;
     let zero = Digest([0; 32]);
-    let volume = Artifact {
+    let artifact = Artifact {
         bytes: 512,
         digest: zero,
         chunk_bytes: limits::CHUNK_MIN,
@@ -420,49 +431,8 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
         data_bytes: 1,
         data: zero,
     };
-    let draft = options.release(root, 1, Volumes { boot: volume.clone(), system: volume });
+    let draft = options.release(root, 1, options.input.content(|_| Ok(artifact.clone()))?);
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
     Release::open(&signed, root).map_err(BuildError::Untrusted)?;
     Ok(())
-}
-
-/// Of each large file that both volumes hold, that they do.
-fn twice(boot: &[LargeFile], system: &[LargeFile]) -> Vec<String> {
-    let same = |file: &LargeFile| boot.iter().find(|other| other.digest == file.digest);
-    let note = |file: &LargeFile, other: &LargeFile| {
-        format!(
-            "system: /{} is the boot volume's {}: each update that changes it sends it twice; leave it out of the system if \
-             nothing reads it there",
-            file.path, other.path
-        )
-    };
-    system.iter().filter_map(|file| Some(note(file, same(file)?))).collect()
-}
-
-/// Where a boot volume comes from.
-enum BootSource<'a> {
-    Path(&'a Path),
-    /// A disk image's, and the path of the image for messages.
-    Tree(&'a Path, Tree),
-}
-
-fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePlan, VolumeError> {
-    let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::Boot));
-    let (size, flow, plain) = (options.boot_size, options.flow, options.plain_boot);
-    let boot = BootOptions { size, flow, plain, ..BootOptions::new(id, options.build_time) };
-    match source {
-        BootSource::Path(path) => open_boot(path, &boot),
-        BootSource::Tree(image, tree) => volume::plan_boot(image, InputKind::Fat, tree, &boot, Vec::new()),
-    }
-}
-
-fn plan_system(options: &BuildOptions, path: &Path) -> Result<VolumePlan, VolumeError> {
-    let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::System));
-    let (size, owner, backend) = (options.system_size, options.owner, options.backend);
-    // A disk image's has it already.
-    let root = options.root.clone().filter(|_| matches!(options.input, Input::Volumes { .. }));
-    open_system(
-        path,
-        &SystemOptions { size, owner, backend, root, ..SystemOptions::new(id, options.build_time) },
-    )
 }

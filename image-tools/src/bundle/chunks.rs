@@ -2,7 +2,7 @@
 use super::{BundleError, ChunkProblem, Part, Stream};
 use crate::parallel::{Feed, Stopped};
 use bistable_format::bundle::Reader;
-use bistable_format::{Chunk, ChunkList, Digest, Encoding, VolumeKind};
+use bistable_format::{ArtifactId, Chunk, ChunkList, Digest, Encoding};
 use std::io::{self, Read};
 use zstd::bulk::Decompressor;
 
@@ -23,7 +23,7 @@ pub(super) struct Checked {
 
 pub(super) fn read_frames<'a, R: Read>(
     bundle: &mut Reader<Stream<R>>,
-    kind: VolumeKind,
+    kind: ArtifactId,
     list: &'a ChunkList,
     volume: u64,
     feed: &mut Feed<'_, Job<'a>>,
@@ -43,7 +43,7 @@ pub(super) fn read_frames<'a, R: Read>(
 
 /// Hash, and only then decompress, to no more than the chunk's bytes.
 pub(super) fn unpack(
-    kind: VolumeKind,
+    kind: ArtifactId,
     job: Job<'_>,
     decompressor: &mut Option<Decompressor<'static>>,
 ) -> Result<Checked, BundleError> {

@@ -1,7 +1,7 @@
 //! Reads a delta's bundle, as strictly as a release's.
 use super::{BundleError, Part, Stream};
 use bistable_format::bundle::{self, Anyone, Kind, ReadError, Trust};
-use bistable_format::{Delta, Hasher, Release, Root, VolumeKind};
+use bistable_format::{ArtifactId, Delta, Hasher, Release, Root};
 use std::io::Read;
 
 /// What is hashed at a time.
@@ -13,7 +13,7 @@ pub struct DeltaReader<R> {
     bundle: bundle::Reader<Stream<R>>,
     delta: Delta,
     /// The artifacts that it makes, in the bundle's order, each with its encoded list.
-    lists: Vec<(VolumeKind, Vec<u8>)>,
+    lists: Vec<(ArtifactId, Vec<u8>)>,
 }
 
 impl<R: Read> DeltaReader<R> {
@@ -39,8 +39,9 @@ impl<R: Read> DeltaReader<R> {
         if delta.head.product != bundle.release().head.product {
             return Err(BundleError::OtherTarget);
         }
-        let volumes = bundle.release().volumes().ok_or(BundleError::NotAnImage)?.clone();
-        let made = volumes.iter().map(|(kind, _)| kind).filter(|kind| delta.artifact(kind.name()).is_some());
+        let artifacts = bundle.release().content.artifacts().into_iter().map(|(kind, _)| kind);
+        let made: Vec<ArtifactId> =
+            artifacts.filter(|kind| delta.artifact(&kind.to_string()).is_some()).collect();
         let mut lists = Vec::new();
         for kind in made {
             let list = bundle.list(kind).map_err(|e| match e {
@@ -72,8 +73,8 @@ impl<R: Read> DeltaReader<R> {
         self.bundle.delta().map_or(&[], |(signed, _)| signed)
     }
 
-    /// The encoded chunk list of each volume that it makes, in order.
-    pub fn lists(&self) -> &[(VolumeKind, Vec<u8>)] {
+    /// The encoded chunk list of each artifact that it makes, in order.
+    pub fn lists(&self) -> &[(ArtifactId, Vec<u8>)] {
         &self.lists
     }
 
@@ -82,8 +83,8 @@ impl<R: Read> DeltaReader<R> {
         self.bundle.frame().bundle_bytes()
     }
 
-    /// Where each volume's data begins.
-    pub(crate) fn data_at(&self) -> Vec<(VolumeKind, u64)> {
+    /// Where each artifact's data begins.
+    pub(crate) fn data_at(&self) -> Vec<(ArtifactId, u64)> {
         super::data_at(self.bundle.frame(), self.lists.iter().map(|(kind, _)| *kind))
     }
 
@@ -94,7 +95,7 @@ impl<R: Read> DeltaReader<R> {
     pub fn check_data(mut self) -> Result<(), BundleError> {
         for (kind, _) in &self.lists {
             let part = Part::Data(*kind);
-            let Some(artifact) = self.delta.artifact(kind.name()) else { continue };
+            let Some(artifact) = self.delta.artifact(&kind.to_string()) else { continue };
             self.bundle.begin(part)?;
             let (mut hasher, mut left) = (Hasher::new(), artifact.data_bytes);
             while left > 0 {

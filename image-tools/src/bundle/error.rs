@@ -1,6 +1,6 @@
 //! What can be wrong with a bundle, and where.
 use bistable_format::bundle::{Kind, Part, ReadError};
-use bistable_format::{DecodeError, TrustError, VolumeKind};
+use bistable_format::{ArtifactId, DecodeError, TrustError};
 use std::io;
 
 /// What is wrong with a bundle, and where. Offsets count bytes of the file.
@@ -60,11 +60,11 @@ pub enum BundleError {
     },
     /// The chunk list isn't the one that the release names.
     #[error(
-        "the chunk list of the {kind} volume, at byte {offset}, is not the one that the release names: the file is damaged or was changed; copy or fetch it again"
+        "the chunk list of the {kind:#}, at byte {offset}, is not the one that the release names: the file is damaged or was changed; copy or fetch it again"
     )]
     ListDigest {
-        /// Which volume's.
-        kind: VolumeKind,
+        /// Which artifact's.
+        kind: ArtifactId,
         /// Where the list begins.
         offset: u64,
     },
@@ -78,32 +78,37 @@ pub enum BundleError {
     },
     /// The chunk list is the signed one, and makes no sense.
     #[error(
-        "the chunk list of the {kind} volume, at byte {offset}, is signed but can't be right; build the bundle again"
+        "the chunk list of the {kind:#}, at byte {offset}, is signed but can't be right; build the bundle again"
     )]
     List {
-        /// Which volume's.
-        kind: VolumeKind,
+        /// Which artifact's.
+        kind: ArtifactId,
         /// Where the list begins.
         offset: u64,
         /// What is wrong.
         source: DecodeError,
     },
-    /// It holds something else than an image.
-    #[error("it is not an image, and this version of bistable-image reads images only: use a newer one")]
-    NotAnImage,
+    /// It holds something that this version doesn't know.
+    #[error(
+        "its content is of kind {kind}, which this version of bistable-image can't read: use a newer one"
+    )]
+    Unreadable {
+        /// The kind's number.
+        kind: u16,
+    },
     /// It is a delta, which needs its base.
     #[error(
-        "the {kind} volume is a delta against another image, so it can't be read alone; use the full bundle"
+        "the {kind:#} is a delta against another release's, so it can't be read alone; use the full bundle"
     )]
     Delta {
-        /// Which volume.
-        kind: VolumeKind,
+        /// Which artifact.
+        kind: ArtifactId,
     },
     /// A chunk is wrong.
-    #[error("chunk {index} of the {kind} volume, at byte {offset}: {problem}")]
+    #[error("chunk {index} of the {kind:#}, at byte {offset}: {problem}")]
     Chunk {
-        /// Which volume.
-        kind: VolumeKind,
+        /// Which artifact.
+        kind: ArtifactId,
         /// Which chunk, counted from 0.
         index: usize,
         /// Where its frame begins.
@@ -113,12 +118,12 @@ pub enum BundleError {
     },
     /// All chunks are right, and the whole isn't.
     #[error(
-        "the chunks of the {kind} volume are as listed, but its {what} does not have the digest that the release names; build the bundle again"
+        "the chunks of the {kind:#} are as listed, but its {what} does not have the digest that the release names; build the bundle again"
     )]
-    Volume {
-        /// Which volume.
-        kind: VolumeKind,
-        /// `raw image` or `data`.
+    Artifact {
+        /// Which artifact.
+        kind: ArtifactId,
+        /// `content` or `data`.
         what: &'static str,
     },
     /// Bytes follow the end.
@@ -127,11 +132,11 @@ pub enum BundleError {
         /// Where they begin.
         offset: u64,
     },
-    /// Whoever takes the volumes failed.
-    #[error("the {kind} volume can't be written")]
+    /// Whoever takes the artifacts failed.
+    #[error("the {kind:#} can't be written")]
     Sink {
-        /// Which volume.
-        kind: VolumeKind,
+        /// Which artifact.
+        kind: ArtifactId,
         /// What the system said.
         source: io::Error,
     },
@@ -150,6 +155,7 @@ impl From<ReadError<io::Error>> for BundleError {
             ReadError::OtherTarget { .. } => BundleError::OtherTarget,
             ReadError::Differs { at, part } => BundleError::Differs { offset: at, part },
             ReadError::Digest { at, part: Part::List(kind) } => BundleError::ListDigest { kind, offset: at },
+            ReadError::Digest { at, part: part @ Part::Blob(_) } => BundleError::Differs { offset: at, part },
             ReadError::Digest { part, .. } => BundleError::DeltaPart { part },
             ReadError::Trailing { at } => BundleError::Trailing { offset: at },
         }

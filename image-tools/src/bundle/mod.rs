@@ -11,12 +11,12 @@ pub use error::{BundleError, ChunkProblem};
 use crate::parallel::{self, Threads};
 use crate::progress::{Progress, Stage};
 use bistable_format::bundle::{self, Anyone, BLOCK, Frame, Input, Kind, Trust};
-use bistable_format::{ChunkList, Hasher, Release, Root, VolumeKind};
+use bistable_format::{ArtifactId, ChunkList, Content, Hasher, Release, Root};
 use chunks::{Checked, Job, read_frames, unpack};
 use std::io::{self, Read};
 
-/// Takes a verified piece of a volume: which, from which raw byte on, and the bytes. Pieces come in order.
-pub type RawSink<'a> = dyn FnMut(VolumeKind, u64, &[u8]) -> io::Result<()> + Send + 'a;
+/// Takes a verified piece of an artifact: which, from which raw byte on, and the bytes. Pieces come in order.
+pub type RawSink<'a> = dyn FnMut(ArtifactId, u64, &[u8]) -> io::Result<()> + Send + 'a;
 
 /// A stream of a bundle's bytes.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl<R: Read> Input for Stream<R> {
 #[derive(Debug)]
 pub struct Reader<R> {
     bundle: bundle::Reader<Stream<R>>,
-    lists: Vec<(VolumeKind, ChunkList)>,
+    lists: Vec<(ArtifactId, ChunkList)>,
 }
 
 impl<R: Read> Reader<R> {
@@ -61,12 +61,18 @@ impl<R: Read> Reader<R> {
 
     fn open_with(input: R, trust: &impl Trust) -> Result<Self, BundleError> {
         let mut bundle = bundle::Reader::open(Stream(input), trust, Some(Kind::Full))?;
-        let volumes = bundle.release().volumes().ok_or(BundleError::NotAnImage)?.clone();
+        let content = bundle.release().content.clone();
+        if let Content::Unknown(unknown) = &content {
+            return Err(BundleError::Unreadable { kind: unknown.kind });
+        }
         let mut lists = Vec::new();
-        for (kind, volume) in volumes.iter() {
+        for (kind, artifact) in content.artifacts() {
             let offset = bundle.at() + BLOCK as u64;
-            let list = ChunkList::decode(&bundle.list(kind)?, volume);
+            let list = ChunkList::decode(&bundle.list(kind)?, artifact);
             lists.push((kind, list.map_err(|source| BundleError::List { kind, offset, source })?));
+        }
+        for number in 1..=content.blobs().len() {
+            bundle.blob(number)?;
         }
         Ok(Reader { bundle, lists })
     }
@@ -81,8 +87,8 @@ impl<R: Read> Reader<R> {
         self.bundle.signed()
     }
 
-    /// How each volume is cut.
-    pub fn lists(&self) -> &[(VolumeKind, ChunkList)] {
+    /// How each artifact is cut.
+    pub fn lists(&self) -> &[(ArtifactId, ChunkList)] {
         &self.lists
     }
 
@@ -105,28 +111,30 @@ impl<R: Read> Reader<R> {
         let lists = std::mem::take(&mut self.lists);
         for (kind, list) in &lists {
             self.bundle.begin(Part::Data(*kind))?;
-            self.volume(*kind, list, threads, progress, sink)?;
+            self.artifact(*kind, list, threads, progress, sink)?;
             self.bundle.finish(Part::Data(*kind))?;
         }
         Ok(self.bundle.end()?)
     }
 
-    fn volume(
+    fn artifact(
         &mut self,
-        kind: VolumeKind,
+        kind: ArtifactId,
         list: &ChunkList,
         threads: Threads,
         progress: &dyn Progress,
         sink: &mut RawSink<'_>,
     ) -> Result<(), BundleError> {
-        let volume = self.bundle.release().volumes().ok_or(BundleError::NotAnImage)?.get(kind).clone();
+        let release = self.bundle.release();
+        let unreadable = BundleError::Unreadable { kind: release.content.kind() };
+        let artifact = release.content.artifact(kind).ok_or(unreadable)?.clone();
         let stage = Stage::Verify(kind);
-        progress.begin(stage, volume.bytes);
+        progress.begin(stage, artifact.bytes);
         let (mut raw, mut data, mut done) = (Hasher::new(), Hasher::new(), 0);
         let bundle = &mut self.bundle;
         parallel::ordered(
             threads,
-            |feed| read_frames(bundle, kind, list, volume.bytes, feed),
+            |feed| read_frames(bundle, kind, list, artifact.bytes, feed),
             || {
                 let mut decompressor = None;
                 move |job: Job<'_>| unpack(kind, job, &mut decompressor)
@@ -140,24 +148,24 @@ impl<R: Read> Reader<R> {
                 Ok(())
             },
         )?;
-        if data.finish() != volume.data {
-            return Err(BundleError::Volume { kind, what: "data" });
+        if data.finish() != artifact.data {
+            return Err(BundleError::Artifact { kind, what: "data" });
         }
-        if raw.finish() != volume.digest {
-            return Err(BundleError::Volume { kind, what: "raw image" });
+        if raw.finish() != artifact.digest {
+            return Err(BundleError::Artifact { kind, what: "content" });
         }
         progress.end(stage);
         Ok(())
     }
 
-    /// Where each volume's data begins.
-    pub(crate) fn data_at(&self) -> Vec<(VolumeKind, u64)> {
+    /// Where each artifact's data begins.
+    pub(crate) fn data_at(&self) -> Vec<(ArtifactId, u64)> {
         data_at(self.bundle.frame(), self.lists.iter().map(|(kind, _)| *kind))
     }
 }
 
-/// Where the data of these volumes begins, which are the last entries.
-fn data_at(frame: &Frame, kinds: impl ExactSizeIterator<Item = VolumeKind>) -> Vec<(VolumeKind, u64)> {
+/// Where the data of these artifacts begins, which are the last entries.
+fn data_at(frame: &Frame, kinds: impl ExactSizeIterator<Item = ArtifactId>) -> Vec<(ArtifactId, u64)> {
     let first = frame.headers.len().saturating_sub(kinds.len());
     let mut at = 0;
     let contents = frame.headers.iter().map(|header| {

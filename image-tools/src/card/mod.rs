@@ -92,6 +92,14 @@ pub enum CardError {
     /// The bundle isn't verified.
     #[error(transparent)]
     Bundle(#[from] VerifyError),
+    /// It is the bundle of a component.
+    #[error("{bundle} is a release of {what}, which is not an image: give the bundle of an image", bundle = bundle.display())]
+    NotAnImage {
+        /// The bundle.
+        bundle: PathBuf,
+        /// What it is.
+        what: String,
+    },
     /// The root has demo keys.
     #[error(
         "the root is not for products; use one with production keys, or --allow-demo for a device on your desk"
@@ -206,12 +214,9 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
     let release = reader.release().clone();
     let signed = reader.signed_release().to_vec();
     let digest = bistable_format::release::identity(&signed);
-    let volumes = release.volumes().ok_or_else(|| {
-        CardError::Bundle(VerifyError::Bundle {
-            path: options.bundle.clone(),
-            source: BundleError::NotAnImage,
-        })
-    })?;
+    let volumes = release
+        .volumes()
+        .ok_or_else(|| CardError::NotAnImage { bundle: options.bundle.clone(), what: release.what() })?;
     let plan = CardPlan::new(options, volumes)?;
     for note in plan.notes() {
         progress.note(note);
@@ -235,7 +240,10 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
     let start = |kind| plan.place(slot_a(kind)).start;
     let writer = &card;
     reader
-        .volumes(options.threads, progress, &mut |kind, at, raw| writer.fill(start(kind) + at, raw))
+        .volumes(options.threads, progress, &mut |id, at, raw| match id.volume() {
+            Some(kind) => writer.fill(start(kind) + at, raw),
+            None => Ok(()),
+        })
         .map_err(|source| match source {
             BundleError::Sink { source, .. } => OutputError::io("write", &options.out)(source).into(),
             source => CardError::Bundle(VerifyError::Bundle { path: options.bundle.clone(), source }),

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::repository::audit::{self, Act};
 use crate::repository::channel::ChannelLog;
+use crate::repository::edit::named;
 use crate::repository::store::Claim;
 use crate::repository::trust::Recognized;
 use bistable_format::attestation::Attestation;
@@ -76,8 +77,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         },
     };
     let new = there.is_none();
-    let (product, version) = (&offer.constraints.product, &offer.constraints.version);
-    let about = format!("{} of {product} {version} by key {:.4}", args.kind, key.public().id());
+    let name = named(offer);
+    let about = format!("{} of {name} by key {:.4}", args.kind, key.public().id());
     // A process that died between the two is made up for now: no record of it is older than what was attested.
     let since = audit::timestamp(at);
     let act = Act { who, verb: "attest".into(), about };
@@ -85,12 +86,13 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let text = if new { "attested" } else { "attested before" };
     out.result(
         Answer::Attested(Attested {
-            product: product.clone(),
-            version: version.to_string(),
+            product: offer.constraints.product.clone(),
+            component: offer.constraints.component.clone(),
+            version: offer.constraints.version.to_string(),
             kind: args.kind.clone(),
             file: path,
             new,
         }),
-        &format!("{text}: {} of {product} {version}\n", args.kind),
+        &format!("{text}: {} of {name}\n", args.kind),
     )
 }

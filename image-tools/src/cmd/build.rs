@@ -1,5 +1,7 @@
 //! `build`.
 use super::Out;
+use super::bind;
+use super::place::Place;
 use crate::answer::{self, Answer, DeltaMade};
 use crate::build::{self, BuildOptions, Built, ChunkSize, Input, Level};
 use crate::clock;
@@ -15,13 +17,39 @@ use crate::root;
 use crate::size::{Bytes, Count};
 use crate::volume::{Ext4Backend, Owner, VolumeSize};
 use bistable_boot::Flow;
-use bistable_format::{Digest, Requires, Root, Urgency, limits, release::DataPolicy};
+use bistable_format::{
+    Digest, Requires, Root, Urgency, limits,
+    name::{Subject, what},
+    release::DataPolicy,
+};
 use semver::{Version, VersionReq};
 use std::path::{Path, PathBuf};
 
 /// What `build --help` ends with.
 const TIME: &str = "Environment:\n  SOURCE_DATE_EPOCH  Build time, in seconds since 1970, instead of now. The same content \
 built again with the same time, options and keys is the same release, byte by byte; no file gets a later time.";
+
+/// What only an image has.
+const IMAGE_ONLY: [&str; 11] = [
+    "bind",
+    "system",
+    "boot",
+    "from_img",
+    "uboot",
+    "plain_boot",
+    "system_size",
+    "boot_size",
+    "root_owner",
+    "mke2fs",
+    "overlay",
+];
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// An application with all its files in one folder.
+    Directory,
+}
 
 /// Bytes of a list of materials: those of whole distributions have some tens of megabytes.
 const SBOM_MAX: usize = 256 << 20;
@@ -40,10 +68,10 @@ pub struct Args {
     #[arg(long, required = true)]
     board: Vec<String>,
     /// Root file system: a directory, a tar (plain, .gz, .xz, .zst) or an ext4, squashfs or EROFS image.
-    #[arg(long, value_name = "PATH", required_unless_present = "from_img")]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["from_img", "tree"])]
     system: Option<PathBuf>,
     /// Boot volume: a directory or a FAT image.
-    #[arg(long, value_name = "PATH", required_unless_present = "from_img")]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["from_img", "tree"])]
     boot: Option<PathBuf>,
     /// Both volumes from the image of a finished card, such as Raspberry Pi OS: .img, .img.xz, .img.zst, .img.gz. They
     /// are edited so that they run in either slot; needs e2fsprogs.
@@ -58,6 +86,22 @@ pub struct Args {
     /// Folder that is copied over the card image's root file system, owned by root: how bistable gets into it.
     #[arg(long, value_name = "DIR", requires = "from_img", conflicts_with_all = ["system", "boot"])]
     overlay: Option<PathBuf>,
+    /// Build a release of this component of the product instead of an image
+    #[arg(long, value_name = "NAME", requires = "tree")]
+    component: Option<String>,
+    /// What the component is: directory, an application with all its files in one folder
+    #[arg(long, requires = "component")]
+    kind: Option<Kind>,
+    /// Complete tree of the component: a directory or a tar (plain, .gz, .xz, .zst). All of it belongs to root on the device; a file
+    /// VERSION is added if there is none
+    #[arg(long, value_name = "DIR|TAR", requires_all = ["component", "kind"], conflicts_with_all = IMAGE_ONLY)]
+    tree: Option<PathBuf>,
+    /// Component that the image brings along: a bundle, or NAME=VERSION of one in the repository (--repo). It is switched with the
+    /// slot. Repeat it for more
+    #[arg(long, value_name = "X.bundle|NAME=VERSION")]
+    bind: Vec<String>,
+    #[command(flatten)]
+    place: Place,
     /// U-Boot starts the kernel: put bistable.env onto the boot volume, which tells its script what to load.
     #[arg(long)]
     uboot: bool,
@@ -181,10 +225,12 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     let security_version = match &args.previous {
         None => args.security_version.unwrap_or(0),
         Some(previous) => {
-            let before = previous_security_version(previous, &args.product, root.as_ref().map(|r| &r.root))?;
+            let of = (args.product.as_str(), args.component.as_deref());
+            let before = previous_security_version(previous, of, root.as_ref().map(|r| &r.root))?;
             before.saturating_add(u32::from(args.fixes_security))
         }
     };
+    let binds = bind::releases(&args.bind, &args.place, &args.product, root.as_ref().map(|r| &r.root))?;
     let size = |size: Option<Bytes>| size.map_or(VolumeSize::Fit, |b| VolumeSize::Exact(b.0));
     let options = BuildOptions {
         product: args.product,
@@ -205,14 +251,18 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         self_tests: text(args.self_tests.as_deref())?,
         health: text(args.health.as_deref())?,
         build_time: build_time()?,
-        input: input(
-            args.from_img,
-            args.system,
-            args.boot,
-            args.boot_partition,
-            args.system_partition,
-            args.overlay,
-        )?,
+        binds,
+        input: match (args.component, args.tree) {
+            (Some(component), Some(tree)) => Input::Tree { component, tree },
+            _ => input(
+                args.from_img,
+                args.system,
+                args.boot,
+                args.boot_partition,
+                args.system_partition,
+                args.overlay,
+            )?,
+        },
         flow: if args.uboot { Flow::Uboot } else { Flow::Tryboot },
         plain_boot: args.plain_boot,
         system_size: size(args.system_size),
@@ -279,14 +329,14 @@ pub(super) fn build_time() -> Result<u64, Error> {
 }
 
 /// The security version of the release before this one.
-fn previous_security_version(path: &Path, product: &str, root: Option<&Root>) -> Result<u32, Error> {
+fn previous_security_version(path: &Path, of: Subject<'_>, root: Option<&Root>) -> Result<u32, Error> {
     let (Content::Bundle(file, _) | Content::Release(file)) = inspect::inspect(path, root)?.content else {
         return Err(Error::Usage(format!("{} is neither a bundle nor a release", path.display())));
     };
     let release = file.release;
-    if release.product() != product {
-        let found = release.product();
-        return Err(Error::Usage(format!("{} is of product {found}, not of {product}", path.display())));
+    if release.subject() != of {
+        let (found, wanted) = (release.what(), what(of));
+        return Err(Error::Usage(format!("{} is a release of {found}, not of {wanted}", path.display())));
     }
     Ok(release.security_version)
 }
@@ -315,12 +365,12 @@ fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), E
             found.system_partition
         ));
     }
-    for v in &built.volumes {
+    for v in &built.artifacts {
         text.push_str(&format!(
             "{:8}{:>12} raw {:>12} compressed  from {}: read in {:.1} s, {} of {} ({} zero) in {:.1} s\n",
-            v.kind,
-            Bytes(v.volume.bytes).to_string(),
-            Bytes(v.volume.data_bytes).to_string(),
+            v.id,
+            Bytes(v.artifact.bytes).to_string(),
+            Bytes(v.artifact.data_bytes).to_string(),
             v.input,
             v.plan_time.as_secs_f64(),
             Count(v.chunks, "chunk"),
@@ -334,7 +384,7 @@ fn report(built: &Built, deltas: &[Made], path: &Path, out: Out) -> Result<(), E
     text.push_str(&format!(
         "release {}\n{} {}, put together in {:.1} s, {seconds:.1} s in all\n",
         built.digest,
-        release.product(),
+        release.what(),
         release.version,
         built.assemble_time.as_secs_f64(),
     ));

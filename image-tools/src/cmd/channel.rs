@@ -9,12 +9,13 @@ use crate::error::Error;
 use crate::keys::read_public;
 use crate::repository::audit::timestamp;
 use crate::repository::channel::{ChannelFile, ChannelLog, OldRoot, names};
-use crate::repository::edit::{EditError, barrier, people, pin, unpin};
+use crate::repository::edit::{EditError, barrier, named, people, pin, unpin};
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::words::seconds;
 use crate::repository::writer::Committed;
 use bistable_format::channel::Passage;
+use bistable_format::name::what;
 use bistable_format::{Channel as Content, Key};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -158,8 +159,7 @@ fn marked(
     let selector = args.which.selector();
     changed(&args.name, &args.write, out, verb, |draft, _| {
         let offer = selector.find(draft)?;
-        let (identity, about) =
-            (offer.identity, format!("{} {}", offer.constraints.product, offer.constraints.version));
+        let (identity, about) = (offer.identity, named(offer));
         mark(draft, &identity)?;
         Ok(about)
     })
@@ -235,17 +235,16 @@ fn text_of(channel: &Content, now: u64) -> String {
     let mut offers: Vec<_> = channel.offers.iter().collect();
     offers.sort_by(|a, b| {
         a.constraints
-            .product
-            .cmp(&b.constraints.product)
+            .subject()
+            .cmp(&b.constraints.subject())
             .then(b.constraints.version.cmp_precedence(&a.constraints.version))
     });
     for offer in offers {
         let barrier = if offer.passage == Passage::Barrier { "  barrier" } else { "" };
         let pinned = if channel.pins.contains(&offer.identity) { "  pinned" } else { "" };
         line(format_args!(
-            "  {} {}  {}  {:.12}  since {}{barrier}{pinned}",
-            offer.constraints.product,
-            offer.constraints.version,
+            "  {}  {}  {:.12}  since {}{barrier}{pinned}",
+            named(offer),
             stage(&offer.rollout, now),
             offer.identity,
             timestamp(offer.since),
@@ -255,7 +254,7 @@ fn text_of(channel: &Content, now: u64) -> String {
         }
     }
     for bad in &channel.withdrawn {
-        line(format_args!("  {} {}  WITHDRAWN: {}", bad.product, bad.version, bad.reason));
+        line(format_args!("  {} {}  WITHDRAWN: {}", what(bad.subject()), bad.version, bad.reason));
     }
     let gates = &channel.gates;
     if gates.min_age > 0 || gates.min_interval > 0 || !gates.attestations.is_empty() {

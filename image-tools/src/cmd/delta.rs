@@ -79,7 +79,7 @@ pub(super) fn line(made: &Made) -> String {
         made.path.display(),
         Bytes(made.bytes),
         Bytes(made.full_bytes),
-        made.target.product(),
+        made.target.what(),
         made.base.version,
         made.target.version,
         made.time.as_secs_f64(),
@@ -90,7 +90,7 @@ pub(super) fn line(made: &Made) -> String {
     text
 }
 
-/// How the chunks of a volume are made, human-readable.
+/// How the chunks of an artifact are made, human-readable.
 pub(super) fn counts_line(name: &str, counts: &Counts) -> String {
     let Counts { zero, copied, patched, full } = counts;
     format!("{name:8}{} patched, {full} new, {copied} copied, {zero} zero", Count(*patched, "chunk"))

@@ -21,7 +21,7 @@ const SIGNED: &str = "--key release.key --root root.root";
 pub struct Args {
     /// The channel
     channel: String,
-    /// How many releases of a product back its devices may be
+    /// How many releases of an image or a component back its devices may be
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
     #[command(flatten)]
@@ -43,14 +43,15 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     for Wanted { target, base } in &all {
         let (target, base) = (&target.entry, &base.entry);
         let bytes = there.get(&(target.identity, base.identity)).copied();
-        let (product, new, old) = (&target.product, &target.version, &base.version);
+        let (what, new, old) = (target.what(), &target.version, &base.version);
         let state = bytes.map_or_else(|| "missing".into(), |bytes| Bytes(bytes).to_string());
         let full = Bytes(target.bytes);
-        let _ = writeln!(text, "{product} {old} to {new}: {state:>10}  (all of it: {full})");
-        let bundle = format!("{product}-{new}.bundle");
+        let _ = writeln!(text, "{what} {old} to {new}: {state:>10}  (all of it: {full})");
+        let name = what.replace('/', "-");
+        let bundle = format!("{name}-{new}.bundle");
         let command = bytes.is_none().then(|| {
             missing += 1;
-            let from = format!(" --from {product}-{old}.bundle");
+            let from = format!(" --from {name}-{old}.bundle");
             match commands.iter_mut().find(|(to, _)| *to == bundle) {
                 Some((_, all)) => all.push_str(&from),
                 None => commands.push((bundle.clone(), from.clone())),
@@ -58,7 +59,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             format!("bistable-image delta{from} {bundle} {SIGNED}")
         });
         list.push(WantedDelta {
-            product: product.clone(),
+            product: target.product.clone(),
+            component: target.component.clone(),
             version: new.to_string(),
             release: target.identity.to_string(),
             base_version: old.to_string(),

@@ -40,9 +40,9 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     drop(progress);
     let (base, target) = (&found.base, &found.target);
     let mut text =
-        format!("{} {} to {}: what costs most in a delta\n", target.product(), base.version, target.version);
+        format!("{} {} to {}: what costs most in a delta\n", target.what(), base.version, target.version);
     for (kind, bytes) in &found.volumes {
-        let _ = writeln!(text, "{:>11}  the {kind} volume", Bytes(*bytes).to_string());
+        let _ = writeln!(text, "{:>11}  the {kind:#}", Bytes(*bytes).to_string());
     }
     text.push_str("    fetched      changed\n");
     for cost in found.files.iter().take(args.top) {

@@ -141,11 +141,11 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> String {
     let bound: Vec<String> = release.bound.iter().map(|b| format!("{} {}", b.component, b.version)).collect();
     line(&mut text, format_args!("brings along      {}", or_none(&bound.join(", "))));
     line(&mut text, format_args!("content           {}", kind_name(release.content.kind())));
-    for (name, v) in release.content.artifacts() {
-        line(&mut text, format_args!("{name}"));
+    for (id, v) in release.content.artifacts() {
+        line(&mut text, format_args!("{id}"));
         line(
             &mut text,
-            format_args!("  image           {} ({} bytes), sha256 {}", Bytes(v.bytes), v.bytes, v.digest),
+            format_args!("  content         {} ({} bytes), sha256 {}", Bytes(v.bytes), v.bytes, v.digest),
         );
         line(
             &mut text,
@@ -157,7 +157,7 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> String {
             ),
         );
         line(&mut text, format_args!("  chunk list      {} bytes, sha256 {}", v.list_bytes, v.list));
-        if let Some(list) = lists.iter().find(|l| l.kind.name() == name) {
+        if let Some(list) = lists.iter().find(|l| l.kind == id) {
             let base = list.base.map(|b| b.to_string());
             let chunk = Bytes(list.chunk_bytes.into());
             line(

@@ -2,6 +2,7 @@
 use super::Out;
 use super::place::Place;
 use super::search;
+use super::write_args::Of;
 use crate::answer::{Answer, Listed, ListedRelease};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
@@ -20,9 +21,8 @@ pub struct Args {
     /// The channel.
     #[arg(long, value_name = "NAME", default_value = "staging")]
     channel: String,
-    /// Only what is for this product.
-    #[arg(long, value_name = "NAME")]
-    product: Option<String>,
+    #[command(flatten)]
+    of: Of,
     /// Only the newest N.
     #[arg(long, value_name = "N")]
     last: Option<usize>,
@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let channel = ChannelLog::new(&store, &roots, &args.channel).newest()?.channel;
-    let wanted =
-        |held: &HeldRelease| args.product.as_ref().is_none_or(|product| *product == held.entry.product);
+    let of = args.of.selector("");
+    let wanted = |held: &HeldRelease| of.is_of(held.entry.subject());
     let found = listing(&store, &channel, if args.all { Wanted::All } else { Wanted::Offered })
         .filter(|held| held.as_ref().map_or(true, wanted))
         .take(args.last.unwrap_or(usize::MAX))

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 /// Arguments of `prune`.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
-    /// Number of releases of each product that stay, the newest
+    /// Number of releases of each image and component that stay, the newest
     #[arg(long, value_name = "N", default_value_t = 10)]
     keep: usize,
     /// Age from which a release may be deleted: 90d
@@ -93,12 +93,13 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         let _ = writeln!(
             text,
             "{} {}  frees {}  {why}",
-            held.entry.product,
+            held.entry.what(),
             held.entry.version,
             Bytes(leaving.frees)
         );
         going.push(GoneRelease {
             product: held.entry.product.clone(),
+            component: held.entry.component.clone(),
             version: held.entry.version.to_string(),
             release: leaving.release.to_string(),
             bytes: held.entry.bytes,

@@ -1,6 +1,7 @@
 //! One file per verb: from arguments to options, and from the result to text or JSON.
 pub(crate) mod attest;
 pub(crate) mod audit;
+mod bind;
 pub(crate) mod build;
 pub(crate) mod card;
 pub(crate) mod channel;

@@ -1,10 +1,11 @@
 //! `promote`.
 use super::Out;
 use super::waves::{rest, stage, to_come};
-use super::write_args::{ReleaseArg, WriteArgs, committed_line};
+use super::write_args::{Of, ReleaseArg, WriteArgs, committed_line};
 use crate::answer::{Answer, Promoted, RolloutChanged, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
+use crate::repository::edit::named;
 use crate::repository::promote::{Request, promote};
 use crate::repository::words::{WaveAfter, in_order, percent};
 use bistable_format::rollout::{Rollout, RolloutState, Wave};
@@ -16,11 +17,12 @@ pub struct Args {
     from: String,
     /// The channel to offer it in, for example production
     into: String,
-    /// Which one, by version or identity. Default: the newest that isn't there yet
-    version: Option<String>,
-    /// Of which product, if the channel has several.
-    #[arg(long)]
-    product: Option<String>,
+    /// A version, `core 2.0.0` or `hub/core 2.0.0` for a component's, or at least 8 digits of a release's identity. Without a version, as
+    /// in `hub` or `hub/core`, the newest that isn't there yet; so it is without anything, if there is only one image or component
+    #[arg(value_name = "RELEASE")]
+    release: Option<String>,
+    #[command(flatten)]
+    of: Of,
     #[command(flatten)]
     rollout: Waves,
     #[command(flatten)]
@@ -54,12 +56,10 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let request = Request {
         from: &args.from,
         into: &args.into,
-        product: args.product.as_deref(),
-        what: args.version.as_deref(),
+        which: args.of.selector(args.release.as_deref().unwrap_or_default()),
         rollout,
     };
     let (offer, committed) = promote(&session.store, &session.roots, &session.committer(), &request)?;
-    let (product, version) = (&offer.constraints.product, &offer.constraints.version);
     // One that was only signed again keeps the rollout that it had.
     let there = committed.as_ref().and_then(|c| c.file.channel.offer(&offer.identity));
     let waves = &there.map_or(&request.rollout, |there| &there.rollout).waves;
@@ -70,15 +70,17 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let rest = rest(&request.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
     out.result(
         Answer::Promoted(Promoted {
-            product: product.clone(),
-            version: version.to_string(),
+            product: offer.constraints.product.clone(),
+            component: offer.constraints.component.clone(),
+            version: offer.constraints.version.to_string(),
             release: offer.identity.to_string(),
             from: args.from.clone(),
             into: args.into.clone(),
             sequence: sequence(committed.as_ref()),
         }),
         &format!(
-            "promoted {product} {version} from {} into {}: {who}\n{rest}{}",
+            "promoted {} from {} into {}: {who}\n{rest}{}",
+            named(&offer),
             args.from,
             args.into,
             committed_line(committed.as_ref())
@@ -164,7 +166,7 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
     let committed = session.change(&args.channel, "rollout", |draft, now| {
         let offer = selector.find(draft)?;
         let identity = offer.identity;
-        about = format!("{word} {} {}", offer.constraints.product, offer.constraints.version);
+        about = format!("{word} {}", named(offer));
         change(draft, &identity, &wanted, now)?;
         if let Some(offer) = draft.offer(&identity) {
             is_now.clone_from(&offer.rollout);

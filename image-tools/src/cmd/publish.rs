@@ -25,7 +25,7 @@ pub struct Args {
     /// Fail if a release that devices of the channel may run has no delta to this one
     #[arg(long)]
     require_deltas: bool,
-    /// How many releases of the product back devices of the channel may be, for --require-deltas and the warning without it
+    /// How many releases of the same image or component back devices of the channel may be, for --require-deltas and the warning without it
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
     /// The channel to offer it in; it is created if it isn't there
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         Answer::Published(Box::new(answer::Published::new(session.store.place(), &args.channel, &published))),
         &format!(
             "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{deltas}{}",
-            release.product(),
+            release.what(),
             release.version,
             published.identity,
             Bytes(published.uploaded),

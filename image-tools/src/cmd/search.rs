@@ -2,6 +2,7 @@
 use super::Out;
 use super::place::Place;
 use super::waves::{stage, to_come};
+use super::write_args::{Of, ReleaseArg};
 use crate::answer::{Answer, Base, Found, Release, Shown};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
@@ -15,17 +16,16 @@ use crate::size::Bytes;
 use bistable_format::repository as names;
 use bistable_format::version::meets;
 use clap::ValueEnum;
-use semver::{Version, VersionReq};
+use semver::VersionReq;
 use std::fmt::Write as _;
 
 /// Arguments of `search`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Words that must all be in the product, version, description or author.
+    /// Words that must all be in the product, component, version, description or author
     words: Vec<String>,
-    /// Only this product.
-    #[arg(long)]
-    product: Option<String>,
+    #[command(flatten)]
+    of: Of,
     /// Only versions that meet this: `^1.2`, `>=2, <3`.
     #[arg(long, value_name = "REQ", value_parser = super::build::requirement)]
     version: Option<VersionReq>,
@@ -80,11 +80,8 @@ enum Sort {
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// A version, or at least 8 digits of a release's identity.
-    version: String,
-    /// Of which product, if several have that version.
-    #[arg(long)]
-    product: Option<String>,
+    #[command(flatten)]
+    which: ReleaseArg,
     #[command(flatten)]
     place: Place,
 }
@@ -122,7 +119,7 @@ pub(crate) fn line(held: &HeldRelease, standing: &str) -> String {
     let first = entry.description.lines().next().unwrap_or_default();
     let line = format!(
         "{} {:<12}  {standing:<20}  {}  {:>9}  {:.12}  {first}",
-        entry.product,
+        entry.what(),
         entry.version,
         timestamp(held.since()),
         Bytes(entry.bytes).to_string(),
@@ -133,7 +130,6 @@ pub(crate) fn line(held: &HeldRelease, standing: &str) -> String {
 
 fn fits(args: &Args, words: &[String], held: &HeldRelease) -> bool {
     let entry = &held.entry;
-    let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
     let state = match args.state {
         None => true,
         Some(State::Offered) => held.standing() == Standing::Offered,
@@ -141,13 +137,13 @@ fn fits(args: &Args, words: &[String], held: &HeldRelease) -> bool {
         Some(State::Past) => held.standing() == Standing::Past,
     };
     state
-        && is(&args.product, &entry.product)
+        && args.of.selector("").is_of(entry.subject())
         && args.version.as_ref().is_none_or(|req| meets(req, &entry.version))
         && args.board.as_ref().is_none_or(|board| entry.boards.contains(board))
         && args.since.is_none_or(|day| held.since() >= day)
         && args.until.is_none_or(|day| held.since() < day)
         && words.iter().all(|word| {
-            let texts = [&entry.product, &entry.description, &entry.author];
+            let texts = [&entry.what(), &entry.description, &entry.author];
             entry.version.to_string().to_lowercase().contains(word)
                 || texts.iter().any(|text| text.to_lowercase().contains(word))
         })
@@ -166,25 +162,26 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let inventory = Inventory::read(&store, &roots, None)?;
-    let version = Version::parse(&args.version).ok();
+    let which = args.which.selector();
     let is_meant = |held: &&&HeldRelease| {
-        args.product.as_ref().is_none_or(|p| *p == held.entry.product)
-            && match &version {
-                Some(version) => held.entry.version == *version,
-                None => args.version.len() >= 8 && held.entry.identity.to_string().starts_with(&args.version),
-            }
+        let entry = &held.entry;
+        which.is_meant(entry.subject(), &entry.version, &entry.identity)
     };
     let sorted = inventory.sorted();
     let mut found = sorted.iter().filter(is_meant);
     let held = match (found.next(), found.next()) {
         (Some(one), None) => *one,
         (None, _) => {
-            return Err(Error::NothingToDo(format!("{} has no release {}", store.place(), args.version)));
+            return Err(Error::NothingToDo(format!("{} has no release {}", store.place(), args.which.what)));
         }
         (Some(a), Some(b)) => {
             return Err(Error::Usage(format!(
-                "{} is a version of {} and of {}: say which with --product",
-                args.version, a.entry.product, b.entry.product
+                "{} is {} {} and {} {}: say which",
+                args.which.what,
+                a.entry.what(),
+                a.entry.version,
+                b.entry.what(),
+                b.entry.version
             )));
         }
     };
@@ -215,6 +212,7 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     };
     line("release", &entry.identity.to_string());
     line("product", &entry.product);
+    line("component", entry.component.as_deref().unwrap_or("none: the whole system"));
     line("version", &entry.version.to_string());
     line("channels", &channels(held));
     for (name, file) in &inventory.channels {

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         Answer::Verified((&verified).into()),
         &format!(
             "verified: {} {}, all of {} in {:.1} s\nrelease {}\nsigned by {}\n",
-            release.product(),
+            release.what(),
             release.version,
             Bytes(verified.bytes),
             verified.time.as_secs_f64(),
@@ -65,7 +65,7 @@ fn report_delta(verified: &DeltaVerified, out: Out) -> Result<(), Error> {
     let applied = verified.applied.as_ref();
     let mut text = format!(
         "verified: delta to {} {}, all of {} in {:.1} s\nrelease {}\nfrom    {}\nsigned by {}\n",
-        release.product(),
+        release.what(),
         release.version,
         Bytes(verified.bytes),
         verified.time.as_secs_f64(),

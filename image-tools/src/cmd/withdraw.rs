@@ -4,7 +4,7 @@ use super::write_args::{ReleaseArg, Session, WriteArgs, committed_line};
 use crate::answer::{Answer, Withdrew, sequence};
 use crate::error::Error;
 use crate::repository::channel::{ChannelFile, ChannelLog, names};
-use crate::repository::edit::{EditError, stranded, withdraw};
+use crate::repository::edit::{EditError, named, stranded, withdraw};
 use bistable_format::Digest;
 
 /// Arguments of `withdraw`.
@@ -34,14 +34,14 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         })?;
         let offer = offer.clone();
         withdraw(draft, &offer.identity, &args.reason, now)?;
-        let nowhere = stranded(draft, &offer.constraints.product, &offer.constraints.boards);
-        let name = format!("{} {}", offer.constraints.product, offer.constraints.version);
+        let nowhere = stranded(draft, offer.constraints.subject(), &offer.constraints.boards);
+        let name = named(&offer);
         gone = Some((offer, nowhere));
         Ok(format!("{name}: {}", args.reason))
     })?;
     // Without an offer there would have been an error.
     let Some((offer, nowhere)) = gone else { return Ok(()) };
-    let about = format!("{} {}", offer.constraints.product, offer.constraints.version);
+    let about = named(&offer);
     let others = others(&session, &args.channel, &offer.identity);
     let channel = &args.channel;
     let mut text = match nowhere.as_slice() {
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         boards => format!(
             "withdrew {about} from {channel}\nwarning: {channel} has nothing else of {} on offer for {}: devices that run it \
              have nowhere to go until you publish or promote another version\n",
-            offer.constraints.product,
+            offer.constraints.what(),
             boards.join(", ")
         ),
     };

@@ -114,17 +114,34 @@ impl Session {
 /// Which release.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ReleaseArg {
-    /// A version, or at least 8 digits of a release's identity.
-    #[arg(value_name = "VERSION")]
+    /// A version, `core 2.0.0` or `hub/core 2.0.0` for a component's, or at least 8 digits of a release's identity
+    #[arg(value_name = "RELEASE")]
     pub(crate) what: String,
-    /// Of which product, if the channel has several.
-    #[arg(long)]
+    #[command(flatten)]
+    pub(crate) of: Of,
+}
+
+/// What a release is of, if its version alone doesn't say.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Of {
+    /// Only releases of this product
+    #[arg(long, value_name = "NAME")]
     pub(crate) product: Option<String>,
+    /// Only releases of this component
+    #[arg(long, value_name = "NAME")]
+    pub(crate) component: Option<String>,
+}
+
+impl Of {
+    /// A release that is written like that.
+    pub(crate) fn selector(&self, what: &str) -> Selector {
+        Selector { product: self.product.clone(), component: self.component.clone(), what: what.into() }
+    }
 }
 
 impl ReleaseArg {
     pub(crate) fn selector(&self) -> Selector {
-        Selector { product: self.product.clone(), what: self.what.clone() }
+        self.of.selector(&self.what)
     }
 }
 

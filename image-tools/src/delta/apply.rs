@@ -5,7 +5,7 @@ use super::raw::Raw;
 use crate::parallel::{self, Stopped, Threads};
 use crate::progress::{Progress, Stage};
 use crate::zero::is_zero;
-use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind};
+use bistable_format::{Artifact, ArtifactId, Chunk, ChunkList, Digest, Encoding, Hasher};
 use std::io;
 
 /// Why a delta doesn't make its target.
@@ -16,20 +16,20 @@ pub enum ApplyError {
     #[error("the base or the delta's data can't be read")]
     Read(#[source] io::Error),
     /// A chunk is not what it has to be.
-    #[error("chunk {index} of the {kind} volume: {problem}")]
+    #[error("chunk {index} of the {kind:#}: {problem}")]
     Chunk {
-        /// Which volume.
-        kind: VolumeKind,
+        /// Which artifact.
+        kind: ArtifactId,
         /// Which chunk, counted from 0.
         index: usize,
         /// What is wrong with it.
         problem: ApplyProblem,
     },
     /// All chunks are as listed, and the whole isn't.
-    #[error("the {kind} volume that it makes does not have the digest that the release names")]
+    #[error("the {kind:#} that it makes does not have the digest that the release names")]
     Volume {
-        /// Which volume.
-        kind: VolumeKind,
+        /// Which artifact.
+        kind: ArtifactId,
     },
 }
 
@@ -53,7 +53,7 @@ pub enum ApplyProblem {
 /// What makes an artifact.
 #[derive(Clone, Copy)]
 pub(crate) struct Making<'a> {
-    pub(crate) kind: VolumeKind,
+    pub(crate) kind: ArtifactId,
     pub(crate) target: &'a Artifact,
     /// Decoded for the target and the base.
     pub(crate) list: &'a ChunkList,

@@ -7,15 +7,15 @@ use super::{DeltaError, Level};
 use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::progress::Progress;
-use bistable_format::{Release, Root, VolumeKind};
+use bistable_format::{ArtifactId, Release, Root};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a file costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// On which volume.
-    pub kind: VolumeKind,
+    /// In which artifact.
+    pub kind: ArtifactId,
     /// The file; none for what the file system itself has, or if its files can't be told apart.
     pub path: Option<String>,
     /// Bytes that a device fetches for it, about.
@@ -31,8 +31,8 @@ pub struct Diff {
     pub base: Release,
     /// To what.
     pub target: Release,
-    /// Bytes of each volume's patches.
-    pub volumes: Vec<(VolumeKind, u64)>,
+    /// Bytes of each artifact's patches.
+    pub volumes: Vec<(ArtifactId, u64)>,
     /// The files, those that cost most first.
     pub files: Vec<Cost>,
 }

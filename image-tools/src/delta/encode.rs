@@ -9,7 +9,7 @@ use crate::parallel::{self, Stopped, Threads};
 use crate::progress::{Progress, Stage};
 use bistable_format::chunklist::Range;
 use bistable_format::delta::ArtifactDelta;
-use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, Hasher, VolumeKind, limits};
+use bistable_format::{Artifact, ArtifactId, Chunk, ChunkList, Digest, Encoding, Hasher, limits};
 use std::ops;
 
 /// A chunk of which at least this share was not found is compressed with long-distance matching, too.
@@ -18,7 +18,7 @@ const LONG_FROM: usize = 4;
 /// An artifact of the release that is made.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
-    pub(super) kind: VolumeKind,
+    pub(super) kind: ArtifactId,
     pub(super) artifact: &'a Artifact,
     pub(super) list: &'a ChunkList,
     /// Its raw bytes.

@@ -11,7 +11,7 @@ use crate::verify::{self, VerifyError};
 use bistable_format::bundle::{EMPTY, END_BYTES, Frame, LAYOUT};
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::{
-    Artifact, ChunkList, Delta, Digest, Extensions, Head, Release, Root, VolumeKind, limits, release,
+    Artifact, ArtifactId, ChunkList, Delta, Digest, Extensions, Head, Release, Root, limits, release,
 };
 use std::fs::File;
 use std::io::{self, Write};
@@ -53,15 +53,15 @@ pub struct Made {
     pub bytes: u64,
     /// Bytes of the full bundle's lists and data, for comparison.
     pub full_bytes: u64,
-    /// How the chunks of each volume are made.
-    pub volumes: Vec<(VolumeKind, Counts)>,
+    /// How the chunks of each artifact are made.
+    pub volumes: Vec<(ArtifactId, Counts)>,
     /// Time that it took, without reading the new release.
     pub time: Duration,
 }
 
-/// What a delta between two versions is called: `hub-1.1.0-from-1.0.0.delta`.
+/// What a delta between two versions is called: `hub-1.1.0-from-1.0.0.delta`, or `hub-core-1.1.0-from-1.0.0.delta`.
 pub fn file_name(target: &Release, base: &Release) -> String {
-    format!("{}-{}-from-{}.delta", target.product(), target.version, base.version)
+    format!("{}-{}-from-{}.delta", target.what().replace('/', "-"), target.version, base.version)
 }
 
 /// Make the delta from each base to the target.
@@ -84,11 +84,11 @@ pub fn make(
     for base in bases {
         let reader = verify::open(base, options.root)?;
         let (found, identity) = (reader.release(), release::identity(reader.signed_release()));
-        if found.product() != new.release.product() {
+        if found.what() != new.release.what() {
             return Err(DeltaError::OtherProduct {
                 base: base.clone(),
-                found: found.product().into(),
-                wanted: new.release.product().into(),
+                found: found.what(),
+                wanted: new.release.what(),
             });
         }
         if identity == new.identity {
@@ -127,7 +127,7 @@ fn one(
     let output = NewFile::create(out, options.existing, Access::Public)?;
     let temporary = |source| DeltaError::Temporary { folder: options.folder.into(), source };
     let effort = Effort { level: options.level, threads: options.threads, progress };
-    let mut encoded: Vec<(VolumeKind, Encoded, File)> = Vec::new();
+    let mut encoded: Vec<(ArtifactId, Encoded, File)> = Vec::new();
     for volume in &new.volumes {
         let Some(there) = old.volumes.iter().find(|old| old.kind == volume.kind) else { continue };
         let data = volume.data(new);
@@ -186,7 +186,7 @@ fn write(
     frame: &Frame,
     new: &Unpacked,
     signed: &[u8],
-    encoded: &[(VolumeKind, Encoded, File)],
+    encoded: &[(ArtifactId, Encoded, File)],
 ) -> Result<(), DeltaError> {
     let mut contents = vec![
         Content::Bytes(LAYOUT.as_bytes()),
@@ -245,7 +245,7 @@ pub(super) struct Unpacked {
 }
 
 pub(super) struct UnpackedVolume {
-    pub(super) kind: VolumeKind,
+    pub(super) kind: ArtifactId,
     pub(super) artifact: Artifact,
     list: ChunkList,
     pub(super) image: Image,
@@ -264,9 +264,7 @@ impl Unpacked {
         let (release, signed) = (reader.release().clone(), reader.signed_release().to_vec());
         let mut volumes = Vec::new();
         for ((kind, list), (_, data_at)) in reader.lists().iter().zip(reader.data_at()) {
-            let Some(artifact) = release.volumes().map(|volumes| volumes.get(*kind).clone()) else {
-                continue;
-            };
+            let Some(artifact) = release.content.artifact(*kind).cloned() else { continue };
             let image = Image::create(Some(options.folder), artifact.bytes).map_err(temporary)?;
             volumes.push(UnpackedVolume { kind: *kind, artifact, list: list.clone(), image, data_at });
         }

@@ -77,12 +77,12 @@ pub enum DeltaError {
         /// The base.
         base: PathBuf,
     },
-    /// They are not of the same product.
-    #[error("{base} is of product {found}, and the new release of {wanted}: a delta goes from a product's release to another", base = base.display())]
+    /// They are not of the same product and component.
+    #[error("{base} is a release of {found}, and the new one of {wanted}: a delta is between two releases of the same image or component", base = base.display())]
     OtherProduct {
         /// The base.
         base: PathBuf,
-        /// Its product.
+        /// What it is a release of.
         found: String,
         /// The new release's.
         wanted: String,
@@ -151,5 +151,5 @@ impl Counts {
 
 /// Names a release in messages.
 pub(crate) fn named(release: &bistable_format::Release, identity: &Digest) -> String {
-    format!("{} {} ({identity:.12})", release.product(), release.version)
+    format!("{} {} ({identity:.12})", release.what(), release.version)
 }

@@ -7,7 +7,7 @@ use super::{Counts, Level};
 use crate::parallel::Threads;
 use crate::progress::Silent;
 use bistable_format::chunklist::Range;
-use bistable_format::{Artifact, Chunk, ChunkList, Digest, Encoding, VolumeKind, limits};
+use bistable_format::{Artifact, ArtifactId, Chunk, ChunkList, Digest, Encoding, VolumeKind, limits};
 use bistable_kit::product::noise;
 use proptest::prelude::*;
 
@@ -48,7 +48,7 @@ fn volume(raw: &[u8]) -> Volume {
 impl Volume {
     fn target(&self) -> Target<'_> {
         Target {
-            kind: VolumeKind::System,
+            kind: ArtifactId::Volume(VolumeKind::System),
             artifact: &self.artifact,
             list: &self.list,
             raw: &self.raw as &dyn Raw,
@@ -86,7 +86,7 @@ fn made(
 fn apply_list(new: &Volume, list: &ChunkList, data: &[u8], base: &[u8]) -> Result<Vec<u8>, ApplyError> {
     let (base, data) = (base.to_vec(), data.to_vec());
     let making = Making {
-        kind: VolumeKind::System,
+        kind: ArtifactId::Volume(VolumeKind::System),
         target: &new.artifact,
         list,
         data: &data as &dyn Raw,

@@ -9,7 +9,7 @@ use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::progress::Progress;
 use crate::root;
-use bistable_format::{Artifact, DecodeError, Delta, Digest, Key, Release, Role, Root, VolumeKind, release};
+use bistable_format::{Artifact, ArtifactId, DecodeError, Delta, Digest, Key, Release, Role, Root, release};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,12 +54,12 @@ pub enum VerifyDeltaError {
         given: String,
     },
     /// A list doesn't go with the two releases.
-    #[error("{path} is signed, but its chunk list of the {kind} volume can't be right; {AGAIN}", path = path.display())]
+    #[error("{path} is signed, but its chunk list of the {kind:#} can't be right; {AGAIN}", path = path.display())]
     List {
         /// The delta.
         path: PathBuf,
-        /// Which volume's.
-        kind: VolumeKind,
+        /// Which artifact's.
+        kind: ArtifactId,
         /// What is wrong.
         source: DecodeError,
     },
@@ -96,8 +96,8 @@ pub struct DeltaVerified {
     pub signers: Vec<Key>,
     /// Bytes of the file.
     pub bytes: u64,
-    /// How each volume is made, if it was made from its base.
-    pub applied: Option<Vec<(VolumeKind, Counts)>>,
+    /// How each artifact is made, if it was made from its base.
+    pub applied: Option<Vec<(ArtifactId, Counts)>>,
     /// Time that it took.
     pub time: Duration,
 }
@@ -129,7 +129,7 @@ pub fn verify(
             };
             let base =
                 Unpacked::open(base, &options, progress).map_err(|e| VerifyDeltaError::Base(Box::new(e)))?;
-            let bases: Vec<(VolumeKind, &dyn Raw)> =
+            let bases: Vec<(ArtifactId, &dyn Raw)> =
                 base.volumes.iter().map(|v| (v.kind, &v.image as &dyn Raw)).collect();
             Some(file.apply((&base.identity, &base.release), &bases, threads, progress)?)
         }
@@ -156,9 +156,9 @@ pub(crate) struct Opened {
     pub(crate) signed: Vec<u8>,
     pub(crate) bytes: u64,
     /// Encoded chunk lists, whose digests are right.
-    pub(crate) lists: Vec<(VolumeKind, Vec<u8>)>,
-    /// Where each volume's data begins.
-    pub(crate) data_at: Vec<(VolumeKind, u64)>,
+    pub(crate) lists: Vec<(ArtifactId, Vec<u8>)>,
+    /// Where each artifact's data begins.
+    pub(crate) data_at: Vec<(ArtifactId, u64)>,
 }
 
 impl Opened {
@@ -186,16 +186,16 @@ impl Opened {
     pub(crate) fn apply(
         &self,
         base: (&Digest, &Release),
-        raw: &[(VolumeKind, &dyn Raw)],
+        raw: &[(ArtifactId, &dyn Raw)],
         threads: Threads,
         progress: &dyn Progress,
-    ) -> Result<Vec<(VolumeKind, Counts)>, VerifyDeltaError> {
-        let part = |(kind, at): &(VolumeKind, u64)| {
+    ) -> Result<Vec<(ArtifactId, Counts)>, VerifyDeltaError> {
+        let part = |(kind, at): &(ArtifactId, u64)| {
             let artifact = self.delta.artifact(&kind.to_string())?;
             Some((*kind, Part { file: &self.file, at: *at, bytes: artifact.data_bytes }))
         };
         let parts: Vec<_> = self.data_at.iter().filter_map(part).collect();
-        let data: Vec<(VolumeKind, &dyn Raw)> = parts.iter().map(|(kind, part)| (*kind, part as _)).collect();
+        let data: Vec<(ArtifactId, &dyn Raw)> = parts.iter().map(|(kind, part)| (*kind, part as _)).collect();
         let whole = Whole { path: &self.path, delta: &self.delta, lists: &self.lists, data: &data };
         whole.apply((&self.identity, &self.release), base, raw, threads, progress)
     }
@@ -207,8 +207,8 @@ pub(crate) struct Whole<'a> {
     /// As messages name it.
     pub(crate) path: &'a Path,
     pub(crate) delta: &'a Delta,
-    pub(crate) lists: &'a [(VolumeKind, Vec<u8>)],
-    pub(crate) data: &'a [(VolumeKind, &'a dyn Raw)],
+    pub(crate) lists: &'a [(ArtifactId, Vec<u8>)],
+    pub(crate) data: &'a [(ArtifactId, &'a dyn Raw)],
 }
 
 impl Whole<'_> {
@@ -217,10 +217,10 @@ impl Whole<'_> {
         &self,
         target: (&Digest, &Release),
         base: (&Digest, &Release),
-        raw: &[(VolumeKind, &dyn Raw)],
+        raw: &[(ArtifactId, &dyn Raw)],
         threads: Threads,
         progress: &dyn Progress,
-    ) -> Result<Vec<(VolumeKind, Counts)>, VerifyDeltaError> {
+    ) -> Result<Vec<(ArtifactId, Counts)>, VerifyDeltaError> {
         let name = || named(target.1, target.0);
         if self.delta.base != *base.0 {
             return Err(VerifyDeltaError::OtherBase {
@@ -233,22 +233,20 @@ impl Whole<'_> {
         self.delta
             .check_between(target, base)
             .map_err(|source| VerifyDeltaError::Between { path: self.path.into(), source })?;
-        let volume = |release: &Release, kind| -> Option<Artifact> {
-            release.volumes().map(|volumes| volumes.get(kind).clone())
-        };
+        let artifact = |release: &Release, id| -> Option<Artifact> { release.content.artifact(id).cloned() };
         let mut counts = Vec::new();
         for (kind, encoded) in self.lists {
-            let find = |(other, _): &&(VolumeKind, &dyn Raw)| other == kind;
-            let (Some(made), Some(there), Some(artifact), Some((_, raw)), Some((_, data))) = (
-                volume(target.1, *kind),
-                volume(base.1, *kind),
+            let find = |(other, _): &&(ArtifactId, &dyn Raw)| other == kind;
+            let (Some(made), Some(there), Some(delta), Some((_, raw)), Some((_, data))) = (
+                artifact(target.1, *kind),
+                artifact(base.1, *kind),
                 self.delta.artifact(&kind.to_string()),
                 raw.iter().find(find),
                 self.data.iter().find(find),
             ) else {
                 continue;
             };
-            let list = artifact.list(encoded, &made, &there).map_err(|source| VerifyDeltaError::List {
+            let list = delta.list(encoded, &made, &there).map_err(|source| VerifyDeltaError::List {
                 path: self.path.into(),
                 kind: *kind,
                 source,

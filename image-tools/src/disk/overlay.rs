@@ -5,7 +5,7 @@ use super::system::{Data, Edit, Edits};
 use super::view::{Attributes, Entry, View};
 use crate::volume::data::Source;
 use crate::volume::tree::{Kind, NodeId, ROOT};
-use crate::volume::{Owner, read_dir};
+use crate::volume::{Owner, Reading, read_dir};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) fn decide(
     if !folder.is_dir() {
         return Err(failed(".", "it is not a folder".into()));
     }
-    let tree = read_dir(folder, Owner::Root, epoch, notes)?;
+    let tree = read_dir(folder, Owner::Root, Reading::Lenient, epoch, notes)?;
     // Where in the image each folder of the overlay is.
     let mut places: HashMap<NodeId, String> = HashMap::from([(ROOT, String::new())]);
     tree.walk(|path, parent, name, id| {

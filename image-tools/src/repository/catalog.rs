@@ -14,6 +14,7 @@
 use super::store::{Store, StoreError};
 use super::words;
 use bistable_format::channel::Segment;
+use bistable_format::name::{self, Subject, check_name};
 use bistable_format::text::is_printable;
 use bistable_format::{Digest, limits, repository as names};
 use semver::Version;
@@ -32,6 +33,8 @@ pub const SEGMENT_BYTES: usize = 32 << 20;
 pub struct Entry {
     /// What it is for.
     pub product: String,
+    /// The component that it is a version of; none for an image.
+    pub component: Option<String>,
     /// Its version.
     pub version: Version,
     /// SHA-256 of the signed release: its blob.
@@ -91,6 +94,16 @@ pub enum CatalogError {
 }
 
 impl Entry {
+    /// What it is a version of.
+    pub fn subject(&self) -> Subject<'_> {
+        (&self.product, self.component.as_deref())
+    }
+
+    /// What it is a version of, as people name it.
+    pub fn what(&self) -> String {
+        name::what(self.subject())
+    }
+
     /// The beginning of a description, cut between two characters.
     pub fn shorten(description: &str) -> String {
         words::shorten(description, DESCRIPTION)
@@ -100,6 +113,7 @@ impl Entry {
     fn is_sound(&self) -> bool {
         let printable = |text: &str| is_printable(text, &['\n', '\t']);
         self.product.len() <= limits::NAME
+            && self.component.as_ref().is_none_or(|name| check_name("catalog: component", name).is_ok())
             && self.boards.len() <= limits::BOARDS
             && self.boards.iter().all(|b| b.len() <= limits::NAME && printable(b))
             && self.description.len() <= DESCRIPTION
@@ -244,6 +258,7 @@ mod tests {
     fn entry(n: u64) -> Entry {
         Entry {
             product: "hub".into(),
+            component: None,
             version: Version::new(1, n, 0),
             release: Digest::of(&n.to_le_bytes()),
             identity: Digest::of(&n.to_be_bytes()),

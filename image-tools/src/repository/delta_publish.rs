@@ -141,7 +141,7 @@ pub(super) fn check(
     for path in paths {
         let file = Opened::open(path, &roots.newest().root)?;
         if file.identity != *target {
-            let found = format!("{} {}", file.release.product(), file.release.version);
+            let found = format!("{} {}", file.release.what(), file.release.version);
             return Err(DeltaPublishError::OtherTarget { path: path.clone(), found });
         }
         let base = file.delta.base;
@@ -158,8 +158,8 @@ pub(super) fn check(
             ManifestError::NoRelease { .. } => no_base(),
             e => cant(e.into()),
         })?;
-        let kinds = file.lists.iter().map(|(kind, _)| *kind);
-        let images = Images::unpack(store, &stored, kinds).map_err(cant)?;
+        let is_made = |id| file.lists.iter().any(|(made, _)| *made == id);
+        let images = Images::unpack(store, &stored, is_made).map_err(cant)?;
         let Stored { release, identity, .. } = stored;
         file.apply((&identity, &release), &images.raw(), threads, progress)?;
         let taken = is_taken(store, roots, &file)?;
@@ -251,7 +251,7 @@ impl Checked {
             if ours {
                 let about = format!(
                     "{} {} from {} ({:.12})",
-                    release.product(),
+                    release.what(),
                     release.version,
                     self.base.version,
                     Digest::of(&signed),

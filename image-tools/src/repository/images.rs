@@ -1,9 +1,9 @@
-//! The volumes of a stored release as raw images in temporary files: what a delta is applied to.
+//! The artifacts of a stored release as raw images in temporary files: what a delta is applied to.
 use super::manifest::{ManifestError, Stored};
 use super::store::{Store, StoreError};
 use crate::delta::{Image, Raw};
 use bistable_format::{
-    Artifact, ChunkList, DecodeError, Digest, Encoding, Hasher, VolumeKind, limits, repository as names,
+    Artifact, ArtifactId, ChunkList, DecodeError, Digest, Encoding, Hasher, limits, repository as names,
 };
 use std::io::{self, Read};
 use zstd::bulk::Decompressor;
@@ -37,24 +37,24 @@ pub enum BaseError {
     Store(#[from] StoreError),
 }
 
-/// The raw images of some volumes.
+/// The raw images of some artifacts.
 #[derive(Debug)]
-pub(super) struct Images(Vec<(VolumeKind, Image)>);
+pub(super) struct Images(Vec<(ArtifactId, Image)>);
 
 impl Images {
-    /// Those of these kinds.
+    /// Those that `only` names.
     pub(super) fn unpack(
         store: &Store,
         stored: &Stored,
-        kinds: impl IntoIterator<Item = VolumeKind>,
+        only: impl Fn(ArtifactId) -> bool,
     ) -> Result<Images, BaseError> {
-        let Some(volumes) = stored.release.volumes() else { return Ok(Images(Vec::new())) };
-        let one = |kind| Ok((kind, unpack(store, volumes.get(kind))?));
-        Ok(Images(kinds.into_iter().map(one).collect::<Result<_, BaseError>>()?))
+        let artifacts = stored.release.content.artifacts().into_iter().filter(|(id, _)| only(*id));
+        let one = |(id, artifact)| Ok((id, unpack(store, artifact)?));
+        Ok(Images(artifacts.map(one).collect::<Result<_, BaseError>>()?))
     }
 
     /// Each, as bytes.
-    pub(super) fn raw(&self) -> Vec<(VolumeKind, &dyn Raw)> {
+    pub(super) fn raw(&self) -> Vec<(ArtifactId, &dyn Raw)> {
         self.0.iter().map(|(kind, image)| (*kind, image as &dyn Raw)).collect()
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn fetch(store: &Store, digest: &Digest, bytes: u64) -> Result<Image,
     if at == bytes && hasher.finish() == *digest { Ok(image) } else { Err(BaseError::Damaged(path)) }
 }
 
-/// A volume of a stored release, chunk by chunk into a temporary file: each frame is hashed before it is decompressed.
+/// An artifact of a stored release, chunk by chunk into a temporary file: each frame is hashed before it is decompressed.
 fn unpack(store: &Store, artifact: &Artifact) -> Result<Image, BaseError> {
     let path = names::blob(&artifact.list);
     let list = store.get(&path, limits::CHUNK_LIST)?.ok_or_else(|| BaseError::Missing(path.clone()))?;

@@ -98,13 +98,13 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// Releases by product, newest version first.
+    /// Releases by what they are versions of, newest version first: a product's images before its components.
     pub fn sorted(&self) -> Vec<&HeldRelease> {
         let mut all: Vec<&HeldRelease> = self.releases.values().collect();
         all.sort_by(|a, b| {
             a.entry
-                .product
-                .cmp(&b.entry.product)
+                .subject()
+                .cmp(&b.entry.subject())
                 .then(b.entry.version.cmp_precedence(&a.entry.version))
                 .then(b.entry.at.cmp(&a.entry.at))
         });

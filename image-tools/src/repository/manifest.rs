@@ -46,14 +46,14 @@ pub enum ManifestError {
         path: String,
     },
     /// A part of it is gone.
-    #[error("{place} lacks {path}, which {product} {version} consists of: publish its bundle again")]
+    #[error("{place} lacks {path}, which {what} {version} consists of: publish its bundle again")]
     Incomplete {
         /// The repository.
         place: String,
         /// The blob.
         path: String,
-        /// The release's product.
-        product: String,
+        /// What the release is a version of.
+        what: String,
         /// The release's version.
         version: String,
     },
@@ -159,7 +159,7 @@ impl Stored {
                 return Err(ManifestError::Incomplete {
                     place: store.place().into(),
                     path,
-                    product: self.release.product().into(),
+                    what: self.release.what(),
                     version: self.release.version.to_string(),
                 });
             }

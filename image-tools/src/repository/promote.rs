@@ -70,10 +70,8 @@ pub struct Request<'a> {
     pub from: &'a str,
     /// Where to.
     pub into: &'a str,
-    /// Only this product's.
-    pub product: Option<&'a str>,
-    /// Which one, by version or identity; the newest that isn't there yet, if none is named.
-    pub what: Option<&'a str>,
+    /// Which one; of those that are meant and have no version, the newest that isn't there yet.
+    pub which: Selector,
     /// Who gets it, and when.
     pub rollout: Rollout,
 }
@@ -99,10 +97,9 @@ pub fn promote(
     let mut promoted: Option<(Offer, Stored, Lease)> = None;
     let committed = committer.writer(&into).commit(|draft| -> Result<Change, PromoteError> {
         let from = committer.writer(&ChannelLog::new(store, roots, request.from)).newest()?.channel;
-        let product = request.product.map(str::to_owned);
-        let offer = match request.what {
-            Some(what) => Selector { product, what: what.into() }.find(&from)?.clone(),
-            None => newest_missing(&from, draft, request.product)?,
+        let offer = match request.which.names_one() {
+            true => request.which.find(&from)?.clone(),
+            false => newest_missing(&from, draft, &request.which)?,
         };
         // What is on offer must be there: the second of two promotions of the same release reads it once.
         let (stored, hold) = match promoted.take() {
@@ -111,7 +108,7 @@ pub fn promote(
                 let stored = manifest::read(store, roots, &offer.release)?;
                 // Devices know the newest root only.
                 offer.open(&stored.signed, root).map_err(|source| PromoteError::Untrusted {
-                    release: format!("{} {}", offer.constraints.product, offer.constraints.version),
+                    release: edit::named(&offer),
                     source: Box::new(source),
                 })?;
                 let hold = Lease::take(store, committer.clock, stored.parts().iter().map(|p| p.digest))?;
@@ -119,13 +116,13 @@ pub fn promote(
                 (stored, hold)
             }
         };
+        edit::carries(draft, &stored.release)?;
         let attested = attested(store, &root.repository(), draft, &offer.identity)?;
         let now = committer.clock.now();
         let how = Promotion { attested: &attested, rollout: &request.rollout, now };
         edit::promote(&from, draft, &offer.identity, how)?;
         draft.catalog = catalog::add(store, &draft.catalog, &[entry(&stored, &offer, now)])?;
-        let about =
-            format!("{} {} from {}", offer.constraints.product, offer.constraints.version, request.from);
+        let about = format!("{} from {}", edit::named(&offer), request.from);
         promoted = Some((offer, stored, hold));
         Ok(Change::Made { verb: "promote".into(), about })
     })?;
@@ -140,6 +137,7 @@ fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     let release = &stored.release;
     Entry {
         product: release.product().into(),
+        component: release.component.clone(),
         version: release.version.clone(),
         release: offer.release,
         identity: stored.identity,
@@ -152,20 +150,18 @@ fn entry(stored: &Stored, offer: &Offer, at: u64) -> Entry {
     }
 }
 
-/// The newest that the one offers, not halted, and the other never took; of any product or of one.
-fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Result<Offer, PromoteError> {
-    let is_meant = |o: &&Offer| product.is_none_or(|product| o.constraints.product == product);
-    if let Some(product) = product
-        && !from.offers.iter().any(|o| is_meant(&o))
-    {
-        return Err(edit::no_product(from, product).into());
+/// The newest that the one offers, not halted, and the other never took, of those that are meant.
+fn newest_missing(from: &Channel, into: &Channel, which: &Selector) -> Result<Offer, PromoteError> {
+    let is_meant = |o: &&Offer| which.is_of(o.constraints.subject());
+    if !from.offers.is_empty() && !from.offers.iter().any(|o| is_meant(&o)) {
+        return Err(which.not_offered(from).into());
     }
     let is_missing = |o: &&Offer| {
         o.rollout.pace != RolloutState::Halted
             && into.offer(&o.identity).is_none()
             && into.withdrawal(&o.identity).is_none()
             && !into.offers.iter().any(|there| {
-                there.constraints.product == o.constraints.product
+                there.constraints.subject() == o.constraints.subject()
                     && !is_newer(&o.constraints.version, &there.constraints.version)
             })
     };
@@ -173,10 +169,10 @@ fn newest_missing(from: &Channel, into: &Channel, product: Option<&str>) -> Resu
     missing.sort_by(|a, b| b.constraints.version.cmp_precedence(&a.constraints.version));
     let nothing = || PromoteError::NothingNewer { from: from.name.clone(), into: into.name.clone() };
     let newest = *missing.first().ok_or_else(nothing)?;
-    if let Some(other) = missing.iter().find(|o| o.constraints.product != newest.constraints.product) {
+    if let Some(other) = missing.iter().find(|o| o.constraints.subject() != newest.constraints.subject()) {
         return Err(EditError::Ambiguous {
             channel: from.name.clone(),
-            what: format!("product ({}, {})", newest.constraints.product, other.constraints.product),
+            what: format!("release ({}, {})", newest.constraints.what(), other.constraints.what()),
         }
         .into());
     }

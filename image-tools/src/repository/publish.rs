@@ -17,7 +17,7 @@ use super::writer::{Change, ChannelWriter, Committed};
 use crate::bundle::Reader;
 use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
-use crate::verify::VerifyError;
+use crate::verify::{self, VerifyError};
 use bistable_format::bundle::{BLOCK, Frame, blob_digest};
 use bistable_format::channel::{Channel, Offer, Passage};
 use bistable_format::rollout::Rollout;
@@ -78,11 +78,11 @@ pub enum PublishError {
     Hold(#[from] LeaseError),
     /// Another release has this version.
     #[error(
-        "{product} {version} is already taken by release {there:.12}; versions are immutable: build under a new version"
+        "{what} {version} is already taken by release {there:.12}; versions are immutable: build under a new version"
     )]
     Taken {
-        /// The product.
-        product: String,
+        /// What it is a version of.
+        what: String,
         /// The version.
         version: Version,
         /// The identity of the release that has it.
@@ -152,11 +152,11 @@ pub fn publish(
     let reader = Reader::open(file.try_clone().map_err(read)?, root).map_err(wrong)?;
     let (release, signed) = (reader.release().clone(), reader.signed_release().to_vec());
     let identity = release::identity(&signed);
-    reader.volumes(publication.threads, progress, &mut |_, _, _| Ok(())).map_err(wrong)?;
+    verify::content(reader, path, publication.threads, progress)?;
 
     // Fail before uploading gigabytes.
     if let Some(there) =
-        store.get(&names::version(release.product(), &release.version), version_claim::BYTES)?
+        store.get(&names::version(release.subject(), &release.version), version_claim::BYTES)?
     {
         check_version(&release, &identity, &there)?;
     }
@@ -173,6 +173,7 @@ pub fn publish(
     };
     let entry = Entry {
         product: release.product().into(),
+        component: release.component.clone(),
         version: release.version.clone(),
         release: offer.release,
         identity,
@@ -185,6 +186,7 @@ pub fn publish(
     };
     let mut draft = writer.next()?;
     let now = draft.issued_at;
+    edit::carries(&draft, &release)?;
     if publication.fixes_security {
         edit::raises_security(&draft, &offer)?;
     }
@@ -226,14 +228,14 @@ fn without_delta(
     given: &[Digest],
 ) -> Result<Vec<Version>, PublishError> {
     let mut newest = Vec::new();
-    // Enough of the product are among these, and no publish reads all of a large catalog.
+    // Enough of the same are among these, and no publish reads all of a large catalog.
     for entry in catalog::newest_first(store, &channel.catalog).take(LOOK_BACK) {
         let entry = entry?;
         if newest.len() == last {
             break;
         }
         let is_there = newest.iter().any(|there: &Entry| there.identity == entry.identity);
-        if entry.product == offer.constraints.product && entry.identity != offer.identity && !is_there {
+        if entry.subject() == offer.constraints.subject() && entry.identity != offer.identity && !is_there {
             newest.push(entry);
         }
     }
@@ -260,7 +262,7 @@ fn add(
     mut offer: Offer,
     mut entry: Entry,
 ) -> Result<Change, PublishError> {
-    let about = format!("{} {}", offer.constraints.product, offer.constraints.version);
+    let about = edit::named(&offer);
     let now = draft.issued_at;
     (offer.since, entry.at) = (now, now);
     let identity = offer.identity;
@@ -269,6 +271,7 @@ fn add(
         Err(EditError::AlreadyOffered { .. }) => return Ok(Change::Nothing),
         published => published?,
     }
+    edit::carries(draft, release)?;
     // Only what is about to be offered takes a version's name.
     log.check_root()?;
     claim_version(store, release, &identity)?;
@@ -278,7 +281,7 @@ fn add(
 
 /// Take the version's name for this release.
 fn claim_version(store: &Store, release: &Release, identity: &Digest) -> Result<(), PublishError> {
-    match version_claim::claim(store, release.product(), &release.version, identity)? {
+    match version_claim::claim(store, release.subject(), &release.version, identity)? {
         Claim::Ours => Ok(()),
         Claim::Theirs(there) => check_version(release, identity, &there),
     }
@@ -291,7 +294,7 @@ fn check_version(release: &Release, identity: &Digest, there: &[u8]) -> Result<(
     }
     let there = String::from_utf8_lossy(there);
     Err(PublishError::Taken {
-        product: release.product().into(),
+        what: release.what(),
         version: release.version.clone(),
         there: there.chars().filter(char::is_ascii_hexdigit).collect(),
     })

@@ -1,5 +1,6 @@
 //! The file of a version's name: it keeps the version for one release, permanently and in all channels.
 use super::store::{Claim, Store, StoreError};
+use bistable_format::name::{Subject, check_name};
 use bistable_format::{Digest, repository as names};
 use semver::Version;
 
@@ -12,11 +13,11 @@ pub(super) const BYTES: usize = 128;
 /// When the store fails.
 pub(super) fn claim(
     store: &Store,
-    product: &str,
+    of: Subject<'_>,
     version: &Version,
     identity: &Digest,
 ) -> Result<Claim, StoreError> {
-    store.claim(&names::version(product, version), &file(identity), BYTES)
+    store.claim(&names::version(of, version), &file(identity), BYTES)
 }
 
 /// The file's bytes: 64 hexadecimal digits and a line end.
@@ -29,12 +30,22 @@ pub(super) fn named(file: &[u8]) -> Option<Digest> {
     Digest::parse(std::str::from_utf8(file.strip_suffix(b"\n").unwrap_or(file)).ok()?)
 }
 
-/// Product and version in the name of such a file.
-pub(super) fn version(path: &str) -> Option<(String, Version)> {
-    let (product, version) = path.strip_prefix("versions/")?.split_once('/')?;
+/// Product, component and version in the name of such a file.
+pub(super) fn version(path: &str) -> Option<Named> {
+    let (of, version) = path.strip_prefix("versions/")?.rsplit_once('/')?;
     let version = Version::parse(version).ok()?;
-    (names::version(product, &version) == path).then(|| (product.into(), version))
+    let (product, component) = match of.split_once('/') {
+        None => (of, None),
+        Some((product, component)) => (product, Some(component)),
+    };
+    let is_canonical = names::version((product, component), &version) == path
+        && component.is_none_or(|name| Version::parse(name).is_err())
+        && [Some(product), component].into_iter().flatten().all(|name| check_name("version", name).is_ok());
+    is_canonical.then(|| (product.into(), component.map(Into::into), version))
 }
+
+/// A product, one of its components or none, and a version.
+pub(super) type Named = (String, Option<String>, Version);
 
 #[cfg(test)]
 mod tests {
@@ -62,13 +73,21 @@ mod tests {
 
     #[test]
     fn a_path_has_one_product_and_one_canonical_version() {
-        assert_eq!(version("versions/hub/1.2.3"), Some(("hub".into(), Version::new(1, 2, 3))));
+        assert_eq!(version("versions/hub/1.2.3"), Some(("hub".into(), None, Version::new(1, 2, 3))));
+        let core = Some(("hub".into(), Some("core".into()), Version::new(1, 2, 3)));
+        assert_eq!(version("versions/hub/core/1.2.3"), core);
         for bad in [
             "versions/hub",
             "versions/hub/one",
             "versions/hub/1.2.3/x",
+            // The name of an image's file can't be a folder.
+            "versions/hub/1.0.0/1.2.3",
             "channels/hub/1.2.3",
             "versions/hub/01.2.3",
+            "versions/hub/core/more/1.2.3",
+            "versions/hub//1.2.3",
+            "versions//1.2.3",
+            "versions/HUB/1.2.3",
         ] {
             assert_eq!(version(bad), None, "{bad}");
         }

@@ -50,7 +50,7 @@ pub struct Base {
 }
 
 /// The releases that devices of a channel may run when they are offered one with these constraints: those that it offers, and the
-/// last of its product, of these from its catalog, newest first. Not those that wouldn't take it: newer ones, other boards,
+/// last of the same, of these from its catalog, newest first. Not those that wouldn't take it: newer ones, other boards,
 /// versions that it doesn't go with.
 pub fn bases<'a>(
     channel: &Channel,
@@ -58,15 +58,13 @@ pub fn bases<'a>(
     (target, identity): (&Constraints, &Digest),
     last: usize,
 ) -> Vec<Base> {
-    if target.component.is_some() {
-        return Vec::new();
-    }
-    let offered = channel.offers.iter().filter(|o| o.constraints.product == target.product).map(|o| Base {
-        identity: o.identity,
-        version: o.constraints.version.clone(),
-        boards: o.constraints.boards.clone(),
-    });
-    let recent = newest.into_iter().filter(|e| e.product == target.product && e.identity != *identity);
+    let offered =
+        channel.offers.iter().filter(|o| o.constraints.subject() == target.subject()).map(|o| Base {
+            identity: o.identity,
+            version: o.constraints.version.clone(),
+            boards: o.constraints.boards.clone(),
+        });
+    let recent = newest.into_iter().filter(|e| e.subject() == target.subject() && e.identity != *identity);
     let recent = recent.take(last).map(|e| Base {
         identity: e.identity,
         version: e.version.clone(),
@@ -116,6 +114,7 @@ mod tests {
     fn entry(minor: u64, board: &str) -> Entry {
         Entry {
             product: "hub".into(),
+            component: None,
             version: Version::new(1, minor, 0),
             release: id(minor),
             identity: id(minor),
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn bases_are_what_is_offered_and_the_last_of_the_product() {
+    fn bases_are_what_is_offered_and_the_last_of_the_same() {
         let channel = channel(&[1, 6]);
         let newest: Vec<Entry> =
             (1..=6).rev().map(|n| entry(n, if n == 5 { "pi5" } else { "pi4" })).collect();

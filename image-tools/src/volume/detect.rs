@@ -11,6 +11,8 @@ use super::tar::Compression;
 /// What `--system` takes, for messages.
 pub(crate) const SYSTEM_INPUTS: &str =
     "a directory, a tar (plain, gzip, xz or zstd) or an ext4, squashfs or EROFS image";
+/// What `--tree` takes, for messages.
+pub(crate) const TREE_INPUTS: &str = "a directory or a tar (plain, gzip, xz or zstd)";
 /// What `--boot` takes, for messages.
 pub(crate) const BOOT_INPUTS: &str = "a directory or a FAT image";
 

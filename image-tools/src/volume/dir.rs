@@ -11,7 +11,7 @@ use std::path::Path;
 use super::content;
 use super::data::{FileData, Source};
 use super::error::{EntryProblem, VolumeError, lossy};
-use super::options::Owner;
+use super::options::{Owner, Reading};
 use super::tree::{Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Time, Tree, Xattr};
 
 /// Reads the tree under `root`; the directory itself gives the volume's root folder its owner and mode.
@@ -19,6 +19,7 @@ use super::tree::{Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Time, Tree, Xattr
 pub(crate) fn read(
     root: &Path,
     owner: Owner,
+    reading: Reading,
     epoch: u64,
     warnings: &mut Vec<String>,
 ) -> Result<Tree, VolumeError> {
@@ -56,13 +57,19 @@ pub(crate) fn read(
                 .transpose()
                 .map_err(entry_error)?
             else {
+                if reading == Reading::Exact {
+                    return Err(entry_error(EntryProblem::Socket));
+                }
                 warnings.push(format!("{}: sockets are left out", path.display()));
                 continue;
             };
             if tree.len() >= MAX_ENTRIES {
                 return Err(VolumeError::TooManyEntries { path: root.into(), limit: MAX_ENTRIES });
             }
-            let kind = find_holes(&tree, &path, kind)?;
+            let kind = match reading {
+                Reading::Lenient => find_holes(&tree, &path, kind)?,
+                Reading::Exact => kind,
+            };
             let xattrs = xattrs(&path, &path.to_string_lossy(), warnings)?;
             let node = Node { kind, meta: convert(&meta, owner, epoch), xattrs, links: 1 };
             let child = tree.insert(id, name.as_bytes(), node).map_err(entry_error)?;

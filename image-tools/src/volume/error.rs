@@ -151,6 +151,14 @@ pub enum VolumeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryProblem {
+    /// A socket.
+    #[error(
+        "it is a socket, which only the process that made it can use: remove it, or keep it out of the tree"
+    )]
+    Socket,
+    /// A path that the archive has twice.
+    #[error("the archive has it twice: pack the tree again from a folder")]
+    Twice,
     /// A component is `..`.
     #[error("the path has a component \"..\", which could lead out of the volume")]
     DotDot,

@@ -47,7 +47,7 @@ pub(crate) fn make(
             return refuse("give the size of the volume; of a compressed tar it can't be guessed");
         }
         (VolumeSize::Fit, _) => {
-            let tree = dir::read(path, options.owner, options.source_date_epoch, warnings)?;
+            let tree = dir::read(path, options.owner, options.reading, options.source_date_epoch, warnings)?;
             ext4::fitting_size(&tree)
         }
     };

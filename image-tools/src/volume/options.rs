@@ -84,6 +84,16 @@ impl std::fmt::Display for VolumeId {
     }
 }
 
+/// What a reader does with what a tree can't hold as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// As programs that unpack a tar do: the last entry of a name wins, sockets are left out.
+    #[default]
+    Lenient,
+    /// Nothing is left out and nothing replaced: both are errors. Holes are not looked for.
+    Exact,
+}
+
 /// How the system volume (the root file system) is made.
 #[derive(Debug, Clone)]
 pub struct SystemOptions {
@@ -91,6 +101,8 @@ pub struct SystemOptions {
     pub size: VolumeSize,
     /// Who owns the files.
     pub owner: Owner,
+    /// What is done with what can't be taken over.
+    pub reading: Reading,
     /// What makes the file system.
     pub backend: Ext4Backend,
     /// The file system's label, at most 16 bytes.
@@ -133,6 +145,7 @@ impl SystemOptions {
         Self {
             size: VolumeSize::Fit,
             owner: Owner::Keep,
+            reading: Reading::Lenient,
             backend: Ext4Backend::Mkext4,
             label: "system".into(),
             id,

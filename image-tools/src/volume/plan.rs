@@ -10,7 +10,7 @@ use bistable_format::Release;
 use super::detect::{self, InputKind};
 use super::error::VolumeError;
 use super::kernels::LargeFile;
-use super::options::{BLOCK, BootOptions, Ext4Backend, SystemOptions, VolumeSize};
+use super::options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 use super::tree::Tree;
 use super::{dir, ext4, fat, formats, kernels, mke2fs, plain, ready, system_root, tar, uboot};
 
@@ -131,9 +131,11 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             let large = large_of(InputKind::Ext4, &image);
             (image, durable, large)
         }
-        (InputKind::Directory, Ext4Backend::Mkext4) => {
-            of_tree(path, dir::read(path, options.owner, options.source_date_epoch, &mut warnings)?, options)?
-        }
+        (InputKind::Directory, Ext4Backend::Mkext4) => of_tree(
+            path,
+            dir::read(path, options.owner, options.reading, options.source_date_epoch, &mut warnings)?,
+            options,
+        )?,
         (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
             of_tree(path, tar::read(path, compression, options, &mut warnings)?, options)?
         }
@@ -146,6 +148,37 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
         }
     };
     Ok(VolumePlan { kind, image, warnings, durable, large })
+}
+
+/// Reads a directory or a tar as it is: what would be left out or replaced is an error. All of it belongs to root.
+pub(crate) fn open_tree(
+    path: &Path,
+    source_date_epoch: u64,
+    temp_dir: Option<&Path>,
+) -> Result<(InputKind, Tree), VolumeError> {
+    let kind = detect::detect(path)?;
+    let options = SystemOptions {
+        owner: Owner::Root,
+        reading: Reading::Exact,
+        temp_dir: temp_dir.map(Into::into),
+        ..SystemOptions::new(VolumeId::from_name(""), source_date_epoch)
+    };
+    // Both only warn of attributes that ext4 doesn't know: who takes the tree decides about all attributes.
+    let mut warnings = Vec::new();
+    let tree = match kind {
+        InputKind::Directory => {
+            dir::read(path, options.owner, options.reading, source_date_epoch, &mut warnings)?
+        }
+        InputKind::Tar(compression) => tar::read(path, compression, &options, &mut warnings)?,
+        InputKind::Ext4 | InputKind::Squashfs | InputKind::Erofs | InputKind::Fat => {
+            return Err(VolumeError::WrongInput {
+                path: path.into(),
+                found: kind.to_string(),
+                wanted: detect::TREE_INPUTS,
+            });
+        }
+    };
+    Ok((kind, tree))
 }
 
 /// The image of a tree by the built-in writer, with what is known of it only while it is a tree.
@@ -224,7 +257,8 @@ pub fn open_boot(path: &Path, options: &BootOptions) -> Result<VolumePlan, Volum
             });
         }
         (InputKind::Directory, _) => {
-            let tree = dir::read(path, super::Owner::Root, options.source_date_epoch, &mut warnings)?;
+            let tree =
+                dir::read(path, Owner::Root, Reading::Lenient, options.source_date_epoch, &mut warnings)?;
             return plan_boot(path, kind, tree, options, warnings);
         }
         _ => {

@@ -86,7 +86,7 @@ impl From<channel::ChannelError> for Failed {
 }
 
 fn identity(channel: &Channel, version: &str) -> Result<bistable_format::Digest, EditError> {
-    Ok(Selector { product: None, what: version.into() }.find(channel)?.identity)
+    Ok(Selector::new(version).find(channel)?.identity)
 }
 
 pub(crate) fn pruned(world: &World, store: &Store) -> Done {

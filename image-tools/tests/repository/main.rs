@@ -9,6 +9,7 @@
 )]
 mod channel;
 mod cli;
+mod components;
 mod copies;
 mod counted;
 mod deaths;

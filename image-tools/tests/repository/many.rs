@@ -37,6 +37,7 @@ pub(crate) fn many(product: &Product, store: &Store, name: &str, count: u64) -> 
         let _ = store.upload(&names::blob(&offer.release), &mut &*signed, signed.len() as u64).unwrap();
         entries.push(Entry {
             product: release.product().into(),
+            component: None,
             version: release.version,
             release: offer.release,
             identity: offer.identity,

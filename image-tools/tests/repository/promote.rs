@@ -43,8 +43,8 @@ impl Shop {
     }
 
     fn promote(&self, product: Option<&str>, what: Option<&str>) -> Result<Offer, PromoteError> {
-        let request =
-            Request { from: "staging", into: "production", product, what, rollout: Default::default() };
+        let which = Selector { product: product.map(Into::into), ..Selector::new(what.unwrap_or_default()) };
+        let request = Request { from: "staging", into: "production", which, rollout: Default::default() };
         promote(&self.store, &self.roots(), &self.product.committer("ada"), &request)
             .map(|promoted| promoted.0)
     }
@@ -73,7 +73,7 @@ fn a_product_is_promoted_without_a_version() {
     shop.publish("radio", 9);
     let ghost = shop.promote(Some("hub"), None);
     assert!(
-        matches!(&ghost, Err(PromoteError::Edit(EditError::NotOffered { what, .. })) if what == "product hub"),
+        matches!(&ghost, Err(PromoteError::Edit(EditError::NotOffered { what, .. })) if what == "hub"),
         "{ghost:?}"
     );
     shop.publish("hub", 1);
@@ -92,7 +92,7 @@ fn what_was_halted_in_staging_goes_no_further() {
     shop.publish("hub", 1);
     shop.publish("hub", 2);
     let halt = |draft: &mut Channel| {
-        let newest = Selector { product: None, what: "1.2.0".into() }.find(draft).unwrap().identity;
+        let newest = Selector::new("1.2.0").find(draft).unwrap().identity;
         let now = draft.issued_at;
         edit::change(draft, &newest, &edit::Change::Halt, now).unwrap();
         Ok::<_, ChannelError>(Change::Made { verb: "rollout".into(), about: "halt hub 1.2.0".into() })

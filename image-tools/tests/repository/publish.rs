@@ -105,6 +105,7 @@ fn a_version_names_one_release_and_a_withdrawn_one_stays_away() {
         let offer = draft.offers.remove(0);
         draft.withdrawn.push(bistable_format::channel::Withdrawal {
             product: offer.constraints.product,
+            component: None,
             version: offer.constraints.version,
             identity: offer.identity,
             reason: "too hot".into(),
@@ -203,7 +204,7 @@ fn a_root_that_comes_during_the_upload_is_seen_before_a_version_is_taken() {
         matches!(refused, Err(PublishError::Channel(ChannelError::NewRoot { version: 2, .. }))),
         "{refused:?}"
     );
-    let version = names::version("hub", &semver::Version::new(1, 1, 0));
+    let version = names::version(("hub", None), &semver::Version::new(1, 1, 0));
     assert_eq!(store.get(&version, 1 << 10).unwrap(), None);
     published(&product, &store, &Roots::load(&store).unwrap(), &bundle).unwrap();
 }

@@ -52,6 +52,7 @@ fn foreign_text_never_becomes_markup() {
         let offer = &draft.offers[0];
         let entry = Entry {
             product: offer.constraints.product.clone(),
+            component: None,
             version: offer.constraints.version.clone(),
             release: offer.release,
             identity: offer.identity,
@@ -65,6 +66,7 @@ fn foreign_text_never_becomes_markup() {
         draft.catalog = catalog::add(&store, &draft.catalog, &[entry]).unwrap();
         draft.withdrawn.push(bistable_format::channel::Withdrawal {
             product: "hub".into(),
+            component: None,
             version: "0.1.0".parse().unwrap(),
             identity: Digest::of(b"bad"),
             reason: "<script>bad</script>".into(),

@@ -4,6 +4,7 @@ use crate::publish::{bundle, published};
 use bistable_format::rollout::{Rollout, RolloutState, WHOLE, Wave};
 use bistable_format::{Channel, Digest, Offer};
 use bistable_image::repository::channel::{ChannelError, ChannelLog};
+use bistable_image::repository::edit::Selector;
 use bistable_image::repository::fsck::{Depth, Fault, Problem, fsck};
 use bistable_image::repository::inventory::Inventory;
 use bistable_image::repository::promote::{Request, promote};
@@ -55,8 +56,7 @@ impl World {
         let request = Request {
             from: "staging",
             into: "production",
-            product: None,
-            what: Some(version),
+            which: Selector::new(version),
             rollout: Rollout {
                 waves: vec![
                     Wave { at: now, over: 0, share: 100 },

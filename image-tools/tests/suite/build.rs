@@ -1,11 +1,13 @@
 //! What a bundle is made of.
 use crate::fixture::{Product, names, raw_image};
-use bistable_format::{Digest, Encoding, VolumeKind};
+use bistable_format::{ArtifactId, Digest, Encoding, VolumeKind};
 use bistable_image::build::{BuildError, ChunkSize, Input};
 use bistable_image::volume::VolumeSize;
 use bistable_image::{Existing, OutputError, Progress, Silent, Stage, Threads, build, verify};
 use std::fs;
 use std::sync::Mutex;
+
+const SYSTEM: ArtifactId = ArtifactId::Volume(VolumeKind::System);
 
 #[test]
 fn the_same_input_gives_the_same_bytes_for_any_number_of_threads() {
@@ -121,9 +123,9 @@ fn a_build_that_fails_leaves_nothing_and_keeps_what_was_there() {
     let before = names(product.folder.path());
     let mut options = product.options("x.bundle");
     options.system_size = VolumeSize::Exact(4096);
-    assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { kind: VolumeKind::System, .. })));
+    assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { id: SYSTEM, .. })));
     options.input = Input::Volumes { system: product.path("missing"), boot: product.path("boot") };
-    assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { kind: VolumeKind::System, .. })));
+    assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { id: SYSTEM, .. })));
     assert_eq!(names(product.folder.path()), before);
     fs::write(&options.out, "old").unwrap();
     options.existing = Existing::Replace;

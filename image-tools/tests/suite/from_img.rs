@@ -3,7 +3,7 @@
 use crate::fixture::{Product, noise, raw_image};
 use bistable_boot::layout::Partition;
 use bistable_boot::{Flow, Slot};
-use bistable_format::VolumeKind;
+use bistable_format::{ArtifactId, VolumeKind};
 use bistable_image::build::{BuildError, Built, Input};
 use bistable_image::card::{self, CardOptions};
 use bistable_image::disk::{DiskError, DiskOptions, TableKind};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const MIB: u64 = 1 << 20;
+const SYSTEM: ArtifactId = ArtifactId::Volume(VolumeKind::System);
 const CMDLINE: &str = "console=serial0,115200 root=PARTUUID=4e639091-02 rootfstype=ext4 rootwait quiet init=/usr/lib/raspberrypi-sys-mods/firstboot\n";
 const FSTAB: &str = "proc /proc proc defaults 0 0\n\
     PARTUUID=4e639091-01  /boot/firmware  vfat  defaults          0  2\n\
@@ -308,7 +309,7 @@ fn tools_logical_partitions_older_ext_and_a_larger_volume() {
     assert!(fs::read(&options.out).unwrap() == fs::read(&again.out).unwrap());
     options.system_size = VolumeSize::Exact(16 * MIB);
     options.out = product.path("small.bundle");
-    assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { kind: VolumeKind::System, .. })));
+    assert!(matches!(build(&options, &Silent), Err(BuildError::Volume { id: SYSTEM, .. })));
 }
 
 #[test]

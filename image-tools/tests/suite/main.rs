@@ -9,6 +9,7 @@
 mod build;
 mod card;
 mod cli;
+mod component;
 mod damage;
 mod delta;
 mod delta_images;

@@ -160,7 +160,7 @@ impl<R: Read> Content for Bundle<R> {
         let kind = if self.delta.is_some() { Kind::Delta } else { Kind::Full };
         let mut header_is_stale = false;
         for (volume, list) in VolumeKind::ALL.into_iter().zip(feed.lists()) {
-            self.reader.begin(Part::Data(volume)).map_err(BundleError::from)?;
+            self.reader.begin(Part::Data(volume.into())).map_err(BundleError::from)?;
             for (index, chunk) in list.chunks.iter().enumerate() {
                 if feed.stopped() {
                     return Ok(());
@@ -194,7 +194,7 @@ impl<R: Read> Content for Bundle<R> {
                     return Ok(());
                 }
             }
-            self.reader.finish(Part::Data(volume)).map_err(BundleError::from)?;
+            self.reader.finish(Part::Data(volume.into())).map_err(BundleError::from)?;
         }
         self.reader.end().map_err(BundleError::from)?;
         self.mend(feed, header_is_stale)
@@ -212,7 +212,7 @@ impl<R: Read> Bundle<R> {
     ) -> Result<Loan, BundleError> {
         let mut encoded = feed.encoded(bytes);
         let at = self.reader.at();
-        self.reader.fill(&mut encoded, Part::Data(volume))?;
+        self.reader.fill(&mut encoded, Part::Data(volume.into()))?;
         if Digest::of(&encoded) != *digest {
             return Err(BundleError::Chunk { volume, index, at });
         }

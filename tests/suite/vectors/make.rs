@@ -328,6 +328,7 @@ fn contents() -> Vec<Vector> {
             changed(|c| {
                 c.withdrawn.push(Withdrawal {
                     product: "greenhouse".into(),
+                    component: None,
                     version: GOOD.parse().unwrap(),
                     identity: good_offer().identity,
                     reason: "the fan stops".into(),

@@ -14,7 +14,11 @@ use super::entry::{
     LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE,
 };
 use crate::{Delta, Digest, Release};
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -86,8 +90,12 @@ impl Frame {
         let mut layers = Layers::default();
         layers.add(RELEASE_TYPE, Digest::of(signed_release), signed_release.len() as u64, "release");
         layers.add(DELTA_TYPE, Digest::of(signed_delta), signed_delta.len() as u64, "delta");
-        let artifacts: Vec<_> =
-            release.content.artifacts().iter().filter_map(|(name, _)| delta.artifact(name)).collect();
+        let artifacts: Vec<_> = release
+            .content
+            .artifacts()
+            .iter()
+            .filter_map(|(id, _)| delta.artifact(&id.to_string()))
+            .collect();
         for a in &artifacts {
             layers.add(LIST_TYPE, a.list, a.list_bytes.into(), &format!("{}.chunks", a.name));
         }
@@ -154,12 +162,12 @@ impl Layers {
             manifest_start(kind),
             EMPTY.len(),
             self.texts.join(","),
-            release.product(),
+            release.what(),
             release.version,
         );
         let manifest_digest = Digest::of(manifest.as_bytes());
         // A tag is what `skopeo` and `oras` address an image by; it has no `+`.
-        let mut tag: String = format!("{}-{}", release.product(), release.version)
+        let mut tag: String = format!("{}-{}", release.what().replace('/', "-"), release.version)
             .replace('+', "_")
             .chars()
             .take(TAG.saturating_sub(tag_end.len()))

@@ -5,7 +5,7 @@
 //! before that, each of a limited length, verifies what is signed, and then compares every byte, those before it included.
 use super::entry::{BLOCK, EMPTY, END_BYTES, Header, LAYOUT, blob_digest};
 use super::frame::{Frame, Kind};
-use crate::{Delta, Digest, Envelope, Release, Role, Root, TrustError, VolumeKind, limits, release};
+use crate::{ArtifactId, Delta, Digest, Envelope, Release, Role, Root, TrustError, limits, release};
 use alloc::{vec, vec::Vec};
 
 /// Where a bundle's bytes come from.
@@ -81,11 +81,14 @@ pub enum Part {
     #[error("delta")]
     Delta,
     /// A chunk list.
-    #[error("chunk list of the {0} volume")]
-    List(VolumeKind),
-    /// A volume's data.
-    #[error("data of the {0} volume")]
-    Data(VolumeKind),
+    #[error("chunk list of the {0:#}")]
+    List(ArtifactId),
+    /// A file that is stored as it is, counted from 1.
+    #[error("blob {0}")]
+    Blob(usize),
+    /// An artifact's data.
+    #[error("data of the {0:#}")]
+    Data(ArtifactId),
     /// The two blocks of zeros.
     #[error("end")]
     End,
@@ -262,18 +265,30 @@ impl<I: Input> Reader<I> {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn list(&mut self, volume: VolumeKind) -> Result<Vec<u8>, ReadError<I::Error>> {
-        let part = Part::List(volume);
+    pub fn list(&mut self, artifact: impl Into<ArtifactId>) -> Result<Vec<u8>, ReadError<I::Error>> {
+        self.whole(Part::List(artifact.into()), limits::CHUNK_LIST)
+    }
+
+    /// The next entry is a file that is stored as it is, of this number: its bytes, which have the digest that is signed.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn blob(&mut self, number: usize) -> Result<Vec<u8>, ReadError<I::Error>> {
+        self.whole(Part::Blob(number), limits::BLOB as usize)
+    }
+
+    /// The next entry, of a limited length, if it has the digest in its name.
+    fn whole(&mut self, part: Part, most: usize) -> Result<Vec<u8>, ReadError<I::Error>> {
         let header = self.begin(part)?.clone();
         let at = self.at;
-        let bytes = usize::try_from(header.bytes).ok().filter(|bytes| *bytes <= limits::CHUNK_LIST);
-        let mut list = vec![0; bytes.ok_or(ReadError::NotAnEntry { at, part })?];
-        self.fill(&mut list, part)?;
-        if blob_digest(&header.name) != Some(Digest::of(&list)) {
+        let bytes = usize::try_from(header.bytes).ok().filter(|bytes| *bytes <= most);
+        let mut content = vec![0; bytes.ok_or(ReadError::NotAnEntry { at, part })?];
+        self.fill(&mut content, part)?;
+        if blob_digest(&header.name) != Some(Digest::of(&content)) {
             return Err(ReadError::Digest { at, part });
         }
         self.finish(part)?;
-        Ok(list)
+        Ok(content)
     }
 
     /// The next entry begins. Its content is read by [`fill`](Self::fill), and [`finish`](Self::finish) ends it.

@@ -429,6 +429,7 @@ fn make_offer() -> Offer {
 pub(crate) fn withdrawal() -> Withdrawal {
     Withdrawal {
         product: "thermostat".into(),
+        component: None,
         version: Version::parse("1.3.0").unwrap(),
         identity: Digest([5; 32]),
         reason: "the fan stops".into(),

@@ -2,6 +2,7 @@
 use crate::common::{bound, channel, directory_release, offer, raw_release, release, root, signer};
 use crate::errors::{INCOMPATIBLE, OFFER, STALE, Section, cut, section};
 use bistable_format::compat::{Device, Direction};
+use bistable_format::content::DIRECTORY_KIND;
 use bistable_format::freshness::{AHEAD, AHEAD_WITHOUT_CLOCK, Clock, FURTHEST, Floor};
 use bistable_format::open::Unknown;
 use bistable_format::{Channel, Content, Digest, Offer, Release, compat, freshness};
@@ -83,6 +84,8 @@ struct Judged {
     floor: u32,
     components: Vec<(String, Version)>,
     boot_bytes: u64,
+    /// The component that it is to be installed as; none for an image.
+    wanted: Option<&'static str>,
 }
 
 pub(crate) fn incompatible() -> Section {
@@ -95,6 +98,7 @@ pub(crate) fn incompatible() -> Section {
         floor: 3,
         components: vec![("boot-loader".into(), version("2.4.0"))],
         boot_bytes: 64 << 20,
+        wanted: None,
     };
     let decode = |judged: &Judged| {
         let device = Device {
@@ -106,7 +110,11 @@ pub(crate) fn incompatible() -> Section {
             boot_bytes: judged.boot_bytes,
             system_bytes: 1 << 30,
         };
-        let mut reasons = compat::check(&judged.release.constraints(), &device, Direction::Forward);
+        let (constraints, forward) = (judged.release.constraints(), Direction::Forward);
+        let mut reasons = match judged.wanted {
+            None => compat::check(&constraints, &device, forward),
+            Some(name) => compat::check_component(&constraints, (name, &[DIRECTORY_KIND]), &device, forward),
+        };
         reasons.extend(compat::check_release(&judged.release));
         assert!(reasons.len() <= 1, "{reasons:?}");
         reasons.into_iter().next().map_or(Ok(()), Err)
@@ -125,6 +133,7 @@ pub(crate) fn incompatible() -> Section {
         module(&mut j, Some("app"));
         j
     };
+    let as_a_component = Judged { wanted: Some("app"), ..of_a_component.clone() };
     let of_no_component = {
         let mut j = good.clone();
         module(&mut j, None);
@@ -156,6 +165,15 @@ pub(crate) fn incompatible() -> Section {
                     j.release = Release { requires: constraints, ..directory_release() };
                 }),
             ),
+            (
+                "another-component",
+                with(|j| {
+                    let constraints = j.release.requires.clone();
+                    j.release = Release { requires: constraints, ..directory_release() };
+                    j.wanted = Some("another");
+                }),
+            ),
+            ("a-module-where-directories-are-known", as_a_component),
             ("a-module", of_no_component),
             ("a-module-of-a-component", of_a_component),
             ("brings-a-component-along", with(|j| j.release.bound.push(bound("app", "2.0.0")))),

@@ -79,6 +79,8 @@ variants!(incompatible_variant, INCOMPATIBLE, Incompatible:
     Incompatible::Conflict { .. } => "Incompatible::Conflict",
     Incompatible::TooLarge { .. } => "Incompatible::TooLarge",
     Incompatible::Content { .. } => "Incompatible::Content",
+    Incompatible::OtherComponent { .. } => "Incompatible::OtherComponent",
+    Incompatible::Kind { .. } => "Incompatible::Kind",
     Incompatible::Bound { .. } => "Incompatible::Bound",
     Incompatible::UnreadableBound(_) => "Incompatible::UnreadableBound",
     Incompatible::UnknownCheck { .. } => "Incompatible::UnknownCheck",

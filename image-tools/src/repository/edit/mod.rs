@@ -4,27 +4,30 @@
 //! | file | noun |
 //! |---|---|
 //! | `offer` | publish, promote with its gates, and the room for offers |
+//! | `selector` | what a person calls a release |
 //! | `rollout` | waves, canaries, pause, resume, halt |
 //! | `withdraw` | releases that turned out bad, that are kept, that no device may skip |
 mod offer;
 mod rollout;
+mod selector;
 #[cfg(test)]
 mod tests;
 mod withdraw;
 
-pub use offer::{Attested, Promotion, promote, publish, raises_security};
+pub use offer::{Attested, Promotion, carries, promote, publish, raises_security};
 pub use rollout::{Change, change};
+pub use selector::Selector;
 pub use withdraw::{barrier, pin, stranded, unpin, withdraw};
 
 use bistable_format::channel::Withdrawal;
+use bistable_format::name::what;
 use bistable_format::{Channel, Digest, Offer, limits};
-use semver::Version;
 
 /// Bytes of a channel's payload that offers and withdrawals may fill. The rest is for what comes in after an edit: a segment of
 /// the catalog (42 bytes), what the act was about (200), and numbers that grow.
 const ROOM: usize = limits::ENVELOPE_PAYLOAD - 512;
 
-/// Why an act can't be done on a channel. A `release` is a product with its version, as people name it.
+/// Why an act can't be done on a channel. A `release` is a product, or one of its components, with its version, as people name it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The channel offers that version already, with other content.
@@ -64,7 +67,9 @@ pub enum EditError {
         offered: Vec<String>,
     },
     /// More than one thing could be meant.
-    #[error("channel {channel} offers more than one {what}: say which with --product, or by its identity")]
+    #[error(
+        "channel {channel} offers more than one {what}: say which, as in `hub 1.2.0` or `hub/core 1.2.0`, or by its identity"
+    )]
     Ambiguous {
         /// The channel.
         channel: String,
@@ -163,6 +168,18 @@ pub enum EditError {
         /// What is missing.
         problem: String,
     },
+    /// A component that it brings along isn't on offer, so that no device would find it.
+    #[error(
+        "{release} brings {bound} along, and channel {channel} doesn't offer that: publish or promote {bound} into it first"
+    )]
+    BoundMissing {
+        /// The channel.
+        channel: String,
+        /// The image.
+        release: String,
+        /// The component's release.
+        bound: String,
+    },
     /// Its security version is lower than that of an older release: a way back to what was closed.
     #[error(
         "{release} has security version {found}, and {older}, which is older and on offer in channel {channel}, has {needed}: \
@@ -220,25 +237,19 @@ pub(crate) fn people(seconds: u64) -> String {
 fn withdrawn(channel: &str, bad: &Withdrawal) -> EditError {
     EditError::Withdrawn {
         channel: channel.into(),
-        release: format!("{} {}", bad.product, bad.version),
+        release: format!("{} {}", what(bad.subject()), bad.version),
         reason: bad.reason.clone(),
     }
 }
 
 /// An offer, as people name it.
-fn named(offer: &Offer) -> String {
-    format!("{} {}", offer.constraints.product, offer.constraints.version)
+pub(crate) fn named(offer: &Offer) -> String {
+    format!("{} {}", offer.constraints.what(), offer.constraints.version)
 }
 
 /// A release that isn't on offer.
 fn not_offered(channel: &Channel, identity: &Digest) -> EditError {
     let what = format!("release {identity:.12}");
-    EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
-}
-
-/// A product that no release on offer is of.
-pub(super) fn no_product(channel: &Channel, product: &str) -> EditError {
-    let what = format!("product {product}");
     EditError::NotOffered { channel: channel.name.clone(), what, offered: names(channel) }
 }
 
@@ -254,65 +265,12 @@ fn whole(
     Ok(())
 }
 
-/// What a person calls a release: a version, a product with a version, or the beginning of its identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selector {
-    /// Only this product's.
-    pub product: Option<String>,
-    /// A version, or at least 8 digits of an identity.
-    pub what: String,
-}
-
-impl Selector {
-    /// Find the one offer that is meant.
-    ///
-    /// # Errors
-    /// [`EditError::NotOffered`], [`EditError::Ambiguous`].
-    pub fn find<'a>(&self, channel: &'a Channel) -> Result<&'a Offer, EditError> {
-        let version = Version::parse(&self.what).ok();
-        let is_meant = |o: &&Offer| {
-            self.product.as_ref().is_none_or(|p| *p == o.constraints.product)
-                && match &version {
-                    Some(version) => o.constraints.version == *version,
-                    None => self.what.len() >= 8 && o.identity.to_string().starts_with(&self.what),
-                }
-        };
-        let was_meant = |w: &&Withdrawal| {
-            self.product.as_ref().is_none_or(|p| *p == w.product)
-                && (version.as_ref() == Some(&w.version)
-                    || (self.what.len() >= 8 && w.identity.to_string().starts_with(&self.what)))
-        };
-        let mut found = channel.offers.iter().filter(is_meant);
-        match (found.next(), found.next()) {
-            (Some(one), None) => Ok(one),
-            (Some(_), Some(_)) => {
-                Err(EditError::Ambiguous { channel: channel.name.clone(), what: self.what.clone() })
-            }
-            (None, _) => Err(match channel.withdrawn.iter().rev().find(was_meant) {
-                Some(bad) => withdrawn(&channel.name, bad),
-                None => self.not_offered(channel),
-            }),
-        }
-    }
-
-    fn not_offered(&self, channel: &Channel) -> EditError {
-        EditError::NotOffered {
-            channel: channel.name.clone(),
-            what: match &self.product {
-                Some(product) => format!("{product} {}", self.what),
-                None => self.what.clone(),
-            },
-            offered: names(channel),
-        }
-    }
-}
-
 /// What a channel offers, as people name it, newest first.
 fn names(channel: &Channel) -> Vec<String> {
     let mut offers: Vec<&Offer> = channel.offers.iter().collect();
     offers.sort_by(|a, b| {
         let (a, b) = (&a.constraints, &b.constraints);
-        a.product.cmp(&b.product).then(b.version.cmp(&a.version))
+        a.subject().cmp(&b.subject()).then(b.version.cmp(&a.version))
     });
     offers.into_iter().map(named).collect()
 }

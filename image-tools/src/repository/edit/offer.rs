@@ -1,9 +1,10 @@
 //! Publish and promote.
 use super::{EditError, ROOM, named, not_offered, whole, withdrawn};
 use bistable_format::{
-    Channel, Digest, KeyId, Offer,
+    Channel, Digest, KeyId, Offer, Release,
     channel::{Gates, Passage},
     limits,
+    name::Subject,
     rollout::{Rollout, RolloutState},
     version::{is_newer, meets},
 };
@@ -80,7 +81,7 @@ pub fn promote(
 /// Whoever takes a release from here may not skip what they could not skip there.
 fn no_barrier_before(from: &Channel, into: &Channel, source: &Offer) -> Result<(), EditError> {
     let alike = |o: &Offer| {
-        o.constraints.product == source.constraints.product
+        o.constraints.subject() == source.constraints.subject()
             && o.constraints.boards.iter().any(|b| source.constraints.boards.contains(b))
     };
     let is_past = |barrier: &Offer| {
@@ -163,7 +164,7 @@ fn admit(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     }
     let (mine, board) = (&offer.constraints, |b: &String| offer.constraints.boards.contains(b));
     let same = |o: &Offer| {
-        o.constraints.product == mine.product
+        o.constraints.subject() == mine.subject()
             && o.constraints.version == mine.version
             && o.constraints.boards.iter().any(board)
     };
@@ -190,22 +191,20 @@ fn secure(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
 
 fn is_older(there: &Offer, offer: &Offer) -> bool {
     let (there, new) = (&there.constraints, &offer.constraints);
-    there.product == new.product
-        && there.component == new.component
+    there.subject() == new.subject()
         && there.boards.iter().any(|b| new.boards.contains(b))
         && is_newer(&new.version, &there.version)
 }
 
-/// Whether the security version of a release that closes a hole is above all that the channel offers of its product.
+/// Whether the security version of a release that closes a hole is above all that the channel offers of the same.
 ///
 /// # Errors
 /// [`EditError::NotRaised`].
 pub fn raises_security(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
-    let same = channel.offers.iter().filter(|o| {
-        o.constraints.product == offer.constraints.product
-            && o.constraints.component == offer.constraints.component
-            && o.identity != offer.identity
-    });
+    let same = channel
+        .offers
+        .iter()
+        .filter(|o| o.constraints.subject() == offer.constraints.subject() && o.identity != offer.identity);
     match same.map(|o| o.constraints.security_version).max() {
         Some(highest) if offer.constraints.security_version <= highest => Err(EditError::NotRaised {
             channel: channel.name.clone(),
@@ -217,18 +216,20 @@ pub fn raises_security(channel: &Channel, offer: &Offer) -> Result<(), EditError
     }
 }
 
-/// Whether the channel has what a release needs: a version to run before it, and, for components that are products of
-/// this channel themselves, one that fits. What else a device has is unknown here.
+/// Whether the channel has what a release needs: a version to run before it, and, of the product's image and components, and of
+/// other products, as far as the channel offers them, one that fits. What else a device has is unknown here.
 fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     let failed = |problem: String| {
         Err(EditError::Unsatisfiable { channel: channel.name.clone(), release: named(offer), problem })
     };
-    let of = |product: &str| -> Vec<&Offer> {
-        channel.offers.iter().filter(|o| o.constraints.product == *product).collect()
+    let all = |is_one: &dyn Fn(Subject<'_>) -> bool| -> Vec<&Offer> {
+        channel.offers.iter().filter(|o| is_one(o.constraints.subject())).collect()
     };
+    let product = offer.constraints.product.as_str();
+    let of = |name: &str| all(&|subject| subject == (product, Some(name)) || subject == (name, None));
     if let Some(required) = &offer.constraints.requires.running {
-        let mine = of(&offer.constraints.product);
-        // The first release of a product comes onto cards, whatever they have been made with.
+        let mine = all(&|subject| subject == offer.constraints.subject());
+        // The first release comes onto cards, whatever they have been made with.
         if !mine.is_empty() && !mine.iter().any(|o| meets(required, &o.constraints.version)) {
             return failed(format!(
                 "it requires a running version {required}, and the channel has {}",
@@ -252,6 +253,21 @@ fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
         }
     }
     Ok(())
+}
+
+/// Whether the channel offers what an image brings along: devices find a component by its identity among the offers.
+///
+/// # Errors
+/// [`EditError::BoundMissing`].
+pub fn carries(channel: &Channel, release: &Release) -> Result<(), EditError> {
+    match release.bound.iter().find(|bound| channel.offer(&bound.identity).is_none()) {
+        None => Ok(()),
+        Some(bound) => Err(EditError::BoundMissing {
+            channel: channel.name.clone(),
+            release: format!("{} {}", release.what(), release.version),
+            bound: format!("{}/{} {}", release.product(), bound.component, bound.version),
+        }),
+    }
 }
 
 fn list(offers: &[&Offer]) -> String {
@@ -289,7 +305,7 @@ fn is_needed(channel: &Channel, offer: &Offer, now: u64) -> bool {
         channel
             .offers
             .iter()
-            .filter(|o| o.identity != offer.identity && o.constraints.product == mine.product)
+            .filter(|o| o.identity != offer.identity && o.constraints.subject() == mine.subject())
     };
     let newer = |o: &Offer| is_newer(&o.constraints.version, &mine.version);
     // The newest, and the one before, which devices go back to.

@@ -7,6 +7,7 @@ use bistable_format::open::OpenList;
 use bistable_format::rollout::{Rollout, RolloutState, WHOLE, Wave};
 use bistable_format::{Extensions, Head, KeyKind, limits};
 use proptest::prelude::*;
+use semver::Version;
 
 const NOW: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
@@ -318,7 +319,7 @@ fn boards_that_have_nowhere_to_go_are_named() {
     let mut wide = offer("hub", "1.0.0");
     wide.constraints.boards = vec!["pi4".into(), "pi5".into()];
     let boards = wide.constraints.boards.clone();
-    let nowhere = |offers: &[Offer]| stranded(&with("staging", offers), "hub", &boards);
+    let nowhere = |offers: &[Offer]| stranded(&with("staging", offers), ("hub", None), &boards);
     assert_eq!(nowhere(&[]), ["pi4", "pi5"]);
     assert_eq!(nowhere(&[offer("radio", "1.0.0"), offer("hub", "1.1.0")]), ["pi5"]);
     assert_eq!(nowhere(&[wide.clone()]), [""; 0]);
@@ -330,7 +331,7 @@ fn boards_that_have_nowhere_to_go_are_named() {
 fn a_release_is_found_by_version_or_identity() {
     let there = with("staging", &[offer("hub", "1.0.0"), offer("radio", "1.0.0"), offer("hub", "1.1.0")]);
     let find = |product: Option<&str>, what: &str| {
-        let selector = Selector { product: product.map(Into::into), what: what.into() };
+        let selector = Selector { product: product.map(Into::into), ..Selector::new(what) };
         selector.find(&there).map(named)
     };
     assert_eq!(find(None, "1.1.0").unwrap(), "hub 1.1.0");
@@ -344,8 +345,104 @@ fn a_release_is_found_by_version_or_identity() {
         missing.contains("hub 2.0.0") && missing.contains("hub 1.1.0, hub 1.0.0, radio 1.0.0"),
         "{missing}"
     );
-    let empty = Selector { product: None, what: "1.0.0".into() }.find(&channel("new")).unwrap_err();
+    let empty = Selector::new("1.0.0").find(&channel("new")).unwrap_err();
     assert!(empty.to_string().ends_with("it offers: nothing"), "{empty}");
+}
+
+fn of_component(name: &str, version: &str) -> Offer {
+    let mut offer = offer("hub", version);
+    offer.constraints.component = Some(name.into());
+    offer.constraints.content = 2;
+    offer.constraints.bytes = vec![1];
+    offer.identity = Digest::of(format!("component {name} {version}").as_bytes());
+    offer
+}
+
+#[test]
+fn a_component_is_named_in_one_grammar() {
+    let offers = [
+        offer("hub", "2.0.0"),
+        of_component("core", "2.0.0"),
+        of_component("core", "1.9.0"),
+        of_component("scheduler", "0.3.0"),
+        offer("core", "2.0.0"),
+    ];
+    let mut there = with("staging", &offers);
+    let core = offers[1].identity.to_string();
+    for (product, component, what, found) in [
+        (None, None, "hub 2.0.0", "hub 2.0.0"),
+        (None, None, "hub/core 2.0.0", "hub/core 2.0.0"),
+        (None, None, "core 1.9.0", "hub/core 1.9.0"),
+        (None, None, "1.9.0", "hub/core 1.9.0"),
+        (None, None, "scheduler", "hub/scheduler 0.3.0"),
+        (None, None, "hub/scheduler", "hub/scheduler 0.3.0"),
+        (None, None, "hub", "hub 2.0.0"),
+        (None, None, &core[..9], "hub/core 2.0.0"),
+        (None, Some("core"), "2.0.0", "hub/core 2.0.0"),
+        (Some("hub"), Some("scheduler"), "", "hub/scheduler 0.3.0"),
+        (Some("core"), None, "", "core 2.0.0"),
+        (Some("hub"), None, "core 2.0.0", "hub/core 2.0.0"),
+    ] {
+        let selector = Selector {
+            product: product.map(Into::into),
+            component: component.map(Into::into),
+            what: what.into(),
+        };
+        assert_eq!(selector.find(&there).map(named).as_deref(), Ok(found), "{selector:?}");
+    }
+    for (what, shown) in
+        [("2.0.0", "2.0.0"), ("core 2.0.0", "core 2.0.0"), ("hub/core", "hub/core"), ("", "release")]
+    {
+        let found = Selector::new(what).find(&there);
+        let ambiguous = EditError::Ambiguous { channel: "staging".into(), what: shown.into() };
+        assert_eq!(found.err(), Some(ambiguous), "{what}");
+    }
+    for what in ["hub/radio 2.0.0", "radio", "hub 1.9.0", "core/hub 2.0.0", "hub/core/x 2.0.0", "core  2.0.0"]
+    {
+        let found = Selector::new(what).find(&there);
+        assert!(matches!(found, Err(EditError::NotOffered { .. })), "{what}: {found:?}");
+    }
+    withdraw(&mut there, &offers[2].identity, "leaks", NOW).unwrap();
+    let gone = Selector::new("core 1.9.0").find(&there).unwrap_err().to_string();
+    assert!(gone.starts_with("hub/core 1.9.0 was withdrawn from channel staging (leaks)"), "{gone}");
+    // Another component's version is not what was withdrawn.
+    assert!(matches!(Selector::new("scheduler 1.9.0").find(&there), Err(EditError::NotOffered { .. })));
+}
+
+#[test]
+fn images_and_components_of_a_channel_do_not_disturb_each_other() {
+    let mut channel = with("staging", &[offer("hub", "2.0.0"), of_component("core", "2.0.0")]);
+    // The same version, a lower security version, a lower version: each only matters for the same.
+    let mut scheduler = of_component("scheduler", "2.0.0");
+    scheduler.constraints.security_version = 0;
+    channel.offers[0].constraints.security_version = 7;
+    publish(&mut channel, scheduler, NOW).unwrap();
+    let again = Offer { identity: Digest::of(b"again"), ..of_component("core", "2.0.0") };
+    assert!(matches!(publish(&mut channel, again, NOW), Err(EditError::OtherContent { .. })));
+    // `requires` names the product's components and its image.
+    let requiring = |name: &str, req: &str| {
+        let mut offer = of_component("panel", "1.0.0");
+        offer.constraints.requires.components = vec![(name.into(), req.parse().unwrap())];
+        offer
+    };
+    for (name, req, problem) in [
+        ("hub", ">=2", None),
+        ("core", "^2", None),
+        ("elsewhere", "^9", None),
+        ("hub", ">=3", Some("it requires hub >=3, and the channel has 2.0.0")),
+        ("core", "^3", Some("it requires core ^3, and the channel has 2.0.0")),
+    ] {
+        let published = publish(&mut channel.clone(), requiring(name, req), NOW);
+        match problem {
+            None => assert_eq!(published, Ok(()), "{name} {req}"),
+            Some(problem) => assert!(published.unwrap_err().to_string().ends_with(problem), "{name} {req}"),
+        }
+    }
+    assert_eq!(stranded(&channel, ("hub", Some("core")), &["pi4".into()]), [""; 0]);
+    let identity = channel.offers[1].identity;
+    withdraw(&mut channel, &identity, "leaks", NOW).unwrap();
+    assert_eq!(stranded(&channel, ("hub", Some("core")), &["pi4".into()]), ["pi4"]);
+    assert_eq!(channel.withdrawn[0].component.as_deref(), Some("core"));
 }
 
 /// 64 releases, and what makes room for the next.
@@ -428,6 +525,7 @@ fn a_full_channel_has_room_for_the_rest_of_the_act() {
     }
     let withdrawal = |n: usize| Withdrawal {
         product: "hub".into(),
+        component: None,
         version: Version::new(0, 0, n as u64),
         identity: Digest::of(&n.to_le_bytes()),
         reason: "x".repeat(limits::REASON),

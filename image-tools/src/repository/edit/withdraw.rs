@@ -4,6 +4,7 @@ use bistable_format::{
     Channel, Digest, Extensions,
     channel::{Passage, Withdrawal},
     limits,
+    name::Subject,
     rollout::RolloutState,
 };
 
@@ -24,6 +25,7 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
         draft.pins.retain(|pin| pin != identity);
         draft.withdrawn.push(Withdrawal {
             product: offer.constraints.product,
+            component: offer.constraints.component,
             version: offer.constraints.version,
             identity: *identity,
             reason: reason.into(),
@@ -40,11 +42,11 @@ pub fn withdraw(channel: &mut Channel, identity: &Digest, reason: &str, now: u64
     })
 }
 
-/// The boards of a product for which a channel has nothing on offer: devices that run what was withdrawn stay on it.
-pub fn stranded(channel: &Channel, product: &str, boards: &[String]) -> Vec<String> {
+/// The boards for which a channel has nothing of the same on offer: devices that run what was withdrawn stay on it.
+pub fn stranded(channel: &Channel, of: Subject<'_>, boards: &[String]) -> Vec<String> {
     let serves = |board: &String| {
         channel.offers.iter().any(|o| {
-            o.constraints.product == product
+            o.constraints.subject() == of
                 && o.constraints.boards.contains(board)
                 && o.rollout.pace != RolloutState::Halted
         })

@@ -10,7 +10,7 @@ use crate::repository::manifest::{self, ManifestError, Stored};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Store, StoreError};
 use bistable_format::failure::on_one_line;
-use bistable_format::{DecodeError, Digest, TrustError, VolumeKind, limits, repository as names};
+use bistable_format::{ArtifactId, DecodeError, Digest, TrustError, limits, repository as names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -166,16 +166,16 @@ fn prove(
     if images.as_ref().is_none_or(|(of, _)| *of != base.identity) {
         // The old ones first: only one base at a time takes room.
         *images = None;
-        *images = Some((base.identity, Images::unpack(store, base, VolumeKind::ALL)?));
+        *images = Some((base.identity, Images::unpack(store, base, |_| true)?));
     }
     let Some((_, images)) = images else { return Ok(()) };
     let (mut of_volumes, mut files) = (Vec::new(), Vec::new());
-    for kind in VolumeKind::ALL {
+    for (kind, _) in target.release.content.artifacts() {
         let Some(artifact) = delta.delta.artifact(&kind.to_string()) else { continue };
         of_volumes.push((kind, lists.get(&artifact.list).ok_or(NotProven::Blobs)?.clone()));
         files.push((kind, images::fetch(store, &artifact.data, artifact.data_bytes)?));
     }
-    let data: Vec<(VolumeKind, &dyn Raw)> = files.iter().map(|(kind, file)| (*kind, file as _)).collect();
+    let data: Vec<(ArtifactId, &dyn Raw)> = files.iter().map(|(kind, file)| (*kind, file as _)).collect();
     let path = Path::new(&delta.path);
     let whole = Whole { path, delta: &delta.delta, lists: &of_volumes, data: &data };
     let (target, base) = ((&target.identity, &target.release), (&base.identity, &base.release));
@@ -217,7 +217,7 @@ fn lists(
         if Digest::of(&bytes) != artifact.list {
             continue;
         }
-        let find = |(name, _): &&(String, _)| *name == artifact.name;
+        let find = |(id, _): &&(ArtifactId, _)| id.to_string() == artifact.name;
         if let (Some((_, target)), Some((_, base))) = (targets.iter().find(find), bases.iter().find(find))
             && let Err(e) = artifact.list(&bytes, target, base)
         {

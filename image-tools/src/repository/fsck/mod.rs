@@ -195,7 +195,10 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
                 Ok(entry) => {
                     identities.entry(entry.identity).or_default().insert(entry.release);
                     releases.entry(entry.release).or_insert(None);
-                    versions.entry((entry.product, entry.version)).or_default().insert(entry.identity);
+                    versions
+                        .entry((entry.product, entry.component, entry.version))
+                        .or_default()
+                        .insert(entry.identity);
                 }
                 Err(e @ CatalogError::Damaged { .. }) => report.add(Fault::Damaged, &folder, on_one_line(&e)),
                 Err(e) => report.add(Fault::Missing, &folder, on_one_line(&e)),
@@ -324,7 +327,7 @@ fn release(
     }
     for part in stored.parts() {
         named.insert(part.digest);
-        let about = format!("of {} {}", stored.release.product(), stored.release.version);
+        let about = format!("of {} {}", stored.release.what(), stored.release.version);
         match blobs.get(&part.digest) {
             Some(bytes) if *bytes == part.bytes => {}
             Some(bytes) => {

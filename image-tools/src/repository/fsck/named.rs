@@ -2,23 +2,23 @@
 //! being published, or a release from being promoted.
 use super::{Fault, Report};
 use crate::repository::store::{Store, StoreError};
+use crate::repository::version_claim::Named;
 use crate::repository::{attestation_file, version_claim};
 use bistable_format::{Digest, Envelope, repository as names};
-use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The releases that catalogs have of each product's version.
-pub(super) type Versions = BTreeMap<(String, Version), BTreeSet<Digest>>;
+/// The releases that catalogs have of each version.
+pub(super) type Versions = BTreeMap<Named, BTreeSet<Digest>>;
 
 /// Versions that the catalogs have, and that have no file.
-pub(super) struct Unnamed<'a>(BTreeSet<&'a (String, Version)>);
+pub(super) struct Unnamed<'a>(BTreeSet<&'a Named>);
 
 impl Unnamed<'_> {
     pub(super) fn report_missing(self, report: &mut Report) {
-        for (product, version) in self.0 {
+        for (product, component, version) in self.0 {
             let text = "is gone: another release could be published under this version; `bistable-image fsck --repair` makes it \
                         again";
-            report.add(Fault::Unnamed, names::version(product, version), text);
+            report.add(Fault::Unnamed, names::version((product, component.as_deref()), version), text);
         }
     }
 }

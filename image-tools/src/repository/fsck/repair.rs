@@ -75,12 +75,12 @@ fn names_again(store: &Store, roots: &Roots, report: &Report) -> Result<u64, Sto
     let Ok(inventory) = Inventory::read(store, roots, None) else { return Ok(0) };
     let mut releases: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
     for HeldRelease { entry, .. } in inventory.releases.values() {
-        releases.entry(names::version(&entry.product, &entry.version)).or_default().push(entry);
+        releases.entry(names::version(entry.subject(), &entry.version)).or_default().push(entry);
     }
     let mut done = 0;
     for problem in report.problems.iter().filter(|p| p.fault == Fault::Unnamed) {
         if let Some([only]) = releases.get(&problem.path).map(Vec::as_slice) {
-            let claimed = version_claim::claim(store, &only.product, &only.version, &only.identity)?;
+            let claimed = version_claim::claim(store, only.subject(), &only.version, &only.identity)?;
             done += u64::from(claimed == Claim::Ours);
         }
     }

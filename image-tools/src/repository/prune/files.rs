@@ -15,6 +15,8 @@ pub struct Files {
     pub bytes: BTreeMap<Digest, u64>,
     /// What each release consists of, by its identity. A blob may belong to many.
     pub of: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// What each image brings along, by identities.
+    pub bound: BTreeMap<Digest, BTreeSet<Digest>>,
     /// What makes a release from another one.
     pub deltas: Vec<DeltaFiles>,
 }
@@ -36,13 +38,18 @@ impl Files {
     /// # Errors
     /// When the store fails.
     pub fn read(store: &Store, roots: &Roots, inventory: &Inventory) -> Result<Files, PruneError> {
-        let mut parts = Parts { store, roots, read: BTreeMap::new() };
+        let mut parts = Parts::new(store, roots);
         let mut files = Files { bytes: manifest::blobs(store)?, ..Files::default() };
         for (identity, held) in &inventory.releases {
             let mut all = held.signed.clone();
             for signed in &held.signed {
                 match parts.of(signed) {
-                    Ok(more) => all.extend(more),
+                    Ok(more) => {
+                        all.extend(&more.blobs);
+                        if !more.bound.is_empty() {
+                            files.bound.entry(*identity).or_default().extend(&more.bound);
+                        }
+                    }
                     Err(ManifestError::Store(e)) => return Err(e.into()),
                     Err(_) => {}
                 }

@@ -26,6 +26,7 @@ pub use plan::{
 use super::catalog::{self, CatalogError, Entry};
 use super::channel::{ChannelError, ChannelLog};
 use super::delta_file::{self, StoredDelta};
+use super::edit;
 use super::inventory::{Inventory, InventoryError};
 use super::lease;
 use super::manifest::{self, ManifestError};
@@ -135,14 +136,14 @@ pub fn run(
     committer.compare_all(store, roots)?;
     let now = committer.clock.now();
     let going: BTreeSet<Digest> = plan.go.iter().map(|going| going.release).collect();
-    let mut parts = Parts { store, roots, read: BTreeMap::new() };
+    let mut parts = Parts::new(store, roots);
     let inventory = Inventory::read(store, roots, None)?;
     let staying = needed(&inventory, &going, &mut parts)?;
     let mut candidates = BTreeSet::new();
     for signed in going.iter().filter_map(|id| inventory.releases.get(id)).flat_map(|held| &held.signed) {
         candidates.insert(*signed);
         // What can't be read any more takes nothing with it but itself.
-        candidates.extend(parts.of(signed).unwrap_or_default());
+        candidates.extend(parts.of(signed).map(|parts| parts.blobs).unwrap_or_default());
     }
     let for_room: BTreeSet<(Digest, Digest)> =
         plan.deltas.iter().filter(|d| d.why == DeltaGoes::Room).map(|d| (d.target, d.base)).collect();
@@ -240,20 +241,35 @@ impl Pending {
     }
 }
 
-/// The files of releases, each read once.
+/// What releases consist of, each read once.
 struct Parts<'a> {
     store: &'a Store,
     roots: &'a Roots,
-    read: BTreeMap<Digest, Vec<Digest>>,
+    read: BTreeMap<Digest, Consists>,
 }
 
-impl Parts<'_> {
-    fn of(&mut self, signed: &Digest) -> Result<Vec<Digest>, ManifestError> {
+/// What a release consists of.
+#[derive(Clone, Debug)]
+struct Consists {
+    blobs: Vec<Digest>,
+    /// The components that it brings along, by identity.
+    bound: Vec<Digest>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(store: &'a Store, roots: &'a Roots) -> Parts<'a> {
+        Parts { store, roots, read: BTreeMap::new() }
+    }
+
+    fn of(&mut self, signed: &Digest) -> Result<Consists, ManifestError> {
         if let Some(parts) = self.read.get(signed) {
             return Ok(parts.clone());
         }
         let stored = manifest::read(self.store, self.roots, signed)?;
-        let parts = stored.parts().iter().map(|part| part.digest).collect();
+        let parts = Consists {
+            blobs: stored.parts().iter().map(|part| part.digest).collect(),
+            bound: stored.release.bound.iter().map(|bound| bound.identity).collect(),
+        };
         Ok(self.read.entry(*signed).or_insert(parts).clone())
     }
 }
@@ -275,21 +291,22 @@ fn needed(
         }
         for offer in &file.channel.offers {
             needed.insert(offer.release);
-            needed.extend(parts.of(&offer.release).map_err(|e| match e {
+            let consists = parts.of(&offer.release).map_err(|e| match e {
                 ManifestError::NoRelease { path, .. } => PruneError::Unknown {
                     channel: file.channel.name.clone(),
-                    release: format!("{} {}", offer.constraints.product, offer.constraints.version),
+                    release: edit::named(offer),
                     path,
                 },
-                e => e.into(),
-            })?);
+                e => PruneError::from(e),
+            })?;
+            needed.extend(consists.blobs);
         }
     }
     for held in inventory.releases.values().filter(|held| !going.contains(&held.entry.identity)) {
         for signed in &held.signed {
             needed.insert(*signed);
             match parts.of(signed) {
-                Ok(parts) => needed.extend(parts),
+                Ok(parts) => needed.extend(parts.blobs),
                 // Not kept here: it has no files to be missed. It may come later.
                 Err(ManifestError::NoRelease { .. }) => {}
                 Err(e) => return Err(e.into()),
@@ -340,7 +357,7 @@ fn forget(
 fn about(gone: &[Entry]) -> String {
     let mut text = Count(gone.len(), "release").to_string();
     for (i, entry) in gone.iter().enumerate() {
-        let next = format!("{}{} {}", if i == 0 { ": " } else { ", " }, entry.product, entry.version);
+        let next = format!("{}{} {}", if i == 0 { ": " } else { ", " }, entry.what(), entry.version);
         if text.len() + next.len() > limits::REASON - ", …".len() {
             text.push_str(", …");
             break;

@@ -2,6 +2,7 @@
 use super::Files;
 use crate::repository::inventory::{HeldRelease, Inventory, Standing};
 use bistable_format::Digest;
+use bistable_format::name::Subject;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Above this share of the allowed size, in percent, old releases go that production never had.
@@ -12,7 +13,7 @@ pub const PRODUCTION_GOES: u64 = 90;
 /// What may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// This many of each product stay, the newest, whatever else is said.
+    /// This many of each image and component stay, the newest, whatever else is said.
     pub keep: usize,
     /// What is older than this many seconds goes.
     pub older_than: Option<u64>,
@@ -42,6 +43,8 @@ pub enum Stays {
     Rollback,
     /// It is one of the newest.
     Newest,
+    /// An image that stays brings it along.
+    Bound,
     /// Nothing says that it has to go.
     NoReason,
 }
@@ -146,7 +149,7 @@ pub fn plan(inventory: &Inventory, files: &Files, policy: &Policy, now: u64) -> 
     let mut room = Room::of(inventory, files);
     // Catalogs, and what nothing names: no release takes it along.
     let others = before - room.bytes;
-    let kept = kept(inventory, policy);
+    let kept = kept(inventory, files, policy);
     let mut free: Vec<(&Digest, &HeldRelease)> =
         inventory.releases.iter().filter(|(id, _)| !kept.contains_key(*id)).collect();
     free.sort_by(|(a, x), (b, y)| {
@@ -225,7 +228,7 @@ impl Leaving<'_> {
 }
 
 /// What stays, whatever the policy says.
-fn kept(inventory: &Inventory, policy: &Policy) -> BTreeMap<Digest, Stays> {
+fn kept(inventory: &Inventory, files: &Files, policy: &Policy) -> BTreeMap<Digest, Stays> {
     let mut kept = BTreeMap::new();
     let sorted = inventory.sorted();
     for held in &sorted {
@@ -236,12 +239,12 @@ fn kept(inventory: &Inventory, policy: &Policy) -> BTreeMap<Digest, Stays> {
             kept.insert(id, Stays::Pinned);
         }
     }
-    // The way back of each channel and product: what came in last of all that it doesn't offer any more.
+    // The way back of each channel, for each image and component: what came in last of all that it doesn't offer any more.
     for name in inventory.channels.keys() {
-        let mut last: BTreeMap<&str, (u64, Digest)> = BTreeMap::new();
+        let mut last: BTreeMap<Subject<'_>, (u64, Digest)> = BTreeMap::new();
         for held in &sorted {
             if let Some((Standing::Past, at)) = held.channels.get(name) {
-                let newest = last.entry(held.entry.product.as_str()).or_insert((*at, held.entry.identity));
+                let newest = last.entry(held.entry.subject()).or_insert((*at, held.entry.identity));
                 if *at > newest.0 {
                     *newest = (*at, held.entry.identity);
                 }
@@ -251,13 +254,19 @@ fn kept(inventory: &Inventory, policy: &Policy) -> BTreeMap<Digest, Stays> {
             kept.entry(id).or_insert(Stays::Rollback);
         }
     }
-    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counted: BTreeMap<Subject<'_>, usize> = BTreeMap::new();
     for held in &sorted {
-        let count = counted.entry(held.entry.product.as_str()).or_default();
+        let count = counted.entry(held.entry.subject()).or_default();
         if *count < policy.keep {
             kept.entry(held.entry.identity).or_insert(Stays::Newest);
         }
         *count += 1;
+    }
+    let images: Vec<Digest> = kept.keys().copied().collect();
+    for bound in images.iter().filter_map(|image| files.bound.get(image)).flatten() {
+        if inventory.releases.contains_key(bound) {
+            kept.entry(*bound).or_insert(Stays::Bound);
+        }
     }
     kept
 }

@@ -12,6 +12,7 @@ fn held(n: u64, channels: &[(&str, Standing)], pinned: bool) -> HeldRelease {
     HeldRelease {
         entry: Entry {
             product: "hub".into(),
+            component: None,
             version: Version::new(1, n, 0),
             release: Digest::of(&n.to_be_bytes()),
             identity: Digest::of(&n.to_le_bytes()),

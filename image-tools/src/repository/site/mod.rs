@@ -37,7 +37,7 @@ struct Row<'a> {
 }
 
 impl Site<'_> {
-    /// A channel's offers by product, newest first.
+    /// A channel's offers, images before components, newest first.
     fn rows(&self, channel: &str) -> Vec<Row<'_>> {
         let Some(file) = self.inventory.channels.get(channel) else { return Vec::new() };
         let mut rows: Vec<Row<'_>> = file
@@ -55,7 +55,7 @@ impl Site<'_> {
             .collect();
         rows.sort_by(|a, b| {
             let (x, y) = (&a.offer.constraints, &b.offer.constraints);
-            x.product.cmp(&y.product).then(y.version.cmp_precedence(&x.version))
+            x.subject().cmp(&y.subject()).then(y.version.cmp_precedence(&x.version))
         });
         rows
     }

@@ -5,6 +5,7 @@ use crate::repository::words::percent;
 use crate::size::Bytes;
 use bistable_format::Channel;
 use bistable_format::channel::Passage;
+use bistable_format::name::what;
 use bistable_format::rollout::{Rollout, RolloutState};
 use bistable_format::text::printable;
 use std::fmt::Write as _;
@@ -77,7 +78,7 @@ fn channel(site: &Site<'_>, channel: &Channel, html: &mut String) {
             html,
             format_args!(
                 "<article><h3><s>{} {}</s><span class=\"tag bad\">withdrawn</span></h3><p>{}</p></article>\n",
-                escape(&bad.product),
+                escape(&what(bad.subject())),
                 escape(&bad.version.to_string()),
                 escape(&bad.reason)
             ),
@@ -106,7 +107,7 @@ fn offer(site: &Site<'_>, channel: &Channel, row: &Row<'_>, html: &mut String) {
         format_args!(
             "<article><h3>{} {}<span class=\"tag {class}\">{word}</span>{tags}</h3>\
              <p class=\"dim\">{} · {} · since {} · <code>{:.12}</code></p>",
-            escape(&constraints.product),
+            escape(&constraints.what()),
             escape(&constraints.version.to_string()),
             escape(&constraints.boards.join(", ")),
             Bytes(row.bytes),

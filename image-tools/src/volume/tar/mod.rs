@@ -26,7 +26,7 @@ use super::content::PIECE;
 use super::data::{FileData, Range, Source};
 use super::dir::supported;
 use super::error::{EntryProblem, VolumeError, lossy};
-use super::options::{Owner, SystemOptions};
+use super::options::{Owner, Reading, SystemOptions};
 use super::tree::{Kind, MAX_ENTRIES, Meta, Node, NodeId, ROOT, Tree, Xattr};
 use header::{Header, RawKind};
 use pax::Pax;
@@ -167,7 +167,17 @@ impl Archive<'_> {
             return Ok(ROOT);
         };
         let parent = self.parent(parents)?;
+        self.refuse_second(parent, name, matches!(node.kind, Kind::Folder(_)))?;
         self.tree.insert(parent, name, node)
+    }
+
+    /// Of an exact tree, each name comes once; but a folder may be described after what is in it.
+    fn refuse_second(&self, parent: NodeId, name: &[u8], is_folder: bool) -> Result<(), EntryProblem> {
+        match self.tree.child(parent, name)?.filter(|_| self.options.reading == Reading::Exact) {
+            Some(there) if is_folder && matches!(self.tree.node(there).kind, Kind::Folder(_)) => Ok(()),
+            Some(_) => Err(EntryProblem::Twice),
+            None => Ok(()),
+        }
     }
 
     fn parent(&mut self, parents: &[&[u8]]) -> Result<NodeId, EntryProblem> {
@@ -196,6 +206,7 @@ impl Archive<'_> {
         }
         let (name, parents) = path.split_last().ok_or(EntryProblem::RootNotFolder)?;
         let parent = self.parent(parents)?;
+        self.refuse_second(parent, name, false)?;
         self.tree.link(parent, name, id)
     }
 

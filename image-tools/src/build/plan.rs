@@ -1,0 +1,216 @@
+//! What a release is made from is read, and decided, before a byte of it is compressed.
+use super::{BuildError, BuildOptions, Input};
+use crate::archive::{ArchivePlan, TreeError};
+use crate::clock::Stopwatch;
+use crate::disk::{self, Dissected};
+use crate::progress::{Progress, Stage};
+use crate::volume::kernels::LargeFile;
+use crate::volume::tree::Tree;
+use crate::volume::{
+    self, BootOptions, InputKind, SystemOptions, VolumeError, VolumeId, VolumePlan, open_boot, open_system,
+};
+use bistable_format::{ArtifactId, VolumeKind, limits};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// All artifacts of a release, in a bundle's order.
+pub(super) struct Plans {
+    pub(super) artifacts: Vec<Planned>,
+    /// See [`Release::durable`](bistable_format::Release::durable).
+    pub(super) durable: u16,
+    pub(super) dissected: Option<Dissected>,
+    /// Keeps the disk image's temporary files until all is done.
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// An artifact whose input is read.
+pub(super) struct Planned {
+    pub(super) id: ArtifactId,
+    pub(super) raw: Raw,
+    pub(super) time: Duration,
+}
+
+/// What an artifact is made of.
+pub(super) enum Raw {
+    Volume(Box<VolumePlan>),
+    Archive(Box<ArchivePlan>),
+}
+
+impl Raw {
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Raw::Volume(plan) => plan.size(),
+            Raw::Archive(plan) => plan.size(),
+        }
+    }
+
+    /// What the input is.
+    pub(super) fn input(&self) -> InputKind {
+        match self {
+            Raw::Volume(plan) => plan.input(),
+            Raw::Archive(plan) => plan.input(),
+        }
+    }
+
+    fn notes(&self) -> &[String] {
+        match self {
+            Raw::Volume(plan) => plan.warnings(),
+            Raw::Archive(plan) => plan.notes(),
+        }
+    }
+
+    fn large_files(&self) -> &[LargeFile] {
+        match self {
+            Raw::Volume(plan) => plan.large_files(),
+            Raw::Archive(_) => &[],
+        }
+    }
+
+    fn durable(&self) -> u16 {
+        match self {
+            Raw::Volume(plan) => plan.durable(),
+            // There is no agent in it.
+            Raw::Archive(_) => 1,
+        }
+    }
+
+    /// Write all of it.
+    pub(super) fn write_to(&self, id: ArtifactId, out: &mut dyn Write) -> Result<(), BuildError> {
+        match self {
+            Raw::Volume(plan) => plan.write_to(out, &|_| {}).map_err(|source| failed(id, source)),
+            Raw::Archive(plan) => plan.write_to(out).map_err(|source| match source {
+                TreeError::Volume(source @ VolumeError::Output(_)) => failed(id, source),
+                source => BuildError::Tree(source),
+            }),
+        }
+    }
+}
+
+fn failed(id: ArtifactId, source: VolumeError) -> BuildError {
+    match source {
+        // Not the volume's fault: whoever took the bytes has failed and tells why.
+        VolumeError::Output(e) => BuildError::Zstd(e.to_string()),
+        source => BuildError::Volume { id, source },
+    }
+}
+
+impl Planned {
+    fn new(
+        id: ArtifactId,
+        plan: impl FnOnce() -> Result<Raw, BuildError>,
+        progress: &dyn Progress,
+    ) -> Result<Planned, BuildError> {
+        let watch = Stopwatch::start();
+        progress.begin(Stage::Plan(id), 0);
+        let raw = plan()?;
+        progress.end(Stage::Plan(id));
+        for note in raw.notes() {
+            progress.note(&format!("{id}: {note}"));
+        }
+        if raw.size() > limits::VOLUME {
+            return Err(BuildError::TooLarge { id, bytes: raw.size() });
+        }
+        Ok(Planned { id, raw, time: watch.elapsed() })
+    }
+
+    fn volume(
+        kind: VolumeKind,
+        plan: impl FnOnce() -> Result<VolumePlan, VolumeError>,
+        progress: &dyn Progress,
+    ) -> Result<Planned, BuildError> {
+        let id = ArtifactId::Volume(kind);
+        let planned = || match plan() {
+            Ok(plan) => Ok(Raw::Volume(Box::new(plan))),
+            Err(source) => Err(BuildError::Volume { id, source }),
+        };
+        Planned::new(id, planned, progress)
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.raw.size()
+    }
+}
+
+/// Read all that a release is made from.
+pub(super) fn plan(options: &BuildOptions, progress: &dyn Progress) -> Result<Plans, BuildError> {
+    let (epoch, size) = (options.build_time, options.system_size);
+    match &options.input {
+        Input::Tree { tree, .. } => {
+            let plan = || {
+                let plan = ArchivePlan::open(tree, &options.version, epoch, None)?;
+                Ok(Raw::Archive(Box::new(plan)))
+            };
+            let artifacts = vec![Planned::new(ArtifactId::Archive, plan, progress)?];
+            Ok(Plans { artifacts, durable: 1, dissected: None, _folder: None })
+        }
+        Input::Volumes { system, boot } => {
+            let (artifacts, durable) = image(options, BootSource::Path(boot), system, progress)?;
+            Ok(Plans { artifacts, durable, dissected: None, _folder: None })
+        }
+        Input::Disk(disk) => {
+            let parts = disk::dissect(disk, options.root.as_ref(), epoch, size, &options.out, progress)?;
+            parts.dissected.notes.iter().for_each(|note| progress.note(note));
+            let boot = BootSource::Tree(&disk.image, parts.boot);
+            let (artifacts, durable) = image(options, boot, &parts.system, progress)?;
+            Ok(Plans { artifacts, durable, dissected: Some(parts.dissected), _folder: Some(parts.folder) })
+        }
+    }
+}
+
+/// Both volumes: what is wrong with the second shows before the first is compressed.
+fn image(
+    options: &BuildOptions,
+    boot: BootSource<'_>,
+    system: &Path,
+    progress: &dyn Progress,
+) -> Result<(Vec<Planned>, u16), BuildError> {
+    let boot = Planned::volume(VolumeKind::Boot, || plan_boot(options, boot), progress)?;
+    let system = Planned::volume(VolumeKind::System, || plan_system(options, system), progress)?;
+    for note in twice(boot.raw.large_files(), system.raw.large_files()) {
+        progress.note(&note);
+    }
+    let durable = system.raw.durable();
+    Ok((vec![boot, system], durable))
+}
+
+/// Of each large file that both volumes hold, that they do.
+fn twice(boot: &[LargeFile], system: &[LargeFile]) -> Vec<String> {
+    let same = |file: &LargeFile| boot.iter().find(|other| other.digest == file.digest);
+    let note = |file: &LargeFile, other: &LargeFile| {
+        format!(
+            "system: /{} is the boot volume's {}: each update that changes it sends it twice; leave it out of the system if \
+             nothing reads it there",
+            file.path, other.path
+        )
+    };
+    system.iter().filter_map(|file| Some(note(file, same(file)?))).collect()
+}
+
+/// Where a boot volume comes from.
+enum BootSource<'a> {
+    Path(&'a Path),
+    /// A disk image's, and the path of the image for messages.
+    Tree(&'a Path, Tree),
+}
+
+fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePlan, VolumeError> {
+    let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::Boot));
+    let (size, flow, plain) = (options.boot_size, options.flow, options.plain_boot);
+    let boot = BootOptions { size, flow, plain, ..BootOptions::new(id, options.build_time) };
+    match source {
+        BootSource::Path(path) => open_boot(path, &boot),
+        BootSource::Tree(image, tree) => volume::plan_boot(image, InputKind::Fat, tree, &boot, Vec::new()),
+    }
+}
+
+fn plan_system(options: &BuildOptions, path: &Path) -> Result<VolumePlan, VolumeError> {
+    let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::System));
+    let (size, owner, backend) = (options.system_size, options.owner, options.backend);
+    // A disk image's has it already.
+    let root = options.root.clone().filter(|_| matches!(options.input, Input::Volumes { .. }));
+    open_system(
+        path,
+        &SystemOptions { size, owner, backend, root, ..SystemOptions::new(id, options.build_time) },
+    )
+}
