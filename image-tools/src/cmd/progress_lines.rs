@@ -46,7 +46,7 @@ impl Lines {
 impl Progress for Lines {
     fn begin(&self, stage: Stage, total: u64) {
         self.with(|running| {
-            let begun = Running::begin(stage.name(), total, self.watch.elapsed());
+            let begun = Running::begin(&stage.name(), total, self.watch.elapsed());
             self.tell(ProgressLine::Begin, running.insert(begun));
         });
     }
