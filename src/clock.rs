@@ -1,6 +1,7 @@
 //! Time on any system, for what talks to the network and for the end of the program: a simulated Pi's clock stands still while a server stalls.
-use crate::ports::Clock;
+use crate::ports::{Clock, Wake};
 use std::{
+    io,
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -18,6 +19,17 @@ pub(crate) fn at_wait(act: impl Fn() + Send + Sync + 'static) {
 pub(crate) fn waited() {
     if let Some(act) = AT_WAIT.get() {
         act();
+    }
+}
+
+/// Wakes once a second, for what can't say that something happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EachSecond;
+
+impl Wake for EachSecond {
+    fn wait(&mut self) -> io::Result<()> {
+        SystemClock.wait(Duration::from_secs(1));
+        Ok(())
     }
 }
 

@@ -160,6 +160,10 @@ impl EventStore for EventFolder {
         self.open = None;
         fs::remove_file(self.path.join(name))
     }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
+    }
 }
 
 #[cfg(test)]

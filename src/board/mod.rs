@@ -12,11 +12,28 @@ pub mod pi;
 pub mod sim;
 #[cfg(test)]
 mod tests;
+#[cfg(target_os = "linux")]
+mod watches;
 
 pub use card::{Card, CardError};
 pub use card_file::{Access, CardFile};
 pub use file_volume::FileVolume;
 pub use meter::{Cut, Meter};
+#[cfg(all(target_os = "linux", feature = "daemon"))]
+pub(crate) use watches::Watches;
+
+/// Waits for writes into a folder. Only Linux says when there are any; elsewhere, and when it has no watches left, a second passes.
+pub(crate) fn writes_in(folder: Option<&std::path::Path>) -> Box<dyn crate::ports::Wake> {
+    #[cfg(target_os = "linux")]
+    if let Some(folder) = folder {
+        match watches::Watches::new(&[folder.into()], watches::any_write()) {
+            Ok(watches) => return Box::new(watches),
+            Err(e) => log::warn!(reason:% = e; "changes_not_watched"),
+        }
+    }
+    let _ = folder;
+    Box::new(crate::clock::EachSecond)
+}
 
 /// Start a program with no signal blocked, as it would inherit those that this program blocks.
 #[cfg(feature = "daemon")]

@@ -3,9 +3,8 @@ use super::{Answer, work::Workplace};
 use crate::{
     Error,
     app::{self, Events},
-    board::Access,
+    board::{Access, writes_in},
     cli::{EventArgs, EventFormat},
-    clock::SystemClock,
     config::{board_settings, load},
     events::{Entry, Filter, Reading, follow::follow, text_line},
     ports::{EventPorts, EventStore},
@@ -24,12 +23,13 @@ pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer,
         Filter { after: args.after, stream: args.stream.clone(), from: args.from, kinds: args.kinds.clone() };
     if args.follow {
         let mut store = events.store().map_err(Error::Events)?;
+        let mut wake = writes_in(store.folder().as_deref());
         let mut show = |entry: &Entry| match writeln!(io::stdout(), "{}", shown(entry, args.format)) {
             Ok(()) => ControlFlow::Continue(()),
             // The reader has gone away.
             Err(_) => ControlFlow::Break(()),
         };
-        follow(&mut *store, &filter, &SystemClock, &mut show).map_err(Error::Events)?;
+        follow(&mut *store, &filter, &mut *wake, &mut show).map_err(Error::Events)?;
         return Ok(Answer::new("", app::Answer::Events(Events::default())));
     }
     let EventPorts { persistent, volatile, .. } = events;

@@ -1,19 +1,17 @@
-//! Events as they come. The log's folder is looked at once a second; what didn't change isn't read.
+//! Events as they come: the log is read when something woke whoever waits for them. What didn't change isn't read.
 use super::{Entry, Filter, Reading};
-use crate::ports::{Clock, EventStore};
-use std::{io, ops::ControlFlow, time::Duration};
+use crate::ports::{EventStore, Wake};
+use std::{io, ops::ControlFlow};
 
-/// How long it may take until an event is seen.
-pub const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Give each event that a filter wants to `each`, those that are there and those that come, until it breaks.
+/// Give each event that a filter wants to `each`, those that are there and those that come, until it breaks. `wake` has waited since before
+/// this is called, so that nothing comes in between.
 ///
 /// # Errors
 /// When the log can't be read.
 pub fn follow(
     store: &mut dyn EventStore,
     filter: &Filter,
-    clock: &dyn Clock,
+    wake: &mut dyn Wake,
     each: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let (mut seen, mut after) = (None, filter.after);
@@ -29,6 +27,6 @@ pub fn follow(
             }
             seen = Some(files);
         }
-        clock.wait(INTERVAL);
+        wake.wait()?;
     }
 }

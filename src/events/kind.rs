@@ -85,6 +85,14 @@ pub enum Kind {
     WebhookGivenUp,
     /// A hook failed, or must not be run.
     HookFailed,
+    /// Something holds a switch off from now on.
+    InhibitorStarted,
+    /// It does no more.
+    InhibitorEnded,
+    /// It has for longer than is usual.
+    InhibitorOverdue,
+    /// The partition `persistent` can be used again, and has the events that were in memory.
+    Restored,
 }
 
 /// What follows from a type.
@@ -106,7 +114,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 36] = [
+    pub const ALL: [Kind; 40] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -143,6 +151,10 @@ impl Kind {
         Kind::HealthRevert,
         Kind::WebhookGivenUp,
         Kind::HookFailed,
+        Kind::InhibitorStarted,
+        Kind::InhibitorEnded,
+        Kind::InhibitorOverdue,
+        Kind::Restored,
     ];
 
     /// What follows from it.
@@ -185,6 +197,10 @@ impl Kind {
             Kind::HealthRevert => verdict("health.revert", Error),
             Kind::WebhookGivenUp => verdict("webhook.given_up", Error),
             Kind::HookFailed => device("hook.failed", Warning),
+            Kind::InhibitorStarted => verdict("inhibitor.started", Info),
+            Kind::InhibitorEnded => verdict("inhibitor.ended", Info),
+            Kind::InhibitorOverdue => verdict("inhibitor.overdue", Warning),
+            Kind::Restored => device("storage.restored", Info),
         }
     }
 
@@ -239,6 +255,16 @@ impl Kind {
             Kind::WebhookGivenUp => "a webhook did not take events in time: `target`, `events`",
             Kind::HookFailed => {
                 "a hook failed, or is not run because others can write it: `hook`, `seq`, `reason`"
+            }
+            Kind::InhibitorStarted => {
+                "something holds off the switch into a trial: `id`, `owner`, `reason`, `left_s` until it ends by itself"
+            }
+            Kind::InhibitorEnded => {
+                "it does no more: `id`, `owner`, `reason`, `held_s` if that is known, `why`: `removed` or `expired`"
+            }
+            Kind::InhibitorOverdue => "it has for 12 h: `id`, `owner`, `reason`, `held_s`",
+            Kind::Restored => {
+                "`persistent` can be used again: this many events were moved there from memory, each with its `id` and a new number: `events`"
             }
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => "a job ended: `exit` as of the same verb on a command line, `error`",

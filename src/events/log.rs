@@ -71,11 +71,11 @@ impl Log {
     /// Open the log, on the partition that outlives updates if it can be.
     pub fn open(ports: EventPorts, session: Session) -> Log {
         let EventPorts { persistent, volatile, stamps } = ports;
-        let (place, opened, why) = match persistent.and_then(load) {
-            Ok(opened) => (Place::Persistent, Some(opened), None),
+        let (place, opened, why, memory) = match persistent.and_then(load) {
+            Ok(opened) => (Place::Persistent, Some(opened), None, volatile.ok()),
             Err(why) => match volatile.and_then(load) {
-                Ok(opened) => (Place::Volatile, Some(opened), Some(why.to_string())),
-                Err(_) => (Place::Nowhere, None, Some(why.to_string())),
+                Ok(opened) => (Place::Volatile, Some(opened), Some(why.to_string()), None),
+                Err(_) => (Place::Nowhere, None, Some(why.to_string()), None),
             },
         };
         let (store, reading) =
@@ -103,7 +103,7 @@ impl Log {
         log.remember(&entries);
         if let Some(why) = why {
             log::warn!(reason:% = why; "events_not_persistent");
-            if log.fold.seq == 0 {
+            if entries.is_empty() {
                 log.append(Kind::Fallback, "log", json!({ "reason": why }));
             }
         }
@@ -112,7 +112,66 @@ impl Log {
                 log.append(Kind::Damaged, "log", json!({ "segment": segment, "lines": lines }));
             }
         }
+        if let Some(memory) = memory
+            && let Err(e) = log.take_over(memory, &entries)
+        {
+            log::warn!(reason:% = e; "events_stay_in_memory");
+        }
         log
+    }
+
+    /// Take in what was written into memory while the partition could not be used. The program may be killed in it anywhere: what is
+    /// here already, by its id, is not taken again, and memory is emptied last. Numbers are those of this log, since those of
+    /// memory were its own.
+    fn take_over(&mut self, mut memory: Box<dyn EventStore>, here: &[Entry]) -> io::Result<()> {
+        let Reading { entries, fold, .. } = Reading::after(&mut *memory, 0)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let here: BTreeSet<&str> = here.iter().map(|entry| entry.id.as_str()).collect();
+        let missing: Vec<Entry> =
+            entries.into_iter().filter(|entry| !here.contains(entry.id.as_str())).collect();
+        for some in missing.chunks(WAITING_MAX) {
+            self.flush();
+            for entry in some {
+                let class = Kind::named(&entry.kind).map_or(Class::Operational, |kind| kind.traits().class);
+                let seq = self.number();
+                let stream_seq = self.number_in(&entry.stream);
+                self.waiting.push((class, Entry { seq, stream_seq, ..entry.clone() }));
+            }
+            self.flush();
+            // What could not be written is taken the next time: it is still in memory, so it isn't lost.
+            if let Some(why) = self.problem.take() {
+                self.dropped = self.dropped.saturating_sub(some.len() as u64);
+                return Err(io::Error::other(why));
+            }
+        }
+        if !missing.is_empty() {
+            self.append(Kind::Restored, "log", json!({ "events": missing.len() }));
+            self.flush();
+        }
+        // Its numbers are not used again in this boot.
+        memory.replace(SNAPSHOT, &snapshot::write(&fold))?;
+        for (name, _) in memory.files()? {
+            if name.parse::<SegmentName>().is_ok() {
+                memory.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next number.
+    fn number(&mut self) -> u64 {
+        let seq = self.next;
+        self.next = self.next.saturating_add(1);
+        seq
+    }
+
+    /// The next number in a stream.
+    fn number_in(&mut self, stream: &str) -> u64 {
+        let number = self.streams.entry(stream.to_owned()).or_default();
+        *number = number.saturating_add(1);
+        *number
     }
 
     /// What was reported lately counts: a source that floods does so in many runs of the program.
@@ -202,17 +261,17 @@ impl Log {
         repeats: u64,
         data: Value,
     ) -> Entry {
-        let seq = self.next;
-        self.next = self.next.saturating_add(1);
+        let seq = self.number();
         let stream = fold::stream(kind, &self.session.request);
-        let stream_seq = self.streams.entry(stream.clone()).or_default();
-        *stream_seq = stream_seq.saturating_add(1);
+        let stream_seq = self.number_in(&stream);
+        // Memory has numbers of its own, and no two events have one id.
+        let place = if self.place == Place::Volatile { "m" } else { "" };
         let mut entry = Entry {
             version: VERSION,
             seq,
-            id: format!("{}-{seq}", stamp.boot),
+            id: format!("{}-{place}{seq}", stamp.boot),
             stream,
-            stream_seq: *stream_seq,
+            stream_seq,
             kind: kind.traits().name.into(),
             source: source.into(),
             priority,

@@ -54,7 +54,9 @@ pub use kind::{Kind, StreamKind, Traits};
 pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
 pub use recorder::{Recorder, SharedLog, ended};
-pub use remembered::{JOBS, JobEnd, JobStart, LastCheck, Left, Moment, PastEnd, PastJob, Remembered};
+pub use remembered::{
+    HeldOff, JOBS, JobEnd, JobStart, LastCheck, Left, Moment, PastEnd, PastJob, Remembered,
+};
 pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};
 pub use shown::{Shown, Subject};

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Jobs that are remembered.
 pub const JOBS: usize = 32;
 
+/// Inhibitors that are remembered: more are told together.
+const INHIBITORS: usize = 128;
+
 /// Releases that are remembered which the device went back from.
 const LEFT: usize = 16;
 
@@ -25,6 +28,23 @@ pub struct Remembered {
     /// Releases that the device went back from because they were unhealthy after their commit, the newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// What holds a switch off, as was reported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inhibitors: Vec<HeldOff>,
+}
+
+/// Something that holds a switch off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldOff {
+    /// Its name.
+    pub id: String,
+    /// Who wants it.
+    pub owner: String,
+    /// What for.
+    pub reason: String,
+    /// Whether it was reported that it holds for longer than is usual.
+    #[serde(default)]
+    pub overdue: bool,
 }
 
 /// A release that the device went back from.
@@ -141,6 +161,14 @@ impl Remembered {
                     self.left.drain(..over);
                 }
             }
+            Kind::InhibitorStarted | Kind::InhibitorEnded | Kind::InhibitorOverdue => {
+                if let Ok(held) = serde_json::from_value::<HeldOff>(entry.data.clone()) {
+                    self.inhibitors.retain(|known| known.id != held.id);
+                    if kind != Kind::InhibitorEnded && self.inhibitors.len() < INHIBITORS {
+                        self.inhibitors.push(HeldOff { overdue: kind == Kind::InhibitorOverdue, ..held });
+                    }
+                }
+            }
             Kind::JobStarted => {
                 if let Ok(JobStart { operation, via, uid, token }) =
                     serde_json::from_value(entry.data.clone())
@@ -248,6 +276,22 @@ mod tests {
         assert_eq!(remembered.left.last().map(|left| &*left.version), Some("1.39.0"));
         let bytes = serde_json::to_vec(&remembered).unwrap();
         assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
+    }
+
+    #[test]
+    fn inhibitors_are_remembered_until_they_end() {
+        let mut remembered = Remembered::default();
+        let held =
+            |id: u64| json!({ "id": format!("i{id}"), "owner": "token kim", "reason": "x", "left_s": 60 });
+        for n in 0..200 {
+            add(&mut remembered, n + 1, Kind::InhibitorStarted, held(n));
+        }
+        assert_eq!(remembered.inhibitors.len(), INHIBITORS);
+        add(&mut remembered, 300, Kind::InhibitorOverdue, held(7));
+        add(&mut remembered, 301, Kind::InhibitorEnded, held(8));
+        let found =
+            |id: &str| remembered.inhibitors.iter().find(|held| held.id == id).map(|held| held.overdue);
+        assert_eq!([found("i6"), found("i7"), found("i8")], [Some(false), Some(true), None]);
     }
 
     #[test]

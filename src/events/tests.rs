@@ -236,6 +236,160 @@ fn without_a_partition_events_go_into_memory_and_one_says_so() {
     assert_eq!((log.place(), log.trouble().map(|(events, _)| events)), (Place::Nowhere, Some(2)));
 }
 
+/// A folder that the program reaches for so many changes more, then it is killed.
+struct Mortal(Folder, Rc<Cell<u32>>);
+
+impl Mortal {
+    fn change(&self) -> io::Result<()> {
+        match self.1.get().checked_sub(1) {
+            Some(left) => {
+                self.1.set(left);
+                Ok(())
+            }
+            None => Err(io::Error::other("the program is gone")),
+        }
+    }
+}
+
+impl EventStore for Mortal {
+    fn files(&mut self) -> io::Result<Vec<(String, u64)>> {
+        self.0.files()
+    }
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+    fn append(&mut self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if let Err(e) = self.change() {
+            // It may be killed within a write.
+            let _ = self.0.append(name, at, &bytes[..bytes.len() / 2]);
+            return Err(e);
+        }
+        self.0.append(name, at, bytes)
+    }
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.change()?;
+        self.0.sync(name)
+    }
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.change()?;
+        self.0.replace(name, bytes)
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.change()?;
+        self.0.remove(name)
+    }
+}
+
+/// With both folders, and so many changes until the program is killed.
+fn open_both(partition: Option<&Folder>, memory: &Folder, time: &Time, changes: u32) -> Log {
+    let left = Rc::new(Cell::new(changes));
+    let mortal = |folder: &Folder| Box::new(Mortal(folder.clone(), Rc::clone(&left))) as Box<dyn EventStore>;
+    let ports = EventPorts {
+        persistent: partition.map_or_else(missing, |folder| Ok(mortal(folder))),
+        volatile: Ok(mortal(memory)),
+        stamps: Box::new(time.clone()),
+    };
+    Log::open(ports, Session { id: "s".into(), request: "r".into() })
+}
+
+#[test]
+fn events_in_memory_move_when_the_partition_is_back_and_one_says_so() {
+    let (partition, memory, time) = (Folder::default(), Folder::default(), Time::new());
+    open_both(Some(&partition), &memory, &time, u32::MAX).append(Kind::Staged, "agent", shown(1));
+    for round in 0..2 {
+        for n in 0..100 {
+            let mut log = open_both(None, &memory, &time, u32::MAX);
+            log.append(Kind::Armed, "agent", shown(100 * round + n));
+            log.append(Kind::Request, "cli", json!({ "n": 100 * round + n }));
+            time.pass(100);
+        }
+        let mut log = open_both(Some(&partition), &memory, &time, u32::MAX);
+        assert_eq!(log.fold().update.as_ref().unwrap().state, format!("state {}", 100 * round + 99));
+        log.append(Kind::Trial, "agent", shown(1));
+    }
+    let all = read(&partition).entries;
+    let count = |kind: &str| all.iter().filter(|entry| entry.kind == kind).count();
+    let expected = [1, 2, 200, 200, 2, 2];
+    let kinds = [
+        "update.staged",
+        "storage.fallback",
+        "update.armed",
+        "audit.request",
+        "storage.restored",
+        "update.trial",
+    ];
+    assert_eq!(kinds.map(count), expected);
+    let ids: std::collections::BTreeSet<&str> = all.iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(ids.len(), all.len(), "each has an id of its own");
+    let device: Vec<u64> =
+        all.iter().filter(|entry| entry.stream == "device").map(|entry| entry.stream_seq).collect();
+    assert_eq!(device, (1..=device.len() as u64).collect::<Vec<_>>(), "no gap in a stream");
+    assert_eq!(read(&memory).entries, []);
+}
+
+#[test]
+fn move_that_finds_no_room_is_made_later() {
+    let (partition, memory, time) = (Folder::default(), Folder::default(), Time::new());
+    open_both(None, &memory, &time, u32::MAX).append(Kind::Staged, "agent", shown(1));
+    partition.is_full(true);
+    drop(open_both(Some(&partition), &memory, &time, u32::MAX));
+    assert_eq!(kinds(&memory), ["storage.fallback", "update.staged"]);
+    partition.is_full(false);
+    drop(open_both(Some(&partition), &memory, &time, u32::MAX));
+    let there = kinds(&partition);
+    assert_eq!(there, ["storage.fallback", "update.staged", "storage.restored"]);
+    assert_eq!(kinds(&memory), [] as [&str; 0]);
+}
+
+/// Wherever it is killed in the move, each event is there once; wherever the power goes, no number stands for two events.
+#[test]
+fn move_survives_being_killed_and_power_cuts_at_every_change() {
+    for power in [None, Some(0), Some(3000), Some(5000)] {
+        for changes in 0.. {
+            let (partition, memory, time) = (Folder::default(), Folder::default(), Time::new());
+            open_both(Some(&partition), &memory, &time, u32::MAX).append(Kind::Staged, "agent", shown(1));
+            for n in 0..70 {
+                let mut log = open_both(None, &memory, &time, u32::MAX);
+                log.append(Kind::Armed, "agent", shown(n));
+                log.append(Kind::Request, "cli", json!({ "n": n }));
+                time.pass(100);
+            }
+            let (moved, before) = (read(&memory).entries.len(), read(&partition).entries);
+            let there = || memory.names().iter().any(|name| name.ends_with("jsonl"));
+            drop(open_both(Some(&partition), &memory, &time, changes));
+            let is_done = !there();
+            if let Some(bytes) = power {
+                partition.cut(bytes);
+                memory.0.borrow_mut().files.clear();
+                time.reboot();
+            }
+            let durable = read(&partition).entries;
+            let mut log = open_both(Some(&partition), &memory, &time, u32::MAX);
+            log.append(Kind::Trial, "agent", shown(9));
+            drop(log);
+            let after = read(&partition).entries;
+            assert_eq!(after[..before.len()], before[..]);
+            assert!(after.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+            for entry in &durable {
+                assert!(after.contains(entry), "{changes} changes: {entry:?} is gone");
+            }
+            let ids: std::collections::BTreeSet<&str> = after.iter().map(|entry| entry.id.as_str()).collect();
+            assert_eq!(ids.len(), after.len(), "{changes} changes: an event twice");
+            let of_memory = after.iter().filter(|entry| entry.id.contains("-m")).count();
+            if power.is_none() || is_done {
+                assert_eq!(of_memory, moved, "{changes} changes");
+            }
+            if power.is_none() {
+                assert!(!there(), "{changes} changes");
+            }
+            if is_done {
+                assert!(changes > 5, "{changes} changes");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn damage_is_reported_once() {
     let (folder, time) = (Folder::default(), Time::new());
@@ -321,32 +475,30 @@ fn a_flood_does_not_evict_the_audit() {
 #[test]
 fn who_follows_sees_each_event_once_as_it_comes() {
     struct Script(Folder, Time, Cell<u32>);
-    impl crate::ports::Clock for Script {
-        fn now(&self) -> Duration {
-            Duration::ZERO
-        }
-        fn wait(&self, _: Duration) {
+    impl crate::ports::Wake for Script {
+        fn wait(&mut self) -> io::Result<()> {
             self.2.set(self.2.get() + 1);
-            // Now and then, nothing comes.
+            // Now and then, it wakes for nothing.
             if self.2.get().is_multiple_of(2) {
                 open(&self.0, &self.1).append(Kind::Armed, "agent", shown(self.2.get().into()));
             }
+            Ok(())
         }
     }
     let (folder, time) = (Folder::default(), Time::new());
     for n in 0..3 {
         open(&folder, &time).append(Kind::Staged, "agent", shown(n));
     }
-    let clock = Script(folder.clone(), time, Cell::new(0));
+    let mut wake = Script(folder.clone(), time, Cell::new(0));
     let mut seen = Vec::new();
     let filter = Filter { after: 2, ..Filter::default() };
-    follow::follow(&mut folder.clone(), &filter, &clock, &mut |entry| {
+    follow::follow(&mut folder.clone(), &filter, &mut wake, &mut |entry| {
         seen.push(entry.seq);
         if entry.seq == 6 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .unwrap();
     assert_eq!(seen, [3, 4, 5, 6]);
-    assert_eq!(clock.2.get(), 6);
+    assert_eq!(wake.2.get(), 6);
 }
 
 /// What happens to a log.

@@ -1,5 +1,5 @@
 use bistable_boot::BootId;
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 /// The folder that the event log lies in: few files, which only grow until they are replaced or removed as a whole.
 pub trait EventStore {
@@ -39,6 +39,11 @@ pub trait EventStore {
     /// # Errors
     /// As for [`append`](Self::append).
     fn remove(&mut self, name: &str) -> io::Result<()>;
+
+    /// Where it is among the files of this machine, if it is: whoever waits for events can watch that.
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// The moment of an event.

@@ -8,7 +8,7 @@
 //! | [`Gpio`] | the pins |
 //! | [`Buses`] | I²C, SPI, serial ports |
 //! | [`Host`] | processes, services, local web servers, the reboot |
-//! | [`Clock`] | monotonic time |
+//! | [`Clock`], [`Wake`] | monotonic time; waiting for something to happen |
 //! | [`EventStore`], [`Stamps`] | the folder of the event log, and the moment of an event |
 pub(crate) mod boot_control;
 mod buses;
@@ -17,6 +17,7 @@ mod event_store;
 mod gpio;
 mod host;
 mod volume;
+mod wake;
 
 pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
@@ -25,6 +26,7 @@ pub use event_store::{EventPorts, EventStore, Stamp, Stamps};
 pub use gpio::{Gpio, GpioError};
 pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
 pub use volume::{Partitions, Sectors, Volume};
+pub use wake::Wake;
 
 use std::{convert::Infallible, fmt, io, rc::Rc};
 

@@ -181,11 +181,27 @@ fn a_full_or_missing_partition_holds_up_nothing() {
                 );
             }
         }
-        // With room again, the log continues from what the journal has.
+        // With room again, the log continues from what the journal has; what was in memory moves there.
         pi.world(WORLD);
         pi.run("resume").must(0, &[]);
         let all = events(&pi, "");
-        assert_eq!((kinds(&all), &all[0]["data"]["update"]["state"]), (vec!["reconciled"], &"idle".into()));
+        let kinds = kinds(&all);
+        match place {
+            None => {
+                assert_eq!((kinds, &all[0]["data"]["update"]["state"]), (vec!["reconciled"], &"idle".into()));
+            }
+            Some(words) => {
+                assert_eq!(
+                    (kinds[0], kinds.last()),
+                    ("storage.fallback", Some(&"storage.restored")),
+                    "{kinds:?}"
+                );
+                assert!(kinds.contains(&"update.committed"), "{kinds:?}");
+                let seqs: Vec<u64> = all.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+                assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+                assert!(!pi.run("events").must(0, &[]).out.contains(words));
+            }
+        }
     }
 }
 
@@ -231,4 +247,32 @@ fn after_a_power_cut_in_the_middle_of_an_update_the_log_agrees_with_the_journal(
         let states: Vec<_> = all.iter().filter(|event| !event["data"]["update"].is_null()).collect();
         assert_eq!(states.last().unwrap()["data"]["update"]["state"], "idle", "write {write}");
     }
+}
+
+/// Who follows is told by the system when there is something to read, and sleeps until then.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_follows_sleeps_until_something_is_written() {
+    use std::io::BufRead;
+    let pi = Pi::new();
+    updated(&pi);
+    let last = events(&pi, "").last().unwrap()["seq"].to_string();
+    let mut command = pi.command();
+    command.args(["events", "--follow", "--format", "json", "--after", &last]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let watches = || {
+        let folder = fs::read_dir(format!("/proc/{}/fdinfo", child.id())).unwrap();
+        folder
+            .flatten()
+            .any(|file| fs::read_to_string(file.path()).is_ok_and(|text| text.contains("inotify wd:")))
+    };
+    crate::signals::until("it watches", watches);
+    pi.config("[update]\nid = \"another\"\n");
+    pi.run("resume").must(0, &[]);
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let event: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["type"], "config.changed", "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

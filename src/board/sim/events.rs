@@ -8,7 +8,10 @@ use crate::{
     ports::{EventPorts, EventStore, Stamp, Stamps, WallClock},
 };
 use bistable_boot::BootId;
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The ports of the event log. `folder` is the one beside the card.
 pub(super) fn ports(
@@ -72,6 +75,9 @@ impl EventStore for SimStore {
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.check()?;
         self.inner.remove(name)
+    }
+    fn folder(&self) -> Option<PathBuf> {
+        self.inner.folder()
     }
 }
 
