@@ -177,7 +177,7 @@ fn every_block_says_what_it_is() {
         for block in page.blocks() {
             let place = format!("{}:{}", page.path.display(), block.line);
             match block.language.as_str() {
-                "sh" | "text" | "yaml" | "rust" => {}
+                "sh" | "text" | "yaml" | "rust" | "js" => {}
                 "toml" => assert!(toml::from_str::<toml::Table>(&block.text).is_ok(), "{place}: not TOML"),
                 "console" => assert!(
                     block.before.starts_with("<!-- not run: "),

@@ -11,6 +11,7 @@
 //! | `handle` | what each request does |
 //! | `dates` | when past updates ended |
 //! | `channel` | what `check`, `install` and `update` take from a channel |
+//! | `inhibitor` | what holds a switch off for a while |
 //! | `job` | a request in a queue, and the newest ones |
 //! | [`policy`] | what the device does without being asked |
 //! | [`schedule`] | when it does that |
@@ -22,6 +23,8 @@ mod code;
 mod dates;
 mod document;
 mod handle;
+#[cfg(feature = "daemon")]
+mod inhibitor;
 mod job;
 pub mod policy;
 mod reply;
@@ -44,6 +47,8 @@ pub use code::Code;
 pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;
 pub(crate) use handle::rested;
+#[cfg(feature = "daemon")]
+pub use inhibitor::{Holding, Inhibit, LONGEST, NotInhibited};
 pub use job::{Asker, JOBS, Job, JobProgress, JobState, Jobs, NotCancelled, Outcome, Via};
 pub use reply::{Context, Failed, Reboot, Reply};
 pub use request::{From, Offers, Request, Wanted};

@@ -7,7 +7,7 @@ use crate::{
     Device, Error,
     agent::Observer,
     app::{
-        self, Document, Reply, Request,
+        self, Asker, Document, Holding, Inhibit, NotInhibited, Reply, Request,
         schedule::{Moment, Rules, Standing, When},
     },
     board::{self, Access},
@@ -23,7 +23,7 @@ use crate::{
     status::Date,
 };
 use std::{
-    fs,
+    fs, io,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::UnixListener,
@@ -246,6 +246,11 @@ impl ReadOnlyDevice {
         Ok(workplace.open(&config::board_settings(&workplace.root()), Access::ReadOnly)?.events)
     }
 
+    /// The moment that is now, by the device's clocks.
+    fn now_there(&self) -> io::Result<Stamp> {
+        self.stamps().map(|mut stamps| stamps.now()).map_err(|e| io::Error::other(e.to_string()))
+    }
+
     /// What says when it is.
     fn stamps(&self) -> Result<Box<dyn Stamps>, Error> {
         let stamps = self.events()?.stamps;
@@ -269,6 +274,18 @@ impl Queries for ReadOnlyDevice {
             Ok(first(reading, filter, limit))
         });
         found.map_err(|e| Box::new(app::document(Err(e.into())).0))
+    }
+
+    fn inhibitors(&self) -> Vec<Holding> {
+        self.stamps().map(|mut stamps| inhibitors::shown(&self.root(), &stamps.now())).unwrap_or_default()
+    }
+
+    fn inhibit(&self, asked: &Inhibit, by: &Asker) -> Result<Holding, NotInhibited> {
+        inhibitors::add(&self.root(), &self.now_there()?, asked, by)
+    }
+
+    fn release(&self, id: &str, by: &Asker, any: bool) -> Result<Holding, NotInhibited> {
+        inhibitors::remove(&self.root(), &self.now_there()?, id, by, any)
     }
 
     fn config(&self) -> Result<Document, Box<Document>> {

@@ -167,6 +167,52 @@ mod tests {
         assert_eq!(asked("sim world"), None);
     }
 
+    /// Who asks over which way makes no difference. What a way doesn't have is none.
+    #[cfg(feature = "daemon")]
+    #[test]
+    fn all_ways_ask_for_the_same() {
+        use crate::serve::{asked_over_http, ws};
+        let url = "https://repo.example/hub";
+        let source = format!("{{\"source\":[\"{url}\"],\"channel\":\"beta\"}}");
+        let with_source = |rest: &str| format!("{{\"offers\":{source}{rest}}}");
+        let (plain, other) = (String::from("{}"), with_source(""));
+        let forced = String::from(r#"{"dry_run":true,"retry_rejected":true,"force_withdrawn":true}"#);
+        let version = String::from(r#"{"from":{"version":"1.2.0"}}"#);
+        let elsewhere = format!("--source {url} --channel beta");
+        for (words, path, subject, body) in [
+            ("status".into(), "status", Some("updater.status"), &plain),
+            ("history".into(), "history", None, &plain),
+            ("check".into(), "check", Some("updater.check"), &plain),
+            (format!("check {elsewhere}"), "check", Some("updater.check"), &source),
+            ("update".into(), "update", Some("updater.perform_update"), &plain),
+            ("update 1.2.0".into(), "update", Some("updater.perform_update"), &version),
+            (format!("update {elsewhere}"), "update", Some("updater.perform_update"), &other),
+            (
+                "update -n --retry-rejected --force-withdrawn".into(),
+                "update",
+                Some("updater.perform_update"),
+                &forced,
+            ),
+            ("install 1.2.0".into(), "install", None, &version),
+            (format!("install {elsewhere}"), "install", None, &other),
+            ("preflight".into(), "preflight", None, &plain),
+            ("self-test".into(), "self-test", None, &plain),
+            ("health".into(), "health", None, &plain),
+            ("arm".into(), "arm", None, &plain),
+            ("reboot".into(), "reboot", None, &plain),
+            ("commit".into(), "commit", None, &plain),
+            ("revert".into(), "revert", None, &plain),
+        ] {
+            let request = asked(&words);
+            assert!(request.is_some(), "{words}");
+            assert_eq!(asked_over_http(&format!("/v1/{path}"), body), request, "{path} {body}");
+            if let Some(subject) = subject {
+                let message = format!("{{\"subject\":\"{subject}\",\"id\":1,\"body\":{body}}}");
+                assert_eq!(ws::asked(&message), request, "{message}");
+            }
+        }
+    }
+
     #[test]
     fn path_of_a_repository_begins_where_the_command_line_is() {
         let here = std::env::current_dir().unwrap().join("repo");

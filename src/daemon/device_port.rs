@@ -2,13 +2,13 @@
 //!
 //! It is opened for each act and closed again, so between two acts nothing is locked: the boot's own service and a person on
 //! the command line work beside the daemon as if there were none.
-use super::{QueuedJob, Report};
+use super::{Held, QueuedJob, Report};
 use crate::{
     Error,
     agent::Observer,
     app::{
         Failed, Reply,
-        schedule::{Inhibitor, Moment, Rules, Standing, When},
+        schedule::{Moment, Rules, Standing, When},
     },
     events::Remembered,
 };
@@ -48,7 +48,7 @@ pub struct Survey {
     /// What is known from before.
     pub remembered: Remembered,
     /// What holds a switch off.
-    pub inhibitors: Vec<Inhibitor>,
+    pub inhibitors: Vec<Held>,
     /// When past updates were rolled back.
     pub rollbacks: Vec<When>,
 }

@@ -5,7 +5,10 @@ use super::{
     health::{Health, Sick},
 };
 use crate::{
-    app::{Asker, BundleStream, Document, Job, JobProgress, Jobs, NotCancelled, Outcome, Request},
+    app::{
+        Asker, BundleStream, Document, Holding, Inhibit, Job, JobProgress, Jobs, NotCancelled, NotInhibited,
+        Outcome, Request,
+    },
     events::{Filter, Kind},
     metrics::{Format, Live},
     serve::{Backend, Found, HealthNow, NotTaken, Outlook, TokenStore},
@@ -61,6 +64,18 @@ pub trait Queries: Send + Sync {
     /// # Errors
     /// As for [`look`](Self::look).
     fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>>;
+    /// What holds a switch off.
+    fn inhibitors(&self) -> Vec<Holding>;
+    /// See [`Backend::inhibit`].
+    ///
+    /// # Errors
+    /// Likewise.
+    fn inhibit(&self, asked: &Inhibit, by: &Asker) -> Result<Holding, NotInhibited>;
+    /// See [`Backend::release`].
+    ///
+    /// # Errors
+    /// Likewise.
+    fn release(&self, id: &str, by: &Asker, any: bool) -> Result<Holding, NotInhibited>;
     /// What `config show` answers.
     ///
     /// # Errors
@@ -317,6 +332,22 @@ impl Backend for Handle {
         self.window.events(filter, limit)
     }
 
+    fn inhibitors(&self) -> Vec<Holding> {
+        self.window.inhibitors()
+    }
+
+    fn inhibit(&self, asked: &Inhibit, by: &Asker) -> Result<Holding, NotInhibited> {
+        let held = self.window.inhibit(asked, by)?;
+        self.nudge();
+        Ok(held)
+    }
+
+    fn release(&self, id: &str, by: &Asker, any: bool) -> Result<Holding, NotInhibited> {
+        let held = self.window.release(id, by, any)?;
+        self.nudge();
+        Ok(held)
+    }
+
     fn config(&self) -> Result<Document, Box<Document>> {
         self.window.config()
     }
@@ -359,6 +390,15 @@ mod tests {
         }
         fn events(&self, _: &Filter, _: usize) -> Result<Found, Box<Document>> {
             unreachable!("not read")
+        }
+        fn inhibitors(&self) -> Vec<Holding> {
+            unreachable!("nobody asks")
+        }
+        fn inhibit(&self, _: &Inhibit, _: &Asker) -> Result<Holding, NotInhibited> {
+            unreachable!("nobody asks")
+        }
+        fn release(&self, _: &str, _: &Asker, _: bool) -> Result<Holding, NotInhibited> {
+            unreachable!("nobody asks")
         }
         fn config(&self) -> Result<Document, Box<Document>> {
             unreachable!("not asked")

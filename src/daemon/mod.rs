@@ -14,6 +14,7 @@
 //! | [`vitals`](Vitals) | what follows from that |
 //! | `turn` | one turn of its loop: an act, or a sleep |
 //! | `inhibitors` | what holds a switch off |
+//! | `holds` | what is reported of that |
 //! | `reporter` | how far a job is |
 //! | `watchdog` | what systemd is told |
 //! | `watch` | files whose change makes it look again |
@@ -21,6 +22,7 @@ mod bell;
 mod device_port;
 mod handle;
 mod health;
+mod holds;
 pub(crate) mod inhibitors;
 mod past;
 mod queued_job;
@@ -35,6 +37,7 @@ pub use bell::Bell;
 pub use device_port::{DevicePort, Survey};
 pub use handle::{DEPTH, Handle, Message, Queries, Report};
 pub use health::{Health, Sick};
+pub use inhibitors::Held;
 pub use queued_job::QueuedJob;
 pub use turn::{Daemon, Turn};
 pub use vitals::{Follows, Vitals};

@@ -1,7 +1,7 @@
 //! One turn of the daemon's loop: an act, or a sleep.
 use super::{
-    DevicePort, Handle, Message, Queries, QueuedJob, Report, Sick, Survey, TICK, handle::DEPTH, past,
-    reporter::Reporter,
+    DevicePort, Handle, Held, Message, Queries, QueuedJob, Report, Sick, Survey, TICK, handle::DEPTH,
+    holds::Holds, past, reporter::Reporter,
 };
 use crate::{
     Error,
@@ -55,6 +55,8 @@ pub struct Daemon<W> {
     asked: Option<QueuedJob>,
     /// What is to be written into the event log.
     reports: Vec<Report>,
+    /// Inhibitors that the event log knows of; `None` until the log was read.
+    holds: Option<Holds>,
     /// The release that this run goes back from, and when it tries that again.
     leaving: Option<(String, Duration)>,
     seen: Option<(Duration, Survey)>,
@@ -92,6 +94,7 @@ impl<W: DevicePort> Daemon<W> {
             handle: Arc::clone(&handle),
             asked: None,
             reports: Vec::new(),
+            holds: None,
             leaving: None,
             seen: None,
             look: None,
@@ -105,12 +108,20 @@ impl<W: DevicePort> Daemon<W> {
     pub fn take(&mut self, message: Message) {
         match message {
             Message::Job(queued) => self.asked = Some(queued),
-            Message::Report(report) if self.reports.len() < REPORTS => self.reports.push(report),
-            Message::Report(report) => log::warn!(event = report.kind.traits().name; "not_reported"),
+            Message::Report(report) => self.keep(report),
             Message::Nudge => {
                 self.handle.nudge_came();
                 self.seen = None;
             }
+        }
+    }
+
+    /// Have something written with the next event.
+    fn keep(&mut self, report: Report) {
+        if self.reports.len() < REPORTS {
+            self.reports.push(report);
+        } else {
+            log::warn!(event = report.kind.traits().name; "not_reported");
         }
     }
 
@@ -135,6 +146,10 @@ impl<W: DevicePort> Daemon<W> {
         };
         if moment.uptime < self.busy_until {
             return Turn::Sleep(self.busy_until - moment.uptime);
+        }
+        let holds = self.holds.get_or_insert_with(|| Holds::known(&survey.remembered.inhibitors));
+        for report in holds.look(moment.uptime, &survey.inhibitors) {
+            self.keep(report);
         }
         if !survey.is_undecided() && self.tell() {
             return Turn::Acted;
@@ -249,7 +264,7 @@ impl<W: DevicePort> Daemon<W> {
         let facts = Facts {
             last_look: self.look.or_else(|| past::look(survey)),
             staged: past::staged(survey),
-            inhibitors: survey.inhibitors.clone(),
+            inhibitors: survey.inhibitors.iter().map(Held::inhibitor).collect(),
             rollbacks: survey.rollbacks.clone(),
             switch_refused: self.refused,
             trial_pending: false,

@@ -15,7 +15,7 @@ use axum::{
 };
 use std::sync::{Arc, PoisonError};
 
-/// Put a request into the queue.
+/// Put a request into the queue, and answer with its job.
 pub(super) async fn take(
     context: &Arc<Context>,
     request: Request,
@@ -23,15 +23,26 @@ pub(super) async fn take(
     visitor: &Visitor,
 ) -> Result<Response, Problem> {
     visitor.needs(scope_of(&request))?;
+    let key = Key::of(headers, &asker(visitor)?)?;
+    ask(context, request, key, visitor).await.map(|job| accepted(&job))
+}
+
+/// Put a request into the queue; the same key and request again get the same job.
+pub(super) async fn ask(
+    context: &Arc<Context>,
+    request: Request,
+    key: Option<Key>,
+    visitor: &Visitor,
+) -> Result<Job, Problem> {
+    visitor.needs(scope_of(&request))?;
     let by = asker(visitor)?;
-    let key = Key::of(headers, &by)?;
     let repeats = Arc::clone(&context.repeats);
     let taken = context.call(move |backend| {
         admits(backend, &by, &request)?;
         let Some(key) = key else { return backend.ask(request, by, None).map_err(Problem::from) };
         // Held until the job is there: of two requests that come together, one makes it.
         let mut repeats = repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = repeats.find(&key, &request, |id| backend.job(id).is_some())?;
+        let before = repeats.find(&key, &request, |id| is_kept(backend, id))?;
         if let Some(job) = before.and_then(|id| backend.job(&id)) {
             return Ok(job);
         }
@@ -39,7 +50,12 @@ pub(super) async fn take(
         repeats.add(key, &request, &job.id);
         Ok(job)
     });
-    taken.await?.map(|job| accepted(&job))
+    taken.await?
+}
+
+/// Whether there still is the job or the inhibitor of that name.
+pub(super) fn is_kept(backend: &dyn Backend, id: &str) -> bool {
+    backend.job(id).is_some() || backend.inhibitors().iter().any(|held| held.id == id)
 }
 
 /// Take a job back.

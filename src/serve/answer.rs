@@ -125,13 +125,19 @@ pub(super) async fn answer(
             Ok(response)
         }
         Target::OpenApi => Ok(body(OPEN_API)),
-        // They change something: see `acts`.
-        Target::Act(_) | Target::Cancel | Target::Bundles => Err(Problem::no_path(path)),
+        // They change something, or are of a file of their own: see `dispatch`.
+        Target::Act(_)
+        | Target::Cancel
+        | Target::Bundles
+        | Target::Inhibitors
+        | Target::Inhibit
+        | Target::Release
+        | Target::WebSocket => Err(Problem::no_path(path)),
     }
 }
 
 /// The answer of `status`, a moment old at most.
-async fn status(context: &Context) -> Result<Bytes, Problem> {
+pub(super) async fn status(context: &Context) -> Result<Bytes, Problem> {
     let cached = || context.status.get(context.backend.revision());
     if let Some(body) = cached() {
         return Ok(body);

@@ -1,10 +1,10 @@
 //! The port behind the server: what answers it. The daemon implements it; tests have a twin in memory.
 //!
-//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `config`, `metrics`, `token_store`) on threads of its own, several at once,
+//! The server calls what may block (`look`, `ask`, `cancel`, `events`, `inhibitors`, `inhibit`, `release`, `config`, `metrics`, `token_store`) on threads of its own, several at once,
 //! and gives an answer up after a while. The others answer from memory.
 use super::token_store::TokenStore;
 use crate::{
-    app::{Asker, BundleStream, Document, Job, NotCancelled, Request},
+    app::{Asker, BundleStream, Document, Holding, Inhibit, Job, NotCancelled, NotInhibited, Request},
     events::{Entry, Filter},
     metrics::Format,
     steps::{health::CheckReport, selftest::millis},
@@ -52,6 +52,21 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// The failure, as the command line prints it.
     fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>>;
+
+    /// What holds a switch off.
+    fn inhibitors(&self) -> Vec<Holding>;
+
+    /// Hold a switch off.
+    ///
+    /// # Errors
+    /// When that can't be, or there is no room for one more.
+    fn inhibit(&self, asked: &Inhibit, by: &Asker) -> Result<Holding, NotInhibited>;
+
+    /// End an inhibitor: one of the asker's, or `any`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it is another's.
+    fn release(&self, id: &str, by: &Asker, any: bool) -> Result<Holding, NotInhibited>;
 
     /// What `config show` answers.
     ///

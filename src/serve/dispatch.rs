@@ -3,10 +3,10 @@ use super::{
     acts, answer,
     context::Context,
     gate::{self, Entrance, Peer},
-    payload,
+    inhibitors, payload,
     problem::{Kind, Problem},
     routes::Target,
-    upload,
+    upload, ws,
 };
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -14,6 +14,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use hyper::body::Body as _;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -25,9 +26,17 @@ pub(super) async fn dispatch(context: Arc<Context>, target: Target, request: Req
 
 async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Result<Response, Problem> {
     context.head(&request)?;
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let unknown = Peer { uid: None, entrance: Entrance::Token };
     let peer = head.extensions.get::<Peer>().copied().unwrap_or(unknown);
+    if target == Target::WebSocket {
+        let takes_nothing = head.uri.query().is_none_or(str::is_empty) && body.is_end_stream();
+        return match takes_nothing {
+            // Each message passes the same stages again.
+            true => ws::open(context, peer, &mut head).await,
+            false => Err(Problem::new(Kind::Malformed, "this path takes no parameters and no body")),
+        };
+    }
     // Before anything of the body is read: a request without a token costs as little as possible.
     let visitor = gate::admit(context, peer, &head.headers).await?;
     visitor.needs(target.needs())?;
@@ -45,11 +54,17 @@ async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Res
         let request = payload::request(act, &body)?;
         return acts::take(context, request, &head.headers, &visitor).await;
     }
+    if target == Target::Inhibit {
+        is_json(&head.headers)?;
+        return inhibitors::begin(context, &body, &head.headers, &visitor).await;
+    }
     if !body.is_empty() && body.trim_ascii() != b"{}" {
         return Err(Problem::new(Kind::Malformed, "this path takes no body"));
     }
     match target {
         Target::Cancel => acts::cancel(context, head.uri.path(), &visitor).await,
+        Target::Inhibitors => inhibitors::all(context).await,
+        Target::Release => inhibitors::end(context, head.uri.path(), &visitor).await,
         target => answer::answer(context, target, &head).await,
     }
 }

@@ -21,25 +21,33 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        OwnedSemaphorePermit,
+        mpsc::{Receiver, Sender, channel},
+    },
     time::{Instant, sleep},
 };
 
 /// Its media type.
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 /// Events that are read, and written, at once.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 /// After so long without events, a comment shows that the stream lives.
 const QUIET: Duration = Duration::from_secs(15);
 /// What comes first: a client that loses the stream waits that many milliseconds before it asks again.
 const BEGIN: &str = "retry: 2000\n\n";
 
+/// A place for one who listens.
+pub(super) fn place(context: &Context) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(&context.feeds).try_acquire_owned().map_err(|_| {
+        let detail = format!("{} streams of events are open already", context.limits.feeds);
+        Problem::new(Kind::Busy, detail)
+    })
+}
+
 /// Begin a stream.
 pub(super) fn start(context: &Arc<Context>, filter: Filter) -> Result<Response, Problem> {
-    let Ok(place) = Arc::clone(&context.feeds).try_acquire_owned() else {
-        let detail = format!("{} streams of events are open already", context.limits.feeds);
-        return Err(Problem::new(Kind::Busy, detail));
-    };
+    let place = place(context)?;
     let (sender, receiver) = channel(1);
     let context = Arc::clone(context);
     tokio::spawn(async move {

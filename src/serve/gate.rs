@@ -41,6 +41,11 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
+    /// What the visitor may ask for.
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
     /// Refuse what the visitor's scope does not include.
     pub(super) fn needs(&self, needed: Scope) -> Result<(), Problem> {
         if self.scope >= needed {
@@ -67,16 +72,24 @@ pub(super) fn scope_of(request: &Request) -> Scope {
     if elsewhere || forced { Scope::Admin } else { Scope::Operate }
 }
 
-/// Let whoever asks in, or not.
+/// Let whoever sends a request in, or not.
 pub(super) async fn admit(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<Visitor, Problem> {
+    let shown = match peer.entrance {
+        Entrance::Socket => None,
+        Entrance::Token => shown(headers)?,
+    };
+    visitor(context, peer, shown.as_deref()).await
+}
+
+/// Let whoever shows this token in, or not.
+pub(super) async fn visitor(context: &Context, peer: Peer, shown: Option<&str>) -> Result<Visitor, Problem> {
     let Peer { uid, entrance } = peer;
     if entrance == Entrance::Socket {
         return Ok(Visitor { by: Asker::new(Via::Api, uid), scope: Scope::Admin });
     }
-    let shown = shown(headers)?;
     let token_store = token_store(context).await?;
     match shown {
-        Some(shown) => match token_store.tokens.of(&shown) {
+        Some(shown) => match token_store.tokens.of(shown) {
             Some(Token { name, scope, .. }) => {
                 let by = Asker { token: Some(name.clone()), ..Asker::new(Via::Web, uid) };
                 Ok(Visitor { by, scope: *scope })
@@ -115,7 +128,7 @@ async fn token_store(context: &Context) -> Result<Arc<TokenStore>, Problem> {
 }
 
 /// The token that a request shows: as a bearer's, or as the password of any user.
-fn shown(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn shown(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     // Nothing of the header is repeated: it may be a token with a typing error.

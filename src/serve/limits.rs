@@ -27,6 +27,12 @@ pub struct Limits {
     pub answer: Duration,
     /// Between two looks at the event log while a client listens.
     pub poll: Duration,
+    /// Bytes of one message over WebSocket.
+    pub message: usize,
+    /// Until a token has come over WebSocket, where one is needed and none was shown.
+    pub sign_in: Duration,
+    /// Until a client that says nothing over WebSocket is given up; after half of it, it is asked whether it lives.
+    pub idle: Duration,
     /// How old an answer of `status` may be.
     pub fresh: Duration,
     /// Until connections have ended once the server is told to stop.
@@ -46,6 +52,9 @@ impl Default for Limits {
             upload_bytes: 32 << 10,
             answer: Duration::from_secs(30),
             poll: Duration::from_secs(1),
+            message: 16 << 10,
+            sign_in: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
             fresh: Duration::from_secs(1),
             farewell: Duration::from_secs(2),
         }

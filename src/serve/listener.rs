@@ -7,6 +7,7 @@ use super::{
     patience::Patient,
     problem::{Kind, Problem},
     router::router,
+    ws::{Stay, until_left},
 };
 use axum::{Router, body::Body, response::Response};
 use hyper::{
@@ -126,23 +127,38 @@ async fn connection(
 
 /// Answer the requests of a connection until its end, or until told to stop. `broken` is the event of one that ends otherwise.
 pub(super) async fn answers(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
-    mut stopped: Stopped,
+    stopped: Stopped,
     limits: Limits,
     broken: &'static str,
 ) {
     let stream = TokioIo::new(Patient::new(stream, limits.patience));
-    let mut served = pin!(builder(&limits).serve_connection(stream, service));
-    let ended = tokio::select! {
+    let (stay, left) = Stay::new();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(stay.clone());
+        service.call(request)
+    });
+    if let Err(e) = http(stream, service, stopped, limits).await {
+        log::debug!(reason:% = e; "{broken}");
+    }
+    // A conversation that one of the requests began.
+    until_left(left).await;
+}
+
+async fn http(
+    stream: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    service: impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    mut stopped: Stopped,
+    limits: Limits,
+) -> hyper::Result<()> {
+    let mut served = pin!(builder(&limits).serve_connection(stream, service).with_upgrades());
+    tokio::select! {
         ended = served.as_mut() => ended,
         () = stopped.wait() => {
             served.as_mut().graceful_shutdown();
             served.await
         }
-    };
-    if let Err(e) = ended {
-        log::debug!(reason:% = e; "{broken}");
     }
 }
 

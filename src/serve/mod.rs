@@ -13,6 +13,7 @@
 //! | `dispatch` | the stages of a request |
 //! | `answer` | what each route answers that only reads |
 //! | `acts` | what changes something: acts go into the queue, jobs are taken back |
+//! | `inhibitors` | what holds a switch off |
 //! | [`gate`](Entrance) | who comes in on which socket: tokens and their scopes |
 //! | [`token_store`](TokenStore) | whose tokens are taken |
 //! | `upload` | a bundle that is installed while it comes |
@@ -22,6 +23,7 @@
 //! | `repeats` | `Idempotency-Key` |
 //! | `cache` | an answer that is used again for a moment |
 //! | `feed` | server-sent events |
+//! | `ws` | conversations over WebSocket |
 //! | `problem` | a refusal, as RFC 9457 has it |
 //! | `listener` | connections, and when they end |
 //! | `patience` | a stream that gives up a peer which reads nothing |
@@ -37,6 +39,7 @@ mod context;
 mod dispatch;
 mod feed;
 mod gate;
+mod inhibitors;
 mod limits;
 mod listener;
 #[cfg(test)]
@@ -55,6 +58,7 @@ mod tests;
 mod token_store;
 mod upload;
 pub mod web;
+pub(crate) mod ws;
 
 pub use backend::{Backend, Found, HealthNow, NotTaken, Outlook};
 pub use gate::Entrance;
@@ -63,6 +67,18 @@ pub use stop::{Stopped, Stopper};
 pub use token_store::TokenStore;
 
 use std::{io, os::unix::net::UnixListener, sync::Arc};
+
+/// What a request over HTTP asks for, for the table of all ways.
+#[cfg(test)]
+pub(crate) fn asked_over_http(path: &str, body: &str) -> Option<crate::app::Request> {
+    let route = routes::TABLE.iter().find(|route| route.path == path)?;
+    match route.target {
+        routes::Target::Act(act) => payload::request(act, body.as_bytes()).ok(),
+        routes::Target::Status => Some(crate::app::Request::Status),
+        routes::Target::History => Some(crate::app::Request::History),
+        _ => None,
+    }
+}
 
 /// A socket, and who may come in on it.
 #[derive(Debug)]

@@ -1,13 +1,14 @@
 //! Publishes the OpenAPI document, from the table of routes and the types that are read and written.
 use super::{
     answer::{AllJobs, Live, OneJob, Page, Ready},
+    inhibitors::{AllInhibitors, OneInhibitor},
     problem::{self, Kind},
     query,
     repeats::HEADER,
     routes::{Act, Method, Route, TABLE, Target},
 };
 use crate::{
-    app::{Code, HealthChecked, MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted},
+    app::{Code, HealthChecked, Inhibit, MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted},
     config::Listing,
     offer::channel,
     status::{History, Lost, Status},
@@ -66,8 +67,12 @@ impl Writer {
             Target::Events => self.written::<Page>(),
             Target::Live => self.written::<Live>(),
             Target::Ready => self.written::<Ready>(),
+            Target::Inhibitors => self.written::<AllInhibitors>(),
+            Target::Inhibit | Target::Release => self.written::<OneInhibitor>(),
             Target::Metrics => json!({ "type": "string" }),
             Target::OpenApi => json!({ "type": "object" }),
+            // What is said after the handshake is no response.
+            Target::WebSocket => Value::Null,
         }
     }
 
@@ -106,7 +111,7 @@ impl Writer {
         let mut good = json!({ "description": "The answer", "content": content });
         let mut parameters = Vec::new();
         if route.path.contains("{id}") {
-            let schema = json!({ "type": "string" });
+            let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9-]+$" });
             parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
         }
         let number = json!({ "type": "integer", "minimum": 0 });
@@ -130,12 +135,21 @@ impl Writer {
             }
         }
         let mut operation = json!({ "operationId": id(route), "summary": route.summary });
+        if matches!(route.target, Target::Act(_) | Target::Inhibit) {
+            let means = "The same key and request again get the same job or inhibitor";
+            let key = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
+            parameters.push(json!({ "name": HEADER, "in": "header", "description": means, "schema": key }));
+        }
         let status = match route.target {
+            Target::Inhibit => {
+                let schema = self.read.subschema_for::<Inhibit>().to_value();
+                operation["requestBody"] =
+                    json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+                good["description"] = json!("The inhibitor that holds now");
+                good["headers"] = json!({ "Location": { "description": "Its path", "schema": text } });
+                "201"
+            }
             Target::Act(act) => {
-                let means = "The same key and request again get the same job";
-                let key = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
-                parameters
-                    .push(json!({ "name": HEADER, "in": "header", "description": means, "schema": key }));
                 let schema = self.body(act);
                 operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
                 good["description"] = json!("The job that was put into the queue");
@@ -143,7 +157,7 @@ impl Writer {
                 "202"
             }
             Target::Bundles => {
-                let bundle = json!({ "type": "string", "format": "binary" });
+                let bundle = json!({ "type": "string", "format": "binary", "minLength": 1 });
                 operation["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": { "schema": bundle } } });
                 good["description"] = json!("The job, once the bundle is installed");
                 good["headers"] = json!({ "Location": { "description": "The job's path", "schema": text } });
@@ -155,7 +169,12 @@ impl Writer {
             operation["parameters"] = parameters.into();
         }
         let refused = json!({ "$ref": "#/components/responses/Problem" });
-        operation["responses"] = json!({ status: good, "default": refused });
+        operation["responses"] = json!({ status: good, "default": &refused });
+        if route.target == Target::WebSocket {
+            let begun =
+                json!({ "description": "The handshake is done: messages follow, as docs/api.md has them" });
+            operation["responses"] = json!({ "101": begun, "default": refused });
+        }
         if route.target == Target::Ready {
             operation["responses"]["503"] = operation["responses"]["200"].clone();
         }
@@ -168,6 +187,7 @@ impl Writer {
             let method = match route.method {
                 Method::Get => "get",
                 Method::Post => "post",
+                Method::Delete => "delete",
             };
             let operation = self.operation(route);
             paths.entry(route.path).or_insert_with(|| json!({}))[method] = operation;
@@ -216,6 +236,7 @@ fn id(route: &Route) -> String {
     match route.method {
         Method::Get => format!("get_{name}"),
         Method::Post => name,
+        Method::Delete => format!("delete_{name}"),
     }
 }
 
@@ -229,7 +250,8 @@ fn narrow(schemas: &mut Map<String, Value>) {
     version["pattern"] = json!(SEMVER);
     let source = &mut schemas["Offers"]["properties"]["source"];
     source["description"] = json!("Repositories with the same content: their addresses.");
-    source["items"]["pattern"] = json!("^https?://[a-z0-9.-]+(:[0-9]+)?(/.*)?$");
+    source["items"]["pattern"] =
+        json!("^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,4})?(/[A-Za-z0-9._~/-]*)?$");
 }
 
 /// Drop the schemas that nothing leads to.

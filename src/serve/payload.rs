@@ -20,9 +20,9 @@ struct Nothing {}
 /// The request that an act's body makes. No body is the same as `{}`.
 pub(super) fn request(act: Act, body: &[u8]) -> Result<Request, Problem> {
     let request = match act {
-        Act::Check => Request::Check(read(body)?),
-        Act::Install => Request::Install(read(body)?),
-        Act::Update => Request::Update(read(body)?),
+        Act::Check => Request::Check(or_default(body)?),
+        Act::Install => Request::Install(or_default(body)?),
+        Act::Update => Request::Update(or_default(body)?),
         Act::Preflight => plain(body, Request::Preflight)?,
         Act::SelfTest => plain(body, Request::SelfTest)?,
         Act::Health => plain(body, Request::Health)?,
@@ -36,13 +36,15 @@ pub(super) fn request(act: Act, body: &[u8]) -> Result<Request, Problem> {
 }
 
 fn plain(body: &[u8], request: Request) -> Result<Request, Problem> {
-    read(body).map(|Nothing {}| request)
+    or_default(body).map(|Nothing {}| request)
 }
 
-fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
+fn or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    if body.is_empty() { Ok(T::default()) } else { read(body) }
+}
+
+/// The body as an object of that form.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // A list would be read as fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::new(Kind::Malformed, "the body: expected a JSON object"));

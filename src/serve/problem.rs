@@ -50,6 +50,8 @@ kinds! {
     Scope = FORBIDDEN "scope" "The token does not allow this",
     /// This user may not ask for it.
     NotAdmitted = FORBIDDEN "not-admitted" "This user may not ask for this",
+    /// The path speaks another protocol.
+    Upgrade = UPGRADE_REQUIRED "upgrade-required" "The path speaks WebSocket",
     /// It was caused by another site's page.
     CrossSite = FORBIDDEN "cross-site" "The page of another site caused this",
     /// The name is another machine's.
@@ -68,6 +70,8 @@ kinds! {
     Trial = CONFLICT "trial-undecided" "A trial is undecided",
     /// The job can't be cancelled.
     NotCancelled = CONFLICT "not-cancelled" "The job can't be cancelled",
+    /// There are as many inhibitors as there may be.
+    TooMany = CONFLICT "too-many" "There are too many inhibitors",
     /// The body is too large.
     TooLarge = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large",
     /// The body isn't a bundle.
@@ -231,6 +235,11 @@ impl IntoResponse for Problem {
             Kind::Token => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
                 headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
+            }
+            Kind::Upgrade => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
             // What is left of the request isn't read.
             Kind::NotABundle | Kind::NotInstalled | Kind::TooLarge | Kind::HeadTooLarge | Kind::SlowBody => {

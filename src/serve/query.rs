@@ -45,6 +45,16 @@ impl Question {
         if let Some(last) = headers.get("last-event-id") {
             question.filter.after = number("Last-Event-ID", last.to_str().unwrap_or("not ASCII"))?;
         }
+        question.checked()
+    }
+
+    /// Whatever asks, by the same rules.
+    pub(super) fn about(filter: Filter) -> Result<Question, Problem> {
+        Question { filter, limit: LIMIT }.checked()
+    }
+
+    fn checked(self) -> Result<Question, Problem> {
+        let question = self;
         if question.filter.from > 0 && question.filter.stream.is_none() {
             return Err(malformed("`from` counts within a stream: name one with `stream`"));
         }

@@ -36,6 +36,7 @@ fn methods(path: &'static str) -> MethodRouter<Arc<Context>> {
         let filter = match route.method {
             Method::Get => MethodFilter::GET,
             Method::Post => MethodFilter::POST,
+            Method::Delete => MethodFilter::DELETE,
         };
         let target = route.target;
         let handler =

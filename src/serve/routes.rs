@@ -4,6 +4,11 @@ use crate::config::tokens::Scope;
 /// Where the jobs are.
 pub(super) const JOBS: &str = "/v1/jobs";
 
+/// Where inhibitors are.
+pub(super) const INHIBITORS: &str = "/v1/inhibitors";
+/// Where conversations begin.
+pub(super) const WS: &str = "/v1/ws";
+
 /// What a route answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -17,6 +22,14 @@ pub(super) enum Target {
     Live,
     Ready,
     OpenApi,
+    /// What holds a switch off.
+    Inhibitors,
+    /// One more of it.
+    Inhibit,
+    /// One less.
+    Release,
+    /// A conversation over WebSocket.
+    WebSocket,
     /// Something that goes into the queue.
     Act(Act),
     Cancel,
@@ -28,17 +41,21 @@ impl Target {
     /// What a token must allow at least. What is asked for may need more.
     pub(super) fn needs(self) -> Scope {
         match self {
-            Target::Act(_) | Target::Cancel | Target::Bundles => Scope::Operate,
+            Target::Act(_) | Target::Cancel | Target::Bundles | Target::Inhibit | Target::Release => {
+                Scope::Operate
+            }
             Target::Status
             | Target::History
             | Target::Jobs
             | Target::Job
             | Target::Events
+            | Target::Inhibitors
             | Target::Config
             | Target::Live
             | Target::Ready
             | Target::Metrics
-            | Target::OpenApi => Scope::Read,
+            | Target::OpenApi
+            | Target::WebSocket => Scope::Read,
         }
     }
 }
@@ -63,6 +80,7 @@ pub(super) enum Act {
 pub(super) enum Method {
     Get,
     Post,
+    Delete,
 }
 
 /// One route.
@@ -91,6 +109,7 @@ pub(super) const TABLE: &[Route] = &[
     get(JOBS, Target::Jobs, "The newest jobs, the oldest first"),
     get("/v1/jobs/{id}", Target::Job, "One job"),
     get("/v1/events", Target::Events, "Events by number, as one object or as a stream"),
+    get(INHIBITORS, Target::Inhibitors, "What holds off the switch into a trial, by whom and for how long"),
     get("/v1/config", Target::Config, "Each setting with its value and origin"),
     get("/v1/metrics", Target::Metrics, "What the device measures of itself, for Prometheus"),
     get("/v1/health/live", Target::Live, "Whether the daemon's loop lives, and what it does next"),
@@ -100,6 +119,11 @@ pub(super) const TABLE: &[Route] = &[
         "Whether the running release is healthy; 503 if it is not, or that is not known",
     ),
     get("/v1/openapi.json", Target::OpenApi, "This document"),
+    get(
+        WS,
+        Target::WebSocket,
+        "A conversation over WebSocket: acts, status and events, each message with an id",
+    ),
     act("/v1/check", Act::Check, "Ask what the channel offers"),
     act("/v1/preflight", Act::Preflight, "Check whether an update may begin"),
     act("/v1/self-test", Act::SelfTest, "Run the self-tests, as a report"),
@@ -118,6 +142,18 @@ pub(super) const TABLE: &[Route] = &[
     },
     Route {
         method: Method::Post,
+        path: INHIBITORS,
+        target: Target::Inhibit,
+        summary: "Hold off the switch into a trial, up to a day",
+    },
+    Route {
+        method: Method::Delete,
+        path: "/v1/inhibitors/{id}",
+        target: Target::Release,
+        summary: "End an inhibitor",
+    },
+    Route {
+        method: Method::Post,
         path: "/v1/bundles",
         target: Target::Bundles,
         summary: "Install the bundle that is the body, while it comes",
@@ -129,6 +165,7 @@ pub(super) fn allow(path: &str) -> String {
     let methods = TABLE.iter().filter(|route| route.path == path).map(|route| match route.method {
         Method::Get => "GET, HEAD",
         Method::Post => "POST",
+        Method::Delete => "DELETE",
     });
     methods.collect::<Vec<_>>().join(", ")
 }

@@ -155,3 +155,122 @@ fn daemon_that_is_killed_leaves_what_a_power_cut_leaves() {
     daemon.end(Signal::SIGTERM);
     pi.run_once_free("arm").must(0, &[]);
 }
+
+fn kinds(daemon: &Daemon, pattern: &str) -> Vec<String> {
+    let page = daemon.get(&format!("/v1/events?type={pattern}&limit=1000"));
+    page["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["type"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn inhibitor_is_an_event_when_it_begins_and_ends_however_it_was_made_and_once() {
+    let pi = Pi::new();
+    follows(&pi, "mode = \"check\"\n");
+    let daemon = Daemon::start(&pi);
+    let (code, held) = daemon.ask("POST", "/v1/inhibitors", r#"{"why":"the press runs","for_s":7200}"#);
+    assert_eq!((code, &held["reason"]), (201, &Value::from("the press runs")), "{held:#}");
+    let owner = format!("user {}", nix::unistd::getuid());
+    assert_eq!(held["owner"], owner.as_str());
+    until("it is in the log", || kinds(&daemon, "inhibitor.*") == ["inhibitor.started"]);
+    // The next run of the daemon has it, too, and tells it once.
+    daemon.end(Signal::SIGKILL);
+    let daemon = Daemon::start(&pi);
+    assert_eq!(daemon.get("/v1/inhibitors")["inhibitors"][0]["id"], held["id"]);
+    pi.run("inhibit --why backup --for 1h").must(0, &[]);
+    until("both are in the log", || kinds(&daemon, "inhibitor.*") == ["inhibitor.started"; 2]);
+    let path = format!("/v1/inhibitors/{}", held["id"].as_str().unwrap());
+    assert_eq!(daemon.ask("DELETE", &path, "").0, 200);
+    until("its end is in the log", || kinds(&daemon, "inhibitor.*").ends_with(&["inhibitor.ended".into()]));
+    assert_eq!(daemon.ask("DELETE", &path, "").0, 404);
+    let ended = daemon.get("/v1/events?type=inhibitor.ended")["events"][0].clone();
+    assert_eq!(
+        (&ended["data"]["id"], &ended["data"]["why"]),
+        (&held["id"], &Value::from("removed")),
+        "{ended:#}"
+    );
+    // What is refused over the API is refused on the command line.
+    pi.run("inhibit --why x --for 25h").must(2, &["holds for 1 s to 24 h, not for 90000 s"]);
+    assert!(daemon.text("/v1/metrics").contains("bistable_inhibited_seconds"));
+}
+
+/// A message of a client over WebSocket, masked with zeros.
+fn message(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// The agent's thread never waits for a client: whatever clients do or leave undone, a job comes to its end.
+#[test]
+fn job_is_done_while_clients_neither_read_nor_write() {
+    let pi = Pi::new();
+    follows(&pi, "mode = \"check\"\n");
+    let daemon = Daemon::start(&pi);
+    let shake = "GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let talk = [shake.as_bytes(), &message(r#"{"subject":"events.subscribe"}"#)].concat();
+    let many = [talk.clone(), message(r#"{"subject":"updater.status"}"#).repeat(2000)].concat();
+    let feed = b"GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".to_vec();
+    let half = b"POST /v1/update HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{".to_vec();
+    let asks = b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    let mut held = Vec::new();
+    for bytes in [talk, many, feed, half, asks, b"GET /v1/sta".to_vec(), Vec::new()] {
+        for _ in 0..6 {
+            let mut stream = UnixStream::connect(&daemon.socket).unwrap();
+            // What it doesn't take, it doesn't take.
+            stream.set_nonblocking(true).unwrap();
+            let _ = stream.write_all(&bytes);
+            held.push(stream);
+        }
+    }
+    let job = daemon.ended(&daemon.post("install"));
+    assert_eq!(job["outcome"]["exit"], 0, "{job:#}");
+    assert_eq!(daemon.get("/v1/status")["state"], "staged");
+    drop(held);
+}
+
+/// Seconds of processor time that a process took so far.
+fn processor_time(id: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    // USER_HZ, which is 100 on every Linux that the project runs on.
+    ticks / 100.0
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn real_daemon_answers_5000_requests_for_its_status_in_a_second_of_one_core() {
+    const ASKED: u32 = 50_000;
+    let pi = Pi::new();
+    follows(&pi, "mode = \"check\"\n");
+    let daemon = Daemon::start(&pi);
+    daemon.ended(&daemon.post("check"));
+    let mut stream = UnixStream::connect(&daemon.socket).unwrap();
+    let mut ask = || {
+        stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let (mut answer, mut piece) = (Vec::new(), [0; 16 << 10]);
+        loop {
+            let bytes = stream.read(&mut piece).unwrap();
+            answer.extend_from_slice(&piece[..bytes]);
+            let text = String::from_utf8_lossy(&answer);
+            assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() == length.parse::<usize>().unwrap() {
+                return;
+            }
+        }
+    };
+    ask();
+    let before = processor_time(daemon.process.id());
+    (0..ASKED).for_each(|_| ask());
+    let took = processor_time(daemon.process.id()) - before;
+    let rate = f64::from(ASKED) / took;
+    println!("{rate:.0} a second of processor time, of all threads of the daemon");
+    assert!(rate >= 5000.0, "{rate:.0} a second");
+}

@@ -247,3 +247,45 @@ fn wrong_tokens_and_small_scopes_say_what_to_do() {
     assert_eq!(blocked, json!("script-src-elem"));
     assert_eq!(browser.eval("window.hacked === undefined"), json!(true));
 }
+
+#[test]
+#[ignore = "needs chromium"]
+fn conversation_of_the_api_page_works_as_it_is_written_and_from_our_own_page_only() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/api.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let example = page.split_once("```js\n").unwrap().1.split_once("```").unwrap().0;
+    let pi = Pi::new();
+    follows(&pi, "mode = \"check\"\n");
+    let token = token(&pi, "kim", "operate");
+    let web = Web::start(&pi);
+    let mut browser = Browser::start(&token);
+    browser.open(&format!("http://{}/", web.host));
+    let own = format!(
+        "const token = {}; const console = {{ log: (said) => window.said.push(said) }};",
+        json!(token)
+    );
+    browser.eval(&format!("window.said = []; (() => {{ {own} {example} }})(); true"));
+    browser.until("window.said.some((said) => said.subject === 'check_result' && said.request_id === 3)");
+    browser.until(
+        "window.said.some((said) => said.subject === 'event' && said.body.type === 'update.available')",
+    );
+    let said = browser.eval("window.said");
+    let subjects: Vec<_> =
+        said.as_array().unwrap().iter().map(|said| said["subject"].as_str().unwrap()).collect();
+    assert_eq!(subjects[..2], ["auth_result", "events.subscribed"], "{said:#}");
+    let result = said.as_array().unwrap().iter().find(|said| said["subject"] == "check_result").unwrap();
+    assert_eq!(
+        (&result["body"]["success"], &result["body"]["answer"]["takes"]),
+        (&json!(true), &json!("1.1.0"))
+    );
+    // What another site's page opens ends before it begins.
+    let foreign = format!(
+        "new Promise((done) => {{ const socket = new WebSocket('ws://{}/v1/ws'); socket.onopen = () => done('open'); \
+         socket.onerror = () => done('refused'); }})",
+        web.host
+    );
+    browser.open("about:blank");
+    assert_eq!(browser.eval(&foreign), "refused");
+    browser.open(&format!("http://{}/", web.host));
+    assert_eq!(browser.eval(&foreign), "open");
+}

@@ -3,6 +3,7 @@
 //! The script adds nothing that isn't here: it sends the same forms without leaving the page, and takes the page's parts again when
 //! something happens. So there is one place that draws, and this is it.
 mod html;
+mod inhibitors;
 mod jobs;
 mod offers;
 mod slots;
@@ -36,6 +37,7 @@ pub(super) struct Look {
     pub(super) history: Value,
     pub(super) jobs: Value,
     pub(super) live: Value,
+    pub(super) inhibitors: Value,
     /// Whether the visitor shows a token.
     pub(super) signed_in: bool,
 }
@@ -66,6 +68,7 @@ pub(super) fn page(look: &Look) -> String {
     slots::section(&mut html, look);
     jobs::work(&mut html, look, work);
     offers::section(&mut html, jobs);
+    inhibitors::section(&mut html, &look.inhibitors);
     jobs::activity(&mut html, jobs);
     slots::history(&mut html, &look.history);
     slots::trust(&mut html, status);

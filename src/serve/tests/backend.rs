@@ -2,8 +2,8 @@
 use super::super::{Backend, Found, HealthNow, NotTaken, Outlook, TokenStore};
 use crate::{
     app::{
-        Answer, Asker, BundleStream, Code, Document, Failure, Job, Jobs, NotCancelled, Outcome, Preflighted,
-        Readiness, Request,
+        Answer, Asker, BundleStream, Code, Document, Failure, Holding, Inhibit, Job, Jobs, NotCancelled,
+        NotInhibited, Outcome, Preflighted, Readiness, Request,
     },
     events::{Entry, Filter, test_entry},
     metrics::Format,
@@ -32,6 +32,8 @@ pub(in crate::serve) struct State {
     pub(in crate::serve) panics: bool,
     /// Whose tokens it takes.
     pub(in crate::serve) token_store: TokenStore,
+    /// What holds a switch off.
+    pub(in crate::serve) held: Vec<Holding>,
     /// The bundle of the newest job, for a test that plays the agent.
     pub(in crate::serve) bundle: Option<BundleStream>,
 }
@@ -58,6 +60,7 @@ impl FakeDesk {
             fails: None,
             panics: false,
             token_store: TokenStore::default(),
+            held: Vec::new(),
             bundle: None,
         };
         FakeDesk { state: Mutex::new(state), door: Mutex::new(()) }
@@ -155,6 +158,35 @@ impl Backend for FakeDesk {
         let last = events.last().map_or(filter.after, |entry| entry.seq);
         let searched = if events.len() < limit { newest.max(filter.after) } else { last };
         Ok(Found { events, searched })
+    }
+
+    fn inhibitors(&self) -> Vec<Holding> {
+        self.state().held.clone()
+    }
+
+    fn inhibit(&self, asked: &Inhibit, by: &Asker) -> Result<Holding, NotInhibited> {
+        let left = asked.time()?;
+        let mut state = self.state();
+        if state.held.len() >= 2 {
+            return Err(NotInhibited::TooMany(2));
+        }
+        let owner = by.token.clone().unwrap_or_default();
+        let id = format!("api-{}", state.held.len() + 1);
+        let (reason, left_s) = (asked.why.clone(), left.as_secs());
+        let held = Holding { id, owner, reason, age_s: 0, left_s, overdue: false };
+        state.held.push(held.clone());
+        Ok(held)
+    }
+
+    fn release(&self, id: &str, by: &Asker, any: bool) -> Result<Holding, NotInhibited> {
+        let mut state = self.state();
+        let at = state.held.iter().position(|held| held.id == id);
+        let at = at.ok_or_else(|| NotInhibited::Unknown(id.into()))?;
+        let Holding { id, owner, .. } = state.held[at].clone();
+        if !any && Some(&owner) != by.token.as_ref() {
+            return Err(NotInhibited::NotYours { id, owner });
+        }
+        Ok(state.held.remove(at))
     }
 
     fn config(&self) -> Result<Document, Box<Document>> {

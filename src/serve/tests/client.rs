@@ -21,7 +21,15 @@ use tempfile::TempDir;
 /// Limits under which nothing ends because a machine is slow.
 pub(in crate::serve) fn patient() -> Limits {
     let hour = Duration::from_secs(3600);
-    Limits { patience: hour, answer: hour, poll: Duration::from_millis(1), fresh: hour, ..Limits::default() }
+    Limits {
+        patience: hour,
+        answer: hour,
+        poll: Duration::from_millis(1),
+        sign_in: hour,
+        idle: hour,
+        fresh: hour,
+        ..Limits::default()
+    }
 }
 
 /// A server with its backend. It ends with this.
@@ -184,6 +192,12 @@ impl<S: Read + Write> Connection<S> {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(line.trim_end_matches("\r\n").to_owned()),
         }
+    }
+
+    /// The next bytes, as many as that; `None` if the connection ends before.
+    pub(in crate::serve) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).ok().map(|()| bytes)
     }
 
     /// How many bytes still come.

@@ -28,7 +28,7 @@ pub(super) async fn run(web: Web, stopped: Stopped, limits: Limits) -> io::Resul
     web.listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(web.listener)?;
     let scheme = if web.certificate.is_some() { "https" } else { "http" };
-    let site = Arc::new(Site::new(web.names, scheme, web.upstream, limits));
+    let site = Arc::new(Site::new(web.names, scheme, web.upstream, stopped.clone(), limits));
     let acceptor = web.certificate.map(super::Certificate::acceptor);
     let poll = |task: &mut task::Context<'_>| listener.poll_accept(task);
     let serve = |(stream, address): (TcpStream, SocketAddr)| {
@@ -63,7 +63,7 @@ async fn connection(
 }
 
 async fn page(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     address: IpAddr,
     site: Arc<Site>,
     stopped: Stopped,

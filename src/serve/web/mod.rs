@@ -13,6 +13,7 @@
 //! | `forms` | the buttons of a page without JavaScript |
 //! | `multipart` | a file that a form sends, as a stream |
 //! | `upstream` | the daemon's socket |
+//! | `tunnel` | a conversation over WebSocket, passed on |
 //! | `certificate` | certificate and key |
 //! | `listener` | connections, and when they end |
 mod answers;
@@ -25,6 +26,7 @@ mod multipart;
 mod site;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream;
 
 pub use certificate::{Certificate, CertificateError};

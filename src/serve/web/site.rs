@@ -1,14 +1,17 @@
 //! What each path answers.
 use super::{
     super::{
-        Limits,
+        Limits, Stopped,
         page::{self, Look},
         problem::{Kind, Problem},
+        routes::WS,
+        ws::Stay,
     },
     answers::{html, retold, see_page, shown},
     attempts::Attempts,
     forms,
     guard::Guard,
+    tunnel::tunnel,
     upstream::Upstream,
 };
 use axum::{
@@ -18,11 +21,12 @@ use axum::{
     },
     response::IntoResponse,
 };
+use hyper::upgrade::OnUpgrade;
 use serde_json::Value;
 use std::{
     net::IpAddr,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::time::Instant;
 
@@ -48,18 +52,26 @@ pub(super) struct Site {
     guard: Guard,
     pub(super) upstream: Upstream,
     pub(super) limits: Limits,
-    attempts: Mutex<Attempts>,
+    attempts: Arc<Mutex<Attempts>>,
     began: Instant,
+    stopped: Stopped,
 }
 
 impl Site {
-    pub(super) fn new(names: Vec<String>, scheme: &'static str, socket: PathBuf, limits: Limits) -> Site {
+    pub(super) fn new(
+        names: Vec<String>,
+        scheme: &'static str,
+        socket: PathBuf,
+        stopped: Stopped,
+        limits: Limits,
+    ) -> Site {
         Site {
             guard: Guard { names, scheme },
             upstream: Upstream { socket, patience: limits.patience },
             limits,
-            attempts: Mutex::default(),
+            attempts: Arc::default(),
             began: Instant::now(),
+            stopped,
         }
     }
 
@@ -82,18 +94,41 @@ impl Site {
         self.limits.check_head(&request)?;
         let (head, body) = request.into_parts();
         self.guard.check(&head)?;
-        let shows_token = head.headers.contains_key(header::AUTHORIZATION);
+        // In a conversation, one may be shown later.
+        let shows_token = head.headers.contains_key(header::AUTHORIZATION) || head.uri.path() == WS;
         let attempts = || self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         if shows_token && attempts().wait(address, self.began.elapsed()).is_some() {
             let detail = "too many wrong tokens came from this address: wait a minute";
             return Err(Problem::new(Kind::Attempts, detail));
         }
-        let response = self.routed(&head, body).await?;
+        let mut response = self.routed(&head, body).await?;
         if shows_token && response.status() == StatusCode::UNAUTHORIZED {
-            attempts().wrong(address, self.began.elapsed());
-            log::warn!(address:%; "web_token_refused");
+            wrong(&self.attempts, self.began, address);
+        }
+        if let Some(daemon) = response.extensions_mut().remove::<OnUpgrade>() {
+            self.converse(address, &head, daemon)?;
         }
         Ok(response)
+    }
+
+    /// Pass a conversation on, once both sides have begun it.
+    fn converse(&self, address: IpAddr, head: &Parts, daemon: OnUpgrade) -> Result<(), Problem> {
+        let client = head.extensions.get::<OnUpgrade>().cloned();
+        let client = client.ok_or_else(|| Problem::new(Kind::Upgrade, "this connection stays HTTP"))?;
+        let (attempts, began, stopped) = (Arc::clone(&self.attempts), self.began, self.stopped.clone());
+        let stay = head.extensions.get::<Stay>().cloned();
+        tokio::spawn(async move {
+            let _stay = stay;
+            match (client.await, daemon.await) {
+                (Ok(client), Ok(daemon)) => {
+                    if tunnel(client, daemon, stopped).await {
+                        wrong(&attempts, began, address);
+                    }
+                }
+                (Err(e), _) | (_, Err(e)) => log::debug!(reason:% = e; "web_conversation_not_begun"),
+            }
+        });
+        Ok(())
     }
 
     async fn routed(&self, head: &Parts, body: Body) -> Result<Response<Body>, Problem> {
@@ -138,6 +173,7 @@ impl Site {
             history: part("/v1/history").await,
             jobs: part("/v1/jobs").await,
             live: part("/v1/health/live").await,
+            inhibitors: part("/v1/inhibitors").await,
             signed_in: headers.contains_key(header::AUTHORIZATION),
         };
         Ok(html(StatusCode::OK, page::page(&look)))
@@ -156,6 +192,12 @@ impl Site {
             _ => Ok(see_page()),
         }
     }
+}
+
+/// An address has shown a wrong token.
+fn wrong(attempts: &Mutex<Attempts>, began: Instant, address: IpAddr) {
+    attempts.lock().unwrap_or_else(PoisonError::into_inner).wrong(address, began.elapsed());
+    log::warn!(address:%; "web_token_refused");
 }
 
 fn constant(file: &page::File) -> Response<Body> {

@@ -5,10 +5,12 @@ use super::{
         tests::{
             client::{Api, Connection, Reply, patient},
             tokens::token_store,
+            ws::Talk,
         },
     },
     Web,
 };
+use serde_json::json;
 use std::{
     io,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -194,6 +196,50 @@ fn events_come_while_they_happen() {
     assert_eq!(connection.chunk().unwrap(), "retry: 2000\n\n");
     page.api.backend.log(1, "update.staged");
     assert!(connection.chunk().unwrap().contains("event: update.staged"));
+}
+
+#[test]
+fn conversation_goes_through_the_page_and_ends_with_either_side() {
+    let page = Page::new();
+    let mut talk = Talk::begin(page.connect(), "origin: http://hub.local\r\n").unwrap();
+    let auth = |token: &str| json!({ "subject": "auth", "body": { "token": token } });
+    assert_eq!(talk.asks(&auth("operate-operate"))["body"]["scope"], "operate");
+    assert_eq!(talk.asks(&json!({ "subject": "updater.check", "id": 1 }))["subject"], "check_accepted");
+    assert_eq!(page.api.backend.state().jobs.all().next().unwrap().by.token.as_deref(), Some("operate"));
+    // With a token in the head, as programs have it.
+    let mut other = Talk::begin(page.connect(), &bearer("read-read")).unwrap();
+    assert_eq!(other.asks(&json!({ "subject": "updater.status" }))["subject"], "status_result");
+    for origin in ["http://evil.example", "null", "https://hub.local", "http://hub.local:81"] {
+        let head = format!("origin: {origin}\r\nsec-fetch-site: cross-site\r\n{}", bearer("operate-operate"));
+        assert_eq!(Talk::begin(page.connect(), &head).err(), Some(403), "{origin}");
+    }
+    assert_eq!(page.ask("GET", "/v1/ws", &bearer("read-read")).problem(), (426, "upgrade-required".into()));
+    page.stopper.stop();
+    assert!(talk.breaks_off() && other.breaks_off());
+}
+
+#[test]
+fn wrong_tokens_count_also_when_they_are_said_in_a_conversation() {
+    let page = Page::new();
+    let wrong = json!({ "subject": "auth", "body": { "token": "wrong" } });
+    let mut ends = 0;
+    while let Ok(mut talk) = Talk::begin(page.connect(), "") {
+        assert_eq!(talk.asks(&wrong)["body"]["code"], "token");
+        assert_eq!(talk.ends(), 4401);
+        ends += 1;
+        assert!(ends < 100, "it never has to wait");
+    }
+    assert!(ends >= 10, "{ends}");
+    assert_eq!(page.ask("GET", "/v1/status", &bearer("read-read")).problem(), (429, "attempts".into()));
+}
+
+#[test]
+fn conversation_has_a_place_of_the_page_until_it_ends() {
+    let page = Page::within(Limits { connections: 1, ..patient() });
+    let talk = Talk::begin(page.connect(), &bearer("read-read")).unwrap();
+    assert_eq!(page.connect().reply().problem(), (503, "busy".into()));
+    drop(talk);
+    while page.ask("GET", "/page.css", "").status != 200 {}
 }
 
 #[test]

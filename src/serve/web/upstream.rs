@@ -1,12 +1,16 @@
 //! The daemon's socket: each request goes there on a connection of its own, with what came along that the daemon needs, and
 //! nothing else.
-use super::super::problem::{Kind, Problem};
+use super::super::{
+    problem::{Kind, Problem},
+    routes::WS,
+    ws,
+};
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt, Limited};
-use hyper::client::conn::http1;
+use hyper::{client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -22,8 +26,12 @@ const REQUEST: [HeaderName; 5] = [
 ];
 /// And those without a constant.
 const REQUEST_TOO: [&str; 2] = ["last-event-id", "idempotency-key"];
+/// Headers of a handshake, beside those.
+const HANDSHAKE: [HeaderName; 4] =
+    [header::CONNECTION, header::UPGRADE, header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
 /// Headers of a response that the client needs.
-const RESPONSE: [HeaderName; 7] = [
+const RESPONSE: [HeaderName; 8] = [
+    header::UPGRADE,
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::LOCATION,
@@ -32,6 +40,8 @@ const RESPONSE: [HeaderName; 7] = [
     header::WWW_AUTHENTICATE,
     header::CACHE_CONTROL,
 ];
+/// Headers of the answer to a handshake, beside those.
+const BEGUN: [HeaderName; 2] = [header::CONNECTION, header::SEC_WEBSOCKET_ACCEPT];
 /// Bytes of an answer that a page is made of.
 const ANSWER: usize = 4 << 20;
 
@@ -44,7 +54,8 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Pass a request on, and its answer back, both while they come.
+    /// Pass a request on, and its answer back, both while they come. The answer to a handshake has the daemon's side of the
+    /// conversation in it, as [`OnUpgrade`].
     pub(super) async fn pass(
         &self,
         method: Method,
@@ -63,8 +74,8 @@ impl Upstream {
         let stream = connected.map_err(|e| absent(&e))?.map_err(|e| absent(&e))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| absent(&e))?;
-        // It ends with the answer's body, or when that is dropped.
-        tokio::spawn(connection);
+        // It ends with the answer's body, or when that is dropped; with a conversation, when that begins.
+        tokio::spawn(connection.with_upgrades());
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = target
@@ -72,18 +83,24 @@ impl Upstream {
             .map_err(|_| Problem::new(Kind::Malformed, "the request's target is not a path"))?;
         let sent = request.headers_mut();
         sent.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let handshake = if ws::is_asked_for(headers) && target == WS { &HANDSHAKE[..] } else { &[] };
         let named = REQUEST.into_iter().chain(REQUEST_TOO.map(HeaderName::from_static));
-        for name in named {
+        for name in named.chain(handshake.iter().cloned()) {
             for value in headers.get_all(&name) {
                 sent.append(name.clone(), value.clone());
             }
         }
         let answered = sender.send_request(request).await.map_err(|e| absent(&e))?;
-        let (head, body) = answered.into_parts();
-        let mut response = Response::new(Body::new(body));
+        let (mut head, body) = answered.into_parts();
+        let is_begun = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let mut response = Response::new(if is_begun { Body::empty() } else { Body::new(body) });
         *response.status_mut() = head.status;
-        for name in RESPONSE {
-            for value in head.headers.get_all(&name) {
+        if let Some(daemon) = head.extensions.remove::<OnUpgrade>().filter(|_| is_begun) {
+            response.extensions_mut().insert(daemon);
+        }
+        let begun = if is_begun { &BEGUN[..] } else { &[] };
+        for name in RESPONSE.iter().chain(begun) {
+            for value in head.headers.get_all(name) {
                 response.headers_mut().append(name.clone(), value.clone());
             }
         }

@@ -11,7 +11,8 @@ use bistable::{
     Device, Error,
     agent::{Agent, AgentEvent, Observer},
     app::{
-        self, Answer, CardWrites, Context, Document, Failed, Reboot, Reply, Request,
+        self, Answer, Asker, CardWrites, Context, Document, Failed, Holding, Inhibit, NotInhibited, Reboot,
+        Reply, Request,
         schedule::{Moment, Rules, Standing},
     },
     config::Mode,
@@ -248,6 +249,15 @@ impl Queries for Blind {
     }
     fn events(&self, filter: &Filter, _: usize) -> Result<Found, Box<Document>> {
         Ok(Found { events: Vec::<Entry>::new(), searched: filter.after })
+    }
+    fn inhibitors(&self) -> Vec<Holding> {
+        Vec::new()
+    }
+    fn inhibit(&self, _: &Inhibit, _: &Asker) -> Result<Holding, NotInhibited> {
+        Err(NotInhibited::TooMany(0))
+    }
+    fn release(&self, id: &str, _: &Asker, _: bool) -> Result<Holding, NotInhibited> {
+        Err(NotInhibited::Unknown(id.into()))
     }
     fn config(&self) -> Result<Document, Box<Document>> {
         self.look(&Request::Status)
