@@ -60,6 +60,8 @@ mod receiver;
 mod recovery;
 mod rig;
 mod rotation;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod schemathesis;
 mod shop;
 #[cfg(target_os = "linux")]
 mod signals;
