@@ -95,7 +95,7 @@ pub enum NotInhibited {
     /// There is none of this name.
     #[error("there is no inhibitor {0}")]
     Unknown(String),
-    /// It is somebody else's.
+    /// It is another owner's.
     #[error("inhibitor {id} belongs to {owner}: ending it needs the scope admin")]
     NotYours {
         /// The inhibitor.

@@ -113,7 +113,7 @@ mod tests {
         let log = |id: &str| HeldOff { id: id.into(), owner: "o".into(), reason: "r".into(), overdue: true };
         let mut holds = Holds::known(&[log("a"), log("b")]);
         let reports = holds.look(s(20 * HOUR), &[held("a", 0, 24 * HOUR), held("c", 19 * HOUR, 21 * HOUR)]);
-        // Of what ended while nobody looked, nobody knows when.
+        // What ended while no daemon ran has an unknown end.
         assert_eq!(
             reports[0].data,
             json!({ "id": "b", "owner": "o", "reason": "r", "held_s": null, "why": "removed" })

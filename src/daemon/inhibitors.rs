@@ -134,7 +134,7 @@ pub(crate) fn shown(root: &Path, now: &Stamp) -> Vec<Holding> {
     read(root, now).iter().map(|held| held.shown(now.uptime)).collect()
 }
 
-/// Hold a switch off for somebody.
+/// Hold a switch off for whoever asks.
 ///
 /// # Errors
 /// When there are too many, or it is not as it must be.
@@ -208,7 +208,7 @@ fn name() -> String {
     format!("{PREFIX}{}-{}", crate::logging::session(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Remove our own files that hold nothing any more: nobody else does.
+/// Remove our own files that hold nothing any more: no other process does.
 fn sweep(folder: &Path, now: &Stamp) {
     let Ok(files) = fs::read_dir(folder) else { return };
     for path in files.filter_map(|entry| Some(entry.ok()?.path())).take(LOOKED_AT) {

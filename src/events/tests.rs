@@ -236,7 +236,7 @@ fn without_a_partition_events_go_into_memory_and_one_says_so() {
     assert_eq!((log.place(), log.trouble().map(|(events, _)| events)), (Place::Nowhere, Some(2)));
 }
 
-/// A folder that the program reaches for so many changes more, then it is killed.
+/// A folder that the program reaches for a number of changes more, then it is killed.
 struct Mortal(Folder, Rc<Cell<u32>>);
 
 impl Mortal {
@@ -280,7 +280,7 @@ impl EventStore for Mortal {
     }
 }
 
-/// With both folders, and so many changes until the program is killed.
+/// With both folders, and this many changes until the program is killed.
 fn open_both(partition: Option<&Folder>, memory: &Folder, time: &Time, changes: u32) -> Log {
     let left = Rc::new(Cell::new(changes));
     let mortal = |folder: &Folder| Box::new(Mortal(folder.clone(), Rc::clone(&left))) as Box<dyn EventStore>;

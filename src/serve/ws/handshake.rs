@@ -59,7 +59,7 @@ fn accept(key: &str) -> Result<HeaderValue, Problem> {
 }
 
 /// A browser lets any site's page open a conversation with any host, and says whose page it was. The web page's process has compared that
-/// with the names of this device already and passes it on to nobody; this is for whoever puts a proxy of their own in front of a socket.
+/// with the names of this device already and does not pass it on; this is for whoever puts a proxy of their own in front of a socket.
 fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("?"));
     let host = only(headers, header::HOST);

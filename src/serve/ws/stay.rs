@@ -16,7 +16,7 @@ impl Stay {
     }
 }
 
-/// Until nobody stays.
+/// Until the last one has left.
 pub(in crate::serve) async fn until_left(mut left: Receiver<Infallible>) {
     // Nothing is ever sent.
     while left.recv().await.is_some() {}
