@@ -5,6 +5,9 @@
 //! 0     4    6    8      16                         4092    4096
 //! │BJRN │ver │len │ seq  │ postcard record │ zeros  │ CRC-32│
 //! ```
+//! The record of the components ([`ComponentRecord`](crate::component::ComponentRecord)) is kept the same way, on copies of as
+//! many pages as it needs.
+//!
 //! `ver` and `len` (of the postcard bytes) are little-endian `u16`, `seq` is a little-endian `u64`; the CRC-32 (ISO-HDLC,
 //! little-endian) covers all bytes before it, padding too, so that no byte of a copy can change unseen. Head and CRC are
 //! the same in every format: so an agent knows a copy that is whole and not for it, and whether it is the newest one.
@@ -20,17 +23,68 @@ use crate::{
     checksum::{self, CHECKSUM_BYTES},
     layout,
 };
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
+use core::marker::PhantomData;
+use serde::{Serialize, de::DeserializeOwned};
 
-/// Bytes in one copy: a card's smallest page.
+/// Bytes in one copy of the journal: a card's smallest page. A copy of another record is whole pages.
 pub const COPY_BYTES: usize = 4096;
-const MAGIC: [u8; 4] = *b"BJRN";
 const HEAD: usize = 16;
-const BODY_END: usize = COPY_BYTES - CHECKSUM_BYTES;
 /// From this format on, a copy has [this extension](REQUIRED).
 const WITH_REQUIRED: u16 = 2;
 /// What only agents know that read [`WITH_REQUIRED`].
 const REQUIRED: u16 = 1;
+
+/// What is kept on two copies.
+pub trait Kept: Clone + Serialize + DeserializeOwned {
+    /// What a copy begins with.
+    const MAGIC: [u8; 4];
+    /// Where the copies begin, in `state`.
+    const AT: [Lba; 2];
+    /// The most bytes of a copy: whole pages, at most 16 of them, because a copy's head has two bytes for the length.
+    const COPY_BYTES: usize;
+
+    /// Counts saves. It is in a copy's head, where any agent finds it.
+    fn seq(&self) -> u64;
+
+    /// Set it.
+    fn set_seq(&mut self, seq: u64);
+
+    /// What a newer agent added.
+    fn extensions(&mut self) -> &mut Vec<Extension>;
+
+    /// The format that an agent of these formats writes it in.
+    fn format(&self, ours: Formats) -> u16;
+
+    /// Whether its parts keep to the bounds with which it fits a copy.
+    fn is_bounded(&self) -> bool;
+}
+
+impl Kept for Record {
+    const MAGIC: [u8; 4] = *b"BJRN";
+    const AT: [Lba; 2] = layout::JOURNAL;
+    const COPY_BYTES: usize = COPY_BYTES;
+
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn set_seq(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+
+    fn extensions(&mut self) -> &mut Vec<Extension> {
+        &mut self.extensions
+    }
+
+    fn format(&self, ours: Formats) -> u16 {
+        ours.to_write(&self.slots)
+    }
+
+    fn is_bounded(&self) -> bool {
+        Record::is_bounded(self)
+    }
+}
 
 /// Why one copy isn't a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,8 +148,11 @@ pub enum JournalError<E: core::error::Error + 'static> {
     ReadBack,
     /// A product name or version is longer than [`NAME_BYTES`](crate::NAME_BYTES), or a list is too long. Its bounds
     /// make that impossible for records that were loaded or provisioned with such names and changed by events.
-    #[error("the record does not fit {COPY_BYTES} bytes: product and versions may have 64 bytes each")]
-    TooLarge,
+    #[error("the record does not fit its {bytes} bytes: names and versions may have 64 bytes each")]
+    TooLarge {
+        /// The bytes of a copy.
+        bytes: usize,
+    },
 }
 
 /// The two copies, on the `state` partition.
@@ -124,8 +181,9 @@ pub enum JournalError<E: core::error::Error + 'static> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Journal<B> {
+pub struct Journal<B, K = Record> {
     blocks: B,
+    of: PhantomData<fn() -> K>,
     formats: Formats,
     /// The copy whose write failed. Reads may show it complete although it isn't durable, so it isn't trusted, and
     /// written again first; the other one is what a power cut would leave.
@@ -135,7 +193,14 @@ pub struct Journal<B> {
 impl<B: Blocks> Journal<B> {
     /// Use the `state` partition, or a file of its size, as this version's agent.
     pub fn new(blocks: B) -> Self {
-        Journal { blocks, formats: Formats::OURS, unsure: None }
+        Journal::of(blocks)
+    }
+}
+
+impl<B: Blocks, K: Kept> Journal<B, K> {
+    /// The same for another record than the journal's.
+    pub fn of(blocks: B) -> Self {
+        Journal { blocks, of: PhantomData, formats: Formats::OURS, unsure: None }
     }
 
     /// Use it as an agent that reads these formats.
@@ -153,7 +218,7 @@ impl<B: Blocks> Journal<B> {
     ///
     /// # Errors
     /// When the medium fails, or gives back something else.
-    pub fn format(&mut self, record: &Record) -> Result<(), JournalError<B::Error>> {
+    pub fn format(&mut self, record: &K) -> Result<(), JournalError<B::Error>> {
         self.put(0, record)?;
         self.put(1, record)
     }
@@ -163,16 +228,16 @@ impl<B: Blocks> Journal<B> {
     /// # Errors
     /// [`JournalError::Lost`] when neither copy is valid; `Io` when the medium fails for one and the other is not
     /// valid: nothing is known then, so don't format.
-    pub fn load(&mut self) -> Result<Record, JournalError<B::Error>> {
+    pub fn load(&mut self) -> Result<K, JournalError<B::Error>> {
         match self.copies() {
             [Ok(Ok(a)), Ok(Ok(b))] => {
                 let second = match self.unsure {
                     Some(i) => i == 0,
-                    None => is_newer(b.seq, a.seq),
+                    None => is_newer(b.seq(), a.seq()),
                 };
                 Ok(if second { b } else { a })
             }
-            [Ok(Ok(one)), Ok(Err(e))] | [Ok(Err(e)), Ok(Ok(one))] if is_ahead(e, one.seq) => {
+            [Ok(Ok(one)), Ok(Err(e))] | [Ok(Err(e)), Ok(Ok(one))] if is_ahead(e, one.seq()) => {
                 Err(JournalError::Newer(e))
             }
             // One copy is enough, whatever is wrong with the other: damage or an unreadable sector.
@@ -190,18 +255,18 @@ impl<B: Blocks> Journal<B> {
     /// again is safe. [`JournalError::Newer`] when a newer agent saved since. Until a save succeeds, each record tried since the last one that did may be what is loaded
     /// after a power cut, so each must be safe to act upon. Nothing is written if one copy can't be read and the
     /// other is older than `record`.
-    pub fn save(&mut self, record: &mut Record) -> Result<(), JournalError<B::Error>> {
+    pub fn save(&mut self, record: &mut K) -> Result<(), JournalError<B::Error>> {
         let mut next = record.clone();
         let copies = self.copies();
         // Also above what another process may have saved, or a write of ours that failed.
         for stored in copies.iter().filter_map(|copy| copy.as_ref().ok()) {
             match stored {
-                Ok(stored) if is_newer(stored.seq, next.seq) => next.seq = stored.seq,
-                Err(e) if is_ahead(*e, record.seq) => return Err(JournalError::Newer(*e)),
+                Ok(stored) if is_newer(stored.seq(), next.seq()) => next.set_seq(stored.seq()),
+                Err(e) if is_ahead(*e, record.seq()) => return Err(JournalError::Newer(*e)),
                 _ => {}
             }
         }
-        next.seq = next.seq.wrapping_add(1);
+        next.set_seq(next.seq().wrapping_add(1));
         let spare = match self.unsure {
             Some(i) => i,
             None => spare(copies, record)?,
@@ -212,24 +277,24 @@ impl<B: Blocks> Journal<B> {
     }
 
     /// What lies in each copy, for people who look into a broken device.
-    pub fn copies(&mut self) -> [Result<Result<Record, DecodeError>, B::Error>; 2] {
-        layout::JOURNAL.map(|at| self.get(at))
+    pub fn copies(&mut self) -> [Result<Result<K, DecodeError>, B::Error>; 2] {
+        K::AT.map(|at| self.get(at))
     }
 
-    fn get(&mut self, at: Lba) -> Result<Result<Record, DecodeError>, B::Error> {
-        let mut copy = [0; COPY_BYTES];
+    fn get(&mut self, at: Lba) -> Result<Result<K, DecodeError>, B::Error> {
+        let mut copy = vec![0; K::COPY_BYTES];
         self.blocks.read(at, &mut copy)?;
         Ok(decode(&copy, self.formats))
     }
 
-    fn put(&mut self, copy: usize, record: &Record) -> Result<(), JournalError<B::Error>> {
-        let format = self.formats.to_write(&record.slots);
-        let bytes = copy_in_format(record, format).ok_or(JournalError::TooLarge)?;
+    fn put(&mut self, copy: usize, record: &K) -> Result<(), JournalError<B::Error>> {
+        let format = record.format(self.formats);
+        let bytes = copy_in_format(record, format).ok_or(JournalError::TooLarge { bytes: K::COPY_BYTES })?;
         self.unsure = Some(copy);
-        self.blocks.write(layout::JOURNAL[copy], &bytes).map_err(JournalError::Io)?;
+        self.blocks.write(K::AT[copy], &bytes).map_err(JournalError::Io)?;
         self.blocks.flush().map_err(JournalError::Io)?;
-        let mut there = [0; COPY_BYTES];
-        self.blocks.read(layout::JOURNAL[copy], &mut there).map_err(JournalError::Io)?;
+        let mut there = vec![0; bytes.len()];
+        self.blocks.read(K::AT[copy], &mut there).map_err(JournalError::Io)?;
         if there != bytes {
             return Err(JournalError::ReadBack);
         }
@@ -238,18 +303,21 @@ impl<B: Blocks> Journal<B> {
     }
 }
 
-type Copy<E> = Result<Result<Record, DecodeError>, E>;
+type Copy<K, E> = Result<Result<K, DecodeError>, E>;
 
 /// The copy that may be overwritten: never the newest. Asking the medium instead of counting on the sequence number
 /// means that a damaged copy is what gets repaired, never the last good one.
-fn spare<E: core::error::Error>(copies: [Copy<E>; 2], held: &Record) -> Result<usize, JournalError<E>> {
+fn spare<K: Kept, E: core::error::Error>(
+    copies: [Copy<K, E>; 2],
+    held: &K,
+) -> Result<usize, JournalError<E>> {
     match copies {
-        [Ok(Ok(first)), Ok(Ok(second))] => Ok(usize::from(!is_newer(second.seq, first.seq))),
+        [Ok(Ok(first)), Ok(Ok(second))] => Ok(usize::from(!is_newer(second.seq(), first.seq()))),
         [Ok(Err(_)), _] => Ok(0),
         [_, Ok(Err(_))] => Ok(1),
         // An unreadable copy may be the newest, unless the other one is what the caller holds.
-        [Ok(Ok(first)), Err(_)] if !is_newer(held.seq, first.seq) => Ok(1),
-        [Err(_), Ok(Ok(second))] if !is_newer(held.seq, second.seq) => Ok(0),
+        [Ok(Ok(first)), Err(_)] if !is_newer(held.seq(), first.seq()) => Ok(1),
+        [Err(_), Ok(Ok(second))] if !is_newer(held.seq(), second.seq()) => Ok(0),
         [Err(e), _] | [_, Err(e)] => Err(JournalError::Io(e)),
     }
 }
@@ -263,55 +331,69 @@ fn is_ahead(e: DecodeError, seq: u64) -> bool {
     e.newer_agents().is_some_and(|ahead| is_newer(ahead, seq))
 }
 
-/// One copy's bytes in a format, which [`Formats::to_write`] chooses. `None` if the record doesn't fit.
-pub fn copy_in_format(record: &Record, format: u16) -> Option<[u8; COPY_BYTES]> {
+/// One copy's bytes in a format, which [`Kept::format`] chooses. `None` if the record doesn't fit.
+pub fn copy_in_format<K: Kept>(record: &K, format: u16) -> Option<Vec<u8>> {
     if !record.is_bounded() {
         return None;
     }
-    let mut copy = [0; COPY_BYTES];
-    let body = &mut copy[HEAD..BODY_END];
-    let len = if format < WITH_REQUIRED {
-        postcard::to_slice(record, body).ok()?.len()
+    let body = if format < WITH_REQUIRED {
+        postcard::to_allocvec(record).ok()?
     } else {
         let mut record = record.clone();
-        record.extensions.push(Extension { id: REQUIRED, bytes: Vec::new() });
-        postcard::to_slice(&record, body).ok()?.len()
+        record.extensions().push(Extension { id: REQUIRED, bytes: Vec::new() });
+        postcard::to_allocvec(&record).ok()?
     };
-    copy[..4].copy_from_slice(&MAGIC);
+    let mut copy = vec![0; copy_bytes::<K>(body.len())?];
+    copy[..4].copy_from_slice(&K::MAGIC);
     copy[4..6].copy_from_slice(&format.to_le_bytes());
-    copy[6..8].copy_from_slice(&u16::try_from(len).ok()?.to_le_bytes());
-    copy[8..16].copy_from_slice(&record.seq.to_le_bytes());
+    copy[6..8].copy_from_slice(&u16::try_from(body.len()).ok()?.to_le_bytes());
+    copy[8..HEAD].copy_from_slice(&record.seq().to_le_bytes());
+    copy[HEAD..][..body.len()].copy_from_slice(&body);
     checksum::seal(&mut copy);
     Some(copy)
 }
 
+/// Bytes of the copy of a record of that many: whole pages. `None` if it doesn't fit.
+fn copy_bytes<K: Kept>(body: usize) -> Option<usize> {
+    let bytes = (HEAD + body + CHECKSUM_BYTES).next_multiple_of(COPY_BYTES);
+    (bytes <= K::COPY_BYTES).then_some(bytes)
+}
+
 /// Read one copy: total, any bytes give a record or an error.
-fn decode(copy: &[u8; COPY_BYTES], formats: Formats) -> Result<Record, DecodeError> {
-    if copy[..4] != MAGIC {
+fn decode<K: Kept>(copy: &[u8], formats: Formats) -> Result<K, DecodeError> {
+    let head: &[u8; HEAD] = copy.first_chunk().ok_or(DecodeError::Magic)?;
+    if head[..4] != K::MAGIC {
         return Err(DecodeError::Magic);
     }
+    let len = usize::from(u16::from_le_bytes([head[6], head[7]]));
+    // What lies behind the copy is of a larger one that was there before.
+    let bytes = copy_bytes::<K>(len).unwrap_or(K::COPY_BYTES);
+    let copy = copy.get(..bytes).ok_or(DecodeError::Checksum)?;
     if !checksum::is_whole(copy) {
         return Err(DecodeError::Checksum);
     }
     // The checksum comes first: a format number is only worth a message if it's what was written.
-    let format = u16::from_le_bytes([copy[4], copy[5]]);
-    let len = usize::from(u16::from_le_bytes([copy[6], copy[7]]));
-    let seq = copy[8..HEAD].iter().rev().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
+    let format = u16::from_le_bytes([head[4], head[5]]);
+    let seq = head[8..].iter().rev().fold(0, |seq, byte| seq << 8 | u64::from(*byte));
     if !formats.reads(format) {
         return Err(DecodeError::Format { format, seq });
     }
-    let body = copy[HEAD..BODY_END].get(..len).ok_or(DecodeError::Content)?;
-    let Ok((mut record, [])) = postcard::take_from_bytes::<Record>(body) else {
+    let body = copy
+        .get(HEAD..bytes - CHECKSUM_BYTES)
+        .and_then(|body| body.get(..len))
+        .ok_or(DecodeError::Content)?;
+    let Ok((mut record, [])) = postcard::take_from_bytes::<K>(body) else {
         return Err(DecodeError::Content);
     };
     if format >= WITH_REQUIRED {
-        record.extensions.pop_if(|last| last.id == REQUIRED).ok_or(DecodeError::Content)?;
+        record.extensions().pop_if(|last| last.id == REQUIRED).ok_or(DecodeError::Content)?;
     }
     if !record.is_bounded() {
         return Err(DecodeError::Content);
     }
-    match record.extensions.iter().find(|e| e.is_required()) {
-        None => Ok(Record { seq, ..record }),
-        Some(Extension { id, .. }) => Err(DecodeError::Extension { id: *id, seq }),
+    if let Some(Extension { id, .. }) = record.extensions().iter().find(|e| e.is_required()) {
+        return Err(DecodeError::Extension { id: *id, seq });
     }
+    record.set_seq(seq);
+    Ok(record)
 }

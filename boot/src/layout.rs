@@ -38,7 +38,7 @@ pub const RELEASE: BySlot<Lba> = BySlot { a: Lba::at_byte(4 * ALIGN), b: Lba::at
 /// The two copies of the boot block, in `state`; `boot/files/boot.cmd` has the same numbers.
 pub const BOOT_BLOCK: [Lba; 2] = [Lba::at_byte(6 * ALIGN), Lba::at_byte(7 * ALIGN)];
 /// First sectors of the two copies of the component record, in `state`: which version of each component runs, and what
-/// its update in flight is about. Not written yet.
+/// its update in flight is about. See [`ComponentRecord`](crate::component::ComponentRecord).
 pub const COMPONENTS: [Lba; 2] = [Lba::at_byte(8 * ALIGN), Lba::at_byte(9 * ALIGN)];
 /// First sectors of the digests of all raw chunks in each slot, in `state`: with them, a delta finds the bytes that it
 /// builds on without hashing the whole slot first. Not written yet.

@@ -25,6 +25,7 @@
 //! | `checksum` | the CRC-32 of copies and boot blocks
 //! | [`fat`] | where the boot flag's sector is |
 //! | [`layout`] | the card's partitions and the map of the state partition |
+//! | [`component`] | what is updated beside the slots: its table and its record |
 //! | [`blocks`](Blocks) | the port through which all of it is read and written |
 //! | [`contract`] | the tests that each implementation of the port must pass |
 #![no_std]
@@ -36,6 +37,7 @@ pub mod autoboot;
 mod blocks;
 pub mod bootblock;
 mod checksum;
+pub mod component;
 pub mod contract;
 mod durable;
 mod event;
@@ -62,7 +64,7 @@ pub use extension::{EXTENSIONS_BYTES, Extension};
 pub use floors::{BadFloors, FLOORS_BYTES, FloorsCopy};
 pub use flow::{Flow, UnknownFlow};
 pub use history::{Entry, Outcome};
-pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError, copy_in_format};
+pub use journal::{COPY_BYTES, DecodeError, Journal, JournalError, Kept, copy_in_format};
 pub use now::Now;
 pub use record::{
     Equivocation, Floors, HISTORY_LEN, Image, NAME_BYTES, Origin, PayloadDigest, REJECTED_LEN, Record,

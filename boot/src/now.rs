@@ -1,6 +1,6 @@
 //! Where the device is, and the update state machine: one table.
 use crate::{
-    Action, Event, Failure, Reason, Refused, Saved, Target,
+    Action, Event, Failure, Refused, Saved, Target,
     attempt::{Boot, MAX_ATTEMPTS, Tries},
 };
 
@@ -161,7 +161,7 @@ impl Now {
 
             // One power cut must not condemn a good release, so it is tried again, as often as allowed (I11).
             (Saved::Armed { target, tries }, E::Rebooting(_)) if tries.are_used_up() => {
-                revert(target, used_up(tries.attempts))
+                revert(target, Failure::out_of_attempts(tries.attempts))
             }
             // Asking counts nothing (I16): whether the trial began is known after the reboot.
             (Saved::Armed { target, tries }, E::Rebooting(asked)) if !tries.are_refused() => {
@@ -210,9 +210,4 @@ fn refused(state: &'static str, event: &Event) -> Refused {
 
 fn revert(target: Target, failure: Failure) -> Saved {
     Saved::Reverting { target, failure, reboots: 0, asked: None }
-}
-
-fn used_up(attempts: u8) -> Failure {
-    let text = alloc::format!("{attempts} trials ended without a verdict (crash, hang or power loss)");
-    Failure::new(Reason::OutOfAttempts, &text)
 }

@@ -349,7 +349,7 @@ impl Record {
 }
 
 /// Length of a version's text, without making it.
-fn version_bytes(version: &Version) -> usize {
+pub(crate) fn version_bytes(version: &Version) -> usize {
     struct Count(usize);
     impl fmt::Write for Count {
         fn write_str(&mut self, s: &str) -> fmt::Result {
@@ -362,7 +362,7 @@ fn version_bytes(version: &Version) -> usize {
     if write!(count, "{version}").is_ok() { count.0 } else { usize::MAX }
 }
 
-fn push_bounded<T>(list: &mut Vec<T>, item: T, most: usize) {
+pub(crate) fn push_bounded<T>(list: &mut Vec<T>, item: T, most: usize) {
     if list.len() >= most {
         list.drain(..=list.len() - most);
     }

@@ -1,6 +1,6 @@
 //! What an update is about, and why one was given up.
 use crate::Slot;
-use alloc::string::String;
+use alloc::{format, string::String};
 use core::fmt;
 use semver::Version;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -144,6 +144,12 @@ impl Failure {
     pub fn new(reason: Reason, detail: &str) -> Self {
         Failure { reason, detail: Detail::new(detail) }
     }
+
+    /// All trials ended without a verdict.
+    pub fn out_of_attempts(attempts: u8) -> Self {
+        let text = format!("{attempts} trials ended without a verdict (crash, hang or power loss)");
+        Failure::new(Reason::OutOfAttempts, &text)
+    }
 }
 
 impl fmt::Display for Failure {
@@ -202,7 +208,6 @@ impl<'de> Deserialize<'de> for Detail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
 
     #[test]
     fn a_detail_is_cut_at_a_character() {

@@ -433,7 +433,7 @@ fn a_record_beyond_its_bounds_is_not_read() {
     let mut medium = TwoCopies::new();
     medium.copies[0] = holding_body(&r);
     assert!(matches!(load(&medium), Err(JournalError::Lost { first: DecodeError::Content, .. })));
-    assert!(matches!(Journal::new(medium).format(&r), Err(JournalError::TooLarge)));
+    assert!(matches!(Journal::new(medium).format(&r), Err(JournalError::TooLarge { .. })));
 }
 
 /// One of each thing that a record can say. Changing what this encodes to means a new format number.
@@ -597,7 +597,7 @@ fn extensions_have_a_bound() {
     let most = EXTENSIONS_BYTES - 2 * 5;
     assert!(Journal::new(TwoCopies::new()).format(&with(most)).is_ok());
     let refused = Journal::new(TwoCopies::new()).format(&with(most + 1));
-    assert!(matches!(refused, Err(JournalError::TooLarge)));
+    assert!(matches!(refused, Err(JournalError::TooLarge { .. })));
     let mut medium = TwoCopies::new();
     medium.copies[0] = holding_body(&with(most + 1));
     assert!(matches!(load(&medium), Err(JournalError::Lost { first: DecodeError::Content, .. })));

@@ -274,7 +274,7 @@ fn names_that_are_too_long_are_refused_at_the_door() {
     assert_eq!(agent, Agent::new(provisioned()));
 
     let too_large =
-        |r: &Record| matches!(Journal::new(TwoCopies::new()).format(r), Err(JournalError::TooLarge));
+        |r: &Record| matches!(Journal::new(TwoCopies::new()).format(r), Err(JournalError::TooLarge { .. }));
     assert!(too_large(&Record::provision("acme", Image::from(&long), 1)));
     assert!(too_large(&Record::provision(&"x".repeat(NAME_BYTES + 1), Image::from(&target(Slot::A, 1)), 1)));
     assert!(!too_large(&Record::provision(&"x".repeat(NAME_BYTES), Image::from(&target(Slot::A, 1)), 1)));
