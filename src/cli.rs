@@ -127,6 +127,9 @@ pub enum Verb {
     /// A release that is given up by hand is rejected: this device doesn't install it again, unless `install` or
     /// `update` is given --retry-rejected.
     Revert,
+    /// Update what lies beside the slots, without a reboot
+    #[command(subcommand)]
+    Component(ComponentVerb),
     /// Check the configuration, or show what it comes to
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -315,6 +318,63 @@ pub struct Source {
     /// Install a bundle even though the channel withdrew its release
     #[arg(long)]
     pub force_withdrawn: bool,
+}
+
+/// What can be done about components.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ComponentVerb {
+    /// Show all components
+    List,
+    /// Show one component
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Unpack a version beside the one that runs, test it, run it, check its health, and commit it or go back
+    Update {
+        /// The component
+        name: String,
+        /// A bundle: a file, an http:// or https:// address, or `-` for standard input
+        #[arg(value_name = "FILE|URL")]
+        bundle: PathBuf,
+        /// Install it even though this device rejected it before
+        #[arg(long)]
+        retry_rejected: bool,
+    },
+    /// Continue an update that was interrupted
+    Resume {
+        /// The component
+        name: String,
+    },
+    /// Give up the update in flight, or return to the version before
+    Revert {
+        /// The component
+        name: String,
+    },
+    /// Run a component that was stopped
+    Start {
+        /// The component
+        name: String,
+    },
+    /// Stop a component, across reboots
+    Stop {
+        /// The component
+        name: String,
+    },
+    /// Allow updates of a component of which no version was healthy
+    Reset {
+        /// The component
+        name: String,
+    },
+    /// Recreate the record of all components after it was damaged, from the versions that are there
+    Repair,
+    /// Write the links that services run from; systemd runs it at each boot
+    Links,
+    /// Write the drop-ins by which these services wait for the links; systemd runs it before it loads any unit
+    Units {
+        /// The folder for generated units
+        folder: PathBuf,
+    },
 }
 
 /// What can be asked about the configuration.

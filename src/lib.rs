@@ -9,6 +9,7 @@ pub mod board;
 pub mod cli;
 pub mod clock;
 mod cmd;
+pub mod component;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;

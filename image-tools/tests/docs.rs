@@ -111,7 +111,7 @@ fn limits_table() -> Vec<Limit> {
 /// Limits that lie beside what they limit.
 #[rustfmt::skip]
 fn other_limits() -> Vec<Limit> {
-    use bistable_boot::{COPY_BYTES, Detail, EXTENSIONS_BYTES, FLOORS_BYTES, HISTORY_LEN, MAX_ATTEMPTS, NAME_BYTES, REJECTED_LEN};
+    use bistable_boot::{component, COPY_BYTES, Detail, EXTENSIONS_BYTES, FLOORS_BYTES, HISTORY_LEN, MAX_ATTEMPTS, NAME_BYTES, REJECTED_LEN};
     let encoded = limits::encoded_chunk(limits::CHUNK_MAX);
     let mut rows: Vec<Limit> = table![
         Envelope::MAX_BYTES, Bytes, "envelope", "head, largest payload, most signatures";
@@ -130,6 +130,9 @@ fn other_limits() -> Vec<Limit> {
         NAME_BYTES, Bytes, "product, channel or version in the journal", "the largest record fits a copy";
         HISTORY_LEN, Count, "past updates in the journal", "the largest record fits a copy";
         REJECTED_LEN, Count, "rejected releases in the journal", "the largest record fits a copy";
+        component::COMPONENTS_LEN, Count, "components of a device", "as many as a release can name";
+        component::KEPT_LEN, Count, "versions of a component before the current one", "room on the partition persistent";
+        component::REJECTED_LEN, Count, "rejected releases of a component", "the largest record of all components fits a copy";
         Detail::MAX, Bytes, "detail of a failure", "the largest record fits a copy";
         Outcome::MAX, Bytes, "content of a past update's outcome", "a failure with the longest detail";
         EXTENSIONS_BYTES, Bytes, "all extensions of a record, with five bytes for each", "the largest record fits a copy";
@@ -305,7 +308,7 @@ fn groups() -> String {
         (layout::ROOT, ["1st", "2nd"], "chain of roots, and floors", "the chain at 0, the floors at 2 MiB"),
         (slots(layout::RELEASE), ["A", "B"], "signed release of slot", "an envelope, then zeros"),
         (layout::BOOT_BLOCK, ["1st", "2nd"], "boot block", "one sector"),
-        (layout::COMPONENTS, ["1st", "2nd"], "component record", "not written yet"),
+        (layout::COMPONENTS, ["1st", "2nd"], "component record", "one copy, of as many pages as it needs"),
         (slots(layout::CHUNK_DIGESTS), ["A", "B"], "raw chunk digests of slot", "not written yet"),
         (layout::COMPONENT_RELEASES, ["1st", "2nd"], "signed releases of components", "not written yet"),
         (layout::RESERVED, ["1st", "2nd"], "reserved", ""),
@@ -516,6 +519,7 @@ fn the_page_of_formats_is_what_the_code_does() {
         ("Attestation", "image-tools/format/src/attestation.rs"),
         ("Delta", "image-tools/format/src/delta.rs"),
         ("Record", "boot/src/record.rs"),
+        ("ComponentRecord", "boot/src/component/record.rs"),
     ] {
         let wanted = format!("structure {path} {name}");
         assert!(names.contains(&wanted.as_str()), "the page has no block {wanted}");

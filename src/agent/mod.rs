@@ -12,12 +12,14 @@
 //! |---|---|
 //! | `stage` | from an offer to a reboot into the trial |
 //! | `prove` | the trial: health and commit |
+//! | [`components`] | what is updated beside the slots |
 //! | `back` | the way back |
 //! | `recall` | an update in flight that its channel takes back |
 //! | `run` | the one function through which each step passes |
 //! | `observer` | what it reports while it works, and to whom |
 //! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
+pub mod components;
 mod lock;
 mod observer;
 mod prove;

@@ -1,4 +1,5 @@
 //! The result of a verb that ended well, or of one that ended with a verdict against continuing.
+use super::Components;
 #[cfg(feature = "sim")]
 use super::{CutAt, Powered, Worlds};
 use crate::{
@@ -40,6 +41,8 @@ pub enum Answer {
     Events(Events),
     /// `metrics`.
     Metrics(Metrics),
+    /// `component`.
+    Components(Components),
     /// `repair`.
     Repaired(Repair),
     /// `inhibit`.

@@ -2,8 +2,9 @@
 use crate::{
     Error,
     board::CardError,
-    error::{BundleError, CheckError},
+    error::{BundleError, CheckError, ComponentError},
 };
+use bistable_boot::Reason;
 use bistable_format::freshness::Stale;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,8 @@ pub enum Code {
     NotRebooted,
     /// What is stored of a slot's release is missing or damaged.
     StoredRelease,
+    /// There is no component of that name.
+    NoComponent,
     /// The verb doesn't fit the state of the update.
     WrongState,
     /// The simulated Pi can't continue.
@@ -141,6 +144,30 @@ impl Code {
             Error::UntrustedCheck { .. } => Code::UntrustedCheck,
             Error::Preflight(_) => Code::Preflight,
             Error::StoredRelease { .. } => Code::StoredRelease,
+            Error::Component(e) => Code::of_component(e),
+        }
+    }
+
+    fn of_component(e: &ComponentError) -> Code {
+        match e {
+            ComponentError::Unknown { .. } => Code::NoComponent,
+            ComponentError::NotManaged { .. }
+            | ComponentError::OtherRelease { .. }
+            | ComponentError::Archive { .. }
+            | ComponentError::VersionFile { .. }
+            | ComponentError::TooMany { .. } => Code::Incompatible,
+            ComponentError::Path { .. } | ComponentError::Unit { .. } | ComponentError::Space { .. } => {
+                Code::Preflight
+            }
+            ComponentError::StoredRelease { .. } => Code::StoredRelease,
+            ComponentError::Refused { .. } => Code::WrongState,
+            ComponentError::GivenUp { failure, .. } => match failure.reason {
+                Reason::SelfTest => Code::SelfTest,
+                Reason::Environment => Code::Environment,
+                _ => Code::Health,
+            },
+            ComponentError::Failed { .. } => Code::Health,
+            ComponentError::Record { .. } => Code::Journal,
         }
     }
 
@@ -153,9 +180,12 @@ impl Code {
             BundleError::Untrusted(e) if e.needs_update() => Code::NeedsNewerAgent,
             BundleError::Untrusted(_) => Code::Untrusted,
             BundleError::NotAnImage => Code::NeedsNewerAgent,
+            BundleError::NotADirectory => Code::Incompatible,
             BundleError::Blob { .. }
             | BundleError::Damaged { .. }
             | BundleError::List { .. }
+            | BundleError::ArchiveList(_)
+            | BundleError::ArchiveChunk { .. }
             | BundleError::Chunk { .. }
             | BundleError::Content { .. }
             | BundleError::DeltaList { .. }

@@ -4,6 +4,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `answer` | the result of a verb that ended well |
+//! | `components` | what the verbs of components answer |
 //! | `code` | what kind of failure it was |
 //! | `document` | the one JSON object on standard output |
 //! | `request` | what can be asked |
@@ -20,6 +21,7 @@
 mod answer;
 mod channel;
 mod code;
+mod components;
 mod dates;
 mod document;
 mod handle;
@@ -44,6 +46,7 @@ pub use answer::{
 #[cfg(feature = "daemon")]
 pub use answer::{Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
 pub use code::Code;
+pub use components::{ComponentStatus, Components, LastUpdate, RejectedVersion};
 pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;
 pub(crate) use handle::rested;

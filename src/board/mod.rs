@@ -3,13 +3,18 @@
 mod calls;
 mod card;
 mod card_file;
+mod component_folder;
 mod event_folder;
 mod file_volume;
+#[cfg(any(test, feature = "sim"))]
+pub mod memory;
 mod meter;
 #[cfg(target_os = "linux")]
 pub mod pi;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(test)]
+mod store_contract;
 #[cfg(test)]
 mod tests;
 #[cfg(target_os = "linux")]
@@ -17,6 +22,7 @@ mod watches;
 
 pub use card::{Card, CardError};
 pub use card_file::{Access, CardFile};
+pub use component_folder::ComponentFolder;
 pub use file_volume::FileVolume;
 pub use meter::{Cut, Meter};
 #[cfg(all(target_os = "linux", feature = "daemon"))]

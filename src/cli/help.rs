@@ -8,7 +8,7 @@ const GROUPS: Groups<'static> = &[
     ("Show", &["status", "history", "events", "metrics"]),
     ("Update", &["check", "preflight", "install", "self-test", "arm", "reboot", "update"]),
     ("Trial", &["resume", "health", "commit", "revert"]),
-    ("Maintain", &["config", "inhibit", "repair", "daemon", "web", "token"]),
+    ("Maintain", &["component", "config", "inhibit", "repair", "daemon", "web", "token"]),
     ("Simulate", &["sim"]),
 ];
 
@@ -44,6 +44,11 @@ pub const EXAMPLES: &[Example<'static>] = &[
     ("bistable-update", "bistable update 1.1.0 --retry-rejected", "a version that failed here before"),
     ("bistable-health", "bistable health", "run the checks as a report"),
     ("bistable-revert", "bistable revert", "give up the update, or return to the other slot's release"),
+    (
+        "bistable-component",
+        "bistable component update core core-2.0.0.bundle",
+        "update an application, without a reboot",
+    ),
     ("bistable-config", "bistable config check", "report errors in the configuration"),
     #[cfg(feature = "daemon")]
     (

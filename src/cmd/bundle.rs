@@ -43,22 +43,29 @@ impl Context for Opener<'_> {
     }
 
     fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
-        if path == Path::new("-") {
-            if let Some(bundle) = self.bundle.take() {
-                return Ok(Box::new(bundle));
-            }
-            return Ok(Box::new(io::stdin().lock()));
+        if path == Path::new("-")
+            && let Some(bundle) = self.bundle.take()
+        {
+            return Ok(Box::new(bundle));
         }
-        if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {
-            return Ok(Box::new(download(url).map_err(BundleError::Source)?));
-        }
-        let file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
-        if file.metadata().is_ok_and(|m| m.is_dir()) {
-            let source = io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a bundle");
-            return Err(Error::Open { path: path.into(), source });
-        }
-        Ok(Box::new(file))
+        open(path)
     }
+}
+
+/// Open the bundle that the command line names: a file, an address, or standard input.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {
+        return Ok(Box::new(download(url).map_err(BundleError::Source)?));
+    }
+    let file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        let source = io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a bundle");
+        return Err(Error::Open { path: path.into(), source });
+    }
+    Ok(Box::new(file))
 }
 
 /// For verbs that only look: a machine with that power.

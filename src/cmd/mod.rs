@@ -2,6 +2,7 @@
 mod answer;
 mod audit;
 mod bundle;
+mod component;
 mod config;
 #[cfg(feature = "daemon")]
 mod daemon;
@@ -65,6 +66,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Sim(verb) => Ok(sim::run(Place::of(&cli.at)?.card(), verb)?),
         Asked::Events(args) => Ok(events::run(&workplace()?, args)?),
         Asked::Metrics(args) => metrics::run(&workplace()?, args),
+        Asked::Component(verb) => component::run(&workplace()?, verb),
         #[cfg(feature = "daemon")]
         Asked::Daemon(args) => daemon::run(&cli.at, args),
         #[cfg(feature = "daemon")]

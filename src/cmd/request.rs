@@ -5,7 +5,7 @@ use crate::cli::SimVerb;
 use crate::cli::{DaemonArgs, InhibitArgs, TokenVerb, WebArgs};
 use crate::{
     app::{From, Offers, Request, Wanted},
-    cli::{ConfigVerb, EventArgs, MetricsArgs, RepairArgs, Repository, Source, Verb},
+    cli::{ComponentVerb, ConfigVerb, EventArgs, MetricsArgs, RepairArgs, Repository, Source, Verb},
 };
 use semver::Version;
 
@@ -18,6 +18,8 @@ pub(super) enum Asked<'a> {
     Sim(&'a SimVerb),
     /// What happened.
     Events(&'a EventArgs),
+    /// Something about a component.
+    Component(&'a ComponentVerb),
     /// What is measured.
     Metrics(&'a MetricsArgs),
     /// To hold a switch off.
@@ -70,6 +72,7 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Repair(args) => return Asked::Work(Work::Repair(args)),
         Verb::Events(args) => return Asked::Events(args),
         Verb::Metrics(args) => return Asked::Metrics(args),
+        Verb::Component(verb) => return Asked::Component(verb),
         Verb::Config(verb) => return Asked::Config(*verb),
         #[cfg(feature = "daemon")]
         Verb::Daemon(args) => return Asked::Daemon(args),

@@ -1,5 +1,5 @@
 //! What is legal and yet doubtful.
-use super::{Mirror, Mode, Problem, Settings, declared, fragment::Fragment};
+use super::{Component, Mirror, Mode, Problem, Settings, Target, declared, fragment::Fragment};
 use serde::Serialize;
 use std::fmt;
 
@@ -98,9 +98,12 @@ pub(super) fn remarks(merged: &Fragment, settings: &Settings) -> Vec<Remark> {
         let text = "is an http:// address: whoever is on the way can hold this device's updates back";
         remark(Level::Note, "update.fleet_lock", text);
     }
-    for component in settings.components.iter().filter(|c| c.managed.is_some()) {
+    let containers = |c: &&Component| {
+        c.managed.as_ref().is_some_and(|managed| matches!(managed.target, Target::Containers { .. }))
+    };
+    for component in settings.components.iter().filter(containers) {
         let text = format!(
-            "has no effect yet: this version of bistable updates no components; releases that require {} are compared \
+            "has no effect yet: this version of bistable updates no containers; releases that require {} are compared \
              with its key installed",
             component.name
         );

@@ -3,11 +3,13 @@
 //! | file | noun |
 //! |---|---|
 //! | `roots` | the root of trust: the stored chain, held against the running system's root |
+//! | `components` | the record of the components |
 //! | `floors` | the anti-rollback floors, copied beside the roots |
 //! | `stored` | the signed things in the `state` partition |
 //! | `lost` | what can be known without a journal |
 //! | `repair` | what a person has made again: the root, the journal, the boot flag |
 //! | `formats` | which formats of durable structures the two agents read |
+mod components;
 mod floors;
 mod formats;
 #[doc(hidden)]
@@ -17,6 +19,7 @@ mod repair;
 mod roots;
 mod stored;
 
+pub(crate) use components::StoredComponents;
 pub use formats::AgentFormats;
 pub use lost::Remains;
 pub use repair::{Known, ReadRelease, Rebuilt, Repaired};
@@ -216,6 +219,18 @@ impl Device {
         self.journal.copies().map(|copy| copy.ok()?.ok().map(|record| record.seq))
     }
 
+    /// Verifies releases with the keys that are trusted now, or that an older root of the chain named: what was committed with it has
+    /// to be tested, and gone back to, all the same.
+    ///
+    /// # Errors
+    /// When there is no root that may be trusted.
+    pub(crate) fn release_trust(
+        &self,
+    ) -> Result<impl Fn(&[u8]) -> Result<Release, TrustError> + use<>, Error> {
+        let trusted = self.trusted()?;
+        Ok(move |bytes: &[u8]| open_release(bytes, &trusted))
+    }
+
     /// The release that a slot was written from. The journal remembers its name, a digest, and it must be signed: by the keys
     /// of the root that is trusted now, or of an older one that the device has followed. By now the root may name other keys,
     /// and what runs must be tested, and gone back to, all the same.
@@ -286,7 +301,10 @@ impl Device {
                 (Some(_), Need::Wanted) => {}
             }
         }
-        Ok(profile)
+        Ok(match &self.record.slots[slot] {
+            Some(image) => profile.expecting(&image.version),
+            None => profile,
+        })
     }
 
     /// Store the signed release that a slot is about to be written from, durably and read back.

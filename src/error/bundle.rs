@@ -158,6 +158,20 @@ pub enum BundleError {
     /// A release of something else than a system.
     #[error("this release is not an image, and this version installs images only: update Bistable first")]
     NotAnImage,
+    /// It is not a component's directory, or only a delta of one.
+    #[error("this is not the full bundle of a component's directory")]
+    NotADirectory,
+    /// The archive's chunk list can't be used.
+    #[error("the chunk list of the archive: {0}")]
+    ArchiveList(#[source] DecodeError),
+    /// A chunk of the archive isn't what it has to be.
+    #[error("chunk {index} of the archive, at byte {at} of the bundle, is damaged: fetch or copy it again")]
+    ArchiveChunk {
+        /// Which.
+        index: usize,
+        /// Where it begins.
+        at: u64,
+    },
     /// Bytes follow the end.
     #[error("bytes follow the end of the bundle (byte {at}): it was not made by `bistable-image build`")]
     Trailing {
@@ -180,6 +194,7 @@ impl BundleError {
                 | BundleError::TooMuch { .. }
                 | BundleError::NoDelta { .. }
                 | BundleError::NotAnImage
+                | BundleError::NotADirectory
                 | BundleError::NotABundle { .. }
         )
     }
@@ -202,7 +217,7 @@ impl BundleError {
     /// Whether this device can't take it, whoever signed it.
     pub fn is_incompatible(&self) -> bool {
         match self {
-            BundleError::OtherBase { .. } | BundleError::Partial { .. } => true,
+            BundleError::OtherBase { .. } | BundleError::Partial { .. } | BundleError::NotADirectory => true,
             BundleError::Untrusted(e) => e.needs_update(),
             _ => false,
         }

@@ -89,6 +89,7 @@ impl Error {
             Error::SelfTest(_) => Exit::SelfTest,
             Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,
+            Error::Component(e) => e.exit(),
             Error::Card(CardError::Busy { .. })
             | Error::NotNow(_)
             | Error::NotTried { .. }

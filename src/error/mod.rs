@@ -1,13 +1,19 @@
 //! What can go wrong on the device, and which exit code says so.
 mod bundle;
 mod check;
+mod component;
 mod exit;
 
 pub use bundle::BundleError;
 pub use check::{CheckError, DemandError};
+pub use component::ComponentError;
 pub use exit::Exit;
 
-use crate::{board::CardError, config::ConfigError, ports::Fault};
+use crate::{
+    board::CardError,
+    config::ConfigError,
+    ports::{Fault, Stop},
+};
 use bistable_boot::{JournalError, Refused, Rejected};
 use bistable_format::{TrustError, compat::Incompatible};
 use semver::Version;
@@ -191,6 +197,9 @@ pub enum Error {
     /// The preflight found something.
     #[error("preflight failed: {0}")]
     Preflight(String),
+    /// A component can't be updated.
+    #[error(transparent)]
+    Component(Box<ComponentError>),
     /// What was stored about a slot's release is missing or damaged.
     #[error("the release stored for slot {slot}: {problem}")]
     StoredRelease {
@@ -199,6 +208,22 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl Error {
+    /// Whether the machine is going down.
+    pub fn stopping(&self) -> Option<Stop> {
+        match self {
+            Error::Fault(fault) => fault.stopping(),
+            _ => None,
+        }
+    }
+}
+
+impl From<ComponentError> for Error {
+    fn from(e: ComponentError) -> Self {
+        Error::Component(Box::new(e))
+    }
 }
 
 impl From<JournalError<Fault>> for Error {

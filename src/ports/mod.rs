@@ -8,23 +8,28 @@
 //! | [`Gpio`] | the pins |
 //! | [`Buses`] | I²C, SPI, serial ports |
 //! | [`Host`] | processes, services, local web servers, the reboot |
+//! | [`ComponentStore`], [`ServiceManager`] | the versions of components, and the services that run from them |
 //! | [`Clock`], [`Wake`] | monotonic time; waiting for something to happen |
 //! | [`EventStore`], [`Stamps`] | the folder of the event log, and the moment of an event |
 pub(crate) mod boot_control;
 mod buses;
 mod clock;
+mod component_store;
 mod event_store;
 mod gpio;
 mod host;
+mod service_manager;
 mod volume;
 mod wake;
 
 pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
+pub use component_store::{ComponentStore, StoredVersion};
 pub use event_store::{EventPorts, EventStore, Stamp, Stamps};
 pub use gpio::{Gpio, GpioError};
 pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
+pub use service_manager::{Service, ServiceManager};
 pub use volume::{Partitions, Sectors, Volume};
 pub use wake::Wake;
 
@@ -106,6 +111,10 @@ pub struct Board {
     pub buses: Box<dyn Buses>,
     /// Processes, services, the reboot.
     pub host: Box<dyn Host>,
+    /// The versions of components.
+    pub store: Box<dyn ComponentStore>,
+    /// The services that run from them.
+    pub services: Box<dyn ServiceManager>,
     /// Time. Shared, so that a step that has the board to itself can be timed.
     pub clock: Rc<dyn Clock>,
 }

@@ -19,6 +19,7 @@ mod bad_media;
 mod browser;
 mod bundle_bits;
 mod check;
+mod components;
 #[cfg(feature = "daemon")]
 mod daemon;
 #[cfg(all(feature = "daemon", target_os = "linux"))]

@@ -183,7 +183,7 @@ impl Component {
         self.ended(target, Outcome::Committed);
         if let Some(left) = self.current.replace(target.clone()).filter(|left| left.release != target.release)
         {
-            // Somebody went back on purpose: what they left must not come back by itself.
+            // An operator went back on purpose: what was left must not come back by itself.
             if left.version.cmp_precedence(&target.version).is_gt() {
                 self.reject(&left, &Failure::new(Reason::Operator, "left for an older release"));
             }

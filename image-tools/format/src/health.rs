@@ -16,6 +16,7 @@
 //! url = "http://127.0.0.1:8080/health"
 //! status = 200
 //! contains = "ok"            # in the first 64 KiB of the body
+//! expect_version = true      # the body is JSON, and its "version" is that of the release: an old process does not pass
 //! need = "wanted"            # a failure is reported, and the commit continues; `required` is the default
 //!
 //! [[check]]
@@ -29,6 +30,7 @@
 use crate::selftest::{At, Common, Known, Need, check_command, invalid, kind_of, parse_toml};
 use crate::{DecodeError, limits};
 use alloc::{format, string::String, vec::Vec};
+use semver::Version;
 use serde::Deserialize;
 
 /// What a check looks at.
@@ -50,6 +52,12 @@ pub enum Kind {
         /// Text that the first 64 KiB of the body must contain.
         #[serde(default)]
         contains: String,
+        /// Whether the body has to be JSON whose `version` is that of the release.
+        #[serde(default)]
+        expect_version: bool,
+        /// That version, once it is known: see [`Profile::expecting`].
+        #[serde(skip)]
+        version: Option<Version>,
     },
     /// The service manager calls a unit active.
     Unit {
@@ -173,8 +181,13 @@ impl Profile {
                 return Err(invalid(WHAT, format!("two checks are called \"{name}\"")));
             }
             let at = at.unwrap_or(At::Trial);
-            let known =
-                kind_of(WHAT, &name, table, &["run", "url", "status", "contains", "unit"], allowed_keys)?;
+            let known = kind_of(
+                WHAT,
+                &name,
+                table,
+                &["run", "url", "status", "contains", "expect_version", "unit"],
+                allowed_keys,
+            )?;
             let kind = match known {
                 Known::Kind(kind) if at == At::Trial => kind,
                 Known::Kind(kind) => Kind::Unknown {
@@ -193,6 +206,17 @@ impl Profile {
         Ok(Profile { deadline_s, settle_s, self_tests, checks })
     }
 
+    /// The profile for a release of that version: checks that expect it know it.
+    #[must_use]
+    pub fn expecting(mut self, release: &Version) -> Profile {
+        for check in &mut self.checks {
+            if let Kind::Http { expect_version: true, version, .. } = &mut check.kind {
+                *version = Some(release.clone());
+            }
+        }
+        self
+    }
+
     /// Read and check a profile of which this version must know everything: a person just wrote it.
     ///
     /// # Errors
@@ -209,7 +233,7 @@ impl Profile {
 fn allowed_keys(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "command" => &["run"],
-        "http" => &["url", "status", "contains"],
+        "http" => &["url", "status", "contains", "expect_version"],
         "unit" => &["unit"],
         _ => return None,
     })

@@ -221,7 +221,13 @@ fn a_profile_of_each_kind() {
     use health::Kind::{Command, Http, Unit};
     let profile = Profile::parse(PROFILE).unwrap();
     assert_eq!((profile.deadline_s, profile.settle_s, profile.self_tests), (90, 5, SelfTests::Skip));
-    let web = Http { url: "http://127.0.0.1:8080/health".into(), status: 204, contains: "ok".into() };
+    let web = Http {
+        url: "http://127.0.0.1:8080/health".into(),
+        status: 204,
+        contains: "ok".into(),
+        expect_version: false,
+        version: None,
+    };
     let expected = [
         ("application", Need::Required, 5000, Unit { unit: "app.service".into() }),
         ("web", Need::Wanted, 5000, web),
@@ -265,7 +271,13 @@ fn addresses_and_units_are_checked() {
     let http = |url: &str| Profile::parse(&format!("[[check]]\nname='x'\nkind='http'\nurl=\"{url}\""));
     for good in ["http://localhost", "http://127.0.0.1:80/a?b=c#d", "http://[::1]:8080/", "http://a/%20"] {
         let profile = http(good).unwrap();
-        let expected = health::Kind::Http { url: good.into(), status: 200, contains: String::new() };
+        let expected = health::Kind::Http {
+            url: good.into(),
+            status: 200,
+            contains: String::new(),
+            expect_version: false,
+            version: None,
+        };
         assert_eq!(profile.checks[0].kind, expected);
     }
     for bad in [

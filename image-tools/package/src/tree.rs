@@ -10,13 +10,14 @@ const UNITS: &str = "usr/lib/systemd/system";
 
 /// Files of `boot/files` and where they are installed. What lies directly in it (config.txt.part, cmdline-a.txt, …) is for
 /// boot volumes and goes into [`EXAMPLES`].
-const PLACES: [(&str, &str, u32); 21] = [
+const PLACES: [(&str, &str, u32); 23] = [
     ("systemd/bistable.service", UNITS, 0o644),
     ("systemd/bistable-api.socket", UNITS, 0o644),
     ("systemd/bistable-web.socket", UNITS, 0o644),
     ("systemd/bistable-web.service", UNITS, 0o644),
     ("systemd/bistable-resume.service", UNITS, 0o644),
     ("systemd/bistable-health.service", UNITS, 0o644),
+    ("systemd/bistable-components.service", UNITS, 0o644),
     ("systemd/bistable-trial.timer", UNITS, 0o644),
     ("systemd/bistable-trial.service", UNITS, 0o644),
     ("systemd/persistent.mount", UNITS, 0o644),
@@ -29,6 +30,7 @@ const PLACES: [(&str, &str, u32); 21] = [
     ),
     ("systemd/trial-resume.conf", "usr/lib/bistable", 0o644),
     ("systemd/trial-shell.conf", "usr/lib/bistable", 0o644),
+    ("systemd/bistable-components-generator", "usr/lib/systemd/system-generators", 0o755),
     ("systemd/bistable-trial-generator", "usr/lib/systemd/system-generators", 0o755),
     ("systemd/50-bistable.conf", "usr/lib/systemd/system.conf.d", 0o644),
     ("sysctl/50-bistable.conf", "usr/lib/sysctl.d", 0o644),

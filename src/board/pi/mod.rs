@@ -46,7 +46,7 @@ pub(crate) use host::run_program;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 
-use super::{Access, Meter};
+use super::{Access, ComponentFolder, Meter};
 use crate::{
     config::BoardSettings,
     flow::{
@@ -103,6 +103,9 @@ impl Pi {
         // A host of its own: the log outlives the agent that has the other one.
         let stamps = PiHost::new(sysroot, next, persistent)?;
         let events = events::ports(sysroot, &mounts, persistent, access, stamps);
+        let folder = mounts.folder(persistent).map(|folder| sysroot.join(folder));
+        let store =
+            ComponentFolder::new(&sysroot.join("/"), folder.as_deref(), &sysroot.join("/run"), meter.clone());
         let gpio = gpio::open(Box::new(PiClock));
         let board = Board {
             name,
@@ -111,6 +114,8 @@ impl Pi {
             gpio,
             buses: buses::open(Box::new(PiClock)),
             host: Box::new(host),
+            store: Box::new(store),
+            services: Box::new(units::Systemd),
             clock: Rc::new(PiClock),
         };
         Ok(Pi { board, booted, meter, events })

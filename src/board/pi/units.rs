@@ -1,7 +1,49 @@
-//! What systemd says of a unit.
-use super::process::{self, Output};
-use crate::ports::{Clock, HostError, UnitState};
+//! What systemd says of a unit, and what it is asked to do about one.
+use super::{
+    PiClock,
+    process::{self, Output},
+};
+use crate::ports::{Clock, HostError, Service, ServiceManager, UnitState};
 use std::time::Duration;
+
+/// systemd, by `systemctl`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Systemd;
+
+impl ServiceManager for Systemd {
+    fn service(&mut self, unit: &str, timeout: Duration) -> Result<Service, HostError> {
+        let properties = ["LoadState", "ActiveState", "NRestarts"].map(|name| format!("--property={name}"));
+        let mut command = vec!["systemctl".to_owned(), "show".into()];
+        command.extend(properties);
+        command.extend(["--".into(), unit.into()]);
+        let output = process::run(&command, timeout, &PiClock)?;
+        Ok(Service { state: read(&output)?, restarts: restarts(&output) })
+    }
+
+    fn start(&mut self, unit: &str, timeout: Duration) -> Result<(), HostError> {
+        // A unit that failed often in a short time is not started again before that is forgotten (systemd.unit(5)).
+        let _ = control("reset-failed", unit, timeout);
+        control("start", unit, timeout)
+    }
+
+    fn stop(&mut self, unit: &str, timeout: Duration) -> Result<(), HostError> {
+        control("stop", unit, timeout)
+    }
+}
+
+fn control(verb: &str, unit: &str, timeout: Duration) -> Result<(), HostError> {
+    let output = process::run(&["systemctl", verb, "--", unit].map(str::to_owned), timeout, &PiClock)?;
+    match output.code {
+        Some(0) => Ok(()),
+        _ => Err(HostError::Failed(format!("systemctl {verb}: {}", output.last_line()))),
+    }
+}
+
+/// How often systemd restarted a unit by itself since it was started.
+fn restarts(output: &Output) -> u32 {
+    let value = output.tail.lines().rev().find_map(|line| line.strip_prefix("NRestarts="));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
 
 /// Ask for a unit's state.
 pub(super) fn state(unit: &str, timeout: Duration, clock: &dyn Clock) -> Result<UnitState, HostError> {
@@ -27,6 +69,15 @@ fn read(output: &Output) -> Result<UnitState, HostError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts_are_counted_and_what_has_none_has_zero() {
+        let of = |text: &str| restarts(&Output { code: Some(0), tail: text.into() });
+        assert_eq!(
+            [of("NRestarts=3\nLoadState=loaded\n"), of("LoadState=loaded\n"), of("NRestarts=x\n")],
+            [3, 0, 0]
+        );
+    }
 
     #[test]
     fn what_systemctl_prints() {

@@ -1,5 +1,5 @@
 //! Programs, units and web servers that answer what the world says they do, as late as it says.
-use super::{SystemRootFile, clock::SimClock, world::Facts};
+use super::{SimServices, SystemRootFile, clock::SimClock, world::Facts};
 use crate::ports::{
     Answer, Clock, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock,
 };
@@ -16,6 +16,7 @@ pub struct SimHost {
     boot_id: BootId,
     system_root: Option<SystemRootFile>,
     known_time: Rc<Cell<Option<KnownTime>>>,
+    services: Option<SimServices>,
     reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
 }
 
@@ -27,7 +28,15 @@ impl SimHost {
         boot_id: BootId,
         reboot: Box<dyn FnMut() -> Result<Never, Fault>>,
     ) -> SimHost {
-        SimHost { facts, clock, boot_id, system_root: None, known_time: Rc::default(), reboot }
+        SimHost {
+            facts,
+            clock,
+            boot_id,
+            system_root: None,
+            known_time: Rc::default(),
+            services: None,
+            reboot,
+        }
     }
 
     /// The same, and the running system's root is there, if it has one.
@@ -40,6 +49,12 @@ impl SimHost {
     #[must_use]
     pub fn with_known_time(self, known_time: Rc<Cell<Option<KnownTime>>>) -> SimHost {
         SimHost { known_time, ..self }
+    }
+
+    /// The same, and units and web servers are those of services that run from components.
+    #[must_use]
+    pub fn with_services(self, services: SimServices) -> SimHost {
+        SimHost { services: Some(services), ..self }
     }
 
     // An answer exactly when the timeout ends is in time.
@@ -71,11 +86,15 @@ impl Host for SimHost {
     }
 
     fn unit(&mut self, unit: &str, _timeout: Duration) -> Result<UnitState, HostError> {
-        Ok(self.facts.unit(unit))
+        Ok(self.services.as_ref().map_or_else(|| self.facts.unit(unit), |services| services.state(unit)))
     }
 
     fn http_get(&mut self, url: &str, timeout: Duration) -> Result<Answer, HostError> {
-        let Some(known) = self.facts.http.get(url).cloned() else {
+        let page = match &self.services {
+            Some(services) => services.page(url),
+            None => self.facts.http.get(url).cloned(),
+        };
+        let Some(known) = page else {
             return Err(HostError::Failed("connection refused".into()));
         };
         self.delay(known.delay_ms, timeout)?;

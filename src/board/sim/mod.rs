@@ -19,6 +19,7 @@
 //! | [`console`] | what the kernel says when it starts |
 //! | [`world`] | nets, buses, units, web servers |
 //! | [`gpio`], [`buses`], [`host`], [`clock`], `events` | the ports |
+//! | `services` | the services that run from components |
 //! | `registers` | the pins as they are seen from outside |
 //! | `system_root` | the root that the running system carries |
 pub mod buses;
@@ -32,13 +33,15 @@ pub mod host;
 pub mod machine;
 pub mod nets;
 mod registers;
+mod services;
 mod system_root;
 pub mod world;
 
 pub use error::SimError;
+pub use services::SimServices;
 pub use system_root::SystemRootFile;
 
-use super::{Access, Card, Cut, Meter};
+use super::{Access, Card, ComponentFolder, Cut, Meter};
 use crate::flow::{
     tryboot::{Booted, Tryboot},
     uboot::Uboot,
@@ -158,7 +161,18 @@ impl Sim {
             })
         };
         let known_time = Rc::new(Cell::new(machine.borrow().state.known_time));
+        let top = folder(path);
+        let persistent = top.join("persistent");
+        let is_mounted = facts.free_mib.is_some();
+        let store = ComponentFolder::new(
+            &top.join("root"),
+            is_mounted.then_some(&*persistent),
+            &top.join("run"),
+            meter.clone(),
+        );
+        let services = SimServices::new(facts.clone(), &top.join("run"));
         let host = SimHost::new(facts, clock.clone(), boot_id, reboot)
+            .with_services(services.clone())
             .with_system_root(system_root)
             .with_known_time(Rc::clone(&known_time));
         let board = Board {
@@ -168,6 +182,8 @@ impl Sim {
             gpio: Box::new(gpio),
             buses: Box::new(buses),
             host: Box::new(host),
+            store: Box::new(store),
+            services: Box::new(services),
             clock: Rc::new(clock.clone()),
         };
         Ok(Sim { board, power, events, machine, clock, known_time, meter })

@@ -43,6 +43,11 @@
 //! version = "1.1.1"
 //! boots = "yes"                  # yes, panic, hang or no
 //! units."app.service" = "failed" # each entry replaces the world's
+//!
+//! [[component]]                  # what is different while this version of a component is shown to its service
+//! name = "core"
+//! version = "2.0.1"
+//! units."core.service" = "failed"
 //! ```
 #[cfg(test)]
 mod tests;
@@ -141,6 +146,22 @@ pub struct System {
     pub commands: BTreeMap<String, Program>,
 }
 
+/// What is different while one version of a component is shown to its service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentVersion {
+    /// The component.
+    pub name: String,
+    /// The version.
+    pub version: Version,
+    /// Units' states.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub units: BTreeMap<String, String>,
+    /// Web pages by URL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub http: BTreeMap<String, Page>,
+}
+
 /// The world around a simulated Pi.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -181,6 +202,9 @@ pub struct World {
     /// What is different for some versions.
     #[serde(rename = "system", skip_serializing_if = "Vec::is_empty")]
     pub systems: Vec<System>,
+    /// What is different for some versions of components.
+    #[serde(rename = "component", skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentVersion>,
 }
 
 impl Default for World {
@@ -201,6 +225,7 @@ impl Default for World {
             http: BTreeMap::new(),
             commands: BTreeMap::new(),
             systems: Vec::new(),
+            components: Vec::new(),
         }
     }
 }
@@ -228,15 +253,22 @@ pub struct Facts {
     pub http: BTreeMap<String, Page>,
     /// Programs by path.
     pub commands: BTreeMap<String, Program>,
+    /// What is different for some versions of components.
+    pub components: Vec<ComponentVersion>,
 }
 
 impl Facts {
     /// A unit's state.
     pub fn unit(&self, name: &str) -> UnitState {
-        match self.units.get(name).map(String::as_str) {
-            None | Some("missing") => UnitState::Missing,
-            Some("active") => UnitState::Active,
-            Some(other) => UnitState::Other(other.into()),
+        self.units.get(name).map_or(UnitState::Missing, |word| Facts::state(word))
+    }
+
+    /// The state that a word of the world means.
+    pub fn state(word: &str) -> UnitState {
+        match word {
+            "missing" => UnitState::Missing,
+            "active" => UnitState::Active,
+            other => UnitState::Other(other.into()),
         }
     }
 }
@@ -282,6 +314,7 @@ impl World {
             units: self.units.clone(),
             http: self.http.clone(),
             commands: self.commands.clone(),
+            components: self.components.clone(),
         };
         if let Some(system) = self.systems.iter().find(|s| Some(&s.version) == version) {
             facts.boots = system.boots;

@@ -32,7 +32,7 @@ fn each_remark_says_where_and_why() {
         ]),
         ("[update]\ncheck_interval = '1h'", &[":2: warning: update.check_interval has no effect while source.urls is empty"]),
         ("[component.modem]\ninstalled = '1.0.0'", &[]),
-        ("[component.web]\nproject = 'hub'\nservice = 'web'\nkind = 'containers'", &[":4: note: component.web.kind has no effect yet: this version of bistable updates no components; releases that require web are compared with its key installed"]),
+        ("[component.web]\nproject = 'hub'\nservice = 'web'\nkind = 'containers'", &[":4: note: component.web.kind has no effect yet: this version of bistable updates no containers; releases that require web are compared with its key installed"]),
         ("source.urls = ['http://y']\nallow_demo_keys = true", &[
             ":2: warning: allow_demo_keys is true: everybody has the demo keys, so this device trusts everybody",
             ":1: note: source.urls has an http:// address: others may see what is fetched, not change it, as all of it is signed",

@@ -1,4 +1,6 @@
 //! Installs from a bundle that is a stream, read by the [strict reader](bistable_format::bundle::Reader) that host and device share.
+mod archive;
+
 use super::{
     buffer::Loan,
     chunk::ChunkAddr,

@@ -22,9 +22,12 @@ use bistable::{
     Device, Error,
     agent::{Agent, Observer, Rest},
     app::policy,
-    board::sim::{
-        SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
-        nets::Nets, world::Facts,
+    board::{
+        memory::{MemoryServices, MemoryStore, Supply},
+        sim::{
+            SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
+            nets::Nets, world::Facts,
+        },
     },
     config::{Mode, Settings, UpdateSettings},
     error::BundleError,
@@ -486,6 +489,9 @@ impl Pi {
             Some(mutant) => mutant.boot(boot),
             None => boot,
         };
+        // Components are cut by a proof of their own.
+        let supply = Supply::new();
+        let store = MemoryStore::new(supply.clone());
         Ok(Board {
             name: "pi4".into(),
             boot,
@@ -493,6 +499,8 @@ impl Pi {
             gpio: Box::new(SimGpio::new(nets, clock.clone())),
             buses: Box::new(SimBuses::default()),
             host: Box::new(SimHost::new(facts, clock.clone(), self.boot_id, reboot)),
+            store: Box::new(store.clone()),
+            services: Box::new(MemoryServices::new(supply, store, &[])),
             clock: Rc::new(clock) as Rc<dyn Clock>,
         })
     }

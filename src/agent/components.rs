@@ -1,0 +1,203 @@
+//! Components on this device: what may go onto it, and the updater of one with the ports of the board.
+use crate::{
+    Device, Error,
+    component::{Archive, ComponentEvent, Memory, Subject, Updater, World, write_links},
+    config::{Component, Target},
+    device::StoredComponents,
+    error::ComponentError,
+    release_id,
+};
+use bistable_boot::component::{ComponentRecord, Held};
+use bistable_format::{
+    Release,
+    compat::{self, Direction, Incompatible},
+    content::DIRECTORY_KIND,
+};
+use semver::Version;
+
+impl Memory for StoredComponents {
+    fn record(&self) -> &ComponentRecord {
+        &self.record
+    }
+
+    fn save(&mut self, next: ComponentRecord) -> Result<(), Error> {
+        self.store(next)
+    }
+}
+
+/// What a configured component is on this device.
+///
+/// # Errors
+/// When there is none of that name, or none of the kind `directory`.
+pub fn subject(components: &[Component], name: &str) -> Result<Subject, Error> {
+    let unknown = || ComponentError::Unknown { name: name.into() };
+    let component = components.iter().find(|component| component.name == name).ok_or_else(unknown)?;
+    match &component.managed {
+        Some(managed) => match &managed.target {
+            Target::Directory { unit, path, version_file } => Ok(Subject {
+                name: name.into(),
+                unit: unit.clone(),
+                path: path.clone(),
+                version_file: version_file.clone(),
+                start_wait: managed.start_wait,
+                health: managed.health.clone(),
+            }),
+            Target::Containers { .. } => Err(ComponentError::NotManaged { name: name.into() }.into()),
+        },
+        None => Err(ComponentError::NotManaged { name: name.into() }.into()),
+    }
+}
+
+/// Do something with the updater of a component.
+///
+/// # Errors
+/// When the record can't be used, there is no root of trust, or `work` fails.
+pub fn with_updater<T>(
+    device: &mut Device,
+    subject: &Subject,
+    observer: &mut dyn FnMut(ComponentEvent<'_>),
+    work: impl FnOnce(&mut Updater<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut memory = device.stored_components()?;
+    let opens = device.release_trust()?;
+    let trust = |signed: &[u8]| opens(signed).map_err(Error::Root);
+    let board = &mut device.board;
+    work(&mut Updater {
+        subject,
+        memory: &mut memory,
+        world: World {
+            store: &mut *board.store,
+            services: &mut *board.services,
+            host: &mut *board.host,
+            gpio: &mut *board.gpio,
+            buses: &mut *board.buses,
+            clock: &*board.clock,
+        },
+        trust: &trust,
+        observer,
+    })
+}
+
+/// Decide whether a verified release may become the component's version.
+///
+/// # Errors
+/// [`Error::NothingToDo`] when it is what runs, [`Error::Rejected`], or [`Error::Incompatible`] with every reason; [`Error::NotNow`] while
+/// an update of the system has to be decided.
+pub fn accept(device: &Device, name: &str, content: &dyn Archive, retry_rejected: bool) -> Result<(), Error> {
+    if device.now().is_undecided() {
+        let text =
+            format!("an update of the system is {}: `bistable resume` finishes it", device.now().name());
+        return Err(Error::NotNow(text));
+    }
+    let (release, id) = (content.release(), release_id(content.signed()));
+    let stored = device.stored_components()?;
+    let component = stored.record.get(name);
+    let current = component.and_then(|component| component.current.as_ref());
+    if current.is_some_and(|current| current.release == id) {
+        let text = format!("component {name} {} is what runs already: nothing to do", release.version);
+        return Err(Error::NothingToDo(text));
+    }
+    if let Some(rejected) = component.and_then(|c| c.rejection(&id)).filter(|_| !retry_rejected) {
+        return Err(Error::Rejected(rejected.clone()));
+    }
+    let reasons = reasons(device, name, release, current.map(|held| &held.version), &stored.record);
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Incompatible { version: release.version.clone(), reasons })
+}
+
+fn reasons(
+    device: &Device,
+    name: &str,
+    release: &Release,
+    running: Option<&Version>,
+    record: &ComponentRecord,
+) -> Vec<Incompatible> {
+    let mut others = device.settings.installed();
+    for component in &record.components {
+        if let Some(current) = component.current.as_ref().filter(|_| component.name != name) {
+            others.retain(|(known, _)| *known != component.name);
+            others.push((component.name.clone(), current.version.clone()));
+        }
+    }
+    // The system itself goes by the product's name.
+    if let Some(image) = device.running() {
+        others.push((device.record.product.clone(), image.version.clone()));
+    }
+    let facts = compat::Device {
+        product: &device.record.product,
+        board: &device.board.name,
+        running,
+        security_floor: record.get(name).map_or(0, |component| component.security_floor),
+        components: &others,
+        boot_bytes: u64::MAX,
+        system_bytes: u64::MAX,
+    };
+    let kinds = [DIRECTORY_KIND];
+    let mut reasons =
+        compat::check_component(&release.constraints(), (name, &kinds), &facts, Direction::Forward);
+    reasons.extend(compat::check_release(release));
+    reasons
+}
+
+/// What a boot does before services start: see [`write_links`]. What is wrong with one component keeps none of the others from running,
+/// and a record that can't be used keeps none of them: then the durable names count.
+///
+/// # Errors
+/// The first link that can't be written, after all others were.
+pub fn link_all(device: &mut Device) -> Result<Vec<String>, Error> {
+    let stored = device.stored_components();
+    if let Err(e) = &stored {
+        log::warn!(reason:% = e; "component_record_unusable");
+    }
+    let record = stored.ok().map(|stored| stored.record);
+    let (mut linked, mut problem) = (Vec::new(), None);
+    for name in directories(device) {
+        match write_links(&mut *device.board.store, record.as_ref(), &name) {
+            Ok(()) => linked.push(name),
+            Err(e) => problem = problem.or(Some(e.into())),
+        }
+    }
+    problem.map_or(Ok(linked), Err)
+}
+
+/// Recreate the record after both copies were damaged: the version that each durable name leads to, if its release is there and trusted,
+/// is the current one, and its security version the floor.
+///
+/// # Errors
+/// [`Error::NothingToDo`] when the record can be used; when there is no root of trust, or the card fails.
+pub fn recreate(device: &mut Device) -> Result<(), Error> {
+    if device.stored_components().is_ok() {
+        return Err(Error::NothingToDo("the record of the components is readable: nothing to repair".into()));
+    }
+    let opens = device.release_trust()?;
+    let mut record = ComponentRecord::new(&device.record.product);
+    for name in directories(device) {
+        let store = &mut device.board.store;
+        let Some(version) = store.current(&name)? else { continue };
+        let signed = store.release(&name, &version)?;
+        let release = opens(&signed).map_err(Error::Root)?;
+        let id = release_id(&signed);
+        if id.to_string() != version || release.component.as_deref() != Some(&name) {
+            let problem = format!("{version} of component {name} has the release of something else");
+            return Err(ComponentError::Record { problem }.into());
+        }
+        if let Some(component) = record.entry(&name) {
+            component.security_floor = release.security_version;
+            component.current = Some(Held {
+                release: id,
+                version: release.version,
+                security_version: release.security_version,
+            });
+        }
+    }
+    device.recreate_components(record)
+}
+
+/// The components that this device updates.
+fn directories(device: &Device) -> Vec<String> {
+    let components = &device.settings.components;
+    let names = components.iter().map(|component| component.name.clone());
+    names.filter(|name| subject(components, name).is_ok()).collect()
+}

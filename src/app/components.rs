@@ -1,0 +1,100 @@
+//! What the verbs of components answer.
+use bistable_boot::component::{Component, Lifecycle};
+use serde::{Deserialize, Serialize};
+
+/// Components of this device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Components {
+    /// One for each that was asked for, by name.
+    pub components: Vec<ComponentStatus>,
+}
+
+/// One component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentStatus {
+    /// Its name.
+    pub name: String,
+    /// `registered`, `deploying`, `running`, `updating`, `stopped` or `failed`.
+    pub lifecycle: String,
+    /// The state of its update.
+    pub state: String,
+    /// The version that is committed.
+    pub version: Option<String>,
+    /// The version that an update is about.
+    pub target: Option<String>,
+    /// Versions that `revert` can return to, the newest first.
+    pub kept: Vec<String>,
+    /// Versions that are not installed again by themselves, each with the reason.
+    pub rejected: Vec<RejectedVersion>,
+    /// How the last update ended.
+    pub last: Option<LastUpdate>,
+}
+
+/// A version that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RejectedVersion {
+    /// The version.
+    pub version: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How an update of a component ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LastUpdate {
+    /// The version that it was about.
+    pub version: String,
+    /// Whether that was committed.
+    pub success: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// Trials that began.
+    pub attempts: u8,
+}
+
+impl From<&Component> for ComponentStatus {
+    fn from(component: &Component) -> ComponentStatus {
+        let rejected = component
+            .rejected
+            .iter()
+            .map(|r| RejectedVersion { version: r.version.to_string(), reason: r.failure.to_string() });
+        let last = component.last.as_ref().map(|ended| LastUpdate {
+            version: ended.version.to_string(),
+            success: ended.outcome.is_proven(),
+            reason: ended.outcome.failure().map(ToString::to_string),
+            attempts: ended.attempts,
+        });
+        ComponentStatus {
+            name: component.name.clone(),
+            lifecycle: Lifecycle::from(component).name().into(),
+            state: component.state.name().into(),
+            version: component.current.as_ref().map(|held| held.version.to_string()),
+            target: component.state.target().map(|held| held.version.to_string()),
+            kept: component.kept.iter().map(|held| held.version.to_string()).collect(),
+            rejected: rejected.collect(),
+            last,
+        }
+    }
+}
+
+impl ComponentStatus {
+    /// A line for a person.
+    pub fn line(&self) -> String {
+        let version = self.version.as_deref().unwrap_or("no version");
+        let mut line = format!("{}  {version}  {}", self.name, self.lifecycle);
+        if let Some(target) = &self.target {
+            line.push_str(&format!("  ({target} is {})", self.state));
+        }
+        if !self.kept.is_empty() {
+            line.push_str(&format!("  way back: {}", self.kept.join(", ")));
+        }
+        for rejected in &self.rejected {
+            line.push_str(&format!("\n  {} was rejected: {}", rejected.version, rejected.reason));
+        }
+        line
+    }
+}

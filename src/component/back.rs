@@ -1,0 +1,56 @@
+//! The way back: the version before, and if that isn't healthy either, the ones before it.
+use super::{ComponentError, ComponentEvent, ComponentStep, Updater, updater::version_name};
+use crate::Error;
+use bistable_boot::component::{Event, Held, State};
+
+impl Updater<'_> {
+    /// Have an older version run, and check its health. Gives how the update ended; nothing while the way leads further.
+    pub(super) fn back(&mut self) -> Result<ComponentError, Error> {
+        loop {
+            let component = self.component();
+            let State::Reverting { target, failure, skipped } = component.state.clone() else {
+                return Err(Error::NotNow("nothing to go back from".into()));
+            };
+            let name = self.subject.name.clone();
+            let to = component.leads_to().cloned();
+            self.step(ComponentStep::Stop, Self::stop)?;
+            if skipped > 0 {
+                // It becomes the current version, if it is healthy; a power cut before that does all of this again.
+                self.lead_to(to.as_ref())?;
+            }
+            self.switch(to.as_ref().map(version_name).as_deref())?;
+            let unhealthy = match &to {
+                None => None,
+                Some(held) => {
+                    let profile = self.profile(held)?;
+                    self.proven(&profile)?
+                }
+            };
+            match unhealthy {
+                None => {
+                    self.on(Event::Reverted)?;
+                    self.step(ComponentStep::Revert, |_| Ok(()))?;
+                    (self.observer)(ComponentEvent::Reverted(&target.version, &failure));
+                    self.clean_up();
+                    let is_back = to.is_some();
+                    return Ok(ComponentError::GivenUp { name, version: target.version, failure, is_back });
+                }
+                Some(why) => {
+                    self.on(Event::StillUnhealthy(why.clone()))?;
+                    if let State::Failed(failure) = self.component().state {
+                        // The durable name is the current version's again, healthy or not.
+                        let current = self.component().current;
+                        self.lead_to(current.as_ref())?;
+                        self.restart()?;
+                        return Ok(ComponentError::Failed { name, failure });
+                    }
+                }
+            }
+        }
+    }
+
+    fn lead_to(&mut self, held: Option<&Held>) -> Result<(), Error> {
+        let version = held.map(version_name);
+        Ok(self.world.store.set_current(&self.subject.name, version.as_deref())?)
+    }
+}

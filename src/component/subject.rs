@@ -1,0 +1,19 @@
+use bistable_format::health::Profile;
+use std::{path::PathBuf, time::Duration};
+
+/// What a component of the kind `directory` is on this device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its name: as in releases.
+    pub name: String,
+    /// The service that runs from it.
+    pub unit: String,
+    /// Where people and programs find it.
+    pub path: PathBuf,
+    /// The file in it that says its version.
+    pub version_file: PathBuf,
+    /// From its start to the first health check.
+    pub start_wait: Duration,
+    /// The owner's health profile, which counts instead of the release's.
+    pub health: Option<Profile>,
+}

@@ -1,0 +1,299 @@
+//! Every power cut and every kill, and every further one while the device recovers.
+use super::{
+    desk::{CORE, Desk, Made, UNIT, made},
+    mutant::Mutant,
+};
+use crate::{
+    board::memory::{Behavior, Loss, Supply},
+    ports::ComponentStore as _,
+};
+use bistable_boot::{
+    MAX_ATTEMPTS, Reason,
+    component::{Component, Lifecycle, State},
+};
+use std::{
+    collections::{HashSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+};
+
+/// What ends a process.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The power goes. What comes up is another boot.
+    Power,
+    /// A signal that nothing can catch. Everything else runs on.
+    Killed,
+}
+
+/// An update, cut everywhere.
+struct Exploration<'a> {
+    /// The versions there are: the last one is the one that is offered.
+    versions: &'a [&'a Made],
+    /// Whether it is good.
+    is_good: bool,
+    seen: HashSet<(u32, u64)>,
+    states: u64,
+    problem: Option<String>,
+}
+
+impl Exploration<'_> {
+    fn offered(&self) -> &Made {
+        self.versions[self.versions.len() - 1]
+    }
+
+    /// Cut what the device does from there at each operation, up to this many cuts one after the other.
+    fn explore(&mut self, desk: &Desk, cuts: u32, before: u32) {
+        let mut whole = desk.fork();
+        let _ = whole.proceed(self.offered());
+        let operations = whole.supply.operations();
+        self.settled(&mut whole, before);
+        for at in 1..=operations {
+            for (end, loss) in [
+                (End::Power, Loss::All),
+                (End::Power, Loss::Nothing),
+                (End::Killed, Loss::All),
+                (End::Killed, Loss::Nothing),
+            ] {
+                if self.problem.is_some() {
+                    return;
+                }
+                let mut cut = desk.fork();
+                cut.supply.cut_at(at, loss);
+                let _ = cut.proceed(self.offered());
+                self.named(&cut);
+                match end {
+                    End::Power => {
+                        cut.power_cycle(loss);
+                        self.booted(&cut);
+                    }
+                    End::Killed => cut.supply.restore(),
+                }
+                self.states += 1;
+                self.nothing_lost(desk, &cut);
+                let mut whole = cut.fork();
+                let _ = whole.proceed(self.offered());
+                self.settled(&mut whole, before + 1);
+                if cuts > 1 && self.seen.insert((cuts, hash(&cut))) {
+                    self.explore(&cut, cuts - 1, before + 1);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, holds: bool, desk: &Desk, what: &str) {
+        if !holds && self.problem.is_none() {
+            self.problem =
+                Some(format!("{what}: {:?}, runs {:?}", desk.component(), desk.services.running(UNIT)));
+        }
+    }
+
+    /// Whatever happens to the record: the durable name leads to a version that was committed, or is being committed or gone back to.
+    fn named(&mut self, desk: &Desk) {
+        let component = desk.component();
+        let versions = component.current.iter().chain(component.leads_to());
+        let versions: Vec<_> = versions.map(|held| held.release.to_string()).collect();
+        let named = durable_name(desk);
+        self.check(
+            named.is_none_or(|name| versions.contains(&name)),
+            desk,
+            "a trial changed the durable name (I14)",
+        );
+    }
+
+    /// Right after a boot: what runs is what the state says, whole, and no version on trial.
+    fn booted(&mut self, desk: &Desk) {
+        let component = desk.component();
+        let leads_to = component.leads_to().map(|held| held.release.to_string());
+        self.check(
+            desk.services.running(UNIT) == leads_to,
+            desk,
+            "the boot runs another version than the state says",
+        );
+        let is_on_trial = |held: &bistable_boot::component::Held| matches!(&component.state, State::Installing(t) | State::Staged(t) | State::Armed { target: t, .. } if t == held);
+        let runs_trial = component.leads_to().is_some_and(is_on_trial)
+            && component.current != component.leads_to().cloned();
+        self.check(!runs_trial, desk, "a version that is not committed runs after a boot");
+        self.is_whole(desk);
+    }
+
+    /// What runs is one version, with all of its bytes.
+    fn is_whole(&mut self, desk: &Desk) {
+        let Some(running) = desk.services.running(UNIT) else { return };
+        let wanted = self.versions.iter().find(|made| made.name() == running).map(|made| &made.files);
+        let stored = desk.store.stored(CORE, &running).map(|stored| stored.files);
+        self.check(
+            wanted.is_some() && wanted == stored.as_ref(),
+            desk,
+            "a version runs that is mixed or empty",
+        );
+    }
+
+    /// A commit that returned survives, and floors don't fall.
+    fn nothing_lost(&mut self, before: &Desk, after: &Desk) {
+        let (before, now) = (before.component(), after.component());
+        self.check(now.security_floor >= before.security_floor, after, "the floor fell (I9)");
+        if let Some(current) = &now.current {
+            let stored = after.store.stored(CORE, &current.release.to_string());
+            self.check(stored.is_some_and(|s| s.is_complete), after, "the current version is gone");
+        }
+    }
+
+    /// Left alone, the device comes to rest where it should.
+    fn settled(&mut self, desk: &mut Desk, cuts: u32) {
+        for _ in 0..4 {
+            if matches!(desk.component().state, State::Idle | State::Failed(_)) {
+                break;
+            }
+            let _ = desk.proceed(self.offered());
+        }
+        let component = desk.component();
+        let offered = self.offered().held();
+        let is_at_rest = matches!(component.state, State::Idle | State::Failed(_));
+        self.check(is_at_rest, desk, "the update does not end");
+        let leads_to = component.leads_to().map(|held| held.release.to_string());
+        self.check(durable_name(desk) == leads_to, desk, "the durable name leads elsewhere");
+        self.check(
+            desk.services.running(UNIT) == leads_to,
+            desk,
+            "another version runs than the current one",
+        );
+        self.is_whole(desk);
+        let may_be_used_up = cuts >= u32::from(MAX_ATTEMPTS);
+        if self.is_good {
+            let is_current = component.current.as_ref() == Some(&offered);
+            let is_used_up = component
+                .rejection(&offered.release)
+                .is_some_and(|r| r.failure.reason == Reason::OutOfAttempts);
+            self.check(is_current || may_be_used_up && is_used_up, desk, "a good version was not committed");
+            if is_current {
+                self.check(
+                    desk.behavior() == Some(Behavior::Good),
+                    desk,
+                    "the committed version does not run well",
+                );
+            }
+        } else {
+            self.check(component.current.as_ref() != Some(&offered), desk, "a bad version was committed");
+            let is_rejected = component.rejection(&offered.release).is_some();
+            self.check(is_rejected, desk, "a bad version was not rejected");
+            if component.current.is_none() {
+                self.check(
+                    Lifecycle::from(&component) == Lifecycle::Failed,
+                    desk,
+                    "no version, and not failed",
+                );
+            }
+        }
+    }
+}
+
+fn durable_name(desk: &Desk) -> Option<String> {
+    // A device without power can be looked into all the same.
+    desk.store.fork(Supply::new()).current(CORE).unwrap()
+}
+
+fn hash(desk: &Desk) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let component: Component = desk.component();
+    format!("{component:?}").hash(&mut hasher);
+    format!("{:?}", desk.store).hash(&mut hasher);
+    desk.services.running(UNIT).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Scenario: what is there, what is offered, and whether that is good.
+fn scenarios() -> Vec<(&'static str, Vec<Made>, bool)> {
+    vec![
+        ("first version", vec![made("1.0.0", "good")], true),
+        ("first version, sick", vec![made("1.0.0", "sick")], false),
+        ("good", vec![made("1.0.0", "good"), made("1.1.0", "good")], true),
+        ("sick", vec![made("1.0.0", "good"), made("1.1.0", "sick")], false),
+        ("dead", vec![made("1.0.0", "good"), made("1.1.0", "dead")], false),
+        ("restarting", vec![made("1.0.0", "good"), made("1.1.0", "restarting")], false),
+        ("second", vec![made("1.0.0", "good"), made("1.1.0", "good"), made("1.2.0", "good")], true),
+        (
+            "fourth, sick",
+            vec![made("1.0.0", "good"), made("1.1.0", "good"), made("1.2.0", "good"), made("1.3.0", "sick")],
+            false,
+        ),
+    ]
+}
+
+fn explore(mutant: Option<Mutant>, cuts: u32) -> (u64, Option<String>) {
+    let mut states = 0;
+    for (name, versions, is_good) in scenarios() {
+        let versions: Vec<&Made> = versions.iter().collect();
+        let (_, installed) = versions.split_last().unwrap();
+        let desk = Desk::with(mutant, installed);
+        let mut exploration =
+            Exploration { versions: &versions, is_good, seen: HashSet::new(), states: 0, problem: None };
+        exploration.explore(&desk, cuts, 0);
+        states += exploration.states;
+        if let Some(problem) = exploration.problem {
+            return (states, Some(format!("{name}: {problem}")));
+        }
+    }
+    (states, None)
+}
+
+#[test]
+fn two_cuts_anywhere_leave_whole_versions_and_the_right_end() {
+    let (states, problem) = explore(None, 2);
+    assert_eq!(problem, None);
+    println!("{states} crash states");
+    assert!(states > 10_000, "{states}");
+}
+
+#[test]
+#[ignore = "half a minute without optimization: CI runs it with the tests against other tools"]
+fn five_cuts_anywhere_leave_whole_versions_and_the_right_end() {
+    let (states, problem) = explore(None, 5);
+    assert_eq!(problem, None);
+    println!("{states} crash states");
+    assert!(states > 40_000, "{states}");
+}
+
+#[test]
+fn every_mistake_is_found() {
+    for mutant in Mutant::ALL {
+        let (_, problem) = explore(Some(mutant), 2);
+        let found = problem.is_some() || trials_do_not_end(mutant);
+        assert!(found, "{mutant:?} goes unseen");
+    }
+}
+
+/// Each trial ends with a power cut: after three of them the version is given up (I11).
+fn trials_do_not_end(mutant: Mutant) -> bool {
+    let (old, new) = (made("1.0.0", "good"), made("1.1.0", "good"));
+    let mut desk = Desk::with(Some(mutant), &[&old]);
+    cut_in_each_trial(&mut desk, &new, 8).is_none()
+}
+
+/// How many trials began before the version was given up.
+fn cut_in_each_trial(desk: &mut Desk, new: &Made, most: u32) -> Option<u32> {
+    for trial in 0..most {
+        // The first operation after the new version was shown, or the end.
+        for at in 1.. {
+            let mut cut = desk.fork();
+            cut.supply.cut_at(at, Loss::All);
+            let _ = cut.proceed(new);
+            if !cut.supply.is_off() {
+                let component = cut.component();
+                return component.rejection(&new.held().release).map(|_| trial);
+            }
+            if cut.services.running(UNIT) == Some(new.name()) {
+                cut.power_cycle(Loss::All);
+                *desk = cut;
+                break;
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_version_whose_trials_all_lose_the_power_is_given_up_after_three() {
+    let (old, new) = (made("1.0.0", "good"), made("1.1.0", "good"));
+    let mut desk = Desk::with(None, &[&old]);
+    assert_eq!(cut_in_each_trial(&mut desk, &new, 8), Some(u32::from(MAX_ATTEMPTS)));
+}

@@ -1,0 +1,242 @@
+//! The driver of a component's table: ask what the state wants, do it, decide, save, repeat.
+use super::{ComponentError, ComponentEvent, ComponentStep, Subject};
+use crate::{
+    Error,
+    ports::{Buses, Clock, ComponentStore, Gpio, Host, ServiceManager},
+};
+use bistable_boot::{
+    BootId, Failure, Reason, ReleaseId,
+    component::{Action, Component, ComponentRecord, Event, Held, State},
+};
+use bistable_format::{Release, release};
+use std::time::Duration;
+
+/// How long the service manager may take for one service.
+pub(super) const SERVICE_MAX: Duration = Duration::from_secs(90);
+
+/// What the device remembers of its components.
+pub trait Memory {
+    /// The record, as it is saved.
+    fn record(&self) -> &ComponentRecord;
+
+    /// Save another one. After `Ok`, and only then, it survives a power cut.
+    ///
+    /// # Errors
+    /// When it can't be saved.
+    fn save(&mut self, next: ComponentRecord) -> Result<(), Error>;
+}
+
+/// The ports that the update of a component needs.
+#[allow(missing_debug_implementations, reason = "the ports are trait objects")]
+pub struct World<'a> {
+    /// Where versions lie.
+    pub store: &'a mut dyn ComponentStore,
+    /// The service manager.
+    pub services: &'a mut dyn ServiceManager,
+    /// Programs, units, web servers.
+    pub host: &'a mut dyn Host,
+    /// The pins, for self-tests.
+    pub gpio: &'a mut dyn Gpio,
+    /// The buses, for self-tests.
+    pub buses: &'a mut dyn Buses,
+    /// Time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Verifies the signature of a release with the keys that this device trusts.
+pub type Trust<'a> = &'a dyn Fn(&[u8]) -> Result<Release, Error>;
+
+/// Updates one component.
+#[allow(missing_debug_implementations, reason = "the ports are trait objects")]
+pub struct Updater<'a> {
+    /// What it is on this device.
+    pub subject: &'a Subject,
+    /// What is remembered of it.
+    pub memory: &'a mut dyn Memory,
+    /// The ports.
+    pub world: World<'a>,
+    /// Whose releases count.
+    pub trust: Trust<'a>,
+    /// Who hears what happens.
+    pub observer: &'a mut dyn FnMut(ComponentEvent<'_>),
+}
+
+impl Updater<'_> {
+    /// What is remembered of the component.
+    pub fn component(&self) -> Component {
+        let name = &self.subject.name;
+        self.memory.record().get(name).cloned().unwrap_or_else(|| Component::registered(name))
+    }
+
+    /// Continue until nothing is left to do that needs no content: after a commit or a revert, or with a first version missing.
+    ///
+    /// # Errors
+    /// [`ComponentError::GivenUp`] when an update ended on the way back, [`ComponentError::Failed`] when no version is healthy, and
+    /// whatever keeps a step from being done: then the state stays, and continuing later does the step again.
+    pub fn run(&mut self) -> Result<(), Error> {
+        self.settle()?;
+        let mut given_up = None;
+        loop {
+            match self.component().state.todo() {
+                Action::Wait => break,
+                // Only an offer brings the content again.
+                Action::Install => break,
+                Action::SelfTest => self.self_test()?,
+                Action::Try => self.trial()?,
+                Action::Commit => self.commit()?,
+                Action::Revert => given_up = Some(self.back()?),
+            }
+        }
+        match given_up {
+            Some(given_up) => Err(given_up.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Go back to a version that is kept: it is tried and committed like any other.
+    ///
+    /// # Errors
+    /// When it isn't kept, something else is in flight, or as for [`run`](Self::run).
+    pub fn return_to(&mut self, held: &Held) -> Result<(), Error> {
+        self.settle()?;
+        self.on(Event::Return(held.clone()))?;
+        self.run()
+    }
+
+    /// Give up the update in flight.
+    ///
+    /// # Errors
+    /// When there is none; as for [`run`](Self::run).
+    pub fn give_up(&mut self) -> Result<(), Error> {
+        self.settle()?;
+        self.on(Event::Failed(Failure::new(Reason::Operator, "given up by an operator")))?;
+        self.clean_up();
+        self.run()
+    }
+
+    /// Stop the component, across reboots, or have it run again.
+    ///
+    /// # Errors
+    /// When an update is in flight, or a port fails.
+    pub fn set_stopped(&mut self, is_stopped: bool) -> Result<(), Error> {
+        self.settle()?;
+        self.on(if is_stopped { Event::Stop } else { Event::Start })?;
+        self.restart()
+    }
+
+    /// An operator looked into a component that failed.
+    ///
+    /// # Errors
+    /// When it has not failed, or a port fails.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        self.on(Event::Reset)?;
+        self.restart()
+    }
+
+    /// End what a process began that is gone: outside of a trial of this process, the link of this boot leads where the state says, and
+    /// the service runs from there.
+    ///
+    /// # Errors
+    /// When a port fails.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        let component = self.component();
+        if component.state.is_undecided() {
+            return Ok(());
+        }
+        let name = self.subject.name.as_str();
+        let runs = component.leads_to().map(version_name);
+        if self.world.store.shown(name)? == runs {
+            return Ok(());
+        }
+        self.restart()
+    }
+
+    /// Decide: save what follows, then report it.
+    pub(super) fn on(&mut self, event: Event) -> Result<(), Error> {
+        let name = self.subject.name.as_str();
+        let mut next = self.memory.record().clone();
+        let component = next.entry(name).ok_or_else(|| ComponentError::TooMany { name: name.into() })?;
+        let is_new =
+            component.on(event).map_err(|refused| ComponentError::Refused { name: name.into(), refused })?;
+        let state = component.state.clone();
+        if is_new {
+            self.memory.save(next)?;
+            log::info!(component = name, state = state.name(); "component_state");
+            (self.observer)(ComponentEvent::State(&state));
+        }
+        Ok(())
+    }
+
+    /// Run a step, and report how long it took.
+    pub(super) fn step<T>(
+        &mut self,
+        step: ComponentStep,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let start = self.world.clock.now();
+        let done = work(self)?;
+        let took = self.world.clock.now().saturating_sub(start);
+        (self.observer)(ComponentEvent::Step(step, took));
+        Ok(done)
+    }
+
+    /// Have the service run from the version that the state says, or not at all if an operator stopped it.
+    pub(super) fn restart(&mut self) -> Result<(), Error> {
+        let component = self.component();
+        let leads_to = component.leads_to().map(version_name);
+        self.step(ComponentStep::Stop, Self::stop)?;
+        self.switch(leads_to.as_deref())?;
+        if component.runs().is_some() {
+            self.step(ComponentStep::Start, Self::start)?;
+        }
+        Ok(())
+    }
+
+    /// Have the link of this boot lead to a version. It is complete already, whichever it is (I14).
+    pub(super) fn switch(&mut self, version: Option<&str>) -> Result<(), Error> {
+        let name = self.subject.name.as_str();
+        self.step(ComponentStep::Switch, |this| Ok(this.world.store.show(name, version)?))
+    }
+
+    pub(super) fn stop(&mut self) -> Result<(), Error> {
+        self.world
+            .services
+            .stop(&self.subject.unit, SERVICE_MAX)
+            .map_err(|e| Error::NotNow(format!("service {} can't be stopped: {e}", self.subject.unit)))
+    }
+
+    pub(super) fn start(&mut self) -> Result<(), Error> {
+        self.world
+            .services
+            .start(&self.subject.unit, SERVICE_MAX)
+            .map_err(|e| Error::NotNow(format!("service {} can't be started: {e}", self.subject.unit)))
+    }
+
+    pub(super) fn boot(&self) -> BootId {
+        self.world.host.boot_id()
+    }
+
+    /// The release of a version that is complete. Its name is its digest, and it must be signed.
+    pub(super) fn release_of(&mut self, held: &Held) -> Result<Release, Error> {
+        let name = self.subject.name.as_str();
+        let stored = |problem: String| ComponentError::StoredRelease { name: name.into(), problem };
+        let bytes = self.world.store.release(name, &version_name(held)).map_err(|e| stored(e.to_string()))?;
+        if ReleaseId(release::identity(&bytes).0) != held.release {
+            return Err(stored("it is not the one that was installed".into()).into());
+        }
+        (self.trust)(&bytes).map_err(|e| stored(e.to_string()).into())
+    }
+
+    /// The state that is saved, if it is this one.
+    pub(super) fn committing(&self) -> Option<Held> {
+        match self.component().state {
+            State::Committing { target, .. } => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a version's folder.
+pub(super) fn version_name(held: &Held) -> String {
+    held.release.to_string()
+}

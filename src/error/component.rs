@@ -1,0 +1,169 @@
+use super::Exit;
+use bistable_boot::{Failure, Reason};
+use bistable_format::archive::ReadError;
+use semver::Version;
+use std::{convert::Infallible, path::PathBuf};
+
+/// Why a component can't be updated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComponentError {
+    /// Nothing is configured for it.
+    #[error("no component {name} is configured: add [component.{name}] with its kind, unit and path")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// Something else updates it, or it is of a kind that this version doesn't install.
+    #[error("component {name} is not one that this device updates: its kind has to be \"directory\"")]
+    NotManaged {
+        /// The name.
+        name: String,
+    },
+    /// The release is of something else.
+    #[error("the release is {found}, not a directory of component {name}")]
+    OtherRelease {
+        /// The component that was asked for.
+        name: String,
+        /// What it is.
+        found: String,
+    },
+    /// The path of the component leads elsewhere.
+    #[error(
+        "{path} of component {name} does not lead to {link}, where Bistable shows the version that runs: make it a link to that in \
+         the image (`ln -s {link} {path}`)"
+    )]
+    Path {
+        /// The component.
+        name: String,
+        /// The path.
+        path: PathBuf,
+        /// The link.
+        link: PathBuf,
+    },
+    /// The service isn't one that can be restarted.
+    #[error(
+        "service {unit} of component {name} is {state}: it has to be active before an update can be judged"
+    )]
+    Unit {
+        /// The component.
+        name: String,
+        /// The service.
+        unit: String,
+        /// Its state.
+        state: String,
+    },
+    /// There is no room for it.
+    #[error("component {name} needs {needed} bytes on the partition persistent, and {free} are free")]
+    Space {
+        /// The component.
+        name: String,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The archive that was signed can't be unpacked.
+    #[error("the archive of component {name} {version} is not one that can be unpacked")]
+    Archive {
+        /// The component.
+        name: String,
+        /// Its version.
+        version: Version,
+        /// Why.
+        source: ReadError<Infallible>,
+    },
+    /// The tree says another version.
+    #[error("{file} in component {name} {version} says {found:?}: it has to say the release's version")]
+    VersionFile {
+        /// The component.
+        name: String,
+        /// The release's version.
+        version: Version,
+        /// The file.
+        file: PathBuf,
+        /// What it says; empty if it isn't there.
+        found: String,
+    },
+    /// What is stored of a version's release can't be used.
+    #[error("the stored release of component {name} can't be used: {problem}")]
+    StoredRelease {
+        /// The component.
+        name: String,
+        /// Why.
+        problem: String,
+    },
+    /// The verb doesn't fit the state.
+    #[error("component {name}: {refused}")]
+    Refused {
+        /// The component.
+        name: String,
+        /// What doesn't fit.
+        refused: bistable_boot::Refused,
+    },
+    /// The device has too many.
+    #[error(
+        "component {name}: this device has {} components already, the most that are possible",
+        bistable_boot::component::COMPONENTS_LEN
+    )]
+    TooMany {
+        /// The name.
+        name: String,
+    },
+    /// The update was given up, and the version before runs again.
+    #[error("component {name} {version} was given up: {failure}")]
+    GivenUp {
+        /// The component.
+        name: String,
+        /// The version.
+        version: Version,
+        /// Why.
+        failure: Failure,
+        /// Whether the version before is healthy again.
+        is_back: bool,
+    },
+    /// No version of it is healthy.
+    #[error(
+        "component {name} has failed, and no version that is kept is healthy: {failure}; `bistable component reset {name}` when the reason is gone, or update it"
+    )]
+    Failed {
+        /// The component.
+        name: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// The record can't be used.
+    #[error(
+        "the record of the components can't be used: {problem}; `bistable component repair` recreates it"
+    )]
+    Record {
+        /// Why.
+        problem: String,
+    },
+}
+
+impl ComponentError {
+    /// The exit code that says what kind of error this is.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ComponentError::Unknown { .. } => Exit::Usage,
+            ComponentError::NotManaged { .. }
+            | ComponentError::OtherRelease { .. }
+            | ComponentError::Archive { .. }
+            | ComponentError::VersionFile { .. }
+            | ComponentError::TooMany { .. } => Exit::Incompatible,
+            ComponentError::Path { .. }
+            | ComponentError::Unit { .. }
+            | ComponentError::Space { .. }
+            | ComponentError::Refused { .. }
+            | ComponentError::Record { .. } => Exit::Failed,
+            ComponentError::StoredRelease { .. } => Exit::Untrusted,
+            ComponentError::GivenUp { failure, .. } => match failure.reason {
+                Reason::SelfTest => Exit::SelfTest,
+                Reason::Environment => Exit::TryLater,
+                _ => Exit::Health,
+            },
+            ComponentError::Failed { .. } => Exit::Health,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use super::Fault;
+use bistable_format::archive::Sink;
+use std::path::Path;
+
+/// A version of a component that lies in its folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredVersion {
+    /// Its name: what [`ComponentStore::begin`] was given.
+    pub name: String,
+    /// Whether it has got that name, with [`ComponentStore::complete`].
+    pub is_complete: bool,
+}
+
+/// Where the versions of components lie, on the partition that outlives updates: each in a folder of its own, and beside them one
+/// link, the durable name. And the links of this boot, in memory, by which people and programs find them.
+///
+/// A power cut takes everything that wasn't made durable, data and names apart from each other; so a name that became durable
+/// before its data leads to empty files (measured on ext4).
+pub trait ComponentStore {
+    /// The versions of a component, sorted; none of one that has no folder.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault>;
+
+    /// Begin to unpack a version beside the others. What an earlier attempt left of it goes first.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn begin(&mut self, component: &str, version: &str) -> Result<Box<dyn Sink<Error = Fault>>, Fault>;
+
+    /// Store the signed release of a version, beside its folder.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn keep_release(&mut self, component: &str, version: &str, signed: &[u8]) -> Result<(), Fault>;
+
+    /// The signed release of a version. Nothing about it is verified.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn release(&mut self, component: &str, version: &str) -> Result<Vec<u8>, Fault>;
+
+    /// Make durable whatever was written.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    fn sync(&mut self) -> Result<(), Fault>;
+
+    /// Give a version that was unpacked its name, durably. What is in it has to be durable before (I13).
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    fn complete(&mut self, component: &str, version: &str) -> Result<(), Fault>;
+
+    /// Remove a version, complete or not, and its release. None is no error.
+    ///
+    /// # Errors
+    /// When it can't be removed.
+    fn remove(&mut self, component: &str, version: &str) -> Result<(), Fault>;
+
+    /// The version that the durable name leads to.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    fn current(&mut self, component: &str) -> Result<Option<String>, Fault>;
+
+    /// Have the durable name lead to a version, or to none. After a power cut it leads to the old or the new one; after `Ok` to the
+    /// new one.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn set_current(&mut self, component: &str, version: Option<&str>) -> Result<(), Fault>;
+
+    /// The version that the link of this boot leads to.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    fn shown(&mut self, component: &str) -> Result<Option<String>, Fault>;
+
+    /// Have the link of this boot lead to a version, or to none. It doesn't outlive the boot.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn show(&mut self, component: &str, version: Option<&str>) -> Result<(), Fault>;
+
+    /// Bytes that are free.
+    ///
+    /// # Errors
+    /// When that can't be asked.
+    fn free_bytes(&mut self) -> Result<u64, Fault>;
+
+    /// Whether the path that people and programs use is the link of this boot, or leads to it.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    fn is_reached_by(&mut self, component: &str, path: &Path) -> Result<bool, Fault>;
+}
