@@ -26,7 +26,7 @@ pub(super) struct Ended {
 }
 
 impl Kit {
-    /// Staging offers 1.1.0 and 1.2.0, the first of them attested and promoted into production.
+    /// Staging offers 1.1.0 and 1.2.0, the first of them attested and promoted into production; another channel a component.
     pub(super) fn new() -> Kit {
         let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
         let kit = Kit { folder, product };
@@ -37,6 +37,7 @@ impl Kit {
             fs::write(kit.path(name), SECRET).unwrap();
         }
         kit.product.channel_key.write(&kit.path("channel")).unwrap();
+        kit.product.release_key.write(&kit.path("release")).unwrap();
         key(7).write(&kit.path("rig")).unwrap();
         key(67).write(&kit.path("stranger")).unwrap();
         fs::write(kit.path("1.root"), &kit.product.root.bytes).unwrap();
@@ -46,10 +47,18 @@ impl Kit {
             let made = crate::publish::bundle(&kit.product, &kit.folder, minor, "x");
             fs::rename(made, kit.path(&format!("{minor}.bundle"))).unwrap();
         }
+        fs::create_dir(kit.path("core")).unwrap();
+        fs::write(kit.path("core/run"), "x").unwrap();
+        let core = [
+            ["build", "--component", "core", "--kind", "directory", "--tree", "{core}", "--product"],
+            ["hub", "--version", "2.0.0", "--board", "pi4", "--key", "{release.key}", "--root"],
+        ];
         for args in [
+            &[&core.concat()[..], &["{1.root}", "--out", "{core.bundle}"]].concat()[..],
             &["repo", "init", "--root", "{1.root}"][..],
             &["publish", "{1.bundle}", "--key", "{channel.key}"],
             &["publish", "{2.bundle}", "--key", "{channel.key}"],
+            &["publish", "{core.bundle}", "--channel", "apps", "--key", "{channel.key}"],
             &["channel", "gates", "production", "--require", "{gate}", "--key", "{channel.key}"],
             &["attest", "staging", "1.1.0", "--kind", "tested", "--key", "{rig.key}"],
             &["attest", "staging", "1.2.0", "--kind", "tested", "--key", "{rig.key}"],

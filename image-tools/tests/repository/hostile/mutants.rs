@@ -115,7 +115,7 @@ pub(super) fn links() -> Vec<Mutant> {
                 "channels/evil",
                 "channels/staging/00000003.channel",
                 "roots/2.root",
-                "audit/00000008.json",
+                "audit/00000009.json",
             ])
             .chain([
                 "holds/0123456789abcdef",

@@ -37,6 +37,33 @@ const fn signs(verb: &'static str, words: &'static [&'static str]) -> Try {
     Try { verb, words, signs: true }
 }
 
+/// An image that brings along a component of the repository.
+const BUILD: &[&str] = &[
+    "--bind",
+    "core=2.0.0",
+    "--product",
+    "hub",
+    "--version",
+    "9.0.0",
+    "--board",
+    "pi4",
+    "--system",
+    "{system}",
+    "--boot",
+    "{boot}",
+    "--boot-size",
+    "4M",
+    "--level",
+    "1",
+    "--key",
+    "{release.key}",
+    "--root",
+    "{1.root}",
+    "--force",
+    "--out",
+    "{destination/bound.bundle}",
+];
+
 /// In this order: what only reads comes first, what removes comes last.
 pub(super) const TRIES: &[Try] = &[
     reads("audit", &[]),
@@ -49,6 +76,7 @@ pub(super) const TRIES: &[Try] = &[
     reads("show", &["1.1.0"]),
     reads("fsck", &[]),
     reads("fsck", &["--deep", "--json"]),
+    reads("build", BUILD),
     reads("repo probe", &[]),
     reads("site", &["--out", "{destination/site}"]),
     reads("sync", &["{destination/copy}"]),
