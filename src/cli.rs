@@ -116,6 +116,8 @@ pub enum Verb {
     Reboot,
     /// Check, install, self-test, arm and reboot in one go
     Update(Source),
+    /// Take a repository that was brought as an offer: report it, and stage it unless update.mode is "check"
+    Offer(OfferArgs),
     /// Continue with what the journal says: what runs at each boot
     Resume,
     /// Run the running release's health check and report what it finds; drives pins only if the check includes self-tests
@@ -299,6 +301,17 @@ pub struct Repository {
     pub channel: Option<String>,
 }
 
+/// A repository that was brought.
+#[derive(Clone, Debug, Args)]
+pub struct OfferArgs {
+    /// The repository's folder, for example on a stick
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The channel to look at
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
+}
+
 /// Where a release comes from.
 #[derive(Clone, Debug, Args)]
 pub struct Source {
@@ -378,12 +391,19 @@ pub enum ComponentVerb {
 }
 
 /// What can be asked about the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ConfigVerb {
     /// Report everything that is wrong or doubtful, with file and line
     Check,
     /// Show every setting, with where its value comes from and what that overrides
     Show,
+    /// Have the daemon read its configuration now; fails if it has a problem, and the daemon keeps the one that it has
+    #[cfg(feature = "daemon")]
+    Reload {
+        /// The daemon's socket, by default /run/bistable/api.sock
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]

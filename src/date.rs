@@ -51,6 +51,21 @@ pub(crate) fn from_rfc3339(text: &str) -> Option<u64> {
     (rfc3339(seconds) == text).then_some(seconds)
 }
 
+/// Seconds since 1970 of a date as HTTP writes it, like `Wed, 21 Oct 2026 07:28:00 GMT` (IMF-fixdate: RFC 9110, 5.6.7). `None` for
+/// anything else; the two obsolete forms are not written any more. The day of the week is not looked at.
+pub(crate) fn from_http(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.trim().split_once(", ")?;
+    let mut parts = rest.split(' ');
+    let (day, month, year, time) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if parts.next() != Some("GMT") || parts.next().is_some() {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    from_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z"))
+}
+
 /// The same of a time stamp, if the clock that wrote it was synchronized.
 pub(crate) fn believed(timestamp: &str, synchronized: bool) -> Option<u64> {
     from_rfc3339(timestamp).filter(|_| synchronized)
@@ -64,8 +79,26 @@ pub(crate) fn utc_minute(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_rfc3339, rfc3339, utc_date, utc_minute};
+    use super::{from_http, from_rfc3339, rfc3339, utc_date, utc_minute};
     use proptest::prelude::*;
+
+    #[test]
+    fn dates_of_http() {
+        for (text, seconds) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", from_rfc3339("2026-10-21T07:28:00Z")),
+            (" Thu, 01 Jan 1970 00:00:00 GMT ", Some(0)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
+            ("Sun Nov  6 08:49:37 1994", None),
+            ("Mon, 31 Feb 2026 00:00:00 GMT", None),
+            ("Wed, 21 Oct 2026 07:28:00 CET", None),
+            ("Wed, 21 Oct 2026 07:28:00 GMT x", None),
+            ("Wed, 1 Oct 2026 07:28:00 GMT", None),
+            ("", None),
+        ] {
+            assert_eq!(from_http(text), seconds, "{text}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -1,5 +1,8 @@
 //! What all HTTP clients of this program have in common: whom they trust, and that they follow no proxy and no redirect.
-use crate::ports::{Answer, HostError, Request};
+use crate::{
+    date::from_http,
+    ports::{Answer, HostError, Request},
+};
 use std::{
     fs,
     io::{self, Read},
@@ -9,7 +12,7 @@ use std::{
 use ureq::{
     Agent, Body,
     config::ConfigBuilder,
-    http::Response,
+    http::{HeaderMap, Response, header},
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
     typestate::AgentScope,
 };
@@ -71,7 +74,7 @@ pub(crate) fn post(request: &Request, timeout: Duration) -> Result<Answer, HostE
 pub(crate) struct Delivered {
     /// The status.
     pub(crate) status: u16,
-    /// How long it asks to be left alone, in seconds as RFC 9110 has them; a date would need a clock.
+    /// How long it asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -91,11 +94,22 @@ pub(crate) fn deliver(
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         request.send(text)
     })
-    .map(|response| {
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-        let seconds = retry_after.and_then(|value| value.trim().parse().ok());
-        Delivered { status: response.status().as_u16(), retry_after: seconds.map(Duration::from_secs) }
+    .map(|response| Delivered {
+        status: response.status().as_u16(),
+        retry_after: retry_after(response.headers()),
     })
+}
+
+/// How long a server asks to be left alone (RFC 9110, 10.2.3). A date is compared with the one that the server itself gives: the
+/// clock of this device may not be set.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: header::HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = text(header::RETRY_AFTER)?;
+    if !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_digit()) {
+        return asked.parse().ok().map(Duration::from_secs);
+    }
+    let (until, now) = (from_http(asked)?, from_http(text(header::DATE)?)?);
+    Some(Duration::from_secs(until.saturating_sub(now)))
 }
 
 /// One question and its answer: no proxy, no redirects; all of it within the timeout.
@@ -145,4 +159,35 @@ fn system_roots() -> Option<RootCerts> {
         })
         .collect();
     (!roots.is_empty()).then(|| RootCerts::Specific(Arc::new(roots)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pause_that_a_server_asks_for_is_in_seconds_or_ends_at_a_date_by_its_own_clock() {
+        const NOW: &str = "Wed, 21 Oct 2026 07:28:00 GMT";
+        for (value, date, seconds) in [
+            ("120", "", Some(120)),
+            (" 0 ", NOW, Some(0)),
+            ("18446744073709551615", "", Some(u64::MAX)),
+            ("18446744073709551616", "", None),
+            ("-1", "", None),
+            ("+1", "", None),
+            ("1.5", "", None),
+            ("", NOW, None),
+            ("x", NOW, None),
+            ("Wed, 21 Oct 2026 07:29:30 GMT", NOW, Some(90)),
+            ("Wed, 21 Oct 2026 07:27:00 GMT", NOW, Some(0)),
+            ("Wed, 21 Oct 2026 07:29:30 GMT", "", None),
+        ] {
+            let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
+            if !date.is_empty() {
+                headers.insert(header::DATE, date.parse().unwrap());
+            }
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{value:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! Where the device is, and the update state machine: one table.
 use crate::{
-    Action, Event, Failure, Refused, Saved, Target,
+    Action, Event, Failure, Refused, Saved, Slot, Target,
     attempt::{Boot, MAX_ATTEMPTS, Tries},
 };
 
@@ -110,6 +110,16 @@ impl Now {
         match self {
             Now::Trial { .. } | Now::Saved(Saved::Committing { .. } | Saved::Reverting { .. }) => true,
             Now::Saved(Saved::Idle | Saved::Installing(_) | Saved::Staged(_) | Saved::Armed { .. }) => false,
+        }
+    }
+
+    /// Whether the boot's own service has something to decide or to finish: nothing else acts before it has. Beside what is
+    /// undecided, that is a release whose trials are used up, and one that runs without having been tried.
+    pub fn awaits_boot(&self, booted: Slot) -> bool {
+        match self {
+            Now::Saved(Saved::Staged(target)) => target.slot == booted,
+            Now::Saved(Saved::Armed { target, tries }) => target.slot == booted || tries.are_used_up(),
+            _ => self.is_undecided(),
         }
     }
 

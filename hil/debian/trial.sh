@@ -35,6 +35,19 @@ emergency() { unit bad.service local-fs.target.requires "${early}Before=local-fs
 not_started() { rm "$root/etc/systemd/system/multi-user.target.wants/bistable-resume.service"; }
 no_default() { ln -sf /no/such.target "$root/etc/systemd/system/default.target"; } # systemd then starts rescue.target
 late() { unit late.service multi-user.target.wants "[Unit]\nAfter=multi-user.target\n${oneshot}/bin/true\n"; }
+# Of the daemon, which is beside a trial and never on its way.
+daemon_masked() { ln -sf /dev/null "$root/etc/systemd/system/bistable.service"; }
+daemon_absent() { rm "$root/usr/lib/systemd/system/bistable.service" "$root/etc/systemd/system/multi-user.target.wants/bistable.service"; }
+daemon_early() {
+    # Orderings can't be taken back by a drop-in.
+    sed '/^After=/d;/^ConditionPathExists=/d' "$root/usr/lib/systemd/system/bistable.service" > "$root/etc/systemd/system/bistable.service"
+    mkdir -p "$root/etc/systemd/system/sysinit.target.wants"
+    ln -s ../bistable.service "$root/etc/systemd/system/sysinit.target.wants/bistable.service"
+}
+daemon_wanted() {
+    mkdir -p "$root/etc/systemd/system/bistable.service.d"
+    printf '[Unit]\nConditionPathExists=\n' > "$root/etc/systemd/system/bistable.service.d/here.conf"
+}
 product() { unit product.service multi-user.target.wants "[Unit]\nRequires=boot-complete.target\nAfter=boot-complete.target\n${oneshot}/bin/true\n"; }
 
 root=$here/root
@@ -63,7 +76,7 @@ row() { # WHAT TRIAL(0|1) PROGRAM SETUP EXPECTED [UNIT=STATE...]
     printf '[Timer]\nOnBootSec=12\nAccuracySec=1\n' > "$root/etc/systemd/system/bistable-trial.timer.d/short.conf"
     # There is no such partition here, and waiting for it proves nothing.
     rm "$root/etc/systemd/system/local-fs.target.wants/persistent.mount"
-    unit report.service sysinit.target.wants "${early}IgnoreOnIsolate=yes\n[Service]\nType=oneshot\nStandardOutput=file:/report\nExecStart=/bin/sh -c 'sleep $up; for u in bistable-resume bistable-health late product; do echo \$\$u=\$\$(systemctl show -p ActiveState --value \$\$u.service); done; systemctl poweroff -ff'\n"
+    unit report.service sysinit.target.wants "${early}IgnoreOnIsolate=yes\n[Service]\nType=oneshot\nStandardOutput=file:/report\nExecStart=/bin/sh -c 'sleep $up; for u in bistable-resume bistable-health bistable late product; do echo \$\$u=\$\$(systemctl show -p ActiveState --value \$\$u.service); done; systemctl poweroff -ff'\n"
     $setup
     # 133: the container asked to be started again.
     timeout -s KILL 120 systemd-nspawn -D "$root" --register=no --keep-unit --console=pipe \
@@ -91,6 +104,14 @@ row "trial: no default target"                            1 'exit 0'    no_defau
 row "trial: undecided, a unit after multi-user.target"    1 'sleep 900' late         up bistable-resume=activating late=active
 row "trial: a unit that needs a healthy system"           1 'exit 0'    product      up bistable-health=active product=active
 row "trial: undecided, a unit that needs a healthy system" 1 'sleep 900' product     up bistable-health=inactive product=inactive
+# One program is both: as a daemon it does what the row says, and `resume` decides. Type=notify waits for a daemon that hangs.
+as_daemon() { printf 'case "$1" in daemon) %s ;; esac; exit 0' "$1"; } # WHAT
+row "trial: the daemon is killed"                         1 "$(as_daemon "kill -9 \$\$")" daemon_wanted up bistable-resume=active
+row "trial: the daemon hangs"                             1 "$(as_daemon 'sleep 900')" daemon_wanted up bistable-resume=active bistable=activating
+row "trial: the daemon is masked"                         1 'exit 0'    daemon_masked up bistable-resume=active bistable=inactive
+row "trial: the daemon is absent"                         1 'exit 0'    daemon_absent up bistable-resume=active bistable=inactive
+row "trial: the daemon is started early, and hangs"       1 "$(as_daemon 'sleep 900')" daemon_early up bistable-resume=active bistable=activating
+row "trial: the daemon hangs, and the agent fails"        1 "$(printf 'case "$1" in daemon) sleep 900 ;; esac; exit 1')" daemon_wanted reset
 row "default: the agent fails"                            0 'exit 1'    nothing      up bistable-resume=failed
 row "default: the agent fails, a unit that needs health"  0 'exit 1'    product      up product=inactive
 row "default: something before the agent hangs"           0 'exit 0'    hangs_before up bistable-resume=inactive

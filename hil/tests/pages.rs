@@ -391,6 +391,31 @@ fn changelog_says_a_release_in_twenty_lines() {
 }
 
 #[test]
+fn each_row_of_the_degradation_table_names_a_test_that_exists() {
+    let page = Page::named("src/docs/daemon.md");
+    let rows: Vec<_> = part(&page, "degradation").lines().skip(2).collect();
+    for what in [
+        "a clock",
+        "network",
+        "DNS",
+        "`persistent`",
+        "a container engine",
+        "GPIO",
+        "FleetLock",
+        "the daemon",
+        "events",
+    ] {
+        assert!(rows.iter().any(|row| row.starts_with(&format!("| {what} |"))), "no row for {what}");
+    }
+    for row in rows {
+        let held_by = row.trim_end_matches(" |").rsplit(" | ").next().unwrap().trim_matches('`');
+        let (file, test) = held_by.split_once("::").unwrap_or_else(|| panic!("{row}"));
+        let text = fs::read_to_string(workspace().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert!(text.contains(&format!("fn {test}(")), "{held_by} does not exist");
+    }
+}
+
+#[test]
 fn a_command_that_fails_is_reported() {
     let failed = std::panic::catch_unwind(|| run("page", "true\nfalse\n"));
     assert!(failed.is_err());

@@ -41,8 +41,15 @@ pub enum AgentEvent<'a> {
     RollbackFailed(&'a Target, &'a Failure),
     /// The update in flight ended, and the history says how; the state that follows comes next.
     Ended(&'a Entry),
-    /// A step took longer than expected, this long.
-    Slow(StepName, Duration),
+    /// A step took longer than expected.
+    Slow {
+        /// The step.
+        step: StepName,
+        /// How long it took.
+        took: Duration,
+        /// How long it takes at most if nothing is unusual.
+        expected: Duration,
+    },
     /// The state was saved. It comes before [`State`](AgentEvent::State), and before anything is done about it.
     Saved(&'a Now),
 }
@@ -77,8 +84,8 @@ impl AgentEvent<'_> {
                 reason: verdict.unhealthy().map(ToOwned::to_owned),
                 report: verdict.report().clone(),
             },
-            AgentEvent::Slow(step, took) => {
-                Event::Slow { step, took_s: took.as_secs(), expected_s: step.row().expected.as_secs() }
+            AgentEvent::Slow { step, took, expected } => {
+                Event::Slow { step, took_s: took.as_secs(), expected_s: expected.as_secs() }
             }
             AgentEvent::Repaired(slot) => Event::FlagRepaired { slot },
             AgentEvent::Rebooting(slot) => Event::Rebooting { slot },

@@ -1,10 +1,10 @@
 //! One function through which each step of an update passes. What follows from a failure, and when a step is stopped or said to be
-//! slow, is in the [table of steps](crate::steps::STEPS).
+//! slow, is in the [table of steps](crate::steps::STEPS), and some of it in the configuration (`timeout`).
 use super::{Agent, AgentEvent};
 use crate::{
     Error,
     ports::Fault,
-    steps::{Limit, OnError, StepName},
+    steps::{Limit, OnError, Step, StepName},
 };
 use bistable_boot::{Event, Failure};
 use std::time::Duration;
@@ -60,6 +60,22 @@ impl Deadline {
 }
 
 impl Agent<'_> {
+    /// When the agent stops a step, and how long it takes at most if nothing is unusual: as the owner says, or as the table does.
+    fn times(&self, row: &Step) -> (Option<Duration>, Duration) {
+        let timeouts = &self.device.settings.timeouts;
+        let limit = match row.timeout {
+            Limit::After(_) => Some(timeouts.install),
+            Limit::Own(_) => None,
+        };
+        let expected = match row.id {
+            StepName::Install => timeouts.expected_install,
+            StepName::SelfTest => timeouts.expected_self_test,
+            StepName::Health => timeouts.expected_health,
+            _ => row.expected,
+        };
+        (limit, expected)
+    }
+
     /// Run one step.
     pub(super) fn step<T>(
         &mut self,
@@ -68,14 +84,12 @@ impl Agent<'_> {
     ) -> Result<T, Error> {
         let row = name.row();
         let start = self.device.board.clock.now();
-        let until = match row.timeout {
-            Limit::After(limit) => Some((start.saturating_add(limit), limit)),
-            Limit::Own(_) => None,
-        };
+        let (limit, expected) = self.times(row);
+        let until = limit.map(|limit| (start.saturating_add(limit), limit));
         let done = work(self, Deadline { step: name, until });
         let took = self.device.board.clock.now().saturating_sub(start);
-        if took > row.expected {
-            self.observer.on_event(AgentEvent::Slow(name, took));
+        if took > expected {
+            self.observer.on_event(AgentEvent::Slow { step: name, took, expected });
         }
         match done {
             Ok(passed) => Ok(passed),

@@ -59,6 +59,9 @@ pub enum Answer {
     Tokens(StoredTokens),
     /// `config check`.
     ConfigChecked(ConfigChecked),
+    /// `config reload`.
+    #[cfg(feature = "daemon")]
+    ConfigReloaded(ConfigReloaded),
     /// `config show`.
     ConfigShown(Listing),
     /// What is wrong with a configuration: a failure of any verb.
@@ -331,6 +334,15 @@ pub struct ConfigChecked {
     pub files: usize,
     /// What is legal and yet doubtful.
     pub remarks: Vec<Remark>,
+}
+
+/// `config reload`.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConfigReloaded {
+    /// How many files the daemon uses.
+    pub files: usize,
 }
 
 /// What is wrong with a configuration.

@@ -21,7 +21,7 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Offers) -> Result<Reply,
     match opened {
         Ok((mut opened, _)) => {
             let running = running_release(&mut agent.device)?;
-            opened = opened.allow(allowed(&agent.device.settings, None));
+            opened = opened.allow(allowed(&agent.device.settings, repository, None));
             match opened.ask(&mut *mirrors, running.as_ref()) {
                 Ok(download) => {
                     let refused = opened.check(&download).err().filter(|_| !is_written(agent, &opened));
@@ -75,7 +75,7 @@ pub(super) fn with_offer(
     for Unusable { version, problem, .. } in found.unusable() {
         agent.remark(&format!("release {version} can't be used: {problem}"));
     }
-    let mut opened = opened.allow(allowed(&agent.device.settings, version));
+    let mut opened = opened.allow(allowed(&agent.device.settings, &wanted.offers, version));
     if !is_written(agent, &opened) {
         let running = running_release(&mut agent.device)?;
         let download = opened.ask(&mut *mirrors, running.as_ref())?;
@@ -84,11 +84,16 @@ pub(super) fn with_offer(
     act(agent, &mut opened.from(mirrors), direction)
 }
 
-/// What is named explicitly is fetched, however large it is.
-fn allowed(settings: &Settings, version: Option<&Version>) -> Allowed {
+/// What is named explicitly is fetched, however large it is. What is brought comes over no network that costs.
+fn allowed(settings: &Settings, asked: &Offers, version: Option<&Version>) -> Allowed {
+    let is_folder = |url: &String| matches!(Location::parse(url), Ok(Location::Folder(_)));
+    let is_brought = !asked.source.is_empty() && asked.source.iter().all(is_folder);
     match version {
         Some(_) => Allowed::default(),
-        None => Allowed { bytes: settings.update.max_download, deltas_only: settings.update.deltas_only },
+        None if is_brought => {
+            Allowed { bytes: settings.update.max_download, deltas_only: settings.update.deltas_only }
+        }
+        None => Allowed { bytes: settings.update.max_download, deltas_only: settings.update.needs_delta() },
     }
 }
 

@@ -3,6 +3,7 @@ use crate::{
     Error,
     board::CardError,
     error::{BundleError, CheckError, ComponentError},
+    events::Priority,
 };
 use bistable_boot::Reason;
 use bistable_format::freshness::Stale;
@@ -108,7 +109,112 @@ pub enum Code {
     Simulator,
 }
 
+/// What a failure is about: who has to look at it. Classes may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Class {
+    /// Whoever asked.
+    Usage,
+    /// Nothing is wrong: the owner's rules say no, or not now.
+    Policy,
+    /// The configuration.
+    Configuration,
+    /// The way to the repository.
+    Network,
+    /// The repository, or how it is kept.
+    Repository,
+    /// Keys and signatures.
+    Trust,
+    /// The release.
+    Release,
+    /// The device and its card.
+    Device,
+}
+
 impl Code {
+    /// All of them.
+    pub const ALL: [Code; 46] = [
+        Code::NoComponent,
+        Code::Cancelled,
+        Code::TimedOut,
+        Code::NothingToDo,
+        Code::Usage,
+        Code::NotNow,
+        Code::Busy,
+        Code::Config,
+        Code::Card,
+        Code::Journal,
+        Code::Machine,
+        Code::Open,
+        Code::NoRoot,
+        Code::UntrustedRoot,
+        Code::Untrusted,
+        Code::Damaged,
+        Code::NotABundle,
+        Code::Unreachable,
+        Code::Missing,
+        Code::OtherBase,
+        Code::PartialDelta,
+        Code::StaleBase,
+        Code::TooMuch,
+        Code::NoDelta,
+        Code::Incompatible,
+        Code::Rejected,
+        Code::Withdrawn,
+        Code::Expired,
+        Code::Replayed,
+        Code::RootExpired,
+        Code::Older,
+        Code::NeedsNewerAgent,
+        Code::Equivocation,
+        Code::NoChannel,
+        Code::NoSource,
+        Code::NotAttested,
+        Code::Preflight,
+        Code::SelfTest,
+        Code::Health,
+        Code::UntrustedCheck,
+        Code::Environment,
+        Code::NotTried,
+        Code::NotRebooted,
+        Code::StoredRelease,
+        Code::WrongState,
+        Code::Simulator,
+    ];
+
+    /// What a failure of this kind is about, and how much it matters: for events, logs, metrics and alerts.
+    pub fn traits(self) -> (Class, Priority) {
+        use Priority::{Critical, Error, Info, Warning};
+        match self {
+            Code::Usage | Code::NoComponent | Code::NotABundle | Code::WrongState => (Class::Usage, Warning),
+            Code::Simulator => (Class::Usage, Error),
+            Code::Cancelled
+            | Code::NothingToDo
+            | Code::NotNow
+            | Code::Busy
+            | Code::TooMuch
+            | Code::NoDelta => (Class::Policy, Info),
+            Code::NoSource => (Class::Configuration, Info),
+            Code::Config | Code::NoChannel | Code::UntrustedCheck | Code::Environment => {
+                (Class::Configuration, Error)
+            }
+            Code::TimedOut | Code::Unreachable => (Class::Network, Warning),
+            Code::Missing | Code::OtherBase | Code::PartialDelta | Code::Older | Code::NotAttested => {
+                (Class::Repository, Warning)
+            }
+            Code::Damaged | Code::Expired | Code::RootExpired => (Class::Repository, Error),
+            Code::Untrusted | Code::Replayed => (Class::Trust, Error),
+            Code::NoRoot | Code::UntrustedRoot | Code::Equivocation => (Class::Trust, Critical),
+            Code::Rejected => (Class::Release, Info),
+            Code::Incompatible | Code::Withdrawn => (Class::Release, Warning),
+            Code::NeedsNewerAgent | Code::SelfTest | Code::Health => (Class::Release, Error),
+            Code::StaleBase | Code::Preflight => (Class::Device, Warning),
+            Code::Machine | Code::Open | Code::NotRebooted => (Class::Device, Error),
+            Code::Card | Code::Journal | Code::NotTried | Code::StoredRelease => (Class::Device, Critical),
+        }
+    }
+
     /// The kind of an error.
     pub fn of(e: &Error) -> Code {
         match e {
@@ -117,7 +223,7 @@ impl Code {
             Error::NotNow(_) => Code::NotNow,
             Error::Card(CardError::Busy { .. }) => Code::Busy,
             Error::Card(_) => Code::Card,
-            Error::Config(_) => Code::Config,
+            Error::Config(_) | Error::NotReloaded(_) => Code::Config,
             Error::Journal(_) => Code::Journal,
             Error::Fault(_) => Code::Machine,
             #[cfg(target_os = "linux")]
@@ -216,6 +322,55 @@ impl Code {
             CheckError::NoChannel { .. } => Code::NoChannel,
             CheckError::NoSource => Code::NoSource,
             CheckError::NoId(_) => Code::Machine,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn word(of: impl Serialize) -> String {
+        serde_json::to_value(of).unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// The table of failures on the page is that of the code.
+    #[test]
+    fn the_page_lists_every_code_with_its_class_and_severity() {
+        const BEGIN: &str = "<!-- codes: `BLESS=1 cargo test -p bistable code` writes them -->\n";
+        const END: &str = "<!-- end -->";
+        let words: BTreeSet<String> = Code::ALL.map(word).into();
+        assert_eq!(words.len(), Code::ALL.len());
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/cli.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (old, after) = rest.split_once(END).unwrap();
+        let mut codes = Code::ALL;
+        codes.sort_by_key(|code| (code.traits().0, word(code.traits().1), word(*code)));
+        let mut table = String::from("| `class` | `severity` | `code` |\n|---|---|---|\n");
+        for codes in codes.chunk_by(|a, b| a.traits() == b.traits()) {
+            let (class, severity) = codes[0].traits();
+            let words: Vec<String> = codes.iter().map(|code| format!("`{}`", word(*code))).collect();
+            table += &format!("| `{}` | {} | {} |\n", word(class), word(severity), words.join(", "));
+        }
+        if std::env::var_os("BLESS").is_some() {
+            #[expect(clippy::disallowed_methods, reason = "a page of the sources")]
+            std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        } else {
+            assert!(old == table, "BLESS=1 writes the table of {}:\n{table}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_waits_is_no_alarm_and_what_a_person_has_to_look_at_is_one() {
+        for code in Code::ALL {
+            let (class, severity) = code.traits();
+            assert!(class != Class::Policy || severity == Priority::Info, "{code:?}");
+            assert!(
+                severity != Priority::Critical || matches!(class, Class::Trust | Class::Device),
+                "{code:?}"
+            );
         }
     }
 }

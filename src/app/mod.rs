@@ -44,8 +44,8 @@ pub use answer::{
     Preflighted, Problems, Readiness, Repair, Rested, SelfTested, SelfTestsVerdict,
 };
 #[cfg(feature = "daemon")]
-pub use answer::{Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
-pub use code::Code;
+pub use answer::{ConfigReloaded, Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
+pub use code::{Class, Code};
 pub use components::{ComponentStatus, Components, LastUpdate, RejectedVersion};
 pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 /// The verbs as help shows them: the order is that of [`Verb`](super::Verb).
 const GROUPS: Groups<'static> = &[
     ("Show", &["status", "history", "events", "metrics"]),
-    ("Update", &["check", "preflight", "install", "self-test", "arm", "reboot", "update"]),
+    ("Update", &["check", "preflight", "install", "self-test", "arm", "reboot", "update", "offer"]),
     ("Trial", &["resume", "health", "commit", "revert"]),
     ("Maintain", &["component", "config", "inhibit", "repair", "daemon", "web", "token"]),
     ("Simulate", &["sim"]),
@@ -42,6 +42,7 @@ pub const EXAMPLES: &[Example<'static>] = &[
     ("bistable-arm", "bistable arm", "let the next reboot try the staged release"),
     ("bistable-update", "bistable update", "take what the channel offers"),
     ("bistable-update", "bistable update 1.1.0 --retry-rejected", "a version that failed here before"),
+    ("bistable-offer", "bistable offer /media/stick", "take what is on a stick, as far as update.mode goes"),
     ("bistable-health", "bistable health", "run the checks as a report"),
     ("bistable-revert", "bistable revert", "give up the update, or return to the other slot's release"),
     (

@@ -7,7 +7,7 @@ use crate::{
     events::{JobEnd, JobStart, Kind, SharedLog},
 };
 use bistable_format::failure::on_one_line;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// Who asks for something.
@@ -25,6 +25,19 @@ pub(super) struct By {
 }
 
 impl By {
+    /// Who asks the daemon.
+    #[cfg(feature = "daemon")]
+    pub(super) fn of(asker: &app::Asker) -> By {
+        let app::Asker { via, uid, token } = asker.clone();
+        By { source: via.name(), uid, user: None, token, is_job: true }
+    }
+
+    /// As events name whoever it is.
+    pub(super) fn json(&self) -> Value {
+        let By { source, uid, user, token, .. } = self;
+        json!({ "source": source, "uid": uid, "user": user, "token": token })
+    }
+
     /// Who runs this program.
     pub(super) fn cli() -> By {
         let uid = Some(nix::unistd::getuid().as_raw());
@@ -33,10 +46,10 @@ impl By {
 }
 
 /// The configuration, if it isn't what it was. What can't be read is reported by whoever needs it.
-pub(super) fn configured(log: &SharedLog, root: &Path) {
+pub(super) fn configured(log: &SharedLog, root: &Path, by: &By) {
     if let Ok(loaded) = config::read(root) {
         let listing = loaded.listing();
-        log.configured(&listing.digests(), listing.files());
+        log.configured(&listing.digests(), listing.files(), &by.json());
     }
 }
 
@@ -77,11 +90,26 @@ pub(super) fn started(log: &SharedLog, operation: &str, by: &By) {
 
 /// A job of the daemon's ended.
 pub(super) fn ended(log: &SharedLog, ended: &Result<Answer, Failed>) {
+    let uptime = Some(log.uptime());
+    let traits = ended.as_ref().err().map(|failed| app::Code::of(&failed.error).traits());
     let data = match ended {
-        Ok(_) => JobEnd { exit: Exit::Done.code(), error: None },
-        Err(failed) => JobEnd { exit: failed.error.exit().code(), error: Some(on_one_line(&*failed.error)) },
+        Ok(_) => {
+            JobEnd { exit: Exit::Done.code(), error: None, is_passing: false, retry_after: None, uptime }
+        }
+        Err(failed) => JobEnd {
+            exit: failed.error.exit().code(),
+            error: Some(on_one_line(&*failed.error)),
+            is_passing: failed.error.exit() == Exit::TryLater,
+            retry_after: failed.error.retry_after().map(|time| time.as_secs()),
+            uptime,
+        },
     };
-    log.append(Kind::JobEnded, "daemon", serde_json::to_value(data).unwrap_or_default());
+    let mut data = serde_json::to_value(data).unwrap_or_default();
+    if let (Some((class, severity)), Some(data)) = (traits, data.as_object_mut()) {
+        data.insert("class".into(), json!(class));
+        data.insert("severity".into(), json!(severity));
+    }
+    log.append(Kind::JobEnded, "daemon", data);
 }
 
 /// A repair was asked for, which no agent does.
@@ -106,10 +134,14 @@ pub(super) fn checked(log: &SharedLog, checked: &Result<Answer, Failed>) {
     let Some(app::Answer::Checked(report)) = report else {
         if let Err(failed) = checked {
             let (error, code) = (&failed.error, app::Code::of(&failed.error));
+            let (class, severity) = code.traits();
             log.append(
                 Kind::Check,
                 "agent",
-                json!({ "problem": error.to_string(), "code": code, "uptime": log.uptime() }),
+                json!({
+                    "problem": error.to_string(), "code": code, "class": class, "severity": severity, "uptime": log.uptime(),
+                    "retry_after": error.retry_after().map(|time| time.as_secs()),
+                }),
             );
         }
         return;

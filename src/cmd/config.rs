@@ -4,27 +4,56 @@ use crate::{
     Error,
     app::{self, ConfigChecked, Problems},
     cli::{ConfigVerb, GlobalArgs},
-    config::{self, ConfigError, Level, Remark},
+    config::{self, ConfigError, Level, Loaded, Remark},
 };
+#[cfg(feature = "daemon")]
+use crate::{app::ConfigReloaded, serve};
+#[cfg(feature = "daemon")]
+use std::path::Path;
 
-pub(super) fn run(at: &GlobalArgs, verb: ConfigVerb) -> Result<Answer, Failed> {
+/// The daemon's socket, if no other one is named.
+#[cfg(feature = "daemon")]
+const SOCKET: &str = "/run/bistable/api.sock";
+
+pub(super) fn run(at: &GlobalArgs, verb: &ConfigVerb) -> Result<Answer, Failed> {
+    let answer: fn(&Loaded) -> Answer = match verb {
+        ConfigVerb::Check => checked,
+        ConfigVerb::Show => shown,
+        #[cfg(feature = "daemon")]
+        ConfigVerb::Reload { socket } => return reload(socket.as_deref().unwrap_or(Path::new(SOCKET))),
+    };
     let root = match &at.root {
         Some(root) => root.clone(),
         None => Place::of(at)?.root(at),
     };
-    let loaded = config::read(&root).map_err(failed)?;
-    match verb {
-        ConfigVerb::Check => {
-            let remarks = loaded.remarks();
-            let files = loaded.files().len();
-            let text = text(files, &remarks);
-            Ok(Answer::new(text, app::Answer::ConfigChecked(ConfigChecked { files, remarks })))
-        }
-        ConfigVerb::Show => {
-            let listing = loaded.listing();
-            Ok(Answer::new(listing.text(), app::Answer::ConfigShown(listing)))
-        }
+    config::read(&root).map(|loaded| answer(&loaded)).map_err(failed)
+}
+
+fn checked(loaded: &Loaded) -> Answer {
+    let remarks = loaded.remarks();
+    let files = loaded.files().len();
+    let text = text(files, &remarks);
+    Answer::new(text, app::Answer::ConfigChecked(ConfigChecked { files, remarks }))
+}
+
+fn shown(loaded: &Loaded) -> Answer {
+    let listing = loaded.listing();
+    Answer::new(listing.text(), app::Answer::ConfigShown(listing))
+}
+
+/// Have the daemon read its configuration again, and wait until it says whether it can use it. Nothing of this process, as its
+/// environment, counts for that.
+#[cfg(feature = "daemon")]
+fn reload(socket: &Path) -> Result<Answer, Failed> {
+    let absent = |source| Error::Open { path: socket.into(), source };
+    let (status, answer) = serve::web::post(socket, "/v1/config/reload").map_err(absent)?;
+    if status != 200 {
+        let detail = answer["detail"].as_str().unwrap_or("it does not say why");
+        return Err(Error::NotReloaded(detail.into()).into());
     }
+    let files = answer["files"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
+    let text = format!("the daemon uses {}", counted(files, "file"));
+    Ok(Answer::new(text, app::Answer::ConfigReloaded(ConfigReloaded { files })))
 }
 
 fn failed(e: ConfigError) -> Failed {

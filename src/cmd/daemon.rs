@@ -11,10 +11,10 @@ use crate::{
         schedule::{Moment, Rules, Standing, When},
     },
     board::{self, Access},
-    cli::{DaemonArgs, GlobalArgs},
+    cli::{ConfigVerb, DaemonArgs, GlobalArgs},
     clock::{self, SystemClock},
-    config::{self, WebRead, tokens::Tokens},
-    daemon::{self, Daemon, DevicePort, Queries, QueuedJob, Report, Survey, inhibitors, watchdog},
+    config::{self, BoardSettings, Kept, WebRead, tokens::Tokens},
+    daemon::{self, Daemon, DevicePort, Ended, Queries, QueuedJob, Report, Survey, inhibitors, watchdog},
     events::{self, End, Entry, Filter, Kind, Log, Reading, Session},
     logging,
     metrics::{Format, Live},
@@ -22,6 +22,8 @@ use crate::{
     serve::{self, Door, Entrance, Found, Stopper, TokenStore},
     status::Date,
 };
+use bistable_boot::{Now, Saved};
+use bistable_format::Urgency;
 use std::{
     fs, io,
     os::unix::{
@@ -74,8 +76,11 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
     });
     watchdog::ready();
     log::info!("daemon_ready");
-    daemon::run(daemon, &messages);
-    let seen = Workplace { at, place: Place::of(at)?, patience: Duration::ZERO }.look(&Request::Status)?;
+    if daemon::run(daemon, &messages, is_replaced) == Ended::Replaced {
+        let text = "the program's file was replaced: the new one takes over when systemd starts it";
+        return Err(Error::NotNow(text.into()).into());
+    }
+    let seen = read_only.workplace().look(&Request::Status)?;
     Ok(Answer { text: "the machine goes down".into(), ..seen })
 }
 
@@ -84,7 +89,7 @@ pub(super) fn run(at: &GlobalArgs, args: &DaemonArgs) -> Result<Answer, Failed> 
 /// # Errors
 /// When there is none.
 pub fn device(at: &GlobalArgs) -> Result<(LockedDevice, ReadOnlyDevice), Error> {
-    let read_only = ReadOnlyDevice { at: at.clone(), place: Place::of(at)? };
+    let read_only = ReadOnlyDevice { at: at.clone(), place: Place::of(at)?, kept: Arc::default() };
     Ok((LockedDevice { stamps: read_only.stamps()?, read_only: read_only.clone() }, read_only))
 }
 
@@ -124,7 +129,7 @@ impl LockedDevice {
     /// Folders in which a change matters.
     fn folders(&self) -> Vec<PathBuf> {
         let root = self.read_only.workplace().root();
-        let mut folders: Vec<PathBuf> = config::FOLDERS.map(|folder| root.join(folder)).into();
+        let mut folders = config::folders(&root);
         folders.push(root.join(inhibitors::FOLDER));
         folders.push(root.join("run/bistable/events"));
         folders.push(self.read_only.place.persistent(&self.read_only.at).join("bistable/events"));
@@ -135,17 +140,21 @@ impl LockedDevice {
 impl DevicePort for LockedDevice {
     fn act(&mut self, queued: QueuedJob, observer: &mut dyn Observer) -> Result<Reply, Failed> {
         let QueuedJob { job, request, by, bundle } = queued;
-        let by = By { source: by.via.name(), uid: by.uid, user: None, token: by.token, is_job: true };
+        let by = By::of(&by);
         let session = Session { id: logging::session().into(), request: job };
         self.read_only.workplace().work(&Work::Ask(request), &by, session, bundle, observer)
     }
 
-    fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
+    fn report(&mut self, reports: &[Report], by: &Asker) -> Result<bool, Error> {
         let workplace = self.read_only.workplace();
-        let board = config::board_settings(&workplace.root());
-        let machine = workplace.open(&board, Access::Exclusive)?;
+        let root = workplace.root();
+        let machine = workplace.open(&self.read_only.board(), Access::Exclusive)?;
         let session = logging::session();
         let mut log = Log::open(machine.events, Session { id: session.into(), request: session.into() });
+        if let Ok(loaded) = config::read(&root) {
+            let listing = loaded.listing();
+            log.configured(&listing.digests(), listing.files(), &By::of(by).json());
+        }
         for Report { kind, source, data } in reports {
             log.append(*kind, source, data.clone());
         }
@@ -158,7 +167,8 @@ impl DevicePort for LockedDevice {
     fn survey(&mut self) -> Result<Survey, Error> {
         let workplace = self.read_only.workplace();
         let root = workplace.root();
-        let settings = config::load(&root)?;
+        let settings = self.read_only.kept.load(&root)?;
+        let configured = config::read(&root).map(|loaded| loaded.listing().digests());
         let machine = workplace.open(&settings.board, Access::ReadOnly)?;
         let reading = machine.events.store().and_then(|mut store| Reading::after(&mut *store, u64::MAX));
         let fold = reading.map(|reading| reading.fold).unwrap_or_default();
@@ -177,6 +187,10 @@ impl DevicePort for LockedDevice {
             rules: Rules::of(&device.settings.update, !device.settings.source.urls.is_empty()),
             inhibitors: inhibitors::read(&root, &self.stamps.now()),
             rollbacks: fold.ends.iter().filter(|end| end.kind == rolled_back).map(when).collect(),
+            is_urgent: is_urgent(&device),
+            // The text of a map is sorted.
+            unlogged: configured.ok().filter(|set| *set != fold.config).map(|set| format!("{set:?}")),
+            rejected: self.read_only.kept.problem(),
             remembered: fold.remembered,
         })
     }
@@ -216,6 +230,7 @@ impl Stamps for Flowing {
 pub struct ReadOnlyDevice {
     at: GlobalArgs,
     place: Place,
+    kept: Arc<Kept>,
 }
 
 impl ReadOnlyDevice {
@@ -229,21 +244,27 @@ impl ReadOnlyDevice {
         SystemClock.now()
     }
 
+    /// What the owner says about the board.
+    fn board(&self) -> BoardSettings {
+        let root = self.root();
+        self.kept.load(&root).map_or_else(|_| config::board_settings(&root), |settings| settings.board)
+    }
+
     /// The board's serial number.
     fn serial(&self) -> Result<String, Error> {
         let workplace = self.workplace();
-        let mut machine = workplace.open(&config::board_settings(&workplace.root()), Access::ReadOnly)?;
+        let mut machine = workplace.open(&self.board(), Access::ReadOnly)?;
         machine.board.host.serial().map_err(|e| Error::Environment(e.to_string()))
     }
 
     fn workplace(&self) -> Workplace<'_> {
-        Workplace { at: &self.at, place: self.place.clone(), patience: Duration::ZERO }
+        let (place, kept) = (self.place.clone(), Some(Arc::clone(&self.kept)));
+        Workplace { at: &self.at, place, patience: Duration::ZERO, kept }
     }
 
     /// What of the machine has to do with events. Nothing is locked, and the rest of the configuration may be wrong.
     fn events(&self) -> Result<EventPorts, Error> {
-        let workplace = self.workplace();
-        Ok(workplace.open(&config::board_settings(&workplace.root()), Access::ReadOnly)?.events)
+        Ok(self.workplace().open(&self.board(), Access::ReadOnly)?.events)
     }
 
     /// The moment that is now, by the device's clocks.
@@ -289,7 +310,11 @@ impl Queries for ReadOnlyDevice {
     }
 
     fn config(&self) -> Result<Document, Box<Document>> {
-        answered(super::config::run(&self.at, crate::cli::ConfigVerb::Show))
+        answered(super::config::run(&self.at, &ConfigVerb::Show))
+    }
+
+    fn check_config(&self) -> Result<Document, Box<Document>> {
+        answered(super::config::run(&self.at, &ConfigVerb::Check))
     }
 
     fn metrics(&self, format: Format, live: Live) -> Result<String, Box<Document>> {
@@ -331,6 +356,19 @@ fn resident() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Whether the release that is staged, if one is, mends a hole. One that can't be read doesn't: a trial would fail with it.
+fn is_urgent(device: &Device) -> bool {
+    let Now::Saved(Saved::Staged(target) | Saved::Armed { target, .. }) = device.now() else { return false };
+    device.staged_release(target).is_ok_and(|release| release.urgency == Urgency::Security)
+}
+
+/// Whether this program's file is another one by now, as after an upgrade of its package. One that is gone has no successor.
+fn is_replaced() -> bool {
+    let file = fs::read_link("/proc/self/exe").ok();
+    let file = file.as_deref().and_then(Path::to_str).and_then(|file| file.strip_suffix(" (deleted)"));
+    file.is_some_and(|file| Path::new(file).is_file())
 }
 
 fn answered(ended: Result<Answer, Failed>) -> Result<Document, Box<Document>> {

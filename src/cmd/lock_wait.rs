@@ -12,7 +12,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long a verb waits for the lock.
 pub(super) fn patience(verb: &Verb) -> Duration {
     match verb {
-        Verb::Resume | Verb::Health => PATIENCE,
+        Verb::Resume | Verb::Health | Verb::Offer(_) => PATIENCE,
         _ => BRIEF,
     }
 }

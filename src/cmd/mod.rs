@@ -14,6 +14,7 @@ mod lock_wait;
 mod machine;
 mod metrics;
 mod narrator;
+mod offer;
 mod place;
 mod pre_hooks;
 mod repair;
@@ -58,6 +59,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
             at: &cli.at,
             place,
             patience: lock_wait::patience(&cli.verb),
+            #[cfg(feature = "daemon")]
+            kept: None,
         })
     };
     match asked(&cli.verb) {
@@ -65,6 +68,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         #[cfg(feature = "sim")]
         Asked::Sim(verb) => Ok(sim::run(Place::of(&cli.at)?.card(), verb)?),
         Asked::Events(args) => Ok(events::run(&workplace()?, args)?),
+        Asked::Offer(args) => offer::run(&workplace()?, args),
         Asked::Metrics(args) => metrics::run(&workplace()?, args),
         Asked::Component(verb) => component::run(&workplace()?, verb),
         #[cfg(feature = "daemon")]

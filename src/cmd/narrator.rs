@@ -88,8 +88,7 @@ impl Observer for Narrator {
             // The error says it; the state and what follows say it.
             AgentEvent::RollbackFailed(..) | AgentEvent::Ended(_) | AgentEvent::Saved(_) => {}
             AgentEvent::Remark(text) => self.tell(text),
-            AgentEvent::Slow(step, took) => {
-                let expected = step.row().expected;
+            AgentEvent::Slow { step, took, expected } => {
                 self.tell(&format!("{step}: took {} s, expected at most {} s", took.as_secs(), expected.as_secs()));
             }
             AgentEvent::Installed(target, stats) => {

@@ -5,14 +5,16 @@ use crate::cli::SimVerb;
 use crate::cli::{DaemonArgs, InhibitArgs, TokenVerb, WebArgs};
 use crate::{
     app::{From, Offers, Request, Wanted},
-    cli::{ComponentVerb, ConfigVerb, EventArgs, MetricsArgs, RepairArgs, Repository, Source, Verb},
+    cli::{
+        ComponentVerb, ConfigVerb, EventArgs, MetricsArgs, OfferArgs, RepairArgs, Repository, Source, Verb,
+    },
 };
 use semver::Version;
 
 /// What a verb asks for.
 pub(super) enum Asked<'a> {
     /// Something about the configuration.
-    Config(ConfigVerb),
+    Config(&'a ConfigVerb),
     /// Something of a simulated Pi's world.
     #[cfg(feature = "sim")]
     Sim(&'a SimVerb),
@@ -20,6 +22,8 @@ pub(super) enum Asked<'a> {
     Events(&'a EventArgs),
     /// Something about a component.
     Component(&'a ComponentVerb),
+    /// To follow a repository that was brought.
+    Offer(&'a OfferArgs),
     /// What is measured.
     Metrics(&'a MetricsArgs),
     /// To hold a switch off.
@@ -71,9 +75,10 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Revert => Request::Revert,
         Verb::Repair(args) => return Asked::Work(Work::Repair(args)),
         Verb::Events(args) => return Asked::Events(args),
+        Verb::Offer(args) => return Asked::Offer(args),
         Verb::Metrics(args) => return Asked::Metrics(args),
         Verb::Component(verb) => return Asked::Component(verb),
-        Verb::Config(verb) => return Asked::Config(*verb),
+        Verb::Config(verb) => return Asked::Config(verb),
         #[cfg(feature = "daemon")]
         Verb::Daemon(args) => return Asked::Daemon(args),
         #[cfg(feature = "daemon")]

@@ -10,6 +10,8 @@ use super::{
     request::Work,
     say,
 };
+#[cfg(feature = "daemon")]
+use crate::config::Kept;
 use crate::{
     Device, Error,
     agent::{Agent, Observer, Silence},
@@ -21,6 +23,8 @@ use crate::{
     ports::Board,
 };
 use bistable_boot::JournalError;
+#[cfg(feature = "daemon")]
+use std::sync::Arc;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -32,12 +36,24 @@ pub(super) struct Workplace<'a> {
     pub(super) place: Place,
     /// How long another process that works on it is waited for.
     pub(super) patience: Duration,
+    /// The configuration that was good last, for whoever runs for long.
+    #[cfg(feature = "daemon")]
+    pub(super) kept: Option<Arc<Kept>>,
 }
 
 impl Workplace<'_> {
     /// Where the running system's configuration is.
     pub(super) fn root(&self) -> PathBuf {
         self.place.root(self.at)
+    }
+
+    /// The configuration: as it is now, or as it was good last.
+    fn load(&self, root: &Path) -> Result<Settings, ConfigError> {
+        #[cfg(feature = "daemon")]
+        if let Some(kept) = &self.kept {
+            return kept.load(root);
+        }
+        load(root)
     }
 
     /// Open the machine.
@@ -53,7 +69,7 @@ impl Workplace<'_> {
     pub(super) fn look(&self, request: &Request) -> Result<Answer, Failed> {
         let root = self.root();
         // Looking must be possible above all when something is wrong.
-        let loaded = load(&root);
+        let loaded = self.load(&root);
         let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |s| s.board.clone());
         let machine = self.open(&board, Access::ReadOnly)?;
         let settings = loaded.unwrap_or_else(|e| {
@@ -84,7 +100,7 @@ impl Workplace<'_> {
     ) -> Result<Answer, Failed> {
         let root = self.root();
         let loaded =
-            load(&root).map(|settings| settings.read_below(&root)).map(|settings| match self.place {
+            self.load(&root).map(|settings| settings.read_below(&root)).map(|settings| match self.place {
                 Place::Pi => settings.with_checks_below(&root),
                 // The simulated Pi's world has programs by their paths on the device.
                 #[cfg(feature = "sim")]
@@ -104,7 +120,7 @@ impl Workplace<'_> {
         // A simulated machine that was never on boots first: that comes before what the verb does.
         verb_end.tell_console();
         if let Some(log) = &log {
-            audit::configured(log, &root);
+            audit::configured(log, &root, by);
         }
         let mut opener = Opener { verb_end: &verb_end, log: log.as_ref(), bundle };
         let ended = on_board(board, loaded, &Task { asked, by, programs }, &mut opener, observer);

@@ -23,8 +23,9 @@ use toml::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Set {
     pub(super) value: Value,
+    /// The file, or `$NAME` for a variable of the environment.
     pub(super) file: PathBuf,
-    /// The key's line, from 1; none if the file counts because it is there.
+    /// The key's line, from 1; none for a variable, and if the file counts because it is there.
     pub(super) line: Option<usize>,
 }
 
@@ -180,6 +181,16 @@ impl Reader<'_> {
     }
 }
 
+/// What is wrong with the owner's part of a key's name, if it has one.
+pub(super) fn owners_name_in(name: &str) -> Option<String> {
+    let mut table = String::new();
+    name::parts(name).find_map(|part| {
+        let why = owners_name(&table, part);
+        table = name::join(&table, part);
+        why
+    })
+}
+
 // What is wrong with a key's name in a table whose keys have names of the owner's.
 fn owners_name(table: &str, last: &str) -> Option<String> {
     let what = if table == webhook::TABLE { webhook::TABLE } else { TABLE };
@@ -187,8 +198,8 @@ fn owners_name(table: &str, last: &str) -> Option<String> {
     checked?.err().map(|e| e.to_string())
 }
 
-// What no key takes is null.
-fn value(written: &DeValue<'_>) -> Value {
+/// A value as keys take it. What no key takes is null.
+pub(super) fn value(written: &DeValue<'_>) -> Value {
     match written {
         DeValue::String(text) => text.as_ref().into(),
         DeValue::Boolean(flag) => (*flag).into(),

@@ -205,12 +205,28 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "before the second attempt; doubled before each further one",
     },
     &One {
+        name: "timeout.install", kind: time(600, 7 * 86_400), field: |i| &mut i.settings.timeouts.install,
+        help: "an installation that takes longer is stopped; what is written stays, and the next attempt continues there",
+    },
+    &One {
+        name: "timeout.expected.install", kind: time(1, 7 * 86_400), field: |i| &mut i.settings.timeouts.expected_install,
+        help: "an installation that takes longer is reported as slow, and continues",
+    },
+    &One {
+        name: "timeout.expected.self_test", kind: time(1, 86_400), field: |i| &mut i.settings.timeouts.expected_self_test,
+        help: "the same for the self-tests before the switch",
+    },
+    &One {
+        name: "timeout.expected.health", kind: time(1, 86_400), field: |i| &mut i.settings.timeouts.expected_health,
+        help: "the same for the health check of a trial; its own `deadline_s` ends it",
+    },
+    &One {
         name: "update.group", kind: Optional(GROUP), field: |i| &mut i.settings.update.group,
         help: "this device's label in rollouts that name groups, like \"canary\"",
     },
     &One {
         name: "update.id", kind: Optional(ID), field: |i| &mut i.settings.update.id,
-        help: "what its place in rollouts is drawn from, instead of the board's serial number",
+        help: "what its place in rollouts is drawn from, instead of the board's serial number, or of the machine's id where there is none",
     },
     &One {
         name: "update.mode", kind: Choice(Mode::ALL), field: |i| &mut i.settings.update.mode,
@@ -235,6 +251,14 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &One {
         name: "update.force_after", kind: Optional(time(3600, 365 * 86_400)), field: |i| &mut i.settings.update.force_after,
         help: "a release that was staged this long ago no longer waits for `windows`",
+    },
+    &One {
+        name: "update.security_force_after", kind: Optional(time(0, 365 * 86_400)), field: |i| &mut i.settings.update.security_force_after,
+        help: "the same for a release whose urgency is \"security\", if that is shorter",
+    },
+    &One {
+        name: "update.metered", kind: Flag, field: |i| &mut i.settings.update.metered,
+        help: "the network costs by the byte: as `deltas_only`, unless `max_download` says how much an update may cost",
     },
     &One {
         name: "update.max_download", field: |i| &mut i.settings.update.max_download,

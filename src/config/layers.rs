@@ -1,6 +1,7 @@
 //! Which files count, and in which order.
 use super::{
     Problem,
+    environment::Environment,
     trust::{self, Owners},
 };
 use std::{
@@ -26,13 +27,18 @@ pub(super) struct Fragments {
     pub(super) masked: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Find the fragments: one in a stronger folder masks its namesakes in weaker ones.
-pub(super) fn fragments(root: &Path, owners: Owners, problems: &mut Vec<Problem>) -> Fragments {
+/// Find the fragments: one in a stronger folder masks its namesakes in weaker ones. The credentials are the strongest folder.
+pub(super) fn fragments(
+    root: &Path,
+    environment: &Environment,
+    owners: Owners,
+    problems: &mut Vec<Problem>,
+) -> Fragments {
     let mut files: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
-    for folder in FOLDERS {
-        let folder = root.join(folder);
+    let folders = FOLDERS.into_iter().map(|folder| root.join(folder));
+    for folder in folders.chain(environment.credentials.clone()) {
         if folder.symlink_metadata().is_ok()
-            && let Err(distrust) = trust::follow(root, &folder, owners)
+            && let Err(distrust) = trust::follow(top(root, &folder), &folder, owners)
         {
             problems.push(Problem::new(&folder, None, &distrust.about(&folder)));
             continue;
@@ -56,6 +62,11 @@ pub(super) fn fragments(root: &Path, owners: Owners, problems: &mut Vec<Problem>
     found
 }
 
+// From where a file is followed: credentials are not below the root of the configuration.
+fn top<'a>(root: &'a Path, path: &Path) -> &'a Path {
+    if path.starts_with(root) { root } else { Path::new("/") }
+}
+
 fn names(folder: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -74,7 +85,7 @@ pub(super) fn text(root: &Path, path: &Path, owners: Owners, problems: &mut Vec<
         problems.push(Problem::new(path, None, &text));
         None
     };
-    let at = match trust::file(root, path, owners) {
+    let at = match trust::file(top(root, path), path, owners) {
         Ok((at, _)) => at,
         Err(distrust) => return problem(distrust.about(path)),
     };

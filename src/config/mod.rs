@@ -49,6 +49,9 @@
 //! `/run/bistable/config.d`. As with systemd, one in a later folder masks its namesakes in earlier ones, and what is left
 //! is read in the order of the names, whichever the folder; the last to set a key wins. So an empty file masks, too.
 //!
+//! Credentials that systemd gave the process are the strongest folder, and variables of its environment count more than any file
+//! (`environment`).
+//!
 //! If `/etc/bistable/self-test.toml` or `/etc/bistable/health.toml` is there, it replaces the release's, unless a
 //! fragment names another file.
 //!
@@ -60,10 +63,13 @@ mod checks;
 mod component;
 mod components;
 mod declared;
+mod environment;
 mod error;
 mod fragment;
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(feature = "daemon")]
+mod kept;
 mod key;
 mod keys;
 mod kind;
@@ -91,6 +97,8 @@ mod window;
 pub use checks::OperatorCheck;
 pub use component::{Backup, Component, ComponentKind, Managed, Target};
 pub use error::{ConfigError, Problem};
+#[cfg(feature = "daemon")]
+pub use kept::Kept;
 pub use keys::{FLUSH_BYTES_MAX, FLUSH_BYTES_MIN};
 pub use layers::FOLDERS;
 pub use mirror::Mirror;
@@ -100,7 +108,7 @@ pub use remark::{Level, Remark};
 pub use secret::secret;
 pub use settings::{
     BoardSettings, HealthSettings, HookSettings, MetricsSettings, Settings, SourceLimits, SourceSettings,
-    UpdateSettings,
+    TimeoutSettings, UpdateSettings,
 };
 pub use show::Listing;
 #[cfg(feature = "daemon")]
@@ -110,6 +118,7 @@ pub use webhook::{Template, Webhook};
 pub use window::Window;
 
 use bistable_format::{DecodeError, health::Profile, selftest::Plan};
+use environment::Environment;
 use fragment::{Fragment, Set};
 use key::Inputs;
 use layers::Fragments;
@@ -142,12 +151,12 @@ pub fn load(root: &Path) -> Result<Settings, ConfigError> {
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
 pub(crate) fn read(root: &Path) -> Result<Loaded, ConfigError> {
-    read_as(root, Owners::of_process())
+    read_as(root, &Environment::of_process(), Owners::of_process())
 }
 
-fn read_as(root: &Path, owners: Owners) -> Result<Loaded, ConfigError> {
+fn read_as(root: &Path, environment: &Environment, owners: Owners) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
-    let (found, merged) = merged(root, owners, &mut problems);
+    let (found, merged) = merged(root, environment, owners, &mut problems);
     checked(root, owners, found, merged, problems)
 }
 
@@ -174,6 +183,12 @@ fn checked(
     Ok(Loaded { settings, inputs, merged, found })
 }
 
+/// Folders in which a change may be one of the configuration.
+pub fn folders(root: &Path) -> Vec<PathBuf> {
+    let folders = FOLDERS.into_iter().map(|folder| root.join(folder));
+    folders.chain(Environment::of_process().credentials).collect()
+}
+
 /// The operator's programs in a folder below `root`, in the order of their names.
 pub fn programs(root: &Path, folder: &Path) -> Vec<Program> {
     programs::find(root, folder, Owners::of_process())
@@ -186,7 +201,7 @@ pub fn programs(root: &Path, folder: &Path) -> Vec<Program> {
 #[cfg(feature = "daemon")]
 pub fn web_settings(root: &Path) -> Result<WebSettings, ConfigError> {
     let mut problems = Vec::new();
-    let (_, merged) = merged(root, Owners::of_process(), &mut problems);
+    let (_, merged) = merged(root, &Environment::of_process(), Owners::of_process(), &mut problems);
     problems.retain(|problem| problem.text.starts_with("web.") || problem.text.starts_with("[web]"));
     match problems.is_empty() {
         true => Ok(merged.inputs().settings.web),
@@ -197,7 +212,8 @@ pub fn web_settings(root: &Path) -> Result<WebSettings, ConfigError> {
 /// What can be read about the board while [`load`] finds something wrong: a trial that can't be configured is given up
 /// by the agent that runs on it, and that one has to find its disk.
 pub fn board_settings(root: &Path) -> BoardSettings {
-    merged(root, Owners::of_process(), &mut Vec::new()).1.inputs().settings.board
+    let environment = Environment::of_process();
+    merged(root, &environment, Owners::of_process(), &mut Vec::new()).1.inputs().settings.board
 }
 
 impl Loaded {
@@ -209,7 +225,8 @@ impl Loaded {
     /// The files that count because of where they are.
     pub(crate) fn files(&self) -> Vec<&Path> {
         let named = [SELF_TEST, HEALTH].into_iter().filter_map(|(key, _)| self.merged.all(key).last());
-        let placed = named.filter(|set| set.line.is_none()).map(|set| set.file.as_path());
+        let is_placed = |set: &&Set| set.line.is_none() && !environment::is_variable(&set.file);
+        let placed = named.filter(is_placed).map(|set| set.file.as_path());
         self.found.files.iter().map(PathBuf::as_path).chain(placed).collect()
     }
 
@@ -219,15 +236,21 @@ impl Loaded {
     }
 }
 
-fn merged(root: &Path, owners: Owners, problems: &mut Vec<Problem>) -> (Fragments, Fragment) {
+fn merged(
+    root: &Path,
+    environment: &Environment,
+    owners: Owners,
+    problems: &mut Vec<Problem>,
+) -> (Fragments, Fragment) {
     let mut merged = Fragment::default();
-    let found = layers::fragments(root, owners, problems);
+    let found = layers::fragments(root, environment, owners, problems);
     for file in &found.files {
         match layers::text(root, file, owners, problems) {
             Some(text) => merged.merge(Fragment::read(file, &text, problems)),
             None => merged.lose_file(),
         }
     }
+    merged.merge(environment.read(problems));
     (found, merged)
 }
 

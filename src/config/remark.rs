@@ -4,7 +4,8 @@ use serde::Serialize;
 use std::fmt;
 
 /// Keys that mean nothing without `update.windows`.
-const OF_WINDOWS: [&str; 3] = ["update.time_zone", "update.windows_need_clock", "update.force_after"];
+const OF_WINDOWS: [&str; 4] =
+    ["update.time_zone", "update.windows_need_clock", "update.force_after", "update.security_force_after"];
 
 /// How much a remark matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -67,6 +67,10 @@ pub struct UpdateSettings {
     pub windows_need_clock: bool,
     /// How long a staged release waits for the windows: 1 hour to 365 days; without a limit if `None`.
     pub force_after: Option<Duration>,
+    /// The same of one whose urgency is `security`, if that is shorter: up to 365 days.
+    pub security_force_after: Option<Duration>,
+    /// Whether the network costs by the byte.
+    pub metered: bool,
     /// Most bytes that are fetched for an update whose version was not named.
     pub max_download: Option<u64>,
     /// Whether such an update needs a delta.
@@ -93,6 +97,19 @@ pub struct HealthSettings {
     pub interval: Duration,
     /// How long it may be unhealthy until the device goes back by itself; never if `None`.
     pub revert_after: Option<Duration>,
+}
+
+/// How long steps of an update may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeoutSettings {
+    /// When an installation is stopped, to be resumed later: 10 minutes to 7 days.
+    pub install: Duration,
+    /// How long an installation takes at most if nothing is unusual.
+    pub expected_install: Duration,
+    /// How long the self-tests do.
+    pub expected_self_test: Duration,
+    /// How long the health check of a trial does.
+    pub expected_health: Duration,
 }
 
 /// How the operator's hooks are run.
@@ -129,6 +146,8 @@ pub struct Settings {
     pub health: HealthSettings,
     /// How hooks are run.
     pub hooks: HookSettings,
+    /// How long steps may take.
+    pub timeouts: TimeoutSettings,
     /// Where what is measured goes.
     pub metrics: MetricsSettings,
     /// About the board.
@@ -139,6 +158,14 @@ pub struct Settings {
     pub update: UpdateSettings,
     /// How the web page is reached.
     pub web: WebSettings,
+}
+
+impl UpdateSettings {
+    /// Whether an update whose version was not named needs a delta: because the owner says so, or because the network costs and
+    /// nothing says how much may be fetched.
+    pub fn needs_delta(&self) -> bool {
+        self.deltas_only || self.metered && self.max_download.is_none()
+    }
 }
 
 impl Settings {
@@ -192,6 +219,12 @@ impl Default for Settings {
             webhooks: Vec::new(),
             health: HealthSettings { interval: Duration::from_secs(30), revert_after: None },
             hooks: HookSettings { timeout: Duration::from_secs(60) },
+            timeouts: TimeoutSettings {
+                install: Duration::from_secs(6 * 3600),
+                expected_install: Duration::from_secs(300),
+                expected_self_test: Duration::from_secs(60),
+                expected_health: Duration::from_secs(120),
+            },
             metrics: MetricsSettings { push: None, push_interval: Duration::from_secs(60) },
             board: BoardSettings::default(),
             source: SourceSettings {
@@ -215,6 +248,8 @@ impl Default for Settings {
                 time_zone: "UTC".into(),
                 windows_need_clock: true,
                 force_after: None,
+                security_force_after: None,
+                metered: false,
                 fleet_lock: None,
                 max_download: None,
                 deltas_only: false,

@@ -1,5 +1,5 @@
 //! Every setting with its value, and where that comes from.
-use super::{Loaded, declared::TABLE, fragment::Set, key::Shown, keys::KEYS, name, webhook};
+use super::{Loaded, declared::TABLE, environment, fragment::Set, key::Shown, keys::KEYS, name, webhook};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -41,8 +41,9 @@ struct Setting {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Origin {
+    /// A file, or `$NAME` for a variable of the environment.
     file: String,
-    /// Null if the file counts because it is there.
+    /// Null for a variable, and if the file counts because it is there.
     line: Option<usize>,
 }
 
@@ -74,17 +75,19 @@ impl Listing {
         }
     }
 
-    /// What is set, by name: of each value a digest, which is enough to see a change. Nothing secret is a value.
+    /// What is set in a file, by name: of each value a digest, which is enough to see a change. Nothing secret is a value.
+    /// What only this process was given isn't there, or each process would report the configuration of the other as a change.
     pub(crate) fn digests(&self) -> BTreeMap<String, String> {
-        let set = self.settings.iter().filter(|setting| setting.origin.is_some());
-        set.map(|setting| {
-            let digest = Sha256::digest(setting.value.to_string());
-            (
-                setting.name.clone(),
-                digest.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}")),
-            )
-        })
-        .collect()
+        let of_files = |setting: &Setting| {
+            let last = setting.origin.iter().map(|origin| (&setting.value, origin));
+            let said = setting.overrode.iter().map(|said| (&said.value, &said.origin)).chain(last);
+            let value =
+                said.rev().find(|(_, origin)| !environment::is_of_process(Path::new(&origin.file)))?.0;
+            let digest = Sha256::digest(value.to_string());
+            let digest = digest.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+            Some((setting.name.clone(), digest))
+        };
+        self.settings.iter().filter_map(of_files).collect()
     }
 
     /// Files that count, weakest first.
@@ -169,6 +172,7 @@ impl Origin {
     fn text(&self) -> String {
         match self.line {
             Some(line) => format!("{}:{line}", self.file),
+            None if environment::is_variable(Path::new(&self.file)) => self.file.clone(),
             None => format!("{} is there", self.file),
         }
     }

@@ -46,13 +46,13 @@ fn everything_can_be_set() {
         health = '/data/health.toml'\nmode = 'auto'\nstart_wait = '30s'\n[component.app.backup]\npath = '/data/backups'\nkeep = 3\ndays = 7\n
         [component.web]\nkind = 'containers'\nproject = 'hub'\nservice = 'web'\n
         [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\ninterval = '1m'\nrevert_after = '10m'\n
-        [hooks]\ntimeout = '5s'\n[metrics]\npush = 'http://gw'\npush_interval = '5m'\n
+        [hooks]\ntimeout = '5s'\n[timeout]\ninstall = '10m'\nexpected.install = '3m'\nexpected.self_test = '20s'\nexpected.health = '30s'\n[metrics]\npush = 'http://gw'\npush_interval = '5m'\n
         [webhook.ops]\nurl = 'https://ops.example/x'\ntypes = ['update.*']\nsecret_files = ['/etc/a', '/etc/b']\ntemplate = 'slack'\nretry_max = '5m'\ngive_up_after = '1d'\n
         [webhook.chat]\nurl_file = '/etc/chat'\n        [board]\nname = 'pi4'\ndisk = '/dev/mmcblk0'\n
         [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
-        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n\
+        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\nsecurity_force_after = '6h'\nmetered = true\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n\
         [web]\nlisten = '[::]:8443'\nnames = ['Hub.local']\nread = 'open'\ncertificate = '/data/c.pem'\nkey = '/data/k.pem'\n";
     let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
     let settings =
@@ -96,6 +96,8 @@ fn everything_can_be_set() {
             time_zone: "Europe/Berlin".into(),
             windows_need_clock: false,
             force_after: Some(Duration::from_secs(14 * 86_400)),
+            security_force_after: Some(Duration::from_secs(6 * 3600)),
+            metered: true,
             max_download: Some(20_000_000),
             deltas_only: true,
             fleet_lock: Some("http://lock.example".into()),
@@ -122,6 +124,13 @@ fn everything_can_be_set() {
         HealthSettings { interval: Duration::from_secs(60), revert_after: Some(Duration::from_secs(600)) };
     assert_eq!(settings.health, health);
     assert_eq!(settings.hooks.timeout, Duration::from_secs(5));
+    let timeouts = TimeoutSettings {
+        install: Duration::from_secs(600),
+        expected_install: Duration::from_secs(180),
+        expected_self_test: Duration::from_secs(20),
+        expected_health: Duration::from_secs(30),
+    };
+    assert_eq!(settings.timeouts, timeouts);
     assert_eq!(
         settings.metrics,
         MetricsSettings { push: Some("http://gw".into()), push_interval: Duration::from_secs(300) }
@@ -237,11 +246,11 @@ fn what_is_no_fragment_is_left_alone() {
 fn each_error_says_where_and_what_is_allowed() {
     #[rustfmt::skip]
     let table = [
-        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook], [web]"),
+        ("\nallow_demo_key = true", ":2: unknown key \"allow_demo_key\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [timeout], [update], [webhook], [web]"),
         ("allow_demo_keys = 'yes'", ":1: allow_demo_keys is true or false, not 'yes'"),
         ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
-        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook], [web]"),
-        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [update], [webhook], [web]"),
+        ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [timeout], [update], [webhook], [web]"),
+        ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [timeout], [update], [webhook], [web]"),
         ("[source.limit]", ":1: [source] unknown key \"limit\"; known: urls, channel, [source.limits]"),
         ("[source.limits]\nretries = 3", ":2: [source.limits] unknown key \"retries\"; known: minimum_rate_bytes, rate_window, connect_timeout, answer_timeout, attempts, retry_wait"),
         ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),

@@ -7,9 +7,10 @@ use crate::{
     Error,
     agent::Observer,
     app::{
-        Failed, Reply,
+        Asker, Failed, Reply,
         schedule::{Moment, Rules, Standing, When},
     },
+    config::ConfigError,
     events::Remembered,
 };
 
@@ -22,11 +23,12 @@ pub trait DevicePort {
     /// What went wrong, as on the command line.
     fn act(&mut self, queued: QueuedJob, observer: &mut dyn Observer) -> Result<Reply, Failed>;
 
-    /// Write into the event log what parts of the daemon report that have no device; whether all of it outlives a boot.
+    /// Write into the event log what parts of the daemon report that have no device, and the configuration if it is another one
+    /// than the log has, which `by` is to blame for; whether all of it outlives a boot.
     ///
     /// # Errors
     /// When the device can't be opened: nothing was written then.
-    fn report(&mut self, reports: &[Report]) -> Result<bool, Error>;
+    fn report(&mut self, reports: &[Report], by: &Asker) -> Result<bool, Error>;
 
     /// Look at everything that decides about the next act. Locks nothing and saves nothing.
     ///
@@ -51,11 +53,17 @@ pub struct Survey {
     pub inhibitors: Vec<Held>,
     /// When past updates were rolled back.
     pub rollbacks: Vec<When>,
+    /// Whether the release that is staged mends a hole.
+    pub is_urgent: bool,
+    /// The configuration, if the log has another one: something that differs whenever it does.
+    pub unlogged: Option<String>,
+    /// What is wrong with the configuration on the disk, if an older one counts because of that.
+    pub rejected: Option<ConfigError>,
 }
 
 impl Survey {
     /// Whether the boot's own service has something to decide: nothing else acts before it has.
     pub fn is_undecided(&self) -> bool {
-        self.standing.now.is_undecided()
+        self.standing.now.awaits_boot(self.standing.booted)
     }
 }

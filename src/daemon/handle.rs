@@ -81,6 +81,11 @@ pub trait Queries: Send + Sync {
     /// # Errors
     /// As for [`look`](Self::look).
     fn config(&self) -> Result<Document, Box<Document>>;
+    /// What `config check` answers.
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    fn check_config(&self) -> Result<Document, Box<Document>>;
     /// What is measured, with what only the daemon knows of itself: see [`Backend::metrics`].
     ///
     /// # Errors
@@ -118,6 +123,8 @@ struct Shared {
     health: Health,
     /// What is to be gone back from.
     sick: Option<Sick>,
+    /// Who had the configuration read again.
+    reloaded: Option<Asker>,
     closed: bool,
 }
 
@@ -140,6 +147,7 @@ impl Handle {
             beat: window.now(),
             health: Health::unknown("no check was made yet"),
             sick: None,
+            reloaded: None,
             closed: false,
         };
         Handle {
@@ -194,6 +202,11 @@ impl Handle {
     /// What is to be gone back from, once.
     pub(super) fn take_sick(&self) -> Option<Sick> {
         self.shared().sick.take()
+    }
+
+    /// Who had the configuration read again since this was asked last.
+    pub(super) fn take_reloaded(&self) -> Option<Asker> {
+        self.shared().reloaded.take()
     }
 
     /// The word that something changed has come.
@@ -262,10 +275,11 @@ impl Handle {
         self.shared().undecided = undecided;
     }
 
-    /// Nothing is done now: until when, if that is known, and why.
-    pub(super) fn rest(&self, at: Option<String>, why: String) {
+    /// Nothing is done now: what is next and when, if that is known, and why not sooner.
+    pub(super) fn rest(&self, next: Option<&str>, at: Option<String>, why: String) {
         let mut shared = self.shared();
-        shared.outlook = Outlook { alive: true, doing: None, next: None, at, why: Some(why) };
+        let next = next.map(ToOwned::to_owned);
+        shared.outlook = Outlook { alive: true, doing: None, next, at, why: Some(why) };
         shared.revision = shared.revision.wrapping_add(1);
     }
 
@@ -352,6 +366,14 @@ impl Backend for Handle {
         self.window.config()
     }
 
+    fn reload(&self, by: Asker) -> Result<Document, Box<Document>> {
+        // Each act reads the configuration, so that it is valid is all that has to be known; a word wakes whoever sleeps by it.
+        let checked = self.window.check_config();
+        self.shared().reloaded = Some(by);
+        self.nudge();
+        checked
+    }
+
     fn metrics(&self, format: Format) -> Result<String, Box<Document>> {
         let Health { healthy, took, checks, .. } = self.shared().health.clone();
         let checked_in = healthy.filter(|_| !checks.is_empty()).map(|_| took);
@@ -402,6 +424,9 @@ mod tests {
         }
         fn config(&self) -> Result<Document, Box<Document>> {
             unreachable!("not asked")
+        }
+        fn check_config(&self) -> Result<Document, Box<Document>> {
+            unreachable!("nobody asks")
         }
         fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
             unreachable!("not measured")

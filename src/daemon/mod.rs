@@ -51,8 +51,22 @@ use std::{
 /// is noticed so late at most.
 pub const TICK: Duration = Duration::from_secs(60);
 
-/// Turn until the machine goes down, or no client is left that could ask.
-pub fn run<W: DevicePort>(mut daemon: Daemon<W>, messages: &Receiver<Message>) {
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The machine goes down, or no client is left that could ask.
+    Down,
+    /// The program's file was replaced, and nothing is being done: the new one may take over.
+    Replaced,
+}
+
+/// Turn until the machine goes down, no client is left that could ask, or the program was replaced. That is asked only when there is
+/// nothing to do: an upgrade of the package disturbs no installation.
+pub fn run<W: DevicePort>(
+    mut daemon: Daemon<W>,
+    messages: &Receiver<Message>,
+    is_replaced: impl Fn() -> bool,
+) -> Ended {
     loop {
         match daemon.turn() {
             Turn::Acted => {
@@ -61,12 +75,17 @@ pub fn run<W: DevicePort>(mut daemon: Daemon<W>, messages: &Receiver<Message>) {
                     daemon.take(message);
                 }
             }
+            Turn::Sleep(_) if is_replaced() => {
+                // Who asks from now on is told to ask again.
+                daemon.close();
+                return Ended::Replaced;
+            }
             Turn::Sleep(time) => match messages.recv_timeout(time.min(TICK)) {
                 Ok(message) => daemon.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return Ended::Down,
             },
-            Turn::Down => return,
+            Turn::Down => return Ended::Down,
         }
     }
 }

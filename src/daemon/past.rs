@@ -8,11 +8,18 @@ use crate::{
     events::{Moment, PastEnd, PastJob},
     status::Date,
 };
+use std::time::Duration;
 
-/// The last look at the channel.
+/// The last look at the channel; or the installation that it led to, if that failed.
 pub(super) fn look(survey: &Survey) -> Option<LastTry> {
-    let looked = survey.remembered.looked.as_ref()?;
-    Some(LastTry { when: when(survey, &looked.at), failures: looked.failures, not_before: None })
+    let looked = survey.remembered.install.as_ref().or(survey.remembered.looked.as_ref())?;
+    let not_before = looked.retry_after.map(Duration::from_secs);
+    Some(LastTry { when: when(survey, &looked.at), failures: looked.failures, not_before })
+}
+
+/// When trials began.
+pub(super) fn trials(survey: &Survey) -> Vec<When> {
+    survey.remembered.trials.iter().map(|trial| when(survey, trial)).collect()
 }
 
 /// Since when the release that is staged is.

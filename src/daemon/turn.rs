@@ -11,10 +11,12 @@ use crate::{
         schedule::{self, Act, Facts, LastTry, Moment, Next, When},
     },
     board::CardError,
+    config::ConfigError,
     error::Exit,
-    events::Kind,
+    events::{Kind, Priority},
     ports::Fault,
     serve::{Backend, NotTaken},
+    source,
 };
 use bistable_boot::{Now, Saved};
 use serde_json::json;
@@ -57,6 +59,11 @@ pub struct Daemon<W> {
     reports: Vec<Report>,
     /// Inhibitors that the event log knows of; `None` until the log was read.
     holds: Option<Holds>,
+    /// Who had the configuration read again, if anyone did.
+    reloaded: Option<Asker>,
+    /// The configuration that was reported last, and the problems of one that were.
+    logged: Option<String>,
+    rejected: Option<ConfigError>,
     /// The release that this run goes back from, and when it tries that again.
     leaving: Option<(String, Duration)>,
     seen: Option<(Duration, Survey)>,
@@ -89,14 +96,18 @@ impl<W: DevicePort> Daemon<W> {
         let undecided = survey.as_ref().is_none_or(Survey::is_undecided);
         let handle = Arc::new(Handle::new(window, sender, jobs));
         handle.undecided(undecided);
+        let seen = survey.map(|survey| (port.moment().uptime, survey));
         let daemon = Daemon {
             port,
             handle: Arc::clone(&handle),
             asked: None,
             reports: Vec::new(),
             holds: None,
+            reloaded: None,
+            logged: None,
+            rejected: None,
             leaving: None,
-            seen: None,
+            seen,
             look: None,
             refused: None,
             busy_until: Duration::ZERO,
@@ -111,6 +122,7 @@ impl<W: DevicePort> Daemon<W> {
             Message::Report(report) => self.keep(report),
             Message::Nudge => {
                 self.handle.nudge_came();
+                self.reloaded = self.handle.take_reloaded().or(self.reloaded.take());
                 self.seen = None;
             }
         }
@@ -123,6 +135,11 @@ impl<W: DevicePort> Daemon<W> {
         } else {
             log::warn!(event = report.kind.traits().name; "not_reported");
         }
+    }
+
+    /// Take nothing in any more.
+    pub(super) fn close(&self) {
+        self.handle.close();
     }
 
     /// Do the next thing, or say how long there is nothing to do.
@@ -140,18 +157,19 @@ impl<W: DevicePort> Daemon<W> {
                 if self.handle.outlook().why.as_ref() != Some(&why) {
                     log::warn!(reason = why; "device_not_read");
                 }
-                self.handle.rest(None, why);
+                self.handle.rest(None, None, why);
                 return Turn::Sleep(TICK);
             }
         };
         if moment.uptime < self.busy_until {
             return Turn::Sleep(self.busy_until - moment.uptime);
         }
+        self.complain(&survey);
         let holds = self.holds.get_or_insert_with(|| Holds::known(&survey.remembered.inhibitors));
         for report in holds.look(moment.uptime, &survey.inhibitors) {
             self.keep(report);
         }
-        if !survey.is_undecided() && self.tell() {
+        if !survey.is_undecided() && self.tell(&survey) {
             return Turn::Acted;
         }
         if survey.standing.now.is_idle()
@@ -170,7 +188,13 @@ impl<W: DevicePort> Daemon<W> {
             Next::Sleep { until, why } => {
                 let time = until.saturating_sub(moment.uptime);
                 let at = moment.wall.map(|wall| crate::date::rfc3339(wall.saturating_add(time.as_secs())));
-                self.handle.rest(at, why.to_string());
+                let facts = self.facts(&survey);
+                let next = schedule::announced(&moment, &survey.standing, &survey.rules, &facts, until, &why);
+                let why = match &survey.rejected {
+                    Some(e) => format!("{why}; the configuration of before still counts: {e}"),
+                    None => why.to_string(),
+                };
+                self.handle.rest(next, at, why);
                 Turn::Sleep(time.max(Duration::from_secs(1)))
             }
         }
@@ -190,7 +214,7 @@ impl<W: DevicePort> Daemon<W> {
             let Sick { version, release, reason } = sick;
             let data = json!({ "version": version, "release": release, "reason": reason });
             let report = Report { kind: Kind::HealthRevert, source: "daemon", data };
-            match self.port.report(&[report]) {
+            match self.port.report(&[report], &SCHEDULE) {
                 Ok(true) => {}
                 // What is not known after the next boot could happen again and again.
                 Ok(false) => {
@@ -212,13 +236,34 @@ impl<W: DevicePort> Daemon<W> {
         Some(Turn::Acted)
     }
 
-    /// Have reports written; whether that worked.
-    fn tell(&mut self) -> bool {
-        if self.reports.is_empty() {
+    /// A configuration that has a problem is reported once.
+    fn complain(&mut self, survey: &Survey) {
+        if self.rejected == survey.rejected {
+            return;
+        }
+        self.rejected.clone_from(&survey.rejected);
+        if let Some(e) = &survey.rejected {
+            log::warn!(reason:% = e; "configuration_rejected");
+            let data = json!({ "problems": e.problems });
+            let report = Report { kind: Kind::ConfigRejected, source: "config", data };
+            self.take(Message::Report(report));
+        }
+    }
+
+    /// Have reports written, and the configuration if the log has another one; whether that worked.
+    fn tell(&mut self, survey: &Survey) -> bool {
+        let is_new = survey.unlogged.is_some() && survey.unlogged != self.logged;
+        if self.reports.is_empty() && !is_new {
+            // Who had it read again is not to blame for what changes later.
+            self.reloaded = None;
             return false;
         }
-        match self.port.report(&self.reports) {
-            Ok(_) => self.reports.clear(),
+        match self.port.report(&self.reports, self.reloaded.as_ref().unwrap_or(&SCHEDULE)) {
+            Ok(_) => {
+                self.reports.clear();
+                self.logged.clone_from(&survey.unlogged);
+                self.reloaded = None;
+            }
             // Perhaps another process works on the device.
             Err(e) => {
                 log::debug!(reason:% = e; "reports_wait");
@@ -240,6 +285,8 @@ impl<W: DevicePort> Daemon<W> {
             self.handle.end(&queued.job, Some(Outcome { exit, code, error: Some(error), answer: None }));
             return Turn::Acted;
         }
+        // Who asks by hand has sources asked that are left alone.
+        source::close_all();
         let looks = matches!(queued.request, Request::Check(_));
         let Some(end) = self.perform(queued) else { return Turn::Down };
         if looks {
@@ -261,15 +308,20 @@ impl<W: DevicePort> Daemon<W> {
     }
 
     fn next(&self, moment: &Moment, survey: &Survey) -> Next {
-        let facts = Facts {
+        schedule::next(moment, &survey.standing, &survey.rules, &self.facts(survey))
+    }
+
+    fn facts(&self, survey: &Survey) -> Facts {
+        Facts {
             last_look: self.look.or_else(|| past::look(survey)),
             staged: past::staged(survey),
             inhibitors: survey.inhibitors.iter().map(Held::inhibitor).collect(),
+            is_urgent: survey.is_urgent,
+            trials: past::trials(survey),
             rollbacks: survey.rollbacks.clone(),
             switch_refused: self.refused,
             trial_pending: false,
-        };
-        schedule::next(moment, &survey.standing, &survey.rules, &facts)
+        }
     }
 
     /// What the schedule wants.
@@ -361,7 +413,13 @@ impl<W: DevicePort> Daemon<W> {
         let not_before = ended.as_ref().err().and_then(|failed| failed.error.retry_after());
         let (document, exit) = app::document(ended);
         if let Some(failure) = &document.failure {
-            log::info!(job = id, operation, reason = failure.error; "job_failed");
+            let (class, severity) = failure.code.traits();
+            let level = match severity {
+                Priority::Info => log::Level::Info,
+                Priority::Warning => log::Level::Warn,
+                Priority::Error | Priority::Critical => log::Level::Error,
+            };
+            log::log!(level, job = id, operation, class:?, severity:?, reason = failure.error; "job_failed");
         }
         let failure = document.failure.clone();
         let outcome = Outcome {

@@ -31,7 +31,7 @@ use crate::{
     ports::{Board, HostError, Sectors, Volume},
 };
 use bistable_boot::{
-    Asked, Boot, Evidence, Image, Journal, Now, Record, ReleaseId, Saved, Slot, Tries,
+    Asked, Boot, Evidence, Image, Journal, Now, Record, ReleaseId, Saved, Slot, Target, Tries,
     layout::{self, Partition},
 };
 use bistable_format::{
@@ -262,6 +262,20 @@ impl Device {
     /// When it can't be read.
     pub(crate) fn signed_release(&self, slot: Slot) -> Result<Vec<u8>, Error> {
         read_release(&*self.state, slot)
+    }
+
+    /// The release that an update in flight is about. The journal remembers its name, a digest, and it must be signed (I10).
+    ///
+    /// # Errors
+    /// When it can't be read, isn't the one that the journal names, or isn't signed as it must be.
+    pub fn staged_release(&self, target: &Target) -> Result<Release, Error> {
+        let bad = |problem: String| Error::StoredRelease { slot: target.slot, problem };
+        let bytes = read_release(&*self.state, target.slot)?;
+        if release_id(&bytes) != target.release {
+            return Err(bad("it is not the one that was installed".into()));
+        }
+        let trusted = self.trusted().map_err(|e| bad(e.to_string()))?;
+        open_release(&bytes, &trusted).map_err(|e| bad(e.to_string()))
     }
 
     /// The self-test plan for the release in a slot: the owner's, if there is one, else the release's own.

@@ -148,7 +148,7 @@ pub enum BundleError {
     },
     /// There is no delta, and only a delta is allowed.
     #[error(
-        "there is no usable delta from what runs, so up to {bytes} bytes have to be fetched, and `update.deltas_only` is set: name \
+        "there is no usable delta from what runs, so up to {bytes} bytes have to be fetched, and `update.deltas_only` or `update.metered` is set: name \
          the version to install it anyway"
     )]
     NoDelta {

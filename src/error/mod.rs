@@ -84,6 +84,9 @@ pub enum Error {
     /// The daemon can't begin.
     #[error("the daemon can't begin: {0}")]
     Daemon(#[source] io::Error),
+    /// The daemon does not use the configuration on the disk.
+    #[error("the daemon keeps the configuration that it has: {0}")]
+    NotReloaded(String),
     /// The web page can't be served.
     #[error("the web page can't be served on {address}: {source}")]
     Listen {

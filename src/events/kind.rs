@@ -77,6 +77,8 @@ pub enum Kind {
     JobEnded,
     /// The configuration isn't what it was.
     ConfigChanged,
+    /// The configuration has a problem: the daemon continues with the one that was good last.
+    ConfigRejected,
     /// The running release isn't as healthy as it was, or is again.
     HealthChanged,
     /// The running release was unhealthy for too long: the device goes back.
@@ -114,7 +116,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 40] = [
+    pub const ALL: [Kind; 41] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -147,6 +149,7 @@ impl Kind {
         Kind::JobStarted,
         Kind::JobEnded,
         Kind::ConfigChanged,
+        Kind::ConfigRejected,
         Kind::HealthChanged,
         Kind::HealthRevert,
         Kind::WebhookGivenUp,
@@ -190,6 +193,9 @@ impl Kind {
             Kind::Dropped => device("storage.dropped", Warning),
             Kind::Throttled => device("storage.throttled", Warning),
             Kind::ConfigChanged => Traits { class: Class::Audit, ..verdict("config.changed", Info) },
+            Kind::ConfigRejected => {
+                Traits { class: Class::Audit, ..verdict("config.rejected", Priority::Error) }
+            }
             Kind::Request => Traits { class: Class::Audit, ..verdict("audit.request", Info) },
             Kind::JobStarted => job("job.started", Info),
             Kind::JobEnded => job("job.ended", Info),
@@ -207,7 +213,7 @@ impl Kind {
     /// What it says, for the page about events.
     pub const fn means(self) -> &'static str {
         match self {
-            Kind::Check => "the channel could not be read: `problem`, `code`",
+            Kind::Check => "the channel could not be read: `problem`, `code`, `class`, `severity`",
             Kind::Available => {
                 "the channel offers a release that this device takes: `channel`, `sequence`, `expires`, `version`"
             }
@@ -244,7 +250,10 @@ impl Kind {
                 "a source exceeded its quota; this many events were left out: `source`, `events`"
             }
             Kind::ConfigChanged => {
-                "the configuration is not what it was: `keys` that differ, `files` that count, and of each value that is set a digest"
+                "the configuration is not what it was: `keys` that differ, `files` that count, `by` whose program found that, and of each value that is set a digest"
+            }
+            Kind::ConfigRejected => {
+                "the configuration has a problem, and the daemon continues with the one that was good last: `problems`, each with `file`, `line`, `text`"
             }
             Kind::HealthChanged => {
                 "the running release is healthy, or is not, and was otherwise before: `healthy`, `reason`, `version`"
@@ -267,7 +276,9 @@ impl Kind {
                 "`persistent` can be used again: this many events were moved there from memory, each with its `id` and a new number: `events`"
             }
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
-            Kind::JobEnded => "a job ended: `exit` as of the same verb on a command line, `error`",
+            Kind::JobEnded => {
+                "a job ended: `exit` as of the same verb on a command line, of a failure `error`, `class`, `severity`"
+            }
             Kind::Request => "a request was made: `operation`, `what`, `forced`, `uid`, `user`, `token`",
         }
     }

@@ -424,15 +424,20 @@ impl Log {
         }
     }
 
-    /// The configuration that counts now, if the log has another one: of each value that is set a digest.
-    pub fn configured(&mut self, set: &BTreeMap<String, String>, files: &[String]) {
+    /// The configuration that counts now, if the log has another one: of each value that is set a digest. `by` is whose program
+    /// found that.
+    pub fn configured(&mut self, set: &BTreeMap<String, String>, files: &[String], by: &Value) {
         if self.fold.config == *set {
             return;
         }
         let all = self.fold.config.keys().chain(set.keys());
         let keys: BTreeSet<String> =
             all.filter(|key| self.fold.config.get(*key) != set.get(*key)).cloned().collect();
-        self.append(Kind::ConfigChanged, "config", json!({ "keys": keys, "files": files, "set": set }));
+        self.append(
+            Kind::ConfigChanged,
+            "config",
+            json!({ "keys": keys, "files": files, "by": by, "set": set }),
+        );
     }
 
     /// What the journal holds, if the log has anything else: then a power cut came between the two, or this is the first

@@ -33,8 +33,8 @@ impl SharedLog {
     }
 
     /// The configuration that counts now: see [`Log::configured`].
-    pub fn configured(&self, set: &BTreeMap<String, String>, files: &[String]) {
-        self.0.borrow_mut().configured(set, files);
+    pub fn configured(&self, set: &BTreeMap<String, String>, files: &[String], by: &Value) {
+        self.0.borrow_mut().configured(set, files, by);
     }
 
     /// How past updates ended; the oldest first.

@@ -8,6 +8,8 @@ pub const JOBS: usize = 32;
 
 /// Inhibitors that are remembered: more are told together.
 const INHIBITORS: usize = 128;
+/// Trials that are remembered: more than count for anything.
+const TRIALS: usize = 16;
 
 /// Releases that are remembered which the device went back from.
 const LEFT: usize = 16;
@@ -18,8 +20,14 @@ const LEFT: usize = 16;
 pub struct Remembered {
     /// The last look at the channel.
     pub looked: Option<LastCheck>,
+    /// The last installation that the daemon began by itself, if it failed: nothing but one that succeeds ends the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub install: Option<LastCheck>,
     /// When the release that is staged was.
     pub staged: Option<Moment>,
+    /// When the newest trials began, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<Moment>,
     /// The newest jobs, the oldest first.
     pub jobs: Vec<PastJob>,
     /// Whether the running release was healthy when that changed last.
@@ -79,6 +87,9 @@ pub struct LastCheck {
     /// How many looks in a row failed, this one included.
     #[serde(default)]
     pub failures: u32,
+    /// How many seconds the server asked to wait, from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 /// A job of the daemon.
@@ -136,18 +147,39 @@ impl Moment {
     }
 }
 
+impl LastCheck {
+    /// One that failed, after those before it.
+    fn failed(before: Option<&LastCheck>, entry: &Entry) -> LastCheck {
+        let failures = before.map_or(0, |before| before.failures).saturating_add(1);
+        let retry_after = entry.data.get("retry_after").and_then(serde_json::Value::as_u64);
+        LastCheck { at: Moment::of(entry), failures, retry_after }
+    }
+}
+
 impl Remembered {
     /// One more event.
     pub(super) fn add(&mut self, kind: Kind, entry: &Entry) {
         let at = || Moment::of(entry);
         match kind {
-            Kind::Available | Kind::UpToDate => self.looked = Some(LastCheck { at: at(), failures: 0 }),
-            Kind::Check => {
-                let before = self.looked.as_ref().map_or(0, |looked| looked.failures);
-                let failures = before.saturating_add(1);
-                self.looked = Some(LastCheck { at: at(), failures });
+            Kind::Available => self.looked = Some(LastCheck { at: at(), failures: 0, retry_after: None }),
+            Kind::UpToDate => {
+                self.looked = Some(LastCheck { at: at(), failures: 0, retry_after: None });
+                self.install = None;
             }
-            Kind::Staged => self.staged = Some(at()),
+            // Whether it is the look that fails or the installation after it: the row continues.
+            Kind::Check => {
+                let before = self.install.take().or(self.looked.take());
+                self.looked = Some(LastCheck::failed(before.as_ref(), entry));
+            }
+            Kind::Staged => {
+                self.install = None;
+                self.staged = Some(at());
+            }
+            Kind::Trial if self.trials.last().is_none_or(|last| last.boot_id != entry.boot_id) => {
+                self.trials.push(at());
+                let over = self.trials.len().saturating_sub(TRIALS);
+                self.trials.drain(..over);
+            }
             // What is committed was healthy.
             Kind::Committed => self.healthy = Some(true),
             Kind::HealthChanged => {
@@ -181,10 +213,13 @@ impl Remembered {
                 }
             }
             Kind::JobEnded => {
-                if let Ok(JobEnd { exit, error }) = serde_json::from_value(entry.data.clone())
+                if let Ok(JobEnd { exit, error, is_passing, .. }) = serde_json::from_value(entry.data.clone())
                     && let Some(job) = self.jobs.iter_mut().rfind(|job| job.id == entry.correlation_id)
                 {
                     job.ended = Some(PastEnd { at: at(), exit, error });
+                    if is_passing && job.operation == "install" && job.via == "schedule" {
+                        self.install = Some(LastCheck::failed(self.install.as_ref(), entry));
+                    }
                 }
             }
             _ => {}
@@ -213,6 +248,15 @@ pub struct JobEnd {
     pub exit: u8,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whether it may succeed later.
+    #[serde(default)]
+    pub is_passing: bool,
+    /// How many seconds a server asked to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// Seconds since some moment of this boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<u64>,
 }
 
 #[cfg(test)]
@@ -243,6 +287,39 @@ mod tests {
             assert_eq!(looked.at.uptime("b"), Some(Duration::from_secs(seq * 100)));
             assert_eq!(looked.at.uptime("another boot"), None);
         }
+    }
+
+    #[test]
+    fn installations_of_the_schedule_that_fail_are_counted_over_looks_that_succeed() {
+        let mut remembered = Remembered::default();
+        let started = |via: &str| json!({ "operation": "install", "via": via, "uid": null });
+        let failed =
+            json!({ "exit": 75, "error": "x", "is_passing": true, "retry_after": 600, "uptime": 50 });
+        for (seq, via, failures) in [(10, "schedule", 1), (20, "api", 1), (30, "schedule", 2)] {
+            add(&mut remembered, seq, Kind::Available, json!({ "uptime": 40 }));
+            add(&mut remembered, seq + 1, Kind::JobStarted, started(via));
+            add(&mut remembered, seq + 2, Kind::JobEnded, failed.clone());
+            let install = remembered.install.clone().unwrap();
+            assert_eq!((install.failures, install.retry_after), (failures, Some(600)), "{via}");
+        }
+        let bytes = serde_json::to_vec(&remembered).unwrap();
+        assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
+        add(&mut remembered, 41, Kind::JobStarted, started("schedule"));
+        add(&mut remembered, 42, Kind::JobEnded, json!({ "exit": 6, "error": "it is for another board" }));
+        assert_eq!(remembered.install.as_ref().map(|install| install.failures), Some(2), "it will not pass");
+        add(&mut remembered, 43, Kind::Staged, json!({}));
+        assert_eq!(remembered.install, None);
+    }
+
+    #[test]
+    fn trial_counts_once_in_its_boot() {
+        let mut remembered = Remembered::default();
+        for seq in 1..100 {
+            let entry = Entry { boot_id: format!("{}", seq / 2), ..entry(seq, "update.trial") };
+            remembered.add(Kind::Trial, &entry);
+        }
+        assert_eq!(remembered.trials.len(), TRIALS);
+        assert_eq!(remembered.trials.last().map(|trial| &*trial.boot_id), Some("49"));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const TIMED: [(&str, &[StepName]); 5] = [
     ("rollback", &[StepName::Revert]),
 ];
 
+/// What of that spans a reboot.
+const SPANS: [&str; 2] = ["trial", "rollback"];
+
 /// Totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,7 +33,7 @@ pub struct Tally {
     pub rollbacks: BTreeMap<String, u64>,
     /// Releases that failed on this device since the last one that was committed.
     pub failed_in_a_row: u64,
-    /// Looks at the channel that failed, by the code of the failure.
+    /// Looks at the channel that failed, by the class of the failure.
     pub check_failures: BTreeMap<String, u64>,
     /// The last look at the channel that succeeded, in seconds since 1970.
     pub last_success: Option<u64>,
@@ -58,7 +61,7 @@ pub struct Took {
     pub count: u64,
     /// All together, in milliseconds.
     pub millis: u64,
-    /// How often it took longer than its steps are expected to.
+    /// How often it took longer than its steps are expected to: by their own reports, or by the table if it spans a reboot.
     pub over: u64,
 }
 
@@ -74,8 +77,10 @@ impl Tally {
             }
             Kind::Check => {
                 self.last_check = entry.time().or(self.last_check);
-                let code = data.get("code").and_then(Value::as_str).unwrap_or("other");
-                count(&mut self.check_failures, code, entry.repeats.saturating_add(1));
+                // Events of older agents have no class.
+                let class = data.get("class").or(data.get("code")).and_then(Value::as_str);
+                let class = class.unwrap_or("other");
+                count(&mut self.check_failures, class, entry.repeats.saturating_add(1));
             }
             Kind::Written => {
                 let bytes = |name: &str| number(data, &["stats", name]);
@@ -93,6 +98,7 @@ impl Tally {
                 let took = tests.into_iter().flatten().map(|test| number(test, &["took_ms"]));
                 self.took("self_test", took.fold(0, u64::saturating_add));
             }
+            Kind::Slow => self.slow(data),
             Kind::Health => self.took("health_check", number(data, &["report", "took_ms"])),
             kind if kind.traits().state => {
                 if let Ok(transition) = serde_json::from_value::<Transition>(data.clone()) {
@@ -159,12 +165,25 @@ impl Tally {
     }
 
     fn took(&mut self, step: &str, millis: u64) {
-        let steps = TIMED.iter().find(|(name, _)| *name == step).map(|(_, steps)| *steps);
-        let expected: Duration = steps.into_iter().flatten().map(|step| step.row().expected).sum();
+        let steps =
+            TIMED.iter().find(|(name, _)| SPANS.contains(name) && *name == step).map(|(_, steps)| *steps);
+        let expected: Option<Duration> =
+            steps.map(|steps| steps.iter().map(|step| step.row().expected).sum());
+        let is_over = expected.is_some_and(|expected| Duration::from_millis(millis) > expected);
         let took = self.steps.entry(step.into()).or_default();
         took.count = took.count.saturating_add(1);
         took.millis = took.millis.saturating_add(millis);
-        took.over = took.over.saturating_add(u64::from(Duration::from_millis(millis) > expected));
+        took.over = took.over.saturating_add(u64::from(is_over));
+    }
+
+    // A step that ends within one boot says itself that it was slow: it knows what its owner expects.
+    fn slow(&mut self, data: &Value) {
+        let step = data.get("step").and_then(|step| serde_json::from_value(step.clone()).ok());
+        let timed = TIMED.iter().find(|(name, steps)| !SPANS.contains(name) && Some(steps[0]) == step);
+        if let Some((name, _)) = timed {
+            let took = self.steps.entry((*name).into()).or_default();
+            took.over = took.over.saturating_add(1);
+        }
     }
 }
 
@@ -231,6 +250,9 @@ mod tests {
             ),
             state(5000, Kind::Armed, false, None),
             state(5010, Kind::Armed, true, None),
+            at(5390, Kind::Slow, json!({ "step": "health", "took_s": 131, "expected_s": 120 })),
+            at(5390, Kind::Slow, json!({ "step": "revert", "took_s": 131, "expected_s": 120 })),
+            at(5390, Kind::Slow, json!({ "step": "dance" })),
             at(5400, Kind::Health, json!({ "report": { "took_ms": 131_000 } })),
             state(5410, Kind::Committed, false, Some((Kind::Committed, ""))),
         ]);

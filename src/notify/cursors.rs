@@ -56,7 +56,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CursorFile::new(&folder.path().join("notify"), "webhooks.json");
         assert_eq!(file.read(), Cursors::default());
-        let cursor = Cursor { after: 7, failing_since: Some(9) };
+        let cursor = Cursor { after: 7, failing_since: Some(9), retry_at: Some(11) };
         let cursors = Cursors { targets: [("a".to_owned(), cursor)].into() };
         file.write(&cursors).unwrap();
         assert_eq!(file.read(), cursors);

@@ -57,9 +57,9 @@ impl Deliveries {
         if !self.deliveries.contains_key(name) {
             let cursor = match kept.targets.get(name) {
                 Some(cursor) => cursor.clone(),
-                None => Cursor { after: outside.events(u64::MAX, 0).ok()?.1, failing_since: None },
+                None => Cursor { after: outside.events(u64::MAX, 0).ok()?.1, ..Cursor::default() },
             };
-            self.deliveries.insert(name.to_owned(), Delivery::at(cursor));
+            self.deliveries.insert(name.to_owned(), Delivery::resumed(cursor, outside.now()));
         }
         self.deliveries.get_mut(name)
     }

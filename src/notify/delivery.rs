@@ -38,6 +38,9 @@ pub struct Cursor {
     /// Since when the target fails, in seconds since 1970, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<u64>,
+    /// When the target wants to be asked again, in seconds since 1970, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<u64>,
 }
 
 /// What a target answered.
@@ -83,6 +86,19 @@ impl Delivery {
         Delivery { cursor, failures: 0, failing_from: None, not_before: Duration::ZERO }
     }
 
+    /// Continue from a cursor that another run left: what it asked for holds, and the back-off is as long as that of a target that
+    /// has failed for so long.
+    pub fn resumed(cursor: Cursor, now: Now) -> Delivery {
+        let since = |from: Option<u64>| from.zip(now.wall).map(|(from, wall)| wall.saturating_sub(from));
+        // Waits double, so there was about one for each power of two.
+        let failures = since(cursor.failing_since).and_then(u64::checked_ilog2).unwrap_or(0);
+        let left =
+            cursor.retry_at.zip(now.wall).map(|(at, wall)| Duration::from_secs(at.saturating_sub(wall)));
+        let not_before = now.uptime.saturating_add(left.unwrap_or_default().min(RETRY_AFTER_MAX));
+        let failing_from = cursor.failing_since.map(|_| now.uptime);
+        Delivery { failures, failing_from, not_before, ..Delivery::at(cursor) }
+    }
+
     /// What is done next, if these events are wanted: all behind the cursor, by number.
     pub fn next<'a>(&self, waiting: &'a [Entry], now: Now, retry: RetryPolicy) -> Step<'a> {
         let Some(first) = waiting.iter().find(|entry| entry.seq > self.cursor.after) else {
@@ -117,6 +133,8 @@ impl Delivery {
                 self.cursor.failing_since = self.cursor.failing_since.or(now.wall);
                 let wait = back_off(self.failures, retry.back_off_max, draw);
                 let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+                self.cursor.retry_at =
+                    retry_after.and(now.wall).map(|wall| wall.saturating_add(asked.as_secs()));
                 self.not_before = now.uptime.saturating_add(wait.max(asked));
             }
         }
@@ -134,7 +152,7 @@ impl Delivery {
     }
 
     fn recovered(&mut self) {
-        *self = Delivery::at(Cursor { failing_since: None, ..self.cursor });
+        *self = Delivery::at(Cursor { failing_since: None, retry_at: None, ..self.cursor });
     }
 
     /// Whether its last attempt failed.
@@ -183,6 +201,34 @@ mod tests {
             2 => (0..100_000_u64).prop_map(Act::Pass),
             1 => any::<bool>().prop_map(|saved| Act::Restart { saved }),
         ]
+    }
+
+    #[test]
+    fn back_off_and_what_a_target_asked_for_outlive_a_restart() {
+        let now = |wall| Now { uptime: Duration::from_secs(10), wall };
+        let cursor = Cursor { after: 3, failing_since: Some(1_000), retry_at: Some(5_600) };
+        let events = [test_entry(4, "x")];
+        let next = |delivery: &Delivery, now| delivery.next(&events, now, RETRY) == Step::Send(&events[0]);
+        let delivery = Delivery::resumed(cursor.clone(), now(Some(5_000)));
+        assert!(delivery.is_failing() && !next(&delivery, now(Some(5_000))));
+        assert_eq!(
+            delivery.next(&events, now(Some(5_000)), RETRY),
+            Step::SleepUntil(Duration::from_secs(610))
+        );
+        // It failed for more than an hour: the next wait is drawn from as much, not from two seconds.
+        let mut waits = (0..50).map(|n| {
+            let mut delivery =
+                Delivery::resumed(Cursor { retry_at: None, ..cursor.clone() }, now(Some(5_000)));
+            assert!(next(&delivery, now(Some(5_000))));
+            let failed = Answer::Failed { retry_after: None };
+            delivery.answered(4, failed, now(Some(5_000)), RETRY, &n.to_string());
+            delivery.not_before
+        });
+        assert!(waits.any(|until| until > Duration::from_secs(1_000)));
+        // Without a clock nothing of that is known.
+        assert!(next(&Delivery::resumed(cursor, now(None)), now(None)));
+        let well = Delivery::resumed(Cursor { after: 3, ..Cursor::default() }, now(Some(5_000)));
+        assert!(!well.is_failing() && next(&well, now(Some(5_000))));
     }
 
     proptest! {

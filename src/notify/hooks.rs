@@ -71,7 +71,7 @@ impl Hooks {
     /// Kept only when a hook ran: without hooks, nothing is ever written.
     fn keep(&mut self, outside: &mut dyn Outside) {
         let Some(after) = self.after.filter(|after| self.kept != Some(*after)) else { return };
-        let cursor = Cursor { after, failing_since: None };
+        let cursor = Cursor { after, ..Cursor::default() };
         match outside.keep(&Cursors { targets: [(NAME.to_owned(), cursor)].into() }) {
             Ok(()) => self.kept = Some(after),
             Err(e) => log::warn!(reason:% = e; "hook_cursor_not_kept"),

@@ -68,6 +68,13 @@ pub(super) async fn cancel(context: &Context, path: &str, visitor: &Visitor) -> 
     Ok(answer::json(&answer::OneJob { schema: SCHEMA, job }))
 }
 
+/// Have the configuration read again.
+pub(super) async fn reload(context: &Context, visitor: &Visitor) -> Result<Response, Problem> {
+    let by = asker(visitor)?;
+    let checked = context.call(move |desk| desk.reload(by)).await?;
+    checked.map(|document| answer::json(&document)).map_err(Problem::failed)
+}
+
 /// Who asks.
 pub(super) fn asker(visitor: &Visitor) -> Result<Asker, Problem> {
     if visitor.by.uid.is_none() {

@@ -128,6 +128,7 @@ pub(super) async fn answer(
         // They change something, or are of a file of their own: see `dispatch`.
         Target::Act(_)
         | Target::Cancel
+        | Target::Reload
         | Target::Bundles
         | Target::Inhibitors
         | Target::Inhibit

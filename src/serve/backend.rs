@@ -74,6 +74,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The failure, as the command line prints it.
     fn config(&self) -> Result<Document, Box<Document>>;
 
+    /// Have the configuration read again now, for whoever asks: what `config check` answers. One with a problem changes nothing.
+    ///
+    /// # Errors
+    /// The failure, as the command line prints it: the configuration of before still counts.
+    fn reload(&self, by: Asker) -> Result<Document, Box<Document>>;
+
     /// What the device measures of itself.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Res
         Target::Cancel => acts::cancel(context, head.uri.path(), &visitor).await,
         Target::Inhibitors => inhibitors::all(context).await,
         Target::Release => inhibitors::end(context, head.uri.path(), &visitor).await,
+        Target::Reload => acts::reload(context, &visitor).await,
         target => answer::answer(context, target, &head).await,
     }
 }

@@ -8,7 +8,10 @@ use super::{
     routes::{Act, Method, Route, TABLE, Target},
 };
 use crate::{
-    app::{Code, HealthChecked, Inhibit, MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted},
+    app::{
+        Code, ConfigChecked, HealthChecked, Inhibit, MayInstall, Offers, Preflighted, Rested, SelfTested,
+        Wanted,
+    },
     config::Listing,
     offer::channel,
     status::{History, Lost, Status},
@@ -60,6 +63,10 @@ impl Writer {
             }
             Target::Config => {
                 let answers = [self.written::<Listing>()];
+                Self::document(&answers)
+            }
+            Target::Reload => {
+                let answers = [self.written::<ConfigChecked>()];
                 Self::document(&answers)
             }
             Target::Jobs => self.written::<AllJobs>(),

@@ -33,6 +33,8 @@ pub(super) enum Target {
     /// Something that goes into the queue.
     Act(Act),
     Cancel,
+    /// The configuration is read again.
+    Reload,
     /// A bundle that is installed while it comes.
     Bundles,
 }
@@ -41,9 +43,12 @@ impl Target {
     /// What a token must allow at least. What is asked for may need more.
     pub(super) fn needs(self) -> Scope {
         match self {
-            Target::Act(_) | Target::Cancel | Target::Bundles | Target::Inhibit | Target::Release => {
-                Scope::Operate
-            }
+            Target::Act(_)
+            | Target::Cancel
+            | Target::Reload
+            | Target::Bundles
+            | Target::Inhibit
+            | Target::Release => Scope::Operate,
             Target::Status
             | Target::History
             | Target::Jobs
@@ -151,6 +156,12 @@ pub(super) const TABLE: &[Route] = &[
         path: "/v1/inhibitors/{id}",
         target: Target::Release,
         summary: "End an inhibitor",
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/config/reload",
+        target: Target::Reload,
+        summary: "Read the configuration again now; a failure says what is wrong, and the one of before still counts",
     },
     Route {
         method: Method::Post,

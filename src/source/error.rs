@@ -66,6 +66,16 @@ pub enum SourceError {
         /// How long it asks to be left alone (`Retry-After`), if it does.
         retry_after: Option<Duration>,
     },
+    /// It failed so often that it is not asked for a while.
+    #[error("{at} failed {failures} times in a row and is left alone for {} more s", .left.as_secs())]
+    LeftAlone {
+        /// Its name.
+        at: String,
+        /// How often it failed in a row.
+        failures: u32,
+        /// For so long.
+        left: Duration,
+    },
     /// There is more of it than there may be.
     #[error("{at} has more than the {limit} bytes allowed")]
     TooLarge {
@@ -121,6 +131,7 @@ impl SourceError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             SourceError::Status { retry_after, .. } => *retry_after,
+            SourceError::LeftAlone { left, .. } => Some(*left),
             _ => None,
         }
     }
@@ -132,6 +143,7 @@ impl SourceError {
             | SourceError::Cut { .. }
             | SourceError::TimedOut { .. }
             | SourceError::TooSlow { .. }
+            | SourceError::LeftAlone { .. }
             | SourceError::File { .. } => true,
             // RFC 9110: 408 request timeout; RFC 8470: 425 too early; RFC 6585: 429 too many requests.
             SourceError::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),

@@ -1,5 +1,7 @@
 //! What an owner writes: an address or a path.
-use super::{Dir, Http, Limits, Mirrors, Retry, RetryPolicy, Source, SourceError, http::Address, random};
+use super::{
+    Dir, Guarded, Http, Limits, Mirrors, Retry, RetryPolicy, Source, SourceError, http::Address, random,
+};
 use crate::{clock::SystemClock, http_client::Scheme};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +67,9 @@ impl Location {
         let mut failed = None;
         for location in locations {
             match location.impatient(limits) {
-                Ok(source) => mirrors.push(source),
+                // A stick that was pulled out is put back at any time.
+                Ok(source) if matches!(location, Location::Folder(_)) => mirrors.push(source),
+                Ok(source) => mirrors.push(Box::new(Guarded::new(source, Box::new(SystemClock)))),
                 Err(e) => {
                     log::info!(location:?, reason:% = e; "mirror_left_out");
                     failed = Some(e);

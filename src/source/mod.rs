@@ -2,6 +2,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `breaker` | a source that fails again and again is left alone for a while |
 //! | `dir` | a folder: a USB stick, a network drive |
 //! | `http` | a web server: ranges, resuming, minimum rate, redirects |
 //! | `memory` | files in memory that go wrong as they are told to: for tests |
@@ -9,6 +10,7 @@
 //! | `retry` | a source asked again, with growing pauses |
 //! | `location` | what an owner writes: an address or a path |
 //! | `stream` | one file as a stream from its beginning |
+mod breaker;
 mod dir;
 mod error;
 pub mod http;
@@ -18,6 +20,7 @@ mod mirrors;
 mod retry;
 mod stream;
 
+pub use breaker::{Breaker, Gate, Guarded, OPEN_FOR, close_all};
 pub use dir::Dir;
 pub use error::SourceError;
 pub use http::{Http, Limits};

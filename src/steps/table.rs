@@ -1,10 +1,10 @@
 //! The steps of an update, as data: what a step is called, how long it takes, when it is stopped, and what follows when it fails.
 //! The agent runs each step by one function, which goes by this table; `status` and events name steps by it.
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
 /// A step of an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum StepName {
@@ -55,7 +55,7 @@ pub struct Step {
     pub id: StepName,
     /// Its name, human-readable.
     pub name: &'static str,
-    /// How long it takes at most if nothing is unusual. More is reported as `update.slow`.
+    /// How long it takes at most if nothing is unusual, and `timeout.expected` is not set. More is reported as `update.slow`.
     pub expected: Duration,
     /// When it is stopped.
     pub timeout: Limit,
@@ -114,11 +114,21 @@ mod tests {
             );
             assert!(!matches!(step.timeout, Limit::After(limit) if limit <= step.expected), "{step:?}");
         }
+        // The defaults of the configuration are those of the table.
+        let timeouts = crate::config::Settings::default().timeouts;
+        assert_eq!(StepName::Install.row().timeout, Limit::After(timeouts.install));
+        for (step, expected) in [
+            (StepName::Install, timeouts.expected_install),
+            (StepName::SelfTest, timeouts.expected_self_test),
+            (StepName::Health, timeouts.expected_health),
+        ] {
+            assert_eq!(step.row().expected, expected);
+        }
     }
 
     fn row(step: &Step) -> String {
         let timeout = match step.timeout {
-            Limit::After(limit) => format!("{} h", limit.as_secs() / 3600),
+            Limit::After(limit) => format!("{} h (`timeout.install`)", limit.as_secs() / 3600),
             Limit::Own(bound) => bound.into(),
         };
         let on_error = match step.on_error {

@@ -61,8 +61,8 @@ impl<W: DevicePort> DevicePort for Timed<W> {
         self.port.act(queued, &mut Hears(observer, Rc::clone(&self.at_chunk)))
     }
 
-    fn report(&mut self, reports: &[Report]) -> Result<bool, Error> {
-        self.port.report(reports)
+    fn report(&mut self, reports: &[Report], by: &Asker) -> Result<bool, Error> {
+        self.port.report(reports, by)
     }
 
     fn survey(&mut self) -> Result<Survey, Error> {

@@ -58,6 +58,21 @@ impl Daemon {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
+    /// The same, if the daemon answers at all.
+    pub(crate) fn try_get(&self, path: &str) -> Option<Value> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// Whatever it does, or has done: it may have ended with the machine.
+    pub(crate) fn kill(mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     pub(crate) fn get(&self, path: &str) -> Value {
         let (code, body) = self.ask("GET", path, "");
         assert_eq!(code, 200, "{path}: {body:#}");

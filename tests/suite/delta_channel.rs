@@ -116,6 +116,28 @@ fn what_is_fetched_without_being_named_is_bounded() {
     }
 }
 
+#[test]
+fn network_that_costs_needs_a_delta_unless_the_owner_says_how_much_or_it_is_brought() {
+    let delta = DeltaDraft::of_product();
+    let [full, _] = sizes(&delta);
+    for (config, with_delta, code, words) in [
+        ("metered = true".to_owned(), true, 0, "by delta"),
+        ("metered = true".to_owned(), false, 75, "`update.metered` is set"),
+        (format!("metered = true\nmax_download = {full}"), false, 0, "state: staged"),
+    ] {
+        let pi = pi(with_delta.then_some(&delta));
+        pi.config(&format!(
+            "[source]\nurls = [{:?}]\n[update]\n{config}\n",
+            pi.path("shop").display().to_string()
+        ));
+        pi.run("install").must(code, &[words]);
+        if code == 75 {
+            pi.run("offer @shop").must(0, &["state: staged"]);
+        }
+        pi.slot_a_is_untouched();
+    }
+}
+
 /// Full data for what the running system is no good for counts, too.
 #[test]
 fn full_data_of_stale_chunks_counts_and_what_is_written_stays() {

@@ -159,6 +159,8 @@ fn a_change_of_the_configuration_is_told_with_its_keys_and_without_values() {
         all[0]
     );
     assert!(!all[0].to_string().contains("secret"));
+    let uid = nix::unistd::getuid().as_raw();
+    assert_eq!((&all[0]["data"]["by"]["source"], &all[0]["data"]["by"]["uid"]), (&"cli".into(), &uid.into()));
 }
 
 /// No update waits for its log (I19).

@@ -24,6 +24,8 @@ mod components;
 mod daemon;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod daemon_process;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod degradation;
 #[cfg(target_os = "linux")]
 mod delta_base;
 mod delta_bundle;
@@ -59,6 +61,8 @@ mod real_board;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod receiver;
 mod recovery;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod reload;
 mod rig;
 mod rotation;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
@@ -77,6 +81,8 @@ mod sysroot;
 mod system_root;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod telling;
+#[cfg(all(feature = "daemon", target_os = "linux"))]
+mod toll;
 mod uboot;
 mod update_flow;
 mod vectors;

@@ -160,6 +160,7 @@ fn kind(e: &SourceError) -> Kind {
         SourceError::Changed { .. } => Kind::Changed,
         SourceError::Protocol { .. } => Kind::Protocol,
         SourceError::Address { .. }
+        | SourceError::LeftAlone { .. }
         | SourceError::TooLarge { .. }
         | SourceError::File { .. }
         | SourceError::Refused { .. } => Kind::Other,

@@ -41,7 +41,7 @@ struct Steps(Vec<(StepName, Duration)>);
 
 impl Observer for Steps {
     fn on_event(&mut self, event: AgentEvent<'_>) {
-        if let AgentEvent::Slow(step, took) = event {
+        if let AgentEvent::Slow { step, took, .. } = event {
             self.0.push((step, took));
         }
     }
@@ -70,6 +70,31 @@ fn installation_that_takes_too_long_is_stopped_and_resumed_later() {
         .unwrap();
     assert_eq!(rejected, 0);
     rig.run(|agent| agent.install(&mut &product().good[..], Overrides::NONE)).unwrap();
+}
+
+#[test]
+fn owner_says_when_an_installation_is_stopped_and_what_is_slow() {
+    let mut rig = Rig::new();
+    rig.settings.timeouts.install = Duration::from_secs(600);
+    let stops = Duration::from_secs(700);
+    let e = rig
+        .run(|agent| {
+            let mut pipe = Slow::new(&product().good, &agent.device.board.clock, stops);
+            agent.install(&mut pipe, Overrides::NONE)
+        })
+        .unwrap_err();
+    assert!(
+        e.to_string().contains("install took longer than 10 minutes") && e.exit() == Exit::TryLater,
+        "{e}"
+    );
+    let mut heard = Steps::default();
+    rig.settings.timeouts.expected_install = Duration::from_secs(5);
+    rig.run_heard(&mut heard, |agent| {
+        let mut pipe = Slow::new(&product().good, &agent.device.board.clock, Duration::from_secs(6));
+        agent.install(&mut pipe, Overrides::NONE)
+    })
+    .unwrap();
+    assert!(matches!(heard.0[..], [(StepName::Install, _)]), "{:?}", heard.0);
 }
 
 #[test]

@@ -401,6 +401,86 @@ fn systemd_understands_the_units() {
     }
 }
 
+/// What the script of a stick does with it: its exit code and what `bistable`, `mount` and `umount` were called with.
+fn plugged(files: &[&str], name: &str, exit: i32, mounts: bool) -> (i32, Vec<String>) {
+    let system = System::new();
+    let root = system.0.path();
+    let bin = root.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let script = |name: &str, exit: i32| {
+        let path = bin.join(name);
+        let text =
+            format!("#!/bin/sh\necho {name} \"$@\" >> '{}'\nexit {exit}\n", root.join("calls").display());
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    };
+    script("bistable", exit);
+    script("mount", i32::from(!mounts));
+    script("umount", 0);
+    // What the stick has is there once it is mounted.
+    for file in files {
+        let path = root.join("run/bistable/stick/sda1").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    let out = run(command.arg(file("udev/stick")).arg(name).env("BISTABLE_SYSROOT", root).env("PATH", path));
+    let calls = fs::read_to_string(root.join("calls")).unwrap_or_default();
+    let prefix = root.to_str().unwrap();
+    (out.status.code().unwrap(), calls.lines().map(|line| line.replace(prefix, "")).collect())
+}
+
+#[test]
+fn stick_with_a_repository_is_mounted_read_only_and_offered() {
+    const MOUNT: &str = "mount -o ro,nosuid,nodev,noexec /dev/sda1 /run/bistable/stick/sda1";
+    const UMOUNT: &str = "umount /run/bistable/stick/sda1";
+    for (folder, exit) in [("", 0), ("/bistable", 3), ("", 75)] {
+        let marker = format!(
+            "{}oci-layout",
+            folder.trim_start_matches('/').to_owned() + if folder.is_empty() { "" } else { "/" }
+        );
+        let (code, calls) = plugged(&[&marker], "sda1", exit, true);
+        let offer = format!("bistable offer /run/bistable/stick/sda1{folder}");
+        assert_eq!(
+            (code, calls.iter().map(String::as_str).collect::<Vec<_>>()),
+            (exit, vec![MOUNT, &offer, UMOUNT])
+        );
+    }
+    let (code, calls) = plugged(&["holiday.jpg", "hub-1.1.0.bundle"], "sda1", 0, true);
+    assert_eq!(
+        (code, calls),
+        (3, vec![MOUNT.to_owned(), UMOUNT.to_owned()]),
+        "a bundle alone is not an offer"
+    );
+    assert_eq!(plugged(&["oci-layout"], "sda1", 0, false), (1, vec![MOUNT.to_owned()]));
+    for name in ["", "../sda1", "sda1 -o rw", "sda1;reboot"] {
+        assert_eq!(plugged(&["oci-layout"], name, 0, true), (2, vec![]), "{name}");
+    }
+    // The unit takes as success what says nothing about the device.
+    let unit = text("systemd/bistable-stick@.service");
+    assert_eq!(value(&unit, "SuccessExitStatus"), "3 6 75");
+    assert!(
+        text("udev/61-bistable-stick.rules")
+            .contains("ENV{SYSTEMD_WANTS}+=\"bistable-stick@$kernel.service\"")
+    );
+}
+
+#[test]
+fn every_key_of_the_configuration_is_on_its_page() {
+    let entries = installed(&workspace(), &about(), b"program".to_vec()).unwrap();
+    let page = entries.iter().find(|e| e.path.ends_with("man5/bistable-config.5.gz")).unwrap();
+    let mut page_text = String::new();
+    flate2::read::GzDecoder::new(page.bytes.as_deref().unwrap()).read_to_string(&mut page_text).unwrap();
+    let keys = fs::read_to_string(workspace().join("src/config/keys.rs")).unwrap();
+    let names: Vec<&str> = keys.split("name: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(names.len() > 50, "{names:?}");
+    for name in names {
+        let term = format!(".TP\n\\fB{}\\fR\n", name.replace('-', "\\-"));
+        assert!(page_text.contains(&term), "{name} is not on the page");
+    }
+}
+
 /// In tenths, as `systemd-analyze security --threshold` counts.
 const EXPOSURE_MAX: &str = "50";
 
@@ -469,7 +549,7 @@ fn every_service_gives_up_what_it_does_not_need() {
 #[test]
 #[ignore = "needs shellcheck"]
 fn scripts_are_sound() {
-    let scripts = ["systemd/bistable-trial-generator", "udev/by-slot"].map(file);
+    let scripts = ["systemd/bistable-trial-generator", "udev/by-slot", "udev/stick"].map(file);
     let debian = workspace().join("image-tools/package/src/debian");
     let theirs = ["preinst", "postinst", "prerm", "postrm"].map(|n| debian.join(n));
     ran(Command::new("shellcheck").arg("--shell=sh").args(scripts).args(theirs));

@@ -39,6 +39,8 @@ pub struct Rules {
     pub windows_need_clock: bool,
     /// How long a staged release waits for a window (`update.force_after`).
     pub force_after: Option<Duration>,
+    /// How long one waits whose urgency is `security` (`update.security_force_after`), if that is shorter.
+    pub security_force_after: Option<Duration>,
 }
 
 /// What happened, as the daemon knows it from events, and from those who asked it.
@@ -48,10 +50,14 @@ pub struct Facts {
     pub last_look: Option<LastTry>,
     /// Since when a release is staged.
     pub staged: Option<When>,
+    /// Whether that one mends a hole: its urgency is `security`.
+    pub is_urgent: bool,
     /// What holds a switch back.
     pub inhibitors: Vec<Inhibitor>,
     /// When updates were rolled back.
     pub rollbacks: Vec<When>,
+    /// When trials began.
+    pub trials: Vec<When>,
     /// The last switch, if it was refused: by FleetLock, by a hook.
     pub switch_refused: Option<LastTry>,
     /// Whether the boot's own service has not yet decided what this boot is.
@@ -80,7 +86,16 @@ impl Rules {
             zone: Zone::named(&update.time_zone),
             windows_need_clock: update.windows_need_clock,
             force_after: update.force_after,
+            security_force_after: update.security_force_after,
         }
+    }
+}
+
+impl Rules {
+    /// How long a staged release waits for a window.
+    pub(super) fn forced_after(&self, is_urgent: bool) -> Option<Duration> {
+        let urgent = self.security_force_after.filter(|_| is_urgent);
+        self.force_after.into_iter().chain(urgent).min()
     }
 }
 

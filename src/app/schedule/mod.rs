@@ -28,7 +28,7 @@ mod zone;
 pub use due::{BACK_OFF_MAX, BACK_OFF_MIN, CATCH_UP_MAX, Due, LastTry, Pace};
 pub use facts::{Facts, Inhibitor, Rules, Standing};
 pub use moment::{Moment, When};
-pub use next::{Act, Next, next, next_look};
+pub use next::{Act, Next, announced, next, next_look};
 pub use why::Why;
 pub use windows::{Openness, Windows};
 pub use zone::Zone;

@@ -10,13 +10,14 @@
 //! | the boot decides: on trial, committing, reverting, all trials used up, the staged slot runs | waits | waits | waits | waits |
 //!
 //! While a release is staged a newer one may replace it. An armed one was chosen, and is only replaced once the boot loader
-//! refused it for good. A device may switch while no inhibitor lives, fewer than 3 updates were rolled back within an hour,
-//! the last refusal is long enough ago, and a window is open or the release was staged `force_after` ago, in this order.
+//! refused it for good. A device may switch while no inhibitor lives, fewer than 3 updates were rolled back within an hour and
+//! fewer than 6 trials began within a day, the last refusal is long enough ago, and a window is open or the release was staged
+//! `force_after` ago, in this order. Whoever asks for a switch is not asked any of this; who it was is in the event log.
 use super::{
     due::Due,
     facts::{Facts, Rules, Standing},
     moment::Moment,
-    why::{MAX_ROLLBACKS, Why},
+    why::{MAX_ROLLBACKS, MAX_TRIALS, Why},
     windows::Openness,
 };
 use crate::{app::policy, config::Mode};
@@ -32,6 +33,8 @@ const REST: Duration = Duration::from_secs(24 * 3600);
 const SWITCH_BACK_OFF_MAX: Duration = Duration::from_secs(15 * 60);
 /// How long a rollback counts.
 const ROLLBACK_COUNTS: Duration = Duration::from_secs(3600);
+/// How long a trial counts.
+const TRIAL_COUNTS: Duration = Duration::from_secs(86_400);
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,18 +79,12 @@ pub enum Act {
 
 /// What the device does next.
 pub fn next(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) -> Next {
-    let boot_decides = |saved: &Saved| match saved {
-        Saved::Staged(target) => target.slot == device.booted,
-        Saved::Armed { target, tries } => target.slot == device.booted || tries.are_used_up(),
-        Saved::Committing { .. } | Saved::Reverting { .. } => true,
-        Saved::Idle | Saved::Installing(_) => false,
-    };
     let look = if rules.mode == Mode::Check { Act::Report } else { Act::Look };
     let plan = Plan { now, device, rules, facts };
     match &device.now {
         _ if facts.trial_pending => plan.boot(),
+        now if now.awaits_boot(device.booted) => plan.boot(),
         Now::Trial { .. } => plan.boot(),
-        Now::Saved(saved) if boot_decides(saved) => plan.boot(),
         Now::Saved(Saved::Idle) => plan.look(look, None),
         Now::Saved(Saved::Installing(_)) => plan.continue_with(),
         Now::Saved(Saved::Armed { tries, .. }) if tries.are_refused() => {
@@ -95,6 +92,30 @@ pub fn next(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) -> Ne
         }
         Now::Saved(Saved::Armed { .. }) => plan.switch(Act::Report),
         Now::Saved(_) => plan.switch(look),
+    }
+}
+
+/// What a sleep leads to when it ends as announced: an operation. `None` if something else has to happen first.
+pub fn announced(
+    now: &Moment,
+    device: &Standing,
+    rules: &Rules,
+    facts: &Facts,
+    until: Duration,
+    why: &Why,
+) -> Option<&'static str> {
+    let look = next_look(now, device, rules, facts);
+    match why {
+        Why::Install(_) => Some("install"),
+        _ if look.is_some_and(|due| due.at == until) => Some("check"),
+        Why::Inhibited { .. }
+        | Why::Rollbacks { .. }
+        | Why::Trials { .. }
+        | Why::SwitchRefused { .. }
+        | Why::Window { opens: Some(_) } => {
+            Some(if matches!(device.now, Now::Saved(Saved::Staged(_))) { "arm" } else { "reboot" })
+        }
+        _ => None,
     }
 }
 
@@ -161,6 +182,7 @@ impl Plan<'_> {
         match self
             .inhibited()
             .or_else(|| self.rolled_back())
+            .or_else(|| self.tried())
             .or_else(|| self.refused())
             .or_else(|| self.closed())
         {
@@ -176,14 +198,19 @@ impl Plan<'_> {
         Some((Some(last.ends), Why::Inhibited { owner: last.owner.clone(), reason: last.reason.clone() }))
     }
 
-    // A rollback of which no clock knows how long ago it was doesn't count.
+    // A rollback of which no clock knows how long ago it was may have been right before this boot, and counts as one that was: a
+    // device without a clock that goes from one bad release to the next must come to rest, too.
     fn rolled_back(&self) -> Option<Wait> {
-        let ages = self.facts.rollbacks.iter().filter_map(|when| when.age(self.now));
-        let mut counted: Vec<Duration> = ages.filter(|age| *age < ROLLBACK_COUNTS).collect();
-        counted.sort_unstable();
-        // With this one an hour old, fewer are left than allowed.
-        let age = counted.get(MAX_ROLLBACKS - 1)?;
-        Some((Some(self.now.uptime + (ROLLBACK_COUNTS - *age)), Why::Rollbacks { count: counted.len() }))
+        let ages = self.facts.rollbacks.iter().map(|when| when.least_age(self.now));
+        let (left, count) = too_many(ages, ROLLBACK_COUNTS, MAX_ROLLBACKS)?;
+        Some((Some(self.now.uptime + left), Why::Rollbacks { count }))
+    }
+
+    // A trial of which no clock knows how long ago it was doesn't count: a device without a clock would wait a day after each boot.
+    fn tried(&self) -> Option<Wait> {
+        let ages = self.facts.trials.iter().filter_map(|when| when.age(self.now));
+        let (left, count) = too_many(ages, TRIAL_COUNTS, MAX_TRIALS)?;
+        Some((Some(self.now.uptime + left), Why::Trials { count }))
     }
 
     fn refused(&self) -> Option<Wait> {
@@ -200,7 +227,7 @@ impl Plan<'_> {
         if windows.is_empty() {
             return None;
         }
-        let forced = match (self.rules.force_after, &self.facts.staged) {
+        let forced = match (self.rules.forced_after(self.facts.is_urgent), &self.facts.staged) {
             (Some(after), Some(since)) => {
                 let left = after.saturating_sub(since.least_age(self.now));
                 if left.is_zero() {
@@ -229,4 +256,17 @@ impl Plan<'_> {
     fn sleep(&self, until: Duration, why: Why) -> Next {
         Next::Sleep { until: until.max(self.now.uptime + Duration::from_secs(1)), why }
     }
+}
+
+// Until fewer than `most` are younger than `counts`, and how many are now. `None` if there are fewer.
+fn too_many(
+    ages: impl Iterator<Item = Duration>,
+    counts: Duration,
+    most: usize,
+) -> Option<(Duration, usize)> {
+    let mut counted: Vec<Duration> = ages.filter(|age| *age < counts).collect();
+    counted.sort_unstable();
+    // With this one old enough, fewer are left than allowed.
+    let age = counted.get(most - 1)?;
+    Some((counts - *age, counted.len()))
 }

@@ -44,6 +44,11 @@ pub enum Why {
         /// How many, within an hour.
         count: usize,
     },
+    /// Too many trials began.
+    Trials {
+        /// How many, within a day.
+        count: usize,
+    },
     /// The switch was refused.
     SwitchRefused {
         /// How often in a row.
@@ -81,6 +86,9 @@ impl fmt::Display for Why {
             Why::Rollbacks { count } => {
                 write!(f, "{count} updates were rolled back within an hour; the next one waits until fewer than {MAX_ROLLBACKS} were")
             }
+            Why::Trials { count } => {
+                write!(f, "{count} trials began within a day; the next one waits until fewer than {MAX_TRIALS} did")
+            }
             Why::SwitchRefused { failures } => {
                 write!(f, "the switch was refused ({failures} in a row); the next attempt is delayed")
             }
@@ -105,6 +113,8 @@ impl fmt::Display for Why {
 
 /// Rollbacks within an hour after which a device doesn't switch by itself.
 pub(super) const MAX_ROLLBACKS: usize = 3;
+/// Trials within a day after which it doesn't.
+pub(super) const MAX_TRIALS: usize = 6;
 
 fn paced(f: &mut fmt::Formatter<'_>, what: &str, pace: Pace) -> fmt::Result {
     match pace {
@@ -142,6 +152,7 @@ mod tests {
             (Why::NotTried { refused: 3 }, "the boot loader did not try the release in 3 reboots; see `bistable preflight`; `bistable arm` asks for it again"),
             (Why::Inhibited { owner: "lab".into(), reason: "a measurement".into() }, "lab inhibits the switch: a measurement"),
             (Why::Rollbacks { count: 3 }, "3 updates were rolled back within an hour; the next one waits until fewer than 3 were"),
+            (Why::Trials { count: 6 }, "6 trials began within a day; the next one waits until fewer than 6 did"),
             (Why::SwitchRefused { failures: 2 }, "the switch was refused (2 in a row); the next attempt is delayed"),
             (Why::Window { opens: Some(951_782_400) }, "waits for the maintenance window that opens at 2000-02-29 00:00 UTC"),
             (Why::Window { opens: None }, "waits for a maintenance window; the clock shows a time that no calendar has, so that none opens"),

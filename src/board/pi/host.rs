@@ -1,6 +1,6 @@
 //! The system around the agent: systemd, processes, local web servers, the reboot.
 use super::{
-    DevNo, Mounts, PiClock, PiError, Sysroot, http, process,
+    DevNo, Mounts, PiClock, PiError, Sysroot, http, identity, process,
     reboot::{self, Next, NoMachine, Power, ThisMachine},
     units,
 };
@@ -14,7 +14,6 @@ use bistable_boot::BootId;
 use bistable_format::Root;
 use std::{cell::Cell, io, rc::Rc, time::Duration};
 
-const SERIAL: &str = "/proc/device-tree/serial-number";
 /// systemd-timesyncd touches it whenever it sets the clock, and at least each minute while that is synchronized
 /// (systemd-timesyncd.service(8)).
 const SAVED_CLOCK: &str = "/var/lib/systemd/timesync/clock";
@@ -121,13 +120,10 @@ impl Host for PiHost {
     }
 
     fn serial(&mut self) -> Result<String, HostError> {
-        // The firmware puts it there, for all models; it ends with a zero byte.
-        let text = self.sysroot.text(SERIAL).map_err(|e| HostError::Failed(e.to_string()))?;
-        let serial = text.as_deref().unwrap_or_default().trim_matches(['\0', '\n', ' ']);
-        if serial.is_empty() {
-            return Err(HostError::Failed(format!("{SERIAL} is missing or empty")));
-        }
-        Ok(serial.into())
+        let found = identity::of(&self.sysroot).map_err(|e| HostError::Failed(e.to_string()))?;
+        let neither =
+            format!("{} is missing or empty, and {} has no id", identity::SERIAL, identity::MACHINE_ID);
+        found.ok_or(HostError::Failed(neither))
     }
 
     fn free_bytes(&mut self) -> Result<u64, HostError> {

@@ -27,6 +27,7 @@ pub mod fuzz;
 pub mod gpio;
 mod host;
 mod http;
+mod identity;
 mod mounts;
 mod names;
 mod node;

@@ -88,7 +88,7 @@ impl HostOutside {
     }
 
     fn settings(&self) -> io::Result<Settings> {
-        config::load(&self.read_only.root()).map_err(io::Error::other)
+        self.read_only.kept.load(&self.read_only.root()).map_err(io::Error::other)
     }
 }
 

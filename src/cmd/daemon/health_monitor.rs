@@ -4,7 +4,6 @@ use super::ReadOnlyDevice;
 use crate::{
     Device, Error,
     board::Access,
-    config,
     daemon::{Handle, Health, Sick, Vitals},
     events::{Kind, Reading},
     ports::{Clock, Host},
@@ -98,7 +97,7 @@ impl HealthMonitor {
     fn round(&mut self) -> Result<Duration, Error> {
         let workplace = self.read_only.workplace();
         let root = workplace.root();
-        let settings = config::load(&root)?;
+        let settings = self.read_only.kept.load(&root)?;
         let (interval, revert_after) = (settings.health.interval, settings.health.revert_after);
         let machine = workplace.open(&settings.board, Access::ReadOnly)?;
         let now = self.read_only.uptime();
@@ -114,7 +113,7 @@ impl HealthMonitor {
             }
             _ => {
                 let device = Device::open(machine.board, settings)?;
-                if device.now().is_undecided() {
+                if device.now().awaits_boot(device.board.boot.booted()) {
                     self.rounds = None;
                     self.handle.health(Health::unknown("the release on trial is not decided yet"));
                     return Ok(AGAIN);

@@ -193,6 +193,11 @@ impl Backend for FakeDesk {
         self.read()
     }
 
+    fn reload(&self, by: Asker) -> Result<Document, Box<Document>> {
+        assert!(by.uid.is_some());
+        self.read()
+    }
+
     fn metrics(&self, format: Format) -> Result<String, Box<Document>> {
         let failed = self.state().fails;
         failed.map_or_else(|| Ok(format!("# {format:?}\n")), |code| Err(Box::new(failure(code))))

@@ -104,6 +104,8 @@ fn reads_are_answered() {
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{path}");
         assert_eq!(reply.json(), json!({ "schema": 1, "verdict": "ready", "checks": [] }));
     }
+    let reloaded = api.post("/v1/config/reload", "");
+    assert_eq!((reloaded.status, reloaded.json()["verdict"].as_str()), (200, Some("ready")));
     assert_eq!(api.get("/v1/jobs").json(), json!({ "schema": 1, "jobs": [] }));
     assert_eq!(api.get("/v1/openapi.json").json()["openapi"], "3.1.0");
     let live = api.get("/v1/health/live").json();
@@ -150,6 +152,8 @@ fn failure_of_the_device_is_a_problem_with_its_code_and_report() {
         assert!(reply.body.is_ascii() && !reply.body.contains('\u{1b}'), "it may reach a terminal");
         assert_eq!(reply.json()["report"]["exit"], 1);
     }
+    api.backend.state().fails = Some(Code::Config);
+    assert_eq!(api.post("/v1/config/reload", "").problem(), (500, "config".into()));
     api.backend.state().fails = Some(Code::Busy);
     let reply = api.get("/v1/status");
     assert_eq!((reply.problem(), reply.header("retry-after").is_some()), ((503, "busy".into()), true));

@@ -72,6 +72,7 @@ fn scope_decides_what_is_asked_for() {
         ("POST", "/v1/check", Scope::Operate),
         ("POST", "/v1/revert", Scope::Operate),
         ("POST", "/v1/jobs/x/cancel", Scope::Operate),
+        ("POST", "/v1/config/reload", Scope::Operate),
         ("POST", "/v1/bundles", Scope::Operate),
     ] {
         for scope in Scope::ALL {

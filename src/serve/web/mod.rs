@@ -30,6 +30,7 @@ mod tunnel;
 mod upstream;
 
 pub use certificate::{Certificate, CertificateError};
+pub use upstream::post;
 
 use super::{Limits, Stopped};
 use std::{io, net::TcpListener, path::PathBuf};

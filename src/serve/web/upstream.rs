@@ -13,7 +13,11 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{net::UnixStream, time::timeout};
 
 /// Headers of a request that the daemon needs.
@@ -42,6 +46,8 @@ const RESPONSE: [HeaderName; 8] = [
 ];
 /// Headers of the answer to a handshake, beside those.
 const BEGUN: [HeaderName; 2] = [header::CONNECTION, header::SEC_WEBSOCKET_ACCEPT];
+/// How long the daemon may take to answer a program.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of an answer that a page is made of.
 const ANSWER: usize = 4 << 20;
 
@@ -122,6 +128,24 @@ impl Upstream {
             return Ok(Err(response));
         }
         value(response).await.map(Ok)
+    }
+}
+
+/// Ask the daemon for something over its socket, without a body, and wait for what it says: status and JSON.
+///
+/// # Errors
+/// When it doesn't answer.
+pub fn post(socket: &Path, path: &str) -> io::Result<(u16, Value)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let upstream = Upstream { socket: socket.into(), patience: PATIENCE };
+    let exchange = async {
+        let response = upstream.pass(Method::POST, path, &HeaderMap::new(), Body::empty()).await?;
+        let status = response.status().as_u16();
+        value(response).await.map(|answer| (status, answer))
+    };
+    match runtime.block_on(async { timeout(PATIENCE, exchange).await }) {
+        Ok(answered) => answered.map_err(|problem: Problem| io::Error::other(problem.words().1.to_owned())),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

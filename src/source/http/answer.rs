@@ -1,6 +1,5 @@
 //! What a server's answer says about the bytes that follow it.
-use crate::source::SourceError;
-use std::time::Duration;
+use crate::{http_client, source::SourceError};
 use ureq::http::{HeaderMap, Response, header};
 
 /// Longest validator that is kept.
@@ -55,14 +54,8 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// An answer that nothing is made of.
 pub(super) fn refusal<T>(at: String, response: &Response<T>) -> SourceError {
-    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+    let (status, retry_after) = (response.status().as_u16(), http_client::retry_after(response.headers()));
     SourceError::Status { at, status, retry_after }
-}
-
-/// How long the server asks to be left alone (RFC 9110, 10.2.3). A date is not understood: it would have to be compared with a
-/// clock that may not be set.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    number(text(headers, header::RETRY_AFTER)?.trim()).map(Duration::from_secs)
 }
 
 pub(super) fn location(headers: &HeaderMap) -> Option<&str> {
@@ -107,24 +100,6 @@ mod tests {
         ] {
             assert_eq!(ContentRange::parse(text), want, "{text}");
         }
-    }
-
-    #[test]
-    fn pause_that_a_server_asks_for_is_in_seconds() {
-        for (value, seconds) in [
-            ("120", Some(120)),
-            ("0", Some(0)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("-1", None),
-            ("1.5", None),
-            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
-            ("x", None),
-        ] {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
-            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{value:?}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

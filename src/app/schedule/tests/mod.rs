@@ -42,6 +42,7 @@ fn rules(mode: Mode, windows: &[&str]) -> Rules {
         zone: Zone::named("UTC"),
         windows_need_clock: true,
         force_after: None,
+        security_force_after: None,
     }
 }
 

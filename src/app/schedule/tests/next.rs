@@ -165,14 +165,84 @@ fn third_rollback_within_an_hour_waits_until_it_is_two_again() {
         wait(with(&noon(), vec![minutes(50), minutes(10), minutes(30), minutes(40), minutes(90)]));
     assert_eq!((why, time), (Why::Rollbacks { count: 4 }, HOUR / 3), "the two youngest may stay");
     assert_eq!(shown(&with(&noon(), vec![minutes(60), minutes(10), minutes(30)])), "Switch");
-    // Of former boots, as far as the clock knows; one in the future is of another clock.
+    // Of former boots, as far as the clock knows; one in the future is of another clock, and may have been a moment ago.
     let young = Moment { uptime: HOUR / 60, ..noon() };
     let wall = |ago: u64| When { wall: young.wall.map(|wall| wall - ago), uptime: None };
     assert_eq!(shown(&with(&young, vec![wall(600), wall(700), wall(800)])), "waits: rollbacks");
     let ahead = When { wall: young.wall.map(|wall| wall + 600), uptime: None };
-    assert_eq!(shown(&with(&young, vec![wall(600), wall(700), ahead])), "Switch");
+    assert_eq!(shown(&with(&young, vec![wall(600), wall(700), ahead])), "waits: rollbacks");
+    assert_eq!(shown(&with(&young, vec![wall(600), wall(7000), ahead])), "Switch");
+    // Without a clock all of them may have been right before this boot: for an hour.
     let offline = Moment { wall: None, ..young };
-    assert_eq!(shown(&with(&offline, vec![wall(600), wall(700), wall(800)])), "Switch", "no clock knows");
+    let undated = || vec![wall(600), wall(700), When::default()];
+    assert_eq!(shown(&with(&offline, undated())), "waits: rollbacks");
+    assert_eq!(shown(&with(&Moment { uptime: HOUR, ..offline }, undated())), "Switch");
+}
+
+#[test]
+fn sixth_trial_within_a_day_waits_until_it_is_five_again() {
+    let with =
+        |trials: Vec<When>| next(&noon(), &staged(), &rules(Mode::Auto, &[]), &Facts { trials, ..rested() });
+    let hours = |hours: &[u32]| hours.iter().map(|n| ago(HOUR * *n)).collect::<Vec<_>>();
+    assert_eq!(shown(&with(hours(&[1, 2, 3, 4, 5, 24]))), "Switch");
+    let six = hours(&[1, 2, 3, 4, 5, 23]);
+    assert_eq!(wait(with(six.clone())), (Why::Trials { count: 6 }, HOUR));
+    let undated = vec![When::default(); 6];
+    assert_eq!(shown(&with(undated)), "Switch", "no clock knows");
+    let facts = Facts { trials: six, ..rested() };
+    let armed = next(&noon(), &device(armed(Tries::after(1))), &rules(Mode::Auto, &[]), &facts);
+    assert_eq!(shown(&armed), "waits: trials");
+}
+
+#[test]
+fn release_that_mends_a_hole_waits_less_for_a_window() {
+    let urgent = Rules {
+        force_after: Some(14 * DAY),
+        security_force_after: Some(DAY),
+        ..rules(Mode::Auto, &["Thu 11:00-11:01"])
+    };
+    let with = |rules: &Rules, is_urgent, days: u32| {
+        let facts = Facts { staged: Some(ago(DAY * days)), is_urgent, ..rested() };
+        shown(&next(&noon(), &staged(), rules, &facts))
+    };
+    assert_eq!(with(&urgent, true, 1), "Switch");
+    assert_eq!(with(&urgent, false, 1), "waits: window");
+    let later = Rules { force_after: Some(HOUR), ..urgent.clone() };
+    assert_eq!(with(&later, true, 0), "waits: window");
+    assert_eq!(with(&later, false, 1), "Switch", "the shorter of the two counts");
+    let alone = Rules { force_after: None, ..urgent };
+    assert_eq!(
+        (with(&alone, true, 1).as_str(), with(&alone, false, 9).as_str()),
+        ("Switch", "waits: window")
+    );
+}
+
+#[test]
+fn what_comes_next_is_announced_with_its_time() {
+    let announce = |device: &Standing, rules: &Rules, facts: &Facts| match next(&noon(), device, rules, facts)
+    {
+        Next::Sleep { until, why } => super::super::announced(&noon(), device, rules, facts, until, &why),
+        Next::Do { act } => panic!("{act:?}"),
+    };
+    let closed = rules(Mode::Auto, &["Fri 12:01-12:02"]);
+    let leased = Facts { inhibitors: vec![lease("a", HOUR / 60)], ..rested() };
+    let failed = Facts {
+        last_look: Some(LastTry { when: ago(Duration::ZERO), failures: 3, not_before: None }),
+        ..Facts::default()
+    };
+    let nowhere = Rules { follows: false, ..rules(Mode::Stage, &[]) };
+    for (device, rules, facts, next) in [
+        (device(Saved::Idle), &closed, &rested(), Some("check")),
+        (device(Saved::Installing(target())), &closed, &failed, Some("install")),
+        (staged(), &closed, &rested(), Some("arm")),
+        (device(armed(Tries::default())), &closed, &leased, Some("reboot")),
+        (staged(), &rules(Mode::Auto, &["Thu 11:00-11:01"]), &rested(), Some("check")),
+        (staged(), &rules(Mode::Stage, &[]), &rested(), Some("check")),
+        (staged(), &nowhere, &rested(), None),
+        (Standing { booted: Slot::B, ..staged() }, &closed, &rested(), None),
+    ] {
+        assert_eq!(announce(&device, rules, facts), next, "{:?}", device.now);
+    }
 }
 
 #[test]
@@ -215,6 +285,7 @@ fn rules_are_those_of_the_settings() {
         time_zone: "Asia/Tokyo".into(),
         windows_need_clock: false,
         force_after: Some(DAY),
+        security_force_after: Some(HOUR),
         ..crate::config::Settings::default().update
     };
     let expected = Rules {
@@ -225,6 +296,7 @@ fn rules_are_those_of_the_settings() {
         zone: Zone::named("Asia/Tokyo"),
         windows_need_clock: false,
         force_after: Some(DAY),
+        security_force_after: Some(HOUR),
     };
     assert_eq!(Rules::of(&update, true), expected);
 }

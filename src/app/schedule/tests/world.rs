@@ -3,6 +3,7 @@ use super::{
     super::{Act, Facts, Inhibitor, LastTry, Moment, Rules, Standing, When},
     target,
 };
+use crate::source::{Breaker, Gate, OPEN_FOR};
 use bistable_boot::{BootId, MAX_ATTEMPTS, Now, Saved, Slot, Tries};
 use std::time::Duration;
 
@@ -64,6 +65,13 @@ pub(super) struct World {
     pub(super) staged_at: u64,
     /// True times of rollbacks, and whether the device recorded them.
     pub(super) rollbacks: Vec<(u64, bool)>,
+    /// True times of trials, and whether the device recorded them.
+    pub(super) trials: Vec<(u64, bool)>,
+    /// The breaker of the device's source: it holds until the next boot.
+    pub(super) breaker: Breaker,
+    /// How often that held a request back, and let one through to see.
+    pub(super) held_back: u64,
+    pub(super) probes: u64,
     /// True ends of inhibitors.
     pub(super) held: Vec<u64>,
     /// Since when nothing but the schedule decides whether a look is made.
@@ -97,6 +105,10 @@ impl World {
             last_look: None,
             staged_at: 0,
             rollbacks: Vec::new(),
+            trials: Vec::new(),
+            breaker: Breaker::default(),
+            held_back: 0,
+            probes: 0,
             held: Vec::new(),
             free_since: 0,
             disturbances: 0,
@@ -147,7 +159,9 @@ impl World {
         self.device.booted = Slot::A;
         self.facts.inhibitors.clear();
         self.held.clear();
-        for when in self.facts.staged.iter_mut().chain(&mut self.facts.rollbacks) {
+        self.breaker = Breaker::default();
+        let whens = self.facts.staged.iter_mut().chain(&mut self.facts.rollbacks);
+        for when in whens.chain(&mut self.facts.trials) {
             when.uptime = None;
         }
         for tried in self.facts.last_look.iter_mut().chain(&mut self.facts.switch_refused) {
@@ -172,6 +186,7 @@ impl World {
     fn stage(&mut self) {
         self.save(Saved::Staged(target()));
         self.facts.staged = Some(self.when());
+        self.facts.is_urgent = self.dice.roll(3) == 0;
         self.staged_at = self.now;
         self.facts.switch_refused = None;
     }
@@ -249,7 +264,17 @@ impl World {
         }
         let began = self.now;
         self.now += self.dice.roll(300 * SECOND) + SECOND;
+        let gate = self.breaker.ask(self.uptime());
+        if let Gate::Open(left) = gate {
+            return self.held_back(began, left);
+        }
+        self.probes += u64::from(gate == Gate::Probe);
         let failed = !self.network || self.dice.roll(20) == 0;
+        if failed {
+            self.breaker.failed(self.uptime());
+        } else {
+            self.breaker.answered();
+        }
         let before = self.facts.last_look.map_or(0, |l| l.failures);
         let not_before = match self.dice.roll(if failed { 4 } else { 40 }) {
             0 => Some(Duration::from_millis(self.dice.roll(48 * HOUR))),
@@ -269,6 +294,18 @@ impl World {
         }
     }
 
+    // Nothing is asked: the device looks again when the breaker lets it.
+    fn held_back(&mut self, began: u64, left: Duration) {
+        assert!(left <= OPEN_FOR, "{self:?}");
+        self.held_back += 1;
+        let failures = self.facts.last_look.map_or(0, |l| l.failures).saturating_add(1);
+        let tried = LastTry { when: self.when(), failures, not_before: Some(left) };
+        self.disturbances += 1;
+        self.last_look =
+            Some(Look { began, at: self.now, boot: self.boot, recorded: self.knows_the_time(), tried });
+        self.facts.last_look = Some(tried);
+    }
+
     fn switch(&mut self) {
         self.now += self.dice.roll(30 * SECOND) + SECOND;
         if self.dice.roll(3) == 0 {
@@ -281,6 +318,9 @@ impl World {
         self.device.now = Now::Trial { target: target(), attempts: 1 };
         self.device.booted = Slot::B;
         self.facts.trial_pending = true;
+        self.trials.push((self.now, self.knows_the_time()));
+        let when = self.when();
+        self.facts.trials.push(when);
         self.verdict_at = Some(self.now + 100 * SECOND);
     }
 }

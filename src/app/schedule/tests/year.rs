@@ -41,6 +41,7 @@ fn rules(dice: &mut Dice) -> (Rules, Vec<Window>) {
         zone: Zone::named(dice.pick(&ZONES)),
         windows_need_clock: dice.roll(4) > 0,
         force_after: (dice.roll(2) == 0).then(|| hours(1 + dice.roll(100))),
+        security_force_after: (dice.roll(2) == 0).then(|| hours(1 + dice.roll(20))),
     };
     (rules, windows)
 }
@@ -153,6 +154,12 @@ impl Check<'_> {
         };
         let rollbacks = self.world.rollbacks.iter().filter(young).count();
         assert!(rollbacks < 3, "{rollbacks} rollbacks within an hour: {:?}", self.world);
+        let of_day = |(at, recorded): &&(u64, bool)| {
+            let age = Duration::from_millis(now - at) + SECOND;
+            age < 24 * HOUR && (*recorded && knows || *at >= self.world.booted_at)
+        };
+        let trials = self.world.trials.iter().filter(of_day).count();
+        assert!(trials < 6, "{trials} trials within a day: {:?}", self.world);
         let moment = self.world.moment();
         let wall = if rules.windows_need_clock { moment.wall } else { moment.wall.or(moment.unverified) };
         let is_open = wall.is_some_and(|wall| self.open[usize::try_from((wall - FIRST) / 60).unwrap()]);
@@ -161,7 +168,7 @@ impl Check<'_> {
         } else if is_open {
             "switch in a window"
         } else {
-            let Some((after, since)) = rules.force_after.zip(facts.staged) else {
+            let Some((after, since)) = rules.forced_after(facts.is_urgent).zip(facts.staged) else {
                 panic!("a switch outside a window: {:?}", self.world);
             };
             // By the true time, or by a clock that has jumped since a former boot.
@@ -189,6 +196,7 @@ fn code(why: &super::super::Why) -> &'static str {
         Why::NotTried { .. } => "sleep although the boot loader refused",
         Why::Inhibited { .. } => "sleep under an inhibitor",
         Why::Rollbacks { .. } => "sleep after rollbacks",
+        Why::Trials { .. } => "sleep after trials",
         Why::SwitchRefused { .. } => "sleep after a refusal",
         Why::Window { .. } => "sleep until a window opens",
         Why::Clock => "sleep without a clock",
@@ -207,6 +215,9 @@ fn year_of_a_device_holds_its_rules() {
         let mut check =
             Check { world: World::new(seed, rules), open: &open, counts: Counts::new(), short: 0 };
         check.run();
+        let World { held_back, probes, .. } = check.world;
+        check.counts.insert("request that a breaker held back", held_back);
+        check.counts.insert("request that a breaker let through to see", probes);
         for (what, count) in check.counts {
             *counts.entry(what).or_default() += count;
         }
@@ -229,6 +240,9 @@ fn year_of_a_device_holds_its_rules() {
         "sleep although the boot loader refused",
         "sleep under an inhibitor",
         "sleep after rollbacks",
+        "sleep after trials",
+        "request that a breaker held back",
+        "request that a breaker let through to see",
         "sleep after a refusal",
         "sleep until a window opens",
         "sleep without a clock",

@@ -169,7 +169,7 @@ impl DevicePort for Followed<'_> {
         ended
     }
 
-    fn report(&mut self, _: &[Report]) -> Result<bool, Error> {
+    fn report(&mut self, _: &[Report], _: &Asker) -> Result<bool, Error> {
         Ok(true)
     }
 
@@ -192,6 +192,9 @@ impl DevicePort for Followed<'_> {
             inhibitors: Vec::new(),
             rollbacks: Vec::new(),
             remembered: fold.remembered,
+            is_urgent: false,
+            unlogged: None,
+            rejected: None,
         })
     }
 
@@ -260,6 +263,9 @@ impl Queries for Blind {
         Err(NotInhibited::Unknown(id.into()))
     }
     fn config(&self) -> Result<Document, Box<Document>> {
+        self.look(&Request::Status)
+    }
+    fn check_config(&self) -> Result<Document, Box<Document>> {
         self.look(&Request::Status)
     }
     fn metrics(&self, _: Format, _: Live) -> Result<String, Box<Document>> {
