@@ -178,13 +178,13 @@ impl Found {
     /// What is said when a version is named that isn't on offer.
     fn not_offered(&self, version: &Version) -> String {
         let Found { channel: Channel { name, offers, withdrawn, .. }, source, product, .. } = self;
-        if let Some(w) = withdrawn.iter().find(|w| w.product == *product && w.version == *version) {
+        if let Some(w) = withdrawn.iter().find(|w| w.subject() == (product, None) && w.version == *version) {
             return format!("release {version} was withdrawn from channel {name}: {}", w.reason);
         }
         let mut others: Vec<&Version> = offers
             .iter()
             .map(|o| &o.constraints)
-            .filter(|t| t.product == *product)
+            .filter(|t| t.product == *product && t.component.is_none())
             .map(|t| &t.version)
             .collect();
         others.sort_by(|a, b| b.cmp_precedence(a));

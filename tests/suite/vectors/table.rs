@@ -141,7 +141,7 @@ pub(super) const TABLE: &[(&str, Serve, &str, Exit)] = &[
     ("channel-offer-with-an-odd-extension.channel", NextWithBadOffer,
         "channel production of memory offers no release 1.1.0 for greenhouse; it has nothing; 1 offer can't be read: channel: offer has extension 7, which this version does not understand: update Bistable first", NothingToDo),
     ("channel-offer-of-a-directory.channel", NextWithBadOffer,
-        "release 1.1.0 can't be installed here:\n  - it is a version of component app (directory), and this version of Bistable installs images only", Incompatible),
+        "channel production of memory offers no release 1.1.0 for greenhouse; it has nothing", NothingToDo),
     ("channel-offer-cut-short.channel", NextWithBadOffer,
         "channel production of memory offers no release 1.1.0 for greenhouse; it has nothing; 1 offer can't be read: channel: offer is truncated or damaged", NothingToDo),
     ("delta-as-channel.channel", Next,
