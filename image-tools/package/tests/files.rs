@@ -149,6 +149,34 @@ fn the_generator_says_when_it_could_not() {
 }
 
 /// A disk with four partitions, as /sys shows it; its root is the fifth number.
+/// A boot waits for generators, so this one starts a program only where there is something to do.
+#[test]
+fn services_of_components_are_ordered_only_where_components_are_configured() {
+    let generated = |system: System| {
+        let system = system.with("bistable", "#!/bin/sh\necho \"$*\" > \"$(dirname \"$0\")/asked\"\n");
+        let program = system.0.path().join("bistable");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let generator = file("systemd/bistable-components-generator");
+        let out = run(Command::new("sh")
+            .arg(generator)
+            .args(["/normal", "/no", "/no"])
+            .env("BISTABLE_SYSROOT", system.0.path())
+            .env("BISTABLE_PROGRAM", &program));
+        assert!(out.status.success() && out.stdout.is_empty() && out.stderr.is_empty(), "{out:?}");
+        fs::read_to_string(system.0.path().join("asked")).ok()
+    };
+    let other = "[update]\nmode = \"auto\"\n";
+    assert_eq!(generated(System::new()), None);
+    assert_eq!(generated(System::new().with("etc/bistable/config.d/50.toml", other)), None);
+    let core = "[component.core]\nkind = \"directory\"\n";
+    for folder in ["etc", "usr/lib"] {
+        let system = System::new().with(&format!("{folder}/bistable/config.d/50.toml"), core);
+        assert_eq!(generated(system).as_deref(), Some("component units /normal\n"));
+    }
+    let usage = System::new().run("systemd/bistable-components-generator", &[]);
+    assert_eq!(usage.status.code(), Some(2));
+}
+
 fn with_disks(system: System) -> System {
     let sys = system.0.path().join("sys");
     for (disk, major) in [("mmcblk0", 179), ("sda", 8)] {
@@ -549,7 +577,13 @@ fn every_service_gives_up_what_it_does_not_need() {
 #[test]
 #[ignore = "needs shellcheck"]
 fn scripts_are_sound() {
-    let scripts = ["systemd/bistable-trial-generator", "udev/by-slot", "udev/stick"].map(file);
+    let scripts = [
+        "systemd/bistable-components-generator",
+        "systemd/bistable-trial-generator",
+        "udev/by-slot",
+        "udev/stick",
+    ];
+    let scripts = scripts.map(file);
     let debian = workspace().join("image-tools/package/src/debian");
     let theirs = ["preinst", "postinst", "prerm", "postrm"].map(|n| debian.join(n));
     ran(Command::new("shellcheck").arg("--shell=sh").args(scripts).args(theirs));
