@@ -81,6 +81,10 @@ fn reload_waits_for_the_daemons_answer_and_fails_on_a_bad_configuration() {
     let daemon = Daemon::start(&pi);
     let socket = pi.path("api.sock");
     let reload = format!("config reload --socket {}", socket.display());
+    // What it found when it started is in the log, so that what follows is the change.
+    until("it has reported what it started with", || {
+        daemon.get("/v1/events?type=config.changed")["events"].as_array().is_some_and(|all| !all.is_empty())
+    });
     follows_again(&pi, &repo.url(), "desk");
     let told = pi.run_once_free(&reload).must(0, &[]);
     assert_eq!(told.out, "the daemon uses 1 file\n");
