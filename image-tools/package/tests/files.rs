@@ -385,7 +385,10 @@ fn staged(root: &Path) {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let bytes = bytes.unwrap();
-        let text = String::from_utf8(bytes).unwrap().replace("=/usr/bin/bistable", "=/bin/true");
+        let text = String::from_utf8(bytes).unwrap();
+        let text = text
+            .replace("=/usr/bin/bistable", "=/bin/true")
+            .replace("=/usr/lib/bistable/stick", "=/bin/true");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     }
