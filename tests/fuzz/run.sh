@@ -16,7 +16,8 @@ export RUSTC_BOOTSTRAP=1
 # The plain libFuzzer build: no sanitizer, so no nightly standard library is needed either.
 fuzz() { verb=$1; shift; cargo fuzz "$verb" --fuzz-dir . --sanitizer none "$@"; }
 
-targets=${*:-$(ls fuzz_targets | sed -n 's/\.rs$//p')}
+# `archive` runs by its name only: it has not run for long yet.
+targets=${*:-$(ls fuzz_targets | sed -n 's/\.rs$//p' | grep -vx archive)}
 fuzz build
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
