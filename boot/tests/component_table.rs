@@ -223,7 +223,7 @@ fn the_way_back_leads_over_kept_versions_and_ends() {
     }
     assert_eq!(tried, [5, 4, 3].map(|n| Some(held(n))), "at most two older ones");
     assert_eq!(core.current, Some(held(5)), "the durable name is where it was");
-    // Healthy on the way: what was skipped is no way back any more.
+    // An older version is healthy: the skipped ones can no longer be returned to.
     let mut core = component(reverting(1));
     core.on(Event::Reverted).unwrap();
     assert_eq!((core.current, core.kept), (Some(held(4)), vec![held(3)]));

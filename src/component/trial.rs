@@ -96,7 +96,7 @@ impl Updater<'_> {
 
     /// Make the new version the one that the durable name leads to, and remove what nothing needs.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
-        let Some(target) = self.committing() else { return Ok(()) };
+        let State::Committing { target, .. } = self.component().state else { return Ok(()) };
         let (subject, version) = (self.subject, version_name(&target));
         self.step(ComponentStep::Commit, |this| {
             Ok(this.world.store.set_current(&subject.name, Some(&version))?)

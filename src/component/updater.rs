@@ -6,7 +6,7 @@ use crate::{
 };
 use bistable_boot::{
     BootId, Failure, Reason, ReleaseId,
-    component::{Action, Component, ComponentRecord, Event, Held, State},
+    component::{Action, Component, ComponentRecord, Event, Held},
 };
 use bistable_format::{Release, release};
 use std::time::Duration;
@@ -225,14 +225,6 @@ impl Updater<'_> {
             return Err(stored("it is not the one that was installed".into()).into());
         }
         (self.trust)(&bytes).map_err(|e| stored(e.to_string()).into())
-    }
-
-    /// The state that is saved, if it is this one.
-    pub(super) fn committing(&self) -> Option<Held> {
-        match self.component().state {
-            State::Committing { target, .. } => Some(target),
-            _ => None,
-        }
     }
 }
 

@@ -196,7 +196,7 @@ impl Component {
     fn back_on(&mut self, skipped: u8) {
         let Some(index) = usize::from(skipped).checked_sub(1) else { return };
         if index < self.kept.len() {
-            // What was skipped is not healthy: it is no way back any more.
+            // The skipped versions are not healthy: none of them can be returned to.
             self.current = self.kept.drain(..=index).next_back();
         }
     }

@@ -19,16 +19,6 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// All, in the order of a component's life.
-    pub const ALL: [Lifecycle; 6] = [
-        Lifecycle::Registered,
-        Lifecycle::Deploying,
-        Lifecycle::Running,
-        Lifecycle::Updating,
-        Lifecycle::Stopped,
-        Lifecycle::Failed,
-    ];
-
     /// Its name, as answers have it.
     pub const fn name(self) -> &'static str {
         match self {

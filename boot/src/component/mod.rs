@@ -1,7 +1,7 @@
 //! Components: what is updated beside the slots, without a reboot. The same rules as for a slot: a state is saved before its
 //! one action is done, and after a power cut the action is done again.
 //!
-//! The versions lie side by side, so no slot is written and no boot flag flipped. What runs by default is one durable name,
+//! The versions lie side by side, so no slot is written and no boot flag flipped. One durable name says which version runs by default:
 //! a link or a line of a compose file, that changes at the commit only. A trial shows the new version to its unit through
 //! something that a power cut removes, so the way back from a trial needs no write.
 //!

@@ -20,7 +20,7 @@ pub struct Outcome {
     pub what: &'static str,
     /// How long it took.
     pub time: Duration,
-    /// How long it may take at most; none where there is no limit.
+    /// How long it may take at most; `None` without a limit.
     pub bar: Option<Duration>,
     /// More, for people.
     pub note: String,

@@ -70,7 +70,7 @@ pub struct Choice<'a> {
     pub direction: Direction,
 }
 
-/// Choose an image. Pure: everything that decides is in the arguments. What is on offer of components is not looked at.
+/// Choose an image. Pure: everything that decides is in the arguments. Offers of components are ignored.
 pub fn choose<'a>(channel: &'a Channel, chooser: &Chooser<'_>) -> Choice<'a> {
     choose_of(channel, None, chooser)
 }

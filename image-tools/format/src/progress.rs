@@ -94,7 +94,7 @@ impl Running {
         let (crossed, waited) = (tenth > self.told_tenth, now.saturating_sub(self.told_at) >= SHORTEST);
         let due = match reader {
             Reader::Program => crossed || waited,
-            // Without a total there are no tenths to wait for.
+            // Without a total, tenths can't be computed.
             Reader::Log => waited && (crossed || self.step.total == 0),
         };
         if due {

@@ -131,7 +131,7 @@ fn order_parents_and_duplicates() {
         (&[(b"a", File), (b"a", File)], twice("a")),
         (&[(b"a", Directory), (b"a", Directory)], twice("a")),
         (&[(b"a/b", File)], parent("a/b")),
-        // A file or a link is no folder.
+        // A file or a link is not a folder.
         (&[(b"a", File), (b"a/b", File)], parent("a/b")),
         (&[(b"a", Symlink(b"c")), (b"a/b", File)], parent("a/b")),
         // The folder was left.

@@ -119,7 +119,7 @@ fn record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
     records.push(b'\n');
 }
 
-/// An entry that was read. What it was read from is compared with what it encodes to: so this need not be strict.
+/// An entry that was read. The reader compares its bytes with the entry's own encoding, so this parser need not be strict.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) kind: u8,

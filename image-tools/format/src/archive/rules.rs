@@ -1,4 +1,4 @@
-//! The rules, applied to one entry after another. What is kept is the path of the last entry, and sums.
+//! The rules, applied to one entry after another. They keep the path of the last entry, and sums.
 use super::{ArchiveError, EntryKind, NameError, link};
 use crate::{
     limits,
