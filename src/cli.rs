@@ -165,6 +165,9 @@ pub struct EventArgs {
     /// Only events of this stream: device, component/NAME or job/ID
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<String>,
+    /// Only events of this component: the same as --stream component/NAME
+    #[arg(long, value_name = "NAME", conflicts_with = "stream")]
+    pub component: Option<String>,
     /// Only from this number in the stream on
     #[arg(long, value_name = "N", default_value_t = 0, requires = "stream")]
     pub from: u64,
@@ -350,6 +353,9 @@ pub enum ComponentVerb {
         /// A bundle: a file, an http:// or https:// address, or `-` for standard input
         #[arg(value_name = "FILE|URL")]
         bundle: PathBuf,
+        /// Verify and check only; write nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         /// Install it even though this device rejected it before
         #[arg(long)]
         retry_rejected: bool,

@@ -1,7 +1,13 @@
 //! What happens during an update, as owned data: numbered, for programs.
-use crate::steps::{StepName, health, install::Stats, selftest};
-use bistable_boot::{Slot, Target};
-use serde::Serialize;
+use crate::{
+    component::ComponentStep,
+    steps::{StepName, health, install::Stats, selftest},
+};
+use bistable_boot::{
+    Failure, Outcome, Slot, Target,
+    component::{Component, Ended, Lifecycle, State},
+};
+use serde::{Deserialize, Serialize};
 
 /// Version of the form of events. Types and fields may be added.
 pub const SCHEMA: u32 = 1;
@@ -110,6 +116,130 @@ pub enum Event {
         /// Whether this device rejects that release from now on.
         rejected: bool,
     },
+    /// A component is in another state now, and that is saved.
+    #[serde(rename = "component.state")]
+    Component(ComponentShown),
+    /// A step of a component's update ended.
+    #[serde(rename = "component.step")]
+    ComponentStep {
+        /// The component.
+        component: String,
+        /// The step.
+        step: ComponentStep,
+        /// Milliseconds that it took.
+        took_ms: u64,
+        /// What is wrong, if it didn't end well.
+        problem: Option<String>,
+    },
+    /// Something about a component that an operator should know.
+    #[serde(rename = "component.remark")]
+    ComponentRemark {
+        /// The component.
+        component: String,
+        /// Human-readable.
+        text: String,
+    },
+}
+
+/// Where a component is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentShown {
+    /// Its name.
+    pub component: String,
+    /// `registered`, `deploying`, `running`, `updating`, `stopped` or `failed`.
+    pub lifecycle: String,
+    /// The state of its update.
+    pub state: String,
+    /// The version that is committed.
+    pub version: Option<String>,
+    /// The version that an update is about.
+    pub target: Option<String>,
+    /// Trials of it that began.
+    pub attempts: u8,
+    /// Why it is given up.
+    pub reason: Option<String>,
+    /// The update that ended with this, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<ComponentEnded>,
+}
+
+/// An update of a component that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentEnded {
+    /// The version that it was about.
+    pub version: String,
+    /// Its release: SHA-256 of the signed payload, in hexadecimal.
+    pub release: String,
+    /// How it ended.
+    pub result: ComponentResult,
+    /// Why, if it was not committed.
+    pub reason: Option<String>,
+}
+
+/// How an update of a component ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum ComponentResult {
+    /// It is the current version.
+    Committed,
+    /// An older version runs again.
+    RolledBack,
+    /// It was given up before it was tried, or no version is healthy.
+    Failed,
+}
+
+impl ComponentResult {
+    /// Its name, as in JSON and as the label of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ComponentResult::Committed => "committed",
+            ComponentResult::RolledBack => "rolled_back",
+            ComponentResult::Failed => "failed",
+        }
+    }
+}
+
+impl ComponentShown {
+    /// What is shown of a component there, with the update that just ended.
+    pub fn of(now: &Component, ended: Option<&Ended>) -> ComponentShown {
+        let attempts = match now.state {
+            State::Armed { attempts, .. } | State::Committing { attempts, .. } => attempts,
+            _ => 0,
+        };
+        let reason = match &now.state {
+            State::Reverting { failure, .. } | State::Failed(failure) => Some(failure.to_string()),
+            _ => None,
+        };
+        ComponentShown {
+            component: now.name.clone(),
+            lifecycle: Lifecycle::from(now).name().into(),
+            state: now.state.name().into(),
+            version: now.current.as_ref().map(|held| held.version.to_string()),
+            target: now.state.target().map(|held| held.version.to_string()),
+            attempts,
+            reason,
+            ended: ended.map(|ended| ComponentEnded::of(ended, now)),
+        }
+    }
+}
+
+impl ComponentEnded {
+    fn of(ended: &Ended, now: &Component) -> ComponentEnded {
+        let result = match &ended.outcome {
+            Outcome::Committed => ComponentResult::Committed,
+            Outcome::Reverted(_) if !matches!(now.state, State::Failed(_)) => ComponentResult::RolledBack,
+            _ => ComponentResult::Failed,
+        };
+        ComponentEnded {
+            version: ended.version.to_string(),
+            release: ended.release.to_string(),
+            result,
+            reason: ended.outcome.failure().map(Failure::to_string),
+        }
+    }
 }
 
 /// A release in a slot.

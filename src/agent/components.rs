@@ -1,7 +1,8 @@
 //! Components on this device: what may go onto it, and the updater of one with the ports of the board.
+use super::{Agent, AgentEvent, Observer};
 use crate::{
     Device, Error,
-    component::{Archive, ComponentEvent, Memory, Subject, Updater, World, write_links},
+    component::{Archive, ComponentEvent, ComponentObserver, Memory, Subject, Updater, World, write_links},
     config::{Component, Target},
     device::StoredComponents,
     error::ComponentError,
@@ -14,6 +15,7 @@ use bistable_format::{
     content::DIRECTORY_KIND,
 };
 use semver::Version;
+use std::ops::ControlFlow;
 
 impl Memory for StoredComponents {
     fn record(&self) -> &ComponentRecord {
@@ -48,50 +50,162 @@ pub fn subject(components: &[Component], name: &str) -> Result<Subject, Error> {
     }
 }
 
-/// Do something with the updater of a component.
+/// Tells the agent's observer what happens to one component.
+struct Reported<'a> {
+    name: &'a str,
+    inner: &'a mut dyn Observer,
+}
+
+impl ComponentObserver for Reported<'_> {
+    fn on_event(&mut self, event: ComponentEvent<'_>) {
+        self.inner.on_event(AgentEvent::Component(self.name, event));
+    }
+
+    fn wants_more(&self) -> ControlFlow<()> {
+        self.inner.wants_more()
+    }
+}
+
+/// What is remembered of the components.
 ///
 /// # Errors
-/// When the record can't be used, there is no root of trust, or `work` fails.
-pub fn with_updater<T>(
-    device: &mut Device,
-    subject: &Subject,
-    observer: &mut dyn FnMut(ComponentEvent<'_>),
-    work: impl FnOnce(&mut Updater<'_>) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let mut memory = device.stored_components()?;
-    let opens = device.release_trust()?;
-    let trust = |signed: &[u8]| opens(signed).map_err(Error::Root);
-    let board = &mut device.board;
-    work(&mut Updater {
-        subject,
-        memory: &mut memory,
-        world: World {
-            store: &mut *board.store,
-            services: &mut *board.services,
-            host: &mut *board.host,
-            gpio: &mut *board.gpio,
-            buses: &mut *board.buses,
-            clock: &*board.clock,
-        },
-        trust: &trust,
-        observer,
-    })
+/// When the record can't be used.
+pub fn record(device: &Device) -> Result<ComponentRecord, Error> {
+    Ok(device.stored_components()?.record)
+}
+
+impl Agent<'_> {
+    /// Verify that a release may become the component's version. Changes nothing.
+    ///
+    /// # Errors
+    /// As for [`update_component`](Self::update_component).
+    pub fn check_component(
+        &mut self,
+        name: &str,
+        content: &dyn Archive,
+        retry_rejected: bool,
+    ) -> Result<(), Error> {
+        subject(&self.device.settings.components, name)?;
+        let stored = self.device.stored_components()?;
+        accept(&self.device, &stored.record, name, content, retry_rejected)
+    }
+
+    /// Have the component run this version.
+    ///
+    /// # Errors
+    /// [`Error::NothingToDo`] when it is what runs, [`Error::Rejected`], or [`Error::Incompatible`] with every reason;
+    /// [`Error::NotNow`] while an update of the system has to be decided; and as for [`Updater::run`].
+    pub fn update_component(
+        &mut self,
+        name: &str,
+        content: &mut dyn Archive,
+        retry_rejected: bool,
+    ) -> Result<(), Error> {
+        let subject = subject(&self.device.settings.components, name)?;
+        let stored = self.device.stored_components()?;
+        accept(&self.device, &stored.record, name, content, retry_rejected)?;
+        self.with_updater(&subject, stored, |updater| {
+            updater.install(content)?;
+            updater.run()
+        })
+    }
+
+    /// Continue what was interrupted.
+    ///
+    /// # Errors
+    /// As for [`Updater::run`].
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
+    pub fn resume_component(&mut self, name: &str) -> Result<(), Error> {
+        self.of_component(name, |updater| updater.run())
+    }
+
+    /// Give up the update in flight, or return to the version before.
+    ///
+    /// # Errors
+    /// [`Error::NothingToDo`] when there is neither; and as for [`Updater::run`].
+    pub fn revert_component(&mut self, name: &str) -> Result<(), Error> {
+        self.of_component(name, |updater| {
+            let component = updater.component();
+            match (component.state.target(), component.kept.first()) {
+                (Some(_), _) => updater.give_up(),
+                (None, Some(kept)) => updater.return_to(&kept.clone()),
+                (None, None) => {
+                    Err(Error::NothingToDo(format!("component {name} has no version to return to")))
+                }
+            }
+        })
+    }
+
+    /// Stop the component, across reboots, or have it run again.
+    ///
+    /// # Errors
+    /// As for [`Updater::set_stopped`].
+    pub fn stop_component(&mut self, name: &str, is_stopped: bool) -> Result<(), Error> {
+        self.of_component(name, |updater| updater.set_stopped(is_stopped))
+    }
+
+    /// An operator looked into a component that failed.
+    ///
+    /// # Errors
+    /// As for [`Updater::reset`].
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
+    pub fn reset_component(&mut self, name: &str) -> Result<(), Error> {
+        self.of_component(name, |updater| updater.reset())
+    }
+
+    fn of_component(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Updater<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let subject = subject(&self.device.settings.components, name)?;
+        let stored = self.device.stored_components()?;
+        self.with_updater(&subject, stored, work)
+    }
+
+    /// Do something with the updater of a component, and with the record that was read for it.
+    fn with_updater(
+        &mut self,
+        subject: &Subject,
+        mut memory: StoredComponents,
+        work: impl FnOnce(&mut Updater<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let opens = self.device.release_trust()?;
+        let trust = |signed: &[u8]| opens(signed).map_err(Error::Root);
+        let mut observer = Reported { name: &subject.name, inner: &mut *self.observer };
+        let board = &mut self.device.board;
+        work(&mut Updater {
+            subject,
+            memory: &mut memory,
+            world: World {
+                store: &mut *board.store,
+                services: &mut *board.services,
+                host: &mut *board.host,
+                gpio: &mut *board.gpio,
+                buses: &mut *board.buses,
+                clock: &*board.clock,
+            },
+            trust: &trust,
+            observer: &mut observer,
+        })
+    }
 }
 
 /// Decide whether a verified release may become the component's version.
-///
-/// # Errors
-/// [`Error::NothingToDo`] when it is what runs, [`Error::Rejected`], or [`Error::Incompatible`] with every reason; [`Error::NotNow`] while
-/// an update of the system has to be decided.
-pub fn accept(device: &Device, name: &str, content: &dyn Archive, retry_rejected: bool) -> Result<(), Error> {
+fn accept(
+    device: &Device,
+    record: &ComponentRecord,
+    name: &str,
+    content: &dyn Archive,
+    retry_rejected: bool,
+) -> Result<(), Error> {
     if device.now().is_undecided() {
         let text =
             format!("an update of the system is {}: `bistable resume` finishes it", device.now().name());
         return Err(Error::NotNow(text));
     }
     let (release, id) = (content.release(), release_id(content.signed()));
-    let stored = device.stored_components()?;
-    let component = stored.record.get(name);
+    let component = record.get(name);
     let current = component.and_then(|component| component.current.as_ref());
     if current.is_some_and(|current| current.release == id) {
         let text = format!("component {name} {} is what runs already: nothing to do", release.version);
@@ -100,7 +214,7 @@ pub fn accept(device: &Device, name: &str, content: &dyn Archive, retry_rejected
     if let Some(rejected) = component.and_then(|c| c.rejection(&id)).filter(|_| !retry_rejected) {
         return Err(Error::Rejected(rejected.clone()));
     }
-    let reasons = reasons(device, name, release, current.map(|held| &held.version), &stored.record);
+    let reasons = reasons(device, name, release, current.map(|held| &held.version), record);
     if reasons.is_empty() {
         return Ok(());
     }

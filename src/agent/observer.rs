@@ -1,6 +1,7 @@
 //! What the agent reports while it works, and to whom.
 use crate::{
-    event::Event,
+    component::ComponentEvent,
+    event::{ComponentShown, Event},
     steps::{StepName, health, install::Stats, preflight, selftest},
 };
 use bistable_boot::{Entry, Failure, Now, Slot, Target};
@@ -52,6 +53,8 @@ pub enum AgentEvent<'a> {
     },
     /// The state was saved. It comes before [`State`](AgentEvent::State), and before anything is done about it.
     Saved(&'a Now),
+    /// Something happened to the component of that name.
+    Component(&'a str, ComponentEvent<'a>),
 }
 
 impl AgentEvent<'_> {
@@ -62,6 +65,7 @@ impl AgentEvent<'_> {
             | AgentEvent::RollbackFailed(..)
             | AgentEvent::Ended(_)
             | AgentEvent::Saved(_) => return None,
+            AgentEvent::Component(name, event) => return component(name, event),
             AgentEvent::State(now) => {
                 let target = now.target();
                 Event::State {
@@ -95,6 +99,25 @@ impl AgentEvent<'_> {
             }
         })
     }
+}
+
+/// The owned event of a component; `None` for progress, and for what its state says.
+fn component(name: &str, event: ComponentEvent<'_>) -> Option<Event> {
+    let component = name.to_owned();
+    Some(match event {
+        ComponentEvent::Saved(now, ended) => Event::Component(ComponentShown::of(now, ended)),
+        ComponentEvent::Step(step, took, problem) => Event::ComponentStep {
+            component,
+            step,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            problem: problem.map(ToOwned::to_owned),
+        },
+        ComponentEvent::Remark(text) => Event::ComponentRemark { component, text: text.into() },
+        ComponentEvent::Begun(..)
+        | ComponentEvent::Read(_)
+        | ComponentEvent::Committed(_)
+        | ComponentEvent::Reverted(..) => return None,
+    })
 }
 
 /// Receives agent events.

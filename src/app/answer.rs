@@ -1,5 +1,5 @@
 //! The result of a verb that ended well, or of one that ended with a verdict against continuing.
-use super::Components;
+use super::{ComponentUpdated, Components};
 #[cfg(feature = "sim")]
 use super::{CutAt, Powered, Worlds};
 use crate::{
@@ -43,6 +43,8 @@ pub enum Answer {
     Metrics(Metrics),
     /// `component`.
     Components(Components),
+    /// `component update`, `component resume`, `component revert`.
+    ComponentUpdated(ComponentUpdated),
     /// `repair`.
     Repaired(Repair),
     /// `inhibit`.

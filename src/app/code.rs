@@ -183,6 +183,23 @@ impl Code {
         Code::Simulator,
     ];
 
+    /// Whether the release or the device was found wrong before anything was switched.
+    pub fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Code::Untrusted
+                | Code::Damaged
+                | Code::NotABundle
+                | Code::Incompatible
+                | Code::Rejected
+                | Code::Withdrawn
+                | Code::Expired
+                | Code::NeedsNewerAgent
+                | Code::Preflight
+                | Code::SelfTest
+        )
+    }
+
     /// What a failure of this kind is about, and how much it matters: for events, logs, metrics and alerts.
     pub fn traits(self) -> (Class, Priority) {
         use Priority::{Critical, Error, Info, Warning};

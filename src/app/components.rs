@@ -1,4 +1,5 @@
 //! What the verbs of components answer.
+use super::Code;
 use bistable_boot::component::{Component, Lifecycle};
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,30 @@ use serde::{Deserialize, Serialize};
 pub struct Components {
     /// One for each that was asked for, by name.
     pub components: Vec<ComponentStatus>,
+}
+
+/// How the update of a component ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentUpdated {
+    /// Whether what was asked for was done.
+    pub success: bool,
+    /// Human-readable.
+    pub message: String,
+    /// The component.
+    pub component: String,
+    /// The version that is committed now.
+    pub version: Option<String>,
+    /// Whether an older version took the place of the one that was tried.
+    pub rollback_performed: bool,
+    /// What was found wrong with the release or the device before anything was switched.
+    pub validation_errors: Vec<String>,
+    /// What was saved before.
+    pub backup: Option<String>,
+    /// What kind of failure it was.
+    pub reason: Option<Code>,
+    /// The job that did it, if the daemon did.
+    pub job: Option<String>,
 }
 
 /// One component.

@@ -1,7 +1,7 @@
 //! What each request does, with the agent that owns the device: the one place, whoever asks.
 use super::{
     Answer, CardWrites, Context, Failed, From, HealthChecked, MayInstall, Preflighted, Readiness, Reboot,
-    Reply, Request, Rested, SelfTested, SelfTestsVerdict, Wanted, channel, dates::dates, policy,
+    Reply, Request, Rested, SelfTested, SelfTestsVerdict, Wanted, channel, component, dates::dates, policy,
 };
 use crate::{
     Device, Error,
@@ -29,6 +29,15 @@ pub fn handle(agent: &mut Agent<'_>, request: &Request, context: &mut dyn Contex
         Request::Check(offers) => return channel::check(agent, offers),
         Request::SelfTest => return self_test(agent),
         Request::Health => return health(agent),
+        Request::Components
+        | Request::Component(_)
+        | Request::ComponentUpdate(_)
+        | Request::ComponentResume(_)
+        | Request::ComponentRevert(_)
+        | Request::ComponentStart(_)
+        | Request::ComponentStop(_)
+        | Request::ComponentReset(_)
+        | Request::ComponentRepair => return component::handle(agent, request, context),
         Request::Install(wanted) | Request::Update(wanted) if wanted.dry_run => {
             let would = dry_run(agent, wanted, context, &mut unusable);
             return with_unusable(would.map_err(Into::into), &unusable);

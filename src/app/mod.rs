@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `answer` | the result of a verb that ended well |
 //! | `components` | what the verbs of components answer |
+//! | `component` | what the requests about components do |
 //! | `code` | what kind of failure it was |
 //! | `document` | the one JSON object on standard output |
 //! | `request` | what can be asked |
@@ -21,6 +22,7 @@
 mod answer;
 mod channel;
 mod code;
+mod component;
 mod components;
 mod dates;
 mod document;
@@ -46,7 +48,7 @@ pub use answer::{
 #[cfg(feature = "daemon")]
 pub use answer::{ConfigReloaded, Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
 pub use code::{Class, Code};
-pub use components::{ComponentStatus, Components, LastUpdate, RejectedVersion};
+pub use components::{ComponentStatus, ComponentUpdated, Components, LastUpdate, RejectedVersion};
 pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;
 pub(crate) use handle::rested;
@@ -54,7 +56,7 @@ pub(crate) use handle::rested;
 pub use inhibitor::{Holding, Inhibit, LONGEST, NotInhibited};
 pub use job::{Asker, JOBS, Job, JobProgress, JobState, Jobs, NotCancelled, Outcome, Via};
 pub use reply::{Context, Failed, Reboot, Reply};
-pub use request::{From, Offers, Request, Wanted};
+pub use request::{ComponentUpdate, From, Named, Offers, Request, Wanted};
 #[cfg(feature = "sim")]
 pub use simulated::{CutAt, Powered, Worlds};
 pub use stream::BundleStream;

@@ -12,6 +12,8 @@ pub trait Context {
     fn written(&self) -> CardWrites;
     /// The slot that runs after a reboot that was asked for; `None` while that isn't known.
     fn booted(&self) -> Option<Slot>;
+    /// The job that is being done, if the daemon does it.
+    fn job(&self) -> Option<String>;
     /// How past updates ended, as far as the event log knows; the oldest first.
     fn ends(&mut self) -> Vec<End>;
     /// Open the bundle of that name, from its beginning.

@@ -35,6 +35,45 @@ pub enum Request {
     Commit,
     /// Go back.
     Revert,
+    /// All components.
+    Components,
+    /// One component.
+    Component(Named),
+    /// Have a component run another version.
+    ComponentUpdate(ComponentUpdate),
+    /// Continue the update of a component.
+    ComponentResume(Named),
+    /// Give up the update of a component, or have the version before run.
+    ComponentRevert(Named),
+    /// Have a component run that was stopped.
+    ComponentStart(Named),
+    /// Stop a component, across reboots.
+    ComponentStop(Named),
+    /// Allow updates of a component that failed.
+    ComponentReset(Named),
+    /// Recreate the record of all components.
+    ComponentRepair,
+}
+
+/// A component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Named {
+    /// Its name.
+    pub component: String,
+}
+
+/// The update of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentUpdate {
+    /// The component.
+    pub component: String,
+    /// Which of its releases, and how it is taken.
+    #[serde(default)]
+    pub wanted: Wanted,
 }
 
 impl Request {
@@ -54,22 +93,55 @@ impl Request {
             Request::Resume => "resume",
             Request::Commit => "commit",
             Request::Revert => "revert",
+            Request::Components => "components",
+            Request::Component(_) => "component",
+            Request::ComponentUpdate(_) => "component-update",
+            Request::ComponentResume(_) => "component-resume",
+            Request::ComponentRevert(_) => "component-revert",
+            Request::ComponentStart(_) => "component-start",
+            Request::ComponentStop(_) => "component-stop",
+            Request::ComponentReset(_) => "component-reset",
+            Request::ComponentRepair => "component-repair",
+        }
+    }
+
+    /// The component that it is about, if it is about one.
+    pub fn component(&self) -> Option<&str> {
+        match self {
+            Request::ComponentUpdate(update) => Some(&update.component),
+            Request::Component(named)
+            | Request::ComponentResume(named)
+            | Request::ComponentRevert(named)
+            | Request::ComponentStart(named)
+            | Request::ComponentStop(named)
+            | Request::ComponentReset(named) => Some(&named.component),
+            _ => None,
         }
     }
 
     /// Whether the device is only looked at: nothing is saved, and nothing that a power cut left is repaired first.
     pub fn only_looks(&self) -> bool {
         match self {
-            Request::Status | Request::History | Request::Preflight | Request::SelfTest | Request::Health => {
-                true
-            }
-            Request::Install(_) | Request::Update(_) => self.is_dry_run(),
+            Request::Status
+            | Request::History
+            | Request::Preflight
+            | Request::SelfTest
+            | Request::Health
+            | Request::Components
+            | Request::Component(_) => true,
+            Request::Install(_) | Request::Update(_) | Request::ComponentUpdate(_) => self.is_dry_run(),
             Request::Check(_)
             | Request::Arm
             | Request::Reboot
             | Request::Resume
             | Request::Commit
-            | Request::Revert => false,
+            | Request::Revert
+            | Request::ComponentResume(_)
+            | Request::ComponentRevert(_)
+            | Request::ComponentStart(_)
+            | Request::ComponentStop(_)
+            | Request::ComponentReset(_)
+            | Request::ComponentRepair => false,
         }
     }
 
@@ -77,6 +149,7 @@ impl Request {
     pub fn wanted(&self) -> Option<&Wanted> {
         match self {
             Request::Install(wanted) | Request::Update(wanted) => Some(wanted),
+            Request::ComponentUpdate(update) => Some(&update.wanted),
             _ => None,
         }
     }
@@ -143,6 +216,10 @@ impl Wanted {
 mod tests {
     use super::*;
 
+    fn core() -> Named {
+        Named { component: "core".into() }
+    }
+
     #[test]
     fn each_request_is_read_as_it_is_written() {
         let wanted = Wanted {
@@ -162,10 +239,22 @@ mod tests {
             (Request::SelfTest, "self-test"),
             (Request::Arm, "arm"),
             (Request::Reboot, "reboot"),
-            (Request::Update(wanted), "update"),
+            (Request::Update(wanted.clone()), "update"),
             (Request::Resume, "resume"),
             (Request::Commit, "commit"),
             (Request::Revert, "revert"),
+            (Request::Components, "components"),
+            (Request::Component(core()), "component"),
+            (
+                Request::ComponentUpdate(ComponentUpdate { component: "core".into(), wanted }),
+                "component-update",
+            ),
+            (Request::ComponentResume(core()), "component-resume"),
+            (Request::ComponentRevert(core()), "component-revert"),
+            (Request::ComponentStart(core()), "component-start"),
+            (Request::ComponentStop(core()), "component-stop"),
+            (Request::ComponentReset(core()), "component-reset"),
+            (Request::ComponentRepair, "component-repair"),
         ] {
             let json = serde_json::to_value(&request).unwrap();
             assert_eq!((json["operation"].as_str(), request.operation()), (Some(operation), operation));

@@ -10,7 +10,7 @@
 use super::Meter;
 use crate::{
     durable,
-    ports::{ComponentStore, Fault, Stop, StoredVersion},
+    ports::{COMPONENT_LINKS, ComponentStore, Fault, Stop, StoredVersion},
 };
 use bistable_format::{
     Envelope,
@@ -28,7 +28,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-/// Where components lie, in the partition and in `/run`.
+/// Where components lie in the partition.
 const BELOW: &str = "bistable/components";
 const PART: &str = "part";
 const RELEASE: &str = "release";
@@ -75,7 +75,7 @@ impl ComponentFolder {
     }
 
     fn link(&self, component: &str) -> PathBuf {
-        self.run.join(BELOW).join(component)
+        self.run.join(COMPONENT_LINKS).join(component)
     }
 
     fn powered(&self) -> Result<(), Fault> {
@@ -235,7 +235,7 @@ impl ComponentStore for ComponentFolder {
     }
 
     fn is_reached_by(&mut self, component: &str, path: &Path) -> Result<bool, Fault> {
-        let link = Path::new("/run").join(BELOW).join(component);
+        let link = Path::new("/run").join(COMPONENT_LINKS).join(component);
         if path == link {
             return Ok(true);
         }

@@ -62,6 +62,14 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
         Request::Reboot => "reboot",
         Request::Commit => "commit",
         Request::Revert => "revert",
+        Request::ComponentUpdate(_)
+        | Request::ComponentResume(_)
+        | Request::ComponentRevert(_)
+        | Request::ComponentStart(_)
+        | Request::ComponentStop(_)
+        | Request::ComponentReset(_)
+        | Request::ComponentRepair => request.operation(),
+        Request::Components | Request::Component(_) => return,
         Request::Status
         | Request::History
         | Request::Preflight
@@ -77,6 +85,11 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
         From::Version(version) => Some(version.to_string()),
         From::Bundle(_) => Some("bundle".into()),
     });
+    let what = match (request.component(), what) {
+        (Some(name), Some(what)) => Some(format!("{name} {what}")),
+        (Some(name), None) => Some(name.to_owned()),
+        (None, what) => what,
+    };
     let forced = wanted.is_some_and(|wanted| wanted.retry_rejected || wanted.force_withdrawn);
     audit(log, by, operation, what.as_deref(), forced);
 }

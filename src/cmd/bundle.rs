@@ -23,6 +23,8 @@ pub(super) struct Opener<'a> {
     pub(super) log: Option<&'a SharedLog>,
     /// What is read instead of standard input, if whoever asks sends a bundle.
     pub(super) bundle: Option<BundleStream>,
+    /// The daemon's job.
+    pub(super) job: Option<String>,
 }
 
 impl Context for Opener<'_> {
@@ -36,6 +38,10 @@ impl Context for Opener<'_> {
 
     fn booted(&self) -> Option<Slot> {
         self.verb_end.booted()
+    }
+
+    fn job(&self) -> Option<String> {
+        self.job.clone()
     }
 
     fn ends(&mut self) -> Vec<End> {
@@ -53,7 +59,7 @@ impl Context for Opener<'_> {
 }
 
 /// Open the bundle that the command line names: a file, an address, or standard input.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
+fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
@@ -85,6 +91,10 @@ impl Context for Seen {
     }
 
     fn booted(&self) -> Option<Slot> {
+        None
+    }
+
+    fn job(&self) -> Option<String> {
         None
     }
 

@@ -19,8 +19,13 @@ pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer,
     let root = workplace.root();
     let board = load(&root).map_or_else(|_| board_settings(&root), |settings| settings.board);
     let events = workplace.open(&board, Access::ReadOnly)?.events;
-    let filter =
-        Filter { after: args.after, stream: args.stream.clone(), from: args.from, kinds: args.kinds.clone() };
+    let of_component = args.component.as_ref().map(|name| format!("component/{name}"));
+    let filter = Filter {
+        after: args.after,
+        stream: of_component.or_else(|| args.stream.clone()),
+        from: args.from,
+        kinds: args.kinds.clone(),
+    };
     if args.follow {
         let mut store = events.store().map_err(Error::Events)?;
         let mut wake = writes_in(store.folder().as_deref());

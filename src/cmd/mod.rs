@@ -70,7 +70,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Events(args) => Ok(events::run(&workplace()?, args)?),
         Asked::Offer(args) => offer::run(&workplace()?, args),
         Asked::Metrics(args) => metrics::run(&workplace()?, args),
-        Asked::Component(verb) => component::run(&workplace()?, verb),
+        Asked::AtBoot(asked) => component::run(&workplace()?, asked),
         #[cfg(feature = "daemon")]
         Asked::Daemon(args) => daemon::run(&cli.at, args),
         #[cfg(feature = "daemon")]
@@ -79,6 +79,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Web(args) => web::run(&cli.at, args),
         #[cfg(feature = "daemon")]
         Asked::Token(verb) => token::run(&cli.at, verb),
+        Asked::Work(Work::Ask(request @ (Request::Components | Request::Component(_)))) => {
+            workplace()?.look(&request)
+        }
         Asked::Work(Work::Ask(request @ (Request::Status | Request::History))) => {
             let ascii = matches!(cli.verb, Verb::Status { ascii: true });
             Ok(inspect::drawn(workplace()?.look(&request)?, ascii))

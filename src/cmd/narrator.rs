@@ -3,6 +3,7 @@ use super::say;
 use crate::{
     agent::{AgentEvent, Observer},
     cli::{GlobalArgs, ProgressMode},
+    component::{ComponentEvent, ComponentStep},
     event::Counter,
     progress::{Mode, Progress},
     steps::{health, preflight, selftest},
@@ -87,6 +88,7 @@ impl Observer for Narrator {
             AgentEvent::Read(bytes) => self.progress.advance(bytes),
             // The error says it; the state and what follows say it.
             AgentEvent::RollbackFailed(..) | AgentEvent::Ended(_) | AgentEvent::Saved(_) => {}
+            AgentEvent::Component(name, event) => self.component(name, event),
             AgentEvent::Remark(text) => self.tell(text),
             AgentEvent::Slow { step, took, expected } => {
                 self.tell(&format!("{step}: took {} s, expected at most {} s", took.as_secs(), expected.as_secs()));
@@ -147,6 +149,32 @@ impl Narrator {
     fn report(&mut self, note: AgentEvent<'_>) {
         if let (Some(counter), Some(event)) = (&mut self.events, note.event()) {
             say(&json::line(&counter.number(event)));
+        }
+    }
+
+    fn component(&mut self, name: &str, event: ComponentEvent<'_>) {
+        match event {
+            ComponentEvent::Saved(now, _) => self.tell(&format!("state: {}", now.state.name())),
+            ComponentEvent::Begun(ComponentStep::Unpack, bytes) => {
+                self.progress.start(&format!("unpack {name}"), bytes);
+            }
+            ComponentEvent::Begun(..) => {}
+            ComponentEvent::Read(bytes) => self.progress.advance(bytes),
+            ComponentEvent::Step(step, took, problem) => {
+                if step == ComponentStep::Unpack {
+                    self.progress.finish();
+                }
+                let took = took.as_secs_f64();
+                self.tell(&match problem {
+                    None => format!("{step}: done in {took:.1} s"),
+                    Some(problem) => format!("{step}: failed after {took:.1} s: {problem}"),
+                });
+            }
+            ComponentEvent::Committed(version) => self.tell(&format!("{version} is committed")),
+            ComponentEvent::Reverted(version, why) => {
+                self.tell(&format!("{version} was given up: {why}"));
+            }
+            ComponentEvent::Remark(text) => self.tell(text),
         }
     }
 

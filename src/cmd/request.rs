@@ -4,12 +4,13 @@ use crate::cli::SimVerb;
 #[cfg(feature = "daemon")]
 use crate::cli::{DaemonArgs, InhibitArgs, TokenVerb, WebArgs};
 use crate::{
-    app::{From, Offers, Request, Wanted},
+    app::{ComponentUpdate, From, Named, Offers, Request, Wanted},
     cli::{
         ComponentVerb, ConfigVerb, EventArgs, MetricsArgs, OfferArgs, RepairArgs, Repository, Source, Verb,
     },
 };
 use semver::Version;
+use std::path::Path;
 
 /// What a verb asks for.
 pub(super) enum Asked<'a> {
@@ -20,8 +21,8 @@ pub(super) enum Asked<'a> {
     Sim(&'a SimVerb),
     /// What happened.
     Events(&'a EventArgs),
-    /// Something about a component.
-    Component(&'a ComponentVerb),
+    /// What a boot does about components.
+    AtBoot(AtBoot<'a>),
     /// To follow a repository that was brought.
     Offer(&'a OfferArgs),
     /// What is measured.
@@ -40,6 +41,15 @@ pub(super) enum Asked<'a> {
     Token(&'a TokenVerb),
     /// Work on a machine, or a look at it.
     Work(Work<'a>),
+}
+
+/// What systemd runs at each boot for components.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AtBoot<'a> {
+    /// Write the links of this boot.
+    Links,
+    /// Have services wait for them.
+    Units(&'a Path),
 }
 
 /// What is done on a machine.
@@ -77,7 +87,10 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Events(args) => return Asked::Events(args),
         Verb::Offer(args) => return Asked::Offer(args),
         Verb::Metrics(args) => return Asked::Metrics(args),
-        Verb::Component(verb) => return Asked::Component(verb),
+        Verb::Component(verb) => match component(verb) {
+            Ok(request) => request,
+            Err(at_boot) => return Asked::AtBoot(at_boot),
+        },
         Verb::Config(verb) => return Asked::Config(verb),
         #[cfg(feature = "daemon")]
         Verb::Daemon(args) => return Asked::Daemon(args),
@@ -91,6 +104,29 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Sim(verb) => return Asked::Sim(verb),
     };
     Asked::Work(Work::Ask(request))
+}
+
+/// What a verb asks of a component, or what only a boot does.
+fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
+    let named = |name: &String| Named { component: name.clone() };
+    Ok(match verb {
+        ComponentVerb::List => Request::Components,
+        ComponentVerb::Show { name } => Request::Component(named(name)),
+        ComponentVerb::Update { name, bundle, dry_run, retry_rejected } => {
+            let from = From::Bundle(bundle.clone());
+            let wanted =
+                Wanted { from, dry_run: *dry_run, retry_rejected: *retry_rejected, ..Wanted::default() };
+            Request::ComponentUpdate(ComponentUpdate { component: name.clone(), wanted })
+        }
+        ComponentVerb::Resume { name } => Request::ComponentResume(named(name)),
+        ComponentVerb::Revert { name } => Request::ComponentRevert(named(name)),
+        ComponentVerb::Start { name } => Request::ComponentStart(named(name)),
+        ComponentVerb::Stop { name } => Request::ComponentStop(named(name)),
+        ComponentVerb::Reset { name } => Request::ComponentReset(named(name)),
+        ComponentVerb::Repair => Request::ComponentRepair,
+        ComponentVerb::Links => return Err(AtBoot::Links),
+        ComponentVerb::Units { folder } => return Err(AtBoot::Units(folder)),
+    })
 }
 
 fn wanted(source: &Source) -> Wanted {
@@ -147,6 +183,11 @@ mod tests {
         let from_folder = Offers { source: vec!["/repo".into()], channel: Some("beta".into()) };
         let forced =
             Wanted { dry_run: true, retry_rejected: true, force_withdrawn: true, ..Wanted::default() };
+        let core = || Named { component: "core".into() };
+        let retried = ComponentUpdate {
+            component: "core".into(),
+            wanted: Wanted { retry_rejected: true, ..wanted(From::Bundle("x.bundle".into())) },
+        };
         for (words, request) in [
             ("status --ascii", Request::Status),
             ("history", Request::History),
@@ -165,10 +206,19 @@ mod tests {
             ("resume", Request::Resume),
             ("commit", Request::Commit),
             ("revert", Request::Revert),
+            ("component list", Request::Components),
+            ("component show core", Request::Component(core())),
+            ("component update core x.bundle --retry-rejected", Request::ComponentUpdate(retried)),
+            ("component resume core", Request::ComponentResume(core())),
+            ("component revert core", Request::ComponentRevert(core())),
+            ("component start core", Request::ComponentStart(core())),
+            ("component stop core", Request::ComponentStop(core())),
+            ("component reset core", Request::ComponentReset(core())),
+            ("component repair", Request::ComponentRepair),
         ] {
             assert_eq!(asked(words), Some(request), "{words}");
         }
-        for words in ["events", "repair", "config show"] {
+        for words in ["events", "repair", "config show", "component links"] {
             assert_eq!(asked(words), None, "{words}");
         }
         #[cfg(feature = "sim")]

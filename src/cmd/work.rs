@@ -14,7 +14,7 @@ use super::{
 use crate::config::Kept;
 use crate::{
     Device, Error,
-    agent::{Agent, Observer, Silence},
+    agent::{self, Agent, Observer, Silence},
     app::{self, BundleStream, Request},
     board::Access,
     cli::GlobalArgs,
@@ -115,6 +115,7 @@ impl Workplace<'_> {
         let access = access(asked, &self.place);
         let Machine { board, verb_end, events, .. } = self.open(&board, access)?;
         // Read-only access writes nothing.
+        let job = by.is_job.then(|| session.request.clone());
         let log = (access == Access::Exclusive && !asked.is_dry_run())
             .then(|| SharedLog::new(Log::open(events, session)));
         // A simulated machine that was never on boots first: that comes before what the verb does.
@@ -122,7 +123,7 @@ impl Workplace<'_> {
         if let Some(log) = &log {
             audit::configured(log, &root, by);
         }
-        let mut opener = Opener { verb_end: &verb_end, log: log.as_ref(), bundle };
+        let mut opener = Opener { verb_end: &verb_end, log: log.as_ref(), bundle, job };
         let ended = on_board(board, loaded, &Task { asked, by, programs }, &mut opener, observer);
         drop(opener);
         drop(log);
@@ -242,6 +243,10 @@ fn start<'a>(
 ) -> Result<Agent<'a>, Error> {
     if let Some(log) = log {
         log.reconcile(&device);
+        // One that can't be read is the business of whoever needs it.
+        if let Ok(record) = agent::components::record(&device) {
+            log.reconcile_components(&record);
+        }
     }
     Agent::start(device, observer)
 }

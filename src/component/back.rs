@@ -6,6 +6,20 @@ use bistable_boot::component::{Event, Held, State};
 impl Updater<'_> {
     /// Have an older version run, and check its health. Gives how the update ended; nothing while the way leads further.
     pub(super) fn back(&mut self) -> Result<ComponentError, Error> {
+        let began = self.begin(ComponentStep::Revert, 0);
+        let given_up = self.older_version();
+        self.end(ComponentStep::Revert, began, &given_up, |ended| match ended {
+            ComponentError::Failed { failure, .. } => Some(failure.to_string()),
+            _ => None,
+        });
+        if let Ok(ComponentError::GivenUp { version, failure, .. }) = &given_up {
+            self.observer.on_event(ComponentEvent::Reverted(version, failure));
+            self.clean_up();
+        }
+        given_up
+    }
+
+    fn older_version(&mut self) -> Result<ComponentError, Error> {
         loop {
             let component = self.component();
             let State::Reverting { target, failure, skipped } = component.state.clone() else {
@@ -29,9 +43,6 @@ impl Updater<'_> {
             match unhealthy {
                 None => {
                     self.on(Event::Reverted)?;
-                    self.step(ComponentStep::Revert, |_| Ok(()))?;
-                    (self.observer)(ComponentEvent::Reverted(&target.version, &failure));
-                    self.clean_up();
                     let is_back = to.is_some();
                     return Ok(ComponentError::GivenUp { name, version: target.version, failure, is_back });
                 }

@@ -29,6 +29,6 @@ mod updater;
 pub use crate::error::ComponentError;
 pub use content::Archive;
 pub use links::write_links;
-pub use observed::{ComponentEvent, ComponentStep};
+pub use observed::{ComponentEvent, ComponentObserver, ComponentStep};
 pub use subject::Subject;
 pub use updater::{Memory, Trust, Updater, World};

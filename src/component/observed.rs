@@ -1,10 +1,13 @@
-use bistable_boot::{Failure, component::State};
+use bistable_boot::{
+    Failure,
+    component::{Component, Ended},
+};
 use semver::Version;
-use serde::Serialize;
-use std::{fmt, time::Duration};
+use serde::{Deserialize, Serialize};
+use std::{fmt, ops::ControlFlow, time::Duration};
 
 /// A step of a component's update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ComponentStep {
@@ -53,14 +56,36 @@ impl fmt::Display for ComponentStep {
 /// What happens to a component while it is updated.
 #[derive(Clone, Copy, Debug)]
 pub enum ComponentEvent<'a> {
-    /// The state changed, and is saved.
-    State(&'a State),
-    /// A step ended well; how long it took.
-    Step(ComponentStep, Duration),
+    /// The component is another one now, and that is saved; the update that ended with it, if one did.
+    Saved(&'a Component, Option<&'a Ended>),
+    /// A step begins; of the archive, this many bytes are to be read.
+    Begun(ComponentStep, u64),
+    /// Bytes of the archive that were read since the last such event.
+    Read(u64),
+    /// A step ended, and nothing was done about it yet; how long it took, and what is wrong if it didn't end well.
+    Step(ComponentStep, Duration, Option<&'a str>),
     /// A version is the current one now.
     Committed(&'a Version),
     /// An older version, if there is one, runs again.
     Reverted(&'a Version, &'a Failure),
     /// Something that an operator should know.
     Remark(&'a str),
+}
+
+/// Receives what happens to a component.
+pub trait ComponentObserver {
+    /// Handles one event.
+    fn on_event(&mut self, event: ComponentEvent<'_>);
+
+    /// Whether the update continues. On a break it ends with [`Error::Cancelled`](crate::Error::Cancelled), and the release is given
+    /// up without being rejected. It is asked while the archive is read, and once more before the trial: not later.
+    fn wants_more(&self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F: FnMut(ComponentEvent<'_>)> ComponentObserver for F {
+    fn on_event(&mut self, event: ComponentEvent<'_>) {
+        self(event);
+    }
 }

@@ -1,11 +1,11 @@
 //! From an offer to a version that is complete and durable.
 use super::{
-    Archive, ComponentError, ComponentStep, Updater, World,
+    Archive, ComponentError, ComponentEvent, ComponentStep, Updater, World,
     updater::{SERVICE_MAX, version_name},
 };
 use crate::{
     Error,
-    ports::{Fault, UnitState},
+    ports::{COMPONENT_LINKS, Fault, UnitState},
     steps::selftest,
 };
 use bistable_boot::{
@@ -45,10 +45,19 @@ impl Updater<'_> {
             State::Installing(_) => {}
             _ => self.on(Event::Offer(target.clone()))?,
         }
-        let unpacked = self.step(ComponentStep::Unpack, |this| this.unpack(content, &target));
+        let bytes = match &content.release().content {
+            Content::Directory(directory) => directory.archive.bytes,
+            _ => 0,
+        };
+        let began = self.begin(ComponentStep::Unpack, bytes);
+        let unpacked = self.unpack(content, &target);
+        self.end(ComponentStep::Unpack, began, &unpacked, |()| None);
         if let Err(e) = unpacked {
             // What is half there only takes room: the next attempt begins again.
             let _ = self.world.store.remove(&self.subject.name, &version_name(&target));
+            if matches!(e, Error::Cancelled) {
+                self.unless_cancelled()?;
+            }
             if is_unfit(&e) {
                 self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;
             }
@@ -74,7 +83,7 @@ impl Updater<'_> {
             return Err(ComponentError::OtherRelease { name: name(), found: found(release) }.into());
         }
         if !self.world.store.is_reached_by(&subject.name, &subject.path)? {
-            let link = Path::new(LINKS).join(&subject.name);
+            let link = Path::new("/run").join(COMPONENT_LINKS).join(&subject.name);
             return Err(ComponentError::Path { name: name(), path: subject.path.clone(), link }.into());
         }
         let free = self.world.store.free_bytes()?;
@@ -109,7 +118,12 @@ impl Updater<'_> {
         };
         let unfit =
             |source| ComponentError::Archive { name: name.into(), version: target.version.clone(), source };
-        content.read(&mut |bytes| reader.push(bytes, &mut tree).map_err(|e| failed(e, &unfit)))?;
+        let observer = &mut *self.observer;
+        content.read(&mut |bytes| {
+            reader.push(bytes, &mut tree).map_err(|e| failed(e, &unfit))?;
+            observer.on_event(ComponentEvent::Read(bytes.len() as u64));
+            if observer.wants_more().is_break() { Err(Error::Cancelled) } else { Ok(()) }
+        })?;
         reader.finish::<Fault>().map_err(|e| failed(e, &unfit))?;
         let said = mem::take(&mut tree.said);
         drop(tree);
@@ -128,12 +142,19 @@ impl Updater<'_> {
             name: self.subject.name.clone(),
             problem: e.to_string(),
         })?;
-        let report = self.step(ComponentStep::SelfTest, |this| {
-            let World { gpio, buses, host, clock, .. } = &mut this.world;
-            Ok(selftest::run(&plan, &mut **gpio, &mut **buses, &mut **host, *clock))
-        })?;
+        let report = self.judged(
+            ComponentStep::SelfTest,
+            |this| {
+                let World { gpio, buses, host, clock, .. } = &mut this.world;
+                Ok(selftest::run(&plan, &mut **gpio, &mut **buses, &mut **host, *clock))
+            },
+            |report| report.refusal().map(|_| report.summary()),
+        )?;
         match report.refusal() {
-            None => self.on(Event::SelfTestsPassed),
+            None => {
+                self.unless_cancelled()?;
+                self.on(Event::SelfTestsPassed)
+            }
             Some(_) => {
                 let summary = report.summary();
                 self.on(Event::Failed(Failure::new(Reason::SelfTest, &summary)))?;
@@ -142,9 +163,6 @@ impl Updater<'_> {
         }
     }
 }
-
-/// Where the links of this boot are.
-pub(super) const LINKS: &str = "/run/bistable/components";
 
 /// What an offer is about.
 pub(super) fn held(content: &dyn Archive) -> Held {

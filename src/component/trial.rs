@@ -23,7 +23,7 @@ impl Updater<'_> {
             Err(e) if e.stopping().is_none() => {
                 self.on(Event::Canceled(boot))?;
                 if let Err(e) = self.restart() {
-                    (self.observer)(ComponentEvent::Remark(&e.to_string()));
+                    self.observer.on_event(ComponentEvent::Remark(&e.to_string()));
                 }
                 Err(e)
             }
@@ -46,8 +46,11 @@ impl Updater<'_> {
     pub(super) fn proven(&mut self, profile: &Profile) -> Result<Option<Failure>, Error> {
         let unit = self.subject.unit.as_str();
         let unhealthy = |why: String| Some(Failure::new(Reason::Health, &why));
-        let started =
-            self.step(ComponentStep::Start, |this| Ok(this.world.services.start(unit, SERVICE_MAX)))?;
+        let started = self.judged(
+            ComponentStep::Start,
+            |this| Ok(this.world.services.start(unit, SERVICE_MAX)),
+            |started| started.as_ref().err().map(ToString::to_string),
+        )?;
         let service = |this: &mut Self| {
             this.world
                 .services
@@ -63,21 +66,29 @@ impl Updater<'_> {
             };
         }
         let wait = self.subject.start_wait;
-        let verdict = self.step(ComponentStep::Health, |this| {
-            this.world.clock.wait(wait);
-            let World { gpio, buses, host, clock, .. } = &mut this.world;
-            Ok(health::check(profile, &Plan::default(), &mut **gpio, &mut **buses, &mut **host, *clock))
-        })?;
-        if let Some(why) = verdict.unhealthy() {
-            return Ok(unhealthy(why.into()));
-        }
-        let after = service(self)?;
-        Ok(match (&after.state, after.restarts) {
-            (UnitState::Active, 0) => None,
-            (UnitState::Active, times) => unhealthy(format!("{unit} ended and was restarted, {times} times")),
-            (UnitState::Other(state), _) => unhealthy(format!("{unit} is {state}")),
-            (UnitState::Missing, _) => unhealthy(format!("{unit} is missing")),
-        })
+        let why = self.judged(
+            ComponentStep::Health,
+            |this| {
+                this.world.clock.wait(wait);
+                let World { gpio, buses, host, clock, .. } = &mut this.world;
+                let plan = Plan::default();
+                let verdict = health::check(profile, &plan, &mut **gpio, &mut **buses, &mut **host, *clock);
+                if let Some(why) = verdict.unhealthy() {
+                    return Ok(Some(why.to_owned()));
+                }
+                let after = service(this)?;
+                Ok(match (&after.state, after.restarts) {
+                    (UnitState::Active, 0) => None,
+                    (UnitState::Active, times) => {
+                        Some(format!("{unit} ended and was restarted, {times} times"))
+                    }
+                    (UnitState::Other(state), _) => Some(format!("{unit} is {state}")),
+                    (UnitState::Missing, _) => Some(format!("{unit} is missing")),
+                })
+            },
+            Option::clone,
+        )?;
+        Ok(why.and_then(unhealthy))
     }
 
     /// What healthy means for a version: what the owner says, else its own release.
@@ -106,7 +117,7 @@ impl Updater<'_> {
             self.restart()?;
         }
         self.on(Event::Committed)?;
-        (self.observer)(ComponentEvent::Committed(&target.version));
+        self.observer.on_event(ComponentEvent::Committed(&target.version));
         self.step(ComponentStep::CleanUp, |this| {
             this.clean_up();
             Ok(())
@@ -122,7 +133,7 @@ impl Updater<'_> {
         for version in stored.iter().filter(|version| !needed.contains(&version.name)) {
             // The next clean-up finds it again.
             if let Err(e) = self.world.store.remove(name, &version.name) {
-                (self.observer)(ComponentEvent::Remark(&format!(
+                self.observer.on_event(ComponentEvent::Remark(&format!(
                     "version {} can't be removed: {e}",
                     version.name
                 )));

@@ -1,5 +1,5 @@
 //! The driver of a component's table: ask what the state wants, do it, decide, save, repeat.
-use super::{ComponentError, ComponentEvent, ComponentStep, Subject};
+use super::{ComponentError, ComponentEvent, ComponentObserver, ComponentStep, Subject};
 use crate::{
     Error,
     ports::{Buses, Clock, ComponentStore, Gpio, Host, ServiceManager},
@@ -58,7 +58,7 @@ pub struct Updater<'a> {
     /// Whose releases count.
     pub trust: Trust<'a>,
     /// Who hears what happens.
-    pub observer: &'a mut dyn FnMut(ComponentEvent<'_>),
+    pub observer: &'a mut dyn ComponentObserver,
 }
 
 impl Updater<'_> {
@@ -156,28 +156,72 @@ impl Updater<'_> {
         let name = self.subject.name.as_str();
         let mut next = self.memory.record().clone();
         let component = next.entry(name).ok_or_else(|| ComponentError::TooMany { name: name.into() })?;
+        let was_idle = component.state.todo() == Action::Wait;
         let is_new =
             component.on(event).map_err(|refused| ComponentError::Refused { name: name.into(), refused })?;
-        let state = component.state.clone();
         if is_new {
+            let now = component.clone();
             self.memory.save(next)?;
-            log::info!(component = name, state = state.name(); "component_state");
-            (self.observer)(ComponentEvent::State(&state));
+            log::info!(component = name, state = now.state.name(); "component_state");
+            let has_ended = !was_idle && now.state.todo() == Action::Wait;
+            self.observer.on_event(ComponentEvent::Saved(&now, now.last.as_ref().filter(|_| has_ended)));
         }
         Ok(())
     }
 
-    /// Run a step, and report how long it took.
+    /// Run a step, and report how long it took and whether it ended well.
     pub(super) fn step<T>(
         &mut self,
         step: ComponentStep,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let start = self.world.clock.now();
-        let done = work(self)?;
+        self.judged(step, work, |_| None)
+    }
+
+    /// The same for a step that may be done and yet say that something is wrong: `judge` says what.
+    pub(super) fn judged<T>(
+        &mut self,
+        step: ComponentStep,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+        judge: impl FnOnce(&T) -> Option<String>,
+    ) -> Result<T, Error> {
+        let start = self.begin(step, 0);
+        let done = work(self);
+        self.end(step, start, &done, judge);
+        done
+    }
+
+    /// A step begins.
+    pub(super) fn begin(&mut self, step: ComponentStep, bytes: u64) -> Duration {
+        self.observer.on_event(ComponentEvent::Begun(step, bytes));
+        self.world.clock.now()
+    }
+
+    /// A step ended, or the power did: then nothing can be said any more.
+    pub(super) fn end<T>(
+        &mut self,
+        step: ComponentStep,
+        start: Duration,
+        done: &Result<T, Error>,
+        judge: impl FnOnce(&T) -> Option<String>,
+    ) {
+        let problem = match done {
+            Ok(done) => judge(done),
+            Err(e) if e.stopping().is_some() => return,
+            Err(e) => Some(e.to_string()),
+        };
         let took = self.world.clock.now().saturating_sub(start);
-        (self.observer)(ComponentEvent::Step(step, took));
-        Ok(done)
+        self.observer.on_event(ComponentEvent::Step(step, took, problem.as_deref()));
+    }
+
+    /// Give up an update that nothing depends on yet, if whoever asked for it has taken it back.
+    pub(super) fn unless_cancelled(&mut self) -> Result<(), Error> {
+        if self.observer.wants_more().is_continue() {
+            return Ok(());
+        }
+        self.on(Event::Failed(Failure::new(Reason::Install, "canceled before its trial")))?;
+        self.clean_up();
+        Err(Error::Cancelled)
     }
 
     /// Have the service run from the version that the state says, or not at all if an operator stopped it.

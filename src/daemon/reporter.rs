@@ -3,6 +3,7 @@ use super::Handle;
 use crate::{
     agent::{AgentEvent, Observer},
     app::JobProgress,
+    component::{ComponentEvent, ComponentStep},
 };
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -25,6 +26,28 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    fn component(&mut self, event: ComponentEvent<'_>) {
+        match event {
+            ComponentEvent::Read(bytes) => {
+                self.progress.done = self.progress.done.saturating_add(bytes).min(self.progress.total);
+                self.handle.progress(&self.job, &self.progress);
+            }
+            ComponentEvent::Begun(step, bytes) => {
+                self.step(&step.to_string(), bytes);
+                match step {
+                    ComponentStep::Unpack | ComponentStep::Sync | ComponentStep::SelfTest => {
+                        self.handle.stoppable(&self.job, true);
+                    }
+                    // From here on the service is another one.
+                    _ => self.handle.stoppable(&self.job, false),
+                }
+            }
+            _ => self.handle.beat(),
+        }
+    }
+}
+
 impl Observer for Reporter {
     fn on_event(&mut self, event: AgentEvent<'_>) {
         match event {
@@ -44,6 +67,7 @@ impl Observer for Reporter {
                 let name = now.name();
                 self.step(name, 0);
             }
+            AgentEvent::Component(_, event) => self.component(event),
             _ => self.handle.beat(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! `fold(snapshot, tail)` is the same as the fold of everything, so segments may go whose entries are in a snapshot.
 use super::{Ended, Entry, Kind, Remembered, Shown, Subject, Tally, Transition, kind::StreamKind};
+use crate::event::ComponentShown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +32,9 @@ pub struct Fold {
     pub dropped: u64,
     /// Damaged lines that were reported, by the segment that they are in.
     pub damaged: BTreeMap<String, u64>,
+    /// Where each component is, by its name, with the newest update of it that ended.
+    #[serde(default)]
+    pub components: BTreeMap<String, ComponentShown>,
     /// What the daemon knows again after a boot.
     #[serde(default)]
     pub remembered: Remembered,
@@ -101,9 +105,23 @@ impl Fold {
                 let set = entry.data.get("set").cloned().unwrap_or_default();
                 self.config = serde_json::from_value(set).unwrap_or_default();
             }
-            Some(kind) if kind.traits().state => self.state(entry),
+            Some(kind) if kind.traits().state => match kind.traits().stream {
+                StreamKind::Component => self.component(entry),
+                StreamKind::Device | StreamKind::Job => self.state(entry),
+            },
             _ => {}
         }
+    }
+
+    fn component(&mut self, entry: &Entry) {
+        let Ok(mut shown) = serde_json::from_value::<ComponentShown>(entry.data.clone()) else { return };
+        if !has_room(&self.components, &shown.component) {
+            return;
+        }
+        if shown.ended.is_none() {
+            shown.ended = self.components.remove(&shown.component).and_then(|before| before.ended);
+        }
+        self.components.insert(shown.component.clone(), shown);
     }
 
     fn state(&mut self, entry: &Entry) {
@@ -133,13 +151,17 @@ impl Fold {
     }
 }
 
-fn has_room(names: &BTreeMap<String, u64>, name: &str) -> bool {
+fn has_room<T>(names: &BTreeMap<String, T>, name: &str) -> bool {
     names.len() < NAMES_MAX || names.contains_key(name)
 }
 
-/// The stream of a type, in a request of that name.
-pub(super) fn stream(kind: Kind, job: &str) -> String {
+/// The stream of a type with that data, in a request of that name.
+pub(super) fn stream(kind: Kind, job: &str, data: &serde_json::Value) -> String {
     match kind.traits().stream {
+        StreamKind::Component => {
+            let name = data.get("component").and_then(serde_json::Value::as_str).unwrap_or_default();
+            format!("component/{name}")
+        }
         StreamKind::Device => "device".into(),
         StreamKind::Job => format!("job/{job}"),
     }
@@ -149,6 +171,7 @@ pub(super) fn stream(kind: Kind, job: &str) -> String {
 mod tests {
     use super::super::entry::tests::entry;
     use super::*;
+    use crate::event::{ComponentEnded, ComponentResult};
     use bistable_boot::Slot;
     use proptest::prelude::*;
 
@@ -167,8 +190,28 @@ mod tests {
         let data =
             serde_json::to_value(Transition { update, derived: what.is_multiple_of(3), ended, reason: None })
                 .unwrap();
-        match what % 4 {
-            0 | 1 => Entry { data, ..entry(seq, "update.staged") },
+        let component = ComponentShown {
+            component: format!("c{}", what % 3),
+            lifecycle: "running".into(),
+            state: format!("state {what}"),
+            version: None,
+            target: None,
+            attempts: what,
+            reason: None,
+            ended: what.is_multiple_of(7).then(|| ComponentEnded {
+                version: format!("1.{what}.0"),
+                release: "ab".into(),
+                result: ComponentResult::RolledBack,
+                reason: None,
+            }),
+        };
+        match what % 5 {
+            1 => Entry {
+                data: serde_json::to_value(component).unwrap(),
+                stream: "component/c".into(),
+                ..entry(seq, "component.state")
+            },
+            0 | 4 => Entry { data, ..entry(seq, "update.staged") },
             2 => Entry { data: serde_json::json!({ "events": what }), ..entry(seq, "storage.dropped") },
             _ => Entry { stream: "job/x".into(), ..entry(seq, "a.newer.type") },
         }

@@ -8,6 +8,8 @@ pub enum StreamKind {
     Device,
     /// One request.
     Job,
+    /// One component: its name is in the data.
+    Component,
 }
 
 /// A type of events. What isn't listed here was written by a newer agent: it is kept and shown, and nothing follows from it.
@@ -95,6 +97,20 @@ pub enum Kind {
     InhibitorOverdue,
     /// The partition `persistent` can be used again, and has the events that were in memory.
     Restored,
+    /// A component is in another state.
+    ComponentState,
+    /// A step of a component's update ended.
+    ComponentStep,
+    /// A component runs another version for good.
+    ComponentCommitted,
+    /// An older version of a component runs again.
+    ComponentRolledBack,
+    /// A component's update was given up before its trial, or no version of it is healthy.
+    ComponentFailed,
+    /// The log didn't have the state that the record of the components has.
+    ComponentReconciled,
+    /// Something about a component that an operator should know.
+    ComponentRemark,
 }
 
 /// What follows from a type.
@@ -116,7 +132,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 41] = [
+    pub const ALL: [Kind; 48] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -158,6 +174,13 @@ impl Kind {
         Kind::InhibitorEnded,
         Kind::InhibitorOverdue,
         Kind::Restored,
+        Kind::ComponentState,
+        Kind::ComponentStep,
+        Kind::ComponentCommitted,
+        Kind::ComponentRolledBack,
+        Kind::ComponentFailed,
+        Kind::ComponentReconciled,
+        Kind::ComponentRemark,
     ];
 
     /// What follows from it.
@@ -207,6 +230,15 @@ impl Kind {
             Kind::InhibitorEnded => verdict("inhibitor.ended", Info),
             Kind::InhibitorOverdue => verdict("inhibitor.overdue", Warning),
             Kind::Restored => device("storage.restored", Info),
+            Kind::ComponentState => component("component.state", Info),
+            Kind::ComponentStep => Traits { state: false, ..component("component.step", Info) },
+            Kind::ComponentCommitted => component("component.committed", Info),
+            Kind::ComponentRolledBack => component("component.rolled_back", Warning),
+            Kind::ComponentFailed => component("component.failed", Error),
+            Kind::ComponentReconciled => component("component.reconciled", Warning),
+            Kind::ComponentRemark => {
+                Traits { state: false, durable: false, ..component("component.remark", Info) }
+            }
         }
     }
 
@@ -275,6 +307,25 @@ impl Kind {
             Kind::Restored => {
                 "`persistent` can be used again: this many events were moved there from memory, each with its `id` and a new number: `events`"
             }
+            Kind::ComponentState => {
+                "a component is in another state: `lifecycle`, `state`, `version` that is committed, `target` of its update, `attempts`, `reason`"
+            }
+            Kind::ComponentStep => {
+                "a step of its update ended: `step`, `took_ms`, `problem` if it did not end well"
+            }
+            Kind::ComponentCommitted => {
+                "another version is the current one: as `component.state`, and `ended`"
+            }
+            Kind::ComponentRolledBack => {
+                "an older version runs again: as `component.state`, and `ended` with the reason"
+            }
+            Kind::ComponentFailed => {
+                "its update was given up before the trial, or no version is healthy: as `component.state`, and `ended` with the reason"
+            }
+            Kind::ComponentReconciled => {
+                "the log did not have what the record of the components has: the first event, or after a power cut between the two"
+            }
+            Kind::ComponentRemark => "something that an operator should know: `text`",
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => {
                 "a job ended: `exit` as of the same verb on a command line, of a failure `error`, `class`, `severity`"
@@ -304,6 +355,10 @@ const fn verdict(name: &'static str, priority: Priority) -> Traits {
 
 const fn state(name: &'static str, priority: Priority) -> Traits {
     Traits { state: true, ..verdict(name, priority) }
+}
+
+const fn component(name: &'static str, priority: Priority) -> Traits {
+    Traits { stream: StreamKind::Component, ..state(name, priority) }
 }
 
 #[cfg(test)]
@@ -337,10 +392,11 @@ mod tests {
             let stream = match stream {
                 StreamKind::Device => "device",
                 StreamKind::Job => "job",
+                StreamKind::Component => "component",
             };
             let class = if class == Class::Audit { "audit" } else { "operational" };
             let durable = if durable { "yes" } else { "30 s" };
-            let state = if state { "; `update`" } else { "" };
+            let state = if state && stream == "device" { "; `update`" } else { "" };
             table += &format!("| `{name}` | {stream} | {durable} | {class} | {}{state} |\n", kind.means());
         }
         if std::env::var_os("BLESS").is_some() {

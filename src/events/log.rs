@@ -10,7 +10,10 @@ use super::{
     retention::{Kept, expired},
     snapshot,
 };
-use crate::ports::{EventPorts, EventStore, Stamp, Stamps};
+use crate::{
+    event::ComponentShown,
+    ports::{EventPorts, EventStore, Stamp, Stamps},
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -262,7 +265,7 @@ impl Log {
         data: Value,
     ) -> Entry {
         let seq = self.number();
-        let stream = fold::stream(kind, &self.session.request);
+        let stream = fold::stream(kind, &self.session.request, &data);
         let stream_seq = self.number_in(&stream);
         // Memory has numbers of its own, and no two events have one id.
         let place = if self.place == Place::Volatile { "m" } else { "" };
@@ -454,6 +457,24 @@ impl Log {
             |ended: &Ended| last.is_some_and(|end| end.release == ended.release && end.kind == ended.kind);
         let ended = ended.filter(|ended| !is_told(ended));
         self.reconciled(Priority::Warning, saved, ended);
+    }
+
+    /// The same for the components: those that the record has, and that the log has otherwise. `shown` has the newest past update of
+    /// each.
+    pub fn reconcile_components(&mut self, shown: Vec<ComponentShown>) {
+        for mut now in shown {
+            let before = self.fold.components.get(&now.component);
+            if before == Some(&now) {
+                continue;
+            }
+            let priority = if before.is_none() { Priority::Info } else { Priority::Warning };
+            // What the log has already ends only once.
+            if before.is_some_and(|before| before.ended == now.ended) {
+                now.ended = None;
+            }
+            let data = serde_json::to_value(now).unwrap_or_default();
+            self.append_as(Kind::ComponentReconciled, priority, "log", data);
+        }
     }
 
     fn reconciled(&mut self, priority: Priority, update: Shown, ended: Option<Ended>) {

@@ -3,9 +3,9 @@ use super::{End, Ended, Kind, Log, Priority, Shown, Subject, Transition};
 use crate::{
     Device,
     agent::{AgentEvent, Observer},
-    event::Event,
+    event::{ComponentResult, ComponentShown, Event},
 };
-use bistable_boot::{Entry, Now, Outcome, Reason, Saved};
+use bistable_boot::{Entry, Now, Outcome, Reason, Saved, component::ComponentRecord};
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 
@@ -49,6 +49,12 @@ impl SharedLog {
         let ended = device.record.history.last().and_then(ended);
         self.0.borrow_mut().reconcile(saved, ended);
         self.derived(device.now());
+    }
+
+    /// The same for the record of the components, before anything is done about one.
+    pub fn reconcile_components(&self, record: &ComponentRecord) {
+        let shown = record.components.iter().map(|now| ComponentShown::of(now, now.last.as_ref()));
+        self.0.borrow_mut().reconcile_components(shown.collect());
     }
 
     fn derived(&self, now: &Now) {
@@ -157,6 +163,17 @@ fn kind(event: &Event) -> Option<(Kind, bool)> {
         Event::Slow { .. } => (Kind::Slow, false),
         Event::FlagRepaired { .. } => (Kind::FlagRepaired, false),
         Event::Rebooting { .. } => (Kind::Rebooting, false),
+        Event::Component(shown) => {
+            let kind = match shown.ended.as_ref().map(|ended| ended.result) {
+                None => Kind::ComponentState,
+                Some(ComponentResult::Committed) => Kind::ComponentCommitted,
+                Some(ComponentResult::RolledBack) => Kind::ComponentRolledBack,
+                Some(ComponentResult::Failed) => Kind::ComponentFailed,
+            };
+            (kind, kind == Kind::ComponentFailed)
+        }
+        Event::ComponentStep { problem, .. } => (Kind::ComponentStep, problem.is_some()),
+        Event::ComponentRemark { .. } => (Kind::ComponentRemark, false),
     })
 }
 

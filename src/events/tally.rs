@@ -1,6 +1,6 @@
 //! Totals of all events: what metrics are made of, so that they outlive a run of the program and a boot.
-use super::{Ended, Entry, Kind, Transition};
-use crate::steps::StepName;
+use super::{Ended, Entry, Kind, StreamKind, Transition};
+use crate::{event::ComponentShown, steps::StepName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
@@ -29,6 +29,8 @@ const SPANS: [&str; 2] = ["trial", "rollback"];
 pub struct Tally {
     /// Updates that ended, by how: `committed`, `rolled_back`, `failed`.
     pub updates: BTreeMap<String, u64>,
+    /// Updates of components that ended: by the component, and by how.
+    pub components: BTreeMap<String, BTreeMap<String, u64>>,
     /// Updates that were rolled back, by reason.
     pub rollbacks: BTreeMap<String, u64>,
     /// Releases that failed on this device since the last one that was committed.
@@ -100,6 +102,14 @@ impl Tally {
             }
             Kind::Slow => self.slow(data),
             Kind::Health => self.took("health_check", number(data, &["report", "took_ms"])),
+            kind if kind.traits().stream == StreamKind::Component => {
+                let shown = serde_json::from_value::<ComponentShown>(data.clone());
+                if let Ok(ComponentShown { component, ended: Some(ended), .. }) = shown
+                    && (self.components.len() < WORDS_MAX || self.components.contains_key(&component))
+                {
+                    count(self.components.entry(component).or_default(), ended.result.name(), 1);
+                }
+            }
             kind if kind.traits().state => {
                 if let Ok(transition) = serde_json::from_value::<Transition>(data.clone()) {
                     self.transition(kind, entry, &transition);
@@ -283,6 +293,26 @@ mod tests {
         assert_eq!(failed.steps["rollback"], Took { count: 2, millis: 500_000, over: 2 });
         let committed = state(2000, Kind::Committed, false, Some((Kind::Committed, "")));
         assert_eq!(tally(&[twice, vec![committed]].concat()).failed_in_a_row, 0);
+    }
+
+    #[test]
+    fn updates_of_components_are_counted_by_component_and_result() {
+        let ended = |result| {
+            json!({
+                "component": "core", "lifecycle": "running", "state": "idle", "version": "1.0.0", "target": null, "attempts": 0,
+                "reason": null, "ended": { "version": "1.1.0", "release": "ab", "result": result, "reason": null },
+            })
+        };
+        let tally = tally(&[
+            at(0, Kind::ComponentCommitted, ended("committed")),
+            at(1, Kind::ComponentRolledBack, ended("rolled_back")),
+            at(2, Kind::ComponentReconciled, ended("rolled_back")),
+            at(3, Kind::ComponentState, json!({ "component": "core" })),
+            at(4, Kind::ComponentStep, json!({ "component": "core", "step": "health", "took_ms": 5 })),
+        ]);
+        let counts = BTreeMap::from([("committed".to_owned(), 1), ("rolled_back".to_owned(), 2)]);
+        assert_eq!(tally.components, BTreeMap::from([("core".to_owned(), counts)]));
+        assert_eq!((tally.updates.len(), tally.failed_in_a_row), (0, 0), "those are of the image");
     }
 
     #[test]

@@ -47,7 +47,8 @@ macro_rules! families {
 families! {
     STATE = Gauge "state" ["state"] "1 for the state that the update is in, 0 for the others";
     SLOT = Gauge "slot_info" ["slot", "version", "release", "state", "booted", "default"] "1 for each slot, with what it holds";
-    COMPONENT = Gauge "component_info" ["component", "version"] "1 for each component that is declared";
+    COMPONENT = Gauge "component_info" ["component", "version", "lifecycle"] "1 for each component that is declared, with the version that is committed";
+    COMPONENT_UP = Gauge "component_up" ["component"] "1 for each component that is updated here and runs a version, 0 if it does not";
     HEALTHY = Gauge "healthy" [] "1 if the last health check of the running release was good, 0 if not; absent before the first";
     HEALTH_SECONDS = Gauge "health_check_seconds" [] "How long the last health check took";
     UPDATES = Counter "updates_total" ["result", "component"] "Updates that ended";

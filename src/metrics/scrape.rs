@@ -5,17 +5,18 @@ use super::{
     family as f,
 };
 use crate::{
+    config::Component,
     events::{TIMED, Tally},
     status::Status,
 };
-use bistable_boot::Slot;
+use bistable_boot::{Slot, component::Lifecycle};
 use std::collections::BTreeMap;
 
 /// The states that an update can be in.
 const STATES: [&str; 7] = ["idle", "installing", "staged", "armed", "on trial", "committing", "reverting"];
 /// How an update ends.
 const RESULTS: [&str; 3] = ["committed", "rolled_back", "failed"];
-/// What updates are of: components are not updated yet.
+/// What an update is of that is not a component's.
 const IMAGE: &str = "image";
 
 /// The text of a scrape.
@@ -26,9 +27,10 @@ pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
         (&f::STATE, facts.status.map_or_else(Vec::new, states)),
         (&f::SLOT, facts.status.map_or_else(Vec::new, slots)),
         (&f::COMPONENT, components(facts)),
+        (&f::COMPONENT_UP, components_up(facts)),
         (&f::HEALTHY, maybe(healthy.map(flag))),
         (&f::HEALTH_SECONDS, maybe(checked_in.map(|time| time.as_secs_f64()))),
-        (&f::UPDATES, updates(tally)),
+        (&f::UPDATES, updates(facts)),
         (&f::ROLLBACKS, words(&tally.rollbacks, &["health", "out_of_attempts", "operator"])),
         (&f::FAILED_IN_A_ROW, vec![one(number(tally.failed_in_a_row))]),
         (&f::DURATION, durations(tally)),
@@ -74,16 +76,47 @@ fn slots(status: &Status) -> Vec<Sample> {
 
 // As many as the configuration may declare.
 fn components(facts: &Facts<'_>) -> Vec<Sample> {
-    let one = |component: &crate::config::Component| {
-        let version = component.installed.as_ref().map(ToString::to_string).unwrap_or_default();
-        labeled([component.name.clone(), version], 1.0)
+    let one = |component: &Component| {
+        let shown = facts.fold.components.get(&component.name);
+        let version = shown.and_then(|shown| shown.version.clone());
+        let declared = || component.installed.as_ref().map(ToString::to_string);
+        let lifecycle = match (shown, &component.managed) {
+            (Some(shown), _) => shown.lifecycle.clone(),
+            (None, Some(_)) => Lifecycle::Registered.name().into(),
+            (None, None) => String::new(),
+        };
+        labeled([component.name.clone(), version.or_else(declared).unwrap_or_default(), lifecycle], 1.0)
     };
     facts.components.iter().map(one).collect()
 }
 
-fn updates(tally: &Tally) -> Vec<Sample> {
-    let of = |result: &str| tally.updates.get(result).copied().unwrap_or(0);
-    RESULTS.map(|result| labeled([result, IMAGE], number(of(result)))).into()
+fn components_up(facts: &Facts<'_>) -> Vec<Sample> {
+    let up = [Lifecycle::Running.name(), Lifecycle::Updating.name()];
+    let one = |component: &Component| {
+        let shown = facts.fold.components.get(&component.name);
+        let is_up = shown.is_some_and(|shown| up.contains(&shown.lifecycle.as_str()));
+        labeled([component.name.clone()], flag(is_up))
+    };
+    managed(facts).map(one).collect()
+}
+
+fn managed<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Component> {
+    facts.components.iter().filter(|component| component.managed.is_some())
+}
+
+fn updates(facts: &Facts<'_>) -> Vec<Sample> {
+    let tally = &facts.fold.tally;
+    let of = |counts: Option<&BTreeMap<String, u64>>, component: &str| {
+        RESULTS.map(|result| {
+            let times = counts.and_then(|counts| counts.get(result)).copied().unwrap_or(0);
+            labeled([result, component], number(times))
+        })
+    };
+    let mut all: Vec<Sample> = of(Some(&tally.updates), IMAGE).into();
+    all.extend(
+        managed(facts).flat_map(|component| of(tally.components.get(&component.name), &component.name)),
+    );
+    all
 }
 
 fn took(tally: &Tally, step: &str) -> crate::events::Took {
@@ -138,15 +171,24 @@ fn number(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::Fold;
+    use crate::{
+        config::{Backup, Managed, Mode, Target},
+        event::ComponentShown,
+        events::Fold,
+    };
+    use semver::Version;
     use std::time::Duration;
 
     fn text(fold: &Fold, live: Live) -> String {
+        with_components(fold, live, &[])
+    }
+
+    fn with_components(fold: &Fold, live: Live, components: &[Component]) -> String {
         let storage = vec![Storage { name: "persistent", used: 0.5 }];
         let facts = Facts {
             fold,
             status: None,
-            components: &[],
+            components,
             storage,
             synchronized: true,
             inhibited: Duration::from_secs(90),
@@ -167,7 +209,8 @@ mod tests {
         let text = text(&Fold::default(), live);
         let names: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        let of_status = ["bistable_state", "bistable_slot_info", "bistable_component_info"];
+        let of_status =
+            ["bistable_state", "bistable_slot_info", "bistable_component_info", "bistable_component_up"];
         let in_vain = [
             "bistable_last_check_timestamp_seconds",
             "bistable_last_success_timestamp_seconds",
@@ -191,6 +234,62 @@ mod tests {
         ] {
             assert_eq!(value(&text, sample).as_deref(), Some(expected), "{sample}");
         }
+    }
+
+    #[test]
+    fn component_is_there_from_its_declaration_on_and_up_while_a_version_runs() {
+        let managed = Managed {
+            target: Target::Directory {
+                unit: "core.service".into(),
+                path: "/opt/core".into(),
+                version_file: "VERSION".into(),
+            },
+            health: None,
+            mode: Mode::Stage,
+            start_wait: Duration::ZERO,
+            backup: Backup::default(),
+        };
+        let core = Component { name: "core".into(), installed: None, managed: Some(managed) };
+        let modem = Component { name: "modem".into(), installed: Some(Version::new(1, 2, 3)), managed: None };
+        let components = [core, modem];
+        let mut fold = Fold::default();
+        let before = with_components(&fold, Live::default(), &components);
+        let shown = |lifecycle: &str| ComponentShown {
+            component: "core".into(),
+            lifecycle: lifecycle.into(),
+            state: "idle".into(),
+            version: Some("2.0.0".into()),
+            target: None,
+            attempts: 0,
+            reason: None,
+            ended: None,
+        };
+        fold.components.insert("core".into(), shown("running"));
+        fold.tally.components.insert("core".into(), BTreeMap::from([("committed".into(), 3)]));
+        let after = with_components(&fold, Live::default(), &components);
+        fold.components.insert("core".into(), shown("stopped"));
+        let stopped = with_components(&fold, Live::default(), &components);
+        let up = "bistable_component_up{component=\"core\"}";
+        let committed = "bistable_updates_total{result=\"committed\",component=\"core\"}";
+        let info = |version: &str, lifecycle: &str| {
+            format!(
+                "bistable_component_info{{component=\"core\",version=\"{version}\",lifecycle=\"{lifecycle}\"}}"
+            )
+        };
+        let modem = "bistable_component_info{component=\"modem\",version=\"1.2.3\",lifecycle=\"\"}";
+        for (text, sample, expected) in [
+            (&before, up, "0"),
+            (&before, committed, "0"),
+            (&before, &info("", "registered"), "1"),
+            (&before, modem, "1"),
+            (&after, up, "1"),
+            (&after, committed, "3"),
+            (&after, &info("2.0.0", "running"), "1"),
+            (&stopped, up, "0"),
+        ] {
+            assert_eq!(value(text, sample).as_deref(), Some(expected), "{sample}\n{text}");
+        }
+        assert!(!before.contains("bistable_component_up{component=\"modem\"}"), "something else updates it");
     }
 
     #[test]

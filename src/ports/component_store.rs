@@ -2,6 +2,9 @@ use super::Fault;
 use bistable_format::archive::Sink;
 use std::path::Path;
 
+/// Where the links of a boot are, below `/run`.
+pub const COMPONENT_LINKS: &str = "bistable/components";
+
 /// A version of a component that lies in its folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoredVersion {

@@ -25,7 +25,7 @@ mod wake;
 pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
-pub use component_store::{ComponentStore, StoredVersion};
+pub use component_store::{COMPONENT_LINKS, ComponentStore, StoredVersion};
 pub use event_store::{EventPorts, EventStore, Stamp, Stamps};
 pub use gpio::{Gpio, GpioError};
 pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};

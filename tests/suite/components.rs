@@ -182,3 +182,133 @@ fn what_is_not_a_component_is_refused_by_its_name() {
     pi.run("component update core @core-1.0.0.bundle").must(6, &["--retry-rejected"]);
     pi.run("component update core @core-1.0.0.bundle --retry-rejected").must(0, &["1.0.0 is committed"]);
 }
+
+/// The events of `core`, each with its type and data.
+fn events(pi: &Pi) -> Vec<(String, Value)> {
+    let all = pi.run("events --component core --json").must(0, &[]).json();
+    let one = |event: &Value| (event["type"].as_str().unwrap().to_owned(), event["data"].clone());
+    all["events"].as_array().unwrap().iter().map(one).collect()
+}
+
+#[test]
+fn each_step_is_an_event_with_time_and_result_and_metrics_follow() {
+    let pi = pi();
+    update(&pi, "1.0.0").must(0, &[]);
+    let good = events(&pi);
+    let steps = |events: &[(String, Value)]| -> Vec<String> {
+        let steps = events.iter().filter(|(kind, _)| kind == "component.step");
+        steps.map(|(_, data)| data["step"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        steps(&good),
+        [
+            "preflight",
+            "unpack",
+            "sync",
+            "self-test",
+            "stop",
+            "switch",
+            "start",
+            "health",
+            "commit",
+            "clean-up"
+        ]
+    );
+    let health = good.iter().find(|(_, data)| data["step"] == "health").unwrap();
+    assert!(health.1["took_ms"].as_u64().unwrap() >= 10_000, "start_wait is a part of it: {health:?}");
+    let (kind, data) = good.iter().rfind(|(kind, _)| kind != "component.step").unwrap();
+    assert_eq!((kind.as_str(), &data["lifecycle"]), ("component.committed", &json!("running")));
+    assert_eq!((&data["version"], &data["ended"]["result"]), (&json!("1.0.0"), &json!("committed")));
+
+    let failed = pi.run_on("component update core --json", &bundle(&pi, "1.1.0")).must(8, &[]).json();
+    assert_eq!(
+        (&failed["success"], &failed["component"], &failed["version"], &failed["rollback_performed"]),
+        (&json!(false), &json!("core"), &json!("1.0.0"), &json!(true)),
+    );
+    assert_eq!((&failed["reason"], &failed["job"]), (&json!("health"), &Value::Null));
+    let bad = events(&pi).split_off(good.len());
+    let problem = bad.iter().position(|(_, data)| data["step"] == "health").unwrap();
+    assert!(bad[problem].1["problem"].as_str().unwrap().contains("it says 1.0.0"), "{bad:?}");
+    // The verdict is in the log before anything is done about it.
+    assert_eq!(bad[problem + 1].1["state"], json!("reverting"), "{bad:?}");
+    let revert = bad.iter().find(|(_, data)| data["step"] == "revert").unwrap();
+    assert!(revert.1["took_ms"].as_u64().unwrap() >= 10_000, "it is checked, too: {revert:?}");
+    assert!(bad.iter().any(|(kind, _)| kind == "component.rolled_back"), "{bad:?}");
+
+    let metrics = pi.run("metrics").must(0, &[]).out;
+    for line in [
+        "bistable_component_info{component=\"core\",version=\"1.0.0\",lifecycle=\"running\"} 1",
+        "bistable_component_up{component=\"core\"} 1",
+        "bistable_updates_total{result=\"committed\",component=\"core\"} 1",
+        "bistable_updates_total{result=\"rolled_back\",component=\"core\"} 1",
+        "bistable_updates_total{result=\"committed\",component=\"image\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    pi.run("component stop core").must(0, &[]);
+    assert!(pi.run("metrics").must(0, &[]).out.contains("bistable_component_up{component=\"core\"} 0"));
+    let audit = pi.run("events --type audit.request --json").must(0, &[]).json();
+    let what: Vec<&Value> = audit["events"].as_array().unwrap().iter().map(|e| &e["data"]["what"]).collect();
+    assert_eq!(what, [&json!("core bundle"), &json!("core bundle"), &json!("core")]);
+}
+
+/// Where a component is follows from the log as from the record, whichever of the two a power cut came before.
+#[test]
+fn log_agrees_with_the_record_after_each_power_cut() {
+    for write in 1.. {
+        let pi = pi();
+        update(&pi, "1.0.0").must(0, &[]);
+        let file = bundle(&pi, "1.0.1");
+        pi.run(&format!("sim cut --at-write {write}")).must(0, &[]);
+        if pi.run_on("component update core", &file).code == 0 {
+            break;
+        }
+        pi.run("sim power on").must(0, &[]);
+        pi.run("component links").must(0, &[]);
+        pi.run("component resume core").must(0, &[]);
+        let (shown, events) = (core(&pi), events(&pi));
+        let said = events.iter().rfind(|(_, data)| data["lifecycle"].is_string()).unwrap();
+        for field in ["lifecycle", "state", "version", "target"] {
+            assert_eq!(said.1[field], shown[field], "{field} after a cut at write {write}: {events:?}");
+        }
+        assert!(write < 200, "the update ends");
+    }
+}
+
+/// The log ends before the record does: the next request tells what is missing, once.
+#[test]
+fn log_that_lacks_an_update_gets_it_from_the_record() {
+    let pi = pi();
+    update(&pi, "1.0.0").must(0, &[]);
+    let folder = pi.path("card.img.sim/persistent/bistable/events");
+    let read = |file: fs::DirEntry| (file.path(), fs::read(file.path()).unwrap());
+    let before: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| read(file.unwrap())).collect();
+    update(&pi, "1.0.1").must(0, &[]);
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    for (path, bytes) in before {
+        fs::write(path, bytes).unwrap();
+    }
+    for _ in 0..2 {
+        pi.run("component resume core").must(0, &[]);
+        let all = events(&pi);
+        let told: Vec<_> = all.iter().filter(|(kind, _)| kind == "component.reconciled").collect();
+        assert_eq!(told.len(), 1, "{all:?}");
+        assert_eq!(
+            (&told[0].1["version"], &told[0].1["ended"]["result"]),
+            (&json!("1.0.1"), &json!("committed"))
+        );
+        let committed = "bistable_updates_total{result=\"committed\",component=\"core\"} 2";
+        assert!(pi.run("metrics").must(0, &[]).out.contains(committed));
+    }
+}
+
+#[test]
+fn dry_run_verifies_and_writes_nothing() {
+    let pi = pi();
+    let file = bundle(&pi, "1.0.0");
+    let told = pi.run_on("component update core --dry-run", &file).must(0, &[]);
+    assert!(told.out.contains("nothing was written"), "{told:?}");
+    assert_eq!((&core(&pi)["lifecycle"], shown(&pi)), (&json!("registered"), None));
+    pi.run_on("component update core -n", &pi.good()).must(6, &["not of component core"]);
+}

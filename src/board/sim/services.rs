@@ -1,6 +1,6 @@
 //! Services that run from components: what each does follows from the version that its component shows.
 use super::world::{Facts, Page};
-use crate::ports::{HostError, Service, ServiceManager, UnitState};
+use crate::ports::{COMPONENT_LINKS, HostError, Service, ServiceManager, UnitState};
 use semver::Version;
 use std::{
     fs, io,
@@ -41,7 +41,7 @@ impl SimServices {
     }
 
     fn is_shown(&self, component: &str, version: &Version) -> bool {
-        let file = self.run.join("bistable/components").join(component).join("VERSION");
+        let file = self.run.join(COMPONENT_LINKS).join(component).join("VERSION");
         fs::read(file).is_ok_and(|text| bistable_format::archive::says_version(&text, version))
     }
 

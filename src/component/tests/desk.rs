@@ -235,7 +235,7 @@ impl Desk {
         };
         let steps = &mut self.steps;
         let mut observer = |event: ComponentEvent<'_>| {
-            if let ComponentEvent::Step(step, _) = event {
+            if let ComponentEvent::Step(step, ..) = event {
                 steps.push(step);
             }
         };

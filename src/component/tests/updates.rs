@@ -145,7 +145,7 @@ fn preflight_refuses_before_anything_is_fetched() {
         change(&mut desk);
         let e = desk.update(&new).unwrap_err();
         assert_eq!(desk.component().state, State::Idle, "{e}");
-        assert_eq!(desk.steps, [], "{e}");
+        assert_eq!(desk.steps, [Step::Preflight], "{e}");
         component_error(e)
     };
     let e = refused(&|desk| desk.store.set_free(1 << 20));

@@ -266,7 +266,7 @@ impl Update {
                 Some(Answer::Rested(rested)) if rested.rebooted => rested.running.clone(),
                 _ => None,
             };
-        let refused = outcome.filter(|outcome| outcome.code.is_some_and(is_refusal));
+        let refused = outcome.filter(|outcome| outcome.code.is_some_and(Code::is_refusal));
         Update {
             component: IMAGE,
             version: answered.or_else(|| wanted.version().map(ToString::to_string)),
@@ -274,22 +274,6 @@ impl Update {
             validation_errors: refused.and_then(|outcome| outcome.error.clone()).into_iter().collect(),
         }
     }
-}
-
-fn is_refusal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Untrusted
-            | Code::Damaged
-            | Code::NotABundle
-            | Code::Incompatible
-            | Code::Rejected
-            | Code::Withdrawn
-            | Code::Expired
-            | Code::NeedsNewerAgent
-            | Code::Preflight
-            | Code::SelfTest
-    )
 }
 
 #[cfg(test)]

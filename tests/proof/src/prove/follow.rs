@@ -235,6 +235,9 @@ impl Context for Bare {
     fn booted(&self) -> Option<Slot> {
         None
     }
+    fn job(&self) -> Option<String> {
+        None
+    }
     fn ends(&mut self) -> Vec<End> {
         Vec::new()
     }

@@ -1,0 +1,157 @@
+//! What the requests about components do.
+use super::{
+    Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, Context, Failed, From,
+    Reply, Request,
+};
+use crate::{
+    Device, Error,
+    agent::{Agent, components},
+    component::Archive,
+    error::ComponentError,
+    steps::install::Bundle,
+};
+use bistable_boot::component::{Component, ComponentRecord};
+use bistable_format::Release;
+use std::io::Read;
+
+/// A bundle as the updater takes it.
+struct FromBundle<'a>(Bundle<Box<dyn Read + 'a>>);
+
+impl Archive for FromBundle<'_> {
+    fn release(&self) -> &Release {
+        &self.0.release
+    }
+    fn signed(&self) -> &[u8] {
+        &self.0.signed
+    }
+    fn read(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        self.0.archive(take)
+    }
+}
+
+/// Do what is asked for.
+///
+/// # Errors
+/// What went wrong, with what is known of the update.
+pub(super) fn handle(
+    agent: &mut Agent<'_>,
+    request: &Request,
+    context: &mut dyn Context,
+) -> Result<Reply, Failed> {
+    if let Request::ComponentRepair = request {
+        components::recreate(&mut agent.device)?;
+    }
+    let Some(name) = request.component() else { return Ok(shown(&agent.device, None)?) };
+    match request {
+        Request::ComponentUpdate(update) => {
+            let done = update_of(agent, update, context);
+            updated(agent, request, name, done, context)
+        }
+        Request::ComponentResume(_) => {
+            let done = agent.resume_component(name);
+            updated(agent, request, name, done, context)
+        }
+        Request::ComponentRevert(_) => {
+            let done = agent.revert_component(name);
+            updated(agent, request, name, done, context)
+        }
+        other => {
+            match other {
+                Request::ComponentStart(_) => agent.stop_component(name, false)?,
+                Request::ComponentStop(_) => agent.stop_component(name, true)?,
+                Request::ComponentReset(_) => agent.reset_component(name)?,
+                _ => {}
+            }
+            Ok(shown(&agent.device, Some(name))?)
+        }
+    }
+}
+
+fn update_of(
+    agent: &mut Agent<'_>,
+    ComponentUpdate { component, wanted }: &ComponentUpdate,
+    context: &mut dyn Context,
+) -> Result<(), Error> {
+    let From::Bundle(path) = &wanted.from else {
+        let text = format!("component {component}: name the bundle of the version to install");
+        return Err(Error::Usage(text));
+    };
+    let bundle = context.bundle(path)?;
+    let mut content = FromBundle(Bundle::open(bundle, &agent.device.root()?)?);
+    match wanted.dry_run {
+        true => agent.check_component(component, &content, wanted.retry_rejected),
+        false => agent.update_component(component, &mut content, wanted.retry_rejected),
+    }
+}
+
+/// How an update ended: the same of one that was done and of one that was not.
+fn updated(
+    agent: &Agent<'_>,
+    request: &Request,
+    name: &str,
+    done: Result<(), Error>,
+    context: &dyn Context,
+) -> Result<Reply, Failed> {
+    // While the machine goes down, nothing more can be read of it.
+    let record = match &done {
+        Err(e) if e.stopping().is_some() => ComponentRecord::default(),
+        _ => components::record(&agent.device).unwrap_or_default(),
+    };
+    let component = record.get(name).cloned().unwrap_or_else(|| Component::registered(name));
+    let code = done.as_ref().err().map(Code::of);
+    let line = ComponentStatus::from(&component).line();
+    let answer = ComponentUpdated {
+        success: done.is_ok(),
+        message: done.as_ref().map_or_else(ToString::to_string, |()| line.clone()),
+        component: name.into(),
+        version: component.current.as_ref().map(|held| held.version.to_string()),
+        rollback_performed: match &done {
+            Ok(()) => matches!(request, Request::ComponentRevert(_)),
+            Err(Error::Component(e)) => matches!(**e, ComponentError::GivenUp { is_back: true, .. }),
+            Err(_) => false,
+        },
+        validation_errors: match &done {
+            Err(Error::Incompatible { reasons, .. }) => reasons.iter().map(ToString::to_string).collect(),
+            Err(e) if code.is_some_and(Code::is_refusal) => vec![e.to_string()],
+            _ => Vec::new(),
+        },
+        backup: None,
+        reason: code,
+        job: context.job(),
+    };
+    match done {
+        Ok(()) => {
+            let would = request
+                .is_dry_run()
+                .then(|| format!("component {name}: it may be installed; nothing was written"));
+            Ok(Reply::new(would.unwrap_or(line), Answer::ComponentUpdated(answer)))
+        }
+        // There is nothing to say of it beyond that.
+        Err(e) if matches!(e, Error::Component(ref e) if matches!(**e, ComponentError::Unknown { .. })) => {
+            Err(e.into())
+        }
+        Err(e) => Err(Failed::with(e, Answer::ComponentUpdated(answer))),
+    }
+}
+
+/// All components, or one.
+fn shown(device: &Device, only: Option<&str>) -> Result<Reply, Error> {
+    if let Some(only) = only {
+        components::subject(&device.settings.components, only)?;
+    }
+    let record = components::record(device)?;
+    let mut names: Vec<&str> = device.settings.components.iter().map(|c| c.name.as_str()).collect();
+    names.extend(record.components.iter().map(|c| c.name.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    let wanted = names.into_iter().filter(|name| only.is_none_or(|only| only == *name));
+    let components: Vec<ComponentStatus> = wanted
+        .map(|name| {
+            let known = record.get(name).cloned();
+            ComponentStatus::from(&known.unwrap_or_else(|| Component::registered(name)))
+        })
+        .collect();
+    let lines: Vec<String> = components.iter().map(ComponentStatus::line).collect();
+    let text = if lines.is_empty() { "no component is configured".into() } else { lines.join("\n") };
+    Ok(Reply::new(text, Answer::Components(Components { components })))
+}
