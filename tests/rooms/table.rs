@@ -37,7 +37,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "bound head selftest constraints",
             "health root rollout",
             "release",
-            "channel compat resolve",
+            "channel compat compose resolve",
             "attestation chain choice delta freshness",
             "bundle",
             "archive repository",

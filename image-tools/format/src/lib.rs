@@ -40,6 +40,7 @@
 //! | [`answer`] | the one object of `--json`, of both programs |
 //! | [`progress`] | one line of `--progress json`, and when it is due |
 //! | `json` | how both programs write JSON; behind the feature of that name |
+//! | `compose` | the services of a Compose file, and its text with another image; behind the feature of that name |
 //! | [`help`] | how both programs show their verbs, examples and exit codes |
 #![no_std]
 extern crate alloc;
@@ -57,6 +58,8 @@ pub mod channel;
 pub mod choice;
 pub mod chunklist;
 pub mod compat;
+#[cfg(feature = "compose")]
+pub mod compose;
 pub mod constraints;
 pub mod content;
 pub mod delta;

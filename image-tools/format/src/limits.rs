@@ -55,6 +55,8 @@ pub const LAYERS: usize = 128;
 pub const BLOBS: usize = 32;
 /// Bytes of one manifest or configuration.
 pub const BLOB: u32 = 1 << 20;
+/// Bytes of a Compose file.
+pub const COMPOSE: usize = 64 << 10;
 /// Entries of a root for roles: root, release, and the channels'.
 pub const ROLES: usize = 34;
 /// Channels that one entry of a root names.
