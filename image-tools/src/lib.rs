@@ -13,6 +13,7 @@
 //! | [`root`] | which keys may sign what |
 //! | [`volume`] | directories, tars and images become raw volume images |
 //! | [`archive`] | the complete tree of a component becomes one tar |
+//! | [`oci`] | images of containers become layers, each once, and manifests |
 //! | [`disk`] | a finished disk image becomes the two volumes |
 //! | [`mod@build`] | raw volumes become a signed bundle |
 //! | [`delta`] | a release made from the one before |
@@ -44,6 +45,7 @@ mod error;
 pub mod inspect;
 pub mod keys;
 pub mod manual;
+pub mod oci;
 pub mod progress;
 pub mod repository;
 pub mod root;

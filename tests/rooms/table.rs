@@ -75,7 +75,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "keys",
             "root",
             "volume",
-            "archive disk",
+            "archive disk oci",
             "build",
             "bundle",
             "verify",

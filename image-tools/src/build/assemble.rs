@@ -20,6 +20,13 @@ const HEAD_ENTRIES: u64 = 5 + 1;
 /// What is moved at a time.
 const PIECE: usize = 1 << 20;
 
+/// What a bundle has around its data.
+pub(super) struct Parts<'a> {
+    pub(super) artifacts: &'a [Encoded],
+    /// Manifests and configurations of containers.
+    pub(super) blobs: &'a [Vec<u8>],
+}
+
 /// A bundle in the making.
 #[derive(Debug)]
 pub(super) struct Assembly {
@@ -38,16 +45,22 @@ pub(super) struct Assembled {
 }
 
 impl Assembly {
-    /// For artifacts of these sizes.
-    pub(super) fn begin(output: NewFile, options: &BuildOptions, artifacts: &[u64]) -> Assembly {
+    /// For artifacts of these sizes, and these blobs.
+    pub(super) fn begin(
+        output: NewFile,
+        options: &BuildOptions,
+        artifacts: &[u64],
+        blobs: &[Vec<u8>],
+    ) -> Assembly {
         let list = |bytes: &u64| BLOCK as u64 + blocks(list_bound(*bytes, options));
         let lists: u64 = artifacts.iter().map(list).sum();
+        let blobs: u64 = blobs.iter().map(|blob| BLOCK as u64 + blocks(blob.len() as u64)).sum();
         let head = HEAD_ENTRIES * BLOCK as u64
             + blocks(LAYOUT.len() as u64)
             + 2 * blocks(limits::BUNDLE_TEXT)
             + blocks(EMPTY.len() as u64)
             + blocks(Envelope::MAX_BYTES as u64);
-        Assembly { output, reserve: head + lists }
+        Assembly { output, reserve: head + lists + blobs }
     }
 
     /// Where an artifact's data goes, if that of these comes before it, in their order.
@@ -61,9 +74,10 @@ impl Assembly {
         options: &BuildOptions,
         durable: u16,
         content: Content,
-        artifacts: &[Encoded],
+        parts: &Parts<'_>,
         progress: &dyn Progress,
     ) -> Result<Assembled, BuildError> {
+        let artifacts = parts.artifacts;
         let release = options.release(options.root()?, durable, content);
         let signed = options.seal(&release).map_err(BuildError::Release)?;
         let frame = Frame::new(&signed, &release);
@@ -78,6 +92,7 @@ impl Assembly {
             &signed,
         ];
         contents.extend(artifacts.iter().map(|e| &e.list_bytes[..]));
+        contents.extend(parts.blobs.iter().map(Vec::as_slice));
         let mut head = Vec::new();
         let mut data_at = Vec::new();
         let mut at = 0;

@@ -1,4 +1,4 @@
-//! From a root file system and a boot volume, or from a component's tree, to a signed bundle.
+//! From a root file system and a boot volume, or from a component's tree or images, to a signed bundle.
 //!
 //! ```text
 //! input ─► raw stream ─► chunks ─► zstd on every processor ─► in order into the output file ─► head, lists, end
@@ -19,18 +19,20 @@ use crate::archive::TreeError;
 use crate::clock::Stopwatch;
 use crate::disk::{DiskError, DiskOptions, Dissected};
 use crate::keys::SecretKey;
+use crate::oci::{ImageArg, OciError, Platform};
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::Progress;
 use crate::root::SignedRoot;
 use crate::volume::{Ext4Backend, Owner, VolumeError, VolumeSize};
+use assemble::Parts;
 use bistable_boot::Flow;
-use bistable_format::content::Directory;
+use bistable_format::content::{Blob, Containers, Directory, Service};
 use bistable_format::{
     Artifact, ArtifactId, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency,
     VolumeKind, Volumes, health, limits, release::DataPolicy, selftest,
 };
-use plan::Planned;
+use plan::{Planned, Stack};
 use semver::Version;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +56,17 @@ pub enum Input {
         /// Where the tree is.
         tree: PathBuf,
     },
+    /// Containers of a Compose project.
+    Containers {
+        /// The component's name.
+        component: String,
+        /// The Compose file with their services.
+        compose: PathBuf,
+        /// An image for each of them.
+        images: Vec<ImageArg>,
+        /// What they run on.
+        platform: Platform,
+    },
 }
 
 impl Input {
@@ -63,13 +76,18 @@ impl Input {
             Input::Volumes { system, boot } => vec![system, boot],
             Input::Disk(disk) => vec![&disk.image],
             Input::Tree { tree, .. } => vec![tree],
+            Input::Containers { compose, images, .. } => {
+                let images = images.iter().map(|image| image.source.path.as_path());
+                [compose.as_path()].into_iter().chain(images).collect()
+            }
         }
     }
 
-    /// What is built, of its artifacts.
+    /// What is built, of its artifacts, and of what containers have besides.
     fn content(
         &self,
         artifact: impl Fn(ArtifactId) -> Result<Artifact, BuildError>,
+        stack: &Stack,
     ) -> Result<Content, BuildError> {
         Ok(match self {
             Input::Volumes { .. } | Input::Disk(_) => Content::Image(Volumes {
@@ -77,6 +95,11 @@ impl Input {
                 system: artifact(VolumeKind::System.into())?,
             }),
             Input::Tree { .. } => Content::Directory(Directory { archive: artifact(ArtifactId::Archive)? }),
+            Input::Containers { .. } => Content::Containers(Containers {
+                services: stack.services.clone(),
+                layers: stack.layer_ids().map(artifact).collect::<Result<_, _>>()?,
+                blobs: stack.named_blobs.clone(),
+            }),
         })
     }
 
@@ -84,7 +107,7 @@ impl Input {
     fn component(&self) -> Option<&str> {
         match self {
             Input::Volumes { .. } | Input::Disk(_) => None,
-            Input::Tree { component, .. } => Some(component),
+            Input::Tree { component, .. } | Input::Containers { component, .. } => Some(component),
         }
     }
 }
@@ -256,6 +279,9 @@ pub enum BuildError {
     /// The tree of a component can't be used.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// Images of containers can't be used.
+    #[error(transparent)]
+    Images(#[from] OciError),
     /// A volume can't be made.
     #[error("the {id:#} can't be made")]
     Volume {
@@ -343,7 +369,7 @@ pub struct Built {
     pub digest: Digest,
     /// Bytes of the bundle.
     pub bytes: u64,
-    /// Boot and system, or the archive.
+    /// Boot and system, the archive, or the layers.
     pub artifacts: Vec<BuiltArtifact>,
     /// What was done to the disk image, if that is where the volumes are from.
     pub dissected: Option<Dissected>,
@@ -365,7 +391,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
 
     let plans = plan::plan(options, progress)?;
     let sizes: Vec<u64> = plans.artifacts.iter().map(Planned::size).collect();
-    let assembly = assemble::Assembly::begin(output, options, &sizes);
+    let assembly = assemble::Assembly::begin(output, options, &sizes, &plans.stack.blobs);
     let (mut encoded, mut artifacts) = (Vec::new(), Vec::new());
     for planned in &plans.artifacts {
         let (made, report) = encode(planned, options, assembly.data(&encoded), progress)?;
@@ -373,11 +399,15 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
         artifacts.push(report);
     }
     let assemble_watch = Stopwatch::start();
-    let content = options.input.content(|id| {
-        let made = encoded.iter().find(|e| e.id == id);
-        made.map(|e| e.artifact.clone()).ok_or(BuildError::Unplanned { id })
-    })?;
-    let made = assembly.finish(options, plans.durable, content, &encoded, progress)?;
+    let content = options.input.content(
+        |id| {
+            let made = encoded.iter().find(|e| e.id == id);
+            made.map(|e| e.artifact.clone()).ok_or(BuildError::Unplanned { id })
+        },
+        &plans.stack,
+    )?;
+    let parts = Parts { artifacts: &encoded, blobs: &plans.stack.blobs };
+    let made = assembly.finish(options, plans.durable, content, &parts, progress)?;
     Ok(Built {
         release: made.release,
         digest: made.digest,
@@ -431,7 +461,14 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
         data_bytes: 1,
         data: zero,
     };
-    let draft = options.release(root, 1, options.input.content(|_| Ok(artifact.clone()))?);
+    // Some service and some blob, as every release of containers has them.
+    let service = Service { name: options.input.component().unwrap_or_default().into(), manifest: zero };
+    let stack = Stack {
+        services: vec![service],
+        named_blobs: vec![Blob { digest: zero, bytes: 1 }],
+        ..Stack::default()
+    };
+    let draft = options.release(root, 1, options.input.content(|_| Ok(artifact.clone()), &stack)?);
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
     Release::open(&signed, root).map_err(BuildError::Untrusted)?;
     Ok(())

@@ -3,12 +3,14 @@ use super::{BuildError, BuildOptions, Input};
 use crate::archive::{ArchivePlan, TreeError};
 use crate::clock::Stopwatch;
 use crate::disk::{self, Dissected};
+use crate::oci::{ContainersPlan, Layer};
 use crate::progress::{Progress, Stage};
 use crate::volume::kernels::LargeFile;
 use crate::volume::tree::Tree;
 use crate::volume::{
     self, BootOptions, InputKind, SystemOptions, VolumeError, VolumeId, VolumePlan, open_boot, open_system,
 };
+use bistable_format::content::{Blob, Service};
 use bistable_format::{ArtifactId, VolumeKind, limits};
 use std::io::Write;
 use std::path::Path;
@@ -20,8 +22,28 @@ pub(super) struct Plans {
     /// See [`Release::durable`](bistable_format::Release::durable).
     pub(super) durable: u16,
     pub(super) dissected: Option<Dissected>,
+    /// What containers have besides their layers.
+    pub(super) stack: Stack,
     /// Keeps the disk image's temporary files until all is done.
     _folder: Option<tempfile::TempDir>,
+}
+
+/// What a release of containers has besides the bytes of its layers; nothing for others.
+#[derive(Default)]
+pub(super) struct Stack {
+    pub(super) services: Vec<Service>,
+    pub(super) blobs: Vec<Vec<u8>>,
+    /// The same, as the release names them.
+    pub(super) named_blobs: Vec<Blob>,
+    /// How many layers there are.
+    pub(super) layers: u16,
+}
+
+impl Stack {
+    /// All layers, in a bundle's order.
+    pub(super) fn layer_ids(&self) -> impl Iterator<Item = ArtifactId> {
+        (1..=self.layers).map(ArtifactId::Layer)
+    }
 }
 
 /// An artifact whose input is read.
@@ -35,6 +57,7 @@ pub(super) struct Planned {
 pub(super) enum Raw {
     Volume(Box<VolumePlan>),
     Archive(Box<ArchivePlan>),
+    Layer(Layer),
 }
 
 impl Raw {
@@ -42,6 +65,7 @@ impl Raw {
         match self {
             Raw::Volume(plan) => plan.size(),
             Raw::Archive(plan) => plan.size(),
+            Raw::Layer(layer) => layer.size,
         }
     }
 
@@ -50,6 +74,7 @@ impl Raw {
         match self {
             Raw::Volume(plan) => plan.input(),
             Raw::Archive(plan) => plan.input(),
+            Raw::Layer(layer) => layer.input(),
         }
     }
 
@@ -57,13 +82,14 @@ impl Raw {
         match self {
             Raw::Volume(plan) => plan.warnings(),
             Raw::Archive(plan) => plan.notes(),
+            Raw::Layer(_) => &[],
         }
     }
 
     fn large_files(&self) -> &[LargeFile] {
         match self {
             Raw::Volume(plan) => plan.large_files(),
-            Raw::Archive(_) => &[],
+            Raw::Archive(_) | Raw::Layer(_) => &[],
         }
     }
 
@@ -71,7 +97,7 @@ impl Raw {
         match self {
             Raw::Volume(plan) => plan.durable(),
             // There is no agent in it.
-            Raw::Archive(_) => 1,
+            Raw::Archive(_) | Raw::Layer(_) => 1,
         }
     }
 
@@ -79,6 +105,7 @@ impl Raw {
     pub(super) fn write_to(&self, id: ArtifactId, out: &mut dyn Write) -> Result<(), BuildError> {
         match self {
             Raw::Volume(plan) => plan.write_to(out, &|_| {}).map_err(|source| failed(id, source)),
+            Raw::Layer(layer) => layer.write_to(out).map_err(|source| failed(id, source)),
             Raw::Archive(plan) => plan.write_to(out).map_err(|source| match source {
                 TreeError::Volume(source @ VolumeError::Output(_)) => failed(id, source),
                 source => BuildError::Tree(source),
@@ -142,18 +169,37 @@ pub(super) fn plan(options: &BuildOptions, progress: &dyn Progress) -> Result<Pl
                 Ok(Raw::Archive(Box::new(plan)))
             };
             let artifacts = vec![Planned::new(ArtifactId::Archive, plan, progress)?];
-            Ok(Plans { artifacts, durable: 1, dissected: None, _folder: None })
+            Ok(Plans { artifacts, durable: 1, dissected: None, stack: Stack::default(), _folder: None })
+        }
+        Input::Containers { compose, images, platform, .. } => {
+            let plan = ContainersPlan::open(compose, images, platform, epoch)?;
+            let stack = Stack {
+                services: plan.services.clone(),
+                named_blobs: plan.named_blobs(),
+                blobs: plan.blobs,
+                layers: u16::try_from(plan.layers.len()).unwrap_or(u16::MAX),
+            };
+            let layers = stack.layer_ids().zip(plan.layers);
+            let planned = layers.map(|(id, layer)| Planned::new(id, || Ok(Raw::Layer(layer)), progress));
+            let artifacts = planned.collect::<Result<_, _>>()?;
+            Ok(Plans { artifacts, durable: 1, dissected: None, stack, _folder: None })
         }
         Input::Volumes { system, boot } => {
             let (artifacts, durable) = image(options, BootSource::Path(boot), system, progress)?;
-            Ok(Plans { artifacts, durable, dissected: None, _folder: None })
+            Ok(Plans { artifacts, durable, dissected: None, stack: Stack::default(), _folder: None })
         }
         Input::Disk(disk) => {
             let parts = disk::dissect(disk, options.root.as_ref(), epoch, size, &options.out, progress)?;
             parts.dissected.notes.iter().for_each(|note| progress.note(note));
             let boot = BootSource::Tree(&disk.image, parts.boot);
             let (artifacts, durable) = image(options, boot, &parts.system, progress)?;
-            Ok(Plans { artifacts, durable, dissected: Some(parts.dissected), _folder: Some(parts.folder) })
+            Ok(Plans {
+                artifacts,
+                durable,
+                dissected: Some(parts.dissected),
+                stack: Stack::default(),
+                _folder: Some(parts.folder),
+            })
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::disk::DiskOptions;
 use crate::error::Error;
 use crate::inspect::{self, Content};
 use crate::keys::SecretKey;
+use crate::oci::{ImageArg, Platform};
 use crate::output::Existing;
 use crate::parallel::Threads;
 use crate::progress::Progress;
@@ -49,6 +50,8 @@ const IMAGE_ONLY: [&str; 11] = [
 enum Kind {
     /// An application with all its files in one folder.
     Directory,
+    /// Containers of a Compose project.
+    Containers,
 }
 
 /// Bytes of a list of materials: those of whole distributions have some tens of megabytes.
@@ -68,10 +71,10 @@ pub struct Args {
     #[arg(long, required = true)]
     board: Vec<String>,
     /// Root file system: a directory, a tar (plain, .gz, .xz, .zst) or an ext4, squashfs or EROFS image.
-    #[arg(long, value_name = "PATH", required_unless_present_any = ["from_img", "tree"])]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["from_img", "tree", "compose"])]
     system: Option<PathBuf>,
     /// Boot volume: a directory or a FAT image.
-    #[arg(long, value_name = "PATH", required_unless_present_any = ["from_img", "tree"])]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["from_img", "tree", "compose"])]
     boot: Option<PathBuf>,
     /// Both volumes from the image of a finished card, such as Raspberry Pi OS: .img, .img.xz, .img.zst, .img.gz. They
     /// are edited so that they run in either slot; needs e2fsprogs.
@@ -87,15 +90,26 @@ pub struct Args {
     #[arg(long, value_name = "DIR", requires = "from_img", conflicts_with_all = ["system", "boot"])]
     overlay: Option<PathBuf>,
     /// Build a release of this component of the product instead of an image
-    #[arg(long, value_name = "NAME", requires = "tree")]
+    #[arg(long, value_name = "NAME", requires = "kind")]
     component: Option<String>,
-    /// What the component is: directory, an application with all its files in one folder
+    /// What the component is: directory, an application with all its files in one folder; or containers of a Compose project
     #[arg(long, requires = "component")]
     kind: Option<Kind>,
     /// Complete tree of the component: a directory or a tar (plain, .gz, .xz, .zst). All of it belongs to root on the device; a file
     /// VERSION is added if there is none
-    #[arg(long, value_name = "DIR|TAR", requires_all = ["component", "kind"], conflicts_with_all = IMAGE_ONLY)]
+    #[arg(long, value_name = "DIR|TAR", requires_all = ["component", "kind"], required_if_eq("kind", "directory"), conflicts_with_all = IMAGE_ONLY)]
     tree: Option<PathBuf>,
+    /// Compose file with the services that run in containers. Devices change the images of their own file and nothing else in it
+    #[arg(long, value_name = "FILE", requires_all = ["component", "kind"], required_if_eq("kind", "containers"),
+        conflicts_with_all = IMAGE_ONLY, conflicts_with = "tree")]
+    compose: Option<PathBuf>,
+    /// Image of a service: an OCI archive, oci:DIR, or docker-archive:FILE from `docker save`. The service can be left out if the file
+    /// has one. Repeat it for more
+    #[arg(long, value_name = "[SERVICE=]IMAGE", requires = "compose", required_if_eq("kind", "containers"))]
+    image: Vec<ImageArg>,
+    /// What the containers run on
+    #[arg(long, value_name = "OS/ARCHITECTURE", requires = "compose", default_value = "linux/arm64")]
+    platform: Platform,
     /// Component that the image brings along: a bundle, or NAME=VERSION of one in the repository (--repo). It is switched with the
     /// slot. Repeat it for more
     #[arg(long, value_name = "X.bundle|NAME=VERSION")]
@@ -252,8 +266,11 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         health: text(args.health.as_deref())?,
         build_time: build_time()?,
         binds,
-        input: match (args.component, args.tree) {
-            (Some(component), Some(tree)) => Input::Tree { component, tree },
+        input: match (args.component, args.tree, args.compose) {
+            (Some(component), Some(tree), None) => Input::Tree { component, tree },
+            (Some(component), None, Some(compose)) => {
+                Input::Containers { component, compose, images: args.image, platform: args.platform }
+            }
             _ => input(
                 args.from_img,
                 args.system,

@@ -44,6 +44,7 @@ mod tar;
 pub mod tree;
 pub(crate) mod uboot;
 
+pub(crate) use content::Reader;
 pub use detect::InputKind;
 pub(crate) use dir::read as read_dir;
 pub use error::{EntryProblem, VolumeError};
@@ -51,5 +52,4 @@ pub(crate) use load_ext4::{Last, load_ext4, read_link, real_path};
 pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 pub use plan::{VolumePlan, open_boot, open_system};
 pub(crate) use plan::{open_tree, plan_boot};
-pub(crate) use tar::Compression;
-pub(crate) use tar::decoder;
+pub(crate) use tar::{Compression, ZSTD_WINDOW, decoder, looks_like_header};
