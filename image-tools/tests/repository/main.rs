@@ -10,6 +10,7 @@
 mod channel;
 mod cli;
 mod components;
+mod containers;
 mod copies;
 mod counted;
 mod deaths;
