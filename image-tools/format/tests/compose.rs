@@ -169,7 +169,7 @@ fn what_is_wrong_with_a_service_is_said_of_it() {
         match (&error, &problem) {
             // A block's mark is where the parser says.
             (ComposeError::Service { problem: found, .. }, _) if settings.contains(['|', '>']) => {
-                assert_eq!(*found, problem, "{settings}")
+                assert_eq!(*found, problem, "{settings}");
             }
             _ => assert_eq!(error, of(line, problem), "{settings}"),
         }
@@ -217,7 +217,7 @@ fn service() -> impl Strategy<Value = String> {
         let (mut seen, mut text) = (Vec::new(), String::new());
         for (at, line) in before.into_iter().chain(after).enumerate() {
             if at == 1 {
-                text.push_str("@");
+                text.push('@');
             }
             if !seen.contains(&line) {
                 seen.push(line);

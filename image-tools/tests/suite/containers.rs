@@ -348,7 +348,7 @@ fn documents_that_are_not_what_they_should_be_are_refused() {
     let problem = spoiled(&product, |layout, _, manifest| layout.index(&vec![manifest; 257]));
     assert_eq!(problem, ImageProblem::TooMany { limit: 256 });
     let problem = spoiled(&product, |layout, _, manifest| {
-        layout.index(&[with(manifest, &json!({"mediaType": "text/html"}))])
+        layout.index(&[with(manifest, &json!({"mediaType": "text/html"}))]);
     });
     assert_eq!(problem, ImageProblem::MediaType { what: "an entry of the index", found: "text/html".into() });
     // Something that is stored like an image.
