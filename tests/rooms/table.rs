@@ -36,7 +36,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "chunklist content progress trust",
             "bound head selftest constraints",
             "health root rollout",
-            "release",
+            "release wiring",
             "channel compat compose resolve",
             "attestation chain choice delta freshness",
             "bundle",

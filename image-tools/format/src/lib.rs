@@ -32,6 +32,7 @@
 //! | [`compat`] | whether a release may go onto a device, and each reason why not |
 //! | [`selftest`] | the plan of hardware-interface self-tests |
 //! | [`health`] | the profile of the boot health check |
+//! | [`wiring`] | whether a plan can pass on the boards of a release |
 //! | [`limits`] | how large anything may be |
 //! | [`name`] | which names there can be |
 //! | [`version`] | how versions compare |
@@ -87,6 +88,7 @@ pub mod selftest;
 pub mod text;
 mod trust;
 pub mod version;
+pub mod wiring;
 
 pub use artifact::Artifact;
 pub use bound::Bound;

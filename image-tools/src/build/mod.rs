@@ -30,7 +30,10 @@ use bistable_boot::Flow;
 use bistable_format::content::{Blob, Containers, Directory, Service};
 use bistable_format::{
     Artifact, ArtifactId, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency,
-    VolumeKind, Volumes, health, limits, release::DataPolicy, selftest,
+    VolumeKind, Volumes, health, limits,
+    release::DataPolicy,
+    selftest,
+    wiring::{self, Unfit},
 };
 use plan::{Planned, Stack};
 use semver::Version;
@@ -267,6 +270,9 @@ pub enum BuildError {
     /// A plan or profile with something that no device knows.
     #[error("the release's checks")]
     Checks(#[source] DecodeError),
+    /// Self-tests that can't pass on a board of the release.
+    #[error("the self-tests can't pass: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unfit(Vec<Unfit>),
     /// A component can't be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -448,8 +454,12 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
     let root = options.root()?;
     bind::check(options)?;
     // A person just wrote them: what isn't known is a mistake.
-    selftest::Plan::parse_known(&options.self_tests).map_err(BuildError::Checks)?;
-    health::Profile::parse_known(&options.health).map_err(BuildError::Checks)?;
+    let plan = selftest::Plan::parse_known(&options.self_tests).map_err(BuildError::Checks)?;
+    let profile = health::Profile::parse_known(&options.health).map_err(BuildError::Checks)?;
+    let unfit = wiring::unfit(&plan, &profile, &options.boards);
+    if !unfit.is_empty() {
+        return Err(BuildError::Unfit(unfit));
+    }
     let zero = Digest([0; 32]);
     let artifact = Artifact {
         bytes: 512,

@@ -60,6 +60,25 @@ fn the_data_decompresses_to_the_raw_image_with_ordinary_zstd() {
 }
 
 #[test]
+fn a_plan_that_can_not_pass_is_refused_before_anything_is_made() {
+    let product = Product::new();
+    let mut options = product.options("x.bundle");
+    options.boards = vec!["pi4".into(), "pi5".into()];
+    let level = "[[test]]\nname = \"x\"\nkind = \"level\"\npin = 55\nexpect = \"low\"\n";
+    options.self_tests = format!("{level}timeout_ms = 60000\n");
+    options.health = "deadline_s = 60\n".into();
+    let error = build(&options, &Silent).unwrap_err();
+    assert!(!options.out.exists());
+    let text = error.to_string();
+    let BuildError::Unfit(reasons) = error else { panic!("{text}") };
+    assert_eq!(reasons.len(), 2);
+    assert!(text.contains("no GPIO55 on board pi5") && text.contains("deadline_s 60"), "{text}");
+    options.boards = vec!["pi4".into()];
+    options.health = "deadline_s = 90\n".into();
+    build(&options, &Silent).unwrap();
+}
+
+#[test]
 fn what_is_built_verifies_and_says_what_was_asked_for() {
     let product = Product::new();
     let mut options = product.options("x.bundle");
