@@ -337,7 +337,7 @@ pub struct Source {
 }
 
 /// What can be done about components.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum ComponentVerb {
     /// Show all components
     List,
@@ -350,15 +350,9 @@ pub enum ComponentVerb {
     Update {
         /// The component
         name: String,
-        /// A bundle: a file, an http:// or https:// address, or `-` for standard input
-        #[arg(value_name = "FILE|URL")]
-        bundle: PathBuf,
-        /// Verify and check only; write nothing
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-        /// Install it even though this device rejected it before
-        #[arg(long)]
-        retry_rejected: bool,
+        /// Which version, and where it comes from.
+        #[command(flatten)]
+        source: Source,
     },
     /// Continue an update that was interrupted
     Resume {

@@ -6,16 +6,24 @@ use crate::{
     config::{Component, Target},
     device::StoredComponents,
     error::ComponentError,
+    offer::channel::ComponentFacts,
     release_id,
+    steps::install::Overrides,
 };
-use bistable_boot::component::{ComponentRecord, Held};
+use bistable_boot::{
+    ReleaseId,
+    component::{ComponentRecord, Held},
+};
 use bistable_format::{
-    Release,
+    Digest, Release,
     compat::{self, Direction, Incompatible},
     content::DIRECTORY_KIND,
 };
 use semver::Version;
 use std::ops::ControlFlow;
+
+/// The kinds of content that can be installed as a component.
+const KINDS: [u16; 1] = [DIRECTORY_KIND];
 
 impl Memory for StoredComponents {
     fn record(&self) -> &ComponentRecord {
@@ -83,11 +91,11 @@ impl Agent<'_> {
         &mut self,
         name: &str,
         content: &dyn Archive,
-        retry_rejected: bool,
+        overrides: Overrides,
     ) -> Result<(), Error> {
         subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
-        accept(&self.device, &stored.record, name, content, retry_rejected)
+        accept(&self.device, &stored.record, name, content, overrides)
     }
 
     /// Have the component run this version.
@@ -99,11 +107,11 @@ impl Agent<'_> {
         &mut self,
         name: &str,
         content: &mut dyn Archive,
-        retry_rejected: bool,
+        overrides: Overrides,
     ) -> Result<(), Error> {
         let subject = subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
-        accept(&self.device, &stored.record, name, content, retry_rejected)?;
+        accept(&self.device, &stored.record, name, content, overrides)?;
         self.with_updater(&subject, stored, |updater| {
             updater.install(content)?;
             updater.run()
@@ -197,7 +205,7 @@ fn accept(
     record: &ComponentRecord,
     name: &str,
     content: &dyn Archive,
-    retry_rejected: bool,
+    overrides: Overrides,
 ) -> Result<(), Error> {
     if device.now().is_undecided() {
         let text =
@@ -211,8 +219,12 @@ fn accept(
         let text = format!("component {name} {} is what runs already: nothing to do", release.version);
         return Err(Error::NothingToDo(text));
     }
-    if let Some(rejected) = component.and_then(|c| c.rejection(&id)).filter(|_| !retry_rejected) {
+    if let Some(rejected) = component.and_then(|c| c.rejection(&id)).filter(|_| !overrides.rejected) {
         return Err(Error::Rejected(rejected.clone()));
+    }
+    if device.record.withdrawn.contains(&id) && !overrides.withdrawn {
+        let channel = device.record.channel.clone();
+        return Err(Error::Withdrawn { version: release.version.clone(), channel });
     }
     let reasons = reasons(device, name, release, current.map(|held| &held.version), record);
     if reasons.is_empty() {
@@ -228,6 +240,24 @@ fn reasons(
     running: Option<&Version>,
     record: &ComponentRecord,
 ) -> Vec<Incompatible> {
+    let others = others(device, name, record);
+    let facts = compat::Device {
+        product: &device.record.product,
+        board: &device.board.name,
+        running,
+        security_floor: record.get(name).map_or(0, |component| component.security_floor),
+        components: &others,
+        boot_bytes: u64::MAX,
+        system_bytes: u64::MAX,
+    };
+    let mut reasons =
+        compat::check_component(&release.constraints(), (name, &KINDS), &facts, Direction::Forward);
+    reasons.extend(compat::check_release(release));
+    reasons
+}
+
+/// What is on the device beside a component.
+fn others(device: &Device, name: &str, record: &ComponentRecord) -> Vec<(String, Version)> {
     let mut others = device.settings.installed();
     for component in &record.components {
         if let Some(current) = component.current.as_ref().filter(|_| component.name != name) {
@@ -239,20 +269,28 @@ fn reasons(
     if let Some(image) = device.running() {
         others.push((device.record.product.clone(), image.version.clone()));
     }
-    let facts = compat::Device {
-        product: &device.record.product,
-        board: &device.board.name,
-        running,
-        security_floor: record.get(name).map_or(0, |component| component.security_floor),
-        components: &others,
-        boot_bytes: u64::MAX,
-        system_bytes: u64::MAX,
-    };
-    let kinds = [DIRECTORY_KIND];
-    let mut reasons =
-        compat::check_component(&release.constraints(), (name, &kinds), &facts, Direction::Forward);
-    reasons.extend(compat::check_release(release));
-    reasons
+    others
+}
+
+/// What decides which of a channel's offers a component takes.
+///
+/// # Errors
+/// When there is no such component, or the record can't be used.
+pub fn facts(device: &Device, name: &str) -> Result<ComponentFacts, Error> {
+    subject(&device.settings.components, name)?;
+    let record = record(device)?;
+    let component = record.get(name);
+    let digest = |release: ReleaseId| Digest(release.0);
+    let current = component.and_then(|component| component.current.as_ref());
+    let rejected = component.map_or(&[][..], |component| &component.rejected);
+    Ok(ComponentFacts {
+        name: name.into(),
+        kinds: KINDS.into(),
+        running: current.map(|held| (digest(held.release), held.version.clone())),
+        security_floor: component.map_or(0, |component| component.security_floor),
+        others: others(device, name, &record),
+        rejected: rejected.iter().map(|rejected| digest(rejected.release)).collect(),
+    })
 }
 
 /// What a boot does before services start: see [`write_links`]. What is wrong with one component keeps none of the others from running,

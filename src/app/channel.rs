@@ -2,15 +2,15 @@
 use super::{Answer, Failed, Offers, Reply, Wanted};
 use crate::{
     Device, Error,
-    agent::Agent,
+    agent::{Agent, components},
     config::{Settings, SourceLimits},
-    error::CheckError,
+    error::{BundleError, CheckError},
     offer::channel::{self, Found, Remember, Unusable},
     source::{Limits, Location, RetryPolicy, Source, SourceError, http::Rate},
-    steps::install::{Allowed, Content, Opened, running_release},
+    steps::install::{self, Allowed, Opened, RemoteArchive, running_release},
 };
 use bistable_boot::{Now, Saved, Target};
-use bistable_format::{compat::Direction, name::check_channel_name};
+use bistable_format::{Content, compat::Direction, name::check_channel_name};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
@@ -50,7 +50,7 @@ pub(super) fn with_offer(
     wanted: &Wanted,
     remember: Remember,
     unusable: &mut Vec<Unusable>,
-    act: impl FnOnce(&mut Agent<'_>, &mut dyn Content, Direction) -> Result<Target, Error>,
+    act: impl FnOnce(&mut Agent<'_>, &mut dyn install::Content, Direction) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
     let version = wanted.version();
     let (mut mirrors, mut found) = look(agent, &wanted.offers, remember)?;
@@ -82,6 +82,31 @@ pub(super) fn with_offer(
         opened.check(&download)?;
     }
     act(agent, &mut opened.from(mirrors), direction)
+}
+
+/// Find what the channel offers of a component, or the version of it that is wanted, and do something with its verified release.
+pub(super) fn with_component(
+    agent: &mut Agent<'_>,
+    name: &str,
+    wanted: &Wanted,
+    remember: Remember,
+    act: impl FnOnce(&mut Agent<'_>, RemoteArchive<Box<dyn Source>>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut facts = components::facts(&agent.device, name)?;
+    let version = wanted.version();
+    let (mut mirrors, found) = look(agent, &wanted.offers, remember)?;
+    if wanted.retry_rejected {
+        facts.rejected.clear();
+    }
+    let (offer, _) = found.pick_component(&facts, version)?;
+    let opened = found.fetch(offer, &mut *mirrors)?;
+    let most = allowed(&agent.device.settings, &wanted.offers, version).bytes;
+    if let (Content::Directory(directory), Some(most)) = (&opened.release().content, most)
+        && directory.archive.data_bytes > most
+    {
+        return Err(BundleError::TooMuch { bytes: directory.archive.data_bytes, most }.into());
+    }
+    act(agent, RemoteArchive::new(opened, mirrors))
 }
 
 /// What is named explicitly is fetched, however large it is. What is brought comes over no network that costs.

@@ -1,14 +1,16 @@
 //! What the requests about components do.
 use super::{
     Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, Context, Failed, From,
-    Reply, Request,
+    Reply, Request, channel,
 };
 use crate::{
     Device, Error,
     agent::{Agent, components},
     component::Archive,
     error::ComponentError,
-    steps::install::Bundle,
+    offer::channel::Remember,
+    source::Source,
+    steps::install::{Bundle, Overrides, RemoteArchive},
 };
 use bistable_boot::component::{Component, ComponentRecord};
 use bistable_format::Release;
@@ -23,6 +25,21 @@ impl Archive for FromBundle<'_> {
     }
     fn signed(&self) -> &[u8] {
         &self.0.signed
+    }
+    fn read(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        self.0.archive(take)
+    }
+}
+
+/// A release in a repository, in the same way.
+struct FromChannel(RemoteArchive<Box<dyn Source>>);
+
+impl Archive for FromChannel {
+    fn release(&self) -> &Release {
+        self.0.release()
+    }
+    fn signed(&self) -> &[u8] {
+        self.0.signed()
     }
     fn read(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
         self.0.archive(take)
@@ -69,18 +86,26 @@ pub(super) fn handle(
 
 fn update_of(
     agent: &mut Agent<'_>,
-    ComponentUpdate { component, wanted }: &ComponentUpdate,
+    ComponentUpdate { component: name, wanted }: &ComponentUpdate,
     context: &mut dyn Context,
 ) -> Result<(), Error> {
-    let From::Bundle(path) = &wanted.from else {
-        let text = format!("component {component}: name the bundle of the version to install");
-        return Err(Error::Usage(text));
+    let overrides = Overrides { rejected: wanted.retry_rejected, withdrawn: wanted.force_withdrawn };
+    let take = |agent: &mut Agent<'_>, content: &mut dyn Archive| match wanted.dry_run {
+        true => agent.check_component(name, content, overrides),
+        false => agent.update_component(name, content, overrides),
     };
-    let bundle = context.bundle(path)?;
-    let mut content = FromBundle(Bundle::open(bundle, &agent.device.root()?)?);
-    match wanted.dry_run {
-        true => agent.check_component(component, &content, wanted.retry_rejected),
-        false => agent.update_component(component, &mut content, wanted.retry_rejected),
+    match &wanted.from {
+        From::Bundle(path) => {
+            let bundle = context.bundle(path)?;
+            let mut content = FromBundle(Bundle::open(bundle, &agent.device.root()?)?);
+            take(agent, &mut content)
+        }
+        From::Channel | From::Version(_) => {
+            let remember = if wanted.dry_run { Remember::No } else { Remember::Yes };
+            channel::with_component(agent, name, wanted, remember, |agent, archive| {
+                take(agent, &mut FromChannel(archive))
+            })
+        }
     }
 }
 

@@ -112,11 +112,8 @@ fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
     Ok(match verb {
         ComponentVerb::List => Request::Components,
         ComponentVerb::Show { name } => Request::Component(named(name)),
-        ComponentVerb::Update { name, bundle, dry_run, retry_rejected } => {
-            let from = From::Bundle(bundle.clone());
-            let wanted =
-                Wanted { from, dry_run: *dry_run, retry_rejected: *retry_rejected, ..Wanted::default() };
-            Request::ComponentUpdate(ComponentUpdate { component: name.clone(), wanted })
+        ComponentVerb::Update { name, source } => {
+            Request::ComponentUpdate(ComponentUpdate { component: name.clone(), wanted: wanted(source) })
         }
         ComponentVerb::Resume { name } => Request::ComponentResume(named(name)),
         ComponentVerb::Revert { name } => Request::ComponentRevert(named(name)),
@@ -260,6 +257,16 @@ mod tests {
             ("reboot".into(), "reboot", None, &plain),
             ("commit".into(), "commit", None, &plain),
             ("revert".into(), "revert", None, &plain),
+            ("component list".into(), "components", None, &plain),
+            ("component show core".into(), "components/core", None, &plain),
+            ("component update core".into(), "components/core/update", None, &plain),
+            ("component update core 1.2.0".into(), "components/core/update", None, &version),
+            (format!("component update core {elsewhere}"), "components/core/update", None, &other),
+            ("component resume core".into(), "components/core/resume", None, &plain),
+            ("component revert core".into(), "components/core/revert", None, &plain),
+            ("component start core".into(), "components/core/start", None, &plain),
+            ("component stop core".into(), "components/core/stop", None, &plain),
+            ("component reset core".into(), "components/core/reset", None, &plain),
         ] {
             let request = asked(&words);
             assert!(request.is_some(), "{words}");
@@ -269,6 +276,9 @@ mod tests {
                 assert_eq!(ws::asked(&message), request, "{message}");
             }
         }
+        let message =
+            r#"{"subject":"updater.perform_update","body":{"component":"core","from":{"version":"1.2.0"}}}"#;
+        assert_eq!(ws::asked(message), asked("component update core 1.2.0"));
     }
 
     #[test]

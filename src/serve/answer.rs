@@ -5,10 +5,10 @@ use super::{
     feed,
     problem::{Kind, Problem},
     query::Question,
-    routes::{JOBS, Target},
+    routes::{JOBS, Target, component},
 };
 use crate::{
-    app::{Job, NotCancelled, Request, SCHEMA},
+    app::{Job, Named, NotCancelled, Request, SCHEMA},
     events::Entry,
     metrics::Format,
 };
@@ -89,6 +89,11 @@ pub(super) async fn answer(
     match target {
         Target::Status => status(context).await.map(body),
         Target::History => document(context.call(|backend| backend.look(&Request::History)).await?),
+        Target::Components => document(context.call(|backend| backend.look(&Request::Components)).await?),
+        Target::Component => {
+            let named = Named { component: component(path).to_owned() };
+            document(context.call(move |backend| backend.look(&Request::Component(named))).await?)
+        }
         Target::Config => document(context.call(Backend::config).await?),
         Target::Jobs => Ok(json(&AllJobs { schema: SCHEMA, jobs: context.backend.jobs() })),
         Target::Job => {
@@ -127,6 +132,7 @@ pub(super) async fn answer(
         Target::OpenApi => Ok(body(OPEN_API)),
         // They change something, or are of a file of their own: see `dispatch`.
         Target::Act(_)
+        | Target::OfComponent(_)
         | Target::Cancel
         | Target::Reload
         | Target::Bundles

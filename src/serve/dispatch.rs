@@ -5,7 +5,7 @@ use super::{
     gate::{self, Entrance, Peer},
     inhibitors, payload,
     problem::{Kind, Problem},
-    routes::Target,
+    routes::{Target, component},
     upload, ws,
 };
 use axum::{
@@ -52,6 +52,13 @@ async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Res
             is_json(&head.headers)?;
         }
         let request = payload::request(act, &body)?;
+        return acts::take(context, request, &head.headers, &visitor).await;
+    }
+    if let Target::OfComponent(act) = target {
+        if !body.is_empty() {
+            is_json(&head.headers)?;
+        }
+        let request = payload::of_component(act, component(head.uri.path()), &body)?;
         return acts::take(context, request, &head.headers, &visitor).await;
     }
     if target == Target::Inhibit {

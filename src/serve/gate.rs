@@ -154,7 +154,7 @@ pub(super) fn shown(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{Offers, Wanted};
+    use crate::app::{ComponentUpdate, Offers, Wanted};
 
     fn of(line: &str) -> Result<Option<String>, ()> {
         let mut headers = HeaderMap::new();
@@ -197,5 +197,10 @@ mod tests {
         let channel = Offers { channel: Some("beta".into()), ..Offers::default() };
         assert_eq!(scope_of(&Request::Check(channel)), Scope::Admin);
         assert_eq!(scope_of(&Request::Revert), Scope::Operate);
+        let of_component = |wanted| {
+            scope_of(&Request::ComponentUpdate(ComponentUpdate { component: "core".into(), wanted }))
+        };
+        assert_eq!(of_component(Wanted::default()), Scope::Operate);
+        assert_eq!(of_component(Wanted { retry_rejected: true, ..Wanted::default() }), Scope::Admin);
     }
 }

@@ -71,8 +71,14 @@ use std::{io, os::unix::net::UnixListener, sync::Arc};
 /// What a request over HTTP asks for, for the table of all ways.
 #[cfg(test)]
 pub(crate) fn asked_over_http(path: &str, body: &str) -> Option<crate::app::Request> {
-    let route = routes::TABLE.iter().find(|route| route.path == path)?;
+    let component = routes::component(path);
+    let route = routes::TABLE.iter().find(|route| route.path.replace("{name}", component) == path)?;
     match route.target {
+        routes::Target::OfComponent(act) => payload::of_component(act, component, body.as_bytes()).ok(),
+        routes::Target::Components => Some(crate::app::Request::Components),
+        routes::Target::Component => {
+            Some(crate::app::Request::Component(crate::app::Named { component: component.into() }))
+        }
         routes::Target::Act(act) => payload::request(act, body.as_bytes()).ok(),
         routes::Target::Status => Some(crate::app::Request::Status),
         routes::Target::History => Some(crate::app::Request::History),

@@ -5,12 +5,12 @@ use super::{
     problem::{self, Kind},
     query,
     repeats::HEADER,
-    routes::{Act, Method, Route, TABLE, Target},
+    routes::{Act, ComponentAct, Method, Route, TABLE, Target},
 };
 use crate::{
     app::{
-        Code, ConfigChecked, HealthChecked, Inhibit, MayInstall, Offers, Preflighted, Rested, SelfTested,
-        Wanted,
+        Code, ComponentUpdated, Components, ConfigChecked, HealthChecked, Inhibit, MayInstall, Offers,
+        Preflighted, Rested, SelfTested, Wanted,
     },
     config::Listing,
     offer::channel,
@@ -61,6 +61,10 @@ impl Writer {
                 let answers = [self.written::<History>()];
                 Self::document(&answers)
             }
+            Target::Components | Target::Component => {
+                let answers = [self.written::<Components>()];
+                Self::document(&answers)
+            }
             Target::Config => {
                 let answers = [self.written::<Listing>()];
                 Self::document(&answers)
@@ -70,7 +74,9 @@ impl Writer {
                 Self::document(&answers)
             }
             Target::Jobs => self.written::<AllJobs>(),
-            Target::Job | Target::Cancel | Target::Bundles | Target::Act(_) => self.written::<OneJob>(),
+            Target::Job | Target::Cancel | Target::Bundles | Target::Act(_) | Target::OfComponent(_) => {
+                self.written::<OneJob>()
+            }
             Target::Events => self.written::<Page>(),
             Target::Live => self.written::<Live>(),
             Target::Ready => self.written::<Ready>(),
@@ -92,6 +98,8 @@ impl Writer {
             self.written::<Preflighted>(),
             self.written::<SelfTested>(),
             self.written::<HealthChecked>(),
+            self.written::<Components>(),
+            self.written::<ComponentUpdated>(),
             self.written::<Failure<Code>>(),
         ];
         Self::document(&answers)
@@ -121,6 +129,11 @@ impl Writer {
             let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9-]+$" });
             parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
         }
+        if route.path.contains("{name}") {
+            let pattern = format!("^[a-z0-9][a-z0-9._-]{{0,{}}}$", bistable_format::limits::NAME - 1);
+            let schema = json!({ "type": "string", "pattern": pattern });
+            parameters.push(json!({ "name": "name", "in": "path", "required": true, "schema": schema }));
+        }
         let number = json!({ "type": "integer", "minimum": 0 });
         let text = json!({ "type": "string" });
         if route.target == Target::Events {
@@ -142,7 +155,7 @@ impl Writer {
             }
         }
         let mut operation = json!({ "operationId": id(route), "summary": route.summary });
-        if matches!(route.target, Target::Act(_) | Target::Inhibit) {
+        if matches!(route.target, Target::Act(_) | Target::OfComponent(_) | Target::Inhibit) {
             let means = "The same key and request again get the same job or inhibitor";
             let key = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
             parameters.push(json!({ "name": HEADER, "in": "header", "description": means, "schema": key }));
@@ -156,8 +169,12 @@ impl Writer {
                 good["headers"] = json!({ "Location": { "description": "Its path", "schema": text } });
                 "201"
             }
-            Target::Act(act) => {
-                let schema = self.body(act);
+            Target::Act(_) | Target::OfComponent(_) => {
+                let schema = match route.target {
+                    Target::Act(act) => self.body(act),
+                    Target::OfComponent(ComponentAct::Update) => self.body(Act::Update),
+                    _ => json!({ "type": "object", "additionalProperties": false }),
+                };
                 operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
                 good["description"] = json!("The job that was put into the queue");
                 good["headers"] = json!({ "Location": { "description": "The job's path", "schema": text } });
@@ -350,7 +367,7 @@ fn every_reference_leads_somewhere() {
 fn page_names_each_route_and_each_code() {
     let page = fs::read_to_string(file("api.md")).unwrap();
     for route in TABLE {
-        let path = route.path.replace("{id}", "ID");
+        let path = route.path.replace("{id}", "ID").replace("{name}", "NAME");
         assert!(page.contains(&path), "docs/api.md does not name {path}");
     }
     for kind in Kind::ALL {

@@ -4,12 +4,13 @@
 //! would have root open it.
 use super::{
     problem::{Kind, Problem},
-    routes::Act,
+    routes::{Act, ComponentAct},
 };
 use crate::{
-    app::{From, Request, Wanted},
+    app::{ComponentUpdate, From, Named, Request, Wanted},
     source::Location,
 };
+use bistable_format::name::check_name;
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// The body of what has no parameters.
@@ -30,6 +31,27 @@ pub(super) fn request(act: Act, body: &[u8]) -> Result<Request, Problem> {
         Act::Reboot => plain(body, Request::Reboot)?,
         Act::Commit => plain(body, Request::Commit)?,
         Act::Revert => plain(body, Request::Revert)?,
+    };
+    names_nothing_here(&request)?;
+    Ok(request)
+}
+
+/// The request that an act's body makes about a component.
+pub(super) fn of_component(act: ComponentAct, component: &str, body: &[u8]) -> Result<Request, Problem> {
+    if let Err(e) = check_name("component", component) {
+        return Err(Problem::new(Kind::NotFound, format!("there is no component of that name: {e}")));
+    }
+    let component = component.to_owned();
+    let named = |component| Named { component };
+    let request = match act {
+        ComponentAct::Update => {
+            Request::ComponentUpdate(ComponentUpdate { component, wanted: or_default(body)? })
+        }
+        ComponentAct::Resume => plain(body, Request::ComponentResume(named(component)))?,
+        ComponentAct::Revert => plain(body, Request::ComponentRevert(named(component)))?,
+        ComponentAct::Start => plain(body, Request::ComponentStart(named(component)))?,
+        ComponentAct::Stop => plain(body, Request::ComponentStop(named(component)))?,
+        ComponentAct::Reset => plain(body, Request::ComponentReset(named(component)))?,
     };
     names_nothing_here(&request)?;
     Ok(request)
@@ -127,6 +149,25 @@ mod tests {
                 prop_assert!(request(act, &bytes).is_err());
             }
         }
+    }
+
+    #[test]
+    fn request_about_a_component_names_nothing_here_and_a_name_that_none_can_have_is_not_found() {
+        let kind = |name: &str, body: &str| {
+            of_component(ComponentAct::Update, name, body.as_bytes())
+                .map_err(|problem| problem.status().as_u16())
+        };
+        assert!(kind("core", "").is_ok());
+        for (name, body, status) in [
+            ("core", r#"{"from":{"bundle":"/etc/shadow"}}"#, 400),
+            ("core", r#"{"offers":{"source":["/etc"]}}"#, 400),
+            ("core", r#"{"component":"x"}"#, 400),
+            ("", "", 404),
+            ("%2e%2e", "", 404),
+        ] {
+            assert_eq!(kind(name, body), Err(status), "{name} {body}");
+        }
+        assert!(of_component(ComponentAct::Stop, "core", br#"{"x":1}"#).is_err());
     }
 
     fn is_web(url: &str) -> bool {

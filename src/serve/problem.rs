@@ -152,6 +152,7 @@ impl Problem {
         let code = failure.map(|failure| failure.code);
         let kind = match code {
             Some(Code::Busy | Code::NotNow) => Kind::Busy,
+            Some(Code::NoComponent) => Kind::NotFound,
             _ => Kind::Failed,
         };
         let detail = failure.map_or("no reason is known", |failure| &failure.error).to_owned();

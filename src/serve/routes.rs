@@ -6,6 +6,8 @@ pub(super) const JOBS: &str = "/v1/jobs";
 
 /// Where inhibitors are.
 pub(super) const INHIBITORS: &str = "/v1/inhibitors";
+/// Where components are.
+pub(super) const COMPONENTS: &str = "/v1/components";
 /// Where conversations begin.
 pub(super) const WS: &str = "/v1/ws";
 
@@ -14,6 +16,8 @@ pub(super) const WS: &str = "/v1/ws";
 pub(super) enum Target {
     Status,
     History,
+    Components,
+    Component,
     Jobs,
     Job,
     Events,
@@ -32,6 +36,8 @@ pub(super) enum Target {
     WebSocket,
     /// Something that goes into the queue.
     Act(Act),
+    /// The same about one component.
+    OfComponent(ComponentAct),
     Cancel,
     /// The configuration is read again.
     Reload,
@@ -44,6 +50,7 @@ impl Target {
     pub(super) fn needs(self) -> Scope {
         match self {
             Target::Act(_)
+            | Target::OfComponent(_)
             | Target::Cancel
             | Target::Reload
             | Target::Bundles
@@ -51,6 +58,8 @@ impl Target {
             | Target::Release => Scope::Operate,
             Target::Status
             | Target::History
+            | Target::Components
+            | Target::Component
             | Target::Jobs
             | Target::Job
             | Target::Events
@@ -80,6 +89,23 @@ pub(super) enum Act {
     Revert,
 }
 
+/// What can be asked of a component over the socket, and goes into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ComponentAct {
+    Update,
+    Resume,
+    Revert,
+    Start,
+    Stop,
+    Reset,
+}
+
+/// The component that a path is about: what stands in the place of `{name}`.
+pub(super) fn component(path: &str) -> &str {
+    let rest = path.strip_prefix(COMPONENTS).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    rest.split('/').next().unwrap_or_default()
+}
+
 /// A method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -107,10 +133,16 @@ const fn act(path: &'static str, act: Act, summary: &'static str) -> Route {
     Route { method: Method::Post, path, target: Target::Act(act), summary }
 }
 
+const fn of_component(path: &'static str, act: ComponentAct, summary: &'static str) -> Route {
+    Route { method: Method::Post, path, target: Target::OfComponent(act), summary }
+}
+
 /// All routes.
 pub(super) const TABLE: &[Route] = &[
     get("/v1/status", Target::Status, "Both slots, the boot flag, the last update and what to do next"),
     get("/v1/history", Target::History, "How past updates ended"),
+    get(COMPONENTS, Target::Components, "What is updated beside the slots"),
+    get("/v1/components/{name}", Target::Component, "One component"),
     get(JOBS, Target::Jobs, "The newest jobs, the oldest first"),
     get("/v1/jobs/{id}", Target::Job, "One job"),
     get("/v1/events", Target::Events, "Events by number, as one object or as a stream"),
@@ -139,6 +171,28 @@ pub(super) const TABLE: &[Route] = &[
     act("/v1/reboot", Act::Reboot, "Reboot; into the trial if a release is armed"),
     act("/v1/commit", Act::Commit, "Commit the release on trial now"),
     act("/v1/revert", Act::Revert, "Return to the other slot, or give up what is staged"),
+    of_component(
+        "/v1/components/{name}/update",
+        ComponentAct::Update,
+        "Have a component run what the channel offers, or a version of it",
+    ),
+    of_component(
+        "/v1/components/{name}/resume",
+        ComponentAct::Resume,
+        "Continue an update that was interrupted",
+    ),
+    of_component(
+        "/v1/components/{name}/revert",
+        ComponentAct::Revert,
+        "Give up the update of a component, or return to the version before",
+    ),
+    of_component("/v1/components/{name}/start", ComponentAct::Start, "Run a component that was stopped"),
+    of_component("/v1/components/{name}/stop", ComponentAct::Stop, "Stop a component, across reboots"),
+    of_component(
+        "/v1/components/{name}/reset",
+        ComponentAct::Reset,
+        "Allow updates of a component of which no version was healthy",
+    ),
     Route {
         method: Method::Post,
         path: "/v1/jobs/{id}/cancel",

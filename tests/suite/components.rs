@@ -10,7 +10,7 @@ use bistable_image::{
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [component.core]
 kind = "directory"
 unit = "core.service"
@@ -18,7 +18,7 @@ path = "/opt/core"
 "#;
 
 /// Version 1.1.0 answers with the version before, and the service of 1.2.0 ends at once.
-const WORLD: &str = r#"
+pub(crate) const WORLD: &str = r#"
 [units]
 "app.service" = "active"
 "core.service" = "active"
@@ -40,7 +40,7 @@ version = "1.2.0"
 units."core.service" = "failed"
 "#;
 
-const HEALTH: &str = r#"
+pub(crate) const HEALTH: &str = r#"
 deadline_s = 30
 settle_s = 2
 [[check]]
@@ -81,12 +81,12 @@ fn update(pi: &Pi, version: &str) -> Ended {
     pi.run_on("component update core", &file)
 }
 
-fn core(pi: &Pi) -> Value {
+pub(crate) fn core(pi: &Pi) -> Value {
     pi.run("component show core --json").must(0, &[]).json()["components"][0].clone()
 }
 
 /// What people and programs find where the component is.
-fn shown(pi: &Pi) -> Option<String> {
+pub(crate) fn shown(pi: &Pi) -> Option<String> {
     fs::read_to_string(pi.path("card.img.sim/run/bistable/components/core/run")).ok()
 }
 

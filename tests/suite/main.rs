@@ -19,6 +19,7 @@ mod bad_media;
 mod browser;
 mod bundle_bits;
 mod check;
+mod component_channel;
 mod components;
 #[cfg(feature = "daemon")]
 mod daemon;

@@ -7,9 +7,11 @@
 //! | `newest` | the channel's newest file |
 //! | `equivocation` | whether another file of the same number was accepted before |
 //! | `report` | what the device makes of each offer |
+//! | [`component`](ComponentFacts) | what it offers of a component |
 //! | `unusable` | offers that fit and can't be opened |
 //! | `demands` | what the root demands of offers |
 //! | `time` | the time, as far as it is known |
+mod component;
 mod demands;
 mod equivocation;
 mod newest;
@@ -18,6 +20,7 @@ mod roots;
 mod time;
 mod unusable;
 
+pub use component::ComponentFacts;
 use equivocation::Seen;
 pub use report::{Line, Report};
 use roots::Followed;

@@ -28,6 +28,8 @@ pub(super) fn doing(operation: &str) -> &str {
         "reboot" => "restarting",
         "commit" => "committing",
         "revert" => "reverting",
+        "component-update" | "component-resume" => "updating a component",
+        "component-revert" => "reverting a component",
         other => other,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The script adds nothing that isn't here: it sends the same forms without leaving the page, and takes the page's parts again when
 //! something happens. So there is one place that draws, and this is it.
+mod components;
 mod html;
 mod inhibitors;
 mod jobs;
@@ -38,6 +39,7 @@ pub(super) struct Look {
     pub(super) jobs: Value,
     pub(super) live: Value,
     pub(super) inhibitors: Value,
+    pub(super) components: Value,
     /// Whether the visitor shows a token.
     pub(super) signed_in: bool,
 }
@@ -67,6 +69,7 @@ pub(super) fn page(look: &Look) -> String {
     html.open("main");
     slots::section(&mut html, look);
     jobs::work(&mut html, look, work);
+    components::section(&mut html, &look.components);
     offers::section(&mut html, jobs);
     inhibitors::section(&mut html, &look.inhibitors);
     jobs::activity(&mut html, jobs);

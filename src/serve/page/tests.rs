@@ -24,6 +24,7 @@ fn look(state: &str, jobs: Vec<Value>) -> Look {
         jobs: json!({ "jobs": jobs }),
         live: json!({ "at": "2026-11-30T02:00:00Z", "why": "the next check is due then" }),
         inhibitors: Value::Null,
+        components: Value::Null,
         signed_in: true,
     }
 }

@@ -1,6 +1,9 @@
 //! The buttons of a page without JavaScript: a form that is sent becomes a request to the daemon, and then the page is shown again.
 use super::{
-    super::problem::{Kind, Problem},
+    super::{
+        problem::{Kind, Problem},
+        routes::COMPONENTS,
+    },
     answers::{retold, see_page},
     multipart::{FirstPart, boundary},
     upstream::Upstream,
@@ -9,12 +12,16 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts},
 };
+use bistable_format::name::check_name;
 use tokio::time::timeout;
 
 /// Bytes of a form without a file.
 const FORM: usize = 4 << 10;
 /// Acts whose button is all there is to say.
 const PLAIN: [&str; 8] = ["check", "preflight", "self-test", "health", "update", "arm", "reboot", "commit"];
+
+/// The same of a component.
+const OF_COMPONENT: [&str; 6] = ["update", "resume", "revert", "start", "stop", "reset"];
 
 /// Do what a form asks for.
 pub(super) async fn take(
@@ -48,6 +55,13 @@ pub(super) async fn take(
                 return Err(Problem::new(Kind::Malformed, "the form names no job"));
             }
             format!("/v1/jobs/{job}/cancel")
+        }
+        "component" => {
+            let (component, act) = (field("component").unwrap_or_default(), field("act").unwrap_or_default());
+            if check_name("component", component).is_err() || !OF_COMPONENT.contains(&act) {
+                return Err(Problem::new(Kind::Malformed, "the form names no component, or nothing to do"));
+            }
+            format!("{COMPONENTS}/{component}/{act}")
         }
         "revert" if field("sure") != Some("yes") => {
             return Err(Problem::new(

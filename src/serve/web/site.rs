@@ -174,6 +174,7 @@ impl Site {
             jobs: part("/v1/jobs").await,
             live: part("/v1/health/live").await,
             inhibitors: part("/v1/inhibitors").await,
+            components: part("/v1/components").await,
             signed_in: headers.contains_key(header::AUTHORIZATION),
         };
         Ok(html(StatusCode::OK, page::page(&look)))

@@ -139,6 +139,11 @@ fn buttons_work_without_a_script() {
     assert_eq!(page.form("revert", "", "operate-operate").status, 400, "not confirmed");
     assert_eq!(page.form("revert", "sure=yes", "operate-operate").status, 303);
     assert_eq!(asked(&page), ["update", "revert"]);
+    assert_eq!(page.form("component", "component=core&act=stop", "operate-operate").status, 303);
+    assert_eq!(asked(&page), ["update", "revert", "component-stop"]);
+    for fields in ["", "component=core", "component=core&act=format", "component=../jobs&act=stop"] {
+        assert_eq!(page.form("component", fields, "operate-operate").status, 400, "{fields}");
+    }
     let id = page.api.backend.state().jobs.all().next().unwrap().id.clone();
     assert_eq!(page.form("cancel", &format!("job={id}"), "operate-operate").status, 303);
     for (act, fields, status) in

@@ -4,7 +4,7 @@ use super::super::{
     payload,
     problem::{Kind, Problem},
     query::Question,
-    routes::Act,
+    routes::{Act, ComponentAct},
 };
 use crate::{
     app::{Answer, Code, Document, Job, JobState, Outcome, Request, Wanted},
@@ -142,16 +142,18 @@ fn subject(Written { subject, mut body, idempotency_key: key, .. }: Written) -> 
         "updater.check" => Ok(Subject::Act { request: act(Act::Check, &body)?, key }),
         "updater.perform_update" => {
             // Without one, it is the device as a whole.
-            match body.remove("component") {
-                None | Some(Value::Null) => {}
-                Some(Value::String(name)) if name == IMAGE => {}
-                Some(name) => {
-                    let detail =
-                        format!("there is no component {name} that can be updated: only \"{IMAGE}\"");
-                    return Err(Problem::new(Kind::NotFound, detail));
+            let request = match body.remove("component") {
+                None | Some(Value::Null) => act(Act::Update, &body)?,
+                Some(Value::String(name)) if name == IMAGE => act(Act::Update, &body)?,
+                Some(Value::String(name)) => {
+                    let body = serde_json::to_vec(&body).unwrap_or_default();
+                    payload::of_component(ComponentAct::Update, &name, &body)?
                 }
-            }
-            Ok(Subject::Act { request: act(Act::Update, &body)?, key })
+                Some(other) => {
+                    return Err(malformed(format!("`component` must be a name, not {other}")));
+                }
+            };
+            Ok(Subject::Act { request, key })
         }
         "events.subscribe" => {
             let Subscribe { after, kinds, stream, from } = read(body)?;
@@ -226,13 +228,15 @@ pub(super) struct Ended<'a> {
 /// Of an update.
 #[derive(Debug, Serialize)]
 struct Update {
-    component: &'static str,
-    /// The version that is tried, or would be.
+    component: String,
+    /// The version that is tried, or would be; of a component, the one that is committed.
     version: Option<String>,
     /// Whether the device went back. An image is judged after its boot: see the events of type `rollback.*`.
     rollback_performed: bool,
     /// What was found wrong with the release or the device before anything was switched.
     validation_errors: Vec<String>,
+    /// What was saved before.
+    backup: Option<String>,
 }
 
 impl<'a> Ended<'a> {
@@ -253,33 +257,54 @@ impl<'a> Ended<'a> {
             reason: outcome.and_then(|outcome| outcome.code),
             job: &job.id,
             answer: outcome.and_then(|outcome| outcome.answer.as_ref()),
-            update: request.wanted().map(|wanted| Update::of(wanted, outcome)),
+            update: request.wanted().map(|wanted| match request.component() {
+                Some(name) => Update::of_component(name, outcome),
+                None => Update::of(wanted, outcome),
+            }),
         }
     }
 }
 
 impl Update {
     fn of(wanted: &Wanted, outcome: Option<&Outcome>) -> Update {
-        let answered =
-            match outcome.and_then(|outcome| outcome.answer.as_ref()?.answer.as_ref()?.answer.as_ref()) {
-                Some(Answer::MayInstall(may)) => Some(may.would_install.clone()),
-                Some(Answer::Rested(rested)) if rested.rebooted => rested.running.clone(),
-                _ => None,
-            };
+        let answered = match answer(outcome) {
+            Some(Answer::MayInstall(may)) => Some(may.would_install.clone()),
+            Some(Answer::Rested(rested)) if rested.rebooted => rested.running.clone(),
+            _ => None,
+        };
         let refused = outcome.filter(|outcome| outcome.code.is_some_and(Code::is_refusal));
         Update {
-            component: IMAGE,
+            component: IMAGE.into(),
             version: answered.or_else(|| wanted.version().map(ToString::to_string)),
             rollback_performed: false,
             validation_errors: refused.and_then(|outcome| outcome.error.clone()).into_iter().collect(),
+            backup: None,
         }
     }
+
+    fn of_component(name: &str, outcome: Option<&Outcome>) -> Update {
+        let updated = match answer(outcome) {
+            Some(Answer::ComponentUpdated(updated)) => Some(updated.clone()),
+            _ => None,
+        };
+        Update {
+            component: name.into(),
+            version: updated.as_ref().and_then(|updated| updated.version.clone()),
+            rollback_performed: updated.as_ref().is_some_and(|updated| updated.rollback_performed),
+            validation_errors: updated.as_ref().map(|u| u.validation_errors.clone()).unwrap_or_default(),
+            backup: updated.and_then(|updated| updated.backup),
+        }
+    }
+}
+
+fn answer(outcome: Option<&Outcome>) -> Option<&Answer> {
+    outcome?.answer.as_ref()?.answer.as_ref()?.answer.as_ref()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::Offers;
+    use crate::app::{ComponentUpdate, ComponentUpdated, Failure, Offers};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -309,6 +334,13 @@ mod tests {
                 },
             ),
             (
+                r#"{"subject":"updater.perform_update","body":{"component":"scheduler"}}"#,
+                plain(Request::ComponentUpdate(ComponentUpdate {
+                    component: "scheduler".into(),
+                    wanted: Wanted::default(),
+                })),
+            ),
+            (
                 r#"{"subject":"events.subscribe","body":{"after":7,"type":"update.*"}}"#,
                 Subject::Subscribe(some),
             ),
@@ -334,7 +366,13 @@ mod tests {
             (&long, 400, "`id` must be"),
             (r#"{"subject":"updater.status","idempotency_key":"k"}"#, 400, "takes no `idempotency_key`"),
             (r#"{"subject":"updater.format"}"#, 404, "there is no subject"),
-            (r#"{"subject":"updater.perform_update","body":{"component":"scheduler"}}"#, 404, "no component"),
+            (r#"{"subject":"updater.perform_update","body":{"component":"../x"}}"#, 404, "no component"),
+            (r#"{"subject":"updater.perform_update","body":{"component":7}}"#, 400, "must be a name"),
+            (
+                r#"{"subject":"updater.perform_update","body":{"component":"core","from":{"bundle":"/etc/shadow"}}}"#,
+                400,
+                "names a file",
+            ),
             (r#"{"subject":"updater.perform_update","body":{"force":true}}"#, 400, "unknown field `force`"),
             (
                 r#"{"subject":"updater.perform_update","body":{"from":{"bundle":"/etc/shadow"}}}"#,
@@ -349,6 +387,44 @@ mod tests {
             let (code, body) = asks(text).unwrap_err();
             assert_eq!(code, status, "{text}: {body}");
             assert!(body.contains(says), "{text}: {says:?} is not in {body}");
+        }
+    }
+
+    #[test]
+    fn end_of_a_components_update_says_what_the_command_line_says() {
+        let request =
+            Request::ComponentUpdate(ComponentUpdate { component: "core".into(), wanted: Wanted::default() });
+        let updated = ComponentUpdated {
+            success: false,
+            message: "sick".into(),
+            component: "core".into(),
+            version: Some("1.0.0".into()),
+            rollback_performed: true,
+            validation_errors: Vec::new(),
+            backup: None,
+            reason: Some(Code::Health),
+            job: Some("j".into()),
+        };
+        let failure = Failure { error: "sick".into(), code: Code::Health, exit: 8 };
+        let answer = Document::failed(failure, Some(Answer::ComponentUpdated(updated).into()));
+        let mut jobs = crate::app::Jobs::new("b", "s");
+        let asked = crate::status::Date { time: "2026-11-29T12:00:00Z".into(), synchronized: true };
+        let id = jobs.ask(&request, crate::app::Asker::new(crate::app::Via::Api, Some(0)), asked).id;
+        let (code, error) = (Some(Code::Health), Some("sick".into()));
+        jobs.end(&id, Outcome { exit: 8, code, error, answer: Some(answer) });
+        let said = serde_json::to_value(Ended::of(jobs.get(&id).unwrap(), &request)).unwrap();
+        for (field, value) in [
+            ("success", json!(false)),
+            ("message", json!("sick")),
+            ("component", json!("core")),
+            ("version", json!("1.0.0")),
+            ("rollback_performed", json!(true)),
+            ("validation_errors", json!([])),
+            ("backup", Value::Null),
+            ("reason", json!("health")),
+            ("job", json!(id)),
+        ] {
+            assert_eq!(said[field], value, "{field}");
         }
     }
 

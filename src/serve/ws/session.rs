@@ -402,9 +402,17 @@ impl Session {
 }
 
 fn accepted(request: &Request) -> String {
-    format!("{}_accepted", request.operation())
+    format!("{}_accepted", subject(request))
 }
 
 fn result(request: &Request) -> String {
-    format!("{}_result", request.operation())
+    format!("{}_result", subject(request))
+}
+
+/// One subject updates all parts of a device.
+fn subject(request: &Request) -> &str {
+    match request {
+        Request::ComponentUpdate(_) => "update",
+        request => request.operation(),
+    }
 }

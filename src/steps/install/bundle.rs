@@ -1,5 +1,6 @@
 //! Installs from a bundle that is a stream, read by the [strict reader](bistable_format::bundle::Reader) that host and device share.
 mod archive;
+pub(super) use archive::chunks;
 
 use super::{
     buffer::Loan,

@@ -5,6 +5,7 @@
 //! | `chunk` | a chunk's address, and what the slot must hold there |
 //! | `content` | what is installed, wherever it comes from |
 //! | `bundle` | the stream: strict, verified before use |
+//! | `archive` | a component's release in the repository |
 //! | `remote` | the repository: only what the device lacks |
 //! | `plan` | what is done about each chunk of it |
 //! | `delta` | what makes a release from the one that runs |
@@ -18,6 +19,7 @@
 //! | `misdirected_writes` | detects later writes that landed on data verified before |
 //! | `header` | what makes a slot look bootable: erased first, written last |
 //! | `buffer` | aligned memory, as much as allowed |
+mod archive;
 mod attempts;
 mod buffer;
 mod bundle;
@@ -38,6 +40,7 @@ mod running;
 mod shared;
 mod slots;
 
+pub use archive::RemoteArchive;
 pub use bundle::Bundle;
 pub use content::{Base, Content, Feed};
 pub use delta::{Download, Known};

@@ -74,6 +74,11 @@ impl Opened {
         Ok(Opened { release, signed, root: root.clone(), allowed, asked: None, remarks })
     }
 
+    /// The release.
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
     /// Its signed bytes.
     pub fn signed(&self) -> &[u8] {
         &self.signed

@@ -1,0 +1,141 @@
+//! A component takes what the channel offers for it.
+use crate::{
+    check::shelve,
+    components::{CONFIG, HEALTH, WORLD, core, shown},
+    pi::Pi,
+    rig::Rig,
+    shop::{
+        Made, NOW, RELEASER, SEEN, channel, device, made_by, payload, publish, sealed, shop, stock, volume,
+    },
+};
+use bistable::source::Memory;
+use bistable_format::{
+    Channel, Content, Offer, Role,
+    archive::{END_BYTES, Entry, EntryKind},
+    channel::Withdrawal,
+    content::Directory,
+    release, repository,
+    rollout::RolloutState,
+};
+use serde_json::json;
+use std::{fs, os::unix::fs::symlink};
+
+fn tar(version: &str) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (path, text) in [("VERSION", version.to_owned()), ("run", format!("#!/bin/sh\necho {version}\n"))] {
+        let entry = Entry {
+            path: path.as_bytes(),
+            kind: EntryKind::File,
+            mode: 0o644,
+            mtime: 0,
+            bytes: text.len() as u64,
+        };
+        tar.extend(entry.encode());
+        tar.extend(text.as_bytes());
+        tar.resize(tar.len() + entry.padding(), 0);
+    }
+    tar.resize(tar.len() + END_BYTES, 0);
+    tar
+}
+
+/// A version of `core`, as it lies in a repository.
+fn version(version: &str) -> Made {
+    let (archive, _, blobs) = volume(&tar(version));
+    let mut made = made_by(version, &[RELEASER], |release| {
+        release.component = Some("core".into());
+        release.content = Content::Directory(Directory { archive });
+        release.self_tests = String::new();
+        release.health = HEALTH.into();
+    });
+    made.signed = sealed(Role::Release, &payload(&made.release), &[RELEASER]);
+    Made { blobs: blobs.into(), ..made }
+}
+
+/// A channel's next file, with these versions of `core`.
+fn offer(pi: &Pi, shop: &mut Memory, number: u64, versions: &[&str], change: impl Fn(&mut Offer)) {
+    let offers = versions.iter().map(|name| {
+        let mut offer = stock(shop, &version(name));
+        change(&mut offer);
+        offer
+    });
+    let channel = channel(SEEN + number, offers.collect());
+    publish(shop, &channel);
+    shelve(pi, "shop", shop);
+}
+
+fn pi() -> Pi {
+    let Rig { pi, .. } = device();
+    pi.world(&format!("time = {NOW}\n{WORLD}"));
+    pi.config(&format!("{CONFIG}[source]\nurls = [\"{}\"]\n", pi.path("shop").display()));
+    fs::create_dir_all(pi.path("card.img.sim/root/opt")).unwrap();
+    symlink("/run/bistable/components/core", pi.path("card.img.sim/root/opt/core")).unwrap();
+    pi
+}
+
+#[test]
+fn component_takes_what_its_channel_offers_and_says_why_not() {
+    let (pi, mut shop) = (pi(), shop());
+    shelve(&pi, "shop", &shop);
+    pi.run_once_free("component update core").must(3, &["offers nothing of component core"]);
+    offer(&pi, &mut shop, 1, &["1.0.0"], |_| {});
+    let told = pi.run("component update core --dry-run").must(0, &[]);
+    assert!(told.out.contains("nothing was written"), "{told:?}");
+    pi.run("component update core").must(0, &["1.0.0 is committed"]);
+    assert_eq!(shown(&pi).unwrap(), "#!/bin/sh\necho 1.0.0\n");
+    pi.run("component update core").must(3, &["1.0.0: runs already"]);
+    offer(&pi, &mut shop, 2, &["1.0.0", "1.0.1"], |offer| offer.rollout.pace = RolloutState::Halted);
+    pi.run("component update core").must(3, &["1.0.1: the rollout is halted"]);
+    pi.run("component update core 1.0.7").must(3, &["offers no core 1.0.7"]);
+    pi.run("component update core 1.0.1").must(0, &["1.0.1 is committed"]);
+    assert_eq!(core(&pi)["version"], json!("1.0.1"));
+    // The image's own verbs do not take it.
+    pi.run("update").must(3, &[]);
+}
+
+#[test]
+fn version_that_failed_is_taken_again_only_by_force_and_a_damaged_archive_is_no_verdict() {
+    let (pi, mut shop) = (pi(), shop());
+    offer(&pi, &mut shop, 1, &["1.0.0"], |_| {});
+    pi.run_once_free("component update core").must(0, &[]);
+    offer(&pi, &mut shop, 2, &["1.1.0", "1.0.0"], |_| {});
+    pi.run("component update core").must(8, &["1.1.0 was given up"]);
+    pi.run("component update core").must(3, &["1.1.0: this device rejected it", "1.0.0: runs already"]);
+    pi.run("component update core --retry-rejected").must(8, &["1.1.0 was given up"]);
+    offer(&pi, &mut shop, 3, &["1.0.1"], |_| {});
+    let made = version("1.0.1");
+    let Content::Directory(directory) = &made.release.content else { panic!() };
+    let data = pi.path("shop").join(repository::blob(&directory.archive.data));
+    let good = fs::read(&data).unwrap();
+    let mut bad = good.clone();
+    bad[700] ^= 1;
+    fs::write(&data, bad).unwrap();
+    pi.run("component update core").must(5, &[]);
+    assert_eq!(
+        (&core(&pi)["version"], core(&pi)["rejected"].as_array().unwrap().len()),
+        (&json!("1.0.0"), 1)
+    );
+    fs::write(&data, good).unwrap();
+    pi.run("component update core").must(0, &["1.0.1 is committed"]);
+}
+
+#[test]
+fn version_that_was_withdrawn_is_installed_only_by_force() {
+    let (pi, mut shop) = (pi(), shop());
+    let gone = version("1.0.0");
+    let withdrawal = Withdrawal {
+        product: "greenhouse".into(),
+        component: Some("core".into()),
+        version: gone.release.version.clone(),
+        identity: release::identity(&gone.signed),
+        reason: "it leaks".into(),
+        at: NOW,
+        extensions: Default::default(),
+    };
+    publish(&mut shop, &Channel { withdrawn: vec![withdrawal].into(), ..channel(SEEN + 1, Vec::new()) });
+    shelve(&pi, "shop", &shop);
+    pi.run_once_free("component update core").must(3, &["offers nothing of component core"]);
+    // Whoever only looks still remembers it.
+    offer(&pi, &mut shop, 2, &["1.0.0"], |_| {});
+    pi.run("component update core --dry-run").must(6, &["was withdrawn from channel production"]);
+    pi.run("component update core --dry-run --force-withdrawn").must(0, &[]);
+}
