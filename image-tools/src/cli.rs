@@ -76,6 +76,8 @@ pub enum Verb {
     Sync(cmd::maintenance::Sync),
     /// Make a web page of the releases, and a list for Raspberry Pi Imager
     Site(cmd::site::Args),
+    /// Show or write what a repository measures of itself, for Prometheus
+    Metrics(cmd::metrics::Args),
     /// Show who did what to a repository
     Audit(cmd::audit::Args),
     /// Write the manual pages of this program, and of the files that releases carry
@@ -90,7 +92,7 @@ const GROUPS: Groups<'static> = &[
     ("Releases", &["build", "inspect", "verify", "card", "delta", "diff"]),
     ("Publish", &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "channel"]),
     ("Find", &["list", "search", "show"]),
-    ("Maintain", &["fsck", "prune", "sync", "site", "audit"]),
+    ("Maintain", &["fsck", "prune", "sync", "site", "metrics", "audit"]),
     ("About this program", &["manual", "completions"]),
 ];
 
@@ -167,6 +169,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Fsck(args) => cmd::maintenance::check(&args, out),
         Verb::Sync(args) => cmd::maintenance::copy(&args, out),
         Verb::Site(args) => cmd::site::run(&args, out),
+        Verb::Metrics(args) => cmd::metrics::run(&args, out),
         Verb::Audit(args) => cmd::audit::run(&args, out),
         Verb::Manual(args) => cmd::manual::run(&args, Cli::command(), out),
         Verb::Completions(args) => cmd::manual::completions(&args, &mut Cli::command(), out),

@@ -19,6 +19,7 @@ use crate::repository::inventory::InventoryError;
 use crate::repository::lease::LeaseError;
 use crate::repository::manifest::ManifestError;
 use crate::repository::memory::TrustStoreError;
+use crate::repository::metrics::MetricsError;
 use crate::repository::probe::ProbeError;
 use crate::repository::promote::PromoteError;
 use crate::repository::prune::PruneError;
@@ -141,6 +142,9 @@ pub enum Error {
     /// The audit, held against the channels.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// While measuring.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// While pruning.
     #[error(transparent)]
     Prune(#[from] PruneError),
@@ -227,8 +231,12 @@ impl Error {
             Error::Prune(PruneError::TooSoon { .. }) => Exit::NothingToDo,
             Error::Prune(PruneError::Overtaken(_)) => Exit::TryLater,
             Error::Sync(SyncError::Hold(e)) => hold(e),
-            Error::Prune(PruneError::Channel(e)) | Error::Sync(SyncError::Channel(e)) => channel(e),
-            Error::Prune(PruneError::Store(e)) | Error::Sync(SyncError::Store(e)) => store(e),
+            Error::Metrics(MetricsError::Channel(e))
+            | Error::Prune(PruneError::Channel(e))
+            | Error::Sync(SyncError::Channel(e)) => channel(e),
+            Error::Metrics(MetricsError::Store(e))
+            | Error::Prune(PruneError::Store(e))
+            | Error::Sync(SyncError::Store(e)) => store(e),
             Error::Sync(SyncError::Roots(e)) => roots(e),
             Error::Sync(SyncError::Itself(_) | SyncError::NoChannel { .. } | SyncError::Partial(_)) => {
                 Exit::Usage

@@ -536,6 +536,30 @@ fn the_page_of_formats_is_what_the_code_does() {
     }
 }
 
+/// The metrics of a repository on the page of metrics are those of the code.
+#[test]
+fn the_page_of_metrics_lists_every_one_of_a_repository() {
+    let path = workspace().join("src/docs/metrics.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("<!-- from the code: repository -->\n").expect("the block");
+    let (old, after) = rest.split_once(END).expect("its end");
+    let mut table = "| metric | type | labels | says |\n|---|---|---|---|\n".to_owned();
+    for family in bistable_image::repository::metrics::FAMILIES {
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (family.name, family.kind.name(), family.help);
+        writeln!(table, "| `{name}` | {kind} | {} | {help} |", labels.join(", ")).unwrap();
+    }
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}repository -->\n{table}{END}{after}")).unwrap();
+    } else {
+        assert!(
+            old == table,
+            "{} is not what the code does: BLESS=1 cargo test -p bistable-image --test docs",
+            path.display()
+        );
+    }
+}
+
 #[test]
 fn every_limit_has_a_reason() {
     let (names, rows) = (limit_names(), limits_table());

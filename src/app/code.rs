@@ -379,6 +379,14 @@ mod tests {
         }
     }
 
+    /// A counter that begins with its first failure does not rise by it.
+    #[test]
+    fn metrics_count_each_class_from_zero() {
+        let classes: BTreeSet<Class> = Code::ALL.map(|code| code.traits().0).into();
+        let words: Vec<String> = classes.into_iter().map(word).collect();
+        assert_eq!(words, crate::metrics::CHECK_CLASSES);
+    }
+
     #[test]
     fn what_waits_is_no_alarm_and_what_a_person_has_to_look_at_is_one() {
         for code in Code::ALL {

@@ -13,6 +13,7 @@ use crate::{
     events::Reading,
     metrics::{Facts, Format, Live, Storage, scrape},
 };
+use bistable_format::exposition::used_ratio;
 use nix::sys::statvfs::statvfs;
 use std::path::Path;
 
@@ -75,14 +76,10 @@ fn storage(root: &Path, persistent: &Path) -> Vec<Storage> {
     both.into_iter().filter_map(|(name, path)| Some(Storage { name, used: used(path)? })).collect()
 }
 
-/// As `df` counts: what is reserved for root is not there for others.
-#[expect(clippy::cast_precision_loss, reason = "a ratio")]
 fn used(path: &Path) -> Option<f64> {
     let found = statvfs(path).ok()?;
     #[allow(clippy::useless_conversion, reason = "they are 32 bits wide on a 32-bit Pi")]
     let [all, free, available] =
         [found.blocks(), found.blocks_free(), found.blocks_available()].map(u64::from);
-    let used = all.checked_sub(free)?;
-    let known = used.checked_add(available).filter(|known| *known > 0)?;
-    Some(used as f64 / known as f64)
+    used_ratio(all, free, available)
 }

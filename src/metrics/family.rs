@@ -1,39 +1,6 @@
 //! The metrics, in one table: the page about them is compared with it.
 
-/// The type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
-    /// Only rises.
-    Counter,
-    /// Any value.
-    Gauge,
-    /// How often and how long: `_count` and `_sum`.
-    Summary,
-}
-
-impl Type {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Type::Counter => "counter",
-            Type::Gauge => "gauge",
-            Type::Summary => "summary",
-        }
-    }
-}
-
-/// A metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Family {
-    /// Its name, with the prefix.
-    pub name: &'static str,
-    /// Its type.
-    pub kind: Type,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// What it says.
-    pub help: &'static str,
-}
+pub use bistable_format::exposition::{Family, Type};
 
 macro_rules! families {
     ($($(#[$attribute:meta])* $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {

@@ -8,15 +8,17 @@
 //! | [`family`](Family) | a metric: name, type, labels; the table of all |
 //! | [`facts`](Facts) | what a scrape is a function of |
 //! | [`scrape`] | the facts as samples |
-//! | [`exposition`](Format) | samples as text |
-mod exposition;
+//!
+//! Samples become text in [`bistable_format::exposition`].
 mod facts;
 mod family;
 mod scrape;
 
-pub use exposition::Format;
+pub use bistable_format::exposition::Format;
 pub use facts::{Facts, Live, Storage};
 pub use family::{FAMILIES, Family, Type};
+#[cfg(test)]
+pub(crate) use scrape::CHECK_CLASSES;
 pub use scrape::scrape;
 
 /// What the names of all metrics begin with.

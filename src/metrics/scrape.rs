@@ -1,21 +1,21 @@
 //! The facts as samples.
-use super::{
-    Facts, Family, Format, Live, Storage,
-    exposition::{Sample, write},
-    family as f,
-};
+use super::{Facts, Live, Storage, family as f};
 use crate::{
     config::Component,
     events::{TIMED, Tally},
     status::Status,
 };
 use bistable_boot::{Slot, component::Lifecycle};
+use bistable_format::exposition::{Family, Format, Sample, write};
 use std::collections::BTreeMap;
 
 /// The states that an update can be in.
 const STATES: [&str; 7] = ["idle", "installing", "staged", "armed", "on trial", "committing", "reverting"];
 /// How an update ends.
 const RESULTS: [&str; 3] = ["committed", "rolled_back", "failed"];
+/// The classes of failures.
+pub(crate) const CHECK_CLASSES: [&str; 8] =
+    ["usage", "policy", "configuration", "network", "repository", "trust", "release", "device"];
 /// What an update is of that is not a component's.
 const IMAGE: &str = "image";
 
@@ -32,26 +32,29 @@ pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
         (&f::HEALTH_SECONDS, maybe(checked_in.map(|time| time.as_secs_f64()))),
         (&f::UPDATES, updates(facts)),
         (&f::ROLLBACKS, words(&tally.rollbacks, &["health", "out_of_attempts", "operator"])),
-        (&f::FAILED_IN_A_ROW, vec![one(number(tally.failed_in_a_row))]),
+        (&f::FAILED_IN_A_ROW, vec![Sample::one(number(tally.failed_in_a_row))]),
         (&f::DURATION, durations(tally)),
-        (&f::OVER, TIMED.map(|(step, _)| labeled([step], number(took(tally, step).over))).into()),
+        (&f::OVER, TIMED.map(|(step, _)| Sample::labeled([step], number(took(tally, step).over))).into()),
         (&f::LAST_CHECK, maybe(tally.last_check.map(number))),
         (&f::LAST_SUCCESS, maybe(tally.last_success.map(number))),
         (&f::EXPIRES, maybe(tally.expires.map(number))),
-        (&f::CHECK_FAILURES, words(&tally.check_failures, &["network"])),
+        (&f::CHECK_FAILURES, words(&tally.check_failures, &CHECK_CLASSES)),
         (&f::DOWNLOADED, downloaded(tally)),
-        (&f::STORAGE, facts.storage.iter().map(|Storage { name, used }| labeled([*name], *used)).collect()),
-        (&f::INHIBITED, vec![one(facts.inhibited.as_secs_f64())]),
-        (&f::DROPPED, vec![one(number(facts.fold.dropped))]),
+        (
+            &f::STORAGE,
+            facts.storage.iter().map(|Storage { name, used }| Sample::labeled([*name], *used)).collect(),
+        ),
+        (&f::INHIBITED, vec![Sample::one(facts.inhibited.as_secs_f64())]),
+        (&f::DROPPED, vec![Sample::one(number(facts.fold.dropped))]),
         (&f::GIVEN_UP, words(&tally.given_up, &[])),
-        (&f::SYNCHRONIZED, vec![one(flag(facts.synchronized))]),
+        (&f::SYNCHRONIZED, vec![Sample::one(flag(facts.synchronized))]),
         (&f::RESIDENT, maybe(resident.map(number))),
     ];
     write(format, samples)
 }
 
 fn states(status: &Status) -> Vec<Sample> {
-    STATES.map(|state| labeled([state], flag(status.state == state))).into()
+    STATES.map(|state| Sample::labeled([state], flag(status.state == state))).into()
 }
 
 fn slots(status: &Status) -> Vec<Sample> {
@@ -59,7 +62,7 @@ fn slots(status: &Status) -> Vec<Sample> {
         let found = &status.slots[slot];
         let word = |known: Option<bool>| known.map_or("unknown".into(), |is| is.to_string());
         let release = found.release.as_ref().map(|release| release.short.clone());
-        labeled(
+        Sample::labeled(
             [
                 slot.to_string(),
                 found.version.clone().unwrap_or_default(),
@@ -85,7 +88,10 @@ fn components(facts: &Facts<'_>) -> Vec<Sample> {
             (None, Some(_)) => Lifecycle::Registered.name().into(),
             (None, None) => String::new(),
         };
-        labeled([component.name.clone(), version.or_else(declared).unwrap_or_default(), lifecycle], 1.0)
+        Sample::labeled(
+            [component.name.clone(), version.or_else(declared).unwrap_or_default(), lifecycle],
+            1.0,
+        )
     };
     facts.components.iter().map(one).collect()
 }
@@ -95,7 +101,7 @@ fn components_up(facts: &Facts<'_>) -> Vec<Sample> {
     let one = |component: &Component| {
         let shown = facts.fold.components.get(&component.name);
         let is_up = shown.is_some_and(|shown| up.contains(&shown.lifecycle.as_str()));
-        labeled([component.name.clone()], flag(is_up))
+        Sample::labeled([component.name.clone()], flag(is_up))
     };
     managed(facts).map(one).collect()
 }
@@ -109,7 +115,7 @@ fn updates(facts: &Facts<'_>) -> Vec<Sample> {
     let of = |counts: Option<&BTreeMap<String, u64>>, component: &str| {
         RESULTS.map(|result| {
             let times = counts.and_then(|counts| counts.get(result)).copied().unwrap_or(0);
-            labeled([result, component], number(times))
+            Sample::labeled([result, component], number(times))
         })
     };
     let mut all: Vec<Sample> = of(Some(&tally.updates), IMAGE).into();
@@ -137,26 +143,21 @@ fn durations(tally: &Tally) -> Vec<Sample> {
 }
 
 fn downloaded(tally: &Tally) -> Vec<Sample> {
-    vec![labeled(["full"], number(tally.full_bytes)), labeled(["delta"], number(tally.delta_bytes))]
+    vec![
+        Sample::labeled(["full"], number(tally.full_bytes)),
+        Sample::labeled(["delta"], number(tally.delta_bytes)),
+    ]
 }
 
 /// Totals by word. Those that always are there begin at 0, so that the first one is an increase.
 fn words(totals: &BTreeMap<String, u64>, always: &[&str]) -> Vec<Sample> {
     let mut all: BTreeMap<&str, u64> = always.iter().map(|word| (*word, 0)).collect();
     all.extend(totals.iter().map(|(word, total)| (word.as_str(), *total)));
-    all.into_iter().map(|(word, total)| labeled([word], number(total))).collect()
+    all.into_iter().map(|(word, total)| Sample::labeled([word], number(total))).collect()
 }
 
 fn maybe(value: Option<f64>) -> Vec<Sample> {
-    value.map(one).into_iter().collect()
-}
-
-fn one(value: f64) -> Sample {
-    Sample { suffix: "", labels: Vec::new(), value }
-}
-
-fn labeled<T: Into<String>, const N: usize>(labels: [T; N], value: f64) -> Sample {
-    Sample { labels: labels.map(Into::into).into(), ..one(value) }
+    value.map(Sample::one).into_iter().collect()
 }
 
 fn flag(is: bool) -> f64 {

@@ -30,7 +30,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "image-tools/format/src",
         layers: &[
-            "digest failure help limits open text",
+            "digest exposition failure help limits open text",
             "extensions json key name version",
             "answer artifact envelope",
             "chunklist content progress trust",

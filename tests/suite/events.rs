@@ -1,7 +1,7 @@
 //! The event log of a simulated Pi.
 use crate::{fixture::WORLD, pi::Pi};
 use serde_json::Value;
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 fn events(pi: &Pi, words: &str) -> Vec<Value> {
     let answer = pi.run(&format!("events --json {words}")).must(0, &[]).json();
@@ -205,6 +205,36 @@ fn a_full_or_missing_partition_holds_up_nothing() {
             }
         }
     }
+}
+
+/// What a kernel makes of a card that reports errors. In a mount namespace, since root may write into any folder.
+#[test]
+fn a_read_only_partition_loses_nothing_and_holds_up_nothing() {
+    const READ_ONLY: &str =
+        r#"mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift; "$@" arm; "$@" reboot; "$@" resume"#;
+    let pi = Pi::new();
+    pi.run_on("install", &pi.good()).must(0, &[]);
+    let before = events(&pi, "");
+    let command = pi.command();
+    let output = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-ec", READ_ONLY, "sh"])
+        .arg(pi.path("card.img.sim/persistent"))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(pi.path(""))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:#?}");
+    pi.rests("B", "1.1.0");
+    // Writable again: what was there stays as it is, and what was in memory follows.
+    pi.run("resume").must(0, &[]);
+    let all = events(&pi, "");
+    assert_eq!(all[..before.len()], before);
+    let kinds = kinds(&all[before.len()..]);
+    assert_eq!((kinds[0], kinds.last()), ("storage.fallback", Some(&"storage.restored")), "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| **kind == "storage.fallback").count(), 1, "{kinds:?}");
+    assert!(kinds.contains(&"update.committed"), "{kinds:?}");
+    assert!(all[before.len()]["data"]["reason"].as_str().unwrap().contains("Read-only"), "{all:?}");
 }
 
 fn segment(pi: &Pi) -> PathBuf {

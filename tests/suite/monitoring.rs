@@ -171,14 +171,13 @@ fn prometheus_scrapes_a_daemon_and_answers_each_query_of_the_dashboard() {
         assert!(query(port, expression).is_some(), "{expression}");
     }
     // The answer for a metric that doesn't exist is empty, too.
-    let known: Vec<&str> = bistable::metrics::FAMILIES.iter().map(|family| family.name).collect();
+    let families = bistable::metrics::FAMILIES.iter().chain(&bistable_image::repository::metrics::FAMILIES);
+    let known: Vec<&str> = families.map(|family| family.name).collect();
     for text in ["dashboard.json", "rules.yml", "alerts.yml"]
         .map(|name| fs::read_to_string(monitoring().join(name)).unwrap())
     {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        for word in
-            words.filter(|word| word.starts_with("bistable_") && *word != "bistable_image_promotion_seconds")
-        {
+        for word in words.filter(|word| word.starts_with("bistable_")) {
             let name = ["_sum", "_count"].into_iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
             assert!(known.contains(&name), "{word}");
         }

@@ -37,6 +37,7 @@
 //! | [`name`] | which names there can be |
 //! | [`version`] | how versions compare |
 //! | [`text`] | which characters may reach a terminal |
+//! | [`exposition`] | metrics as text, of both programs |
 //! | [`failure`] | how both programs report one |
 //! | [`answer`] | the one object of `--json`, of both programs |
 //! | [`progress`] | one line of `--progress json`, and when it is due |
@@ -66,6 +67,7 @@ pub mod content;
 pub mod delta;
 mod digest;
 pub mod envelope;
+pub mod exposition;
 pub mod extensions;
 pub mod failure;
 pub mod freshness;

@@ -49,7 +49,9 @@ pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
 pub use rollout::{Pace, Rollout, Wave};
 pub use root::{Role, RootDemand, RootInfo, RootMade, RootSigned};
-pub use upkeep::{Audit, AuditRepaired, AuditVerified, Fsck, GoneDelta, GoneRelease, Problem, Pruned};
+pub use upkeep::{
+    Audit, AuditRepaired, AuditVerified, Fsck, GoneDelta, GoneRelease, Metrics, Problem, Pruned,
+};
 pub use verified::{DeltaVerified, Verified};
 
 use serde::Serialize;
@@ -118,6 +120,8 @@ pub enum Answer {
     Synced(Synced),
     /// `site`.
     SiteWritten(SiteWritten),
+    /// `metrics`.
+    Metrics(Metrics),
     /// `audit`.
     Audit(Audit),
     /// `audit verify`.

@@ -1,6 +1,7 @@
-//! The upkeep of repositories: `prune`, `fsck`, `audit`.
+//! The upkeep of repositories: `prune`, `fsck`, `metrics`, `audit`.
 use crate::repository::audit::Record;
 use crate::repository::fsck::{Fault, Repaired, Report};
+use crate::repository::usage::{Severity, Usage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -18,6 +19,12 @@ pub struct Pruned {
     pub bytes_before: u64,
     /// Bytes of all releases after it.
     pub bytes_after: u64,
+    /// How full its place was before.
+    pub usage_before: Usage,
+    /// How full it is after it.
+    pub usage_after: Usage,
+    /// How bad that is: critical above 90 %.
+    pub severity: Severity,
     /// Whether that is still more than `--max-size`.
     pub too_large: bool,
     /// Deltas that were deleted.
@@ -139,6 +146,16 @@ impl Fsck {
             removed_leftovers: repaired.leftovers,
         }
     }
+}
+
+/// What a repository measures of itself.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Metrics {
+    /// In Prometheus' text format; null if it was written into a file.
+    pub metrics: Option<String>,
+    /// The file that was written.
+    pub file: Option<String>,
 }
 
 /// Who did what to a repository.

@@ -11,6 +11,7 @@ use crate::repository::prune::{self, DeltaGoes, Files, Goes, Policy, plan};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
 use crate::repository::sync::{Copying, Extent, sync};
+use crate::repository::usage::{Severity, Usage};
 use crate::repository::words::seconds;
 use crate::size::{Bytes, Count};
 use bistable_format::text::printable;
@@ -131,6 +132,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             DeltaGoes::Release => "release".into(),
         },
     });
+    let usage_before = Usage::of(&session.store, plan.bytes[0], policy.most_bytes);
     // Afterwards what there is counts: the catalogs were written again, and what others left may be gone, too.
     let (removed, after) = if args.dry_run {
         (prune::Removed::default(), plan.bytes[1])
@@ -138,6 +140,8 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         let removed = prune::run(&session.store, &session.roots, &session.committer(), &plan)?;
         (removed, prune::blob_bytes(&session.store)?)
     };
+    let usage_after = Usage::of(&session.store, after, policy.most_bytes);
+    let severity = usage_after.severity();
     let deltas_too = match if args.dry_run { plan.deltas.len() as u64 } else { removed.deltas } {
         0 => String::new(),
         n => format!(" and {}", Count(n, "delta")),
@@ -154,6 +158,17 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     if !args.dry_run {
         let _ = writeln!(text, "{} removed, {}", Count(removed.files, "file"), Bytes(removed.bytes));
     }
+    let percent = usage_after.highest() * 100.0;
+    match severity {
+        Severity::Info => {}
+        Severity::Warning => {
+            let _ = writeln!(text, "warning: {percent:.0} % of the room is in use");
+        }
+        Severity::Critical => {
+            let _ =
+                writeln!(text, "critical: {percent:.0} % of the room is in use: free some, or allow more");
+        }
+    }
     if plan.too_large {
         text.push_str("warning: still more than allowed; all the rest is on offer, pinned, among the newest, or the way back\n");
     }
@@ -164,6 +179,9 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
             deltas: deltas.collect(),
             bytes_before: plan.bytes[0],
             bytes_after: after,
+            usage_before,
+            usage_after,
+            severity,
             too_large: plan.too_large,
             removed_deltas: removed.deltas,
             removed_files: removed.files,

@@ -13,6 +13,7 @@ pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod maintenance;
 pub(crate) mod manual;
+pub(crate) mod metrics;
 mod place;
 mod progress_bar;
 mod progress_lines;

@@ -32,7 +32,7 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("AWS_*", "access to a repository at s3://"),
 ];
 
-const EXAMPLES: [(&str, &str, &str); 21] = [
+const EXAMPLES: [(&str, &str, &str); 22] = [
     ("bistable-image", "bistable-image key new --out release", "make a key"),
     (
         "bistable-image",
@@ -119,6 +119,11 @@ const EXAMPLES: [(&str, &str, &str); 21] = [
         "bistable-image-prune",
         "bistable-image prune --keep 5 --older-than 90d -n --key channel.key",
         "report what would be deleted",
+    ),
+    (
+        "bistable-image-metrics",
+        "bistable-image metrics --textfile /var/lib/prometheus/node-exporter/repository.prom --max-size 50G",
+        "a file for node-exporter",
     ),
     ("bistable-image-sync", "bistable-image sync --everything /media/stick", "mirror a repository"),
 ];

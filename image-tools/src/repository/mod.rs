@@ -40,6 +40,8 @@
 //! | [`catalog`] | all releases that a channel ever had |
 //! | [`mod@listing`] | the newest of them |
 //! | [`mod@publish`] | a bundle becomes blobs and an offer |
+//! | [`usage`] | how much room it takes, and how full its place is |
+//! | [`mod@metrics`] | what it measures of itself |
 //! | [`audit`] | who did what |
 //! | [`recording`] | what channels' files tell the audit |
 mod attestation_file;
@@ -60,6 +62,7 @@ pub mod listing;
 pub mod manifest;
 pub mod mark;
 pub mod memory;
+pub mod metrics;
 pub mod notice;
 pub mod probe;
 pub mod promote;
@@ -72,6 +75,7 @@ pub mod site;
 pub mod store;
 pub mod sync;
 pub mod trust;
+pub mod usage;
 mod version_claim;
 pub mod wanted;
 pub mod words;

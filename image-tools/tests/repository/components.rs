@@ -237,6 +237,7 @@ fn an_image_is_published_after_what_it_brings_along() {
     let (withdrawn, _) = image("3.2.0", "core=2.0.0", 2);
     assert!(withdrawn.contains("it was withdrawn"), "{withdrawn}");
     life.acts(&["withdraw", "production", "core 2.0.0", "--reason", "slow"], 0);
-    life.acts(&["prune", "--keep", "0", "--max-size", "1K"], 0);
+    let (pruned, _) = life.acts(&["prune", "--keep", "0", "--max-size", "1K"], 0);
+    assert!(pruned.contains("critical: ") && pruned.contains(" before, "), "{pruned}");
     assert!(life.ok(&["show", "core 2.0.0"]).contains("files             all there\n"));
 }

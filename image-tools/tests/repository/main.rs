@@ -21,6 +21,7 @@ mod hostile;
 mod init;
 mod life;
 mod many;
+mod metrics;
 mod places;
 mod product;
 mod promote;

@@ -9,9 +9,11 @@
 use super::error::{Cause, StoreError, at};
 use super::objects::Objects;
 use super::{Backend, Created, Foreign, Leftover, Listed, Oddity, is_plain, leftovers};
+use bistable_format::exposition::used_ratio;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::sys::statvfs::statvfs;
 use std::fs::{self, DirEntry, File, FileType};
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
@@ -291,6 +293,14 @@ impl Backend for Directory {
     fn remove_leftover(&self, path: &str) -> Result<(), StoreError> {
         self.check_parents("delete", path)?;
         leftovers::remove(&self.folder, path).map_err(self.failed("delete", path))
+    }
+
+    fn disk_used(&self) -> Option<f64> {
+        let found = statvfs(&self.folder).ok()?;
+        #[allow(clippy::useless_conversion, reason = "they are 32 bits wide on some systems")]
+        let [all, free, available] =
+            [found.blocks(), found.blocks_free(), found.blocks_available()].map(u64::from);
+        used_ratio(all, free, available)
     }
 
     fn foreign(&self) -> Result<Vec<Foreign>, StoreError> {

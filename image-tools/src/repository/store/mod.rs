@@ -165,6 +165,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn foreign(&self) -> Result<Vec<Foreign>, StoreError> {
         Ok(Vec::new())
     }
+
+    /// The part of its file system that is in use, from 0 to 1. A bucket has none.
+    fn disk_used(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// A place for a repository's files. Cheap to clone; can be used by many threads.
@@ -355,6 +360,11 @@ impl Store {
     /// Whatever keeps them from being found.
     pub fn foreign(&self) -> Result<Vec<Foreign>, StoreError> {
         self.backend.foreign()
+    }
+
+    /// The part of its file system that is in use, from 0 to 1; `None` if it is in a bucket, or the system doesn't say.
+    pub fn disk_used(&self) -> Option<f64> {
+        self.backend.disk_used()
     }
 }
 

@@ -1,6 +1,43 @@
-//! Samples as text: Prometheus' format 0.0.4, or OpenMetrics 1.0.
-use super::{Family, Type};
-use std::fmt::Write;
+//! Metrics as text, of both programs: Prometheus' format 0.0.4, or OpenMetrics 1.0.
+//!
+//! Text files of node-exporter and push gateways take 0.0.4 only, which the usual library for OpenMetrics does not write.
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write;
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Only rises.
+    Counter,
+    /// Any value.
+    Gauge,
+    /// How often and how long: `_count` and `_sum`.
+    Summary,
+}
+
+impl Type {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Type::Counter => "counter",
+            Type::Gauge => "gauge",
+            Type::Summary => "summary",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, with the prefix.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Type,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
 
 /// A text format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,20 +72,38 @@ impl Format {
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
+pub struct Sample {
     /// What the name ends with beyond the metric's: `_sum`, `_count`, or nothing.
-    pub(super) suffix: &'static str,
+    pub suffix: &'static str,
     /// The labels' values, in the metric's order.
-    pub(super) labels: Vec<String>,
+    pub labels: Vec<String>,
     /// The value.
-    pub(super) value: f64,
+    pub value: f64,
+}
+
+impl Sample {
+    /// A value without labels.
+    pub fn one(value: f64) -> Sample {
+        Sample { suffix: "", labels: Vec::new(), value }
+    }
+
+    /// A value with the values of its labels.
+    pub fn labeled<T: Into<String>, const N: usize>(labels: [T; N], value: f64) -> Sample {
+        Sample { labels: labels.map(Into::into).into(), ..Sample::one(value) }
+    }
+}
+
+/// The part of a file system that is in use, as `df` counts: what is reserved for root is not there for others. `None` if it has no
+/// blocks to count.
+#[expect(clippy::cast_precision_loss, reason = "a ratio")]
+pub fn used_ratio(all: u64, free: u64, available: u64) -> Option<f64> {
+    let used = all.checked_sub(free)?;
+    let known = used.checked_add(available).filter(|known| *known > 0)?;
+    Some(used as f64 / known as f64)
 }
 
 /// Write samples. A metric without any is left out.
-pub(super) fn write<'a>(
-    format: Format,
-    samples: impl IntoIterator<Item = (&'a Family, Vec<Sample>)>,
-) -> String {
+pub fn write<'a>(format: Format, samples: impl IntoIterator<Item = (&'a Family, Vec<Sample>)>) -> String {
     let mut text = String::new();
     for (family, samples) in samples.into_iter().filter(|(_, samples)| !samples.is_empty()) {
         let Family { name, kind, labels, help } = family;
@@ -83,6 +138,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::{string::ToString, vec};
     use proptest::prelude::*;
 
     const LABELED: Family =
@@ -111,6 +167,20 @@ mod tests {
         let open = write(Format::OpenMetrics, samples());
         assert!(open.starts_with("# HELP bistable_x What"), "{open}");
         assert!(open.contains("\nbistable_x_total{a=\"1\"") && open.ends_with("\n# EOF\n"), "{open}");
+    }
+
+    #[test]
+    fn what_is_reserved_for_root_is_not_free() {
+        for (all, free, available, expected) in [
+            (100, 50, 50, Some(0.5)),
+            (100, 50, 30, Some(0.625)),
+            (100, 5, 0, Some(1.0)),
+            (0, 0, 0, None),
+            (10, 20, 5, None),
+            (u64::MAX, 0, u64::MAX, None),
+        ] {
+            assert_eq!(used_ratio(all, free, available), expected, "{all} {free} {available}");
+        }
     }
 
     #[test]
