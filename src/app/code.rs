@@ -109,7 +109,7 @@ pub enum Code {
     Simulator,
 }
 
-/// What a failure is about: who has to look at it. Classes may be added.
+/// What a failure is about, and so whose it is to look at. Classes may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

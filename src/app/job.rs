@@ -210,7 +210,7 @@ impl Jobs {
     /// Take back a job that waits.
     ///
     /// # Errors
-    /// [`NotCancelled`]. One that is being done has to be stopped by who does it.
+    /// [`NotCancelled`]. One that is being done has to be stopped by the thread that does it.
     pub fn take_back(&mut self, id: &str) -> Result<Job, NotCancelled> {
         match self.get(id).map(|job| job.state) {
             None => Err(NotCancelled::Unknown(id.into())),

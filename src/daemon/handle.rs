@@ -204,7 +204,7 @@ impl Handle {
         self.shared().sick.take()
     }
 
-    /// Who had the configuration read again since this was asked last.
+    /// The caller that had the configuration read again, once.
     pub(super) fn take_reloaded(&self) -> Option<Asker> {
         self.shared().reloaded.take()
     }

@@ -1,5 +1,5 @@
-//! What holds a switch off for a while: files in a folder of this boot. The text of one is the reason, its owner is who wants
-//! it, and a day after it was last changed it holds nothing any more.
+//! What holds a switch off for a while: files in a folder of this boot. The text of one is the reason, its owner is the user that
+//! wants it, and a day after it was last changed it holds nothing any more.
 //!
 //! Whoever asks over the API gets a file, too: the daemon's own, with a second line that says who asked.
 use crate::{
@@ -25,7 +25,7 @@ pub(crate) const OVERDUE: Duration = Duration::from_secs(12 * 3600);
 pub(crate) const FILES: usize = 64;
 /// Inhibitors that one owner may have over the API.
 const FILES_OF_ONE: usize = 8;
-/// Files that are looked at: who may write there may not make the daemon read forever.
+/// Files that are looked at: a user who may write there must not make the daemon read forever.
 const LOOKED_AT: usize = 1024;
 /// Bytes of a reason that are shown.
 const REASON: usize = 200;

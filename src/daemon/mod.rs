@@ -76,7 +76,7 @@ pub fn run<W: DevicePort>(
                 }
             }
             Turn::Sleep(_) if is_replaced() => {
-                // Who asks from now on is told to ask again.
+                // Callers from now on get the answer to ask again.
                 daemon.close();
                 return Ended::Replaced;
             }

@@ -254,7 +254,7 @@ impl<W: DevicePort> Daemon<W> {
     fn tell(&mut self, survey: &Survey) -> bool {
         let is_new = survey.unlogged.is_some() && survey.unlogged != self.logged;
         if self.reports.is_empty() && !is_new {
-            // Who had it read again is not to blame for what changes later.
+            // What changes later is not attributed to the caller that had it read again.
             self.reloaded = None;
             return false;
         }
@@ -285,7 +285,7 @@ impl<W: DevicePort> Daemon<W> {
             self.handle.end(&queued.job, Some(Outcome { exit, code, error: Some(error), answer: None }));
             return Turn::Acted;
         }
-        // Who asks by hand has sources asked that are left alone.
+        // A request by hand also asks sources whose breaker is open.
         source::close_all();
         let looks = matches!(queued.request, Request::Check(_));
         let Some(end) = self.perform(queued) else { return Turn::Down };

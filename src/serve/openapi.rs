@@ -232,7 +232,7 @@ impl Writer {
                 "title": "Bistable",
                 "version": VERSION,
                 "summary": "The API of the daemon on a device",
-                "description": "On a Unix socket: who may open it may ask. On the web page's socket and behind the page, each request needs a token. Problems are as RFC 9457 has them.",
+                "description": "On a Unix socket, every user who may open it may ask. On the web page's socket and behind the page, each request needs a token. Problems are as RFC 9457 has them.",
                 "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             },
             "servers": [{ "url": "http://localhost" }],

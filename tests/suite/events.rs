@@ -281,7 +281,7 @@ fn after_a_power_cut_in_the_middle_of_an_update_the_log_agrees_with_the_journal(
     }
 }
 
-/// Who follows is told by the system when there is something to read, and sleeps until then.
+/// A follower sleeps until the system reports that there is something to read.
 #[cfg(target_os = "linux")]
 #[test]
 fn who_follows_sleeps_until_something_is_written() {

@@ -313,7 +313,7 @@ fn two_at_once() {
     // It has taken more than a pipe holds: so it is at work, and has the card.
     let mut first = begun(&pi, &good[..300_000]);
     let bundle = pi.good();
-    assert_eq!(pi.status()["state"], "installing", "who only looks may look");
+    assert_eq!(pi.status()["state"], "installing", "verbs that only read may run");
     for verb in ["resume", "preflight", "sim power off", "sim cut --at-write 1", "repair"] {
         pi.run(verb).must(75, &["in use by another process", "try again later"]);
     }

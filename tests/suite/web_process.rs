@@ -50,7 +50,7 @@ impl Web {
     fn raw(&self, head: &str, body: &[u8]) -> (u16, String) {
         let mut stream = self.connect();
         stream.write_all(head.as_bytes()).unwrap();
-        // Who is refused early may be closed early.
+        // A connection that is refused early may be closed early.
         let _ = stream.write_all(body);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);

@@ -107,6 +107,32 @@ fn phrases(text: &str) -> Vec<(&'static str, &'static str, String)> {
     found
 }
 
+/// A sentence or a clause whose subject is "who …", with nobody named that it could be about: "who only looks touches no pin". A
+/// question ("who may read") has one verb, such a sentence a second one.
+fn headless(text: &str) -> Vec<String> {
+    const VERBS: [&str; 24] = [
+        "is", "are", "was", "were", "may", "can", "must", "has", "have", "had", "gets", "needs", "takes",
+        "sees", "should", "will", "does", "touches", "asks", "trusts", "costs", "finds", "says", "answers",
+    ];
+    // After these, "who" begins a clause of its own.
+    const BEFORE: [&str; 9] = ["so that", "since", "because", "by", "to", "from", "than", "and", "but"];
+    const LONGEST: usize = 9;
+    let mut found = Vec::new();
+    for sentence in text.split(['.', ':', ';', '|', '\n', '(', ')', '"', '`', ',']) {
+        let lower = sentence.trim().to_lowercase();
+        let at = BEFORE
+            .iter()
+            .find_map(|before| lower.rsplit_once(&format!("{before} who ")).map(|(_, rest)| rest));
+        let Some(rest) = lower.strip_prefix("who ").or(at) else { continue };
+        // The first verb is the question's own.
+        let words: Vec<&str> = rest.split_whitespace().filter(|word| *word != "else").take(LONGEST).collect();
+        if words.iter().skip(2).any(|word| VERBS.contains(word)) {
+            found.push(sentence.trim().into());
+        }
+    }
+    found
+}
+
 /// What a user may read of a Rust file: string literals outside of comments and tests, and the help of a command line.
 fn messages(source: &str, help: bool) -> String {
     let program = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
@@ -215,6 +241,7 @@ fn messages_help_and_pages_speak_plain_english() {
     let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
     for (name, text) in &texts {
+        wrong.extend(headless(text).into_iter().map(|clause| format!("{name}: say of whom: {clause}")));
         for (phrase, better, words) in phrases(text) {
             match RIGHT.iter().position(|(file, around)| file == name && text.contains(around)) {
                 Some(at) => drop(used.insert(at)),
@@ -237,6 +264,9 @@ fn comments_and_names_speak_plain_english() {
     for path in found.into_iter().filter(|path| !path.ends_with("tests/voice/main.rs")) {
         let name = path.strip_prefix(root).unwrap().display().to_string();
         let source = fs::read_to_string(&path).unwrap();
+        for clause in headless(&comments(&source)) {
+            wrong.push(format!("{name}: say of whom: {clause}"));
+        }
         for (phrase, better, words) in phrases(&(comments(&source) + &names(&source))) {
             if IN_COMMENTS.contains(&phrase) {
                 wrong.push(format!("{name}: {phrase:?} (better: {better}) in …{words}…"));
@@ -261,4 +291,23 @@ fn phrases_are_found_as_whole_words_in_messages_only() {
     );
     assert_eq!(phrases(&names("fn it_goes_on_anew() {}\npub fn anewly(x: u8)")).len(), 2);
     assert_eq!(phrases(&prose("Fine.\n```\nfine\n```\nfine-tuned")).len(), 1);
+}
+
+#[test]
+fn clauses_without_a_head_are_found_and_questions_are_not() {
+    for wrong in [
+        "Who trusts nobody has an exit code of its own.",
+        "nothing is opened, so that who only looks touches no pin",
+        "On a socket: who may open it may ask.",
+    ] {
+        assert_eq!(headless(wrong).len(), 1, "{wrong}");
+    }
+    for right in [
+        "Who may read.",
+        "a user who may write there must not",
+        "who else has it open",
+        "tokens: who may use it",
+    ] {
+        assert_eq!(headless(right), [""; 0], "{right}");
+    }
 }

@@ -51,7 +51,7 @@ const OFF: [&str; 1] = ["/bistable-web.service"];
 
 const DOC: &str = "usr/share/doc/bistable";
 
-/// Who the package says maintains it.
+/// The maintainer that the package names.
 pub(super) const MAINTAINER: &str = "The Bistable authors <bistable@localhost>";
 
 const FOLDERS: [&str; 6] = [

@@ -30,7 +30,7 @@ pub(super) trait View {
     fn entry(&self, path: &str) -> Result<Option<Entry>, String>;
     /// A file's bytes, at most `limit` of them: more is an error.
     fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String>;
-    /// Who owns what is at a path, not followed.
+    /// The owner of what is at a path, not followed.
     fn attributes(&self, path: &str) -> Result<Attributes, String>;
     /// The names in a folder, sorted; none if it isn't there. Names that are no UTF-8 are left out.
     fn names(&self, folder: &str) -> Result<Vec<String>, String>;

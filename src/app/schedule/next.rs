@@ -12,7 +12,7 @@
 //! While a release is staged a newer one may replace it. An armed one was chosen, and is only replaced once the boot loader
 //! refused it for good. A device may switch while no inhibitor lives, fewer than 3 updates were rolled back within an hour and
 //! fewer than 6 trials began within a day, the last refusal is long enough ago, and a window is open or the release was staged
-//! `force_after` ago, in this order. Whoever asks for a switch is not asked any of this; who it was is in the event log.
+//! `force_after` ago, in this order. A request for a switch passes none of these checks; the event log names its caller.
 use super::{
     due::Due,
     facts::{Facts, Rules, Standing},

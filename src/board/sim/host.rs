@@ -103,7 +103,7 @@ impl Host for SimHost {
         Ok(Answer { status: known.status, body })
     }
 
-    /// What a page answers to whom it is asked by, it answers to who sends it something.
+    /// A page gives the same answer to GET and POST.
     fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
         self.http_get(&request.url, timeout)
     }

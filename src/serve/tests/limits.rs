@@ -97,7 +97,7 @@ fn one_connection_too_many_is_turned_away_and_the_others_are_served() {
         assert!(reply.header("retry-after").is_some());
     }
     first.send(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert_eq!(first.reply().status, 200, "who was there before is served");
+    assert_eq!(first.reply().status, 200, "a client that was there before is served");
     drop(idle);
     while api.get("/v1/status").status != 200 {}
 }

@@ -20,7 +20,7 @@ pub trait Input {
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Self::Error>;
 }
 
-/// Who decides what is trusted.
+/// Decides what is trusted.
 pub trait Trust {
     /// Open a signed release.
     ///

@@ -34,7 +34,7 @@ enum Role<B> {
     Input(B),
 }
 
-/// The pins. Nothing is opened before the first pin is asked for, so that who only looks at the device touches no pin.
+/// The pins. Nothing is opened before the first pin is asked for, so that a verb that only reads touches no pin.
 pub fn open(clock: Box<dyn Clock>) -> Box<dyn Gpio> {
     Box::new(Lazy(LazyCell::new(Box::new(|| choose(clock.into())))))
 }
