@@ -8,14 +8,13 @@ pub(super) fn name(code: ErrorCode) -> String {
 }
 
 /// Compress to one frame that has its content's size and no checksum. Each has a context of its own: nothing that was
-/// compressed before changes a byte.
-pub(super) fn compress(raw: &[u8], prefix: &[u8], level: i32, long: bool) -> Result<Vec<u8>, ErrorCode> {
+/// compressed before changes a byte. Without long-distance matching: the window reaches all of the prefix, and of the
+/// deltas of an ext4 and of a squashfs a second try with it saved 0.3 % at level 9 and a thousandth at levels 12 and 19, for twice
+/// the time.
+pub(super) fn compress(raw: &[u8], prefix: &[u8], level: i32) -> Result<Vec<u8>, ErrorCode> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(level))?;
     context.set_parameter(CParameter::WindowLog(window_log(prefix.len() + raw.len())))?;
-    if long {
-        context.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
-    }
     if !prefix.is_empty() {
         context.ref_prefix(prefix)?;
     }
@@ -71,8 +70,8 @@ mod tests {
     fn with_its_prefix_a_frame_gives_the_bytes_back_and_is_small() {
         let raw = noise(1, 1 << 20);
         let prefix = [noise(2, 1 << 20), raw[..900_000].to_vec(), noise(3, 1 << 20)].concat();
-        for (level, long) in [(3, true), (19, false), (19, true)] {
-            let frame = compress(&raw, &prefix, level, long).unwrap();
+        for level in [3, 9, 19] {
+            let frame = compress(&raw, &prefix, level).unwrap();
             assert!(frame.len() < 150_000, "{} bytes", frame.len());
             check_form(&frame, raw.len()).unwrap();
             assert_eq!(decompress(&frame, &prefix, raw.len()).unwrap(), raw);
@@ -84,7 +83,7 @@ mod tests {
     fn bytes_that_look_like_a_dictionary_are_a_prefix_like_any_other() {
         let raw = noise(1, 300_000);
         let prefix = [&[0x37, 0xa4, 0x30, 0xec], &raw[..]].concat();
-        let frame = compress(&raw, &prefix, 9, false).unwrap();
+        let frame = compress(&raw, &prefix, 9).unwrap();
         assert!(frame.len() < 1000);
         assert_eq!(decompress(&frame, &prefix, raw.len()).unwrap(), raw);
     }
@@ -92,7 +91,7 @@ mod tests {
     #[test]
     fn frames_of_another_form_are_refused() {
         let raw = noise(1, 300_000);
-        let good = compress(&raw, &[], 3, false).unwrap();
+        let good = compress(&raw, &[], 3).unwrap();
         check_form(&good, raw.len()).unwrap();
         let made = |set: &dyn Fn(&mut CCtx<'_>)| {
             let mut context = CCtx::create();

@@ -12,9 +12,6 @@ use bistable_format::delta::ArtifactDelta;
 use bistable_format::{Artifact, ArtifactId, Chunk, ChunkList, Digest, Encoding, Hasher, limits};
 use std::ops;
 
-/// A chunk of which at least this share was not found is compressed with long-distance matching, too.
-const LONG_FROM: usize = 4;
-
 /// An artifact of the release that is made.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
@@ -192,14 +189,7 @@ fn pack(
     }
     let bytes = read_ranges(base.raw, &prefix).map_err(DeltaError::Raw)?;
     let zstd = |code| DeltaError::Zstd(codec::name(code));
-    let mut frame = codec::compress(&raw, &bytes, level.number(), false).map_err(zstd)?;
-    let missing: usize = unmatched.iter().map(ExactSizeIterator::len).sum();
-    if missing * LONG_FROM >= raw.len() {
-        let long = codec::compress(&raw, &bytes, level.number(), true).map_err(zstd)?;
-        if long.len() < frame.len() {
-            frame = long;
-        }
-    }
+    let frame = codec::compress(&raw, &bytes, level.number()).map_err(zstd)?;
     if frame.len() >= place.chunk.encoding.data_bytes() as usize {
         return full(target, place, unmatched);
     }

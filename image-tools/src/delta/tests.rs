@@ -219,8 +219,8 @@ fn frames_that_no_device_takes_are_refused() {
         context.compress2(&mut frame, &new.raw).unwrap();
         frame
     };
-    let good = codec::compress(&new.raw, &old.raw, 3, false).unwrap();
-    let other = codec::compress(&old.raw, &old.raw, 3, false).unwrap();
+    let good = codec::compress(&new.raw, &old.raw, 3).unwrap();
+    let other = codec::compress(&old.raw, &old.raw, 3).unwrap();
     let twice = [&good[..], &good].concat();
     type Expected = fn(&ApplyProblem) -> bool;
     let table: [(&str, &[u8], Expected); 4] = [
