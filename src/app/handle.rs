@@ -5,7 +5,8 @@ use super::{
 };
 use crate::{
     Device, Error,
-    agent::{Agent, Rest, is_reboot},
+    agent::{Agent, Rest, components, is_reboot},
+    event::ComponentShown,
     offer::channel::{Remember, Unusable},
     status::{self, Facts, RootFacts, Status},
     steps::install::{Content, Overrides},
@@ -69,6 +70,8 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
     let default = device.board.boot.default_slot().map_err(|e| e.to_string());
     let root = device.root().map(|root| RootFacts::from(&root)).map_err(|e| e.to_string());
     let journal_copies = device.journal_copies();
+    // Looking must be possible above all when something is wrong: `component list` says what is wrong with the record.
+    let components = components::record(device).map(|record| record.components).unwrap_or_default();
     Status::new(Facts {
         record: &device.record,
         now: device.now(),
@@ -80,6 +83,7 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
         system_root: device.system_root(),
         waits: waits(device),
         journal_copies,
+        components: components.iter().map(|component| ComponentShown::of(component, None)).collect(),
     })
 }
 

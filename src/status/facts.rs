@@ -1,4 +1,4 @@
-use crate::{SystemRootState, ports::Power};
+use crate::{SystemRootState, event::ComponentShown, ports::Power};
 use bistable_boot::{Now, Record, Slot};
 use bistable_format::Root;
 
@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub waits: Option<String>,
     /// Sequence number of each journal copy, `None` for one that can't be read.
     pub journal_copies: [Option<u64>; 2],
+    /// What is updated beside the slots; none if that can't be read.
+    pub components: Vec<ComponentShown>,
 }
 
 /// What is said about the root of trust.

@@ -34,6 +34,7 @@ pub use steps::{Mark, Step, Update};
 pub use style::{Charset, Color, Style};
 
 use crate::SystemRootState;
+use crate::event::ComponentShown;
 use crate::ports::Power;
 use bistable_boot::{BySlot, Floors, Now, ReleaseId, Saved, Slot};
 use serde::Serialize;
@@ -83,6 +84,9 @@ pub struct Status {
     pub system_root: bool,
     /// The agent's memory.
     pub journal: JournalStatus,
+    /// What is updated beside the slots, and was installed here at least once; absent if that is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentShown>,
     /// Why the update waits for a person, if it does.
     pub waits: Option<String>,
     /// What to do next.
@@ -222,6 +226,7 @@ impl Status {
             root: RootStatus::new(facts.root),
             system_root: facts.system_root == SystemRootState::Present,
             journal: JournalStatus { seq: record.seq, copies: facts.journal_copies },
+            components: facts.components,
             waits: facts.waits,
             advice,
         }

@@ -72,6 +72,7 @@ fn facts<'a>((record, now): &'a (Record, Now), booted: Slot, default: Slot) -> F
         system_root: SystemRootState::Present,
         waits: None,
         journal_copies: [Some(record.seq), Some(record.seq.saturating_sub(1))],
+        components: Vec::new(),
     }
 }
 

@@ -104,6 +104,10 @@ fn component_is_installed_updated_and_taken_back() {
         (&now["lifecycle"], &now["version"], &now["kept"]),
         (&json!("running"), &json!("1.0.1"), &json!(["1.0.0"]))
     );
+    let status = pi.run("status --ascii").must(0, &[]).out;
+    assert!(status.contains("core 1.0.1") && status.contains("running"), "{status}");
+    let status = pi.run("status --json").must(0, &[]).json();
+    assert_eq!(status["components"][0]["version"], json!("1.0.1"));
     pi.run("component revert core").must(0, &["1.0.0 is committed"]);
     assert_eq!(shown(&pi).unwrap(), "#!/bin/sh\necho 1.0.0\n");
     update(&pi, "1.0.1").must(6, &["was rejected by this device"]);

@@ -2,6 +2,7 @@
 use super::{MARGIN, Pen, flow, indent};
 use crate::{
     date::utc_date,
+    event::ComponentShown,
     status::{
         Mark, Status, Step,
         text::{Line, Paint},
@@ -66,6 +67,16 @@ impl Pen {
             let text = format!("{} ({}): {}", rejected.version, rejected.release.short, rejected.reason);
             lines.extend(self.labelled(label, Paint::Plain, &text));
         }
+        for (i, component) in status.components.iter().enumerate() {
+            let label = if i == 0 { "components" } else { "" };
+            let paint = match component.lifecycle.as_str() {
+                "running" => Paint::Good,
+                "failed" => Paint::Bad,
+                "stopped" => Paint::Faint,
+                _ => Paint::Busy,
+            };
+            lines.extend(self.labelled(label, paint, &self.component(component)));
+        }
         let (paint, trust) = match (&status.root.problem, status.root.version) {
             (Some(problem), _) => (Paint::Bad, format!("no root of trust: {problem}")),
             (None, Some(version)) if status.root.demo => {
@@ -93,6 +104,19 @@ impl Pen {
         };
         lines.extend(self.labelled("journal", paint, &journal));
         lines
+    }
+
+    fn component(&self, component: &ComponentShown) -> String {
+        let dot = self.glyphs.dot;
+        let version = component.version.as_deref().unwrap_or("no version");
+        let mut text = format!("{} {version} {dot} {}", component.component, component.lifecycle);
+        if let Some(target) = &component.target {
+            text.push_str(&format!(" {dot} {target} is {}", component.state));
+        }
+        if let Some(reason) = &component.reason {
+            text.push_str(&format!(": {reason}"));
+        }
+        text
     }
 
     fn floors(&self, floors: &Floors) -> String {
