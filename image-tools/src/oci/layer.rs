@@ -1,6 +1,6 @@
 //! Layers, uncompressed, in a temporary file: each once, whichever images have it.
 use super::error::{ImageProblem, OciError};
-use super::store::{Store, shown};
+use super::store::{LAYER_MAX, Store, shown};
 use crate::volume::data::FileData;
 use crate::volume::{Compression, InputKind, VolumeError, ZSTD_WINDOW, looks_like_header};
 use crate::zero::is_zero;
@@ -11,8 +11,6 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Bytes of a layer without compression at most: a few kilobytes can claim to be terabytes.
-const LAYER_MAX: u64 = 8 << 30;
 /// Bytes of all layers at most.
 const LAYERS_MAX: u64 = 16 << 30;
 /// What is copied at a time.

@@ -16,6 +16,8 @@ const DOCUMENT: u64 = limits::BLOB as u64;
 const LINKS: usize = 8;
 /// What is read at a time.
 const PIECE: usize = 256 << 10;
+/// Bytes of a layer at most, with and without compression: a few kilobytes can claim to be terabytes.
+pub(super) const LAYER_MAX: u64 = 8 << 30;
 
 /// A saved image.
 pub(super) struct Store {
@@ -123,6 +125,17 @@ impl Store {
     pub(super) fn verified(&self, descriptor: &Descriptor) -> Result<(String, &FileData), OciError> {
         let (name, digest) = self.named(descriptor)?;
         let data = self.file(&name)?;
+        // A file with holes can claim any size, and all of it would be hashed.
+        if data.size != descriptor.size {
+            return Err(self.wrong(ImageProblem::Size {
+                path: shown(&name),
+                wanted: descriptor.size,
+                found: data.size,
+            }));
+        }
+        if data.size > LAYER_MAX {
+            return Err(self.wrong(ImageProblem::LayerTooLarge { path: shown(&name), limit: LAYER_MAX }));
+        }
         let mut hasher = Hasher::new();
         let mut from = self.stream(data)?;
         let mut piece = vec![0; PIECE];

@@ -394,6 +394,17 @@ fn layers_that_engines_do_not_take_are_refused() {
     let problem =
         with_layer(&product, &top("1"), tar, &top("1"), json!({"urls": ["https://example.com/layer"]}));
     assert!(matches!(problem, ImageProblem::Foreign { .. }), "{problem}");
+    // A file of nothing but a hole, larger than any layer, whose size the manifest repeats: it is refused before it is read.
+    let problem = spoiled(&product, |layout, _, _| {
+        let blob = layout.blob(tar, b"x");
+        fs::File::options().write(true).open(layout.file(&blob)).unwrap().set_len((8 << 30) + 1).unwrap();
+        let blob = with(blob, &json!({"size": (8_u64 << 30) + 1}));
+        let config =
+            layout.document("application/vnd.oci.image.config.v1+json", &config("arm64", &[top("1")]));
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": [blob]});
+        layout.index(&[layout.document("application/vnd.oci.image.manifest.v1+json", &manifest)]);
+    });
+    assert!(matches!(problem, ImageProblem::LayerTooLarge { limit: 0x2_0000_0000, .. }), "{problem}");
     for how in [Packed::Gzip, Packed::Zstd] {
         let (bytes, media_type) = crate::saved_image::packed(how, &top("1"));
         let cut = &bytes[..bytes.len() - 9];
