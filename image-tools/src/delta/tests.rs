@@ -24,7 +24,7 @@ struct Volume {
 fn volume(raw: &[u8]) -> Volume {
     let mut data = Vec::new();
     let chunks = raw.chunks(CHUNK).map(|chunk| {
-        let frame = codec::compress(chunk, &[], 3, false).unwrap();
+        let frame = codec::compress(chunk, &[], 3).unwrap();
         let (bytes, digest) = (u32::try_from(frame.len()).unwrap(), Digest::of(&frame));
         data.extend(frame);
         let zero = chunk.iter().all(|b| *b == 0);
