@@ -78,6 +78,7 @@ pub(super) const TRIES: &[Try] = &[
     reads("fsck", &["--deep", "--json"]),
     reads("build", BUILD),
     reads("repo probe", &[]),
+    reads("metrics", &[]),
     reads("site", &["--out", "{destination/site}"]),
     reads("sync", &["{destination/copy}"]),
     reads("sync", &["--everything", "{destination/mirror}"]),
