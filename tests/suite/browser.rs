@@ -199,12 +199,19 @@ impl Browser {
         self.call("Emulation.setScriptExecutionDisabled", json!({ "value": !on }));
     }
 
-    /// Choose a file, as a person does.
+    /// Choose a file, as a person does. The page may put another field in the place of the one that was found, until it has a
+    /// file.
     pub(crate) fn choose(&mut self, selector: &str, file: &std::path::Path) {
-        let document = self.call("DOM.getDocument", json!({}));
-        let root = document["root"]["nodeId"].clone();
-        let found = self.call("DOM.querySelector", json!({ "nodeId": root, "selector": selector }));
-        self.call("DOM.setFileInputFiles", json!({ "nodeId": found["nodeId"], "files": [file] }));
+        let field = format!("document.querySelector({})", json!(selector));
+        for _ in 0..100 {
+            let found = self.call("Runtime.evaluate", json!({ "expression": field }));
+            let object = found["result"]["objectId"].clone();
+            self.call("DOM.setFileInputFiles", json!({ "objectId": object, "files": [file] }));
+            if self.eval(&format!("{field}?.files.length")) == 1 {
+                return;
+            }
+        }
+        panic!("{selector} takes no file");
     }
 
     /// Write what is seen into the folder that `BISTABLE_SCREENSHOTS` names, if it names one. Gives the picture's size.

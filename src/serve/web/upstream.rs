@@ -6,7 +6,7 @@ use super::super::{
     ws,
 };
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt, Limited};
@@ -48,6 +48,9 @@ const RESPONSE: [HeaderName; 8] = [
 const BEGUN: [HeaderName; 2] = [header::CONNECTION, header::SEC_WEBSOCKET_ACCEPT];
 /// How long the daemon may take to answer a program.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of a body that is sent along with its head. The daemon may refuse a request by its head and close its socket; a body that
+/// is written later than that would cost its answer.
+const WHOLE: usize = 64 << 10;
 /// Bytes of an answer that a page is made of.
 const ANSWER: usize = 4 << 20;
 
@@ -76,6 +79,7 @@ impl Upstream {
                 "the daemon does not answer: `systemctl status bistable.service` says why",
             )
         };
+        let body = if is_short(headers) { self.whole(body).await? } else { body };
         let connected = timeout(self.patience, UnixStream::connect(&self.socket)).await;
         let stream = connected.map_err(|e| absent(&e))?.map_err(|e| absent(&e))?;
         let (mut sender, connection) =
@@ -113,6 +117,13 @@ impl Upstream {
         Ok(response)
     }
 
+    /// A short body, when all of it is there.
+    async fn whole(&self, body: Body) -> Result<Body, Problem> {
+        let read = timeout(self.patience, to_bytes(body, WHOLE)).await;
+        let bytes = read.ok().and_then(Result::ok);
+        bytes.map(Body::from).ok_or_else(|| Problem::new(Kind::Malformed, "the request's body did not come"))
+    }
+
     /// A read whose answer is for a page; the response itself if it is no 200.
     pub(super) async fn read(
         &self,
@@ -129,6 +140,11 @@ impl Upstream {
         }
         value(response).await.map(Ok)
     }
+}
+
+fn is_short(headers: &HeaderMap) -> bool {
+    let bytes = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    bytes.and_then(|bytes| bytes.parse::<usize>().ok()).is_some_and(|bytes| bytes <= WHOLE)
 }
 
 /// Ask the daemon for something over its socket, without a body, and wait for what it says: status and JSON.
