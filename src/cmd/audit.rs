@@ -69,8 +69,9 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
         | Request::ComponentStop(_)
         | Request::ComponentReset(_)
         | Request::ComponentRepair => request.operation(),
-        Request::Components | Request::Component(_) => return,
         Request::Status
+        | Request::Components
+        | Request::Component(_)
         | Request::History
         | Request::Preflight
         | Request::Check(_)

@@ -56,7 +56,7 @@ impl Updater<'_> {
             // What is half there only takes room: the next attempt begins again.
             let _ = self.world.store.remove(&self.subject.name, &version_name(&target));
             if matches!(e, Error::Cancelled) {
-                self.unless_cancelled()?;
+                return self.cancelled();
             }
             if is_unfit(&e) {
                 self.on(Event::Failed(Failure::new(Reason::Install, &e.to_string())))?;

@@ -214,11 +214,13 @@ impl Updater<'_> {
         self.observer.on_event(ComponentEvent::Step(step, took, problem.as_deref()));
     }
 
-    /// Give up an update that nothing depends on yet, if whoever asked for it has taken it back.
+    /// Continue, unless the caller has taken the update back.
     pub(super) fn unless_cancelled(&mut self) -> Result<(), Error> {
-        if self.observer.wants_more().is_continue() {
-            return Ok(());
-        }
+        if self.observer.wants_more().is_continue() { Ok(()) } else { self.cancelled() }
+    }
+
+    /// Give up an update that was taken back, and that nothing depends on yet.
+    pub(super) fn cancelled(&mut self) -> Result<(), Error> {
         self.on(Event::Failed(Failure::new(Reason::Install, "canceled before its trial")))?;
         self.clean_up();
         Err(Error::Cancelled)

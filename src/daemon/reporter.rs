@@ -24,9 +24,7 @@ impl Reporter {
         self.progress = JobProgress { step: step.into(), done: 0, total };
         self.handle.progress(&self.job, &self.progress);
     }
-}
 
-impl Reporter {
     fn component(&mut self, event: ComponentEvent<'_>) {
         match event {
             ComponentEvent::Read(bytes) => {

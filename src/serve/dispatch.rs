@@ -47,18 +47,15 @@ async fn stages(context: &Arc<Context>, target: Target, request: Request) -> Res
         return upload::take(context, &head.headers, body, &visitor).await;
     }
     let body = read(context, &head.headers, body).await?;
-    if let Target::Act(act) = target {
-        if !body.is_empty() {
-            is_json(&head.headers)?;
-        }
-        let request = payload::request(act, &body)?;
-        return acts::take(context, request, &head.headers, &visitor).await;
+    if matches!(target, Target::Act(_) | Target::OfComponent(_)) && !body.is_empty() {
+        is_json(&head.headers)?;
     }
-    if let Target::OfComponent(act) = target {
-        if !body.is_empty() {
-            is_json(&head.headers)?;
-        }
-        let request = payload::of_component(act, component(head.uri.path()), &body)?;
+    let asked = match target {
+        Target::Act(act) => Some(payload::request(act, &body)?),
+        Target::OfComponent(act) => Some(payload::of_component(act, component(head.uri.path()), &body)?),
+        _ => None,
+    };
+    if let Some(request) = asked {
         return acts::take(context, request, &head.headers, &visitor).await;
     }
     if target == Target::Inhibit {

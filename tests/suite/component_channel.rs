@@ -10,37 +10,18 @@ use crate::{
 };
 use bistable::source::Memory;
 use bistable_format::{
-    Channel, Content, Offer, Role,
-    archive::{END_BYTES, Entry, EntryKind},
-    channel::Withdrawal,
-    content::Directory,
-    release, repository,
+    Channel, Content, Offer, Role, channel::Withdrawal, content::Directory, release, repository,
     rollout::RolloutState,
 };
+use bistable_kit::product;
 use serde_json::json;
 use std::{fs, os::unix::fs::symlink};
 
-fn tar(version: &str) -> Vec<u8> {
-    let mut tar = Vec::new();
-    for (path, text) in [("VERSION", version.to_owned()), ("run", format!("#!/bin/sh\necho {version}\n"))] {
-        let entry = Entry {
-            path: path.as_bytes(),
-            kind: EntryKind::File,
-            mode: 0o644,
-            mtime: 0,
-            bytes: text.len() as u64,
-        };
-        tar.extend(entry.encode());
-        tar.extend(text.as_bytes());
-        tar.resize(tar.len() + entry.padding(), 0);
-    }
-    tar.resize(tar.len() + END_BYTES, 0);
-    tar
-}
-
 /// A version of `core`, as it lies in a repository.
 fn version(version: &str) -> Made {
-    let (archive, _, blobs) = volume(&tar(version));
+    let run = format!("#!/bin/sh\necho {version}\n");
+    let files = [("VERSION", version.as_bytes()), ("run", run.as_bytes())];
+    let (archive, _, blobs) = volume(&product::archive(files));
     let mut made = made_by(version, &[RELEASER], |release| {
         release.component = Some("core".into());
         release.content = Content::Directory(Directory { archive });

@@ -4,9 +4,9 @@ use bistable_format::archive::{ArchiveError, ArchiveReader, Entry, EntryKind, Li
 use bistable_format::{ArtifactId, Content, Digest, Requires};
 use bistable_image::archive::{Refused, TreeError};
 use bistable_image::build::{BindError, BoundRelease, BuildError, Built, Input};
-use bistable_image::delta::{self, DeltaOptions, Level};
+use bistable_image::delta;
 use bistable_image::volume::{EntryProblem, VolumeError};
-use bistable_image::{BuildOptions, Existing, Silent, Threads, build, inspect, verify};
+use bistable_image::{BuildOptions, Silent, Threads, build, inspect, verify};
 use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -382,14 +382,7 @@ fn a_delta_of_an_archive_makes_every_byte_and_fetches_what_changed() {
     fs::write(tree.join("lib/large"), large).unwrap();
     fs::write(tree.join("bin/new"), noise(11, 5000)).unwrap();
     built(&product, &tree, "1.1.0", "2.bundle").unwrap();
-    let options = DeltaOptions {
-        root: &product.root.root,
-        keys: std::slice::from_ref(&product.release_key),
-        level: Level::new(3).unwrap(),
-        threads: Threads::new(2),
-        folder: product.folder.path(),
-        existing: Existing::Refuse,
-    };
+    let options = product.delta_options();
     let made =
         delta::make(&[product.path("1.bundle")], &product.path("2.bundle"), &options, &Silent).unwrap();
     assert_eq!(made[0].path, product.path("greenhouse-core-1.1.0-from-1.0.0.delta"));

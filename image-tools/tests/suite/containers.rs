@@ -5,7 +5,7 @@ use bistable_format::compose::{ComposeError, Problem};
 use bistable_format::content::Containers;
 use bistable_format::{ArtifactId, Content, Digest};
 use bistable_image::build::{BuildError, Built, Input};
-use bistable_image::delta::{self, DeltaOptions, Level};
+use bistable_image::delta;
 use bistable_image::oci::{ImageArg, ImageProblem, OciError};
 use bistable_image::volume::VolumeError;
 use bistable_image::{BuildOptions, Existing, Silent, Threads, build, verify};
@@ -502,14 +502,7 @@ fn a_changed_top_layer_costs_its_change_and_nothing_below() {
         options.version = version.parse().unwrap();
         build(&options, &Silent).unwrap();
     }
-    let options = DeltaOptions {
-        root: &product.root.root,
-        keys: std::slice::from_ref(&product.release_key),
-        level: Level::new(3).unwrap(),
-        threads: Threads::new(2),
-        folder: product.folder.path(),
-        existing: Existing::Refuse,
-    };
+    let options = product.delta_options();
     let made =
         delta::make(&[product.path("old.bundle")], &product.path("new.bundle"), &options, &Silent).unwrap();
     let bytes: Vec<u64> = made[0].delta.artifacts.iter().map(|artifact| artifact.data_bytes).collect();

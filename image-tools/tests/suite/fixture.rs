@@ -1,8 +1,9 @@
 //! A small product: keys, a root, a root file system, a boot volume.
 use bistable_format::KeyKind;
 use bistable_format::VolumeKind;
+use bistable_image::delta::{DeltaOptions, Level};
 use bistable_image::root::SignedRoot;
-use bistable_image::{BuildOptions, Silent, build};
+use bistable_image::{BuildOptions, Existing, Silent, Threads, build};
 use bistable_kit::product::Keys;
 pub(crate) use bistable_kit::product::{key, noise, root_of};
 use std::fs;
@@ -54,6 +55,18 @@ impl Product {
         let mut o = self.keys.options("1.2.3", [self.path("system"), self.path("boot"), self.path(out)]);
         o.level = bistable_image::build::Level::new(3).unwrap();
         o
+    }
+
+    /// Deltas of its bundles, made fast.
+    pub(crate) fn delta_options(&self) -> DeltaOptions<'_> {
+        DeltaOptions {
+            root: &self.root.root,
+            keys: std::slice::from_ref(&self.release_key),
+            level: Level::new(3).unwrap(),
+            threads: Threads::new(2),
+            folder: self.folder.path(),
+            existing: Existing::Refuse,
+        }
     }
 
     /// Build with the defaults above.

@@ -22,11 +22,9 @@ use bistable_boot::{
     component::{Component, ComponentRecord, Held},
 };
 use bistable_format::{
-    Artifact, Content, Digest, Envelope, Head, Release, Role, TrustError,
-    archive::{END_BYTES, Entry, EntryKind},
-    content::Directory,
-    limits, release,
+    Artifact, Content, Digest, Envelope, Head, Release, Role, TrustError, content::Directory, limits, release,
 };
+use bistable_kit::product::archive;
 use ed25519_dalek::SigningKey;
 use semver::Version;
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
@@ -77,24 +75,6 @@ pub(super) fn files(version: &str, behavior: &str) -> BTreeMap<String, Vec<u8>> 
         .into()
 }
 
-pub(super) fn tar(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
-    let mut tar = Vec::new();
-    for (path, content) in files {
-        let entry = Entry {
-            path: path.as_bytes(),
-            kind: EntryKind::File,
-            mode: 0o644,
-            mtime: 0,
-            bytes: content.len() as u64,
-        };
-        tar.extend(entry.encode());
-        tar.extend(content);
-        tar.resize(tar.len() + entry.padding(), 0);
-    }
-    tar.resize(tar.len() + END_BYTES, 0);
-    tar
-}
-
 /// A release of that version that behaves like that.
 pub(super) fn made(version: &str, behavior: &str) -> Made {
     made_of(version, files(version, behavior), |_| {})
@@ -105,7 +85,7 @@ pub(super) fn made_of(
     files: BTreeMap<String, Vec<u8>>,
     change: impl FnOnce(&mut Release),
 ) -> Made {
-    let tar = tar(&files);
+    let tar = archive(files.iter().map(|(path, content)| (path.as_str(), content.as_slice())));
     let zero = Digest([0; 32]);
     let archive = Artifact {
         bytes: tar.len() as u64,

@@ -9,11 +9,10 @@ use super::{
     upstream::Upstream,
 };
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts},
 };
 use bistable_format::name::check_name;
-use tokio::time::timeout;
 
 /// Bytes of a form without a file.
 const FORM: usize = 4 << 10;
@@ -81,14 +80,7 @@ async fn answered(response: Response<Body>) -> Result<Response<Body>, Problem> {
 
 /// The fields of a form. Our own values need no encoding, so none is decoded.
 async fn fields(upstream: &Upstream, body: Body) -> Result<Vec<(String, String)>, Problem> {
-    let read = timeout(upstream.patience, to_bytes(body, FORM)).await;
-    let bytes = match read {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            return Err(Problem::new(Kind::TooLarge, format!("the form has more than {FORM} bytes")));
-        }
-        Err(_) => return Err(Problem::new(Kind::SlowBody, "the form was not complete in time")),
-    };
+    let bytes = upstream.whole("form", body, FORM).await?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())

@@ -6,7 +6,7 @@ use super::super::{
     ws,
 };
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt, Limited};
@@ -79,7 +79,7 @@ impl Upstream {
                 "the daemon does not answer: `systemctl status bistable.service` says why",
             )
         };
-        let body = if is_short(headers) { self.whole(body).await? } else { body };
+        let body = if is_short(headers) { self.whole("body", body, WHOLE).await?.into() } else { body };
         let connected = timeout(self.patience, UnixStream::connect(&self.socket)).await;
         let stream = connected.map_err(|e| absent(&e))?.map_err(|e| absent(&e))?;
         let (mut sender, connection) =
@@ -117,11 +117,13 @@ impl Upstream {
         Ok(response)
     }
 
-    /// A short body, when all of it is there.
-    async fn whole(&self, body: Body) -> Result<Body, Problem> {
-        let read = timeout(self.patience, to_bytes(body, WHOLE)).await;
-        let bytes = read.ok().and_then(Result::ok);
-        bytes.map(Body::from).ok_or_else(|| Problem::new(Kind::Malformed, "the request's body did not come"))
+    /// A short body, once all of it is there; `what` it is, for messages.
+    pub(super) async fn whole(&self, what: &str, body: Body, most: usize) -> Result<Bytes, Problem> {
+        match timeout(self.patience, to_bytes(body, most)).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(_)) => Err(Problem::new(Kind::TooLarge, format!("the {what} has more than {most} bytes"))),
+            Err(_) => Err(Problem::new(Kind::SlowBody, format!("the {what} was not complete in time"))),
+        }
     }
 
     /// A read whose answer is for a page; the response itself if it is no 200.

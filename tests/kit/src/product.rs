@@ -1,6 +1,9 @@
 //! What every test product is made of: bytes that don't compress, keys, a root, small images, and what a channel says of them.
 use bistable_format::{
-    Constraints, Digest, KeyKind, Offer, Requires, Role, Urgency, channel::Passage, content::IMAGE_KIND,
+    Constraints, Digest, KeyKind, Offer, Requires, Role, Urgency,
+    archive::{END_BYTES, Entry, EntryKind},
+    channel::Passage,
+    content::IMAGE_KIND,
 };
 use bistable_image::{
     BuildOptions, Threads,
@@ -23,6 +26,25 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
         x.to_le_bytes()
     };
     std::iter::repeat_with(&mut next).flatten().take(len).collect()
+}
+
+/// The canonical archive of these files, which are in the order of their paths.
+pub fn archive<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (path, content) in files {
+        let entry = Entry {
+            path: path.as_bytes(),
+            kind: EntryKind::File,
+            mode: 0o644,
+            mtime: 0,
+            bytes: content.len() as u64,
+        };
+        archive.extend(entry.encode());
+        archive.extend(content);
+        archive.resize(archive.len() + entry.padding(), 0);
+    }
+    archive.resize(archive.len() + END_BYTES, 0);
+    archive
 }
 
 /// The key of that number.
