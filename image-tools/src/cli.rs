@@ -34,6 +34,8 @@ pub enum Verb {
     Root(cmd::root::Root),
     /// Build a signed bundle from a root file system and a boot volume, or from the tree of a component
     Build(Box<cmd::build::Args>),
+    /// Build a signed bundle from a release of someone else: a file of a GitHub release
+    Import(Box<cmd::import::Args>),
     /// Show what a bundle, delta, release, root or key says
     Inspect(cmd::inspect::Args),
     /// Check every byte of a bundle or delta against a root
@@ -89,7 +91,7 @@ pub enum Verb {
 /// The verbs as help shows them: the order is that of [`Verb`].
 const GROUPS: Groups<'static> = &[
     ("Keys", &["key", "root"]),
-    ("Releases", &["build", "inspect", "verify", "card", "delta", "diff"]),
+    ("Releases", &["build", "import", "inspect", "verify", "card", "delta", "diff"]),
     ("Publish", &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "channel"]),
     ("Find", &["list", "search", "show"]),
     ("Maintain", &["fsck", "prune", "sync", "site", "metrics", "audit"]),
@@ -149,6 +151,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Key(verb) => cmd::key::run(verb, out),
         Verb::Root(verb) => cmd::root::run(verb, out),
         Verb::Build(args) => cmd::build::run(*args, out),
+        Verb::Import(args) => cmd::import::run(*args, out),
         Verb::Delta(args) => cmd::delta::run(&args, out),
         Verb::Diff(args) => cmd::diff::run(&args, out),
         Verb::Inspect(args) => cmd::inspect::run(&args, out),

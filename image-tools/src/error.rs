@@ -1,8 +1,10 @@
 //! Everything that can go wrong, and the exit code that it means.
+use crate::archive::TreeError;
 use crate::build::BuildError;
 use crate::bundle::BundleError;
 use crate::card::CardError;
 use crate::delta::{ApplyError, DeltaError, VerifyDeltaError};
+use crate::fetch::FetchError;
 use crate::inspect::InspectError;
 use crate::keys::KeyError;
 use crate::output::OutputError;
@@ -52,7 +54,7 @@ pub enum Exit {
     Untrusted = 5,
     /// Things don't fit together: a slot too small for an image.
     Incompatible = 6,
-    /// Not now: a gate opens later.
+    /// Not now: a gate opens later, a server can't be reached or asks to be left alone.
     TryLater = 75,
 }
 
@@ -82,6 +84,12 @@ pub enum Error {
     /// While building.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// While asking another server.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// While preparing a component's tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// While verifying.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -192,6 +200,7 @@ impl Error {
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
+            Error::Fetch(e) => fetch(e),
             Error::Delta(e) => delta(e),
             Error::VerifyDelta(e) => verify_delta(e),
             Error::Store(e) => store(e),
@@ -259,6 +268,19 @@ impl Error {
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
             _ => Exit::Failed,
         }
+    }
+}
+
+fn fetch(error: &FetchError) -> Exit {
+    match error {
+        e if e.passes() => Exit::TryLater,
+        FetchError::Digest { .. } => Exit::Untrusted,
+        FetchError::Address { .. }
+        | FetchError::Plain { .. }
+        | FetchError::Tag { .. }
+        | FetchError::Assets { .. } => Exit::Usage,
+        FetchError::NoRelease { .. } => Exit::NothingToDo,
+        _ => Exit::Failed,
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`volume`] | directories, tars and images become raw volume images |
 //! | [`archive`] | the complete tree of a component becomes one tar |
 //! | [`oci`] | images of containers become layers, each once, and manifests |
+//! | [`fetch`] | releases of other people's servers |
 //! | [`disk`] | a finished disk image becomes the two volumes |
 //! | [`mod@build`] | raw volumes become a signed bundle |
 //! | [`delta`] | a release made from the one before |
@@ -42,6 +43,7 @@ pub mod cli;
 pub mod delta;
 pub mod disk;
 mod error;
+pub mod fetch;
 pub mod inspect;
 pub mod keys;
 pub mod manual;

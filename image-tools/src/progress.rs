@@ -4,6 +4,8 @@ use bistable_format::ArtifactId;
 /// A part of the work that is worth a bar of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Downloading a file. Counts its bytes.
+    Fetch,
     /// Decompressing a disk image. Counts bytes of the compressed file.
     Unpack,
     /// Making a disk image's system run in either slot. Its total is not known.
@@ -30,6 +32,7 @@ impl Stage {
     /// What it is called, in bars and in JSON.
     pub fn name(self) -> String {
         match self {
+            Stage::Fetch => "download".into(),
             Stage::Unpack => "unpack image".into(),
             Stage::Edit => "edit system".into(),
             Stage::Plan(artifact) => format!("read {artifact}"),

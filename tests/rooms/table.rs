@@ -40,7 +40,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "channel compat compose resolve",
             "attestation chain choice delta freshness",
             "bundle",
-            "archive repository",
+            "archive repository tag",
         ],
         left: &[],
     },
@@ -72,7 +72,7 @@ pub(crate) const HOUSE: &[Plan] = &[
         layers: &[
             "clock parallel progress size zero",
             "output",
-            "keys",
+            "fetch keys",
             "root",
             "volume",
             "archive disk oci",
@@ -96,7 +96,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     },
     Plan {
         folder: "tests/kit/src",
-        layers: &["command_line disk_log flow hex product program put", "tree", "fat"],
+        layers: &["command_line disk_log flow hex product program put web_server", "github tree", "fat"],
         left: &[],
     },
     Plan { folder: "tests/proof/src", layers: &["model prove", "main"], left: &[] },

@@ -36,6 +36,7 @@
 //! | [`limits`] | how large anything may be |
 //! | [`name`] | which names there can be |
 //! | [`version`] | how versions compare |
+//! | [`tag`] | versions as tags of other people name them |
 //! | [`text`] | which characters may reach a terminal |
 //! | [`exposition`] | metrics as text, of both programs |
 //! | [`failure`] | how both programs report one |
@@ -87,6 +88,7 @@ pub mod resolve;
 pub mod rollout;
 pub mod root;
 pub mod selftest;
+pub mod tag;
 pub mod text;
 mod trust;
 pub mod version;

@@ -1,4 +1,4 @@
-//! What `build` and `card` make.
+//! What `build`, `import` and `card` make.
 use super::{DeltaMade, path_text};
 use crate::build;
 use crate::card::Card;
@@ -31,6 +31,24 @@ pub struct Built {
     pub assemble_seconds: f64,
     /// Seconds in all.
     pub seconds: f64,
+}
+
+/// A bundle that was made from what another server has.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ImportedRelease {
+    /// Where it is from: a release, or an image by its digest.
+    pub source: String,
+    /// Its tag there.
+    pub tag: Option<String>,
+    /// The file of the release; null for an image of a registry.
+    pub asset: Option<String>,
+    /// SHA-256 of the file, or of the image's manifest.
+    pub sha256: String,
+    /// Whether the server said the same SHA-256 beforehand.
+    pub verified: bool,
+    /// The bundle.
+    pub bundle: Built,
 }
 
 /// An artifact of a bundle.

@@ -43,7 +43,7 @@ pub use inspected::{
     List, Requires, Trust,
 };
 pub use key::{KeyInfo, KeyKind, KeyMade};
-pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition};
+pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition, ImportedRelease};
 pub use manual::{CompletionsPrinted, ManualWritten};
 pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
@@ -70,6 +70,8 @@ pub enum Answer {
     RootSigned(RootSigned),
     /// `build`.
     Built(Box<Built>),
+    /// `import`.
+    Imported(Box<ImportedRelease>),
     /// `delta`.
     DeltasMade(DeltasMade),
     /// `diff`.

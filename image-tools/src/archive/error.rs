@@ -1,4 +1,5 @@
 //! What of a tree can't be in an archive.
+use crate::output::OutputError;
 use crate::volume::VolumeError;
 use bistable_format::archive::ArchiveError;
 use semver::Version;
@@ -45,6 +46,28 @@ pub enum TreeError {
         /// The directory or archive.
         tree: PathBuf,
     },
+    /// No folder is around the tree.
+    #[error(
+        "{tree}: --strip leaves out a folder that is alone, and there is {}: give a smaller number",
+        if .names.is_empty() { "nothing".into() } else { .names.join(", ") }, tree = tree.display()
+    )]
+    Strip {
+        /// The archive.
+        tree: PathBuf,
+        /// What there is.
+        names: Vec<String>,
+    },
+    /// The command that prepares a tree failed.
+    #[error("the command {command:?} {why}")]
+    Command {
+        /// The command.
+        command: String,
+        /// How it ended.
+        why: String,
+    },
+    /// The tree can't be unpacked here.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// What archives don't have.

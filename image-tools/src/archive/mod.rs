@@ -8,10 +8,12 @@
 //! What a device couldn't keep as it is, is refused here, with the path and what to do: the folder in which devices keep components is
 //! mounted without setuid bits and devices, belongs to root, and is replaced as a whole.
 mod error;
+mod prepare;
 mod read;
 mod stamp;
 
 pub use error::{Refused, TreeError};
+pub use prepare::{Preparation, Prepared, prepare};
 pub use read::{ArchiveCheck, NotUnpacked};
 
 use crate::volume::tree::{Kind, Node, Tree};
@@ -59,6 +61,23 @@ impl ArchivePlan {
     ) -> Result<ArchivePlan, TreeError> {
         let (input, mut tree) = open_tree(path, source_date_epoch, temp_dir)?;
         add_version(path, &mut tree, version, source_date_epoch, temp_dir)?;
+        ArchivePlan::of(path, input, tree)
+    }
+
+    /// Read a directory or a tar, and check all of it. Nothing is added.
+    ///
+    /// # Errors
+    /// What of it can't be in an archive; see [`TreeError`].
+    pub(crate) fn read(
+        path: &Path,
+        source_date_epoch: u64,
+        temp_dir: Option<&Path>,
+    ) -> Result<ArchivePlan, TreeError> {
+        let (input, tree) = open_tree(path, source_date_epoch, temp_dir)?;
+        ArchivePlan::of(path, input, tree)
+    }
+
+    fn of(path: &Path, input: InputKind, tree: Tree) -> Result<ArchivePlan, TreeError> {
         let mut plan = ArchivePlan {
             path: path.into(),
             input,

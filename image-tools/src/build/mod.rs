@@ -107,7 +107,7 @@ impl Input {
     }
 
     /// The component that is built; none for an image.
-    fn component(&self) -> Option<&str> {
+    pub(crate) fn component(&self) -> Option<&str> {
         match self {
             Input::Volumes { .. } | Input::Disk(_) => None,
             Input::Tree { component, .. } | Input::Containers { component, .. } => Some(component),

@@ -25,7 +25,7 @@ pub struct Completions {
 }
 
 pub(crate) fn run(args: &Args, command: Command, out: Out) -> Result<(), Error> {
-    let seconds = i64::try_from(super::build::build_time()?).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(super::release_args::build_time()?).unwrap_or(i64::MAX);
     let date = jiff::Timestamp::from_second(seconds)
         .map_err(|e| Error::Usage(format!("SOURCE_DATE_EPOCH is not a time: {e}")))?
         .strftime("%Y-%m-%d")

@@ -27,7 +27,7 @@ pub struct Args {
     #[command(flatten)]
     of: Of,
     /// Only versions that meet this: `^1.2`, `>=2, <3`.
-    #[arg(long, value_name = "REQ", value_parser = super::build::requirement)]
+    #[arg(long, value_name = "REQ", value_parser = super::release_args::requirement)]
     version: Option<VersionReq>,
     /// Only what runs on this board.
     #[arg(long)]

@@ -9,30 +9,39 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
     (3, "nothing to do, or nothing there"),
     (5, "a signature or digest is wrong, or a repository is not the one seen before"),
     (6, "incompatible: parts don't fit together, or a newer Bistable is needed"),
-    (75, "try again later: a gate opens later, or another program was faster"),
+    (75, "try again later: a gate opens later, another program was faster, or a server can't be reached"),
 ];
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("NAME.key, NAME.pub", "secret and public half of a key; only its owner may read a secret key"),
     ("X.root", "a signed root: which keys may sign what"),
     (
         "~/.local/state/bistable-image",
         "what this computer remembers of repositories: their first root, and the highest number of each channel",
     ),
+    (
+        "~/.cache/bistable-image",
+        "what import was answered and downloaded in part; may be deleted at any time",
+    ),
     ("~/.local/share/bistable/repository", "the repository, if neither --repo nor BISTABLE_REPO names one"),
 ];
 
-const ENVIRONMENT: [(&str, &str); 7] = [
+const ENVIRONMENT: [(&str, &str); 9] = [
     ("BISTABLE_REPO", "the repository, as --repo"),
     ("BISTABLE_ROOT", "the root, as --root; not of inspect"),
     ("BISTABLE_CHANNEL_KEY", "the key of verbs that sign channels, as --key"),
     ("BISTABLE_BY", "who does this, for the audit, as --by"),
     ("BISTABLE_STATE_DIR", "the folder in which this computer remembers repositories"),
+    (
+        "GITHUB_TOKEN, GH_TOKEN",
+        "the token of import at GitHub, if --token-file is not given; sent to the API's address only",
+    ),
+    ("GITHUB_API_URL", "where GitHub's API is, as --api"),
     ("SOURCE_DATE_EPOCH", "the build time, in seconds since 1970"),
     ("AWS_*", "access to a repository at s3://"),
 ];
 
-const EXAMPLES: [(&str, &str, &str); 22] = [
+const EXAMPLES: [(&str, &str, &str); 23] = [
     ("bistable-image", "bistable-image key new --out release", "make a key"),
     (
         "bistable-image",
@@ -66,6 +75,12 @@ const EXAMPLES: [(&str, &str, &str); 22] = [
         "bistable-image build --product hub --version 1.1.0 --board pi4 --from-img raspios.img.xz --overlay overlay \
          --key release.key --root root.root --out hub-1.1.0.bundle",
         "from the image of a finished card",
+    ),
+    (
+        "bistable-image-import",
+        "bistable-image import github:acme/core --component core --product hub --board pi4 --key release.key --root root.root \
+         --out core.bundle",
+        "the newest version of a component, from its releases at GitHub",
     ),
     (
         "bistable-image-inspect",

@@ -51,6 +51,12 @@ impl Product {
         self.folder.path().join(name)
     }
 
+    /// The keys and the root as files: release.key, root.root.
+    pub(crate) fn write_keys(&self) {
+        self.keys.release_key.write(&self.path("release")).unwrap();
+        fs::write(self.path("root.root"), &self.root.bytes).unwrap();
+    }
+
     pub(crate) fn options(&self, out: &str) -> BuildOptions {
         let mut o = self.keys.options("1.2.3", [self.path("system"), self.path("boot"), self.path(out)]);
         o.level = bistable_image::build::Level::new(3).unwrap();

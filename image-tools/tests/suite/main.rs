@@ -18,6 +18,7 @@ mod disk_full;
 mod fixture;
 mod from_img;
 mod from_img_hostile;
+mod import_github;
 mod saved_image;
 mod tools;
 mod trust;

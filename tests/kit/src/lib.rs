@@ -9,16 +9,20 @@
 //! | [`fat`] | the files of a FAT volume, by a reader of our own |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
 //! | [`product`] | what every test product is made of: noise, keys, a root, small images, offers |
+//! | [`web_server`] | a web server: a function from requests to answers |
+//! | [`github`] | a stand-in for GitHub's releases |
 //! | [`mod@hex`] | numbers and bytes as digits |
 pub mod command_line;
 pub mod disk_log;
 pub mod fat;
 pub mod flow;
+pub mod github;
 pub mod hex;
 pub mod product;
 pub mod program;
 mod put;
 pub mod tree;
+pub mod web_server;
 
 pub use put::put;
 
