@@ -12,7 +12,7 @@ use crate::{
 };
 use bistable_boot::{
     ReleaseId,
-    component::{ComponentRecord, Held},
+    component::{ComponentRecord, Held, State},
 };
 use bistable_format::{
     Digest, Release,
@@ -281,15 +281,20 @@ pub fn facts(device: &Device, name: &str) -> Result<ComponentFacts, Error> {
     let record = record(device)?;
     let component = record.get(name);
     let digest = |release: ReleaseId| Digest(release.0);
+    // What is tried already is decided first.
+    let in_flight = component.and_then(|component| match &component.state {
+        State::Installing(target) | State::Staged(target) => Some(target),
+        _ => None,
+    });
     let current = component.and_then(|component| component.current.as_ref());
-    let rejected = component.map_or(&[][..], |component| &component.rejected);
     Ok(ComponentFacts {
         name: name.into(),
         kinds: KINDS.into(),
         running: current.map(|held| (digest(held.release), held.version.clone())),
         security_floor: component.map_or(0, |component| component.security_floor),
         others: others(device, name, &record),
-        rejected: rejected.iter().map(|rejected| digest(rejected.release)).collect(),
+        rejected: component.map(|component| component.rejected.clone()).unwrap_or_default(),
+        in_flight: in_flight.map(|held| (digest(held.release), held.version.clone())),
     })
 }
 
@@ -305,7 +310,7 @@ pub fn link_all(device: &mut Device) -> Result<Vec<String>, Error> {
     }
     let record = stored.ok().map(|stored| stored.record);
     let (mut linked, mut problem) = (Vec::new(), None);
-    for name in directories(device) {
+    for name in managed(device) {
         match write_links(&mut *device.board.store, record.as_ref(), &name) {
             Ok(()) => linked.push(name),
             Err(e) => problem = problem.or(Some(e.into())),
@@ -325,7 +330,7 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
     }
     let opens = device.release_trust()?;
     let mut record = ComponentRecord::new(&device.record.product);
-    for name in directories(device) {
+    for name in managed(device) {
         let store = &mut device.board.store;
         let Some(version) = store.current(&name)? else { continue };
         let signed = store.release(&name, &version)?;
@@ -347,8 +352,8 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
     device.recreate_components(record)
 }
 
-/// The components that this device updates.
-fn directories(device: &Device) -> Vec<String> {
+/// The components that this device updates, by name.
+pub fn managed(device: &Device) -> Vec<String> {
     let components = &device.settings.components;
     let names = components.iter().map(|component| component.name.clone());
     names.filter(|name| subject(components, name).is_ok()).collect()

@@ -5,19 +5,22 @@ use crate::{
     agent::{Agent, components},
     config::{Settings, SourceLimits},
     error::{BundleError, CheckError},
-    offer::channel::{self, Found, Remember, Unusable},
+    offer::channel::{self, Found, OfferedComponent, Remember, Taken, Unusable},
     source::{Limits, Location, RetryPolicy, Source, SourceError, http::Rate},
     steps::install::{self, Allowed, Opened, RemoteArchive, running_release},
 };
 use bistable_boot::{Now, Saved, Target};
-use bistable_format::{Content, compat::Direction, name::check_channel_name};
+use bistable_format::{Release, compat::Direction, name::check_channel_name};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
 pub(super) fn check(agent: &mut Agent<'_>, repository: &Offers) -> Result<Reply, Failed> {
     let (mut mirrors, mut found) = look(agent, repository, Remember::Yes)?;
     let opened = found.open(&mut *mirrors, None);
+    let components = offered(agent, repository, &mut *mirrors, &mut found)?;
+    let is_offered = components.iter().any(|component| component.takes.is_some());
     let mut report = found.report();
+    report.components = components;
     match opened {
         Ok((mut opened, _)) => {
             let running = running_release(&mut agent.device)?;
@@ -36,11 +39,57 @@ pub(super) fn check(agent: &mut Agent<'_>, repository: &Offers) -> Result<Reply,
             }
             Ok(Reply::new(report.text(), Answer::Checked(Box::new(report))))
         }
+        Err(Error::NothingToDo(_)) if is_offered => {
+            Ok(Reply::new(report.text(), Answer::Checked(Box::new(report))))
+        }
         Err(e) => {
             let e = if matches!(e, Error::NothingToDo(_)) { Error::NothingToDo(report.text()) } else { e };
             Err(Failed::with(e, Answer::Checked(Box::new(report))))
         }
     }
+}
+
+/// What is on offer of each component that this device updates. Trouble with one keeps none of the others, nor the image, from being
+/// reported.
+fn offered(
+    agent: &mut Agent<'_>,
+    asked: &Offers,
+    source: &mut dyn Source,
+    found: &mut Found,
+) -> Result<Vec<OfferedComponent>, Error> {
+    let mut components = Vec::new();
+    for name in components::managed(&agent.device) {
+        let opened = components::facts(&agent.device, &name)
+            .map(|facts| (found.open_component(&facts, source, None), facts));
+        let (opened, facts) = match opened {
+            Ok((Err(e), _)) | Err(e) if e.stopping().is_some() => return Err(e),
+            Ok(both) => both,
+            Err(e) => {
+                agent.remark(&format!("component {name} can't be looked up: {e}"));
+                continue;
+            }
+        };
+        let takes = match opened {
+            Ok((opened, _)) => {
+                let most = allowed(&agent.device.settings, asked, None).bytes;
+                let refused = too_much(opened.release(), most).map(|e| e.to_string());
+                Some(Taken::new(opened.release(), opened.release_id().to_string(), refused))
+            }
+            Err(Error::NothingToDo(_)) => None,
+            Err(e) => {
+                agent.remark(&format!("component {name}: {e}"));
+                None
+            }
+        };
+        components.push(found.offered(&facts, takes));
+    }
+    Ok(components)
+}
+
+/// Whether a component's release is more than may be fetched.
+fn too_much(release: &Release, most: Option<u64>) -> Option<BundleError> {
+    let bytes = release.content.artifacts().iter().map(|(_, artifact)| artifact.data_bytes).sum();
+    most.filter(|most| bytes > *most).map(|most| BundleError::TooMuch { bytes, most })
 }
 
 /// Find what the channel offers, or the version of it that is wanted, and do something with its verified release. `unusable` gets the
@@ -90,21 +139,24 @@ pub(super) fn with_component(
     name: &str,
     wanted: &Wanted,
     remember: Remember,
+    unusable: &mut Vec<Unusable>,
     act: impl FnOnce(&mut Agent<'_>, RemoteArchive<Box<dyn Source>>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut facts = components::facts(&agent.device, name)?;
     let version = wanted.version();
-    let (mut mirrors, found) = look(agent, &wanted.offers, remember)?;
+    let (mut mirrors, mut found) = look(agent, &wanted.offers, remember)?;
     if wanted.retry_rejected {
         facts.rejected.clear();
     }
-    let (offer, _) = found.pick_component(&facts, version)?;
-    let opened = found.fetch(offer, &mut *mirrors)?;
+    let opened = found.open_component(&facts, &mut *mirrors, version);
+    unusable.extend_from_slice(found.unusable());
+    let (opened, _) = opened?;
+    for Unusable { version, problem, .. } in found.unusable() {
+        agent.remark(&format!("component {name} {version} can't be used: {problem}"));
+    }
     let most = allowed(&agent.device.settings, &wanted.offers, version).bytes;
-    if let (Content::Directory(directory), Some(most)) = (&opened.release().content, most)
-        && directory.archive.data_bytes > most
-    {
-        return Err(BundleError::TooMuch { bytes: directory.archive.data_bytes, most }.into());
+    if let Some(e) = too_much(opened.release(), most) {
+        return Err(e.into());
     }
     act(agent, RemoteArchive::new(opened, mirrors))
 }

@@ -1,14 +1,14 @@
 //! What the requests about components do.
 use super::{
     Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, Context, Failed, From,
-    Reply, Request, channel,
+    Reply, Request, channel, reply::with_unusable,
 };
 use crate::{
     Device, Error,
     agent::{Agent, components},
     component::Archive,
     error::ComponentError,
-    offer::channel::Remember,
+    offer::channel::{Remember, Unusable},
     source::Source,
     steps::install::{Bundle, Overrides, RemoteArchive},
 };
@@ -58,11 +58,12 @@ pub(super) fn handle(
     if let Request::ComponentRepair = request {
         components::recreate(&mut agent.device)?;
     }
-    let Some(name) = request.component() else { return Ok(shown(&agent.device, None)?) };
+    let Some(name) = request.component() else { return Ok(shown(&agent.device, None, context)?) };
     match request {
         Request::ComponentUpdate(update) => {
-            let done = update_of(agent, update, context);
-            updated(agent, request, name, done, context)
+            let mut unusable = Vec::new();
+            let done = update_of(agent, update, context, &mut unusable);
+            with_unusable(updated(agent, request, name, done, context), &unusable)
         }
         Request::ComponentResume(_) => {
             let done = agent.resume_component(name);
@@ -79,7 +80,7 @@ pub(super) fn handle(
                 Request::ComponentReset(_) => agent.reset_component(name)?,
                 _ => {}
             }
-            Ok(shown(&agent.device, Some(name))?)
+            Ok(shown(&agent.device, Some(name), context)?)
         }
     }
 }
@@ -88,6 +89,7 @@ fn update_of(
     agent: &mut Agent<'_>,
     ComponentUpdate { component: name, wanted }: &ComponentUpdate,
     context: &mut dyn Context,
+    unusable: &mut Vec<Unusable>,
 ) -> Result<(), Error> {
     let overrides = Overrides { rejected: wanted.retry_rejected, withdrawn: wanted.force_withdrawn };
     let take = |agent: &mut Agent<'_>, content: &mut dyn Archive| match wanted.dry_run {
@@ -102,7 +104,7 @@ fn update_of(
         }
         From::Channel | From::Version(_) => {
             let remember = if wanted.dry_run { Remember::No } else { Remember::Yes };
-            channel::with_component(agent, name, wanted, remember, |agent, archive| {
+            channel::with_component(agent, name, wanted, remember, unusable, |agent, archive| {
                 take(agent, &mut FromChannel(archive))
             })
         }
@@ -160,7 +162,7 @@ fn updated(
 }
 
 /// All components, or one.
-fn shown(device: &Device, only: Option<&str>) -> Result<Reply, Error> {
+fn shown(device: &Device, only: Option<&str>, context: &mut dyn Context) -> Result<Reply, Error> {
     if let Some(only) = only {
         components::subject(&device.settings.components, only)?;
     }
@@ -169,11 +171,13 @@ fn shown(device: &Device, only: Option<&str>) -> Result<Reply, Error> {
     names.extend(record.components.iter().map(|c| c.name.as_str()));
     names.sort_unstable();
     names.dedup();
+    let offered = context.offered();
     let wanted = names.into_iter().filter(|name| only.is_none_or(|only| only == *name));
     let components: Vec<ComponentStatus> = wanted
         .map(|name| {
-            let known = record.get(name).cloned();
-            ComponentStatus::from(&known.unwrap_or_else(|| Component::registered(name)))
+            let known = record.get(name).cloned().unwrap_or_else(|| Component::registered(name));
+            let offered = offered.get(name).filter(|offered| offered.is_open(&known));
+            ComponentStatus { offered: offered.cloned(), ..ComponentStatus::from(&known) }
         })
         .collect();
     let lines: Vec<String> = components.iter().map(ComponentStatus::line).collect();

@@ -1,5 +1,6 @@
 //! What the verbs of components answer.
 use super::Code;
+use crate::events::OfferedVersion;
 use bistable_boot::component::{Component, Lifecycle};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub struct ComponentStatus {
     pub rejected: Vec<RejectedVersion>,
     /// How the last update ended.
     pub last: Option<LastUpdate>,
+    /// The version that the channel offered for it when it was last checked, unless it was installed or rejected since.
+    #[serde(default)]
+    pub offered: Option<OfferedVersion>,
 }
 
 /// A version that was given up.
@@ -102,6 +106,7 @@ impl From<&Component> for ComponentStatus {
             kept: component.kept.iter().map(|held| held.version.to_string()).collect(),
             rejected: rejected.collect(),
             last,
+            offered: None,
         }
     }
 }
@@ -116,6 +121,9 @@ impl ComponentStatus {
         }
         if !self.kept.is_empty() {
             line.push_str(&format!("  way back: {}", self.kept.join(", ")));
+        }
+        if let Some(offered) = &self.offered {
+            line.push_str(&format!("  on offer: {}", offered.version));
         }
         for rejected in &self.rejected {
             line.push_str(&format!("\n  {} was rejected: {}", rejected.version, rejected.reason));

@@ -2,6 +2,7 @@
 use super::{
     Answer, CardWrites, Context, Failed, From, HealthChecked, MayInstall, Preflighted, Readiness, Reboot,
     Reply, Request, Rested, SelfTested, SelfTestsVerdict, Wanted, channel, component, dates::dates, policy,
+    reply::with_unusable,
 };
 use crate::{
     Device, Error,
@@ -85,11 +86,6 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
         journal_copies,
         components: components.iter().map(|component| ComponentShown::of(component, None)).collect(),
     })
-}
-
-/// A program is told, too, which offers were passed over because they couldn't be opened.
-fn with_unusable(ended: Result<Reply, Failed>, unusable: &[Unusable]) -> Result<Reply, Failed> {
-    ended.map(|reply| reply.passing_over(unusable)).map_err(|failed| failed.passing_over(unusable))
 }
 
 /// Where the agent came to rest, or that the machine rebooted, as was asked for.

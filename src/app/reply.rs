@@ -1,8 +1,14 @@
 //! How a request ended.
 use super::{Answer, CardWrites};
-use crate::{Error, events::End, offer::channel::Unusable, ports::Power, text::printable_lines};
+use crate::{
+    Error,
+    events::{End, OfferedVersion},
+    offer::channel::Unusable,
+    ports::Power,
+    text::printable_lines,
+};
 use bistable_boot::Slot;
-use std::{io::Read, path::Path};
+use std::{collections::BTreeMap, io::Read, path::Path};
 
 /// What a request needs beside the agent.
 pub trait Context {
@@ -16,6 +22,8 @@ pub trait Context {
     fn job(&self) -> Option<String>;
     /// How past updates ended, as far as the event log knows; the oldest first.
     fn ends(&mut self) -> Vec<End>;
+    /// What the channel offered of each component when it was last checked, as far as the event log knows.
+    fn offered(&mut self) -> BTreeMap<String, OfferedVersion>;
     /// Open the bundle of that name, from its beginning.
     ///
     /// # Errors
@@ -89,6 +97,11 @@ impl Failed {
     pub(crate) fn passing_over(self, unusable: &[Unusable]) -> Failed {
         Failed { unusable: unusable.to_vec(), ..self }
     }
+}
+
+/// The same with the offers that were passed over because they couldn't be opened.
+pub(super) fn with_unusable(ended: Result<Reply, Failed>, unusable: &[Unusable]) -> Result<Reply, Failed> {
+    ended.map(|reply| reply.passing_over(unusable)).map_err(|failed| failed.passing_over(unusable))
 }
 
 impl<E: Into<Error>> From<E> for Failed {

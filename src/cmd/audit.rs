@@ -166,4 +166,13 @@ pub(super) fn checked(log: &SharedLog, checked: &Result<Answer, Failed>) {
     });
     let kind = if report.takes.is_some() { Kind::Available } else { Kind::UpToDate };
     log.append(kind, "agent", data);
+    for component in &report.components {
+        let mut data = json!({ "component": component.component, "channel": report.channel });
+        let takes = component.takes.as_ref().and_then(|takes| serde_json::to_value(takes).ok());
+        let kind = if takes.is_some() { Kind::ComponentAvailable } else { Kind::ComponentUpToDate };
+        if let (Some(data), Some(Value::Object(takes))) = (data.as_object_mut(), takes) {
+            data.extend(takes);
+        }
+        log.append(kind, "agent", data);
+    }
 }

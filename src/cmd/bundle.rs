@@ -4,13 +4,14 @@ use crate::{
     Error,
     app::{BundleStream, CardWrites, Context},
     error::BundleError,
-    events::{End, Reading, SharedLog},
+    events::{End, Fold, OfferedVersion, Reading, SharedLog},
     http_client::Scheme,
     ports::{EventPorts, EventStore, Power},
     source::{self, Location, SourceError, Stream},
 };
 use bistable_boot::Slot;
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -46,6 +47,10 @@ impl Context for Opener<'_> {
 
     fn ends(&mut self) -> Vec<End> {
         self.log.map(SharedLog::ends).unwrap_or_default()
+    }
+
+    fn offered(&mut self) -> BTreeMap<String, OfferedVersion> {
+        self.log.map(SharedLog::offered).unwrap_or_default()
     }
 
     fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
@@ -99,7 +104,11 @@ impl Context for Seen {
     }
 
     fn ends(&mut self) -> Vec<End> {
-        self.events.take().map(ends).unwrap_or_default()
+        self.events.take().map(fold).unwrap_or_default().ends
+    }
+
+    fn offered(&mut self) -> BTreeMap<String, OfferedVersion> {
+        self.events.take().map(fold).unwrap_or_default().remembered.offered
     }
 
     fn bundle(&mut self, path: &Path) -> Result<Box<dyn Read>, Error> {
@@ -113,14 +122,14 @@ fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
     Stream::open(Location::parse(url)?.open()?, "")
 }
 
-/// How past updates ended, as far as the log can be read.
-fn ends(ports: EventPorts) -> Vec<End> {
+/// What follows from the log, as far as it can be read.
+fn fold(ports: EventPorts) -> Fold {
     let read = |mut store: Box<dyn EventStore>| Reading::after(&mut *store, u64::MAX);
     match ports.persistent.and_then(read) {
-        Ok(reading) => reading.fold.ends,
+        Ok(reading) => reading.fold,
         Err(e) => {
             log::info!(reason:% = e; "no_dates");
-            Vec::new()
+            Fold::default()
         }
     }
 }

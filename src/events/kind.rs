@@ -111,6 +111,10 @@ pub enum Kind {
     ComponentReconciled,
     /// Something about a component that an operator should know.
     ComponentRemark,
+    /// The channel offers a version of a component that this device takes.
+    ComponentAvailable,
+    /// It offers nothing new of a component.
+    ComponentUpToDate,
 }
 
 /// What follows from a type.
@@ -132,7 +136,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 48] = [
+    pub const ALL: [Kind; 50] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -181,6 +185,8 @@ impl Kind {
         Kind::ComponentFailed,
         Kind::ComponentReconciled,
         Kind::ComponentRemark,
+        Kind::ComponentAvailable,
+        Kind::ComponentUpToDate,
     ];
 
     /// What follows from it.
@@ -238,6 +244,12 @@ impl Kind {
             Kind::ComponentReconciled => component("component.reconciled", Warning),
             Kind::ComponentRemark => {
                 Traits { state: false, durable: false, ..component("component.remark", Info) }
+            }
+            Kind::ComponentAvailable => {
+                Traits { state: false, durable: false, ..component("component.available", Info) }
+            }
+            Kind::ComponentUpToDate => {
+                Traits { state: false, durable: false, ..component("component.up_to_date", Info) }
             }
         }
     }
@@ -326,6 +338,10 @@ impl Kind {
                 "the log did not have what the record of the components has: the first event, or after a power cut between the two"
             }
             Kind::ComponentRemark => "something that an operator should know: `text`",
+            Kind::ComponentAvailable => {
+                "the channel offers a version of it that this device takes: `channel`, `version`, `release`, `bytes` to be fetched, `urgent`, `refused` if it is only fetched when it is named"
+            }
+            Kind::ComponentUpToDate => "the channel offers nothing of it that this device takes",
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => {
                 "a job ended: `exit` as of the same verb on a command line, of a failure `error`, `class`, `severity`"

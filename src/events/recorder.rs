@@ -1,5 +1,5 @@
 //! Writes into the log what the agent does, before anybody else hears of it.
-use super::{End, Ended, Kind, Log, Priority, Shown, Subject, Transition};
+use super::{End, Ended, Kind, Log, OfferedVersion, Priority, Shown, Subject, Transition};
 use crate::{
     Device,
     agent::{AgentEvent, Observer},
@@ -40,6 +40,11 @@ impl SharedLog {
     /// How past updates ended; the oldest first.
     pub fn ends(&self) -> Vec<End> {
         self.0.borrow().fold().ends.clone()
+    }
+
+    /// What the channel offered of each component when it was last checked.
+    pub fn offered(&self) -> BTreeMap<String, OfferedVersion> {
+        self.0.borrow().fold().remembered.offered.clone()
     }
 
     /// Make the log agree with the journal and with this boot, before anything is done. A power cut may have come between a

@@ -1,7 +1,7 @@
 //! What the daemon knows again after a boot: when it looked at the channel, since when a release is staged, and its jobs.
-use super::{Entry, Kind};
+use super::{Entry, Kind, OfferedVersion};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Jobs that are remembered.
 pub const JOBS: usize = 32;
@@ -13,6 +13,8 @@ const TRIALS: usize = 16;
 
 /// Releases that are remembered which the device went back from.
 const LEFT: usize = 16;
+/// Components whose offers are remembered: more than a configuration can declare.
+const OFFERED: usize = 64;
 
 /// What follows for the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Remembered {
     /// What holds a switch off, as was reported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inhibitors: Vec<HeldOff>,
+    /// What the channel offered of each component when it was last checked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub offered: BTreeMap<String, OfferedVersion>,
 }
 
 /// Something that holds a switch off.
@@ -157,6 +162,18 @@ impl LastCheck {
 }
 
 impl Remembered {
+    /// What the channel offers of a component.
+    fn offer(&mut self, kind: Kind, entry: &Entry) {
+        let Some(name) = entry.data.get("component").and_then(serde_json::Value::as_str) else { return };
+        self.offered.remove(name);
+        match serde_json::from_value(entry.data.clone()) {
+            Ok(version) if kind == Kind::ComponentAvailable && self.offered.len() < OFFERED => {
+                self.offered.insert(name.to_owned(), version);
+            }
+            _ => {}
+        }
+    }
+
     /// One more event.
     pub(super) fn add(&mut self, kind: Kind, entry: &Entry) {
         let at = || Moment::of(entry);
@@ -201,6 +218,7 @@ impl Remembered {
                     }
                 }
             }
+            Kind::ComponentAvailable | Kind::ComponentUpToDate => self.offer(kind, entry),
             Kind::JobStarted => {
                 if let Ok(JobStart { operation, via, uid, token }) =
                     serde_json::from_value(entry.data.clone())
@@ -351,6 +369,21 @@ mod tests {
         }
         assert_eq!(remembered.left.len(), LEFT);
         assert_eq!(remembered.left.last().map(|left| &*left.version), Some("1.39.0"));
+        let bytes = serde_json::to_vec(&remembered).unwrap();
+        assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
+    }
+
+    #[test]
+    fn offers_of_components_are_remembered_until_the_next_check() {
+        let mut remembered = Remembered::default();
+        let offer = |n: usize| json!({ "component": format!("c{n}"), "version": "1.1.0", "release": "ab", "bytes": 7 });
+        for n in 0..100 {
+            add(&mut remembered, 1 + n as u64, Kind::ComponentAvailable, offer(n));
+        }
+        assert_eq!((remembered.offered.len(), remembered.offered["c7"].bytes), (OFFERED, 7));
+        add(&mut remembered, 200, Kind::ComponentUpToDate, json!({ "component": "c7" }));
+        add(&mut remembered, 201, Kind::ComponentAvailable, json!({ "component": "c8", "version": 1 }));
+        assert_eq!(remembered.offered.len(), OFFERED - 2, "one that can't be read is none");
         let bytes = serde_json::to_vec(&remembered).unwrap();
         assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
     }

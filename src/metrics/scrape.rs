@@ -28,6 +28,7 @@ pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
         (&f::SLOT, facts.status.map_or_else(Vec::new, slots)),
         (&f::COMPONENT, components(facts)),
         (&f::COMPONENT_UP, components_up(facts)),
+        (&f::COMPONENT_OFFERED, components_offered(facts)),
         (&f::HEALTHY, maybe(healthy.map(flag))),
         (&f::HEALTH_SECONDS, maybe(checked_in.map(|time| time.as_secs_f64()))),
         (&f::UPDATES, updates(facts)),
@@ -102,6 +103,16 @@ fn components_up(facts: &Facts<'_>) -> Vec<Sample> {
         let shown = facts.fold.components.get(&component.name);
         let is_up = shown.is_some_and(|shown| up.contains(&shown.lifecycle.as_str()));
         Sample::labeled([component.name.clone()], flag(is_up))
+    };
+    managed(facts).map(one).collect()
+}
+
+fn components_offered(facts: &Facts<'_>) -> Vec<Sample> {
+    let one = |component: &Component| {
+        let version = facts.fold.components.get(&component.name).and_then(|shown| shown.version.as_ref());
+        let offered = facts.fold.remembered.offered.get(&component.name);
+        let is_other = offered.is_some_and(|offered| Some(&offered.version) != version);
+        Sample::labeled([component.name.clone()], flag(is_other))
     };
     managed(facts).map(one).collect()
 }
@@ -210,8 +221,13 @@ mod tests {
         let text = text(&Fold::default(), live);
         let names: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        let of_status =
-            ["bistable_state", "bistable_slot_info", "bistable_component_info", "bistable_component_up"];
+        let of_status = [
+            "bistable_state",
+            "bistable_slot_info",
+            "bistable_component_info",
+            "bistable_component_up",
+            "bistable_component_update_available",
+        ];
         let in_vain = [
             "bistable_last_check_timestamp_seconds",
             "bistable_last_success_timestamp_seconds",

@@ -14,7 +14,7 @@ use bistable_format::{
     rollout::RolloutState,
 };
 use bistable_kit::product;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{fs, os::unix::fs::symlink};
 
 /// A version of `core`, as it lies in a repository.
@@ -119,4 +119,80 @@ fn version_that_was_withdrawn_is_installed_only_by_force() {
     offer(&pi, &mut shop, 2, &["1.0.0"], |_| {});
     pi.run("component update core --dry-run").must(6, &["was withdrawn from channel production"]);
     pi.run("component update core --dry-run --force-withdrawn").must(0, &[]);
+}
+
+/// What the last check said of `core`.
+fn checked(pi: &Pi, code: i32) -> Value {
+    let json = pi.run("check --json").must(code, &[]).json();
+    json["components"][0].clone()
+}
+
+#[test]
+fn check_names_what_is_on_offer_of_each_component_with_its_size_and_why_not() {
+    let (pi, mut shop) = (pi(), shop());
+    offer(&pi, &mut shop, 1, &["1.0.0"], |_| {});
+    let told = pi.run_once_free("check").must(0, &[]).out;
+    for words in ["component core: no version is installed", "1.0.0  for every device", "kB of 1.0.0"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let listed = pi.run("component list").must(0, &[]).out;
+    assert!(listed.contains("registered") && listed.contains("on offer: 1.0.0"), "{listed}");
+    let takes = checked(&pi, 0)["takes"].clone();
+    assert_eq!(
+        (&takes["version"], &takes["urgent"], &takes["refused"]),
+        (&json!("1.0.0"), &json!(false), &json!(null))
+    );
+    assert!(takes["bytes"].as_u64().unwrap() > 100, "{takes}");
+    assert_eq!(core(&pi)["offered"]["release"], takes["release"]);
+    let metric = |pi: &Pi| {
+        let metrics = pi.run("metrics").must(0, &[]).out;
+        let found =
+            metrics.lines().find(|line| line.starts_with("bistable_component_update_available{")).unwrap();
+        found.rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(metric(&pi), "1");
+
+    pi.config(&format!(
+        "{CONFIG}[source]\nurls = [\"{}\"]\n[update]\nmax_download = 16\n",
+        pi.path("shop").display()
+    ));
+    let refused = checked(&pi, 0)["takes"]["refused"].clone();
+    assert!(refused.as_str().unwrap().contains("max_download"), "{refused}");
+    let told = pi.run("check").must(0, &[]).out;
+    assert!(told.contains("`bistable component update core 1.0.0`; not by itself"), "{told}");
+    pi.run("component update core 1.0.0").must(0, &["1.0.0 is committed"]);
+    assert_eq!((&core(&pi)["offered"], metric(&pi).as_str()), (&json!(null), "0"), "it is installed");
+    let nothing = checked(&pi, 3);
+    assert_eq!(
+        (&nothing["takes"], &nothing["running"], &nothing["offers"][0]["verdict"]),
+        (&json!(null), &json!("1.0.0"), &json!("running"))
+    );
+    let events = pi.run("events --component core --json").must(0, &[]).json();
+    let kinds: Vec<&str> =
+        events["events"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds.first(), Some(&"component.available"));
+    assert_eq!(kinds.last(), Some(&"component.up_to_date"));
+}
+
+/// One release that is missing must not keep a device from the next one.
+#[test]
+fn offer_that_cannot_be_opened_is_reported_and_the_next_one_is_taken() {
+    let (pi, mut shop) = (pi(), shop());
+    offer(&pi, &mut shop, 1, &["1.0.0", "1.0.1"], |_| {});
+    let newest = version("1.0.1");
+    let blob = pi.path("shop").join(repository::blob(&bistable_format::Digest::of(&newest.signed)));
+    let good = fs::read(&blob).unwrap();
+    fs::remove_file(&blob).unwrap();
+    let told = pi.run_once_free("check").must(0, &[]).out;
+    assert!(told.contains("1.0.1  can't be used") && told.contains("kB of 1.0.0"), "{told}");
+    let report = checked(&pi, 0);
+    let verdicts: Vec<_> =
+        report["offers"].as_array().unwrap().iter().map(|o| (&o["version"], &o["verdict"])).collect();
+    assert_eq!(verdicts, [(&json!("1.0.1"), &json!("unusable")), (&json!("1.0.0"), &json!("takes"))]);
+    let done = pi.run("component update core --json").must(0, &["component core 1.0.1 can't be used"]).json();
+    assert_eq!((&done["version"], &done["unusable"][0]["component"]), (&json!("1.0.0"), &json!("core")));
+    pi.run("component update core 1.0.1").must(75, &[]);
+    pi.run("component update core").must(75, &["1.0.1 of component core can't be used"]);
+    fs::write(&blob, good).unwrap();
+    pi.run("component update core").must(0, &["1.0.1 is committed"]);
 }

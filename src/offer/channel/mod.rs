@@ -6,15 +6,19 @@
 //! | `roots` | the keys: a newer root, if there is one, each signed by the one before |
 //! | `newest` | the channel's newest file |
 //! | `equivocation` | whether another file of the same number was accepted before |
-//! | `report` | what the device makes of each offer |
-//! | [`component`](ComponentFacts) | what it offers of a component |
+//! | `line` | what the device makes of one offer |
+//! | `report` | what it makes of all of them |
+//! | [`component`](ComponentFacts) | which offer of a component it takes |
+//! | [`offered`](OfferedComponent) | what is on offer of a component |
 //! | `unusable` | offers that fit and can't be opened |
 //! | `demands` | what the root demands of offers |
 //! | `time` | the time, as far as it is known |
 mod component;
 mod demands;
 mod equivocation;
+mod line;
 mod newest;
+mod offered;
 mod report;
 mod roots;
 mod time;
@@ -22,7 +26,9 @@ mod unusable;
 
 pub use component::ComponentFacts;
 use equivocation::Seen;
-pub use report::{Line, Report};
+pub use line::Line;
+pub use offered::{OfferedComponent, Taken};
+pub use report::Report;
 use roots::Followed;
 pub use unusable::Unusable;
 
@@ -148,9 +154,11 @@ impl Found {
         let choice = self.choose();
         let direction = choice.direction;
         let Some(version) = version else {
-            return choice.taken.map(|offer| (offer, direction)).ok_or_else(|| match self.nothing_usable() {
-                Some(e) => e.into(),
-                None => Error::NothingToDo(report::make(self, &choice).nothing()),
+            return choice.taken.map(|offer| (offer, direction)).ok_or_else(|| {
+                match self.nothing_usable(None) {
+                    Some(e) => e.into(),
+                    None => Error::NothingToDo(report::make(self, &choice).nothing()),
+                }
             });
         };
         let named = choice.considered.iter().find(|c| c.offer.constraints.version == *version);
@@ -204,10 +212,10 @@ impl Found {
     /// Why a device wouldn't take an offer by itself now, if only its turn is what's missing.
     pub fn held(&self, offer: &Offer) -> Option<String> {
         let choice = self.choose();
-        let line = choice.considered.iter().find(|c| c.offer.identity == offer.identity)?;
-        match line.verdict {
+        let considered = choice.considered.iter().find(|c| c.offer.identity == offer.identity)?;
+        match considered.verdict {
             choice::Verdict::Waits(_) | choice::Verdict::TooManyFailures(_) => {
-                Some(report::reason(self, line).1.join("; "))
+                Some(line::reason(self, None, considered).1.join("; "))
             }
             _ => None,
         }
@@ -250,7 +258,7 @@ impl Found {
                 now: self.now,
             },
         );
-        choice.taken = self.taken(&choice);
+        choice.taken = self.taken(None, &choice);
         choice
     }
 }

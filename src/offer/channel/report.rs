@@ -1,32 +1,15 @@
 //! What the device makes of each offer, human-readable and for programs.
-use super::Found;
-use crate::{
-    date::{utc_date, utc_minute},
-    status::Equivocation,
-    steps::install::Download,
+use super::{
+    Found, OfferedComponent,
+    line::{Line, reason, size},
 };
+use crate::{date::utc_date, status::Equivocation, steps::install::Download};
 use bistable_format::{
     Channel,
-    choice::{Choice, Considered, Verdict},
-    compat::Incompatible,
+    choice::{Choice, Considered},
     open::Unreadable,
-    rollout::Admission,
 };
 use serde::Serialize;
-
-/// An offer, and what becomes of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Line {
-    /// Its version.
-    pub version: String,
-    /// `takes`, `fits`, `running`, `rejected`, `enough`, `behind`, `waits`, `older`, `incompatible` or `unusable`.
-    pub verdict: &'static str,
-    /// Why.
-    pub why: Vec<String>,
-    /// When its turn comes, in seconds since 1970, if that is known.
-    pub turn_at: Option<u64>,
-}
 
 /// What a channel has on offer for this device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +43,8 @@ pub struct Report {
     pub refused: Option<String>,
     /// Everything on offer for this product, newest first.
     pub offers: Vec<Line>,
+    /// What is on offer of each component that this device updates, by name.
+    pub components: Vec<OfferedComponent>,
     /// Offers and withdrawals that this version can't read, and why.
     pub unreadable: Vec<String>,
 }
@@ -67,7 +52,7 @@ pub struct Report {
 pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
     let taken = choice.taken.map(|o| o.identity);
     let line = |c: &Considered<'_>| {
-        let (verdict, why, turn_at) = reason(found, c);
+        let (verdict, why, turn_at) = reason(found, None, c);
         let verdict = if taken == Some(c.offer.identity) { "takes" } else { verdict };
         Line { version: c.offer.constraints.version.to_string(), verdict, why, turn_at }
     };
@@ -86,6 +71,7 @@ pub(super) fn make(found: &Found, choice: &Choice<'_>) -> Report {
         download: None,
         refused: None,
         offers: choice.considered.iter().map(line).collect(),
+        components: Vec::new(),
         unreadable: unreadable(&found.channel),
     }
 }
@@ -98,63 +84,10 @@ fn unreadable(channel: &Channel) -> Vec<String> {
         .concat()
 }
 
-pub(super) fn reason(found: &Found, considered: &Considered<'_>) -> (&'static str, Vec<String>, Option<u64>) {
-    let one = |word, text: String| (word, vec![text], None);
-    if let Some(unusable) = found.why_unusable(considered.offer) {
-        return one("unusable", format!("can't be used: {}", unusable.problem));
-    }
-    match &considered.verdict {
-        Verdict::Fits(Admission::Canary) => one("fits", "this device's group goes first".into()),
-        Verdict::Fits(Admission::Wave(n)) => one("fits", format!("wave {n} has come to this device")),
-        Verdict::Fits(_) => one("fits", "for every device".into()),
-        Verdict::Running => one("running", "runs already".into()),
-        Verdict::Rejected => {
-            let identity = considered.offer.identity;
-            let why =
-                found.rejected.iter().find(|r| r.release.0 == identity.0).map(|r| r.failure.to_string());
-            let version = &considered.offer.constraints.version;
-            one(
-                "rejected",
-                format!(
-                    "this device rejected it: {}; `bistable update {version} --retry-rejected` tries it again",
-                    why.unwrap_or_default()
-                ),
-            )
-        }
-        Verdict::TooManyFailures(failed) => one(
-            "enough",
-            format!(
-                "too many releases failed on this device; only versions newer than {failed} are installed automatically"
-            ),
-        ),
-        Verdict::Behind(first) => one("behind", format!("only after {first}, which every device has to run")),
-        Verdict::Waits(Admission::Later { wave, at }) => {
-            ("waits", vec![format!("wave {wave} comes to this device at {}", utc_minute(*at))], Some(*at))
-        }
-        Verdict::Waits(Admission::Paused) => one("waits", "the rollout is paused".into()),
-        Verdict::Waits(Admission::Halted) => one("waits", "the rollout is halted".into()),
-        Verdict::Waits(_) => one("waits", "no wave has come to this device yet".into()),
-        Verdict::Incompatible(reasons) => {
-            // Half of all lines would only say that what is old is old.
-            let older = |r: &Incompatible| matches!(r, Incompatible::NotNewer { .. });
-            let word = if reasons.iter().all(older) { "older" } else { "incompatible" };
-            (word, reasons.iter().map(ToString::to_string).collect(), None)
-        }
-    }
-}
-
 /// What a delta saves, if there is one.
 fn by_delta(download: &Download) -> String {
     let Some(from) = &download.delta_from else { return String::new() };
     format!(" ({} of {} by delta from {from})", size(download.bytes), size(download.full_bytes))
-}
-
-/// A number of bytes for people.
-fn size(bytes: u64) -> String {
-    // A tenth of the unit, rounded up: nothing is less than it says.
-    let (unit, tenth) = if bytes < 100_000 { ("kB", 100) } else { ("MB", 100_000) };
-    let tenths = bytes.div_ceil(tenth);
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 impl Report {
@@ -208,6 +141,9 @@ impl Report {
         for line in &self.unreadable {
             text.push_str(&format!("    {line}\n"));
         }
+        for component in &self.components {
+            text.push_str(&component.text());
+        }
         text.push_str(&match &self.takes {
             Some(version) => {
                 let saves = self.download.as_ref().map_or_else(String::new, by_delta);
@@ -218,6 +154,7 @@ impl Report {
                     ),
                 }
             }
+            None if self.components.iter().any(|component| component.takes.is_some()) => self.nothing(),
             None => format!("nothing to do: {}", self.nothing()),
         });
         text

@@ -28,6 +28,9 @@ const TRIED_MAX: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unusable {
+    /// The component that it is of; `None` for the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
     /// Its version.
     pub version: String,
     /// The problem.
@@ -78,22 +81,46 @@ impl Found {
                 log::warn!(version:% = offer.constraints.version, reason:% = e; "offer_from_card");
                 return Ok((opened, direction));
             }
-            let (forged, problem) = match e {
-                e if version.is_some() => return Err(e),
-                Error::Bundle(e) if e.is_transport() => {
-                    let problem = e.to_string();
-                    transport.get_or_insert(Error::Bundle(e));
-                    (false, problem)
-                }
-                Error::Bundle(e) => (e.is_untrusted(), e.to_string()),
-                Error::Check(e) => (e.is_untrusted(), e.to_string()),
-                e @ Error::Incompatible { .. } => (false, e.to_string()),
-                e => return Err(e),
-            };
-            let (version, identity) = (offer.constraints.version.to_string(), offer.identity);
-            log::warn!(version, reason = problem; "offer_unusable");
-            self.unusable.push(Unusable { version, problem, forged, identity });
+            if version.is_some() {
+                return Err(e);
+            }
+            let offer = offer.clone();
+            self.pass_over(None, &offer, e, &mut transport)?;
         }
+    }
+
+    /// Note an offer that can't be opened, so that the next one that fits is tried. `transport` keeps the first trouble on the way.
+    ///
+    /// # Errors
+    /// The problem itself, if it is not of the offer.
+    pub(super) fn pass_over(
+        &mut self,
+        component: Option<&str>,
+        offer: &Offer,
+        problem: Error,
+        transport: &mut Option<Error>,
+    ) -> Result<(), Error> {
+        let (forged, problem) = match problem {
+            Error::Bundle(e) if e.is_transport() => {
+                let problem = e.to_string();
+                transport.get_or_insert(Error::Bundle(e));
+                (false, problem)
+            }
+            Error::Bundle(e) => (e.is_untrusted(), e.to_string()),
+            Error::Check(e) => (e.is_untrusted(), e.to_string()),
+            e @ Error::Incompatible { .. } => (false, e.to_string()),
+            e => return Err(e),
+        };
+        let (version, identity) = (offer.constraints.version.to_string(), offer.identity);
+        log::warn!(component, version, reason = problem; "offer_unusable");
+        let component = component.map(ToOwned::to_owned);
+        self.unusable.push(Unusable { component, version, problem, forged, identity });
+        Ok(())
+    }
+
+    /// Those of the image, or of a component.
+    fn unusable_of(&self, component: Option<&str>) -> impl Iterator<Item = &Unusable> {
+        self.unusable.iter().filter(move |one| one.component.as_deref() == component)
     }
 
     /// The release of the update in flight as it was stored when it began, if this offer is of that one and it still verifies.
@@ -150,8 +177,12 @@ impl Found {
     }
 
     /// The newest offer that fits and wasn't found unusable, while any more of them may be tried.
-    pub(super) fn taken<'c>(&self, choice: &choice::Choice<'c>) -> Option<&'c Offer> {
-        if self.unusable.len() >= TRIED_MAX {
+    pub(super) fn taken<'c>(
+        &self,
+        component: Option<&str>,
+        choice: &choice::Choice<'c>,
+    ) -> Option<&'c Offer> {
+        if self.unusable_of(component).count() >= TRIED_MAX {
             return None;
         }
         let mut fitting = choice.considered.iter().filter(|c| matches!(c.verdict, choice::Verdict::Fits(_)));
@@ -159,13 +190,17 @@ impl Found {
     }
 
     /// The error when only offers fit that can't be opened.
-    pub(super) fn nothing_usable(&self) -> Option<CheckError> {
-        let first = self.unusable.first()?;
+    pub(super) fn nothing_usable(&self, component: Option<&str>) -> Option<CheckError> {
+        let mut all = self.unusable_of(component);
+        let first = all.next()?;
         Some(CheckError::Unusable {
-            version: first.version.clone(),
+            version: match component {
+                None => first.version.clone(),
+                Some(component) => format!("{} of component {component}", first.version),
+            },
             problem: first.problem.clone(),
-            others: self.unusable.len() - 1,
-            forged: self.unusable.iter().any(|u| u.forged),
+            others: all.count(),
+            forged: self.unusable_of(component).any(|u| u.forged),
         })
     }
 }

@@ -35,6 +35,21 @@ pub(super) fn section(html: &mut Html, jobs: &Value) {
     if offers.is_empty() {
         html.element("p", "The channel offers nothing.");
     }
+    rows(html, None, offers);
+    if let Some(refused) = text(report, "/refused") {
+        html.element("p class=\"warn\"", refused);
+    }
+    for component in list(report, "/components") {
+        rows(html, text(component, "/component"), list(component, "/offers"));
+        if let Some(refused) = text(component, "/takes/refused") {
+            html.element("p class=\"warn\"", refused);
+        }
+    }
+    html.close("section");
+}
+
+/// The offers of the image, or of a component.
+fn rows(html: &mut Html, component: Option<&str>, offers: &[Value]) {
     html.raw("<ul class=\"rows\">");
     for offer in offers {
         let verdict = text(offer, "/verdict").unwrap_or("?");
@@ -42,6 +57,9 @@ pub(super) fn section(html: &mut Html, jobs: &Value) {
         let word = if taken { "chosen" } else { verdict };
         html.open(if taken { "li class=\"taken\"" } else { "li" });
         html.open("p");
+        if let Some(component) = component {
+            html.element("span class=\"faint\"", &format!("{component} "));
+        }
         html.element("strong", text(offer, "/version").unwrap_or("?"));
         html.close("p");
         html.open("p class=\"end\"");
@@ -53,8 +71,4 @@ pub(super) fn section(html: &mut Html, jobs: &Value) {
         html.close("li");
     }
     html.raw("</ul>");
-    if let Some(refused) = text(report, "/refused") {
-        html.element("p class=\"warn\"", refused);
-    }
-    html.close("section");
 }

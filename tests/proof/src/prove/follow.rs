@@ -17,7 +17,7 @@ use bistable::{
     },
     config::Mode,
     daemon::{Daemon, DevicePort, Queries, QueuedJob, Report, Survey, Turn},
-    events::{End, Entry, Filter, Kind, Reading, Recorder, SharedLog},
+    events::{End, Entry, Filter, Kind, OfferedVersion, Reading, Recorder, SharedLog},
     metrics::{Format, Live},
     ports::{Fault, Power, Stop},
     serve::{Backend as _, Found, TokenStore},
@@ -26,7 +26,9 @@ use bistable::{
 };
 use bistable_boot::Slot;
 use serde_json::json;
-use std::{cell::Cell, io::Read, ops::ControlFlow, path::Path, rc::Rc, time::Duration};
+use std::{
+    cell::Cell, collections::BTreeMap, io::Read, ops::ControlFlow, path::Path, rc::Rc, time::Duration,
+};
 
 /// After a boot, devices that start together don't ask at once. This one has waited long enough.
 const AWAKE: Duration = Duration::from_secs(2 * 3600);
@@ -240,6 +242,9 @@ impl Context for Bare {
     }
     fn ends(&mut self) -> Vec<End> {
         Vec::new()
+    }
+    fn offered(&mut self) -> BTreeMap<String, OfferedVersion> {
+        BTreeMap::new()
     }
     fn bundle(&mut self, name: &Path) -> Result<Box<dyn Read>, Error> {
         Err(Error::Open { path: name.into(), source: std::io::ErrorKind::NotFound.into() })
