@@ -34,7 +34,7 @@ pub enum Verb {
     Root(cmd::root::Root),
     /// Build a signed bundle from a root file system and a boot volume, or from the tree of a component
     Build(Box<cmd::build::Args>),
-    /// Build a signed bundle from a release of someone else: a file of a GitHub release
+    /// Build a signed bundle from what is released elsewhere: a file of a GitHub release, or an image of a registry
     Import(Box<cmd::import::Args>),
     /// Show what a bundle, delta, release, root or key says
     Inspect(cmd::inspect::Args),

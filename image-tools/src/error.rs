@@ -144,6 +144,14 @@ pub enum Error {
     /// What there is can't be found out.
     #[error(transparent)]
     Holdings(#[from] InventoryError),
+    /// What a repository holds of a release can't be read.
+    #[error("the repository's {what} can't be read")]
+    Stored {
+        /// Which release.
+        what: String,
+        /// Why.
+        source: Box<BaseError>,
+    },
     /// Of a release in a repository.
     #[error(transparent)]
     Contents(#[from] ManifestError),
@@ -201,6 +209,7 @@ impl Error {
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
             Error::Fetch(e) => fetch(e),
+            Error::Stored { source, .. } => base(source),
             Error::Delta(e) => delta(e),
             Error::VerifyDelta(e) => verify_delta(e),
             Error::Store(e) => store(e),
@@ -260,10 +269,20 @@ impl Error {
                 Exit::Untrusted
             }
             Error::Card(
-                CardError::SlotTooSmall { .. } | CardError::TooSmall { .. } | CardError::NotAnImage { .. },
+                CardError::SlotTooSmall { .. }
+                | CardError::TooSmall { .. }
+                | CardError::NotAnImage { .. }
+                | CardError::NotAComponent { .. }
+                | CardError::Containers { .. }
+                | CardError::OtherProduct { .. }
+                | CardError::Board { .. }
+                | CardError::OtherBound { .. }
+                | CardError::Unfit { .. }
+                | CardError::Components { .. },
             )
             | Error::Build(BuildError::Bind(_)) => Exit::Incompatible,
-            Error::Verify(VerifyError::Archive { .. })
+            Error::Card(CardError::Archive { .. })
+            | Error::Verify(VerifyError::Archive { .. })
             | Error::Publish(PublishError::Bundle(VerifyError::Archive { .. })) => Exit::Untrusted,
             Error::Card(CardError::BadSize { .. }) => Exit::Usage,
             _ => Exit::Failed,
@@ -312,6 +331,15 @@ fn contents(error: &ManifestError) -> Exit {
         ManifestError::Store(e) => store(e),
         ManifestError::Untrusted { .. } | ManifestError::Damaged { .. } => Exit::Untrusted,
         ManifestError::NoRelease { .. } | ManifestError::Incomplete { .. } => Exit::Failed,
+    }
+}
+
+fn base(error: &BaseError) -> Exit {
+    match error {
+        BaseError::Contents(e) => contents(e),
+        BaseError::Store(e) => store(e),
+        BaseError::Damaged(_) | BaseError::List(_) => Exit::Untrusted,
+        BaseError::Missing(_) | BaseError::Io(_) => Exit::Failed,
     }
 }
 
@@ -419,12 +447,7 @@ fn publish_delta(error: &DeltaPublishError) -> Exit {
     match error {
         DeltaPublishError::Delta(e) => verify_delta(e),
         DeltaPublishError::OtherTarget { .. } => Exit::Usage,
-        DeltaPublishError::Base { source, .. } => match &**source {
-            BaseError::Contents(e) => contents(e),
-            BaseError::Store(e) => store(e),
-            BaseError::Damaged(_) | BaseError::List(_) => Exit::Untrusted,
-            BaseError::Missing(_) | BaseError::Io(_) => Exit::Failed,
-        },
+        DeltaPublishError::Base { source, .. } => base(source),
         DeltaPublishError::There { why, .. } => match &**why {
             DeltaFileError::Untrusted(e) if e.needs_update() => Exit::Incompatible,
             _ => Exit::Untrusted,

@@ -72,10 +72,11 @@ pub(crate) const HOUSE: &[Plan] = &[
         layers: &[
             "clock parallel progress size zero",
             "output",
-            "fetch keys",
+            "keys",
             "root",
             "volume",
             "archive disk oci",
+            "fetch",
             "build",
             "bundle",
             "verify",
@@ -96,7 +97,11 @@ pub(crate) const HOUSE: &[Plan] = &[
     },
     Plan {
         folder: "tests/kit/src",
-        layers: &["command_line disk_log flow hex product program put web_server", "github tree", "fat"],
+        layers: &[
+            "command_line disk_log flow hex product program put web_server",
+            "github registry tree",
+            "fat",
+        ],
         left: &[],
     },
     Plan { folder: "tests/proof/src", layers: &["model prove", "main"], left: &[] },

@@ -51,7 +51,7 @@ expect_version = true
 "#;
 
 /// The bundle of a version of `core`, as the host builds it.
-fn bundle(pi: &Pi, version: &str) -> PathBuf {
+pub(crate) fn bundle(pi: &Pi, version: &str) -> PathBuf {
     let out = pi.path(&format!("core-{version}.bundle"));
     if out.exists() {
         return out;

@@ -18,6 +18,7 @@ mod bad_media;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod browser;
 mod bundle_bits;
+mod card_components;
 mod check;
 mod component_channel;
 mod components;

@@ -1,9 +1,10 @@
 //! What `build`, `import` and `card` make.
 use super::{DeltaMade, path_text};
 use crate::build;
-use crate::card::Card;
+use crate::card::{Card, CardComponent};
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A bundle.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +26,8 @@ pub struct Built {
     pub volumes: Vec<BuiltVolume>,
     /// What was found in a card image, with `--from-img`.
     pub from_img: Option<CardImage>,
+    /// Images of a registry, each by its digest.
+    pub images: Vec<PulledImage>,
     /// The deltas to it, with `--delta-from`.
     pub deltas: Vec<DeltaMade>,
     /// Seconds to write the file, of its compressed volumes.
@@ -49,6 +52,18 @@ pub struct ImportedRelease {
     pub verified: bool,
     /// The bundle.
     pub bundle: Built,
+}
+
+/// An image of a registry.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PulledImage {
+    /// The service that runs it; null if the Compose file has only one.
+    pub service: Option<String>,
+    /// Where it is, by its digest.
+    pub source: String,
+    /// The tag that named it.
+    pub tag: Option<String>,
 }
 
 /// An artifact of a bundle.
@@ -108,6 +123,7 @@ impl Built {
                 system_partition: found.system_partition,
                 notes: found.notes.clone(),
             }),
+            images: Vec::new(),
             deltas,
             assemble_seconds: built.assemble_time.as_secs_f64(),
             seconds: built.time.as_secs_f64(),
@@ -152,8 +168,33 @@ pub struct CardMade {
     pub version: String,
     /// The identity of the release in slot A.
     pub release: String,
+    /// Components that the device has from the beginning.
+    pub components: Vec<CardedComponent>,
     /// Seconds in all.
     pub seconds: f64,
+}
+
+/// A component on a card.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CardedComponent {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The identity of its release.
+    pub release: String,
+}
+
+impl From<&CardComponent> for CardedComponent {
+    fn from(component: &CardComponent) -> CardedComponent {
+        let release = component.release();
+        CardedComponent {
+            name: release.component.clone().unwrap_or_default(),
+            version: release.version.to_string(),
+            release: component.identity().to_string(),
+        }
+    }
 }
 
 /// A partition.
@@ -172,7 +213,7 @@ pub struct CardPartition {
 
 impl CardMade {
     /// In this file.
-    pub(crate) fn new(path: &Path, made: &Card) -> CardMade {
+    pub(crate) fn new(path: &Path, made: &Card, components: &[Arc<CardComponent>]) -> CardMade {
         let partitions = made.plan.partitions().iter().map(|(partition, place)| CardPartition {
             number: partition.number(),
             name: partition.name().into(),
@@ -188,6 +229,7 @@ impl CardMade {
             product: made.release.product().into(),
             version: made.release.version.to_string(),
             release: made.digest.to_string(),
+            components: components.iter().map(|component| CardedComponent::from(&**component)).collect(),
             seconds: made.time.as_secs_f64(),
         }
     }

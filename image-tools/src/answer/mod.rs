@@ -43,7 +43,9 @@ pub use inspected::{
     List, Requires, Trust,
 };
 pub use key::{KeyInfo, KeyKind, KeyMade};
-pub use made::{Built, BuiltVolume, CardImage, CardMade, CardPartition, ImportedRelease};
+pub use made::{
+    Built, BuiltVolume, CardImage, CardMade, CardPartition, CardedComponent, ImportedRelease, PulledImage,
+};
 pub use manual::{CompletionsPrinted, ManualWritten};
 pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};

@@ -1,6 +1,5 @@
 //! The two file systems that don't come from the bundle: boot configuration and `persistent`.
 use super::image::{AccessError, CardImage, PartitionBlocks};
-use super::plan::PERSISTENT_BYTES;
 use super::{CardError, CardOptions, CardPlan, Place, script};
 use crate::output::OutputError;
 use crate::volume::{BootOptions, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan, VolumeSize};
@@ -81,8 +80,13 @@ fn check_autoboot(card: &CardImage, place: Place, text: &[u8; SECTOR]) -> Result
     Ok(())
 }
 
-/// An empty ext4 that grows at first boot.
-pub(super) fn persistent(card: &mut CardImage, plan: &CardPlan, release: &Release) -> Result<(), CardError> {
+/// An ext4 that grows at first boot: with this tree in it, or empty.
+pub(super) fn persistent(
+    card: &mut CardImage,
+    plan: &CardPlan,
+    release: &Release,
+    tree: Option<&Path>,
+) -> Result<(), CardError> {
     let folder = TempDir::new().map_err(OutputError::io("create a folder in", &std::env::temp_dir()))?;
     let root = folder.path();
     fs::set_permissions(root, Permissions::from_mode(0o755)).map_err(at("prepare", root))?;
@@ -90,13 +94,13 @@ pub(super) fn persistent(card: &mut CardImage, plan: &CardPlan, release: &Releas
     handle.set_modified(since_1970(release.build_time)).map_err(at("prepare", root))?;
     let id = VolumeId::from_name(&format!("{}/persistent", release.product()));
     let options = SystemOptions {
-        size: VolumeSize::Exact(PERSISTENT_BYTES),
+        size: VolumeSize::Exact(plan.persistent()),
         owner: Owner::Root,
         label: "persistent".into(),
         ..SystemOptions::new(id, release.build_time)
     };
-    let place = Place { start: plan.place(Partition::Persistent).start, bytes: PERSISTENT_BYTES };
-    put(card, Partition::Persistent, place, crate::volume::open_system(root, &options))
+    let place = Place { start: plan.place(Partition::Persistent).start, bytes: plan.persistent() };
+    put(card, Partition::Persistent, place, crate::volume::open_system(tree.unwrap_or(root), &options))
 }
 
 fn put(

@@ -3,6 +3,7 @@
 //! Partition table, the boot flag, the root of trust, an empty journal, slot A filled from a verified bundle, slot B
 //! erased, an empty `persistent`. The same bundle, root and sizes give the same bytes.
 mod bmap;
+mod component;
 mod files;
 mod image;
 mod plan;
@@ -11,6 +12,7 @@ mod state;
 mod system_root;
 mod table;
 
+pub use component::CardComponent;
 pub use plan::{CardPlan, Place};
 
 use crate::bundle::BundleError;
@@ -23,10 +25,13 @@ use crate::verify::{self, VerifyError};
 use crate::volume::VolumeError;
 use bistable_boot::layout::Partition;
 use bistable_boot::{Flow, Image, Record, ReleaseId, Slot};
+use bistable_format::resolve::Reason;
 use bistable_format::{Digest, Release, RootChain, SignedRoot, TrustError, VolumeKind};
 use image::CardImage;
+use semver::Version;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether a root of demo keys will do.
@@ -60,6 +65,8 @@ pub struct CardOptions {
     pub flow: Flow,
     /// A folder whose files go onto the boot configuration volume, beside autoboot.txt or boot.scr.
     pub bootconfig: Option<PathBuf>,
+    /// Components that the device has from the beginning.
+    pub components: Vec<Arc<CardComponent>>,
     /// Worker threads. Changes no byte of the result.
     pub threads: Threads,
     /// What if the output is there already.
@@ -79,6 +86,7 @@ impl CardOptions {
             system_slot: None,
             flow: Flow::default(),
             bootconfig: None,
+            components: Vec::new(),
             threads: Threads::default(),
             existing: Existing::Refuse,
         }
@@ -171,6 +179,69 @@ pub enum CardError {
         /// The file.
         path: PathBuf,
     },
+    /// Not a component.
+    #[error(
+        "{what} is not a component: give the bundle of one, as `bistable-image build --component` makes it"
+    )]
+    NotAComponent {
+        /// What it is.
+        what: String,
+    },
+    /// A component of containers.
+    #[error(
+        "{what} is a component of containers, whose images an engine has to take in: a card can't hold them; install it on the device \
+         with `bistable component update`"
+    )]
+    Containers {
+        /// What it is.
+        what: String,
+    },
+    /// A component of another product.
+    #[error("{what} is not a component of {product}, which the card is for")]
+    OtherProduct {
+        /// The component and its version.
+        what: String,
+        /// The image's product.
+        product: String,
+    },
+    /// A component for other boards.
+    #[error("{what} is not for board {board}, which the image is for: build it with --board {board}, too")]
+    Board {
+        /// The component and its version.
+        what: String,
+        /// The board.
+        board: String,
+    },
+    /// Another version than the image binds.
+    #[error("{what} is not the release that the image binds, which is of version {version}: give that one")]
+    OtherBound {
+        /// The component and its version.
+        what: String,
+        /// The bound version.
+        version: Version,
+    },
+    /// Components that don't go with the image, or with each other.
+    #[error("{image} doesn't go with these components: {}", .reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unfit {
+        /// The image and its version.
+        image: String,
+        /// All reasons.
+        reasons: Vec<Reason>,
+    },
+    /// Too many components.
+    #[error("a device has at most {limit} components")]
+    Components {
+        /// The most.
+        limit: usize,
+    },
+    /// An archive that no device would unpack.
+    #[error("{what} has an archive that devices refuse to unpack: {problem}")]
+    Archive {
+        /// The component.
+        what: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// What was written doesn't read back as it must be.
     #[error("internal: {0}; please report this")]
     Internal(String),
@@ -217,7 +288,12 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
     let volumes = release
         .volumes()
         .ok_or_else(|| CardError::NotAnImage { bundle: options.bundle.clone(), what: release.what() })?;
-    let plan = CardPlan::new(options, volumes)?;
+    component::check(&release, &options.components)?;
+    let tree = match options.components.as_slice() {
+        [] => None,
+        some => Some(component::tree(some, release.build_time)?),
+    };
+    let plan = CardPlan::new(options, volumes, tree.as_ref().map_or(0, |tree| tree.bytes))?;
     for note in plan.notes() {
         progress.note(note);
     }
@@ -225,7 +301,8 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
 
     table::write(&mut card, &plan, release.product(), &digest)?;
     files::bootconfig(&mut card, &plan, options, release.build_time)?;
-    files::persistent(&mut card, &plan, &release)?;
+    files::persistent(&mut card, &plan, &release, tree.as_ref().map(|tree| tree.file.path()))?;
+    drop(tree);
     let image = Image {
         release: ReleaseId(digest.0),
         version: release.version.clone(),
@@ -234,7 +311,14 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
     };
     let roots = RootChain::of(SignedRoot::open(&options.root.bytes).map_err(CardError::Root)?);
     let record = Record::provision(release.product(), image, options.root.root.version);
-    state::write(&mut card, plan.place(Partition::State), &record, &roots, &signed, options.flow)?;
+    let place = plan.place(Partition::State);
+    state::write(&mut card, place, &record, &roots, &signed, options.flow)?;
+    if !options.components.is_empty() {
+        // A card without any has nothing there, as a device that never had one.
+        let mut components = component::record(release.product(), &options.components)?;
+        components.reads = record.slots.clone().map(|image| image.map(|image| image.durable));
+        state::write_components(&card, place, &components)?;
+    }
 
     // Slot A: what the sink gets is verified; the file gets its name only when all of it is.
     let start = |kind| plan.place(slot_a(kind)).start;

@@ -32,19 +32,24 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardPlan {
     bytes: u64,
+    /// Bytes of the file system of `persistent` before it grows.
+    persistent: u64,
     /// In the order in which they lie on the card.
     partitions: [(Partition, Place); 7],
     notes: Vec<String>,
 }
 
 impl CardPlan {
-    pub(super) fn new(options: &CardOptions, volumes: &Volumes) -> Result<CardPlan, CardError> {
+    /// For a `persistent` with a tree of at most that many bytes.
+    pub(super) fn new(options: &CardOptions, volumes: &Volumes, tree: u64) -> Result<CardPlan, CardError> {
+        // As much again: the next version is installed beside it, perhaps before the file system grew.
+        let persistent = PERSISTENT_BYTES + tree.saturating_mul(2).next_multiple_of(ALIGN);
         let mut notes = Vec::new();
         let mut slot = |kind, wanted| slot_bytes(kind, wanted, volumes.get(kind).bytes, &mut notes);
         let boot = slot(VolumeKind::Boot, options.boot_slot)?;
         let system = slot(VolumeKind::System, options.system_slot)?;
         let in_front = ALIGN + BOOTCONFIG_BYTES + STATE_BYTES + 2 * boot + 2 * system;
-        let needed = (in_front + PERSISTENT_BYTES + BACKUP_BYTES).next_multiple_of(ALIGN);
+        let needed = (in_front + persistent + BACKUP_BYTES).next_multiple_of(ALIGN);
         let bytes = options.size.unwrap_or(needed);
         if !bytes.is_multiple_of(BLOCK) {
             return Err(CardError::BadSize {
@@ -73,12 +78,16 @@ impl CardPlan {
             next(Partition::System(Slot::B), system),
             next(Partition::Persistent, end - in_front),
         ];
-        Ok(CardPlan { bytes, partitions, notes })
+        Ok(CardPlan { bytes, persistent, partitions, notes })
     }
 
     /// Bytes of the card.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(super) fn persistent(&self) -> u64 {
+        self.persistent
     }
 
     /// All partitions, in the order in which they lie on the card.

@@ -1,6 +1,7 @@
 //! The `state` partition of a new card: journal, root of trust, the release in slot A, and U-Boot's boot block.
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::{CardError, Place};
+use bistable_boot::component::ComponentRecord;
 use bistable_boot::layout::{BOOT_BLOCK, FLOORS, METADATA_BYTES, RELEASE, ROOT};
 use bistable_boot::{Blocks, BootBlock, FloorsCopy, Flow, Journal, JournalError, Lba, Record, SECTOR};
 use bistable_format::RootChain;
@@ -39,6 +40,19 @@ pub(super) fn write(
     // All of it matters: an old card's journal or release must not shine through.
     card.map(place.start, place.bytes);
     Ok(())
+}
+
+/// What is remembered of the components.
+pub(super) fn write_components(
+    card: &CardImage,
+    place: Place,
+    record: &ComponentRecord,
+) -> Result<(), CardError> {
+    let blocks = PartitionBlocks { file: card.file(), place };
+    Journal::<_, ComponentRecord>::of(blocks).format(record).map_err(|e| match e {
+        JournalError::Io(AccessError::Io(e)) => CardError::Output(card.error(e)),
+        other => CardError::Internal(format!("the record of the components: {other}")),
+    })
 }
 
 /// A signed release or a chain of roots as it is, filled up to whole sectors with zeros. It knows its own length.

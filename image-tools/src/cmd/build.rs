@@ -1,14 +1,15 @@
 //! `build`.
 use super::Out;
 use super::bind;
+use super::images::{self, ImageFrom};
 use super::place::Place;
-use super::release_args::{Options, ReleaseArgs, built_text};
-use crate::answer::Answer;
-use crate::build::{self, BuildOptions, Built, Input};
-use crate::delta::Made;
+use super::release_args::{ReleaseArgs, built_text};
+use crate::answer::{self, Answer};
+use crate::build::{self, BuildOptions, Input};
 use crate::disk::DiskOptions;
 use crate::error::Error;
-use crate::oci::{ImageArg, Platform};
+use crate::oci::Platform;
+use crate::repository::words;
 use crate::size::Bytes;
 use crate::volume::{Ext4Backend, Owner, VolumeSize};
 use bistable_boot::Flow;
@@ -83,13 +84,19 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires_all = ["component", "kind"], required_if_eq("kind", "containers"),
         conflicts_with_all = IMAGE_ONLY, conflicts_with = "tree")]
     compose: Option<PathBuf>,
-    /// Image of a service: an OCI archive, oci:DIR, or docker-archive:FILE from `docker save`. The service can be left out if the file
-    /// has one. Repeat it for more
+    /// Image of a service: an OCI archive, oci:DIR, docker-archive:FILE from `docker save`, or oci://HOST/NAME:TAG of a registry. The service
+    /// can be left out if the file has one. Repeat it for more
     #[arg(long, value_name = "[SERVICE=]IMAGE", requires = "compose", required_if_eq("kind", "containers"))]
-    image: Vec<ImageArg>,
+    image: Vec<ImageFrom>,
     /// What the containers run on
     #[arg(long, value_name = "OS/ARCHITECTURE", requires = "compose", default_value = "linux/arm64")]
     platform: Platform,
+    /// How long to wait at most for a registry that asks to be left alone
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = words::seconds, requires = "compose")]
+    wait: u64,
+    /// Folder for downloads that were cut off; ~/.cache/bistable-image if not given
+    #[arg(long, value_name = "DIR", requires = "compose")]
+    cache: Option<PathBuf>,
     /// Component that the image brings along: a bundle, or NAME=VERSION of one in the repository (--repo). It is switched with the
     /// slot. Repeat it for more
     #[arg(long, value_name = "X.bundle|NAME=VERSION")]
@@ -128,10 +135,14 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     let product = &args.release.product;
     let binds = bind::releases(&args.bind, &args.place, product, root.as_ref().map(|r| &r.root))?;
     let size = |size: Option<Bytes>| size.map_or(VolumeSize::Fit, |b| VolumeSize::Exact(b.0));
+    let progress = out.progress();
+    // Pulled images stay until the bundle is made.
+    let pulled = images::pull(args.image, &args.platform, args.wait, args.cache.as_deref(), &*progress)?;
+    let images = pulled.args.clone();
     let input = match (args.component, args.tree, args.compose) {
         (Some(component), Some(tree), None) => Input::Tree { component, tree },
         (Some(component), None, Some(compose)) => {
-            Input::Containers { component, compose, images: args.image, platform: args.platform }
+            Input::Containers { component, compose, images, platform: args.platform }
         }
         _ => input(
             args.from_img,
@@ -154,11 +165,12 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         backend: if args.mke2fs { Ext4Backend::Mke2fs } else { Ext4Backend::Mkext4 },
         ..options.build
     };
-    let progress = out.progress();
     let built = build::build(&options.build, &*progress)?;
     let deltas = options.deltas(&*progress)?;
     drop(progress);
-    report(&built, &deltas, &options, out)
+    let answer = answer::Built { images: pulled.answers(), ..options.answer(&built, &deltas) };
+    let text = pulled.text() + &built_text(&built, &deltas, &options.build.out);
+    out.result(Answer::Built(Box::new(answer)), &text)
 }
 
 fn input(
@@ -177,9 +189,4 @@ fn input(
         // The parser has seen to it already.
         _ => Err(Error::Usage("give --system and --boot, or --from-img".into())),
     }
-}
-
-fn report(built: &Built, deltas: &[Made], options: &Options, out: Out) -> Result<(), Error> {
-    let answer = Answer::Built(Box::new(options.answer(built, deltas)));
-    out.result(answer, &built_text(built, deltas, &options.build.out))
 }

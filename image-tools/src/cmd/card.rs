@@ -1,16 +1,24 @@
 //! `card`.
 use super::Out;
+use super::bind::{self, Wanted, Which};
+use super::place::Place;
 use crate::answer::{Answer, CardMade};
-use crate::card::{self, CardOptions, DemoKeys};
+use crate::card::{self, CardComponent, CardOptions, DemoKeys};
+use crate::delta::Image;
 use crate::error::Error;
 use crate::output::Existing;
 use crate::parallel::Threads;
+use crate::progress::Progress;
+use crate::repository::images;
 use crate::root;
 use crate::size::Bytes;
+use crate::verify;
 use bistable_boot::Flow;
-use bistable_format::VolumeKind;
+use bistable_format::{Content, Root, VolumeKind};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use std::path::PathBuf;
+use semver::Version;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Arguments of `card`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +44,12 @@ pub struct Args {
     /// Folder whose files go beside autoboot.txt or boot.scr: what older firmware needs, or what starts U-Boot.
     #[arg(long, value_name = "DIR")]
     bootconfig: Option<PathBuf>,
+    /// Component that the device has from the beginning: a bundle, NAME=VERSION of one in the repository (--repo), or NAME alone for the
+    /// version there that the image binds. Repeat it for more
+    #[arg(long, value_name = "X.bundle|NAME[=VERSION]")]
+    component: Vec<String>,
+    #[command(flatten)]
+    place: Place,
     /// Accept a root with demo keys, for a device on your desk.
     #[arg(long)]
     allow_demo: bool,
@@ -67,20 +81,24 @@ fn slot_size(text: &str) -> Result<(VolumeKind, u64), String> {
 
 pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     let slot = |kind| args.slot_size.iter().rev().find(|(k, _)| *k == kind).map(|(_, size)| *size);
+    let root = root::read(&args.root)?;
+    let threads = Threads::asked(args.threads);
+    let progress = out.progress();
+    let components = components(&args, &root.root, threads, &*progress)?;
     let options = CardOptions {
-        root: root::read(&args.root)?,
+        root,
         demo_keys: if args.allow_demo { DemoKeys::Allow } else { DemoKeys::Refuse },
         size: args.size.map(|b| b.0),
         boot_slot: slot(VolumeKind::Boot),
         system_slot: slot(VolumeKind::System),
-        threads: Threads::asked(args.threads),
+        threads,
+        components,
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
         flow: args.boot_flow,
         bundle: args.bundle,
         out: args.out,
         bootconfig: args.bootconfig,
     };
-    let progress = out.progress();
     let made = card::make(&options, &*progress)?;
     drop(progress);
 
@@ -103,5 +121,59 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
         made.bmap.display(),
         Bytes(made.mapped),
     ));
-    out.result(Answer::CardMade(CardMade::new(&options.out, &made)), &text)
+    for component in &options.components {
+        let release = component.release();
+        text.push_str(&format!(
+            "with {} {}, release {}\n",
+            release.what(),
+            release.version,
+            component.identity()
+        ));
+    }
+    let answer = CardMade::new(&options.out, &made, &options.components);
+    out.result(Answer::CardMade(answer), &text)
+}
+
+/// The components that are asked for, verified.
+fn components(
+    args: &Args,
+    root: &Root,
+    threads: Threads,
+    progress: &dyn Progress,
+) -> Result<Vec<Arc<CardComponent>>, Error> {
+    if args.component.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reader = verify::open(&args.bundle, root)?;
+    let image = reader.release();
+    let one = |text: &String| -> Result<Arc<CardComponent>, Error> {
+        let path = Path::new(text);
+        // A file is what lies there, whatever its name looks like.
+        if path.exists() {
+            return Ok(Arc::new(CardComponent::of_bundle(path, root, threads, progress)?));
+        }
+        let named =
+            text.split_once('=').and_then(|(name, version)| Some((name, Version::parse(version).ok()?)));
+        let (name, which) = match &named {
+            Some((name, version)) => (*name, Which::Version(version)),
+            None => match image.bound.iter().find(|bound| bound.component == *text) {
+                Some(bound) => (text.as_str(), Which::Bound(bound)),
+                None => {
+                    return Err(Error::Usage(format!(
+                        "--component {text} is neither a bundle nor a component that the image binds: give X.bundle or NAME=VERSION"
+                    )));
+                }
+            },
+        };
+        let wanted = Wanted { option: "--component", name, which, product: image.product() };
+        let (store, stored, release) = bind::stored(&wanted, &args.place, root)?;
+        let archive = match &release.content {
+            Content::Directory(directory) => images::unpack(&store, &directory.archive)
+                .map_err(|source| Error::Stored { what: release.what(), source: Box::new(source) })?,
+            _ => Image::create(None, 0)
+                .map_err(|source| Error::Stored { what: release.what(), source: Box::new(source.into()) })?,
+        };
+        Ok(Arc::new(CardComponent::of_parts(release, stored.signed, archive)?))
+    };
+    args.component.iter().map(one).collect()
 }

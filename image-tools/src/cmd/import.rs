@@ -1,5 +1,6 @@
 //! `import`.
 use super::Out;
+use super::images::{cache, image_line};
 use super::release_args::{ReleaseArgs, build_time, built_text, version};
 use crate::answer::{Answer, ImportedRelease};
 use crate::archive::{Preparation, Prepared, prepare};
@@ -7,18 +8,21 @@ use crate::build::{self, Input};
 use crate::clock::HostClock;
 use crate::disk::DiskOptions;
 use crate::error::Error;
-use crate::fetch::github::{API, Choice, Chosen, Github, Source};
-use crate::fetch::{Cache, Web};
-use crate::output::{self, OutputError};
+use crate::fetch::github::{API, Choice, Github, Source};
+use crate::fetch::registry::{Layouts, Reference, Registry};
+use crate::fetch::{Cache, FetchError, Web};
+use crate::oci::{ImageArg, ImageSource, Platform, Saved};
+use crate::output;
+use crate::progress::Progress;
 use crate::repository::words;
-use bistable_format::limits;
 use bistable_format::tag::{self, Prereleases, Standing};
+use bistable_format::{Digest, limits};
 use semver::Version;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Bytes of a file with a token at most.
 const TOKEN_MAX: usize = 4096;
@@ -26,7 +30,8 @@ const TOKEN_MAX: usize = 4096;
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where it is: github:OWNER/REPO for the newest version of the releases there, or github:OWNER/REPO@TAG
+    /// Where it is: github:OWNER/REPO for the newest version of the releases there, or github:OWNER/REPO@TAG; oci://HOST/NAME for the newest
+    /// version of an image's tags, oci://HOST/NAME:TAG, or oci://HOST/NAME@sha256:DIGEST
     #[arg(value_name = "SOURCE")]
     from: From,
     /// Component of the product that it is; an image for the card if not given
@@ -38,6 +43,15 @@ pub struct Args {
     /// Version that is there already: what is not newer is not downloaded, and the exit code is 3. That of --previous if not given
     #[arg(long, value_name = "VERSION", value_parser = there)]
     newer_than: Option<Version>,
+    /// Compose file with the service that runs the image of the registry
+    #[arg(long, value_name = "FILE", requires = "component")]
+    compose: Option<PathBuf>,
+    /// Service of the Compose file, if it has several
+    #[arg(long, value_name = "NAME", requires = "compose")]
+    service: Option<String>,
+    /// What the containers run on
+    #[arg(long, value_name = "OS/ARCHITECTURE", requires = "compose", default_value = "linux/arm64")]
+    platform: Platform,
     /// File of the release, with * for any characters and ? for one; its only tar if not given
     #[arg(long, value_name = "PATTERN")]
     asset: Option<String>,
@@ -80,6 +94,7 @@ pub struct Args {
 #[derive(Clone, Debug)]
 enum From {
     Github(Source),
+    Registry(Reference),
 }
 
 impl FromStr for From {
@@ -88,7 +103,8 @@ impl FromStr for From {
     fn from_str(text: &str) -> Result<From, String> {
         match text.split_once(':') {
             Some(("github", rest)) => Ok(From::Github(rest.parse()?)),
-            _ => Err("give github:OWNER/REPO or github:OWNER/REPO@TAG".into()),
+            Some(("oci", _)) => Ok(From::Registry(text.parse()?)),
+            _ => Err("give github:OWNER/REPO, github:OWNER/REPO@TAG, or oci://HOST/NAME:TAG".into()),
         }
     }
 }
@@ -99,73 +115,193 @@ fn there(text: &str) -> Result<Version, String> {
 }
 
 pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
-    let From::Github(source) = &args.from;
+    args.check()?;
     let root = args.release.root()?;
     let previous = args.release.previous(args.component.as_deref(), root.as_ref().map(|r| &r.root))?;
     let newer_than = args.newer_than.clone().or_else(|| previous.map(|release| release.version));
-    let token = token(args.token_file.as_deref())?;
-    let cache = cache(args.cache.clone())?;
+    let cache = cache(args.cache.as_deref())?;
     let web = Web::new(Duration::from_secs(args.wait), Arc::new(HostClock));
-    let github = Github::new(&web, &cache, &args.api, token.as_deref())?;
-    let choice = Choice {
-        tag_prefix: args.tag_prefix.clone(),
-        prereleases: if args.prereleases { Prereleases::Take } else { Prereleases::Skip },
-        asset: args.asset.clone().or_else(|| args.component.is_none().then(|| "*.img*".into())),
-    };
-    let chosen = github.choose(source, &choice)?;
-    let version = args.version.clone().map_or_else(|| chosen.version(), Ok)?;
-    if let Some(there) = &newer_than {
-        newer(&chosen.name, &version, there)?;
-    }
     let progress = out.progress();
-    let downloaded = github.download(source, &chosen, &*progress)?;
-    // Under its own name, so that messages are about it.
-    let folder = tempfile::Builder::new().prefix("import.").tempdir_in(cache.folder());
-    let folder = folder.map_err(|e| OutputError::io("create a folder in", cache.folder())(e))?;
-    let file = folder.path().join(file_name(chosen.asset()));
-    fs::hard_link(downloaded.path(), &file).map_err(|e| OutputError::io("create", &file)(e))?;
-
-    let prepared = prepared(&args, &version, &file, folder.path())?;
-    let input = match &args.component {
-        Some(component) => Input::Tree {
-            component: component.clone(),
-            tree: prepared.as_ref().map_or(file.as_path(), |p| p.tree()).into(),
-        },
-        None => Input::Disk(DiskOptions {
-            image: file.clone(),
-            boot_partition: None,
-            system_partition: None,
-            overlay: args.overlay.clone(),
-        }),
+    let fetched = match &args.from {
+        From::Github(source) => github(&args, source, &web, &cache, newer_than.as_ref(), &*progress)?,
+        From::Registry(reference) => {
+            registry(&args, reference, &web, &cache, newer_than.as_ref(), &*progress)?
+        }
     };
-    let mut options = args.release.options(version, input, root)?;
-    options.build.origin = origin(&chosen, &downloaded.digest().to_string());
+    let mut options = args.release.options(fetched.version, fetched.input, root)?;
+    options.build.origin = fetched.origin;
     let built = build::build(&options.build, &*progress)?;
     let deltas = options.deltas(&*progress)?;
     drop(progress);
-
-    let verified = chosen.digest().is_some();
-    let mut text = format!(
-        "from {}: {}, sha256:{}, {}\n",
-        chosen.name,
-        chosen.asset(),
-        downloaded.digest(),
-        if verified { "as GitHub says" } else { "which GitHub doesn't say: compare it with the author's" }
-    );
-    text.push_str(&built_text(&built, &deltas, &options.build.out));
+    let text = fetched.text + &built_text(&built, &deltas, &options.build.out);
     let answer = ImportedRelease {
-        source: chosen.name.clone(),
-        tag: Some(chosen.tag.clone()),
-        asset: Some(chosen.asset().into()),
-        sha256: downloaded.digest().to_string(),
-        verified,
+        source: fetched.source,
+        tag: fetched.tag,
+        asset: fetched.asset,
+        sha256: fetched.sha256.to_string(),
+        verified: fetched.verified,
         bundle: options.answer(&built, &deltas),
     };
     out.result(Answer::Imported(Box::new(answer)), &text)
 }
 
+impl Args {
+    /// What is about the other kind of source is a mistake.
+    fn check(&self) -> Result<(), Error> {
+        let wrong: &[(&str, bool)] = match &self.from {
+            From::Github(_) => {
+                &[("--compose", self.compose.is_some()), ("--service", self.service.is_some())]
+            }
+            From::Registry(_) => &[
+                ("--asset", self.asset.is_some()),
+                ("--strip", self.strip > 0),
+                ("--run", self.run.is_some()),
+                ("--overlay", self.overlay.is_some()),
+                ("--token-file", self.token_file.is_some()),
+            ],
+        };
+        let kind = match &self.from {
+            From::Github(_) => "a file of a release at GitHub",
+            From::Registry(_) => "an image of a registry",
+        };
+        match wrong.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Error::Usage(format!("{name} does not apply to {kind}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn prereleases(&self) -> Prereleases {
+        if self.prereleases { Prereleases::Take } else { Prereleases::Skip }
+    }
+}
+
+/// What is built, and where it is from.
+struct Fetched {
+    version: Version,
+    input: Input,
+    source: String,
+    tag: Option<String>,
+    asset: Option<String>,
+    sha256: Digest,
+    verified: bool,
+    /// What the release says of where it is from.
+    origin: String,
+    text: String,
+    // What the input reads.
+    _kept: Kept,
+}
+
+/// Files that are there until the bundle is made.
+enum Kept {
+    Asset { _tree: Option<Prepared>, _folder: TempDir },
+    Image { _layouts: Layouts },
+}
+
+/// A file of a release at GitHub.
+fn github(
+    args: &Args,
+    source: &Source,
+    web: &Web,
+    cache: &Cache,
+    newer_than: Option<&Version>,
+    progress: &dyn Progress,
+) -> Result<Fetched, Error> {
+    let token = token(args.token_file.as_deref())?;
+    let github = Github::new(web, cache, &args.api, token.as_deref())?;
+    let choice = Choice {
+        tag_prefix: args.tag_prefix.clone(),
+        prereleases: args.prereleases(),
+        asset: args.asset.clone().or_else(|| args.component.is_none().then(|| "*.img*".into())),
+    };
+    let chosen = github.choose(source, &choice)?;
+    let version = args.version.clone().map_or_else(|| chosen.version(), Ok)?;
+    newer(&chosen.name, &version, newer_than)?;
+    // Under its own name, so that messages are about it.
+    let folder = cache.temporary("import.")?;
+    let file = folder.path().join(file_name(chosen.asset()));
+    let sha256 = github.download(source, &chosen, &file, progress)?;
+    let tree = prepared(args, &version, &file, folder.path())?;
+    let input = match &args.component {
+        Some(component) => Input::Tree {
+            component: component.clone(),
+            tree: tree.as_ref().map_or(file.as_path(), |p| p.tree()).into(),
+        },
+        None => Input::Disk(DiskOptions {
+            image: file,
+            boot_partition: None,
+            system_partition: None,
+            overlay: args.overlay.clone(),
+        }),
+    };
+    let verified = chosen.digest().is_some();
+    let said =
+        if verified { "as GitHub says" } else { "which GitHub doesn't say: compare it with the author's" };
+    Ok(Fetched {
+        version,
+        input,
+        source: chosen.name.clone(),
+        tag: Some(chosen.tag.clone()),
+        asset: Some(chosen.asset().into()),
+        sha256,
+        verified,
+        origin: origin([
+            format!("{} {} sha256:{sha256}", chosen.name, chosen.asset()),
+            format!("{} sha256:{sha256}", chosen.name),
+            chosen.name.clone(),
+        ]),
+        text: format!("from {}: {}, sha256:{sha256}, {said}\n", chosen.name, chosen.asset()),
+        _kept: Kept::Asset { _tree: tree, _folder: folder },
+    })
+}
+
+/// An image of a registry.
+fn registry(
+    args: &Args,
+    reference: &Reference,
+    web: &Web,
+    cache: &Cache,
+    newer_than: Option<&Version>,
+    progress: &dyn Progress,
+) -> Result<Fetched, Error> {
+    let (Some(component), Some(compose)) = (args.component.clone(), args.compose.clone()) else {
+        return Err(Error::Usage(
+            "an image of a registry is a component of containers: give --component NAME and --compose FILE"
+                .into(),
+        ));
+    };
+    let registry = Registry::new(web, cache, reference)?;
+    let resolved = registry.resolve(&args.tag_prefix, args.prereleases())?;
+    let version = match (&args.version, &resolved.tag) {
+        (Some(version), _) => version.clone(),
+        (None, Some(tag)) => tag::version_after(&args.tag_prefix, tag)
+            .map_err(|why| FetchError::Tag { tag: tag.clone(), why })?,
+        (None, None) => {
+            return Err(Error::Usage(format!("{reference} names no version: give --version")));
+        }
+    };
+    newer(&reference.to_string(), &version, newer_than)?;
+    let mut layouts = Layouts::new(cache)?;
+    let path = registry.pull(&resolved, &args.platform, &mut layouts, progress)?;
+    let image = ImageArg { service: args.service.clone(), source: ImageSource { saved: Saved::Oci, path } };
+    let source = resolved.pinned.to_string();
+    let tagged = resolved.tag.as_ref().map_or_else(|| source.clone(), |tag| format!("{source} ({tag})"));
+    Ok(Fetched {
+        version,
+        input: Input::Containers { component, compose, images: vec![image], platform: args.platform.clone() },
+        origin: origin([tagged, source.clone(), format!("sha256:{}", resolved.digest)]),
+        text: format!("from {}", image_line(None, &resolved)),
+        source,
+        tag: resolved.tag,
+        asset: None,
+        sha256: resolved.digest,
+        verified: true,
+        _kept: Kept::Image { _layouts: layouts },
+    })
+}
+
 /// Refuse what isn't newer: it is nothing to do.
-fn newer(name: &str, version: &Version, there: &Version) -> Result<(), Error> {
+fn newer(name: &str, version: &Version, there: Option<&Version>) -> Result<(), Error> {
+    let Some(there) = there else { return Ok(()) };
     match tag::standing(version, there) {
         Standing::Update => Ok(()),
         Standing::UpToDate => Err(Error::NothingToDo(format!("{name} is {version}: up to date"))),
@@ -188,14 +324,9 @@ fn prepared(args: &Args, version: &Version, file: &Path, folder: &Path) -> Resul
     Ok(Some(prepare(file, build_time()?, &preparation, folder, &HostClock)?))
 }
 
-/// What the release says of where it is from: as much as there is room for.
-fn origin(chosen: &Chosen, sha256: &str) -> String {
-    let all = [
-        format!("{} {} sha256:{sha256}", chosen.name, chosen.asset()),
-        format!("{} sha256:{sha256}", chosen.name),
-        chosen.name.clone(),
-    ];
-    all.into_iter().find(|text| text.len() <= limits::REASON).unwrap_or_default()
+/// What the release says of where it is from: the first text that there is room for.
+fn origin(texts: [String; 3]) -> String {
+    texts.into_iter().find(|text| text.len() <= limits::REASON).unwrap_or_default()
 }
 
 /// A name for a file: whatever the server says, it is in the folder.
@@ -206,13 +337,6 @@ fn file_name(asset: &str) -> String {
         .take(200)
         .collect();
     if name.trim_matches('.').is_empty() { "asset".into() } else { name }
-}
-
-fn cache(folder: Option<PathBuf>) -> Result<Cache, Error> {
-    let folder = folder
-        .or_else(Cache::default_folder)
-        .ok_or_else(|| Error::Usage("where may downloads be kept? Set HOME, or give --cache DIR".into()))?;
-    Ok(Cache::open(&folder)?)
 }
 
 /// The token of a file, or of the environment; none if there is none.

@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Bytes of a kept answer at most.
 const ANSWER_MAX: usize = 16 << 20;
@@ -46,11 +47,6 @@ impl Cache {
         Some(folder.join("bistable-image"))
     }
 
-    /// The folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// What a server answered to this question, for whoever asked.
     pub(super) fn answer(&self, question: &str) -> Option<Kept> {
         let bytes = output::read_limited(&self.answer_path(question), ANSWER_MAX + 4096).ok()?;
@@ -72,6 +68,12 @@ impl Cache {
 
     fn answer_path(&self, question: &str) -> PathBuf {
         self.folder.join("answers").join(Digest::of(question.as_bytes()).to_string())
+    }
+
+    /// A folder that is removed with what is returned.
+    pub(crate) fn temporary(&self, prefix: &str) -> Result<TempDir, OutputError> {
+        let made = tempfile::Builder::new().prefix(prefix).tempdir_in(&self.folder);
+        made.map_err(OutputError::io("create a folder in", &self.folder))
     }
 
     /// The file for something large, with as much of it as came before; waits for another process that downloads the same.

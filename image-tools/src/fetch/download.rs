@@ -1,24 +1,28 @@
 //! A large file from a server: resumed where it was cut off, and compared with its digest.
 use super::cache::Cache;
 use super::error::FetchError;
-use super::web::{Ask, Web, shown};
+use super::web::{Reply, shown};
 use crate::output::OutputError;
 use crate::progress::{Progress, Stage};
 use bistable_format::{Digest, Hasher};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use url::Url;
 
 /// Connections that may break without having brought anything.
 const FRUITLESS: u32 = 3;
 /// What is read at a time.
 const PIECE: usize = 256 << 10;
 
+/// Asks for the file, with further headers.
+type Open<'a> = dyn Fn(&[(&'static str, String)]) -> Result<Reply, FetchError> + 'a;
+
 /// What is to be downloaded.
-#[derive(Clone, Debug)]
 pub(super) struct Wanted<'a> {
-    pub(super) ask: Ask<'a>,
+    pub(super) url: &'a Url,
+    pub(super) open: &'a Open<'a>,
     /// For messages.
     pub(super) what: String,
     pub(super) bytes: u64,
@@ -41,45 +45,18 @@ impl Told<'_> {
     }
 }
 
-/// A complete file in the cache. It is removed with this value: what isn't complete stays, so that it can be resumed.
-#[derive(Debug)]
-pub struct Downloaded {
-    path: PathBuf,
-    digest: Digest,
-    // Locked as long as it is used.
-    _file: File,
-}
-
-impl Downloaded {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Its SHA-256.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-impl Drop for Downloaded {
-    fn drop(&mut self) {
-        // What can't be removed is used or overwritten the next time.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Download it, or what of it isn't there yet.
+/// Download what of it isn't there yet, and give it this name, in the same file system as the cache. Gives its SHA-256. What comes of
+/// an attempt that fails stays in the cache.
 pub(super) fn download(
-    web: &Web,
     cache: &Cache,
     wanted: &Wanted<'_>,
+    to: &Path,
     progress: &dyn Progress,
-) -> Result<Downloaded, FetchError> {
+) -> Result<Digest, FetchError> {
     // What is known by its digest is the same file wherever it comes from.
     let name = match wanted.digest {
         Some(digest) => digest.to_string(),
-        None => format!("{} {}", wanted.ask.url, wanted.bytes),
+        None => format!("{} {}", wanted.url, wanted.bytes),
     };
     let (file, path) = cache.file(&name)?;
     let failed = |e| OutputError::io("write", &path)(e);
@@ -92,12 +69,12 @@ pub(super) fn download(
     file.set_len(have).map_err(failed)?;
     progress.begin(Stage::Fetch, wanted.bytes);
     let told = Told { progress, most: Cell::new(0) };
-    complete(web, wanted, &file, &path, have, &told)?;
+    complete(wanted, &file, &path, have, &told)?;
     let mut digest = hash(&file, &path)?;
     if resumed && wanted.digest.is_some_and(|wanted| wanted != digest) {
         // What an earlier attempt left was wrong, perhaps: once more from the beginning.
         file.set_len(0).map_err(failed)?;
-        complete(web, wanted, &file, &path, 0, &told)?;
+        complete(wanted, &file, &path, 0, &told)?;
         digest = hash(&file, &path)?;
     }
     progress.end(Stage::Fetch);
@@ -105,12 +82,14 @@ pub(super) fn download(
         file.set_len(0).map_err(failed)?;
         return Err(FetchError::Digest { what: wanted.what.clone(), wanted: said, found: digest });
     }
-    Ok(Downloaded { path, digest, _file: file })
+    // The cache has only what isn't complete: nothing grows there, and no process waits long for another.
+    fs::hard_link(&path, to).map_err(OutputError::io("create", to))?;
+    fs::remove_file(&path).map_err(OutputError::io("remove", &path))?;
+    Ok(digest)
 }
 
 /// Ask for what is missing until nothing is.
 fn complete(
-    web: &Web,
     wanted: &Wanted<'_>,
     file: &File,
     path: &Path,
@@ -120,10 +99,10 @@ fn complete(
     let mut fruitless = 0;
     while have < wanted.bytes {
         let before = have;
-        have = some(web, wanted, file, path, have, told)?;
+        have = some(wanted, file, path, have, told)?;
         fruitless = if have > before { 0 } else { fruitless + 1 };
         if fruitless == FRUITLESS {
-            return Err(FetchError::Cut { at: shown(wanted.ask.url), have, wanted: wanted.bytes });
+            return Err(FetchError::Cut { at: shown(wanted.url), have, wanted: wanted.bytes });
         }
     }
     Ok(())
@@ -131,7 +110,6 @@ fn complete(
 
 /// One answer, as far as it comes. Gives the bytes that the file has then.
 fn some(
-    web: &Web,
     wanted: &Wanted<'_>,
     mut file: &File,
     path: &Path,
@@ -139,18 +117,15 @@ fn some(
     told: &Told<'_>,
 ) -> Result<u64, FetchError> {
     let failed = |e| OutputError::io("write", path)(e);
-    let mut ask = wanted.ask.clone();
-    if have > 0 {
-        ask.headers.push(("range", format!("bytes={have}-")));
-    }
-    let mut reply = web.get(&ask)?;
+    let range = [("range", format!("bytes={have}-"))];
+    let mut reply = (wanted.open)(if have > 0 { &range } else { &[] })?;
     let at = match reply.status {
         206 if begins_at(reply.header("content-range"), have) => have,
         // Everything again: the server doesn't know ranges, or has none such.
         200 => 0,
         status => {
             let problem = format!("the server answers {status}, and not with the rest of the file");
-            return Err(FetchError::Protocol { at: shown(ask.url), problem });
+            return Err(FetchError::Protocol { at: shown(wanted.url), problem });
         }
     };
     file.set_len(at).map_err(failed)?;
@@ -165,7 +140,7 @@ fn some(
             Err(_) => return Ok(have),
         };
         if have + got as u64 > wanted.bytes {
-            return Err(FetchError::TooLarge { at: shown(ask.url), limit: wanted.bytes });
+            return Err(FetchError::TooLarge { at: shown(wanted.url), limit: wanted.bytes });
         }
         file.write_all(piece.get(..got).unwrap_or_default()).map_err(failed)?;
         have += got as u64;

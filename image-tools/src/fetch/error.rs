@@ -1,4 +1,5 @@
 //! What can go wrong between this computer and another's.
+use crate::oci::Platform;
 use crate::output::OutputError;
 use crate::size::Bytes;
 use bistable_format::Digest;
@@ -152,6 +153,19 @@ pub enum FetchError {
         release: String,
         /// Which.
         names: Vec<String>,
+    },
+    /// An image for other platforms only.
+    #[error(
+        "{image}: no image for {wanted}; it has {}: build it for {wanted}, or give --platform",
+        if .found.is_empty() { "none at all".into() } else { .found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") }
+    )]
+    Platform {
+        /// The image.
+        image: String,
+        /// What was asked for.
+        wanted: Platform,
+        /// What there is.
+        found: Vec<Platform>,
     },
     /// What was downloaded can't be kept.
     #[error(transparent)]

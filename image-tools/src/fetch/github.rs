@@ -1,7 +1,7 @@
 //! GitHub's releases: which there are, which is meant, and the file that is attached to it. The REST API as it is documented, version
 //! 2022-11-28; GitHub Enterprise has the same at another address.
 use super::cache::{Cache, Kept};
-use super::download::{Downloaded, Wanted, download};
+use super::download::{Wanted, download};
 use super::error::FetchError;
 use super::link;
 use super::pattern;
@@ -13,6 +13,7 @@ use semver::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use url::Url;
 
@@ -197,7 +198,7 @@ impl<'a> Github<'a> {
         Ok(Chosen { name, version, tag: release.tag_name, asset })
     }
 
-    /// Download the file of a release.
+    /// Download the file of a release to this path, in the file system of the cache. Gives its SHA-256.
     ///
     /// # Errors
     /// What went wrong on the way, or another digest than GitHub says.
@@ -205,18 +206,23 @@ impl<'a> Github<'a> {
         &self,
         source: &Source,
         chosen: &Chosen,
+        to: &Path,
         progress: &dyn Progress,
-    ) -> Result<Downloaded, FetchError> {
+    ) -> Result<Digest, FetchError> {
         let url = self.url(&format!(
             "repos/{}/{}/releases/assets/{}",
             source.owner, source.repository, chosen.asset.id
         ))?;
-        let mut ask = self.ask(&url);
-        ask.headers.retain(|(name, _)| *name != "accept");
-        ask.headers.push(("accept", "application/octet-stream".into()));
+        let open = |headers: &[(&'static str, String)]| {
+            let mut ask = self.ask(&url);
+            ask.headers.retain(|(name, _)| *name != "accept");
+            ask.headers.push(("accept", "application/octet-stream".into()));
+            ask.headers.extend_from_slice(headers);
+            self.web.get(&ask)
+        };
         let what = format!("{}: {}", chosen.name, text::printable(&chosen.asset.name, &[]));
         let (bytes, digest) = (chosen.asset.size, chosen.digest());
-        download(self.web, self.cache, &Wanted { ask, what, bytes, digest }, progress)
+        download(self.cache, &Wanted { url: &url, open: &open, what, bytes, digest }, to, progress)
     }
 
     fn tagged(&self, source: &Source, tag: &str, choice: &Choice) -> Result<Release, FetchError> {

@@ -15,6 +15,7 @@
 //! | `cache` | answers with their ETags, and what was downloaded in part |
 //! | `download` | a large file, from where it was cut off, compared with its digest |
 //! | [`github`] | GitHub's releases and their assets |
+//! | [`registry`] | images of a registry |
 //! | `pattern` | which names are meant |
 //! | [`error`](FetchError) | what can go wrong |
 mod cache;
@@ -24,6 +25,7 @@ pub mod github;
 mod link;
 mod pattern;
 mod pause;
+pub mod registry;
 mod web;
 
 pub use cache::Cache;

@@ -120,7 +120,7 @@ fn manifest(store: &Store, config: &[u8], diff_ids: &[Digest], layers: &Layers) 
         .map_err(|e| store.wrong(ImageProblem::Json { path: "the new manifest".into(), why: e.to_string() }))
 }
 
-fn of_fields(fields: &PlatformFields) -> Platform {
+pub(super) fn of_fields(fields: &PlatformFields) -> Platform {
     let variant = fields.variant.as_deref().unwrap_or_default();
     Platform::new(&shown(&fields.os), &shown(&fields.architecture), &shown(variant))
 }
@@ -181,7 +181,7 @@ fn oci(store: &Store, reference: &str, platform: &Platform) -> Result<(Vec<u8>, 
 }
 
 /// Statements about an image, which stand beside it in an index.
-fn is_attestation(descriptor: &Descriptor) -> bool {
+pub(super) fn is_attestation(descriptor: &Descriptor) -> bool {
     let annotation = |name| descriptor.annotations.as_ref().and_then(|all| all.get(name));
     annotation("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
 }

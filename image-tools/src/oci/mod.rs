@@ -12,6 +12,7 @@
 //!
 //! **Input is hostile**: archives are read as [trees](crate::volume::tree), never unpacked; all sizes, counts and depths are limited; no
 //! byte is decompressed before its digest was verified.
+mod document;
 mod error;
 mod image;
 mod layer;
@@ -24,6 +25,7 @@ pub use error::{ImageProblem, OciError};
 pub use platform::Platform;
 pub use source::{ImageArg, ImageSource, Saved};
 
+pub(crate) use document::{Candidates, Part, candidates, parts};
 pub(crate) use layer::Layer;
 
 use crate::output;

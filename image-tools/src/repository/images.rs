@@ -76,7 +76,7 @@ pub(super) fn fetch(store: &Store, digest: &Digest, bytes: u64) -> Result<Image,
 }
 
 /// An artifact of a stored release, chunk by chunk into a temporary file: each frame is hashed before it is decompressed.
-fn unpack(store: &Store, artifact: &Artifact) -> Result<Image, BaseError> {
+pub(crate) fn unpack(store: &Store, artifact: &Artifact) -> Result<Image, BaseError> {
     let path = names::blob(&artifact.list);
     let list = store.get(&path, limits::CHUNK_LIST)?.ok_or_else(|| BaseError::Missing(path.clone()))?;
     if Digest::of(&list) != artifact.list {

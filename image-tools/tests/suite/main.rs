@@ -8,6 +8,7 @@
 )]
 mod build;
 mod card;
+mod card_components;
 mod cli;
 mod component;
 mod containers;
@@ -19,6 +20,7 @@ mod fixture;
 mod from_img;
 mod from_img_hostile;
 mod import_github;
+mod import_oci;
 mod saved_image;
 mod tools;
 mod trust;

@@ -20,6 +20,7 @@
 //! | [`world`] | nets, buses, units, web servers |
 //! | [`gpio`], [`buses`], [`host`], [`clock`], `events` | the ports |
 //! | `services` | the services that run from components |
+//! | `persistent` | what the card brings along |
 //! | `registers` | the pins as they are seen from outside |
 //! | `system_root` | the root that the running system carries |
 pub mod buses;
@@ -32,6 +33,7 @@ pub mod gpio;
 pub mod host;
 pub mod machine;
 pub mod nets;
+mod persistent;
 mod registers;
 mod services;
 mod system_root;
@@ -146,6 +148,11 @@ impl Sim {
             gpio = gpio.with_registers(Registers::beside(&folder(path)));
         }
         let buses = machine.world.buses(clock.clone());
+        // Before the event log, which makes the folder; what only looks finds a new machine as it will be, too.
+        if let Ok(partition) = card.volume(Partition::Persistent) {
+            let path = folder(path).join("persistent");
+            persistent::provision(partition, &path).map_err(|source| SimError::Folder { path, source })?;
+        }
         let events = events::ports(&folder(path), access, &facts, boot_id, clock.clone(), &meter);
         let machine = Rc::new(RefCell::new(machine));
         let register = Rc::clone(&machine);

@@ -15,7 +15,7 @@ pub struct SystemRootFile {
     pub system: Option<Arc<dyn Volume>>,
 }
 
-struct Reader(Arc<dyn Volume>);
+pub(super) struct Reader(pub(super) Arc<dyn Volume>);
 
 impl Ext4Read for Reader {
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync + 'static>> {

@@ -11,6 +11,7 @@
 //! | [`product`] | what every test product is made of: noise, keys, a root, small images, offers |
 //! | [`web_server`] | a web server: a function from requests to answers |
 //! | [`github`] | a stand-in for GitHub's releases |
+//! | [`registry`] | a stand-in for a registry of images |
 //! | [`mod@hex`] | numbers and bytes as digits |
 pub mod command_line;
 pub mod disk_log;
@@ -21,6 +22,7 @@ pub mod hex;
 pub mod product;
 pub mod program;
 mod put;
+pub mod registry;
 pub mod tree;
 pub mod web_server;
 

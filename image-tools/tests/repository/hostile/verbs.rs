@@ -64,6 +64,19 @@ const BUILD: &[&str] = &[
     "{destination/bound.bundle}",
 ];
 
+/// A card whose device has a component of the repository.
+const CARD: &[&str] = &[
+    "--component",
+    "core=2.0.0",
+    "--bundle",
+    "{3.bundle}",
+    "--root",
+    "{1.root}",
+    "--force",
+    "--out",
+    "{destination/card.img}",
+];
+
 /// In this order: what only reads comes first, what removes comes last.
 pub(super) const TRIES: &[Try] = &[
     reads("audit", &[]),
@@ -77,6 +90,7 @@ pub(super) const TRIES: &[Try] = &[
     reads("fsck", &[]),
     reads("fsck", &["--deep", "--json"]),
     reads("build", BUILD),
+    reads("card", CARD),
     reads("repo probe", &[]),
     reads("metrics", &[]),
     reads("site", &["--out", "{destination/site}"]),
