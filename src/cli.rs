@@ -318,7 +318,7 @@ pub struct OfferArgs {
 /// Where a release comes from.
 #[derive(Clone, Debug, Args)]
 pub struct Source {
-    /// A bundle (a file, an http:// or https:// address, `-` for standard input), or a version that the channel
+    /// A bundle (a file, an http:// or https:// address, github:OWNER/REPO, `-` for standard input), or a version that the channel
     /// offers; without it, what the channel offers
     #[arg(value_name = "VERSION|FILE|URL")]
     pub what: Option<PathBuf>,

@@ -7,7 +7,7 @@ use crate::{
     events::{End, Fold, OfferedVersion, Reading, SharedLog},
     http_client::Scheme,
     ports::{EventPorts, EventStore, Power},
-    source::{self, Location, SourceError, Stream},
+    source::{self, Github, Location, SourceError, Stream},
 };
 use bistable_boot::Slot;
 use std::{
@@ -68,8 +68,9 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    if let Some(url) = path.to_str().filter(|text| Scheme::of(text).is_some()) {
-        return Ok(Box::new(download(url).map_err(BundleError::Source)?));
+    let text = path.to_str().unwrap_or_default();
+    if Scheme::of(text).is_some() || Github::is_meant(text) {
+        return Ok(Box::new(download(text).map_err(BundleError::Source)?));
     }
     let file = File::open(path).map_err(|source| Error::Open { path: path.into(), source })?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
@@ -119,7 +120,11 @@ impl Context for Seen {
 
 /// A bundle on a web server, from its beginning; a connection that breaks is made again and resumes where it was.
 fn download(url: &str) -> Result<Stream<Box<dyn source::Source>>, SourceError> {
-    Stream::open(Location::parse(url)?.open()?, "")
+    let location = match Github::is_meant(url) {
+        true => Location::Web(url.parse::<Github>()?.find()?),
+        false => Location::parse(url)?,
+    };
+    Stream::open(location.open()?, "")
 }
 
 /// What follows from the log, as far as it can be read.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `breaker` | a source that fails again and again is left alone for a while |
 //! | `dir` | a folder: a USB stick, a network drive |
+//! | `github` | a bundle that is attached to a release at GitHub |
 //! | `http` | a web server: ranges, resuming, minimum rate, redirects |
 //! | `memory` | files in memory that go wrong as they are told to: for tests |
 //! | `mirrors` | several sources with the same files |
@@ -13,6 +14,7 @@
 mod breaker;
 mod dir;
 mod error;
+mod github;
 pub mod http;
 mod location;
 mod memory;
@@ -23,6 +25,7 @@ mod stream;
 pub use breaker::{Breaker, Gate, Guarded, OPEN_FOR, close_all};
 pub use dir::Dir;
 pub use error::SourceError;
+pub use github::Github;
 pub use http::{Http, Limits};
 pub use location::Location;
 pub use memory::{Flaw, Memory, Served};

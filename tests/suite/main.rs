@@ -73,6 +73,7 @@ mod shop;
 #[cfg(target_os = "linux")]
 mod signals;
 mod source_contract;
+mod source_github;
 mod source_http;
 mod source_install;
 mod source_memory;

@@ -177,13 +177,17 @@ fn answer(state: &Mutex<State>, storage: &str, request: &Request) -> Reply {
             _ => Reply::new(200, r#"{"what":"the description of the file, not the file"}"#),
         };
     }
-    let (body, link) = match rest.strip_prefix("/tags/") {
-        Some(tag) => match state.releases.iter().position(|r| r.tag == tag && !r.draft) {
-            Some(at) => (described(&state, at), None),
-            None => return Reply::new(404, r#"{"message":"Not Found"}"#),
-        },
-        None => list(&state, request),
-    };
+    // The latest release is the first one that is neither a draft nor a pre-release.
+    let latest = state.releases.iter().find(|r| !r.draft && !r.prerelease).map(|r| r.tag.clone());
+    let tagged = rest.strip_prefix("/tags/").map(str::to_owned);
+    let (body, link) =
+        match tagged.or(if rest == "/latest" { Some(latest.unwrap_or_default()) } else { None }) {
+            Some(tag) => match state.releases.iter().position(|r| r.tag == tag && !r.draft) {
+                Some(at) => (described(&state, storage, at), None),
+                None => return Reply::new(404, r#"{"message":"Not Found"}"#),
+            },
+            None => list(&state, storage, request),
+        };
     let etag = format!("W/\"{:.40}\"", Digest::of(body.as_bytes()));
     if request.header("if-none-match") == Some(&etag) {
         return Reply::new(304, "").header("ETag", etag);
@@ -197,13 +201,13 @@ fn answer(state: &Mutex<State>, storage: &str, request: &Request) -> Reply {
 }
 
 /// A page of releases, and the links to others.
-fn list(state: &State, request: &Request) -> (String, Option<String>) {
+fn list(state: &State, storage: &str, request: &Request) -> (String, Option<String>) {
     let number = |name| request.query(name).and_then(|text| text.parse::<usize>().ok());
     let per_page = number("per_page").unwrap_or(30).clamp(1, 100).min(state.page);
     let page = number("page").unwrap_or(1).max(1);
     let last = state.releases.len().div_ceil(per_page).max(1);
     let shown = (0..state.releases.len()).skip((page - 1) * per_page).take(per_page);
-    let body: Vec<String> = shown.map(|at| described(state, at)).collect();
+    let body: Vec<String> = shown.map(|at| described(state, storage, at)).collect();
     let host = request.header("host").unwrap_or_default();
     let link = |page: usize, rel: &str| {
         format!("<http://{host}/repos/acme/core/releases?per_page={per_page}&page={page}>; rel=\"{rel}\"")
@@ -214,16 +218,17 @@ fn list(state: &State, request: &Request) -> (String, Option<String>) {
 }
 
 /// A release as the API describes it; of its many fields, some that are not used, too.
-fn described(state: &State, at: usize) -> String {
+fn described(state: &State, storage: &str, at: usize) -> String {
     let Some(release) = state.releases.get(at) else { return String::new() };
     let assets = release.assets.iter().enumerate().map(|(n, asset)| {
         let digest = asset.digest.as_ref().map_or("null".into(), |digest| format!("\"{digest}\""));
         format!(
-            r#"{{"id":{},"name":"{}","state":"{}","size":{},"digest":{digest},"content_type":"application/gzip","label":null}}"#,
+            r#"{{"id":{},"name":"{}","state":"{}","size":{},"digest":{digest},"content_type":"application/gzip","label":null,"browser_download_url":"{storage}/public/{}"}}"#,
             id(at, n),
             asset.name,
             asset.state,
             asset.content.len(),
+            id(at, n),
         )
     });
     format!(
@@ -249,6 +254,9 @@ fn asset(state: &State, wanted: usize) -> Option<&Asset> {
 /// The server of the files.
 fn file(state: &Mutex<State>, request: &Request) -> Reply {
     let mut state = lock(state);
+    if let Some(id) = request.route().strip_prefix("/public/") {
+        return Reply::new(302, "").header("Location", format!("/{id}?signature=secret"));
+    }
     // The address is a permission by itself, and a second one is an error.
     if request.header("authorization").is_some() || request.query("signature") != Some("secret") {
         return Reply::new(400, "only one auth mechanism allowed");
