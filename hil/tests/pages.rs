@@ -202,6 +202,8 @@ fn run(name: &str, script: &str) {
     for name in ["bistable", "bistable-image"] {
         symlink(env!("CARGO_BIN_EXE_bistable-hil"), at("bin").join(name)).unwrap();
     }
+    // The quick start works in `target/try` of the project, and the example is a part of that.
+    symlink(workspace().join("hil"), at("hil")).unwrap();
     fs::write(at("script"), script).unwrap();
     let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
     let out = process::Command::new("bash")

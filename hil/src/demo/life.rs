@@ -13,6 +13,7 @@ const CARD: &str = "card.img";
 
 const SELF_TESTS: &str = include_str!("self-tests.toml");
 const HEALTH: &str = include_str!("health.toml");
+const CORE_HEALTH: &str = include_str!("../../example/core-health.toml");
 const WORLD: &str = include_str!("world.toml");
 
 /// Everything that the chapters share.
@@ -30,14 +31,17 @@ pub(super) fn live(folder: &Path, options: &Options) -> Result<()> {
     let mut story = begin(folder, options)?;
     keys(&mut story)?;
     releases(&mut story)?;
+    application(&mut story)?;
     card(&mut story)?;
+    component(&mut story)?;
     good(&mut story)?;
     sick(&mut story)?;
     unwired(&mut story)?;
     power(&mut story)?;
     tell::end(&format!(
-        "That was a device's life: 1.1.0 committed, 1.2.0 reverted by itself, 1.3.0 refused before the boot flag moved,\n\
-         and then installed after all, through a power cut. {:.0} s. Everything is in {}:",
+        "That was a device's life: its application updated without a reboot, and a bad version of it taken back; 1.1.0 committed,\n\
+         1.2.0 reverted by itself, 1.3.0 refused before the boot flag moved, and then installed after all, through a power cut.\n\
+         {:.0} s. Everything is in {}:",
         start.elapsed().as_secs_f64(),
         folder.display()
     ));
@@ -107,6 +111,7 @@ fn begin<'a>(folder: &'a Path, options: &Options) -> Result<Story<'a>> {
     }
     material::put(&folder.join("self-tests.toml"), SELF_TESTS)?;
     material::put(&folder.join("health.toml"), HEALTH)?;
+    material::put(&folder.join("core-health.toml"), CORE_HEALTH)?;
     Ok(story)
 }
 
@@ -136,6 +141,7 @@ fn releases(story: &mut Story<'_>) -> Result<()> {
 fn build(story: &Story<'_>, version: &str) -> Result<()> {
     if story.own {
         material::application(&story.system, version)?;
+        material::overlay(&story.system)?;
     }
     story.host(&format!(
         "build --product {PRODUCT} --version {version} --board pi4 --board pi5 --level 3 --system SYSTEM --boot BOOT \
@@ -146,16 +152,48 @@ fn build(story: &Story<'_>, version: &str) -> Result<()> {
 
 fn card(story: &mut Story<'_>) -> Result<()> {
     story.begin("A card: flash it once, ship the device");
-    story.host(&format!("card --bundle hub-1.0.0.bundle --root root.root --allow-demo --out {CARD}"))?;
+    tell::why("The application is on the card, so that the device runs it from its first boot.");
+    story.host(&format!(
+        "card --bundle hub-1.0.0.bundle --component hub-core-2.0.0.bundle --root root.root --allow-demo --out {CARD}"
+    ))?;
     let sim = story.folder.join("card.img.sim");
     let config = sim.join("root/etc/bistable/config.d");
     fs::create_dir_all(&config)?;
     material::put(&config.join("50-demo.toml"), "# A desk, not production.\nallow_demo_keys = true\n")?;
+    material::overlay(&sim.join("root"))?;
     material::put(&sim.join("world.toml"), WORLD)?;
     tell::why(
         "The virtual Pi is wired as card.img.sim/world.toml says: GPIO17 to GPIO27, a closed door contact, a fan.",
     );
     story.device("status", 0)
+}
+
+fn application(story: &mut Story<'_>) -> Result<()> {
+    story.begin("An application in a folder of its own, which changes more often than the system");
+    material::core(&story.folder.join("core"))?;
+    build_core(story, "2.0.0")
+}
+
+fn build_core(story: &Story<'_>, version: &str) -> Result<()> {
+    story.host(&format!(
+        "build --component core --kind directory --tree core --product {PRODUCT} --version {version} --board pi4 --board pi5 \
+         --health core-health.toml --key release.key --root root.root --out hub-core-{version}.bundle"
+    ))
+}
+
+fn component(story: &mut Story<'_>) -> Result<()> {
+    story.begin("The application is updated without a reboot; a version that is sick is taken back");
+    tell::why("systemd runs this at each boot, before the services.");
+    story.device("component links", 0)?;
+    story.device("component show core", 0)?;
+    build_core(story, "2.1.0")?;
+    story.device("component update core hub-core-2.1.0.bundle", 0)?;
+    tell::why(
+        "The service of 2.2.0 ends at once. The old version runs again, and this release is known to be bad.",
+    );
+    build_core(story, "2.2.0")?;
+    story.device("component update core hub-core-2.2.0.bundle", 8)?;
+    story.device("component list", 0)
 }
 
 fn good(story: &mut Story<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 use anyhow::{Context, Result, bail};
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -91,6 +91,39 @@ pub(super) fn application(system: &Path, version: &str) -> Result<()> {
     fs::create_dir_all(&folder)?;
     put(&folder.join("hub.sh"), &format!("#!/bin/sh\necho \"hub {version}\"\n"))?;
     put(&folder.join("version"), version)
+}
+
+/// The tree of the example's application.
+pub(super) fn core(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder.join("bin"))?;
+    let program = folder.join("bin/core");
+    put(&program, include_str!("../../example/core/bin/core"))?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// What the example has over the image's root file system.
+pub(super) fn overlay(root: &Path) -> Result<()> {
+    for (path, text) in [
+        (
+            "etc/bistable/config.d/50-hub.toml",
+            include_str!("../../example/hub/etc/bistable/config.d/50-hub.toml"),
+        ),
+        (
+            "etc/systemd/system/core.service",
+            include_str!("../../example/hub/etc/systemd/system/core.service"),
+        ),
+    ] {
+        let file = root.join(path);
+        fs::create_dir_all(file.parent().unwrap_or(root))?;
+        put(&file, text)?;
+    }
+    let link = root.join("opt/hub/core");
+    fs::create_dir_all(link.parent().unwrap_or(root))?;
+    if link.symlink_metadata().is_err() {
+        symlink("/run/bistable/components/core", &link)?;
+    }
+    Ok(())
 }
 
 /// A small boot volume: what a Pi's firmware looks for, and some bytes instead of a kernel.
