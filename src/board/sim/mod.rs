@@ -169,6 +169,8 @@ impl Sim {
         };
         let known_time = Rc::new(Cell::new(machine.borrow().state.known_time));
         let top = folder(path);
+        // Links lead there from other folders.
+        let top = std::path::absolute(&top).unwrap_or(top);
         let persistent = top.join("persistent");
         let is_mounted = facts.free_mib.is_some();
         let store = ComponentFolder::new(
