@@ -148,8 +148,8 @@ fn components(
     let image = reader.release();
     let one = |text: &String| -> Result<Arc<CardComponent>, Error> {
         let path = Path::new(text);
-        // A file is what lies there, whatever its name looks like.
-        if path.exists() {
+        // A file is what lies there, whatever its name looks like. The folder that a component was built from is not meant.
+        if path.is_file() {
             return Ok(Arc::new(CardComponent::of_bundle(path, root, threads, progress)?));
         }
         let named =
