@@ -346,6 +346,14 @@ pub enum ComponentVerb {
         /// Its name
         name: String,
     },
+    /// Unpack a version beside the one that runs, and leave it there for `component resume` or the daemon
+    Install {
+        /// The component
+        name: String,
+        /// Which version, and where it comes from.
+        #[command(flatten)]
+        source: Source,
+    },
     /// Unpack a version beside the one that runs, test it, run it, check its health, and commit it or go back
     Update {
         /// The component
@@ -354,7 +362,7 @@ pub enum ComponentVerb {
         #[command(flatten)]
         source: Source,
     },
-    /// Continue an update that was interrupted
+    /// Continue an update that was staged or interrupted
     Resume {
         /// The component
         name: String,
@@ -376,6 +384,11 @@ pub enum ComponentVerb {
     },
     /// Allow updates of a component of which no version was healthy
     Reset {
+        /// The component
+        name: String,
+    },
+    /// Remove all versions of a component that is stopped, and forget it
+    Remove {
         /// The component
         name: String,
     },

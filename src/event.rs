@@ -159,6 +159,9 @@ pub struct ComponentShown {
     pub attempts: u8,
     /// Why it is given up.
     pub reason: Option<String>,
+    /// Whether too many updates were rolled back, so that it is not updated until an operator resets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub halted: bool,
     /// The update that ended with this, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<ComponentEnded>,
@@ -221,6 +224,7 @@ impl ComponentShown {
             target: now.state.target().map(|held| held.version.to_string()),
             attempts,
             reason,
+            halted: now.is_halted(),
             ended: ended.map(|ended| ComponentEnded::of(ended, now)),
         }
     }
@@ -230,7 +234,10 @@ impl ComponentEnded {
     fn of(ended: &Ended, now: &Component) -> ComponentEnded {
         let result = match &ended.outcome {
             Outcome::Committed => ComponentResult::Committed,
-            Outcome::Reverted(_) if !matches!(now.state, State::Failed(_)) => ComponentResult::RolledBack,
+            // One that is halted runs the version before.
+            Outcome::Reverted(_) if now.is_halted() || !matches!(now.state, State::Failed(_)) => {
+                ComponentResult::RolledBack
+            }
             _ => ComponentResult::Failed,
         };
         ComponentEnded {

@@ -64,19 +64,22 @@ pub enum Reason {
     /// The new slot booted, but this device kept it from being judged or committed, with its configuration or its boot
     /// flag. Says nothing against the release.
     Environment,
+    /// Too many updates were rolled back. Says nothing against the one that was tried last.
+    RollbackLimit,
     /// One that a newer agent gave, by its number.
     Unknown(u8),
 }
 
 impl Reason {
     /// All that this version knows.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::Install,
         Reason::SelfTest,
         Reason::OutOfAttempts,
         Reason::Health,
         Reason::Operator,
         Reason::Environment,
+        Reason::RollbackLimit,
     ];
 
     /// The number in durable structures.
@@ -86,6 +89,7 @@ impl Reason {
             Reason::SelfTest => 1,
             Reason::Environment => 2,
             Reason::OutOfAttempts => 3,
+            Reason::RollbackLimit => 4,
             Reason::Health => 5,
             Reason::Operator => 7,
             Reason::Unknown(number) => number,
@@ -126,6 +130,7 @@ impl fmt::Display for Reason {
             Reason::Health => "health check failed",
             Reason::Operator => "asked for by an operator",
             Reason::Environment => "could not be decided here",
+            Reason::RollbackLimit => "too many rollbacks",
         })
     }
 }
@@ -227,9 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn only_environmental_failures_do_not_reject() {
+    fn what_says_nothing_about_the_release_does_not_reject_it() {
         let not: alloc::vec::Vec<_> = Reason::ALL.into_iter().filter(|r| !r.rejects()).collect();
-        assert_eq!(not, [Reason::Install, Reason::Environment]);
+        assert_eq!(not, [Reason::Install, Reason::Environment, Reason::RollbackLimit]);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use bistable_boot::{
-    Blocks, BySlot, COPY_BYTES, Detail, EXTENSIONS_BYTES, Extension, Failure, Formats, Journal, JournalError,
-    Kept, Memory, NAME_BYTES, Outcome, Reason, Rejected, ReleaseId, SECTOR,
+    Blocks, BootId, BySlot, COPY_BYTES, Detail, EXTENSIONS_BYTES, Extension, Failure, Formats, Journal,
+    JournalError, Kept, Memory, NAME_BYTES, Outcome, Reason, Rejected, ReleaseId, SECTOR,
     component::{
-        COMPONENTS_LEN, Component, ComponentRecord, Ended, Event, Held, KEPT_LEN, REJECTED_LEN, State,
+        BootTime, COMPONENTS_LEN, Component, ComponentRecord, Ended, Event, Held, KEPT_LEN, REJECTED_LEN,
+        ROLLBACKS_LEN, State,
     },
     copy_in_format, layout,
 };
@@ -51,6 +52,10 @@ fn largest() -> ComponentRecord {
         security_floor: u32::MAX,
         rejected: vec![rejected.clone(); REJECTED_LEN],
         last: Some(Ended { release, version: version.clone(), outcome: outcome.clone(), attempts: u8::MAX }),
+        rollbacks: vec![
+            BootTime { boot: BootId([0xff; 16]), uptime: u32::MAX, wall: Some(u64::MAX) };
+            ROLLBACKS_LEN
+        ],
         extensions: vec![Extension { id: u16::MAX - 1, bytes: vec![0xff; EXTENSIONS_BYTES - 5] }],
     };
     ComponentRecord {

@@ -2,13 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 use bistable_boot::{
     BootId, Failure, MAX_ATTEMPTS, Origin, Outcome, Reason, ReleaseId,
-    component::{Action, Component, Event, Held, Lifecycle, State},
+    component::{Action, BootTime, Component, Event, Held, Lifecycle, ROLLBACKS_LEN, State},
 };
 use semver::Version;
 use std::{fmt::Write, fs, path::Path};
 
 /// The boot that runs.
 const THIS: BootId = BootId([1; 16]);
+/// What is refused until an operator has looked into it.
+const TOO_MANY: &str = "an update after too many rollbacks";
 /// An earlier one.
 const OTHER: BootId = BootId([2; 16]);
 
@@ -22,6 +24,10 @@ fn held(n: u8) -> Held {
 
 fn failure() -> Failure {
     Failure::new(Reason::Health, "HTTP 500")
+}
+
+fn halted() -> Failure {
+    Failure::new(Reason::RollbackLimit, "3 updates within an hour")
 }
 
 fn armed(attempts: u8, begun: Option<BootId>) -> State {
@@ -40,7 +46,7 @@ fn given_up() -> State {
     State::Reverting { target: held(7), failure: Failure::out_of_attempts(MAX_ATTEMPTS), skipped: 0 }
 }
 
-fn states() -> [State; 11] {
+fn states() -> [State; 13] {
     [
         State::Idle,
         State::Installing(held(7)),
@@ -53,10 +59,12 @@ fn states() -> [State; 11] {
         reverting(0),
         reverting(2),
         State::Failed(failure()),
+        State::Failed(halted()),
+        State::Removing,
     ]
 }
 
-fn events() -> [(&'static str, Event); 14] {
+fn events() -> [(&'static str, Event); 16] {
     [
         ("an update is offered", Event::Offer(held(7))),
         ("an operator wants a kept version back", Event::Return(held(4))),
@@ -67,11 +75,13 @@ fn events() -> [(&'static str, Event); 14] {
         ("healthy in this boot", Event::Healthy(THIS)),
         ("the durable name leads to it", Event::Committed),
         ("the version on the way back is healthy", Event::Reverted),
+        ("it is healthy, and too many were rolled back", Event::Halted(halted())),
         ("it is not healthy either", Event::StillUnhealthy(failure())),
         ("failed for good", Event::Failed(failure())),
         ("an operator resets it", Event::Reset),
         ("an operator stops it", Event::Stop),
         ("an operator starts it", Event::Start),
+        ("an operator removes it", Event::Remove),
     ]
 }
 
@@ -111,6 +121,10 @@ fn permitted() -> Vec<(State, Event, State)> {
         (committing(), Event::Failed(failure()), reverting(0)),
         (reverting(0), Event::Reverted, State::Idle),
         (reverting(2), Event::Reverted, State::Idle),
+        (reverting(0), Event::Halted(halted()), State::Failed(halted())),
+        (reverting(2), Event::Halted(halted()), State::Failed(halted())),
+        (State::Failed(halted()), Event::Reset, State::Idle),
+        (State::Failed(halted()), Event::Stop, State::Failed(halted())),
         (reverting(0), Event::StillUnhealthy(failure()), reverting(1)),
         (reverting(2), Event::StillUnhealthy(failure()), failed()),
     ];
@@ -131,7 +145,9 @@ fn exactly_the_listed_decisions_are_permitted() {
             let told = after.on(event.clone());
             let Some((_, _, want)) = list.iter().find(|(s, e, _)| (s, e) == (&state, &event)) else {
                 let refused = told.unwrap_err();
-                assert_eq!((refused.state, refused.event), (state.name(), event.name()));
+                let is_update = matches!(event, Event::Offer(_) | Event::Return(_));
+                let name = if is_update && before.is_halted() { TOO_MANY } else { event.name() };
+                assert_eq!((refused.state, refused.event), (state.name(), name));
                 assert_eq!(after, before, "refused, and yet changed: {event:?}");
                 continue;
             };
@@ -148,12 +164,13 @@ fn exactly_the_listed_decisions_are_permitted() {
 fn each_state_says_which_version_the_durable_name_leads_to() {
     for state in states() {
         let leads_to = match &state {
-            State::Committing { .. } => 7,
-            State::Reverting { skipped: 2, .. } => 3,
-            _ => 5,
+            State::Committing { .. } => Some(held(7)),
+            State::Reverting { skipped: 2, .. } => Some(held(3)),
+            State::Removing => None,
+            _ => Some(held(5)),
         };
         let component = component(state);
-        assert_eq!(component.leads_to(), Some(&held(leads_to)), "{:?}", component.state);
+        assert_eq!(component.leads_to(), leads_to.as_ref(), "{:?}", component.state);
         assert_eq!(component.runs(), component.leads_to());
         assert_eq!(Component { is_stopped: true, ..component }.runs(), None);
     }
@@ -256,6 +273,24 @@ fn a_stopped_component_is_started_before_it_is_updated() {
     assert_eq!(core.on(Event::Offer(held(7))), Ok(true));
 }
 
+#[test]
+fn only_a_component_of_which_nothing_runs_is_removed() {
+    for state in [State::Idle, State::Failed(failure()), State::Failed(halted())] {
+        let mut core = component(state.clone());
+        assert!(core.on(Event::Remove).is_err(), "it runs");
+        core.on(Event::Stop).unwrap();
+        assert_eq!(core.on(Event::Remove), Ok(true));
+        assert_eq!((core.state.todo(), core.leads_to()), (Action::Remove, None));
+        assert_eq!(Lifecycle::from(&core), Lifecycle::Stopped);
+        let mut first = Component { current: None, kept: Vec::new(), ..component(state) };
+        assert_eq!(first.on(Event::Remove), Ok(true), "there is nothing that could run");
+    }
+    for state in [State::Installing(held(7)), State::Staged(held(7)), committing(), reverting(0)] {
+        let mut busy = Component { is_stopped: true, ..component(state) };
+        assert!(busy.on(Event::Remove).is_err(), "an update is in flight");
+    }
+}
+
 /// The arrows of a component's life: (from, what happens, to).
 #[test]
 fn the_lifecycle_has_the_documented_arrows() {
@@ -272,6 +307,8 @@ fn the_lifecycle_has_the_documented_arrows() {
         (component(reverting(2)), Updating, Event::StillUnhealthy(failure()), Failed),
         (component(State::Idle), Running, Event::Stop, Stopped),
         (stopped(State::Idle), Stopped, Event::Start, Running),
+        (component(reverting(0)), Updating, Event::Halted(halted()), Failed),
+        (component(State::Failed(halted())), Failed, Event::Reset, Running),
         (first(State::Failed(failure())), Failed, Event::Reset, Registered),
         (component(State::Failed(failure())), Failed, Event::Reset, Running),
         (first(State::Failed(failure())), Failed, Event::Offer(held(7)), Deploying),
@@ -281,6 +318,59 @@ fn the_lifecycle_has_the_documented_arrows() {
         component.on(event.clone()).unwrap();
         assert_eq!(Lifecycle::from(&component), to, "{from} and {event:?}");
     }
+}
+
+/// A moment of a boot, in minutes; with a wall clock that shows the same, or none.
+fn at(boot: u8, minute: u32, clock: bool) -> BootTime {
+    let wall = clock.then(|| 1_700_000_000 + u64::from(minute) * 60);
+    BootTime { boot: BootId([boot; 16]), uptime: minute * 60, wall }
+}
+
+#[test]
+fn a_rollback_counts_for_an_hour_by_whatever_clock_there_is() {
+    for (then, now, counts) in [
+        (at(1, 0, true), at(1, 59, true), true),
+        (at(1, 0, true), at(1, 60, true), false),
+        // The wall clock was set back in this boot.
+        (at(1, 0, true), BootTime { wall: Some(0), ..at(1, 60, true) }, false),
+        (at(1, 100, true), BootTime { uptime: 0, ..at(2, 159, true) }, true),
+        (at(1, 100, true), BootTime { uptime: 0, ..at(2, 160, true) }, false),
+        // Nothing tells how long it was off.
+        (at(1, 100, true), at(2, 59, false), true),
+        (at(1, 100, false), at(2, 59, true), true),
+        (at(1, 100, false), at(2, 60, false), false),
+        (at(1, 100, true), BootTime { wall: Some(0), ..at(2, 60, true) }, false),
+    ] {
+        let core = Component { rollbacks: vec![then], ..component(State::Idle) };
+        assert_eq!(core.recent_rollbacks(&now), usize::from(counts), "{then:?} {now:?}");
+    }
+}
+
+#[test]
+fn each_rollback_is_remembered_once_with_the_state_that_it_begins_with() {
+    let mut core = component(armed(1, Some(THIS)));
+    core.on_at(Event::Failed(failure()), at(1, 7, true)).unwrap();
+    assert_eq!(core.rollbacks, [at(1, 7, true)], "before anything is done about it");
+    core.on_at(Event::StillUnhealthy(failure()), at(1, 8, true)).unwrap();
+    core.on_at(Event::Halted(halted()), at(1, 9, true)).unwrap();
+    assert_eq!((core.rollbacks.len(), core.is_halted(), core.current.clone()), (1, true, Some(held(4))));
+    assert_eq!(core.rejection(&held(7).release).map(|r| r.failure.reason), Some(Reason::Health));
+    for event in [Event::Offer(held(8)), Event::Return(held(3))] {
+        assert_eq!(core.on(event).unwrap_err().event, TOO_MANY);
+    }
+    core.on_at(Event::Reset, at(1, 10, true)).unwrap();
+    assert!(core.rollbacks.is_empty() && core.on(Event::Offer(held(8))).is_ok());
+
+    let mut core = component(armed(1, Some(THIS)));
+    let given_up = Failure::new(Reason::Operator, "given up");
+    core.on_at(Event::Failed(given_up), at(1, 7, true)).unwrap();
+    assert!(core.rollbacks.is_empty(), "an operator did");
+    let mut core = Component {
+        rollbacks: vec![at(1, 1, true); ROLLBACKS_LEN],
+        ..component(armed(MAX_ATTEMPTS, Some(OTHER)))
+    };
+    core.on_at(Event::Trying(THIS), at(1, 9, true)).unwrap();
+    assert_eq!((core.rollbacks.len(), core.rollbacks.last()), (ROLLBACKS_LEN, Some(&at(1, 9, true))));
 }
 
 fn label(state: &State) -> String {
@@ -294,6 +384,7 @@ fn label(state: &State) -> String {
             format!("armed, {attempts} of {MAX_ATTEMPTS} trials{begun}")
         }
         State::Reverting { skipped, .. } => format!("reverting, {skipped} of 2 skipped"),
+        State::Failed(why) if why.reason == Reason::RollbackLimit => "failed, too many rollbacks".into(),
         state => state.name().into(),
     }
 }

@@ -3,7 +3,7 @@ use super::{Agent, AgentEvent, Observer};
 use crate::{
     Device, Error,
     component::{Archive, ComponentEvent, ComponentObserver, Memory, Subject, Updater, World, write_links},
-    config::{Component, Target},
+    config::{Component, Mode, Target},
     device::StoredComponents,
     error::ComponentError,
     offer::channel::ComponentFacts,
@@ -16,7 +16,7 @@ use bistable_boot::{
 };
 use bistable_format::{
     Digest, Release,
-    compat::{self, Direction, Incompatible},
+    compat::{self, Direction},
     content::DIRECTORY_KIND,
 };
 use semver::Version;
@@ -118,13 +118,40 @@ impl Agent<'_> {
         })
     }
 
-    /// Continue what was interrupted.
+    /// Stage this version of the component: the one that runs stays.
     ///
     /// # Errors
-    /// As for [`Updater::run`].
+    /// As for [`update_component`](Self::update_component), before its trial.
+    pub fn stage_component(
+        &mut self,
+        name: &str,
+        content: &mut dyn Archive,
+        overrides: Overrides,
+    ) -> Result<(), Error> {
+        let subject = subject(&self.device.settings.components, name)?;
+        let stored = self.device.stored_components()?;
+        accept(&self.device, &stored.record, name, content, overrides)?;
+        self.with_updater(&subject, stored, |updater| updater.install(content))
+    }
+
+    /// Continue what was staged or interrupted.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] if what is staged no longer goes with what else is on the device, [`Error::NotNow`] while an update of
+    /// the system has to be decided; and as for [`Updater::run`].
     #[expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
     pub fn resume_component(&mut self, name: &str) -> Result<(), Error> {
-        self.of_component(name, |updater| updater.run())
+        let subject = subject(&self.device.settings.components, name)?;
+        let stored = self.device.stored_components()?;
+        let state = stored.record.get(name).map(|component| component.state.clone());
+        // The system, or another component, may be another one since it was staged.
+        if let Some(State::Staged(target)) = state {
+            is_decided(&self.device)?;
+            let signed = self.device.board.store.release(name, &target.release.to_string())?;
+            let release = self.device.release_trust()?(&signed).map_err(Error::Root)?;
+            is_compatible(&self.device, &stored.record, name, &release)?;
+        }
+        self.with_updater(&subject, stored, |updater| updater.run())
     }
 
     /// Give up the update in flight, or return to the version before.
@@ -161,6 +188,29 @@ impl Agent<'_> {
         self.of_component(name, |updater| updater.reset())
     }
 
+    /// Remove all versions of a component that is stopped, and forget it.
+    ///
+    /// # Errors
+    /// [`ComponentError::StillWanted`] while the daemon would install it again, [`Error::NothingToDo`] when nothing of it is on the
+    /// device; and as for [`Updater::remove`].
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
+    pub fn remove_component(&mut self, name: &str) -> Result<(), Error> {
+        let declared = self.device.settings.components.iter().find(|component| component.name == name);
+        let mode = declared.and_then(|component| component.managed.as_ref()).map(|managed| managed.mode);
+        if let Some(mode) = mode.filter(|mode| *mode != Mode::Check) {
+            return Err(ComponentError::StillWanted { name: name.into(), mode }.into());
+        }
+        let stored = self.device.stored_components()?;
+        if stored.record.get(name).is_none() {
+            return Err(Error::NothingToDo(format!("nothing of component {name} is on this device")));
+        }
+        let subject = match mode {
+            Some(_) => subject(&self.device.settings.components, name)?,
+            None => Subject::undeclared(name),
+        };
+        self.with_updater(&subject, stored, |updater| updater.remove())
+    }
+
     fn of_component(
         &mut self,
         name: &str,
@@ -193,6 +243,7 @@ impl Agent<'_> {
                 buses: &mut *board.buses,
                 clock: &*board.clock,
             },
+            max_rollbacks: self.device.settings.update.max_rollbacks as usize,
             trust: &trust,
             observer: &mut observer,
         })
@@ -207,13 +258,12 @@ fn accept(
     content: &dyn Archive,
     overrides: Overrides,
 ) -> Result<(), Error> {
-    if device.now().is_undecided() {
-        let text =
-            format!("an update of the system is {}: `bistable resume` finishes it", device.now().name());
-        return Err(Error::NotNow(text));
-    }
+    is_decided(device)?;
     let (release, id) = (content.release(), release_id(content.signed()));
     let component = record.get(name);
+    if let Some(State::Failed(failure)) = component.filter(|c| c.is_halted()).map(|c| &c.state) {
+        return Err(ComponentError::Halted { name: name.into(), failure: failure.clone() }.into());
+    }
     let current = component.and_then(|component| component.current.as_ref());
     if current.is_some_and(|current| current.release == id) {
         let text = format!("component {name} {} is what runs already: nothing to do", release.version);
@@ -226,21 +276,28 @@ fn accept(
         let channel = device.record.channel.clone();
         return Err(Error::Withdrawn { version: release.version.clone(), channel });
     }
-    let reasons = reasons(device, name, release, current.map(|held| &held.version), record);
-    if reasons.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Incompatible { version: release.version.clone(), reasons })
+    is_compatible(device, record, name, release)
 }
 
-fn reasons(
+fn is_decided(device: &Device) -> Result<(), Error> {
+    if device.now().is_undecided() {
+        let text =
+            format!("an update of the system is {}: `bistable resume` finishes it", device.now().name());
+        return Err(Error::NotNow(text));
+    }
+    Ok(())
+}
+
+/// Whether a release goes with what is on the device.
+fn is_compatible(
     device: &Device,
+    record: &ComponentRecord,
     name: &str,
     release: &Release,
-    running: Option<&Version>,
-    record: &ComponentRecord,
-) -> Vec<Incompatible> {
+) -> Result<(), Error> {
     let others = others(device, name, record);
+    let current = record.get(name).and_then(|component| component.current.as_ref());
+    let running = current.map(|held| &held.version);
     let facts = compat::Device {
         product: &device.record.product,
         board: &device.board.name,
@@ -253,7 +310,10 @@ fn reasons(
     let mut reasons =
         compat::check_component(&release.constraints(), (name, &KINDS), &facts, Direction::Forward);
     reasons.extend(compat::check_release(release));
-    reasons
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Incompatible { version: release.version.clone(), reasons })
 }
 
 /// What is on the device beside a component.

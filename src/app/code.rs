@@ -283,7 +283,9 @@ impl Code {
                 Code::Preflight
             }
             ComponentError::StoredRelease { .. } => Code::StoredRelease,
-            ComponentError::Refused { .. } => Code::WrongState,
+            ComponentError::Refused { .. }
+            | ComponentError::Halted { .. }
+            | ComponentError::StillWanted { .. } => Code::WrongState,
             ComponentError::GivenUp { failure, .. } => match failure.reason {
                 Reason::SelfTest => Code::SelfTest,
                 Reason::Environment => Code::Environment,

@@ -60,9 +60,10 @@ pub(super) fn handle(
     }
     let Some(name) = request.component() else { return Ok(shown(&agent.device, None, context)?) };
     match request {
-        Request::ComponentUpdate(update) => {
+        Request::ComponentInstall(update) | Request::ComponentUpdate(update) => {
             let mut unusable = Vec::new();
-            let done = update_of(agent, update, context, &mut unusable);
+            let is_staged = matches!(request, Request::ComponentInstall(_));
+            let done = update_of(agent, update, is_staged, context, &mut unusable);
             with_unusable(updated(agent, request, name, done, context), &unusable)
         }
         Request::ComponentResume(_) => {
@@ -72,6 +73,12 @@ pub(super) fn handle(
         Request::ComponentRevert(_) => {
             let done = agent.revert_component(name);
             updated(agent, request, name, done, context)
+        }
+        Request::ComponentRemove(_) => {
+            agent.remove_component(name)?;
+            let components = vec![ComponentStatus::from(&Component::registered(name))];
+            let text = format!("component {name} is removed, with all its versions");
+            Ok(Reply::new(text, Answer::Components(Components { components })))
         }
         other => {
             match other {
@@ -88,13 +95,15 @@ pub(super) fn handle(
 fn update_of(
     agent: &mut Agent<'_>,
     ComponentUpdate { component: name, wanted }: &ComponentUpdate,
+    is_staged: bool,
     context: &mut dyn Context,
     unusable: &mut Vec<Unusable>,
 ) -> Result<(), Error> {
     let overrides = Overrides { rejected: wanted.retry_rejected, withdrawn: wanted.force_withdrawn };
-    let take = |agent: &mut Agent<'_>, content: &mut dyn Archive| match wanted.dry_run {
-        true => agent.check_component(name, content, overrides),
-        false => agent.update_component(name, content, overrides),
+    let take = |agent: &mut Agent<'_>, content: &mut dyn Archive| match (wanted.dry_run, is_staged) {
+        (true, _) => agent.check_component(name, content, overrides),
+        (false, true) => agent.stage_component(name, content, overrides),
+        (false, false) => agent.update_component(name, content, overrides),
     };
     match &wanted.from {
         From::Bundle(path) => {

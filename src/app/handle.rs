@@ -33,12 +33,14 @@ pub fn handle(agent: &mut Agent<'_>, request: &Request, context: &mut dyn Contex
         Request::Health => return health(agent),
         Request::Components
         | Request::Component(_)
+        | Request::ComponentInstall(_)
         | Request::ComponentUpdate(_)
         | Request::ComponentResume(_)
         | Request::ComponentRevert(_)
         | Request::ComponentStart(_)
         | Request::ComponentStop(_)
         | Request::ComponentReset(_)
+        | Request::ComponentRemove(_)
         | Request::ComponentRepair => return component::handle(agent, request, context),
         Request::Install(wanted) | Request::Update(wanted) if wanted.dry_run => {
             let would = dry_run(agent, wanted, context, &mut unusable);

@@ -39,6 +39,8 @@ pub enum Request {
     Components,
     /// One component.
     Component(Named),
+    /// Stage another version of a component: the one that runs stays.
+    ComponentInstall(ComponentUpdate),
     /// Have a component run another version.
     ComponentUpdate(ComponentUpdate),
     /// Continue the update of a component.
@@ -51,6 +53,8 @@ pub enum Request {
     ComponentStop(Named),
     /// Allow updates of a component that failed.
     ComponentReset(Named),
+    /// Remove a component that is stopped, and forget it.
+    ComponentRemove(Named),
     /// Recreate the record of all components.
     ComponentRepair,
 }
@@ -95,12 +99,14 @@ impl Request {
             Request::Revert => "revert",
             Request::Components => "components",
             Request::Component(_) => "component",
+            Request::ComponentInstall(_) => "component-install",
             Request::ComponentUpdate(_) => "component-update",
             Request::ComponentResume(_) => "component-resume",
             Request::ComponentRevert(_) => "component-revert",
             Request::ComponentStart(_) => "component-start",
             Request::ComponentStop(_) => "component-stop",
             Request::ComponentReset(_) => "component-reset",
+            Request::ComponentRemove(_) => "component-remove",
             Request::ComponentRepair => "component-repair",
         }
     }
@@ -108,13 +114,14 @@ impl Request {
     /// The component that it is about, if it is about one.
     pub fn component(&self) -> Option<&str> {
         match self {
-            Request::ComponentUpdate(update) => Some(&update.component),
+            Request::ComponentInstall(update) | Request::ComponentUpdate(update) => Some(&update.component),
             Request::Component(named)
             | Request::ComponentResume(named)
             | Request::ComponentRevert(named)
             | Request::ComponentStart(named)
             | Request::ComponentStop(named)
-            | Request::ComponentReset(named) => Some(&named.component),
+            | Request::ComponentReset(named)
+            | Request::ComponentRemove(named) => Some(&named.component),
             _ => None,
         }
     }
@@ -129,7 +136,10 @@ impl Request {
             | Request::Health
             | Request::Components
             | Request::Component(_) => true,
-            Request::Install(_) | Request::Update(_) | Request::ComponentUpdate(_) => self.is_dry_run(),
+            Request::Install(_)
+            | Request::Update(_)
+            | Request::ComponentInstall(_)
+            | Request::ComponentUpdate(_) => self.is_dry_run(),
             Request::Check(_)
             | Request::Arm
             | Request::Reboot
@@ -141,6 +151,7 @@ impl Request {
             | Request::ComponentStart(_)
             | Request::ComponentStop(_)
             | Request::ComponentReset(_)
+            | Request::ComponentRemove(_)
             | Request::ComponentRepair => false,
         }
     }
@@ -149,7 +160,7 @@ impl Request {
     pub fn wanted(&self) -> Option<&Wanted> {
         match self {
             Request::Install(wanted) | Request::Update(wanted) => Some(wanted),
-            Request::ComponentUpdate(update) => Some(&update.wanted),
+            Request::ComponentInstall(update) | Request::ComponentUpdate(update) => Some(&update.wanted),
             _ => None,
         }
     }
@@ -246,6 +257,13 @@ mod tests {
             (Request::Components, "components"),
             (Request::Component(core()), "component"),
             (
+                Request::ComponentInstall(ComponentUpdate {
+                    component: "core".into(),
+                    wanted: Wanted::default(),
+                }),
+                "component-install",
+            ),
+            (
                 Request::ComponentUpdate(ComponentUpdate { component: "core".into(), wanted }),
                 "component-update",
             ),
@@ -254,6 +272,7 @@ mod tests {
             (Request::ComponentStart(core()), "component-start"),
             (Request::ComponentStop(core()), "component-stop"),
             (Request::ComponentReset(core()), "component-reset"),
+            (Request::ComponentRemove(core()), "component-remove"),
             (Request::ComponentRepair, "component-repair"),
         ] {
             let json = serde_json::to_value(&request).unwrap();

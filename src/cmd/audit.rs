@@ -62,12 +62,14 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
         Request::Reboot => "reboot",
         Request::Commit => "commit",
         Request::Revert => "revert",
-        Request::ComponentUpdate(_)
+        Request::ComponentInstall(_)
+        | Request::ComponentUpdate(_)
         | Request::ComponentResume(_)
         | Request::ComponentRevert(_)
         | Request::ComponentStart(_)
         | Request::ComponentStop(_)
         | Request::ComponentReset(_)
+        | Request::ComponentRemove(_)
         | Request::ComponentRepair => request.operation(),
         Request::Status
         | Request::Components

@@ -5,7 +5,7 @@ mod health_monitor;
 use super::{Answer, Failed, audit::By, place::Place, request::Work, work::Workplace};
 use crate::{
     Device, Error,
-    agent::Observer,
+    agent::{Observer, components},
     app::{
         self, Asker, Document, Holding, Inhibit, NotInhibited, Reply, Request,
         schedule::{Moment, Rules, Standing, When},
@@ -22,7 +22,7 @@ use crate::{
     serve::{self, Door, Entrance, Found, Stopper, TokenStore},
     status::Date,
 };
-use bistable_boot::{Now, Saved};
+use bistable_boot::{Now, Saved, component::Component};
 use bistable_format::Urgency;
 use std::{
     fs, io,
@@ -188,6 +188,7 @@ impl DevicePort for LockedDevice {
             inhibitors: inhibitors::read(&root, &self.stamps.now()),
             rollbacks: fold.ends.iter().filter(|end| end.kind == rolled_back).map(when).collect(),
             is_urgent: is_urgent(&device),
+            components: cases(&device),
             // The text of a map is sorted.
             unlogged: configured.ok().filter(|set| *set != fold.config).map(|set| format!("{set:?}")),
             rejected: self.read_only.kept.problem(),
@@ -199,6 +200,23 @@ impl DevicePort for LockedDevice {
         let Stamp { uptime, unix, synchronized, .. } = self.stamps.now();
         Moment { uptime, wall: synchronized.then_some(unix), unverified: Some(unix) }
     }
+}
+
+/// The components that are updated here, each with its mode. One whose record can't be read is left alone.
+fn cases(device: &Device) -> Vec<(Component, config::Mode)> {
+    let record = match components::record(device) {
+        Ok(record) => record,
+        Err(e) => {
+            log::debug!(reason:% = e; "components_not_read");
+            return Vec::new();
+        }
+    };
+    let case = |name: String| {
+        let declared = device.settings.components.iter().find(|declared| declared.name == name)?;
+        let known = record.get(&name).cloned();
+        Some((known.unwrap_or_else(|| Component::registered(&name)), declared.managed.as_ref()?.mode))
+    };
+    components::managed(device).into_iter().filter_map(case).collect()
 }
 
 /// Time that continues from a moment of the simulated Pi, as fast as real time.

@@ -31,7 +31,9 @@ const LONGEST: u64 = 24 * 3600;
 fn folders(request: &Request) -> &'static [&'static str] {
     match request {
         _ if request.is_dry_run() => &[],
-        Request::Install(_) => &["pre-install.d"],
+        Request::Install(_) | Request::ComponentInstall(_) | Request::ComponentUpdate(_) => {
+            &["pre-install.d"]
+        }
         Request::Update(_) => &["pre-install.d", "pre-switch.d", "pre-reboot.d"],
         Request::Arm => &["pre-switch.d"],
         Request::Reboot => &["pre-reboot.d"],

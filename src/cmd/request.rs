@@ -112,6 +112,9 @@ fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
     Ok(match verb {
         ComponentVerb::List => Request::Components,
         ComponentVerb::Show { name } => Request::Component(named(name)),
+        ComponentVerb::Install { name, source } => {
+            Request::ComponentInstall(ComponentUpdate { component: name.clone(), wanted: wanted(source) })
+        }
         ComponentVerb::Update { name, source } => {
             Request::ComponentUpdate(ComponentUpdate { component: name.clone(), wanted: wanted(source) })
         }
@@ -120,6 +123,7 @@ fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
         ComponentVerb::Start { name } => Request::ComponentStart(named(name)),
         ComponentVerb::Stop { name } => Request::ComponentStop(named(name)),
         ComponentVerb::Reset { name } => Request::ComponentReset(named(name)),
+        ComponentVerb::Remove { name } => Request::ComponentRemove(named(name)),
         ComponentVerb::Repair => Request::ComponentRepair,
         ComponentVerb::Links => return Err(AtBoot::Links),
         ComponentVerb::Units { folder } => return Err(AtBoot::Units(folder)),
@@ -211,6 +215,7 @@ mod tests {
             ("component start core", Request::ComponentStart(core())),
             ("component stop core", Request::ComponentStop(core())),
             ("component reset core", Request::ComponentReset(core())),
+            ("component remove core", Request::ComponentRemove(core())),
             ("component repair", Request::ComponentRepair),
         ] {
             assert_eq!(asked(words), Some(request), "{words}");
@@ -262,11 +267,13 @@ mod tests {
             ("component update core".into(), "components/core/update", None, &plain),
             ("component update core 1.2.0".into(), "components/core/update", None, &version),
             (format!("component update core {elsewhere}"), "components/core/update", None, &other),
+            ("component install core 1.2.0".into(), "components/core/install", None, &version),
             ("component resume core".into(), "components/core/resume", None, &plain),
             ("component revert core".into(), "components/core/revert", None, &plain),
             ("component start core".into(), "components/core/start", None, &plain),
             ("component stop core".into(), "components/core/stop", None, &plain),
             ("component reset core".into(), "components/core/reset", None, &plain),
+            ("component remove core".into(), "components/core/remove", None, &plain),
         ] {
             let request = asked(&words);
             assert!(request.is_some(), "{words}");

@@ -1,7 +1,10 @@
 //! The way back: the version before, and if that isn't healthy either, the ones before it.
 use super::{ComponentError, ComponentEvent, ComponentStep, Updater, updater::version_name};
 use crate::Error;
-use bistable_boot::component::{Event, Held, State};
+use bistable_boot::{
+    Failure, Reason,
+    component::{Component, Event, Held, State},
+};
 
 impl Updater<'_> {
     /// Have an older version run, and check its health. Gives how the update ended; nothing while the way leads further.
@@ -42,7 +45,10 @@ impl Updater<'_> {
             };
             match unhealthy {
                 None => {
-                    self.on(Event::Reverted)?;
+                    match self.too_many_rollbacks(&component) {
+                        Some(halted) => self.on(Event::Halted(halted))?,
+                        None => self.on(Event::Reverted)?,
+                    }
                     let is_back = to.is_some();
                     return Ok(ComponentError::GivenUp { name, version: target.version, failure, is_back });
                 }
@@ -58,6 +64,17 @@ impl Updater<'_> {
                 }
             }
         }
+    }
+
+    /// Why no other update may follow this one, if too many were rolled back. Without a version that runs it failed all the same.
+    fn too_many_rollbacks(&mut self, component: &Component) -> Option<Failure> {
+        let recent = component.recent_rollbacks(&self.moment());
+        if component.current.is_none() || recent < self.max_rollbacks {
+            return None;
+        }
+        let name = &self.subject.name;
+        let text = format!("{recent} within an hour; `bistable component reset {name}` allows updates again");
+        Some(Failure::new(Reason::RollbackLimit, &text))
     }
 
     fn lead_to(&mut self, held: Option<&Held>) -> Result<(), Error> {

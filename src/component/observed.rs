@@ -33,6 +33,8 @@ pub enum ComponentStep {
     CleanUp,
     /// An older version runs again, and is healthy.
     Revert,
+    /// All versions are removed.
+    Remove,
 }
 
 impl fmt::Display for ComponentStep {
@@ -49,6 +51,7 @@ impl fmt::Display for ComponentStep {
             ComponentStep::Commit => "commit",
             ComponentStep::CleanUp => "clean up",
             ComponentStep::Revert => "revert",
+            ComponentStep::Remove => "remove",
         })
     }
 }

@@ -38,7 +38,7 @@ impl Updater<'_> {
         if let State::Installing(before) | State::Staged(before) = self.component().state
             && before != target
         {
-            self.on(Event::Failed(Failure::new(Reason::Install, "another release was offered")))?;
+            self.on(Event::Failed(Failure::new(Reason::Environment, "another release was offered")))?;
         }
         match self.component().state {
             State::Staged(_) => return Ok(()),

@@ -17,3 +17,17 @@ pub struct Subject {
     /// The owner's health profile, which counts instead of the release's.
     pub health: Option<Profile>,
 }
+
+impl Subject {
+    /// One that is not declared any more: it can only be removed.
+    pub fn undeclared(name: &str) -> Subject {
+        Subject {
+            name: name.into(),
+            unit: String::new(),
+            path: PathBuf::new(),
+            version_file: PathBuf::new(),
+            start_wait: Duration::ZERO,
+            health: None,
+        }
+    }
+}

@@ -2,11 +2,11 @@
 use super::{ComponentError, ComponentEvent, ComponentObserver, ComponentStep, Subject};
 use crate::{
     Error,
-    ports::{Buses, Clock, ComponentStore, Gpio, Host, ServiceManager},
+    ports::{Buses, Clock, ComponentStore, Gpio, Host, ServiceManager, WallClock},
 };
 use bistable_boot::{
     BootId, Failure, Reason, ReleaseId,
-    component::{Action, Component, ComponentRecord, Event, Held},
+    component::{Action, BootTime, Component, ComponentRecord, Event, Held},
 };
 use bistable_format::{Release, release};
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub struct Updater<'a> {
     pub memory: &'a mut dyn Memory,
     /// The ports.
     pub world: World<'a>,
+    /// This many rollbacks within an hour end its updates until an operator resets it.
+    pub max_rollbacks: usize,
     /// Whose releases count.
     pub trust: Trust<'a>,
     /// Who hears what happens.
@@ -85,6 +87,7 @@ impl Updater<'_> {
                 Action::Try => self.trial()?,
                 Action::Commit => self.commit()?,
                 Action::Revert => given_up = Some(self.back()?),
+                Action::Remove => self.removal()?,
             }
         }
         match given_up {
@@ -133,6 +136,36 @@ impl Updater<'_> {
         self.restart()
     }
 
+    /// Remove all versions of a component that an operator stopped, and forget it. Done again after a power cut, it removes what is left.
+    ///
+    /// # Errors
+    /// When it runs, or an update of it is in flight, or a port fails.
+    pub fn remove(&mut self) -> Result<(), Error> {
+        if self.component().state.todo() != Action::Remove {
+            self.on(Event::Remove)?;
+        }
+        self.removal()
+    }
+
+    fn removal(&mut self) -> Result<(), Error> {
+        let name = self.subject.name.as_str();
+        self.step(ComponentStep::Remove, |this| {
+            let store = &mut *this.world.store;
+            // No name leads to a version that goes.
+            store.set_current(name, None)?;
+            store.show(name, None)?;
+            for version in store.versions(name)? {
+                store.remove(name, &version.name)?;
+            }
+            Ok(store.sync()?)
+        })?;
+        let mut next = self.memory.record().clone();
+        next.remove(name);
+        self.memory.save(next)?;
+        self.observer.on_event(ComponentEvent::Saved(&Component::registered(name), None));
+        Ok(())
+    }
+
     /// End what a process began that is gone: outside of a trial of this process, the link of this boot leads where the state says, and
     /// the service runs from there.
     ///
@@ -154,11 +187,13 @@ impl Updater<'_> {
     /// Decide: save what follows, then report it.
     pub(super) fn on(&mut self, event: Event) -> Result<(), Error> {
         let name = self.subject.name.as_str();
+        let now = self.moment();
         let mut next = self.memory.record().clone();
         let component = next.entry(name).ok_or_else(|| ComponentError::TooMany { name: name.into() })?;
         let was_idle = component.state.todo() == Action::Wait;
-        let is_new =
-            component.on(event).map_err(|refused| ComponentError::Refused { name: name.into(), refused })?;
+        let is_new = component
+            .on_at(event, now)
+            .map_err(|refused| ComponentError::Refused { name: name.into(), refused })?;
         if is_new {
             let now = component.clone();
             self.memory.save(next)?;
@@ -256,6 +291,17 @@ impl Updater<'_> {
             .services
             .start(&self.subject.unit, SERVICE_MAX)
             .map_err(|e| Error::NotNow(format!("service {} can't be started: {e}", self.subject.unit)))
+    }
+
+    /// The moment that is now.
+    pub(super) fn moment(&mut self) -> BootTime {
+        let uptime = u32::try_from(self.world.clock.now().as_secs()).unwrap_or(u32::MAX);
+        let host = &mut *self.world.host;
+        let wall = match (host.wall_clock(), host.unix_time()) {
+            (Ok(WallClock::Synchronized), Ok(at)) => Some(at),
+            _ => None,
+        };
+        BootTime { boot: host.boot_id(), uptime, wall }
     }
 
     pub(super) fn boot(&self) -> BootId {

@@ -12,6 +12,10 @@ use super::{
     web,
 };
 
+/// A limit of rollbacks can't be higher than what the record of a component remembers.
+const ROLLBACKS_MAX: u32 = 5;
+const _: () = assert!(bistable_boot::component::ROLLBACKS_LEN == ROLLBACKS_MAX as usize);
+
 /// Fewest bytes between two flushes.
 pub const FLUSH_BYTES_MIN: u64 = 16 << 20;
 /// Most bytes between two flushes: as much as the installer may hold in memory.
@@ -255,6 +259,11 @@ pub(super) static KEYS: &[&dyn Key] = &[
     &One {
         name: "update.security_force_after", kind: Optional(time(0, 365 * 86_400)), field: |i| &mut i.settings.update.security_force_after,
         help: "the same for a release whose urgency is \"security\", if that is shorter",
+    },
+    &One {
+        name: "update.max_rollbacks", field: |i| &mut i.settings.update.max_rollbacks,
+        kind: Number { what: "a number of rollbacks", least: 1, most: ROLLBACKS_MAX },
+        help: "after this many rollbacks within an hour, the image waits, and a component is not updated until it is reset",
     },
     &One {
         name: "update.metered", kind: Flag, field: |i| &mut i.settings.update.metered,

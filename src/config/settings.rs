@@ -69,6 +69,8 @@ pub struct UpdateSettings {
     pub force_after: Option<Duration>,
     /// The same of one whose urgency is `security`, if that is shorter: up to 365 days.
     pub security_force_after: Option<Duration>,
+    /// This many rollbacks within an hour end what the device does by itself: 1 to 5.
+    pub max_rollbacks: u32,
     /// Whether the network costs by the byte.
     pub metered: bool,
     /// Most bytes that are fetched for an update whose version was not named.
@@ -249,6 +251,7 @@ impl Default for Settings {
                 windows_need_clock: true,
                 force_after: None,
                 security_force_after: None,
+                max_rollbacks: 3,
                 metered: false,
                 fleet_lock: None,
                 max_download: None,

@@ -52,7 +52,7 @@ fn everything_can_be_set() {
         [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
-        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\nsecurity_force_after = '6h'\nmetered = true\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n\
+        [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\nsecurity_force_after = '6h'\nmax_rollbacks = 2\nmetered = true\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n\
         [web]\nlisten = '[::]:8443'\nnames = ['Hub.local']\nread = 'open'\ncertificate = '/data/c.pem'\nkey = '/data/k.pem'\n";
     let plan = "[[test]]\nname = 'a'\nkind = 'command'\nrun = ['/x']\n";
     let settings =
@@ -97,6 +97,7 @@ fn everything_can_be_set() {
             windows_need_clock: false,
             force_after: Some(Duration::from_secs(14 * 86_400)),
             security_force_after: Some(Duration::from_secs(6 * 3600)),
+            max_rollbacks: 2,
             metered: true,
             max_download: Some(20_000_000),
             deltas_only: true,

@@ -10,9 +10,10 @@ use crate::{
         Asker, Failed, Reply,
         schedule::{Moment, Rules, Standing, When},
     },
-    config::ConfigError,
+    config::{ConfigError, Mode},
     events::Remembered,
 };
+use bistable_boot::component::Component;
 
 /// A device that is opened for each act.
 pub trait DevicePort {
@@ -47,6 +48,8 @@ pub struct Survey {
     pub standing: Standing,
     /// What the owner wants.
     pub rules: Rules,
+    /// The components that are updated beside the slots, each with its mode.
+    pub components: Vec<(Component, Mode)>,
     /// What is known from before.
     pub remembered: Remembered,
     /// What holds a switch off.

@@ -15,6 +15,7 @@
 //! | `turn` | one turn of its loop: an act, or a sleep |
 //! | `inhibitors` | what holds a switch off |
 //! | `holds` | what is reported of that |
+//! | `tries` | what was tried in vain for components |
 //! | `reporter` | how far a job is |
 //! | `watchdog` | what systemd is told |
 //! | `watch` | files whose change makes it look again |
@@ -27,6 +28,7 @@ pub(crate) mod inhibitors;
 mod past;
 mod queued_job;
 mod reporter;
+mod tries;
 mod turn;
 mod vitals;
 #[cfg(target_os = "linux")]

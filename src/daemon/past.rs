@@ -1,13 +1,15 @@
 //! What the event log knows from before, in the daemon's terms.
-use super::Survey;
+use super::{Survey, tries::ComponentTries};
 use crate::{
     app::{
         Asker, Job, JobState, Outcome, Via,
-        schedule::{LastTry, When},
+        schedule::{ComponentCase, LastTry, When},
     },
+    config::Mode,
     events::{Moment, PastEnd, PastJob},
     status::Date,
 };
+use bistable_boot::component::Component;
 use std::time::Duration;
 
 /// The last look at the channel; or the installation that it led to, if that failed.
@@ -25,6 +27,27 @@ pub(super) fn trials(survey: &Survey) -> Vec<When> {
 /// Since when the release that is staged is.
 pub(super) fn staged(survey: &Survey) -> Option<When> {
     survey.remembered.staged.as_ref().map(|staged| when(survey, staged))
+}
+
+/// The components, with what is known of each from before.
+pub(super) fn components(survey: &Survey, tries: &ComponentTries) -> Vec<ComponentCase> {
+    let boot = survey.standing.boot.to_string();
+    let case = |(component, mode): &(Component, Mode)| {
+        let offered = survey.remembered.offered.get(&component.name);
+        let target = component.state.target().map(|held| held.version.to_string());
+        let staged = survey.remembered.staged_components.get(&component.name);
+        let staged = staged.filter(|staged| Some(&staged.version) == target.as_ref());
+        ComponentCase {
+            component: component.clone(),
+            mode: *mode,
+            offered: offered.cloned(),
+            staged: staged.map(|staged| when(survey, &staged.since)),
+            is_staged_before: staged.is_some_and(|staged| staged.since.boot_id != boot),
+            stage_failed: offered.and_then(|offered| tries.stage(&component.name, &offered.release)),
+            switch_refused: tries.switch(&component.name),
+        }
+    };
+    survey.components.iter().map(case).collect()
 }
 
 fn when(survey: &Survey, moment: &Moment) -> When {

@@ -1,13 +1,14 @@
 //! One turn of the daemon's loop: an act, or a sleep.
 use super::{
     DevicePort, Handle, Held, Message, Queries, QueuedJob, Report, Sick, Survey, TICK, handle::DEPTH,
-    holds::Holds, past, reporter::Reporter,
+    holds::Holds, past, reporter::Reporter, tries::ComponentTries,
 };
 use crate::{
     Error,
     agent::is_reboot,
     app::{
-        self, Asker, Code, Failed, Jobs, Outcome, Reboot, Reply, Request, Via, Wanted,
+        self, Answer, Asker, Code, ComponentUpdate, Failed, Jobs, Named, Outcome, Reboot, Reply, Request,
+        Via, Wanted,
         schedule::{self, Act, Facts, LastTry, Moment, Next, When},
     },
     board::CardError,
@@ -71,6 +72,8 @@ pub struct Daemon<W> {
     look: Option<LastTry>,
     /// The last switch, if it was refused.
     refused: Option<LastTry>,
+    /// What was tried in vain for components.
+    tries: ComponentTries,
     /// Another process works on the device: nothing is tried again before this.
     busy_until: Duration,
 }
@@ -110,6 +113,7 @@ impl<W: DevicePort> Daemon<W> {
             seen,
             look: None,
             refused: None,
+            tries: ComponentTries::default(),
             busy_until: Duration::ZERO,
         };
         (daemon, handle, messages)
@@ -180,7 +184,7 @@ impl<W: DevicePort> Daemon<W> {
         }
         match self.next(&moment, &survey) {
             // An inhibitor may hold it off by now, and nothing says that a folder is there that wasn't.
-            Next::Do { act: Act::Switch } if !is_new => {
+            Next::Do { act: Act::Switch | Act::SwitchComponent { .. } } if !is_new => {
                 self.seen = None;
                 Turn::Acted
             }
@@ -321,6 +325,7 @@ impl<W: DevicePort> Daemon<W> {
             rollbacks: survey.rollbacks.clone(),
             switch_refused: self.refused,
             trial_pending: false,
+            components: past::components(survey, &self.tries),
         }
     }
 
@@ -331,6 +336,8 @@ impl<W: DevicePort> Daemon<W> {
             Act::Look => self.look_and_stage(),
             Act::Resume => self.own(&Request::Install(Wanted::default())).map(|end| self.resumed(&end)),
             Act::Switch => self.switch(),
+            Act::StageComponent { component } => self.stage_component(&component),
+            Act::SwitchComponent { component } => self.switch_component(&component),
         };
         done.map_or(Turn::Down, |()| Turn::Acted)
     }
@@ -340,7 +347,7 @@ impl<W: DevicePort> Daemon<W> {
     fn look_and_stage(&mut self) -> Option<()> {
         let in_flight = self.seen.as_ref().is_some_and(|(_, survey)| !survey.standing.now.is_idle());
         let checked = self.own(&Request::Check(Default::default()))?;
-        if checked.exit == Exit::Done || (checked.exit == Exit::NothingToDo && in_flight) {
+        if checked.takes || (matches!(checked.exit, Exit::Done | Exit::NothingToDo) && in_flight) {
             let installed = self.own(&Request::Install(Wanted::default()))?;
             self.looked(&installed);
         } else {
@@ -362,6 +369,32 @@ impl<W: DevicePort> Daemon<W> {
         };
         let tried = self.tried(self.refused);
         self.refused = (end.exit != Exit::Done && !end.busy).then_some(tried);
+        Some(())
+    }
+
+    /// Stage what is on offer of a component.
+    fn stage_component(&mut self, component: &str) -> Option<()> {
+        let offered = self.seen.as_ref().and_then(|(_, survey)| survey.remembered.offered.get(component));
+        let release = offered.map(|offered| offered.release.clone()).unwrap_or_default();
+        let before = self.tries.stage(component, &release);
+        let wanted = Wanted::default();
+        let end = self
+            .own(&Request::ComponentInstall(ComponentUpdate { component: component.to_owned(), wanted }))?;
+        if !end.busy {
+            let failed = LastTry { not_before: end.not_before, ..self.tried(before) };
+            self.tries.staged(component, &release, (end.exit != Exit::Done).then_some(failed));
+        }
+        Some(())
+    }
+
+    /// Continue the update of a component. A verdict ends it; anything else that keeps it is tried again later.
+    fn switch_component(&mut self, component: &str) -> Option<()> {
+        let end = self.own(&Request::ComponentResume(Named { component: component.to_owned() }))?;
+        if !end.busy {
+            let tried = self.tried(self.tries.switch(component));
+            let is_over = matches!(end.exit, Exit::Done | Exit::SelfTest | Exit::Health);
+            self.tries.switched(component, (!is_over).then_some(tried));
+        }
         Some(())
     }
 
@@ -404,6 +437,8 @@ impl<W: DevicePort> Daemon<W> {
         let ended = self.port.act(queued, &mut reporter);
         self.seen = None;
         let goes_down = goes_down(&ended);
+        let takes =
+            matches!(&ended, Ok(Reply { answer: Answer::Checked(report), .. }) if report.takes.is_some());
         let busy =
             matches!(&ended, Err(failed) if matches!(&*failed.error, Error::Card(CardError::Busy { .. })));
         if busy {
@@ -435,7 +470,7 @@ impl<W: DevicePort> Daemon<W> {
         }
         // After a check was cancelled, the next one must not follow at once.
         let exit = if cancelled { Exit::NothingToDo } else { exit };
-        Some(End { exit, busy, not_before })
+        Some(End { exit, busy, takes, not_before })
     }
 }
 
@@ -445,6 +480,8 @@ struct End {
     exit: Exit,
     /// Another process works on the device.
     busy: bool,
+    /// The channel offers an image that the device takes.
+    takes: bool,
     /// How long the other side asks to be left alone.
     not_before: Option<Duration>,
 }

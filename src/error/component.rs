@@ -1,4 +1,5 @@
 use super::Exit;
+use crate::config::Mode;
 use bistable_boot::{Failure, Reason};
 use bistable_format::archive::ReadError;
 use semver::Version;
@@ -132,6 +133,25 @@ pub enum ComponentError {
         /// Why.
         failure: Failure,
     },
+    /// It would be installed again.
+    #[error(
+        "component {name} is still wanted: its mode is \"{mode}\", so what the channel offers of it would be installed again; set \
+         component.{name}.mode = \"check\", or remove [component.{name}] from the configuration"
+    )]
+    StillWanted {
+        /// The component.
+        name: String,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// Too many of its updates were rolled back.
+    #[error("component {name} is not updated: {failure}")]
+    Halted {
+        /// The component.
+        name: String,
+        /// How many, and what to do.
+        failure: Failure,
+    },
     /// The record can't be used.
     #[error(
         "the record of the components can't be used: {problem}; `bistable component repair` recreates it"
@@ -156,6 +176,8 @@ impl ComponentError {
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }
             | ComponentError::Refused { .. }
+            | ComponentError::Halted { .. }
+            | ComponentError::StillWanted { .. }
             | ComponentError::Record { .. } => Exit::Failed,
             ComponentError::StoredRelease { .. } => Exit::Untrusted,
             ComponentError::GivenUp { failure, .. } => match failure.reason {

@@ -115,6 +115,8 @@ pub enum Kind {
     ComponentAvailable,
     /// It offers nothing new of a component.
     ComponentUpToDate,
+    /// Too many updates of a component were rolled back.
+    ComponentHalted,
 }
 
 /// What follows from a type.
@@ -136,7 +138,7 @@ pub struct Traits {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 50] = [
+    pub const ALL: [Kind; 51] = [
         Kind::Check,
         Kind::Available,
         Kind::UpToDate,
@@ -187,6 +189,7 @@ impl Kind {
         Kind::ComponentRemark,
         Kind::ComponentAvailable,
         Kind::ComponentUpToDate,
+        Kind::ComponentHalted,
     ];
 
     /// What follows from it.
@@ -241,6 +244,7 @@ impl Kind {
             Kind::ComponentCommitted => component("component.committed", Info),
             Kind::ComponentRolledBack => component("component.rolled_back", Warning),
             Kind::ComponentFailed => component("component.failed", Error),
+            Kind::ComponentHalted => component("component.halted", Priority::Critical),
             Kind::ComponentReconciled => component("component.reconciled", Warning),
             Kind::ComponentRemark => {
                 Traits { state: false, durable: false, ..component("component.remark", Info) }
@@ -342,6 +346,9 @@ impl Kind {
                 "the channel offers a version of it that this device takes: `channel`, `version`, `release`, `bytes` to be fetched, `urgent`, `refused` if it is only fetched when it is named"
             }
             Kind::ComponentUpToDate => "the channel offers nothing of it that this device takes",
+            Kind::ComponentHalted => {
+                "an older version runs again, and no update follows until an operator resets it, because `update.max_rollbacks` were rolled back within an hour: as `component.rolled_back`"
+            }
             Kind::JobStarted => "the daemon began a job: `operation`, `via`, `uid`",
             Kind::JobEnded => {
                 "a job ended: `exit` as of the same verb on a command line, of a failure `error`, `class`, `severity`"

@@ -57,7 +57,7 @@ pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
 pub use recorder::{Recorder, SharedLog, ended};
 pub use remembered::{
-    HeldOff, JOBS, JobEnd, JobStart, LastCheck, Left, Moment, PastEnd, PastJob, Remembered,
+    HeldOff, JOBS, JobEnd, JobStart, LastCheck, Left, Moment, PastEnd, PastJob, Remembered, StagedComponent,
 };
 pub use retention::Limits;
 pub use segment::{BLOCK, Class, NoSegment, Segment, SegmentName, packed, padded};

@@ -170,6 +170,7 @@ fn kind(event: &Event) -> Option<(Kind, bool)> {
         Event::Rebooting { .. } => (Kind::Rebooting, false),
         Event::Component(shown) => {
             let kind = match shown.ended.as_ref().map(|ended| ended.result) {
+                Some(_) if shown.halted => Kind::ComponentHalted,
                 None => Kind::ComponentState,
                 Some(ComponentResult::Committed) => Kind::ComponentCommitted,
                 Some(ComponentResult::RolledBack) => Kind::ComponentRolledBack,
@@ -205,6 +206,7 @@ const fn word(reason: Reason) -> &'static str {
         Reason::Health => "health",
         Reason::Operator => "operator",
         Reason::Environment => "environment",
+        Reason::RollbackLimit => "rollback_limit",
         Reason::Unknown(_) => "other",
     }
 }

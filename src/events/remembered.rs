@@ -1,5 +1,6 @@
 //! What the daemon knows again after a boot: when it looked at the channel, since when a release is staged, and its jobs.
-use super::{Entry, Kind, OfferedVersion};
+use super::{Entry, Kind, OfferedVersion, kind::StreamKind};
+use crate::event::ComponentShown;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -44,6 +45,18 @@ pub struct Remembered {
     /// What the channel offered of each component when it was last checked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub offered: BTreeMap<String, OfferedVersion>,
+    /// Since when the version of each component is staged that is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub staged_components: BTreeMap<String, StagedComponent>,
+}
+
+/// A version of a component that is staged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedComponent {
+    /// The version.
+    pub version: String,
+    /// Since when.
+    pub since: Moment,
 }
 
 /// Something that holds a switch off.
@@ -174,6 +187,22 @@ impl Remembered {
         }
     }
 
+    /// A component is in another state.
+    fn component(&mut self, entry: &Entry) {
+        let Ok(shown) = serde_json::from_value::<ComponentShown>(entry.data.clone()) else { return };
+        let known = self.staged_components.remove(&shown.component);
+        let Some(version) = shown.target.filter(|_| matches!(&*shown.state, "staged" | "armed")) else {
+            return;
+        };
+        let since = match known.filter(|known| known.version == version) {
+            Some(known) => known.since,
+            None => Moment::of(entry),
+        };
+        if self.staged_components.len() < OFFERED {
+            self.staged_components.insert(shown.component, StagedComponent { version, since });
+        }
+    }
+
     /// One more event.
     pub(super) fn add(&mut self, kind: Kind, entry: &Entry) {
         let at = || Moment::of(entry);
@@ -219,6 +248,9 @@ impl Remembered {
                 }
             }
             Kind::ComponentAvailable | Kind::ComponentUpToDate => self.offer(kind, entry),
+            kind if kind.traits().state && kind.traits().stream == StreamKind::Component => {
+                self.component(entry);
+            }
             Kind::JobStarted => {
                 if let Ok(JobStart { operation, via, uid, token }) =
                     serde_json::from_value(entry.data.clone())
@@ -386,6 +418,38 @@ mod tests {
         assert_eq!(remembered.offered.len(), OFFERED - 2, "one that can't be read is none");
         let bytes = serde_json::to_vec(&remembered).unwrap();
         assert_eq!(serde_json::from_slice::<Remembered>(&bytes).unwrap(), remembered);
+    }
+
+    #[test]
+    fn a_component_is_staged_since_its_version_was_first() {
+        let mut remembered = Remembered::default();
+        let state = |state: &str, target: Option<&str>| {
+            json!({ "component": "core", "lifecycle": "updating", "state": state, "version": null, "target": target,
+                    "attempts": 0, "reason": null })
+        };
+        let since = |remembered: &Remembered| {
+            remembered.staged_components.get("core").map(|staged| staged.since.timestamp.clone())
+        };
+        let mut seq = 0;
+        let mut told = |remembered: &mut Remembered, minute: u32, name: &str, target: Option<&str>| {
+            seq += 1;
+            let timestamp = format!("2026-01-01T00:{minute:02}:00Z");
+            let entry = Entry { data: state(name, target), timestamp, ..entry(seq, "component.state") };
+            remembered.add(Kind::ComponentState, &entry);
+            since(remembered).map(|at| at[14..16].to_owned())
+        };
+        for (minute, name, target, expected) in [
+            (1, "installing", Some("1.1.0"), None),
+            (2, "staged", Some("1.1.0"), Some("02")),
+            (3, "staged", Some("1.1.0"), Some("02")),
+            (4, "armed", Some("1.1.0"), Some("02")),
+            (5, "staged", Some("1.2.0"), Some("05")),
+            (6, "committing", Some("1.2.0"), None),
+            (7, "staged", Some("1.3.0"), Some("07")),
+            (8, "idle", None, None),
+        ] {
+            assert_eq!(told(&mut remembered, minute, name, target).as_deref(), expected, "{minute}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ families! {
     COMPONENT = Gauge "component_info" ["component", "version", "lifecycle"] "1 for each component that is declared, with the version that is committed";
     COMPONENT_UP = Gauge "component_up" ["component"] "1 for each component that is updated here and runs a version, 0 if it does not";
     COMPONENT_OFFERED = Gauge "component_update_available" ["component"] "1 if the channel offered another version of it when it was last checked, 0 if not";
+    COMPONENT_HALTED = Gauge "component_halted" ["component"] "1 if too many updates of it were rolled back, so that it is not updated until it is reset, 0 if not";
     HEALTHY = Gauge "healthy" [] "1 if the last health check of the running release was good, 0 if not; absent before the first";
     HEALTH_SECONDS = Gauge "health_check_seconds" [] "How long the last health check took";
     UPDATES = Counter "updates_total" ["result", "component"] "Updates that ended";

@@ -29,6 +29,7 @@ pub fn scrape(facts: &Facts<'_>, format: Format) -> String {
         (&f::COMPONENT, components(facts)),
         (&f::COMPONENT_UP, components_up(facts)),
         (&f::COMPONENT_OFFERED, components_offered(facts)),
+        (&f::COMPONENT_HALTED, components_halted(facts)),
         (&f::HEALTHY, maybe(healthy.map(flag))),
         (&f::HEALTH_SECONDS, maybe(checked_in.map(|time| time.as_secs_f64()))),
         (&f::UPDATES, updates(facts)),
@@ -113,6 +114,14 @@ fn components_offered(facts: &Facts<'_>) -> Vec<Sample> {
         let offered = facts.fold.remembered.offered.get(&component.name);
         let is_other = offered.is_some_and(|offered| Some(&offered.version) != version);
         Sample::labeled([component.name.clone()], flag(is_other))
+    };
+    managed(facts).map(one).collect()
+}
+
+fn components_halted(facts: &Facts<'_>) -> Vec<Sample> {
+    let one = |component: &Component| {
+        let is_halted = facts.fold.components.get(&component.name).is_some_and(|shown| shown.halted);
+        Sample::labeled([component.name.clone()], flag(is_halted))
     };
     managed(facts).map(one).collect()
 }
@@ -227,6 +236,7 @@ mod tests {
             "bistable_component_info",
             "bistable_component_up",
             "bistable_component_update_available",
+            "bistable_component_halted",
         ];
         let in_vain = [
             "bistable_last_check_timestamp_seconds",
@@ -272,6 +282,7 @@ mod tests {
         let mut fold = Fold::default();
         let before = with_components(&fold, Live::default(), &components);
         let shown = |lifecycle: &str| ComponentShown {
+            halted: lifecycle == "stopped",
             component: "core".into(),
             lifecycle: lifecycle.into(),
             state: "idle".into(),

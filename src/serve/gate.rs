@@ -61,7 +61,8 @@ impl Visitor {
     }
 }
 
-/// What an act needs. What overrides a decision of the device, or has it trust another repository, is not for everyday use.
+/// What an act needs. What overrides a decision of the device, has it trust another repository, or can't be taken back is not for
+/// everyday use.
 pub(super) fn scope_of(request: &Request) -> Scope {
     let offers = match request {
         Request::Check(offers) => Some(offers),
@@ -69,7 +70,8 @@ pub(super) fn scope_of(request: &Request) -> Scope {
     };
     let elsewhere = offers.is_some_and(|offers| !offers.source.is_empty() || offers.channel.is_some());
     let forced = request.wanted().is_some_and(|wanted| wanted.retry_rejected || wanted.force_withdrawn);
-    if elsewhere || forced { Scope::Admin } else { Scope::Operate }
+    let removes = matches!(request, Request::ComponentRemove(_));
+    if elsewhere || forced || removes { Scope::Admin } else { Scope::Operate }
 }
 
 /// Let whoever sends a request in, or not.
@@ -154,7 +156,7 @@ pub(super) fn shown(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{ComponentUpdate, Offers, Wanted};
+    use crate::app::{ComponentUpdate, Named, Offers, Wanted};
 
     fn of(line: &str) -> Result<Option<String>, ()> {
         let mut headers = HeaderMap::new();
@@ -197,6 +199,8 @@ mod tests {
         let channel = Offers { channel: Some("beta".into()), ..Offers::default() };
         assert_eq!(scope_of(&Request::Check(channel)), Scope::Admin);
         assert_eq!(scope_of(&Request::Revert), Scope::Operate);
+        let core = Named { component: "core".into() };
+        assert_eq!(scope_of(&Request::ComponentRemove(core)), Scope::Admin);
         let of_component = |wanted| {
             scope_of(&Request::ComponentUpdate(ComponentUpdate { component: "core".into(), wanted }))
         };

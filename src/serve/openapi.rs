@@ -172,7 +172,9 @@ impl Writer {
             Target::Act(_) | Target::OfComponent(_) => {
                 let schema = match route.target {
                     Target::Act(act) => self.body(act),
-                    Target::OfComponent(ComponentAct::Update) => self.body(Act::Update),
+                    Target::OfComponent(ComponentAct::Install | ComponentAct::Update) => {
+                        self.body(Act::Update)
+                    }
                     _ => json!({ "type": "object", "additionalProperties": false }),
                 };
                 operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });

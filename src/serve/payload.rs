@@ -44,6 +44,9 @@ pub(super) fn of_component(act: ComponentAct, component: &str, body: &[u8]) -> R
     let component = component.to_owned();
     let named = |component| Named { component };
     let request = match act {
+        ComponentAct::Install => {
+            Request::ComponentInstall(ComponentUpdate { component, wanted: or_default(body)? })
+        }
         ComponentAct::Update => {
             Request::ComponentUpdate(ComponentUpdate { component, wanted: or_default(body)? })
         }
@@ -51,6 +54,7 @@ pub(super) fn of_component(act: ComponentAct, component: &str, body: &[u8]) -> R
         ComponentAct::Revert => plain(body, Request::ComponentRevert(named(component)))?,
         ComponentAct::Start => plain(body, Request::ComponentStart(named(component)))?,
         ComponentAct::Stop => plain(body, Request::ComponentStop(named(component)))?,
+        ComponentAct::Remove => plain(body, Request::ComponentRemove(named(component)))?,
         ComponentAct::Reset => plain(body, Request::ComponentReset(named(component)))?,
     };
     names_nothing_here(&request)?;

@@ -92,12 +92,14 @@ pub(super) enum Act {
 /// What can be asked of a component over the socket, and goes into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ComponentAct {
+    Install,
     Update,
     Resume,
     Revert,
     Start,
     Stop,
     Reset,
+    Remove,
 }
 
 /// The component that a path is about: what stands in the place of `{name}`.
@@ -172,6 +174,11 @@ pub(super) const TABLE: &[Route] = &[
     act("/v1/commit", Act::Commit, "Commit the release on trial now"),
     act("/v1/revert", Act::Revert, "Return to the other slot, or give up what is staged"),
     of_component(
+        "/v1/components/{name}/install",
+        ComponentAct::Install,
+        "Stage what the channel offers for a component, or a version of it",
+    ),
+    of_component(
         "/v1/components/{name}/update",
         ComponentAct::Update,
         "Have a component run what the channel offers, or a version of it",
@@ -179,7 +186,7 @@ pub(super) const TABLE: &[Route] = &[
     of_component(
         "/v1/components/{name}/resume",
         ComponentAct::Resume,
-        "Continue an update that was interrupted",
+        "Continue an update that was staged or interrupted",
     ),
     of_component(
         "/v1/components/{name}/revert",
@@ -192,6 +199,11 @@ pub(super) const TABLE: &[Route] = &[
         "/v1/components/{name}/reset",
         ComponentAct::Reset,
         "Allow updates of a component of which no version was healthy",
+    ),
+    of_component(
+        "/v1/components/{name}/remove",
+        ComponentAct::Remove,
+        "Remove all versions of a component that is stopped, and forget it",
     ),
     Route {
         method: Method::Post,

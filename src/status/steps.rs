@@ -114,7 +114,7 @@ fn failed_step(why: &Failure, stopped_at: StepName) -> StepName {
         Reason::SelfTest => StepName::SelfTest,
         Reason::OutOfAttempts => StepName::TrialBoot,
         Reason::Health | Reason::Environment => StepName::Health,
-        Reason::Operator | Reason::Unknown(_) => stopped_at,
+        Reason::Operator | Reason::RollbackLimit | Reason::Unknown(_) => stopped_at,
     }
 }
 

@@ -33,7 +33,7 @@ fn version(version: &str) -> Made {
 }
 
 /// A channel's next file, with these versions of `core`.
-fn offer(pi: &Pi, shop: &mut Memory, number: u64, versions: &[&str], change: impl Fn(&mut Offer)) {
+pub(crate) fn offer(pi: &Pi, shop: &mut Memory, number: u64, versions: &[&str], change: impl Fn(&mut Offer)) {
     let offers = versions.iter().map(|name| {
         let mut offer = stock(shop, &version(name));
         change(&mut offer);
@@ -44,7 +44,7 @@ fn offer(pi: &Pi, shop: &mut Memory, number: u64, versions: &[&str], change: imp
     shelve(pi, "shop", shop);
 }
 
-fn pi() -> Pi {
+pub(crate) fn pi() -> Pi {
     let Rig { pi, .. } = device();
     pi.world(&format!("time = {NOW}\n{WORLD}"));
     pi.config(&format!("{CONFIG}[source]\nurls = [\"{}\"]\n", pi.path("shop").display()));
@@ -191,7 +191,7 @@ fn offer_that_cannot_be_opened_is_reported_and_the_next_one_is_taken() {
     assert_eq!(verdicts, [(&json!("1.0.1"), &json!("unusable")), (&json!("1.0.0"), &json!("takes"))]);
     let done = pi.run("component update core --json").must(0, &["component core 1.0.1 can't be used"]).json();
     assert_eq!((&done["version"], &done["unusable"][0]["component"]), (&json!("1.0.0"), &json!("core")));
-    pi.run("component update core 1.0.1").must(75, &[]);
+    pi.run("component update core 1.0.1").must(1, &["the repository is incomplete"]);
     pi.run("component update core").must(75, &["1.0.1 of component core can't be used"]);
     fs::write(&blob, good).unwrap();
     pi.run("component update core").must(0, &["1.0.1 is committed"]);

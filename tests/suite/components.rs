@@ -316,3 +316,26 @@ fn dry_run_verifies_and_writes_nothing() {
     assert_eq!((&core(&pi)["lifecycle"], shown(&pi)), (&json!("registered"), None));
     pi.run_on("component update core -n", &pi.good()).must(6, &["not of component core"]);
 }
+
+#[test]
+fn component_is_removed_once_it_is_stopped_and_no_longer_wanted() {
+    let pi = pi();
+    update(&pi, "1.0.0").must(0, &[]);
+    update(&pi, "1.0.1").must(0, &[]);
+    pi.run("component remove core").must(1, &["its mode is \"stage\"", "component.core.mode = \"check\""]);
+    pi.config(&format!("{CONFIG}mode = \"check\"\n"));
+    pi.run("component remove core").must(1, &["a removal"]);
+    pi.run("component stop core").must(0, &[]);
+    let done = pi.run("component remove core").must(0, &["remove: done"]);
+    assert!(done.out.contains("component core is removed"), "{done:?}");
+    let folder = pi.path("card.img.sim/persistent/bistable/components/core");
+    assert_eq!(fs::read_dir(&folder).map_or(0, Iterator::count), 0, "nothing is left");
+    assert_eq!((shown(&pi), &core(&pi)["lifecycle"]), (None, &json!("registered")));
+    pi.run("component remove core").must(3, &["nothing of component core"]);
+    update(&pi, "1.0.0").must(0, &["1.0.0 is committed"]);
+    // One that is no longer declared goes as well.
+    pi.run("component stop core").must(0, &[]);
+    pi.config("");
+    pi.run("component remove core").must(0, &[]);
+    assert_eq!(fs::read_dir(&folder).map_or(0, Iterator::count), 0);
+}

@@ -150,7 +150,7 @@ fn configured(pi: &Pi, url: &str, update: &str) {
 }
 
 /// A file that holds a switch off, as of that time.
-fn held_off(pi: &Pi, reason: &str, since: u64) -> PathBuf {
+pub(crate) fn held_off(pi: &Pi, reason: &str, since: u64) -> PathBuf {
     let file = pi.file("card.img.sim/root/run/bistable/inhibit.d/test", reason.as_bytes());
     let changed = std::time::UNIX_EPOCH + Duration::from_secs(since);
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(changed).unwrap();

@@ -21,6 +21,7 @@ mod bundle_bits;
 mod card_components;
 mod check;
 mod component_channel;
+mod component_daemon;
 mod components;
 #[cfg(feature = "daemon")]
 mod daemon;

@@ -1,4 +1,4 @@
-use super::{Event, Held, State};
+use super::{BootTime, Event, Held, ROLLBACK_COUNTS, ROLLBACKS_LEN, State};
 use crate::{
     Extension, Failure, NAME_BYTES, Origin, Outcome, Reason, Refused, Rejected, ReleaseId, extension,
     record::{push_bounded, version_bytes},
@@ -48,6 +48,8 @@ pub struct Component {
     pub rejected: Vec<Rejected>,
     /// How its last update ended.
     pub last: Option<Ended>,
+    /// When the way back was taken because an update failed; oldest first, at most [`ROLLBACKS_LEN`].
+    pub rollbacks: Vec<BootTime>,
     /// What a newer agent added, kept as it is. At most [`EXTENSIONS_BYTES`](crate::EXTENSIONS_BYTES) in all.
     pub extensions: Vec<Extension>,
 }
@@ -66,6 +68,7 @@ impl Component {
             security_floor: 0,
             rejected: Vec::new(),
             last: None,
+            rollbacks: Vec::new(),
             extensions: Vec::new(),
         }
     }
@@ -80,6 +83,7 @@ impl Component {
         match &self.state {
             State::Committing { target, .. } => Some(target),
             State::Reverting { skipped, .. } => self.way_back(*skipped),
+            State::Removing => None,
             State::Idle
             | State::Installing(_)
             | State::Staged(_)
@@ -101,6 +105,33 @@ impl Component {
     /// Why a release may not be installed by itself, if it was rejected.
     pub fn rejection(&self, release: &ReleaseId) -> Option<&Rejected> {
         self.rejected.iter().find(|r| r.release == *release)
+    }
+
+    /// How many updates were rolled back within an hour before that moment.
+    pub fn recent_rollbacks(&self, now: &BootTime) -> usize {
+        self.rollbacks.iter().filter(|then| then.least_age(now) < ROLLBACK_COUNTS).count()
+    }
+
+    /// Whether too many updates were rolled back, so that it is not updated until an operator resets it.
+    pub fn is_halted(&self) -> bool {
+        matches!(&self.state, State::Failed(why) if why.reason == Reason::RollbackLimit)
+    }
+
+    /// The same as [`on`](Self::on) at a moment, which is remembered if an update begins to be rolled back with it. One that an operator
+    /// gives up doesn't count.
+    ///
+    /// # Errors
+    /// As for [`on`](Self::on).
+    pub fn on_at(&mut self, event: Event, at: BootTime) -> Result<bool, Refused> {
+        let was_reverting = matches!(self.state, State::Reverting { .. });
+        let has_changed = self.on(event)?;
+        match &self.state {
+            State::Reverting { failure, .. } if !was_reverting && failure.reason != Reason::Operator => {
+                push_bounded(&mut self.rollbacks, at, ROLLBACKS_LEN);
+            }
+            _ => {}
+        }
+        Ok(has_changed)
     }
 
     /// Apply a decision. `Ok(true)` when it changed something: then the record has to be saved before anything is done about
@@ -135,7 +166,7 @@ impl Component {
                 self.ended(&target, Outcome::Abandoned(why));
             }
             (State::Committing { target, .. }, Event::Committed) => self.committed(&target),
-            (State::Reverting { target, failure, skipped }, Event::Reverted) => {
+            (State::Reverting { target, failure, skipped }, Event::Reverted | Event::Halted(_)) => {
                 self.back_on(skipped);
                 self.given_up(&target, failure);
             }
@@ -144,6 +175,8 @@ impl Component {
             {
                 self.given_up(&target, failure);
             }
+            // An operator found the reason.
+            (_, Event::Reset) => self.rollbacks.clear(),
             (_, Event::Stop) => self.is_stopped = true,
             (_, Event::Start) => self.is_stopped = false,
             _ => {}
@@ -160,6 +193,9 @@ impl Component {
             }
             Event::Offer(t) if t.security_version < self.security_floor => {
                 refused("an offer below the security floor")
+            }
+            Event::Offer(_) | Event::Return(_) if self.is_halted() => {
+                refused("an update after too many rollbacks")
             }
             Event::Return(t) if self.kept(&t.release) != Some(t) => {
                 refused("a return to a version that is not kept")
@@ -237,6 +273,7 @@ impl Component {
             && self.name.len() <= NAME_BYTES
             && self.kept.len() <= KEPT_LEN
             && self.rejected.len() <= REJECTED_LEN
+            && self.rollbacks.len() <= ROLLBACKS_LEN
             && extension::are_bounded(&self.extensions)
             && self.last.iter().all(|ended| ended.outcome.is_bounded())
             && held.chain(rejected).chain(last).all(|v| version_bytes(v) <= NAME_BYTES)

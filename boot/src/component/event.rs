@@ -23,6 +23,8 @@ pub enum Event {
     Committed,
     /// The version on the way back runs, and is healthy.
     Reverted,
+    /// The same, and too many updates were rolled back: no other one begins until an operator has looked into it.
+    Halted(Failure),
     /// The version on the way back is not healthy either.
     StillUnhealthy(Failure),
     /// The current step failed for good.
@@ -33,6 +35,8 @@ pub enum Event {
     Stop,
     /// An operator wants it running again.
     Start,
+    /// An operator wants nothing of it on the device.
+    Remove,
 }
 
 impl Event {
@@ -48,11 +52,13 @@ impl Event {
             Event::Healthy(_) => "\"healthy\"",
             Event::Committed => "\"committed\"",
             Event::Reverted => "\"reverted\"",
+            Event::Halted(_) => "too many rollbacks",
             Event::StillUnhealthy(_) => "\"still unhealthy\"",
             Event::Failed(_) => "a failure",
             Event::Reset => "a reset",
             Event::Stop => "a stop",
             Event::Start => "a start",
+            Event::Remove => "a removal",
         }
     }
 }

@@ -43,6 +43,7 @@ impl From<&Component> for Lifecycle {
         match (&component.state, &component.current) {
             _ if component.is_stopped => Lifecycle::Stopped,
             (State::Failed(_), _) => Lifecycle::Failed,
+            (State::Removing, _) => Lifecycle::Stopped,
             (State::Idle, None) => Lifecycle::Registered,
             (State::Idle, Some(_)) => Lifecycle::Running,
             (_, None) => Lifecycle::Deploying,

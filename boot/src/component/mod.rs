@@ -12,6 +12,7 @@
 //! | `event` | what is decided |
 //! | `table` | the table: state × event → state |
 //! | `entry` | all that is remembered of one component |
+//! | `rollback` | when an update was rolled back |
 //! | `record` | all of them, on two copies |
 //! | `lifecycle` | the state in the words of people who run services: a view |
 mod entry;
@@ -19,6 +20,7 @@ mod event;
 mod held;
 mod lifecycle;
 mod record;
+mod rollback;
 mod state;
 mod table;
 
@@ -27,4 +29,5 @@ pub use event::Event;
 pub use held::Held;
 pub use lifecycle::Lifecycle;
 pub use record::{COMPONENTS_LEN, ComponentRecord};
+pub use rollback::{BootTime, ROLLBACK_COUNTS, ROLLBACKS_LEN};
 pub use state::{Action, State};

@@ -40,6 +40,8 @@ pub enum State {
     },
     /// No version of it is healthy. Waits for a person, or for another offer.
     Failed(Failure),
+    /// Everything of it is being removed from the device.
+    Removing,
 }
 
 /// The one thing that a state asks for.
@@ -57,13 +59,15 @@ pub enum Action {
     Commit,
     /// Have an older version run again, and check its health.
     Revert,
+    /// Have no name lead to a version, remove all of them, and forget the component.
+    Remove,
 }
 
 impl State {
     /// The update in flight, if any.
     pub fn target(&self) -> Option<&Held> {
         match self {
-            State::Idle | State::Failed(_) => None,
+            State::Idle | State::Failed(_) | State::Removing => None,
             State::Installing(target)
             | State::Staged(target)
             | State::Armed { target, .. }
@@ -81,12 +85,13 @@ impl State {
             State::Armed { .. } => Action::Try,
             State::Committing { .. } => Action::Commit,
             State::Reverting { .. } => Action::Revert,
+            State::Removing => Action::Remove,
         }
     }
 
-    /// Whether a commit or a revert has to be finished before anything else may begin.
+    /// Whether a commit, a revert or a removal has to be finished before anything else may begin.
     pub const fn is_undecided(&self) -> bool {
-        matches!(self, State::Committing { .. } | State::Reverting { .. })
+        matches!(self, State::Committing { .. } | State::Reverting { .. } | State::Removing)
     }
 
     /// The state's name, as status and logs print it.
@@ -99,6 +104,7 @@ impl State {
             State::Committing { .. } => "committing",
             State::Reverting { .. } => "reverting",
             State::Failed(_) => "failed",
+            State::Removing => "removing",
         }
     }
 }

@@ -42,6 +42,8 @@ impl Component {
                 State::Failed(failure)
             }
             (State::Reverting { .. }, E::Reverted) => State::Idle,
+            // An older version is healthy, and the next one would be the one too many.
+            (State::Reverting { .. }, E::Halted(why)) => State::Failed(why),
             (State::Reverting { target, failure, skipped }, E::StillUnhealthy(why)) => {
                 match usize::from(skipped) < self.kept.len().min(KEPT_LEN) && self.current.is_some() {
                     true => State::Reverting { target, failure, skipped: skipped.saturating_add(1) },
@@ -61,6 +63,10 @@ impl Component {
             (State::Failed(why), E::Stop) if !self.is_stopped => State::Failed(why),
             (State::Idle, E::Start) if self.is_stopped => State::Idle,
             (State::Failed(why), E::Start) if self.is_stopped => State::Failed(why),
+            // Nothing of it runs.
+            (State::Idle | State::Failed(_), E::Remove) if self.is_stopped || self.current.is_none() => {
+                State::Removing
+            }
             _ => return refused(),
         })
     }

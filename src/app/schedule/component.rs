@@ -7,39 +7,20 @@
 //! | installing | continues | continues | continues | continues |
 //! | staged | waits for a person | waits for a person | switches after the next boot | switches if it may |
 //! | armed | waits for a person | continues | continues | switches if it may |
-//! | committing, reverting | finishes | finishes | finishes | finishes |
+//! | committing, reverting, removing | finishes | finishes | finishes | finishes |
 //!
 //! A version is staged after a look at the channel of this boot, so that devices that start together don't fetch at once, and while
 //! one is staged a newer one takes its place. Nothing is switched while an inhibitor lives, too many updates were rolled back, or the
 //! last refusal is too recent, and in the mode `auto` only in a window, unless the version was staged `force_after` ago. What was
 //! begun is finished whatever the rules say: a commit or a way back that waits leaves the component between two versions.
 use super::{
-    due::LastTry,
-    moment::When,
-    next::{Act, Plan, Wait},
+    act::Act,
+    case::ComponentCase,
+    plan::{Plan, Wait},
     why::Why,
 };
-use crate::{config::Mode, events::OfferedVersion};
-use bistable_boot::component::{Component, Held, State};
-
-/// A component, what its owner wants, and what happened to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComponentCase {
-    /// What is remembered of it.
-    pub component: Component,
-    /// How far an offer is followed (`component.NAME.mode`).
-    pub mode: Mode,
-    /// What the channel offered of it when it was last checked.
-    pub offered: Option<OfferedVersion>,
-    /// Since when the version is staged that is.
-    pub staged: Option<When>,
-    /// Whether that was before this boot.
-    pub is_staged_before: bool,
-    /// The last attempt to stage what is on offer, if it failed.
-    pub stage_failed: Option<LastTry>,
-    /// The last switch, if it was refused.
-    pub switch_refused: Option<LastTry>,
-}
+use crate::config::Mode;
+use bistable_boot::component::{Held, State};
 
 /// What comes next for a component.
 pub(super) enum Next {
@@ -49,35 +30,6 @@ pub(super) enum Next {
     Wait(Wait),
     /// Nothing is left to do.
     Rest,
-}
-
-impl ComponentCase {
-    /// Whether something was begun that must be finished before anything else.
-    pub(super) fn is_undecided(&self) -> bool {
-        self.component.state.is_undecided()
-    }
-
-    fn name(&self) -> String {
-        self.component.name.clone()
-    }
-
-    /// The version on offer that may be staged by itself, unless it is in flight.
-    fn wants(&self) -> Option<&OfferedVersion> {
-        let in_flight = self.component.state.target().map(|held| held.release.to_string());
-        let offered = self.offered.as_ref()?;
-        let is_wanted = self.mode != Mode::Check
-            && !self.component.is_stopped
-            && offered.refused.is_none()
-            && offered.is_open(&self.component)
-            && in_flight.as_deref() != Some(offered.release.as_str());
-        is_wanted.then_some(offered)
-    }
-
-    /// Whether what is staged fixes a security problem.
-    fn is_urgent(&self, target: &Held) -> bool {
-        let offered = self.offered.as_ref();
-        offered.is_some_and(|offered| offered.urgent && offered.release == target.release.to_string())
-    }
 }
 
 impl Plan<'_> {
@@ -93,8 +45,11 @@ impl Plan<'_> {
     pub(super) fn component(&self, case: &ComponentCase) -> Next {
         let waits = |why| Next::Wait((None, why));
         match &case.component.state {
-            State::Committing { .. } | State::Reverting { .. } => self.finish(case),
+            State::Committing { .. } | State::Reverting { .. } | State::Removing => self.finish(case),
             State::Installing(_) => self.stage(case).unwrap_or(Next::Rest),
+            State::Failed(_) if case.component.is_halted() => {
+                waits(Why::ComponentHalted { component: case.name() })
+            }
             State::Idle | State::Failed(_) if case.wants().is_some() => {
                 self.stage(case).unwrap_or(Next::Rest)
             }

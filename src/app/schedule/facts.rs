@@ -1,5 +1,6 @@
 //! What the schedule is a function of, beside the clocks: the device, its rules, and what happened.
 use super::{
+    case::ComponentCase,
     due::{LastTry, Seed},
     moment::When,
     windows::Windows,
@@ -39,6 +40,8 @@ pub struct Rules {
     pub windows_need_clock: bool,
     /// How long a staged release waits for a window (`update.force_after`).
     pub force_after: Option<Duration>,
+    /// How many rollbacks within an hour end what it does by itself (`update.max_rollbacks`).
+    pub max_rollbacks: usize,
     /// How long one waits whose urgency is `security` (`update.security_force_after`), if that is shorter.
     pub security_force_after: Option<Duration>,
 }
@@ -62,6 +65,8 @@ pub struct Facts {
     pub switch_refused: Option<LastTry>,
     /// Whether the boot's own service has not yet decided what this boot is.
     pub trial_pending: bool,
+    /// The components that are updated beside the slots, by name.
+    pub components: Vec<ComponentCase>,
 }
 
 /// A lease that holds a switch back.
@@ -87,6 +92,7 @@ impl Rules {
             windows_need_clock: update.windows_need_clock,
             force_after: update.force_after,
             security_force_after: update.security_force_after,
+            max_rollbacks: update.max_rollbacks as usize,
         }
     }
 }

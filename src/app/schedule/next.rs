@@ -10,80 +10,50 @@
 //! | the boot decides: on trial, committing, reverting, all trials used up, the staged slot runs | waits | waits | waits | waits |
 //!
 //! While a release is staged a newer one may replace it. An armed one was chosen, and is only replaced once the boot loader
-//! refused it for good. A device may switch while no inhibitor lives, fewer than 3 updates were rolled back within an hour and
+//! refused it for good. A device may switch while no inhibitor lives, fewer than `max_rollbacks` updates were rolled back within an hour and
 //! fewer than 6 trials began within a day, the last refusal is long enough ago, and a window is open or the release was staged
 //! `force_after` ago, in this order. A request for a switch passes none of these checks; the event log names its caller.
+//!
+//! The [components](super::component) come after the image, one by one, but for what has to be finished. One that requires a newer
+//! image is on offer only once that runs.
 use super::{
+    act::{Act, Next},
+    case::ComponentCase,
+    component,
     due::Due,
     facts::{Facts, Rules, Standing},
     moment::Moment,
-    why::{MAX_ROLLBACKS, MAX_TRIALS, Why},
-    windows::Openness,
+    plan::{AGAIN, Plan, Wait},
+    why::Why,
 };
 use crate::{app::policy, config::Mode};
 use bistable_boot::{Now, Saved};
-use serde::{Serialize, Serializer};
 use std::time::Duration;
 
-/// A device asks again this soon about what nothing announces.
-const AGAIN: Duration = Duration::from_secs(60);
-/// And this soon if nothing but a change can end the wait.
+/// A device asks again this soon if nothing but a change can end the wait.
 const REST: Duration = Duration::from_secs(24 * 3600);
-/// A switch that was refused is tried again within this time: a window is open for hours, not for days.
-const SWITCH_BACK_OFF_MAX: Duration = Duration::from_secs(15 * 60);
-/// How long a rollback counts.
-const ROLLBACK_COUNTS: Duration = Duration::from_secs(3600);
-/// How long a trial counts.
-const TRIAL_COUNTS: Duration = Duration::from_secs(86_400);
-
-/// What comes next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "next", rename_all = "snake_case")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Next {
-    /// Do that now.
-    Do {
-        /// What.
-        act: Act,
-    },
-    /// Nothing; ask again then, or as soon as a fact changes.
-    Sleep {
-        /// In time since the boot; always later than now.
-        #[serde(rename = "until_uptime_s", serialize_with = "seconds")]
-        #[cfg_attr(test, schemars(with = "u64"))]
-        until: Duration,
-        /// Why nothing is done.
-        why: Why,
-    },
-}
-
-// In whole seconds, rounded up, so that a caller that sleeps that long does not ask too early.
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(time.as_secs() + u64::from(time.subsec_nanos() > 0))
-}
-
-/// What a device does by itself. Each is one request to the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Act {
-    /// Look at what the channel offers, and download, verify and stage it.
-    Look,
-    /// Look at what the channel offers, and report it. Nothing is written.
-    Report,
-    /// Continue the installation into the slot.
-    Resume,
-    /// Test the staged release, arm it and reboot into its trial.
-    Switch,
-}
 
 /// What the device does next.
 pub fn next(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) -> Next {
-    let look = if rules.mode == Mode::Check { Act::Report } else { Act::Look };
     let plan = Plan { now, device, rules, facts };
+    let is_boots = facts.trial_pending || device.now.awaits_boot(device.booted);
+    if is_boots || matches!(device.now, Now::Trial { .. }) {
+        return plan.boot();
+    }
+    let undecided = facts.components.iter().filter(|case| case.is_undecided());
+    for case in undecided {
+        if let component::Next::Do(act) = plan.finish(case) {
+            return Next::Do { act };
+        }
+    }
+    plan.components(image(&plan), &facts.components)
+}
+
+/// What comes next for the image.
+fn image(plan: &Plan<'_>) -> Next {
+    let Plan { device, rules, .. } = *plan;
+    let look = if rules.mode == Mode::Check { Act::Report } else { Act::Look };
     match &device.now {
-        _ if facts.trial_pending => plan.boot(),
-        now if now.awaits_boot(device.booted) => plan.boot(),
         Now::Trial { .. } => plan.boot(),
         Now::Saved(Saved::Idle) => plan.look(look, None),
         Now::Saved(Saved::Installing(_)) => plan.continue_with(),
@@ -108,6 +78,9 @@ pub fn announced(
     match why {
         Why::Install(_) => Some("install"),
         _ if look.is_some_and(|due| due.at == until) => Some("check"),
+        Why::Component { why, .. } if matches!(**why, Why::Install(_)) => Some("component-install"),
+        Why::Component { why, .. } if matches!(**why, Why::Clock | Why::Zone { .. }) => None,
+        Why::Component { .. } => Some("component-resume"),
         Why::Inhibited { .. }
         | Why::Rollbacks { .. }
         | Why::Trials { .. }
@@ -125,17 +98,25 @@ pub fn next_look(now: &Moment, device: &Standing, rules: &Rules, facts: &Facts) 
     rules.follows.then(|| device.seed().look(rules.interval, now, last))
 }
 
-struct Plan<'a> {
-    now: &'a Moment,
-    device: &'a Standing,
-    rules: &'a Rules,
-    facts: &'a Facts,
-}
-
-/// Why something waits, and until when, if that is known.
-type Wait = (Option<Duration>, Why);
-
 impl Plan<'_> {
+    // The first component with something to do, if the image has nothing; else what waits, and the earliest end of any wait.
+    fn components(&self, image: Next, cases: &[ComponentCase]) -> Next {
+        let Next::Sleep { mut until, why } = image else { return image };
+        let mut waits = None;
+        for case in cases {
+            match self.component(case) {
+                component::Next::Do(act) => return Next::Do { act },
+                component::Next::Rest => {}
+                component::Next::Wait((end, why)) => {
+                    until = end.map_or(until, |end| until.min(end));
+                    waits.get_or_insert(why);
+                }
+            }
+        }
+        let is_idle = matches!(why, Why::Check(_) | Why::NoSource);
+        self.sleep(until, waits.filter(|_| is_idle).unwrap_or(why))
+    }
+
     fn boot(&self) -> Next {
         self.sleep(self.now.uptime + AGAIN, Why::Boot { state: self.device.now.name() })
     }
@@ -183,90 +164,11 @@ impl Plan<'_> {
             .inhibited()
             .or_else(|| self.rolled_back())
             .or_else(|| self.tried())
-            .or_else(|| self.refused())
-            .or_else(|| self.closed())
+            .or_else(|| self.refused_until(self.facts.switch_refused.as_ref()))
+            .or_else(|| self.closed(self.facts.is_urgent, self.facts.staged.as_ref()))
         {
             None => Next::Do { act: Act::Switch },
             wait => self.look(look, wait),
         }
     }
-
-    // The inhibitor that lives longest.
-    fn inhibited(&self) -> Option<Wait> {
-        let alive = self.facts.inhibitors.iter().filter(|i| i.ends > self.now.uptime);
-        let last = alive.max_by_key(|i| i.ends)?;
-        Some((Some(last.ends), Why::Inhibited { owner: last.owner.clone(), reason: last.reason.clone() }))
-    }
-
-    // A rollback of which no clock knows how long ago it was may have been right before this boot, and counts as one that was: a
-    // device without a clock that goes from one bad release to the next must come to rest, too.
-    fn rolled_back(&self) -> Option<Wait> {
-        let ages = self.facts.rollbacks.iter().map(|when| when.least_age(self.now));
-        let (left, count) = too_many(ages, ROLLBACK_COUNTS, MAX_ROLLBACKS)?;
-        Some((Some(self.now.uptime + left), Why::Rollbacks { count }))
-    }
-
-    // A trial of which no clock knows how long ago it was doesn't count: a device without a clock would wait a day after each boot.
-    fn tried(&self) -> Option<Wait> {
-        let ages = self.facts.trials.iter().filter_map(|when| when.age(self.now));
-        let (left, count) = too_many(ages, TRIAL_COUNTS, MAX_TRIALS)?;
-        Some((Some(self.now.uptime + left), Why::Trials { count }))
-    }
-
-    fn refused(&self) -> Option<Wait> {
-        let last = self.facts.switch_refused.as_ref().filter(|last| last.failures > 0)?;
-        let jittered = self.device.seed().back_off("switch", SWITCH_BACK_OFF_MAX, last.failures);
-        let asked = last.not_before.unwrap_or_default().min(super::due::BACK_OFF_MAX);
-        let left = jittered.max(asked).checked_sub(last.when.age(self.now)?)?;
-        let wait = (Some(self.now.uptime + left), Why::SwitchRefused { failures: last.failures });
-        (!left.is_zero()).then_some(wait)
-    }
-
-    fn closed(&self) -> Option<Wait> {
-        let Rules { windows, zone, .. } = self.rules;
-        if windows.is_empty() {
-            return None;
-        }
-        let forced = match (self.rules.forced_after(self.facts.is_urgent), &self.facts.staged) {
-            (Some(after), Some(since)) => {
-                let left = after.saturating_sub(since.least_age(self.now));
-                if left.is_zero() {
-                    return None;
-                }
-                Some(self.now.uptime + left)
-            }
-            _ => None,
-        };
-        let wall =
-            if self.rules.windows_need_clock { self.now.wall } else { self.now.wall.or(self.now.unverified) };
-        let (opens, why) = match wall {
-            _ if !zone.is_known() => (None, Why::Zone { name: zone.name().into() }),
-            None => (Some(self.now.uptime + AGAIN), Why::Clock),
-            Some(wall) => match windows.at(zone, wall) {
-                Openness::Open { .. } => return None,
-                Openness::Closed { opens } => {
-                    let left = opens.map(|at| Duration::from_secs(at.saturating_sub(wall)));
-                    (left.map(|left| self.now.uptime + left), Why::Window { opens })
-                }
-            },
-        };
-        Some((opens.into_iter().chain(forced).min(), why))
-    }
-
-    fn sleep(&self, until: Duration, why: Why) -> Next {
-        Next::Sleep { until: until.max(self.now.uptime + Duration::from_secs(1)), why }
-    }
-}
-
-// Until fewer than `most` are younger than `counts`, and how many are now. `None` if there are fewer.
-fn too_many(
-    ages: impl Iterator<Item = Duration>,
-    counts: Duration,
-    most: usize,
-) -> Option<(Duration, usize)> {
-    let mut counted: Vec<Duration> = ages.filter(|age| *age < counts).collect();
-    counted.sort_unstable();
-    // With this one old enough, fewer are left than allowed.
-    let age = counted.get(most - 1)?;
-    Some((counts - *age, counted.len()))
 }

@@ -1,6 +1,6 @@
 //! Why the device waits, for programs and in words.
 use super::due::Pace;
-use crate::{app::policy, date::utc_minute};
+use crate::{app::policy, config::Mode, date::utc_minute};
 use serde::Serialize;
 use std::fmt;
 
@@ -43,6 +43,8 @@ pub enum Why {
     Rollbacks {
         /// How many, within an hour.
         count: usize,
+        /// How many end what the device does by itself.
+        most: usize,
     },
     /// Too many trials began.
     Trials {
@@ -53,6 +55,30 @@ pub enum Why {
     SwitchRefused {
         /// How often in a row.
         failures: u32,
+    },
+    /// A version of a component waits for a person.
+    ComponentStaged {
+        /// The component.
+        component: String,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// Too many updates of a component were rolled back.
+    ComponentHalted {
+        /// The component.
+        component: String,
+    },
+    /// A version of a component is tried after the next boot.
+    ComponentNextBoot {
+        /// The component.
+        component: String,
+    },
+    /// The update of a component waits.
+    Component {
+        /// The component.
+        component: String,
+        /// What for.
+        why: Box<Why>,
     },
     /// The windows are closed.
     Window {
@@ -83,8 +109,8 @@ impl fmt::Display for Why {
                  for it again"
             ),
             Why::Inhibited { owner, reason } => write!(f, "{owner} inhibits the switch: {reason}"),
-            Why::Rollbacks { count } => {
-                write!(f, "{count} updates were rolled back within an hour; the next one waits until fewer than {MAX_ROLLBACKS} were")
+            Why::Rollbacks { count, most } => {
+                write!(f, "{count} updates were rolled back within an hour; the next one waits until fewer than {most} were")
             }
             Why::Trials { count } => {
                 write!(f, "{count} trials began within a day; the next one waits until fewer than {MAX_TRIALS} did")
@@ -92,6 +118,18 @@ impl fmt::Display for Why {
             Why::SwitchRefused { failures } => {
                 write!(f, "the switch was refused ({failures} in a row); the next attempt is delayed")
             }
+            Why::ComponentStaged { component, mode } => write!(
+                f,
+                "component {component}: a version waits for `bistable component resume {component}`, since its mode is \"{mode}\""
+            ),
+            Why::ComponentHalted { component } => write!(
+                f,
+                "component {component}: too many updates were rolled back; `bistable component reset {component}` allows updates again"
+            ),
+            Why::ComponentNextBoot { component } => {
+                write!(f, "component {component}: a version is tried after the next boot")
+            }
+            Why::Component { component, why } => write!(f, "component {component}: {why}"),
             Why::Window { opens: Some(at) } => {
                 write!(f, "waits for the maintenance window that opens at {}", utc_minute(*at))
             }
@@ -111,8 +149,6 @@ impl fmt::Display for Why {
     }
 }
 
-/// Rollbacks within an hour after which a device doesn't switch by itself.
-pub(super) const MAX_ROLLBACKS: usize = 3;
 /// Trials within a day after which it doesn't.
 pub(super) const MAX_TRIALS: usize = 6;
 
@@ -133,7 +169,6 @@ fn paced(f: &mut fmt::Formatter<'_>, what: &str, pace: Pace) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Mode;
 
     #[test]
     fn each_reason_in_words() {
@@ -151,10 +186,14 @@ mod tests {
             (Why::Boot { state: "on trial" }, "on trial: `bistable resume` decides, not the daemon"),
             (Why::NotTried { refused: 3 }, "the boot loader did not try the release in 3 reboots; see `bistable preflight`; `bistable arm` asks for it again"),
             (Why::Inhibited { owner: "lab".into(), reason: "a measurement".into() }, "lab inhibits the switch: a measurement"),
-            (Why::Rollbacks { count: 3 }, "3 updates were rolled back within an hour; the next one waits until fewer than 3 were"),
+            (Why::Rollbacks { count: 3, most: 3 }, "3 updates were rolled back within an hour; the next one waits until fewer than 3 were"),
             (Why::Trials { count: 6 }, "6 trials began within a day; the next one waits until fewer than 6 did"),
             (Why::SwitchRefused { failures: 2 }, "the switch was refused (2 in a row); the next attempt is delayed"),
             (Why::Window { opens: Some(951_782_400) }, "waits for the maintenance window that opens at 2000-02-29 00:00 UTC"),
+            (Why::ComponentStaged { component: "core".into(), mode: Mode::Stage }, "component core: a version waits for `bistable component resume core`, since its mode is \"stage\""),
+            (Why::ComponentHalted { component: "core".into() }, "component core: too many updates were rolled back; `bistable component reset core` allows updates again"),
+            (Why::ComponentNextBoot { component: "core".into() }, "component core: a version is tried after the next boot"),
+            (Why::Component { component: "core".into(), why: Box::new(check(Pace::BackOff { failures: 1 })) }, "component core: the next check of the channel is delayed: 1 failed in a row"),
             (Why::Window { opens: None }, "waits for a maintenance window; the clock shows a time that no calendar has, so that none opens"),
             (Why::Clock, "waits for a maintenance window; all are closed until the clock is synchronized (update.windows_need_clock)"),
             (Why::Zone { name: "Mars/Base".into() }, "waits for a maintenance window; all are closed, since this device has no time zone \"Mars/Base\": install the zone database or change update.time_zone"),

@@ -120,6 +120,8 @@ pub(super) struct Desk {
     pub(super) subject: Subject,
     pub(super) steps: Vec<ComponentStep>,
     pub(super) health_asked: Rc<RefCell<u32>>,
+    /// How many rollbacks within an hour there may be.
+    pub(super) max_rollbacks: usize,
 }
 
 impl Desk {
@@ -146,6 +148,7 @@ impl Desk {
             subject,
             steps: Vec::new(),
             health_asked: Rc::default(),
+            max_rollbacks: 3,
         }
     }
 
@@ -174,6 +177,7 @@ impl Desk {
             subject: self.subject.clone(),
             steps: Vec::new(),
             health_asked: Rc::default(),
+            max_rollbacks: self.max_rollbacks,
         }
     }
 
@@ -230,6 +234,7 @@ impl Desk {
                 buses: &mut buses,
                 clock: &clock,
             },
+            max_rollbacks: self.max_rollbacks,
             trust: &trust,
             observer: &mut observer,
         })

@@ -176,6 +176,12 @@ impl Exploration<'_> {
             self.check(component.current.as_ref() != Some(&offered), desk, "a bad version was committed");
             let is_rejected = component.rejection(&offered.release).is_some();
             self.check(is_rejected, desk, "a bad version was not rejected");
+            let is_one_too_many = desk.max_rollbacks == 1 && component.current.is_some();
+            self.check(
+                component.is_halted() == is_one_too_many,
+                desk,
+                "the limit of rollbacks does not hold",
+            );
             if component.current.is_none() {
                 self.check(
                     Lifecycle::from(&component) == Lifecycle::Failed,
@@ -221,10 +227,12 @@ fn scenarios() -> Vec<(&'static str, Vec<Made>, bool)> {
 
 fn explore(mutant: Option<Mutant>, cuts: u32) -> (u64, Option<String>) {
     let mut states = 0;
-    for (name, versions, is_good) in scenarios() {
+    let scenarios = scenarios().into_iter().map(|scenario| (scenario, 3));
+    let limited = ("sick, and one too many", vec![made("1.0.0", "good"), made("1.1.0", "sick")], false);
+    for ((name, versions, is_good), max_rollbacks) in scenarios.chain([(limited, 1)]) {
         let versions: Vec<&Made> = versions.iter().collect();
         let (_, installed) = versions.split_last().unwrap();
-        let desk = Desk::with(mutant, installed);
+        let desk = Desk { max_rollbacks, ..Desk::with(mutant, installed) };
         let mut exploration =
             Exploration { versions: &versions, is_good, seen: HashSet::new(), states: 0, problem: None };
         exploration.explore(&desk, cuts, 0);

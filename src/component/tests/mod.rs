@@ -3,4 +3,5 @@
 mod desk;
 mod explore;
 mod mutant;
+mod remove;
 mod updates;

@@ -39,10 +39,18 @@ pub(super) enum Mutant {
     RevertForgotten,
     /// A verdict is recorded as committed at once.
     VerdictIsCommit,
+    /// Rollbacks are not remembered.
+    RollbacksForgotten,
+    /// Too many rollbacks end in a component that can be updated.
+    HaltForgotten,
+    /// A removal is not recorded before it begins.
+    RemovalForgotten,
+    /// A component is forgotten before its versions are removed.
+    ForgottenFirst,
 }
 
 impl Mutant {
-    pub(super) const ALL: [Mutant; 14] = [
+    pub(super) const ALL: [Mutant; 16] = [
         Mutant::NoSync,
         Mutant::RecordedFirst,
         Mutant::NamedFirst,
@@ -57,12 +65,26 @@ impl Mutant {
         Mutant::HealthIgnored,
         Mutant::RevertForgotten,
         Mutant::VerdictIsCommit,
+        Mutant::RollbacksForgotten,
+        Mutant::HaltForgotten,
     ];
 }
 
 /// What a mutant saves instead of a record.
 pub(super) fn saved(mutant: Option<Mutant>, mut next: ComponentRecord) -> ComponentRecord {
+    if mutant == Some(Mutant::ForgottenFirst) {
+        next.components.retain(|component| component.state != State::Removing);
+    }
     for component in &mut next.components {
+        if mutant == Some(Mutant::RemovalForgotten) && component.state == State::Removing {
+            component.state = State::Idle;
+        }
+        if mutant == Some(Mutant::RollbacksForgotten) {
+            component.rollbacks.clear();
+        }
+        if mutant == Some(Mutant::HaltForgotten) && component.is_halted() {
+            component.state = State::Idle;
+        }
         match (mutant, &mut component.state) {
             (Some(Mutant::AttemptsForgotten), State::Armed { attempts, begun, .. }) => {
                 (*attempts, *begun) = (0, None);

@@ -217,3 +217,23 @@ fn a_stopped_component_stays_stopped_across_boots() {
     desk.act(|updater| updater.set_stopped(false)).unwrap();
     assert_eq!(desk.services.running(UNIT), Some(old.name()));
 }
+
+#[test]
+fn third_rollback_within_an_hour_ends_updates_until_a_reset() {
+    let old = made("1.0.0", "good");
+    let mut desk = Desk::with(None, &[&old]);
+    for (version, is_halted) in [("1.1.0", false), ("1.2.0", false), ("1.3.0", true)] {
+        desk.update(&made(version, "sick")).unwrap_err();
+        assert_eq!(desk.component().is_halted(), is_halted, "{version}");
+        assert_eq!(desk.services.running(UNIT), Some(old.name()), "it runs all the same");
+    }
+    let good = made("1.4.0", "good");
+    let ComponentError::Refused { refused, .. } = component_error(desk.update(&good).unwrap_err()) else {
+        panic!()
+    };
+    assert_eq!(refused.event, "an update after too many rollbacks");
+    assert_eq!(Lifecycle::from(&desk.component()), Lifecycle::Failed);
+    desk.act(|updater| updater.reset()).unwrap();
+    desk.update(&good).unwrap();
+    assert_eq!(desk.component().current, Some(good.held()));
+}

@@ -65,7 +65,9 @@ fn buttons(component: &Value, lifecycle: &str) -> Vec<(&'static str, String)> {
         "stopped" => vec![("start", "Start".into())],
         "failed" => vec![("reset", "Reset".into()), update],
         "deploying" | "updating" => {
-            vec![("resume", "Resume the update".into()), ("revert", "Give the update up".into())]
+            let is_staged = text(component, "/state") == Some("staged");
+            let label = if is_staged { "Switch to it" } else { "Resume the update" };
+            vec![("resume", label.into()), ("revert", "Give the update up".into())]
         }
         _ => vec![update],
     }

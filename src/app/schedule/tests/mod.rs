@@ -1,4 +1,6 @@
 //! What holds for the schedule.
+mod component;
+mod component_world;
 mod due;
 mod minutes;
 mod next;
@@ -42,6 +44,7 @@ fn rules(mode: Mode, windows: &[&str]) -> Rules {
         zone: Zone::named("UTC"),
         windows_need_clock: true,
         force_after: None,
+        max_rollbacks: 3,
         security_force_after: None,
     }
 }

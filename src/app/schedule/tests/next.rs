@@ -160,10 +160,10 @@ fn third_rollback_within_an_hour_waits_until_it_is_two_again() {
         |now: &Moment, rollbacks: Vec<When>| next(now, &staged(), &auto, &Facts { rollbacks, ..rested() });
     let minutes = |n: u32| ago(Duration::from_secs(60) * n);
     let (why, time) = wait(with(&noon(), vec![minutes(50), minutes(10), minutes(30)]));
-    assert_eq!((why, time), (Why::Rollbacks { count: 3 }, HOUR / 6));
+    assert_eq!((why, time), (Why::Rollbacks { count: 3, most: 3 }, HOUR / 6));
     let (why, time) =
         wait(with(&noon(), vec![minutes(50), minutes(10), minutes(30), minutes(40), minutes(90)]));
-    assert_eq!((why, time), (Why::Rollbacks { count: 4 }, HOUR / 3), "the two youngest may stay");
+    assert_eq!((why, time), (Why::Rollbacks { count: 4, most: 3 }, HOUR / 3), "the two youngest may stay");
     assert_eq!(shown(&with(&noon(), vec![minutes(60), minutes(10), minutes(30)])), "Switch");
     // Of former boots, as far as the clock knows; one in the future is of another clock, and may have been a moment ago.
     let young = Moment { uptime: HOUR / 60, ..noon() };
@@ -295,6 +295,7 @@ fn rules_are_those_of_the_settings() {
         windows: Windows::parse(&["02:00-03:00"]).unwrap(),
         zone: Zone::named("Asia/Tokyo"),
         windows_need_clock: false,
+        max_rollbacks: 3,
         force_after: Some(DAY),
         security_force_after: Some(HOUR),
     };

@@ -1,9 +1,12 @@
 //! A device and what happens to it in a year: boots, clocks, networks, people. The truth is kept beside what the device knows.
 use super::{
     super::{Act, Facts, Inhibitor, LastTry, Moment, Rules, Standing, When},
-    target,
+    MODES, component_world, target,
 };
-use crate::source::{Breaker, Gate, OPEN_FOR};
+use crate::{
+    config::Mode,
+    source::{Breaker, Gate, OPEN_FOR},
+};
 use bistable_boot::{BootId, MAX_ATTEMPTS, Now, Saved, Slot, Tries};
 use std::time::Duration;
 
@@ -78,6 +81,8 @@ pub(super) struct World {
     pub(super) free_since: u64,
     /// What may take one look off its point.
     pub(super) disturbances: u64,
+    /// What is true of each component.
+    pub(super) truths: Vec<component_world::Truth>,
 }
 
 impl World {
@@ -112,7 +117,12 @@ impl World {
             held: Vec::new(),
             free_since: 0,
             disturbances: 0,
+            truths: vec![component_world::Truth::default(); 2],
         };
+        for name in ["core", "lamp"] {
+            let mode = if world.dice.roll(2) == 0 { world.dice.pick(&MODES) } else { Mode::Auto };
+            world.facts.components.push(component_world::case(name, mode));
+        }
         world.reboot(SECOND);
         world
     }
@@ -139,7 +149,7 @@ impl World {
         }
     }
 
-    fn when(&self) -> When {
+    pub(super) fn when(&self) -> When {
         When { wall: self.moment().wall, uptime: Some(self.uptime()) }
     }
 
@@ -158,6 +168,7 @@ impl World {
         self.device.boot = BootId::numbered(self.boot);
         self.device.booted = Slot::A;
         self.facts.inhibitors.clear();
+        self.reboot_components();
         self.held.clear();
         self.breaker = Breaker::default();
         let whens = self.facts.staged.iter_mut().chain(&mut self.facts.rollbacks);
@@ -223,7 +234,7 @@ impl World {
 
     fn event(&mut self) {
         self.event_at = self.now + self.dice.roll(12 * HOUR);
-        match self.dice.roll(8) {
+        match self.dice.roll(9) {
             0 => {
                 let off = self.dice.roll(5 * 60 * SECOND) + SECOND;
                 self.reboot(off);
@@ -252,15 +263,19 @@ impl World {
                 let refused = self.dice.pick(&[0, 1, MAX_ATTEMPTS]);
                 self.save(Saved::Armed { target: target(), tries: Tries { refused, ..Tries::default() } });
             }
+            8 => self.person_switches(),
             7 if self.device.now.is_refused() => self.save(Saved::Idle),
             _ => {}
         }
     }
 
     /// Do what the schedule says.
-    pub(super) fn act(&mut self, act: Act) {
-        if act == Act::Switch {
-            return self.switch();
+    pub(super) fn act(&mut self, act: &Act) {
+        match act {
+            Act::Switch => return self.switch(),
+            Act::StageComponent { component } => return self.stage_component(component),
+            Act::SwitchComponent { component } => return self.switch_component(component),
+            Act::Look | Act::Report | Act::Resume => {}
         }
         let began = self.now;
         self.now += self.dice.roll(300 * SECOND) + SECOND;
@@ -282,14 +297,17 @@ impl World {
         };
         let failures = if failed { before.saturating_add(1) } else { 0 };
         let tried = LastTry { when: self.when(), failures, not_before };
-        self.disturbances += u64::from(failed || not_before.is_some() || act == Act::Resume);
+        self.disturbances += u64::from(failed || not_before.is_some() || *act == Act::Resume);
         self.last_look =
             Some(Look { began, at: self.now, boot: self.boot, recorded: self.knows_the_time(), tried });
         self.facts.last_look = Some(tried);
-        if self.dice.roll(30) == 0 && act == Act::Look {
+        if !failed && *act != Act::Resume {
+            self.offer_components();
+        }
+        if self.dice.roll(30) == 0 && *act == Act::Look {
             self.save(Saved::Installing(target()));
             self.reboot(10 * SECOND);
-        } else if !failed && (act == Act::Resume || act == Act::Look && self.dice.roll(3) == 0) {
+        } else if !failed && (*act == Act::Resume || *act == Act::Look && self.dice.roll(3) == 0) {
             self.stage();
         }
     }

@@ -184,6 +184,7 @@ impl DevicePort for Followed<'_> {
             update.mode = Mode::Auto;
         }
         Ok(Survey {
+            components: Vec::new(),
             standing: Standing {
                 now: device.now().clone(),
                 booted: device.board.boot.booted(),
