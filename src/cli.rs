@@ -396,6 +396,8 @@ pub enum ComponentVerb {
     Repair,
     /// Write the links that services run from; systemd runs it at each boot
     Links,
+    /// Run the containers of the versions that are committed; systemd runs it at each boot, once the container engine answers
+    Containers,
     /// Write the drop-ins by which these services wait for the links; systemd runs it before it loads any unit
     Units {
         /// The folder for generated units

@@ -2,7 +2,10 @@
 use super::{Agent, AgentEvent, Observer};
 use crate::{
     Device, Error,
-    component::{Archive, ComponentEvent, ComponentObserver, Memory, Subject, Updater, World, write_links},
+    component::{
+        self, Archive, ComponentEvent, ComponentObserver, Containers, Directory, ManagedComponent, Memory,
+        Subject, Updater, World, converge, write_links,
+    },
     config::{Component, Mode, Target},
     device::StoredComponents,
     error::ComponentError,
@@ -17,13 +20,18 @@ use bistable_boot::{
 use bistable_format::{
     Digest, Release,
     compat::{self, Direction},
-    content::DIRECTORY_KIND,
+    content::{CONTAINERS_KIND, DIRECTORY_KIND},
 };
 use semver::Version;
 use std::ops::ControlFlow;
 
-/// The kinds of content that can be installed as a component.
-const KINDS: [u16; 1] = [DIRECTORY_KIND];
+/// The kind of content that can be installed as a component.
+fn kind(managed: &ManagedComponent) -> u16 {
+    match managed.target {
+        component::Target::Directory(_) => DIRECTORY_KIND,
+        component::Target::Containers(_) => CONTAINERS_KIND,
+    }
+}
 
 impl Memory for StoredComponents {
     fn record(&self) -> &ComponentRecord {
@@ -38,24 +46,23 @@ impl Memory for StoredComponents {
 /// What a configured component is on this device.
 ///
 /// # Errors
-/// When there is none of that name, or none of the kind `directory`.
-pub fn subject(components: &[Component], name: &str) -> Result<Subject, Error> {
+/// When there is none of that name, or something else updates it.
+pub fn subject(components: &[Component], name: &str) -> Result<ManagedComponent, Error> {
     let unknown = || ComponentError::Unknown { name: name.into() };
-    let component = components.iter().find(|component| component.name == name).ok_or_else(unknown)?;
-    match &component.managed {
-        Some(managed) => match &managed.target {
-            Target::Directory { unit, path, version_file } => Ok(Subject {
-                name: name.into(),
-                unit: unit.clone(),
-                path: path.clone(),
-                version_file: version_file.clone(),
-                start_wait: managed.start_wait,
-                health: managed.health.clone(),
-            }),
-            Target::Containers { .. } => Err(ComponentError::NotManaged { name: name.into() }.into()),
-        },
-        None => Err(ComponentError::NotManaged { name: name.into() }.into()),
-    }
+    let found = components.iter().find(|component| component.name == name).ok_or_else(unknown)?;
+    let managed = found.managed.as_ref().ok_or_else(|| ComponentError::NotManaged { name: name.into() })?;
+    let target = match &managed.target {
+        Target::Directory { unit, path, version_file } => component::Target::Directory(Directory {
+            unit: unit.clone(),
+            path: path.clone(),
+            version_file: version_file.clone(),
+        }),
+        Target::Containers { project, service } => {
+            component::Target::Containers(Containers { project: project.clone(), service: service.clone() })
+        }
+    };
+    let (start_wait, health) = (managed.start_wait, managed.health.clone());
+    Ok(ManagedComponent { subject: Subject { name: name.into(), start_wait, health }, target })
 }
 
 /// Tells the agent's observer what happens to one component.
@@ -109,10 +116,10 @@ impl Agent<'_> {
         content: &mut dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
-        let subject = subject(&self.device.settings.components, name)?;
+        let managed = subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
         accept(&self.device, &stored.record, name, content, overrides)?;
-        self.with_updater(&subject, stored, |updater| {
+        self.with_updater(&managed, stored, |updater| {
             updater.install(content)?;
             updater.run()
         })
@@ -128,10 +135,10 @@ impl Agent<'_> {
         content: &mut dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
-        let subject = subject(&self.device.settings.components, name)?;
+        let managed = subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
         accept(&self.device, &stored.record, name, content, overrides)?;
-        self.with_updater(&subject, stored, |updater| updater.install(content))
+        self.with_updater(&managed, stored, |updater| updater.install(content))
     }
 
     /// Continue what was staged or interrupted.
@@ -141,7 +148,7 @@ impl Agent<'_> {
     /// the system has to be decided; and as for [`Updater::run`].
     #[expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
     pub fn resume_component(&mut self, name: &str) -> Result<(), Error> {
-        let subject = subject(&self.device.settings.components, name)?;
+        let managed = subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
         let state = stored.record.get(name).map(|component| component.state.clone());
         // The system, or another component, may be another one since it was staged.
@@ -151,7 +158,7 @@ impl Agent<'_> {
             let release = self.device.release_trust()?(&signed).map_err(Error::Root)?;
             is_compatible(&self.device, &stored.record, name, &release)?;
         }
-        self.with_updater(&subject, stored, |updater| updater.run())
+        self.with_updater(&managed, stored, |updater| updater.run())
     }
 
     /// Give up the update in flight, or return to the version before.
@@ -204,11 +211,11 @@ impl Agent<'_> {
         if stored.record.get(name).is_none() {
             return Err(Error::NothingToDo(format!("nothing of component {name} is on this device")));
         }
-        let subject = match mode {
+        let managed = match mode {
             Some(_) => subject(&self.device.settings.components, name)?,
-            None => Subject::undeclared(name),
+            None => ManagedComponent::undeclared(name),
         };
-        self.with_updater(&subject, stored, |updater| updater.remove())
+        self.with_updater(&managed, stored, |updater| updater.remove())
     }
 
     fn of_component(
@@ -216,15 +223,15 @@ impl Agent<'_> {
         name: &str,
         work: impl FnOnce(&mut Updater<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let subject = subject(&self.device.settings.components, name)?;
+        let managed = subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
-        self.with_updater(&subject, stored, work)
+        self.with_updater(&managed, stored, work)
     }
 
     /// Do something with the updater of a component, and with the record that was read for it.
     fn with_updater(
         &mut self,
-        subject: &Subject,
+        ManagedComponent { subject, target }: &ManagedComponent,
         mut memory: StoredComponents,
         work: impl FnOnce(&mut Updater<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -234,9 +241,12 @@ impl Agent<'_> {
         let board = &mut self.device.board;
         work(&mut Updater {
             subject,
+            procedure: target.procedure(),
             memory: &mut memory,
             world: World {
                 store: &mut *board.store,
+                engine: &mut *board.engine,
+                compose: &mut *board.compose,
                 services: &mut *board.services,
                 host: &mut *board.host,
                 gpio: &mut *board.gpio,
@@ -295,7 +305,7 @@ fn is_compatible(
     name: &str,
     release: &Release,
 ) -> Result<(), Error> {
-    let others = others(device, name, record);
+    let (others, kind) = (others(device, name, record), kind(&subject(&device.settings.components, name)?));
     let current = record.get(name).and_then(|component| component.current.as_ref());
     let running = current.map(|held| &held.version);
     let facts = compat::Device {
@@ -308,7 +318,7 @@ fn is_compatible(
         system_bytes: u64::MAX,
     };
     let mut reasons =
-        compat::check_component(&release.constraints(), (name, &KINDS), &facts, Direction::Forward);
+        compat::check_component(&release.constraints(), (name, &[kind]), &facts, Direction::Forward);
     reasons.extend(compat::check_release(release));
     if reasons.is_empty() {
         return Ok(());
@@ -337,7 +347,7 @@ fn others(device: &Device, name: &str, record: &ComponentRecord) -> Vec<(String,
 /// # Errors
 /// When there is no such component, or the record can't be used.
 pub fn facts(device: &Device, name: &str) -> Result<ComponentFacts, Error> {
-    subject(&device.settings.components, name)?;
+    let kind = kind(&subject(&device.settings.components, name)?);
     let record = record(device)?;
     let component = record.get(name);
     let digest = |release: ReleaseId| Digest(release.0);
@@ -349,7 +359,7 @@ pub fn facts(device: &Device, name: &str) -> Result<ComponentFacts, Error> {
     let current = component.and_then(|component| component.current.as_ref());
     Ok(ComponentFacts {
         name: name.into(),
-        kinds: KINDS.into(),
+        kinds: vec![kind],
         running: current.map(|held| (digest(held.release), held.version.clone())),
         security_floor: component.map_or(0, |component| component.security_floor),
         others: others(device, name, &record),
@@ -370,7 +380,7 @@ pub fn link_all(device: &mut Device) -> Result<Vec<String>, Error> {
     }
     let record = stored.ok().map(|stored| stored.record);
     let (mut linked, mut problem) = (Vec::new(), None);
-    for name in managed(device) {
+    for (name, _) in directories(device) {
         match write_links(&mut *device.board.store, record.as_ref(), &name) {
             Ok(()) => linked.push(name),
             Err(e) => problem = problem.or(Some(e.into())),
@@ -390,9 +400,8 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
     }
     let opens = device.release_trust()?;
     let mut record = ComponentRecord::new(&device.record.product);
-    for name in managed(device) {
+    for (name, version) in named(device)? {
         let store = &mut device.board.store;
-        let Some(version) = store.current(&name)? else { continue };
         let signed = store.release(&name, &version)?;
         let release = opens(&signed).map_err(Error::Root)?;
         let id = release_id(&signed);
@@ -417,4 +426,82 @@ pub fn managed(device: &Device) -> Vec<String> {
     let components = &device.settings.components;
     let names = components.iter().map(|component| component.name.clone());
     names.filter(|name| subject(components, name).is_ok()).collect()
+}
+
+/// The version that each durable name leads to.
+fn named(device: &mut Device) -> Result<Vec<(String, String)>, Error> {
+    let mut named = Vec::new();
+    for (name, _) in directories(device) {
+        named.extend(device.board.store.current(&name)?.map(|version| (name, version)));
+    }
+    for (name, containers) in containers(device) {
+        let version = containers.current(&mut *device.board.compose, &name)?;
+        named.extend(version.map(|version| (name, version)));
+    }
+    named.sort();
+    Ok(named)
+}
+
+/// The components that this device updates.
+fn subjects(device: &Device) -> impl Iterator<Item = ManagedComponent> {
+    let components = &device.settings.components;
+    components.iter().filter_map(|component| subject(components, &component.name).ok())
+}
+
+/// Those of the kind `directory`.
+fn directories(device: &Device) -> Vec<(String, Directory)> {
+    let of_kind = |managed: ManagedComponent| match managed.target {
+        component::Target::Directory(directory) => Some((managed.subject.name, directory)),
+        component::Target::Containers(_) => None,
+    };
+    subjects(device).filter_map(of_kind).collect()
+}
+
+/// Those of the kind `containers`.
+fn containers(device: &Device) -> Vec<(String, Containers)> {
+    let of_kind = |managed: ManagedComponent| match managed.target {
+        component::Target::Containers(containers) => Some((managed.subject.name, containers)),
+        component::Target::Directory(_) => None,
+    };
+    subjects(device).filter_map(of_kind).collect()
+}
+
+/// What a boot does once the container engine answers: see [`converge`]. What is wrong with one component keeps none of the others from
+/// running, and a record that can't be used keeps none of them.
+///
+/// # Errors
+/// The first component that can't be had to run, after all others were.
+pub fn converge_all(device: &mut Device) -> Result<Vec<String>, Error> {
+    let stored = device.stored_components();
+    if let Err(e) = &stored {
+        log::warn!(reason:% = e; "component_record_unusable");
+    }
+    let record = stored.ok().map(|stored| stored.record);
+    let (mut done, mut problem) = (Vec::new(), None);
+    for (name, containers) in containers(device) {
+        let board = &mut device.board;
+        match converge(&containers, (&mut *board.engine, &mut *board.compose), record.as_ref(), &name) {
+            Ok(()) => done.push(name),
+            Err(e) => problem = problem.or(Some(e)),
+        }
+    }
+    problem.map_or(Ok(done), Err)
+}
+
+/// Versions of a component that could be returned to, and whose images something removed from the engine's store.
+///
+/// # Errors
+/// When the engine doesn't answer.
+pub fn gone(
+    device: &mut Device,
+    component: &bistable_boot::component::Component,
+) -> Result<Vec<Version>, Error> {
+    let is_containers = containers(device).iter().any(|(name, _)| *name == component.name);
+    if !is_containers || component.kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let there = device.board.engine.tagged(&component::repository(&component.name));
+    let there = there.map_err(|e| Error::NotNow(format!("the container engine: {e}")))?;
+    let is_gone = |held: &&Held| !there.iter().any(|(tag, _)| *tag == held.release.to_string());
+    Ok(component.kept.iter().filter(is_gone).map(|held| held.version.clone()).collect())
 }

@@ -278,10 +278,17 @@ impl Code {
             | ComponentError::OtherRelease { .. }
             | ComponentError::Archive { .. }
             | ComponentError::VersionFile { .. }
+            | ComponentError::Image { .. }
+            | ComponentError::ImageName { .. }
+            | ComponentError::Engine { .. }
+            | ComponentError::Compose { .. }
             | ComponentError::TooMany { .. } => Code::Incompatible,
-            ComponentError::Path { .. } | ComponentError::Unit { .. } | ComponentError::Space { .. } => {
-                Code::Preflight
-            }
+            ComponentError::Path { .. }
+            | ComponentError::Unit { .. }
+            | ComponentError::Space { .. }
+            | ComponentError::ImageDamaged { .. }
+            | ComponentError::ImageGone { .. }
+            | ComponentError::NoComposeFile { .. } => Code::Preflight,
             ComponentError::StoredRelease { .. } => Code::StoredRelease,
             ComponentError::Refused { .. }
             | ComponentError::Halted { .. }
@@ -305,12 +312,12 @@ impl Code {
             BundleError::Untrusted(e) if e.needs_update() => Code::NeedsNewerAgent,
             BundleError::Untrusted(_) => Code::Untrusted,
             BundleError::NotAnImage => Code::NeedsNewerAgent,
-            BundleError::NotADirectory => Code::Incompatible,
+            BundleError::NotAComponent => Code::Incompatible,
             BundleError::Blob { .. }
             | BundleError::Damaged { .. }
             | BundleError::List { .. }
-            | BundleError::ArchiveList(_)
-            | BundleError::ArchiveChunk { .. }
+            | BundleError::PartList { .. }
+            | BundleError::PartChunk { .. }
             | BundleError::Chunk { .. }
             | BundleError::Content { .. }
             | BundleError::DeltaList { .. }

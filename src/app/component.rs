@@ -10,7 +10,7 @@ use crate::{
     error::ComponentError,
     offer::channel::{Remember, Unusable},
     source::Source,
-    steps::install::{Bundle, Overrides, RemoteArchive},
+    steps::install::{Bundle, Overrides, RemoteArchive, TakePart},
 };
 use bistable_boot::component::{Component, ComponentRecord};
 use bistable_format::Release;
@@ -26,8 +26,8 @@ impl Archive for FromBundle<'_> {
     fn signed(&self) -> &[u8] {
         &self.0.signed
     }
-    fn read(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
-        self.0.archive(take)
+    fn read(&mut self, take: TakePart<'_>) -> Result<(), Error> {
+        self.0.parts(take)
     }
 }
 
@@ -41,8 +41,8 @@ impl Archive for FromChannel {
     fn signed(&self) -> &[u8] {
         self.0.signed()
     }
-    fn read(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
-        self.0.archive(take)
+    fn read(&mut self, take: TakePart<'_>) -> Result<(), Error> {
+        self.0.parts(take)
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn handle(
     if let Request::ComponentRepair = request {
         components::recreate(&mut agent.device)?;
     }
-    let Some(name) = request.component() else { return Ok(shown(&agent.device, None, context)?) };
+    let Some(name) = request.component() else { return Ok(shown(&mut agent.device, None, context)?) };
     match request {
         Request::ComponentInstall(update) | Request::ComponentUpdate(update) => {
             let mut unusable = Vec::new();
@@ -87,7 +87,7 @@ pub(super) fn handle(
                 Request::ComponentReset(_) => agent.reset_component(name)?,
                 _ => {}
             }
-            Ok(shown(&agent.device, Some(name), context)?)
+            Ok(shown(&mut agent.device, Some(name), context)?)
         }
     }
 }
@@ -171,7 +171,7 @@ fn updated(
 }
 
 /// All components, or one.
-fn shown(device: &Device, only: Option<&str>, context: &mut dyn Context) -> Result<Reply, Error> {
+fn shown(device: &mut Device, only: Option<&str>, context: &mut dyn Context) -> Result<Reply, Error> {
     if let Some(only) = only {
         components::subject(&device.settings.components, only)?;
     }
@@ -182,11 +182,20 @@ fn shown(device: &Device, only: Option<&str>, context: &mut dyn Context) -> Resu
     names.dedup();
     let offered = context.offered();
     let wanted = names.into_iter().filter(|name| only.is_none_or(|only| only == *name));
+    let wanted: Vec<Component> =
+        wanted.map(|name| record.get(name).cloned().unwrap_or_else(|| Component::registered(name))).collect();
     let components: Vec<ComponentStatus> = wanted
-        .map(|name| {
-            let known = record.get(name).cloned().unwrap_or_else(|| Component::registered(name));
-            let offered = offered.get(name).filter(|offered| offered.is_open(&known));
-            ComponentStatus { offered: offered.cloned(), ..ComponentStatus::from(&known) }
+        .iter()
+        .map(|component| {
+            let offered = offered.get(&component.name).filter(|offered| offered.is_open(component));
+            let mut status =
+                ComponentStatus { offered: offered.cloned(), ..ComponentStatus::from(component) };
+            match components::gone(device, component) {
+                Ok(gone) => status.gone = gone.iter().map(ToString::to_string).collect(),
+                // An engine that doesn't answer is no reason to show nothing.
+                Err(e) => log::info!(component = component.name.as_str(), reason:% = e; "images_not_known"),
+            }
+            status
         })
         .collect();
     let lines: Vec<String> = components.iter().map(ComponentStatus::line).collect();

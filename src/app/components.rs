@@ -52,6 +52,8 @@ pub struct ComponentStatus {
     pub target: Option<String>,
     /// Versions that `revert` can return to, the newest first.
     pub kept: Vec<String>,
+    /// Those of them that can't be returned to any more: something removed their images from the container engine's store.
+    pub gone: Vec<String>,
     /// Versions that are not installed again by themselves, each with the reason.
     pub rejected: Vec<RejectedVersion>,
     /// How the last update ended.
@@ -104,6 +106,7 @@ impl From<&Component> for ComponentStatus {
             version: component.current.as_ref().map(|held| held.version.to_string()),
             target: component.state.target().map(|held| held.version.to_string()),
             kept: component.kept.iter().map(|held| held.version.to_string()).collect(),
+            gone: Vec::new(),
             rejected: rejected.collect(),
             last,
             offered: None,
@@ -124,6 +127,12 @@ impl ComponentStatus {
         }
         if let Some(offered) = &self.offered {
             line.push_str(&format!("  on offer: {}", offered.version));
+        }
+        if !self.gone.is_empty() {
+            line.push_str(&format!(
+                "\n  no way back to {}: the image was removed from the engine's store",
+                self.gone.join(", ")
+            ));
         }
         for rejected in &self.rejected {
             line.push_str(&format!("\n  {} was rejected: {}", rejected.version, rejected.reason));

@@ -10,10 +10,10 @@
 use super::Meter;
 use crate::{
     durable,
-    ports::{COMPONENT_LINKS, ComponentStore, Fault, Stop, StoredVersion},
+    ports::{COMPONENT_LINKS, ComponentStore, Fault, ImageParts, Stop, StoredVersion},
 };
 use bistable_format::{
-    Envelope,
+    Digest, Envelope,
     archive::{Entry, EntryKind, Sink},
 };
 use std::{
@@ -181,6 +181,15 @@ impl ComponentStore for ComponentFolder {
         }
     }
 
+    fn parts(
+        &mut self,
+        component: &str,
+        version: &str,
+        digests: &[Digest],
+    ) -> Result<Box<dyn ImageParts>, Fault> {
+        Ok(Box::new(Files { folder: self.part(component, version)?, digests: digests.to_vec() }))
+    }
+
     fn complete(&mut self, component: &str, version: &str) -> Result<(), Fault> {
         self.powered()?;
         let (part, whole) = (self.part(component, version)?, self.version(component, version)?);
@@ -245,6 +254,25 @@ impl ComponentStore for ComponentFolder {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(false),
             Err(e) => Err(failed(&place)(e)),
         }
+    }
+}
+
+/// Files that are named by their digests.
+struct Files {
+    folder: PathBuf,
+    digests: Vec<Digest>,
+}
+
+impl ImageParts for Files {
+    fn open(&self, digest: &Digest) -> io::Result<Option<(u64, Box<dyn Read + Send>)>> {
+        if !self.digests.contains(digest) {
+            return Ok(None);
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .open(self.folder.join(digest.to_string()))?;
+        Ok(Some((file.metadata()?.len(), Box::new(file))))
     }
 }
 

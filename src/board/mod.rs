@@ -4,6 +4,9 @@ mod calls;
 mod card;
 mod card_file;
 mod component_folder;
+mod compose_folder;
+#[cfg(test)]
+pub(crate) mod engine_contract;
 mod event_folder;
 mod file_volume;
 #[cfg(any(test, feature = "sim"))]
@@ -23,6 +26,7 @@ mod watches;
 pub use card::{Card, CardError};
 pub use card_file::{Access, CardFile};
 pub use component_folder::ComponentFolder;
+pub use compose_folder::ComposeFolder;
 pub use file_volume::FileVolume;
 pub use meter::{Cut, Meter};
 #[cfg(all(target_os = "linux", feature = "daemon"))]

@@ -1,10 +1,11 @@
-//! `component links` and `component units`: what a boot does about components. Everything else about them is a request.
+//! `component links`, `component containers` and `component units`: what a boot does about components. Everything else about them is a request.
 use super::{Answer, Failed, request::AtBoot, work::Workplace};
 use crate::{
     Device, Error,
-    agent::components::{link_all, subject},
+    agent::components::{converge_all, link_all, subject},
     app::{self, ComponentStatus, Components},
     board::Access,
+    component::{Directory, Target},
     config::{Settings, load},
 };
 use bistable_boot::component::Component;
@@ -14,6 +15,7 @@ pub(super) fn run(workplace: &Workplace<'_>, asked: AtBoot<'_>) -> Result<Answer
     let settings = load(&workplace.root())?;
     let folder = match asked {
         AtBoot::Links => return links(workplace, settings),
+        AtBoot::Containers => return containers(workplace, settings),
         AtBoot::Units(folder) => folder,
     };
     Ok(units(&settings, folder)?)
@@ -29,17 +31,28 @@ fn links(workplace: &Workplace<'_>, settings: Settings) -> Result<Answer, Failed
     Ok(Answer::new(format!("shown: {}", linked.join(", ")), names(&linked)))
 }
 
+/// Have the containers run that the record says. What may run is decided by the process that has the device lock, so it is taken.
+fn containers(workplace: &Workplace<'_>, settings: Settings) -> Result<Answer, Failed> {
+    let machine = workplace.open(&settings.board, Access::Exclusive)?;
+    machine.verb_end.tell_console();
+    let converged = Device::open(machine.board, settings).and_then(|mut device| converge_all(&mut device));
+    machine.verb_end.save()?;
+    let converged = converged?;
+    Ok(Answer::new(format!("running: {}", converged.join(", ")), names(&converged)))
+}
+
 /// Have the service of each component wait for the links, and not start without them.
 fn units(settings: &Settings, folder: &Path) -> Result<Answer, Error> {
     const DROP_IN: &str = "[Unit]\nRequires=bistable-components.service\nAfter=bistable-components.service\n";
     let mut waiting = Vec::new();
     for component in &settings.components {
         let Ok(subject) = subject(&settings.components, &component.name) else { continue };
-        let path = folder.join(format!("{}.d", subject.unit)).join("50-bistable-component.conf");
+        let Target::Directory(Directory { unit, .. }) = subject.target else { continue };
+        let path = folder.join(format!("{unit}.d")).join("50-bistable-component.conf");
         let made = path.parent().map_or(Ok(()), fs::create_dir_all);
         #[expect(clippy::disallowed_methods, reason = "the folder lies in memory")]
         made.and_then(|()| fs::write(&path, DROP_IN)).map_err(|source| Error::Open { path, source })?;
-        waiting.push(subject.unit);
+        waiting.push(unit);
     }
     let all: Vec<String> = settings.components.iter().map(|component| component.name.clone()).collect();
     Ok(Answer::new(format!("services that wait for their components: {}", waiting.join(", ")), names(&all)))

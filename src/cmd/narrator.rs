@@ -3,7 +3,7 @@ use super::say;
 use crate::{
     agent::{AgentEvent, Observer},
     cli::{GlobalArgs, ProgressMode},
-    component::{ComponentEvent, ComponentStep},
+    component::ComponentEvent,
     event::Counter,
     progress::{Mode, Progress},
     steps::{health, preflight, selftest},
@@ -155,13 +155,13 @@ impl Narrator {
     fn component(&mut self, name: &str, event: ComponentEvent<'_>) {
         match event {
             ComponentEvent::Saved(now, _) => self.tell(&format!("state: {}", now.state.name())),
-            ComponentEvent::Begun(ComponentStep::Unpack, bytes) => {
-                self.progress.start(&format!("unpack {name}"), bytes);
+            ComponentEvent::Begun(step, bytes) if step.reads() => {
+                self.progress.start(&format!("{step} {name}"), bytes);
             }
             ComponentEvent::Begun(..) => {}
             ComponentEvent::Read(bytes) => self.progress.advance(bytes),
             ComponentEvent::Step(step, took, problem) => {
-                if step == ComponentStep::Unpack {
+                if step.reads() {
                     self.progress.finish();
                 }
                 let took = took.as_secs_f64();

@@ -48,7 +48,9 @@ pub(super) enum Asked<'a> {
 pub(super) enum AtBoot<'a> {
     /// Write the links of this boot.
     Links,
-    /// Have services wait for them.
+    /// Run the containers of the versions that are committed.
+    Containers,
+    /// Have services wait for the links.
     Units(&'a Path),
 }
 
@@ -126,6 +128,7 @@ fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
         ComponentVerb::Remove { name } => Request::ComponentRemove(named(name)),
         ComponentVerb::Repair => Request::ComponentRepair,
         ComponentVerb::Links => return Err(AtBoot::Links),
+        ComponentVerb::Containers => return Err(AtBoot::Containers),
         ComponentVerb::Units { folder } => return Err(AtBoot::Units(folder)),
     })
 }
@@ -220,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(asked(words), Some(request), "{words}");
         }
-        for words in ["events", "repair", "config show", "component links"] {
+        for words in ["events", "repair", "config show", "component links", "component containers"] {
             assert_eq!(asked(words), None, "{words}");
         }
         #[cfg(feature = "sim")]

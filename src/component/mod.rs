@@ -1,34 +1,29 @@
 //! Components: what is updated beside the slots, without a reboot.
 //!
-//! Versions of a component lie side by side on the partition `persistent`. The image's path to it is a link into `/run`, and where
-//! that leads is decided at each boot by the durable name; a trial changes the link in `/run` only. So whatever ends a trial, the
-//! next boot runs the old version, and nothing has to be written for that (I14). The durable name changes at the commit, after the
-//! data was made durable (I13).
+//! Versions of a component lie side by side: folders on the partition `persistent`, or images in a container engine's store. What runs is
+//! decided at each boot by the durable name; a trial changes only what lies in `/run`. So whatever ends a trial, the next boot runs the
+//! old version, and nothing has to be written for that (I14). The durable name changes at the commit, after the data was made durable
+//! (I13).
 //!
-//! | file | noun |
+//! | folder or file | noun |
 //! |---|---|
-//! | `subject` | what a component is on this device: its service and its files |
-//! | `content` | where a new version comes from |
-//! | `updater` | the driver of the component's table: one method a state |
-//! | `stage` | from an offer to a version that is complete and durable |
-//! | `trial` | the new version, live |
-//! | `back` | the way back |
-//! | `links` | what a boot does: the durable name, and the links in `/run` |
-//! | `observed` | what it reports while it works |
-mod back;
-mod content;
-mod links;
-mod observed;
-mod stage;
-mod subject;
+//! | `driver` | the driver of the component's table, the same for all kinds |
+//! | `directory` | the kind `directory`: a folder that a service runs from |
+//! | `containers` | the kind `containers`: a service of a Compose project |
+//! | `target` | what a component is made of |
+mod containers;
+mod directory;
+mod driver;
+mod target;
 #[cfg(test)]
 mod tests;
-mod trial;
-mod updater;
 
 pub use crate::error::ComponentError;
-pub use content::Archive;
-pub use links::write_links;
-pub use observed::{ComponentEvent, ComponentObserver, ComponentStep};
-pub use subject::Subject;
-pub use updater::{Memory, Trust, Updater, World};
+pub(crate) use containers::repository;
+pub use containers::{Containers, converge};
+pub use directory::{Directory, write_links};
+pub use driver::{
+    Archive, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust, Updater,
+    World,
+};
+pub use target::{ManagedComponent, Target};

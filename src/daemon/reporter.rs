@@ -3,7 +3,7 @@ use super::Handle;
 use crate::{
     agent::{AgentEvent, Observer},
     app::JobProgress,
-    component::{ComponentEvent, ComponentStep},
+    component::ComponentEvent,
 };
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -33,13 +33,8 @@ impl Reporter {
             }
             ComponentEvent::Begun(step, bytes) => {
                 self.step(&step.to_string(), bytes);
-                match step {
-                    ComponentStep::Unpack | ComponentStep::Sync | ComponentStep::SelfTest => {
-                        self.handle.stoppable(&self.job, true);
-                    }
-                    // From here on the service is another one.
-                    _ => self.handle.stoppable(&self.job, false),
-                }
+                // After these the service is another one.
+                self.handle.stoppable(&self.job, step.is_stoppable());
             }
             _ => self.handle.beat(),
         }

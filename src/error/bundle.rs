@@ -1,7 +1,7 @@
 //! Why a release can't be installed from a bundle or a repository.
 use crate::source::SourceError;
 use bistable_format::{
-    DecodeError, Digest, TrustError, VolumeKind,
+    ArtifactId, DecodeError, Digest, TrustError, VolumeKind,
     bundle::{BLOCK, LAYOUT, Part, ReadError},
 };
 use semver::Version;
@@ -158,15 +158,24 @@ pub enum BundleError {
     /// A release of something else than a system.
     #[error("this release is not an image, and this version installs images only: update Bistable first")]
     NotAnImage,
-    /// It is not a component's directory, or only a delta of one.
-    #[error("this is not the full bundle of a component's directory")]
-    NotADirectory,
-    /// The archive's chunk list can't be used.
-    #[error("the chunk list of the archive: {0}")]
-    ArchiveList(#[source] DecodeError),
-    /// A chunk of the archive isn't what it has to be.
-    #[error("chunk {index} of the archive, at byte {at} of the bundle, is damaged: fetch or copy it again")]
-    ArchiveChunk {
+    /// It is not a component's release, or only a delta of one.
+    #[error("this is not the full bundle of a component")]
+    NotAComponent,
+    /// The chunk list of a component's part can't be used.
+    #[error("the chunk list of the {artifact:#}: {source}")]
+    PartList {
+        /// The part.
+        artifact: ArtifactId,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A chunk of a component's part isn't what it has to be.
+    #[error(
+        "chunk {index} of the {artifact:#}, at byte {at} of the bundle, is damaged: fetch or copy it again"
+    )]
+    PartChunk {
+        /// The part.
+        artifact: ArtifactId,
         /// Which.
         index: usize,
         /// Where it begins.
@@ -194,7 +203,7 @@ impl BundleError {
                 | BundleError::TooMuch { .. }
                 | BundleError::NoDelta { .. }
                 | BundleError::NotAnImage
-                | BundleError::NotADirectory
+                | BundleError::NotAComponent
                 | BundleError::NotABundle { .. }
         )
     }
@@ -217,7 +226,7 @@ impl BundleError {
     /// Whether this device can't take it, whoever signed it.
     pub fn is_incompatible(&self) -> bool {
         match self {
-            BundleError::OtherBase { .. } | BundleError::Partial { .. } | BundleError::NotADirectory => true,
+            BundleError::OtherBase { .. } | BundleError::Partial { .. } | BundleError::NotAComponent => true,
             BundleError::Untrusted(e) => e.needs_update(),
             _ => false,
         }

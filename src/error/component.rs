@@ -1,7 +1,7 @@
 use super::Exit;
 use crate::config::Mode;
 use bistable_boot::{Failure, Reason};
-use bistable_format::archive::ReadError;
+use bistable_format::{archive::ReadError, compose::ComposeError};
 use semver::Version;
 use std::{convert::Infallible, path::PathBuf};
 
@@ -15,14 +15,16 @@ pub enum ComponentError {
         /// The name.
         name: String,
     },
-    /// Something else updates it, or it is of a kind that this version doesn't install.
-    #[error("component {name} is not one that this device updates: its kind has to be \"directory\"")]
+    /// Something else updates it.
+    #[error(
+        "component {name} is not one that this device updates: give it a kind in its table [component.{name}]"
+    )]
     NotManaged {
         /// The name.
         name: String,
     },
     /// The release is of something else.
-    #[error("the release is {found}, not a directory of component {name}")]
+    #[error("the release is {found}, not one of component {name} and its kind")]
     OtherRelease {
         /// The component that was asked for.
         name: String,
@@ -85,6 +87,72 @@ pub enum ComponentError {
         file: PathBuf,
         /// What it says; empty if it isn't there.
         found: String,
+    },
+    /// The image that was signed can't be installed.
+    #[error("component {name} {version} can't be installed: {problem}")]
+    Image {
+        /// The component.
+        name: String,
+        /// Its version.
+        version: Version,
+        /// Why.
+        problem: String,
+    },
+    /// The engine has other files of an image than were signed, and they come back.
+    #[error(
+        "the container engine has damaged files of component {name} {version}, which another image uses as well: remove that image, \
+         or empty the engine's store"
+    )]
+    ImageDamaged {
+        /// The component.
+        name: String,
+        /// Its version.
+        version: Version,
+    },
+    /// The image of a complete version was removed.
+    #[error(
+        "the image of component {name} {version} is gone from the container engine's store, where something removed it (`docker system \
+         prune`?): install the version again"
+    )]
+    ImageGone {
+        /// The component.
+        name: String,
+        /// Its version.
+        version: Version,
+    },
+    /// The engine or Compose is one that isn't supported.
+    #[error("component {name}: {problem}")]
+    Engine {
+        /// The component.
+        name: String,
+        /// What it is, and what it has to be.
+        problem: String,
+    },
+    /// The project has no Compose file.
+    #[error("the project of component {name} has no Compose file: put it at {path}")]
+    NoComposeFile {
+        /// The component.
+        name: String,
+        /// Where it has to be.
+        path: PathBuf,
+    },
+    /// The Compose file can't be changed.
+    #[error("{path}, which component {name} is in: {source}")]
+    Compose {
+        /// The component.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ComposeError>,
+    },
+    /// No engine takes the component's name as that of images.
+    #[error(
+        "component {name} can't be containers: engines take only names that end with a letter or a digit and have single signs between them"
+    )]
+    ImageName {
+        /// The component.
+        name: String,
     },
     /// What is stored of a version's release can't be used.
     #[error("the stored release of component {name} can't be used: {problem}")]
@@ -171,10 +239,17 @@ impl ComponentError {
             | ComponentError::OtherRelease { .. }
             | ComponentError::Archive { .. }
             | ComponentError::VersionFile { .. }
+            | ComponentError::Image { .. }
+            | ComponentError::ImageName { .. }
+            | ComponentError::Engine { .. }
+            | ComponentError::Compose { .. }
             | ComponentError::TooMany { .. } => Exit::Incompatible,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }
+            | ComponentError::ImageDamaged { .. }
+            | ComponentError::ImageGone { .. }
+            | ComponentError::NoComposeFile { .. }
             | ComponentError::Refused { .. }
             | ComponentError::Halted { .. }
             | ComponentError::StillWanted { .. }

@@ -1,5 +1,5 @@
-use super::Fault;
-use bistable_format::archive::Sink;
+use super::{Fault, ImageParts};
+use bistable_format::{Digest, archive::Sink};
 use std::path::Path;
 
 /// Where the links of a boot are, below `/run`.
@@ -49,6 +49,17 @@ pub trait ComponentStore {
     /// # Errors
     /// When the medium fails.
     fn sync(&mut self) -> Result<(), Fault>;
+
+    /// The files of a version that is being unpacked which have these digests as their names, readable by any thread.
+    ///
+    /// # Errors
+    /// When there is no such version.
+    fn parts(
+        &mut self,
+        component: &str,
+        version: &str,
+        digests: &[Digest],
+    ) -> Result<Box<dyn ImageParts>, Fault>;
 
     /// Give a version that was unpacked its name, durably. What is in it has to be durable before (I13).
     ///

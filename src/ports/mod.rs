@@ -9,12 +9,15 @@
 //! | [`Buses`] | I²C, SPI, serial ports |
 //! | [`Host`] | processes, services, local web servers, the reboot |
 //! | [`ComponentStore`], [`ServiceManager`] | the versions of components, and the services that run from them |
+//! | [`ContainerEngine`], [`ComposeProject`] | the images and containers of an engine, and the Compose projects that it runs |
 //! | [`Clock`], [`Wake`] | monotonic time; waiting for something to happen |
 //! | [`EventStore`], [`Stamps`] | the folder of the event log, and the moment of an event |
 pub(crate) mod boot_control;
 mod buses;
 mod clock;
 mod component_store;
+mod compose_project;
+mod container_engine;
 mod event_store;
 mod gpio;
 mod host;
@@ -26,6 +29,8 @@ pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
 pub use component_store::{COMPONENT_LINKS, ComponentStore, StoredVersion};
+pub use compose_project::{ComposeFile, ComposeProject, ServiceOf};
+pub use container_engine::{Container, ContainerEngine, EngineInfo, ImageParts, ImageStore};
 pub use event_store::{EventPorts, EventStore, Stamp, Stamps};
 pub use gpio::{Gpio, GpioError};
 pub use host::{Answer, BOOT_ID, Exit, Host, HostError, KnownTime, Power, Request, UnitState, WallClock};
@@ -115,6 +120,10 @@ pub struct Board {
     pub store: Box<dyn ComponentStore>,
     /// The services that run from them.
     pub services: Box<dyn ServiceManager>,
+    /// The container engine.
+    pub engine: Box<dyn ContainerEngine>,
+    /// The Compose projects that it runs.
+    pub compose: Box<dyn ComposeProject>,
     /// Time. Shared, so that a step that has the board to itself can be timed.
     pub clock: Rc<dyn Clock>,
 }

@@ -10,7 +10,7 @@ const UNITS: &str = "usr/lib/systemd/system";
 
 /// Files of `boot/files` and where they are installed. What lies directly in it (config.txt.part, cmdline-a.txt, …) is for
 /// boot volumes and goes into [`EXAMPLES`].
-const PLACES: [(&str, &str, u32); 26] = [
+const PLACES: [(&str, &str, u32); 27] = [
     ("systemd/bistable.service", UNITS, 0o644),
     ("systemd/bistable-api.socket", UNITS, 0o644),
     ("systemd/bistable-web.socket", UNITS, 0o644),
@@ -18,6 +18,7 @@ const PLACES: [(&str, &str, u32); 26] = [
     ("systemd/bistable-resume.service", UNITS, 0o644),
     ("systemd/bistable-health.service", UNITS, 0o644),
     ("systemd/bistable-components.service", UNITS, 0o644),
+    ("systemd/bistable-containers.service", UNITS, 0o644),
     ("systemd/bistable-stick@.service", UNITS, 0o644),
     ("systemd/bistable-trial.timer", UNITS, 0o644),
     ("systemd/bistable-trial.service", UNITS, 0o644),

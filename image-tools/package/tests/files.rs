@@ -402,6 +402,7 @@ fn systemd_understands_the_units() {
     staged(root.path());
     let units = root.path().join("usr/lib/systemd/system");
     for (target, unit) in [
+        ("multi-user.target.wants", "bistable-containers.service"),
         ("multi-user.target.wants", "bistable-resume.service"),
         ("boot-complete.target.requires", "bistable-resume.service"),
         ("boot-complete.target.requires", "bistable-health.service"),
@@ -600,7 +601,8 @@ fn package(out: &Path) -> PathBuf {
 }
 
 /// What is enabled, by the package as well as by the tree.
-const ENABLED: [&str; 4] = [
+const ENABLED: [&str; 5] = [
+    "multi-user.target.wants/bistable-containers.service",
     "multi-user.target.wants/bistable-resume.service",
     "boot-complete.target.requires/bistable-resume.service",
     "boot-complete.target.requires/bistable-health.service",

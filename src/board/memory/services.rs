@@ -14,6 +14,8 @@ pub enum Behavior {
     Dead,
     /// It ends and is restarted, again and again.
     Restarting,
+    /// It runs, and the engine's own health check says that it isn't well.
+    Unhealthy,
 }
 
 /// Services that run from a component: which version, is decided when they start, by the link of the boot.

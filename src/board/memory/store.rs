@@ -1,7 +1,16 @@
 use super::{Loss, Supply};
-use crate::ports::{ComponentStore, Fault, StoredVersion};
-use bistable_format::archive::{Entry, EntryKind, Sink};
-use std::{cell::RefCell, collections::BTreeMap, io, path::Path, rc::Rc};
+use crate::ports::{ComponentStore, Fault, ImageParts, StoredVersion};
+use bistable_format::{
+    Digest,
+    archive::{Entry, EntryKind, Sink},
+};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+    rc::Rc,
+};
 
 /// A version as it lies there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -174,6 +183,18 @@ impl ComponentStore for MemoryStore {
         })
     }
 
+    fn parts(
+        &mut self,
+        component: &str,
+        version: &str,
+        digests: &[Digest],
+    ) -> Result<Box<dyn ImageParts>, Fault> {
+        self.supply.look()?;
+        let stored = self.stored(component, version).ok_or_else(|| missing(component, version))?;
+        let part = |digest: &Digest| Some((*digest, stored.files.get(&digest.to_string())?.clone()));
+        Ok(Box::new(Parts(digests.iter().filter_map(part).collect())))
+    }
+
     fn complete(&mut self, component: &str, version: &str) -> Result<(), Fault> {
         self.change(|content| {
             let stored = content.versions.get_mut(&key(component, version));
@@ -224,6 +245,19 @@ impl ComponentStore for MemoryStore {
     fn is_reached_by(&mut self, component: &str, path: &Path) -> Result<bool, Fault> {
         self.supply.look()?;
         Ok(path.ends_with(component))
+    }
+}
+
+/// Files that are named by their digests.
+struct Parts(Vec<(Digest, Vec<u8>)>);
+
+impl ImageParts for Parts {
+    fn open(&self, digest: &Digest) -> io::Result<Option<(u64, Box<dyn Read + Send>)>> {
+        let found = self.0.iter().find(|(of, _)| of == digest);
+        Ok(found.map(|(_, bytes)| {
+            let reader: Box<dyn Read + Send> = Box::new(io::Cursor::new(bytes.clone()));
+            (bytes.len() as u64, reader)
+        }))
     }
 }
 

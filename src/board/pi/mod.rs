@@ -16,6 +16,7 @@ mod bootconfig;
 mod booted;
 pub mod buses;
 mod clock;
+mod containers;
 mod device_tree;
 pub mod disk;
 mod eeprom;
@@ -41,13 +42,14 @@ mod units;
 
 pub use booted::Booted;
 pub use clock::PiClock;
+pub use containers::{Compose, Docker, Programs};
 pub use error::PiError;
 #[cfg(feature = "daemon")]
 pub(crate) use host::run_program;
 pub use mounts::{DevNo, Mode, Mount, Mounts};
 pub use sysroot::Sysroot;
 
-use super::{Access, ComponentFolder, Meter};
+use super::{Access, ComponentFolder, ComposeFolder, Meter};
 use crate::{
     config::BoardSettings,
     flow::{
@@ -107,6 +109,7 @@ impl Pi {
         let folder = mounts.folder(persistent).map(|folder| sysroot.join(folder));
         let store =
             ComponentFolder::new(&sysroot.join("/"), folder.as_deref(), &sysroot.join("/run"), meter.clone());
+        let projects = ComposeFolder::new(folder.as_deref(), &sysroot.join("/run"), meter.clone());
         let gpio = gpio::open(Box::new(PiClock));
         let board = Board {
             name,
@@ -117,6 +120,8 @@ impl Pi {
             host: Box::new(host),
             store: Box::new(store),
             services: Box::new(units::Systemd),
+            engine: Box::new(Docker::new(Programs::default())),
+            compose: Box::new(Compose::new(Programs::default(), projects)),
             clock: Rc::new(PiClock),
         };
         Ok(Pi { board, booted, meter, events })

@@ -57,6 +57,26 @@ pub(super) fn run(command: &[String], timeout: Duration, clock: &dyn Clock) -> R
     run_with(command, "", timeout, clock)
 }
 
+/// The same, and up to `most` bytes of what it printed are kept.
+pub(super) fn run_keeping(
+    command: &[String],
+    most: usize,
+    timeout: Duration,
+    clock: &dyn Clock,
+) -> Result<Output, HostError> {
+    run_until(command, "", Heed { most, take: None }, timeout, clock)
+}
+
+/// The same, and `take` gets what it writes to its standard output, all of it; the other one is kept.
+pub(super) fn run_reading(
+    command: &[String],
+    take: Take<'_>,
+    timeout: Duration,
+    clock: &dyn Clock,
+) -> Result<Output, HostError> {
+    run_until(command, "", Heed { most: TAIL, take: Some(take) }, timeout, clock)
+}
+
 /// The same with something to read: at most [`INPUT_MAX`] bytes, because the program must not wait for a child that doesn't read.
 pub(super) fn run_with(
     command: &[String],
@@ -64,11 +84,37 @@ pub(super) fn run_with(
     timeout: Duration,
     clock: &dyn Clock,
 ) -> Result<Output, HostError> {
+    run_until(command, input, Heed { most: TAIL, take: None }, timeout, clock)
+}
+
+/// Takes bytes as they come.
+type Take<'a> = &'a mut dyn FnMut(&[u8]);
+
+/// What becomes of what a program prints.
+struct Heed<'a> {
+    /// Bytes that are kept: the last ones.
+    most: usize,
+    /// Takes its standard output.
+    take: Option<Take<'a>>,
+}
+
+fn run_until(
+    command: &[String],
+    input: &str,
+    mut heed: Heed<'_>,
+    timeout: Duration,
+    clock: &dyn Clock,
+) -> Result<Output, HostError> {
     let until = clock.now().saturating_add(timeout);
     let program = command.first().map_or("", String::as_str);
     let failed = |e: io::Error| HostError::Failed(format!("{program}: {e}"));
-    let (mut running, mut reader) = Running::start(command, input).map_err(failed)?;
-    let mut tail = Vec::new();
+    let (mut running, mut reader, mut out) =
+        Running::start(command, input, heed.take.is_some()).map_err(failed)?;
+    let (mut tail, most) = (Vec::new(), heed.most);
+    let mut keep = |bytes: &[u8]| {
+        tail.extend_from_slice(bytes);
+        tail.drain(..tail.len().saturating_sub(most));
+    };
     let in_time = loop {
         if has_ended(&running.child).map_err(failed)? {
             break true;
@@ -77,12 +123,27 @@ pub(super) fn run_with(
         if left.is_zero() {
             break false;
         }
-        listen(&mut reader, &mut tail, left.min(SLICE)).map_err(failed)?;
+        match (&mut out, &mut heed.take) {
+            (Some(out), Some(take)) => {
+                listen(out, take, left.min(SLICE)).map_err(failed)?;
+                listen(&mut reader, &mut keep, Duration::ZERO).map_err(failed)?;
+            }
+            _ => {
+                listen(&mut reader, &mut keep, left.min(SLICE)).map_err(failed)?;
+            }
+        }
     };
     running.kill();
+    if let (Some(out), Some(take), true) = (&mut out, &mut heed.take, in_time) {
+        for _ in 0..DRAIN {
+            if listen(out, take, Duration::ZERO).map_err(failed)? == Heard::Nothing {
+                break;
+            }
+        }
+    }
     // What it printed last. Killed children may still hold the pipe: never wait for its end.
     for _ in 0..DRAIN {
-        if !in_time || listen(&mut reader, &mut tail, Duration::ZERO).map_err(failed)? == Heard::Nothing {
+        if !in_time || listen(&mut reader, &mut keep, Duration::ZERO).map_err(failed)? == Heard::Nothing {
             break;
         }
     }
@@ -108,12 +169,25 @@ struct Running {
 }
 
 impl Running {
-    fn start(command: &[String], input: &str) -> io::Result<(Running, PipeReader)> {
+    /// Gives what it prints; its standard output apart from the other one, if that is wanted.
+    fn start(
+        command: &[String],
+        input: &str,
+        apart: bool,
+    ) -> io::Result<(Running, PipeReader, Option<PipeReader>)> {
         let (program, arguments) = command
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program is named"))?;
         let (reader, writer) = io::pipe()?;
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let (out, stdout) = match apart {
+            false => (None, writer.try_clone()?),
+            true => {
+                let (out, stdout) = io::pipe()?;
+                fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+                (Some(out), stdout)
+            }
+        };
         let (name, mark) = Family::new_mark();
         let mut command = Command::new(program);
         command
@@ -122,7 +196,7 @@ impl Running {
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C"), (name, &mark)])
             .stdin(stdin(input)?)
-            .stdout(writer.try_clone()?)
+            .stdout(stdout)
             .stderr(writer);
         calls::in_new_session(&mut command);
         let start = || {
@@ -136,7 +210,7 @@ impl Running {
         };
         let ((child, family), entry) = teardown::begin(start, undo)?;
         // The command, and with it our ends of the pipe, is dropped here.
-        Ok((Running { child, family: Some((family, entry)) }, reader))
+        Ok((Running { child, family: Some((family, entry)) }, reader, out))
     }
 
     fn kill(&mut self) {
@@ -181,7 +255,7 @@ enum Heard {
 }
 
 /// Read what there is, once; wait for it at most that long.
-fn listen(reader: &mut PipeReader, tail: &mut Vec<u8>, wait: Duration) -> io::Result<Heard> {
+fn listen(reader: &mut PipeReader, take: Take<'_>, wait: Duration) -> io::Result<Heard> {
     let millis = u16::try_from(wait.as_millis()).unwrap_or(u16::MAX);
     // A rest below a millisecond is one.
     let millis = if wait.is_zero() { 0 } else { millis.max(1) };
@@ -193,7 +267,7 @@ fn listen(reader: &mut PipeReader, tail: &mut Vec<u8>, wait: Duration) -> io::Re
     if ready == 0 {
         return Ok(Heard::Nothing);
     }
-    let mut bytes = [0; 4096];
+    let mut bytes = [0; 16 << 10];
     match reader.read(&mut bytes) {
         // All ends are closed: the poll would return at once forever.
         Ok(0) => {
@@ -201,8 +275,7 @@ fn listen(reader: &mut PipeReader, tail: &mut Vec<u8>, wait: Duration) -> io::Re
             Ok(Heard::Nothing)
         }
         Ok(n) => {
-            tail.extend_from_slice(&bytes[..n]);
-            tail.drain(..tail.len().saturating_sub(TAIL));
+            take(&bytes[..n]);
             Ok(Heard::Something)
         }
         Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -261,6 +334,16 @@ mod tests {
         let output = shell("yes 0123456789 | head -n 1000000; echo the end", LONG).unwrap();
         assert_eq!((output.code, output.last_line()), (Some(0), "the end"));
         assert!(output.tail.len() <= TAIL);
+    }
+
+    #[test]
+    fn standard_output_is_read_whole_and_apart_from_the_other() {
+        let command =
+            ["/bin/sh", "-c", "head -c 3000000 /dev/zero; echo trouble >&2; exit 4"].map(str::to_owned);
+        let mut bytes = 0;
+        let take = &mut |piece: &[u8]| bytes += piece.len();
+        let output = run_reading(&command, take, Duration::from_millis(LONG), &PiClock).unwrap();
+        assert_eq!((output.code, output.last_line(), bytes), (Some(4), "trouble", 3_000_000));
     }
 
     #[test]
@@ -343,7 +426,7 @@ mod tests {
         let word = format!("6{:06}.25", std::process::id());
         let command = ["/bin/sh", "-c", &format!("setsid sleep {word} & sleep {word}")].map(str::to_owned);
         let panicked = std::panic::catch_unwind(|| {
-            let _running = Running::start(&command, "").unwrap();
+            let _running = Running::start(&command, "", false).unwrap();
             std::panic::resume_unwind(Box::new("stop"));
         });
         assert!(panicked.is_err() && gone(&word));

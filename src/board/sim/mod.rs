@@ -43,7 +43,10 @@ pub use error::SimError;
 pub use services::SimServices;
 pub use system_root::SystemRootFile;
 
-use super::{Access, Card, ComponentFolder, Cut, Meter};
+use super::{
+    Access, Card, ComponentFolder, Cut, Meter,
+    memory::{HostFailure, MemoryEngine, Supply},
+};
 use crate::flow::{
     tryboot::{Booted, Tryboot},
     uboot::Uboot,
@@ -180,6 +183,9 @@ impl Sim {
             meter.clone(),
         );
         let services = SimServices::new(facts.clone(), &top.join("run"));
+        // A simulated Pi has no container engine.
+        let engine = MemoryEngine::new(Supply::new(), &[]);
+        engine.change(|facts| facts.silence = Some(HostFailure::Stopped));
         let host = SimHost::new(facts, clock.clone(), boot_id, reboot)
             .with_services(services.clone())
             .with_system_root(system_root)
@@ -193,6 +199,8 @@ impl Sim {
             host: Box::new(host),
             store: Box::new(store),
             services: Box::new(services),
+            engine: Box::new(engine.clone()),
+            compose: Box::new(engine),
             clock: Rc::new(clock.clone()),
         };
         Ok(Sim { board, power, events, machine, clock, known_time, meter })

@@ -1,12 +1,9 @@
 //! Every power cut and every kill, and every further one while the device recovers.
 use super::{
-    desk::{CORE, Desk, Made, UNIT, made},
+    desk::{CORE, Desk, Kind, Made, PROJECT},
     mutant::Mutant,
 };
-use crate::{
-    board::memory::{Behavior, Loss, Supply},
-    ports::ComponentStore as _,
-};
+use crate::board::memory::{Behavior, Loss};
 use bistable_boot::{
     MAX_ATTEMPTS, Reason,
     component::{Component, Lifecycle, State},
@@ -82,8 +79,7 @@ impl Exploration<'_> {
 
     fn check(&mut self, holds: bool, desk: &Desk, what: &str) {
         if !holds && self.problem.is_none() {
-            self.problem =
-                Some(format!("{what}: {:?}, runs {:?}", desk.component(), desk.services.running(UNIT)));
+            self.problem = Some(format!("{what}: {:?}, runs {:?}", desk.component(), desk.running()));
         }
     }
 
@@ -92,7 +88,7 @@ impl Exploration<'_> {
         let component = desk.component();
         let versions = component.current.iter().chain(component.leads_to());
         let versions: Vec<_> = versions.map(|held| held.release.to_string()).collect();
-        let named = durable_name(desk);
+        let named = desk.durable_name();
         self.check(
             named.is_none_or(|name| versions.contains(&name)),
             desk,
@@ -103,9 +99,13 @@ impl Exploration<'_> {
     /// Right after a boot: what runs is what the state says, whole, and no version on trial.
     fn booted(&mut self, desk: &Desk) {
         let component = desk.component();
-        let leads_to = component.leads_to().map(|held| held.release.to_string());
         self.check(
-            desk.services.running(UNIT) == leads_to,
+            desk.early.iter().all(|early| desk.may_start_itself(early)),
+            desk,
+            "the engine started a version that is not committed",
+        );
+        self.check(
+            desk.running() == desk.wanted(),
             desk,
             "the boot runs another version than the state says",
         );
@@ -118,11 +118,10 @@ impl Exploration<'_> {
 
     /// What runs is one version, with all of its bytes.
     fn is_whole(&mut self, desk: &Desk) {
-        let Some(running) = desk.services.running(UNIT) else { return };
-        let wanted = self.versions.iter().find(|made| made.name() == running).map(|made| &made.files);
-        let stored = desk.store.stored(CORE, &running).map(|stored| stored.files);
+        let Some(running) = desk.running().filter(|running| running != "factory") else { return };
+        let wanted = self.versions.iter().find(|made| made.name() == running);
         self.check(
-            wanted.is_some() && wanted == stored.as_ref(),
+            wanted.is_some_and(|made| desk.is_whole(made)),
             desk,
             "a version runs that is mixed or empty",
         );
@@ -151,12 +150,14 @@ impl Exploration<'_> {
         let is_at_rest = matches!(component.state, State::Idle | State::Failed(_));
         self.check(is_at_rest, desk, "the update does not end");
         let leads_to = component.leads_to().map(|held| held.release.to_string());
-        self.check(durable_name(desk) == leads_to, desk, "the durable name leads elsewhere");
+        self.check(desk.durable_name() == leads_to, desk, "the durable name leads elsewhere");
+        let policies = desk.engine.policies(PROJECT, CORE);
         self.check(
-            desk.services.running(UNIT) == leads_to,
+            desk.kind() == Kind::Directory || policies == ["always"],
             desk,
-            "another version runs than the current one",
+            "the engine would not start it by itself",
         );
+        self.check(desk.running() == desk.wanted(), desk, "another version runs than the current one");
         self.is_whole(desk);
         let may_be_used_up = cuts >= u32::from(MAX_ATTEMPTS);
         if self.is_good {
@@ -193,49 +194,53 @@ impl Exploration<'_> {
     }
 }
 
-fn durable_name(desk: &Desk) -> Option<String> {
-    // A device without power can be looked into all the same.
-    desk.store.fork(Supply::new()).current(CORE).unwrap()
-}
-
 fn hash(desk: &Desk) -> u64 {
     let mut hasher = DefaultHasher::new();
     let component: Component = desk.component();
     format!("{component:?}").hash(&mut hasher);
     format!("{:?}", desk.store).hash(&mut hasher);
-    desk.services.running(UNIT).hash(&mut hasher);
+    format!("{:?}", desk.engine).hash(&mut hasher);
+    desk.running().hash(&mut hasher);
     hasher.finish()
 }
 
 /// Scenario: what is there, what is offered, and whether that is good.
-fn scenarios() -> Vec<(&'static str, Vec<Made>, bool)> {
-    vec![
-        ("first version", vec![made("1.0.0", "good")], true),
-        ("first version, sick", vec![made("1.0.0", "sick")], false),
-        ("good", vec![made("1.0.0", "good"), made("1.1.0", "good")], true),
-        ("sick", vec![made("1.0.0", "good"), made("1.1.0", "sick")], false),
-        ("dead", vec![made("1.0.0", "good"), made("1.1.0", "dead")], false),
-        ("restarting", vec![made("1.0.0", "good"), made("1.1.0", "restarting")], false),
-        ("second", vec![made("1.0.0", "good"), made("1.1.0", "good"), made("1.2.0", "good")], true),
-        (
-            "fourth, sick",
-            vec![made("1.0.0", "good"), made("1.1.0", "good"), made("1.2.0", "good"), made("1.3.0", "sick")],
-            false,
-        ),
-    ]
+fn scenarios(kind: Kind) -> Vec<(&'static str, Vec<Made>, bool)> {
+    let made = |versions: &[&str], last: &str| -> Vec<Made> {
+        let behavior = |at: usize| if at + 1 == versions.len() { last } else { "good" };
+        versions.iter().enumerate().map(|(at, version)| kind.made(version, behavior(at))).collect()
+    };
+    let mut scenarios = vec![
+        ("first version", made(&["1.0.0"], "good"), true),
+        ("first version, sick", made(&["1.0.0"], "sick"), false),
+        ("good", made(&["1.0.0", "1.1.0"], "good"), true),
+        ("sick", made(&["1.0.0", "1.1.0"], "sick"), false),
+        ("dead", made(&["1.0.0", "1.1.0"], "dead"), false),
+        ("restarting", made(&["1.0.0", "1.1.0"], "restarting"), false),
+        ("second", made(&["1.0.0", "1.1.0", "1.2.0"], "good"), true),
+        ("fourth, sick", made(&["1.0.0", "1.1.0", "1.2.0", "1.3.0"], "sick"), false),
+    ];
+    if kind == Kind::Containers {
+        scenarios.push(("unhealthy", made(&["1.0.0", "1.1.0"], "unhealthy"), false));
+    }
+    scenarios
 }
 
-fn explore(mutant: Option<Mutant>, cuts: u32) -> (u64, Option<String>) {
+fn explore(kind: Kind, mutant: Option<Mutant>, cuts: u32) -> (u64, Option<String>) {
     let mut states = 0;
-    let scenarios = scenarios().into_iter().map(|scenario| (scenario, 3));
-    let limited = ("sick, and one too many", vec![made("1.0.0", "good"), made("1.1.0", "sick")], false);
+    let scenarios = scenarios(kind).into_iter().map(|scenario| (scenario, 3));
+    let limited =
+        ("sick, and one too many", vec![kind.made("1.0.0", "good"), kind.made("1.1.0", "sick")], false);
     for ((name, versions, is_good), max_rollbacks) in scenarios.chain([(limited, 1)]) {
         let versions: Vec<&Made> = versions.iter().collect();
         let (_, installed) = versions.split_last().unwrap();
-        let desk = Desk { max_rollbacks, ..Desk::with(mutant, installed) };
+        let mut desk = Desk { max_rollbacks, ..Desk::with_kind(kind, None, installed) };
+        desk.mutant = mutant;
         let mut exploration =
             Exploration { versions: &versions, is_good, seen: HashSet::new(), states: 0, problem: None };
-        exploration.explore(&desk, cuts, 0);
+        // An engine has many operations: two cuts in each of them are for what differs.
+        let is_long = kind == Kind::Containers && mutant.is_none() && !matches!(name, "good" | "sick");
+        exploration.explore(&desk, if is_long { cuts.saturating_sub(1) } else { cuts }, 0);
         states += exploration.states;
         if let Some(problem) = exploration.problem {
             return (states, Some(format!("{name}: {problem}")));
@@ -246,34 +251,40 @@ fn explore(mutant: Option<Mutant>, cuts: u32) -> (u64, Option<String>) {
 
 #[test]
 fn two_cuts_anywhere_leave_whole_versions_and_the_right_end() {
-    let (states, problem) = explore(None, 2);
-    assert_eq!(problem, None);
-    println!("{states} crash states");
-    assert!(states > 10_000, "{states}");
+    for (kind, least) in [(Kind::Directory, 10_000), (Kind::Containers, 5_000)] {
+        let (states, problem) = explore(kind, None, 2);
+        assert_eq!(problem, None);
+        println!("{kind:?}: {states} crash states");
+        assert!(states > least, "{states}");
+    }
 }
 
 #[test]
 #[ignore = "half a minute without optimization: CI runs it with the tests against other tools"]
 fn five_cuts_anywhere_leave_whole_versions_and_the_right_end() {
-    let (states, problem) = explore(None, 5);
-    assert_eq!(problem, None);
-    println!("{states} crash states");
-    assert!(states > 40_000, "{states}");
+    for (kind, cuts, least) in [(Kind::Directory, 5, 40_000), (Kind::Containers, 3, 40_000)] {
+        let (states, problem) = explore(kind, None, cuts);
+        assert_eq!(problem, None);
+        println!("{kind:?}: {states} crash states");
+        assert!(states > least, "{states}");
+    }
 }
 
 #[test]
 fn every_mistake_is_found() {
-    for mutant in Mutant::ALL {
-        let (_, problem) = explore(Some(mutant), 2);
-        let found = problem.is_some() || trials_do_not_end(mutant);
-        assert!(found, "{mutant:?} goes unseen");
+    for (kind, mutants) in [(Kind::Directory, Mutant::DIRECTORY), (Kind::Containers, Mutant::CONTAINERS)] {
+        for mutant in mutants {
+            let explored = |cuts| explore(kind, Some(*mutant), cuts).1.is_some();
+            let found = explored(1) || trials_do_not_end(kind, *mutant) || explored(2);
+            assert!(found, "{kind:?}: {mutant:?} goes unseen");
+        }
     }
 }
 
 /// Each trial ends with a power cut: after three of them the version is given up (I11).
-fn trials_do_not_end(mutant: Mutant) -> bool {
-    let (old, new) = (made("1.0.0", "good"), made("1.1.0", "good"));
-    let mut desk = Desk::with(Some(mutant), &[&old]);
+fn trials_do_not_end(kind: Kind, mutant: Mutant) -> bool {
+    let (old, new) = (kind.made("1.0.0", "good"), kind.made("1.1.0", "good"));
+    let mut desk = Desk::with_kind(kind, Some(mutant), &[&old]);
     cut_in_each_trial(&mut desk, &new, 8).is_none()
 }
 
@@ -289,7 +300,7 @@ fn cut_in_each_trial(desk: &mut Desk, new: &Made, most: u32) -> Option<u32> {
                 let component = cut.component();
                 return component.rejection(&new.held().release).map(|_| trial);
             }
-            if cut.services.running(UNIT) == Some(new.name()) {
+            if cut.running() == Some(new.name()) {
                 cut.power_cycle(Loss::All);
                 *desk = cut;
                 break;
@@ -301,7 +312,40 @@ fn cut_in_each_trial(desk: &mut Desk, new: &Made, most: u32) -> Option<u32> {
 
 #[test]
 fn a_version_whose_trials_all_lose_the_power_is_given_up_after_three() {
-    let (old, new) = (made("1.0.0", "good"), made("1.1.0", "good"));
-    let mut desk = Desk::with(None, &[&old]);
-    assert_eq!(cut_in_each_trial(&mut desk, &new, 8), Some(u32::from(MAX_ATTEMPTS)));
+    for kind in [Kind::Directory, Kind::Containers] {
+        let (old, new) = (kind.made("1.0.0", "good"), kind.made("1.1.0", "good"));
+        let mut desk = Desk::with_kind(kind, None, &[&old]);
+        assert_eq!(cut_in_each_trial(&mut desk, &new, 8), Some(u32::from(MAX_ATTEMPTS)));
+    }
+}
+
+/// A cut while the boot brings the containers to where they have to be, and the next boot.
+#[test]
+fn a_cut_in_what_a_boot_does_about_containers_is_healed_by_the_next_boot() {
+    let (old, new) = (Kind::Containers.made("1.0.0", "good"), Kind::Containers.made("1.1.0", "good"));
+    let start = Desk::with_kind(Kind::Containers, None, &[&old]);
+    let mut whole = start.fork();
+    whole.proceed(&new).unwrap();
+    let mut cuts = 0;
+    for at in 1..=whole.supply.operations() {
+        for loss in [Loss::All, Loss::Nothing] {
+            let mut cut = start.fork();
+            cut.supply.cut_at(at, loss);
+            let _ = cut.proceed(&new);
+            for again in 1.. {
+                let mut booting = cut.fork();
+                booting.engine.lose(loss);
+                booting.engine.boot();
+                booting.supply.cut_at(again, loss);
+                if booting.converge().is_ok() && !booting.supply.is_off() {
+                    break;
+                }
+                booting.power_cycle(loss);
+                assert!(booting.early.iter().all(|early| booting.may_start_itself(early)));
+                assert_eq!(booting.running(), booting.wanted(), "cut {at}, then {again}");
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts > 100, "{cuts}");
 }

@@ -1,12 +1,17 @@
 //! Mistakes, put in on purpose: the exploration of power cuts has to find each.
+use super::desk::{CORE, PROJECT};
 use crate::{
     Error,
-    board::memory::{MemoryServices, MemoryStore},
-    ports::{ComponentStore, Fault, HostError, Service, ServiceManager, StoredVersion},
+    board::memory::{MemoryEngine, MemoryServices, MemoryStore},
+    component::repository,
+    ports::{
+        ComponentStore, ComposeFile, ComposeProject, Container, ContainerEngine, EngineInfo, Fault,
+        HostError, ImageParts, Service, ServiceManager, ServiceOf, StoredVersion,
+    },
 };
 use bistable_boot::component::{ComponentRecord, State};
-use bistable_format::archive::Sink;
-use std::{cell::RefCell, path::Path, rc::Rc, time::Duration};
+use bistable_format::{Digest, archive::Sink, compose::Compose};
+use std::{cell::RefCell, io::Read as _, path::Path, rc::Rc, time::Duration};
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +52,34 @@ pub(super) enum Mutant {
     RemovalForgotten,
     /// A component is forgotten before its versions are removed.
     ForgottenFirst,
+    /// What the engine pulled is never made durable.
+    EngineNotSynced,
+    /// It is, but after it was recorded.
+    EngineSyncedLate,
+    /// The files that the engine has are not read back.
+    NotReadBack,
+    /// What an unfinished attempt left in the engine stays there.
+    ImageStays,
+    /// A trial changes the durable Compose file.
+    TrialChangesFile,
+    /// A commit leaves it as it is.
+    FileStays,
+    /// A commit is recorded before the file is changed.
+    FileAfterRecord,
+    /// The engine may start a version on trial by itself.
+    TrialStartsItself,
+    /// It never starts the committed one by itself.
+    NeverHandedOver,
+    /// The old container stays, and whatever runs counts as the signed image.
+    WrongImage,
+    /// What runs is taken down with its image before the new one is pulled.
+    DownFirst,
+    /// The boot starts nothing.
+    NotConverged,
 }
 
 impl Mutant {
-    pub(super) const ALL: [Mutant; 16] = [
+    pub(super) const DIRECTORY: &[Mutant] = &[
         Mutant::NoSync,
         Mutant::RecordedFirst,
         Mutant::NamedFirst,
@@ -67,6 +96,25 @@ impl Mutant {
         Mutant::VerdictIsCommit,
         Mutant::RollbacksForgotten,
         Mutant::HaltForgotten,
+    ];
+
+    pub(super) const CONTAINERS: &[Mutant] = &[
+        Mutant::AttemptsForgotten,
+        Mutant::RevertForgotten,
+        Mutant::VerdictIsCommit,
+        Mutant::HealthIgnored,
+        Mutant::EngineNotSynced,
+        Mutant::EngineSyncedLate,
+        Mutant::NotReadBack,
+        Mutant::ImageStays,
+        Mutant::TrialChangesFile,
+        Mutant::FileStays,
+        Mutant::FileAfterRecord,
+        Mutant::TrialStartsItself,
+        Mutant::NeverHandedOver,
+        Mutant::WrongImage,
+        Mutant::DownFirst,
+        Mutant::NotConverged,
     ];
 }
 
@@ -107,6 +155,8 @@ pub(super) struct Deferred(Rc<RefCell<Vec<Late>>>);
 enum Late {
     Sync(MemoryStore),
     Name(MemoryStore, String, Option<String>),
+    Engine(MemoryEngine),
+    File(MemoryEngine, String, Vec<u8>),
 }
 
 impl Deferred {
@@ -117,6 +167,8 @@ impl Deferred {
                 Late::Name(mut store, component, version) => {
                     store.set_current(&component, version.as_deref())?;
                 }
+                Late::Engine(mut engine) => engine.sync().map_err(|e| Error::NotNow(e.to_string()))?,
+                Late::File(mut engine, project, text) => engine.set_file(&project, &text)?,
             }
         }
         Ok(())
@@ -175,6 +227,14 @@ impl ComponentStore for MutantStore {
             _ => self.inner.sync(),
         }
     }
+    fn parts(
+        &mut self,
+        component: &str,
+        version: &str,
+        digests: &[Digest],
+    ) -> Result<Box<dyn ImageParts>, Fault> {
+        self.inner.parts(component, version, digests)
+    }
     fn complete(&mut self, component: &str, version: &str) -> Result<(), Fault> {
         self.inner.complete(component, version)
     }
@@ -230,5 +290,159 @@ impl ServiceManager for MutantServices {
     }
     fn stop(&mut self, unit: &str, timeout: Duration) -> Result<(), HostError> {
         if self.mutant == Some(Mutant::OldProcess) { Ok(()) } else { self.inner.stop(unit, timeout) }
+    }
+}
+
+/// An engine and its projects, with a mistake.
+#[derive(Clone)]
+pub(super) struct MutantEngine {
+    inner: MemoryEngine,
+    mutant: Option<Mutant>,
+    deferred: Deferred,
+    /// The layers of the image that was pulled last.
+    wanted: Rc<RefCell<Vec<Digest>>>,
+}
+
+impl MutantEngine {
+    pub(super) fn new(inner: MemoryEngine, mutant: Option<Mutant>, deferred: Deferred) -> MutantEngine {
+        MutantEngine { inner, mutant, deferred, wanted: Rc::default() }
+    }
+
+    fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+}
+
+impl ContainerEngine for MutantEngine {
+    fn info(&mut self) -> Result<EngineInfo, HostError> {
+        self.inner.info()
+    }
+    fn tagged(&mut self, repository: &str) -> Result<Vec<(String, Digest)>, HostError> {
+        self.inner.tagged(repository)
+    }
+    fn has_image(&mut self, id: &Digest) -> Result<bool, HostError> {
+        self.inner.has_image(id)
+    }
+    fn pull(&mut self, parts: &dyn ImageParts, manifest: &Digest) -> Result<(), HostError> {
+        if self.is(Mutant::DownFirst) {
+            let of = ServiceOf { project: PROJECT, service: CORE };
+            self.inner.stop(of)?;
+            for container in self.inner.containers(of.project, of.service)? {
+                self.inner.remove_image(&container.image)?;
+            }
+        }
+        if let Ok(Some((_, mut manifest))) = parts.open(manifest) {
+            let mut text = String::new();
+            let _ = manifest.read_to_string(&mut text);
+            let hex = |piece: &str| Digest::parse(piece.get(..64)?);
+            *self.wanted.borrow_mut() = text.split("sha256:").filter_map(hex).collect();
+        }
+        self.inner.pull(parts, manifest)
+    }
+    fn layers(&mut self, id: &Digest) -> Result<Option<Vec<Digest>>, HostError> {
+        if self.is(Mutant::NotReadBack) {
+            return Ok(Some(self.wanted.borrow().clone()));
+        }
+        self.inner.layers(id)
+    }
+    fn tag(&mut self, id: &Digest, name: &str) -> Result<(), HostError> {
+        self.inner.tag(id, name)
+    }
+    fn untag(&mut self, name: &str) -> Result<(), HostError> {
+        self.inner.untag(name)
+    }
+    fn remove_image(&mut self, id: &Digest) -> Result<(), HostError> {
+        if self.is(Mutant::ImageStays) { Ok(()) } else { self.inner.remove_image(id) }
+    }
+    fn sync(&mut self) -> Result<(), HostError> {
+        match self.mutant {
+            Some(Mutant::EngineNotSynced) => Ok(()),
+            Some(Mutant::EngineSyncedLate) => {
+                self.deferred.0.borrow_mut().push(Late::Engine(self.inner.clone()));
+                Ok(())
+            }
+            _ => self.inner.sync(),
+        }
+    }
+    fn containers(&mut self, project: &str, service: &str) -> Result<Vec<Container>, HostError> {
+        let mut containers = self.inner.containers(project, service)?;
+        if self.is(Mutant::WrongImage) {
+            let shown = self.inner.shown(ServiceOf { project, service }).ok().flatten().unwrap_or_default();
+            let image =
+                Compose::parse(&shown).ok().and_then(|file| Some(file.service(service).ok()?.image.clone()));
+            let image = image.unwrap_or_default();
+            let tagged = self.inner.tagged(&repository(CORE))?;
+            let id = tagged.into_iter().find(|(tag, _)| image.ends_with(tag.as_str())).map(|(_, id)| id);
+            for container in &mut containers {
+                container.image = id.unwrap_or(container.image);
+            }
+        }
+        Ok(containers)
+    }
+    fn set_restart(&mut self, container: &str, restart: &str) -> Result<(), HostError> {
+        if self.is(Mutant::NeverHandedOver) && restart != "no" {
+            return Ok(());
+        }
+        self.inner.set_restart(container, restart)
+    }
+    fn keep(&mut self, name: &str, id: &Digest) -> Result<(), HostError> {
+        self.inner.keep(name, id)
+    }
+    fn let_go(&mut self, name: &str) -> Result<(), HostError> {
+        self.inner.let_go(name)
+    }
+}
+
+impl ComposeProject for MutantEngine {
+    fn version(&mut self) -> Result<String, HostError> {
+        self.inner.version()
+    }
+    fn file(&mut self, project: &str) -> Result<ComposeFile, Fault> {
+        self.inner.file(project)
+    }
+    fn set_file(&mut self, project: &str, text: &[u8]) -> Result<(), Fault> {
+        match self.mutant {
+            Some(Mutant::FileStays) => Ok(()),
+            Some(Mutant::FileAfterRecord) => {
+                let late = Late::File(self.inner.clone(), project.into(), text.to_vec());
+                self.deferred.0.borrow_mut().push(late);
+                Ok(())
+            }
+            _ => self.inner.set_file(project, text),
+        }
+    }
+    fn keep_copy(&mut self, project: &str, date: &str) -> Result<(), Fault> {
+        self.inner.keep_copy(project, date)
+    }
+    fn shown(&mut self, of: ServiceOf<'_>) -> Result<Option<Vec<u8>>, Fault> {
+        self.inner.shown(of)
+    }
+    fn show(&mut self, of: ServiceOf<'_>, text: &[u8]) -> Result<(), Fault> {
+        if self.is(Mutant::TrialChangesFile) {
+            self.inner.set_file(of.project, text)?;
+        }
+        self.inner.show(of, text)
+    }
+    fn restart(&mut self, of: ServiceOf<'_>) -> Result<String, HostError> {
+        self.inner.restart(of)
+    }
+    fn up(&mut self, of: ServiceOf<'_>) -> Result<(), HostError> {
+        if self.is(Mutant::WrongImage) {
+            return Ok(());
+        }
+        let done = self.inner.up(of);
+        if self.is(Mutant::TrialStartsItself) {
+            let restart = self.inner.restart(of)?;
+            for container in self.inner.containers(of.project, of.service)? {
+                self.inner.set_restart(&container.id, &restart)?;
+            }
+        }
+        done
+    }
+    fn stop(&mut self, of: ServiceOf<'_>) -> Result<(), HostError> {
+        self.inner.stop(of)
+    }
+    fn logs(&mut self, of: ServiceOf<'_>, lines: u32) -> Result<String, HostError> {
+        self.inner.logs(of, lines)
     }
 }

@@ -150,9 +150,9 @@ fn preflight_refuses_before_anything_is_fetched() {
     };
     let e = refused(&|desk| desk.store.set_free(1 << 20));
     assert!(matches!(e, ComponentError::Space { .. }), "{e}");
-    let e = refused(&|desk| desk.subject.path = "/opt/core/elsewhere".into());
+    let e = refused(&|desk| desk.directory().path = "/opt/core/elsewhere".into());
     assert!(matches!(e, ComponentError::Path { .. }) && e.to_string().contains("ln -s"), "{e}");
-    let e = refused(&|desk| desk.subject.unit = "other.service".into());
+    let e = refused(&|desk| desk.directory().unit = "other.service".into());
     assert!(matches!(&e, ComponentError::Unit { state, .. } if state == "missing"), "{e}");
     let e = refused(&|desk| desk.services.lose());
     assert!(matches!(&e, ComponentError::Unit { state, .. } if state == "inactive"), "{e}");

@@ -1,5 +1,10 @@
-//! The archive of a component's release in a repository: its list, then its data from beginning to end, each chunk verified.
-use super::{Opened, bundle::chunks, fetch::must};
+//! The parts of a component's release in a repository: each list, then its data from beginning to end, each chunk verified.
+use super::{
+    Opened,
+    bundle::chunks,
+    fetch::must,
+    part::{ReleasePart, TakePart},
+};
 use crate::{
     Error,
     error::BundleError,
@@ -7,7 +12,7 @@ use crate::{
 };
 use bistable_format::{Content, Release, bundle};
 
-/// A verified release of a component, and where its archive is.
+/// A verified release of a component, and where its parts are.
 #[derive(Debug)]
 pub struct RemoteArchive<S> {
     opened: Opened,
@@ -30,26 +35,33 @@ impl<S: Source> RemoteArchive<S> {
         self.opened.signed()
     }
 
-    /// Read the archive. What `take` gets is verified; all of it is there only after `Ok`.
+    /// Read all parts, in the order in which a bundle has them. What `take` gets is verified; all of it is there only after `Ok`.
     ///
     /// # Errors
     /// See [`BundleError`]; and what `take` fails with.
-    pub fn archive(&mut self, take: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
-        let Content::Directory(directory) = &self.opened.release().content else {
-            return Err(BundleError::NotADirectory.into());
-        };
-        let artifact = directory.archive.clone();
-        let limit = usize::try_from(artifact.list_bytes).unwrap_or(usize::MAX);
-        let list = must(&mut self.source, "list of the archive", &artifact.list, limit)?;
-        let path = bundle::blob_name(&artifact.data);
-        self.source.open_range(&path, Span::WHOLE).map_err(BundleError::Source)?;
-        let (source, mut at) = (&mut self.source, 0_u64);
-        let mut frame = |into: &mut [u8]| {
-            let begins = at;
-            fill(source, into).map_err(BundleError::Source)?;
-            at = at.saturating_add(into.len() as u64);
-            Ok(begins)
-        };
-        chunks(&artifact, &list, &mut frame, take)
+    pub fn parts(&mut self, take: TakePart<'_>) -> Result<(), Error> {
+        let content = self.opened.release().content.clone();
+        if !matches!(content, Content::Directory(_) | Content::Containers(_)) {
+            return Err(BundleError::NotAComponent.into());
+        }
+        for blob in content.blobs() {
+            let bytes = must(&mut self.source, "blob", &blob.digest, blob.bytes as usize)?;
+            take(ReleasePart::Blob(blob.digest), &bytes)?;
+        }
+        for (id, artifact) in content.artifacts() {
+            let limit = usize::try_from(artifact.list_bytes).unwrap_or(usize::MAX);
+            let list = must(&mut self.source, &format!("list of the {id:#}"), &artifact.list, limit)?;
+            let path = bundle::blob_name(&artifact.data);
+            self.source.open_range(&path, Span::WHOLE).map_err(BundleError::Source)?;
+            let (source, mut at) = (&mut self.source, 0_u64);
+            let mut frame = |into: &mut [u8]| {
+                let begins = at;
+                fill(source, into).map_err(BundleError::Source)?;
+                at = at.saturating_add(into.len() as u64);
+                Ok(begins)
+            };
+            chunks((id, artifact), &list, &mut frame, &mut |bytes| take(ReleasePart::Artifact(id), bytes))?;
+        }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! | `chunk` | a chunk's address, and what the slot must hold there |
 //! | `content` | what is installed, wherever it comes from |
 //! | `bundle` | the stream: strict, verified before use |
-//! | `archive` | a component's release in the repository |
+//! | `archive`, `part` | a component's release in the repository, and its parts |
 //! | `remote` | the repository: only what the device lacks |
 //! | `plan` | what is done about each chunk of it |
 //! | `delta` | what makes a release from the one that runs |
@@ -32,6 +32,7 @@ mod full;
 mod header;
 mod job;
 mod misdirected_writes;
+mod part;
 mod patch;
 mod pipeline;
 mod plan;
@@ -46,6 +47,7 @@ pub use content::{Base, Content, Feed};
 pub use delta::{Download, Known};
 pub use error::InstallError;
 pub use header::erase_header;
+pub use part::{ReleasePart, TakePart};
 pub use pipeline::Stats;
 pub use remote::{Allowed, Opened, Remote};
 pub use running::known as running_release;

@@ -23,7 +23,7 @@ use bistable::{
     agent::{Agent, Observer, Rest},
     app::policy,
     board::{
-        memory::{MemoryServices, MemoryStore, Supply},
+        memory::{MemoryEngine, MemoryServices, MemoryStore, Supply},
         sim::{
             SimError, boot_control, buses::SimBuses, clock::SimClock, firmware, gpio::SimGpio, host::SimHost,
             nets::Nets, world::Facts,
@@ -500,7 +500,9 @@ impl Pi {
             buses: Box::new(SimBuses::default()),
             host: Box::new(SimHost::new(facts, clock.clone(), self.boot_id, reboot)),
             store: Box::new(store.clone()),
-            services: Box::new(MemoryServices::new(supply, store, &[])),
+            services: Box::new(MemoryServices::new(supply.clone(), store, &[])),
+            engine: Box::new(MemoryEngine::new(supply.clone(), &[])),
+            compose: Box::new(MemoryEngine::new(supply, &[])),
             clock: Rc::new(clock) as Rc<dyn Clock>,
         })
     }

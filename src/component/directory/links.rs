@@ -1,6 +1,8 @@
 //! What a boot does before services start: the durable name, and the links in `/run`. No check is run, and nothing is waited for.
-use super::updater::version_name;
-use crate::ports::{ComponentStore, Fault};
+use crate::{
+    component::driver::version_name,
+    ports::{ComponentStore, Fault},
+};
 use bistable_boot::component::ComponentRecord;
 
 /// Have the names of a component lead where its state says. Of one of which nothing is remembered, the link of this boot follows the

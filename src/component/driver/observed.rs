@@ -11,8 +11,14 @@ use std::{fmt, ops::ControlFlow, time::Duration};
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ComponentStep {
-    /// Free space, the service's state, the path.
+    /// Free space, the service's state, the path; or the engine and the Compose file.
     Preflight,
+    /// A copy of the Compose file is kept.
+    Copy,
+    /// The parts of an image are fetched and verified.
+    Fetch,
+    /// The engine pulls the image from them, and reads it back.
+    Pull,
     /// The archive is fetched, verified and unpacked beside the other versions.
     Unpack,
     /// What was unpacked is made durable, and gets its name.
@@ -21,9 +27,9 @@ pub enum ComponentStep {
     SelfTest,
     /// The service is stopped.
     Stop,
-    /// The link of this boot leads to the new version.
+    /// This boot leads to the new version.
     Switch,
-    /// The service is started.
+    /// The service is started; an engine stops the container before it at the same time.
     Start,
     /// The health check, after the wait.
     Health,
@@ -37,10 +43,33 @@ pub enum ComponentStep {
     Remove,
 }
 
+impl ComponentStep {
+    /// Whether the release's bytes are read in it: then [`ComponentEvent::Read`] says how far it is.
+    pub const fn reads(self) -> bool {
+        matches!(self, ComponentStep::Unpack | ComponentStep::Fetch)
+    }
+
+    /// Whether the update can be taken back while it runs: the version before runs, and nothing depends on the new one.
+    pub const fn is_stoppable(self) -> bool {
+        matches!(
+            self,
+            ComponentStep::Copy
+                | ComponentStep::Fetch
+                | ComponentStep::Pull
+                | ComponentStep::Unpack
+                | ComponentStep::Sync
+                | ComponentStep::SelfTest
+        )
+    }
+}
+
 impl fmt::Display for ComponentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             ComponentStep::Preflight => "preflight",
+            ComponentStep::Copy => "copy",
+            ComponentStep::Fetch => "fetch",
+            ComponentStep::Pull => "pull",
             ComponentStep::Unpack => "unpack",
             ComponentStep::Sync => "sync",
             ComponentStep::SelfTest => "self-test",

@@ -1,14 +1,14 @@
 //! The way back: the version before, and if that isn't healthy either, the ones before it.
-use super::{ComponentError, ComponentEvent, ComponentStep, Updater, updater::version_name};
+use super::{ComponentError, ComponentEvent, ComponentStep, Updater};
 use crate::Error;
 use bistable_boot::{
     Failure, Reason,
-    component::{Component, Event, Held, State},
+    component::{Component, Event, State},
 };
 
 impl Updater<'_> {
     /// Have an older version run, and check its health. Gives how the update ended; nothing while the way leads further.
-    pub(super) fn back(&mut self) -> Result<ComponentError, Error> {
+    pub(crate) fn back(&mut self) -> Result<ComponentError, Error> {
         let began = self.begin(ComponentStep::Revert, 0);
         let given_up = self.older_version();
         self.end(ComponentStep::Revert, began, &given_up, |ended| match ended {
@@ -28,23 +28,27 @@ impl Updater<'_> {
             let State::Reverting { target, failure, skipped } = component.state.clone() else {
                 return Err(Error::NotNow("nothing to go back from".into()));
             };
-            let name = self.subject.name.clone();
+            let (name, procedure) = (self.subject.name.clone(), self.procedure);
             let to = component.leads_to().cloned();
-            self.step(ComponentStep::Stop, Self::stop)?;
+            procedure.leave(self)?;
             if skipped > 0 {
                 // It becomes the current version, if it is healthy; a power cut before that does all of this again.
-                self.lead_to(to.as_ref())?;
+                procedure.set_current(self, to.as_ref())?;
             }
-            self.switch(to.as_ref().map(version_name).as_deref())?;
+            procedure.switch(self, to.as_ref())?;
             let unhealthy = match &to {
-                None => None,
+                None => {
+                    self.procedure.resume(self)?;
+                    None
+                }
                 Some(held) => {
                     let profile = self.profile(held)?;
-                    self.proven(&profile)?
+                    procedure.prove(self, held, &profile)?
                 }
             };
             match unhealthy {
                 None => {
+                    procedure.hand_over(self)?;
                     match self.too_many_rollbacks(&component) {
                         Some(halted) => self.on(Event::Halted(halted))?,
                         None => self.on(Event::Reverted)?,
@@ -57,7 +61,7 @@ impl Updater<'_> {
                     if let State::Failed(failure) = self.component().state {
                         // The durable name is the current version's again, healthy or not.
                         let current = self.component().current;
-                        self.lead_to(current.as_ref())?;
+                        procedure.set_current(self, current.as_ref())?;
                         self.restart()?;
                         return Ok(ComponentError::Failed { name, failure });
                     }
@@ -75,10 +79,5 @@ impl Updater<'_> {
         let name = &self.subject.name;
         let text = format!("{recent} within an hour; `bistable component reset {name}` allows updates again");
         Some(Failure::new(Reason::RollbackLimit, &text))
-    }
-
-    fn lead_to(&mut self, held: Option<&Held>) -> Result<(), Error> {
-        let version = held.map(version_name);
-        Ok(self.world.store.set_current(&self.subject.name, version.as_deref())?)
     }
 }

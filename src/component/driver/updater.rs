@@ -1,18 +1,20 @@
 //! The driver of a component's table: ask what the state wants, do it, decide, save, repeat.
-use super::{ComponentError, ComponentEvent, ComponentObserver, ComponentStep, Subject};
+use super::{Archive, ComponentError, ComponentEvent, ComponentObserver, ComponentStep, Subject};
 use crate::{
     Error,
-    ports::{Buses, Clock, ComponentStore, Gpio, Host, ServiceManager, WallClock},
+    ports::{
+        Buses, Clock, ComponentStore, ComposeProject, ContainerEngine, Gpio, Host, ServiceManager, WallClock,
+    },
 };
 use bistable_boot::{
     BootId, Failure, Reason, ReleaseId,
     component::{Action, BootTime, Component, ComponentRecord, Event, Held},
 };
-use bistable_format::{Release, release};
+use bistable_format::{Release, health::Profile, release};
 use std::time::Duration;
 
 /// How long the service manager may take for one service.
-pub(super) const SERVICE_MAX: Duration = Duration::from_secs(90);
+pub(crate) const SERVICE_MAX: Duration = Duration::from_secs(90);
 
 /// What the device remembers of its components.
 pub trait Memory {
@@ -31,6 +33,10 @@ pub trait Memory {
 pub struct World<'a> {
     /// Where versions lie.
     pub store: &'a mut dyn ComponentStore,
+    /// The container engine.
+    pub engine: &'a mut dyn ContainerEngine,
+    /// The Compose projects that it runs.
+    pub compose: &'a mut dyn ComposeProject,
     /// The service manager.
     pub services: &'a mut dyn ServiceManager,
     /// Programs, units, web servers.
@@ -46,11 +52,115 @@ pub struct World<'a> {
 /// Verifies the signature of a release with the keys that this device trusts.
 pub type Trust<'a> = &'a dyn Fn(&[u8]) -> Result<Release, Error>;
 
+/// What differs between the kinds of components: how a version is staged, run, proven and committed. When that has to be done, and what
+/// follows from it, is for the [`Updater`] to decide, and is the same of all.
+pub trait Procedure {
+    /// Check what has to be right before anything is fetched.
+    ///
+    /// # Errors
+    /// What isn't right. Nothing has begun.
+    fn preflight(&self, updater: &mut Updater<'_>, release: &Release) -> Result<(), Error>;
+
+    /// Make the new version complete and durable, and give it its name (I13). What an earlier attempt left of it counts for nothing.
+    ///
+    /// # Errors
+    /// Why that can't be done: the version has no name then.
+    fn stage(&self, updater: &mut Updater<'_>, content: &mut dyn Archive, target: &Held)
+    -> Result<(), Error>;
+
+    /// Remove a version, complete or not.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn remove(&self, updater: &mut Updater<'_>, version: &str) -> Result<(), Error>;
+
+    /// The versions that lie on the device, complete or not.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn stored(&self, updater: &mut Updater<'_>) -> Result<Vec<String>, Error>;
+
+    /// Whether this boot leads to that version.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn is_shown(&self, updater: &mut Updater<'_>, version: Option<&Held>) -> Result<bool, Error>;
+
+    /// End the version that runs, if it has to end before another one can be shown.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn leave(&self, updater: &mut Updater<'_>) -> Result<(), Error>;
+
+    /// Have this boot lead to a version. It is complete already, whichever it is (I14), and nothing durable changes.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn switch(&self, updater: &mut Updater<'_>, to: Option<&Held>) -> Result<(), Error>;
+
+    /// Have what this boot leads to run, or not if an operator stopped it.
+    ///
+    /// # Errors
+    /// When a port fails, or it ends at once.
+    fn resume(&self, updater: &mut Updater<'_>) -> Result<(), Error>;
+
+    /// Run what this boot leads to, wait, and check its health. Gives why it isn't healthy.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    fn prove(
+        &self,
+        updater: &mut Updater<'_>,
+        version: &Held,
+        profile: &Profile,
+    ) -> Result<Option<Failure>, Error>;
+
+    /// Have the durable name lead to a version, or to none.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn set_current(&self, updater: &mut Updater<'_>, version: Option<&Held>) -> Result<(), Error>;
+
+    /// Whether a complete version can still be run.
+    ///
+    /// # Errors
+    /// When that can't be asked.
+    fn is_there(&self, _updater: &mut Updater<'_>, _version: &Held) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    /// Have nothing else remove a version that can be returned to.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn keep(&self, _updater: &mut Updater<'_>, _version: &Held) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The version that runs may start without this program from now on, durably: it is the committed one.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn hand_over(&self, _updater: &mut Updater<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Take that back, durably, before a version is given up that may have been handed over.
+    ///
+    /// # Errors
+    /// When a port fails.
+    fn take_back(&self, _updater: &mut Updater<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 /// Updates one component.
 #[allow(missing_debug_implementations, reason = "the ports are trait objects")]
 pub struct Updater<'a> {
     /// What it is on this device.
     pub subject: &'a Subject,
+    /// How its kind is updated.
+    pub procedure: &'a dyn Procedure,
     /// What is remembered of it.
     pub memory: &'a mut dyn Memory,
     /// The ports.
@@ -102,6 +212,10 @@ impl Updater<'_> {
     /// When it isn't kept, something else is in flight, or as for [`run`](Self::run).
     pub fn return_to(&mut self, held: &Held) -> Result<(), Error> {
         self.settle()?;
+        if !self.procedure.is_there(self, held)? {
+            let (name, version) = (self.subject.name.clone(), held.version.clone());
+            return Err(ComponentError::ImageGone { name, version }.into());
+        }
         self.on(Event::Return(held.clone()))?;
         self.run()
     }
@@ -112,6 +226,9 @@ impl Updater<'_> {
     /// When there is none; as for [`run`](Self::run).
     pub fn give_up(&mut self) -> Result<(), Error> {
         self.settle()?;
+        if self.component().state.is_undecided() {
+            self.procedure.take_back(self)?;
+        }
         self.on(Event::Failed(Failure::new(Reason::Operator, "given up by an operator")))?;
         self.clean_up();
         self.run()
@@ -150,14 +267,14 @@ impl Updater<'_> {
     fn removal(&mut self) -> Result<(), Error> {
         let name = self.subject.name.as_str();
         self.step(ComponentStep::Remove, |this| {
-            let store = &mut *this.world.store;
+            let procedure = this.procedure;
             // No name leads to a version that goes.
-            store.set_current(name, None)?;
-            store.show(name, None)?;
-            for version in store.versions(name)? {
-                store.remove(name, &version.name)?;
+            procedure.set_current(this, None)?;
+            this.world.store.show(name, None)?;
+            for version in procedure.stored(this)? {
+                procedure.remove(this, &version)?;
             }
-            Ok(store.sync()?)
+            Ok(this.world.store.sync()?)
         })?;
         let mut next = self.memory.record().clone();
         next.remove(name);
@@ -176,16 +293,14 @@ impl Updater<'_> {
         if component.state.is_undecided() {
             return Ok(());
         }
-        let name = self.subject.name.as_str();
-        let runs = component.leads_to().map(version_name);
-        if self.world.store.shown(name)? == runs {
+        if self.procedure.is_shown(self, component.leads_to())? {
             return Ok(());
         }
         self.restart()
     }
 
     /// Decide: save what follows, then report it.
-    pub(super) fn on(&mut self, event: Event) -> Result<(), Error> {
+    pub(crate) fn on(&mut self, event: Event) -> Result<(), Error> {
         let name = self.subject.name.as_str();
         let now = self.moment();
         let mut next = self.memory.record().clone();
@@ -205,7 +320,7 @@ impl Updater<'_> {
     }
 
     /// Run a step, and report how long it took and whether it ended well.
-    pub(super) fn step<T>(
+    pub(crate) fn step<T>(
         &mut self,
         step: ComponentStep,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
@@ -214,7 +329,7 @@ impl Updater<'_> {
     }
 
     /// The same for a step that may be done and yet say that something is wrong: `judge` says what.
-    pub(super) fn judged<T>(
+    pub(crate) fn judged<T>(
         &mut self,
         step: ComponentStep,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
@@ -227,13 +342,13 @@ impl Updater<'_> {
     }
 
     /// A step begins.
-    pub(super) fn begin(&mut self, step: ComponentStep, bytes: u64) -> Duration {
+    pub(crate) fn begin(&mut self, step: ComponentStep, bytes: u64) -> Duration {
         self.observer.on_event(ComponentEvent::Begun(step, bytes));
         self.world.clock.now()
     }
 
     /// A step ended, or the power did: then nothing can be said any more.
-    pub(super) fn end<T>(
+    pub(crate) fn end<T>(
         &mut self,
         step: ComponentStep,
         start: Duration,
@@ -249,52 +364,33 @@ impl Updater<'_> {
         self.observer.on_event(ComponentEvent::Step(step, took, problem.as_deref()));
     }
 
+    /// An error if the caller has taken the update back.
+    pub(crate) fn unless_break(&self) -> Result<(), Error> {
+        if self.observer.wants_more().is_continue() { Ok(()) } else { Err(Error::Cancelled) }
+    }
+
     /// Continue, unless the caller has taken the update back.
-    pub(super) fn unless_cancelled(&mut self) -> Result<(), Error> {
+    pub(crate) fn unless_cancelled(&mut self) -> Result<(), Error> {
         if self.observer.wants_more().is_continue() { Ok(()) } else { self.cancelled() }
     }
 
     /// Give up an update that was taken back, and that nothing depends on yet.
-    pub(super) fn cancelled(&mut self) -> Result<(), Error> {
+    pub(crate) fn cancelled(&mut self) -> Result<(), Error> {
         self.on(Event::Failed(Failure::new(Reason::Install, "canceled before its trial")))?;
         self.clean_up();
         Err(Error::Cancelled)
     }
 
-    /// Have the service run from the version that the state says, or not at all if an operator stopped it.
-    pub(super) fn restart(&mut self) -> Result<(), Error> {
-        let component = self.component();
-        let leads_to = component.leads_to().map(version_name);
-        self.step(ComponentStep::Stop, Self::stop)?;
-        self.switch(leads_to.as_deref())?;
-        if component.runs().is_some() {
-            self.step(ComponentStep::Start, Self::start)?;
-        }
-        Ok(())
-    }
-
-    /// Have the link of this boot lead to a version. It is complete already, whichever it is (I14).
-    pub(super) fn switch(&mut self, version: Option<&str>) -> Result<(), Error> {
-        let name = self.subject.name.as_str();
-        self.step(ComponentStep::Switch, |this| Ok(this.world.store.show(name, version)?))
-    }
-
-    pub(super) fn stop(&mut self) -> Result<(), Error> {
-        self.world
-            .services
-            .stop(&self.subject.unit, SERVICE_MAX)
-            .map_err(|e| Error::NotNow(format!("service {} can't be stopped: {e}", self.subject.unit)))
-    }
-
-    pub(super) fn start(&mut self) -> Result<(), Error> {
-        self.world
-            .services
-            .start(&self.subject.unit, SERVICE_MAX)
-            .map_err(|e| Error::NotNow(format!("service {} can't be started: {e}", self.subject.unit)))
+    /// Have the version run that the state says, or none if an operator stopped it.
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        let (component, procedure) = (self.component(), self.procedure);
+        procedure.leave(self)?;
+        procedure.switch(self, component.leads_to())?;
+        procedure.resume(self)
     }
 
     /// The moment that is now.
-    pub(super) fn moment(&mut self) -> BootTime {
+    pub(crate) fn moment(&mut self) -> BootTime {
         let uptime = u32::try_from(self.world.clock.now().as_secs()).unwrap_or(u32::MAX);
         let host = &mut *self.world.host;
         let wall = match (host.wall_clock(), host.unix_time()) {
@@ -304,12 +400,12 @@ impl Updater<'_> {
         BootTime { boot: host.boot_id(), uptime, wall }
     }
 
-    pub(super) fn boot(&self) -> BootId {
+    pub(crate) fn boot(&self) -> BootId {
         self.world.host.boot_id()
     }
 
     /// The release of a version that is complete. Its name is its digest, and it must be signed.
-    pub(super) fn release_of(&mut self, held: &Held) -> Result<Release, Error> {
+    pub(crate) fn release_of(&mut self, held: &Held) -> Result<Release, Error> {
         let name = self.subject.name.as_str();
         let stored = |problem: String| ComponentError::StoredRelease { name: name.into(), problem };
         let bytes = self.world.store.release(name, &version_name(held)).map_err(|e| stored(e.to_string()))?;
@@ -321,6 +417,6 @@ impl Updater<'_> {
 }
 
 /// The name of a version's folder.
-pub(super) fn version_name(held: &Held) -> String {
+pub(crate) fn version_name(held: &Held) -> String {
     held.release.to_string()
 }
