@@ -4,5 +4,7 @@ mod containers;
 mod desk;
 mod explore;
 mod mutant;
+#[cfg(target_os = "linux")]
+mod real;
 mod remove;
 mod updates;

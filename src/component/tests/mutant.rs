@@ -100,7 +100,6 @@ impl Mutant {
 
     pub(super) const CONTAINERS: &[Mutant] = &[
         Mutant::AttemptsForgotten,
-        Mutant::RevertForgotten,
         Mutant::VerdictIsCommit,
         Mutant::HealthIgnored,
         Mutant::EngineNotSynced,
