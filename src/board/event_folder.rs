@@ -56,6 +56,12 @@ impl EventFolder {
     }
 }
 
+/// For a writer that gets this instead of the folder: the folder for reading, if its file system is read-only.
+pub(super) fn read_only<T>(folder: &Path, opened: &io::Result<T>) -> Option<EventFolder> {
+    let is_read_only = matches!(opened, Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem);
+    is_read_only.then(|| EventFolder::open(folder, Access::ReadOnly).ok()).flatten()
+}
+
 /// Why there is none on the partition that outlives updates.
 pub(super) fn not_mounted() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the partition persistent is not mounted")
@@ -161,8 +167,8 @@ impl EventStore for EventFolder {
         fs::remove_file(self.path.join(name))
     }
 
-    fn folder(&self) -> Option<PathBuf> {
-        Some(self.path.clone())
+    fn folders(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
     }
 }
 

@@ -33,15 +33,15 @@ pub use meter::{Cut, Meter};
 pub(crate) use watches::Watches;
 
 /// Waits for writes into a folder. Only Linux says when there are any; elsewhere, and when it has no watches left, a second passes.
-pub(crate) fn writes_in(folder: Option<&std::path::Path>) -> Box<dyn crate::ports::Wake> {
+pub(crate) fn writes_in(folders: &[std::path::PathBuf]) -> Box<dyn crate::ports::Wake> {
     #[cfg(target_os = "linux")]
-    if let Some(folder) = folder {
-        match watches::Watches::new(&[folder.into()], watches::any_write()) {
+    if !folders.is_empty() {
+        match watches::Watches::new(folders, watches::any_write()) {
             Ok(watches) => return Box::new(watches),
             Err(e) => log::warn!(reason:% = e; "changes_not_watched"),
         }
     }
-    let _ = folder;
+    let _ = folders;
     Box::new(crate::clock::EachSecond)
 }
 

@@ -170,7 +170,8 @@ impl DevicePort for LockedDevice {
         let settings = self.read_only.kept.load(&root)?;
         let configured = config::read(&root).map(|loaded| loaded.listing().digests());
         let machine = workplace.open(&settings.board, Access::ReadOnly)?;
-        let reading = machine.events.store().and_then(|mut store| Reading::after(&mut *store, u64::MAX));
+        let reading =
+            events::readable(machine.events).and_then(|mut store| Reading::after(&mut *store, u64::MAX));
         let fold = reading.map(|reading| reading.fold).unwrap_or_default();
         let mut device = Device::open(machine.board, settings)?;
         let rolled_back = Kind::RollbackCompleted.traits().name;
@@ -308,7 +309,7 @@ impl Queries for ReadOnlyDevice {
 
     fn events(&self, filter: &Filter, limit: usize) -> Result<Found, Box<Document>> {
         let found = ReadOnlyDevice::events(self).and_then(|events| {
-            let mut store = events.store().map_err(Error::Events)?;
+            let mut store = events::readable(events).map_err(Error::Events)?;
             let reading = Reading::after(&mut *store, filter.after).map_err(Error::Events)?;
             Ok(first(reading, filter, limit))
         });

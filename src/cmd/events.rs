@@ -6,7 +6,7 @@ use crate::{
     board::{Access, writes_in},
     cli::{EventArgs, EventFormat},
     config::{board_settings, load},
-    events::{Entry, Filter, Reading, follow::follow, text_line},
+    events::{Entry, Filter, Reading, follow::follow, readable, text_line},
     ports::{EventPorts, EventStore},
 };
 use bistable_format::json;
@@ -27,8 +27,8 @@ pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer,
         kinds: args.kinds.clone(),
     };
     if args.follow {
-        let mut store = events.store().map_err(Error::Events)?;
-        let mut wake = writes_in(store.folder().as_deref());
+        let mut store = readable(events).map_err(Error::Events)?;
+        let mut wake = writes_in(&store.folders());
         let mut show = |entry: &Entry| match writeln!(io::stdout(), "{}", shown(entry, args.format)) {
             Ok(()) => ControlFlow::Continue(()),
             // The reader has gone away.
@@ -47,7 +47,9 @@ pub(super) fn run(workplace: &Workplace<'_>, args: &EventArgs) -> Result<Answer,
         }
         Err(e) => return Err(Error::Events(e)),
     };
-    let (volatile, _) = memory.map_err(Error::Events)?.unwrap_or_default();
+    let (mut volatile, _) = memory.map_err(Error::Events)?.unwrap_or_default();
+    // Of a partition that can't be written any more, what is continued was copied.
+    volatile.retain(|entry| !events.contains(entry));
     let lines = |entries: &[Entry]| entries.iter().map(|entry| shown(entry, args.format)).collect::<Vec<_>>();
     let mut text = lines(&events);
     if !volatile.is_empty() {

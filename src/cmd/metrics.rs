@@ -10,7 +10,7 @@ use crate::{
     cli::MetricsArgs,
     config::{board_settings, load},
     durable,
-    events::Reading,
+    events::{Reading, readable},
     metrics::{Facts, Format, Live, Storage, scrape},
 };
 use bistable_format::exposition::used_ratio;
@@ -48,7 +48,7 @@ pub(super) fn text(workplace: &Workplace<'_>, format: Format, live: Live) -> Res
     let board = loaded.as_ref().map_or_else(|_| board_settings(&root), |settings| settings.board.clone());
     let mut events = workplace.open(&board, Access::ReadOnly)?.events;
     let now = events.stamps.now();
-    let reading = events.store().and_then(|mut store| Reading::after(&mut *store, u64::MAX));
+    let reading = readable(events).and_then(|mut store| Reading::after(&mut *store, u64::MAX));
     let fold = reading.map(|reading| reading.fold).unwrap_or_default();
     let status = workplace.look(&Request::Status).ok().and_then(|reply| match reply.answer {
         app::Answer::Status(status) => Some(status),

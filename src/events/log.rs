@@ -3,8 +3,10 @@
 //! Whoever holds the device's lock writes it. Nothing here fails: an update doesn't depend on its log (I19). What can't be
 //! written is counted, and reported as soon as something can be written again.
 use super::{
-    Class, Ended, Entry, Fold, Kind, Limits, Passage, Priority, Quota, Reading, SNAPSHOT, Segment,
-    SegmentName, Shown, Transition, VERSION, fold, packed, padded,
+    Class, Ended, Entry, Fold, Kind, Limits, Overlay, Passage, Priority, Quota, Reading, SNAPSHOT, Segment,
+    SegmentName, Shown, Transition, VERSION, fold,
+    overlay::OVERLAY_SNAPSHOT,
+    packed, padded,
     reading::Newest,
     repeats::{Repeated, Repeats},
     retention::{Kept, expired},
@@ -73,10 +75,11 @@ pub struct Log {
 impl Log {
     /// Open the log, on the partition that outlives updates if it can be.
     pub fn open(ports: EventPorts, session: Session) -> Log {
-        let EventPorts { persistent, volatile, stamps } = ports;
+        let EventPorts { persistent, read_only, volatile, stamps } = ports;
+        let mut is_told = false;
         let (place, opened, why, memory) = match persistent.and_then(load) {
             Ok(opened) => (Place::Persistent, Some(opened), None, volatile.ok()),
-            Err(why) => match volatile.and_then(load) {
+            Err(why) => match volatile.and_then(|memory| in_memory(memory, read_only, &mut is_told)) {
                 Ok(opened) => (Place::Volatile, Some(opened), Some(why.to_string()), None),
                 Err(_) => (Place::Nowhere, None, Some(why.to_string()), None),
             },
@@ -106,7 +109,7 @@ impl Log {
         log.remember(&entries);
         if let Some(why) = why {
             log::warn!(reason:% = why; "events_not_persistent");
-            if entries.is_empty() {
+            if !is_told {
                 log.append(Kind::Fallback, "log", json!({ "reason": why }));
             }
         }
@@ -156,7 +159,7 @@ impl Log {
         // Its numbers are not used again in this boot.
         memory.replace(SNAPSHOT, &snapshot::write(&fold))?;
         for (name, _) in memory.files()? {
-            if name.parse::<SegmentName>().is_ok() {
+            if name == OVERLAY_SNAPSHOT || name.parse::<SegmentName>().is_ok() {
                 memory.remove(&name)?;
             }
         }
@@ -481,6 +484,19 @@ impl Log {
         let data = Transition { update, derived: false, ended, reason: None };
         self.append_as(Kind::Reconciled, priority, "log", serde_json::to_value(data).unwrap_or_default());
     }
+}
+
+/// The log in memory, over what can be read of the partition. `is_told` becomes true if something is written there already.
+fn in_memory(
+    mut memory: Box<dyn EventStore>,
+    read_only: Option<Box<dyn EventStore>>,
+    is_told: &mut bool,
+) -> io::Result<(Box<dyn EventStore>, Reading)> {
+    *is_told = memory.files()?.iter().any(|(name, _)| name.parse::<SegmentName>().is_ok());
+    load(match read_only {
+        Some(partition) => Overlay::over(partition, memory)?,
+        None => memory,
+    })
 }
 
 fn load(mut store: Box<dyn EventStore>) -> io::Result<(Box<dyn EventStore>, Reading)> {

@@ -18,6 +18,7 @@
 //! | [`quota`](Quota), `repeats` | how much a source may report |
 //! | [`reading`](Reading) | the log as it is read |
 //! | [`log`](Log) | the log as it is written |
+//! | [`overlay`](Overlay) | the log of a partition that became read-only, continued in memory |
 //! | [`recorder`](Recorder) | writes what the agent does |
 //! | [`filter`](Filter) | which events a reader wants |
 //! | [`follow`] | events as they come |
@@ -29,6 +30,7 @@ pub mod follow;
 mod kind;
 mod log;
 mod offered;
+mod overlay;
 mod quota;
 mod reading;
 mod recorder;
@@ -53,6 +55,7 @@ pub use filter::Filter;
 pub use fold::{End, Fold};
 pub use kind::{Kind, StreamKind, Traits};
 pub use offered::OfferedVersion;
+pub use overlay::{Overlay, readable};
 pub use quota::{Allowance, Passage, Quota};
 pub use reading::Reading;
 pub use recorder::{Recorder, SharedLog, ended};

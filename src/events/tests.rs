@@ -133,6 +133,7 @@ fn missing() -> io::Result<Box<dyn EventStore>> {
 fn open(folder: &Folder, time: &Time) -> Log {
     let ports = EventPorts {
         persistent: Ok(Box::new(folder.clone())),
+        read_only: None,
         volatile: missing(),
         stamps: Box::new(time.clone()),
     };
@@ -221,7 +222,8 @@ fn a_full_folder_stops_nothing_and_is_reported_when_there_is_room_again() {
 fn without_a_partition_events_go_into_memory_and_one_says_so() {
     let (memory, time) = (Folder::default(), Time::new());
     let open = |volatile: io::Result<Box<dyn EventStore>>| {
-        let ports = EventPorts { persistent: missing(), volatile, stamps: Box::new(time.clone()) };
+        let ports =
+            EventPorts { persistent: missing(), read_only: None, volatile, stamps: Box::new(time.clone()) };
         Log::open(ports, Session { id: "s".into(), request: "r".into() })
     };
     for _ in 0..2 {
@@ -286,6 +288,7 @@ fn open_both(partition: Option<&Folder>, memory: &Folder, time: &Time, changes: 
     let mortal = |folder: &Folder| Box::new(Mortal(folder.clone(), Rc::clone(&left))) as Box<dyn EventStore>;
     let ports = EventPorts {
         persistent: partition.map_or_else(missing, |folder| Ok(mortal(folder))),
+        read_only: None,
         volatile: Ok(mortal(memory)),
         stamps: Box::new(time.clone()),
     };
@@ -339,6 +342,101 @@ fn move_that_finds_no_room_is_made_later() {
     let there = kinds(&partition);
     assert_eq!(there, ["storage.fallback", "update.staged", "storage.restored"]);
     assert_eq!(kinds(&memory), [] as [&str; 0]);
+}
+
+/// The partition after the kernel made it read-only.
+struct Frozen(Folder);
+
+impl EventStore for Frozen {
+    fn files(&mut self) -> io::Result<Vec<(String, u64)>> {
+        self.0.files()
+    }
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+    fn append(&mut self, _: &str, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn sync(&mut self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn replace(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn remove(&mut self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+/// A writer, while the partition is read-only.
+fn open_frozen(partition: &Folder, memory: &Folder, time: &Time) -> Log {
+    let ports = EventPorts {
+        persistent: Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+        read_only: Some(Box::new(Frozen(partition.clone()))),
+        volatile: Ok(Box::new(memory.clone())),
+        stamps: Box::new(time.clone()),
+    };
+    Log::open(ports, Session { id: "s".into(), request: "r".into() })
+}
+
+/// What a reader gets of both folders, whichever of them is written.
+fn read_both(partition: &Folder, memory: &Folder) -> Reading {
+    let ports = EventPorts {
+        persistent: Ok(Box::new(Frozen(partition.clone()))),
+        read_only: None,
+        volatile: Ok(Box::new(memory.clone())),
+        stamps: Box::new(Time::new()),
+    };
+    Reading::after(&mut *readable(ports).unwrap(), 0).unwrap()
+}
+
+#[test]
+fn log_of_a_partition_that_becomes_read_only_continues_in_memory_for_every_reader() {
+    let (partition, memory, time) = (Folder::default(), Folder::default(), Time::new());
+    for round in 0..3 {
+        open_both(Some(&partition), &memory, &time, u32::MAX).append(Kind::Staged, "agent", shown(round));
+        let before = read(&partition);
+        assert_eq!(read_both(&partition, &memory).entries, before.entries);
+        let files = partition.names();
+        for n in 0..40 {
+            let mut log = open_frozen(&partition, &memory, &time);
+            assert_eq!(log.place(), Place::Volatile);
+            log.append(Kind::Armed, "agent", shown(100 * round + n));
+            log.append(Kind::Request, "cli", json!({ "n": n }));
+            drop(log);
+            time.pass(100);
+            let seen = read_both(&partition, &memory);
+            assert_eq!(seen.entries[..before.entries.len()], before.entries[..]);
+            // One says that it is in memory, then two each.
+            assert_eq!(seen.entries.len() as u64, before.entries.len() as u64 + 1 + 2 * (n + 1));
+            assert!(seen.entries.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq));
+            assert_eq!(seen.fold.update.unwrap().state, format!("state {}", 100 * round + n));
+        }
+        assert_eq!((partition.names(), read(&partition).entries), (files, before.entries));
+        let seen = read_both(&partition, &memory).entries;
+        drop(open_both(Some(&partition), &memory, &time, u32::MAX));
+        let moved = read(&partition).entries;
+        // A reader that remembers a number gets what comes after it, and nothing again.
+        assert_eq!(moved[..seen.len()], seen[..]);
+        let after: Vec<&str> = moved[seen.len()..].iter().map(|entry| entry.kind.as_str()).collect();
+        assert_eq!(after, ["storage.restored"]);
+        assert_eq!(read_both(&partition, &memory).entries, moved);
+    }
+}
+
+#[test]
+fn events_written_without_a_partition_are_not_taken_for_its_continuation() {
+    let (partition, memory, time) = (Folder::default(), Folder::default(), Time::new());
+    open_both(Some(&partition), &memory, &time, u32::MAX).append(Kind::Staged, "agent", shown(1));
+    open_both(None, &memory, &time, u32::MAX).append(Kind::Armed, "agent", shown(2));
+    open_frozen(&partition, &memory, &time).append(Kind::Trial, "agent", shown(3));
+    assert_eq!(kinds(&memory), ["storage.fallback", "update.armed", "update.trial"]);
+    assert_eq!(read_both(&partition, &memory).entries, read(&partition).entries);
+    drop(open_both(Some(&partition), &memory, &time, u32::MAX));
+    assert_eq!(
+        kinds(&partition),
+        ["update.staged", "storage.fallback", "update.armed", "update.trial", "storage.restored"]
+    );
 }
 
 /// Wherever it is killed in the move, each event is there once; wherever the power goes, no number stands for two events.

@@ -40,9 +40,9 @@ pub trait EventStore {
     /// As for [`append`](Self::append).
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
-    /// Where it is among the files of this machine, if it is: whoever waits for events can watch that.
-    fn folder(&self) -> Option<PathBuf> {
-        None
+    /// Where it is among the files of this machine, if it is: a reader that waits for events can watch that.
+    fn folders(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 }
 
@@ -70,18 +70,10 @@ pub trait Stamps {
 pub struct EventPorts {
     /// The folder on the partition that outlives updates, or why there is none.
     pub persistent: io::Result<Box<dyn EventStore>>,
+    /// The same folder for reading, if a writer asked for it and the file system is read-only.
+    pub read_only: Option<Box<dyn EventStore>>,
     /// A folder that lasts until the next boot.
     pub volatile: io::Result<Box<dyn EventStore>>,
     /// When things happen.
     pub stamps: Box<dyn Stamps>,
-}
-
-impl EventPorts {
-    /// The folder that holds the log: without the partition, what is in memory is all there is.
-    ///
-    /// # Errors
-    /// When there is neither.
-    pub fn store(self) -> io::Result<Box<dyn EventStore>> {
-        self.persistent.or(self.volatile)
-    }
 }

@@ -210,8 +210,7 @@ fn a_full_or_missing_partition_holds_up_nothing() {
 /// What a kernel makes of a card that reports errors. In a mount namespace, since root may write into any folder.
 #[test]
 fn a_read_only_partition_loses_nothing_and_holds_up_nothing() {
-    const READ_ONLY: &str =
-        r#"mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift; "$@" arm; "$@" reboot; "$@" resume"#;
+    const READ_ONLY: &str = r#"mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift; "$@" arm; "$@" reboot; "$@" resume; "$@" events --json"#;
     let pi = Pi::new();
     pi.run_on("install", &pi.good()).must(0, &[]);
     let before = events(&pi, "");
@@ -225,6 +224,13 @@ fn a_read_only_partition_loses_nothing_and_holds_up_nothing() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:#?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let seen: Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert_eq!(seen["events"].as_array().unwrap(), &before);
+    let in_memory = seen["volatile"].as_array().unwrap();
+    let numbers: Vec<u64> = in_memory.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    let first = before.len() as u64 + 1;
+    assert_eq!(numbers, (first..first + numbers.len() as u64).collect::<Vec<_>>(), "they continue the log's");
     pi.rests("B", "1.1.0");
     // Writable again: what was there stays as it is, and what was in memory follows.
     pi.run("resume").must(0, &[]);

@@ -4,7 +4,7 @@ use super::{DevNo, Mounts, PiClock, Sysroot, host::PiHost};
 use crate::{
     board::{
         Access,
-        event_folder::{EventFolder, not_mounted},
+        event_folder::{EventFolder, not_mounted, read_only},
     },
     ports::{Clock, EventPorts, EventStore, Host, Stamp, Stamps, WallClock},
 };
@@ -22,8 +22,12 @@ pub(super) fn ports(
         let store = EventFolder::open(&sysroot.join(folder), access)?;
         Ok(Box::new(store))
     };
+    let folder = mounts.folder(persistent);
+    let persistent = folder.ok_or_else(not_mounted).and_then(open);
+    let readable = folder.and_then(|folder| read_only(&sysroot.join(folder), &persistent));
     EventPorts {
-        persistent: mounts.folder(persistent).ok_or_else(not_mounted).and_then(open),
+        persistent,
+        read_only: readable.map(|store| Box::new(store) as Box<dyn EventStore>),
         volatile: open(Path::new("/run")),
         stamps: Box::new(host),
     }

@@ -3,7 +3,7 @@ use super::{clock::SimClock, world::Facts};
 use crate::{
     board::{
         Access, Meter,
-        event_folder::{EventFolder, not_mounted},
+        event_folder::{EventFolder, not_mounted, read_only},
     },
     ports::{EventPorts, EventStore, Stamp, Stamps, WallClock},
 };
@@ -35,7 +35,9 @@ pub(super) fn ports(
         None => Err(not_mounted()),
     };
     let stamps = SimStamps { facts: facts.clone(), boot, clock };
-    EventPorts { persistent, volatile: open("run", false), stamps: Box::new(stamps) }
+    let readable = read_only(&folder.join("persistent"), &persistent);
+    let read_only = readable.map(|store| Box::new(store) as Box<dyn EventStore>);
+    EventPorts { persistent, read_only, volatile: open("run", false), stamps: Box::new(stamps) }
 }
 
 /// A folder that nothing reaches any more once the power is gone, and that may be full.
@@ -76,8 +78,8 @@ impl EventStore for SimStore {
         self.check()?;
         self.inner.remove(name)
     }
-    fn folder(&self) -> Option<PathBuf> {
-        self.inner.folder()
+    fn folders(&self) -> Vec<PathBuf> {
+        self.inner.folders()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     board,
     config::{self, Program, Settings},
     daemon::Handle,
-    events::{Entry, Filter, Kind, Reading},
+    events::{Entry, Filter, Kind, Reading, readable},
     http_client,
     metrics::Format,
     notify::{
@@ -149,7 +149,7 @@ impl Outside for HostOutside {
     }
 
     fn events(&mut self, after: u64, most: usize) -> io::Result<(Vec<Entry>, u64)> {
-        let mut store = self.read_only.events().map_err(io::Error::other)?.store()?;
+        let mut store = readable(self.read_only.events().map_err(io::Error::other)?)?;
         let reading = Reading::after(&mut *store, after)?;
         if most == 0 {
             return Ok((Vec::new(), reading.fold.seq));

@@ -5,7 +5,7 @@ use crate::{
     Device, Error,
     board::Access,
     daemon::{Handle, Health, Sick, Vitals},
-    events::{Kind, Reading},
+    events::{Kind, Reading, readable},
     ports::{Clock, Host},
     steps::health::Rounds,
 };
@@ -52,7 +52,7 @@ pub(super) fn start(read_only: &ReadOnlyDevice, handle: &Arc<Handle>) {
 
 /// What the log says of the health of the running release.
 fn known(read_only: &ReadOnlyDevice) -> Option<bool> {
-    let mut store = read_only.events().ok()?.store().ok()?;
+    let mut store = readable(read_only.events().ok()?).ok()?;
     Reading::after(&mut *store, u64::MAX).ok()?.fold.remembered.healthy
 }
 

@@ -309,6 +309,7 @@ impl Pi {
         let promising = Promising { inner, card: self.card.clone(), appended: Vec::new() };
         let ports = EventPorts {
             persistent: Ok(Box::new(promising)),
+            read_only: None,
             volatile: Err(io::ErrorKind::NotFound.into()),
             stamps: Box::new(Noon(self.boot_id)),
         };
