@@ -63,6 +63,14 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// It lies in a folder that is read.
+    #[error("{path} lies in {input}, which is read: it would become a part of itself; write it elsewhere", path = path.display(), input = input.display())]
+    InInput {
+        /// The output.
+        path: PathBuf,
+        /// The folder.
+        input: PathBuf,
+    },
     /// The file system has no files of that size.
     #[error("{path} would be larger than a file can be here", path = path.display())]
     TooLarge {
@@ -165,16 +173,29 @@ impl NewFile {
     }
 }
 
-/// Refuse to replace an input by the output.
+/// Refuse to replace an input by the output, and to write it, or temporary files beside it, into a folder that is read.
 pub(crate) fn not_an_input<'a>(
     out: &Path,
     inputs: impl IntoIterator<Item = &'a Path>,
 ) -> Result<(), OutputError> {
-    let Ok(there) = out.canonicalize() else { return Ok(()) };
-    match inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|i| i == there)) {
-        true => Err(OutputError::Input { path: out.into() }),
-        false => Ok(()),
+    let there = out.canonicalize().ok();
+    let folder = folder(out).canonicalize().ok();
+    for input in inputs.into_iter().filter_map(|input| Some((input, input.canonicalize().ok()?))) {
+        let (input, real) = input;
+        if there.as_ref() == Some(&real) {
+            return Err(OutputError::Input { path: out.into() });
+        }
+        if real.is_dir() && folder.as_ref().is_some_and(|folder| folder.starts_with(&real)) {
+            return Err(OutputError::InInput { path: out.into(), input: input.into() });
+        }
     }
+    Ok(())
+}
+
+/// Where temporary files of an output go: the folder that TMPDIR names, or else the output's, which has room for large files.
+pub(crate) fn temporary_folder(out: &Path) -> PathBuf {
+    let named = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
+    named.map_or_else(|| folder(out).into(), PathBuf::from)
 }
 
 /// Write a small file durably.

@@ -4,6 +4,7 @@ use crate::archive::{ArchivePlan, TreeError};
 use crate::clock::Stopwatch;
 use crate::disk::{self, Dissected};
 use crate::oci::{ContainersPlan, Layer};
+use crate::output::temporary_folder;
 use crate::progress::{Progress, Stage};
 use crate::volume::kernels::LargeFile;
 use crate::volume::tree::Tree;
@@ -191,7 +192,7 @@ pub(super) fn plan(options: &BuildOptions, progress: &dyn Progress) -> Result<Pl
         Input::Disk(disk) => {
             let parts = disk::dissect(disk, options.root.as_ref(), epoch, size, &options.out, progress)?;
             parts.dissected.notes.iter().for_each(|note| progress.note(note));
-            let boot = BootSource::Tree(&disk.image, parts.boot);
+            let boot = BootSource::Tree { image: &disk.image, tree: parts.boot, label: parts.label };
             let (artifacts, durable) = image(options, boot, &parts.system, progress)?;
             Ok(Plans {
                 artifacts,
@@ -236,17 +237,26 @@ fn twice(boot: &[LargeFile], system: &[LargeFile]) -> Vec<String> {
 /// Where a boot volume comes from.
 enum BootSource<'a> {
     Path(&'a Path),
-    /// A disk image's, and the path of the image for messages.
-    Tree(&'a Path, Tree),
+    /// A disk image's.
+    Tree {
+        /// The path of the image, for messages.
+        image: &'a Path,
+        tree: Tree,
+        label: Option<String>,
+    },
 }
 
 fn plan_boot(options: &BuildOptions, source: BootSource<'_>) -> Result<VolumePlan, VolumeError> {
     let id = VolumeId::from_name(&format!("{}/{}", options.product, VolumeKind::Boot));
     let (size, flow, plain) = (options.boot_size, options.flow, options.plain_boot);
-    let boot = BootOptions { size, flow, plain, ..BootOptions::new(id, options.build_time) };
+    let temp_dir = Some(temporary_folder(&options.out));
+    let mut boot = BootOptions { size, flow, plain, temp_dir, ..BootOptions::new(id, options.build_time) };
     match source {
         BootSource::Path(path) => open_boot(path, &boot),
-        BootSource::Tree(image, tree) => volume::plan_boot(image, InputKind::Fat, tree, &boot, Vec::new()),
+        BootSource::Tree { image, tree, label } => {
+            boot.label = label.filter(|label| volume::fat::is_label(label)).unwrap_or(boot.label);
+            volume::plan_boot(image, InputKind::Fat, tree, &boot, Vec::new())
+        }
     }
 }
 
@@ -255,8 +265,7 @@ fn plan_system(options: &BuildOptions, path: &Path) -> Result<VolumePlan, Volume
     let (size, owner, backend) = (options.system_size, options.owner, options.backend);
     // A disk image's has it already.
     let root = options.root.clone().filter(|_| matches!(options.input, Input::Volumes { .. }));
-    open_system(
-        path,
-        &SystemOptions { size, owner, backend, root, ..SystemOptions::new(id, options.build_time) },
-    )
+    let temp_dir = Some(temporary_folder(&options.out));
+    let system = SystemOptions::new(id, options.build_time);
+    open_system(path, &SystemOptions { size, owner, backend, root, temp_dir, ..system })
 }

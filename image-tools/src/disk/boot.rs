@@ -2,7 +2,7 @@
 use super::{DiskError, cmdline};
 use crate::volume::fat::{self, BootFile};
 use crate::volume::tree::Tree;
-use crate::volume::{config_txt, uboot};
+use crate::volume::{config_txt, raw_text, uboot};
 use std::path::Path;
 
 /// What `config.txt` gets at its end. The filter `[boot_partition=N]` needs firmware of 2025-03 or later; older firmware
@@ -25,9 +25,13 @@ pub(super) fn edit(
     };
     let config_file = fat::find(&files, "config.txt");
     let config = text(config_file)?;
-    let prefix = config_txt::value(&config, "os_prefix").unwrap_or_default();
-    let name = config_txt::value(&config, "cmdline").unwrap_or("cmdline.txt");
+    let whole = config_txt::whole(&config, &mut |name| text(fat::find(&files, name)))?;
+    let prefix = config_txt::value(&whole, "os_prefix").unwrap_or_default();
+    let name = config_txt::value(&whole, "cmdline").unwrap_or("cmdline.txt");
     let name = format!("{prefix}{name}");
+    // As the file system has it, if it is more than ASCII.
+    let name = raw_text::utf8(&name).unwrap_or(name);
+    let prefix = raw_text::utf8(prefix).unwrap_or_else(|| prefix.to_owned());
     let cmdline_file = fat::find(&files, &name);
     let made = cmdline::for_slots(&text(cmdline_file)?);
 
@@ -60,9 +64,37 @@ pub(super) fn edit(
         (path("config.txt", config_file), with_block(&config)),
     ];
     for (path, text) in slots.into_iter().chain(others) {
-        tree.put_file(&path, text.as_bytes(), epoch, Some(temp_dir))?;
+        tree.put_file(&path, &raw_text::encode(&text), epoch, Some(temp_dir))?;
     }
+    done.extend(other_loader(&files, &whole));
     Ok(done)
+}
+
+/// What boot loaders that the firmware may start read instead of `cmdline.txt`.
+const LOADER_FILES: [&str; 7] = [
+    "extlinux/extlinux.conf",
+    "boot.scr",
+    "boot.scr.uimg",
+    "uEnv.txt",
+    "loader/loader.conf",
+    "grub/grub.cfg",
+    "EFI/BOOT/BOOTAA64.EFI",
+];
+
+/// Whether the firmware starts another boot loader, whose root file system is named where nothing is edited.
+fn other_loader(files: &[BootFile], config: &str) -> Option<String> {
+    let kernel = config_txt::value(config, "kernel").unwrap_or_default();
+    let name = kernel.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    if !["u-boot", "uboot", "rpi_efi", "grub", "barebox"].iter().any(|begin| name.starts_with(begin)) {
+        return None;
+    }
+    let found: Vec<&str> = LOADER_FILES.into_iter().filter(|name| fat::find(files, name).is_some()).collect();
+    let read = if found.is_empty() { "its own settings".to_owned() } else { found.join(", ") };
+    Some(format!(
+        "config.txt starts the boot loader {kernel}, which reads {read} and not cmdline.txt: nothing is changed there, and a root file system \
+         named by PARTUUID, UUID, LABEL or device is not on the card of a device; have it name /dev/disk/by-slot, or PARTLABEL=system_a and \
+         system_b, or set kernel= to the kernel itself"
+    ))
 }
 
 /// The text with the block at its end, once.

@@ -24,9 +24,14 @@ pub(super) fn choose(found: &[Found], wanted: Wanted) -> Result<(&Found, &Found)
     };
     let system = match wanted.system {
         Some(number) => given(found, number, Content::Ext, "--system-partition")?,
-        None => best(found, &SYSTEM, |f| f.content == Content::Ext).ok_or(
-            "no root file system that can be edited: none is ext4; unpack the root file system and give it by \
-             --system DIR or --system TAR, with --boot for the boot volume",
+        None => best(found, &SYSTEM, |f| f.content == Content::Ext && !f.is_rootless).ok_or(
+            match found.iter().any(|f| f.content == Content::Ext) {
+                true => "no root file system: no ext4 in it has a folder /etc; choose one by --system-partition N",
+                false => {
+                    "no root file system that can be edited: none is ext4; unpack the root file system and give it by \
+                     --system DIR or --system TAR, with --boot for the boot volume"
+                }
+            },
         )?,
     };
     Ok((boot, system))
@@ -56,7 +61,7 @@ mod tests {
 
     fn found(number: u32, name: &str, content: Content, boots: bool) -> Found {
         let partition = Partition { number, name: name.into(), start: 0, bytes: 1 };
-        Found { partition, content, boots }
+        Found { partition, content, boots, is_rootless: false }
     }
 
     #[track_caller]
@@ -90,6 +95,20 @@ mod tests {
             found(6, "system_b", Content::Ext, false),
         ];
         assert_eq!(chosen(&disk, Wanted::default()), (2, 5));
+    }
+
+    #[test]
+    fn an_ext4_without_etc_is_not_the_root() {
+        let mut disk = [
+            found(1, "", Content::Fat, true),
+            found(2, "system", Content::Ext, false),
+            found(3, "", Content::Ext, false),
+        ];
+        disk[1].is_rootless = true;
+        assert_eq!(chosen(&disk, Wanted::default()), (1, 3));
+        assert_eq!(chosen(&disk, Wanted { boot: None, system: Some(2) }), (1, 2));
+        disk[2].is_rootless = true;
+        assert!(choose(&disk, Wanted::default()).unwrap_err().contains("--system-partition N"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The kernel's command line, for either slot.
+use crate::volume::cmdline::words;
 use bistable_boot::layout::Partition;
 use bistable_boot::{BySlot, Slot};
 
@@ -32,32 +33,31 @@ pub(super) struct Cmdlines {
 
 /// From an image's command line, of which only the first line counts, as for the firmware.
 pub(super) fn for_slots(original: &str) -> Cmdlines {
-    let words: Vec<&str> = original.lines().next().unwrap_or_default().split_whitespace().collect();
+    let words = words(original.lines().next().unwrap_or_default());
     let (mut kept, mut removed, mut added) = (Vec::new(), Vec::new(), Vec::new());
     // Where the first root= is, or would be: at the end.
     let mut root = None;
     for word in words {
         if word.starts_with("root=") {
             root.get_or_insert(kept.len());
-            removed.push(word.to_owned());
-        } else if HOOKS.contains(&word) || FIRST_RUN.iter().any(|begin| word.starts_with(begin)) {
-            removed.push(word.to_owned());
+            removed.push(word);
+        } else if HOOKS.contains(&word.as_str()) || FIRST_RUN.iter().any(|begin| word.starts_with(begin)) {
+            removed.push(word);
         } else {
             kept.push(word);
         }
     }
     let root = root.unwrap_or(kept.len());
     for (begin, word) in ADDED {
-        let there = |w: &&str| if begin.ends_with('=') { w.starts_with(begin) } else { **w == *begin };
+        let there = |w: &String| if begin.ends_with('=') { w.starts_with(begin) } else { *w == begin };
         if !kept.iter().any(there) {
-            kept.push(word);
+            kept.push(word.to_owned());
             added.push(word.to_owned());
         }
     }
     let text = |slot| {
-        let own = format!("root=PARTLABEL={}", Partition::System(slot).name());
         let mut words = kept.clone();
-        words.insert(root, &own);
+        words.insert(root, format!("root=PARTLABEL={}", Partition::System(slot).name()));
         words.join(" ") + "\n"
     };
     Cmdlines { text: BySlot { a: text(Slot::A), b: text(Slot::B) }, removed, added }
@@ -98,6 +98,14 @@ mod tests {
                 2,
                 0,
             ),
+            // Blanks in quotes, two in a row; and a quote that nobody closed.
+            (
+                "root=x rootwait dyndbg=\"file  drivers/mmc/* +p\" systemd.run=\"/bin/sh -c /boot/firstrun.sh\" quiet",
+                "root=PARTLABEL=system_X rootwait dyndbg=\"file  drivers/mmc/* +p\" quiet panic=5 watchdog_disarm=0\n",
+                2,
+                2,
+            ),
+            ("rootwait \"a b", "rootwait \"a b\" root=PARTLABEL=system_X panic=5 watchdog_disarm=0\n", 0, 2),
             ("", "root=PARTLABEL=system_X rootwait panic=5 watchdog_disarm=0\n", 0, 3),
             ("quiet\nignored", "quiet root=PARTLABEL=system_X rootwait panic=5 watchdog_disarm=0\n", 0, 3),
             (

@@ -94,6 +94,8 @@ pub(super) struct Found {
     pub(super) content: Content,
     /// Whether it is a FAT with something that the Pi's firmware starts from.
     pub(super) boots: bool,
+    /// Whether it is an ext4 without a folder /etc, such as one of settings.
+    pub(super) is_rootless: bool,
 }
 
 impl fmt::Display for Found {
@@ -102,6 +104,9 @@ impl fmt::Display for Found {
         write!(f, "  {number}: {} at byte {start}: {}", Bytes(*bytes), self.content.name())?;
         if self.boots {
             f.write_str(" with boot files")?;
+        }
+        if self.is_rootless {
+            f.write_str(" without a folder /etc")?;
         }
         if !name.is_empty() {
             write!(f, ", named {name:?}")?;

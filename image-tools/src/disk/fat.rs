@@ -62,6 +62,20 @@ fn open<'a>(disk: &'a File, partition: &Partition) -> Result<Volume<'a>, String>
     FatVolume::open(part).map_err(|e| e.to_string())
 }
 
+/// The volume's label: that in the root folder, which is the one that programs look for, or else the boot sector's.
+pub(super) fn label(disk: &File, partition: &Partition) -> Option<String> {
+    let volume = open(disk, partition).ok()?;
+    let mut entries = volume.root_dir().entries();
+    for _ in 0..ENTRIES {
+        let Some(Ok(DirectoryEntry::Entry(entry))) = entries.next_entry() else { break };
+        if entry.attributes().bits() & LABEL != 0 {
+            return Some(entry.name().trim_end().to_owned());
+        }
+    }
+    let info = volume.volume_info().volume_label().to_owned();
+    Some(info).filter(|label| !label.is_empty() && label != "NO NAME")
+}
+
 /// Whether there is something in its root folder that the Pi's firmware starts from.
 pub(super) fn boots(disk: &File, partition: &Partition) -> bool {
     let Ok(volume) = open(disk, partition) else { return false };

@@ -45,13 +45,21 @@ pub(super) fn rewrite(original: &str, unit: PersistentUnit) -> Fstab {
                     _ => {
                         let options = rest.first().copied().unwrap_or_default();
                         let needed = !options.split(',').any(|o| matches!(o, "nofail" | "noauto"));
-                        if needed && by_id(spec) {
+                        if by_card_number(spec) {
                             made.notes.push(format!(
-                                "/etc/fstab mounts {spec} at {at}: a card made from this release has no such partition, \
-                                 and the boot would wait for it; take the line out of the image or add nofail"
+                                "took {spec} at {at} out of /etc/fstab: on a card with two slots another volume has that number; what \
+                                 outlives updates belongs onto /persistent"
                             ));
+                            Some(format!("# On the image's card: {line}"))
+                        } else {
+                            if needed && by_device(spec) && !is_virtual(spec) {
+                                made.notes.push(format!(
+                                    "/etc/fstab mounts {spec} at {at}: a card made from this release has no such partition, \
+                                     and the boot would wait for it; take the line out of the image or add nofail"
+                                ));
+                            }
+                            None
                         }
-                        None
                     }
                 }
             }
@@ -68,8 +76,20 @@ pub(super) fn rewrite(original: &str, unit: PersistentUnit) -> Fstab {
 }
 
 /// A partition of some card, that isn't chosen by slot already.
-fn by_device(spec: &str) -> bool {
+pub(super) fn by_device(spec: &str) -> bool {
     !spec.starts_with("/dev/disk/by-slot/") && (by_id(spec) || spec.starts_with("/dev/"))
+}
+
+/// A partition of the card by its number: `/dev/mmcblk0p5`.
+pub(super) fn by_card_number(spec: &str) -> bool {
+    spec.strip_prefix("/dev/mmcblk").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// What the system makes itself.
+fn is_virtual(spec: &str) -> bool {
+    ["/dev/loop", "/dev/zram", "/dev/mapper/", "/dev/ram", "/dev/fuse", "/dev/shm", "/dev/nbd"]
+        .iter()
+        .any(|begin| spec.starts_with(begin))
 }
 
 fn by_id(spec: &str) -> bool {
@@ -151,6 +171,27 @@ mod tests {
     fn a_partition_that_will_not_be_there_is_told() {
         assert_eq!(rewrite("UUID=3 /data ext4 defaults 0 2", PersistentUnit::None).notes.len(), 1);
         assert_eq!(rewrite("UUID=3 none swap", PersistentUnit::None).notes.len(), 1);
+        for spec in ["/dev/disk/by-uuid/1111", "/dev/sda1", "/dev/nvme0n1p3"] {
+            assert_eq!(
+                rewrite(&format!("{spec} /srv ext4 defaults"), PersistentUnit::None).notes.len(),
+                1,
+                "{spec}"
+            );
+            assert!(rewrite(&format!("{spec} /srv ext4 nofail"), PersistentUnit::None).notes.is_empty());
+        }
+        for spec in ["/dev/zram0", "/dev/mapper/x", "/dev/loop3"] {
+            assert!(
+                rewrite(&format!("{spec} none swap sw"), PersistentUnit::None).notes.is_empty(),
+                "{spec}"
+            );
+        }
+        // Another slot has the number: nofail makes that no better.
+        for options in ["defaults", "nofail", "noauto"] {
+            let made = rewrite(&format!("/dev/mmcblk0p5 /data ext4 {options} 0 2"), PersistentUnit::None);
+            assert_eq!(made.notes.len(), 1);
+            assert!(made.text.starts_with("# On the image's card: /dev/mmcblk0p5 /data"), "{}", made.text);
+            assert_eq!(rewrite(&made.text, PersistentUnit::None).text, made.text);
+        }
         assert!(
             rewrite("UUID=3 /data ext4 nofail 0 2\n/swap none swap sw 0 0", PersistentUnit::None)
                 .notes

@@ -30,7 +30,7 @@ pub use error::DiskError;
 pub use table::TableKind;
 pub(crate) use table::read as read_table;
 
-use crate::output::OutputError;
+use crate::output::{self, OutputError};
 use crate::progress::{Progress, Stage};
 use crate::root::SignedRoot;
 use crate::volume::tree::Tree;
@@ -85,16 +85,16 @@ pub(crate) struct Parts {
     pub(crate) folder: TempDir,
     /// The boot volume's files.
     pub(crate) boot: Tree,
+    /// The boot volume's label, by which programs of the image may look for it; none if it has no name.
+    pub(crate) label: Option<String>,
     /// The system volume's image.
     pub(crate) system: PathBuf,
     pub(crate) dissected: Dissected,
 }
 
-/// Where temporary files go: the folder that TMPDIR names, or else the output's, which has room for large files.
+/// Where temporary files go.
 fn temporary(out: &Path) -> Result<TempDir, DiskError> {
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder =
-        std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or(parent.into(), PathBuf::from);
+    let folder = output::temporary_folder(out);
     let made = tempfile::Builder::new().prefix(".bistable-image.").tempdir_in(&folder);
     Ok(made.map_err(OutputError::io("make a temporary folder in", &folder))?)
 }
@@ -118,7 +118,8 @@ pub(crate) fn dissect(
         let content = content::sniff(&disk.file, partition.start, partition.bytes);
         let content = content.map_err(DiskError::read("read", image))?;
         let boots = content == Content::Fat && fat::boots(&disk.file, &partition);
-        found.push(Found { partition, content, boots });
+        let is_rootless = content == Content::Ext && view::is_rootless(&disk.file, &partition);
+        found.push(Found { partition, content, boots, is_rootless });
     }
     let wanted = choose::Wanted { boot: options.boot_partition, system: options.system_partition };
     let (boot, system) = choose::choose(&found, wanted).map_err(|why| {
@@ -127,6 +128,7 @@ pub(crate) fn dissect(
     })?;
 
     let (boot, system) = (&boot.partition, &system.partition);
+    let label = fat::label(&disk.file, boot);
     let mut tree = fat::read(image, &disk.file, boot, epoch, folder.path())?;
     let mut notes = boot::edit(image, &mut tree, epoch, folder.path())?;
 
@@ -171,7 +173,7 @@ pub(crate) fn dissect(
     progress.end(Stage::Edit);
     let dissected =
         Dissected { table: kind, boot_partition: boot.number, system_partition: system.number, notes };
-    Ok(Parts { folder, boot: tree, system: copy, dissected })
+    Ok(Parts { folder, boot: tree, label, system: copy, dissected })
 }
 
 /// What a device that runs this system could not do: take the next update, or end a trial in which it hangs.

@@ -3,6 +3,7 @@
 use super::fstab;
 use super::view::{Attributes, Entry, View};
 use crate::output::read_limited;
+use crate::volume::raw_text;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -80,6 +81,7 @@ pub(super) fn decide(
     let mtime = i64::try_from(epoch).unwrap_or(i64::MAX);
     let new = |mode| Attributes { mode, uid: 0, gid: 0, mtime };
     fstab(view, new(0o644), edits, notes)?;
+    units(view, edits, notes)?;
     machine_id(view, edits, notes)?;
     first_boot(view, new(0o777), edits, notes)?;
     match view.entry("/persistent")? {
@@ -104,7 +106,7 @@ fn fstab(view: &dyn View, new: Attributes, edits: &mut Edits, notes: &mut Vec<St
     if edits.contains_key(&path) {
         return Ok(()); // The overlay brings one.
     }
-    let text = String::from_utf8(original).map_err(|_| format!("{PATH} is not UTF-8 text"))?;
+    let text = raw_text::decode(&original);
     let unit = match comes(view, edits, "/usr/lib/systemd/system/persistent.mount")? {
         true => fstab::PersistentUnit::Its,
         false => fstab::PersistentUnit::None,
@@ -113,7 +115,27 @@ fn fstab(view: &dyn View, new: Attributes, edits: &mut Edits, notes: &mut Vec<St
     notes.extend(made.notes);
     if made.text != text {
         notes.push(format!("changed {PATH}: the root and boot file systems are those of the running slot"));
-        edits.insert(path, Edit::File(Data::Bytes(made.text.into_bytes()), attributes));
+        edits.insert(path, Edit::File(Data::Bytes(raw_text::encode(&made.text)), attributes));
+    }
+    Ok(())
+}
+
+/// Mount and swap units of the system's own that name a partition of the image's card.
+fn units(view: &dyn View, edits: &Edits, notes: &mut Vec<String>) -> Result<(), String> {
+    for name in view.names(OWN)?.iter().filter(|name| name.ends_with(".mount") || name.ends_with(".swap")) {
+        let path = format!("{OWN}/{name}");
+        if edits.contains_key(&path) || view.entry(&path)? != Some(Entry::File) {
+            continue;
+        }
+        let text = raw_text::decode(&view.read(&path, TEXT)?);
+        let what =
+            text.lines().filter_map(|line| line.trim().strip_prefix("What=")).next_back().map(str::trim);
+        if let Some(what) = what.filter(|what| fstab::by_device(what)) {
+            notes.push(format!(
+                "{path} mounts {what}: a card made from this release has no such partition, or another volume has its number; take the \
+                 unit out of the image, or have it name a link below /dev/disk/by-slot or PARTLABEL=persistent"
+            ));
+        }
     }
     Ok(())
 }
@@ -303,6 +325,21 @@ mod tests {
             matches!(&edits["/etc/systemd/system/rpi-resizerootfs.service"], Edit::Symlink(to, _) if to == "/dev/null")
         );
         assert_eq!(notes.len(), 3);
+    }
+
+    #[test]
+    fn mount_units_of_the_images_card_are_named() {
+        const UNIT: &str = "/etc/systemd/system/data.mount";
+        for (what, count) in
+            [("/dev/mmcblk0p5", 1), ("UUID=1", 1), ("/dev/disk/by-slot/active/boot", 0), ("tmpfs", 0)]
+        {
+            let (edits, notes) = decided(&[
+                ("/etc/fstab", Some(&fstab::rewrite("", fstab::PersistentUnit::None).text)),
+                ("/persistent", None),
+                (UNIT, Some(&format!("[Mount]\nWhat={what}\nWhere=/data\n"))),
+            ]);
+            assert_eq!((edits.len(), notes.len()), (0, count), "{what}: {notes:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ use std::os::unix::fs::FileExt;
 
 /// Bytes in a sector.
 pub(super) const SECTOR: u64 = 512;
+/// Bytes in a sector of other disks.
+const LARGE_SECTOR: u64 = 4096;
 /// Logical partitions; `sfdisk` makes at most 60.
 const LOGICAL: u32 = 60;
 /// Bytes of a GPT's entries: 128 entries of 128 bytes are usual.
@@ -73,8 +75,16 @@ pub(crate) fn read(disk: &File, bytes: u64) -> Result<(TableKind, Vec<Partition>
     let (kind, mut found) = if entries.iter().any(|e| e.kind == PROTECTIVE) {
         let last = (bytes / SECTOR).saturating_sub(1);
         let found = gpt(disk, bytes, 1).or_else(|why| {
-            gpt(disk, bytes, last)
-                .map_err(|_| format!("its GPT is damaged, and so is the copy at its end ({why})"))
+            gpt(disk, bytes, last).map_err(|_| {
+                let mut head = [0; 8];
+                match disk.read_exact_at(&mut head, LARGE_SECTOR) {
+                    Ok(()) if &head == b"EFI PART" => format!(
+                        "its GPT is one of sectors with {LARGE_SECTOR} bytes, as disks have them and cards don't: make the image for \
+                         sectors of {SECTOR} bytes (`sfdisk --sector-size`, `losetup --sector-size`)"
+                    ),
+                    _ => format!("its GPT is damaged, and so is the copy at its end ({why})"),
+                }
+            })
         })?;
         (TableKind::Gpt, found)
     } else {

@@ -35,17 +35,13 @@ pub(super) fn open(path: &Path, folder: &Path, progress: &dyn Progress) -> Resul
         return refuse("no regular file");
     }
     let file = File::open(path).map_err(DiskError::read("open", path))?;
-    let mut head = [0; 6];
+    let mut head = [0; 8];
     let got = read_full(&mut &file, &mut head).map_err(DiskError::read("read", path))?;
     let head = head.get(..got).unwrap_or_default();
     let compression = if head.is_empty() {
         return refuse("an empty file");
-    } else if head.starts_with(b"\x1f\x8b") {
-        Compression::Gzip
-    } else if head.starts_with(b"\xfd7zXZ\0") {
-        Compression::Xz
-    } else if head.starts_with(b"\x28\xb5\x2f\xfd") {
-        Compression::Zstd
+    } else if let Some(compression) = Compression::of(head) {
+        compression
     } else if head.starts_with(b"PK\x03\x04") {
         return refuse("a zip archive: unpack it and give the .img in it");
     } else if head.starts_with(b"BZh") {
@@ -92,7 +88,7 @@ fn unpack(
             // An error of the operating system has a number; one of a decoder hasn't.
             match source.raw_os_error() {
                 Some(_) => DiskError::read("read", path)(source),
-                None => DiskError::Damaged(VolumeError::Damaged { path: path.into(), format, source }),
+                None => DiskError::Damaged(VolumeError::decoder(path.into(), format, source)),
             }
         })?;
         let piece = buffer.get(..got).unwrap_or_default();

@@ -1,7 +1,10 @@
 //! What a root file system holds: the port through which edits are decided, and ext4 behind it.
+use super::table::Partition;
 use crate::volume::{Last, load_ext4, read_link, real_path};
-use ext4_view::{Ext4, Ext4Error, FileType, Path as InnerPath};
+use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Path as InnerPath};
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What is at a path.
@@ -83,6 +86,34 @@ impl Ext4View {
 /// As the reader wants it: the plain conversion panics on names that are too long.
 fn inner(path: &str) -> Result<InnerPath<'_>, String> {
     InnerPath::try_from(path).map_err(|_| format!("{path}: the path is not possible"))
+}
+
+/// A partition of a disk.
+struct Part {
+    disk: File,
+    start: u64,
+    bytes: u64,
+}
+
+impl Ext4Read for Part {
+    fn read(&mut self, start: u64, to: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let is_inside = start.checked_add(to.len() as u64).is_some_and(|end| end <= self.bytes);
+        if !is_inside {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(self.disk.read_exact_at(to, self.start + start)?)
+    }
+}
+
+/// Whether it is an ext4 that can be read and has no folder /etc. Of one that can't be read nothing is known.
+pub(super) fn is_rootless(disk: &File, partition: &Partition) -> bool {
+    let Ok(disk) = disk.try_clone() else { return false };
+    let part = Part { disk, start: partition.start, bytes: partition.bytes };
+    let Ok(fs) = load_ext4(Box::new(part), partition.bytes) else { return false };
+    match fs.symlink_metadata("/etc") {
+        Ok(meta) => meta.file_type() != FileType::Directory,
+        Err(e) => matches!(e, Ext4Error::NotFound),
+    }
 }
 
 impl View for Ext4View {

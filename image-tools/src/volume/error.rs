@@ -43,6 +43,25 @@ pub enum VolumeError {
         /// What the decoder said.
         source: io::Error,
     },
+    /// A compressed archive asks for more memory than it gets.
+    #[error("{path}: the {format} data needs more than the {limit} MiB of memory that unpacking may take; compress it with a smaller \
+             dictionary, as `xz -9` and `zstd -19` do", path = path.display())]
+    Window {
+        /// The archive.
+        path: PathBuf,
+        /// The compression.
+        format: &'static str,
+        /// The limit, in MiB.
+        limit: u64,
+    },
+    /// No room for temporary files.
+    #[error("no room for temporary files in {folder}: set TMPDIR to a folder with more", folder = folder.display())]
+    NoRoom {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file ends before what it announces.
     #[error("{path} is truncated: {what}; make or fetch it again", path = path.display())]
     Truncated {
@@ -89,7 +108,7 @@ pub enum VolumeError {
         limit: usize,
     },
     /// The contents don't fit into the size asked for.
-    #[error("the contents need {needed} bytes, but the volume has {size}; give a size of at least {needed}")]
+    #[error("the contents need {needed} bytes ({} MiB), but the volume has {size}; give a size of at least {needed}", needed.div_ceil(1 << 20))]
     TooSmall {
         /// The size asked for, in bytes.
         size: u64,
@@ -266,6 +285,38 @@ impl VolumeError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+/// What a decoder of xz says of a dictionary that is too large (`LZMA_MEMLIMIT_ERROR` in liblzma), and one of zstd of a window
+/// (`ZSTD_error_frameParameter_windowTooLarge`): neither has a number of its own on the way here.
+const TOO_LARGE: [&str; 3] = ["memory limit", "memory usage limit", "requires too much memory"];
+
+impl VolumeError {
+    /// An error of a decoder: the data is damaged, or asks for more memory than it gets.
+    pub(crate) fn decoder(path: PathBuf, format: &'static str, source: io::Error) -> VolumeError {
+        let said = source.to_string().to_lowercase();
+        if TOO_LARGE.iter().any(|words| said.contains(words)) {
+            let limit = if format == "xz" {
+                super::tar::XZ_MEMORY >> 20
+            } else {
+                (1 << super::tar::ZSTD_WINDOW) >> 20
+            };
+            return VolumeError::Window { path, format, limit };
+        }
+        VolumeError::Damaged { path, format, source }
+    }
+
+    /// For `map_err`: a temporary file in this folder can't be made or written.
+    pub(crate) fn temporary(
+        action: &'static str,
+        folder: &std::path::Path,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let folder = folder.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull => Self::NoRoom { folder, source },
+            _ => Self::Io { action, path: folder, source },
+        }
     }
 }
 

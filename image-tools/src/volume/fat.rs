@@ -56,7 +56,7 @@ pub(crate) fn make(
     let volume =
         FatVolumeFormatter::format(Pages::new(volume_size), settings).map_err(fat("(the volume)"))?;
     let mut pages = volume.into_inner();
-    stamp_label(&mut pages, &params, options.source_date_epoch)?;
+    stamp_label(&mut pages, &params, options)?;
     let volume =
         FatVolume::builder(pages.rewound()).time_provider(&CLOCK).open().map_err(fat("(the volume)"))?;
     write_all(&volume, tree, &items)?;
@@ -64,19 +64,24 @@ pub(crate) fn make(
     let volume = FatVolume::open(volume.into_inner().rewound()).map_err(fat("(the volume)"))?;
     read_back(&volume, tree, &items)?;
     let folder = options.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-    let file =
-        tempfile::tempfile_in(&folder).map_err(VolumeError::io("make a temporary file in", &folder))?;
-    volume.into_inner().store(&file).map_err(VolumeError::io("write a temporary file in", &folder))?;
+    let file = tempfile::tempfile_in(&folder)
+        .map_err(VolumeError::temporary("make a temporary file in", &folder))?;
+    volume.into_inner().store(&file).map_err(VolumeError::temporary("write a temporary file in", &folder))?;
     Ok(file)
 }
 
+/// Whether a volume can have this label.
+pub(crate) fn is_label(label: &str) -> bool {
+    check_label(label).is_ok()
+}
+
 fn check_label(label: &str) -> Result<(), VolumeError> {
-    let allowed =
-        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" !#$%&'()-@^_`{}~".contains(&byte);
+    // Small letters are against the specification; mkfs.fat writes them, and programs look for `system-boot`.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b" !#$%&'()-@^_`{}~".contains(&byte);
     let why = if label.is_empty() || label.len() > 11 {
         "a FAT label has 1 to 11 characters"
     } else if !label.bytes().all(allowed) || label.starts_with(' ') {
-        "a FAT label holds capital letters, digits, spaces and !#$%&'()-@^_`{}~"
+        "a FAT label holds letters, digits, spaces and !#$%&'()-@^_`{}~"
     } else {
         return Ok(());
     };
@@ -93,7 +98,10 @@ fn layout(items: &[Item], options: &BootOptions) -> Result<(FatFormatOptions, Fo
         let settings = settings(size);
         let params = FatVolumeFormatter::calculate_params(&settings).map_err(fat("(the volume)"))?;
         let cluster = u64::from(params.sectors_per_cluster) * 512;
-        let enough = spare(clusters(items, cluster)) <= u64::from(params.cluster_count);
+        // Before FAT32 the root folder has as many places as the formatter gave it; one is the label's.
+        let places = u64::from(params.root_entry_count);
+        let has_places = places == 0 || root_slots(items) < places;
+        let enough = has_places && spare(clusters(items, cluster)) <= u64::from(params.cluster_count);
         Ok::<_, VolumeError>(enough.then_some((settings, params)))
     };
     let fitting = |from: u64, spare| {
@@ -123,7 +131,7 @@ fn layout(items: &[Item], options: &BootOptions) -> Result<(FatFormatOptions, Fo
 
 /// Clusters that the items take.
 fn clusters(items: &[Item], cluster: u64) -> u64 {
-    let root: u64 = items.iter().filter(|item| item.depth == 0).map(slots).sum();
+    let root = root_slots(items);
     let folder = |slots: u64| ((slots + FIXED_SLOTS) * SLOT).div_ceil(cluster);
     let rest: u64 = items
         .iter()
@@ -133,6 +141,11 @@ fn clusters(items: &[Item], cluster: u64) -> u64 {
         })
         .sum();
     folder(root) + rest
+}
+
+/// Directory entries in the root folder, without the label.
+fn root_slots(items: &[Item]) -> u64 {
+    items.iter().filter(|item| item.depth == 0).map(slots).sum()
 }
 
 /// Directory entries of a name: one, and one more for each 13 UTF-16 units of a long name.
@@ -255,8 +268,9 @@ pub(crate) fn read(tree: &Tree, node: NodeId) -> Result<Vec<u8>, VolumeError> {
     Ok(bytes)
 }
 
-/// The formatter stamps the label with the time of day; this replaces it.
-fn stamp_label(pages: &mut Pages, params: &FormatParams, epoch: u64) -> Result<(), VolumeError> {
+/// The formatter stamps the label with the time of day, and knows capital letters only; this replaces both.
+fn stamp_label(pages: &mut Pages, params: &FormatParams, options: &BootOptions) -> Result<(), VolumeError> {
+    let epoch = options.source_date_epoch;
     // On FAT32 the root folder is the first cluster; before that it lies between the tables and the clusters.
     let root_sectors = (u64::from(params.root_entry_count) * SLOT).div_ceil(512);
     let place = (u64::from(params.data_start_sector) - root_sectors) * 512;
@@ -264,6 +278,13 @@ fn stamp_label(pages: &mut Pages, params: &FormatParams, epoch: u64) -> Result<(
     let (date, time) = (stamp.date.to_le_bytes(), stamp.time.to_le_bytes());
     if pages.bytes(place + 11) != [0x08] {
         return Err(VolumeError::Internal("the label is not where it should be".into()));
+    }
+    let label = format!("{:11}", options.label);
+    pages.put(place, label.as_bytes());
+    // In the boot sector, and on FAT32 in its copy: BS_VolLab of the specification.
+    match params.root_entry_count {
+        0 => [71, 6 * 512 + 71].iter().for_each(|at| pages.put(*at, label.as_bytes())),
+        _ => pages.put(43, label.as_bytes()),
     }
     // Creation (tenths of seconds, time, date), access, modification.
     pages.put(place + 13, &[[0].as_slice(), &time, &date, &date].concat());

@@ -8,6 +8,11 @@ const BLOCKS_LOW: usize = 0x04;
 /// How large blocks are: 1024 bytes, that many times doubled.
 const LOG_BLOCK_SIZE: usize = 0x18;
 const BLOCKS_PER_GROUP: usize = 0x20;
+const REVISION: usize = 0x4c;
+const INODE_BYTES: usize = 0x58;
+const INCOMPATIBLE: usize = 0x60;
+/// `INCOMPAT_FILETYPE`: folders say what their entries are.
+const FILE_TYPE: u32 = 2;
 const BLOCKS_HIGH: usize = 0x150;
 /// The most that ext4 knows: blocks of 64 KiB.
 const LOG_BLOCK_SIZE_MAX: u32 = 6;
@@ -45,6 +50,18 @@ fn check(superblock: &[u8; 1024], bytes: u64) -> Result<(), String> {
     if blocks > bytes / block_bytes {
         return Err(format!(
             "its superblock claims {blocks} blocks of {block_bytes} bytes, but the volume has {bytes} bytes"
+        ));
+    }
+    // Sound, and the reader takes neither: it would call the one damaged.
+    const OTHERS: &str = "make it with mke2fs and inodes of 256 bytes (in genimage `use-mke2fs = true`), or give the root file system as a \
+                          folder or a tar by --system, with --boot";
+    let inode_bytes = if field(REVISION) == 0 { 128 } else { field(INODE_BYTES) & 0xffff };
+    if inode_bytes < 256 {
+        return Err(format!("it has inodes of {inode_bytes} bytes, which can't be read here: {OTHERS}"));
+    }
+    if field(INCOMPATIBLE) & FILE_TYPE == 0 {
+        return Err(format!(
+            "it lacks the feature `filetype` (genext2fs makes such), which can't be read here: {OTHERS}"
         ));
     }
     let in_group = field(BLOCKS_PER_GROUP);
@@ -131,8 +148,8 @@ mod tests {
     /// A superblock in an image of 1 MiB, with `number` where the superblock has a field.
     fn superblock(fields: &[(usize, u32)]) -> Vec<u8> {
         let mut image = vec![0; 1 << 20];
-        // 1024 blocks of 1 KiB in one group.
-        for (at, number) in [(0x04, 1024), (0x18, 0), (0x20, 8192)].iter().chain(fields) {
+        // 1024 blocks of 1 KiB in one group, inodes of 256 bytes, and the feature `filetype`.
+        for (at, number) in [(0x04, 1024), (0x18, 0), (0x20, 8192), (0x4c, 1), (0x58, 256), (0x60, 2)].iter().chain(fields) {
             image[1024 + at..1028 + at].copy_from_slice(&number.to_le_bytes());
         }
         image
@@ -140,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_superblock_that_claims_more_than_there_is_is_refused_before_memory_is_taken() {
-        let cases: [(&[(usize, u32)], &str); 7] = [
+        let cases: [(&[(usize, u32)], &str); 10] = [
             (&[(0x18, 7)], "blocks of more than 64 KiB"),
             (&[(0x18, 30)], "blocks of more than 64 KiB"),
             (&[(0x18, u32::MAX)], "blocks of more than 64 KiB"),
@@ -148,6 +165,10 @@ mod tests {
             (&[(0x04, u32::MAX)], "claims 4294967295 blocks"),
             (&[(0x150, u32::MAX)], "claims 18446744069414585344 blocks"),
             (&[(0x20, 1)], "claims groups of 1 blocks"),
+            // As mke2fs made small ones before 1.46.4, ext2's first revision, and genext2fs.
+            (&[(0x58, 128)], "inodes of 128 bytes, which can't be read here"),
+            (&[(0x4c, 0)], "inodes of 128 bytes, which can't be read here"),
+            (&[(0x60, 0)], "lacks the feature `filetype`"),
         ];
         for (fields, text) in cases {
             let image = superblock(fields);

@@ -21,6 +21,7 @@
 //! whether or not they were holes in the source: that is the only rule by which a tar, a directory and a copy
 //! of it give equal images. A swap file, which may have no holes, should be made on the device.
 
+pub(crate) mod cmdline;
 pub(crate) mod config_txt;
 mod content;
 pub mod data;
@@ -38,6 +39,7 @@ mod mke2fs;
 mod options;
 mod plain;
 mod plan;
+pub(crate) mod raw_text;
 pub(crate) mod ready;
 pub(crate) mod system_root;
 mod tar;

@@ -8,10 +8,10 @@ use bistable_boot::Flow;
 use bistable_format::Release;
 
 use super::detect::{self, InputKind};
-use super::error::VolumeError;
+use super::error::{VolumeError, lossy};
 use super::kernels::LargeFile;
 use super::options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
-use super::tree::Tree;
+use super::tree::{ROOT, Tree};
 use super::{dir, ext4, fat, formats, kernels, mke2fs, plain, ready, system_root, tar, uboot};
 
 /// What is streamed at a time, in bytes.
@@ -187,12 +187,36 @@ fn of_tree(
     mut tree: Tree,
     options: &SystemOptions,
 ) -> Result<(Image, u16, Vec<LargeFile>), VolumeError> {
+    container_image(path, &tree)?;
     if let Some(root) = &options.root {
         system_root::add(path, &mut tree, root, options)?;
     }
     let durable = formats::of_tree(path, &mut tree)?;
     let large = kernels::of_tree(&tree)?;
     Ok((Image::Ext4(Box::new(ext4::plan(path, tree, options)?)), durable, large))
+}
+
+/// Refuse what tools of containers make: an image of layers, or one layer with what it deletes of those below.
+fn container_image(path: &Path, tree: &Tree) -> Result<(), VolumeError> {
+    let has = |name: &[u8]| tree.child(ROOT, name).ok().flatten().is_some();
+    let refuse = |found: &str| {
+        Err(VolumeError::WrongInput {
+            path: path.into(),
+            found: found.into(),
+            wanted: "the whole root file system (`podman export` or `docker export` of a container made from it writes one)",
+        })
+    };
+    if has(b"oci-layout") && has(b"index.json") {
+        return refuse("an OCI image, whose layers lie in it as archives");
+    }
+    if has(b"manifest.json") && !has(b"etc") && !has(b"usr") {
+        return refuse("an image as `docker save` writes it, whose layers lie in it as archives");
+    }
+    tree.walk(|at, _, name, _| match name.starts_with(b".wh.") {
+        true => Err(lossy(at)),
+        false => Ok(()),
+    })
+    .or_else(|at| refuse(&format!("a layer of a container image: {at:?} deletes what lies below it")))
 }
 
 fn not_added(what: &str) -> String {

@@ -25,7 +25,7 @@ use crc::{Crc, Table};
 use super::error::VolumeError;
 use super::fat::{self, BootFile};
 use super::tree::Tree;
-use super::{BootOptions, config_txt};
+use super::{BootOptions, cmdline, config_txt, raw_text};
 
 /// The file's name.
 pub(crate) const NAME: &str = "bistable.env";
@@ -62,7 +62,7 @@ fn describe(source: &Path, tree: &Tree, files: &[BootFile]) -> Result<String, Vo
         Some(file) => read_text(source, tree, file),
         None => Ok(String::new()),
     };
-    let config = text("config.txt")?;
+    let config = config_txt::whole(&text("config.txt")?, &mut |name| text(name))?;
     let prefix = config_txt::value(&config, "os_prefix").unwrap_or_default();
     let prefixed = |name: &str| format!("{prefix}{name}");
     let named = |setting: &str, name: &str| {
@@ -94,9 +94,11 @@ fn describe(source: &Path, tree: &Tree, files: &[BootFile]) -> Result<String, Vo
         None => None,
     };
     let cmdline = config_txt::value(&config, "cmdline").unwrap_or("cmdline.txt");
-    let cmdline = text(&prefixed(cmdline))?;
-    let words = cmdline.lines().next().unwrap_or_default().split_whitespace();
-    let cmdline = words.filter(|word| !word.starts_with("root=")).collect::<Vec<_>>().join(" ");
+    let cmdline_file = prefixed(cmdline);
+    let cmdline = raw_text::utf8(text(&cmdline_file)?.lines().next().unwrap_or_default());
+    let cmdline = cmdline.ok_or_else(|| bad(source, format!("{cmdline_file} is not UTF-8 text")))?;
+    let words = cmdline::words(&cmdline).into_iter().filter(|word| !word.starts_with("root="));
+    let cmdline = words.collect::<Vec<_>>().join(" ");
     let loaded = [
         ("kernel", Some(load(kernel)?)),
         ("initrd", initrd.map(load).transpose()?),
@@ -134,13 +136,13 @@ fn load(tree: &Tree, file: &BootFile) -> Result<Loaded, VolumeError> {
     Ok(Loaded { path: file.path.clone(), bytes: file.size.into(), crc: digest.finalize() })
 }
 
-/// A small text file of a boot volume.
+/// A small text file of a boot volume: see [`raw_text`].
 pub(crate) fn read_text(source: &Path, tree: &Tree, file: &BootFile) -> Result<String, VolumeError> {
     let refuse = |why: &str| bad(source, format!("{} {why}", file.path));
     if u64::from(file.size) > TEXT {
         return Err(refuse("has more than 1 MiB, so it is not what its name says"));
     }
-    String::from_utf8(fat::read(tree, file.node)?).map_err(|_| refuse("is not UTF-8 text"))
+    Ok(raw_text::decode(&fat::read(tree, file.node)?))
 }
 
 fn bad(source: &Path, why: String) -> VolumeError {

@@ -33,6 +33,8 @@ pub(super) struct Header {
     pub(super) name: Vec<u8>,
     pub(super) link: Vec<u8>,
     pub(super) size: u64,
+    /// Of a hard link: the size that it names. Whether data follows, writers disagree about.
+    pub(super) link_size: u64,
     pub(super) mode: u16,
     pub(super) uid: i64,
     pub(super) gid: i64,
@@ -110,6 +112,7 @@ impl Header {
             link: raw.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default(),
             // Links and folders may carry a size, but never data.
             size: if has_data { u64::try_from(size).map_err(|_| "the size is negative")? } else { 0 },
+            link_size: if kind == RawKind::HardLink { u64::try_from(size).unwrap_or(0) } else { 0 },
             mode: u16::try_from(mode & 0o7777).unwrap_or(0),
             uid: field("user id", &old.uid)?,
             gid: field("group id", &old.gid)?,

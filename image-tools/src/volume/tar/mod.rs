@@ -9,6 +9,7 @@
 //! without its end mark, and data behind that mark are errors.
 
 mod compression;
+mod gzip;
 mod header;
 mod pax;
 mod sparse;
@@ -144,7 +145,10 @@ impl Archive<'_> {
         let path = components(&name).map_err(|problem| self.problem(&name, problem))?;
         let link = pax.link.take().or(extensions.long_link).unwrap_or_else(|| header.link.clone());
         if header.kind == RawKind::HardLink {
-            return self.hard_link(&name, &path, &link);
+            self.hard_link(&name, &path, &link)?;
+            // The file's bytes again, which POSIX allows: the first name has them already.
+            let size = pax.size.unwrap_or(header.link_size);
+            return if self.stream.has_data(size)? { self.stream.skip(size) } else { Ok(()) };
         }
         let node = Node {
             meta: self.meta(header, &pax).map_err(|problem| self.problem(&name, problem))?,
@@ -230,6 +234,17 @@ impl Archive<'_> {
     fn xattrs(&mut self, name: &[u8], pax: &mut Pax) -> Result<Vec<Xattr>, VolumeError> {
         let mut size = 0;
         let mut found = Vec::new();
+        for what in pax.lost() {
+            let what = match what.strip_prefix("SCHILY.acl.") {
+                Some(_) => format!("the access control list (ACL) {what}"),
+                None => what.to_owned(),
+            };
+            self.warnings.push(format!(
+                "{}: {}: {what} is left out; pack with GNU tar's `tar --xattrs --xattrs-include='*'` to keep it",
+                self.path.display(),
+                lossy(name)
+            ));
+        }
         for (attribute, value) in std::mem::take(&mut pax.xattrs) {
             if !supported(&attribute) {
                 self.warnings.push(format!(
@@ -245,13 +260,6 @@ impl Archive<'_> {
                 return Err(self.problem(name, EntryProblem::BadXattr { name: attribute.into(), why }));
             }
             found.push((attribute, value));
-        }
-        if let Some(what) = pax.ignored.take() {
-            self.warnings.push(format!(
-                "{}: {}: {what} is left out; pack with `tar --xattrs` to keep it",
-                self.path.display(),
-                lossy(name)
-            ));
         }
         Ok(found)
     }

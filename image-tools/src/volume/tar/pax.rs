@@ -1,6 +1,6 @@
 //! PAX extended headers: records `length key=value\n`. Values may hold any byte, newlines and NULs included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::volume::tree::Time;
 
@@ -15,8 +15,8 @@ pub(super) struct Pax {
     pub(super) mtime: Option<Time>,
     pub(super) xattrs: BTreeMap<Box<str>, Box<[u8]>>,
     pub(super) sparse: SparseRecords,
-    /// The key of something that is not taken over, though it belongs to the file.
-    pub(super) ignored: Option<String>,
+    /// Keys of what is not taken over, though it belongs to the file; some may have come under another key as well.
+    ignored: BTreeSet<String>,
 }
 
 /// The records of GNU's sparse formats 0.0, 0.1 and 1.0.
@@ -51,6 +51,15 @@ impl Pax {
             records = records.get(length..).unwrap_or_default();
         }
         Ok(self)
+    }
+
+    /// What is lost, once all records of an entry are read: libarchive writes each attribute twice, its own way first.
+    pub(super) fn lost(&self) -> Vec<&str> {
+        let is_there = |key: &str| {
+            let name = key.strip_prefix("LIBARCHIVE.xattr.");
+            name.is_some_and(|name| self.xattrs.contains_key(name))
+        };
+        self.ignored.iter().map(String::as_str).filter(|key| !is_there(key)).collect()
     }
 
     fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
@@ -93,11 +102,10 @@ impl Pax {
                 if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
                     self.xattrs.insert(name.into(), value.into());
                 } else if key.starts_with("SCHILY.acl.") || key.starts_with("LIBARCHIVE.xattr.") {
-                    let doubled = key
-                        .strip_prefix("LIBARCHIVE.xattr.")
-                        .is_some_and(|name| self.xattrs.contains_key(name));
-                    if !doubled && given {
-                        self.ignored = Some(key.into());
+                    if given {
+                        self.ignored.insert(key.into());
+                    } else {
+                        self.ignored.remove(key);
                     }
                 }
             }
@@ -143,6 +151,18 @@ mod tests {
         let value = b"\x01\0\0\x02\n=\n12 a=b\n\0";
         let pax = Pax::default().read(&record("SCHILY.xattr.security.capability", value)).unwrap();
         assert_eq!(pax.xattrs.get("security.capability").map(|v| &v[..]), Some(&value[..]));
+    }
+
+    #[test]
+    fn only_what_comes_under_no_other_key_is_lost() {
+        let records = [
+            record("LIBARCHIVE.xattr.user.a", b"Yg"),
+            record("LIBARCHIVE.xattr.user.b", b"Yg"),
+            record("SCHILY.acl.access", b"user::rw-,user:1000:rw-"),
+            record("SCHILY.xattr.user.a", b"b"),
+        ];
+        let pax = Pax::default().read(&records.concat()).unwrap();
+        assert_eq!(pax.lost(), ["LIBARCHIVE.xattr.user.b", "SCHILY.acl.access"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::compression::Compression;
-use super::header::{Header, TAR_BLOCK};
+use super::header::{Header, TAR_BLOCK, looks_like_header};
 use super::join;
 use crate::volume::content::{self, PIECE, PIECE_LEN, SPARSE_FROM};
 use crate::volume::data::Range;
@@ -26,6 +26,8 @@ pub(super) struct Stream {
     format: &'static str,
     /// How many bytes were read.
     offset: u64,
+    /// Bytes that were looked at and come next.
+    next: Vec<u8>,
 }
 
 enum Input {
@@ -45,7 +47,7 @@ pub(crate) fn decoder(
     let damaged = |source: io::Error| VolumeError::Damaged { path: path.into(), format, source };
     let decoder: Box<dyn Read> = match compression {
         Compression::None => Box::new(raw),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+        Compression::Gzip => Box::new(super::gzip::Members::new(raw)),
         Compression::Xz => {
             let stream =
                 liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
@@ -67,17 +69,26 @@ impl Stream {
         let len = file.metadata().map_err(VolumeError::io("read", path))?.len();
         if compression == Compression::None {
             let raw = BufReader::with_capacity(BUFFER, file);
-            return Ok(Self { path: path.into(), input: Input::Plain(raw, len), format: "tar", offset: 0 });
+            return Ok(Self {
+                path: path.into(),
+                input: Input::Plain(raw, len),
+                format: "tar",
+                offset: 0,
+                next: Vec::new(),
+            });
         }
         let (decoder, format) = decoder(path, file, compression)?;
         // Many small reads follow; a decoder is slow on those.
         let input = Input::Compressed(Box::new(BufReader::with_capacity(BUFFER, decoder)));
-        Ok(Self { path: path.into(), input, format, offset: 0 })
+        Ok(Self { path: path.into(), input, format, offset: 0, next: Vec::new() })
     }
 
     /// Reads until `buffer` is full or the archive ends.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, VolumeError> {
-        let mut done = 0;
+        let mut done = buffer.len().min(self.next.len());
+        for (to, from) in buffer.iter_mut().zip(self.next.drain(..done)) {
+            *to = from;
+        }
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let got = match &mut self.input {
                 Input::Plain(file, _) => file.read(rest),
@@ -100,7 +111,7 @@ impl Stream {
         if source.raw_os_error().is_some() {
             VolumeError::Io { action: "read", path, source }
         } else {
-            VolumeError::Damaged { path, format: self.format, source }
+            VolumeError::decoder(path, self.format, source)
         }
     }
 
@@ -122,6 +133,19 @@ impl Stream {
     pub(super) fn invalid(&self, why: &str) -> VolumeError {
         let offset = self.offset.saturating_sub(TAR_BLOCK as u64);
         VolumeError::Tar { path: self.path.clone(), offset, why: why.into() }
+    }
+
+    /// Whether data of that many bytes follows a hard link that names a size: GNU tar's and most others' have none, those of POSIX
+    /// (pax, cpio -H ustar) may. Known by what comes next: a header or the end mark, or something else.
+    pub(super) fn has_data(&mut self, size: u64) -> Result<bool, VolumeError> {
+        if size == 0 {
+            return Ok(false);
+        }
+        let mut next = [0; TAR_BLOCK];
+        let got = self.fill(&mut next)?;
+        self.offset -= got as u64;
+        self.next = next.get(..got).unwrap_or_default().to_vec();
+        Ok(!(got < TAR_BLOCK || crate::zero::is_zero(&next) || looks_like_header(&next)))
     }
 
     /// The next block.
@@ -241,7 +265,7 @@ impl Spool {
             None => {
                 let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
                 let file = tempfile::tempfile_in(&folder)
-                    .map_err(VolumeError::io("make a temporary file in", &folder))?;
+                    .map_err(VolumeError::temporary("make a temporary file in", &folder))?;
                 Ok(spool.insert(Self { file, folder, len: 0 }))
             }
         }
@@ -253,7 +277,7 @@ impl Spool {
     }
 
     fn failed(&self) -> impl FnOnce(io::Error) -> VolumeError {
-        VolumeError::io("write a temporary file in", &self.folder)
+        VolumeError::temporary("write a temporary file in", &self.folder)
     }
 
     /// Room for `size` bytes; returns where it begins.
