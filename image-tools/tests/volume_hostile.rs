@@ -167,6 +167,38 @@ fn damaged_compression() {
     }
 }
 
+/// Sound files that need more memory than unpacking may take: making them again the same way would not help.
+#[test]
+fn dictionaries_larger_than_the_memory_that_is_given_are_named() {
+    let whole = tar(&[file("a", "x")]);
+    // An encoder would take the memory itself: only the dictionary's size in the block's header is changed, and the header's checksum.
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    encoder.write_all(&whole).unwrap();
+    let mut xz = encoder.finish().unwrap();
+    // Behind the stream's 12 bytes: size, flags, filter, size of its properties, dictionary (the .xz file format, 3.1 and 5.3.1).
+    assert_eq!(xz[14..16], [0x21, 1]);
+    xz[16] = 36;
+    let end = 12 + (usize::from(xz[12]) + 1) * 4 - 4;
+    let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&xz[12..end]);
+    xz[end..end + 4].copy_from_slice(&sum.to_le_bytes());
+    let error = plan_tar(&xz).unwrap_err();
+    assert!(matches!(error, VolumeError::Window { format: "xz", limit: 256, .. }), "{}", text(&error));
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(28).unwrap();
+    encoder.write_all(&whole).unwrap();
+    let error = plan_tar(&encoder.finish().unwrap()).unwrap_err();
+    assert!(matches!(error, VolumeError::Window { format: "zstd", limit: 128, .. }), "{}", text(&error));
+}
+
+#[test]
+fn images_of_containers_are_no_root_file_systems() {
+    refused(&[file("oci-layout", "{}"), file("index.json", "{}")], &["an OCI image", "export"]);
+    refused(&[file("manifest.json", "[]"), file("c.json", "{}")], &["docker save", "export"]);
+    refused(&[dir("etc"), file("etc/.wh.passwd", "")], &["a layer of a container image", "etc/.wh.passwd"]);
+    // Files of such names in a whole system mean nothing.
+    image_of_tar(&tar(&[dir("etc"), file("manifest.json", "[]")]));
+}
+
 #[test]
 fn unknown_inputs() {
     for (bytes, wanted) in [
@@ -199,6 +231,10 @@ fn harmless_oddities() {
         dir("out"),
         file("out/f", "3"),
         hard_link("link", "/absolute"),
+        // With the file's bytes again, as POSIX allows, and with a size only, as old tars have it.
+        Entry { data: b"1".to_vec(), ..hard_link("second", "/absolute") },
+        Entry { claimed: Some(1), ..hard_link("third", "/absolute") },
+        file("behind", "4"),
         Entry { device: (1, 3), mode: 0o666, ..entry(b'3', "null") },
     ]));
     let fs = mkext4::reader::Fs::open(&image[..]).unwrap();
@@ -208,7 +244,10 @@ fn harmless_oddities() {
     assert_eq!(read("/a/b/c"), b"2");
     assert_eq!(read("/twice"), b"new");
     assert_eq!(read("/out/f"), b"3");
-    assert_eq!(fs.resolve("/link").unwrap(), fs.resolve("/absolute").unwrap());
+    for link in ["/link", "/second", "/third"] {
+        assert_eq!(fs.resolve(link).unwrap(), fs.resolve("/absolute").unwrap());
+    }
+    assert_eq!(read("/behind"), b"4");
     assert_eq!(fs.symlink_target(fs.resolve("/loop").unwrap()).unwrap(), b"loop");
 }
 

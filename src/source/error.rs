@@ -66,6 +66,18 @@ pub enum SourceError {
         /// How long it asks to be left alone (`Retry-After`), if it does.
         retry_after: Option<Duration>,
     },
+    /// An address with a signature in it is not valid any more.
+    #[error("{at}: the server refuses (403): has the address expired?")]
+    Expired {
+        /// Address.
+        at: String,
+    },
+    /// A web page came instead of the file.
+    #[error("{at} answers with a web page: a login page of this network? Log in, or connect another way")]
+    WebPage {
+        /// Address.
+        at: String,
+    },
     /// It failed so often that it is not asked for a while.
     #[error("{at} failed {failures} times in a row and is left alone for {} more s", .left.as_secs())]
     LeftAlone {
@@ -144,11 +156,13 @@ impl SourceError {
             | SourceError::TimedOut { .. }
             | SourceError::TooSlow { .. }
             | SourceError::LeftAlone { .. }
+            | SourceError::WebPage { .. }
             | SourceError::File { .. } => true,
             // RFC 9110: 408 request timeout; RFC 8470: 425 too early; RFC 6585: 429 too many requests.
             SourceError::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
             SourceError::Address { .. }
             | SourceError::NotThere { .. }
+            | SourceError::Expired { .. }
             | SourceError::Refused { .. }
             | SourceError::TooLarge { .. }
             | SourceError::Short { .. }

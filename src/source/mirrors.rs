@@ -114,7 +114,14 @@ impl Source for Mirrors {
                 },
             }
         }
-        if missing { Ok(None) } else { Err(failed) }
+        if !missing {
+            return Err(failed);
+        }
+        // The last one's trouble is what `next` gave back.
+        if failed.is_transport() {
+            self.passing.get_or_insert(failed);
+        }
+        Ok(None)
     }
 
     fn open_range(&mut self, path: &str, span: Span) -> Result<(), SourceError> {
@@ -137,6 +144,10 @@ impl Source for Mirrors {
                 }
             }
         }
+    }
+
+    fn unasked(&mut self) -> Option<SourceError> {
+        self.passing.take()
     }
 
     fn report_corrupt(&mut self) -> Others {
@@ -173,6 +184,23 @@ mod tests {
 
     fn bytes(served: &[Served]) -> Vec<u64> {
         served.iter().map(Served::bytes).collect()
+    }
+
+    /// An empty mirror's answer doesn't hide that another one, which may have the file, couldn't be asked.
+    #[test]
+    fn what_is_missing_on_one_mirror_may_be_on_the_one_that_was_not_asked() {
+        for order in [[0, 1], [1, 0]] {
+            let sources = order.map(|i| -> Box<dyn Source> {
+                let mut memory = Memory::new([]);
+                memory.flaws = [Flaw::Unreachable].into_iter().filter(|_| i == 1).collect();
+                Box::new(memory)
+            });
+            let mut m = Mirrors::new(sources);
+            assert_eq!(m.get("f", 10).unwrap(), None);
+            assert!(matches!(m.unasked(), Some(SourceError::Unreachable { .. })), "{order:?}");
+            assert_eq!(m.get("f", 10).unwrap(), None);
+            assert!(m.unasked().is_none(), "both were asked");
+        }
     }
 
     #[test]

@@ -91,6 +91,11 @@ pub trait Source {
     /// What went wrong on the way; the range is left then, and has to be begun again where it ended.
     fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError>;
 
+    /// What kept a server from being asked for the last small file that wasn't there: it may have it.
+    fn unasked(&mut self) -> Option<SourceError> {
+        None
+    }
+
     /// What was read last is corrupt: ask other servers first from now on, if there are any.
     fn report_corrupt(&mut self) -> Others {
         Others::None
@@ -110,6 +115,9 @@ impl<S: Source + ?Sized, P: DerefMut<Target = S>> Source for P {
     }
     fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceError> {
         (**self).read(into)
+    }
+    fn unasked(&mut self) -> Option<SourceError> {
+        (**self).unasked()
     }
     fn report_corrupt(&mut self) -> Others {
         (**self).report_corrupt()

@@ -151,6 +151,10 @@ impl<S: Source> Source for Retry<S> {
         }
     }
 
+    fn unasked(&mut self) -> Option<SourceError> {
+        self.source.unasked()
+    }
+
     fn report_corrupt(&mut self) -> Others {
         self.source.report_corrupt()
     }

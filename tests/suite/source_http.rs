@@ -133,6 +133,35 @@ fn what_turned_out_wrong_is_not_kept() {
     assert!(http(&server, Limits::default()).get("g", 5_000).unwrap().is_none());
 }
 
+/// What a network's login page answers to everything is a file of no repository, and passes.
+#[test]
+fn login_page_of_a_network_is_not_taken_for_a_file() {
+    let page = |_: &Files, _: &Request| {
+        Reply::new("200 OK", &["Content-Type: text/html; charset=utf-8".into()], b"<html>log in")
+    };
+    let server = always(page);
+    let got = http(&server, Limits::default()).get("g", 5_000).unwrap_err();
+    let read = range(&mut http(&server, Limits::default())).unwrap_err();
+    for e in [got, read] {
+        assert!(matches!(e, SourceError::WebPage { .. }) && e.is_transport(), "{e:?}");
+    }
+}
+
+/// Its query is a secret: it is asked for, and no message shows it.
+#[test]
+fn address_that_was_signed_and_has_expired_is_named_without_its_signature() {
+    let server = always(|_, _| Reply::new("403 Forbidden", &["Content-Length: 0".into()], b""));
+    let address = Address::parse(&format!("{}?X-Amz-Signature=SECRET", server.url("h.bundle"))).unwrap();
+    let mut source = Http::new(address, Limits::default(), Box::new(SystemClock));
+    let e = source.open_range("", Span::WHOLE).and_then(|()| source.read(&mut [0; 9]).map(drop)).unwrap_err();
+    assert!(matches!(e, SourceError::Expired { .. }), "{e:?}");
+    assert!(
+        e.to_string().contains("h.bundle?…: the server refuses (403)") && !e.to_string().contains("SECRET"),
+        "{e}"
+    );
+    assert!(server.requests()[0].path.contains("X-Amz-Signature=SECRET"), "{:?}", server.requests());
+}
+
 /// Kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -145,6 +174,7 @@ enum Kind {
     Short,
     Changed,
     Protocol,
+    WebPage,
     Other,
 }
 
@@ -159,7 +189,9 @@ fn kind(e: &SourceError) -> Kind {
         SourceError::Short { .. } => Kind::Short,
         SourceError::Changed { .. } => Kind::Changed,
         SourceError::Protocol { .. } => Kind::Protocol,
+        SourceError::WebPage { .. } => Kind::WebPage,
         SourceError::Address { .. }
+        | SourceError::Expired { .. }
         | SourceError::LeftAlone { .. }
         | SourceError::TooLarge { .. }
         | SourceError::File { .. }

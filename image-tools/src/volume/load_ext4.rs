@@ -149,7 +149,9 @@ mod tests {
     fn superblock(fields: &[(usize, u32)]) -> Vec<u8> {
         let mut image = vec![0; 1 << 20];
         // 1024 blocks of 1 KiB in one group, inodes of 256 bytes, and the feature `filetype`.
-        for (at, number) in [(0x04, 1024), (0x18, 0), (0x20, 8192), (0x4c, 1), (0x58, 256), (0x60, 2)].iter().chain(fields) {
+        for (at, number) in
+            [(0x04, 1024), (0x18, 0), (0x20, 8192), (0x4c, 1), (0x58, 256), (0x60, 2)].iter().chain(fields)
+        {
             image[1024 + at..1028 + at].copy_from_slice(&number.to_le_bytes());
         }
         image

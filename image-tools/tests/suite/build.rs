@@ -269,3 +269,19 @@ fn the_system_carries_the_root_and_nothing_else_changes() {
     );
     assert!(!options.out.exists());
 }
+
+/// Neither it nor its temporary files become a part of what it is made from.
+#[test]
+fn output_in_a_folder_that_is_read_is_refused() {
+    let product = Product::new();
+    let inside = product.path("system/deep/x.bundle");
+    fs::create_dir_all(inside.parent().unwrap()).unwrap();
+    let mut options = product.options("x.bundle");
+    options.out = inside.clone();
+    let refused = build(&options, &Silent).unwrap_err();
+    assert!(
+        matches!(&refused, BuildError::Output(OutputError::InInput { path, .. }) if *path == inside),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_dir(inside.parent().unwrap()).unwrap().count(), 0);
+}

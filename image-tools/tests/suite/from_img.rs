@@ -243,6 +243,59 @@ fn tools_the_same_image_gives_the_same_bundle_however_it_is_compressed() {
     }
 }
 
+/// What other images have than Raspberry Pi OS: a label that programs look for, a configuration in several files and in Latin-1, a boot loader
+/// of its own, a partition by its number, and another ext4 before the root.
+#[test]
+#[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
+fn tools_nothing_of_an_image_is_lost_without_a_word() {
+    let product = Product::new();
+    let (fat, ext4) = (fat(&product, 40 * MIB), ext4(&product, 32 * MIB, &[]));
+    tool("fatlabel", &[text(&fat), "system-boot"], "");
+    let files = product.path("more");
+    put(
+        &files,
+        &[
+            ("config.txt", b"# K\xfcche\narm_64bit=1\ninclude syscfg.txt\nkernel=u-boot.bin\n"),
+            ("syscfg.txt", b"cmdline=nobtcmd.txt\n"),
+            ("nobtcmd.txt", b"root=LABEL=writable rootwait dyndbg=\"file  a +p\" fixrtc\n"),
+            ("u-boot.bin", b"u"),
+        ],
+    );
+    for name in ["config.txt", "syscfg.txt", "nobtcmd.txt", "u-boot.bin"] {
+        tool("mcopy", &["-o", "-i", text(&fat), text(&files.join(name)), "::"], "");
+    }
+    let fstab = files.join("fstab");
+    fs::write(&fstab, format!("{FSTAB}/dev/mmcblk0p5 /data ext4 defaults 0 2\n")).unwrap();
+    tool(
+        "debugfs",
+        &["-w", "-f", "-", text(&ext4)],
+        &format!("rm /etc/fstab\nwrite {} /etc/fstab\n", text(&fstab)),
+    );
+    let settings = product.path("settings.img");
+    fs::File::create(&settings).unwrap().set_len(8 * MIB).unwrap();
+    tool("mke2fs", &["-q", "-t", "ext4", text(&settings)], "");
+    let script = "label: dos\nstart=8192, size=81920, type=c\nstart=90112, size=16384, type=83\nstart=106496, size=65536, type=83\n";
+    let image = disk(&product, script, &[(4, &fat), (44, &settings), (52, &ext4)], 88);
+    let options = options(&product, &image, "x.bundle");
+    let built = build(&options, &Silent).unwrap();
+    let dissected = built.dissected.unwrap();
+    assert_eq!(dissected.system_partition, 3);
+    let (boot, system) = volumes(&product, &options.out);
+    assert_eq!(tool("blkid", &["-o", "value", "-s", "LABEL", text(&boot)], "").trim(), "system-boot");
+    assert_eq!(
+        on_fat(&boot, "cmdline-b.txt"),
+        "root=PARTLABEL=system_b rootwait dyndbg=\"file  a +p\" fixrtc panic=5 watchdog_disarm=0\n"
+    );
+    let config = Command::new("mtype").args(["-i", text(&boot), "::config.txt"]).output().unwrap().stdout;
+    assert!(config.starts_with(b"# K\xfcche\narm_64bit=1\n"));
+    assert!(
+        in_ext4(&system, "cat /etc/fstab").contains("\n# On the image's card: /dev/mmcblk0p5 /data ext4")
+    );
+    for words in ["took /dev/mmcblk0p5 at /data out of /etc/fstab", "starts the boot loader u-boot.bin"] {
+        assert!(dissected.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", dissected.notes);
+    }
+}
+
 #[test]
 #[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
 fn tools_partitions_of_a_gpt_are_found_by_name() {

@@ -99,6 +99,9 @@ fn tables_that_cannot_be_right() {
         "ends at byte 56320, but the disk has 51200",
     );
     refused(&product, &disk(100, &[(0xee, 1, 99)]), "GPT is damaged");
+    // Of a disk with other sectors.
+    let large = with(disk(100, &[(0xee, 1, 99)]), 8, b"EFI PART");
+    refused(&product, &large, "sectors with 4096 bytes");
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub(super) fn fetch(
         }
     }
     let Some(mut newest) = newest else {
-        // Not even the first one is there: an empty place, or the wrong one.
+        // Not even the first one is there: an empty place, or the wrong one, unless one that couldn't be asked has it.
+        if let Some(e) = source.unasked() {
+            return Err(e.into());
+        }
         return Err(CheckError::NoChannel { at: source.name(), channel: channel.into() });
     };
     // In growing steps until one isn't there, then in halves back to the last that is.

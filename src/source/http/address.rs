@@ -84,13 +84,28 @@ impl Address {
     }
 }
 
+impl Address {
+    /// All of it, for the request. A query may be a secret: presigned addresses have their signature in it.
+    pub fn with_query(&self) -> String {
+        let query = &self.query;
+        format!("{}{query}", Address { query: String::new(), ..self.clone() })
+    }
+
+    /// Whether it has a query.
+    pub fn has_query(&self) -> bool {
+        !self.query.is_empty()
+    }
+}
+
+/// For people: of a query it only shows that there is one.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        write!(f, "{scheme}://{}{}{}", self.host, self.path, self.query)
+        let query = if self.query.is_empty() { "" } else { "?…" };
+        write!(f, "{scheme}://{}{}{query}", self.host, self.path)
     }
 }
 
@@ -106,7 +121,7 @@ mod tests {
             ("https://h/x.bundle?sig=1", "", "https://h/x.bundle?sig=1"),
             ("https://[::1]:80/r", "a", "https://[::1]:80/r/a"),
         ] {
-            assert_eq!(Address::parse(base).unwrap().below(path).unwrap().to_string(), whole);
+            assert_eq!(Address::parse(base).unwrap().below(path).unwrap().with_query(), whole);
         }
         for (base, path) in [("http://h", "../a"), ("http://h", "/a"), ("http://h?q", "a")] {
             assert!(Address::parse(base).unwrap().below(path).is_err(), "{base} {path}");
@@ -114,6 +129,13 @@ mod tests {
         for text in ["http://", "http://user:secret@h/", "ftp://h/", "h/", "http://h h/", "https:h", ""] {
             assert!(matches!(Address::parse(text), Err(SourceError::Address { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_query_is_asked_for_and_never_shown() {
+        let address = Address::parse("https://h/x.bundle?X-Amz-Signature=SECRET").unwrap();
+        assert_eq!(address.with_query(), "https://h/x.bundle?X-Amz-Signature=SECRET");
+        assert_eq!(address.to_string(), "https://h/x.bundle?…");
     }
 
     #[test]
@@ -127,7 +149,7 @@ mod tests {
             ("x?y=a:b", "https://h/r/a/x?y=a:b"),
             ("?y", "https://h/r/a/?y"),
         ] {
-            assert_eq!(base.follow(location).unwrap().to_string(), whole, "{location}");
+            assert_eq!(base.follow(location).unwrap().with_query(), whole, "{location}");
         }
         for location in ["ftp://h/x", "file:///etc/passwd", "https://", "mailto:a"] {
             assert!(base.follow(location).is_err(), "{location}");

@@ -67,6 +67,13 @@ pub(super) fn has_content_encoding(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// Whether it is a page for a browser: no file of a repository is one, but a network's login page comes in place of any.
+pub(super) fn is_web_page(headers: &HeaderMap) -> bool {
+    let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
 /// The validator, weak or strong.
 pub(super) fn etag(headers: &HeaderMap) -> Option<&str> {
     text(headers, header::ETAG).map(str::trim).filter(|e| !e.is_empty() && e.len() <= ETAG_MAX)
@@ -100,6 +107,22 @@ mod tests {
         ] {
             assert_eq!(ContentRange::parse(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn pages_for_browsers() {
+        for (value, is_page) in [
+            ("text/html", true),
+            ("TEXT/HTML; charset=utf-8", true),
+            ("application/xhtml+xml", true),
+            ("text/plain", false),
+            ("application/octet-stream", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(is_web_page(&headers), is_page, "{value}");
+        }
+        assert!(!is_web_page(&HeaderMap::new()));
     }
 
     #[test]

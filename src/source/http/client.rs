@@ -69,7 +69,7 @@ impl Client {
         let mut address = address.clone();
         for _ in 0..=self.limits.redirects {
             let longest = self.limits.rate.longest(bytes);
-            let mut request = self.agent(address.scheme).get(address.to_string());
+            let mut request = self.agent(address.scheme).get(address.with_query());
             for (name, value) in headers {
                 request = request.header(*name, value);
             }

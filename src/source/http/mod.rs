@@ -24,8 +24,8 @@ pub use rate::Rate;
 use super::{Others, Source, SourceError, Span};
 use crate::ports::Clock;
 use answer::{
-    ContentRange, content_length, content_range, content_total, etag, has_content_encoding, refusal,
-    strong_etag,
+    ContentRange, content_length, content_range, content_total, etag, has_content_encoding, is_web_page,
+    refusal, strong_etag,
 };
 use cache::Cached;
 use client::Client;
@@ -155,6 +155,10 @@ impl Http {
         let most = span.to.unwrap_or(bistable_format::limits::VOLUME_DATA.saturating_mul(2));
         let response = self.client.get(&address, &headers, most)?;
         let length = content_length(response.headers());
+        // Before anything is remembered of the file.
+        if matches!(response.status().as_u16(), 200 | 206) && is_web_page(response.headers()) {
+            return Err(SourceError::WebPage { at: address.to_string() });
+        }
         let (at, end, part) = match response.status().as_u16() {
             206 if span != Span::WHOLE => {
                 let range = content_range(response.headers())
@@ -177,6 +181,8 @@ impl Http {
                 }
                 (0, length, false)
             }
+            // An address that was presigned has expired, or its signature is wrong.
+            403 if address.has_query() => return Err(SourceError::Expired { at: address.to_string() }),
             // 403, too: so a bucket answers for what isn't there, to those who may read but not list.
             403 | 404 | 410 => return Err(SourceError::NotThere { at: address.to_string() }),
             // The file ends before the range begins.
@@ -285,6 +291,9 @@ impl Source for Http {
             // As for a range.
             403 | 404 | 410 => return Ok(None),
             _ => return Err(refusal(at, &response)),
+        }
+        if is_web_page(response.headers()) {
+            return Err(SourceError::WebPage { at });
         }
         if content_length(response.headers()).is_some_and(|length| length > limit) {
             return Err(SourceError::TooLarge { at, limit });
