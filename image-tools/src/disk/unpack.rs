@@ -3,7 +3,7 @@ use super::DiskError;
 use super::content::{self, Content};
 use crate::output::OutputError;
 use crate::progress::{Progress, Stage};
-use crate::volume::{Compression, VolumeError, decoder};
+use crate::volume::{Compression, decoder, decoder_failed};
 use crate::zero::is_zero;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
@@ -88,7 +88,7 @@ fn unpack(
             // An error of the operating system has a number; one of a decoder hasn't.
             match source.raw_os_error() {
                 Some(_) => DiskError::read("read", path)(source),
-                None => DiskError::Damaged(VolumeError::decoder(path.into(), format, source)),
+                None => DiskError::Damaged(decoder_failed(path, format, source)),
             }
         })?;
         let piece = buffer.get(..got).unwrap_or_default();

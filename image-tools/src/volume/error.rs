@@ -288,25 +288,7 @@ impl VolumeError {
     }
 }
 
-/// What a decoder of xz says of a dictionary that is too large (`LZMA_MEMLIMIT_ERROR` in liblzma), and one of zstd of a window
-/// (`ZSTD_error_frameParameter_windowTooLarge`): neither has a number of its own on the way here.
-const TOO_LARGE: [&str; 3] = ["memory limit", "memory usage limit", "requires too much memory"];
-
 impl VolumeError {
-    /// An error of a decoder: the data is damaged, or asks for more memory than it gets.
-    pub(crate) fn decoder(path: PathBuf, format: &'static str, source: io::Error) -> VolumeError {
-        let said = source.to_string().to_lowercase();
-        if TOO_LARGE.iter().any(|words| said.contains(words)) {
-            let limit = if format == "xz" {
-                super::tar::XZ_MEMORY >> 20
-            } else {
-                (1 << super::tar::ZSTD_WINDOW) >> 20
-            };
-            return VolumeError::Window { path, format, limit };
-        }
-        VolumeError::Damaged { path, format, source }
-    }
-
     /// For `map_err`: a temporary file in this folder can't be made or written.
     pub(crate) fn temporary(
         action: &'static str,

@@ -54,4 +54,4 @@ pub(crate) use load_ext4::{Last, load_ext4, read_link, real_path};
 pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 pub use plan::{VolumePlan, open_boot, open_system};
 pub(crate) use plan::{open_tree, plan_boot};
-pub(crate) use tar::{Compression, ZSTD_WINDOW, decoder, looks_like_header};
+pub(crate) use tar::{Compression, ZSTD_WINDOW, decoder, decoder_failed, looks_like_header};

@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub(crate) use compression::Compression;
 pub(crate) use header::looks_like_header;
-pub(crate) use stream::{XZ_MEMORY, ZSTD_WINDOW, decoder};
+pub(crate) use stream::{XZ_MEMORY, ZSTD_WINDOW, decoder, decoder_failed};
 
 use super::content::PIECE;
 use super::data::{FileData, Range, Source};

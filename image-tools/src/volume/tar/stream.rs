@@ -63,6 +63,21 @@ pub(crate) fn decoder(
     Ok((decoder, format))
 }
 
+/// What a decoder of xz says of a dictionary that is too large (`LZMA_MEMLIMIT_ERROR` in liblzma), and one of zstd of a window
+/// (`ZSTD_error_frameParameter_windowTooLarge`): neither has a number of its own on the way here.
+const TOO_LARGE: [&str; 3] = ["memory limit", "memory usage limit", "requires too much memory"];
+
+/// An error of a decoder: the data is damaged, or asks for more memory than it gets.
+pub(crate) fn decoder_failed(path: &Path, format: &'static str, source: io::Error) -> VolumeError {
+    let said = source.to_string().to_lowercase();
+    let path = path.into();
+    if TOO_LARGE.iter().any(|words| said.contains(words)) {
+        let limit = if format == "xz" { XZ_MEMORY } else { 1 << ZSTD_WINDOW };
+        return VolumeError::Window { path, format, limit: limit >> 20 };
+    }
+    VolumeError::Damaged { path, format, source }
+}
+
 impl Stream {
     pub(super) fn open(path: &Path, compression: Compression) -> Result<Self, VolumeError> {
         let file = File::open(path).map_err(VolumeError::io("open", path))?;
@@ -111,7 +126,7 @@ impl Stream {
         if source.raw_os_error().is_some() {
             VolumeError::Io { action: "read", path, source }
         } else {
-            VolumeError::decoder(path, self.format, source)
+            decoder_failed(&path, self.format, source)
         }
     }
 
