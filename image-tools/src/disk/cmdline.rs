@@ -98,7 +98,7 @@ mod tests {
                 2,
                 0,
             ),
-            // Blanks in quotes, two in a row; and a quote that nobody closed.
+            // Blanks in quotes, two in a row; and a quote that is left open.
             (
                 "root=x rootwait dyndbg=\"file  drivers/mmc/* +p\" systemd.run=\"/bin/sh -c /boot/firstrun.sh\" quiet",
                 "root=PARTLABEL=system_X rootwait dyndbg=\"file  drivers/mmc/* +p\" quiet panic=5 watchdog_disarm=0\n",
