@@ -16,9 +16,10 @@ use bistable::{
         schedule::{Moment, Rules, Standing},
     },
     config::Mode,
-    daemon::{Daemon, DevicePort, Queries, QueuedJob, Report, Survey, Turn},
+    daemon::{self, Daemon, DevicePort, Queries, QueuedJob, Survey, Turn},
     events::{End, Entry, Filter, Kind, OfferedVersion, Reading, Recorder, SharedLog},
     metrics::{Format, Live},
+    offer::channel::Report,
     ports::{Fault, Power, Stop},
     serve::{Backend as _, Found, TokenStore},
     status::Date,
@@ -132,7 +133,7 @@ impl Followed<'_> {
             }
             Request::Check(_) => {
                 self.seen.settled.set(self.home.mode() == Mode::Check);
-                Ok(done(self.slot))
+                Ok(looked(&self.offer.version.to_string()))
             }
             Request::Install(_) => {
                 // To continue what is in flight is no new goal: the trials that happened still count.
@@ -171,7 +172,7 @@ impl DevicePort for Followed<'_> {
         ended
     }
 
-    fn report(&mut self, _: &[Report], _: &Asker) -> Result<bool, Error> {
+    fn report(&mut self, _: &[daemon::Report], _: &Asker) -> Result<bool, Error> {
         Ok(true)
     }
 
@@ -204,6 +205,30 @@ impl DevicePort for Followed<'_> {
     fn moment(&mut self) -> Moment {
         Moment { uptime: self.seen.passed.get(), wall: None, unverified: None }
     }
+}
+
+/// The channel has that version for the device.
+fn looked(version: &str) -> Reply {
+    let report = Report {
+        source: String::new(),
+        channel: String::new(),
+        sequence: 1,
+        issued_at: 0,
+        expires_at: 0,
+        root_version: 1,
+        running: None,
+        withdrawn: None,
+        way_back: None,
+        equivocation: None,
+        takes: Some(version.into()),
+        download: None,
+        refused: None,
+        offers: Vec::new(),
+        components: Vec::new(),
+        unreadable: Vec::new(),
+    };
+    let answer = Answer::Checked(Box::new(report));
+    Reply { text: String::new(), answer, unusable: Vec::new(), reboot: Reboot::No }
 }
 
 fn done(slot: Slot) -> Reply {
