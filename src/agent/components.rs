@@ -4,7 +4,7 @@ use crate::{
     Device, Error,
     component::{
         self, Archive, ComponentEvent, ComponentObserver, Containers, Directory, ManagedComponent, Memory,
-        Subject, Updater, World, converge, write_links,
+        Subject, Updater, World, write_links,
     },
     config::{Component, Mode, Target},
     device::StoredComponents,
@@ -100,9 +100,20 @@ impl Agent<'_> {
         content: &dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
-        subject(&self.device.settings.components, name)?;
+        self.accepted(name, content, overrides).map(drop)
+    }
+
+    /// The component that may become this version, and what is remembered.
+    fn accepted(
+        &self,
+        name: &str,
+        content: &dyn Archive,
+        overrides: Overrides,
+    ) -> Result<(ManagedComponent, StoredComponents), Error> {
+        let managed = subject(&self.device.settings.components, name)?;
         let stored = self.device.stored_components()?;
-        accept(&self.device, &stored.record, name, content, overrides)
+        accept(&self.device, &stored.record, name, content, overrides)?;
+        Ok((managed, stored))
     }
 
     /// Have the component run this version.
@@ -116,9 +127,7 @@ impl Agent<'_> {
         content: &mut dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
-        let managed = subject(&self.device.settings.components, name)?;
-        let stored = self.device.stored_components()?;
-        accept(&self.device, &stored.record, name, content, overrides)?;
+        let (managed, stored) = self.accepted(name, content, overrides)?;
         self.with_updater(&managed, stored, |updater| {
             updater.install(content)?;
             updater.run()
@@ -135,9 +144,7 @@ impl Agent<'_> {
         content: &mut dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
-        let managed = subject(&self.device.settings.components, name)?;
-        let stored = self.device.stored_components()?;
-        accept(&self.device, &stored.record, name, content, overrides)?;
+        let (managed, stored) = self.accepted(name, content, overrides)?;
         self.with_updater(&managed, stored, |updater| updater.install(content))
     }
 
@@ -466,7 +473,7 @@ fn containers(device: &Device) -> Vec<(String, Containers)> {
     subjects(device).filter_map(of_kind).collect()
 }
 
-/// What a boot does once the container engine answers: see [`converge`]. What is wrong with one component keeps none of the others from
+/// What a boot does once the container engine answers: see [`Containers::converge`]. What is wrong with one component keeps none of the others from
 /// running, and a record that can't be used keeps none of them.
 ///
 /// # Errors
@@ -480,7 +487,7 @@ pub fn converge_all(device: &mut Device) -> Result<Vec<String>, Error> {
     let (mut done, mut problem) = (Vec::new(), None);
     for (name, containers) in containers(device) {
         let board = &mut device.board;
-        match converge(&containers, (&mut *board.engine, &mut *board.compose), record.as_ref(), &name) {
+        match containers.converge(&mut *board.engine, &mut *board.compose, record.as_ref(), &name) {
             Ok(()) => done.push(name),
             Err(e) => problem = problem.or(Some(e)),
         }

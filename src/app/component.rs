@@ -192,7 +192,7 @@ fn shown(device: &mut Device, only: Option<&str>, context: &mut dyn Context) -> 
                 ComponentStatus { offered: offered.cloned(), ..ComponentStatus::from(component) };
             match components::gone(device, component) {
                 Ok(gone) => status.gone = gone.iter().map(ToString::to_string).collect(),
-                // An engine that doesn't answer is no reason to show nothing.
+                // Without the engine's answer, everything else is shown all the same.
                 Err(e) => log::info!(component = component.name.as_str(), reason:% = e; "images_not_known"),
             }
             status

@@ -237,10 +237,7 @@ impl ComponentStore for ComponentFolder {
         let top = self.top()?;
         // Before the first component there is only what the folder will be in.
         let place = top.ancestors().find(|place| place.is_dir()).unwrap_or(&top);
-        let stat = nix::sys::statvfs::statvfs(place).map_err(|e| failed(place)(e.into()))?;
-        #[allow(clippy::useless_conversion, reason = "both are 32 bits wide on a 32-bit Pi")]
-        let (blocks, bytes) = (u64::from(stat.blocks_available()), u64::from(stat.fragment_size()));
-        Ok(blocks.saturating_mul(bytes))
+        super::free_bytes(place).map_err(failed(place))
     }
 
     fn is_reached_by(&mut self, component: &str, path: &Path) -> Result<bool, Fault> {

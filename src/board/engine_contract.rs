@@ -93,7 +93,7 @@ pub(crate) fn contract(
     engine.tag(&id2, &format!("{REPOSITORY}:two")).unwrap();
     engine.sync().unwrap();
 
-    // A service runs from what is shown, and the engine doesn't start it by itself before it is told to.
+    // A service runs from the file that is shown, and the engine doesn't start it by itself until a restart policy is set.
     assert!(compose.up(OF).is_err(), "nothing is shown");
     compose.show(OF, file("one").as_bytes()).unwrap();
     assert_eq!(compose.shown(OF).unwrap(), Some(file("one").into_bytes()));

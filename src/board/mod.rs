@@ -32,6 +32,14 @@ pub use meter::{Cut, Meter};
 #[cfg(all(target_os = "linux", feature = "daemon"))]
 pub(crate) use watches::Watches;
 
+/// Bytes that are free in the file system of a folder, without those that are kept for root.
+fn free_bytes(folder: &std::path::Path) -> std::io::Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(folder)?;
+    #[allow(clippy::useless_conversion, reason = "both are 32 bits wide on a 32-bit Pi")]
+    let (blocks, bytes) = (u64::from(stat.blocks_available()), u64::from(stat.fragment_size()));
+    Ok(blocks.saturating_mul(bytes))
+}
+
 /// Waits for writes into a folder. Only Linux says when there are any; elsewhere, and when it has no watches left, a second passes.
 pub(crate) fn writes_in(folders: &[std::path::PathBuf]) -> Box<dyn crate::ports::Wake> {
     #[cfg(target_os = "linux")]

@@ -19,8 +19,8 @@ mod target;
 mod tests;
 
 pub use crate::error::ComponentError;
+pub use containers::Containers;
 pub(crate) use containers::repository;
-pub use containers::{Containers, converge};
 pub use directory::{Directory, write_links};
 pub use driver::{
     Archive, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust, Updater,

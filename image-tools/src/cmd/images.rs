@@ -59,7 +59,8 @@ pub(super) fn pull(
     progress: &dyn Progress,
 ) -> Result<Pulled, Error> {
     let mut pulled = Pulled { args: Vec::new(), found: Vec::new(), _layouts: None };
-    let web = Web::new(Duration::from_secs(wait), Arc::new(HostClock));
+    // Only if an image is in a registry: it reads the system's certificates.
+    let mut client = None;
     for image in images {
         let (service, reference) = match image {
             ImageFrom::Here(arg) => {
@@ -68,18 +69,19 @@ pub(super) fn pull(
             }
             ImageFrom::Registry { service, reference } => (service, reference),
         };
-        let cache = cache(folder)?;
-        let registry = Registry::new(&web, &cache, &reference)?;
-        let resolved = registry.resolve("", Prereleases::Skip)?;
-        let mut layouts = match pulled._layouts.take() {
-            Some(layouts) => layouts,
-            None => Layouts::new(&cache)?,
+        let (web, cache) = match &mut client {
+            Some(client) => client,
+            none => none.insert((Web::new(Duration::from_secs(wait), Arc::new(HostClock)), cache(folder)?)),
         };
-        let path = registry.pull(&resolved, platform, &mut layouts, progress)?;
-        pulled._layouts = Some(layouts);
-        pulled
-            .args
-            .push(ImageArg { service: service.clone(), source: ImageSource { saved: Saved::Oci, path } });
+        let registry = Registry::new(web, cache, &reference)?;
+        let resolved = registry.resolve("", Prereleases::Skip)?;
+        let layouts = match &mut pulled._layouts {
+            Some(layouts) => layouts,
+            none => none.insert(Layouts::new(cache)?),
+        };
+        let path = registry.pull(&resolved, platform, layouts, progress)?;
+        let source = ImageSource { saved: Saved::Oci, path };
+        pulled.args.push(ImageArg { service: service.clone(), source });
         pulled.found.push((service, resolved));
     }
     Ok(pulled)

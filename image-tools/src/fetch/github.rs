@@ -303,7 +303,7 @@ impl<'a> Github<'a> {
         }
     }
 
-    /// One answer, and where the next is. What was answered before is used if it is still true.
+    /// One answer, and where the next is. The answer of an earlier call is used if the server says that it has not changed (304).
     fn page<T: DeserializeOwned>(&self, url: &Url) -> Result<(T, Option<Url>), FetchError> {
         let mut ask = self.ask(url);
         // Another user may see something else.

@@ -35,7 +35,7 @@ pub(super) struct Ask<'a> {
     pub(super) hint: &'static str,
 }
 
-/// An answer that is no failure.
+/// An answer with a status that says something about what was asked for.
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,

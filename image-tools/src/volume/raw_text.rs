@@ -6,7 +6,7 @@ pub(crate) fn decode(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The bytes of such a text. What was added to it is ASCII.
+/// The bytes of such a text. Edits add ASCII only.
 pub(crate) fn encode(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
 }

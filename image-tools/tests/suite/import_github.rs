@@ -70,6 +70,14 @@ impl Desk {
         self.command(source, args).output().unwrap()
     }
 
+    /// Import, which has to end with this exit code and these words.
+    #[track_caller]
+    fn ends(&self, source: &str, args: &[&str], wanted: i32, text: &str) {
+        let out = self.import(source, args);
+        assert_eq!(code(&out), wanted, "{source} {args:?}: {out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains(text), "{source} {args:?}: {out:?}");
+    }
+
     /// Statuses that the API gave, and how often it was asked.
     fn statuses(&self) -> Vec<u16> {
         self.github.asked().iter().map(|e| e.status).collect()
@@ -178,9 +186,7 @@ fn a_tag_that_is_named_is_taken_or_refused_for_what_it_is() {
         ("github:acme", &[], 2, "give github:OWNER/REPO"),
         ("https://github.com/acme/core", &[], 2, "give github:OWNER/REPO"),
     ] {
-        let out = desk.import(source, args);
-        assert_eq!(code(&out), wanted, "{source}: {out:?}");
-        assert!(String::from_utf8_lossy(&out.stderr).contains(text), "{source}: {out:?}");
+        desk.ends(source, args, wanted, text);
     }
 }
 
@@ -196,9 +202,7 @@ fn what_is_not_newer_is_not_downloaded() {
         ("2026-11-30", 2, "is a date, not a version"),
     ] {
         desk.github.forget();
-        let out = desk.import("github:acme/core", &["--newer-than", there]);
-        assert_eq!(code(&out), wanted, "{there}: {out:?}");
-        assert!(String::from_utf8_lossy(&out.stderr).contains(text), "{there}: {out:?}");
+        desk.ends("github:acme/core", &["--newer-than", there], wanted, text);
         assert_eq!(desk.github.downloads().len(), usize::from(wanted == 0), "{there}");
     }
     // The release before is enough to know.
@@ -392,9 +396,7 @@ fn the_file_that_is_meant_is_named_or_the_only_one() {
         ("github:acme/core@v0.1.0", &[], 1, "has no file that fits: it has SHA256SUMS"),
         ("github:acme/core@v0.2.0", &[], 1, "only the archives of the source"),
     ] {
-        let out = desk.import(source, args);
-        assert_eq!(code(&out), wanted, "{args:?}: {out:?}");
-        assert!(String::from_utf8_lossy(&out.stderr).contains(text), "{args:?}: {out:?}");
+        desk.ends(source, args, wanted, text);
     }
 }
 
@@ -414,9 +416,7 @@ fn a_tree_below_a_folder_is_prepared_by_a_command() {
         (&["--strip", "1", "--run", "ln -s /etc/passwd x"], 1, "\"x\""),
         (&["--strip", "1", "--run", "chmod u+s bin/core"], 1, "bin/core"),
     ] {
-        let out = desk.import("github:acme/core", args);
-        assert_eq!(code(&out), wanted, "{args:?}: {out:?}");
-        assert!(String::from_utf8_lossy(&out.stderr).contains(text), "{args:?}: {out:?}");
+        desk.ends("github:acme/core", args, wanted, text);
     }
     assert_eq!(names(&desk.path("cache")), ["answers", "files"]);
 }

@@ -220,7 +220,7 @@ impl MemoryEngine {
         of_it.filter(|c| c.state == "running").map(|c| digest(&c.image)).collect()
     }
 
-    /// What the files of the image of that name say; `None` if there is no such image.
+    /// What the files of the image of that name say; `None` if the store has no image of it.
     pub fn text(&self, name: &str) -> Option<String> {
         let content = self.content.borrow();
         content.named(name).map(|id| content.text(&id))

@@ -5,7 +5,7 @@ use super::{
     units,
 };
 use crate::{
-    board::calls,
+    board::{calls, free_bytes},
     durable, http_client,
     ports::{Answer, BOOT_ID, Exit, Fault, Host, HostError, KnownTime, Never, Request, UnitState, WallClock},
     text::{printable, shorten},
@@ -130,11 +130,7 @@ impl Host for PiHost {
         let mounts = Mounts::read(&self.sysroot).map_err(|e| HostError::Failed(e.to_string()))?;
         let folder = mounts.folder(self.persistent).ok_or_else(|| HostError::Failed("not mounted".into()))?;
         let folder = self.sysroot.join(folder);
-        let stat = nix::sys::statvfs::statvfs(&folder)
-            .map_err(|e| HostError::Failed(format!("{}: {e}", folder.display())))?;
-        #[allow(clippy::useless_conversion, reason = "both are 32 bits wide on a 32-bit Pi")]
-        let (blocks, bytes) = (u64::from(stat.blocks_available()), u64::from(stat.fragment_size()));
-        Ok(blocks.saturating_mul(bytes))
+        free_bytes(&folder).map_err(|e| HostError::Failed(format!("{}: {e}", folder.display())))
     }
 
     fn reboot(&mut self) -> Result<Never, Fault> {

@@ -7,7 +7,12 @@ use crate::{
 use bistable_boot::component::ComponentRecord;
 
 impl Containers {
-    fn boot(
+    /// What a boot does once the engine answers: the durable file names the version that the component's state says, and the service runs
+    /// that and nothing else. If the record can't be used, so that nothing is remembered, the durable file counts.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer, or a file can't be written.
+    pub fn converge(
         &self,
         engine_: &mut dyn ContainerEngine,
         compose: &mut dyn ComposeProject,
@@ -38,18 +43,4 @@ impl Containers {
             .map_err(|e| Error::NotNow(format!("service {} can't be started: {e}", self.service)))?;
         self.restart_by_itself(engine_, compose)
     }
-}
-
-/// What a boot does once the engine answers: the durable file names the version that the component's state says, and the service runs that
-/// and nothing else. Of one of which nothing is remembered because the record can't be used, the durable file counts.
-///
-/// # Errors
-/// When the engine doesn't answer, or a file can't be written.
-pub fn converge(
-    containers: &Containers,
-    (engine, compose): (&mut dyn ContainerEngine, &mut dyn ComposeProject),
-    record: Option<&ComponentRecord>,
-    name: &str,
-) -> Result<(), Error> {
-    containers.boot(engine, compose, record, name)
 }

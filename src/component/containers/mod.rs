@@ -20,8 +20,6 @@ mod project;
 mod run;
 mod stage;
 
-pub use boot::converge;
-
 use super::driver::{Archive, ComponentError, ComponentStep, Procedure, Updater, version_name};
 use crate::{
     Error,
@@ -67,7 +65,7 @@ fn engine(e: &HostError) -> Error {
 
 impl Procedure for Containers {
     fn preflight(&self, updater: &mut Updater<'_>, release: &Release) -> Result<(), Error> {
-        updater.step(ComponentStep::Preflight, |updater| self.check(updater, release))
+        self.check(updater, release)
     }
 
     fn stage(

@@ -102,7 +102,8 @@ impl Containers {
             ComponentStep::Health,
             |updater| {
                 updater.world.clock.wait(wait);
-                if let Some(why) = self.wrong(updater, &id)? {
+                let containers = self.containers(&mut *updater.world.engine)?;
+                if let Some(why) = self.wrong(&containers, &id) {
                     return Ok(Some(why));
                 }
                 let World { gpio, buses, host, clock, .. } = &mut updater.world;
@@ -119,9 +120,9 @@ impl Containers {
     }
 
     /// What is wrong with the service's container, apart from what it says of its health.
-    fn wrong(&self, updater: &mut Updater<'_>, id: &Digest) -> Result<Option<String>, Error> {
+    fn wrong(&self, containers: &[Container], id: &Digest) -> Option<String> {
         let service = &self.service;
-        Ok(match self.containers(&mut *updater.world.engine)?.as_slice() {
+        match containers {
             [] => Some(format!("service {service} has no container")),
             [one] if one.image != *id => {
                 Some(format!("service {service} runs image {:.12}, and the release has {id:.12}", one.image))
@@ -134,7 +135,7 @@ impl Containers {
             }
             [_] => None,
             many => Some(format!("service {service} has {} containers", many.len())),
-        })
+        }
     }
 
     /// Wait until the engine's own health check has a result. Gives what is wrong then.
@@ -146,10 +147,10 @@ impl Containers {
     ) -> Result<Option<String>, Error> {
         let until = updater.world.clock.now() + Duration::from_secs(profile.deadline_s.into());
         loop {
-            if let Some(why) = self.wrong(updater, id)? {
+            let containers = self.containers(&mut *updater.world.engine)?;
+            if let Some(why) = self.wrong(&containers, id) {
                 return Ok(Some(why));
             }
-            let containers = self.containers(&mut *updater.world.engine)?;
             let health = containers.into_iter().find_map(|container| container.health);
             match health.as_deref() {
                 None | Some("healthy") => return Ok(None),

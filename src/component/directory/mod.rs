@@ -32,7 +32,7 @@ pub struct Directory {
 
 impl Procedure for Directory {
     fn preflight(&self, updater: &mut Updater<'_>, release: &Release) -> Result<(), Error> {
-        updater.step(ComponentStep::Preflight, |updater| self.check(updater, release))
+        self.check(updater, release)
     }
 
     fn stage(

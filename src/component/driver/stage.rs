@@ -21,7 +21,7 @@ impl Updater<'_> {
             let (name, found) = (self.subject.name.clone(), found(release));
             return Err(ComponentError::OtherRelease { name, found }.into());
         }
-        procedure.preflight(self, release)?;
+        self.step(ComponentStep::Preflight, |this| procedure.preflight(this, release))?;
         // An update that was begun makes way for another one before it is armed.
         if let State::Installing(before) | State::Staged(before) = self.component().state
             && before != target

@@ -371,7 +371,7 @@ impl Updater<'_> {
 
     /// Continue, unless the caller has taken the update back.
     pub(crate) fn unless_cancelled(&mut self) -> Result<(), Error> {
-        if self.observer.wants_more().is_continue() { Ok(()) } else { self.cancelled() }
+        self.unless_break().or_else(|_| self.cancelled())
     }
 
     /// Give up an update that was taken back, and that nothing depends on yet.

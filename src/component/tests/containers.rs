@@ -1,10 +1,9 @@
 //! What a user sees of an update of containers, and of each that can't be.
 use super::{
-    desk::{COMPOSE, CORE, Desk, Kind, Made, PROJECT, made_image, made_image_of},
+    desk::{COMPOSE, CORE, Desk, Kind, Made, PROJECT, component_error, made_image, made_image_of},
     mutant::Mutant,
 };
 use crate::{
-    Error,
     app::Code,
     board::memory::{EngineFacts, HostFailure, Loss},
     component::{ComponentError, ComponentStep as Step},
@@ -16,13 +15,6 @@ use bistable_boot::{
     component::{Lifecycle, State},
 };
 use bistable_format::{Content, content::Service};
-
-fn component_error(e: Error) -> ComponentError {
-    match e {
-        Error::Component(e) => *e,
-        e => panic!("{e}"),
-    }
-}
 
 fn with(versions: &[&Made]) -> Desk {
     Desk::with_kind(Kind::Containers, None, versions)

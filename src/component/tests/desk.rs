@@ -1,5 +1,8 @@
 //! A device in memory, with one component and releases of it.
-use super::mutant::{Deferred, Mutant, MutantEngine, MutantStore};
+use super::{
+    host::{Outside, TestHost},
+    mutant::{Deferred, Mutant, MutantEngine, MutantStore},
+};
 use crate::{
     Error,
     board::{
@@ -13,17 +16,17 @@ use crate::{
         },
     },
     component::{
-        Archive, ComponentEvent, ComponentStep, Containers, Directory, Memory, Subject, Target, Updater,
-        World, converge, repository, write_links,
+        Archive, ComponentError, ComponentEvent, ComponentStep, Containers, Directory, Memory, Subject,
+        Target, Updater, World, repository, write_links,
     },
     ports::{
-        Answer, ComponentStore as _, ComposeProject as _, ContainerEngine as _, Exit, Fault, Host, HostError,
-        ImageParts as _, KnownTime, Never, Request, ServiceManager as _, ServiceOf, UnitState, WallClock,
+        Answer, ComponentStore as _, ComposeProject as _, ContainerEngine as _, HostError, ImageParts as _,
+        ServiceManager as _, ServiceOf, UnitState,
     },
     steps::install::{ReleasePart, TakePart},
 };
 use bistable_boot::{
-    BootId, ReleaseId,
+    ReleaseId,
     component::{Component, ComponentRecord, Held},
 };
 use bistable_format::{
@@ -332,16 +335,16 @@ impl Desk {
             super::mutant::MutantServices { inner: self.services.clone(), mutant: self.mutant };
         let mut engine = MutantEngine::new(self.engine.clone(), self.mutant, deferred.clone());
         let mut compose = engine.clone();
-        let mut host = DeskHost {
+        let outside = DeskOutside {
             engine: self.engine.clone(),
             kind: self.kind(),
             services: self.services.clone(),
             store: self.store.clone(),
             supply: self.supply.clone(),
-            boot: self.boot,
             mutant: self.mutant,
             asked: Rc::clone(&self.health_asked),
         };
+        let mut host = TestHost { boot: self.boot, outside };
         let steps = &mut self.steps;
         let mut observer = |event: ComponentEvent<'_>| {
             if let ComponentEvent::Step(step, ..) = event {
@@ -430,7 +433,7 @@ impl Desk {
         let Target::Containers(containers) = &self.target else { return Ok(()) };
         let mut engine = MutantEngine::new(self.engine.clone(), self.mutant, Deferred::default());
         let mut compose = engine.clone();
-        converge(containers, (&mut engine, &mut compose), Some(&self.record.borrow()), CORE)
+        containers.converge(&mut engine, &mut compose, Some(&self.record.borrow()), CORE)
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -547,18 +550,17 @@ impl Memory for Record {
 }
 
 /// The system around it: one web page, which the running version serves.
-struct DeskHost {
+struct DeskOutside {
     engine: MemoryEngine,
     kind: Kind,
     services: MemoryServices,
     store: MemoryStore,
     supply: Supply,
-    boot: u64,
     mutant: Option<Mutant>,
     asked: Rc<RefCell<u32>>,
 }
 
-impl DeskHost {
+impl DeskOutside {
     /// The version that answers, and how it does.
     fn running(&self) -> Result<(String, Behavior), HostError> {
         let refused = || HostError::Failed("connection refused".into());
@@ -596,16 +598,15 @@ impl DeskHost {
     }
 }
 
-impl Host for DeskHost {
-    fn run(&mut self, _: &[String], _: Duration) -> Result<Exit, HostError> {
-        self.supply.look().map_err(|e| HostError::Failed(e.to_string()))?;
-        Ok(Exit { code: Some(0), said: String::new() })
+impl Outside for DeskOutside {
+    fn reached(&mut self) -> Result<(), HostError> {
+        self.supply.look().map_err(|e| HostError::Failed(e.to_string()))
     }
     fn unit(&mut self, unit: &str, timeout: Duration) -> Result<UnitState, HostError> {
         Ok(self.services.clone().service(unit, timeout)?.state)
     }
-    fn http_get(&mut self, _: &str, _: Duration) -> Result<Answer, HostError> {
-        self.supply.look().map_err(|e| HostError::Failed(e.to_string()))?;
+    fn page(&mut self, _: &str) -> Result<Answer, HostError> {
+        self.reached()?;
         *self.asked.borrow_mut() += 1;
         let (said, behavior) = self.running()?;
         let status = match behavior {
@@ -619,35 +620,15 @@ impl Host for DeskHost {
         }
         Ok(Answer { status, body: format!("{{\"status\":\"healthy\",\"version\":\"{said}\"}}").into_bytes() })
     }
-    fn http_post(&mut self, request: &Request, timeout: Duration) -> Result<Answer, HostError> {
-        self.http_get(&request.url, timeout)
+    fn time(&mut self) -> u64 {
+        u64::from(*self.asked.borrow())
     }
-    fn boot_id(&self) -> BootId {
-        BootId::numbered(self.boot)
-    }
-    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
-        Ok(WallClock::Synchronized)
-    }
-    fn unix_time(&mut self) -> Result<u64, HostError> {
-        Ok(u64::from(*self.asked.borrow()))
-    }
-    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
-        Ok(None)
-    }
-    fn saved_time(&mut self) -> Option<u64> {
-        None
-    }
-    fn known_time(&mut self) -> Option<KnownTime> {
-        None
-    }
-    fn keep_time(&mut self, _: KnownTime) {}
-    fn serial(&mut self) -> Result<String, HostError> {
-        Ok("1".into())
-    }
-    fn free_bytes(&mut self) -> Result<u64, HostError> {
-        Ok(8 << 30)
-    }
-    fn reboot(&mut self) -> Result<Never, Fault> {
-        Err(Fault::Unfit("no reboot here".into()))
+}
+
+/// What went wrong with a component.
+pub(super) fn component_error(e: Error) -> ComponentError {
+    match e {
+        Error::Component(e) => *e,
+        e => panic!("{e}"),
     }
 }

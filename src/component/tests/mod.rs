@@ -3,6 +3,7 @@
 mod containers;
 mod desk;
 mod explore;
+mod host;
 mod mutant;
 #[cfg(target_os = "linux")]
 mod real;

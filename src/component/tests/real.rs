@@ -2,7 +2,10 @@
 //! new engine is started on each copy, as a boot does. Needs root, dockerd, Compose (`docker-compose` in the path), busybox and ext4.
 //!
 //! `BISTABLE_ENGINE_SNAPSHOTS`: how many copies are tried; 5 if it isn't said.
-use super::desk::{CORE, Made, made_layers, trust};
+use super::{
+    desk::{CORE, Made, made_layers, trust},
+    host::{Outside, TestHost},
+};
 use crate::{
     Error,
     board::{
@@ -16,17 +19,11 @@ use crate::{
             nets::Nets,
         },
     },
-    component::{ComponentEvent, Containers, Memory, Subject, Target, Updater, World, converge, repository},
+    component::{ComponentEvent, Containers, Memory, Subject, Target, Updater, World, repository},
     durable,
-    ports::{
-        Answer, Clock as _, ContainerEngine as _, Exit, Fault, Host, HostError, KnownTime, Never, Request,
-        UnitState, WallClock,
-    },
+    ports::{Answer, Clock as _, ContainerEngine as _, Fault, HostError, UnitState},
 };
-use bistable_boot::{
-    BootId,
-    component::{ComponentRecord, State},
-};
+use bistable_boot::component::{ComponentRecord, State};
 use bistable_format::Digest;
 use serde_json::json;
 use std::{
@@ -198,50 +195,17 @@ fn page(url: &str) -> Result<Answer, HostError> {
     Ok(Answer { status, body })
 }
 
-struct RealHost {
-    boot: u64,
-}
+struct RealOutside;
 
-impl Host for RealHost {
-    fn run(&mut self, _: &[String], _: Duration) -> Result<Exit, HostError> {
-        Ok(Exit { code: Some(0), said: String::new() })
-    }
+impl Outside for RealOutside {
     fn unit(&mut self, _: &str, _: Duration) -> Result<UnitState, HostError> {
         Ok(UnitState::Active)
     }
-    fn http_get(&mut self, url: &str, _: Duration) -> Result<Answer, HostError> {
+    fn page(&mut self, url: &str) -> Result<Answer, HostError> {
         page(url)
     }
-    fn http_post(&mut self, request: &Request, _: Duration) -> Result<Answer, HostError> {
-        page(&request.url)
-    }
-    fn boot_id(&self) -> BootId {
-        BootId::numbered(self.boot)
-    }
-    fn wall_clock(&mut self) -> Result<WallClock, HostError> {
-        Ok(WallClock::Synchronized)
-    }
-    fn unix_time(&mut self) -> Result<u64, HostError> {
-        Ok(1_700_000_000)
-    }
-    fn system_root(&mut self) -> Result<Option<Vec<u8>>, HostError> {
-        Ok(None)
-    }
-    fn saved_time(&mut self) -> Option<u64> {
-        None
-    }
-    fn known_time(&mut self) -> Option<KnownTime> {
-        None
-    }
-    fn keep_time(&mut self, _: KnownTime) {}
-    fn serial(&mut self) -> Result<String, HostError> {
-        Ok("1".into())
-    }
-    fn free_bytes(&mut self) -> Result<u64, HostError> {
-        Ok(8 << 30)
-    }
-    fn reboot(&mut self) -> Result<Never, Fault> {
-        Err(Fault::Unfit("no reboot here".into()))
+    fn time(&mut self) -> u64 {
+        1_700_000_000
     }
 }
 
@@ -277,7 +241,8 @@ impl Device {
     fn converge(&self) {
         let record = Record::read(&self.disk);
         let mut compose = self.compose();
-        converge(&Self::containers(), (&mut self.engine.docker(), &mut compose), Some(&record.held), CORE)
+        Self::containers()
+            .converge(&mut self.engine.docker(), &mut compose, Some(&record.held), CORE)
             .unwrap();
     }
 
@@ -299,7 +264,7 @@ impl Device {
         let clock = SimClock::new(Duration::ZERO);
         let mut gpio = SimGpio::new(Nets::default(), clock.clone());
         let mut buses = SimBuses::new(I2c::default(), Spi::default(), Uart::default(), clock);
-        let mut host = RealHost { boot: self.boot };
+        let mut host = TestHost { boot: self.boot, outside: RealOutside };
         let disk = &self.disk;
         let mut observer = |event: ComponentEvent<'_>| {
             if !matches!(event, ComponentEvent::Read(_)) {

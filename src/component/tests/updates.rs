@@ -1,7 +1,6 @@
 //! What a user sees of an update, and of each that can't be.
-use super::desk::{CORE, Desk, UNIT, files, made, made_of};
+use super::desk::{CORE, Desk, UNIT, component_error, files, made, made_of};
 use crate::{
-    Error,
     app::Code,
     component::{ComponentError, ComponentStep as Step},
     error::Exit,
@@ -12,13 +11,6 @@ use bistable_boot::{
     component::{Lifecycle, State},
 };
 use std::collections::BTreeMap;
-
-fn component_error(e: Error) -> ComponentError {
-    match e {
-        Error::Component(e) => *e,
-        e => panic!("{e}"),
-    }
-}
 
 #[test]
 fn an_update_runs_its_steps_in_order_and_keeps_the_version_before() {

@@ -58,7 +58,7 @@ pub struct Resolved {
     document: Vec<u8>,
 }
 
-/// Images as OCI layouts in a temporary folder, which is removed with this value. What several of them have is downloaded once.
+/// Images as OCI layouts in a temporary folder, which is removed with this value. Layers that several images share are downloaded once.
 #[derive(Debug)]
 pub struct Layouts {
     folder: TempDir,

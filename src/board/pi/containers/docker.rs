@@ -2,12 +2,14 @@ use super::{
     program::{ACT, ASK, LONG, Programs, done},
     registry, saved,
 };
+use crate::board::free_bytes;
 use crate::ports::{Container, ContainerEngine, EngineInfo, HostError, ImageParts, ImageStore};
 use bistable_format::Digest;
 use serde::Deserialize;
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Where containerd stores images, unless it is told otherwise.
@@ -79,17 +81,16 @@ impl Docker {
     }
 
     fn ask(&self, words: &[&str]) -> Result<String, HostError> {
-        done(
-            self.programs.docker(words, ASK)?,
-            &format!("docker {}", words.first().copied().unwrap_or_default()),
-        )
+        self.call(words, ASK)
     }
 
     fn act(&self, words: &[&str]) -> Result<String, HostError> {
-        done(
-            self.programs.docker(words, ACT)?,
-            &format!("docker {}", words.first().copied().unwrap_or_default()),
-        )
+        self.call(words, ACT)
+    }
+
+    fn call(&self, words: &[&str], timeout: Duration) -> Result<String, HostError> {
+        let what = format!("docker {}", words.first().copied().unwrap_or_default());
+        done(self.programs.docker(words, timeout)?, &what)
     }
 
     fn raw_info(&self) -> Result<Info, HostError> {
@@ -175,14 +176,6 @@ fn architecture(machine: &str) -> String {
     .into()
 }
 
-fn free(folder: &Path) -> Result<u64, HostError> {
-    let stat = nix::sys::statvfs::statvfs(folder)
-        .map_err(|e| HostError::Failed(format!("{}: {e}", folder.display())))?;
-    #[allow(clippy::useless_conversion, reason = "both are 32 bits wide on a 32-bit Pi")]
-    let (blocks, bytes) = (u64::from(stat.blocks_available()), u64::from(stat.fragment_size()));
-    Ok(blocks.saturating_mul(bytes))
-}
-
 impl ContainerEngine for Docker {
     fn info(&mut self) -> Result<EngineInfo, HostError> {
         let info = self.raw_info()?;
@@ -192,7 +185,8 @@ impl ContainerEngine for Docker {
         Ok(EngineInfo {
             store: store(&info),
             architecture: architecture(&info.architecture),
-            free_bytes: free(&info.docker_root_dir)?,
+            free_bytes: free_bytes(&info.docker_root_dir)
+                .map_err(|e| HostError::Failed(format!("{}: {e}", info.docker_root_dir.display())))?,
             version: info.server_version,
         })
     }
@@ -221,9 +215,7 @@ impl ContainerEngine for Docker {
     fn pull(&mut self, parts: &dyn ImageParts, manifest: &Digest) -> Result<(), HostError> {
         registry::serve(parts, |at| {
             let reference = format!("{at}@sha256:{manifest}");
-            let pulled = self.programs.docker(&["pull", "--quiet", &reference], LONG)?;
-            done(pulled, "docker pull")?;
-            Ok(())
+            self.call(&["pull", "--quiet", &reference], LONG).map(drop)
         })
     }
 
