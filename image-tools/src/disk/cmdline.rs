@@ -1,5 +1,5 @@
 //! The kernel's command line, for either slot.
-use crate::volume::cmdline::words;
+use crate::volume::cmdline::{begins, words};
 use bistable_boot::layout::Partition;
 use bistable_boot::{BySlot, Slot};
 
@@ -38,10 +38,10 @@ pub(super) fn for_slots(original: &str) -> Cmdlines {
     // Where the first root= is, or would be: at the end.
     let mut root = None;
     for word in words {
-        if word.starts_with("root=") {
+        if begins(&word, "root=") {
             root.get_or_insert(kept.len());
             removed.push(word);
-        } else if HOOKS.contains(&word.as_str()) || FIRST_RUN.iter().any(|begin| word.starts_with(begin)) {
+        } else if HOOKS.contains(&word.as_str()) || FIRST_RUN.iter().any(|begin| begins(&word, begin)) {
             removed.push(word);
         } else {
             kept.push(word);
@@ -49,7 +49,7 @@ pub(super) fn for_slots(original: &str) -> Cmdlines {
     }
     let root = root.unwrap_or(kept.len());
     for (begin, word) in ADDED {
-        let there = |w: &String| if begin.ends_with('=') { w.starts_with(begin) } else { *w == begin };
+        let there = |w: &String| if begin.ends_with('=') { begins(w, begin) } else { *w == begin };
         if !kept.iter().any(there) {
             kept.push(word.to_owned());
             added.push(word.to_owned());
@@ -106,6 +106,12 @@ mod tests {
                 2,
             ),
             ("rootwait \"a b", "rootwait \"a b\" root=PARTLABEL=system_X panic=5 watchdog_disarm=0\n", 0, 2),
+            (
+                "\"root=/dev/sda1\" \"panic=7\" \"systemd.run=/bin/sh x\" rootwait\u{a0}quiet",
+                "root=PARTLABEL=system_X \"panic=7\" rootwait quiet watchdog_disarm=0\n",
+                2,
+                1,
+            ),
             ("", "root=PARTLABEL=system_X rootwait panic=5 watchdog_disarm=0\n", 0, 3),
             ("quiet\nignored", "quiet root=PARTLABEL=system_X rootwait panic=5 watchdog_disarm=0\n", 0, 3),
             (

@@ -97,7 +97,7 @@ fn describe(source: &Path, tree: &Tree, files: &[BootFile]) -> Result<String, Vo
     let cmdline_file = prefixed(cmdline);
     let cmdline = raw_text::utf8(text(&cmdline_file)?.lines().next().unwrap_or_default());
     let cmdline = cmdline.ok_or_else(|| bad(source, format!("{cmdline_file} is not UTF-8 text")))?;
-    let words = cmdline::words(&cmdline).into_iter().filter(|word| !word.starts_with("root="));
+    let words = cmdline::words(&cmdline).into_iter().filter(|word| !cmdline::begins(word, "root="));
     let cmdline = words.collect::<Vec<_>>().join(" ");
     let loaded = [
         ("kernel", Some(load(kernel)?)),

@@ -11,15 +11,17 @@ fuzz_target!(|text: &str| {
         let line = &lines[slot];
         assert_eq!(line.matches('\n').count(), 1, "the firmware reads one line");
         assert!(line.ends_with('\n'));
-        let roots: Vec<&str> = line.split_whitespace().filter(|word| word.starts_with("root=")).collect();
-        assert_eq!(roots, [own]);
-        assert!(line.split_whitespace().any(|word| word.starts_with("panic=")), "a panic would hang: {line}");
+        let words = parameters(line);
+        let roots: Vec<&&str> = words.iter().filter(|word| word.starts_with("root=")).collect();
+        assert_eq!(roots, [&own]);
+        assert!(words.iter().any(|word| word.starts_with("panic=")), "a panic would hang: {line}");
         assert_eq!(command_lines(line), lines);
         // What a person wrote and isn't ours stays, in its order.
         let first = text.lines().next().unwrap_or_default();
-        let mut kept = line.split_whitespace();
-        for word in first.split_whitespace().filter(|word| word.starts_with("console=")) {
-            assert!(kept.any(|other| other == word), "{word} is gone from {line}");
+        let mut kept = words.iter();
+        for word in parameters(first).iter().filter(|word| word.starts_with("console=")) {
+            // An open quote was closed.
+            assert!(kept.any(|other| other.trim_end_matches('"') == word.trim_end_matches('"')), "{word} is gone from {line}");
         }
     }
 
@@ -40,3 +42,21 @@ fuzz_target!(|text: &str| {
         assert!(notes.len() <= before && notes.iter().all(|note| !note.contains('\n')));
     }
 });
+
+/// The kernel's own way through its command line (`next_arg` in lib/cmdline.c), without what it takes for blanks, and without the
+/// quote that a parameter begins with.
+fn parameters(line: &str) -> Vec<&str> {
+    let blank = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r', '\u{a0}'];
+    let (mut found, mut rest) = (Vec::new(), line.trim_start_matches(blank));
+    while !rest.is_empty() {
+        let mut in_quotes = false;
+        let end = rest.find(|c| {
+            in_quotes ^= c == '"';
+            !in_quotes && blank.contains(&c)
+        });
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        found.push(word.strip_prefix('"').unwrap_or(word));
+        rest = after.trim_start_matches(blank);
+    }
+    found
+}
