@@ -291,6 +291,9 @@ pub struct RepairArgs {
     /// The product's signed root, if neither the partition nor the running system has one
     #[arg(long, value_name = "FILE.root")]
     pub root_file: Option<PathBuf>,
+    /// Make a new file system with autoboot.txt alone in the partition bootconfig if the one there is damaged
+    #[arg(long)]
+    pub new_bootconfig: bool,
 }
 
 /// Where releases are on offer, if it isn't where the configuration says.

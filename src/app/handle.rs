@@ -70,7 +70,9 @@ pub fn handle(agent: &mut Agent<'_>, request: &Request, context: &mut dyn Contex
 /// The device, for people and for programs.
 fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
     let device = &mut agent.device;
-    let default = device.board.boot.default_slot().map_err(|e| e.to_string());
+    let flag = device.board.boot.read();
+    let foreign_flag = flag.as_ref().ok().and_then(|flag| flag.check_content().err()).map(|e| e.to_string());
+    let default = flag.and_then(|flag| flag.default_slot()).map_err(|e| e.to_string());
     let root = device.root().map(|root| RootFacts::from(&root)).map_err(|e| e.to_string());
     let journal_copies = device.journal_copies();
     // Looking must be possible above all when something is wrong: `component list` says what is wrong with the record.
@@ -82,6 +84,7 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
         power: context.power(),
         booted: device.board.boot.booted(),
         default,
+        foreign_flag,
         root,
         system_root: device.system_root(),
         waits: waits(device),

@@ -18,7 +18,8 @@ pub(super) fn run(board: Board, settings: Settings, args: &RepairArgs) -> Result
     let root = args.root_file.as_deref().map(|path| read(&mut open(path)?, path)).transpose()?;
     let mut release = args.release.as_deref().map(|path| move |roots: &[&Root]| signed_release(path, roots));
     let release = release.as_mut().map(|read| read as &mut ReadRelease<'_>);
-    let mut known = Known { root, product: args.product.clone(), release };
+    let mut known =
+        Known { root, product: args.product.clone(), release, new_bootconfig: args.new_bootconfig };
     let (device, repaired) = Device::repair(board, settings, &mut known)?;
     warn(&repaired);
     let answer = app::Repair::new(device.record.seq, device.running().is_some(), &repaired);

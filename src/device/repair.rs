@@ -7,7 +7,8 @@
 //! | journal | the running slot, its stored release, the floors beside the roots |
 //! | its release, too | `--release`, the signed release that runs; or only the product: what runs is then unknown |
 //! | the floors, too | nothing: they start again at the root's version and the release's security version, which is reported |
-//! | boot flag | the running slot |
+//! | boot flag, also its file | the running slot |
+//! | the file system of `bootconfig` | the same, with `--new-bootconfig`: what else lay there is lost |
 use super::{
     AgentFormats, Device, floors, open_release, release_id,
     roots::{SystemRoot, Trusted, Verified, choose, read_copies, refuse_demo, trusted, write_copies},
@@ -40,6 +41,8 @@ pub struct Known<'a> {
     pub release: Option<&'a mut ReadRelease<'a>>,
     /// The product.
     pub product: Option<String>,
+    /// Whether the boot flag's partition may be made again, if its file system is lost: nothing else in it is needed.
+    pub new_bootconfig: bool,
 }
 
 /// What was made again.
@@ -73,7 +76,7 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::NothingToDo`] when nothing is; when what is needed is neither stored nor known to the operator; when the
-    /// flag's file can't be found, or not be written.
+    /// flag can't be written.
     pub fn repair(
         mut board: Board,
         settings: Settings,
@@ -98,7 +101,7 @@ impl Device {
                 repaired.release = device.name_running(known)?;
                 // Without a root, the rest can be repaired all the same.
                 if let Err(e) = rooted {
-                    repaired.flag = device.mend_flag()?;
+                    repaired.flag = device.mend_flag(known)?;
                     return if repaired.flag.is_some() { Ok((device, repaired)) } else { Err(e) };
                 }
                 device
@@ -107,7 +110,7 @@ impl Device {
         if device.mend_root()? {
             repaired.root = Some(device.trusted()?.root.version);
         }
-        repaired.flag = device.mend_flag()?;
+        repaired.flag = device.mend_flag(known)?;
         // While a boot has shown something that no decision followed, nothing else is saved.
         if device.record.equivocation.is_some() && device.is_as_saved() {
             let mut next = device.record.clone();
@@ -125,7 +128,7 @@ impl Device {
     ///
     /// What runs becomes the default. Not if it is on trial, or given up: then the flag named the other slot when that
     /// update was accepted, and names it again, since only slots that proved themselves are ever the default.
-    fn mend_flag(&mut self) -> Result<Option<Slot>, Error> {
+    fn mend_flag(&mut self, known: &Known<'_>) -> Result<Option<Slot>, Error> {
         let boot = &mut self.board.boot;
         // One that is in use isn't lost.
         match boot.read().and_then(|flag| flag.check_content()) {
@@ -139,7 +142,10 @@ impl Device {
             | Now::Saved(Saved::Committing { target, .. } | Saved::Reverting { target, .. }) => !target.slot,
             _ => booted,
         };
-        boot.overwrite(slot)?;
+        match known.new_bootconfig {
+            true => boot.renew(slot)?,
+            false => boot.overwrite(slot)?,
+        }
         Ok(Some(slot))
     }
 
@@ -229,6 +235,8 @@ impl Device {
         if let Some(kept) = kept {
             kept.restore(&mut record);
         }
+        // Whether it holds a place is lost, too. Giving back what one doesn't have is fine.
+        record.set_place(settings.update.fleet_lock.is_some());
         write_copies(&*state, &read_copies(&*state)?, &trusted.chain)?;
         floors::keep_floors(&*state, &record)?;
         journal.format(&record)?;

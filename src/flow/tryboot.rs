@@ -60,6 +60,10 @@ impl BootControl for Tryboot {
         self.flag.rewrite(slot)
     }
 
+    fn renew(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.flag.renew(slot)
+    }
+
     fn support(&mut self) -> Result<Support, Fault> {
         (self.support)()
     }

@@ -136,6 +136,15 @@ pub trait BootControl {
     /// When its place can't be found, or it can't be written.
     fn overwrite(&mut self, slot: Slot) -> Result<(), Fault>;
 
+    /// The same. If the file system is lost in which the flag is a file, make a new one: all other files in it are lost, so only an
+    /// operator asks for this.
+    ///
+    /// # Errors
+    /// As for [`overwrite`](Self::overwrite).
+    fn renew(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.overwrite(slot)
+    }
+
     /// Before `slot`, which isn't the default, changes: let no copy of the flag name it, so that not even a flag that is
     /// damaged later leads there. Nothing to do where the flag has one copy.
     ///

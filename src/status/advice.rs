@@ -9,10 +9,11 @@ pub(super) fn advice(facts: &Facts<'_>) -> String {
     if facts.power == Power::Off {
         return "the power is off: restore it, and the boot flag's slot boots".into();
     }
-    let Ok(default) = &facts.default else {
-        return "the boot flag can't be read: repair it before anything is armed, committed or rebooted; \
-                `bistable preflight` says what is wrong"
-            .into();
+    let default = match (&facts.default, &facts.foreign_flag) {
+        (Ok(default), None) => default,
+        _ => {
+            return "nothing can be updated until the boot flag is written again: `bistable repair`".into();
+        }
     };
     if facts.root.is_err() {
         return "without a root of trust every release is refused: `bistable repair` says what it needs"

@@ -17,6 +17,8 @@ pub struct Facts<'a> {
     pub booted: Slot,
     /// The slot that the boot flag names, or why it can't be read.
     pub default: Result<Slot, String>,
+    /// What is wrong with a boot flag that names a slot nevertheless, so that no update begins.
+    pub foreign_flag: Option<String>,
     /// The root of trust, or why there is none that may be trusted.
     pub root: Result<RootFacts, String>,
     /// Whether the running system carries a root.

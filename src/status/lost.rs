@@ -58,7 +58,7 @@ pub struct Lost {
     /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
     #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub default: Option<Slot>,
-    /// Why the boot flag can't be read.
+    /// What is wrong with the boot flag.
     pub default_problem: Option<String>,
     /// The two slots.
     #[cfg_attr(test, schemars(with = "bistable_schema::BySlot<LostSlot>"))]

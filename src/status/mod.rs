@@ -59,7 +59,7 @@ pub struct Status {
     /// The slot that boots when nothing is tried; `None` if the boot flag can't be read.
     #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
     pub default: Option<Slot>,
-    /// Why the boot flag can't be read.
+    /// What is wrong with the boot flag.
     pub default_problem: Option<String>,
     /// The slot that the next reboot tries, once.
     #[cfg_attr(test, schemars(with = "Option<bistable_schema::Slot>"))]
@@ -215,7 +215,7 @@ impl Status {
             pending: default.filter(|_| facts.power == Power::On).map(|default| default != facts.booted),
             booted: facts.booted,
             default,
-            default_problem: facts.default.err(),
+            default_problem: facts.default.err().or(facts.foreign_flag),
             once,
             slots,
             update: steps::last_update(record, facts.now),

@@ -68,6 +68,7 @@ fn facts<'a>((record, now): &'a (Record, Now), booted: Slot, default: Slot) -> F
         power: Power::On,
         booted,
         default: Ok(default),
+        foreign_flag: None,
         root: Ok(RootFacts { version: 1, demo: false }),
         system_root: SystemRootState::Present,
         waits: None,
@@ -213,6 +214,20 @@ fn an_unreadable_flag_and_what_else_can_be_wrong() {
     facts.root = Err("the signature of key 0 is wrong".into());
     facts.journal_copies = [Some(device.0.seq), None];
     golden_pictures("unreadable-flag", &Status::new(facts));
+}
+
+/// It names a slot, so that everything looks right, and no update begins.
+#[test]
+fn a_foreign_flag_is_shown_with_the_command_in_each_state() {
+    for events in 0..good().len() {
+        let device = after(&good()[..events]);
+        let mut facts = facts(&device, Slot::A, Slot::A);
+        facts.foreign_flag = Some("autoboot.txt was edited".into());
+        let status = Status::new(facts);
+        assert_eq!(status.default, Some(Slot::A));
+        assert_eq!(status.default_problem.as_deref(), Some("autoboot.txt was edited"));
+        assert!(status.advice.ends_with("`bistable repair`"), "{}", status.advice);
+    }
 }
 
 #[test]

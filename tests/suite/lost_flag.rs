@@ -274,12 +274,158 @@ fn repair_in_a_trial_names_the_slot_that_proved_itself() {
     pi.rests("B", "1.1.0");
 }
 
+/// Change the directory's entry of the file behind everybody's back.
+fn change_entry(pi: &Pi, change: impl Fn(&mut [u8])) {
+    let mut bytes = pi.partition(Partition::Bootconfig);
+    let at = bytes.windows(11).position(|name| name == b"AUTOBOOTTXT").unwrap();
+    change(&mut bytes[at..at + 32]);
+    pi.scribble(Partition::Bootconfig, at as u64, &bytes[at..at + 32]);
+}
+
+/// As an editor leaves it: another text of another length. What lies behind its end in the sector belongs to no file.
+fn edit(pi: &Pi, content: &[u8]) {
+    let at = flag(pi);
+    let mut sector = [b'\0'; SECTOR];
+    sector.iter_mut().zip(content).for_each(|(place, byte)| *place = *byte);
+    pi.scribble(Partition::Bootconfig, at, &sector);
+    change_entry(pi, |entry| entry[28..].copy_from_slice(&(content.len() as u32).to_le_bytes()));
+}
+
 #[test]
-fn a_flag_without_its_file_cant_be_repaired() {
-    let pi = Pi::new();
-    pi.scribble(Partition::Bootconfig, 0, &[0; 4096]);
-    pi.run("repair").must(1, &["partition bootconfig", "not a FAT volume"]);
-    pi.slot_a_is_untouched();
+fn the_firmware_follows_any_text_up_to_its_limit() {
+    let (a, b) = ("boot_partition=2", "boot_partition=3");
+    let long = format!("{}\n{b}\n", "#".repeat(SECTOR - b.len() - 2));
+    let table = [
+        (a.to_owned(), "A"),
+        (b.to_owned(), "B"),
+        (format!("[all]\ntryboot_a_b=1\n{b}\n[tryboot]\n{a}\n"), "B"),
+        (format!("[all]\r\n{b}\r\n[tryboot]\r\n{a}\r\n"), "B"),
+        (format!("\u{feff}[all]\n#{a}\n{b}\n[pi5]\n{a}\n"), "B"),
+        (format!("[none]\n{a}\n[all]\n{b}"), "B"),
+        (format!("{a}\n{b}"), "B"),
+        (format!("{b}\n# {}\n{a}", "x".repeat(SECTOR)), "B"),
+        (long, "B"),
+    ];
+    for (text, slot) in table {
+        let pi = Pi::new();
+        pi.takes_the_good_update();
+        edit(&pi, text.as_bytes());
+        pi.run("sim power cycle").must(0, &["autoboot.txt: boots partition", &format!("slot {slot}")]);
+        assert_eq!(pi.status()["booted"], slot, "{text:?}");
+    }
+}
+
+/// A way to lose the file, or what is in it.
+type Loss = (&'static str, fn(&Pi));
+
+const LOSSES: [Loss; 7] = [
+    ("short", |pi| edit(pi, b"[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n")),
+    ("line ends of another system", |pi| {
+        let text = String::from_utf8(text(Slot::A).into()).unwrap().replace('\n', "\r\n");
+        edit(pi, text.as_bytes());
+    }),
+    ("names no partition", |pi| edit(pi, b"hello")),
+    ("names another partition", |pi| edit(pi, b"boot_partition=1\n")),
+    ("deleted", |pi| change_entry(pi, |entry| entry[0] = 0xE5)),
+    ("emptied", |pi| {
+        change_entry(pi, |entry| {
+            entry[20..22].fill(0);
+            entry[26..].fill(0);
+        });
+    }),
+    ("led astray", |pi| change_entry(pi, |entry| entry[26..28].fill(0xFF))),
+];
+
+#[test]
+fn whatever_became_of_the_file_repair_puts_it_back() {
+    for (what, lose) in LOSSES {
+        let pi = Pi::new();
+        let before = pi.partition(Partition::Bootconfig);
+        lose(&pi);
+        let lost = pi.partition(Partition::Bootconfig);
+        assert!(lost != before, "{what}");
+        pi.run("preflight").must(1, &["`bistable repair`"]);
+        pi.run_on("update", &pi.good()).must(1, &["`bistable repair`"]);
+        let status = pi.status();
+        assert!(status["advice"].as_str().unwrap().ends_with("`bistable repair`"), "{what}: {status:#}");
+        assert!(status["default_problem"].as_str().unwrap().contains("autoboot.txt"), "{what}: {status:#}");
+        assert!(pi.partition(Partition::Bootconfig) == lost, "{what}: only a person writes it");
+        let answer = pi.run("repair --json").must(0, &[]).json();
+        assert_eq!(answer["boot_flag"], "A", "{what}");
+        assert_eq!(pi.status()["default_problem"], serde_json::Value::Null, "{what}");
+        pi.run("repair").must(3, &["nothing to repair"]);
+        pi.is_unharmed();
+        pi.takes_the_good_update();
+        pi.run("sim power cycle").must(0, &["slot B"]);
+    }
+}
+
+/// An update in flight is not held up: the flag was ours when it began.
+#[test]
+fn a_file_that_is_lost_during_an_update_is_put_back_by_it() {
+    for (what, lose) in LOSSES {
+        let pi = Pi::new();
+        pi.run_on("update", &pi.good()).must(0, &["slot B"]);
+        lose(&pi);
+        pi.run("resume").must(0, &["slot B is the default now"]);
+        let status = pi.rests("B", "1.1.0");
+        assert_eq!(status["default_problem"], serde_json::Value::Null, "{what}");
+        pi.run("sim power cycle").must(0, &["slot B"]);
+    }
+}
+
+#[test]
+fn a_repair_that_is_cut_short_is_done_again() {
+    for (what, lose) in LOSSES.into_iter().step_by(4) {
+        for write in 1..12 {
+            let pi = Pi::new();
+            lose(&pi);
+            pi.run("status").must(0, &[]);
+            pi.run(&format!("sim cut --at-write {write} --at-byte 256")).must(0, &[]);
+            let ended = pi.run("repair");
+            if ended.code == 0 {
+                assert!(write > 1, "{what}: nothing was cut: {ended:#?}");
+                break;
+            }
+            ended.must(1, &["power lost"]);
+            pi.run("sim power on").must(0, &["slot A"]);
+            let again = pi.run("repair");
+            assert!([0, 3].contains(&again.code), "{what}, write {write}: {again:#?}");
+            pi.is_unharmed();
+            assert_eq!(pi.status()["default_problem"], serde_json::Value::Null);
+            assert!(write < 11, "{what}: it ends");
+        }
+    }
+}
+
+#[test]
+fn a_lost_file_system_of_the_flag_is_made_again_when_asked_for() {
+    type Harm = fn(&Pi);
+    let harms: [(&str, Harm); 3] = [
+        ("boot sector", |pi| pi.scribble(Partition::Bootconfig, 0, &[0; 4096])),
+        ("everything", |pi| {
+            let bytes = pi.partition(Partition::Bootconfig).len();
+            pi.scribble(Partition::Bootconfig, 0, &vec![0xFF; bytes]);
+        }),
+        ("tables, and the file", |pi| {
+            change_entry(pi, |entry| entry[0] = 0xE5);
+            pi.scribble(Partition::Bootconfig, SECTOR as u64, &[0; 4 * SECTOR]);
+        }),
+    ];
+    for (what, harm) in harms {
+        let pi = Pi::new();
+        harm(&pi);
+        assert!(pi.status()["advice"].as_str().unwrap().ends_with("`bistable repair`"), "{what}");
+        pi.run("repair").must(1, &["partition bootconfig", "`bistable repair --new-bootconfig`"]);
+        pi.slot_a_is_untouched();
+        let answer = pi.run("repair --new-bootconfig --json").must(0, &[]).json();
+        assert_eq!(answer["boot_flag"], "A", "{what}");
+        pi.run("repair --new-bootconfig").must(3, &["nothing to repair"]);
+        let at = pi.partition(Partition::Bootconfig);
+        assert!(at.windows(SECTOR).any(|sector| sector == text(Slot::A)), "{what}");
+        pi.takes_the_good_update();
+        pi.run("sim power cycle").must(0, &["autoboot.txt: boots partition 3, slot B"]);
+    }
 }
 
 #[test]

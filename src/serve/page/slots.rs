@@ -24,7 +24,7 @@ pub(super) fn section(html: &mut Html, look: &Look) {
     }
     html.close("ul");
     if let Some(problem) = text(status, "/default_problem") {
-        html.element("p class=\"warn\"", &format!("The boot flag can't be read: {problem}"));
+        html.element("p class=\"warn\"", &format!("The boot flag: {problem}"));
     }
     if let Some(once) = text(status, "/once") {
         html.element("p class=\"note\"", &format!("The next reboot tries slot {once}, once."));

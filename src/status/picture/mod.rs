@@ -35,7 +35,8 @@ pub fn picture(status: &Status, style: Style) -> String {
     lines.extend(pen.boxes(status));
     if let Some(problem) = &status.default_problem {
         lines.push(Line::new());
-        lines.extend(pen.labelled("boot flag", Paint::Bad, &format!("unreadable: {problem}")));
+        let unreadable = if status.default.is_none() { "unreadable: " } else { "" };
+        lines.extend(pen.labelled("boot flag", Paint::Bad, &format!("{unreadable}{problem}")));
     }
     lines.push(Line::new());
     lines.extend(pen.update(status));
