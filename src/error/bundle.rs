@@ -190,11 +190,12 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// Whether a signature or digest is what's wrong.
+    /// Whether a signature or digest is what's wrong. A stream that ends early isn't: what came was right.
     pub fn is_untrusted(&self) -> bool {
         !matches!(
             self,
             BundleError::Read { .. }
+                | BundleError::Truncated { .. }
                 | BundleError::Source(_)
                 | BundleError::Missing { .. }
                 | BundleError::OtherBase { .. }
