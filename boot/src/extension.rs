@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// record fits its journal copy.
 pub const EXTENSIONS_BYTES: usize = 256;
 
+/// The device may hold a place at its fleet's lock. No content; see [`Record::set_place`](crate::Record::set_place).
+pub(crate) const LOCK_PLACE: u16 = 2;
+
 /// Something that a newer agent added. An agent that doesn't know an even id ignores it and saves it again; one that
 /// doesn't know an odd id can't use the structure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

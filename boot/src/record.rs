@@ -227,6 +227,19 @@ impl Record {
         Ok(true)
     }
 
+    /// Whether the device may hold a place at its fleet's lock, which it has to give back when it is at rest.
+    pub fn may_hold_place(&self) -> bool {
+        self.extensions.iter().any(|e| e.id == extension::LOCK_PLACE)
+    }
+
+    /// The same, changed: it is saved before a place is asked for, and after one was given back.
+    pub fn set_place(&mut self, may_hold: bool) {
+        self.extensions.retain(|e| e.id != extension::LOCK_PLACE);
+        if may_hold {
+            self.extensions.push(Extension { id: extension::LOCK_PLACE, bytes: Vec::new() });
+        }
+    }
+
     /// A channel's newest file was accepted: nothing older counts from now on, and no other file of its number.
     pub fn accept_channel(&mut self, sequence: u64, payload: PayloadDigest) {
         if sequence < self.floors.channel_sequence {

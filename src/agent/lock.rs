@@ -30,24 +30,45 @@ impl Agent<'_> {
         if let Some(problem) = self.device.settings.problem_now() {
             return Err(Error::Environment(problem));
         }
+        if self.device.settings.update.fleet_lock.is_some() {
+            // Before the server knows: a place that this device doesn't remember is held forever.
+            self.remember_place(true)?;
+        }
         self.ask(Phase::PreReboot).map_err(|held| {
             Error::NotNow(format!("{held}; the release stays where it is: run the command again later"))
         })
     }
 
-    /// At rest: give back the place, if there is a lock. If that fails, perhaps because there is no network yet, it is done at the
-    /// next boot, or when it looks what is on offer.
+    /// At rest: give back the place, if the device may hold one. If that fails, perhaps because there is no network yet, it is
+    /// done at the next boot, or when it looks what is on offer.
     pub fn give_back(&mut self) {
         if self.now().is_idle() {
             self.release_lock();
         }
     }
 
-    /// Give back the place: no reboot follows now.
+    /// Give back the place: no reboot follows now. A device that asked for none asks nothing: a server that doesn't answer must
+    /// not hold up its boots.
     pub(super) fn release_lock(&mut self) {
+        if !self.device.record.may_hold_place() {
+            return;
+        }
         if let Err(held) = self.ask(Phase::SteadyState) {
             log::warn!(reason:% = held; "fleet_lock_not_given_back");
+            return;
         }
+        if let Err(e) = self.remember_place(false) {
+            log::warn!(reason:% = e; "fleet_lock_not_forgotten");
+        }
+    }
+
+    fn remember_place(&mut self, may_hold: bool) -> Result<(), Error> {
+        if self.device.record.may_hold_place() == may_hold {
+            return Ok(());
+        }
+        let mut next = self.device.record.clone();
+        next.set_place(may_hold);
+        self.device.save(next)
     }
 
     fn ask(&mut self, phase: Phase) -> Result<(), Held> {

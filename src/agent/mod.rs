@@ -165,7 +165,8 @@ impl<'a> Agent<'a> {
                     };
                 }
                 Action::Install => return self.wants_bundle(),
-                Action::SelfTest => match self.tested() {
+                // The lock is asked first: a device that waits for it doesn't drive its hardware each time.
+                Action::SelfTest => match self.may_reboot().and_then(|()| self.tested()) {
                     // Nothing is done between the two decisions, so they are saved as one.
                     Ok(_) => return self.try_once(&[Event::SelfTestsPassed]),
                     Err(e) if self.now().is_idle() => failed = Some(e),

@@ -125,15 +125,18 @@ impl Agent<'_> {
         self.resume()
     }
 
-    /// The configuration can't be used: a trial ends, because what healthy means is unknown (I10). It is no verdict on the
-    /// release (I16).
+    /// What a boot does by itself while the configuration can't be used. A trial ends, because what healthy means is unknown
+    /// (I10); it is no verdict on the release (I16). Otherwise a system runs that proved itself: it is left alone, with what is
+    /// in flight, and a decision that was made is carried out.
     ///
     /// # Errors
-    /// As for [`resume`](Self::resume); `why` itself when nothing is on trial.
-    pub fn fail_trial(&mut self, why: ConfigError) -> Result<Rest, Error> {
+    /// As for [`boot`](Self::boot); `why` itself when a trial ended.
+    pub fn boot_unconfigured(&mut self, why: ConfigError) -> Result<Rest, Error> {
         let (Now::Trial { target, .. } | Now::Saved(Saved::Committing { target, .. })) = self.now().clone()
         else {
-            return Err(why.into());
+            log::warn!(reason:% = why; "configuration_not_used");
+            let text = format!("{why}; `bistable config check` says when it is right");
+            return self.boot(|_| Some(text.clone()));
         };
         // Without the paths, which would leave no room for the problem.
         let problem = why.problems.first().map_or("", |p| p.text.as_str());

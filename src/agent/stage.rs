@@ -292,7 +292,7 @@ impl Agent<'_> {
 
     /// Save the decisions, with the request for a reboot into the trial, and reboot. A torn flag is written whole before
     /// they are saved: it would lead to the old slot, and a power cut in that write must find what was stored while the
-    /// flag was torn. Before all that, the fleet's lock is asked.
+    /// flag was torn. Before all that, the fleet's lock is asked, unless there are decisions: then it was asked before them.
     ///
     /// Nothing is counted here: the next boot knows whether this reboot happened (I16).
     pub(super) fn try_once(&mut self, decisions: &[Event]) -> Result<Rest, Error> {
@@ -308,7 +308,10 @@ impl Agent<'_> {
         }
         // After the last trial no other follows, and the way back never asks.
         let is_used_up = armed.as_ref().is_some_and(|(_, tries)| tries.are_used_up());
-        if !is_used_up && let Err(e) = self.may_reboot() {
+        if !is_used_up
+            && decisions.is_empty()
+            && let Err(e) = self.may_reboot()
+        {
             let Some((target, _)) = armed else { return Err(e) };
             // A request of an earlier attempt would be honored by any reboot, without the lock. And what this boot shows
             // of that attempt is gone with the next one.

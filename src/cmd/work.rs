@@ -160,12 +160,12 @@ fn on_board(
     let log = opener.log;
     let settings = match (loaded, asked) {
         (Ok(settings), _) => settings,
-        // A system on trial that can't be configured goes back: the boot unit must not just stop.
+        // A system on trial that can't be configured goes back, and any other one runs: the boot unit must not just stop.
         (Err(e), Work::Ask(Request::Resume)) => {
             let device = Device::open(board, Settings::default())?;
             return listening(log, observer, |observer| {
                 let mut agent = start(device, log, observer)?;
-                let rest = agent.fail_trial(e);
+                let rest = agent.boot_unconfigured(e);
                 app::rested(&agent, rest, opener)
             });
         }

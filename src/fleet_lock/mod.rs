@@ -8,7 +8,8 @@
 //! | at rest again | `POST {base}/v1/steady-state` gives it back |
 //! | header | `fleet-lock-protocol: true` |
 //! | body | `{"client_params":{"group":"…","id":"…"}}` |
-//! | status 200 | done; asking again for what one has is fine |
+//! | status 200, without a body or with a JSON object | done; asking again for what one has is fine |
+//! | status 200 with anything else | not done: the login page of a network |
 //! | any other | not done; the body may say why: `{"kind":"…","value":"…"}` |
 //!
 //! A server that can't be reached has not granted anything.
@@ -22,7 +23,7 @@ use crate::{
     text::{printable, shorten},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Most bytes of a server's words that are kept.
@@ -87,6 +88,12 @@ pub enum Held {
         "the fleet lock answers with status {0}: is update.fleet_lock the address of a FleetLock server?"
     )]
     Status(u16),
+    /// The server answered with status 200, and with something that no such server says.
+    #[error(
+        "the fleet lock's address answers with something else than FleetLock: a login page of this network? Or else check \
+         update.fleet_lock"
+    )]
+    Foreign,
     /// There was no answer.
     #[error("the fleet lock can't be asked: {0}")]
     Unreachable(#[source] HostError),
@@ -126,7 +133,10 @@ fn verdict(answer: &Answer) -> Result<Granted, Held> {
         value: String,
     }
     if answer.status == 200 {
-        return Ok(Granted);
+        // Servers grant without a body, or with an object that says so.
+        let body = answer.body.trim_ascii();
+        let grants = body.is_empty() || serde_json::from_slice::<Map<String, Value>>(body).is_ok();
+        return if grants { Ok(Granted) } else { Err(Held::Foreign) };
     }
     // What a stranger says goes into logs and onto terminals.
     let line = |text: String| Some(shorten(&printable(&text), WORDS)).filter(|line| !line.is_empty());
@@ -179,7 +189,7 @@ mod tests {
             let [(request, TIMEOUT)] = server.asked.as_slice() else { panic!("{:?}", server.asked) };
             assert_eq!(request.url, url);
             assert!(request.headers.contains(&("fleet-lock-protocol", "true")));
-            let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
+            let body: Value = serde_json::from_str(&request.body).unwrap();
             assert_eq!(body, json!({ "client_params": { "id": "hub-7", "group": "hall.2" } }));
         }
     }
@@ -192,7 +202,13 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             (200, "", Ok(Granted)),
+            (200, " \r\n", Ok(Granted)),
+            (200, "{}", Ok(Granted)),
             (200, why, Ok(Granted)),
+            (200, "<html>Please log in</html>", Err(Held::Foreign)),
+            (200, "ok", Err(Held::Foreign)),
+            (200, "[]", Err(Held::Foreign)),
+            (200, "{} <html>", Err(Held::Foreign)),
             (409, why, Err(refused.clone())),
             (500, why, Err(refused)),
             (201, "", Err(Held::Status(201))),

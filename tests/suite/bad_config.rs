@@ -58,11 +58,14 @@ fn each_mistake_is_named_and_nothing_begins() {
         let before = std::fs::read(pi.path(file)).ok();
         pi.file(file, text.as_bytes());
         eprintln!("{text}");
-        for verb in ["preflight", "install @good.bundle", "update @good.bundle", "resume"] {
+        for verb in ["preflight", "install @good.bundle", "update @good.bundle"] {
             pi.run(verb).must(1, words);
         }
         // What only a simulated Pi has is no configuration.
         let code = if [WORLD, MACHINE].contains(file) { 0 } else { 1 };
+        // The system that runs has proved itself: what waits for the boot to be complete must start.
+        let ended = pi.run("resume").must(1 - code, &words[..usize::from(code == 0)]);
+        assert!(code == 0 || ended.err.contains("event=configuration_not_used"), "{ended:#?}");
         for verb in ["config check", "config show"] {
             pi.run(verb).must(code, if code == 0 { &[] } else { words });
         }
@@ -74,6 +77,53 @@ fn each_mistake_is_named_and_nothing_begins() {
         pi.is_unharmed();
         pi.takes_the_good_update();
     }
+}
+
+/// A broken configuration changes nothing of what is in flight while a system runs that proved itself. A boot doesn't fail for it.
+#[test]
+fn a_mistake_leaves_an_update_where_it_is() {
+    for (state, code) in [("installing", 0), ("staged", 0), ("armed", 75)] {
+        let pi = Pi::new();
+        pi.config("[update]\nmode = \"reboot\"\n");
+        let good = pi.good();
+        match state {
+            "installing" => {
+                let half = std::fs::read(&good).unwrap();
+                pi.run_with("install -", &half[..half.len() / 2]).must(1, &[]);
+            }
+            _ => drop(pi.run_on("install", &good).must(0, &[])),
+        }
+        if state == "armed" {
+            pi.run("arm").must(0, &[]);
+        }
+        assert_eq!(pi.status()["state"], state);
+        pi.config("[install]\nflush = 1\n");
+        for _ in 0..2 {
+            pi.run("resume").must(code, &["event=configuration_not_used", "unknown key"]);
+            assert_eq!(pi.status()["state"], state);
+        }
+        pi.slot_a_is_untouched();
+        pi.config("");
+        pi.run_on("update", &good).must(0, &["slot B"]);
+        pi.run("resume").must(0, &[]);
+        pi.rests("B", "1.1.0");
+    }
+}
+
+/// The way back was decided, and needs no configuration.
+#[test]
+fn a_mistake_does_not_hold_up_the_way_back() {
+    let pi = Pi::new();
+    pi.run_on("update", &pi.good()).must(0, &[]);
+    pi.run("sim unit app.service failed").must(0, &[]);
+    pi.run("sim cut --at-write 2 --at-byte 0").must(0, &[]);
+    let ended = pi.run("resume");
+    assert_ne!(ended.code, 0, "{ended:#?}");
+    pi.config("[install]\nflush = 1\n");
+    let _ = pi.run("sim power on");
+    pi.run("resume").must(0, &["event=configuration_not_used"]);
+    pi.config("");
+    pi.is_unharmed();
 }
 
 /// Without a card, on whatever machine this is.

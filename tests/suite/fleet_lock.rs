@@ -101,18 +101,73 @@ fn the_way_back_never_asks() {
     assert_eq!(pi.status()["booted"], "A");
 }
 
-/// While booting there is no network yet: a device that could not give its place back then does it with its next check.
+/// While booting there is no network yet: a device that could not give its place back then does it with its next check, or with
+/// the next boot.
 #[test]
 fn a_place_is_given_back_when_the_network_is_there() {
-    let pi = device().pi;
-    pi.config("[update]\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
-    shelve(&pi, "shop", &shop());
-    for (status, says) in
-        [(503, "event=fleet_lock_not_given_back"), (200, "event=fleet_lock_asked phase=SteadyState")]
-    {
-        answers(&pi, status);
-        let mut command = pi.command();
-        command.args(["check", "--source", "shop"]).env("RUST_LOG", "info");
-        end(command, "check").must(3, &[says]);
+    const ASKED: &str = "event=fleet_lock_asked phase=SteadyState";
+    for way in ["check --source shop", "resume"] {
+        let pi = device().pi;
+        pi.config("[update]\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
+        shelve(&pi, "shop", &shop());
+        let run = |words: &str| {
+            let mut command = pi.command();
+            command.args(words.split_whitespace()).env("RUST_LOG", "info");
+            end(command, words)
+        };
+        answers(&pi, 200);
+        pi.good();
+        run("update good.bundle").must(0, &["event=fleet_lock_asked phase=PreReboot"]);
+        for _ in 0..2 {
+            answers(&pi, 503);
+            assert!(run("resume").err.contains("event=fleet_lock_not_given_back"));
+        }
+        answers(&pi, 200);
+        assert!(run(way).err.contains(ASKED), "{way}");
+        // It is given back once.
+        for words in ["check --source shop", "resume"] {
+            let ended = run(words);
+            assert!(!ended.err.contains("event=fleet_lock"), "{ended:#?}");
+        }
     }
+}
+
+/// A server that doesn't answer must not hold up the boots of a device that has nothing from it.
+#[test]
+fn a_device_that_took_no_place_gives_none_back() {
+    let pi = locked(503);
+    pi.run_on("install", &pi.good()).must(0, &[]);
+    for _ in 0..2 {
+        let mut command = pi.command();
+        command.arg("resume").env("RUST_LOG", "info");
+        let ended = end(command, "resume").must(0, &[]);
+        assert!(!ended.err.contains("fleet_lock"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_login_page_grants_nothing() {
+    let pi = locked(200);
+    pi.world(&format!(
+        "[units]\n\"app.service\" = \"active\"\n[gpio]\nwires = [[17, 27]]\n\
+         [http.\"{BEFORE}\"]\nstatus = 200\nbody = \"<html>Please log in</html>\"\n"
+    ));
+    pi.run_on("update", &pi.good()).must(75, &["a login page of this network?"]);
+    assert_eq!(pi.status()["state"], "staged");
+}
+
+/// Each wait would move what the self-tests drive.
+#[test]
+fn a_device_that_waits_for_the_lock_drives_nothing() {
+    let pi = locked(409);
+    pi.config("[update]\nmode = \"reboot\"\nfleet_lock = \"http://lock.example\"\nid = \"hub-7\"\n");
+    pi.run_on("install", &pi.good()).must(0, &[]);
+    for _ in 0..3 {
+        let ended = pi.run("resume").must(75, &["two devices are away"]);
+        assert!(!ended.err.contains("self-test"), "{ended:#?}");
+    }
+    answers(&pi, 200);
+    pi.run("resume").must(0, &["self-test", "booting slot B once"]);
+    pi.run("resume").must(0, &[]);
+    pi.rests("B", "1.1.0");
 }

@@ -150,9 +150,9 @@ fn no_trial_begins_while_the_configuration_would_fail_it() {
         slip();
         let (code, why) =
             if breaks { (1, "unknown key \"flush\"") } else { (75, "is not trusted: writable") };
-        for verb in ["reboot", "resume"] {
-            pi.run(verb).must(code, &[why]);
-        }
+        pi.run("reboot").must(code, &[why]);
+        // A boot doesn't fail: the system that runs has proved itself.
+        pi.run("resume").must(75, &[why]);
         assert!(pi.partition(Partition::State) == before, "nothing is saved");
         if breaks {
             pi.config("");
