@@ -42,7 +42,7 @@ fn set_link(plan: &Plan, v: &mut Volume, cluster: u32, to: u32) {
                 put(n * 3 / 2 + 1, 0xFF, to >> 4);
             }
             (bits, _) => {
-                (0..u64::from(bits / 8)).for_each(|i| put(n * u64::from(bits / 8) + i, 0xFF, to >> (8 * i)))
+                (0..u64::from(bits / 8)).for_each(|i| put(n * u64::from(bits / 8) + i, 0xFF, to >> (8 * i)));
             }
         }
     }
