@@ -151,8 +151,11 @@ pub struct ComponentShown {
     pub lifecycle: String,
     /// The state of its update.
     pub state: String,
-    /// The version that is committed.
+    /// The version that is committed; of a component that the booted image brings along, that one.
     pub version: Option<String>,
+    /// Which image brings it along, if one does; in a status only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<BoundBy>,
     /// The version that an update is about.
     pub target: Option<String>,
     /// Trials of it that began.
@@ -165,6 +168,37 @@ pub struct ComponentShown {
     /// The update that ended with this, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<ComponentEnded>,
+}
+
+/// The image of this boot brings a component along: that version runs, whatever else was installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct BoundBy {
+    /// The image: its product and version.
+    pub image: String,
+    /// The version that was installed by itself, and runs again with an image that doesn't bring the component along.
+    pub instead_of: Option<String>,
+    /// Whether the version is not on this device, so that nothing runs.
+    pub missing: bool,
+}
+
+impl BoundBy {
+    /// One line, human-readable.
+    pub fn text(&self) -> String {
+        let mut text = format!("bound by {}", self.image);
+        if let Some(other) = &self.instead_of {
+            text.push_str(&format!(", instead of {other}"));
+        }
+        if self.missing {
+            text.push_str("; it is not on this device: install the image again, or another one");
+        }
+        text
+    }
+
+    /// `running`, or `failed` without a version that could run.
+    pub fn lifecycle(&self) -> &'static str {
+        if self.missing { Lifecycle::Failed.name() } else { Lifecycle::Running.name() }
+    }
 }
 
 /// An update of a component that ended.
@@ -221,12 +255,24 @@ impl ComponentShown {
             lifecycle: Lifecycle::from(now).name().into(),
             state: now.state.name().into(),
             version: now.current.as_ref().map(|held| held.version.to_string()),
+            bound: None,
             target: now.state.target().map(|held| held.version.to_string()),
             attempts,
             reason,
             halted: now.is_halted(),
             ended: ended.map(|ended| ComponentEnded::of(ended, now)),
         }
+    }
+}
+
+impl ComponentShown {
+    /// The same with the version that the booted image brings along.
+    #[must_use]
+    pub fn bound_to(mut self, version: &str, by: BoundBy) -> ComponentShown {
+        self.lifecycle = by.lifecycle().into();
+        self.version = Some(version.into());
+        self.bound = Some(by);
+        self
     }
 }
 

@@ -44,6 +44,7 @@ pub use cmd::program;
 #[doc(hidden)]
 pub use device::fuzz as device_fuzz;
 pub use device::{
-    AgentFormats, Device, Known, ReadRelease, Rebuilt, Remains, Repaired, SystemRootState, release_id,
+    AgentFormats, Binding, Device, Known, ReadRelease, Rebuilt, Remains, Repaired, SystemRootState,
+    release_id,
 };
 pub use error::Error;

@@ -1,29 +1,34 @@
 //! Components on this device: what may go onto it, and the updater of one with the ports of the board.
-use super::{Agent, AgentEvent, Observer};
+use super::{
+    Agent, AgentEvent, Observer,
+    bound::{binding_or_none, link_bound},
+};
 use crate::{
     Device, Error,
     component::{
         self, Archive, ComponentEvent, ComponentObserver, Containers, Directory, ManagedComponent, Memory,
         Subject, Updater, World, write_links,
     },
-    config::{Component, Mode, Target},
-    device::StoredComponents,
+    config::{self, Mode, Target},
+    device::{StoredComponents, bound_name, with_bound},
     error::ComponentError,
+    event::{BoundBy, ComponentShown},
     offer::channel::ComponentFacts,
     release_id,
     steps::install::Overrides,
 };
 use bistable_boot::{
     ReleaseId,
-    component::{ComponentRecord, Held, State},
+    component::{Component, ComponentRecord, Held, State},
 };
 use bistable_format::{
     Digest, Release,
     compat::{self, Direction},
     content::{CONTAINERS_KIND, DIRECTORY_KIND},
+    resolve::Reason,
 };
 use semver::Version;
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 /// The kind of content that can be installed as a component.
 fn kind(managed: &ManagedComponent) -> u16 {
@@ -47,7 +52,7 @@ impl Memory for StoredComponents {
 ///
 /// # Errors
 /// When there is none of that name, or something else updates it.
-pub fn subject(components: &[Component], name: &str) -> Result<ManagedComponent, Error> {
+pub fn subject(components: &[config::Component], name: &str) -> Result<ManagedComponent, Error> {
     let unknown = || ComponentError::Unknown { name: name.into() };
     let found = components.iter().find(|component| component.name == name).ok_or_else(unknown)?;
     let managed = found.managed.as_ref().ok_or_else(|| ComponentError::NotManaged { name: name.into() })?;
@@ -111,6 +116,7 @@ impl Agent<'_> {
         overrides: Overrides,
     ) -> Result<(ManagedComponent, StoredComponents), Error> {
         let managed = subject(&self.device.settings.components, name)?;
+        is_independent(&self.device, name)?;
         let stored = self.device.stored_components()?;
         accept(&self.device, &stored.record, name, content, overrides)?;
         Ok((managed, stored))
@@ -156,6 +162,7 @@ impl Agent<'_> {
     #[expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
     pub fn resume_component(&mut self, name: &str) -> Result<(), Error> {
         let managed = subject(&self.device.settings.components, name)?;
+        is_independent(&self.device, name)?;
         let stored = self.device.stored_components()?;
         let state = stored.record.get(name).map(|component| component.state.clone());
         // The system, or another component, may be another one since it was staged.
@@ -214,6 +221,7 @@ impl Agent<'_> {
         if let Some(mode) = mode.filter(|mode| *mode != Mode::Check) {
             return Err(ComponentError::StillWanted { name: name.into(), mode }.into());
         }
+        is_independent(&self.device, name)?;
         let stored = self.device.stored_components()?;
         if stored.record.get(name).is_none() {
             return Err(Error::NothingToDo(format!("nothing of component {name} is on this device")));
@@ -231,17 +239,19 @@ impl Agent<'_> {
         work: impl FnOnce(&mut Updater<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let managed = subject(&self.device.settings.components, name)?;
+        is_independent(&self.device, name)?;
         let stored = self.device.stored_components()?;
         self.with_updater(&managed, stored, work)
     }
 
     /// Do something with the updater of a component, and with the record that was read for it.
-    fn with_updater(
+    pub(super) fn with_updater(
         &mut self,
         ManagedComponent { subject, target }: &ManagedComponent,
-        mut memory: StoredComponents,
+        mut memory: impl Memory,
         work: impl FnOnce(&mut Updater<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let bound = bound_versions(&self.device, &subject.name)?;
         let opens = self.device.release_trust()?;
         let trust = |signed: &[u8]| opens(signed).map_err(Error::Root);
         let mut observer = Reported { name: &subject.name, inner: &mut *self.observer };
@@ -260,10 +270,37 @@ impl Agent<'_> {
                 buses: &mut *board.buses,
                 clock: &*board.clock,
             },
+            bound: bound.as_deref(),
             max_rollbacks: self.device.settings.update.max_rollbacks as usize,
             trust: &trust,
             observer: &mut observer,
         })
+    }
+}
+
+/// Whether a component changes by itself: not while the booted image brings it along.
+fn is_independent(device: &Device, name: &str) -> Result<(), Error> {
+    let binding = device.binding_here()?;
+    let Some(bound) = binding.of(name) else { return Ok(()) };
+    let reason = Reason::Bound {
+        image: binding.image.clone(),
+        part: format!("{name} {version}", version = bound.version),
+    };
+    Err(ComponentError::Bound { reason }.into())
+}
+
+/// The versions of a component that the images in the slots bring along; `None` if that can't be found out.
+fn bound_versions(device: &Device, name: &str) -> Result<Option<Vec<ReleaseId>>, Error> {
+    match device.bound_by_slots() {
+        Err(e) if e.stopping().is_some() => Err(e),
+        Err(e) => {
+            log::warn!(reason:% = e; "bound_components_unknown");
+            Ok(None)
+        }
+        Ok(bound) => {
+            let of_it = bound.iter().filter(|bound| bound.component == name);
+            Ok(Some(of_it.map(|bound| ReleaseId(bound.identity.0)).collect()))
+        }
     }
 }
 
@@ -312,7 +349,7 @@ fn is_compatible(
     name: &str,
     release: &Release,
 ) -> Result<(), Error> {
-    let (others, kind) = (others(device, name, record), kind(&subject(&device.settings.components, name)?));
+    let (others, kind) = (others(device, name, record)?, kind(&subject(&device.settings.components, name)?));
     let current = record.get(name).and_then(|component| component.current.as_ref());
     let running = current.map(|held| &held.version);
     let facts = compat::Device {
@@ -333,20 +370,64 @@ fn is_compatible(
     Err(Error::Incompatible { version: release.version.clone(), reasons })
 }
 
-/// What is on the device beside a component.
-fn others(device: &Device, name: &str, record: &ComponentRecord) -> Vec<(String, Version)> {
-    let mut others = device.settings.installed();
-    for component in &record.components {
-        if let Some(current) = component.current.as_ref().filter(|_| component.name != name) {
-            others.retain(|(known, _)| *known != component.name);
-            others.push((component.name.clone(), current.version.clone()));
-        }
+/// What the booted image brings along: of each component the version, and what is said about it.
+///
+/// # Errors
+/// When the machine goes down.
+pub fn bound_here(
+    device: &mut Device,
+    record: &ComponentRecord,
+) -> Result<BTreeMap<String, (String, BoundBy)>, Error> {
+    let binding = binding_or_none(device)?;
+    let mut all = BTreeMap::new();
+    for bound in &binding.bound {
+        let version = bound_name(bound);
+        let stored = match device.board.store.versions(&bound.component) {
+            Err(e) if e.stopping().is_some() => return Err(e.into()),
+            stored => stored.unwrap_or_default(),
+        };
+        let is_there = stored.iter().any(|stored| stored.is_complete && stored.name == version);
+        let current = record.get(&bound.component).and_then(|component| component.current.as_ref());
+        let by = BoundBy {
+            image: binding.image.clone(),
+            instead_of: current
+                .filter(|current| current.release.0 != bound.identity.0)
+                .map(|current| current.version.to_string()),
+            missing: !is_there,
+        };
+        all.insert(bound.component.clone(), (bound.version.to_string(), by));
     }
+    Ok(all)
+}
+
+/// The components in a status: what was installed here at least once, and what the booted image brings along, by name.
+pub fn shown(device: &mut Device, record: &ComponentRecord) -> Vec<ComponentShown> {
+    let bound = bound_here(device, record).unwrap_or_default();
+    let unknown = bound.keys().filter(|name| record.get(name).is_none());
+    let unknown: Vec<Component> = unknown.map(|name| Component::registered(name)).collect();
+    let all = record.components.iter().chain(&unknown);
+    let mut shown: Vec<ComponentShown> = all
+        .map(|component| {
+            let shown = ComponentShown::of(component, None);
+            match bound.get(&component.name) {
+                Some((version, by)) => shown.bound_to(version, by.clone()),
+                None => shown,
+            }
+        })
+        .collect();
+    shown.sort_by(|a, b| a.component.cmp(&b.component));
+    shown
+}
+
+/// What is on the device beside a component.
+fn others(device: &Device, name: &str, record: &ComponentRecord) -> Result<Vec<(String, Version)>, Error> {
+    let mut others = with_bound(device.independent(record), &binding_or_none(device)?.bound);
+    others.retain(|(known, _)| known != name);
     // The system itself goes by the product's name.
     if let Some(image) = device.running() {
         others.push((device.record.product.clone(), image.version.clone()));
     }
-    others
+    Ok(others)
 }
 
 /// What decides which of a channel's offers a component takes.
@@ -369,13 +450,13 @@ pub fn facts(device: &Device, name: &str) -> Result<ComponentFacts, Error> {
         kinds: vec![kind],
         running: current.map(|held| (digest(held.release), held.version.clone())),
         security_floor: component.map_or(0, |component| component.security_floor),
-        others: others(device, name, &record),
+        others: others(device, name, &record)?,
         rejected: component.map(|component| component.rejected.clone()).unwrap_or_default(),
         in_flight: in_flight.map(|held| (digest(held.release), held.version.clone())),
     })
 }
 
-/// What a boot does before services start: see [`write_links`]. What is wrong with one component keeps none of the others from running,
+/// What a boot does before services start: see [`write_links`], and of what the booted image brings along `show_bound`. What is wrong with one component keeps none of the others from running,
 /// and a record that can't be used keeps none of them: then the durable names count.
 ///
 /// # Errors
@@ -386,8 +467,13 @@ pub fn link_all(device: &mut Device) -> Result<Vec<String>, Error> {
         log::warn!(reason:% = e; "component_record_unusable");
     }
     let record = stored.ok().map(|stored| stored.record);
-    let (mut linked, mut problem) = (Vec::new(), None);
-    for (name, _) in directories(device) {
+    let binding = binding_or_none(device)?;
+    let (mut linked, mut problem) = match link_bound(device, &binding) {
+        Ok(linked) => (linked, None),
+        Err(e) => (Vec::new(), Some(e)),
+    };
+    let independent = directories(device).into_iter().filter(|(name, _)| binding.of(name).is_none());
+    for (name, _) in independent {
         match write_links(&mut *device.board.store, record.as_ref(), &name) {
             Ok(()) => linked.push(name),
             Err(e) => problem = problem.or(Some(e.into())),
@@ -428,11 +514,19 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
     device.recreate_components(record)
 }
 
-/// The components that this device updates, by name.
+/// The components that this device updates by themselves, by name: not those that the booted image brings along. While its release
+/// can't be used, there are none.
 pub fn managed(device: &Device) -> Vec<String> {
     let components = &device.settings.components;
+    let binding = match device.binding_here() {
+        Ok(binding) => binding,
+        Err(e) => {
+            log::warn!(reason:% = e; "bound_components_unknown");
+            return Vec::new();
+        }
+    };
     let names = components.iter().map(|component| component.name.clone());
-    names.filter(|name| subject(components, name).is_ok()).collect()
+    names.filter(|name| subject(components, name).is_ok() && binding.of(name).is_none()).collect()
 }
 
 /// The version that each durable name leads to.
@@ -499,10 +593,7 @@ pub fn converge_all(device: &mut Device) -> Result<Vec<String>, Error> {
 ///
 /// # Errors
 /// When the engine doesn't answer.
-pub fn gone(
-    device: &mut Device,
-    component: &bistable_boot::component::Component,
-) -> Result<Vec<Version>, Error> {
+pub fn gone(device: &mut Device, component: &Component) -> Result<Vec<Version>, Error> {
     let is_containers = containers(device).iter().any(|(name, _)| *name == component.name);
     if !is_containers || component.kept.is_empty() {
         return Ok(Vec::new());

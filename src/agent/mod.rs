@@ -13,12 +13,14 @@
 //! | `stage` | from an offer to a reboot into the trial |
 //! | `prove` | the trial: health and commit |
 //! | [`components`] | what is updated beside the slots |
+//! | `bound` | what an image brings along |
 //! | `back` | the way back |
 //! | `recall` | an update in flight that its channel takes back |
 //! | `run` | the one function through which each step passes |
 //! | `observer` | what it reports while it works, and to whom |
 //! | `lock` | the fleet's lock: not all devices of a site at once |
 mod back;
+mod bound;
 pub mod components;
 mod lock;
 mod observer;
@@ -27,6 +29,7 @@ mod recall;
 mod run;
 mod stage;
 
+pub use bound::{BoundSource, ImageOnly};
 pub use observer::{AgentEvent, Observer, Silence};
 
 use crate::{

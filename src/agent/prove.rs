@@ -2,11 +2,12 @@
 use super::{Agent, AgentEvent, Rest, is_reboot, run::StepError};
 use crate::{
     Error,
+    component::SERVICE_MAX,
     config::ConfigError,
     ports::Fault,
     steps::{StepName, commit, health},
 };
-use bistable_boot::{Event, Failure, Now, Reason, Saved, Target};
+use bistable_boot::{Event, Failure, Now, Reason, Saved, Slot, Target};
 use bistable_format::{health::Profile, selftest::Plan};
 
 impl Agent<'_> {
@@ -24,27 +25,52 @@ impl Agent<'_> {
     }
 
     fn prove(&mut self, target: &Target) -> Result<(), StepError> {
-        let asked = (|| -> Result<(Profile, _), Error> {
-            let plan = self.device.self_test_plan(target.slot)?.on_trial();
-            Ok((self.device.health_profile(target.slot)?, plan))
-        })();
-        let (profile, plan) = asked.map_err(|e| match e {
+        let asked = self.bound_is_shown(target.slot).and_then(|()| self.whole_check(target.slot));
+        let (profile, plan, units) = asked.map_err(|e| match e {
             // A card that fails for a moment says nothing about the release: what watches over this program starts it
             // again, or the machine, and the attempts are counted.
             Error::Fault(_) => StepError::Passing(e),
-            // This device's configuration, not the release: it goes back (I10) and rejects nothing (I16).
-            Error::UntrustedCheck { .. } => {
+            // This device's configuration, or its partition `persistent`, not the release: it goes back (I10) and rejects nothing (I16).
+            Error::UntrustedCheck { .. } | Error::Component(_) => {
                 StepError::failed(self.device.record.untested(&target.release, &e.to_string()), e)
             }
             // The release can't say what healthy means: fail closed.
             e => StepError::failed(Failure::new(Reason::Health, &e.to_string()), e),
         })?;
+        let unhealthy =
+            |reason: String| StepError::failed(Failure::new(Reason::Health, &reason), Error::Health(reason));
+        let before = self.restarts(&units)?;
         match self.check_health(&profile, &plan) {
-            health::Verdict::Healthy(_) => Ok(()),
-            health::Verdict::Unhealthy { reason, .. } => {
-                Err(StepError::failed(Failure::new(Reason::Health, &reason), Error::Health(reason)))
+            health::Verdict::Healthy(_) => {}
+            health::Verdict::Unhealthy { reason, .. } => return Err(unhealthy(reason)),
+        }
+        let after = self.restarts(&units)?;
+        let restarted =
+            units.iter().zip(before.iter().zip(&after)).find(|(_, (before, after))| after > before);
+        match restarted {
+            None => Ok(()),
+            Some((unit, _)) => {
+                Err(unhealthy(format!("{unit} ended and was restarted during the health check")))
             }
         }
+    }
+
+    /// What makes the release in a slot healthy, with what it brings along, whose services come with it.
+    fn whole_check(&mut self, slot: Slot) -> Result<(Profile, Plan, Vec<String>), Error> {
+        let plan = self.whole_plan(slot)?.on_trial();
+        let profile = self.device.health_profile(slot)?;
+        let (profile, units) = self.bound_health(slot, profile)?;
+        Ok((profile, plan, units))
+    }
+
+    /// How often each service was restarted in this boot.
+    fn restarts(&mut self, units: &[String]) -> Result<Vec<u32>, Error> {
+        let services = &mut self.device.board.services;
+        let one = |unit: &String| match services.service(unit, SERVICE_MAX) {
+            Ok(service) => Ok(service.restarts),
+            Err(e) => Err(Error::NotNow(format!("service {unit} can't be asked: {e}"))),
+        };
+        units.iter().map(one).collect()
     }
 
     /// Run the health check that the running release brings, or the owner's. Changes nothing.
@@ -53,8 +79,7 @@ impl Agent<'_> {
     /// When there is no profile or plan that can be trusted.
     pub fn health(&mut self) -> Result<health::Verdict, Error> {
         let slot = self.device.board.boot.booted();
-        let profile = self.device.health_profile(slot)?;
-        let plan = self.device.self_test_plan(slot)?.on_trial();
+        let (profile, plan, _) = self.whole_check(slot)?;
         Ok(self.check_health(&profile, &plan))
     }
 
@@ -96,6 +121,7 @@ impl Agent<'_> {
         }
         self.on(Event::Committed)?;
         self.observer.on_event(AgentEvent::Committed(&target));
+        self.clean_up_bound()?;
         Ok(None)
     }
 

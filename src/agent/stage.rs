@@ -1,6 +1,6 @@
 //! From an offer to a reboot into the trial.
 use super::{
-    Agent, AgentEvent, Rest,
+    Agent, AgentEvent, BoundSource, ImageOnly, Rest,
     run::{Deadline, StepError},
 };
 use crate::{
@@ -14,8 +14,7 @@ use crate::{
     },
 };
 use bistable_boot::{Event, Failure, Now, Reason, Saved, Slot, Target};
-use bistable_format::Root;
-use bistable_format::compat::Direction;
+use bistable_format::{Root, compat::Direction, selftest::Plan};
 use std::{io::Read, ops::ControlFlow, rc::Rc};
 
 impl Agent<'_> {
@@ -33,23 +32,34 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// As for [`install`](Self::install).
-    pub fn check(&mut self, source: &mut dyn Read, overrides: Overrides) -> Result<Target, Error> {
+    pub fn check(
+        &mut self,
+        source: &mut dyn Read,
+        bound: &mut dyn BoundSource,
+        overrides: Overrides,
+    ) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.accept(&Bundle::open(source, &root)?, overrides, Direction::Forward)
+        let bundle = Bundle::open(source, &root)?;
+        let target = self.accept(&bundle, overrides, Direction::Forward)?;
+        self.open_bound(&bundle, bound)?;
+        Ok(target)
     }
 
     /// The same for a release that was verified already.
     ///
     /// # Errors
     /// As for [`install`](Self::install).
-    pub fn check_content(
+    pub fn check_with(
         &mut self,
         content: &dyn Content,
+        bound: &mut dyn BoundSource,
         overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
         self.ready()?;
-        self.accept(content, overrides, direction)
+        let target = self.accept(content, overrides, direction)?;
+        self.open_bound(content, bound)?;
+        Ok(target)
     }
 
     /// Whether no trial has to be decided first.
@@ -106,10 +116,12 @@ impl Agent<'_> {
     /// When the bundle, the device or the card is to blame: the running slot stays as it is and the default.
     pub fn install(&mut self, source: &mut dyn Read, overrides: Overrides) -> Result<Target, Error> {
         let root = self.ready()?;
-        self.install_content(&mut Bundle::open(source, &root)?, overrides, Direction::Forward)
+        let mut bundle = Bundle::open(source, &root)?;
+        self.install_content(&mut bundle, &mut ImageOnly, overrides, Direction::Forward)
     }
 
-    /// The same, with a repository where full data may be had for what a delta's bundle can't make.
+    /// The same, with a repository where full data may be had for what a delta's bundle can't make, and with where the components are
+    /// had that the image brings along.
     ///
     /// # Errors
     /// As for [`install`](Self::install).
@@ -117,11 +129,12 @@ impl Agent<'_> {
         &mut self,
         source: &mut dyn Read,
         repository: Option<Box<dyn Source>>,
+        bound: &mut dyn BoundSource,
         overrides: Overrides,
     ) -> Result<Target, Error> {
         let root = self.ready()?;
         let mut bundle = Bundle::open(source, &root)?.or_fetch(repository);
-        self.install_content(&mut bundle, overrides, Direction::Forward)
+        self.install_content(&mut bundle, bound, overrides, Direction::Forward)
     }
 
     /// The same for a release that was verified already with this device's [root](crate::Device::root): one in a
@@ -135,20 +148,39 @@ impl Agent<'_> {
         overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
+        self.install_with(content, &mut ImageOnly, overrides, direction)
+    }
+
+    /// The same with where the components are had that the image brings along.
+    ///
+    /// # Errors
+    /// As for [`install`](Self::install), and for what can't be had.
+    pub fn install_with(
+        &mut self,
+        content: &mut dyn Content,
+        bound: &mut dyn BoundSource,
+        overrides: Overrides,
+        direction: Direction,
+    ) -> Result<Target, Error> {
         self.ready()?;
-        self.install_content(content, overrides, direction)
+        self.install_content(content, bound, overrides, direction)
     }
 
     fn install_content(
         &mut self,
         content: &mut dyn Content,
+        bound: &mut dyn BoundSource,
         overrides: Overrides,
         direction: Direction,
     ) -> Result<Target, Error> {
         let target = self.accept(content, overrides, direction)?;
+        // All of it is there to be had, or nothing begins.
+        let brought = self.open_bound(content, bound)?;
         match self.now() {
-            // There is nothing left to install: an update that was cut short continues from where it is.
+            // There is nothing left to install: an update that was cut short continues from where it is. What was lost since of the
+            // components is staged again.
             Now::Saved(Saved::Staged(there) | Saved::Armed { target: there, .. }) if *there == target => {
+                self.stage_bound(brought)?;
                 return Ok(target);
             }
             Now::Saved(Saved::Installing(begun)) if *begun == target => {}
@@ -159,8 +191,11 @@ impl Agent<'_> {
                 self.on(Event::Offer(target.clone()))?;
             }
         }
-        let stats =
-            self.step(StepName::Install, |agent, deadline| agent.write(&target, content, deadline))?;
+        let stats = self.step(StepName::Install, |agent, deadline| {
+            // The components first, so that the slot is not touched for an image whose components can't be had.
+            agent.stage_bound(brought).map_err(install_failed)?;
+            agent.write(&target, content, deadline)
+        })?;
         log::info!(
             version:% = target.version,
             full_bytes = stats.fetched_bytes.saturating_sub(stats.delta_bytes),
@@ -221,15 +256,23 @@ impl Agent<'_> {
     pub fn self_test(&mut self) -> Result<selftest::Report, Error> {
         let plan = match self.now() {
             Now::Saved(Saved::Staged(t) | Saved::Armed { target: t, .. }) => {
-                self.device.self_test_plan(t.slot)?.before()
+                let slot = t.slot;
+                self.whole_plan(slot)?.before()
             }
-            _ => self.device.self_test_plan(self.device.board.boot.booted())?,
+            _ => self.whole_plan(self.device.board.boot.booted())?,
         };
         let board = &mut self.device.board;
         let report =
             selftest::run(&plan, &mut *board.gpio, &mut *board.buses, &mut *board.host, &*board.clock);
         self.observer.on_event(AgentEvent::SelfTests(&report));
         Ok(report)
+    }
+
+    /// The self-tests of the release in a slot, and of what it brings along.
+    pub(super) fn whole_plan(&mut self, slot: Slot) -> Result<Plan, Error> {
+        let mut plan = self.device.self_test_plan(slot)?;
+        plan.tests.extend(self.bound_self_tests(slot)?.tests);
+        Ok(plan)
     }
 
     /// Staged → armed, if the self-tests pass; back to idle and rejected, if not. What the boot loader refused to try is armed
@@ -264,6 +307,8 @@ impl Agent<'_> {
         self.step(StepName::SelfTest, |agent, _| {
             let report = agent.self_test().map_err(|e| match e {
                 Error::Fault(_) => StepError::Passing(e),
+                // What the image brings along was lost since: it is had again by installing the image again.
+                Error::Component(_) => StepError::Passing(e),
                 // No plan, no test, no flag. That says nothing about the release.
                 e => StepError::failed(Failure::new(Reason::Install, &e.to_string()), e),
             })?;

@@ -1,8 +1,8 @@
 //! `check`, and what `install` and `update` take from a channel.
-use super::{Answer, Failed, Offers, Reply, Wanted};
+use super::{Answer, Failed, Offers, Reply, Wanted, component::FromChannel};
 use crate::{
     Device, Error,
-    agent::{Agent, components},
+    agent::{Agent, BoundSource, components},
     config::{Settings, SourceLimits},
     error::{BundleError, CheckError},
     offer::channel::{self, Found, OfferedComponent, Remember, Taken, Unusable},
@@ -10,7 +10,7 @@ use crate::{
     steps::install::{self, Allowed, Opened, RemoteArchive, running_release},
 };
 use bistable_boot::{Now, Saved, Target};
-use bistable_format::{Release, compat::Direction, name::check_channel_name};
+use bistable_format::{Bound, Release, compat::Direction, name::check_channel_name};
 use semver::Version;
 
 /// Say what is on offer. Nothing for this device is no failure, but has an exit code of its own.
@@ -99,7 +99,12 @@ pub(super) fn with_offer(
     wanted: &Wanted,
     remember: Remember,
     unusable: &mut Vec<Unusable>,
-    act: impl FnOnce(&mut Agent<'_>, &mut dyn install::Content, Direction) -> Result<Target, Error>,
+    act: impl FnOnce(
+        &mut Agent<'_>,
+        &mut dyn install::Content,
+        &mut dyn BoundSource,
+        Direction,
+    ) -> Result<Target, Error>,
 ) -> Result<Target, Error> {
     let version = wanted.version();
     let (mut mirrors, mut found) = look(agent, &wanted.offers, remember)?;
@@ -125,12 +130,42 @@ pub(super) fn with_offer(
         agent.remark(&format!("release {version} can't be used: {problem}"));
     }
     let mut opened = opened.allow(allowed(&agent.device.settings, &wanted.offers, version));
+    let mut left = allowed(&agent.device.settings, &wanted.offers, version).bytes;
     if !is_written(agent, &opened) {
         let running = running_release(&mut agent.device)?;
         let download = opened.ask(&mut *mirrors, running.as_ref())?;
         opened.check(&download)?;
+        left = left.map(|left| left.saturating_sub(download.bytes));
     }
-    act(agent, &mut opened.from(mirrors), direction)
+    let mut bound = Shop { asked: wanted.offers.clone(), found, left };
+    act(agent, &mut opened.from(mirrors), &mut bound, direction)
+}
+
+/// A channel that was looked at, for what the images in it bring along.
+pub(super) struct Shop {
+    asked: Offers,
+    found: Found,
+    /// Bytes that may still be fetched; `None` for any number.
+    pub(super) left: Option<u64>,
+}
+
+impl Shop {
+    /// The release of what an image brings along, verified; `None` if the channel doesn't offer it.
+    pub(super) fn archive(&self, device: &Device, bound: &Bound) -> Result<Option<FromChannel>, Error> {
+        let Some(offer) = self.found.channel.offer(&bound.identity) else { return Ok(None) };
+        let locations = locations(&device.settings, &self.asked)?;
+        let (limits, patience) = limits(&device.settings.source.limits);
+        let mut source = Location::open_all(&locations, limits, patience).map_err(CheckError::Source)?;
+        let opened = self.found.fetch(offer, &mut *source)?;
+        Ok(Some(FromChannel(RemoteArchive::new(opened, source))))
+    }
+}
+
+/// Look at the channel for what an image from elsewhere brings along. Nothing of it is remembered.
+pub(super) fn shop(device: &mut Device, asked: &Offers) -> Result<Shop, Error> {
+    let locations = locations(&device.settings, asked)?;
+    let (_, found) = look_at(device, locations, asked, Remember::No, &mut None)?;
+    Ok(Shop { asked: asked.clone(), found, left: None })
 }
 
 /// Find what the channel offers of a component, or the version of it that is wanted, and do something with its verified release.

@@ -282,7 +282,13 @@ impl Code {
             | ComponentError::ImageName { .. }
             | ComponentError::Engine { .. }
             | ComponentError::Compose { .. }
+            | ComponentError::Bound { .. }
+            | ComponentError::BoundUnfit { .. }
             | ComponentError::TooMany { .. } => Code::Incompatible,
+            ComponentError::NotBrought { source, .. } => {
+                source.as_ref().map_or(Code::Missing, |source| Code::of(source))
+            }
+            ComponentError::NotShown { .. } => Code::Machine,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }

@@ -17,7 +17,7 @@ use bistable_format::Release;
 use std::io::Read;
 
 /// A bundle as the updater takes it.
-struct FromBundle<'a>(Bundle<Box<dyn Read + 'a>>);
+pub(super) struct FromBundle<'a>(pub(super) Bundle<Box<dyn Read + 'a>>);
 
 impl Archive for FromBundle<'_> {
     fn release(&self) -> &Release {
@@ -32,7 +32,7 @@ impl Archive for FromBundle<'_> {
 }
 
 /// A release in a repository, in the same way.
-struct FromChannel(RemoteArchive<Box<dyn Source>>);
+pub(super) struct FromChannel(pub(super) RemoteArchive<Box<dyn Source>>);
 
 impl Archive for FromChannel {
     fn release(&self) -> &Release {
@@ -176,8 +176,10 @@ fn shown(device: &mut Device, only: Option<&str>, context: &mut dyn Context) -> 
         components::subject(&device.settings.components, only)?;
     }
     let record = components::record(device)?;
+    let bound = components::bound_here(device, &record)?;
     let mut names: Vec<&str> = device.settings.components.iter().map(|c| c.name.as_str()).collect();
     names.extend(record.components.iter().map(|c| c.name.as_str()));
+    names.extend(bound.keys().map(String::as_str));
     names.sort_unstable();
     names.dedup();
     let offered = context.offered();
@@ -190,6 +192,9 @@ fn shown(device: &mut Device, only: Option<&str>, context: &mut dyn Context) -> 
             let offered = offered.get(&component.name).filter(|offered| offered.is_open(component));
             let mut status =
                 ComponentStatus { offered: offered.cloned(), ..ComponentStatus::from(component) };
+            if let Some((version, by)) = bound.get(&component.name) {
+                return status.bound_to(version, by.clone());
+            }
             match components::gone(device, component) {
                 Ok(gone) => status.gone = gone.iter().map(ToString::to_string).collect(),
                 // Without the engine's answer, everything else is shown all the same.

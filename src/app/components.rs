@@ -1,6 +1,6 @@
 //! What the verbs of components answer.
 use super::Code;
-use crate::events::OfferedVersion;
+use crate::{event::BoundBy, events::OfferedVersion};
 use bistable_boot::component::{Component, Lifecycle};
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +46,11 @@ pub struct ComponentStatus {
     pub lifecycle: String,
     /// The state of its update.
     pub state: String,
-    /// The version that is committed.
+    /// The version that is committed; of a component that the booted image brings along, that one.
     pub version: Option<String>,
+    /// Which image brings it along, if one does: then it changes with the image only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<BoundBy>,
     /// The version that an update is about.
     pub target: Option<String>,
     /// Versions that `revert` can return to, the newest first.
@@ -104,6 +107,7 @@ impl From<&Component> for ComponentStatus {
             lifecycle: Lifecycle::from(component).name().into(),
             state: component.state.name().into(),
             version: component.current.as_ref().map(|held| held.version.to_string()),
+            bound: None,
             target: component.state.target().map(|held| held.version.to_string()),
             kept: component.kept.iter().map(|held| held.version.to_string()).collect(),
             gone: Vec::new(),
@@ -115,10 +119,23 @@ impl From<&Component> for ComponentStatus {
 }
 
 impl ComponentStatus {
+    /// The same with the version that the booted image brings along.
+    #[must_use]
+    pub fn bound_to(mut self, version: &str, by: BoundBy) -> ComponentStatus {
+        self.lifecycle = by.lifecycle().into();
+        self.version = Some(version.into());
+        self.bound = Some(by);
+        (self.kept, self.gone) = (Vec::new(), Vec::new());
+        self
+    }
+
     /// A line for a person.
     pub fn line(&self) -> String {
         let version = self.version.as_deref().unwrap_or("no version");
         let mut line = format!("{}  {version}  {}", self.name, self.lifecycle);
+        if let Some(bound) = &self.bound {
+            line.push_str(&format!("  {}", bound.text()));
+        }
         if let Some(target) = &self.target {
             line.push_str(&format!("  ({target} is {})", self.state));
         }

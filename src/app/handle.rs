@@ -1,13 +1,12 @@
 //! What each request does, with the agent that owns the device: the one place, whoever asks.
 use super::{
     Answer, CardWrites, Context, Failed, From, HealthChecked, MayInstall, Preflighted, Readiness, Reboot,
-    Reply, Request, Rested, SelfTested, SelfTestsVerdict, Wanted, channel, component, dates::dates, policy,
-    reply::with_unusable,
+    Reply, Request, Rested, SelfTested, SelfTestsVerdict, Wanted, bound::Beside, channel, component,
+    dates::dates, policy, reply::with_unusable,
 };
 use crate::{
     Device, Error,
-    agent::{Agent, Rest, components, is_reboot},
-    event::ComponentShown,
+    agent::{Agent, BoundSource, Rest, components, is_reboot},
     offer::channel::{Remember, Unusable},
     status::{self, Facts, RootFacts, Status},
     steps::install::{Content, Overrides},
@@ -76,7 +75,8 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
     let root = device.root().map(|root| RootFacts::from(&root)).map_err(|e| e.to_string());
     let journal_copies = device.journal_copies();
     // Looking must be possible above all when something is wrong: `component list` says what is wrong with the record.
-    let components = components::record(device).map(|record| record.components).unwrap_or_default();
+    let record = components::record(device).unwrap_or_default();
+    let components = components::shown(device, &record);
     Status::new(Facts {
         record: &device.record,
         now: device.now(),
@@ -89,7 +89,7 @@ fn status(agent: &mut Agent<'_>, context: &dyn Context) -> Status {
         system_root: device.system_root(),
         waits: waits(device),
         journal_copies,
-        components: components.iter().map(|component| ComponentShown::of(component, None)).collect(),
+        components,
     })
 }
 
@@ -203,11 +203,15 @@ fn dry_run(
     unusable: &mut Vec<Unusable>,
 ) -> Result<Reply, Error> {
     let overrides = overrides(wanted);
-    let check = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
-        agent.check_content(offer, overrides, direction)
+    let check = |agent: &mut Agent<'_>, offer: &mut dyn Content, bound: &mut dyn BoundSource, direction| {
+        agent.check_with(offer, bound, overrides, direction)
     };
     let target = match &wanted.from {
-        From::Bundle(path) => agent.check(&mut *context.bundle(path)?, overrides)?,
+        From::Bundle(path) => {
+            let mut bundle = context.bundle(path)?;
+            let mut bound = Beside::new(context, path, &wanted.offers);
+            agent.check(&mut *bundle, &mut bound, overrides)?
+        }
         From::Channel | From::Version(_) => {
             channel::with_offer(agent, wanted, Remember::No, unusable, check)?
         }
@@ -225,13 +229,15 @@ fn install(
     unusable: &mut Vec<Unusable>,
 ) -> Result<Target, Error> {
     let overrides = overrides(wanted);
-    let install = |agent: &mut Agent<'_>, offer: &mut dyn Content, direction| {
-        agent.install_from(offer, overrides, direction)
+    let install = |agent: &mut Agent<'_>, offer: &mut dyn Content, bound: &mut dyn BoundSource, direction| {
+        agent.install_with(offer, bound, overrides, direction)
     };
     match &wanted.from {
         From::Bundle(path) => {
             let repository = channel::configured(&agent.device.settings);
-            agent.install_or_fetch(&mut *context.bundle(path)?, repository, overrides)
+            let mut bundle = context.bundle(path)?;
+            let mut bound = Beside::new(context, path, &wanted.offers);
+            agent.install_or_fetch(&mut *bundle, repository, &mut bound, overrides)
         }
         From::Channel | From::Version(_) => {
             channel::with_offer(agent, wanted, Remember::Yes, unusable, install)

@@ -13,6 +13,7 @@
 //! | `handle` | what each request does |
 //! | `dates` | when past updates ended |
 //! | `channel` | what `check`, `install` and `update` take from a channel |
+//! | `bound` | where the components are had that an image brings along |
 //! | `inhibitor` | what holds a switch off for a while |
 //! | `job` | a request in a queue, and the newest ones |
 //! | [`policy`] | what the device does without being asked |
@@ -20,6 +21,7 @@
 //! | `stream` | a bundle that comes while it is installed |
 //! | `simulated` | what the verbs of the simulated Pi answer |
 mod answer;
+mod bound;
 mod channel;
 mod code;
 mod component;

@@ -8,7 +8,11 @@ use crate::{
     text::printable_lines,
 };
 use bistable_boot::Slot;
-use std::{collections::BTreeMap, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// What a request needs beside the agent.
 pub trait Context {
@@ -29,6 +33,11 @@ pub trait Context {
     /// # Errors
     /// When it can't be opened.
     fn bundle(&mut self, name: &Path) -> Result<Box<dyn Read>, Error>;
+
+    /// The names of other bundles that lie in the same place, sorted.
+    fn beside(&self, _name: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 /// What a request that ended well has to do with a reboot.

@@ -120,6 +120,23 @@ fn point(link: &Path, target: Option<&Path>) -> Result<(), Fault> {
 }
 
 impl ComponentStore for ComponentFolder {
+    fn components(&mut self) -> Result<Vec<String>, Fault> {
+        let top = self.top()?;
+        let entries = match fs::read_dir(&top) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed(&top))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed(&top))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                names.extend(entry.file_name().into_string().ok());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault> {
         let folder = self.folder(component)?;
         let entries = match fs::read_dir(&folder) {

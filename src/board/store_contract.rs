@@ -31,6 +31,7 @@ fn names(store: &mut dyn ComponentStore) -> Vec<(String, bool)> {
 fn contract(store: &mut dyn ComponentStore) {
     // Nothing is there.
     assert_eq!(names(store), []);
+    assert_eq!(store.components().unwrap(), [""; 0]);
     assert_eq!((store.current("core").unwrap(), store.shown("core").unwrap()), (None, None));
     store.release("core", "aa").unwrap_err();
     store.remove("core", "aa").unwrap();
@@ -46,6 +47,8 @@ fn contract(store: &mut dyn ComponentStore) {
     store.complete("core", "aa").unwrap();
     assert_eq!(names(store), [("aa".into(), true)]);
     assert_eq!(store.release("core", "aa").unwrap(), b"signed");
+
+    assert_eq!(store.components().unwrap(), ["core"]);
 
     // Both names lead where they were led, each by itself.
     store.set_current("core", Some("aa")).unwrap();

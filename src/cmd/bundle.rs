@@ -12,9 +12,9 @@ use crate::{
 use bistable_boot::Slot;
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// For verbs that work on a machine.
@@ -61,7 +61,27 @@ impl Context for Opener<'_> {
         }
         open(path)
     }
+
+    fn beside(&self, path: &Path) -> Vec<PathBuf> {
+        let text = path.to_str().unwrap_or_default();
+        if path == Path::new("-") || Scheme::of(text).is_some() || Github::is_meant(text) {
+            return Vec::new();
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+        let is_other = |found: &PathBuf| {
+            found.extension().is_some_and(|extension| extension == "bundle")
+                && found.file_name() != path.file_name()
+        };
+        let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_other).collect();
+        found.sort();
+        found.truncate(BESIDE_MAX);
+        found
+    }
 }
+
+/// The most bundles that are looked into for what an image brings along.
+const BESIDE_MAX: usize = 64;
 
 /// Open the bundle that the command line names: a file, an address, or standard input.
 fn open(path: &Path) -> Result<Box<dyn Read>, Error> {

@@ -10,7 +10,9 @@
 //! | `driver` | the driver of the component's table, the same for all kinds |
 //! | `directory` | the kind `directory`: a folder that a service runs from |
 //! | `containers` | the kind `containers`: a service of a Compose project |
+//! | `bound` | versions that an image brings along |
 //! | `target` | what a component is made of |
+mod bound;
 mod containers;
 mod directory;
 mod driver;
@@ -19,9 +21,11 @@ mod target;
 mod tests;
 
 pub use crate::error::ComponentError;
+pub use bound::{show_bound, stored_bound};
 pub use containers::Containers;
 pub(crate) use containers::repository;
 pub use directory::{Directory, write_links};
+pub(crate) use driver::SERVICE_MAX;
 pub use driver::{
     Archive, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust, Updater,
     World,

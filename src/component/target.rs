@@ -1,4 +1,5 @@
 use super::{Containers, Directory, Procedure, Subject};
+use bistable_format::archive::VERSION_FILE;
 use std::{path::PathBuf, time::Duration};
 
 /// A component that this device updates.
@@ -20,9 +21,10 @@ pub enum Target {
 }
 
 impl ManagedComponent {
-    /// One that is not declared any more: it can only be removed.
+    /// One that is not declared: it can only be removed, or staged for an image that declares it.
     pub fn undeclared(name: &str) -> ManagedComponent {
-        let folder = Directory { unit: String::new(), path: PathBuf::new(), version_file: PathBuf::new() };
+        let version_file = PathBuf::from(VERSION_FILE);
+        let folder = Directory { unit: String::new(), path: PathBuf::new(), version_file };
         let subject = Subject { name: name.into(), start_wait: Duration::ZERO, health: None };
         ManagedComponent { subject, target: Target::Directory(folder) }
     }

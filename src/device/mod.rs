@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `roots` | the root of trust: the stored chain, held against the running system's root |
 //! | `components` | the record of the components |
+//! | `bound` | the components that the images in the slots bring along |
 //! | `floors` | the anti-rollback floors, copied beside the roots |
 //! | `stored` | the signed things in the `state` partition |
 //! | `lost` | what can be known without a journal |
 //! | `repair` | what a person has made again: the root, the journal, the boot flag |
 //! | `formats` | which formats of durable structures the two agents read |
+mod bound;
 mod components;
 mod floors;
 mod formats;
@@ -19,6 +21,8 @@ mod repair;
 mod roots;
 mod stored;
 
+pub use bound::Binding;
+pub(crate) use bound::{bound_name, with_bound};
 pub(crate) use components::StoredComponents;
 pub use formats::AgentFormats;
 pub use lost::Remains;

@@ -1,7 +1,7 @@
 use super::Exit;
 use crate::config::Mode;
 use bistable_boot::{Failure, Reason};
-use bistable_format::{archive::ReadError, compose::ComposeError};
+use bistable_format::{archive::ReadError, compose::ComposeError, resolve};
 use semver::Version;
 use std::{convert::Infallible, path::PathBuf};
 
@@ -212,6 +212,47 @@ pub enum ComponentError {
         /// Its mode.
         mode: Mode,
     },
+    /// The booted image brings it along.
+    #[error("{reason}")]
+    Bound {
+        /// Which image, and which version.
+        reason: resolve::Reason,
+    },
+    /// What an image brings along can't be had.
+    #[error(
+        "release {image} brings component {component} {version} along, which is not on this device{}: put its bundle beside that of the \
+         image, or publish it in the channel", if .source.is_some() { " and can't be fetched" } else { "" }
+    )]
+    NotBrought {
+        /// The image's version.
+        image: Version,
+        /// The component.
+        component: String,
+        /// Its version.
+        version: Version,
+        /// Why not; nothing if there is no trace of it.
+        source: Option<Box<super::Error>>,
+    },
+    /// What an image brings along doesn't go onto this device.
+    #[error("it brings component {component} {version} along: {}", .reasons.join("; "))]
+    BoundUnfit {
+        /// The component.
+        component: String,
+        /// Its version.
+        version: Version,
+        /// Every reason.
+        reasons: Vec<String>,
+    },
+    /// This boot shows something else than its image brings along.
+    #[error(
+        "this boot does not show component {name} {version}, which its image brings along: see `systemctl status bistable-components`"
+    )]
+    NotShown {
+        /// The component.
+        name: String,
+        /// Its version.
+        version: Version,
+    },
     /// Too many of its updates were rolled back.
     #[error("component {name} is not updated: {failure}")]
     Halted {
@@ -243,7 +284,13 @@ impl ComponentError {
             | ComponentError::ImageName { .. }
             | ComponentError::Engine { .. }
             | ComponentError::Compose { .. }
+            | ComponentError::Bound { .. }
+            | ComponentError::BoundUnfit { .. }
             | ComponentError::TooMany { .. } => Exit::Incompatible,
+            ComponentError::NotBrought { source, .. } => {
+                source.as_ref().map_or(Exit::TryLater, |source| source.exit())
+            }
+            ComponentError::NotShown { .. } => Exit::TryLater,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }

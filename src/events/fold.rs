@@ -191,6 +191,7 @@ mod tests {
             serde_json::to_value(Transition { update, derived: what.is_multiple_of(3), ended, reason: None })
                 .unwrap();
         let component = ComponentShown {
+            bound: None,
             halted: what.is_multiple_of(5),
             component: format!("c{}", what % 3),
             lifecycle: "running".into(),

@@ -282,6 +282,7 @@ mod tests {
         let mut fold = Fold::default();
         let before = with_components(&fold, Live::default(), &components);
         let shown = |lifecycle: &str| ComponentShown {
+            bound: None,
             halted: lifecycle == "stopped",
             component: "core".into(),
             lifecycle: lifecycle.into(),

@@ -20,6 +20,12 @@ pub struct StoredVersion {
 /// A power cut takes everything that wasn't made durable, data and names apart from each other; so a name that became durable
 /// before its data leads to empty files (measured on ext4).
 pub trait ComponentStore {
+    /// The components of which something lies here, sorted.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    fn components(&mut self) -> Result<Vec<String>, Fault>;
+
     /// The versions of a component, sorted; none of one that has no folder.
     ///
     /// # Errors

@@ -74,7 +74,7 @@ pub fn previous(device: &mut Device) -> Result<Target, Error> {
         board: &device.board.name,
         running: None,
         security_floor: device.record.floors.security_version,
-        components: &device.settings.installed(),
+        components: &device.beside(&release.bound)?,
         boot_bytes: device.board.partitions.open(Partition::Boot(slot))?.bytes(),
         system_bytes: device.board.partitions.open(Partition::System(slot))?.bytes(),
     };

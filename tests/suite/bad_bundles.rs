@@ -190,8 +190,8 @@ const CASES: &[Case] = &[
                 });
             }))
         },
-        6,
-        &["it brings component app 1.2.0 along, and this version of Bistable installs no components"],
+        75,
+        &["release 1.2.0 brings component app 1.2.0 along, which is not on this device"],
     ),
     // Chunk lists, signed by the right key.
     (

@@ -249,7 +249,7 @@ fn a_bundle_of_a_withdrawn_release_is_installed_only_if_an_operator_insists() {
     // What another product withdraws is nothing to this one.
     publish(&mut shop, &withdrawn(1, vec![withdrawal("kiosk")]));
     report(&mut rig, &mut shop);
-    rig.run(|agent| agent.check(&mut &*good, Overrides::NONE)).unwrap();
+    rig.run(|agent| agent.check(&mut &*good, &mut bistable::agent::ImageOnly, Overrides::NONE)).unwrap();
     publish(&mut shop, &withdrawn(2, vec![withdrawal("greenhouse")]));
     report(&mut rig, &mut shop);
     // A later file that no longer says it does not take it back.

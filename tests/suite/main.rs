@@ -16,6 +16,7 @@ mod bad_cards;
 mod bad_config;
 mod bad_media;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
+mod bound;
 mod browser;
 mod bundle_bits;
 mod card_components;

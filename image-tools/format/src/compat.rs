@@ -131,16 +131,6 @@ pub enum Incompatible {
         /// The kind of its content.
         kind: u16,
     },
-    /// It brings a component along.
-    #[error(
-        "it brings component {component} {version} along, and this version of Bistable installs no components"
-    )]
-    Bound {
-        /// The component.
-        component: String,
-        /// Its version.
-        version: Version,
-    },
     /// It brings a component along in a form that isn't known.
     #[error("it brings a component along that this version of Bistable can't read: {0}")]
     UnreadableBound(DecodeError),
@@ -252,10 +242,6 @@ fn check_terms(release: &Constraints, device: &Device<'_>, direction: Direction)
 /// skipped.
 pub fn check_release(release: &Release) -> Vec<Incompatible> {
     let mut reasons = Vec::new();
-    for bound in &release.bound {
-        let (component, version) = (bound.component.clone(), bound.version.clone());
-        reasons.push(Incompatible::Bound { component, version });
-    }
     let unreadable = release.bound.unreadable().iter();
     reasons.extend(unreadable.map(|bound| Incompatible::UnreadableBound(bound.why.clone())));
     let stops = |need: Need, at: At| need == Need::Required && at.is_before();

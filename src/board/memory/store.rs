@@ -141,6 +141,14 @@ impl Sink for Unpacking {
 }
 
 impl ComponentStore for MemoryStore {
+    fn components(&mut self) -> Result<Vec<String>, Fault> {
+        self.supply.look()?;
+        let mut names: Vec<String> =
+            self.content.borrow().versions.keys().map(|(component, _)| component.clone()).collect();
+        names.dedup();
+        Ok(names)
+    }
+
     fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault> {
         self.supply.look()?;
         let content = self.content.borrow();

@@ -33,9 +33,15 @@ impl Updater<'_> {
             State::Installing(_) => {}
             _ => self.on(Event::Offer(target.clone()))?,
         }
-        if let Err(e) = procedure.stage(self, content, &target) {
-            // What is half there only takes room: the next attempt begins again.
-            let _ = procedure.remove(self, &version_name(&target));
+        let staged = match self.is_kept_for_an_image(&target)? {
+            // The other slot's way back depends on it: it is not unpacked again.
+            true => self.step(ComponentStep::Sync, |this| Ok(this.world.store.sync()?)),
+            false => procedure.stage(self, content, &target).inspect_err(|_| {
+                // What is half there only takes room: the next attempt begins again.
+                let _ = procedure.remove(self, &version_name(&target));
+            }),
+        };
+        if let Err(e) = staged {
             if matches!(e, Error::Cancelled) {
                 return self.cancelled();
             }
@@ -45,6 +51,28 @@ impl Updater<'_> {
             return Err(e);
         }
         self.on(Event::Installed)
+    }
+
+    /// Make a version complete and durable that an image brings along. The component's state has no part in it.
+    ///
+    /// # Errors
+    /// When the release, or the partition, is to blame. What is half there is removed.
+    pub fn stage_bound(&mut self, content: &mut dyn Archive) -> Result<(), Error> {
+        let (target, procedure) = (held(content), self.procedure);
+        procedure.stage(self, content, &target).inspect_err(|_| {
+            let _ = procedure.remove(self, &version_name(&target));
+        })
+    }
+
+    /// Whether a version is there, complete, because the image in a slot brings it along.
+    fn is_kept_for_an_image(&mut self, target: &Held) -> Result<bool, Error> {
+        let version = version_name(target);
+        if !self.is_bound(&version) {
+            return Ok(false);
+        }
+        let stored = self.world.store.versions(&self.subject.name)?;
+        let is_complete = stored.iter().any(|stored| stored.is_complete && stored.name == version);
+        Ok(is_complete && self.release_of(target).is_ok())
     }
 
     /// The self-tests of the new version's release, on the system as it runs.

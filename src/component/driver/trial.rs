@@ -80,12 +80,15 @@ impl Updater<'_> {
         })
     }
 
-    /// Remove the versions that the record doesn't name.
-    pub(crate) fn clean_up(&mut self) {
+    /// Remove the versions that neither the record nor an image in a slot names.
+    pub fn clean_up(&mut self) {
         let procedure = self.procedure;
         let needed: Vec<String> = self.component().needs().map(version_name).collect();
         let stored = procedure.stored(self).unwrap_or_default();
         for version in stored.iter().filter(|version| !needed.contains(version)) {
+            if self.is_bound(version) {
+                continue;
+            }
             // The next clean-up finds it again.
             if let Err(e) = procedure.remove(self, version) {
                 self.observer

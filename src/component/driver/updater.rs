@@ -165,6 +165,9 @@ pub struct Updater<'a> {
     pub memory: &'a mut dyn Memory,
     /// The ports.
     pub world: World<'a>,
+    /// Versions of it that the images in the slots bring along: whatever becomes of the component, they stay. `None` while that can't be
+    /// found out: then no version is removed.
+    pub bound: Option<&'a [ReleaseId]>,
     /// This many rollbacks within an hour end its updates until an operator resets it.
     pub max_rollbacks: usize,
     /// Whose releases count.
@@ -272,7 +275,9 @@ impl Updater<'_> {
             procedure.set_current(this, None)?;
             this.world.store.show(name, None)?;
             for version in procedure.stored(this)? {
-                procedure.remove(this, &version)?;
+                if !this.is_bound(&version) {
+                    procedure.remove(this, &version)?;
+                }
             }
             Ok(this.world.store.sync()?)
         })?;
@@ -387,6 +392,11 @@ impl Updater<'_> {
         procedure.leave(self)?;
         procedure.switch(self, component.leads_to())?;
         procedure.resume(self)
+    }
+
+    /// Whether an image in a slot brings that version along, or may do so.
+    pub(crate) fn is_bound(&self, version: &str) -> bool {
+        self.bound.is_none_or(|bound| bound.iter().any(|release| release.to_string() == version))
     }
 
     /// The moment that is now.

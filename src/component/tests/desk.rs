@@ -219,6 +219,8 @@ pub(super) struct Desk {
     pub(super) target: Target,
     pub(super) steps: Vec<ComponentStep>,
     pub(super) health_asked: Rc<RefCell<u32>>,
+    /// Versions that the images in the slots bring along.
+    pub(super) bound: Vec<ReleaseId>,
     /// How many rollbacks within an hour there may be.
     pub(super) max_rollbacks: usize,
 }
@@ -262,6 +264,7 @@ impl Desk {
             target,
             steps: Vec::new(),
             health_asked: Rc::default(),
+            bound: Vec::new(),
             max_rollbacks: 3,
         }
     }
@@ -306,6 +309,7 @@ impl Desk {
             target: self.target.clone(),
             steps: Vec::new(),
             health_asked: Rc::default(),
+            bound: self.bound.clone(),
             max_rollbacks: self.max_rollbacks,
         }
     }
@@ -365,6 +369,7 @@ impl Desk {
                 buses: &mut buses,
                 clock: &clock,
             },
+            bound: Some(&self.bound),
             max_rollbacks: self.max_rollbacks,
             trust: &trust,
             observer: &mut observer,

@@ -200,6 +200,9 @@ impl MutantStore {
 }
 
 impl ComponentStore for MutantStore {
+    fn components(&mut self) -> Result<Vec<String>, Fault> {
+        self.inner.components()
+    }
     fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault> {
         self.inner.versions(component)
     }

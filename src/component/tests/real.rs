@@ -285,6 +285,7 @@ impl Device {
                 buses: &mut buses,
                 clock: &PiClock,
             },
+            bound: Some(&[]),
             max_rollbacks: 3,
             trust: &trust,
             observer: &mut observer,

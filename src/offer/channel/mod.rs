@@ -288,7 +288,7 @@ fn found(
         board: device.board.name.clone(),
         running: device.running().map(|i| (Digest(i.release.0), i.version.clone())),
         security_floor: record.floors.security_version,
-        components: device.settings.installed(),
+        components: device.beside(&[])?,
         slot_bytes,
         rejected: record.rejected.clone(),
         other: record.slots[slot].clone(),

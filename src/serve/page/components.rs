@@ -37,6 +37,11 @@ fn one(html: &mut Html, component: &Value) {
     };
     html.element(&format!("span class=\"mark {class}\""), lifecycle);
     html.close("p");
+    if let Some(image) = text(component, "/bound/image") {
+        html.element("p class=\"why\"", &format!("bound by {image}: it changes with the image only"));
+        html.close("li");
+        return;
+    }
     if let Some(target) = text(component, "/target") {
         let state = text(component, "/state").unwrap_or("?");
         html.element("p class=\"why\"", &format!("{target} is {state}"));

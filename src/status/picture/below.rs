@@ -110,6 +110,9 @@ impl Pen {
         let dot = self.glyphs.dot;
         let version = component.version.as_deref().unwrap_or("no version");
         let mut text = format!("{} {version} {dot} {}", component.component, component.lifecycle);
+        if let Some(bound) = &component.bound {
+            text.push_str(&format!(" {dot} {}", bound.text()));
+        }
         if let Some(target) = &component.target {
             text.push_str(&format!(" {dot} {target} is {}", component.state));
         }

@@ -121,7 +121,7 @@ pub fn accept(
         board: &device.board.name,
         running: running.as_ref().map(|i| &i.version),
         security_floor: device.record.floors.security_version,
-        components: &device.settings.installed(),
+        components: &device.beside(&release.bound)?,
         boot_bytes: slots.boot.bytes(),
         system_bytes: slots.system.bytes(),
     };

@@ -1,5 +1,5 @@
 //! What a device refuses of what is well signed.
-use crate::common::{bound, channel, directory_release, offer, raw_release, release, root, signer};
+use crate::common::{channel, directory_release, offer, raw_release, release, root, signer};
 use crate::errors::{INCOMPATIBLE, OFFER, STALE, Section, cut, section};
 use bistable_format::compat::{Device, Direction};
 use bistable_format::content::DIRECTORY_KIND;
@@ -176,7 +176,6 @@ pub(crate) fn incompatible() -> Section {
             ("a-module-where-directories-are-known", as_a_component),
             ("a-module", of_no_component),
             ("a-module-of-a-component", of_a_component),
-            ("brings-a-component-along", with(|j| j.release.bound.push(bound("app", "2.0.0")))),
             ("brings-something-unreadable-along", unreadable),
             (
                 "unknown-test-before-the-switch",

@@ -81,7 +81,6 @@ variants!(incompatible_variant, INCOMPATIBLE, Incompatible:
     Incompatible::Content { .. } => "Incompatible::Content",
     Incompatible::OtherComponent { .. } => "Incompatible::OtherComponent",
     Incompatible::Kind { .. } => "Incompatible::Kind",
-    Incompatible::Bound { .. } => "Incompatible::Bound",
     Incompatible::UnreadableBound(_) => "Incompatible::UnreadableBound",
     Incompatible::UnknownCheck { .. } => "Incompatible::UnknownCheck",
     Incompatible::Ungated => "Incompatible::Ungated",
