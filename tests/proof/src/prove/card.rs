@@ -108,6 +108,11 @@ impl Card {
         self.lock().seen.clone()
     }
 
+    /// What a power cut leaves if nothing of what is written and not flushed came through.
+    pub fn durable(&self) -> Image {
+        self.lock().durable.clone()
+    }
+
     /// What happened so far; forgotten here.
     pub fn take_log(&self) -> Vec<Op> {
         std::mem::take(&mut self.lock().log)

@@ -16,6 +16,7 @@
 //! | [`pack`] | signed releases, and what they are packed into |
 //! | [`by_delta`] | releases that are offered by delta |
 //! | [`pi`] | firmware, kernels, agent and owner around the card |
+//! | `bound` | an image that brings components along |
 //! | [`scenario`] | what happens, and how it must end |
 //! | [`crash_state`] | what a power cut can leave |
 //! | [`oracle`] | whether a device recovers from it |
@@ -27,6 +28,8 @@
 //! | [`mutation`] | whether each of them is caught |
 //! | [`report`] | the tables |
 //! | [`disk`] | the real program on a logged disk |
+#[cfg(test)]
+mod bound;
 pub mod broken_card;
 pub mod by_delta;
 pub mod card;

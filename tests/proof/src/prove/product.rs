@@ -56,7 +56,7 @@ pub struct Made {
 }
 
 impl Made {
-    fn new(packed: Packed, nature: Nature, shop: Option<Shop>) -> Result<Made> {
+    pub(super) fn new(packed: Packed, nature: Nature, shop: Option<Shop>) -> Result<Made> {
         let release = &packed.release;
         let (version, security_version) = (release.version.clone(), release.security_version);
         Ok(Made { version, nature, security_version, bundle: packed.bundle()?, packed, shop })
@@ -106,7 +106,7 @@ fn formats(version: &Version) -> Formats {
 }
 
 const BOOT_BYTES: usize = 24 << 10;
-const SHORT_BYTES: usize = 12 << 10;
+pub(super) const SHORT_BYTES: usize = 12 << 10;
 
 impl Product {
     /// Sign and pack all releases, with this many whole chunks and a short one in each system volume, and make the factory's cards with the host's own code.
@@ -156,7 +156,12 @@ impl Product {
     }
 }
 
-fn factory(folder: &Path, release: &Made, root: &SignedRoot, flow: Flow) -> Result<(Image, Places)> {
+pub(super) fn factory(
+    folder: &Path,
+    release: &Made,
+    root: &SignedRoot,
+    flow: Flow,
+) -> Result<(Image, Places)> {
     let bundle = folder.join(format!("{}.bundle", release.version));
     let out = folder.join(format!("{}.img", release.version));
     fs::File::create(&bundle)?.write_all(&release.bundle)?;
@@ -203,7 +208,7 @@ fn by_delta(recipe: &Recipe, base: &Packed, signer: (&SecretKey, &Root)) -> Resu
 
 /// A FAT16 volume of 24 KiB with nothing in its root directory and noise where files would be: a firmware would take it
 /// for bootable, which is all that it is asked here.
-fn boot_volume(seed: u64) -> Vec<u8> {
+pub(super) fn boot_volume(seed: u64) -> Vec<u8> {
     let mut volume = vec![0; BOOT_BYTES];
     volume[..3].copy_from_slice(&[0xEB, 0x3C, 0x90]);
     volume[3..11].copy_from_slice(b"BISTABLE");
