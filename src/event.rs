@@ -190,7 +190,7 @@ impl BoundBy {
             text.push_str(&format!(", instead of {other}"));
         }
         if self.missing {
-            text.push_str("; it is not on this device: install the image again, or another one");
+            text.push_str("; it is not on this device: `bistable component update` with its version or its bundle puts it back");
         }
         text
     }

@@ -3,7 +3,7 @@
 use super::{Agent, components::subject};
 use crate::{
     Device, Error,
-    component::{Archive, ManagedComponent, Memory, Target, show_bound, stored_bound},
+    component::{Archive, ManagedComponent, Memory, SERVICE_MAX, Target, show_bound, stored_bound},
     device::{Binding, bound_name, with_bound},
     error::ComponentError,
     release_id,
@@ -91,7 +91,7 @@ impl Agent<'_> {
                 Ok(Some(archive)) => archive,
             };
             // The image's release says which one it is: any other one is as good as none.
-            if release_id(archive.signed()).0 != bound.identity.0 {
+            if !is_of(bound, &*archive) {
                 return Err(not_brought(None).into());
             }
             self.check_bound(image, bound, archive.release())?;
@@ -155,6 +155,49 @@ impl Agent<'_> {
             self.with_updater(&managed, Unrecorded::default(), |updater| updater.stage_bound(&mut *archive))?;
         }
         Ok(())
+    }
+
+    /// What the booted image says of a component, if this is that very release and it is not on this device any more: the partition
+    /// `persistent` was lost, or the card was made without it.
+    ///
+    /// # Errors
+    /// When the store, or the booted image's release, can't be read.
+    pub(super) fn lost_version(&mut self, name: &str, content: &dyn Archive) -> Result<Option<Bound>, Error> {
+        let binding = self.device.binding_here()?;
+        let Some(bound) = binding.of(name).filter(|bound| is_of(bound, content)).cloned() else {
+            return Ok(None);
+        };
+        Ok(if stored(&mut self.device, &bound)?.is_none() { Some(bound) } else { None })
+    }
+
+    /// Whether it may be put back.
+    ///
+    /// # Errors
+    /// When its release doesn't go onto this device, or there is no room.
+    pub(super) fn check_lost(&mut self, bound: &Bound, content: &dyn Archive) -> Result<(), Error> {
+        let image = self.device.release_of(self.device.board.boot.booted())?;
+        self.check_bound(&image, bound, content.release())?;
+        let (free, bytes) = (self.device.board.store.free_bytes()?, content.release().content.bytes());
+        let needed = bytes.saturating_add(SPARE_BYTES);
+        if free < needed {
+            return Err(ComponentError::Space { name: bound.component.clone(), needed, free }.into());
+        }
+        Ok(())
+    }
+
+    /// Stage it again, show it, and start its service.
+    ///
+    /// # Errors
+    /// As for [`check_lost`](Self::check_lost) and [`stage_bound`](Self::stage_bound), and when the service doesn't start.
+    pub(super) fn put_back(&mut self, bound: &Bound, content: &mut dyn Archive) -> Result<(), Error> {
+        self.check_lost(bound, content)?;
+        let managed = subject(&self.device.settings.components, &bound.component)?;
+        self.with_updater(&managed, Unrecorded::default(), |updater| updater.stage_bound(content))?;
+        let binding = self.device.binding_here()?;
+        link_bound(&mut self.device, &binding)?;
+        let Target::Directory(directory) = managed.target else { return Ok(()) };
+        let started = self.device.board.services.start(&directory.unit, SERVICE_MAX);
+        started.map_err(|e| Error::NotNow(format!("service {} can't be started: {e}", directory.unit)))
     }
 
     /// The releases of what the image in a slot brings along, each with what the image says of it.
@@ -284,6 +327,11 @@ const UNIT_MS: u32 = 5_000;
 fn stored(device: &mut Device, bound: &Bound) -> Result<Option<Release>, Error> {
     let opens = device.release_trust()?;
     stored_bound(&mut *device.board.store, &|signed| opens(signed).map_err(Error::Root), bound)
+}
+
+/// Whether a release is the very one that an image names.
+fn is_of(bound: &Bound, archive: &dyn Archive) -> bool {
+    release_id(archive.signed()).0 == bound.identity.0
 }
 
 /// What a test or a check of a component is called among those of the image.

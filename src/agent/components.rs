@@ -105,7 +105,10 @@ impl Agent<'_> {
         content: &dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
-        self.accepted(name, content, overrides).map(drop)
+        match self.lost_version(name, content)? {
+            Some(bound) => self.check_lost(&bound, content),
+            None => self.accepted(name, content, overrides).map(drop),
+        }
     }
 
     /// The component that may become this version, and what is remembered.
@@ -122,7 +125,7 @@ impl Agent<'_> {
         Ok((managed, stored))
     }
 
-    /// Have the component run this version.
+    /// Have the component run this version. One that the booted image brings along, and that is not on this device any more, is put back.
     ///
     /// # Errors
     /// [`Error::NothingToDo`] when it is what runs, [`Error::Rejected`], or [`Error::Incompatible`] with every reason;
@@ -133,6 +136,9 @@ impl Agent<'_> {
         content: &mut dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
+        if let Some(bound) = self.lost_version(name, content)? {
+            return self.put_back(&bound, content);
+        }
         let (managed, stored) = self.accepted(name, content, overrides)?;
         self.with_updater(&managed, stored, |updater| {
             updater.install(content)?;
@@ -150,6 +156,9 @@ impl Agent<'_> {
         content: &mut dyn Archive,
         overrides: Overrides,
     ) -> Result<(), Error> {
+        if let Some(bound) = self.lost_version(name, content)? {
+            return self.put_back(&bound, content);
+        }
         let (managed, stored) = self.accepted(name, content, overrides)?;
         self.with_updater(&managed, stored, |updater| updater.install(content))
     }

@@ -122,7 +122,7 @@ fn update_of(
 
 /// How an update ended: the same of one that was done and of one that was not.
 fn updated(
-    agent: &Agent<'_>,
+    agent: &mut Agent<'_>,
     request: &Request,
     name: &str,
     done: Result<(), Error>,
@@ -135,12 +135,21 @@ fn updated(
     };
     let component = record.get(name).cloned().unwrap_or_else(|| Component::registered(name));
     let code = done.as_ref().err().map(Code::of);
-    let line = ComponentStatus::from(&component).line();
+    let status = ComponentStatus::from(&component);
+    let bound = match &done {
+        Err(e) if e.stopping().is_some() => None,
+        _ => components::bound_here(&mut agent.device, &record)?.remove(name),
+    };
+    let status = match bound {
+        Some((version, by)) => status.bound_to(&version, by),
+        None => status,
+    };
+    let line = status.line();
     let answer = ComponentUpdated {
         success: done.is_ok(),
         message: done.as_ref().map_or_else(ToString::to_string, |()| line.clone()),
         component: name.into(),
-        version: component.current.as_ref().map(|held| held.version.to_string()),
+        version: status.version.clone(),
         rollback_performed: match &done {
             Ok(()) => matches!(request, Request::ComponentRevert(_)),
             Err(Error::Component(e)) => matches!(**e, ComponentError::GivenUp { is_back: true, .. }),

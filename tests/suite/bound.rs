@@ -257,6 +257,29 @@ fn component_that_an_image_binds_changes_with_the_image_only() {
 }
 
 #[test]
+fn version_that_was_lost_is_put_back() {
+    let pi = pi();
+    bound_device(&pi);
+    fs::remove_dir_all(pi.path("card.img.sim/persistent/bistable")).unwrap();
+    pi.run("sim power off").must(0, &[]);
+    pi.run("sim power on").must(0, &[]);
+    // Nothing is tried: the system starts without them.
+    pi.run("component links").must(0, &[]);
+    assert_eq!(both(&pi), [None, None]);
+    let core = status(&pi, "core");
+    assert_eq!((&core["lifecycle"], &core["bound"]["missing"]), (&json!("failed"), &json!(true)));
+    pi.run_on("component update core", &component(&pi, "core", "2.0.0"))
+        .must(6, &["brings core 1.0.0 along"]);
+    for name in ["core", "lamp"] {
+        let bundle = component(&pi, name, "1.0.0");
+        pi.run_on(&format!("component update {name}"), &bundle).must(0, &[]);
+        pi.run_on(&format!("component update {name}"), &bundle).must(6, &["changes with the image only"]);
+    }
+    assert_eq!(both(&pi), versions("1.0.0"));
+    assert_eq!(status(&pi, "core")["lifecycle"], json!("running"));
+}
+
+#[test]
 fn image_that_binds_containers_is_refused_before_anything_is_written() {
     let pi = pi();
     let image = image(&pi, "2.0.0", ["1.0.0", "1.0.0"]);
