@@ -4,7 +4,7 @@ use super::{Agent, components::subject};
 use crate::{
     Device, Error,
     component::{Archive, ManagedComponent, Memory, SERVICE_MAX, Target, show_bound, stored_bound},
-    device::{Binding, bound_name, with_bound},
+    device::{bound_name, with_bound},
     error::ComponentError,
     release_id,
     steps::install::Content,
@@ -194,7 +194,7 @@ impl Agent<'_> {
         let managed = subject(&self.device.settings.components, &bound.component)?;
         self.with_updater(&managed, Unrecorded::default(), |updater| updater.stage_bound(content))?;
         let binding = self.device.binding_here()?;
-        link_bound(&mut self.device, &binding)?;
+        show_bound(&mut *self.device.board.store, &binding)?;
         let Target::Directory(directory) = managed.target else { return Ok(()) };
         let started = self.device.board.services.start(&directory.unit, SERVICE_MAX);
         started.map_err(|e| Error::NotNow(format!("service {} can't be started: {e}", directory.unit)))
@@ -353,22 +353,4 @@ fn unfit(bound: &Bound, reasons: &[String]) -> ComponentError {
 
 fn unusable(bound: &Bound, e: &dyn std::fmt::Display) -> ComponentError {
     ComponentError::StoredRelease { name: bound.component.clone(), problem: e.to_string() }
-}
-
-/// What the booted image brings along. Nothing while its release can't be used: then what was installed by itself is shown, as far as
-/// there is anything.
-pub(super) fn binding_or_none(device: &Device) -> Result<Binding, Error> {
-    match device.binding_here() {
-        Err(e) if e.stopping().is_some() => Err(e),
-        Err(e) => {
-            log::warn!(reason:% = e; "bound_components_unknown");
-            Ok(Binding::default())
-        }
-        known => known,
-    }
-}
-
-/// Have the links of this boot lead to what the booted image brings along: see [`show_bound`].
-pub(super) fn link_bound(device: &mut Device, binding: &Binding) -> Result<Vec<String>, Error> {
-    Ok(show_bound(&mut *device.board.store, binding)?)
 }

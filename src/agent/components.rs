@@ -1,13 +1,10 @@
 //! Components on this device: what may go onto it, and the updater of one with the ports of the board.
-use super::{
-    Agent, AgentEvent, Observer,
-    bound::{binding_or_none, link_bound},
-};
+use super::{Agent, AgentEvent, Observer};
 use crate::{
     Device, Error,
     component::{
         self, Archive, ComponentEvent, ComponentObserver, Containers, Directory, ManagedComponent, Memory,
-        Subject, Updater, World, write_links,
+        Subject, Updater, World, show_bound, write_links,
     },
     config::{self, Mode, Target},
     device::{StoredComponents, bound_name, with_bound},
@@ -387,7 +384,7 @@ pub fn bound_here(
     device: &mut Device,
     record: &ComponentRecord,
 ) -> Result<BTreeMap<String, (String, BoundBy)>, Error> {
-    let binding = binding_or_none(device)?;
+    let binding = device.binding_or_none()?;
     let mut all = BTreeMap::new();
     for bound in &binding.bound {
         let version = bound_name(bound);
@@ -430,7 +427,7 @@ pub fn shown(device: &mut Device, record: &ComponentRecord) -> Vec<ComponentShow
 
 /// What is on the device beside a component.
 fn others(device: &Device, name: &str, record: &ComponentRecord) -> Result<Vec<(String, Version)>, Error> {
-    let mut others = with_bound(device.independent(record), &binding_or_none(device)?.bound);
+    let mut others = with_bound(device.independent(record), &device.binding_or_none()?.bound);
     others.retain(|(known, _)| known != name);
     // The system itself goes by the product's name.
     if let Some(image) = device.running() {
@@ -476,10 +473,10 @@ pub fn link_all(device: &mut Device) -> Result<Vec<String>, Error> {
         log::warn!(reason:% = e; "component_record_unusable");
     }
     let record = stored.ok().map(|stored| stored.record);
-    let binding = binding_or_none(device)?;
-    let (mut linked, mut problem) = match link_bound(device, &binding) {
+    let binding = device.binding_or_none()?;
+    let (mut linked, mut problem) = match show_bound(&mut *device.board.store, &binding) {
         Ok(linked) => (linked, None),
-        Err(e) => (Vec::new(), Some(e)),
+        Err(e) => (Vec::new(), Some(Error::from(e))),
     };
     let independent = directories(device).into_iter().filter(|(name, _)| binding.of(name).is_none());
     for (name, _) in independent {

@@ -2,7 +2,7 @@
 use super::{
     Context, Offers,
     channel::{Shop, shop},
-    component::FromBundle,
+    component::{FromBundle, FromChannel},
 };
 use crate::{
     Device, Error,
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Beside<'a> {
     context: &'a mut dyn Context,
     image: &'a Path,
-    /// What lies there, once somebody asked: what each bundle is, as far as it is trusted.
+    /// What lies there, once it was looked at: the release of each bundle that is trusted.
     found: Option<Vec<(ReleaseId, PathBuf)>>,
     offers: &'a Offers,
     shop: Option<Shop>,
@@ -39,7 +39,7 @@ impl<'a> Beside<'a> {
             let opened = self.context.bundle(&path).and_then(|file| Ok(Bundle::open(file, &root)?));
             match opened {
                 Ok(bundle) => found.push((release_id(&bundle.signed), path)),
-                // Somebody else's file.
+                // It has nothing to do with this image.
                 Err(e) => log::debug!(path:? = path, reason:% = e; "bundle_not_used"),
             }
         }
@@ -77,6 +77,6 @@ impl BoundSource for Shop {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes).ok_or(BundleError::TooMuch { bytes, most: *left })?;
         }
-        Ok(Some(Box::new(archive)))
+        Ok(Some(Box::new(FromChannel(archive))))
     }
 }

@@ -1,5 +1,5 @@
 //! `check`, and what `install` and `update` take from a channel.
-use super::{Answer, Failed, Offers, Reply, Wanted, component::FromChannel};
+use super::{Answer, Failed, Offers, Reply, Wanted};
 use crate::{
     Device, Error,
     agent::{Agent, BoundSource, components},
@@ -151,13 +151,17 @@ pub(super) struct Shop {
 
 impl Shop {
     /// The release of what an image brings along, verified; `None` if the channel doesn't offer it.
-    pub(super) fn archive(&self, device: &Device, bound: &Bound) -> Result<Option<FromChannel>, Error> {
+    pub(super) fn archive(
+        &self,
+        device: &Device,
+        bound: &Bound,
+    ) -> Result<Option<RemoteArchive<Box<dyn Source>>>, Error> {
         let Some(offer) = self.found.channel.offer(&bound.identity) else { return Ok(None) };
         let locations = locations(&device.settings, &self.asked)?;
         let (limits, patience) = limits(&device.settings.source.limits);
         let mut source = Location::open_all(&locations, limits, patience).map_err(CheckError::Source)?;
         let opened = self.found.fetch(offer, &mut *source)?;
-        Ok(Some(FromChannel(RemoteArchive::new(opened, source))))
+        Ok(Some(RemoteArchive::new(opened, source)))
     }
 }
 

@@ -44,6 +44,21 @@ impl Device {
         self.binding(self.board.boot.booted())
     }
 
+    /// The same; nothing while the release can't be used: then what was installed by itself is shown, as far as there is anything.
+    ///
+    /// # Errors
+    /// When the machine goes down.
+    pub(crate) fn binding_or_none(&self) -> Result<Binding, Error> {
+        match self.binding_here() {
+            Err(e) if e.stopping().is_some() => Err(e),
+            Err(e) => {
+                log::warn!(reason:% = e; "bound_components_unknown");
+                Ok(Binding::default())
+            }
+            known => known,
+        }
+    }
+
     /// Every version that the release of either slot binds, or the one that a slot is being written from: none of them may be removed.
     ///
     /// # Errors
