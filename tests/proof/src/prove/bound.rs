@@ -462,7 +462,7 @@ impl<'a> Desk<'a> {
                 problems.push(format!("{} does not run as {} says", bound.component, image.version));
             }
             let stored = self.store.stored(&bound.component, &part.folder());
-            if !stored.is_some_and(|stored| stored.files == part.files) {
+            if stored.is_none_or(|stored| stored.files != part.files) {
                 problems.push(format!("{} {} is not whole", bound.component, bound.version));
             }
         }
