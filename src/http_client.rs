@@ -1,6 +1,7 @@
 //! What all HTTP clients of this program have in common: whom they trust, and that they follow no proxy and no redirect.
 use crate::{
     date::from_http,
+    dial::Quickest,
     ports::{Answer, HostError, Request},
 };
 use std::{
@@ -11,10 +12,11 @@ use std::{
 };
 use ureq::{
     Agent, Body,
-    config::ConfigBuilder,
+    config::{Config, ConfigBuilder},
     http::{HeaderMap, Response, header},
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
     typestate::AgentScope,
+    unversioned::transport::DefaultConnector,
 };
 
 /// Certificate authorities that the system's owner trusts: of Debian, and of most others.
@@ -56,6 +58,11 @@ pub(crate) fn trusting(config: ConfigBuilder<AgentScope>, scheme: Scheme) -> Con
         Some(roots) => config.tls_config(TlsConfig::builder().root_certs(roots).build()),
         None => config,
     }
+}
+
+/// The client itself: it connects to the address of a host that answers first.
+pub(crate) fn agent(config: Config) -> Agent {
+    Agent::with_parts(config, DefaultConnector::default(), Quickest::default())
 }
 
 /// Send something to a web server by POST. Redirects are answers like any other.
@@ -136,8 +143,7 @@ fn asked(
         return Err(HostError::Timeout(timeout));
     }
     let config = config().timeout_global(Some(timeout)).user_agent("bistable");
-    let agent: Agent = trusting(config, scheme).build().into();
-    ask(&agent).map_err(|e| failed(e, timeout))
+    ask(&agent(trusting(config, scheme).build())).map_err(|e| failed(e, timeout))
 }
 
 fn failed(e: ureq::Error, timeout: Duration) -> HostError {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod daemon;
 mod date;
 mod device;
+mod dial;
 mod durable;
 pub mod error;
 pub mod event;

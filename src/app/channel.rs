@@ -3,7 +3,7 @@ use super::{Answer, Failed, Offers, Reply, Wanted};
 use crate::{
     Device, Error,
     agent::{Agent, BoundSource, components},
-    config::{Settings, SourceLimits},
+    config::{Settings, SourceSettings},
     error::{BundleError, CheckError},
     offer::channel::{self, Found, OfferedComponent, Remember, Taken, Unusable},
     source::{Limits, Location, RetryPolicy, Source, SourceError, http::Rate},
@@ -158,8 +158,8 @@ impl Shop {
     ) -> Result<Option<RemoteArchive<Box<dyn Source>>>, Error> {
         let Some(offer) = self.found.channel.offer(&bound.identity) else { return Ok(None) };
         let locations = locations(&device.settings, &self.asked)?;
-        let (limits, patience) = limits(&device.settings.source.limits);
-        let mut source = Location::open_all(&locations, limits, patience).map_err(CheckError::Source)?;
+        let (limits, patience) = limits(&device.settings.source);
+        let mut source = Location::open_all(&locations, &limits, patience).map_err(CheckError::Source)?;
         let opened = self.found.fetch(offer, &mut *source)?;
         Ok(Some(RemoteArchive::new(opened, source)))
     }
@@ -256,9 +256,9 @@ fn look_at(
     remember: Remember,
     remark: &mut Option<String>,
 ) -> Result<(Box<dyn Source>, Found), Error> {
-    let (limits, patience) = limits(&device.settings.source.limits);
+    let (limits, patience) = limits(&device.settings.source);
     let open = |locations: &[Location]| {
-        Location::open_all(locations, limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
+        Location::open_all(locations, &limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
     };
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
@@ -309,8 +309,8 @@ fn look_at(
 /// The configured repositories, if there are any that can be used.
 pub(super) fn configured(settings: &Settings) -> Option<Box<dyn Source>> {
     let locations = locations(settings, &Offers::default()).ok()?;
-    let (limits, patience) = limits(&settings.source.limits);
-    Location::open_all(&locations, limits, patience).ok()
+    let (limits, patience) = limits(&settings.source);
+    Location::open_all(&locations, &limits, patience).ok()
 }
 
 /// The repositories that the request names, or else the configuration.
@@ -328,7 +328,8 @@ fn locations(settings: &Settings, asked: &Offers) -> Result<Vec<Location>, Error
 }
 
 /// What a server may take, and how often it is asked, as configured.
-fn limits(wanted: &SourceLimits) -> (Limits, RetryPolicy) {
+fn limits(source: &SourceSettings) -> (Limits, RetryPolicy) {
+    let wanted = &source.limits;
     let window = wanted.rate_window;
     let bytes = wanted.minimum_rate_bytes.saturating_mul(window.as_secs());
     let limits = Limits {
@@ -336,6 +337,7 @@ fn limits(wanted: &SourceLimits) -> (Limits, RetryPolicy) {
         answer: wanted.answer_timeout,
         stall: window,
         rate: Rate { bytes, window },
+        proxy: source.proxy.clone(),
         ..Limits::default()
     };
     (limits, RetryPolicy { attempts: wanted.attempts, base: wanted.retry_wait, ..RetryPolicy::default() })

@@ -123,7 +123,8 @@ impl Workplace<'_> {
         if let Some(log) = &log {
             audit::configured(log, &root, by);
         }
-        let mut opener = Opener { verb_end: &verb_end, log: log.as_ref(), bundle, job };
+        let proxy = loaded.as_ref().ok().and_then(|settings| settings.source.proxy.clone());
+        let mut opener = Opener { verb_end: &verb_end, log: log.as_ref(), bundle, job, proxy };
         let ended = on_board(board, loaded, &Task { asked, by, programs }, &mut opener, observer);
         drop(opener);
         drop(log);

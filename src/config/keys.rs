@@ -183,6 +183,10 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "the repository's channel that this device follows",
     },
     &One {
+        name: "source.proxy", kind: Optional(WEB), field: |i| &mut i.settings.source.proxy,
+        help: "an HTTP proxy for repositories and bundles on web servers; `http_proxy` and `https_proxy` are not read",
+    },
+    &One {
         name: "source.limits.minimum_rate_bytes", field: |i| &mut i.settings.source.limits.minimum_rate_bytes,
         kind: Number { what: "a number of bytes per second", least: 1, most: 16 << 20 },
         help: "a transfer that is slower for `rate_window` has failed",

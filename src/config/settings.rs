@@ -27,6 +27,8 @@ pub struct SourceSettings {
     pub urls: Vec<Mirror>,
     /// The channel: 1 to 32 of a-z 0-9 -.
     pub channel: String,
+    /// The HTTP proxy that web servers are asked through: it connects to them (CONNECT).
+    pub proxy: Option<String>,
     /// When to give up.
     pub limits: SourceLimits,
 }
@@ -232,6 +234,7 @@ impl Default for Settings {
             source: SourceSettings {
                 urls: Vec::new(),
                 channel: "production".into(),
+                proxy: None,
                 limits: SourceLimits {
                     minimum_rate_bytes: 1024,
                     rate_window: Duration::from_secs(30),

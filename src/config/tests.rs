@@ -49,7 +49,7 @@ fn everything_can_be_set() {
         [hooks]\ntimeout = '5s'\n[timeout]\ninstall = '10m'\nexpected.install = '3m'\nexpected.self_test = '20s'\nexpected.health = '30s'\n[metrics]\npush = 'http://gw'\npush_interval = '5m'\n
         [webhook.ops]\nurl = 'https://ops.example/x'\ntypes = ['update.*']\nsecret_files = ['/etc/a', '/etc/b']\ntemplate = 'slack'\nretry_max = '5m'\ngive_up_after = '1d'\n
         [webhook.chat]\nurl_file = '/etc/chat'\n        [board]\nname = 'pi4'\ndisk = '/dev/mmcblk0'\n
-        [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\n
+        [source]\nurls = ['https://Example.org/repo/', '/media/usb']\nchannel = 'staging'\nproxy = 'http://proxy.example:3128'\n
         [source.limits]\nminimum_rate_bytes = 1\nrate_window = '1m30s'\nconnect_timeout = '1s'\nanswer_timeout = '10m'\n
         attempts = 100\nretry_wait = '1h'\n
         [update]\nmode = 'auto'\ncheck_interval = '6h'\nwindows = ['Mon-Fri 02:00-05:00', 'Sat-Mon 22:00-02:00']\ntime_zone = 'Europe/Berlin'\nwindows_need_clock = false\nforce_after = '14d'\nsecurity_force_after = '6h'\nmax_rollbacks = 2\nmetered = true\ngroup = 'canary'\nid = 'Hub:7'\nmax_download = 20000000\ndeltas_only = true\nfleet_lock = 'HTTP://lock.example/'\nfleet_lock_group = 'Hall.2'\n\
@@ -73,6 +73,7 @@ fn everything_can_be_set() {
         SourceSettings {
             urls: vec![Mirror::Web("https://example.org/repo".into()), Mirror::Folder("/media/usb".into())],
             channel: "staging".into(),
+            proxy: Some("http://proxy.example:3128".into()),
             limits: SourceLimits {
                 minimum_rate_bytes: 1,
                 rate_window: Duration::from_secs(90),
@@ -252,7 +253,7 @@ fn each_error_says_where_and_what_is_allowed() {
         ("[install]\nflush = 1", ":2: [install] unknown key \"flush\"; known: flush_bytes"),
         ("'install.flush_bytes' = 16777216", ":1: unknown key \"install.flush_bytes\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [timeout], [update], [webhook], [web]"),
         ("['source.limits']\nattempts = 1", ":1: unknown key \"source.limits\"; known: allow_demo_keys, [board], [component], [health], [hooks], [install], [metrics], [self_test], [source], [timeout], [update], [webhook], [web]"),
-        ("[source.limit]", ":1: [source] unknown key \"limit\"; known: urls, channel, [source.limits]"),
+        ("[source.limit]", ":1: [source] unknown key \"limit\"; known: urls, channel, proxy, [source.limits]"),
         ("[source.limits]\nretries = 3", ":2: [source.limits] unknown key \"retries\"; known: minimum_rate_bytes, rate_window, connect_timeout, answer_timeout, attempts, retry_wait"),
         ("[install]\nflush_bytes = 16777215", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 16777215"),
         ("[install]\nflush_bytes = 67108865", ":2: install.flush_bytes is a number of bytes from 16777216 to 67108864, not 67108865"),

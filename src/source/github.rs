@@ -50,21 +50,21 @@ impl Github {
     ///
     /// # Errors
     /// No such release, none or several bundles in it, or what went wrong on the way.
-    pub fn find(&self) -> Result<Address, SourceError> {
-        self.find_at(&Address::parse(API)?)
+    pub fn find(&self, proxy: Option<String>) -> Result<Address, SourceError> {
+        self.find_at(&Address::parse(API)?, proxy)
     }
 
     /// The same at another address that has GitHub's API.
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub fn find_at(&self, api: &Address) -> Result<Address, SourceError> {
+    pub fn find_at(&self, api: &Address, proxy: Option<String>) -> Result<Address, SourceError> {
         let releases = format!("repos/{}/{}/releases", self.owner, self.repository);
         let path = match &self.tag {
             Some(tag) => format!("{releases}/tags/{tag}"),
             None => format!("{releases}/latest"),
         };
-        let answer = Location::Web(api.clone()).open()?.get(&path, ANSWER_MAX)?;
+        let answer = Location::Web(api.clone()).open(proxy)?.get(&path, ANSWER_MAX)?;
         let answer = answer.ok_or_else(|| SourceError::NotThere { at: self.to_string() })?;
         self.choose(&answer, api.scheme)
     }

@@ -41,12 +41,12 @@ impl Location {
         Ok(Location::Folder(path.into()))
     }
 
-    /// A source that is there, patient with its network.
+    /// A source that is there, patient with its network; a web server through this proxy, if there is one.
     ///
     /// # Errors
     /// When it is a folder that isn't there.
-    pub fn open(&self) -> Result<Box<dyn Source>, SourceError> {
-        let one = self.impatient(Limits::default())?;
+    pub fn open(&self, proxy: Option<String>) -> Result<Box<dyn Source>, SourceError> {
+        let one = self.impatient(&Limits { proxy, ..Limits::default() })?;
         Ok(match self {
             Location::Folder(_) => one,
             Location::Web(_) => patient(one, RetryPolicy::default()),
@@ -60,7 +60,7 @@ impl Location {
     /// When none is left.
     pub fn open_all(
         locations: &[Location],
-        limits: Limits,
+        limits: &Limits,
         patience: RetryPolicy,
     ) -> Result<Box<dyn Source>, SourceError> {
         let mut mirrors = Vec::new();
@@ -82,10 +82,12 @@ impl Location {
         }
     }
 
-    fn impatient(&self, limits: Limits) -> Result<Box<dyn Source>, SourceError> {
+    fn impatient(&self, limits: &Limits) -> Result<Box<dyn Source>, SourceError> {
         Ok(match self {
             Location::Folder(path) => Box::new(Dir::new(path)?),
-            Location::Web(address) => Box::new(Http::new(address.clone(), limits, Box::new(SystemClock))),
+            Location::Web(address) => {
+                Box::new(Http::new(address.clone(), limits.clone(), Box::new(SystemClock)))
+            }
         })
     }
 }
@@ -131,10 +133,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let both = [folder.path().into(), folder.path().join("gone")].map(Location::Folder);
         let [_, gone] = &both;
-        let open = |all: &[Location]| Location::open_all(all, Limits::default(), RetryPolicy::default());
+        let open = |all: &[Location]| Location::open_all(all, &Limits::default(), RetryPolicy::default());
         assert!(open(&both).unwrap().get("x", 1).unwrap().is_none());
         assert!(matches!(open(&both[1..]), Err(SourceError::File { .. })));
-        assert!(matches!(gone.open(), Err(SourceError::File { .. })));
+        assert!(matches!(gone.open(None), Err(SourceError::File { .. })));
         assert!(open(&[]).unwrap().get("x", 1).is_err());
     }
 }

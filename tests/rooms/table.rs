@@ -47,7 +47,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "src",
         layers: &[
-            "aligned date ports progress text",
+            "aligned date dial ports progress text",
             "clock config http_client logging",
             "fleet_lock flow source teardown",
             "durable",

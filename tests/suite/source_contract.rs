@@ -38,7 +38,7 @@ fn each(mut check: impl FnMut(&str, &mut dyn Source)) {
     let two: [Box<dyn Source>; 2] = [Box::new(memory()), Box::new(web())];
     let text = format!("file://{}", folder.path().display());
     check("dir", &mut Dir::new(folder.path()).unwrap());
-    check("location", &mut Location::parse(&text).unwrap().open().unwrap());
+    check("location", &mut Location::parse(&text).unwrap().open(None).unwrap());
     check("memory", &mut memory());
     check("http", &mut web());
     check("retry", &mut Retry::new(web(), RetryPolicy::default(), clock, || 0));

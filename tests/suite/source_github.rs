@@ -22,13 +22,13 @@ fn server() -> Server {
 }
 
 fn find(server: &Server, text: &str) -> Result<Address, SourceError> {
-    text.parse::<Github>().unwrap().find_at(&Address::parse(&server.url()).unwrap())
+    text.parse::<Github>().unwrap().find_at(&Address::parse(&server.url()).unwrap(), None)
 }
 
 fn read(server: &Server, text: &str) -> Vec<u8> {
     let location = Location::Web(find(server, text).unwrap());
     let mut found = Vec::new();
-    Stream::open(location.open().unwrap(), "").unwrap().read_to_end(&mut found).unwrap();
+    Stream::open(location.open(None).unwrap(), "").unwrap().read_to_end(&mut found).unwrap();
     found
 }
 
@@ -74,7 +74,7 @@ fn what_is_not_there_is_reported() {
     server.fail([Fault::Answer(rate_limited(0))]);
     assert!(find(&server, "github:acme/core").is_err());
     let address = find(&server, "github:acme/core").unwrap();
-    let mut source = Location::Web(address).open().unwrap();
+    let mut source = Location::Web(address).open(None).unwrap();
     source.open_range("", Span::new(199_999, 200_000)).unwrap();
     let mut byte = [0];
     assert_eq!((source.read(&mut byte).unwrap(), byte[0]), (1, bundle(0)[199_999]));

@@ -12,7 +12,13 @@ use bistable::{
         http::{Address, Rate},
     },
 };
-use std::time::Duration;
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 const BYTES: usize = 100_000;
 const FROM: u64 = 1_000;
@@ -84,6 +90,38 @@ fn nth(n: usize, wrong: impl Fn(Reply) -> Reply + Send + Sync + 'static) -> Serv
 fn always(answer: impl Fn(&Files, &Request) -> Reply + Send + Sync + 'static) -> Server {
     let files = files();
     Server::new(move |request| answer(&files, request))
+}
+
+/// A proxy that connects, and says what to.
+fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+            let first = lines.next().unwrap().unwrap();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let target = TcpStream::connect(first.split(' ').nth(1).unwrap()).unwrap();
+            seen.lock().unwrap().push(first);
+            (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut up, mut down) = (target.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut down, &mut up));
+            thread::spawn(move || io::copy(&mut &target, &mut &client));
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_proxy_that_is_set_connects_to_the_server() {
+    let server = Server::good(files());
+    let (address, asked) = proxy();
+    let mut source = http(&server, Limits { proxy: Some(address), ..Limits::default() });
+    assert!(range(&mut source).unwrap() == right());
+    let host = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    assert_eq!(*asked.lock().unwrap(), [format!("CONNECT {host} HTTP/1.1")]);
 }
 
 #[test]

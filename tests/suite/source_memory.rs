@@ -27,7 +27,7 @@ fn measured() {
     let mut silence = Silence;
     let device = Device::open(board, Settings::default()).unwrap();
     let mut agent = Agent::start(device, &mut silence).unwrap();
-    let source = Location::parse(&url).unwrap().open().unwrap();
+    let source = Location::parse(&url).unwrap().open(None).unwrap();
     let root = agent.device.root().unwrap();
     let mut remote = Remote::open(source, release, &root).unwrap();
     agent.install_from(&mut remote, Overrides::NONE, Direction::Forward).unwrap();

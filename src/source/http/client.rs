@@ -5,11 +5,18 @@ use crate::{
     source::SourceError,
 };
 use ureq::{
-    Agent, Body,
+    Agent, Body, Proxy,
     config::{Config, ConfigBuilder},
     http::Response,
     typestate::AgentScope,
 };
+
+/// Where other programs look for a proxy. A setting has an origin, a check and a line in `config show`.
+const VARIABLES: [&str; 4] = ["https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"];
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
 
 /// Asks. Intact connections are used again.
 pub(super) struct Client {
@@ -29,7 +36,11 @@ impl Client {
         if let Some(agent) = if scheme == Scheme::Https { encrypted } else { plain } {
             return agent.clone();
         }
-        let agent: Agent = http_client::trusting(self.config(), scheme).build().into();
+        if let Some(variable) = VARIABLES.into_iter().find(|name| self.limits.proxy.is_none() && is_set(name))
+        {
+            log::warn!(variable, reason = "the setting source.proxy names a proxy"; "proxy_variable_ignored");
+        }
+        let agent = http_client::agent(http_client::trusting(self.config(), scheme).build());
         let [plain, encrypted] = &mut self.agents;
         *(if scheme == Scheme::Https { encrypted } else { plain }) = Some(agent.clone());
         agent
@@ -44,7 +55,10 @@ impl Client {
     }
 
     fn config(&self) -> ConfigBuilder<AgentScope> {
+        // The configuration has checked it.
+        let proxy = self.limits.proxy.as_deref().and_then(|proxy| Proxy::new(proxy).ok());
         http_client::config()
+            .proxy(proxy)
             .max_redirects_will_error(false)
             .user_agent(concat!("bistable/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")

@@ -3,7 +3,7 @@ use super::Rate;
 use std::time::Duration;
 
 /// What a server may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time to find the host's address, and to connect.
     pub connect: Duration,
@@ -19,6 +19,8 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes that are read in vain, in all, because the server sends files only whole.
     pub wasted_bytes: u64,
+    /// The proxy that is asked to connect.
+    pub proxy: Option<String>,
 }
 
 impl Default for Limits {
@@ -31,6 +33,7 @@ impl Default for Limits {
             redirects: 5,
             header_bytes: 32 << 10,
             wasted_bytes: 2 << 30,
+            proxy: None,
         }
     }
 }

@@ -87,9 +87,9 @@ impl Http {
     pub fn new(base: Address, limits: Limits, clock: Box<dyn Clock>) -> Http {
         Http {
             base,
+            client: Client::new(limits.clone()),
             limits,
             clock,
-            client: Client::new(limits),
             kept: Cached::default(),
             known: Vec::new(),
             path: String::new(),
@@ -108,7 +108,7 @@ impl Http {
         clock: Box<dyn Clock>,
         agent: impl FnOnce(Config) -> Agent,
     ) -> Http {
-        Http { client: Client::through(limits, agent), ..Http::new(base, limits, clock) }
+        Http { client: Client::through(limits.clone(), agent), ..Http::new(base, limits, clock) }
     }
 
     /// Forget what was known of a file.
