@@ -120,8 +120,12 @@ pub enum Verb {
     Offer(OfferArgs),
     /// Continue with what the journal says: what runs at each boot
     Resume,
-    /// Run the running release's health check and report what it finds; drives pins only if the check includes self-tests
-    Health,
+    /// Run the running release's health check and report what it finds; it drives pins if it includes self-tests that do
+    Health {
+        /// Leave out the self-tests that use pins or buses
+        #[arg(long)]
+        no_pins: bool,
+    },
     /// Finish a trial now: check its health, and make it the default if it is healthy
     Commit,
     /// Go back: give up the update in flight, or try the other slot's release again

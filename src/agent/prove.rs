@@ -5,10 +5,13 @@ use crate::{
     component::SERVICE_MAX,
     config::ConfigError,
     ports::Fault,
-    steps::{StepName, commit, health},
+    steps::{StepName, commit, health, selftest},
 };
 use bistable_boot::{Event, Failure, Now, Reason, Saved, Slot, Target};
-use bistable_format::{health::Profile, selftest::Plan};
+use bistable_format::{
+    health::{Profile, SelfTests},
+    selftest::Plan,
+};
 
 impl Agent<'_> {
     /// Decide the trial. Gives what failed, if it did.
@@ -40,8 +43,14 @@ impl Agent<'_> {
         let unhealthy =
             |reason: String| StepError::failed(Failure::new(Reason::Health, &reason), Error::Health(reason));
         let before = self.restarts(&units)?;
-        match self.check_health(&profile, &plan) {
+        let verdict = self.check_health(&profile, &plan);
+        let says_nothing = verdict.says_nothing();
+        match verdict {
             health::Verdict::Healthy(_) => {}
+            health::Verdict::Unhealthy { reason, .. } if says_nothing => {
+                let untested = self.device.record.untested(&target.release, &reason);
+                return Err(StepError::failed(untested, Error::Health(reason)));
+            }
             health::Verdict::Unhealthy { reason, .. } => return Err(unhealthy(reason)),
         }
         let after = self.restarts(&units)?;
@@ -77,9 +86,20 @@ impl Agent<'_> {
     ///
     /// # Errors
     /// When there is no profile or plan that can be trusted.
-    pub fn health(&mut self) -> Result<health::Verdict, Error> {
+    pub fn health(&mut self, pins: health::Pins) -> Result<health::Verdict, Error> {
         let slot = self.device.board.boot.booted();
-        let (profile, plan, _) = self.whole_check(slot)?;
+        let (profile, mut plan, _) = self.whole_check(slot)?;
+        let driven = selftest::drives(&plan);
+        match pins {
+            health::Pins::LeftOut => plan = selftest::without_pins(plan),
+            health::Pins::Used if profile.self_tests == SelfTests::Again && !driven.is_empty() => {
+                let driven = driven.join(", ");
+                self.remark(&format!(
+                    "its self-tests drive {driven}: `bistable health --no-pins` leaves them out"
+                ));
+            }
+            health::Pins::Used => {}
+        }
         Ok(self.check_health(&profile, &plan))
     }
 

@@ -79,8 +79,8 @@ impl Agent<'_> {
         self.is_free()?;
         // Checked first, so that a missing root of trust has its own exit code.
         let root = self.device.root()?;
-        self.step(StepName::Check, |agent, _| match agent.preflight()?.problem() {
-            Some(problem) => Err(StepError::Blameless(Error::Preflight(problem))),
+        self.step(StepName::Check, |agent, _| match agent.preflight()?.error() {
+            Some(problem) => Err(StepError::Blameless(problem)),
             None => Ok(()),
         })?;
         Ok(root)
@@ -312,11 +312,10 @@ impl Agent<'_> {
                 // No plan, no test, no flag. That says nothing about the release.
                 e => StepError::failed(Failure::new(Reason::Install, &e.to_string()), e),
             })?;
-            if report.refusal().is_none() {
-                return Ok(());
-            }
+            let Some(refused) = report.refusal() else { return Ok(()) };
             let summary = report.summary();
-            Err(StepError::failed(Failure::new(Reason::SelfTest, &summary), Error::SelfTest(summary)))
+            let reason = if refused.not_run { Reason::Environment } else { Reason::SelfTest };
+            Err(StepError::failed(Failure::new(reason, &summary), Error::SelfTest(summary)))
         })?;
         Ok(target)
     }

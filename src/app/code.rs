@@ -265,7 +265,7 @@ impl Code {
             Error::SelfTest(_) => Code::SelfTest,
             Error::Health(_) => Code::Health,
             Error::UntrustedCheck { .. } => Code::UntrustedCheck,
-            Error::Preflight(_) => Code::Preflight,
+            Error::Preflight(_) | Error::PreflightWaits(_) => Code::Preflight,
             Error::StoredRelease { .. } => Code::StoredRelease,
             Error::Component(e) => Code::of_component(e),
         }

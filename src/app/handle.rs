@@ -9,7 +9,10 @@ use crate::{
     agent::{Agent, BoundSource, Rest, components, is_reboot},
     offer::channel::{Remember, Unusable},
     status::{self, Facts, RootFacts, Status},
-    steps::install::{Content, Overrides},
+    steps::{
+        health,
+        install::{Content, Overrides},
+    },
 };
 use bistable_boot::{Now, Saved, Target};
 
@@ -29,7 +32,8 @@ pub fn handle(agent: &mut Agent<'_>, request: &Request, context: &mut dyn Contex
         Request::Preflight => return preflight(agent),
         Request::Check(offers) => return channel::check(agent, offers),
         Request::SelfTest => return self_test(agent),
-        Request::Health => return health(agent),
+        Request::Health => return health_report(agent, health::Pins::Used),
+        Request::HealthWithoutPins => return health_report(agent, health::Pins::LeftOut),
         Request::Components
         | Request::Component(_)
         | Request::ComponentInstall(_)
@@ -162,12 +166,12 @@ fn waits(device: &Device) -> Option<String> {
 
 fn preflight(agent: &mut Agent<'_>) -> Result<Reply, Failed> {
     let report = agent.preflight()?;
-    let problem = report.problem();
+    let problem = report.error();
     let verdict = if problem.is_none() { Readiness::Ready } else { Readiness::Stop };
     let answer = Answer::Preflighted(Preflighted { verdict, checks: report.checks });
     match problem {
         None => Ok(Reply::new("an update may begin", answer)),
-        Some(problem) => Err(Failed::with(Error::Preflight(problem), answer)),
+        Some(problem) => Err(Failed::with(problem, answer)),
     }
 }
 
@@ -187,8 +191,8 @@ fn self_test(agent: &mut Agent<'_>) -> Result<Reply, Failed> {
     }
 }
 
-fn health(agent: &mut Agent<'_>) -> Result<Reply, Failed> {
-    let verdict = agent.health()?;
+fn health_report(agent: &mut Agent<'_>, pins: health::Pins) -> Result<Reply, Failed> {
+    let verdict = agent.health(pins)?;
     let answer = Answer::Health(HealthChecked::from(&verdict));
     match verdict.unhealthy() {
         None => Ok(Reply::new("healthy", answer)),

@@ -21,6 +21,8 @@ pub enum Request {
     Install(Wanted),
     /// The running release's health check, as a report.
     Health,
+    /// The same without the self-tests that use pins or buses.
+    HealthWithoutPins,
     /// The self-tests, as a report.
     SelfTest,
     /// Run the self-tests, and have the next reboot try what is staged.
@@ -89,7 +91,7 @@ impl Request {
             Request::Preflight => "preflight",
             Request::Check(_) => "check",
             Request::Install(_) => "install",
-            Request::Health => "health",
+            Request::Health | Request::HealthWithoutPins => "health",
             Request::SelfTest => "self-test",
             Request::Arm => "arm",
             Request::Reboot => "reboot",
@@ -134,6 +136,7 @@ impl Request {
             | Request::Preflight
             | Request::SelfTest
             | Request::Health
+            | Request::HealthWithoutPins
             | Request::Components
             | Request::Component(_) => true,
             Request::Install(_)

@@ -6,6 +6,7 @@ use gptman::{GPTHeader, GPTPartitionEntry};
 use std::{
     fs::{File, TryLockError},
     io::{self, Seek, SeekFrom},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,6 +16,9 @@ const ENTRIES_MAX: u32 = 1024;
 
 /// Bytes of an entry. UEFI allows larger ones, which no tool writes and the reader can't check.
 const ENTRY_BYTES: u32 = 128;
+
+/// The type of an MBR's partition that says that there is a GPT.
+const GPT_INSIDE: u8 = 0xEE;
 
 /// Why a card can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +153,10 @@ impl Card {
         self.ranges
     }
 
+    fn check_table(&self) -> Result<(), Fault> {
+        check_table(self.path(), self.file.file())
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         self.file.path()
@@ -169,12 +177,43 @@ impl Partitions for Card {
     fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
         self.volume(partition)
     }
+    fn check_disk(&mut self) -> Result<(), Fault> {
+        self.check_table()
+    }
 }
 
 /// Opening a partition takes no more than to look at the card.
 impl Partitions for &Card {
     fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
         self.volume(partition)
+    }
+    fn check_disk(&mut self) -> Result<(), Fault> {
+        self.check_table()
+    }
+}
+
+/// Whether the parts of the partition table are right that the firmware and Linux read at the next boot. The copy at the end
+/// only helps a program that is told to use it.
+pub(super) fn check_table(path: &Path, file: &File) -> Result<(), Fault> {
+    let what = || format!("reading the partition table of {}", path.display());
+    let bytes = bytes_of(file).map_err(Fault::io(what()))?;
+    let mut first = [0; 512];
+    file.read_exact_at(&mut first, 0).map_err(Fault::io(what()))?;
+    let entry = |n: usize| first.get(446 + 16 * n + 4);
+    let is_protective = first.ends_with(&[0x55, 0xAA]) && (0..4).any(|n| entry(n) == Some(&GPT_INSIDE));
+    let damaged = |part: &str, why: &str| {
+        Err(Fault::Unfit(format!(
+            "{part} of {0} is damaged ({why}), and the next boot would find no partitions: `sgdisk -e {0}` (package gdisk) \
+             writes it again from the copy at the end",
+            path.display()
+        )))
+    };
+    if !is_protective {
+        return damaged("the protective MBR", "no partition of type EE");
+    }
+    match entries_of(file, 1, bytes) {
+        Ok(_) => Ok(()),
+        Err(why) => damaged("the first copy of the partition table", &why),
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
         | Request::Preflight
         | Request::Check(_)
         | Request::Health
+        | Request::HealthWithoutPins
         | Request::SelfTest
         | Request::Resume => return,
     };

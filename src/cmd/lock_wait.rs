@@ -12,7 +12,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long a verb waits for the lock.
 pub(super) fn patience(verb: &Verb) -> Duration {
     match verb {
-        Verb::Resume | Verb::Health | Verb::Offer(_) => PATIENCE,
+        Verb::Resume | Verb::Health { .. } | Verb::Offer(_) => PATIENCE,
         _ => BRIEF,
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         assert!(matches!(opened, Err(Error::Card(CardError::Busy { .. }))));
         assert_eq!((seconds, tries, told.len()), (5, 6, 1));
         let (opened, seconds, tries, _) =
-            waited(patience(&Verb::Health), |_| Err(Error::NotNow("no".into())));
+            waited(patience(&Verb::Health { no_pins: false }), |_| Err(Error::NotNow("no".into())));
         assert!(matches!(opened, Err(Error::NotNow(_))));
         assert_eq!((seconds, tries), (0, 1));
     }

@@ -1,6 +1,6 @@
 //! Which exit code says what went wrong.
 use super::{BundleError, CheckError, Error};
-use crate::board::CardError;
+use crate::{board::CardError, ports::Fault};
 use std::time::Duration;
 
 /// How the program ends.
@@ -90,7 +90,9 @@ impl Error {
             Error::Health(_) | Error::UntrustedCheck { .. } => Exit::Health,
             Error::StoredRelease { .. } => Exit::Untrusted,
             Error::Component(e) => e.exit(),
-            Error::Card(CardError::Busy { .. })
+            Error::Card(CardError::Busy { .. } | CardError::ReadOnly(_))
+            | Error::Fault(Fault::InUse(_))
+            | Error::PreflightWaits(_)
             | Error::NotNow(_)
             | Error::NotTried { .. }
             | Error::TimedOut { .. }

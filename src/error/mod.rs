@@ -200,6 +200,9 @@ pub enum Error {
     /// The preflight found something.
     #[error("preflight failed: {0}")]
     Preflight(String),
+    /// The preflight found something that passes: another process uses what is to be written.
+    #[error("preflight failed: {0}")]
+    PreflightWaits(String),
     /// A component can't be updated.
     #[error(transparent)]
     Component(Box<ComponentError>),

@@ -98,6 +98,9 @@ pub enum HostError {
     /// It couldn't be started or reached.
     #[error("{0}")]
     Failed(String),
+    /// The program is there, and this system has nothing to run it with. It says nothing about what the program would find.
+    #[error("{0}")]
+    NotRunnable(String),
 }
 
 /// The system around the agent.

@@ -42,6 +42,15 @@ pub trait Partitions {
     /// # Errors
     /// When there is none of that name, or it can't be opened.
     fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault>;
+
+    /// Whether the disk as a whole is one that an update may be written to: the next boot finds its partitions, and the firmware
+    /// booted it. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Fault::Unfit`] with what is wrong and what to do; [`Fault::InUse`] when it can't be written just now.
+    fn check_disk(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// A volume as [`Blocks`], for journal and FAT.

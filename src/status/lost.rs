@@ -134,7 +134,7 @@ impl Lost {
 fn advice(booted: Slot, default: Option<Slot>, has_root: bool, slots: &BySlot<LostSlot>) -> String {
     if default.is_some_and(|default| default != booted) {
         return format!(
-            "slot {booted} runs and is not the default: `bistable reboot`, or the power, boots the default; \
+            "slot {booted} runs and is not the default: `systemctl reboot`, or the power, boots the default; \
              then `bistable repair`"
         );
     }

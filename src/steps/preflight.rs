@@ -1,7 +1,7 @@
 //! Preflight: what has to be right before an update begins.
 use crate::{
     Device, Error,
-    ports::{Flag, Support, WallClock},
+    ports::{Fault, Flag, Support, WallClock},
 };
 use bistable_boot::{Slot, layout::Partition};
 use bistable_format::selftest::Need;
@@ -17,6 +17,9 @@ pub struct Check {
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
+    /// Whether only another process is in the way, so that it may be right later.
+    #[serde(skip)]
+    pub passes: bool,
 }
 
 /// What a check found.
@@ -43,7 +46,43 @@ pub struct Report {
 impl Report {
     /// Why no update may begin, if so.
     pub fn problem(&self) -> Option<String> {
-        self.checks.iter().find(|c| c.verdict == Verdict::Stop).map(|c| format!("{}: {}", c.name, c.found))
+        self.stop().map(|c| format!("{}: {}", c.name, c.found))
+    }
+
+    /// The same as an error.
+    pub fn error(&self) -> Option<Error> {
+        let problem = self.problem()?;
+        Some(if self.stop()?.passes { Error::PreflightWaits(problem) } else { Error::Preflight(problem) })
+    }
+
+    /// What doesn't pass by itself comes first.
+    fn stop(&self) -> Option<&Check> {
+        let mut stops = self.checks.iter().filter(|c| c.verdict == Verdict::Stop);
+        stops.clone().find(|c| !c.passes).or_else(|| stops.next())
+    }
+}
+
+/// What was found, and whether it passes.
+struct Found {
+    text: String,
+    passes: bool,
+}
+
+impl From<String> for Found {
+    fn from(text: String) -> Found {
+        Found { text, passes: false }
+    }
+}
+
+impl From<&str> for Found {
+    fn from(text: &str) -> Found {
+        text.to_owned().into()
+    }
+}
+
+impl From<Fault> for Found {
+    fn from(fault: Fault) -> Found {
+        Found { text: fault.to_string(), passes: matches!(fault, Fault::InUse(_)) }
     }
 }
 
@@ -53,22 +92,31 @@ impl Report {
 /// When the machine goes down.
 pub fn run(device: &mut Device) -> Result<Report, Error> {
     let mut checks = Vec::new();
-    let mut add = |name, verdict, found: String| checks.push(Check { name, verdict, found });
+    let mut add = |name, verdict, found: Found| {
+        let Found { text: found, passes } = found;
+        checks.push(Check { name, verdict, found, passes });
+    };
 
     match device.root() {
         Ok(root) => {
             let demo = root.refuse_demo().is_err();
             let found = format!("version {}{}", root.version, if demo { ", with demo keys" } else { "" });
-            add("root of trust", if demo { Verdict::Note } else { Verdict::Pass }, found);
+            add("root of trust", if demo { Verdict::Note } else { Verdict::Pass }, found.into());
         }
-        Err(e) => add("root of trust", Verdict::Stop, e.to_string()),
+        Err(e) => add("root of trust", Verdict::Stop, e.to_string().into()),
     }
     if matches!(device.root_copies()?, [true, false] | [false, true]) {
         add("root of trust", Verdict::Note, "one copy is damaged; the next install repairs it".into());
     }
+    if let Err(e) = device.board.partitions.check_disk() {
+        if e.stopping().is_some() {
+            return Err(e.into());
+        }
+        add("disk", Verdict::Stop, e.into());
+    }
     match device.board.partitions.open(Partition::State).and_then(|state| state.check_use()) {
         Ok(()) => {}
-        Err(e) => add("journal", Verdict::Stop, e.to_string()),
+        Err(e) => add("journal", Verdict::Stop, e.into()),
     }
     match device.journal_copies() {
         [Some(_), Some(_)] => add("journal", Verdict::Pass, "both copies are readable".into()),
@@ -80,66 +128,67 @@ pub fn run(device: &mut Device) -> Result<Report, Error> {
     match flag.and_then(|flag| Ok((flag.default_slot()?, flag))) {
         // A flag that can't be written would only show at the commit.
         Ok((default, flag)) if default == booted => match flag.check() {
-            Ok(()) => add("boot flag", Verdict::Pass, format!("slot {booted} is running and the default")),
-            Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
+            Ok(()) => {
+                add("boot flag", Verdict::Pass, format!("slot {booted} is running and the default").into());
+            }
+            Err(e) => add("boot flag", Verdict::Stop, e.into()),
         },
         Ok((default, _)) => {
             let found = format!(
                 "slot {booted} is running, but {default} is the default: `bistable commit` keeps what runs if it is \
                  healthy, `bistable reboot` boots the default"
             );
-            add("boot flag", Verdict::Stop, found);
+            add("boot flag", Verdict::Stop, found.into());
         }
-        Err(e) => add("boot flag", Verdict::Stop, e.to_string()),
+        Err(e) => add("boot flag", Verdict::Stop, e.into()),
     }
     if is_torn {
         add("boot flag", Verdict::Note, "torn by a power cut; repaired before the next trial".into());
     }
     match device.board.boot.support() {
-        Ok(Support::Supported(found)) => add("boot loader", Verdict::Pass, found),
-        Ok(Support::Note(found)) => add("boot loader", Verdict::Note, found),
-        Err(e) => add("boot loader", Verdict::Stop, e.to_string()),
+        Ok(Support::Supported(found)) => add("boot loader", Verdict::Pass, found.into()),
+        Ok(Support::Note(found)) => add("boot loader", Verdict::Note, found.into()),
+        Err(e) => add("boot loader", Verdict::Stop, e.into()),
     }
     for partition in [Partition::Boot(!booted), Partition::System(!booted)] {
         let opened = device.board.partitions.open(partition);
         // A process that only reads has it open although another one uses it.
         match opened.and_then(|volume| volume.check_use().map(|()| volume)) {
             Ok(volume) => {
-                add(slot_name(partition), Verdict::Pass, format!("{} MiB", volume.bytes() >> 20));
+                add(slot_name(partition), Verdict::Pass, format!("{} MiB", volume.bytes() >> 20).into());
             }
-            Err(e) => add(slot_name(partition), Verdict::Stop, e.to_string()),
+            Err(e) => add(slot_name(partition), Verdict::Stop, e.into()),
         }
     }
     // Neither is needed to update from a file.
     match device.board.host.free_bytes() {
-        Ok(bytes) => add("persistent volume", Verdict::Pass, format!("{} MiB free", bytes >> 20)),
-        Err(e) => add("persistent volume", Verdict::Note, e.to_string()),
+        Ok(bytes) => add("persistent volume", Verdict::Pass, format!("{} MiB free", bytes >> 20).into()),
+        Err(e) => add("persistent volume", Verdict::Note, e.to_string().into()),
     }
     match device.board.host.wall_clock() {
         Ok(WallClock::Synchronized) => add("wall clock", Verdict::Pass, "synchronized".into()),
         Ok(WallClock::Free) => {
-            let found = "not synchronized: dates aren't believed until it is".into();
-            add("wall clock", Verdict::Note, found);
+            add("wall clock", Verdict::Note, "not synchronized: dates aren't believed until it is".into());
         }
-        Err(e) => add("wall clock", Verdict::Note, e.to_string()),
+        Err(e) => add("wall clock", Verdict::Note, e.to_string().into()),
     }
     operator_checks(device, &mut add);
     Ok(Report { checks })
 }
 
 /// A required check that isn't trusted would fail every trial: better refused before anything is written (I16).
-fn operator_checks(device: &Device, add: &mut impl FnMut(&'static str, Verdict, String)) {
+fn operator_checks(device: &Device, add: &mut impl FnMut(&'static str, Verdict, Found)) {
     let checks = &device.settings.checks;
     for check in checks {
         let verdict = if check.need == Need::Required { Verdict::Stop } else { Verdict::Note };
         if let Some(why) = &check.refused {
-            add("operator's checks", verdict, format!("{} is not trusted: {why}", check.name));
+            add("operator's checks", verdict, format!("{} is not trusted: {why}", check.name).into());
         }
     }
     if !checks.is_empty() && checks.iter().all(|check| check.refused.is_none()) {
         let required = checks.iter().filter(|check| check.need == Need::Required).count();
         let found = format!("{required} required, {} wanted", checks.len() - required);
-        add("operator's checks", Verdict::Pass, found);
+        add("operator's checks", Verdict::Pass, found.into());
     }
 }
 

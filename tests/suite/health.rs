@@ -17,6 +17,18 @@ fn a_healthy_system_says_so_and_nothing_changes() {
 }
 
 #[test]
+fn it_says_what_it_drives_and_leaves_it_alone_when_asked() {
+    let pi = Pi::new();
+    pi.run("health").must(0, &["its self-tests drive GPIO17: `bistable health --no-pins` leaves them out"]);
+    // Nothing follows the pin: a test that drives it fails.
+    pi.world("[units]\n\"app.service\" = \"active\"\n");
+    pi.run("health").must(8, &["FAIL self-test relay"]);
+    let ended = pi.run("health --no-pins").must(0, &["ok   health application", "healthy"]);
+    assert!(!ended.err.contains("relay") && !ended.err.contains("drive"), "{ended:#?}");
+    pi.is_unharmed();
+}
+
+#[test]
 fn a_sick_one_is_not_rejected_for_it() {
     let pi = Pi::new();
     pi.run("sim unit app.service failed").must(0, &[]);

@@ -316,9 +316,9 @@ fn the_firmware_follows_any_text_up_to_its_limit() {
 }
 
 /// A way to lose the file, or what is in it.
-type Loss = (&'static str, fn(&Pi));
+pub(crate) type Loss = (&'static str, fn(&Pi));
 
-const LOSSES: [Loss; 7] = [
+pub(crate) const LOSSES: [Loss; 7] = [
     ("short", |pi| edit(pi, b"[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n")),
     ("line ends of another system", |pi| {
         let text = String::from_utf8(text(Slot::A).into()).unwrap().replace('\n', "\r\n");

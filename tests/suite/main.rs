@@ -28,6 +28,7 @@ mod components;
 mod daemon;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod daemon_process;
+mod dead_ends;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod degradation;
 #[cfg(target_os = "linux")]
@@ -39,6 +40,8 @@ mod delta_random;
 mod delta_source;
 mod demands;
 mod draft;
+#[cfg(target_os = "linux")]
+mod environment;
 mod equivocation;
 mod events;
 mod fixture;

@@ -13,6 +13,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{BufRead, BufReader},
     os::unix::fs::symlink,
+    os::unix::fs::{FileExt, PermissionsExt},
     path::Path,
     process::Stdio,
 };
@@ -362,6 +363,39 @@ fn on_trial() -> Sys {
     sys
 }
 
+/// A script that this system can't run says nothing about the release.
+#[test]
+fn a_script_without_its_interpreter_is_named_and_rejects_nothing() {
+    for (script, words) in [
+        ("#!/bin/sh\r\nexit 0\r\n", "its lines end with CR LF"),
+        ("#!/opt/gone/python3\nexit 0\n", "its interpreter /opt/gone/python3 does not exist"),
+    ] {
+        let sys = on_trial();
+        let path = sys.path("check.sh");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let (test, profile) = ("etc/bistable/self-test.toml", "etc/bistable/health.toml");
+        let before = [test, profile].map(|file| fs::read_to_string(sys.path(file)).unwrap());
+        let by_script = |text: &String| text.replace("/bin/true", path.to_str().unwrap());
+        sys.text(profile, &by_script(&before[1]));
+        sys.run("resume").must(8, &[words]);
+        sys.boots(Slot::A);
+        sys.number("tryboot", 0);
+        sys.run("resume").must(0, &["reverted"]);
+        let status = sys.run("status --json").json();
+        assert_eq!((&status["state"], &status["rejected"]), (&"idle".into(), &serde_json::json!([])));
+        // Nor does a self-test before the trial.
+        sys.text(profile, &before[1]);
+        sys.text(test, &by_script(&before[0]));
+        sys.run("install good.bundle").must(0, &[]);
+        sys.run("arm").must(7, &[words]);
+        let status = sys.run("status --json").json();
+        assert_eq!((&status["state"], &status["rejected"]), (&"idle".into(), &serde_json::json!([])));
+        sys.text(test, &before[0]);
+        sys.run("update good.bundle").must(0, &["booting slot B once"]);
+    }
+}
+
 #[test]
 fn no_update_begins_while_the_boot_flag_is_mounted_for_writing() {
     let sys = Sys::new(PI4);
@@ -369,7 +403,7 @@ fn no_update_begins_while_the_boot_flag_is_mounted_for_writing() {
     sys.mount(MOUNTED);
     let words = ["partition bootconfig (mmcblk0p1) is mounted read-write on /boot/config", "remount,ro"];
     for verb in ["preflight", "update good.bundle", "install -n good.bundle"] {
-        sys.run(verb).must(1, &words);
+        sys.run(verb).must(75, &words);
     }
     assert_eq!(sys.run("status --json").json()["state"], "idle");
     let mut pi = sys.open(Access::Exclusive).unwrap();
@@ -391,7 +425,8 @@ fn a_commit_waits_for_a_boot_flag_that_is_in_use() {
     sys.mount(MOUNTED);
     let state = |sys: &Sys| sys.run("status --json").must(0, &[]).json()["state"].clone();
     for _ in 0..2 {
-        sys.run("resume").must(1, &["healthy", "state: committing", "is mounted read-write on /boot/config"]);
+        sys.run("resume")
+            .must(75, &["healthy", "state: committing", "is mounted read-write on /boot/config"]);
         assert_eq!(state(&sys), "committing");
         assert!(sys.bytes(Partition::Bootconfig) == flag, "the flag was written");
     }
@@ -409,7 +444,7 @@ fn a_boot_flag_that_stays_in_use_ends_the_update() {
     for attempt in 1..=3 {
         sys.boots(Slot::B);
         sys.mount(MOUNTED);
-        sys.run("resume").must(1, &["healthy", "is mounted read-write"]);
+        sys.run("resume").must(75, &["healthy", "is mounted read-write"]);
         // What watches over the trial resets the machine.
         sys.boots(Slot::A);
         sys.number("tryboot", 0);
@@ -440,7 +475,7 @@ fn a_lost_boot_flag_that_is_in_use_costs_no_release() {
     lost[at..at + 512].fill(0);
     fs::write(sys.node(Partition::Bootconfig), &lost).unwrap();
     sys.mount(MOUNTED);
-    sys.run("resume").must(1, &["is mounted read-write on /boot/config"]);
+    sys.run("resume").must(75, &["is mounted read-write on /boot/config"]);
     assert_eq!(sys.run("status --json").json()["state"], "on trial");
     assert!(sys.bytes(Partition::Bootconfig) == lost, "the flag was written");
     sys.boots(Slot::B);
@@ -509,6 +544,124 @@ fn preflight_stops_where_the_firmware_is_too_old_or_the_slot_is_in_use() {
     sys.run("preflight").must(1, &words);
 }
 
+/// A second disk, with a partition of this name.
+fn second_disk(s: &Sys, disk: &str, partition: &str) {
+    let folder = format!("sys/devices/usb/block/{disk}");
+    s.device(&folder, disk, "8:32", "DEVTYPE=disk");
+    let name = format!("{disk}4");
+    s.device(&format!("{folder}/{name}"), &name, "8:36", &format!("DEVTYPE=partition\nPARTNAME={partition}"));
+    s.text(&format!("{folder}/{name}/partition"), "4\n");
+}
+
+#[test]
+fn preflight_stops_at_a_disk_that_an_update_would_not_be_booted_from() {
+    type Case = (&'static str, Kind, fn(&Sys), u8, &'static str);
+    let table: [Case; 16] = [
+        ("no boot mode", PI4, |_| {}, 0, "ok   boot loader"),
+        ("SD card", PI4, |s| s.number("boot-mode", 1), 0, "ok   boot loader"),
+        ("USB", PI4_USB, |s| s.number("boot-mode", 4), 0, "ok   boot loader"),
+        ("NVMe", PI5_NVME, |s| s.number("boot-mode", 6), 0, "ok   boot loader"),
+        (
+            "/ on a stick",
+            PI4_USB,
+            |s| s.number("boot-mode", 1),
+            1,
+            "booted from an SD card or eMMC, and / is on sda",
+        ),
+        (
+            "/ on the card",
+            PI4,
+            |s| s.number("boot-mode", 4),
+            1,
+            "booted from a USB disk, and / is on mmcblk0",
+        ),
+        ("/ on NVMe", PI5_NVME, |s| s.number("boot-mode", 1), 1, "and / is on nvme0n1"),
+        ("network", PI4, |s| s.number("boot-mode", 2), 1, "booted from the network, and / is on mmcblk0"),
+        ("a stick", PI4, |s| second_disk(s, "sdb", "backup"), 0, "ok   boot loader"),
+        (
+            "same system",
+            PI4,
+            |s| second_disk(s, "sdb", "system_a"),
+            1,
+            "sdb has a partition \"system_a\", too",
+        ),
+        (
+            "same data",
+            PI4,
+            |s| second_disk(s, "sdb", "persistent"),
+            1,
+            "sdb has a partition \"persistent\", too",
+        ),
+        ("same flag", PI4, |s| second_disk(s, "sdb", "bootconfig"), 1, "STOP disk: sdb has a partition"),
+        (
+            "read-only disk",
+            PI4,
+            |s| s.text(&format!("{}/ro", s.sysfs_disk()), "1\n"),
+            75,
+            "mmcblk0 is read-only",
+        ),
+        (
+            "read-only partition",
+            PI4,
+            |s| s.text(&format!("{}/ro", s.sysfs(Partition::State)), "1\n"),
+            75,
+            "is read-only: the card is write-protected",
+        ),
+        ("no protective MBR", PI4, |s| zero(s, 0), 1, "the protective MBR of"),
+        ("no table", PI4, |s| zero(s, 1), 1, "the first copy of the partition table of"),
+    ];
+    for (case, kind, change, code, words) in table {
+        let sys = Sys::new(kind);
+        fs::write(sys.path("good.bundle"), &product().good).unwrap();
+        change(&sys);
+        let before = sys.slot(Slot::B);
+        let ended = sys.run("preflight");
+        assert!(i32::from(code) == ended.code && ended.err.contains(words), "{case}: {ended:#?}");
+        if code != 0 {
+            let ended = sys.run("update good.bundle");
+            assert!(i32::from(code) == ended.code, "{case}: {ended:#?}");
+            assert!(sys.slot(Slot::B) == before, "{case}");
+            // A boot without an update in flight is none of it.
+            sys.run("resume").must(0, &[]);
+        }
+    }
+    // The operator named the disk, so nothing is found by the names.
+    let sys = Sys::new(PI4);
+    second_disk(&sys, "sdb", "system_a");
+    sys.text("etc/bistable/config.d/50.toml", "[board]\ndisk = \"/dev/mmcblk0\"\n");
+    sys.run("preflight").must(0, &[]);
+}
+
+/// Erase a sector of the disk.
+fn zero(s: &Sys, sector: u64) {
+    let disk = OpenOptions::new().write(true).open(s.path("dev").join(s.kind.disk)).unwrap();
+    disk.write_all_at(&[0; 512], sector * 512).unwrap();
+}
+
+#[test]
+fn an_eeprom_that_does_not_say_what_it_booted_is_named() {
+    for (kind, words) in [
+        (
+            PI4,
+            "this boot EEPROM, built on 2025-09-01, doesn't say which partition it booted (it says 0): update it, but new",
+        ),
+        (
+            PI5_NVME,
+            "doesn't say which partition it booted (it says 0): update it with `RPI_EEPROM_USE_FLASHROM=1",
+        ),
+        (
+            PI3_QEMU,
+            "this firmware doesn't say which partition it booted (it says 0): update the firmware files",
+        ),
+    ] {
+        let sys = Sys::new(kind);
+        sys.number("partition", 0);
+        for verb in ["preflight", "status", "resume"] {
+            sys.run(verb).must(1, &[words]);
+        }
+    }
+}
+
 #[test]
 fn preflight_stops_where_a_trial_could_not_come_about() {
     for kind in [PI4, PI5_NVME] {
@@ -529,7 +682,10 @@ fn preflight_stops_where_a_trial_could_not_come_about() {
     // 2025-03-09, which chooses no command line by the slot on a Pi 5.
     let sys = Sys::new(PI5_NVME);
     sys.number("build-timestamp", 1_741_500_000);
-    let words = ["STOP boot loader: the boot EEPROM was built on 2025-03-09", "`rpi-eeprom-update -a`"];
+    let words = [
+        "STOP boot loader: the boot EEPROM was built on 2025-03-09",
+        "rpi-eeprom-update -a`, which leaves no recovery.bin",
+    ];
     sys.run("preflight").must(1, &words);
 }
 

@@ -347,7 +347,10 @@ fn what_is_installed_outlives_the_key_that_signed_it() {
     seen(&mut rig, &mut after).unwrap();
     assert_eq!(floors(&mut rig).root_version, 2);
     // What runs can be judged ...
-    assert!(matches!(rig.run(|agent| agent.health()).unwrap(), bistable::steps::health::Verdict::Healthy(_)));
+    assert!(matches!(
+        rig.run(|agent| agent.health(bistable::steps::health::Pins::Used)).unwrap(),
+        bistable::steps::health::Verdict::Healthy(_)
+    ));
     assert!(rig.run(|agent| agent.self_test()).unwrap().refusal().is_none());
     // ... nothing new by that key is taken, neither from the repository nor from a file ...
     let offer = stock(&mut after, &made_by("1.2.0", &[RELEASER], |_| {}));

@@ -253,7 +253,7 @@ fn stored_release_without_a_valid_key_is_not_used() {
         rig.pi.scribble(layout::Partition::State, at, &forged.signed);
         journal(&rig, &says_so);
         for e in [
-            rig.run(|agent| agent.health().map(drop)).unwrap_err(),
+            rig.run(|agent| agent.health(bistable::steps::health::Pins::Used).map(drop)).unwrap_err(),
             rig.run(|agent| agent.self_test().map(drop)).unwrap_err(),
         ] {
             says(&e, Exit::Untrusted, "the release stored for slot A");

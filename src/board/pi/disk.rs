@@ -10,11 +10,12 @@
 //! | `persistent` | never |
 use super::{
     DevNo, PiError, Sysroot,
+    boot_mode::BootMode,
     bootconfig::Bootconfig,
     node::{self, Claim},
     read_only::ReadOnlyVolume,
     root::Running,
-    sysfs::Part,
+    sysfs::{Device, Part},
 };
 use crate::{
     board::{Access, CardError, FileVolume, Meter, card},
@@ -39,6 +40,10 @@ pub struct Disk {
     open: Vec<Option<Weak<dyn Volume>>>,
     /// Tells the default slot.
     flag: Option<Box<dyn BootControl>>,
+    /// What it is, and whether the operator named it.
+    running: Running,
+    /// What the firmware says that it booted from, if it reads the boot flag on this disk.
+    boot_mode: Option<BootMode>,
     /// Held for as long as this lives.
     _lock: Option<File>,
 }
@@ -55,6 +60,7 @@ impl Disk {
         booted: Slot,
         access: Access,
         meter: Meter,
+        boot_mode: Option<BootMode>,
     ) -> Result<Disk, PiError> {
         let parts = table(sysroot, running)?;
         if let Some(root) = &running.root {
@@ -68,8 +74,8 @@ impl Disk {
             Access::ReadOnly => None,
         };
         let open = parts.iter().map(|_| None).collect();
-        let sysroot = sysroot.clone();
-        Ok(Disk { sysroot, booted, access, meter, parts, open, flag: None, _lock: lock })
+        let (sysroot, running) = (sysroot.clone(), running.clone());
+        Ok(Disk { sysroot, booted, access, meter, parts, open, flag: None, running, boot_mode, _lock: lock })
     }
 
     /// From now on, nothing of the slot that this names as the default is opened for writing.
@@ -99,7 +105,59 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// Another disk with a partition of the same name: what the kernel or systemd find by that name may be on either.
+    fn twin(&self) -> Result<Option<(String, &'static str)>, PiError> {
+        for device in Device::all(&self.sysroot)? {
+            let name = device.partition_name();
+            let ours =
+                Partition::ALL.map(Partition::name).into_iter().find(|ours| name.as_deref() == Some(ours));
+            if let (Some(ours), Some(disk)) = (ours, device.disk()?)
+                && disk.dev != self.running.disk.dev
+            {
+                return Ok(Some((disk.name, ours)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Partitions for Disk {
+    fn check_disk(&mut self) -> Result<(), Fault> {
+        let unfit = |e: PiError| match e {
+            PiError::Fault(fault) => fault,
+            e => Fault::Unfit(e.to_string()),
+        };
+        let disk = &self.running.disk;
+        if let Some(mode) = self.boot_mode
+            && !mode.may_be(&disk.name)
+        {
+            return Err(Fault::Unfit(format!(
+                "the firmware booted from {}, and / is on {}: an update would be written to a disk that isn't booted; remove \
+                 one of them, or write only one of them with this image",
+                mode.name(),
+                disk.name
+            )));
+        }
+        if !self.running.is_named
+            && let Some((other, partition)) = self.twin().map_err(unfit)?
+        {
+            return Err(Fault::Unfit(format!(
+                "{other} has a partition \"{partition}\", too, and the next boot may take / or data from either disk: remove \
+                 {other}, or, if nothing is found by these names, set `[board] disk = \"/dev/{}\"` in /etc/bistable/config.d",
+                disk.name
+            )));
+        }
+        if disk.is_read_only() || self.parts.iter().any(|part| part.device.is_read_only()) {
+            return Err(Fault::InUse(format!(
+                "{} is read-only: the card is write-protected, or failed and protects itself",
+                disk.name
+            )));
+        }
+        let path = disk.node(&self.sysroot);
+        card::check_table(&path, &node::open_disk(&self.sysroot, disk).map_err(unfit)?)
+    }
+
     fn open(&mut self, partition: Partition) -> Result<Arc<dyn Volume>, Fault> {
         let at = usize::from(partition.number() - 1);
         if let Some(open) = self.open.get(at).and_then(Option::as_ref).and_then(Weak::upgrade) {

@@ -28,6 +28,39 @@ pub(super) enum Eeprom {
     Pi5,
 }
 
+impl Eeprom {
+    fn of(compatible: &[String]) -> Option<Eeprom> {
+        compatible.iter().find_map(|c| match c.as_str() {
+            "brcm,bcm2711" => Some(Eeprom::Pi4),
+            "brcm,bcm2712" => Some(Eeprom::Pi5),
+            _ => None,
+        })
+    }
+
+    /// How to update it on a card with two slots. A `recovery.bin` that stays behind on a slot's boot volume stops a later boot
+    /// (rpi-eeprom issue 499), and on a Pi 4 an older `start4.elf` doesn't boot a GPT card under a newer EEPROM (issue 854).
+    const fn advice(self) -> &'static str {
+        match self {
+            Eeprom::Pi4 => {
+                "update it, but new firmware files come first: an older start4.elf doesn't boot with a newer EEPROM, so write a \
+                 card whose release has new ones; then flash the EEPROM from a spare card (Raspberry Pi Imager, Misc utility \
+                 images), as `rpi-eeprom-update` without flashrom leaves a recovery.bin on a slot's boot volume"
+            }
+            Eeprom::Pi5 => {
+                "update it with `RPI_EEPROM_USE_FLASHROM=1 rpi-eeprom-update -a`, which leaves no recovery.bin on a slot's boot \
+                 volume, and reboot"
+            }
+        }
+    }
+}
+
+/// How to update what this board boots from.
+pub(super) fn advice(compatible: &[String]) -> String {
+    let other =
+        "update the firmware files on the boot volume, or boot with U-Boot, which says what it booted";
+    Eeprom::of(compatible).map_or(other, Eeprom::advice).into()
+}
+
 /// What is known about the firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Firmware {
@@ -45,12 +78,7 @@ pub(super) struct Firmware {
 
 impl Firmware {
     pub(super) fn read(sysroot: &Sysroot, tree: &DeviceTree) -> Result<Firmware, PiError> {
-        let compatible = tree.compatible()?;
-        let eeprom = compatible.iter().find_map(|c| match c.as_str() {
-            "brcm,bcm2711" => Some(Eeprom::Pi4),
-            "brcm,bcm2712" => Some(Eeprom::Pi5),
-            _ => None,
-        });
+        let eeprom = Eeprom::of(&tree.compatible()?);
         // What the bits mean on a Pi 5 isn't documented.
         let told = eeprom == Some(Eeprom::Pi4);
         Ok(Firmware {
@@ -82,8 +110,8 @@ impl Firmware {
         }
         let too_old = |what: String| {
             Fault::Unfit(format!(
-                "the boot EEPROM {what}, and slots are switched only by one of 2022-11-25 or later: update it with \
-                 `rpi-eeprom-update -a` and reboot"
+                "the boot EEPROM {what}, and slots are switched only by one of 2022-11-25 or later: {}",
+                eeprom.advice()
             ))
         };
         let built = self.built.ok_or_else(|| too_old("doesn't say when it was built".into()))?;
@@ -97,7 +125,8 @@ impl Firmware {
         if eeprom == Eeprom::Pi5 && built < BOOT_PARTITION_FILTER {
             return Err(Fault::Unfit(format!(
                 "the boot EEPROM was built on {date}, and [boot_partition=N] in config.txt, which chooses a slot's command \
-                 line, is understood only by one of 2025-03-10 or later: update it with `rpi-eeprom-update -a` and reboot"
+                 line, is understood only by one of 2025-03-10 or later: {}",
+                eeprom.advice()
             )));
         }
         if self.tryboot.is_none() {

@@ -49,6 +49,17 @@ pub enum PiError {
          bistable.slot= on the kernel's command line", .0.display()
     )]
     NoBootedPartition(PathBuf),
+    /// It says 0, which is no partition: an EEPROM that doesn't tell.
+    #[error(
+        "{eeprom} doesn't say which partition it booted (it says 0): {advice}",
+        eeprom = .built.as_ref().map_or_else(|| "this firmware".into(), |date| format!("this boot EEPROM, built on {date},"))
+    )]
+    UnknownPartition {
+        /// When the EEPROM was built, if it has one.
+        built: Option<String>,
+        /// How to update it.
+        advice: String,
+    },
     /// It booted something else than a slot.
     #[error("the firmware booted partition {partition}, which does not belong to a slot: slots boot from {} and {}", .slots[0], .slots[1])]
     NotASlot {

@@ -4,14 +4,16 @@
 //! |---|---|
 //! | `sysroot` | where `/proc`, `/sys`, `/dev` and `/run` are |
 //! | `device_tree`, `names` | what the firmware tells Linux; how releases name this board |
+//! | `boot_mode` | from which kind of disk the firmware booted |
 //! | `booted` | how it was booted: by the firmware's `tryboot`, or by U-Boot |
 //! | `eeprom` | whether the firmware can switch slots |
 //! | `root`, `sysfs`, `mounts` | the disk that the system runs from, what is on it, what is mounted |
 //! | [`disk`], `node`, `bootconfig`, `read_only` | its partitions: which may be read, which may be written |
-//! | `host`, `process`, `family`, `units`, `http` | the system around the agent |
+//! | `host`, `process`, `interpreter`, `family`, `units`, `http` | the system around the agent |
 //! | `reboot` | in good order, then by force |
 //! | `events` | where the event log lies |
 //! | `clock`, [`gpio`], [`buses`] | time, pins, I2C, SPI and serial ports |
+mod boot_mode;
 mod bootconfig;
 mod booted;
 pub mod buses;
@@ -29,6 +31,7 @@ pub mod gpio;
 mod host;
 mod http;
 mod identity;
+mod interpreter;
 mod mounts;
 mod names;
 mod node;
@@ -59,6 +62,7 @@ use crate::{
     ports::{Board, BootControl, EventPorts, Fault, Partitions},
 };
 use bistable_boot::{Flow, layout::Partition};
+use boot_mode::BootMode;
 use device_tree::DeviceTree;
 use disk::Disk;
 use eeprom::Firmware;
@@ -96,7 +100,9 @@ impl Pi {
         let mounts = Mounts::read(sysroot)?;
         let running = Running::find(sysroot, &mounts, settings.disk.as_deref())?;
         let meter = Meter::default();
-        let mut disk = Disk::open(sysroot, &running, booted.slot, access, meter.clone())?;
+        // U-Boot may be on one disk and start what is on another.
+        let boot_mode = if booted.flow == Flow::Tryboot { BootMode::read(&tree)? } else { None };
+        let mut disk = Disk::open(sysroot, &running, booted.slot, access, meter.clone(), boot_mode)?;
         let next = Rc::new(Cell::new(Next::Default));
         let boot = control(sysroot, booted, &mut disk, &next)?;
         let guard = control(sysroot, booted, &mut disk, &next)?;

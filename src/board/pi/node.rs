@@ -50,6 +50,7 @@ pub(super) fn open(sysroot: &Sysroot, part: &Part, access: Access, claim: Claim)
     let node = part.device.node(sysroot);
     let file = CardFile::open_with(&node, access, flags).map_err(|e| match Errno::try_from(e) {
         Ok(Errno::EBUSY) => in_use(part, &user(&part.device)),
+        Ok(Errno::EROFS | Errno::EACCES) if part.device.is_read_only() => read_only(part),
         Ok(errno) => Fault::io(what())(errno.into()),
         Err(e) => Fault::io(what())(e),
     })?;
@@ -93,6 +94,11 @@ fn user(device: &Device) -> String {
 
 pub(super) fn in_use(part: &Part, by: &str) -> Fault {
     Fault::InUse(about(part, &format!("is {by}; what is in use is never written")))
+}
+
+/// It may pass: with a switch on an adapter, or with another card.
+fn read_only(part: &Part) -> Fault {
+    Fault::InUse(about(part, "is read-only: the card is write-protected, or failed and protects itself"))
 }
 
 fn unfit(part: &Part, problem: &str) -> Fault {

@@ -2,7 +2,10 @@
 //!
 //! It runs in a session of its own. When it has ended, when its time is over, and when this program ends (I15), all its
 //! descendants are killed: see `family`.
-use super::family::Family;
+use super::{
+    family::Family,
+    interpreter::{self, PATH},
+};
 use crate::{
     board::calls,
     ports::{Clock, HostError},
@@ -22,8 +25,6 @@ use std::{
     time::Duration,
 };
 
-/// Where programs are looked up, and all that a program finds in its environment beside `LANG` and the family's mark.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Bytes of output that are kept: the last ones.
 const TAIL: usize = 8 << 10;
 /// Bytes that a program may be given to read: less than a pipe holds.
@@ -108,6 +109,9 @@ fn run_until(
     let until = clock.now().saturating_add(timeout);
     let program = command.first().map_or("", String::as_str);
     let failed = |e: io::Error| HostError::Failed(format!("{program}: {e}"));
+    if let Some(problem) = interpreter::problem(program) {
+        return Err(HostError::NotRunnable(format!("{program}: {problem}")));
+    }
     let (mut running, mut reader, mut out) =
         Running::start(command, input, heed.take.is_some()).map_err(failed)?;
     let (mut tail, most) = (Vec::new(), heed.most);

@@ -12,6 +12,8 @@ pub(super) struct Running {
     pub(super) disk: Device,
     /// The partition of `/`, as far as that can be seen.
     pub(super) root: Option<Device>,
+    /// Whether the operator named the disk.
+    pub(super) is_named: bool,
 }
 
 impl Running {
@@ -30,11 +32,11 @@ impl Running {
             (Some((_, disk)), Some(named)) if disk.dev != named.dev => {
                 Err(PiError::OtherDisk { configured: named.name, running: disk.name })
             }
-            (Some((root, disk)), _) => Ok(Running { disk, root: Some(root) }),
+            (Some((root, disk)), named) => Ok(Running { disk, root: Some(root), is_named: named.is_some() }),
             (None, Some(named)) => {
                 // On this disk, the link says more; on another one, it says nothing about this one.
                 let root = linked()?.filter(|(_, disk)| disk.dev == named.dev).map(|(root, _)| root);
-                Ok(Running { disk: named, root })
+                Ok(Running { disk: named, root, is_named: true })
             }
             (None, None) => {
                 let root =
@@ -44,7 +46,7 @@ impl Running {
                 if disks.len() > 1 {
                     return Err(PiError::SeveralDisks { root, disks: disks.join(" and ") });
                 }
-                Ok(Running { disk, root: Some(partition) })
+                Ok(Running { disk, root: Some(partition), is_named: false })
             }
         }
     }

@@ -81,6 +81,11 @@ impl Device {
         Ok(Some(Device { folder, dev, name, partition }))
     }
 
+    /// Whether the kernel refuses to write to it.
+    pub(super) fn is_read_only(&self) -> bool {
+        text(&self.folder, "ro").is_some_and(|ro| ro != "0")
+    }
+
     /// Its node.
     pub(super) fn node(&self, sysroot: &Sysroot) -> PathBuf {
         sysroot.join("/dev").join(&self.name)

@@ -304,4 +304,7 @@ impl crate::ports::Partitions for Shared {
     fn open(&mut self, partition: Partition) -> Result<std::sync::Arc<dyn crate::ports::Volume>, Fault> {
         self.0.volume(partition)
     }
+    fn check_disk(&mut self) -> Result<(), Fault> {
+        (&*self.0).check_disk()
+    }
 }

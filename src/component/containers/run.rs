@@ -205,7 +205,7 @@ fn is_environmental(e: &HostError) -> bool {
         "Cannot connect to the Docker daemon",
     ];
     match e {
-        HostError::Timeout(_) => true,
+        HostError::Timeout(_) | HostError::NotRunnable(_) => true,
         HostError::Failed(text) => WORDS.iter().any(|words| text.contains(words)),
     }
 }

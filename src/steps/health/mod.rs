@@ -35,6 +35,15 @@ use std::time::Duration;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Whether a report on health uses pins and buses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pins {
+    /// As a trial does.
+    Used,
+    /// Self-tests that do are left out.
+    LeftOut,
+}
+
 /// Decide whether this boot is healthy. Returns by the profile's deadline, counted from now; see the module.
 pub fn check(
     profile: &Profile,

@@ -7,7 +7,10 @@ use std::time::Duration;
 /// Try one check once. An answer after `allowed` is a bad one, whatever it says.
 pub(super) fn probe(kind: &Kind, allowed: Duration, host: &mut dyn Host, clock: &dyn Clock) -> Finding {
     let start = clock.now();
-    let finding = ask(kind, allowed, host).unwrap_or_else(|e| Finding::Bad(e.to_string()));
+    let finding = ask(kind, allowed, host).unwrap_or_else(|e| match e {
+        HostError::NotRunnable(why) => Finding::NotRun(why),
+        e => Finding::Bad(e.to_string()),
+    });
     let took = clock.now().saturating_sub(start);
     if took > allowed {
         return Finding::Bad(format!("took {} ms, longer than {}", took.as_millis(), allowed.as_millis()));

@@ -17,6 +17,8 @@ pub enum Finding {
     Good(String),
     /// Not, and why.
     Bad(String),
+    /// This system can't run it, which says nothing about what it would find. As bad, but no verdict on the release (I16).
+    NotRun(String),
 }
 
 /// How a check stands.
@@ -56,6 +58,9 @@ pub struct CheckReport {
     pub good_since: Option<Duration>,
     /// What the last bad try said, if there was one. Printable, at most 200 bytes.
     pub last_bad: Option<String>,
+    /// Whether this system could not run it in its last try.
+    #[serde(skip)]
+    pub not_run: bool,
 }
 
 impl CheckReport {
@@ -71,6 +76,7 @@ impl CheckReport {
             tries: 0,
             good_since: None,
             last_bad: None,
+            not_run: false,
         }
     }
 
@@ -87,19 +93,21 @@ impl CheckReport {
             tries: 0,
             good_since: None,
             last_bad: Some(said),
+            not_run: false,
         })
     }
 
     /// Take in what a try found, `at` a time since the start of the health check.
     pub(super) fn note(&mut self, finding: Finding, at: Duration) {
         self.tries = self.tries.saturating_add(1);
+        self.not_run = matches!(finding, Finding::NotRun(_));
         match finding {
             Finding::Good(said) => {
                 self.standing = Standing::Good;
                 self.said = shorten(&printable(&said), SAID_MAX);
                 self.good_since.get_or_insert(at);
             }
-            Finding::Bad(said) => {
+            Finding::Bad(said) | Finding::NotRun(said) => {
                 self.standing = Standing::Bad;
                 self.said = shorten(&printable(&said), SAID_MAX);
                 self.good_since = None;
@@ -160,6 +168,20 @@ impl Verdict {
     pub(crate) fn report_mut(&mut self) -> &mut Report {
         match self {
             Verdict::Healthy(report) | Verdict::Unhealthy { report, .. } => report,
+        }
+    }
+
+    /// Whether it isn't healthy only because this system can't run required checks: nothing was found to be wrong.
+    pub fn says_nothing(&self) -> bool {
+        let Verdict::Unhealthy { report, .. } = self else { return false };
+        let bad = |c: &&CheckReport| c.need == Need::Required && c.standing == Standing::Bad;
+        let refused = report.self_tests.as_ref().and_then(selftest::Report::refusal);
+        match refused {
+            Some(test) => test.not_run,
+            None => {
+                let mut bad = report.checks.iter().filter(bad).peekable();
+                bad.peek().is_some() && bad.all(|c| c.not_run)
+            }
         }
     }
 

@@ -72,6 +72,7 @@ pub(super) fn command(run: &[String], host: &mut dyn Host, limit: &Limit<'_>) ->
         Err(HostError::Timeout(_)) => {
             return Outcome::failed(format!("still running after {} ms: {program}", allowed.as_millis()));
         }
+        Err(HostError::NotRunnable(why)) => return Outcome::not_run(why),
         Err(e @ HostError::Failed(_)) => return Outcome::error(format!("{program}: {e}")),
     };
     let ended = match code {

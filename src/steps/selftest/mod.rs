@@ -69,6 +69,25 @@ pub fn run_until(
     Report { backend: gpio.backend().to_owned(), tests }
 }
 
+/// What the tests of a plan drive, send to or ask: in words, one for each test that does more than read a pin or run a program.
+pub fn drives(plan: &Plan) -> Vec<String> {
+    let driven = plan.tests.iter().filter_map(|test| match &test.kind {
+        Kind::Loopback { out, .. } => Some(out.to_string()),
+        Kind::I2c { bus, address } => Some(format!("I2C bus {bus} (0x{address:02x})")),
+        Kind::Spi { bus, select, .. } => Some(format!("SPI {bus}.{select}")),
+        Kind::Uart { device, .. } => Some(device.clone()),
+        Kind::Level { .. } | Kind::Pulse { .. } | Kind::Command { .. } | Kind::Unknown { .. } => None,
+    });
+    driven.collect()
+}
+
+/// The plan without the tests that use pins or buses: a pin that is only read is claimed, too, and gets another pull.
+#[must_use]
+pub fn without_pins(mut plan: Plan) -> Plan {
+    plan.tests.retain(|test| matches!(test.kind, Kind::Command { .. }));
+    plan
+}
+
 fn perform(
     kind: &Kind,
     others: &[Pin],
@@ -94,7 +113,8 @@ fn perform(
         }
         Kind::Uart { device, baud } => buses::uart(device, *baud, buses, limit),
         Kind::Unknown { why, .. } => {
-            Ok(Outcome { verdict: Verdict::Skipped, measured: format!("not known here: {why}") })
+            let measured = format!("not known here: {why}");
+            Ok(Outcome { verdict: Verdict::Skipped, measured, not_run: false })
         }
     }
 }

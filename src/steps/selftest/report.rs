@@ -52,6 +52,9 @@ pub struct TestReport {
     #[serde(rename = "took_ms", serialize_with = "millis")]
     #[cfg_attr(test, schemars(with = "u64"))]
     pub took: Duration,
+    /// Whether this system could not run its program: no verdict on the release (I16).
+    #[serde(skip)]
+    pub not_run: bool,
 }
 
 impl TestReport {
@@ -64,6 +67,7 @@ impl TestReport {
             measured: printable(&outcome.measured),
             expected,
             took,
+            not_run: outcome.not_run,
         }
     }
 
@@ -122,17 +126,21 @@ impl Report {
 pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     pub(super) measured: String,
+    pub(super) not_run: bool,
 }
 
 impl Outcome {
     pub(super) fn passed(measured: impl Into<String>) -> Outcome {
-        Outcome { verdict: Verdict::Passed, measured: measured.into() }
+        Outcome { verdict: Verdict::Passed, measured: measured.into(), not_run: false }
     }
     pub(super) fn failed(measured: impl Into<String>) -> Outcome {
-        Outcome { verdict: Verdict::Failed, measured: measured.into() }
+        Outcome { verdict: Verdict::Failed, measured: measured.into(), not_run: false }
     }
     pub(super) fn error(measured: impl Into<String>) -> Outcome {
-        Outcome { verdict: Verdict::Error, measured: measured.into() }
+        Outcome { verdict: Verdict::Error, measured: measured.into(), not_run: false }
+    }
+    pub(super) fn not_run(why: impl Into<String>) -> Outcome {
+        Outcome { not_run: true, ..Outcome::error(why) }
     }
 }
 
