@@ -10,8 +10,8 @@ use crate::{
 };
 use bistable::source::Memory;
 use bistable_format::{
-    Channel, Content, Offer, Role, channel::Withdrawal, content::Directory, release, repository,
-    rollout::RolloutState,
+    Bound, Channel, Content, Extensions, Offer, Role, channel::Withdrawal, content::Directory, release,
+    repository, rollout::RolloutState,
 };
 use bistable_kit::product;
 use serde_json::{Value, json};
@@ -71,6 +71,35 @@ fn component_takes_what_its_channel_offers_and_says_why_not() {
     assert_eq!(core(&pi)["version"], json!("1.0.1"));
     // The image's own verbs do not take it.
     pi.run("update").must(3, &[]);
+}
+
+#[test]
+fn image_has_what_it_brings_along_from_its_channel_which_offers_nothing_else_of_it() {
+    let (pi, mut shop) = (pi(), shop());
+    pi.world(&format!("time = {NOW}\n[gpio]\nwires = [[17, 27]]\n{WORLD}"));
+    let brought = version("1.0.0");
+    let bound = Bound {
+        component: "core".into(),
+        version: brought.release.version.clone(),
+        identity: release::identity(&brought.signed),
+        extensions: Extensions::default(),
+    };
+    let image = made_by("1.1.0", &[RELEASER], |release| release.bound = vec![bound].into());
+    let offers = vec![stock(&mut shop, &image)];
+    publish(&mut shop, &channel(SEEN + 1, offers));
+    shelve(&pi, "shop", &shop);
+    pi.run_once_free("update").must(75, &["release 1.1.0 brings component core 1.0.0 along"]);
+    let offers =
+        vec![stock(&mut shop, &image), stock(&mut shop, &brought), stock(&mut shop, &version("1.0.1"))];
+    publish(&mut shop, &channel(SEEN + 2, offers));
+    shelve(&pi, "shop", &shop);
+    pi.run("update").must(0, &["booting slot B once"]);
+    pi.run("component links").must(0, &[]);
+    pi.run("resume").must(0, &["slot B is the default now"]);
+    assert_eq!(shown(&pi).unwrap(), "#!/bin/sh\necho 1.0.0\n");
+    let checked = pi.run("check --json");
+    assert_eq!((checked.code, &checked.json()["components"]), (3, &json!([])));
+    pi.run("component update core").must(6, &["brings core 1.0.0 along"]);
 }
 
 #[test]
