@@ -1,6 +1,7 @@
 //! Serves all webhooks, in turn.
-use super::{Answer, Cursor, Cursors, Delivery, Message, Outside, Step, Target, message, sign};
+use super::{Answer, Cursor, Cursors, Delivery, Message, Outside, Step, Target, message};
 use crate::events::{Filter, Kind};
+use bistable_format::webhook;
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -150,7 +151,7 @@ fn send(entry: &crate::events::Entry, target: &Target, outside: &mut dyn Outside
         }
     }
     let body = message::body(entry, &outside.device(), target.template);
-    let mut headers = sign::headers(&entry.id, outside.time(), &body, &secrets);
+    let mut headers = webhook::headers(&entry.id, outside.time(), &body, &secrets);
     headers.push(("content-type", "application/json".into()));
     let answer = outside.post(&target.url, &Message { headers, body });
     if let Answer::Failed { .. } = answer {

@@ -8,7 +8,6 @@
 //! | [`delivery`](Delivery) | how one target is served: what is sent next, and when |
 //! | [`target`](Target) | a webhook, ready to be served |
 //! | `message` | an event as a target gets it |
-//! | `sign` | its signature |
 //! | [`deliveries`](Deliveries) | serves all targets |
 //! | [`hooks`](Hooks) | runs the operator's programs |
 //! | [`push`](Push) | sends what is measured to a push gateway |
@@ -21,7 +20,6 @@ mod hooks;
 mod message;
 mod outside;
 mod push;
-mod sign;
 mod target;
 #[cfg(test)]
 mod tests;

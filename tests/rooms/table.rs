@@ -40,7 +40,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "channel compat compose resolve",
             "attestation chain choice delta freshness",
             "bundle",
-            "archive repository tag",
+            "archive repository tag webhook",
         ],
         left: &[],
     },

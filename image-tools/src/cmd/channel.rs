@@ -2,7 +2,7 @@
 use super::Out;
 use super::place::Place;
 use super::waves::{stage, to_come};
-use super::write_args::{ReleaseArg, WriteArgs, committed_line};
+use super::write_args::{ReleaseArg, Session, WriteArgs, committed_line};
 use crate::answer::{Answer, ChannelChanged, Channels, sequence};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
@@ -115,7 +115,7 @@ fn refresh(args: &Refresh, out: Out) -> Result<(), Error> {
     session.continue_after = Some(after);
     let about = format!("{}, continued after number {after}", args.name);
     let committed = session.change_or_begin(&args.name, "refresh", |_, _| Ok(about.clone()))?;
-    report(&args.name, "refresh", committed.as_ref(), out)
+    report(&session, &args.name, "refresh", committed.as_ref(), out)
 }
 
 fn gates(args: &Gates, out: Out) -> Result<(), Error> {
@@ -124,7 +124,8 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
         .iter()
         .map(|(kind, path)| Ok((kind.clone(), read_public(path)?)))
         .collect::<Result<Vec<(String, Key)>, Error>>()?;
-    let committed = args.write.open()?.change_or_begin(&args.name, "gates", |draft, _| {
+    let session = args.write.open()?;
+    let committed = session.change_or_begin(&args.name, "gates", |draft, _| {
         let before = draft.gates.clone();
         let gates = &mut draft.gates;
         gates.min_age = args.min_age.unwrap_or(gates.min_age);
@@ -147,7 +148,7 @@ fn gates(args: &Gates, out: Out) -> Result<(), Error> {
             draft.gates.attestations.len()
         ))
     })?;
-    report(&args.name, "gates", committed.as_ref(), out)
+    report(&session, &args.name, "gates", committed.as_ref(), out)
 }
 
 fn marked(
@@ -172,14 +173,23 @@ fn changed(
     verb: &str,
     change: impl FnMut(&mut Content, u64) -> Result<String, EditError>,
 ) -> Result<(), Error> {
-    let committed = write.open()?.change(name, verb, change)?;
-    report(name, verb, committed.as_ref(), out)
+    let session = write.open()?;
+    let committed = session.change(name, verb, change)?;
+    report(&session, name, verb, committed.as_ref(), out)
 }
 
-fn report(name: &str, verb: &str, committed: Option<&Committed>, out: Out) -> Result<(), Error> {
+fn report(
+    session: &Session,
+    name: &str,
+    verb: &str,
+    committed: Option<&Committed>,
+    out: Out,
+) -> Result<(), Error> {
     let about = committed.map(|c| c.file.channel.act.about.as_str()).filter(|about| !about.is_empty());
     let about = about.unwrap_or(name);
-    out.result(
+    session.result(
+        out,
+        &format!("channel {verb}"),
         Answer::ChannelChanged(ChannelChanged {
             channel: name.into(),
             verb: verb.into(),

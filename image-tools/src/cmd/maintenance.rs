@@ -172,23 +172,22 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     if plan.too_large {
         text.push_str("warning: still more than allowed; all the rest is on offer, pinned, among the newest, or the way back\n");
     }
-    out.result(
-        Answer::Pruned(Box::new(Pruned {
-            dry_run: args.dry_run,
-            releases: going,
-            deltas: deltas.collect(),
-            bytes_before: plan.bytes[0],
-            bytes_after: after,
-            usage_before,
-            usage_after,
-            severity,
-            too_large: plan.too_large,
-            removed_deltas: removed.deltas,
-            removed_files: removed.files,
-            removed_bytes: removed.bytes,
-        })),
-        &text,
-    )
+    let answer = Answer::Pruned(Box::new(Pruned {
+        dry_run: args.dry_run,
+        releases: going,
+        deltas: deltas.collect(),
+        bytes_before: plan.bytes[0],
+        bytes_after: after,
+        usage_before,
+        usage_after,
+        severity,
+        too_large: plan.too_large,
+        removed_deltas: removed.deltas,
+        removed_files: removed.files,
+        removed_bytes: removed.bytes,
+    }));
+    // What would be done is no news.
+    if args.dry_run { out.result(answer, &text) } else { session.result(out, "prune", answer, &text) }
 }
 
 pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {

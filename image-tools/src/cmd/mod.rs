@@ -16,6 +16,7 @@ pub(crate) mod list;
 pub(crate) mod maintenance;
 pub(crate) mod manual;
 pub(crate) mod metrics;
+mod notify;
 mod place;
 mod progress_bar;
 mod progress_lines;

@@ -68,7 +68,9 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
     let rest = rest(&request.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
-    out.result(
+    session.result(
+        out,
+        "promote",
         Answer::Promoted(Promoted {
             product: offer.constraints.product.clone(),
             component: offer.constraints.component.clone(),
@@ -185,7 +187,9 @@ pub(crate) fn rollout(args: &RolloutArgs, out: Out) -> Result<(), Error> {
         );
     }
     text.push_str(&committed_line(committed.as_ref()));
-    out.result(
+    session.result(
+        out,
+        "rollout",
         Answer::RolloutChanged(RolloutChanged {
             channel: args.channel.clone(),
             rollout: about,

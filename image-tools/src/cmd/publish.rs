@@ -81,7 +81,9 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         Some(sequence) => format!("number {sequence} of channel {} offers it", args.channel),
         None => format!("channel {} offers it already", args.channel),
     };
-    out.result(
+    session.result(
+        out,
+        "publish",
         Answer::Published(Box::new(answer::Published::new(session.store.place(), &args.channel, &published))),
         &format!(
             "{} {}: {what}\n{rest}release {}\n{} of {} were new\n{deltas}{}",

@@ -64,7 +64,9 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
         ));
     }
     text.push_str(&committed_line(committed.as_ref()));
-    out.result(
+    session.result(
+        out,
+        "withdraw",
         Answer::Withdrew(Withdrew {
             channel: args.channel.clone(),
             withdrawn: about,

@@ -1,6 +1,9 @@
 //! The arguments of all verbs that change a channel, and how they do it.
+use super::Out;
+use super::notify::{Notify, Webhook};
 use super::place::{Actor, Pinned, Place};
 use super::progress_lines::OnStderr;
+use crate::answer::Answer;
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::keys::SecretKey;
@@ -33,6 +36,8 @@ pub(crate) struct WriteArgs {
     accept_old_root: bool,
     #[command(flatten)]
     by: Actor,
+    #[command(flatten)]
+    notify: Notify,
 }
 
 /// A repository, opened to change a channel.
@@ -47,12 +52,14 @@ pub(crate) struct Session {
     /// See [`Committer::continue_after`].
     pub(crate) continue_after: Option<u64>,
     old_root: OldRoot,
+    webhook: Option<Webhook>,
 }
 
 impl WriteArgs {
     /// Open the repository and read the keys.
     pub(crate) fn open(&self) -> Result<Session, Error> {
         let keys = self.keys.iter().map(|path| SecretKey::read(path)).collect::<Result<_, _>>()?;
+        let webhook = self.notify.open()?;
         let store = self.place.open_to_write()?;
         let Recognized { roots, known, .. } = self.pinned.recognize(&store)?;
         let old_root = if self.accept_old_root { OldRoot::Accept } else { OldRoot::Refuse };
@@ -65,6 +72,7 @@ impl WriteArgs {
             lifetime: self.lifetime,
             continue_after: None,
             old_root,
+            webhook,
         })
     }
 }
@@ -82,6 +90,17 @@ impl Session {
             clock: &HostClock,
             notices: &OnStderr,
         }
+    }
+
+    /// Print what the verb did, and tell the webhook.
+    pub(crate) fn result(&self, out: Out, verb: &str, answer: Answer, text: &str) -> Result<(), Error> {
+        let message = |webhook: &Webhook| webhook.message(verb, &self.who, self.store.place(), &answer, text);
+        let message = self.webhook.as_ref().map(|webhook| (webhook, message(webhook)));
+        let printed = out.result(answer, text);
+        if let Some((webhook, message)) = &message {
+            webhook.send(message);
+        }
+        printed
     }
 
     /// Change a channel that there is. `change` gives what it was about.

@@ -90,13 +90,53 @@ impl Web {
 
     /// Ask until there is an answer, at most a few times.
     pub(super) fn get(&self, ask: &Ask<'_>) -> Result<Reply, FetchError> {
+        self.until_it_passes(|| self.judge(ask, self.once(ask)?))
+    }
+
+    /// Send a message until it is taken, at most a few times. No redirect is followed: what it says is for that server only. Its address
+    /// may be a secret, and no error shows more of it than the server.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub(crate) fn post(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, String)],
+        body: &str,
+    ) -> Result<(), FetchError> {
+        self.until_it_passes(|| self.post_once(url, headers, body))
+    }
+
+    fn post_once(&self, url: &Url, headers: &[(&'static str, String)], body: &str) -> Result<(), FetchError> {
+        let server = || url.origin().ascii_serialization();
+        let mut request = self.agent_for(url).post(url.as_str());
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let response = request.send(body).map_err(|e| failed(&e, server()))?;
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        let asked = Asked { retry_after: header("retry-after"), ..Asked::default() };
+        let status = response.status().as_u16();
+        if let Some(pause) = pause(status, asked, self.clock.now()) {
+            return Err(FetchError::Limited { host: server(), pause, hint: "" });
+        }
+        match status {
+            200..=299 => Ok(()),
+            500.. => Err(FetchError::Server { at: server(), status }),
+            _ => Err(FetchError::Protocol { at: server(), problem: format!("the server answers {status}") }),
+        }
+    }
+
+    fn agent_for(&self, url: &Url) -> &Agent {
+        if is_this_machine(url) { &self.direct } else { &self.agent }
+    }
+
+    /// Again after what passes.
+    fn until_it_passes<T>(&self, once: impl Fn() -> Result<T, FetchError>) -> Result<T, FetchError> {
         let (mut tries, mut waited) = (1, Duration::ZERO);
         loop {
-            let failed = match self.once(ask) {
-                Ok(reply) => match self.judge(ask, reply) {
-                    Ok(reply) => return Ok(reply),
-                    Err(e) => e,
-                },
+            let failed = match once() {
+                Ok(done) => return Ok(done),
                 Err(e) => e,
             };
             let time = match &failed {
@@ -140,8 +180,7 @@ impl Web {
     fn once(&self, ask: &Ask<'_>) -> Result<Reply, FetchError> {
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS {
-            let agent = if is_this_machine(&url) { &self.direct } else { &self.agent };
-            let mut request = agent.get(url.as_str());
+            let mut request = self.agent_for(&url).get(url.as_str());
             for (name, value) in &ask.headers {
                 request = request.header(*name, value);
             }
@@ -151,7 +190,7 @@ impl Web {
                 }
                 request = request.header(header::AUTHORIZATION, secret);
             }
-            let response = request.call().map_err(|e| failed(&e, &url))?;
+            let response = request.call().map_err(|e| failed(&e, shown(&url)))?;
             let status = response.status().as_u16();
             let (parts, body) = response.into_parts();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -210,8 +249,7 @@ pub(super) fn cut(url: &Url, error: &io::Error) -> FetchError {
     FetchError::Unreachable { at: shown(url), problem: format!("the answer was cut off: {error}") }
 }
 
-fn failed(error: &ureq::Error, url: &Url) -> FetchError {
-    let at = shown(url);
+fn failed(error: &ureq::Error, at: String) -> FetchError {
     match error {
         ureq::Error::HostNotFound => FetchError::Unreachable { at, problem: "there is no such host".into() },
         ureq::Error::Timeout(which) => {

@@ -22,6 +22,7 @@ mod init;
 mod life;
 mod many;
 mod metrics;
+mod notify;
 mod places;
 mod product;
 mod promote;

@@ -14,6 +14,8 @@ pub struct Request {
     pub path: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// The body, of the length that was announced.
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -157,10 +159,14 @@ fn one(
     let first = lines.next()?;
     let mut words = first.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let headers = lines
+    let headers: BTreeMap<String, String> = lines
         .filter_map(|line| line.split_once(':').map(|(n, v)| (n.to_lowercase(), v.trim().to_owned())))
         .collect();
-    let request = Request { method, path, headers };
+    let mut body = Vec::new();
+    if let Some(length) = headers.get("content-length").and_then(|length| length.parse().ok()) {
+        from.by_ref().take(length).read_to_end(&mut body).ok()?;
+    }
+    let request = Request { method, path, headers, body };
     let reply = answer(&request);
     let status = reply.status;
     let head = request.method == "HEAD";

@@ -1,5 +1,12 @@
-//! The signature of a message, as <https://www.standardwebhooks.com> has it: HMAC-SHA256 over the message's id, its time and its
+//! The signature of a message to a webhook, of both programs, as <https://www.standardwebhooks.com> has it: HMAC-SHA256 over the message's id, its time and its
 //! body, one for each secret, so that a receiver may have the old or the new one.
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -7,8 +14,8 @@ use sha2::Sha256;
 /// What a secret begins with whose rest is base64.
 const PREFIX: &str = "whsec_";
 
-/// The headers of a signed message: id, time in seconds since 1970, signatures.
-pub(super) fn headers(id: &str, time: u64, body: &str, secrets: &[String]) -> Vec<(&'static str, String)> {
+/// The headers of a message: its id, its time in seconds since 1970, and a signature for each secret.
+pub fn headers(id: &str, time: u64, body: &str, secrets: &[String]) -> Vec<(&'static str, String)> {
     let mut headers = vec![("webhook-id", id.to_owned()), ("webhook-timestamp", time.to_string())];
     let signatures: Vec<String> = secrets.iter().map(|secret| signature(secret, id, time, body)).collect();
     if !signatures.is_empty() {
