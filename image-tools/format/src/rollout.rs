@@ -89,10 +89,10 @@ impl RolloutState {
 pub struct Rollout {
     /// Whether time continues.
     pub pace: RolloutState,
-    /// Groups of devices, by their label, that get it before all waves.
+    /// Groups of devices, by their label, that get it before all waves; without waves, they alone.
     #[serde(deserialize_with = "crate::limited::<_, _, { limits::CANARIES }>")]
     pub canaries: Vec<String>,
-    /// None for everybody at once.
+    /// None for everybody at once, if no groups are named either.
     pub waves: OpenList<Wave>,
 }
 
@@ -165,6 +165,11 @@ impl Wave {
 }
 
 impl Rollout {
+    /// Whether it is for everybody at once: neither waves nor groups. A halt stops it all the same.
+    pub fn is_for_all(&self) -> bool {
+        self.waves.total() == 0 && self.canaries.is_empty()
+    }
+
     /// Whether a device gets the release of this name at a time, in seconds since 1970.
     pub fn admits(&self, member: &Member<'_>, release: &Digest, now: u64) -> Admission {
         let now = match self.pace {
@@ -172,7 +177,7 @@ impl Rollout {
             RolloutState::Paused(at) => now.min(at),
             RolloutState::Running => now,
         };
-        if self.waves.total() == 0 {
+        if self.is_for_all() {
             return Admission::Everyone;
         }
         if member.group.is_some_and(|group| self.canaries.iter().any(|c| c == group)) {
@@ -195,7 +200,7 @@ impl Rollout {
             RolloutState::Paused(at) => now.min(at),
             RolloutState::Running => now,
         };
-        if self.waves.total() == 0 {
+        if self.is_for_all() {
             return WHOLE;
         }
         let places = self.waves.iter().map(|w| w.places(now)).max().unwrap_or(0);
@@ -208,7 +213,7 @@ impl Rollout {
     /// The share of the fleet that is let in in the end, of [`WHOLE`].
     pub fn last_share(&self) -> u16 {
         let most = self.waves.iter().map(|wave| wave.share).max();
-        most.unwrap_or(if self.waves.total() == 0 { WHOLE } else { 0 })
+        most.unwrap_or(if self.is_for_all() { WHOLE } else { 0 })
     }
 
     /// Whether everybody gets it by now.

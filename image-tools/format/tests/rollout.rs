@@ -96,6 +96,15 @@ fn what_a_device_is_told() {
     assert_eq!(told, want);
 }
 
+#[test]
+fn groups_without_waves_are_alone() {
+    let rollout = Rollout { canaries: vec!["lab".into()], ..Rollout::default() };
+    let ask = |group| rollout.admits(&Member { seed: b"x", group }, &RELEASE, 300);
+    assert_eq!((ask(Some("lab")), ask(Some("attic")), ask(None)), (Admission::Canary, Admission::NoWave, Admission::NoWave));
+    assert_eq!((rollout.share(300), rollout.last_share(), rollout.is_done(300)), (0, 0, false));
+    assert!(!rollout.is_for_all() && Rollout::default().is_for_all());
+}
+
 proptest! {
     #[test]
     fn devices_that_are_in_stay_in_as_time_passes(r in any_rollout(), seed: u32, now in 0..9000_u64, later in 0..9000_u64) {

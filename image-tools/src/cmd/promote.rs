@@ -1,6 +1,6 @@
 //! `promote`.
 use super::Out;
-use super::waves::{rest, stage, to_come};
+use super::waves::{groups, rest, stage, to_come};
 use super::write_args::{Of, ReleaseArg, WriteArgs, committed_line};
 use crate::answer::{Answer, Promoted, RolloutChanged, sequence};
 use crate::clock::{Clock, HostClock};
@@ -36,8 +36,8 @@ pub(crate) struct Waves {
     /// before. Default: all devices at once
     #[arg(long, value_name = "SHARE%[@AFTER][+OVER]", value_delimiter = ',', value_parser = WaveAfter::parse)]
     waves: Vec<WaveAfter>,
-    /// Group of devices, by their label, that gets it before all waves. Repeat it for more
-    #[arg(long, value_name = "GROUP", requires = "waves")]
+    /// Group of devices, by their label, that gets it before all waves; without --waves, it alone. Repeat it for more
+    #[arg(long, value_name = "GROUP")]
     canary: Vec<String>,
 }
 
@@ -62,9 +62,10 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let (offer, committed) = promote(&session.store, &session.roots, &session.committer(), &request)?;
     // One that was only signed again keeps the rollout that it had.
     let there = committed.as_ref().and_then(|c| c.file.channel.offer(&offer.identity));
-    let waves = &there.map_or(&request.rollout, |there| &there.rollout).waves;
+    let Rollout { waves, canaries, .. } = there.map_or(&request.rollout, |there| &there.rollout);
     let who = match waves.first() {
-        None => "all devices get it".to_owned(),
+        None if canaries.is_empty() => "all devices get it".to_owned(),
+        None => format!("only devices of {} get it", groups(canaries)),
         Some(first) => format!("{} waves, the first of {}", waves.len(), percent(first.share)),
     };
     let rest = rest(&request.rollout).map_or_else(String::new, |rest| format!("  {rest}\n"));
@@ -105,7 +106,7 @@ pub struct RolloutArgs {
 /// What can be done about a rollout.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum RolloutVerb {
-    /// Start again with these waves, at least one. Devices that the old ones let in may have to wait again
+    /// Start again with these waves, or groups alone. Devices that the old ones let in may have to wait again
     Set(SetArgs),
     /// Add a wave after the others
     Wave(WaveArgs),

@@ -6,17 +6,26 @@ use bistable_format::rollout::{Rollout, RolloutState, WHOLE};
 
 /// What a rollout is at, in a few words.
 pub(crate) fn stage(rollout: &Rollout, now: u64) -> String {
-    let share = percent(rollout.share(now));
-    let share = match rollout.canaries.as_slice() {
-        [] => share,
-        [one] => format!("{share} and group {one}"),
-        more => format!("{share} and groups {}", more.join(", ")),
-    };
+    let mut share = percent(rollout.share(now));
+    if !rollout.canaries.is_empty() {
+        share = match rollout.waves.total() {
+            0 => format!("only {}", groups(&rollout.canaries)),
+            _ => format!("{share} and {}", groups(&rollout.canaries)),
+        };
+    }
     match rollout.pace {
         RolloutState::Halted => "halted".into(),
         RolloutState::Paused(_) => format!("paused at {share}"),
         RolloutState::Running if rollout.is_done(now) => "all devices".into(),
         RolloutState::Running => share,
+    }
+}
+
+/// Groups of devices, by their names.
+pub(crate) fn groups(names: &[String]) -> String {
+    match names {
+        [one] => format!("group {one}"),
+        more => format!("groups {}", more.join(", ")),
     }
 }
 
@@ -55,12 +64,14 @@ pub(crate) fn to_come(rollout: &Rollout, now: u64) -> Vec<String> {
 /// A line on devices that no wave reaches, if there are any.
 pub(crate) fn rest(rollout: &Rollout) -> Option<String> {
     let last = rollout.last_share();
-    (last < WHOLE).then(|| {
-        format!(
-            "the last wave is {}: the rest of the fleet waits for another `rollout … wave` or `set`",
-            percent(last)
-        )
-    })
+    let waits = "the rest of the fleet waits for";
+    match last {
+        WHOLE => None,
+        0 => Some(format!("{waits} `rollout … wave` or `everyone`")),
+        last => {
+            Some(format!("the last wave is {}: {waits} another `rollout … wave` or `set`", percent(last)))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +113,19 @@ mod tests {
                 "wave 3 of 3: 50 % 41 h after it is resumed",
             ]
         );
+    }
+
+    #[test]
+    fn groups_alone_are_named() {
+        let rollout = |names: &[&str]| Rollout {
+            canaries: names.iter().map(ToString::to_string).collect(),
+            ..Rollout::default()
+        };
+        assert_eq!(stage(&rollout(&["lab"]), NOW), "only group lab");
+        let two = rollout(&["lab", "desk"]);
+        assert_eq!(stage(&two, NOW), "only groups lab, desk");
+        assert_eq!(to_come(&two, NOW), ["the rest of the fleet waits for `rollout … wave` or `everyone`"]);
+        assert_eq!(stage(&Rollout { pace: RolloutState::Halted, ..two }, NOW), "halted");
     }
 
     #[test]

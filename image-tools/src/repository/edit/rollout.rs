@@ -9,7 +9,7 @@ use semver::Version;
 /// A change of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These groups and waves, at least one, from now on; devices that the old ones let in may wait again.
+    /// These groups and waves, at least one of either, from now on; devices that the old ones let in may wait again.
     Replace(Rollout),
     /// One more wave: devices that were let in stay in.
     Wave(Wave),
@@ -41,12 +41,11 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
     let mut next = rollout.clone();
     let already = |text: String| Err(EditError::Already(format!("the rollout of {version} {text}")));
     let refuse = |text: &str| Err(EditError::Invalid(format!("the rollout of {version} {text}")));
-    let for_all = next.waves.total() == 0;
+    let for_all = next.is_for_all();
     match change {
-        // Without waves everybody is in, whatever groups go first.
-        Change::Replace(rollout) if rollout.waves.total() == 0 => {
+        Change::Replace(rollout) if rollout.is_for_all() => {
             return refuse(
-                "would offer it to all devices without a wave: name waves with `rollout set --waves …`, or offer it to all with `rollout everyone`",
+                "would offer it to all devices without waves and groups: name some with `rollout set --waves … --canary …`, or offer it to all with `rollout everyone`",
             );
         }
         Change::Replace(rollout) => next = rollout.clone(),
@@ -69,6 +68,9 @@ fn changed(rollout: &Rollout, version: &Version, change: &Change, now: u64) -> R
         Change::Canary(group) => next.canaries.push(group.clone()),
         Change::Pause => match next.pace {
             RolloutState::Running if for_all => return refuse("is for all devices: `rollout halt` stops it"),
+            RolloutState::Running if next.waves.total() == 0 => {
+                return refuse("has no waves: `rollout halt` keeps it from its groups, too");
+            }
             RolloutState::Running => next.pace = RolloutState::Paused(now),
             RolloutState::Paused(_) => return already("is paused".into()),
             RolloutState::Halted => return refuse("is halted, which is more than paused"),

@@ -233,6 +233,8 @@ fn rollouts_change_as_the_table_says() {
     let canary = |r: &Rollout, g: &str| Rollout { canaries: vec![g.into()], ..r.clone() };
     let more =
         Rollout { waves: vec![wave(100, 0), wave(WHOLE, 24), wave(1000, 1)].into(), ..Rollout::default() };
+    let labs = Rollout { canaries: vec!["lab".into(), "desk".into()], ..all.clone() };
+    let one = Rollout { waves: vec![wave(100, 0)].into(), ..Rollout::default() };
     let later = Rollout { waves: vec![wave(100, 2), wave(WHOLE, 26)].into(), ..Rollout::default() };
     let odd = Rollout { waves: vec![wave(0, 0)].into(), ..Rollout::default() };
     let many = Rollout { waves: vec![wave(1, 0); limits::WAVES + 1].into(), ..Rollout::default() };
@@ -247,7 +249,12 @@ fn rollouts_change_as_the_table_says() {
         ("set the same", &waves, Change::Replace(waves.clone()), Already),
         ("set nothing", &waves, Change::Replace(all.clone()), Invalid),
         ("set nothing, halted", &paced(RolloutState::Halted), Change::Replace(all.clone()), Invalid),
-        ("set canaries alone", &halted, Change::Replace(canary(&all, "lab")), Invalid),
+        ("set canaries alone", &halted, Change::Replace(canary(&all, "lab")), Is(canary(&all, "lab"))),
+        ("a second group alone", &canary(&all, "lab"), Change::Canary("desk".into()), Is(labs)),
+        ("a wave after canaries", &canary(&all, "lab"), Change::Wave(wave(100, 0)), Is(canary(&one, "lab"))),
+        ("pause canaries", &canary(&all, "lab"), Change::Pause, Invalid),
+        ("halt canaries", &canary(&all, "lab"), Change::Halt, Is(canary(&halted, "lab"))),
+        ("everyone after canaries", &canary(&all, "lab"), Change::Everyone, Is(all.clone())),
         ("set a wave of nobody", &all, Change::Replace(odd), Invalid),
         ("set too many waves", &all, Change::Replace(many), Invalid),
         ("wave", &waves, Change::Wave(wave(1000, 1)), Is(more.clone())),

@@ -100,6 +100,7 @@ fn offer(site: &Site<'_>, channel: &Channel, row: &Row<'_>, html: &mut String) {
         RolloutState::Halted => ("bad", "halted".to_owned()),
         RolloutState::Paused(_) => ("warn", "paused".to_owned()),
         RolloutState::Running if rollout.is_done(site.now) => ("good", "for all".to_owned()),
+        RolloutState::Running if rollout.waves.total() == 0 => ("warn", "groups only".to_owned()),
         RolloutState::Running => ("warn", percent(rollout.share(site.now))),
     };
     add(
