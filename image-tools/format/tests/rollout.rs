@@ -100,7 +100,10 @@ fn what_a_device_is_told() {
 fn groups_without_waves_are_alone() {
     let rollout = Rollout { canaries: vec!["lab".into()], ..Rollout::default() };
     let ask = |group| rollout.admits(&Member { seed: b"x", group }, &RELEASE, 300);
-    assert_eq!((ask(Some("lab")), ask(Some("attic")), ask(None)), (Admission::Canary, Admission::NoWave, Admission::NoWave));
+    assert_eq!(
+        (ask(Some("lab")), ask(Some("attic")), ask(None)),
+        (Admission::Canary, Admission::NoWave, Admission::NoWave)
+    );
     assert_eq!((rollout.share(300), rollout.last_share(), rollout.is_done(300)), (0, 0, false));
     assert!(!rollout.is_for_all() && Rollout::default().is_for_all());
 }

@@ -202,7 +202,11 @@ fn gates_open_and_a_rollout_goes_its_way() {
         (&["set", "--waves", "50%,10%"], 2, "a wave of 10 % after one of 50 %"),
         (&["set", "--waves", "10%@6h,50%@1h"], 2, "would begin before"),
         (&["set", "--waves", "5%"], 0, "the last wave is 5 %: the rest of the fleet waits"),
-        (&["set", "--canary", "lab"], 0, "rollout set hub 1.2.0: only group lab\n  the rest of the fleet waits"),
+        (
+            &["set", "--canary", "lab"],
+            0,
+            "rollout set hub 1.2.0: only group lab\n  the rest of the fleet waits",
+        ),
         (&["pause"], 1, "has no waves: `rollout halt`"),
         (&["wave", "1%"], 0, "rollout wave hub 1.2.0: 1 % and group lab"),
         (&["everyone"], 0, "rollout everyone hub 1.2.0: all devices"),
@@ -273,7 +277,7 @@ fn gates_open_and_a_rollout_goes_its_way() {
     let (_, typo) = life.acts(&["channel", "refresh", "prodction"], 1);
     assert!(typo.contains("has no channel prodction"), "{typo}");
     let records = life.ok(&["audit", "--last", "100"]);
-    assert_eq!(records.matches("  rollout  ").count(), 11, "{records}");
+    assert_eq!(records.matches("  rollout  ").count(), 13, "{records}");
     assert!(records.contains("  set hub 1.2.0: 5 %; "), "what came of it is told: {records}");
     assert!(
         records.contains("  attest  ") && records.contains("tests-passed of hub 1.2.0 by key "),

@@ -177,7 +177,7 @@ pub const ALL: [Scenario; 37] = [
     Scenario::new("good release", "tried, healthy, committed", &[Offer("2.0.0")], "2.0.0"),
     Scenario::new("by delta", "patched, and one stale chunk fetched in full", &[Delta("4.0.0")], "4.0.0"),
     Scenario::new("delta of copies", "nothing but the lists is fetched", &[Delta("4.1.0")], "4.1.0")
-        .quick(Flow::Tryboot),
+        .whole_only(),
     Scenario::new(
         "stale delta",
         "what runs was written to: most is fetched in full, with the header",
@@ -210,7 +210,7 @@ pub const ALL: [Scenario; 37] = [
     Scenario::new("failing return", "three reboots fail, then a sick release", &[Offer("3.0.0")], "1.1.0")
         .reboots(Reboots::Fail(3))
         .rejects(&["3.0.0"])
-        .quick(Flow::Tryboot),
+        .whole_only(),
     // It stops after the third, and the owner arms it again.
     Scenario::new(
         "ignored request",
@@ -252,7 +252,8 @@ pub const ALL: [Scenario; 37] = [
         .starts(Start::TornFlag),
     // Releases from 5.0.0 to 5.2.0 have an agent that reads one more format of durable structures.
     Scenario::new("newer agent", "sick: the older agent reads what it wrote", &[Offer("5.0.0")], "1.1.0")
-        .rejects(&["5.0.0"]),
+        .rejects(&["5.0.0"])
+        .quick(Flow::Tryboot),
     Scenario::new(
         "two agents",
         "a newer one fails, the next is committed, then back on purpose",
@@ -279,7 +280,7 @@ pub const ALL: [Scenario; 37] = [
     Scenario::new("staged, then hangs", "boots alone make all three trials", &[Stage("3.2.0")], "1.1.0")
         .mode(Mode::Reboot)
         .rejects(&["3.2.0"])
-        .quick(Flow::Tryboot),
+        .whole_only(),
     Scenario::new(
         "hangs and waits",
         "after the first trial, each boot waits for the owner, who asks again",
@@ -288,7 +289,7 @@ pub const ALL: [Scenario; 37] = [
     )
     .mode(Mode::Check)
     .rejects(&["3.2.0"])
-    .quick(Flow::Uboot),
+    .whole_only(),
     Scenario::new("second update", "right after the first", &[Offer("2.0.0"), Offer("2.1.0")], "2.1.0")
         .whole_only(),
     Scenario::new(
@@ -297,7 +298,8 @@ pub const ALL: [Scenario; 37] = [
         &[Offer("3.0.0"), Offer("2.1.0")],
         "2.1.0",
     )
-    .rejects(&["3.0.0"]),
+    .rejects(&["3.0.0"])
+    .whole_only(),
     Scenario::new("log", "a good release, and the event log", &[Offer("2.0.0")], "2.0.0").logs().whole_only(),
     Scenario::new("log of a failure", "a sick release, and the event log", &[Offer("3.0.0")], "1.1.0")
         .logs()
