@@ -127,6 +127,12 @@ fn with_examples(verb: Command, above: &str) -> Command {
     verb.mut_subcommands(|below| with_examples(below, &page))
 }
 
+/// From now on a signal that ends the program takes its temporary files with it. Called once, before any thread is started.
+pub fn until_interrupted() {
+    #[cfg(unix)]
+    crate::interrupt::watch();
+}
+
 /// Run with these arguments, the program's name first. Prints, and gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();

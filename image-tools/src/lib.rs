@@ -30,6 +30,7 @@
 
 mod clock;
 mod cmd;
+mod interrupt;
 mod output;
 mod parallel;
 mod zero;

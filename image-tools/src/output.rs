@@ -1,4 +1,6 @@
 //! Files that are there whole or not at all: the crate's durable-write helper.
+use crate::clock::unix_now;
+use crate::interrupt::Temporary;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -46,6 +48,12 @@ pub enum OutputError {
     /// It names a folder.
     #[error("{path} names a folder: give the name of a file in it", path = path.display())]
     NoName {
+        /// The output.
+        path: PathBuf,
+    },
+    /// It is a device or a pipe, or would be a file among devices.
+    #[error("{path} is not a file, and none may be made there: write to a file elsewhere; onto a card it comes with an imager, such as `bmaptool copy`", path = path.display())]
+    NotAFile {
         /// The output.
         path: PathBuf,
     },
@@ -110,9 +118,12 @@ impl OutputError {
 
 /// An output in the making: a temporary file in the target's folder, which becomes the target by
 /// [`commit`](Self::commit) and disappears without it.
+///
+/// A signal takes the temporary file with it. What a killed program left is removed by the next one that makes the same output: as long as a
+/// program lives, its file is locked.
 #[derive(Debug)]
 pub(crate) struct NewFile {
-    temporary: NamedTempFile,
+    temporary: Temporary<NamedTempFile>,
     path: PathBuf,
     existing: Existing,
 }
@@ -131,17 +142,24 @@ impl NewFile {
         if is_secret(path) {
             return Err(OutputError::KeyExists { path: path.into() });
         }
+        if path.metadata().is_ok_and(|there| !there.is_file()) || is_among_devices(path) {
+            return Err(OutputError::NotAFile { path: path.into() });
+        }
+        let (begin, end) = (format!(".{name}."), ".part");
+        remove_leftovers(folder(path), &begin, end);
         let mode = match access {
             Access::Public => 0o666,
             Access::Secret => 0o600,
         };
         let temporary = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".part")
+            .prefix(&begin)
+            .suffix(end)
             .permissions(Permissions::from_mode(mode))
             .tempfile_in(folder(path))
             .map_err(OutputError::io("create", path))?;
-        Ok(NewFile { temporary, path: path.into(), existing })
+        // A file system without locks: then what is left stays.
+        let _ = temporary.as_file().try_lock();
+        Ok(NewFile { temporary: Temporary::file(temporary), path: path.into(), existing })
     }
 
     /// What is being written.
@@ -156,12 +174,14 @@ impl NewFile {
 
     /// Make it durable under its name.
     pub(crate) fn commit(self) -> Result<(), OutputError> {
-        let path = self.path;
-        self.temporary.as_file().sync_all().map_err(OutputError::io("write", &path))?;
-        let renamed = match self.existing {
-            Existing::Replace => self.temporary.persist(&path),
-            Existing::Refuse => self.temporary.persist_noclobber(&path),
+        let NewFile { temporary, path, existing } = self;
+        temporary.as_file().sync_all().map_err(OutputError::io("write", &path))?;
+        let (temporary, remembered) = temporary.into_parts();
+        let renamed = match existing {
+            Existing::Replace => temporary.persist(&path),
+            Existing::Refuse => temporary.persist_noclobber(&path),
         };
+        drop(remembered);
         if let Err(e) = renamed {
             return Err(match e.error.kind() {
                 io::ErrorKind::AlreadyExists => OutputError::Exists { path },
@@ -245,6 +265,34 @@ pub(crate) fn read_open(file: File, limit: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether a file there would lie among devices, in memory: `/dev/sdx` for a card that isn't plugged in.
+fn is_among_devices(path: &Path) -> bool {
+    let folder = folder(path).canonicalize();
+    folder.is_ok_and(|folder| folder.starts_with("/dev") && !folder.starts_with("/dev/shm"))
+}
+
+/// Seconds within which a temporary file may not be locked yet.
+const YOUNG: u64 = 60;
+
+/// Remove what killed programs left of the same output.
+fn remove_leftovers(folder: &Path, begin: &str, end: &str) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with(begin) && name.ends_with(end));
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        let made = file.metadata().and_then(|there| there.modified()).ok();
+        let made = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
+        let is_old = made.is_some_and(|made| made.as_secs() + YOUNG < unix_now());
+        if is_old && file.try_lock().is_ok() {
+            // Another program may have been faster.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Whether a secret key lies there: such a file is never replaced.
 fn is_secret(path: &Path) -> bool {
     read_limited(path, 1024).is_ok_and(|bytes| bytes.starts_with(SECRET_HEAD.as_bytes()))
@@ -324,6 +372,39 @@ mod tests {
         write(&path, b"theirs", Existing::Refuse, Access::Public).unwrap();
         assert!(matches!(new.commit(), Err(OutputError::Exists { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn what_a_killed_program_left_goes_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let age = |name: &str| {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            file
+        };
+        age(".x.killed.part");
+        age(".y.other.part");
+        let locked = age(".x.running.part");
+        locked.try_lock().unwrap();
+        File::create(folder.path().join(".x.young.part")).unwrap();
+        drop(NewFile::create(&path, Existing::Refuse, Access::Public).unwrap());
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".x.running.part", ".x.young.part", ".y.other.part"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_by_one() {
+        for path in ["/dev/null", "/dev/bistable-no-such-card", "/dev/stdout"] {
+            let refused = NewFile::create(Path::new(path), Existing::Replace, Access::Public);
+            assert!(matches!(refused, Err(OutputError::NotAFile { .. })), "{path}: {refused:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("card");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        let refused = NewFile::create(&link, Existing::Replace, Access::Public);
+        assert!(matches!(refused, Err(OutputError::NotAFile { .. })), "{refused:?}");
     }
 
     #[test]

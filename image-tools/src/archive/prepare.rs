@@ -1,6 +1,7 @@
 //! An archive of somewhere else becomes the tree of a component: unpacked, without the folders around it, changed by a command.
 use super::{ArchivePlan, TreeError};
 use crate::clock::Clock;
+use crate::interrupt::Temporary;
 use crate::output::OutputError;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -31,7 +32,7 @@ pub struct Preparation<'a> {
 /// A tree in a temporary folder, which is removed with this value.
 #[derive(Debug)]
 pub struct Prepared {
-    _folder: TempDir,
+    _folder: Temporary<TempDir>,
     tree: PathBuf,
 }
 
@@ -56,7 +57,7 @@ pub fn prepare(
 ) -> Result<Prepared, TreeError> {
     let plan = ArchivePlan::read(archive, build_time, Some(temp_dir))?;
     let builder = tempfile::Builder::new().prefix("tree.").tempdir_in(temp_dir);
-    let folder = builder.map_err(failed("create a folder in", temp_dir))?;
+    let folder = Temporary::folder(builder.map_err(failed("create a folder in", temp_dir))?);
     unpack(&plan, folder.path(), temp_dir)?;
     let mut tree = folder.path().to_owned();
     for _ in 0..preparation.strip {

@@ -3,6 +3,7 @@ use super::{BuildError, BuildOptions, Input};
 use crate::archive::{ArchivePlan, TreeError};
 use crate::clock::Stopwatch;
 use crate::disk::{self, Dissected};
+use crate::interrupt::Temporary;
 use crate::oci::{ContainersPlan, Layer};
 use crate::output::temporary_folder;
 use crate::progress::{Progress, Stage};
@@ -26,7 +27,7 @@ pub(super) struct Plans {
     /// What containers have besides their layers.
     pub(super) stack: Stack,
     /// Keeps the disk image's temporary files until all is done.
-    _folder: Option<tempfile::TempDir>,
+    _folder: Option<Temporary<tempfile::TempDir>>,
 }
 
 /// What a release of containers has besides the bytes of its layers; nothing for others.

@@ -2,6 +2,7 @@
 use super::CardError;
 use crate::bundle::BundleError;
 use crate::delta::{Image, Raw};
+use crate::interrupt::Temporary;
 use crate::output::OutputError;
 use crate::parallel::Threads;
 use crate::progress::Progress;
@@ -161,14 +162,14 @@ pub(super) fn record(product: &str, components: &[Arc<CardComponent>]) -> Result
 #[derive(Debug)]
 pub(super) struct Tree {
     /// As a tar.
-    pub(super) file: NamedTempFile,
+    pub(super) file: Temporary<NamedTempFile>,
     /// Bytes that it takes there at most.
     pub(super) bytes: u64,
 }
 
 /// What the device would have in the partition after it committed each of them.
 pub(super) fn tree(components: &[Arc<CardComponent>], time: u64) -> Result<Tree, CardError> {
-    let file = tempfile::Builder::new().suffix(".tar").tempfile().map_err(temporary)?;
+    let file = Temporary::file(tempfile::Builder::new().suffix(".tar").tempfile().map_err(temporary)?);
     let spool = tempfile::tempfile().map_err(temporary)?;
     let mut tar =
         Tar { tar: tar::Builder::new(io::BufWriter::new(file.reopen().map_err(temporary)?)), time, spool };

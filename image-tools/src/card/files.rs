@@ -1,6 +1,7 @@
 //! The two file systems that don't come from the bundle: boot configuration and `persistent`.
 use super::image::{AccessError, CardImage, PartitionBlocks};
 use super::{CardError, CardOptions, CardPlan, Place, script};
+use crate::interrupt::Temporary;
 use crate::output::OutputError;
 use crate::volume::{BootOptions, Owner, SystemOptions, VolumeError, VolumeId, VolumePlan, VolumeSize};
 use bistable_boot::fat::{Fat, FatError};
@@ -24,6 +25,11 @@ const AUTOBOOT_SHORT: &[u8; 11] = b"AUTOBOOTTXT";
 /// Folders within folders that are taken over.
 const DEPTH: usize = 32;
 
+fn temporary_folder() -> Result<Temporary<TempDir>, CardError> {
+    let made = TempDir::new().map_err(OutputError::io("create a folder in", &std::env::temp_dir()));
+    Ok(Temporary::folder(made?))
+}
+
 /// FAT with what the boot loader reads first, autoboot.txt or boot.scr, and whatever the user adds.
 pub(super) fn bootconfig(
     card: &mut CardImage,
@@ -31,7 +37,7 @@ pub(super) fn bootconfig(
     options: &CardOptions,
     time: u64,
 ) -> Result<(), CardError> {
-    let folder = TempDir::new().map_err(OutputError::io("create a folder in", &std::env::temp_dir()))?;
+    let folder = temporary_folder()?;
     if let Some(extra) = &options.bootconfig {
         copy(extra, folder.path(), DEPTH)?;
         for entry in fs::read_dir(folder.path()).map_err(at("read", folder.path()))?.flatten() {
@@ -87,7 +93,7 @@ pub(super) fn persistent(
     release: &Release,
     tree: Option<&Path>,
 ) -> Result<(), CardError> {
-    let folder = TempDir::new().map_err(OutputError::io("create a folder in", &std::env::temp_dir()))?;
+    let folder = temporary_folder()?;
     let root = folder.path();
     fs::set_permissions(root, Permissions::from_mode(0o755)).map_err(at("prepare", root))?;
     let handle = File::open(root).map_err(at("open", root))?;

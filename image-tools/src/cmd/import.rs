@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::fetch::github::{API, Choice, Github, Source};
 use crate::fetch::registry::{Layouts, Reference, Registry};
 use crate::fetch::{Cache, FetchError, Web};
+use crate::interrupt::Temporary;
 use crate::oci::{ImageArg, ImageSource, Platform, Saved};
 use crate::output;
 use crate::progress::Progress;
@@ -193,7 +194,7 @@ struct Fetched {
 
 /// Files that are there until the bundle is made.
 enum Kept {
-    Asset { _tree: Option<Prepared>, _folder: TempDir },
+    Asset { _tree: Option<Prepared>, _folder: Temporary<TempDir> },
     Image { _layouts: Layouts },
 }
 

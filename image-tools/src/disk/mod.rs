@@ -30,6 +30,7 @@ pub use error::DiskError;
 pub use table::TableKind;
 pub(crate) use table::read as read_table;
 
+use crate::interrupt::Temporary;
 use crate::output::{self, OutputError};
 use crate::progress::{Progress, Stage};
 use crate::root::SignedRoot;
@@ -82,7 +83,7 @@ pub struct Dissected {
 #[derive(Debug)]
 pub(crate) struct Parts {
     /// Keeps `system` while it lives.
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Temporary<TempDir>,
     /// The boot volume's files.
     pub(crate) boot: Tree,
     /// The boot volume's label, by which programs of the image may look for it; none if it has no name.
@@ -93,10 +94,10 @@ pub(crate) struct Parts {
 }
 
 /// Where temporary files go.
-fn temporary(out: &Path) -> Result<TempDir, DiskError> {
+fn temporary(out: &Path) -> Result<Temporary<TempDir>, DiskError> {
     let folder = output::temporary_folder(out);
     let made = tempfile::Builder::new().prefix(".bistable-image.").tempdir_in(&folder);
-    Ok(made.map_err(OutputError::io("make a temporary folder in", &folder))?)
+    Ok(Temporary::folder(made.map_err(OutputError::io("make a temporary folder in", &folder))?))
 }
 
 /// Take an image apart. `root` is what the system shall carry, `epoch` is the time of what is new, `size` that of the system volume; `out` is the bundle.

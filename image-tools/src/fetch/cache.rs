@@ -1,5 +1,6 @@
 //! What is kept of servers' answers: small ones with their ETags, so that asking again costs nothing, and large files as far as they
 //! came.
+use crate::interrupt::Temporary;
 use crate::output::{self, Access, Existing, OutputError};
 use bistable_format::Digest;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -71,9 +72,9 @@ impl Cache {
     }
 
     /// A folder that is removed with what is returned.
-    pub(crate) fn temporary(&self, prefix: &str) -> Result<TempDir, OutputError> {
+    pub(crate) fn temporary(&self, prefix: &str) -> Result<Temporary<TempDir>, OutputError> {
         let made = tempfile::Builder::new().prefix(prefix).tempdir_in(&self.folder);
-        made.map_err(OutputError::io("create a folder in", &self.folder))
+        Ok(Temporary::folder(made.map_err(OutputError::io("create a folder in", &self.folder))?))
     }
 
     /// The file for something large, with as much of it as came before; waits for another process that downloads the same.

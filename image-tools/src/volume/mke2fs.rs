@@ -3,6 +3,7 @@
 //! It reads the directory or tar itself, so what this module's [`super::tree`] would refuse or set right is up
 //! to it: owners stay as they are, times aren't clamped by e2fsprogs before 1.47.1, and tars need 1.47.1.
 
+use crate::interrupt::Temporary;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -54,6 +55,7 @@ pub(crate) fn make(
     let folder = options.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let temporary = tempfile::NamedTempFile::new_in(&folder)
         .map_err(VolumeError::io("make a temporary file in", &folder))?;
+    let temporary = Temporary::file(temporary);
     temporary.as_file().set_len(size).map_err(VolumeError::io("write a temporary file in", &folder))?;
     let epoch = options.source_date_epoch.to_string();
     let output = Command::new("mke2fs")

@@ -21,6 +21,7 @@ mod from_img;
 mod from_img_hostile;
 mod import_github;
 mod import_oci;
+mod interrupted;
 mod saved_image;
 mod tools;
 mod trust;

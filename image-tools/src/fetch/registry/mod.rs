@@ -16,6 +16,7 @@ use super::download::{Wanted, download};
 use super::error::FetchError;
 use super::link;
 use super::web::{Ask, Reply, Web, read, shown};
+use crate::interrupt::Temporary;
 use crate::oci::{Candidates, Part, Platform, candidates, parts};
 use crate::output::OutputError;
 use crate::progress::Progress;
@@ -61,7 +62,7 @@ pub struct Resolved {
 /// Images as OCI layouts in a temporary folder, which is removed with this value. Layers that several images share are downloaded once.
 #[derive(Debug)]
 pub struct Layouts {
-    folder: TempDir,
+    folder: Temporary<TempDir>,
     made: u32,
 }
 
