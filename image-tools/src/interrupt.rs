@@ -87,7 +87,7 @@ pub(crate) fn watch() {
     let ignored = ignored();
     let mut waited = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // As with nohup: somebody wants the program to live through it.
+        // As with nohup: the program is to live through it.
         if ignored >> (signal as u32 - 1) & 1 == 0 {
             waited.add(signal);
         }

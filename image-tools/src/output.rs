@@ -139,11 +139,12 @@ impl NewFile {
         if existing == Existing::Refuse && path.symlink_metadata().is_ok() {
             return Err(OutputError::Exists { path: path.into() });
         }
-        if is_secret(path) {
-            return Err(OutputError::KeyExists { path: path.into() });
-        }
+        // Before anything is read there: a pipe may never give it.
         if path.metadata().is_ok_and(|there| !there.is_file()) || is_among_devices(path) {
             return Err(OutputError::NotAFile { path: path.into() });
+        }
+        if is_secret(path) {
+            return Err(OutputError::KeyExists { path: path.into() });
         }
         let (begin, end) = (format!(".{name}."), ".part");
         remove_leftovers(folder(path), &begin, end);

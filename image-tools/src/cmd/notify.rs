@@ -1,4 +1,4 @@
-//! Tells a webhook what was done to a repository.
+//! Messages to a webhook about what was done to a repository.
 use crate::answer::Answer;
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
@@ -18,10 +18,10 @@ use url::Url;
 
 /// Most bytes of a file with a secret.
 const SECRET_MAX: usize = 4096;
-/// How long a receiver that asks to be left alone is waited for: somebody waits for the verb.
+/// How long a receiver that asks to be left alone is waited for: the user waits as long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Who is told.
+/// Which webhook gets a message.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Notify {
     /// Send what was done to this address, as JSON. The address may be a secret: it is never shown. If it can't be reached, what was
@@ -67,7 +67,7 @@ struct Notice<'a> {
     result: &'a Answer,
 }
 
-/// Who is told, with all that the message needs: read before anything is done.
+/// A webhook, with all that a message to it needs: read before anything is done.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     url: Url,
@@ -109,7 +109,7 @@ pub(crate) struct Message {
 }
 
 impl Webhook {
-    /// What is told.
+    /// The message about what a verb did.
     pub(crate) fn message(
         &self,
         verb: &str,
@@ -134,11 +134,11 @@ impl Webhook {
         Message { headers, body }
     }
 
-    /// Tell it. That it can't be told changes nothing of what was done: it is a warning.
+    /// Send it. A failure changes nothing of what was done: it is a warning.
     pub(crate) fn send(&self, Message { headers, body }: &Message) {
         if let Err(why) = Web::new(PATIENCE, Arc::new(HostClock)).post(&self.url, headers, body) {
             super::progress_lines::say(&format!(
-                "warning: the webhook was not told of it ({why}); what was done stands"
+                "warning: the webhook did not get it ({why}); what was done stands"
             ));
         }
     }

@@ -85,7 +85,7 @@ fn a_webhook_that_fails_undoes_nothing_and_its_address_is_never_shown() {
     for (n, url) in [(1, away.to_owned()), (2, format!("{}/T0KEN", receiver(404).url()))] {
         let version = format!("1.{n}.0");
         let (_, said) = life.acts(&["withdraw", "staging", &version, "--reason", "x", "--notify", &url], 0);
-        assert!(said.contains("warning: the webhook was not told of it (http://127.0.0.1:"), "{said}");
+        assert!(said.contains("warning: the webhook did not get it (http://127.0.0.1:"), "{said}");
         assert!(said.contains("what was done stands") && !said.contains("T0KEN"), "{said}");
         let shown = life.json(&["channel", "show", "staging"]);
         assert_eq!(shown["channels"][0]["withdrawn"][n - 1]["version"], version.as_str());
