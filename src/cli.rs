@@ -379,6 +379,14 @@ pub enum ComponentVerb {
         /// The component
         name: String,
     },
+    /// Show the last lines that a component's service or container printed
+    Logs {
+        /// Its name
+        name: String,
+        /// At most this many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        lines: u32,
+    },
     /// Run a component that was stopped
     Start {
         /// The component

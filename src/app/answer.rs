@@ -1,5 +1,5 @@
 //! The result of a verb that ended well, or of one that ended with a verdict against continuing.
-use super::{ComponentUpdated, Components};
+use super::{ComponentLogs, ComponentUpdated, Components};
 #[cfg(feature = "sim")]
 use super::{CutAt, Powered, Worlds};
 use crate::{
@@ -43,6 +43,8 @@ pub enum Answer {
     Metrics(Metrics),
     /// `component`.
     Components(Components),
+    /// `component logs`.
+    ComponentLogs(ComponentLogs),
     /// `component update`, `component resume`, `component revert`.
     ComponentUpdated(ComponentUpdated),
     /// `repair`.

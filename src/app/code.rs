@@ -288,7 +288,7 @@ impl Code {
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Code::Missing, |source| Code::of(source))
             }
-            ComponentError::NotShown { .. } => Code::Machine,
+            ComponentError::NotShown { .. } | ComponentError::Logs { .. } => Code::Machine,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }

@@ -12,6 +12,16 @@ pub struct Components {
     pub components: Vec<ComponentStatus>,
 }
 
+/// The last lines that a component's service or container printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentLogs {
+    /// The component.
+    pub component: String,
+    /// The lines, the newest last, without control characters.
+    pub lines: Vec<String>,
+}
+
 /// How the update of a component ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

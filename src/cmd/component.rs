@@ -1,15 +1,22 @@
-//! `component links`, `component containers` and `component units`: what a boot does about components. Everything else about them is a request.
+//! `component links`, `component containers` and `component units`: what a boot does about components; and `component logs`. Everything
+//! else about them is a request.
 use super::{Answer, Failed, request::AtBoot, work::Workplace};
 use crate::{
     Device, Error,
     agent::components::{converge_all, link_all, subject},
-    app::{self, ComponentStatus, Components},
+    app::{self, ComponentLogs, ComponentStatus, Components},
     board::Access,
-    component::{Directory, Target},
+    component::{Containers, Directory, Target},
     config::{Settings, load},
+    error::ComponentError,
+    ports::ServiceOf,
+    text::printable,
 };
 use bistable_boot::component::Component;
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
+
+/// How long the service manager may take to find lines in its journal, on a slow card.
+const LOGS_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) fn run(workplace: &Workplace<'_>, asked: AtBoot<'_>) -> Result<Answer, Failed> {
     let settings = load(&workplace.root())?;
@@ -19,6 +26,26 @@ pub(super) fn run(workplace: &Workplace<'_>, asked: AtBoot<'_>) -> Result<Answer
         AtBoot::Units(folder) => folder,
     };
     Ok(units(&settings, folder)?)
+}
+
+/// The last lines that a component printed. It asks the service manager or the engine, which say it to root only.
+pub(super) fn logs(workplace: &Workplace<'_>, name: &str, lines: u32) -> Result<Answer, Failed> {
+    let settings = load(&workplace.root())?;
+    let target = subject(&settings.components, name)?.target;
+    let mut board = workplace.open(&settings.board, Access::ReadOnly)?.board;
+    let printed = match &target {
+        Target::Directory(Directory { unit, .. }) => board.services.logs(unit, lines, LOGS_TIMEOUT),
+        Target::Containers(Containers { project, service }) => {
+            board.compose.logs(ServiceOf { project, service }, lines)
+        }
+    };
+    let printed = printed.map_err(|e| ComponentError::Logs { name: name.into(), problem: e.to_string() })?;
+    let lines: Vec<String> = printed.lines().map(printable).collect();
+    let text = match lines.as_slice() {
+        [] => format!("{name} has printed nothing"),
+        lines => lines.join("\n"),
+    };
+    Ok(Answer::new(text, app::Answer::ComponentLogs(ComponentLogs { component: name.into(), lines })))
 }
 
 fn links(workplace: &Workplace<'_>, settings: Settings) -> Result<Answer, Failed> {

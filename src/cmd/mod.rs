@@ -71,6 +71,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Offer(args) => offer::run(&workplace()?, args),
         Asked::Metrics(args) => metrics::run(&workplace()?, args),
         Asked::AtBoot(asked) => component::run(&workplace()?, asked),
+        Asked::Logs(name, lines) => component::logs(&workplace()?, name, lines),
         #[cfg(feature = "daemon")]
         Asked::Daemon(args) => daemon::run(&cli.at, args),
         #[cfg(feature = "daemon")]

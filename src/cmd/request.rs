@@ -23,6 +23,8 @@ pub(super) enum Asked<'a> {
     Events(&'a EventArgs),
     /// What a boot does about components.
     AtBoot(AtBoot<'a>),
+    /// The last lines that a component printed, at most this many.
+    Logs(&'a str, u32),
     /// To follow a repository that was brought.
     Offer(&'a OfferArgs),
     /// What is measured.
@@ -92,7 +94,7 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Metrics(args) => return Asked::Metrics(args),
         Verb::Component(verb) => match component(verb) {
             Ok(request) => request,
-            Err(at_boot) => return Asked::AtBoot(at_boot),
+            Err(asked) => return asked,
         },
         Verb::Config(verb) => return Asked::Config(verb),
         #[cfg(feature = "daemon")]
@@ -109,8 +111,8 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
     Asked::Work(Work::Ask(request))
 }
 
-/// What a verb asks of a component, or what only a boot does.
-fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
+/// What a verb asks of a component, or what is no request.
+fn component(verb: &ComponentVerb) -> Result<Request, Asked<'_>> {
     let named = |name: &String| Named { component: name.clone() };
     Ok(match verb {
         ComponentVerb::List => Request::Components,
@@ -127,10 +129,11 @@ fn component(verb: &ComponentVerb) -> Result<Request, AtBoot<'_>> {
         ComponentVerb::Stop { name } => Request::ComponentStop(named(name)),
         ComponentVerb::Reset { name } => Request::ComponentReset(named(name)),
         ComponentVerb::Remove { name } => Request::ComponentRemove(named(name)),
+        ComponentVerb::Logs { name, lines } => return Err(Asked::Logs(name, *lines)),
         ComponentVerb::Repair => Request::ComponentRepair,
-        ComponentVerb::Links => return Err(AtBoot::Links),
-        ComponentVerb::Containers => return Err(AtBoot::Containers),
-        ComponentVerb::Units { folder } => return Err(AtBoot::Units(folder)),
+        ComponentVerb::Links => return Err(Asked::AtBoot(AtBoot::Links)),
+        ComponentVerb::Containers => return Err(Asked::AtBoot(AtBoot::Containers)),
+        ComponentVerb::Units { folder } => return Err(Asked::AtBoot(AtBoot::Units(folder))),
     })
 }
 
@@ -225,7 +228,7 @@ mod tests {
         ] {
             assert_eq!(asked(words), Some(request), "{words}");
         }
-        for words in ["events", "repair", "config show", "component links", "component containers"] {
+        for words in ["events", "repair", "config show", "component logs core", "component links", "component containers"] {
             assert_eq!(asked(words), None, "{words}");
         }
         #[cfg(feature = "sim")]

@@ -23,6 +23,14 @@ pub enum ComponentError {
         /// The name.
         name: String,
     },
+    /// What it printed can't be had.
+    #[error("what component {name} printed can't be had: {problem}")]
+    Logs {
+        /// The component.
+        name: String,
+        /// Why not.
+        problem: String,
+    },
     /// The release is of something else.
     #[error("the release is {found}, not one of component {name} and its kind")]
     OtherRelease {
@@ -290,7 +298,7 @@ impl ComponentError {
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Exit::TryLater, |source| source.exit())
             }
-            ComponentError::NotShown { .. } => Exit::TryLater,
+            ComponentError::NotShown { .. } | ComponentError::Logs { .. } => Exit::TryLater,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }

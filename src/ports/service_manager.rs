@@ -29,4 +29,10 @@ pub trait ServiceManager {
     /// # Errors
     /// When it can't be stopped; see [`HostError`].
     fn stop(&mut self, unit: &str, timeout: Duration) -> Result<(), HostError>;
+
+    /// The last lines that a service printed, the newest last: at most some 100 KiB, of this boot and of earlier ones.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    fn logs(&mut self, unit: &str, lines: u32, timeout: Duration) -> Result<String, HostError>;
 }

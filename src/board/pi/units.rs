@@ -6,7 +6,10 @@ use super::{
 use crate::ports::{Clock, HostError, Service, ServiceManager, UnitState};
 use std::time::Duration;
 
-/// systemd, by `systemctl`.
+/// Bytes of a service's log that are kept: the last ones.
+const LOGS_MAX: usize = 100 << 10;
+
+/// systemd, by `systemctl` and `journalctl`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Systemd;
 
@@ -28,6 +31,16 @@ impl ServiceManager for Systemd {
 
     fn stop(&mut self, unit: &str, timeout: Duration) -> Result<(), HostError> {
         control("stop", unit, timeout)
+    }
+
+    fn logs(&mut self, unit: &str, lines: u32, timeout: Duration) -> Result<String, HostError> {
+        let (unit, lines) = (format!("--unit={unit}"), format!("--lines={lines}"));
+        let words = ["journalctl", "--quiet", "--no-pager", "--output=short-iso", &lines, &unit];
+        let output = process::run_keeping(&words.map(str::to_owned), LOGS_MAX, timeout, &PiClock)?;
+        match output.code {
+            Some(0) => Ok(output.tail),
+            _ => Err(HostError::Failed(format!("journalctl: {}", output.last_line()))),
+        }
     }
 }
 

@@ -293,6 +293,9 @@ impl ServiceManager for MutantServices {
     fn stop(&mut self, unit: &str, timeout: Duration) -> Result<(), HostError> {
         if self.mutant == Some(Mutant::OldProcess) { Ok(()) } else { self.inner.stop(unit, timeout) }
     }
+    fn logs(&mut self, unit: &str, lines: u32, timeout: Duration) -> Result<String, HostError> {
+        self.inner.logs(unit, lines, timeout)
+    }
 }
 
 /// An engine and its projects, with a mistake.
