@@ -4,6 +4,7 @@
 //! under a temporary name would stay for good, and can be as large as a card.
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -95,10 +96,12 @@ pub(crate) fn watch() {
     if waited.thread_block().is_err() {
         return;
     }
+    #[expect(clippy::disallowed_methods, reason = "as the signal itself: what must not stay is removed")]
     let wait = move || {
         if let Ok(signal) = waited.wait() {
             remove_all();
-            eprintln!("\ninterrupted");
+            // Nothing can be done about a closed stderr.
+            let _ = writeln!(io::stderr(), "\ninterrupted");
             std::process::exit(128 + signal as i32);
         }
     };

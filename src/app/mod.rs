@@ -50,7 +50,9 @@ pub use answer::{
 #[cfg(feature = "daemon")]
 pub use answer::{ConfigReloaded, Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
 pub use code::{Class, Code};
-pub use components::{ComponentLogs, ComponentStatus, ComponentUpdated, Components, LastUpdate, RejectedVersion};
+pub use components::{
+    ComponentLogs, ComponentStatus, ComponentUpdated, Components, LastUpdate, RejectedVersion,
+};
 pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;
 pub(crate) use handle::rested;

@@ -92,10 +92,7 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Events(args) => return Asked::Events(args),
         Verb::Offer(args) => return Asked::Offer(args),
         Verb::Metrics(args) => return Asked::Metrics(args),
-        Verb::Component(verb) => match component(verb) {
-            Ok(request) => request,
-            Err(asked) => return asked,
-        },
+        Verb::Component(verb) => return component(verb),
         Verb::Config(verb) => return Asked::Config(verb),
         #[cfg(feature = "daemon")]
         Verb::Daemon(args) => return Asked::Daemon(args),
@@ -112,9 +109,9 @@ pub(super) fn asked(verb: &Verb) -> Asked<'_> {
 }
 
 /// What a verb asks of a component, or what is no request.
-fn component(verb: &ComponentVerb) -> Result<Request, Asked<'_>> {
+fn component(verb: &ComponentVerb) -> Asked<'_> {
     let named = |name: &String| Named { component: name.clone() };
-    Ok(match verb {
+    let request = match verb {
         ComponentVerb::List => Request::Components,
         ComponentVerb::Show { name } => Request::Component(named(name)),
         ComponentVerb::Install { name, source } => {
@@ -129,12 +126,13 @@ fn component(verb: &ComponentVerb) -> Result<Request, Asked<'_>> {
         ComponentVerb::Stop { name } => Request::ComponentStop(named(name)),
         ComponentVerb::Reset { name } => Request::ComponentReset(named(name)),
         ComponentVerb::Remove { name } => Request::ComponentRemove(named(name)),
-        ComponentVerb::Logs { name, lines } => return Err(Asked::Logs(name, *lines)),
+        ComponentVerb::Logs { name, lines } => return Asked::Logs(name, *lines),
         ComponentVerb::Repair => Request::ComponentRepair,
-        ComponentVerb::Links => return Err(Asked::AtBoot(AtBoot::Links)),
-        ComponentVerb::Containers => return Err(Asked::AtBoot(AtBoot::Containers)),
-        ComponentVerb::Units { folder } => return Err(Asked::AtBoot(AtBoot::Units(folder))),
-    })
+        ComponentVerb::Links => return Asked::AtBoot(AtBoot::Links),
+        ComponentVerb::Containers => return Asked::AtBoot(AtBoot::Containers),
+        ComponentVerb::Units { folder } => return Asked::AtBoot(AtBoot::Units(folder)),
+    };
+    Asked::Work(Work::Ask(request))
 }
 
 fn wanted(source: &Source) -> Wanted {
@@ -228,7 +226,14 @@ mod tests {
         ] {
             assert_eq!(asked(words), Some(request), "{words}");
         }
-        for words in ["events", "repair", "config show", "component logs core", "component links", "component containers"] {
+        for words in [
+            "events",
+            "repair",
+            "config show",
+            "component logs core",
+            "component links",
+            "component containers",
+        ] {
             assert_eq!(asked(words), None, "{words}");
         }
         #[cfg(feature = "sim")]
