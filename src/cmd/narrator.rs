@@ -122,7 +122,7 @@ impl Observer for Narrator {
             AgentEvent::SelfTests(report) => self.self_tests(report),
             AgentEvent::Health(verdict) => self.health(verdict),
             AgentEvent::Repaired(slot) => {
-                self.tell(&format!("boot flag: was torn by a power cut; written whole for slot {slot}"));
+                self.tell(&format!("boot flag: was torn by a power cut, or changed; written whole for slot {slot}"));
             }
             AgentEvent::Rebooting(slot) => {
                 self.tell(&format!("reboot: booting slot {slot} once; a power loss falls back to the default slot"));

@@ -93,8 +93,8 @@ fn a_default_slot_that_rots_is_replaced_by_the_one_that_runs() {
     pi.rests("B", "1.1.0");
 }
 
-/// The firmware reads a longer file all the same; it can't be written as one sector. That is no verdict on the
-/// release (I16), so it may be installed again; but the third trial that ends like this is its last (I11).
+/// The firmware reads a longer file all the same; it can't be written as one sector, and on a full volume no other file takes its
+/// place. That is no verdict on the release (I16), so it may be installed again; but the third trial that ends like this is its last (I11).
 #[test]
 fn unwritable_flag_ends_the_trial_and_rejects_nothing_twice() {
     let pi = Pi::new();
@@ -102,9 +102,16 @@ fn unwritable_flag_ends_the_trial_and_rejects_nothing_twice() {
         pi.run_on("update", &pi.good()).must(0, &["booting slot B once"]);
         let volume = pi.partition(Partition::Bootconfig);
         let bytes = volume.windows(11).position(|w| w == b"AUTOBOOTTXT").unwrap() as u64 + 28;
+        // Both tables, from the second cluster's entry on: see the boot sector of a FAT12 or FAT16 volume.
+        let word = |at: usize| usize::from(u16::from_le_bytes([volume[at], volume[at + 1]]));
+        let tables = word(14) * 512..(word(14) + usize::from(volume[16]) * word(22)) * 512;
+        for table in tables.clone().step_by(word(22) * 512) {
+            pi.scribble(Partition::Bootconfig, table as u64 + 4, &vec![0xFF; word(22) * 512 - 4]);
+        }
         pi.scribble(Partition::Bootconfig, bytes, &600u32.to_le_bytes());
-        pi.run("resume").must(75, &["healthy", "the boot flag can't be written", "slot A"]);
+        pi.run("resume").must(75, &["no room", "healthy", "the boot flag can't be written", "slot A"]);
         pi.scribble(Partition::Bootconfig, bytes, &512u32.to_le_bytes());
+        pi.scribble(Partition::Bootconfig, tables.start as u64, &volume[tables]);
         pi.run("sim power cycle").must(0, &["slot A"]);
         pi.run("resume").must(0, &["reverted"]);
         pi.is_unharmed();
