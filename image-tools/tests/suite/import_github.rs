@@ -3,7 +3,7 @@ use crate::fixture::{Product, names, noise};
 use bistable_kit::github::{Asset, Fault, Github, Release, rate_limited};
 use bistable_kit::web_server::Reply;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn code(out: &Output) -> i32 {
@@ -306,6 +306,51 @@ fn a_server_in_trouble_is_asked_again_and_then_given_up_for_now() {
     let lower = Reply::new(302, "").header("Location", "ftp://example.com/");
     desk.github.fail([Fault::Answer(lower)]);
     assert_eq!(code(&desk.import("github:acme/core", &[])), 1);
+}
+
+/// The server goes silent in the middle of a file: then what is half made lies there for as long as it takes.
+#[test]
+fn a_signal_takes_what_is_half_made_with_it() {
+    let desk = Desk::new(vec![release("v1.0.0")]);
+    let half_done = |before: &str| {
+        let silent = Reply::new(200, "the beginning").header("Content-Length", "100000");
+        desk.github.forget();
+        desk.github.fail_files([Fault::Answer(silent)]);
+        let import = desk.command("github:acme/core", &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{before}; exec \"$@\""), "sh"]).arg(import.get_program());
+        command.args(import.get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (name, value) in import.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let child = command.spawn().unwrap();
+        while desk.github.downloads().is_empty() {
+            std::thread::yield_now();
+        }
+        child
+    };
+    let temporary = || names(&desk.path("cache")).into_iter().filter(|name| name.starts_with("import."));
+    let send = |child: &Child, name: &str| {
+        let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    for (name, wanted) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let child = half_done("true");
+        assert_eq!(temporary().count(), 1);
+        send(&child, name);
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(code(&out), wanted, "{out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).ends_with("\ninterrupted\n"), "{out:?}");
+        assert_eq!(temporary().count(), 0, "{name}");
+    }
+    // As nohup starts a program.
+    let child = half_done("trap '' HUP");
+    send(&child, "HUP");
+    send(&child, "TERM");
+    assert_eq!(code(&child.wait_with_output().unwrap()), 143);
 }
 
 #[test]

@@ -21,7 +21,6 @@ mod from_img;
 mod from_img_hostile;
 mod import_github;
 mod import_oci;
-mod interrupted;
 mod saved_image;
 mod tools;
 mod trust;
