@@ -144,7 +144,7 @@ impl Device {
         };
         match known.new_bootconfig {
             true => boot.renew(slot)?,
-            false => boot.overwrite(slot)?,
+            false => boot.put_back(slot)?,
         }
         Ok(Some(slot))
     }

@@ -85,12 +85,23 @@ impl BootFlag {
     }
 
     /// Make `slot` the default, whatever the sector holds, even if it can't be read: durable and read back. The place
-    /// is trusted as far as the directory says that a file of that name and of exactly one sector lies there. A file that is
-    /// missing, or has another length, is put back.
+    /// is trusted as far as the directory says that a file of that name and of exactly one sector lies there. Nothing else of the volume
+    /// is written: after a power cut in a write beside it, its tables may be damaged.
+    ///
+    /// # Errors
+    /// When the file can't be found, or has another length; when it can't be written, or doesn't read back.
+    pub fn rewrite(&mut self, slot: Slot) -> Result<(), Fault> {
+        let file = self.volume()?.find(&mut self.sectors, NAME).map_err(unfit)?;
+        check_length(&file)?;
+        let text = self.text(slot);
+        self.put(file.first, &text)
+    }
+
+    /// The same, and a file that is missing, or has another length, is put back.
     ///
     /// # Errors
     /// When the file can't be written, or doesn't read back; when the volume is damaged.
-    pub fn rewrite(&mut self, slot: Slot) -> Result<(), Fault> {
+    pub fn put_back(&mut self, slot: Slot) -> Result<(), Fault> {
         let text = self.text(slot);
         let fat = self.volume()?;
         let place = match fat.find(&mut self.sectors, NAME) {
@@ -110,7 +121,7 @@ impl BootFlag {
     /// # Errors
     /// When the partition can't be written.
     pub fn renew(&mut self, slot: Slot) -> Result<(), Fault> {
-        match self.rewrite(slot) {
+        match self.put_back(slot) {
             Err(Fault::Unfit(why)) => log::warn!(reason = why; "bootconfig_renewed"),
             Ok(()) => return Ok(()),
             Err(e) => return Err(e),
@@ -131,12 +142,7 @@ impl BootFlag {
 
     // Never trust a place that one was led to: a damaged FAT could point anywhere.
     fn recognize(&self, file: &Located, there: &[u8; SECTOR]) -> Result<(), Fault> {
-        if !is_one_sector(file) {
-            return Err(Fault::Unfit(format!(
-                "autoboot.txt has {} bytes instead of {SECTOR}, so Bistable didn't write it: {REPAIR}",
-                file.bytes
-            )));
-        }
+        check_length(file)?;
         match Autoboot::recognize(there, self.partitions) {
             Some(_) => Ok(()),
             None => Err(Fault::Unfit(format!(
@@ -161,6 +167,16 @@ impl BootFlag {
 /// As much of a sector as belongs to the file.
 fn text<'a>(file: &Located, sector: &'a [u8; SECTOR]) -> &'a [u8] {
     usize::try_from(file.bytes).ok().and_then(|bytes| sector.get(..bytes)).unwrap_or(sector)
+}
+
+fn check_length(file: &Located) -> Result<(), Fault> {
+    if is_one_sector(file) {
+        return Ok(());
+    }
+    Err(Fault::Unfit(format!(
+        "autoboot.txt has {} bytes instead of {SECTOR}, so Bistable didn't write it: {REPAIR}",
+        file.bytes
+    )))
 }
 
 fn is_one_sector(file: &Located) -> bool {

@@ -60,6 +60,10 @@ impl BootControl for Tryboot {
         self.flag.rewrite(slot)
     }
 
+    fn put_back(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.flag.put_back(slot)
+    }
+
     fn renew(&mut self, slot: Slot) -> Result<(), Fault> {
         self.flag.renew(slot)
     }

@@ -136,6 +136,14 @@ pub trait BootControl {
     /// When its place can't be found, or it can't be written.
     fn overwrite(&mut self, slot: Slot) -> Result<(), Fault>;
 
+    /// The same, for a person who asks for it: what is missing of the flag is put back.
+    ///
+    /// # Errors
+    /// As for [`overwrite`](Self::overwrite).
+    fn put_back(&mut self, slot: Slot) -> Result<(), Fault> {
+        self.overwrite(slot)
+    }
+
     /// The same. If the file system is lost in which the flag is a file, make a new one: all other files in it are lost, so only an
     /// operator asks for this.
     ///

@@ -360,20 +360,6 @@ fn whatever_became_of_the_file_repair_puts_it_back() {
     }
 }
 
-/// An update in flight is not held up: the flag was ours when it began.
-#[test]
-fn a_file_that_is_lost_during_an_update_is_put_back_by_it() {
-    for (what, lose) in LOSSES {
-        let pi = Pi::new();
-        pi.run_on("update", &pi.good()).must(0, &["slot B"]);
-        lose(&pi);
-        pi.run("resume").must(0, &["slot B is the default now"]);
-        let status = pi.rests("B", "1.1.0");
-        assert_eq!(status["default_problem"], serde_json::Value::Null, "{what}");
-        pi.run("sim power cycle").must(0, &["slot B"]);
-    }
-}
-
 #[test]
 fn a_repair_that_is_cut_short_is_done_again() {
     for (what, lose) in LOSSES.into_iter().step_by(4) {
