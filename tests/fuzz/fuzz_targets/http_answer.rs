@@ -27,10 +27,10 @@ fuzz_target!(|data: &[u8]| {
     let answers = input.0.split(|byte| *byte == 0xff).map(<[u8]>::to_vec);
     let served = Served::new(answers);
     let limits = Limits::default();
+    let most = limits.redirects as usize + 1;
     let scheme = if questions & 1 == 0 { "http" } else { "https" };
     let base = Address::parse(&format!("{scheme}://host/repo")).unwrap();
     let mut http = Http::through(base, limits, Box::new(Still), |config| agent(config, &served));
-    let most = limits.redirects as usize + 1;
 
     for _ in 0..2 {
         let before = served.connections();
