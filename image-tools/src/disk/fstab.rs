@@ -37,7 +37,8 @@ pub(super) fn rewrite(original: &str, unit: PersistentUnit) -> Fstab {
         let new = match fields.as_slice() {
             [first, ..] if first.starts_with('#') => None,
             [spec, at, kind, rest @ ..] => {
-                persistent |= *at == "/persistent";
+                // One by the card's number is taken out, and ours takes its place.
+                persistent |= *at == "/persistent" && !by_card_number(spec);
                 let fat = matches!(*kind, "vfat" | "msdos" | "fat" | "auto");
                 match *at {
                     "/" if by_device(spec) => Some(entry(SYSTEM, at, kind, rest)),
@@ -154,6 +155,8 @@ mod tests {
             assert_eq!(made.lines().next(), Some(wanted), "{line}");
         }
         assert_eq!(rewrite("a /persistent ext4\n", PersistentUnit::None).text, "a /persistent ext4\n");
+        let by_number = rewrite("/dev/mmcblk0p4 /persistent ext4", PersistentUnit::None).text;
+        assert_eq!(by_number.lines().nth(1), Some(PERSISTENT), "something has to be mounted there: {by_number}");
         assert_eq!(rewrite("", PersistentUnit::None).text.lines().count(), 1);
     }
 
