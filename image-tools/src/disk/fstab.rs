@@ -156,7 +156,11 @@ mod tests {
         }
         assert_eq!(rewrite("a /persistent ext4\n", PersistentUnit::None).text, "a /persistent ext4\n");
         let by_number = rewrite("/dev/mmcblk0p4 /persistent ext4", PersistentUnit::None).text;
-        assert_eq!(by_number.lines().nth(1), Some(PERSISTENT), "something has to be mounted there: {by_number}");
+        assert_eq!(
+            by_number.lines().nth(1),
+            Some(PERSISTENT),
+            "something has to be mounted there: {by_number}"
+        );
         assert_eq!(rewrite("", PersistentUnit::None).text.lines().count(), 1);
     }
 
