@@ -42,6 +42,8 @@ pub enum Verb {
     Verify(cmd::verify::Args),
     /// Make a card image from a bundle and a root
     Card(cmd::card::Args),
+    /// Write a card image onto a card, and read it back
+    Flash(cmd::flash::Args),
     /// Make a delta: how a release is made from the one that devices run
     Delta(cmd::delta::Args),
     /// Show which files cost most in an update from one bundle to another
@@ -91,7 +93,7 @@ pub enum Verb {
 /// The verbs as help shows them: the order is that of [`Verb`].
 const GROUPS: Groups<'static> = &[
     ("Keys", &["key", "root"]),
-    ("Releases", &["build", "import", "inspect", "verify", "card", "delta", "diff"]),
+    ("Releases", &["build", "import", "inspect", "verify", "card", "flash", "delta", "diff"]),
     ("Publish", &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "channel"]),
     ("Find", &["list", "search", "show"]),
     ("Maintain", &["fsck", "prune", "sync", "site", "metrics", "audit"]),
@@ -163,6 +165,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Inspect(args) => cmd::inspect::run(&args, out),
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
+        Verb::Flash(args) => cmd::flash::run(&args, out),
         Verb::Repo(verb) => cmd::repo::run(&verb, out),
         Verb::Channel(verb) => cmd::channel::run(&verb, out),
         Verb::Attest(args) => cmd::attest::run(&args, out),

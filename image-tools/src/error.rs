@@ -5,6 +5,7 @@ use crate::bundle::BundleError;
 use crate::card::CardError;
 use crate::delta::{ApplyError, DeltaError, VerifyDeltaError};
 use crate::fetch::FetchError;
+use crate::flash::{FlashError, Unfit, WriteError};
 use crate::inspect::InspectError;
 use crate::keys::KeyError;
 use crate::output::OutputError;
@@ -105,6 +106,9 @@ pub enum Error {
     /// While making a card.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// While writing a card.
+    #[error(transparent)]
+    Flash(#[from] FlashError),
     /// While writing.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -209,6 +213,7 @@ impl Error {
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
             Error::Fetch(e) => fetch(e),
+            Error::Flash(e) => flash(e),
             Error::Stored { source, .. } => base(source),
             Error::Delta(e) => delta(e),
             Error::VerifyDelta(e) => verify_delta(e),
@@ -299,6 +304,22 @@ fn fetch(error: &FetchError) -> Exit {
         | FetchError::Tag { .. }
         | FetchError::Assets { .. } => Exit::Usage,
         FetchError::NoRelease { .. } => Exit::NothingToDo,
+        _ => Exit::Failed,
+    }
+}
+
+fn flash(error: &FlashError) -> Exit {
+    match error {
+        FlashError::APartition { .. } | FlashError::NotADisk { .. } | FlashError::NoDevice { .. } => {
+            Exit::Usage
+        }
+        FlashError::Unfit { why: Unfit::InUse { .. } | Unfit::ReadOnly | Unfit::Empty, .. }
+        | FlashError::Busy { .. }
+        | FlashError::Exchanged { .. } => Exit::TryLater,
+        FlashError::Unfit { .. } | FlashError::NotACard { .. } => Exit::Incompatible,
+        FlashError::OtherImage { .. }
+        | FlashError::Map { .. }
+        | FlashError::Half { source: WriteError::Differs(_) | WriteError::Changed(_), .. } => Exit::Untrusted,
         _ => Exit::Failed,
     }
 }

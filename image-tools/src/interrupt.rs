@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::{NamedTempFile, TempDir};
 
 static PATHS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static STATE: Mutex<String> = Mutex::new(String::new());
 
 /// A temporary file or folder, which goes if a signal ends the program, too.
 #[derive(Debug)]
@@ -66,6 +67,32 @@ impl Drop for Remembered {
     }
 }
 
+/// What is reported if a signal ends the program while this lives: what state the work is left in, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct LeftAs(());
+
+impl LeftAs {
+    /// From now on this is the state.
+    pub(crate) fn new(text: String) -> LeftAs {
+        *STATE.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        LeftAs(())
+    }
+}
+
+impl Drop for LeftAs {
+    fn drop(&mut self) {
+        STATE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// What a program says that a signal ends.
+fn last_line() -> String {
+    match STATE.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+        "" => "interrupted".into(),
+        state => format!("interrupted: {state}"),
+    }
+}
+
 fn with<T>(act: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
     act(&mut PATHS.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -101,7 +128,7 @@ pub(crate) fn watch() {
         if let Ok(signal) = waited.wait() {
             remove_all();
             // Nothing can be done about a closed stderr.
-            let _ = writeln!(io::stderr(), "\ninterrupted");
+            let _ = writeln!(io::stderr(), "\n{}", last_line());
             std::process::exit(128 + signal as i32);
         }
     };
@@ -131,5 +158,13 @@ mod tests {
         assert!(with(|paths| paths.contains(&path)));
         drop(kept);
         assert!(!with(|paths| paths.contains(&path)));
+    }
+
+    #[test]
+    fn a_signal_reports_the_state_of_work_under_way_only() {
+        let left = LeftAs::new("half".into());
+        assert_eq!(last_line(), "interrupted: half");
+        drop(left);
+        assert_eq!(last_line(), "interrupted");
     }
 }

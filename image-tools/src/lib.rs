@@ -3,7 +3,7 @@
 //! ```text
 //! keys ─► root ──────────────────────┐
 //!   └───► build (volume/) ─► bundle ─┼─► verify
-//!                                    └─► card
+//!                                    └─► card ─► flash
 //! ```
 //! Each verb is a function on plain options that tells a [`Progress`] how far it is; [`cli`] is one caller of them.
 //!
@@ -22,6 +22,7 @@
 //! | [`mod@verify`] | a bundle held against a root |
 //! | [`mod@inspect`] | what a file says, whether one trusts it or not |
 //! | [`card`] | a flashable card image with its block map |
+//! | [`flash`] | a card image written onto a disk |
 //! | [`repository`] | releases and channels in a directory or bucket |
 //! | [`progress`] | how far the work is |
 //! | [`answer`] | what each verb answers; the JSON schemas are published from these types |
@@ -45,6 +46,7 @@ pub mod delta;
 pub mod disk;
 mod error;
 pub mod fetch;
+pub mod flash;
 pub mod inspect;
 pub mod keys;
 pub mod manual;

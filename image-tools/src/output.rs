@@ -52,7 +52,7 @@ pub enum OutputError {
         path: PathBuf,
     },
     /// It is a device or a pipe, or would be a file among devices.
-    #[error("{path} is not a file, and none may be made there: write to a file elsewhere; onto a card it comes with an imager, such as `bmaptool copy`", path = path.display())]
+    #[error("{path} is not a file, and none may be made there: write to a file elsewhere; `bistable-image flash` writes it onto a card", path = path.display())]
     NotAFile {
         /// The output.
         path: PathBuf,

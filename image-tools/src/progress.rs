@@ -26,6 +26,12 @@ pub enum Stage {
     Upload,
     /// Hashing the card image for its block map. Counts mapped bytes.
     BlockMap,
+    /// Holding a card image against its block map. Counts mapped bytes.
+    CheckImage,
+    /// Writing a card. Counts bytes that are to be written.
+    WriteCard,
+    /// Reading back what was written to a card. Counts the same bytes.
+    ReadBack,
 }
 
 impl Stage {
@@ -43,6 +49,9 @@ impl Stage {
             Stage::Delta(artifact) => format!("delta {artifact}"),
             Stage::Upload => "upload".into(),
             Stage::BlockMap => "block map".into(),
+            Stage::CheckImage => "check image".into(),
+            Stage::WriteCard => "write card".into(),
+            Stage::ReadBack => "read back".into(),
         }
     }
 }

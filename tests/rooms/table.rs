@@ -81,7 +81,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "bundle",
             "verify",
             "delta",
-            "card inspect repository",
+            "card flash inspect repository",
             "error",
             "answer manual",
             "cmd",

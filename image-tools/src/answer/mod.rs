@@ -7,6 +7,7 @@
 //! | `key`, `root` | of keys and roots |
 //! | `made` | of what `build` and `card` make |
 //! | `delta` | of deltas |
+//! | `flash` | of cards that are written |
 //! | `inspected`, `verified` | of files that are looked at |
 //! | `release` | of releases that are found |
 //! | `rollout`, `channel` | of channels, shown |
@@ -17,6 +18,7 @@ mod change;
 mod channel;
 mod delta;
 mod document;
+mod flash;
 mod inspected;
 mod key;
 mod made;
@@ -38,6 +40,7 @@ pub use delta::{
 };
 pub(crate) use document::failure;
 pub use document::{Document, Failure, SCHEMA};
+pub use flash::{DiskInfo, Disks, Flashed};
 pub use inspected::{
     Chunks, DeltaArtifact, Inspected, InspectedContent, InspectedDelta, InspectedRelease, InspectedVolume,
     List, Requires, Trust,
@@ -86,6 +89,10 @@ pub enum Answer {
     DeltaVerified(Box<DeltaVerified>),
     /// `card`.
     CardMade(CardMade),
+    /// `flash --list`.
+    Disks(Disks),
+    /// `flash`.
+    Flashed(Flashed),
     /// `repo init`.
     Initialized(Initialized),
     /// `repo root`.

@@ -8,6 +8,7 @@ pub(crate) mod channel;
 pub(crate) mod delta;
 pub(crate) mod deltas;
 pub(crate) mod diff;
+pub(crate) mod flash;
 mod images;
 pub(crate) mod import;
 pub(crate) mod inspect;

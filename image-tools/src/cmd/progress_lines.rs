@@ -8,6 +8,7 @@ use bistable_format::progress::{ProgressLine, Reader, Running, Step};
 use bistable_format::text::printable;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Lines on stderr.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ impl Lines {
         say(&match (self.reader, &line) {
             (Reader::Program, _) => json::line(&line),
             (Reader::Log, ProgressLine::Progress(_)) => {
-                format!("{}: {} % of {}", step.stage, running.percent(), Bytes(step.total))
+                let pace = pace(step.done, step.total, running.took(self.watch.elapsed()));
+                format!("{}: {} % of {}{pace}", step.stage, running.percent(), Bytes(step.total))
             }
             (Reader::Log, ProgressLine::End(_)) => {
                 let took = running.took(self.watch.elapsed());
@@ -77,6 +79,18 @@ impl Progress for Lines {
     }
 }
 
+/// How fast a stage is, and how long it still takes at that rate.
+fn pace(done: u64, total: u64, took: Duration) -> String {
+    let millis = took.as_millis();
+    // Until something was done, nothing can be said.
+    if done == 0 || millis == 0 {
+        return String::new();
+    }
+    let rate = u64::try_from(u128::from(done) * 1000 / millis).unwrap_or(u64::MAX);
+    let left = u128::from(total.saturating_sub(done)) * millis / u128::from(done) / 1000;
+    format!(", {}/s, {left} s left", Bytes(rate))
+}
+
 /// A line on stderr, as far as there is one. Foreign text in it can't control the terminal.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(line, &['\n']));
@@ -89,5 +103,18 @@ pub(crate) struct OnStderr;
 impl Notices for OnStderr {
     fn notice(&self, notice: &Notice) {
         say(&notice.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_the_rate_and_the_time_left() {
+        let text = |done, seconds| pace(done, 100 << 20, Duration::from_secs(seconds));
+        assert_eq!(text(25 << 20, 10), ", 2.5 MiB/s, 30 s left");
+        assert_eq!(text(100 << 20, 10), ", 10.0 MiB/s, 0 s left");
+        assert_eq!([text(0, 10), text(5, 0)], ["", ""]);
     }
 }

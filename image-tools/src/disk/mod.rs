@@ -29,6 +29,7 @@ mod view;
 pub use error::DiskError;
 pub use table::TableKind;
 pub(crate) use table::read as read_table;
+pub(crate) use unpack::unpacked;
 
 use crate::interrupt::Temporary;
 use crate::output::{self, OutputError};

@@ -19,13 +19,29 @@ const TELL: u64 = 16 << 20;
 
 /// A disk.
 #[derive(Debug)]
-pub(super) struct Disk {
-    pub(super) file: File,
-    pub(super) bytes: u64,
+pub(crate) struct Disk {
+    pub(crate) file: File,
+    pub(crate) bytes: u64,
 }
 
-/// Open an image. One that is compressed is unpacked to a nameless sparse file in `folder`.
+/// Open an image of which a system is taken. One that is compressed is unpacked to a nameless sparse file in `folder`.
 pub(super) fn open(path: &Path, folder: &Path, progress: &dyn Progress) -> Result<Disk, DiskError> {
+    let disk = unpacked(path, folder, progress)?;
+    if disk.bytes > LIMIT {
+        return Err(DiskError::TooLarge { path: path.into(), limit: LIMIT });
+    }
+    let found = content::sniff(&disk.file, 0, disk.bytes).map_err(DiskError::read("read", path))?;
+    match (found, found.option()) {
+        (_, Some(option)) => Err(DiskError::PlainVolume { path: path.into(), found: found.name(), option }),
+        (Content::Zeros, _) => {
+            Err(DiskError::NotAnImage { path: path.into(), found: "empty: it begins with zeros" })
+        }
+        _ => Ok(disk),
+    }
+}
+
+/// Open an image, whatever it holds. One that is compressed is unpacked to a nameless sparse file in `folder`.
+pub(crate) fn unpacked(path: &Path, folder: &Path, progress: &dyn Progress) -> Result<Disk, DiskError> {
     let meta = std::fs::metadata(path).map_err(DiskError::read("read", path))?;
     let refuse = |found| Err(DiskError::NotAnImage { path: path.into(), found });
     if meta.is_dir() {
@@ -51,19 +67,10 @@ pub(super) fn open(path: &Path, folder: &Path, progress: &dyn Progress) -> Resul
     } else {
         Compression::None
     };
-    let disk = match compression {
-        Compression::None => Disk { file, bytes: meta.len() },
+    match compression {
+        Compression::None => Ok(Disk { file, bytes: meta.len() }),
         // Opened again: the first bytes were read from this one.
-        _ => unpack(path, compression, folder, progress)?,
-    };
-    if disk.bytes > LIMIT {
-        return Err(DiskError::TooLarge { path: path.into(), limit: LIMIT });
-    }
-    let found = content::sniff(&disk.file, 0, disk.bytes).map_err(DiskError::read("read", path))?;
-    match (found, found.option()) {
-        (_, Some(option)) => Err(DiskError::PlainVolume { path: path.into(), found: found.name(), option }),
-        (Content::Zeros, _) => refuse("empty: it begins with zeros"),
-        _ => Ok(disk),
+        _ => unpack(path, compression, folder, progress),
     }
 }
 

@@ -41,7 +41,7 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("AWS_*", "access to a repository at s3://"),
 ];
 
-const EXAMPLES: [(&str, &str, &str); 23] = [
+const EXAMPLES: [(&str, &str, &str); 25] = [
     ("bistable-image", "bistable-image key new --out release", "make a key"),
     (
         "bistable-image",
@@ -96,6 +96,16 @@ const EXAMPLES: [(&str, &str, &str); 23] = [
         "bistable-image-card",
         "bistable-image card --bundle hub-1.0.0.bundle --root root.root --size 4G --out card.img",
         "a card image for the factory",
+    ),
+    (
+        "bistable-image-flash",
+        "bistable-image flash --list",
+        "which disks can be written, and why others can't",
+    ),
+    (
+        "bistable-image-flash",
+        "bistable-image flash card.img /dev/sdb",
+        "write it onto a card, and read it back",
     ),
     (
         "bistable-image-delta",

@@ -17,6 +17,7 @@ mod delta;
 mod delta_images;
 mod disk_full;
 mod fixture;
+mod flash;
 mod from_img;
 mod from_img_hostile;
 mod import_github;
