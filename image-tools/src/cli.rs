@@ -131,7 +131,6 @@ fn with_examples(verb: Command, above: &str) -> Command {
 
 /// From now on a signal that ends the program takes its temporary files with it. Called once, before any thread is started.
 pub fn until_interrupted() {
-    #[cfg(unix)]
     crate::interrupt::watch();
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A signal ends the program at once, wherever it is: all that it does to a repository or an output can be cut anywhere. Only what lies
 //! under a temporary name would stay for good, and can be as large as a card.
+use nix::sys::signal::{SigSet, Signal};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
@@ -109,9 +110,7 @@ fn remove_all() {
 
 /// From now on, the signals that end a program remove what is temporary before they do. Called before any thread is started, so that all
 /// of them leave these signals to this one; a child process gets them as ever.
-#[cfg(unix)]
 pub(crate) fn watch() {
-    use nix::sys::signal::{SigSet, Signal};
     let ignored = ignored();
     let mut waited = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -139,7 +138,6 @@ pub(crate) fn watch() {
 }
 
 /// The signals that are ignored, a bit for each, from the first: see proc_pid_status(5). None where that can't be read.
-#[cfg(unix)]
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -119,8 +119,8 @@ impl OutputError {
 /// An output in the making: a temporary file in the target's folder, which becomes the target by
 /// [`commit`](Self::commit) and disappears without it.
 ///
-/// A signal takes the temporary file with it. What a killed program left is removed by the next one that makes the same output: as long as a
-/// program lives, its file is locked.
+/// A signal removes the temporary file. The next program that makes the same output removes the file of one that was killed: a program
+/// that lives holds a lock on its file.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     temporary: Temporary<NamedTempFile>,

@@ -3,8 +3,11 @@
 use super::{Agent, components::subject};
 use crate::{
     Device, Error,
-    component::{Archive, ManagedComponent, Memory, SERVICE_MAX, Target, show_bound, stored_bound},
-    device::{bound_name, with_bound},
+    component::{
+        Archive, ManagedComponent, Memory, SERVICE_MAX, SPARE_BYTES, Target, check_space, show_bound,
+        stored_bound,
+    },
+    device::{bound_name, bound_release, with_bound},
     error::ComponentError,
     release_id,
     steps::install::Content,
@@ -16,9 +19,6 @@ use bistable_format::{
     content::{CONTAINERS_KIND, DIRECTORY_KIND},
     health, selftest,
 };
-
-/// What must be free on the partition `persistent` beside what the archives need.
-const SPARE_BYTES: u64 = 64 << 20;
 
 /// Where the components are had that an image brings along.
 pub trait BoundSource {
@@ -96,10 +96,7 @@ impl Agent<'_> {
             }
             self.check_bound(image, bound, archive.release())?;
             needed = needed.saturating_add(archive.release().content.bytes());
-            let free = self.device.board.store.free_bytes()?;
-            if free < needed {
-                return Err(ComponentError::Space { name: bound.component.clone(), needed, free }.into());
-            }
+            self.check_room(&bound.component, needed)?;
             brought.push(Brought { component: bound.component.clone(), archive });
         }
         Ok(brought)
@@ -173,16 +170,15 @@ impl Agent<'_> {
     /// Whether it may be put back.
     ///
     /// # Errors
-    /// When its release doesn't go onto this device, or there is no room.
+    /// When its release doesn't go onto this device, or the partition `persistent` is full.
     pub(super) fn check_lost(&mut self, bound: &Bound, content: &dyn Archive) -> Result<(), Error> {
         let image = self.device.release_of(self.device.board.boot.booted())?;
         self.check_bound(&image, bound, content.release())?;
-        let (free, bytes) = (self.device.board.store.free_bytes()?, content.release().content.bytes());
-        let needed = bytes.saturating_add(SPARE_BYTES);
-        if free < needed {
-            return Err(ComponentError::Space { name: bound.component.clone(), needed, free }.into());
-        }
-        Ok(())
+        self.check_room(&bound.component, content.release().content.bytes().saturating_add(SPARE_BYTES))
+    }
+
+    fn check_room(&mut self, name: &str, needed: u64) -> Result<(), Error> {
+        check_space(name, needed, self.device.board.store.free_bytes()?)
     }
 
     /// Stage it again, show it, and start its service.
@@ -331,7 +327,7 @@ fn stored(device: &mut Device, bound: &Bound) -> Result<Option<Release>, Error> 
 
 /// Whether a release is the very one that an image names.
 fn is_of(bound: &Bound, archive: &dyn Archive) -> bool {
-    release_id(archive.signed()).0 == bound.identity.0
+    release_id(archive.signed()) == bound_release(bound)
 }
 
 /// What a test or a check of a component is called among those of the image.

@@ -7,7 +7,7 @@ use crate::{
         Subject, Updater, World, show_bound, write_links,
     },
     config::{self, Mode, Target},
-    device::{StoredComponents, bound_name, with_bound},
+    device::{StoredComponents, bound_name, bound_release, with_bound},
     error::ComponentError,
     event::{BoundBy, ComponentShown},
     offer::channel::ComponentFacts,
@@ -305,7 +305,7 @@ fn bound_versions(device: &Device, name: &str) -> Result<Option<Vec<ReleaseId>>,
         }
         Ok(bound) => {
             let of_it = bound.iter().filter(|bound| bound.component == name);
-            Ok(Some(of_it.map(|bound| ReleaseId(bound.identity.0)).collect()))
+            Ok(Some(of_it.map(bound_release).collect()))
         }
     }
 }
@@ -376,7 +376,7 @@ fn is_compatible(
     Err(Error::Incompatible { version: release.version.clone(), reasons })
 }
 
-/// What the booted image brings along: of each component the version, and what is said about it.
+/// The components that the booted image brings along: the version of each, and its line in a status.
 ///
 /// # Errors
 /// When the machine goes down.
@@ -387,17 +387,15 @@ pub fn bound_here(
     let binding = device.binding_or_none()?;
     let mut all = BTreeMap::new();
     for bound in &binding.bound {
-        let version = bound_name(bound);
-        let stored = match device.board.store.versions(&bound.component) {
+        let is_there = match device.board.store.has(&bound.component, &bound_name(bound)) {
             Err(e) if e.stopping().is_some() => return Err(e.into()),
-            stored => stored.unwrap_or_default(),
+            is_there => is_there.unwrap_or_default(),
         };
-        let is_there = stored.iter().any(|stored| stored.is_complete && stored.name == version);
         let current = record.get(&bound.component).and_then(|component| component.current.as_ref());
         let by = BoundBy {
             image: binding.image.clone(),
             instead_of: current
-                .filter(|current| current.release.0 != bound.identity.0)
+                .filter(|current| current.release != bound_release(bound))
                 .map(|current| current.version.to_string()),
             missing: !is_there,
         };
@@ -524,6 +522,12 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
 /// can't be used, there are none.
 pub fn managed(device: &Device) -> Vec<String> {
     let components = &device.settings.components;
+    let names = components.iter().map(|component| component.name.clone());
+    let mut names: Vec<String> = names.filter(|name| subject(components, name).is_ok()).collect();
+    // The daemon asks often, and what a slot binds has to be verified each time.
+    if names.is_empty() {
+        return names;
+    }
     let binding = match device.binding_here() {
         Ok(binding) => binding,
         Err(e) => {
@@ -531,8 +535,8 @@ pub fn managed(device: &Device) -> Vec<String> {
             return Vec::new();
         }
     };
-    let names = components.iter().map(|component| component.name.clone());
-    names.filter(|name| subject(components, name).is_ok() && binding.of(name).is_none()).collect()
+    names.retain(|name| binding.of(name).is_none());
+    names
 }
 
 /// The version that each durable name leads to.

@@ -39,8 +39,8 @@ impl Agent<'_> {
         })
     }
 
-    /// At rest: give back the place, if the device may hold one. If that fails, perhaps because there is no network yet, it is
-    /// done at the next boot, or when it looks what is on offer.
+    /// At rest: give back the place, if the device may hold one. If that fails, for example before the network is up, the next boot
+    /// tries again, and so does the next look at the channel.
     pub fn give_back(&mut self) {
         if self.now().is_idle() {
             self.release_lock();

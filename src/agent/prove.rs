@@ -40,18 +40,15 @@ impl Agent<'_> {
             // The release can't say what healthy means: fail closed.
             e => StepError::failed(Failure::new(Reason::Health, &e.to_string()), e),
         })?;
-        let unhealthy =
-            |reason: String| StepError::failed(Failure::new(Reason::Health, &reason), Error::Health(reason));
         let before = self.restarts(&units)?;
         let verdict = self.check_health(&profile, &plan);
         let says_nothing = verdict.says_nothing();
-        match verdict {
-            health::Verdict::Healthy(_) => {}
-            health::Verdict::Unhealthy { reason, .. } if says_nothing => {
-                let untested = self.device.record.untested(&target.release, &reason);
-                return Err(StepError::failed(untested, Error::Health(reason)));
-            }
-            health::Verdict::Unhealthy { reason, .. } => return Err(unhealthy(reason)),
+        if let health::Verdict::Unhealthy { reason, .. } = verdict {
+            let failure = match says_nothing {
+                true => self.device.record.untested(&target.release, &reason),
+                false => Failure::new(Reason::Health, &reason),
+            };
+            return Err(StepError::failed(failure, Error::Health(reason)));
         }
         let after = self.restarts(&units)?;
         let restarted =
@@ -59,7 +56,8 @@ impl Agent<'_> {
         match restarted {
             None => Ok(()),
             Some((unit, _)) => {
-                Err(unhealthy(format!("{unit} ended and was restarted during the health check")))
+                let reason = format!("{unit} ended and was restarted during the health check");
+                Err(StepError::failed(Failure::new(Reason::Health, &reason), Error::Health(reason)))
             }
         }
     }
@@ -172,8 +170,8 @@ impl Agent<'_> {
     }
 
     /// What a boot does by itself while the configuration can't be used. A trial ends, because what healthy means is unknown
-    /// (I10); it is no verdict on the release (I16). Otherwise a system runs that proved itself: it is left alone, with what is
-    /// in flight, and a decision that was made is carried out.
+    /// (I10), and the release is not rejected (I16). Outside of a trial the running system has proved itself: it stays, an update in
+    /// flight stays where it is, and a decision that was saved is carried out.
     ///
     /// # Errors
     /// As for [`boot`](Self::boot); `why` itself when a trial ended.

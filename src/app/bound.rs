@@ -8,6 +8,7 @@ use crate::{
     Device, Error,
     agent::BoundSource,
     component::Archive,
+    device::bound_release,
     error::{BundleError, CheckError},
     release_id,
     steps::install::Bundle,
@@ -52,7 +53,7 @@ impl BoundSource for Beside<'_> {
         if self.found.is_none() {
             self.found = Some(self.look(device)?);
         }
-        let wanted = ReleaseId(bound.identity.0);
+        let wanted = bound_release(bound);
         let path = self.found.iter().flatten().find(|(release, _)| *release == wanted);
         if let Some((_, path)) = path {
             let bundle = self.context.bundle(path)?;

@@ -129,8 +129,8 @@ pub(super) fn with_offer(
     for Unusable { version, problem, .. } in found.unusable() {
         agent.remark(&format!("release {version} can't be used: {problem}"));
     }
-    let mut opened = opened.allow(allowed(&agent.device.settings, &wanted.offers, version));
-    let mut left = allowed(&agent.device.settings, &wanted.offers, version).bytes;
+    let allowed = allowed(&agent.device.settings, &wanted.offers, version);
+    let (mut opened, mut left) = (opened.allow(allowed), allowed.bytes);
     if !is_written(agent, &opened) {
         let running = running_release(&mut agent.device)?;
         let download = opened.ask(&mut *mirrors, running.as_ref())?;
@@ -158,8 +158,7 @@ impl Shop {
     ) -> Result<Option<RemoteArchive<Box<dyn Source>>>, Error> {
         let Some(offer) = self.found.channel.offer(&bound.identity) else { return Ok(None) };
         let locations = locations(&device.settings, &self.asked)?;
-        let (limits, patience) = limits(&device.settings.source);
-        let mut source = Location::open_all(&locations, &limits, patience).map_err(CheckError::Source)?;
+        let mut source = open(&device.settings, &locations)?;
         let opened = self.found.fetch(offer, &mut *source)?;
         Ok(Some(RemoteArchive::new(opened, source)))
     }
@@ -256,13 +255,9 @@ fn look_at(
     remember: Remember,
     remark: &mut Option<String>,
 ) -> Result<(Box<dyn Source>, Found), Error> {
-    let (limits, patience) = limits(&device.settings.source);
-    let open = |locations: &[Location]| {
-        Location::open_all(locations, &limits, patience).map_err(|e| Error::from(CheckError::Source(e)))
-    };
     let channel = asked.channel.clone().unwrap_or_else(|| device.settings.source.channel.clone());
     check_channel_name(&channel).map_err(|e| Error::Usage(e.to_string()))?;
-    let mut all = open(&locations)?;
+    let mut all = open(&device.settings, &locations)?;
     let untrusted = match channel::check(device, &mut *all, &channel, remember) {
         Err(Error::Check(e)) if e.is_untrusted() && locations.len() > 1 => e,
         found => return Ok((all, found?)),
@@ -272,7 +267,7 @@ fn look_at(
     let (mut newest, mut unreachable): (Option<(usize, Found)>, _) = (None, None);
     let mut equivocation = None;
     for (first, location) in locations.iter().enumerate() {
-        let alone = open(std::slice::from_ref(location));
+        let alone = open(&device.settings, std::slice::from_ref(location));
         match alone.and_then(|mut one| channel::check(device, &mut *one, &channel, remember)) {
             Ok(found) if newest.as_ref().is_none_or(|(_, before)| found.is_newer(before)) => {
                 newest = Some((first, found));
@@ -296,7 +291,7 @@ fn look_at(
             }
             let mut turned = locations;
             turned.rotate_left(first);
-            Ok((open(&turned)?, found))
+            Ok((open(&device.settings, &turned)?, found))
         }
         // The others can't take back that two files were signed.
         (None, _, Some(e)) => Err(e.into()),
@@ -308,9 +303,13 @@ fn look_at(
 
 /// The configured repositories, if there are any that can be used.
 pub(super) fn configured(settings: &Settings) -> Option<Box<dyn Source>> {
-    let locations = locations(settings, &Offers::default()).ok()?;
+    open(settings, &locations(settings, &Offers::default()).ok()?).ok()
+}
+
+/// Repositories, with the limits that are configured.
+fn open(settings: &Settings, locations: &[Location]) -> Result<Box<dyn Source>, Error> {
     let (limits, patience) = limits(&settings.source);
-    Location::open_all(&locations, &limits, patience).ok()
+    Ok(Location::open_all(locations, &limits, patience).map_err(CheckError::Source)?)
 }
 
 /// The repositories that the request names, or else the configuration.

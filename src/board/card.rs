@@ -192,8 +192,8 @@ impl Partitions for &Card {
     }
 }
 
-/// Whether the parts of the partition table are right that the firmware and Linux read at the next boot. The copy at the end
-/// only helps a program that is told to use it.
+/// Whether the parts of the partition table are right that the firmware and Linux read at the next boot. Only a
+/// program with an option for it uses the copy at the end.
 pub(super) fn check_table(path: &Path, file: &File) -> Result<(), Fault> {
     let what = || format!("reading the partition table of {}", path.display());
     let bytes = bytes_of(file).map_err(Fault::io(what()))?;

@@ -109,6 +109,14 @@ fn leads_to(link: &Path) -> Result<Option<String>, Fault> {
     }
 }
 
+/// What lies in a folder; nothing if it isn't there.
+fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, Fault> {
+    match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries.and_then(Iterator::collect).map_err(failed(folder)),
+    }
+}
+
 /// Have a link lead there, at once: whoever looks finds the old or the new one.
 fn point(link: &Path, target: Option<&Path>) -> Result<(), Fault> {
     let Some(target) = target else { return gone(fs::remove_file(link), link) };
@@ -122,13 +130,8 @@ fn point(link: &Path, target: Option<&Path>) -> Result<(), Fault> {
 impl ComponentStore for ComponentFolder {
     fn components(&mut self) -> Result<Vec<String>, Fault> {
         let top = self.top()?;
-        let entries = match fs::read_dir(&top) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed(&top))?,
-        };
         let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed(&top))?;
+        for entry in entries(&top)? {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 names.extend(entry.file_name().into_string().ok());
             }
@@ -139,13 +142,8 @@ impl ComponentStore for ComponentFolder {
 
     fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault> {
         let folder = self.folder(component)?;
-        let entries = match fs::read_dir(&folder) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed(&folder))?,
-        };
         let mut versions = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed(&folder))?;
+        for entry in entries(&folder)? {
             let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
             if kind.is_dir() {
                 let (name, is_complete) = match name.strip_suffix(&format!(".{PART}")) {

@@ -19,7 +19,7 @@ pub fn stored_bound(
     bound: &Bound,
 ) -> Result<Option<Release>, Error> {
     let (name, version) = (&bound.component, bound_name(bound));
-    if !is_complete(store, bound)? {
+    if !store.has(name, &version)? {
         return Ok(None);
     }
     let signed = match store.release(name, &version) {
@@ -38,12 +38,6 @@ pub fn stored_bound(
     };
     log::warn!(component = name.as_str(), version:% = bound.version, reason:% = problem; "bound_version_unusable");
     Ok(None)
-}
-
-fn is_complete(store: &mut dyn ComponentStore, bound: &Bound) -> Result<bool, Fault> {
-    let version = bound_name(bound);
-    let stored = store.versions(&bound.component)?;
-    Ok(stored.iter().any(|stored| stored.is_complete && stored.name == version))
 }
 
 /// Have the links of this boot lead to the versions that the booted image binds. Gives the components that are shown; of one that is
@@ -67,8 +61,9 @@ pub fn show_bound(store: &mut dyn ComponentStore, binding: &Binding) -> Result<V
 }
 
 fn show(store: &mut dyn ComponentStore, bound: &Bound) -> Result<bool, Fault> {
-    let is_there = is_complete(store, bound)?;
-    let version = is_there.then(|| bound_name(bound));
+    let version = bound_name(bound);
+    let is_there = store.has(&bound.component, &version)?;
+    let version = is_there.then_some(version);
     if store.shown(&bound.component)? != version {
         store.show(&bound.component, version.as_deref())?;
     }

@@ -25,9 +25,9 @@ pub use bound::{show_bound, stored_bound};
 pub use containers::Containers;
 pub(crate) use containers::repository;
 pub use directory::{Directory, write_links};
-pub(crate) use driver::SERVICE_MAX;
 pub use driver::{
     Archive, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust, Updater,
     World,
 };
+pub(crate) use driver::{SERVICE_MAX, SPARE_BYTES, check_space};
 pub use target::{ManagedComponent, Target};

@@ -1,9 +1,9 @@
 //! The components that the images in the slots bring along. Which version of one runs follows from the release of the slot that was
 //! booted, and is saved nowhere: a trial and the way back need no write for it (I3).
 use super::{Device, stored::read_release};
-use crate::{Error, release_id};
+use crate::Error;
 use bistable_boot::{ReleaseId, Slot, component::ComponentRecord};
-use bistable_format::{Bound, Digest};
+use bistable_format::Bound;
 use semver::Version;
 
 /// An image with the components that it binds.
@@ -67,17 +67,15 @@ impl Device {
         let trust = self.release_trust()?;
         let mut all = Vec::new();
         for slot in Slot::ALL {
-            let stored = read_release(&*self.state, slot).and_then(|signed| {
-                let image = self.record.slots[slot].as_ref();
-                if image.is_some_and(|image| image.release != release_id(&signed)) {
-                    let problem = "it is not the one that was installed".into();
-                    return Err(Error::StoredRelease { slot, problem });
-                }
-                trust(&signed).map_err(Error::Root)
-            });
-            match stored {
+            if self.record.slots[slot].is_some() {
+                all.extend(self.release_of(slot)?.bound);
+                continue;
+            }
+            let begun =
+                read_release(&*self.state, slot).and_then(|signed| trust(&signed).map_err(Error::Root));
+            match begun {
                 Ok(release) => all.extend(release.bound),
-                Err(e) if e.stopping().is_some() || self.record.slots[slot].is_some() => return Err(e),
+                Err(e) if e.stopping().is_some() => return Err(e),
                 // Nothing was ever installed there, or what was begun has not come that far.
                 Err(e) => log::debug!(slot:%, reason:% = e; "slot_binds_nothing"),
             }
@@ -126,8 +124,12 @@ fn replace(all: &mut Vec<(String, Version)>, name: &str, version: &Version) {
     all.push((name.into(), version.clone()));
 }
 
+/// The release of a bound version.
+pub(crate) fn bound_release(bound: &Bound) -> ReleaseId {
+    ReleaseId(bound.identity.0)
+}
+
 /// The name of a bound version's folder.
 pub(crate) fn bound_name(bound: &Bound) -> String {
-    let Digest(release) = bound.identity;
-    ReleaseId(release).to_string()
+    bound_release(bound).to_string()
 }

@@ -22,7 +22,7 @@ mod roots;
 mod stored;
 
 pub use bound::Binding;
-pub(crate) use bound::{bound_name, with_bound};
+pub(crate) use bound::{bound_name, bound_release, with_bound};
 pub(crate) use components::StoredComponents;
 pub use formats::AgentFormats;
 pub use lost::Remains;

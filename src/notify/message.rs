@@ -3,7 +3,7 @@ use crate::{
     config::Template,
     events::{Entry, text_line},
 };
-use bistable_format::text::printable_json;
+use bistable_format::{text::printable_json, webhook::slack_text};
 use serde_json::{Value, json};
 
 /// The body of a message about an event of this device.
@@ -17,13 +17,10 @@ pub(super) fn body(entry: &Entry, device: &str, template: Template) -> String {
             }
             printable_json(&event.to_string())
         }
-        Template::Slack => json!({ "text": format!("{device}: {}", escaped(&text_line(entry))) }).to_string(),
+        Template::Slack => {
+            json!({ "text": format!("{device}: {}", slack_text(&text_line(entry))) }).to_string()
+        }
     }
-}
-
-/// As Slack wants it, so that no text of an event is a link or a mention.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

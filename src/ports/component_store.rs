@@ -32,6 +32,15 @@ pub trait ComponentStore {
     /// When the folder can't be read.
     fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault>;
 
+    /// Whether a version is there, complete.
+    ///
+    /// # Errors
+    /// As for [`versions`](Self::versions).
+    fn has(&mut self, component: &str, version: &str) -> Result<bool, Fault> {
+        let stored = self.versions(component)?;
+        Ok(stored.iter().any(|stored| stored.is_complete && stored.name == version))
+    }
+
     /// Begin to unpack a version beside the others. What an earlier attempt left of it goes first.
     ///
     /// # Errors

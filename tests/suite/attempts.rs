@@ -12,7 +12,7 @@ use std::fs;
 const REQUEST: &str = "run/systemd/reboot-param";
 
 /// A Pi with systemd on which 1.1.0 may be installed.
-fn sys() -> Sys {
+pub(crate) fn sys() -> Sys {
     let sys = Sys::new(PI4);
     sys.text(
         "etc/bistable/self-test.toml",

@@ -1,9 +1,5 @@
 //! No environmental failure rejects a release (I16), in whichever state of an update it comes.
-use crate::{
-    fixture::product,
-    pi::Ended,
-    sysroot::{PI4, Sys},
-};
+use crate::{attempts, pi::Ended, sysroot::Sys};
 use bistable_boot::{Slot, layout::Partition};
 use serde_json::{Value, json};
 use std::fs;
@@ -99,16 +95,9 @@ const TROUBLES: [Trouble; 9] = [
 
 /// A Pi with a release that may be installed, and that is healthy at once.
 fn sys() -> Sys {
-    let sys = Sys::new(PI4);
-    sys.text(
-        "etc/bistable/self-test.toml",
-        "[[test]]\nname = 'modem'\nkind = 'command'\nrun = ['/bin/true']\n",
-    );
-    sys.text("etc/bistable/health.toml", "deadline_s = 1\nsettle_s = 0\n");
-    sys.folder("run/systemd/system");
+    let sys = attempts::sys();
     sys.text("run/reboots", "");
     settings(&sys, "");
-    fs::write(sys.path("good.bundle"), &product().good).unwrap();
     sys
 }
 

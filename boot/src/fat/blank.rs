@@ -3,7 +3,7 @@
 //! ```text
 //! 0 boot sector │ 1 table, twice │ root folder, 512 entries │ clusters: the first one is the file's
 //! ```
-//! The boot sector is erased first and written last, each durable before what follows: until then, it is no volume.
+//! The boot sector is erased first and written last, each durable before what follows: a volume without one counts as lost.
 use super::{FatError, put::new_entry};
 use crate::{Blocks, Lba, SECTOR};
 
@@ -89,16 +89,15 @@ pub fn write<B: Blocks>(
 ) -> Result<Lba, FatError<B::Error>> {
     let wrong = FatError::Full("the partition is too small or too large");
     let geometry = Geometry::of(blocks.sectors()).ok_or(wrong)?;
-    let mut put = |at: u64, sector: &[u8; SECTOR]| blocks.write(Lba(at), sector).map_err(FatError::Io);
     let nothing = [0; SECTOR];
-    put(0, &nothing)?;
+    blocks.write(Lba(0), &nothing).map_err(FatError::Io)?;
     blocks.flush().map_err(FatError::Io)?;
 
     let mut put = |at: u64, sector: &[u8; SECTOR]| blocks.write(Lba(at), sector).map_err(FatError::Io);
     for copy in 0..u64::from(FATS) {
         let first = FIRST_FAT + copy * u64::from(geometry.fat_sectors);
         let mut table = nothing;
-        // Two entries that are no cluster's, and the file's only one.
+        // The two entries before those of clusters, and the one of the file's only cluster.
         table[..6].copy_from_slice(&[MEDIUM, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
         put(first, &table)?;
         for at in first + 1..first + u64::from(geometry.fat_sectors) {

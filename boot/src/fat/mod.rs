@@ -43,7 +43,7 @@ pub enum FatError<E: core::error::Error + 'static> {
     /// The file's directory entry names a cluster that the volume doesn't have.
     #[error("the file's cluster is outside the volume")]
     Astray,
-    /// There is no room for a file of one sector.
+    /// No cluster or no entry is free for a file of one sector.
     #[error("no room for the file: {0}")]
     Full(&'static str),
 }

@@ -22,7 +22,7 @@ impl Fat {
     /// gives where its sector is.
     ///
     /// # Errors
-    /// `Full` when there is no room; `Damaged` when the tables contradict each other, so that what is free isn't known; `Io`.
+    /// `Full` when no cluster or no entry is free; `Damaged` when the tables contradict each other, so that none is known to be free; `Io`.
     pub fn put<B: Blocks>(
         &self,
         blocks: &mut B,

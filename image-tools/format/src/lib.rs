@@ -44,7 +44,7 @@
 //! | [`progress`] | one line of `--progress json`, and when it is due |
 //! | `json` | how both programs write JSON; behind the feature of that name |
 //! | `compose` | the services of a Compose file, and its text with another image; behind the feature of that name |
-//! | `webhook` | the signature of a message to a webhook; behind the feature of that name |
+//! | `webhook` | signature and text of a message to a webhook; behind the feature of that name |
 //! | [`help`] | how both programs show their verbs, examples and exit codes |
 #![no_std]
 extern crate alloc;

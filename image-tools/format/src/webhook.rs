@@ -1,5 +1,4 @@
-//! The signature of a message to a webhook, of both programs, as <https://www.standardwebhooks.com> has it: HMAC-SHA256 over the message's id, its time and its
-//! body, one for each secret, so that a receiver may have the old or the new one.
+//! What messages to a webhook have in common, of both programs: a signature as <https://www.standardwebhooks.com> has it, and text for Slack.
 use alloc::{
     borrow::ToOwned,
     format,
@@ -14,7 +13,8 @@ use sha2::Sha256;
 /// What a secret begins with whose rest is base64.
 const PREFIX: &str = "whsec_";
 
-/// The headers of a message: its id, its time in seconds since 1970, and a signature for each secret.
+/// The headers of a message: its id, its time in seconds since 1970, and a signature for each secret, so that a receiver may have the old
+/// one or the new one: HMAC-SHA256 over id, time and body.
 pub fn headers(id: &str, time: u64, body: &str, secrets: &[String]) -> Vec<(&'static str, String)> {
     let mut headers = vec![("webhook-id", id.to_owned()), ("webhook-timestamp", time.to_string())];
     let signatures: Vec<String> = secrets.iter().map(|secret| signature(secret, id, time, body)).collect();
@@ -31,6 +31,11 @@ fn signature(secret: &str, id: &str, time: u64, body: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(format!("{id}.{time}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+/// Text as Slack wants it, so that nothing in it is a link or a mention.
+pub fn slack_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         removed_files: removed.files,
         removed_bytes: removed.bytes,
     }));
-    // What would be done is no news.
+    // A dry run does nothing that a webhook could report.
     if args.dry_run { out.result(answer, &text) } else { session.result(out, "prune", answer, &text) }
 }
 

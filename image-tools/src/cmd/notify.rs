@@ -124,7 +124,8 @@ impl Webhook {
             // Only a map whose keys aren't strings fails, and there is none.
             Template::Json => printable_json(&serde_json::to_string(&notice).unwrap_or_default()),
             Template::Slack => {
-                json!({ "text": escaped(&format!("{who} at {repository}: {}", text.trim_end())) }).to_string()
+                json!({ "text": webhook::slack_text(&format!("{who} at {repository}: {}", text.trim_end())) })
+                    .to_string()
             }
         };
         // Of this message alone: a receiver drops one that it has seen.
@@ -142,9 +143,4 @@ impl Webhook {
             ));
         }
     }
-}
-
-/// As Slack wants it, so that no name is a link or a mention.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

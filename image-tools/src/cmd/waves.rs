@@ -6,13 +6,12 @@ use bistable_format::rollout::{Rollout, RolloutState, WHOLE};
 
 /// What a rollout is at, in a few words.
 pub(crate) fn stage(rollout: &Rollout, now: u64) -> String {
-    let mut share = percent(rollout.share(now));
-    if !rollout.canaries.is_empty() {
-        share = match rollout.waves.total() {
-            0 => format!("only {}", groups(&rollout.canaries)),
-            _ => format!("{share} and {}", groups(&rollout.canaries)),
-        };
-    }
+    let share = percent(rollout.share(now));
+    let share = match (rollout.canaries.as_slice(), rollout.waves.total()) {
+        ([], _) => share,
+        (names, 0) => format!("only {}", groups(names)),
+        (names, _) => format!("{share} and {}", groups(names)),
+    };
     match rollout.pace {
         RolloutState::Halted => "halted".into(),
         RolloutState::Paused(_) => format!("paused at {share}"),

@@ -92,14 +92,12 @@ impl Session {
         }
     }
 
-    /// Print what the verb did, and tell the webhook.
+    /// Print what the verb did, and send it to the webhook.
     pub(crate) fn result(&self, out: Out, verb: &str, answer: Answer, text: &str) -> Result<(), Error> {
-        let message = |webhook: &Webhook| webhook.message(verb, &self.who, self.store.place(), &answer, text);
-        let message = self.webhook.as_ref().map(|webhook| (webhook, message(webhook)));
+        let Some(webhook) = &self.webhook else { return out.result(answer, text) };
+        let message = webhook.message(verb, &self.who, self.store.place(), &answer, text);
         let printed = out.result(answer, text);
-        if let Some((webhook, message)) = &message {
-            webhook.send(message);
-        }
+        webhook.send(&message);
         printed
     }
 

@@ -1,4 +1,4 @@
-//! A webhook is told what was done to a repository.
+//! Messages to a webhook about what was done to a repository.
 use crate::life::Life;
 use bistable_format::webhook;
 use bistable_kit::web_server::{Reply, WebServer};

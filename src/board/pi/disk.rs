@@ -149,10 +149,7 @@ impl Partitions for Disk {
             )));
         }
         if disk.is_read_only() || self.parts.iter().any(|part| part.device.is_read_only()) {
-            return Err(Fault::InUse(format!(
-                "{} is read-only: the card is write-protected, or failed and protects itself",
-                disk.name
-            )));
+            return Err(Fault::InUse(format!("{} {}", disk.name, node::READ_ONLY)));
         }
         let path = disk.node(&self.sysroot);
         card::check_table(&path, &node::open_disk(&self.sysroot, disk).map_err(unfit)?)

@@ -50,7 +50,9 @@ pub(super) fn open(sysroot: &Sysroot, part: &Part, access: Access, claim: Claim)
     let node = part.device.node(sysroot);
     let file = CardFile::open_with(&node, access, flags).map_err(|e| match Errno::try_from(e) {
         Ok(Errno::EBUSY) => in_use(part, &user(&part.device)),
-        Ok(Errno::EROFS | Errno::EACCES) if part.device.is_read_only() => read_only(part),
+        Ok(Errno::EROFS | Errno::EACCES) if part.device.is_read_only() => {
+            Fault::InUse(about(part, READ_ONLY))
+        }
         Ok(errno) => Fault::io(what())(errno.into()),
         Err(e) => Fault::io(what())(e),
     })?;
@@ -97,9 +99,7 @@ pub(super) fn in_use(part: &Part, by: &str) -> Fault {
 }
 
 /// It may pass: with a switch on an adapter, or with another card.
-fn read_only(part: &Part) -> Fault {
-    Fault::InUse(about(part, "is read-only: the card is write-protected, or failed and protects itself"))
-}
+pub(super) const READ_ONLY: &str = "is read-only: the card is write-protected, or failed and protects itself";
 
 fn unfit(part: &Part, problem: &str) -> Fault {
     Fault::Unfit(about(part, problem))

@@ -1,14 +1,12 @@
 use super::{Containers, engine, image};
 use crate::{
     Error,
-    component::driver::{ComponentError, Updater, found},
+    component::driver::{ComponentError, SPARE_BYTES, Updater, check_space, found},
 };
 use bistable_format::{Content, Release, compose::Compose};
 
 /// What must be free at least.
 const SPACE_MIN: u64 = 500_000_000;
-/// What must be free beside the parts.
-const SPARE_BYTES: u64 = 64 << 20;
 /// How often the layers lie on the device while they are staged: as parts, in the engine, and once more while the engine reads them back.
 const COPIES: u64 = 3;
 /// The oldest engine that was measured.
@@ -58,10 +56,7 @@ impl Containers {
             .map_err(|source| ComponentError::Compose { name: name(), path, source: Box::new(source) })?;
         let needed = wanted.bytes.saturating_mul(COPIES).saturating_add(SPARE_BYTES).max(SPACE_MIN);
         let free = updater.world.store.free_bytes()?.min(info.free_bytes);
-        if free < needed {
-            return Err(ComponentError::Space { name: name(), needed, free }.into());
-        }
-        Ok(())
+        check_space(&updater.subject.name, needed, free)
     }
 }
 

@@ -1,14 +1,11 @@
 use super::Directory;
 use crate::{
     Error,
-    component::driver::{ComponentError, SERVICE_MAX, Updater, found},
+    component::driver::{ComponentError, SERVICE_MAX, SPARE_BYTES, Updater, check_space, found},
     ports::{COMPONENT_LINKS, UnitState},
 };
 use bistable_format::{Content, Release};
 use std::path::Path;
-
-/// What must be free on the partition `persistent` beside what the archive needs.
-const SPARE_BYTES: u64 = 64 << 20;
 
 impl Directory {
     /// What has to be right before anything is fetched.
@@ -24,9 +21,7 @@ impl Directory {
         }
         let free = updater.world.store.free_bytes()?;
         let needed = directory.archive.bytes.saturating_add(SPARE_BYTES);
-        if free < needed {
-            return Err(ComponentError::Space { name: name(), needed, free }.into());
-        }
+        check_space(&subject.name, needed, free)?;
         let service = updater
             .world
             .services

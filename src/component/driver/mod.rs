@@ -3,6 +3,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `subject` | what a component is on this device, whatever its kind |
+//! | `space` | what must be free for a version |
 //! | `content` | where a new version comes from |
 //! | `updater` | one method a state, and what differs between the kinds |
 //! | `stage` | from an offer to a version that is complete and durable |
@@ -12,6 +13,7 @@
 mod back;
 mod content;
 mod observed;
+mod space;
 mod stage;
 mod subject;
 mod trial;
@@ -20,6 +22,7 @@ mod updater;
 pub(crate) use crate::error::ComponentError;
 pub use content::Archive;
 pub use observed::{ComponentEvent, ComponentObserver, ComponentStep};
+pub(crate) use space::{SPARE_BYTES, check_space};
 pub(crate) use stage::found;
 pub use subject::Subject;
 pub use updater::{Memory, Procedure, Trust, Updater, World};

@@ -70,9 +70,7 @@ impl Updater<'_> {
         if !self.is_bound(&version) {
             return Ok(false);
         }
-        let stored = self.world.store.versions(&self.subject.name)?;
-        let is_complete = stored.iter().any(|stored| stored.is_complete && stored.name == version);
-        Ok(is_complete && self.release_of(target).is_ok())
+        Ok(self.world.store.has(&self.subject.name, &version)? && self.release_of(target).is_ok())
     }
 
     /// The self-tests of the new version's release, on the system as it runs.
