@@ -63,6 +63,8 @@ pub enum Verb {
     Rollout(cmd::promote::RolloutArgs),
     /// Withdraw a bad release from a channel
     Withdraw(cmd::withdraw::Args),
+    /// Offer good old releases no more, as far as no device would miss them
+    Retire(cmd::retire::Args),
     /// Show channels, renew them, set their gates, pin releases
     #[command(subcommand)]
     Channel(cmd::channel::Channel),
@@ -94,7 +96,10 @@ pub enum Verb {
 const GROUPS: Groups<'static> = &[
     ("Keys", &["key", "root"]),
     ("Releases", &["build", "import", "inspect", "verify", "card", "flash", "delta", "diff"]),
-    ("Publish", &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "channel"]),
+    (
+        "Publish",
+        &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "retire", "channel"],
+    ),
     ("Find", &["list", "search", "show"]),
     ("Maintain", &["fsck", "prune", "sync", "site", "metrics", "audit"]),
     ("About this program", &["manual", "completions"]),
@@ -171,6 +176,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Promote(args) => cmd::promote::run(&args, out),
         Verb::Rollout(args) => cmd::promote::rollout(&args, out),
         Verb::Withdraw(args) => cmd::withdraw::run(&args, out),
+        Verb::Retire(args) => cmd::retire::run(&args, out),
         Verb::Publish(args) => cmd::publish::run(&args, out),
         Verb::Deltas(args) => cmd::deltas::run(&args, out),
         Verb::List(args) => cmd::list::run(&args, out),

@@ -372,6 +372,7 @@ fn edit(error: &EditError) -> Exit {
         | EditError::SecurityVersion { .. }
         | EditError::NotRaised { .. }
         | EditError::OtherContent { .. }
+        | EditError::Needed { .. }
         | EditError::Withdrawn { .. } => Exit::Incompatible,
         EditError::TooYoung { .. } | EditError::TooSoon { .. } | EditError::NotAttested { .. } => {
             Exit::TryLater

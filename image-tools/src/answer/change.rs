@@ -108,6 +108,8 @@ pub struct Attested {
     pub file: String,
     /// Whether it is new.
     pub new: bool,
+    /// The channels whose gates demand this of this key.
+    pub demanded_by: Vec<String>,
 }
 
 /// A release that was promoted.
@@ -154,8 +156,36 @@ pub struct Withdrew {
     pub reason: String,
     /// Boards for which the channel offers nothing else of the product.
     pub boards_without_offer: Vec<String>,
+    /// Images on offer that bring it along, so that no device can install them.
+    pub images_without_component: Vec<String>,
     /// Other channels that still offer it.
     pub still_offered_in: Vec<String>,
     /// Number of the channel's new file; null if nothing changed.
     pub sequence: Option<u64>,
+}
+
+/// Releases that are no longer offered.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Retired {
+    /// The channel.
+    pub channel: String,
+    /// Whether nothing was done: `--dry-run`.
+    pub dry_run: bool,
+    /// Product and version of each that is no longer offered, oldest first.
+    pub retired: Vec<String>,
+    /// Those that are older than what is kept, and stay.
+    pub needed: Vec<Needed>,
+    /// Number of the channel's new file; null if nothing changed.
+    pub sequence: Option<u64>,
+}
+
+/// A release that stays on offer.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Needed {
+    /// Its product and version.
+    pub release: String,
+    /// Why.
+    pub why: String,
 }

@@ -33,7 +33,9 @@ mod upkeep;
 mod verified;
 
 pub(crate) use change::sequence;
-pub use change::{Attested, ChannelChanged, Promoted, Published, PublishedDelta, RolloutChanged, Withdrew};
+pub use change::{
+    Attested, ChannelChanged, Needed, Promoted, Published, PublishedDelta, Retired, RolloutChanged, Withdrew,
+};
 pub use channel::{Channel, Channels, Demand, Gates, Offer, Withdrawal};
 pub use delta::{
     Base, DeltaMade, DeltasMade, Diff, FileCost, VolumeBytes, VolumeChunks, WantedDelta, WantedDeltas,
@@ -56,6 +58,7 @@ pub use rollout::{Pace, Rollout, Wave};
 pub use root::{Role, RootDemand, RootInfo, RootMade, RootSigned};
 pub use upkeep::{
     Audit, AuditRepaired, AuditVerified, Fsck, GoneDelta, GoneRelease, Metrics, Problem, Pruned,
+    StayingRelease,
 };
 pub use verified::{DeltaVerified, Verified};
 
@@ -111,6 +114,8 @@ pub enum Answer {
     RolloutChanged(RolloutChanged),
     /// `withdraw`.
     Withdrew(Withdrew),
+    /// `retire`.
+    Retired(Retired),
     /// `channel show`.
     Channels(Channels),
     /// `channel refresh`, `gates`, `pin`, `unpin`, `barrier`.

@@ -13,6 +13,8 @@ pub struct Pruned {
     pub dry_run: bool,
     /// Releases that were deleted, or would be.
     pub releases: Vec<GoneRelease>,
+    /// Releases that stay.
+    pub stay: Vec<StayingRelease>,
     /// Deltas that were deleted, or would be.
     pub deltas: Vec<GoneDelta>,
     /// Bytes of all releases before.
@@ -52,6 +54,22 @@ pub struct GoneRelease {
     /// Of these, bytes that nothing else needs.
     pub frees: u64,
     /// age, room, or production-for-room: for room, and production had it.
+    pub why: String,
+}
+
+/// A release that isn't deleted.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StayingRelease {
+    /// The product that it is for.
+    pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Its identity.
+    pub release: String,
+    /// offered, pinned, rollback, newest, bound, or no-reason: nothing says that it has to go.
     pub why: String,
 }
 

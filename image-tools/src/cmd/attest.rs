@@ -7,12 +7,13 @@ use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::keys::SecretKey;
 use crate::repository::audit::{self, Act};
-use crate::repository::channel::ChannelLog;
+use crate::repository::channel::{self, ChannelLog};
 use crate::repository::edit::named;
-use crate::repository::store::Claim;
+use crate::repository::roots::Roots;
+use crate::repository::store::{Claim, Store};
 use crate::repository::trust::Recognized;
 use bistable_format::attestation::Attestation;
-use bistable_format::{Envelope, Extensions, Head, repository as names};
+use bistable_format::{Envelope, Extensions, Head, Key, repository as names};
 use std::path::PathBuf;
 
 /// Arguments of `attest`.
@@ -43,8 +44,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let (key, who) = (SecretKey::read(&args.key)?, args.by.name()?);
     let store = args.place.open_to_write()?;
     let Recognized { roots, known, .. } = args.pinned.recognize(&store)?;
-    let channel = known.newest(&ChannelLog::new(&store, &roots, &args.channel))?.channel;
-    let offer = args.which.selector().find(&channel)?;
+    let offering = known.newest(&ChannelLog::new(&store, &roots, &args.channel))?.channel;
+    let offer = args.which.selector().find(&offering)?;
     let repository = roots.newest().root.repository();
     let word = Attestation {
         head: Head::new(repository, &offer.constraints.product),
@@ -83,6 +84,11 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let since = audit::timestamp(at);
     let act = Act { who, verb: "attest".into(), about };
     audit::append_once(&store, &HostClock, &act, |record| record.at >= since)?;
+    let demands = demands(&store, &roots)?;
+    let is_it = |(_, kind, by): &&Demand| *kind == args.kind && by.id() == key.public().id();
+    let demanded_by: Vec<String> =
+        demands.iter().filter(is_it).map(|(channel, ..)| channel.clone()).collect();
+    let unasked = if demanded_by.is_empty() { unasked(&demands) } else { String::new() };
     let text = if new { "attested" } else { "attested before" };
     out.result(
         Answer::Attested(Attested {
@@ -92,7 +98,35 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             kind: args.kind.clone(),
             file: path,
             new,
+            demanded_by,
         }),
-        &format!("{text}: {} of {name}\n", args.kind),
+        &format!("{text}: {} of {name}\n{unasked}", args.kind),
     )
+}
+
+/// What a channel's gates demand, and of which key.
+type Demand = (String, String, Key);
+
+/// What all channels demand.
+fn demands(store: &Store, roots: &Roots) -> Result<Vec<Demand>, Error> {
+    let mut all = Vec::new();
+    for name in channel::names(store)? {
+        // What can't be read lets nothing in, and `promote` into it says why.
+        let Ok(file) = ChannelLog::new(store, roots, name.as_str()).newest() else { continue };
+        all.extend(file.channel.gates.attestations.into_iter().map(|(kind, key)| (name.clone(), kind, key)));
+    }
+    Ok(all)
+}
+
+/// A warning that the attestation opens no gate: a word or a key that is mistaken shows here, and not when somebody promotes.
+fn unasked(demands: &[Demand]) -> String {
+    let of = |(channel, kind, key): &Demand| {
+        format!("{channel} demands \"{kind}\" by key {:.4} ({})", key.id(), key.label)
+    };
+    match demands.iter().map(of).collect::<Vec<_>>() {
+        none if none.is_empty() => {
+            "warning: no channel's gates demand any attestation: `bistable-image channel gates` makes one do so\n".into()
+        }
+        some => format!("warning: no channel's gates demand this of this key; {}\n", some.join(", ")),
+    }
 }

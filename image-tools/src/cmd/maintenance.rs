@@ -2,19 +2,21 @@
 use super::Out;
 use super::place::{Actor, Place};
 use super::write_args::WriteArgs;
-use crate::answer::{self, Answer, GoneDelta, GoneRelease, Pruned, Skipped, Synced};
+use crate::answer::{self, Answer, GoneDelta, GoneRelease, Pruned, Skipped, StayingRelease, Synced};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::fsck::{Depth, Repaired, fsck, repair};
 use crate::repository::inventory::Inventory;
-use crate::repository::prune::{self, DeltaGoes, Files, Goes, Policy, plan};
+use crate::repository::prune::{self, DeltaGoes, Files, Goes, Policy, Stays, plan};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
 use crate::repository::sync::{Copying, Extent, sync};
 use crate::repository::usage::{Severity, Usage};
 use crate::repository::words::seconds;
 use crate::size::{Bytes, Count};
+use bistable_format::Digest;
 use bistable_format::text::printable;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Arguments of `prune`.
@@ -122,6 +124,19 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
         };
         let _ = writeln!(text, "delta to {target} from {base}  frees {frees}  {why}");
     }
+    let stay: Vec<StayingRelease> = plan
+        .stay
+        .iter()
+        .filter_map(|(id, why)| Some((inventory.releases.get(id)?, stays(*why))))
+        .map(|(held, why)| StayingRelease {
+            product: held.entry.product.clone(),
+            component: held.entry.component.clone(),
+            version: held.entry.version.to_string(),
+            release: held.entry.identity.to_string(),
+            why: why.0.into(),
+        })
+        .collect();
+    text.push_str(&staying(&plan.stay));
     let deltas = plan.deltas.iter().map(|delta| GoneDelta {
         release: delta.target.to_string(),
         base: delta.base.to_string(),
@@ -175,6 +190,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     let answer = Answer::Pruned(Box::new(Pruned {
         dry_run: args.dry_run,
         releases: going,
+        stay,
         deltas: deltas.collect(),
         bytes_before: plan.bytes[0],
         bytes_after: after,
@@ -188,6 +204,28 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     }));
     // A dry run does nothing that a webhook could report.
     if args.dry_run { out.result(answer, &text) } else { session.result(out, "prune", answer, &text) }
+}
+
+/// Why a release stays: for programs, and for people.
+const fn stays(why: Stays) -> (&'static str, &'static str) {
+    match why {
+        Stays::Offered => ("offered", "on offer (`bistable-image retire` takes old ones off)"),
+        Stays::Pinned => ("pinned", "pinned"),
+        Stays::Rollback => ("rollback", "the way back"),
+        Stays::Newest => ("newest", "among the newest (--keep)"),
+        Stays::Bound => ("bound", "brought along by an image that stays"),
+        Stays::NoReason => ("no-reason", "neither too old (--older-than) nor in the way (--max-size)"),
+    }
+}
+
+/// A line on what stays, and why; nothing if nothing stays.
+fn staying(all: &[(Digest, Stays)]) -> String {
+    let mut counts: BTreeMap<Stays, usize> = BTreeMap::new();
+    for (_, why) in all {
+        *counts.entry(*why).or_default() += 1;
+    }
+    let words: Vec<String> = counts.iter().map(|(why, n)| format!("{n} {}", stays(*why).1)).collect();
+    if words.is_empty() { String::new() } else { format!("stay: {}\n", words.join(", ")) }
 }
 
 pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {

@@ -25,6 +25,7 @@ pub(crate) mod promote;
 pub(crate) mod publish;
 mod release_args;
 pub(crate) mod repo;
+pub(crate) mod retire;
 pub(crate) mod root;
 pub(crate) mod search;
 pub(crate) mod site;

@@ -5,7 +5,8 @@ use crate::answer::{Answer, Withdrew, sequence};
 use crate::error::Error;
 use crate::repository::channel::{ChannelFile, ChannelLog, names};
 use crate::repository::edit::{EditError, named, stranded, withdraw};
-use bistable_format::Digest;
+use crate::repository::manifest;
+use bistable_format::{Channel, Digest, Offer};
 
 /// Arguments of `withdraw`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,10 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let about = named(&offer);
     let others = others(&session, &args.channel, &offer.identity);
     let channel = &args.channel;
+    let images = match &committed {
+        Some(committed) => bringers(&session, &committed.file.channel, &offer.identity),
+        None => Vec::new(),
+    };
     let mut text = match nowhere.as_slice() {
         [] => {
             format!(
@@ -57,6 +62,12 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             boards.join(", ")
         ),
     };
+    for image in &images {
+        text.push_str(&format!(
+            "warning: {image} brings it along: no device can install that from {channel} any more; publish an image that \
+             brings another version, and withdraw that one\n"
+        ));
+    }
     for other in &others {
         text.push_str(&format!(
             "note: {other} still offers it: `bistable-image withdraw {other} {} --reason …`\n",
@@ -72,11 +83,19 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
             withdrawn: about,
             reason: args.reason.clone(),
             boards_without_offer: nowhere,
+            images_without_component: images,
             still_offered_in: others,
             sequence: sequence(committed.as_ref()),
         }),
         &text,
     )
+}
+
+/// The images on offer that bring a component's release along. What can't be read is left out: the withdrawal stands.
+fn bringers(session: &Session, channel: &Channel, identity: &Digest) -> Vec<String> {
+    let brought = manifest::brought(&session.store, &session.roots, channel).unwrap_or_default();
+    let brings = |offer: &&Offer| brought.get(&offer.identity).is_some_and(|all| all.contains(identity));
+    channel.offers.iter().filter(brings).map(named).collect()
 }
 
 /// The other channels that offer a release. What can't be read is left out: the withdrawal stands.

@@ -41,7 +41,7 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("AWS_*", "access to a repository at s3://"),
 ];
 
-const EXAMPLES: [(&str, &str, &str); 25] = [
+const EXAMPLES: [(&str, &str, &str); 26] = [
     ("bistable-image", "bistable-image key new --out release", "make a key"),
     (
         "bistable-image",
@@ -137,6 +137,11 @@ const EXAMPLES: [(&str, &str, &str); 25] = [
         "bistable-image-withdraw",
         "bistable-image withdraw production 1.1.0 --reason fan-stops --key channel.key",
         "withdraw a bad release",
+    ),
+    (
+        "bistable-image-retire",
+        "bistable-image retire staging --keep 5 --key channel.key",
+        "offer only the newest five of each image and component",
     ),
     ("bistable-image-search", "bistable-image search --board pi4 --since 2026-11-01", "find releases"),
     ("bistable-image-fsck", "bistable-image fsck --deep --repair", "check and repair a repository"),

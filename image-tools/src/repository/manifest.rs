@@ -1,10 +1,13 @@
 //! What a release consists of in a repository: the signed release, two chunk lists, two volumes' data, and what an OCI
 //! image layout has besides.
+use super::edit::Brought;
 use super::hashing_reader::HashingReader;
 use super::roots::Roots;
 use super::store::{Store, StoreError};
 use bistable_format::bundle::{EMPTY, Frame, blob_digest};
-use bistable_format::{Digest, Envelope, Release, Role, TrustError, release, repository as names};
+use bistable_format::{
+    Channel, Digest, Envelope, Offer, Release, Role, TrustError, release, repository as names,
+};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -96,6 +99,21 @@ pub fn read(store: &Store, roots: &Roots, digest: &Digest) -> Result<Stored, Man
         Ok(release) => Ok(Stored { release, identity: release::identity(&signed), signed }),
         Err(source) => Err(ManifestError::Untrusted { place, path, source }),
     }
+}
+
+/// What the images that a channel offers bring along. Nothing is read if it offers no component.
+///
+/// # Errors
+/// See [`ManifestError`].
+pub fn brought(store: &Store, roots: &Roots, channel: &Channel) -> Result<Brought, ManifestError> {
+    let mut brought = Brought::new();
+    let (components, images): (Vec<&Offer>, Vec<&Offer>) =
+        channel.offers.iter().partition(|offer| offer.constraints.component.is_some());
+    for image in images.into_iter().filter(|_| !components.is_empty()) {
+        let bound = read(store, roots, &image.release)?.release.bound;
+        brought.insert(image.identity, bound.iter().map(|bound| bound.identity).collect());
+    }
+    Ok(brought)
 }
 
 /// All blobs that are there, whatever names them, with their bytes.

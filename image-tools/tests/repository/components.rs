@@ -233,7 +233,13 @@ fn an_image_is_published_after_what_it_brings_along() {
 
     // The image stays, and so does what it needs, however old.
     publish(&life, &component(&life, "2.1.0", "b", &[]));
-    life.acts(&["withdraw", "staging", "core 2.0.0", "--reason", "slow"], 0);
+    let (_, needed) = life.acts(&["retire", "staging", "core 2.0.0"], 6);
+    assert!(needed.contains("stays on offer in channel staging: hub 3.0.0 brings it along"), "{needed}");
+    let (gone, _) = life.acts(&["withdraw", "staging", "core 2.0.0", "--reason", "slow"], 0);
+    assert!(
+        gone.contains("warning: hub 3.0.0 brings it along: no device can install that from staging"),
+        "{gone}"
+    );
     let (withdrawn, _) = image("3.2.0", "core=2.0.0", 2);
     assert!(withdrawn.contains("it was withdrawn"), "{withdrawn}");
     life.acts(&["withdraw", "production", "core 2.0.0", "--reason", "slow"], 0);

@@ -30,6 +30,7 @@ mod publish;
 mod races;
 mod remembered;
 mod repair;
+mod retire;
 mod scale;
 mod site;
 mod store;

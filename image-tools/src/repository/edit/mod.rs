@@ -7,14 +7,20 @@
 //! | `selector` | what a person calls a release |
 //! | `rollout` | waves, canaries, pause, resume, halt |
 //! | `withdraw` | releases that turned out bad, that are kept, that no device may skip |
+//! | `retire` | releases that are good and old |
+//! | `need` | why an offer has to stay |
+mod need;
 mod offer;
+mod retire;
 mod rollout;
 mod selector;
 #[cfg(test)]
 mod tests;
 mod withdraw;
 
+pub use need::Need;
 pub use offer::{Attested, Promotion, carries, promote, publish, raises_security};
+pub use retire::{Brought, Retired, retire, retire_all_but};
 pub use rollout::{Change, change};
 pub use selector::Selector;
 pub use withdraw::{barrier, pin, stranded, unpin, withdraw};
@@ -109,6 +115,16 @@ pub enum EditError {
         channel: String,
         /// Offers in it.
         offers: usize,
+    },
+    /// A device could miss it.
+    #[error("{release} stays on offer in channel {channel}: {why}")]
+    Needed {
+        /// The channel.
+        channel: String,
+        /// The release.
+        release: String,
+        /// Why.
+        why: Need,
     },
     /// Too young to be promoted.
     #[error("{release} has been in channel {channel} for {} of the {} that channel {into} demands; it may come in {}",

@@ -1,4 +1,5 @@
 //! Publish and promote.
+use super::need::need;
 use super::{EditError, ROOM, named, not_offered, whole, withdrawn};
 use bistable_format::{
     Channel, Digest, KeyId, Offer, Release,
@@ -218,7 +219,7 @@ pub fn raises_security(channel: &Channel, offer: &Offer) -> Result<(), EditError
 
 /// Whether the channel has what a release needs: a version to run before it, and, of the product's image and components, and of
 /// other products, as far as the channel offers them, one that fits. What else a device has is unknown here.
-fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
+pub(super) fn satisfiable(channel: &Channel, offer: &Offer) -> Result<(), EditError> {
     let failed = |problem: String| {
         Err(EditError::Unsatisfiable { channel: channel.name.clone(), release: named(offer), problem })
     };
@@ -276,13 +277,17 @@ fn list(offers: &[&Offer]) -> String {
     versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// Newer releases, offered to everyone, that an offer needs before it makes room: the newest stays, and the one before, which
+/// devices go back to.
+const KEPT_FOR_ROOM: usize = 2;
+
 /// Add an offer. The releases that a channel offers at a time are limited in number and bytes: the oldest that is not needed goes. It
 /// stays in the catalog.
 fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
     let coming = offer.identity;
     channel.offers.push(offer);
     while channel.offers.len() > limits::OFFERS || channel.payload_bytes() > ROOM {
-        let goes = |o: &&Offer| o.identity != coming && !is_needed(channel, o, now);
+        let goes = |o: &&Offer| o.identity != coming && need(channel, o, now, KEPT_FOR_ROOM).is_none();
         let oldest = channel.offers.iter().filter(goes).min_by(|a, b| {
             a.since
                 .cmp(&b.since)
@@ -295,38 +300,4 @@ fn add(channel: &mut Channel, offer: Offer, now: u64) -> Result<(), EditError> {
         channel.offers.retain(|o| o.identity != oldest);
     }
     Ok(())
-}
-
-/// Whether an offer has to stay.
-fn is_needed(channel: &Channel, offer: &Offer, now: u64) -> bool {
-    let mine = &offer.constraints;
-    let serves = |o: &Offer| mine.boards.iter().all(|b| o.constraints.boards.contains(b));
-    let others = || {
-        channel
-            .offers
-            .iter()
-            .filter(|o| o.identity != offer.identity && o.constraints.subject() == mine.subject())
-    };
-    let newer = |o: &Offer| is_newer(&o.constraints.version, &mine.version);
-    // The newest, and the one before, which devices go back to.
-    let replaced = others().filter(|o| newer(o) && serves(o) && o.rollout.is_done(now)).count() >= 2;
-    // A newer one that devices come to from this one, but from no other: from one that is as good, they come to that one as
-    // they come to this one. A requirement is one interval of versions; so whoever is between the two meets it, too.
-    let only_way = |to: &Offer| {
-        let required = to.constraints.requires.running.as_ref().filter(|r| meets(r, &mine.version));
-        let is_as_good = |o: &Offer| {
-            let running = &o.constraints.requires.running;
-            serves(o)
-                && o.rollout.is_done(now)
-                && is_newer(&to.constraints.version, &o.constraints.version)
-                && required.is_some_and(|r| meets(r, &o.constraints.version))
-                && (running.is_none() || *running == mine.requires.running)
-        };
-        required.is_some() && !others().any(is_as_good)
-    };
-    offer.passage == Passage::Barrier
-        || channel.pins.contains(&offer.identity)
-        || !offer.rollout.is_done(now)
-        || !replaced
-        || others().any(|o| newer(o) && only_way(o))
 }

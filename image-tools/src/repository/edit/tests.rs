@@ -489,6 +489,98 @@ fn room_is_made_by_the_oldest_that_is_not_needed() {
     assert_eq!(gone(others, next(), &[]), Ok(2));
 }
 
+#[test]
+fn what_a_device_could_miss_is_not_retired() {
+    let hub = |versions: &[&str]| versions.iter().map(|v| offer("hub", v)).collect::<Vec<_>>();
+    let four = || with("staging", &hub(&["1.0.0", "1.1.0", "1.2.0", "1.3.0"]));
+    let oldest = |channel: &Channel, brought: &Brought| {
+        let id = channel.offers.iter().min_by_key(|o| o.constraints.version.clone()).unwrap().identity;
+        match tried(channel, |c| retire(c, &id, brought, NOW + HOUR)) {
+            Ok(after) => Ok(versions(&after)),
+            Err(EditError::Needed { why, .. }) => Err(why),
+            Err(e) => panic!("{e}"),
+        }
+    };
+    let none = Brought::new();
+    assert_eq!(oldest(&four(), &none).unwrap(), ["1.1.0", "1.2.0", "1.3.0"]);
+    let with_change = |change: &dyn Fn(&mut Channel)| {
+        let mut there = four();
+        change(&mut there);
+        oldest(&there, &none)
+    };
+    let ten_percent = || vec![Wave { at: NOW, over: 0, share: 10 }].into();
+    assert_eq!(with_change(&|c| c.offers[0].passage = Passage::Barrier), Err(Need::Barrier));
+    assert_eq!(with_change(&|c| c.pins.push(c.offers[0].identity)), Err(Need::Pinned));
+    assert_eq!(with_change(&|c| c.offers[0].rollout.waves = ten_percent()), Err(Need::RollingOut));
+    assert_eq!(with_change(&|c| c.offers[0].rollout.pace = RolloutState::Halted), Err(Need::RollingOut));
+    let newest = || Err(Need::Newest { boards: vec!["pi4".into()] });
+    assert_eq!(with_change(&|c| c.offers.truncate(1)), newest());
+    assert_eq!(
+        with_change(&|c| c.offers.iter_mut().skip(1).for_each(|o| o.rollout.waves = ten_percent())),
+        newest()
+    );
+    assert_eq!(
+        with_change(&|c| c.offers.iter_mut().skip(1).for_each(|o| o.constraints.boards = vec!["pi5".into()])),
+        newest()
+    );
+    // Whoever is on an older one comes to the newest from here only.
+    let mut through = four();
+    through.offers[3].constraints.requires.running = Some("=1.0.0".parse().unwrap());
+    assert_eq!(oldest(&through, &none), Err(Need::OnlyWay { to: "hub 1.3.0".into() }));
+
+    // Components: an image that brings one along, and a release that takes no newer one.
+    let core = |version| of_component("core", version);
+    let mut parts =
+        with("staging", &[core("0.1.0"), core("0.2.0"), offer("hub", "1.0.0"), offer("hub", "1.1.0")]);
+    let (image, first) = (parts.offers[3].identity, parts.offers[0].identity);
+    let brings = |image| Brought::from([(image, vec![first])]);
+    assert_eq!(oldest(&parts, &brings(image)), Err(Need::Bound { by: "hub 1.1.0".into() }));
+    assert!(oldest(&parts, &brings(Digest::of(b"an image that is not on offer"))).is_ok());
+    parts.offers[3].constraints.requires.components = vec![("core".into(), "^0.1".parse().unwrap())];
+    assert_eq!(oldest(&parts, &none), Err(Need::Required { by: "hub 1.1.0".into() }));
+    // Already so before: nothing gets worse.
+    parts.offers[3].constraints.requires.components = vec![("core".into(), "^7".parse().unwrap())];
+    assert!(oldest(&parts, &none).is_ok());
+}
+
+#[test]
+fn all_but_the_newest_are_retired() {
+    let there = with("staging", &["1.0.0", "1.1.0", "1.2.0", "1.3.0"].map(|v| offer("hub", v)));
+    let all = Selector::default();
+    let names = |retired: &Retired| retired.gone.iter().map(named).collect::<Vec<_>>();
+    for (keep, gone, left) in [
+        (1, &["hub 1.0.0", "hub 1.1.0", "hub 1.2.0"][..], &["1.3.0"][..]),
+        (3, &["hub 1.0.0"], &["1.1.0", "1.2.0", "1.3.0"]),
+        (4, &[], &["1.0.0", "1.1.0", "1.2.0", "1.3.0"]),
+        (0, &["hub 1.0.0", "hub 1.1.0", "hub 1.2.0"], &["1.3.0"]),
+    ] {
+        let mut after = there.clone();
+        let retired = retire_all_but(&mut after, &all, keep, &Brought::new(), NOW + HOUR).unwrap();
+        assert_eq!(
+            (names(&retired), versions(&after)),
+            (gone.iter().map(ToString::to_string).collect(), left.iter().map(ToString::to_string).collect()),
+            "{keep}"
+        );
+    }
+    // The one before, which is needed, is named; an image goes before the component that it brings along.
+    let mut parts = there.clone();
+    parts.offers[1].passage = Passage::Barrier;
+    let core = ["0.1.0", "0.2.0"].map(|version| of_component("core", version));
+    let brought = Brought::from([(parts.offers[0].identity, vec![core[0].identity])]);
+    parts.offers.extend(core);
+    let retired = retire_all_but(&mut parts, &all, 1, &brought, NOW + HOUR).unwrap();
+    assert_eq!(names(&retired), ["hub 1.0.0", "hub 1.2.0", "hub/core 0.1.0"]);
+    assert_eq!(
+        retired.stay.iter().map(|(o, why)| (named(o), why.clone())).collect::<Vec<_>>(),
+        [("hub 1.1.0".into(), Need::Barrier)]
+    );
+    let other = Selector::new("radio");
+    assert!(matches!(
+        retire_all_but(&mut parts, &other, 1, &brought, NOW),
+        Err(EditError::NotOffered { .. })
+    ));
+}
+
 /// Large releases take each other's room before the channel has too many.
 #[test]
 fn room_is_counted_in_bytes_too() {

@@ -33,7 +33,7 @@ pub enum Goes {
 }
 
 /// Why a release stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stays {
     /// A channel offers it.
     Offered,

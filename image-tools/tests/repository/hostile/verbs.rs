@@ -113,6 +113,7 @@ pub(super) const TRIES: &[Try] = &[
     signs("channel pin", &["staging", "1.1.0"]),
     signs("channel unpin", &["staging", "1.1.0"]),
     signs("channel barrier", &["staging", "1.2.0"]),
+    signs("retire", &["staging", "--keep", "2", "--dry-run"]),
     signs("withdraw", &["staging", "1.1.0", "--reason", "too hot"]),
     signs("prune", &["--keep", "1", "--older-than", "1s"]),
     reads("repo root", &["{2.root}"]),
