@@ -7,7 +7,7 @@ use crate::delta::{ApplyError, DeltaError, VerifyDeltaError};
 use crate::fetch::FetchError;
 use crate::flash::{FlashError, Unfit, WriteError};
 use crate::inspect::InspectError;
-use crate::keys::KeyError;
+use crate::keys::{KeyError, LockError};
 use crate::output::OutputError;
 use crate::repository::StoreError;
 use crate::repository::audit::AuditError;
@@ -207,7 +207,11 @@ impl Error {
             Error::Root(RootError::NoKey { .. } | RootError::Weak(_)) | Error::Build(BuildError::NoKey) => {
                 Exit::Usage
             }
-            Error::Key(KeyError::Label { .. }) => Exit::Usage,
+            Error::Key(
+                KeyError::Label { .. }
+                | KeyError::Passphrase(_)
+                | KeyError::Locked { source: LockError::Empty, .. },
+            ) => Exit::Usage,
             Error::Verify(VerifyError::Bundle { source, .. })
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),

@@ -1,6 +1,6 @@
 //! What a file says, without or with a root to hold it against.
 use crate::bundle::{BundleError, DeltaReader, Reader};
-use crate::keys::{self, KeyFileKind, SecretKey};
+use crate::keys::{self, KeyFileKind};
 use crate::{output, root};
 use bistable_format::bundle::LAYOUT_NAME;
 use bistable_format::{
@@ -169,7 +169,7 @@ pub fn inspect(path: &Path, trusted: Option<&Root>) -> Result<Inspected, Inspect
     if let Some(kind) = keys::looks_like(start) {
         let content = match kind {
             KeyFileKind::Public => Content::PublicKey(keys::read_public(path)?),
-            KeyFileKind::Secret => Content::SecretKey(SecretKey::read(path)?.public()),
+            KeyFileKind::Secret => Content::SecretKey(keys::public_of_secret(path)?),
         };
         return Ok(Inspected { content, trust: Trust::NotVerified, bytes });
     }

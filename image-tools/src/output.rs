@@ -9,6 +9,8 @@ use tempfile::NamedTempFile;
 
 /// What a file with a secret key begins with.
 pub(crate) const SECRET_HEAD: &str = "BISTABLE SECRET KEY 1";
+/// The first line of a secret key with a passphrase.
+pub(crate) const LOCKED_HEAD: &str = "BISTABLE ENCRYPTED SECRET KEY 1";
 
 /// What to do when the output is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -296,7 +298,9 @@ fn remove_leftovers(folder: &Path, begin: &str, end: &str) {
 
 /// Whether a secret key lies there: such a file is never replaced.
 fn is_secret(path: &Path) -> bool {
-    read_limited(path, 1024).is_ok_and(|bytes| bytes.starts_with(SECRET_HEAD.as_bytes()))
+    let is_one =
+        |bytes: Vec<u8>| [SECRET_HEAD, LOCKED_HEAD].iter().any(|head| bytes.starts_with(head.as_bytes()));
+    read_limited(path, 1024).is_ok_and(is_one)
 }
 
 #[cfg(test)]

@@ -70,17 +70,20 @@ pub struct KeyMade {
     pub label: String,
     /// What it is for.
     pub kind: KeyKind,
+    /// Whether the secret half has a passphrase.
+    pub passphrase: bool,
 }
 
 impl KeyMade {
     /// In these files.
-    pub(crate) fn new(files: &KeyFiles, key: &Key) -> KeyMade {
+    pub(crate) fn new(files: &KeyFiles, key: &Key, passphrase: bool) -> KeyMade {
         KeyMade {
             secret: path_text(&files.secret),
             public: path_text(&files.public),
             id: key.id().to_string(),
             label: key.label.clone(),
             kind: key.kind.into(),
+            passphrase,
         }
     }
 }

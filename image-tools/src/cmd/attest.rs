@@ -118,7 +118,7 @@ fn demands(store: &Store, roots: &Roots) -> Result<Vec<Demand>, Error> {
     Ok(all)
 }
 
-/// A warning that the attestation opens no gate: a word or a key that is mistaken shows here, and not when somebody promotes.
+/// A warning that the attestation opens no gate: a mistaken word or key shows here, and not first at `promote`.
 fn unasked(demands: &[Demand]) -> String {
     let of = |(channel, kind, key): &Demand| {
         format!("{channel} demands \"{kind}\" by key {:.4} ({})", key.id(), key.label)

@@ -206,7 +206,7 @@ pub(crate) fn prune(args: &Prune, out: Out) -> Result<(), Error> {
     if args.dry_run { out.result(answer, &text) } else { session.result(out, "prune", answer, &text) }
 }
 
-/// Why a release stays: for programs, and for people.
+/// Why a release stays: the word in JSON, and the one in text.
 const fn stays(why: Stays) -> (&'static str, &'static str) {
     match why {
         Stays::Offered => ("offered", "on offer (`bistable-image retire` takes old ones off)"),

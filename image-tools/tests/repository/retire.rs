@@ -45,7 +45,11 @@ fn a_channel_offers_only_what_devices_need() {
     assert_eq!(rest["retired"], json!(["hub 1.1.0", "hub 1.4.0"]));
     assert_eq!(rest["needed"][0]["release"], "hub 1.2.0");
     assert_eq!(offered(), ["1.2.0", "1.5.0"]);
-    assert!(life.ok(&["audit"]).contains("retire  hub 1.1.0, hub 1.4.0"), "{}", life.ok(&["audit"]));
+    let audit = life.ok(&["audit"]);
+    assert!(
+        audit.lines().any(|line| line.contains("  retire ") && line.ends_with("  hub 1.1.0, hub 1.4.0")),
+        "{audit}"
+    );
     assert_eq!(life.json(&["search", "--state", "past"])["releases"].as_array().unwrap().len(), 3);
 
     // It is good, and comes back like any other; and what is offered no more may be deleted.

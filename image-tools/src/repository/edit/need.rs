@@ -46,7 +46,7 @@ pub enum Need {
     },
 }
 
-/// Why an offer has to stay, if so many newer ones have to be offered to everyone in its place.
+/// Why an offer has to stay, if it may go once `newer_ones` newer releases are offered to everyone in its place.
 pub(super) fn need(channel: &Channel, offer: &Offer, now: u64, newer_ones: usize) -> Option<Need> {
     let mine = &offer.constraints;
     let serves = |o: &Offer| mine.boards.iter().all(|b| o.constraints.boards.contains(b));

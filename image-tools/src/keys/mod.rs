@@ -7,12 +7,18 @@
 //! kind: production              kind: production
 //! secret: <64 hex digits>       public: <64 hex digits>
 //! ```
-//! Exactly these lines, so that a damaged or foreign file is no key.
+//! Exactly these lines, so that a damaged or foreign file is no key. With a passphrase, NAME.key is another text: see [`locked`].
 //!
 //! A secret key that its group or others can read is refused, as ssh does, whoever owns it. That holds on file systems without
 //! permissions (FAT), too, where a mount shows everybody's: such a key is as readable as it looks, unless the mount hides it
 //! (`umask=077`). Demo keys are public and may be readable. What isn't a regular file, as a pipe, has no permissions to compare.
-use crate::output::{self, Access, Existing, OutputError, SECRET_HEAD};
+mod locked;
+mod passphrase;
+
+pub use locked::LockError;
+pub use passphrase::{PassphraseError, ask, ask_new};
+
+use crate::output::{self, Access, Existing, LOCKED_HEAD, OutputError, SECRET_HEAD};
 use bistable_format::{Digest, Key, KeyKind, limits, text::is_printable};
 use ed25519_dalek::SigningKey;
 use std::fmt;
@@ -20,6 +26,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 const PUBLIC_HEAD: &str = "BISTABLE PUBLIC KEY 1";
 /// Most bytes that a key file can have.
@@ -69,6 +76,17 @@ pub enum KeyError {
     /// The system gives no randomness.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    /// The key has a passphrase.
+    #[error("{path}", path = path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Why it stays locked.
+        source: LockError,
+    },
+    /// The key has a passphrase, and none was given.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
     /// The files can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -130,20 +148,40 @@ impl SecretKey {
         Key { public: self.signing.verifying_key().to_bytes(), label: self.label.clone(), kind: self.kind }
     }
 
-    /// Read `NAME.key`.
+    /// Read `NAME.key`, and ask for its passphrase if it has one.
     ///
     /// # Errors
-    /// A file that can't be read, is no secret key, or that others can read, too.
+    /// A file that can't be read, is no secret key, or that others can read, too; a passphrase that is wrong or missing.
     pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
+        SecretKey::read_with(path, &ask)
+    }
+
+    /// Read `NAME.key`. `ask` is asked for its passphrase if it has one.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn read_with(
+        path: &Path,
+        ask: &dyn Fn(&Path) -> Result<Zeroizing<String>, PassphraseError>,
+    ) -> Result<SecretKey, KeyError> {
         let (text, mode) = read_text(path, "secret")?;
-        let (label, kind, secret) = parse(&text, SECRET_HEAD, "secret: ")
-            .map_err(|why| KeyError::Format { path: path.into(), wanted: "secret", why })?;
-        match (kind, mode) {
-            (KeyKind::Production, Some(mode)) if mode & OTHERS != 0 => {
+        let format = |why| KeyError::Format { path: path.into(), wanted: "secret", why };
+        let exposed = |kind| match mode {
+            Some(mode) if kind == KeyKind::Production && mode & OTHERS != 0 => {
                 Err(KeyError::Exposed { path: path.into(), mode })
             }
-            _ => SecretKey::from_seed(secret, &label, kind),
+            _ => Ok(()),
+        };
+        if text.starts_with(LOCKED_HEAD) {
+            let locked = locked::parse(&text).map_err(format)?;
+            exposed(locked.public.kind)?;
+            let unlocked = locked.unlock(&ask(path)?);
+            let seed = unlocked.map_err(|source| KeyError::Locked { path: path.into(), source })?;
+            return SecretKey::from_seed(*seed, &locked.public.label, locked.public.kind);
         }
+        let (label, kind, secret) = parse(&text, SECRET_HEAD, "secret: ").map_err(format)?;
+        exposed(kind)?;
+        SecretKey::from_seed(secret, &label, kind)
     }
 
     /// Write `NAME.key`, readable by its owner only, and `NAME.pub`, durably. Neither is ever overwritten.
@@ -151,6 +189,25 @@ impl SecretKey {
     /// # Errors
     /// When one of them is there already, or can't be written.
     pub fn write(&self, name: &Path) -> Result<KeyFiles, KeyError> {
+        let text = || render(SECRET_HEAD, &self.label, self.kind, "secret: ", self.signing.to_bytes());
+        self.write_as(name, || Ok(text()))
+    }
+
+    /// The same, with the secret encrypted.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write), and with an empty passphrase.
+    pub fn write_locked(&self, name: &Path, passphrase: &str) -> Result<KeyFiles, KeyError> {
+        let seed = Zeroizing::new(self.signing.to_bytes());
+        let text = || locked::lock(&self.public(), &seed, passphrase);
+        self.write_as(name, || text().map_err(|source| KeyError::Locked { path: name.into(), source }))
+    }
+
+    fn write_as(
+        &self,
+        name: &Path,
+        text: impl FnOnce() -> Result<String, KeyError>,
+    ) -> Result<KeyFiles, KeyError> {
         let with = |extension: &str| {
             let mut path = name.as_os_str().to_owned();
             path.push(extension);
@@ -162,7 +219,7 @@ impl SecretKey {
                 return Err(OutputError::KeyExists { path: path.clone() }.into());
             }
         }
-        let secret = render(SECRET_HEAD, &self.label, self.kind, "secret: ", self.signing.to_bytes());
+        let secret = Zeroizing::new(text()?);
         write_new(&files.secret, &secret, Access::Secret)?;
         write_new(&files.public, &public_text(&self.public()), Access::Public)?;
         Ok(files)
@@ -174,6 +231,19 @@ fn write_new(path: &Path, text: &str, access: Access) -> Result<(), OutputError>
         OutputError::Exists { path } => OutputError::KeyExists { path },
         other => other,
     })
+}
+
+/// The public half of `NAME.key`. Without its passphrase, if it has one: then it is what the file says.
+///
+/// # Errors
+/// As for [`SecretKey::read`].
+pub fn public_of_secret(path: &Path) -> Result<Key, KeyError> {
+    let (text, _) = read_text(path, "secret")?;
+    if !text.starts_with(LOCKED_HEAD) {
+        return Ok(SecretKey::read(path)?.public());
+    }
+    let locked = locked::parse(&text);
+    Ok(locked.map_err(|why| KeyError::Format { path: path.into(), wanted: "secret", why })?.public)
 }
 
 /// Read `NAME.pub`.
@@ -198,7 +268,7 @@ pub(crate) fn parse_public(text: &str) -> Result<Key, &'static str> {
 
 /// Whether it starts as a key file does: secret, public.
 pub(crate) fn looks_like(bytes: &[u8]) -> Option<KeyFileKind> {
-    if bytes.starts_with(SECRET_HEAD.as_bytes()) {
+    if [SECRET_HEAD, LOCKED_HEAD].iter().any(|head| bytes.starts_with(head.as_bytes())) {
         Some(KeyFileKind::Secret)
     } else if bytes.starts_with(PUBLIC_HEAD.as_bytes()) {
         Some(KeyFileKind::Public)
@@ -256,6 +326,19 @@ fn render(head: &str, label: &str, kind: KeyKind, field: &str, bytes: [u8; 32]) 
 
 fn parse(text: &str, head: &str, field: &str) -> Result<(String, KeyKind, [u8; 32]), &'static str> {
     let mut lines = text.split('\n');
+    let key = first_lines(&mut lines, head, field)?;
+    if lines.next() != Some("") || lines.next().is_some() {
+        return Err("something follows the key");
+    }
+    Ok(key)
+}
+
+/// The four lines that every key file begins with.
+fn first_lines<'a>(
+    lines: &mut impl Iterator<Item = &'a str>,
+    head: &str,
+    field: &str,
+) -> Result<(String, KeyKind, [u8; 32]), &'static str> {
     if lines.next() != Some(head) {
         return Err("its first line is not that of one");
     }
@@ -269,9 +352,6 @@ fn parse(text: &str, head: &str, field: &str) -> Result<(String, KeyKind, [u8; 3
     };
     let key = lines.next().and_then(|l| l.strip_prefix(field)).and_then(Digest::parse);
     let key = key.ok_or("its key is not 64 lower-case hexadecimal digits")?;
-    if lines.next() != Some("") || lines.next().is_some() {
-        return Err("something follows the key");
-    }
     Ok((label.into(), kind, key.0))
 }
 
