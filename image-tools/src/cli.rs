@@ -38,6 +38,8 @@ pub enum Verb {
     Import(Box<cmd::import::Args>),
     /// Show what a bundle, delta, release, root or key says
     Inspect(cmd::inspect::Args),
+    /// Add signatures to a bundle or delta: those of a new key, or of another person
+    Sign(cmd::sign::Args),
     /// Check every byte of a bundle or delta against a root
     Verify(cmd::verify::Args),
     /// Make a card image from a bundle and a root
@@ -95,7 +97,7 @@ pub enum Verb {
 /// The verbs as help shows them: the order is that of [`Verb`].
 const GROUPS: Groups<'static> = &[
     ("Keys", &["key", "root"]),
-    ("Releases", &["build", "import", "inspect", "verify", "card", "flash", "delta", "diff"]),
+    ("Releases", &["build", "import", "inspect", "sign", "verify", "card", "flash", "delta", "diff"]),
     (
         "Publish",
         &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "retire", "channel"],
@@ -167,6 +169,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Delta(args) => cmd::delta::run(&args, out),
         Verb::Diff(args) => cmd::diff::run(&args, out),
         Verb::Inspect(args) => cmd::inspect::run(&args, out),
+        Verb::Sign(args) => cmd::sign::run(&args, out),
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
         Verb::Flash(args) => cmd::flash::run(&args, out),

@@ -32,6 +32,7 @@ use crate::repository::roots::RootsError;
 use crate::repository::sync::SyncError;
 use crate::repository::trust::PinError;
 use crate::root::RootError;
+use crate::sign::SignError;
 use crate::size::Count;
 use crate::verify::VerifyError;
 use serde::Serialize;
@@ -94,6 +95,9 @@ pub enum Error {
     /// While verifying.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// While signing.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// While making a delta.
     #[error(transparent)]
     Delta(#[from] DeltaError),
@@ -212,7 +216,14 @@ impl Error {
                 | KeyError::Passphrase(_)
                 | KeyError::Locked { source: LockError::Empty, .. },
             ) => Exit::Usage,
+            Error::Sign(SignError::Already { .. }) => Exit::NothingToDo,
+            Error::Sign(SignError::OtherRepository { .. } | SignError::NotReleaseKey { .. }) => {
+                Exit::Incompatible
+            }
             Error::Verify(VerifyError::Bundle { source, .. })
+            | Error::Sign(
+                SignError::Bundle { source, .. } | SignError::Content(VerifyError::Bundle { source, .. }),
+            )
             | Error::Card(CardError::Bundle(VerifyError::Bundle { source, .. }))
             | Error::Inspect(InspectError::Bundle { source, .. }) => bundle(source),
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,

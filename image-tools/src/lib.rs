@@ -54,6 +54,7 @@ pub mod oci;
 pub mod progress;
 pub mod repository;
 pub mod root;
+pub mod sign;
 pub mod size;
 pub mod verify;
 pub mod volume;

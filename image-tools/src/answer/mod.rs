@@ -60,7 +60,7 @@ pub use upkeep::{
     Audit, AuditRepaired, AuditVerified, Fsck, GoneDelta, GoneRelease, Metrics, Problem, Pruned,
     StayingRelease,
 };
-pub use verified::{DeltaVerified, Verified};
+pub use verified::{DeltaVerified, Signed, Verified};
 
 use serde::Serialize;
 use std::path::Path;
@@ -88,6 +88,8 @@ pub enum Answer {
     Inspected(Box<Inspected>),
     /// `verify` of a bundle.
     Verified(Verified),
+    /// `sign`.
+    Signed(Box<Signed>),
     /// `verify` of a delta.
     DeltaVerified(Box<DeltaVerified>),
     /// `card`.

@@ -40,6 +40,28 @@ impl From<&verify::Verified> for Verified {
     }
 }
 
+/// A bundle or delta that got more signatures.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Signed {
+    /// The new file.
+    pub file: String,
+    /// The product that it is for.
+    pub product: String,
+    /// The component that it is a version of; null for an image.
+    pub component: Option<String>,
+    /// Its version; a delta's is the one that it makes.
+    pub version: String,
+    /// Whether it is a delta.
+    pub delta: bool,
+    /// The keys of the root that signed it.
+    pub signed_by: Vec<KeyInfo>,
+    /// What it lacks to be accepted with the root; null if nothing.
+    pub lacks: Option<String>,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
 /// A delta, every byte of which is right.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -35,6 +35,40 @@ impl<R: Read> Input for Stream<R> {
     }
 }
 
+/// What is signed in a bundle or delta, whoever signed it.
+#[derive(Debug)]
+pub(crate) struct SignedParts {
+    pub(crate) release: Release,
+    /// Its bytes.
+    pub(crate) signed: Vec<u8>,
+    /// The signed delta's bytes.
+    pub(crate) delta: Option<Vec<u8>>,
+}
+
+impl SignedParts {
+    /// All around it.
+    pub(crate) fn frame(&self) -> Frame {
+        let opened = self.delta.as_ref().and_then(|signed| Some((signed, Anyone.delta(signed).ok()?)));
+        match &opened {
+            None => Frame::new(&self.signed, &self.release),
+            Some((signed, delta)) => Frame::delta((&self.signed, &self.release), (signed, delta)),
+        }
+    }
+}
+
+/// What is signed in a bundle or delta. Its data must not be used.
+///
+/// # Errors
+/// See [`BundleError`].
+pub(crate) fn signed_parts(input: impl Read) -> Result<SignedParts, BundleError> {
+    let bundle = bundle::Reader::open(Stream(input), &Anyone, None)?;
+    Ok(SignedParts {
+        release: bundle.release().clone(),
+        signed: bundle.signed().to_vec(),
+        delta: bundle.delta().map(|(signed, _)| signed.to_vec()),
+    })
+}
+
 /// A bundle that was read up to its data.
 #[derive(Debug)]
 pub struct Reader<R> {

@@ -28,6 +28,7 @@ pub(crate) mod repo;
 pub(crate) mod retire;
 pub(crate) mod root;
 pub(crate) mod search;
+pub(crate) mod sign;
 pub(crate) mod site;
 pub(crate) mod verify;
 mod waves;

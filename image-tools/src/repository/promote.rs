@@ -40,7 +40,7 @@ pub enum PromoteError {
     Demo(#[source] TrustError),
     /// No device would take it.
     #[error(
-        "{release} would be refused by every device; if its key is not in the newest root any more, build it from the same files again (with the root that it carries as usr/share/bistable/root.root), with a key that is and the same SOURCE_DATE_EPOCH, and publish that, or else build a new version"
+        "{release} would be refused by every device; if its key is not in the newest root any more, sign its bundle with one that is (`bistable-image sign`) and publish that, or else build a new version"
     )]
     Untrusted {
         /// The release.

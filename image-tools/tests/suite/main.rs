@@ -24,5 +24,6 @@ mod import_github;
 mod import_oci;
 mod passphrase;
 mod saved_image;
+mod sign;
 mod tools;
 mod trust;
