@@ -46,6 +46,8 @@ pub enum Verb {
     Card(cmd::card::Args),
     /// Write a card image onto a card, and read it back
     Flash(cmd::flash::Args),
+    /// Install a release on one device over ssh, and follow it to its verdict
+    Deploy(Box<cmd::deploy::Args>),
     /// Make a delta: how a release is made from the one that devices run
     Delta(cmd::delta::Args),
     /// Show which files cost most in an update from one bundle to another
@@ -97,7 +99,10 @@ pub enum Verb {
 /// The verbs as help shows them: the order is that of [`Verb`].
 const GROUPS: Groups<'static> = &[
     ("Keys", &["key", "root"]),
-    ("Releases", &["build", "import", "inspect", "sign", "verify", "card", "flash", "delta", "diff"]),
+    (
+        "Releases",
+        &["build", "import", "inspect", "sign", "verify", "card", "flash", "deploy", "delta", "diff"],
+    ),
     (
         "Publish",
         &["repo", "publish", "deltas", "attest", "promote", "rollout", "withdraw", "retire", "channel"],
@@ -173,6 +178,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Verify(args) => cmd::verify::run(&args, out),
         Verb::Card(args) => cmd::card::run(args, out),
         Verb::Flash(args) => cmd::flash::run(&args, out),
+        Verb::Deploy(args) => cmd::deploy::run(&args, out),
         Verb::Repo(verb) => cmd::repo::run(&verb, out),
         Verb::Channel(verb) => cmd::channel::run(&verb, out),
         Verb::Attest(args) => cmd::attest::run(&args, out),

@@ -4,6 +4,7 @@ use crate::build::BuildError;
 use crate::bundle::BundleError;
 use crate::card::CardError;
 use crate::delta::{ApplyError, DeltaError, VerifyDeltaError};
+use crate::deploy::{DeployError, GaveUp, Verdict};
 use crate::fetch::FetchError;
 use crate::flash::{FlashError, Unfit, WriteError};
 use crate::inspect::InspectError;
@@ -56,19 +57,25 @@ pub enum Exit {
     Untrusted = 5,
     /// Things don't fit together: a slot too small for an image.
     Incompatible = 6,
+    /// A device's self-test failed.
+    SelfTest = 7,
+    /// A device's health check failed.
+    Health = 8,
     /// Not now: a gate opens later, a server can't be reached or asks to be left alone.
     TryLater = 75,
 }
 
 impl Exit {
     /// All of them.
-    pub const ALL: [Exit; 7] = [
+    pub const ALL: [Exit; 9] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
         Exit::NothingToDo,
         Exit::Untrusted,
         Exit::Incompatible,
+        Exit::SelfTest,
+        Exit::Health,
         Exit::TryLater,
     ];
 }
@@ -110,6 +117,9 @@ pub enum Error {
     /// While making a card.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// While bringing a release onto a device.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
     /// While writing a card.
     #[error(transparent)]
     Flash(#[from] FlashError),
@@ -229,6 +239,7 @@ impl Error {
             Error::Inspect(InspectError::Untrusted { .. }) => Exit::Untrusted,
             Error::Fetch(e) => fetch(e),
             Error::Flash(e) => flash(e),
+            Error::Deploy(e) => deploy(e),
             Error::Stored { source, .. } => base(source),
             Error::Delta(e) => delta(e),
             Error::VerifyDelta(e) => verify_delta(e),
@@ -319,6 +330,25 @@ fn fetch(error: &FetchError) -> Exit {
         | FetchError::Tag { .. }
         | FetchError::Assets { .. } => Exit::Usage,
         FetchError::NoRelease { .. } => Exit::NothingToDo,
+        _ => Exit::Failed,
+    }
+}
+
+fn deploy(error: &DeployError) -> Exit {
+    match error {
+        DeployError::Runs { .. } => Exit::NothingToDo,
+        DeployError::OtherProduct { .. } | DeployError::OtherBoard { .. } => Exit::Incompatible,
+        DeployError::Unreachable { .. } | DeployError::TimedOut { .. } => Exit::TryLater,
+        // As the device's own program ends.
+        DeployError::Refused { failure, .. } => {
+            Exit::ALL.into_iter().find(|exit| *exit as u8 == failure.exit).unwrap_or(Exit::Failed)
+        }
+        DeployError::NotKept { verdict: Verdict::GaveUp(GaveUp { step, .. }), .. } => match step.as_str() {
+            "self-test" => Exit::SelfTest,
+            "health" => Exit::Health,
+            _ => Exit::Failed,
+        },
+        DeployError::NotKept { .. } => Exit::TryLater,
         _ => Exit::Failed,
     }
 }

@@ -23,6 +23,7 @@
 //! | [`mod@inspect`] | what a file says, whether one trusts it or not |
 //! | [`card`] | a flashable card image with its block map |
 //! | [`flash`] | a card image written onto a disk |
+//! | [`mod@deploy`] | a release sent to one device, and its verdict |
 //! | [`repository`] | releases and channels in a directory or bucket |
 //! | [`progress`] | how far the work is |
 //! | [`answer`] | what each verb answers; the JSON schemas are published from these types |
@@ -43,6 +44,7 @@ pub mod bundle;
 pub mod card;
 pub mod cli;
 pub mod delta;
+pub mod deploy;
 pub mod disk;
 mod error;
 pub mod fetch;

@@ -32,6 +32,8 @@ pub enum Stage {
     WriteCard,
     /// Reading back what was written to a card. Counts the same bytes.
     ReadBack,
+    /// Sending a bundle to a device, which installs it meanwhile. Counts its bytes.
+    Send,
 }
 
 impl Stage {
@@ -52,6 +54,7 @@ impl Stage {
             Stage::CheckImage => "check image".into(),
             Stage::WriteCard => "write card".into(),
             Stage::ReadBack => "read back".into(),
+            Stage::Send => "send".into(),
         }
     }
 }

@@ -81,7 +81,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "bundle",
             "verify",
             "delta",
-            "card flash inspect repository sign",
+            "card deploy flash inspect repository sign",
             "error",
             "answer manual",
             "cmd",

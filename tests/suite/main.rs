@@ -39,6 +39,7 @@ mod delta_draft;
 mod delta_random;
 mod delta_source;
 mod demands;
+mod deploy;
 mod draft;
 #[cfg(target_os = "linux")]
 mod environment;

@@ -7,6 +7,7 @@
 //! | `key`, `root` | of keys and roots |
 //! | `made` | of what `build` and `card` make |
 //! | `delta` | of deltas |
+//! | `deploy` | of a release on one device |
 //! | `flash` | of cards that are written |
 //! | `inspected`, `verified` | of files that are looked at |
 //! | `release` | of releases that are found |
@@ -17,6 +18,7 @@
 mod change;
 mod channel;
 mod delta;
+mod deploy;
 mod document;
 mod flash;
 mod inspected;
@@ -40,6 +42,7 @@ pub use channel::{Channel, Channels, Demand, Gates, Offer, Withdrawal};
 pub use delta::{
     Base, DeltaMade, DeltasMade, Diff, FileCost, VolumeBytes, VolumeChunks, WantedDelta, WantedDeltas,
 };
+pub use deploy::Deployed;
 pub(crate) use document::failure;
 pub use document::{Document, Failure, SCHEMA};
 pub use flash::{DiskInfo, Disks, Flashed};
@@ -98,6 +101,8 @@ pub enum Answer {
     Disks(Disks),
     /// `flash`.
     Flashed(Flashed),
+    /// `deploy`.
+    Deployed(Deployed),
     /// `repo init`.
     Initialized(Initialized),
     /// `repo root`.

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let progress = out.progress();
     let card = CardFile::open(image, if args.no_map { Map::Ignore } else { Map::Use }, &*progress)?;
     flash::check(disk, card.bytes(), kinds)?;
-    if card.map().is_none() {
+    if card.map().is_none() && !args.no_map {
         progress.note("there is no block map beside the image: all of it is written, which takes longer");
     }
     if !args.yes && !confirmed(disk, image, card.bytes())? {

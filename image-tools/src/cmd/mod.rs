@@ -7,6 +7,7 @@ pub(crate) mod card;
 pub(crate) mod channel;
 pub(crate) mod delta;
 pub(crate) mod deltas;
+pub(crate) mod deploy;
 pub(crate) mod diff;
 pub(crate) mod flash;
 mod images;

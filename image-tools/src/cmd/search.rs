@@ -8,6 +8,7 @@ use crate::clock::{Clock, HostClock};
 use crate::error::Error;
 use crate::repository::audit::timestamp;
 use crate::repository::delta_file::{self, StoredDelta};
+use crate::repository::edit::Selector;
 use crate::repository::inventory::{HeldRelease, Inventory, Standing};
 use crate::repository::manifest;
 use crate::repository::roots::Roots;
@@ -158,33 +159,36 @@ fn channels(held: &HeldRelease) -> String {
     held.channels.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
+/// The one release that is meant.
+pub(super) fn one<'a>(
+    inventory: &'a Inventory,
+    which: &Selector,
+    place: &str,
+) -> Result<&'a HeldRelease, Error> {
+    let is_meant = |held: &&HeldRelease| {
+        let entry = &held.entry;
+        which.is_meant(entry.subject(), &entry.version, &entry.identity)
+    };
+    let what = &which.what;
+    let mut found = inventory.sorted().into_iter().filter(is_meant);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(Error::NothingToDo(format!("{place} has no release {what}"))),
+        (Some(a), Some(b)) => Err(Error::Usage(format!(
+            "{what} is {} {} and {} {}: say which",
+            a.entry.what(),
+            a.entry.version,
+            b.entry.what(),
+            b.entry.version
+        ))),
+    }
+}
+
 pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let inventory = Inventory::read(&store, &roots, None)?;
-    let which = args.which.selector();
-    let is_meant = |held: &&&HeldRelease| {
-        let entry = &held.entry;
-        which.is_meant(entry.subject(), &entry.version, &entry.identity)
-    };
-    let sorted = inventory.sorted();
-    let mut found = sorted.iter().filter(is_meant);
-    let held = match (found.next(), found.next()) {
-        (Some(one), None) => *one,
-        (None, _) => {
-            return Err(Error::NothingToDo(format!("{} has no release {}", store.place(), args.which.what)));
-        }
-        (Some(a), Some(b)) => {
-            return Err(Error::Usage(format!(
-                "{} is {} {} and {} {}: say which",
-                args.which.what,
-                a.entry.what(),
-                a.entry.version,
-                b.entry.what(),
-                b.entry.version
-            )));
-        }
-    };
+    let held = one(&inventory, &args.which.selector(), store.place())?;
     let stored = manifest::read(&store, &roots, &held.entry.release)?;
     let (release, entry) = (&stored.release, &held.entry);
     let whole = stored.require_whole(&store).err().map(|e| e.to_string());

@@ -2,13 +2,15 @@
 use super::Extra;
 
 /// Each exit code of this program, with what it means; one table for both programs is in `src/docs/cli.md`.
-pub const EXIT_CODES: [(u8, &str); 7] = [
+pub const EXIT_CODES: [(u8, &str); 9] = [
     (0, "done"),
     (1, "failed"),
     (2, "wrong usage"),
     (3, "nothing to do, or nothing there"),
     (5, "a signature or digest is wrong, or a repository is not the one seen before"),
     (6, "incompatible: parts don't fit together, or a newer Bistable is needed"),
+    (7, "a device's self-test failed: only deploy"),
+    (8, "a device's health check failed: only deploy"),
     (75, "try again later: a gate opens later, another program was faster, or a server can't be reached"),
 ];
 
@@ -42,7 +44,7 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ("AWS_*", "access to a repository at s3://"),
 ];
 
-const EXAMPLES: [(&str, &str, &str); 26] = [
+const EXAMPLES: [(&str, &str, &str); 28] = [
     ("bistable-image", "bistable-image key new --out release", "make a key"),
     (
         "bistable-image",
@@ -107,6 +109,16 @@ const EXAMPLES: [(&str, &str, &str); 26] = [
         "bistable-image-flash",
         "bistable-image flash card.img /dev/sdb",
         "write it onto a card, and read it back",
+    ),
+    (
+        "bistable-image-deploy",
+        "bistable-image deploy root@pi hub-1.1.0.bundle",
+        "install it on one device, and wait for the verdict of its trial",
+    ),
+    (
+        "bistable-image-deploy",
+        "bistable-image deploy pi 1.1.0 --sudo --ssh-option ProxyJump=gate",
+        "a version of the repository, as another user, through a gateway",
     ),
     (
         "bistable-image-delta",

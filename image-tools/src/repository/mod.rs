@@ -20,6 +20,7 @@
 //! | [`channel`] | a channel's files |
 //! | [`writer`] | the commit of a channel's next file |
 //! | [`manifest`] | what a release consists of |
+//! | [`bundle_stream`] | a release as a bundle again |
 //! | [`delta_file`] | a delta that fits its name |
 //! | [`delta_publish`] | a delta becomes blobs and a file, once it was applied |
 //! | [`images`] | volumes of a release as raw images |
@@ -46,6 +47,7 @@
 //! | [`recording`] | what channels' files tell the audit |
 mod attestation_file;
 pub mod audit;
+pub mod bundle_stream;
 pub mod catalog;
 pub mod channel;
 pub mod delta_file;

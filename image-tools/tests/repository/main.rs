@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "tests may fail loudly, and write files in their own folders without flushing them"
 )]
+mod bundle_stream;
 mod channel;
 mod cli;
 mod components;

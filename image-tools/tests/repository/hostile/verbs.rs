@@ -24,8 +24,13 @@ impl Try {
 impl Try {
     /// How it ends on a good repository.
     pub(super) fn code(&self) -> i32 {
-        // Numbers are not forgotten while the repository has the files.
-        if self.verb == "repo forget" { 2 } else { 0 }
+        match self.verb {
+            // Numbers are not forgotten while the repository has the files.
+            "repo forget" => 2,
+            // Behind the program in the place of ssh there is no device.
+            "deploy" => 1,
+            _ => 0,
+        }
     }
 }
 
@@ -91,6 +96,7 @@ pub(super) const TRIES: &[Try] = &[
     reads("fsck", &["--deep", "--json"]),
     reads("build", BUILD),
     reads("card", CARD),
+    reads("deploy", &["device", "1.1.0", "--ssh", "false"]),
     reads("repo probe", &[]),
     reads("metrics", &[]),
     reads("site", &["--out", "{destination/site}"]),
