@@ -379,6 +379,8 @@ pub enum ComponentVerb {
         /// The component
         name: String,
     },
+    /// Show what is set of a component, or have it run with other values: tested and taken back like a version
+    Config(ComponentConfigArgs),
     /// Show the last lines that a component's service or container printed
     Logs {
         /// Its name
@@ -418,6 +420,37 @@ pub enum ComponentVerb {
         /// The folder for generated units
         folder: PathBuf,
     },
+}
+
+/// Arguments of `component config`.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct ComponentConfigArgs {
+    /// The component
+    pub name: String,
+    /// A value; what is on a command line can be seen by other users of the device
+    #[arg(value_name = "SETTING=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// A value from a file, or - for standard input. Repeat it for more
+    #[arg(long, value_name = "SETTING=FILE", value_parser = setting)]
+    pub from: Vec<(String, String)>,
+    /// Have a setting get its default again. Repeat it for more
+    #[arg(long, value_name = "SETTING")]
+    pub unset: Vec<String>,
+    /// Keep the values for versions to come: what runs stays as it is
+    #[arg(long)]
+    pub later: bool,
+}
+
+impl ComponentConfigArgs {
+    /// Whether anything is to be changed.
+    pub fn changes(&self) -> bool {
+        !(self.set.is_empty() && self.from.is_empty() && self.unset.is_empty())
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("give SETTING=VALUE")?;
+    Ok((name.into(), value.into()))
 }
 
 /// What can be asked about the configuration.

@@ -3,6 +3,7 @@ use crate::teardown;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -12,10 +13,22 @@ use std::{
 /// # Errors
 /// The system's; the old file is then still there.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, 0o666)
+}
+
+/// The same for a file that only its owner may read.
+///
+/// # Errors
+/// As for [`write`].
+pub(crate) fn write_for_owner(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, 0o600)
+}
+
+fn write_with(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    let (mut file, temporary) = teardown::begin(|| create(&new), |_| remover(&new))?;
+    let (mut file, temporary) = teardown::begin(|| create(&new, mode), |_| remover(&new))?;
     let replaced = replace(&mut file, bytes, &new, path);
     if replaced.is_err() {
         let _ = fs::remove_file(&new);
@@ -37,13 +50,13 @@ fn remover(new: &Path) -> teardown::Undo {
 
 /// Create a file where a killed program may have left one. What is there is removed and never opened: opening a pipe could
 /// block forever, under the lock that the end of this program takes, and a link would lead elsewhere.
-fn create(new: &Path) -> io::Result<File> {
+fn create(new: &Path, mode: u32) -> io::Result<File> {
     match fs::remove_file(new) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     // Since it is created, no link is followed (open(2), O_EXCL).
-    OpenOptions::new().write(true).create_new(true).open(new)
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(new)
 }
 
 fn replace(file: &mut File, bytes: &[u8], new: &Path, path: &Path) -> io::Result<()> {
@@ -82,7 +95,7 @@ mod tests {
     fn an_early_end_removes_the_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let new = dir.path().join("a.new");
-        let _file = super::create(&new).unwrap();
+        let _file = super::create(&new, 0o600).unwrap();
         super::remover(&new)();
         assert!(!new.exists());
     }

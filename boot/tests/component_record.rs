@@ -20,6 +20,7 @@ fn held(n: u8) -> Held {
         release: ReleaseId([n; 32]),
         version: semver::Version::new(1, u64::from(n), 0),
         security_version: 0,
+        configuration: None,
     }
 }
 
@@ -36,8 +37,12 @@ fn record(count: usize) -> ComponentRecord {
 
 fn largest() -> ComponentRecord {
     let failure = Failure::new(Reason::Operator, &"𝕏".repeat(Detail::MAX / 4));
-    let held =
-        Held { release: ReleaseId([0xff; 32]), version: longest_version(), security_version: u32::MAX };
+    let held = Held {
+        release: ReleaseId([0xff; 32]),
+        version: longest_version(),
+        security_version: u32::MAX,
+        configuration: Some(u32::MAX),
+    };
     let (release, version) = (held.release, held.version.clone());
     let rejected = Rejected { release, version: version.clone(), failure: failure.clone() };
     let outcome = Outcome::Reverted(failure.clone());

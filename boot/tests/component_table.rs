@@ -19,6 +19,7 @@ fn held(n: u8) -> Held {
         release: ReleaseId([n; 32]),
         version: Version::new(1, u64::from(n), 0),
         security_version: u32::from(n),
+        configuration: None,
     }
 }
 
@@ -421,4 +422,33 @@ fn the_readme_has_the_table() {
     } else {
         assert_eq!(old, table(), "README.md is not what the code does; see the marker for how to renew it");
     }
+}
+
+#[test]
+fn another_configuration_of_the_current_version_is_tried_like_a_kept_version_and_takes_no_way_back() {
+    let configured = |n: u8, number| Held { configuration: Some(number), ..held(n) };
+    let mut core = Component { current: Some(configured(5, 2)), ..component(State::Idle) };
+    assert_eq!(core.next_configuration(), 3);
+    let other_version = Held { version: Version::new(9, 0, 0), ..configured(5, 3) };
+    for wrong in [configured(5, 2), configured(6, 3), other_version] {
+        assert!(core.on(Event::Return(wrong.clone())).is_err(), "{wrong:?}");
+    }
+    let target = configured(5, 3);
+    let tried = |core: &mut Component| {
+        core.on(Event::Return(target.clone())).unwrap();
+        assert_eq!(core.state, State::Staged(target.clone()));
+        assert_eq!(core.next_configuration(), 4);
+        core.on(Event::SelfTestsPassed).unwrap();
+        core.on(Event::Trying(THIS)).unwrap();
+    };
+    let mut sick = core.clone();
+    tried(&mut sick);
+    sick.on(Event::Failed(failure())).unwrap();
+    assert_eq!(sick.leads_to(), Some(&configured(5, 2)));
+    sick.on(Event::Reverted).unwrap();
+    assert_eq!((sick.current, sick.rejected), (Some(configured(5, 2)), Vec::new()));
+    tried(&mut core);
+    core.on(Event::Healthy(THIS)).unwrap();
+    core.on(Event::Committed).unwrap();
+    assert_eq!((core.current, core.kept), (Some(target), vec![held(4), held(3)]));
 }

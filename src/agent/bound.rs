@@ -115,6 +115,9 @@ impl Agent<'_> {
     fn check_bound(&self, image: &Release, bound: &Bound, release: &Release) -> Result<(), Error> {
         let device = &self.device;
         let mut reasons = Vec::new();
+        if !release.configuration_text().is_empty() {
+            reasons.push("it declares a configuration, which does not change with a slot so far".into());
+        }
         if release.content.kind() != DIRECTORY_KIND {
             reasons.push(kind_problem(release.content.kind()));
         }

@@ -3,8 +3,8 @@ use super::{Agent, AgentEvent, Observer};
 use crate::{
     Device, Error,
     component::{
-        self, Archive, ComponentEvent, ComponentObserver, Containers, Directory, ManagedComponent, Memory,
-        Subject, Updater, World, show_bound, write_links,
+        self, Archive, Change, ComponentEvent, ComponentObserver, Containers, Directory, ManagedComponent,
+        Memory, Subject, Updater, World, show_bound, write_links,
     },
     config::{self, Mode, Target},
     device::{StoredComponents, bound_name, bound_release, with_bound},
@@ -21,6 +21,7 @@ use bistable_boot::{
 use bistable_format::{
     Digest, Release,
     compat::{self, Direction},
+    configuration::{Declaration, Values},
     content::{CONTAINERS_KIND, DIRECTORY_KIND},
     resolve::Reason,
 };
@@ -104,8 +105,19 @@ impl Agent<'_> {
     ) -> Result<(), Error> {
         match self.lost_version(name, content)? {
             Some(bound) => self.check_lost(&bound, content),
-            None => self.accepted(name, content, overrides).map(drop),
+            None => {
+                let (managed, stored) = self.accepted(name, content, overrides)?;
+                self.with_updater(&managed, stored, |updater| updater.check_configuration(content.release()))
+            }
         }
+    }
+
+    /// Have the component run with other values, or keep them for its next versions.
+    ///
+    /// # Errors
+    /// As for [`Updater::configure`]; of a component that the booted image brings along.
+    pub fn configure_component(&mut self, name: &str, change: &Change) -> Result<(), Error> {
+        self.of_component(name, |updater| updater.configure(change))
     }
 
     /// The component that may become this version, and what is remembered.
@@ -497,9 +509,10 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
     }
     let opens = device.release_trust()?;
     let mut record = ComponentRecord::new(&device.record.product);
-    for (name, version) in named(device)? {
+    for (name, named) in named(device)? {
+        let (version, configuration) = component::parts_of(&named);
         let store = &mut device.board.store;
-        let signed = store.release(&name, &version)?;
+        let signed = store.release(&name, version)?;
         let release = opens(&signed).map_err(Error::Root)?;
         let id = release_id(&signed);
         if id.to_string() != version || release.component.as_deref() != Some(&name) {
@@ -512,6 +525,7 @@ pub fn recreate(device: &mut Device) -> Result<(), Error> {
                 release: id,
                 version: release.version,
                 security_version: release.security_version,
+                configuration,
             });
         }
     }
@@ -597,6 +611,33 @@ pub fn converge_all(device: &mut Device) -> Result<Vec<String>, Error> {
         }
     }
     problem.map_or(Ok(done), Err)
+}
+
+/// What of a component can be set, and what is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// What its version declares.
+    pub declaration: Declaration,
+    /// What is set for that.
+    pub values: Values,
+    /// What is set for versions to come.
+    pub later: Values,
+}
+
+/// What of a component can be set, and what is.
+///
+/// # Errors
+/// When what is stored of it can't be used.
+pub fn configured(device: &mut Device, component: &Component) -> Result<Configured, Error> {
+    let (name, store) = (component.name.as_str(), &mut *device.board.store);
+    let current = component.current.as_ref().filter(|current| current.configuration.is_some());
+    let later = component::later(store, name)?;
+    let values = component::values_of(store, name, current)?;
+    let signed = current.map(|current| store.release(name, &current.release.to_string())).transpose()?;
+    let release = signed.map(|signed| device.release_trust()?(&signed).map_err(Error::Root)).transpose()?;
+    let declared = release.map(|release| release.configuration()).transpose();
+    let declaration = declared.map_err(|e| Error::Root(e.into()))?.flatten().unwrap_or_default();
+    Ok(Configured { declaration, values, later })
 }
 
 /// Versions of a component that could be returned to, and whose images something removed from the engine's store.

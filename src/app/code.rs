@@ -274,6 +274,8 @@ impl Code {
     fn of_component(e: &ComponentError) -> Code {
         match e {
             ComponentError::Unknown { .. } => Code::NoComponent,
+            ComponentError::Configuration { is_update: false, .. }
+            | ComponentError::NotConfigurable { .. } => Code::Usage,
             ComponentError::NotManaged { .. }
             | ComponentError::OtherRelease { .. }
             | ComponentError::Archive { .. }
@@ -284,11 +286,13 @@ impl Code {
             | ComponentError::Compose { .. }
             | ComponentError::Bound { .. }
             | ComponentError::BoundUnfit { .. }
+            | ComponentError::Configuration { is_update: true, .. }
             | ComponentError::TooMany { .. } => Code::Incompatible,
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Code::Missing, |source| Code::of(source))
             }
             ComponentError::NotShown { .. } | ComponentError::Logs { .. } => Code::Machine,
+            ComponentError::Values { .. } => Code::Preflight,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }

@@ -1,12 +1,12 @@
 //! What the requests about components do.
 use super::{
-    Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, Context, Failed, From,
-    Reply, Request, channel, reply::with_unusable,
+    Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, ConfigureChange,
+    Configured, Context, Failed, From, Reply, Request, channel, reply::with_unusable,
 };
 use crate::{
     Device, Error,
     agent::{Agent, components},
-    component::Archive,
+    component::{Archive, Change},
     error::ComponentError,
     offer::channel::{Remember, Unusable},
     source::Source,
@@ -72,6 +72,11 @@ pub(super) fn handle(
         }
         Request::ComponentRevert(_) => {
             let done = agent.revert_component(name);
+            updated(agent, request, name, done, context)
+        }
+        Request::ComponentConfigure(configure) => {
+            let ConfigureChange { set, unset, later } = configure.change.clone();
+            let done = agent.configure_component(name, &Change { set, unset, is_for_later: later });
             updated(agent, request, name, done, context)
         }
         Request::ComponentRemove(_) => {
@@ -203,6 +208,12 @@ fn shown(device: &mut Device, only: Option<&str>, context: &mut dyn Context) -> 
                 ComponentStatus { offered: offered.cloned(), ..ComponentStatus::from(component) };
             if let Some((version, by)) = bound.get(&component.name) {
                 return status.bound_to(version, by.clone());
+            }
+            match components::configured(device, component) {
+                Ok(configured) => status.configuration = Configured::of(component, &configured),
+                Err(e) => {
+                    log::warn!(component = component.name.as_str(), reason:% = e; "configuration_not_known");
+                }
             }
             match components::gone(device, component) {
                 Ok(gone) => status.gone = gone.iter().map(ToString::to_string).collect(),

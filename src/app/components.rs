@@ -1,7 +1,8 @@
 //! What the verbs of components answer.
 use super::Code;
-use crate::{event::BoundBy, events::OfferedVersion};
+use crate::{agent::components, event::BoundBy, events::OfferedVersion};
 use bistable_boot::component::{Component, Lifecycle};
+use bistable_format::configuration::{Place, Setting, Values};
 use serde::{Deserialize, Serialize};
 
 /// Components of this device.
@@ -71,9 +72,88 @@ pub struct ComponentStatus {
     pub rejected: Vec<RejectedVersion>,
     /// How the last update ended.
     pub last: Option<LastUpdate>,
+    /// What can be set of it, and what is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configured>,
     /// The version that the channel offered for it when it was last checked, unless it was installed or rejected since.
     #[serde(default)]
     pub offered: Option<OfferedVersion>,
+}
+
+/// What can be set of a component, and what is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Configured {
+    /// Which of its configurations its version runs with.
+    pub number: Option<u32>,
+    /// What its version declares, by name.
+    pub settings: Vec<ConfiguredSetting>,
+    /// What is set for later versions.
+    pub later: Vec<String>,
+}
+
+impl Configured {
+    /// Nothing if nothing can be set and nothing is.
+    pub fn of(component: &Component, found: &components::Configured) -> Option<Configured> {
+        let number = component.current.as_ref().and_then(|current| current.configuration);
+        let settings = found.declaration.settings.iter();
+        let settings = settings.map(|setting| ConfiguredSetting::of(setting, &found.values)).collect();
+        let later: Vec<String> = found.later.keys().cloned().collect();
+        (number.is_some() || !later.is_empty()).then_some(Configured { number, settings, later })
+    }
+}
+
+/// One thing that can be set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConfiguredSetting {
+    /// Its name: of a variable, or of a file.
+    pub name: String,
+    /// `environment` or `file`.
+    pub place: String,
+    /// What its values are, human-readable.
+    pub values: String,
+    /// What it is, human-readable.
+    pub description: String,
+    /// Whether it is set; else it has its default, or nothing.
+    pub is_set: bool,
+    /// Whether it has to be.
+    pub required: bool,
+    /// Whether its value is a secret.
+    pub secret: bool,
+    /// Its value, unless that is a secret.
+    pub value: Option<String>,
+}
+
+impl ConfiguredSetting {
+    /// A setting with what an operator set.
+    pub fn of(setting: &Setting, values: &Values) -> ConfiguredSetting {
+        let value = values.get(&setting.name).or(setting.default.as_ref());
+        ConfiguredSetting {
+            name: setting.name.clone(),
+            place: setting.place.name().into(),
+            values: setting.values(),
+            description: setting.description.clone(),
+            is_set: values.contains_key(&setting.name),
+            required: setting.required,
+            secret: setting.secret,
+            value: value.filter(|_| !setting.secret).cloned(),
+        }
+    }
+
+    /// A line for a person.
+    fn line(&self) -> String {
+        let value = match &self.value {
+            Some(text) if self.place == Place::File.name() => format!("{} bytes", text.len()),
+            Some(text) => text.clone(),
+            None if self.is_set => "(set, not shown)".into(),
+            None => "(not set)".into(),
+        };
+        let default = if self.is_set || self.value.is_none() { "" } else { " (default)" };
+        let description =
+            if self.description.is_empty() { String::new() } else { format!(": {}", self.description) };
+        format!("{} = {value}{default}  [{}{description}]", self.name, self.values)
+    }
 }
 
 /// A version that was given up.
@@ -123,6 +203,7 @@ impl From<&Component> for ComponentStatus {
             gone: Vec::new(),
             rejected: rejected.collect(),
             last,
+            configuration: None,
             offered: None,
         }
     }
@@ -160,6 +241,14 @@ impl ComponentStatus {
                 "\n  no way back to {}: the image was removed from the engine's store",
                 self.gone.join(", ")
             ));
+        }
+        for setting in self.configuration.iter().flat_map(|configured| &configured.settings) {
+            line.push_str(&format!("\n  {}", setting.line()));
+        }
+        let later = self.configuration.iter().flat_map(|configured| &configured.later);
+        let later: Vec<&str> = later.map(String::as_str).collect();
+        if !later.is_empty() {
+            line.push_str(&format!("\n  set for later versions: {}", later.join(", ")));
         }
         for rejected in &self.rejected {
             line.push_str(&format!("\n  {} was rejected: {}", rejected.version, rejected.reason));

@@ -44,6 +44,7 @@ pub fn handle(agent: &mut Agent<'_>, request: &Request, context: &mut dyn Contex
         | Request::ComponentStop(_)
         | Request::ComponentReset(_)
         | Request::ComponentRemove(_)
+        | Request::ComponentConfigure(_)
         | Request::ComponentRepair => return component::handle(agent, request, context),
         Request::Install(wanted) | Request::Update(wanted) if wanted.dry_run => {
             let would = dry_run(agent, wanted, context, &mut unusable);

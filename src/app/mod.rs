@@ -51,7 +51,8 @@ pub use answer::{
 pub use answer::{ConfigReloaded, Inhibited, Served, StoredToken, StoredTokens, TokenAdded};
 pub use code::{Class, Code};
 pub use components::{
-    ComponentLogs, ComponentStatus, ComponentUpdated, Components, LastUpdate, RejectedVersion,
+    ComponentLogs, ComponentStatus, ComponentUpdated, Components, Configured, ConfiguredSetting, LastUpdate,
+    RejectedVersion,
 };
 pub use document::{Answered, Document, Failure, SCHEMA, document};
 pub use handle::handle;
@@ -60,7 +61,9 @@ pub(crate) use handle::rested;
 pub use inhibitor::{Holding, Inhibit, LONGEST, NotInhibited};
 pub use job::{Asker, JOBS, Job, JobProgress, JobState, Jobs, NotCancelled, Outcome, Via};
 pub use reply::{Context, Failed, Reboot, Reply};
-pub use request::{ComponentUpdate, From, Named, Offers, Request, Wanted};
+pub use request::{
+    ComponentConfigure, ComponentUpdate, ConfigureChange, From, Named, Offers, Request, Wanted,
+};
 #[cfg(feature = "sim")]
 pub use simulated::{CutAt, Powered, Worlds};
 pub use stream::BundleStream;

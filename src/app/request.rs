@@ -1,8 +1,9 @@
 //! What can be asked of a device: one variant for each verb of the agent. The command line builds them from its words, and
 //! whatever else asks sends the same.
+use bistable_format::configuration::Values;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub enum Request {
     ComponentReset(Named),
     /// Remove a component that is stopped, and forget it.
     ComponentRemove(Named),
+    /// Have a component run with other values.
+    ComponentConfigure(ComponentConfigure),
     /// Recreate the record of all components.
     ComponentRepair,
 }
@@ -80,6 +83,45 @@ pub struct ComponentUpdate {
     /// Which of its releases, and how it is taken.
     #[serde(default)]
     pub wanted: Wanted,
+}
+
+/// A change of what is set of a component.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentConfigure {
+    /// The component.
+    pub component: String,
+    /// What is set.
+    #[serde(default)]
+    pub change: ConfigureChange,
+}
+
+/// Other values.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConfigureChange {
+    /// New values, by name.
+    pub set: Values,
+    /// Settings that get their default again.
+    pub unset: Vec<String>,
+    /// For versions to come: what runs stays as it is.
+    pub later: bool,
+}
+
+impl fmt::Debug for ComponentConfigure {
+    /// Without values: each may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ComponentConfigure({}, {:?})", self.component, self.change)
+    }
+}
+
+impl fmt::Debug for ConfigureChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.set.keys().collect();
+        write!(f, "ConfigureChange(set {names:?}, unset {:?}, later {})", self.unset, self.later)
+    }
 }
 
 impl Request {
@@ -109,6 +151,7 @@ impl Request {
             Request::ComponentStop(_) => "component-stop",
             Request::ComponentReset(_) => "component-reset",
             Request::ComponentRemove(_) => "component-remove",
+            Request::ComponentConfigure(_) => "component-configure",
             Request::ComponentRepair => "component-repair",
         }
     }
@@ -117,6 +160,7 @@ impl Request {
     pub fn component(&self) -> Option<&str> {
         match self {
             Request::ComponentInstall(update) | Request::ComponentUpdate(update) => Some(&update.component),
+            Request::ComponentConfigure(configure) => Some(&configure.component),
             Request::Component(named)
             | Request::ComponentResume(named)
             | Request::ComponentRevert(named)
@@ -155,6 +199,7 @@ impl Request {
             | Request::ComponentStop(_)
             | Request::ComponentReset(_)
             | Request::ComponentRemove(_)
+            | Request::ComponentConfigure(_)
             | Request::ComponentRepair => false,
         }
     }
@@ -243,6 +288,13 @@ mod tests {
             ..Wanted::default()
         };
         let bundle = Wanted { from: From::Bundle("x.bundle".into()), ..Wanted::default() };
+        let change = ConfigureChange {
+            set: [("LISTEN".into(), "hush".into())].into(),
+            unset: vec!["MODE".into()],
+            later: true,
+        };
+        let configure = ComponentConfigure { component: "core".into(), change };
+        assert!(!format!("{configure:?}").contains("hush"), "a value may be a secret");
         for (request, operation) in [
             (Request::Status, "status"),
             (Request::History, "history"),
@@ -276,6 +328,7 @@ mod tests {
             (Request::ComponentStop(core()), "component-stop"),
             (Request::ComponentReset(core()), "component-reset"),
             (Request::ComponentRemove(core()), "component-remove"),
+            (Request::ComponentConfigure(configure), "component-configure"),
             (Request::ComponentRepair, "component-repair"),
         ] {
             let json = serde_json::to_value(&request).unwrap();

@@ -4,13 +4,19 @@
 //! persistent/bistable/components/NAME/<version>/         a version that is complete
 //! persistent/bistable/components/NAME/<version>.part/    one that is being unpacked
 //! persistent/bistable/components/NAME/<version>.release  the signed release of either
-//! persistent/bistable/components/NAME/current            a link to the version that is committed: the durable name
+//! persistent/bistable/components/NAME/<version>-<n>/     a configuration of that version: its files, and what was set
+//! persistent/bistable/components/NAME/config             what was set for versions to come
+//! persistent/bistable/components/NAME/current            a link to the version that is committed, or to its configuration: the durable name
 //! run/bistable/components/NAME                           a link to the version of this boot, or of a trial
+//! run/bistable/configurations/NAME                       a link to its configuration, if it has one
 //! ```
 use super::Meter;
 use crate::{
     durable,
-    ports::{COMPONENT_LINKS, ComponentStore, Fault, ImageParts, Stop, StoredVersion},
+    ports::{
+        COMPONENT_LINKS, CONFIGURATION_LINKS, ComponentStore, Fault, ImageParts, Stop, StoredVersion,
+        parts_of,
+    },
 };
 use bistable_format::{
     Digest, Envelope,
@@ -33,6 +39,9 @@ const BELOW: &str = "bistable/components";
 const PART: &str = "part";
 const RELEASE: &str = "release";
 const CURRENT: &str = "current";
+const VALUES: &str = "config";
+/// Bytes of a file that is read.
+const FILE_MAX: u64 = 1 << 20;
 
 /// Folders of versions, and links to them.
 #[derive(Debug)]
@@ -78,6 +87,10 @@ impl ComponentFolder {
         self.run.join(COMPONENT_LINKS).join(component)
     }
 
+    fn configuration_link(&self, component: &str) -> PathBuf {
+        self.run.join(CONFIGURATION_LINKS).join(component)
+    }
+
     fn powered(&self) -> Result<(), Fault> {
         if self.meter.is_cut() { Err(Fault::Stopping(Stop::PowerLost)) } else { Ok(()) }
     }
@@ -115,6 +128,14 @@ fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, Fault> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries.and_then(Iterator::collect).map_err(failed(folder)),
     }
+}
+
+/// A file of at most that many bytes; no link is followed.
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits()).open(path)?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Have a link lead there, at once: whoever looks finds the old or the new one.
@@ -173,14 +194,32 @@ impl ComponentStore for ComponentFolder {
 
     fn release(&mut self, component: &str, version: &str) -> Result<Vec<u8>, Fault> {
         let path = self.release_file(component, version)?;
-        let mut bytes = Vec::new();
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-            .open(&path)
-            .map_err(failed(&path))?;
-        file.take(Envelope::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed(&path))?;
-        Ok(bytes)
+        read(&path, Envelope::MAX_BYTES as u64 + 1).map_err(failed(&path))
+    }
+
+    fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
+        let path = self.version(component, version)?.join(name);
+        read(&path, FILE_MAX).map_err(failed(&path))
+    }
+
+    fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
+        let path = self.folder(component)?.join(VALUES);
+        match read(&path, FILE_MAX) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(failed(&path)),
+        }
+    }
+
+    fn keep_values(&mut self, component: &str, values: &[u8]) -> Result<(), Fault> {
+        self.powered()?;
+        let folder = self.folder(component)?;
+        let path = folder.join(VALUES);
+        if values.is_empty() {
+            gone(fs::remove_file(&path), &path)?;
+            return if folder.is_dir() { sync_folder(&folder) } else { Ok(()) };
+        }
+        fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        durable::write_for_owner(&path, values).map_err(failed(&path))
     }
 
     fn sync(&mut self) -> Result<(), Fault> {
@@ -235,17 +274,24 @@ impl ComponentStore for ComponentFolder {
     }
 
     fn shown(&mut self, component: &str) -> Result<Option<String>, Fault> {
-        leads_to(&self.link(component))
+        let version = leads_to(&self.link(component))?;
+        let configured = leads_to(&self.configuration_link(component))?;
+        Ok(configured.filter(|name| version.as_deref() == Some(parts_of(name).0)).or(version))
     }
 
     fn show(&mut self, component: &str, version: Option<&str>) -> Result<(), Fault> {
         self.powered()?;
-        let link = self.link(component);
-        if let Some(folder) = link.parent() {
+        let (link, configuration) = (self.link(component), self.configuration_link(component));
+        for folder in [link.parent(), configuration.parent()].into_iter().flatten() {
             fs::create_dir_all(folder).map_err(failed(folder))?;
         }
-        let target = version.map(|version| self.version(component, version)).transpose()?;
-        point(&link, target.as_deref())
+        // Without a version in between: whatever ends this program, no version is shown with the configuration of another one.
+        point(&configuration, None)?;
+        let target = version.map(|name| self.version(component, parts_of(name).0)).transpose()?;
+        point(&link, target.as_deref())?;
+        let configured = version.filter(|name| parts_of(name).1.is_some());
+        let configured = configured.map(|name| self.version(component, name)).transpose()?;
+        point(&configuration, configured.as_deref())
     }
 
     fn free_bytes(&mut self) -> Result<u64, Fault> {

@@ -63,6 +63,31 @@ fn contract(store: &mut dyn ComponentStore) {
     store.set_current("core", Some("bb")).unwrap();
     assert_eq!(store.current("core").unwrap(), Some("bb".into()));
 
+    // A configuration lies beside its version, and one name leads to both.
+    let mut folder = store.begin("core", "bb-1").unwrap();
+    folder.begin(&entry("environment", EntryKind::File, 4)).unwrap();
+    folder.content(b"A=1\n").unwrap();
+    folder.end().unwrap();
+    drop(folder);
+    store.sync().unwrap();
+    store.complete("core", "bb-1").unwrap();
+    assert_eq!(store.file("core", "bb-1", "environment").unwrap(), b"A=1\n");
+    store.file("core", "bb-1", "values").unwrap_err();
+    for name in ["bb-1", "bb", "bb-1"] {
+        store.show("core", Some(name)).unwrap();
+        assert_eq!(store.shown("core").unwrap().as_deref(), Some(name));
+        store.set_current("core", Some(name)).unwrap();
+        assert_eq!(store.current("core").unwrap().as_deref(), Some(name));
+    }
+    store.show("core", Some("bb")).unwrap();
+    store.set_current("core", Some("bb")).unwrap();
+    store.remove("core", "bb-1").unwrap();
+    assert_eq!(store.values("core").unwrap(), b"");
+    for values in [&b"{}"[..], b"{\"A\":\"1\"}", b"", b""] {
+        store.keep_values("core", values).unwrap();
+        assert_eq!(store.values("core").unwrap(), values);
+    }
+
     // What is complete is unpacked again from nothing, and what is removed is gone with its release.
     unpack(store, "aa", b"again");
     assert_eq!(names(store), [("aa".into(), false), ("bb".into(), true)]);

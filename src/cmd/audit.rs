@@ -70,6 +70,7 @@ pub(super) fn request(log: &SharedLog, request: &Request, by: &By) {
         | Request::ComponentStop(_)
         | Request::ComponentReset(_)
         | Request::ComponentRemove(_)
+        | Request::ComponentConfigure(_)
         | Request::ComponentRepair => request.operation(),
         Request::Status
         | Request::Components

@@ -4,16 +4,23 @@ use super::{Answer, Failed, request::AtBoot, work::Workplace};
 use crate::{
     Device, Error,
     agent::components::{converge_all, link_all, subject},
-    app::{self, ComponentLogs, ComponentStatus, Components},
+    app::{self, ComponentConfigure, ComponentLogs, ComponentStatus, Components, ConfigureChange, Request},
     board::Access,
+    cli::ComponentConfigArgs,
     component::{Containers, Directory, Target},
     config::{Settings, load},
     error::ComponentError,
-    ports::ServiceOf,
+    ports::{CONFIGURATION_LINKS, ServiceOf},
     text::printable,
 };
 use bistable_boot::component::Component;
-use std::{fs, path::Path, time::Duration};
+use bistable_format::configuration::{ENVIRONMENT, FILE, Values};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 /// How long the service manager may take to find lines in its journal, on a slow card.
 const LOGS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +33,25 @@ pub(super) fn run(workplace: &Workplace<'_>, asked: AtBoot<'_>) -> Result<Answer
         AtBoot::Units(folder) => folder,
     };
     Ok(units(&settings, folder)?)
+}
+
+/// The values that a command line names.
+pub(super) fn configure(args: &ComponentConfigArgs) -> Result<Request, Error> {
+    let mut set: Values = args.set.iter().cloned().collect();
+    for (name, file) in &args.from {
+        let path = Path::new(file);
+        let unread = |source| Error::Open { path: path.into(), source };
+        let mut reader: Box<dyn Read> = match file.as_str() {
+            "-" => Box::new(io::stdin()),
+            _ => Box::new(File::open(path).map_err(unread)?),
+        };
+        let mut text = String::new();
+        // One byte more than a value may have: then it is refused.
+        reader.by_ref().take(FILE as u64 + 2).read_to_string(&mut text).map_err(unread)?;
+        set.insert(name.clone(), text);
+    }
+    let change = ConfigureChange { set, unset: args.unset.clone(), later: args.later };
+    Ok(Request::ComponentConfigure(ComponentConfigure { component: args.name.clone(), change }))
 }
 
 /// The last lines that a component printed. It asks the service manager or the engine, which say it to root only.
@@ -70,15 +96,19 @@ fn containers(workplace: &Workplace<'_>, settings: Settings) -> Result<Answer, F
 
 /// Have the service of each component wait for the links, and not start without them.
 fn units(settings: &Settings, folder: &Path) -> Result<Answer, Error> {
-    const DROP_IN: &str = "[Unit]\nRequires=bistable-components.service\nAfter=bistable-components.service\n";
+    const DROP_IN: &str =
+        "[Unit]\nRequires=bistable-components.service\nAfter=bistable-components.service\n[Service]\n";
     let mut waiting = Vec::new();
     for component in &settings.components {
         let Ok(subject) = subject(&settings.components, &component.name) else { continue };
         let Target::Directory(Directory { unit, .. }) = subject.target else { continue };
         let path = folder.join(format!("{unit}.d")).join("50-bistable-component.conf");
         let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        // What is set is read at each start of the service; nothing of it is no error.
+        let links = Path::new("/run").join(CONFIGURATION_LINKS).join(&component.name);
+        let text = format!("{DROP_IN}EnvironmentFile=-{}\n", links.join(ENVIRONMENT).display());
         #[expect(clippy::disallowed_methods, reason = "the folder lies in memory")]
-        made.and_then(|()| fs::write(&path, DROP_IN)).map_err(|source| Error::Open { path, source })?;
+        made.and_then(|()| fs::write(&path, text)).map_err(|source| Error::Open { path, source })?;
         waiting.push(unit);
     }
     let all: Vec<String> = settings.components.iter().map(|component| component.name.clone()).collect();

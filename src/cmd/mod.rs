@@ -71,6 +71,13 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Offer(args) => offer::run(&workplace()?, args),
         Asked::Metrics(args) => metrics::run(&workplace()?, args),
         Asked::AtBoot(asked) => component::run(&workplace()?, asked),
+        Asked::Configure(args) => {
+            let request = component::configure(args)?;
+            let session = logging::session();
+            let session = Session { id: session.into(), request: session.into() };
+            let asked = Work::Ask(request);
+            workplace()?.work(&asked, &By::cli(), session, None, &mut Narrator::new(&cli.at))
+        }
         Asked::Logs(name, lines) => component::logs(&workplace()?, name, lines),
         #[cfg(feature = "daemon")]
         Asked::Daemon(args) => daemon::run(&cli.at, args),

@@ -6,7 +6,8 @@ use crate::cli::{DaemonArgs, InhibitArgs, TokenVerb, WebArgs};
 use crate::{
     app::{ComponentUpdate, From, Named, Offers, Request, Wanted},
     cli::{
-        ComponentVerb, ConfigVerb, EventArgs, MetricsArgs, OfferArgs, RepairArgs, Repository, Source, Verb,
+        ComponentConfigArgs, ComponentVerb, ConfigVerb, EventArgs, MetricsArgs, OfferArgs, RepairArgs,
+        Repository, Source, Verb,
     },
 };
 use semver::Version;
@@ -25,6 +26,8 @@ pub(super) enum Asked<'a> {
     AtBoot(AtBoot<'a>),
     /// The last lines that a component printed, at most this many.
     Logs(&'a str, u32),
+    /// To have a component run with other values.
+    Configure(&'a ComponentConfigArgs),
     /// To follow a repository that was brought.
     Offer(&'a OfferArgs),
     /// What is measured.
@@ -126,6 +129,8 @@ fn component(verb: &ComponentVerb) -> Asked<'_> {
         ComponentVerb::Stop { name } => Request::ComponentStop(named(name)),
         ComponentVerb::Reset { name } => Request::ComponentReset(named(name)),
         ComponentVerb::Remove { name } => Request::ComponentRemove(named(name)),
+        ComponentVerb::Config(args) if args.changes() => return Asked::Configure(args),
+        ComponentVerb::Config(args) => Request::Component(named(&args.name)),
         ComponentVerb::Logs { name, lines } => return Asked::Logs(name, *lines),
         ComponentVerb::Repair => Request::ComponentRepair,
         ComponentVerb::Links => return Asked::AtBoot(AtBoot::Links),
@@ -216,6 +221,7 @@ mod tests {
             ("component list", Request::Components),
             ("component show core", Request::Component(core())),
             ("component update core x.bundle --retry-rejected", Request::ComponentUpdate(retried)),
+            ("component config core", Request::Component(core())),
             ("component resume core", Request::ComponentResume(core())),
             ("component revert core", Request::ComponentRevert(core())),
             ("component start core", Request::ComponentStart(core())),
@@ -231,6 +237,7 @@ mod tests {
             "repair",
             "config show",
             "component logs core",
+            "component config core A=1",
             "component links",
             "component containers",
         ] {

@@ -21,13 +21,14 @@ mod target;
 mod tests;
 
 pub use crate::error::ComponentError;
+pub(crate) use crate::ports::parts_of;
 pub use bound::{show_bound, stored_bound};
 pub use containers::Containers;
 pub(crate) use containers::repository;
 pub use directory::{Directory, write_links};
 pub use driver::{
-    Archive, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust, Updater,
-    World,
+    Archive, Change, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust,
+    Updater, World,
 };
-pub(crate) use driver::{SERVICE_MAX, SPARE_BYTES, check_space};
+pub(crate) use driver::{SERVICE_MAX, SPARE_BYTES, check_space, later, values_of};
 pub use target::{ManagedComponent, Target};

@@ -1,7 +1,7 @@
 use super::Exit;
 use crate::config::Mode;
 use bistable_boot::{Failure, Reason};
-use bistable_format::{archive::ReadError, compose::ComposeError, resolve};
+use bistable_format::{archive::ReadError, compose::ComposeError, configuration::ValueError, resolve};
 use semver::Version;
 use std::{convert::Infallible, path::PathBuf};
 
@@ -95,6 +95,37 @@ pub enum ComponentError {
         file: PathBuf,
         /// What it says; empty if it isn't there.
         found: String,
+    },
+    /// A version can't run with what is set.
+    #[error("component {name} {version}: {}", problems_text(.name, .problems, *.is_update))]
+    Configuration {
+        /// The component.
+        name: String,
+        /// The version.
+        version: Version,
+        /// Everything that is wrong, without the values.
+        problems: Vec<ValueError>,
+        /// Whether the version is to be installed.
+        is_update: bool,
+    },
+    /// There is nothing that could be set.
+    #[error("component {name}{}", match .version {
+        Some(version) => format!(" {version} declares nothing that can be set: `--later` keeps a value for a later version"),
+        None => " has no version yet: `--later` keeps a value for its first one".into(),
+    })]
+    NotConfigurable {
+        /// The component.
+        name: String,
+        /// The version that runs.
+        version: Option<Version>,
+    },
+    /// Values can't be stored or read.
+    #[error("what is set of component {name}: {problem}")]
+    Values {
+        /// The component.
+        name: String,
+        /// Why.
+        problem: String,
     },
     /// The image that was signed can't be installed.
     #[error("component {name} {version} can't be installed: {problem}")]
@@ -283,7 +314,9 @@ impl ComponentError {
     /// The exit code that says what kind of error this is.
     pub fn exit(&self) -> Exit {
         match self {
-            ComponentError::Unknown { .. } => Exit::Usage,
+            ComponentError::Unknown { .. }
+            | ComponentError::Configuration { is_update: false, .. }
+            | ComponentError::NotConfigurable { .. } => Exit::Usage,
             ComponentError::NotManaged { .. }
             | ComponentError::OtherRelease { .. }
             | ComponentError::Archive { .. }
@@ -294,6 +327,7 @@ impl ComponentError {
             | ComponentError::Compose { .. }
             | ComponentError::Bound { .. }
             | ComponentError::BoundUnfit { .. }
+            | ComponentError::Configuration { is_update: true, .. }
             | ComponentError::TooMany { .. } => Exit::Incompatible,
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Exit::TryLater, |source| source.exit())
@@ -306,6 +340,7 @@ impl ComponentError {
             | ComponentError::ImageGone { .. }
             | ComponentError::NoComposeFile { .. }
             | ComponentError::Refused { .. }
+            | ComponentError::Values { .. }
             | ComponentError::Halted { .. }
             | ComponentError::StillWanted { .. }
             | ComponentError::Record { .. } => Exit::Failed,
@@ -318,4 +353,22 @@ impl ComponentError {
             ComponentError::Failed { .. } => Exit::Health,
         }
     }
+}
+
+/// What is wrong with values, and what to do about it.
+fn problems_text(name: &str, problems: &[ValueError], is_update: bool) -> String {
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let keys: Vec<String> = problems
+        .iter()
+        .filter_map(|problem| match problem {
+            ValueError::Missing { name } | ValueError::Unfit { name, .. } => Some(format!("{name}=VALUE")),
+            ValueError::Unknown { .. } => None,
+        })
+        .collect();
+    let what = match (is_update, keys.is_empty()) {
+        (true, _) => format!("set it with `bistable component config {name} --later {}`", keys.join(" ")),
+        (false, false) => format!("set it with `bistable component config {name} {}`", keys.join(" ")),
+        (false, true) => "`--later` keeps a value for a later version that knows it".into(),
+    };
+    format!("{}; {what}", text.join("; "))
 }

@@ -4,6 +4,17 @@ use std::path::Path;
 
 /// Where the links of a boot are, below `/run`.
 pub const COMPONENT_LINKS: &str = "bistable/components";
+/// Where those to their configurations are.
+pub const CONFIGURATION_LINKS: &str = "bistable/configurations";
+
+/// The version that a name leads to, and the number of its configuration if it has one: of `VERSION` or `VERSION-NUMBER`. A configuration
+/// lies beside its version, in a folder of that name, so that one name leads to both.
+pub fn parts_of(name: &str) -> (&str, Option<u32>) {
+    match name.split_once('-') {
+        Some((version, number)) => (version, number.parse().ok()),
+        None => (name, None),
+    }
+}
 
 /// A version of a component that lies in its folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +70,24 @@ pub trait ComponentStore {
     /// When it can't be read.
     fn release(&mut self, component: &str, version: &str) -> Result<Vec<u8>, Fault>;
 
+    /// A file at the top of a version that is complete, of at most 1 MiB.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault>;
+
+    /// What an operator set for versions to come; nothing if there is nothing.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault>;
+
+    /// Store that, durably, or remove it if it is empty. After a power cut the old or the new one is there.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn keep_values(&mut self, component: &str, values: &[u8]) -> Result<(), Fault>;
+
     /// Make durable whatever was written.
     ///
     /// # Errors
@@ -107,7 +136,8 @@ pub trait ComponentStore {
     /// When that can't be read.
     fn shown(&mut self, component: &str) -> Result<Option<String>, Fault>;
 
-    /// Have the link of this boot lead to a version, or to none. It doesn't outlive the boot.
+    /// Have the link of this boot lead to a version, or to none, and that of its configuration to the one that goes with it. They don't
+    /// outlive the boot.
     ///
     /// # Errors
     /// When it can't be written.

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     app::{
-        Code, ComponentUpdated, Components, ConfigChecked, HealthChecked, Inhibit, MayInstall, Offers,
-        Preflighted, Rested, SelfTested, Wanted,
+        Code, ComponentUpdated, Components, ConfigChecked, ConfigureChange, HealthChecked, Inhibit,
+        MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted,
     },
     config::Listing,
     offer::channel,
@@ -174,6 +174,9 @@ impl Writer {
                     Target::Act(act) => self.body(act),
                     Target::OfComponent(ComponentAct::Install | ComponentAct::Update) => {
                         self.body(Act::Update)
+                    }
+                    Target::OfComponent(ComponentAct::Configure) => {
+                        self.read.subschema_for::<ConfigureChange>().to_value()
                     }
                     _ => json!({ "type": "object", "additionalProperties": false }),
                 };

@@ -7,7 +7,7 @@ use super::{
     routes::{Act, ComponentAct},
 };
 use crate::{
-    app::{ComponentUpdate, From, Named, Request, Wanted},
+    app::{ComponentConfigure, ComponentUpdate, From, Named, Request, Wanted},
     source::Location,
 };
 use bistable_format::name::check_name;
@@ -49,6 +49,9 @@ pub(super) fn of_component(act: ComponentAct, component: &str, body: &[u8]) -> R
         }
         ComponentAct::Update => {
             Request::ComponentUpdate(ComponentUpdate { component, wanted: or_default(body)? })
+        }
+        ComponentAct::Configure => {
+            Request::ComponentConfigure(ComponentConfigure { component, change: or_default(body)? })
         }
         ComponentAct::Resume => plain(body, Request::ComponentResume(named(component)))?,
         ComponentAct::Revert => plain(body, Request::ComponentRevert(named(component)))?,

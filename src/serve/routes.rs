@@ -100,6 +100,7 @@ pub(super) enum ComponentAct {
     Stop,
     Reset,
     Remove,
+    Configure,
 }
 
 /// The component that a path is about: what stands in the place of `{name}`.
@@ -204,6 +205,11 @@ pub(super) const TABLE: &[Route] = &[
         "/v1/components/{name}/remove",
         ComponentAct::Remove,
         "Remove all versions of a component that is stopped, and forget it",
+    ),
+    of_component(
+        "/v1/components/{name}/configure",
+        ComponentAct::Configure,
+        "Have a component run with other values",
     ),
     Route {
         method: Method::Post,

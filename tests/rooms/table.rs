@@ -35,7 +35,7 @@ pub(crate) const HOUSE: &[Plan] = &[
             "answer artifact envelope",
             "chunklist content progress trust",
             "bound head selftest constraints",
-            "health root rollout",
+            "configuration health root rollout",
             "release wiring",
             "channel compat compose resolve",
             "attestation chain choice delta freshness",

@@ -344,3 +344,92 @@ fn component_is_removed_once_it_is_stopped_and_no_longer_wanted() {
     pi.run("component remove core").must(0, &[]);
     assert_eq!(fs::read_dir(&folder).map_or(0, Iterator::count), 0);
 }
+
+/// The bundle of a version of which these can be set.
+fn configurable(pi: &Pi, version: &str, text: &str) -> PathBuf {
+    let out = pi.path(&format!("configurable-{version}.bundle"));
+    let tree = pi.path(&format!("configurable-{version}"));
+    fs::create_dir_all(&tree).unwrap();
+    let mut options = product().options(version, [tree.clone(), tree.clone(), out.clone()]);
+    options.input = Input::Tree { component: "core".into(), tree };
+    options.configuration = text.into();
+    build::build(&options, &Silent).unwrap();
+    out
+}
+
+fn configured(pi: &Pi, file: &str) -> String {
+    fs::read_to_string(pi.path(&format!("card.img.sim/run/bistable/configurations/core/{file}")))
+        .unwrap_or_default()
+}
+
+#[test]
+fn settings_are_declared_by_a_release_set_on_the_device_and_go_back_with_their_version() {
+    let pi = pi();
+    let text = "[environment.MODE]\ndescription = \"How it talks\"\ndefault = \"quiet\"\n[file.\"core.toml\"]\ndefault = \"a = 1\\n\"\n";
+    let first = configurable(&pi, "1.0.0", text);
+    pi.run_on("component update core", &first).must(0, &["configure: done", "1.0.0 is committed"]);
+    assert_eq!(configured(&pi, "environment"), "MODE=\"quiet\"\n");
+    assert_eq!(configured(&pi, "core.toml"), "a = 1\n");
+    let said = pi.run("component config core").must(0, &[]).out;
+    for part in ["MODE = quiet (default)", "How it talks", "core.toml = 6 bytes (default)"] {
+        assert!(said.contains(part), "{said}");
+    }
+    pi.run("component config core MODE=loud").must(0, &["configure: done", "1.0.0 is committed"]);
+    assert_eq!(configured(&pi, "environment"), "MODE=\"loud\"\n");
+    pi.run("component config core MODE=loud").must(3, &["has these values already"]);
+    pi.run("component config core OTHER=x").must(2, &["OTHER is not a setting", "core.toml"]);
+    pi.run("component config core MODE").must(2, &["give SETTING=VALUE"]);
+    pi.run("component config lamp A=1").must(2, &["no component lamp"]);
+
+    let text = format!("{text}[environment.TOKEN]\nrequired = true\nsecret = true\n");
+    let second = configurable(&pi, "1.0.1", &text);
+    for verb in ["component update core --dry-run", "component update core"] {
+        let needs = "TOKEN has no value, and the version needs one; set it with `bistable component config core --later TOKEN=VALUE`";
+        pi.run_on(verb, &second).must(6, &[needs]);
+    }
+    let secret = pi.path("token");
+    fs::write(&secret, "s3cret\n").unwrap();
+    pi.run(&format!("component config core --later --from TOKEN={}", secret.display())).must(0, &[]);
+    let said = pi.run("component config core").must(0, &[]).out;
+    assert!(said.contains("set for later versions: TOKEN"), "{said}");
+    pi.run_on("component update core", &second).must(0, &["1.0.1 is committed"]);
+    assert_eq!(configured(&pi, "environment"), "MODE=\"loud\"\nTOKEN=\"s3cret\"\n");
+    let shown = core(&pi);
+    assert_eq!(shown["configuration"]["number"], json!(3));
+    let token = &shown["configuration"]["settings"][1];
+    assert_eq!(
+        (&token["name"], &token["is_set"], &token["value"]),
+        (&json!("TOKEN"), &json!(true), &Value::Null)
+    );
+    for words in
+        ["component show core", "component show core --json", "status --json", "events --json", "events"]
+    {
+        let said = pi.run(words).must(0, &[]);
+        assert!(!said.out.contains("s3cret"), "{words}: {}", said.out);
+    }
+    pi.run("component config core MODE=soft").must(0, &[]);
+    pi.run("component revert core").must(0, &["1.0.0 is committed"]);
+    assert_eq!(configured(&pi, "environment"), "MODE=\"loud\"\n", "what 1.0.0 ran with");
+
+    // A boot shows both, with a record and without one; and what is left of it says which one it was.
+    use bistable_boot::layout::{COMPONENTS, Partition};
+    for is_lost in [false, true] {
+        pi.run("sim power off").must(0, &[]);
+        if is_lost {
+            COMPONENTS.iter().for_each(|at| pi.scribble(Partition::State, at.0 * 512, &[1; 4096]));
+        }
+        pi.run("sim power on").must(0, &[]);
+        assert_eq!(configured(&pi, "environment"), "");
+        pi.run("component links").must(0, &[]);
+        assert_eq!(configured(&pi, "environment"), "MODE=\"loud\"\n");
+    }
+    let said = pi.run("component repair").must(0, &[]).out;
+    assert!(said.contains("MODE = loud"), "{said}");
+    pi.run("component units @generated").must(0, &[]);
+    let drop_in = fs::read_to_string(pi.path("generated/core.service.d/50-bistable-component.conf")).unwrap();
+    assert!(
+        drop_in.ends_with("[Service]\nEnvironmentFile=-/run/bistable/configurations/core/environment\n"),
+        "{drop_in}"
+    );
+    pi.is_unharmed();
+}

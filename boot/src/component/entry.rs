@@ -97,7 +97,7 @@ impl Component {
         self.current.iter().chain(&self.kept).chain(self.state.target())
     }
 
-    /// A version that is complete on the device and could be gone back to.
+    /// A version that is complete on the device and could be gone back to: it runs with the configuration that it had.
     pub fn kept(&self, release: &ReleaseId) -> Option<&Held> {
         self.kept.iter().find(|held| held.release == *release)
     }
@@ -197,11 +197,23 @@ impl Component {
             Event::Offer(_) | Event::Return(_) if self.is_halted() => {
                 refused("an update after too many rollbacks")
             }
-            Event::Return(t) if self.kept(&t.release) != Some(t) => {
+            Event::Return(t) if self.kept(&t.release) != Some(t) && !self.is_reconfigured(t) => {
                 refused("a return to a version that is not kept")
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether it is the version that runs, with another configuration: that is tried like a version that is kept.
+    fn is_reconfigured(&self, target: &Held) -> bool {
+        let same =
+            |current: &Held| Held { configuration: target.configuration, ..current.clone() } == *target;
+        self.current.as_ref().is_some_and(|current| current != target && same(current))
+    }
+
+    /// The number for another configuration: above those of all versions that are needed, so that none of theirs is written to.
+    pub fn next_configuration(&self) -> u32 {
+        self.needs().filter_map(|held| held.configuration).max().map_or(1, |number| number.saturating_add(1))
     }
 
     /// The version to go back to, after that many that were not healthy either.

@@ -6,7 +6,7 @@ use crate::{BootId, Failure};
 pub enum Event {
     /// A release of the component passed all checks.
     Offer(Held),
-    /// An operator wants a version back that is kept on the device.
+    /// An operator wants a version back that is kept on the device, or the current one with another configuration.
     Return(Held),
     /// The new version is unpacked, verified and durable.
     Installed,

@@ -11,4 +11,6 @@ pub struct Held {
     pub version: Version,
     /// That release's security version: becomes the component's floor at the commit.
     pub security_version: u32,
+    /// The number of the configuration that it runs with, of a release that declares one. It lies beside its folder.
+    pub configuration: Option<u32>,
 }

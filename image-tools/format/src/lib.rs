@@ -19,6 +19,7 @@
 //! | [`bound`] | a component that an image brings along |
 //! | [`delta`] | how one release is made from another |
 //! | [`chain`] | the roots that a device has followed, as it stores them |
+//! | [`configuration`] | what an operator can set of a component |
 //! | [`constraints`] | what of a release decides onto which device it may go |
 //! | [`channel`] | which releases are on offer |
 //! | [`freshness`] | whether a channel may be believed now |
@@ -64,6 +65,7 @@ pub mod chunklist;
 pub mod compat;
 #[cfg(feature = "compose")]
 pub mod compose;
+pub mod configuration;
 pub mod constraints;
 pub mod content;
 pub mod delta;

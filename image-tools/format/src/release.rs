@@ -1,6 +1,7 @@
 //! A release: the signed description of an image or of a component.
 use crate::{
     Bound, Content, DecodeError, Digest, Envelope, Extensions, Head, Role, Root, TrustError, Volumes,
+    configuration::Declaration,
     constraints::{Constraints, Requires, Urgency},
     envelope, from_postcard, health, limits,
     name::{self, Subject},
@@ -13,6 +14,9 @@ use alloc::{format, string::String, vec::Vec};
 use ed25519_dalek::SigningKey;
 use semver::Version;
 use serde::{Deserialize, Serialize};
+
+/// The extension with what an operator can set. It has to be understood: without it, the service would lack what it needs.
+const CONFIGURATION: u16 = 65;
 
 /// What an update does to the data of its component, or of the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,10 +191,39 @@ impl Release {
         health::Profile::parse(&self.health)
     }
 
+    /// What an operator can set of it, as TOML: see [`configuration`](crate::configuration). Empty if there is nothing.
+    pub fn configuration_text(&self) -> &str {
+        self.extensions.get(CONFIGURATION).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+    }
+
+    /// What an operator can set of it. Was checked when the release was decoded.
+    ///
+    /// # Errors
+    /// When the text is no declaration.
+    pub fn configuration(&self) -> Result<Option<Declaration>, DecodeError> {
+        let text = self.configuration_text();
+        if text.is_empty() { Ok(None) } else { Declaration::parse(text).map(Some) }
+    }
+
+    /// Declare what an operator can set of it. An agent that doesn't know of that refuses the release.
+    pub fn set_configuration(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.extensions.set(CONFIGURATION, text.into());
+        }
+    }
+
     fn check(&self) -> Result<(), DecodeError> {
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
         self.head.check_for("release: head", true)?;
-        self.extensions.check("release")?;
+        self.extensions.check_but("release", &[CONFIGURATION])?;
+        if let Some(bytes) = self.extensions.get(CONFIGURATION) {
+            let text = core::str::from_utf8(bytes);
+            Declaration::parse(text.map_err(|_| DecodeError::Malformed("configuration"))?)?;
+            if !matches!(self.content, Content::Directory(_)) {
+                let problem = "only an application directory has one".into();
+                return invalid("release: configuration", problem);
+            }
+        }
         self.content.check()?;
         self.constraints().check()?;
         if self.durable == 0 {

@@ -130,6 +130,8 @@ pub struct InspectedRelease {
     pub self_tests: String,
     /// Its health profile, TOML.
     pub health: String,
+    /// What can be set of it on a device, TOML.
+    pub configuration: String,
 }
 
 /// What has to be there before a release is installed.
@@ -219,6 +221,7 @@ impl InspectedRelease {
             volumes: release.content.artifacts().iter().map(|(id, v)| volume(*id, v, lists)).collect(),
             self_tests: release.self_tests.clone(),
             health: release.health.clone(),
+            configuration: release.configuration_text().into(),
         }
     }
 }

@@ -35,6 +35,14 @@ pub enum BindError {
         /// The board.
         board: String,
     },
+    /// What is set of it is not switched with a slot.
+    #[error(
+        "--bind: {bound} declares a configuration, which does not change with a slot so far: publish it in the channel instead"
+    )]
+    Configuration {
+        /// The component and its version.
+        bound: String,
+    },
     /// They don't fit together.
     #[error("{image} can't bring these components along: {}", .reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unfit {
@@ -85,6 +93,9 @@ pub(super) fn check(options: &BuildOptions) -> Result<(), BindError> {
         }
         if let Some(board) = options.boards.iter().find(|board| !release.boards.contains(board)) {
             return Err(BindError::Board { bound: bound.named(), board: board.clone() });
+        }
+        if !release.configuration_text().is_empty() {
+            return Err(BindError::Configuration { bound: bound.named() });
         }
     }
     if options.binds.is_empty() {

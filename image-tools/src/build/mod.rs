@@ -142,6 +142,8 @@ pub struct BuildOptions {
     pub sbom: Option<Digest>,
     /// Self-test plan, as TOML; empty for none.
     pub self_tests: String,
+    /// What an operator can set of a component, as TOML; empty for nothing.
+    pub configuration: String,
     /// Health profile, as TOML; empty for the defaults.
     pub health: String,
     /// Seconds since 1970 (SOURCE_DATE_EPOCH): stands in the release, and no file in the volumes gets a later time.
@@ -202,6 +204,7 @@ impl BuildOptions {
             origin: String::new(),
             sbom: None,
             self_tests: String::new(),
+            configuration: String::new(),
             health: String::new(),
             build_time: 0,
             binds: Vec::new(),
@@ -226,7 +229,7 @@ impl BuildOptions {
     fn release(&self, root: &Root, durable: u16, content: Content) -> Release {
         let head = Head::new(root.repository(), &self.product);
         let (version, boards) = (self.version.clone(), self.boards.clone());
-        Release {
+        let mut release = Release {
             durable,
             component: self.input.component().map(Into::into),
             security_version: self.security_version,
@@ -242,7 +245,9 @@ impl BuildOptions {
             sbom: self.sbom,
             bound: self.binds.iter().map(BoundRelease::bound).collect(),
             ..Release::new(head, version, boards, content)
-        }
+        };
+        release.set_configuration(&self.configuration);
+        release
     }
 
     fn root(&self) -> Result<&Root, BuildError> {

@@ -10,6 +10,7 @@ use crate::verify::{self, VerifyError};
 use bistable_boot::ReleaseId;
 use bistable_boot::component::{COMPONENTS_LEN, Component, ComponentRecord, Held};
 use bistable_format::archive::{ArchiveReader, Entry, EntryKind, ReadError, Sink, Totals};
+use bistable_format::configuration::{Declaration, Rendered, VALUES, Values};
 use bistable_format::resolve::{Part, System};
 use bistable_format::{ArtifactId, Content, Digest, Release, Root, release};
 use std::ffi::OsStr;
@@ -27,6 +28,8 @@ const FOLDER: u32 = 0o755;
 const FILE: u32 = 0o644;
 /// Bytes that an entry takes besides its content: an inode, and what is left of its last block.
 const ENTRY: u64 = 8 << 10;
+/// The number of a configuration on a card.
+const FIRST: u32 = 1;
 /// What is copied at a time.
 const PIECE: usize = 1 << 20;
 
@@ -88,6 +91,12 @@ impl CardComponent {
         self.archive.bytes()
     }
 
+    /// What can be set of it. Nothing is, on a card.
+    fn declaration(&self) -> Option<Declaration> {
+        // It was checked when the release was opened.
+        self.release.configuration().ok().flatten()
+    }
+
     fn name(&self) -> &str {
         self.release.component.as_deref().unwrap_or_default()
     }
@@ -124,6 +133,12 @@ pub(super) fn check(image: &Release, components: &[Arc<CardComponent>]) -> Resul
         if let Some(board) = image.boards.iter().find(|board| !component.release.boards.contains(board)) {
             return Err(CardError::Board { what: what(), board: board.clone() });
         }
+        let declared = component.declaration();
+        let required = declared.iter().flat_map(|declared| &declared.settings).filter(|s| s.required);
+        let names: Vec<String> = required.map(|setting| setting.name.clone()).collect();
+        if !names.is_empty() {
+            return Err(CardError::Configuration { what: what(), names });
+        }
         let bound = image.bound.iter().find(|bound| bound.component == component.name());
         if let Some(bound) = bound.filter(|bound| bound.identity != component.identity()) {
             return Err(CardError::OtherBound { what: what(), version: bound.version.clone() });
@@ -152,6 +167,7 @@ pub(super) fn record(product: &str, components: &[Arc<CardComponent>]) -> Result
             release: ReleaseId(component.identity().0),
             version: component.release.version.clone(),
             security_version: component.release.security_version,
+            configuration: component.declaration().map(|_| FIRST),
         });
         entry.security_floor = component.release.security_version;
     }
@@ -191,7 +207,20 @@ pub(super) fn tree(components: &[Arc<CardComponent>], time: u64) -> Result<Tree,
         let release = folder.join(format!("{version}.release"));
         tar.file(&release, (FILE, time), component.signed.len() as u64, &mut component.signed.as_slice())
             .map_err(temporary)?;
-        tar.link(&folder.join("current"), OsStr::new(&version)).map_err(temporary)?;
+        let mut current = version;
+        if let Some(declaration) = component.declaration() {
+            current = format!("{current}-{FIRST}");
+            tar.folder(&folder.join(&current), FOLDER).map_err(temporary)?;
+            let values = Rendered { name: VALUES.into(), text: "{}".into(), secret: true };
+            for file in declaration.render(&Values::new()).into_iter().chain([values]) {
+                let (path, mode) =
+                    (folder.join(&current).join(&file.name), if file.secret { 0o600 } else { FILE });
+                tar.file(&path, (mode, time), file.text.len() as u64, &mut file.text.as_bytes())
+                    .map_err(temporary)?;
+                bytes += ENTRY + file.text.len() as u64;
+            }
+        }
+        tar.link(&folder.join("current"), OsStr::new(&current)).map_err(temporary)?;
     }
     let mut out = tar.tar.into_inner().map_err(temporary)?;
     out.flush().map_err(temporary)?;

@@ -196,6 +196,17 @@ pub enum CardError {
         /// What it is.
         what: String,
     },
+    /// A component that needs a value that a card doesn't have.
+    #[error(
+        "{what} can't run before {} set: install it on the device with `bistable component update`, after `bistable component config`",
+        match .names.as_slice() { [one] => format!("{one} is"), names => format!("{} are", names.join(", ")) }
+    )]
+    Configuration {
+        /// The component and its version.
+        what: String,
+        /// The settings.
+        names: Vec<String>,
+    },
     /// A component of another product.
     #[error("{what} is not a component of {product}, which the card is for")]
     OtherProduct {

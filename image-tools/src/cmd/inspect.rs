@@ -171,6 +171,7 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> String {
     }
     block(&mut text, "self-tests", &release.self_tests, "none");
     block(&mut text, "health profile", &release.health, "the defaults");
+    block(&mut text, "configuration", release.configuration_text(), "nothing can be set");
     text
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct ReleaseArgs {
     /// Health profile.
     #[arg(long, value_name = "profile.toml")]
     health: Option<PathBuf>,
+    /// What can be set of a component on the device: variables of its service's environment, and files
+    #[arg(long, value_name = "configuration.toml")]
+    configuration: Option<PathBuf>,
     /// zstd level, 1 to 19.
     #[arg(long, value_parser = super::delta::level)]
     level: Option<Level>,
@@ -146,6 +149,7 @@ impl ReleaseArgs {
             sbom: self.sbom.as_deref().map(sbom).transpose()?,
             self_tests: text(self.self_tests.as_deref())?,
             health: text(self.health.as_deref())?,
+            configuration: text(self.configuration.as_deref())?,
             build_time: build_time()?,
             input,
             keys: self.key.iter().map(|p| SecretKey::read(p)).collect::<Result<_, _>>()?,

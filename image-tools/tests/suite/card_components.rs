@@ -202,3 +202,42 @@ fn an_image_that_binds_a_component_takes_that_release_only() {
     assert!(matches!(refused, CardError::OtherBound { .. }), "{refused} {}", other.display());
     card(&product, &options.out, "card.img", &[&bound]).unwrap();
 }
+
+#[test]
+fn a_card_has_the_defaults_of_a_configuration_and_none_is_made_without_a_value_that_is_needed() {
+    let product = Product::new();
+    let image = product.bundle();
+    let text = "[environment.MODE]\ndefault = \"quiet\"\n[file.\"core.key\"]\nsecret = true\n[file.\"core.toml\"]\ndefault = \"a = 1\\n\"\n";
+    let core = bundle(&product, "core", |o| o.configuration = text.into());
+    let made = card(&product, &image, "card.img", &[&core]).unwrap();
+    let identity =
+        bistable_format::release::identity(verify::open(&core, &product.root.root).unwrap().signed_release());
+    let mut found = BTreeMap::new();
+    files(&Ext4::load(Box::new(partition(&made, Partition::Persistent))).unwrap(), "/", &mut found);
+    let below = |path: &str| found.get(&format!("/bistable/components/core/{path}")).cloned();
+    assert_eq!(below("current"), Some((0o777, 0, format!("{identity}-1").into_bytes())));
+    let at = |file: &str| below(&format!("{identity}-1/{file}"));
+    assert_eq!(at("environment"), Some((0o600, 0, b"MODE=\"quiet\"\n".to_vec())));
+    assert_eq!(at("core.toml"), Some((0o644, 0, b"a = 1\n".to_vec())));
+    assert_eq!(at("values"), Some((0o600, 0, b"{}".to_vec())));
+    assert_eq!(at("core.key"), None);
+    let state = partition(&made, Partition::State);
+    let mut blocks = Memory::new(state.len() / SECTOR);
+    blocks.write(Lba(0), &state).unwrap();
+    let record = Journal::<_, ComponentRecord>::of(blocks).load().unwrap();
+    assert_eq!(record.get("core").unwrap().current.as_ref().unwrap().configuration, Some(1));
+
+    let needs =
+        bundle(&product, "needs", |o| o.configuration = "[environment.TOKEN]\nrequired = true\n".into());
+    let refused = card(&product, &image, "other.img", &[&needs]).unwrap_err();
+    assert!(refused.to_string().contains("needs 2.0.0 can't run before TOKEN is set"), "{refused}");
+    let reader = verify::open(&core, &product.root.root).unwrap();
+    let mut options = product.options("hub.bundle");
+    options.binds = vec![BoundRelease { release: reader.release().clone(), identity }];
+    let refused = build(&options, &Silent).unwrap_err();
+    assert!(refused.to_string().contains("core 2.0.0 declares a configuration"), "{refused}");
+    options = product.options("hub.bundle");
+    options.configuration = text.into();
+    let refused = format!("{:?}", build(&options, &Silent).unwrap_err());
+    assert!(refused.contains("only an application directory has one"), "{refused}");
+}

@@ -1,5 +1,6 @@
 use super::{MemoryStore, Supply};
-use crate::ports::{ComponentStore, HostError, Service, ServiceManager, UnitState};
+use crate::ports::{ComponentStore, HostError, Service, ServiceManager, UnitState, parts_of};
+use bistable_format::configuration::ENVIRONMENT;
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 /// What a version does when it is started.
@@ -64,8 +65,20 @@ impl MemoryServices {
         self.running.borrow_mut().clear();
     }
 
-    /// What a version says of itself, in a file `BEHAVIOR`: nothing is good, an empty tree is dead.
-    fn behavior_of(&self, component: &str, version: &str) -> Behavior {
+    /// What a version says of itself, in a file `BEHAVIOR`: nothing is good, an empty tree is dead, and so is an empty configuration. One that
+    /// says `sick` makes it so.
+    fn behavior_of(&self, component: &str, name: &str) -> Behavior {
+        let (version, configuration) = parts_of(name);
+        if configuration.is_some() {
+            let stored = self.store.stored(component, name).filter(|stored| stored.is_complete);
+            let environment =
+                stored.and_then(|stored| stored.files.get(ENVIRONMENT).cloned()).unwrap_or_default();
+            match String::from_utf8_lossy(&environment) {
+                text if text.is_empty() => return Behavior::Dead,
+                text if text.contains("sick") => return Behavior::Sick,
+                _ => {}
+            }
+        }
         let Some(stored) = self.store.stored(component, version) else { return Behavior::Dead };
         if stored.files.get("VERSION").is_none_or(Vec::is_empty) {
             return Behavior::Dead;

@@ -40,6 +40,8 @@ struct Content {
     removed: BTreeMap<(String, String), Stored>,
     current: BTreeMap<String, String>,
     shown: BTreeMap<String, String>,
+    /// What was set for versions to come.
+    values: BTreeMap<String, Vec<u8>>,
     free: Option<u64>,
 }
 
@@ -181,6 +183,27 @@ impl ComponentStore for MemoryStore {
         self.supply.look()?;
         let stored = self.stored(component, version).and_then(|stored| stored.release);
         stored.ok_or_else(|| missing(component, version))
+    }
+
+    fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
+        self.supply.look()?;
+        let file = self.stored(component, version).and_then(|stored| stored.files.get(name).cloned());
+        file.ok_or_else(|| missing(component, version))
+    }
+
+    fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
+        self.supply.look()?;
+        Ok(self.content.borrow().values.get(component).cloned().unwrap_or_default())
+    }
+
+    fn keep_values(&mut self, component: &str, values: &[u8]) -> Result<(), Fault> {
+        self.change(|content| {
+            match values {
+                [] => drop(content.values.remove(component)),
+                values => drop(content.values.insert(component.into(), values.to_vec())),
+            }
+            Ok(())
+        })
     }
 
     fn sync(&mut self) -> Result<(), Fault> {

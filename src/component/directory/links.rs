@@ -1,6 +1,6 @@
 //! What a boot does before services start: the durable name, and the links in `/run`. No check is run, and nothing is waited for.
 use crate::{
-    component::driver::version_name,
+    component::driver::name_of,
     ports::{ComponentStore, Fault},
 };
 use bistable_boot::component::ComponentRecord;
@@ -19,7 +19,7 @@ pub fn write_links(
         let current = store.current(name)?;
         return show(store, name, current.as_deref());
     };
-    let leads_to = component.leads_to().map(version_name);
+    let leads_to = component.leads_to().map(name_of);
     if store.current(name)? != leads_to {
         store.set_current(name, leads_to.as_deref())?;
     }

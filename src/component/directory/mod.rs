@@ -13,7 +13,7 @@ mod unpack;
 
 pub use links::write_links;
 
-use super::driver::{Archive, ComponentStep, Procedure, Updater, version_name};
+use super::driver::{Archive, ComponentStep, Procedure, Updater, name_of, version_name};
 use crate::Error;
 use bistable_boot::{Failure, component::Held};
 use bistable_format::{Release, health::Profile};
@@ -64,7 +64,7 @@ impl Procedure for Directory {
     }
 
     fn is_shown(&self, updater: &mut Updater<'_>, version: Option<&Held>) -> Result<bool, Error> {
-        Ok(updater.world.store.shown(&updater.subject.name)? == version.map(version_name))
+        Ok(updater.world.store.shown(&updater.subject.name)? == version.map(name_of))
     }
 
     fn leave(&self, updater: &mut Updater<'_>) -> Result<(), Error> {
@@ -72,7 +72,7 @@ impl Procedure for Directory {
     }
 
     fn switch(&self, updater: &mut Updater<'_>, to: Option<&Held>) -> Result<(), Error> {
-        let (name, version) = (updater.subject.name.as_str(), to.map(version_name));
+        let (name, version) = (updater.subject.name.as_str(), to.map(name_of));
         updater
             .step(ComponentStep::Switch, |updater| Ok(updater.world.store.show(name, version.as_deref())?))
     }
@@ -94,7 +94,7 @@ impl Procedure for Directory {
     }
 
     fn set_current(&self, updater: &mut Updater<'_>, version: Option<&Held>) -> Result<(), Error> {
-        let version = version.map(version_name);
+        let version = version.map(name_of);
         Ok(updater.world.store.set_current(&updater.subject.name, version.as_deref())?)
     }
 }

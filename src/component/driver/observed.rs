@@ -23,6 +23,8 @@ pub enum ComponentStep {
     Unpack,
     /// What was unpacked is made durable, and gets its name.
     Sync,
+    /// What its service gets of the configuration is written, made durable, and gets its name.
+    Configure,
     /// The self-tests.
     SelfTest,
     /// The service is stopped.
@@ -58,6 +60,7 @@ impl ComponentStep {
                 | ComponentStep::Pull
                 | ComponentStep::Unpack
                 | ComponentStep::Sync
+                | ComponentStep::Configure
                 | ComponentStep::SelfTest
         )
     }
@@ -72,6 +75,7 @@ impl fmt::Display for ComponentStep {
             ComponentStep::Pull => "pull",
             ComponentStep::Unpack => "unpack",
             ComponentStep::Sync => "sync",
+            ComponentStep::Configure => "configure",
             ComponentStep::SelfTest => "self-test",
             ComponentStep::Stop => "stop",
             ComponentStep::Switch => "switch",

@@ -15,13 +15,14 @@ impl Updater<'_> {
     /// When the offer, the device or the partition is to blame: the version that runs stays, and is the current one.
     pub fn install(&mut self, content: &mut dyn Archive) -> Result<(), Error> {
         self.settle()?;
-        let (target, procedure) = (held(content), self.procedure);
-        let release = content.release();
+        let procedure = self.procedure;
+        let release = content.release().clone();
         if release.component.as_deref() != Some(&self.subject.name) {
-            let (name, found) = (self.subject.name.clone(), found(release));
+            let (name, found) = (self.subject.name.clone(), found(&release));
             return Err(ComponentError::OtherRelease { name, found }.into());
         }
-        self.step(ComponentStep::Preflight, |this| procedure.preflight(this, release))?;
+        self.step(ComponentStep::Preflight, |this| procedure.preflight(this, &release))?;
+        let (target, configuration) = self.configured(held(content), &release)?;
         // An update that was begun makes way for another one before it is armed.
         if let State::Installing(before) | State::Staged(before) = self.component().state
             && before != target
@@ -40,6 +41,12 @@ impl Updater<'_> {
                 // What is half there only takes room: the next attempt begins again.
                 let _ = procedure.remove(self, &version_name(&target));
             }),
+        };
+        let staged = match &configuration {
+            Some((declaration, values)) => {
+                staged.and_then(|()| self.stage_configuration(&target, declaration, values))
+            }
+            None => staged,
         };
         if let Err(e) = staged {
             if matches!(e, Error::Cancelled) {
@@ -109,6 +116,7 @@ pub(crate) fn held(content: &dyn Archive) -> Held {
         release: ReleaseId(release::identity(content.signed()).0),
         version: release.version.clone(),
         security_version: release.security_version,
+        configuration: None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! The new version, live: the service runs from it, and its health decides.
-use super::{ComponentError, ComponentEvent, ComponentStep, Updater, updater::version_name};
+use super::{
+    ComponentError, ComponentEvent, ComponentStep, Updater,
+    updater::{name_of, version_name},
+};
 use crate::Error;
 use bistable_boot::{
     Failure, Reason,
@@ -83,7 +86,9 @@ impl Updater<'_> {
     /// Remove the versions that neither the record nor an image in a slot names.
     pub fn clean_up(&mut self) {
         let procedure = self.procedure;
-        let needed: Vec<String> = self.component().needs().map(version_name).collect();
+        let component = self.component();
+        let needed: Vec<String> =
+            component.needs().flat_map(|held| [version_name(held), name_of(held)]).collect();
         let stored = procedure.stored(self).unwrap_or_default();
         for version in stored.iter().filter(|version| !needed.contains(version)) {
             if self.is_bound(version) {

@@ -279,6 +279,7 @@ impl Updater<'_> {
                     procedure.remove(this, &version)?;
                 }
             }
+            this.world.store.keep_values(name, &[])?;
             Ok(this.world.store.sync()?)
         })?;
         let mut next = self.memory.record().clone();
@@ -429,4 +430,12 @@ impl Updater<'_> {
 /// The name of a version's folder.
 pub(crate) fn version_name(held: &Held) -> String {
     held.release.to_string()
+}
+
+/// The name that leads to a version, and to its configuration if it has one.
+pub(crate) fn name_of(held: &Held) -> String {
+    match held.configuration {
+        Some(number) => format!("{}-{number}", held.release),
+        None => version_name(held),
+    }
 }

@@ -17,11 +17,11 @@ use crate::{
     },
     component::{
         Archive, ComponentError, ComponentEvent, ComponentStep, Containers, Directory, Memory, Subject,
-        Target, Updater, World, repository, write_links,
+        Target, Updater, World, driver::name_of, repository, write_links,
     },
     ports::{
         Answer, ComponentStore as _, ComposeProject as _, ContainerEngine as _, HostError, ImageParts as _,
-        ServiceManager as _, ServiceOf, UnitState,
+        ServiceManager as _, ServiceOf, UnitState, parts_of,
     },
     steps::install::{ReleasePart, TakePart},
 };
@@ -61,6 +61,7 @@ impl Made {
             release: ReleaseId(release::identity(&self.signed).0),
             version: self.release.version.clone(),
             security_version: self.release.security_version,
+            configuration: None,
         }
     }
 
@@ -420,7 +421,12 @@ impl Desk {
         let is_skipped = self.mutant == Some(Mutant::LinksNotWritten);
         let links = |desk: &Desk| {
             if !is_skipped {
-                write_links(&mut desk.store.clone(), Some(&desk.record.borrow()), CORE).unwrap();
+                let mut store = desk.store.clone();
+                write_links(&mut store, Some(&desk.record.borrow()), CORE).unwrap();
+                if desk.mutant == Some(Mutant::BootWithoutConfiguration) {
+                    let shown = store.shown(CORE).unwrap();
+                    store.show(CORE, shown.as_deref().map(|name| parts_of(name).0)).unwrap();
+                }
             }
         };
         if self.mutant != Some(Mutant::UnitBeforeLinks) {
@@ -473,7 +479,7 @@ impl Desk {
 
     /// What has to run if the state says this.
     pub(super) fn wanted(&self) -> Option<String> {
-        let leads_to = self.component().leads_to().map(|held| held.release.to_string());
+        let leads_to = self.component().leads_to().map(name_of);
         match self.kind() {
             Kind::Directory => leads_to,
             Kind::Containers => leads_to.or_else(|| Some("factory".into())),
@@ -598,7 +604,8 @@ impl DeskOutside {
     }
 
     fn file(&self, version: &str) -> String {
-        let files = self.store.stored(CORE, version).map(|stored| stored.files).unwrap_or_default();
+        let files =
+            self.store.stored(CORE, parts_of(version).0).map(|stored| stored.files).unwrap_or_default();
         String::from_utf8_lossy(files.get("VERSION").map_or(&[][..], Vec::as_slice)).into_owned()
     }
 }

@@ -3,10 +3,10 @@ use super::desk::{CORE, PROJECT};
 use crate::{
     Error,
     board::memory::{MemoryEngine, MemoryServices, MemoryStore},
-    component::repository,
+    component::{driver::name_of, repository},
     ports::{
         ComponentStore, ComposeFile, ComposeProject, Container, ContainerEngine, EngineInfo, Fault,
-        HostError, ImageParts, Service, ServiceManager, ServiceOf, StoredVersion,
+        HostError, ImageParts, Service, ServiceManager, ServiceOf, StoredVersion, parts_of,
     },
 };
 use bistable_boot::component::{ComponentRecord, State};
@@ -76,6 +76,14 @@ pub(super) enum Mutant {
     DownFirst,
     /// The boot starts nothing.
     NotConverged,
+    /// A configuration gets its name after it was recorded.
+    ConfiguredLate,
+    /// The way back leaves the newest configuration shown.
+    ConfigurationStays,
+    /// Another configuration takes the place of the one that runs.
+    ConfigurationInPlace,
+    /// The boot shows the version without its configuration.
+    BootWithoutConfiguration,
 }
 
 impl Mutant {
@@ -96,6 +104,16 @@ impl Mutant {
         Mutant::VerdictIsCommit,
         Mutant::RollbacksForgotten,
         Mutant::HaltForgotten,
+    ];
+
+    /// Those that need a version with a configuration to be seen, and two that others show, too.
+    pub(super) const CONFIGURATION: &[Mutant] = &[
+        Mutant::ConfiguredLate,
+        Mutant::ConfigurationStays,
+        Mutant::ConfigurationInPlace,
+        Mutant::BootWithoutConfiguration,
+        Mutant::NoSync,
+        Mutant::NameNotChanged,
     ];
 
     pub(super) const CONTAINERS: &[Mutant] = &[
@@ -154,6 +172,7 @@ pub(super) struct Deferred(Rc<RefCell<Vec<Late>>>);
 enum Late {
     Sync(MemoryStore),
     Name(MemoryStore, String, Option<String>),
+    Complete(MemoryStore, String, String),
     Engine(MemoryEngine),
     File(MemoryEngine, String, Vec<u8>),
 }
@@ -166,6 +185,7 @@ impl Deferred {
                 Late::Name(mut store, component, version) => {
                     store.set_current(&component, version.as_deref())?;
                 }
+                Late::Complete(mut store, component, version) => store.complete(&component, &version)?,
                 Late::Engine(mut engine) => engine.sync().map_err(|e| Error::NotNow(e.to_string()))?,
                 Late::File(mut engine, project, text) => engine.set_file(&project, &text)?,
             }
@@ -197,6 +217,22 @@ impl MutantStore {
     fn is(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
+
+    /// Where a configuration is written to.
+    fn place(&self, component: &str, version: &str) -> String {
+        let current = self.record.borrow().get(component).and_then(|c| c.current.clone());
+        match current.filter(|_| self.is(Mutant::ConfigurationInPlace) && parts_of(version).1.is_some()) {
+            Some(current) if current.release.to_string() == parts_of(version).0 => name_of(&current),
+            _ => version.into(),
+        }
+    }
+
+    /// The configuration that was written last, of the same version.
+    fn newest(&mut self, component: &str, version: &str) -> Option<String> {
+        let stored = self.inner.versions(component).ok()?.into_iter().map(|stored| stored.name);
+        let of_it = stored.filter(|name| parts_of(name).0 == parts_of(version).0);
+        of_it.max_by_key(|name| parts_of(name).1)
+    }
 }
 
 impl ComponentStore for MutantStore {
@@ -211,13 +247,23 @@ impl ComponentStore for MutantStore {
         if let Some(current) = current.filter(|_| self.is(Mutant::RunningRemoved)) {
             self.inner.remove(component, &current.release.to_string())?;
         }
-        self.inner.begin(component, version)
+        let place = self.place(component, version);
+        self.inner.begin(component, &place)
     }
     fn keep_release(&mut self, component: &str, version: &str, signed: &[u8]) -> Result<(), Fault> {
         self.inner.keep_release(component, version, signed)
     }
     fn release(&mut self, component: &str, version: &str) -> Result<Vec<u8>, Fault> {
         self.inner.release(component, version)
+    }
+    fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
+        self.inner.file(component, version, name)
+    }
+    fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
+        self.inner.values(component)
+    }
+    fn keep_values(&mut self, component: &str, values: &[u8]) -> Result<(), Fault> {
+        self.inner.keep_values(component, values)
     }
     fn sync(&mut self) -> Result<(), Fault> {
         match self.mutant {
@@ -238,7 +284,13 @@ impl ComponentStore for MutantStore {
         self.inner.parts(component, version, digests)
     }
     fn complete(&mut self, component: &str, version: &str) -> Result<(), Fault> {
-        self.inner.complete(component, version)
+        if self.is(Mutant::ConfiguredLate) && parts_of(version).1.is_some() {
+            let late = Late::Complete(self.inner.clone(), component.into(), version.into());
+            self.deferred.0.borrow_mut().push(late);
+            return Ok(());
+        }
+        let place = self.place(component, version);
+        self.inner.complete(component, &place)
     }
     fn remove(&mut self, component: &str, version: &str) -> Result<(), Fault> {
         self.inner.remove(component, version)
@@ -267,6 +319,10 @@ impl ComponentStore for MutantStore {
     fn show(&mut self, component: &str, version: Option<&str>) -> Result<(), Fault> {
         if self.is(Mutant::TrialIsDurable) {
             self.inner.set_current(component, version)?;
+        }
+        if self.is(Mutant::ConfigurationStays) {
+            let newest = version.and_then(|version| self.newest(component, version));
+            return self.inner.show(component, newest.as_deref());
         }
         self.inner.show(component, version)
     }

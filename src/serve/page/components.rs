@@ -50,6 +50,12 @@ fn one(html: &mut Html, component: &Value) {
     {
         html.element("p class=\"why\"", &format!("{version} was given up: {reason}"));
     }
+    for setting in list(component, "/configuration/settings") {
+        if let (Some(name), Some(true)) = (text(setting, "/name"), setting["is_set"].as_bool()) {
+            let value = text(setting, "/value").unwrap_or("(set, not shown)");
+            html.element("p class=\"why\"", &format!("{name} = {value}"));
+        }
+    }
     html.open("div class=\"row\"");
     for (act, label) in buttons(component, lifecycle) {
         button(html, name, act, &label);
@@ -128,6 +134,18 @@ mod tests {
             assert!(page.contains(shown), "{shown}: {page}");
         }
         assert!(page.contains("data-act=\"components/core/revert\""), "{page}");
+    }
+
+    #[test]
+    fn what_an_operator_set_is_shown_without_secrets() {
+        let mut core = core("running");
+        let setting = |name: &str, is_set: bool, value: Option<&str>| json!({ "name": name, "is_set": is_set, "value": value });
+        core["configuration"] = json!({ "number": 1, "later": [], "settings": [
+            setting("MODE", true, Some("<loud>")), setting("TOKEN", true, None), setting("LISTEN", false, Some("x")),
+        ]});
+        let page = page(json!([core]));
+        assert!(page.contains("MODE = &lt;loud&gt;") && page.contains("TOKEN = (set, not shown)"), "{page}");
+        assert!(!page.contains("LISTEN"), "{page}");
     }
 
     #[test]

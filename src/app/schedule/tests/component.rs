@@ -11,7 +11,12 @@ use bistable_boot::{
 
 fn held(minor: u64) -> Held {
     let byte = u8::try_from(minor).unwrap();
-    Held { release: ReleaseId([byte; 32]), version: semver::Version::new(1, minor, 0), security_version: 0 }
+    Held {
+        release: ReleaseId([byte; 32]),
+        version: semver::Version::new(1, minor, 0),
+        security_version: 0,
+        configuration: None,
+    }
 }
 
 fn offered(minor: u64) -> OfferedVersion {

@@ -34,7 +34,12 @@ pub(super) fn case(name: &str, mode: Mode) -> ComponentCase {
 fn held(number: u64) -> Held {
     let mut release = [0; 32];
     release[..8].copy_from_slice(&number.to_be_bytes());
-    Held { release: ReleaseId(release), version: semver::Version::new(1, number, 0), security_version: 0 }
+    Held {
+        release: ReleaseId(release),
+        version: semver::Version::new(1, number, 0),
+        security_version: 0,
+        configuration: None,
+    }
 }
 
 impl World {

@@ -80,6 +80,15 @@ impl ComponentStore for MutantStore {
     fn release(&mut self, component: &str, version: &str) -> Result<Vec<u8>, Fault> {
         self.0.release(component, version)
     }
+    fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
+        self.0.file(component, version, name)
+    }
+    fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
+        self.0.values(component)
+    }
+    fn keep_values(&mut self, component: &str, values: &[u8]) -> Result<(), Fault> {
+        self.0.keep_values(component, values)
+    }
     fn sync(&mut self) -> Result<(), Fault> {
         if self.1 == Some(Mutant::NotSynced) { Ok(()) } else { self.0.sync() }
     }
