@@ -1,5 +1,6 @@
 //! What long work tells about how far it is. How it is shown is decided elsewhere.
 use bistable_format::ArtifactId;
+use std::sync::{Mutex, PoisonError};
 
 /// A part of the work that is worth a bar of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +70,43 @@ pub trait Progress: Sync {
     fn end(&self, stage: Stage);
     /// Something that a person should know, and that stops nothing.
     fn note(&self, text: &str);
+}
+
+/// Passes all on, and keeps the notes.
+pub(crate) struct Keeping<'a> {
+    heard_by: &'a dyn Progress,
+    notes: Mutex<Vec<String>>,
+}
+
+impl<'a> Keeping<'a> {
+    /// What `heard_by` hears.
+    pub(crate) fn new(heard_by: &'a dyn Progress) -> Keeping<'a> {
+        Keeping { heard_by, notes: Mutex::default() }
+    }
+
+    /// The notes, in their order.
+    pub(crate) fn into_notes(self) -> Vec<String> {
+        self.notes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Keeping<'_> {
+    fn begin(&self, stage: Stage, total: u64) {
+        self.heard_by.begin(stage, total);
+    }
+
+    fn advance(&self, stage: Stage, done: u64) {
+        self.heard_by.advance(stage, done);
+    }
+
+    fn end(&self, stage: Stage) {
+        self.heard_by.end(stage);
+    }
+
+    fn note(&self, text: &str) {
+        self.heard_by.note(text);
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(text.into());
+    }
 }
 
 /// Discards progress.

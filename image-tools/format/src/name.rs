@@ -2,6 +2,9 @@
 use crate::{DecodeError, limits};
 use alloc::{format, string::String};
 
+/// The boards that a device's program knows by their device tree. A device of another one has its name in its configuration.
+pub const BOARDS: [&str; 7] = ["pi1", "pi2", "pi3", "pi4", "pi5", "pizero", "pizero2"];
+
 /// Names go into messages, file names and host names: `a-z`, `0-9`, `.`, `_`, `-`, starting with a letter or digit.
 ///
 /// # Errors

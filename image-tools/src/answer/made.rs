@@ -26,6 +26,8 @@ pub struct Built {
     pub volumes: Vec<BuiltVolume>,
     /// What was found in a card image, with `--from-img`.
     pub from_img: Option<CardImage>,
+    /// What a person should know of it, and what stopped nothing: those of a disk image are among them.
+    pub notes: Vec<String>,
     /// Images of a registry, each by its digest.
     pub images: Vec<PulledImage>,
     /// The deltas to it, with `--delta-from`.
@@ -124,6 +126,7 @@ impl Built {
                 notes: found.notes.clone(),
             }),
             images: Vec::new(),
+            notes: built.notes.clone(),
             deltas,
             assemble_seconds: built.assemble_time.as_secs_f64(),
             seconds: built.time.as_secs_f64(),

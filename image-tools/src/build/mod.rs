@@ -22,12 +22,13 @@ use crate::keys::SecretKey;
 use crate::oci::{ImageArg, OciError, Platform};
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
-use crate::progress::Progress;
+use crate::progress::{Keeping, Progress};
 use crate::root::SignedRoot;
 use crate::volume::{Ext4Backend, Owner, VolumeError, VolumeSize};
 use assemble::Parts;
 use bistable_boot::Flow;
 use bistable_format::content::{Blob, Containers, Directory, Service};
+use bistable_format::name::BOARDS;
 use bistable_format::{
     Artifact, ArtifactId, Content, DecodeError, Digest, Head, Release, Requires, Root, TrustError, Urgency,
     VolumeKind, Volumes, health, limits,
@@ -384,6 +385,8 @@ pub struct Built {
     pub artifacts: Vec<BuiltArtifact>,
     /// What was done to the disk image, if that is where the volumes are from.
     pub dissected: Option<Dissected>,
+    /// What a person should know of it, and what stopped nothing.
+    pub notes: Vec<String>,
     /// Time to put it together and flush it.
     pub assemble_time: Duration,
     /// Time in all.
@@ -400,6 +403,9 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     output::not_an_input(&options.out, options.input.paths())?;
     let output = NewFile::create(&options.out, options.existing, Access::Public)?;
 
+    let keeping = Keeping::new(progress);
+    let progress: &dyn Progress = &keeping;
+    doubts(options).iter().for_each(|note| progress.note(note));
     let plans = plan::plan(options, progress)?;
     let sizes: Vec<u64> = plans.artifacts.iter().map(Planned::size).collect();
     let assembly = assemble::Assembly::begin(output, options, &sizes, &plans.stack.blobs);
@@ -425,9 +431,35 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
         bytes: made.bytes,
         artifacts,
         dissected: plans.dissected,
+        notes: keeping.into_notes(),
         assemble_time: assemble_watch.elapsed(),
         time: watch.elapsed(),
     })
+}
+
+/// What is odd in the options of an image, though nothing is wrong with it.
+fn doubts(options: &BuildOptions) -> Vec<String> {
+    if !matches!(options.input, Input::Volumes { .. } | Input::Disk(_)) {
+        return Vec::new();
+    }
+    let unknown = options.boards.iter().filter(|board| !BOARDS.contains(&board.as_str()));
+    let mut notes: Vec<String> = unknown
+        .map(|board| {
+            format!(
+                "no Raspberry Pi is called {board} by bistable: it knows {}; a device of another name takes this release only if its \
+                 configuration says board.name = \"{board}\"",
+                BOARDS.join(", ")
+            )
+        })
+        .collect();
+    if options.health.is_empty() {
+        notes.push(
+            "there is no health profile: a trial of this release succeeds if the system comes up, whatever its applications do; \
+             --health gives it checks"
+                .into(),
+        );
+    }
+    notes
 }
 
 fn encode(

@@ -38,7 +38,7 @@ pub(crate) mod write_args;
 
 use crate::answer::{self, Answer, Document, Failure};
 use crate::error::{Error, Exit};
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use bistable_format::failure::{on_lines, on_one_line};
 use bistable_format::json;
 use bistable_format::progress::Reader;
@@ -75,7 +75,7 @@ impl Out {
             ProgressStyle::Auto if terminal => Box::new(progress_bar::Bars::new()),
             ProgressStyle::Auto | ProgressStyle::Plain => Box::new(progress_lines::Lines::new(Reader::Log)),
             ProgressStyle::Json => Box::new(progress_lines::Lines::new(Reader::Program)),
-            ProgressStyle::Quiet => Box::new(Silent),
+            ProgressStyle::Quiet => Box::new(progress_lines::OnlyNotes),
         }
     }
 

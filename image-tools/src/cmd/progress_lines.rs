@@ -79,6 +79,22 @@ impl Progress for Lines {
     }
 }
 
+/// Says the notes, and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnlyNotes;
+
+impl Progress for OnlyNotes {
+    fn begin(&self, _: Stage, _: u64) {}
+
+    fn advance(&self, _: Stage, _: u64) {}
+
+    fn end(&self, _: Stage) {}
+
+    fn note(&self, text: &str) {
+        say(&format!("note: {text}"));
+    }
+}
+
 /// How fast a stage is, and how long it still takes at that rate.
 fn pace(done: u64, total: u64, took: Duration) -> String {
     let millis = took.as_millis();

@@ -12,8 +12,12 @@ use super::error::{VolumeError, lossy};
 use super::kernels::LargeFile;
 use super::options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 use super::tree::{ROOT, Tree};
-use super::{dir, ext4, fat, formats, kernels, mke2fs, plain, ready, system_root, tar, uboot};
+use super::{
+    dir, ext4, fat, formats, kernels, lacks, mke2fs, plain, raw_text, ready, system_root, tar, uboot,
+};
 
+/// Most bytes of a `config.txt` that is looked at.
+const CONFIG: u32 = 1 << 20;
 /// What is streamed at a time, in bytes.
 const PIECE: usize = 1 << 20;
 
@@ -119,6 +123,7 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             let image = ready_image(path, kind, options.size)?;
             let durable = durable_of(path, kind, &image, &mut warnings)?;
             let large = large_of(kind, &image);
+            warnings.extend(lacks_of(kind, &image));
             (image, durable, large)
         }
         (InputKind::Directory | InputKind::Tar(_), Ext4Backend::Mke2fs) => {
@@ -129,15 +134,17 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             let image = temporary(file, path)?;
             let durable = durable_of(path, InputKind::Ext4, &image, &mut warnings)?;
             let large = large_of(InputKind::Ext4, &image);
+            warnings.extend(lacks_of(InputKind::Ext4, &image));
             (image, durable, large)
         }
-        (InputKind::Directory, Ext4Backend::Mkext4) => of_tree(
-            path,
-            dir::read(path, options.owner, options.reading, options.source_date_epoch, &mut warnings)?,
-            options,
-        )?,
+        (InputKind::Directory, Ext4Backend::Mkext4) => {
+            let tree =
+                dir::read(path, options.owner, options.reading, options.source_date_epoch, &mut warnings)?;
+            of_tree(path, tree, options, &mut warnings)?
+        }
         (InputKind::Tar(compression), Ext4Backend::Mkext4) => {
-            of_tree(path, tar::read(path, compression, options, &mut warnings)?, options)?
+            let tree = tar::read(path, compression, options, &mut warnings)?;
+            of_tree(path, tree, options, &mut warnings)?
         }
         (InputKind::Fat, _) => {
             return Err(VolumeError::WrongInput {
@@ -186,8 +193,10 @@ fn of_tree(
     path: &Path,
     mut tree: Tree,
     options: &SystemOptions,
+    warnings: &mut Vec<String>,
 ) -> Result<(Image, u16, Vec<LargeFile>), VolumeError> {
     container_image(path, &tree)?;
+    warnings.extend(lacks::of_tree(&tree));
     if let Some(root) = &options.root {
         system_root::add(path, &mut tree, root, options)?;
     }
@@ -246,6 +255,13 @@ fn durable_of(
         ));
         Ok(formats::FIRST)
     })
+}
+
+fn lacks_of(kind: InputKind, image: &Image) -> Vec<String> {
+    match (kind, image) {
+        (InputKind::Ext4, Image::File { file, .. }) => lacks::of_ext4(file),
+        _ => Vec::new(),
+    }
 }
 
 fn large_of(kind: InputKind, image: &Image) -> Vec<LargeFile> {
@@ -314,6 +330,10 @@ pub(crate) fn plan_boot(
     if options.flow == Flow::Uboot {
         uboot::add(source, &mut tree, options)?;
     }
+    let files = fat::files(source, &tree)?;
+    let config = fat::find(&files, "config.txt").filter(|file| file.size <= CONFIG);
+    let config = config.map(|file| fat::read(&tree, file.node)).transpose()?.unwrap_or_default();
+    warnings.extend(lacks::of_boot(&files, &raw_text::decode(&config)));
     let file = fat::make(source, &tree, options, &mut warnings)?;
     Ok(VolumePlan { kind, image: temporary(file, source)?, warnings, durable: formats::FIRST, large })
 }

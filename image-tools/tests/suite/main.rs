@@ -22,6 +22,7 @@ mod from_img;
 mod from_img_hostile;
 mod import_github;
 mod import_oci;
+mod notes;
 mod passphrase;
 mod saved_image;
 mod sign;

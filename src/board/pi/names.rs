@@ -7,38 +7,47 @@ pub(super) fn board(compatible: &[String]) -> Option<&'static str> {
     compatible.iter().find_map(|name| model(name.strip_prefix("raspberrypi,")?))
 }
 
+// Longer beginnings before shorter ones.
+const MODELS: [(&str, &str); 22] = [
+    ("5-model-b", "pi5"),
+    ("5-compute-module", "pi5"),
+    ("500", "pi5"),
+    ("4-model-b", "pi4"),
+    ("4-compute-module", "pi4"),
+    ("400", "pi4"),
+    ("3-model-a-plus", "pi3"),
+    ("3-model-b", "pi3"),
+    ("3-compute-module", "pi3"),
+    ("2-model-b-rev2", "pi2"),
+    ("2-model-b", "pi2"),
+    ("model-zero-2", "pizero2"),
+    ("model-zero", "pizero"),
+    ("zero-2", "pizero2"),
+    ("zero", "pizero"),
+    ("compute-module", "pi1"),
+    ("model-a-plus", "pi1"),
+    ("model-a", "pi1"),
+    ("model-b-plus", "pi1"),
+    ("model-b-i2c0", "pi1"),
+    ("model-b-rev2", "pi1"),
+    ("model-b", "pi1"),
+];
+
 fn model(model: &str) -> Option<&'static str> {
-    // Longer beginnings before shorter ones.
-    const MODELS: [(&str, &str); 22] = [
-        ("5-model-b", "pi5"),
-        ("5-compute-module", "pi5"),
-        ("500", "pi5"),
-        ("4-model-b", "pi4"),
-        ("4-compute-module", "pi4"),
-        ("400", "pi4"),
-        ("3-model-a-plus", "pi3"),
-        ("3-model-b", "pi3"),
-        ("3-compute-module", "pi3"),
-        ("2-model-b-rev2", "pi2"),
-        ("2-model-b", "pi2"),
-        ("model-zero-2", "pizero2"),
-        ("model-zero", "pizero"),
-        ("zero-2", "pizero2"),
-        ("zero", "pizero"),
-        ("compute-module", "pi1"),
-        ("model-a-plus", "pi1"),
-        ("model-a", "pi1"),
-        ("model-b-plus", "pi1"),
-        ("model-b-i2c0", "pi1"),
-        ("model-b-rev2", "pi1"),
-        ("model-b", "pi1"),
-    ];
     MODELS.iter().find(|(begins, _)| model.starts_with(begins)).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The host says of others that no device takes their name by itself.
+    #[test]
+    fn the_host_knows_the_same_boards() {
+        let known = bistable_format::name::BOARDS;
+        let ours: std::collections::BTreeSet<_> = MODELS.iter().map(|(_, name)| *name).collect();
+        assert_eq!(ours.into_iter().collect::<Vec<_>>(), known);
+    }
 
     #[test]
     fn boards_as_linux_and_the_firmware_name_them() {

@@ -1,0 +1,149 @@
+//! What a slot's volumes lack to start, and to be updated again. Nothing of it stops a build: a system may do it in another way.
+//!
+//! Only names are looked at, and no symlink is followed: `/sbin/init` may lead to whatever the system has.
+use super::config_txt;
+use super::fat::BootFile;
+use super::load_ext4::load_ext4;
+use super::tree::{ROOT, Tree};
+use std::fs::File;
+
+/// Folders of programs.
+const PROGRAMS: [&str; 5] = ["usr/bin", "usr/sbin", "bin", "sbin", "usr/local/bin"];
+/// What the kernel starts first: its own list (`init/main.c`), and where distributions keep what it leads to.
+const INIT: [&str; 7] = [
+    "sbin/init",
+    "usr/sbin/init",
+    "etc/init",
+    "bin/init",
+    "usr/lib/systemd/systemd",
+    "lib/systemd/systemd",
+    "bin/sh",
+];
+/// The service manager.
+const MANAGER: [&str; 2] = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
+/// What decides on a trial at boot.
+const UNIT: &str = "systemd/system/bistable-resume.service";
+/// Folders of units.
+const UNITS: [&str; 3] = ["usr/lib", "lib", "etc"];
+
+/// What a system volume lacks that is still a tree.
+pub(super) fn of_tree(tree: &Tree) -> Vec<String> {
+    let find = |path: &str| {
+        let mut at = ROOT;
+        for name in path.split('/') {
+            at = tree.child(at, name.as_bytes()).ok().flatten()?;
+        }
+        Some(at)
+    };
+    let mut notes = system(&|path| find(path).is_some());
+    let owner = |path: &str| find(path).map(|at| (path.to_owned(), tree.node(at).meta.uid));
+    notes.extend(owned(["usr", "etc", "bin", "lib"].into_iter().filter_map(owner)));
+    notes
+}
+
+/// The same of an ext4 image. One that can't be read lacks nothing: notes are all that depends on it.
+pub(super) fn of_ext4(image: &File) -> Vec<String> {
+    let open = || {
+        let bytes = image.metadata().ok()?.len();
+        load_ext4(Box::new(image.try_clone().ok()?), bytes).ok()
+    };
+    let Some(fs) = open() else { return Vec::new() };
+    system(&|path| fs.symlink_metadata(format!("/{path}").as_str()).is_ok())
+}
+
+/// What a boot volume lacks.
+pub(super) fn of_boot(files: &[BootFile], config: &str) -> Vec<String> {
+    let is_kernel = |file: &BootFile| {
+        let name = file.name().to_ascii_lowercase();
+        ["kernel", "vmlinu", "image", ".efi", ".itb"].iter().any(|part| name.contains(part))
+    };
+    match files.iter().any(is_kernel) || config_txt::value(config, "kernel").is_some() {
+        true => Vec::new(),
+        false => vec!["there is no kernel in it (kernel8.img, for example): nothing would start".into()],
+    }
+}
+
+/// What a system lacks.
+fn system(has: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let any = |paths: &[&str]| paths.iter().any(|path| has(path));
+    let mut notes = Vec::new();
+    if !any(&INIT) {
+        notes.push("there is no /sbin/init in it: the kernel would find nothing to start".into());
+    }
+    if !PROGRAMS.iter().any(|folder| has(&format!("{folder}/bistable"))) {
+        notes.push(
+            "there is no bistable in it: a device that runs it can't judge it, and goes back to the old system; install the package \
+             in it"
+                .into(),
+        );
+    } else if any(&MANAGER) && !UNITS.iter().any(|folder| has(&format!("{folder}/{UNIT}"))) {
+        notes.push(
+            "it has bistable, but not bistable-resume.service: no trial would be committed, and devices go back to the old system; \
+             install the package in it"
+                .into(),
+        );
+    }
+    notes
+}
+
+/// Folders of the system that belong to the user who unpacked it.
+fn owned(folders: impl Iterator<Item = (String, u32)>) -> Option<String> {
+    let (folder, user) = folders.into_iter().find(|(_, user)| *user != 0)?;
+    Some(format!(
+        "/{folder} belongs to user {user} and not to root, who could replace the system's programs on a device; --root-owner gives \
+         all files to root"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_system_lacks() {
+        let whole = [
+            "usr/sbin/init",
+            "usr/bin/bistable",
+            "usr/lib/systemd/systemd",
+            "usr/lib/systemd/system/bistable-resume.service",
+        ];
+        let table: [(&[&str], &[&str]); 6] = [
+            (&whole, &[]),
+            (&["etc/motd"], &["no /sbin/init", "no bistable"]),
+            (&whole[..1], &["no bistable"]),
+            (&whole[1..2], &["no /sbin/init"]),
+            (&whole[..3], &["not bistable-resume.service"]),
+            // Another service manager has units of its own.
+            (&whole[..2], &[]),
+        ];
+        for (there, wanted) in table {
+            let notes = system(&|path| there.contains(&path));
+            assert_eq!(notes.len(), wanted.len(), "{there:?}: {notes:?}");
+            assert!(notes.iter().zip(wanted).all(|(note, part)| note.contains(part)), "{there:?}: {notes:?}");
+        }
+    }
+
+    #[test]
+    fn a_system_that_belongs_to_whoever_unpacked_it() {
+        let of = |folders: &[(&str, u32)]| owned(folders.iter().map(|(f, u)| ((*f).to_owned(), *u)));
+        assert_eq!(of(&[("usr", 0), ("etc", 0)]), None);
+        assert!(of(&[("usr", 0), ("etc", 1000)]).unwrap().starts_with("/etc belongs to user 1000 "));
+    }
+
+    #[test]
+    fn a_boot_volume_without_a_kernel() {
+        let file = |path: &str| BootFile { path: path.into(), node: ROOT, size: 1 };
+        for name in [
+            "kernel8.img",
+            "KERNEL_2712.IMG",
+            "vmlinuz-6.12",
+            "boot/Image",
+            "EFI/BOOT/BOOTAA64.EFI",
+            "image.itb",
+        ] {
+            assert_eq!(of_boot(&[file("config.txt"), file(name)], ""), [""; 0], "{name}");
+        }
+        assert_eq!(of_boot(&[file("own.bin")], "arm_64bit=1\n kernel=own.bin\n"), [""; 0]);
+        assert_eq!(of_boot(&[file("config.txt")], "arm_64bit=1\n").len(), 1);
+    }
+}

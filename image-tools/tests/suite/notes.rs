@@ -1,0 +1,89 @@
+//! What a person should know of an image that is built without an error.
+use crate::fixture::Product;
+use std::fs;
+use std::process::{Command, Output};
+
+fn build(product: &Product, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable-image"));
+    command.args([
+        "build",
+        "--product",
+        "hub",
+        "--version",
+        "1.0.0",
+        "--level",
+        "1",
+        "--system",
+        "system",
+        "--boot",
+        "boot",
+    ]);
+    command.args([
+        "--key",
+        "release.key",
+        "--root",
+        "root.root",
+        "--out",
+        "x.bundle",
+        "--force",
+        "--progress",
+        "quiet",
+    ]);
+    command.args(more).current_dir(product.folder.path()).output().unwrap()
+}
+
+fn notes(out: &Output) -> Vec<String> {
+    assert!(out.status.success(), "{out:?}");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    stderr.lines().filter_map(|line| line.strip_prefix("note: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
+    let product = Product::new();
+    product.write_keys();
+    fs::remove_file(product.path("boot/kernel8.img")).unwrap();
+    let bare = build(&product, &["--board", "raspberrypi4", "--root-owner", "--json"]);
+    let said = notes(&bare);
+    for note in [
+        "no Raspberry Pi is called raspberrypi4 by bistable: it knows pi1, pi2, pi3, pi4, pi5, pizero, pizero2;",
+        "there is no health profile: ",
+        "boot: there is no kernel in it",
+        "system: there is no /sbin/init in it",
+        "system: there is no bistable in it",
+    ] {
+        assert!(said.iter().any(|line| line.starts_with(note)), "{note}: {said:?}");
+    }
+    // Programs read the same.
+    let json = bistable_schema::object(&String::from_utf8(bare.stdout).unwrap());
+    assert_eq!(json["notes"], serde_json::json!(said));
+
+    // With all of that there is nothing to say.
+    fs::write(product.path("boot/vmlinuz"), "kernel").unwrap();
+    for name in [
+        "usr/sbin/init",
+        "usr/bin/bistable",
+        "usr/lib/systemd/systemd",
+        "usr/lib/systemd/system/bistable-resume.service",
+    ] {
+        let path = product.path("system").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    fs::write(
+        product.path("health.toml"),
+        "[[check]]\nname = \"web\"\nkind = \"unit\"\nunit = \"web.service\"\n",
+    )
+    .unwrap();
+    let whole = ["--board", "pi4", "--root-owner", "--health", "health.toml"];
+    assert_eq!(notes(&build(&product, &whole)), [""; 0]);
+
+    // The same of an image that is made already.
+    let tools = build(&product, &[&whole[..], &["--mke2fs"]].concat());
+    if tools.status.success() {
+        assert!(!notes(&tools).iter().any(|note| note.contains("there is no ")), "{tools:?}");
+        fs::remove_file(product.path("system/usr/bin/bistable")).unwrap();
+        let tools = notes(&build(&product, &[&whole[..], &["--mke2fs"]].concat()));
+        assert!(tools.iter().any(|note| note.starts_with("system: there is no bistable in it")), "{tools:?}");
+    }
+}
