@@ -17,7 +17,9 @@ use bistable_format::{
     Bound, Release,
     compat::{self, Direction},
     content::{CONTAINERS_KIND, DIRECTORY_KIND},
-    health, selftest,
+    health,
+    release::DataPolicy,
+    selftest,
 };
 
 /// Where the components are had that an image brings along.
@@ -117,6 +119,9 @@ impl Agent<'_> {
         let mut reasons = Vec::new();
         if !release.configuration_text().is_empty() {
             reasons.push("it declares a configuration, which does not change with a slot so far".into());
+        }
+        if release.data == DataPolicy::Migrates {
+            reasons.push("it migrates its data, which would not go back with a slot so far".into());
         }
         if release.content.kind() != DIRECTORY_KIND {
             reasons.push(kind_problem(release.content.kind()));

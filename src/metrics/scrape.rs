@@ -272,6 +272,7 @@ mod tests {
                 version_file: "VERSION".into(),
             },
             health: None,
+            data_hook: None,
             mode: Mode::Stage,
             start_wait: Duration::ZERO,
             backup: Backup::default(),

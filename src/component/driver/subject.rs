@@ -1,5 +1,5 @@
 use bistable_format::health::Profile;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// What a component is on this device, whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,4 +10,6 @@ pub struct Subject {
     pub start_wait: Duration,
     /// The owner's health profile, which counts instead of the release's.
     pub health: Option<Profile>,
+    /// The owner's program that saves the data before a version changes them, and brings them back.
+    pub data_hook: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
 mod configuration;
 mod containers;
+mod data;
 mod desk;
 mod explore;
 mod host;
