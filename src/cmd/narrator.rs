@@ -216,13 +216,22 @@ impl Narrator {
             };
             self.tell(&format!("  {mark} health {} ({}): {}", c.name, c.kind, c.said));
         }
-        let took = report.took.as_secs();
-        self.tell(&match verdict {
-            health::Verdict::Healthy(_) => {
-                format!("healthy: everything stayed good for {} s, {took} s in all", report.settle.as_secs())
-            }
-            health::Verdict::Unhealthy { reason, .. } => format!("unhealthy after {took} s: {reason}"),
-        });
+        self.tell(&verdict_line(verdict));
+    }
+}
+
+/// What a health check ended with. One that checked nothing says so.
+fn verdict_line(verdict: &health::Verdict) -> String {
+    let report = verdict.report();
+    let took = report.took.as_secs();
+    match verdict {
+        health::Verdict::Healthy(_) if report.checks.is_empty() && report.self_tests.is_none() => {
+            "healthy: no checks configured: the system came up, and nothing else was looked at".into()
+        }
+        health::Verdict::Healthy(_) => {
+            format!("healthy: everything stayed good for {} s, {took} s in all", report.settle.as_secs())
+        }
+        health::Verdict::Unhealthy { reason, .. } => format!("unhealthy after {took} s: {reason}"),
     }
 }
 
@@ -234,4 +243,28 @@ fn mib(bytes: u64) -> u64 {
 fn tenths_of_mib(bytes: u64) -> String {
     let tenths = (bytes * 10).div_ceil(1 << 20);
     format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_health_check_of_nothing_does_not_say_that_all_is_good() {
+        let report = |self_tests| health::Report {
+            deadline: Duration::from_secs(60),
+            settle: Duration::from_secs(10),
+            took: Duration::from_secs(12),
+            self_tests,
+            checks: Vec::new(),
+        };
+        let nothing = verdict_line(&health::Verdict::Healthy(report(None)));
+        assert!(nothing.starts_with("healthy: no checks configured"), "{nothing}");
+        let tested = selftest::Report { backend: "sim".into(), tests: Vec::new() };
+        let tested = verdict_line(&health::Verdict::Healthy(report(Some(tested))));
+        assert_eq!(tested, "healthy: everything stayed good for 10 s, 12 s in all");
+        let sick = health::Verdict::Unhealthy { reason: "web not good".into(), report: report(None) };
+        assert_eq!(verdict_line(&sick), "unhealthy after 12 s: web not good");
+    }
 }
