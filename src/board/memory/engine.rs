@@ -267,7 +267,7 @@ impl MemoryEngine {
         let mut content = self.content.borrow_mut();
         content.shown.clear();
         let removed = std::mem::take(&mut content.removed);
-        if loss != Loss::Nothing {
+        if loss == Loss::All {
             for layer in content.layers.values_mut().filter(|layer| !layer.is_durable) {
                 // The names came through, the data did not.
                 layer.bytes.clear();

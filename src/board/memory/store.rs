@@ -6,7 +6,7 @@ use bistable_format::{
 };
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Read},
     path::{Path, PathBuf},
     rc::Rc,
@@ -44,8 +44,6 @@ struct Content {
     values: BTreeMap<String, Vec<u8>>,
     /// What the services of components keep, elsewhere on the partition.
     data: BTreeMap<String, String>,
-    /// The components of which that is not durable.
-    unsynced: BTreeSet<String>,
     free: Option<u64>,
 }
 
@@ -78,19 +76,6 @@ impl MemoryStore {
     pub fn set_data(&self, component: &str, data: &str) -> Result<(), Fault> {
         self.change(|content| {
             content.data.insert(component.into(), data.into());
-            content.unsynced.remove(component);
-            Ok(())
-        })
-    }
-
-    /// Replace that as a program does: not durably.
-    ///
-    /// # Errors
-    /// When the power is gone.
-    pub fn put_data(&self, component: &str, data: &str) -> Result<(), Fault> {
-        self.change(|content| {
-            content.data.insert(component.into(), data.into());
-            content.unsynced.insert(component.into());
             Ok(())
         })
     }
@@ -113,15 +98,12 @@ impl MemoryStore {
     pub fn lose(&self, loss: Loss) {
         let mut content = self.content.borrow_mut();
         content.shown.clear();
-        let (removed, unsynced) =
-            (std::mem::take(&mut content.removed), std::mem::take(&mut content.unsynced));
         if loss == Loss::Nothing {
+            content.removed.clear();
             return;
         }
-        if loss == Loss::All {
-            content.versions.extend(removed);
-        }
-        content.data.extend(unsynced.into_iter().map(|component| (component, String::new())));
+        let removed = std::mem::take(&mut content.removed);
+        content.versions.extend(removed);
         for stored in content.versions.values_mut().filter(|stored| !stored.is_durable) {
             // The names came through, the data did not (measured).
             stored.files.values_mut().for_each(Vec::clear);
@@ -259,7 +241,6 @@ impl ComponentStore for MemoryStore {
         self.change(|content| {
             content.versions.values_mut().for_each(|stored| stored.is_durable = true);
             content.removed.clear();
-            content.unsynced.clear();
             Ok(())
         })
     }

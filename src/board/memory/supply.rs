@@ -6,8 +6,6 @@ use std::{cell::Cell, rc::Rc};
 pub enum Loss {
     /// All of it is gone: files are there and empty, names are as they were.
     All,
-    /// The contents are gone, and the names came through: files are there and empty, and what was removed is gone.
-    Contents,
     /// By chance all of it had been written.
     Nothing,
 }
@@ -72,7 +70,7 @@ impl Supply {
         self.0.operations.set(number);
         match self.0.cut.get() {
             Some((at, loss)) if number == at => {
-                if loss != Loss::All {
+                if loss == Loss::Nothing {
                     effect()?;
                 }
                 self.0.is_off.set(true);

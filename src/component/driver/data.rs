@@ -128,11 +128,7 @@ impl Updater<'_> {
     }
 
     fn bring_back(&mut self, held: &Held) -> Result<(), Error> {
-        self.step(ComponentStep::RestoreData, |this| {
-            this.hook("restore", held)?;
-            // What was saved goes next, and a program seldom flushes what it copied: both would be lost.
-            Ok(this.world.store.sync()?)
-        })
+        self.step(ComponentStep::RestoreData, |this| this.hook("restore", held))
     }
 
     fn remove_data(&mut self, all: &[&Held]) -> Result<(), Error> {

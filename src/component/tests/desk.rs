@@ -634,7 +634,7 @@ impl Outside for DeskOutside {
             _ => {
                 let stored = self.store.stored(CORE, name).unwrap_or_default();
                 let data = stored.files.get("data").cloned().unwrap_or_default();
-                self.store.put_data(CORE, &String::from_utf8_lossy(&data)).map_err(failed)?;
+                self.store.set_data(CORE, &String::from_utf8_lossy(&data)).map_err(failed)?;
             }
         }
         Ok(Exit { code: Some(0), said: String::new() })

@@ -108,7 +108,7 @@ impl<'a> Desk<'a> {
     /// The power went, and is back.
     pub(super) fn power_cycle(&mut self, loss: Loss) {
         let image = match loss {
-            Loss::All | Loss::Contents => self.card.durable(),
+            Loss::All => self.card.durable(),
             Loss::Nothing => self.card.seen(),
         };
         self.card = card(self.world, &image, None);
