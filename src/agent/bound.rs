@@ -17,9 +17,7 @@ use bistable_format::{
     Bound, Release,
     compat::{self, Direction},
     content::{CONTAINERS_KIND, DIRECTORY_KIND},
-    health,
-    release::DataPolicy,
-    selftest,
+    health, selftest,
 };
 
 /// Where the components are had that an image brings along.
@@ -119,9 +117,6 @@ impl Agent<'_> {
         let mut reasons = Vec::new();
         if !release.configuration_text().is_empty() {
             reasons.push("it declares a configuration, which does not change with a slot so far".into());
-        }
-        if release.data == DataPolicy::Migrates {
-            reasons.push("it migrates its data, which would not go back with a slot so far".into());
         }
         if release.content.kind() != DIRECTORY_KIND {
             reasons.push(kind_problem(release.content.kind()));

@@ -23,7 +23,6 @@ use bistable_format::{
     compat::{self, Direction},
     configuration::{Declaration, Values},
     content::{CONTAINERS_KIND, DIRECTORY_KIND},
-    release::DataPolicy,
     resolve::Reason,
 };
 use semver::Version;
@@ -66,8 +65,7 @@ pub fn subject(components: &[config::Component], name: &str) -> Result<ManagedCo
         }
     };
     let (start_wait, health) = (managed.start_wait, managed.health.clone());
-    let data_hook = managed.data_hook.clone();
-    Ok(ManagedComponent { subject: Subject { name: name.into(), start_wait, health, data_hook }, target })
+    Ok(ManagedComponent { subject: Subject { name: name.into(), start_wait, health }, target })
 }
 
 /// Tells the agent's observer what happens to one component.
@@ -640,27 +638,6 @@ pub fn configured(device: &mut Device, component: &Component) -> Result<Configur
     let declared = release.map(|release| release.configuration()).transpose();
     let declaration = declared.map_err(|e| Error::Root(e.into()))?.flatten().unwrap_or_default();
     Ok(Configured { declaration, values, later })
-}
-
-/// Whether the way back to the version before brings back data that were saved; `false` if it should and can't.
-///
-/// # Errors
-/// When what is stored can't be read.
-pub fn restores(device: &mut Device, component: &Component) -> Result<Option<bool>, Error> {
-    let name = component.name.as_str();
-    let saved = component::saved(&mut *device.board.store, name)?;
-    let mut restores = None;
-    for held in component::newer(component, component.kept.first()) {
-        if saved.contains(&component::saved_name(held)) {
-            restores = Some(true);
-        } else {
-            let signed = device.board.store.release(name, &held.release.to_string())?;
-            let migrates =
-                device.release_trust()?(&signed).map_err(Error::Root)?.data == DataPolicy::Migrates;
-            restores = restores.or(migrates.then_some(false));
-        }
-    }
-    Ok(restores)
 }
 
 /// Versions of a component that could be returned to, and whose images something removed from the engine's store.

@@ -286,14 +286,13 @@ impl Code {
             | ComponentError::Compose { .. }
             | ComponentError::Bound { .. }
             | ComponentError::BoundUnfit { .. }
-            | ComponentError::DataHook { .. }
             | ComponentError::Configuration { is_update: true, .. }
             | ComponentError::TooMany { .. } => Code::Incompatible,
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Code::Missing, |source| Code::of(source))
             }
             ComponentError::NotShown { .. } | ComponentError::Logs { .. } => Code::Machine,
-            ComponentError::Values { .. } | ComponentError::DataGone { .. } => Code::Preflight,
+            ComponentError::Values { .. } => Code::Preflight,
             ComponentError::Path { .. }
             | ComponentError::Unit { .. }
             | ComponentError::Space { .. }

@@ -215,10 +215,6 @@ fn shown(device: &mut Device, only: Option<&str>, context: &mut dyn Context) -> 
                     log::warn!(component = component.name.as_str(), reason:% = e; "configuration_not_known");
                 }
             }
-            match components::restores(device, component) {
-                Ok(restores) => status.restores_data = restores,
-                Err(e) => log::warn!(component = component.name.as_str(), reason:% = e; "way_back_not_known"),
-            }
             match components::gone(device, component) {
                 Ok(gone) => status.gone = gone.iter().map(ToString::to_string).collect(),
                 // Without the engine's answer, everything else is shown all the same.

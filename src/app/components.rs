@@ -68,10 +68,6 @@ pub struct ComponentStatus {
     pub kept: Vec<String>,
     /// Those of them that can't be returned to any more: something removed their images from the container engine's store.
     pub gone: Vec<String>,
-    /// Whether returning to the first of them brings back the data that were saved before the current one: what was written since is
-    /// lost then. `false` if they were not saved, so that there is no way back; nothing if both versions use the same data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restores_data: Option<bool>,
     /// Versions that are not installed again by themselves, each with the reason.
     pub rejected: Vec<RejectedVersion>,
     /// How the last update ended.
@@ -205,7 +201,6 @@ impl From<&Component> for ComponentStatus {
             target: component.state.target().map(|held| held.version.to_string()),
             kept: component.kept.iter().map(|held| held.version.to_string()).collect(),
             gone: Vec::new(),
-            restores_data: None,
             rejected: rejected.collect(),
             last,
             configuration: None,
@@ -237,11 +232,6 @@ impl ComponentStatus {
         }
         if !self.kept.is_empty() {
             line.push_str(&format!("  way back: {}", self.kept.join(", ")));
-            line.push_str(match self.restores_data {
-                None => "",
-                Some(true) => "\n  going back brings back the data that were saved before this version: what was written since is lost",
-                Some(false) => "\n  no way back: this version migrated the data, and those of before are not there any more",
-            });
         }
         if let Some(offered) = &self.offered {
             line.push_str(&format!("  on offer: {}", offered.version));

@@ -67,20 +67,20 @@ impl ComponentFolder {
         })
     }
 
-    fn below(&self, component: &str) -> Result<PathBuf, Fault> {
+    fn folder(&self, component: &str) -> Result<PathBuf, Fault> {
         Ok(self.top()?.join(component))
     }
 
     fn version(&self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        Ok(self.below(component)?.join(version))
+        Ok(self.folder(component)?.join(version))
     }
 
     fn part(&self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        Ok(self.below(component)?.join(format!("{version}.{PART}")))
+        Ok(self.folder(component)?.join(format!("{version}.{PART}")))
     }
 
     fn release_file(&self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        Ok(self.below(component)?.join(format!("{version}.{RELEASE}")))
+        Ok(self.folder(component)?.join(format!("{version}.{RELEASE}")))
     }
 
     fn link(&self, component: &str) -> PathBuf {
@@ -162,7 +162,7 @@ impl ComponentStore for ComponentFolder {
     }
 
     fn versions(&mut self, component: &str) -> Result<Vec<StoredVersion>, Fault> {
-        let folder = self.below(component)?;
+        let folder = self.folder(component)?;
         let mut versions = Vec::new();
         for entry in entries(&folder)? {
             let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
@@ -202,13 +202,8 @@ impl ComponentStore for ComponentFolder {
         read(&path, FILE_MAX).map_err(failed(&path))
     }
 
-    fn folder(&mut self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        let whole = self.version(component, version)?;
-        if whole.is_dir() { Ok(whole) } else { self.part(component, version) }
-    }
-
     fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
-        let path = self.below(component)?.join(VALUES);
+        let path = self.folder(component)?.join(VALUES);
         match read(&path, FILE_MAX) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             read => read.map_err(failed(&path)),
@@ -217,7 +212,7 @@ impl ComponentStore for ComponentFolder {
 
     fn keep_values(&mut self, component: &str, values: &[u8]) -> Result<(), Fault> {
         self.powered()?;
-        let folder = self.below(component)?;
+        let folder = self.folder(component)?;
         let path = folder.join(VALUES);
         if values.is_empty() {
             gone(fs::remove_file(&path), &path)?;
@@ -254,7 +249,7 @@ impl ComponentStore for ComponentFolder {
         let (part, whole) = (self.part(component, version)?, self.version(component, version)?);
         #[expect(clippy::disallowed_methods, reason = "what is in it was synced with its file system")]
         fs::rename(&part, &whole).map_err(failed(&part))?;
-        sync_folder(&self.below(component)?)
+        sync_folder(&self.folder(component)?)
     }
 
     fn remove(&mut self, component: &str, version: &str) -> Result<(), Fault> {
@@ -268,12 +263,12 @@ impl ComponentStore for ComponentFolder {
     }
 
     fn current(&mut self, component: &str) -> Result<Option<String>, Fault> {
-        leads_to(&self.below(component)?.join(CURRENT))
+        leads_to(&self.folder(component)?.join(CURRENT))
     }
 
     fn set_current(&mut self, component: &str, version: Option<&str>) -> Result<(), Fault> {
         self.powered()?;
-        let folder = self.below(component)?;
+        let folder = self.folder(component)?;
         point(&folder.join(CURRENT), version.map(Path::new))?;
         if folder.is_dir() { sync_folder(&folder) } else { Ok(()) }
     }

@@ -203,9 +203,8 @@ impl DevicePort for LockedDevice {
     }
 }
 
-/// The components that are updated here, each with its mode, and whether a program saves its data. One whose record can't be read is left
-/// alone.
-fn cases(device: &Device) -> Vec<(Component, config::Mode, bool)> {
+/// The components that are updated here, each with its mode. One whose record can't be read is left alone.
+fn cases(device: &Device) -> Vec<(Component, config::Mode)> {
     let record = match components::record(device) {
         Ok(record) => record,
         Err(e) => {
@@ -216,9 +215,7 @@ fn cases(device: &Device) -> Vec<(Component, config::Mode, bool)> {
     let case = |name: String| {
         let declared = device.settings.components.iter().find(|declared| declared.name == name)?;
         let known = record.get(&name).cloned();
-        let managed = declared.managed.as_ref()?;
-        let known = known.unwrap_or_else(|| Component::registered(&name));
-        Some((known, managed.mode, managed.data_hook.is_some()))
+        Some((known.unwrap_or_else(|| Component::registered(&name)), declared.managed.as_ref()?.mode))
     };
     components::managed(device).into_iter().filter_map(case).collect()
 }

@@ -30,5 +30,5 @@ pub use driver::{
     Archive, Change, ComponentEvent, ComponentObserver, ComponentStep, Memory, Procedure, Subject, Trust,
     Updater, World,
 };
-pub(crate) use driver::{SERVICE_MAX, SPARE_BYTES, check_space, later, newer, saved, saved_name, values_of};
+pub(crate) use driver::{SERVICE_MAX, SPARE_BYTES, check_space, later, values_of};
 pub use target::{ManagedComponent, Target};

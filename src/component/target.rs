@@ -25,8 +25,7 @@ impl ManagedComponent {
     pub fn undeclared(name: &str) -> ManagedComponent {
         let version_file = PathBuf::from(VERSION_FILE);
         let folder = Directory { unit: String::new(), path: PathBuf::new(), version_file };
-        let subject =
-            Subject { name: name.into(), start_wait: Duration::ZERO, health: None, data_hook: None };
+        let subject = Subject { name: name.into(), start_wait: Duration::ZERO, health: None };
         ManagedComponent { subject, target: Target::Directory(folder) }
     }
 }

@@ -22,8 +22,6 @@ pub struct Managed {
     pub target: Target,
     /// The health profile to use instead of its release's.
     pub health: Option<Profile>,
-    /// The program that saves its data before a version migrates them, and brings them back.
-    pub data_hook: Option<PathBuf>,
     /// How far an offer is followed without being asked.
     pub mode: Mode,
     /// From its start to the first health check.

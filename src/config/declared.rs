@@ -21,7 +21,6 @@ pub(super) struct Declared {
     pub(super) project: Option<String>,
     pub(super) service: Option<String>,
     pub(super) health: Option<PathBuf>,
-    pub(super) data_hook: Option<PathBuf>,
     pub(super) mode: Mode,
     pub(super) start_wait: Option<Duration>,
     pub(super) installed: Option<Version>,
@@ -38,7 +37,6 @@ impl Default for Declared {
             project: None,
             service: None,
             health: None,
-            data_hook: None,
             mode: Mode::Stage,
             start_wait: None,
             installed: None,
@@ -73,8 +71,7 @@ impl Declared {
             }
         };
         let (mode, backup, start_wait) = (self.mode, self.backup, self.start_wait.unwrap_or_default());
-        let data_hook = self.data_hook;
-        let managed = target.map(|target| Managed { target, health, data_hook, mode, start_wait, backup });
+        let managed = target.map(|target| Managed { target, health, mode, start_wait, backup });
         Some(Component { name, installed: self.installed, managed })
     }
 }

@@ -116,11 +116,6 @@ pub(super) static KEYS: &[&dyn Key] = &[
         help: "a health profile instead of the one of its release",
     },
     &OfComponent {
-        name: "component.NAME.data_hook", of: Of::Kind(ComponentKind::Directory), kind: Optional(PATH),
-        field: |c| &mut c.data_hook,
-        help: "directory: the program that saves its data before a version migrates them, and brings them back",
-    },
-    &OfComponent {
         name: "component.NAME.mode", of: Of::Managed, kind: Choice(Mode::ALL), field: |c| &mut c.mode,
         help: "what an offer leads to: a report; staging it; also a switch at the next reboot; or in a window",
     },

@@ -43,7 +43,7 @@ fn nothing_is_the_default_and_fails_closed() {
 fn everything_can_be_set() {
     let text = "allow_demo_keys = true\n[install]\nflush_bytes = 0x1000000\n[component]\nz.installed = '1.0.0'\nmodem.installed = '4.1.0-rc.1'\n
         [component.app]\nkind = 'directory'\nunit = 'app.service'\npath = '/opt/app/'\nversion_file = 'meta/VERSION'\n
-        health = '/data/health.toml'\ndata_hook = '/opt/save'\nmode = 'auto'\nstart_wait = '30s'\n[component.app.backup]\npath = '/data/backups'\nkeep = 3\ndays = 7\n
+        health = '/data/health.toml'\nmode = 'auto'\nstart_wait = '30s'\n[component.app.backup]\npath = '/data/backups'\nkeep = 3\ndays = 7\n
         [component.web]\nkind = 'containers'\nproject = 'hub'\nservice = 'web'\n
         [self_test]\nplan = '/data/plan.toml'\n[health]\nprofile = '/data/health.toml'\ninterval = '1m'\nrevert_after = '10m'\n
         [hooks]\ntimeout = '5s'\n[timeout]\ninstall = '10m'\nexpected.install = '3m'\nexpected.self_test = '20s'\nexpected.health = '30s'\n[metrics]\npush = 'http://gw'\npush_interval = '5m'\n

@@ -48,8 +48,8 @@ pub struct Survey {
     pub standing: Standing,
     /// What the owner wants.
     pub rules: Rules,
-    /// The components that are updated beside the slots, each with its mode, and whether a program saves its data.
-    pub components: Vec<(Component, Mode, bool)>,
+    /// The components that are updated beside the slots, each with its mode.
+    pub components: Vec<(Component, Mode)>,
     /// What is known from before.
     pub remembered: Remembered,
     /// What holds a switch off.

@@ -32,7 +32,7 @@ pub(super) fn staged(survey: &Survey) -> Option<When> {
 /// The components, with what is known of each from before.
 pub(super) fn components(survey: &Survey, tries: &ComponentTries) -> Vec<ComponentCase> {
     let boot = survey.standing.boot.to_string();
-    let case = |(component, mode, has_data_hook): &(Component, Mode, bool)| {
+    let case = |(component, mode): &(Component, Mode)| {
         let offered = survey.remembered.offered.get(&component.name);
         let target = component.state.target().map(|held| held.version.to_string());
         let staged = survey.remembered.staged_components.get(&component.name);
@@ -40,7 +40,6 @@ pub(super) fn components(survey: &Survey, tries: &ComponentTries) -> Vec<Compone
         ComponentCase {
             component: component.clone(),
             mode: *mode,
-            has_data_hook: *has_data_hook,
             offered: offered.cloned(),
             staged: staged.map(|staged| when(survey, &staged.since)),
             is_staged_before: staged.is_some_and(|staged| staged.since.boot_id != boot),

@@ -119,29 +119,6 @@ pub enum ComponentError {
         /// The version that runs.
         version: Option<Version>,
     },
-    /// Nothing would undo what the version does to the data.
-    #[error(
-        "component {name} {version} migrates its data, and no program is configured that saves them and brings them back: set \
-         component.{name}.data_hook"
-    )]
-    DataHook {
-        /// The component.
-        name: String,
-        /// The version.
-        version: Version,
-    },
-    /// The data were not saved that an older version needs.
-    #[error(
-        "component {name} can't go back to {to}: {version} migrated its data, and those of before are not there any more"
-    )]
-    DataGone {
-        /// The component.
-        name: String,
-        /// The version that migrated them.
-        version: Version,
-        /// The version to go back to.
-        to: Version,
-    },
     /// Values can't be stored or read.
     #[error("what is set of component {name}: {problem}")]
     Values {
@@ -350,7 +327,6 @@ impl ComponentError {
             | ComponentError::Compose { .. }
             | ComponentError::Bound { .. }
             | ComponentError::BoundUnfit { .. }
-            | ComponentError::DataHook { .. }
             | ComponentError::Configuration { is_update: true, .. }
             | ComponentError::TooMany { .. } => Exit::Incompatible,
             ComponentError::NotBrought { source, .. } => {
@@ -365,7 +341,6 @@ impl ComponentError {
             | ComponentError::NoComposeFile { .. }
             | ComponentError::Refused { .. }
             | ComponentError::Values { .. }
-            | ComponentError::DataGone { .. }
             | ComponentError::Halted { .. }
             | ComponentError::StillWanted { .. }
             | ComponentError::Record { .. } => Exit::Failed,

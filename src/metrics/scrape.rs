@@ -272,7 +272,6 @@ mod tests {
                 version_file: "VERSION".into(),
             },
             health: None,
-            data_hook: None,
             mode: Mode::Stage,
             start_wait: Duration::ZERO,
             backup: Backup::default(),

@@ -1,6 +1,6 @@
 use super::{Fault, ImageParts};
 use bistable_format::{Digest, archive::Sink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the links of a boot are, below `/run`.
 pub const COMPONENT_LINKS: &str = "bistable/components";
@@ -75,12 +75,6 @@ pub trait ComponentStore {
     /// # Errors
     /// When it can't be read.
     fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault>;
-
-    /// Where a version lies, complete or not, for a program that reads or writes it.
-    ///
-    /// # Errors
-    /// When there is no place for it.
-    fn folder(&mut self, component: &str, version: &str) -> Result<PathBuf, Fault>;
 
     /// What an operator set for versions to come; nothing if there is nothing.
     ///

@@ -13,8 +13,6 @@ pub struct ComponentCase {
     pub component: Component,
     /// How far an offer is followed (`component.NAME.mode`).
     pub mode: Mode,
-    /// Whether a program saves its data: then a trial that was cut may have left it stopped, until they are brought back.
-    pub has_data_hook: bool,
     /// What the channel offered of it when it was last checked.
     pub offered: Option<OfferedVersion>,
     /// Since when the version is staged that is.

@@ -65,8 +65,6 @@ impl Plan<'_> {
                 (_, Mode::Reboot) => self.switch_component(case, None),
                 (_, Mode::Auto) => self.switch_component(case, Some(target)),
             },
-            // Between two versions, as long as its data are.
-            State::Armed { .. } if case.has_data_hook => self.finish(case),
             State::Armed { .. } if case.mode == Mode::Check => {
                 waits(Why::ComponentStaged { component: case.name(), mode: case.mode })
             }

@@ -65,27 +65,6 @@ impl MemoryServices {
         self.running.borrow_mut().clear();
     }
 
-    /// A version whose file `DATA` names a newer format than that of the data changes them when it starts; with newer ones it is sick, and
-    /// with none that it can read dead.
-    fn migrated(&self, component: &str, name: &str, is_new: bool) -> Option<Behavior> {
-        let stored = self.store.stored(component, parts_of(name).0)?;
-        let ours = String::from_utf8(stored.files.get("DATA")?.clone()).ok()?;
-        let data = self.store.data(component);
-        match data.split_once('/') {
-            None => Some(Behavior::Dead),
-            Some((format, _)) if *format > *ours => Some(Behavior::Sick),
-            Some((format, content)) if *format < *ours && is_new => {
-                // Half of it, and then the rest: a cut in between leaves what no version can read.
-                let _ = self.store.set_data(component, "");
-                self.store
-                    .set_data(component, &format!("{ours}/{content}"))
-                    .is_err()
-                    .then_some(Behavior::Dead)
-            }
-            Some(_) => None,
-        }
-    }
-
     /// What a version says of itself, in a file `BEHAVIOR`: nothing is good, an empty tree is dead, and so is an empty configuration. One that
     /// says `sick` makes it so.
     fn behavior_of(&self, component: &str, name: &str) -> Behavior {
@@ -133,11 +112,7 @@ impl ServiceManager for MemoryServices {
         let component =
             self.units.get(unit).cloned().ok_or_else(|| HostError::Failed("no such unit".into()))?;
         let shown = self.store.shown(&component).map_err(failed)?;
-        let is_new = !self.running.borrow().contains_key(unit);
-        let behavior = shown.as_ref().map(|version| match self.migrated(&component, version, is_new) {
-            Some(behavior) => behavior,
-            None => self.behavior_of(&component, version),
-        });
+        let behavior = shown.as_ref().map(|version| self.behavior_of(&component, version));
         self.supply
             .operate(|| {
                 let mut running = self.running.borrow_mut();

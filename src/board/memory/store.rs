@@ -8,7 +8,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
     rc::Rc,
 };
 
@@ -42,8 +42,6 @@ struct Content {
     shown: BTreeMap<String, String>,
     /// What was set for versions to come.
     values: BTreeMap<String, Vec<u8>>,
-    /// What the services of components keep, elsewhere on the partition.
-    data: BTreeMap<String, String>,
     free: Option<u64>,
 }
 
@@ -62,31 +60,6 @@ impl MemoryStore {
     /// Bytes that are free from now on.
     pub fn set_free(&self, bytes: u64) {
         self.content.borrow_mut().free = Some(bytes);
-    }
-
-    /// What a component's service keeps: the format, and what is in it, with a `/` between them.
-    pub fn data(&self, component: &str) -> String {
-        self.content.borrow().data.get(component).cloned().unwrap_or_default()
-    }
-
-    /// Replace that, durably.
-    ///
-    /// # Errors
-    /// When the power is gone.
-    pub fn set_data(&self, component: &str, data: &str) -> Result<(), Fault> {
-        self.change(|content| {
-            content.data.insert(component.into(), data.into());
-            Ok(())
-        })
-    }
-
-    /// Write a file of a version, as a program does: not durably.
-    ///
-    /// # Errors
-    /// When the power is gone, or there is no such version.
-    pub fn put(&self, component: &str, version: &str, path: &str, bytes: &[u8]) -> Result<(), Fault> {
-        let unpacking = Unpacking { store: self.clone(), at: key(component, version), file: None };
-        unpacking.put(path, bytes)
     }
 
     /// What lies there of a version.
@@ -216,10 +189,6 @@ impl ComponentStore for MemoryStore {
         self.supply.look()?;
         let file = self.stored(component, version).and_then(|stored| stored.files.get(name).cloned());
         file.ok_or_else(|| missing(component, version))
-    }
-
-    fn folder(&mut self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        Ok(Path::new("/").join(component).join(version))
     }
 
     fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {

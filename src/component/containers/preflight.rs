@@ -3,7 +3,7 @@ use crate::{
     Error,
     component::driver::{ComponentError, SPARE_BYTES, Updater, check_space, found},
 };
-use bistable_format::{Content, Release, compose::Compose, release::DataPolicy};
+use bistable_format::{Content, Release, compose::Compose};
 
 /// What must be free at least.
 const SPACE_MIN: u64 = 500_000_000;
@@ -23,11 +23,6 @@ impl Containers {
         }
         let unfit =
             |problem| ComponentError::Image { name: name(), version: release.version.clone(), problem };
-        if release.data == DataPolicy::Migrates && updater.component().current.is_some() {
-            return Err(
-                unfit("it migrates its data: only those of a directory can be saved so far".into()).into()
-            );
-        }
         let wanted = image::Image::of(release, &self.service).map_err(unfit)?;
         if !image::is_name(&updater.subject.name) {
             return Err(ComponentError::ImageName { name: name() }.into());

@@ -1,6 +1,6 @@
 //! What a boot does before services start: the durable name, and the links in `/run`. No check is run, and nothing is waited for.
 use crate::{
-    component::driver::{is_due, name_of},
+    component::driver::name_of,
     ports::{ComponentStore, Fault},
 };
 use bistable_boot::component::ComponentRecord;
@@ -19,14 +19,11 @@ pub fn write_links(
         let current = store.current(name)?;
         return show(store, name, current.as_deref());
     };
-    let is_waiting = is_due(store, component)?;
     let leads_to = component.leads_to().map(name_of);
     if store.current(name)? != leads_to {
         store.set_current(name, leads_to.as_deref())?;
     }
-    // Nothing runs on data that another version may have changed: `component resume`, or the daemon, brings them back first.
-    let shown = leads_to.filter(|_| !is_waiting);
-    show(store, name, shown.as_deref())
+    show(store, name, leads_to.as_deref())
 }
 
 fn show(store: &mut dyn ComponentStore, name: &str, version: Option<&str>) -> Result<(), Fault> {

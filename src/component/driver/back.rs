@@ -35,7 +35,6 @@ impl Updater<'_> {
                 // It becomes the current version, if it is healthy; a power cut before that does all of this again.
                 procedure.set_current(self, to.as_ref())?;
             }
-            self.restore_data(to.as_ref())?;
             procedure.switch(self, to.as_ref())?;
             let unhealthy = match &to {
                 None => {

@@ -141,7 +141,6 @@ impl Updater<'_> {
             security_version: release.security_version,
             configuration: None,
         };
-        self.check_data(release)?;
         self.configured(held, release).map(drop)
     }
 

@@ -6,7 +6,6 @@
 //! | `space` | what must be free for a version |
 //! | `content` | where a new version comes from |
 //! | `configuration` | what a version runs with |
-//! | `data` | what a version that migrates its data leaves for the way back |
 //! | `updater` | one method a state, and what differs between the kinds |
 //! | `stage` | from an offer to a version that is complete and durable |
 //! | `trial` | the new version, live |
@@ -15,7 +14,6 @@
 mod back;
 mod configuration;
 mod content;
-mod data;
 mod observed;
 mod space;
 mod stage;
@@ -27,7 +25,6 @@ pub(crate) use crate::error::ComponentError;
 pub use configuration::Change;
 pub(crate) use configuration::{later, values_of};
 pub use content::Archive;
-pub(crate) use data::{is_due, newer, saved, saved_name};
 pub use observed::{ComponentEvent, ComponentObserver, ComponentStep};
 pub(crate) use space::{SPARE_BYTES, check_space};
 pub(crate) use stage::found;

@@ -29,10 +29,6 @@ pub enum ComponentStep {
     SelfTest,
     /// The service is stopped.
     Stop,
-    /// The owner's program saves the data, which the new version is about to change.
-    SaveData,
-    /// It brings saved data back.
-    RestoreData,
     /// This boot leads to the new version.
     Switch,
     /// The service is started; an engine stops the container before it at the same time.
@@ -82,8 +78,6 @@ impl fmt::Display for ComponentStep {
             ComponentStep::Configure => "configure",
             ComponentStep::SelfTest => "self-test",
             ComponentStep::Stop => "stop",
-            ComponentStep::SaveData => "save data",
-            ComponentStep::RestoreData => "restore data",
             ComponentStep::Switch => "switch",
             ComponentStep::Start => "start",
             ComponentStep::Health => "health",

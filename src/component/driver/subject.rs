@@ -1,5 +1,5 @@
 use bistable_format::health::Profile;
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// What a component is on this device, whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,4 @@ pub struct Subject {
     pub start_wait: Duration,
     /// The owner's health profile, which counts instead of the release's.
     pub health: Option<Profile>,
-    /// The owner's program that saves the data before a version changes them, and brings them back.
-    pub data_hook: Option<PathBuf>,
 }

@@ -1,7 +1,6 @@
 //! The new version, live: the service runs from it, and its health decides.
 use super::{
     ComponentError, ComponentEvent, ComponentStep, Updater,
-    data::saved_name,
     updater::{name_of, version_name},
 };
 use crate::Error;
@@ -48,7 +47,6 @@ impl Updater<'_> {
     fn prove(&mut self, target: &Held) -> Result<Option<Failure>, Error> {
         let (profile, procedure) = (self.profile(target)?, self.procedure);
         procedure.leave(self)?;
-        self.prepare_data(target)?;
         procedure.switch(self, Some(target))?;
         procedure.prove(self, target, &profile)
     }
@@ -89,10 +87,8 @@ impl Updater<'_> {
     pub fn clean_up(&mut self) {
         let procedure = self.procedure;
         let component = self.component();
-        let needed: Vec<String> = component
-            .needs()
-            .flat_map(|held| [version_name(held), name_of(held), saved_name(held)])
-            .collect();
+        let needed: Vec<String> =
+            component.needs().flat_map(|held| [version_name(held), name_of(held)]).collect();
         let stored = procedure.stored(self).unwrap_or_default();
         for version in stored.iter().filter(|version| !needed.contains(version)) {
             if self.is_bound(version) {

@@ -219,7 +219,6 @@ impl Updater<'_> {
             let (name, version) = (self.subject.name.clone(), held.version.clone());
             return Err(ComponentError::ImageGone { name, version }.into());
         }
-        self.check_way_back(held)?;
         self.on(Event::Return(held.clone()))?;
         self.run()
     }
@@ -392,7 +391,6 @@ impl Updater<'_> {
     pub(crate) fn restart(&mut self) -> Result<(), Error> {
         let (component, procedure) = (self.component(), self.procedure);
         procedure.leave(self)?;
-        self.restore_data(component.leads_to())?;
         procedure.switch(self, component.leads_to())?;
         procedure.resume(self)
     }

@@ -20,8 +20,8 @@ use crate::{
         Target, Updater, World, driver::name_of, repository, write_links,
     },
     ports::{
-        Answer, ComponentStore as _, ComposeProject as _, ContainerEngine as _, Exit, Fault, HostError,
-        ImageParts as _, ServiceManager as _, ServiceOf, UnitState, parts_of,
+        Answer, ComponentStore as _, ComposeProject as _, ContainerEngine as _, HostError, ImageParts as _,
+        ServiceManager as _, ServiceOf, UnitState, parts_of,
     },
     steps::install::{ReleasePart, TakePart},
 };
@@ -237,8 +237,7 @@ impl Desk {
         let supply = Supply::new();
         let store = MemoryStore::new(supply.clone());
         let services = MemoryServices::new(supply.clone(), store.clone(), &[(UNIT, CORE)]);
-        let subject =
-            Subject { name: CORE.into(), start_wait: Duration::from_secs(10), health: None, data_hook: None };
+        let subject = Subject { name: CORE.into(), start_wait: Duration::from_secs(10), health: None };
         let target = match kind {
             Kind::Directory => Target::Directory(Directory {
                 unit: UNIT.into(),
@@ -424,10 +423,6 @@ impl Desk {
             if !is_skipped {
                 let mut store = desk.store.clone();
                 write_links(&mut store, Some(&desk.record.borrow()), CORE).unwrap();
-                if desk.mutant == Some(Mutant::BootOnChangedData) {
-                    let leads_to = desk.component().leads_to().map(name_of);
-                    store.show(CORE, leads_to.as_deref()).unwrap();
-                }
                 if desk.mutant == Some(Mutant::BootWithoutConfiguration) {
                     let shown = store.shown(CORE).unwrap();
                     store.show(CORE, shown.as_deref().map(|name| parts_of(name).0)).unwrap();
@@ -618,26 +613,6 @@ impl DeskOutside {
 impl Outside for DeskOutside {
     fn reached(&mut self) -> Result<(), HostError> {
         self.supply.look().map_err(|e| HostError::Failed(e.to_string()))
-    }
-    /// The owner's program for the data: `save` and `restore`, with the folder.
-    fn program(&mut self, command: &[String]) -> Result<Exit, HostError> {
-        self.reached()?;
-        let failed = |e: Fault| HostError::Failed(e.to_string());
-        let [_, verb, folder] = command else { return Err(HostError::Failed("no such program".into())) };
-        let name = folder.rsplit('/').next().unwrap_or_default();
-        match (verb.as_str(), self.mutant) {
-            ("save", Some(Mutant::DataNotSaved)) | ("restore", Some(Mutant::DataNotBroughtBack)) => {}
-            ("save", _) => {
-                let data = self.store.data(CORE);
-                self.store.put(CORE, name, "data", data.as_bytes()).map_err(failed)?;
-            }
-            _ => {
-                let stored = self.store.stored(CORE, name).unwrap_or_default();
-                let data = stored.files.get("data").cloned().unwrap_or_default();
-                self.store.set_data(CORE, &String::from_utf8_lossy(&data)).map_err(failed)?;
-            }
-        }
-        Ok(Exit { code: Some(0), said: String::new() })
     }
     fn unit(&mut self, unit: &str, timeout: Duration) -> Result<UnitState, HostError> {
         Ok(self.services.clone().service(unit, timeout)?.state)

@@ -2,7 +2,6 @@
 #![expect(clippy::redundant_closure_for_method_calls, reason = "a method is for one lifetime only")]
 mod configuration;
 mod containers;
-mod data;
 mod desk;
 mod explore;
 mod host;

@@ -11,13 +11,7 @@ use crate::{
 };
 use bistable_boot::component::{ComponentRecord, State};
 use bistable_format::{Digest, archive::Sink, compose::Compose};
-use std::{
-    cell::RefCell,
-    io::Read as _,
-    path::{Path, PathBuf},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, io::Read as _, path::Path, rc::Rc, time::Duration};
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,16 +84,6 @@ pub(super) enum Mutant {
     ConfigurationInPlace,
     /// The boot shows the version without its configuration.
     BootWithoutConfiguration,
-    /// The data are not saved.
-    DataNotSaved,
-    /// They are, but what was saved gets its name after the version was started.
-    DataSavedLate,
-    /// They are not brought back.
-    DataNotBroughtBack,
-    /// What was brought back is brought back again.
-    SavedDataStay,
-    /// A boot starts the old version on data that the new one may have changed.
-    BootOnChangedData,
 }
 
 impl Mutant {
@@ -130,16 +114,6 @@ impl Mutant {
         Mutant::BootWithoutConfiguration,
         Mutant::NoSync,
         Mutant::NameNotChanged,
-    ];
-
-    /// Those that need a version that migrates its data.
-    pub(super) const DATA: &[Mutant] = &[
-        Mutant::DataNotSaved,
-        Mutant::DataSavedLate,
-        Mutant::DataNotBroughtBack,
-        Mutant::SavedDataStay,
-        Mutant::BootOnChangedData,
-        Mutant::NoSync,
     ];
 
     pub(super) const CONTAINERS: &[Mutant] = &[
@@ -285,9 +259,6 @@ impl ComponentStore for MutantStore {
     fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
         self.inner.file(component, version, name)
     }
-    fn folder(&mut self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        self.inner.folder(component, version)
-    }
     fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
         self.inner.values(component)
     }
@@ -313,9 +284,7 @@ impl ComponentStore for MutantStore {
         self.inner.parts(component, version, digests)
     }
     fn complete(&mut self, component: &str, version: &str) -> Result<(), Fault> {
-        if self.is(Mutant::DataSavedLate) && version.ends_with("-data")
-            || self.is(Mutant::ConfiguredLate) && parts_of(version).1.is_some()
-        {
+        if self.is(Mutant::ConfiguredLate) && parts_of(version).1.is_some() {
             let late = Late::Complete(self.inner.clone(), component.into(), version.into());
             self.deferred.0.borrow_mut().push(late);
             return Ok(());
@@ -324,9 +293,6 @@ impl ComponentStore for MutantStore {
         self.inner.complete(component, &place)
     }
     fn remove(&mut self, component: &str, version: &str) -> Result<(), Fault> {
-        if self.is(Mutant::SavedDataStay) && version.ends_with("-data") {
-            return Ok(());
-        }
         self.inner.remove(component, version)
     }
     fn current(&mut self, component: &str) -> Result<Option<String>, Fault> {

@@ -225,7 +225,7 @@ impl Device {
     }
 
     fn subject() -> Subject {
-        Subject { name: CORE.into(), start_wait: Duration::from_secs(1), health: None, data_hook: None }
+        Subject { name: CORE.into(), start_wait: Duration::from_secs(1), health: None }
     }
 
     fn containers() -> Containers {

@@ -21,7 +21,6 @@ fn each_kind_has_its_defaults() {
     let managed = |target, wait_s| Managed {
         target,
         health: None,
-        data_hook: None,
         mode: Mode::Stage,
         start_wait: Duration::from_secs(wait_s),
         backup: backup.clone(),
@@ -66,9 +65,9 @@ fn each_error_of_a_component_says_where_and_what_is_allowed() {
         ("[component.MODEM]\ninstalled = '4.0.0'", ":1: component: \"MODEM\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into()),
         ("[component.'']\ninstalled = '4.0.0'", ":1: component: \"\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into()),
         ("[component.'../x']", ":1: component: \"../x\" is not a name: use 1 to 64 of a-z 0-9 . _ -".into()),
-        ("[component.app]\nversion = '4.0.0'", ":2: [component.app] unknown key \"version\"; known: kind, unit, path, version_file, project, service, health, data_hook, mode, start_wait, installed, [component.app.backup]".into()),
+        ("[component.app]\nversion = '4.0.0'", ":2: [component.app] unknown key \"version\"; known: kind, unit, path, version_file, project, service, health, mode, start_wait, installed, [component.app.backup]".into()),
         ("[component.'a.b'.backup]\nday = 1", ":2: [component.\"a.b\".backup] unknown key \"day\"; known: path, keep, days".into()),
-        ("[component.app]\n'backup.keep' = 1", ":2: [component.app] unknown key \"backup.keep\"; known: kind, unit, path, version_file, project, service, health, data_hook, mode, start_wait, installed, [component.app.backup]".into()),
+        ("[component.app]\n'backup.keep' = 1", ":2: [component.app] unknown key \"backup.keep\"; known: kind, unit, path, version_file, project, service, health, mode, start_wait, installed, [component.app.backup]".into()),
         // Values.
         ("[component.m]\ninstalled = 4", ":2: component.m.installed is a version in quotes, like \"1.2.3\", not 4".into()),
         ("[component.m]\ninstalled = '4'", ":2: component.m.installed is a version in quotes, like \"1.2.3\", not '4': unexpected end of input while parsing major version number".into()),

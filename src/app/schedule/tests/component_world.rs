@@ -23,7 +23,6 @@ pub(super) fn case(name: &str, mode: Mode) -> ComponentCase {
     ComponentCase {
         component: Component::registered(name),
         mode,
-        has_data_hook: false,
         offered: None,
         staged: None,
         is_staged_before: false,

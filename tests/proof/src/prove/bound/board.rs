@@ -39,7 +39,6 @@ impl Desk<'_> {
                     version_file: "VERSION".into(),
                 },
                 health: None,
-                data_hook: None,
                 mode: Mode::Stage,
                 start_wait: Duration::ZERO,
                 backup: Backup::default(),

@@ -9,7 +9,7 @@ use bistable::{
 };
 use bistable_format::{Bound, Digest, archive::Sink};
 use semver::Version;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A mistake, put in on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +82,6 @@ impl ComponentStore for MutantStore {
     }
     fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
         self.0.file(component, version, name)
-    }
-    fn folder(&mut self, component: &str, version: &str) -> Result<PathBuf, Fault> {
-        self.0.folder(component, version)
     }
     fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
         self.0.values(component)
