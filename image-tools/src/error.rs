@@ -341,7 +341,9 @@ fn deploy(error: &DeployError) -> Exit {
         DeployError::Unreachable { .. } | DeployError::TimedOut { .. } => Exit::TryLater,
         // As the device's own program ends.
         DeployError::Refused { failure, .. } => {
-            Exit::ALL.into_iter().find(|exit| *exit as u8 == failure.exit).unwrap_or(Exit::Failed)
+            // What failed isn't done, whatever the answer says.
+            let known = Exit::ALL.into_iter().filter(|exit| *exit != Exit::Done);
+            known.into_iter().find(|exit| *exit as u8 == failure.exit).unwrap_or(Exit::Failed)
         }
         DeployError::NotKept { verdict: Verdict::GaveUp(GaveUp { step, .. }), .. } => match step.as_str() {
             "self-test" => Exit::SelfTest,

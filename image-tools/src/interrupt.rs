@@ -3,8 +3,9 @@
 //! A signal ends the program at once, wherever it is: all that it does to a repository or an output can be cut anywhere. Only what lies
 //! under a temporary name would stay for good, and can be as large as a card.
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,38 @@ impl Drop for LeftAs {
     }
 }
 
+/// The terminal as it was before what is typed was hidden.
+static TERMINAL: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+/// The terminal is as it was when this began, once a signal ends the program.
+#[derive(Debug)]
+pub(crate) struct Terminal(());
+
+impl Terminal {
+    /// From now on. Without a terminal there is nothing to do.
+    pub(crate) fn remember() -> Terminal {
+        let there = File::open("/dev/tty").ok().and_then(|terminal| {
+            let settings = tcgetattr(&terminal).ok()?;
+            Some((terminal, settings))
+        });
+        *TERMINAL.lock().unwrap_or_else(PoisonError::into_inner) = there;
+        Terminal(())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        TERMINAL.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn restore_terminal() {
+    if let Some((terminal, settings)) = &*TERMINAL.lock().unwrap_or_else(PoisonError::into_inner) {
+        // Nothing can be done about a terminal that is gone.
+        let _ = tcsetattr(terminal, SetArg::TCSANOW, settings);
+    }
+}
+
 /// What a program says that a signal ends.
 fn last_line() -> String {
     match STATE.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
@@ -126,6 +159,7 @@ pub(crate) fn watch() {
     let wait = move || {
         if let Ok(signal) = waited.wait() {
             remove_all();
+            restore_terminal();
             // Nothing can be done about a closed stderr.
             let _ = writeln!(io::stderr(), "\n{}", last_line());
             std::process::exit(128 + signal as i32);

@@ -132,14 +132,15 @@ pub fn sign(
     file.seek(SeekFrom::Start(head(&old).len() as u64)).map_err(read)?;
     let total = new.frame().bundle_bytes();
     progress.begin(Stage::Assemble, total);
-    let mut piece = vec![0; PIECE];
+    let (mut piece, mut done) = (vec![0; PIECE], head(&new).len() as u64);
     loop {
         let got = file.read(&mut piece).map_err(read)?;
         if got == 0 {
             break;
         }
         to.write_all(piece.get(..got).unwrap_or_default()).map_err(write())?;
-        progress.advance(Stage::Assemble, got as u64);
+        done += got as u64;
+        progress.advance(Stage::Assemble, done);
     }
     progress.end(Stage::Assemble);
 

@@ -287,6 +287,7 @@ impl Code {
             | ComponentError::Bound { .. }
             | ComponentError::BoundUnfit { .. }
             | ComponentError::Configuration { is_update: true, .. }
+            | ComponentError::Migrates { .. }
             | ComponentError::TooMany { .. } => Code::Incompatible,
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Code::Missing, |source| Code::of(source))

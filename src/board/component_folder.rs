@@ -14,8 +14,8 @@ use super::Meter;
 use crate::{
     durable,
     ports::{
-        COMPONENT_LINKS, CONFIGURATION_LINKS, ComponentStore, Fault, ImageParts, Stop, StoredVersion,
-        parts_of,
+        COMPONENT_LINKS, CONFIGURATION_LINKS, ComponentStore, Fault, ImageParts, STORED_MAX, Stop,
+        StoredVersion, parts_of,
     },
 };
 use bistable_format::{
@@ -40,8 +40,6 @@ const PART: &str = "part";
 const RELEASE: &str = "release";
 const CURRENT: &str = "current";
 const VALUES: &str = "config";
-/// Bytes of a file that is read.
-const FILE_MAX: u64 = 1 << 20;
 
 /// Folders of versions, and links to them.
 #[derive(Debug)]
@@ -199,12 +197,12 @@ impl ComponentStore for ComponentFolder {
 
     fn file(&mut self, component: &str, version: &str, name: &str) -> Result<Vec<u8>, Fault> {
         let path = self.version(component, version)?.join(name);
-        read(&path, FILE_MAX).map_err(failed(&path))
+        read(&path, STORED_MAX).map_err(failed(&path))
     }
 
     fn values(&mut self, component: &str) -> Result<Vec<u8>, Fault> {
         let path = self.folder(component)?.join(VALUES);
-        match read(&path, FILE_MAX) {
+        match read(&path, STORED_MAX) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             read => read.map_err(failed(&path)),
         }

@@ -108,6 +108,17 @@ pub enum ComponentError {
         /// Whether the version is to be installed.
         is_update: bool,
     },
+    /// A version could not be taken back.
+    #[error(
+        "component {name} {version} migrates its data, and the version that runs could not use them any more, so that a failed trial could \
+         not be taken back: build it with data that both versions read (`--data compatible`)"
+    )]
+    Migrates {
+        /// The component.
+        name: String,
+        /// The version.
+        version: Version,
+    },
     /// There is nothing that could be set.
     #[error("component {name}{}", match .version {
         Some(version) => format!(" {version} declares nothing that can be set: `--later` keeps a value for a later version"),
@@ -328,6 +339,7 @@ impl ComponentError {
             | ComponentError::Bound { .. }
             | ComponentError::BoundUnfit { .. }
             | ComponentError::Configuration { is_update: true, .. }
+            | ComponentError::Migrates { .. }
             | ComponentError::TooMany { .. } => Exit::Incompatible,
             ComponentError::NotBrought { source, .. } => {
                 source.as_ref().map_or(Exit::TryLater, |source| source.exit())
@@ -361,7 +373,13 @@ fn problems_text(name: &str, problems: &[ValueError], is_update: bool) -> String
     let keys: Vec<String> = problems
         .iter()
         .filter_map(|problem| match problem {
-            ValueError::Missing { name } | ValueError::Unfit { name, .. } => Some(format!("{name}=VALUE")),
+            // A command line is seen by others, and kept.
+            ValueError::Missing { name, secret: true } | ValueError::Unfit { name, secret: true, .. } => {
+                Some(format!("--from {name}=FILE"))
+            }
+            ValueError::Missing { name, .. } | ValueError::Unfit { name, .. } => {
+                Some(format!("{name}=VALUE"))
+            }
             ValueError::Unknown { .. } => None,
         })
         .collect();

@@ -7,6 +7,9 @@ pub const COMPONENT_LINKS: &str = "bistable/components";
 /// Where those to their configurations are.
 pub const CONFIGURATION_LINKS: &str = "bistable/configurations";
 
+/// Bytes that the values of a component have at most where they are stored.
+pub const STORED_MAX: u64 = 1 << 20;
+
 /// The version that a name leads to, and the number of its configuration if it has one: of `VERSION` or `VERSION-NUMBER`. A configuration
 /// lies beside its version, in a folder of that name, so that one name leads to both.
 pub fn parts_of(name: &str) -> (&str, Option<u32>) {

@@ -28,7 +28,9 @@ mod wake;
 pub use boot_control::{BootControl, Content, Flag, Support, Writable};
 pub use buses::{BusError, Buses, I2cAnswer, I2cChip, SpiSelect};
 pub use clock::Clock;
-pub use component_store::{COMPONENT_LINKS, CONFIGURATION_LINKS, ComponentStore, StoredVersion, parts_of};
+pub use component_store::{
+    COMPONENT_LINKS, CONFIGURATION_LINKS, ComponentStore, STORED_MAX, StoredVersion, parts_of,
+};
 pub use compose_project::{ComposeFile, ComposeProject, ServiceOf};
 pub use container_engine::{Container, ContainerEngine, EngineInfo, ImageParts, ImageStore};
 pub use event_store::{EventPorts, EventStore, Stamp, Stamps};

@@ -133,12 +133,16 @@ pub enum ValueError {
         name: String,
         /// What is possible.
         expected: String,
+        /// Whether its values are secret.
+        secret: bool,
     },
     /// A required setting has no value.
     #[error("{name} has no value, and the version needs one")]
     Missing {
         /// The setting.
         name: String,
+        /// Whether its values are secret.
+        secret: bool,
     },
 }
 
@@ -210,12 +214,15 @@ impl Declaration {
         let set = values.iter().filter_map(|(name, value)| match self.get(name) {
             None => Some(ValueError::Unknown { name: name.clone(), known: known() }),
             Some(setting) => {
-                setting.expected(value).map(|expected| ValueError::Unfit { name: name.clone(), expected })
+                let unfit =
+                    |expected| ValueError::Unfit { name: name.clone(), expected, secret: setting.secret };
+                setting.expected(value).map(unfit)
             }
         });
         let missing = self.settings.iter().filter(|s| s.required && !values.contains_key(&s.name));
-        let problems: Vec<_> =
-            set.chain(missing.map(|s| ValueError::Missing { name: s.name.clone() })).collect();
+        let problems: Vec<_> = set
+            .chain(missing.map(|s| ValueError::Missing { name: s.name.clone(), secret: s.secret }))
+            .collect();
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 

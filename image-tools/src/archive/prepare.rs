@@ -2,6 +2,7 @@
 use super::{ArchivePlan, TreeError};
 use crate::clock::Clock;
 use crate::interrupt::Temporary;
+use crate::keys::PASSPHRASE;
 use crate::output::OutputError;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -109,6 +110,7 @@ fn run(
     let child = Command::new("sh")
         .args(["-c", command])
         .current_dir(tree)
+        .env_remove(PASSPHRASE)
         .envs(preparation.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(io::stderr())

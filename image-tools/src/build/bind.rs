@@ -1,5 +1,6 @@
 //! The components that an image brings along: each has to be of the image's product and boards, and all have to fit together.
 use super::BuildOptions;
+use bistable_format::release::DataPolicy;
 use bistable_format::resolve::{Part, Reason, System};
 use bistable_format::{Bound, Digest, Extensions, Release};
 use semver::Version;
@@ -40,6 +41,14 @@ pub enum BindError {
         "--bind: {bound} declares a configuration, which does not change with a slot so far: publish it in the channel instead"
     )]
     Configuration {
+        /// The component and its version.
+        bound: String,
+    },
+    /// Its data would not go back with a slot.
+    #[error(
+        "--bind: {bound} migrates its data, which would not go back with a slot: build it with data that both versions read"
+    )]
+    Migrates {
         /// The component and its version.
         bound: String,
     },
@@ -96,6 +105,9 @@ pub(super) fn check(options: &BuildOptions) -> Result<(), BindError> {
         }
         if !release.configuration_text().is_empty() {
             return Err(BindError::Configuration { bound: bound.named() });
+        }
+        if release.data == DataPolicy::Migrates {
+            return Err(BindError::Migrates { bound: bound.named() });
         }
     }
     if options.binds.is_empty() {

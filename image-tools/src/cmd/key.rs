@@ -35,7 +35,8 @@ pub struct New {
 /// Arguments of `key protect`.
 #[derive(Debug, clap::Args)]
 pub struct Protect {
-    /// The secret key. If it has a passphrase already, that is asked for first
+    /// The secret key. If it has a passphrase already, that is asked for first. The new one is asked for, or taken from
+    /// BISTABLE_NEW_KEY_PASSPHRASE
     #[arg(value_name = "NAME.key")]
     key: PathBuf,
     /// Name of both new files, without .key and .pub. Existing ones are never overwritten.
@@ -64,7 +65,7 @@ fn new(args: &New, out: Out) -> Result<(), Error> {
 
 fn protect(args: &Protect, out: Out) -> Result<(), Error> {
     let key = SecretKey::read(&args.key)?;
-    let files = key.write_locked(&args.out, &keys::ask_new(&args.out).map_err(keys::KeyError::from)?)?;
+    let files = key.write_locked(&args.out, &keys::ask_other(&args.out).map_err(keys::KeyError::from)?)?;
     let then =
         format!("keep it offline, with a copy; once you have signed with it, destroy {}", args.key.display());
     made(&key, &files, true, &then, out)

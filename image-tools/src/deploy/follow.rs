@@ -45,7 +45,8 @@ impl Follow {
         let seq = now.journal.map(|journal| journal.seq);
         let ours = now.update.as_ref().filter(|update| update.release.full == self.release);
         let is_new = (now.update.as_ref(), seq) != (self.before.0.as_ref(), self.before.1);
-        match ours.filter(|_| is_new) {
+        // One that has no end yet is followed, whoever sent it.
+        match ours.filter(|update| is_new || update.outcome.is_none()) {
             Some(update) => self.of_ours(update, now),
             // Nothing of it was stored, and nothing is under way.
             None if now.state == "idle" => Some(Verdict::NotTaken),

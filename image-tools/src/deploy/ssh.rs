@@ -1,5 +1,6 @@
 //! A device that is reached by a program such as ssh.
 use super::remote::{ANSWER, Ended, Remote};
+use crate::keys::PASSPHRASE;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -41,6 +42,7 @@ impl Remote for Ssh {
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = Command::new(program)
             .args(args)
+            .env_remove(PASSPHRASE)
             .arg(&self.host)
             .arg(self.line(words))
             .stdin(stdin)

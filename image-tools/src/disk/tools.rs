@@ -1,5 +1,6 @@
 //! The programs of e2fsprogs.
 use super::DiskError;
+use crate::keys::PASSPHRASE;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -27,6 +28,7 @@ pub(super) fn run(
     // 0 is no time to these programs, but none at all.
     let epoch = epoch.max(1).to_string();
     Command::new(path)
+        .env_remove(PASSPHRASE)
         .args(args)
         .current_dir(folder)
         .env("E2FSPROGS_FAKE_TIME", &epoch)

@@ -16,7 +16,8 @@ mod locked;
 mod passphrase;
 
 pub use locked::LockError;
-pub use passphrase::{PassphraseError, ask, ask_new};
+pub(crate) use passphrase::PASSPHRASE;
+pub use passphrase::{PassphraseError, ask, ask_new, ask_other};
 
 use crate::output::{self, Access, Existing, LOCKED_HEAD, OutputError, SECRET_HEAD};
 use bistable_format::{Digest, Key, KeyKind, limits, text::is_printable};

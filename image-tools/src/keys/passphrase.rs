@@ -1,26 +1,34 @@
 //! Where a key's passphrase comes from: the environment, for programs; else the terminal, which doesn't show it.
+use crate::interrupt::Terminal;
 use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The passphrase of all keys of a run.
-const VARIABLE: &str = "BISTABLE_KEY_PASSPHRASE";
+/// The variable with the passphrase of all keys of a run. No program that is started gets it.
+pub(crate) const PASSPHRASE: &str = "BISTABLE_KEY_PASSPHRASE";
+/// The variable with the new passphrase of a key that is copied.
+const NEW_PASSPHRASE: &str = "BISTABLE_NEW_KEY_PASSPHRASE";
 
-/// No passphrase was given.
+/// Why there is no passphrase.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PassphraseError {
     /// There is no terminal to ask on.
-    #[error("{path} has a passphrase: run this on a terminal, or give it in {VARIABLE}", path = path.display())]
+    #[error("{path} has a passphrase: run this on a terminal, or give it in {variable}", path = path.display())]
     NoTerminal {
         /// The key.
         path: PathBuf,
+        /// The variable that it could be in.
+        variable: &'static str,
         /// What the system said.
         source: io::Error,
     },
     /// The variable is not text.
-    #[error("{VARIABLE} is not text")]
-    NotText,
+    #[error("{0} is not text")]
+    NotText(&'static str),
+    /// The prompt was left.
+    #[error("no passphrase was typed: nothing was done")]
+    GivenUp,
     /// Two different ones were typed.
     #[error("the two passphrases differ: nothing was written")]
     Differ,
@@ -31,9 +39,9 @@ pub enum PassphraseError {
 /// # Errors
 /// [`PassphraseError`].
 pub fn ask(key: &Path) -> Result<Zeroizing<String>, PassphraseError> {
-    match given()? {
+    match given(PASSPHRASE)? {
         Some(given) => Ok(given),
-        None => typed(key, &format!("Passphrase of {}: ", key.display())),
+        None => typed(key, PASSPHRASE, &format!("Passphrase of {}: ", key.display())),
     }
 }
 
@@ -42,23 +50,40 @@ pub fn ask(key: &Path) -> Result<Zeroizing<String>, PassphraseError> {
 /// # Errors
 /// [`PassphraseError`].
 pub fn ask_new(key: &Path) -> Result<Zeroizing<String>, PassphraseError> {
-    if let Some(given) = given()? {
+    first(key, PASSPHRASE)
+}
+
+/// A passphrase for the copy of a key, which may have another one.
+///
+/// # Errors
+/// [`PassphraseError`].
+pub fn ask_other(key: &Path) -> Result<Zeroizing<String>, PassphraseError> {
+    first(key, NEW_PASSPHRASE)
+}
+
+fn first(key: &Path, variable: &'static str) -> Result<Zeroizing<String>, PassphraseError> {
+    if let Some(given) = given(variable)? {
         return Ok(given);
     }
-    let first = typed(key, &format!("New passphrase for {}: ", key.display()))?;
-    let second = typed(key, "The same again: ")?;
+    let first = typed(key, variable, &format!("New passphrase for {}: ", key.display()))?;
+    let second = typed(key, variable, "The same again: ")?;
     if first == second { Ok(first) } else { Err(PassphraseError::Differ) }
 }
 
-fn given() -> Result<Option<Zeroizing<String>>, PassphraseError> {
-    match std::env::var(VARIABLE) {
+fn given(variable: &'static str) -> Result<Option<Zeroizing<String>>, PassphraseError> {
+    match std::env::var(variable) {
         Ok(given) => Ok(Some(Zeroizing::new(given))),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(PassphraseError::NotText),
+        Err(std::env::VarError::NotUnicode(_)) => Err(PassphraseError::NotText(variable)),
     }
 }
 
-fn typed(key: &Path, prompt: &str) -> Result<Zeroizing<String>, PassphraseError> {
+fn typed(key: &Path, variable: &'static str, prompt: &str) -> Result<Zeroizing<String>, PassphraseError> {
+    // The prompt hides what is typed, and a signal must not leave the terminal like that.
+    let _as_it_was = Terminal::remember();
     let typed = rpassword::prompt_password(prompt);
-    typed.map(Zeroizing::new).map_err(|source| PassphraseError::NoTerminal { path: key.into(), source })
+    typed.map(Zeroizing::new).map_err(|source| match source.kind() {
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => PassphraseError::GivenUp,
+        _ => PassphraseError::NoTerminal { path: key.into(), variable, source },
+    })
 }

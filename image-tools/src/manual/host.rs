@@ -28,11 +28,12 @@ const FILES: [(&str, &str); 5] = [
     ("~/.local/share/bistable/repository", "the repository, if neither --repo nor BISTABLE_REPO names one"),
 ];
 
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 11] = [
     ("BISTABLE_REPO", "the repository, as --repo"),
     ("BISTABLE_ROOT", "the root, as --root; not of inspect"),
     ("BISTABLE_CHANNEL_KEY", "the key of verbs that sign channels, as --key"),
     ("BISTABLE_KEY_PASSPHRASE", "the passphrase of keys that have one; otherwise the terminal is asked"),
+    ("BISTABLE_NEW_KEY_PASSPHRASE", "the passphrase of the copy that `key protect` makes"),
     ("BISTABLE_BY", "who does this, for the audit, as --by"),
     ("BISTABLE_STATE_DIR", "the folder in which this computer remembers repositories"),
     (

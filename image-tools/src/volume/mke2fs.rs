@@ -4,6 +4,7 @@
 //! to it: owners stay as they are, times aren't clamped by e2fsprogs before 1.47.1, and tars need 1.47.1.
 
 use crate::interrupt::Temporary;
+use crate::keys::PASSPHRASE;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -59,6 +60,7 @@ pub(crate) fn make(
     temporary.as_file().set_len(size).map_err(VolumeError::io("write a temporary file in", &folder))?;
     let epoch = options.source_date_epoch.to_string();
     let output = Command::new("mke2fs")
+        .env_remove(PASSPHRASE)
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-U"])
         .arg(options.id.to_string())
         .args([
@@ -83,7 +85,7 @@ pub(crate) fn make(
 }
 
 fn version() -> Result<(u32, u32, u32), VolumeError> {
-    let output = Command::new("mke2fs").arg("-V").output().map_err(|error| {
+    let output = Command::new("mke2fs").env_remove(PASSPHRASE).arg("-V").output().map_err(|error| {
         VolumeError::Mke2fs(format!(
             "can't run mke2fs ({error}); install e2fsprogs, or use the backend mkext4"
         ))

@@ -1,26 +1,37 @@
 //! Keys with a passphrase, as a person and a build server use them.
 use crate::fixture::Product;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 /// Without a terminal: a session of its own has none.
-fn run(product: &Product, args: &[&str], passphrase: Option<&str>) -> Output {
+fn command(product: &Product, args: &[&str], passphrase: Option<&str>) -> Command {
     let mut command = Command::new("setsid");
     command.arg("--wait").arg(env!("CARGO_BIN_EXE_bistable-image")).args(args);
+    command.env_remove("BISTABLE_NEW_KEY_PASSPHRASE");
     command.current_dir(product.folder.path()).env("BISTABLE_STATE_DIR", product.path("state"));
     match passphrase {
         Some(passphrase) => command.env("BISTABLE_KEY_PASSPHRASE", passphrase),
         None => command.env_remove("BISTABLE_KEY_PASSPHRASE"),
     };
-    command.stdin(Stdio::null()).output().unwrap()
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(product: &Product, args: &[&str], passphrase: Option<&str>) -> Output {
+    command(product, args, passphrase).output().unwrap()
+}
+
+#[track_caller]
+fn ended(out: &Output, code: i32) -> String {
+    let text = [out.stdout.as_slice(), &out.stderr].map(String::from_utf8_lossy).concat();
+    assert_eq!(out.status.code(), Some(code), "{text}");
+    text
 }
 
 #[track_caller]
 fn ends(product: &Product, args: &[&str], passphrase: Option<&str>, code: i32) -> String {
-    let out = run(product, args, passphrase);
-    let text = [out.stdout.as_slice(), &out.stderr].map(String::from_utf8_lossy).concat();
-    assert_eq!(out.status.code(), Some(code), "{args:?}: {text}");
-    text
+    ended(&run(product, args, passphrase), code)
 }
 
 #[test]
@@ -71,20 +82,64 @@ fn only_who_knows_the_passphrase_signs() {
 }
 
 #[test]
-fn a_key_that_is_there_gets_a_passphrase() {
+fn a_key_that_is_there_gets_a_passphrase_and_then_another_one() {
     let product = Product::new();
     ends(&product, &["key", "new", "--out", "plain", "--label", "release 2026"], None, 0);
-    let protect =
-        |from: &str, to: &str, code| ends(&product, &["key", "protect", from, "--out", to], Some("pw"), code);
-    let text = protect("plain.key", "locked", 0);
+    let protect = |from: &str, to: &str, [old, new]: [Option<&str>; 2], code| {
+        let mut command = command(&product, &["key", "protect", from, "--out", to], old);
+        if let Some(new) = new {
+            command.env("BISTABLE_NEW_KEY_PASSPHRASE", new);
+        }
+        ended(&command.output().unwrap(), code)
+    };
+    let missing = protect("plain.key", "locked", [Some("old"), None], 2);
+    assert!(missing.contains("give it in BISTABLE_NEW_KEY_PASSPHRASE"), "{missing}");
+    let text = protect("plain.key", "locked", [None, Some("first")], 0);
     assert!(
         text.contains("once you have signed with it, destroy plain.key") && text.contains("\"release 2026\""),
         "{text}"
     );
     assert_eq!(fs::read(product.path("plain.pub")).unwrap(), fs::read(product.path("locked.pub")).unwrap());
-    protect("locked.key", "again", 0);
-    protect("plain.pub", "other", 1);
-    protect("plain.key", "locked", 1);
+    protect("locked.key", "again", [Some("first"), Some("second")], 0);
+    protect("again.key", "third", [Some("first"), Some("third")], 1);
+    protect("again.key", "third", [Some("second"), Some("third")], 0);
+    protect("plain.pub", "other", [None, Some("first")], 1);
+    protect("plain.key", "locked", [None, Some("first")], 1);
+}
+
+/// What is started to build something is not what signs it.
+#[test]
+fn no_other_program_gets_the_passphrase() {
+    let product = Product::new();
+    product.write_keys();
+    let locked = ["key", "protect", "release.key", "--out", "locked"];
+    let mut protect = command(&product, &locked, None);
+    ended(&protect.env("BISTABLE_NEW_KEY_PASSPHRASE", "correct horse").output().unwrap(), 0);
+    let mke2fs = "#!/bin/sh\nenv > \"$SEEN\"\nexit 1\n";
+    let bin = product.path("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("mke2fs"), mke2fs).unwrap();
+    fs::set_permissions(bin.join("mke2fs"), fs::Permissions::from_mode(0o755)).unwrap();
+    let build = [
+        "build",
+        "--product",
+        "hub",
+        "--version",
+        "1.0.0",
+        "--board",
+        "pi4",
+        "--system",
+        "system",
+        "--boot",
+        "boot",
+    ];
+    let more = ["--mke2fs", "--key", "locked.key", "--root", "root.root", "--out", "x.bundle"];
+    let mut build = command(&product, &[&build[..], &more].concat(), Some("correct horse"));
+    let path = std::env::join_paths([bin, "/usr/bin".into(), "/bin".into()]).unwrap();
+    build.env("PATH", path).env("SEEN", product.path("seen"));
+    ended(&build.output().unwrap(), 1);
+    let seen = fs::read_to_string(product.path("seen")).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains("correct horse"), "{seen}");
 }
 
 /// No key depends on this program.
@@ -112,5 +167,6 @@ fn openssl_reads_a_key_with_a_passphrase_and_we_read_what_it_encrypts() {
     let text = fs::read_to_string(product.path("locked.key")).unwrap();
     let lines: String = text.split_inclusive('\n').take(4).collect();
     fs::write(product.path("locked.key"), lines + std::str::from_utf8(&pem).unwrap()).unwrap();
-    ends(&product, &["key", "protect", "locked.key", "--out", "new"], Some("other"), 0);
+    let mut protect = command(&product, &["key", "protect", "locked.key", "--out", "new"], Some("other"));
+    ended(&protect.env("BISTABLE_NEW_KEY_PASSPHRASE", "third").output().unwrap(), 0);
 }

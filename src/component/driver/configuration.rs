@@ -3,7 +3,10 @@
 //! A configuration belongs to one version and is never changed: another one gets another number, and lies beside it, complete and durable,
 //! before anything leads there (I13). So a change is tried, committed and taken back like a version.
 use super::{ComponentError, ComponentStep, Updater, updater::name_of};
-use crate::{Error, ports::ComponentStore};
+use crate::{
+    Error,
+    ports::{ComponentStore, STORED_MAX},
+};
 use bistable_boot::{
     Refused, ReleaseId,
     component::{Event, Held, State},
@@ -13,6 +16,7 @@ use bistable_format::{
     archive::{Entry, EntryKind},
     configuration::{Declaration, FILE, Place, Rendered, SETTINGS, VALUES, Values},
     limits,
+    release::DataPolicy,
 };
 
 /// A change of what is set.
@@ -68,18 +72,24 @@ impl Updater<'_> {
             problems,
             is_update: false,
         })?;
-        // What is set now counts for later versions, too.
-        let is_named = |known: &String| change.set.contains_key(known) || change.unset.contains(known);
-        if later(&mut *self.world.store, &name)?.keys().any(is_named) {
-            self.set_for_later(|values| values.retain(|name, _| !is_named(name)))?;
-        }
         if values == before {
+            self.set_for_no_other(change)?;
             return Err(Error::NothingToDo(format!("component {name} has these values already")));
         }
         let target = Held { configuration: Some(component.next_configuration()), ..current };
         self.stage_configuration(&target, &declaration, &values)?;
         self.on(Event::Return(target))?;
-        self.run()
+        self.run()?;
+        self.set_for_no_other(change)
+    }
+
+    /// What was set and proven counts for later versions, too.
+    fn set_for_no_other(&mut self, change: &Change) -> Result<(), Error> {
+        let is_named = |known: &String| change.set.contains_key(known) || change.unset.contains(known);
+        if later(&mut *self.world.store, &self.subject.name)?.keys().any(is_named) {
+            self.set_for_later(|values| values.retain(|name, _| !is_named(name)))?;
+        }
+        Ok(())
     }
 
     fn set_for_later(&mut self, change: impl FnOnce(&mut Values)) -> Result<(), Error> {
@@ -93,7 +103,7 @@ impl Updater<'_> {
             let problem = format!("at most {SETTINGS} settings, with values of at most {FILE} bytes");
             return Err(ComponentError::Values { name: name.into(), problem }.into());
         }
-        let bytes = if values.is_empty() { Vec::new() } else { bytes(&values) };
+        let bytes = if values.is_empty() { Vec::new() } else { bounded(name, &values)? };
         Ok(self.world.store.keep_values(name, &bytes)?)
     }
 
@@ -141,6 +151,7 @@ impl Updater<'_> {
             security_version: release.security_version,
             configuration: None,
         };
+        self.check_data(release)?;
         self.configured(held, release).map(drop)
     }
 
@@ -152,7 +163,7 @@ impl Updater<'_> {
         values: &Values,
     ) -> Result<(), Error> {
         let mut files = declaration.render(values);
-        let text = String::from_utf8_lossy(&bytes(values)).into_owned();
+        let text = String::from_utf8_lossy(&bounded(&self.subject.name, values)?).into_owned();
         files.push(Rendered { name: VALUES.into(), text, secret: true });
         self.step(ComponentStep::Configure, |this| {
             let (component, name) = (this.subject.name.as_str(), name_of(target));
@@ -169,6 +180,15 @@ impl Updater<'_> {
             this.world.store.sync()?;
             Ok(this.world.store.complete(component, &name)?)
         })
+    }
+
+    /// Refuse a version that could not be taken back: the one before it can't use the data any more.
+    pub(crate) fn check_data(&self, release: &Release) -> Result<(), Error> {
+        if release.data == DataPolicy::Compatible || self.component().current.is_none() {
+            return Ok(());
+        }
+        let (name, version) = (self.subject.name.clone(), release.version.clone());
+        Err(ComponentError::Migrates { name, version }.into())
     }
 
     fn declaration(&self, release: &Release) -> Result<Option<Declaration>, Error> {
@@ -188,8 +208,14 @@ fn normalize(declaration: &Declaration, values: &mut Values) {
     }
 }
 
-fn bytes(values: &Values) -> Vec<u8> {
-    serde_json::to_vec(values).unwrap_or_default()
+/// Values as they are stored. What could not be read back is refused before it is written.
+fn bounded(name: &str, values: &Values) -> Result<Vec<u8>, Error> {
+    let bytes = serde_json::to_vec(values).unwrap_or_default();
+    if bytes.len() as u64 > STORED_MAX {
+        let problem = format!("all values together may have {STORED_MAX} bytes, and have {}", bytes.len());
+        return Err(ComponentError::Values { name: name.into(), problem }.into());
+    }
+    Ok(bytes)
 }
 
 /// What an operator set for a version.

@@ -11,7 +11,10 @@ use crate::{
     ports::ComponentStore as _,
 };
 use bistable_boot::component::State;
-use bistable_format::configuration::{ENVIRONMENT, ValueError};
+use bistable_format::{
+    configuration::{ENVIRONMENT, FILE, SETTINGS, ValueError},
+    release::DataPolicy,
+};
 
 /// A version of which these can be set.
 fn configurable(version: &str, behavior: &str, more: &str) -> Made {
@@ -92,11 +95,11 @@ fn what_a_version_needs_is_asked_for_before_anything_is_fetched() {
     let mut desk = Desk::with(None, &[&old]);
     let e = desk.update(&new).unwrap_err();
     assert_eq!(e.exit(), Exit::Incompatible);
-    assert!(e.to_string().ends_with("`bistable component config core --later TOKEN=VALUE`"), "{e}");
+    assert!(e.to_string().ends_with("`bistable component config core --later --from TOKEN=FILE`"), "{e}");
     let ComponentError::Configuration { problems, is_update: true, .. } = component_error(e) else {
         panic!()
     };
-    assert_eq!(problems, [ValueError::Missing { name: "TOKEN".into() }]);
+    assert_eq!(problems, [ValueError::Missing { name: "TOKEN".into(), secret: true }]);
     assert_eq!(desk.component().state, State::Idle);
     assert_eq!(desk.steps, [Step::Preflight]);
     desk.configure(&later("TOKEN", "hush")).unwrap();
@@ -126,6 +129,46 @@ fn what_a_version_does_not_take_is_refused_without_the_value() {
     desk.act(|updater| updater.set_stopped(true)).unwrap();
     let e = desk.configure(&set("MODE", "loud")).unwrap_err();
     assert!(e.to_string().contains("another configuration") && e.to_string().contains("stopped"), "{e}");
+}
+
+#[test]
+fn what_is_kept_for_later_goes_when_another_value_is_proven() {
+    let version = configurable("1.0.0", "good", "");
+    let mut desk = Desk::with(None, &[&version]);
+    let kept = |desk: &mut Desk| crate::component::later(&mut desk.store, CORE).unwrap();
+    desk.configure(&later("MODE", "loud")).unwrap();
+    desk.configure(&set("MODE", "sick")).unwrap_err();
+    assert_eq!(kept(&mut desk)["MODE"], "loud", "what was sick replaces nothing");
+    desk.configure(&set("MODE", "silent")).unwrap();
+    assert!(kept(&mut desk).is_empty());
+}
+
+#[test]
+fn what_could_not_be_read_back_is_refused() {
+    let text: String = (0..SETTINGS - 1).map(|n| format!("[file.f{n}]\n")).collect();
+    let mut desk = Desk::with(None, &[&configurable("1.0.0", "good", &text)]);
+    // Each control character takes six bytes where it is stored.
+    let values = || (0..SETTINGS - 1).map(|n| (format!("f{n}"), "\u{1}".repeat(FILE))).collect();
+    for is_for_later in [false, true] {
+        let change = Change { set: values(), is_for_later, ..Change::default() };
+        let e = desk.configure(&change).unwrap_err();
+        assert!(e.to_string().contains("all values together may have 1048576 bytes"), "{e}");
+    }
+    assert_eq!(desk.component().state, State::Idle);
+    desk.configure(&set("MODE", "loud")).unwrap();
+}
+
+#[test]
+fn a_version_that_could_not_be_taken_back_is_refused_before_anything_begins() {
+    let migrates = |version: &str| {
+        made_of(version, files(version, "good"), |release| release.data = DataPolicy::Migrates)
+    };
+    // A first version has nothing to go back to.
+    let mut desk = Desk::with(None, &[&migrates("1.0.0")]);
+    let e = desk.update(&migrates("1.1.0")).unwrap_err();
+    assert_eq!(e.exit(), Exit::Incompatible);
+    assert!(e.to_string().contains("1.1.0 migrates its data"), "{e}");
+    assert_eq!((desk.component().state, desk.running()), (State::Idle, Some(migrates("1.0.0").name())));
 }
 
 #[test]
