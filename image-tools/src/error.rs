@@ -187,13 +187,18 @@ pub enum Error {
     Sync(#[from] SyncError),
     /// Fsck found something.
     #[error(
-        "{place} has {} that devices may suffer from: `bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again with their deltas, or sync again if this is a copy", Count(*serious, "fault")
+        "{place} has {} that devices may suffer from: {}", Count(*serious, "fault"), match .is_repairable {
+            true => "`bistable-image fsck --deep --repair` removes what is damaged; then publish the bundles again with their deltas, or sync again if this is a copy",
+            false => "each of the lines above says what to do",
+        }
     )]
     Damaged {
         /// The repository.
         place: String,
         /// How many.
         serious: usize,
+        /// Whether `fsck --deep --repair` removes one of them.
+        is_repairable: bool,
     },
     /// Nothing to be done.
     #[error("{0}")]

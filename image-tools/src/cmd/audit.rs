@@ -96,6 +96,8 @@ fn repair(place: &Place, out: Out) -> Result<(), Error> {
         let log = ChannelLog::new(&store, &roots, name);
         added += recording::catch_up(&store, &HostClock, &log, log.sequence()?)?;
     }
+    // What was removed can't be added again: then something is missing, whatever was added.
+    recording::verify(&store, &roots)?;
     let text = match added {
         0 => "nothing is missing\n".into(),
         added => format!("{} added\n", Count(added, "record")),

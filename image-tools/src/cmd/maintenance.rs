@@ -281,7 +281,11 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     let answer = Answer::Fsck(Box::new(answer::Fsck::new(store.place(), &report, &repaired)));
     match report.problems.iter().filter(|p| p.fault.is_serious()).count() {
         0 => out.result(answer, &text),
-        serious => Err(out.report(answer, &text, Error::Damaged { place: store.place().into(), serious })),
+        serious => {
+            let is_repairable = report.problems.iter().any(|p| p.fault.is_serious() && p.is_repairable());
+            let place = store.place().into();
+            Err(out.report(answer, &text, Error::Damaged { place, serious, is_repairable }))
+        }
     }
 }
 

@@ -161,3 +161,62 @@ fn what_other_programs_leave_in_a_folder_stops_no_verb() {
     life.acts(&["prune"], 0);
     assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
 }
+
+/// Each finding names what ends it, and nothing that doesn't.
+#[test]
+fn a_damaged_channel_and_a_removed_record_end_as_fsck_says() {
+    let life = Life::new(2);
+    let newest = Path::new(&life.repo).join("channels/staging/00000002.channel");
+    let whole = fs::read(&newest).unwrap();
+    rot(&newest);
+    for args in [&["fsck"][..], &["fsck", "--deep", "--repair"], &["fsck", "--deep"]] {
+        let (found, advice) = at(&life.repo, args, 5);
+        assert!(
+            found.contains(
+                "; restore channels/staging/00000002.channel from a mirror or a backup; if none has it, remove it, and \
+                 `bistable-image channel refresh staging --continue-after 2` continues above it\n"
+            ),
+            "{found}"
+        );
+        // What the channel names is not known.
+        assert!(!found.contains("orphan") && !advice.contains("--repair"), "{found}{advice}");
+        assert!(advice.ends_with("each of the lines above says what to do\n"), "{advice}");
+    }
+    // From a copy, and without one.
+    let rotten = fs::read(&newest).unwrap();
+    fs::write(&newest, whole).unwrap();
+    at(&life.repo, &["fsck", "--deep", "--repair"], 0);
+    assert!(life.fsck(&life.repo, &["--deep"], 0).ends_with("no problems\n"));
+    fs::write(&newest, rotten).unwrap();
+    fs::remove_file(&newest).unwrap();
+    life.acts(&["channel", "refresh", "staging", "--continue-after", "2"], 0);
+    life.acts(&["publish", life.bundle(2).to_str().unwrap(), "--progress", "quiet"], 0);
+    // What the lost file alone named.
+    let left = life.fsck(&life.repo, &["--deep"], 0);
+    let (found, _) = left.trim_end().rsplit_once('\n').unwrap_or_default();
+    assert!(found.lines().all(|line| line.starts_with("orphan  ")), "{left}");
+    life.ok(&["audit", "verify"]);
+
+    // The history of the channel.
+    let older = Path::new(&life.repo).join("channels/staging/00000001.channel");
+    let whole = fs::read(&older).unwrap();
+    rot(&older);
+    let (found, _) = at(&life.repo, &["fsck"], 5);
+    assert!(
+        found.contains("; restore channels/staging/00000001.channel from a mirror or a backup\n"),
+        "{found}"
+    );
+    fs::write(&older, whole).unwrap();
+
+    let record = Path::new(&life.repo).join("audit/00000002.json");
+    let whole = fs::read(&record).unwrap();
+    fs::remove_file(&record).unwrap();
+    for args in [&["audit", "verify"][..], &["audit", "repair"], &["fsck"]] {
+        let (said, error) = at(&life.repo, args, 5);
+        let text = format!("{said}{error}");
+        assert!(text.contains("restore audit/00000002.json from a mirror or a backup"), "{text}");
+        assert!(!text.contains("nothing is missing"), "{text}");
+    }
+    fs::write(&record, whole).unwrap();
+    assert_eq!(life.ok(&["audit", "repair"]), "nothing is missing\n");
+}

@@ -84,7 +84,10 @@ pub enum AuditError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A record is missing.
-    #[error("audit record {sequence} of {place} is missing: it was removed, or the copy is incomplete")]
+    #[error(
+        "audit record {sequence} of {place} is missing: it was removed, or the copy is incomplete; restore {} from a mirror or a \
+         backup, since what it said is nowhere else", bistable_format::repository::audit(*sequence)
+    )]
     Missing {
         /// The repository.
         place: String,

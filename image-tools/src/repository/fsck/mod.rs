@@ -12,7 +12,7 @@ mod repair;
 pub use repair::{Repaired, repair};
 
 use super::catalog::{self, CatalogError};
-use super::channel::{self, ChannelLog, OldRoot};
+use super::channel::{self, ChannelError, ChannelLog, OldRoot};
 use super::index;
 use super::manifest::{self, ManifestError};
 use super::recording;
@@ -103,6 +103,13 @@ pub struct Problem {
     pub text: String,
 }
 
+impl Problem {
+    /// Whether a file of content or a delta is to blame: those can be published again, and `fsck --deep --repair` makes room for them.
+    pub fn is_repairable(&self) -> bool {
+        ["blobs/", "deltas/"].iter().any(|folder| self.path.starts_with(folder))
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -169,22 +176,27 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     let mut versions = named::Versions::new();
     let mut releases: BTreeMap<Digest, Option<Offer>> = BTreeMap::new();
     let mut identities = deltas::Known::new();
+    // Whether all that channels name is known.
+    let mut is_known = true;
     for name in channel::names(store)? {
         report.channels += 1;
         let log = ChannelLog::new(store, roots, name.as_str());
         let folder = names::channel_folder(&name);
         let newest = log.newest();
         if let Err(e) = &newest {
-            report.add(Fault::Untrusted, &folder, on_one_line(e));
+            report.add(Fault::Untrusted, &folder, channel_text(e, Place::Newest));
         }
         // What follows is looked at in any case, as far as any root vouches for it.
-        let Ok(file) = newest.or_else(|_| log.newest_or_old(OldRoot::Accept)) else { continue };
+        let Ok(file) = newest.or_else(|_| log.newest_or_old(OldRoot::Accept)) else {
+            is_known = false;
+            continue;
+        };
         check_hint(store, &mut report, &names::channel_hint(&name), file.channel.sequence)?;
         for before in log.backwards().filter(|_| !partial) {
             match before {
                 // Older catalogs are not read, but they are not foreign files.
                 Ok(before) => old.extend(before.channel.catalog.iter().map(|s| s.digest)),
-                Err(e) => report.add(Fault::Untrusted, &folder, on_one_line(&e)),
+                Err(e) => report.add(Fault::Untrusted, &folder, channel_text(&e, Place::Older)),
             }
         }
         for segment in &file.channel.catalog {
@@ -225,7 +237,7 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
             }
         }
     }
-    for (digest, bytes) in blobs.iter().filter(|(d, _)| !named.contains(d) && !old.contains(d)) {
+    for (digest, bytes) in blobs.iter().filter(|(d, _)| is_known && !named.contains(d) && !old.contains(d)) {
         report.orphan_bytes += bytes;
         let text = format!("{bytes} bytes that nothing names: `bistable-image prune` removes it after a day");
         report.add(Fault::Orphan, names::blob(digest), text);
@@ -256,6 +268,32 @@ pub fn fsck(store: &Store, roots: &Roots, depth: Depth) -> Result<Report, StoreE
     named::attestations(store, &mut report)?;
     report.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
     Ok(report)
+}
+
+/// Where a channel's file is in its history.
+#[derive(Clone, Copy)]
+enum Place {
+    Newest,
+    Older,
+}
+
+/// What is wrong with a channel's file, and what to do about it: no signature can be made again without its key.
+fn channel_text(e: &ChannelError, place: Place) -> String {
+    let text = on_one_line(e);
+    let (ChannelError::Untrusted { name, sequence, .. }
+    | ChannelError::Misplaced { name, sequence, .. }
+    | ChannelError::Broken { name, sequence }) = e
+    else {
+        return text;
+    };
+    let path = names::channel(name, *sequence);
+    match place {
+        Place::Older => format!("{text}; restore {path} from a mirror or a backup"),
+        Place::Newest => format!(
+            "{text}; restore {path} from a mirror or a backup; if none has it, remove it, and `bistable-image channel refresh {name} \
+             --continue-after {sequence}` continues above it"
+        ),
+    }
 }
 
 /// Report what can't be a repository's file. Gives whether some of it leads elsewhere, which stops every verb.

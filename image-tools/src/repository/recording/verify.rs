@@ -1,7 +1,7 @@
 //! The whole audit, walked through and held against the channels' files.
 use super::{RecordingError, of_channel};
 use crate::repository::audit::{AuditError, Entry, get};
-use crate::repository::channel::{ChannelLog, names};
+use crate::repository::channel::{ChannelError, ChannelLog, names};
 use crate::repository::roots::Roots;
 use crate::repository::sequence::Sequence;
 use crate::repository::store::Store;
@@ -66,10 +66,15 @@ fn follows(store: &Store, roots: &Roots, last: Option<&Entry>, entry: &Entry) ->
                 commit.sequence, commit.name
             ));
         }
-        let file = log.history(commit.sequence).map_err(channel)?;
-        let told = of_channel(&file);
-        let same = (&told.channel, &told.at, &told.who, &told.verb, &told.about)
-            == (&record.channel, &record.at, &record.who, &record.verb, &record.about);
+        let same = match log.history(commit.sequence) {
+            // It was lost since, and its number given up: the record is all that is left of it.
+            Err(ChannelError::LostNumber { .. }) => true,
+            file => {
+                let told = of_channel(&file.map_err(channel)?);
+                (&told.channel, &told.at, &told.who, &told.verb, &told.about)
+                    == (&record.channel, &record.at, &record.who, &record.verb, &record.about)
+            }
+        };
         if !same {
             return damaged(format!(
                 "the file {} of channel {} says something else",
