@@ -384,7 +384,7 @@ fn settings_are_declared_by_a_release_set_on_the_device_and_go_back_with_their_v
     let text = format!("{text}[environment.TOKEN]\nrequired = true\nsecret = true\n");
     let second = configurable(&pi, "1.0.1", &text);
     for verb in ["component update core --dry-run", "component update core"] {
-        let needs = "TOKEN has no value, and the version needs one; set it with `bistable component config core --later TOKEN=VALUE`";
+        let needs = "TOKEN has no value, and the version needs one; set it with `bistable component config core --later --from TOKEN=FILE`";
         pi.run_on(verb, &second).must(6, &[needs]);
     }
     let secret = pi.path("token");
