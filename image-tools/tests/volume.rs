@@ -15,7 +15,7 @@ use std::path::Path;
 
 use bistable_boot::Flow;
 use bistable_image::volume::{
-    BootOptions, InputKind, Owner, VolumeError, VolumeId, VolumeSize, open_boot, open_system,
+    BootOptions, InputKind, Owner, VolumeError, VolumeId, VolumePlan, VolumeSize, open_boot, open_system,
 };
 use mkext4::reader::Fs;
 use proptest::prelude::*;
@@ -58,6 +58,11 @@ fn open(image: &[u8]) -> Fs<&[u8]> {
     let fs = Fs::open(image).unwrap();
     assert_eq!(fs.verify().unwrap(), []);
     fs
+}
+
+/// What was left out or is odd, but for what a system of a test lacks.
+fn odd(plan: &VolumePlan) -> Vec<&String> {
+    plan.warnings().iter().filter(|note| !note.starts_with("there is no ")).collect()
 }
 
 #[test]
@@ -146,8 +151,8 @@ fn directory() {
     let socket = std::os::unix::net::UnixListener::bind(one.path().join("etc/socket")).unwrap();
     let plan = open_system(one.path(), &options).unwrap();
     assert_eq!(plan.input(), InputKind::Directory);
-    assert_eq!(plan.warnings().len(), 1, "{:?}", plan.warnings());
-    assert!(plan.warnings()[0].contains("socket"));
+    let [odd] = odd(&plan)[..] else { panic!("{:?}", plan.warnings()) };
+    assert!(odd.contains("socket"));
     drop(socket);
     std::fs::remove_file(one.path().join("etc/socket")).unwrap();
     let first = image(&plan);
@@ -336,7 +341,7 @@ fn the_number_of_formats_comes_from_the_system() {
                     assert_eq!(plan.durable(), number);
                     let (_folder, path) = on_disk(&image(&plan));
                     let ready = open_system(&path, &options()).unwrap();
-                    assert_eq!((ready.durable(), ready.warnings()), (number, &[][..]));
+                    assert_eq!((ready.durable(), odd(&ready)), (number, vec![]));
                 }
                 (Err(e), Err(words)) => assert!(text(&e).contains(words), "{}", text(&e)),
                 (found, _) => panic!("{wanted:?}: {found:?}"),
