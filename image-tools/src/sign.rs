@@ -9,8 +9,8 @@ use crate::parallel::Threads;
 use crate::progress::{Progress, Stage};
 use crate::root;
 use crate::verify::{VerifyError, content};
-use bistable_format::bundle::{BLOCK, EMPTY, Frame, LAYOUT};
-use bistable_format::{Digest, Envelope, EnvelopeError, Key, KeyId, Release, Role, Root};
+use bistable_format::bundle::BadHeader;
+use bistable_format::{Delta, Digest, Envelope, EnvelopeError, Key, KeyId, Release, Role, Root};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -128,11 +128,13 @@ pub fn sign(
     let written = NewFile::create(out, existing, Access::Public)?;
     let write = || OutputError::io("write", out);
     let mut to = written.file();
-    to.write_all(&head(&new)).map_err(write())?;
-    file.seek(SeekFrom::Start(head(&old).len() as u64)).map_err(read)?;
+    let head = |parts| head(parts).map_err(|_| OutputError::TooLarge { path: out.into() });
+    let begin = head(&new)?;
+    to.write_all(&begin).map_err(write())?;
+    file.seek(SeekFrom::Start(head(&old)?.len() as u64)).map_err(read)?;
     let total = new.frame().bundle_bytes();
     progress.begin(Stage::Assemble, total);
-    let (mut piece, mut done) = (vec![0; PIECE], head(&new).len() as u64);
+    let (mut piece, mut done) = (vec![0; PIECE], begin.len() as u64);
     loop {
         let got = file.read(&mut piece).map_err(read)?;
         if got == 0 {
@@ -151,8 +153,9 @@ pub fn sign(
     written.commit()?;
     let verified = match &new.delta {
         None => Release::open(&new.signed, root).map(|_| ()),
-        Some(delta) => Release::open(&new.signed, root)
-            .and_then(|_| bistable_format::Delta::open(delta, root).map(|_| ())),
+        Some((signed, _)) => {
+            Release::open(&new.signed, root).and_then(|_| Delta::open(signed, root).map(|_| ()))
+        }
     };
     Ok(Signed {
         signers: root::signers(root, Role::Release, &new.signed).into_iter().cloned().collect(),
@@ -187,28 +190,17 @@ fn more(old: &SignedParts, keys: &[SecretKey]) -> Result<SignedParts, EnvelopeEr
     Ok(SignedParts {
         release: old.release.clone(),
         signed: add(&old.signed, Role::Release)?,
-        delta: old.delta.as_ref().map(|delta| add(delta, Role::Delta)).transpose()?,
+        delta: match &old.delta {
+            Some((signed, delta)) => Some((add(signed, Role::Delta)?, delta.clone())),
+            None => None,
+        },
     })
 }
 
 /// A bundle up to the last signature.
-fn head(parts: &SignedParts) -> Vec<u8> {
-    let frame: Frame = parts.frame();
-    let texts = [
-        LAYOUT.as_bytes(),
-        frame.index.as_bytes(),
-        frame.manifest.as_bytes(),
-        EMPTY.as_bytes(),
-        &parts.signed,
-    ];
-    let mut head = Vec::new();
-    for (header, text) in frame.headers.iter().zip(texts.into_iter().chain(parts.delta.as_deref())) {
-        // Each of these texts is short: a header can say its length.
-        head.extend_from_slice(&header.encode().unwrap_or([0; BLOCK]));
-        head.extend_from_slice(text);
-        head.resize(head.len() + header.padding(), 0);
-    }
-    head
+fn head(parts: &SignedParts) -> Result<Vec<u8>, BadHeader> {
+    let delta = parts.delta.as_ref().map(|(signed, _)| &signed[..]);
+    parts.frame().head([&parts.signed[..]].into_iter().chain(delta))
 }
 
 /// Read a file to its end, whoever signed it.

@@ -9,7 +9,7 @@ use super::encode::{Encoded, list_bound};
 use super::{BuildError, BuildOptions};
 use crate::output::{NewFile, OutputError};
 use crate::progress::{Progress, Stage};
-use bistable_format::bundle::{self, BLOCK, EMPTY, Frame, LAYOUT};
+use bistable_format::bundle::{self, BLOCK, BadHeader, EMPTY, Frame, LAYOUT};
 use bistable_format::{ArtifactId, Content, Digest, Envelope, Release, limits};
 use std::fs::File;
 use std::io;
@@ -84,32 +84,17 @@ impl Assembly {
         let total = frame.bundle_bytes();
         progress.begin(Stage::Assemble, total);
 
-        let mut contents: Vec<&[u8]> = vec![
-            LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            EMPTY.as_bytes(),
-            &signed,
-        ];
-        contents.extend(artifacts.iter().map(|e| &e.list_bytes[..]));
-        contents.extend(parts.blobs.iter().map(Vec::as_slice));
-        let mut head = Vec::new();
+        // What a header can't say is the size of the largest data, which was checked already.
+        let largest = || artifacts.iter().max_by_key(|e| e.artifact.data_bytes).map(|e| e.id);
+        let too_much =
+            |_: BadHeader| BuildError::TooMuchData { id: largest().unwrap_or(ArtifactId::Archive) };
+        let lists = artifacts.iter().map(|e| &e.list_bytes[..]);
+        let contents = [&signed[..]].into_iter().chain(lists).chain(parts.blobs.iter().map(Vec::as_slice));
+        let head = frame.head(contents).map_err(too_much)?;
         let mut data_at = Vec::new();
-        let mut at = 0;
-        for (i, header) in frame.headers.iter().enumerate() {
-            // What a header can't say is the size of the largest data, which was checked already.
-            let largest = || artifacts.iter().max_by_key(|e| e.artifact.data_bytes).map(|e| e.id);
-            let block = header
-                .encode()
-                .map_err(|_| BuildError::TooMuchData { id: largest().unwrap_or(ArtifactId::Archive) })?;
-            match contents.get(i) {
-                Some(content) => {
-                    head.extend_from_slice(&block);
-                    head.extend_from_slice(content);
-                    head.resize(head.len() + header.padding(), 0);
-                }
-                None => data_at.push((at, block, header.clone())),
-            }
+        let mut at = head.len() as u64;
+        for header in frame.headers.iter().skip(frame.headers.len().saturating_sub(artifacts.len())) {
+            data_at.push((at, header.encode().map_err(too_much)?, header.clone()));
             at += BLOCK as u64 + header.bytes + header.padding() as u64;
         }
 

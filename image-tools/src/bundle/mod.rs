@@ -11,7 +11,7 @@ pub use error::{BundleError, ChunkProblem};
 use crate::parallel::{self, Threads};
 use crate::progress::{Progress, Stage};
 use bistable_format::bundle::{self, Anyone, BLOCK, Frame, Input, Kind, Trust};
-use bistable_format::{ArtifactId, ChunkList, Content, Hasher, Release, Root};
+use bistable_format::{ArtifactId, ChunkList, Content, Delta, Hasher, Release, Root};
 use chunks::{Checked, Job, read_frames, unpack};
 use std::io::{self, Read};
 
@@ -41,15 +41,14 @@ pub(crate) struct SignedParts {
     pub(crate) release: Release,
     /// Its bytes.
     pub(crate) signed: Vec<u8>,
-    /// The signed delta's bytes.
-    pub(crate) delta: Option<Vec<u8>>,
+    /// The signed delta's bytes, and what they say.
+    pub(crate) delta: Option<(Vec<u8>, Delta)>,
 }
 
 impl SignedParts {
     /// All around it.
     pub(crate) fn frame(&self) -> Frame {
-        let opened = self.delta.as_ref().and_then(|signed| Some((signed, Anyone.delta(signed).ok()?)));
-        match &opened {
+        match &self.delta {
             None => Frame::new(&self.signed, &self.release),
             Some((signed, delta)) => Frame::delta((&self.signed, &self.release), (signed, delta)),
         }
@@ -65,7 +64,7 @@ pub(crate) fn signed_parts(input: impl Read) -> Result<SignedParts, BundleError>
     Ok(SignedParts {
         release: bundle.release().clone(),
         signed: bundle.signed().to_vec(),
-        delta: bundle.delta().map(|(signed, _)| signed.to_vec()),
+        delta: bundle.delta().map(|(signed, delta)| (signed.to_vec(), delta.clone())),
     })
 }
 

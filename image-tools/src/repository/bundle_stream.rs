@@ -1,7 +1,8 @@
 //! A release of the repository as a bundle that is made while it is read: byte for byte the one that was published.
 use super::manifest::{ManifestError, Stored};
 use super::store::Store;
-use bistable_format::bundle::{EMPTY, END_BYTES, Frame, LAYOUT};
+use bistable_format::bundle::{END_BYTES, Frame};
+use bistable_format::{Digest, repository as names};
 use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
 
@@ -32,24 +33,15 @@ impl BundleStream {
     pub fn new(store: &Store, stored: &Stored) -> Result<BundleStream, ManifestError> {
         stored.require_whole(store)?;
         let frame = Frame::new(&stored.signed, &stored.release);
-        let texts = [
-            LAYOUT.as_bytes(),
-            frame.index.as_bytes(),
-            frame.manifest.as_bytes(),
-            EMPTY.as_bytes(),
-            &stored.signed,
-        ];
-        let mut parts = VecDeque::new();
-        for (at, header) in frame.headers.iter().enumerate() {
-            let block = header.encode().map_err(|_| ManifestError::Damaged {
-                place: store.place().into(),
-                path: header.name.clone(),
-            })?;
-            parts.push_back(Part::Bytes(block.to_vec()));
-            parts.push_back(match texts.get(at) {
-                Some(text) => Part::Bytes(text.to_vec()),
-                None => Part::Blob(header.name.clone()),
-            });
+        let unnamed =
+            |path: &str| ManifestError::Damaged { place: store.place().into(), path: path.to_owned() };
+        let head = frame.head([&stored.signed[..]]);
+        let mut parts = VecDeque::from([Part::Bytes(
+            head.map_err(|_| unnamed(&names::blob(&Digest::of(&stored.signed))))?,
+        )]);
+        for header in frame.headers.iter().skip(Frame::TEXTS + 1) {
+            parts.push_back(Part::Bytes(header.encode().map_err(|_| unnamed(&header.name))?.to_vec()));
+            parts.push_back(Part::Blob(header.name.clone()));
             parts.push_back(Part::Bytes(vec![0; header.padding()]));
         }
         parts.push_back(Part::Bytes(vec![0; END_BYTES]));

@@ -63,6 +63,9 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Entries before the signed release.
+    pub const TEXTS: usize = 4;
+
     /// Of the full bundle of the signed release `bytes`, which decode to `release`.
     pub fn new(bytes: &[u8], release: &Release) -> Frame {
         let mut layers = Layers::default();
@@ -105,11 +108,13 @@ impl Frame {
         layers.frame(Kind::Delta, release, &format!("-from-{:.12}", delta.base))
     }
 
-    /// The whole bundle in memory, with these contents from the signed release on.
+    /// The first entries in memory, with these contents from the signed release on: one entry for each.
     ///
     /// # Errors
     /// [`BadHeader`] for more data than an entry may have.
-    pub fn bundle<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BadHeader> {
+    pub fn head<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BadHeader> {
+        let texts: [&[u8]; Frame::TEXTS] =
+            [LAYOUT.as_bytes(), self.index.as_bytes(), self.manifest.as_bytes(), EMPTY.as_bytes()];
         let mut bytes = Vec::new();
         let mut put = |header: &Header, content: &[u8]| {
             bytes.extend_from_slice(&header.encode()?);
@@ -117,7 +122,6 @@ impl Frame {
             bytes.resize(bytes.len() + header.padding(), 0);
             Ok(())
         };
-        let texts = [LAYOUT.as_bytes(), self.index.as_bytes(), self.manifest.as_bytes(), EMPTY.as_bytes()];
         let mut headers = self.headers.iter();
         for (text, header) in texts.into_iter().zip(&mut headers) {
             put(header, text)?;
@@ -125,6 +129,15 @@ impl Frame {
         for (content, header) in contents.into_iter().zip(headers) {
             put(header, content)?;
         }
+        Ok(bytes)
+    }
+
+    /// The whole bundle in memory, with these contents from the signed release on.
+    ///
+    /// # Errors
+    /// [`BadHeader`] for more data than an entry may have.
+    pub fn bundle<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BadHeader> {
+        let mut bytes = self.head(contents)?;
         bytes.resize(bytes.len() + END_BYTES, 0);
         Ok(bytes)
     }
