@@ -9,11 +9,18 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::{NamedTempFile, TempDir};
 
 static PATHS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 static STATE: Mutex<String> = Mutex::new(String::new());
+/// The terminal as it was before what is typed was hidden.
+static TERMINAL: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+/// Whatever a thread that failed left there.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A temporary file or folder, which goes if a signal ends the program, too.
 #[derive(Debug)]
@@ -76,19 +83,16 @@ pub(crate) struct LeftAs(());
 impl LeftAs {
     /// From now on this is the state.
     pub(crate) fn new(text: String) -> LeftAs {
-        *STATE.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        *lock(&STATE) = text;
         LeftAs(())
     }
 }
 
 impl Drop for LeftAs {
     fn drop(&mut self) {
-        STATE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&STATE).clear();
     }
 }
-
-/// The terminal as it was before what is typed was hidden.
-static TERMINAL: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 
 /// The terminal is as it was when this began, once a signal ends the program.
 #[derive(Debug)]
@@ -101,19 +105,19 @@ impl Terminal {
             let settings = tcgetattr(&terminal).ok()?;
             Some((terminal, settings))
         });
-        *TERMINAL.lock().unwrap_or_else(PoisonError::into_inner) = there;
+        *lock(&TERMINAL) = there;
         Terminal(())
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        TERMINAL.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&TERMINAL).take();
     }
 }
 
 fn restore_terminal() {
-    if let Some((terminal, settings)) = &*TERMINAL.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some((terminal, settings)) = &*lock(&TERMINAL) {
         // Nothing can be done about a terminal that is gone.
         let _ = tcsetattr(terminal, SetArg::TCSANOW, settings);
     }
@@ -121,14 +125,14 @@ fn restore_terminal() {
 
 /// What a program says that a signal ends.
 fn last_line() -> String {
-    match STATE.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+    match lock(&STATE).as_str() {
         "" => "interrupted".into(),
         state => format!("interrupted: {state}"),
     }
 }
 
 fn with<T>(act: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
-    act(&mut PATHS.lock().unwrap_or_else(PoisonError::into_inner))
+    act(&mut lock(&PATHS))
 }
 
 /// Remove all that is temporary now.

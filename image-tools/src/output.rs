@@ -298,9 +298,12 @@ fn remove_leftovers(folder: &Path, begin: &str, end: &str) {
 
 /// Whether a secret key lies there: such a file is never replaced.
 fn is_secret(path: &Path) -> bool {
-    let is_one =
-        |bytes: Vec<u8>| [SECRET_HEAD, LOCKED_HEAD].iter().any(|head| bytes.starts_with(head.as_bytes()));
-    read_limited(path, 1024).is_ok_and(is_one)
+    read_limited(path, 1024).is_ok_and(|bytes| begins_as_secret(&bytes))
+}
+
+/// Whether these are the first bytes of a secret key, with a passphrase or without.
+pub(crate) fn begins_as_secret(bytes: &[u8]) -> bool {
+    [SECRET_HEAD, LOCKED_HEAD].iter().any(|head| bytes.starts_with(head.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What the requests about components do.
 use super::{
-    Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, ConfigureChange,
-    Configured, Context, Failed, From, Reply, Request, channel, reply::with_unusable,
+    Answer, Code, ComponentStatus, ComponentUpdate, ComponentUpdated, Components, Configured, Context,
+    Failed, From, Reply, Request, channel, reply::with_unusable,
 };
 use crate::{
     Device, Error,
     agent::{Agent, components},
-    component::{Archive, Change},
+    component::Archive,
     error::ComponentError,
     offer::channel::{Remember, Unusable},
     source::Source,
@@ -75,8 +75,7 @@ pub(super) fn handle(
             updated(agent, request, name, done, context)
         }
         Request::ComponentConfigure(configure) => {
-            let ConfigureChange { set, unset, later } = configure.change.clone();
-            let done = agent.configure_component(name, &Change { set, unset, is_for_later: later });
+            let done = agent.configure_component(name, &configure.change);
             updated(agent, request, name, done, context)
         }
         Request::ComponentRemove(_) => {

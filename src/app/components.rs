@@ -128,7 +128,7 @@ pub struct ConfiguredSetting {
 impl ConfiguredSetting {
     /// A setting with what an operator set.
     pub fn of(setting: &Setting, values: &Values) -> ConfiguredSetting {
-        let value = values.get(&setting.name).or(setting.default.as_ref());
+        let value = setting.value(values);
         ConfiguredSetting {
             name: setting.name.clone(),
             place: setting.place.name().into(),

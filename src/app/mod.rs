@@ -61,9 +61,7 @@ pub(crate) use handle::rested;
 pub use inhibitor::{Holding, Inhibit, LONGEST, NotInhibited};
 pub use job::{Asker, JOBS, Job, JobProgress, JobState, Jobs, NotCancelled, Outcome, Via};
 pub use reply::{Context, Failed, Reboot, Reply};
-pub use request::{
-    ComponentConfigure, ComponentUpdate, ConfigureChange, From, Named, Offers, Request, Wanted,
-};
+pub use request::{ComponentConfigure, ComponentUpdate, From, Named, Offers, Request, Wanted};
 #[cfg(feature = "sim")]
 pub use simulated::{CutAt, Powered, Worlds};
 pub use stream::BundleStream;

@@ -1,6 +1,6 @@
 //! What can be asked of a device: one variant for each verb of the agent. The command line builds them from its words, and
 //! whatever else asks sends the same.
-use bistable_format::configuration::Values;
+use crate::component::Change;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf};
@@ -94,33 +94,13 @@ pub struct ComponentConfigure {
     pub component: String,
     /// What is set.
     #[serde(default)]
-    pub change: ConfigureChange,
-}
-
-/// Other values.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ConfigureChange {
-    /// New values, by name.
-    pub set: Values,
-    /// Settings that get their default again.
-    pub unset: Vec<String>,
-    /// For versions to come: what runs stays as it is.
-    pub later: bool,
+    pub change: Change,
 }
 
 impl fmt::Debug for ComponentConfigure {
     /// Without values: each may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ComponentConfigure({}, {:?})", self.component, self.change)
-    }
-}
-
-impl fmt::Debug for ConfigureChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&String> = self.set.keys().collect();
-        write!(f, "ConfigureChange(set {names:?}, unset {:?}, later {})", self.unset, self.later)
     }
 }
 
@@ -288,7 +268,7 @@ mod tests {
             ..Wanted::default()
         };
         let bundle = Wanted { from: From::Bundle("x.bundle".into()), ..Wanted::default() };
-        let change = ConfigureChange {
+        let change = Change {
             set: [("LISTEN".into(), "hush".into())].into(),
             unset: vec!["MODE".into()],
             later: true,

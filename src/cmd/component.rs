@@ -4,10 +4,10 @@ use super::{Answer, Failed, request::AtBoot, work::Workplace};
 use crate::{
     Device, Error,
     agent::components::{converge_all, link_all, subject},
-    app::{self, ComponentConfigure, ComponentLogs, ComponentStatus, Components, ConfigureChange, Request},
+    app::{self, ComponentConfigure, ComponentLogs, ComponentStatus, Components, Request},
     board::Access,
     cli::ComponentConfigArgs,
-    component::{Containers, Directory, Target},
+    component::{Change, Containers, Directory, Target},
     config::{Settings, load},
     error::ComponentError,
     ports::{CONFIGURATION_LINKS, ServiceOf},
@@ -50,7 +50,7 @@ pub(super) fn configure(args: &ComponentConfigArgs) -> Result<Request, Error> {
         reader.by_ref().take(FILE as u64 + 2).read_to_string(&mut text).map_err(unread)?;
         set.insert(name.clone(), text);
     }
-    let change = ConfigureChange { set, unset: args.unset.clone(), later: args.later };
+    let change = Change { set, unset: args.unset.clone(), later: args.later };
     Ok(Request::ComponentConfigure(ComponentConfigure { component: args.name.clone(), change }))
 }
 

@@ -63,6 +63,11 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
             kept: None,
         })
     };
+    let work = |asked: &Work<'_>| {
+        let session = logging::session();
+        let session = Session { id: session.into(), request: session.into() };
+        workplace()?.work(asked, &By::cli(), session, None, &mut Narrator::new(&cli.at))
+    };
     match asked(&cli.verb) {
         Asked::Config(verb) => config::run(&cli.at, verb),
         #[cfg(feature = "sim")]
@@ -71,13 +76,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
         Asked::Offer(args) => offer::run(&workplace()?, args),
         Asked::Metrics(args) => metrics::run(&workplace()?, args),
         Asked::AtBoot(asked) => component::run(&workplace()?, asked),
-        Asked::Configure(args) => {
-            let request = component::configure(args)?;
-            let session = logging::session();
-            let session = Session { id: session.into(), request: session.into() };
-            let asked = Work::Ask(request);
-            workplace()?.work(&asked, &By::cli(), session, None, &mut Narrator::new(&cli.at))
-        }
+        Asked::Configure(args) => work(&Work::Ask(component::configure(args)?)),
         Asked::Logs(name, lines) => component::logs(&workplace()?, name, lines),
         #[cfg(feature = "daemon")]
         Asked::Daemon(args) => daemon::run(&cli.at, args),
@@ -94,11 +93,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Answer, Failed> {
             let ascii = matches!(cli.verb, Verb::Status { ascii: true });
             Ok(inspect::drawn(workplace()?.look(&request)?, ascii))
         }
-        Asked::Work(asked) => {
-            let session = logging::session();
-            let session = Session { id: session.into(), request: session.into() };
-            workplace()?.work(&asked, &By::cli(), session, None, &mut Narrator::new(&cli.at))
-        }
+        Asked::Work(asked) => work(&asked),
     }
 }
 

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     app::{
-        Code, ComponentUpdated, Components, ConfigChecked, ConfigureChange, HealthChecked, Inhibit,
-        MayInstall, Offers, Preflighted, Rested, SelfTested, Wanted,
+        Code, ComponentUpdated, Components, ConfigChecked, HealthChecked, Inhibit, MayInstall, Offers,
+        Preflighted, Rested, SelfTested, Wanted,
     },
+    component::Change,
     config::Listing,
     offer::channel,
     status::{History, Lost, Status},
@@ -176,7 +177,7 @@ impl Writer {
                         self.body(Act::Update)
                     }
                     Target::OfComponent(ComponentAct::Configure) => {
-                        self.read.subschema_for::<ConfigureChange>().to_value()
+                        self.read.subschema_for::<Change>().to_value()
                     }
                     _ => json!({ "type": "object", "additionalProperties": false }),
                 };

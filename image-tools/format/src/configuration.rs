@@ -231,7 +231,7 @@ impl Declaration {
         let mut environment = String::new();
         let mut files = Vec::new();
         for setting in &self.settings {
-            let Some(value) = values.get(&setting.name).or(setting.default.as_ref()) else { continue };
+            let Some(value) = setting.value(values) else { continue };
             match setting.place {
                 Place::Environment => {
                     environment.push_str(&format!("{}={}\n", setting.name, quoted(value)));
@@ -269,6 +269,11 @@ impl RawSetting {
 }
 
 impl Setting {
+    /// The value that it has: what is set, or its default.
+    pub fn value<'a>(&'a self, values: &'a Values) -> Option<&'a String> {
+        values.get(&self.name).or(self.default.as_ref())
+    }
+
     /// What its values are, human-readable.
     pub fn values(&self) -> String {
         if !self.choices.is_empty() {

@@ -2,7 +2,7 @@
 use super::{ArchivePlan, TreeError};
 use crate::clock::Clock;
 use crate::interrupt::Temporary;
-use crate::keys::PASSPHRASE;
+use crate::keys::program;
 use crate::output::OutputError;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -107,10 +107,9 @@ fn run(
 ) -> Result<(), TreeError> {
     let wrong = |why: String| TreeError::Command { command: command.into(), why };
     // The result of the program alone is on standard output.
-    let child = Command::new("sh")
+    let child = program("sh")
         .args(["-c", command])
         .current_dir(tree)
-        .env_remove(PASSPHRASE)
         .envs(preparation.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(io::stderr())

@@ -3,7 +3,7 @@ use super::place::Place;
 use crate::build::BoundRelease;
 use crate::error::Error;
 use crate::repository::edit::Selector;
-use crate::repository::inventory::{Inventory, Standing};
+use crate::repository::inventory::Inventory;
 use crate::repository::manifest::{self, Stored};
 use crate::repository::roots::Roots;
 use crate::repository::store::{Missing, Store};
@@ -90,7 +90,7 @@ pub(super) fn stored(
             store.place()
         )));
     };
-    if held.channels.values().any(|(standing, _)| *standing == Standing::Withdrawn) {
+    if held.is_withdrawn() {
         return Err(Error::Usage(format!(
             "{option} {name}={version}: it was withdrawn, because it is bad: take another version"
         )));

@@ -9,7 +9,7 @@ use crate::deploy::{self, DeployError, DeployOptions, Parcel, Ssh, Verdict};
 use crate::error::Error;
 use crate::inspect::{self, Content};
 use crate::repository::bundle_stream::BundleStream;
-use crate::repository::inventory::{Inventory, Standing};
+use crate::repository::inventory::Inventory;
 use crate::repository::manifest;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
@@ -145,7 +145,7 @@ fn find(args: &Args) -> Result<Found, Error> {
     let roots = Roots::load(&store)?;
     let inventory = Inventory::read(&store, &roots, None)?;
     let held = search::one(&inventory, &args.of.selector(&args.what), store.place())?;
-    if held.channels.values().any(|(standing, _)| *standing == Standing::Withdrawn) {
+    if held.is_withdrawn() {
         return Err(Error::Usage(format!(
             "{} was withdrawn, because it is bad: take another version",
             args.what

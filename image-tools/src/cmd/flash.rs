@@ -99,10 +99,10 @@ fn is_yes(answer: &str) -> bool {
 /// List what could be written. With `--list` that is all; otherwise a disk should have been named.
 fn list(disks: &[Disk], kinds: Kinds, image: Option<&Path>, asked: bool, out: Out) -> Result<(), Error> {
     // Of a compressed image the size isn't known without unpacking it.
-    let is_plain = |path: &&Path| {
-        path.extension().is_none_or(|end| !["xz", "zst", "gz"].iter().any(|known| end == *known))
-    };
-    let needed = image.filter(is_plain).and_then(|path| path.metadata().ok()).map_or(0, |meta| meta.len());
+    let needed = image
+        .filter(|path| !flash::is_packed(path))
+        .and_then(|path| path.metadata().ok())
+        .map_or(0, |meta| meta.len());
     let shown = disks.iter().filter(|disk| kinds == Kinds::Any || disk.is_removable());
     let shown: Vec<_> = shown.map(|disk| DiskInfo::new(disk, needed, kinds)).collect();
     let text = table(&shown);

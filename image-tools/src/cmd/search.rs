@@ -134,7 +134,7 @@ fn fits(args: &Args, words: &[String], held: &HeldRelease) -> bool {
     let state = match args.state {
         None => true,
         Some(State::Offered) => held.standing() == Standing::Offered,
-        Some(State::Withdrawn) => held.channels.values().any(|(s, _)| *s == Standing::Withdrawn),
+        Some(State::Withdrawn) => held.is_withdrawn(),
         Some(State::Past) => held.standing() == Standing::Past,
     };
     state

@@ -4,9 +4,9 @@ use super::write_args::{ReleaseArg, Session, WriteArgs, committed_line};
 use crate::answer::{Answer, Withdrew, sequence};
 use crate::error::Error;
 use crate::repository::channel::{ChannelFile, ChannelLog, names};
-use crate::repository::edit::{EditError, named, stranded, withdraw};
+use crate::repository::edit::{EditError, bringing, named, stranded, withdraw};
 use crate::repository::manifest;
-use bistable_format::{Channel, Digest, Offer};
+use bistable_format::{Channel, Digest};
 
 /// Arguments of `withdraw`.
 #[derive(Debug, clap::Args)]
@@ -94,8 +94,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
 /// The images on offer that bring a component's release along. What can't be read is left out: the withdrawal stands.
 fn bringers(session: &Session, channel: &Channel, identity: &Digest) -> Vec<String> {
     let brought = manifest::brought(&session.store, &session.roots, channel).unwrap_or_default();
-    let brings = |offer: &&Offer| brought.get(&offer.identity).is_some_and(|all| all.contains(identity));
-    channel.offers.iter().filter(brings).map(named).collect()
+    bringing(channel, &brought, identity).map(named).collect()
 }
 
 /// The other channels that offer a release. What can't be read is left out: the withdrawal stands.

@@ -104,4 +104,10 @@ impl Device {
     pub fn running(&self) -> Option<&Slot> {
         [&self.slots.a, &self.slots.b].into_iter().find(|slot| slot.booted)
     }
+
+    /// Whether it runs a release by default. Until the next reboot, a device that went back may still run another one.
+    pub fn keeps(&self, release: &str) -> bool {
+        let runs = self.running().and_then(|slot| slot.release.as_ref());
+        runs.is_some_and(|id| id.full == release) && self.pending != Some(true)
+    }
 }

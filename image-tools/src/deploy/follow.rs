@@ -58,12 +58,7 @@ impl Follow {
         match update.outcome.as_deref() {
             None if now.state == "installing" => Some(Verdict::NotTaken),
             None => now.waits.clone().map(Verdict::Waits),
-            Some("committed") => {
-                let runs = now.running().and_then(|slot| slot.release.as_ref());
-                // Until the next reboot, a device that went back may still run it.
-                let is_kept = runs.is_some_and(|id| id.full == self.release) && now.pending != Some(true);
-                is_kept.then_some(Verdict::Committed)
-            }
+            Some("committed") => now.keeps(&self.release).then_some(Verdict::Committed),
             Some(outcome) => {
                 let failed = update.steps.iter().find(|step| step.mark == "failed");
                 Some(Verdict::GaveUp(GaveUp {

@@ -227,8 +227,7 @@ pub fn deploy(
     let before = session.device()?;
     fits(&parcel.release, &before, options)?;
     let identity = parcel.identity.to_string();
-    let runs = before.running().and_then(|slot| slot.release.as_ref()).is_some_and(|id| id.full == identity);
-    if runs && before.state == "idle" && before.pending != Some(true) {
+    if before.state == "idle" && before.keeps(&identity) {
         let version = parcel.release.version.to_string();
         return Err(DeployError::Runs { host: options.host.clone(), version });
     }

@@ -1,10 +1,10 @@
 //! A device that is reached by a program such as ssh.
 use super::remote::{ANSWER, Ended, Remote};
-use crate::keys::PASSPHRASE;
+use crate::keys;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// The most lines and the most bytes of one line that are kept of what a device says.
 const LINES: usize = 20;
@@ -40,9 +40,8 @@ impl Remote for Ssh {
     ) -> io::Result<Ended> {
         let (program, args) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut child = Command::new(program)
+        let mut child = keys::program(program)
             .args(args)
-            .env_remove(PASSPHRASE)
             .arg(&self.host)
             .arg(self.line(words))
             .stdin(stdin)

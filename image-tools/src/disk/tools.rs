@@ -1,8 +1,8 @@
 //! The programs of e2fsprogs.
 use super::DiskError;
-use crate::keys::PASSPHRASE;
+use crate::keys;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Where Debian and others keep them, out of an ordinary user's PATH; and Homebrew.
 const FOLDERS: [&str; 4] =
@@ -27,8 +27,7 @@ pub(super) fn run(
     };
     // 0 is no time to these programs, but none at all.
     let epoch = epoch.max(1).to_string();
-    Command::new(path)
-        .env_remove(PASSPHRASE)
+    keys::program(path)
         .args(args)
         .current_dir(folder)
         .env("E2FSPROGS_FAKE_TIME", &epoch)

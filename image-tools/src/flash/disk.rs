@@ -1,5 +1,7 @@
 //! A disk of this computer as data, and whether a card image may be written onto it.
 use crate::size::Bytes;
+use nix::libc;
+use nix::sys::stat::{major, minor};
 use std::fmt;
 
 /// The kernel's number of a disk or partition: `8:16`.
@@ -9,6 +11,14 @@ pub struct Number {
     pub major: u64,
     /// Which of its disks or partitions.
     pub minor: u64,
+}
+
+impl Number {
+    /// Of a device's node.
+    #[allow(clippy::useless_conversion, reason = "the types differ by system")]
+    pub fn of(device: libc::dev_t) -> Number {
+        Number { major: major(device).into(), minor: minor(device).into() }
+    }
 }
 
 /// What a disk is attached to.

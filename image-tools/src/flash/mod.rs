@@ -31,7 +31,6 @@ use crate::output;
 use crate::progress::Progress;
 use block_map::BlockMap;
 use nix::libc;
-use nix::sys::stat::{major, minor};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -213,11 +212,14 @@ impl CardFile {
     }
 }
 
+/// Whether an image is compressed, by its name.
+pub(crate) fn is_packed(image: &Path) -> bool {
+    image.extension().is_some_and(|end| ["xz", "zst", "gz"].iter().any(|known| end == *known))
+}
+
 /// The map beside an image: its name with `.bmap` added, or that of the image in a compressed one.
 fn read_map(image: &Path) -> Result<Option<(PathBuf, BlockMap)>, FlashError> {
-    let is_packed =
-        image.extension().is_some_and(|end| ["xz", "zst", "gz"].iter().any(|known| end == *known));
-    let unpacked = is_packed.then(|| image.with_extension(""));
+    let unpacked = is_packed(image).then(|| image.with_extension(""));
     let beside = |name: &Path| PathBuf::from(OsString::from_iter([name.as_os_str(), ".bmap".as_ref()]));
     for path in [Some(image), unpacked.as_deref()].into_iter().flatten().map(beside) {
         let map = |why| FlashError::Map { path: path.clone(), why };
@@ -249,12 +251,7 @@ impl Named {
         let Ok(meta) = path.metadata() else { return Named::Nothing };
         let kind = meta.file_type();
         match () {
-            () if kind.is_block_device() => {
-                let device = meta.rdev();
-                // Their types differ by system.
-                #[allow(clippy::useless_conversion, reason = "they differ by system")]
-                Named::Block(Number { major: major(device).into(), minor: minor(device).into() })
-            }
+            () if kind.is_block_device() => Named::Block(Number::of(meta.rdev())),
             () if kind.is_file() => Named::File,
             () if kind.is_dir() => Named::Folder,
             () => Named::Other,
@@ -333,9 +330,7 @@ pub fn flash(
     let now = world.disks()?;
     let now = now.iter().find(|now| now.name == shown.name).ok_or_else(exchanged)?;
     let opened = file.metadata().map_err(|source| FlashError::Open { disk: disk.clone(), source })?.rdev();
-    #[allow(clippy::useless_conversion, reason = "they differ by system")]
-    let opened = Number { major: major(opened).into(), minor: minor(opened).into() };
-    if now.identity != shown.identity || opened != shown.identity.number {
+    if now.identity != shown.identity || Number::of(opened) != shown.identity.number {
         return Err(exchanged());
     }
     check(now, card.bytes, kinds)?;

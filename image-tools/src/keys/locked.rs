@@ -11,9 +11,9 @@
 //! ```
 //! From the fifth line on it is PKCS #8 (RFC 5958, PEM of RFC 7468) with PBES2, scrypt and AES-256: `openssl pkey -in NAME.key` reads the file
 //! as it is, so that no key depends on this program. What is encrypted has to belong to the public half above it.
-use super::{first_lines, kind_name};
+use super::{first_lines, render};
 use crate::output::LOCKED_HEAD;
-use bistable_format::{Digest, Key};
+use bistable_format::Key;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes};
 use pkcs8::pkcs5::{EncryptionScheme, pbes2, scrypt};
@@ -74,8 +74,7 @@ pub(super) fn lock(public: &Key, seed: &[u8; 32], passphrase: &str) -> Result<St
         Ok(encrypted.to_pem(LABEL, LineEnding::LF)?)
     };
     let pem = encrypted().map_err(|_| LockError::Unknown)?;
-    let (label, kind, id) = (&public.label, kind_name(public.kind), Digest(public.public));
-    Ok(format!("{LOCKED_HEAD}\nlabel: {label}\nkind: {kind}\npublic: {id}\n{}", *pem))
+    Ok(render(LOCKED_HEAD, &public.label, public.kind, "public: ", public.public) + &pem)
 }
 
 /// A key file with a passphrase, as it is read.
@@ -135,7 +134,7 @@ fn affordable(scheme: &EncryptionScheme) -> Result<(), LockError> {
 mod tests {
     use super::*;
     use crate::keys::{SecretKey, ask, public_of_secret, read_public};
-    use bistable_format::KeyKind;
+    use bistable_format::{Digest, KeyKind};
 
     fn key(n: u8) -> SecretKey {
         SecretKey::from_seed([n; 32], "release 2026", KeyKind::Production).unwrap()

@@ -16,7 +16,7 @@ mod locked;
 mod passphrase;
 
 pub use locked::LockError;
-pub(crate) use passphrase::PASSPHRASE;
+pub(crate) use passphrase::program;
 pub use passphrase::{PassphraseError, ask, ask_new, ask_other};
 
 use crate::output::{self, Access, Existing, LOCKED_HEAD, OutputError, SECRET_HEAD};
@@ -269,7 +269,7 @@ pub(crate) fn parse_public(text: &str) -> Result<Key, &'static str> {
 
 /// Whether it starts as a key file does: secret, public.
 pub(crate) fn looks_like(bytes: &[u8]) -> Option<KeyFileKind> {
-    if [SECRET_HEAD, LOCKED_HEAD].iter().any(|head| bytes.starts_with(head.as_bytes())) {
+    if output::begins_as_secret(bytes) {
         Some(KeyFileKind::Secret)
     } else if bytes.starts_with(PUBLIC_HEAD.as_bytes()) {
         Some(KeyFileKind::Public)

@@ -1,11 +1,13 @@
 //! Where a key's passphrase comes from: the environment, for programs; else the terminal, which doesn't show it.
 use crate::interrupt::Terminal;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use zeroize::Zeroizing;
 
-/// The variable with the passphrase of all keys of a run. No program that is started gets it.
-pub(crate) const PASSPHRASE: &str = "BISTABLE_KEY_PASSPHRASE";
+/// The variable with the passphrase of all keys of a run.
+const PASSPHRASE: &str = "BISTABLE_KEY_PASSPHRASE";
 /// The variable with the new passphrase of a key that is copied.
 const NEW_PASSPHRASE: &str = "BISTABLE_NEW_KEY_PASSPHRASE";
 
@@ -59,6 +61,13 @@ pub fn ask_new(key: &Path) -> Result<Zeroizing<String>, PassphraseError> {
 /// [`PassphraseError`].
 pub fn ask_other(key: &Path) -> Result<Zeroizing<String>, PassphraseError> {
     first(key, NEW_PASSPHRASE)
+}
+
+/// A program to be started: none gets the passphrase.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.env_remove(PASSPHRASE);
+    command
 }
 
 fn first(key: &Path, variable: &'static str) -> Result<Zeroizing<String>, PassphraseError> {

@@ -141,6 +141,11 @@ impl HeldRelease {
         self.channels.values().map(|(standing, _)| *standing).max().unwrap_or(Standing::Past)
     }
 
+    /// Whether a channel withdrew it.
+    pub fn is_withdrawn(&self) -> bool {
+        self.channels.values().any(|(standing, _)| *standing == Standing::Withdrawn)
+    }
+
     /// When it came into the repository, in seconds since 1970.
     pub fn since(&self) -> u64 {
         self.channels.values().map(|(_, at)| *at).min().unwrap_or(self.entry.at)

@@ -4,10 +4,9 @@
 //! to it: owners stay as they are, times aren't clamped by e2fsprogs before 1.47.1, and tars need 1.47.1.
 
 use crate::interrupt::Temporary;
-use crate::keys::PASSPHRASE;
+use crate::keys::program;
 use std::fs::File;
 use std::path::Path;
-use std::process::Command;
 
 use super::detect::InputKind;
 use super::error::VolumeError;
@@ -59,8 +58,7 @@ pub(crate) fn make(
     let temporary = Temporary::file(temporary);
     temporary.as_file().set_len(size).map_err(VolumeError::io("write a temporary file in", &folder))?;
     let epoch = options.source_date_epoch.to_string();
-    let output = Command::new("mke2fs")
-        .env_remove(PASSPHRASE)
+    let output = program("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-U"])
         .arg(options.id.to_string())
         .args([
@@ -85,7 +83,7 @@ pub(crate) fn make(
 }
 
 fn version() -> Result<(u32, u32, u32), VolumeError> {
-    let output = Command::new("mke2fs").env_remove(PASSPHRASE).arg("-V").output().map_err(|error| {
+    let output = program("mke2fs").arg("-V").output().map_err(|error| {
         VolumeError::Mke2fs(format!(
             "can't run mke2fs ({error}); install e2fsprogs, or use the backend mkext4"
         ))

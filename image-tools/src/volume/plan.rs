@@ -121,10 +121,7 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
                 warnings.push(not_added(&kind.to_string()));
             }
             let image = ready_image(path, kind, options.size)?;
-            let durable = durable_of(path, kind, &image, &mut warnings)?;
-            let large = large_of(kind, &image);
-            warnings.extend(lacks_of(kind, &image));
-            (image, durable, large)
+            of_image(path, kind, image, &mut warnings)?
         }
         (InputKind::Directory | InputKind::Tar(_), Ext4Backend::Mke2fs) => {
             if options.root.is_some() {
@@ -132,10 +129,7 @@ pub fn open_system(path: &Path, options: &SystemOptions) -> Result<VolumePlan, V
             }
             let file = mke2fs::make(path, kind, options, &mut warnings)?;
             let image = temporary(file, path)?;
-            let durable = durable_of(path, InputKind::Ext4, &image, &mut warnings)?;
-            let large = large_of(InputKind::Ext4, &image);
-            warnings.extend(lacks_of(InputKind::Ext4, &image));
-            (image, durable, large)
+            of_image(path, InputKind::Ext4, image, &mut warnings)?
         }
         (InputKind::Directory, Ext4Backend::Mkext4) => {
             let tree =
@@ -236,39 +230,33 @@ fn not_added(what: &str) -> String {
     )
 }
 
-/// The number of formats in an image that is taken as it is. Of one that can't be read it is the first, and a note says so.
-fn durable_of(
+/// An image that is taken as it is, with what is known of the system in it. Of one that can't be read the number of formats is the first,
+/// and a note says so.
+fn of_image(
     path: &Path,
     kind: InputKind,
-    image: &Image,
+    image: Image,
     warnings: &mut Vec<String>,
-) -> Result<u16, VolumeError> {
-    let found = match (kind, image) {
-        (InputKind::Ext4, Image::File { file, .. }) => formats::of_ext4(path, file)?,
-        _ => Err("files in such an image are not read".into()),
+) -> Result<(Image, u16, Vec<LargeFile>), VolumeError> {
+    let ext4 = match (kind, &image) {
+        (InputKind::Ext4, Image::File { file, .. }) => Some(file),
+        _ => None,
     };
-    found.or_else(|why| {
+    let found = match ext4 {
+        Some(file) => formats::of_ext4(path, file)?,
+        None => Err("files in such an image are not read".into()),
+    };
+    let durable = found.unwrap_or_else(|why| {
         warnings.push(format!(
             "{kind}: {} can't be read ({why}): the release says that its agent reads durable structures of format {} only",
             Release::FORMATS_PATH,
             formats::FIRST
         ));
-        Ok(formats::FIRST)
-    })
-}
-
-fn lacks_of(kind: InputKind, image: &Image) -> Vec<String> {
-    match (kind, image) {
-        (InputKind::Ext4, Image::File { file, .. }) => lacks::of_ext4(file),
-        _ => Vec::new(),
-    }
-}
-
-fn large_of(kind: InputKind, image: &Image) -> Vec<LargeFile> {
-    match (kind, image) {
-        (InputKind::Ext4, Image::File { file, .. }) => kernels::of_ext4(file),
-        _ => Vec::new(),
-    }
+        formats::FIRST
+    });
+    let large = ext4.map(kernels::of_ext4).unwrap_or_default();
+    warnings.extend(ext4.map(lacks::of_ext4).unwrap_or_default());
+    Ok((image, durable, large))
 }
 
 /// Reads what `path` is and plans the boot volume: a directory or a ready FAT image.

@@ -8,7 +8,7 @@ use crate::{
     ports::{ComponentStore, STORED_MAX},
 };
 use bistable_boot::{
-    Refused, ReleaseId,
+    Refused,
     component::{Event, Held, State},
 };
 use bistable_format::{
@@ -18,16 +18,29 @@ use bistable_format::{
     limits,
     release::DataPolicy,
 };
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// A change of what is set.
-#[derive(Clone, Debug, Default)]
+/// Other values.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ConfigureChange"))]
 pub struct Change {
-    /// New values.
+    /// New values, by name.
     pub set: Values,
     /// Settings that get their default again.
     pub unset: Vec<String>,
-    /// It is for versions to come: what runs stays as it is.
-    pub is_for_later: bool,
+    /// For versions to come: what runs stays as it is.
+    pub later: bool,
+}
+
+impl fmt::Debug for Change {
+    /// Without values: each may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.set.keys().collect();
+        write!(f, "Change(set {names:?}, unset {:?}, later {})", self.unset, self.later)
+    }
 }
 
 impl Change {
@@ -44,7 +57,7 @@ impl Updater<'_> {
     /// [`ComponentError::Configuration`] when the version doesn't take them, [`Error::NothingToDo`] when they are set already; and as for
     /// [`run`](Self::run).
     pub fn configure(&mut self, change: &Change) -> Result<(), Error> {
-        if change.is_for_later {
+        if change.later {
             return self.set_for_later(|values| change.apply(values));
         }
         self.settle()?;
@@ -65,13 +78,7 @@ impl Updater<'_> {
         let before = values_of(&mut *self.world.store, &name, Some(&current))?;
         let mut values = before.clone();
         change.apply(&mut values);
-        normalize(&declaration, &mut values);
-        declaration.check(&values).map_err(|problems| ComponentError::Configuration {
-            name: name.clone(),
-            version: current.version.clone(),
-            problems,
-            is_update: false,
-        })?;
+        self.checked(&declaration, &mut values, &current.version, false)?;
         if values == before {
             self.set_for_no_other(change)?;
             return Err(Error::NothingToDo(format!("component {name} has these values already")));
@@ -107,31 +114,22 @@ impl Updater<'_> {
         Ok(self.world.store.keep_values(name, &bytes)?)
     }
 
-    /// A version that is to be installed, with the configuration that it gets: what is set for the version that runs, and over it what is
-    /// set for later ones, as far as it knows them.
+    /// A version that is to be installed, with the configuration that it gets.
+    ///
+    /// # Errors
+    /// As for [`check_configuration`](Self::check_configuration).
     pub(crate) fn configured(
         &mut self,
         target: Held,
         release: &Release,
     ) -> Result<(Held, Option<(Declaration, Values)>), Error> {
-        let Some(declaration) = self.declaration(release)? else { return Ok((target, None)) };
-        let (component, name) = (self.component(), self.subject.name.as_str());
-        let store = &mut *self.world.store;
-        let mut values = values_of(store, name, component.current.as_ref())?;
-        values.extend(later(store, name)?);
-        values.retain(|name, _| declaration.get(name).is_some());
-        normalize(&declaration, &mut values);
-        declaration.check(&values).map_err(|problems| ComponentError::Configuration {
-            name: name.into(),
-            version: release.version.clone(),
-            problems,
-            is_update: true,
-        })?;
+        let Some((declaration, values)) = self.configuration_of(release)? else { return Ok((target, None)) };
+        let component = self.component();
         // An installation that continues keeps its number, so that it is the same one.
         let number = match &component.state {
             State::Installing(before) if before.release == target.release => before.configuration,
             State::Staged(before) if before.release == target.release => {
-                let staged = values_of(store, name, Some(before));
+                let staged = values_of(&mut *self.world.store, &self.subject.name, Some(before));
                 before.configuration.filter(|_| staged.is_ok_and(|staged| staged == values))
             }
             _ => None,
@@ -140,19 +138,40 @@ impl Updater<'_> {
         Ok((Held { configuration: Some(number), ..target }, Some((declaration, values))))
     }
 
-    /// Check that a version would have the configuration that it needs.
+    /// Check that a version could be taken back, and would have the configuration that it needs.
     ///
     /// # Errors
-    /// [`ComponentError::Configuration`] with everything that it lacks.
+    /// [`ComponentError::Migrates`], or [`ComponentError::Configuration`] with everything that it lacks.
     pub fn check_configuration(&mut self, release: &Release) -> Result<(), Error> {
-        let held = Held {
-            release: ReleaseId([0; 32]),
-            version: release.version.clone(),
-            security_version: release.security_version,
-            configuration: None,
-        };
+        self.configuration_of(release).map(drop)
+    }
+
+    /// What a version that is to be installed runs with: what is set for the version that runs, and over it what is set for later ones, as
+    /// far as it knows them.
+    fn configuration_of(&mut self, release: &Release) -> Result<Option<(Declaration, Values)>, Error> {
         self.check_data(release)?;
-        self.configured(held, release).map(drop)
+        let Some(declaration) = self.declaration(release)? else { return Ok(None) };
+        let (component, name) = (self.component(), self.subject.name.as_str());
+        let store = &mut *self.world.store;
+        let mut values = values_of(store, name, component.current.as_ref())?;
+        values.extend(later(store, name)?);
+        values.retain(|name, _| declaration.get(name).is_some());
+        self.checked(&declaration, &mut values, &release.version, true)?;
+        Ok(Some((declaration, values)))
+    }
+
+    /// Values as a version takes them.
+    fn checked(
+        &self,
+        declaration: &Declaration,
+        values: &mut Values,
+        version: &Version,
+        is_update: bool,
+    ) -> Result<(), Error> {
+        normalize(declaration, values);
+        let (name, version) = (self.subject.name.clone(), version.clone());
+        let refused = |problems| ComponentError::Configuration { name, version, problems, is_update };
+        Ok(declaration.check(values).map_err(refused)?)
     }
 
     /// Make a configuration complete and durable, and give it its name.
@@ -183,7 +202,7 @@ impl Updater<'_> {
     }
 
     /// Refuse a version that could not be taken back: the one before it can't use the data any more.
-    pub(crate) fn check_data(&self, release: &Release) -> Result<(), Error> {
+    fn check_data(&self, release: &Release) -> Result<(), Error> {
         if release.data == DataPolicy::Compatible || self.component().current.is_none() {
             return Ok(());
         }

@@ -22,7 +22,6 @@ impl Updater<'_> {
             return Err(ComponentError::OtherRelease { name, found }.into());
         }
         self.step(ComponentStep::Preflight, |this| procedure.preflight(this, &release))?;
-        self.check_data(&release)?;
         let (target, configuration) = self.configured(held(content), &release)?;
         // An update that was begun makes way for another one before it is armed.
         if let State::Installing(before) | State::Staged(before) = self.component().state

@@ -27,7 +27,7 @@ fn set(name: &str, value: &str) -> Change {
 }
 
 fn later(name: &str, value: &str) -> Change {
-    Change { is_for_later: true, ..set(name, value) }
+    Change { later: true, ..set(name, value) }
 }
 
 impl Desk {
@@ -149,8 +149,8 @@ fn what_could_not_be_read_back_is_refused() {
     let mut desk = Desk::with(None, &[&configurable("1.0.0", "good", &text)]);
     // Each control character takes six bytes where it is stored.
     let values = || (0..SETTINGS - 1).map(|n| (format!("f{n}"), "\u{1}".repeat(FILE))).collect();
-    for is_for_later in [false, true] {
-        let change = Change { set: values(), is_for_later, ..Change::default() };
+    for later in [false, true] {
+        let change = Change { set: values(), later, ..Change::default() };
         let e = desk.configure(&change).unwrap_err();
         assert!(e.to_string().contains("all values together may have 1048576 bytes"), "{e}");
     }

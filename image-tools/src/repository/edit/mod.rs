@@ -20,7 +20,7 @@ mod withdraw;
 
 pub use need::Need;
 pub use offer::{Attested, Promotion, carries, promote, publish, raises_security};
-pub use retire::{Brought, Retired, retire, retire_all_but};
+pub use retire::{Brought, Retired, bringing, retire, retire_all_but};
 pub use rollout::{Change, change};
 pub use selector::Selector;
 pub use withdraw::{barrier, pin, stranded, unpin, withdraw};

@@ -9,6 +9,16 @@ use std::collections::BTreeMap;
 /// What images bring along: the identities of components' releases, by that of the image.
 pub type Brought = BTreeMap<Digest, Vec<Digest>>;
 
+/// The images on offer that bring a component's release along.
+pub fn bringing<'a>(
+    channel: &'a Channel,
+    brought: &'a Brought,
+    component: &'a Digest,
+) -> impl Iterator<Item = &'a Offer> {
+    let brings = |image: &&Offer| brought.get(&image.identity).is_some_and(|all| all.contains(component));
+    channel.offers.iter().filter(brings)
+}
+
 /// No longer offer a release. Devices that run it are offered something newer already; it isn't withdrawn, and may come back.
 ///
 /// # Errors
@@ -20,8 +30,7 @@ pub fn retire(
     now: u64,
 ) -> Result<(), EditError> {
     let offer = channel.offer(identity).ok_or_else(|| not_offered(channel, identity))?.clone();
-    let brings = |image: &&Offer| brought.get(&image.identity).is_some_and(|all| all.contains(identity));
-    let bound = || channel.offers.iter().find(brings).map(|image| Need::Bound { by: named(image) });
+    let bound = || bringing(channel, brought, identity).next().map(|image| Need::Bound { by: named(image) });
     if let Some(why) = need(channel, &offer, now, 1).or_else(bound) {
         return Err(EditError::Needed { channel: channel.name.clone(), release: named(&offer), why });
     }
