@@ -62,7 +62,7 @@ fn open(image: &[u8]) -> Fs<&[u8]> {
 
 /// What was left out or is odd, but for what a system of a test lacks.
 fn odd(plan: &VolumePlan) -> Vec<&String> {
-    plan.warnings().iter().filter(|note| !note.starts_with("there is no ")).collect()
+    plan.warnings().iter().filter(|note| !note.starts_with("the system has no ")).collect()
 }
 
 #[test]

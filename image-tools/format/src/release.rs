@@ -199,7 +199,7 @@ impl Release {
     /// What an operator can set of it. Was checked when the release was decoded.
     ///
     /// # Errors
-    /// When the text is no declaration.
+    /// When the text is not a declaration.
     pub fn configuration(&self) -> Result<Option<Declaration>, DecodeError> {
         let text = self.configuration_text();
         if text.is_empty() { Ok(None) } else { Declaration::parse(text).map(Some) }

@@ -164,7 +164,7 @@ pub struct Withdrew {
     pub sequence: Option<u64>,
 }
 
-/// Releases that are no longer offered.
+/// Releases that `retire` took off a channel.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Retired {
@@ -172,7 +172,7 @@ pub struct Retired {
     pub channel: String,
     /// Whether nothing was done: `--dry-run`.
     pub dry_run: bool,
-    /// Product and version of each that is no longer offered, oldest first.
+    /// Product and version of each release that was taken off, oldest first.
     pub retired: Vec<String>,
     /// Those that are older than what is kept, and stay.
     pub needed: Vec<Needed>,

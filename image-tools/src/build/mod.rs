@@ -446,16 +446,15 @@ fn doubts(options: &BuildOptions) -> Vec<String> {
     let mut notes: Vec<String> = unknown
         .map(|board| {
             format!(
-                "no Raspberry Pi is called {board} by bistable: it knows {}; a device of another name takes this release only if its \
-                 configuration says board.name = \"{board}\"",
+                "unknown board {board}: devices recognize {} by themselves; on another board, set board.name = \"{board}\" in the \
+                 device's configuration",
                 BOARDS.join(", ")
             )
         })
         .collect();
     if options.health.is_empty() {
         notes.push(
-            "there is no health profile: a trial of this release succeeds if the system comes up, whatever its applications do; \
-             --health gives it checks"
+            "the release has no health profile: its trial succeeds as soon as the system is up; add checks with --health"
                 .into(),
         );
     }

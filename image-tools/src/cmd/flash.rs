@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     flash::check(disk, 0, kinds)?;
     if !args.yes && !io::stdin().is_terminal() {
         return Err(Error::Usage(format!(
-            "there is no terminal to confirm that {} is overwritten: add --yes",
+            "overwriting {} has to be confirmed, and standard input is not a terminal: add --yes",
             disk.path()
         )));
     }
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let card = CardFile::open(image, if args.no_map { Map::Ignore } else { Map::Use }, &*progress)?;
     flash::check(disk, card.bytes(), kinds)?;
     if card.map().is_none() && !args.no_map {
-        progress.note("there is no block map beside the image: all of it is written, which takes longer");
+        progress
+            .note("the image has no block map beside it: flash writes all of the image, which takes longer");
     }
     if !args.yes && !confirmed(disk, image, card.bytes())? {
         return Err(Error::NothingToDo(format!("{} was not written", disk.path())));
@@ -117,7 +118,7 @@ fn list(disks: &[Disk], kinds: Kinds, image: Option<&Path>, asked: bool, out: Ou
         Some(device) => {
             format!("no disk is named; to overwrite {device}: bistable-image flash {image} {device}")
         }
-        None if is_empty => "no disk is named, and there is no removable one: insert a card".into(),
+        None if is_empty => "no disk is named, and this computer has no removable one: insert a card".into(),
         None => "no disk is named, and none of these can be written as it is".into(),
     };
     Err(out.report(answer, &text, Error::Usage(why)))
@@ -168,12 +169,12 @@ mod tests {
         let empty = DiskInfo {
             bytes: 0,
             model: String::new(),
-            ..disk("/dev/sdc", &[], Some("there is no card in it"))
+            ..disk("/dev/sdc", &[], Some("the reader has no card"))
         };
         let text = table(&[disk("/dev/sdb", &["sdb1 on /media/x"], Some("it is in use")), empty]);
         let expected = "/dev/sdb          8.0 GiB  USB     Generic Reader\n    in use: sdb1 on /media/x\n    \
                         can't be written: it is in use\n/dev/sdc                -  USB     -\n    \
-                        can't be written: there is no card in it\n";
+                        can't be written: the reader has no card\n";
         assert_eq!(text, expected);
         assert!(table(&[]).contains("insert a card"));
     }

@@ -4,8 +4,8 @@
 //! status ─► fits? ─► bistable update -  ◄─ bundle      the connection ends with the reboot
 //!                         └─► status, status, … ─► Follow::verdict ─► committed | gave up | waits
 //! ```
-//! The device decides everything: it verifies the bundle, tests it, and keeps it or goes back. What is asked here before is only what
-//! saves the sending of a gigabyte.
+//! The device decides everything: it verifies the bundle, tests it, and keeps it or goes back. The checks on this side only save sending a
+//! gigabyte that the device would refuse.
 //!
 //! | file | noun |
 //! |---|---|
@@ -59,7 +59,7 @@ pub enum DeployError {
         /// What the system said.
         source: io::Error,
     },
-    /// There is no connection.
+    /// The host can't be reached.
     #[error("{host} can't be reached: {why}")]
     Unreachable {
         /// The device.
@@ -213,7 +213,8 @@ pub struct Deployed {
 /// Send a bundle to a device, and follow it to the verdict.
 ///
 /// # Errors
-/// It can't be sent or is refused, or there is no verdict in time. That a device goes back is a [`Verdict`], not an error.
+/// When the bundle can't be sent, the device refuses it, or the device gives no verdict in time. A device that goes back is a [`Verdict`],
+/// not an error.
 pub fn deploy(
     remote: &dyn Remote,
     parcel: &Parcel,

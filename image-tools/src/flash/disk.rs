@@ -143,7 +143,7 @@ pub enum Kinds {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// It is a reader without a card.
-    #[error("there is no card in it")]
+    #[error("the reader has no card")]
     Empty,
     /// This computer's own system is on it.
     #[error("this computer's system is on it ({0})")]

@@ -59,7 +59,9 @@ pub(super) fn of_boot(files: &[BootFile], config: &str) -> Vec<String> {
     };
     match files.iter().any(is_kernel) || config_txt::value(config, "kernel").is_some() {
         true => Vec::new(),
-        false => vec!["there is no kernel in it (kernel8.img, for example): nothing would start".into()],
+        false => {
+            vec!["the boot volume has no kernel (kernel8.img, for example): no device can boot it".into()]
+        }
     }
 }
 
@@ -68,18 +70,17 @@ fn system(has: &dyn Fn(&str) -> bool) -> Vec<String> {
     let any = |paths: &[&str]| paths.iter().any(|path| has(path));
     let mut notes = Vec::new();
     if !any(&INIT) {
-        notes.push("there is no /sbin/init in it: the kernel would find nothing to start".into());
+        notes.push("the system has no /sbin/init: the kernel will have nothing to start".into());
     }
     if !PROGRAMS.iter().any(|folder| has(&format!("{folder}/bistable"))) {
         notes.push(
-            "there is no bistable in it: a device that runs it can't judge it, and goes back to the old system; install the package \
-             in it"
+            "the system has no bistable: no trial of it can be committed, and devices fall back to the old system; install the package in it"
                 .into(),
         );
     } else if any(&MANAGER) && !UNITS.iter().any(|folder| has(&format!("{folder}/{UNIT}"))) {
         notes.push(
-            "it has bistable, but not bistable-resume.service: no trial would be committed, and devices go back to the old system; \
-             install the package in it"
+            "the system has bistable, but not bistable-resume.service: no trial of it can be committed, and devices fall back to the old \
+             system; install the package in it"
                 .into(),
         );
     }
@@ -90,8 +91,8 @@ fn system(has: &dyn Fn(&str) -> bool) -> Vec<String> {
 fn owned(folders: impl Iterator<Item = (String, u32)>) -> Option<String> {
     let (folder, user) = folders.into_iter().find(|(_, user)| *user != 0)?;
     Some(format!(
-        "/{folder} belongs to user {user} and not to root, who could replace the system's programs on a device; --root-owner gives \
-         all files to root"
+        "/{folder} belongs to user {user} instead of root: that user could replace the system's programs on a device; --root-owner \
+         gives all files to root"
     ))
 }
 

@@ -46,11 +46,11 @@ fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
     let bare = build(&product, &["--board", "raspberrypi4", "--root-owner", "--json"]);
     let said = notes(&bare);
     for note in [
-        "no Raspberry Pi is called raspberrypi4 by bistable: it knows pi1, pi2, pi3, pi4, pi5, pizero, pizero2;",
-        "there is no health profile: ",
-        "boot: there is no kernel in it",
-        "system: there is no /sbin/init in it",
-        "system: there is no bistable in it",
+        "unknown board raspberrypi4: devices recognize pi1, pi2, pi3, pi4, pi5, pizero, pizero2 by themselves;",
+        "the release has no health profile: ",
+        "boot: the boot volume has no kernel ",
+        "system: the system has no /sbin/init: ",
+        "system: the system has no bistable: ",
     ] {
         assert!(said.iter().any(|line| line.starts_with(note)), "{note}: {said:?}");
     }
@@ -81,9 +81,12 @@ fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
     // The same of an image that is made already.
     let tools = build(&product, &[&whole[..], &["--mke2fs"]].concat());
     if tools.status.success() {
-        assert!(!notes(&tools).iter().any(|note| note.contains("there is no ")), "{tools:?}");
+        assert!(!notes(&tools).iter().any(|note| note.contains("the system has no ")), "{tools:?}");
         fs::remove_file(product.path("system/usr/bin/bistable")).unwrap();
         let tools = notes(&build(&product, &[&whole[..], &["--mke2fs"]].concat()));
-        assert!(tools.iter().any(|note| note.starts_with("system: there is no bistable in it")), "{tools:?}");
+        assert!(
+            tools.iter().any(|note| note.starts_with("system: the system has no bistable: ")),
+            "{tools:?}"
+        );
     }
 }
