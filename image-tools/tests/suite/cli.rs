@@ -1,21 +1,11 @@
 //! The program itself: what it prints where, and how it ends.
-use crate::fixture::Product;
+use crate::fixture::{BUILD, Product, command};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::{Command, Output};
-
-fn command(product: &Product, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable-image"));
-    command
-        .args(args)
-        .current_dir(product.folder.path())
-        .env("SOURCE_DATE_EPOCH", "1700000000")
-        .env("BISTABLE_STATE_DIR", product.path("state"));
-    command
-}
 
 fn run(product: &Product, args: &[&str]) -> Output {
     command(product, args).output().unwrap()
@@ -35,28 +25,6 @@ fn json(product: &Product, args: &[&str]) -> Value {
     let (stdout, _) = ends(product, &[args, &["--json"]].concat(), 0);
     bistable_schema::object(&stdout)
 }
-
-const BUILD: &[&str] = &[
-    "build",
-    "--product",
-    "greenhouse",
-    "--version",
-    "1.0.0",
-    "--board",
-    "pi4",
-    "--system",
-    "system",
-    "--boot",
-    "boot",
-    "--key",
-    "release.key",
-    "--root",
-    "root.root",
-    "--out",
-    "x.bundle",
-    "--level",
-    "3",
-];
 
 #[test]
 fn weak_root_is_made_only_with_yes_weak() {

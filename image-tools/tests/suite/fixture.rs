@@ -10,6 +10,7 @@ use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 pub(crate) struct Product {
@@ -82,6 +83,49 @@ impl Product {
         options.out
     }
 }
+
+/// The program, in the product's folder.
+pub(crate) fn command(product: &Product, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable-image"));
+    command
+        .args(args)
+        .current_dir(product.folder.path())
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .env("BISTABLE_STATE_DIR", product.path("state"));
+    command
+}
+
+/// What it said, all of it, once it ended with this code.
+#[track_caller]
+pub(crate) fn ended(mut command: Command, code: i32) -> String {
+    let out = command.output().unwrap();
+    let text = [out.stdout.as_slice(), &out.stderr].map(String::from_utf8_lossy).concat();
+    assert_eq!(out.status.code(), Some(code), "{command:?}: {text}");
+    text
+}
+
+/// A bundle of the product, made fast.
+pub(crate) const BUILD: &[&str] = &[
+    "build",
+    "--product",
+    "greenhouse",
+    "--version",
+    "1.0.0",
+    "--board",
+    "pi4",
+    "--system",
+    "system",
+    "--boot",
+    "boot",
+    "--key",
+    "release.key",
+    "--root",
+    "root.root",
+    "--out",
+    "x.bundle",
+    "--level",
+    "3",
+];
 
 /// The content of a bundle's entry for a volume's data, with nothing but `tar` and `zstd`.
 pub(crate) fn raw_image(bundle: &Path, kind: VolumeKind, root: &SignedRoot) -> Vec<u8> {

@@ -1,35 +1,10 @@
 //! What a person should know of an image that is built without an error.
-use crate::fixture::Product;
+use crate::fixture::{BUILD, Product, command};
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn build(product: &Product, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bistable-image"));
-    command.args([
-        "build",
-        "--product",
-        "hub",
-        "--version",
-        "1.0.0",
-        "--level",
-        "1",
-        "--system",
-        "system",
-        "--boot",
-        "boot",
-    ]);
-    command.args([
-        "--key",
-        "release.key",
-        "--root",
-        "root.root",
-        "--out",
-        "x.bundle",
-        "--force",
-        "--progress",
-        "quiet",
-    ]);
-    command.args(more).current_dir(product.folder.path()).output().unwrap()
+    command(product, &[BUILD, &["--force", "--progress", "quiet"], more].concat()).output().unwrap()
 }
 
 fn notes(out: &Output) -> Vec<String> {
@@ -75,7 +50,7 @@ fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
         "[[check]]\nname = \"web\"\nkind = \"unit\"\nunit = \"web.service\"\n",
     )
     .unwrap();
-    let whole = ["--board", "pi4", "--root-owner", "--health", "health.toml"];
+    let whole = ["--root-owner", "--health", "health.toml"];
     assert_eq!(notes(&build(&product, &whole)), [""; 0]);
 
     // The same of an image that is made already.

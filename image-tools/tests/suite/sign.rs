@@ -1,10 +1,9 @@
 //! Finished files get the signatures of other keys, as a company does when a release key changes.
-use crate::fixture::{Product, key};
+use crate::fixture::{Product, command, ended, key};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 
 struct Desk(Product);
 
@@ -37,12 +36,7 @@ impl Desk {
 
     #[track_caller]
     fn ends(&self, args: &[&str], code: i32) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bistable-image"));
-        command.args(args).args(["--progress", "quiet"]).current_dir(self.0.folder.path());
-        let out = command.env("BISTABLE_STATE_DIR", self.0.path("state")).output().unwrap();
-        let text = [out.stdout.as_slice(), &out.stderr].map(String::from_utf8_lossy).concat();
-        assert_eq!(out.status.code(), Some(code), "{args:?}: {text}");
-        text
+        ended(command(&self.0, &[args, &["--progress", "quiet"]].concat()), code)
     }
 
     #[track_caller]
