@@ -8,9 +8,10 @@ use std::{
 };
 
 /// Cheapest first, so that the first answer comes at once.
-const STEPS: [(&str, &[&str]); 3] = [
+const STEPS: [(&str, &[&str]); 4] = [
     ("format", &["fmt", "--all", "--check"]),
     ("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+    ("documentation", &["doc", "--workspace", "--no-deps", "--quiet"]),
     ("unit tests", &["test", "--workspace", "--lib", "--quiet"]),
 ];
 
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     for (name, args) in STEPS {
         let began = now();
-        let verdict = match Command::new(&cargo).args(args).status() {
+        let verdict = match Command::new(&cargo).args(args).env("RUSTDOCFLAGS", "-D warnings").status() {
             Ok(status) if status.success() => "passed".to_owned(),
             Ok(_) => "failed".to_owned(),
             Err(e) => format!("can't start {}: {e}", cargo.display()),
