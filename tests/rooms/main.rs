@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     reason = "test code: a panic is a failure, files are the sources"
 )]
+mod build;
 mod graph;
 mod source;
 mod table;

@@ -98,7 +98,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "tests/kit/src",
         layers: &[
-            "command_line disk_log flow hex product program put web_server",
+            "command_line dice disk_log flow hex ledger product program put web_server",
             "github registry tree",
             "fat",
         ],

@@ -5,58 +5,19 @@ use crate::{
     daemon_process::Daemon,
     pi::Pi,
 };
-use bistable::events::Kind;
+use bistable_kit::{dice::Dice, ledger::Ledger};
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{fs, time::Duration};
 
 /// As many as a test in CI may cost, and as many as a release has to survive.
 const FEW: u64 = 10;
 const MANY: u64 = 2000;
 
-/// Reproducible dice (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
-/// The durable events that were seen, by number.
-#[derive(Default)]
-struct Seen(BTreeMap<u64, (String, String)>);
-
-impl Seen {
-    /// Look at the log: what was there is there, and no number has two events.
-    fn look(&mut self, pi: &Pi, when: &str) {
-        let found = pi.run_once_free("events --json").must(0, &[]).json();
-        let mut now = BTreeMap::new();
-        for event in found["events"].as_array().unwrap() {
-            let text = |name: &str| event[name].as_str().unwrap().to_owned();
-            let (kind, id) = (text("type"), text("id"));
-            let twice = now.insert(event["seq"].as_u64().unwrap(), (kind, id));
-            assert!(twice.is_none(), "{when}: number {} is there twice", event["seq"]);
-        }
-        for (seq, event) in &self.0 {
-            assert_eq!(now.get(seq), Some(event), "{when}: event {seq} was lost or is another one");
-        }
-        now.retain(|_, (kind, _)| Kind::named(kind).is_some_and(|kind| kind.traits().durable));
-        self.0 = now;
-    }
-
-    /// Of the update: committed once, and no trial after that.
-    fn is_decided_once(&self) {
-        let is = |name: &str| {
-            self.0.iter().filter(|(_, (kind, _))| kind == name).map(|(seq, _)| *seq).collect::<Vec<_>>()
-        };
-        let (committed, trials) = (is("update.committed"), is("update.trial"));
-        assert_eq!(committed.len(), 1, "{:?}", self.0);
-        assert!(trials.iter().all(|trial| *trial < committed[0]), "{:?}", self.0);
-    }
+/// Look at the log of the device.
+#[track_caller]
+fn look(seen: &mut Ledger, pi: &Pi, when: &str) {
+    let log = pi.run_once_free("events --json").must(0, &[]).json();
+    seen.look(&log).unwrap_or_else(|e| panic!("{when}: {e}"));
 }
 
 fn state(pi: &Pi) -> String {
@@ -72,13 +33,13 @@ fn is_committed(pi: &Pi) -> bool {
 fn killed(dice: &mut Dice) -> u64 {
     let pi = Pi::new();
     follows(&pi, "mode = \"check\"\n");
-    let (mut seen, mut kills) = (Seen::default(), 0);
+    let (mut seen, mut kills) = (Ledger::default(), 0);
     while !is_committed(&pi) {
         assert!(kills < 200, "it never gets there: {:#}", pi.status());
         // What a boot does, where the machine went down.
         if !["idle", "installing", "staged", "armed"].contains(&state(&pi).as_str()) {
             pi.run_once_free("resume").must(0, &[]);
-            seen.look(&pi, "after a boot");
+            look(&mut seen, &pi, "after a boot");
             continue;
         }
         let daemon = Daemon::start(&pi);
@@ -90,11 +51,11 @@ fn killed(dice: &mut Dice) -> u64 {
         }
         daemon.kill();
         kills += 1;
-        seen.look(&pi, "after a kill");
+        look(&mut seen, &pi, "after a kill");
         pi.slot_a_is_untouched();
     }
-    seen.look(&pi, "at the end");
-    seen.is_decided_once();
+    look(&mut seen, &pi, "at the end");
+    seen.is_decided_once().unwrap();
     pi.rests("B", "1.1.0");
     kills
 }
@@ -112,7 +73,7 @@ fn power_is_off(pi: &Pi) -> bool {
 fn cut(dice: &mut Dice) -> u64 {
     let pi = Pi::new();
     follows(&pi, "mode = \"auto\"\n");
-    let (mut seen, mut cuts) = (Seen::default(), 0);
+    let (mut seen, mut cuts) = (Ledger::default(), 0);
     for boots in 0.. {
         assert!(boots < 60, "it never gets there: {:#}", pi.status());
         // Later on it is let be, or three trials without a verdict would end the update.
@@ -131,11 +92,11 @@ fn cut(dice: &mut Dice) -> u64 {
             cuts += 1;
             pi.run("sim power on").must(0, &[]);
         }
-        seen.look(&pi, "after a boot");
+        look(&mut seen, &pi, "after a boot");
         pi.slot_a_is_untouched();
     }
-    seen.look(&pi, "at the end");
-    seen.is_decided_once();
+    look(&mut seen, &pi, "at the end");
+    seen.is_decided_once().unwrap();
     pi.rests("B", "1.1.0");
     cuts
 }

@@ -5,6 +5,8 @@
 //! | [`program`] | the two programs, each in a process of its own; how a program of the tests ends |
 //! | [`command_line`] | what holds for the command line of each program |
 //! | [`flow`] | boot flows on the command line |
+//! | [`dice`] | numbers from a seed |
+//! | [`ledger`] | a device's events, seen again and again: none is lost |
 //! | [`disk_log`] | what was written to a disk, and when it was flushed |
 //! | [`fat`] | the files of a FAT volume, by a reader of our own |
 //! | [`tree`] | a file tree in a tar or an ext4 image, and how two of them differ |
@@ -14,11 +16,13 @@
 //! | [`registry`] | a stand-in for a registry of images |
 //! | [`mod@hex`] | numbers and bytes as digits |
 pub mod command_line;
+pub mod dice;
 pub mod disk_log;
 pub mod fat;
 pub mod flow;
 pub mod github;
 pub mod hex;
+pub mod ledger;
 pub mod product;
 pub mod program;
 mod put;

@@ -8,6 +8,7 @@ use crate::{
     source::{Breaker, Gate, OPEN_FOR},
 };
 use bistable_boot::{BootId, MAX_ATTEMPTS, Now, Saved, Slot, Tries};
+use bistable_kit::dice::Dice;
 use std::time::Duration;
 
 /// 2026-01-01.
@@ -15,26 +16,6 @@ pub(super) const FIRST: u64 = 1_767_225_600;
 const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
 const DAY: u64 = 24 * HOUR;
-
-/// Reproducible dice (SplitMix64).
-#[derive(Debug)]
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    /// A number below `sides`.
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        let n = self.roll(of.len() as u64);
-        of[usize::try_from(n).unwrap()]
-    }
-}
 
 /// What the last look truly was.
 #[derive(Clone, Copy, Debug)]

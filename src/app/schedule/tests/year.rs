@@ -4,10 +4,11 @@ use super::{
     MODES,
     component_world::Truth,
     minutes::Year,
-    world::{Dice, FIRST, World},
+    world::{FIRST, World},
 };
 use crate::config::{Mode, Window};
 use bistable_boot::component::State;
+use bistable_kit::dice::Dice;
 use std::{collections::BTreeMap, time::Duration};
 
 const HOUR: Duration = Duration::from_secs(3600);
