@@ -199,6 +199,17 @@ pub enum Error {
         serious: usize,
         /// Whether `fsck --deep --repair` removes one of them.
         is_repairable: bool,
+        /// Whether all is well once what has expired is renewed.
+        passes: bool,
+    },
+    /// The next root would keep devices from what is on offer.
+    #[error(
+        "root {version} was not published: devices that follow it would refuse what is listed above; run the commands there and then \
+         this one again, or give --strand to publish the root before them"
+    )]
+    Stranded {
+        /// The root's version.
+        version: u32,
     },
     /// Nothing to be done.
     #[error("{0}")]
@@ -276,7 +287,9 @@ impl Error {
             Error::Recording(e) => recording(e),
             Error::Init(InitError::Audit(e)) | Error::Audit(e) | Error::Sync(SyncError::Audit(e)) => audit(e),
             Error::NothingToDo(_) => Exit::NothingToDo,
+            Error::Damaged { passes: true, .. } => Exit::TryLater,
             Error::Damaged { .. } => Exit::Untrusted,
+            Error::Stranded { .. } => Exit::Incompatible,
             Error::Holdings(e) | Error::Prune(PruneError::Holdings(e)) => inventory(e),
             Error::Contents(e)
             | Error::Prune(PruneError::Contents(e))

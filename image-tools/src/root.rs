@@ -207,6 +207,83 @@ pub fn weaknesses(root: &Root) -> Vec<Weakness> {
     found
 }
 
+/// What the next root accepts no longer, or not alone: what was signed before may have to be signed again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Dropped {
+    /// A key.
+    #[error("key {label:?} ({id:.4}) may not sign {} any more", subject(*.role, .channel.as_deref()))]
+    Key {
+        /// Its role.
+        role: Role,
+        /// The channel, if that has keys of its own in one of the two roots.
+        channel: Option<String>,
+        /// The key's label.
+        label: String,
+        /// The key.
+        id: KeyId,
+    },
+    /// More keys have to sign.
+    #[error("{need} keys have to sign {} instead of {had}", subject(*.role, .channel.as_deref()))]
+    Threshold {
+        /// The role.
+        role: Role,
+        /// The channel, if that has keys of its own in one of the two roots.
+        channel: Option<String>,
+        /// How many had to sign.
+        had: u8,
+        /// How many have to sign now.
+        need: u8,
+    },
+    /// Devices demand an attestation.
+    #[error("devices demand that key {label:?} attests {kind} of each release")]
+    Demand {
+        /// What must be attested.
+        kind: String,
+        /// The key's label.
+        label: String,
+    },
+}
+
+/// What a role signs, in the plural.
+fn subject(role: Role, channel: Option<&str>) -> String {
+    match (role, channel) {
+        (Role::Channel, Some(channel)) => format!("channel {channel}"),
+        (Role::Channel, None) => "channels".into(),
+        _ => format!("{role}s"),
+    }
+}
+
+/// What the next root no longer accepts of what devices take with the current one: of releases and channels.
+pub fn dropped(current: &Root, next: &Root) -> Vec<Dropped> {
+    let mut found = Vec::new();
+    let mut compare = |role, channel: Option<&String>, old: Option<&RoleKeys>, new: Option<&RoleKeys>| {
+        let Some(old) = old else { return };
+        let kept = new.map(|new| new.keys.as_slice()).unwrap_or_default();
+        for key in old.keys.iter().filter(|id| !kept.contains(id)).filter_map(|id| current.key(id)) {
+            let (channel, label) = (channel.cloned(), key.label.clone());
+            found.push(Dropped::Key { role, channel, label, id: key.id() });
+        }
+        if let Some(need) = new.map(|new| new.threshold).filter(|need| *need > old.threshold) {
+            found.push(Dropped::Threshold { role, channel: channel.cloned(), had: old.threshold, need });
+        }
+    };
+    for role in [Role::Release, Role::Channel] {
+        compare(role, None, current.role(role), next.role(role));
+    }
+    let mut own: Vec<&String> = current.roles.iter().chain(&next.roles).flat_map(|r| &r.channels).collect();
+    own.sort();
+    own.dedup();
+    for channel in own {
+        compare(Role::Channel, Some(channel), current.channel_keys(channel), next.channel_keys(channel));
+    }
+    let is_new = |demand: &&Demand| !current.demands.contains(demand);
+    found.extend(next.demands.iter().filter(is_new).filter_map(|demand| {
+        let label = next.key(&demand.key)?.label.clone();
+        Some(Dropped::Demand { kind: demand.kind.clone(), label })
+    }));
+    found
+}
+
 /// A root with the bytes it was opened from: those are what devices keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRoot {
@@ -319,6 +396,11 @@ pub fn add_signatures(current: &Root, bytes: &[u8], keys: &[SecretKey]) -> Resul
     envelope.add_signatures(&signers).map_err(|e| RootError::Unusable(e.into()))
 }
 
+/// What to do about a release or delta that other people have to sign, too.
+pub(crate) fn not_enough(few: &TrustError) -> String {
+    format!("not enough yet: {few}; `bistable-image sign` adds signatures")
+}
+
 /// Read a root from its file. It must be signed by its own keys; that they are the right ones is for whoever gave the
 /// file to know.
 ///
@@ -423,6 +505,46 @@ mod tests {
             o.release_keys = releasers.iter().map(|n| key(*n).public()).collect();
             assert_eq!(weaknesses(&create(&o).unwrap().root), want, "{roots:?} {threshold} {releasers:?}");
         }
+    }
+
+    #[test]
+    fn next_root_names_what_it_accepts_no_longer() {
+        let current = create(&options(&[1, 2, 3], &[1, 2])).unwrap().root;
+        let changed = |change: &dyn Fn(&mut RootOptions)| {
+            let mut changed = options(&[1, 2, 3], &[1, 2]);
+            change(&mut changed);
+            let next = next(&current, &changed).unwrap();
+            let next = current.successor(&next).unwrap();
+            dropped(&current, &next).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let id = |n: u8| format!("{:.4}", key(n).public().id());
+        assert_eq!(changed(&|_| {}), [""; 0]);
+        assert_eq!(changed(&|o| o.release_keys.push(key(7).public())), [""; 0]);
+        assert_eq!(
+            changed(&|o| o.release_keys = vec![key(7).public()]),
+            [format!("key \"key 9\" ({}) may not sign releases any more", id(9))]
+        );
+        assert_eq!(
+            changed(&|o| o.channel_keys = vec![key(7).public()]),
+            [format!("key \"key 8\" ({}) may not sign channels any more", id(8))]
+        );
+        // A key of its own takes the channel from those that sign all others.
+        assert_eq!(
+            changed(&|o| o.own_channel_keys = vec![("staging".into(), key(7).public())]),
+            [format!("key \"key 8\" ({}) may not sign channel staging any more", id(8))]
+        );
+        assert_eq!(
+            changed(&|o| {
+                o.release_keys.push(key(7).public());
+                o.thresholds = vec![(Role::Release, 2)];
+            }),
+            ["2 keys have to sign releases instead of 1"]
+        );
+        let demand = DemandOption { channel: None, kind: "tests-passed".into(), key: key(7).public() };
+        assert_eq!(
+            changed(&|o| o.demands = vec![demand.clone()]),
+            ["devices demand that key \"key 7\" attests tests-passed of each release"]
+        );
     }
 
     #[test]

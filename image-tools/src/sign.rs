@@ -98,7 +98,7 @@ pub struct Signed {
     pub bytes: u64,
 }
 
-/// Sign a bundle or delta with more keys, into another file.
+/// Sign a bundle or delta with more keys, into another file, or in its own place, where it has the old content until it is whole.
 ///
 /// # Errors
 /// See [`SignError`]; there is no new file then.
@@ -106,12 +106,17 @@ pub fn sign(
     path: &Path,
     root: &Root,
     keys: &[SecretKey],
-    (out, existing): (&Path, Existing),
+    to: Option<(&Path, Existing)>,
     threads: Threads,
     progress: &dyn Progress,
 ) -> Result<Signed, SignError> {
     let read = |source| SignError::Read { path: path.into(), source };
-    output::not_an_input(out, [path])?;
+    // Not a link to it, which would become a file of its own.
+    let in_place = path.canonicalize().map_err(read)?;
+    let (out, existing) = to.unwrap_or((&in_place, Existing::Replace));
+    if to.is_some() {
+        output::not_an_input(out, [path])?;
+    }
     require_release_keys(root, keys)?;
     let mut file = File::open(path).map_err(read)?;
     let old =
@@ -127,10 +132,10 @@ pub fn sign(
 
     let written = NewFile::create(out, existing, Access::Public)?;
     let write = || OutputError::io("write", out);
-    let mut to = written.file();
+    let mut target = written.file();
     let head = |parts| head(parts).map_err(|_| OutputError::TooLarge { path: out.into() });
     let begin = head(&new)?;
-    to.write_all(&begin).map_err(write())?;
+    target.write_all(&begin).map_err(write())?;
     file.seek(SeekFrom::Start(head(&old)?.len() as u64)).map_err(read)?;
     let total = new.frame().bundle_bytes();
     progress.begin(Stage::Assemble, total);
@@ -140,7 +145,7 @@ pub fn sign(
         if got == 0 {
             break;
         }
-        to.write_all(piece.get(..got).unwrap_or_default()).map_err(write())?;
+        target.write_all(piece.get(..got).unwrap_or_default()).map_err(write())?;
         done += got as u64;
         progress.advance(Stage::Assemble, done);
     }

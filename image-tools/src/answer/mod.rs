@@ -56,7 +56,7 @@ pub use made::{
 };
 pub use manual::{CompletionsPrinted, ManualWritten};
 pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
-pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Synced};
+pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Stranded, Synced};
 pub use rollout::{Pace, Rollout, Wave};
 pub use root::{Role, RootDemand, RootInfo, RootMade, RootSigned};
 pub use upkeep::{

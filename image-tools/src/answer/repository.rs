@@ -22,8 +22,26 @@ pub struct NextRoot {
     pub repository: String,
     /// The root's version.
     pub version: u32,
-    /// Whether the repository lacked it.
+    /// Whether the repository lacked it, and has it now.
     pub new: bool,
+    /// What devices that follow it refuse. If there is any, it was published only with `--strand`.
+    pub stranded: Vec<Stranded>,
+    /// Files of deltas that they pass over: they fetch the whole release instead.
+    pub deltas: Vec<String>,
+}
+
+/// Something on offer that devices refuse with a root.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Stranded {
+    /// The channels that offer it, or the channel itself.
+    pub channels: Vec<String>,
+    /// Product and version of the release; null for a channel itself.
+    pub release: Option<String>,
+    /// Why devices refuse it.
+    pub why: String,
+    /// The commands after which they take it, with names of files to adapt.
+    pub commands: Vec<String>,
 }
 
 /// What this computer no longer remembers of a repository.

@@ -91,11 +91,13 @@ pub struct RootSigned {
     pub complete: bool,
     /// What is missing.
     pub lacks: Option<String>,
+    /// What it accepts no longer of what the root before it does.
+    pub drops: Vec<String>,
 }
 
 impl RootSigned {
-    /// In this file, with what it lacks.
-    pub(crate) fn new(path: &Path, lacks: Option<String>) -> RootSigned {
-        RootSigned { file: path_text(path), complete: lacks.is_none(), lacks }
+    /// In this file, with what it lacks and drops.
+    pub(crate) fn new(path: &Path, lacks: Option<String>, drops: Vec<String>) -> RootSigned {
+        RootSigned { file: path_text(path), complete: lacks.is_none(), lacks, drops }
     }
 }

@@ -23,7 +23,7 @@ use crate::oci::{ImageArg, OciError, Platform};
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::{Keeping, Progress};
-use crate::root::SignedRoot;
+use crate::root::{self, SignedRoot};
 use crate::volume::{Ext4Backend, Owner, VolumeError, VolumeSize};
 use assemble::Parts;
 use bistable_boot::Flow;
@@ -399,13 +399,13 @@ pub struct Built {
 /// See [`BuildError`].
 pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, BuildError> {
     let watch = Stopwatch::start();
-    check(options)?;
+    let lacks = check(options)?;
     output::not_an_input(&options.out, options.input.paths())?;
     let output = NewFile::create(&options.out, options.existing, Access::Public)?;
 
     let keeping = Keeping::new(progress);
     let progress: &dyn Progress = &keeping;
-    doubts(options).iter().for_each(|note| progress.note(note));
+    doubts(options).iter().chain(&lacks).for_each(|note| progress.note(note));
     let plans = plan::plan(options, progress)?;
     let sizes: Vec<u64> = plans.artifacts.iter().map(Planned::size).collect();
     let assembly = assemble::Assembly::begin(output, options, &sizes, &plans.stack.blobs);
@@ -482,8 +482,8 @@ fn encode(
     Ok((encoded, report))
 }
 
-/// All that can be known to be wrong before the long work begins.
-fn check(options: &BuildOptions) -> Result<(), BuildError> {
+/// All that can be known to be wrong before the long work begins. Gives what the signatures lack, if others still have to sign.
+fn check(options: &BuildOptions) -> Result<Option<String>, BuildError> {
     if options.keys.is_empty() {
         return Err(BuildError::NoKey);
     }
@@ -516,6 +516,10 @@ fn check(options: &BuildOptions) -> Result<(), BuildError> {
     };
     let draft = options.release(root, 1, options.input.content(|_| Ok(artifact.clone()), &stack)?);
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
-    Release::open(&signed, root).map_err(BuildError::Untrusted)?;
-    Ok(())
+    match Release::open(&signed, root) {
+        Ok(_) => Ok(None),
+        // Where two people have to sign, neither has the other's key.
+        Err(few @ TrustError::Threshold { .. }) => Ok(Some(root::not_enough(&few))),
+        Err(e) => Err(BuildError::Untrusted(e)),
+    }
 }

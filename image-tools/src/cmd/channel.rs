@@ -1,6 +1,7 @@
 //! `channel`: look at one, renew it, set its gates, pin releases.
 use super::Out;
 use super::place::Place;
+use super::progress_lines::say;
 use super::waves::{stage, to_come};
 use super::write_args::{ReleaseArg, Session, WriteArgs, committed_line};
 use crate::answer::{Answer, ChannelChanged, Channels, sequence};
@@ -10,6 +11,7 @@ use crate::keys::read_public;
 use crate::repository::audit::timestamp;
 use crate::repository::channel::{ChannelFile, ChannelLog, OldRoot, names};
 use crate::repository::edit::{EditError, barrier, named, people, pin, unpin};
+use crate::repository::expiry::channel_warning;
 use crate::repository::roots::Roots;
 use crate::repository::store::Missing;
 use crate::repository::words::seconds;
@@ -215,6 +217,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
             ChannelLog::new(&store, &roots, name).newest_or_old(OldRoot::Accept)?;
         all.push((&channel).into());
         text.push_str(&text_of(&channel, HostClock.now()));
+        warn_of_expiry(&channel);
         if root != roots.newest().root.version {
             text.push_str(&format!(
                 "  no device takes it: it is signed by a key that the newest root does not name any more; if it is right, \
@@ -229,6 +232,13 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
     out.result(Answer::Channels(Channels { channels: all }), &text)
 }
 
+/// Warn on stderr of a channel that devices stop believing soon, or have stopped believing.
+pub(super) fn warn_of_expiry(channel: &Content) {
+    if let Some(warning) = channel_warning(channel, HostClock.now()) {
+        say(&format!("warning: {warning}"));
+    }
+}
+
 fn text_of(channel: &Content, now: u64) -> String {
     let mut text = String::new();
     let mut line = |args: std::fmt::Arguments<'_>| {
@@ -236,9 +246,8 @@ fn text_of(channel: &Content, now: u64) -> String {
         let _ = writeln!(text, "{args}");
     };
     line(format_args!("channel {}, number {}", channel.name, channel.sequence));
-    let late = if channel.expires_at() <= now { "  EXPIRED: renew it with `channel refresh`" } else { "" };
     line(format_args!(
-        "  issued {}  expires {}{late}",
+        "  issued {}  expires {}",
         timestamp(channel.issued_at),
         timestamp(channel.expires_at())
     ));

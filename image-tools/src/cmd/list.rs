@@ -1,5 +1,6 @@
 //! `list`: what one channel offers, or had; the last that came first.
 use super::Out;
+use super::channel::warn_of_expiry;
 use super::place::Place;
 use super::search;
 use super::write_args::Of;
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let channel = ChannelLog::new(&store, &roots, &args.channel).newest()?.channel;
+    warn_of_expiry(&channel);
     let of = args.of.selector("");
     let wanted = |held: &HeldRelease| of.is_of(held.entry.subject());
     let found = listing(&store, &channel, if args.all { Wanted::All } else { Wanted::Offered })

@@ -5,7 +5,7 @@ use super::write_args::WriteArgs;
 use crate::answer::{self, Answer, GoneDelta, GoneRelease, Pruned, Skipped, StayingRelease, Synced};
 use crate::clock::{Clock, HostClock};
 use crate::error::Error;
-use crate::repository::fsck::{Depth, Repaired, fsck, repair};
+use crate::repository::fsck::{Depth, Fault, Repaired, fsck, repair};
 use crate::repository::inventory::Inventory;
 use crate::repository::prune::{self, DeltaGoes, Files, Goes, Policy, Stays, plan};
 use crate::repository::roots::Roots;
@@ -234,6 +234,7 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
     let depth = if args.deep { Depth::Bytes } else { Depth::Names };
     let look = || {
         let mut report = fsck(&store, &roots, depth)?;
+        report.add_expiries(&store, &roots, HostClock.now())?;
         report.add_leftovers(&store, HostClock.now())?;
         Ok::<_, Error>(report)
     };
@@ -283,8 +284,9 @@ pub(crate) fn check(args: &Fsck, out: Out) -> Result<(), Error> {
         0 => out.result(answer, &text),
         serious => {
             let is_repairable = report.problems.iter().any(|p| p.fault.is_serious() && p.is_repairable());
+            let passes = !report.problems.iter().any(|p| p.fault.is_serious() && p.fault != Fault::Expired);
             let place = store.place().into();
-            Err(out.report(answer, &text, Error::Damaged { place, serious, is_repairable }))
+            Err(out.report(answer, &text, Error::Damaged { place, serious, is_repairable, passes }))
         }
     }
 }

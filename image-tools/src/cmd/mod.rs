@@ -31,6 +31,7 @@ pub(crate) mod root;
 pub(crate) mod search;
 pub(crate) mod sign;
 pub(crate) mod site;
+mod strand;
 pub(crate) mod verify;
 mod waves;
 pub(crate) mod withdraw;

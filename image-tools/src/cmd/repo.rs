@@ -2,12 +2,14 @@
 use super::Out;
 use super::place::{Actor, Pinned, Place, memory, report_trust, warn_of};
 use super::progress_lines::{OnStderr, say};
+use super::strand::{Order, show};
 use crate::answer::{Answer, Forgotten, Initialized, NextRoot as Followed, Probed};
 use crate::clock::HostClock;
 use crate::error::Error;
 use crate::repository::init::{Creation, Writers, init, writers};
 use crate::repository::probe::probe;
 use crate::repository::store::Missing;
+use crate::repository::strand::{Loss, loss};
 use crate::repository::trust::{Trusted, recognize};
 use crate::root;
 use bistable_format::Role;
@@ -50,6 +52,10 @@ pub struct NextRoot {
     /// The root after the newest that the repository has.
     #[arg(value_name = "ROOT")]
     next: PathBuf,
+    /// Publish it although devices that follow it refuse channels or releases on offer, until these are signed again: for a key that
+    /// is lost or stolen
+    #[arg(long)]
+    strand: bool,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -118,25 +124,7 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
                 &format!("{}: {what}\n", store.place()),
             )
         }
-        Repo::Root(args) => {
-            let next = root::read(&args.next)?;
-            let store = args.place.open_to_write()?;
-            let recognized = args.pinned.recognize_to_repair(&store)?;
-            recognized.require_remembered(&store, &next)?;
-            let added = recognized.roots.follow(&store, &next, &args.by.name()?, &HostClock)?;
-            // Remembers it.
-            args.pinned.recognize_to_repair(&store)?;
-            let version = next.root.version;
-            let what = if added { "from now on" } else { "already" };
-            out.result(
-                Answer::NextRoot(Followed { repository: store.place().into(), version, new: added }),
-                &format!(
-                    "{}: root version {version} {what}; if its channel keys are others, sign each channel again with \
-                     `channel refresh NAME --accept-old-root`\n",
-                    store.place()
-                ),
-            )
-        }
+        Repo::Root(args) => next_root(args, out),
         Repo::Forget(args) => {
             let store = args.place.open(Missing::Refuse)?;
             let known = args.pinned.recognize(&store)?.known;
@@ -157,4 +145,32 @@ pub(crate) fn run(verb: &Repo, out: Out) -> Result<(), Error> {
             out.result(Answer::Probed(answer), &text)
         }
     }
+}
+
+fn next_root(args: &NextRoot, out: Out) -> Result<(), Error> {
+    let next = root::read(&args.next)?;
+    let store = args.place.open_to_write()?;
+    let recognized = args.pinned.recognize_to_repair(&store)?;
+    recognized.require_remembered(&store, &next)?;
+    let version = next.root.version;
+    // A root that devices know already is only given back.
+    let is_known = recognized.known.root()?.is_some_and(|seen| seen.number >= u64::from(version));
+    let loss = match is_known || recognized.roots.newest().root.successor(&next.bytes).is_err() {
+        true => Loss::default(),
+        false => loss(&store, &recognized.roots, &next.root)?,
+    };
+    let order = if args.strand { Order::After } else { Order::Before };
+    let shown = show(&loss, &args.next, order);
+    let answer = |new| {
+        let (repository, stranded) = (store.place().into(), shown.stranded.clone());
+        Answer::NextRoot(Followed { repository, version, new, stranded, deltas: loss.deltas.clone() })
+    };
+    if !args.strand && !loss.stranded.is_empty() {
+        return Err(out.report(answer(false), &shown.text, Error::Stranded { version }));
+    }
+    let added = recognized.roots.follow(&store, &next, &args.by.name()?, &HostClock)?;
+    // Remembers it.
+    args.pinned.recognize_to_repair(&store)?;
+    let what = if added { "from now on" } else { "already" };
+    out.result(answer(added), &format!("{}: root version {version} {what}\n{}", store.place(), shown.text))
 }

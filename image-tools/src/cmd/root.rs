@@ -7,7 +7,8 @@ use crate::keys::{self, SecretKey};
 use crate::output::{self, Access, Existing};
 use crate::repository::words;
 use crate::root::{self, DemandOption, RootOptions};
-use bistable_format::{Envelope, Key, Role, TrustError};
+use bistable_format::root::SignedRoot;
+use bistable_format::{Envelope, Key, Role};
 use std::path::{Path, PathBuf};
 
 /// The verb.
@@ -192,15 +193,16 @@ fn rotate(args: Rotate, out: Out) -> Result<(), Error> {
     let current = root::read(&args.current)?.root;
     let keys = [&args.root_key[..], &args.release_key, &args.channel_key];
     let bytes = root::next(&current, &args.rules.options(keys, args.threshold, &args.sign)?)?;
-    let next = Envelope::parse(&bytes, Role::Root).map_err(Into::into).and_then(|next| decode(next.payload));
-    refuse_weak(&next.map_err(root::RootError::Unusable)?, args.yes_weak)?;
+    refuse_weak(&decode(&bytes)?, args.yes_weak)?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     output::write(&args.out, &bytes, existing, Access::Public)?;
     made(&args.out, &current, &bytes, out)
 }
 
-fn decode(payload: &[u8]) -> Result<bistable_format::Root, TrustError> {
-    Ok(bistable_format::Root::decode(payload)?)
+/// What a root says that may still lack signatures.
+fn decode(bytes: &[u8]) -> Result<bistable_format::Root, root::RootError> {
+    let signed = SignedRoot::decode(bytes).map_err(root::RootError::Unusable)?;
+    Ok(signed.root().clone())
 }
 
 /// Refuse a root that one key is enough to break, or warn of it.
@@ -228,6 +230,17 @@ fn sign(args: &Sign, out: Out) -> Result<(), Error> {
 /// What became of the next root, and what it still lacks.
 fn made(path: &Path, current: &bistable_format::Root, bytes: &[u8], out: Out) -> Result<(), Error> {
     let lacks = current.successor(bytes).err().map(|e| e.to_string());
+    let drops: Vec<_> = root::dropped(current, &decode(bytes)?).iter().map(ToString::to_string).collect();
+    for drop in &drops {
+        super::progress_lines::say(&format!("warning: {drop}"));
+    }
+    if !drops.is_empty() {
+        super::progress_lines::say(&format!(
+            "warning: devices that follow this root refuse what it does not accept; `bistable-image repo root {}` checks what channels \
+             offer before it publishes the root",
+            path.display()
+        ));
+    }
     let text = match &lacks {
         None => format!(
             "{}: signed as it must be; `bistable-image repo root` gives it to a repository\n",
@@ -237,7 +250,7 @@ fn made(path: &Path, current: &bistable_format::Root, bytes: &[u8], out: Out) ->
             format!("{}: not enough yet: {why}; `bistable-image root sign` adds signatures\n", path.display())
         }
     };
-    out.result(Answer::RootSigned(RootSigned::new(path, lacks)), &text)
+    out.result(Answer::RootSigned(RootSigned::new(path, lacks, drops)), &text)
 }
 
 fn new(args: New, out: Out) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! `search` and `show`: releases of all channels.
 use super::Out;
+use super::channel::warn_of_expiry;
 use super::place::Place;
 use super::waves::{stage, to_come};
 use super::write_args::{Of, ReleaseArg};
@@ -221,6 +222,7 @@ pub(crate) fn show(args: &ShowArgs, out: Out) -> Result<(), Error> {
     line("channels", &channels(held));
     for (name, file) in &inventory.channels {
         if let Some(offer) = file.channel.offer(&entry.identity) {
+            warn_of_expiry(&file.channel);
             line("rollout", &format!("{name}: {}", stage(&offer.rollout, HostClock.now())));
             for wave in to_come(&offer.rollout, HostClock.now()) {
                 line("", &format!("  {wave}"));

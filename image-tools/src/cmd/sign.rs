@@ -20,11 +20,11 @@ pub struct Args {
     /// The root that the signatures are for: the newest one
     #[arg(long, value_name = "FILE", env = "BISTABLE_ROOT")]
     root: PathBuf,
-    /// File to write. The old one stays as it is
+    /// File to write, so that the old one stays as it is; the old one is replaced if not given
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-    /// Replace the file if it exists.
-    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Replace the file of --out if it exists
+    #[arg(long, requires = "out")]
     force: bool,
     /// Worker threads; as many as there are processors if not given.
     #[arg(long, value_name = "N")]
@@ -36,11 +36,11 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let keys = args.key.iter().map(|path| SecretKey::read(path)).collect::<Result<Vec<_>, _>>()?;
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     let progress = out.progress();
-    let target = (args.out.as_path(), existing);
+    let target = args.out.as_deref().map(|out| (out, existing));
     let signed =
         sign::sign(&args.bundle, &root.root, &keys, target, Threads::asked(args.threads), &*progress)?;
     drop(progress);
-    let (file, release) = (path_text(&args.out), &signed.release);
+    let (file, release) = (path_text(args.out.as_ref().unwrap_or(&args.bundle)), &signed.release);
     let signers: Vec<_> = signed.signers.iter().map(super::inspect::key_line).collect();
     let what = if signed.is_delta { "delta to " } else { "" };
     let next = match &signed.lacks {

@@ -7,11 +7,13 @@ use crate::keys::SecretKey;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::Progress;
+use crate::root;
 use crate::verify::{self, VerifyError};
 use bistable_format::bundle::{EMPTY, END_BYTES, Frame, LAYOUT};
 use bistable_format::delta::ArtifactDelta;
 use bistable_format::{
-    Artifact, ArtifactId, ChunkList, Delta, Digest, Extensions, Head, Release, Root, limits, release,
+    Artifact, ArtifactId, ChunkList, Delta, Digest, Extensions, Head, Release, Root, TrustError, limits,
+    release,
 };
 use std::fs::File;
 use std::io::{self, Write};
@@ -109,7 +111,8 @@ pub fn make(
             data: v.artifact.data,
             data_bytes: v.artifact.data_bytes,
         });
-        seal(&delta(&new, identity, artifacts.collect()), options)?;
+        let (_, lacks) = seal(&delta(&new, identity, artifacts.collect()), options)?;
+        lacks.iter().for_each(|note| progress.note(note));
         outputs.push((base, out));
     }
     outputs.iter().map(|(base, out)| one(base, &new, out, options, progress)).collect()
@@ -145,7 +148,7 @@ fn one(
     }
     let artifacts = encoded.iter().map(|(_, e, _)| e.delta.clone()).collect();
     let delta = delta(new, old.identity, artifacts);
-    let signed = seal(&delta, options)?;
+    let (signed, _) = seal(&delta, options)?;
     let frame = Frame::delta((&new.signed, &new.release), (&signed, &delta));
     write(&output, &frame, new, &signed, &encoded)?;
     output.commit()?;
@@ -172,12 +175,15 @@ fn delta(new: &Unpacked, base: Digest, artifacts: Vec<ArtifactDelta>) -> Delta {
     }
 }
 
-/// Sign, and check that devices will believe it.
-fn seal(delta: &Delta, options: &DeltaOptions<'_>) -> Result<Vec<u8>, DeltaError> {
+/// Sign, and check that devices will believe it. Gives what the signatures lack, if others still have to sign.
+fn seal(delta: &Delta, options: &DeltaOptions<'_>) -> Result<(Vec<u8>, Option<String>), DeltaError> {
     let keys: Vec<_> = options.keys.iter().map(SecretKey::signing).collect();
     let signed = delta.seal(&keys).map_err(DeltaError::Seal)?;
-    Delta::open(&signed, options.root).map_err(DeltaError::Untrusted)?;
-    Ok(signed)
+    match Delta::open(&signed, options.root) {
+        Ok(_) => Ok((signed, None)),
+        Err(few @ TrustError::Threshold { .. }) => Ok((signed, Some(root::not_enough(&few)))),
+        Err(e) => Err(DeltaError::Untrusted(e)),
+    }
 }
 
 /// Write the bundle.

@@ -45,7 +45,7 @@ const ENVIRONMENT: [(&str, &str); 11] = [
     ("AWS_*", "access to a repository at s3://"),
 ];
 
-const EXAMPLES: [(&str, &str, &str); 28] = [
+const EXAMPLES: [(&str, &str, &str); 30] = [
     ("bistable-image", "bistable-image key new --out release", "make a key"),
     (
         "bistable-image",
@@ -131,6 +131,16 @@ const EXAMPLES: [(&str, &str, &str); 28] = [
         "bistable-image-repo-init",
         "bistable-image repo init --repo s3://bucket/hub --root root.root",
         "make a repository in a bucket",
+    ),
+    (
+        "bistable-image-repo-root",
+        "bistable-image repo root 2.root",
+        "publish the next root, unless it would leave devices without what is on offer",
+    ),
+    (
+        "bistable-image-sign",
+        "bistable-image sign hub-1.1.0.bundle --key release-2.key --root 2.root",
+        "add the signature of a new key",
     ),
     (
         "bistable-image-publish",

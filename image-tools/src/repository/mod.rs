@@ -13,9 +13,11 @@
 //! | [`mod@probe`] | whether the store tells the truth |
 //! | [`mod@init`] | a new repository |
 //! | [`roots`] | the roots, each vouching for the next |
+//! | [`strand`] | what devices would refuse with the next root |
 //! | [`mark`] | a numbered payload, by its digest |
 //! | [`memory`] | what this computer remembers of repositories |
 //! | [`trust`] | a repository held against that memory, so that a store can't go back |
+//! | [`expiry`] | until when devices believe a channel and a root, and when to warn |
 //! | [`sequence`] | numbered files, and the newest of them |
 //! | [`channel`] | a channel's files |
 //! | [`writer`] | the commit of a channel's next file |
@@ -53,6 +55,7 @@ pub mod channel;
 pub mod delta_file;
 pub mod delta_publish;
 pub mod edit;
+pub mod expiry;
 pub mod fsck;
 mod hashing_reader;
 pub mod images;
@@ -75,6 +78,7 @@ pub mod roots;
 pub mod sequence;
 pub mod site;
 pub mod store;
+pub mod strand;
 pub mod sync;
 pub mod trust;
 pub mod usage;

@@ -189,13 +189,22 @@ impl Roots {
     /// # Errors
     /// What the newest root says, if none vouches for it.
     pub fn vouching(&self, role: Role, bytes: &[u8]) -> Result<&Root, TrustError> {
-        let mut newest = None;
-        for root in self.all().rev() {
-            match root.root.verify(role, bytes) {
-                Ok(_) => return Ok(&root.root),
-                Err(e) => newest = newest.or(Some(e)),
-            }
-        }
-        Err(newest.unwrap_or(TrustError::Unsigned(role)))
+        self.opening(|root| root.verify(role, bytes)).map(|(_, root)| root)
+    }
+
+    /// What the newest root makes of something that accepts it, with that root.
+    ///
+    /// # Errors
+    /// What the newest root says, if none accepts it.
+    pub(super) fn opening<T>(
+        &self,
+        open: impl Fn(&Root) -> Result<T, TrustError>,
+    ) -> Result<(T, &Root), TrustError> {
+        let newest = match open(&self.newest().root) {
+            Ok(opened) => return Ok((opened, &self.newest().root)),
+            Err(e) => e,
+        };
+        let older = self.all().rev().skip(1);
+        older.map(|root| Ok((open(&root.root)?, &root.root))).find(Result::is_ok).unwrap_or(Err(newest))
     }
 }

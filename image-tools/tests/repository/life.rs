@@ -323,7 +323,10 @@ fn keys_change_and_channels_are_signed_again() {
     let whole =
         life.ok(&["root", "sign", &next, "--current", &current, "--sign", other.secret.to_str().unwrap()]);
     assert!(whole.contains("signed as it must be"), "{whole}");
-    assert!(life.ok(&["repo", "root", &next]).contains("root version 2 from now on"));
+    // A channel's key is taken back: no device would take the channel before it is signed again.
+    let (stranded, _) = life.ends(&["repo", "root", &next], 6);
+    assert!(stranded.starts_with("channel staging: number 1: "), "{stranded}");
+    assert!(life.ok(&["repo", "root", &next, "--strand"]).contains("root version 2 from now on"));
     assert!(life.ok(&["repo", "root", &next]).contains("root version 2 already"));
     let (_, old) = life.acts(&["channel", "refresh", "staging"], 5);
     assert!(old.contains("--accept-old-root"), "{old}");

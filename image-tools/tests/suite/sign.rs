@@ -76,6 +76,17 @@ fn a_release_outlives_the_key_that_signed_it_first() {
     let again = desk.sign("y.bundle", ("new.key", "2.root", "z.bundle"), 3);
     assert!(again.contains("by each of these keys already"), "{again}");
 
+    // In its own place, it is what it would be in another, and keeps what it has if nothing comes of it.
+    fs::copy(desk.0.path("x.bundle"), desk.0.path("own.bundle")).unwrap();
+    std::os::unix::fs::symlink("own.bundle", desk.0.path("link.bundle")).unwrap();
+    let in_place = |key, code| desk.ends(&["sign", "link.bundle", "--key", key, "--root", "2.root"], code);
+    in_place("channel.key", 6);
+    assert!(fs::read(desk.0.path("own.bundle")).unwrap() == fs::read(desk.0.path("x.bundle")).unwrap());
+    in_place("new.key", 0);
+    assert!(fs::read(desk.0.path("own.bundle")).unwrap() == fs::read(desk.0.path("y.bundle")).unwrap());
+    assert!(fs::symlink_metadata(desk.0.path("link.bundle")).unwrap().is_symlink());
+    in_place("new.key", 3);
+
     // Two people, each with a key of their own.
     desk.ends(
         &[
@@ -96,6 +107,35 @@ fn a_release_outlives_the_key_that_signed_it_first() {
         ],
         0,
     );
+    // Whoever builds has one of the keys.
+    let build = [
+        "build",
+        "--product",
+        "hub",
+        "--version",
+        "1.4.0",
+        "--board",
+        "pi4",
+        "--system",
+        "system",
+        "--boot",
+        "boot",
+        "--boot-size",
+        "4M",
+        "--level",
+        "1",
+        "--root",
+        "3.root",
+    ];
+    let built = desk.ends(&[&build[..], &["--key", "new.key", "--out", "one.bundle"]].concat(), 0);
+    assert!(
+        built.contains("the release has 1 of the 2 signatures that the root demands; `bistable-image sign`"),
+        "{built}"
+    );
+    verify("one.bundle", "3.root", 5);
+    desk.ends(&["sign", "one.bundle", "--key", "other.key", "--root", "3.root"], 0);
+    verify("one.bundle", "3.root", 0);
+    desk.ends(&[&build[..], &["--key", "release.key", "--out", "none.bundle"]].concat(), 5);
     let half = desk.sign("x.bundle", ("new.key", "3.root", "half.bundle"), 0);
     assert!(half.contains("not enough yet: "), "{half}");
     verify("half.bundle", "3.root", 5);

@@ -13,6 +13,8 @@ pub use repair::{Repaired, repair};
 
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, ChannelLog, OldRoot};
+use super::edit::named;
+use super::expiry::{self, Expiry};
 use super::index;
 use super::manifest::{self, ManifestError};
 use super::recording;
@@ -21,6 +23,7 @@ use super::sequence::Sequence;
 use super::store::{Oddity, Store, StoreError};
 use super::sync::Kind;
 use bistable_format::bundle::INDEX_NAME;
+use bistable_format::channel::OfferError;
 use bistable_format::failure::on_one_line;
 use bistable_format::name::check_channel_name;
 use bistable_format::{Digest, Offer, repository as names};
@@ -52,6 +55,10 @@ pub enum Fault {
     Irregular,
     /// A file isn't signed as it must be.
     Untrusted,
+    /// A channel or the newest root has expired: devices take no updates until it is renewed.
+    Expired,
+    /// A channel or the newest root expires soon.
+    Expiring,
     /// The audit has no record of an act.
     Unrecorded,
     /// A file that no device reads isn't what its name says.
@@ -76,6 +83,8 @@ impl Fault {
             Fault::Damaged => "damaged",
             Fault::Irregular => "irregular",
             Fault::Untrusted => "untrusted",
+            Fault::Expired => "expired",
+            Fault::Expiring => "expiring",
             Fault::Unrecorded => "unrecorded",
             Fault::Foreign => "foreign",
             Fault::Unnamed => "unnamed",
@@ -86,9 +95,17 @@ impl Fault {
         }
     }
 
+    /// Of what expires soon or has expired.
+    const fn of_expiry(expiry: Expiry) -> Fault {
+        match expiry {
+            Expiry::Past(_) => Fault::Expired,
+            Expiry::Soon(_) | Expiry::Far => Fault::Expiring,
+        }
+    }
+
     /// Whether devices may suffer from it.
     pub const fn is_serious(self) -> bool {
-        matches!(self, Fault::Missing | Fault::Damaged | Fault::Irregular | Fault::Untrusted)
+        matches!(self, Fault::Missing | Fault::Damaged | Fault::Irregular | Fault::Untrusted | Fault::Expired)
     }
 }
 
@@ -105,8 +122,12 @@ pub struct Problem {
 
 impl Problem {
     /// Whether a file of content or a delta is to blame: those can be published again, and `fsck --deep --repair` makes room for them.
+    /// A release whose keys were retired is whole: it stays, and is signed again.
     pub fn is_repairable(&self) -> bool {
-        ["blobs/", "deltas/"].iter().any(|folder| self.path.starts_with(folder))
+        match self.fault {
+            Fault::Untrusted => self.path.starts_with("deltas/"),
+            _ => ["blobs/", "deltas/"].iter().any(|folder| self.path.starts_with(folder)),
+        }
     }
 }
 
@@ -152,6 +173,32 @@ impl Report {
             );
             self.add(Fault::Leftover, file.path, text);
         }
+        Ok(())
+    }
+
+    /// Look for channels that devices stop believing soon or have stopped believing, and whether the newest root expires.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn add_expiries(&mut self, store: &Store, roots: &Roots, now: u64) -> Result<(), StoreError> {
+        let elsewhere = match Kind::of(store)? {
+            Kind::Original => "",
+            Kind::Mirror | Kind::Partial => " at the original; then sync again",
+        };
+        let root = &roots.newest().root;
+        if let Some(text) = expiry::root_warning(root, now) {
+            let fault = Fault::of_expiry(Expiry::of_root(root, now));
+            self.add(fault, names::root(root.version), format!("{text}{elsewhere}"));
+        }
+        for name in channel::names(store)? {
+            // What can't be read is reported already.
+            let Ok(file) = ChannelLog::new(store, roots, name.as_str()).newest() else { continue };
+            if let Some(text) = expiry::channel_warning(&file.channel, now) {
+                let fault = Fault::of_expiry(Expiry::of_channel(&file.channel, now));
+                self.add(fault, names::channel_folder(&name), format!("{text}{elsewhere}"));
+            }
+        }
+        self.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
         Ok(())
     }
 
@@ -296,6 +343,18 @@ fn channel_text(e: &ChannelError, place: Place) -> String {
     }
 }
 
+/// What is wrong with a release on offer that an older root vouches for, and what to do about it.
+fn offer_text(offer: &Offer, e: &OfferError) -> String {
+    let text = format!("{}: {}", named(offer), on_one_line(e));
+    match e {
+        OfferError::Untrusted(_) => format!(
+            "{text}; sign its bundle with a release key of the newest root (`bistable-image sign`), and publish that in each channel that \
+             offers it"
+        ),
+        _ => text,
+    }
+}
+
 /// Report what can't be a repository's file. Gives whether some of it leads elsewhere, which stops every verb.
 fn foreign(store: &Store, report: &mut Report) -> Result<bool, StoreError> {
     for odd in store.foreign()? {
@@ -360,8 +419,10 @@ fn release(
         Err(e) => return report.add(Fault::Untrusted, names::blob(digest), on_one_line(&e)),
     };
     // Devices know the newest root only.
-    if let Some(Err(e)) = offer.map(|offer| offer.open(&stored.signed, &roots.newest().root)) {
-        report.add(Fault::Untrusted, names::blob(digest), on_one_line(&e));
+    if let Some(offer) = offer
+        && let Err(e) = offer.open(&stored.signed, &roots.newest().root)
+    {
+        report.add(Fault::Untrusted, names::blob(digest), offer_text(offer, &e));
     }
     for part in stored.parts() {
         named.insert(part.digest);
