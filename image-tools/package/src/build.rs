@@ -1,5 +1,5 @@
-//! The device's program, built for another machine.
-use super::{Arch, tools};
+//! A package's program, built for another machine.
+use super::{Arch, Package, tools};
 use anyhow::{Context, Result, bail};
 use std::{
     env,
@@ -8,18 +8,18 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What goes onto a device: the daemon, and no simulated Pi.
-const SHIPPED: [&str; 5] = ["-p", "bistable", "--no-default-features", "--features", "daemon"];
-
 /// The program, and a line for each crate that is in it: name, version, license, source.
 ///
 /// # Errors
 /// When the build fails.
-pub(super) fn program(workspace: &Path, arch: Arch) -> Result<(PathBuf, Option<String>)> {
+pub(super) fn program(workspace: &Path, package: Package, arch: Arch) -> Result<(PathBuf, Option<String>)> {
     let target = arch.target();
     let under = target.replace('-', "_");
     let mut cargo = cargo(workspace);
-    cargo.args(["build", "--locked", "--profile", "dist"]).args(SHIPPED).args(["--target", target]);
+    cargo
+        .args(["build", "--locked", "--profile", "dist"])
+        .args(package.features())
+        .args(["--target", target]);
     if !tools::has_std(arch) {
         // From source, with the compiler that is there: the library is the compiler's own, only ready-made it isn't
         // offered. The variable lets a stable compiler do it.
@@ -34,10 +34,10 @@ pub(super) fn program(workspace: &Path, arch: Arch) -> Result<(PathBuf, Option<S
         .status()
         .context("starting cargo")?;
     if !status.success() {
-        bail!("building bistable for {target} failed: {status}");
+        bail!("building {} for {target} failed: {status}", package.name());
     }
-    let program = target_folder(workspace)?.join(target).join("dist/bistable");
-    Ok((program, Some(crates(workspace, target)?)))
+    let program = target_folder(workspace)?.join(target).join("dist").join(package.name());
+    Ok((program, Some(crates(workspace, package, target)?)))
 }
 
 /// Static, and without this machine's paths.
@@ -76,17 +76,17 @@ fn target_folder(workspace: &Path) -> Result<PathBuf> {
     Ok(folder.into())
 }
 
-fn crates(workspace: &Path, target: &str) -> Result<String> {
+fn crates(workspace: &Path, package: Package, target: &str) -> Result<String> {
     let out = cargo(workspace)
         .args(["tree", "--locked", "-e", "normal"])
-        .args(SHIPPED)
+        .args(package.features())
         .args(["--target", target])
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p} | {l} | {r}"])
         .stderr(Stdio::inherit())
         .output()
         .context("starting cargo")?;
     if !out.status.success() {
-        bail!("listing the crates in bistable failed: {}", out.status);
+        bail!("listing the crates in {} failed: {}", package.name(), out.status);
     }
     let text = String::from_utf8(out.stdout).context("cargo tree")?;
     let mut lines: Vec<&str> = text.lines().filter(|l| !l.starts_with("bistable")).collect();

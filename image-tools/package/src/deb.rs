@@ -1,8 +1,8 @@
 //! The package: a staged tree, packed by `dpkg-deb`.
 use super::{
-    About, Arch,
+    About, Arch, Package,
     entry::Entry,
-    tree::{MAINTAINER, enabled},
+    tree::{MAINTAINER, PERSISTENT, enabled},
 };
 use anyhow::{Context, Result, bail};
 use std::{
@@ -13,6 +13,7 @@ use std::{
     process::Command,
 };
 
+/// The device's: its units are enabled, and an update in flight is left alone.
 const SCRIPTS: [(&str, &str); 4] = [
     ("preinst", include_str!("debian/preinst")),
     ("postinst", include_str!("debian/postinst")),
@@ -28,15 +29,16 @@ pub(super) fn pack(tree: &[Entry], about: &About, out: &Path) -> Result<PathBuf>
     let stage = tempfile::tempdir().context("a folder for the package's tree")?;
     let root = stage.path().join("root");
     folder(&root)?;
-    for entry in tree {
+    for entry in tree.iter().filter(|entry| entry.path != PERSISTENT) {
         put(&root, entry)?;
     }
     put(&root, &Entry::file("DEBIAN/control", control(tree, about)))?;
-    for (name, text) in SCRIPTS {
+    let scripts = if about.package == Package::Device { &SCRIPTS[..] } else { &[] };
+    for (name, text) in scripts {
         put(&root, &Entry::program(format!("DEBIAN/{name}"), text.replace("@ARCH@", about.arch.name())))?;
     }
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-    let package = out.join(format!("bistable_{}_{}.deb", about.version, about.arch.name()));
+    let package = out.join(format!("{}_{}_{}.deb", about.package.name(), about.version, about.arch.name()));
     let done = Command::new("dpkg-deb")
         .args(["--root-owner-group", "-Zxz", "--build"])
         .args([&root, &package])
@@ -77,24 +79,23 @@ fn control(tree: &[Entry], about: &About) -> String {
         Arch::Armhf => "\n .\n This one is for ARMv7: Pi 2 and later, not Pi 1 and Zero.",
         Arch::Armv6 => "\n .\n This one is for ARMv6: it also runs on Pi 1 and Zero.",
     };
+    let package = about.package;
     format!(
-        "Package: bistable\n\
+        "Package: {}\n\
          Version: {}\n\
          Architecture: {}\n\
          Maintainer: {MAINTAINER}\n\
          Installed-Size: {size}\n\
-         Depends: systemd (>= 247), udev, e2fsprogs\n\
-         Recommends: tzdata\n\
-         Section: admin\n\
+         {}\
+         Section: {}\n\
          Priority: optional\n\
-         Description: A/B updater for Raspberry Pi products\n \
-         Installs signed bundles into the slot that isn't running, tests the product's\n \
-         hardware, tries the new system once, and commits it or rolls back.\n \
-         .\n \
-         It is for devices with a card that bistable-image made. It also switches the\n \
-         hardware watchdog on.{cpu}\n",
+         Description: {}{cpu}\n",
+        package.name(),
         about.version,
         about.arch.debian(),
+        package.relations(),
+        package.section(),
+        package.description(),
     )
 }
 

@@ -1,5 +1,5 @@
 //! Man pages and shell completions, from the command line's own description.
-use super::{entry::Entry, man};
+use super::{Package, entry::Entry, man};
 use anyhow::{Context, Result};
 use bistable::cli::Cli;
 use bistable_image::manual::{self, Page};
@@ -12,30 +12,34 @@ use std::io::Write;
 ///
 /// # Errors
 /// When a page can't be rendered.
-pub(super) fn entries(date: &str) -> Result<Vec<Entry>> {
+pub(super) fn entries(package: Package, date: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    let pages = manual::pages(shipped(), &man::DEVICE, date).context("the man pages")?;
-    let formats = man::FILE_PAGES.into_iter().chain(manual::FORMATS);
-    let formats = formats.map(|format| manual::format_page(format, date));
+    let pages = manual::pages(package.command(), package.extra(), date).context("the man pages")?;
+    let own = if package == Package::Device { &man::FILE_PAGES[..] } else { &[] };
+    let formats = own.iter().copied().chain(manual::FORMATS);
+    let suffix = package.page_suffix();
+    let formats = formats.map(|format| manual::format_page(format, suffix, date));
     for Page { name, section, text } in pages.into_iter().chain(formats) {
-        let path = format!("usr/share/man/man{section}/{name}.{section}.gz");
+        let suffix = if section == 5 { suffix } else { "" };
+        let path = format!("usr/share/man/man{section}/{name}.{section}{suffix}.gz");
         entries.push(Entry::file(path, gzip(text.as_bytes())?));
     }
+    let name = package.name();
     let shells = [
-        (Shell::Bash, "usr/share/bash-completion/completions/bistable"),
-        (Shell::Zsh, "usr/share/zsh/vendor-completions/_bistable"),
-        (Shell::Fish, "usr/share/fish/vendor_completions.d/bistable.fish"),
+        (Shell::Bash, format!("usr/share/bash-completion/completions/{name}")),
+        (Shell::Zsh, format!("usr/share/zsh/vendor-completions/_{name}")),
+        (Shell::Fish, format!("usr/share/fish/vendor_completions.d/{name}.fish")),
     ];
     for (shell, path) in shells {
         let mut text = Vec::new();
-        clap_complete::generate(shell, &mut shipped(), "bistable", &mut text);
+        clap_complete::generate(shell, &mut package.command(), name, &mut text);
         entries.push(Entry::file(path, text));
     }
     Ok(entries)
 }
 
-/// The command line of the program in the package. It has no simulated Pi; the one that is linked here has.
-fn shipped() -> Command {
+/// The command line of the device's program as its package has it. It has no simulated Pi; the one that is linked here has.
+pub(super) fn device() -> Command {
     let linked = Cli::command();
     let args = linked.get_arguments().filter(|arg| arg.get_id() != "card").cloned();
     let verbs = linked.get_subcommands().filter(|verb| verb.get_name() != "sim").cloned();
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn package_says_nothing_of_the_simulated_pi() {
-        let mut shipped = shipped();
+        let mut shipped = device();
         shipped.build();
         shipped.clone().debug_assert();
         let mut text = shipped.render_long_help().to_string();

@@ -1,29 +1,34 @@
-//! The Debian package of the device's program, with all that init and udev read.
+//! The Debian packages: that of the device's program, with all that init and udev read, and that of the host's.
 //!
 //! | file | noun |
 //! |---|---|
+//! | `package` | the two packages, and how they differ |
 //! | `arch` | the architectures, and what each is built with |
 //! | `build` | the program, cross-built |
+//! | `elf` | what machine a program is for |
 //! | `tools` | what has to be installed here, and what is missing |
 //! | `docs` | man pages and completions, from the command line's own description |
 //! | `man` | what man pages have beyond that, and pages of file formats |
 //! | `entry` | a file or folder: path, mode, bytes |
-//! | `tree` | what the package installs: path, mode, bytes |
+//! | `tree` | what a package installs: path, mode, bytes |
 //! | `deb` | the package from the tree |
-//! | `debian/` | the package's own scripts |
+//! | `debian/` | the packages' own scripts and words |
 //!
 //! Two builds from the same sources give equal bytes: times are `SOURCE_DATE_EPOCH`, or those of the last commit.
 mod arch;
 mod build;
 mod deb;
 mod docs;
+mod elf;
 mod entry;
 mod man;
+mod package;
 mod tools;
 mod tree;
 
 pub use arch::Arch;
 pub use entry::Entry;
+pub use package::Package;
 pub use tree::{files, installed};
 
 use anyhow::{Context, Result, bail};
@@ -37,9 +42,12 @@ use std::{
 /// What to package.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// For which machines
-    #[arg(long, value_enum, default_value = "arm64")]
-    pub arch: Arch,
+    /// Which program's package
+    #[arg(long, value_enum, default_value = "bistable")]
+    pub package: Package,
+    /// For which machines; arm64 for bistable and amd64 for bistable-image if not given
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
     /// Folder for the package
     #[arg(long, value_name = "DIR", default_value = "target/package")]
     pub out: PathBuf,
@@ -55,6 +63,8 @@ pub struct Options {
 /// Everything that the package states about itself.
 #[derive(Clone, Debug)]
 pub struct About {
+    /// Which one it is.
+    pub package: Package,
     /// Architecture.
     pub arch: Arch,
     /// Version in Debian's form.
@@ -68,19 +78,26 @@ pub struct About {
 /// # Errors
 /// When a tool is missing (all that are missing are named, with what to install), or the build fails.
 pub fn run(options: &Options) -> Result<()> {
+    let package = options.package;
+    let arch = options.arch.unwrap_or(package.usual());
+    if !package.machines().contains(&arch) {
+        let names: Vec<&str> = package.machines().iter().map(|arch| arch.name()).collect();
+        bail!("{} is packaged for {} only, not for {}", package.name(), names.join(" and "), arch.name());
+    }
     let packing = options.tree.is_none().then(tools::packing);
-    let building = options.program.is_none().then(|| tools::building(options.arch));
+    let building = options.program.is_none().then(|| tools::building(arch));
     tools::check(&packing.into_iter().chain(building).flatten().collect::<Vec<_>>())?;
     let workspace = workspace();
     let about =
-        About { arch: options.arch, version: version(env!("CARGO_PKG_VERSION")), epoch: epoch(&workspace)? };
+        About { package, arch, version: version(env!("CARGO_PKG_VERSION")), epoch: epoch(&workspace)? };
     let (program, third_party) = match &options.program {
         Some(path) => (path.clone(), None),
-        None => build::program(&workspace, options.arch)?,
+        None => build::program(&workspace, package, arch)?,
     };
     let bytes = std::fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
+    elf::check(&bytes, arch).with_context(|| format!("{} can't be packaged", program.display()))?;
     let mut tree = tree::installed(&workspace, &about, bytes)?;
-    tree.extend(third_party.map(|list| tree::third_party(&list)));
+    tree.extend(third_party.map(|list| tree::third_party(package, &list)));
     let path = match &options.tree {
         Some(folder) => deb::unpack(&tree, folder)?,
         None => deb::pack(&tree, &about, &options.out)?,

@@ -1,11 +1,11 @@
-//! Makes the Debian package of the device's program.
+//! Makes the Debian packages of the device's program and of the host's.
 use clap::Parser;
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-/// Makes the Debian package of the device's program.
+/// Makes the Debian packages of the device's program and of the host's.
 #[derive(Debug, Parser)]
 #[command(name = "bistable-package", version)]
 struct Cli {

@@ -1,5 +1,5 @@
-//! What the package installs.
-use super::{About, docs, entry::Entry};
+//! What a package installs.
+use super::{About, Package, docs, entry::Entry};
 use anyhow::{Context, Result};
 use bistable_boot::Formats;
 use bistable_format::Release;
@@ -50,13 +50,14 @@ const EXAMPLES: &str = "usr/share/bistable/boot";
 /// Units that are for their owner to enable.
 const OFF: [&str; 1] = ["/bistable-web.service"];
 
-const DOC: &str = "usr/share/doc/bistable";
-
 /// The maintainer that the package names.
-pub(super) const MAINTAINER: &str = "The Bistable authors <bistable@localhost>";
+pub(super) const MAINTAINER: &str = "The Bistable authors <bistable@example.org>";
+
+/// Where `persistent` is mounted. In a package its script makes it: Debian has no such folder.
+pub(super) const PERSISTENT: &str = "persistent";
 
 const FOLDERS: [&str; 6] = [
-    "persistent",
+    PERSISTENT,
     "usr/lib/bistable/config.d",
     "etc/bistable/config.d",
     "etc/bistable/web",
@@ -87,6 +88,18 @@ pub fn files(workspace: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// What only a device has.
+fn of_device(workspace: &Path) -> Result<Vec<Entry>> {
+    let mut entries = files(workspace)?;
+    // From the constant, so that the file can't lag behind the program.
+    entries.push(Entry::file(
+        Release::FORMATS_PATH.trim_start_matches('/'),
+        format!("{}\n", Formats::OURS.newest()),
+    ));
+    entries.extend(FOLDERS.map(Entry::folder));
+    Ok(entries)
+}
+
 /// Everything that the package installs, by path.
 ///
 /// # Errors
@@ -94,36 +107,44 @@ pub fn files(workspace: &Path) -> Result<Vec<Entry>> {
 pub fn installed(workspace: &Path, about: &About, program: Vec<u8>) -> Result<Vec<Entry>> {
     let time =
         Timestamp::from_second(about.epoch).context("the time of the sources")?.to_zoned(TimeZone::UTC);
-    let mut entries = files(workspace)?;
-    entries.push(Entry::program("usr/bin/bistable", program));
-    // From the constant, so that the file can't lag behind the program.
-    entries.push(Entry::file(
-        Release::FORMATS_PATH.trim_start_matches('/'),
-        format!("{}\n", Formats::OURS.newest()),
-    ));
-    entries.extend(docs::entries(&time.strftime("%Y-%m-%d").to_string())?);
-    entries.extend(FOLDERS.map(Entry::folder));
+    let name = about.package.name();
+    let mut entries = match about.package {
+        Package::Device => of_device(workspace)?,
+        Package::Host => Vec::new(),
+    };
+    entries.push(Entry::program(format!("usr/bin/{name}"), program));
+    entries.push(Entry::file(format!("usr/share/lintian/overrides/{name}"), lintian(name)));
+    entries.extend(docs::entries(about.package, &time.strftime("%Y-%m-%d").to_string())?);
     let changes = workspace.join("CHANGELOG.md");
     let changes = fs::read(&changes).with_context(|| format!("reading {}", changes.display()))?;
     let day = rfc2822::to_string(&time).context("the time of the sources")?;
     let version = &about.version;
     let changelog = format!(
-        "bistable ({version}) unstable; urgency=medium\n\n  * Version {version}; CHANGELOG.md says what is new.\n\n -- {MAINTAINER}  {day}\n"
+        "{name} ({version}) unstable; urgency=medium\n\n  * Version {version}; CHANGELOG.md says what is new.\n\n -- {MAINTAINER}  {day}\n"
     );
-    for (name, bytes) in [
+    for (file, bytes) in [
         ("copyright", include_bytes!("debian/copyright").to_vec()),
         ("changelog.gz", docs::gzip(changelog.as_bytes())?),
         ("CHANGELOG.md.gz", docs::gzip(&changes)?),
     ] {
-        entries.push(Entry::file(format!("{DOC}/{name}"), bytes));
+        entries.push(Entry::file(format!("usr/share/doc/{name}/{file}"), bytes));
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
 }
 
+/// The one thing that lintian has to put up with.
+fn lintian(name: &str) -> String {
+    format!(
+        "# The program is static, so that one package runs on any Debian, Ubuntu and Raspberry Pi OS of its machine, and in an\n\
+         # image of any age: it needs no library, which looks like a shared library that names none.\n\
+         {name}: shared-library-lacks-prerequisites [usr/bin/{name}]\n"
+    )
+}
+
 /// The crates that are linked into the program.
-pub(super) fn third_party(list: &str) -> Entry {
-    Entry::file(format!("{DOC}/third-party"), list)
+pub(super) fn third_party(package: Package, list: &str) -> Entry {
+    Entry::file(format!("usr/share/doc/{}/third-party", package.name()), list)
 }
 
 /// The links that enable the units of a tree, as their [Install] sections ask for: path and target of each.

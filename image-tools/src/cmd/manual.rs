@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, command: Command, out: Out) -> Result<(), Error> 
         .to_string();
     let unwritten = |e| OutputError::io("make", &args.out)(e);
     let mut pages = manual::pages(command, &HOST, &date).map_err(unwritten)?;
-    pages.extend(FORMATS.map(|format| manual::format_page(format, &date)));
+    pages.extend(FORMATS.map(|format| manual::format_page(format, "", &date)));
     let mut files = Vec::new();
     for Page { name, section, text } in &pages {
         let folder = args.out.join(format!("man{section}"));

@@ -50,9 +50,11 @@ pub const FORMATS: [(&str, &str, &str); 2] = [
     ("bistable-health.toml", "profile of the health check", include_str!("../../../src/docs/health.md")),
 ];
 
-/// A page of section 5 from the project's page about a file: its name, one line on it, and the text in Markdown.
-pub fn format_page((name, about, markdown): (&str, &str, &str), date: &str) -> Page {
-    Page { name: name.into(), section: 5, text: roff::format(name, about, markdown, date) }
+/// A page of section 5 from the project's page about a file: its name, one line on it, and the text in Markdown. Section 5 is called 5 and
+/// `suffix`, for packages that have the same page.
+pub fn format_page((name, about, markdown): (&str, &str, &str), suffix: &str, date: &str) -> Page {
+    let section = format!("5{suffix}");
+    Page { name: name.into(), section: 5, text: roff::format(name, &section, about, markdown, date) }
 }
 
 /// A page for the program and each of its verbs, of this date.

@@ -7,10 +7,10 @@ pub(super) fn entry(term: &str, is: &str) -> String {
 }
 
 /// A page of section 5 from a page in Markdown, of this date.
-pub(super) fn format(name: &str, about: &str, markdown: &str, date: &str) -> String {
+pub(super) fn format(name: &str, section: &str, about: &str, markdown: &str, date: &str) -> String {
     let source = super::source();
     let mut text = format!(
-        ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n.TH {name} 5 \"{date}\" \"{source}\" \"Bistable\"\n\
+        ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n.TH {name} {section} \"{date}\" \"{source}\" \"Bistable\"\n\
          .SH NAME\n{} \\- {about}\n.SH DESCRIPTION\n",
         escaped(name)
     );
@@ -107,6 +107,7 @@ mod tests {
         }
         let page = format(
             "x",
+            "5",
             "a file",
             "# X\nText.\n\n| a | b |\n|---|---|\n| `k` | v |\n\n```toml\n.k = 1\n```\n",
             "d",

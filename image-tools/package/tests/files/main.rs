@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers")]
 #![allow(clippy::disallowed_methods, reason = "files of a test, in folders that go away")]
 
+mod packages;
+
 use bistable_boot::{Formats, Slot, layout::Partition};
 use bistable_format::{Release, health::DEADLINE_MAX_S};
-use bistable_package::{About, Arch, Entry, files, installed, workspace};
+use bistable_package::{About, Arch, Entry, Package, files, installed, workspace};
 use std::{
     collections::BTreeSet,
     fs::{self, Permissions},
@@ -310,7 +312,18 @@ fn nothing_but_a_trial_reboots_anything() {
 }
 
 fn about() -> About {
-    About { arch: Arch::Arm64, version: "1.2.3".into(), epoch: 1_764_547_200 }
+    of(Package::Device)
+}
+
+fn of(package: Package) -> About {
+    About { package, arch: Arch::Arm64, version: "1.2.3".into(), epoch: 1_764_547_200 }
+}
+
+/// A page of a package, unpacked.
+fn unpacked(entry: &Entry) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(entry.bytes.as_deref().unwrap()).read_to_string(&mut text).unwrap();
+    text
 }
 
 #[test]
@@ -502,8 +515,7 @@ fn stick_with_a_repository_is_mounted_read_only_and_offered() {
 fn every_key_of_the_configuration_is_on_its_page() {
     let entries = installed(&workspace(), &about(), b"program".to_vec()).unwrap();
     let page = entries.iter().find(|e| e.path.ends_with("man5/bistable-config.5.gz")).unwrap();
-    let mut page_text = String::new();
-    flate2::read::GzDecoder::new(page.bytes.as_deref().unwrap()).read_to_string(&mut page_text).unwrap();
+    let page_text = unpacked(page);
     let keys = fs::read_to_string(workspace().join("src/config/keys.rs")).unwrap();
     let names: Vec<&str> = keys.split("name: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(names.len() > 50, "{names:?}");
@@ -518,36 +530,39 @@ const EXPOSURE_MAX: &str = "50";
 
 #[test]
 fn man_pages_have_all_sections_and_no_errors_of_roff() {
-    let entries = installed(&workspace(), &about(), b"program".to_vec()).unwrap();
     let has_man = Command::new("man").arg("--version").output().is_ok();
     let folder = tempfile::tempdir().unwrap();
-    let mut count = 0;
-    for entry in entries.iter().filter(|e| e.path.starts_with("usr/share/man/")) {
-        let mut text = String::new();
-        let bytes = entry.bytes.as_deref().unwrap();
-        flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap();
-        let sections: &[&str] = if entry.path.ends_with(".1.gz") {
-            &["NAME", "SYNOPSIS", "EXIT STATUS", "FILES", "SEE ALSO"]
-        } else {
-            &["NAME", "DESCRIPTION"]
-        };
-        for section in sections {
-            let found = text.lines().any(|line| line.replace('"', "") == format!(".SH {section}"));
-            assert!(found, "{} has no section {section}:\n{text}", entry.path);
+    for (package, verb, call) in [
+        (Package::Device, "bistable-update", "bistable update"),
+        (Package::Host, "bistable-image-build", "bistable\\-image build"),
+    ] {
+        let entries = installed(&workspace(), &of(package), b"program".to_vec()).unwrap();
+        let mut count = 0;
+        for entry in entries.iter().filter(|e| e.path.starts_with("usr/share/man/")) {
+            let text = unpacked(entry);
+            let sections: &[&str] = if entry.path.ends_with(".1.gz") {
+                &["NAME", "SYNOPSIS", "EXIT STATUS", "FILES", "SEE ALSO"]
+            } else {
+                &["NAME", "DESCRIPTION"]
+            };
+            for section in sections {
+                let found = text.lines().any(|line| line.replace('"', "") == format!(".SH {section}"));
+                assert!(found, "{} has no section {section}:\n{text}", entry.path);
+            }
+            if has_man {
+                let path = folder.path().join("page");
+                fs::write(&path, &text).unwrap();
+                let out =
+                    run(Command::new("man").args(["--warnings", "-l"]).arg(&path).env("LC_ALL", "C.UTF-8"));
+                assert!(out.status.success() && out.stderr.is_empty(), "{}: {out:?}", entry.path);
+            }
+            count += 1;
         }
-        if has_man {
-            let path = folder.path().join("page");
-            fs::write(&path, &text).unwrap();
-            let out = run(Command::new("man").args(["--warnings", "-l"]).arg(&path).env("LC_ALL", "C.UTF-8"));
-            assert!(out.status.success() && out.stderr.is_empty(), "{}: {out:?}", entry.path);
-        }
-        count += 1;
+        assert!(count > 15, "{count}");
+        let page = entries.iter().find(|e| e.path.ends_with(&format!("/{verb}.1.gz"))).unwrap();
+        let text = unpacked(page);
+        assert!(text.contains(".SH EXAMPLES") && text.contains(call), "{text}");
     }
-    assert!(count > 15, "{count}");
-    let update = entries.iter().find(|e| e.path.ends_with("bistable-update.1.gz")).unwrap();
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(update.bytes.as_deref().unwrap()).read_to_string(&mut text).unwrap();
-    assert!(text.contains(".SH EXAMPLES") && text.contains("bistable update"), "{text}");
 }
 
 #[test]
@@ -591,73 +606,4 @@ fn scripts_are_sound() {
     let debian = workspace().join("image-tools/package/src/debian");
     let theirs = ["preinst", "postinst", "prerm", "postrm"].map(|n| debian.join(n));
     ran(Command::new("shellcheck").arg("--shell=sh").args(scripts).args(theirs));
-}
-
-fn package(out: &Path) -> PathBuf {
-    let packager = env!("CARGO_BIN_EXE_bistable-package");
-    ran(Command::new(packager).args(["--program", "/bin/true", "--out"]).arg(out));
-    let version = env!("CARGO_PKG_VERSION");
-    out.join(format!("bistable_{version}_arm64.deb"))
-}
-
-/// What is enabled, by the package as well as by the tree.
-const ENABLED: [&str; 5] = [
-    "multi-user.target.wants/bistable-containers.service",
-    "multi-user.target.wants/bistable-resume.service",
-    "boot-complete.target.requires/bistable-resume.service",
-    "boot-complete.target.requires/bistable-health.service",
-    "local-fs.target.wants/persistent.mount",
-];
-
-#[test]
-fn a_tree_has_its_units_enabled() {
-    let folder = tempfile::tempdir().unwrap();
-    let tree = folder.path().join("new/tree");
-    let packager = env!("CARGO_BIN_EXE_bistable-package");
-    let make = || run(Command::new(packager).args(["--program", "/bin/true", "--tree"]).arg(&tree));
-    assert!(make().status.success());
-    for link in ENABLED {
-        let target = fs::read_link(tree.join("etc/systemd/system").join(link)).unwrap();
-        assert!(tree.join(target.strip_prefix("/").unwrap()).is_file(), "{link}");
-    }
-    // The web page is for the owner to enable; its socket alone does no harm.
-    let web = |link: &str| tree.join("etc/systemd/system").join(link).is_symlink();
-    assert!(web("sockets.target.wants/bistable-web.socket"));
-    assert!(!web("multi-user.target.wants/bistable-web.service"));
-    let mode = fs::metadata(tree.join("usr/bin/bistable")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o7777, 0o755);
-    assert!(!make().status.success(), "what is there is not written over");
-}
-
-#[test]
-#[ignore = "needs dpkg-deb and deb-systemd-helper"]
-fn a_package_is_made_the_same_twice_and_enables_its_units() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = package(&folder.path().join("1"));
-    let second = package(&folder.path().join("2"));
-    assert!(fs::read(&first).unwrap() == fs::read(second).unwrap(), "two builds differ");
-
-    let list = ran(Command::new("dpkg-deb").arg("--contents").arg(&first));
-    for line in list.lines() {
-        assert!(line.contains(" root/root "), "{line}");
-        assert!(line.starts_with("drwxr-xr-x") || line.starts_with("-rw"), "{line}");
-    }
-    let root = folder.path().join("root");
-    ran(Command::new("dpkg-deb").arg("--raw-extract").args([&first, &root]));
-    // As `dpkg --root` calls them.
-    let script = |name: &str, arg: &str| {
-        let mut script = Command::new(root.join("DEBIAN").join(name));
-        ran(script.args([arg, ""]).env("DPKG_ROOT", &root).env("DPKG_MAINTSCRIPT_PACKAGE", "bistable"));
-    };
-    script("postinst", "configure");
-    let system = root.join("etc/systemd/system");
-    for link in ENABLED {
-        assert!(system.join(link).is_symlink(), "{link}");
-    }
-    // A unit that was disabled stays disabled over upgrades.
-    fs::remove_file(system.join(ENABLED[3])).unwrap();
-    script("postinst", "configure");
-    assert!(!system.join(ENABLED[3]).is_symlink());
-    script("postrm", "purge");
-    assert!(!system.join(ENABLED[0]).is_symlink());
 }
