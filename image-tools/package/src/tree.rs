@@ -10,7 +10,7 @@ const UNITS: &str = "usr/lib/systemd/system";
 
 /// Files of `boot/files` and where they are installed. What lies directly in it (config.txt.part, cmdline-a.txt, …) is for
 /// boot volumes and goes into [`EXAMPLES`].
-const PLACES: [(&str, &str, u32); 27] = [
+const PLACES: [(&str, &str, u32); 29] = [
     ("systemd/bistable.service", UNITS, 0o644),
     ("systemd/bistable-api.socket", UNITS, 0o644),
     ("systemd/bistable-web.socket", UNITS, 0o644),
@@ -33,6 +33,8 @@ const PLACES: [(&str, &str, u32); 27] = [
     ("systemd/trial-resume.conf", "usr/lib/bistable", 0o644),
     ("systemd/trial-shell.conf", "usr/lib/bistable", 0o644),
     ("systemd/bistable-components-generator", "usr/lib/systemd/system-generators", 0o755),
+    ("systemd/no-layout.conf", "usr/lib/bistable", 0o644),
+    ("systemd/bistable-layout-generator", "usr/lib/systemd/system-generators", 0o755),
     ("systemd/bistable-trial-generator", "usr/lib/systemd/system-generators", 0o755),
     ("systemd/50-bistable.conf", "usr/lib/systemd/system.conf.d", 0o644),
     ("sysctl/50-bistable.conf", "usr/lib/sysctl.d", 0o644),

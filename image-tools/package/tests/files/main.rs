@@ -150,6 +150,55 @@ fn the_generator_says_when_it_could_not() {
     assert_eq!(out.status.code(), Some(2), "{out:?}");
 }
 
+/// What is left out on a system that doesn't run from a card with the layout, and only there.
+#[test]
+fn stock_image_with_the_package_waits_for_no_partition() {
+    let partition = |system: System, device: &str, name: &str| {
+        let name = if name.is_empty() { String::new() } else { format!("PARTNAME={name}\n") };
+        let lines = format!("MAJOR=179\nDEVTYPE=partition\nPARTN=1\n{name}");
+        system.with(&format!("sys/class/block/{device}/uevent"), lines)
+    };
+    let disk = || System::new().with("sys/class/block/mmcblk0/uevent", "MAJOR=179\nDEVTYPE=disk\n");
+    let generated = |system: &System| {
+        let folders = ["normal", "early"].map(|name| system.0.path().join(name));
+        let out =
+            system.run("systemd/bistable-layout-generator", &folders.each_ref().map(|f| f.to_str().unwrap()));
+        assert!(out.status.success() && out.stdout.is_empty() && out.stderr.is_empty(), "{out:?}");
+        folders.iter().any(|folder| folder.exists())
+    };
+    let stock = || {
+        partition(partition(disk(), "mmcblk0p1", ""), "mmcblk0p2", "")
+            .cmdline("root=PARTUUID=4e639091-02 ro\n")
+    };
+    let others = partition(disk(), "sda1", "xbootconfig").cmdline("root=/dev/sda1");
+    let left = [("a stock image", stock()), ("another GPT", others)];
+    for (name, system) in &left {
+        assert!(generated(system), "{name}");
+        let at = |path: &str| fs::read_link(system.0.path().join(path)).unwrap();
+        assert_eq!(at("early/persistent.mount"), Path::new("/dev/null"), "{name}");
+        for unit in ["bistable-resume", "bistable-health"] {
+            let drop_in = at(&format!("normal/{unit}.service.d/50-bistable-layout.conf"));
+            assert_eq!(drop_in, Path::new("/usr/lib/bistable/no-layout.conf"), "{name}");
+        }
+    }
+    for (name, system) in [
+        ("a card", partition(stock(), "mmcblk0p3", "bootconfig")),
+        ("a card in front of a stick", partition(partition(disk(), "mmcblk0p1", "bootconfig"), "sda1", "")),
+        ("a slot of U-Boot", stock().cmdline("ro bistable.slot=A\n")),
+        ("a trial of U-Boot", stock().cmdline("bistable.trial=1 ro")),
+        ("a slot by its label", stock().cmdline(CMDLINE)),
+        ("a slot by its link", stock().cmdline("root=/dev/disk/by-slot/active/system")),
+        ("no partition that is known", disk().cmdline("ro")),
+        ("nothing at all", System::new()),
+    ] {
+        assert!(!generated(&system), "{name}");
+    }
+    let entries = files(&workspace()).unwrap();
+    assert!(entries.iter().any(|e| e.path == "usr/lib/bistable/no-layout.conf"));
+    let without = stock().run("systemd/bistable-layout-generator", &["/no"]);
+    assert_eq!(without.status.code(), Some(2), "{without:?}");
+}
+
 /// A disk with four partitions, as /sys shows it; its root is the fifth number.
 /// A boot waits for generators, so this one starts a program only where there is something to do.
 #[test]
@@ -598,6 +647,7 @@ fn every_service_gives_up_what_it_does_not_need() {
 fn scripts_are_sound() {
     let scripts = [
         "systemd/bistable-components-generator",
+        "systemd/bistable-layout-generator",
         "systemd/bistable-trial-generator",
         "udev/by-slot",
         "udev/stick",
