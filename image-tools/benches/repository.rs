@@ -21,7 +21,7 @@ mod many;
 mod product;
 
 use bistable_format::repository as names;
-use bistable_image::card::{self, CardOptions};
+use bistable_image::card::{self, Agent, CardOptions};
 use bistable_image::repository::channel::ChannelLog;
 use bistable_image::repository::inventory::Inventory;
 use bistable_image::repository::listing::{Wanted, listing};
@@ -92,6 +92,7 @@ impl Bench {
         bench.bundles = (0..=CALLS).map(|minor| bench.bundle(minor)).collect();
         let mut options =
             CardOptions::new(bench.bundles[0].clone(), bench.product.root.clone(), folder.join("card.img"));
+        options.agent = Agent::Optional;
         options.existing = bistable_image::Existing::Replace;
         card::make(&options, &Silent).unwrap();
         bench
@@ -107,6 +108,7 @@ impl Bench {
         let out = path(&format!("{minor}.bundle"));
         let version = Version::new(1, minor, 0);
         let mut options = BuildOptions::new("hub", version, "pi4", path("system"), path("boot"), out);
+        options.agent = Agent::Optional;
         options.existing = bistable_image::Existing::Replace;
         options.keys = vec![self.product.release_key.clone()];
         options.root = Some(self.product.root.clone());

@@ -319,6 +319,7 @@ impl Error {
             }
             Error::Card(
                 CardError::SlotTooSmall { .. }
+                | CardError::NoAgent { .. }
                 | CardError::TooSmall { .. }
                 | CardError::NotAnImage { .. }
                 | CardError::NotAComponent { .. }

@@ -6,7 +6,7 @@ use crate::{
 };
 use bistable_image::{
     Existing, Silent, Threads,
-    card::{self, CardComponent, CardOptions},
+    card::{self, Agent, CardComponent, CardOptions},
 };
 use serde_json::json;
 use std::{fs, os::unix::fs::symlink, sync::Arc};
@@ -17,6 +17,7 @@ fn device_runs_the_component_of_its_card_from_the_first_boot() {
     let root = product().root.clone();
     fs::write(pi.path("image.bundle"), &product().old).unwrap();
     let mut options = CardOptions::new(pi.path("image.bundle"), root.clone(), pi.path("card.img"));
+    options.agent = Agent::Optional;
     let first = bundle(&pi, "1.0.0");
     let component = CardComponent::of_bundle(&first, &root.root, Threads::new(1), &Silent).unwrap();
     options.components = vec![Arc::new(component)];

@@ -4,7 +4,7 @@ use bistable_boot::{Flow, layout::Partition};
 use bistable_format::KeyKind;
 use bistable_image::{
     Silent, build,
-    card::{self, CardOptions, CardPlan, DemoKeys},
+    card::{self, Agent, CardOptions, CardPlan, DemoKeys},
     root::SignedRoot,
 };
 use bistable_kit::product::Keys;
@@ -110,6 +110,7 @@ impl Product {
         let good = bundle("1.1.0", 20);
         let mut o = CardOptions::new(old.clone(), keys.root.clone(), at("card.img"));
         o.demo_keys = DemoKeys::Allow;
+        o.agent = Agent::Optional;
         o.flow = flow;
         let made = card::make(&o, &Silent).unwrap();
         let blocks = blocks(&at("card.img"));

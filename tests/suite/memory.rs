@@ -8,7 +8,7 @@ use crate::{
 use bistable_format::{Chunk, ChunkList, Digest, Encoding, chunklist::Range};
 use bistable_image::{
     Silent,
-    card::{self, CardOptions},
+    card::{self, Agent, CardOptions},
 };
 use std::{fs, path::Path, process::Command};
 
@@ -43,6 +43,7 @@ pub(crate) fn card_of(folder: &Path, old: &[u8], boot: u64, system: u64) {
     let bundle = folder.join("old.bundle");
     fs::write(&bundle, old).unwrap();
     let mut options = CardOptions::new(bundle, product().root.clone(), folder.join("card.img"));
+    options.agent = Agent::Optional;
     (options.boot_slot, options.system_slot) = (Some(boot), Some(system));
     card::make(&options, &Silent).unwrap();
     fs::create_dir(folder.join("card.img.sim")).unwrap();

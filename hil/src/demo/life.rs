@@ -154,7 +154,7 @@ fn card(story: &mut Story<'_>) -> Result<()> {
     story.begin("A card: flash it once, ship the device");
     tell::why("The application is on the card, so that the device runs it from its first boot.");
     story.host(&format!(
-        "card --bundle hub-1.0.0.bundle --component hub-core-2.0.0.bundle --root root.root --allow-demo --out {CARD}"
+        "card --bundle hub-1.0.0.bundle --component hub-core-2.0.0.bundle --root root.root --allow-demo --no-agent --out {CARD}"
     ))?;
     let sim = story.folder.join("card.img.sim");
     let config = sim.join("root/etc/bistable/config.d");

@@ -85,7 +85,7 @@ impl Sim {
         let factory = FACTORY.version;
         let more = flow::card_arguments(flow).join(" ");
         sim.host(&format!(
-            "card --progress none --bundle {PRODUCT}-{factory}.bundle --root root.root --allow-demo --out factory.img {more}"
+            "card --progress none --bundle {PRODUCT}-{factory}.bundle --root root.root --allow-demo --no-agent --out factory.img {more}"
         ))?;
         Ok(sim)
     }

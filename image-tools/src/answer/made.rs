@@ -173,6 +173,8 @@ pub struct CardMade {
     pub release: String,
     /// Components that the device has from the beginning.
     pub components: Vec<CardedComponent>,
+    /// What a person should know, one line each.
+    pub notes: Vec<String>,
     /// Seconds in all.
     pub seconds: f64,
 }
@@ -233,6 +235,7 @@ impl CardMade {
             version: made.release.version.to_string(),
             release: made.digest.to_string(),
             components: components.iter().map(|component| CardedComponent::from(&**component)).collect(),
+            notes: made.notes.clone(),
             seconds: made.time.as_secs_f64(),
         }
     }

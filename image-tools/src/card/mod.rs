@@ -9,6 +9,7 @@ mod image;
 mod plan;
 mod script;
 mod state;
+mod system;
 mod system_root;
 mod table;
 
@@ -19,10 +20,10 @@ use crate::bundle::BundleError;
 use crate::clock::Stopwatch;
 use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
-use crate::progress::Progress;
+use crate::progress::{Keeping, Progress};
 use crate::root;
 use crate::verify::{self, VerifyError};
-use crate::volume::VolumeError;
+use crate::volume::{VolumeError, lacks};
 use bistable_boot::layout::Partition;
 use bistable_boot::{Flow, Image, Record, ReleaseId, Slot};
 use bistable_format::resolve::Reason;
@@ -44,6 +45,16 @@ pub enum DemoKeys {
     Allow,
 }
 
+/// Whether a system without the agent will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Agent {
+    /// No: its device could never update.
+    #[default]
+    Required,
+    /// Yes: the system has it under another name, or is tried without it.
+    Optional,
+}
+
 /// What card to make.
 #[derive(Clone, Debug)]
 pub struct CardOptions {
@@ -53,6 +64,8 @@ pub struct CardOptions {
     pub root: root::SignedRoot,
     /// Whether it may have demo keys.
     pub demo_keys: DemoKeys,
+    /// Whether the system in slot A must have the agent.
+    pub agent: Agent,
     /// The card image. Its block map gets the same name with `.bmap` added.
     pub out: PathBuf,
     /// Bytes of the card; `None` for what is needed.
@@ -80,6 +93,7 @@ impl CardOptions {
             bundle,
             root,
             demo_keys: DemoKeys::Refuse,
+            agent: Agent::Required,
             out,
             size: None,
             boot_slot: None,
@@ -113,6 +127,15 @@ pub enum CardError {
         "the root is not for products; use one with production keys, or --allow-demo for a device on your desk"
     )]
     Demo(#[source] TrustError),
+    /// The system has no agent.
+    #[error(
+        "the system in {bundle} has no bistable: a device with this card could neither update nor commit; install Bistable's package in the          system and build the release again, or give --no-agent if the system has it under another name, or is to be tried without it",
+        bundle = bundle.display()
+    )]
+    NoAgent {
+        /// The bundle.
+        bundle: PathBuf,
+    },
     /// The root isn't one that its own keys signed.
     #[error("the root can't go onto a card")]
     Root(#[source] TrustError),
@@ -274,6 +297,8 @@ pub struct Card {
     pub bmap: PathBuf,
     /// Bytes that the block map says are to be written.
     pub mapped: u64,
+    /// What a person should know, one line each.
+    pub notes: Vec<String>,
     /// Time that it took.
     pub time: Duration,
 }
@@ -284,6 +309,8 @@ pub struct Card {
 /// See [`CardError`].
 pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, CardError> {
     let watch = Stopwatch::start();
+    let keeping = Keeping::new(progress);
+    let progress: &dyn Progress = &keeping;
     if options.demo_keys == DemoKeys::Refuse {
         options.root.root.refuse_demo().map_err(CardError::Demo)?;
     }
@@ -343,7 +370,17 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
             BundleError::Sink { source, .. } => OutputError::io("write", &options.out)(source).into(),
             source => CardError::Bundle(VerifyError::Bundle { path: options.bundle.clone(), source }),
         })?;
-    system_root::check(&card, plan.place(Partition::System(Slot::A)), &roots)?;
+    match system::open(&card, plan.place(Partition::System(Slot::A)))? {
+        Some(system) => {
+            system_root::check(&system, &roots)?;
+            if options.agent == Agent::Required && !lacks::has_agent(&system) {
+                return Err(CardError::NoAgent { bundle: options.bundle.clone() });
+            }
+        }
+        None => {
+            progress.note("the system's file system is not an ext4 that can be read: whether it has bistable and a root is not known");
+        }
+    }
     for (kind, volume) in volumes.iter() {
         card.map(start(kind), volume.bytes);
     }
@@ -356,7 +393,15 @@ pub fn make(options: &CardOptions, progress: &dyn Progress) -> Result<Card, Card
     let mapped = bmap::write(&card, &bmap_file, progress)?;
     card.commit()?;
     bmap_file.commit()?;
-    Ok(Card { release, digest, plan, bmap: bmap_path, mapped, time: watch.elapsed() })
+    Ok(Card {
+        release,
+        digest,
+        plan,
+        bmap: bmap_path,
+        mapped,
+        notes: keeping.into_notes(),
+        time: watch.elapsed(),
+    })
 }
 
 fn slot_a(kind: VolumeKind) -> Partition {

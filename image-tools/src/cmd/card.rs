@@ -3,7 +3,7 @@ use super::Out;
 use super::bind::{self, Wanted, Which};
 use super::place::Place;
 use crate::answer::{Answer, CardMade};
-use crate::card::{self, CardComponent, CardOptions, DemoKeys};
+use crate::card::{self, Agent, CardComponent, CardOptions, DemoKeys};
 use crate::delta::Image;
 use crate::error::Error;
 use crate::output::Existing;
@@ -53,6 +53,9 @@ pub struct Args {
     /// Accept a root with demo keys, for a device on your desk.
     #[arg(long)]
     allow_demo: bool,
+    /// Accept a system without bistable, or with it under another name. A device without it never updates
+    #[arg(long)]
+    no_agent: bool,
     /// Worker threads; as many as there are processors if not given.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -88,6 +91,7 @@ pub(crate) fn run(args: Args, out: Out) -> Result<(), Error> {
     let options = CardOptions {
         root,
         demo_keys: if args.allow_demo { DemoKeys::Allow } else { DemoKeys::Refuse },
+        agent: if args.no_agent { Agent::Optional } else { Agent::Required },
         size: args.size.map(|b| b.0),
         boot_slot: slot(VolumeKind::Boot),
         system_slot: slot(VolumeKind::System),

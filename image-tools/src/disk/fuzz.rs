@@ -34,7 +34,6 @@ pub fn ext4(image: &Path, epoch: u64) -> Result<(Vec<(String, Option<Vec<u8>>)>,
     let view = view::Ext4View::open(image)?;
     let (mut edits, mut notes) = (system::Edits::new(), Vec::new());
     system::decide(&view, epoch, &mut edits, &mut notes)?;
-    notes.extend(super::lacking(&view, &edits)?);
     let bytes = |edit| match edit {
         system::Edit::File(system::Data::Bytes(bytes), _) => Some(bytes),
         _ => None,

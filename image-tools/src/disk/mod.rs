@@ -170,39 +170,9 @@ pub(crate) fn dissect(
     // The number comes from the copy later; here the message can name the image and its partition.
     let said = system::file_at(&view, &edits, Release::FORMATS_PATH, formats::MOST).map_err(&failed)?;
     said.map_or(Ok(0), |text| formats::parse(&text)).map_err(&failed)?;
-    notes.extend(lacking(&view, &edits).map_err(&failed)?);
     debugfs::apply(image, folder.path(), SYSTEM, &view, &edits, epoch)?;
     progress.end(Stage::Edit);
     let dissected =
         Dissected { table: kind, boot_partition: boot.number, system_partition: system.number, notes };
     Ok(Parts { folder, boot: tree, label, system: copy, dissected })
-}
-
-/// What a device that runs this system could not do: take the next update, or end a trial in which it hangs.
-fn lacking(view: &dyn view::View, edits: &system::Edits) -> Result<Option<String>, String> {
-    let mut missing = Vec::new();
-    let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
-    let mut program = false;
-    for folder in folders {
-        program |= system::comes(view, edits, &format!("{folder}/bistable"))?;
-    }
-    if !program {
-        missing.push("the program bistable");
-    }
-    for (path, what) in [
-        ("/usr/lib/systemd/system/bistable-resume.service", "the unit that decides a trial"),
-        ("/usr/lib/systemd/system-generators/bistable-trial-generator", "what ends a trial that hangs"),
-        ("/usr/lib/udev/rules.d/60-bistable.rules", "the links /dev/disk/by-slot"),
-    ] {
-        if !system::comes(view, edits, path)? {
-            missing.push(what);
-        }
-    }
-    Ok((!missing.is_empty()).then(|| {
-        format!(
-            "the system lacks {}: a device that runs it takes no further update by itself; bring Bistable's package \
-             with --overlay DIR (`bistable-package --tree DIR` makes it)",
-            missing.join(", ")
-        )
-    }))
 }

@@ -1,14 +1,14 @@
-//! What a slot's volumes lack to start, and to be updated again. Nothing of it stops a build: a system may do it in another way.
+//! What a slot's volumes lack to start, and to be updated again: one table for every source of a system. Nothing of it stops a build: a
+//! system may do it in another way.
 //!
-//! Only names are looked at, and no symlink is followed: `/sbin/init` may lead to whatever the system has.
+//! Only names are looked at, and the last one is not followed: `/sbin/init` may lead to whatever the system has.
 use super::config_txt;
 use super::fat::BootFile;
-use super::load_ext4::load_ext4;
+use super::load_ext4::{Last, load_ext4, real_path};
 use super::tree::{ROOT, Tree};
+use ext4_view::Ext4;
 use std::fs::File;
 
-/// Folders of programs.
-const PROGRAMS: [&str; 5] = ["usr/bin", "usr/sbin", "bin", "sbin", "usr/local/bin"];
 /// What the kernel starts first: its own list (`init/main.c`), and where distributions keep what it leads to.
 const INIT: [&str; 7] = [
     "sbin/init",
@@ -19,12 +19,49 @@ const INIT: [&str; 7] = [
     "lib/systemd/systemd",
     "bin/sh",
 ];
+/// The agent, in folders of programs.
+const AGENT: [&str; 6] = [
+    "usr/bin/bistable",
+    "usr/sbin/bistable",
+    "bin/bistable",
+    "sbin/bistable",
+    "usr/local/bin/bistable",
+    "usr/local/sbin/bistable",
+];
 /// The service manager.
 const MANAGER: [&str; 2] = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
-/// What decides on a trial at boot.
-const UNIT: &str = "systemd/system/bistable-resume.service";
-/// Folders of units.
-const UNITS: [&str; 3] = ["usr/lib", "lib", "etc"];
+/// What the service manager and udev read of the package: its name, where it may lie, and what is not done without it.
+const PARTS: [(&str, &[&str], &str); 3] = [
+    (
+        "bistable-resume.service",
+        &[
+            "usr/lib/systemd/system/bistable-resume.service",
+            "lib/systemd/system/bistable-resume.service",
+            "etc/systemd/system/bistable-resume.service",
+        ],
+        "no trial of it can be committed, and devices fall back to the old system",
+    ),
+    (
+        "bistable-trial-generator",
+        &[
+            "usr/lib/systemd/system-generators/bistable-trial-generator",
+            "lib/systemd/system-generators/bistable-trial-generator",
+            "etc/systemd/system-generators/bistable-trial-generator",
+        ],
+        "a trial that hangs is not ended",
+    ),
+    (
+        "60-bistable.rules",
+        &[
+            "usr/lib/udev/rules.d/60-bistable.rules",
+            "lib/udev/rules.d/60-bistable.rules",
+            "etc/udev/rules.d/60-bistable.rules",
+        ],
+        "there are no links below /dev/disk/by-slot",
+    ),
+];
+/// What to do.
+const REMEDY: &str = "install Bistable's package in it, or bring its files with --from-img IMAGE --overlay DIR (`bistable-package --tree DIR` makes them)";
 
 /// What a system volume lacks that is still a tree.
 pub(super) fn of_tree(tree: &Tree) -> Vec<String> {
@@ -48,7 +85,17 @@ pub(super) fn of_ext4(image: &File) -> Vec<String> {
         load_ext4(Box::new(image.try_clone().ok()?), bytes).ok()
     };
     let Some(fs) = open() else { return Vec::new() };
-    system(&|path| fs.symlink_metadata(format!("/{path}").as_str()).is_ok())
+    system(&|path| is_in(&fs, path))
+}
+
+/// Whether the agent is in a system, by its name.
+pub(crate) fn has_agent(system: &Ext4) -> bool {
+    AGENT.iter().any(|path| is_in(system, path))
+}
+
+fn is_in(fs: &Ext4, path: &str) -> bool {
+    let real = real_path(fs, &format!("/{path}"), Last::Kept);
+    real.is_ok_and(|real| fs.symlink_metadata(real.as_str()).is_ok())
 }
 
 /// What a boot volume lacks.
@@ -72,17 +119,21 @@ fn system(has: &dyn Fn(&str) -> bool) -> Vec<String> {
     if !any(&INIT) {
         notes.push("the system has no /sbin/init: the kernel will have nothing to start".into());
     }
-    if !PROGRAMS.iter().any(|folder| has(&format!("{folder}/bistable"))) {
-        notes.push(
-            "the system has no bistable: no trial of it can be committed, and devices fall back to the old system; install the package in it"
-                .into(),
-        );
-    } else if any(&MANAGER) && !UNITS.iter().any(|folder| has(&format!("{folder}/{UNIT}"))) {
-        notes.push(
-            "the system has bistable, but not bistable-resume.service: no trial of it can be committed, and devices fall back to the old \
-             system; install the package in it"
-                .into(),
-        );
+    if !any(&AGENT) {
+        notes.push(format!(
+            "the system has no bistable: no trial of it can be committed, and devices fall back to the old system; {REMEDY}"
+        ));
+    } else if any(&MANAGER) {
+        let missing: Vec<_> = PARTS.iter().filter(|(_, places, _)| !any(places)).collect();
+        let names: Vec<&str> = missing.iter().map(|(name, ..)| *name).collect();
+        let without: Vec<&str> = missing.iter().map(|(.., without)| *without).collect();
+        if !missing.is_empty() {
+            notes.push(format!(
+                "the system has bistable, but not {}: {}; {REMEDY}",
+                names.join(", "),
+                without.join(", ")
+            ));
+        }
     }
     notes
 }
@@ -107,13 +158,19 @@ mod tests {
             "usr/bin/bistable",
             "usr/lib/systemd/systemd",
             "usr/lib/systemd/system/bistable-resume.service",
+            "lib/systemd/system-generators/bistable-trial-generator",
+            "etc/udev/rules.d/60-bistable.rules",
         ];
-        let table: [(&[&str], &[&str]); 6] = [
+        let table: [(&[&str], &[&str]); 7] = [
             (&whole, &[]),
             (&["etc/motd"], &["no /sbin/init", "no bistable"]),
             (&whole[..1], &["no bistable"]),
             (&whole[1..2], &["no /sbin/init"]),
-            (&whole[..3], &["not bistable-resume.service"]),
+            (
+                &whole[..3],
+                &["not bistable-resume.service, bistable-trial-generator, 60-bistable.rules: no trial of it"],
+            ),
+            (&whole[..5], &["not 60-bistable.rules: there are no links below /dev/disk/by-slot; install"]),
             // Another service manager has units of its own.
             (&whole[..2], &[]),
         ];

@@ -34,7 +34,7 @@ pub(crate) mod formats;
 #[doc(hidden)]
 pub mod fuzz;
 pub(crate) mod kernels;
-mod lacks;
+pub(crate) mod lacks;
 mod load_ext4;
 mod mke2fs;
 mod options;

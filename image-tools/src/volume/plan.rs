@@ -13,7 +13,8 @@ use super::kernels::LargeFile;
 use super::options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 use super::tree::{ROOT, Tree};
 use super::{
-    dir, ext4, fat, formats, kernels, lacks, mke2fs, plain, raw_text, ready, system_root, tar, uboot,
+    dir, ext4, fat, formats, kernels, lacks, mke2fs, plain, raw_text, ready, system_root, tar,
+    uboot,
 };
 
 /// Most bytes of a `config.txt` that is looked at.
@@ -244,7 +245,10 @@ fn of_image(
     };
     let found = match ext4 {
         Some(file) => formats::of_ext4(path, file)?,
-        None => Err("files in such an image are not read".into()),
+        None => {
+            Err("files in such an image are not read, so nothing is known of what the system lacks either"
+                .into())
+        }
     };
     let durable = found.unwrap_or_else(|why| {
         warnings.push(format!(

@@ -7,8 +7,9 @@ use bistable_boot::{
 use bistable_boot::{bootblock, fat::Fat};
 use bistable_format::TrustError;
 use bistable_format::{Envelope, Release, Role, Root, RootChain, VolumeKind};
+use bistable_image::build::Input;
 use bistable_image::bundle::BundleError;
-use bistable_image::card::{self, Card, CardError, CardOptions};
+use bistable_image::card::{self, Agent, Card, CardError, CardOptions};
 use bistable_image::keys::SecretKey;
 use bistable_image::root::{self, RootOptions, SignedRoot};
 use bistable_image::verify::VerifyError;
@@ -366,4 +367,42 @@ fn a_card_whose_root_the_system_would_refuse_is_not_made() {
     };
     assert!(matches!(why, TrustError::OtherRepository { .. }), "{why:?}");
     assert!(!product.path("refused.img").exists());
+}
+
+/// A device whose system has no agent stays as it was flashed, for good.
+#[test]
+fn card_without_an_agent_has_to_be_asked_for() {
+    let product = Product::new();
+    let agent = product.path("system/usr/bin/bistable");
+    fs::rename(&agent, product.path("system/usr/bin/updater")).unwrap();
+    let bundle = product.bundle();
+    let before = names(product.folder.path());
+    let options = CardOptions::new(bundle.clone(), product.root.clone(), product.path("card.img"));
+    let refused = card::make(&options, &Silent).unwrap_err();
+    assert!(matches!(&refused, CardError::NoAgent { bundle: named } if *named == bundle), "{refused:?}");
+    assert_eq!(names(product.folder.path()), before, "nothing is left");
+    let card = card::make(&CardOptions { agent: Agent::Optional, ..options.clone() }, &Silent).unwrap();
+    assert!(!card.notes.iter().any(|note| note.contains("bistable")), "{:?}", card.notes);
+
+    // In another folder of programs.
+    fs::remove_file(product.path("system/usr/bin/updater")).unwrap();
+    fs::create_dir_all(product.path("system/usr/local/sbin")).unwrap();
+    fs::write(product.path("system/usr/local/sbin/bistable"), "the agent").unwrap();
+    let options = CardOptions { existing: Existing::Replace, ..options };
+    let built = product.options("other.bundle");
+    build(&built, &Silent).unwrap();
+    card::make(&CardOptions { bundle: built.out, ..options.clone() }, &Silent).unwrap();
+
+    // Nothing is known of a file system that isn't read.
+    let squashfs = product.path("system.squashfs");
+    let mut image = vec![0; 8192];
+    image[..4].copy_from_slice(b"hsqs");
+    image[40..48].copy_from_slice(&8192_u64.to_le_bytes());
+    fs::write(&squashfs, image).unwrap();
+    let mut built = product.options("packed.bundle");
+    built.input = Input::Volumes { system: squashfs, boot: product.path("boot") };
+    let notes = build(&built, &Silent).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("nothing is known of what the system lacks")), "{notes:?}");
+    let card = card::make(&CardOptions { bundle: built.out, ..options }, &Silent).unwrap();
+    assert!(card.notes.iter().any(|note| note.contains("whether it has bistable")), "{:?}", card.notes);
 }

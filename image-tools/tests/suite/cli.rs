@@ -130,6 +130,8 @@ fn a_whole_life() {
     let (_, stderr) = ends(&product, &card, 5);
     assert!(stderr.contains("--allow-demo"), "{stderr}");
     let made = json(&product, &[&card[..], &["--allow-demo", "--size", "1G"]].concat());
+    let notes = made["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|note| note.as_str().unwrap().starts_with("each boot slot gets ")), "{notes:?}");
     assert_eq!((&made["bytes"], made["partitions"].as_array().unwrap().len()), (&(1u64 << 30).into(), 7));
     let small = [&card[..], &["--allow-demo", "--force", "--size", "64M"]].concat();
     let (_, stderr) = ends(&product, &small, 6);

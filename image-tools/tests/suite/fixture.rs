@@ -39,6 +39,7 @@ impl Product {
         fs::create_dir_all(system.join("etc")).unwrap();
         fs::create_dir_all(boot.join("overlays")).unwrap();
         fs::write(system.join("usr/bin/app"), noise(1, 400_000)).unwrap();
+        fs::write(system.join("usr/bin/bistable"), "the agent").unwrap();
         fs::write(system.join("usr/bin/zeros"), vec![0; 1_500_000]).unwrap();
         fs::write(system.join("etc/os-release"), "ID=test\n".repeat(2000)).unwrap();
         symlink("app", system.join("usr/bin/link")).unwrap();

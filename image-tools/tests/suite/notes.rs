@@ -18,6 +18,7 @@ fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
     let product = Product::new();
     product.write_keys();
     fs::remove_file(product.path("boot/kernel8.img")).unwrap();
+    fs::remove_file(product.path("system/usr/bin/bistable")).unwrap();
     let bare = build(&product, &["--board", "raspberrypi4", "--root-owner", "--json"]);
     let said = notes(&bare);
     for note in [
@@ -40,6 +41,8 @@ fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
         "usr/bin/bistable",
         "usr/lib/systemd/systemd",
         "usr/lib/systemd/system/bistable-resume.service",
+        "usr/lib/systemd/system-generators/bistable-trial-generator",
+        "usr/lib/udev/rules.d/60-bistable.rules",
     ] {
         let path = product.path("system").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -32,7 +32,7 @@ bundle() { # NAME VERSION SYSTEM BOOT [OPTION...]
 }
 
 card() { # NAME: a card that holds the release
-    [ -f "$1.card" ] || bistable-image card --progress quiet --bundle "$1.bundle" --out "$1.card" >/dev/null
+    [ -f "$1.card" ] || bistable-image card --progress quiet --no-agent --bundle "$1.bundle" --out "$1.card" >/dev/null
 }
 
 raw() { # NAME: the raw system volume, from a card that holds the release

@@ -184,7 +184,8 @@ pub(super) fn card(desk: &Workdir) -> Result<()> {
         sizes.push_str(&format!(" --slot-size {}={}M", image.name, slot >> 20));
     }
     let bundle = Version::Old.bundle();
-    let line = format!("card --bundle {bundle} --root root.root --allow-demo --out {PRISTINE}{sizes}");
+    let line =
+        format!("card --bundle {bundle} --root root.root --allow-demo --no-agent --out {PRISTINE}{sizes}");
     host(&line).run(&desk.folder, 0)?;
     let config = desk.path("card.img.sim/root/etc/bistable/config.d");
     fs::create_dir_all(&config).with_context(|| config.display().to_string())?;

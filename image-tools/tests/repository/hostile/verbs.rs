@@ -71,6 +71,7 @@ const BUILD: &[&str] = &[
 
 /// A card whose device has a component of the repository.
 const CARD: &[&str] = &[
+    "--no-agent",
     "--component",
     "core=2.0.0",
     "--bundle",

@@ -12,7 +12,7 @@ use bistable_boot::{Flow, Formats, SECTOR, Slot, fat::Fat, layout::Partition};
 use bistable_format::{KeyKind, Root};
 use bistable_image::{
     Silent,
-    card::{self, CardOptions},
+    card::{self, Agent, CardOptions},
     keys::SecretKey,
     root::SignedRoot,
 };
@@ -165,7 +165,8 @@ pub(super) fn factory(
     let bundle = folder.join(format!("{}.bundle", release.version));
     let out = folder.join(format!("{}.img", release.version));
     fs::File::create(&bundle)?.write_all(&release.bundle)?;
-    let options = CardOptions { flow, ..CardOptions::new(bundle, root.clone(), out.clone()) };
+    let options =
+        CardOptions { flow, agent: Agent::Optional, ..CardOptions::new(bundle, root.clone(), out.clone()) };
     let made = card::make(&options, &Silent)?;
     let places = Partition::ALL.map(|p| (made.plan.place(p).start, made.plan.place(p).bytes));
     let mut image = Image::default();
