@@ -30,6 +30,7 @@ mod dir;
 mod error;
 mod ext4;
 pub(crate) mod fat;
+mod firmware;
 pub(crate) mod formats;
 #[doc(hidden)]
 pub mod fuzz;

@@ -13,7 +13,7 @@ use super::kernels::LargeFile;
 use super::options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 use super::tree::{ROOT, Tree};
 use super::{
-    dir, ext4, fat, formats, kernels, lacks, mke2fs, plain, raw_text, ready, system_root, tar,
+    dir, ext4, fat, firmware, formats, kernels, lacks, mke2fs, plain, raw_text, ready, system_root, tar,
     uboot,
 };
 
@@ -326,6 +326,7 @@ pub(crate) fn plan_boot(
     let config = fat::find(&files, "config.txt").filter(|file| file.size <= CONFIG);
     let config = config.map(|file| fat::read(&tree, file.node)).transpose()?.unwrap_or_default();
     warnings.extend(lacks::of_boot(&files, &raw_text::decode(&config)));
+    warnings.extend(firmware::notes(&tree, &files)?);
     let file = fat::make(source, &tree, options, &mut warnings)?;
     Ok(VolumePlan { kind, image: temporary(file, source)?, warnings, durable: formats::FIRST, large })
 }

@@ -56,6 +56,20 @@ fn an_image_that_could_not_start_or_be_judged_is_no_error_and_no_secret() {
     let whole = ["--root-owner", "--health", "health.toml"];
     assert_eq!(notes(&build(&product, &whole)), [""; 0]);
 
+    // Firmware that a newer EEPROM can't start from this card.
+    for (name, date, is_old) in [
+        ("start4.elf", "Nov 26 2024", true),
+        ("start4.elf", "Jan 16 2025", false),
+        ("start.elf", "Nov 26 2024", false),
+    ] {
+        let path = product.path("boot").join(name);
+        fs::write(&path, format!("\x7fELF\0VC_BUILD_ID_TIME: 12:52:28\0VC_BUILD_ID_TIME: {date}\0")).unwrap();
+        let said = notes(&build(&product, &whole));
+        fs::remove_file(path).unwrap();
+        let found = said.iter().any(|note| note.starts_with("boot: start4.elf was built on 2024-11-26: "));
+        assert_eq!((found, said.len()), (is_old, usize::from(is_old)), "{name} of {date}: {said:?}");
+    }
+
     // The same of an image that is made already.
     let tools = build(&product, &[&whole[..], &["--mke2fs"]].concat());
     if tools.status.success() {
