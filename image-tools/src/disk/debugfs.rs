@@ -9,10 +9,12 @@ use super::system::{Data, Edit, Edits};
 use super::tools::{run, said};
 use super::view::{Attributes, Entry, Ext4View, View};
 use crate::output::OutputError;
+use crate::volume::{VolumeId, has_file_types};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
+use std::process::Output;
 
 const SCRIPT: &str = "script";
 
@@ -20,22 +22,67 @@ const SCRIPT: &str = "script";
 pub(super) fn recover(folder: &Path, image: &str, epoch: u64) -> Result<bool, DiskError> {
     /// `INCOMPAT_RECOVER` in the superblock's incompatible features.
     const NEEDED: u32 = 4;
-    let mut head = [0; 2048];
-    let path = folder.join(image);
-    File::open(&path).and_then(|mut f| f.read_exact(&mut head)).map_err(DiskError::read("read", path))?;
+    let superblock = superblock(folder, image)?;
     let features =
-        head.get(1024 + 96..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
+        superblock.get(96..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
     if features & NEEDED == 0 {
         return Ok(false);
     }
+    repair(folder, image, epoch).map(|()| true)
+}
+
+/// Have its folders say what their entries are, as those of every file system but that of `genext2fs` do.
+pub(super) fn add_file_types(folder: &Path, image: &str, epoch: u64) -> Result<bool, DiskError> {
+    /// The file system's id, in the superblock.
+    const ID: std::ops::Range<usize> = 104..120;
+    let superblock = superblock(folder, image)?;
+    if has_file_types(&superblock) {
+        return Ok(false);
+    }
+    // A check comes before the change: what e2fsck would repair afterwards is then nothing but the types.
+    let output = run("e2fsck", folder, epoch, &["-fn", image])?;
+    if output.status.code() != Some(0) {
+        return Err(unsound(&output));
+    }
+    // e2fsck would give it a random id.
+    let id = VolumeId::from_name("genext2fs").to_string();
+    let has_none = superblock.get(ID).is_some_and(|id| id.iter().all(|byte| *byte == 0));
+    let with_id: &[&str] = if has_none { &["-U", &id] } else { &[] };
+    let output = run("tune2fs", folder, epoch, &[with_id, &["-O", "filetype", image]].concat())?;
+    if !output.status.success() {
+        return Err(DiskError::Tool { program: "tune2fs", why: said(&output) });
+    }
+    repair(folder, image, epoch).map(|()| true)
+}
+
+fn superblock(folder: &Path, image: &str) -> Result<[u8; 1024], DiskError> {
+    let path = folder.join(image);
+    let mut superblock = [0; 1024];
+    File::open(&path)
+        .and_then(|file| file.read_exact_at(&mut superblock, 1024))
+        .map_err(DiskError::read("read", path))?;
+    Ok(superblock)
+}
+
+fn repair(folder: &Path, image: &str, epoch: u64) -> Result<(), DiskError> {
     let output = run("e2fsck", folder, epoch, &["-fy", image])?;
     // 1: errors were corrected, which is what it was asked to do.
     match output.status.code() {
-        Some(0 | 1) => Ok(true),
+        Some(0 | 1) => Ok(()),
         _ => Err(DiskError::Tool {
             program: "e2fsck",
             why: format!("can't repair the system partition:\n{}", said(&output)),
         }),
+    }
+}
+
+fn unsound(output: &Output) -> DiskError {
+    DiskError::Tool {
+        program: "e2fsck",
+        why: format!(
+            "the system partition is not sound, maybe it wasn't before; try e2fsck -fn on it\n{}",
+            said(output)
+        ),
     }
 }
 
@@ -87,13 +134,7 @@ pub(super) fn apply(
     let output = run("e2fsck", folder, epoch, &["-fn", image])?;
     match output.status.code() {
         Some(0) => Ok(()),
-        _ => Err(DiskError::Tool {
-            program: "e2fsck",
-            why: format!(
-                "the system partition is not sound, maybe it wasn't before; try e2fsck -fn on it\n{}",
-                said(&output)
-            ),
-        }),
+        _ => Err(unsound(&output)),
     }
 }
 

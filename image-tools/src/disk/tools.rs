@@ -43,8 +43,9 @@ pub(super) fn run(
 pub(super) fn said(output: &Output) -> String {
     const MOST: usize = 20;
     let text = [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat();
-    let banner =
-        |line: &&str| ["debugfs 1.", "e2fsck 1.", "resize2fs 1."].iter().any(|b| line.starts_with(b));
+    let banner = |line: &&str| {
+        ["debugfs 1.", "e2fsck 1.", "resize2fs 1.", "tune2fs 1."].iter().any(|b| line.starts_with(b))
+    };
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty() && !banner(l)).collect();
     let shown = lines.get(..lines.len().min(MOST)).unwrap_or_default().join("\n");
     if lines.len() > MOST { shown + "\n…" } else { shown }

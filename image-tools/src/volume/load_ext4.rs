@@ -1,5 +1,6 @@
 //! Opening a foreign ext4 file system for reading.
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Path};
+use std::error::Error;
 use std::io;
 
 /// Where the superblock lies, and its fields (Documentation/filesystems/ext4).
@@ -13,6 +14,11 @@ const INODE_BYTES: usize = 0x58;
 const INCOMPATIBLE: usize = 0x60;
 /// `INCOMPAT_FILETYPE`: folders say what their entries are.
 const FILE_TYPE: u32 = 2;
+/// The second byte of the features that don't matter to who only reads, and `RO_COMPAT_METADATA_CSUM` in it.
+const CHECKSUMS_AT: usize = 0x65;
+const CHECKSUMS: u8 = 4;
+/// Inodes of this size and more have room for both halves of their checksum.
+const INODE_BYTES_CHECKED: u32 = 256;
 const BLOCKS_HIGH: usize = 0x150;
 /// The most that ext4 knows: blocks of 64 KiB.
 const LOG_BLOCK_SIZE_MAX: u32 = 6;
@@ -33,13 +39,39 @@ pub(crate) fn load_ext4(mut from: Box<dyn Ext4Read>, bytes: u64) -> Result<Ext4,
     if let Err(why) = check(&superblock, bytes) {
         return Err(Ext4Error::Io(Box::new(io::Error::new(io::ErrorKind::InvalidData, why))));
     }
-    Ext4::load(from)
+    match field(&superblock, INODE_BYTES) & 0xffff {
+        small if small < INODE_BYTES_CHECKED => Ext4::load(Box::new(WithoutChecksums(from))),
+        _ => Ext4::load(from),
+    }
+}
+
+/// A volume whose superblock says that there are no checksums of metadata. In inodes of 128 bytes, as e2fsprogs made them for small file systems
+/// before 1.46.4, there is room for half of a checksum, and the reader wants both: it would call them damaged.
+struct WithoutChecksums(Box<dyn Ext4Read>);
+
+impl Ext4Read for WithoutChecksums {
+    fn read(&mut self, start: u64, to: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.read(start, to)?;
+        let features = (SUPERBLOCK + CHECKSUMS_AT as u64).checked_sub(start);
+        if let Some(byte) = features.and_then(|at| to.get_mut(usize::try_from(at).ok()?)) {
+            *byte &= !CHECKSUMS;
+        }
+        Ok(())
+    }
+}
+
+fn field(superblock: &[u8; 1024], at: usize) -> u32 {
+    superblock.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b))
+}
+
+/// Whether the folders of a file system say what their entries are. Without it, it is one that `genext2fs` made.
+pub(crate) fn has_file_types(superblock: &[u8; 1024]) -> bool {
+    // The first revision has no features, whatever stands there.
+    field(superblock, REVISION) != 0 && field(superblock, INCOMPATIBLE) & FILE_TYPE != 0
 }
 
 fn check(superblock: &[u8; 1024], bytes: u64) -> Result<(), String> {
-    let field = |at: usize| {
-        superblock.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b))
-    };
+    let field = |at: usize| field(superblock, at);
     let log = field(LOG_BLOCK_SIZE);
     if log > LOG_BLOCK_SIZE_MAX {
         return Err("its superblock claims blocks of more than 64 KiB".into());
@@ -52,17 +84,10 @@ fn check(superblock: &[u8; 1024], bytes: u64) -> Result<(), String> {
             "its superblock claims {blocks} blocks of {block_bytes} bytes, but the volume has {bytes} bytes"
         ));
     }
-    // Sound, and the reader takes neither: it would call the one damaged.
-    const OTHERS: &str = "make it with mke2fs and inodes of 256 bytes (in genimage `use-mke2fs = true`), or give the root file system as a \
-                          folder or a tar by --system, with --boot";
-    let inode_bytes = if field(REVISION) == 0 { 128 } else { field(INODE_BYTES) & 0xffff };
-    if inode_bytes < 256 {
-        return Err(format!("it has inodes of {inode_bytes} bytes, which can't be read here: {OTHERS}"));
-    }
-    if field(INCOMPATIBLE) & FILE_TYPE == 0 {
-        return Err(format!(
-            "it lacks the feature `filetype` (genext2fs makes such), which can't be read here: {OTHERS}"
-        ));
+    if !has_file_types(superblock) {
+        return Err("it lacks the feature `filetype` (genext2fs makes such), which can't be read here: make it with mke2fs (in genimage \
+                    `use-mke2fs = true`), or `tune2fs -O filetype` and `e2fsck -fy` add it"
+            .into());
     }
     let in_group = field(BLOCKS_PER_GROUP);
     if (1..BLOCKS_PER_GROUP_MIN).contains(&in_group) {
@@ -159,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_superblock_that_claims_more_than_there_is_is_refused_before_memory_is_taken() {
-        let cases: [(&[(usize, u32)], &str); 10] = [
+        let cases: [(&[(usize, u32)], &str); 9] = [
             (&[(0x18, 7)], "blocks of more than 64 KiB"),
             (&[(0x18, 30)], "blocks of more than 64 KiB"),
             (&[(0x18, u32::MAX)], "blocks of more than 64 KiB"),
@@ -167,9 +192,8 @@ mod tests {
             (&[(0x04, u32::MAX)], "claims 4294967295 blocks"),
             (&[(0x150, u32::MAX)], "claims 18446744069414585344 blocks"),
             (&[(0x20, 1)], "claims groups of 1 blocks"),
-            // As mke2fs made small ones before 1.46.4, ext2's first revision, and genext2fs.
-            (&[(0x58, 128)], "inodes of 128 bytes, which can't be read here"),
-            (&[(0x4c, 0)], "inodes of 128 bytes, which can't be read here"),
+            // ext2's first revision, and genext2fs.
+            (&[(0x4c, 0)], "lacks the feature `filetype`"),
             (&[(0x60, 0)], "lacks the feature `filetype`"),
         ];
         for (fields, text) in cases {

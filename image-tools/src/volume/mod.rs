@@ -52,7 +52,7 @@ pub(crate) use content::Reader;
 pub use detect::InputKind;
 pub(crate) use dir::read as read_dir;
 pub use error::{EntryProblem, VolumeError};
-pub(crate) use load_ext4::{Last, load_ext4, read_link, real_path};
+pub(crate) use load_ext4::{Last, has_file_types, load_ext4, read_link, real_path};
 pub use options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
 pub use plan::{VolumePlan, open_boot, open_system};
 pub(crate) use plan::{open_tree, plan_boot};

@@ -513,3 +513,56 @@ fn tools_a_journal_is_replayed() {
     build(&second, &Silent).unwrap();
     assert!(fs::read(&first.out).unwrap() == fs::read(&second.out).unwrap());
 }
+
+/// As e2fsprogs made small file systems before 1.46.4, and as genimage makes its own; each with and without checksums.
+#[test]
+#[ignore = "needs sfdisk, mkfs.vfat, mtools and e2fsprogs"]
+fn tools_small_inodes_and_folders_without_types_are_taken() {
+    for (features, typed) in [
+        ("^resize_inode", true),
+        ("^metadata_csum", true),
+        ("^filetype", false),
+        ("^filetype,^resize_inode,^ext_attr,^64bit,^metadata_csum,^flex_bg,uninit_bg", false),
+    ] {
+        let product = Product::new();
+        let fat = fat(&product, 40 * MIB);
+        let ext4 = ext4(&product, 32 * MIB, &["-I", "128", "-O", features]);
+        let (_, first, built) = taken(&product, &fat, &ext4, typed);
+        edited(&product, &built, &first.out);
+    }
+}
+
+/// The first revision of ext2, and one that is damaged: adding types repairs nothing else.
+#[test]
+#[ignore = "needs sfdisk, mkfs.vfat, mtools, e2fsprogs and genext2fs"]
+fn tools_what_genext2fs_makes_is_taken_if_it_is_sound() {
+    let product = Product::new();
+    let (fat, ext4) = (fat(&product, 40 * MIB), product.path("gen.img"));
+    let root = root(&product);
+    tool("genext2fs", &["-q", "-B", "4096", "-b", "8192", "-N", "2048", "-d", text(&root), text(&ext4)], "");
+    let (image, first, _) = taken(&product, &fat, &ext4, false);
+    let (_, system) = volumes(&product, &first.out);
+    let fstab = in_ext4(&system, "cat /etc/fstab");
+    assert!(fstab.contains("/dev/disk/by-slot/active/system / ext4 "), "{fstab}");
+    // The link count of the root folder's inode.
+    tool("debugfs", &["-w", "-R", "sif <2> links_count 77", text(&ext4)], "");
+    let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.write_all_at(&fs::read(&ext4).unwrap(), 48 * MIB).unwrap();
+    let refused = build(&options(&product, &image, "damaged.bundle"), &Silent).unwrap_err();
+    assert!(refused.to_string().contains("not sound"), "{refused}");
+}
+
+/// A disk of these becomes a release, twice the same; `typed`: its folders say what their entries are.
+#[track_caller]
+fn taken(product: &Product, fat: &Path, ext4: &Path, typed: bool) -> (PathBuf, BuildOptions, Built) {
+    let script = "label: dos\nlabel-id: 0x4e639091\nstart=8192, size=81920, type=c\nstart=98304, size=65536, type=83\n";
+    let image = disk(product, script, &[(4, fat), (48, ext4)], 80);
+    let first = options(product, &image, "1.bundle");
+    let built = build(&first, &Silent).unwrap();
+    let added = built.notes.iter().filter(|note| note.contains("`filetype` was added")).count();
+    assert_eq!(added, usize::from(!typed), "{:?}", built.notes);
+    let second = BuildOptions { out: product.path("2.bundle"), ..first.clone() };
+    build(&second, &Silent).unwrap();
+    assert!(fs::read(&first.out).unwrap() == fs::read(&second.out).unwrap());
+    (image, first, built)
+}
