@@ -14,17 +14,21 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::sys::statvfs::statvfs;
-use std::fs::{self, DirEntry, File, FileType};
-use std::io::{self, ErrorKind, Read};
+use std::fs::{self, DirEntry, File, FileType, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a repository has in its folder: other entries there don't belong to it, and are never opened.
 const FOLDERS: [&str; 9] =
     ["attestations", "audit", "blobs", "channels", "deltas", "holds", "prune", "roots", "versions"];
 /// The files directly in the folder that are read.
 const FILES: [&str; 5] = ["index.json", "mirror", "oci-layout", "partial-copy", "single-writer"];
+
+/// How many files this process has begun to create by a rename.
+static STAGED: AtomicU32 = AtomicU32::new(0);
 
 /// A repository's folder. Writing is left to `object_store`, which links or renames whole files to their names.
 #[derive(Debug)]
@@ -113,6 +117,31 @@ impl Directory {
     /// Refuse a path whose folders lead elsewhere. Folders that aren't there are made by whoever writes.
     fn check_parents(&self, action: &'static str, path: &str) -> Result<(), StoreError> {
         self.open_folders(action, path, path.rfind('/').unwrap_or(0)).map(|_| ())
+    }
+
+    /// Create a file where there are no hard links, as on the FAT of a stick: by a rename that replaces nothing.
+    fn create_by_rename(&self, path: &str, bytes: &[u8]) -> io::Result<Created> {
+        let path = self.folder.join(path);
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(ErrorKind::InvalidInput.into());
+        };
+        fs::create_dir_all(folder)?;
+        // The number makes it a leftover if this is killed, as those of `object_store`.
+        let number = STAGED.fetch_add(1, Ordering::Relaxed);
+        let mut staged = name.to_owned();
+        staged.push(format!("#{}{number:06}", std::process::id()));
+        let mut file = tempfile::Builder::new()
+            .prefix(&staged)
+            .rand_bytes(0)
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(&path) {
+            Ok(_) => File::open(folder)?.sync_all().map(|()| Created::Created),
+            Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Ok(Created::Exists),
+            Err(e) => Err(e.error),
+        }
     }
 
     /// The entries of a folder with names that a repository's files can have, and their types. Links and special files are refused.
@@ -246,7 +275,22 @@ impl Backend for Directory {
 
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, StoreError> {
         self.check_parents("create", path)?;
-        self.objects.create(path, bytes)
+        match self.objects.create(path, bytes) {
+            // What can't do that either is refused in the words for the first try.
+            Err(no_links @ StoreError::NoLinks { .. }) => {
+                self.create_by_rename(path, bytes).map_err(|_| no_links)
+            }
+            done => done,
+        }
+    }
+
+    fn check_create(&self) -> Result<(), StoreError> {
+        const FOLDER: &str = "probe";
+        let path = format!("{FOLDER}/create-{}", std::process::id());
+        let (Created::Created | Created::Exists) = self.create(&path, b"")?;
+        self.objects.delete(&path)?;
+        let _ = fs::remove_dir(self.folder.join(FOLDER));
+        Ok(())
     }
 
     fn put(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {

@@ -153,9 +153,10 @@ pub enum StoreError {
         /// What the system said.
         source: Cause,
     },
-    /// A file system without hard links.
+    /// A file system that can't give a file a name without replacing what has it.
     #[error(
-        "{place} can't be created: that file system has no hard links, which commits need; use ext4, XFS, Btrfs, APFS or a bucket"
+        "{place} can't be created: that file system has neither hard links nor a rename that replaces nothing, and commits need one of \
+         them; use ext4, XFS, Btrfs, APFS, a FAT that Linux itself mounts (not FUSE), or a bucket"
     )]
     NoLinks {
         /// The file.

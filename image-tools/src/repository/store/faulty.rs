@@ -143,6 +143,10 @@ impl<B: Backend> Backend for Faulty<B> {
         }
     }
 
+    fn check_create(&self) -> Result<(), StoreError> {
+        self.inner.check_create()
+    }
+
     fn put(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.before(Operation::Put, path)?;
         self.inner.put(path, bytes)

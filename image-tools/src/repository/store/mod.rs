@@ -135,6 +135,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// nothing about whether it was made.
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, StoreError>;
 
+    /// Whether files can be made that way at all. Buckets are asked by [`probe`](super::probe), in a race.
+    fn check_create(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Write a file whole, over what was there. Readers see the old or the new.
     fn put(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError>;
 
@@ -237,6 +242,14 @@ impl Store {
     pub fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, StoreError> {
         check_path(path)?;
         self.backend.create(path, bytes)
+    }
+
+    /// Find out whether files can be made that way at all, before much work is done for it. Leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`StoreError::NoLinks`] of a directory where they can't, and whatever else keeps one from being made.
+    pub fn check_create(&self) -> Result<(), StoreError> {
+        self.backend.check_create()
     }
 
     /// Make a file that isn't there, and find out whose it is: an answer can get lost, and a request that is sent again then

@@ -53,7 +53,8 @@ pub(super) fn open(place: &str, missing: Missing) -> Result<Arc<dyn Backend>, St
     Ok(Arc::new(Objects::new(place.trim_end_matches('/').into(), prefix.into(), store)?))
 }
 
-fn directory(path: &Path, missing: Missing) -> Result<Directory, StoreError> {
+/// A directory that is there, or is made.
+pub(super) fn directory(path: &Path, missing: Missing) -> Result<Directory, StoreError> {
     let place = path.display().to_string();
     if path.as_os_str().is_empty() {
         return Err(StoreError::Place { place });

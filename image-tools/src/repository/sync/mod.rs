@@ -190,6 +190,8 @@ pub fn sync(
     {
         return Err(RootsError::Other { place: to.place().into() }.into());
     }
+    // Before hours of copying, not after them.
+    to.check_create()?;
     let source = Kind::of(from)?;
     let mut work = Work { from, to, copied: Copied::default(), progress };
     for odd in from.foreign()? {

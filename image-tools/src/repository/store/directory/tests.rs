@@ -113,3 +113,31 @@ fn impossible_names_are_left_out_and_reported() {
     assert_eq!(foreign.len(), 10, "{foreign:?}");
     assert!(foreign.iter().all(|f| f.oddity == Oddity::Name), "{foreign:?}");
 }
+
+/// As on a FAT. Its own name and what a killed program leaves are those of other writes, too.
+#[test]
+fn a_rename_creates_a_file_once_as_a_hard_link_does() {
+    let (_outer, folder, store) = folders();
+    let directory = crate::repository::store::place::directory(&folder, Missing::Refuse).unwrap();
+    let create = |path: &str, bytes: &[u8]| directory.create_by_rename(path, bytes).unwrap();
+    assert_eq!(create("channels/new/1.channel", b"first"), Created::Created);
+    assert_eq!(create("channels/new/1.channel", b"second"), Created::Exists);
+    assert_eq!(store.get("channels/new/1.channel", 9).unwrap().unwrap(), b"first");
+    let made: Vec<Created> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..8).map(|n| scope.spawn(move || create("roots/1.root", &[n]))).collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+    });
+    assert_eq!(made.iter().filter(|made| **made == Created::Created).count(), 1, "{made:?}");
+    assert_eq!(store.leftovers().unwrap(), []);
+    fs::write(folder.join("roots/2.root#1000001"), "half").unwrap();
+    assert_eq!(store.leftovers().unwrap().len(), 1);
+}
+
+#[test]
+fn asking_whether_files_can_be_created_leaves_nothing() {
+    let (_outer, folder, store) = folders();
+    store.check_create().unwrap();
+    assert!(!folder.join("probe").exists());
+    fs::write(folder.join("probe"), "in the way").unwrap();
+    store.check_create().unwrap_err();
+}
