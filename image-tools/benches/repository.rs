@@ -108,7 +108,6 @@ impl Bench {
         let out = path(&format!("{minor}.bundle"));
         let version = Version::new(1, minor, 0);
         let mut options = BuildOptions::new("hub", version, "pi4", path("system"), path("boot"), out);
-        options.agent = Agent::Optional;
         options.existing = bistable_image::Existing::Replace;
         options.keys = vec![self.product.release_key.clone()];
         options.root = Some(self.product.root.clone());

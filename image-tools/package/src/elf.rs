@@ -5,6 +5,9 @@ use super::Arch;
 const CLASS: usize = 4;
 const DATA: usize = 5;
 const LITTLE_ENDIAN: u8 = 1;
+/// `e_type`, and `ET_DYN` in it.
+const TYPE: usize = 16;
+const DYNAMIC: u8 = 3;
 /// `e_machine`.
 const MACHINE: usize = 18;
 
@@ -44,6 +47,11 @@ pub(super) fn check(program: &[u8], wanted: Arch) -> Result<(), ElfError> {
         None => format!("machine {} (ELF)", found.2),
     };
     Err(ElfError::Machine { found, wanted })
+}
+
+/// Whether a program can lie anywhere in memory.
+pub(super) fn is_position_independent(program: &[u8]) -> bool {
+    program.get(TYPE) == Some(&DYNAMIC)
 }
 
 /// Class and machine (elf.h).

@@ -1,5 +1,5 @@
 //! What a package installs.
-use super::{About, Package, docs, entry::Entry};
+use super::{About, Package, docs, elf, entry::Entry};
 use anyhow::{Context, Result};
 use bistable_boot::Formats;
 use bistable_format::Release;
@@ -114,8 +114,13 @@ pub fn installed(workspace: &Path, about: &About, program: Vec<u8>) -> Result<Ve
         Package::Device => of_device(workspace)?,
         Package::Host => Vec::new(),
     };
+    let tag = if elf::is_position_independent(&program) {
+        "shared-library-lacks-prerequisites"
+    } else {
+        "statically-linked-binary"
+    };
+    entries.push(Entry::file(format!("usr/share/lintian/overrides/{name}"), lintian(name, tag)));
     entries.push(Entry::program(format!("usr/bin/{name}"), program));
-    entries.push(Entry::file(format!("usr/share/lintian/overrides/{name}"), lintian(name)));
     entries.extend(docs::entries(about.package, &time.strftime("%Y-%m-%d").to_string())?);
     let changes = workspace.join("CHANGELOG.md");
     let changes = fs::read(&changes).with_context(|| format!("reading {}", changes.display()))?;
@@ -135,12 +140,12 @@ pub fn installed(workspace: &Path, about: &About, program: Vec<u8>) -> Result<Ve
     Ok(entries)
 }
 
-/// The one thing that lintian has to put up with.
-fn lintian(name: &str) -> String {
+/// The one thing that lintian has to put up with. It calls a static program by one name, and one that can lie anywhere in memory by another.
+fn lintian(name: &str, tag: &str) -> String {
     format!(
         "# The program is static, so that one package runs on any Debian, Ubuntu and Raspberry Pi OS of its machine, and in an\n\
-         # image of any age: it needs no library, which looks like a shared library that names none.\n\
-         {name}: shared-library-lacks-prerequisites [usr/bin/{name}]\n"
+         # image of any age.\n\
+         {name}: {tag} [usr/bin/{name}]\n"
     )
 }
 
