@@ -76,8 +76,8 @@ pub enum Verb {
     List(cmd::list::Args),
     /// Find releases in all channels
     Search(Box<cmd::search::Args>),
-    /// Show all of one release
-    Show(cmd::search::ShowArgs),
+    /// Show all of one release, or the packages that changed between two
+    Show(cmd::show::Args),
     /// Check for missing, damaged, unsigned and orphaned files
     Fsck(cmd::maintenance::Fsck),
     /// Delete releases that are no longer referenced
@@ -190,7 +190,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Deltas(args) => cmd::deltas::run(&args, out),
         Verb::List(args) => cmd::list::run(&args, out),
         Verb::Search(args) => cmd::search::run(&args, out),
-        Verb::Show(args) => cmd::search::show(&args, out),
+        Verb::Show(args) => cmd::show::run(&args, out),
         Verb::Prune(args) => cmd::maintenance::prune(&args, out),
         Verb::Fsck(args) => cmd::maintenance::check(&args, out),
         Verb::Sync(args) => cmd::maintenance::copy(&args, out),

@@ -30,6 +30,7 @@ use crate::repository::prune::PruneError;
 use crate::repository::publish::PublishError;
 use crate::repository::recording::RecordingError;
 use crate::repository::roots::RootsError;
+use crate::repository::sbom_file::SbomFileError;
 use crate::repository::sync::SyncError;
 use crate::repository::trust::PinError;
 use crate::root::RootError;
@@ -173,6 +174,9 @@ pub enum Error {
     /// Of a release in a repository.
     #[error(transparent)]
     Contents(#[from] ManifestError),
+    /// Of the SBOM of a release.
+    #[error(transparent)]
+    SbomFile(#[from] SbomFileError),
     /// The audit, held against the channels.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -331,6 +335,11 @@ impl Error {
                 | CardError::Components { .. },
             )
             | Error::Build(BuildError::Bind(_)) => Exit::Incompatible,
+            Error::Build(BuildError::Sbom { .. } | BuildError::NoPackages | BuildError::NotRead { .. }) => {
+                Exit::Usage
+            }
+            Error::SbomFile(SbomFileError::Store(e)) => store(e),
+            Error::SbomFile(_) => Exit::Untrusted,
             Error::Card(CardError::Archive { .. })
             | Error::Verify(VerifyError::Archive { .. })
             | Error::Publish(PublishError::Bundle(VerifyError::Archive { .. })) => Exit::Untrusted,

@@ -16,6 +16,7 @@
 //! | [`oci`] | images of containers become layers, each once, and manifests |
 //! | [`fetch`] | releases of other people's servers |
 //! | [`disk`] | a finished disk image becomes the two volumes |
+//! | [`sbom`] | which packages are in a release |
 //! | [`mod@build`] | raw volumes become a signed bundle |
 //! | [`delta`] | a release made from the one before |
 //! | [`bundle`] | reads a bundle as a stream, strictly |
@@ -56,6 +57,7 @@ pub mod oci;
 pub mod progress;
 pub mod repository;
 pub mod root;
+pub mod sbom;
 pub mod sign;
 pub mod size;
 pub mod verify;

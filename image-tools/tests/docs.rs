@@ -90,6 +90,7 @@ fn limits_table() -> Vec<Limit> {
         LAYERS, Count, "layers of their images", "each takes up to 150 bytes of the payload";
         BLOBS, Count, "manifests and configurations of their images", "two for each service";
         BLOB, Bytes, "one manifest or configuration", "it is in memory as a whole while it is verified";
+        SBOM, Bytes, "an SBOM", "some megabytes for a distribution with all its files; a device that installs from a stream reads past it";
         COMPOSE, Bytes, "a Compose file", "a hundred times an ordinary one; it is in memory as a whole";
         ROLES, Count, "entries of a root for roles", "root, release, and one for each of 32 groups of channels";
         ROLE_CHANNELS, Count, "channels of one entry", "each is compared with those of all other entries";

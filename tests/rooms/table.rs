@@ -70,7 +70,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     Plan {
         folder: "image-tools/src",
         layers: &[
-            "clock interrupt parallel progress size zero",
+            "clock interrupt parallel progress sbom size zero",
             "output",
             "keys",
             "root",

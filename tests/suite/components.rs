@@ -4,7 +4,7 @@ use crate::{
     pi::{Ended, Pi},
 };
 use bistable_image::{
-    Silent,
+    BuildOptions, Silent,
     build::{self, Input},
 };
 use serde_json::{Value, json};
@@ -52,6 +52,11 @@ expect_version = true
 
 /// The bundle of a version of `core`, as the host builds it.
 pub(crate) fn bundle(pi: &Pi, version: &str) -> PathBuf {
+    bundle_with(pi, version, |_| {})
+}
+
+/// The same, with other options.
+pub(crate) fn bundle_with(pi: &Pi, version: &str, change: impl FnOnce(&mut BuildOptions)) -> PathBuf {
     let out = pi.path(&format!("core-{version}.bundle"));
     if out.exists() {
         return out;
@@ -63,11 +68,12 @@ pub(crate) fn bundle(pi: &Pi, version: &str) -> PathBuf {
     let mut options = product().options(version, [tree.clone(), tree.clone(), out.clone()]);
     options.input = Input::Tree { component: "core".into(), tree };
     options.health = HEALTH.into();
+    change(&mut options);
     build::build(&options, &Silent).unwrap();
     out
 }
 
-fn pi() -> Pi {
+pub(crate) fn pi() -> Pi {
     let pi = Pi::new();
     pi.config(CONFIG);
     pi.world(WORLD);

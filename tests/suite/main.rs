@@ -73,6 +73,7 @@ mod recovery;
 mod reload;
 mod rig;
 mod rotation;
+mod sbom;
 #[cfg(all(feature = "daemon", target_os = "linux"))]
 mod schemathesis;
 mod shop;

@@ -55,6 +55,8 @@ pub const LAYERS: usize = 128;
 pub const BLOBS: usize = 32;
 /// Bytes of one manifest or configuration.
 pub const BLOB: u32 = 1 << 20;
+/// Bytes of an SBOM: one of a whole distribution, with all files in it, has some megabytes.
+pub const SBOM: u32 = 32 << 20;
 /// Bytes of a Compose file.
 pub const COMPOSE: usize = 64 << 10;
 /// Entries of a root for roles: root, release, and the channels'.

@@ -3,6 +3,7 @@ use crate::{
     Bound, Content, DecodeError, Digest, Envelope, Extensions, Head, Role, Root, TrustError, Volumes,
     configuration::Declaration,
     constraints::{Constraints, Requires, Urgency},
+    content::Blob,
     envelope, from_postcard, health, limits,
     name::{self, Subject},
     open::OpenList,
@@ -17,6 +18,11 @@ use serde::{Deserialize, Serialize};
 
 /// The extension with what an operator can set. It has to be understood: without it, the service would lack what it needs.
 const CONFIGURATION: u16 = 65;
+/// The extension with the bytes of the SBOM: it is a file of the repository and of the bundle. It need not be understood: no device
+/// reads the file.
+const SBOM_BYTES: u16 = 66;
+/// Bytes of that extension at most: those of the largest number.
+const SBOM_BYTES_MAX: usize = 5;
 
 /// What an update does to the data of its component, or of the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +79,7 @@ pub struct Release {
     pub health: String,
     /// What it does to data.
     pub data: DataPolicy,
-    /// SHA-256 of its list of materials (SBOM).
+    /// SHA-256 of its SBOM: see [`sbom_file`](Self::sbom_file).
     pub sbom: Option<Digest>,
     /// The components that an image brings along.
     pub bound: OpenList<Bound>,
@@ -212,6 +218,37 @@ impl Release {
         }
     }
 
+    /// Its SBOM, a CycloneDX file that the repository and the bundle have. None if it has no SBOM, or names one that is kept elsewhere.
+    pub fn sbom_file(&self) -> Option<Blob> {
+        Some(Blob { digest: self.sbom?, bytes: self.sbom_bytes().ok()?? })
+    }
+
+    /// Give it this SBOM.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`]; [`DecodeError::Invalid`] for an empty one.
+    pub fn set_sbom(&mut self, sbom: &[u8]) -> Result<(), DecodeError> {
+        const WHAT: &str = "release: SBOM";
+        let limit = limits::SBOM as usize;
+        let bytes = u32::try_from(sbom.len()).ok().filter(|bytes| *bytes <= limits::SBOM);
+        let bytes = bytes.ok_or(DecodeError::TooLarge { what: WHAT, bytes: sbom.len(), limit })?;
+        self.sbom = Some(Digest::of(sbom));
+        self.extensions.set(SBOM_BYTES, to_postcard(WHAT, &bytes, SBOM_BYTES_MAX)?);
+        self.sbom_bytes().map(drop)
+    }
+
+    fn sbom_bytes(&self) -> Result<Option<u32>, DecodeError> {
+        const WHAT: &str = "release: SBOM";
+        let Some(bytes) = self.extensions.get(SBOM_BYTES) else { return Ok(None) };
+        let bytes = from_postcard(WHAT, bytes, SBOM_BYTES_MAX)?;
+        let problem = match (bytes, self.sbom) {
+            (1..=limits::SBOM, Some(_)) => return Ok(Some(bytes)),
+            (1..=limits::SBOM, None) => "has a length and no digest".into(),
+            _ => format!("{bytes} bytes: 1 to {} are possible", limits::SBOM),
+        };
+        Err(DecodeError::Invalid { what: WHAT, problem })
+    }
+
     fn check(&self) -> Result<(), DecodeError> {
         let invalid = |what, problem: String| Err(DecodeError::Invalid { what, problem });
         self.head.check_for("release: head", true)?;
@@ -224,6 +261,7 @@ impl Release {
                 return invalid("release: configuration", problem);
             }
         }
+        self.sbom_bytes()?;
         self.content.check()?;
         self.constraints().check()?;
         if self.durable == 0 {

@@ -190,6 +190,10 @@ fn the_tag_is_one_that_registries_take() {
 fn each_content_has_its_entries_in_order() {
     for (release, names) in [
         (release(), &["release", "boot.chunks", "system.chunks", "boot.img.zst", "system.img.zst"][..]),
+        (
+            common::release_with_sbom(),
+            &["release", "boot.chunks", "system.chunks", "sbom.cdx.json", "boot.img.zst", "system.img.zst"],
+        ),
         (common::directory_release(), &["release", "archive.chunks", "archive.tar.zst"]),
         (
             common::containers_release(),
@@ -251,6 +255,7 @@ fn the_manifest_of_the_largest_release_fits() {
     release.content = bistable_format::Content::Containers(containers);
     release.head.product = "p".repeat(limits::NAME);
     release.version = semver::Version::parse(&format!("1.0.0-{}", "a".repeat(58))).unwrap();
+    release.set_sbom(&vec![b' '; limits::SBOM as usize]).unwrap();
     let signed = release.seal(&[&signer(4)]).unwrap();
     let frame = Frame::new(&signed, &release);
     let (bytes, limit) = (frame.manifest.len() as u64, limits::BUNDLE_TEXT);
@@ -317,6 +322,52 @@ fn reader_gives_what_was_written_and_finds_every_changed_byte() {
         // A header that was changed is reported where it begins, if it is none any more.
         assert!(found <= at as u64, "byte {at}: {e:?}");
     }
+}
+
+/// The same bundle with an SBOM that is longer than what a reader hashes at a time.
+fn with_sbom(sbom: &[u8]) -> Vec<u8> {
+    let (mut release, _, contents) = small();
+    release.set_sbom(sbom).unwrap();
+    let signed = release.seal(&[&signer(4)]).unwrap();
+    let [boot_list, system_list, boot_data, system_data] = contents;
+    let parts = [&signed[..], boot_list, system_list, sbom, boot_data, system_data];
+    Frame::new(&signed, &release).bundle(parts).unwrap()
+}
+
+#[test]
+fn reader_passes_over_the_sbom_and_verifies_it() {
+    let sbom = vec![b'x'; (64 << 10) + 1];
+    let bundle = with_sbom(&sbom);
+    assert_eq!(read(&bundle).unwrap(), small().2);
+    let first = bundle.windows(100).position(|w| w == [b'x'; 100]).unwrap();
+    for at in [first, first + sbom.len() - 1] {
+        let mut other = bundle.clone();
+        other[at] ^= 1;
+        assert_eq!(read(&other), Err(ReadError::Digest { at: first as u64, part: Part::Sbom }));
+    }
+    for bytes in [first - 1, first, first + sbom.len() - 1] {
+        let e = read(&bundle[..bytes]);
+        assert_eq!(e, Err(ReadError::Truncated { at: bytes as u64, part: Part::Sbom }));
+    }
+    // The header is a function of the release, as all others.
+    let mut other = bundle.clone();
+    other[first - BLOCK + 124] ^= 1;
+    assert!(matches!(read(&other), Err(ReadError::Differs { part: Part::Sbom, .. })));
+}
+
+#[test]
+fn reader_gives_the_sbom_to_whoever_asks_for_it() {
+    let sbom = |bundle: &[u8]| {
+        let mut reader = Reader::open(Memory(bundle), &root(), None).unwrap();
+        // Not before the lists.
+        assert_eq!(reader.sbom(), Ok(None));
+        VolumeKind::ALL.into_iter().for_each(|kind| drop(reader.list(kind).unwrap()));
+        let sbom = reader.sbom();
+        assert!(reader.begin(Part::Data(VolumeKind::Boot.into())).is_ok());
+        sbom
+    };
+    assert_eq!(sbom(&with_sbom(common::SBOM)), Ok(Some(common::SBOM.to_vec())));
+    assert_eq!(sbom(&small_bundle().0), Ok(None));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use bistable_format::bundle::{BLOCK, Frame, Header};
 use bistable_format::{Channel, ChunkList, Delta, Release, Root};
 use common::{
     attestation, channel, containers_release, delta, delta_list, directory_release, key, later_payload, list,
-    next_root, offer, raw_channel, raw_offer, raw_wave, release, repository, root, signer,
+    next_root, offer, raw_channel, raw_offer, raw_wave, release, release_with_sbom, repository, root, signer,
 };
 use std::path::Path;
 
@@ -55,6 +55,7 @@ fn signed_releases_of_each_content() {
         ("release.release", release()),
         ("directory.release", directory_release()),
         ("containers.release", containers_release()),
+        ("sbom.release", release_with_sbom()),
     ] {
         let made = release.seal(&[&signer(4)]).unwrap();
         let opened = Release::open(&golden(name, &made), &root()).unwrap();
@@ -98,9 +99,12 @@ fn chunk_lists() {
 
 #[test]
 fn bundle_frames_of_each_content() {
-    for (name, release) in
-        [("image", release()), ("directory", directory_release()), ("containers", containers_release())]
-    {
+    for (name, release) in [
+        ("image", release()),
+        ("directory", directory_release()),
+        ("containers", containers_release()),
+        ("sbom", release_with_sbom()),
+    ] {
         let signed = release.seal(&[&signer(4)]).unwrap();
         golden_frame(name, &Frame::new(&signed, &release));
     }
@@ -142,6 +146,7 @@ fn fuzzing_starts_from_good_values() {
         ("release/payload", release().encode().unwrap()),
         ("release/directory", directory_release().encode().unwrap()),
         ("release/containers", containers_release().encode().unwrap()),
+        ("release/sbom", release_with_sbom().encode().unwrap()),
         ("channel/golden", payload(channel().seal(&[&signer(5)]).unwrap())),
         ("channel/offer", raw_channel(&channel(), &strange, &[])),
         ("delta/payload", payload(delta().seal(&[&signer(4)]).unwrap())),
@@ -184,6 +189,7 @@ fn text_of_everything() {
         ("full list", format!("{:#?}", list().0)),
         ("delta list", format!("{:#?}", delta_list().0)),
         ("entries of an image", entries(&release())),
+        ("entries of an image with an SBOM", entries(&release_with_sbom())),
         ("entries of a directory", entries(&directory_release())),
         ("entries of containers", entries(&containers_release())),
         ("entries of a delta", of_delta),

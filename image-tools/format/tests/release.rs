@@ -352,6 +352,39 @@ fn only_images_bring_components_along_and_only_once() {
     }
 }
 
+#[test]
+fn an_sbom_is_a_file_of_the_release_or_only_a_digest() {
+    use bistable_format::{Extensions, content::Blob, extensions::Extension};
+    let release = common::release_with_sbom();
+    let sbom = Blob { digest: Digest::of(common::SBOM), bytes: u32::try_from(common::SBOM.len()).unwrap() };
+    assert_eq!(Release::decode(&release.encode().unwrap()).unwrap().sbom_file(), Some(sbom));
+    // Kept elsewhere.
+    assert_eq!(common::release().sbom_file(), None);
+    // Whoever doesn't know it ignores it.
+    assert!(release.extensions.0.iter().all(|e| e.id % 2 == 0));
+    let too_large = common::release().set_sbom(&vec![0; limits::SBOM as usize + 1]);
+    assert!(matches!(too_large, Err(DecodeError::TooLarge { .. })), "{too_large:?}");
+    let told = common::release().set_sbom(b"").unwrap_err().to_string();
+    assert!(told.contains("0 bytes: 1 to 33554432 are possible"), "{told}");
+    for (bytes, sbom, words) in [
+        (&[0x80, 0x80, 0x80, 0x10, 0][..], Some(sbom.digest), "release: SBOM is followed by bytes"),
+        (&[0x81, 0x80, 0x80, 0x10], Some(sbom.digest), "33554433 bytes: 1 to 33554432 are possible"),
+        (&[0], Some(sbom.digest), "0 bytes: 1 to 33554432 are possible"),
+        (&[], Some(sbom.digest), "release: SBOM is truncated"),
+        (&[1, 2, 3, 4, 5, 6], Some(sbom.digest), "release: SBOM has 6 bytes, more than the 5"),
+        (&[5], None, "has a length and no digest"),
+    ] {
+        let mut bad = common::directory_release();
+        bad.sbom = sbom;
+        bad.extensions = Extensions(vec![Extension { id: 66, bytes: bytes.into() }]);
+        let text = bad.encode().unwrap_err().to_string();
+        assert!(text.contains(words), "{bytes:?}: {text}");
+        let read = Release::decode(&postcard::to_allocvec(&bad).unwrap());
+        assert_eq!(read.unwrap_err().to_string(), text);
+        assert_eq!(bad.sbom_file(), None);
+    }
+}
+
 fn archive(release: &mut Release) -> &mut bistable_format::Artifact {
     match &mut release.content {
         Content::Directory(directory) => &mut directory.archive,

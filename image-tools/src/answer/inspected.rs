@@ -122,6 +122,8 @@ pub struct InspectedRelease {
     pub description: String,
     /// SHA-256 of its list of materials.
     pub sbom_sha256: Option<String>,
+    /// Bytes of its SBOM, which bundle and repository have; null if it has none, or it is kept elsewhere.
+    pub sbom_bytes: Option<u32>,
     /// Components that are switched with it, with their versions.
     pub bound: Vec<String>,
     /// Its volumes.
@@ -217,6 +219,7 @@ impl InspectedRelease {
             author: release.author.clone(),
             description: release.description.clone(),
             sbom_sha256: release.sbom.map(|digest| digest.to_string()),
+            sbom_bytes: release.sbom_file().map(|file| file.bytes),
             bound: release.bound.iter().map(|b| format!("{} {}", b.component, b.version)).collect(),
             volumes: release.content.artifacts().iter().map(|(id, v)| volume(*id, v, lists)).collect(),
             self_tests: release.self_tests.clone(),

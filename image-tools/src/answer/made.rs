@@ -1,5 +1,5 @@
 //! What `build`, `import` and `card` make.
-use super::{DeltaMade, path_text};
+use super::{DeltaMade, SbomInfo, path_text};
 use crate::build;
 use crate::card::{Card, CardComponent};
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub struct Built {
     pub release: String,
     /// Its volumes, or the archive of a component.
     pub volumes: Vec<BuiltVolume>,
+    /// Its SBOM, with `--sbom`.
+    pub sbom: Option<SbomInfo>,
     /// What was found in a card image, with `--from-img`.
     pub from_img: Option<CardImage>,
     /// What a person should know of it, and what stopped nothing: those of a disk image are among them.
@@ -119,6 +121,7 @@ impl Built {
             version: built.release.version.to_string(),
             release: built.digest.to_string(),
             volumes: built.artifacts.iter().map(BuiltVolume::from).collect(),
+            sbom: built.sbom().map(|(file, sbom)| SbomInfo::new(&file, Ok(sbom))),
             from_img: built.dissected.as_ref().map(|found| CardImage {
                 table: found.table.name().into(),
                 boot_partition: found.boot_partition,

@@ -11,6 +11,7 @@
 //! | `flash` | of cards that are written |
 //! | `inspected`, `verified` | of files that are looked at |
 //! | `release` | of releases that are found |
+//! | `sbom` | of packages in releases |
 //! | `rollout`, `channel` | of channels, shown |
 //! | `change` | of channels, changed |
 //! | `upkeep`, `repository` | of repositories |
@@ -29,6 +30,7 @@ mod release;
 mod repository;
 mod rollout;
 mod root;
+mod sbom;
 #[cfg(test)]
 mod schemas;
 mod upkeep;
@@ -59,6 +61,7 @@ pub use release::{Found, InChannel, Listed, ListedRelease, Release, Shown};
 pub use repository::{Forgotten, Initialized, NextRoot, Probed, SiteWritten, Skipped, Stranded, Synced};
 pub use rollout::{Pace, Rollout, Wave};
 pub use root::{Role, RootDemand, RootInfo, RootMade, RootSigned};
+pub use sbom::{ChangedPackage, Compared, ComparedRelease, Package, SbomInfo};
 pub use upkeep::{
     Audit, AuditRepaired, AuditVerified, Fsck, GoneDelta, GoneRelease, Metrics, Problem, Pruned,
     StayingRelease,
@@ -133,6 +136,8 @@ pub enum Answer {
     Found(Found),
     /// `show`.
     Shown(Box<Shown>),
+    /// `show` of two releases.
+    Compared(Box<Compared>),
     /// `deltas`.
     WantedDeltas(WantedDeltas),
     /// `prune`.

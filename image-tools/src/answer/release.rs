@@ -1,5 +1,5 @@
 //! Releases of a repository.
-use super::{Base, Pace, Rollout};
+use super::{Base, Pace, Rollout, SbomInfo};
 use crate::repository::audit::timestamp;
 use crate::repository::inventory::{HeldRelease, Standing};
 use serde::Serialize;
@@ -129,6 +129,8 @@ pub struct Shown {
     pub deltas: Vec<Base>,
     /// Whether all its files are there.
     pub complete: bool,
+    /// Its SBOM; null if it has none.
+    pub sbom: Option<SbomInfo>,
     /// Its files, by digest.
     pub blobs: Vec<String>,
 }

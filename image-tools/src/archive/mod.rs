@@ -16,8 +16,9 @@ pub use error::{Refused, TreeError};
 pub use prepare::{Preparation, Prepared, prepare};
 pub use read::{ArchiveCheck, NotUnpacked};
 
+use crate::sbom::Evidence;
 use crate::volume::tree::{Kind, Node, Tree};
-use crate::volume::{InputKind, VolumeError, open_tree};
+use crate::volume::{InputKind, VolumeError, open_tree, packages};
 use bistable_format::archive::{
     ArchiveRules, END_BYTES, Entry, EntryKind, Totals, VERSION_FILE, says_version,
 };
@@ -109,6 +110,14 @@ impl ArchivePlan {
     /// What is different in the archive, one line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What says which packages are in it.
+    ///
+    /// # Errors
+    /// A file that can't be read.
+    pub(crate) fn evidence(&self) -> Result<Evidence, TreeError> {
+        Ok(packages::of_tree(&self.tree)?)
     }
 
     fn check(&mut self) -> Result<(), TreeError> {

@@ -23,8 +23,10 @@ const PIECE: usize = 1 << 20;
 /// What a bundle has around its data.
 pub(super) struct Parts<'a> {
     pub(super) artifacts: &'a [Encoded],
-    /// Manifests and configurations of containers.
-    pub(super) blobs: &'a [Vec<u8>],
+    /// Manifests and configurations of containers, and the SBOM: all that comes between the lists and the data.
+    pub(super) small: &'a [Vec<u8>],
+    /// The SBOM, the last of these.
+    pub(super) sbom: Option<&'a [u8]>,
 }
 
 /// A bundle in the making.
@@ -45,22 +47,22 @@ pub(super) struct Assembled {
 }
 
 impl Assembly {
-    /// For artifacts of these sizes, and these blobs.
+    /// For artifacts of these sizes, and these small files.
     pub(super) fn begin(
         output: NewFile,
         options: &BuildOptions,
         artifacts: &[u64],
-        blobs: &[Vec<u8>],
+        small: &[Vec<u8>],
     ) -> Assembly {
         let list = |bytes: &u64| BLOCK as u64 + blocks(list_bound(*bytes, options));
         let lists: u64 = artifacts.iter().map(list).sum();
-        let blobs: u64 = blobs.iter().map(|blob| BLOCK as u64 + blocks(blob.len() as u64)).sum();
+        let small: u64 = small.iter().map(|file| BLOCK as u64 + blocks(file.len() as u64)).sum();
         let head = HEAD_ENTRIES * BLOCK as u64
             + blocks(LAYOUT.len() as u64)
             + 2 * blocks(limits::BUNDLE_TEXT)
             + blocks(EMPTY.len() as u64)
             + blocks(Envelope::MAX_BYTES as u64);
-        Assembly { output, reserve: head + lists + blobs }
+        Assembly { output, reserve: head + lists + small }
     }
 
     /// Where an artifact's data goes, if that of these comes before it, in their order.
@@ -78,7 +80,8 @@ impl Assembly {
         progress: &dyn Progress,
     ) -> Result<Assembled, BuildError> {
         let artifacts = parts.artifacts;
-        let release = options.release(options.root()?, durable, content);
+        let release = options.release(options.root()?, durable, content, parts.sbom);
+        let release = release.map_err(|e| BuildError::Release(e.into()))?;
         let signed = options.seal(&release).map_err(BuildError::Release)?;
         let frame = Frame::new(&signed, &release);
         let total = frame.bundle_bytes();
@@ -89,7 +92,7 @@ impl Assembly {
         let too_much =
             |_: BadHeader| BuildError::TooMuchData { id: largest().unwrap_or(ArtifactId::Archive) };
         let lists = artifacts.iter().map(|e| &e.list_bytes[..]);
-        let contents = [&signed[..]].into_iter().chain(lists).chain(parts.blobs.iter().map(Vec::as_slice));
+        let contents = [&signed[..]].into_iter().chain(lists).chain(parts.small.iter().map(Vec::as_slice));
         let head = frame.head(contents).map_err(too_much)?;
         let mut data_at = Vec::new();
         let mut at = head.len() as u64;

@@ -11,9 +11,11 @@ mod bind;
 mod data;
 mod encode;
 mod plan;
+mod sbom;
 
 pub use bind::{BindError, BoundRelease};
 pub use encode::{ChunkSize, Level};
+pub use sbom::SbomSource;
 
 use crate::archive::TreeError;
 use crate::clock::Stopwatch;
@@ -24,6 +26,7 @@ use crate::output::{self, Access, Existing, NewFile, OutputError};
 use crate::parallel::Threads;
 use crate::progress::{Keeping, Progress};
 use crate::root::{self, SignedRoot};
+use crate::sbom::{Sbom, SbomError};
 use crate::volume::{Ext4Backend, Owner, VolumeError, VolumeSize};
 use assemble::Parts;
 use bistable_boot::Flow;
@@ -139,8 +142,8 @@ pub struct BuildOptions {
     pub author: String,
     /// What it is built from: a repository and its commit, for example.
     pub origin: String,
-    /// SHA-256 of its list of materials.
-    pub sbom: Option<Digest>,
+    /// Where its SBOM comes from.
+    pub sbom: SbomSource,
     /// Self-test plan, as TOML; empty for none.
     pub self_tests: String,
     /// What an operator can set of a component, as TOML; empty for nothing.
@@ -203,7 +206,7 @@ impl BuildOptions {
             description: String::new(),
             author: String::new(),
             origin: String::new(),
-            sbom: None,
+            sbom: SbomSource::None,
             self_tests: String::new(),
             configuration: String::new(),
             health: String::new(),
@@ -226,8 +229,14 @@ impl BuildOptions {
         }
     }
 
-    /// The release with this content; the agent in an image reads these formats.
-    fn release(&self, root: &Root, durable: u16, content: Content) -> Release {
+    /// The release with this content and SBOM; the agent in an image reads these formats.
+    fn release(
+        &self,
+        root: &Root,
+        durable: u16,
+        content: Content,
+        sbom: Option<&[u8]>,
+    ) -> Result<Release, DecodeError> {
         let head = Head::new(root.repository(), &self.product);
         let (version, boards) = (self.version.clone(), self.boards.clone());
         let mut release = Release {
@@ -243,12 +252,14 @@ impl BuildOptions {
             self_tests: self.self_tests.clone(),
             health: self.health.clone(),
             data: self.data,
-            sbom: self.sbom,
             bound: self.binds.iter().map(BoundRelease::bound).collect(),
             ..Release::new(head, version, boards, content)
         };
         release.set_configuration(&self.configuration);
-        release
+        if let Some(sbom) = sbom {
+            release.set_sbom(sbom)?;
+        }
+        Ok(release)
     }
 
     fn root(&self) -> Result<&Root, BuildError> {
@@ -279,6 +290,33 @@ pub enum BuildError {
     /// Self-tests that can't pass on a board of the release.
     #[error("the self-tests can't pass: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unfit(Vec<Unfit>),
+    /// The file isn't an SBOM.
+    #[error("{path} can't be the release's SBOM", path = path.display())]
+    Sbom {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SbomError,
+    },
+    /// Nothing is known of what is installed.
+    #[error(
+        "no SBOM can be made: nothing in the tree says what is installed in it; dpkg's database, the metadata of Python packages and Rust \
+         programs built by `cargo auditable` are read; make an SBOM with another tool, and give it by --sbom FILE"
+    )]
+    NoPackages,
+    /// The files of the input are not read.
+    #[error(
+        "no SBOM can be made: files in {input} are not read; make an SBOM with another tool, and give it by --sbom FILE"
+    )]
+    NotRead {
+        /// What the input is.
+        input: String,
+    },
+    /// What was made isn't what others read.
+    #[error(
+        "internal: the SBOM that was made can't be used; please report this, and give one by --sbom FILE"
+    )]
+    MadeSbom(#[source] SbomError),
     /// A component can't be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -383,6 +421,8 @@ pub struct Built {
     pub bytes: u64,
     /// Boot and system, the archive, or the layers.
     pub artifacts: Vec<BuiltArtifact>,
+    /// Its SBOM, if it has one.
+    pub sbom: Option<Sbom>,
     /// What was done to the disk image, if that is where the volumes are from.
     pub dissected: Option<Dissected>,
     /// What a person should know of it, and what stopped nothing.
@@ -391,6 +431,13 @@ pub struct Built {
     pub assemble_time: Duration,
     /// Time in all.
     pub time: Duration,
+}
+
+impl Built {
+    /// Its SBOM: the file, and what that says.
+    pub(crate) fn sbom(&self) -> Option<(Blob, &Sbom)> {
+        Some((self.release.sbom_file()?, self.sbom.as_ref()?))
+    }
 }
 
 /// Build a bundle. On any error nothing is left at the output's place, and what was there before is untouched.
@@ -407,8 +454,11 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     let progress: &dyn Progress = &keeping;
     doubts(options).iter().chain(&lacks).for_each(|note| progress.note(note));
     let plans = plan::plan(options, progress)?;
+    let sbom = sbom::sbom(options, &plans, progress)?;
     let sizes: Vec<u64> = plans.artifacts.iter().map(Planned::size).collect();
-    let assembly = assemble::Assembly::begin(output, options, &sizes, &plans.stack.blobs);
+    let mut small = plans.stack.blobs.clone();
+    small.extend(sbom.iter().map(|made| made.bytes.clone()));
+    let assembly = assemble::Assembly::begin(output, options, &sizes, &small);
     let (mut encoded, mut artifacts) = (Vec::new(), Vec::new());
     for planned in &plans.artifacts {
         let (made, report) = encode(planned, options, assembly.data(&encoded), progress)?;
@@ -423,13 +473,14 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
         },
         &plans.stack,
     )?;
-    let parts = Parts { artifacts: &encoded, blobs: &plans.stack.blobs };
+    let parts = Parts { artifacts: &encoded, small: &small, sbom: sbom.as_ref().map(|made| &made.bytes[..]) };
     let made = assembly.finish(options, plans.durable, content, &parts, progress)?;
     Ok(Built {
         release: made.release,
         digest: made.digest,
         bytes: made.bytes,
         artifacts,
+        sbom: sbom.map(|made| made.sbom),
         dissected: plans.dissected,
         notes: keeping.into_notes(),
         assemble_time: assemble_watch.elapsed(),
@@ -514,7 +565,10 @@ fn check(options: &BuildOptions) -> Result<Option<String>, BuildError> {
         named_blobs: vec![Blob { digest: zero, bytes: 1 }],
         ..Stack::default()
     };
-    let draft = options.release(root, 1, options.input.content(|_| Ok(artifact.clone()), &stack)?);
+    options.sbom.read()?;
+    let content = options.input.content(|_| Ok(artifact.clone()), &stack)?;
+    let draft = options.release(root, 1, content, options.sbom.given());
+    let draft = draft.map_err(|e| BuildError::Release(e.into()))?;
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
     match Release::open(&signed, root) {
         Ok(_) => Ok(None),

@@ -13,7 +13,7 @@ use crate::volume::{
     self, BootOptions, InputKind, SystemOptions, VolumeError, VolumeId, VolumePlan, open_boot, open_system,
 };
 use bistable_format::content::{Blob, Service};
-use bistable_format::{ArtifactId, VolumeKind, limits};
+use bistable_format::{ArtifactId, Digest, VolumeKind, limits};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(super) struct Stack {
     pub(super) named_blobs: Vec<Blob>,
     /// How many layers there are.
     pub(super) layers: u16,
+    /// The layers of each service's image, the lowest first.
+    pub(super) images: Vec<Vec<Digest>>,
 }
 
 impl Stack {
@@ -180,6 +182,7 @@ pub(super) fn plan(options: &BuildOptions, progress: &dyn Progress) -> Result<Pl
                 named_blobs: plan.named_blobs(),
                 blobs: plan.blobs,
                 layers: u16::try_from(plan.layers.len()).unwrap_or(u16::MAX),
+                images: plan.images,
             };
             let layers = stack.layer_ids().zip(plan.layers);
             let planned = layers.map(|(id, layer)| Planned::new(id, || Ok(Raw::Layer(layer)), progress));

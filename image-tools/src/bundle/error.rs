@@ -155,7 +155,9 @@ impl From<ReadError<io::Error>> for BundleError {
             ReadError::OtherTarget { .. } => BundleError::OtherTarget,
             ReadError::Differs { at, part } => BundleError::Differs { offset: at, part },
             ReadError::Digest { at, part: Part::List(kind) } => BundleError::ListDigest { kind, offset: at },
-            ReadError::Digest { at, part: part @ Part::Blob(_) } => BundleError::Differs { offset: at, part },
+            ReadError::Digest { at, part: part @ (Part::Blob(_) | Part::Sbom) } => {
+                BundleError::Differs { offset: at, part }
+            }
             ReadError::Digest { part, .. } => BundleError::DeltaPart { part },
             ReadError::Trailing { at } => BundleError::Trailing { offset: at },
         }

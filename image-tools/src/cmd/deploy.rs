@@ -1,7 +1,7 @@
 //! `deploy`.
 use super::Out;
 use super::place::Place;
-use super::search;
+use super::show;
 use super::write_args::Of;
 use crate::answer::{Answer, Deployed};
 use crate::clock::HostClock;
@@ -144,7 +144,7 @@ fn find(args: &Args) -> Result<Found, Error> {
     let store = args.place.open(Missing::Refuse)?;
     let roots = Roots::load(&store)?;
     let inventory = Inventory::read(&store, &roots, None)?;
-    let held = search::one(&inventory, &args.of.selector(&args.what), store.place())?;
+    let held = show::one(&inventory, &args.of.selector(&args.what), store.place())?;
     if held.is_withdrawn() {
         return Err(Error::Usage(format!(
             "{} was withdrawn, because it is bad: take another version",

@@ -136,8 +136,12 @@ fn release(file: &ReleaseFile, lists: &[ListSummary]) -> String {
         &mut text,
         format_args!("description       {}", or_none(&printable(&release.description, &['\n', '\t']))),
     );
-    let sbom = release.sbom.map(|digest| digest.to_string());
-    line(&mut text, format_args!("sbom              {}", sbom.as_deref().unwrap_or("none")));
+    let sbom = match (release.sbom, release.sbom_file()) {
+        (None, _) => "none".into(),
+        (Some(digest), None) => format!("{digest}, kept elsewhere"),
+        (Some(digest), Some(file)) => format!("{digest} ({})", Bytes(file.bytes.into())),
+    };
+    line(&mut text, format_args!("sbom              {sbom}"));
     let bound: Vec<String> = release.bound.iter().map(|b| format!("{} {}", b.component, b.version)).collect();
     line(&mut text, format_args!("brings along      {}", or_none(&bound.join(", "))));
     line(&mut text, format_args!("content           {}", kind_name(release.content.kind())));

@@ -29,6 +29,7 @@ pub(crate) mod repo;
 pub(crate) mod retire;
 pub(crate) mod root;
 pub(crate) mod search;
+pub(crate) mod show;
 pub(crate) mod sign;
 pub(crate) mod site;
 mod strand;

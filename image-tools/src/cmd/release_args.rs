@@ -1,6 +1,6 @@
 //! What `build` and `import` say about a release, whatever it is made from.
 use crate::answer::{self, DeltaMade};
-use crate::build::{BuildOptions, Built, ChunkSize, Input, Level};
+use crate::build::{BuildOptions, Built, ChunkSize, Input, Level, SbomSource};
 use crate::clock;
 use crate::delta::{self, DeltaOptions, Made};
 use crate::error::Error;
@@ -12,15 +12,12 @@ use crate::progress::Progress;
 use crate::root::{self, SignedRoot};
 use crate::size::{Bytes, Count};
 use bistable_format::{
-    Digest, Release, Requires, Root, Urgency, limits,
+    Release, Requires, Root, Urgency, limits,
     name::{Subject, what},
     release::DataPolicy,
 };
 use semver::{Version, VersionReq};
 use std::path::{Path, PathBuf};
-
-/// Bytes of a list of materials: those of whole distributions have some tens of megabytes.
-const SBOM_MAX: usize = 256 << 20;
 
 /// Which release it becomes, and who signs it.
 #[derive(Debug, clap::Args)]
@@ -70,8 +67,9 @@ pub(crate) struct ReleaseArgs {
     /// Author of the release
     #[arg(long, default_value = "", hide_default_value = true)]
     author: String,
-    /// List of materials (SBOM); the release carries its SHA-256
-    #[arg(long, value_name = "FILE")]
+    /// SBOM, a CycloneDX file in JSON; or `auto`: it is made of what dpkg, pip and `cargo auditable` left in the packed tree. The bundle
+    /// and the repository keep it, devices don't fetch it, and `show` tells what changed
+    #[arg(long, value_name = "FILE|auto")]
     sbom: Option<PathBuf>,
     /// Self-test plan.
     #[arg(long, value_name = "plan.toml")]
@@ -146,7 +144,7 @@ impl ReleaseArgs {
             data: self.data,
             description: self.description,
             author: self.author,
-            sbom: self.sbom.as_deref().map(sbom).transpose()?,
+            sbom: sbom(self.sbom)?,
             self_tests: text(self.self_tests.as_deref())?,
             health: text(self.health.as_deref())?,
             configuration: text(self.configuration.as_deref())?,
@@ -240,11 +238,17 @@ fn previous(path: &Path, of: Subject<'_>, root: Option<&Root>) -> Result<Release
     Ok(release)
 }
 
-/// SHA-256 of a list of materials.
-fn sbom(path: &Path) -> Result<Digest, Error> {
-    let bytes = crate::output::read_limited(path, SBOM_MAX)
-        .map_err(|e| Error::Usage(format!("can't read {}: {e}", path.display())))?;
-    Ok(Digest::of(&bytes))
+/// The SBOM in this file, or the one that is to be made.
+fn sbom(path: Option<PathBuf>) -> Result<SbomSource, Error> {
+    match path {
+        None => Ok(SbomSource::None),
+        Some(path) if path == Path::new("auto") => Ok(SbomSource::Auto),
+        Some(path) => {
+            let bytes = crate::output::read_limited(&path, limits::SBOM as usize)
+                .map_err(|e| Error::Usage(format!("can't read {}: {e}", path.display())))?;
+            Ok(SbomSource::File { path, bytes })
+        }
+    }
 }
 
 fn text(path: Option<&Path>) -> Result<String, Error> {
@@ -277,6 +281,15 @@ pub(super) fn built_text(built: &Built, deltas: &[Made], path: &Path) -> String 
             Bytes(v.chunk_bytes.into()),
             v.zero_chunks,
             v.encode_time.as_secs_f64(),
+        ));
+    }
+    if let Some((file, sbom)) = built.sbom() {
+        text.push_str(&format!(
+            "{:8}{} in the SBOM (CycloneDX {}, {})\n",
+            "packages",
+            sbom.packages.len(),
+            sbom.spec,
+            Bytes(file.bytes.into())
         ));
     }
     let release = &built.release;

@@ -20,6 +20,8 @@ const MANIFESTS: usize = 256;
 pub(super) struct Made {
     pub(super) manifest: Vec<u8>,
     pub(super) config: Vec<u8>,
+    /// Its layers, the lowest first.
+    pub(super) layers: Vec<Digest>,
 }
 
 /// Where an image's layers are.
@@ -77,7 +79,7 @@ pub(super) fn read(
             }
         }
     }
-    Ok(Made { manifest: manifest(&store, &config, &diff_ids, layers)?, config })
+    Ok(Made { manifest: manifest(&store, &config, &diff_ids, layers)?, config, layers: diff_ids })
 }
 
 /// A layer's file, verified.

@@ -16,6 +16,7 @@ mod document;
 mod error;
 mod image;
 mod layer;
+mod packages;
 mod platform;
 mod source;
 mod store;
@@ -27,6 +28,7 @@ pub use source::{ImageArg, ImageSource, Saved};
 
 pub(crate) use document::{Candidates, Part, candidates, parts};
 pub(crate) use layer::Layer;
+pub(crate) use packages::evidence;
 
 use crate::output;
 use bistable_format::compose::Compose;
@@ -45,6 +47,8 @@ pub(crate) struct ContainersPlan {
     pub(crate) layers: Vec<Layer>,
     /// Manifests and configurations.
     pub(crate) blobs: Vec<Vec<u8>>,
+    /// The layers of each service's image, the lowest first.
+    pub(crate) images: Vec<Vec<Digest>>,
 }
 
 impl ContainersPlan {
@@ -65,10 +69,11 @@ impl ContainersPlan {
         // By name, so that the order of the file changes nothing.
         let services = assign(compose, &file, images)?;
         let (mut layers, mut blobs) = (Layers::default(), Vec::new());
-        let mut named = Vec::new();
+        let (mut named, mut chains) = (Vec::new(), Vec::new());
         for (name, (reference, image)) in services {
             let made = image::read(&image.source, reference, platform, epoch, &mut layers)?;
             named.push(Service { name: name.into(), manifest: Digest::of(&made.manifest) });
+            chains.push(made.layers);
             for blob in [made.manifest, made.config] {
                 if !blobs.contains(&blob) {
                     blobs.push(blob);
@@ -79,7 +84,7 @@ impl ContainersPlan {
         if layers.len() > limits::LAYERS {
             return Err(OciError::TooManyLayers { layers: layers.len(), limit: limits::LAYERS });
         }
-        Ok(ContainersPlan { services: named, layers, blobs })
+        Ok(ContainersPlan { services: named, layers, blobs, images: chains })
     }
 
     /// The blobs, as a release names them.

@@ -1,4 +1,4 @@
-//! What a release consists of in a repository: the signed release, two chunk lists, two volumes' data, and what an OCI
+//! What a release consists of in a repository: the signed release, two chunk lists, two volumes' data, the SBOM, and what an OCI
 //! image layout has besides.
 use super::edit::Brought;
 use super::hashing_reader::HashingReader;
@@ -155,6 +155,7 @@ impl Stored {
             parts.push(Part { digest: artifact.data, bytes: artifact.data_bytes });
         }
         let blobs = self.release.content.blobs().iter();
+        let blobs = blobs.copied().chain(self.release.sbom_file());
         parts.extend(blobs.map(|blob| Part { digest: blob.digest, bytes: blob.bytes.into() }));
         parts.sort();
         parts.dedup();

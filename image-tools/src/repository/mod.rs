@@ -22,6 +22,7 @@
 //! | [`channel`] | a channel's files |
 //! | [`writer`] | the commit of a channel's next file |
 //! | [`manifest`] | what a release consists of |
+//! | [`sbom_file`] | the SBOM of a release |
 //! | [`bundle_stream`] | a release as a bundle again |
 //! | [`delta_file`] | a delta that fits its name |
 //! | [`delta_publish`] | a delta becomes blobs and a file, once it was applied |
@@ -75,6 +76,7 @@ pub mod prune;
 pub mod publish;
 pub mod recording;
 pub mod roots;
+pub mod sbom_file;
 pub mod sequence;
 pub mod site;
 pub mod store;

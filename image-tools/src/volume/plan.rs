@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::sbom::Evidence;
 use bistable_boot::Flow;
 use bistable_format::Release;
 
@@ -11,10 +12,11 @@ use super::detect::{self, InputKind};
 use super::error::{VolumeError, lossy};
 use super::kernels::LargeFile;
 use super::options::{BLOCK, BootOptions, Ext4Backend, Owner, Reading, SystemOptions, VolumeId, VolumeSize};
+use super::tar::Compression;
 use super::tree::{ROOT, Tree};
 use super::{
-    dir, ext4, fat, firmware, formats, kernels, lacks, mke2fs, plain, raw_text, ready, system_root, tar,
-    uboot,
+    dir, ext4, fat, firmware, formats, kernels, lacks, mke2fs, packages, plain, raw_text, ready, system_root,
+    tar, uboot,
 };
 
 /// Most bytes of a `config.txt` that is looked at.
@@ -78,6 +80,18 @@ impl VolumePlan {
     /// The large files that are, or may be, a kernel or an initramfs; none of an image that is not read.
     pub(crate) fn large_files(&self) -> &[LargeFile] {
         &self.large
+    }
+
+    /// What says which packages are in the volume; none of an image whose files are not read: squashfs, EROFS, FAT.
+    ///
+    /// # Errors
+    /// A source file or an image that can't be read.
+    pub(crate) fn evidence(&self) -> Result<Option<Evidence>, VolumeError> {
+        match (&self.image, self.kind) {
+            (Image::Ext4(image), _) => packages::of_tree(image.tree()).map(Some),
+            (_, InputKind::Squashfs | InputKind::Erofs | InputKind::Fat) => Ok(None),
+            (Image::File { file, path, .. }, _) => packages::of_ext4(path, file).map(Some),
+        }
     }
 
     /// Writes the whole image to `out`, from its first byte to its last, and tells `progress` how many bytes
@@ -181,6 +195,12 @@ pub(crate) fn open_tree(
         }
     };
     Ok((kind, tree))
+}
+
+/// Reads a layer of a container image: a tar that isn't compressed. Whiteouts are files of it.
+pub(crate) fn open_layer(path: &Path) -> Result<Tree, VolumeError> {
+    let options = SystemOptions { owner: Owner::Root, ..SystemOptions::new(VolumeId::from_name(""), 0) };
+    tar::read(path, Compression::None, &options, &mut Vec::new())
 }
 
 /// The image of a tree by the built-in writer, with what is known of it only while it is a tree.

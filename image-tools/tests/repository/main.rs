@@ -33,6 +33,7 @@ mod races;
 mod remembered;
 mod repair;
 mod retire;
+mod sbom;
 mod scale;
 mod site;
 mod store;

@@ -79,6 +79,35 @@ fn entry(bundle: &Path, digest: &Digest) -> Vec<u8> {
 }
 
 #[test]
+fn the_sbom_of_containers_has_the_packages_of_all_images() {
+    use bistable_image::build::SbomSource;
+    let product = Product::new();
+    let status = |version: &str| format!("Package: busybox\nVersion: {version}\n");
+    let lower = layer(&[
+        ("var/lib/dpkg/status.d/busybox", status("1").as_bytes()),
+        ("opt/six.dist-info/METADATA", b"Name: six\nVersion: 1.16\n\n"),
+    ]);
+    let upper =
+        layer(&[("var/lib/dpkg/status.d/busybox", status("2").as_bytes()), ("opt/.wh.six.dist-info", b"")]);
+    let other = layer(&[("lib/idna.dist-info/METADATA", b"Name: idna\nVersion: 3\n\n")]);
+    for (name, layers) in [("web", &[lower, upper][..]), ("scheduler", &[other])] {
+        let layout = Layout::new(product.path(name));
+        let manifest = layout.image("arm64", layers, Packed::Gzip);
+        layout.index(&[manifest]);
+    }
+    let mut options = options(&product, TWO, &["web=oci:web", "scheduler=oci:scheduler"], "x.bundle");
+    options.sbom = SbomSource::Auto;
+    let built = build(&options, &Silent).unwrap();
+    let packages: Vec<String> =
+        built.sbom.unwrap().packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
+    assert_eq!(packages, ["busybox 2", "idna 3"]);
+    verify::verify(&product.path("x.bundle"), &product.root.root, Threads::new(2), &Silent).unwrap();
+    // The bundle has it among its entries, before the data.
+    let file = built.release.sbom_file().unwrap();
+    assert_eq!(entry(&product.path("x.bundle"), &file.digest).len() as u64, u64::from(file.bytes));
+}
+
+#[test]
 fn an_image_becomes_layers_its_configuration_and_a_manifest_over_both() {
     let product = Product::new();
     let (layers, layout) = ([base(), top("1")], Layout::new(product.path("image")));

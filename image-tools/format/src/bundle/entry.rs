@@ -21,6 +21,8 @@ pub const RELEASE_TYPE: &str = "application/vnd.bistable.release.v1";
 pub const LIST_TYPE: &str = "application/vnd.bistable.chunks.v1";
 /// Media type of a container image's manifest or configuration.
 pub const BLOB_TYPE: &str = "application/vnd.bistable.blob.v1";
+/// Media type of an SBOM, as IANA has it.
+pub const SBOM_TYPE: &str = "application/vnd.cyclonedx+json";
 /// Media type of a volume's data.
 pub const DATA_TYPE: &str = "application/vnd.bistable.volume.v1+zstd";
 /// Media type of a delta's bundle and of the signed delta.

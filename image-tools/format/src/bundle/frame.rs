@@ -11,7 +11,7 @@
 //! ```
 use super::entry::{
     BLOB_TYPE, BLOCK, BadHeader, DATA_TYPE, DELTA_TYPE, EMPTY, END_BYTES, Header, INDEX_NAME, LAYOUT,
-    LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE,
+    LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE, SBOM_TYPE,
 };
 use crate::{Delta, Digest, Release};
 use alloc::{
@@ -76,6 +76,9 @@ impl Frame {
         }
         for blob in release.content.blobs() {
             layers.add(BLOB_TYPE, blob.digest, blob.bytes.into(), "blob");
+        }
+        if let Some(sbom) = release.sbom_file() {
+            layers.add(SBOM_TYPE, sbom.digest, sbom.bytes.into(), "sbom.cdx.json");
         }
         let suffix = if release.volumes().is_some() { "img.zst" } else { "tar.zst" };
         for (name, a) in &artifacts {

@@ -11,6 +11,7 @@
 //! blobs/sha256/<release>             the signed release
 //! blobs/sha256/<list> × n            chunk lists: boot, system; archive; or one a layer
 //! blobs/sha256/<blob> × n            manifests and configurations of containers
+//! blobs/sha256/<sbom>                the SBOM, if the release has one
 //! blobs/sha256/<data> × n            data, as the chunk lists
 //! two blocks of zeros, and then nothing
 //! ```
@@ -23,7 +24,7 @@ mod reader;
 
 pub use entry::{
     BLOB_TYPE, BLOCK, BadHeader, DATA_TYPE, DELTA_TYPE, EMPTY, END_BYTES, Header, INDEX_NAME, LAYOUT,
-    LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE, blob_digest, blob_name,
+    LAYOUT_NAME, LIST_TYPE, PATCH_TYPE, RELEASE_TYPE, SBOM_TYPE, blob_digest, blob_name,
 };
 pub use frame::{Frame, Kind};
 pub use reader::{Anyone, Input, Part, ReadError, Reader, Trust};

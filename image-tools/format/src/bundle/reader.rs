@@ -5,8 +5,11 @@
 //! before that, each of a limited length, verifies what is signed, and then compares every byte, those before it included.
 use super::entry::{BLOCK, EMPTY, END_BYTES, Header, LAYOUT, blob_digest};
 use super::frame::{Frame, Kind};
-use crate::{ArtifactId, Delta, Digest, Envelope, Release, Role, Root, TrustError, limits, release};
+use crate::{ArtifactId, Delta, Digest, Envelope, Hasher, Release, Role, Root, TrustError, limits, release};
 use alloc::{vec, vec::Vec};
+
+/// What is hashed at a time.
+const PIECE: usize = 64 << 10;
 
 /// Where a bundle's bytes come from.
 pub trait Input {
@@ -86,6 +89,9 @@ pub enum Part {
     /// A file that is stored as it is, counted from 1.
     #[error("blob {0}")]
     Blob(usize),
+    /// The SBOM.
+    #[error("SBOM")]
+    Sbom,
     /// An artifact's data.
     #[error("data of the {0:#}")]
     Data(ArtifactId),
@@ -291,11 +297,54 @@ impl<I: Input> Reader<I> {
         Ok(content)
     }
 
+    /// The SBOM, if the release has one: it comes before the data. Who doesn't ask for it passes over it.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn sbom(&mut self) -> Result<Option<Vec<u8>>, ReadError<I::Error>> {
+        if !self.is_at_sbom() {
+            return Ok(None);
+        }
+        self.whole(Part::Sbom, limits::SBOM as usize).map(Some)
+    }
+
+    /// Whether the SBOM is the next entry: the one before the data.
+    fn is_at_sbom(&self) -> bool {
+        let data = self.release.content.artifacts().len();
+        self.delta.is_none()
+            && self.release.sbom_file().is_some()
+            && self.entry + 1 + data == self.frame.headers.len()
+    }
+
+    /// Pass over the SBOM if it comes next, and verify it. It takes no memory.
+    fn pass_sbom(&mut self) -> Result<(), ReadError<I::Error>> {
+        if !self.is_at_sbom() {
+            return Ok(());
+        }
+        let header = self.begin(Part::Sbom)?.clone();
+        let at = self.at;
+        let (mut hasher, mut left, mut buffer) = (Hasher::new(), header.bytes, vec![0; PIECE]);
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            let piece = buffer.get_mut(..want).unwrap_or_default();
+            self.fill(piece, Part::Sbom)?;
+            hasher.update(piece);
+            left -= want as u64;
+        }
+        if blob_digest(&header.name) != Some(hasher.finish()) {
+            return Err(ReadError::Digest { at, part: Part::Sbom });
+        }
+        self.finish(Part::Sbom)
+    }
+
     /// The next entry begins. Its content is read by [`fill`](Self::fill), and [`finish`](Self::finish) ends it.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub fn begin(&mut self, part: Part) -> Result<&Header, ReadError<I::Error>> {
+        if part != Part::Sbom {
+            self.pass_sbom()?;
+        }
         let at = self.at;
         let mut found = [0; BLOCK];
         self.fill(&mut found, part)?;
@@ -328,6 +377,7 @@ impl<I: Input> Reader<I> {
     /// # Errors
     /// See [`ReadError`].
     pub fn end(&mut self) -> Result<(), ReadError<I::Error>> {
+        self.pass_sbom()?;
         self.zeros(END_BYTES, Part::End)?;
         let at = self.at;
         match self.fill(&mut [0], Part::End) {

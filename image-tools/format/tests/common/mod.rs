@@ -159,6 +159,17 @@ pub(crate) fn release() -> Release {
     }
 }
 
+/// An SBOM of one package.
+pub(crate) const SBOM: &[u8] =
+    br#"{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[{"type":"library","name":"fan","version":"1.0.0"}]}"#;
+
+/// The same image, with its SBOM.
+pub(crate) fn release_with_sbom() -> Release {
+    let mut release = release();
+    release.set_sbom(SBOM).unwrap();
+    release
+}
+
 /// The volumes of an image, to be spoiled.
 pub(crate) fn volumes(release: &mut Release) -> &mut Volumes {
     match &mut release.content {

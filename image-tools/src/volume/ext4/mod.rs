@@ -42,6 +42,11 @@ impl Ext4Image {
         self.size
     }
 
+    /// What it is made of.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     pub(super) fn write_to(&self, out: &mut dyn Write, progress: &dyn Fn(u64)) -> Result<(), VolumeError> {
         stream::write(self, out, progress)
     }
