@@ -195,6 +195,42 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
+    /// What must hold of the page however wide it is and whatever its colors are: nothing is cut off, and all text can be read.
+    pub(crate) fn looks_right(&mut self, width: u32) {
+        let wide = self.eval("document.documentElement.scrollWidth");
+        assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} pixels in {width}");
+        // Contrast as WCAG 2 defines it: 4.5 for text of that size.
+        let script = r"(() => {
+            const parse = (color) => color.match(/[\d.]+/g).map(Number);
+            const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+                .map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+            const ground = (element) => {
+                for (let at = element; at; at = at.parentElement) {
+                    const color = parse(getComputedStyle(at).backgroundColor);
+                    if (color.length < 4 || color[3] === 1) return color;
+                }
+                return [255, 255, 255];
+            };
+            const poor = [];
+            for (const element of document.querySelectorAll('h1, h2, h3, p, span, button, a, strong, dt, dd, li, summary, label')) {
+                if (element.innerText.trim() === '' || !element.checkVisibility() || element.closest('.unseen')) continue;
+                const pair = [light(parse(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
+                const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
+                if (contrast < 4.5) poor.push(`${element.innerText.slice(0, 20)}: ${contrast.toFixed(2)}`);
+            }
+            return poor;
+        })()";
+        assert_eq!(self.eval(script), json!([]), "text that is hard to read");
+        // Whatever can be operated has a name, and is large enough for a finger.
+        let script = r"[...document.querySelectorAll('button, summary, input:not([type=hidden]), a')]
+            .filter((element) => element.checkVisibility({ contentVisibilityAuto: true }))
+            .filter((element) => (element.innerText || element.labels?.[0]?.innerText || '').trim() === ''
+                || (element.matches('button, summary') && element.offsetHeight < 40))
+            .map((element) => element.outerHTML)";
+        assert_eq!(self.eval(script), json!([]), "what can be operated");
+    }
+
     pub(crate) fn scripts(&mut self, on: bool) {
         self.call("Emulation.setScriptExecutionDisabled", json!({ "value": !on }));
     }

@@ -79,6 +79,7 @@ mod schemathesis;
 mod shop;
 #[cfg(target_os = "linux")]
 mod signals;
+mod site_page;
 mod source_contract;
 mod source_github;
 mod source_http;

@@ -8,42 +8,6 @@ use crate::{
 use serde_json::json;
 use std::io::Write;
 
-/// What must hold of the page however wide it is and whatever its colors are: nothing is cut off, and all text can be read.
-fn looks_right(browser: &mut Browser, width: u32) {
-    let wide = browser.eval("document.documentElement.scrollWidth");
-    assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} pixels in {width}");
-    // Contrast as WCAG 2 defines it: 4.5 for text of that size.
-    let script = r"(() => {
-        const parse = (color) => color.match(/[\d.]+/g).map(Number);
-        const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
-            .map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-        const ground = (element) => {
-            for (let at = element; at; at = at.parentElement) {
-                const color = parse(getComputedStyle(at).backgroundColor);
-                if (color.length < 4 || color[3] === 1) return color;
-            }
-            return [255, 255, 255];
-        };
-        const poor = [];
-        for (const element of document.querySelectorAll('h1, h2, h3, p, span, button, a, strong, dt, dd, li, summary, label')) {
-            if (element.innerText.trim() === '' || !element.checkVisibility() || element.closest('.unseen')) continue;
-            const pair = [light(parse(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
-            const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
-            if (contrast < 4.5) poor.push(`${element.innerText.slice(0, 20)}: ${contrast.toFixed(2)}`);
-        }
-        return poor;
-    })()";
-    assert_eq!(browser.eval(script), json!([]), "text that is hard to read");
-    // Whatever can be operated has a name, and is large enough for a finger.
-    let script = r"[...document.querySelectorAll('button, summary, input:not([type=hidden]), a')]
-        .filter((element) => element.checkVisibility({ contentVisibilityAuto: true }))
-        .filter((element) => (element.innerText || element.labels?.[0]?.innerText || '').trim() === ''
-            || (element.matches('button, summary') && element.offsetHeight < 40))
-        .map((element) => element.outerHTML)";
-    assert_eq!(browser.eval(script), json!([]), "what can be operated");
-}
-
 #[test]
 #[ignore = "needs chromium"]
 fn page_is_readable_in_both_themes_narrow_and_wide_with_and_without_javascript() {
@@ -63,7 +27,7 @@ fn page_is_readable_in_both_themes_narrow_and_wide_with_and_without_javascript()
         browser.open(&format!("http://{}/", web.host));
         for (width, theme) in [(1100, "light"), (1100, "dark"), (360, "light"), (360, "dark")] {
             browser.look(width, theme);
-            looks_right(&mut browser, width);
+            browser.looks_right(width);
             let script = if scripts { "js" } else { "plain" };
             assert!(browser.shoot(&format!("idle-{width}-{theme}-{script}")) > 10_000);
             let text = browser.text();
@@ -149,10 +113,10 @@ fn progress_is_live_whoever_asked_and_can_be_cancelled() {
     browser.until("document.getElementById('bar')?.value > 0");
     browser.until("document.getElementById('announce').textContent.includes('percent')");
     assert_eq!(browser.eval("document.querySelector('#do-update')"), json!(null), "one thing at a time");
-    looks_right(&mut browser, 1100);
+    browser.looks_right(1100);
     browser.shoot("progress-1100-light");
     browser.look(360, "dark");
-    looks_right(&mut browser, 360);
+    browser.looks_right(360);
     browser.shoot("progress-360-dark");
     // Taken back: the agent gives up at the next bytes that it gets.
     browser.click("#do-cancel");
@@ -190,7 +154,7 @@ fn upload_and_a_refused_self_test_show_their_reason() {
     browser.until_text("self-test failed");
     browser.until_text("relay");
     browser.look(1100, "dark");
-    looks_right(&mut browser, 1100);
+    browser.looks_right(1100);
     browser.shoot("refused-self-test-1100-dark");
 }
 
@@ -211,7 +175,7 @@ fn without_javascript_forms_do_the_same() {
     browser.click("#do-upload");
     browser.until_text("Test and arm");
     assert_eq!(browser.eval("location.href"), json!(url), "303 leads back to the page");
-    looks_right(&mut browser, 360);
+    browser.looks_right(360);
     browser.shoot("staged-360-light-plain");
     browser.eval("document.getElementById('revert').open = true");
     browser.click("#sure");
@@ -230,7 +194,7 @@ fn wrong_tokens_and_small_scopes_say_what_to_do() {
     browser.look(360, "dark");
     browser.open(&format!("http://{}/", web.host));
     browser.until_text("this token is not known");
-    looks_right(&mut browser, 360);
+    browser.looks_right(360);
     browser.shoot("wrong-token-360-dark");
     drop(browser);
     let mut browser = Browser::start(&read);

@@ -9,8 +9,8 @@ use crate::output::{self, Access, Existing};
 use crate::repository::delta_file;
 use crate::repository::inventory::Inventory;
 use crate::repository::roots::Roots;
-use crate::repository::site::{Card, Site, imager, page};
-use crate::repository::store::Missing;
+use crate::repository::site::{Card, Site, about, downloads, imager, page};
+use crate::repository::store::{Missing, Store, StoreError};
 use bistable_format::name::check_name;
 use bistable_format::{Digest, Hasher};
 use std::fmt::Write as _;
@@ -18,10 +18,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+/// The page.
+const PAGE: &str = "index.html";
+/// Raspberry Pi Imager's list.
+const LIST: &str = "rpi-imager.json";
+/// Bytes of that list at most.
+const LIST_MAX: usize = 1 << 20;
+
 /// Arguments of `site`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to write `index.html` and `rpi-imager.json`. Default: into the repository
+    /// Where to write `index.html`, and with --card `rpi-imager.json`. Default: into the repository
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The page's name.
@@ -30,7 +37,8 @@ pub struct Args {
     /// Where devices and people find all this: https://updates.example.com.
     #[arg(long, value_name = "URL", value_parser = address)]
     url: Option<String>,
-    /// A card image for Raspberry Pi Imager's list, not compressed. It is to be found below the URL. Repeat it for more.
+    /// A card image for Raspberry Pi Imager's list, not compressed. It is to be found below the URL. Repeat it for more: they are
+    /// the whole list. Without one, a list that is there stays as it is
     #[arg(long, value_name = "X.img", requires = "url")]
     card: Vec<PathBuf>,
     /// Board that the card images are for. Repeat it for more.
@@ -63,31 +71,69 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     let roots = Roots::load(&store)?;
     let inventory = Inventory::read(&store, &roots, None)?;
     let deltas = delta_file::all(&store, &roots)?.good;
+    let about = about(&store, &roots, &inventory)?;
     let now = HostClock.now();
     let (title, url) = (args.title.as_str(), args.url.as_deref());
-    let html = page(&Site { title, url, inventory: &inventory, deltas: &deltas, now });
-    let base = args.url.as_deref().unwrap_or_default().trim_end_matches('/');
-    let cards =
-        args.card.iter().map(|path| card(path, base, &args.board, now)).collect::<Result<Vec<_>, Error>>()?;
-    let list = format!("{:#}\n", imager(&cards));
+    let base = url.map(|url| url.trim_end_matches('/'));
+    let cards = args.card.iter().map(|path| card(path, base.unwrap_or_default(), &args.board, now));
+    let cards = cards.collect::<Result<Vec<_>, Error>>()?;
+    let place = Target { store: &store, folder: args.out.as_deref() };
+    let list = (!cards.is_empty()).then(|| format!("{:#}\n", imager(&cards)));
+    let there = if list.is_none() { place.list()? } else { None };
+    let downloads = downloads(list.as_deref().map_or(there.as_deref().unwrap_or_default(), str::as_bytes));
+    let files = base.map(|base| format!("{base}/")).or_else(|| args.out.is_none().then(String::new));
+    let html = page(&Site {
+        title,
+        url,
+        inventory: &inventory,
+        deltas: &deltas,
+        about: &about,
+        downloads: &downloads,
+        files,
+        now,
+    });
     let mut written = Vec::new();
-    for (name, content) in [("index.html", &html), ("rpi-imager.json", &list)] {
-        match &args.out {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(output::OutputError::io("make", folder))?;
-                let path = folder.join(name);
-                output::write(&path, content.as_bytes(), Existing::Replace, Access::Public)?;
-                written.push(path_text(&path));
-            }
-            None => {
-                store.put(name, content.as_bytes())?;
-                written.push(format!("{}/{name}", store.place()));
-            }
+    for (name, content) in [(PAGE, Some(&html)), (LIST, list.as_ref())] {
+        if let Some(content) = content {
+            written.push(place.write(name, content)?);
         }
     }
     let text: String = written.iter().map(|path| format!("{path}\n")).collect();
     let answer = SiteWritten { files: written, channels: inventory.channels.len(), cards: cards.len() };
     out.result(Answer::SiteWritten(answer), &text)
+}
+
+/// Where the files go.
+struct Target<'a> {
+    store: &'a Store,
+    /// A folder; the repository if there is none.
+    folder: Option<&'a Path>,
+}
+
+impl Target<'_> {
+    /// Raspberry Pi Imager's list that is there already; none if it has more bytes than such a list.
+    fn list(&self) -> Result<Option<Vec<u8>>, Error> {
+        match self.folder {
+            None => match self.store.get(LIST, LIST_MAX) {
+                Err(StoreError::TooLarge { .. }) => Ok(None),
+                list => Ok(list?),
+            },
+            // One that can't be read is no reason for no page.
+            Some(folder) => Ok(output::read_limited(&folder.join(LIST), LIST_MAX).ok()),
+        }
+    }
+
+    /// Write a file, and tell where it is.
+    fn write(&self, name: &str, content: &str) -> Result<String, Error> {
+        let Some(folder) = self.folder else {
+            self.store.put(name, content.as_bytes())?;
+            return Ok(format!("{}/{name}", self.store.place()));
+        };
+        std::fs::create_dir_all(folder).map_err(output::OutputError::io("make", folder))?;
+        let path = folder.join(name);
+        output::write(&path, content.as_bytes(), Existing::Replace, Access::Public)?;
+        Ok(path_text(&path))
+    }
 }
 
 fn card(path: &Path, base: &str, boards: &[String], now: u64) -> Result<Card, Error> {

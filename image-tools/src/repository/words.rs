@@ -1,4 +1,5 @@
 //! What people write for times and waves.
+use crate::size::Count;
 use bistable_format::rollout::{WHOLE, Wave};
 
 /// Seconds of `90s`, `15m`, `24h`, `7d`, `2w`, or of a sum like `1d12h`.
@@ -98,6 +99,16 @@ fn parts(text: &str) -> Option<u16> {
     (1..=WHOLE).contains(&parts).then_some(parts)
 }
 
+/// A time that passes, in the largest unit that has no rest: `2 days`, `90 minutes`.
+pub fn period(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
+    let (size, unit) = units
+        .into_iter()
+        .find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size))
+        .unwrap_or((1, "second"));
+    Count(seconds / size, unit).to_string()
+}
+
 /// A share, human-readable.
 pub fn percent(share: u16) -> String {
     match share % 100 {
@@ -183,6 +194,11 @@ mod tests {
         ] {
             assert!(WaveAfter::parse(text).is_err(), "{text}");
         }
+        let periods = [0, 1, 90, 5400, 7200, 86_400, 172_800].map(period);
+        assert_eq!(
+            periods,
+            ["0 seconds", "1 second", "90 seconds", "90 minutes", "2 hours", "1 day", "2 days"]
+        );
         assert_eq!([percent(1), percent(1250), percent(10_000)], ["0.01 %", "12.50 %", "100 %"]);
     }
 }

@@ -1,12 +1,14 @@
 //! The page for people and the list for Raspberry Pi Imager.
 use crate::cli::at;
+use crate::life::Life;
 use crate::product::Product;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bistable_format::{Channel, Digest};
 use bistable_image::repository::Store;
 use bistable_image::repository::catalog::{self, Entry};
 use bistable_image::repository::channel::{ChannelError, ChannelLog};
 use bistable_image::repository::inventory::Inventory;
-use bistable_image::repository::site::{Site, page};
+use bistable_image::repository::site::{About, Download, Site, page};
 use bistable_image::repository::store::Memory;
 use bistable_image::repository::writer::Change;
 use serde_json::Value;
@@ -29,7 +31,8 @@ fn assert_balanced(html: &str) {
             assert!(
                 [
                     "html", "head", "title", "style", "body", "h1", "h2", "h3", "p", "main", "div",
-                    "section", "article", "span", "code", "s", "i", "ol", "li", "pre"
+                    "section", "article", "span", "code", "s", "i", "ol", "li", "pre", "time", "a",
+                    "noscript", "script"
                 ]
                 .contains(&name),
                 "{name}"
@@ -77,8 +80,22 @@ fn foreign_text_never_becomes_markup() {
     };
     product.committer("ada").writer(&log).commit(hostile).unwrap();
     let inventory = Inventory::read(&store, &roots, None).unwrap();
+    let text = || vec![HOSTILE.to_owned()];
+    let sbom = Some(bistable_format::content::Blob { digest: Digest::of(b"sbom"), bytes: 7 });
+    let about = About { attested: text(), bound: text(), requires: text(), sbom };
+    let about = inventory.releases.keys().map(|id| (*id, about.clone())).collect();
+    let download = Download {
+        name: HOSTILE.into(),
+        url: format!("https://x.example/{HOSTILE}"),
+        day: HOSTILE.into(),
+        bytes: 1,
+        sha256: HOSTILE.into(),
+    };
     let site = Site {
         deltas: &[],
+        about: &about,
+        downloads: &[download],
+        files: Some("https://x.example/'\"</".into()),
         title: "<A & B>",
         url: Some("https://x.example/'\"<"),
         inventory: &inventory,
@@ -86,18 +103,38 @@ fn foreign_text_never_becomes_markup() {
     };
     let html = page(&site);
     assert_balanced(&html);
-    assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("<b>"), "{html}");
+    assert!(!html.contains("<img") && !html.contains("<b>"), "{html}");
+    // One script, and the only one that may run.
+    let (_, script) = html.split_once("<script>").unwrap();
+    let (script, end) = script.split_once("</script>").unwrap();
+    assert!(end.starts_with("</body>") && html.matches("<script").count() == 1, "{html}");
+    let digest = STANDARD.encode(Digest::of(script.as_bytes()).0);
+    assert!(html.contains(&format!("script-src 'sha256-{digest}'\">")), "{digest}");
     assert!(
         html.contains("&lt;script&gt;alert(1)&lt;/script&gt;")
             && html.contains("<title>&lt;A &amp; B&gt;</title>")
     );
     assert!(html.contains("prefers-color-scheme:dark") && html.contains("color-scheme:light dark"));
     assert!(html.contains("default-src 'none'"));
-    for outside in ["src=\"", "href=", "@import", "url("] {
+    for outside in ["src=\"", "@import", "url("] {
         assert!(!html.contains(outside), "{outside}");
     }
+    // Links lead to what the operator named, and nowhere else.
+    let links: Vec<&str> = html.split("href=\"").skip(1).collect();
+    assert_eq!(links.len(), 2);
+    assert!(links.iter().all(|link| link.starts_with("https://x.example/")), "{links:?}");
     let empty = Inventory { channels: Default::default(), releases: Default::default() };
-    assert_balanced(&page(&Site { title: "x", url: None, inventory: &empty, deltas: &[], now: 0 }));
+    let empty = Site {
+        title: "x",
+        url: None,
+        inventory: &empty,
+        deltas: &[],
+        about: &Default::default(),
+        downloads: &[],
+        files: None,
+        now: 0,
+    };
+    assert_balanced(&page(&empty));
 }
 
 /// The fields and types that the imager's own schema demands of an item.
@@ -174,4 +211,90 @@ fn the_imagers_list_is_as_its_schema_says() {
     assert_eq!(list["os_list"][0]["name"], "my card #1 ü.img");
     let (_, missing) = at(&repo, &["site", "--card", &path("none.img"), "--url", "https://x.example"], 1);
     assert!(missing.contains("none.img"), "{missing}");
+}
+
+#[test]
+fn the_page_shows_what_decides_about_releases() {
+    let life = Life::new(2);
+    life.ok(&["key", "new", "--out", &life.path("bench")]);
+    let bench = format!("tests-passed={}", life.path("bench.pub"));
+    let gates =
+        ["channel", "gates", "staging", "--min-age", "1d", "--min-interval", "90m", "--require", &bench];
+    life.acts(&gates, 0);
+    let attest = ["attest", "staging", "1.2.0", "--kind", "tests-passed", "--key", &life.path("bench.key")];
+    life.ok(&attest);
+    life.acts(&["channel", "barrier", "staging", "1.2.0"], 0);
+    life.acts(&["promote", "staging", "production", "1.1.0", "--waves", "10%,100%@2d"], 0);
+    life.acts(&["withdraw", "staging", "1.1.0", "--reason", "the fan stays off"], 0);
+    let page = |args: &[&str]| {
+        life.ok(&[&["site"], args].concat());
+        fs::read_to_string(format!("{}/index.html", life.repo)).unwrap()
+    };
+    let html = page(&[]);
+    assert_balanced(&html);
+    for shown in [
+        "a release enters with 1 day in the channel before, 90 minutes since the last promotion, tests-passed by ",
+        "attested: tests-passed",
+        "<span class=\"tag\">barrier</span>",
+        "<span class=\"tag bad\">withdrawn</span>",
+        "the fan stays off",
+        "<span class=\"tag warn\" data-waves=\"",
+        ">10 %</span>",
+        "data-life=\"604800\" hidden></span>",
+        "valid until <time datetime=\"",
+    ] {
+        assert!(html.contains(shown), "{shown}\n{html}");
+    }
+    // Each time is there for scripts and for people without them.
+    for time in html.split("<time datetime=\"").skip(1) {
+        let (stamp, rest) = time.split_once("\">").unwrap();
+        assert!(rest.starts_with(&format!("{stamp}</time>")) && stamp.ends_with('Z'), "{stamp}");
+    }
+    // A statement by a key that nothing names is worth nothing.
+    let other = ["key", "new", "--out", &life.path("other")];
+    life.ok(&other);
+    let folder = format!("{}/attestations", life.repo);
+    let there = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let file = fs::read_dir(&there).unwrap().next().unwrap().unwrap().path();
+    fs::write(&file, b"no attestation").unwrap();
+    assert!(!page(&[]).contains("attested:"));
+}
+
+#[test]
+fn without_a_card_the_imagers_list_stays_and_the_page_leads_to_it() {
+    let life = Life::new(1);
+    let list = |folder: &str| fs::read(format!("{folder}/rpi-imager.json")).ok();
+    life.ok(&["site"]);
+    assert_eq!(list(&life.repo), None, "no list is made of nothing");
+    let mut card = vec![7; 5120];
+    card[446..512].fill(0);
+    card[446 + 4] = 0x83;
+    card[446 + 8] = 1;
+    card[446 + 12] = 9;
+    card[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(life.path("card.img"), &card).unwrap();
+    let (url, www) = (["--url", "https://updates.example/"], life.path("www"));
+    for (folder, out) in [(&life.repo, &[][..]), (&www, &["--out", &www][..])] {
+        let site = |args: &[&str]| {
+            life.ok(&[&["site"], &url[..], out, args].concat());
+            fs::read_to_string(format!("{folder}/index.html")).unwrap()
+        };
+        let first = site(&["--card", &life.path("card.img")]);
+        let made = list(folder).unwrap();
+        let again = site(&[]);
+        assert_eq!(list(folder).unwrap(), made);
+        for html in [first, again] {
+            for shown in [
+                "<a href=\"https://updates.example/card.img\">card.img</a>",
+                &Digest::of(&card).to_string(),
+                "<pre>rpi-imager --repo https://updates.example/rpi-imager.json</pre>",
+            ] {
+                assert!(html.contains(shown), "{shown}\n{html}");
+            }
+        }
+        // A list that another program made stays, too, whatever is in it.
+        fs::write(format!("{folder}/rpi-imager.json"), "not a list").unwrap();
+        assert!(!site(&[]).contains("Card images"));
+        assert_eq!(list(folder).unwrap(), b"not a list");
+    }
 }

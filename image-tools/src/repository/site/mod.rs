@@ -2,17 +2,21 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | `page` | the page: no script, nothing from elsewhere, light and dark |
+//! | `page` | the page: nothing from elsewhere, light and dark, one script for what depends on when it is read |
 //! | `imager` | the list that Raspberry Pi Imager shows |
+//! | `about` | what is known of a release besides its offers |
+mod about;
 mod imager;
 mod page;
 
-pub use imager::{Card, imager};
+pub use about::{About, about};
+pub use imager::{Card, Download, downloads, imager};
 pub use page::page;
 
 use super::delta_file::StoredDelta;
 use super::inventory::Inventory;
 use bistable_format::{Digest, Offer};
+use std::collections::BTreeMap;
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -25,6 +29,13 @@ pub struct Site<'a> {
     pub inventory: &'a Inventory,
     /// Its deltas.
     pub deltas: &'a [StoredDelta],
+    /// What is known of the releases on offer, by their identities.
+    pub about: &'a BTreeMap<Digest, About>,
+    /// Card images.
+    pub downloads: &'a [Download],
+    /// What comes before the path of a repository's file, so that the page can lead to it: an address, or nothing if the page lies
+    /// in the repository. Without it, the page has no such links.
+    pub files: Option<String>,
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -34,12 +45,14 @@ struct Row<'a> {
     offer: &'a Offer,
     bytes: u64,
     description: &'a str,
+    about: &'a About,
 }
 
 impl Site<'_> {
     /// A channel's offers, images before components, newest first.
     fn rows(&self, channel: &str) -> Vec<Row<'_>> {
         let Some(file) = self.inventory.channels.get(channel) else { return Vec::new() };
+        let about = |identity| self.about.get(identity).unwrap_or(&about::NOTHING);
         let mut rows: Vec<Row<'_>> = file
             .channel
             .offers
@@ -50,6 +63,7 @@ impl Site<'_> {
                     offer,
                     bytes: held.map_or(0, |h| h.entry.bytes),
                     description: held.map_or("", |h| h.entry.description.as_str()),
+                    about: about(&offer.identity),
                 }
             })
             .collect();
