@@ -285,8 +285,7 @@ pub(super) fn built_text(built: &Built, deltas: &[Made], path: &Path) -> String 
     }
     if let Some((file, sbom)) = built.sbom() {
         text.push_str(&format!(
-            "{:8}{} in the SBOM (CycloneDX {}, {})\n",
-            "packages",
+            "packages  {} in the SBOM (CycloneDX {}, {})\n",
             sbom.packages.len(),
             sbom.spec,
             Bytes(file.bytes.into())

@@ -220,6 +220,8 @@ fn the_same_tree_gives_the_same_sbom_and_release() {
             .output()
             .unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let told = String::from_utf8(out.stdout).unwrap();
+        assert!(told.contains("\npackages  4 in the SBOM (CycloneDX 1.6, "), "{told}");
         fs::read(life.path("x.bundle")).unwrap()
     };
     let first = build();
