@@ -136,6 +136,21 @@ fn a_release_outlives_the_key_that_signed_it_first() {
     desk.ends(&["sign", "one.bundle", "--key", "other.key", "--root", "3.root"], 0);
     verify("one.bundle", "3.root", 0);
     desk.ends(&[&build[..], &["--key", "release.key", "--out", "none.bundle"]].concat(), 5);
+    // A delta, too, is begun by one and finished by the other.
+    let (mut newer, both) = (build, ["--key", "new.key", "--key", "other.key", "--out", "two.bundle"]);
+    newer[4] = "1.5.0";
+    desk.ends(&[&newer[..], &both].concat(), 0);
+    let delta = ["delta", "--from", "one.bundle", "two.bundle", "--root", "3.root", "--level", "1", "--key"];
+    desk.ends(&[&delta[..], &["release.key"]].concat(), 5);
+    let begun = desk.ends(&[&delta[..], &["new.key"]].concat(), 0);
+    assert!(
+        begun.contains("the delta has 1 of the 2 signatures that the root demands; `bistable-image sign`"),
+        "{begun}"
+    );
+    let made = "hub-1.5.0-from-1.4.0.delta";
+    verify(made, "3.root", 5);
+    desk.ends(&["sign", made, "--key", "other.key", "--root", "3.root"], 0);
+    desk.ends(&["verify", made, "--base", "one.bundle", "--root", "3.root"], 0);
     let half = desk.sign("x.bundle", ("new.key", "3.root", "half.bundle"), 0);
     assert!(half.contains("not enough yet: "), "{half}");
     verify("half.bundle", "3.root", 5);
