@@ -2,21 +2,22 @@
 //! made in a row, as where the power is bad; then the same update must succeed, or the next one if it was committed.
 use super::{
     clock::Clock,
+    course::{Outcome, commit, first_boot},
     device::{Device, Status},
     observations::What,
     release::{FACTORY, GOOD, NEXT},
     rig::Power,
-    scenario::{Outcome, commit, first_boot},
 };
 use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
+use bistable_kit::dice::Dice;
 use std::{collections::BTreeMap, time::Duration};
 
 /// The most cuts on one card. What one leaves behind meets the next; a new card now and then, so that nothing
 /// that was left hides what others leave.
 const IN_A_ROW: u32 = 5;
 /// How far behind the end of an update the power is still cut.
-const BEHIND: f64 = 1.15;
+pub(super) const BEHIND: f64 = 1.15;
 
 /// Cut the power this many times.
 ///
@@ -24,7 +25,7 @@ const BEHIND: f64 = 1.15;
 /// What is wrong with the device after a cut, and which cut it was.
 pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Result<Outcome> {
     let clock = Clock::start();
-    let mut random = Random(seed);
+    let mut dice = Dice(seed);
     first_boot(device)?;
     // The first one isn't cut: it says how long one takes.
     let whole = commit(device, GOOD, Slot::B).context("the update that isn't cut")?;
@@ -36,7 +37,7 @@ pub fn cuts(device: &mut Device<'_>, name: &str, count: u32, seed: u64) -> Resul
             device.rig().factory(name)?;
             first_boot(device)?;
         }
-        let after = whole.mul_f64(random.fraction() * BEHIND);
+        let after = whole.mul_f64(dice.fraction() * BEHIND);
         let about = || {
             format!("cut {} of {count}, {:.2} s after the start of the update", cut + 1, after.as_secs_f64())
         };
@@ -92,41 +93,4 @@ fn one(device: &mut Device<'_>, after: Duration) -> Result<(Status, &'static str
         (false, _) => "back at the old release",
     };
     Ok((status, what))
-}
-
-/// Numbers from a seed (SplitMix64), the same on every machine.
-#[derive(Clone, Copy, Debug)]
-struct Random(u64);
-
-impl Random {
-    /// At least 0 and less than 1.
-    fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_spread_and_repeat_with_the_seed() {
-        let draw = |seed| {
-            let mut random = Random(seed);
-            (0..1000).map(|_| random.fraction()).collect::<Vec<_>>()
-        };
-        let first = draw(1);
-        assert_eq!(first, draw(1));
-        assert_ne!(first, draw(2));
-        assert!(first.iter().all(|f| (0.0..1.0).contains(f)));
-        for part in 0..10 {
-            let low = f64::from(part) / 10.0;
-            let hits = first.iter().filter(|f| (low..low + 0.1).contains(f)).count();
-            assert!((60..140).contains(&hits), "{hits} of 1000 from {low}");
-        }
-    }
 }

@@ -187,6 +187,20 @@ impl<'a> Device<'a> {
         Ok(Some(Said { code: *code, text: text.collect::<Vec<_>>().join("\n") }))
     }
 
+    /// Ask again and again until a command ends with 0; whether it did in time.
+    ///
+    /// # Errors
+    /// When the machine fails.
+    pub fn tries(&mut self, within: Duration, command: &str) -> Result<bool> {
+        let end = self.clock.now() + within;
+        while self.clock.now() < end {
+            if self.ask(command, TRY)?.is_some_and(|said| said.code == 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Type a command whose end isn't waited for: it reboots the machine.
     ///
     /// # Errors
@@ -274,7 +288,7 @@ impl<'a> Device<'a> {
 }
 
 /// The one JSON object in a text; other lines may have come between.
-fn json<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+pub(super) fn json<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
     text.lines().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok())
 }
 

@@ -4,16 +4,22 @@
 //! |---|---|
 //! | [`rig`] | what a scenario runs on |
 //! | [`scenario`] | what happens, and what must have become of the device |
+//! | [`course`] | what stories are made of |
 //! | [`device`] | the dialogue with the device |
 //! | [`observations`] | what is seen from outside, in order |
-//! | [`release`] | good and bad releases |
+//! | [`components`] | what happens to the product's components |
+//! | [`release`], [`part`] | good and bad releases of the image and of components |
 //! | [`cuts`] | power cuts at random moments |
+//! | [`toll`] | the same where the daemon updates, and is killed |
 //! | [`qemu`], [`sim`], [`pi`] | the rigs |
 //! | [`report`] | what came of it |
 pub mod clock;
+pub mod components;
+pub mod course;
 pub mod cuts;
 pub mod device;
 pub mod observations;
+pub mod part;
 pub mod pi;
 pub mod qemu;
 pub mod release;
@@ -21,11 +27,13 @@ pub mod report;
 pub mod rig;
 pub mod scenario;
 pub mod sim;
+pub mod toll;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bistable_boot::Flow;
 use clap::ValueEnum;
 use clock::Clock;
+use course::Outcome;
 use device::Device;
 use qemu::{
     Bench, Qemu, fetch,
@@ -34,7 +42,7 @@ use qemu::{
 };
 use report::Row;
 use rig::Rig;
-use scenario::{Needs, Outcome, Scenario};
+use scenario::{Needs, Scenario};
 use sim::Sim;
 use std::{
     env, fs,
@@ -71,7 +79,7 @@ pub struct Options {
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub scenario: Option<String>,
-    /// Power cuts on each machine in each boot flow
+    /// Power cuts on each machine in each boot flow, of each of the two scenarios that cut
     #[arg(long, value_name = "N")]
     pub cuts: Option<u32>,
     /// For the moments of the power cuts
@@ -107,7 +115,7 @@ pub struct Options {
 }
 
 /// What the short run does: each scenario where it says most, the real boot loader and the Pi's own drivers included.
-const SHORT: [(&str, Machine, Flow); 11] = [
+const SHORT: [(&str, Machine, Flow); 14] = [
     ("update", Machine::Virt, Flow::Tryboot),
     ("left alone", Machine::Virt, Flow::Uboot),
     ("self-test refused", Machine::Pi3, Flow::Uboot),
@@ -116,11 +124,15 @@ const SHORT: [(&str, Machine, Flow); 11] = [
     ("hang", Machine::Virt, Flow::Uboot),
     ("init missing", Machine::Virt, Flow::Tryboot),
     ("kernel damaged", Machine::Virt, Flow::Uboot),
+    ("components", Machine::Virt, Flow::Tryboot),
+    ("bound", Machine::Pi3, Flow::Uboot),
     ("writes", Machine::Virt, Flow::Tryboot),
     ("writes", Machine::Virt, Flow::Uboot),
     (CUTS, Machine::Virt, Flow::Uboot),
+    (TOLL, Machine::Virt, Flow::Tryboot),
 ];
 const CUTS: &str = "power cuts";
+const TOLL: &str = "kills and cuts";
 const CUTS_SHORT: u32 = 5;
 const CUTS_USUAL: u32 = 5;
 const CUTS_LONG: u32 = 50;
@@ -176,9 +188,11 @@ impl Options {
     /// All that is to run on a machine in a boot flow.
     fn jobs(&self, machine: Machine, flow: Flow) -> Vec<Job> {
         let able = |scenario: &Scenario| scenario.needs != Needs::WriteLog || machine == Machine::Virt;
-        let scenarios = scenario::ALL.into_iter().filter(able).map(|s| (s.name, Some(s)));
-        let wanted = scenarios.chain([(CUTS, None)]).filter(|(name, _)| self.wants(name, machine, flow));
-        wanted.map(|(_, scenario)| Job { machine, flow, scenario }).collect()
+        let scenarios = scenario::ALL.into_iter().filter(able).map(Story::Scenario);
+        let wanted = scenarios
+            .chain([Story::Cuts, Story::Toll])
+            .filter(|story| self.wants(story.name(), machine, flow));
+        wanted.map(|story| Job { machine, flow, story }).collect()
     }
 
     fn tell(&self, row: &Row) {
@@ -188,20 +202,40 @@ impl Options {
     }
 }
 
-/// A scenario, or else the power cuts, on a machine in a boot flow.
+/// What is played.
+#[derive(Clone, Copy, Debug)]
+enum Story {
+    Scenario(Scenario),
+    Cuts,
+    Toll,
+}
+
+impl Story {
+    fn name(self) -> &'static str {
+        match self {
+            Story::Scenario(scenario) => scenario.name,
+            Story::Cuts => CUTS,
+            Story::Toll => TOLL,
+        }
+    }
+}
+
+/// It, on a machine in a boot flow.
 #[derive(Clone, Copy, Debug)]
 struct Job {
     machine: Machine,
     flow: Flow,
-    scenario: Option<Scenario>,
+    story: Story,
 }
 
 impl Job {
     fn run(self, options: &Options, bench: &Bench, kit: &Kit) -> Result<Row> {
         let mut rig = Qemu::new(bench.clone(), kit.clone(), self.machine, self.flow);
-        let row = match self.scenario {
-            Some(scenario) => play(&mut rig, scenario.name, scenario.story)?,
-            None => play(&mut rig, CUTS, |device| cuts::cuts(device, CUTS, options.cuts(), options.seed))?,
+        let (name, count, seed) = (self.story.name(), options.cuts(), options.seed);
+        let row = match self.story {
+            Story::Scenario(scenario) => play(&mut rig, name, scenario.story)?,
+            Story::Cuts => play(&mut rig, name, |device| cuts::cuts(device, name, count, seed))?,
+            Story::Toll => play(&mut rig, name, |device| toll::toll(device, name, count, seed))?,
         };
         options.tell(&row);
         Ok(row)
@@ -338,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_short_run_has_every_scenario() {
-        let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).chain([CUTS]).collect();
+        let names: Vec<_> = scenario::ALL.iter().map(|s| s.name).chain([CUTS, TOLL]).collect();
         for name in &names {
             assert!(SHORT.iter().any(|(short, ..)| short == name), "{name}");
         }

@@ -39,8 +39,13 @@ pub const HANGS: Release = Release { version: "1.3.0", nature: Nature::Hangs };
 /// See [`Nature::NoInit`].
 pub const NO_INIT: Release = Release { version: "1.4.0", nature: Nature::NoInit };
 
+/// Good, and brings components along.
+pub const BRINGS: Release = Release { version: "4.0.0", nature: Nature::Good };
+/// Good itself; of the components that it brings along, one fails.
+pub const BRINGS_SICK: Release = Release { version: "5.0.0", nature: Nature::Good };
+
 /// All of them; the factory's first.
-pub const ALL: [Release; 7] = [FACTORY, GOOD, NEXT, SICK, PANICS, HANGS, NO_INIT];
+pub const ALL: [Release; 9] = [FACTORY, GOOD, NEXT, SICK, PANICS, HANGS, NO_INIT, BRINGS, BRINGS_SICK];
 
 /// The product that they are releases of.
 pub const PRODUCT: &str = "rig";

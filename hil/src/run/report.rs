@@ -1,5 +1,5 @@
 //! What came of it: a table for people, JSON for programs.
-use super::scenario::Outcome;
+use super::course::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -101,6 +101,11 @@ pub trait Rig {
         bail!("this rig has no repository in its device's reach")
     }
 
+    /// The path of a component's bundle, as the device sees it.
+    fn component(&self, name: &str, version: &str) -> String {
+        self.bundle(&format!("{name}-{version}"))
+    }
+
     /// Damage the kernel in a slot that isn't running.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! The scenarios: what happens to a device, and what must have become of it. The same list on every rig.
 use super::{
     clock::Clock,
-    device::{Device, Status},
+    components,
+    course::{INTERVAL_MIN, Outcome, at_rest, commit, committed, configure, first_boot},
+    device::Device,
     observations::{self, What},
     release::{FACTORY, GOOD, HANGS, HEALTH_DEADLINE_S, NEXT, NO_INIT, PANICS, Release, SICK},
     rig::{Jig, Power, Written},
@@ -12,19 +14,6 @@ use bistable_boot::{
     layout::{ALIGN, BOOT_BLOCK, JOURNAL, Partition},
 };
 use std::time::Duration;
-
-/// What is told of a scenario that went as it must.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What was timed, in one word.
-    pub what: &'static str,
-    /// How long it took.
-    pub time: Duration,
-    /// How long it may take at most; `None` without a limit.
-    pub bar: Option<Duration>,
-    /// More, for people.
-    pub note: String,
-}
 
 /// A scenario.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +35,12 @@ pub enum Needs {
     WriteLog,
     /// A repository in the device's reach, and the daemon as a service.
     Repository,
+    /// Components that its image declares, with services, and their releases.
+    Components,
 }
 
 /// All of them, but for the power cuts.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 11] = [
     Scenario { name: "update", story: update, needs: Needs::Nothing },
     Scenario { name: "left alone", story: left_alone, needs: Needs::Repository },
     Scenario { name: "self-test refused", story: refused, needs: Needs::Nothing },
@@ -62,6 +53,8 @@ pub const ALL: [Scenario; 9] = [
         needs: Needs::Nothing,
     },
     Scenario { name: "kernel damaged", story: kernel_damaged, needs: Needs::Nothing },
+    Scenario { name: "components", story: components::alone, needs: Needs::Components },
+    Scenario { name: "bound", story: components::bound, needs: Needs::Components },
     Scenario { name: "writes", story: writes, needs: Needs::WriteLog },
 ];
 
@@ -71,53 +64,6 @@ enum Bar {
     Seconds(u64),
     /// The health check's deadline, and the time for going down and coming up: twice a boot, which is measured.
     Health,
-}
-
-/// Switch on, and wait until the factory's system is at rest.
-pub fn first_boot(device: &mut Device<'_>) -> Result<Duration> {
-    let from = device.seen.len();
-    let start = Clock::start();
-    device.power(Power::On)?;
-    let pace = device.rig().pace();
-    device.up(FACTORY.version, from, pace.boot)?;
-    let took = start.now();
-    let status = device.settle(pace.boot)?;
-    at_rest(&status, FACTORY, Slot::A)?;
-    Ok(took)
-}
-
-/// The device must be at rest on a release in a slot.
-pub fn at_rest(status: &Status, release: Release, slot: Slot) -> Result<()> {
-    let found = (status.state.as_str(), status.running(), status.booted, status.default);
-    let wanted = ("idle", Some(release.version), slot, Some(slot));
-    ensure!(found == wanted, "the device says {found:?}, and it must be {wanted:?}");
-    Ok(())
-}
-
-/// Update and commit; gives the time from the command to the commit, as seen from outside.
-pub fn commit(device: &mut Device<'_>, release: Release, slot: Slot) -> Result<Duration> {
-    let pace = device.rig().pace();
-    let from = device.seen.len();
-    let bundle = device.rig().bundle(release.version);
-    let start = Clock::start();
-    device.start(&format!("bistable update --progress quiet {bundle}"))?;
-    device.up(release.version, from, pace.install + pace.boot)?;
-    committed(device, release, slot, start)
-}
-
-/// The device came up with a release: it must come to rest on it, and say that it was committed. Gives the time since `start`.
-fn committed(device: &mut Device<'_>, release: Release, slot: Slot, start: Clock) -> Result<Duration> {
-    let boot = device.rig().pace().boot;
-    let status = device.settle(boot)?;
-    let took = start.now();
-    at_rest(&status, release, slot)?;
-    let history = device.history()?;
-    let last = history.last().context("no history")?;
-    ensure!(
-        last.version == release.version && last.outcome == "committed",
-        "the last update in the history is {last:?}"
-    );
-    Ok(took)
 }
 
 fn update(device: &mut Device<'_>) -> Result<Outcome> {
@@ -135,20 +81,11 @@ fn update(device: &mut Device<'_>) -> Result<Outcome> {
     Ok(Outcome { what: "commit", time, bar: None, note: String::new() })
 }
 
-/// Some settings, and hands off: the daemon finds the release, stages, tests and tries it, and the boot commits it. The id is for
-/// boards without a serial number.
+/// Some settings, and hands off: the daemon finds the release, stages, tests and tries it, and the boot commits it.
 fn left_alone(device: &mut Device<'_>) -> Result<Outcome> {
     first_boot(device)?;
     let pace = device.rig().pace();
-    let settings = format!(
-        "[source]\\nurls = [\"{}\"]\\nchannel = \"staging\"\\n[update]\\nid = \"rig-1\"\\nmode = \"auto\"\\ncheck_interval = \"{INTERVAL_MIN}m\"\\n",
-        device.rig().repository()?
-    );
-    let command = format!(
-        "mkdir -p /run/bistable/config.d && printf '{settings}' > /run/bistable/config.d/60-alone.toml"
-    );
-    let said = device.ask(&command, pace.answer)?.context("no answer to the settings")?;
-    ensure!(said.code == 0, "writing the settings ended with {}: {}", said.code, said.text);
+    configure(device, "auto")?;
     let from = device.seen.len();
     let start = Clock::start();
     // A look that is overdue comes within the interval.
@@ -161,12 +98,30 @@ fn left_alone(device: &mut Device<'_>) -> Result<Outcome> {
         return Err(e);
     }
     let time = committed(device, GOOD, Slot::B, start)?;
+    let resident = idle_kib(device)?;
+    ensure!(resident <= IDLE_KIB, "the idle daemon has {resident} KiB in memory, and may have {IDLE_KIB}");
     device.off_with_default(Slot::B)?;
-    Ok(Outcome { what: "commit", time, bar: None, note: format!("asked every {INTERVAL_MIN} min") })
+    let note = format!("asked every {INTERVAL_MIN} min; {resident} KiB when idle");
+    Ok(Outcome { what: "commit", time, bar: None, note })
 }
 
-/// The shortest interval between two looks at a channel that can be configured.
-const INTERVAL_MIN: u64 = 5;
+/// The most memory that a daemon may have while nothing happens.
+const IDLE_KIB: u64 = 12 * 1024;
+/// Longer than between two looks at the application's health, and than what follows a boot.
+const IDLE_AFTER: Duration = Duration::from_secs(45);
+
+/// What the daemon has in memory when it has done what follows a boot (VmRSS of proc(5): its program's own pages, too).
+fn idle_kib(device: &mut Device<'_>) -> Result<u64> {
+    device.watch(device.seen.len(), IDLE_AFTER, |_| false)?;
+    let answer = device.rig().pace().answer;
+    let question = "grep VmRSS: /proc/$(systemctl show --property MainPID --value bistable.service)/status";
+    let said = device.ask(question, answer)?.context("no answer to how much memory the daemon has")?;
+    let kib = said
+        .text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kib.with_context(|| format!("the daemon doesn't run: {}", said.text))
+}
 
 fn refused(device: &mut Device<'_>) -> Result<Outcome> {
     first_boot(device)?;

@@ -70,6 +70,8 @@ pub fn plan(bench: &Bench, hands: bool, scenarios: &[Scenario], part: Option<&st
                 Some("nothing logs what is written to a real card")
             } else if scenario.is_some_and(|s| s.needs == Needs::Repository) {
                 Some("the bench has no repository in the Pi's reach")
+            } else if scenario.is_some_and(|s| s.needs == Needs::Components) {
+                Some("the bench's product has no components")
             } else if name == UNWIRED && bench.jig.is_none() && !hands {
                 Some("nobody takes the jig's wire off")
             } else {

@@ -6,7 +6,10 @@ use super::{
     machine::Machine,
     overlay::{self, Overlay, Piece},
 };
-use crate::run::release::{self, FACTORY, GOOD, HEALTH, PRODUCT, Release};
+use crate::run::{
+    part::{self, Part},
+    release::{self, FACTORY, GOOD, HEALTH, PRODUCT, Release},
+};
 use anyhow::{Context, Result, bail};
 use bistable_boot::{Flow, layout::Partition};
 use bistable_image::volume::{SystemOptions, VolumeId, VolumeSize, open_system};
@@ -119,7 +122,15 @@ fn key(tree: &Tree, package: &Package, machine: Machine) -> Result<String> {
         overlay::boot(machine),
         release::ALL.map(|r| overlay::system(r, machine))
     ));
+    for part in part::all() {
+        sha.update(part::program(part));
+    }
     Ok(bistable_kit::hex::hex(sha.finalize().get(..8).unwrap_or_default()))
+}
+
+/// A component's bundle, beside those of the images.
+fn component(part: Part) -> String {
+    format!("bundles/{PRODUCT}-{}-{}.bundle", part.name, part.version)
 }
 
 struct Maker<'a> {
@@ -154,6 +165,9 @@ impl Maker<'_> {
         put(&self.folder.join("self-tests.toml"), overlay::self_tests(self.machine).as_bytes())?;
         put(&self.folder.join("health.toml"), HEALTH.as_bytes())?;
         self.boot()?;
+        for part in part::all() {
+            self.component(part).with_context(|| format!("{} {}", part.name, part.version))?;
+        }
         for release in release::ALL {
             self.bundle(release).with_context(|| format!("release {}", release.version))?;
         }
@@ -204,8 +218,28 @@ impl Maker<'_> {
             release.version,
             self.machine.board(),
         );
-        self.host(&line.split_whitespace().collect::<Vec<_>>())?;
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let bound: Vec<String> = part::brought(release).iter().map(|part| component(*part)).collect();
+        words.extend(bound.iter().flat_map(|path| ["--bind", path]));
+        self.host(&words)?;
         fs::remove_file(&tar).with_context(|| tar.display().to_string())
+    }
+
+    /// A component's release: a folder with the program of its service.
+    fn component(&self, part: Part) -> Result<()> {
+        let Part { name, version, .. } = part;
+        let tree = format!("tree-{name}-{version}");
+        let program = self.folder.join(&tree).join("bin/run");
+        fs::create_dir_all(self.folder.join(&tree).join("bin"))?;
+        put(&program, part::program(part).as_bytes())?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        let line = format!(
+            "build --progress none --component {name} --kind directory --tree {tree} --product {PRODUCT} --version {version} --board {} \
+             --key release.key --root root.root --out {}",
+            self.machine.board(),
+            component(part),
+        );
+        self.host(&line.split_whitespace().collect::<Vec<_>>()).map(drop)
     }
 
     /// A repository beside the bundles, which offers the good release.

@@ -1,6 +1,9 @@
 //! What is put over the Debian system: the product's few files, and what makes a release good or bad.
 use super::{jig, machine::Machine};
-use crate::run::release::{Nature, Release};
+use crate::run::{
+    part::{self, CORE, PANEL},
+    release::{Nature, Release},
+};
 
 /// A file or a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +37,22 @@ const SHELL_UNIT: &str = "[Unit]\nDescription=Root shell on the console\nAfter=l
 /// when its own is started. The second one counts: a timer in the kernel on the Pi, QEMU's PCI card on the other board.
 const MANAGER: &str = "[Manager]\nRuntimeWatchdogSec=14\nWatchdogDevice=/dev/watchdog1\nShowStatus=no\nDefaultTimeoutStopSec=5\n";
 
+/// A request to the daemon's API, with what every Debian has: prints how it was answered, and fails if it was refused.
+const ASK: &str = r#"#!/usr/bin/perl
+use IO::Socket::UNIX;
+my ($method, $path, $body) = @ARGV;
+my $api = IO::Socket::UNIX->new(Peer => "/run/bistable/api.sock") or die "no daemon: $!\n";
+$api->print("$method $path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n",
+    "Content-Length: ", length($body), "\r\n\r\n", $body);
+my $answer = <$api>;
+print $answer;
+exit($answer !~ m{^HTTP/1.1 2});
+"#;
+
 /// A test bench, not production; and a board that isn't any Raspberry Pi has no name of its own.
 fn desk(machine: Machine) -> String {
-    format!("allow_demo_keys = true\n\n[board]\nname = \"{}\"\n", machine.board())
+    let board = format!("allow_demo_keys = true\n\n[board]\nname = \"{}\"\n", machine.board());
+    [board, part::declared(CORE), part::declared(PANEL)].join("\n")
 }
 
 const PANIC: &str = "#!/bin/sh\necho 'rig: fault panic' >/dev/console\necho c >/proc/sysrq-trigger\n";
@@ -125,6 +141,7 @@ pub fn system(release: Release, machine: Machine) -> Overlay {
     file(&mut pieces, "etc/bistable/config.d/50-rig.toml", &desk(machine), 0o644);
     file(&mut pieces, "etc/systemd/system.conf.d/zz-rig.conf", MANAGER, 0o644);
     file(&mut pieces, "usr/lib/rig/shell", SHELL, 0o755);
+    file(&mut pieces, "usr/lib/rig/ask", ASK, 0o755);
     file(&mut pieces, "usr/lib/rig/jig-test", JIG_TEST, 0o755);
     for unit in UNNEEDED {
         pieces.push((format!("etc/systemd/system/{unit}"), Piece::Link("/dev/null".into())));
@@ -148,6 +165,10 @@ pub fn system(release: Release, machine: Machine) -> Overlay {
         }
     };
     enabled(&mut pieces, "rig-shell.service", SHELL_UNIT);
+    for name in [CORE, PANEL] {
+        enabled(&mut pieces, &format!("{name}.service"), &part::unit(name));
+        pieces.push((format!("opt/{name}"), Piece::Link(format!("/run/bistable/components/{name}"))));
+    }
     enabled(&mut pieces, "app.service", &unit("The product's application", app));
     if let Some(fault) = fault {
         file(&mut pieces, "usr/lib/rig/fault", fault, 0o755);

@@ -94,8 +94,8 @@ fn what_cannot_run_is_skipped_with_its_reason() {
         planned.iter().filter(|p| p.skipped.is_some()).map(|p| p.name).collect()
     };
     // Also holds their names to those of the list.
-    assert_eq!(skipped(true), ["left alone", "writes"]);
-    assert_eq!(skipped(false), ["left alone", "self-test refused", "writes"]);
+    assert_eq!(skipped(true), ["left alone", "components", "bound", "writes"]);
+    assert_eq!(skipped(false), ["left alone", "self-test refused", "components", "bound", "writes"]);
     assert_eq!(plan(&bench, true, &scenario::ALL, Some("panic")).len(), 1);
 }
 
