@@ -2,6 +2,7 @@
 # Runs every fuzz target for some time each, two at a time, and fails if one of them crashes.
 #
 #   run.sh [SECONDS [TARGET...]]      60 seconds and all targets by default
+#   run.sh build                      only builds them
 #
 # Works with stable Rust: the sanitizer is off (the code under test has no unsafe), and RUSTC_BOOTSTRAP=1 allows the
 # one unstable flag that the coverage needs. A crash is kept in artifacts/<target>/, and what was learnt in corpus/.
@@ -19,6 +20,7 @@ fuzz() { verb=$1; shift; cargo fuzz "$verb" --fuzz-dir . --sanitizer none "$@"; 
 # `archive` and `compose` run by their names only: they have not run for long yet.
 targets=${*:-$(ls fuzz_targets | sed -n 's/\.rs$//p' | grep -vx -e archive -e compose)}
 fuzz build
+[ "$seconds" != build ] || exit 0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
