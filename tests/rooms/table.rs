@@ -92,7 +92,7 @@ pub(crate) const HOUSE: &[Plan] = &[
     },
     Plan {
         folder: "image-tools/package/src",
-        layers: &["arch entry man", "docs tools", "build tree", "deb", "main"],
+        layers: &["arch device entry man", "elf package", "docs tools", "build tree", "deb", "main"],
         left: &[],
     },
     Plan {

@@ -7,6 +7,7 @@
 //! | `build` | the program, cross-built |
 //! | `elf` | what machine a program is for |
 //! | `tools` | what has to be installed here, and what is missing |
+//! | `device` | the command line of the device's program, as its package has it |
 //! | `docs` | man pages and completions, from the command line's own description |
 //! | `man` | what man pages have beyond that, and pages of file formats |
 //! | `entry` | a file or folder: path, mode, bytes |
@@ -18,6 +19,7 @@
 mod arch;
 mod build;
 mod deb;
+mod device;
 mod docs;
 mod elf;
 mod entry;

@@ -1,5 +1,5 @@
 //! The two packages, and how they differ.
-use super::{Arch, docs, man};
+use super::{Arch, device, man};
 use bistable_image::manual::{self, Extra};
 use clap::{Command, CommandFactory, ValueEnum};
 
@@ -93,7 +93,7 @@ impl Package {
     /// The command line of the program in it.
     pub(super) fn command(self) -> Command {
         match self {
-            Package::Device => docs::device(),
+            Package::Device => device::command(),
             Package::Host => bistable_image::cli::Cli::command(),
         }
     }

@@ -129,7 +129,8 @@ pub enum CardError {
     Demo(#[source] TrustError),
     /// The system has no agent.
     #[error(
-        "the system in {bundle} has no bistable: a device with this card could neither update nor commit; install Bistable's package in the          system and build the release again, or give --no-agent if the system has it under another name, or is to be tried without it",
+        "the system in {bundle} has no bistable: a device with this card could neither update nor commit; install Bistable's package in the \
+         system and build the release again, or give --no-agent if the system has it under another name, or is to be tried without it",
         bundle = bundle.display()
     )]
     NoAgent {
