@@ -87,7 +87,7 @@ fn cut(device: &mut Device<'_>, dice: &mut Dice, whole: Duration, toll: &mut Tol
     Ok(asked)
 }
 
-/// On the old release, with nothing under way that goes on by itself.
+/// On the old release, and nothing continues by itself.
 fn waits(status: &Status) -> bool {
     status.running() == Some(FACTORY.version)
         && matches!(status.state.as_str(), "idle" | "installing" | "staged")

@@ -191,7 +191,7 @@ fn devices_survive_the_change_loss_and_theft_of_each_key() {
     let (mut script, mut followed) = (Page::named("README.md").script() + TOOLS, 0);
     for section in page.sections() {
         // Writing into a string never fails.
-        let _ = writeln!(script, ": '# {}'\n{}", section.heading, section.script());
+        let _ = writeln!(script, ": '# {}'\n{}", section.heading.replace('\'', r"'\''"), section.script());
         for (heading, then) in THEN {
             if *heading == section.heading {
                 script.push_str(then);

@@ -151,7 +151,11 @@ pub(crate) fn dissect(
     if debugfs::recover(folder.path(), SYSTEM, epoch)? {
         notes.push("the system partition was not unmounted cleanly: its journal was replayed".into());
     }
-    if debugfs::add_file_types(folder.path(), SYSTEM, epoch)? {
+    let typed = debugfs::add_file_types(folder.path(), SYSTEM, epoch).map_err(|e| match e {
+        DiskError::Tool { program: "e2fsck", why } => failed(why),
+        other => other,
+    })?;
+    if typed {
         notes.push("the system's folders did not say what their entries are, as genext2fs leaves them: the feature `filetype` was added".into());
     }
     if let VolumeSize::Exact(size) = size

@@ -181,6 +181,10 @@ impl Report {
     /// # Errors
     /// When the store fails.
     pub fn add_expiries(&mut self, store: &Store, roots: &Roots, now: u64) -> Result<(), StoreError> {
+        // Where something leads elsewhere, no verb reads anything, and that is reported already.
+        if self.problems.iter().any(|problem| problem.fault == Fault::Irregular) {
+            return Ok(());
+        }
         let elsewhere = match Kind::of(store)? {
             Kind::Original => "",
             Kind::Mirror | Kind::Partial => " at the original; then sync again",
