@@ -91,9 +91,8 @@ pub fn bound(device: &mut Device<'_>) -> Result<Outcome> {
         "{} was not rejected",
         BRINGS_SICK.version
     );
-    for (name, [one, other]) in [(CORE, BROUGHT_SICK), (PANEL, BROUGHT_SICK)] {
-        let tried = if name == CORE { one.version } else { other.version };
-        ran(device, name, &[&["1.0.0"], &["2.0.0"], &["1.0.0"], &["2.0.0"], &[tried], &["2.0.0"]])?;
+    for Part { name, version, .. } in BROUGHT_SICK {
+        ran(device, name, &[&["1.0.0"], &["2.0.0"], &["1.0.0"], &["2.0.0"], &[version], &["2.0.0"]])?;
     }
     device.off_with_default(Slot::B)?;
     Ok(Outcome { what: "commit", time, bar: None, note: "cut off once in the trial".into() })

@@ -163,6 +163,11 @@ impl Release {
         name::what(self.subject())
     }
 
+    /// Product or component, and version, as messages have it: `hub 1.2.0`, `hub/core 2.0.0`.
+    pub fn named(&self) -> String {
+        format!("{} {}", self.what(), self.version)
+    }
+
     /// What it is a version of.
     pub fn subject(&self) -> Subject<'_> {
         (self.product(), self.component.as_deref())

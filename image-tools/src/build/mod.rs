@@ -446,7 +446,7 @@ impl Built {
 /// See [`BuildError`].
 pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, BuildError> {
     let watch = Stopwatch::start();
-    let lacks = check(options)?;
+    let Checked { lacks, given } = check(options)?;
     output::not_an_input(&options.out, options.input.paths())?;
     let output = NewFile::create(&options.out, options.existing, Access::Public)?;
 
@@ -454,7 +454,10 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<Built, B
     let progress: &dyn Progress = &keeping;
     doubts(options).iter().chain(&lacks).for_each(|note| progress.note(note));
     let plans = plan::plan(options, progress)?;
-    let sbom = sbom::sbom(options, &plans, progress)?;
+    let sbom = match options.sbom {
+        SbomSource::Auto => Some(sbom::of_plans(options, &plans, progress)?),
+        SbomSource::None | SbomSource::File { .. } => given,
+    };
     let sizes: Vec<u64> = plans.artifacts.iter().map(Planned::size).collect();
     let mut small = plans.stack.blobs.clone();
     small.extend(sbom.iter().map(|made| made.bytes.clone()));
@@ -533,8 +536,16 @@ fn encode(
     Ok((encoded, report))
 }
 
-/// All that can be known to be wrong before the long work begins. Gives what the signatures lack, if others still have to sign.
-fn check(options: &BuildOptions) -> Result<Option<String>, BuildError> {
+/// What is known before the long work begins.
+struct Checked {
+    /// What the signatures lack, if others still have to sign.
+    lacks: Option<String>,
+    /// The SBOM, if a file was given.
+    given: Option<sbom::Made>,
+}
+
+/// Find all that can be known to be wrong before the long work begins.
+fn check(options: &BuildOptions) -> Result<Checked, BuildError> {
     if options.keys.is_empty() {
         return Err(BuildError::NoKey);
     }
@@ -565,15 +576,16 @@ fn check(options: &BuildOptions) -> Result<Option<String>, BuildError> {
         named_blobs: vec![Blob { digest: zero, bytes: 1 }],
         ..Stack::default()
     };
-    options.sbom.read()?;
+    let given = options.sbom.given()?;
     let content = options.input.content(|_| Ok(artifact.clone()), &stack)?;
-    let draft = options.release(root, 1, content, options.sbom.given());
+    let draft = options.release(root, 1, content, given.as_ref().map(|made| &made.bytes[..]));
     let draft = draft.map_err(|e| BuildError::Release(e.into()))?;
     let signed = options.seal(&draft).map_err(BuildError::Release)?;
-    match Release::open(&signed, root) {
-        Ok(_) => Ok(None),
+    let lacks = match Release::open(&signed, root) {
+        Ok(_) => None,
         // Where two people have to sign, neither has the other's key.
-        Err(few @ TrustError::Threshold { .. }) => Ok(Some(root::not_enough(&few))),
-        Err(e) => Err(BuildError::Untrusted(e)),
-    }
+        Err(few @ TrustError::Threshold { .. }) => Some(root::not_enough(&few)),
+        Err(e) => return Err(BuildError::Untrusted(e)),
+    };
+    Ok(Checked { lacks, given })
 }

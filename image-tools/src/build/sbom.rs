@@ -25,18 +25,11 @@ pub enum SbomSource {
 }
 
 impl SbomSource {
-    /// What is there before anything is read: a file's bytes.
-    pub(super) fn given(&self) -> Option<&[u8]> {
-        match self {
-            SbomSource::File { bytes, .. } => Some(bytes),
-            SbomSource::None | SbomSource::Auto => None,
-        }
-    }
-
-    /// What a file says, if it is one that can be relied on.
-    pub(super) fn read(&self) -> Result<Option<Sbom>, BuildError> {
+    /// The file that is given, if it is one that can be relied on.
+    pub(super) fn given(&self) -> Result<Option<Made>, BuildError> {
         let SbomSource::File { path, bytes } = self else { return Ok(None) };
-        Sbom::decode(bytes).map(Some).map_err(|source| BuildError::Sbom { path: path.clone(), source })
+        let sbom = Sbom::decode(bytes).map_err(|source| BuildError::Sbom { path: path.clone(), source })?;
+        Ok(Some(Made { bytes: bytes.clone(), sbom }))
     }
 }
 
@@ -48,19 +41,12 @@ pub(super) struct Made {
     pub(super) sbom: Sbom,
 }
 
-/// The SBOM of what was planned.
-pub(super) fn sbom(
+/// Make the SBOM of what was planned.
+pub(super) fn of_plans(
     options: &BuildOptions,
     plans: &Plans,
     progress: &dyn Progress,
-) -> Result<Option<Made>, BuildError> {
-    match &options.sbom {
-        SbomSource::None => return Ok(None),
-        SbomSource::File { bytes, .. } => {
-            return Ok(Some(Made { bytes: bytes.clone(), sbom: options.sbom.read()?.unwrap_or_default() }));
-        }
-        SbomSource::Auto => {}
-    }
+) -> Result<Made, BuildError> {
     let mut found = Found::default();
     for evidence in evidence(plans)? {
         let Found { components, notes } = evidence.found();
@@ -81,7 +67,7 @@ pub(super) fn sbom(
     let bytes = make(&described, &found.components).map_err(SbomError::Json).map_err(BuildError::MadeSbom)?;
     // What is written is what others read, or nothing.
     let sbom = Sbom::decode(&bytes).map_err(BuildError::MadeSbom)?;
-    Ok(Some(Made { bytes, sbom }))
+    Ok(Made { bytes, sbom })
 }
 
 /// What each system, component or image says.

@@ -126,7 +126,7 @@ pub(super) fn check(image: &Release, components: &[Arc<CardComponent>]) -> Resul
         return Err(CardError::Components { limit: COMPONENTS_LEN });
     }
     for component in components {
-        let what = || format!("{} {}", component.release.what(), component.release.version);
+        let what = || component.release.named();
         if component.release.product() != image.product() {
             return Err(CardError::OtherProduct { what: what(), product: image.product().into() });
         }
@@ -154,7 +154,7 @@ pub(super) fn check(image: &Release, components: &[Arc<CardComponent>]) -> Resul
     if reasons.is_empty() || components.is_empty() {
         return Ok(());
     }
-    Err(CardError::Unfit { image: format!("{} {}", image.what(), image.version), reasons })
+    Err(CardError::Unfit { image: image.named(), reasons })
 }
 
 /// What the device remembers of them: each was installed and is committed.

@@ -235,7 +235,7 @@ fn show(args: &Show, out: Out) -> Result<(), Error> {
 /// Warn on stderr of a channel that devices stop believing soon, or have stopped believing.
 pub(super) fn warn_of_expiry(channel: &Content) {
     if let Some(warning) = channel_warning(channel, HostClock.now()) {
-        say(&format!("warning: {warning}"));
+        say(&format!("warning: {}", warning.text));
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, out: Out) -> Result<(), Error> {
     }
 }
 
-/// The two releases that are written as one word. What the first is of counts for the second, too, if that has only a version.
+/// Split `A..B`, which names two releases. A version alone as the second is one of the first's product or component.
 fn two(what: &str) -> Option<(String, String)> {
     let (from, to) = what.split_once("..")?;
     let (from, to) = (from.trim(), to.trim());
@@ -222,17 +222,13 @@ impl WithSbom {
     fn answer(&self) -> ComparedRelease {
         ComparedRelease::new(&self.stored, &self.file, &self.sbom)
     }
-
-    fn named(&self) -> String {
-        format!("{} {}", self.stored.release.what(), self.stored.release.version)
-    }
 }
 
 fn compare(store: &Store, roots: &Roots, held: [&HeldRelease; 2], out: Out) -> Result<(), Error> {
     let [from, to] = held;
     let (from, to) = (WithSbom::read(store, roots, from)?, WithSbom::read(store, roots, to)?);
     let changes = sbom::compare(&from.sbom, &to.sbom);
-    let text = changes_text(&from.named(), &to.named(), &changes);
+    let text = changes_text(&from.stored.release.named(), &to.stored.release.named(), &changes);
     let answer = Compared::new(from.answer(), to.answer(), &changes);
     out.result(Answer::Compared(Box::new(answer)), &text)
 }

@@ -141,7 +141,7 @@ pub(super) fn check(
     for path in paths {
         let file = Opened::open(path, &roots.newest().root)?;
         if file.identity != *target {
-            let found = format!("{} {}", file.release.what(), file.release.version);
+            let found = file.release.named();
             return Err(DeltaPublishError::OtherTarget { path: path.clone(), found });
         }
         let base = file.delta.base;

@@ -10,9 +10,18 @@ const CHANNEL_AHEAD: u64 = 14 * 86_400;
 /// How long before a root's expiry a warning comes, in seconds: a month, since people with keys have to meet.
 const ROOT_AHEAD: u64 = 30 * 86_400;
 
+/// Something expires soon or has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Whether it has.
+    pub is_past: bool,
+    /// What and when, and what to do about it.
+    pub text: String,
+}
+
 /// How far the end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
+enum Expiry {
     /// Too far for a warning.
     Far,
     /// In this many seconds.
@@ -30,48 +39,36 @@ impl Expiry {
         }
     }
 
-    /// Of a channel's file, at a time in seconds since 1970.
-    pub fn of_channel(channel: &Channel, now: u64) -> Expiry {
-        Expiry::of_lifetime(channel.lifetime, channel.expires_at(), now)
-    }
-
     fn of_lifetime(lifetime: u64, expires_at: u64, now: u64) -> Expiry {
         Expiry::at(expires_at, CHANNEL_AHEAD.min(lifetime / 4), now)
     }
 
-    /// Of a root, at a time in seconds since 1970.
-    pub fn of_root(root: &Root, now: u64) -> Expiry {
-        root.expires_at.map_or(Expiry::Far, |at| Expiry::at(at, ROOT_AHEAD, now))
-    }
-
-    /// What happened or is about to, and since or until when; nothing if it is far.
-    fn text(self, what: &str, at: u64) -> Option<String> {
+    /// What happened or is about to, since or until when, and what to do about it; nothing if it is far.
+    fn warning(self, what: &str, at: u64, remedy: &str) -> Option<Warning> {
         let at = timestamp(at);
-        match self {
-            Expiry::Far => None,
-            Expiry::Soon(left) => Some(format!("{what} expires in {} ({at})", people(left))),
-            Expiry::Past(ago) => Some(format!(
-                "{what} expired {} ago ({at}), and devices take no updates (exit code 75)",
-                people(ago)
-            )),
-        }
+        let told = match self {
+            Expiry::Far => return None,
+            Expiry::Soon(left) => format!("expires in {} ({at})", people(left)),
+            Expiry::Past(ago) => {
+                format!("expired {} ago ({at}), and devices take no updates (exit code 75)", people(ago))
+            }
+        };
+        Some(Warning { is_past: matches!(self, Expiry::Past(_)), text: format!("{what} {told}: {remedy}") })
     }
 }
 
-/// What to do about a channel that expires soon or has expired; nothing if that is far.
-pub fn channel_warning(channel: &Channel, now: u64) -> Option<String> {
-    let name = &channel.name;
-    let text = Expiry::of_channel(channel, now).text(&format!("channel {name}"), channel.expires_at())?;
-    Some(format!("{text}: `bistable-image channel refresh {name}` renews it"))
+/// Of a channel that expires soon or has expired, at a time in seconds since 1970; nothing if that is far.
+pub fn channel_warning(channel: &Channel, now: u64) -> Option<Warning> {
+    let (name, at) = (&channel.name, channel.expires_at());
+    let remedy = format!("`bistable-image channel refresh {name}` renews it");
+    Expiry::of_lifetime(channel.lifetime, at, now).warning(&format!("channel {name}"), at, &remedy)
 }
 
-/// What to do about a root that expires soon or has expired; nothing if that is far.
-pub fn root_warning(root: &Root, now: u64) -> Option<String> {
-    let expires_at = root.expires_at.unwrap_or(u64::MAX);
-    let text = Expiry::of_root(root, now).text(&format!("root {}", root.version), expires_at)?;
-    Some(format!(
-        "{text}: `bistable-image root rotate` makes the next one, and `bistable-image repo root` gives it to the repository"
-    ))
+/// Of a root that expires soon or has expired, at a time in seconds since 1970; nothing if that is far.
+pub fn root_warning(root: &Root, now: u64) -> Option<Warning> {
+    let at = root.expires_at?;
+    let remedy = "`bistable-image root rotate` makes the next one, and `bistable-image repo root` gives it to the repository";
+    Expiry::at(at, ROOT_AHEAD, now).warning(&format!("root {}", root.version), at, remedy)
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub enum SbomFileError {
 pub fn read(store: &Store, stored: &Stored) -> Result<Option<Sbom>, SbomFileError> {
     let Some(file) = stored.release.sbom_file() else { return Ok(None) };
     let (place, path) = (store.place().to_owned(), names::blob(&file.digest));
-    let release = format!("{} {}", stored.release.what(), stored.release.version);
+    let release = stored.release.named();
     let bytes = match store.get(&path, limits::SBOM as usize) {
         Err(StoreError::TooLarge { .. }) => return Err(SbomFileError::Damaged { place, path, release }),
         bytes => bytes?,

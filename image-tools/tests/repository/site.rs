@@ -137,19 +137,24 @@ fn foreign_text_never_becomes_markup() {
     assert_balanced(&page(&empty));
 }
 
-/// The fields and types that the imager's own schema demands of an item.
-#[test]
-fn the_imagers_list_is_as_its_schema_says() {
-    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    fs::write(path("1.root"), &product.root.bytes).unwrap();
-    // A partition table with one partition, and some bytes in it.
+/// A partition table with one partition, and some bytes in it.
+fn card() -> Vec<u8> {
     let mut card = vec![7; 5120];
     card[446..512].fill(0);
     card[446 + 4] = 0x83;
     card[446 + 8] = 1;
     card[446 + 12] = 9;
     card[510..512].copy_from_slice(&[0x55, 0xaa]);
+    card
+}
+
+/// The fields and types that the imager's own schema demands of an item.
+#[test]
+fn the_imagers_list_is_as_its_schema_says() {
+    let (product, folder) = (Product::new(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("1.root"), &product.root.bytes).unwrap();
+    let card = card();
     fs::write(path("card.img"), &card).unwrap();
     let repo = path("repository");
     at(&repo, &["repo", "init", "--root", &path("1.root")], 0);
@@ -266,12 +271,7 @@ fn without_a_card_the_imagers_list_stays_and_the_page_leads_to_it() {
     let list = |folder: &str| fs::read(format!("{folder}/rpi-imager.json")).ok();
     life.ok(&["site"]);
     assert_eq!(list(&life.repo), None, "no list is made of nothing");
-    let mut card = vec![7; 5120];
-    card[446..512].fill(0);
-    card[446 + 4] = 0x83;
-    card[446 + 8] = 1;
-    card[446 + 12] = 9;
-    card[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let card = card();
     fs::write(life.path("card.img"), &card).unwrap();
     let (url, www) = (["--url", "https://updates.example/"], life.path("www"));
     for (folder, out) in [(&life.repo, &[][..]), (&www, &["--out", &www][..])] {

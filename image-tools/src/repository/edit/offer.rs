@@ -265,7 +265,7 @@ pub fn carries(channel: &Channel, release: &Release) -> Result<(), EditError> {
         None => Ok(()),
         Some(bound) => Err(EditError::BoundMissing {
             channel: channel.name.clone(),
-            release: format!("{} {}", release.what(), release.version),
+            release: release.named(),
             bound: format!("{}/{} {}", release.product(), bound.component, bound.version),
         }),
     }

@@ -14,7 +14,7 @@ pub use repair::{Repaired, repair};
 use super::catalog::{self, CatalogError};
 use super::channel::{self, ChannelError, ChannelLog, OldRoot};
 use super::edit::named;
-use super::expiry::{self, Expiry};
+use super::expiry::{self, Warning};
 use super::index;
 use super::manifest::{self, ManifestError};
 use super::recording;
@@ -96,11 +96,8 @@ impl Fault {
     }
 
     /// Of what expires soon or has expired.
-    const fn of_expiry(expiry: Expiry) -> Fault {
-        match expiry {
-            Expiry::Past(_) => Fault::Expired,
-            Expiry::Soon(_) | Expiry::Far => Fault::Expiring,
-        }
+    const fn of(warning: &Warning) -> Fault {
+        if warning.is_past { Fault::Expired } else { Fault::Expiring }
     }
 
     /// Whether devices may suffer from it.
@@ -190,16 +187,16 @@ impl Report {
             Kind::Mirror | Kind::Partial => " at the original; then sync again",
         };
         let root = &roots.newest().root;
-        if let Some(text) = expiry::root_warning(root, now) {
-            let fault = Fault::of_expiry(Expiry::of_root(root, now));
-            self.add(fault, names::root(root.version), format!("{text}{elsewhere}"));
+        if let Some(warning) = expiry::root_warning(root, now) {
+            let text = format!("{}{elsewhere}", warning.text);
+            self.add(Fault::of(&warning), names::root(root.version), text);
         }
         for name in channel::names(store)? {
             // What can't be read is reported already.
             let Ok(file) = ChannelLog::new(store, roots, name.as_str()).newest() else { continue };
-            if let Some(text) = expiry::channel_warning(&file.channel, now) {
-                let fault = Fault::of_expiry(Expiry::of_channel(&file.channel, now));
-                self.add(fault, names::channel_folder(&name), format!("{text}{elsewhere}"));
+            if let Some(warning) = expiry::channel_warning(&file.channel, now) {
+                let text = format!("{}{elsewhere}", warning.text);
+                self.add(Fault::of(&warning), names::channel_folder(&name), text);
             }
         }
         self.problems.sort_by(|a, b| a.fault.cmp(&b.fault).then(a.path.cmp(&b.path)));
