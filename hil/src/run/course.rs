@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use bistable_boot::Slot;
 use std::time::Duration;
 
-/// What is told of a scenario that went as it must.
+/// What a scenario that passed reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What was timed, in one word.
@@ -18,7 +18,7 @@ pub struct Outcome {
     pub time: Duration,
     /// How long it may take at most; `None` without a limit.
     pub bar: Option<Duration>,
-    /// More, for people.
+    /// A remark for people.
     pub note: String,
 }
 

@@ -118,7 +118,7 @@ impl Target<'_> {
                 Err(StoreError::TooLarge { .. }) => Ok(None),
                 list => Ok(list?),
             },
-            // One that can't be read is no reason for no page.
+            // The page is written even if the list can't be read.
             Some(folder) => Ok(output::read_limited(&folder.join(LIST), LIST_MAX).ok()),
         }
     }

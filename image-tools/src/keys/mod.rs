@@ -7,7 +7,8 @@
 //! kind: production              kind: production
 //! secret: <64 hex digits>       public: <64 hex digits>
 //! ```
-//! Exactly these lines, so that a damaged or foreign file is no key. With a passphrase, NAME.key is another text, which openssl reads, too.
+//! A file with any other line is refused, so that no damaged or foreign file passes for a key. With a passphrase, NAME.key has
+//! another form, which openssl reads, too.
 //!
 //! A secret key that its group or others can read is refused, as ssh does, whoever owns it. That holds on file systems without
 //! permissions (FAT), too, where a mount shows everybody's: such a key is as readable as it looks, unless the mount hides it

@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(text(&[], &[curl("1")]), ["+ deb curl 1"]);
         assert_eq!(text(&[curl("1")], &[]), ["- deb curl 1"]);
         assert_eq!(text(&[curl("1")], &[curl("2")]), ["~ deb curl 1 to 2"]);
-        // Another architecture is no other package.
+        // The same package for two architectures counts as one.
         assert_eq!(text(&[curl("1")], &[("pkg:deb/debian/curl?arch=armhf", "curl", "1")]), none);
         // The same name of another kind is.
         let pip = ("pkg:pypi/curl@1", "curl", "1");

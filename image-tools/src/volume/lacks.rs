@@ -57,7 +57,7 @@ const PARTS: [(&str, &[&str], &str); 3] = [
             "lib/udev/rules.d/60-bistable.rules",
             "etc/udev/rules.d/60-bistable.rules",
         ],
-        "there are no links below /dev/disk/by-slot",
+        "udev makes no links below /dev/disk/by-slot",
     ),
 ];
 /// What to do.
@@ -170,7 +170,7 @@ mod tests {
                 &whole[..3],
                 &["not bistable-resume.service, bistable-trial-generator, 60-bistable.rules: no trial of it"],
             ),
-            (&whole[..5], &["not 60-bistable.rules: there are no links below /dev/disk/by-slot; install"]),
+            (&whole[..5], &["not 60-bistable.rules: udev makes no links below /dev/disk/by-slot; install"]),
             // Another service manager has units of its own.
             (&whole[..2], &[]),
         ];

@@ -48,7 +48,7 @@ pub struct Download {
     pub sha256: String,
 }
 
-/// What a list offers, whoever wrote it. What is not a card image at a web address is left out.
+/// The card images that a list offers, ours or another tool's. Entries without a web address are passed over.
 pub fn downloads(list: &[u8]) -> Vec<Download> {
     let list: Value = serde_json::from_slice(list).unwrap_or_default();
     let items = list.get("os_list").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);

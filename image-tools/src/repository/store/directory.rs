@@ -119,7 +119,7 @@ impl Directory {
         self.open_folders(action, path, path.rfind('/').unwrap_or(0)).map(|_| ())
     }
 
-    /// Create a file where there are no hard links, as on the FAT of a stick: by a rename that replaces nothing.
+    /// Create a file by a rename that replaces nothing, on a file system without hard links, such as the FAT of a stick.
     fn create_by_rename(&self, path: &str, bytes: &[u8]) -> io::Result<Created> {
         let path = self.folder.join(path);
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
